@@ -1,0 +1,71 @@
+# What each target needs is installed first; a second call finds it there and starts in about a second.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+
+# PACKAGE:COMMAND, see .ci/install-packages.
+RUN_PACKAGES := docker-registry:docker-registry redis-server:redis-server nginx-light:nginx
+TEST_PACKAGES := $(RUN_PACKAGES) skopeo:skopeo
+SYSTEM_PACKAGES := $(TEST_PACKAGES) docker.io:dockerd
+
+# Debian trixie's newer build of a package, unpacked beside the installed one, for the tests that want both.
+TRIXIE := .cache/trixie
+TRIXIE_PACKAGES := docker-registry
+
+COMMANDS := authsvc
+ARGS ?=
+PYTEST_ARGS ?=
+# At least two, so that tests which get in each other's way show it on any machine.
+WORKERS ?= $(shell n=$$(nproc); echo $$((n < 2 ? 2 : n)))
+
+PY := .venv/bin/python
+# `python -m` puts this folder on the path before -p looks for the plugin.
+PYTEST := $(PY) -m pytest -p tests.plugins.skips
+
+.PHONY: help
+help: ## show this list
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 22
+
+.PHONY: run
+run: ## install what is missing and run `authsvc up $(ARGS)` in the foreground
+	@.ci/install-packages $(RUN_PACKAGES)
+	@.ci/install-python runtime
+	@.ci/link-commands $(COMMANDS)
+	@exec .venv/bin/authsvc up $(ARGS)
+
+.PHONY: test
+test: lint ## lint, then the tests that need no engine, browser or compose
+	@.ci/install-packages $(TEST_PACKAGES)
+	@.ci/fetch-trixie $(TRIXIE_PACKAGES) $(TRIXIE) || [ "$${CI:-}" != true ]
+	@$(PYTEST) -n $(WORKERS) -m "not system" $(PYTEST_ARGS)
+
+.PHONY: test-system
+test-system: dev ## the tests that need an engine, a browser or compose (root)
+	@.ci/install-packages $(SYSTEM_PACKAGES)
+	@$(PYTEST) -m system $(PYTEST_ARGS)
+
+.PHONY: lint
+lint: dev ## ruff (rules and format) and mypy
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check --quiet .
+	@$(PY) -m mypy
+
+.PHONY: format
+format: dev ## let ruff mend and format what it can
+	@$(PY) -m ruff check --fix --quiet . || true
+	@$(PY) -m ruff format .
+
+.PHONY: dev
+dev: ## make .venv with everything that development needs
+	@.ci/install-python dev
+
+# --universal: one lock for every Python from 3.11 on. No index is named, so that everybody's own mirror serves.
+LOCK = $(PY) -m uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
+	--upgrade --custom-compile-command "make lock" pyproject.toml
+
+.PHONY: lock
+lock: dev ## renew .ci/lock/*.txt: the newest versions that pyproject.toml allows, with hashes
+	@$(LOCK) --group build --output-file .ci/lock/runtime.txt
+	@$(LOCK) --group dev --constraints .ci/lock/runtime.txt --output-file .ci/lock/dev.txt
