@@ -1,0 +1,60 @@
+"""People's passwords: the rules and the hash (design #5).
+
+Argon2id at the minimum that OWASP's Password Storage Cheat Sheet names: 19 MiB, two passes, one lane. Checking one
+costs tens of milliseconds of one core, which is why :mod:`authsvc.credentials.verifier` bounds and remembers it.
+"""
+
+from cryptography.exceptions import InvalidKey
+from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
+
+from authsvc.credentials.machine_secret import PREFIX
+from authsvc.errors import InputRefused
+from authsvc.redaction import Secret
+
+MIN_BYTES, MAX_BYTES = 15, 1024
+"""Length of a password in bytes of UTF-8; 15 because it is the only factor (NIST SP 800-63B-4 §3.1.1.2)."""
+
+MEMORY_KIB, PASSES, LANES, DIGEST_BYTES, SALT_BYTES = 19456, 2, 1, 32, 16
+
+UNKNOWN_ACCOUNT = Secret(
+    "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+)
+"""A hash that no password has, of the same cost: an unknown account must take the time of a wrong password."""
+
+
+def check_rules(password: Secret) -> None:
+    """Accept ``password`` for a new or changed account.
+
+    Raises:
+        InputRefused: too short, too long, or it begins like a token or a license file and could never log in.
+    """
+    text = password.reveal()
+    length = len(text.encode("utf-8", "surrogatepass"))
+    if not MIN_BYTES <= length <= MAX_BYTES:
+        raise InputRefused(f"a password has {MIN_BYTES} to {MAX_BYTES:,} bytes; this one has {length:,}")
+    if text.startswith((PREFIX, "{")) or text != text.strip():
+        raise InputRefused(f"a password must not begin with {PREFIX!r} or '{{', nor begin or end with a blank")
+    if not text.isprintable():
+        raise InputRefused("a password must not hold control characters, such as a tab or a line break")
+
+
+def hash_password(password: Secret, *, salt: bytes) -> Secret:
+    """Return the Argon2id hash of ``password`` in PHC form.
+
+    Args:
+        password: one that :func:`check_rules` accepts.
+        salt: 16 random bytes.
+    """
+    kdf = Argon2id(salt=salt, length=DIGEST_BYTES, iterations=PASSES, lanes=LANES, memory_cost=MEMORY_KIB)
+    return Secret(kdf.derive_phc_encoded(password.reveal().encode()))
+
+
+def verify_password(password: Secret, password_hash: Secret) -> bool:
+    """Whether ``password`` has ``password_hash``. Blocks one core for tens of milliseconds."""
+    try:
+        Argon2id.verify_phc_encoded(
+            password.reveal().encode("utf-8", "surrogatepass"), password_hash.reveal()
+        )
+    except InvalidKey:
+        return False
+    return True

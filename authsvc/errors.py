@@ -1,0 +1,72 @@
+"""Every way in which authsvc says no.
+
+::
+
+    AuthsvcError
+    ├── SetupRefused          a start was refused: bad setting, missing binary, unreadable or weak key (exit 2)
+    │   └── SecretsRefused    something in the secrets directory is unusable
+    ├── InputRefused          a value given by a person is not acceptable (exit 1 or 2, HTTP 400)
+    │   ├── NotFound          it names something that does not exist
+    │   └── Conflict          it contradicts what exists already
+    ├── CredentialsRefused    identity was not proven (HTTP 401 UNAUTHORIZED)
+    ├── AccountDenied         identity is proven, the account may not be used now (HTTP 401 DENIED)
+    ├── Overloaded            too much of the same work is queued (HTTP 503)
+    ├── StoreUnavailable      Redis did not answer in time, or refused (HTTP 503, never 401)
+    └── SignerUnavailable     no leaf certificate lives long enough to sign (HTTP 503)
+
+This module knows no HTTP: ``web/problems.py`` is the one table that does. The text of an error is public: a
+sentence with what, why and what to do. ``detail`` is for the log alone.
+"""
+
+
+class AuthsvcError(Exception):
+    """Root of the tree; never raised itself.
+
+    Attributes:
+        detail: what the log may know beyond the public sentence, or None.
+    """
+
+    def __init__(self, message: str, *, detail: str | None = None) -> None:
+        """Keep the public sentence and the private detail apart."""
+        super().__init__(message)
+        self.detail = detail
+
+
+class SetupRefused(AuthsvcError):
+    """The process can not start like this."""
+
+
+class SecretsRefused(SetupRefused):
+    """A file of the secrets directory is missing, readable by others, weak or damaged."""
+
+
+class InputRefused(AuthsvcError):
+    """A value that a person gave is not acceptable."""
+
+
+class NotFound(InputRefused):
+    """What was named does not exist."""
+
+
+class Conflict(InputRefused):
+    """What was asked contradicts what exists already."""
+
+
+class CredentialsRefused(AuthsvcError):
+    """Identity was not proven. One sentence for unknown and wrong, so that nobody learns which accounts exist."""
+
+
+class AccountDenied(AuthsvcError):
+    """Identity is proven, and a fact about the account forbids its use now."""
+
+
+class Overloaded(AuthsvcError):
+    """A bounded queue is full."""
+
+
+class StoreUnavailable(AuthsvcError):
+    """The store did not answer in time or refused the command."""
+
+
+class SignerUnavailable(AuthsvcError):
+    """There is no signing certificate that outlives the token to be signed."""

@@ -1,0 +1,130 @@
+"""The way from request to token: the numbered steps, and nothing else."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from attrs import frozen
+
+from authsvc.credentials.proof import Proof, classify
+from authsvc.credentials.subject import Subject
+from authsvc.errors import AccountDenied, CredentialsRefused
+from authsvc.policy import Decision, decide, namespaces
+from authsvc.redaction import Secret
+from authsvc.signing.jws import Signer
+from authsvc.spec.claims import Claims
+from authsvc.spec.token_request import TokenRequest
+from authsvc.spec.token_response import MIN_EXPIRES_IN, TokenResponse
+
+ISSUER = "authsvc"
+"""The ``iss`` of every registry token, and the ``issuer`` in the registry's configuration."""
+
+EARLY = timedelta(seconds=30)
+"""By how much ``expires_in`` understates a token's life, so that clients renew before the registry refuses."""
+
+
+class Authenticates(Protocol):
+    """Whoever turns a proof into a subject."""
+
+    async def authenticate(self, proof: Proof, namespaces: frozenset[str], now: datetime) -> Subject:
+        """Return the proven subject."""
+        ...
+
+
+@frozen
+class Lifetimes:
+    """How long tokens live.
+
+    Attributes:
+        pull: of a token that only pulls.
+        push: of a token that may push or delete.
+    """
+
+    pull: timedelta = timedelta(minutes=5)
+    push: timedelta = timedelta(minutes=15)
+
+
+@frozen
+class Issued:
+    """A token and how it came about.
+
+    Attributes:
+        response: what the client gets.
+        subject: who asked.
+        decision: what was granted and what not.
+        claims: what the token says.
+    """
+
+    response: TokenResponse
+    subject: Subject
+    decision: Decision
+    claims: Claims
+
+
+class Denied(AccountDenied):
+    """The account may not be used; carries the subject for the log."""
+
+    def __init__(self, message: str, subject: Subject) -> None:
+        """Keep the sentence and who it is about."""
+        super().__init__(message, detail=f"{subject.id} was denied")
+        self.subject = subject
+
+
+class Issuance:
+    """Issues registry tokens for one service."""
+
+    def __init__(
+        self,
+        authenticator: Authenticates,
+        signer: Signer,
+        *,
+        service: str,
+        lifetimes: Lifetimes,
+        new_token_id: Callable[[], str],
+    ) -> None:
+        """Issue tokens whose audience is ``service``, always and whatever was asked."""
+        self._authenticator = authenticator
+        self._signer = signer
+        self._service = service
+        self._lifetimes = lifetimes
+        self._new_token_id = new_token_id
+
+    async def issue(self, request: TokenRequest, now: datetime) -> Issued:
+        """Return the token for ``request``.
+
+        Raises:
+            CredentialsRefused: identity was not proven, or the token is wanted for another service.
+            AccountDenied: identity is proven and the account may not be used now.
+            Overloaded: too many passwords are being checked.
+            StoreUnavailable: the store did not answer.
+            SignerUnavailable: there is no living signing certificate.
+        """
+        # 1. A token is for this registry or for none (threat 5).
+        if request.service is not None and request.service != self._service:
+            raise CredentialsRefused(
+                f"this server issues tokens for {self._service} only; the registry asked for another service",
+                detail=f"service {request.service[:200]!r}",
+            )
+        # 2. Who claims to ask, and who it is.
+        requested = request.scopes.scopes
+        subject = await self._authenticator.authenticate(classify(request.presented), namespaces(requested), now)
+        # 3. What they may do.
+        decision = decide(subject, requested, now)
+        if decision.account is not None:
+            raise Denied(decision.account, subject)
+        # 4. For how long: never beyond the end of the right itself.
+        life = self._lifetimes.push if decision.pushes else self._lifetimes.pull
+        expires_at = now + life if decision.ends_at is None else min(now + life, decision.ends_at)
+        # 5. Say so, signed.
+        claims = Claims(
+            issuer=ISSUER,
+            subject=subject.id,
+            audience=self._service,
+            issued_at=now,
+            expires_at=expires_at,
+            token_id=self._new_token_id(),
+            access=decision.access,
+        )
+        token = Secret(self._signer.sign(claims.to_json()))
+        expires_in = max(MIN_EXPIRES_IN, int((expires_at - now - EARLY).total_seconds()))
+        return Issued(TokenResponse(token, expires_in, now), subject, decision, claims)

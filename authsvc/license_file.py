@@ -1,0 +1,217 @@
+"""The license file: the one document that a customer receives (``*.license.json``).
+
+A readable ``license`` object beside a ``signature``: a compact JWS (RFC 7515) with ES256 whose payload is that very
+object. The JWS is the truth; a readable field that differs makes the file invalid, and the error names the field.
+
+Shared with the license holder's tools, which run on a bare Python 3.9, so: standard library alone, and whoever signs
+or verifies passes the cryptography in as a function.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from dataclasses import dataclass, field
+from typing import Any, Callable
+
+MAX_BYTES = 8192
+"""Longest file that is made or read; it must pass as a password in a 16 KiB header (design #7)."""
+
+COMFORTABLE_BYTES = 2400
+"""Above this the Windows credential store (2,560 bytes) refuses the file as a password."""
+
+KIND, VERSION, TYPE = "License", 1, "authsvc-license+jwt"
+
+_UTF8_BOM = "\ufeff"
+
+
+class LicenseFileError(ValueError):
+    """The file is not a valid license; the text says what is wrong, and :attr:`field` which field, when one is."""
+
+    def __init__(self, message: str, field_name: str | None = None) -> None:
+        """Keep the sentence and the name of the field."""
+        super().__init__(message)
+        self.field = field_name
+
+
+@dataclass(frozen=True)
+class LicenseDocument:
+    """What a license file says. Times are RFC 3339 in UTC, as text: the document is compared, not computed with.
+
+    Attributes:
+        id: of the license.
+        app: slug of the app whose images it pulls.
+        customer: who holds it.
+        type: ``trial``, ``paid`` or ``dev``.
+        issued_at: when it was made.
+        expires_at: the first instant at which it no longer counts.
+        registry: host and port to log in to.
+        registry_token: the secret that logs in; the only field that the server believes.
+        not_before: the first instant at which it counts, or None.
+        repositories: patterns relative to the app, or None for the whole app.
+        fields: what the vendor's own software reads.
+        contact: whom to ask, or None.
+    """
+
+    id: str
+    app: str
+    customer: str
+    type: str
+    issued_at: str
+    expires_at: str
+    registry: str
+    registry_token: str = field(repr=False)
+    not_before: str | None = None
+    repositories: tuple[str, ...] | None = None
+    fields: dict[str, Any] = field(default_factory=dict)
+    contact: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the ``license`` object, in the order in which people read it."""
+        return {
+            "id": self.id,
+            "app": self.app,
+            "customer": self.customer,
+            "type": self.type,
+            "issued_at": self.issued_at,
+            "not_before": self.not_before,
+            "expires_at": self.expires_at,
+            "registry": self.registry,
+            "registry_token": self.registry_token,
+            "repositories": None if self.repositories is None else list(self.repositories),
+            "fields": self.fields,
+            "contact": self.contact,
+        }
+
+
+def write(document: LicenseDocument, kid: str, sign: Callable[[bytes], bytes]) -> str:
+    """Return the text of the signed file: ASCII JSON that ends in a line break.
+
+    Args:
+        document: what it says.
+        kid: names the public key in ``license-keys.json``.
+        sign: returns the 64-byte ES256 signature ``r || s`` of its argument (RFC 7518 §3.4).
+
+    Raises:
+        LicenseFileError: the file would be longer than 8 KiB.
+    """
+    license_object = document.to_json()
+    header = {"alg": "ES256", "kid": kid, "typ": TYPE}
+    signing_input = f"{_encode(_compact(header))}.{_encode(_compact(license_object))}"
+    signature = f"{signing_input}.{_encode(sign(signing_input.encode('ascii')))}"
+    text = json.dumps(
+        {"kind": KIND, "version": VERSION, "license": license_object, "signature": signature},
+        indent=2,
+        ensure_ascii=True,
+    )
+    if len(text) + 1 > MAX_BYTES:
+        raise LicenseFileError(
+            f"the license file would have {len(text) + 1} bytes and may have {MAX_BYTES}; shorten its fields, "
+            "repositories or contact"
+        )
+    return f"{text}\n"
+
+
+def registry_token(text: str) -> str | None:
+    """Return the registry token inside ``text`` when ``text`` looks like a license file, else None.
+
+    This is all that the server reads of a file that is sent as a password: nothing else in it grants anything.
+    """
+    if len(text) > MAX_BYTES:
+        return None
+    try:
+        body = json.loads(text.lstrip(_UTF8_BOM))
+    except (ValueError, RecursionError):
+        return None
+    license_object = body.get("license") if isinstance(body, dict) else None
+    token = license_object.get("registry_token") if isinstance(license_object, dict) else None
+    return token if isinstance(token, str) else None
+
+
+def verify(text: str, verify_signature: Callable[[str, bytes, bytes], bool]) -> dict[str, Any]:
+    """Return the ``license`` object of a file whose signature holds and whose readable part agrees with it.
+
+    Args:
+        text: the file; a byte-order mark, CRLF and joined lines are fine.
+        verify_signature: tells whether the key named by its first argument made the signature (third) of the bytes
+            (second); it returns False for a key it does not know.
+
+    Raises:
+        LicenseFileError: not a license file, edited, or signed by an unknown key.
+    """
+    body = _parse(text)
+    readable, signature = body["license"], body["signature"]
+    try:
+        head, payload, mark = signature.split(".")
+        header = _object(_decode(head), "signature")
+        signed = _object(_decode(payload), "signature")
+        raw = _decode(mark)
+    except ValueError as error:
+        raise LicenseFileError("the signature is damaged; ask the vendor for the file again", "signature") from error
+    if header.get("alg") != "ES256" or header.get("typ") != TYPE or "crit" in header:
+        raise LicenseFileError("the signature is of another kind than a license's", "signature")
+    if not verify_signature(str(header.get("kid")), f"{head}.{payload}".encode("ascii"), raw):
+        raise LicenseFileError("no known key of the vendor made this signature", "signature")
+    for name in sorted({*signed, *readable}):
+        if name not in signed or name not in readable or not _same(signed[name], readable[name]):
+            raise LicenseFileError(f"the field {name!r} was edited; ask the vendor for the file again", name)
+    return signed
+
+
+def _parse(text: str) -> dict[str, Any]:
+    if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
+        raise LicenseFileError(f"this is longer than a license file's {MAX_BYTES} bytes")
+    body = _object(text.lstrip(_UTF8_BOM), None)
+    for name, kind in (("kind", str), ("version", int), ("license", dict), ("signature", str)):
+        if type(body.get(name)) is not kind:
+            raise LicenseFileError(f"this is not a license file: {name!r} is missing or of the wrong type", name)
+    if body["kind"] != KIND or body["version"] != VERSION:
+        raise LicenseFileError("this is not a license file of version 1", "kind")
+    extra = sorted(set(body) - {"kind", "version", "license", "signature"})
+    if extra:
+        raise LicenseFileError(f"the field {extra[0]!r} does not belong into a license file", extra[0])
+    return body
+
+
+def _object(text: str | bytes, field_name: str | None) -> dict[str, Any]:
+    """Return the JSON object in ``text``; a name that stands in it twice is refused, since readers differ on it."""
+
+    def no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len({name for name, _ in pairs}) != len(pairs):
+            raise LicenseFileError("a field stands in the file twice", field_name)
+        return dict(pairs)
+
+    try:
+        value = json.loads(text, object_pairs_hook=no_twins)
+    except LicenseFileError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise LicenseFileError("this is not a license file: it is not JSON", field_name) from error
+    if not isinstance(value, dict):
+        raise LicenseFileError("this is not a license file: it is no JSON object", field_name)
+    return value
+
+
+def _same(left: Any, right: Any) -> bool:
+    """Whether two JSON values are the same text: ``1``, ``1.0`` and ``true`` differ, the order of names does not."""
+    return json.dumps(left, sort_keys=True) == json.dumps(right, sort_keys=True)
+
+
+def _compact(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=True).encode("ascii")
+
+
+def _encode(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+
+
+def _decode(text: str) -> bytes:
+    """Return the bytes of unpadded base64url (RFC 7515 §2); one text per value, so no second spelling passes."""
+    try:
+        data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except binascii.Error as error:
+        raise ValueError("not base64url") from error
+    if _encode(data) != text:
+        raise ValueError("not canonical base64url")
+    return data

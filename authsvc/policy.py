@@ -1,0 +1,218 @@
+"""Who may do what: one pure function, :func:`decide`.
+
+The registry enforces exactly what a token says, so this module is the isolation between vendors. What it grants is
+always a part of what was asked and of what the subject is entitled to; a refused scope is left out and never fails
+the request (distribution "Token Authentication Specification", step 5).
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from attrs import frozen
+
+from authsvc.credentials.subject import LicenseSubject, MemberSubject, Subject
+from authsvc.spec.claims import Access
+from authsvc.spec.reference import Repository
+from authsvc.spec.scope import ALL_ACTIONS, ResourceScope
+from authsvc.tenancy.patterns import PROXY, covers_native, covers_proxied
+from authsvc.tenancy.records import App, License, Role
+
+PULL, PUSH, DELETE = "pull", "push", "delete"
+ACTIONS = frozenset({PULL, PUSH, DELETE})
+"""Every action that can be granted on a repository. ``*`` never is: the registry reads it as "everything"."""
+
+ROLE_ACTIONS: dict[Role, frozenset[str]] = {
+    Role.OWNER: frozenset({PULL, PUSH, DELETE}),
+    Role.DEVELOPER: frozenset({PULL, PUSH}),
+    Role.VIEWER: frozenset({PULL}),
+}
+"""What a member may do in the apps of the team (docs/isolation.md shows this table)."""
+
+REPOSITORY = "repository"
+
+
+@frozen
+class Place:
+    """Where a repository lies.
+
+    Attributes:
+        app: slug of the namespace it belongs to.
+        rest: the path inside the app.
+        upstream: the linked registry it is pulled through from, or None for an image of our own registry.
+    """
+
+    app: str
+    rest: tuple[str, ...]
+    upstream: str | None = None
+
+
+@frozen
+class Refusal:
+    """A requested action that was not granted, and why. For the log: the client learns only what it got."""
+
+    scope: str
+    action: str
+    reason: str
+
+
+@frozen
+class Decision:
+    """What a request gets.
+
+    Attributes:
+        access: the granted resources with their actions; resources without any are left out.
+        refusals: what was asked and not granted.
+        account: a sentence when a fact about the whole account forbids any use, else None; then ``access`` is empty.
+        ends_at: when the right itself ends, so that no token outlives it; None for no end.
+    """
+
+    access: tuple[Access, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+    account: str | None = None
+    ends_at: datetime | None = None
+
+    @property
+    def pushes(self) -> bool:
+        """Whether anything but pulling is granted."""
+        return any(action != PULL for entry in self.access for action in entry.actions)
+
+
+def decide(subject: Subject, requested: Iterable[ResourceScope], now: datetime) -> Decision:
+    """Return what ``subject`` gets of what was ``requested``.
+
+    Args:
+        subject: proven, with its facts as of one instant.
+        requested: merged scopes.
+        now: the request's one reading of the clock.
+    """
+    account = _account_denial(subject, now)
+    if account is not None:
+        return Decision(account=account)
+    access: list[Access] = []
+    refusals: list[Refusal] = []
+    for scope in requested:
+        entitled, reason = _entitled(subject, scope)
+        asked = ACTIONS if ALL_ACTIONS in scope.actions else frozenset(scope.actions)
+        granted = asked & entitled
+        if PUSH in granted:  # every client reads while it pushes (distribution#2932)
+            granted |= entitled & {PULL}
+        if granted:
+            access.append(Access(scope.type, scope.name, tuple(sorted(granted)), scope.resource_class))
+        refusals.extend(
+            Refusal(str(scope), action, reason or f"{action} is not among {', '.join(sorted(entitled))}")
+            for action in sorted(set(scope.actions) - granted - {ALL_ACTIONS})
+        )
+        if ALL_ACTIONS in scope.actions and not granted:
+            refusals.append(Refusal(str(scope), ALL_ACTIONS, reason or "nothing is granted here"))
+    ends_at = subject.license.expires_at if isinstance(subject, LicenseSubject) else None
+    return Decision(tuple(access), tuple(refusals), ends_at=ends_at)
+
+
+def namespaces(requested: Iterable[ResourceScope]) -> frozenset[str]:
+    """Return the slugs of the apps that ``requested`` asks for."""
+    places = (locate(scope.name) for scope in requested if scope.type == REPOSITORY)
+    return frozenset(place.app for place in places if place is not None)
+
+
+def locate(name: str) -> Place | None:
+    """Return where the repository ``name`` lies, or None when it can belong to no app (design #11).
+
+    ``a/<rest>`` belongs to app ``a``, and ``proxy/a/<upstream>/<rest>`` too. Compared by whole components of the
+    parsed name, case-sensitively: ``acme-evil/x``, ``acme/../b`` and ``Acme/x`` are no part of ``acme``.
+    """
+    try:
+        repository = Repository.parse(name)
+    except ValueError:
+        return None
+    if repository.domain is not None:
+        return None
+    match repository.components:
+        case (first, app, upstream, *rest) if first == PROXY and rest:
+            return Place(app, tuple(rest), upstream)
+        case (app, *rest) if app != PROXY and rest:
+            return Place(app, tuple(rest))
+        case _:
+            return None
+
+
+def _entitled(subject: Subject, scope: ResourceScope) -> tuple[frozenset[str], str]:
+    """Return the actions that ``subject`` may do on the resource of ``scope``, and why when there are none."""
+    nothing: frozenset[str] = frozenset()
+    if scope.type != REPOSITORY:
+        return nothing, f"nobody is granted anything on the resource type {scope.type!r}"
+    if scope.resource_class is not None:
+        return nothing, f"repositories of class {scope.resource_class!r} are not served"
+    place = locate(scope.name)
+    if place is None:
+        return nothing, "the name is not a repository of any app"
+    if isinstance(subject, LicenseSubject):
+        actions, reason = _license_actions(subject.license, place)
+    else:
+        actions, reason = _member_actions(subject, place)
+    return (actions & {PULL} if place.upstream is not None else actions), reason
+
+
+def _license_actions(license_: License, place: Place) -> tuple[frozenset[str], str]:
+    nothing: frozenset[str] = frozenset()
+    if place.app != license_.app:
+        return nothing, f"the license is for the app {license_.app}"
+    if not _covered(license_.repositories, place):
+        return nothing, "the license does not cover this repository"
+    return frozenset({PULL}), ""
+
+
+def _covered(patterns: tuple[str, ...] | None, place: Place) -> bool:
+    """Whether a license's patterns cover ``place``; None covers the whole native app and nothing pulled through."""
+    if place.upstream is None:
+        return patterns is None or any(covers_native(pattern, place.rest) for pattern in patterns)
+    upstream = place.upstream
+    return patterns is not None and any(covers_proxied(pattern, upstream, place.rest) for pattern in patterns)
+
+
+def _member_actions(subject: MemberSubject, place: Place) -> tuple[frozenset[str], str]:
+    nothing: frozenset[str] = frozenset()
+    member, app = subject.member, subject.apps.get(place.app)
+    if app is None or app.slug != place.app:
+        return nothing, "there is no such app"
+    if app.team != member.team:
+        return nothing, "the app belongs to another team"
+    if member.apps is not None and app.slug not in member.apps:
+        return nothing, f"the member is limited to {', '.join(member.apps) or 'no app'}"
+    if app.archived_at is not None:
+        return nothing, f"the app was archived on {day(app.archived_at)}"
+    return ROLE_ACTIONS[member.role], ""
+
+
+def _account_denial(subject: Subject, now: datetime) -> str | None:
+    """Return why the whole account is refused: what, since when, whom to ask (design #9)."""
+    if isinstance(subject, MemberSubject):
+        member = subject.member
+        if member.disabled_at is None:
+            return None
+        return f"the account {member.email} was disabled on {day(member.disabled_at)}; ask an owner of {member.team}"
+    return license_denial(subject.license, subject.app, now)
+
+
+def license_denial(license_: License, app: App, now: datetime) -> str | None:
+    """Return why ``license_`` is refused now, or None when it counts."""
+    whose = f"license {license_.id} of {license_.customer}"
+    ask = f"contact {license_.contact}" if license_.contact else "ask the vendor"
+    what: str | None
+    match license_.state(now):
+        case "active":
+            what = f"the app {app.slug} was archived on {day(app.archived_at)}" if app.archived_at else None
+        case "pending":
+            what = f"{whose} begins on {day(license_.not_before or now)}"
+        case "expired":
+            what = f"{whose} expired on {day(license_.expires_at)}"
+        case _:
+            # Archiving is for the vendor's lists; the customer is told that the license is revoked.
+            what = f"{whose} was revoked on {day(license_.revoked_at or license_.archived_at or now)}"
+    return None if what is None else f"{what}; {ask}"
+
+
+def day(at: datetime) -> str:
+    """Return ``at`` as people need it: the date, with the time only when it is not midnight UTC."""
+    return at.strftime("%Y-%m-%d" if at.hour == at.minute == at.second == 0 else "%Y-%m-%d %H:%M UTC")
+
+

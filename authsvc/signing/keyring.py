@@ -1,0 +1,38 @@
+"""The live leaf of one worker: which one signs now, and when the next one is due."""
+
+from datetime import datetime
+from typing import Any
+
+from authsvc.errors import SignerUnavailable
+from authsvc.signing.jws import Leaf
+
+
+class Keyring:
+    """Holds the newest leaf. A leaf is swapped whole, so a request signs with the old one or the new one."""
+
+    def __init__(self) -> None:
+        """Start empty: :meth:`sign` refuses until the first leaf is installed."""
+        self._leaf: Leaf | None = None
+
+    def install(self, leaf: Leaf) -> None:
+        """Sign with ``leaf`` from now on."""
+        self._leaf = leaf
+
+    @property
+    def not_after(self) -> datetime | None:
+        """The end of the live leaf, or None when there is none yet."""
+        return self._leaf.not_after if self._leaf else None
+
+    def ready(self, now: datetime) -> bool:
+        """Whether a token signed now would have a living certificate."""
+        return self._leaf is not None and now < self._leaf.not_after
+
+    def sign(self, claims: dict[str, Any]) -> str:
+        """Return the compact JWS of ``claims``.
+
+        Raises:
+            SignerUnavailable: there is no leaf, or it ends before the token.
+        """
+        if self._leaf is None:
+            raise SignerUnavailable("this process has no signing certificate yet; try again in a few seconds")
+        return self._leaf.sign(claims)

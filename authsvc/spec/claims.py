@@ -1,0 +1,70 @@
+"""The claims of a registry token (distribution "Docker Registry v2 authentication using JWT", RFC 7519 §4.1)."""
+
+from datetime import datetime
+from typing import Any
+
+from attrs import frozen
+
+NOT_BEFORE_LEEWAY = 60
+"""Seconds by which ``nbf`` lies before ``iat``: the registry's clock may be that much behind (design #3)."""
+
+
+@frozen
+class Access:
+    """A granted resource: one entry of the ``access`` claim.
+
+    Attributes:
+        type: ``repository``.
+        name: exact and case-sensitive; the registry knows no wildcard in it.
+        actions: sorted, never ``*``, which the registry would read as "everything".
+        resource_class: echoed in ``class``, or None.
+    """
+
+    type: str
+    name: str
+    actions: tuple[str, ...]
+    resource_class: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entry as the registry reads it."""
+        entry: dict[str, Any] = {"type": self.type, "name": self.name, "actions": list(self.actions)}
+        if self.resource_class is not None:
+            entry["class"] = self.resource_class
+        return entry
+
+
+@frozen
+class Claims:
+    """What a token says.
+
+    Attributes:
+        issuer: the ``issuer`` of the registry's configuration.
+        subject: ``member:<id>``, ``license:<id>`` …; comes back as ``actor.name`` in registry events.
+        audience: the configured service; registry 2.8 refuses a list.
+        issued_at: aware; every time in the token derives from it.
+        expires_at: aware.
+        token_id: unique, for the log.
+        access: what is granted; empty is a valid token that only passes ``/v2/``.
+    """
+
+    issuer: str
+    subject: str
+    audience: str
+    issued_at: datetime
+    expires_at: datetime
+    token_id: str
+    access: tuple[Access, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the claim set; all times are integers, since the registry refuses a float."""
+        issued_at = int(self.issued_at.timestamp())
+        return {
+            "iss": self.issuer,
+            "sub": self.subject,
+            "aud": self.audience,
+            "iat": issued_at,
+            "nbf": issued_at - NOT_BEFORE_LEEWAY,
+            "exp": int(self.expires_at.timestamp()),
+            "jti": self.token_id,
+            "access": [entry.to_json() for entry in self.access],
+        }

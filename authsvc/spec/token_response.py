@@ -1,0 +1,35 @@
+"""The reply of the token endpoint (distribution "Token Authentication Specification", "Token Response Fields")."""
+
+from datetime import datetime
+from typing import Any
+
+from attrs import frozen
+
+from authsvc.redaction import Secret
+
+MIN_EXPIRES_IN = 60
+"""Least ``expires_in`` in seconds: clients raise a smaller one to 60 themselves."""
+
+
+@frozen
+class TokenResponse:
+    """A signed token and how long the client may keep it.
+
+    Attributes:
+        token: the compact JWS.
+        expires_in: seconds from ``issued_at``; a little below the token's real life, at least 60.
+        issued_at: aware UTC.
+    """
+
+    token: Secret
+    expires_in: int
+    issued_at: datetime
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the body. ``token`` and ``access_token`` are the same: each client insists on another one."""
+        return {
+            "token": self.token.reveal(),
+            "access_token": self.token.reveal(),
+            "expires_in": self.expires_in,
+            "issued_at": self.issued_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        }

@@ -1,0 +1,86 @@
+"""The names that people give: slugs, e-mail addresses, free text.
+
+A slug is the first component of a repository name, and isolation is drawn by it (design #11): ASCII, lower-case,
+never changed, never given away again.
+"""
+
+import re
+
+from authsvc.errors import InputRefused
+
+MIN_SLUG, MAX_SLUG = 2, 40
+MAX_TEXT = 200
+"""Longest free text (names, contacts), in characters: it must fit into one HTTP reason phrase."""
+
+MAX_EMAIL = 254
+"""Longest e-mail address, in characters (RFC 5321 §4.5.3.1.3)."""
+
+RESERVED_SLUGS = frozenset(
+    {
+        "_catalog", "admin", "api", "auth", "authsvc", "catalog", "docker", "events", "health", "healthz", "library",
+        "livez", "localhost", "login", "logout", "metrics", "portal", "preflight", "proxy", "readyz", "registry",
+        "root", "signin", "static", "status", "system", "token", "v1", "v2", "v3", "well-known",
+    }
+)  # fmt: skip
+"""Words that are paths of ours, roles of Docker Hub, or a host name to a client."""
+
+_SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
+_LOCAL_PART = re.compile(r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*", re.ASCII)
+_DOMAIN = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)+", re.ASCII)
+
+
+def parse_slug(text: str, what: str) -> str:
+    """Return ``text`` when it may name a team or an app.
+
+    Args:
+        text: as typed; never corrected, since a corrected name is another name.
+        what: ``team`` or ``app``, for the message.
+
+    Raises:
+        InputRefused: not of the grammar, too long, or reserved.
+    """
+    if not (MIN_SLUG <= len(text) <= MAX_SLUG and _SLUG.fullmatch(text)):
+        raise InputRefused(
+            f"{text[:60]!r} can not name {_article(what)}: use {MIN_SLUG} to {MAX_SLUG} of a-z, 0-9 and single '-' "
+            "inside, such as my-app"
+        )
+    if text in RESERVED_SLUGS:
+        raise InputRefused(f"{text!r} is reserved and can not name {_article(what)}; choose another word")
+    return text
+
+
+def parse_email(text: str) -> str:
+    """Return the one canonical form of an e-mail address: trimmed, ASCII, lower-case.
+
+    Anything outside ASCII is refused, so no two Unicode twins can be two accounts (or one by accident).
+
+    Raises:
+        InputRefused: no address, or not ASCII.
+    """
+    trimmed = text.strip(" \t\r\n")
+    if not trimmed.isascii():
+        raise InputRefused(f"{trimmed[:80]!r} holds characters outside ASCII; write the domain in its xn-- form")
+    canonical = trimmed.lower()
+    local, at, domain = canonical.rpartition("@")
+    good = len(canonical) <= MAX_EMAIL and at and _LOCAL_PART.fullmatch(local) and _DOMAIN.fullmatch(domain)
+    if not good:
+        raise InputRefused(f"{trimmed[:80]!r} is not an e-mail address such as me@vendor.com")
+    return canonical
+
+
+def parse_text(text: str, what: str) -> str:
+    """Return ``text`` trimmed, when it is one printable line of at most 200 characters.
+
+    Raises:
+        InputRefused: empty, too long, or with control or invisible formatting characters.
+    """
+    trimmed = text.strip()
+    if not 0 < len(trimmed) <= MAX_TEXT:
+        raise InputRefused(f"the {what} must have 1 to {MAX_TEXT} characters; it has {len(trimmed)}")
+    if not trimmed.isprintable():
+        raise InputRefused(f"the {what} holds a control character or a line break; write it as one plain line")
+    return trimmed
+
+
+def _article(what: str) -> str:
+    return f"an {what}" if what[0] in "aeiou" else f"a {what}"

@@ -1,0 +1,159 @@
+"""The records: frozen values, each with the rules that need nothing but itself."""
+
+import enum
+from datetime import datetime
+
+from attrs import field, frozen
+
+from authsvc.redaction import Secret
+
+
+class Role(enum.StrEnum):
+    """What a member may do in a team; the table is in :mod:`authsvc.policy`."""
+
+    OWNER = "owner"
+    DEVELOPER = "developer"
+    VIEWER = "viewer"
+
+
+class LicenseType(enum.StrEnum):
+    """What kind of customer holds a license; for reports, it changes no right."""
+
+    TRIAL = "trial"
+    PAID = "paid"
+    DEV = "dev"
+
+
+@frozen
+class Team:
+    """A software vendor.
+
+    Attributes:
+        slug: immutable, never reused.
+        name: for people.
+        created_at: aware.
+    """
+
+    slug: str
+    name: str
+    created_at: datetime
+
+
+@frozen
+class App:
+    """One application of a vendor; its slug is the registry namespace.
+
+    Attributes:
+        slug: immutable, never reused, unique over all teams.
+        team: slug of the owning team.
+        name: for people.
+        created_at: aware.
+        archived_at: when it was put away: nothing pushes to it and nothing pulls from it; None while in use.
+    """
+
+    slug: str
+    team: str
+    name: str
+    created_at: datetime
+    archived_at: datetime | None = None
+
+
+@frozen
+class Member:
+    """A person of a vendor's team.
+
+    Attributes:
+        id: never reused, also when the same address joins again.
+        email: canonical form.
+        team: slug.
+        role: see :class:`Role`.
+        apps: the apps the member is limited to, or None for every app of the team.
+        password_hash: Argon2id in PHC form.
+        epoch: raised by every change that must end remembered passwords at once.
+        created_at: aware.
+        disabled_at: since when the account may not be used, or None.
+    """
+
+    id: str
+    email: str
+    team: str
+    role: Role
+    apps: tuple[str, ...] | None
+    password_hash: Secret
+    epoch: int
+    created_at: datetime
+    disabled_at: datetime | None = None
+
+    @property
+    def subject(self) -> str:
+        """The ``sub`` of this member's tokens."""
+        return f"member:{self.id}"
+
+
+@frozen
+class TokenDigest:
+    """One live generation of a license's registry token.
+
+    Attributes:
+        generation: the number under which the token is derived.
+        sha256: hexadecimal SHA-256 of the whole token.
+        ends_at: when an overlapped older generation stops, or None.
+    """
+
+    generation: int
+    sha256: str
+    ends_at: datetime | None = None
+
+
+@frozen
+class License:
+    """A customer's right to pull one app's images until it ends.
+
+    Attributes:
+        id: never reused.
+        app: slug of the app.
+        team: slug of the vendor.
+        customer: for people, and in every refusal.
+        type: for reports.
+        issued_at: aware.
+        expires_at: aware; the first instant at which it no longer counts.
+        registry: host and port to log in to, as written into the file.
+        tokens: the live generations, newest first; two at most.
+        not_before: aware; the first instant at which it counts, or None.
+        repositories: patterns relative to the app; None is the whole native app, empty is nothing.
+        fields: what the vendor's own software reads.
+        contact: whom the customer asks, or None.
+        revoked_at: since when it is refused, or None.
+        archived_at: since when it is refused and hidden, or None.
+    """
+
+    id: str
+    app: str
+    team: str
+    customer: str
+    type: LicenseType
+    issued_at: datetime
+    expires_at: datetime
+    registry: str
+    tokens: tuple[TokenDigest, ...]
+    not_before: datetime | None = None
+    repositories: tuple[str, ...] | None = None
+    fields: dict[str, object] = field(factory=dict, hash=False)
+    contact: str | None = None
+    revoked_at: datetime | None = None
+    archived_at: datetime | None = None
+
+    @property
+    def subject(self) -> str:
+        """The ``sub`` of this license's tokens."""
+        return f"license:{self.id}"
+
+    def state(self, now: datetime) -> str:
+        """Return ``archived``, ``revoked``, ``pending``, ``expired`` or ``active``."""
+        if self.archived_at is not None:
+            return "archived"
+        if self.revoked_at is not None:
+            return "revoked"
+        if self.not_before is not None and now < self.not_before:
+            return "pending"
+        return "expired" if now >= self.expires_at else "active"
