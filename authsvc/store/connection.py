@@ -1,0 +1,94 @@
+"""The connection to Redis: a bounded pool, deadlines on everything, no silent retries.
+
+redis-py's defaults retry a write whose reply was lost and hang for a minute on a stopped server (measured:
+docs/architecture.md, "Store"); so every client is made here.
+"""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any, TypeVar, cast
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from authsvc.errors import SetupRefused, StoreUnavailable
+from authsvc.redaction import Secret
+
+T = TypeVar("T")
+
+MAX_CONNECTIONS = 64
+POOL_WAIT = 0.25
+"""Seconds to wait for a free connection."""
+
+COMMAND_TIMEOUT = 0.5
+"""Seconds to wait for the socket, for connecting and for each reply."""
+
+DEADLINE = 1.5
+"""Seconds that a whole operation may take."""
+
+HEALTH_CHECK = 15
+"""Seconds after which an idle connection is pinged before use."""
+
+
+class Connection:
+    """One pool of connections to the one primary."""
+
+    def __init__(self, url: Secret) -> None:
+        """Prepare a pool for ``url`` (``redis://``, ``rediss://`` or ``unix://``); nothing connects yet.
+
+        Raises:
+            SetupRefused: ``url`` is of another form.
+        """
+        try:
+            pool = BlockingConnectionPool.from_url(
+                url.reveal(),
+                max_connections=MAX_CONNECTIONS,
+                timeout=POOL_WAIT,
+                socket_timeout=COMMAND_TIMEOUT,
+                socket_connect_timeout=COMMAND_TIMEOUT,
+                health_check_interval=HEALTH_CHECK,
+                retry=Retry(NoBackoff(), 0),
+                decode_responses=False,
+            )
+        except ValueError as error:
+            raise SetupRefused(
+                "AUTHSVC_REDIS_URL must look like redis://HOST:PORT, rediss://HOST:PORT or unix:///path/redis.sock"
+            ) from error
+        self.redis: Redis = Redis.from_pool(pool)
+
+    async def run(self, command: Awaitable[Any]) -> Any:  # noqa: ANN401  redis-py's replies are untyped
+        """Return the reply to ``command``, within the deadline.
+
+        Raises:
+            StoreUnavailable: no answer in time, no connection, or Redis refused the command.
+        """
+        try:
+            async with asyncio.timeout(DEADLINE):
+                return await command
+        except (RedisError, OSError, TimeoutError) as error:
+            raise StoreUnavailable(
+                "the service's database does not answer; try again in a few seconds", detail=repr(error)
+            ) from error
+
+    async def get(self, key: str) -> bytes | None:
+        """Return the value of ``key``.
+
+        Raises:
+            StoreUnavailable: as :meth:`run`.
+        """
+        return cast("bytes | None", await self.run(self.redis.get(key)))
+
+    async def get_all(self, *keys: str) -> list[bytes | None]:
+        """Return the values of ``keys`` as of one instant.
+
+        Raises:
+            StoreUnavailable: as :meth:`run`.
+        """
+        return cast("list[bytes | None]", await self.run(self.redis.mget(keys))) if keys else []
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.redis.aclose()
+        await self.redis.connection_pool.disconnect()

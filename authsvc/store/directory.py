@@ -1,0 +1,136 @@
+"""What management reads and writes: teams, apps, members, licenses and their indexes.
+
+An index is written in the same change as its record. Every write takes an operation id (see
+:mod:`authsvc.store.change`).
+"""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from authsvc.store import keys
+from authsvc.store.change import Change
+from authsvc.store.codec import Codec, Stored
+from authsvc.store.connection import Connection
+from authsvc.tenancy.records import App, License, Member, Team
+
+T = TypeVar("T")
+
+CHANGED_MEANWHILE = "somebody else changed it at the same moment; look at it and try again"
+
+
+class RedisDirectory:
+    """The records of one installation. Every method raises StoreUnavailable when Redis does not answer."""
+
+    def __init__(self, connection: Connection, codec: Codec) -> None:
+        """Read and write through ``connection``."""
+        self._connection = connection
+        self._codec = codec
+
+    async def team(self, slug: str) -> Team | None:
+        """Return the team."""
+        return self._codec.decode_optional(await self._connection.get(keys.team(slug)), Team)
+
+    async def teams(self) -> list[Team]:
+        """Return all teams, by slug."""
+        return await self._members_of(keys.TEAMS, keys.team, Team)
+
+    async def app(self, slug: str) -> Stored[App] | None:
+        """Return the app."""
+        return await self._stored(keys.app(slug), App)
+
+    async def apps(self, team: str) -> list[App]:
+        """Return the apps of a team, archived ones too, by slug."""
+        return await self._members_of(keys.team_apps(team), keys.app, App)
+
+    async def license(self, license_id: str) -> Stored[License] | None:
+        """Return the license."""
+        return await self._stored(keys.license_(license_id), License)
+
+    async def licenses(self, app: str) -> list[License]:
+        """Return the licenses of an app, archived ones too, oldest first."""
+        ids = await self._connection.run(self._connection.redis.zrange(keys.app_licenses(app), 0, -1))
+        raws = await self._connection.get_all(*(keys.license_(license_id.decode()) for license_id in ids))
+        return [self._codec.decode(raw, License) for raw in raws if raw is not None]
+
+    async def add_team(self, team: Team, operation_id: str) -> None:
+        """Store a new team.
+
+        Raises:
+            Conflict: the slug is taken.
+        """
+        change = Change(operation_id)
+        change.expect_absent(keys.team(team.slug), f"the team {team.slug!r} exists already")
+        change.put(keys.team(team.slug), self._codec.encode(team))
+        change.add_to_set(keys.TEAMS, team.slug)
+        await change.apply(self._connection)
+
+    async def add_app(self, app: App, operation_id: str) -> None:
+        """Store a new app of an existing team.
+
+        Raises:
+            Conflict: the slug is taken, by this team or another one.
+        """
+        change = Change(operation_id)
+        change.expect_absent(
+            keys.app(app.slug), f"the app {app.slug!r} exists already; a slug is one namespace for all teams"
+        )
+        change.put(keys.app(app.slug), self._codec.encode(app))
+        change.add_to_set(keys.team_apps(app.team), app.slug)
+        await change.apply(self._connection)
+
+    async def replace_app(self, old: Stored[App], new: App, operation_id: str) -> None:
+        """Store a changed app.
+
+        Raises:
+            Conflict: it is no longer what ``old`` says.
+        """
+        await self._replace(keys.app(new.slug), old.raw, new, operation_id)
+
+    async def add_member(self, member: Member, operation_id: str) -> None:
+        """Store a new member of an existing team.
+
+        Raises:
+            Conflict: the address belongs to a member already, of this team or another one.
+        """
+        change = Change(operation_id)
+        change.expect_absent(keys.member_email(member.email), f"{member.email} is a member already")
+        change.put(keys.member(member.id), self._codec.encode(member))
+        change.put(keys.member_email(member.email), member.id.encode())
+        change.add_to_set(keys.team_members(member.team), member.id)
+        await change.apply(self._connection)
+
+    async def add_license(self, license_: License, app: Stored[App], operation_id: str) -> None:
+        """Store a new license of ``app``.
+
+        Raises:
+            Conflict: the app changed meanwhile.
+        """
+        change = Change(operation_id)
+        change.expect(keys.app(license_.app), app.raw, CHANGED_MEANWHILE)
+        change.expect_absent(keys.license_(license_.id), CHANGED_MEANWHILE)
+        change.put(keys.license_(license_.id), self._codec.encode(license_))
+        change.add_to_order(keys.app_licenses(license_.app), license_.issued_at.timestamp(), license_.id)
+        await change.apply(self._connection)
+
+    async def replace_license(self, old: Stored[License], new: License, operation_id: str) -> None:
+        """Store a changed license.
+
+        Raises:
+            Conflict: it is no longer what ``old`` says.
+        """
+        await self._replace(keys.license_(new.id), old.raw, new, operation_id)
+
+    async def _replace(self, key: str, old: bytes, new: object, operation_id: str) -> None:
+        change = Change(operation_id)
+        change.expect(key, old, CHANGED_MEANWHILE)
+        change.put(key, self._codec.encode(new))
+        await change.apply(self._connection)
+
+    async def _stored(self, key: str, kind: type[T]) -> Stored[T] | None:
+        raw = await self._connection.get(key)
+        return None if raw is None else Stored(self._codec.decode(raw, kind), raw)
+
+    async def _members_of(self, index: str, key: Callable[[str], str], kind: type[T]) -> list[T]:
+        names = sorted(name.decode() for name in await self._connection.run(self._connection.redis.smembers(index)))
+        raws = await self._connection.get_all(*(key(name) for name in names))
+        return [self._codec.decode(raw, kind) for raw in raws if raw is not None]
