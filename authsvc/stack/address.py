@@ -1,0 +1,128 @@
+"""The two addresses of an installation: the one that is bound and the one that clients type."""
+
+import ipaddress
+import re
+
+from attrs import frozen
+
+from authsvc.errors import SetupRefused
+
+_MAX_PORT = 65535
+_MAX_HOST_LENGTH = 253
+
+_LISTEN = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^\[\]:\s]+)):(?P<port>[0-9]{1,5})", re.ASCII)
+
+# RFC 1123 §2.1 host names; docker's reference grammar takes the same ones.
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_PUBLIC_URL = re.compile(
+    rf"(?P<scheme>https?)://(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>{_LABEL}(?:\.{_LABEL})*))(?::(?P<port>[0-9]{{1,5}}))?/?",
+    re.ASCII | re.IGNORECASE,
+)
+
+
+@frozen
+class Listen:
+    """The address that nginx binds."""
+
+    host: str
+    """An IP address, without brackets."""
+    port: int
+
+    @property
+    def authority(self) -> str:
+        """``host:port``, with brackets around an IPv6 address."""
+        return join_authority(self.host, self.port)
+
+    @property
+    def connect_host(self) -> str:
+        """Where this machine reaches it: the loopback address when every address is bound."""
+        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104  compared, not bound
+
+
+@frozen
+class PublicUrl:
+    """What clients type, and the only source of realm and service (design §1)."""
+
+    scheme: str
+    """``http`` or ``https``."""
+    authority: str
+    """``host`` or ``host:port``, in lower case: the registry's name in every image reference."""
+
+    @property
+    def text(self) -> str:
+        """The URL without a trailing slash."""
+        return f"{self.scheme}://{self.authority}"
+
+    @property
+    def realm(self) -> str:
+        """Where the registry sends clients for a token."""
+        return f"{self.text}/auth/token"
+
+    @property
+    def is_localhost(self) -> bool:
+        """Whether clients resolve a name that may mean 127.0.0.1 or ::1."""
+        return self.authority.partition(":")[0] == "localhost"
+
+
+def join_authority(host: str, port: int) -> str:
+    """Return ``host:port``, with brackets around an IPv6 address."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def parse_listen(text: str) -> Listen:
+    """Return the address to bind.
+
+    Raises:
+        SetupRefused: not an IP address (or ``localhost``) and a port from 1 to 65535.
+    """
+    found = _LISTEN.fullmatch(text)
+    if found is None:
+        raise SetupRefused(
+            f"--listen {text[:80]!r} is not an address and a port; "
+            "write 127.0.0.1:5000, [::1]:5000 or 0.0.0.0:5000"
+        )
+    host = found["v6"] or found["host"]
+    host = "127.0.0.1" if host == "localhost" else host
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError as error:
+        raise SetupRefused(
+            f"--listen {text[:80]!r}: {host[:60]!r} is not an IP address; "
+            "the name that clients type belongs in --public-url"
+        ) from error
+    return Listen(host=str(address), port=_port(found["port"], f"--listen {text!r}"))
+
+
+def parse_public_url(text: str, source: str = "--public-url") -> PublicUrl:
+    """Return the URL that clients type.
+
+    Args:
+        text: as given.
+        source: where it was given, for the message.
+
+    Raises:
+        SetupRefused: anything beyond scheme, host and port, or not of that form.
+    """
+    shown = f"{source} {text[:120]!r}"
+    found = _PUBLIC_URL.fullmatch(text)
+    if found is None or len(found["host"] or "") > _MAX_HOST_LENGTH:
+        raise SetupRefused(
+            f"{shown} is not a registry address: http:// or https://, a host name, perhaps a port, "
+            "and nothing after it, such as https://registry.example.com"
+        )
+    if found["v6"] is None:
+        host = found["host"].lower()
+    else:
+        try:
+            host = f"[{ipaddress.IPv6Address(found['v6'])}]"
+        except ValueError as error:
+            raise SetupRefused(f"{shown}: {found['v6'][:60]!r} is not an IPv6 address") from error
+    port = "" if found["port"] is None else f":{_port(found['port'], shown)}"
+    return PublicUrl(scheme=found["scheme"].lower(), authority=f"{host}{port}")
+
+
+def _port(text: str, shown: str) -> int:
+    port = int(text)
+    if not 0 < port <= _MAX_PORT:
+        raise SetupRefused(f"{shown}: the port must be a number from 1 to {_MAX_PORT}")
+    return port

@@ -1,0 +1,115 @@
+"""Preparing an installation: secrets once, configuration every time."""
+
+import os
+import pwd
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import quote
+
+from attrs import frozen
+
+from authsvc.issuance import ISSUER
+from authsvc.stack import render
+from authsvc.stack.address import Listen, PublicUrl
+from authsvc.stack.layout import Layout, write_file
+from authsvc.stack.secrets_dir import REGISTRY_HTTP_SECRET, TOKEN_ROOT_CERTIFICATE, create_missing
+
+
+@frozen
+class Site:
+    """What differs between two installations on one machine."""
+
+    listen: Listen
+    public_url: PublicUrl
+    edge: str
+    """``host:port`` of authsvc's edge listener, where nginx finds it."""
+
+
+@frozen
+class Configuration:
+    """The files that ``init`` renders."""
+
+    registry: Path
+    redis: Path
+    nginx: Path
+    authsvc: Path
+
+
+def configuration_of(layout: Layout) -> Configuration:
+    """Return where the rendered files of a data directory are."""
+    return Configuration(
+        registry=layout.config / "registry.yml",
+        redis=layout.config / "redis.conf",
+        nginx=layout.config / "nginx.conf",
+        authsvc=layout.config / "authsvc.toml",
+    )
+
+
+def init(layout: Layout, site: Site, now: datetime) -> tuple[str, ...]:
+    """Make the secrets that are missing and render the configuration; a second call changes nothing.
+
+    Args:
+        layout: a prepared data directory.
+        site: addresses.
+        now: the time of making, aware.
+
+    Returns:
+        The names of the files that are new or have changed.
+
+    Raises:
+        SecretsRefused: a secret is unusable.
+        SetupRefused: a path or address can not stand in a configuration file.
+    """
+    created = create_missing(layout.secrets, now)
+    files = configuration_of(layout)
+    texts = {
+        files.registry: render.render_registry(_registry(layout, site)),
+        files.redis: render.render_redis(
+            render.RedisValues(directory=str(layout.redis), unix_socket=str(layout.redis_socket))
+        ),
+        files.nginx: render.render_nginx(_nginx(layout, site)),
+        files.authsvc: render.render_authsvc(_authsvc(layout, site)),
+    }
+    changed = tuple(path.name for path, text in texts.items() if write_file(path, text))
+    return created + changed
+
+
+def _registry(layout: Layout, site: Site) -> render.RegistryValues:
+    return render.RegistryValues(
+        network="unix",
+        address=str(layout.registry_socket),
+        storage_dir=str(layout.registry),
+        realm=site.public_url.realm,
+        service=site.public_url.authority,
+        issuer=ISSUER,
+        root_certificate=str(layout.secrets / TOKEN_ROOT_CERTIFICATE),
+        http_secret=(layout.secrets / REGISTRY_HTTP_SECRET).read_text(encoding="ascii").strip(),
+    )
+
+
+def _nginx(layout: Layout, site: Site) -> render.NginxValues:
+    return render.NginxValues(
+        listen=site.listen.authority,
+        public_scheme=site.public_url.scheme,
+        public_authority=site.public_url.authority,
+        registry_upstream=f"unix:{layout.registry_socket}",
+        edge_upstream=site.edge,
+        pid_file=str(layout.run / "nginx-master.pid"),
+        temp_dir=str(layout.nginx),
+        # Only root may choose, and must: nginx's own default may not enter the data directory.
+        user=pwd.getpwuid(os.geteuid()).pw_name if os.geteuid() == 0 else None,
+    )
+
+
+def _authsvc(layout: Layout, site: Site) -> render.AuthsvcValues:
+    return render.AuthsvcValues(
+        public_url=site.public_url.text,
+        redis_url=_unix_url(layout.redis_socket),
+        registry_url=_unix_url(layout.registry_socket),
+        secrets_dir=str(layout.secrets),
+    )
+
+
+def _unix_url(path: Path) -> str:
+    """Return the path as a URL; a space or question mark in it must not end the URL (RFC 3986 §2.1)."""
+    return f"unix://{quote(str(path))}"

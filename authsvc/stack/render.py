@@ -1,0 +1,174 @@
+"""Configuration text of the registry, redis, nginx and authsvc: values in, text out.
+
+Rule 1: a value reaches a text through the quoting filter of that text's language and in no other way; one
+that does not is an error here, not a surprise in the file.
+Rule 2: nothing here knows where a file goes or which process reads it, so compose renders with the same
+functions that ``authsvc up`` uses.
+"""
+
+import json
+from importlib.resources import files
+
+import jinja2
+from attrs import asdict, frozen
+
+from authsvc.errors import SetupRefused
+
+
+@frozen
+class RegistryValues:
+    """What the registry's configuration depends on."""
+
+    network: str
+    """``unix`` or ``tcp``."""
+    address: str
+    """A socket path, or ``host:port``."""
+    storage_dir: str
+    realm: str
+    """Where clients get a token."""
+    service: str
+    """The audience of every token."""
+    issuer: str
+    root_certificate: str
+    """Path of the PEM file that every signing leaf chains to."""
+    http_secret: str
+
+
+@frozen
+class RedisValues:
+    """What redis' configuration depends on: a socket path, or an address and a port."""
+
+    directory: str
+    unix_socket: str | None = None
+    bind: str = "127.0.0.1"
+    port: int = 0
+
+
+@frozen
+class NginxValues:
+    """What nginx's configuration depends on."""
+
+    listen: str
+    """``host:port``."""
+    public_scheme: str
+    public_authority: str
+    registry_upstream: str
+    """``unix:PATH`` or ``host:port``."""
+    edge_upstream: str
+    """Like ``registry_upstream``, of authsvc's edge listener."""
+    pid_file: str
+    temp_dir: str
+    user: str | None = None
+    """Whom the workers run as; only root may choose."""
+
+
+@frozen
+class AuthsvcValues:
+    """What ``authsvc serve`` is told by file."""
+
+    public_url: str
+    redis_url: str
+    registry_url: str
+    secrets_dir: str
+
+
+class _Quoted(str):
+    """A text that a quoting filter returned."""
+
+    __slots__ = ()
+
+
+def render_registry(values: RegistryValues) -> str:
+    """Return registry.yml.
+
+    Raises:
+        SetupRefused: a value has characters that no configuration should hold.
+    """
+    return _render("registry.yml", asdict(values))
+
+
+def render_redis(values: RedisValues) -> str:
+    """Return redis.conf.
+
+    Raises:
+        SetupRefused: a value has characters that no configuration should hold.
+    """
+    return _render("redis.conf", asdict(values))
+
+
+def render_nginx(values: NginxValues) -> str:
+    """Return nginx.conf.
+
+    Raises:
+        SetupRefused: a value has characters that no configuration should hold.
+    """
+    return _render("nginx.conf", asdict(values))
+
+
+def render_authsvc(values: AuthsvcValues) -> str:
+    """Return authsvc.toml.
+
+    Raises:
+        SetupRefused: a value has characters that no configuration should hold.
+    """
+    return _render("authsvc.toml", asdict(values))
+
+
+def quote_json(value: str) -> str:
+    """Quote for YAML and TOML: both read a JSON string as itself when it holds printable characters only.
+
+    Raises:
+        SetupRefused: ``value`` has control or other unprintable characters.
+    """
+    return _Quoted(json.dumps(_printable(value), ensure_ascii=False))
+
+
+def quote_nginx(value: str) -> str:
+    """Quote for nginx, whose double quotes know the escapes of backslash and quote.
+
+    Raises:
+        SetupRefused: ``value`` is unprintable, or has a ``$``, which nginx expands and nothing escapes.
+    """
+    if "$" in value:
+        raise SetupRefused(f"{value!r} has a '$', which nginx would expand; choose a name without it")
+    return _quote_backslash(value)
+
+
+def quote_redis(value: str) -> str:
+    """Quote for redis, whose double quotes know the escapes of backslash and quote.
+
+    Raises:
+        SetupRefused: ``value`` has control or other unprintable characters.
+    """
+    return _quote_backslash(value)
+
+
+def _quote_backslash(value: str) -> str:
+    escaped = _printable(value).replace("\\", "\\\\").replace('"', '\\"')
+    return _Quoted(f'"{escaped}"')
+
+
+def _printable(value: str) -> str:
+    if not value.isprintable():
+        raise SetupRefused(f"{value!r} has characters that can not stand in a configuration file")
+    return value
+
+
+def _only_quoted(value: object) -> object:
+    if isinstance(value, _Quoted | int):
+        return value
+    raise TypeError(f"a template prints {value!r} without a quoting filter")
+
+
+def _render(name: str, values: dict[str, object]) -> str:
+    environment = jinja2.Environment(
+        autoescape=False,  # noqa: S701  not HTML: `finalize` lets nothing through that its own filter did not quote
+        undefined=jinja2.StrictUndefined,
+        finalize=_only_quoted,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(yaml=quote_json, toml=quote_json, nginx=quote_nginx, redis=quote_redis)
+    template = (files("authsvc") / "registry-config" / name).read_text(encoding="utf-8")
+    return environment.from_string(template).render(values)
