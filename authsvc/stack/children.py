@@ -1,0 +1,139 @@
+"""One supervised program: started on a leash, logged to a file, ended step by step."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from attrs import frozen
+
+from authsvc.stack import leash
+from authsvc.stack.layout import write_file
+
+_MAX_LOG = 10 * 1024 * 1024
+"""Bytes after which a log is put aside at the next start."""
+
+_HURRIED = 1.0
+"""Seconds for each step once somebody is in a hurry."""
+
+_KILLED = 5.0
+"""Seconds that the kernel may take to end a killed process."""
+
+_TAIL = 8192
+"""Bytes of a log from which its last lines are taken."""
+
+
+@frozen
+class Program:
+    """What to start and how to end it."""
+
+    name: str
+    argv: tuple[str, ...]
+    """The first is an absolute path."""
+    environment: Mapping[str, str]
+    folder: Path
+    """Working directory: inside the data directory, by which ``leftovers`` knows its own."""
+    log: Path
+    pid_file: Path
+    ending: tuple[tuple[signal.Signals, float], ...]
+    """Signals in order, each with the seconds it gets before the next one; SIGKILL follows by itself."""
+    descriptors: tuple[int, ...] = ()
+    """Open files that the program inherits under the same numbers."""
+
+
+class Child:
+    """A program and its process, if there is one. Everything runs in one event loop, in the main thread."""
+
+    def __init__(self, program: Program) -> None:
+        """Start nothing yet."""
+        self.program = program
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Start the program.
+
+        Raises:
+            OSError: its log can not be written, or no process can be made.
+        """
+        program = self.program
+        with os.fdopen(os.open(program.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                # The same interpreter without site-packages: it lives for some milliseconds.
+                *("-I", "-S", leash.__file__, str(os.getpid())),
+                *program.argv,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=program.folder,
+                env=dict(program.environment),
+                pass_fds=program.descriptors,
+                # A session of its own: Ctrl-C is for the supervisor, which ends the children in order.
+                start_new_session=True,
+                umask=0o077,
+            )
+        write_file(program.pid_file, f"{self._process.pid}\n")
+
+    async def ended(self) -> int:
+        """Wait for the end and return the exit code, negative for a signal.
+
+        What the process left running (workers of a killed master) is killed: it would hold ports and files.
+        """
+        if self._process is None:
+            raise RuntimeError(f"{self.program.name} was not started")
+        code = await self._process.wait()
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self.program.pid_file.unlink(missing_ok=True)
+        return code
+
+    async def stop(self, hurry: asyncio.Event) -> None:
+        """End the process, signal after signal; ``hurry`` shortens every wait to a second."""
+        process = self._process
+        if process is None:
+            return
+        end = asyncio.ensure_future(self.ended())
+        hurried = asyncio.ensure_future(hurry.wait())
+        for signal_number, seconds in (*self.program.ending, (signal.SIGKILL, _KILLED)):
+            if process.returncode is None:
+                with suppress(ProcessLookupError):
+                    process.send_signal(signal_number)
+            await asyncio.wait({end, hurried}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            if not end.done():
+                await asyncio.wait({end}, timeout=_HURRIED if hurry.is_set() else 0)
+            if end.done():
+                break
+        for task in (end, hurried):
+            task.cancel()
+        await asyncio.gather(end, hurried, return_exceptions=True)
+
+
+def put_log_aside(log: Path) -> None:
+    """Rename a log that has grown large to ``NAME.log.1``, over the one before."""
+    with suppress(FileNotFoundError):
+        if log.stat().st_size > _MAX_LOG:
+            log.replace(log.with_name(f"{log.name}.1"))
+
+
+def last_lines(log: Path, count: int = 5) -> list[str]:
+    """Return the last lines of a log, without control characters."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - _TAIL))
+            lines = file.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        return []
+    return ["".join(c for c in line if c.isprintable()) for line in lines[-count:]]
+
+
+def describe_exit(code: int) -> str:
+    """Return how a process ended, in words."""
+    if code >= 0:
+        return f"ended with exit code {code}"
+    try:
+        return f"was ended by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"was ended by signal {-code}"
