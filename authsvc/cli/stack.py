@@ -1,0 +1,135 @@
+"""``authsvc init`` and ``authsvc up``."""
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from authsvc.errors import SetupRefused
+
+if TYPE_CHECKING:
+    from authsvc.stack.address import Listen, PublicUrl
+    from authsvc.stack.up import Ready
+
+_EDGE = "127.0.0.1:8080"
+"""Where nginx looks for authsvc when ``init`` is run alone; ``up`` renders the address it has bound."""
+
+
+def _site_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that ``init`` and ``up`` share."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
+        click.option(
+            "--public-url",
+            envvar="AUTHSVC_PUBLIC_URL",
+            metavar="URL",
+            help="What clients type.  [default: http://localhost:PORT]",
+        ),
+        click.option(
+            "--listen",
+            default="127.0.0.1:5000",
+            show_default=True,
+            metavar="HOST:PORT",
+            help="The one public address.",
+        ),
+        click.option(
+            "--data-dir",
+            envvar="AUTHSVC_DATA_DIR",
+            default="./authsvc-data",
+            show_default=True,
+            type=click.Path(path_type=Path),
+            help="Everything that must survive.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command("init")
+@_site_options
+def init_command(data_dir: Path, listen: str, public_url: str | None, *, as_json: bool) -> None:
+    """Make secrets and configuration in DIR; what is there already stays."""
+    from datetime import UTC, datetime
+
+    from authsvc.stack.init import Site, init
+    from authsvc.stack.layout import held, prepare
+
+    with _refusals():
+        bind, url = _addresses(listen, public_url)
+        layout = prepare(data_dir)
+        with held(layout):
+            changed = init(layout, Site(listen=bind, public_url=url, edge=_EDGE), datetime.now(UTC))
+    if as_json:
+        click.echo(json.dumps({"data_dir": str(layout.root), "written": list(changed)}))
+    else:
+        click.echo(f"{layout.root}: {'wrote ' + ', '.join(changed) if changed else 'nothing to do'}")
+
+
+@click.command("up")
+@_site_options
+@click.option("--workers", type=click.IntRange(1, 256), metavar="N", help="Worker processes of authsvc.")
+def up_command(
+    data_dir: Path, listen: str, public_url: str | None, workers: int | None, *, as_json: bool
+) -> None:
+    """Run redis, the registry, authsvc and nginx in the foreground until Ctrl-C."""
+    import asyncio
+
+    from authsvc.stack.up import Request, up
+
+    with _refusals():
+        bind, url = _addresses(listen, public_url)
+        request = Request(data_dir=data_dir, listen=bind, public_url=url, workers=workers)
+        report = _print_json if as_json else _print_story
+        asyncio.run(up(request, os.environ, on_ready=report, say=_say))
+
+
+def _addresses(listen: str, public_url: str | None) -> tuple["Listen", "PublicUrl"]:
+    from authsvc.stack.address import parse_listen, parse_public_url
+
+    bind = parse_listen(listen)
+    return bind, parse_public_url(public_url or f"http://localhost:{bind.port}")
+
+
+def _print_json(ready: "Ready") -> None:
+    facts = {"ready": ready.public_url.text, "data_dir": str(ready.data_dir), "edge": ready.edge}
+    print(json.dumps(facts), flush=True)  # noqa: T201  one line, at once, also into a pipe
+
+
+def _print_story(ready: "Ready") -> None:
+    from authsvc.stack import story
+
+    command = Path(sys.argv[0]).absolute()
+    on_path = shutil.which("authsvc") is not None or command.name != "authsvc"
+    scripts = None if on_path else command.parent
+    click.echo(f"ready {ready.public_url.text}\n")
+    tell = (
+        story.first_start(ready.public_url, ready.data_dir, scripts)
+        if ready.first
+        else story.later_start(ready.data_dir, scripts)
+    )
+    click.echo(tell)
+    sys.stdout.flush()
+
+
+def _say(line: str) -> None:
+    click.echo(f"authsvc: {line}", err=True)
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Turn a refused start into one sentence and exit code 2."""
+    try:
+        yield
+    except SetupRefused as error:
+        _say(str(error))
+        sys.exit(2)
+    except OSError as error:
+        # A full disk or a mount that went away: the system's words name the file.
+        _say(f"{error.strerror or error}: {error.filename}" if error.filename else str(error))
+        sys.exit(2)

@@ -1,0 +1,152 @@
+"""The whole stack in the foreground: prepare, refuse what can not work, run, end cleanly."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from attrs import frozen
+
+from authsvc.stack import leftovers, ports, probe, programs, supervisor
+from authsvc.stack.address import Listen, PublicUrl, join_authority
+from authsvc.stack.children import Child, put_log_aside
+from authsvc.stack.init import Site, init
+from authsvc.stack.layout import Layout, held, prepare, write_file
+from authsvc.stack.programs import Binaries, find_binaries
+
+_BACKLOG = 1024
+"""Connections that wait in the kernel while serve restarts."""
+
+
+@frozen
+class Request:
+    """What somebody asked ``authsvc up`` for."""
+
+    data_dir: Path
+    listen: Listen
+    public_url: PublicUrl
+    workers: int | None
+    """None leaves the number to serve."""
+
+
+@frozen
+class Ready:
+    """A stack that does its work."""
+
+    public_url: PublicUrl
+    data_dir: Path
+    """Absolute."""
+    edge: str
+    """``host:port`` of authsvc without nginx."""
+    first: bool
+    """Whether this directory was never ready before."""
+
+
+async def up(
+    request: Request,
+    environ: Mapping[str, str],
+    *,
+    on_ready: Callable[[Ready], None],
+    say: Callable[[str], None],
+) -> None:
+    """Run the stack until SIGTERM, SIGINT or SIGHUP. Must be called in the main thread.
+
+    Args:
+        request: where and how.
+        environ: the environment, for PATH and the settings of authsvc.
+        on_ready: called once a push would work.
+        say: takes one line for a person.
+
+    Raises:
+        SetupRefused: something can not work; nothing is left running.
+    """
+    binaries = find_binaries(environ.get("PATH"))
+    layout = prepare(request.data_dir)
+    with held(layout):
+        await leftovers.clear(layout)
+        ports.refuse_if_taken(request.listen, also_loopback=request.public_url.is_localhost)
+        with _listening() as edge, _listening() as inside, _signals(say) as (stopping, hurry):
+            site = Site(listen=request.listen, public_url=request.public_url, edge=_address(edge))
+            init(layout, site, datetime.now(UTC))
+            write_file(layout.edge_address, f"{_address(edge)}\n")
+            write_file(layout.inside_address, f"{_address(inside)}\n")
+            parts = _parts(layout, binaries, request, environ, edge=edge, inside=inside)
+
+            def ready() -> None:
+                first = write_file(layout.story_told, "The first start has said what to type next.\n")
+                on_ready(Ready(request.public_url, layout.root, _address(edge), first))
+
+            try:
+                await supervisor.run(parts, stopping=stopping, hurry=hurry, on_ready=ready, say=say)
+            finally:
+                layout.edge_address.unlink(missing_ok=True)
+                layout.inside_address.unlink(missing_ok=True)
+
+
+def _parts(
+    layout: Layout,
+    binaries: Binaries,
+    request: Request,
+    environ: Mapping[str, str],
+    *,
+    edge: socket.socket,
+    inside: socket.socket,
+) -> list[supervisor.Part]:
+    """Return the children in the order in which they need each other."""
+    url = request.public_url
+    serve = programs.serve(
+        layout, environ, edge=edge.fileno(), inside=inside.fileno(), workers=request.workers
+    )
+    probes = (
+        (programs.redis(layout, binaries, environ), partial(probe.redis_answers, layout.redis_socket)),
+        (
+            programs.registry(layout, binaries, environ),
+            partial(probe.registry_challenges, layout.registry_socket, url),
+        ),
+        (serve, partial(probe.serve_is_ready, *inside.getsockname())),
+        (programs.nginx(layout, binaries, environ), partial(probe.push_would_work, request.listen, url)),
+    )
+    for program, _ in probes:
+        put_log_aside(program.log)
+    return [supervisor.Part(child=Child(program), probe=ask) for program, ask in probes]
+
+
+@contextmanager
+def _listening() -> Iterator[socket.socket]:
+    """Open a listening socket on a free port; children get it by number and it outlives them."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as opened:
+        opened.bind(("127.0.0.1", 0))
+        opened.listen(_BACKLOG)
+        yield opened
+
+
+@contextmanager
+def _signals(say: Callable[[str], None]) -> Iterator[tuple[asyncio.Event, asyncio.Event]]:
+    """Turn the first signal into "stop" and the next one into "hurry"; a closed terminal is a signal too."""
+    stopping, hurry = asyncio.Event(), asyncio.Event()
+
+    def received() -> None:
+        if stopping.is_set():
+            hurry.set()
+            return
+        stopping.set()
+        say("stopping; once more hurries")
+
+    loop = asyncio.get_running_loop()
+    watched = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    for number in watched:
+        loop.add_signal_handler(number, received)
+    try:
+        yield stopping, hurry
+    finally:
+        for number in watched:
+            loop.remove_signal_handler(number)
+
+
+def _address(listening: socket.socket) -> str:
+    host, port = listening.getsockname()
+    return join_authority(host, port)
