@@ -1,6 +1,7 @@
 """The four programs of a stack: which binary, which arguments, which environment, how each is ended."""
 
 import os
+import re
 import shutil
 import signal
 import sys
@@ -53,7 +54,7 @@ def redis(layout: Layout, binaries: Binaries, environ: Mapping[str, str]) -> Pro
     return _program(
         layout,
         "redis",
-        (binaries.redis, str(configuration_of(layout).redis)),
+        (binaries.redis, redis_file_argument(configuration_of(layout).redis)),
         _few(environ),
         ending=((signal.SIGTERM, 30.0),),
     )
@@ -71,9 +72,7 @@ def registry(layout: Layout, binaries: Binaries, environ: Mapping[str, str]) -> 
     )
 
 
-def serve(
-    layout: Layout, environ: Mapping[str, str], *, edge: int, inside: int, workers: int | None
-) -> Program:
+def serve(layout: Layout, environ: Mapping[str, str], *, edge: int, inside: int, workers: int | None) -> Program:
     """Return authsvc itself, on sockets that stay open here: its addresses survive its restarts.
 
     Args:
@@ -123,6 +122,16 @@ def nginx(layout: Layout, binaries: Binaries, environ: Mapping[str, str]) -> Pro
     )
 
 
+def redis_file_argument(path: Path) -> str:
+    """Return ``path`` as redis must be given it.
+
+    A name with ``*``, ``?`` or ``[`` is a glob pattern to redis 7 (loadServerConfig in config.c), and one that
+    matches nothing starts a redis with default settings, on port 6379 for everybody.
+    """
+    text = str(path)
+    return re.sub(r"([*?\[\\])", r"\\\1", text) if re.search(r"[*?\[]", text) else text
+
+
 def _program(
     layout: Layout,
     name: str,
@@ -153,6 +162,4 @@ def _find(names: Sequence[str], package: str, path: str) -> str:
         found = shutil.which(name, path=path)
         if found is not None:
             return str(Path(found).absolute())
-    raise SetupRefused(
-        f"{' or '.join(names)} is not installed; on Debian and Ubuntu: sudo apt-get install {package}"
-    )
+    raise SetupRefused(f"{' or '.join(names)} is not installed; on Debian and Ubuntu: sudo apt-get install {package}")

@@ -65,6 +65,9 @@ async def up(
         SetupRefused: something can not work; nothing is left running.
     """
     binaries = find_binaries(environ.get("PATH"))
+    if not (request.data_dir / "run").is_dir():
+        # A first start that is refused here leaves no folder behind; later ones clear leftovers first.
+        ports.refuse_if_taken(request.listen, also_loopback=request.public_url.is_localhost)
     layout = prepare(request.data_dir)
     with held(layout):
         await leftovers.clear(layout)
@@ -98,9 +101,7 @@ def _parts(
 ) -> list[supervisor.Part]:
     """Return the children in the order in which they need each other."""
     url = request.public_url
-    serve = programs.serve(
-        layout, environ, edge=edge.fileno(), inside=inside.fileno(), workers=request.workers
-    )
+    serve = programs.serve(layout, environ, edge=edge.fileno(), inside=inside.fileno(), workers=request.workers)
     probes = (
         (programs.redis(layout, binaries, environ), partial(probe.redis_answers, layout.redis_socket)),
         (

@@ -1,0 +1,39 @@
+"""Folders and ports for tests that run real servers."""
+
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from authsvc.stack.layout import Layout, prepare
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Return an empty folder with a short path (a socket must fit in 107 bytes) that has a space in it."""
+    made = Path(tempfile.mkdtemp(prefix="asv "))
+    yield made
+    shutil.rmtree(made, ignore_errors=True)
+
+
+@pytest.fixture
+def layout(folder: Path) -> Layout:
+    """Return a prepared data directory."""
+    return prepare(folder / "data")
+
+
+@pytest.fixture
+def free_port() -> int:
+    """Return a port that nobody listens on, on either loopback address."""
+    while True:
+        with socket.socket() as four, socket.socket(socket.AF_INET6) as six:
+            four.bind(("127.0.0.1", 0))
+            port: int = four.getsockname()[1]
+            try:
+                six.bind(("::1", port))
+            except OSError:
+                continue
+            return port
