@@ -12,8 +12,9 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Callable
+from typing import Any
 
 MAX_BYTES = 8192
 """Longest file that is made or read; it must pass as a password in a 16 KiB header (design #7)."""

@@ -214,5 +214,3 @@ def license_denial(license_: License, app: App, now: datetime) -> str | None:
 def day(at: datetime) -> str:
     """Return ``at`` as people need it: the date, with the time only when it is not midnight UTC."""
     return at.strftime("%Y-%m-%d" if at.hour == at.minute == at.second == 0 else "%Y-%m-%d %H:%M UTC")
-
-

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import NoReturn, Protocol
+from typing import Protocol, assert_never
 
 from authsvc.credentials.machine_secret import LICENSE_KIND, MachineSecret
 from authsvc.credentials.proof import Junk, MachineProof, Nothing, PasswordProof, Proof
@@ -60,41 +60,43 @@ class Authenticator:
             case Nothing():
                 raise CredentialsRefused(SIGN_IN, detail="no credentials")
             case Junk(why):
-                _refuse(why)
+                raise _refusal(why)
             case PasswordProof():
                 return await self._member(proof, namespaces, now)
             case MachineProof(secret):
                 return await self._license(secret, now)
+            case _:
+                assert_never(proof)
 
     async def _member(self, proof: PasswordProof, namespaces: Collection[str], now: datetime) -> MemberSubject:
         known = await self._standings.member_by_email(proof.email)
         record = None if known is None else PasswordRecord(known.id, known.epoch, known.password_hash)
         right = await self._passwords.verify(record, proof.email, proof.password, now)
         if not right or known is None:
-            _refuse("no such member" if known is None else f"wrong password of {known.subject}")
+            raise _refusal("no such member" if known is None else f"wrong password of {known.subject}")
         member, apps = await self._standings.member_standing(known.id, namespaces)
         if member is None or member.epoch != known.epoch:
             # Changed while the password was being hashed: what was proven is no longer true (threat 50).
-            _refuse(f"{known.subject} changed during the check")
+            raise _refusal(f"{known.subject} changed during the check")
         return MemberSubject(member, apps)
 
     async def _license(self, secret: MachineSecret, now: datetime) -> LicenseSubject:
         if secret.kind != LICENSE_KIND:
-            _refuse(f"no credential of kind {secret.kind!r}")
+            raise _refusal(f"no credential of kind {secret.kind!r}")
         known = await self._standings.license(secret.id)
         if known is None or not _opens(known, secret, now):
-            _refuse("no such license" if known is None else f"wrong or rotated token of {known.subject}")
+            raise _refusal("no such license" if known is None else f"wrong or rotated token of {known.subject}")
         license_, app = await self._standings.license_standing(known.id, known.app)
         if license_ is None or app is None or not _opens(license_, secret, now):
-            _refuse(f"{known.subject} changed during the check")
+            raise _refusal(f"{known.subject} changed during the check")
         return LicenseSubject(license_, app)
 
 
 def _opens(license_: License, secret: MachineSecret, now: datetime) -> bool:
-    """Whether ``secret`` is a live registry token of ``license_``. Looks at every digest, found or not."""
+    """Whether ``secret`` is a live registry token of ``license_``."""
     live = [token for token in license_.tokens if token.ends_at is None or now < token.ends_at]
-    return any([secret.has_digest(token.sha256) for token in live])
+    return any(secret.has_digest(token.sha256) for token in live)
 
 
-def _refuse(why: str) -> NoReturn:
-    raise CredentialsRefused(REFUSED, detail=why)
+def _refusal(why: str) -> CredentialsRefused:
+    return CredentialsRefused(REFUSED, detail=why)

@@ -52,9 +52,7 @@ def hash_password(password: Secret, *, salt: bytes) -> Secret:
 def verify_password(password: Secret, password_hash: Secret) -> bool:
     """Whether ``password`` has ``password_hash``. Blocks one core for tens of milliseconds."""
     try:
-        Argon2id.verify_phc_encoded(
-            password.reveal().encode("utf-8", "surrogatepass"), password_hash.reveal()
-        )
+        Argon2id.verify_phc_encoded(password.reveal().encode("utf-8", "surrogatepass"), password_hash.reveal())
     except InvalidKey:
         return False
     return True

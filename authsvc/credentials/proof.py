@@ -5,13 +5,15 @@ A machine secret says by itself who it belongs to, so the user name beside it is
 the registry token in it.
 """
 
+from typing import assert_never
+
 from attrs import frozen
 
 from authsvc.credentials.machine_secret import PREFIX, MachineSecret
 from authsvc.errors import InputRefused
 from authsvc.license_file import registry_token
 from authsvc.redaction import Secret
-from authsvc.spec.token_request import Presented, RefreshGrant, Unreadable
+from authsvc.spec.token_request import Presented, RefreshGrant, Unreadable, UserPassword
 from authsvc.tenancy.names import parse_email
 
 
@@ -60,33 +62,37 @@ Proof = Nothing | Junk | PasswordProof | MachineProof
 
 def classify(presented: Presented) -> Proof:
     """Return what ``presented`` claims to prove."""
-    if presented is None:
-        return Nothing()
-    if isinstance(presented, Unreadable):
-        return Junk(presented.why)
-    if isinstance(presented, RefreshGrant):
-        return _machine(presented.token.reveal()) or Junk("the refresh token is not one of ours")
-    password = presented.password.reveal()
-    if not password:
-        # `docker login` sends an empty password for a bare Enter; an empty user with an empty password is nobody.
+    match presented:
+        case None:
+            return Nothing()
+        case Unreadable(why):
+            return Junk(why)
+        case RefreshGrant(token):
+            return _machine(token.reveal()) or Junk("the refresh token is not one of ours")
+        case UserPassword(username, password):
+            return _machine(password.reveal()) or _person(username, password)
+        case _:
+            assert_never(presented)
+
+
+def _person(username: str, password: Secret) -> PasswordProof | Junk:
+    if not password:  # an LDAP server once took an empty password for an anonymous success (docker_auth#155)
         return Junk("the password is empty")
-    machine = _machine(password)
-    if machine is not None:
-        return machine
     try:
-        return PasswordProof(parse_email(presented.username), presented.password)
+        return PasswordProof(parse_email(username), password)
     except InputRefused:
         return Junk("the user name is no e-mail address and the password no token or license file")
 
 
 def _machine(text: str) -> MachineProof | Junk | None:
     """Return the machine secret in ``text``, None when it claims to be none, Junk when it is a damaged one."""
-    candidate: str | None = text.strip()
-    if candidate is not None and candidate.lstrip("\ufeff").startswith("{"):
-        candidate = registry_token(candidate)
-        if candidate is None:
+    candidate = text.strip()
+    if candidate.lstrip("\ufeff").startswith("{"):
+        token = registry_token(candidate)
+        if token is None:
             return Junk("the password begins like a license file but is none")
-    elif not text.strip().startswith(PREFIX):
+        candidate = token
+    elif not candidate.startswith(PREFIX):
         return None
-    secret = MachineSecret.parse(candidate) if candidate is not None else None
-    return MachineProof(secret) if secret is not None else Junk("the machine secret is misspelt")
+    secret = MachineSecret.parse(candidate)
+    return Junk("the machine secret is misspelt") if secret is None else MachineProof(secret)

@@ -1,4 +1,4 @@
-"""Repository, tag, digest and image reference grammar (distribution ``reference/regexp.go``).
+r"""Repository, tag, digest and image reference grammar (distribution ``reference/regexp.go``).
 
 ::
 
@@ -10,7 +10,7 @@
     tag        := [A-Za-z0-9_][A-Za-z0-9_.-]{0,127}
     digest     := algorithm ":" hex      (sha256: 64, sha384: 96, sha512: 128 lower-case digits)
 
-Every pattern is ASCII and matched whole: ``$`` would let a trailing newline pass, and ``\\w`` a Cyrillic letter.
+Every pattern is ASCII and matched whole: ``$`` would let a trailing newline pass, and ``\w`` a Cyrillic letter.
 
 This module is shared with the license holder's tools, which run on a bare Python 3.9: standard library alone.
 """
@@ -114,7 +114,9 @@ class Reference:
         if colon and "/" not in last:
             name, tag = head, last
             if not _TAG.fullmatch(tag):
-                raise ValueError("a tag has 1 to 128 letters, digits, '_', '.' or '-' and does not begin with '.' or '-'")
+                raise ValueError(
+                    "a tag has 1 to 128 letters, digits, '_', '.' or '-' and does not begin with '.' or '-'"
+                )
         first, slash, rest = name.partition("/")
         named = bool(slash) and (any(c in first for c in ".:") or first == "localhost" or first != first.lower())
         domain, path = (first, rest) if named else (DEFAULT_DOMAIN, name)

@@ -78,8 +78,7 @@ def parse_listen(text: str) -> Listen:
     found = _LISTEN.fullmatch(text)
     if found is None:
         raise SetupRefused(
-            f"--listen {text[:80]!r} is not an address and a port; "
-            "write 127.0.0.1:5000, [::1]:5000 or 0.0.0.0:5000"
+            f"--listen {text[:80]!r} is not an address and a port; write 127.0.0.1:5000, [::1]:5000 or 0.0.0.0:5000"
         )
     host = found["v6"] or found["host"]
     host = "127.0.0.1" if host == "localhost" else host

@@ -136,8 +136,9 @@ def _pid_of(inode: int) -> int | None:
         if not folder.name.isdecimal():
             continue
         try:
-            if any(os.readlink(entry) == wanted for entry in os.scandir(folder / "fd")):  # noqa: PTH115  ten thousand of these
-                return int(folder.name)
+            with os.scandir(folder / "fd") as entries:
+                if any(os.readlink(entry) == wanted for entry in entries):  # noqa: PTH115  there are thousands
+                    return int(folder.name)
         except OSError:
             continue  # ended meanwhile, or another user's
     return None

@@ -65,8 +65,8 @@ def create_missing(directory: Path, now: datetime) -> tuple[str, ...]:
         for name, make in (
             (TOKEN_ROOT_KEY, _new_key_pem),
             (LICENSE_SIGNING_KEY, _new_key_pem),
-            (LICENSE_TOKEN_KEY, lambda: f"{secrets.token_hex(TOKEN_KEY_BYTES)}\n".encode()),
-            (REGISTRY_HTTP_SECRET, lambda: f"{secrets.token_hex(32)}\n".encode()),
+            (LICENSE_TOKEN_KEY, _new_hex_key),
+            (REGISTRY_HTTP_SECRET, _new_hex_key),
         )
         if _create(directory / name, make)
     ]
@@ -142,6 +142,10 @@ def public_pem(key: ec.EllipticCurvePublicKey) -> bytes:
 def _new_key_pem() -> bytes:
     key = ec.generate_private_key(ec.SECP256R1())
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def _new_hex_key() -> bytes:
+    return f"{secrets.token_hex(TOKEN_KEY_BYTES)}\n".encode()
 
 
 def _load_ec_key(path: Path) -> ec.EllipticCurvePrivateKey:

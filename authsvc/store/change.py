@@ -91,7 +91,7 @@ class Change:
         }
         script = connection.redis.register_script(_APPLY)
         key_names = [keys.operation(self.operation_id), *names]
-        arguments = [json.dumps(plan), OPERATION_MARK_LIFE]
+        arguments: list[str | int] = [json.dumps(plan), OPERATION_MARK_LIFE]
         try:
             failed = await connection.run(script(keys=key_names, args=arguments))
         except StoreUnavailable:

@@ -59,7 +59,8 @@ class Codec:
             version = fields.pop("v")
             if version != VERSION:
                 raise StoreUnavailable(
-                    "the data was written by a newer authsvc; upgrade this one", detail=f"{kind.__name__} v{version}"
+                    "the data was written by a newer authsvc; upgrade this one",
+                    detail=f"{kind.__name__} v{version}",
                 )
             return self._converter.structure(fields, kind)
         except (ValueError, KeyError, TypeError, AttributeError, cattrs.BaseValidationError) as error:

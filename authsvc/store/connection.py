@@ -58,7 +58,7 @@ class Connection:
             ) from error
         self.redis: Redis = Redis.from_pool(pool)
 
-    async def run(self, command: Awaitable[Any]) -> Any:  # noqa: ANN401  redis-py's replies are untyped
+    async def run(self, command: Awaitable[Any]) -> Any:
         """Return the reply to ``command``, within the deadline.
 
         Raises:

@@ -2,6 +2,7 @@
 
 import enum
 from datetime import datetime
+from typing import Any
 
 from attrs import field, frozen
 
@@ -138,7 +139,7 @@ class License:
     tokens: tuple[TokenDigest, ...]
     not_before: datetime | None = None
     repositories: tuple[str, ...] | None = None
-    fields: dict[str, object] = field(factory=dict, hash=False)
+    fields: dict[str, Any] = field(factory=dict, hash=False)
     contact: str | None = None
     revoked_at: datetime | None = None
     archived_at: datetime | None = None

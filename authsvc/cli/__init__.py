@@ -1,0 +1,1 @@
+"""The ``authsvc`` command: arguments and printing only. What it does is in :mod:`authsvc.manage` and ``stack``."""

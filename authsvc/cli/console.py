@@ -1,0 +1,131 @@
+"""What every command shares: finding the installation, running one act, and saying no.
+
+Exit codes: 0 done, 1 refused (the reason on standard error), 2 wrong usage or no installation.
+"""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import click
+
+from authsvc.errors import AuthsvcError, SetupRefused
+
+if TYPE_CHECKING:
+    from authsvc.manage.act import Journal
+    from authsvc.settings import Settings
+    from authsvc.wiring.management import Management
+
+T = TypeVar("T")
+
+ACTOR = "system:authsvc"
+"""Who acts on the command line: whoever may read the secrets directory is the operator."""
+
+DEFAULT_DATA_DIR = Path("authsvc-data")
+
+_DEADLINE = 30.0
+"""Seconds that a command may take."""
+
+_PLACES = (
+    "AUTHSVC_REDIS_URL",
+    "AUTHSVC_REDIS_URL_FILE",
+    "AUTHSVC_SECRETS_DIR",
+    "AUTHSVC_PUBLIC_URL",
+    "AUTHSVC_CONFIG",
+)
+"""Settings that say which installation is meant; an explicit --data-dir overrules them all."""
+
+
+def common_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add ``--data-dir`` and ``--json``."""
+    command = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")(command)
+    return click.option(
+        "--data-dir",
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        help="The installation of `authsvc up`.  [default: $AUTHSVC_DATA_DIR, else ./authsvc-data]",
+    )(command)
+
+
+def run(data_dir: Path | None, use: Callable[["Management"], Awaitable[T]]) -> T:
+    """Run one use case on the installation and return its result; end the process when it is refused."""
+    from authsvc.wiring.management import management
+
+    async def opened(settings: "Settings", journal: "Journal") -> T:
+        async with asyncio.timeout(_DEADLINE), management(settings, journal) as use_cases:
+            return await use(use_cases)
+
+    try:
+        settings, folder = find(data_dir, os.environ)
+        return asyncio.run(opened(settings, _journal(folder)))
+    except SetupRefused as error:
+        refuse(str(error), code=2)
+    except AuthsvcError as error:
+        refuse(str(error))
+    except TimeoutError:
+        refuse(f"no answer within {_DEADLINE:.0f} seconds; look before you repeat it, it may have been done")
+
+
+def refuse(sentence: str, code: int = 1) -> NoReturn:
+    """Say why not, and end the process."""
+    click.echo(f"authsvc: {sentence}", err=True)
+    sys.exit(code)
+
+
+def find(data_dir: Path | None, environment: Mapping[str, str]) -> tuple["Settings", Path | None]:
+    """Return the settings of the installation that is meant, and its data directory when it has one.
+
+    ``--data-dir`` first, then ``AUTHSVC_REDIS_URL`` with ``AUTHSVC_SECRETS_DIR``, then ``AUTHSVC_DATA_DIR``, then
+    ``./authsvc-data``.
+
+    Raises:
+        SetupRefused: there is none.
+    """
+    from authsvc.settings import CONFIG, DATA_DIR, load
+
+    named = {name for name in environment if name in _PLACES}
+    if data_dir is None and named & {"AUTHSVC_REDIS_URL", "AUTHSVC_REDIS_URL_FILE", CONFIG}:
+        return load(environment), None
+    folder = data_dir or Path(environment.get(DATA_DIR) or DEFAULT_DATA_DIR)
+    file = folder / "config" / "authsvc.toml"
+    if not file.is_file():
+        raise SetupRefused(
+            f"there is no installation in {folder}; start one with `authsvc up`, or name it with --data-dir DIR"
+        )
+    kept = {name: value for name, value in environment.items() if name not in _PLACES}
+    return load({**kept, CONFIG: str(file)}), folder
+
+
+def _journal(folder: Path | None) -> "Journal":
+    """Return where changes are told: the installation's ``log/changes.log``, or standard error without a folder."""
+    from authsvc.logs import make_logger
+
+    def write(event: str, **facts: object) -> None:
+        if folder is None:
+            make_logger("info").info(event, **facts)
+            return
+        log = folder / "log" / "changes.log"
+        log.parent.mkdir(mode=0o700, exist_ok=True)
+        with os.fdopen(os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "a", encoding="utf-8") as file:
+            make_logger("info", file).info(event, **facts)
+
+    return write
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON value."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_table(headings: tuple[str, ...], rows: Sequence[tuple[str, ...]], empty: str) -> None:
+    """Print aligned columns, or one sentence when there is nothing."""
+    if not rows:
+        click.echo(empty, err=True)
+        return
+    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
+    for row in (headings, *rows):
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -1,0 +1,172 @@
+"""``authsvc license``."""
+
+import os
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import click
+
+from authsvc.cli import present
+from authsvc.cli.console import ACTOR, common_options, print_json, print_table, refuse, run
+from authsvc.license_file import COMFORTABLE_BYTES
+from authsvc.tenancy.dates import render_instant
+
+if TYPE_CHECKING:
+    from authsvc.tenancy.records import License
+    from authsvc.wiring.management import Management
+
+STDOUT = "-"
+
+
+@click.group("license")
+def license_group() -> None:
+    """Licenses: a customer's right to pull one app's images until it ends."""
+
+
+@license_group.command("create")
+@click.option("--app", required=True, metavar="APP", help="The app whose images it pulls.")
+@click.option("--customer", required=True, metavar="NAME", help="Who holds it.")
+@click.option("--type", "type_", default="paid", show_default=True, help="trial, paid or dev; for reports.")
+@click.option("--expires", required=True, metavar="DATE", help="2027-01-31: it ends at 00:00 UTC that day.")
+@click.option("--not-before", metavar="DATE", help="It begins at 00:00 UTC that day.  [default: now]")
+@click.option("--repository", "repositories", multiple=True, metavar="PATTERN", help="Only these; may be repeated.")
+@click.option("--field", "fields", multiple=True, metavar="K=V", help="For the vendor's software; may be repeated.")
+@click.option("--contact", metavar="TEXT", help="Whom the customer asks; shown in every refusal.")
+@click.option("--output", metavar="FILE", help="Write the license file there; - is standard output.")
+@common_options
+def create(
+    app: str,
+    customer: str,
+    type_: str,
+    expires: str,
+    not_before: str | None,
+    repositories: tuple[str, ...],
+    fields: tuple[str, ...],
+    contact: str | None,
+    output: str | None,
+    data_dir: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Make a license and its file."""
+
+    async def use(manage: "Management") -> "tuple[License, str]":
+        from authsvc.tenancy.terms import LicenseTerms
+
+        terms = LicenseTerms.parse(
+            customer=customer,
+            expires=expires,
+            type_=type_,
+            not_before=not_before,
+            repositories=repositories or None,
+            fields=fields,
+            contact=contact,
+        )
+        return await manage.licenses.create(app, terms, manage.act(ACTOR))
+
+    with _Target(output) as target:
+        made, file = run(data_dir, use)
+        target.write(file)
+    if len(file) > COMFORTABLE_BYTES:
+        click.echo(f"authsvc: the file has {len(file)} bytes; Windows stores passwords of at most 2560", err=True)
+    if as_json and output != STDOUT:
+        print_json({**present.license_(made, datetime.now(UTC)), "output": output})
+        return
+    where = f"wrote {output}" if output else f"get its file with: authsvc license download {made.id} --output FILE"
+    until = render_instant(made.expires_at)
+    click.echo(f"license {made.id} of {made.customer} for {made.app} until {until}; {where}", err=output == STDOUT)
+
+
+@license_group.command("download")
+@click.argument("license_id", metavar="ID")
+@click.option("--output", required=True, metavar="FILE", help="Write the license file there; - is standard output.")
+@common_options
+def download(license_id: str, output: str, data_dir: Path | None, *, as_json: bool) -> None:
+    """Write a license's file again; its registry token is the same."""
+    with _Target(output) as target:
+        target.write(run(data_dir, lambda manage: manage.licenses.download(license_id)))
+    if output != STDOUT:
+        print_json({"id": license_id, "output": output}) if as_json else click.echo(f"wrote {output}")
+
+
+@license_group.command("list")
+@click.option("--app", required=True, metavar="APP", help="Whose licenses.")
+@common_options
+def list_(app: str, data_dir: Path | None, *, as_json: bool) -> None:
+    """List the licenses of an app, without archived ones."""
+    licenses = run(data_dir, lambda manage: manage.licenses.list(app))
+    facts = [present.license_(license_, datetime.now(UTC)) for license_ in licenses]
+    if as_json:
+        print_json(facts)
+        return
+    rows = [(f["id"], f["customer"], f["type"], f["state"], f["expires_at"]) for f in facts]
+    print_table(("ID", "CUSTOMER", "TYPE", "STATE", "ENDS"), rows, f"no license for {app} yet")
+
+
+def _command(name: str, help_: str, use: "Callable[[Management, str], Awaitable[License]]") -> None:
+    @license_group.command(name, help=help_)
+    @click.argument("license_id", metavar="ID")
+    @common_options
+    def command(license_id: str, data_dir: Path | None, *, as_json: bool) -> None:
+        facts = present.license_(run(data_dir, lambda manage: use(manage, license_id)), datetime.now(UTC))
+        if as_json:
+            print_json(facts)
+        elif name == "show":
+            print_table(("FIELD", "VALUE"), [(key, _cell(value)) for key, value in facts.items()], "")
+        else:
+            click.echo(f"license {facts['id']} of {facts['customer']} is {facts['state']}")
+
+
+_command("show", "Show one license.", lambda manage, license_id: manage.licenses.show(license_id))
+_command(
+    "revoke",
+    "Refuse a license from now on; tokens already given out live for at most five more minutes.",
+    lambda manage, license_id: manage.licenses.revoke(license_id, manage.act(ACTOR)),
+)
+_command(
+    "reinstate",
+    "Undo revoke and archive.",
+    lambda manage, license_id: manage.licenses.reinstate(license_id, manage.act(ACTOR)),
+)
+_command(
+    "archive",
+    "Revoke a license and hide it from lists.",
+    lambda manage, license_id: manage.licenses.archive(license_id, manage.act(ACTOR)),
+)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+class _Target:
+    """Where a license file goes. A file is reserved first, so that no license is made whose file can not be kept."""
+
+    def __init__(self, output: str | None) -> None:
+        self._output = output
+        self._written = False
+
+    def __enter__(self) -> Self:
+        if self._output is not None and self._output != STDOUT:
+            try:
+                os.close(os.open(self._output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+            except FileExistsError:
+                refuse(f"{self._output} exists already; remove it or choose another name")
+            except OSError as error:
+                refuse(f"can not write {self._output}: {error.strerror}")
+        return self
+
+    def write(self, text: str) -> None:
+        if self._output == STDOUT:
+            click.echo(text, nl=False)
+        elif self._output is not None:
+            Path(self._output).write_text(text, encoding="ascii")
+        self._written = True
+
+    def __exit__(self, *_: object) -> None:
+        if self._output is not None and self._output != STDOUT and not self._written:
+            Path(self._output).unlink(missing_ok=True)

@@ -1,0 +1,61 @@
+"""Records as JSON for machines."""
+
+from datetime import datetime
+from typing import Any
+
+from authsvc.tenancy.dates import render_instant
+from authsvc.tenancy.records import App, License, Member, Team
+
+
+def team(record: Team) -> dict[str, Any]:
+    """Return a team."""
+    return {"slug": record.slug, "name": record.name, "created_at": render_instant(record.created_at)}
+
+
+def app(record: App) -> dict[str, Any]:
+    """Return an app."""
+    return {
+        "slug": record.slug,
+        "team": record.team,
+        "name": record.name,
+        "created_at": render_instant(record.created_at),
+        "archived_at": _optional(record.archived_at),
+    }
+
+
+def member(record: Member) -> dict[str, Any]:
+    """Return a member, without the password's hash."""
+    return {
+        "id": record.id,
+        "email": record.email,
+        "team": record.team,
+        "role": str(record.role),
+        "apps": None if record.apps is None else list(record.apps),
+        "created_at": render_instant(record.created_at),
+        "disabled_at": _optional(record.disabled_at),
+    }
+
+
+def license_(record: License, now: datetime) -> dict[str, Any]:
+    """Return a license with its state now, without its registry token."""
+    return {
+        "id": record.id,
+        "app": record.app,
+        "team": record.team,
+        "customer": record.customer,
+        "type": str(record.type),
+        "state": record.state(now),
+        "issued_at": render_instant(record.issued_at),
+        "not_before": _optional(record.not_before),
+        "expires_at": render_instant(record.expires_at),
+        "registry": record.registry,
+        "repositories": None if record.repositories is None else list(record.repositories),
+        "fields": record.fields,
+        "contact": record.contact,
+        "revoked_at": _optional(record.revoked_at),
+        "archived_at": _optional(record.archived_at),
+    }
+
+
+def _optional(at: datetime | None) -> str | None:
+    return None if at is None else render_instant(at)

@@ -1,0 +1,37 @@
+"""``authsvc team``."""
+
+from pathlib import Path
+
+import click
+
+from authsvc.cli import present
+from authsvc.cli.console import ACTOR, common_options, print_json, print_table, run
+
+
+@click.group("team")
+def team_group() -> None:
+    """Software vendors."""
+
+
+@team_group.command("create")
+@click.argument("slug")
+@click.option("--name", help="Name for people.  [default: SLUG]")
+@common_options
+def create(slug: str, name: str | None, data_dir: Path | None, *, as_json: bool) -> None:
+    """Make a team."""
+    made = run(data_dir, lambda manage: manage.teams.create(slug, name, manage.act(ACTOR)))
+    if as_json:
+        print_json(present.team(made))
+    else:
+        click.echo(f"team {made.slug} created; next: authsvc app create APP --team {made.slug}")
+
+
+@team_group.command("list")
+@common_options
+def list_(data_dir: Path | None, *, as_json: bool) -> None:
+    """List all teams."""
+    teams = run(data_dir, lambda manage: manage.teams.teams())
+    if as_json:
+        print_json([present.team(team) for team in teams])
+    else:
+        print_table(("TEAM", "NAME"), [(team.slug, team.name) for team in teams], "no team yet")

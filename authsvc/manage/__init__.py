@@ -1,0 +1,5 @@
+"""What a vendor changes: use cases. Command line, management API and portal call the same ones.
+
+A use case takes names and texts as people type them, checks them, and answers when the change is durable. Every one
+that writes takes an :class:`Act`: who, when, and the operation's id.
+"""

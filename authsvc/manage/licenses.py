@@ -1,0 +1,199 @@
+"""Licenses: create, list, download, revoke, reinstate, archive."""
+
+import re
+from typing import Protocol
+
+from attrs import evolve, field, frozen
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from authsvc import license_file
+from authsvc.credentials.machine_secret import ID_ALPHABET, ID_LENGTH, derive_license_token, new_id
+from authsvc.errors import Conflict, InputRefused, NotFound
+from authsvc.license_file import LicenseDocument, LicenseFileError
+from authsvc.manage.act import Act, Journal
+from authsvc.manage.teams import ID_BYTES
+from authsvc.signing import license_keys
+from authsvc.store.codec import Stored
+from authsvc.tenancy.dates import render_instant
+from authsvc.tenancy.names import parse_slug
+from authsvc.tenancy.records import App, License, TokenDigest
+from authsvc.tenancy.terms import LicenseTerms
+
+_ID = re.compile(rf"[{ID_ALPHABET}]{{{ID_LENGTH}}}", re.ASCII)
+
+
+class LicenseDirectory(Protocol):
+    """What these use cases need of the store."""
+
+    async def app(self, slug: str) -> Stored[App] | None: ...
+    async def license(self, license_id: str) -> Stored[License] | None: ...
+    async def licenses(self, app: str) -> list[License]: ...
+    async def add_license(self, license_: License, app: Stored[App], operation_id: str) -> None: ...
+    async def replace_license(self, old: Stored[License], new: License, operation_id: str) -> None: ...
+
+
+@frozen
+class LicenseKeys:
+    """The secrets behind license files.
+
+    Attributes:
+        signing: signs the file.
+        token: 32 bytes under which registry tokens are derived.
+    """
+
+    signing: ec.EllipticCurvePrivateKey = field(repr=False)
+    token: bytes = field(repr=False)
+
+
+@frozen
+class Licenses:
+    """Creates and changes licenses.
+
+    Every method raises StoreUnavailable when the store does not answer.
+
+    Attributes:
+        directory: the store.
+        journal: where changes are told.
+        keys: the secrets behind the files.
+        registry: host and port that customers log in to.
+    """
+
+    directory: LicenseDirectory
+    journal: Journal
+    keys: LicenseKeys
+    registry: str
+
+    async def create(self, app: str, terms: LicenseTerms, act: Act) -> tuple[License, str]:
+        """Return a new license and its file.
+
+        Raises:
+            InputRefused: the license would have ended already, or its file would be too long.
+            NotFound: there is no such app.
+            Conflict: the app is archived, or was changed at the same moment.
+        """
+        stored = await self.directory.app(parse_slug(app, "app"))
+        if stored is None:
+            raise NotFound(f"there is no app {app!r}; make it with: authsvc app create {app} --team TEAM")
+        if stored.record.archived_at is not None:
+            raise Conflict(f"the app {app!r} is archived; a license for it could pull nothing")
+        if terms.expires_at <= act.now:
+            raise InputRefused(f"the license would have ended at {render_instant(terms.expires_at)}, before now")
+        license_id = new_id(act.entropy(ID_BYTES))
+        license_ = License(
+            id=license_id,
+            app=stored.record.slug,
+            team=stored.record.team,
+            customer=terms.customer,
+            type=terms.type,
+            issued_at=act.now.replace(microsecond=0),
+            expires_at=terms.expires_at,
+            registry=self.registry,
+            tokens=(TokenDigest(1, derive_license_token(self.keys.token, license_id, 1).sha256()),),
+            not_before=terms.not_before,
+            repositories=terms.repositories,
+            fields=dict(terms.fields),
+            contact=terms.contact,
+        )
+        file = self._file(license_)
+        await self.directory.add_license(license_, stored, act.operation_id)
+        self.journal("license.created", actor=act.actor, license=license_.id, app=license_.app, team=license_.team)
+        return license_, file
+
+    async def list(self, app: str) -> list[License]:
+        """Return the licenses of an app that are not archived, oldest first.
+
+        Raises:
+            NotFound: there is no such app.
+        """
+        if await self.directory.app(parse_slug(app, "app")) is None:
+            raise NotFound(f"there is no app {app!r}")
+        return [license_ for license_ in await self.directory.licenses(app) if license_.archived_at is None]
+
+    async def show(self, license_id: str) -> License:
+        """Return one license, archived or not.
+
+        Raises:
+            NotFound: there is no such license.
+        """
+        return (await self._license(license_id)).record
+
+    async def download(self, license_id: str) -> str:
+        """Return the file of a license again, with the dates and the registry token of now.
+
+        Raises:
+            NotFound: there is no such license.
+            Conflict: its token was derived under another license-token key than the one in the secrets directory.
+        """
+        return self._file((await self._license(license_id)).record)
+
+    async def revoke(self, license_id: str, act: Act) -> License:
+        """Refuse the license from now on. Revoking twice keeps the first time.
+
+        Raises:
+            NotFound: there is no such license.
+            Conflict: it was changed at the same moment.
+        """
+        stored = await self._license(license_id)
+        return await self._set(stored, evolve(stored.record, revoked_at=stored.record.revoked_at or act.now), act)
+
+    async def archive(self, license_id: str, act: Act) -> License:
+        """Refuse the license from now on and hide it from lists.
+
+        Raises:
+            NotFound: there is no such license.
+            Conflict: it was changed at the same moment.
+        """
+        stored = await self._license(license_id)
+        return await self._set(stored, evolve(stored.record, archived_at=stored.record.archived_at or act.now), act)
+
+    async def reinstate(self, license_id: str, act: Act) -> License:
+        """Undo :meth:`revoke` and :meth:`archive`.
+
+        Raises:
+            NotFound: there is no such license.
+            Conflict: it was changed at the same moment.
+        """
+        stored = await self._license(license_id)
+        return await self._set(stored, evolve(stored.record, revoked_at=None, archived_at=None), act)
+
+    async def _set(self, old: Stored[License], new: License, act: Act) -> License:
+        if new != old.record:
+            await self.directory.replace_license(old, new, act.operation_id)
+            state = new.state(act.now)
+            self.journal("license.changed", actor=act.actor, license=new.id, app=new.app, team=new.team, state=state)
+        return new
+
+    async def _license(self, license_id: str) -> Stored[License]:
+        stored = await self.directory.license(license_id) if _ID.fullmatch(license_id) else None
+        if stored is None:
+            raise NotFound(f"there is no license {license_id[:40]!r}; see: authsvc license list --app APP")
+        return stored
+
+    def _file(self, license_: License) -> str:
+        newest = license_.tokens[0]
+        token = derive_license_token(self.keys.token, license_.id, newest.generation)
+        if not token.has_digest(newest.sha256):
+            raise Conflict(
+                f"the registry token of license {license_.id} was made under another license-token key; put the old "
+                "secrets directory back"
+            )
+        document = LicenseDocument(
+            id=license_.id,
+            app=license_.app,
+            customer=license_.customer,
+            type=str(license_.type),
+            issued_at=render_instant(license_.issued_at),
+            expires_at=render_instant(license_.expires_at),
+            registry=license_.registry,
+            registry_token=token.text.reveal(),
+            not_before=render_instant(license_.not_before) if license_.not_before else None,
+            repositories=license_.repositories,
+            fields=license_.fields,
+            contact=license_.contact,
+        )
+        signing = self.keys.signing
+        kid = license_keys.key_id(signing.public_key())
+        try:
+            return license_file.write(document, kid, lambda data: license_keys.sign(signing, data))
+        except LicenseFileError as error:
+            raise InputRefused(str(error)) from error

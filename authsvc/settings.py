@@ -1,0 +1,186 @@
+"""Every setting of the server and the command line, read once into one frozen value.
+
+A setting comes from the environment (``AUTHSVC_NAME``), for a secret also from a file named by ``AUTHSVC_NAME_FILE``,
+or from a TOML file named by ``AUTHSVC_CONFIG`` (key ``name``). The environment wins. An unknown name is refused: a
+misspelt setting that is silently ignored is found on the worst day. docs/configuration.md lists them all, and a test
+keeps it true.
+"""
+
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+from authsvc.errors import SetupRefused
+from authsvc.redaction import Secret
+from authsvc.stack.address import PublicUrl, parse_public_url
+
+PREFIX = "AUTHSVC_"
+CONFIG = "AUTHSVC_CONFIG"
+"""Names the TOML file."""
+
+DATA_DIR = "AUTHSVC_DATA_DIR"
+"""Names a data directory of ``authsvc up``, for the command line."""
+
+OWNED_BY_OTHERS = re.compile(r"AUTHSVC_(?:SERVICE_.*|PORT|PORT_.*|LICENSE|DATA_DIR|CONFIG)")
+"""Names that Kubernetes, compose or our other tools set; never an unknown setting."""
+
+MIN_TOKEN_LIFE, MAX_TOKEN_LIFE = 60, 3600
+"""Seconds. Clients treat anything below a minute as a minute; above an hour a revocation means nothing."""
+
+DEFAULT_LEAF_LIFE = 24 * 3600
+
+
+@frozen
+class Settings:
+    """The settings, checked.
+
+    Attributes:
+        public_url: what clients type; the only source of realm, service and the license's registry.
+        redis_url: the one primary.
+        secrets_dir: the secrets directory.
+        registry_url: where the registry answers, for ``/readyz`` to show; None to not look.
+        pull_token_life: of a token that only pulls.
+        push_token_life: of a token that may push or delete.
+        leaf_life: of a worker's signing certificate.
+        leaf_renewal: after which part of its life a certificate is replaced.
+        log_level: ``debug``, ``info``, ``warning`` or ``error``.
+    """
+
+    public_url: PublicUrl
+    redis_url: Secret
+    secrets_dir: Path
+    registry_url: str | None
+    pull_token_life: timedelta
+    push_token_life: timedelta
+    leaf_life: timedelta
+    leaf_renewal: timedelta
+    log_level: str
+
+
+@frozen
+class _Setting:
+    name: str
+    parse: Callable[[str, str], Any]
+    default: str | None = None
+    secret: bool = False
+    optional: bool = False
+
+    @property
+    def environment(self) -> str:
+        return PREFIX + self.name.upper()
+
+
+def _seconds(least: int, most: int) -> Callable[[str, str], timedelta]:
+    def parse(text: str, name: str) -> timedelta:
+        if not re.fullmatch(r"[0-9]{1,9}", text, re.ASCII) or not least <= int(text) <= most:
+            raise SetupRefused(f"{name} must be a number of seconds from {least} to {most}, not {text[:40]!r}")
+        return timedelta(seconds=int(text))
+
+    return parse
+
+
+def _one_of(*words: str) -> Callable[[str, str], str]:
+    def parse(text: str, name: str) -> str:
+        if text not in words:
+            raise SetupRefused(f"{name} must be one of {', '.join(words)}, not {text[:40]!r}")
+        return text
+
+    return parse
+
+
+def _registry_url(text: str, name: str) -> str:
+    if not re.fullmatch(r"(?:https?://[^/\s]+|unix:///\S+)", text):
+        raise SetupRefused(f"{name} must look like http://HOST:PORT or unix:///path/registry.sock")
+    return text
+
+
+SETTINGS = (
+    _Setting("public_url", parse_public_url, "http://localhost:5000"),
+    _Setting("redis_url", lambda text, _: Secret(text), secret=True),
+    _Setting("secrets_dir", lambda text, _: Path(text)),
+    _Setting("registry_url", _registry_url, optional=True),
+    _Setting("pull_token_life", _seconds(MIN_TOKEN_LIFE, MAX_TOKEN_LIFE), "300"),
+    _Setting("push_token_life", _seconds(MIN_TOKEN_LIFE, MAX_TOKEN_LIFE), "900"),
+    _Setting("leaf_life", _seconds(600, 90 * 24 * 3600), str(DEFAULT_LEAF_LIFE)),
+    _Setting("leaf_renewal", _seconds(1, 45 * 24 * 3600), optional=True),
+    _Setting("log_level", _one_of("debug", "info", "warning", "error"), "info"),
+)
+"""What can be set; the fields of :class:`Settings`, in its order."""
+
+
+def load(environment: Mapping[str, str]) -> Settings:
+    """Return the settings.
+
+    Raises:
+        SetupRefused: a name is unknown, a value is not acceptable, one that is needed is missing, or a file can not
+            be read.
+    """
+    given = _from_file(environment[CONFIG]) if environment.get(CONFIG) else {}
+    given.update(_from_environment(environment))
+    values: dict[str, Any] = {}
+    for setting in SETTINGS:
+        text, source = given.get(setting.name, (setting.default, setting.environment))
+        if text is None:
+            if not setting.optional:
+                raise SetupRefused(f"{setting.environment} is not set; docs/configuration.md says what it is")
+            values[setting.name] = None
+        else:
+            values[setting.name] = setting.parse(text, source)
+    values["leaf_renewal"] = values["leaf_renewal"] or values["leaf_life"] / 2
+    longest = max(values["pull_token_life"], values["push_token_life"])
+    if values["leaf_life"] - values["leaf_renewal"] < longest + timedelta(minutes=1):
+        raise SetupRefused(
+            "AUTHSVC_LEAF_LIFE is too short: a certificate must outlive the longest token by a minute after its "
+            "renewal is due"
+        )
+    return Settings(**values)
+
+
+def _from_file(path: str) -> dict[str, tuple[str, str]]:
+    try:
+        table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SetupRefused(f"can not read the settings file {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise SetupRefused(f"the settings file {path} is not TOML: {error}") from error
+    known = {setting.name for setting in SETTINGS}
+    given: dict[str, tuple[str, str]] = {}
+    for name, value in table.items():
+        if name not in known:
+            raise SetupRefused(f"{path} sets {name!r}, which is no setting; known are: {', '.join(sorted(known))}")
+        if isinstance(value, bool) or not isinstance(value, str | int):
+            raise SetupRefused(f"{path}: {name} must be a text or a whole number")
+        given[name] = (str(value), f"{name} in {path}")
+    return given
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    by_variable = {setting.environment: setting for setting in SETTINGS}
+    by_file_variable = {f"{setting.environment}_FILE": setting for setting in SETTINGS if setting.secret}
+    given: dict[str, tuple[str, str]] = {}
+    for variable in sorted(environment):
+        if not variable.startswith(PREFIX) or OWNED_BY_OTHERS.fullmatch(variable):
+            continue
+        if variable in by_variable:
+            name, text = by_variable[variable].name, environment[variable]
+        elif variable in by_file_variable:
+            name, text = by_file_variable[variable].name, _read(environment[variable], variable)
+        else:
+            known = ", ".join(sorted(by_variable))
+            raise SetupRefused(f"{variable} is no setting of authsvc; known are: {known}")
+        if name in given:
+            raise SetupRefused(f"{variable} and {given[name][1]} say the same thing; remove one of them")
+        given[name] = (text, variable)
+    return given
+
+
+def _read(path: str, variable: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise SetupRefused(f"can not read the file {path[:200]!r} that {variable} names") from error

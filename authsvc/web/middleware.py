@@ -1,0 +1,44 @@
+"""What happens around every request: an id, an error as a reply, and headers that keep caches away."""
+
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+
+from aiohttp import web
+
+from authsvc.errors import AuthsvcError
+from authsvc.logs import Logger
+from authsvc.spec.registry_error import UNSUPPORTED
+from authsvc.web.problems import FAULT, Problem, problem_of, render, render_error
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+REQUEST_ID = web.RequestKey("request_id", str)
+"""Made by us for each request, never taken from the client: it finds the request in the log."""
+
+
+def around(
+    logger: Logger, service: str, new_request_id: Callable[[], str]
+) -> Callable[..., Awaitable[web.StreamResponse]]:
+    """Return the middleware of a listener."""
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        request_id = request[REQUEST_ID] = new_request_id()
+        try:
+            response = await handler(request)
+        except web.HTTPException as error:
+            message = f"{request.method} {request.path[:100]} is not served here: {error.reason}"
+            response = render(Problem(HTTPStatus(error.status), UNSUPPORTED), message, request_id, service)
+        except AuthsvcError as error:
+            if problem_of(error) is FAULT:
+                logger.error("request.failed", request_id=request_id, path=request.path, exc_info=error)
+            response = render_error(error, request_id, service)
+        except Exception as error:
+            logger.error("request.failed", request_id=request_id, path=request.path, exc_info=error)
+            response = render_error(error, request_id, service)
+        response.headers["Cache-Control"] = "no-store"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["X-Request-Id"] = request_id
+        return response
+
+    return middleware

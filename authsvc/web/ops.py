@@ -1,0 +1,82 @@
+"""Health: ``/livez`` for the container's own check, ``/readyz`` for balancers and operators, and the public keys."""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any, Protocol
+
+from aiohttp import web
+
+from authsvc.errors import StoreUnavailable
+
+
+class Pings(Protocol):
+    """Whoever knows whether the store answers."""
+
+    async def ping(self) -> None:
+        """Return when it does."""
+        ...
+
+
+class Leaf(Protocol):
+    """Whoever knows whether tokens can be signed."""
+
+    @property
+    def not_after(self) -> datetime | None:
+        """The end of the signing certificate."""
+        ...
+
+    def ready(self, now: datetime) -> bool:
+        """Whether it lives."""
+        ...
+
+
+async def livez(_: web.Request) -> web.Response:
+    """Answer while the process is up, whatever else is not."""
+    return web.json_response({"status": "ok"})
+
+
+def license_keys(keys: Callable[[], dict[str, Any]]) -> web.RouteDef:
+    """Return the route of ``/auth/license-keys.json``: the public keys that verify license files (RFC 7517)."""
+
+    async def handler(_: web.Request) -> web.Response:
+        return web.json_response(keys(), content_type="application/jwk-set+json")
+
+    return web.get("/auth/license-keys.json", handler)
+
+
+class Readiness:
+    """``/readyz``: the store and the leaf are required, the registry is only shown."""
+
+    def __init__(
+        self, store: Pings, leaf: Leaf, registry: Callable[[], Awaitable[str]], clock: Callable[[], datetime]
+    ) -> None:
+        """Look at ``store``, ``leaf`` and ``registry`` for each request."""
+        self._store = store
+        self._leaf = leaf
+        self._registry = registry
+        self._clock = clock
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the route."""
+        return [web.get("/readyz", self.readyz)]
+
+    async def readyz(self, _: web.Request) -> web.Response:
+        """Answer 200 when tokens can be issued, 503 when not, and say why."""
+        store = "up"
+        try:
+            await self._store.ping()
+        except StoreUnavailable:
+            store = "down"
+        leaf = self._leaf.ready(self._clock())
+        ready = leaf and store == "up"
+        body = {
+            "status": "ready" if ready else "not ready",
+            "store": store,
+            "leaf": {
+                "status": "up" if leaf else "down",
+                "not_after": self._leaf.not_after.isoformat() if self._leaf.not_after else None,
+            },
+            "registry": await self._registry(),
+        }
+        return web.json_response(body, status=HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE)

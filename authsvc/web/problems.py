@@ -1,0 +1,73 @@
+"""The one table from our errors to HTTP, in the dialect of registries."""
+
+from http import HTTPStatus
+
+from aiohttp import web
+from attrs import frozen
+
+from authsvc.errors import (
+    AccountDenied,
+    AuthsvcError,
+    Conflict,
+    CredentialsRefused,
+    InputRefused,
+    NotFound,
+    Overloaded,
+    SignerUnavailable,
+    StoreUnavailable,
+)
+from authsvc.spec.registry_error import DENIED, UNAUTHORIZED, UNAVAILABLE, UNKNOWN, UNSUPPORTED, RegistryError
+
+RETRY_AFTER = "2"
+"""Seconds after which a client may try again when we could not answer."""
+
+
+@frozen
+class Problem:
+    """How an error looks from outside.
+
+    Attributes:
+        status: HTTP status.
+        code: registry error code.
+    """
+
+    status: HTTPStatus
+    code: str
+
+
+PROBLEMS: dict[type[AuthsvcError], Problem] = {
+    CredentialsRefused: Problem(HTTPStatus.UNAUTHORIZED, UNAUTHORIZED),
+    AccountDenied: Problem(HTTPStatus.UNAUTHORIZED, DENIED),
+    Overloaded: Problem(HTTPStatus.SERVICE_UNAVAILABLE, UNAVAILABLE),
+    StoreUnavailable: Problem(HTTPStatus.SERVICE_UNAVAILABLE, UNAVAILABLE),
+    SignerUnavailable: Problem(HTTPStatus.SERVICE_UNAVAILABLE, UNAVAILABLE),
+    NotFound: Problem(HTTPStatus.NOT_FOUND, UNKNOWN),
+    Conflict: Problem(HTTPStatus.CONFLICT, UNKNOWN),
+    InputRefused: Problem(HTTPStatus.BAD_REQUEST, UNSUPPORTED),
+}
+"""Most special first; an error that is not here is a fault of ours."""
+
+FAULT = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, UNKNOWN)
+
+
+def problem_of(error: Exception) -> Problem:
+    """Return how ``error`` looks from outside."""
+    return next((problem for kind, problem in PROBLEMS.items() if isinstance(error, kind)), FAULT)
+
+
+def render(problem: Problem, message: str, request_id: str, service: str) -> web.Response:
+    """Return the reply: JSON for those who show it, and the reason phrase for containerd, which shows nothing else."""
+    error = RegistryError(problem.code, f"{message} (request {request_id})")
+    response = web.json_response(error.to_json(), status=problem.status, reason=error.reason_phrase())
+    if problem.status == HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = f'Basic realm="{service}", charset="UTF-8"'
+    if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        response.headers["Retry-After"] = RETRY_AFTER
+    return response
+
+
+def render_error(error: Exception, request_id: str, service: str) -> web.Response:
+    """Return the reply to ``error``; of a fault of ours nothing but the request id is told."""
+    problem = problem_of(error)
+    message = "something went wrong on our side; tell the vendor" if problem is FAULT else str(error)
+    return render(problem, message, request_id, service)

@@ -1,0 +1,93 @@
+"""``GET`` and ``POST /auth/token``."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Protocol
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+
+from authsvc.errors import AuthsvcError, CredentialsRefused
+from authsvc.issuance import Denied, Issued
+from authsvc.logs import Logger
+from authsvc.spec.token_request import TokenRequest, from_form, from_query
+from authsvc.web.middleware import REQUEST_ID
+
+BODY_DEADLINE = 10.0
+"""Seconds in which a client must have sent its form."""
+
+MAX_FORM_FIELDS = 200
+MAX_LOGGED = 100
+"""Characters of unproven client text that reach the log."""
+
+
+class Issues(Protocol):
+    """Whoever issues tokens."""
+
+    async def issue(self, request: TokenRequest, now: datetime) -> Issued:
+        """Return the token for ``request``."""
+        ...
+
+
+class TokenEndpoint:
+    """Reads both forms of the request, and writes one log event for each, whatever the outcome."""
+
+    def __init__(self, issuance: Issues, logger: Logger, clock: Callable[[], datetime]) -> None:
+        """Ask ``issuance``; ``clock`` is read once per request."""
+        self._issuance = issuance
+        self._logger = logger
+        self._clock = clock
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the routes."""
+        return [web.get("/auth/token", self.get, allow_head=False), web.post("/auth/token", self.post)]
+
+    async def get(self, request: web.Request) -> web.Response:
+        """Answer the query form."""
+        return await self._answer(request, from_query(request.query.items(), request.headers.get("Authorization")))
+
+    async def post(self, request: web.Request) -> web.Response:
+        """Answer the OAuth2 form. Never 400 or 404: containerd and buildkit would fall back to GET."""
+        try:
+            async with asyncio.timeout(BODY_DEADLINE):
+                body = await request.read()
+            fields = parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=MAX_FORM_FIELDS)
+        except (ValueError, TimeoutError, web.HTTPRequestEntityTooLarge) as error:
+            raise CredentialsRefused("the form could not be read; sign in again", detail=repr(error)) from error
+        return await self._answer(request, from_form(fields, request.headers.get("Authorization")))
+
+    async def _answer(self, request: web.Request, token_request: TokenRequest) -> web.Response:
+        now = self._clock()
+        log = self._logger.bind(
+            request_id=request[REQUEST_ID],
+            client_id=(token_request.client_id or "")[:MAX_LOGGED] or None,
+            user_agent=request.headers.get("User-Agent", "")[:MAX_LOGGED],
+            asked=[str(scope) for scope in token_request.scopes.scopes],
+            dropped=token_request.scopes.dropped,
+        )
+        try:
+            issued = await self._issuance.issue(token_request, now)
+        except AuthsvcError as error:
+            subject = error.subject.id if isinstance(error, Denied) else None
+            log.info(
+                "token.refused",
+                kind=type(error).__name__,
+                subject=subject,
+                reason=str(error),
+                detail=error.detail,
+            )
+            raise
+        log.info("token.issued", **_facts(issued))
+        return web.json_response(issued.response.to_json())
+
+
+def _facts(issued: Issued) -> dict[str, Any]:
+    """Return what the log says of an issued token; never the token."""
+    return {
+        "subject": issued.subject.id,
+        "granted": [f"{a.type}:{a.name}:{','.join(a.actions)}" for a in issued.claims.access],
+        "refused": [f"{r.scope} {r.action}: {r.reason}" for r in issued.decision.refusals],
+        "token_id": issued.claims.token_id,
+        "expires_at": issued.claims.expires_at.isoformat(),
+    }

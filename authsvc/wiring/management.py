@@ -1,0 +1,57 @@
+"""The use cases of management on a checked store: what the command line calls."""
+
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from attrs import frozen
+
+from authsvc.manage.act import Act, Journal
+from authsvc.manage.licenses import LicenseKeys, Licenses
+from authsvc.manage.teams import Teams
+from authsvc.settings import Settings
+from authsvc.stack.secrets_dir import load_license_signing_key, load_license_token_key
+from authsvc.store.boot import check_server
+from authsvc.store.codec import Codec
+from authsvc.store.connection import Connection
+from authsvc.store.directory import RedisDirectory
+from authsvc.wiring import clock
+
+OPERATION_ID_BYTES = 16
+
+
+@frozen
+class Management:
+    """The use cases, ready to call.
+
+    Attributes:
+        teams: teams, apps and members.
+        licenses: licenses.
+        act: starts one act of the given actor.
+    """
+
+    teams: Teams
+    licenses: Licenses
+    act: Callable[[str], Act]
+
+
+@asynccontextmanager
+async def management(settings: Settings, journal: Journal) -> AsyncIterator[Management]:
+    """Yield the use cases on a checked store.
+
+    Raises:
+        SetupRefused: a secret is unusable, or Redis is not one to trust.
+        StoreUnavailable: Redis does not answer.
+    """
+    keys = LicenseKeys(load_license_signing_key(settings.secrets_dir), load_license_token_key(settings.secrets_dir))
+    connection = Connection(settings.redis_url)
+    try:
+        await check_server(connection)
+        directory = RedisDirectory(connection, Codec())
+        yield Management(
+            Teams(directory, journal),
+            Licenses(directory, journal, keys, settings.public_url.authority),
+            lambda actor: Act(actor, clock(), secrets.token_hex(OPERATION_ID_BYTES), secrets.token_bytes),
+        )
+    finally:
+        await connection.close()

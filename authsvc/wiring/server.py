@@ -1,0 +1,84 @@
+"""A worker: both listeners and everything behind them."""
+
+import secrets
+import socket
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+from aiohttp import web
+from attrs import define, field
+
+from authsvc.credentials.authenticator import Authenticator
+from authsvc.credentials.verifier import PasswordVerifier
+from authsvc.issuance import Issuance, Lifetimes
+from authsvc.logs import Logger
+from authsvc.registries.ours import registry_state
+from authsvc.settings import Settings
+from authsvc.signing.keyring import Keyring
+from authsvc.store.codec import Codec
+from authsvc.store.connection import Connection
+from authsvc.store.standings import RedisStandings
+from authsvc.web.listener import listen, make_web_app
+from authsvc.web.middleware import around
+from authsvc.web.ops import Readiness, license_keys, livez
+from authsvc.web.token import TokenEndpoint
+from authsvc.wiring import clock
+
+REQUEST_ID_BYTES = 8
+TOKEN_ID_BYTES = 16
+
+
+@define
+class Live:
+    """What a worker changes while it runs.
+
+    Attributes:
+        keyring: the signing certificate.
+        license_keys: the published JWK set.
+    """
+
+    keyring: Keyring = field(factory=Keyring)
+    license_keys: dict[str, Any] = field(factory=lambda: {"keys": []})
+
+
+@asynccontextmanager
+async def running_worker(
+    settings: Settings,
+    live: Live,
+    edge: socket.socket,
+    inside: socket.socket,
+    logger: Logger,
+    hashing_threads: int,
+) -> AsyncIterator[None]:
+    """Serve both listeners until the context ends; then running requests finish."""
+    async with AsyncExitStack() as stack:
+        connection = Connection(settings.redis_url)
+        stack.push_async_callback(connection.close)
+        executor = ThreadPoolExecutor(hashing_threads, thread_name_prefix="argon2")
+        stack.callback(executor.shutdown, wait=False, cancel_futures=True)
+        standings = RedisStandings(connection, Codec())
+        issuance = Issuance(
+            Authenticator(standings, PasswordVerifier(executor, secrets.token_bytes(32))),
+            live.keyring,
+            service=settings.public_url.authority,
+            lifetimes=Lifetimes(settings.pull_token_life, settings.push_token_life),
+            new_token_id=lambda: secrets.token_hex(TOKEN_ID_BYTES),
+        )
+        readiness = Readiness(standings, live.keyring, lambda: registry_state(settings.registry_url), clock)
+        edge_routes = [
+            *TokenEndpoint(issuance, logger, clock).routes(),
+            license_keys(lambda: live.license_keys),
+            web.get("/livez", livez),
+        ]
+        for routes, listener in ((edge_routes, edge), (readiness.routes(), inside)):
+            middleware = around(logger, settings.public_url.authority, new_request_id)
+            runner = await listen(make_web_app(routes, middleware), listener)
+            stack.push_async_callback(runner.cleanup)
+        yield
+
+
+def new_request_id() -> str:
+    """Return an id that finds one request in the log."""
+    return secrets.token_hex(REQUEST_ID_BYTES)
