@@ -84,25 +84,19 @@ def serve(layout: Layout, environ: Mapping[str, str], *, edge: int, inside: int,
     """
     rendered = {f"AUTHSVC_{name}{suffix}" for name in _RENDERED for suffix in ("", "_FILE")}
     environment = {name: value for name, value in environ.items() if name not in rendered}
-    # -P: the working directory is not a place to import from.
-    command = [
-        sys.executable,
-        "-P",
-        "-m",
-        "authsvc",
-        "serve",
-        "--edge",
-        f"fd:{edge}",
-        "--inside",
-        f"fd:{inside}",
-    ]
+    command = [sys.executable, "-m", "authsvc", "serve", "--edge", f"fd:{edge}", "--inside", f"fd:{inside}"]
     if workers is not None:
         command += ["--workers", str(workers)]
     return _program(
         layout,
         "serve",
         command,
-        {**environment, "AUTHSVC_CONFIG": str(configuration_of(layout).authsvc)},
+        {
+            **environment,
+            "AUTHSVC_CONFIG": str(configuration_of(layout).authsvc),
+            # The working directory is not a place to import from, for serve's workers neither.
+            "PYTHONSAFEPATH": "1",
+        },
         ending=((signal.SIGTERM, 15.0),),
         descriptors=(edge, inside),
     )

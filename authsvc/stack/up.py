@@ -11,6 +11,7 @@ from pathlib import Path
 
 from attrs import frozen
 
+from authsvc.errors import SetupRefused
 from authsvc.stack import leftovers, ports, probe, programs, supervisor
 from authsvc.stack.address import Listen, PublicUrl, join_authority
 from authsvc.stack.children import Child, put_log_aside
@@ -64,6 +65,11 @@ async def up(
     Raises:
         SetupRefused: something can not work; nothing is left running.
     """
+    if environ.get("AUTHSVC_CONFIG"):
+        raise SetupRefused(
+            "AUTHSVC_CONFIG is for `authsvc serve`; `authsvc up` writes that file itself, so unset it and give "
+            "other settings as AUTHSVC_* variables"
+        )
     binaries = find_binaries(environ.get("PATH"))
     if not (request.data_dir / "run").is_dir():
         # A first start that is refused here leaves no folder behind; later ones clear leftovers first.
