@@ -18,7 +18,7 @@ import uvloop
 from authsvc.logs import LibraryHandler, Logger, make_logger
 from authsvc.settings import Settings, load
 from authsvc.stack.leaf_channel import LeafRequester
-from authsvc.wiring import Live, running_worker
+from authsvc.wiring.server import Live, running_worker
 
 RETRY_LEAF = 5.0
 """Seconds between attempts to renew a leaf when the parent does not answer."""
