@@ -1,0 +1,56 @@
+"""Which Redis is trusted with licenses."""
+
+import pytest
+
+from authsvc.errors import SetupRefused, StoreUnavailable
+from authsvc.redaction import Secret
+from authsvc.store.boot import check_server
+from authsvc.store.connection import Connection
+from tests.support.redis_server import connected
+
+
+async def test_a_durable_primary_is_accepted() -> None:
+    """The settings of registry-config/redis.conf pass without a warning."""
+    async with connected() as connection:
+        assert () == await check_server(connection)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--appendonly", "no"), "appendonly yes"),
+        (("--appendfsync", "everysec"), "appendfsync always"),
+        (("--maxmemory-policy", "allkeys-lru"), "maxmemory-policy noeviction"),
+        (("--replicaof", "127.0.0.1", "1"), "replica"),
+    ],
+)
+async def test_a_server_that_may_lose_data_is_refused(options: tuple[str, ...], says: str) -> None:
+    """Each setting that could undo a revocation is named with the line that mends it."""
+    async with connected(*options) as connection:
+        with pytest.raises(SetupRefused, match=says):
+            await check_server(connection)
+
+
+async def test_a_managed_server_that_hides_its_configuration_is_accepted_with_a_warning() -> None:
+    """Where CONFIG is forbidden, we say what could not be checked."""
+    async with connected("--rename-command", "CONFIG", "") as connection:
+        warnings = await check_server(connection)
+
+    assert 1 == len(warnings)
+    assert "appendfsync" in warnings[0]
+
+
+async def test_no_server_is_unavailable() -> None:
+    """No answer is not a refusal: it may come."""
+    connection = Connection(Secret("unix:///nonexistent/redis.sock"))
+
+    with pytest.raises(StoreUnavailable):
+        await check_server(connection)
+    await connection.close()
+
+
+@pytest.mark.parametrize("url", ["", "localhost:6379", "http://localhost", "redis://host:notaport"])
+def test_a_url_of_another_form_is_one_sentence(url: str) -> None:
+    """A misspelt URL is found at start, and the sentence does not repeat a password in it."""
+    with pytest.raises(SetupRefused, match="AUTHSVC_REDIS_URL must look like"):
+        Connection(Secret(url))

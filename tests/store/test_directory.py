@@ -1,0 +1,265 @@
+"""The store's contract, on a real Redis: what is acknowledged is there, whole, once, and survives."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from itertools import count
+
+import pytest
+from attrs import evolve
+
+from authsvc.errors import Conflict, StoreUnavailable
+from authsvc.redaction import Secret
+from authsvc.store import keys
+from authsvc.store.change import Change
+from authsvc.store.codec import Codec, Stored
+from authsvc.store.connection import Connection
+from authsvc.store.directory import RedisDirectory
+from authsvc.store.standings import RedisStandings
+from authsvc.tenancy.records import App, License, LicenseType, Member, Role, Team, TokenDigest
+from tests.support.redis_server import RedisServer, connected, redis_server
+
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+TEAM = Team("acme", "Acme Ünited", NOW)
+APP = App("myapp", "acme", "My App", NOW)
+MEMBER = Member("m" * 16, "me@acme.test", "acme", Role.OWNER, None, Secret("$argon2id$x"), 1, NOW)
+LICENSE = License(
+    id="k" * 16,
+    app="myapp",
+    team="acme",
+    customer='Globex "quoted" \u2028 Zoë',
+    type=LicenseType.TRIAL,
+    issued_at=NOW,
+    expires_at=NOW + timedelta(days=30),
+    registry="localhost:5000",
+    tokens=(TokenDigest(2, "ab" * 32), TokenDigest(1, "cd" * 32, NOW)),
+    repositories=("worker", "api/*"),
+    fields={"seats": 25, "ratio": 1.5, "on": True, "none": None, "text": "x"},
+    contact="sales@acme.test",
+)
+
+
+@pytest.fixture
+async def connection() -> AsyncIterator[Connection]:
+    """Yield a connection to an empty server of this test's own."""
+    async with connected() as opened:
+        yield opened
+
+
+@pytest.fixture
+def directory(connection: Connection) -> RedisDirectory:
+    """Return the directory on that server."""
+    return RedisDirectory(connection, Codec())
+
+
+async def filled(directory: RedisDirectory) -> Stored[License]:
+    """Store one record of each kind and return the license as stored."""
+    await directory.add_team(TEAM, "op-team")
+    await directory.add_app(APP, "op-app")
+    await directory.add_member(MEMBER, "op-member")
+    app = await directory.app("myapp")
+    assert app is not None
+    await directory.add_license(LICENSE, app, "op-license")
+    stored = await directory.license(LICENSE.id)
+    assert stored is not None
+    return stored
+
+
+async def test_every_record_comes_back_as_it_was(directory: RedisDirectory, connection: Connection) -> None:
+    """Texts, times, patterns, fields and secrets survive the round trip, and indexes list them."""
+    stored = await filled(directory)
+    standings = RedisStandings(connection, Codec())
+
+    assert LICENSE == stored.record
+    assert [TEAM] == await directory.teams()
+    assert [APP] == await directory.apps("acme")
+    assert [LICENSE] == await directory.licenses("myapp")
+    assert MEMBER == await standings.member_by_email("me@acme.test")
+    assert (MEMBER, {"myapp": APP}) == await standings.member_standing(MEMBER.id, ["myapp", "absent"])
+    assert (LICENSE, APP) == await standings.license_standing(LICENSE.id, "myapp")
+
+
+async def test_what_does_not_exist_is_none(directory: RedisDirectory, connection: Connection) -> None:
+    """An unknown name is an answer, not an error."""
+    standings = RedisStandings(connection, Codec())
+
+    assert await directory.team("acme") is None
+    assert await directory.app("myapp") is None
+    assert await directory.license("k" * 16) is None
+    assert [] == await directory.licenses("myapp")
+    assert await standings.member_by_email("me@acme.test") is None
+    assert (None, {}) == await standings.member_standing("m" * 16, [])
+
+
+async def test_a_name_is_given_once(directory: RedisDirectory) -> None:
+    """A slug, an address and an id can not be taken over, and the first owner stays."""
+    await filled(directory)
+
+    with pytest.raises(Conflict, match="exists already"):
+        await directory.add_team(evolve(TEAM, name="other"), "op-2")
+    with pytest.raises(Conflict, match="one namespace for all teams"):
+        await directory.add_app(evolve(APP, team="evil"), "op-3")
+    with pytest.raises(Conflict, match="is a member already"):
+        await directory.add_member(evolve(MEMBER, id="n" * 16, team="evil"), "op-4")
+    assert [] == await directory.apps("evil")
+
+
+async def test_the_same_operation_twice_has_one_effect(directory: RedisDirectory) -> None:
+    """A change that is sent again after a lost reply is neither refused nor done twice."""
+    await directory.add_team(TEAM, "op-1")
+    await directory.add_team(evolve(TEAM, name="never written"), "op-1")
+
+    assert [TEAM] == await directory.teams()
+
+
+async def test_of_two_changes_at_once_one_is_refused(directory: RedisDirectory) -> None:
+    """A change insists on the record it has read: no update is lost."""
+    stored = await filled(directory)
+    await directory.replace_license(stored, evolve(LICENSE, contact="first"), "op-5")
+
+    with pytest.raises(Conflict, match="somebody else changed it"):
+        await directory.replace_license(stored, evolve(LICENSE, contact="second"), "op-6")
+    now = await directory.license(LICENSE.id)
+    assert now is not None
+    assert now.record.contact == "first"
+
+
+async def test_sixteen_racers_for_one_slug_make_one_app(directory: RedisDirectory) -> None:
+    """However many ask at the same instant, one owns the namespace."""
+    results = await asyncio.gather(
+        *(directory.add_app(evolve(APP, team=f"team-{n}"), f"op-{n}") for n in range(16)), return_exceptions=True
+    )
+
+    assert 15 == sum(isinstance(result, Conflict) for result in results)
+    owned = [n for n in range(16) if await directory.apps(f"team-{n}")]
+    assert 1 == len(owned)
+
+
+async def test_a_refused_change_writes_nothing(connection: Connection) -> None:
+    """All preconditions are looked at before the first write."""
+    await connection.redis.set("authsvc:taken", "1")
+    change = Change("op-7")
+    change.put("authsvc:new", b"1")
+    change.expect_absent("authsvc:taken", "taken")
+
+    with pytest.raises(Conflict, match="taken"):
+        await change.apply(connection)
+    assert [b"authsvc:taken"] == await connection.redis.keys("*")
+
+
+async def test_out_of_memory_refuses_writes_and_goes_on_reading(connection: Connection) -> None:
+    """A full Redis answers StoreUnavailable, leaves nothing half-written, and evicts nothing."""
+    directory = RedisDirectory(connection, Codec())
+    await filled(directory)
+    await connection.redis.config_set("maxmemory", "1mb")
+
+    with pytest.raises(StoreUnavailable):
+        await directory.add_team(Team("late", "late", NOW), "op-8")
+    await connection.redis.config_set("maxmemory", "0")
+    assert [TEAM] == await directory.teams()
+    assert await connection.get(keys.team("late")) is None
+
+
+async def test_acknowledged_changes_survive_a_kill() -> None:
+    """What was answered is on disk: a SIGKILL loses nothing."""
+    async with redis_server() as server:
+        first = Connection(server.url)
+        await filled(RedisDirectory(first, Codec()))
+        await first.close()
+        await server.stop(signal.SIGKILL)
+        await server.start()
+        again = Connection(server.url)
+        stored = await RedisDirectory(again, Codec()).license(LICENSE.id)
+        await again.close()
+
+    assert stored is not None
+    assert LICENSE == stored.record
+
+
+@pytest.mark.parametrize("fault", ["stopped", "killed"])
+async def test_a_store_that_hangs_or_is_gone_is_an_error_within_the_deadline(fault: str) -> None:
+    """Nothing waits for ever, and the same pool works again when the store is back."""
+    async with redis_server() as server:
+        connection = Connection(server.url)
+        directory = RedisDirectory(connection, Codec())
+        await filled(directory)
+        await _break(server, fault)
+        began = asyncio.get_running_loop().time()
+        results = await asyncio.gather(*(directory.team("acme") for _ in range(100)), return_exceptions=True)
+        took = asyncio.get_running_loop().time() - began
+        await _mend(server, fault)
+        found = await _retried(directory)
+        await connection.close()
+
+    assert all(isinstance(result, StoreUnavailable) for result in results)
+    assert took < 3
+    assert TEAM == found
+
+
+async def _break(server: RedisServer, fault: str) -> None:
+    if fault == "stopped":
+        server.send(signal.SIGSTOP)
+    else:
+        await server.stop()
+
+
+async def _mend(server: RedisServer, fault: str) -> None:
+    if fault == "stopped":
+        server.send(signal.SIGCONT)
+    else:
+        await server.start()
+
+
+async def _retried(directory: RedisDirectory) -> Team | None:
+    for _ in range(20):
+        try:
+            return await directory.team("acme")
+        except StoreUnavailable:
+            await asyncio.sleep(0.05)
+    return None
+
+
+async def test_a_cancelled_read_never_answers_somebody_else(connection: Connection) -> None:
+    """Cancelling callers in a storm must not hand a reply to the wrong one (CVE-2023-28858)."""
+    numbers = range(50)
+    await asyncio.gather(*(connection.redis.set(f"authsvc:n:{n}", str(n)) for n in numbers))
+    wrong = cancelled = 0
+    serial = count()
+
+    async def reader() -> None:
+        nonlocal wrong, cancelled
+        for _ in range(150):
+            n = next(serial) % len(numbers)
+            task = asyncio.create_task(connection.get(f"authsvc:n:{n}"))
+            if n % 2:
+                for _ in range(n % 7):  # cancel before, during and after the round trip
+                    await asyncio.sleep(0)
+                task.cancel()
+            try:
+                wrong += await task != str(n).encode()
+            except asyncio.CancelledError:
+                cancelled += 1
+            except StoreUnavailable:
+                continue
+
+    await asyncio.gather(*(reader() for _ in range(20)))
+
+    assert cancelled > 500
+    assert wrong == 0
+
+
+async def test_a_record_of_a_newer_version_is_refused_plainly(connection: Connection) -> None:
+    """An older authsvc beside a newer one says so instead of guessing."""
+    await connection.redis.set(keys.team("acme"), '{"v":2,"slug":"acme"}')
+
+    with pytest.raises(StoreUnavailable, match="newer authsvc"):
+        await RedisDirectory(connection, Codec()).team("acme")
+
+
+async def test_a_damaged_record_is_an_error_and_no_trace(connection: Connection) -> None:
+    """Whatever stands in Redis, the caller gets one of our errors."""
+    for raw in (b"", b"{", b"[]", b"null", b'{"v":1}', b'{"v":1,"slug":3}', b"\xff\xfe"):
+        await connection.redis.set(keys.team("acme"), raw)
+        with pytest.raises(StoreUnavailable):
+            await RedisDirectory(connection, Codec()).team("acme")

@@ -1,0 +1,101 @@
+"""A real redis-server on its own unix socket, for as long as a test wants it."""
+
+import asyncio
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from attrs import define, field
+
+from authsvc.redaction import Secret
+from authsvc.store.connection import Connection
+
+DEADLINE = 10.0
+"""Seconds for a start or an end."""
+
+
+@define
+class RedisServer:
+    """One server and its folder.
+
+    Attributes:
+        folder: short, since a unix socket's path may have 107 bytes only.
+        options: further command line options.
+    """
+
+    folder: Path
+    options: tuple[str, ...] = ()
+    _process: asyncio.subprocess.Process | None = field(default=None, init=False)
+
+    @property
+    def url(self) -> Secret:
+        """Where it listens."""
+        return Secret(f"unix://{self.folder}/redis.sock")
+
+    async def start(self) -> None:
+        """Start it and wait until it answers."""
+        durable = ("--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction")
+        place = ("--port", "0", "--unixsocket", "redis.sock", "--dir", str(self.folder))
+        self._process = await asyncio.create_subprocess_exec(
+            *("redis-server", *place, *durable, *self.options),
+            cwd=self.folder,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        connection = Connection(self.url)
+        try:
+            async with asyncio.timeout(DEADLINE):
+                while not await self._answers(connection):
+                    await asyncio.sleep(0.02)
+        finally:
+            await connection.close()
+
+    async def _answers(self, connection: Connection) -> bool:
+        try:
+            return bool(await connection.redis.ping())
+        except OSError:
+            return False
+        except Exception as error:
+            if type(error).__name__ in {"ConnectionError", "BusyLoadingError", "TimeoutError"}:
+                return False
+            raise
+
+    async def stop(self, number: signal.Signals = signal.SIGKILL) -> None:
+        """End it; what it acknowledged is on disk."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.send_signal(number)
+            await asyncio.wait_for(self._process.wait(), DEADLINE)
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal: SIGSTOP makes it hang, SIGCONT wakes it."""
+        if self._process is not None:
+            os.kill(self._process.pid, number)
+
+
+@asynccontextmanager
+async def redis_server(*options: str) -> AsyncIterator[RedisServer]:
+    """Yield a running server; its data goes with it."""
+    folder = Path(tempfile.mkdtemp(prefix="asv-"))
+    server = RedisServer(folder, options)
+    try:
+        await server.start()
+        yield server
+    finally:
+        server.send(signal.SIGCONT)
+        await server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@asynccontextmanager
+async def connected(*options: str) -> AsyncIterator[Connection]:
+    """Yield a connection of ours to a running server."""
+    async with redis_server(*options) as server:
+        connection = Connection(server.url)
+        try:
+            yield connection
+        finally:
+            await connection.close()
