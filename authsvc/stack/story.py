@@ -36,10 +36,11 @@ As the license holder:
   docker logout {name} && docker rmi {name}/myapp/worker:1.0.1
   docker login {name} -u license --password-stdin < globex.license.json
   docker pull {name}/myapp/worker:1.0.1        # works
+  docker tag worker {name}/myapp/worker:evil
   docker push {name}/myapp/worker:evil         # denied
   docker pull {name}/otherapp/api:1            # denied
-  authsvc license list                                  # shows the id
-  authsvc license revoke ID                             # from now on docker pull is denied, and says why
+  authsvc license list --app myapp             # shows the id
+  authsvc license revoke ID                    # from now on docker pull is denied, and says why
 
 {_other_clients(public_url)}"""
 
