@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from authsvc.cli.serve import MAX_WORKERS
 from authsvc.errors import SetupRefused
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def init_command(data_dir: Path, listen: str, public_url: str | None, *, as_json
 
 @click.command("up")
 @_site_options
-@click.option("--workers", type=click.IntRange(1, 256), metavar="N", help="Worker processes of authsvc.")
+@click.option("--workers", type=click.IntRange(1, 64), metavar="N", help="Worker processes of authsvc.")
 def up_command(data_dir: Path, listen: str, public_url: str | None, workers: int | None, *, as_json: bool) -> None:
     """Run redis, the registry, authsvc and nginx in the foreground until Ctrl-C."""
     import asyncio

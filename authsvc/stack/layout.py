@@ -112,6 +112,11 @@ def prepare(directory: Path) -> Layout:
     return layout
 
 
+def was_used(directory: Path) -> bool:
+    """Return whether an earlier run may have left something in the directory; False also where one may not look."""
+    return os.path.isdir(directory / "run")  # noqa: PTH112  Path.is_dir raises on a forbidden parent
+
+
 @contextmanager
 def held(layout: Layout) -> Iterator[None]:
     """Hold the data directory for this process, until the block ends or the process dies.

@@ -30,13 +30,13 @@ async def clear(layout: Layout) -> None:
     """
     pid_files = list(layout.run.glob("*.pid"))
     groups = {group for group in map(_read_group, pid_files) if group is not None}
+    clock = asyncio.get_running_loop().time
     for signal_number, seconds in _LADDER:
         for pid in members(groups, layout.root):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal_number)
-        for _ in range(round(seconds / _PAUSE)):
-            if not members(groups, layout.root):
-                break
+        deadline = clock() + seconds
+        while members(groups, layout.root) and clock() < deadline:
             await asyncio.sleep(_PAUSE)
     left = members(groups, layout.root)
     if left:

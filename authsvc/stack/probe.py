@@ -22,6 +22,10 @@ class NotReady(Exception):
     """The child does not do its work yet; the text says what is missing."""
 
 
+class Loading(NotReady):
+    """The child is well and busy with its data: a large installation needs longer than a stuck one may."""
+
+
 @frozen
 class Answer:
     """What a probe needs of an HTTP response."""
@@ -35,9 +39,12 @@ async def redis_answers(socket: Path) -> None:
     """Ask redis for a PONG: while it loads its data it has other things to say.
 
     Raises:
+        Loading: redis reads its data.
         NotReady: no PONG.
     """
     line = (await _exchange(asyncio.open_unix_connection(str(socket)), b"PING\r\n", until=b"\r\n")).strip()
+    if line.startswith(b"-LOADING"):
+        raise Loading("it is loading its data")
     if line != b"+PONG":
         raise NotReady(f"PING is answered with {line[:80].decode('ascii', 'replace')!r}")
 

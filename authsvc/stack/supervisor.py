@@ -7,10 +7,13 @@ from attrs import frozen
 
 from authsvc.errors import SetupRefused
 from authsvc.stack.children import Child, describe_exit, last_lines
-from authsvc.stack.probe import NotReady
+from authsvc.stack.probe import Loading, NotReady
 
 _READY_WITHIN = 60.0
-"""Seconds in which everything must be ready, and in which a restarted child should be."""
+"""Seconds in which a part must be ready, not counting those in which it says that it loads its data."""
+
+_LOADED_WITHIN = 3600.0
+"""Seconds in which it must have loaded its data."""
 
 _ASK_AGAIN = 0.05
 """Seconds between two probes."""
@@ -52,7 +55,7 @@ async def run(
     """
     stop = asyncio.create_task(stopping.wait())
     try:
-        starting = asyncio.create_task(_start(parts))
+        starting = asyncio.create_task(_start(parts, say))
         if not await _before(stop, starting):
             return
         on_ready()
@@ -78,12 +81,11 @@ async def _before(stop: asyncio.Task[bool], *tasks: asyncio.Task[None]) -> bool:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _start(parts: Sequence[Part]) -> None:
-    deadline = asyncio.get_running_loop().time() + _READY_WITHIN
+async def _start(parts: Sequence[Part], say: Callable[[str], None]) -> None:
     for part in parts:
         await part.child.start()
         end = asyncio.create_task(part.child.ended())
-        ready = asyncio.create_task(_until_ready(part, deadline))
+        ready = asyncio.create_task(_until_ready(part, say))
         try:
             await asyncio.wait({end, ready}, return_when=asyncio.FIRST_COMPLETED)
             if ready.done():
@@ -96,18 +98,26 @@ async def _start(parts: Sequence[Part]) -> None:
             await asyncio.gather(end, ready, return_exceptions=True)
 
 
-async def _until_ready(part: Part, deadline: float) -> None:
+async def _until_ready(part: Part, say: Callable[[str], None]) -> None:
     """Ask until the answer is right.
 
     Raises:
-        SetupRefused: it was not, until ``deadline`` (of the loop's clock).
+        SetupRefused: it was not, in time.
     """
+    clock = asyncio.get_running_loop().time
+    began = clock()
+    deadline, told = began + _READY_WITHIN, False
     while True:
         try:
             await part.probe()
         except NotReady as error:
-            if asyncio.get_running_loop().time() >= deadline:
-                what = f"is not ready after {_READY_WITHIN:g} s: {error}"
+            if isinstance(error, Loading):
+                deadline = min(clock() + _READY_WITHIN, began + _LOADED_WITHIN)
+                if not told:
+                    say(f"{part.child.program.name} is not ready: {error}")
+                    told = True
+            if clock() >= deadline:
+                what = f"is not ready after {clock() - began:.0f} s: {error}"
                 raise SetupRefused(_with_log(part.child, what)) from error
             await asyncio.sleep(_ASK_AGAIN)
         else:
@@ -147,7 +157,7 @@ async def _started(part: Part, delay: float, say: Callable[[str], None]) -> bool
 async def _say_when_back(part: Part, say: Callable[[str], None]) -> None:
     """Say that a restarted child works again, unless it ends first or takes too long."""
     end = asyncio.create_task(part.child.ended())
-    ready = asyncio.create_task(_until_ready(part, asyncio.get_running_loop().time() + _READY_WITHIN))
+    ready = asyncio.create_task(_until_ready(part, say))
     try:
         await asyncio.wait({end, ready}, return_when=asyncio.FIRST_COMPLETED)
         if ready.done() and not end.done():

@@ -16,7 +16,7 @@ from authsvc.stack import leftovers, ports, probe, programs, supervisor
 from authsvc.stack.address import Listen, PublicUrl, join_authority
 from authsvc.stack.children import Child, put_log_aside
 from authsvc.stack.init import Site, init
-from authsvc.stack.layout import Layout, held, prepare, write_file
+from authsvc.stack.layout import Layout, held, prepare, was_used, write_file
 from authsvc.stack.programs import Binaries, find_binaries
 
 _BACKLOG = 1024
@@ -71,7 +71,7 @@ async def up(
             "other settings as AUTHSVC_* variables"
         )
     binaries = find_binaries(environ.get("PATH"))
-    if not (request.data_dir / "run").is_dir():
+    if not was_used(request.data_dir):
         # A first start that is refused here leaves no folder behind; later ones clear leftovers first.
         ports.refuse_if_taken(request.listen, also_loopback=request.public_url.is_localhost)
     layout = prepare(request.data_dir)
@@ -144,7 +144,9 @@ def _signals(say: Callable[[str], None]) -> Iterator[tuple[asyncio.Event, asynci
         say("stopping; once more hurries")
 
     loop = asyncio.get_running_loop()
-    watched = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    watched = [signal.SIGTERM, signal.SIGINT]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as it is below nohup(1)
+        watched.append(signal.SIGHUP)
     for number in watched:
         loop.add_signal_handler(number, received)
     try:

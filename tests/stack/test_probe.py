@@ -9,7 +9,7 @@ import pytest
 
 from authsvc.stack import probe
 from authsvc.stack.address import Listen, parse_public_url
-from authsvc.stack.probe import Answer, NotReady, parse_answer
+from authsvc.stack.probe import Answer, Loading, NotReady, parse_answer
 
 URL = parse_public_url("http://localhost:5000")
 CHALLENGE = (
@@ -40,7 +40,10 @@ async def test_redis_must_say_pong(folder: Path) -> None:
     with pytest.raises(NotReady, match="No such file"):
         await probe.redis_answers(path)
     async with answering(lambda _: b"-LOADING Redis is loading the dataset in memory\r\n", path):
-        with pytest.raises(NotReady, match="PING is answered with '-LOADING"):
+        with pytest.raises(Loading):
+            await probe.redis_answers(path)
+    async with answering(lambda _: b"-NOAUTH Authentication required.\r\n", path):
+        with pytest.raises(NotReady, match="PING is answered with '-NOAUTH"):
             await probe.redis_answers(path)
     async with answering(lambda question: b"+PONG\r\n" if question == b"PING\r\n" else b"-ERR\r\n", path):
         await probe.redis_answers(path)

@@ -14,7 +14,7 @@ from authsvc.errors import SetupRefused
 from authsvc.stack import supervisor
 from authsvc.stack.children import Child, Program
 from authsvc.stack.layout import Layout
-from authsvc.stack.probe import NotReady
+from authsvc.stack.probe import Loading, NotReady
 from authsvc.stack.supervisor import Part
 
 SLEEPER = "import time; print('up', flush=True); time.sleep(60)"
@@ -127,13 +127,37 @@ async def test_a_part_that_ends_while_starting_stops_the_start(stack: Stack) -> 
 
 async def test_a_part_that_is_never_ready_stops_the_start(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     """After the deadline the refusal says what is missing."""
-    monkeypatch.setattr(supervisor, "_READY_WITHIN", 0.5)
+    monkeypatch.setattr(supervisor, "_READY_WITHIN", 0.2)
     mute = stack.part("mute", "import time; print('nearly', flush=True); time.sleep(60)")
 
-    with pytest.raises(SetupRefused, match=r"^mute is not ready after 0\.5 s: it has not said so; .*\n    nearly$"):
+    with pytest.raises(SetupRefused, match=r"^mute is not ready after 0 s: it has not said so; .*\n    nearly$"):
         await stack.run(mute)
 
     assert running(stack.layout) == []
+
+
+async def test_loading_data_may_take_longer(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A redis with much data is waited for, and said once to be busy; not for ever."""
+    monkeypatch.setattr(supervisor, "_READY_WITHIN", 0.2)
+    part = stack.part("a")
+    until = asyncio.get_running_loop().time() + 1
+
+    async def loading() -> None:
+        if asyncio.get_running_loop().time() < until:
+            raise Loading("it is loading its data")
+
+    task = asyncio.create_task(stack.run(Part(child=part.child, probe=loading)))
+    async with asyncio.timeout(20):
+        await stack.ready.wait()
+    stack.stopping.set()
+    await task
+    assert stack.said == ["a is not ready: it is loading its data"]
+
+    until += 100
+    monkeypatch.setattr(supervisor, "_LOADED_WITHIN", 0.3)
+    stack.stopping.clear()
+    with pytest.raises(SetupRefused, match=r"^a is not ready after 0 s: it is loading its data; "):
+        await stack.run(Part(child=part.child, probe=loading))
 
 
 async def test_a_stop_while_starting_is_obeyed(stack: Stack) -> None:
