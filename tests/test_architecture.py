@@ -1,0 +1,382 @@
+"""The walls of the house: who may import what, what the core may not do, and how large anything may get."""
+
+import ast
+import re
+import sys
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from pathlib import Path
+
+import pytest
+from attrs import frozen
+
+HOUSE = Path(__file__).parent.parent / "authsvc"
+
+CORE_ROOMS = ("spec/", "tenancy/", "credentials/", "signing/")
+"""Folders whose modules decide and compute; see docs/architecture.md."""
+
+CORE_MODULES = ("policy.py", "issuance.py", "license_file.py", "errors.py", "redaction.py")
+"""Modules of the top folder that belong to the core."""
+
+CORE_SHELL = {"credentials/authenticator.py", "credentials/verifier.py", "issuance.py"}
+"""The modules of the core rooms that wait for others. They get `now` as an argument too."""
+
+PURE_IMPORTS = (
+    *("__future__", "base64", "binascii", "collections", "contextlib.suppress", "dataclasses", "datetime", "enum"),
+    *("hashlib", "hmac", "http.HTTPStatus", "ipaddress", "json", "math", "re", "typing", "urllib.parse", "zlib"),
+    *("attrs", "cryptography", "jwt", "typing_extensions"),
+    *("authsvc.spec", "authsvc.tenancy", "authsvc.credentials", "authsvc.signing"),
+    *("authsvc.policy", "authsvc.license_file", "authsvc.errors", "authsvc.redaction"),
+)
+"""All that a core module may import: nothing here reads a clock, draws randomness, or touches a file or socket."""
+
+SHELL_IMPORTS = ("asyncio", "concurrent.futures.Executor")
+"""What the shell of the core may import besides."""
+
+CLOCKS = {"now", "today", "utcnow", "monotonic", "time_ns", "perf_counter"}
+IMPURE_CALLS = {"open", "print", "input", "exec", "eval", "generate_private_key"}
+
+CLOCK_READERS = ("wiring/", "cli/", "stack/up.py")
+"""Who may read the wall clock: the composition root and the entry points."""
+
+REDIS_ROOMS = ("store/",)
+HTTP_ROOMS = ("web/", "registries/", "wiring/")
+ENTRY_POINTS = ("stack/worker.py", "stack/serve.py", "cli/", "wiring/")
+CLI_MAY_IMPORT = (
+    "cli",
+    "manage",
+    "stack",
+    "wiring",
+    "tenancy",
+    "errors",
+    "redaction",
+    "settings",
+    "logs",
+    "license_file",
+)
+
+PORTABLE = ("__init__.py", "spec/__init__.py", "spec/reference.py", "license_file.py")
+"""Shared with the license holder's tools: standard library only, Python 3.9 on."""
+
+NEWER_THAN_39 = {"strict", "slots", "kw_only", "match_args"}
+"""Keyword arguments of zip() and dataclass() that Python 3.9 does not know."""
+
+MEANINGLESS = {"utils", "helpers", "common", "base", "models", "manager"}
+MAX_MODULE_LINES = 400
+MAX_FUNCTION_LINES = 60
+
+PURE_AT_IMPORT = {
+    *("TypeVar", "timedelta", "compile", "frozenset", "set", "tuple", "dict", "list", "str", "range"),
+    *("frozen", "define", "field", "dataclass", "classmethod", "staticmethod", "property", "override"),
+    *("contextmanager", "asynccontextmanager", "cached_property", "overload", "group", "command", "option"),
+    *("argument", "version_option", "common_options"),
+}
+"""Lower-case callables that a module may call while it is imported; constructors, in CapWords, come besides."""
+
+WORKING_CLASSES = {"Popen", "Thread", "Process", "Redis", "Connection", "ClientSession", "Context", "Queue"}
+"""Constructors that do more than keep values."""
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@frozen(slots=False)
+class Module:
+    """One source file of the house; `path` is relative to authsvc/."""
+
+    path: str
+    source: str
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        """The parsed source."""
+        return ast.parse(self.source)
+
+    @property
+    def is_core(self) -> bool:
+        """Whether it lies in a core room."""
+        return self.path.startswith(CORE_ROOMS) or self.path in CORE_MODULES
+
+    @cached_property
+    def imports(self) -> list[str]:
+        """Everything imported at any depth, as dotted names that end with the imported name."""
+        package = ["authsvc", *Path(self.path).parent.parts]
+        found = []
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Import):
+                found += [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                start = package[: len(package) - node.level + 1] if node.level else []
+                origin = ".".join([*start, *([node.module] if node.module else [])])
+                found += [f"{origin}.{alias.name}" for alias in node.names]
+        return found
+
+    @property
+    def functions(self) -> Iterator[Function]:
+        """Every function and method at any depth."""
+        return (node for node in ast.walk(self.tree) if isinstance(node, Function))
+
+
+def within(name: str, *packages: str) -> bool:
+    """Whether the dotted name is one of the packages or inside of one."""
+    return any(name == package or name.startswith(f"{package}.") for package in packages)
+
+
+def last_name(node: ast.AST) -> str:
+    """Return `c` of `a.b.c`."""
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+
+
+def calls(tree: ast.AST) -> Iterator[ast.Call]:
+    """Every call at any depth."""
+    return (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+
+
+def redis_only_in_store(module: Module) -> list[str]:
+    """Find imports of redis outside store/."""
+    return [] if module.path.startswith(REDIS_ROOMS) else [n for n in module.imports if within(n, "redis")]
+
+
+def http_only_in_its_rooms(module: Module) -> list[str]:
+    """Find imports of aiohttp outside web/, registries/ and wiring/."""
+    return [] if module.path.startswith(HTTP_ROOMS) else [n for n in module.imports if within(n, "aiohttp")]
+
+
+def core_is_pure(module: Module) -> list[str]:
+    """Find impure imports and calls in core modules."""
+    if not module.is_core:
+        return []
+    allowed = (*PURE_IMPORTS, *(SHELL_IMPORTS if module.path in CORE_SHELL else ()))
+    found = [name for name in module.imports if not within(name, *allowed)]
+    return found + [name for call in calls(module.tree) if (name := last_name(call.func)) in CLOCKS | IMPURE_CALLS]
+
+
+def async_marks_the_shell(module: Module) -> list[str]:
+    """Find core modules that wait though they are not listed as shell, and listed ones that do not."""
+    waits = any(isinstance(function, ast.AsyncFunctionDef) for function in module.functions)
+    return [module.path] if module.is_core and waits != (module.path in CORE_SHELL) else []
+
+
+def clock_only_at_the_entry(module: Module) -> list[str]:
+    """Find readings of the wall clock outside the composition root and the entry points."""
+    if module.path.startswith(CLOCK_READERS):
+        return []
+    return [
+        ast.unparse(call)
+        for call in calls(module.tree)
+        if last_name(call.func) in {"now", "today", "utcnow"} or ast.unparse(call.func) == "time.time"
+    ]
+
+
+def cli_changes_state_through_manage(module: Module) -> list[str]:
+    """Find imports of the command line that go around manage/."""
+    if not module.path.startswith("cli/"):
+        return []
+    allowed = [f"authsvc.{name}" for name in (*CLI_MAY_IMPORT, "__version__")]
+    return [name for name in module.imports if name.startswith("authsvc.") and not within(name, *allowed)]
+
+
+def wiring_only_from_entry_points(module: Module) -> list[str]:
+    """Find imports of wiring by anything that is not an entry point."""
+    return [] if module.path.startswith(ENTRY_POINTS) else [n for n in module.imports if within(n, "authsvc.wiring")]
+
+
+def portable_modules_stay_portable(module: Module) -> list[str]:
+    """Find what a bare Python 3.9 could not import in the modules that the license holder's tools share."""
+    if module.path not in PORTABLE:
+        return []
+    found = [name for name in module.imports if name.partition(".")[0] not in sys.stdlib_module_names]
+    if len(module.tree.body) > 2 and "__future__.annotations" not in module.imports:
+        found.append("no `from __future__ import annotations`")
+    try:
+        ast.parse(module.source, feature_version=(3, 9))
+    except SyntaxError as error:
+        found.append(str(error))
+    annotations = {
+        id(inner)
+        for node in ast.walk(module.tree)
+        for note in (getattr(node, "annotation", None), getattr(node, "returns", None))
+        if isinstance(note, ast.AST)
+        for inner in ast.walk(note)
+    }
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr) and id(node) not in annotations:
+            found.append(f"line {node.lineno}: a union outside an annotation")
+        if isinstance(node, ast.keyword) and node.arg in NEWER_THAN_39:
+            found.append(f"line {node.lineno}: {node.arg}=")
+    return found
+
+
+def names_mean_something(module: Module) -> list[str]:
+    """Find module and folder names that say nothing."""
+    return [part for part in Path(module.path).with_suffix("").parts if part in MEANINGLESS]
+
+
+def module_is_short(module: Module) -> list[str]:
+    """Find a module with too many lines."""
+    count = len(module.source.splitlines())
+    return [f"{count} lines"] if count > MAX_MODULE_LINES else []
+
+
+def functions_are_short(module: Module) -> list[str]:
+    """Find functions with too many lines of code; docstring, comments and blank lines do not count."""
+    lines = module.source.splitlines()
+    found = []
+    for function in module.functions:
+        first = function.body[1:] if ast.get_docstring(function) else function.body
+        start = first[0].lineno if first else function.lineno
+        code = [text for text in lines[start - 1 : function.end_lineno] if re.match(r"\s*[^#\s]", text)]
+        if len(code) > MAX_FUNCTION_LINES:
+            found.append(f"{function.name}: {len(code)}")
+    return found
+
+
+def import_does_no_work(module: Module) -> list[str]:
+    """Find calls that run while the module is imported and are not known to be pure."""
+    local = {node.name: node for node in module.tree.body if isinstance(node, Function)}
+    return [name for name in _called(list(module.tree.body), local, set()) if not _pure_at_import(name, local)]
+
+
+def _pure_at_import(name: str, local: dict[str, Function]) -> bool:
+    constructor = name.lstrip("_")[:1].isupper() and name not in WORKING_CLASSES
+    return constructor or name in PURE_AT_IMPORT or name in local
+
+
+def _called(nodes: list[ast.AST], local: dict[str, Function], seen: set[str]) -> Iterator[str]:
+    """Yield the names of what runs at once, and what a function of the same module runs when it is called so."""
+    for node in nodes:
+        if isinstance(node, ast.If) and ast.unparse(node.test) in {"__name__ == '__main__'", "TYPE_CHECKING"}:
+            continue
+        if isinstance(node, Function | ast.Lambda):
+            at_once = [*node.args.defaults, *filter(None, node.args.kw_defaults)]
+            decorators = node.decorator_list if isinstance(node, Function) else []
+            names = [last_name(decorator) for decorator in decorators if not isinstance(decorator, ast.Call)]
+            children: list[ast.AST] = [*at_once, *decorators]
+        else:
+            names = [last_name(node.func)] if isinstance(node, ast.Call) else []
+            if isinstance(node, ast.ClassDef):
+                names = [
+                    last_name(decorator) for decorator in node.decorator_list if not isinstance(decorator, ast.Call)
+                ]
+            children = list(ast.iter_child_nodes(node))
+        for name in names:
+            yield name
+            if name in local and name not in seen:
+                yield from _called(list(local[name].body), local, seen | {name})
+        yield from _called(children, local, seen)
+
+
+WALLS: list[Callable[[Module], list[str]]] = [
+    redis_only_in_store,
+    http_only_in_its_rooms,
+    core_is_pure,
+    async_marks_the_shell,
+    clock_only_at_the_entry,
+    cli_changes_state_through_manage,
+    wiring_only_from_entry_points,
+    portable_modules_stay_portable,
+    names_mean_something,
+    module_is_short,
+    functions_are_short,
+    import_does_no_work,
+]
+
+BREACHES: list[tuple[Callable[[Module], list[str]], str, str]] = [
+    (redis_only_in_store, "manage/teams.py", "from redis.asyncio import Redis"),
+    (redis_only_in_store, "cli/team.py", "def command():\n    import redis"),
+    (http_only_in_its_rooms, "issuance.py", "import aiohttp"),
+    (http_only_in_its_rooms, "stack/serve.py", "from aiohttp import web"),
+    (core_is_pure, "policy.py", "import time"),
+    (core_is_pure, "policy.py", "from authsvc.store.keys import app"),
+    (core_is_pure, "spec/scope.py", "import os"),
+    (core_is_pure, "tenancy/dates.py", "from datetime import datetime\nat = datetime.now()"),
+    (core_is_pure, "signing/root.py", "def make(ec):\n    return ec.generate_private_key(None)"),
+    (core_is_pure, "credentials/verifier.py", "import time"),
+    (core_is_pure, "license_file.py", "def read():\n    return open('x')"),
+    (async_marks_the_shell, "policy.py", "async def decide(): ..."),
+    (async_marks_the_shell, "issuance.py", "def issue(): ..."),
+    (clock_only_at_the_entry, "manage/teams.py", "from datetime import datetime, UTC\nat = datetime.now(UTC)"),
+    (clock_only_at_the_entry, "web/token.py", "import time\nat = time.time()"),
+    (cli_changes_state_through_manage, "cli/team.py", "from authsvc.store.directory import RedisDirectory"),
+    (cli_changes_state_through_manage, "cli/team.py", "from ..store import directory"),
+    (wiring_only_from_entry_points, "web/token.py", "from authsvc.wiring import clock"),
+    (wiring_only_from_entry_points, "stack/up.py", "import authsvc.wiring"),
+    (portable_modules_stay_portable, "license_file.py", "from __future__ import annotations\nimport attrs"),
+    (portable_modules_stay_portable, "license_file.py", "import json\nimport re\nimport base64"),
+    (portable_modules_stay_portable, "spec/reference.py", "match 1:\n    case _: ..."),
+    (portable_modules_stay_portable, "spec/reference.py", "good = isinstance(1, int | str)"),
+    (portable_modules_stay_portable, "spec/reference.py", "pairs = zip('a', 'b', strict=True)"),
+    (portable_modules_stay_portable, "spec/__init__.py", "from authsvc.errors import NotFound"),
+    (names_mean_something, "store/utils.py", ""),
+    (names_mean_something, "common/dates.py", ""),
+    (module_is_short, "policy.py", "x = 1\n" * (MAX_MODULE_LINES + 1)),
+    (functions_are_short, "policy.py", "def f():\n" + "    x = 1\n" * (MAX_FUNCTION_LINES + 1)),
+    (functions_are_short, "policy.py", "class A:\n    async def f():\n" + "        x = 1\n" * (MAX_FUNCTION_LINES + 1)),
+    (import_does_no_work, "settings.py", "import os\nHOME = os.getenv('HOME')"),
+    (import_does_no_work, "settings.py", "from pathlib import Path\nTEXT = Path('x').read_text()"),
+    (import_does_no_work, "settings.py", "def f(n=count()): ..."),
+    (import_does_no_work, "settings.py", "class A:\n    size = open('x')"),
+    (import_does_no_work, "settings.py", "def read():\n    return open('x')\n\nTEXT = read()"),
+    (import_does_no_work, "settings.py", "@register\ndef f(): ..."),
+    (import_does_no_work, "store/connection.py", "REDIS = Redis()"),
+]
+"""For each wall small samples that break it: a checker that lets them pass would let anything pass."""
+
+GOOD: list[tuple[Callable[[Module], list[str]], str, str]] = [
+    (redis_only_in_store, "store/boot.py", "import redis"),
+    (http_only_in_its_rooms, "web/token.py", "import aiohttp"),
+    (core_is_pure, "policy.py", "import re\nfrom datetime import datetime\nfrom authsvc.spec.scope import ALL_ACTIONS"),
+    (core_is_pure, "web/token.py", "import asyncio"),
+    (functions_are_short, "policy.py", 'def f():\n    """Say.\n' + "\n    word\n" * 99 + '    """\n    return 1\n'),
+    (import_does_no_work, "settings.py", "import re\nA = re.compile('a')\n\ndef f():\n    return open('x')"),
+    (import_does_no_work, "settings.py", "if __name__ == '__main__':\n    main()"),
+    (portable_modules_stay_portable, "policy.py", "import attrs"),
+]
+"""Samples that look a little like a breach and are none."""
+
+
+def house() -> list[Module]:
+    """Read every module of authsvc."""
+    return [
+        Module(path.relative_to(HOUSE).as_posix(), path.read_text(encoding="utf-8"))
+        for path in sorted(HOUSE.rglob("*.py"))
+    ]
+
+
+@pytest.mark.parametrize("wall", WALLS, ids=lambda wall: wall.__name__)
+def test_wall_stands(wall: Callable[[Module], list[str]]) -> None:
+    """No module of the house breaks the wall."""
+    assert {module.path: found for module in house() if (found := wall(module))} == {}
+
+
+@pytest.mark.parametrize(("wall", "path", "source"), BREACHES)
+def test_checker_sees_a_breach(wall: Callable[[Module], list[str]], path: str, source: str) -> None:
+    """The checker of each wall refuses a small sample that breaks it."""
+    assert wall(Module(path, source))
+
+
+@pytest.mark.parametrize(("wall", "path", "source"), GOOD)
+def test_checker_lets_good_code_pass(wall: Callable[[Module], list[str]], path: str, source: str) -> None:
+    """The checker accepts a sample that only looks like a breach."""
+    assert wall(Module(path, source)) == []
+
+
+def test_every_wall_has_a_breach_that_proves_it() -> None:
+    """No checker is without its sensitivity twin."""
+    assert {wall for wall, _, _ in BREACHES} == set(WALLS)
+
+
+def test_lists_name_modules_that_exist() -> None:
+    """A room or module that was renamed does not leave the walls behind."""
+    paths = {module.path for module in house()}
+    folders = {f"{Path(path).parent.as_posix()}/" for path in paths}
+    listed = {
+        *CORE_ROOMS,
+        *CORE_MODULES,
+        *CORE_SHELL,
+        *CLOCK_READERS,
+        *REDIS_ROOMS,
+        *HTTP_ROOMS,
+        *ENTRY_POINTS,
+        *PORTABLE,
+    }
+    assert listed - paths - folders == set()
