@@ -25,7 +25,6 @@ from authsvc.store.connection import Connection
 from authsvc.wiring import clock
 
 BACKLOG = 1024
-MAX_WORKERS = 64
 FIRST_PAUSE, LONGEST_PAUSE, HEALTHY_AFTER = 0.5, 30.0, 60.0
 """Seconds: before a dead worker is started again at first and at most, and after which the pause starts over."""
 

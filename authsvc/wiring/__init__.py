@@ -8,5 +8,5 @@ from datetime import UTC, datetime
 
 
 def clock() -> datetime:
-    """Read the wall clock: the one place that does."""
+    """Read the wall clock, once for each request, change or certificate."""
     return datetime.now(UTC)
