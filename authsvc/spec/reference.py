@@ -32,6 +32,9 @@ MAX_NAME_LENGTH = 255
 DEFAULT_DOMAIN = "docker.io"
 """Where a reference without a domain points (distribution ``normalize.go``)."""
 
+LEGACY_DEFAULT_DOMAIN = "index.docker.io"
+"""An older name of it, which docker replaces."""
+
 _COMPONENT = re.compile(COMPONENT, re.ASCII)
 _DOMAIN = re.compile(DOMAIN, re.ASCII)
 _TAG = re.compile(TAG, re.ASCII)
@@ -122,10 +125,12 @@ class Reference:
         domain, path = (first, rest) if named else (DEFAULT_DOMAIN, name)
         if named and not _DOMAIN.fullmatch(first):
             raise ValueError("the part before the first '/' is no host name")
-        if Repository.parse(path).domain is not None:
-            raise ValueError("a repository path is lower-case")
+        if domain == LEGACY_DEFAULT_DOMAIN:
+            domain = DEFAULT_DOMAIN
         if domain == DEFAULT_DOMAIN and "/" not in path:
             path = f"library/{path}"
+        if Repository.parse(path).domain is not None:
+            raise ValueError("a repository path is lower-case")
         return cls(domain, path, tag if tag or digest else "latest", digest or None)
 
     def __str__(self) -> str:
