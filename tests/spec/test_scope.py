@@ -1,0 +1,170 @@
+"""Scopes: the specifications' examples, and what must hold for every text."""
+
+import re
+from itertools import chain
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from authsvc.spec.scope import MAX_SCOPE_TEXT, MAX_SCOPES, ResourceScope, ScopeSet, merge_scopes
+from tests.support.vectors import cases, name_of
+
+KINDS = st.sampled_from(["repository", "registry"]) | st.text("abz09", min_size=1, max_size=10)
+NAMES = st.one_of(
+    st.sampled_from(["acme/worker", "acme/api/v2", "host:5000/x", "catalog"]),
+    st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=60),
+)
+ACTIONS = st.sampled_from(["pull", "push", "delete", "*"]) | st.text("amz", min_size=1, max_size=8)
+
+
+@st.composite
+def resource_scopes(draw: st.DrawFn) -> ResourceScope:
+    """Draw a scope as our own value: actions sorted, each once."""
+    actions = tuple(sorted(draw(st.sets(ACTIONS, min_size=1, max_size=4))))
+    return ResourceScope(draw(KINDS), draw(NAMES), actions, draw(st.none() | KINDS))
+
+
+def as_set(merged: ScopeSet) -> set[ResourceScope]:
+    """Forget the order of a request's scopes."""
+    return set(merged.scopes)
+
+
+@pytest.mark.parametrize("case", cases("scopes.toml", "scope"), ids=name_of)
+def test_examples(case: dict[str, Any]) -> None:
+    """The examples of the specification and of every client mean what the vectors say."""
+    merged = merge_scopes(case["parameters"])
+
+    assert case["means"] == [str(scope) for scope in merged.scopes]
+    assert case.get("dropped", 0) == merged.dropped
+
+
+def test_the_parts_of_a_scope() -> None:
+    """Type, class, name and actions come apart at the first and the last colon."""
+    expected = ResourceScope("repository", "host:5000/a/b", ("pull", "push"), "plugin")
+
+    assert expected == ResourceScope.parse("repository(plugin):host:5000/a/b:push,pull")
+
+
+@given(resource_scopes())
+def test_a_scope_survives_its_text(scope: ResourceScope) -> None:
+    """What is written is read back the same."""
+    assert scope == ResourceScope.parse(str(scope))
+
+
+@given(resource_scopes())
+def test_canonical_text_survives(scope: ResourceScope) -> None:
+    """A text in canonical form is written back letter by letter."""
+    text = str(scope)
+
+    assert text == str(ResourceScope.parse(text))
+
+
+@given(st.text(st.sampled_from("aé:(),*/ \n\tP1"), max_size=30) | st.text(max_size=60))
+def test_whatever_parses_is_of_the_grammar(text: str) -> None:
+    """A text outside the grammar is refused, and one that is accepted means the same when written again."""
+    try:
+        scope = ResourceScope.parse(text)
+    except ValueError:
+        return
+
+    assert re.fullmatch(r"[a-z0-9]+(\([a-z0-9]+\))?:[!-~]+:([a-z]*|\*)(,([a-z]*|\*))*", text, re.ASCII)
+    assert scope == ResourceScope.parse(str(scope))
+
+
+@given(st.lists(resource_scopes(), max_size=MAX_SCOPES))
+def test_merging_is_idempotent(scopes: list[ResourceScope]) -> None:
+    """What was merged merges to itself."""
+    once = merge_scopes([str(scope) for scope in scopes])
+
+    assert once == merge_scopes([str(scope) for scope in once.scopes])
+
+
+@given(st.lists(resource_scopes(), max_size=MAX_SCOPES), st.randoms(use_true_random=False), st.booleans())
+def test_merging_ignores_the_order_and_the_form(scopes: list[ResourceScope], random: Any, joined: bool) -> None:
+    """Repeated, joined or shuffled: the same set is asked for."""
+    texts = [str(scope) for scope in scopes]
+    shuffled = random.sample(texts, len(texts))
+
+    assert as_set(merge_scopes(texts)) == as_set(merge_scopes([" ".join(shuffled)] if joined else shuffled))
+
+
+@given(st.lists(resource_scopes(), max_size=MAX_SCOPES))
+def test_merging_keeps_every_action_and_adds_none(scopes: list[ResourceScope]) -> None:
+    """Each resource gets the union of what was asked on it, and nothing else appears."""
+    asked = {((scope.type, scope.resource_class, scope.name), a) for scope in scopes for a in scope.actions}
+    merged = merge_scopes([str(scope) for scope in scopes])
+
+    assert asked == {
+        ((scope.type, scope.resource_class, scope.name), a) for scope in merged.scopes for a in scope.actions
+    }
+    assert merged.dropped == 0
+
+
+@given(st.lists(st.one_of(resource_scopes().map(str), st.text(max_size=80)), max_size=40))
+def test_merging_is_bounded(parameters: list[str]) -> None:
+    """Whatever is asked: at most 16 resources, no two the same, in the order of first mention."""
+    merged = merge_scopes(parameters)
+    keys = [(scope.type, scope.resource_class, scope.name) for scope in merged.scopes]
+    pieces = [piece for piece in " ".join(parameters).split(" ") if piece]
+    order = [pieces.index(next(p for p in pieces if _is_on(p, key))) for key in keys]
+
+    assert len(keys) <= MAX_SCOPES
+    assert len(keys) == len(set(keys))
+    assert order == sorted(order)
+
+
+def _is_on(piece: str, key: tuple[str, str | None, str]) -> bool:
+    try:
+        scope = ResourceScope.parse(piece)
+    except ValueError:
+        return False
+    return key == (scope.type, scope.resource_class, scope.name)
+
+
+def test_one_too_many_is_dropped() -> None:
+    """The seventeenth resource is dropped; another action on a kept one is not."""
+    texts = [f"repository:a/{number}:pull" for number in range(MAX_SCOPES + 1)]
+    merged = merge_scopes([*texts, "repository:a/0:push"])
+
+    assert "repository:a/0:pull,push" == str(merged.scopes[0])
+    assert (MAX_SCOPES, 1) == (len(merged.scopes), merged.dropped)
+
+
+def test_names_have_at_most_255_characters() -> None:
+    """255 characters are a name, 256 are not."""
+    fits, too_long = (f"repository:{'a' * length}:pull" for length in (255, 256))
+
+    assert ScopeSet((ResourceScope("repository", "a" * 255, ("pull",)),), 1) == merge_scopes([fits, too_long])
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        " ".join(f"repository:a/{number}:pull" for number in range(10_000)),
+        "repository:a/b:" + ",".join(["pull"] * 200_000),
+        "repository:a/b:" + "," * 1_000_000,
+        "a:" * 500_000,
+        "(" * 1_000_000,
+        "repository:" + "a/" * 500_000 + ":pull",
+        " " * 1_000_000,
+    ],
+    ids=["scopes", "actions", "commas", "colons", "parentheses", "components", "spaces"],
+)
+def test_bombs_are_cut(bomb: str) -> None:
+    """A megabyte of scope costs no more than its first 8 KiB: the result is what the head alone means."""
+    merged = merge_scopes([bomb])
+    head = merge_scopes([bomb[:MAX_SCOPE_TEXT].rpartition(" ")[0]])
+
+    assert head.scopes == merged.scopes
+    assert len(merged.scopes) <= MAX_SCOPES
+
+
+def test_a_cut_scope_is_dropped_not_shortened() -> None:
+    """The scope that the limit runs through counts for nothing: a shortened name would be another repository."""
+    filler = ["x" * 1023] * 7
+    last = "repository:acme/" + "a" * 2000 + ":pull"
+    merged = merge_scopes([*filler, last])
+
+    assert not list(chain.from_iterable(scope.actions for scope in merged.scopes))
