@@ -36,7 +36,7 @@ async def clear(layout: Layout) -> None:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal_number)
         deadline = clock() + seconds
-        while members(groups, layout.root) and clock() < deadline:
+        while members(groups, layout.root) and clock() < deadline:  # noqa: ASYNC110  no event tells of their end
             await asyncio.sleep(_PAUSE)
     left = members(groups, layout.root)
     if left:
