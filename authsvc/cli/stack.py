@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from authsvc.cli.serve import MAX_WORKERS
 from authsvc.errors import SetupRefused
 
 if TYPE_CHECKING:
