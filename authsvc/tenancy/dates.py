@@ -29,4 +29,5 @@ def parse_instant(text: str, what: str) -> datetime:
 
 def render_instant(at: datetime) -> str:
     """Return ``at`` as RFC 3339 in UTC with whole seconds."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    # Not strftime: it writes a year before 1000 with fewer than four digits.
+    return f"{at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='seconds')}Z"

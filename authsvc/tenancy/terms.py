@@ -1,6 +1,7 @@
 """What a vendor agrees with a customer: the checked input of a new license."""
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -97,4 +98,5 @@ def _value(name: str, text: str) -> object:
         value = json.loads(text, parse_constant=lambda _: text)
     except (ValueError, RecursionError):
         value = text
-    return value if value is None or isinstance(value, bool | int | float) else parse_text(text, f"field {name}")
+    number = isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value))  # 1e400 is no JSON
+    return value if value is None or number else parse_text(text, f"field {name}")
