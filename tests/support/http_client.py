@@ -1,0 +1,101 @@
+"""HTTP requests byte for byte as the test wants them: no redirects followed, no names cleaned, no retries."""
+
+import base64
+import http.client
+import json
+import socket
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from attrs import frozen
+
+from tests.support.tenants import Account
+
+DEADLINE = 30.0
+"""Seconds for one step of a request."""
+
+FORM = "application/x-www-form-urlencoded"
+
+
+@frozen
+class Reply:
+    """An answer.
+
+    Attributes:
+        headers: with names in lower case.
+    """
+
+    status: int
+    reason: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        """Return the body as JSON."""
+        assert self.headers["content-type"].startswith("application/json"), self
+        return json.loads(self.body)
+
+    def error(self) -> tuple[str, str]:
+        """Return code and message of a registry error."""
+        (error,) = self.json()["errors"]
+        return error["code"], error["message"]
+
+
+def ask(
+    port: int,
+    method: str,
+    target: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    body: bytes | Iterable[bytes] = b"",
+    seconds: float = DEADLINE,
+) -> Reply:
+    """Send one request to this machine. A body that is no bytes is sent in chunks, as it comes."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=seconds)
+    try:
+        connection.request(method, target, body=body or None, headers=dict(headers or {}))
+        answer = connection.getresponse()
+        found = {name.lower(): value for name, value in answer.getheaders()}
+        return Reply(answer.status, answer.reason, found, answer.read())
+    finally:
+        connection.close()
+
+
+def say(port: int, raw: bytes, seconds: float = DEADLINE) -> bytes:
+    """Send bytes to this machine and return all that comes back until the other side closes."""
+    with socket.create_connection(("127.0.0.1", port), timeout=seconds) as connection:
+        connection.sendall(raw)
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def basic(account: Account) -> dict[str, str]:
+    """Return the header that signs ``account`` in (RFC 7617)."""
+    return {"Authorization": f"Basic {base64.b64encode(f'{account.username}:{account.password}'.encode()).decode()}"}
+
+
+def get_token(port: int, account: Account | None, *scopes: str, service: str | None = None) -> Reply:
+    """Ask for a token as docker does."""
+    parameters = [("service", service or f"localhost:{port}"), *(("scope", scope) for scope in scopes)]
+    return ask(port, "GET", f"/auth/token?{urlencode(parameters)}", headers=basic(account) if account else None)
+
+
+def post_token(port: int, account: Account, *scopes: str, **more: str) -> Reply:
+    """Ask for a token as containerd does."""
+    form = {
+        "grant_type": "password",
+        "username": account.username,
+        "password": account.password,
+        "service": f"localhost:{port}",
+        "client_id": "containerd-client",
+        "scope": " ".join(scopes),
+        **more,
+    }
+    return ask(port, "POST", "/auth/token", headers={"Content-Type": FORM}, body=urlencode(form).encode())
+
+
+def claims_of(token: str) -> dict[str, Any]:
+    """Return what a token says, unverified."""
+    payload = token.split(".")[1]
+    claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    return claims
