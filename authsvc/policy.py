@@ -5,17 +5,19 @@ always a part of what was asked and of what the subject is entitled to; a refuse
 the request (distribution "Token Authentication Specification", step 5).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import assert_never
 
 from attrs import frozen
 
-from authsvc.credentials.subject import LicenseSubject, MemberSubject, Subject
+from authsvc.credentials.subject import LicenseSubject, MemberSubject, ServiceAccountSubject, Subject
 from authsvc.spec.claims import Access
 from authsvc.spec.reference import Repository
 from authsvc.spec.scope import ALL_ACTIONS, ResourceScope
+from authsvc.tenancy.machine_records import PersonalToken, ServiceAccount
 from authsvc.tenancy.patterns import PROXY, covers_native, covers_proxied
-from authsvc.tenancy.records import App, License, Role
+from authsvc.tenancy.records import App, License, Member, Role
 
 PULL, PUSH, DELETE = "pull", "push", "delete"
 ACTIONS = frozenset({PULL, PUSH, DELETE})
@@ -104,7 +106,7 @@ def decide(subject: Subject, requested: Iterable[ResourceScope], now: datetime) 
         )
         if ALL_ACTIONS in scope.actions and not granted:
             refusals.append(Refusal(str(scope), ALL_ACTIONS, reason or "nothing is granted here"))
-    ends_at = subject.license.expires_at if isinstance(subject, LicenseSubject) else None
+    ends_at = _ends_at(subject)
     return Decision(tuple(access), tuple(refusals), ends_at=ends_at)
 
 
@@ -145,10 +147,15 @@ def _entitled(subject: Subject, scope: ResourceScope) -> tuple[frozenset[str], s
     place = locate(scope.name)
     if place is None:
         return nothing, "the name is not a repository of any app"
-    if isinstance(subject, LicenseSubject):
-        actions, reason = _license_actions(subject.license, place)
-    else:
-        actions, reason = _member_actions(subject, place)
+    match subject:
+        case LicenseSubject(license_):
+            actions, reason = _license_actions(license_, place)
+        case MemberSubject(member, apps):
+            actions, reason = _member_actions(member, apps, place)
+        case ServiceAccountSubject(account, apps, creator):
+            actions, reason = _service_account_actions(account, creator, apps, place)
+        case _:
+            assert_never(subject)
     return (actions & {PULL} if place.upstream is not None else actions), reason
 
 
@@ -162,35 +169,110 @@ def _license_actions(license_: License, place: Place) -> tuple[frozenset[str], s
 
 
 def _covered(patterns: tuple[str, ...] | None, place: Place) -> bool:
-    """Whether a license's patterns cover ``place``; None covers the whole native app and nothing pulled through."""
+    """Whether patterns cover ``place``; None covers the whole native app and nothing pulled through."""
+    if patterns is None:
+        return place.upstream is None
+    return any(_covers(pattern, place) for pattern in patterns)
+
+
+def _covers(pattern: str, place: Place) -> bool:
     if place.upstream is None:
-        return patterns is None or any(covers_native(pattern, place.rest) for pattern in patterns)
-    upstream = place.upstream
-    return patterns is not None and any(covers_proxied(pattern, upstream, place.rest) for pattern in patterns)
+        return covers_native(pattern, place.rest)
+    return covers_proxied(pattern, place.upstream, place.rest)
 
 
-def _member_actions(subject: MemberSubject, place: Place) -> tuple[frozenset[str], str]:
+def _member_actions(member: Member, apps: Mapping[str, App], place: Place) -> tuple[frozenset[str], str]:
     nothing: frozenset[str] = frozenset()
-    member, app = subject.member, subject.apps.get(place.app)
-    if app is None or app.slug != place.app:
-        return nothing, "there is no such app"
-    if app.team != member.team:
-        return nothing, "the app belongs to another team"
-    if member.apps is not None and app.slug not in member.apps:
+    reason = _outside(member.team, apps, place)
+    if reason:
+        return nothing, reason
+    if member.apps is not None and place.app not in member.apps:
         return nothing, f"the member is limited to {', '.join(member.apps) or 'no app'}"
-    if app.archived_at is not None:
-        return nothing, f"the app was archived on {day(app.archived_at)}"
     return ROLE_ACTIONS[member.role], ""
+
+
+def _service_account_actions(
+    account: ServiceAccount, creator: Member | None, apps: Mapping[str, App], place: Place
+) -> tuple[frozenset[str], str]:
+    """Return what the grants give, and never more than its creator holds now (threat 13)."""
+    nothing: frozenset[str] = frozenset()
+    reason = _outside(account.team, apps, place)
+    if reason:
+        return nothing, reason
+    granted = nothing.union(
+        *(grant.actions for grant in account.grants if grant.app == place.app and _covers(grant.pattern, place))
+    )
+    if not granted:
+        return nothing, "no grant of the service account covers this repository"
+    if creator is None:
+        return granted, ""
+    held, _ = _member_actions(creator, apps, place)
+    return granted & held, f"the account's creator {creator.email} may not do that here"
+
+
+def _outside(team: str, apps: Mapping[str, App], place: Place) -> str:
+    """Return why ``place`` is out of reach for everybody in ``team``, or an empty text."""
+    app = apps.get(place.app)
+    if app is None or app.slug != place.app:
+        return "there is no such app"
+    if app.team != team:
+        return "the app belongs to another team"
+    return f"the app was archived on {day(app.archived_at)}" if app.archived_at is not None else ""
+
+
+def _ends_at(subject: Subject) -> datetime | None:
+    """Return when the right itself ends."""
+    match subject:
+        case LicenseSubject(license_):
+            return license_.expires_at
+        case ServiceAccountSubject(account):
+            return account.expires_at
+        case MemberSubject(by=PersonalToken() as token):
+            return token.expires_at
+        case _:
+            return None
 
 
 def _account_denial(subject: Subject, now: datetime) -> str | None:
     """Return why the whole account is refused: what, since when, whom to ask (design #9)."""
-    if isinstance(subject, MemberSubject):
-        member = subject.member
-        if member.disabled_at is None:
-            return None
-        return f"the account {member.email} was disabled on {day(member.disabled_at)}; ask an owner of {member.team}"
-    return license_denial(subject.license, subject.app, now)
+    match subject:
+        case LicenseSubject(license_, app):
+            return license_denial(license_, app, now)
+        case MemberSubject(member, by=PersonalToken() as token):
+            return _member_denial(member) or _personal_token_denial(token, member, now)
+        case MemberSubject(member):
+            return _member_denial(member)
+        case ServiceAccountSubject(account, creator=creator):
+            return _service_account_denial(account, creator, now)
+        case _:
+            assert_never(subject)
+
+
+def _member_denial(member: Member) -> str | None:
+    if member.disabled_at is None:
+        return None
+    return f"the account {member.email} was disabled on {day(member.disabled_at)}; ask an owner of {member.team}"
+
+
+def _personal_token_denial(token: PersonalToken, member: Member, now: datetime) -> str | None:
+    whose, ask = f"the token {token.name} of {member.email}", "make a new one with: authsvc token create"
+    if token.revoked_at is not None:
+        return f"{whose} was revoked on {day(token.revoked_at)}; {ask}"
+    if token.expires_at is not None and now >= token.expires_at:
+        return f"{whose} expired on {day(token.expires_at)}; {ask}"
+    return None
+
+
+def _service_account_denial(account: ServiceAccount, creator: Member | None, now: datetime) -> str | None:
+    whose, ask = f"the service account {account.name}", f"ask an owner of {account.team}"
+    if account.revoked_at is not None:
+        return f"{whose} was revoked on {day(account.revoked_at)}; {ask}"
+    if account.disabled_at is not None:
+        return f"{whose} was disabled on {day(account.disabled_at)}; {ask}"
+    if account.expires_at is not None and now >= account.expires_at:
+        return f"{whose} expired on {day(account.expires_at)}; {ask}"
+    gone = None if creator is None else creator.removed_at or creator.disabled_at
+    return None if gone is None else f"{whose} ended when its creator left on {day(gone)}; {ask}"
 
 
 def license_denial(license_: License, app: App, now: datetime) -> str | None:

@@ -18,7 +18,7 @@ CORE_ROOMS = ("spec/", "tenancy/", "credentials/", "signing/")
 CORE_MODULES = ("policy.py", "issuance.py", "license_file.py", "errors.py", "redaction.py")
 """Modules of the top folder that belong to the core."""
 
-CORE_SHELL = {"credentials/authenticator.py", "credentials/verifier.py", "issuance.py"}
+CORE_SHELL = {"credentials/authenticator.py", "credentials/standing.py", "credentials/verifier.py", "issuance.py"}
 """The modules of the core rooms that wait for others. They get `now` as an argument too."""
 
 PURE_IMPORTS = (

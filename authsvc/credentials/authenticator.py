@@ -1,47 +1,47 @@
 """From proof to subject. The shell of this room: it asks the store and waits for hashes."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
-from typing import Protocol, assert_never
+from typing import TypeVar, assert_never
 
-from authsvc.credentials.machine_secret import LICENSE_KIND, MachineSecret
+from authsvc.credentials.machine_secret import (
+    LICENSE_KIND,
+    PERSONAL_KIND,
+    REFRESH_KIND,
+    SERVICE_KIND,
+    MachineSecret,
+)
 from authsvc.credentials.proof import Junk, MachineProof, Nothing, PasswordProof, Proof
-from authsvc.credentials.subject import LicenseSubject, MemberSubject, Subject
+from authsvc.credentials.standing import C, Standing, Standings
+from authsvc.credentials.subject import LicenseSubject, MemberSubject, ServiceAccountSubject, Subject
 from authsvc.credentials.verifier import PasswordRecord, PasswordVerifier
 from authsvc.errors import CredentialsRefused
-from authsvc.tenancy.records import App, License, Member
+from authsvc.tenancy.machine_records import PersonalToken, RefreshToken, ServiceAccount
+from authsvc.tenancy.records import License, Member, live_tokens
 
 SIGN_IN = "sign in with your account or license file: docker login"
 REFUSED = "the user name, password, token or license file is not right; check it and sign in again"
 
+T = TypeVar("T")
 
-class Standings(Protocol):
-    """What the token path reads: each method is one round trip, each answer is as of one instant."""
 
-    async def member_by_email(self, email: str) -> Member | None:
-        """Return the member with this canonical address."""
-        ...
-
-    async def member_standing(self, member_id: str, slugs: Collection[str]) -> tuple[Member | None, Mapping[str, App]]:
-        """Return the member, and those apps of the given slugs that exist."""
-        ...
-
-    async def license(self, license_id: str) -> License | None:
-        """Return the license."""
-        ...
-
-    async def license_standing(self, license_id: str, slug: str) -> tuple[License | None, App | None]:
-        """Return the license and the app it is for."""
-        ...
+def _not_told(_credential_id: str, _now: datetime) -> None:
+    """Forget that a credential was used."""
 
 
 class Authenticator:
     """Proves who is asking. Two round trips to the store, whatever the credential."""
 
-    def __init__(self, standings: Standings, passwords: PasswordVerifier) -> None:
-        """Ask ``standings`` for facts and ``passwords`` for hashes."""
+    def __init__(
+        self,
+        standings: Standings,
+        passwords: PasswordVerifier,
+        on_use: Callable[[str, datetime], None] = _not_told,
+    ) -> None:
+        """Ask ``standings`` for facts and ``passwords`` for hashes; tell ``on_use`` of every machine secret used."""
         self._standings = standings
         self._passwords = passwords
+        self._on_use = on_use
 
     async def authenticate(self, proof: Proof, namespaces: Collection[str], now: datetime) -> Subject:
         """Return the proven subject with its facts.
@@ -62,40 +62,101 @@ class Authenticator:
             case Junk(why):
                 raise _refusal(why)
             case PasswordProof():
-                return await self._member(proof, namespaces, now)
+                return await self._by_password(proof, namespaces, now)
             case MachineProof(secret):
-                return await self._license(secret, now)
+                return await self._by_secret(secret, namespaces, now)
             case _:
                 assert_never(proof)
 
-    async def _member(self, proof: PasswordProof, namespaces: Collection[str], now: datetime) -> MemberSubject:
+    async def _by_password(self, proof: PasswordProof, namespaces: Collection[str], now: datetime) -> MemberSubject:
         known = await self._standings.member_by_email(proof.email)
         record = None if known is None else PasswordRecord(known.id, known.epoch, known.password_hash)
         right = await self._passwords.verify(record, proof.email, proof.password, now)
         if not right or known is None:
             raise _refusal("no such member" if known is None else f"wrong password of {known.subject}")
         member, apps = await self._standings.member_standing(known.id, namespaces)
-        if member is None or member.epoch != known.epoch:
+        if member is None or member.epoch != known.epoch or member.removed_at is not None:
             # Changed while the password was being hashed: what was proven is no longer true (threat 50).
             raise _refusal(f"{known.subject} changed during the check")
         return MemberSubject(member, apps)
 
+    async def _by_secret(self, secret: MachineSecret, namespaces: Collection[str], now: datetime) -> Subject:
+        match secret.kind:
+            case kind if kind == LICENSE_KIND:
+                subject: Subject = await self._license(secret, now)
+            case kind if kind == PERSONAL_KIND:
+                subject = await self._personal_token(secret, namespaces)
+            case kind if kind == SERVICE_KIND:
+                subject = await self._service_account(secret, namespaces, now)
+            case kind if kind == REFRESH_KIND:
+                subject = await self._refresh_token(secret, namespaces, now)
+            case kind:
+                raise _refusal(f"a secret of kind {kind!r} signs nobody in")
+        self._on_use(secret.id, now)
+        return subject
+
     async def _license(self, secret: MachineSecret, now: datetime) -> LicenseSubject:
-        if secret.kind != LICENSE_KIND:
-            raise _refusal(f"no credential of kind {secret.kind!r}")
-        known = await self._standings.license(secret.id)
-        if known is None or not _opens(known, secret, now):
-            raise _refusal("no such license" if known is None else f"wrong or rotated token of {known.subject}")
-        license_, app = await self._standings.license_standing(known.id, known.app)
-        if license_ is None or app is None or not _opens(license_, secret, now):
-            raise _refusal(f"{known.subject} changed during the check")
+        known = await self._opened(License, secret, lambda license_: _digests(license_, now))
+        standing = await self._standings.standing(License, known.id, None, [known.app])
+        license_ = _still(standing, secret, lambda record: _digests(record, now))
+        app = standing.apps.get(license_.app)
+        if app is None:
+            raise _refusal(f"the app of {license_.subject} is gone")
         return LicenseSubject(license_, app)
 
+    async def _personal_token(self, secret: MachineSecret, namespaces: Collection[str]) -> MemberSubject:
+        known = await self._opened(PersonalToken, secret, lambda token: [token.sha256])
+        standing = await self._standings.standing(PersonalToken, known.id, known.member, namespaces)
+        token = _still(standing, secret, lambda record: [record.sha256])
+        return MemberSubject(_owner(standing), standing.apps, token)
 
-def _opens(license_: License, secret: MachineSecret, now: datetime) -> bool:
-    """Whether ``secret`` is a live registry token of ``license_``."""
-    live = [token for token in license_.tokens if token.ends_at is None or now < token.ends_at]
-    return any(secret.has_digest(token.sha256) for token in live)
+    async def _refresh_token(self, secret: MachineSecret, namespaces: Collection[str], now: datetime) -> MemberSubject:
+        known = await self._opened(RefreshToken, secret, lambda token: [token.sha256])
+        standing = await self._standings.standing(RefreshToken, known.id, known.member, namespaces)
+        token = _still(standing, secret, lambda record: [record.sha256])
+        member = _owner(standing)
+        if token.revoked_at is not None or token.epoch != member.epoch or token.ended(standing.used_at, now):
+            raise CredentialsRefused(
+                "your sign-in has ended; sign in again with your password: docker login",
+                detail=f"refresh token {token.id} of {member.subject} ended",
+            )
+        return MemberSubject(member, standing.apps, token)
+
+    async def _service_account(
+        self, secret: MachineSecret, namespaces: Collection[str], now: datetime
+    ) -> ServiceAccountSubject:
+        known = await self._opened(ServiceAccount, secret, lambda account: _digests(account, now))
+        standing = await self._standings.standing(ServiceAccount, known.id, known.creator, namespaces)
+        account = _still(standing, secret, lambda record: _digests(record, now))
+        if account.creator is not None and standing.member is None:
+            raise _refusal(f"the creator of {account.subject} is gone")
+        return ServiceAccountSubject(account, standing.apps, standing.member)
+
+    async def _opened(self, kind: type[C], secret: MachineSecret, digests: Callable[[C], Iterable[str]]) -> C:
+        """Return the credential that ``secret`` opens."""
+        known = await self._standings.credential(kind, secret.id)
+        if known is None or not any(secret.has_digest(digest) for digest in digests(known)):
+            raise _refusal(f"{'no' if known is None else 'wrong or rotated secret of'} {kind.__name__} {secret.id}")
+        return known
+
+
+def _still(standing: Standing[T], secret: MachineSecret, digests: Callable[[T], Iterable[str]]) -> T:
+    """Return the credential of ``standing``, which ``secret`` must open at that instant too (threat 50)."""
+    record = standing.credential
+    if record is None or not any(secret.has_digest(digest) for digest in digests(record)):
+        raise _refusal(f"{type(record).__name__} {secret.id} changed during the check")
+    return record
+
+
+def _digests(record: License | ServiceAccount, now: datetime) -> list[str]:
+    return [token.sha256 for token in live_tokens(record.tokens, now)]
+
+
+def _owner(standing: Standing[T]) -> Member:
+    member = standing.member
+    if member is None or member.removed_at is not None:
+        raise _refusal("the member behind the token is gone")
+    return member
 
 
 def _refusal(why: str) -> CredentialsRefused:

@@ -27,6 +27,10 @@ SECRET_LENGTH = 43
 CRC_LENGTH = 6
 
 LICENSE_KIND = "lic"
+PERSONAL_KIND = "pat"
+SERVICE_KIND = "sa"
+REFRESH_KIND = "ref"
+LINK_KIND = "link"
 
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _FORM = re.compile(

@@ -4,25 +4,48 @@ from collections.abc import Mapping
 
 from attrs import field, frozen
 
+from authsvc.tenancy.machine_records import PersonalToken, RefreshToken, ServiceAccount
 from authsvc.tenancy.records import App, License, Member
 
 
 @frozen
 class MemberSubject:
-    """A member who showed the password.
+    """A member, by password, personal token or refresh token.
 
     Attributes:
         member: the record.
         apps: the apps whose namespaces were asked for, of any team, by slug.
+        by: the token that was shown; None for the password.
     """
 
     member: Member
     apps: Mapping[str, App] = field(factory=dict)
+    by: PersonalToken | RefreshToken | None = None
 
     @property
     def id(self) -> str:
         """The ``sub`` of its tokens."""
         return self.member.subject
+
+
+@frozen
+class ServiceAccountSubject:
+    """A machine with an account of its own.
+
+    Attributes:
+        account: the record.
+        apps: the apps whose namespaces were asked for, of any team, by slug.
+        creator: the member who made the account; None when the operator did.
+    """
+
+    account: ServiceAccount
+    apps: Mapping[str, App] = field(factory=dict)
+    creator: Member | None = None
+
+    @property
+    def id(self) -> str:
+        """The ``sub`` of its tokens."""
+        return self.account.subject
 
 
 @frozen
@@ -43,4 +66,4 @@ class LicenseSubject:
         return self.license.subject
 
 
-Subject = MemberSubject | LicenseSubject
+Subject = MemberSubject | ServiceAccountSubject | LicenseSubject

@@ -6,6 +6,9 @@ import hashlib
 
 PREFIX = "authsvc:"
 
+NONE = f"{PREFIX}none"
+"""A key that never exists: it keeps a place in a reply."""
+
 TEAMS = f"{PREFIX}teams"
 """Set of all team slugs."""
 
@@ -48,6 +51,56 @@ def license_(license_id: str) -> str:
 def app_licenses(slug: str) -> str:
     """Sorted set of the ids of an app's licenses, by Unix time of issue."""
     return f"{PREFIX}app-licenses:{slug}"
+
+
+def personal_token(token_id: str) -> str:
+    """Record of a personal token."""
+    return f"{PREFIX}personal-token:{token_id}"
+
+
+def member_tokens(member_id: str) -> str:
+    """Set of the ids of a member's personal tokens."""
+    return f"{PREFIX}member-tokens:{member_id}"
+
+
+def service_account(account_id: str) -> str:
+    """Record of a service account."""
+    return f"{PREFIX}service-account:{account_id}"
+
+
+def service_account_name(team_slug: str, name: str) -> str:
+    """Id of the service account of this name; the name has a slug's grammar."""
+    return f"{PREFIX}service-account-name:{team_slug}:{name}"
+
+
+def team_service_accounts(slug: str) -> str:
+    """Set of the ids of a team's service accounts."""
+    return f"{PREFIX}team-service-accounts:{slug}"
+
+
+def refresh_token(token_id: str) -> str:
+    """Record of a refresh token."""
+    return f"{PREFIX}refresh-token:{token_id}"
+
+
+def member_refresh_tokens(member_id: str) -> str:
+    """Sorted set of the ids of a member's refresh tokens, by Unix time of making."""
+    return f"{PREFIX}member-refresh-tokens:{member_id}"
+
+
+def link(link_id: str) -> str:
+    """Record of a one-time link."""
+    return f"{PREFIX}link:{link_id}"
+
+
+def pending_link(email: str) -> str:
+    """Id of the one link that is open for this canonical address; a newer one takes its place."""
+    return f"{PREFIX}pending-link:{hashlib.sha256(email.encode()).hexdigest()}"
+
+
+def used(credential_id: str) -> str:
+    """When a credential last logged in, to the minute or so."""
+    return f"{PREFIX}used:{credential_id}"
 
 
 def operation(operation_id: str) -> str:

@@ -1,10 +1,13 @@
 """What the token path reads. Two round trips at most: the credential, then everything as of one instant."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from datetime import datetime
 
+from authsvc.credentials.standing import C, Credential, Standing
 from authsvc.store import keys
 from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
+from authsvc.tenancy.machine_records import PersonalToken, RefreshToken, ServiceAccount
 from authsvc.tenancy.records import App, License, Member
 
 # The second key's name depends on the first one's value, which a Redis Cluster would forbid and one primary allows.
@@ -13,9 +16,16 @@ local id = redis.call('GET', KEYS[1])
 return id and redis.call('GET', ARGV[1] .. id)
 """
 
+_KEY_OF: Mapping[type[Credential], Callable[[str], str]] = {
+    License: keys.license_,
+    PersonalToken: keys.personal_token,
+    RefreshToken: keys.refresh_token,
+    ServiceAccount: keys.service_account,
+}
+
 
 class RedisStandings:
-    """Reads facts about subjects."""
+    """Reads facts about subjects. Every method raises StoreUnavailable when Redis does not answer."""
 
     def __init__(self, connection: Connection, codec: Codec) -> None:
         """Read through ``connection``."""
@@ -24,45 +34,37 @@ class RedisStandings:
         self._member_by_email = connection.redis.register_script(_MEMBER_BY_EMAIL)
 
     async def member_by_email(self, email: str) -> Member | None:
-        """Return the member with this canonical address.
-
-        Raises:
-            StoreUnavailable: Redis did not answer.
-        """
+        """Return the member with this canonical address."""
         script = self._member_by_email(keys=[keys.member_email(email)], args=[keys.member("")])
         return self._codec.decode_optional(await self._connection.run(script), Member)
 
     async def member_standing(self, member_id: str, slugs: Collection[str]) -> tuple[Member | None, Mapping[str, App]]:
-        """Return the member, and those apps of the given slugs that exist, as of one instant.
+        """Return the member, and those apps of the given slugs that exist, as of one instant."""
+        member, *apps = await self._connection.get_all(keys.member(member_id), *map(keys.app, slugs))
+        return self._codec.decode_optional(member, Member), self._apps(apps)
 
-        Raises:
-            StoreUnavailable: Redis did not answer.
-        """
-        member, *apps = await self._connection.get_all(keys.member(member_id), *(keys.app(slug) for slug in slugs))
-        found = (self._codec.decode(raw, App) for raw in apps if raw is not None)
-        return self._codec.decode_optional(member, Member), {app.slug: app for app in found}
+    async def credential(self, kind: type[C], credential_id: str) -> C | None:
+        """Return the credential."""
+        return self._codec.decode_optional(await self._connection.get(_KEY_OF[kind](credential_id)), kind)
 
-    async def license(self, license_id: str) -> License | None:
-        """Return the license.
-
-        Raises:
-            StoreUnavailable: Redis did not answer.
-        """
-        return self._codec.decode_optional(await self._connection.get(keys.license_(license_id)), License)
-
-    async def license_standing(self, license_id: str, slug: str) -> tuple[License | None, App | None]:
-        """Return the license and the app it is for, as of one instant.
-
-        Raises:
-            StoreUnavailable: Redis did not answer.
-        """
-        license_, app = await self._connection.get_all(keys.license_(license_id), keys.app(slug))
-        return self._codec.decode_optional(license_, License), self._codec.decode_optional(app, App)
+    async def standing(
+        self, kind: type[C], credential_id: str, member_id: str | None, slugs: Collection[str]
+    ) -> Standing[C]:
+        """Return a credential with the member behind it and those apps of the given slugs that exist."""
+        member_key = keys.member(member_id) if member_id is not None else keys.NONE
+        names = (_KEY_OF[kind](credential_id), keys.used(credential_id), member_key, *map(keys.app, slugs))
+        credential, used_at, member, *apps = await self._connection.get_all(*names)
+        return Standing(
+            credential=self._codec.decode_optional(credential, kind),
+            member=self._codec.decode_optional(member, Member),
+            apps=self._apps(apps),
+            used_at=None if used_at is None else datetime.fromisoformat(used_at.decode("ascii")),
+        )
 
     async def ping(self) -> None:
-        """Return when Redis answers.
-
-        Raises:
-            StoreUnavailable: it does not.
-        """
+        """Return when Redis answers."""
         await self._connection.run(self._connection.redis.ping())
+
+    def _apps(self, raws: Collection[bytes | None]) -> Mapping[str, App]:
+        found = (self._codec.decode(raw, App) for raw in raws if raw is not None)
+        return {app.slug: app for app in found}

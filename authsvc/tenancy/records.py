@@ -73,6 +73,7 @@ class Member:
         epoch: raised by every change that must end remembered passwords at once.
         created_at: aware.
         disabled_at: since when the account may not be used, or None.
+        removed_at: since when the person is no member any more, or None; the id is never used again.
     """
 
     id: str
@@ -84,6 +85,7 @@ class Member:
     epoch: int
     created_at: datetime
     disabled_at: datetime | None = None
+    removed_at: datetime | None = None
 
     @property
     def subject(self) -> str:
@@ -104,6 +106,11 @@ class TokenDigest:
     generation: int
     sha256: str
     ends_at: datetime | None = None
+
+
+def live_tokens(tokens: tuple[TokenDigest, ...], now: datetime) -> tuple[TokenDigest, ...]:
+    """Return those of ``tokens`` that still log in."""
+    return tuple(token for token in tokens if token.ends_at is None or now < token.ends_at)
 
 
 @frozen

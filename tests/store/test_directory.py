@@ -9,6 +9,7 @@ from itertools import count
 import pytest
 from attrs import evolve
 
+from authsvc.credentials.standing import Standing
 from authsvc.errors import Conflict, StoreUnavailable
 from authsvc.redaction import Secret
 from authsvc.store import keys
@@ -77,7 +78,7 @@ async def test_every_record_comes_back_as_it_was(directory: RedisDirectory, conn
     assert [LICENSE] == await directory.licenses("myapp")
     assert MEMBER == await standings.member_by_email("me@acme.test")
     assert (MEMBER, {"myapp": APP}) == await standings.member_standing(MEMBER.id, ["myapp", "absent"])
-    assert (LICENSE, APP) == await standings.license_standing(LICENSE.id, "myapp")
+    assert Standing(LICENSE, None, {"myapp": APP}) == await standings.standing(License, LICENSE.id, None, ["myapp"])
 
 
 async def test_what_does_not_exist_is_none(directory: RedisDirectory, connection: Connection) -> None:

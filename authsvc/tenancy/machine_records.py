@@ -1,0 +1,179 @@
+"""Credentials that people hand to machines, and links that they hand to each other: frozen records.
+
+What logs in is never in a record: only the SHA-256 of a random secret of 256 bits.
+"""
+
+import enum
+from datetime import datetime, timedelta
+
+from attrs import frozen
+
+from authsvc.tenancy.records import Role, TokenDigest
+
+REFRESH_IDLE = timedelta(days=30)
+"""A refresh token that is not used for so long ends."""
+
+REFRESH_LIFE = timedelta(days=90)
+"""A refresh token ends after so long, however often it is used."""
+
+MAX_REFRESH_TOKENS = 20
+"""Live refresh tokens of one member; the oldest end first."""
+
+LINK_LIFE = timedelta(hours=72)
+"""An invite or reset link works for so long."""
+
+
+class ApiAccess(enum.StrEnum):
+    """What a token may do at the management API."""
+
+    READ = "read"
+    MANAGE = "manage"
+
+
+class LinkPurpose(enum.StrEnum):
+    """What a one-time link is for."""
+
+    INVITE = "invite"
+    RESET = "reset"
+
+
+@frozen
+class PersonalToken:
+    """A member's token for a tool: what the member may do, and not longer than the member.
+
+    Attributes:
+        id: never reused.
+        name: unique among the member's tokens.
+        member: id of the member.
+        sha256: of the whole secret, hexadecimal.
+        created_at: aware.
+        expires_at: the first instant at which it no longer counts, or None.
+        api: what it may do at the management API; None is nothing.
+        revoked_at: since when it is refused, or None.
+    """
+
+    id: str
+    name: str
+    member: str
+    sha256: str
+    created_at: datetime
+    expires_at: datetime | None = None
+    api: ApiAccess | None = None
+    revoked_at: datetime | None = None
+
+
+@frozen
+class Grant:
+    """One row of a service account's rights.
+
+    Attributes:
+        app: slug.
+        pattern: relative to the app.
+        actions: sorted, of ``pull``, ``push`` and ``delete``.
+    """
+
+    app: str
+    pattern: str
+    actions: tuple[str, ...]
+
+    def render(self) -> str:
+        """Return the row as it is typed: ``myapp/api/*:pull,push``."""
+        return f"{self.app}/{self.pattern}:{','.join(self.actions)}"
+
+
+@frozen
+class ServiceAccount:
+    """A machine's own account in a team.
+
+    Attributes:
+        id: never reused.
+        name: unique in the team.
+        team: slug.
+        grants: everything it may do.
+        tokens: the live generations, newest first; two at most.
+        created_at: aware.
+        creator: id of the member who made it, whose rights bound its own at every use; None for the operator.
+        expires_at: the first instant at which it no longer counts, or None.
+        api: what it may do at the management API; None is nothing.
+        disabled_at: since when it is refused for now, or None.
+        revoked_at: since when it is refused for good, or None.
+    """
+
+    id: str
+    name: str
+    team: str
+    grants: tuple[Grant, ...]
+    tokens: tuple[TokenDigest, ...]
+    created_at: datetime
+    creator: str | None = None
+    expires_at: datetime | None = None
+    api: ApiAccess | None = None
+    disabled_at: datetime | None = None
+    revoked_at: datetime | None = None
+
+    @property
+    def subject(self) -> str:
+        """The ``sub`` of its tokens."""
+        return f"service-account:{self.id}"
+
+
+@frozen
+class RefreshToken:
+    """What ``docker login`` keeps instead of a member's password (design #8).
+
+    Never rotates: docker saves none but the first.
+
+    Attributes:
+        id: never reused.
+        member: id of the member.
+        epoch: the member's at the time of making; another one ends it.
+        sha256: of the whole secret, hexadecimal.
+        created_at: aware.
+        client: the ``client_id`` that asked, for the list; unproven.
+        revoked_at: since when it is refused, or None.
+    """
+
+    id: str
+    member: str
+    epoch: int
+    sha256: str
+    created_at: datetime
+    client: str | None = None
+    revoked_at: datetime | None = None
+
+    def ended(self, used_at: datetime | None, now: datetime) -> bool:
+        """Whether it is too old, or was idle for too long since ``used_at``."""
+        return now >= self.created_at + REFRESH_LIFE or now >= (used_at or self.created_at) + REFRESH_IDLE
+
+
+@frozen
+class OneTimeLink:
+    """An invitation, or the right to set a new password: bound to one person as they are now.
+
+    Attributes:
+        id: never reused.
+        purpose: see :class:`LinkPurpose`.
+        sha256: of the whole secret, hexadecimal.
+        team: slug.
+        email: canonical form.
+        role: what the person becomes, or has to be still.
+        apps: what the person is limited to, or None.
+        created_at: aware.
+        expires_at: the first instant at which it no longer works.
+        member: id of the member whose password is reset; None for an invitation.
+        epoch: the member's at the time of making; another one voids the link.
+        used_at: when it was consumed, or None.
+    """
+
+    id: str
+    purpose: LinkPurpose
+    sha256: str
+    team: str
+    email: str
+    role: Role
+    apps: tuple[str, ...] | None
+    created_at: datetime
+    expires_at: datetime
+    member: str | None = None
+    epoch: int | None = None
+    used_at: datetime | None = None
