@@ -16,6 +16,7 @@ import click
 from authsvc.errors import AuthsvcError, SetupRefused
 
 if TYPE_CHECKING:
+    from authsvc.audit.entry import Entry
     from authsvc.manage.act import Journal
     from authsvc.settings import Settings
     from authsvc.wiring.management import Management
@@ -104,14 +105,15 @@ def _journal(folder: Path | None) -> "Journal":
     """Return where changes are told: the installation's ``log/changes.log``, or standard error without a folder."""
     from authsvc.logs import make_logger
 
-    def write(event: str, **facts: object) -> None:
+    def write(entry: "Entry") -> None:
+        facts = {"actor": entry.actor, "id": entry.id, **entry.facts}
         if folder is None:
-            make_logger("info").info(event, **facts)
+            make_logger("info").info(entry.event, **facts)
             return
         log = folder / "log" / "changes.log"
         log.parent.mkdir(mode=0o700, exist_ok=True)
         with os.fdopen(os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "a", encoding="utf-8") as file:
-            make_logger("info", file).info(event, **facts)
+            make_logger("info", file).info(entry.event, **facts)
 
     return write
 

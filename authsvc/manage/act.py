@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Protocol
+from typing import Any
 
 from attrs import frozen
+
+from authsvc.audit.entry import Entry
 
 
 @frozen
@@ -23,10 +25,10 @@ class Act:
     operation_id: str
     entropy: Callable[[int], bytes]
 
+    def entry(self, event: str, **facts: Any) -> Entry:
+        """Return the audit's line of this act: a constant ``noun.verb`` and its facts, never a secret."""
+        return Entry(self.operation_id, self.now, event, self.actor, facts)
 
-class Journal(Protocol):
-    """Whoever writes down what was changed."""
 
-    def __call__(self, event: str, **facts: object) -> None:
-        """Write down one change: a constant ``noun.verb`` and its facts, never a secret."""
-        ...
+Journal = Callable[[Entry], None]
+"""Whoever writes down what was changed, after it was."""

@@ -7,6 +7,7 @@ from attrs import evolve, field, frozen
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from authsvc import license_file
+from authsvc.audit.entry import Entry
 from authsvc.credentials.machine_secret import ID_ALPHABET, ID_LENGTH, derive_license_token, new_id
 from authsvc.errors import Conflict, InputRefused, NotFound
 from authsvc.license_file import LicenseDocument, LicenseFileError
@@ -28,8 +29,8 @@ class LicenseDirectory(Protocol):
     async def app(self, slug: str) -> Stored[App] | None: ...
     async def license(self, license_id: str) -> Stored[License] | None: ...
     async def licenses(self, app: str) -> list[License]: ...
-    async def add_license(self, license_: License, app: Stored[App], operation_id: str) -> None: ...
-    async def replace_license(self, old: Stored[License], new: License, operation_id: str) -> None: ...
+    async def add_license(self, license_: License, app: Stored[App], entry: Entry) -> None: ...
+    async def replace_license(self, old: Stored[License], new: License, entry: Entry) -> None: ...
 
 
 @frozen
@@ -95,8 +96,9 @@ class Licenses:
             contact=terms.contact,
         )
         file = self._file(license_)
-        await self.directory.add_license(license_, stored, act.operation_id)
-        self.journal("license.created", actor=act.actor, license=license_.id, app=license_.app, team=license_.team)
+        entry = act.entry("license.created", license=license_.id, app=license_.app, team=license_.team)
+        await self.directory.add_license(license_, stored, entry)
+        self.journal(entry)
         return license_, file
 
     async def list(self, app: str) -> list[License]:
@@ -158,9 +160,10 @@ class Licenses:
 
     async def _set(self, old: Stored[License], new: License, act: Act) -> License:
         if new != old.record:
-            await self.directory.replace_license(old, new, act.operation_id)
             state = new.state(act.now)
-            self.journal("license.changed", actor=act.actor, license=new.id, app=new.app, team=new.team, state=state)
+            entry = act.entry("license.changed", license=new.id, app=new.app, team=new.team, state=state)
+            await self.directory.replace_license(old, new, entry)
+            self.journal(entry)
         return new
 
     async def _license(self, license_id: str) -> Stored[License]:

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from attrs import evolve, frozen
 
+from authsvc.audit.entry import Entry
 from authsvc.credentials.machine_secret import new_id
 from authsvc.credentials.password import SALT_BYTES, check_rules, hash_password
 from authsvc.errors import InputRefused, NotFound
@@ -24,10 +25,10 @@ class TeamDirectory(Protocol):
     async def teams(self) -> list[Team]: ...
     async def app(self, slug: str) -> Stored[App] | None: ...
     async def apps(self, team: str) -> list[App]: ...
-    async def add_team(self, team: Team, operation_id: str) -> None: ...
-    async def add_app(self, app: App, operation_id: str) -> None: ...
-    async def replace_app(self, old: Stored[App], new: App, operation_id: str) -> None: ...
-    async def add_member(self, member: Member, operation_id: str) -> None: ...
+    async def add_team(self, team: Team, entry: Entry) -> None: ...
+    async def add_app(self, app: App, entry: Entry) -> None: ...
+    async def replace_app(self, old: Stored[App], new: App, entry: Entry) -> None: ...
+    async def add_member(self, member: Member, entry: Entry) -> None: ...
 
 
 @frozen
@@ -48,8 +49,9 @@ class Teams:
             Conflict: the slug is taken.
         """
         team = Team(parse_slug(slug, "team"), parse_text(name or slug, "name"), act.now)
-        await self.directory.add_team(team, act.operation_id)
-        self.journal("team.created", actor=act.actor, team=team.slug)
+        entry = act.entry("team.created", team=team.slug)
+        await self.directory.add_team(team, entry)
+        self.journal(entry)
         return team
 
     async def teams(self) -> list[Team]:
@@ -66,8 +68,9 @@ class Teams:
         """
         owner = await self._team(team)
         app = App(parse_slug(slug, "app"), owner.slug, parse_text(name or slug, "name"), act.now)
-        await self.directory.add_app(app, act.operation_id)
-        self.journal("app.created", actor=act.actor, app=app.slug, team=app.team)
+        entry = act.entry("app.created", app=app.slug, team=app.team)
+        await self.directory.add_app(app, entry)
+        self.journal(entry)
         return app
 
     async def apps(self, team: str | None) -> list[App]:
@@ -98,8 +101,9 @@ class Teams:
         if stored.record.archived_at is not None:
             return stored.record
         app = evolve(stored.record, archived_at=act.now)
-        await self.directory.replace_app(stored, app, act.operation_id)
-        self.journal("app.archived", actor=act.actor, app=app.slug, team=app.team)
+        entry = act.entry("app.archived", app=app.slug, team=app.team)
+        await self.directory.replace_app(stored, app, entry)
+        self.journal(entry)
         return app
 
     async def add_member(
@@ -138,8 +142,9 @@ class Teams:
             epoch=1,
             created_at=act.now,
         )
-        await self.directory.add_member(member, act.operation_id)
-        self.journal("member.added", actor=act.actor, member=member.id, team=member.team, role=str(member.role))
+        entry = act.entry("member.added", member=member.id, team=member.team, role=str(member.role))
+        await self.directory.add_member(member, entry)
+        self.journal(entry)
         return member
 
     async def _team(self, slug: str) -> Team:

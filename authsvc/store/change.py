@@ -2,8 +2,8 @@
 
 One Lua script applies every change of the program. It looks at all preconditions before the first write, because
 Redis does not roll back; it writes records before indexes, because a refused first write (out of memory) leaves
-nothing done; and it marks the operation's id, so that the same change sent again after a lost reply has no second
-effect (docs/architecture.md, "Store").
+nothing done; it tells the audit in the same step; and it marks the operation's id, so that the same change sent again
+after a lost reply has no second effect (docs/architecture.md, "Store").
 """
 
 import json
@@ -11,6 +11,7 @@ from typing import Any
 
 from attrs import Factory, define, frozen
 
+from authsvc.audit.entry import Entry
 from authsvc.errors import Conflict, StoreUnavailable
 from authsvc.store import keys
 from authsvc.store.connection import Connection
@@ -32,6 +33,7 @@ end
 for _, write in ipairs(plan.writes) do
   redis.call(write.command, KEYS[write.key], unpack(write.arguments))
 end
+redis.call('XADD', KEYS[2], '*', 'entry', ARGV[3])
 redis.call('SET', KEYS[1], '1', 'EX', ARGV[2])
 return 0
 """
@@ -49,10 +51,11 @@ class Change:
     """A change being put together.
 
     Attributes:
-        operation_id: random; one per intention, the same for every attempt to carry it out.
+        entry: what is told of it, in the same step; its id is one per intention, the same for every attempt to carry
+            it out.
     """
 
-    operation_id: str
+    entry: Entry
     _checks: list[_Check] = Factory(list)
     _writes: list[tuple[str, str, tuple[str, ...]]] = Factory(list)
 
@@ -64,9 +67,14 @@ class Change:
         """Refuse the change with ``message`` when ``key`` does not hold exactly ``raw``."""
         self._checks.append(_Check(key, raw.decode(), message))
 
-    def put(self, key: str, raw: bytes) -> None:
-        """Set ``key``."""
-        self._writes.append(("SET", key, (raw.decode(),)))
+    def put(self, key: str, raw: bytes, life_seconds: int | None = None, *, keep_life: bool = False) -> None:
+        """Set ``key``, to be forgotten after ``life_seconds``, or when it would have been when ``keep_life``."""
+        life = ("KEEPTTL",) if keep_life else () if life_seconds is None else ("EX", str(life_seconds))
+        self._writes.append(("SET", key, (raw.decode(), *life)))
+
+    def remove(self, key: str) -> None:
+        """Remove ``key``."""
+        self._writes.append(("DEL", key, ()))
 
     def add_to_set(self, key: str, item: str) -> None:
         """Add ``item`` to the set at ``key``."""
@@ -76,6 +84,14 @@ class Change:
         """Add ``item`` to the sorted set at ``key``."""
         self._writes.append(("ZADD", key, (repr(score), item)))
 
+    def remove_from_set(self, key: str, item: str) -> None:
+        """Remove ``item`` from the set at ``key``."""
+        self._writes.append(("SREM", key, (item,)))
+
+    def remove_from_order(self, key: str, item: str) -> None:
+        """Remove ``item`` from the sorted set at ``key``."""
+        self._writes.append(("ZREM", key, (item,)))
+
     async def apply(self, connection: Connection) -> None:
         """Carry the change out, once.
 
@@ -84,14 +100,16 @@ class Change:
             StoreUnavailable: Redis did not answer, twice; sending the same change again is safe.
         """
         names = list(dict.fromkeys([*(c.key for c in self._checks), *(key for _, key, _ in self._writes)]))
-        number = {name: place for place, name in enumerate(names, start=2)}
+        number = {name: place for place, name in enumerate(names, start=3)}
+        # Records first, removals last: a full store refuses the first write, and then nothing was done.
+        writes = sorted(self._writes, key=lambda write: write[0] == "DEL")
         plan: dict[str, Any] = {
             "checks": [{"key": number[c.key], "absent": c.value is None, "value": c.value} for c in self._checks],
-            "writes": [{"command": w[0], "key": number[w[1]], "arguments": w[2]} for w in self._writes],
+            "writes": [{"command": w[0], "key": number[w[1]], "arguments": w[2]} for w in writes],
         }
         script = connection.redis.register_script(_APPLY)
-        key_names = [keys.operation(self.operation_id), *names]
-        arguments: list[str | int] = [json.dumps(plan), OPERATION_MARK_LIFE]
+        key_names = [keys.operation(self.entry.id), keys.AUDIT, *names]
+        arguments: list[str | int] = [json.dumps(plan), OPERATION_MARK_LIFE, json.dumps(self.entry.to_json())]
         try:
             failed = await connection.run(script(keys=key_names, args=arguments))
         except StoreUnavailable:

@@ -1,12 +1,13 @@
 """What management reads and writes: teams, apps, members, licenses and their indexes.
 
-An index is written in the same change as its record. Every write takes an operation id (see
-:mod:`authsvc.store.change`).
+An index is written in the same change as its record. Every write takes the audit's entry of the act, whose
+id makes it harmless to repeat (see :mod:`authsvc.store.change`).
 """
 
 from collections.abc import Callable
 from typing import TypeVar
 
+from authsvc.audit.entry import Entry
 from authsvc.store import keys
 from authsvc.store.change import Change
 from authsvc.store.codec import Codec, Stored
@@ -52,25 +53,25 @@ class RedisDirectory:
         raws = await self._connection.get_all(*(keys.license_(license_id.decode()) for license_id in ids))
         return [self._codec.decode(raw, License) for raw in raws if raw is not None]
 
-    async def add_team(self, team: Team, operation_id: str) -> None:
+    async def add_team(self, team: Team, entry: Entry) -> None:
         """Store a new team.
 
         Raises:
             Conflict: the slug is taken.
         """
-        change = Change(operation_id)
+        change = Change(entry)
         change.expect_absent(keys.team(team.slug), f"the team {team.slug!r} exists already")
         change.put(keys.team(team.slug), self._codec.encode(team))
         change.add_to_set(keys.TEAMS, team.slug)
         await change.apply(self._connection)
 
-    async def add_app(self, app: App, operation_id: str) -> None:
+    async def add_app(self, app: App, entry: Entry) -> None:
         """Store a new app of an existing team.
 
         Raises:
             Conflict: the slug is taken, by this team or another one.
         """
-        change = Change(operation_id)
+        change = Change(entry)
         change.expect_absent(
             keys.app(app.slug), f"the app {app.slug!r} exists already; a slug is one namespace for all teams"
         )
@@ -78,50 +79,50 @@ class RedisDirectory:
         change.add_to_set(keys.team_apps(app.team), app.slug)
         await change.apply(self._connection)
 
-    async def replace_app(self, old: Stored[App], new: App, operation_id: str) -> None:
+    async def replace_app(self, old: Stored[App], new: App, entry: Entry) -> None:
         """Store a changed app.
 
         Raises:
             Conflict: it is no longer what ``old`` says.
         """
-        await self._replace(keys.app(new.slug), old.raw, new, operation_id)
+        await self._replace(keys.app(new.slug), old.raw, new, entry)
 
-    async def add_member(self, member: Member, operation_id: str) -> None:
+    async def add_member(self, member: Member, entry: Entry) -> None:
         """Store a new member of an existing team.
 
         Raises:
             Conflict: the address belongs to a member already, of this team or another one.
         """
-        change = Change(operation_id)
+        change = Change(entry)
         change.expect_absent(keys.member_email(member.email), f"{member.email} is a member already")
         change.put(keys.member(member.id), self._codec.encode(member))
         change.put(keys.member_email(member.email), member.id.encode())
         change.add_to_set(keys.team_members(member.team), member.id)
         await change.apply(self._connection)
 
-    async def add_license(self, license_: License, app: Stored[App], operation_id: str) -> None:
+    async def add_license(self, license_: License, app: Stored[App], entry: Entry) -> None:
         """Store a new license of ``app``.
 
         Raises:
             Conflict: the app changed meanwhile.
         """
-        change = Change(operation_id)
+        change = Change(entry)
         change.expect(keys.app(license_.app), app.raw, CHANGED_MEANWHILE)
         change.expect_absent(keys.license_(license_.id), CHANGED_MEANWHILE)
         change.put(keys.license_(license_.id), self._codec.encode(license_))
         change.add_to_order(keys.app_licenses(license_.app), license_.issued_at.timestamp(), license_.id)
         await change.apply(self._connection)
 
-    async def replace_license(self, old: Stored[License], new: License, operation_id: str) -> None:
+    async def replace_license(self, old: Stored[License], new: License, entry: Entry) -> None:
         """Store a changed license.
 
         Raises:
             Conflict: it is no longer what ``old`` says.
         """
-        await self._replace(keys.license_(new.id), old.raw, new, operation_id)
+        await self._replace(keys.license_(new.id), old.raw, new, entry)
 
-    async def _replace(self, key: str, old: bytes, new: object, operation_id: str) -> None:
-        change = Change(operation_id)
+    async def _replace(self, key: str, old: bytes, new: object, entry: Entry) -> None:
+        change = Change(entry)
         change.expect(key, old, CHANGED_MEANWHILE)
         change.put(key, self._codec.encode(new))
         await change.apply(self._connection)

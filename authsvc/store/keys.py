@@ -9,6 +9,9 @@ PREFIX = "authsvc:"
 NONE = f"{PREFIX}none"
 """A key that never exists: it keeps a place in a reply."""
 
+AUDIT = f"{PREFIX}audit"
+"""Stream of audit entries."""
+
 TEAMS = f"{PREFIX}teams"
 """Set of all team slugs."""
 

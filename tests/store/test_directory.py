@@ -9,6 +9,7 @@ from itertools import count
 import pytest
 from attrs import evolve
 
+from authsvc.audit.entry import Entry
 from authsvc.credentials.standing import Standing
 from authsvc.errors import Conflict, StoreUnavailable
 from authsvc.redaction import Secret
@@ -20,6 +21,12 @@ from authsvc.store.directory import RedisDirectory
 from authsvc.store.standings import RedisStandings
 from authsvc.tenancy.records import App, License, LicenseType, Member, Role, Team, TokenDigest
 from tests.support.redis_server import RedisServer, connected, redis_server
+
+
+def entry(operation_id: str) -> Entry:
+    """Return what the audit is told of a change."""
+    return Entry(operation_id, NOW, "test.done", "system:authsvc")
+
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 TEAM = Team("acme", "Acme Ünited", NOW)
@@ -56,12 +63,12 @@ def directory(connection: Connection) -> RedisDirectory:
 
 async def filled(directory: RedisDirectory) -> Stored[License]:
     """Store one record of each kind and return the license as stored."""
-    await directory.add_team(TEAM, "op-team")
-    await directory.add_app(APP, "op-app")
-    await directory.add_member(MEMBER, "op-member")
+    await directory.add_team(TEAM, entry("op-team"))
+    await directory.add_app(APP, entry("op-app"))
+    await directory.add_member(MEMBER, entry("op-member"))
     app = await directory.app("myapp")
     assert app is not None
-    await directory.add_license(LICENSE, app, "op-license")
+    await directory.add_license(LICENSE, app, entry("op-license"))
     stored = await directory.license(LICENSE.id)
     assert stored is not None
     return stored
@@ -98,18 +105,18 @@ async def test_a_name_is_given_once(directory: RedisDirectory) -> None:
     await filled(directory)
 
     with pytest.raises(Conflict, match="exists already"):
-        await directory.add_team(evolve(TEAM, name="other"), "op-2")
+        await directory.add_team(evolve(TEAM, name="other"), entry("op-2"))
     with pytest.raises(Conflict, match="one namespace for all teams"):
-        await directory.add_app(evolve(APP, team="evil"), "op-3")
+        await directory.add_app(evolve(APP, team="evil"), entry("op-3"))
     with pytest.raises(Conflict, match="is a member already"):
-        await directory.add_member(evolve(MEMBER, id="n" * 16, team="evil"), "op-4")
+        await directory.add_member(evolve(MEMBER, id="n" * 16, team="evil"), entry("op-4"))
     assert [] == await directory.apps("evil")
 
 
 async def test_the_same_operation_twice_has_one_effect(directory: RedisDirectory) -> None:
     """A change that is sent again after a lost reply is neither refused nor done twice."""
-    await directory.add_team(TEAM, "op-1")
-    await directory.add_team(evolve(TEAM, name="never written"), "op-1")
+    await directory.add_team(TEAM, entry("op-1"))
+    await directory.add_team(evolve(TEAM, name="never written"), entry("op-1"))
 
     assert [TEAM] == await directory.teams()
 
@@ -117,10 +124,10 @@ async def test_the_same_operation_twice_has_one_effect(directory: RedisDirectory
 async def test_of_two_changes_at_once_one_is_refused(directory: RedisDirectory) -> None:
     """A change insists on the record it has read: no update is lost."""
     stored = await filled(directory)
-    await directory.replace_license(stored, evolve(LICENSE, contact="first"), "op-5")
+    await directory.replace_license(stored, evolve(LICENSE, contact="first"), entry("op-5"))
 
     with pytest.raises(Conflict, match="somebody else changed it"):
-        await directory.replace_license(stored, evolve(LICENSE, contact="second"), "op-6")
+        await directory.replace_license(stored, evolve(LICENSE, contact="second"), entry("op-6"))
     now = await directory.license(LICENSE.id)
     assert now is not None
     assert now.record.contact == "first"
@@ -129,7 +136,7 @@ async def test_of_two_changes_at_once_one_is_refused(directory: RedisDirectory) 
 async def test_sixteen_racers_for_one_slug_make_one_app(directory: RedisDirectory) -> None:
     """However many ask at the same instant, one owns the namespace."""
     results = await asyncio.gather(
-        *(directory.add_app(evolve(APP, team=f"team-{n}"), f"op-{n}") for n in range(16)), return_exceptions=True
+        *(directory.add_app(evolve(APP, team=f"team-{n}"), entry(f"op-{n}")) for n in range(16)), return_exceptions=True
     )
 
     assert 15 == sum(isinstance(result, Conflict) for result in results)
@@ -140,7 +147,7 @@ async def test_sixteen_racers_for_one_slug_make_one_app(directory: RedisDirector
 async def test_a_refused_change_writes_nothing(connection: Connection) -> None:
     """All preconditions are looked at before the first write."""
     await connection.redis.set("authsvc:taken", "1")
-    change = Change("op-7")
+    change = Change(entry("op-7"))
     change.put("authsvc:new", b"1")
     change.expect_absent("authsvc:taken", "taken")
 
@@ -156,7 +163,7 @@ async def test_out_of_memory_refuses_writes_and_goes_on_reading(connection: Conn
     await connection.redis.config_set("maxmemory", "1mb")
 
     with pytest.raises(StoreUnavailable):
-        await directory.add_team(Team("late", "late", NOW), "op-8")
+        await directory.add_team(Team("late", "late", NOW), entry("op-8"))
     await connection.redis.config_set("maxmemory", "0")
     assert [TEAM] == await directory.teams()
     assert await connection.get(keys.team("late")) is None

@@ -1,0 +1,30 @@
+"""One line of the audit."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from attrs import field, frozen
+
+
+@frozen
+class Entry:
+    """Something that happened.
+
+    Attributes:
+        id: the request's or operation's id: the same act told twice has one id.
+        at: aware.
+        event: a constant ``noun.verb`` of docs/logs.md.
+        actor: who did it: a subject, or ``system:authsvc``.
+        facts: JSON values, never a secret.
+    """
+
+    id: str
+    at: datetime
+    event: str
+    actor: str
+    facts: Mapping[str, Any] = field(factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the line as it is stored, listed and exported."""
+        return {"at": self.at.isoformat(), "event": self.event, "actor": self.actor, "id": self.id, **self.facts}
