@@ -15,7 +15,7 @@ HOUSE = Path(__file__).parent.parent / "authsvc"
 CORE_ROOMS = ("spec/", "tenancy/", "credentials/", "signing/")
 """Folders whose modules decide and compute; see docs/architecture.md."""
 
-CORE_MODULES = ("policy.py", "issuance.py", "license_file.py", "errors.py", "redaction.py")
+CORE_MODULES = ("policy.py", "issuance.py", "license_file.py", "errors.py", "redaction.py", "audit/entry.py")
 """Modules of the top folder that belong to the core."""
 
 CORE_SHELL = {"credentials/authenticator.py", "credentials/standing.py", "credentials/verifier.py", "issuance.py"}
@@ -26,7 +26,7 @@ PURE_IMPORTS = (
     *("hashlib", "hmac", "http.HTTPStatus", "ipaddress", "json", "math", "re", "typing", "urllib.parse", "zlib"),
     *("attrs", "cryptography", "jwt", "typing_extensions"),
     *("authsvc.spec", "authsvc.tenancy", "authsvc.credentials", "authsvc.signing"),
-    *("authsvc.policy", "authsvc.license_file", "authsvc.errors", "authsvc.redaction"),
+    *("authsvc.policy", "authsvc.license_file", "authsvc.errors", "authsvc.redaction", "authsvc.audit.entry"),
 )
 """All that a core module may import: nothing here reads a clock, draws randomness, or touches a file or socket."""
 
@@ -44,6 +44,7 @@ HTTP_ROOMS = ("web/", "registries/", "wiring/")
 ENTRY_POINTS = ("stack/worker.py", "stack/serve.py", "cli/", "wiring/")
 CLI_MAY_IMPORT = (
     "cli",
+    "audit.entry",
     "manage",
     "stack",
     "wiring",

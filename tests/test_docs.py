@@ -1,0 +1,459 @@
+"""The documentation says what the code does: settings, commands, events, errors, roles, files, links and the story."""
+
+import ast
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+import pytest
+from attrs import asdict
+
+from authsvc import errors
+from authsvc.cli.main import main
+from authsvc.errors import AuthsvcError, SetupRefused
+from authsvc.policy import ACTIONS, ROLE_ACTIONS
+from authsvc.settings import OWNED_BY_OTHERS, SETTINGS
+from authsvc.stack import secrets_dir
+from authsvc.stack.address import parse_public_url
+from authsvc.stack.init import configuration_of
+from authsvc.stack.layout import prepare
+from authsvc.stack.story import first_start
+from authsvc.tenancy.names import RESERVED_SLUGS
+from authsvc.web.problems import PROBLEMS
+
+ROOT = Path(__file__).parent.parent
+HOUSE = ROOT / "authsvc"
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+COMMON_OPTIONS = {"--data-dir", "--json"}
+LEVELS = {"debug", "info", "warning", "error"}
+OF_EVERY_CHANGE = {"actor", "id"}
+EVENT = re.compile(r"[a-z]+\.[a-z_]+")
+
+Row = list[str]
+
+
+def page(name: str) -> str:
+    """Read a page of docs/."""
+    return (ROOT / "docs" / name).read_text(encoding="utf-8")
+
+
+def section(text: str, heading: str) -> str:
+    """Return what stands below a heading, up to the next one of the same or a higher level."""
+    lines = text.splitlines()
+    start = lines.index(heading) + 1
+    level = heading.index(" ")
+    ends = (i for i in range(start, len(lines)) if re.match(rf"#{{1,{level}}} ", lines[i]))
+    return "\n".join(lines[start : next(ends, len(lines))])
+
+
+def rows(text: str, heading: str) -> list[Row]:
+    """Return the cells of the table below `heading` that begins a line with a code span, without the code marks."""
+    body = section(text, heading)
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in body.splitlines() if line[:1] == "|"]
+    return [row for row in cells if row[0].startswith("`")]
+
+
+def codes(text: str) -> list[str]:
+    """Return the texts of all code spans."""
+    return re.findall(r"`([^`\n]+)`", text)
+
+
+def fences(text: str, language: str) -> list[str]:
+    """Return the contents of the fenced blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+# Settings
+
+
+def accepts(parse: Callable[[str, str], object], text: str) -> bool:
+    """Whether a setting takes a value."""
+    try:
+        parse(text, "setting")
+    except SetupRefused:
+        return False
+    return True
+
+
+def test_every_setting_is_documented_as_it_is() -> None:
+    """The table of settings has the names, defaults and secrets of the code, and nothing else."""
+    table = {codes(row[0])[0]: row for row in rows(page("configuration.md"), "## Settings")}
+    assert list(table) == [setting.environment for setting in SETTINGS]
+    for setting in SETTINGS:
+        _, _, _, default, _, secret = table[setting.environment]
+        if setting.default is not None:
+            assert default == f"`{setting.default}`"
+        else:
+            assert default.startswith("none, ")
+            assert (default == "none, required") is not setting.optional
+        assert secret == ("yes" if setting.secret else "no")
+
+
+def test_documented_ranges_are_the_accepted_ones() -> None:
+    """The ends of each documented range are accepted and their neighbours refused; each listed word is accepted."""
+    ranges = 0
+    for setting, row in zip(SETTINGS, rows(page("configuration.md"), "## Settings"), strict=True):
+        numbers = re.fullmatch(r"(\d+) to (\d+)", row[4])
+        if numbers:
+            ranges += 1
+            least, most = int(numbers[1]), int(numbers[2])
+            assert [accepts(setting.parse, str(n)) for n in (least - 1, least, most, most + 1)] == [0, 1, 1, 0]
+        elif setting.name == "log_level":
+            assert all(accepts(setting.parse, word) for word in row[4].split(", "))
+    assert ranges == len([setting for setting in SETTINGS if setting.name.endswith(("_life", "_renewal"))])
+
+
+def test_foreign_names_are_documented() -> None:
+    """The names that are no settings are exactly those that the server passes over."""
+    table = rows(page("configuration.md"), "## Names that are not settings")
+    names = [name for row in table for name in codes(row[0])]
+    assert all(OWNED_BY_OTHERS.fullmatch(name.replace("*", "X")) for name in names)
+    pattern = OWNED_BY_OTHERS.pattern.removeprefix("AUTHSVC_(?:").removesuffix(")").replace(".*", "*")
+    assert {f"AUTHSVC_{part}" for part in pattern.split("|")} == set(names)
+
+
+def test_no_page_names_a_setting_that_does_not_exist() -> None:
+    """Every AUTHSVC_ name on any page is a setting, the file form of a secret, or somebody else's."""
+    known = {s.environment for s in SETTINGS} | {f"{s.environment}_FILE" for s in SETTINGS if s.secret}
+    placeholders = {"AUTHSVC_NAME", "AUTHSVC_NAME_FILE"}
+    for path in PAGES:
+        for name in re.findall(r"AUTHSVC_[A-Z_]*(?:[A-Z]|_\*)", path.read_text(encoding="utf-8")):
+            foreign = OWNED_BY_OTHERS.fullmatch(name.replace("*", "X"))
+            assert name in known | placeholders or foreign, (path.name, name)
+
+
+# Files
+
+
+def test_files_of_the_data_directory_are_documented(tmp_path: Path) -> None:
+    """Every folder of a prepared data directory has a row, and every file that is rendered too."""
+    documented = {codes(row[0])[0] for row in rows(page("configuration.md"), "## The data directory")}
+    layout = prepare(tmp_path / "data")
+    made = {f"{path.name}/" for path in layout.root.iterdir()}
+    assert made - {"config/"} == {name for name in documented if name.endswith("/")}
+    rendered = {f"config/{path.name}" for path in asdict(configuration_of(layout)).values()}
+    assert rendered | {"config/story-told"} == {name for name in documented if not name.endswith("/")}
+
+
+def test_files_of_the_secrets_directory_are_documented() -> None:
+    """Every secret file has a row and every row is a secret file."""
+    names = {
+        value
+        for name, value in vars(secrets_dir).items()
+        if name.isupper() and isinstance(value, str) and not name.startswith("_")
+    }
+    assert names == {codes(row[0])[0] for row in rows(page("configuration.md"), "## The secrets directory")}
+
+
+# Commands
+
+
+def walk(command: click.Command, path: str = "authsvc") -> Iterator[tuple[str, click.Command]]:
+    """Yield every command that does something, with what one types for it."""
+    if not isinstance(command, click.Group):
+        yield path, command
+        return
+    context = click.Context(command)
+    for name in command.list_commands(context):
+        found = command.get_command(context, name)
+        assert found is not None
+        yield from walk(found, f"{path} {name}")
+
+
+TREE = dict(walk(main))
+
+
+def options(command: click.Command) -> set[str]:
+    """Return the long options of a command."""
+    return {name for p in command.params if isinstance(p, click.Option) for name in p.opts if name.startswith("--")}
+
+
+def test_every_command_has_a_section() -> None:
+    """The sections of docs/commands.md are the commands, and nothing else."""
+    sections = re.findall(r"^## (authsvc .*)$", page("commands.md"), re.MULTILINE)
+    assert sorted(sections) == sorted(TREE)
+
+
+@pytest.mark.parametrize("path", TREE)
+def test_every_option_is_documented(path: str) -> None:
+    """A command's table has its options, says which are required, and shows its defaults."""
+    command = TREE[path]
+    table = {codes(row[0])[0].split()[0]: row[1] for row in rows(page("commands.md"), f"## {path}")}
+    is_vendors = path.split()[1] in {"team", "app", "member", "license"}
+    assert set(table) == options(command) - (COMMON_OPTIONS if is_vendors else set())
+    assert not is_vendors or options(command) >= COMMON_OPTIONS
+    for parameter in command.params:
+        if not isinstance(parameter, click.Option) or parameter.opts[0] not in table:
+            continue
+        assert ("required" in table[parameter.opts[0]]) is parameter.required
+        if isinstance(parameter.default, str):
+            assert (
+                f"default `{parameter.default}`" in table[parameter.opts[0]]
+                or table[parameter.opts[0]] == "as for `up`"
+            )
+        if isinstance(parameter.type, click.IntRange):
+            assert f"{parameter.type.min} to {parameter.type.max}" in table[parameter.opts[0]]
+
+
+@pytest.mark.parametrize("path", TREE)
+def test_every_argument_is_documented(path: str) -> None:
+    """A command that takes an argument shows it in its usage line."""
+    names = [p.metavar or p.name.upper() for p in TREE[path].params if isinstance(p, click.Argument) and p.name]
+    for name in names:
+        assert any(code.startswith(f"{path} {name}") for code in codes(section(page("commands.md"), f"## {path}")))
+
+
+def test_reserved_slugs_are_listed() -> None:
+    """The list of reserved words is the one that the code refuses."""
+    (line,) = [line for line in page("commands.md").splitlines() if line.startswith("Reserved: ")]
+    assert set(codes(line)) == RESERVED_SLUGS
+
+
+def typed(text: str) -> Iterator[list[str]]:
+    """Yield the words of every `authsvc …` and `make …` that stands in a code span or a shell block."""
+    blocks = " ; ".join(block.replace("\\\n", " ").replace("\n", " ; ") for block in fences(text, "sh"))
+    outside = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    for code in [*re.split(r"[;&|]+|<", blocks), *codes(outside)]:
+        words = re.sub(r"#.*", "", code).split()
+        while words and re.fullmatch(r"[A-Z_]+=\S+", words[0]):
+            words.pop(0)
+        if words[:1] in (["authsvc"], ["make"]):
+            yield words
+
+
+def unknown_command(words: list[str]) -> str | None:
+    """Return what is wrong with the words of a command line, or None."""
+    if words[0] == "make":
+        targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+        return None if all(w in targets for w in words[1:2]) else " ".join(words)
+    command: click.Command = main
+    rest = words[1:]
+    while rest and isinstance(command, click.Group) and re.fullmatch(r"[a-z-]+", rest[0]) and rest[0][0] != "-":
+        found = command.get_command(click.Context(command), rest.pop(0))
+        if found is None:
+            return " ".join(words)
+        command = found
+    known = options(command) | {"--help", "--version"}
+    return next((word for word in rest if word.startswith("--") and word not in known), None)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_no_page_names_a_command_that_does_not_exist(path: Path) -> None:
+    """Every command, option and make target on a page exists."""
+    found = [unknown_command(words) for words in typed(path.read_text(encoding="utf-8"))]
+    assert [wrong for wrong in found if wrong] == []
+
+
+def test_commands_that_do_not_exist_are_noticed() -> None:
+    """The check sees an invented command, option and target."""
+    text = "`authsvc team destroy x` `authsvc up --fast`\n```sh\nmake coffee\nauthsvc team list\n```\n"
+    assert [bool(unknown_command(words)) for words in typed(text)] == [True, False, True, True]
+
+
+# Events
+
+
+def called_events(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:
+    """Yield every call that writes a log event, with the event's name."""
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+        if name not in LEVELS | {"log", "entry", "partial"}:
+            continue
+        for argument in call.args[:2]:
+            if isinstance(argument, ast.Constant) and EVENT.fullmatch(event := str(argument.value)):
+                yield event, call
+
+
+def code_events() -> dict[str, set[str]]:
+    """Return the events of the code with the keys that each call spells out."""
+    events: dict[str, set[str]] = {}
+    for path in HOUSE.rglob("*.py"):
+        for event, call in called_events(ast.parse(path.read_text(encoding="utf-8"))):
+            keys = events.setdefault(event, set())
+            keys.update(word.arg for word in call.keywords if word.arg)
+            if isinstance(call.func, ast.Attribute) and call.func.attr == "entry":
+                keys.update(OF_EVERY_CHANGE)
+    return events
+
+
+def documented_events() -> dict[str, Row]:
+    """Return the rows of docs/logs.md by event."""
+    text = page("logs.md")
+    headings = ("## Decisions on tokens", "## Changes", "## The server itself")
+    found = [row for heading in headings for row in rows(text, heading)]
+    return {codes(row[0])[0]: row for row in found if EVENT.fullmatch(codes(row[0])[0])}
+
+
+def test_every_event_is_documented() -> None:
+    """The events of docs/logs.md are those that the code writes."""
+    assert set(documented_events()) == set(code_events())
+
+
+def test_every_key_is_documented() -> None:
+    """Every key that a call spells out is in the event's row; a row has more only where facts are handed on."""
+    handed_on = {"token.issued", "token.refused", "library.message"}
+    for event, keys in code_events().items():
+        written = {"exception" if key == "exc_info" else key for key in keys}
+        documented = set(codes(documented_events()[event][2]))
+        assert written <= documented, event
+        assert event in handed_on or written == documented, event
+
+
+def test_keys_of_token_events_are_documented() -> None:
+    """The keys that web/token.py binds to every token event, and those of its facts, are in their rows."""
+    tree = ast.parse((HOUSE / "web/token.py").read_text(encoding="utf-8"))
+    (bound,) = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and getattr(n.func, "attr", "") == "bind"]
+    (facts,) = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.name == "_facts"]
+    (returned,) = [n.value for n in ast.walk(facts) if isinstance(n, ast.Return)]
+    assert isinstance(returned, ast.Dict)
+    common = {word.arg for word in bound.keywords}
+    of_issued = {key.value for key in returned.keys if isinstance(key, ast.Constant)}
+    events = documented_events()
+    assert set(codes(events["token.issued"][2])) == common | of_issued
+    assert set(codes(events["token.refused"][2])) == common | code_events()["token.refused"]
+
+
+def test_levels_are_documented() -> None:
+    """An event's level in the table is the one of the call."""
+    for path in HOUSE.rglob("*.py"):
+        for event, call in called_events(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(call.func, ast.Attribute) and call.func.attr in LEVELS:
+                assert documented_events()[event][1] == call.func.attr
+
+
+def test_undocumented_events_would_be_noticed() -> None:
+    """The search finds an event in each way in which one is written."""
+    calls = (
+        "log.info('a.one')",
+        "act.entry('a.two', x=1)",
+        "partial(log.info, 'a.three')",
+        "log.log(level, 'a.four')",
+        "log.error('b.five_six', exc_info=e)",
+    )
+    found = [event for text in calls for event, _ in called_events(ast.parse(text))]
+    assert found == ["a.one", "a.two", "a.three", "a.four", "b.five_six"]
+
+
+# Errors and roles
+
+
+def test_every_error_is_documented_as_it_is_answered() -> None:
+    """Each error class is in the table of docs/architecture.md, with the status and code of web/problems.py."""
+    classes = {
+        name: kind for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, AuthsvcError)
+    }
+    table = {codes(row[0])[0]: row for row in rows(page("architecture.md"), "## Errors")}
+    assert set(table) == set(classes)
+    for name, kind in classes.items():
+        status, code, exit_code = table[name][1:4]
+        if kind in PROBLEMS:
+            assert (status, code) == (str(PROBLEMS[kind].status.value), PROBLEMS[kind].code)
+        else:
+            assert status.startswith("never")
+        if kind is not AuthsvcError:
+            assert exit_code == ("2" if issubclass(kind, SetupRefused) else "1")
+
+
+def test_role_table_is_the_policy() -> None:
+    """The table of docs/isolation.md grants what authsvc/policy.py grants."""
+    body = section(page("isolation.md"), "## Who may do what")
+    head, _, *lines = [[c.strip() for c in li.strip("|").split("|")] for li in body.splitlines() if li[:1] == "|"]
+    granted = {
+        line[0]: {action for action, word in zip(head[1:], line[1:], strict=True) if word == "yes"} for line in lines
+    }
+    assert set(head[1:]) == ACTIONS
+    assert granted.pop("license") == {"pull"}
+    assert granted == {str(role): set(actions) for role, actions in ROLE_ACTIONS.items()}
+
+
+# The story
+
+
+def commands(text: str) -> list[str]:
+    """Return the command lines of a text: continued lines joined, comments and spare blanks dropped."""
+    joined = re.sub(r"\s*\\\n\s*", " ", text)
+    lines = (re.sub(r"\s+# .*", "", line).strip() for line in joined.splitlines())
+    return [line for line in lines if re.match(r"(authsvc|docker|podman|skopeo) ", line)]
+
+
+def test_the_readme_tells_the_story_that_up_prints() -> None:
+    """The commands in README are those that the first start prints, in the same order."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    printed = first_start(parse_public_url("http://localhost:5000"), Path("/d"), None)
+    told = commands("".join(fences(section(readme, "## The story"), "sh")))
+    assert told == commands(printed)
+    assert len(told) > 15
+
+
+def test_plain_http_is_only_for_the_start_on_one_machine() -> None:
+    """No page but README turns the check of certificates off."""
+    assert [path.name for path in PAGES if "--tls-verify=false" in path.read_text(encoding="utf-8")] == ["README.md"]
+
+
+# Links
+
+
+def anchors(text: str) -> set[str]:
+    """Return the anchors of a page's headings, as code hosts make them."""
+    headings = re.findall(r"^#+ (.*)$", re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def broken_links(path: Path, text: str) -> list[str]:
+    """Return the relative links of a page that lead nowhere."""
+    found = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"[a-z]+:", link):
+            continue
+        target, _, anchor = link.partition("#")
+        file = (path.parent / target).resolve() if target else path
+        if not file.exists() or (anchor and anchor not in anchors(file.read_text(encoding="utf-8"))):
+            found.append(link)
+    return found
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_links_resolve(path: Path) -> None:
+    """Every relative link leads to a file, and to a heading if it names one."""
+    assert broken_links(path, path.read_text(encoding="utf-8")) == []
+
+
+def test_broken_links_are_noticed() -> None:
+    """The check sees a missing file and a missing heading, and lets good links pass."""
+    text = (
+        "[a](docs/nothing.md) [b](docs/logs.md#nothing) [c](docs/logs.md#changes) [d](https://example.com) [e](LICENSE)"
+    )
+    assert broken_links(ROOT / "README.md", text) == ["docs/nothing.md", "docs/logs.md#nothing"]
+
+
+def test_every_page_can_be_reached_from_the_readme() -> None:
+    """Somebody who follows links from README finds every page."""
+    seen, waiting = set[Path](), [ROOT / "README.md"]
+    while waiting:
+        path = waiting.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        links = re.findall(r"\]\(([^)\s#:]+\.md)", path.read_text(encoding="utf-8"))
+        waiting += [(path.parent / link).resolve() for link in links]
+    assert set(PAGES) - seen == set()
+
+
+def test_the_code_refers_to_pages_that_exist() -> None:
+    """A page or a section of it that a comment, docstring or message names is there."""
+    for path in [*HOUSE.rglob("*.py"), *(ROOT / "registry-config").iterdir()]:
+        text = re.sub(r"\s+#?\s*", " ", path.read_text(encoding="utf-8"))
+        for name, heading in re.findall(r'\bdocs/([\w/.-]+\.md)(?:, "([^"]+)")?', text):
+            assert (ROOT / "docs" / name).exists(), (path, name)
+            assert not heading or f"## {heading}" in page(name).splitlines(), (path, name, heading)
+
+
+def test_decisions_are_numbered_and_listed() -> None:
+    """Decision records are numbered without a gap, and each is listed under its own title."""
+    listed = re.findall(r"^(\d+)\. \[(.*)\]\((.*)\)$", page("decisions/README.md"), re.MULTILINE)
+    files = sorted(path.name for path in (ROOT / "docs/decisions").glob("[0-9]*.md"))
+    assert [file for _, _, file in listed] == files
+    for number, (shown, title, file) in enumerate(listed, start=1):
+        assert (int(shown), int(file[:4])) == (number, number)
+        assert page(f"decisions/{file}").startswith(f"# {number}. {title}\n\nStatus: ")
