@@ -122,7 +122,7 @@ def _command(name: str, help_: str, use: "Callable[[Management, str], Awaitable[
 _command("show", "Show one license.", lambda manage, license_id: manage.licenses.show(license_id))
 _command(
     "revoke",
-    "Refuse a license from now on; tokens already given out live for at most five more minutes.",
+    "Refuse a license from now on; a pull token already given out still works for up to six minutes by default.",
     lambda manage, license_id: manage.licenses.revoke(license_id, manage.act(ACTOR)),
 )
 _command(
