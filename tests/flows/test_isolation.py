@@ -196,7 +196,7 @@ def test_a_name_that_looks_alike_is_another_name(world: World, attacker: str, na
 def test_twins_of_a_slug_can_not_be_made(world: World) -> None:
     """No second app can be named so that people or programs mistake it for the first."""
     twins = {
-        world.vault: "taken",
+        world.vault: "exists already",
         world.vault.upper(): "can not name an app",
         world.vault.translate(TWIN): "can not name an app",
         f"{world.vault}/../{world.annex}": "can not name an app",
