@@ -7,7 +7,7 @@ from typing import Protocol
 from attrs import frozen
 
 from authsvc.credentials.proof import Proof, classify
-from authsvc.credentials.subject import Subject
+from authsvc.credentials.subject import MemberSubject, Subject
 from authsvc.errors import AccountDenied, CredentialsRefused
 from authsvc.policy import Decision, decide, namespaces
 from authsvc.redaction import Secret
@@ -15,12 +15,21 @@ from authsvc.signing.jws import Signer
 from authsvc.spec.claims import Claims
 from authsvc.spec.token_request import TokenRequest
 from authsvc.spec.token_response import MIN_EXPIRES_IN, TokenResponse
+from authsvc.tenancy.records import Member
 
 ISSUER = "authsvc"
 """The ``iss`` of every registry token, and the ``issuer`` in the registry's configuration."""
 
 EARLY = timedelta(seconds=30)
 """By how much ``expires_in`` understates a token's life, so that clients renew before the registry refuses."""
+
+
+class KeepsSignIns(Protocol):
+    """Whoever makes refresh tokens."""
+
+    async def keep(self, member: Member, client: str | None, now: datetime) -> Secret:
+        """Return a new refresh token for ``member``."""
+        ...
 
 
 class Authenticates(Protocol):
@@ -81,13 +90,15 @@ class Issuance:
         service: str,
         lifetimes: Lifetimes,
         new_token_id: Callable[[], str],
+        sign_ins: KeepsSignIns | None = None,
     ) -> None:
-        """Issue tokens whose audience is ``service``, always and whatever was asked."""
+        """Issue tokens whose audience is ``service``, always and whatever was asked; without ``sign_ins`` none is kept."""
         self._authenticator = authenticator
         self._signer = signer
         self._service = service
         self._lifetimes = lifetimes
         self._new_token_id = new_token_id
+        self._sign_ins = sign_ins
 
     async def issue(self, request: TokenRequest, now: datetime) -> Issued:
         """Return the token for ``request``.
@@ -127,4 +138,8 @@ class Issuance:
         )
         token = Secret(self._signer.sign(claims.to_json()))
         expires_in = max(MIN_EXPIRES_IN, int((expires_at - now - EARLY).total_seconds()))
-        return Issued(TokenResponse(token, expires_in, now), subject, decision, claims)
+        # 6. A member's password, and nothing else, may be exchanged for a sign-in that lasts (design #8).
+        refresh_token = None
+        if self._sign_ins is not None and request.offline and isinstance(subject, MemberSubject) and not subject.by:
+            refresh_token = await self._sign_ins.keep(subject.member, request.client_id, now)
+        return Issued(TokenResponse(token, expires_in, now, refresh_token), subject, decision, claims)

@@ -48,6 +48,7 @@ class Settings:
         push_token_life: of a token that may push or delete.
         leaf_life: of a worker's signing certificate.
         leaf_renewal: after which part of its life a certificate is replaced.
+        refresh_tokens: whether ``docker login`` may keep a refresh token instead of a member's password.
         log_level: ``debug``, ``info``, ``warning`` or ``error``.
     """
 
@@ -59,6 +60,7 @@ class Settings:
     push_token_life: timedelta
     leaf_life: timedelta
     leaf_renewal: timedelta
+    refresh_tokens: bool
     log_level: str
 
 
@@ -93,6 +95,10 @@ def _one_of(*words: str) -> Callable[[str, str], str]:
     return parse
 
 
+def _on_or_off(text: str, name: str) -> bool:
+    return _one_of("on", "off")(text, name) == "on"
+
+
 def _registry_url(text: str, name: str) -> str:
     if not re.fullmatch(r"(?:https?://[^/\s]+|unix:///\S+)", text):
         raise SetupRefused(f"{name} must look like http://HOST:PORT or unix:///path/registry.sock")
@@ -108,6 +114,7 @@ SETTINGS = (
     _Setting("push_token_life", _seconds(MIN_TOKEN_LIFE, MAX_TOKEN_LIFE), "900"),
     _Setting("leaf_life", _seconds(600, 90 * 24 * 3600), str(DEFAULT_LEAF_LIFE)),
     _Setting("leaf_renewal", _seconds(1, 45 * 24 * 3600), optional=True),
+    _Setting("refresh_tokens", _on_or_off, "on"),
     _Setting("log_level", _one_of("debug", "info", "warning", "error"), "info"),
 )
 """What can be set; the fields of :class:`Settings`, in its order."""

@@ -41,6 +41,11 @@ _PLACES = (
 """Settings that say which installation is meant; an explicit --data-dir overrules them all."""
 
 
+overlap_option = click.option(
+    "--overlap", default="24h", show_default=True, metavar="SPAN", help="The old token works so long; 0 ends it."
+)
+
+
 def common_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add ``--data-dir`` and ``--json``."""
     command = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")(command)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Self
 import click
 
 from authsvc.cli import present
-from authsvc.cli.console import ACTOR, common_options, print_json, print_table, refuse, run
+from authsvc.cli.console import ACTOR, common_options, overlap_option, print_json, print_table, refuse, run
 from authsvc.license_file import COMFORTABLE_BYTES
-from authsvc.tenancy.dates import render_instant
+from authsvc.tenancy.dates import parse_span, render_instant
 
 if TYPE_CHECKING:
     from authsvc.tenancy.records import License
@@ -71,12 +71,8 @@ def create(
         target.write(file)
     if len(file) > COMFORTABLE_BYTES:
         click.echo(f"authsvc: the file has {len(file)} bytes; Windows stores passwords of at most 2560", err=True)
-    if as_json and output != STDOUT:
-        print_json({**present.license_(made, datetime.now(UTC)), "output": output})
-        return
-    where = f"wrote {output}" if output else f"get its file with: authsvc license download {made.id} --output FILE"
-    until = render_instant(made.expires_at)
-    click.echo(f"license {made.id} of {made.customer} for {made.app} until {until}; {where}", err=output == STDOUT)
+    what = f"for {made.app} until {render_instant(made.expires_at)}"
+    _print_changed(made, output, what, as_json=as_json)
 
 
 @license_group.command("download")
@@ -89,6 +85,46 @@ def download(license_id: str, output: str, data_dir: Path | None, *, as_json: bo
         target.write(run(data_dir, lambda manage: manage.licenses.download(license_id)))
     if output != STDOUT:
         print_json({"id": license_id, "output": output}) if as_json else click.echo(f"wrote {output}")
+
+
+@license_group.command("extend")
+@click.argument("license_id", metavar="ID")
+@click.option("--expires", required=True, metavar="WHEN", help="2028-01-31, 2028-01-31T12:00:00Z, or 365d from now.")
+@click.option("--output", metavar="FILE", help="Write the new license file there; - is standard output.")
+@common_options
+def extend(license_id: str, expires: str, output: str | None, data_dir: Path | None, *, as_json: bool) -> None:
+    """Give a license another end; its registry token stays the same, so nothing must be installed again."""
+    with _Target(output) as target:
+        changed, file = run(data_dir, lambda manage: manage.licenses.extend(license_id, expires, manage.act(ACTOR)))
+        target.write(file)
+    _print_changed(changed, output, f"ends at {render_instant(changed.expires_at)}", as_json=as_json)
+
+
+@license_group.command("rotate")
+@click.argument("license_id", metavar="ID")
+@overlap_option
+@click.option("--output", metavar="FILE", help="Write the new license file there; - is standard output.")
+@common_options
+def rotate(license_id: str, overlap: str, output: str | None, data_dir: Path | None, *, as_json: bool) -> None:
+    """Give a license a new registry token, for instance because the old file has leaked."""
+
+    async def use(manage: "Management") -> "tuple[License, str]":
+        return await manage.licenses.rotate(license_id, parse_span(overlap, "overlap"), manage.act(ACTOR))
+
+    with _Target(output) as target:
+        changed, file = run(data_dir, use)
+        target.write(file)
+    _print_changed(changed, output, f"has a new registry token; the old one works for {overlap}", as_json=as_json)
+
+
+def _print_changed(changed: "License", output: str | None, what: str, *, as_json: bool) -> None:
+    if as_json and output != STDOUT:
+        print_json({**present.license_(changed, datetime.now(UTC)), "output": output})
+    else:
+        where = (
+            f"wrote {output}" if output else f"get its file with: authsvc license download {changed.id} --output FILE"
+        )
+        click.echo(f"license {changed.id} of {changed.customer} {what}; {where}", err=output == STDOUT)
 
 
 @license_group.command("list")

@@ -13,7 +13,9 @@ COMMANDS = {
     "license": ("authsvc.cli.license", "license_group"),
     "member": ("authsvc.cli.member", "member_group"),
     "serve": ("authsvc.cli.serve", "serve_command"),
+    "service-account": ("authsvc.cli.service_account", "service_account_group"),
     "team": ("authsvc.cli.team", "team_group"),
+    "token": ("authsvc.cli.token", "token_group"),
     "up": ("authsvc.cli.stack", "up_command"),
 }
 """Every subcommand, with the module and the name it is found under."""

@@ -1,15 +1,28 @@
 """``authsvc member``."""
 
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from authsvc.cli import present
-from authsvc.cli.console import ACTOR, common_options, print_json, run
+from authsvc.cli.console import ACTOR, common_options, print_json, print_table, run
+from authsvc.cli.passwords import read_password
 from authsvc.redaction import Secret
+from authsvc.tenancy.machine_records import LINK_LIFE
+
+if TYPE_CHECKING:
+    from authsvc.tenancy.records import Member
+    from authsvc.wiring.management import Management
 
 _LONGEST_LINE = 4096
+_role_option = click.option(
+    "--role", required=True, type=click.Choice(["owner", "developer", "viewer"]), help="What they may do."
+)
+_team_option = click.option("--team", required=True, metavar="TEAM", help="The team.")
+_apps_option = click.option("--app", "apps", multiple=True, metavar="APP", help="Limit to this app; may be repeated.")
 
 
 @click.group("member")
@@ -19,9 +32,9 @@ def member_group() -> None:
 
 @member_group.command("add")
 @click.argument("email")
-@click.option("--team", required=True, metavar="TEAM", help="The team to join.")
-@click.option("--role", required=True, type=click.Choice(["owner", "developer", "viewer"]), help="What they may do.")
-@click.option("--app", "apps", multiple=True, metavar="APP", help="Limit to this app; may be repeated.")
+@_team_option
+@_role_option
+@_apps_option
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 @common_options
 def add(
@@ -35,18 +48,131 @@ def add(
     as_json: bool,
 ) -> None:
     """Make an account that signs in with EMAIL and a password."""
-    password = _password(from_stdin=password_stdin)
-    made = run(data_dir, lambda manage: manage.teams.add_member(email, team, role, apps, password, manage.act(ACTOR)))
+    password = read_password(from_stdin=password_stdin)
+    made = run(data_dir, lambda manage: manage.members.add(email, team, role, apps, password, manage.act(ACTOR)))
     if as_json:
         print_json(present.member(made))
     else:
         click.echo(f"{made.email} is {made.role} of {made.team}; next: docker login REGISTRY -u {made.email}")
 
 
-def _password(*, from_stdin: bool) -> Secret:
-    """Return the password: one line of standard input, or asked for twice without echo at a terminal."""
+@member_group.command("list")
+@_team_option
+@common_options
+def list_(team: str, data_dir: Path | None, *, as_json: bool) -> None:
+    """List the members of a team."""
+    facts = [present.member(member) for member in run(data_dir, lambda manage: manage.members.list(team))]
+    if as_json:
+        print_json(facts)
+        return
+    rows = [(f["email"], f["role"], ", ".join(f["apps"] or ["all"]), f["disabled_at"] or "-", f["id"]) for f in facts]
+    print_table(("EMAIL", "ROLE", "APPS", "DISABLED", "ID"), rows, f"no member of {team} yet")
+
+
+@member_group.command("set-role")
+@click.argument("email")
+@_role_option
+@_apps_option
+@click.option("--all-apps", is_flag=True, help="Lift every limit to named apps.")
+@common_options
+def set_role(
+    email: str, role: str, apps: tuple[str, ...], data_dir: Path | None, *, all_apps: bool, as_json: bool
+) -> None:
+    """Give EMAIL another role; limits stay unless --app or --all-apps is given."""
+    if apps and all_apps:
+        raise click.UsageError("--app and --all-apps contradict each other")
+    limits = apps if apps or all_apps else None
+    changed = run(data_dir, lambda manage: manage.members.set_role(email, role, limits, manage.act(ACTOR)))
+    _print(changed, f"{changed.email} is {changed.role} of {changed.team}", as_json=as_json)
+
+
+@member_group.command("set-password")
+@click.argument("email")
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+@common_options
+def set_password(email: str, data_dir: Path | None, *, password_stdin: bool, as_json: bool) -> None:
+    """Set another password; everything that EMAIL has signed in with ends."""
+    password = read_password(from_stdin=password_stdin)
+    changed = run(data_dir, lambda manage: manage.members.set_password(email, password, manage.act(ACTOR)))
+    _print(changed, f"{changed.email} has a new password; old sign-ins have ended", as_json=as_json)
+
+
+@member_group.command("invite")
+@click.argument("email")
+@_team_option
+@_role_option
+@_apps_option
+@common_options
+def invite(email: str, team: str, role: str, apps: tuple[str, ...], data_dir: Path | None, *, as_json: bool) -> None:
+    """Make a one-time link by which EMAIL joins with a password of their own."""
+    secret = run(data_dir, lambda manage: manage.links.invite(email, team, role, apps, manage.act(ACTOR)))
+    _print_link(secret, email, as_json=as_json)
+
+
+@member_group.command("reset")
+@click.argument("email")
+@common_options
+def reset(email: str, data_dir: Path | None, *, as_json: bool) -> None:
+    """Make a one-time link by which EMAIL sets a new password."""
+    _print_link(run(data_dir, lambda manage: manage.links.reset(email, manage.act(ACTOR))), email, as_json=as_json)
+
+
+@member_group.command("redeem")
+@click.option("--stdin", "from_stdin", is_flag=True, help="Read the link, then the password, a line each.")
+@common_options
+def redeem(data_dir: Path | None, *, from_stdin: bool, as_json: bool) -> None:
+    """Use a link of `invite` or `reset`: set the password."""
     if from_stdin:
-        return Secret(sys.stdin.readline(_LONGEST_LINE).rstrip("\r\n"))
-    if not sys.stdin.isatty():
-        raise click.UsageError("there is no terminal to ask for the password; use --password-stdin")
-    return Secret(click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
+        link = Secret(sys.stdin.readline(_LONGEST_LINE).strip())
+    elif sys.stdin.isatty():
+        link = Secret(click.prompt("Link", hide_input=True, err=True))
+    else:
+        raise click.UsageError("there is no terminal to ask for the link; use --stdin")
+    password = read_password(from_stdin=from_stdin)
+    changed = run(data_dir, lambda manage: manage.links.redeem(link, password, manage.act(ACTOR)))
+    _print(changed, f"{changed.email} is {changed.role} of {changed.team} and can sign in", as_json=as_json)
+
+
+def _command(name: str, help_: str, done: str, use: "Callable[[Management, str], Awaitable[Member]]") -> None:
+    @member_group.command(name, help=help_)
+    @click.argument("email")
+    @common_options
+    def command(email: str, data_dir: Path | None, *, as_json: bool) -> None:
+        changed = run(data_dir, lambda manage: use(manage, email))
+        _print(changed, f"{changed.email} is {done}", as_json=as_json)
+
+
+_command(
+    "disable",
+    "Refuse EMAIL from now on; everything it has signed in with ends.",
+    "disabled",
+    lambda manage, email: manage.members.disable(email, manage.act(ACTOR)),
+)
+_command(
+    "enable",
+    "Let EMAIL sign in again.",
+    "enabled",
+    lambda manage, email: manage.members.enable(email, manage.act(ACTOR)),
+)
+_command(
+    "remove",
+    "End the membership of EMAIL; all its tokens die, and service accounts it made.",
+    "no member any more",
+    lambda manage, email: manage.members.remove(email, manage.act(ACTOR)),
+)
+
+
+def _print(member: "Member", sentence: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json(present.member(member))
+    else:
+        click.echo(sentence)
+
+
+def _print_link(secret: Secret, email: str, *, as_json: bool) -> None:
+    hours = int(LINK_LIFE.total_seconds()) // 3600
+    if as_json:
+        print_json({"email": email, "link": secret.reveal(), "hours": hours})
+        return
+    click.echo(secret.reveal())
+    click.echo(f"shown once; works once within {hours} hours, for {email} only: authsvc member redeem", err=True)

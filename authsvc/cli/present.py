@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from authsvc.tenancy.dates import render_instant
+from authsvc.tenancy.dates import render_instant, render_optional
 from authsvc.tenancy.records import App, License, Member, Team
 
 
@@ -19,7 +19,7 @@ def app(record: App) -> dict[str, Any]:
         "team": record.team,
         "name": record.name,
         "created_at": render_instant(record.created_at),
-        "archived_at": _optional(record.archived_at),
+        "archived_at": render_optional(record.archived_at),
     }
 
 
@@ -32,7 +32,7 @@ def member(record: Member) -> dict[str, Any]:
         "role": str(record.role),
         "apps": None if record.apps is None else list(record.apps),
         "created_at": render_instant(record.created_at),
-        "disabled_at": _optional(record.disabled_at),
+        "disabled_at": render_optional(record.disabled_at),
     }
 
 
@@ -46,16 +46,12 @@ def license_(record: License, now: datetime) -> dict[str, Any]:
         "type": str(record.type),
         "state": record.state(now),
         "issued_at": render_instant(record.issued_at),
-        "not_before": _optional(record.not_before),
+        "not_before": render_optional(record.not_before),
         "expires_at": render_instant(record.expires_at),
         "registry": record.registry,
         "repositories": None if record.repositories is None else list(record.repositories),
         "fields": record.fields,
         "contact": record.contact,
-        "revoked_at": _optional(record.revoked_at),
-        "archived_at": _optional(record.archived_at),
+        "revoked_at": render_optional(record.revoked_at),
+        "archived_at": render_optional(record.archived_at),
     }
-
-
-def _optional(at: datetime | None) -> str | None:
-    return None if at is None else render_instant(at)

@@ -21,6 +21,12 @@ ID_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 ID_LENGTH = 16
 """Characters of an id: 80 bits."""
 
+ID_BYTES = 10
+"""Entropy of an id, in bytes."""
+
+SECRET_BYTES = 32
+"""Entropy of a secret, in bytes."""
+
 SECRET_LENGTH = 43
 """Base62 digits of the secret part: 256 bits."""
 

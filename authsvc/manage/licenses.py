@@ -1,6 +1,7 @@
 """Licenses: create, list, download, revoke, reinstate, archive."""
 
 import re
+from datetime import timedelta
 from typing import Protocol
 
 from attrs import evolve, field, frozen
@@ -8,25 +9,23 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from authsvc import license_file
 from authsvc.audit.entry import Entry
-from authsvc.credentials.machine_secret import ID_ALPHABET, ID_LENGTH, derive_license_token, new_id
+from authsvc.credentials.machine_secret import ID_ALPHABET, ID_BYTES, ID_LENGTH, derive_license_token, new_id
 from authsvc.errors import Conflict, InputRefused, NotFound
 from authsvc.license_file import LicenseDocument, LicenseFileError
 from authsvc.manage.act import Act, Journal
-from authsvc.manage.teams import ID_BYTES
+from authsvc.manage.finding import FindsApps, find_app
 from authsvc.signing import license_keys
 from authsvc.store.codec import Stored
-from authsvc.tenancy.dates import render_instant
-from authsvc.tenancy.names import parse_slug
-from authsvc.tenancy.records import App, License, TokenDigest
+from authsvc.tenancy.dates import parse_end, render_instant
+from authsvc.tenancy.records import App, License, TokenDigest, rotated
 from authsvc.tenancy.terms import LicenseTerms
 
 _ID = re.compile(rf"[{ID_ALPHABET}]{{{ID_LENGTH}}}", re.ASCII)
 
 
-class LicenseDirectory(Protocol):
+class LicenseDirectory(FindsApps, Protocol):
     """What these use cases need of the store."""
 
-    async def app(self, slug: str) -> Stored[App] | None: ...
     async def license(self, license_id: str) -> Stored[License] | None: ...
     async def licenses(self, app: str) -> list[License]: ...
     async def add_license(self, license_: License, app: Stored[App], entry: Entry) -> None: ...
@@ -72,9 +71,7 @@ class Licenses:
             NotFound: there is no such app.
             Conflict: the app is archived, or was changed at the same moment.
         """
-        stored = await self.directory.app(parse_slug(app, "app"))
-        if stored is None:
-            raise NotFound(f"there is no app {app!r}; make it with: authsvc app create {app} --team TEAM")
+        stored = await find_app(self.directory, app)
         if stored.record.archived_at is not None:
             raise Conflict(f"the app {app!r} is archived; a license for it could pull nothing")
         if terms.expires_at <= act.now:
@@ -107,8 +104,7 @@ class Licenses:
         Raises:
             NotFound: there is no such app.
         """
-        if await self.directory.app(parse_slug(app, "app")) is None:
-            raise NotFound(f"there is no app {app!r}")
+        await find_app(self.directory, app)
         return [license_ for license_ in await self.directory.licenses(app) if license_.archived_at is None]
 
     async def show(self, license_id: str) -> License:
@@ -127,6 +123,36 @@ class Licenses:
             Conflict: its token was derived under another license-token key than the one in the secrets directory.
         """
         return self._file((await self._license(license_id)).record)
+
+    async def extend(self, license_id: str, expires: str, act: Act) -> tuple[License, str]:
+        """Return the license with another end, later or earlier, and its file; the registry token stays the same.
+
+        Raises:
+            InputRefused: the end is no date, not in the future, or before the license begins.
+            NotFound: there is no such license.
+            Conflict: it was changed at the same moment.
+        """
+        stored = await self._license(license_id)
+        end = parse_end(expires, act.now, "expires")
+        if stored.record.not_before is not None and end <= stored.record.not_before:
+            raise InputRefused(f"the license begins on {render_instant(stored.record.not_before)}; it must end later")
+        changed = evolve(stored.record, expires_at=end)
+        file = self._file(changed)
+        return await self._set(stored, changed, act), file
+
+    async def rotate(self, license_id: str, overlap: timedelta, act: Act) -> tuple[License, str]:
+        """Return the license with a new registry token, and its file; the old token works for ``overlap`` more.
+
+        Raises:
+            NotFound: there is no such license.
+            Conflict: it was changed at the same moment.
+        """
+        stored = await self._license(license_id)
+        generation = stored.record.tokens[0].generation + 1
+        digest = derive_license_token(self.keys.token, license_id, generation).sha256()
+        changed = evolve(stored.record, tokens=rotated(stored.record.tokens, digest, overlap, act.now))
+        file = self._file(changed)
+        return await self._set(stored, changed, act, "license.rotated"), file
 
     async def revoke(self, license_id: str, act: Act) -> License:
         """Refuse the license from now on. Revoking twice keeps the first time.
@@ -158,10 +184,10 @@ class Licenses:
         stored = await self._license(license_id)
         return await self._set(stored, evolve(stored.record, revoked_at=None, archived_at=None), act)
 
-    async def _set(self, old: Stored[License], new: License, act: Act) -> License:
+    async def _set(self, old: Stored[License], new: License, act: Act, event: str = "license.changed") -> License:
         if new != old.record:
             state = new.state(act.now)
-            entry = act.entry("license.changed", license=new.id, app=new.app, team=new.team, state=state)
+            entry = act.entry(event, license=new.id, app=new.app, team=new.team, state=state)
             await self.directory.replace_license(old, new, entry)
             self.journal(entry)
         return new

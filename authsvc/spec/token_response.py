@@ -19,17 +19,22 @@ class TokenResponse:
         token: the compact JWS.
         expires_in: seconds from ``issued_at``; a little below the token's real life, at least 60.
         issued_at: aware UTC.
+        refresh_token: kept by the client instead of a password (distribution "OAuth2 Token Authentication"), or None.
     """
 
     token: Secret
     expires_in: int
     issued_at: datetime
+    refresh_token: Secret | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the body. ``token`` and ``access_token`` are the same: each client insists on another one."""
-        return {
+        body: dict[str, Any] = {
             "token": self.token.reveal(),
             "access_token": self.token.reveal(),
             "expires_in": self.expires_in,
             "issued_at": self.issued_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
+        if self.refresh_token is not None:
+            body["refresh_token"] = self.refresh_token.reveal()
+        return body

@@ -2,11 +2,16 @@
 
 import re
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from authsvc.errors import InputRefused
 
 _INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:T[0-9]{2}:[0-9]{2}:[0-9]{2}Z)?", re.ASCII)
+_DAYS = re.compile(r"([0-9]{1,5})d", re.ASCII)
+_SPAN = re.compile(r"([0-9]{1,6})([mhd])", re.ASCII)
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+MAX_SPAN = timedelta(days=90)
+"""Longest span that :func:`parse_span` takes."""
 
 
 def parse_instant(text: str, what: str) -> datetime:
@@ -31,3 +36,34 @@ def render_instant(at: datetime) -> str:
     """Return ``at`` as RFC 3339 in UTC with whole seconds."""
     # Not strftime: it writes a year before 1000 with fewer than four digits.
     return f"{at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='seconds')}Z"
+
+
+def parse_end(text: str, now: datetime, what: str) -> datetime:
+    """Return an end in the future: a day, an instant, or a number of days such as ``90d``.
+
+    Raises:
+        InputRefused: of another form, or not in the future.
+    """
+    days = _DAYS.fullmatch(text)
+    end = now + timedelta(days=int(days[1])) if days else parse_instant(text, what)
+    if end <= now:
+        raise InputRefused(f"{what}: {text[:40]!r} is not in the future")
+    return end
+
+
+def parse_span(text: str, what: str) -> timedelta:
+    """Return a span of time: ``24h``, ``30m``, ``7d``, or ``0``.
+
+    Raises:
+        InputRefused: of another form, or longer than 90 days.
+    """
+    span = _SPAN.fullmatch(text)
+    length = timedelta(**{_UNITS[span[2]]: int(span[1])}) if span else timedelta(0) if text == "0" else None
+    if length is None or length > MAX_SPAN:
+        raise InputRefused(f"{what}: {text[:40]!r} is no span of time up to 90 days; write 24h, 30m, 7d or 0")
+    return length
+
+
+def render_optional(at: datetime | None) -> str | None:
+    """Return ``at`` as :func:`render_instant` does, or None for None."""
+    return None if at is None else render_instant(at)

@@ -1,10 +1,10 @@
 """The records: frozen values, each with the rules that need nothing but itself."""
 
 import enum
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from authsvc.redaction import Secret
 
@@ -111,6 +111,16 @@ class TokenDigest:
 def live_tokens(tokens: tuple[TokenDigest, ...], now: datetime) -> tuple[TokenDigest, ...]:
     """Return those of ``tokens`` that still log in."""
     return tuple(token for token in tokens if token.ends_at is None or now < token.ends_at)
+
+
+def rotated(tokens: tuple[TokenDigest, ...], sha256: str, overlap: timedelta, now: datetime) -> tuple[TokenDigest, ...]:
+    """Return the live generations after a rotation: the new one, and for ``overlap`` the newest old one."""
+    newest = TokenDigest(tokens[0].generation + 1, sha256)
+    old = live_tokens(tokens, now)[:1]
+    if not overlap or not old:
+        return (newest,)
+    ends_at = now + overlap if old[0].ends_at is None else min(old[0].ends_at, now + overlap)
+    return newest, evolve(old[0], ends_at=ends_at)
 
 
 @frozen

@@ -8,12 +8,17 @@ from attrs import frozen
 
 from authsvc.manage.act import Act, Journal
 from authsvc.manage.licenses import LicenseKeys, Licenses
+from authsvc.manage.links import Links
+from authsvc.manage.members import Members
+from authsvc.manage.service_accounts import ServiceAccounts
 from authsvc.manage.teams import Teams
+from authsvc.manage.tokens import Tokens
 from authsvc.settings import Settings
 from authsvc.stack.secrets_dir import load_license_signing_key, load_license_token_key
 from authsvc.store.boot import check_server
 from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
+from authsvc.store.credential_directory import RedisCredentials
 from authsvc.store.directory import RedisDirectory
 from authsvc.wiring import clock
 
@@ -25,12 +30,20 @@ class Management:
     """The use cases, ready to call.
 
     Attributes:
-        teams: teams, apps and members.
+        teams: teams and apps.
+        members: the people in them.
+        links: invitations and resets.
+        tokens: personal tokens and sign-ins.
+        service_accounts: machines' own accounts.
         licenses: licenses.
         act: starts one act of the given actor.
     """
 
     teams: Teams
+    members: Members
+    links: Links
+    tokens: Tokens
+    service_accounts: ServiceAccounts
     licenses: Licenses
     act: Callable[[str], Act]
 
@@ -47,9 +60,13 @@ async def management(settings: Settings, journal: Journal) -> AsyncIterator[Mana
     connection = Connection(settings.redis_url)
     try:
         await check_server(connection)
-        directory = RedisDirectory(connection, Codec())
+        directory, credentials = RedisDirectory(connection, Codec()), RedisCredentials(connection, Codec())
         yield Management(
             Teams(directory, journal),
+            Members(directory, credentials, journal),
+            Links(directory, credentials, journal),
+            Tokens(credentials, journal),
+            ServiceAccounts(directory, credentials, journal),
             Licenses(directory, journal, keys, settings.public_url.authority),
             lambda actor: Act(actor, clock(), secrets.token_hex(OPERATION_ID_BYTES), secrets.token_bytes),
         )

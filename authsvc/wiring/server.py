@@ -1,25 +1,31 @@
 """A worker: both listeners and everything behind them."""
 
+import asyncio
 import secrets
 import socket
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 from aiohttp import web
 from attrs import define, field
 
+from authsvc.audit.entry import Entry
 from authsvc.credentials.authenticator import Authenticator
 from authsvc.credentials.verifier import PasswordVerifier
 from authsvc.issuance import Issuance, Lifetimes
 from authsvc.logs import Logger
+from authsvc.manage.act import Journal
+from authsvc.manage.tokens import SignIns
 from authsvc.registries.ours import registry_state
 from authsvc.settings import Settings
 from authsvc.signing.keyring import Keyring
 from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
+from authsvc.store.credential_directory import RedisCredentials
 from authsvc.store.standings import RedisStandings
+from authsvc.store.usage import RedisUsage
 from authsvc.web.listener import listen, make_web_app
 from authsvc.web.middleware import around
 from authsvc.web.ops import Readiness, license_keys, livez
@@ -58,13 +64,18 @@ async def running_worker(
         stack.push_async_callback(connection.close)
         executor = ThreadPoolExecutor(hashing_threads, thread_name_prefix="argon2")
         stack.callback(executor.shutdown, wait=False, cancel_futures=True)
-        standings = RedisStandings(connection, Codec())
+        codec = Codec()
+        standings, usage = RedisStandings(connection, codec), RedisUsage(connection, logger)
+        flushing = asyncio.create_task(usage.keep_flushing())
+        stack.push_async_callback(ended, flushing)
+        sign_ins = SignIns(RedisCredentials(connection, codec), _journal(logger), secrets.token_bytes)
         issuance = Issuance(
-            Authenticator(standings, PasswordVerifier(executor, secrets.token_bytes(32))),
+            Authenticator(standings, PasswordVerifier(executor, secrets.token_bytes(32)), usage.note),
             live.keyring,
             service=settings.public_url.authority,
             lifetimes=Lifetimes(settings.pull_token_life, settings.push_token_life),
             new_token_id=lambda: secrets.token_hex(TOKEN_ID_BYTES),
+            sign_ins=sign_ins if settings.refresh_tokens else None,
         )
         readiness = Readiness(standings, live.keyring, lambda: registry_state(settings.registry_url), clock)
         edge_routes = [
@@ -77,6 +88,20 @@ async def running_worker(
             runner = await listen(make_web_app(routes, middleware), listener)
             stack.push_async_callback(runner.cleanup)
         yield
+
+
+def _journal(logger: Logger) -> Journal:
+    def write(entry: Entry) -> None:
+        logger.info(entry.event, actor=entry.actor, id=entry.id, **entry.facts)
+
+    return write
+
+
+async def ended(task: asyncio.Task[None]) -> None:
+    """Cancel a background task and wait for its end."""
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
 
 
 def new_request_id() -> str:

@@ -1,0 +1,132 @@
+"""``authsvc service-account``."""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from authsvc.cli.console import ACTOR, common_options, overlap_option, print_json, print_table, run
+from authsvc.tenancy.dates import parse_span, render_instant, render_optional
+from authsvc.tenancy.machine_records import ServiceAccount
+from authsvc.wiring import clock
+
+if TYPE_CHECKING:
+    from authsvc.redaction import Secret
+    from authsvc.wiring.management import Management
+
+_team_option = click.option("--team", required=True, metavar="TEAM", help="The team it belongs to.")
+
+
+@click.group("service-account")
+def service_account_group() -> None:
+    """Machines' own accounts: for CI and clusters."""
+
+
+@service_account_group.command("create")
+@click.argument("name")
+@_team_option
+@click.option("--grant", "grants", multiple=True, metavar="APP/PATTERN:ACTIONS", help="myapp/**:pull,push; repeatable.")
+@click.option("--api", metavar="read|manage", help="Also for the management API.")
+@click.option("--expires", metavar="WHEN", help="90d, 2027-01-31 or 2027-01-31T12:00:00Z.  [default: never]")
+@common_options
+def create(
+    name: str,
+    team: str,
+    grants: tuple[str, ...],
+    api: str | None,
+    expires: str | None,
+    data_dir: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Make a service account and print its token once."""
+    account, secret = run(
+        data_dir,
+        lambda manage: manage.service_accounts.create(name, team, grants, api, expires, manage.act(ACTOR)),
+    )
+    _print_secret(account, secret, as_json=as_json)
+
+
+@service_account_group.command("rotate")
+@click.argument("name")
+@_team_option
+@overlap_option
+@common_options
+def rotate(name: str, team: str, overlap: str, data_dir: Path | None, *, as_json: bool) -> None:
+    """Give the account a new token and print it once."""
+
+    async def use(manage: "Management") -> "tuple[ServiceAccount, Secret]":
+        span = parse_span(overlap, "overlap")
+        return await manage.service_accounts.rotate(name, team, span, manage.act(ACTOR))
+
+    account, secret = run(data_dir, use)
+    _print_secret(account, secret, as_json=as_json)
+
+
+@service_account_group.command("list")
+@_team_option
+@common_options
+def list_(team: str, data_dir: Path | None, *, as_json: bool) -> None:
+    """List a team's service accounts, without revoked ones."""
+    found = run(data_dir, lambda manage: manage.service_accounts.list(team))
+    now = clock()
+    facts = [_facts(account, now) | {"used_at": render_optional(used_at)} for account, used_at in found]
+    if as_json:
+        print_json(facts)
+        return
+    rows = [(f["name"], f["state"], " ".join(f["grants"]), f["expires_at"] or "-", f["used_at"] or "-") for f in facts]
+    print_table(("NAME", "STATE", "GRANTS", "ENDS", "LAST USED"), rows, f"no service account of {team} yet")
+
+
+def _command(name: str, help_: str, use: "Callable[[Management, str, str], Awaitable[ServiceAccount]]") -> None:
+    @service_account_group.command(name, help=help_)
+    @click.argument("account_name", metavar="NAME")
+    @_team_option
+    @common_options
+    def command(account_name: str, team: str, data_dir: Path | None, *, as_json: bool) -> None:
+        facts = _facts(run(data_dir, lambda manage: use(manage, account_name, team)), clock())
+        print_json(facts) if as_json else click.echo(f"service account {facts['name']} is {facts['state']}")
+
+
+_command(
+    "disable",
+    "Refuse the account from now on.",
+    lambda manage, name, team: manage.service_accounts.disable(name, team, manage.act(ACTOR)),
+)
+_command(
+    "enable",
+    "Undo disable.",
+    lambda manage, name, team: manage.service_accounts.enable(name, team, manage.act(ACTOR)),
+)
+_command(
+    "revoke",
+    "Refuse the account for good.",
+    lambda manage, name, team: manage.service_accounts.revoke(name, team, manage.act(ACTOR)),
+)
+
+
+def _print_secret(account: ServiceAccount, secret: "Secret", *, as_json: bool) -> None:
+    if as_json:
+        print_json(_facts(account, clock()) | {"token": secret.reveal()})
+        return
+    click.echo(secret.reveal())
+    click.echo(f"shown once; use it as the password: docker login REGISTRY -u {account.name}", err=True)
+
+
+def _facts(account: ServiceAccount, now: datetime) -> dict[str, Any]:
+    expired = account.expires_at is not None and now >= account.expires_at
+    state = (
+        "revoked" if account.revoked_at else "disabled" if account.disabled_at else "expired" if expired else "active"
+    )
+    return {
+        "id": account.id,
+        "name": account.name,
+        "team": account.team,
+        "state": state,
+        "grants": [grant.render() for grant in account.grants],
+        "api": None if account.api is None else str(account.api),
+        "created_at": render_instant(account.created_at),
+        "expires_at": render_optional(account.expires_at),
+    }

@@ -1,0 +1,70 @@
+"""``authsvc token``: a member's personal tokens and sign-ins."""
+
+from pathlib import Path
+
+import click
+
+from authsvc.cli.console import ACTOR, common_options, print_json, print_table, run
+from authsvc.tenancy.dates import render_instant, render_optional
+from authsvc.wiring import clock
+
+_member_option = click.option("--member", required=True, metavar="EMAIL", help="Whose.")
+
+
+@click.group("token")
+def token_group() -> None:
+    """Members' tokens for tools, and the sign-ins that docker keeps."""
+
+
+@token_group.command("create")
+@click.argument("name")
+@_member_option
+@click.option("--expires", metavar="WHEN", help="90d, 2027-01-31 or 2027-01-31T12:00:00Z.  [default: never]")
+@click.option("--api", metavar="read|manage", help="Also for the management API.")
+@common_options
+def create(
+    name: str, member: str, expires: str | None, api: str | None, data_dir: Path | None, *, as_json: bool
+) -> None:
+    """Make a token that may do what the member may do, and print it once."""
+    token, secret = run(data_dir, lambda manage: manage.tokens.create(name, member, expires, api, manage.act(ACTOR)))
+    if as_json:
+        ends = None if token.expires_at is None else render_instant(token.expires_at)
+        print_json({"id": token.id, "name": token.name, "expires_at": ends, "api": api, "token": secret.reveal()})
+        return
+    click.echo(secret.reveal())
+    click.echo(f"shown once; use it as the password: docker login REGISTRY -u {member}", err=True)
+
+
+@token_group.command("list")
+@_member_option
+@common_options
+def list_(member: str, data_dir: Path | None, *, as_json: bool) -> None:
+    """List what the member can sign in with beside the password."""
+    lines = run(data_dir, lambda manage: manage.tokens.list(member, clock()))
+    facts = [
+        {
+            "id": line.id,
+            "kind": line.kind,
+            "name": line.name,
+            "created_at": render_instant(line.created_at),
+            "ends_at": render_optional(line.ends_at),
+            "used_at": render_optional(line.used_at),
+            "api": line.api,
+        }
+        for line in lines
+    ]
+    if as_json:
+        print_json(facts)
+        return
+    names = ("id", "kind", "name", "ends_at", "used_at")
+    rows = [tuple(str(f[name] or "-") for name in names) for f in facts]
+    print_table(("ID", "KIND", "NAME", "ENDS", "LAST USED"), rows, f"{member} has no token")
+
+
+@token_group.command("revoke")
+@click.argument("token_id", metavar="ID")
+@common_options
+def revoke(token_id: str, data_dir: Path | None, *, as_json: bool) -> None:
+    """Refuse a personal token or a sign-in from now on."""
+    run(data_dir, lambda manage: manage.tokens.revoke(token_id, manage.act(ACTOR)))
+    print_json({"id": token_id, "state": "revoked"}) if as_json else click.echo(f"token {token_id} is revoked")

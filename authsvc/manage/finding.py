@@ -1,0 +1,80 @@
+"""Finding what somebody named, or saying how to see what there is."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from authsvc.errors import NotFound
+from authsvc.store.codec import Stored
+from authsvc.tenancy.names import parse_email, parse_slug
+from authsvc.tenancy.records import App, Member, Team
+
+
+class FindsTeams(Protocol):
+    """Where teams are looked up."""
+
+    async def team(self, slug: str) -> Team | None: ...
+
+
+class FindsApps(Protocol):
+    """Where apps are looked up."""
+
+    async def app(self, slug: str) -> Stored[App] | None: ...
+
+
+class FindsMembers(Protocol):
+    """Where members are looked up."""
+
+    async def member(self, email: str) -> Stored[Member] | None: ...
+
+
+async def find_team(directory: FindsTeams, slug: str) -> Team:
+    """Return the team.
+
+    Raises:
+        InputRefused: ``slug`` can name no team.
+        NotFound: there is no such team.
+    """
+    team = await directory.team(parse_slug(slug, "team"))
+    if team is None:
+        raise NotFound(f"there is no team {slug!r}; make it with: authsvc team create {slug}")
+    return team
+
+
+async def find_app(directory: FindsApps, slug: str) -> Stored[App]:
+    """Return the app.
+
+    Raises:
+        InputRefused: ``slug`` can name no app.
+        NotFound: there is no such app.
+    """
+    app = await directory.app(parse_slug(slug, "app"))
+    if app is None:
+        raise NotFound(f"there is no app {slug!r}; make it with: authsvc app create {slug} --team TEAM")
+    return app
+
+
+async def find_apps_of(directory: FindsApps, slugs: Sequence[str], team: str) -> tuple[str, ...] | None:
+    """Return the slugs, sorted, each once, all of apps of ``team``; None for none.
+
+    Raises:
+        InputRefused: a slug can name no app.
+        NotFound: the team has no such app; the same sentence when another team has it.
+    """
+    for slug in slugs:
+        app = await directory.app(parse_slug(slug, "app"))
+        if app is None or app.record.team != team:
+            raise NotFound(f"the team {team!r} has no app {slug!r}; see: authsvc app list --team {team}")
+    return tuple(sorted(set(slugs))) or None
+
+
+async def find_member(credentials: FindsMembers, email: str) -> Stored[Member]:
+    """Return the member with this address.
+
+    Raises:
+        InputRefused: it is no address.
+        NotFound: nobody has it.
+    """
+    stored = await credentials.member(parse_email(email))
+    if stored is None:
+        raise NotFound(f"nobody has the address {email[:80]!r}; see: authsvc member list --team TEAM")
+    return stored

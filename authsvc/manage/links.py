@@ -1,0 +1,139 @@
+"""One-time links: an invitation to a team, or the right to set a new password (192 bits and more, 72 hours).
+
+A link is bound to one person as they are: team, address and role for an invitation, account and epoch for a reset. A
+newer link for the same address, a change of the account or its use makes it void. Only its SHA-256 is kept.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from attrs import evolve, frozen
+
+from authsvc.audit.entry import Entry
+from authsvc.credentials.machine_secret import ID_BYTES, LINK_KIND, SECRET_BYTES, MachineSecret, new_id
+from authsvc.credentials.password import SALT_BYTES, check_rules, hash_password
+from authsvc.errors import InputRefused
+from authsvc.manage.act import Act, Journal
+from authsvc.manage.finding import FindsApps, FindsMembers, FindsTeams, find_apps_of, find_member, find_team
+from authsvc.manage.members import at_next_epoch, facts_of, new_member, parse_role
+from authsvc.redaction import Secret
+from authsvc.store.codec import Stored
+from authsvc.tenancy.machine_records import LINK_LIFE, LinkPurpose, OneTimeLink
+from authsvc.tenancy.names import parse_email
+from authsvc.tenancy.records import Member
+
+VOID = "the link is not valid: used, expired, replaced, or the account has changed; ask for a new one"
+"""One sentence for every reason, so that a guess learns nothing."""
+
+
+class LinkDirectory(FindsTeams, FindsApps, Protocol):
+    """Where teams and apps are looked up."""
+
+
+class LinkCredentials(FindsMembers, Protocol):
+    """Where links are kept and consumed."""
+
+    async def link(self, link_id: str) -> Stored[OneTimeLink] | None: ...
+    async def add_link(self, link: OneTimeLink, life_seconds: int, entry: Entry) -> None: ...
+    async def accept_invite(self, link: Stored[OneTimeLink], member: Member, entry: Entry) -> None: ...
+    async def accept_reset(self, link: Stored[OneTimeLink], old: Stored[Member], new: Member, entry: Entry) -> None: ...
+
+
+@frozen
+class Links:
+    """Makes and redeems one-time links.
+
+    Every method raises StoreUnavailable when the store does not answer.
+    """
+
+    directory: LinkDirectory
+    credentials: LinkCredentials
+    journal: Journal
+
+    async def invite(self, email: str, team: str, role: str, apps: Sequence[str], act: Act) -> Secret:
+        """Return the secret of a new one-time link by which this address joins; an older link is void.
+
+        Raises:
+            InputRefused: something is not acceptable, or the address belongs to a member.
+            NotFound: there is no such team or app.
+        """
+        canonical, rank = parse_email(email), parse_role(role)
+        owner = await find_team(self.directory, team)
+        limits = await find_apps_of(self.directory, apps, owner.slug)
+        if await self.credentials.member(canonical) is not None:
+            raise InputRefused(f"{canonical} is a member already; for a new password use: authsvc member reset")
+        return await self._link(
+            OneTimeLink(
+                id="",
+                purpose=LinkPurpose.INVITE,
+                sha256="",
+                team=owner.slug,
+                email=canonical,
+                role=rank,
+                apps=limits,
+                created_at=act.now,
+                expires_at=act.now + LINK_LIFE,
+            ),
+            act,
+        )
+
+    async def reset(self, email: str, act: Act) -> Secret:
+        """Return the secret of a new one-time link that sets a new password; an older link is void.
+
+        Raises:
+            NotFound: nobody has this address.
+        """
+        member = (await find_member(self.credentials, email)).record
+        return await self._link(
+            OneTimeLink(
+                id="",
+                purpose=LinkPurpose.RESET,
+                sha256="",
+                team=member.team,
+                email=member.email,
+                role=member.role,
+                apps=member.apps,
+                created_at=act.now,
+                expires_at=act.now + LINK_LIFE,
+                member=member.id,
+                epoch=member.epoch,
+            ),
+            act,
+        )
+
+    async def redeem(self, link: Secret, password: Secret, act: Act) -> Member:
+        """Consume a link and return the member that it made or gave a new password. A refused password consumes none.
+
+        Raises:
+            InputRefused: the link is void (one sentence for every reason), or the password is not acceptable.
+        """
+        secret = MachineSecret.parse(link.reveal().strip())
+        stored = None if secret is None or secret.kind != LINK_KIND else await self.credentials.link(secret.id)
+        if secret is None or stored is None or not secret.has_digest(stored.record.sha256):
+            raise InputRefused(VOID)
+        terms = stored.record
+        if act.now >= terms.expires_at:
+            raise InputRefused(VOID)
+        check_rules(password)
+        if terms.purpose is LinkPurpose.INVITE:
+            member = new_member(terms.email, terms.team, terms.role, terms.apps, password, act)
+            entry = act.entry("member.joined", **facts_of(member), role=str(member.role), link=terms.id)
+            await self.credentials.accept_invite(stored, member, entry)
+        else:
+            old = await self.credentials.member(terms.email)
+            if old is None or (old.record.id, old.record.epoch) != (terms.member, terms.epoch):
+                raise InputRefused(VOID)
+            member = at_next_epoch(old.record, password_hash=hash_password(password, salt=act.entropy(SALT_BYTES)))
+            entry = act.entry("member.password_reset", **facts_of(member), link=terms.id)
+            await self.credentials.accept_reset(stored, old, member, entry)
+        self.journal(entry)
+        return member
+
+    async def _link(self, terms: OneTimeLink, act: Act) -> Secret:
+        secret = MachineSecret.build(LINK_KIND, new_id(act.entropy(ID_BYTES)), act.entropy(SECRET_BYTES))
+        link = evolve(terms, id=secret.id, sha256=secret.sha256())
+        facts = {"team": link.team, "role": str(link.role), "link": link.id, "purpose": str(link.purpose)}
+        entry = act.entry("link.created", **facts)
+        await self.credentials.add_link(link, int(LINK_LIFE.total_seconds()), entry)
+        self.journal(entry)
+        return secret.text

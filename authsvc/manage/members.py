@@ -1,0 +1,183 @@
+"""The vendor's people: who is in a team, what they may do, and how they get back in.
+
+Every change that takes something away raises the member's epoch, which ends remembered passwords, sign-ins and
+sessions at once.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from attrs import evolve, frozen
+
+from authsvc.audit.entry import Entry
+from authsvc.credentials.machine_secret import ID_BYTES, new_id
+from authsvc.credentials.password import SALT_BYTES, check_rules, hash_password
+from authsvc.errors import InputRefused
+from authsvc.manage.act import Act, Journal
+from authsvc.manage.finding import FindsApps, FindsMembers, FindsTeams, find_apps_of, find_member, find_team
+from authsvc.redaction import Secret
+from authsvc.store.codec import Stored
+from authsvc.tenancy.names import parse_email
+from authsvc.tenancy.records import Member, Role
+
+
+class MemberDirectory(FindsTeams, FindsApps, Protocol):
+    """Where teams and apps are looked up, and new members kept."""
+
+    async def add_member(self, member: Member, entry: Entry) -> None: ...
+
+
+class MemberCredentials(FindsMembers, Protocol):
+    """Where members are changed."""
+
+    async def members(self, team: str) -> list[Member]: ...
+    async def replace_member(self, old: Stored[Member], new: Member, entry: Entry) -> None: ...
+    async def remove_member(self, old: Stored[Member], new: Member, entry: Entry) -> None: ...
+
+
+@frozen
+class Members:
+    """Adds, changes and removes members.
+
+    Every method raises StoreUnavailable when the store does not answer, and Conflict when what it changes was changed
+    at the same moment.
+    """
+
+    directory: MemberDirectory
+    credentials: MemberCredentials
+    journal: Journal
+
+    async def add(self, email: str, team: str, role: str, apps: Sequence[str], password: Secret, act: Act) -> Member:
+        """Return a new member.
+
+        Args:
+            email: as typed.
+            team: slug.
+            role: one of :class:`Role`.
+            apps: slugs to limit the member to; empty for no limit.
+            password: as typed.
+            act: the circumstances.
+
+        Raises:
+            InputRefused: something is not acceptable, the password for instance.
+            NotFound: there is no such team or app.
+            Conflict: the address belongs to a member already.
+        """
+        canonical, rank = parse_email(email), parse_role(role)
+        check_rules(password)
+        owner = await find_team(self.directory, team)
+        limits = await find_apps_of(self.directory, apps, owner.slug)
+        member = new_member(canonical, owner.slug, rank, limits, password, act)
+        entry = act.entry("member.added", **facts_of(member), role=str(member.role))
+        await self.directory.add_member(member, entry)
+        self.journal(entry)
+        return member
+
+    async def list(self, team: str) -> list[Member]:
+        """Return the members of a team, by address.
+
+        Raises:
+            NotFound: there is no such team.
+        """
+        return await self.credentials.members((await find_team(self.directory, team)).slug)
+
+    async def disable(self, email: str, act: Act) -> Member:
+        """Refuse the account from now on; what it has signed in with ends too.
+
+        Raises:
+            NotFound: nobody has this address.
+        """
+        stored = await find_member(self.credentials, email)
+        if stored.record.disabled_at is not None:
+            return stored.record
+        return await self._change(stored, at_next_epoch(stored.record, disabled_at=act.now), "member.disabled", act)
+
+    async def enable(self, email: str, act: Act) -> Member:
+        """Undo :meth:`disable`; what was signed in with before stays ended.
+
+        Raises:
+            NotFound: nobody has this address.
+        """
+        stored = await find_member(self.credentials, email)
+        if stored.record.disabled_at is None:
+            return stored.record
+        return await self._change(stored, evolve(stored.record, disabled_at=None), "member.enabled", act)
+
+    async def set_role(self, email: str, role: str, apps: Sequence[str] | None, act: Act) -> Member:
+        """Give the member another role, and other limits unless ``apps`` is None; empty lifts the limits.
+
+        Raises:
+            InputRefused: there is no such role.
+            NotFound: nobody has this address, or the team has no such app.
+        """
+        stored = await find_member(self.credentials, email)
+        team = stored.record.team
+        limits = stored.record.apps if apps is None else await find_apps_of(self.directory, apps, team)
+        changed = at_next_epoch(stored.record, role=parse_role(role), apps=limits)
+        return await self._change(stored, changed, "member.role_set", act, role=role, apps=limits)
+
+    async def set_password(self, email: str, password: Secret, act: Act) -> Member:
+        """Set another password; the old one and everything signed in with it end at once.
+
+        Raises:
+            InputRefused: the password is not acceptable.
+            NotFound: nobody has this address.
+        """
+        check_rules(password)
+        stored = await find_member(self.credentials, email)
+        changed = at_next_epoch(stored.record, password_hash=hash_password(password, salt=act.entropy(SALT_BYTES)))
+        return await self._change(stored, changed, "member.password_set", act)
+
+    async def remove(self, email: str, act: Act) -> Member:
+        """End the membership: every credential dies, the address is free for a new account with a new id.
+
+        Raises:
+            NotFound: nobody has this address.
+        """
+        stored = await find_member(self.credentials, email)
+        removed = at_next_epoch(stored.record, removed_at=act.now)
+        entry = act.entry("member.removed", **facts_of(removed))
+        await self.credentials.remove_member(stored, removed, entry)
+        self.journal(entry)
+        return removed
+
+    async def _change(self, old: Stored[Member], new: Member, event: str, act: Act, **facts: object) -> Member:
+        entry = act.entry(event, **facts_of(new), **facts)
+        await self.credentials.replace_member(old, new, entry)
+        self.journal(entry)
+        return new
+
+
+def parse_role(text: str) -> Role:
+    """Return the role.
+
+    Raises:
+        InputRefused: there is no such role.
+    """
+    if text not in list(Role):
+        raise InputRefused(f"{text[:40]!r} is no role; use {', '.join(Role)}")
+    return Role(text)
+
+
+def new_member(email: str, team: str, role: Role, apps: tuple[str, ...] | None, password: Secret, act: Act) -> Member:
+    """Return a member who was not there before."""
+    return Member(
+        id=new_id(act.entropy(ID_BYTES)),
+        email=email,
+        team=team,
+        role=role,
+        apps=apps,
+        password_hash=hash_password(password, salt=act.entropy(SALT_BYTES)),
+        epoch=1,
+        created_at=act.now,
+    )
+
+
+def at_next_epoch(member: Member, **changes: Any) -> Member:
+    """Return the member changed, at the next epoch."""
+    return evolve(member, epoch=member.epoch + 1, **changes)
+
+
+def facts_of(member: Member) -> dict[str, object]:
+    """Return what the audit is told of a member."""
+    return {"member": member.id, "team": member.team}

@@ -1,0 +1,183 @@
+"""Service accounts: a machine's own account, with grants instead of a role."""
+
+import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from attrs import evolve, frozen
+
+from authsvc.audit.entry import Entry
+from authsvc.credentials.machine_secret import ID_BYTES, SECRET_BYTES, SERVICE_KIND, MachineSecret, new_id
+from authsvc.errors import Conflict, InputRefused, NotFound
+from authsvc.manage.act import Act, Journal
+from authsvc.manage.finding import FindsApps, FindsTeams, find_apps_of, find_team
+from authsvc.manage.tokens import parse_api
+from authsvc.policy import ACTIONS
+from authsvc.redaction import Secret
+from authsvc.store.codec import Stored
+from authsvc.tenancy.dates import parse_end
+from authsvc.tenancy.machine_records import Grant, ServiceAccount
+from authsvc.tenancy.patterns import MAX_PATTERNS, parse_pattern
+from authsvc.tenancy.records import Team, TokenDigest, rotated
+
+_NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
+MAX_NAME = 60
+
+
+class AccountDirectory(FindsTeams, FindsApps, Protocol):
+    """Where teams and apps are looked up."""
+
+
+class AccountCredentials(Protocol):
+    """Where service accounts are kept."""
+
+    async def service_account(self, team: str, name: str) -> Stored[ServiceAccount] | None: ...
+    async def service_accounts(self, team: str) -> list[ServiceAccount]: ...
+    async def add_service_account(self, account: ServiceAccount, entry: Entry) -> None: ...
+    async def replace_service_account(self, old: Stored[ServiceAccount], new: ServiceAccount, entry: Entry) -> None: ...
+    async def used_at(self, credential_ids: list[str]) -> dict[str, datetime]: ...
+
+
+@frozen
+class ServiceAccounts:
+    """Makes and changes service accounts.
+
+    Every method raises StoreUnavailable when the store does not answer, and Conflict when what it changes was changed
+    at the same moment.
+    """
+
+    directory: AccountDirectory
+    credentials: AccountCredentials
+    journal: Journal
+
+    async def create(
+        self, name: str, team: str, grants: Sequence[str], api: str | None, expires: str | None, act: Act
+    ) -> tuple[ServiceAccount, Secret]:
+        """Return a new service account and its secret, which is shown this once.
+
+        Args:
+            name: unique in the team, of a slug's grammar.
+            team: slug.
+            grants: ``APP/PATTERN:ACTION,ACTION`` each.
+            api: ``read``, ``manage`` or None.
+            expires: a day, an instant or a number of days such as ``90d``; None for no end.
+            act: the circumstances.
+
+        Raises:
+            InputRefused: something is not acceptable.
+            NotFound: there is no such team or app.
+            Conflict: the name is taken.
+        """
+        if not (_NAME.fullmatch(name) and len(name) <= MAX_NAME):
+            raise InputRefused(f"{name[:60]!r} can not name a service account: use a-z, 0-9 and '-', such as ci-build")
+        owner = await find_team(self.directory, team)
+        rows = tuple([await self._grant(text, owner) for text in grants])
+        if not 0 < len(rows) <= MAX_PATTERNS and api is None:
+            raise InputRefused(f"a service account needs 1 to {MAX_PATTERNS} grants, such as {team}/**:pull")
+        secret = MachineSecret.build(SERVICE_KIND, new_id(act.entropy(ID_BYTES)), act.entropy(SECRET_BYTES))
+        account = ServiceAccount(
+            id=secret.id,
+            name=name,
+            team=owner.slug,
+            grants=rows,
+            tokens=(TokenDigest(1, secret.sha256()),),
+            created_at=act.now,
+            creator=act.actor.removeprefix("member:") if act.actor.startswith("member:") else None,
+            expires_at=None if expires is None else parse_end(expires, act.now, "expires"),
+            api=parse_api(api),
+        )
+        entry = act.entry("service-account.created", **_facts(account), grants=[row.render() for row in rows])
+        await self.credentials.add_service_account(account, entry)
+        self.journal(entry)
+        return account, secret.text
+
+    async def list(self, team: str) -> list[tuple[ServiceAccount, datetime | None]]:
+        """Return a team's service accounts that are not revoked, each with when it last logged in.
+
+        Raises:
+            NotFound: there is no such team.
+        """
+        owner = await find_team(self.directory, team)
+        accounts = [a for a in await self.credentials.service_accounts(owner.slug) if a.revoked_at is None]
+        used = await self.credentials.used_at([account.id for account in accounts])
+        return [(account, used.get(account.id)) for account in accounts]
+
+    async def rotate(self, name: str, team: str, overlap: timedelta, act: Act) -> tuple[ServiceAccount, Secret]:
+        """Return the account with a new secret; the newest old one works for ``overlap`` more, others end now.
+
+        Raises:
+            NotFound: there is no such account.
+            Conflict: it is revoked.
+        """
+        stored = await self._account(name, team)
+        account = stored.record
+        if account.revoked_at is not None:
+            raise Conflict(f"the service account {name!r} is revoked; make a new one")
+        secret = MachineSecret.build(SERVICE_KIND, account.id, act.entropy(SECRET_BYTES))
+        tokens = rotated(account.tokens, secret.sha256(), overlap, act.now)
+        changed = evolve(account, tokens=tokens)
+        await self._change(stored, changed, "service-account.rotated", act)
+        return changed, secret.text
+
+    async def disable(self, name: str, team: str, act: Act) -> ServiceAccount:
+        """Refuse the account from now on.
+
+        Raises:
+            NotFound: there is no such account.
+        """
+        stored = await self._account(name, team)
+        changed = evolve(stored.record, disabled_at=stored.record.disabled_at or act.now)
+        return await self._change(stored, changed, "service-account.disabled", act)
+
+    async def enable(self, name: str, team: str, act: Act) -> ServiceAccount:
+        """Undo :meth:`disable`.
+
+        Raises:
+            NotFound: there is no such account.
+        """
+        stored = await self._account(name, team)
+        return await self._change(stored, evolve(stored.record, disabled_at=None), "service-account.enabled", act)
+
+    async def revoke(self, name: str, team: str, act: Act) -> ServiceAccount:
+        """Refuse the account for good; its name is not given again.
+
+        Raises:
+            NotFound: there is no such account.
+        """
+        stored = await self._account(name, team)
+        changed = evolve(stored.record, revoked_at=stored.record.revoked_at or act.now)
+        return await self._change(stored, changed, "service-account.revoked", act)
+
+    async def _change(self, old: Stored[ServiceAccount], new: ServiceAccount, event: str, act: Act) -> ServiceAccount:
+        if new != old.record:
+            entry = act.entry(event, **_facts(new))
+            await self.credentials.replace_service_account(old, new, entry)
+            self.journal(entry)
+        return new
+
+    async def _account(self, name: str, team: str) -> Stored[ServiceAccount]:
+        owner = await find_team(self.directory, team)
+        stored = await self.credentials.service_account(owner.slug, name) if _NAME.fullmatch(name) else None
+        if stored is None:
+            raise NotFound(
+                f"the team {team!r} has no service account {name[:60]!r}; "
+                f"see: authsvc service-account list --team {team}"
+            )
+        return stored
+
+    async def _grant(self, text: str, team: Team) -> Grant:
+        path, colon, actions_text = text.rpartition(":")
+        slug, slash, pattern = path.partition("/")
+        actions = tuple(sorted({action for action in actions_text.split(",") if action}))
+        if not (colon and slash and actions and ACTIONS.issuperset(actions)):
+            raise InputRefused(
+                f"{text[:80]!r} is no grant; write APP/PATTERN:ACTIONS with actions of {', '.join(sorted(ACTIONS))}, "
+                "such as myapp/**:pull,push"
+            )
+        await find_apps_of(self.directory, [slug], team.slug)
+        return Grant(slug, parse_pattern(pattern), actions)
+
+
+def _facts(account: ServiceAccount) -> dict[str, object]:
+    return {"service_account": account.id, "name": account.name, "team": account.team}

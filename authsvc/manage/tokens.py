@@ -1,0 +1,224 @@
+"""A member's credentials for tools: personal tokens, and the sign-ins that ``docker login`` keeps."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Protocol
+
+from attrs import evolve, frozen
+
+from authsvc.audit.entry import Entry
+from authsvc.credentials.machine_secret import (
+    ID_BYTES,
+    PERSONAL_KIND,
+    REFRESH_KIND,
+    SECRET_BYTES,
+    MachineSecret,
+    new_id,
+)
+from authsvc.errors import Conflict, InputRefused, NotFound
+from authsvc.manage.act import Act, Journal
+from authsvc.manage.finding import FindsMembers, find_member
+from authsvc.redaction import Secret
+from authsvc.store.codec import Stored
+from authsvc.tenancy.dates import parse_end
+from authsvc.tenancy.machine_records import (
+    MAX_REFRESH_TOKENS,
+    REFRESH_LIFE,
+    ApiAccess,
+    PersonalToken,
+    RefreshToken,
+)
+from authsvc.tenancy.names import parse_text
+from authsvc.tenancy.records import Member
+
+OPERATION_BYTES = 16
+MAX_CLIENT = 60
+"""Characters of the unproven client name that are kept."""
+
+MAX_PERSONAL_TOKENS = 100
+"""Most live personal tokens of one member."""
+
+
+class TokenCredentials(FindsMembers, Protocol):
+    """Where tokens are kept."""
+
+    async def personal_token(self, token_id: str) -> Stored[PersonalToken] | None: ...
+    async def personal_tokens(self, member_id: str) -> list[PersonalToken]: ...
+    async def add_personal_token(self, token: PersonalToken, owner: Stored[Member], entry: Entry) -> None: ...
+    async def replace_personal_token(self, old: Stored[PersonalToken], new: PersonalToken, entry: Entry) -> None: ...
+    async def refresh_token(self, token_id: str) -> Stored[RefreshToken] | None: ...
+    async def refresh_tokens(self, member_id: str) -> list[RefreshToken]: ...
+    async def replace_refresh_token(self, old: Stored[RefreshToken], new: RefreshToken, entry: Entry) -> None: ...
+    async def used_at(self, credential_ids: list[str]) -> dict[str, datetime]: ...
+
+
+class SignInCredentials(Protocol):
+    """Where sign-ins are kept, for those who only make them."""
+
+    async def refresh_tokens(self, member_id: str) -> list[RefreshToken]: ...
+    async def add_refresh_token(
+        self, token: RefreshToken, ended: list[RefreshToken], life_seconds: int, entry: Entry
+    ) -> None: ...
+
+
+@frozen
+class TokenLine:
+    """One row of a member's list.
+
+    Attributes:
+        id: names it in ``revoke``.
+        kind: ``personal`` or ``sign-in``.
+        name: the token's name, or the client that signed in.
+        created_at: aware.
+        ends_at: when it ends by itself, or None.
+        used_at: when it last logged in, or None.
+        live: whether it logs in now.
+        api: what it may do at the management API, or None.
+    """
+
+    id: str
+    kind: str
+    name: str
+    created_at: datetime
+    ends_at: datetime | None
+    used_at: datetime | None
+    live: bool
+    api: str | None = None
+
+
+@frozen
+class Tokens:
+    """Makes, lists and revokes a member's tokens.
+
+    Every method raises StoreUnavailable when the store does not answer.
+    """
+
+    credentials: TokenCredentials
+    journal: Journal
+
+    async def create(
+        self, name: str, email: str, expires: str | None, api: str | None, act: Act
+    ) -> tuple[PersonalToken, Secret]:
+        """Return a new personal token and its secret, which is shown this once.
+
+        Raises:
+            InputRefused: something is not acceptable.
+            NotFound: nobody has this address.
+            Conflict: the member has a live token of this name, or too many, or was changed at the same moment.
+        """
+        owner = await find_member(self.credentials, email)
+        title = parse_text(name, "name")
+        ends = None if expires is None else parse_end(expires, act.now, "expires")
+        live = [token for token in await self.credentials.personal_tokens(owner.record.id) if _live(token, act.now)]
+        if any(token.name == title for token in live):
+            raise Conflict(f"{owner.record.email} has a token {title!r} already; revoke it or choose another name")
+        if len(live) >= MAX_PERSONAL_TOKENS:
+            raise Conflict(f"{owner.record.email} has {len(live)} live tokens; revoke some that are not used")
+        secret = MachineSecret.build(PERSONAL_KIND, new_id(act.entropy(ID_BYTES)), act.entropy(SECRET_BYTES))
+        token = PersonalToken(
+            id=secret.id,
+            name=title,
+            member=owner.record.id,
+            sha256=secret.sha256(),
+            created_at=act.now,
+            expires_at=ends,
+            api=parse_api(api),
+        )
+        entry = act.entry("token.created", token=token.id, member=token.member, team=owner.record.team, api=api)
+        await self.credentials.add_personal_token(token, owner, entry)
+        self.journal(entry)
+        return token, secret.text
+
+    async def list(self, email: str, now: datetime) -> list[TokenLine]:
+        """Return a member's live personal tokens and sign-ins.
+
+        Raises:
+            NotFound: nobody has this address.
+        """
+        member = (await find_member(self.credentials, email)).record
+        personal = await self.credentials.personal_tokens(member.id)
+        sign_ins = await self.credentials.refresh_tokens(member.id)
+        used = await self.credentials.used_at([*(token.id for token in personal), *(token.id for token in sign_ins)])
+        lines = [
+            TokenLine(
+                token.id, "personal", token.name, token.created_at, token.expires_at, used.get(token.id),
+                _live(token, now), None if token.api is None else str(token.api),
+            )
+            for token in personal
+        ]  # fmt: skip
+        for sign_in in sign_ins:
+            ended = sign_in.ended(used.get(sign_in.id), now) or sign_in.epoch != member.epoch
+            lines.append(
+                TokenLine(
+                    sign_in.id, "sign-in", sign_in.client or "unknown", sign_in.created_at,
+                    sign_in.created_at + REFRESH_LIFE, used.get(sign_in.id),
+                    not ended and sign_in.revoked_at is None,
+                )
+            )  # fmt: skip
+        return [line for line in lines if line.live]
+
+    async def revoke(self, token_id: str, act: Act) -> None:
+        """Refuse a personal token or a sign-in from now on. Revoking twice keeps the first time.
+
+        Raises:
+            NotFound: there is no such token.
+            Conflict: it was changed at the same moment.
+        """
+        personal = await self.credentials.personal_token(token_id) if token_id.isalnum() else None
+        sign_in = await self.credentials.refresh_token(token_id) if token_id.isalnum() and not personal else None
+        if personal is not None and personal.record.revoked_at is None:
+            entry = act.entry("token.revoked", token=token_id, member=personal.record.member)
+            await self.credentials.replace_personal_token(personal, evolve(personal.record, revoked_at=act.now), entry)
+            self.journal(entry)
+        elif sign_in is not None and sign_in.record.revoked_at is None:
+            entry = act.entry("sign-in.revoked", token=token_id, member=sign_in.record.member)
+            await self.credentials.replace_refresh_token(sign_in, evolve(sign_in.record, revoked_at=act.now), entry)
+            self.journal(entry)
+        elif personal is None and sign_in is None:
+            raise NotFound(f"there is no token {token_id[:40]!r}; see: authsvc token list --member EMAIL")
+
+
+@frozen
+class SignIns:
+    """Makes the refresh tokens that ``docker login`` keeps instead of a member's password (design #8).
+
+    Attributes:
+        credentials: the store.
+        journal: where changes are told.
+        entropy: returns that many random bytes.
+    """
+
+    credentials: SignInCredentials
+    journal: Journal
+    entropy: Callable[[int], bytes]
+
+    async def keep(self, member: Member, client: str | None, now: datetime) -> Secret:
+        """Return the secret of a new refresh token for ``member``; beyond the newest 20 the oldest end.
+
+        Raises:
+            StoreUnavailable: the store does not answer.
+        """
+        act = Act(member.subject, now, self.entropy(OPERATION_BYTES).hex(), self.entropy)
+        secret = MachineSecret.build(REFRESH_KIND, new_id(act.entropy(ID_BYTES)), act.entropy(SECRET_BYTES))
+        shown = "".join(c for c in client or "" if c.isprintable())[:MAX_CLIENT] or None
+        token = RefreshToken(secret.id, member.id, member.epoch, secret.sha256(), now, shown)
+        ended = (await self.credentials.refresh_tokens(member.id))[MAX_REFRESH_TOKENS - 1 :]
+        entry = act.entry("sign-in.kept", token=token.id, member=member.id, team=member.team)
+        await self.credentials.add_refresh_token(token, ended, int(REFRESH_LIFE.total_seconds()), entry)
+        self.journal(entry)
+        return secret.text
+
+
+def parse_api(text: str | None) -> ApiAccess | None:
+    """Return what a token may do at the management API.
+
+    Raises:
+        InputRefused: neither ``read`` nor ``manage``.
+    """
+    if text is not None and text not in list(ApiAccess):
+        raise InputRefused(f"{text[:40]!r} is no API access; use {', '.join(ApiAccess)}, or leave it out")
+    return None if text is None else ApiAccess(text)
+
+
+def _live(token: PersonalToken, now: datetime) -> bool:
+    return token.revoked_at is None and (token.expires_at is None or now < token.expires_at)
