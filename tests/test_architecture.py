@@ -70,7 +70,7 @@ PURE_AT_IMPORT = {
     *("TypeVar", "timedelta", "compile", "frozenset", "set", "tuple", "dict", "list", "str", "range"),
     *("frozen", "define", "field", "dataclass", "classmethod", "staticmethod", "property", "override"),
     *("contextmanager", "asynccontextmanager", "cached_property", "overload", "group", "command", "option"),
-    *("argument", "version_option", "common_options"),
+    *("argument", "version_option"),
 }
 """Lower-case callables that a module may call while it is imported; constructors, in CapWords, come besides."""
 
@@ -234,12 +234,16 @@ def functions_are_short(module: Module) -> list[str]:
 def import_does_no_work(module: Module) -> list[str]:
     """Find calls that run while the module is imported and are not known to be pure."""
     local = {node.name: node for node in module.tree.body if isinstance(node, Function)}
-    return [name for name in _called(list(module.tree.body), local, set()) if not _pure_at_import(name, local)]
+    # A decorator kept under a name, such as an option that several commands share: its making is looked at already.
+    kept = {last_name(target) for node in module.tree.body if isinstance(node, ast.Assign) for target in node.targets}
+    known = PURE_AT_IMPORT | local.keys() | kept
+    return [name for name in _called(list(module.tree.body), local, set()) if name not in known and not _keeps(name)]
 
 
-def _pure_at_import(name: str, local: dict[str, Function]) -> bool:
+def _keeps(name: str) -> bool:
+    """Whether a callable of this name only keeps values: a constructor, or a shared option of the command line."""
     constructor = name.lstrip("_")[:1].isupper() and name not in WORKING_CLASSES
-    return constructor or name in PURE_AT_IMPORT or name in local
+    return constructor or name.endswith(("_option", "_options"))
 
 
 def _called(nodes: list[ast.AST], local: dict[str, Function], seen: set[str]) -> Iterator[str]:
@@ -318,6 +322,11 @@ BREACHES: list[tuple[Callable[[Module], list[str]], str, str]] = [
     (import_does_no_work, "settings.py", "class A:\n    size = open('x')"),
     (import_does_no_work, "settings.py", "def read():\n    return open('x')\n\nTEXT = read()"),
     (import_does_no_work, "settings.py", "@register\ndef f(): ..."),
+    (
+        import_does_no_work,
+        "cli/team.py",
+        "import click\noption = click.option(default=count())\n\n@option\ndef f(): ...",
+    ),
     (import_does_no_work, "store/connection.py", "REDIS = Redis()"),
 ]
 """For each wall small samples that break it: a checker that lets them pass would let anything pass."""
@@ -329,6 +338,7 @@ GOOD: list[tuple[Callable[[Module], list[str]], str, str]] = [
     (core_is_pure, "web/token.py", "import asyncio"),
     (functions_are_short, "policy.py", 'def f():\n    """Say.\n' + "\n    word\n" * 99 + '    """\n    return 1\n'),
     (import_does_no_work, "settings.py", "import re\nA = re.compile('a')\n\ndef f():\n    return open('x')"),
+    (import_does_no_work, "cli/team.py", "import click\nteam = click.option('--team')\n\n@team\ndef f(): ..."),
     (import_does_no_work, "settings.py", "if __name__ == '__main__':\n    main()"),
     (portable_modules_stay_portable, "policy.py", "import attrs"),
 ]
