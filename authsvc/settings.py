@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from attrs import frozen
 
@@ -99,6 +100,19 @@ def _on_or_off(text: str, name: str) -> bool:
     return _one_of("on", "off")(text, name) == "on"
 
 
+def _redis_url(text: str, name: str) -> Secret:
+    try:
+        url = urlsplit(text)
+        good = (url.scheme in {"redis", "rediss"} and url.hostname and url.port != 0) or (
+            url.scheme == "unix" and url.path.startswith("/")
+        )
+    except ValueError:  # a port that is no number, or too high
+        good = False
+    if not good:  # without the value: it may hold a password
+        raise SetupRefused(f"{name} must look like redis://HOST:PORT, rediss://HOST:PORT or unix:///path/redis.sock")
+    return Secret(text)
+
+
 def _registry_url(text: str, name: str) -> str:
     if not re.fullmatch(r"(?:https?://[^/\s]+|unix:///\S+)", text):
         raise SetupRefused(f"{name} must look like http://HOST:PORT or unix:///path/registry.sock")
@@ -107,7 +121,7 @@ def _registry_url(text: str, name: str) -> str:
 
 SETTINGS = (
     _Setting("public_url", parse_public_url, "http://localhost:5000"),
-    _Setting("redis_url", lambda text, _: Secret(text), secret=True),
+    _Setting("redis_url", _redis_url, secret=True),
     _Setting("secrets_dir", lambda text, _: Path(text)),
     _Setting("registry_url", _registry_url, optional=True),
     _Setting("pull_token_life", _seconds(MIN_TOKEN_LIFE, MAX_TOKEN_LIFE), "300"),
@@ -136,6 +150,8 @@ def load(environment: Mapping[str, str]) -> Settings:
             if not setting.optional:
                 raise SetupRefused(f"{setting.environment} is not set; docs/configuration.md says what it is")
             values[setting.name] = None
+        elif not text.strip():
+            raise SetupRefused(f"{source} is empty; remove it or give it a value")
         else:
             values[setting.name] = setting.parse(text, source)
     values["leaf_renewal"] = values["leaf_renewal"] or values["leaf_life"] / 2

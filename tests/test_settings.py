@@ -1,0 +1,244 @@
+"""Settings: where they come from, and what is refused."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from authsvc.errors import SetupRefused
+from authsvc.redaction import Secret
+from authsvc.settings import SETTINGS, Settings, load
+from authsvc.stack.address import PublicUrl
+
+NEEDED = {"AUTHSVC_REDIS_URL": "redis://localhost:6379/0", "AUTHSVC_SECRETS_DIR": "/run/secrets"}
+
+
+def refusal(environment: dict[str, str]) -> str:
+    """Return the sentence with which ``environment`` is refused."""
+    with pytest.raises(SetupRefused) as refused:
+        load(environment)
+    return str(refused.value)
+
+
+def test_defaults() -> None:
+    """Two settings are needed; every other has a good default."""
+    expected = Settings(
+        public_url=PublicUrl("http", "localhost:5000"),
+        redis_url=Secret("redis://localhost:6379/0"),
+        secrets_dir=Path("/run/secrets"),
+        registry_url=None,
+        pull_token_life=timedelta(minutes=5),
+        push_token_life=timedelta(minutes=15),
+        leaf_life=timedelta(hours=24),
+        leaf_renewal=timedelta(hours=12),
+        refresh_tokens=True,
+        log_level="info",
+    )
+
+    assert expected == load({**NEEDED, "PATH": "/bin", "HOME": "/root"})
+
+
+def test_everything_by_environment() -> None:
+    """Each setting has its variable."""
+    expected = Settings(
+        public_url=PublicUrl("https", "registry.vendor.test"),
+        redis_url=Secret("unix:///run/redis.sock"),
+        secrets_dir=Path("secrets"),
+        registry_url="unix:///run/registry.sock",
+        pull_token_life=timedelta(seconds=60),
+        push_token_life=timedelta(seconds=3600),
+        leaf_life=timedelta(seconds=7200),
+        leaf_renewal=timedelta(seconds=10),
+        refresh_tokens=False,
+        log_level="debug",
+    )
+
+    assert expected == load(
+        {
+            "AUTHSVC_PUBLIC_URL": "https://Registry.Vendor.test/",
+            "AUTHSVC_REDIS_URL": "unix:///run/redis.sock",
+            "AUTHSVC_SECRETS_DIR": "secrets",
+            "AUTHSVC_REGISTRY_URL": "unix:///run/registry.sock",
+            "AUTHSVC_PULL_TOKEN_LIFE": "60",
+            "AUTHSVC_PUSH_TOKEN_LIFE": "3600",
+            "AUTHSVC_LEAF_LIFE": "7200",
+            "AUTHSVC_LEAF_RENEWAL": "10",
+            "AUTHSVC_REFRESH_TOKENS": "off",
+            "AUTHSVC_LOG_LEVEL": "debug",
+        }
+    )
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    """A TOML file gives settings in text or whole numbers, and a variable overrides it."""
+    file = tmp_path / "authsvc.toml"
+    file.write_text('redis_url = "redis://file:1"\nsecrets_dir = "/file"\npull_token_life = 120\nlog_level = "error"\n')
+    settings = load({"AUTHSVC_CONFIG": str(file), "AUTHSVC_LOG_LEVEL": "warning"})
+
+    assert Secret("redis://file:1") == settings.redis_url
+    assert (timedelta(minutes=2), "warning") == (settings.pull_token_life, settings.log_level)
+
+
+def test_a_secret_by_file(tmp_path: Path) -> None:
+    """A secret may stand in a file of its own; the blanks around it do not count."""
+    file = tmp_path / "redis-url"
+    file.write_text("rediss://:pass@redis:6379/1\n")
+
+    assert Secret("rediss://:pass@redis:6379/1") == load(
+        {"AUTHSVC_REDIS_URL_FILE": str(file), "AUTHSVC_SECRETS_DIR": "/s"}
+    ).redis_url  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["AUTHSVC_SERVICE_HOST", "AUTHSVC_SERVICE_PORT_EDGE", "AUTHSVC_PORT", "AUTHSVC_PORT_5000_TCP_ADDR",
+     "AUTHSVC_LICENSE", "AUTHSVC_DATA_DIR", "AUTHSVCX", "authsvc_redis"],
+)  # fmt: skip
+def test_names_that_others_own(name: str) -> None:
+    """What Kubernetes and our other tools set is no setting and no mistake."""
+    assert load(NEEDED) == load({**NEEDED, name: "tcp://10.0.0.1:5000"})
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["AUTHSVC_", "AUTHSVC_PUBLIC_ULR", "AUTHSVC_public_url", "AUTHSVC_PUBLIC_URL_FILE", "AUTHSVC_SERVICE",
+     "AUTHSVC_PORTS", "AUTHSVC_LICENSES", "AUTHSVC_REDIS_URL_FILE_FILE", "AUTHSVC_PUBLIC_URL "],
+)  # fmt: skip
+def test_unknown_names(name: str) -> None:
+    """A misspelt setting is refused, with the list of right ones; its value is not shown."""
+    sentence = refusal({**NEEDED, name: "s3cret"})
+
+    assert sentence.startswith(f"{name} is no setting of authsvc; known are: AUTHSVC_LEAF_LIFE, ")
+    assert "s3cret" not in sentence
+
+
+@pytest.mark.parametrize("name", ["AUTHSVC_REDIS_URL", "AUTHSVC_SECRETS_DIR"])
+def test_a_needed_setting_is_missing(name: str) -> None:
+    """What has no default must be given."""
+    rest = {variable: value for variable, value in NEEDED.items() if variable != name}
+
+    assert f"{name} is not set; docs/configuration.md says what it is" == refusal(rest)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("PUBLIC_URL", "localhost:5000", "AUTHSVC_PUBLIC_URL 'localhost:5000' is not a registry address"),
+        ("PUBLIC_URL", "https://r.test/path", "AUTHSVC_PUBLIC_URL 'https://r.test/path' is not a registry address"),
+        ("PUBLIC_URL", "", "AUTHSVC_PUBLIC_URL is empty"),
+        ("REDIS_URL", "", "AUTHSVC_REDIS_URL is empty"),
+        ("REDIS_URL", "  ", "AUTHSVC_REDIS_URL is empty"),
+        ("REDIS_URL", "localhost:6379", "AUTHSVC_REDIS_URL must look like redis://HOST:PORT, rediss://HOST:PORT or unix:///"),
+        ("REDIS_URL", "http://:pass@redis", "AUTHSVC_REDIS_URL must look like redis://HOST:PORT"),
+        ("REDIS_URL", "redis://:pass@redis:65536", "AUTHSVC_REDIS_URL must look like redis://HOST:PORT"),
+        ("REDIS_URL", "redis://:pass@redis:port", "AUTHSVC_REDIS_URL must look like redis://HOST:PORT"),
+        ("SECRETS_DIR", "", "AUTHSVC_SECRETS_DIR is empty"),
+        ("REGISTRY_URL", "registry:5000", "AUTHSVC_REGISTRY_URL must look like http://HOST:PORT or unix:///"),
+        ("REGISTRY_URL", "http://registry:5000/v2/", "AUTHSVC_REGISTRY_URL must look like"),
+        ("PULL_TOKEN_LIFE", "59", "AUTHSVC_PULL_TOKEN_LIFE must be a number of seconds from 60 to 3600, not '59'"),
+        ("PULL_TOKEN_LIFE", "3601", "AUTHSVC_PULL_TOKEN_LIFE must be a number of seconds from 60 to 3600"),
+        ("PUSH_TOKEN_LIFE", "-900", "AUTHSVC_PUSH_TOKEN_LIFE must be a number of seconds"),
+        ("PUSH_TOKEN_LIFE", "15m", "AUTHSVC_PUSH_TOKEN_LIFE must be a number of seconds"),
+        ("PUSH_TOKEN_LIFE", "9e2", "AUTHSVC_PUSH_TOKEN_LIFE must be a number of seconds"),
+        ("PUSH_TOKEN_LIFE", "\u0669\u0660\u0660", "AUTHSVC_PUSH_TOKEN_LIFE must be a number of seconds"),
+        ("PUSH_TOKEN_LIFE", "9" * 5000, "AUTHSVC_PUSH_TOKEN_LIFE must be a number of seconds"),
+        ("LEAF_LIFE", "599", "AUTHSVC_LEAF_LIFE must be a number of seconds from 600"),
+        ("LEAF_LIFE", "1900", "AUTHSVC_LEAF_LIFE is too short"),
+        ("LEAF_RENEWAL", "0", "AUTHSVC_LEAF_RENEWAL must be a number of seconds from 1"),
+        ("LEAF_RENEWAL", "86400", "AUTHSVC_LEAF_LIFE is too short"),
+        ("REFRESH_TOKENS", "true", "AUTHSVC_REFRESH_TOKENS must be one of on, off, not 'true'"),
+        ("LOG_LEVEL", "INFO", "AUTHSVC_LOG_LEVEL must be one of debug, info, warning, error, not 'INFO'"),
+        ("CONFIG", "/does/not/exist.toml", "can not read the settings file /does/not/exist.toml: No such file"),
+        ("CONFIG", "/", "can not read the settings file /: Is a directory"),
+    ],
+)  # fmt: skip
+def test_a_bad_value(name: str, value: str, sentence: str) -> None:
+    """Each bad value gives one sentence that names the setting and says what is right; no password is shown."""
+    said = refusal({**NEEDED, f"AUTHSVC_{name}": value})
+
+    assert said.startswith(sentence)
+    assert len(said) < 400
+    assert "pass@" not in said
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("= 1", "is not TOML"),
+        ("redis_url = 'a'\nredis_url = 'b'", "is not TOML"),
+        ("\xff", "is not TOML"),
+        ("reddis_url = 'x'", "sets 'reddis_url', which is no setting; known are: leaf_life, "),
+        ("log_level = true", "log_level must be a text or a whole number"),
+        ("pull_token_life = 90.5", "pull_token_life must be a text or a whole number"),
+        ("[redis]\nurl = 'x'", "sets 'redis', which is no setting"),
+        ("pull_token_life = 1", "authsvc.toml must be a number of seconds from 60 to 3600, not '1'"),
+    ],
+)
+def test_a_bad_file(tmp_path: Path, text: str, sentence: str) -> None:
+    """Each bad file gives one sentence that names the file."""
+    file = tmp_path / "authsvc.toml"
+    file.write_bytes(text.encode("latin-1"))
+    said = refusal({**NEEDED, "AUTHSVC_CONFIG": str(file)})
+
+    assert str(file) in said
+    assert sentence in said
+
+
+def test_a_bad_secret_file(tmp_path: Path) -> None:
+    """A file that can not be read, or holds nothing, is named by the variable that named it."""
+    (tmp_path / "empty").write_text("\n")
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    rest = {"AUTHSVC_SECRETS_DIR": "/s"}
+    said = [refusal({**rest, "AUTHSVC_REDIS_URL_FILE": str(tmp_path / name)}) for name in ("none", "binary", "empty")]
+
+    assert said[:2] == [
+        f"can not read the file {str(tmp_path / name)!r} that AUTHSVC_REDIS_URL_FILE names"
+        for name in ("none", "binary")
+    ]
+    assert said[2] == "AUTHSVC_REDIS_URL_FILE is empty; remove it or give it a value"
+
+
+def test_the_same_thing_twice(tmp_path: Path) -> None:
+    """A secret by value and by file is one too many, even if both agree."""
+    file = tmp_path / "redis-url"
+    file.write_text(NEEDED["AUTHSVC_REDIS_URL"])
+
+    assert "AUTHSVC_REDIS_URL_FILE and AUTHSVC_REDIS_URL say the same thing; remove one of them" == refusal(
+        {**NEEDED, "AUTHSVC_REDIS_URL_FILE": str(file)}
+    )
+
+
+def test_secrets_do_not_print() -> None:
+    """Settings in a log or a traceback show no password."""
+    assert "hunter2" not in repr(load({**NEEDED, "AUTHSVC_REDIS_URL": "redis://:hunter2@redis"}))
+
+
+VALUES = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=40)
+
+
+@given(st.sampled_from([setting.environment for setting in SETTINGS]), VALUES | st.integers().map(str))
+def test_reading_is_total(name: str, value: str) -> None:
+    """Any value of any setting is taken or refused with a sentence."""
+    try:
+        settings = load({**NEEDED, name: value})
+    except SetupRefused as refused:
+        said = str(refused)
+    else:
+        said = repr(settings)
+
+    assert said
+
+
+@given(st.integers(60, 3600), st.integers(60, 3600), st.integers(600, 7200), st.none() | st.integers(1, 7200))
+def test_a_leaf_outlives_the_last_token_it_signs(pull: int, push: int, leaf: int, renewal: int | None) -> None:
+    """Whatever lives are accepted: when renewal is due, the old certificate outlives the longest token by a minute."""
+    given_ = {"PULL_TOKEN_LIFE": pull, "PUSH_TOKEN_LIFE": push, "LEAF_LIFE": leaf, "LEAF_RENEWAL": renewal}
+    try:
+        settings = load({**NEEDED, **{f"AUTHSVC_{name}": str(n) for name, n in given_.items() if n is not None}})
+    except SetupRefused:
+        return
+
+    longest = max(settings.pull_token_life, settings.push_token_life)
+    assert settings.leaf_life - settings.leaf_renewal >= longest + timedelta(minutes=1)
