@@ -67,7 +67,7 @@ MAX_MODULE_LINES = 400
 MAX_FUNCTION_LINES = 60
 
 PURE_AT_IMPORT = {
-    *("TypeVar", "timedelta", "compile", "frozenset", "set", "tuple", "dict", "list", "str", "range"),
+    *("TypeVar", "timedelta", "compile", "frozenset", "set", "tuple", "dict", "list", "str", "range", "fromhex"),
     *("frozen", "define", "field", "dataclass", "classmethod", "staticmethod", "property", "override"),
     *("contextmanager", "asynccontextmanager", "cached_property", "overload", "group", "command", "option"),
     *("argument", "version_option"),
