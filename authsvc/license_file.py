@@ -119,10 +119,11 @@ def registry_token(text: str) -> str | None:
 
     This is all that the server reads of a file that is sent as a password: nothing else in it grants anything.
     """
+    text = _unwrapped(text)
     if len(text) > MAX_BYTES:
         return None
     try:
-        body = json.loads(text.lstrip(_UTF8_BOM))
+        body = json.loads(text)
     except (ValueError, RecursionError):
         return None
     license_object = body.get("license") if isinstance(body, dict) else None
@@ -161,9 +162,10 @@ def verify(text: str, verify_signature: Callable[[str, bytes, bytes], bool]) -> 
 
 
 def _parse(text: str) -> dict[str, Any]:
+    text = _unwrapped(text)
     if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         raise LicenseFileError(f"this is longer than a license file's {MAX_BYTES} bytes")
-    body = _object(text.lstrip(_UTF8_BOM), None)
+    body = _object(text, None)
     for name, kind in (("kind", str), ("version", int), ("license", dict), ("signature", str)):
         if type(body.get(name)) is not kind:
             raise LicenseFileError(f"this is not a license file: {name!r} is missing or of the wrong type", name)
@@ -173,6 +175,11 @@ def _parse(text: str) -> dict[str, Any]:
     if extra:
         raise LicenseFileError(f"the field {extra[0]!r} does not belong into a license file", extra[0])
     return body
+
+
+def _unwrapped(text: str) -> str:
+    """Return ``text`` without what editors add to it, so that it does not count as length."""
+    return text.lstrip(_UTF8_BOM).replace("\r\n", "\n")
 
 
 def _object(text: str | bytes, field_name: str | None) -> dict[str, Any]:
