@@ -8,10 +8,11 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from authsvc.errors import AuthsvcError, CredentialsRefused
+from authsvc.errors import AuthsvcError
 from authsvc.issuance import Denied, Issued
 from authsvc.logs import Logger
-from authsvc.spec.token_request import TokenRequest, from_form, from_query
+from authsvc.spec.scope import ScopeSet
+from authsvc.spec.token_request import TokenRequest, Unreadable, from_form, from_query
 from authsvc.web.middleware import REQUEST_ID
 
 BODY_DEADLINE = 10.0
@@ -54,7 +55,9 @@ class TokenEndpoint:
                 body = await request.read()
             fields = parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=MAX_FORM_FIELDS)
         except (ValueError, TimeoutError, web.HTTPRequestEntityTooLarge) as error:
-            raise CredentialsRefused("the form could not be read; sign in again", detail=repr(error)) from error
+            # Goes the same way as every other refusal, so that it is logged as one.
+            unreadable = Unreadable(f"the form could not be read: {type(error).__name__}")
+            return await self._answer(request, TokenRequest(None, ScopeSet(), unreadable))
         return await self._answer(request, from_form(fields, request.headers.get("Authorization")))
 
     async def _answer(self, request: web.Request, token_request: TokenRequest) -> web.Response:
