@@ -9,7 +9,9 @@
     │   ├── NotFound          it names something that does not exist
     │   └── Conflict          it contradicts what exists already
     ├── CredentialsRefused    identity was not proven (HTTP 401 UNAUTHORIZED)
+    │   └── WrongSecret       a secret was shown that opens nothing; the throttle counts it
     ├── AccountDenied         identity is proven, the account may not be used now (HTTP 401 DENIED)
+    ├── Throttled             too many wrong secrets came from there (HTTP 429)
     ├── Overloaded            too much of the same work is queued (HTTP 503)
     ├── StoreUnavailable      Redis did not answer in time, or refused (HTTP 503, never 401)
     └── SignerUnavailable     no leaf certificate lives long enough to sign (HTTP 503)
@@ -56,8 +58,25 @@ class CredentialsRefused(AuthsvcError):
     """Identity was not proven. One sentence for unknown and wrong, so that nobody learns which accounts exist."""
 
 
+class WrongSecret(CredentialsRefused):
+    """A well-formed secret was shown that opens nothing, or no longer."""
+
+
 class AccountDenied(AuthsvcError):
     """Identity is proven, and a fact about the account forbids its use now."""
+
+
+class Throttled(AuthsvcError):
+    """Too many wrong secrets came for the account or from the address, and this is one more.
+
+    Attributes:
+        retry_after: seconds after which one more is looked at as usual.
+    """
+
+    def __init__(self, message: str, retry_after: float, *, detail: str | None = None) -> None:
+        """Keep how long to wait beside the sentence."""
+        super().__init__(message, detail=detail)
+        self.retry_after = retry_after
 
 
 class Overloaded(AuthsvcError):

@@ -6,8 +6,9 @@ from typing import Protocol
 
 from attrs import frozen
 
+from authsvc.credentials.origin import Origin
 from authsvc.credentials.proof import Proof, classify
-from authsvc.credentials.subject import MemberSubject, Subject
+from authsvc.credentials.subject import LicenseSubject, MemberSubject, Subject
 from authsvc.errors import AccountDenied, CredentialsRefused
 from authsvc.policy import Decision, decide, namespaces
 from authsvc.redaction import Secret
@@ -35,9 +36,13 @@ class KeepsSignIns(Protocol):
 class Authenticates(Protocol):
     """Whoever turns a proof into a subject."""
 
-    async def authenticate(self, proof: Proof, namespaces: frozenset[str], now: datetime) -> Subject:
+    async def authenticate(self, proof: Proof, namespaces: frozenset[str], origin: Origin, now: datetime) -> Subject:
         """Return the proven subject."""
         ...
+
+
+DEGRADED_LIFE = timedelta(seconds=60)
+"""Life of a token that was issued while the store was away (design #13)."""
 
 
 @frozen
@@ -100,12 +105,13 @@ class Issuance:
         self._new_token_id = new_token_id
         self._sign_ins = sign_ins
 
-    async def issue(self, request: TokenRequest, now: datetime) -> Issued:
+    async def issue(self, request: TokenRequest, origin: Origin, now: datetime) -> Issued:
         """Return the token for ``request``.
 
         Raises:
             CredentialsRefused: identity was not proven, or the token is wanted for another service.
             AccountDenied: identity is proven and the account may not be used now.
+            Throttled: a wrong secret, one time too many.
             Overloaded: too many passwords are being checked.
             StoreUnavailable: the store did not answer.
             SignerUnavailable: there is no living signing certificate.
@@ -118,13 +124,16 @@ class Issuance:
             )
         # 2. Who claims to ask, and who it is.
         requested = request.scopes.scopes
-        subject = await self._authenticator.authenticate(classify(request.presented), namespaces(requested), now)
+        proof = classify(request.presented)
+        subject = await self._authenticator.authenticate(proof, namespaces(requested), origin, now)
+        degraded = isinstance(subject, LicenseSubject) and subject.stale
         # 3. What they may do.
         decision = decide(subject, requested, now)
         if decision.account is not None:
             raise Denied(decision.account, subject)
         # 4. For how long: never beyond the end of the right itself.
         life = self._lifetimes.push if decision.pushes else self._lifetimes.pull
+        life = min(life, DEGRADED_LIFE) if degraded else life
         expires_at = now + life if decision.ends_at is None else min(now + life, decision.ends_at)
         # 5. Say so, signed.
         claims = Claims(
@@ -135,6 +144,7 @@ class Issuance:
             expires_at=expires_at,
             token_id=self._new_token_id(),
             access=decision.access,
+            degraded=degraded,
         )
         token = Secret(self._signer.sign(claims.to_json()))
         expires_in = max(MIN_EXPIRES_IN, int((expires_at - now - EARLY).total_seconds()))

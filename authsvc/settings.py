@@ -6,6 +6,7 @@ misspelt setting that is silently ignored is found on the worst day. docs/config
 keeps it true.
 """
 
+import ipaddress
 import re
 import tomllib
 from collections.abc import Callable, Mapping
@@ -19,6 +20,8 @@ from attrs import frozen
 from authsvc.errors import SetupRefused
 from authsvc.redaction import Secret
 from authsvc.stack.address import PublicUrl, parse_public_url
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 PREFIX = "AUTHSVC_"
 CONFIG = "AUTHSVC_CONFIG"
@@ -49,6 +52,8 @@ class Settings:
         push_token_life: of a token that may push or delete.
         leaf_life: of a worker's signing certificate.
         leaf_renewal: after which part of its life a certificate is replaced.
+        trusted_proxies: networks whose ``X-Forwarded-For`` is believed.
+        degraded_pulls: whether a license that was verified within the last minute may pull while the store is away.
         refresh_tokens: whether ``docker login`` may keep a refresh token instead of a member's password.
         log_level: ``debug``, ``info``, ``warning`` or ``error``.
     """
@@ -61,6 +66,8 @@ class Settings:
     push_token_life: timedelta
     leaf_life: timedelta
     leaf_renewal: timedelta
+    trusted_proxies: tuple[Network, ...]
+    degraded_pulls: bool
     refresh_tokens: bool
     log_level: str
 
@@ -96,6 +103,13 @@ def _one_of(*words: str) -> Callable[[str, str], str]:
     return parse
 
 
+def _networks(text: str, name: str) -> tuple[Network, ...]:
+    try:
+        return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        raise SetupRefused(f"{name} must list networks such as 10.0.0.0/8,::1/128: {error}") from error
+
+
 def _on_or_off(text: str, name: str) -> bool:
     return _one_of("on", "off")(text, name) == "on"
 
@@ -128,6 +142,8 @@ SETTINGS = (
     _Setting("push_token_life", _seconds(MIN_TOKEN_LIFE, MAX_TOKEN_LIFE), "900"),
     _Setting("leaf_life", _seconds(600, 90 * 24 * 3600), str(DEFAULT_LEAF_LIFE)),
     _Setting("leaf_renewal", _seconds(1, 45 * 24 * 3600), optional=True),
+    _Setting("trusted_proxies", _networks, "127.0.0.0/8,::1/128"),
+    _Setting("degraded_pulls", _on_or_off, "on"),
     _Setting("refresh_tokens", _on_or_off, "on"),
     _Setting("log_level", _one_of("debug", "info", "warning", "error"), "info"),
 )

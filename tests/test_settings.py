@@ -1,6 +1,7 @@
 """Settings: where they come from, and what is refused."""
 
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,8 @@ def test_defaults() -> None:
         push_token_life=timedelta(minutes=15),
         leaf_life=timedelta(hours=24),
         leaf_renewal=timedelta(hours=12),
+        trusted_proxies=(ip_network("127.0.0.0/8"), ip_network("::1/128")),
+        degraded_pulls=True,
         refresh_tokens=True,
         log_level="info",
     )
@@ -51,6 +54,8 @@ def test_everything_by_environment() -> None:
         push_token_life=timedelta(seconds=3600),
         leaf_life=timedelta(seconds=7200),
         leaf_renewal=timedelta(seconds=10),
+        trusted_proxies=(ip_network("10.0.0.0/8"),),
+        degraded_pulls=False,
         refresh_tokens=False,
         log_level="debug",
     )
@@ -58,6 +63,8 @@ def test_everything_by_environment() -> None:
     assert expected == load(
         {
             "AUTHSVC_PUBLIC_URL": "https://Registry.Vendor.test/",
+            "AUTHSVC_TRUSTED_PROXIES": " 10.0.0.0/8 ",
+            "AUTHSVC_DEGRADED_PULLS": "off",
             "AUTHSVC_REDIS_URL": "unix:///run/redis.sock",
             "AUTHSVC_SECRETS_DIR": "secrets",
             "AUTHSVC_REGISTRY_URL": "unix:///run/registry.sock",
@@ -110,7 +117,7 @@ def test_unknown_names(name: str) -> None:
     """A misspelt setting is refused, with the list of right ones; its value is not shown."""
     sentence = refusal({**NEEDED, name: "s3cret"})
 
-    assert sentence.startswith(f"{name} is no setting of authsvc; known are: AUTHSVC_LEAF_LIFE, ")
+    assert sentence.startswith(f"{name} is no setting of authsvc; known are: AUTHSVC_DEGRADED_PULLS, ")
     assert "s3cret" not in sentence
 
 
@@ -169,7 +176,7 @@ def test_a_bad_value(name: str, value: str, sentence: str) -> None:
         ("= 1", "is not TOML"),
         ("redis_url = 'a'\nredis_url = 'b'", "is not TOML"),
         ("\xff", "is not TOML"),
-        ("reddis_url = 'x'", "sets 'reddis_url', which is no setting; known are: leaf_life, "),
+        ("reddis_url = 'x'", "sets 'reddis_url', which is no setting; known are: degraded_pulls, "),
         ("log_level = true", "log_level must be a text or a whole number"),
         ("pull_token_life = 90.5", "pull_token_life must be a text or a whole number"),
         ("[redis]\nurl = 'x'", "sets 'redis', which is no setting"),

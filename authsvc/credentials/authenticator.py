@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from typing import TypeVar, assert_never
 
+from authsvc.credentials.guard import PasswordGuard, Throttle, throttled
 from authsvc.credentials.machine_secret import (
     LICENSE_KIND,
     PERSONAL_KIND,
@@ -11,13 +12,16 @@ from authsvc.credentials.machine_secret import (
     SERVICE_KIND,
     MachineSecret,
 )
+from authsvc.credentials.origin import Origin
 from authsvc.credentials.proof import Junk, MachineProof, Nothing, PasswordProof, Proof
+from authsvc.credentials.recent import RecentLicenses
 from authsvc.credentials.standing import C, Standing, Standings
 from authsvc.credentials.subject import LicenseSubject, MemberSubject, ServiceAccountSubject, Subject
 from authsvc.credentials.verifier import PasswordRecord, PasswordVerifier
-from authsvc.errors import CredentialsRefused
+from authsvc.errors import CredentialsRefused, StoreUnavailable, WrongSecret
 from authsvc.tenancy.machine_records import PersonalToken, RefreshToken, ServiceAccount
 from authsvc.tenancy.records import License, Member, live_tokens
+from authsvc.throttle import Buckets
 
 SIGN_IN = "sign in with your account or license file: docker login"
 REFUSED = "the user name, password, token or license file is not right; check it and sign in again"
@@ -36,23 +40,38 @@ class Authenticator:
         self,
         standings: Standings,
         passwords: PasswordVerifier,
+        throttle: Throttle,
+        *,
         on_use: Callable[[str, datetime], None] = _not_told,
+        recent: RecentLicenses | None = None,
     ) -> None:
-        """Ask ``standings`` for facts and ``passwords`` for hashes; tell ``on_use`` of every machine secret used."""
-        self._standings = standings
-        self._passwords = passwords
-        self._on_use = on_use
+        """Ask ``standings`` for facts and ``passwords`` for hashes.
 
-    async def authenticate(self, proof: Proof, namespaces: Collection[str], now: datetime) -> Subject:
+        Args:
+            standings: the store.
+            passwords: checks hashes.
+            throttle: counts wrong secrets.
+            on_use: told of every credential that signed in.
+            recent: licenses to believe in while the store is away; None to believe in none.
+        """
+        self._standings = standings
+        self._guard = PasswordGuard(passwords, throttle, on_use)
+        self._throttle = throttle
+        self._on_use = on_use
+        self._recent = recent
+
+    async def authenticate(self, proof: Proof, namespaces: Collection[str], origin: Origin, now: datetime) -> Subject:
         """Return the proven subject with its facts.
 
         Args:
             proof: what was presented.
             namespaces: slugs of the apps that the request asks for.
+            origin: where the request comes from.
             now: the request's one reading of the clock.
 
         Raises:
             CredentialsRefused: identity was not proven; the same sentence whether unknown or wrong.
+            Throttled: wrong, one time too many.
             Overloaded: too many passwords are being checked.
             StoreUnavailable: the store did not answer.
         """
@@ -62,16 +81,18 @@ class Authenticator:
             case Junk(why):
                 raise _refusal(why)
             case PasswordProof():
-                return await self._by_password(proof, namespaces, now)
+                return await self._by_password(proof, namespaces, origin, now)
             case MachineProof(secret):
-                return await self._by_secret(secret, namespaces, now)
+                return await self._counted(secret, namespaces, origin, now)
             case _:
                 assert_never(proof)
 
-    async def _by_password(self, proof: PasswordProof, namespaces: Collection[str], now: datetime) -> MemberSubject:
+    async def _by_password(
+        self, proof: PasswordProof, namespaces: Collection[str], origin: Origin, now: datetime
+    ) -> MemberSubject:
         known = await self._standings.member_by_email(proof.email)
         record = None if known is None else PasswordRecord(known.id, known.epoch, known.password_hash)
-        right = await self._passwords.verify(record, proof.email, proof.password, now)
+        right = await self._guard.verify(record, proof.email, proof.password, origin, now)
         if not right or known is None:
             raise _refusal("no such member" if known is None else f"wrong password of {known.subject}")
         member, apps = await self._standings.member_standing(known.id, namespaces)
@@ -80,10 +101,22 @@ class Authenticator:
             raise _refusal(f"{known.subject} changed during the check")
         return MemberSubject(member, apps)
 
+    async def _counted(
+        self, secret: MachineSecret, namespaces: Collection[str], origin: Origin, now: datetime
+    ) -> Subject:
+        """Look at a machine secret, always; count it when it opens nothing."""
+        try:
+            return await self._by_secret(secret, namespaces, now)
+        except WrongSecret as error:
+            over = await self._throttle.count(Buckets(secret.id, origin.network), origin.method, now)
+            if over > 0:
+                raise throttled(over, error.detail or "") from None
+            raise
+
     async def _by_secret(self, secret: MachineSecret, namespaces: Collection[str], now: datetime) -> Subject:
         match secret.kind:
             case kind if kind == LICENSE_KIND:
-                subject: Subject = await self._license(secret, now)
+                subject: Subject = await self._license_or_recent(secret, now)
             case kind if kind == PERSONAL_KIND:
                 subject = await self._personal_token(secret, namespaces)
             case kind if kind == SERVICE_KIND:
@@ -93,6 +126,23 @@ class Authenticator:
             case kind:
                 raise _refusal(f"a secret of kind {kind!r} signs nobody in")
         self._on_use(secret.id, now)
+        return subject
+
+    async def _license_or_recent(self, secret: MachineSecret, now: datetime) -> LicenseSubject:
+        """Ask the store; while it is away, believe what it said within the last minute (design #13)."""
+        try:
+            subject = await self._license(secret, now)
+        except StoreUnavailable:
+            recent = None if self._recent is None else self._recent.recall(secret, now)
+            if recent is None:
+                raise
+            return recent
+        except WrongSecret:
+            if self._recent is not None:
+                self._recent.forget(secret)
+            raise
+        if self._recent is not None:
+            self._recent.keep(secret, subject, now)
         return subject
 
     async def _license(self, secret: MachineSecret, now: datetime) -> LicenseSubject:
@@ -159,5 +209,5 @@ def _owner(standing: Standing[T]) -> Member:
     return member
 
 
-def _refusal(why: str) -> CredentialsRefused:
-    return CredentialsRefused(REFUSED, detail=why)
+def _refusal(why: str) -> WrongSecret:
+    return WrongSecret(REFUSED, detail=why)

@@ -55,10 +55,12 @@ class LicenseSubject:
     Attributes:
         license: the record.
         app: the app it is for.
+        stale: whether the store could not be asked, and this is what it said within the last minute.
     """
 
     license: License
     app: App
+    stale: bool = False
 
     @property
     def id(self) -> str:

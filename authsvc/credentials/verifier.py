@@ -32,6 +32,9 @@ MAX_REMEMBERED = 10_000
 MAX_WAITING = 64
 """Most checks that run or wait in one worker."""
 
+MAX_SLOW = 8
+"""Most checks that run or wait in the slow lane of one worker."""
+
 CHECK_DEADLINE = 10.0
 """Seconds that a request waits for its check at most."""
 
@@ -74,12 +77,22 @@ class PasswordVerifier:
         self._key = key
         self._verify = verify
         self._max_waiting = max_waiting
-        self._waiting = 0
+        self._waiting = {False: 0, True: 0}
+        self._slow_lane = asyncio.Lock()
         self._flights: dict[bytes, asyncio.Future[bool]] = {}
         self._remembered: OrderedDict[bytes, datetime] = OrderedDict()
 
-    async def verify(self, record: PasswordRecord | None, email: str, password: Secret, now: datetime) -> bool:
+    def remembers(self, record: PasswordRecord | None, email: str, password: Secret, now: datetime) -> bool:
+        """Whether ``password`` was found right within the last minute."""
+        raw = password.reveal().encode("utf-8", "surrogatepass")
+        return record is not None and self._is_remembered(self._fingerprint(record, email, raw), now)
+
+    async def verify(
+        self, record: PasswordRecord | None, email: str, password: Secret, now: datetime, *, slow: bool = False
+    ) -> bool:
         """Whether ``password`` is the account's; None for ``record`` costs as much and is never right.
+
+        ``slow`` is the lane of those who were wrong too often: one at a time, and few may wait.
 
         Raises:
             Overloaded: too many checks wait already, or this one took too long.
@@ -90,32 +103,37 @@ class PasswordVerifier:
         fingerprint = self._fingerprint(record, email, raw)
         if record is not None and self._is_remembered(fingerprint, now):
             return True
-        flight = self._flights.get(fingerprint)
-        if flight is None:
-            flight = self._start(fingerprint, record, password, now)
+        flight = self._flights.get(fingerprint) or self._start(fingerprint, record, password, now, slow=slow)
         try:
             return await asyncio.wait_for(asyncio.shield(flight), CHECK_DEADLINE)
         except TimeoutError as error:
             raise _overloaded() from error
 
     def _start(
-        self, fingerprint: bytes, record: PasswordRecord | None, password: Secret, now: datetime
+        self, fingerprint: bytes, record: PasswordRecord | None, password: Secret, now: datetime, *, slow: bool
     ) -> asyncio.Future[bool]:
-        if self._waiting >= self._max_waiting:
+        if self._waiting[slow] >= (MAX_SLOW if slow else self._max_waiting):
             raise _overloaded()
-        self._waiting += 1
+        self._waiting[slow] += 1
         wanted = UNKNOWN_ACCOUNT if record is None else record.password_hash
-        flight = asyncio.get_running_loop().run_in_executor(self._executor, self._verify, password, wanted)
+        flight = asyncio.create_task(self._check(password, wanted, slow=slow))
         self._flights[fingerprint] = flight
 
         def landed(done: asyncio.Future[bool]) -> None:
-            self._waiting -= 1
+            self._waiting[slow] -= 1
             del self._flights[fingerprint]
             if not done.cancelled() and done.exception() is None and done.result() and record is not None:
                 self._remember(fingerprint, now)
 
         flight.add_done_callback(landed)
         return flight
+
+    async def _check(self, password: Secret, wanted: Secret, *, slow: bool) -> bool:
+        loop = asyncio.get_running_loop()
+        if not slow:
+            return await loop.run_in_executor(self._executor, self._verify, password, wanted)
+        async with self._slow_lane:
+            return await loop.run_in_executor(self._executor, self._verify, password, wanted)
 
     def _fingerprint(self, record: PasswordRecord | None, email: str, raw: bytes) -> bytes:
         """Return what stands for this account, at this epoch, with this password, in this process alone."""

@@ -45,6 +45,7 @@ class Claims:
         expires_at: aware.
         token_id: unique, for the log.
         access: what is granted; empty is a valid token that only passes ``/v2/``.
+        degraded: whether it was issued from memory, while the store was away; the registry ignores the claim.
     """
 
     issuer: str
@@ -54,11 +55,12 @@ class Claims:
     expires_at: datetime
     token_id: str
     access: tuple[Access, ...] = ()
+    degraded: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return the claim set; all times are integers, since the registry refuses a float."""
         issued_at = int(self.issued_at.timestamp())
-        return {
+        claims: dict[str, Any] = {
             "iss": self.issuer,
             "sub": self.subject,
             "aud": self.audience,
@@ -68,3 +70,4 @@ class Claims:
             "jti": self.token_id,
             "access": [entry.to_json() for entry in self.access],
         }
+        return {**claims, "degraded": True} if self.degraded else claims

@@ -5,18 +5,20 @@ docs/architecture.md, "Store"); so every client is made here.
 """
 
 import asyncio
+import inspect
 from collections.abc import Awaitable
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from authsvc.errors import SetupRefused, StoreUnavailable
 from authsvc.redaction import Secret
+from authsvc.store.breaker import Breaker
 
-T = TypeVar("T")
+AWAY = "the service's database does not answer; try again in a few seconds"
 
 MAX_CONNECTIONS = 64
 POOL_WAIT = 0.25
@@ -57,6 +59,7 @@ class Connection:
                 "AUTHSVC_REDIS_URL must look like redis://HOST:PORT, rediss://HOST:PORT or unix:///path/redis.sock"
             ) from error
         self.redis: Redis = Redis.from_pool(pool)
+        self._breaker = Breaker()
 
     async def run(self, command: Awaitable[Any]) -> Any:
         """Return the reply to ``command``, within the deadline.
@@ -64,13 +67,22 @@ class Connection:
         Raises:
             StoreUnavailable: no answer in time, no connection, or Redis refused the command.
         """
+        clock = asyncio.get_running_loop().time
+        if not self._breaker.lets_through(clock()):
+            if inspect.iscoroutine(command):
+                command.close()
+            raise StoreUnavailable(AWAY, detail="the breaker is open")
         try:
             async with asyncio.timeout(DEADLINE):
-                return await command
+                reply = await command
+        except ResponseError as error:
+            self._breaker.succeeded()  # it is there, and says no: full, read-only, or not to be asked that
+            raise StoreUnavailable(AWAY, detail=repr(error)) from error
         except (RedisError, OSError, TimeoutError) as error:
-            raise StoreUnavailable(
-                "the service's database does not answer; try again in a few seconds", detail=repr(error)
-            ) from error
+            self._breaker.failed(clock())
+            raise StoreUnavailable(AWAY, detail=repr(error)) from error
+        self._breaker.succeeded()
+        return reply
 
     async def get(self, key: str) -> bytes | None:
         """Return the value of ``key``.

@@ -106,6 +106,11 @@ def used(credential_id: str) -> str:
     return f"{PREFIX}used:{credential_id}"
 
 
+def throttle(limit: str, bucket: str) -> str:
+    """State of a throttle bucket; ``bucket`` is a hash."""
+    return f"{PREFIX}throttle:{limit}:{bucket}"
+
+
 def operation(operation_id: str) -> str:
     """Mark of a change that was applied."""
     return f"{PREFIX}op:{operation_id}"

@@ -1,13 +1,15 @@
 """What happens around every request: an id, an error as a reply, and headers that keep caches away."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 
 from aiohttp import web
 
 from authsvc.errors import AuthsvcError
 from authsvc.logs import Logger
+from authsvc.settings import Network
 from authsvc.spec.registry_error import UNSUPPORTED
+from authsvc.web.address import CLIENT_ADDRESS, client_address
 from authsvc.web.problems import FAULT, Problem, problem_of, render, render_error
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -17,13 +19,15 @@ REQUEST_ID = web.RequestKey("request_id", str)
 
 
 def around(
-    logger: Logger, service: str, new_request_id: Callable[[], str]
+    logger: Logger, service: str, new_request_id: Callable[[], str], trusted: Sequence[Network]
 ) -> Callable[..., Awaitable[web.StreamResponse]]:
     """Return the middleware of a listener."""
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         request_id = request[REQUEST_ID] = new_request_id()
+        forwarded = request.headers.getall("X-Forwarded-For", [])
+        request[CLIENT_ADDRESS] = client_address(request.remote, forwarded, trusted)
         try:
             response = await handler(request)
         except web.HTTPException as error:

@@ -1,5 +1,6 @@
 """The one table from our errors to HTTP, in the dialect of registries."""
 
+import math
 from http import HTTPStatus
 
 from aiohttp import web
@@ -15,8 +16,18 @@ from authsvc.errors import (
     Overloaded,
     SignerUnavailable,
     StoreUnavailable,
+    Throttled,
+    WrongSecret,
 )
-from authsvc.spec.registry_error import DENIED, UNAUTHORIZED, UNAVAILABLE, UNKNOWN, UNSUPPORTED, RegistryError
+from authsvc.spec.registry_error import (
+    DENIED,
+    TOOMANYREQUESTS,
+    UNAUTHORIZED,
+    UNAVAILABLE,
+    UNKNOWN,
+    UNSUPPORTED,
+    RegistryError,
+)
 
 RETRY_AFTER = "2"
 """Seconds after which a client may try again when we could not answer."""
@@ -36,8 +47,10 @@ class Problem:
 
 
 PROBLEMS: dict[type[AuthsvcError], Problem] = {
+    WrongSecret: Problem(HTTPStatus.UNAUTHORIZED, UNAUTHORIZED),
     CredentialsRefused: Problem(HTTPStatus.UNAUTHORIZED, UNAUTHORIZED),
     AccountDenied: Problem(HTTPStatus.UNAUTHORIZED, DENIED),
+    Throttled: Problem(HTTPStatus.TOO_MANY_REQUESTS, TOOMANYREQUESTS),
     Overloaded: Problem(HTTPStatus.SERVICE_UNAVAILABLE, UNAVAILABLE),
     StoreUnavailable: Problem(HTTPStatus.SERVICE_UNAVAILABLE, UNAVAILABLE),
     SignerUnavailable: Problem(HTTPStatus.SERVICE_UNAVAILABLE, UNAVAILABLE),
@@ -70,4 +83,7 @@ def render_error(error: Exception, request_id: str, service: str) -> web.Respons
     """Return the reply to ``error``; of a fault of ours nothing but the request id is told."""
     problem = problem_of(error)
     message = "something went wrong on our side; tell the vendor" if problem is FAULT else str(error)
-    return render(problem, message, request_id, service)
+    response = render(problem, message, request_id, service)
+    if isinstance(error, Throttled):
+        response.headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
+    return response

@@ -8,11 +8,14 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
+from authsvc.credentials.origin import Origin
 from authsvc.errors import AuthsvcError
 from authsvc.issuance import Denied, Issued
 from authsvc.logs import Logger
 from authsvc.spec.scope import ScopeSet
 from authsvc.spec.token_request import TokenRequest, Unreadable, from_form, from_query
+from authsvc.throttle import network
+from authsvc.web.address import CLIENT_ADDRESS
 from authsvc.web.middleware import REQUEST_ID
 
 BODY_DEADLINE = 10.0
@@ -26,7 +29,7 @@ MAX_LOGGED = 100
 class Issues(Protocol):
     """Whoever issues tokens."""
 
-    async def issue(self, request: TokenRequest, now: datetime) -> Issued:
+    async def issue(self, request: TokenRequest, origin: Origin, now: datetime) -> Issued:
         """Return the token for ``request``."""
         ...
 
@@ -55,22 +58,23 @@ class TokenEndpoint:
                 body = await request.read()
             fields = parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=MAX_FORM_FIELDS)
         except (ValueError, TimeoutError, web.HTTPRequestEntityTooLarge) as error:
-            # Goes the same way as every other refusal, so that it is logged as one.
             unreadable = Unreadable(f"the form could not be read: {type(error).__name__}")
             return await self._answer(request, TokenRequest(None, ScopeSet(), unreadable))
         return await self._answer(request, from_form(fields, request.headers.get("Authorization")))
 
     async def _answer(self, request: web.Request, token_request: TokenRequest) -> web.Response:
         now = self._clock()
+        origin = Origin(network(request[CLIENT_ADDRESS]), request.method)
         log = self._logger.bind(
             request_id=request[REQUEST_ID],
+            address=request[CLIENT_ADDRESS][:MAX_LOGGED],
             client_id=(token_request.client_id or "")[:MAX_LOGGED] or None,
             user_agent=request.headers.get("User-Agent", "")[:MAX_LOGGED],
             asked=[str(scope) for scope in token_request.scopes.scopes],
             dropped=token_request.scopes.dropped,
         )
         try:
-            issued = await self._issuance.issue(token_request, now)
+            issued = await self._issuance.issue(token_request, origin, now)
         except AuthsvcError as error:
             subject = error.subject.id if isinstance(error, Denied) else None
             log.info(
@@ -91,6 +95,7 @@ def _facts(issued: Issued) -> dict[str, Any]:
         "subject": issued.subject.id,
         "granted": [f"{a.type}:{a.name}:{','.join(a.actions)}" for a in issued.claims.access],
         "refused": [f"{r.scope} {r.action}: {r.reason}" for r in issued.decision.refusals],
+        "degraded": issued.claims.degraded,
         "token_id": issued.claims.token_id,
         "expires_at": issued.claims.expires_at.isoformat(),
     }

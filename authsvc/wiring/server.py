@@ -13,6 +13,7 @@ from attrs import define, field
 
 from authsvc.audit.entry import Entry
 from authsvc.credentials.authenticator import Authenticator
+from authsvc.credentials.recent import RecentLicenses
 from authsvc.credentials.verifier import PasswordVerifier
 from authsvc.issuance import Issuance, Lifetimes
 from authsvc.logs import Logger
@@ -25,6 +26,7 @@ from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
 from authsvc.store.credential_directory import RedisCredentials
 from authsvc.store.standings import RedisStandings
+from authsvc.store.throttle import RedisThrottle
 from authsvc.store.usage import RedisUsage
 from authsvc.web.listener import listen, make_web_app
 from authsvc.web.middleware import around
@@ -70,7 +72,13 @@ async def running_worker(
         stack.push_async_callback(ended, flushing)
         sign_ins = SignIns(RedisCredentials(connection, codec), _journal(logger), secrets.token_bytes)
         issuance = Issuance(
-            Authenticator(standings, PasswordVerifier(executor, secrets.token_bytes(32)), usage.note),
+            Authenticator(
+                standings,
+                PasswordVerifier(executor, secrets.token_bytes(32)),
+                RedisThrottle(connection),
+                on_use=usage.note,
+                recent=RecentLicenses() if settings.degraded_pulls else None,
+            ),
             live.keyring,
             service=settings.public_url.authority,
             lifetimes=Lifetimes(settings.pull_token_life, settings.push_token_life),
@@ -84,7 +92,7 @@ async def running_worker(
             web.get("/livez", livez),
         ]
         for routes, listener in ((edge_routes, edge), (readiness.routes(), inside)):
-            middleware = around(logger, settings.public_url.authority, new_request_id)
+            middleware = around(logger, settings.public_url.authority, new_request_id, settings.trusted_proxies)
             runner = await listen(make_web_app(routes, middleware), listener)
             stack.push_async_callback(runner.cleanup)
         yield

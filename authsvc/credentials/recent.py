@@ -1,0 +1,47 @@
+"""Licenses that this process has verified lately, for the minutes in which the store is away (design #13).
+
+A pull may go on for a minute after the last time the store confirmed the license. What is kept is the newest that the
+store said, so a revocation that was seen once is never forgotten; and nothing is kept for members and service
+accounts, who can change things.
+"""
+
+from collections import OrderedDict
+from datetime import datetime, timedelta
+
+from attrs import evolve
+
+from authsvc.credentials.machine_secret import MachineSecret
+from authsvc.credentials.subject import LicenseSubject
+
+BELIEVED_FOR = timedelta(seconds=60)
+"""How long after the store's last word a license is believed without it."""
+
+MAX_KEPT = 20_000
+"""Most licenses that one worker keeps; the oldest go first."""
+
+
+class RecentLicenses:
+    """Keeps verified license subjects for a minute."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._kept: OrderedDict[str, tuple[LicenseSubject, datetime]] = OrderedDict()
+
+    def keep(self, secret: MachineSecret, subject: LicenseSubject, now: datetime) -> None:
+        """Remember what the store has said of the license that ``secret`` opens."""
+        digest = secret.sha256()
+        self._kept[digest] = (subject, now)
+        self._kept.move_to_end(digest)
+        while len(self._kept) > MAX_KEPT:
+            self._kept.popitem(last=False)
+
+    def forget(self, secret: MachineSecret) -> None:
+        """Drop a secret that the store has just refused."""
+        self._kept.pop(secret.sha256(), None)
+
+    def recall(self, secret: MachineSecret, now: datetime) -> LicenseSubject | None:
+        """Return the license that ``secret`` opened within the last minute, marked as stale, or None."""
+        subject, verified_at = self._kept.get(secret.sha256(), (None, now))
+        if subject is None or not verified_at <= now < verified_at + BELIEVED_FOR:
+            return None
+        return evolve(subject, stale=True)

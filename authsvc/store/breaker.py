@@ -1,0 +1,34 @@
+"""A breaker: while the store is away, most requests learn it at once instead of each waiting for a deadline."""
+
+FAILURES = 5
+"""Failures in a row that open it."""
+
+OPEN_FOR = 0.5
+"""Seconds between two attempts to reach the store again."""
+
+
+class Breaker:
+    """Counts failures in a row. Times are seconds of a monotonic clock."""
+
+    def __init__(self) -> None:
+        """Start closed."""
+        self._failures = 0
+        self._next_attempt = 0.0
+
+    def lets_through(self, now: float) -> bool:
+        """Whether a command may be tried now; while open, one every half second may."""
+        if self._failures < FAILURES:
+            return True
+        if now < self._next_attempt:
+            return False
+        self._next_attempt = now + OPEN_FOR
+        return True
+
+    def succeeded(self) -> None:
+        """The store has answered: close."""
+        self._failures = 0
+
+    def failed(self, now: float) -> None:
+        """The store has not answered."""
+        self._failures += 1
+        self._next_attempt = now + OPEN_FOR

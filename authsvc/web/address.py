@@ -1,0 +1,35 @@
+"""Whose request it is, when it came through proxies that we trust."""
+
+import ipaddress
+from collections.abc import Sequence
+
+from aiohttp import web
+
+from authsvc.settings import Network
+
+CLIENT_ADDRESS = web.RequestKey("client_address", str)
+"""The address that the throttle counts and the log names."""
+
+
+def client_address(peer: str | None, forwarded: Sequence[str], trusted: Sequence[Network]) -> str:
+    """Return the nearest address that is not one of our proxies.
+
+    Args:
+        peer: who has connected; None or empty on a unix socket, which only our own proxy can open.
+        forwarded: the values of ``X-Forwarded-For``, each a list, nearest last.
+        trusted: networks of our proxies. What an address outside them claims about others is not believed.
+    """
+    hops = [hop.strip() for value in forwarded for hop in value.split(",") if hop.strip()]
+    current = peer or ""
+    while hops and (not current or _is_in(current, trusted)):
+        current = hops.pop()
+    return current or "unknown"
+
+
+def _is_in(text: str, networks: Sequence[Network]) -> bool:
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return any((mapped or address) in network for network in networks)
