@@ -16,6 +16,9 @@ from authsvc.redaction import Secret
 from authsvc.spec.token_request import Presented, RefreshGrant, Unreadable, UserPassword
 from authsvc.tenancy.names import parse_email
 
+_AROUND = " \t\r\n\ufeff"
+"""What shells and editors put around a file or a token; the last one is a byte-order mark."""
+
 
 @frozen
 class Nothing:
@@ -86,8 +89,8 @@ def _person(username: str, password: Secret) -> PasswordProof | Junk:
 
 def _machine(text: str) -> MachineProof | Junk | None:
     """Return the machine secret in ``text``, None when it claims to be none, Junk when it is a damaged one."""
-    candidate = text.strip()
-    if candidate.lstrip("\ufeff").startswith("{"):
+    candidate = text.strip(_AROUND)
+    if candidate.startswith("{"):
         token = registry_token(candidate)
         if token is None:
             return Junk("the password begins like a license file but is none")

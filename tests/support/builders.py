@@ -3,17 +3,25 @@
 import asyncio
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from attrs import define, field, frozen
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from authsvc.credentials.machine_secret import MachineSecret, derive_license_token
+from authsvc.credentials.machine_secret import (
+    PERSONAL_KIND,
+    REFRESH_KIND,
+    SERVICE_KIND,
+    MachineSecret,
+    derive_license_token,
+)
+from authsvc.credentials.standing import C, Credential, Standing
 from authsvc.credentials.subject import LicenseSubject, MemberSubject
 from authsvc.redaction import Secret
 from authsvc.signing.jws import Leaf
 from authsvc.signing.root import LEAF_LIFE, create_root, issue_leaf
+from authsvc.tenancy.machine_records import Grant, PersonalToken, RefreshToken, ServiceAccount
 from authsvc.tenancy.records import App, License, LicenseType, Member, Role, TokenDigest
 
 T = TypeVar("T")
@@ -25,7 +33,7 @@ SERVICE = "registry.vendor.test:5000"
 TOKEN_KEY = bytes(range(32))
 """The license-token key of the test installation."""
 
-MEMBER_ID, LICENSE_ID = "m000000000000001", "c000000000000001"
+MEMBER_ID, LICENSE_ID, MACHINE_ID = "m000000000000001", "c000000000000001", "s000000000000001"
 PASSWORD = Secret("correct horse battery")
 
 
@@ -44,11 +52,12 @@ def make_member(
     password: Secret = PASSWORD,
     epoch: int = 1,
     disabled_at: datetime | None = None,
+    removed_at: datetime | None = None,
 ) -> Member:
     """Return a member whose password hash is one of :func:`check_plainly`."""
-    return Member(
-        member_id, email, team, role, apps, plain_hash(password), epoch, NOW - timedelta(days=9), disabled_at
-    )  # fmt: skip
+    made = NOW - timedelta(days=9)
+    password_hash = plain_hash(password)
+    return Member(member_id, email, team, role, apps, password_hash, epoch, made, disabled_at, removed_at)
 
 
 def make_license(
@@ -75,6 +84,36 @@ def make_license(
 def license_token(license_id: str = LICENSE_ID, generation: int = 1) -> MachineSecret:
     """Return the registry token of a license of the test installation."""
     return derive_license_token(TOKEN_KEY, license_id, generation)
+
+
+def machine_secret(kind: str, secret_id: str = MACHINE_ID, seed: int = 1) -> MachineSecret:
+    """Return a machine secret that is the same every time."""
+    return MachineSecret.build(kind, secret_id, bytes([seed]) * 32)
+
+
+def make_personal_token(**changes: Any) -> PersonalToken:
+    """Return a member's token, of ``machine_secret("pat")``."""
+    facts: dict[str, Any] = {"id": MACHINE_ID, "name": "ci", "member": MEMBER_ID, "created_at": NOW - timedelta(days=3)}
+    return PersonalToken(**{"sha256": machine_secret(PERSONAL_KIND).sha256()} | facts | changes)
+
+
+def make_refresh_token(**changes: Any) -> RefreshToken:
+    """Return what a client kept of a sign-in at epoch 1, of ``machine_secret("ref")``."""
+    facts: dict[str, Any] = {"id": MACHINE_ID, "member": MEMBER_ID, "epoch": 1, "created_at": NOW - timedelta(days=3)}
+    return RefreshToken(**{"sha256": machine_secret(REFRESH_KIND).sha256()} | facts | changes)
+
+
+def make_service_account(*grants: Grant, **changes: Any) -> ServiceAccount:
+    """Return a machine's account that the operator made, of ``machine_secret("sa")``."""
+    facts: dict[str, Any] = {
+        "id": MACHINE_ID,
+        "name": "deployer",
+        "team": "acme-team",
+        "grants": grants,
+        "tokens": (TokenDigest(1, machine_secret(SERVICE_KIND).sha256()),),
+        "created_at": NOW - timedelta(days=3),
+    }
+    return ServiceAccount(**facts | changes)
 
 
 def as_member(member: Member, *apps: App) -> MemberSubject:
@@ -104,56 +143,64 @@ class MemoryStandings:
     Attributes:
         members: by id.
         apps: by slug.
-        licenses: by id.
+        credentials: by kind and id.
+        used_at: when each credential was last used, by id.
         calls: what was asked, in order.
         after_first: what happens between the first answer and the second question.
     """
 
     members: dict[str, Member] = field(factory=dict)
     apps: dict[str, App] = field(factory=dict)
-    licenses: dict[str, License] = field(factory=dict)
+    credentials: dict[tuple[type, str], Credential] = field(factory=dict)
+    used_at: dict[str, datetime] = field(factory=dict)
     calls: list[str] = field(factory=list)
     after_first: Callable[[], None] = field(default=lambda: None)
 
     @classmethod
-    def of(cls, *records: Member | App | License) -> "MemoryStandings":
+    def of(cls, *records: Member | App | Credential) -> "MemoryStandings":
         """Return a store that holds ``records``."""
         standings = cls()
         for record in records:
             standings.put(record)
         return standings
 
-    def put(self, record: Member | App | License) -> None:
+    def put(self, record: Member | App | Credential) -> None:
         """Store ``record`` in place of an older one."""
         match record:
             case Member():
                 self.members[record.id] = record
             case App():
                 self.apps[record.slug] = record
-            case License():
-                self.licenses[record.id] = record
+            case _:
+                self.credentials[type(record), record.id] = record
 
     async def member_by_email(self, email: str) -> Member | None:
         """Return the member with this address."""
-        found = next((member for member in self.members.values() if member.email == email), None)
-        return await self._first("member_by_email", found)
+        return await self._first(next((m for m in self.members.values() if m.email == email), None))
 
     async def member_standing(self, member_id: str, slugs: Collection[str]) -> tuple[Member | None, Mapping[str, App]]:
         """Return the member and the apps of ``slugs`` that exist."""
-        self.calls.append("member_standing")
-        return self.members.get(member_id), {slug: self.apps[slug] for slug in slugs if slug in self.apps}
+        self.calls.append("second")
+        return self.members.get(member_id), self._some(slugs)
 
-    async def license(self, license_id: str) -> License | None:
-        """Return the license."""
-        return await self._first("license", self.licenses.get(license_id))
+    async def credential(self, kind: type[C], credential_id: str) -> C | None:
+        """Return the credential."""
+        return await self._first(cast("C | None", self.credentials.get((kind, credential_id))))
 
-    async def license_standing(self, license_id: str, slug: str) -> tuple[License | None, App | None]:
-        """Return the license and its app."""
-        self.calls.append("license_standing")
-        return self.licenses.get(license_id), self.apps.get(slug)
+    async def standing(
+        self, kind: type[C], credential_id: str, member_id: str | None, slugs: Collection[str]
+    ) -> Standing[C]:
+        """Return the credential, the member behind it and the apps of ``slugs`` that exist."""
+        self.calls.append("second")
+        found = cast("C | None", self.credentials.get((kind, credential_id)))
+        member = None if member_id is None else self.members.get(member_id)
+        return Standing(found, member, self._some(slugs), self.used_at.get(credential_id))
 
-    async def _first(self, name: str, answer: T) -> T:
-        self.calls.append(name)
+    def _some(self, slugs: Collection[str]) -> Mapping[str, App]:
+        return {slug: self.apps[slug] for slug in slugs if slug in self.apps}
+
+    async def _first(self, answer: T) -> T:
+        self.calls.append("first")
         await asyncio.sleep(0)
         self.after_first()
         return answer
