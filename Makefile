@@ -7,7 +7,8 @@ MAKEFLAGS += --no-print-directory
 
 # PACKAGE:COMMAND, see .ci/install-packages.
 RUN_PACKAGES := docker-registry:docker-registry redis-server:redis-server nginx-light:nginx
-TEST_PACKAGES := $(RUN_PACKAGES) skopeo:skopeo
+BENCH_PACKAGES := $(RUN_PACKAGES) wrk:wrk
+TEST_PACKAGES := $(BENCH_PACKAGES) skopeo:skopeo
 SYSTEM_PACKAGES := $(TEST_PACKAGES) docker.io:dockerd
 
 # Debian trixie's newer build of a package, unpacked beside the installed one, for the tests that want both.
@@ -45,6 +46,11 @@ test: lint ## lint, then the tests that need no engine, browser or compose
 test-system: dev ## the tests that need an engine, a browser or compose (root)
 	@.ci/install-packages $(SYSTEM_PACKAGES)
 	@$(PYTEST) -m system $(PYTEST_ARGS)
+
+.PHONY: bench
+bench: dev ## tokens per second of one worker on one core, beside a bare handler (ARGS=--help)
+	@.ci/install-packages $(BENCH_PACKAGES)
+	@$(PY) -m tests.bench $(ARGS)
 
 .PHONY: lint
 lint: dev ## ruff (rules and format) and mypy

@@ -1,0 +1,132 @@
+"""What is measured: a real stack with one worker, 10,000 licenses and some members in its Redis."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from attrs import frozen
+
+from authsvc.audit.entry import Entry
+from authsvc.cli.console import ACTOR, find
+from authsvc.license_file import registry_token
+from authsvc.redaction import Secret
+from authsvc.tenancy.terms import LicenseTerms
+from authsvc.wiring.management import Management, management
+from tests.bench.load import Target, basic
+from tests.support.stack import PASSWORD, Stack, running_stack
+
+T = TypeVar("T")
+
+TEAM, APP, REPOSITORY = "bench", "benchapp", "benchapp/api/worker"
+AT_ONCE = 32
+"""Records that are made at once."""
+
+
+@frozen
+class Credentials:
+    """Authorization values.
+
+    Attributes:
+        licenses: one per license.
+        members: of members who sign in all the time.
+        newcomers: of members who never signed in; each is good for one cold check.
+    """
+
+    licenses: list[str]
+    members: list[str]
+    newcomers: list[str]
+
+
+@contextmanager
+def installation(worker_core: int | None, other_core: int | None) -> Iterator[Stack]:
+    """Run a stack whose worker has ``worker_core`` for itself; everything else runs on ``other_core``."""
+    with running_stack(options=("--workers", "1")) as stack:
+        if worker_core is not None and other_core is not None:
+            for name in ("redis", "registry", "nginx", "serve"):
+                for process in (stack.pid(name), *children(stack.pid(name))):
+                    pin(process, other_core)
+            pin(worker(stack), worker_core)
+        yield stack
+
+
+def target(stack: Stack) -> Target:
+    """Return the worker's own socket."""
+    edge = (stack.data_dir / "run" / "edge-address").read_text().strip()
+    return Target(f"http://{edge}/auth/token", stack.name, f"repository:{REPOSITORY}:pull", worker(stack))
+
+
+def worker(stack: Stack) -> int:
+    """Return the process id of the one worker."""
+    (process,) = children(stack.pid("serve"))
+    return process
+
+
+def children(process: int) -> list[int]:
+    """Return the process ids of a process' children."""
+    return [int(pid) for pid in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+
+
+def pin(process: int, core: int) -> None:
+    """Let every thread of a process run on one core only."""
+    for thread in Path(f"/proc/{process}/task").iterdir():
+        os.sched_setaffinity(int(thread.name), {core})
+
+
+def resident_mebibytes(process: int) -> float:
+    """Return the resident set of a process (proc(5), ``VmRSS``)."""
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    (kibibytes,) = (line.split()[1] for line in lines if line.startswith("VmRSS:"))
+    return int(kibibytes) / 1024
+
+
+def fill(stack: Stack, licenses: int, members: int, newcomers: int) -> Credentials:
+    """Make a team with an app, licenses and members through the use cases that the command line calls."""
+
+    async def made() -> Credentials:
+        settings, _ = find(stack.data_dir, {})
+        async with management(settings, _untold) as manage:
+            await manage.teams.create(TEAM, None, manage.act(ACTOR))
+            await manage.teams.create_app(APP, TEAM, None, manage.act(ACTOR))
+            return Credentials(
+                await _gather([_license(manage, number) for number in range(licenses)]),
+                await _gather([_member(manage, f"m{number}@bench.test") for number in range(members)]),
+                await _gather([_member(manage, f"n{number}@bench.test") for number in range(newcomers)]),
+            )
+
+    return asyncio.run(made())
+
+
+def _untold(_entry: Entry) -> None:
+    """Keep no record of what is only made to be measured."""
+
+
+async def _license(manage: Management, number: int) -> str:
+    terms = LicenseTerms.parse(
+        customer=f"Customer {number}",
+        expires="2099-01-01",
+        repositories=("api/*",),
+        fields=("seats=25",),
+        contact="sales@bench.test",
+    )
+    _, file = await manage.licenses.create(APP, terms, manage.act(ACTOR))
+    token = registry_token(file)
+    assert token is not None, file
+    return basic("license", token)
+
+
+async def _member(manage: Management, email: str) -> str:
+    await manage.teams.add_member(email, TEAM, "developer", (), Secret(PASSWORD), manage.act(ACTOR))
+    return basic(email, PASSWORD)
+
+
+async def _gather(makers: list[Awaitable[T]]) -> list[T]:
+    places = asyncio.Semaphore(AT_ONCE)
+
+    async def one(maker: Awaitable[T]) -> T:
+        async with places:
+            return await maker
+
+    return await asyncio.gather(*(one(maker) for maker in makers))

@@ -1,0 +1,119 @@
+"""The load generator: wrk, which sends each request with the next of many credentials."""
+
+import base64
+import json
+import os
+import resource
+import subprocess
+from pathlib import Path
+from urllib.parse import urlencode, urlsplit
+
+from attrs import frozen
+
+SCRIPT = Path(__file__).with_name("load.lua")
+CONNECTIONS = 16
+GRACE = 30.0
+"""Seconds that wrk may take beyond the time it was given."""
+
+
+@frozen
+class Target:
+    """Where requests go and what they ask for.
+
+    Attributes:
+        url: of the token endpoint, without a query.
+        service: the ``service`` parameter.
+        scope: the ``scope`` parameter.
+        process: who answers, when it runs on this machine.
+    """
+
+    url: str
+    service: str
+    scope: str
+    process: int | None = None
+
+    @property
+    def path(self) -> str:
+        """The request target."""
+        return f"{urlsplit(self.url).path or '/'}?{urlencode({'service': self.service, 'scope': self.scope})}"
+
+
+@frozen
+class Load:
+    """What one run did.
+
+    Attributes:
+        per_second: answered requests.
+        p50: milliseconds.
+        p99: milliseconds.
+        refused: answers that were no 2xx or 3xx.
+        broken: requests without an answer.
+        generator: the part of its core that the generator used, 0 to 1; near 1 it is itself the limit.
+        processor: microseconds of processor time that the server spent on one request, or None when it is elsewhere.
+            Other work on the machine disturbs it far less than it disturbs the rate.
+    """
+
+    per_second: float
+    p50: float
+    p99: float
+    refused: int
+    broken: int
+    generator: float
+    processor: float | None
+
+
+def basic(username: str, password: str) -> str:
+    """Return the value of an Authorization header (RFC 7617)."""
+    return f"Basic {base64.b64encode(f'{username}:{password}'.encode()).decode()}"
+
+
+def write_credentials(path: Path, values: list[str]) -> Path:
+    """Write Authorization values where the generator reads them; nobody else may."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
+        file.writelines(f"{value}\n" for value in values)
+    return path
+
+
+def run_load(target: Target, credentials: Path, seconds: int, core: int | None) -> Load:
+    """Load ``target`` for ``seconds`` over 16 connections from one thread, on ``core`` when it is given."""
+    pinned = ("taskset", "-c", str(core)) if core is not None else ()
+    split = urlsplit(target.url)
+    before, server_before = resource.getrusage(resource.RUSAGE_CHILDREN), _processor_seconds(target.process)
+    done = subprocess.run(
+        (
+            *(*pinned, "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "10s"),
+            *("-s", str(SCRIPT), f"{split.scheme}://{split.netloc}/", "--", str(credentials), target.path),
+        ),
+        capture_output=True,
+        text=True,
+        timeout=seconds + GRACE,
+        check=True,
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    server = _processor_seconds(target.process) - server_before
+    return parse(done.stdout, used, server if target.process is not None else None)
+
+
+def parse(output: str, used: float, server: float | None) -> Load:
+    """Return what wrk says it did; it used ``used`` seconds of a core, and who answered used ``server``."""
+    (line,) = (line for line in output.splitlines() if line.startswith("JSON "))
+    facts = json.loads(line.removeprefix("JSON "))
+    seconds = facts["microseconds"] / 1e6
+    return Load(
+        per_second=facts["requests"] / seconds,
+        p50=facts["p50"] / 1000,
+        p99=facts["p99"] / 1000,
+        refused=facts["refused"],
+        broken=facts["broken"],
+        generator=used / seconds,
+        processor=None if server is None else server * 1e6 / facts["requests"],
+    )
+
+
+def _processor_seconds(process: int | None) -> float:
+    """Return the processor time that a process has used (proc(5), ``utime`` and ``stime``); 0 for None."""
+    if process is None:
+        return 0.0
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

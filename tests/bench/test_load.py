@@ -1,0 +1,43 @@
+"""The generator against real servers; no figure is asserted."""
+
+from pathlib import Path
+
+from tests.bench import installation
+from tests.bench.bare import bare_server
+from tests.bench.cold import run_cold
+from tests.bench.load import Target, basic, run_load, write_credentials
+from tests.support.stack import Stack
+
+
+def test_the_bare_handler_answers_everything(tmp_path: Path) -> None:
+    """The yardstick serves what the generator sends, and the generator measures its processor time."""
+    values = write_credentials(tmp_path / "values", ["Basic YTpi", "Basic Yzpk"])
+    with bare_server(None, "s", "repository:a/b:pull") as bare:
+        load = run_load(bare, values, 1, None)
+    assert (0, 0, True, True) == (load.refused, load.broken, load.per_second > 0, (load.processor or 0) > 0)
+
+
+def test_licenses_and_members_of_a_real_stack_are_accepted(stack: Stack, tmp_path: Path) -> None:
+    """Every license and every member gets a token; the same load with wrong secrets gets none."""
+    known = installation.fill(stack, 20, 2, 4)
+    target = installation.target(stack)
+    wrong = [basic("license", "asv_lic_wrong")]
+    loads = {
+        name: run_load(target, write_credentials(tmp_path / name, values), 1, None)
+        for name, values in (("licenses", known.licenses), ("members", known.members), ("wrong", wrong))
+    }
+    assert {"licenses": True, "members": True, "wrong": False} == {
+        name: load.refused == 0 for name, load in loads.items()
+    }
+    assert run_cold(target, known.newcomers) > 0
+
+
+def test_credentials_are_for_the_owner_alone(tmp_path: Path) -> None:
+    """The file with credentials is not readable by others."""
+    assert 0o600 == write_credentials(tmp_path / "values", ["Basic YTpi"]).stat().st_mode & 0o777
+
+
+def test_a_target_keeps_the_path_of_its_url() -> None:
+    """Another server's endpoint may lie anywhere."""
+    target = Target("http://127.0.0.1:5001/auth?ignored=1", "registry", "repository:a/b:pull")
+    assert "/auth?service=registry&scope=repository%3Aa%2Fb%3Apull" == target.path

@@ -1,0 +1,48 @@
+"""What the benchmark makes of its runs."""
+
+import pytest
+from attrs import evolve
+
+from tests.bench.load import Load, parse
+from tests.bench.report import BARE, figures, table
+
+RUN = Load(per_second=100.0, p50=1.0, p99=2.0, refused=0, broken=0, generator=0.2, processor=50.0)
+
+
+def test_a_ratio_is_taken_within_its_round() -> None:
+    """A slow while that meets a whole round changes no ratio."""
+    rounds = [
+        {BARE: evolve(RUN, per_second=bare), "ours": evolve(RUN, per_second=bare / 5)} for bare in (1000, 200, 600)
+    ]
+    assert {"to_bare": 0.2, "per_second": 120.0} == {
+        name: figures(rounds)["ours"][name] for name in ("to_bare", "per_second")
+    }
+
+
+def test_one_bad_round_does_not_count() -> None:
+    """Medians, not means."""
+    rounds = [{BARE: RUN, "ours": evolve(RUN, p99=p99)} for p99 in (2.0, 900.0, 3.0)]
+    assert 3.0 == figures(rounds)["ours"]["p99"]
+
+
+def test_what_wrk_prints_is_read() -> None:
+    """The line of the script, among wrk's own."""
+    output = (
+        "Running 5s test\n"
+        'JSON {"requests":500,"microseconds":5000000,"p50":1500,"p99":9000,"refused":3,"broken":1}\nbye\n'
+    )
+    assert Load(100.0, 1.5, 9.0, refused=3, broken=1, generator=0.5, processor=2000.0) == parse(output, 2.5, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("run", "warning"),
+    [
+        (evolve(RUN, generator=0.97), "the generator used its whole core"),
+        (evolve(RUN, refused=1), "not every request got what it asked for"),
+        (evolve(RUN, broken=1), "not every request got what it asked for"),
+    ],
+)
+def test_figures_that_mislead_are_marked(run: Load, warning: str) -> None:
+    """A busy generator and refused requests are said below the table."""
+    good, bad = ({"loads": figures([{BARE: RUN, "ours": one}]), "pinned": True} for one in (RUN, run))
+    assert (False, True) == (warning in table(good), warning in table(bad))
