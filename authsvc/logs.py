@@ -4,6 +4,7 @@ An event's name is a constant ``noun.verb``; its facts are keys. No secret is ev
 redact themselves, and what libraries log is reduced to its kind, because aiohttp prints parts of over-long headers.
 """
 
+import json
 import logging
 import sys
 from typing import Any, TextIO
@@ -12,6 +13,9 @@ import structlog
 from typing_extensions import override
 
 Logger = structlog.typing.FilteringBoundLogger
+
+_ENCODER = json.JSONEncoder(default=str)
+"""Made once: ``json.dumps`` with an option makes one for every line."""
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
@@ -26,15 +30,18 @@ def make_logger(level: str, stream: TextIO | None = None) -> Logger:
     logger: Logger = structlog.wrap_logger(
         structlog.WriteLogger(stream or sys.stderr),
         processors=[
-            structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
             structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(sort_keys=False, default=str),
+            _render,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
     )
     return logger
+
+
+def _render(_logger: object, _method: str, event: structlog.typing.EventDict) -> str:
+    return _ENCODER.encode(event)
 
 
 class LibraryHandler(logging.Handler):

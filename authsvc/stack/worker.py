@@ -5,6 +5,7 @@ first three are numbers of inherited file descriptors.
 """
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -38,6 +39,9 @@ async def work(settings: Settings, edge: int, inside: int, channel: int, threads
     async with running_worker(
         settings, live, socket.socket(fileno=edge), socket.socket(fileno=inside), logger, threads
     ):
+        # What is there now stays until the end: no collection needs to look at it again.
+        gc.collect()
+        gc.freeze()
         renewal = asyncio.create_task(_keep_leaf(live, requester, settings.leaf_renewal, stop, logger))
         await stop.wait()
         renewal.cancel()

@@ -5,8 +5,10 @@ so two versions of authsvc can stand side by side.
 """
 
 import json
+from collections.abc import Hashable
 from datetime import UTC, datetime
-from typing import Any, Generic, TypeVar
+from functools import lru_cache
+from typing import Any, Generic, TypeVar, cast
 
 import cattrs
 from attrs import frozen
@@ -15,6 +17,9 @@ from authsvc.errors import StoreUnavailable
 from authsvc.redaction import Secret
 
 T = TypeVar("T")
+
+KEPT = 256
+"""Records that stay decoded."""
 
 VERSION = 1
 """Version that is written, and the newest that is read."""
@@ -34,7 +39,12 @@ class Stored(Generic[T]):
 
 
 class Codec:
-    """Turns records into JSON and back."""
+    """Turns records into JSON and back.
+
+    What was just decoded is kept: a request reads its credential twice, the second time as of one instant with
+    everything else, and the app of a license is the same for all its customers. Equal bytes are an equal record, and
+    records are frozen.
+    """
 
     def __init__(self) -> None:
         """Teach cattrs our two special types: aware datetimes and secrets."""
@@ -43,6 +53,7 @@ class Codec:
         self._converter.register_structure_hook(datetime, lambda text, _: datetime.fromisoformat(text))
         self._converter.register_unstructure_hook(Secret, Secret.reveal)
         self._converter.register_structure_hook(Secret, lambda text, _: Secret(text))
+        self._decode_kept = lru_cache(KEPT)(self._decode)
 
     def encode(self, record: object) -> bytes:
         """Return ``record`` as JSON."""
@@ -54,6 +65,10 @@ class Codec:
         Raises:
             StoreUnavailable: it was written by a newer authsvc, or is damaged.
         """
+        record: T = self._decode_kept(raw, cast("Hashable", kind))
+        return record
+
+    def _decode(self, raw: bytes, kind: type[T]) -> T:
         try:
             fields: dict[str, Any] = json.loads(raw)
             version = fields.pop("v")

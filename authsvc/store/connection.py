@@ -5,9 +5,14 @@ docs/architecture.md, "Store"); so every client is made here.
 """
 
 import asyncio
+<<<<<<< Updated upstream
 import inspect
 from collections.abc import Awaitable
 from typing import Any, cast
+=======
+from collections.abc import Awaitable, Sequence
+from typing import Any, TypeVar, cast
+>>>>>>> Stashed changes
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
@@ -16,7 +21,11 @@ from redis.exceptions import RedisError, ResponseError
 
 from authsvc.errors import SetupRefused, StoreUnavailable
 from authsvc.redaction import Secret
+<<<<<<< Updated upstream
 from authsvc.store.breaker import Breaker
+=======
+from authsvc.store.gathering import GatheredReads, Values
+>>>>>>> Stashed changes
 
 AWAY = "the service's database does not answer; try again in a few seconds"
 
@@ -59,7 +68,11 @@ class Connection:
                 "AUTHSVC_REDIS_URL must look like redis://HOST:PORT, rediss://HOST:PORT or unix:///path/redis.sock"
             ) from error
         self.redis: Redis = Redis.from_pool(pool)
+<<<<<<< Updated upstream
         self._breaker = Breaker()
+=======
+        self._reads = GatheredReads(self._fetch)
+>>>>>>> Stashed changes
 
     async def run(self, command: Awaitable[Any]) -> Any:
         """Return the reply to ``command``, within the deadline.
@@ -90,7 +103,7 @@ class Connection:
         Raises:
             StoreUnavailable: as :meth:`run`.
         """
-        return cast("bytes | None", await self.run(self.redis.get(key)))
+        return (await self._reads.read((key,)))[0]
 
     async def get_all(self, *keys: str) -> list[bytes | None]:
         """Return the values of ``keys`` as of one instant.
@@ -98,7 +111,10 @@ class Connection:
         Raises:
             StoreUnavailable: as :meth:`run`.
         """
-        return cast("list[bytes | None]", await self.run(self.redis.mget(keys))) if keys else []
+        return await self._reads.read(keys) if keys else []
+
+    async def _fetch(self, keys: Sequence[str]) -> Values:
+        return cast("Values", await self.run(self.redis.mget(keys)))
 
     async def close(self) -> None:
         """Close every connection."""
