@@ -3,8 +3,9 @@
 A readable ``license`` object beside a ``signature``: a compact JWS (RFC 7515) with ES256 whose payload is that very
 object. The JWS is the truth; a readable field that differs makes the file invalid, and the error names the field.
 
-Shared with the license holder's tools, which run on a bare Python 3.9, so: standard library alone, and whoever signs
-or verifies passes the cryptography in as a function.
+Shared with the license holder's tools, which run on a bare Python 3.9 and start for every pull, so: standard library
+alone, no import that starts slowly (``dataclasses`` and ``typing`` would double the start), and whoever signs or
+verifies passes the cryptography in as a function.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+
+TYPE_CHECKING = False  # the one of `typing`, whose import would cost the credential helper a fifth of its start
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 MAX_BYTES = 8192
 """Longest file that is made or read; it must pass as a password in a 16 KiB header (design #7)."""
@@ -36,54 +39,68 @@ class LicenseFileError(ValueError):
         self.field = field_name
 
 
-@dataclass(frozen=True)
 class LicenseDocument:
-    """What a license file says. Times are RFC 3339 in UTC, as text: the document is compared, not computed with.
+    """What a license file says. Times are RFC 3339 in UTC, as text: the document is compared, not computed with."""
 
-    Attributes:
-        id: of the license.
-        app: slug of the app whose images it pulls.
-        customer: who holds it.
-        type: ``trial``, ``paid`` or ``dev``.
-        issued_at: when it was made.
-        expires_at: the first instant at which it no longer counts.
-        registry: host and port to log in to.
-        registry_token: the secret that logs in; the only field that the server believes.
-        not_before: the first instant at which it counts, or None.
-        repositories: patterns relative to the app, or None for the whole app.
-        fields: what the vendor's own software reads.
-        contact: whom to ask, or None.
-    """
+    def __init__(
+        self,
+        *,
+        id: str,  # noqa: A002  the name in the document
+        app: str,
+        customer: str,
+        type: str,  # noqa: A002  the name in the document
+        issued_at: str,
+        expires_at: str,
+        registry: str,
+        registry_token: str,
+        not_before: str | None = None,
+        repositories: tuple[str, ...] | None = None,
+        fields: dict[str, Any] | None = None,
+        contact: str | None = None,
+    ) -> None:
+        """Say these things.
 
-    id: str
-    app: str
-    customer: str
-    type: str
-    issued_at: str
-    expires_at: str
-    registry: str
-    registry_token: str = field(repr=False)
-    not_before: str | None = None
-    repositories: tuple[str, ...] | None = None
-    fields: dict[str, Any] = field(default_factory=dict)
-    contact: str | None = None
+        Args:
+            id: of the license.
+            app: slug of the app whose images it pulls.
+            customer: who holds it.
+            type: ``trial``, ``paid`` or ``dev``.
+            issued_at: when it was made.
+            expires_at: the first instant at which it no longer counts.
+            registry: host and port to log in to.
+            registry_token: the secret that logs in; the only field that the server believes.
+            not_before: the first instant at which it counts, or None.
+            repositories: patterns relative to the app, or None for the whole app.
+            fields: what the vendor's own software reads.
+            contact: whom to ask, or None.
+        """
+        # In the order in which people read it.
+        self._says: dict[str, Any] = {
+            "id": id,
+            "app": app,
+            "customer": customer,
+            "type": type,
+            "issued_at": issued_at,
+            "not_before": not_before,
+            "expires_at": expires_at,
+            "registry": registry,
+            "registry_token": registry_token,
+            "repositories": None if repositories is None else list(repositories),
+            "fields": dict(fields or {}),
+            "contact": contact,
+        }
 
     def to_json(self) -> dict[str, Any]:
-        """Return the ``license`` object, in the order in which people read it."""
-        return {
-            "id": self.id,
-            "app": self.app,
-            "customer": self.customer,
-            "type": self.type,
-            "issued_at": self.issued_at,
-            "not_before": self.not_before,
-            "expires_at": self.expires_at,
-            "registry": self.registry,
-            "registry_token": self.registry_token,
-            "repositories": None if self.repositories is None else list(self.repositories),
-            "fields": self.fields,
-            "contact": self.contact,
-        }
+        """Return the ``license`` object."""
+        return dict(self._says)
+
+
+def in_words(seconds: float) -> str:
+    """Return a time span as people say it, rounded down: ``12 days``, ``3 h``, ``5 min``."""
+    days, hours, minutes = int(seconds // 86400), int(seconds // 3600), int(seconds // 60)
+    if days > 1:
+        return f"{days} days"
+    return f"{hours} h" if hours > 0 else f"{max(minutes, 1)} min"
 
 
 def write(document: LicenseDocument, kid: str, sign: Callable[[bytes], bytes]) -> str:
@@ -142,7 +159,7 @@ def verify(text: str, verify_signature: Callable[[str, bytes, bytes], bool]) -> 
     Raises:
         LicenseFileError: not a license file, edited, or signed by an unknown key.
     """
-    body = _parse(text)
+    body = parse(text)
     readable, signature = body["license"], body["signature"]
     try:
         head, payload, mark = signature.split(".")
@@ -161,7 +178,12 @@ def verify(text: str, verify_signature: Callable[[str, bytes, bytes], bool]) -> 
     return signed
 
 
-def _parse(text: str) -> dict[str, Any]:
+def parse(text: str) -> dict[str, Any]:
+    """Return the whole file as JSON, of the right form; whether its signature holds is :func:`verify`'s question.
+
+    Raises:
+        LicenseFileError: not a license file.
+    """
     text = _unwrapped(text)
     if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         raise LicenseFileError(f"this is longer than a license file's {MAX_BYTES} bytes")
@@ -186,8 +208,11 @@ def _object(text: str | bytes, field_name: str | None) -> dict[str, Any]:
     """Return the JSON object in ``text``; a name that stands in it twice is refused, since readers differ on it."""
 
     def no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        if len({name for name, _ in pairs}) != len(pairs):
-            raise LicenseFileError("a field stands in the file twice", field_name)
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise LicenseFileError(f"the field {name!r} stands in the file twice", field_name or name)
+            seen.add(name)
         return dict(pairs)
 
     try:
@@ -203,7 +228,10 @@ def _object(text: str | bytes, field_name: str | None) -> dict[str, Any]:
 
 def _same(left: Any, right: Any) -> bool:
     """Whether two JSON values are the same text: ``1``, ``1.0`` and ``true`` differ, the order of names does not."""
-    return json.dumps(left, sort_keys=True) == json.dumps(right, sort_keys=True)
+    try:
+        return json.dumps(left, sort_keys=True) == json.dumps(right, sort_keys=True)
+    except RecursionError:  # nested just short of what could be read; nothing that was signed is
+        return False
 
 
 def _compact(value: dict[str, Any]) -> bytes:

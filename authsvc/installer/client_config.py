@@ -1,0 +1,141 @@
+"""The ``credHelpers`` entry in docker's ``config.json`` and podman's ``auth.json``: one line in, one line out.
+
+Everything else in those files stays: the order of names, the indentation, links to the file and its mode.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import stat
+
+from authsvc.installer.credential_helper import HELPER
+from authsvc.installer.held import Refused
+
+TYPE_CHECKING = False  # see authsvc.license_file
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+SECTION = "credHelpers"
+MAX_FILE = 4 * 1024 * 1024
+"""Longest client configuration that is edited, in bytes."""
+
+
+def paths(environ: Mapping[str, str]) -> list[str]:
+    """Return the files of docker and of podman, skopeo and buildah, in that order.
+
+    podman's own default lies in ``XDG_RUNTIME_DIR`` and is gone after a restart of the machine; the one in
+    ``~/.config`` is read next and stays (containers-auth.json(5)).
+    """
+    home = environ.get("HOME") or os.path.expanduser("~")
+    docker = environ.get("DOCKER_CONFIG") or os.path.join(home, ".docker")
+    podman = environ.get("REGISTRY_AUTH_FILE") or os.path.join(home, ".config", "containers", "auth.json")
+    return [os.path.join(docker, "config.json"), podman]
+
+
+class ClientConfig:
+    """One such file, read and not yet changed."""
+
+    def __init__(self, path: str) -> None:
+        """Read the file; one that does not exist is empty.
+
+        Raises:
+            Refused: it can not be read, or is no JSON object, so nothing in it may be touched.
+        """
+        self.path = os.path.realpath(path)  # replacing a link itself would part it from what it points to
+        self._text = ""
+        try:
+            with open(self.path, "rb") as file:
+                self._text = file.read(MAX_FILE + 1).decode("utf-8")
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError) as error:
+            raise Refused(f"can not read {self.path}: {error}") from error
+        try:
+            self._body: dict[str, Any] = json.loads(self._text) if self._text.strip() else {}
+            helpers = self._body.get(SECTION, {})
+            good = isinstance(self._body, dict) and isinstance(helpers, dict) and len(self._text) <= MAX_FILE
+        except (ValueError, RecursionError, AttributeError):
+            good = False
+        if not good:
+            raise Refused(
+                f"{self.path} is not the JSON that docker and podman write; mend it first, nothing was changed"
+            )
+
+    def helper(self, registry: str) -> str | None:
+        """Return the helper that answers for ``registry`` now, or None."""
+        name: str | None = self._body.get(SECTION, {}).get(registry)
+        return name
+
+    def refuse_other(self, registry: str) -> None:
+        """Refuse when somebody else's helper answers for ``registry``.
+
+        Raises:
+            Refused: it does.
+        """
+        other = self.helper(registry)
+        if other not in {None, HELPER}:
+            raise Refused(f"{self.path} has {other!r} as the helper for {registry}; take that entry out first")
+
+    def add(self, registry: str) -> bool:
+        """Let our helper answer for ``registry``; return whether the file changed.
+
+        Raises:
+            Refused: it can not be written, or another helper answers for this registry.
+        """
+        self.refuse_other(registry)
+        if self.helper(registry) == HELPER:
+            return False
+        self._body.setdefault(SECTION, {})[registry] = HELPER
+        self._write()
+        return True
+
+    def remove(self, registry: str) -> bool:
+        """Take our helper away again; return whether the file changed.
+
+        Raises:
+            Refused: it can not be written.
+        """
+        if self.helper(registry) != HELPER:
+            return False
+        del self._body[SECTION][registry]
+        if not self._body[SECTION]:
+            del self._body[SECTION]
+        if self._body:
+            self._write()
+        else:
+            os.unlink(self.path)
+        return True
+
+    def _write(self) -> None:
+        # docker indents by a tab, podman too; people's own files by what they like.
+        found = re.search(r"\{\r?\n([ \t]+)\"", self._text)
+        indent = found.group(1) if found else None if self._text.strip() else "\t"
+        text = json.dumps(self._body, indent=indent, ensure_ascii=False)
+        ending = "\n" if self._text.endswith("\n") else ""
+        write_private(self.path, f"{text}{ending}")
+
+
+def write_private(path: str, text: str) -> None:
+    """Write a file whole or not at all; a new one is readable by its owner alone, an old one keeps its mode.
+
+    Raises:
+        Refused: it can not be written.
+    """
+    folder = os.path.dirname(path)
+    draft = os.path.join(folder, f".{os.path.basename(path)}.{secrets.token_hex(8)}")
+    try:
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        mode = stat.S_IMODE(os.stat(path).st_mode) if os.path.exists(path) else 0o600
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(text.encode("utf-8"))
+            os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    except OSError as error:
+        if os.path.exists(draft):
+            os.unlink(draft)
+        raise Refused(f"can not write {path}: {error.strerror}") from error

@@ -1,0 +1,142 @@
+"""``docker-credential-authsvc``: the credential helper protocol of docker, with license files as the store.
+
+The protocol is that of docker/docker-credential-helpers ``credentials/credentials.go``: one word on the command line,
+a body on standard input, answers **and errors** on standard output, exit code 0 or 1. The texts of the errors are
+compared by clients, so they are those of that project to the letter.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+
+from authsvc import __version__
+from authsvc.installer import host
+from authsvc.installer.held import Refused, choose, find, own_folder
+
+TYPE_CHECKING = False  # see authsvc.license_file
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PROGRAM = "docker-credential-authsvc"
+HELPER = "authsvc"
+"""What ``credHelpers`` calls it: the program's name behind ``docker-credential-``."""
+
+USERNAME = "license"
+"""Sent beside the registry token; the server ignores it (protocol notes B4: never ``<token>``)."""
+
+NOT_FOUND = "credentials not found in native keychain"
+NO_SERVER = "no credentials server URL"
+MAX_INPUT = 64 * 1024
+"""Most that is read from standard input, in bytes."""
+
+
+def main() -> int:
+    """Answer one call and return the exit code."""
+    words = sys.argv[1:]
+    if len(words) != 1:
+        return _fail(f"Usage: {PROGRAM} <store|get|erase|list|version>")
+    try:
+        answer = _answer(words[0], os.environ, time.time())
+    except Refused as error:
+        return _fail(str(error))
+    except OSError as error:
+        return _fail(f"can not read the license files: {error.strerror}")
+    if answer:
+        sys.stdout.write(f"{answer}\n")
+    return 0
+
+
+def _answer(action: str, environ: Mapping[str, str], now: float) -> str:
+    if action == "get":
+        return get(_input(), environ, now)
+    if action == "list":
+        held, problems = find(environ)
+        _tell(problems)
+        return json.dumps({license_.says["registry"]: USERNAME for license_ in held})
+    if action == "store":
+        store(_input(), environ, now)
+        return ""
+    if action == "erase":
+        erase(_input(), environ, now)
+        return ""
+    if action in {"version", "--version", "-v"}:
+        return f"{PROGRAM} (authsvc) v{__version__}"
+    raise Refused(f"{PROGRAM}: unknown action: {action}")
+
+
+def get(server: str, environ: Mapping[str, str], now: float) -> str:
+    """Return the credentials for ``server`` as JSON.
+
+    Raises:
+        Refused: there are none.
+    """
+    wanted = server.strip()
+    if not wanted:
+        raise Refused(NO_SERVER)
+    held, problems = find(environ)
+    _tell(problems)
+    chosen = choose(held, wanted, now)
+    if chosen is None:
+        raise Refused(NOT_FOUND)
+    return json.dumps({"ServerURL": wanted, "Username": USERNAME, "Secret": chosen.token})
+
+
+def store(body: str, environ: Mapping[str, str], now: float) -> None:
+    """Accept what is held already. Everything else would seem to be kept and be lost, so it is refused.
+
+    Raises:
+        Refused: not the credentials that ``get`` would return.
+    """
+    try:
+        given = json.loads(body)
+        server, secret = given["ServerURL"], given["Secret"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise Refused("the credentials to store are not the JSON of the credential helper protocol") from error
+    if not isinstance(server, str) or not server.strip():
+        raise Refused(NO_SERVER)
+    chosen = choose(find(environ)[0], server, now)
+    if chosen is None or not isinstance(secret, str) or secret.strip() not in {chosen.token, chosen.text.strip()}:
+        registry = host.normalise(server)
+        raise Refused(
+            f"logins to {registry} come from license files here: keep a new file with `authsvc-license login FILE`, "
+            f"or take the helper away with `authsvc-license login --undo {registry}` and sign in again"
+        )
+
+
+def erase(server: str, environ: Mapping[str, str], now: float) -> None:
+    """Leave the license file where it is, and say so once: ``docker logout`` asks for four spellings of a host."""
+    wanted = server.strip()
+    if not wanted:
+        raise Refused(NO_SERVER)
+    if "://" in wanted:
+        return
+    chosen = choose(find(environ)[0], wanted, now)
+    if chosen is not None:
+        mine = chosen.path.startswith(own_folder(environ))
+        how = f"authsvc-license login --undo {chosen.registry}" if mine else f"rm {chosen.path}"
+        _tell([f"the license file {chosen.path} still signs in; to end that: {how}"])
+
+
+def _input() -> str:
+    data = sys.stdin.buffer.read(MAX_INPUT + 1)
+    try:
+        text = data.decode("utf-8")
+    except ValueError as error:
+        raise Refused("the input is not text") from error
+    if len(data) > MAX_INPUT:
+        raise Refused("the input is too long")
+    return text
+
+
+def _tell(problems: list[str]) -> None:
+    """Tell a person; clients pass standard error through and read only standard output."""
+    for problem in problems:
+        sys.stderr.write(f"{PROGRAM}: {problem}\n")
+
+
+def _fail(text: str) -> int:
+    sys.stdout.write(f"{text}\n")
+    return 1

@@ -1,0 +1,125 @@
+"""What other tools read: docker's ``config.json``, a Kubernetes pull secret, containerd's ``hosts.toml``."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+
+from authsvc.installer import host
+from authsvc.installer.credential_helper import USERNAME
+from authsvc.installer.held import HeldLicense, Refused
+
+TYPE_CHECKING = False  # see authsvc.license_file
+if TYPE_CHECKING:
+    from typing import Any
+
+_LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
+_NAMESPACE = re.compile(rf"(?=.{{1,63}}\Z){_LABEL}", re.ASCII)
+_SUBDOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*", re.ASCII)
+
+
+def docker_config(license_: HeldLicense) -> str:
+    """Return a ``config.json`` that signs in with the license; ``DOCKER_AUTH_CONFIG`` takes the same text."""
+    return json.dumps({"auths": {license_.registry: {"auth": _basic(license_)}}}, indent=2)
+
+
+def pull_secret(license_: HeldLicense, namespace: str | None, name: str | None) -> str:
+    """Return a Secret of type ``kubernetes.io/dockerconfigjson`` as YAML, ready for ``kubectl apply -f -``.
+
+    Args:
+        license_: the license.
+        namespace: where the pods run; None leaves it to kubectl's context.
+        name: of the secret; None makes one of the app's name.
+
+    Raises:
+        Refused: a name that Kubernetes would refuse.
+    """
+    name = name or f"{license_.says['app']}-license"
+    if not _SUBDOMAIN.fullmatch(name):
+        raise Refused(f"{name[:80]!r} is no name for a secret: use a-z, 0-9, '-' and '.'", 2)
+    if namespace is not None and not _NAMESPACE.fullmatch(namespace):
+        raise Refused(f"{namespace[:80]!r} is no name of a namespace: use up to 63 of a-z, 0-9 and '-'", 2)
+    entry = {"username": USERNAME, "password": license_.token, "auth": _basic(license_)}
+    config = json.dumps({"auths": {license_.registry: entry}}, separators=(",", ":"))
+    patch = json.dumps({"imagePullSecrets": [{"name": name}]}, separators=(",", ":"))
+    where = f" --namespace {namespace}" if namespace else ""
+    lines = [
+        f"# The license {license_.says['id']} for {license_.registry}; it ends at {license_.says['expires_at']}.",
+        "# Let every pod of a service account use it:",
+        f"#   kubectl patch serviceaccount default{where} -p '{patch}'",
+        "apiVersion: v1",
+        "kind: Secret",
+        "metadata:",
+        # Quoted: an unquoted name like 123 or true would not be a text.
+        f'  name: "{name}"',
+        *([f'  namespace: "{namespace}"'] if namespace else []),
+        "type: kubernetes.io/dockerconfigjson",
+        "data:",
+        f'  ".dockerconfigjson": "{_encoded(config)}"',
+    ]
+    return "\n".join(lines)
+
+
+def provider_config(licenses: list[HeldLicense], program: str, seconds: int) -> str:
+    """Return a kubelet ``CredentialProviderConfig``; JSON is YAML, and kubelet reads both.
+
+    Args:
+        licenses: whose images kubelet shall ask about.
+        program: file name of this program in kubelet's folder of providers.
+        seconds: until the first of the licenses ends.
+    """
+    images = sorted({pattern for license_ in licenses for pattern in image_patterns(license_)})
+    provider = {
+        "name": program,
+        "matchImages": images,
+        "defaultCacheDuration": f"{seconds}s",
+        "apiVersion": "credentialprovider.kubelet.k8s.io/v1",
+        "args": ["kubelet-provider"],
+        "env": [{"name": "AUTHSVC_LICENSE", "value": ":".join(license_.path for license_ in licenses)}],
+    }
+    config = {"apiVersion": "kubelet.config.k8s.io/v1", "kind": "CredentialProviderConfig", "providers": [provider]}
+    return json.dumps(config, indent=2)
+
+
+def image_patterns(license_: HeldLicense) -> list[str]:
+    """Return what kubelet matches images with: registry and path prefix of the app, native and pulled through."""
+    app = license_.says["app"]
+    return [f"{license_.registry}/{app}", f"{license_.registry}/proxy/{app}"]
+
+
+def hosts_toml(registry: str, *, plain_http: bool, ca_file: str | None) -> str:
+    """Return containerd's ``hosts.toml`` of the registry: where it is, and that nothing is pushed there."""
+    server = f"{'http' if plain_http or host.is_loopback(registry) else 'https'}://{registry}"
+    lines = [f"server = {_toml(server)}", "", f"[host.{_toml(server)}]", '  capabilities = ["pull", "resolve"]']
+    if ca_file is not None:
+        lines.append(f"  ca = {_toml(ca_file)}")
+    return "\n".join(lines)
+
+
+def provider_response(license_: HeldLicense, seconds: int) -> dict[str, Any]:
+    """Return the answer to kubelet: the credentials of one image, to be kept for ``seconds``.
+
+    Kept per image: two apps of one registry have two licenses, so one registry may have two answers.
+    """
+    login = {"username": USERNAME, "password": license_.token}
+    return {
+        "apiVersion": "credentialprovider.kubelet.k8s.io/v1",
+        "kind": "CredentialProviderResponse",
+        "cacheKeyType": "Image",
+        "cacheDuration": f"{seconds}s",
+        "auth": dict.fromkeys(image_patterns(license_), login),
+    }
+
+
+def _basic(license_: HeldLicense) -> str:
+    return _encoded(f"{USERNAME}:{license_.token}")
+
+
+def _encoded(text: str) -> str:
+    return base64.b64encode(text.encode("utf-8")).decode("ascii")
+
+
+def _toml(text: str) -> str:
+    """Return a TOML basic string: of printable characters, JSON's form of it is one too."""
+    return json.dumps(text)

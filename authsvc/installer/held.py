@@ -1,0 +1,172 @@
+"""The license files on this machine: where they lie, what they say, and which one answers for a registry.
+
+What a file says is believed here without its signature: the server believes the registry token alone, and whoever
+edits the rest gains nothing. ``authsvc-license verify`` is for those who want to know.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from authsvc.installer import host
+from authsvc.license_file import MAX_BYTES, LicenseFileError, parse
+
+TYPE_CHECKING = False  # see authsvc.license_file
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any
+
+VARIABLE = "AUTHSVC_LICENSE"
+"""Names a license file or a folder of them; several are joined as in PATH."""
+
+SYSTEM_FOLDER = "/etc/authsvc"
+LICENSES, KEYS = "licenses", "keys"
+SUFFIX = ".license.json"
+
+PROXY = "proxy"
+"""First component of every pulled-through repository; the app's slug is the second."""
+
+_TEXTS = ("id", "app", "customer", "type", "issued_at", "expires_at", "registry", "registry_token")
+
+
+class Refused(Exception):
+    """What was asked can not be done; the text is for the person who asked.
+
+    Attributes:
+        code: the exit code.
+    """
+
+    def __init__(self, message: str, code: int = 1) -> None:
+        """Keep the sentence and the exit code."""
+        super().__init__(message)
+        self.code = code
+
+
+class HeldLicense:
+    """A license file that was read.
+
+    Attributes:
+        path: where it lies.
+        text: the file.
+        says: the ``license`` object, believed without its signature.
+    """
+
+    def __init__(self, path: str, text: str, says: dict[str, Any]) -> None:
+        """Take what was read."""
+        self.path = path
+        self.text = text
+        self.says = says
+
+    @property
+    def registry(self) -> str:
+        """The registry's ``host[:port]``."""
+        return host.normalise(self.says["registry"])
+
+    @property
+    def token(self) -> str:
+        """The secret that logs in."""
+        token: str = self.says["registry_token"]
+        return token
+
+    def in_force(self, now: float) -> bool:
+        """Whether the dates allow its use at ``now``, in seconds since 1970."""
+        at = instant(now)
+        return bool((self.says["not_before"] or "") <= at < self.says["expires_at"])
+
+    @property
+    def age(self) -> tuple[str, str, float]:
+        """What makes one file newer than another: when it was made, when it ends, when it came here."""
+        try:
+            came = os.stat(self.path).st_mtime
+        except OSError:
+            came = 0.0
+        return self.says["issued_at"], self.says["expires_at"], came
+
+
+def instant(seconds: float) -> str:
+    """Return a time as license files write it; such texts compare as the times do."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+def own_folder(environ: Mapping[str, str]) -> str:
+    """Return the folder of this user's files."""
+    home = environ.get("HOME") or os.path.expanduser("~")
+    return os.path.join(home, ".config", "authsvc")
+
+
+def read(path: str) -> HeldLicense:
+    """Return the license file at ``path``.
+
+    Raises:
+        Refused: it can not be read (exit 2), or is none (exit 1).
+    """
+    try:
+        # More than allowed, so that a longer file is seen (CRLF does not count); a device is never read to its end.
+        with open(path, "rb") as file:
+            text = file.read(2 * MAX_BYTES).decode("utf-8")
+    except OSError as error:
+        raise Refused(f"can not read {path}: {error.strerror}", 2) from error
+    except ValueError as error:
+        raise Refused(f"{path}: this is not a license file: it is not text") from error
+    try:
+        says = parse(text)["license"]
+        check_form(says)
+    except LicenseFileError as error:
+        raise Refused(f"{path}: {error}") from error
+    return HeldLicense(path, text, says)
+
+
+def check_form(says: dict[str, Any]) -> None:
+    """Check that the fields which these tools use are there and are texts.
+
+    Raises:
+        LicenseFileError: one is not; the error names it.
+    """
+    for name in _TEXTS:
+        if not (isinstance(says.get(name), str) and says[name].isprintable() and says[name]):
+            raise LicenseFileError(f"this is not a license file: {name!r} is missing or no text", name)
+    for name in ("not_before", "contact"):
+        if not isinstance(says.setdefault(name, None), (str, type(None))):
+            raise LicenseFileError(f"this is not a license file: {name!r} is no text", name)
+
+
+def find(environ: Mapping[str, str]) -> tuple[list[HeldLicense], list[str]]:
+    """Return the license files that are held here, and a sentence about each that could not be used."""
+    held, problems = [], []
+    for path in _paths(environ):
+        try:
+            held.append(read(path))
+        except Refused as error:
+            problems.append(str(error))
+    return held, problems
+
+
+def choose(held: Iterable[HeldLicense], server: str, now: float) -> HeldLicense | None:
+    """Return the license that answers for ``server``, or None when none is for that registry.
+
+    The newest one in force wins; one whose app is named behind the host comes before all others. When none is in
+    force, the newest of all answers: the server's refusal then says what is wrong with it, and whom to ask.
+    """
+    wanted, path = host.split(server)
+    components = path.split("/")
+    app = components[1] if components[0] == PROXY and len(components) > 1 else components[0]
+    fitting = [license_ for license_ in held if license_.registry == wanted]
+    return max(fitting, key=lambda one: (one.says["app"] == app, one.in_force(now), one.age), default=None)
+
+
+def _paths(environ: Mapping[str, str]) -> list[str]:
+    named = [place for place in environ.get(VARIABLE, "").split(os.pathsep) if place]
+    usual = [os.path.join(folder, LICENSES) for folder in (own_folder(environ), SYSTEM_FOLDER)]
+    paths = []
+    for place in (*named, *usual):
+        if os.path.isdir(place):
+            try:
+                names = sorted(os.listdir(place))
+            except OSError:
+                continue
+            # A mounted Kubernetes secret has its files as links beside "..data"; its names are the user's choice.
+            paths += [os.path.join(place, name) for name in names if name.endswith(".json") and name[0] != "."]
+        elif place in named or os.path.exists(place):
+            paths.append(place)
+    return paths

@@ -1,0 +1,31 @@
+"""The name of a registry as clients spell it, brought to the one form that a license file has."""
+
+from __future__ import annotations
+
+HTTPS_PORT = ":443"
+
+
+def normalise(server: str) -> str:
+    """Return ``host[:port]`` in lower case of any form that clients send.
+
+    docker and podman send ``host:port``, crane ``host/repository`` first, nerdctl all of ``https://host:443``,
+    ``http://host:443`` and ``host``, Docker Hub is ``https://index.docker.io/v1/`` (protocol notes C1). A port of 443
+    is the default of https, and so says nothing.
+    """
+    return split(server)[0]
+
+
+def split(server: str) -> tuple[str, str]:
+    """Return ``host[:port]`` as :func:`normalise` does, and the path behind it without slashes around it."""
+    text = server.strip()
+    _, scheme, rest = text.partition("://")
+    authority, _, path = (rest if scheme else text).partition("/")
+    authority = authority.lower()
+    authority = authority.removesuffix(HTTPS_PORT)
+    return authority, path.strip("/")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether docker takes plain http for ``host[:port]`` without being told: this machine itself."""
+    name = host if host.endswith("]") else host.rpartition(":")[0] or host
+    return name in {"localhost", "[::1]"} or (name.startswith("127.") and name.replace(".", "").isdigit())

@@ -1,0 +1,54 @@
+"""kubelet's credential provider: an exec plugin of API ``credentialprovider.kubelet.k8s.io/v1``.
+
+kubelet decodes the answer strictly, waits a minute, logs standard error, and goes on anonymously when the exit code
+is not 0 (kubernetes ``pkg/credentialprovider/plugin/plugin.go``).
+"""
+
+from __future__ import annotations
+
+import calendar
+import json
+import time
+
+from authsvc.installer import documents
+from authsvc.installer.held import HeldLicense, Refused, choose, find
+
+TYPE_CHECKING = False  # see authsvc.license_file
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+API_VERSION, REQUEST = "credentialprovider.kubelet.k8s.io/v1", "CredentialProviderRequest"
+
+MAX_CACHE = 3600
+"""Longest that kubelet may keep an answer, in seconds: a file that was replaced is used after an hour at most."""
+
+
+def answer(request: str, environ: Mapping[str, str], now: float) -> str:
+    """Return the response to kubelet's ``request``, both JSON.
+
+    Raises:
+        Refused: not such a request, or no license here is for that image.
+    """
+    try:
+        body = json.loads(request)
+        image = body["image"]
+        good = body["apiVersion"] == API_VERSION and body["kind"] == REQUEST and isinstance(image, str)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise Refused(f"standard input is no {REQUEST} of kubelet") from error
+    if not good:
+        raise Refused(f"standard input is no {REQUEST} of {API_VERSION}")
+    held, problems = find(environ)
+    chosen = choose(held, image, now)
+    if chosen is None:
+        why = f" ({'; '.join(problems)})" if problems else ""
+        raise Refused(f"no license file here is for the registry of {image[:300]}{why}")
+    return json.dumps(documents.provider_response(chosen, cache_seconds(chosen, now)))
+
+
+def cache_seconds(license_: HeldLicense, now: float) -> int:
+    """Return how long kubelet may keep an answer, never beyond the license's end; 0 means not at all."""
+    try:
+        end = calendar.timegm(time.strptime(license_.says["expires_at"], "%Y-%m-%dT%H:%M:%SZ"))
+    except ValueError:
+        return 0
+    return max(0, min(MAX_CACHE, int(end - now)))

@@ -1,0 +1,273 @@
+"""``authsvc-license``: what a license holder does with the file.
+
+Exit codes: 0 done, 1 refused, 2 wrong usage or a file that can not be read; ``verify`` has two more, 3 for a genuine
+license that has ended or not begun, 4 for a signature that could not be checked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+
+from authsvc import __version__
+from authsvc.installer import documents, kubelet, report
+from authsvc.installer.held import HeldLicense, Refused, read
+from authsvc.license_file import LicenseFileError, verify
+
+TYPE_CHECKING = False  # see authsvc.license_file
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+PROGRAM = "authsvc-license"
+NOT_IN_FORCE = 3
+"""Exit code of ``verify`` for a genuine license outside its dates."""
+
+_MAX_REQUEST = 1024 * 1024
+"""Longest request of kubelet that is read, in characters."""
+
+
+def main() -> int:
+    """Run one command and return the exit code."""
+    try:
+        options = _parser().parse_args()
+        code: int = options.run(options)
+        sys.stdout.flush()
+    except Refused as error:
+        sys.stderr.write(f"{PROGRAM}: {error}\n")
+        return error.code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read us has seen enough; Python would complain once more while it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return code
+
+
+def _show(options: argparse.Namespace) -> int:
+    license_ = read(options.file)
+    signature = _signature(license_, options.key)
+    state, warnings = report.dates(license_.says, time.time())
+    shown = report.facts(license_.says, state, signature)
+    if options.online:
+        answer = _server(license_, options).preflight([])
+        shown["token_ends_at"] = (answer.get("license") or {}).get("token_ends_at")
+        warnings = list(dict.fromkeys([*warnings, *_messages(answer)]))
+    if options.as_json:
+        _print_json({**shown, "warnings": warnings})
+    else:
+        print(report.facts_table(shown))
+        _warn(warnings)
+    return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from authsvc.installer import keys
+
+    license_ = read(options.file)
+    trusted = keys.load(options.key, os.environ)
+    if not len(trusted):
+        raise Refused(
+            "there is no key of the vendor to check with: give it as --key FILE, or keep it in ~/.config/authsvc/keys/ "
+            "or /etc/authsvc/keys/; the vendor hands it out with the license",
+            keys.NO_KEY,
+        )
+    state, warnings = report.dates(license_.says, time.time())
+    try:
+        says = verify(license_.text, trusted.verify)
+    except LicenseFileError as error:
+        if not options.as_json:
+            raise Refused(f"{options.file}: {error}") from error
+        _print_json({"valid": False, "error": str(error), "field": error.field})
+        return 1
+    if options.as_json:
+        _print_json({"valid": True, **report.facts(says, state, "valid"), "warnings": warnings})
+    else:
+        print(f"valid: license {says['id']} of {says['customer']} for {says['app']} until {says['expires_at']}")
+        _warn(warnings)
+    return 0 if state == "active" else NOT_IN_FORCE
+
+
+def _login(options: argparse.Namespace) -> int:
+    from authsvc.installer import login
+
+    if options.undo:
+        done = login.undo(options.file, os.environ)
+    else:
+        license_ = read(options.file)
+        state, warnings = report.dates(license_.says, time.time())
+        if state == "expired":
+            raise Refused(warnings[0])
+        signature = _signature(license_, options.key)
+        done = login.log_in(license_, _key_text(options.key), os.environ)
+        _warn(warnings)
+        _warn([f"the signature was {signature}"] if signature != "valid" else [])
+    _print_json({"done": done}) if options.as_json else print("\n".join(done))
+    return 0
+
+
+def _docker_config(options: argparse.Namespace) -> int:
+    print(documents.docker_config(read(options.file)))
+    return 0
+
+
+def _pull_secret(options: argparse.Namespace) -> int:
+    print(documents.pull_secret(read(options.file), options.namespace, options.name))
+    return 0
+
+
+def _token(options: argparse.Namespace) -> int:
+    print(read(options.file).token)
+    return 0
+
+
+def _containerd(options: argparse.Namespace) -> int:
+    from authsvc.installer.client_config import write_private
+
+    license_ = read(options.file)
+    text = documents.hosts_toml(license_.registry, plain_http=options.plain_http, ca_file=options.ca_file)
+    if options.directory is None:
+        print(text)
+        return 0
+    path = os.path.join(options.directory, license_.registry, "hosts.toml")
+    write_private(path, f"{text}\n")
+    print(f"wrote {path}")
+    return 0
+
+
+def _kubelet_provider(options: argparse.Namespace) -> int:
+    if options.config:
+        licenses = [read(os.path.abspath(path)) for path in options.config]
+        seconds = min(kubelet.cache_seconds(license_, time.time()) for license_ in licenses)
+        print(documents.provider_config(licenses, options.program, seconds))
+    else:
+        print(kubelet.answer(sys.stdin.read(_MAX_REQUEST), os.environ, time.time()))
+    return 0
+
+
+def _preflight(options: argparse.Namespace) -> int:
+    from authsvc.installer import images
+
+    license_ = read(options.file)
+    named = [image for image in options.images if image != "-"]
+    if "-" in options.images or (not named and not sys.stdin.isatty()):
+        named += images.find_images(sys.stdin.read(images.MAX_INPUT + 1))
+    if not named:
+        raise Refused("name some images, or pipe a list, a compose file or manifests in", 2)
+    parsed = {text: images.parse_image(text) for text in dict.fromkeys(named)}
+    ours = [text for text, image in parsed.items() if image.domain.lower() == license_.registry]
+    answer = _server(license_, options).preflight(ours)
+    elsewhere = [_unknown(text, parsed[text].domain) for text in parsed if text not in ours]
+    checked = list(answer["images"])
+    good = bool(ours) and all(image.get("may_pull") and image.get("exists") is not False for image in checked)
+    good = good and len(checked) == len(ours) and not any(image.get("failed") for image in checked)
+    if options.as_json:
+        _print_json({"ok": good, **answer, "images": [*checked, *elsewhere]})
+    else:
+        print(report.images_table([*checked, *elsewhere]))
+        end = (answer.get("license") or {}).get("expires_at")
+        print(f"\nlicense {license_.says['id']} of {license_.says['customer']} ends at {end}")
+        _warn(_messages(answer))
+        if not ours:
+            _warn([f"none of these images is of {license_.registry}"])
+    return 0 if good else 1
+
+
+def _unknown(image: str, registry: str) -> dict[str, Any]:
+    return {"image": image, "may_pull": None, "exists": None, "reason": f"not asked: it comes from {registry}"}
+
+
+def _server(license_: HeldLicense, options: argparse.Namespace) -> Any:
+    from authsvc.installer.server import Server
+
+    return Server(license_, plain_http=options.plain_http, ca_file=options.ca_file)
+
+
+def _signature(license_: HeldLicense, given: Sequence[str]) -> str:
+    """Return ``valid`` or why it was not checked.
+
+    Raises:
+        Refused: the file was edited, or signed by nobody that is known.
+    """
+    from authsvc.installer import keys
+
+    trusted = keys.load(given, os.environ)
+    if not len(trusted):
+        return "not checked: no key of the vendor is here"
+    try:
+        verify(license_.text, trusted.verify)
+    except LicenseFileError as error:
+        raise Refused(f"{license_.path}: {error}") from error
+    return "valid"
+
+
+def _key_text(paths: Sequence[str]) -> str | None:
+    """Return the one key that was given, to be kept; it has been read as a key already."""
+    if len(paths) > 1:
+        raise Refused("give one --key to be kept", 2)
+    for path in paths:
+        with open(path, encoding="ascii") as file:
+            return file.read()
+    return None
+
+
+def _messages(answer: dict[str, Any]) -> list[str]:
+    return [str(warning.get("message")) for warning in answer["warnings"] if isinstance(warning, dict)]
+
+
+def _warn(warnings: Sequence[str]) -> None:
+    for warning in warnings:
+        sys.stderr.write(f"warning: {warning}\n")
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=PROGRAM, description="What to do with a license file (*.license.json).")
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(name: str, run: Any, text: str, file: str | None = "the license file") -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=text, description=text)
+        made.set_defaults(run=run)
+        if file is not None:
+            made.add_argument("file", metavar="FILE", help=file)
+        return made
+
+    show = command("show", _show, "Show what a license says, and warn when it or its token is about to end.")
+    show.add_argument("--online", action="store_true", help="ask the server too, which knows of newer files")
+    check = command("verify", _verify, "Check offline that a license is genuine and unedited, and say when it ends.")
+    login = command("login", _login, "Keep the license and let docker and podman sign in with it.")
+    login.add_argument("--undo", action="store_true", help="take it back; FILE may be the registry's name too")
+    command("docker-config", _docker_config, "Print a config.json for tools that want one.")
+    secret = command("pull-secret", _pull_secret, "Print a Kubernetes pull secret for `kubectl apply -f -`.")
+    secret.add_argument("--namespace", metavar="NAME", help="of the pods; else kubectl's own")
+    secret.add_argument("--name", metavar="NAME", help="of the secret; else APP-license")
+    command("token", _token, "Print the registry token, for tools that want a password.")
+    containerd = command("containerd", _containerd, "Print containerd's hosts.toml for the registry.")
+    containerd.add_argument("--directory", metavar="DIR", help="write it to DIR/REGISTRY/hosts.toml")
+    provider = command(
+        "kubelet-provider", _kubelet_provider, "Answer kubelet as a credential provider (exec plugin v1).", file=None
+    )
+    provider.add_argument(
+        "--config", nargs="+", metavar="FILE", help="print kubelet's configuration for these licenses"
+    )
+    provider.add_argument("--program", default=PROGRAM, metavar="NAME", help="name of this program in kubelet's folder")
+    preflight = command("preflight", _preflight, "Ask whether images can be pulled: will tonight's install work?")
+    preflight.add_argument(
+        "images", nargs="*", metavar="IMAGE", help="else, or for -, a list, compose file or manifests on standard input"
+    )
+    for with_key in (show, check, login):
+        with_key.add_argument("--key", action="append", default=[], metavar="FILE", help="the vendor's public key")
+    for with_json in (show, check, login, preflight):
+        with_json.add_argument("--json", dest="as_json", action="store_true", help="print JSON")
+    for online in (show, preflight, containerd):
+        online.add_argument("--plain-http", action="store_true", help="the registry has no TLS")
+        online.add_argument("--ca-file", metavar="FILE", help="certificates to trust, as PEM")
+    return parser

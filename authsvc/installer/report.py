@@ -1,0 +1,99 @@
+"""What the tools print: facts of a license, the table of a preflight, warnings."""
+
+from __future__ import annotations
+
+import calendar
+import json
+import time
+
+from authsvc.license_file import in_words
+
+TYPE_CHECKING = False  # see authsvc.license_file
+if TYPE_CHECKING:
+    from typing import Any
+
+SOON = 30 * 86400
+"""Seconds before its end at which a license is said to end soon."""
+
+_UNITS = ("B", "kB", "MB", "GB", "TB")
+
+
+def seconds_of(text: str) -> float | None:
+    """Return a license file's time in seconds since 1970, or None when it is none."""
+    try:
+        return float(calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ")))
+    except ValueError:
+        return None
+
+
+def dates(says: dict[str, Any], now: float) -> tuple[str, list[str]]:
+    """Return the state of a license by its own dates (``active``, ``pending``, ``expired``), and warnings."""
+    start = seconds_of(says["not_before"]) if says["not_before"] else None
+    end = seconds_of(says["expires_at"])
+    ask = f"contact {says['contact']}" if says["contact"] else "ask the vendor"
+    if end is None or end <= now:
+        ago = f", {in_words(now - end)} ago" if end is not None else ""
+        return "expired", [f"the license ended at {says['expires_at']}{ago}; {ask}"]
+    if start is not None and start > now:
+        return "pending", [f"the license begins at {says['not_before']}, in {in_words(start - now)}"]
+    soon = [f"the license ends in {in_words(end - now)}, at {says['expires_at']}; {ask}"] if end - now <= SOON else []
+    return "active", soon
+
+
+def facts(says: dict[str, Any], state: str, signature: str) -> dict[str, Any]:
+    """Return what ``show`` tells of a license: everything but its secret."""
+    shown = {name: value for name, value in says.items() if name != "registry_token"}
+    return {**shown, "state": state, "signature": signature}
+
+
+def table(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    """Return aligned columns."""
+    everything = [headings, *rows]
+    widths = [max(len(row[column]) for row in everything) for column in range(len(headings))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)) for row in everything]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def facts_table(shown: dict[str, Any]) -> str:
+    """Return the facts of a license for people."""
+    return table(("FIELD", "VALUE"), [(name, _cell(value)) for name, value in shown.items()])
+
+
+def images_table(images: list[dict[str, Any]]) -> str:
+    """Return the result of a preflight for people."""
+    rows: list[tuple[str, ...]] = []
+    for image in images:
+        digest = image.get("digest") or ""
+        rows.append(
+            (
+                str(image.get("image", "")),
+                _yes(image.get("may_pull")),
+                _yes(image.get("exists")),
+                size(image.get("size")),
+                digest[:19] or "-",  # sha256: and twelve digits, as docker shows them
+                str(image.get("reason") or ""),
+            )
+        )
+    return table(("IMAGE", "MAY PULL", "EXISTS", "SIZE", "DIGEST", "REMARK"), rows)
+
+
+def size(number: object) -> str:
+    """Return a number of bytes for people."""
+    if not isinstance(number, int):
+        return "-"
+    value, unit = float(number), 0
+    while value >= 1000 and unit < len(_UNITS) - 1:  # noqa: PLR2004  what the units mean
+        value, unit = value / 1000, unit + 1
+    return f"{number} B" if unit == 0 else f"{value:.1f} {_UNITS[unit]}"
+
+
+def _yes(value: object) -> str:
+    return "-" if value is None else "yes" if value else "NO"
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "nothing"
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value)

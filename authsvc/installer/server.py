@@ -1,0 +1,115 @@
+"""Asking the server's preflight: which images may be pulled with this license, and is everything there?"""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import ssl
+import urllib.error
+import urllib.request
+
+from authsvc import __version__
+from authsvc.installer import host
+from authsvc.installer.credential_helper import USERNAME
+from authsvc.installer.held import HeldLicense, Refused
+
+TYPE_CHECKING = False  # see authsvc.license_file
+if TYPE_CHECKING:
+    from typing import IO, Any
+
+PATH = "/auth/preflight"
+IMAGES_PER_REQUEST = 50
+"""Most images that the server looks at in one request."""
+
+MAX_REPLY = 4 * 1024 * 1024
+"""Longest reply that is read, in bytes."""
+
+DEADLINE = 60.0
+"""Seconds that one step of a request may take."""
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Follow nobody to another address: the request carries the registry token."""
+
+    def redirect_request(self, *_: object) -> None:
+        return None
+
+
+class Server:
+    """The installation that a license names."""
+
+    def __init__(self, license_: HeldLicense, *, plain_http: bool, ca_file: str | None) -> None:
+        """Talk https, or plain http when told so or to this machine itself.
+
+        Raises:
+            Refused: the file with certificates can not be used.
+        """
+        self._license = license_
+        try:
+            context = ssl.create_default_context(cafile=ca_file)
+        except (OSError, ssl.SSLError) as error:
+            raise Refused(f"can not use {ca_file} as certificates: {error.strerror or error}", 2) from error
+        self._opener = urllib.request.build_opener(_NoRedirect, urllib.request.HTTPSHandler(context=context))
+        # As docker does: https first, and plain http to this machine alone.
+        loopback = host.is_loopback(license_.registry)
+        self._schemes = ("http",) if plain_http else ("https", "http") if loopback else ("https",)
+
+    def preflight(self, images: list[str]) -> dict[str, Any]:
+        """Return the server's answer for any number of images, as one.
+
+        Raises:
+            Refused: no answer, or one that says no.
+        """
+        chunks = [images[at : at + IMAGES_PER_REQUEST] for at in range(0, len(images), IMAGES_PER_REQUEST)] or [[]]
+        answers = [self._ask(chunk) for chunk in chunks]
+        return {**answers[-1], "images": [image for answer in answers for image in answer["images"]]}
+
+    def _ask(self, images: list[str]) -> dict[str, Any]:
+        problem: Exception | None = None
+        for scheme in self._schemes:
+            try:
+                return self._post(scheme, images)
+            except (OSError, http.client.HTTPException) as error:
+                problem = error
+        reason = getattr(problem, "reason", None) or problem
+        raise Refused(f"no answer from {self._license.registry}: {reason}") from problem
+
+    def _post(self, scheme: str, images: list[str]) -> dict[str, Any]:
+        login = base64.b64encode(f"{USERNAME}:{self._license.token}".encode()).decode("ascii")
+        request = urllib.request.Request(  # noqa: S310  the scheme is one of two of ours
+            f"{scheme}://{self._license.registry}{PATH}",
+            data=json.dumps({"images": images}).encode("ascii"),
+            headers={
+                "Authorization": f"Basic {login}",
+                "Content-Type": "application/json",
+                "User-Agent": f"authsvc-license/{__version__}",
+            },
+        )
+        try:
+            with self._opener.open(request, timeout=DEADLINE) as reply:
+                return _answer(reply)
+        except urllib.error.HTTPError as error:
+            raise Refused(_reason(error, self._license.registry)) from error
+
+
+def _answer(reply: IO[bytes]) -> dict[str, Any]:
+    try:
+        body: Any = json.loads(reply.read(MAX_REPLY))
+        good = isinstance(body, dict) and isinstance(body["images"], list) and isinstance(body["warnings"], list)
+    except (ValueError, KeyError, RecursionError):
+        body, good = {}, False
+    if not good:
+        raise Refused("the server's answer is not one of authsvc's preflight; is it the right registry?")
+    return dict(body)
+
+
+def _reason(error: urllib.error.HTTPError, registry: str) -> str:
+    """Return the sentence in a refusal (OCI distribution specification, "Error Codes")."""
+    try:
+        message = json.loads(error.read(MAX_REPLY))["errors"][0]["message"]
+    except (ValueError, KeyError, IndexError, TypeError, OSError, RecursionError):
+        message = None
+    if isinstance(message, str) and message:
+        return f"denied: {message}" if error.code == http.client.UNAUTHORIZED else message
+    return f"{registry} answered {error.code} {error.reason}; it seems to have no preflight"
