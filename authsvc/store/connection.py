@@ -5,14 +5,9 @@ docs/architecture.md, "Store"); so every client is made here.
 """
 
 import asyncio
-<<<<<<< Updated upstream
 import inspect
-from collections.abc import Awaitable
-from typing import Any, cast
-=======
 from collections.abc import Awaitable, Sequence
-from typing import Any, TypeVar, cast
->>>>>>> Stashed changes
+from typing import Any, cast
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
@@ -21,11 +16,8 @@ from redis.exceptions import RedisError, ResponseError
 
 from authsvc.errors import SetupRefused, StoreUnavailable
 from authsvc.redaction import Secret
-<<<<<<< Updated upstream
 from authsvc.store.breaker import Breaker
-=======
 from authsvc.store.gathering import GatheredReads, Values
->>>>>>> Stashed changes
 
 AWAY = "the service's database does not answer; try again in a few seconds"
 
@@ -68,11 +60,8 @@ class Connection:
                 "AUTHSVC_REDIS_URL must look like redis://HOST:PORT, rediss://HOST:PORT or unix:///path/redis.sock"
             ) from error
         self.redis: Redis = Redis.from_pool(pool)
-<<<<<<< Updated upstream
         self._breaker = Breaker()
-=======
         self._reads = GatheredReads(self._fetch)
->>>>>>> Stashed changes
 
     async def run(self, command: Awaitable[Any]) -> Any:
         """Return the reply to ``command``, within the deadline.
