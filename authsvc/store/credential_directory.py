@@ -33,7 +33,11 @@ class RedisCredentials:
     async def member(self, email: str) -> Stored[Member] | None:
         """Return the member with this canonical address."""
         member_id = await self._connection.get(keys.member_email(email))
-        return None if member_id is None else await self._stored(keys.member(member_id.decode()), Member)
+        return None if member_id is None else await self.member_of_id(member_id.decode())
+
+    async def member_of_id(self, member_id: str) -> Stored[Member] | None:
+        """Return the member with this id, also one who was removed."""
+        return await self._stored(keys.member(member_id), Member)
 
     async def members(self, team: str) -> list[Member]:
         """Return the members of a team, by address."""
@@ -56,6 +60,8 @@ class RedisCredentials:
         """
         change = Change(entry)
         change.expect(keys.member(new.id), old.raw, CHANGED_MEANWHILE)
+        # Between two reads the address may have gone to somebody else, who must keep it.
+        change.expect(keys.member_email(new.email), new.id.encode(), CHANGED_MEANWHILE)
         change.put(keys.member(new.id), self._codec.encode(new))
         change.remove(keys.member_email(new.email))
         change.remove_from_set(keys.team_members(new.team), new.id)

@@ -5,8 +5,9 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from attrs import define, field
@@ -99,3 +100,19 @@ async def connected(*options: str) -> AsyncIterator[Connection]:
             yield connection
         finally:
             await connection.close()
+
+
+@contextmanager
+def server_in_background(*options: str) -> Iterator[RedisServer]:
+    """Yield a running server that no event loop of a test owns, so that many tests can share it."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    opened = redis_server(*options)
+    try:
+        yield asyncio.run_coroutine_threadsafe(opened.__aenter__(), loop).result(2 * DEADLINE)
+    finally:
+        asyncio.run_coroutine_threadsafe(opened.__aexit__(None, None, None), loop).result(2 * DEADLINE)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(DEADLINE)
+        loop.close()

@@ -1,0 +1,45 @@
+"""An installation on a real Redis of each process's own, emptied for every test."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from authsvc.credentials import password, verifier
+from authsvc.redaction import Secret
+from authsvc.store.connection import Connection
+from tests.support.installation import Installation, installed
+from tests.support.redis_server import RedisServer, server_in_background
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[RedisServer]:
+    """Return a server that the tests of a process share."""
+    with server_in_background() as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let Argon2id take microseconds: the same code at the least memory that it allows."""
+    monkeypatch.setattr(password, "MEMORY_KIB", 8)
+    monkeypatch.setattr(password, "PASSES", 1)
+    unknown = password.hash_password(Secret("nobody has this one"), salt=bytes(16))
+    monkeypatch.setattr(verifier, "UNKNOWN_ACCOUNT", unknown)
+
+
+@pytest.fixture
+async def connection(server: RedisServer) -> AsyncIterator[Connection]:
+    """Yield a connection to an empty store."""
+    opened = Connection(server.url)
+    try:
+        await opened.redis.flushall()
+        yield opened
+    finally:
+        await opened.close()
+
+
+@pytest.fixture
+async def house(connection: Connection) -> AsyncIterator[Installation]:
+    """Yield an installation with one team and two apps."""
+    async with installed(connection) as made:
+        yield made

@@ -1,0 +1,176 @@
+"""Everything but the web on a real Redis: the use cases of management, and the token path that must obey them."""
+
+import base64
+import itertools
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any
+
+from attrs import define, field
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from authsvc.audit.entry import Entry
+from authsvc.credentials.authenticator import Authenticator
+from authsvc.credentials.origin import Origin
+from authsvc.credentials.standing import Standings
+from authsvc.credentials.verifier import PasswordVerifier
+from authsvc.errors import AccountDenied, CredentialsRefused, Throttled
+from authsvc.issuance import Issuance, Issued, Lifetimes
+from authsvc.logs import make_logger
+from authsvc.manage.act import Act
+from authsvc.manage.licenses import LicenseKeys, Licenses
+from authsvc.manage.links import Links
+from authsvc.manage.members import Members
+from authsvc.manage.service_accounts import ServiceAccounts
+from authsvc.manage.teams import Teams
+from authsvc.manage.tokens import SignIns, Tokens
+from authsvc.redaction import Secret
+from authsvc.spec.token_request import RefreshGrant, TokenRequest, UserPassword, from_query
+from authsvc.store.codec import Codec
+from authsvc.store.connection import Connection
+from authsvc.store.credential_directory import RedisCredentials
+from authsvc.store.directory import RedisDirectory
+from authsvc.store.standings import RedisStandings
+from authsvc.store.throttle import RedisThrottle
+from authsvc.store.usage import RedisUsage
+from tests.support.builders import NOW, SERVICE, TOKEN_KEY, Root
+
+TEAM, APP, OTHER_APP = "acme-team", "acme", "annex"
+OPERATOR = "system:authsvc"
+EVERYTHING = f"repository:{APP}/x:pull,push,delete"
+
+REFUSED, DENIED = "refused", "denied"
+"""Outcomes of :meth:`Installation.gets`: nobody was recognised, however often; somebody was, and may not come in."""
+
+
+@define(slots=False)
+class Installation:
+    """One vendor's installation, with a clock that stands until a test moves it.
+
+    Attributes:
+        connection: to the Redis that holds everything.
+        verifier: of passwords.
+        now: the present.
+        told: what the audit was told, in order.
+        random: every id and secret comes from it.
+    """
+
+    connection: Connection
+    verifier: PasswordVerifier
+    now: datetime = NOW
+    told: list[Entry] = field(factory=list)
+    random: Random = field(factory=lambda: Random(7))
+    _serial: Any = field(factory=lambda: itertools.count(1))
+
+    def __attrs_post_init__(self) -> None:
+        """Put the use cases and the token path together, as wiring/ does."""
+        codec = Codec()
+        self.directory = RedisDirectory(self.connection, codec)
+        self.credentials = RedisCredentials(self.connection, codec)
+        self.standings = RedisStandings(self.connection, codec)
+        self.usage = RedisUsage(self.connection, make_logger("error"))
+        journal = self.told.append
+        keys = LicenseKeys(ec.generate_private_key(ec.SECP256R1()), TOKEN_KEY)
+        self.teams = Teams(self.directory, journal)
+        self.members = Members(self.directory, self.credentials, journal)
+        self.links = Links(self.directory, self.credentials, journal)
+        self.tokens = Tokens(self.credentials, journal)
+        self.service_accounts = ServiceAccounts(self.directory, self.credentials, journal)
+        self.licenses = Licenses(self.directory, journal, keys, SERVICE)
+        self.sign_ins = SignIns(self.credentials, journal, self.random.randbytes)
+        self.leaf = Root.make().leaf(life=timedelta(days=4000))
+        self.issuance = self.issues(self.standings)
+
+    def issues(self, standings: Standings, *, keeps: bool = True) -> Issuance:
+        """Return a token path that reads ``standings``."""
+        return Issuance(
+            Authenticator(standings, self.verifier, RedisThrottle(self.connection), on_use=self.usage.note),
+            self.leaf,
+            service=SERVICE,
+            lifetimes=Lifetimes(),
+            new_token_id=lambda: "t" * 32,
+            sign_ins=self.sign_ins if keeps else None,
+        )
+
+    def act(self, actor: str = OPERATOR) -> Act:
+        """Begin one act at the present."""
+        return Act(actor, self.now, f"op-{next(self._serial)}", self.random.randbytes)
+
+    def pass_time(self, **span: float) -> None:
+        """Let the clock run on."""
+        self.now += timedelta(**span)
+
+    async def ask(
+        self,
+        password: Secret | str,
+        username: str = "whoever",
+        scope: str = EVERYTHING,
+        *,
+        offline: bool = False,
+        refresh: bool = False,
+        issuance: Issuance | None = None,
+    ) -> Issued:
+        """Ask for a token as docker does: with Basic credentials, or with a refresh token in the form."""
+        secret = password if isinstance(password, Secret) else Secret(password)
+        parameters = [("service", SERVICE), ("scope", scope), ("client_id", "docker")]
+        if offline:
+            parameters.append(("offline_token", "true"))
+        basic = base64.b64encode(f"{username}:{secret.reveal()}".encode()).decode()
+        request = from_query(parameters, f"Basic {basic}")
+        presented = RefreshGrant(secret) if refresh else UserPassword(username, secret)
+        asked = TokenRequest(request.service, request.scopes, presented, request.client_id, request.offline)
+        return await (issuance or self.issuance).issue(asked, Origin(), self.now)
+
+    async def gets(
+        self,
+        password: Secret | str,
+        username: str = "whoever",
+        scope: str = EVERYTHING,
+        *,
+        issuance: Issuance | None = None,
+    ) -> str:
+        """Return the actions that these credentials get, sorted and joined by commas, or how they are turned away."""
+        try:
+            issued = await self.ask(password, username, scope, issuance=issuance)
+        except (CredentialsRefused, Throttled):
+            return REFUSED
+        except AccountDenied:
+            return DENIED
+        return ",".join(action for access in issued.claims.access for action in access.actions)
+
+    async def why(self, password: Secret | str, username: str = "whoever") -> str:
+        """Return the sentence by which these credentials are turned away."""
+        try:
+            issued = await self.ask(password, username)
+        except (CredentialsRefused, AccountDenied) as error:
+            return str(error)
+        return f"they are not: {issued.claims.access}"
+
+    async def everything_stored(self) -> str:
+        """Return all keys and values of the store as one text."""
+        redis = self.connection.redis
+        found: list[str] = []
+        for key in await redis.keys("*"):
+            kind = (await redis.type(key)).decode()
+            read: dict[str, Callable[[Any], Any]] = {
+                "string": redis.get,
+                "set": redis.smembers,
+                "zset": lambda name: redis.zrange(name, 0, -1, withscores=True),
+                "stream": redis.xrange,
+            }
+            found.append(f"{key!r}: {await read[kind](key)!r}")
+        return "\n".join(found)
+
+
+@asynccontextmanager
+async def installed(connection: Connection) -> AsyncIterator[Installation]:
+    """Yield an installation with one team and two apps on an empty Redis."""
+    with ThreadPoolExecutor(1) as executor:
+        made = Installation(connection, PasswordVerifier(executor, b"k" * 32))
+        await made.teams.create(TEAM, None, made.act())
+        for app in (APP, OTHER_APP):
+            await made.teams.create_app(app, TEAM, None, made.act())
+        yield made
