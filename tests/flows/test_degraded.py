@@ -1,0 +1,111 @@
+"""Redis is away: what goes on, what waits, and how fast either is said (docs/reliability.md)."""
+
+import os
+import signal
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.support.http_client import Reply, get_token
+from tests.support.http_client import claims_of as claims
+from tests.support.oci import Image
+from tests.support.registry_client import Client
+from tests.support.stack import Stack, running_stack
+from tests.support.tenants import Account, make_license, make_member, make_team
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.timeout(120)
+
+IMAGE = Image(b"what customers run")
+SCOPE = "repository:app/worker:pull"
+
+
+@contextmanager
+def paused_redis(stack: Stack) -> Iterator[None]:
+    """Let Redis hang; it is there, and does not answer."""
+    redis = stack.pid("redis")
+    os.kill(redis, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(redis, signal.SIGCONT)
+
+
+def timed(stack: Stack, account: Account) -> tuple[Reply, float]:
+    """Return the reply to one token request, and how many seconds it took."""
+    began = time.monotonic()
+    return get_token(stack.port, account, SCOPE), time.monotonic() - began
+
+
+def test_a_verified_license_pulls_on_and_nothing_else_does() -> None:
+    """A license seen within the minute gets one-minute tokens that pull; members and new licenses are told to wait."""
+    with running_stack(options=("--workers", "1")) as stack:
+        owner = make_member(stack, make_team(stack, "app"), "owner")
+        Client(stack.port, owner).push("app/worker", "1", IMAGE)
+        seen, unseen = make_license(stack, "app"), make_license(stack, "app")
+        revoked = make_license(stack, "app")
+        assert get_token(stack.port, seen.account, SCOPE).status == 200
+        assert get_token(stack.port, revoked.account, SCOPE).status == 200
+        stack.authsvc("license", "revoke", revoked.id)
+        assert get_token(stack.port, revoked.account, SCOPE).status == 401
+        with paused_redis(stack):
+            first, took = timed(stack, seen.account)
+            assert first.status == 200
+            assert took < 2
+            told = claims(first.json()["token"])
+            assert told["degraded"] is True
+            assert told["exp"] - told["iat"] == 60
+            Client(stack.port, seen.account).pull("app/worker", "1", IMAGE)
+            assert get_token(stack.port, unseen.account, SCOPE).status == 503
+            assert get_token(stack.port, owner, SCOPE).status == 503
+            after = get_token(stack.port, revoked.account, SCOPE)
+            assert (after.status, after.error()[0]) == (401, "DENIED"), "a revocation that was seen is not forgotten"
+            durations = [timed(stack, unseen.account)[1] for _ in range(40)]
+        assert max(durations) < 2, "within the deadline"
+        assert statistics.median(durations) < 0.2, "the breaker answers at once"
+        until(lambda: get_token(stack.port, owner, SCOPE).status == 200, "it comes back by itself")
+        fresh = claims(get_token(stack.port, seen.account, SCOPE).json()["token"])
+        assert "degraded" not in fresh
+        assert fresh["exp"] - fresh["iat"] == 300
+        event = next(e for e in stack.events("serve.log") if e["event"] == "token.issued" and e["degraded"])
+        assert event["subject"] == f"license:{seen.id}"
+
+
+def test_switched_off_every_request_waits() -> None:
+    """With AUTHSVC_DEGRADED_PULLS=off a verified license is told to wait too."""
+    with running_stack(options=("--workers", "1"), DEGRADED_PULLS="off") as stack:
+        make_team(stack, "app")
+        license_ = make_license(stack, "app")
+        assert get_token(stack.port, license_.account, SCOPE).status == 200
+        with paused_redis(stack):
+            assert get_token(stack.port, license_.account, SCOPE).status == 503
+
+
+def test_expired_licenses_of_a_thousand_kubelets_throttle_nobody() -> None:
+    """A right secret of an account that may not be used is no failure: the others behind the address go on."""
+    with running_stack(options=("--workers", "1")) as stack:
+        owner = make_member(stack, make_team(stack, "app"), "owner")
+        license_, good = make_license(stack, "app"), make_license(stack, "app")
+        stack.authsvc("license", "revoke", license_.id)
+        replies = [get_token(stack.port, license_.account, SCOPE) for _ in range(1000)]
+
+        assert {reply.status for reply in replies} == {401}
+        assert {reply.error()[0] for reply in replies} == {"DENIED"}
+        assert get_token(stack.port, good.account, SCOPE).status == 200
+        assert get_token(stack.port, owner, SCOPE).status == 200
+        assert get_token(stack.port, Account(owner.username, "a wrong password"), SCOPE).status == 401
+
+
+def test_a_guesser_gets_429_and_the_owner_gets_in() -> None:
+    """After ten wrong passwords the answer is 429 with Retry-After; the right one works all the while."""
+    with running_stack(options=("--workers", "2")) as stack:
+        owner = make_member(stack, make_team(stack, "app"), "owner")
+        replies = [get_token(stack.port, Account(owner.username, f"wrong password {n}"), SCOPE) for n in range(16)]
+
+        assert [reply.status for reply in replies] == [401] * 10 + [429] * 6
+        assert replies[-1].error()[0] == "TOOMANYREQUESTS"
+        assert int(replies[-1].headers["retry-after"]) >= 1
+        assert get_token(stack.port, owner, SCOPE).status == 200
