@@ -4,9 +4,11 @@ import sys
 
 import click
 
+from authsvc.cli.console import refuse
 from authsvc.redaction import Secret
 
 _LONGEST_LINE = 4096
+"""Bytes that are read; a password may have 1,024."""
 
 
 def read_password(*, from_stdin: bool) -> Secret:
@@ -16,7 +18,11 @@ def read_password(*, from_stdin: bool) -> Secret:
         click.UsageError: it should be asked for, and there is no terminal.
     """
     if from_stdin:
-        return Secret(sys.stdin.readline(_LONGEST_LINE).rstrip("\r\n"))
+        line = sys.stdin.buffer.readline(_LONGEST_LINE).rstrip(b"\r\n")
+        try:
+            return Secret(line.decode("utf-8"))
+        except UnicodeDecodeError:
+            refuse("the password is not UTF-8 text; type it in a UTF-8 terminal, or save its file as UTF-8")
     if not sys.stdin.isatty():
         raise click.UsageError("there is no terminal to ask for the password; use --password-stdin")
     return Secret(click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
