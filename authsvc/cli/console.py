@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-from authsvc.errors import AuthsvcError, SetupRefused
+from authsvc.errors import AuthsvcError, SetupRefused, StoreUnavailable
 
 if TYPE_CHECKING:
     from authsvc.audit.entry import Entry
@@ -65,11 +65,14 @@ def run(data_dir: Path | None, use: Callable[["Management"], Awaitable[T]]) -> T
         async with asyncio.timeout(_DEADLINE), management(settings, journal) as use_cases:
             return await use(use_cases)
 
+    folder: Path | None = None
     try:
         settings, folder = find(data_dir, os.environ)
         return asyncio.run(opened(settings, _journal(folder)))
     except SetupRefused as error:
         refuse(str(error), code=2)
+    except StoreUnavailable as error:
+        refuse(str(error) if folder is None else f"{error} (is `authsvc up` running on {folder}?)")
     except AuthsvcError as error:
         refuse(str(error))
     except TimeoutError:
@@ -116,9 +119,12 @@ def _journal(folder: Path | None) -> "Journal":
             make_logger("info").info(entry.event, **facts)
             return
         log = folder / "log" / "changes.log"
-        log.parent.mkdir(mode=0o700, exist_ok=True)
-        with os.fdopen(os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "a", encoding="utf-8") as file:
-            make_logger("info", file).info(entry.event, **facts)
+        try:
+            log.parent.mkdir(mode=0o700, exist_ok=True)
+            with os.fdopen(os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "a", encoding="utf-8") as file:
+                make_logger("info", file).info(entry.event, **facts)
+        except OSError as error:  # the change is made, and the audit in the database knows it
+            click.echo(f"authsvc: done, but {log} can not be written: {error.strerror}", err=True)
 
     return write
 

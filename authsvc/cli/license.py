@@ -28,7 +28,14 @@ def license_group() -> None:
 @license_group.command("create")
 @click.option("--app", required=True, metavar="APP", help="The app whose images it pulls.")
 @click.option("--customer", required=True, metavar="NAME", help="Who holds it.")
-@click.option("--type", "type_", default="paid", show_default=True, help="trial, paid or dev; for reports.")
+@click.option(
+    "--type",
+    "type_",
+    type=click.Choice(["trial", "paid", "dev"]),
+    default="paid",
+    show_default=True,
+    help="For reports.",
+)
 @click.option("--expires", required=True, metavar="DATE", help="2027-01-31: it ends at 00:00 UTC that day.")
 @click.option("--not-before", metavar="DATE", help="It begins at 00:00 UTC that day.  [default: now]")
 @click.option("--repository", "repositories", multiple=True, metavar="PATTERN", help="Only these; may be repeated.")
@@ -200,7 +207,12 @@ class _Target:
         if self._output == STDOUT:
             click.echo(text, nl=False)
         elif self._output is not None:
-            Path(self._output).write_text(text, encoding="ascii")
+            try:
+                Path(self._output).write_text(text, encoding="ascii")
+            except OSError as error:
+                refuse(
+                    f"done, but can not write {self._output} ({error.strerror}); get it with: authsvc license download"
+                )
         self._written = True
 
     def __exit__(self, *_: object) -> None:

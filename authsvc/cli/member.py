@@ -49,11 +49,16 @@ def add(
 ) -> None:
     """Make an account that signs in with EMAIL and a password."""
     password = read_password(from_stdin=password_stdin)
-    made = run(data_dir, lambda manage: manage.members.add(email, team, role, apps, password, manage.act(ACTOR)))
+
+    async def use(manage: "Management") -> "tuple[Member, str]":
+        added = await manage.members.add(email, team, role, apps, password, manage.act(ACTOR))
+        return added, manage.licenses.registry
+
+    made, registry = run(data_dir, use)
     if as_json:
         print_json(present.member(made))
     else:
-        click.echo(f"{made.email} is {made.role} of {made.team}; next: docker login REGISTRY -u {made.email}")
+        click.echo(f"{made.email} is {made.role} of {made.team}; next: docker login {registry} -u {made.email}")
 
 
 @member_group.command("list")
@@ -91,10 +96,10 @@ def set_role(
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 @common_options
 def set_password(email: str, data_dir: Path | None, *, password_stdin: bool, as_json: bool) -> None:
-    """Set another password; everything that EMAIL has signed in with ends."""
+    """Set another password; the old one and docker's sign-ins end, personal tokens stay."""
     password = read_password(from_stdin=password_stdin)
     changed = run(data_dir, lambda manage: manage.members.set_password(email, password, manage.act(ACTOR)))
-    _print(changed, f"{changed.email} has a new password; old sign-ins have ended", as_json=as_json)
+    _print(changed, f"{changed.email} has a new password; the old one and its sign-ins have ended", as_json=as_json)
 
 
 @member_group.command("invite")
@@ -127,7 +132,7 @@ def redeem(data_dir: Path | None, *, from_stdin: bool, as_json: bool) -> None:
     elif sys.stdin.isatty():
         link = Secret(click.prompt("Link", hide_input=True, err=True))
     else:
-        raise click.UsageError("there is no terminal to ask for the link; use --stdin")
+        raise click.UsageError("there is no terminal to ask; use --stdin")
     password = read_password(from_stdin=from_stdin)
     changed = run(data_dir, lambda manage: manage.links.redeem(link, password, manage.act(ACTOR)))
     _print(changed, f"{changed.email} is {changed.role} of {changed.team} and can sign in", as_json=as_json)
@@ -144,7 +149,7 @@ def _command(name: str, help_: str, done: str, use: "Callable[[Management, str],
 
 _command(
     "disable",
-    "Refuse EMAIL from now on; everything it has signed in with ends.",
+    "Refuse EMAIL and its tokens from now on; docker's sign-ins end for good.",
     "disabled",
     lambda manage, email: manage.members.disable(email, manage.act(ACTOR)),
 )

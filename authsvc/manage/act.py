@@ -7,6 +7,12 @@ from typing import Any
 from attrs import frozen
 
 from authsvc.audit.entry import Entry
+from authsvc.errors import InputRefused
+
+OPERATOR = "system:authsvc"
+"""Who acts on the machine itself: whoever may read the secrets directory."""
+
+_MEMBER = "member:"
 
 
 @frozen
@@ -28,6 +34,19 @@ class Act:
     def entry(self, event: str, **facts: Any) -> Entry:
         """Return the audit's line of this act: a constant ``noun.verb`` and its facts, never a secret."""
         return Entry(self.operation_id, self.now, event, self.actor, facts)
+
+
+def member_who_acts(actor: str) -> str | None:
+    """Return the id of the member whose rights bound what this act makes; None for the operator.
+
+    Raises:
+        InputRefused: it is neither, so that what it made would be bound by nobody.
+    """
+    if actor.startswith(_MEMBER):
+        return actor.removeprefix(_MEMBER)
+    if actor != OPERATOR:
+        raise InputRefused("only a member or the operator can do this")
+    return None
 
 
 Journal = Callable[[Entry], None]

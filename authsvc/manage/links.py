@@ -1,7 +1,8 @@
 """One-time links: an invitation to a team, or the right to set a new password (192 bits and more, 72 hours).
 
 A link is bound to one person as they are: team, address and role for an invitation, account and epoch for a reset. A
-newer link for the same address, a change of the account or its use makes it void. Only its SHA-256 is kept.
+newer link for the same address, a change of the account or its use makes it void, and so does whatever takes the right
+to hand it out from the member who made it. Only its SHA-256 is kept.
 """
 
 from collections.abc import Sequence
@@ -12,15 +13,15 @@ from attrs import evolve, frozen
 from authsvc.audit.entry import Entry
 from authsvc.credentials.machine_secret import ID_BYTES, LINK_KIND, SECRET_BYTES, MachineSecret, new_id
 from authsvc.credentials.password import SALT_BYTES, check_rules, hash_password
-from authsvc.errors import InputRefused
-from authsvc.manage.act import Act, Journal
+from authsvc.errors import Conflict, InputRefused
+from authsvc.manage.act import Act, Journal, member_who_acts
 from authsvc.manage.finding import FindsApps, FindsMembers, FindsTeams, find_apps_of, find_member, find_team
 from authsvc.manage.members import at_next_epoch, facts_of, new_member, parse_role
 from authsvc.redaction import Secret
 from authsvc.store.codec import Stored
 from authsvc.tenancy.machine_records import LINK_LIFE, LinkPurpose, OneTimeLink
 from authsvc.tenancy.names import parse_email
-from authsvc.tenancy.records import Member
+from authsvc.tenancy.records import Member, Role
 
 VOID = "the link is not valid: used, expired, replaced, or the account has changed; ask for a new one"
 """One sentence for every reason, so that a guess learns nothing."""
@@ -33,6 +34,7 @@ class LinkDirectory(FindsTeams, FindsApps, Protocol):
 class LinkCredentials(FindsMembers, Protocol):
     """Where links are kept and consumed."""
 
+    async def member_of_id(self, member_id: str) -> Stored[Member] | None: ...
     async def link(self, link_id: str) -> Stored[OneTimeLink] | None: ...
     async def add_link(self, link: OneTimeLink, life_seconds: int, entry: Entry) -> None: ...
     async def accept_invite(self, link: Stored[OneTimeLink], member: Member, entry: Entry) -> None: ...
@@ -73,6 +75,7 @@ class Links:
                 apps=limits,
                 created_at=act.now,
                 expires_at=act.now + LINK_LIFE,
+                creator=member_who_acts(act.actor),
             ),
             act,
         )
@@ -95,6 +98,7 @@ class Links:
                 apps=member.apps,
                 created_at=act.now,
                 expires_at=act.now + LINK_LIFE,
+                creator=member_who_acts(act.actor),
                 member=member.id,
                 epoch=member.epoch,
             ),
@@ -111,23 +115,46 @@ class Links:
         stored = None if secret is None or secret.kind != LINK_KIND else await self.credentials.link(secret.id)
         if secret is None or stored is None or not secret.has_digest(stored.record.sha256):
             raise InputRefused(VOID)
-        terms = stored.record
-        if act.now >= terms.expires_at:
+        if act.now >= stored.record.expires_at or not await self._maker_still_may(stored.record):
             raise InputRefused(VOID)
         check_rules(password)
-        if terms.purpose is LinkPurpose.INVITE:
-            member = new_member(terms.email, terms.team, terms.role, terms.apps, password, act)
-            entry = act.entry("member.joined", **facts_of(member), role=str(member.role), link=terms.id)
-            await self.credentials.accept_invite(stored, member, entry)
-        else:
-            old = await self.credentials.member(terms.email)
-            if old is None or (old.record.id, old.record.epoch) != (terms.member, terms.epoch):
-                raise InputRefused(VOID)
-            member = at_next_epoch(old.record, password_hash=hash_password(password, salt=act.entropy(SALT_BYTES)))
-            entry = act.entry("member.password_reset", **facts_of(member), link=terms.id)
-            await self.credentials.accept_reset(stored, old, member, entry)
+        try:
+            if stored.record.purpose is LinkPurpose.INVITE:
+                return await self._join(stored, password, act)
+            return await self._set_password(stored, password, act)
+        except Conflict:  # somebody was faster with the same link, or changed the account
+            raise InputRefused(VOID) from None
+
+    async def _join(self, link: Stored[OneTimeLink], password: Secret, act: Act) -> Member:
+        terms = link.record
+        member = new_member(terms.email, terms.team, terms.role, terms.apps, password, act)
+        entry = act.entry("member.joined", **facts_of(member), role=str(member.role), link=terms.id)
+        await self.credentials.accept_invite(link, member, entry)
         self.journal(entry)
         return member
+
+    async def _set_password(self, link: Stored[OneTimeLink], password: Secret, act: Act) -> Member:
+        terms = link.record
+        old = await self.credentials.member(terms.email)
+        if old is None or (old.record.id, old.record.epoch) != (terms.member, terms.epoch):
+            raise InputRefused(VOID)
+        member = at_next_epoch(old.record, password_hash=hash_password(password, salt=act.entropy(SALT_BYTES)))
+        entry = act.entry("member.password_reset", **facts_of(member), link=terms.id)
+        await self.credentials.accept_reset(link, old, member, entry)
+        self.journal(entry)
+        return member
+
+    async def _maker_still_may(self, link: OneTimeLink) -> bool:
+        """Whether who made the link could make it now: the operator always, an owner within the own limits."""
+        if link.creator is None:
+            return True
+        stored = await self.credentials.member_of_id(link.creator)
+        if stored is None:
+            return False
+        maker = stored.record
+        within = maker.apps is None or (link.apps is not None and set(link.apps) <= set(maker.apps))
+        present = maker.removed_at is None and maker.disabled_at is None
+        return present and within and (maker.team, maker.role) == (link.team, Role.OWNER)
 
     async def _link(self, terms: OneTimeLink, act: Act) -> Secret:
         secret = MachineSecret.build(LINK_KIND, new_id(act.entropy(ID_BYTES)), act.entropy(SECRET_BYTES))

@@ -82,7 +82,7 @@ class Members:
         return await self.credentials.members((await find_team(self.directory, team)).slug)
 
     async def disable(self, email: str, act: Act) -> Member:
-        """Refuse the account from now on; what it has signed in with ends too.
+        """Refuse the account and its tokens from now on; its sign-ins end for good.
 
         Raises:
             NotFound: nobody has this address.
@@ -117,7 +117,7 @@ class Members:
         return await self._change(stored, changed, "member.role_set", act, role=role, apps=limits)
 
     async def set_password(self, email: str, password: Secret, act: Act) -> Member:
-        """Set another password; the old one and everything signed in with it end at once.
+        """Set another password; the old one and the sign-ins made with it end at once, personal tokens stay.
 
         Raises:
             InputRefused: the password is not acceptable.

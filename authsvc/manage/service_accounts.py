@@ -73,8 +73,8 @@ class ServiceAccounts:
             raise InputRefused(f"{name[:60]!r} can not name a service account: use a-z, 0-9 and '-', such as ci-build")
         owner = await find_team(self.directory, team)
         rows = tuple([await self._grant(text, owner) for text in grants])
-        if not 0 < len(rows) <= MAX_PATTERNS and api is None:
-            raise InputRefused(f"a service account needs 1 to {MAX_PATTERNS} grants, such as {team}/**:pull")
+        if len(rows) > MAX_PATTERNS or (not rows and api is None):
+            raise InputRefused(f"a service account needs 1 to {MAX_PATTERNS} grants, such as myapp/**:pull")
         secret = MachineSecret.build(SERVICE_KIND, new_id(act.entropy(ID_BYTES)), act.entropy(SECRET_BYTES))
         account = ServiceAccount(
             id=secret.id,

@@ -20,6 +20,9 @@ from attrs import frozen
 MAX_SCOPES = 16
 """Most resources that one token may name; more are dropped (design #10: a token stays below 7 KiB)."""
 
+MAX_NAMES = 3000
+"""Characters of all names that one token may hold together; what goes beyond is dropped, for the same reason."""
+
 MAX_SCOPE_TEXT = 8192
 """Longest scope text that is looked at, in characters, all parameters together; what follows is dropped."""
 
@@ -102,7 +105,8 @@ def merge_scopes(parameters: Iterable[str]) -> ScopeSet:
             dropped += 1
             continue
         key = (scope.type, scope.resource_class, scope.name)
-        if key in merged or len(merged) < MAX_SCOPES:
+        room = len(merged) < MAX_SCOPES and sum(len(name) for _, _, name in merged) + len(scope.name) <= MAX_NAMES
+        if key in merged or room:
             merged.setdefault(key, set()).update(scope.actions)
         else:
             dropped += 1

@@ -19,6 +19,8 @@ from authsvc.store.connection import Connection
 OPERATION_MARK_LIFE = 24 * 3600
 """Seconds for which an applied operation is known: far longer than anybody retries."""
 
+UNCLEAR = "the database did not confirm the change, which may be done or not; look before you repeat it"
+
 _APPLY = """
 local plan = cjson.decode(ARGV[1])
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
@@ -114,6 +116,9 @@ class Change:
             failed = await connection.run(script(keys=key_names, args=arguments))
         except StoreUnavailable:
             # The reply may be lost and the change done: the operation's mark makes asking again harmless.
-            failed = await connection.run(script(keys=key_names, args=arguments))
+            try:
+                failed = await connection.run(script(keys=key_names, args=arguments))
+            except StoreUnavailable as error:
+                raise StoreUnavailable(UNCLEAR, detail=error.detail) from error
         if failed:
             raise Conflict(self._checks[failed - 1].message)

@@ -73,7 +73,7 @@ def state(stack: Stack, app: str) -> tuple[object, ...]:
         ((*CREATE[:-1], "2020-01-31"), 1, "before now"),
         ((*CREATE[:-1], "0000-01-01"), 1, "is no date"),
         ((*CREATE, "--not-before", "2032-01-01"), 1, "would end before it begins"),
-        ((*CREATE, "--type", "gold"), 1, "'gold' is no license type"),
+        ((*CREATE, "--type", "gold"), 2, "'gold' is not one of"),
         ((*CREATE, "--customer", ""), 1, "the customer must have 1 to 200 characters"),
         ((*CREATE, "--contact", "a\nb"), 1, "holds a control character"),
         ((*CREATE, "--contact", "x" * 201), 1, "the contact must have 1 to 200 characters"),
