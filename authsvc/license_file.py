@@ -96,11 +96,11 @@ class LicenseDocument:
 
 
 def in_words(seconds: float) -> str:
-    """Return a time span as people say it, rounded down: ``12 days``, ``3 h``, ``5 min``."""
-    days, hours, minutes = int(seconds // 86400), int(seconds // 3600), int(seconds // 60)
-    if days > 1:
+    """Return a time span as people say it, rounded: ``12 days``, ``3 h``, ``5 min``."""
+    minutes, hours, days = round(seconds / 60), round(seconds / 3600), round(seconds / 86400)
+    if hours >= 48:  # noqa: PLR2004  below two days people count hours
         return f"{days} days"
-    return f"{hours} h" if hours > 0 else f"{max(minutes, 1)} min"
+    return f"{hours} h" if minutes >= 60 else f"{max(minutes, 1)} min"  # noqa: PLR2004  of an hour
 
 
 def write(document: LicenseDocument, kid: str, sign: Callable[[bytes], bytes]) -> str:

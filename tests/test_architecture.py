@@ -15,7 +15,15 @@ HOUSE = Path(__file__).parent.parent / "authsvc"
 CORE_ROOMS = ("spec/", "tenancy/", "credentials/", "signing/")
 """Folders whose modules decide and compute; see docs/architecture.md."""
 
-CORE_MODULES = ("policy.py", "issuance.py", "license_file.py", "errors.py", "redaction.py", "audit/entry.py")
+CORE_MODULES = (
+    "policy.py",
+    "issuance.py",
+    "preflight.py",
+    "license_file.py",
+    "errors.py",
+    "redaction.py",
+    "audit/entry.py",
+)
 """Modules of the top folder that belong to the core."""
 
 CORE_SHELL = {
@@ -24,6 +32,7 @@ CORE_SHELL = {
     "credentials/standing.py",
     "credentials/verifier.py",
     "issuance.py",
+    "preflight.py",
 }
 """The modules of the core rooms that wait for others. They get `now` as an argument too."""
 
@@ -34,6 +43,7 @@ PURE_IMPORTS = (
     *("authsvc.spec", "authsvc.tenancy", "authsvc.credentials", "authsvc.signing"),
     *(
         "authsvc.policy",
+        "authsvc.issuance",
         "authsvc.throttle",
         "authsvc.license_file",
         "authsvc.errors",

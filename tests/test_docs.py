@@ -29,7 +29,7 @@ COMMON_OPTIONS = {"--data-dir", "--json"}
 LEVELS = {"debug", "info", "warning", "error"}
 OF_EVERY_CHANGE = {"actor", "id"}
 HANDED_ON = "**"
-EVENT = re.compile(r"[a-z-]+\.(?!conf|toml|yml|sh|sock|pid|log|key|secret|io)[a-z_]+")
+EVENT = re.compile(r"[a-z-]+\.(?!conf|json|toml|yml|sh|sock|pid|log|key|secret|io)[a-z_]+")
 """A constant `noun.verb`; the exceptions are ends of file and host names."""
 
 Row = list[str]
@@ -285,7 +285,7 @@ def code_events() -> dict[str, set[str]]:
 def documented_events() -> dict[str, Row]:
     """Return the rows of docs/logs.md by event."""
     text = page("logs.md")
-    headings = ("## Decisions on tokens", "## Changes", "## The server itself")
+    headings = ("## Decisions on tokens", "## Preflights", "## Changes", "## The server itself")
     found = [row for heading in headings for row in rows(text, heading)]
     return {codes(row[0])[0]: row for row in found if EVENT.fullmatch(codes(row[0])[0])}
 
@@ -297,7 +297,7 @@ def test_every_event_is_documented() -> None:
 
 def test_every_key_is_documented() -> None:
     """Every key that a call spells out is in the event's row; a row has more only where facts are handed on."""
-    bound = {"token.refused"}
+    bound = {"token.refused", "preflight.refused", "preflight.answered"}
     for event, keys in code_events().items():
         written = {"exception" if key == "exc_info" else key for key in keys - {HANDED_ON}}
         documented = set(codes(documented_events()[event][2]))

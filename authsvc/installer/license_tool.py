@@ -13,7 +13,7 @@ import sys
 import time
 
 from authsvc import __version__
-from authsvc.installer import documents, kubelet, report
+from authsvc.installer import documents, host, kubelet, report
 from authsvc.installer.held import HeldLicense, Refused, read
 from authsvc.license_file import LicenseFileError, verify
 
@@ -33,7 +33,7 @@ _MAX_REQUEST = 1024 * 1024
 def main() -> int:
     """Run one command and return the exit code."""
     try:
-        options = _parser().parse_args()
+        options = _options()
         code: int = options.run(options)
         sys.stdout.flush()
     except Refused as error:
@@ -159,12 +159,12 @@ def _preflight(options: argparse.Namespace) -> int:
     if not named:
         raise Refused("name some images, or pipe a list, a compose file or manifests in", 2)
     parsed = {text: images.parse_image(text) for text in dict.fromkeys(named)}
-    ours = [text for text, image in parsed.items() if image.domain.lower() == license_.registry]
+    ours = [text for text, image in parsed.items() if host.normalise(image.domain) == license_.registry]
     answer = _server(license_, options).preflight(ours)
     elsewhere = [_unknown(text, parsed[text].domain) for text in parsed if text not in ours]
     checked = list(answer["images"])
-    good = bool(ours) and all(image.get("may_pull") and image.get("exists") is not False for image in checked)
-    good = good and len(checked) == len(ours) and not any(image.get("failed") for image in checked)
+    # What is pulled through from elsewhere can not be told beforehand, and is no failure.
+    good = 0 < len(ours) == len(checked) and all(image.get("ok") is not False for image in checked)
     if options.as_json:
         _print_json({"ok": good, **answer, "images": [*checked, *elsewhere]})
     else:
@@ -226,6 +226,18 @@ def _warn(warnings: Sequence[str]) -> None:
 
 def _print_json(value: Any) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _options() -> argparse.Namespace:
+    """Return what was typed. argparse alone would not take images that stand behind an option."""
+    parser = _parser()
+    options, rest = parser.parse_known_args()
+    unknown = rest if not hasattr(options, "images") else [word for word in rest if word[0:1] == "-" != word]
+    if unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    if rest:
+        options.images += rest
+    return options
 
 
 def _parser() -> argparse.ArgumentParser:

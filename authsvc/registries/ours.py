@@ -1,12 +1,86 @@
 """Our own registry, as seen from inside."""
 
+import json
 from http import HTTPStatus
+from typing import Any, Self
 from urllib.parse import unquote, urlsplit
 
 import aiohttp
 
+from authsvc.preflight import Found
+from authsvc.redaction import Secret
+
 PROBE_DEADLINE = 1.0
 """Seconds that a look at the registry may take."""
+
+LOOK_DEADLINE = 5.0
+"""Seconds in which one request about an image must be answered."""
+
+MAX_MANIFEST = 4 * 1024 * 1024
+"""Longest manifest that is read, in bytes (OCI distribution specification, "Pushing Manifests")."""
+
+INDEXES = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
+MANIFESTS = ("application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json")
+
+USUAL_PLATFORM = ("linux", "amd64")
+"""Whose size is told when an image has several platforms and this one is among them."""
+
+
+class OurRegistry:
+    """Asks our registry about images. One connection pool per worker; close it at the end."""
+
+    def __init__(self, url: str | None) -> None:
+        """Ask at ``url``, http or unix; None gives no answers."""
+        connector: aiohttp.BaseConnector | None = None
+        self._base: str | None = None
+        if url is not None:
+            self._base, connector = _reach(url)
+        timeout = aiohttp.ClientTimeout(total=LOOK_DEADLINE)
+        self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=False)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._session.close()
+
+    async def look(self, repository: str, reference: str, token: Secret) -> Found:
+        """Return what is there under a tag or digest. ``token`` must open exactly ``repository`` for pulling."""
+        if self._base is None:
+            return Found(None)
+        try:
+            status, digest, manifest = await self._manifest(repository, reference, token)
+            if status == HTTPStatus.NOT_FOUND:
+                return Found(exists=False)
+            if status != HTTPStatus.OK or manifest is None:
+                return Found(None)
+            children = _children(manifest)
+            if not children:
+                return Found(exists=True, digest=digest, size=_size(manifest))
+            child = next((one for one in children if _platform(one) == USUAL_PLATFORM), children[0])
+            _, _, of_platform = await self._manifest(repository, str(child.get("digest")), token)
+            size = None if of_platform is None else _size(of_platform)
+            return Found(exists=True, digest=digest, size=size, platform="/".join(_platform(child)))
+        except (TimeoutError, aiohttp.ClientError, OSError):
+            return Found(None)
+
+    async def _manifest(
+        self, repository: str, reference: str, token: Secret
+    ) -> tuple[int, str | None, dict[str, Any] | None]:
+        """Return status, digest and body of a manifest; the body only when it is one."""
+        async with self._session.get(
+            f"{self._base}/v2/{repository}/manifests/{reference}",
+            headers={"Accept": ", ".join((*INDEXES, *MANIFESTS)), "Authorization": f"Bearer {token.reveal()}"},
+            allow_redirects=False,
+        ) as response:
+            if response.status != HTTPStatus.OK:
+                return response.status, None, None
+            content = bytearray()
+            async for chunk in response.content.iter_any():
+                content += chunk
+                if len(content) > MAX_MANIFEST:
+                    return response.status, None, None
+            return response.status, response.headers.get("Docker-Content-Digest"), _json_object(bytes(content))
 
 
 async def registry_state(url: str | None) -> str:
@@ -16,9 +90,7 @@ async def registry_state(url: str | None) -> str:
     """
     if url is None:
         return "not watched"
-    parts = urlsplit(url)
-    connector = aiohttp.UnixConnector(unquote(parts.path)) if parts.scheme == "unix" else aiohttp.TCPConnector()
-    base = "http://registry" if parts.scheme == "unix" else url
+    base, connector = _reach(url)
     timeout = aiohttp.ClientTimeout(total=PROBE_DEADLINE)
     try:
         async with (
@@ -28,3 +100,40 @@ async def registry_state(url: str | None) -> str:
             return "up" if response.status == HTTPStatus.UNAUTHORIZED else "down"
     except (TimeoutError, aiohttp.ClientError, OSError):
         return "down"
+
+
+def _reach(url: str) -> tuple[str, aiohttp.BaseConnector]:
+    """Return the base of requests to ``url`` and what connects them."""
+    parts = urlsplit(url)
+    if parts.scheme == "unix":
+        return "http://registry", aiohttp.UnixConnector(unquote(parts.path))
+    return url, aiohttp.TCPConnector()
+
+
+def _json_object(content: bytes) -> dict[str, Any] | None:
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _children(manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the images in an index; attestations (platform ``unknown``) are none."""
+    entries = manifest.get("manifests")
+    found = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+    return [entry for entry in found if "unknown" not in _platform(entry)] or found
+
+
+def _platform(entry: dict[str, Any]) -> tuple[str, str]:
+    platform = entry.get("platform")
+    facts = platform if isinstance(platform, dict) else {}
+    return str(facts.get("os", "any")), str(facts.get("architecture", "any"))
+
+
+def _size(manifest: dict[str, Any]) -> int | None:
+    """Return the bytes of the configuration and the layers; whoever pushed the manifest wrote them."""
+    layers = manifest.get("layers")
+    blobs = [manifest.get("config"), *(layers if isinstance(layers, list) else [])]
+    sizes = [blob.get("size") for blob in blobs if isinstance(blob, dict)]
+    return sum(size for size in sizes if isinstance(size, int)) if sizes else None

@@ -19,7 +19,8 @@ from authsvc.issuance import Issuance, Lifetimes
 from authsvc.logs import Logger
 from authsvc.manage.act import Journal
 from authsvc.manage.tokens import SignIns
-from authsvc.registries.ours import registry_state
+from authsvc.preflight import Preflight
+from authsvc.registries.ours import OurRegistry, registry_state
 from authsvc.settings import Settings
 from authsvc.signing.keyring import Keyring
 from authsvc.store.codec import Codec
@@ -31,6 +32,7 @@ from authsvc.store.usage import RedisUsage
 from authsvc.web.listener import listen, make_web_app
 from authsvc.web.middleware import around
 from authsvc.web.ops import Readiness, license_keys, livez
+from authsvc.web.preflight import PreflightEndpoint
 from authsvc.web.token import TokenEndpoint
 from authsvc.wiring import clock
 
@@ -71,28 +73,33 @@ async def running_worker(
         flushing = asyncio.create_task(usage.keep_flushing())
         stack.push_async_callback(ended, flushing)
         sign_ins = SignIns(RedisCredentials(connection, codec), _journal(logger), secrets.token_bytes)
+        authenticator = Authenticator(
+            standings,
+            PasswordVerifier(executor, secrets.token_bytes(32)),
+            RedisThrottle(connection),
+            on_use=usage.note,
+            recent=RecentLicenses() if settings.degraded_pulls else None,
+        )
+        service = settings.public_url.authority
         issuance = Issuance(
-            Authenticator(
-                standings,
-                PasswordVerifier(executor, secrets.token_bytes(32)),
-                RedisThrottle(connection),
-                on_use=usage.note,
-                recent=RecentLicenses() if settings.degraded_pulls else None,
-            ),
+            authenticator,
             live.keyring,
-            service=settings.public_url.authority,
+            service=service,
             lifetimes=Lifetimes(settings.pull_token_life, settings.push_token_life),
-            new_token_id=lambda: secrets.token_hex(TOKEN_ID_BYTES),
+            new_token_id=new_token_id,
             sign_ins=sign_ins if settings.refresh_tokens else None,
         )
+        registry = await stack.enter_async_context(OurRegistry(settings.registry_url))
+        preflight = Preflight(authenticator, registry, live.keyring, service, new_token_id)
         readiness = Readiness(standings, live.keyring, lambda: registry_state(settings.registry_url), clock)
         edge_routes = [
             *TokenEndpoint(issuance, logger, clock).routes(),
+            *PreflightEndpoint(preflight, service, logger, clock).routes(),
             license_keys(lambda: live.license_keys),
             web.get("/livez", livez),
         ]
         for routes, listener in ((edge_routes, edge), (readiness.routes(), inside)):
-            middleware = around(logger, settings.public_url.authority, new_request_id, settings.trusted_proxies)
+            middleware = around(logger, service, new_request_id, settings.trusted_proxies)
             runner = await listen(make_web_app(routes, middleware), listener)
             stack.push_async_callback(runner.cleanup)
         yield
@@ -110,6 +117,11 @@ async def ended(task: asyncio.Task[None]) -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
+
+
+def new_token_id() -> str:
+    """Return the ``jti`` of one token."""
+    return secrets.token_hex(TOKEN_ID_BYTES)
 
 
 def new_request_id() -> str:

@@ -1,0 +1,134 @@
+"""``GET`` and ``POST /auth/preflight``."""
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+from aiohttp import web
+
+from authsvc.credentials.origin import Origin
+from authsvc.credentials.subject import LicenseSubject
+from authsvc.errors import AuthsvcError, InputRefused
+from authsvc.issuance import Denied
+from authsvc.logs import Logger
+from authsvc.preflight import Report, Verdict
+from authsvc.spec.token_request import Presented, from_query
+from authsvc.tenancy.dates import render_instant
+from authsvc.throttle import network
+from authsvc.web.address import CLIENT_ADDRESS
+from authsvc.web.middleware import REQUEST_ID
+from authsvc.web.token import BODY_DEADLINE, MAX_LOGGED
+
+FORM = 'send {"images": ["registry/app/image:tag", ...]} as JSON'
+
+
+class Checks(Protocol):
+    """Whoever answers preflights."""
+
+    async def check(self, presented: Presented, images: Sequence[str], origin: Origin, now: datetime) -> Report:
+        """Return what would happen to a pull of each of ``images``."""
+        ...
+
+
+class PreflightEndpoint:
+    """Reads both forms of the request, and writes one log event for each, whatever the outcome."""
+
+    def __init__(self, preflight: Checks, service: str, logger: Logger, clock: Callable[[], datetime]) -> None:
+        """Ask ``preflight``; ``clock`` is read once per request."""
+        self._preflight = preflight
+        self._service = service
+        self._logger = logger
+        self._clock = clock
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the routes."""
+        return [web.get("/auth/preflight", self.get, allow_head=False), web.post("/auth/preflight", self.post)]
+
+    async def get(self, request: web.Request) -> web.Response:
+        """Answer for the images in the query, ``?image=A&image=B``."""
+        return await self._answer(request, request.query.getall("image", []))
+
+    async def post(self, request: web.Request) -> web.Response:
+        """Answer for the images in a JSON body."""
+        try:
+            async with asyncio.timeout(BODY_DEADLINE):
+                body = json.loads(await request.read())
+        except (ValueError, TimeoutError, RecursionError) as error:
+            raise InputRefused(f"the body could not be read; {FORM}") from error
+        images = body.get("images") if isinstance(body, dict) else None
+        if not isinstance(images, list) or not all(isinstance(image, str) for image in images):
+            raise InputRefused(f"the body names no images; {FORM}")
+        return await self._answer(request, images)
+
+    async def _answer(self, request: web.Request, images: Sequence[str]) -> web.Response:
+        now = self._clock()
+        origin = Origin(network(request[CLIENT_ADDRESS]), request.method)
+        log = self._logger.bind(
+            request_id=request[REQUEST_ID],
+            address=request[CLIENT_ADDRESS][:MAX_LOGGED],
+            user_agent=request.headers.get("User-Agent", "")[:MAX_LOGGED],
+            images=len(images),
+        )
+        # The token request's reader of credentials; a preflight has no scopes.
+        presented = from_query((), request.headers.get("Authorization")).presented
+        try:
+            report = await self._preflight.check(presented, images, origin, now)
+        except AuthsvcError as error:
+            subject = error.subject.id if isinstance(error, Denied) else None
+            log.info(
+                "preflight.refused",
+                kind=type(error).__name__,
+                subject=subject,
+                reason=str(error),
+                detail=error.detail,
+            )
+            raise
+        good = sum(verdict.ok is True for verdict in report.verdicts)
+        log.info("preflight.answered", subject=report.subject.id, good=good)
+        return web.json_response(_to_json(report, self._service, now))
+
+
+def _to_json(report: Report, service: str, now: datetime) -> dict[str, Any]:
+    return {
+        "registry": service,
+        "subject": report.subject.id,
+        "license": _license(report, now),
+        "warnings": [
+            {"code": warned.code, "message": warned.message, "at": render_instant(warned.at)}
+            for warned in report.warnings
+        ],
+        "images": [_image(verdict) for verdict in report.verdicts],
+    }
+
+
+def _license(report: Report, now: datetime) -> dict[str, Any] | None:
+    if not isinstance(report.subject, LicenseSubject):
+        return None
+    license_ = report.subject.license
+    return {
+        "id": license_.id,
+        "app": license_.app,
+        "customer": license_.customer,
+        "type": str(license_.type),
+        "state": license_.state(now),
+        "not_before": None if license_.not_before is None else render_instant(license_.not_before),
+        "expires_at": render_instant(license_.expires_at),
+        "token_ends_at": None if report.token_ends_at is None else render_instant(report.token_ends_at),
+        "fields": license_.fields,
+        "contact": license_.contact,
+    }
+
+
+def _image(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "image": verdict.image,
+        "ok": verdict.ok,
+        "may_pull": verdict.may_pull,
+        "exists": verdict.found.exists,
+        "digest": verdict.found.digest,
+        "size": verdict.found.size,
+        "platform": verdict.found.platform,
+        "reason": verdict.reason,
+    }
