@@ -10,7 +10,7 @@ from attrs import evolve, frozen
 from authsvc.audit.entry import Entry
 from authsvc.credentials.machine_secret import ID_BYTES, SECRET_BYTES, SERVICE_KIND, MachineSecret, new_id
 from authsvc.errors import Conflict, InputRefused, NotFound
-from authsvc.manage.act import Act, Journal
+from authsvc.manage.act import Act, Journal, member_who_acts
 from authsvc.manage.finding import FindsApps, FindsTeams, find_apps_of, find_team
 from authsvc.manage.tokens import parse_api
 from authsvc.policy import ACTIONS
@@ -83,7 +83,7 @@ class ServiceAccounts:
             grants=rows,
             tokens=(TokenDigest(1, secret.sha256()),),
             created_at=act.now,
-            creator=act.actor.removeprefix("member:") if act.actor.startswith("member:") else None,
+            creator=member_who_acts(act.actor),
             expires_at=None if expires is None else parse_end(expires, act.now, "expires"),
             api=parse_api(api),
         )

@@ -64,6 +64,7 @@ class RedisCredentials:
         change.expect(keys.member_email(new.email), new.id.encode(), CHANGED_MEANWHILE)
         change.put(keys.member(new.id), self._codec.encode(new))
         change.remove(keys.member_email(new.email))
+        change.remove(keys.pending_link(new.email))
         change.remove_from_set(keys.team_members(new.team), new.id)
         await change.apply(self._connection)
 

@@ -97,6 +97,7 @@ class RedisDirectory:
         change.expect_absent(keys.member_email(member.email), f"{member.email} is a member already")
         change.put(keys.member(member.id), self._codec.encode(member))
         change.put(keys.member_email(member.email), member.id.encode())
+        change.remove(keys.pending_link(member.email))  # an invitation must not outlive a membership given by hand
         change.add_to_set(keys.team_members(member.team), member.id)
         await change.apply(self._connection)
 

@@ -160,6 +160,7 @@ class OneTimeLink:
         apps: what the person is limited to, or None.
         created_at: aware.
         expires_at: the first instant at which it no longer works.
+        creator: id of the member who made it, whose rights are looked at again at its use; None for the operator.
         member: id of the member whose password is reset; None for an invitation.
         epoch: the member's at the time of making; another one voids the link.
         used_at: when it was consumed, or None.
@@ -174,6 +175,7 @@ class OneTimeLink:
     apps: tuple[str, ...] | None
     created_at: datetime
     expires_at: datetime
+    creator: str | None = None
     member: str | None = None
     epoch: int | None = None
     used_at: datetime | None = None

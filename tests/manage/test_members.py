@@ -189,7 +189,7 @@ async def test_changing_nobody_is_refused(house: Installation, change: str) -> N
     """Every change of a stranger says that nobody has the address, and how to look."""
     arguments = {"set_role": ("viewer", None), "set_password": (NEW_PASSWORD,)}.get(change, ())
 
-    with pytest.raises(NotFound, match="nobody has the address 'stranger@acme.test'"):
+    with pytest.raises(NotFound, match=r"nobody has the address .stranger@acme\.test."):
         await getattr(house.members, change)("stranger@acme.test", *arguments, house.act())
 
 

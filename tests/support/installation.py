@@ -154,7 +154,7 @@ class Installation:
         redis = self.connection.redis
         found: list[str] = []
         for key in await redis.keys("*"):
-            kind = (await redis.type(key)).decode()
+            kind = str(await redis.type(key), "ascii")
             read: dict[str, Callable[[Any], Any]] = {
                 "string": redis.get,
                 "set": redis.smembers,
@@ -162,7 +162,7 @@ class Installation:
                 "stream": redis.xrange,
             }
             found.append(f"{key!r}: {await read[kind](key)!r}")
-        return "\n".join(found)
+        return "\n".join(sorted(found))
 
 
 @asynccontextmanager

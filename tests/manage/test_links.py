@@ -1,0 +1,275 @@
+"""One-time links: they work once, for one person as they are, for 72 hours, and say nothing to a guess."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import pytest
+
+from authsvc.credentials.machine_secret import LINK_KIND, MachineSecret
+from authsvc.errors import InputRefused, NotFound
+from authsvc.manage.links import VOID
+from authsvc.redaction import Secret
+from authsvc.tenancy.machine_records import LINK_LIFE
+from tests.support.builders import PASSWORD
+from tests.support.installation import APP, DENIED, OTHER_APP, REFUSED, TEAM, Installation
+
+EMAIL = "ann@acme.test"
+CHOSEN = Secret("a password of her own choice")
+
+Change = Callable[[Installation], Awaitable[object]]
+
+
+async def member(house: Installation, email: str = EMAIL, role: str = "owner") -> str:
+    """Add a member and return its subject."""
+    return (await house.members.add(email, TEAM, role, (), PASSWORD, house.act())).subject
+
+
+async def invite(house: Installation, role: str = "developer", *apps: str, actor: str = "system:authsvc") -> Secret:
+    """Make an invitation for the usual address."""
+    return await house.links.invite(EMAIL, TEAM, role, apps, house.act(actor))
+
+
+async def reset(house: Installation) -> Secret:
+    """Add the usual member and make a reset link."""
+    await member(house)
+    return await house.links.reset(EMAIL, house.act())
+
+
+async def refusal(house: Installation, link: Secret | str, password: Secret = CHOSEN) -> str:
+    """Return the sentence by which a link is refused."""
+    with pytest.raises(InputRefused) as refused:
+        await house.links.redeem(Secret(link) if isinstance(link, str) else link, password, house.act())
+    assert type(refused.value) is InputRefused
+    return str(refused.value)
+
+
+async def test_an_invitation_makes_the_member_it_was_made_for(house: Installation) -> None:
+    """Whoever redeems it chooses the password and nothing else: team, address, role and apps were fixed."""
+    link = await invite(house, "developer", APP)
+    assert REFUSED == await house.gets(CHOSEN, EMAIL)
+    joined = await house.links.redeem(link, CHOSEN, house.act())
+
+    assert (EMAIL, TEAM, "developer", (APP,)) == (joined.email, joined.team, joined.role, joined.apps)
+    assert "pull,push" == await house.gets(CHOSEN, EMAIL)
+    assert "" == await house.gets(CHOSEN, EMAIL, f"repository:{OTHER_APP}/x:pull")
+
+
+async def test_a_reset_ends_the_old_password_and_all_that_came_of_it(house: Installation) -> None:
+    """After a reset only the new password opens anything; a personal token stays, since it is no sign-in."""
+    await member(house)
+    kept = (await house.ask(PASSWORD, EMAIL, offline=True)).response.refresh_token
+    _, personal = await house.tokens.create("laptop", EMAIL, None, None, house.act())
+    assert kept is not None
+    link = await house.links.reset(EMAIL, house.act())
+    assert "delete,pull,push" == await house.gets(PASSWORD, EMAIL)
+    await house.links.redeem(link, CHOSEN, house.act())
+
+    assert [REFUSED, REFUSED] == [await house.gets(PASSWORD, EMAIL), await house.gets(kept)]
+    assert ["delete,pull,push"] * 2 == [await house.gets(CHOSEN, EMAIL), await house.gets(personal)]
+
+
+async def test_a_reset_does_not_enable(house: Installation) -> None:
+    """Somebody who is disabled gets a password and still no access."""
+    await member(house)
+    await house.members.disable(EMAIL, house.act())
+    await house.links.redeem(await house.links.reset(EMAIL, house.act()), CHOSEN, house.act())
+
+    assert DENIED == await house.gets(CHOSEN, EMAIL)
+
+
+@pytest.mark.parametrize("make", [invite, reset])
+async def test_a_link_works_once(house: Installation, make: Callable[[Installation], Awaitable[Secret]]) -> None:
+    """The second use is refused, and the first one's password stays."""
+    link = await make(house)
+    await house.links.redeem(link, CHOSEN, house.act())
+
+    assert VOID == await refusal(house, link, PASSWORD)
+    assert "" != await house.gets(CHOSEN, EMAIL)
+    assert REFUSED == await house.gets(PASSWORD, EMAIL)
+
+
+@pytest.mark.parametrize("make", [invite, reset])
+async def test_of_sixteen_uses_at_once_one_succeeds(
+    house: Installation, make: Callable[[Installation], Awaitable[Secret]]
+) -> None:
+    """However many redeem it at the same instant, one password is set, and the others get the usual sentence."""
+    link = await make(house)
+    passwords = [Secret(f"racing password {number:02}") for number in range(16)]
+    results = await asyncio.gather(
+        *(house.links.redeem(link, password, house.act()) for password in passwords), return_exceptions=True
+    )
+
+    assert [VOID] * 15 == [str(result) for result in results if isinstance(result, Exception)]
+    assert 1 == len([p for p in passwords if await house.gets(p, EMAIL) != REFUSED])
+
+
+@pytest.mark.parametrize("make", [invite, reset])
+@pytest.mark.parametrize(("late", "works"), [(timedelta(seconds=-1), True), (timedelta(0), False)])
+async def test_a_link_lives_72_hours(
+    house: Installation, make: Callable[[Installation], Awaitable[Secret]], late: timedelta, works: bool
+) -> None:
+    """The last second counts, the next one does not, whatever the store has forgotten by then."""
+    link = await make(house)
+    house.now += timedelta(hours=72) + late
+
+    if works:
+        assert EMAIL == (await house.links.redeem(link, CHOSEN, house.act())).email
+    else:
+        assert VOID == await refusal(house, link)
+
+
+@pytest.mark.parametrize("make", [invite, reset])
+async def test_a_refused_password_consumes_nothing(
+    house: Installation, make: Callable[[Installation], Awaitable[Secret]]
+) -> None:
+    """Somebody who chose a password that is too short may try again."""
+    link = await make(house)
+
+    assert "15 to 1,024 bytes" in await refusal(house, link, Secret("short"))
+    assert EMAIL == (await house.links.redeem(link, CHOSEN, house.act())).email
+
+
+VOIDED: dict[str, tuple[Callable[[Installation], Awaitable[Secret]], Change]] = {
+    "invited again": (invite, lambda house: invite(house, "viewer")),
+    "invited and added by hand": (invite, member),
+    "invited, added and removed": (
+        invite,
+        lambda house: _each(member(house), lambda: house.members.remove(EMAIL, house.act())),
+    ),
+    "reset again": (reset, lambda house: house.links.reset(EMAIL, house.act())),
+    "reset and role changed": (reset, lambda house: house.members.set_role(EMAIL, "viewer", None, house.act())),
+    "reset and role set to the same": (reset, lambda house: house.members.set_role(EMAIL, "owner", None, house.act())),
+    "reset and limited": (reset, lambda house: house.members.set_role(EMAIL, "owner", [APP], house.act())),
+    "reset and password set": (reset, lambda house: house.members.set_password(EMAIL, PASSWORD, house.act())),
+    "reset and disabled": (reset, lambda house: house.members.disable(EMAIL, house.act())),
+    "reset and removed": (reset, lambda house: house.members.remove(EMAIL, house.act())),
+    "reset, removed and back": (
+        reset,
+        lambda house: _each(house.members.remove(EMAIL, house.act()), lambda: member(house)),
+    ),
+    "reset, removed and invited": (
+        reset,
+        lambda house: _each(house.members.remove(EMAIL, house.act()), lambda: invite(house)),
+    ),
+}
+"""What makes a link void that was good before."""
+
+
+async def _each(first: Awaitable[object], then: Callable[[], Awaitable[object]]) -> None:
+    await first
+    await then()
+
+
+@pytest.mark.parametrize("case", VOIDED)
+async def test_a_change_makes_a_link_void(house: Installation, case: str) -> None:
+    """A link is for a person as they were when it was made; the sentence is the one of every void link."""
+    make, change = VOIDED[case]
+    link = await make(house)
+    await change(house)
+    before = await house.everything_stored()
+
+    assert VOID == await refusal(house, link)
+    assert before == await house.everything_stored()
+
+
+@pytest.mark.parametrize(
+    "guess",
+    [
+        "",
+        "nonsense",
+        "asv_link_0000000000000000_0000000000000000000000000000000000000000000",
+        MachineSecret.build(LINK_KIND, "0" * 16, bytes(32)).text.reveal(),
+        MachineSecret.build("pat", "0" * 16, bytes(32)).text.reveal(),
+    ],
+    ids=["empty", "nonsense", "no CRC", "well-formed", "another kind"],
+)
+async def test_a_guess_gets_the_same_sentence(house: Installation, guess: str) -> None:
+    """Nobody learns from a refusal whether a link exists."""
+    await invite(house)
+
+    assert VOID == await refusal(house, guess)
+    assert VOID == await refusal(house, guess, Secret("short"))
+
+
+async def test_an_id_without_its_secret_opens_nothing(house: Installation) -> None:
+    """Who knows a link's id from the audit still has to guess 256 bits."""
+    link = MachineSecret.parse((await invite(house)).reveal())
+    assert link is not None
+
+    assert VOID == await refusal(house, MachineSecret.build(LINK_KIND, link.id, bytes(32)).text)
+
+
+async def test_links_and_passwords_are_stored_hashed_only(house: Installation) -> None:
+    """Neither Redis nor the audit ever holds a link or a password in clear, and both forget the link in time."""
+    invited = await invite(house)
+    first = await house.everything_stored()
+    await house.links.redeem(invited, CHOSEN, house.act())
+    again = await house.links.reset(EMAIL, house.act())
+    everything = first + await house.everything_stored() + repr([entry.to_json() for entry in house.told])
+
+    for secret in (invited, again, CHOSEN):
+        assert secret.reveal() not in everything
+        assert secret.reveal().removeprefix("asv_link_")[17:] not in everything
+    (name,) = await house.connection.redis.keys("authsvc:link:*")
+    life = await house.connection.redis.ttl(name)
+    assert LINK_LIFE.total_seconds() - 60 < life <= LINK_LIFE.total_seconds()
+
+
+@pytest.mark.parametrize(
+    ("email", "team", "role", "apps", "error"),
+    [
+        ("no address", TEAM, "owner", (), InputRefused),
+        (EMAIL, "nobodys", "owner", (), NotFound),
+        (EMAIL, TEAM, "king", (), InputRefused),
+        (EMAIL, TEAM, "owner", ("absent",), NotFound),
+        ("taken@acme.test", TEAM, "owner", (), InputRefused),
+    ],
+)
+async def test_an_invitation_is_refused(
+    house: Installation, email: str, team: str, role: str, apps: tuple[str, ...], error: type[InputRefused]
+) -> None:
+    """A link is made only for what could come true, and never for a member."""
+    await member(house, "taken@acme.test")
+
+    with pytest.raises(error):
+        await house.links.invite(email, team, role, apps, house.act())
+
+
+async def test_a_reset_for_nobody_is_refused(house: Installation) -> None:
+    """The operator learns that nobody has the address; the sentence is not for strangers."""
+    with pytest.raises(NotFound, match="nobody has the address"):
+        await house.links.reset(EMAIL, house.act())
+
+
+@pytest.mark.parametrize(
+    ("fate", "works"),
+    [
+        ("stays", True),
+        ("becomes a developer", False),
+        ("is limited", False),
+        ("is disabled", False),
+        ("is removed", False),
+        ("is removed and rejoins", False),
+    ],
+)
+async def test_an_invitation_is_worth_what_its_maker_is(house: Installation, fate: str, works: bool) -> None:
+    """An owner who leaves or loses the right to invite takes open invitations along: re-checked at use."""
+    boss = "boss@acme.test"
+    link = await invite(house, actor=await member(house, boss))
+    match fate:
+        case "becomes a developer":
+            await house.members.set_role(boss, "developer", None, house.act())
+        case "is limited":
+            await house.members.set_role(boss, "owner", [APP], house.act())
+        case "is disabled":
+            await house.members.disable(boss, house.act())
+        case "is removed" | "is removed and rejoins":
+            await house.members.remove(boss, house.act())
+    if fate.endswith("rejoins"):
+        await member(house, boss)
+
+    if works:
+        assert EMAIL == (await house.links.redeem(link, CHOSEN, house.act())).email
+    else:
+        assert VOID == await refusal(house, link)

@@ -1,0 +1,316 @@
+"""Service accounts: a machine may do its grants, never more than its maker may now, and ends when told to."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import pytest
+
+from authsvc.errors import Conflict, InputRefused, NotFound
+from authsvc.redaction import Secret
+from authsvc.tenancy.machine_records import ServiceAccount
+from authsvc.tenancy.patterns import MAX_PATTERNS
+from tests.support.builders import PASSWORD
+from tests.support.installation import APP, DENIED, EVERYTHING, OTHER_APP, REFUSED, TEAM, Installation
+
+MAKER = "maker@acme.test"
+DAY = timedelta(days=1)
+
+
+async def make(
+    house: Installation,
+    *grants: str,
+    name: str = "ci",
+    expires: str | None = None,
+    api: str | None = None,
+    actor: str = "system:authsvc",
+) -> tuple[ServiceAccount, Secret]:
+    """Make a service account; without grants one that may pull and push everything of the app."""
+    rows = grants or (f"{APP}/**:pull,push",)
+    return await house.service_accounts.create(name, TEAM, rows, api, expires, house.act(actor))
+
+
+async def maker(house: Installation, role: str = "owner", *apps: str) -> str:
+    """Add the member who makes accounts and return the subject."""
+    return (await house.members.add(MAKER, TEAM, role, apps, PASSWORD, house.act())).subject
+
+
+@pytest.mark.parametrize(
+    ("grants", "repository", "actions"),
+    [
+        ((f"{APP}/**:pull",), f"{APP}/x", "pull"),
+        ((f"{APP}/**:pull,push,delete",), f"{APP}/a/b/c", "delete,pull,push"),
+        ((f"{APP}/x:push",), f"{APP}/x", "push"),
+        ((f"{APP}/x:push",), f"{APP}/y", ""),
+        ((f"{APP}/api/*:pull", f"{APP}/api/x:push"), f"{APP}/api/x", "pull,push"),
+        ((f"{APP}/**:pull",), f"{OTHER_APP}/x", ""),
+        ((f"{APP}/**:pull",), f"proxy/{APP}/hub/x", ""),
+        ((f"{APP}/proxy/hub/**:pull,push",), f"proxy/{APP}/hub/x", "pull"),
+        ((f"{APP}/proxy/hub/**:pull,push",), f"{APP}/x", ""),
+    ],
+)
+async def test_grants_say_what_it_may_do(
+    house: Installation, grants: tuple[str, ...], repository: str, actions: str
+) -> None:
+    """An account gets what its grants cover, and nothing beside."""
+    _, secret = await make(house, *grants)
+
+    assert actions == await house.gets(secret, scope=f"repository:{repository}:pull,push,delete")
+
+
+@pytest.mark.parametrize(
+    "grant",
+    [
+        "",
+        APP,
+        f"{APP}:pull",
+        f"{APP}/:pull",
+        f"{APP}/**",
+        f"{APP}/**:",
+        f"{APP}/**:fly",
+        f"{APP}/**:*",
+        f"{APP}/**:pull push",
+        "**:pull",
+        "*/x:pull",
+        f"{APP}/../x:pull",
+        f"{APP}/UP:pull",
+        f"{APP}/proxy/**:pull",
+        "absent/x:pull",
+        "theirs/x:pull",
+        "proxy/x:pull",
+    ],
+)
+async def test_a_bad_grant_is_refused(house: Installation, grant: str) -> None:
+    """A grant names one app of the own team, a pattern and actions, or nothing is made."""
+    await house.teams.create("rivals", None, house.act())
+    await house.teams.create_app("theirs", "rivals", None, house.act())
+
+    with pytest.raises(InputRefused):
+        await make(house, f"{APP}/**:pull", grant)
+    assert [] == await house.service_accounts.list(TEAM)
+
+
+@pytest.mark.parametrize("name", ["", "CI", "ci build", "ci:*", "-ci", "ci-", "ci/x", "cí", "ci\n", "x" * 61])
+async def test_a_bad_name_is_refused(house: Installation, name: str) -> None:
+    """A name has a slug's grammar: it stands in a key and in sentences."""
+    with pytest.raises(InputRefused, match="can not name a service account"):
+        await make(house, name=name)
+
+
+@pytest.mark.parametrize("api", [None, "read"])
+async def test_the_number_of_grants_is_bounded(house: Installation, api: str | None) -> None:
+    """A hundred grants are accepted and one more is not, with API access or without."""
+    rows = [f"{APP}/x{number}:pull" for number in range(MAX_PATTERNS + 1)]
+    await make(house, *rows[:-1], name="most", api=api)
+
+    with pytest.raises(InputRefused, match="1 to 100 grants"):
+        await make(house, *rows, name="too-many", api=api)
+
+
+async def test_no_grant_is_for_the_api_alone(house: Installation) -> None:
+    """An account without any grant needs API access, and gets nothing at the registry."""
+    with pytest.raises(InputRefused, match="1 to 100 grants"):
+        await house.service_accounts.create("ci", TEAM, [], None, None, house.act())
+    with pytest.raises(InputRefused, match="is no API access"):
+        await house.service_accounts.create("ci", TEAM, [], "write", None, house.act())
+    account, secret = await house.service_accounts.create("ci", TEAM, [], "read", None, house.act())
+
+    assert "read" == account.api
+    assert "" == await house.gets(secret)
+
+
+async def test_a_name_is_never_given_again(house: Installation) -> None:
+    """Neither while the account lives nor after it was revoked; another team may use the same name."""
+    await make(house)
+    with pytest.raises(Conflict, match="has or had a service account 'ci'"):
+        await make(house)
+    await house.service_accounts.revoke("ci", TEAM, house.act())
+    with pytest.raises(Conflict, match="has or had a service account 'ci'"):
+        await make(house)
+    await house.teams.create("rivals", None, house.act())
+    await house.teams.create_app("theirs", "rivals", None, house.act())
+    theirs, _ = await house.service_accounts.create("ci", "rivals", ["theirs/**:pull"], None, None, house.act())
+
+    assert "rivals" == theirs.team
+
+
+async def test_disabled_is_for_now_and_revoked_for_good(house: Installation) -> None:
+    """Each refuses at once and says so; enabling undoes the one and not the other."""
+    _, secret = await make(house)
+    await house.service_accounts.disable("ci", TEAM, house.act())
+    assert "the service account ci was disabled on 2026-08-01 12:00 UTC; ask an owner of acme-team" == (
+        await house.why(secret)
+    )
+    await house.service_accounts.enable("ci", TEAM, house.act())
+    assert "pull,push" == await house.gets(secret)
+    await house.service_accounts.revoke("ci", TEAM, house.act())
+    await house.service_accounts.enable("ci", TEAM, house.act())
+
+    assert "the service account ci was revoked on 2026-08-01 12:00 UTC; ask an owner of acme-team" == (
+        await house.why(secret)
+    )
+    assert [] == await house.service_accounts.list(TEAM)
+    with pytest.raises(Conflict, match="is revoked; make a new one"):
+        await house.service_accounts.rotate("ci", TEAM, DAY, house.act())
+
+
+async def test_an_end_is_exact(house: Installation) -> None:
+    """It works one microsecond before its end, with a token no longer than that, and not at its end."""
+    account, secret = await make(house, expires="1d")
+    house.pass_time(days=1, microseconds=-1)
+    issued = await house.ask(secret)
+    assert account.expires_at is not None
+    assert issued.claims.expires_at == account.expires_at
+    house.pass_time(microseconds=1)
+
+    assert "the service account ci expired on 2026-08-02 12:00 UTC; ask an owner of acme-team" == await house.why(
+        secret
+    )
+
+
+@pytest.mark.parametrize("expires", ["0d", "yesterday", "2020-01-01", "-1d", "99999999d"])
+async def test_an_end_that_is_none_is_refused(house: Installation, expires: str) -> None:
+    """An end lies in the future and has a known form."""
+    with pytest.raises(InputRefused, match="expires"):
+        await make(house, expires=expires)
+
+
+async def test_rotation_overlaps(house: Installation) -> None:
+    """The old secret works until the overlap ends, to the microsecond, and the new one from now on."""
+    _, first = await make(house)
+    _, second = await house.service_accounts.rotate("ci", TEAM, DAY, house.act())
+    assert ["pull,push"] * 2 == [await house.gets(first), await house.gets(second)]
+    house.pass_time(days=1, microseconds=-1)
+    assert "pull,push" == await house.gets(first)
+    house.pass_time(microseconds=1)
+
+    assert [REFUSED, "pull,push"] == [await house.gets(first), await house.gets(second)]
+
+
+async def test_rotation_without_overlap_cuts_at_once(house: Installation) -> None:
+    """With 0 the old secret fails at the first use after the answer."""
+    _, first = await make(house)
+    assert "pull,push" == await house.gets(first)
+    _, second = await house.service_accounts.rotate("ci", TEAM, timedelta(0), house.act())
+
+    assert [REFUSED, "pull,push"] == [await house.gets(first), await house.gets(second)]
+
+
+async def test_two_secrets_at_most_are_live(house: Installation) -> None:
+    """A second rotation ends the oldest secret, whatever overlap it was promised."""
+    _, first = await make(house)
+    _, second = await house.service_accounts.rotate("ci", TEAM, DAY, house.act())
+    account, third = await house.service_accounts.rotate("ci", TEAM, 2 * DAY, house.act())
+
+    assert [REFUSED, "pull,push", "pull,push"] == [await house.gets(s) for s in (first, second, third)]
+    assert [3, 2] == [token.generation for token in account.tokens]
+
+
+Fate = Callable[[Installation], Awaitable[object]]
+FATES: dict[str, tuple[Fate, str, str]] = {
+    "stays an owner": (
+        lambda house: house.members.set_role(MAKER, "owner", None, house.act()),
+        "delete,pull,push",
+        "delete,pull,push",
+    ),
+    "becomes a developer": (
+        lambda house: house.members.set_role(MAKER, "developer", None, house.act()),
+        "pull,push",
+        "pull,push",
+    ),
+    "becomes a viewer": (lambda house: house.members.set_role(MAKER, "viewer", None, house.act()), "pull", "pull"),
+    "is limited": (
+        lambda house: house.members.set_role(MAKER, "owner", [OTHER_APP], house.act()),
+        "",
+        "delete,pull,push",
+    ),
+    "is disabled": (lambda house: house.members.disable(MAKER, house.act()), DENIED, DENIED),
+    "is removed": (lambda house: house.members.remove(MAKER, house.act()), DENIED, DENIED),
+}
+"""What becomes of the maker, and what the account then gets in the one app and in the other."""
+
+
+@pytest.mark.parametrize("fate", FATES)
+async def test_it_never_exceeds_its_maker(house: Installation, fate: str) -> None:
+    """What the maker loses, the account loses at the next request, without being touched (threat 13)."""
+    change, in_app, in_other = FATES[fate]
+    grants = [f"{app}/**:pull,push,delete" for app in (APP, OTHER_APP)]
+    before, secret = await make(house, *grants, actor=await maker(house))
+    assert "delete,pull,push" == await house.gets(secret)
+    await change(house)
+
+    assert in_app == await house.gets(secret)
+    assert in_other == await house.gets(secret, scope=EVERYTHING.replace(APP, OTHER_APP))
+    assert [before] == [account for account, _ in await house.service_accounts.list(TEAM)]
+
+
+async def test_a_maker_who_comes_back_by_another_door_revives_nothing(house: Installation) -> None:
+    """Enabling brings the account back; removing ends it, also when the same address joins again."""
+    _, secret = await make(house, actor=await maker(house))
+    await house.members.disable(MAKER, house.act())
+    await house.members.enable(MAKER, house.act())
+    assert "pull,push" == await house.gets(secret)
+    await house.members.remove(MAKER, house.act())
+    await maker(house)
+
+    assert "the service account ci ended when its creator left on 2026-08-01 12:00 UTC; ask an owner of acme-team" == (
+        await house.why(secret)
+    )
+
+
+@pytest.mark.parametrize("actor", ["service-account:0000000000000000", "license:0000000000000000", "somebody"])
+async def test_only_people_and_the_operator_make_accounts(house: Installation, actor: str) -> None:
+    """A machine that made another one would leave it without a maker to be bound by."""
+    with pytest.raises(InputRefused, match="only a member or the operator"):
+        await make(house, actor=actor)
+
+
+async def test_the_list_tells_when_each_was_used(house: Installation) -> None:
+    """Accounts are listed by name with their last use, once it was written down."""
+    _, secret = await make(house, name="used")
+    await make(house, name="idle")
+    house.pass_time(hours=3)
+    await house.gets(secret)
+    await house.usage.flush()
+
+    assert [("idle", None), ("used", house.now)] == [(a.name, at) for a, at in await house.service_accounts.list(TEAM)]
+
+
+@pytest.mark.parametrize("change", ["disable", "enable", "revoke", "rotate"])
+@pytest.mark.parametrize(
+    ("name", "team", "sentence"),
+    [
+        ("absent", TEAM, "has no service account 'absent'"),
+        ("Bad Name", TEAM, "has no service account 'Bad Name'"),
+        ("ci", "rivals", "has no service account 'ci'"),
+        ("ci", "nobodys", "there is no team"),
+    ],
+)
+async def test_changing_what_is_not_there_is_refused(
+    house: Installation, change: str, name: str, team: str, sentence: str
+) -> None:
+    """An unknown name, and another team's account, are not found."""
+    await make(house)
+    await house.teams.create("rivals", None, house.act())
+    overlap = (DAY,) if change == "rotate" else ()
+
+    with pytest.raises(NotFound, match=sentence):
+        await getattr(house.service_accounts, change)(name, team, *overlap, house.act())
+
+
+async def test_doing_it_twice_is_told_once(house: Installation) -> None:
+    """Each change keeps its first time, and only what changes something is told."""
+    await make(house)
+    for change in ("disable", "disable", "enable", "enable", "revoke", "revoke"):
+        await getattr(house.service_accounts, change)("ci", TEAM, house.act())
+        house.pass_time(hours=1)
+
+    assert ["created", "disabled", "enabled", "revoked"] == [e.event.partition(".")[2] for e in house.told[3:]]
+
+
+async def test_the_secret_is_stored_hashed_only(house: Installation) -> None:
+    """Neither Redis nor the audit holds what logs in."""
+    _, first = await make(house)
+    _, second = await house.service_accounts.rotate("ci", TEAM, DAY, house.act())
+    everything = await house.everything_stored() + repr([entry.to_json() for entry in house.told])
+
+    assert not [secret for secret in (first, second) if secret.reveal()[21:60] in everything]
