@@ -12,6 +12,7 @@ from attrs import evolve
 
 from authsvc.credentials.machine_secret import MachineSecret
 from authsvc.credentials.subject import LicenseSubject
+from authsvc.tenancy.records import live_tokens
 
 BELIEVED_FOR = timedelta(seconds=60)
 """How long after the store's last word a license is believed without it."""
@@ -44,4 +45,6 @@ class RecentLicenses:
         subject, verified_at = self._kept.get(secret.sha256(), (None, now))
         if subject is None or not verified_at <= now < verified_at + BELIEVED_FOR:
             return None
+        if not any(secret.has_digest(token.sha256) for token in live_tokens(subject.license.tokens, now)):
+            return None  # the overlap of a rotation ended meanwhile
         return evolve(subject, stale=True)

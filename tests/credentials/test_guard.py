@@ -2,20 +2,21 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from attrs import define, field
+from attrs import define
 
 from authsvc.credentials.guard import PasswordGuard
 from authsvc.credentials.origin import Origin
 from authsvc.credentials.verifier import PasswordRecord, PasswordVerifier
 from authsvc.errors import Throttled
 from authsvc.redaction import Secret
-from authsvc.throttle import PAIR, Buckets, Limit, spend, wait
+from authsvc.throttle import PAIR
+from tests.support.memory_throttle import MemoryThrottle
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 RIGHT = Secret("the right password")
@@ -24,38 +25,6 @@ EMAIL = "me@acme.test"
 HOME, ATTACKER = Origin("192.0.2.1"), Origin("203.0.113.9")
 
 Attempt = Callable[[Secret, Origin, datetime], "asyncio.Future[bool]"]
-
-
-@define
-class MemoryThrottle:
-    """The throttle's contract over a dictionary; tests/store holds the real one against the same arithmetic."""
-
-    tats: dict[tuple[str, str], float] = field(factory=dict)
-    known: set[str] = field(factory=set)
-
-    async def look(self, buckets: Buckets, known: str) -> tuple[Mapping[Limit, float | None], bool]:
-        """Return the state of each bucket, and whether ``known`` was used."""
-        return {limit: self.tats.get((limit.name, name)) for limit, name in buckets.all()}, known in self.known
-
-    async def count(self, buckets: Buckets, method: str, now: datetime) -> float:
-        """Count one failure."""
-        del method
-        over = 0.0
-        for limit, name in buckets.all():
-            tat = self.tats.get((limit.name, name))
-            over = max(over, wait(tat, limit, now.timestamp()))
-            self.tats[limit.name, name] = spend(tat, limit, now.timestamp())
-        return over
-
-    async def forgive(self, buckets: Buckets) -> None:
-        """Forget the pair's failures."""
-        (name,) = (name for limit, name in buckets.all() if limit is PAIR)
-        self.tats.pop((PAIR.name, name), None)
-
-    def note(self, credential_id: str, now: datetime) -> None:
-        """Remember a sign-in."""
-        del now
-        self.known.add(credential_id)
 
 
 @define

@@ -18,6 +18,7 @@ from authsvc.credentials.machine_secret import (
 )
 from authsvc.credentials.standing import C, Credential, Standing
 from authsvc.credentials.subject import LicenseSubject, MemberSubject
+from authsvc.errors import StoreUnavailable
 from authsvc.redaction import Secret
 from authsvc.signing.jws import Leaf
 from authsvc.signing.root import LEAF_LIFE, create_root, issue_leaf
@@ -147,6 +148,7 @@ class MemoryStandings:
         used_at: when each credential was last used, by id.
         calls: what was asked, in order.
         after_first: what happens between the first answer and the second question.
+        away: whether it does not answer.
     """
 
     members: dict[str, Member] = field(factory=dict)
@@ -155,6 +157,7 @@ class MemoryStandings:
     used_at: dict[str, datetime] = field(factory=dict)
     calls: list[str] = field(factory=list)
     after_first: Callable[[], None] = field(default=lambda: None)
+    away: bool = False
 
     @classmethod
     def of(cls, *records: Member | App | Credential) -> "MemoryStandings":
@@ -180,7 +183,7 @@ class MemoryStandings:
 
     async def member_standing(self, member_id: str, slugs: Collection[str]) -> tuple[Member | None, Mapping[str, App]]:
         """Return the member and the apps of ``slugs`` that exist."""
-        self.calls.append("second")
+        self._ask("second")
         return self.members.get(member_id), self._some(slugs)
 
     async def credential(self, kind: type[C], credential_id: str) -> C | None:
@@ -191,16 +194,21 @@ class MemoryStandings:
         self, kind: type[C], credential_id: str, member_id: str | None, slugs: Collection[str]
     ) -> Standing[C]:
         """Return the credential, the member behind it and the apps of ``slugs`` that exist."""
-        self.calls.append("second")
+        self._ask("second")
         found = cast("C | None", self.credentials.get((kind, credential_id)))
         member = None if member_id is None else self.members.get(member_id)
         return Standing(found, member, self._some(slugs), self.used_at.get(credential_id))
+
+    def _ask(self, which: str) -> None:
+        self.calls.append(which)
+        if self.away:
+            raise StoreUnavailable("the service's database does not answer; try again in a few seconds")
 
     def _some(self, slugs: Collection[str]) -> Mapping[str, App]:
         return {slug: self.apps[slug] for slug in slugs if slug in self.apps}
 
     async def _first(self, answer: T) -> T:
-        self.calls.append("first")
+        self._ask("first")
         await asyncio.sleep(0)
         self.after_first()
         return answer

@@ -1,0 +1,88 @@
+"""An authenticator over a store in memory, with everybody in it."""
+
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+import pytest
+from attrs import define, field
+
+from authsvc.credentials.authenticator import Authenticator
+from authsvc.credentials.origin import Origin
+from authsvc.credentials.proof import Proof
+from authsvc.credentials.recent import RecentLicenses
+from authsvc.credentials.subject import Subject
+from authsvc.credentials.verifier import PasswordVerifier
+from authsvc.errors import CredentialsRefused
+from authsvc.redaction import Secret
+from tests.support.builders import (
+    NOW,
+    MemoryStandings,
+    check_plainly,
+    make_app,
+    make_license,
+    make_member,
+    make_personal_token,
+    make_refresh_token,
+    make_service_account,
+)
+from tests.support.memory_throttle import MemoryThrottle
+
+HOME = Origin("192.0.2.1")
+RECORDS = (
+    make_app("acme"),
+    make_app("api"),
+    make_member(),
+    make_license(),
+    make_personal_token(),
+    make_refresh_token(),
+    make_service_account(),
+)
+
+
+@define
+class Desk:
+    """An authenticator over a store in memory.
+
+    Attributes:
+        standings: the store.
+        authenticator: what is tested.
+        hashes: how many passwords were checked.
+        used: the credentials that were told to have signed in.
+        during_hash: what happens while a password is being checked.
+    """
+
+    standings: MemoryStandings = field(factory=lambda: MemoryStandings.of(*RECORDS))
+    hashes: int = 0
+    used: list[str] = field(factory=list)
+    during_hash: Callable[[], None] = field(default=lambda: None)
+    authenticator: Authenticator = field(init=False)
+
+    def check(self, password: Secret, password_hash: Secret) -> bool:
+        """Check, count, and let happen what happens meanwhile."""
+        self.hashes += 1
+        self.during_hash()
+        return check_plainly(password, password_hash)
+
+    async def __call__(self, proof: Proof, *slugs: str, now: datetime = NOW, origin: Origin = HOME) -> Subject:
+        """Ask who it is."""
+        return await self.authenticator.authenticate(proof, slugs, origin, now)
+
+    async def refusal(self, proof: Proof, now: datetime = NOW) -> CredentialsRefused:
+        """Return the error with which ``proof`` is refused."""
+        with pytest.raises(CredentialsRefused) as refused:
+            await self(proof, "acme", now=now)
+        return refused.value
+
+
+@asynccontextmanager
+async def opened(recent: RecentLicenses | None = None) -> AsyncIterator[Desk]:
+    """Yield a desk with threads of its own."""
+    desk, throttle = Desk(), MemoryThrottle()
+    with ThreadPoolExecutor(1) as executor:
+        passwords = PasswordVerifier(executor, b"k" * 32, verify=desk.check)
+        desk.authenticator = Authenticator(
+            desk.standings, passwords, throttle, on_use=lambda name, _: desk.used.append(name), recent=recent
+        )
+        yield desk
