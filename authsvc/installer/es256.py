@@ -18,6 +18,9 @@ POINT_BYTES = 1 + 2 * COORDINATE_BYTES
 SPKI_HEAD = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d030107034200")
 """What stands before the point in a P-256 SubjectPublicKeyInfo (RFC 5480 §2): always the same 26 bytes."""
 
+PEM_LINE = 64
+"""Characters of a line of PEM (RFC 7468 §2)."""
+
 UNCHECKED = 4
 """Exit code for a signature that nothing here can check."""
 
@@ -56,8 +59,9 @@ def der_signature(signature: bytes) -> bytes:
 
 def pem(point: bytes) -> bytes:
     """Return the key at ``point`` as PEM."""
-    lines = base64.encodebytes(SPKI_HEAD + point)
-    return b"-----BEGIN PUBLIC KEY-----\n" + lines + b"-----END PUBLIC KEY-----\n"
+    text = base64.b64encode(SPKI_HEAD + point)
+    lines = [text[at : at + PEM_LINE] for at in range(0, len(text), PEM_LINE)]
+    return b"\n".join((b"-----BEGIN PUBLIC KEY-----", *lines, b"-----END PUBLIC KEY-----", b""))
 
 
 def _der_integer(number: bytes) -> bytes:
