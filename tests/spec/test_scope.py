@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authsvc.spec.scope import MAX_SCOPE_TEXT, MAX_SCOPES, ResourceScope, ScopeSet, merge_scopes
+from authsvc.spec.scope import MAX_NAMES, MAX_SCOPE_TEXT, MAX_SCOPES, ResourceScope, ScopeSet, merge_scopes
 from tests.support.vectors import cases, name_of
 
 KINDS = st.sampled_from(["repository", "registry"]) | st.text("abz09", min_size=1, max_size=10)
@@ -130,6 +130,16 @@ def test_one_too_many_is_dropped() -> None:
 
     assert "repository:a/0:pull,push" == str(merged.scopes[0])
     assert (MAX_SCOPES, 1) == (len(merged.scopes), merged.dropped)
+
+
+def test_many_long_names_are_dropped() -> None:
+    """Names are kept while they fit together; an action on a kept one is never dropped."""
+    names = [f"a/{number:02}{'x' * 246}" for number in range(13)]
+    merged = merge_scopes([*(f"repository:{name}:pull" for name in names), f"repository:{names[0]}:push"])
+
+    assert names[:12] == [scope.name for scope in merged.scopes]
+    assert (MAX_NAMES, 1) == (sum(len(scope.name) for scope in merged.scopes), merged.dropped)
+    assert merged.scopes[0].actions == ("pull", "push")
 
 
 def test_names_have_at_most_255_characters() -> None:
