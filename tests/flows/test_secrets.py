@@ -148,7 +148,7 @@ def trouble(stack: Stack, owner: Account, license_: License, canaries: Canaries)
     redis = stack.pid("redis")
     os.kill(redis, signal.SIGSTOP)
     assert get_token(port, owner).status == 503
-    assert get_token(port, license_.account).status == 503
+    assert get_token(port, license_.account).status in {200, 503}
     os.kill(redis, signal.SIGCONT)
     os.kill(stack.pid("serve"), signal.SIGKILL)
     assert get_token(port, owner).status in {200, 503}
