@@ -18,6 +18,7 @@ from authsvc.errors import SetupRefused, StoreUnavailable
 from authsvc.redaction import Secret
 from authsvc.store.breaker import Breaker
 from authsvc.store.gathering import GatheredReads, Values
+from authsvc.store.sentinel import SCHEME, PrimaryPool, parse_sentinel_url
 
 AWAY = "the service's database does not answer; try again in a few seconds"
 
@@ -39,25 +40,33 @@ class Connection:
     """One pool of connections to the one primary."""
 
     def __init__(self, url: Secret) -> None:
-        """Prepare a pool for ``url`` (``redis://``, ``rediss://`` or ``unix://``); nothing connects yet.
+        """Prepare a pool for ``url``; nothing connects yet.
+
+        Args:
+            url: ``redis://``, ``rediss://``, ``unix://``, or ``redis+sentinel://`` to follow the primary.
 
         Raises:
             SetupRefused: ``url`` is of another form.
         """
+        options: dict[str, Any] = {
+            "max_connections": MAX_CONNECTIONS,
+            "timeout": POOL_WAIT,
+            "socket_timeout": COMMAND_TIMEOUT,
+            "socket_connect_timeout": COMMAND_TIMEOUT,
+            "health_check_interval": HEALTH_CHECK,
+            "retry": Retry(NoBackoff(), 0),
+            "decode_responses": False,
+        }
         try:
-            pool = BlockingConnectionPool.from_url(
-                url.reveal(),
-                max_connections=MAX_CONNECTIONS,
-                timeout=POOL_WAIT,
-                socket_timeout=COMMAND_TIMEOUT,
-                socket_connect_timeout=COMMAND_TIMEOUT,
-                health_check_interval=HEALTH_CHECK,
-                retry=Retry(NoBackoff(), 0),
-                decode_responses=False,
+            pool = (
+                PrimaryPool(parse_sentinel_url(url.reveal()), **options)
+                if url.reveal().startswith(SCHEME)
+                else BlockingConnectionPool.from_url(url.reveal(), **options)
             )
         except ValueError as error:
             raise SetupRefused(
-                "AUTHSVC_REDIS_URL must look like redis://HOST:PORT, rediss://HOST:PORT or unix:///path/redis.sock"
+                "AUTHSVC_REDIS_URL must look like redis://HOST:PORT, rediss://HOST:PORT, unix:///path/redis.sock or "
+                "redis+sentinel://HOST:PORT,HOST:PORT/SERVICE"
             ) from error
         self.redis: Redis = Redis.from_pool(pool)
         self._breaker = Breaker()
