@@ -9,11 +9,14 @@ MAKEFLAGS += --no-print-directory
 RUN_PACKAGES := docker-registry:docker-registry redis-server:redis-server nginx-light:nginx
 BENCH_PACKAGES := $(RUN_PACKAGES) wrk:wrk
 TEST_PACKAGES := $(BENCH_PACKAGES) skopeo:skopeo
-SYSTEM_PACKAGES := $(TEST_PACKAGES) docker.io:dockerd
+# Compose runs in a network of its own, on base images made of this machine's programs.
+SYSTEM_PACKAGES := $(TEST_PACKAGES) docker.io:dockerd iproute2:ip iptables:iptables curl:curl wget:wget \
+	busybox:busybox python3-venv
 
 # Debian trixie's newer build of a package, unpacked beside the installed one, for the tests that want both.
 TRIXIE := .cache/trixie
 TRIXIE_PACKAGES := docker-registry
+TRIXIE_SYSTEM_PACKAGES := docker-compose
 
 COMMANDS := authsvc
 ARGS ?=
@@ -45,6 +48,7 @@ test: lint ## lint, then the tests that need no engine, browser or compose
 .PHONY: test-system
 test-system: dev ## the tests that need an engine, a browser or compose (root)
 	@.ci/install-packages $(SYSTEM_PACKAGES)
+	@.ci/fetch-trixie $(TRIXIE_SYSTEM_PACKAGES) $(TRIXIE)
 	@$(PYTEST) -m system $(PYTEST_ARGS)
 
 .PHONY: bench

@@ -53,22 +53,42 @@ def _site_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.command("init")
 @_site_options
-def init_command(data_dir: Path, listen: str, public_url: str | None, *, as_json: bool) -> None:
+@click.option("--compose", is_flag=True, help="Render for the containers of compose.yaml; DIR holds their volumes.")
+@click.option("--profiles", default="", metavar="NAMES", help="With --compose: the profiles in use.")
+@click.option("--tls", type=click.Choice(["on", "off", ""]), default="", help="With --compose: whether nginx does TLS.")
+@click.option("--s3", nargs=4, metavar="BUCKET REGION ENDPOINT FOLDER", help="With --compose and the profile s3.")
+def init_command(
+    data_dir: Path,
+    listen: str,
+    public_url: str | None,
+    profiles: str,
+    tls: str,
+    s3: tuple[str, str, str, str] | None,
+    *,
+    compose: bool,
+    as_json: bool,
+) -> None:
     """Make secrets and configuration in DIR; what is there already stays."""
     from datetime import UTC, datetime
 
+    from authsvc.stack.compose import init_compose, parse_request
     from authsvc.stack.init import Site, init
     from authsvc.stack.layout import held, prepare
 
     with _refusals():
         bind, url = _addresses(listen, public_url)
-        layout = prepare(data_dir)
-        with held(layout):
-            changed = init(layout, Site(listen=bind, public_url=url, edge=_EDGE), datetime.now(UTC))
+        if compose:
+            root = data_dir.absolute()
+            changed = init_compose(parse_request(root, url, tls, profiles, s3), datetime.now(UTC))
+        else:
+            layout = prepare(data_dir)
+            root = layout.root
+            with held(layout):
+                changed = init(layout, Site(listen=bind, public_url=url, edge=_EDGE), datetime.now(UTC))
     if as_json:
-        click.echo(json.dumps({"data_dir": str(layout.root), "written": list(changed)}))
+        click.echo(json.dumps({"data_dir": str(root), "written": list(changed)}))
     else:
-        click.echo(f"{layout.root}: {'wrote ' + ', '.join(changed) if changed else 'nothing to do'}")
+        click.echo(f"{root}: {'wrote ' + ', '.join(changed) if changed else 'nothing to do'}")
 
 
 @click.command("up")

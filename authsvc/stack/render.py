@@ -16,6 +16,18 @@ from authsvc.errors import SetupRefused
 
 
 @frozen
+class S3Values:
+    """Where the registry keeps its blobs when not in a folder."""
+
+    bucket: str
+    region: str
+    endpoint: str | None
+    """``https://HOST[:PORT]`` of a server that is not Amazon's."""
+    folder: str
+    """Prefix of every object's name, starting with a slash."""
+
+
+@frozen
 class RegistryValues:
     """What the registry's configuration depends on."""
 
@@ -32,16 +44,50 @@ class RegistryValues:
     root_certificate: str
     """Path of the PEM file that every signing leaf chains to."""
     http_secret: str
+    read_only: bool = False
+    s3: S3Values | None = None
+    """None: in ``storage_dir``."""
+
+
+@frozen
+class RedisUsers:
+    """Who may come into a redis that is reached over a network; SHA-256 of passwords in hexadecimal."""
+
+    authsvc: str
+    replica: str
+    sentinel: str
+    replica_password: str
+    """In clear: a redis that becomes a replica signs in with it."""
 
 
 @frozen
 class RedisValues:
-    """What redis' configuration depends on: a socket path, or an address and a port."""
+    """What redis' configuration depends on: a socket path, or an address, a port and users."""
 
     directory: str
     unix_socket: str | None = None
     bind: str = "127.0.0.1"
     port: int = 0
+    users: RedisUsers | None = None
+    announce: str | None = None
+    """The host name that sentinels and replicas hear."""
+    primary: str | None = None
+    """Host name of the redis that this one follows at first; on the same port."""
+
+
+@frozen
+class SentinelValues:
+    """What one sentinel's configuration depends on."""
+
+    service: str
+    """The name under which sentinels know the primary."""
+    primary: str
+    """Host name of the first primary."""
+    port: int
+    directory: str
+    announce: str
+    """Host name of this sentinel."""
+    password: str
 
 
 @frozen
@@ -60,6 +106,13 @@ class NginxValues:
     temp_dir: str
     user: str | None = None
     """Whom the workers run as; only root may choose."""
+    resolver: str | None = None
+    """Address of a name server that is asked for the upstreams' names again and again."""
+    certificate: str | None = None
+    """Path of the chain in PEM; with it, ``listen`` is TLS."""
+    certificate_key: str | None = None
+    probe: str | None = None
+    """``host:port`` where nginx alone answers."""
 
 
 @frozen
@@ -94,6 +147,20 @@ def render_redis(values: RedisValues) -> str:
         SetupRefused: a value has characters that no configuration should hold.
     """
     return _render("redis.conf", asdict(values))
+
+
+def render_sentinel(values: SentinelValues) -> str:
+    """Return sentinel.conf.
+
+    Raises:
+        SetupRefused: a value has characters that no configuration should hold.
+    """
+    return _render("sentinel.conf", asdict(values))
+
+
+def copy_script(name: str) -> str:
+    """Return the text of a script, which depends on nothing."""
+    return (files("authsvc") / "registry-config" / name).read_text(encoding="utf-8")
 
 
 def render_nginx(values: NginxValues) -> str:

@@ -31,6 +31,7 @@ TOKEN_ROOT_CERTIFICATE = "token-root.cert.pem"  # noqa: S105  a file name
 LICENSE_SIGNING_KEY = "license-signing.key.pem"
 LICENSE_TOKEN_KEY = "license-token.key"  # noqa: S105  a file name
 REGISTRY_HTTP_SECRET = "registry-http.secret"  # noqa: S105  a file name
+REDIS_SECRET = "redis.secret"  # noqa: S105  a file name
 
 TOKEN_KEY_BYTES = 32
 """Length of the key under which license registry tokens are derived."""
@@ -132,6 +133,20 @@ def load_license_token_key(directory: Path) -> bytes:
     if len(key) != TOKEN_KEY_BYTES or len(set(key)) == 1:
         raise SecretsRefused(f"{path} must hold {TOKEN_KEY_BYTES * 2} random hexadecimal digits")
     return key
+
+
+def redis_secret(directory: Path) -> bytes:
+    """Return what the passwords of a redis in its own container are derived from; made when missing.
+
+    Raises:
+        SecretsRefused: it can not be written, is readable by others or too short.
+    """
+    path = directory / REDIS_SECRET
+    _create(path, _new_hex_key)
+    secret = _read(path).strip()
+    if len(secret) < TOKEN_KEY_BYTES:
+        raise SecretsRefused(f"{path} is shorter than {TOKEN_KEY_BYTES} characters")
+    return secret
 
 
 def public_pem(key: ec.EllipticCurvePublicKey) -> bytes:

@@ -90,7 +90,8 @@ def test_separate_containers() -> None:
     """The same templates serve TCP listeners and upstreams in other containers."""
     registry = render.render_registry(REGISTRY)
     nginx = render.render_nginx(NGINX)
-    redis = render.render_redis(render.RedisValues(directory="/data", bind="0.0.0.0", port=6379))
+    users = render.RedisUsers(authsvc="a1", replica="b2", sentinel="c3", replica_password="secret")
+    redis = render.render_redis(render.RedisValues(directory="/data", bind="0.0.0.0", port=6379, users=users))
 
     assert 'net: "tcp"\n  addr: "0.0.0.0:5000"' in registry
     assert 'server "registry:5000"' in nginx
@@ -98,3 +99,6 @@ def test_separate_containers() -> None:
     assert "\nuser " not in nginx
     assert 'bind "0.0.0.0"\nport 6379\n' in redis
     assert "unixsocket" not in redis
+    # Redis replays its append-only file as this user, and drops what the user may not do.
+    assert "\nuser default off ~* &* +@all\n" in redis
+    assert 'user authsvc on "#a1" ' in redis

@@ -1,0 +1,218 @@
+"""The configuration of the containers in compose.yaml: the templates of ``authsvc up`` with other addresses.
+
+Rule 1: names and paths here are those of compose.yaml, and nowhere else in the program.
+Rule 2: a service gets a folder, which is a volume that only it and ``init`` mount: nginx has no way to the
+registry's secret, and nothing but ``init`` and authsvc to the keys.
+Rule 3: nothing is made but files: every folder is a volume, made by the image with its owner and mode.
+"""
+
+import hashlib
+import hmac
+import os
+from datetime import datetime
+from pathlib import Path
+
+from attrs import evolve, frozen
+
+from authsvc.errors import SetupRefused
+from authsvc.issuance import ISSUER
+from authsvc.stack import render
+from authsvc.stack.address import PublicUrl
+from authsvc.stack.layout import write_file
+from authsvc.stack.secrets_dir import REGISTRY_HTTP_SECRET, TOKEN_ROOT_CERTIFICATE, create_missing, redis_secret
+
+KNOWN_PROFILES = frozenset({"registry3", "s3", "gc", "sentinel", "acme"})
+
+SENTINELS = ("sentinel-1", "sentinel-2", "sentinel-3")
+SENTINEL_SERVICE = "authsvc"
+
+_REGISTRY_PORT = 5000
+_REDIS_PORT = 6379
+
+
+@frozen
+class Request:
+    """What ``authsvc init --compose`` is told.
+
+    Attributes:
+        root: the folder whose subfolders are the volumes.
+        public_url: what clients type.
+        tls: whether nginx speaks TLS itself.
+        profiles: the profiles of compose.yaml that are in use.
+        s3: where the blobs are with the profile ``s3``.
+    """
+
+    root: Path
+    public_url: PublicUrl
+    tls: bool
+    profiles: frozenset[str]
+    s3: render.S3Values | None
+
+
+def parse_request(
+    root: Path, public_url: PublicUrl, tls: str, profiles: str, s3: tuple[str, str, str, str] | None
+) -> Request:
+    """Return what compose.yaml passes on from the environment, where an unset variable is an empty text.
+
+    Args:
+        root: the folder whose subfolders are the volumes.
+        public_url: what clients type.
+        tls: ``on``, ``off``, or empty to go by the URL's scheme.
+        profiles: a comma-separated list, as in COMPOSE_PROFILES.
+        s3: bucket, region, endpoint (empty for Amazon's) and folder (empty for the whole bucket).
+
+    Raises:
+        SetupRefused: a profile is unknown, two of them exclude each other, or S3 has no bucket or region.
+    """
+    names = frozenset(name.strip() for name in profiles.split(",") if name.strip())
+    unknown = sorted(names - KNOWN_PROFILES)
+    if unknown:
+        raise SetupRefused(f"there is no profile {unknown[0][:40]!r}; known are: {', '.join(sorted(KNOWN_PROFILES))}")
+    if {"registry3", "s3"} <= names:
+        raise SetupRefused("the profiles registry3 and s3 exclude each other: each brings the registry that serves")
+    values = None
+    if "s3" in names:
+        bucket, region, endpoint, folder = s3 or ("", "", "", "")
+        if not bucket or not region:
+            raise SetupRefused("the profile s3 needs AUTHSVC_S3_BUCKET and AUTHSVC_S3_REGION")
+        values = render.S3Values(bucket, region, endpoint or None, "/" + folder.strip("/"))
+    if tls == "on" and public_url.scheme == "http":
+        raise SetupRefused("AUTHSVC_TLS=on needs an AUTHSVC_PUBLIC_URL that begins with https://")
+    with_tls = public_url.scheme == "https" and tls != "off"
+    return Request(root=root, public_url=public_url, tls=with_tls, profiles=names, s3=values)
+
+
+def init_compose(request: Request, now: datetime) -> tuple[str, ...]:
+    """Make the secrets that are missing and render every service's configuration; a second call changes nothing.
+
+    Returns:
+        The names of the files that are new or have changed.
+
+    Raises:
+        SecretsRefused: a secret is unusable.
+        SetupRefused: a volume is missing or can not be written.
+    """
+    secrets = request.root / "secrets"
+    _refuse_unwritable(request.root)
+    created = create_missing(secrets, now)
+    files = {
+        **_registry(request, secrets),
+        **_redis(request, redis_secret(secrets)),
+        "nginx/nginx.conf": render.render_nginx(_nginx(request)),
+        "nginx/nginx.sh": render.copy_script("nginx.sh"),
+        "nginx/acme.sh": render.copy_script("acme.sh"),
+        "nginx/host": f"{request.public_url.authority.rpartition(':')[0] or request.public_url.authority}\n",
+        "authsvc/authsvc.toml": render.render_authsvc(_authsvc(request, redis_secret(secrets))),
+    }
+    changed = tuple(name for name, text in files.items() if write_file(request.root / "config" / name, text))
+    return created + changed
+
+
+def _refuse_unwritable(root: Path) -> None:
+    for folder in (root / "secrets", *(root / "config" / name for name in ("registry", "redis", "nginx", "authsvc"))):
+        if not folder.is_dir():
+            raise SetupRefused(f"there is no volume at {folder}; compose.yaml names the ones that `init` needs")
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise SetupRefused(
+                f"the volume at {folder} belongs to uid {folder.stat().st_uid} and init runs as uid {os.geteuid()}, "
+                "so it can not be written; see docs/deploy.md, Restore"
+            )
+
+
+def _serving(request: Request) -> str:
+    if "registry3" in request.profiles:
+        return "registry3"
+    return "registry-s3" if "s3" in request.profiles else "registry"
+
+
+def _registry(request: Request, secrets: Path) -> dict[str, str]:
+    """Return the registry's folder: one configuration that writes and one that does not, and who serves them."""
+    values = render.RegistryValues(
+        network="tcp",
+        address=f":{_REGISTRY_PORT}",
+        storage_dir="/var/lib/registry",
+        realm=request.public_url.realm,
+        service=request.public_url.authority,
+        issuer=ISSUER,
+        # registry3 has its folder elsewhere, and says so with REGISTRY_AUTH_TOKEN_ROOTCERTBUNDLE.
+        root_certificate=f"/etc/docker/registry/{TOKEN_ROOT_CERTIFICATE}",
+        http_secret=(secrets / REGISTRY_HTTP_SECRET).read_text(encoding="ascii").strip(),
+        s3=request.s3 if "s3" in request.profiles else None,
+    )
+    return {
+        f"registry/{TOKEN_ROOT_CERTIFICATE}": (secrets / TOKEN_ROOT_CERTIFICATE).read_text(encoding="ascii"),
+        "registry/config.yml": render.render_registry(values),
+        "registry/read-only.yml": render.render_registry(evolve(values, read_only=True)),
+        "registry/registry.sh": render.copy_script("registry.sh"),
+        "registry/serves": f"{_serving(request)}\n",
+    }
+
+
+def _redis(request: Request, secret: bytes) -> dict[str, str]:
+    """Return redis' folder: the primary's and a replica's configuration, and every sentinel's."""
+    users = render.RedisUsers(
+        **{name: hashlib.sha256(_password(secret, name).encode()).hexdigest() for name in _USERS},
+        replica_password=_password(secret, "replica"),
+    )
+    primary = render.RedisValues(
+        directory="/data",
+        bind="*",
+        port=_REDIS_PORT,
+        users=users,
+        announce="redis" if "sentinel" in request.profiles else None,
+    )
+    files = {"redis/redis.conf": render.render_redis(primary), "redis/redis.sh": render.copy_script("redis.sh")}
+    if "sentinel" not in request.profiles:
+        return files
+    replica = evolve(primary, announce="redis-replica", primary="redis")
+    sentinels = {
+        f"redis/{name}.conf": render.render_sentinel(
+            render.SentinelValues(
+                service=SENTINEL_SERVICE,
+                primary="redis",
+                port=_REDIS_PORT,
+                directory="/data",
+                announce=name,
+                password=_password(secret, "sentinel"),
+            )
+        )
+        for name in SENTINELS
+    }
+    return {**files, "redis/replica.conf": render.render_redis(replica), **sentinels}
+
+
+_USERS = ("authsvc", "replica", "sentinel")
+
+
+def _password(secret: bytes, user: str) -> str:
+    """Derive a redis user's password, so that one file is all there is to keep."""
+    return hmac.digest(secret, b"redis user " + user.encode(), "sha256").hex()
+
+
+def _nginx(request: Request) -> render.NginxValues:
+    return render.NginxValues(
+        listen="0.0.0.0:5000",  # a container's own addresses
+        public_scheme=request.public_url.scheme,
+        public_authority=request.public_url.authority,
+        registry_upstream=f"{_serving(request)}:{_REGISTRY_PORT}",
+        edge_upstream="authsvc:8080",
+        pid_file="/tmp/nginx.pid",  # noqa: S108  of a container, whose only writable place this is
+        temp_dir="/tmp",  # noqa: S108  same
+        resolver="127.0.0.11",
+        certificate="/certificates/fullchain.pem" if request.tls else None,
+        certificate_key="/certificates/privkey.pem" if request.tls else None,
+        probe="127.0.0.1:5002",
+    )
+
+
+def _authsvc(request: Request, secret: bytes) -> render.AuthsvcValues:
+    user = f"authsvc:{_password(secret, 'authsvc')}"
+    redis_url = f"redis://{user}@redis:{_REDIS_PORT}/0"
+    if "sentinel" in request.profiles:
+        redis_url = f"redis+sentinel://{user}@{','.join(SENTINELS)}/{SENTINEL_SERVICE}"
+    return render.AuthsvcValues(
+        public_url=request.public_url.text,
+        redis_url=redis_url,
+        registry_url=f"http://{_serving(request)}:{_REGISTRY_PORT}",
+        secrets_dir="/var/lib/authsvc/secrets",
+    )

@@ -1,0 +1,43 @@
+#!/bin/sh
+# Runs a redis or a sentinel of a container.
+#
+#   redis.sh primary|replica OPTION…    redis, which follows whom it followed last
+#   redis.sh sentinel NAME
+#
+# Sentinels change who follows whom, and redis has to remember that over a restart: it then runs on a copy of its
+# configuration beside its data. Of that copy only `replicaof` outlives the next start; the rest is rendered.
+# Written by `authsvc init`; a change made here is overwritten.
+set -eu
+
+role=$1
+shift
+own=/data/redis.conf
+
+case $role in
+    sentinel)
+        rendered=/etc/authsvc/$1.conf own=/data/$1.conf
+        if [ ! -f "$rendered" ]; then
+            echo "redis: write COMPOSE_PROFILES=sentinel into .env instead of using --profile" >&2
+            exit 1
+        fi
+        [ -f "$own" ] || cp "$rendered" "$own"
+        exec redis-server "$own" --sentinel
+        ;;
+    primary) rendered=/etc/authsvc/redis.conf ;;
+    replica) rendered=/etc/authsvc/replica.conf ;;
+esac
+
+if ! grep -q '^replica-announce-ip ' "$rendered"; then
+    if [ -f "$own" ] && grep -q '^replicaof ' "$own"; then
+        echo "redis: the newest data are in redis-replica; go back to the profile sentinel (docs/deploy.md, Sentinel)" >&2
+        exit 1
+    fi
+    exec redis-server "$rendered" "$@"
+fi
+if [ -f "$own" ]; then
+    { grep -v '^replicaof ' "$rendered"; grep '^replicaof ' "$own" || true; } >"$own.new"
+    mv "$own.new" "$own"
+else
+    cp "$rendered" "$own"
+fi
+exec redis-server "$own" "$@"

@@ -1,0 +1,96 @@
+#!/bin/sh
+# Runs the registry of a container, and as read-only for as long as a garbage collection holds the lock.
+#
+#   registry.sh NAME CONFIG-DIR        serve, if NAME is the registry that this installation serves
+#   registry.sh NAME CONFIG-DIR probe  is it well?
+#   registry.sh NAME CONFIG-DIR gc …   make the registry read-only, collect garbage, let it write again
+#
+# The lock ends with the process that holds it, whatever ends that, so a registry is never read-only for good.
+# Written by `authsvc init`; a change made here is overwritten.
+set -eu
+
+name=$1 config=$2 task=${3:-serve}
+state=/var/lib/registry/.gc
+lock=$state/lock mode_file=$state/mode
+stop_within=120
+
+chosen() { [ "$(cat "$config/serves")" = "$name" ]; }
+
+probe() {
+    # The other registry of an installation idles, and is well.
+    chosen || exit 0
+    # Answered without a token, and 503 when the storage fails.
+    exec wget -q -O /dev/null http://127.0.0.1:5000/
+}
+
+collect() {
+    mkdir -p "$state"
+    exec 9>"$lock"
+    flock -x -n 9 || {
+        echo "gc: another garbage collection is running" >&2
+        exit 1
+    }
+    echo "gc: waiting for the registry to be read-only" >&2
+    waited=0
+    until [ "$(cat "$mode_file" 2>/dev/null)" = read-only ]; do
+        if [ "$waited" -ge "$stop_within" ]; then
+            echo "gc: the registry is not read-only after $stop_within s, so nothing was touched; is it running?" >&2
+            exit 1
+        fi
+        waited=$((waited + 1))
+        sleep 1
+    done
+    if [ -d /var/lib/registry/docker ] && [ ! -d /var/lib/registry/docker/registry/v2/repositories ]; then
+        # What 2.8 calls a failure: nothing was ever pushed.
+        echo "gc: there is no image" >&2
+        exit 0
+    fi
+    registry garbage-collect "$@" "$config/read-only.yml"
+    echo "gc: done; the registry writes again" >&2
+}
+
+child=
+end() {
+    trap - TERM INT
+    [ -z "$child" ] || kill -TERM "$child" 2>/dev/null || true
+    [ -z "$child" ] || wait "$child" || true
+    child=
+}
+
+serve() {
+    trap 'end; exit 0' TERM INT
+    until chosen; do
+        sleep 3600 &
+        child=$!
+        wait "$child" || true
+    done
+    mkdir -p "$state"
+    mode=
+    while :; do
+        wanted=read-write
+        flock -s -n "$lock" true || wanted=read-only
+        if [ "$wanted" != "$mode" ]; then
+            end
+            trap 'end; exit 0' TERM INT
+            # `read-only` may be read here only while no registry that writes is alive.
+            echo "$wanted" >"$mode_file"
+            mode=$wanted
+            echo "registry: $mode" >&2
+            registry serve "$config/$([ "$mode" = read-only ] && echo read-only.yml || echo config.yml)" &
+            child=$!
+        fi
+        # It ended by itself: the engine starts the container again.
+        kill -0 "$child" 2>/dev/null || exit 1
+        sleep 1 &
+        wait $! || true
+    done
+}
+
+case $task in
+    probe) probe ;;
+    gc)
+        shift 3
+        collect "$@"
+        ;;
+    serve) serve ;;
+esac

@@ -1,0 +1,220 @@
+"""``docker compose up --build`` on a fresh host, without an edit, and what an operator does to it afterwards."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from tests.compose.engine import ComposeEngine, Project
+from tests.compose.story import Shop, open_shop
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+
+SERVICES = ("init", "redis", "registry", "authsvc", "nginx")
+
+SCAN = """
+import socket, sys
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
+
+hosts = sys.argv[1].split(",")
+ports = map(int, sys.argv[2].split(",")) if sys.argv[2] != "all" else range(1, 65536)
+
+def look(place):
+    with socket.socket() as probe:
+        probe.settimeout(0.5)
+        try:
+            return probe.connect_ex(place) == 0 and "%s:%s" % place
+        except socket.gaierror:
+            return "%s: no such name" % place[0]
+
+with ThreadPoolExecutor(16) as pool:
+    print("\\n".join(sorted(filter(None, set(pool.map(look, product(hosts, ports)))))))
+"""
+
+
+@pytest.fixture(scope="module")
+def shop(project: Project) -> Shop:
+    """Return a shop on the project's first start."""
+    project.up("--build")
+    return open_shop(project, "localhost:5000")
+
+
+def inspect(project: Project, service: str) -> dict[str, Any]:
+    """Return what the engine knows of a service's container."""
+    found = project.engine.docker("inspect", project.container(service), check=True).out
+    facts: dict[str, Any] = json.loads(found)[0]
+    return facts
+
+
+def address_inside(project: Project, service: str) -> str:
+    """Return a service's address on the network that it shares with nginx."""
+    address: str = inspect(project, service)["NetworkSettings"]["Networks"]["authsvc_inside"]["IPAddress"]
+    return address
+
+
+def python_image(engine: ComposeEngine) -> str:
+    """Return an image to run a stranger's container on."""
+    return engine.docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "python", check=True).out.split()[0]
+
+
+def scan(engine: ComposeEngine, network: str, hosts: list[str], ports: str) -> list[str]:
+    """Return the open ones of ``ports`` as a container on ``network`` sees them."""
+    arguments = ("run", "--rm", "--network", network, python_image(engine), "python3", "-c", SCAN)
+    return engine.docker(*arguments, ",".join(hosts), ports, check=True).out.strip().splitlines()
+
+
+def test_the_story(shop: Shop) -> None:
+    """A license pulls its own app's image, nothing else, and after its revocation nothing at all, with the reason."""
+    assert shop.pull().code == 0
+    assert "denied" in shop.push(f"{shop.name}/myapp/worker:evil").said
+    assert "denied" in shop.pull(f"{shop.name}/otherapp/api:1").said
+
+    shop.project.authsvc("license", "revoke", shop.license_id)
+    refused = shop.pull()
+    shop.project.authsvc("license", "reinstate", shop.license_id)
+
+    assert refused.code != 0
+    assert re.search(r"license \S+ of Globex was revoked on .*contact sales@acme\.test", refused.said)
+    shop.still_sells()
+
+
+def test_every_container_is_confined(shop: Shop) -> None:
+    """No root, no writable root file system, no capability, no new privileges, limits, rotated logs, pinned images."""
+    for service in SERVICES:
+        facts = inspect(shop.project, service)
+        host = facts["HostConfig"]
+        assert facts["Config"]["User"] == "10001:10001", service
+        assert host["ReadonlyRootfs"], service
+        assert [*host["CapDrop"]] == ["ALL"], service
+        assert not host["CapAdd"], service
+        assert host["SecurityOpt"] == ["no-new-privileges:true"], service
+        assert host["Memory"], service
+        assert host["PidsLimit"], service
+        assert not host["Privileged"], service
+        assert host["RestartPolicy"]["Name"] == ("no" if service == "init" else "unless-stopped"), service
+        assert host["LogConfig"]["Config"]["max-size"], service
+        assert re.search(r":\d+\.\d+\.\d+", facts["Config"]["Image"]), service
+        bound = [mount for mount in facts["Mounts"] if mount["Type"] != "volume"]
+        assert not bound, service
+
+
+def test_no_secret_in_an_environment_or_a_command(shop: Shop) -> None:
+    """What the engine shows of a container opens nothing: secrets are files."""
+    secrets = shop.project.compose(
+        "exec", "-T", "authsvc", "sh", "-c", "cat /var/lib/authsvc/secrets/*.secret /var/lib/authsvc/secrets/*.key"
+    ).out.split()
+    configured = re.findall(
+        r"//authsvc:(\w+)@", shop.project.compose("exec", "-T", "authsvc", "cat", "/etc/authsvc/authsvc.toml").out
+    )
+    assert configured
+    for service in SERVICES:
+        shown = json.dumps(inspect(shop.project, service)["Config"])
+        assert not [secret for secret in (*secrets, *configured) if secret in shown], service
+
+
+def test_only_authsvc_sees_the_keys(shop: Shop) -> None:
+    """The volume of the keys is in no other container, and not writable in that one."""
+    for service in ("redis", "registry", "nginx"):
+        assert "secrets" not in json.dumps(inspect(shop.project, service)["Mounts"]), service
+    (keys,) = [mount for mount in inspect(shop.project, "authsvc")["Mounts"] if "secrets" in mount["Destination"]]
+    assert not keys["RW"]
+
+
+def test_the_image_is_small_and_compiles_nothing(shop: Shop) -> None:
+    """Neither a compiler nor pip is in our image, and its own files stay below 150 MB."""
+    found = shop.project.compose("exec", "-T", "authsvc", "sh", "-c", "command -v cc gcc pip pip3; true").out
+    size = int(shop.project.engine.docker("image", "inspect", "--format", "{{.Size}}", "authsvc:0.1.0", check=True).out)
+
+    assert found == ""
+    assert size < 150e6
+
+
+def test_only_the_edge_answers(shop: Shop) -> None:
+    """Of all ports, a stranger's container finds the edge's one; on the host only that one is published."""
+    engine = shop.project.engine
+    addresses = [
+        network["IPAddress"]
+        for service in SERVICES[1:]
+        for network in inspect(shop.project, service)["NetworkSettings"]["Networks"].values()
+    ]
+    inner = "80,443,5000,5001,5002,6379,8080,8081,26379"
+    listening = engine.inside("ss", "-Hltn").out.split("\n")[:-1]
+    published = {line.split()[3] for line in listening if "127.0.0.11" not in line}
+
+    assert len(addresses) == 6
+    # On any network of the engine's but ours.
+    assert scan(engine, "bridge", addresses, inner) == []
+    # Beside nginx on the network of the published port: all of its ports, and no name of anybody else.
+    assert scan(engine, "authsvc_outside", ["nginx"], "all") == ["nginx:5000"]
+    beside = scan(engine, "authsvc_outside", ["authsvc", "redis", "registry"], "5000")
+    assert beside == [f"{name}: no such name" for name in ("authsvc", "redis", "registry")]
+    assert published == {"127.0.0.1:5000"}
+
+
+def test_inside_nothing_is_open_that_nobody_needs(shop: Shop) -> None:
+    """A captured nginx finds no redis, and nobody reaches redis without a password beyond a ping."""
+    found = scan(shop.project.engine, "authsvc_inside", ["redis"], "6379")
+    asked = shop.project.compose("exec", "-T", "redis", "redis-cli", "info", check=False).said
+    probe = ("redis-cli", "--no-auth-warning", "--user", "probe", "--pass", "-")
+    denied = shop.project.compose("exec", "-T", "redis", *probe, "get", "authsvc:teams", check=False).said
+
+    assert found == ["redis: no such name"]
+    assert "NOAUTH" in asked
+    assert "NOPERM" in denied
+
+
+@pytest.mark.parametrize("services", [["redis"], ["registry"], ["authsvc"], ["nginx"], []])
+def test_a_restart_loses_nothing(shop: Shop, services: list[str]) -> None:
+    """After the restart of a service, and of all of them, the same license pulls."""
+    shop.project.compose("restart", *services)
+    shop.project.up()
+
+    shop.still_sells()
+
+
+@pytest.mark.parametrize("service", ["registry", "authsvc"])
+def test_a_container_made_anew_is_found(shop: Shop, service: str) -> None:
+    """Nginx follows a service to its new address without a restart."""
+    engine, before = shop.project.engine, shop.project.container("nginx")
+    address = address_inside(shop.project, service)
+    shop.project.compose("rm", "--stop", "--force", service)
+    # The engine gives the lowest free address, so that somebody else has the old one now.
+    squatter = engine.docker("run", "--detach", "--network", "authsvc_inside", python_image(engine), "sleep", "60")
+    shop.project.up("--no-recreate")
+    moved = address_inside(shop.project, service)
+    shop.still_sells()
+    engine.docker("rm", "--force", squatter.out.strip(), check=True)
+
+    assert moved != address
+    assert shop.project.container("nginx") == before
+
+
+def test_a_killed_service_comes_back(shop: Shop) -> None:
+    """A process that dies is started again by the engine."""
+    shop.project.engine.docker("exec", shop.project.container("authsvc"), "sh", "-c", "kill -KILL -1", check=False)
+    shop.project.up()
+
+    shop.still_sells()
+
+
+def test_down_and_up_keeps_everything(shop: Shop) -> None:
+    """Containers and networks go, volumes stay, and `init` finds nothing to do."""
+    shop.project.compose("down")
+    shop.project.up()
+
+    assert "nothing to do" in shop.project.compose("logs", "init").out
+    shop.still_sells()
+
+
+def test_another_port(shop: Shop) -> None:
+    """AUTHSVC_PORT moves the whole registry: port, realm and service."""
+    moved = shop.project.with_settings(AUTHSVC_PORT="5001")
+    moved.up()
+    challenge = shop.project.engine.inside("curl", "-si", "http://localhost:5001/v2/").out
+    there = Shop(moved, "localhost:5001", shop.license_file)
+    there.login_as_customer()
+    there.still_sells()
+
+    assert 'realm="http://localhost:5001/auth/token",service="localhost:5001"' in challenge
