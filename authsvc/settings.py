@@ -20,6 +20,7 @@ from attrs import frozen
 from authsvc.errors import SetupRefused
 from authsvc.redaction import Secret
 from authsvc.stack.address import PublicUrl, parse_public_url
+from authsvc.store.sentinel_url import SCHEME, parse_sentinel_url
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -38,6 +39,9 @@ MIN_TOKEN_LIFE, MAX_TOKEN_LIFE = 60, 3600
 
 DEFAULT_LEAF_LIFE = 24 * 3600
 
+MIN_AUDIT_BUDGET, MAX_AUDIT_BUDGET = 1, 65536
+"""MiB."""
+
 
 @frozen
 class Settings:
@@ -55,6 +59,8 @@ class Settings:
         trusted_proxies: networks whose ``X-Forwarded-For`` is believed.
         degraded_pulls: whether a license that was verified within the last minute may pull while the store is away.
         refresh_tokens: whether ``docker login`` may keep a refresh token instead of a member's password.
+        audit_budget: MiB of Redis that the audit may take.
+        audit_export_dir: where its oldest entries go before they are trimmed; None to drop them.
         log_level: ``debug``, ``info``, ``warning`` or ``error``.
     """
 
@@ -69,6 +75,8 @@ class Settings:
     trusted_proxies: tuple[Network, ...]
     degraded_pulls: bool
     refresh_tokens: bool
+    audit_budget: int
+    audit_export_dir: Path | None
     log_level: str
 
 
@@ -94,6 +102,21 @@ def _seconds(least: int, most: int) -> Callable[[str, str], timedelta]:
     return parse
 
 
+def _mebibytes(least: int, most: int) -> Callable[[str, str], int]:
+    def parse(text: str, name: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,9}", text, re.ASCII) or not least <= int(text) <= most:
+            raise SetupRefused(f"{name} must be a number of MiB from {least} to {most}, not {text[:40]!r}")
+        return int(text)
+
+    return parse
+
+
+def _absolute_path(text: str, name: str) -> Path:
+    if not text.startswith("/") or "\0" in text:
+        raise SetupRefused(f"{name} must be an absolute path, not {text[:200]!r}")
+    return Path(text)
+
+
 def _one_of(*words: str) -> Callable[[str, str], str]:
     def parse(text: str, name: str) -> str:
         if text not in words:
@@ -116,6 +139,9 @@ def _on_or_off(text: str, name: str) -> bool:
 
 def _redis_url(text: str, name: str) -> Secret:
     try:
+        if text.startswith(SCHEME):
+            parse_sentinel_url(text)
+            return Secret(text)
         url = urlsplit(text)
         good = (url.scheme in {"redis", "rediss"} and url.hostname and url.port != 0) or (
             url.scheme == "unix" and url.path.startswith("/")
@@ -123,7 +149,10 @@ def _redis_url(text: str, name: str) -> Secret:
     except ValueError:  # a port that is no number, or too high
         good = False
     if not good:  # without the value: it may hold a password
-        raise SetupRefused(f"{name} must look like redis://HOST:PORT, rediss://HOST:PORT or unix:///path/redis.sock")
+        raise SetupRefused(
+            f"{name} must look like redis://HOST:PORT, rediss://HOST:PORT or unix:///path/redis.sock, or "
+            "redis+sentinel://HOST:PORT,HOST:PORT/SERVICE"
+        )
     return Secret(text)
 
 
@@ -145,6 +174,8 @@ SETTINGS = (
     _Setting("trusted_proxies", _networks, "127.0.0.0/8,::1/128"),
     _Setting("degraded_pulls", _on_or_off, "on"),
     _Setting("refresh_tokens", _on_or_off, "on"),
+    _Setting("audit_budget", _mebibytes(MIN_AUDIT_BUDGET, MAX_AUDIT_BUDGET), "256"),
+    _Setting("audit_export_dir", _absolute_path, optional=True),
     _Setting("log_level", _one_of("debug", "info", "warning", "error"), "info"),
 )
 """What can be set; the fields of :class:`Settings`, in its order."""

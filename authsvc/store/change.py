@@ -33,7 +33,15 @@ for place, check in ipairs(plan.checks) do
   end
 end
 for _, write in ipairs(plan.writes) do
-  redis.call(write.command, KEYS[write.key], unpack(write.arguments))
+  if write.command == 'KEEP' then
+    local newest, prefix = tonumber(write.arguments[1]), write.arguments[2]
+    for _, item in ipairs(redis.call('ZREVRANGE', KEYS[write.key], newest, -1)) do
+      redis.call('DEL', prefix .. item)
+    end
+    redis.call('ZREMRANGEBYRANK', KEYS[write.key], 0, -newest - 1)
+  else
+    redis.call(write.command, KEYS[write.key], unpack(write.arguments))
+  end
 end
 redis.call('XADD', KEYS[2], '*', 'entry', ARGV[3])
 redis.call('SET', KEYS[1], '1', 'EX', ARGV[2])
@@ -90,9 +98,17 @@ class Change:
         """Remove ``item`` from the set at ``key``."""
         self._writes.append(("SREM", key, (item,)))
 
-    def remove_from_order(self, key: str, item: str) -> None:
-        """Remove ``item`` from the sorted set at ``key``."""
-        self._writes.append(("ZREM", key, (item,)))
+    def keep_newest(self, key: str, newest: int, prefix: str) -> None:
+        """Leave only the ``newest`` highest items in the sorted set at ``key``, and remove the others' records.
+
+        It is decided in the store at the moment of the change, so that changes at once do not leave more.
+
+        Args:
+            key: of the sorted set.
+            newest: how many items stay.
+            prefix: with an item behind it, it is the key of the item's record.
+        """
+        self._writes.append(("KEEP", key, (str(newest), prefix)))
 
     async def apply(self, connection: Connection) -> None:
         """Carry the change out, once.
@@ -104,7 +120,7 @@ class Change:
         names = list(dict.fromkeys([*(c.key for c in self._checks), *(key for _, key, _ in self._writes)]))
         number = {name: place for place, name in enumerate(names, start=3)}
         # Records first, removals last: a full store refuses the first write, and then nothing was done.
-        writes = sorted(self._writes, key=lambda write: write[0] == "DEL")
+        writes = sorted(self._writes, key=lambda write: write[0] in {"DEL", "KEEP"})
         plan: dict[str, Any] = {
             "checks": [{"key": number[c.key], "absent": c.value is None, "value": c.value} for c in self._checks],
             "writes": [{"command": w[0], "key": number[w[1]], "arguments": w[2]} for w in writes],

@@ -18,7 +18,8 @@ from authsvc.errors import SetupRefused, StoreUnavailable
 from authsvc.redaction import Secret
 from authsvc.store.breaker import Breaker
 from authsvc.store.gathering import GatheredReads, Values
-from authsvc.store.sentinel import SCHEME, PrimaryPool, parse_sentinel_url
+from authsvc.store.sentinel import PrimaryPool
+from authsvc.store.sentinel_url import SCHEME, parse_sentinel_url
 
 AWAY = "the service's database does not answer; try again in a few seconds"
 
@@ -65,7 +66,7 @@ class Connection:
             )
         except ValueError as error:
             raise SetupRefused(
-                "AUTHSVC_REDIS_URL must look like redis://HOST:PORT, rediss://HOST:PORT, unix:///path/redis.sock or "
+                "AUTHSVC_REDIS_URL must look like redis://HOST:PORT, rediss://HOST:PORT or unix:///path/redis.sock, or "
                 "redis+sentinel://HOST:PORT,HOST:PORT/SERVICE"
             ) from error
         self.redis: Redis = Redis.from_pool(pool)

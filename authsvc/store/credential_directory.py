@@ -79,16 +79,24 @@ class RedisCredentials:
         found = await self._listed(keys.member_tokens(member_id), keys.personal_token, PersonalToken)
         return sorted(found, key=lambda token: (token.name, token.created_at))
 
-    async def add_personal_token(self, token: PersonalToken, owner: Stored[Member], entry: Entry) -> None:
-        """Store a new token of ``owner``.
+    async def add_personal_token(
+        self, token: PersonalToken, owner: Stored[Member], namesake: PersonalToken | None, entry: Entry
+    ) -> None:
+        """Store a new token of ``owner``; ``namesake`` is the ended one that had its name before, if any.
 
         Raises:
-            Conflict: the member changed meanwhile.
+            Conflict: the member changed, or a token of this name was made meanwhile.
         """
         change = Change(entry)
+        name = keys.personal_token_name(token.member, token.name)
+        if namesake is None:
+            change.expect_absent(name, CHANGED_MEANWHILE)
+        else:
+            change.expect(name, namesake.id.encode(), CHANGED_MEANWHILE)
         change.expect(keys.member(token.member), owner.raw, CHANGED_MEANWHILE)
         change.expect_absent(keys.personal_token(token.id), CHANGED_MEANWHILE)
         change.put(keys.personal_token(token.id), self._codec.encode(token))
+        change.put(name, token.id.encode())
         change.add_to_set(keys.member_tokens(token.member), token.id)
         await change.apply(self._connection)
 
@@ -150,17 +158,13 @@ class RedisCredentials:
         ids = await self._connection.run(self._connection.redis.zrevrange(index, 0, -1))
         return await self._records(map(bytes.decode, ids), keys.refresh_token, RefreshToken)
 
-    async def add_refresh_token(
-        self, token: RefreshToken, ended: Iterable[RefreshToken], life_seconds: int, entry: Entry
-    ) -> None:
-        """Store a new refresh token and drop those that ``ended``; the store forgets it after ``life_seconds``."""
+    async def add_refresh_token(self, token: RefreshToken, newest: int, life_seconds: int, entry: Entry) -> None:
+        """Store a new refresh token, forget it after ``life_seconds``, and all but the member's ``newest`` at once."""
         change = Change(entry)
         index = keys.member_refresh_tokens(token.member)
         change.put(keys.refresh_token(token.id), self._codec.encode(token), life_seconds)
         change.add_to_order(index, token.created_at.timestamp(), token.id)
-        for old in ended:
-            change.remove(keys.refresh_token(old.id))
-            change.remove_from_order(index, old.id)
+        change.keep_newest(index, newest, keys.refresh_token(""))
         await change.apply(self._connection)
 
     async def replace_refresh_token(self, old: Stored[RefreshToken], new: RefreshToken, entry: Entry) -> None:

@@ -12,6 +12,15 @@ NONE = f"{PREFIX}none"
 AUDIT = f"{PREFIX}audit"
 """Stream of audit entries."""
 
+AUDIT_UNPROVEN = f"{PREFIX}audit:noise"
+"""Stream of entries on what happened before identity was proven; short, and the first to be trimmed."""
+
+AUDIT_KEEPER = f"{PREFIX}audit:keeper"
+"""Who trims the audit, for some seconds."""
+
+AUDIT_ALARM = f"{PREFIX}audit:alarm"
+"""Mark that the alarm of a nearly full audit was raised within the hour."""
+
 TEAMS = f"{PREFIX}teams"
 """Set of all team slugs."""
 
@@ -59,6 +68,11 @@ def app_licenses(slug: str) -> str:
 def personal_token(token_id: str) -> str:
     """Record of a personal token."""
     return f"{PREFIX}personal-token:{token_id}"
+
+
+def personal_token_name(member_id: str, name: str) -> str:
+    """Id of the newest personal token of this name."""
+    return f"{PREFIX}personal-token-name:{member_id}:{hashlib.sha256(name.encode()).hexdigest()}"
 
 
 def member_tokens(member_id: str) -> str:

@@ -5,7 +5,7 @@ import pytest
 from authsvc.errors import SetupRefused
 from authsvc.redaction import Secret
 from authsvc.store.connection import Connection
-from authsvc.store.sentinel import SentinelUrl, parse_sentinel_url
+from authsvc.store.sentinel_url import SentinelUrl, parse_sentinel_url
 
 
 @pytest.mark.parametrize(
