@@ -38,6 +38,7 @@ SERVICE_KIND = "sa"
 REFRESH_KIND = "ref"
 LINK_KIND = "link"
 
+_ID = re.compile(rf"[{ID_ALPHABET}]{{{ID_LENGTH}}}", re.ASCII)
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _FORM = re.compile(
     rf"asv_([a-z]{{2,4}})_([{ID_ALPHABET}]{{{ID_LENGTH}}})_([0-9A-Za-z]{{{SECRET_LENGTH}}})([0-9A-Za-z]{{{CRC_LENGTH}}})",
@@ -111,6 +112,11 @@ def new_id(entropy: bytes) -> str:
         raise ValueError("an id is made of 10 bytes")
     number = int.from_bytes(entropy, "big")
     return "".join(ID_ALPHABET[(number >> (5 * place)) & 31] for place in reversed(range(ID_LENGTH)))
+
+
+def is_id(text: str) -> bool:
+    """Whether ``text`` has the form of an id, and so may stand in a key of the store."""
+    return _ID.fullmatch(text) is not None
 
 
 def _crc(body: str) -> str:

@@ -13,6 +13,7 @@ from authsvc.credentials.machine_secret import (
     REFRESH_KIND,
     SECRET_BYTES,
     MachineSecret,
+    is_id,
     new_id,
 )
 from authsvc.errors import Conflict, InputRefused, NotFound
@@ -44,7 +45,9 @@ class TokenCredentials(FindsMembers, Protocol):
 
     async def personal_token(self, token_id: str) -> Stored[PersonalToken] | None: ...
     async def personal_tokens(self, member_id: str) -> list[PersonalToken]: ...
-    async def add_personal_token(self, token: PersonalToken, owner: Stored[Member], entry: Entry) -> None: ...
+    async def add_personal_token(
+        self, token: PersonalToken, owner: Stored[Member], namesake: PersonalToken | None, entry: Entry
+    ) -> None: ...
     async def replace_personal_token(self, old: Stored[PersonalToken], new: PersonalToken, entry: Entry) -> None: ...
     async def refresh_token(self, token_id: str) -> Stored[RefreshToken] | None: ...
     async def refresh_tokens(self, member_id: str) -> list[RefreshToken]: ...
@@ -55,10 +58,7 @@ class TokenCredentials(FindsMembers, Protocol):
 class SignInCredentials(Protocol):
     """Where sign-ins are kept, for those who only make them."""
 
-    async def refresh_tokens(self, member_id: str) -> list[RefreshToken]: ...
-    async def add_refresh_token(
-        self, token: RefreshToken, ended: list[RefreshToken], life_seconds: int, entry: Entry
-    ) -> None: ...
+    async def add_refresh_token(self, token: RefreshToken, newest: int, life_seconds: int, entry: Entry) -> None: ...
 
 
 @frozen
@@ -109,8 +109,11 @@ class Tokens:
         owner = await find_member(self.credentials, email)
         title = parse_text(name, "name")
         ends = None if expires is None else parse_end(expires, act.now, "expires")
-        live = [token for token in await self.credentials.personal_tokens(owner.record.id) if _live(token, act.now)]
-        if any(token.name == title for token in live):
+        made = await self.credentials.personal_tokens(owner.record.id)
+        live = [token for token in made if _live(token, act.now)]
+        # By name and then by age: the last of a name is the one that holds it.
+        namesake = next((token for token in reversed(made) if token.name == title), None)
+        if namesake in live:
             raise Conflict(f"{owner.record.email} has a token {title!r} already; revoke it or choose another name")
         if len(live) >= MAX_PERSONAL_TOKENS:
             raise Conflict(f"{owner.record.email} has {len(live)} live tokens; revoke some that are not used")
@@ -125,7 +128,7 @@ class Tokens:
             api=parse_api(api),
         )
         entry = act.entry("token.created", token=token.id, member=token.member, team=owner.record.team, api=api)
-        await self.credentials.add_personal_token(token, owner, entry)
+        await self.credentials.add_personal_token(token, owner, namesake, entry)
         self.journal(entry)
         return token, secret.text
 
@@ -164,8 +167,8 @@ class Tokens:
             NotFound: there is no such token.
             Conflict: it was changed at the same moment.
         """
-        personal = await self.credentials.personal_token(token_id) if token_id.isalnum() else None
-        sign_in = await self.credentials.refresh_token(token_id) if token_id.isalnum() and not personal else None
+        personal = await self.credentials.personal_token(token_id) if is_id(token_id) else None
+        sign_in = await self.credentials.refresh_token(token_id) if is_id(token_id) and not personal else None
         if personal is not None and personal.record.revoked_at is None:
             entry = act.entry("token.revoked", token=token_id, member=personal.record.member)
             await self.credentials.replace_personal_token(personal, evolve(personal.record, revoked_at=act.now), entry)
@@ -202,9 +205,9 @@ class SignIns:
         secret = MachineSecret.build(REFRESH_KIND, new_id(act.entropy(ID_BYTES)), act.entropy(SECRET_BYTES))
         shown = "".join(c for c in client or "" if c.isprintable())[:MAX_CLIENT] or None
         token = RefreshToken(secret.id, member.id, member.epoch, secret.sha256(), now, shown)
-        ended = (await self.credentials.refresh_tokens(member.id))[MAX_REFRESH_TOKENS - 1 :]
         entry = act.entry("sign-in.kept", token=token.id, member=member.id, team=member.team)
-        await self.credentials.add_refresh_token(token, ended, int(REFRESH_LIFE.total_seconds()), entry)
+        life_seconds = int(REFRESH_LIFE.total_seconds())
+        await self.credentials.add_refresh_token(token, MAX_REFRESH_TOKENS, life_seconds, entry)
         self.journal(entry)
         return secret.text
 

@@ -1,0 +1,406 @@
+"""Personal tokens and sign-ins: what a member's tools hold, how long it works, and what ends it."""
+
+import asyncio
+from datetime import datetime, timedelta
+
+import pytest
+
+from authsvc.credentials.machine_secret import MachineSecret
+from authsvc.errors import Conflict, InputRefused, NotFound
+from authsvc.manage.tokens import MAX_PERSONAL_TOKENS, Tokens
+from authsvc.redaction import Secret
+from authsvc.store.codec import Codec
+from authsvc.store.credential_directory import RedisCredentials
+from authsvc.tenancy.machine_records import MAX_REFRESH_TOKENS, REFRESH_LIFE, PersonalToken
+from authsvc.tenancy.records import Role
+from tests.support.builders import PASSWORD
+from tests.support.installation import APP, DENIED, OTHER_APP, REFUSED, TEAM, Installation
+
+EMAIL = "ann@acme.test"
+ALL = "delete,pull,push"
+
+
+async def owner(house: Installation, email: str = EMAIL) -> str:
+    """Add an owner and return the subject."""
+    return (await house.members.add(email, TEAM, "owner", (), PASSWORD, house.act())).subject
+
+
+async def personal(house: Installation, name: str = "laptop", expires: str | None = None) -> tuple[str, Secret]:
+    """Make a personal token and return its id and secret."""
+    token, secret = await house.tokens.create(name, EMAIL, expires, None, house.act())
+    return token.id, secret
+
+
+async def sign_in(house: Installation, email: str = EMAIL) -> Secret:
+    """Sign in as docker login does and return the refresh token."""
+    house.pass_time(seconds=1)
+    kept = (await house.ask(PASSWORD, email, offline=True)).response.refresh_token
+    assert kept is not None
+    return kept
+
+
+def id_of(secret: Secret) -> str:
+    """Return the id inside a secret."""
+    parsed = MachineSecret.parse(secret.reveal())
+    assert parsed is not None
+    return parsed.id
+
+
+# Personal tokens
+
+
+async def test_a_personal_token_is_its_member_now(house: Installation) -> None:
+    """It may do what the member may do at that moment, and follows every change."""
+    await owner(house)
+    _, secret = await personal(house)
+    assert ALL == await house.gets(secret)
+    await house.members.set_role(EMAIL, "viewer", [OTHER_APP], house.act())
+    assert ["", "pull"] == [await house.gets(secret, scope=f"repository:{app}/x:pull,push") for app in (APP, OTHER_APP)]
+    await house.members.disable(EMAIL, house.act())
+    assert DENIED == await house.gets(secret)
+    await house.members.enable(EMAIL, house.act())
+    await house.members.set_password(EMAIL, Secret("another password of hers"), house.act())
+    assert "" == await house.gets(secret)
+    await house.members.remove(EMAIL, house.act())
+
+    assert REFUSED == await house.gets(secret)
+
+
+async def test_revoking_ends_it_at_once_and_says_so(house: Installation) -> None:
+    """The first use after the answer is refused with the reason; a second revocation keeps the first time."""
+    await owner(house)
+    token_id, secret = await personal(house)
+    await house.tokens.revoke(token_id, house.act())
+    sentence = await house.why(secret)
+    house.pass_time(hours=2)
+    await house.tokens.revoke(token_id, house.act())
+
+    assert sentence == await house.why(secret)
+    assert (
+        f"the token laptop of {EMAIL} was revoked on 2026-08-01 12:00 UTC; make a new one with: authsvc token create"
+        == sentence
+    )
+    assert 1 == len([entry for entry in house.told if entry.event == "token.revoked"])
+
+
+async def test_an_end_is_exact(house: Installation) -> None:
+    """It works one microsecond before its end, with a registry token no longer than that, and not at its end."""
+    await owner(house)
+    _, secret = await personal(house, expires="2026-09-01")
+    house.now = datetime.fromisoformat("2026-08-31T23:59:59.999999+00:00")
+    assert datetime.fromisoformat("2026-09-01T00:00:00+00:00") == (await house.ask(secret)).claims.expires_at
+    house.pass_time(microseconds=1)
+
+    assert "expired on 2026-09-01;" in await house.why(secret)
+
+
+@pytest.mark.parametrize(
+    ("name", "email", "expires", "api", "error"),
+    [
+        ("", EMAIL, None, None, InputRefused),
+        ("two\nlines", EMAIL, None, None, InputRefused),
+        ("x" * 201, EMAIL, None, None, InputRefused),
+        ("laptop", "stranger@acme.test", None, None, NotFound),
+        ("laptop", "no address", None, None, InputRefused),
+        ("laptop", EMAIL, "soon", None, InputRefused),
+        ("laptop", EMAIL, "2020-01-01", None, InputRefused),
+        ("laptop", EMAIL, None, "write", InputRefused),
+        ("taken", EMAIL, None, None, Conflict),
+    ],
+)
+async def test_a_token_is_refused(
+    house: Installation, name: str, email: str, expires: str | None, api: str | None, error: type[InputRefused]
+) -> None:
+    """Nothing is written when a name, member, end or API access is not acceptable."""
+    await owner(house)
+    await personal(house, "taken")
+    before = await house.everything_stored()
+
+    with pytest.raises(error):
+        await house.tokens.create(name, email, expires, api, house.act())
+    assert before == await house.everything_stored()
+
+
+async def test_of_sixteen_tokens_of_one_name_at_once_one_is_made(house: Installation) -> None:
+    """A name means one live token, however many ask for it at the same instant."""
+    await owner(house)
+    all_have_looked = asyncio.Barrier(16)
+
+    class Racing(RedisCredentials):
+        async def personal_tokens(self, member_id: str) -> list[PersonalToken]:
+            found = await super().personal_tokens(member_id)
+            await all_have_looked.wait()
+            return found
+
+    tokens = Tokens(Racing(house.connection, Codec()), house.told.append)
+    racers = (tokens.create("laptop", EMAIL, None, None, house.act()) for _ in range(16))
+    results = await asyncio.gather(*racers, return_exceptions=True)
+
+    assert 15 == len([result for result in results if isinstance(result, Conflict)])
+    assert ["laptop"] == [line.name for line in await house.tokens.list(EMAIL, house.now)]
+
+
+@pytest.mark.parametrize("end", ["revoked", "expired"])
+async def test_a_name_is_free_again_when_its_token_has_ended(house: Installation, end: str) -> None:
+    """A new token of an old name has another id and secret, and the old one stays ended."""
+    await owner(house)
+    old_id, old = await personal(house, expires="1d")
+    if end == "revoked":
+        await house.tokens.revoke(old_id, house.act())
+    else:
+        house.pass_time(days=1)
+    new_id, new = await personal(house)
+
+    assert old_id != new_id
+    assert [DENIED, ALL] == [await house.gets(old), await house.gets(new)]
+    with pytest.raises(Conflict, match="has a token 'laptop' already"):
+        await personal(house)
+
+
+async def test_the_number_of_live_tokens_is_bounded(house: Installation) -> None:
+    """A hundred are enough; ended ones do not count."""
+    await owner(house)
+    made = [await personal(house, f"tool {number}") for number in range(MAX_PERSONAL_TOKENS)]
+    with pytest.raises(Conflict, match="has 100 live tokens"):
+        await personal(house, "one more")
+    await house.tokens.revoke(made[0][0], house.act())
+
+    assert ALL == await house.gets((await personal(house, "one more"))[1])
+
+
+@pytest.mark.parametrize("token_id", ["", "absent", "*", "0" * 16, "é" * 16, "0" * 15 + ":", "ref:" + "0" * 16])
+async def test_revoking_what_is_not_there_is_refused(house: Installation, token_id: str) -> None:
+    """Only something of the form of an id is ever looked up."""
+    await owner(house)
+    await personal(house)
+
+    with pytest.raises(NotFound, match="there is no token"):
+        await house.tokens.revoke(token_id, house.act())
+
+
+async def test_revoking_a_license_or_an_account_by_mistake_is_refused(house: Installation) -> None:
+    """`token revoke` knows members' tokens and nothing else."""
+    account, secret = await house.service_accounts.create("ci", TEAM, [f"{APP}/**:pull"], None, None, house.act())
+
+    with pytest.raises(NotFound):
+        await house.tokens.revoke(account.id, house.act())
+    assert "pull" == await house.gets(secret)
+
+
+async def test_the_list_has_what_is_live_and_when_it_was_used(house: Installation) -> None:
+    """Ended tokens and other people's are left out; each line names its kind, end and last use."""
+    await owner(house)
+    await owner(house, "bob@acme.test")
+    await house.tokens.create("his", "bob@acme.test", None, None, house.act())
+    for name, expires in (("short", "1d"), ("gone", None), ("kept", "90d")):
+        await personal(house, name, expires)
+    gone = next(line for line in await house.tokens.list(EMAIL, house.now) if line.name == "gone")
+    await house.tokens.revoke(gone.id, house.act())
+    kept = await sign_in(house)
+    house.pass_time(days=1)
+    await house.gets(kept)
+    await house.usage.flush()
+
+    lines = await house.tokens.list(EMAIL, house.now)
+    assert [("personal", "kept", None), ("sign-in", "docker", house.now)] == [
+        (x.kind, x.name, x.used_at) for x in lines
+    ]
+
+
+# Sign-ins
+
+
+async def test_a_sign_in_is_kept_only_for_a_password_and_only_when_asked(house: Installation) -> None:
+    """Personal tokens, service accounts, licenses and sign-ins themselves never get one."""
+    await owner(house)
+    _, token = await personal(house)
+    _, machine = await house.service_accounts.create("ci", TEAM, [f"{APP}/**:pull"], None, None, house.act())
+    kept = await sign_in(house)
+
+    assert (await house.ask(PASSWORD, EMAIL)).response.refresh_token is None
+    for secret in (token, machine, kept):
+        assert (await house.ask(secret, offline=True)).response.refresh_token is None
+    assert 1 == len(await house.credentials.refresh_tokens((await house.members.list(TEAM))[0].id))
+
+
+async def test_none_is_kept_when_the_setting_is_off(house: Installation) -> None:
+    """With AUTHSVC_REFRESH_TOKENS=off docker keeps the password; one that was kept before goes on working."""
+    await owner(house)
+    before = await sign_in(house)
+    off = house.issues(house.standings, keeps=False)
+
+    assert (await house.ask(PASSWORD, EMAIL, offline=True, issuance=off)).response.refresh_token is None
+    assert ALL == await house.gets(before, issuance=off)
+
+
+async def test_a_wrong_password_or_a_disabled_account_keeps_none(house: Installation) -> None:
+    """Who is turned away leaves nothing behind."""
+    await owner(house)
+    with pytest.raises(Exception, match="is not right"):
+        await house.ask("not the password!", EMAIL, offline=True)
+    await house.members.disable(EMAIL, house.act())
+    with pytest.raises(Exception, match="was disabled"):
+        await house.ask(PASSWORD, EMAIL, offline=True)
+
+    assert [] == await house.connection.redis.keys("authsvc:*refresh*")
+
+
+async def test_a_sign_in_opens_in_the_form_and_as_a_password(house: Installation) -> None:
+    """A tool like docker sends it in the form; one that knows only passwords sends it as one."""
+    await owner(house)
+    kept = await sign_in(house)
+
+    issued = [await house.ask(kept, refresh=True), await house.ask(kept, "<token>"), await house.ask(kept, EMAIL)]
+    assert [("delete", "pull", "push")] * 3 == [one.claims.access[0].actions for one in issued]
+    assert 1 == len({one.claims.subject for one in issued})
+
+
+async def test_two_hundred_uses_at_once_all_work(house: Installation) -> None:
+    """It does not rotate: docker keeps the first one, and pulls with it many times at the same instant."""
+    await owner(house)
+    kept = await sign_in(house)
+    outcomes = await asyncio.gather(*(house.gets(kept) for _ in range(200)))
+
+    assert [ALL] * 200 == outcomes
+
+
+@pytest.mark.parametrize("change", ["disable", "disable and enable", "set-role", "set-password", "reset", "remove"])
+async def test_a_change_of_the_member_ends_every_sign_in_at_once(house: Installation, change: str) -> None:
+    """The first use after the answer is refused; a sign-in of somebody else goes on."""
+    await owner(house)
+    await owner(house, "bob@acme.test")
+    kept, other = await sign_in(house), await sign_in(house, "bob@acme.test")
+    assert [ALL, ALL] == [await house.gets(kept), await house.gets(other)]
+    if change.startswith("disable"):
+        await house.members.disable(EMAIL, house.act())
+    if change.endswith("enable"):
+        await house.members.enable(EMAIL, house.act())
+    if change == "set-role":
+        await house.members.set_role(EMAIL, str(Role.OWNER), None, house.act())
+    if change == "set-password":
+        await house.members.set_password(EMAIL, PASSWORD, house.act())
+    if change == "reset":
+        await house.links.redeem(await house.links.reset(EMAIL, house.act()), PASSWORD, house.act())
+    if change == "remove":
+        await house.members.remove(EMAIL, house.act())
+
+    assert [REFUSED, ALL] == [await house.gets(kept), await house.gets(other)]
+
+
+async def test_a_sign_in_that_was_bound_to_an_epoch_is_dead_before_it_is_told(house: Installation) -> None:
+    """One that is kept from a member as it was a moment ago never works."""
+    await owner(house)
+    stale = await house.standings.member_by_email(EMAIL)
+    assert stale is not None
+    await house.members.set_password(EMAIL, PASSWORD, house.act())
+
+    assert REFUSED == await house.gets(await house.sign_ins.keep(stale, "docker", house.now))
+
+
+async def test_revoking_ends_one_sign_in_and_no_other(house: Installation) -> None:
+    """A lost laptop's sign-in ends at once; the desktop's goes on, and the list tells so."""
+    await owner(house)
+    laptop, desktop = await sign_in(house), await sign_in(house)
+    for _ in range(2):
+        await house.tokens.revoke(id_of(laptop), house.act())
+
+    assert [REFUSED, ALL] == [await house.gets(laptop), await house.gets(desktop)]
+    assert [id_of(desktop)] == [line.id for line in await house.tokens.list(EMAIL, house.now)]
+    assert "your sign-in has ended; sign in again with your password: docker login" == await house.why(laptop)
+
+
+async def test_an_idle_sign_in_ends_after_thirty_days(house: Installation) -> None:
+    """Thirty days without use end it, to the microsecond; each use counts anew once it is written down."""
+    await owner(house)
+    kept = await sign_in(house)
+    house.pass_time(days=30, microseconds=-1)
+    assert ALL == await house.gets(kept)
+    await house.usage.flush()
+    house.pass_time(days=30, microseconds=-1)
+    assert ALL == await house.gets(kept)
+    house.pass_time(microseconds=1)
+
+    assert REFUSED == await house.gets(kept)
+    assert [] == await house.tokens.list(EMAIL, house.now)
+
+
+async def test_a_sign_in_ends_after_ninety_days_however_often_it_is_used(house: Installation) -> None:
+    """Daily use does not carry it beyond its ninetieth day."""
+    await owner(house)
+    kept = await sign_in(house)
+    for _ in range(89):
+        house.pass_time(days=1)
+        assert ALL == await house.gets(kept)
+        await house.usage.flush()
+    house.pass_time(days=1, microseconds=-1)
+    assert ALL == await house.gets(kept)
+    house.pass_time(microseconds=1)
+
+    assert REFUSED == await house.gets(kept)
+    assert 0 < await house.connection.redis.ttl(f"authsvc:refresh-token:{id_of(kept)}") <= REFRESH_LIFE.total_seconds()
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_the_newest_twenty_live(house: Installation, at_once: bool) -> None:
+    """One more ends the oldest, also when thirty computers sign in at the same instant."""
+    await owner(house)
+    old = [await sign_in(house) for _ in range(MAX_REFRESH_TOKENS)]
+    assert [ALL] * 20 == [await house.gets(kept) for kept in old]
+    if at_once:
+        new = list(await asyncio.gather(*(sign_in(house) for _ in range(10))))
+    else:
+        new = [await sign_in(house) for _ in range(10)]
+
+    assert [REFUSED] * 10 + [ALL] * 20 == [await house.gets(kept) for kept in (*old, *new)]
+    assert 20 == await house.connection.redis.zcard((await house.connection.redis.keys("authsvc:member-refresh*"))[0])
+
+
+async def test_sign_ins_that_the_store_forgot_leave_no_trace_in_the_index(house: Installation) -> None:
+    """The index does not grow over the years: it never holds more than twenty, living or forgotten."""
+    await owner(house)
+    for _ in range(MAX_REFRESH_TOKENS):
+        kept = await sign_in(house)
+        await house.connection.redis.delete(f"authsvc:refresh-token:{id_of(kept)}")
+    await sign_in(house)
+
+    (index,) = await house.connection.redis.keys("authsvc:member-refresh-tokens:*")
+    assert MAX_REFRESH_TOKENS == await house.connection.redis.zcard(index)
+    assert 1 == len(await house.tokens.list(EMAIL, house.now))
+
+
+async def test_what_a_client_calls_itself_is_kept_short_and_printable(house: Installation) -> None:
+    """The name of the client is unproven text: bounded, without control characters."""
+    await owner(house)
+    member = await house.standings.member_by_email(EMAIL)
+    assert member is not None
+    for client in ("do\x1b[31mcker\n" + "x" * 500, "\x00", None):
+        house.pass_time(seconds=1)
+        await house.sign_ins.keep(member, client, house.now)
+
+    assert ["unknown", "unknown", "do[31mcker" + "x" * 50] == [
+        line.name for line in await house.tokens.list(EMAIL, house.now)
+    ]
+
+
+async def test_secrets_are_stored_hashed_only(house: Installation) -> None:
+    """Neither Redis nor the audit holds what logs in."""
+    await owner(house)
+    secrets = [(await personal(house))[1], await sign_in(house)]
+    everything = await house.everything_stored() + repr([entry.to_json() for entry in house.told])
+
+    assert not [secret for secret in secrets if secret.reveal()[25:60] in everything]
+
+
+async def test_use_is_noted_in_batches_and_a_lost_batch_harms_nothing(house: Installation) -> None:
+    """A thousand uses are one write; while the store is away they are forgotten, and the next use says the same."""
+    await owner(house)
+    _, secret = await personal(house)
+    token_id = id_of(secret)
+    for _ in range(3):
+        house.pass_time(seconds=1)
+        await house.gets(secret)
+    assert {} == await house.credentials.used_at([token_id])
+    await house.usage.flush()
+
+    assert {token_id: house.now} == await house.credentials.used_at([token_id])
+    assert timedelta(days=300) < timedelta(seconds=await house.connection.redis.ttl(f"authsvc:used:{token_id}"))
