@@ -11,14 +11,14 @@ BENCH_PACKAGES := $(RUN_PACKAGES) wrk:wrk
 TEST_PACKAGES := $(BENCH_PACKAGES) skopeo:skopeo
 # Compose runs in a network of its own, on base images made of this machine's programs.
 SYSTEM_PACKAGES := $(TEST_PACKAGES) docker.io:dockerd iproute2:ip iptables:iptables curl:curl wget:wget \
-	busybox:busybox python3-venv
+	busybox:busybox python3-venv podman:podman buildah:buildah containerd:containerd
 
 # Debian trixie's newer build of a package, unpacked beside the installed one, for the tests that want both.
 TRIXIE := .cache/trixie
 TRIXIE_PACKAGES := docker-registry
 TRIXIE_SYSTEM_PACKAGES := docker-compose
 
-COMMANDS := authsvc
+COMMANDS := authsvc authsvc-license docker-credential-authsvc
 ARGS ?=
 PYTEST_ARGS ?=
 # At least two, so that tests which get in each other's way show it on any machine.
@@ -70,6 +70,10 @@ format: dev ## let ruff mend and format what it can
 .PHONY: dev
 dev: ## make .venv with everything that development needs
 	@.ci/install-python dev
+
+.PHONY: dist
+dist: ## dist/authsvc-license.pyz: the license holder's tools in one file, for any Python from 3.9 on
+	@python3 .ci/make-zipapp dist/authsvc-license.pyz
 
 # --universal: one lock for every Python from 3.11 on. No index is named, so that everybody's own mirror serves.
 LOCK = $(PY) -m uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \

@@ -20,6 +20,15 @@ if TYPE_CHECKING:
 STDOUT = "-"
 
 
+LICENSE_SUFFIX, KEY_SUFFIX = ".license.json", ".license-key.json"
+
+key_option = click.option(
+    "--key-output",
+    metavar="FILE",
+    help="Write the key that verifies the file there.  [default: NAME.license-key.json beside it]",
+)
+
+
 @click.group("license")
 def license_group() -> None:
     """Licenses: a customer's right to pull one app's images until it ends."""
@@ -42,6 +51,7 @@ def license_group() -> None:
 @click.option("--field", "fields", multiple=True, metavar="K=V", help="For the vendor's software; may be repeated.")
 @click.option("--contact", metavar="TEXT", help="Whom the customer asks; shown in every refusal.")
 @click.option("--output", metavar="FILE", help="Write the license file there; - is standard output.")
+@key_option
 @common_options
 def create(
     app: str,
@@ -53,13 +63,14 @@ def create(
     fields: tuple[str, ...],
     contact: str | None,
     output: str | None,
+    key_output: str | None,
     data_dir: Path | None,
     *,
     as_json: bool,
 ) -> None:
-    """Make a license and its file."""
+    """Make a license and its file, and hand out the key that verifies it."""
 
-    async def use(manage: "Management") -> "tuple[License, str]":
+    async def use(manage: "Management") -> "tuple[License, str, str]":
         from authsvc.tenancy.terms import LicenseTerms
 
         terms = LicenseTerms.parse(
@@ -71,11 +82,13 @@ def create(
             fields=fields,
             contact=contact,
         )
-        return await manage.licenses.create(app, terms, manage.act(ACTOR))
+        made, file = await manage.licenses.create(app, terms, manage.act(ACTOR))
+        return made, file, manage.licenses.verification_keys()
 
     with _Target(output) as target:
-        made, file = run(data_dir, use)
+        made, file, key = run(data_dir, use)
         target.write(file)
+    _write_key(key, key_output, output)
     if len(file) > COMFORTABLE_BYTES:
         click.echo(f"authsvc: the file has {len(file)} bytes; Windows stores passwords of at most 2560", err=True)
     what = f"for {made.app} until {render_instant(made.expires_at)}"
@@ -85,11 +98,18 @@ def create(
 @license_group.command("download")
 @click.argument("license_id", metavar="ID")
 @click.option("--output", required=True, metavar="FILE", help="Write the license file there; - is standard output.")
+@key_option
 @common_options
-def download(license_id: str, output: str, data_dir: Path | None, *, as_json: bool) -> None:
-    """Write a license's file again; its registry token is the same."""
+def download(license_id: str, output: str, key_output: str | None, data_dir: Path | None, *, as_json: bool) -> None:
+    """Write a license's file again, with the key that verifies it; its registry token is the same."""
+
+    async def use(manage: "Management") -> tuple[str, str]:
+        return await manage.licenses.download(license_id), manage.licenses.verification_keys()
+
     with _Target(output) as target:
-        target.write(run(data_dir, lambda manage: manage.licenses.download(license_id)))
+        file, key = run(data_dir, use)
+        target.write(file)
+    _write_key(key, key_output, output)
     if output != STDOUT:
         print_json({"id": license_id, "output": output}) if as_json else click.echo(f"wrote {output}")
 
@@ -122,6 +142,22 @@ def rotate(license_id: str, overlap: str, output: str | None, data_dir: Path | N
         changed, file = run(data_dir, use)
         target.write(file)
     _print_changed(changed, output, f"has a new registry token; the old one works for {overlap}", as_json=as_json)
+
+
+def _write_key(key: str, key_output: str | None, output: str | None) -> None:
+    """Write the vendor's public key where it was asked for, or beside the license file; the customer needs both."""
+    if key_output is None:
+        if output in {None, STDOUT}:
+            return
+        key_output = f"{str(output).removesuffix(LICENSE_SUFFIX)}{KEY_SUFFIX}"
+    path = Path(key_output)
+    try:
+        if not path.exists():
+            path.write_text(key, encoding="ascii")
+        elif path.read_text(encoding="ascii", errors="replace") != key:
+            refuse(f"the license is done, but {path} holds another key and was left alone; choose another --key-output")
+    except OSError as error:
+        refuse(f"the license is done, but can not write {path}: {error.strerror}")
 
 
 def _print_changed(changed: "License", output: str | None, what: str, *, as_json: bool) -> None:

@@ -1,5 +1,6 @@
 """Licenses: create, list, download, revoke, reinstate, archive."""
 
+import json
 import re
 from datetime import timedelta
 from typing import Protocol
@@ -123,6 +124,10 @@ class Licenses:
             Conflict: its token was derived under another license-token key than the one in the secrets directory.
         """
         return self._file((await self._license(license_id)).record)
+
+    def verification_keys(self) -> str:
+        """Return the public keys that verify the files, as a JWK set: what customers check them with offline."""
+        return f"{json.dumps(license_keys.jwk_set([self.keys.signing.public_key()]), indent=2)}\n"
 
     async def extend(self, license_id: str, expires: str, act: Act) -> tuple[License, str]:
         """Return the license with another end, later or earlier, and its file; the registry token stays the same.
