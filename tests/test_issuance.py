@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authsvc.credentials.origin import Origin
-from authsvc.credentials.proof import Proof
 from authsvc.credentials.subject import LicenseSubject, MemberSubject, Subject
 from authsvc.errors import CredentialsRefused, SignerUnavailable
 from authsvc.issuance import ISSUER, Denied, Issuance, Issued, Lifetimes
@@ -27,6 +25,7 @@ from authsvc.tenancy.records import Member, Role
 from tests.support.builders import (
     NOW,
     SERVICE,
+    Knows,
     Root,
     as_license,
     as_member,
@@ -43,25 +42,6 @@ MAX_TOKEN = 7 * 1024
 LEAF = Root.make().leaf()
 OWNER = as_member(make_member(), make_app())
 LICENSE = as_license(make_license())
-
-
-@frozen
-class Knows:
-    """An authenticator that knows one subject, whatever is presented.
-
-    Attributes:
-        subject: who it is.
-        asked: the namespaces that were asked for.
-    """
-
-    subject: Subject
-    asked: list[Collection[str]] = field(factory=list)
-
-    async def authenticate(self, proof: Proof, namespaces: Collection[str], origin: Origin, now: datetime) -> Subject:
-        """Return the subject."""
-        del proof, origin, now
-        self.asked.append(namespaces)
-        return self.subject
 
 
 @frozen

@@ -16,8 +16,10 @@ from authsvc.credentials.machine_secret import (
     MachineSecret,
     derive_license_token,
 )
+from authsvc.credentials.origin import Origin
+from authsvc.credentials.proof import Proof
 from authsvc.credentials.standing import C, Credential, Standing
-from authsvc.credentials.subject import LicenseSubject, MemberSubject
+from authsvc.credentials.subject import LicenseSubject, MemberSubject, Subject
 from authsvc.errors import StoreUnavailable
 from authsvc.redaction import Secret
 from authsvc.signing.jws import Leaf
@@ -212,6 +214,25 @@ class MemoryStandings:
         await asyncio.sleep(0)
         self.after_first()
         return answer
+
+
+@frozen
+class Knows:
+    """An authenticator that knows one subject, whatever is presented.
+
+    Attributes:
+        subject: who it is.
+        asked: the namespaces that were asked for.
+    """
+
+    subject: Subject
+    asked: list[Collection[str]] = field(factory=list)
+
+    async def authenticate(self, proof: Proof, namespaces: Collection[str], origin: Origin, now: datetime) -> Subject:
+        """Return the subject."""
+        del proof, origin, now
+        self.asked.append(namespaces)
+        return self.subject
 
 
 @frozen

@@ -1,0 +1,151 @@
+"""A stock registry with our rendered configuration, on a socket of its own, for as long as a test wants it."""
+
+import http.client
+import os
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from attrs import field, frozen
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from authsvc.issuance import ISSUER
+from authsvc.stack.render import RegistryValues, render_registry
+from tests.support.builders import SERVICE, Root
+from tests.support.registry_rules import real_now
+from tests.support.waiting import until
+
+INSTALLED = Path("/usr/bin/docker-registry")
+"""Debian 12's: 2.8.2."""
+
+TRIXIE = Path(__file__).parents[2] / ".cache/trixie/docker-registry/usr/bin/docker-registry"
+"""Debian 13's: 2.8.3, unpacked by `make test`."""
+
+REALM = f"https://{SERVICE}/auth/token"
+
+
+class _SocketConnection(http.client.HTTPConnection):
+    """HTTP over a unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("registry", timeout=10)
+        self._path = path
+
+    def connect(self) -> None:
+        """Connect to the socket."""
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(10)
+        self.sock.connect(str(self._path))
+
+
+@frozen
+class Reply:
+    """What a registry answered.
+
+    Attributes:
+        status: HTTP status.
+        headers: with lower-case names.
+        body: as sent.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def challenge(self) -> dict[str, str]:
+        """The parameters of the Bearer challenge."""
+        return dict(re.findall(r'(\w+)="([^"]*)"', self.headers.get("www-authenticate", "")))
+
+    @property
+    def scopes(self) -> list[str]:
+        """The scopes that the challenge asks for, with sorted actions, in order: the registry's own order is random."""
+        scopes = self.challenge.get("scope", "").split()
+        split = (scope.rpartition(":") for scope in scopes)
+        return sorted(f"{head}:{','.join(sorted(actions.split(',')))}" for head, _, actions in split)
+
+
+@frozen
+class RealRegistry:
+    """A running registry.
+
+    Attributes:
+        folder: its own.
+        root: the token root that it trusts.
+    """
+
+    folder: Path
+    root: Root = field(repr=False)
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        token: str | None = None,
+        *,
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply:
+        """Return the reply to one request."""
+        connection = _SocketConnection(self.folder / "r.sock")
+        given = dict(headers or {})
+        if token is not None:
+            given["Authorization"] = f"Bearer {token}"
+        try:
+            connection.request(method, path, body=body or None, headers=given)
+            response = connection.getresponse()
+            text = response.read()
+            return Reply(response.status, {name.lower(): value for name, value in response.getheaders()}, text)
+        finally:
+            connection.close()
+
+    def answers(self) -> bool:
+        """Whether it answers at all."""
+        try:
+            return self.ask("GET", "/").status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+
+
+@contextmanager
+def running(binary: Path) -> Iterator[RealRegistry]:
+    """Run ``binary`` with a root and a folder of its own."""
+    assert binary.exists(), f"{binary} is missing: make test fetches it"
+    folder = Path(tempfile.mkdtemp(prefix="asvreg-"))
+    root = Root.make(now=real_now())
+    (folder / "root.pem").write_bytes(root.certificate.public_bytes(Encoding.PEM))
+    values = RegistryValues(
+        network="unix",
+        address=str(folder / "r.sock"),
+        storage_dir=str(folder / "storage"),
+        realm=REALM,
+        service=SERVICE,
+        issuer=ISSUER,
+        root_certificate=str(folder / "root.pem"),
+        http_secret="0" * 64,
+    )
+    (folder / "registry.yml").write_text(render_registry(values))
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder)}
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [str(binary), "serve", str(folder / "registry.yml")], env=environment, stdout=log, stderr=log
+        )  # fmt: skip
+    try:
+        registry = RealRegistry(folder, root)
+        until(lambda: _runs(process, folder) and registry.answers(), "the registry's first answer")
+        yield registry
+    finally:
+        process.kill()
+        process.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _runs(process: "subprocess.Popen[bytes]", folder: Path) -> bool:
+    """Whether the registry still runs; if not, fail with its last words."""
+    assert process.poll() is None, (folder / "log").read_text(errors="replace")[-2000:]
+    return True
