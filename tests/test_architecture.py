@@ -23,6 +23,10 @@ CORE_MODULES = (
     "errors.py",
     "redaction.py",
     "audit/entry.py",
+    "audit/decision.py",
+    "audit/collapse.py",
+    "audit/kept.py",
+    "audit/sentences.py",
 )
 """Modules of the top folder that belong to the core."""
 
@@ -38,6 +42,7 @@ CORE_SHELL = {
 
 PURE_IMPORTS = (
     *("__future__", "base64", "binascii", "collections", "contextlib.suppress", "dataclasses", "datetime", "enum"),
+    *("functools.cached_property",),
     *("hashlib", "hmac", "http.HTTPStatus", "ipaddress", "json", "math", "re", "typing", "urllib.parse", "zlib"),
     *("attrs", "cryptography", "jwt", "typing_extensions"),
     *("authsvc.spec", "authsvc.tenancy", "authsvc.credentials", "authsvc.signing"),
@@ -49,6 +54,8 @@ PURE_IMPORTS = (
         "authsvc.errors",
         "authsvc.redaction",
         "authsvc.audit.entry",
+        "authsvc.audit.decision",
+        "authsvc.audit.collapse",
     ),
 )
 """All that a core module may import: nothing here reads a clock, draws randomness, or touches a file or socket."""
@@ -68,6 +75,8 @@ ENTRY_POINTS = ("stack/worker.py", "stack/serve.py", "cli/", "wiring/")
 CLI_MAY_IMPORT = (
     "cli",
     "audit.entry",
+    "audit.kept",
+    "audit.sentences",
     "manage",
     "stack",
     "wiring",

@@ -75,11 +75,6 @@ def personal_token_name(member_id: str, name: str) -> str:
     return f"{PREFIX}personal-token-name:{member_id}:{hashlib.sha256(name.encode()).hexdigest()}"
 
 
-def personal_token_name(member_id: str, name: str) -> str:
-    """Id of the newest personal token of this name."""
-    return f"{PREFIX}personal-token-name:{member_id}:{hashlib.sha256(name.encode()).hexdigest()}"
-
-
 def member_tokens(member_id: str) -> str:
     """Set of the ids of a member's personal tokens."""
     return f"{PREFIX}member-tokens:{member_id}"

@@ -1,0 +1,285 @@
+"""What the audit says of one request for a token: who, by which credential, what was asked, got and refused, and why.
+
+Facts are those of the moment of the decision, so that ``authsvc audit explain`` needs no record that has changed
+since. Nothing that signs in is among them, and text that nothing proves is cut and rid of our own secrets, because
+people type them into the wrong field.
+"""
+
+import ipaddress
+import re
+from datetime import datetime
+from typing import Any, assert_never
+
+from attrs import frozen
+
+from authsvc.credentials.subject import LicenseSubject, MemberSubject, ServiceAccountSubject, Subject
+from authsvc.errors import AccountDenied, AuthsvcError, CredentialsRefused, Throttled
+from authsvc.issuance import Denied, Issued
+from authsvc.policy import Refusal
+from authsvc.spec.claims import Access
+from authsvc.spec.scope import ResourceScope
+from authsvc.spec.token_request import TokenRequest
+from authsvc.tenancy.machine_records import PersonalToken, RefreshToken
+
+ISSUED, DENIED, REFUSED, THROTTLED, UNANSWERED = (
+    "token.issued",
+    "token.denied",
+    "token.refused",
+    "token.throttled",
+    "token.unanswered",
+)
+"""Events: with a token; identity proven, the account may not be used; identity not proven; likewise, one time too
+many; no decision at all, because something of ours was away."""
+
+UNPROVEN = "unproven"
+"""The actor of an entry before identity."""
+
+MAX_TEXT = 100
+"""Characters of unproven client text that are kept."""
+
+MAX_LISTED = 10
+"""Most patterns or grants that an entry repeats."""
+
+IPV4_NETWORK, IPV6_NETWORK = 24, 64
+"""Prefix lengths by which failures before identity collapse."""
+
+_OUR_SECRET = re.compile(r"asv_[a-z]+_\w*", re.ASCII)
+
+
+@frozen
+class Source:
+    """Where a request came from.
+
+    Attributes:
+        address: of the client, seen through trusted proxies.
+        client_id: what the client calls itself; unproven.
+        user_agent: likewise.
+    """
+
+    address: str
+    client_id: str | None = None
+    user_agent: str = ""
+
+    @property
+    def network(self) -> str:
+        """The /24 or /64 that the address lies in."""
+        try:
+            parsed = ipaddress.ip_address(self.address)
+        except ValueError:
+            return "unknown"
+        if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
+            parsed = parsed.ipv4_mapped
+        length = IPV4_NETWORK if isinstance(parsed, ipaddress.IPv4Address) else IPV6_NETWORK
+        return str(ipaddress.ip_network((parsed, length), strict=False))
+
+
+@frozen
+class Asked:
+    """A request for a token, as the audit sees it.
+
+    Attributes:
+        request_id: ours; the client was shown it.
+        at: the request's one reading of the clock, aware UTC.
+        source: who called.
+        request: what was asked.
+    """
+
+    request_id: str
+    at: datetime
+    source: Source
+    request: TokenRequest
+
+
+@frozen
+class Credential:
+    """What proved an identity, and what was true of it at that moment.
+
+    Attributes:
+        kind: ``license``, ``personal token``, ``sign-in``, ``service account`` or ``password``.
+        id: of the record that holds it.
+        facts: names and JSON values, those without a value left out.
+    """
+
+    kind: str
+    id: str
+    facts: tuple[tuple[str, Any], ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the credential as it is stored and listed."""
+        return {"kind": self.kind, "id": self.id, **dict(self.facts)}
+
+
+@frozen
+class Facts:
+    """The content of a decision. Two decisions of one subject with equal facts are repeats.
+
+    Attributes:
+        asked: the scopes asked for, merged.
+        dropped: pieces of the scope that were malformed or one too many.
+        granted: the access in the token.
+        refused: what was asked and not granted, each with its reason.
+        credential: what proved the identity; None when nothing did.
+        kind: the class of the error; None with a token.
+        reason: the sentence that the client was told; None with a token.
+        detail: more than the client was told.
+        degraded: whether the token was issued from memory while the store was away.
+    """
+
+    asked: tuple[ResourceScope, ...] = ()
+    dropped: int = 0
+    granted: tuple[Access, ...] = ()
+    refused: tuple[Refusal, ...] = ()
+    credential: Credential | None = None
+    kind: str | None = None
+    reason: str | None = None
+    detail: str | None = None
+    degraded: bool = False
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything that was asked for is granted: nobody will ask why."""
+        return self.kind is None and not self.refused and not self.dropped
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the facts that say something."""
+        found: dict[str, Any] = {
+            "asked": [unsecret(str(scope)) for scope in self.asked],
+            "dropped": self.dropped,
+            "granted": [f"{a.type}:{a.name}:{','.join(a.actions)}" for a in self.granted],
+            "refused": [
+                {"scope": unsecret(r.scope), "action": r.action, "reason": unsecret(r.reason)} for r in self.refused
+            ],
+            "credential": self.credential.to_json() if self.credential else None,
+            "kind": self.kind,
+            "reason": self.reason,
+            "detail": None if self.detail is None else unsecret(self.detail)[: 3 * MAX_TEXT],
+            "degraded": self.degraded,
+        }
+        return {name: value for name, value in found.items() if value}
+
+
+@frozen
+class Decision:
+    """One decision, to be told.
+
+    Attributes:
+        request_id: of the request.
+        at: aware UTC.
+        event: one of the constants above.
+        actor: the subject, or :data:`UNPROVEN`.
+        source: who called.
+        facts: the content.
+        token_id: claim ``jti``, or None without a token.
+    """
+
+    request_id: str
+    at: datetime
+    event: str
+    actor: str
+    source: Source
+    facts: Facts
+    token_id: str | None = None
+
+    @property
+    def proven(self) -> bool:
+        """Whether identity was proven."""
+        return self.actor != UNPROVEN
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entry of this one decision."""
+        where = {
+            "address": unsecret(self.source.address)[:MAX_TEXT],
+            "client_id": unsecret(self.source.client_id or "")[:MAX_TEXT],
+            "user_agent": unsecret(self.source.user_agent)[:MAX_TEXT],
+            "token_id": self.token_id,
+        }
+        return {
+            "at": self.at.isoformat(),
+            "event": self.event,
+            "actor": self.actor,
+            "id": self.request_id,
+            **self.facts.to_json(),
+            **{name: value for name, value in where.items() if value},
+        }
+
+
+def decision_on(asked: Asked, outcome: Issued | Exception) -> Decision:
+    """Return what is told of a request and of what became of it."""
+    scopes = asked.request.scopes
+    if isinstance(outcome, Issued):
+        facts = Facts(
+            scopes.scopes,
+            scopes.dropped,
+            outcome.claims.access,
+            outcome.decision.refusals,
+            credential_of(outcome.subject, asked.at),
+            degraded=outcome.claims.degraded,
+        )
+        subject, token_id = outcome.subject.id, outcome.claims.token_id
+        return Decision(asked.request_id, asked.at, ISSUED, subject, asked.source, facts, token_id)
+    subject = outcome.subject.id if isinstance(outcome, Denied) else UNPROVEN
+    facts = Facts(
+        scopes.scopes,
+        scopes.dropped,
+        credential=credential_of(outcome.subject, asked.at) if isinstance(outcome, Denied) else None,
+        kind=type(outcome).__name__,
+        reason=str(outcome) if isinstance(outcome, AuthsvcError) else "something went wrong on our side",
+        detail=outcome.detail if isinstance(outcome, AuthsvcError) else None,
+    )
+    return Decision(asked.request_id, asked.at, _event(outcome), subject, asked.source, facts)
+
+
+def credential_of(subject: Subject, now: datetime) -> Credential:
+    """Return what proved ``subject``, with its facts at ``now``."""
+    match subject:
+        case LicenseSubject(license_):
+            kind, identity = "license", license_.id
+            facts: dict[str, Any] = {
+                "state": license_.state(now),
+                "ends_at": license_.expires_at.isoformat(),
+                "not_before": license_.not_before and license_.not_before.isoformat(),
+                "app": license_.app,
+                "customer": license_.customer,
+                "type": str(license_.type),
+                "repositories": _some(license_.repositories),
+            }
+        case MemberSubject(member, by=PersonalToken() as token):
+            kind, identity = "personal token", token.id
+            facts = {"name": token.name, "ends_at": token.expires_at and token.expires_at.isoformat()}
+            facts.update(member=member.email, role=str(member.role), team=member.team, apps=_some(member.apps))
+        case MemberSubject(member, by=by):
+            kind, identity = ("sign-in", by.id) if isinstance(by, RefreshToken) else ("password", member.id)
+            facts = {"member": member.email, "role": str(member.role), "team": member.team, "apps": _some(member.apps)}
+        case ServiceAccountSubject(account, creator=creator):
+            kind, identity = "service account", account.id
+            facts = {
+                "name": account.name,
+                "team": account.team,
+                "grants": _some(tuple(grant.render() for grant in account.grants)),
+                "ends_at": account.expires_at and account.expires_at.isoformat(),
+                "creator": creator and creator.email,
+                "creator_role": creator and str(creator.role),
+            }
+        case _:
+            assert_never(subject)
+    return Credential(kind, identity, tuple((name, value) for name, value in facts.items() if value is not None))
+
+
+def unsecret(text: str) -> str:
+    """Return ``text`` without anything that looks like a secret of ours."""
+    return _OUR_SECRET.sub("<redacted>", text) if "asv_" in text else text
+
+
+def _event(error: Exception) -> str:
+    if isinstance(error, CredentialsRefused):
+        return REFUSED
+    if isinstance(error, AccountDenied):
+        return DENIED
+    return THROTTLED if isinstance(error, Throttled) else UNANSWERED
+
+
+def _some(items: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """Return the first items, and how many more there are; a license can have a hundred patterns."""
+    if items is None or len(items) <= MAX_LISTED:
+        return items
+    return (*items[:MAX_LISTED], f"and {len(items) - MAX_LISTED} more")

@@ -1,0 +1,194 @@
+"""Room in the audit: one worker exports the oldest entries, trims them, and raises the alarm when that is not enough.
+
+With a folder, entries are trimmed only after they are on the disk there, and never otherwise: then a full audit takes
+no more decisions until they can be. Without one, the oldest are dropped when the budget is used up.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol, Self
+
+from authsvc.audit.entry import Entry
+from authsvc.audit.kept import Kept
+from authsvc.audit.trail import SYSTEM
+from authsvc.errors import StoreUnavailable
+from authsvc.logs import Logger
+
+LOOK_EVERY = 2.0
+"""Seconds between two looks."""
+
+ELECTED_FOR = 30
+"""Seconds for which one worker trims; it is elected again while it lives."""
+
+ALARM, ALARM_EVERY = 0.8, 3600
+"""Part of the budget that is worth an alarm, and seconds between two of them."""
+
+EXPORT_FROM, EXPORT_TO = 0.7, 0.5
+"""Parts of the budget between which entries are exported: below the alarm while exporting works."""
+
+DROP_FROM, DROP_TO = 0.95, 0.7
+"""Parts of the budget between which entries are dropped when there is no folder."""
+
+CHUNK = 200
+"""Entries that are read at once."""
+
+
+class Trims(Protocol):
+    """The stream, for those who make room in it."""
+
+    @property
+    def share(self) -> int: ...
+    async def used(self) -> int: ...
+    async def elect(self, name: str, life_seconds: int) -> bool: ...
+    async def first_in(self, seconds: int) -> bool: ...
+    async def after(self, cursor: str, count: int) -> list[Kept]: ...
+    async def trim(self, cursor: str) -> None: ...
+
+
+class Keeper:
+    """Keeps the audit within its budget."""
+
+    def __init__(
+        self,
+        stream: Trims,
+        folder: Path | None,
+        tell: Callable[[Entry], None],
+        logger: Logger,
+        clock: Callable[[], datetime],
+        new_id: Callable[[], str],
+    ) -> None:
+        """Trim ``stream``, after exporting to ``folder`` when there is one; ``tell`` the audit of it."""
+        self._stream = stream
+        self._folder = folder
+        self._tell = tell
+        self._logger = logger
+        self._clock = clock
+        self._new_id = new_id
+        self._name = new_id()
+        self.fill = 0.0
+        """Which part of the budget was used at the last look; 1.0 is full."""
+
+    async def keep(self) -> None:
+        """Look every few seconds until cancelled."""
+        while True:
+            try:
+                await self.look()
+            except StoreUnavailable:
+                pass  # the trail says so, and the next look comes soon
+            except OSError as error:
+                self._logger.error("audit.not_exported", folder=str(self._folder), error=repr(error))
+            except Exception as error:
+                self._logger.error("audit.failed", request_id=None, exc_info=error)
+            await asyncio.sleep(LOOK_EVERY)
+
+    async def look(self) -> None:
+        """Measure, make room if there is need and it is our turn, and raise the alarm if that was not enough.
+
+        Raises:
+            StoreUnavailable: Redis did not answer.
+            OSError: the folder can not be written; nothing was trimmed.
+        """
+        self.fill = before = await self._measured()
+        begin, end = (DROP_FROM, DROP_TO) if self._folder is None else (EXPORT_FROM, EXPORT_TO)
+        if before < min(begin, ALARM) or not await self._stream.elect(self._name, ELECTED_FOR):
+            return
+        try:
+            if before >= begin:
+                await self._make_room(end)
+                self.fill = await self._measured()
+        finally:
+            # Without a folder room is made by forgetting: whoever wants to keep it must hear of it before.
+            if (before if self._folder is None else self.fill) >= ALARM:
+                await self._alarm()
+
+    async def _measured(self) -> float:
+        return await self._stream.used() / self._stream.share
+
+    async def _make_room(self, end: float) -> None:
+        """Export, then trim, the oldest entries down to the part ``end`` of the budget."""
+        used, goal = await self._stream.used(), end * self._stream.share
+        gone, size, cursor, until, path = 0, 0, "", "", None
+        with _Export(self._folder) as file:
+            while used - size > goal:
+                chunk = await self._stream.after(cursor, CHUNK)
+                if not chunk or not await self._stream.elect(self._name, ELECTED_FOR):
+                    break
+                await asyncio.to_thread(file.add, chunk)
+                gone += len(chunk)
+                size += sum(len(kept.text) + len(kept.ids) for kept in chunk)
+                cursor, until = chunk[-1].cursor, str(chunk[-1].facts["at"])
+            if not cursor:
+                return
+            path = await asyncio.to_thread(file.finish)
+        await self._stream.trim(cursor)
+        facts = {"entries": gone, "until": until, "file": path}
+        self._logger.info("audit.trimmed", entries=gone, until=until, file=path)
+        self._tell(Entry(self._new_id(), self._clock(), "audit.trimmed", SYSTEM, facts))
+
+    async def _alarm(self) -> None:
+        if not await self._stream.first_in(ALARM_EVERY):
+            return
+        share, exports = self._stream.share, self._folder is not None
+        used = round(self.fill * share)
+        self._logger.warning("audit.nearly_full", used=used, budget=share, exports=exports)
+        facts = {"used": used, "budget": share, "exports": exports}
+        self._tell(Entry(self._new_id(), self._clock(), "audit.nearly_full", SYSTEM, facts))
+
+
+class _Export:
+    """One file of exported entries; it has its name only when it is whole and on the disk.
+
+    It is named after its first entry, so that one that was left behind by a crash before the trimming is written
+    again under the same name, and no entry is exported twice.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        """Write to ``folder``; without one, write nothing."""
+        self._folder = folder
+        self._path = Path()
+        self._descriptor = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def add(self, chunk: Sequence[Kept]) -> None:
+        """Write some entries.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        if self._folder is None:
+            return
+        if self._descriptor < 0:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._path = self._folder / f"audit-{chunk[0].cursor}.jsonl"
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+            self._descriptor = os.open(self._path.with_suffix(".part"), flags, 0o600)
+        text = "".join(f"{kept.line()}\n" for kept in chunk).encode()
+        while text:
+            text = text[os.write(self._descriptor, text) :]
+
+    def finish(self) -> str | None:
+        """Make the file whole and return its path.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        if self._folder is None:
+            return None
+        os.fsync(self._descriptor)
+        self._path.with_suffix(".part").rename(self._path)
+        folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+        return str(self._path)

@@ -1,0 +1,138 @@
+"""An entry in sentences, for somebody who was woken up by it."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from authsvc.audit.decision import DENIED, ISSUED, REFUSED, THROTTLED, UNANSWERED
+
+_OUTCOMES = {
+    ISSUED: "A token was issued.",
+    DENIED: "No token: we know who asked, and the account may not be used.",
+    REFUSED: "No token: it was not proven who asked.",
+    THROTTLED: "No token: one wrong secret too many from there.",
+    UNANSWERED: "No token: something of ours was away, and nothing was decided.",
+}
+
+_CREDENTIALS = {
+    "license": "the registry token of license {id}",
+    "personal token": "the personal token {name} ({id}) of {member}",
+    "sign-in": "the sign-in {id} of {member}",
+    "service account": "the secret of the service account {name} ({id})",
+    "password": "the password of {member}",
+}
+
+_WAYS_OUT = {
+    "expired": "authsvc license extend {id} --expires WHEN",
+    "revoked": "authsvc license reinstate {id}",
+    "archived": "authsvc license reinstate {id}",
+}
+"""What makes a license of this state count again."""
+
+_PROVEN_BY = ("kind", "id", "name", "member")
+_OF_THE_REQUEST = {
+    *("at", "event", "actor", "id", "cursor", "requests", "count", "last_at", "last_id", "addresses"),
+    *("asked", "dropped", "granted", "refused", "credential", "kind", "reason", "detail", "degraded"),
+    *("address", "client_id", "user_agent", "token_id"),
+}
+
+
+def sentences(facts: Mapping[str, Any]) -> list[str]:
+    """Return what an entry says, most important first."""
+    if facts["event"] not in _OUTCOMES:
+        return _change(facts)
+    found = [f"{when(facts['at'])}: {_outcome(facts)}", *_why(facts), f"Asked for: {_listed(facts.get('asked'))}."]
+    if facts["event"] == ISSUED:
+        found.append(f"Granted: {_listed(facts.get('granted'))}.")
+    if facts.get("credential"):
+        found += _credential(str(facts["actor"]), facts["credential"])
+    if facts.get("degraded"):
+        found.append("It was issued from memory, because the database was away; it lived for a minute.")
+    found.append(_source(facts))
+    if facts.get("count", 1) > 1:
+        addresses = _listed(facts.get("addresses"))
+        found.append(
+            f"The same happened {facts['count']} times from {when(facts['at'])} to {when(facts['last_at'])}; "
+            f"first seen from {addresses}."
+        )
+    return found
+
+
+def summary(facts: Mapping[str, Any]) -> str:
+    """Return an entry's content in one line."""
+    if facts["event"] not in _OUTCOMES:
+        return _listed_facts({name: value for name, value in facts.items() if name not in _OF_THE_REQUEST})
+    if facts.get("refused"):
+        first = facts["refused"][0]
+        more = len(facts["refused"]) - 1
+        text = f"refused {first['action']} in {first['scope']}: {first['reason']}"
+        return f"{text} (and {more} more)" if more else text
+    if facts["event"] == ISSUED:
+        return _listed(facts.get("granted"))
+    return str(facts.get("detail") if facts["event"] == REFUSED else facts.get("reason"))
+
+
+def when(text: str) -> str:
+    """Return an instant as people read it, to the second in UTC."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return "at an unknown time"
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def printable(text: str) -> str:
+    """Return ``text`` without characters that move a terminal's cursor: clients write their own names."""
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def _outcome(facts: Mapping[str, Any]) -> str:
+    if facts["event"] != ISSUED or not facts.get("refused"):
+        return _OUTCOMES[facts["event"]]
+    if facts.get("granted"):
+        return "A token was issued, with less than was asked for."
+    return "A token was issued that allows nothing: everything asked for was refused."
+
+
+def _why(facts: Mapping[str, Any]) -> list[str]:
+    found = []
+    if facts.get("reason"):
+        found.append(f"The client was told: {facts['reason']}")
+    if facts.get("detail") and facts["event"] != DENIED:
+        found.append(f"The client was not told: {facts['detail']}")
+    found += [f"Refused: {r['action']} in {r['scope']}, because {r['reason']}." for r in facts.get("refused", ())]
+    if facts.get("dropped"):
+        found.append(f"Left out: {facts['dropped']} pieces of the scope were malformed or beyond the 16th.")
+    return found
+
+
+def _credential(actor: str, credential: Mapping[str, Any]) -> list[str]:
+    form = _CREDENTIALS.get(str(credential.get("kind")), "{kind} {id}")
+    shown = form.format_map({name: credential.get(name, "unknown") for name in _PROVEN_BY})
+    found = [f"Who: {actor}, by {shown}."]
+    then = _listed_facts({name: value for name, value in credential.items() if name not in _PROVEN_BY})
+    found += [f"True at that time: {then}."] if then else []
+    way_out = _WAYS_OUT.get(str(credential.get("state")))
+    return [*found, f"To let it in again: {way_out.format_map(credential)}"] if way_out else found
+
+
+def _source(facts: Mapping[str, Any]) -> str:
+    calls_itself = " ".join(str(facts[name]) for name in ("client_id", "user_agent") if facts.get(name))
+    return f"From: {facts.get('address', 'an unknown address')}, which calls itself {calls_itself or 'nothing'}."
+
+
+def _change(facts: Mapping[str, Any]) -> list[str]:
+    said = _listed_facts({name: value for name, value in facts.items() if name not in _OF_THE_REQUEST})
+    return [f"{when(facts['at'])}: {facts['event']}, by {facts['actor']}.", *([f"With: {said}."] if said else [])]
+
+
+def _listed(items: object) -> str:
+    return ", ".join(str(item) for item in items) if isinstance(items, list | tuple) and items else "nothing"
+
+
+def _listed_facts(facts: Mapping[str, Any]) -> str:
+    return ", ".join(
+        f"{name.replace('_', ' ')} {_listed(value) if isinstance(value, list) else value}"
+        for name, value in facts.items()
+        if value is not None
+    )

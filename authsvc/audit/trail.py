@@ -1,0 +1,195 @@
+"""The way from a decision to the store: collapsed in memory, written in batches, off the request path.
+
+Nothing here waits for anybody on a request's behalf, and nothing here can fail one. While the store is away a bounded
+backlog waits; what does not fit is counted, and an entry ``audit.lost`` says how many as soon as one can be written.
+"""
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import Protocol
+
+from attrs import define, frozen
+
+from authsvc.audit.collapse import Collapser, Told
+from authsvc.audit.decision import Asked, decision_on
+from authsvc.audit.entry import Entry
+from authsvc.errors import StoreUnavailable
+from authsvc.issuance import Issued
+from authsvc.logs import Logger
+
+FLUSH_EVERY = 1.0
+"""Seconds between two batches."""
+
+FLUSH_AT = 500
+"""A batch is written early when so many entries wait for one."""
+
+MAX_BATCH_ENTRIES, MAX_BATCH_BYTES = 500, 256 * 1024
+"""Most that one batch holds: Redis is busy with it for some milliseconds."""
+
+MAX_BACKLOG_BYTES = 4 * 1024 * 1024
+"""Most that waits for a store that is away: about 6,000 entries."""
+
+SYSTEM = "system:authsvc"
+
+
+@frozen
+class Appended:
+    """What became of a batch.
+
+    Attributes:
+        full: whether the budget is used up, so that nothing was written but what is needed or unproven.
+    """
+
+    full: bool = False
+
+
+class Appends(Protocol):
+    """Whoever keeps entries."""
+
+    async def append(self, batch_id: str, batch: Sequence[Told]) -> Appended:
+        """Write a batch, once however often it is sent under the same id."""
+        ...
+
+
+@define
+class _Backlog:
+    """What waits to be written; before identity apart, since it is the first to be given up."""
+
+    proven: deque[Told]
+    unproven: deque[Told]
+    size: int = 0
+
+    def add(self, told: Told) -> int:
+        """Keep ``told``; return how many decisions were given up for it."""
+        lost = 0
+        while self.size + size_of(told) > MAX_BACKLOG_BYTES and self.unproven and told.proven:
+            lost += self._drop(self.unproven)
+        if self.size + size_of(told) > MAX_BACKLOG_BYTES:
+            return lost + told.count
+        (self.proven if told.proven else self.unproven).append(told)
+        self.size += size_of(told)
+        return lost
+
+    def batch(self) -> list[Told]:
+        """Take out the next batch."""
+        taken: list[Told] = []
+        size = 0
+        for queue in (self.proven, self.unproven):
+            while queue and len(taken) < MAX_BATCH_ENTRIES and (not taken or size < MAX_BATCH_BYTES):
+                taken.append(queue.popleft())
+                size += size_of(taken[-1])
+        self.size -= size
+        return taken
+
+    def _drop(self, queue: deque[Told]) -> int:
+        dropped = queue.popleft()
+        self.size -= size_of(dropped)
+        return dropped.count
+
+
+class Trail:
+    """Takes decisions and writes them down in the background."""
+
+    def __init__(
+        self, store: Appends, logger: Logger, clock: Callable[[], datetime], new_id: Callable[[], str]
+    ) -> None:
+        """Write to ``store``; ``new_id`` names batches and the audit's own entries."""
+        self._store = store
+        self._logger = logger
+        self._clock = clock
+        self._new_id = new_id
+        self._collapser = Collapser()
+        self._backlog = _Backlog(deque(), deque())
+        self._sending: tuple[str, list[Told]] | None = None
+        self._lost_since: datetime | None = None
+        self._unsaid = self._saying = 0
+        self._away = False
+        self._wake = asyncio.Event()
+        self.lost = 0
+        """Decisions of this process that no entry stands for."""
+
+    @property
+    def waiting(self) -> int:
+        """How many entries are not written yet."""
+        sending = len(self._sending[1]) if self._sending else 0
+        return self._collapser.waiting + len(self._backlog.proven) + len(self._backlog.unproven) + sending
+
+    def note(self, asked: Asked, outcome: Issued | Exception) -> None:
+        """Take one decision. Never waits and never raises: a token does not depend on the audit."""
+        try:
+            taken = self._collapser.note(decision_on(asked, outcome))
+        except Exception as error:
+            self._logger.error("audit.failed", request_id=asked.request_id, exc_info=error)
+            taken = False
+        if not taken:
+            self._lose(1)
+        if self._collapser.fresh >= FLUSH_AT:
+            self._wake.set()
+
+    def tell(self, entry: Entry) -> None:
+        """Take an entry of the audit's own, which is written even when the budget is used up."""
+        self._lose(self._backlog.add(Told(json.dumps(entry.to_json()), needed=True)))
+
+    async def keep_flushing(self) -> None:
+        """Write a batch every second until cancelled; then everything that waits."""
+        try:
+            while True:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), FLUSH_EVERY)
+                self._wake.clear()
+                try:
+                    await self.flush()
+                except Exception as error:
+                    self._logger.error("audit.failed", request_id=None, exc_info=error)
+                if self._away:
+                    await asyncio.sleep(FLUSH_EVERY)
+        finally:
+            await self.flush(everything=True)
+
+    async def flush(self, *, everything: bool = False) -> None:
+        """Write what is due, in batches; what can not be written now stays."""
+        for told in self._collapser.take(self._clock().timestamp(), everything=everything):
+            self._lose(self._backlog.add(told))
+        while self._sending or self._backlog.size or self._unsaid:
+            batch_id, batch = self._sending = self._sending or (self._new_id(), self._next_batch())
+            try:
+                appended = await self._store.append(batch_id, batch)
+            except StoreUnavailable as error:
+                # The reply may be lost and the batch written: the same one is sent again, under the same id.
+                if not self._away:
+                    self._logger.warning("audit.not_written", entries=self.waiting, detail=error.detail)
+                self._away = True
+                return
+            self._sending, self._away = None, False
+            said, self._saying = self._saying, 0
+            if appended.full:
+                self._lose(sum(told.count for told in batch if told.proven and not told.needed) - said)
+                return
+            self._unsaid -= said
+            if not self._unsaid:
+                self._lost_since = None
+
+    def _next_batch(self) -> list[Told]:
+        batch = self._backlog.batch()
+        if self._unsaid and self._lost_since is not None:
+            now, since = self._clock(), self._lost_since.isoformat()
+            self._logger.warning("audit.lost", lost=self._unsaid, since=since)
+            entry = Entry(self._new_id(), now, "audit.lost", SYSTEM, {"lost": self._unsaid, "since": since})
+            batch.insert(0, Told(json.dumps(entry.to_json()), count=self._unsaid))
+            self._saying = self._unsaid
+        return batch
+
+    def _lose(self, count: int) -> None:
+        if count:
+            self.lost += count
+            self._unsaid += count
+            self._lost_since = self._lost_since or self._clock()
+
+
+def size_of(told: Told) -> int:
+    """Return about how many bytes an entry takes."""
+    return len(told.text) + len(told.ids)
