@@ -37,6 +37,8 @@ def test_defaults() -> None:
         trusted_proxies=(ip_network("127.0.0.0/8"), ip_network("::1/128")),
         degraded_pulls=True,
         refresh_tokens=True,
+        audit_budget=256,
+        audit_export_dir=None,
         log_level="info",
     )
 
@@ -57,6 +59,8 @@ def test_everything_by_environment() -> None:
         trusted_proxies=(ip_network("10.0.0.0/8"),),
         degraded_pulls=False,
         refresh_tokens=False,
+        audit_budget=1,
+        audit_export_dir=Path("/var/audit"),
         log_level="debug",
     )
 
@@ -73,6 +77,8 @@ def test_everything_by_environment() -> None:
             "AUTHSVC_LEAF_LIFE": "7200",
             "AUTHSVC_LEAF_RENEWAL": "10",
             "AUTHSVC_REFRESH_TOKENS": "off",
+            "AUTHSVC_AUDIT_BUDGET": "1",
+            "AUTHSVC_AUDIT_EXPORT_DIR": "/var/audit",
             "AUTHSVC_LOG_LEVEL": "debug",
         }
     )
@@ -117,7 +123,7 @@ def test_unknown_names(name: str) -> None:
     """A misspelt setting is refused, with the list of right ones; its value is not shown."""
     sentence = refusal({**NEEDED, name: "s3cret"})
 
-    assert sentence.startswith(f"{name} is no setting of authsvc; known are: AUTHSVC_DEGRADED_PULLS, ")
+    assert sentence.startswith(f"{name} is no setting of authsvc; known are: AUTHSVC_AUDIT_BUDGET, ")
     assert "s3cret" not in sentence
 
 
@@ -176,7 +182,7 @@ def test_a_bad_value(name: str, value: str, sentence: str) -> None:
         ("= 1", "is not TOML"),
         ("redis_url = 'a'\nredis_url = 'b'", "is not TOML"),
         ("\xff", "is not TOML"),
-        ("reddis_url = 'x'", "sets 'reddis_url', which is no setting; known are: degraded_pulls, "),
+        ("reddis_url = 'x'", "sets 'reddis_url', which is no setting; known are: audit_budget, "),
         ("log_level = true", "log_level must be a text or a whole number"),
         ("pull_token_life = 90.5", "pull_token_life must be a text or a whole number"),
         ("[redis]\nurl = 'x'", "sets 'redis', which is no setting"),

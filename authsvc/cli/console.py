@@ -57,12 +57,12 @@ def common_options(command: Callable[..., None]) -> Callable[..., None]:
     )(command)
 
 
-def run(data_dir: Path | None, use: Callable[["Management"], Awaitable[T]]) -> T:
+def run(data_dir: Path | None, use: Callable[["Management"], Awaitable[T]], *, deadline: float | None = _DEADLINE) -> T:
     """Run one use case on the installation and return its result; end the process when it is refused."""
     from authsvc.wiring.management import management
 
     async def opened(settings: "Settings", journal: "Journal") -> T:
-        async with asyncio.timeout(_DEADLINE), management(settings, journal) as use_cases:
+        async with asyncio.timeout(deadline), management(settings, journal) as use_cases:
             return await use(use_cases)
 
     folder: Path | None = None

@@ -9,6 +9,7 @@ import authsvc
 
 COMMANDS = {
     "app": ("authsvc.cli.app", "app_group"),
+    "audit": ("authsvc.cli.audit", "audit_group"),
     "init": ("authsvc.cli.stack", "init_command"),
     "license": ("authsvc.cli.license", "license_group"),
     "member": ("authsvc.cli.member", "member_group"),

@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
+from authsvc.audit.decision import Asked, Source
 from authsvc.credentials.origin import Origin
 from authsvc.errors import AuthsvcError
 from authsvc.issuance import Denied, Issued
@@ -34,14 +35,19 @@ class Issues(Protocol):
         ...
 
 
-class TokenEndpoint:
-    """Reads both forms of the request, and writes one log event for each, whatever the outcome."""
+Tells = Callable[[Asked, Issued | Exception], None]
+"""Whoever writes down what became of a request; it never waits and never raises."""
 
-    def __init__(self, issuance: Issues, logger: Logger, clock: Callable[[], datetime]) -> None:
-        """Ask ``issuance``; ``clock`` is read once per request."""
+
+class TokenEndpoint:
+    """Reads both forms of the request, and tells log and audit of each, whatever the outcome."""
+
+    def __init__(self, issuance: Issues, logger: Logger, clock: Callable[[], datetime], tell: Tells) -> None:
+        """Ask ``issuance``, and ``tell`` the audit; ``clock`` is read once per request."""
         self._issuance = issuance
         self._logger = logger
         self._clock = clock
+        self._tell = tell
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes."""
@@ -73,9 +79,14 @@ class TokenEndpoint:
             asked=[str(scope) for scope in token_request.scopes.scopes],
             dropped=token_request.scopes.dropped,
         )
+        source = Source(request[CLIENT_ADDRESS], token_request.client_id, request.headers.get("User-Agent", ""))
+        asked = Asked(request[REQUEST_ID], now, source, token_request)
         try:
             issued = await self._issuance.issue(token_request, origin, now)
-        except AuthsvcError as error:
+        except Exception as error:
+            self._tell(asked, error)
+            if not isinstance(error, AuthsvcError):
+                raise
             subject = error.subject.id if isinstance(error, Denied) else None
             log.info(
                 "token.refused",
@@ -85,6 +96,7 @@ class TokenEndpoint:
                 detail=error.detail,
             )
             raise
+        self._tell(asked, issued)
         log.info("token.issued", **_facts(issued))
         return web.json_response(issued.response.to_json())
 

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from attrs import frozen
 
 from authsvc.manage.act import Act, Journal
+from authsvc.manage.audit import Audit
 from authsvc.manage.licenses import LicenseKeys, Licenses
 from authsvc.manage.links import Links
 from authsvc.manage.members import Members
@@ -15,6 +16,7 @@ from authsvc.manage.teams import Teams
 from authsvc.manage.tokens import Tokens
 from authsvc.settings import Settings
 from authsvc.stack.secrets_dir import load_license_signing_key, load_license_token_key
+from authsvc.store.audit_stream import RedisAudit
 from authsvc.store.boot import check_server
 from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
@@ -36,6 +38,7 @@ class Management:
         tokens: personal tokens and sign-ins.
         service_accounts: machines' own accounts.
         licenses: licenses.
+        audit: what was decided and changed.
         act: starts one act of the given actor.
     """
 
@@ -45,6 +48,7 @@ class Management:
     tokens: Tokens
     service_accounts: ServiceAccounts
     licenses: Licenses
+    audit: Audit
     act: Callable[[str], Act]
 
 
@@ -68,6 +72,7 @@ async def management(settings: Settings, journal: Journal) -> AsyncIterator[Mana
             Tokens(credentials, journal),
             ServiceAccounts(directory, credentials, journal),
             Licenses(directory, journal, keys, settings.public_url.authority),
+            Audit(RedisAudit(connection, settings.audit_budget * 1024 * 1024)),
             lambda actor: Act(actor, clock(), secrets.token_hex(OPERATION_ID_BYTES), secrets.token_bytes),
         )
     finally:

@@ -12,6 +12,8 @@ from aiohttp import web
 from attrs import define, field
 
 from authsvc.audit.entry import Entry
+from authsvc.audit.keeper import Keeper
+from authsvc.audit.trail import Trail
 from authsvc.credentials.authenticator import Authenticator
 from authsvc.credentials.recent import RecentLicenses
 from authsvc.credentials.verifier import PasswordVerifier
@@ -23,6 +25,7 @@ from authsvc.preflight import Preflight
 from authsvc.registries.ours import OurRegistry, registry_state
 from authsvc.settings import Settings
 from authsvc.signing.keyring import Keyring
+from authsvc.store.audit_stream import RedisAudit
 from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
 from authsvc.store.credential_directory import RedisCredentials
@@ -36,8 +39,9 @@ from authsvc.web.preflight import PreflightEndpoint
 from authsvc.web.token import TokenEndpoint
 from authsvc.wiring import clock
 
-REQUEST_ID_BYTES = 8
+REQUEST_NUMBER_BYTES = 4
 TOKEN_ID_BYTES = 16
+AUDIT_ID_BYTES = 16
 
 
 @define
@@ -72,6 +76,7 @@ async def running_worker(
         standings, usage = RedisStandings(connection, codec), RedisUsage(connection, logger)
         flushing = asyncio.create_task(usage.keep_flushing())
         stack.push_async_callback(ended, flushing)
+        trail = await stack.enter_async_context(_audit(settings, logger))
         sign_ins = SignIns(RedisCredentials(connection, codec), _journal(logger), secrets.token_bytes)
         authenticator = Authenticator(
             standings,
@@ -93,7 +98,7 @@ async def running_worker(
         preflight = Preflight(authenticator, registry, live.keyring, service, new_token_id)
         readiness = Readiness(standings, live.keyring, lambda: registry_state(settings.registry_url), clock)
         edge_routes = [
-            *TokenEndpoint(issuance, logger, clock).routes(),
+            *TokenEndpoint(issuance, logger, clock, trail.note).routes(),
             *PreflightEndpoint(preflight, service, logger, clock).routes(),
             license_keys(lambda: live.license_keys),
             web.get("/livez", livez),
@@ -103,6 +108,22 @@ async def running_worker(
             runner = await listen(make_web_app(routes, middleware), listener)
             stack.push_async_callback(runner.cleanup)
         yield
+
+
+@asynccontextmanager
+async def _audit(settings: Settings, logger: Logger) -> AsyncIterator[Trail]:
+    """Yield who takes decisions, on a connection of its own: what the audit waits for, no request waits for."""
+    connection = Connection(settings.redis_url)
+    stream = RedisAudit(connection, settings.audit_budget * 1024 * 1024)
+    trail = Trail(stream, logger, clock, new_audit_id)
+    keeper = Keeper(stream, settings.audit_export_dir, trail.tell, logger, clock, new_audit_id)
+    tasks = [asyncio.create_task(keeper.keep()), asyncio.create_task(trail.keep_flushing())]
+    try:
+        yield trail
+    finally:
+        for task in tasks:
+            await ended(task)
+        await connection.close()
 
 
 def _journal(logger: Logger) -> Journal:
@@ -124,6 +145,11 @@ def new_token_id() -> str:
     return secrets.token_hex(TOKEN_ID_BYTES)
 
 
+def new_audit_id() -> str:
+    """Return the name of a batch, or of an entry that the audit writes of itself."""
+    return secrets.token_hex(AUDIT_ID_BYTES)
+
+
 def new_request_id() -> str:
-    """Return an id that finds one request in the log."""
-    return secrets.token_hex(REQUEST_ID_BYTES)
+    """Return an id that finds one request in the log and in the audit: the second it was made in, and a number."""
+    return f"{int(clock().timestamp()):08x}{secrets.token_hex(REQUEST_NUMBER_BYTES)}"

@@ -1,0 +1,258 @@
+"""Reading the audit: lists, explanations and copies."""
+
+import re
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from attrs import frozen
+
+from authsvc.audit.decision import DENIED, ISSUED, REFUSED, THROTTLED, UNANSWERED
+from authsvc.audit.kept import Kept
+from authsvc.errors import InputRefused
+from authsvc.policy import namespaces
+from authsvc.spec.scope import merge_scopes
+from authsvc.tenancy.dates import parse_instant, parse_span
+
+PAGE = 500
+"""Entries that are read at once: Redis is busy with them for about a millisecond."""
+
+MAX_LIMIT = 10_000
+CLOCK_SLACK = timedelta(minutes=5)
+"""By how much the clocks of Redis and of a worker may differ."""
+
+DECISIONS = (ISSUED, DENIED, REFUSED, THROTTLED, UNANSWERED)
+
+_CURSOR = re.compile(r"[0-9]{1,15}-[0-9]{1,10}", re.ASCII)
+_REQUEST_ID = re.compile(r"[0-9a-f]{16}", re.ASCII)
+_SPAN = re.compile(r"[0-9]+[mhd]", re.ASCII)
+
+
+class ReadsAudit(Protocol):
+    """The two streams."""
+
+    async def after(self, cursor: str, count: int, *, proven: bool = True) -> list[Kept]: ...
+    async def before(self, cursor: str, count: int, *, proven: bool = True) -> list[Kept]: ...
+    async def trimmed_until(self) -> str: ...
+
+
+@frozen
+class Wanted:
+    """Which entries are wanted; None is any.
+
+    Attributes:
+        since: not before; an instant, or a span back from now such as ``24h``.
+        until: before this; likewise.
+        events: whole names, or what stands in front of the dot.
+        actor: who did it.
+        app: slug of an app that it names.
+        subject: whom it is about: the actor, or the member, license or service account that was changed.
+    """
+
+    since: str | None = None
+    until: str | None = None
+    events: tuple[str, ...] = ()
+    actor: str | None = None
+    app: str | None = None
+    subject: str | None = None
+
+
+@frozen
+class Found:
+    """What is known of a request id.
+
+    Attributes:
+        request_id: as it was asked for.
+        kept: the entry that stands for it, or None.
+        around: when there is none, entries whose repeats it may be one of, newest first.
+        made_at: when the id was made, as it says itself; None for one that is not a request's.
+        trimmed: whether entries of that time have been trimmed.
+    """
+
+    request_id: str
+    kept: Kept | None
+    around: tuple[Kept, ...] = ()
+    made_at: datetime | None = None
+    trimmed: bool = False
+
+
+@frozen
+class Audit:
+    """Lists, explains and copies entries.
+
+    Every method raises StoreUnavailable when the store does not answer.
+    """
+
+    stream: ReadsAudit
+
+    async def entries(
+        self, wanted: Wanted, now: datetime, *, limit: int = 50, before: str = "", unproven: bool = False
+    ) -> list[Kept]:
+        """Return the newest entries that are wanted, newest first.
+
+        Args:
+            wanted: which.
+            now: spans are counted back from here.
+            limit: how many at most.
+            before: the cursor of the last entry of the page before.
+            unproven: also what happened before identity was proven.
+
+        Raises:
+            InputRefused: a time, a cursor or the limit is not acceptable.
+        """
+        if before and not _CURSOR.fullmatch(before):
+            raise InputRefused(f"before: {before[:40]!r} is no cursor; take one of the entries' own")
+        if not 1 <= limit <= MAX_LIMIT:
+            raise InputRefused(f"limit: give a number from 1 to {MAX_LIMIT}")
+        sieve = _Sieve.of(wanted, now)
+        found = await self._sifted(sieve, before, limit, proven=True)
+        if unproven:
+            found += await self._sifted(sieve, before, limit, proven=False)
+            found.sort(key=lambda kept: kept.place, reverse=True)
+        return found[:limit]
+
+    async def follow(self, wanted: Wanted, after: str, now: datetime) -> tuple[list[Kept], str]:
+        """Return the entries behind the cursor ``after`` that are wanted, oldest first, and the next cursor.
+
+        With an empty cursor nothing is returned but where the end is.
+
+        Raises:
+            InputRefused: a time is not acceptable.
+        """
+        sieve = _Sieve.of(wanted, now)
+        if not after:
+            newest = await self.stream.before("", 1)
+            return [], newest[0].cursor if newest else "0-0"
+        rows = await self.stream.after(after, PAGE)
+        return [kept for kept in rows if sieve.lets_through(kept)], rows[-1].cursor if rows else after
+
+    async def explain(self, request_id: str) -> Found:
+        """Return what is known of a request that was shown to somebody, or of a change's operation."""
+        if not _REQUEST_ID.fullmatch(request_id):
+            return Found(request_id, await self._newest(request_id))
+        made_at = datetime.fromtimestamp(int(request_id[:8], 16), UTC)
+        start = f"{max(0, int((made_at - CLOCK_SLACK).timestamp() * 1000))}-0"
+        for proven in (True, False):
+            async for page in self.pages(start, proven=proven):
+                kept = next((kept for kept in page if kept.is_about(request_id)), None)
+                if kept is not None:
+                    return Found(request_id, kept, made_at=made_at)
+        around = [kept for proven in (True, False) for kept in await self._around(made_at, proven=proven)]
+        milliseconds = int((await self.stream.trimmed_until()).partition("-")[0])
+        trimmed = milliseconds >= int(made_at.timestamp() * 1000)
+        return Found(request_id, None, tuple(around), made_at, trimmed)
+
+    async def decisions(self, subject: str, count: int, now: datetime) -> list[Kept]:
+        """Return the newest decisions on a subject's requests, newest first."""
+        return await self.entries(Wanted(actor=subject, events=DECISIONS), now, limit=count)
+
+    async def pages(self, after: str, *, proven: bool = True) -> AsyncIterator[list[Kept]]:
+        """Yield all entries behind the cursor ``after``, oldest first."""
+        while page := await self.stream.after(after, PAGE, proven=proven):
+            after = page[-1].cursor
+            yield page
+
+    async def trimmed_until(self) -> str:
+        """Return the cursor of the newest entry that was trimmed; ``0-0`` when none was."""
+        return await self.stream.trimmed_until()
+
+    async def _sifted(self, sieve: "_Sieve", before: str, limit: int, *, proven: bool) -> list[Kept]:
+        found: list[Kept] = []
+        while len(found) < limit:
+            page = await self.stream.before(before, PAGE, proven=proven)
+            found += [kept for kept in page if sieve.lets_through(kept)]
+            if len(page) < PAGE or page[-1].place < sieve.first_place:
+                break
+            before = page[-1].cursor
+        return found[:limit]
+
+    async def _newest(self, request_id: str) -> Kept | None:
+        before = ""
+        while page := await self.stream.before(before, PAGE):
+            kept = next((kept for kept in page if kept.is_about(request_id)), None)
+            if kept is not None:
+                return kept
+            before = page[-1].cursor
+        return None
+
+    async def _around(self, made_at: datetime, *, proven: bool) -> list[Kept]:
+        """Return refusals that were heaped up at the time and are so many that not every id was kept."""
+        found = []
+        start = f"{max(0, int((made_at - CLOCK_SLACK).timestamp() * 1000))}-0"
+        async for page in self.pages(start, proven=proven):
+            for kept in page:
+                began, ended = _instant(kept, "at"), _instant(kept, "last_at")
+                if (
+                    began is not None
+                    and began - timedelta(seconds=1) <= made_at <= (ended or began)
+                    and kept.facts.get("count", 1) > len(kept.ids) // 8
+                ):
+                    found.append(kept)
+        return found[::-1][:5]
+
+
+@frozen
+class _Sieve:
+    wanted: Wanted
+    since: datetime | None
+    until: datetime | None
+
+    @classmethod
+    def of(cls, wanted: Wanted, now: datetime) -> "_Sieve":
+        return cls(wanted, _time(wanted.since, now, "since"), _time(wanted.until, now, "until"))
+
+    @property
+    def first_place(self) -> tuple[int, int]:
+        """Nothing in front of this can be wanted: an entry is written after what it tells of."""
+        return (0, 0) if self.since is None else (int((self.since - CLOCK_SLACK).timestamp() * 1000), 0)
+
+    def lets_through(self, kept: Kept) -> bool:
+        wanted = self.wanted
+        # Looking for a text costs a tenth of reading JSON, and most entries are not wanted.
+        if wanted.actor is not None and wanted.actor.encode() not in kept.text:
+            return False
+        if wanted.subject is not None and wanted.subject.rpartition(":")[2].encode() not in kept.text:
+            return False
+        if wanted.app is not None and wanted.app.encode() not in kept.text:
+            return False
+        began, ended = _instant(kept, "at"), _instant(kept, "last_at") or _instant(kept, "at")
+        return (
+            (self.since is None or (ended is not None and ended >= self.since))
+            and (self.until is None or (began is not None and began < self.until))
+            and (not wanted.events or _is_among(str(kept.facts["event"]), wanted.events))
+            and (wanted.actor is None or kept.facts["actor"] == wanted.actor)
+            and (wanted.app is None or wanted.app in _apps(kept))
+            and (wanted.subject is None or wanted.subject in _subjects(kept))
+        )
+
+
+def _is_among(event: str, events: tuple[str, ...]) -> bool:
+    return event in events or event.partition(".")[0] in events
+
+
+def _subjects(kept: Kept) -> set[str]:
+    """Return whom an entry is about, as subjects."""
+    facts = kept.facts
+    named = {"member": "member", "license": "license", "service_account": "service-account"}
+    return {str(facts["actor"]), *(f"{kind}:{facts[name]}" for name, kind in named.items() if name in facts)}
+
+
+def _apps(kept: Kept) -> frozenset[str]:
+    """Return the slugs of the apps that an entry names."""
+    asked = merge_scopes(str(text) for text in kept.facts.get("asked", ()))
+    credential = kept.facts.get("credential") or {}
+    named = {str(app) for app in (kept.facts.get("app"), credential.get("app")) if app}
+    return namespaces(asked.scopes) | named
+
+
+def _instant(kept: Kept, name: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(str(kept.facts[name]))
+    except (KeyError, ValueError):
+        return None
+
+
+def _time(text: str | None, now: datetime, what: str) -> datetime | None:
+    if text is None:
+        return None
+    return now - parse_span(text, what) if _SPAN.fullmatch(text) else parse_instant(text, what)
