@@ -97,7 +97,7 @@ class Issuance:
         new_token_id: Callable[[], str],
         sign_ins: KeepsSignIns | None = None,
     ) -> None:
-        """Issue tokens whose audience is ``service``, always and whatever was asked; without ``sign_ins`` none is kept."""
+        """Issue tokens whose audience is always ``service``; without ``sign_ins`` no sign-in is kept."""
         self._authenticator = authenticator
         self._signer = signer
         self._service = service
