@@ -107,7 +107,7 @@ def store(body: str, environ: Mapping[str, str], now: float) -> None:
 
 
 def erase(server: str, environ: Mapping[str, str], now: float) -> None:
-    """Leave the license file where it is, and say so once: ``docker logout`` asks for four spellings of a host."""
+    """Leave the license file where it is, and say so: ``docker logout`` asks for several spellings of a host."""
     wanted = server.strip()
     if not wanted:
         raise Refused(NO_SERVER)
