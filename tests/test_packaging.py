@@ -95,9 +95,7 @@ def test_wheel_carries_the_registry_config(wheel: zipfile.Path) -> None:
 def test_editable_install_reaches_the_registry_config() -> None:
     """The same expression finds the templates when authsvc runs from a clone."""
     names = {path.name for path in (ROOT / "registry-config").iterdir()}
-    assert names == {
-        path.name for path in (importlib.resources.files("authsvc") / "registry-config").iterdir()
-    }
+    assert names == {path.name for path in (importlib.resources.files("authsvc") / "registry-config").iterdir()}
 
 
 def link_commands(folder: Path) -> subprocess.CompletedProcess[str]:

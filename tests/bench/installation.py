@@ -118,7 +118,7 @@ async def _license(manage: Management, number: int) -> str:
 
 
 async def _member(manage: Management, email: str) -> str:
-    await manage.teams.add_member(email, TEAM, "developer", (), Secret(PASSWORD), manage.act(ACTOR))
+    await manage.members.add(email, TEAM, "developer", (), Secret(PASSWORD), manage.act(ACTOR))
     return basic(email, PASSWORD)
 
 

@@ -154,7 +154,7 @@ class Installation:
         redis = self.connection.redis
         found: list[str] = []
         for key in await redis.keys("*"):
-            kind = str(await redis.type(key), "ascii")
+            kind = bytes(await redis.type(key)).decode("ascii")
             read: dict[str, Callable[[Any], Any]] = {
                 "string": redis.get,
                 "set": redis.smembers,
