@@ -154,14 +154,13 @@ class Installation:
         redis = self.connection.redis
         found: list[str] = []
         for key in await redis.keys("*"):
-            kind = bytes(await redis.type(key)).decode("ascii")
-            read: dict[str, Callable[[Any], Any]] = {
-                "string": redis.get,
-                "set": redis.smembers,
-                "zset": lambda name: redis.zrange(name, 0, -1, withscores=True),
-                "stream": redis.xrange,
+            read: dict[str | bytes, Callable[[Any], Any]] = {
+                b"string": redis.get,
+                b"set": redis.smembers,
+                b"zset": lambda name: redis.zrange(name, 0, -1, withscores=True),
+                b"stream": redis.xrange,
             }
-            found.append(f"{key!r}: {await read[kind](key)!r}")
+            found.append(f"{key!r}: {await read[await redis.type(key)](key)!r}")
         return "\n".join(sorted(found))
 
 
