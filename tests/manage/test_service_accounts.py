@@ -39,7 +39,7 @@ async def maker(house: Installation, role: str = "owner", *apps: str) -> str:
     [
         ((f"{APP}/**:pull",), f"{APP}/x", "pull"),
         ((f"{APP}/**:pull,push,delete",), f"{APP}/a/b/c", "delete,pull,push"),
-        ((f"{APP}/x:push",), f"{APP}/x", "push"),
+        ((f"{APP}/x:push",), f"{APP}/x", "pull,push"),
         ((f"{APP}/x:push",), f"{APP}/y", ""),
         ((f"{APP}/api/*:pull", f"{APP}/api/x:push"), f"{APP}/api/x", "pull,push"),
         ((f"{APP}/**:pull",), f"{OTHER_APP}/x", ""),
