@@ -1,0 +1,103 @@
+"""Entries in sentences: what a tired person reads."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from authsvc.audit.decision import decision_on
+from authsvc.audit.sentences import printable, sentences, summary, when
+from authsvc.errors import StoreUnavailable
+from tests.support.builders import NOW, as_license, as_member, make_app, make_license, make_member
+from tests.support.decisions import asked, denied, issued, refused
+
+
+def entry(request: Any, outcome: Any, **more: Any) -> dict[str, Any]:
+    """Return the entry of one decision."""
+    return {**decision_on(request, outcome).to_json(), "count": 1, **more}
+
+
+def test_a_denied_license() -> None:
+    """The sentence of the client, the credential, the facts of then, and the way out."""
+    ended = as_license(make_license(expires_at=NOW))
+
+    assert [
+        "2026-08-01 12:00:00 UTC: No token: we know who asked, and the account may not be used.",
+        "The client was told: license c of Globex expired; contact sales@acme.test",
+        "Asked for: repository:acme/x:pull.",
+        f"Who: {ended.id}, by the registry token of license {ended.license.id}.",
+        "True at that time: state expired, ends at 2026-08-01T12:00:00+00:00, app acme, customer Globex, type paid.",
+        f"To let it in again: authsvc license extend {ended.license.id} --expires WHEN",
+        "From: 203.0.113.7, which calls itself docker docker/27.5.1.",
+    ] == sentences(entry(asked(), denied(ended)))
+
+
+def test_a_token_that_lacks_something() -> None:
+    """Each refused action has its reason, though the request succeeded."""
+    request = asked("repository:acme/x:pull,push", "repository:other/y:pull")
+    told = entry(request, issued(request, as_member(make_member(), make_app())))
+
+    said = sentences(told)
+    assert said[0].endswith("A token was issued, with less than was asked for.")
+    assert said[1] == "Refused: pull in repository:other/y:pull, because there is no such app."
+    assert said[3] == "Granted: repository:acme/x:pull,push."
+    assert said[4].endswith("by the password of me@acme.test.")
+    assert summary(told) == "refused pull in repository:other/y:pull: there is no such app"
+
+
+def test_a_token_that_allows_nothing() -> None:
+    """A pull of somebody else's image ends in a token without access, and that is said."""
+    request = asked("repository:other/y:pull")
+
+    assert "everything asked for was refused" in sentences(entry(request, issued(request)))[0]
+
+
+def test_a_failure_before_identity() -> None:
+    """What the client was not told stands in the audit."""
+    said = sentences(entry(asked(), refused("wrong password of member:m1")))
+
+    assert "The client was not told: wrong password of member:m1" in said
+    assert not any(sentence.startswith("Who:") for sentence in said)
+
+
+def test_an_outage() -> None:
+    """A request that could not be answered is no refusal, and is told as what it was."""
+    assert "nothing was decided" in sentences(entry(asked(), StoreUnavailable("the database does not answer")))[0]
+
+
+def test_repeats() -> None:
+    """How often, from when to when, and from where."""
+    told = entry(asked(), denied(), count=312, last_at="2026-08-01T12:05:00+00:00", addresses=["203.0.113.7", "::1"])
+
+    assert (
+        "The same happened 312 times from 2026-08-01 12:00:00 UTC to 2026-08-01 12:05:00 UTC; first seen from "
+        "203.0.113.7, ::1."
+    ) == sentences(told)[-1]
+
+
+def test_a_change() -> None:
+    """A change is told with who made it and its facts."""
+    told = {
+        "at": NOW.isoformat(), "event": "license.changed", "actor": "system:authsvc", "id": "op",
+        "license": "c1", "app": "acme", "apps": ["a", "b"], "api": None,
+    }  # fmt: skip
+
+    assert [
+        "2026-08-01 12:00:00 UTC: license.changed, by system:authsvc.",
+        "With: license c1, app acme, apps a, b.",
+    ] == sentences(told)
+    assert "license c1, app acme, apps a, b" == summary(told)
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "2026-99-99"])
+def test_a_damaged_time_is_no_error(text: str) -> None:
+    """An entry that was damaged is shown as far as it goes."""
+    assert "at an unknown time" == when(text)
+
+
+@given(st.text())
+def test_nothing_moves_the_cursor(text: str) -> None:
+    """A client's name can not write to the terminal of who reads it: no escape, no line break, no direction mark."""
+    assert printable(text).isprintable()
+    assert len(text) == len(printable(text))
