@@ -14,7 +14,7 @@ from tests.support.redis_server import RedisServer, server_in_background
 @pytest.fixture(scope="session")
 def server() -> Iterator[RedisServer]:
     """Return a server that the tests of a process share."""
-    with server_in_background() as running:
+    with server_in_background("--appendfsync", "no") as running:  # what is on disk is tests/store's question
         yield running
 
 
