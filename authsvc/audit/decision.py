@@ -19,7 +19,7 @@ from authsvc.policy import Refusal
 from authsvc.spec.claims import Access
 from authsvc.spec.scope import ResourceScope
 from authsvc.spec.token_request import TokenRequest
-from authsvc.tenancy.machine_records import PersonalToken, RefreshToken
+from authsvc.tenancy.machine_records import Grant, PersonalToken
 
 ISSUED, DENIED, REFUSED, THROTTLED, UNANSWERED = (
     "token.issued",
@@ -97,7 +97,7 @@ class Credential:
     Attributes:
         kind: ``license``, ``personal token``, ``sign-in``, ``service account`` or ``password``.
         id: of the record that holds it.
-        facts: names and JSON values, those without a value left out.
+        facts: names, and values as they stand in records: they are rendered once for many repeats.
     """
 
     kind: str
@@ -105,8 +105,9 @@ class Credential:
     facts: tuple[tuple[str, Any], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Return the credential as it is stored and listed."""
-        return {"kind": self.kind, "id": self.id, **dict(self.facts)}
+        """Return the credential as it is stored and listed; a fact without a value is left out."""
+        facts = {name: _rendered(value) for name, value in self.facts if value is not None}
+        return {"kind": self.kind, "id": self.id, **facts}
 
 
 @frozen
@@ -233,36 +234,44 @@ def credential_of(subject: Subject, now: datetime) -> Credential:
     """Return what proved ``subject``, with its facts at ``now``."""
     match subject:
         case LicenseSubject(license_):
-            kind, identity = "license", license_.id
-            facts: dict[str, Any] = {
-                "state": license_.state(now),
-                "ends_at": license_.expires_at.isoformat(),
-                "not_before": license_.not_before and license_.not_before.isoformat(),
-                "app": license_.app,
-                "customer": license_.customer,
-                "type": str(license_.type),
-                "repositories": _some(license_.repositories),
-            }
-        case MemberSubject(member, by=PersonalToken() as token):
-            kind, identity = "personal token", token.id
-            facts = {"name": token.name, "ends_at": token.expires_at and token.expires_at.isoformat()}
-            facts.update(member=member.email, role=str(member.role), team=member.team, apps=_some(member.apps))
+            return Credential(
+                "license",
+                license_.id,
+                (
+                    ("state", license_.state(now)),
+                    ("ends_at", license_.expires_at),
+                    ("not_before", license_.not_before),
+                    ("app", license_.app),
+                    ("customer", license_.customer),
+                    ("type", license_.type),
+                    ("repositories", license_.repositories),
+                ),
+            )
         case MemberSubject(member, by=by):
-            kind, identity = ("sign-in", by.id) if isinstance(by, RefreshToken) else ("password", member.id)
-            facts = {"member": member.email, "role": str(member.role), "team": member.team, "apps": _some(member.apps)}
+            facts: tuple[tuple[str, Any], ...] = (
+                ("member", member.email),
+                ("role", member.role),
+                ("team", member.team),
+                ("apps", member.apps),
+            )
+            if isinstance(by, PersonalToken):
+                return Credential("personal token", by.id, (("name", by.name), ("ends_at", by.expires_at), *facts))
+            return Credential("password", member.id, facts) if by is None else Credential("sign-in", by.id, facts)
         case ServiceAccountSubject(account, creator=creator):
-            kind, identity = "service account", account.id
-            facts = {
-                "name": account.name,
-                "team": account.team,
-                "grants": _some(tuple(grant.render() for grant in account.grants)),
-                "ends_at": account.expires_at and account.expires_at.isoformat(),
-                "creator": creator and creator.email,
-                "creator_role": creator and str(creator.role),
-            }
+            return Credential(
+                "service account",
+                account.id,
+                (
+                    ("name", account.name),
+                    ("team", account.team),
+                    ("grants", account.grants),
+                    ("ends_at", account.expires_at),
+                    ("creator", creator and creator.email),
+                    ("creator_role", creator and creator.role),
+                ),
+            )
         case _:
             assert_never(subject)
-    return Credential(kind, identity, tuple((name, value) for name, value in facts.items() if value is not None))
 
 
 def unsecret(text: str) -> str:
@@ -278,8 +287,11 @@ def _event(error: Exception) -> str:
     return THROTTLED if isinstance(error, Throttled) else UNANSWERED
 
 
-def _some(items: tuple[str, ...] | None) -> tuple[str, ...] | None:
-    """Return the first items, and how many more there are; a license can have a hundred patterns."""
-    if items is None or len(items) <= MAX_LISTED:
-        return items
-    return (*items[:MAX_LISTED], f"and {len(items) - MAX_LISTED} more")
+def _rendered(value: Any) -> Any:
+    """Return a fact as JSON; of a long list the first items and how many more there are."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, tuple):
+        items = [item.render() if isinstance(item, Grant) else str(item) for item in value[:MAX_LISTED]]
+        return items if len(value) <= MAX_LISTED else [*items, f"and {len(value) - MAX_LISTED} more"]
+    return str(value)

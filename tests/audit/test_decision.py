@@ -37,7 +37,7 @@ def test_a_denial_tells_the_facts_of_its_moment() -> None:
             "app": "acme",
             "customer": "Globex",
             "type": "paid",
-            "repositories": ("x", "api/*"),
+            "repositories": ["x", "api/*"],
         },
         "kind": "Denied",
         "reason": "license c of Globex expired; contact sales@acme.test",
