@@ -204,12 +204,13 @@ def _service_account_actions(
     )
     if not granted:
         return nothing, "no grant of the service account covers this repository"
-    if PUSH in granted:  # a grant of push alone would be of no use: the registry asks for both (design #10)
+    if PUSH in granted and place.upstream is None:  # push alone is of no use: the registry asks for both (design #10)
         granted |= {PULL}
     if creator is None:
         return granted, ""
     held, _ = _member_actions(creator, apps, place)
-    return granted & held, f"the account's creator {creator.email} may not do that here"
+    may = granted & held
+    return may, "" if may == granted else f"the account's creator {creator.email} may not do that here"
 
 
 def _outside(team: str, apps: Mapping[str, App], place: Place) -> str:
