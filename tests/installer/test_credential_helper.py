@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -298,17 +299,27 @@ def test_the_helper_imports_little(home: Path, environ: dict[str, str], licenses
     assert HEAVY & set(json.loads(modules.replace("'", '"'))) == set()
 
 
-def test_the_helper_starts_fast(environ: dict[str, str], licenses: Path) -> None:
-    """An answer takes at most three times as long as a bare Python that does nothing (the best of 25 each)."""
+@pytest.mark.parametrize(("form", "limit"), [("package", 3), ("zipapp", 4)])
+def test_the_helper_starts_fast(environ: dict[str, str], licenses: Path, tmp_path: Path, form: str, limit: int) -> None:
+    """An answer takes at most three times as long as a bare Python that does nothing.
+
+    Processor time, the least of 15 each: what else runs on the machine then says little. The zipapp has four times,
+    since Python keeps nothing compiled of what it imports from an archive.
+    """
+    helper: tuple[str, ...] = (str(BIN / "docker-credential-authsvc"),)
+    if form == "zipapp":
+        target = tmp_path / "docker-credential-authsvc"
+        maker = Path(__file__).parents[2] / ".ci/make-zipapp"
+        subprocess.run((sys.executable, maker, target), capture_output=True, timeout=60, check=True)
+        helper = (str(BIN / "python3"), str(target))
 
     def seconds(*argv: str) -> float:
-        began = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run(argv, input=HOST.encode(), capture_output=True, env=environ, timeout=30, check=True)
-        return time.perf_counter() - began
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
-    pairs = [
-        (seconds(str(BIN / "python3"), "-c", "pass"), seconds(str(BIN / "docker-credential-authsvc"), "get"))
-        for _ in range(25)
-    ]
+    pairs = [(seconds(str(BIN / "python3"), "-c", "pass"), seconds(*helper, "get")) for _ in range(15)]
     bare, answer = (min(column) for column in zip(*pairs, strict=True))
-    assert answer <= 3 * bare, (answer, bare)
+
+    assert answer <= limit * bare, (answer, bare)
