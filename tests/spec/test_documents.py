@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -38,6 +39,22 @@ def test_claims() -> None:
     case = VECTORS["claims"]
 
     assert json.loads(case["json"]) == make_claims(case).to_json()
+
+
+def test_a_refresh_token_is_told_when_there_is_one() -> None:
+    """A client that asked to stay signed in finds its token under the specification's name, and no repr shows it."""
+    response = TokenResponse(Secret("t"), 270, datetime(2026, 8, 1, tzinfo=UTC), Secret("asv_ref_x"))
+
+    assert response.to_json()["refresh_token"] == "asv_ref_x"
+    assert "asv_ref_x" not in repr(response)
+
+
+def test_a_token_from_memory_says_so() -> None:
+    """The claim stands in such tokens alone; a registry ignores it."""
+    claims = [evolve(make_claims(VECTORS["claims"]), degraded=degraded).to_json() for degraded in (True, False)]
+
+    assert claims[0] == {**claims[1], "degraded": True}
+    assert "degraded" not in claims[1]
 
 
 @given(
