@@ -56,6 +56,8 @@ class Settings:
         push_token_life: of a token that may push or delete.
         leaf_life: of a worker's signing certificate.
         leaf_renewal: after which part of its life a certificate is replaced.
+        leaf_key: private key of a leaf that was made with an offline root, with ``leaf_certificate``.
+        leaf_certificate: its certificate; None when this server has the root.
         trusted_proxies: networks whose ``X-Forwarded-For`` is believed.
         degraded_pulls: whether a license that was verified within the last minute may pull while the store is away.
         refresh_tokens: whether ``docker login`` may keep a refresh token instead of a member's password.
@@ -72,12 +74,21 @@ class Settings:
     push_token_life: timedelta
     leaf_life: timedelta
     leaf_renewal: timedelta
+    leaf_key: Path | None
+    leaf_certificate: Path | None
     trusted_proxies: tuple[Network, ...]
     degraded_pulls: bool
     refresh_tokens: bool
     audit_budget: int
     audit_export_dir: Path | None
     log_level: str
+
+    @property
+    def leaf_files(self) -> tuple[Path, Path] | None:
+        """Key and certificate of a leaf that is given as files."""
+        if self.leaf_key is None or self.leaf_certificate is None:
+            return None
+        return self.leaf_key, self.leaf_certificate
 
 
 @frozen
@@ -171,6 +182,8 @@ SETTINGS = (
     _Setting("push_token_life", _seconds(MIN_TOKEN_LIFE, MAX_TOKEN_LIFE), "900"),
     _Setting("leaf_life", _seconds(600, 90 * 24 * 3600), str(DEFAULT_LEAF_LIFE)),
     _Setting("leaf_renewal", _seconds(1, 45 * 24 * 3600), optional=True),
+    _Setting("leaf_key", lambda text, _: Path(text), optional=True),
+    _Setting("leaf_certificate", lambda text, _: Path(text), optional=True),
     _Setting("trusted_proxies", _networks, "127.0.0.0/8,::1/128"),
     _Setting("degraded_pulls", _on_or_off, "on"),
     _Setting("refresh_tokens", _on_or_off, "on"),
@@ -208,6 +221,8 @@ def load(environment: Mapping[str, str]) -> Settings:
             "AUTHSVC_LEAF_LIFE is too short: a certificate must outlive the longest token by a minute after its "
             "renewal is due"
         )
+    if (values["leaf_key"] is None) != (values["leaf_certificate"] is None):
+        raise SetupRefused("AUTHSVC_LEAF_KEY and AUTHSVC_LEAF_CERTIFICATE belong together; set both or neither")
     return Settings(**values)
 
 

@@ -25,11 +25,11 @@ MAX_WORKERS = 64
 def serve_command(edge: str, inside: str, workers: int | None) -> None:
     """Run the token server alone: what compose runs. Settings come from AUTHSVC_* (docs/configuration.md)."""
     from authsvc.settings import load
-    from authsvc.stack.serve import Listeners, bind, serve
+    from authsvc.stack.crew import Listeners
+    from authsvc.stack.serve import bind, serve
 
     try:
-        settings = load(os.environ)
         listeners = Listeners(bind(edge, "--edge"), bind(inside, "--inside"))
-        asyncio.run(serve(settings, listeners, workers or min(os.cpu_count() or 1, MAX_WORKERS)))
+        asyncio.run(serve(lambda: load(os.environ), listeners, workers or min(os.cpu_count() or 1, MAX_WORKERS)))
     except SetupRefused as error:
         refuse(str(error), code=2)

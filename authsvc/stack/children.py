@@ -77,6 +77,12 @@ class Child:
             )
         write_file(program.pid_file, f"{self._process.pid}\n")
 
+    def send(self, number: signal.Signals) -> None:
+        """Send the process a signal, if there is one."""
+        if self._process is not None and self._process.returncode is None:
+            with suppress(ProcessLookupError):
+                self._process.send_signal(number)
+
     async def ended(self) -> int:
         """Wait for the end and return the exit code, negative for a signal.
 

@@ -1,7 +1,8 @@
-"""How a worker gets its certificate: one JSON line each way over a socket pair to the supervising parent.
+"""How a worker gets its certificate: JSON lines over a socket pair to the supervising parent.
 
 The worker makes a key and sends the public half; the parent, which alone has the root key, sends a certificate and
-what else the worker must know. No private key ever crosses. The end of the channel is the end of the parent.
+what else the worker must know. No private key ever crosses. The worker also says when it serves. The end of the
+channel is the end of the parent.
 """
 
 import asyncio
@@ -17,9 +18,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_public_key
 
+from authsvc.errors import SecretsRefused, SignerUnavailable
 from authsvc.signing.jws import Leaf
 from authsvc.signing.root import issue_leaf
-from authsvc.stack.secrets_dir import public_pem
+from authsvc.stack.key_files import Authority, fingerprint
+from authsvc.stack.secret_files import public_pem
 
 MAX_LINE = 256 * 1024
 """Longest line, in bytes: certificates and public keys are far smaller."""
@@ -33,53 +36,70 @@ class Grant:
     """What the parent gives a worker.
 
     Attributes:
-        certificate: for the worker's public key.
+        certificate: for the worker's public key, in PEM, or None when it did not ask for one.
+        root: SHA-256 of the root certificate, hexadecimal.
         license_keys: the JWK set to publish.
     """
 
-    certificate: x509.Certificate
+    certificate: str | None
+    root: str
     license_keys: dict[str, Any]
 
 
 @frozen
 class LeafIssuer:
-    """The parent's side: holds the root.
+    """The parent's side. Keys are read again for every certificate, so that a changed one counts from then on.
 
     Attributes:
-        root: the root certificate.
-        root_key: its key.
-        license_keys: the JWK set that workers publish.
+        load: returns the keys in the secrets directory.
         life: of the certificates.
         clock: the wall clock.
     """
 
-    root: x509.Certificate
-    root_key: ec.EllipticCurvePrivateKey
-    license_keys: dict[str, Any]
+    load: Callable[[], Authority]
     life: timedelta
     clock: Callable[[], datetime]
 
-    async def answer(self, channel: socket.socket, on_leaf: Callable[[], None]) -> None:
-        """Answer one worker until it ends; ``on_leaf`` is called after each certificate."""
+    async def answer(self, channel: socket.socket, on_leaf: Callable[[], None], on_ready: Callable[[], None]) -> None:
+        """Answer one worker until it ends.
+
+        Args:
+            channel: our end.
+            on_leaf: called after each certificate.
+            on_ready: called when the worker serves.
+        """
         reader, writer = await asyncio.open_connection(sock=channel, limit=MAX_LINE)
         try:
             while line := await reader.readline():
-                writer.write(self._grant(json.loads(line)["public_key"]))
+                message = json.loads(line)
+                if message.get("ready"):
+                    on_ready()
+                    continue
+                writer.write(self._answer(message["public_key"]))
                 await asyncio.wait_for(writer.drain(), ANSWER_DEADLINE)
                 on_leaf()
-        except (ConnectionError, TimeoutError, ValueError, KeyError, TypeError):
+        except (ConnectionError, TimeoutError, ValueError, KeyError, TypeError, AttributeError):
             return  # the worker is gone or mad; the supervisor sees it end
         finally:
             writer.close()
 
-    def _grant(self, public_key: str) -> bytes:
+    def _answer(self, public_key: str | None) -> bytes:
+        try:
+            authority = self.load()
+        except SecretsRefused as error:
+            return json.dumps({"refused": str(error)}).encode() + b"\n"
+        answer = {"certificate": None, "root": fingerprint(authority.root), "license_keys": authority.published}
+        if public_key is not None and authority.root_key is not None:
+            answer["certificate"] = self._certificate(authority.root, authority.root_key, public_key)
+        return json.dumps(answer).encode() + b"\n"
+
+    def _certificate(self, root: x509.Certificate, root_key: ec.EllipticCurvePrivateKey, public_key: str) -> str:
         key = load_pem_public_key(public_key.encode("ascii"))
         if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
             raise ValueError("not a P-256 key")  # noqa: TRY004  a bad value on the wire, whatever its type
         serial = secrets.randbits(158) | 1
-        leaf = issue_leaf(self.root, self.root_key, key, serial=serial, now=self.clock(), life=self.life)
-        answer = {"certificate": leaf.public_bytes(Encoding.PEM).decode(), "license_keys": self.license_keys}
-        return json.dumps(answer).encode() + b"\n"
+        leaf = issue_leaf(root, root_key, key, serial=serial, now=self.clock(), life=self.life)
+        return leaf.public_bytes(Encoding.PEM).decode("ascii")
 
 
 class LeafRequester:
@@ -102,14 +122,35 @@ class LeafRequester:
         Raises:
             ConnectionError: the parent is gone.
             TimeoutError: it did not answer in time.
+            SignerUnavailable: it has no usable root key now.
         """
         key = ec.generate_private_key(ec.SECP256R1())
+        grant = await self._ask(public_pem(key.public_key()).decode("ascii"))
+        if grant.certificate is None:
+            raise SignerUnavailable("the root key is kept offline, and no leaf is given as a file")
+        return Leaf(key, x509.load_pem_x509_certificate(grant.certificate.encode("ascii"))), grant
+
+    async def published(self) -> Grant:
+        """Return everything but a certificate; raises as :meth:`request`."""
+        return await self._ask(None)
+
+    async def tell_ready(self) -> None:
+        """Tell the parent that this worker serves.
+
+        Raises:
+            ConnectionError: the parent is gone.
+        """
+        self._writer.write(b'{"ready": true}\n')
+        await self._writer.drain()
+
+    async def _ask(self, public_key: str | None) -> Grant:
         async with self._one_at_a_time, asyncio.timeout(ANSWER_DEADLINE):
-            self._writer.write(json.dumps({"public_key": public_pem(key.public_key()).decode()}).encode() + b"\n")
+            self._writer.write(json.dumps({"public_key": public_key}).encode() + b"\n")
             await self._writer.drain()
             line = await self._reader.readline()
         if not line:
             raise ConnectionError("the parent closed the channel")
         answer = json.loads(line)
-        certificate = x509.load_pem_x509_certificate(answer["certificate"].encode("ascii"))
-        return Leaf(key, certificate), Grant(certificate, answer["license_keys"])
+        if "refused" in answer:
+            raise SignerUnavailable("the signing certificate could not be renewed", detail=answer["refused"])
+        return Grant(answer["certificate"], answer["root"], answer["license_keys"])

@@ -8,42 +8,22 @@ import os
 import re
 import signal
 import socket
-import sys
-from contextlib import suppress
+from collections.abc import Callable
 from functools import partial
 
-from attrs import define, field, frozen
-
-from authsvc.errors import SetupRefused, StoreUnavailable
+from authsvc.errors import SecretsRefused, SetupRefused, StoreUnavailable
 from authsvc.logs import Logger, make_logger
 from authsvc.settings import Settings
-from authsvc.signing import license_keys
+from authsvc.stack.crew import Crew, Equipment, Listeners, make_board
+from authsvc.stack.key_files import Authority, load_authority, load_leaf_files
 from authsvc.stack.leaf_channel import LeafIssuer
-from authsvc.stack.secrets_dir import load_license_signing_key, load_token_root
+from authsvc.stack.secrets_dir import TOKEN_ROOT_CERTIFICATE, TOKEN_ROOT_KEY, load_roots, root_is_offline
 from authsvc.store.boot import check_server
 from authsvc.store.connection import Connection
 from authsvc.wiring import clock
 
 BACKLOG = 1024
-FIRST_PAUSE, LONGEST_PAUSE, HEALTHY_AFTER = 0.5, 30.0, 60.0
-"""Seconds: before a dead worker is started again at first and at most, and after which the pause starts over."""
-
-GRACE = 15.0
-"""Seconds that a worker gets to end; longer than its requests get."""
-
-WORKER_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1024 * 1024)}
-"""glibc's malloc keeps what it once gave out in blocks below a limit that it raises by itself, up to 32 MiB
-(mallopt(3)). Argon2id takes 19 MiB for each password; with a fixed limit they go back when it is done."""
-
 _ADDRESS = re.compile(r"(?:fd:(?P<fd>[0-9]{1,5})|(?P<host>\[[0-9a-fA-F:.]+\]|[^:\s]+):(?P<port>[0-9]{1,5}))", re.ASCII)
-
-
-@frozen
-class Listeners:
-    """The two bound sockets."""
-
-    edge: socket.socket
-    inside: socket.socket
 
 
 def bind(address: str, option: str) -> socket.socket:
@@ -69,76 +49,49 @@ def bind(address: str, option: str) -> socket.socket:
     return listener
 
 
-@define
-class _Crew:
-    """The workers and what they share."""
-
-    issuer: LeafIssuer
-    listeners: Listeners
-    threads: int
-    logger: Logger
-    stopping: asyncio.Event = field(factory=asyncio.Event)
-
-    async def keep_one(self, number: int) -> None:
-        """Keep one worker alive until the end."""
-        pause = FIRST_PAUSE
-        while not self.stopping.is_set():
-            began = asyncio.get_running_loop().time()
-            code = await self._run_one(number)
-            if self.stopping.is_set():
-                return
-            lived = asyncio.get_running_loop().time() - began
-            pause = FIRST_PAUSE if lived > HEALTHY_AFTER else min(pause * 2, LONGEST_PAUSE)
-            self.logger.error("worker.died", worker=number, exit_code=code, restart_in=pause)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self.stopping.wait(), pause)
-
-    async def _run_one(self, number: int) -> int:
-        ours, theirs = socket.socketpair()
-        descriptors = (self.listeners.edge.fileno(), self.listeners.inside.fileno(), theirs.fileno())
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "authsvc.stack.worker", *map(str, descriptors), str(self.threads)),
-            stdin=asyncio.subprocess.DEVNULL,
-            env={**WORKER_MEMORY, **os.environ},
-            pass_fds=descriptors,
-        )
-        theirs.close()
-        told = partial(self.logger.info, "leaf.issued", worker=number, pid=process.pid)
-        answering = asyncio.create_task(self.issuer.answer(ours, told))
-        ended, stopped = asyncio.create_task(process.wait()), asyncio.create_task(self.stopping.wait())
-        await asyncio.wait({ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        if not ended.done():
-            with suppress(ProcessLookupError):
-                process.terminate()
-            await asyncio.wait({ended}, timeout=GRACE)
-        if not ended.done():
-            process.kill()
-        code = await ended
-        for task in (answering, stopped):
-            task.cancel()
-        await asyncio.gather(answering, stopped, return_exceptions=True)
-        return code
-
-
-async def serve(settings: Settings, listeners: Listeners, workers: int) -> None:
-    """Run ``workers`` workers until SIGTERM or SIGINT.
+async def serve(load: Callable[[], Settings], listeners: Listeners, workers: int) -> None:
+    """Run ``workers`` workers until SIGTERM or SIGINT; SIGHUP replaces them by new ones, with settings read anew.
 
     Raises:
-        SetupRefused: a secret is unusable, or Redis is not one to trust.
+        SetupRefused: a setting or secret is unusable, or Redis is not one to trust.
     """
+    settings = load()
     logger = make_logger(settings.log_level)
-    root, root_key = load_token_root(settings.secrets_dir)
-    signing = load_license_signing_key(settings.secrets_dir)
-    issuer = LeafIssuer(root, root_key, license_keys.jwk_set([signing.public_key()]), settings.leaf_life, clock)
+    _authority(settings)
     await _check_store(settings, logger)
+    board = make_board(workers)
     threads = max(1, (os.cpu_count() or 1) // workers)
-    crew = _Crew(issuer, listeners, threads, logger)
+
+    def equip() -> Equipment:
+        current = load()
+        _authority(current)
+        issuer = LeafIssuer(partial(_authority, current), current.leaf_life, clock)
+        return Equipment(issuer, listeners, board, threads, logger)
+
+    stopping, rolling = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, crew.stopping.set)
+    for number, event in ((signal.SIGTERM, stopping), (signal.SIGINT, stopping), (signal.SIGHUP, rolling)):
+        loop.add_signal_handler(number, event.set)
     logger.info("server.started", pid=os.getpid(), workers=workers, service=settings.public_url.authority)
-    await asyncio.gather(*(crew.keep_one(number) for number in range(workers)))
+    await Crew(equip, workers, logger).run(stopping, rolling)
     logger.info("server.stopped", pid=os.getpid())
+
+
+def _authority(settings: Settings) -> Authority:
+    """Return the keys of the installation.
+
+    Raises:
+        SecretsRefused: they are unusable, or there is nothing to sign with.
+    """
+    files = settings.leaf_files
+    if files is not None:
+        load_leaf_files(*files, load_roots(settings.secrets_dir))
+    elif root_is_offline(settings.secrets_dir):
+        raise SecretsRefused(
+            f"{settings.secrets_dir / TOKEN_ROOT_CERTIFICATE} has no key {TOKEN_ROOT_KEY} beside it; put the key back, "
+            "or set AUTHSVC_LEAF_KEY and AUTHSVC_LEAF_CERTIFICATE to a leaf made with `authsvc keys issue`"
+        )
+    return load_authority(settings.secrets_dir, offline=files is not None)
 
 
 async def _check_store(settings: Settings, logger: Logger) -> None:

@@ -1,6 +1,7 @@
 """The whole stack in the foreground: prepare, refuse what can not work, run, end cleanly."""
 
 import asyncio
+import os
 import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping
@@ -54,7 +55,9 @@ async def up(
     on_ready: Callable[[Ready], None],
     say: Callable[[str], None],
 ) -> None:
-    """Run the stack until SIGTERM, SIGINT or SIGHUP. Must be called in the main thread.
+    """Run the stack until SIGTERM, SIGINT or the end of its terminal. Must be called in the main thread.
+
+    SIGHUP without that is handed on to serve, which replaces its workers.
 
     Args:
         request: where and how.
@@ -78,12 +81,14 @@ async def up(
     with held(layout):
         await leftovers.clear(layout)
         ports.refuse_if_taken(request.listen, also_loopback=request.public_url.is_localhost)
-        with _listening() as edge, _listening() as inside, _signals(say) as (stopping, hurry):
+        with _listening() as edge, _listening() as inside, _signals(say) as (stopping, hurry, hung_up):
             site = Site(listen=request.listen, public_url=request.public_url, edge=_address(edge))
             init(layout, site, datetime.now(UTC))
             write_file(layout.edge_address, f"{_address(edge)}\n")
             write_file(layout.inside_address, f"{_address(inside)}\n")
             parts = _parts(layout, binaries, request, environ, edge=edge, inside=inside)
+
+            hung_up.extend(part.child for part in parts if part.child.program.name == "serve")
 
             def ready() -> None:
                 first = write_file(layout.story_told, "The first start has said what to type next.\n")
@@ -132,9 +137,14 @@ def _listening() -> Iterator[socket.socket]:
 
 
 @contextmanager
-def _signals(say: Callable[[str], None]) -> Iterator[tuple[asyncio.Event, asyncio.Event]]:
-    """Turn the first signal into "stop" and the next one into "hurry"; a closed terminal is a signal too."""
+def _signals(say: Callable[[str], None]) -> Iterator[tuple[asyncio.Event, asyncio.Event, list[Child]]]:
+    """Turn the first signal into "stop" and the next one into "hurry"; a closed terminal is a signal too.
+
+    SIGHUP while the terminal lives, or without one, goes to the children in the list that comes third.
+    """
     stopping, hurry = asyncio.Event(), asyncio.Event()
+    hung_up: list[Child] = []
+    had_terminal = _has_terminal()
 
     def received() -> None:
         if stopping.is_set():
@@ -143,17 +153,34 @@ def _signals(say: Callable[[str], None]) -> Iterator[tuple[asyncio.Event, asynci
         stopping.set()
         say("stopping; once more hurries")
 
+    def hang_up() -> None:
+        if had_terminal and not _has_terminal():
+            received()
+            return
+        say("replacing the workers of serve")
+        for child in hung_up:
+            child.send(signal.SIGHUP)
+
     loop = asyncio.get_running_loop()
-    watched = [signal.SIGTERM, signal.SIGINT]
+    watched = {signal.SIGTERM: received, signal.SIGINT: received}
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as it is below nohup(1)
-        watched.append(signal.SIGHUP)
-    for number in watched:
-        loop.add_signal_handler(number, received)
+        watched[signal.SIGHUP] = hang_up
+    for number, handler in watched.items():
+        loop.add_signal_handler(number, handler)
     try:
-        yield stopping, hurry
+        yield stopping, hurry, hung_up
     finally:
         for number in watched:
             loop.remove_signal_handler(number)
+
+
+def _has_terminal() -> bool:
+    """Whether this process has a controlling terminal; one that was closed is none (tty(4))."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
 
 
 def _address(listening: socket.socket) -> str:

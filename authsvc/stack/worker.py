@@ -1,7 +1,7 @@
 """One worker: a process that faces the network and holds no secret but its own leaf key.
 
-Started by :mod:`authsvc.stack.serve` as ``python -m authsvc.stack.worker EDGE INSIDE CHANNEL THREADS``, where the
-first three are numbers of inherited file descriptors.
+Started by :mod:`authsvc.stack.crew` as ``python -m authsvc.stack.worker EDGE INSIDE CHANNEL BOARD ROW THREADS``, where
+the first four are numbers of inherited file descriptors. SIGTERM ends it; SIGQUIT ends it when nobody is connected.
 """
 
 import asyncio
@@ -11,81 +11,104 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Coroutine
 from contextlib import suppress
-from datetime import timedelta
+from typing import Any
 
 import uvloop
+from attrs import frozen
 
 from authsvc.logs import LibraryHandler, Logger, make_logger
+from authsvc.metrics.board import Board, Row
+from authsvc.metrics.catalogue import Cells
 from authsvc.settings import Settings, load
+from authsvc.stack.crew import DRAIN
 from authsvc.stack.leaf_channel import LeafRequester
-from authsvc.wiring.server import Live, running_worker
+from authsvc.stack.leaf_keeper import FromFiles, FromParent, LeafKeeper
+from authsvc.store.attendance import RedisAttendance
+from authsvc.store.codec import Codec
+from authsvc.store.connection import Connection
+from authsvc.wiring import clock
+from authsvc.wiring.server import Counting, Live, running_worker
 
-RETRY_LEAF = 5.0
-"""Seconds between attempts to renew a leaf when the parent does not answer."""
+
+@frozen
+class Inherited:
+    """What the parent gives a worker: descriptors, and its place among the others."""
+
+    edge: int
+    inside: int
+    channel: int
+    board: int
+    row: int
+    threads: int
 
 
-async def work(settings: Settings, edge: int, inside: int, channel: int, threads: int) -> None:
-    """Serve until SIGTERM, or until the parent is gone."""
+async def work(settings: Settings, inherited: Inherited) -> None:
+    """Serve until told to end, or until the parent is gone."""
     logger = make_logger(settings.log_level)
     logging.getLogger().handlers = [LibraryHandler(logger)]
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    live = Live()
-    requester = await LeafRequester.open(socket.socket(fileno=channel))
-    await _install_leaf(live, requester)
-    logger.info("worker.started", pid=os.getpid(), leaf_until=_leaf_end(live))
-    async with running_worker(
-        settings, live, socket.socket(fileno=edge), socket.socket(fileno=inside), logger, threads
-    ):
+    stop, leave = asyncio.Event(), asyncio.Event()
+    for number, event in ((signal.SIGTERM, stop), (signal.SIGINT, stop), (signal.SIGQUIT, leave)):
+        asyncio.get_running_loop().add_signal_handler(number, event.set)
+    board = Board(inherited.board, Cells())
+    counting = Counting(board, board.row(inherited.row))
+    live, connection = Live(), Connection(settings.redis_url)
+    attendance = RedisAttendance(connection, Codec())
+    requester = await LeafRequester.open(socket.socket(fileno=inherited.channel))
+    keeper = _keeper(settings, live, requester, counting.row, logger)
+    await keeper.begin(attendance)
+    logger.info("worker.started", pid=os.getpid(), leaf_until=keeper.leaf_until)
+    edge, inside = (socket.socket(fileno=number) for number in (inherited.edge, inherited.inside))
+    async with running_worker(settings, live, edge, inside, logger, inherited.threads, counting) as drain:
+        await requester.tell_ready()
         # What is there now stays until the end: no collection needs to look at it again.
         gc.collect()
         gc.freeze()
-        renewal = asyncio.create_task(_keep_leaf(live, requester, settings.leaf_renewal, stop, logger))
-        await stop.wait()
-        renewal.cancel()
-        with suppress(asyncio.CancelledError):
-            await renewal
+        keeping = asyncio.create_task(keeper.keep(attendance, settings.leaf_renewal))
+        ending = asyncio.create_task(_end(stop, leave))
+        await asyncio.wait({keeping, ending}, return_when=asyncio.FIRST_COMPLETED)
+        if leave.is_set() and not stop.is_set():
+            logger.info("worker.leaving", pid=os.getpid())
+            await _before(stop, drain.run(DRAIN))
+        for task in (keeping, ending):
+            task.cancel()
+        await asyncio.gather(keeping, ending, return_exceptions=True)
+        await keeper.leave(attendance)
+    await connection.close()
     logger.info("worker.stopped", pid=os.getpid())
 
 
-async def _keep_leaf(
-    live: Live, requester: LeafRequester, renewal: timedelta, stop: asyncio.Event, logger: Logger
-) -> None:
-    """Replace the leaf whenever ``renewal`` has passed; stop the worker when the parent is gone."""
-    pause = renewal.total_seconds()
-    while True:
-        await asyncio.sleep(pause)
-        pause = renewal.total_seconds()
-        try:
-            await _install_leaf(live, requester)
-        except TimeoutError:
-            logger.error("leaf.not_renewed", leaf_until=_leaf_end(live), next_try=RETRY_LEAF)
-            pause = RETRY_LEAF
-        except (ConnectionError, ValueError) as error:
-            logger.error("leaf.parent_gone", error=repr(error))
-            stop.set()
-            return
-        else:
-            logger.info("leaf.renewed", pid=os.getpid(), leaf_until=_leaf_end(live))
+def _keeper(settings: Settings, live: Live, requester: LeafRequester, row: Row, logger: Logger) -> LeafKeeper:
+    files = settings.leaf_files
+    source = FromParent(requester) if files is None else FromFiles(requester, *files, settings.secrets_dir)
+    return LeafKeeper(source, live.keyring, live.publish, row, logger, clock)
 
 
-async def _install_leaf(live: Live, requester: LeafRequester) -> None:
-    leaf, grant = await requester.request()
-    live.keyring.install(leaf)
-    live.license_keys = grant.license_keys
+async def _end(*events: asyncio.Event) -> None:
+    """Return when one of ``events`` happens."""
+    waiting = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
 
 
-def _leaf_end(live: Live) -> str | None:
-    end = live.keyring.not_after
-    return end.isoformat() if end else None
+async def _before(stop: asyncio.Event, work_: Coroutine[Any, Any, None]) -> None:
+    """Do something until it is done or ``stop`` happens."""
+    task, stopped = asyncio.create_task(work_), asyncio.create_task(stop.wait())
+    await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    for one in (task, stopped):
+        one.cancel()
+        with suppress(asyncio.CancelledError):
+            await one
 
 
 def main() -> None:
     """Run a worker on the descriptors that the command line names."""
-    edge, inside, channel, threads = (int(text) for text in sys.argv[1:])
-    uvloop.run(work(load(os.environ), edge, inside, channel, threads))
+    uvloop.run(work(load(os.environ), Inherited(*map(int, sys.argv[1:]))))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ docs/architecture.md, "Store"); so every client is made here.
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, cast
 
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -37,14 +37,19 @@ HEALTH_CHECK = 15
 """Seconds after which an idle connection is pinged before use."""
 
 
+def _unobserved(_seconds: float, _answered: bool) -> None:  # noqa: FBT001  the signature of an observer
+    """Forget a command."""
+
+
 class Connection:
     """One pool of connections to the one primary."""
 
-    def __init__(self, url: Secret) -> None:
+    def __init__(self, url: Secret, observe: Callable[[float, bool], None] = _unobserved) -> None:
         """Prepare a pool for ``url``; nothing connects yet.
 
         Args:
             url: ``redis://``, ``rediss://``, ``unix://``, or ``redis+sentinel://`` to follow the primary.
+            observe: hears of each command the seconds that it took and whether it was answered.
 
         Raises:
             SetupRefused: ``url`` is of another form.
@@ -71,6 +76,7 @@ class Connection:
             ) from error
         self.redis: Redis = Redis.from_pool(pool)
         self._breaker = Breaker()
+        self._observe = observe
         self._reads = GatheredReads(self._fetch)
 
     async def run(self, command: Awaitable[Any]) -> Any:
@@ -80,6 +86,8 @@ class Connection:
             StoreUnavailable: no answer in time, no connection, or Redis refused the command.
         """
         clock = asyncio.get_running_loop().time
+        began = clock()
+        answered: bool | None = None
         if not self._breaker.lets_through(clock()):
             if inspect.iscoroutine(command):
                 command.close()
@@ -88,11 +96,18 @@ class Connection:
             async with asyncio.timeout(DEADLINE):
                 reply = await command
         except ResponseError as error:
+            answered = False
             self._breaker.succeeded()  # it is there, and says no: full, read-only, or not to be asked that
             raise StoreUnavailable(AWAY, detail=repr(error)) from error
         except (RedisError, OSError, TimeoutError) as error:
+            answered = False
             self._breaker.failed(clock())
             raise StoreUnavailable(AWAY, detail=repr(error)) from error
+        else:
+            answered = True
+        finally:
+            if answered is not None:  # a request that gave up says nothing about Redis
+                self._observe(clock() - began, answered)
         self._breaker.succeeded()
         return reply
 

@@ -25,6 +25,18 @@ TEAMS = f"{PREFIX}teams"
 """Set of all team slugs."""
 
 
+WORKERS = f"{PREFIX}workers"
+"""Sorted set of the ids of workers, by the Unix time at which each was last heard of."""
+
+KEY_GENERATION = f"{PREFIX}key-generation"
+"""Number of the last call to renew signing certificates."""
+
+
+def worker(worker_id: str) -> str:
+    """Last word of a worker; its id is ours, made of a host name's letters."""
+    return f"{PREFIX}worker:{worker_id}"
+
+
 def team(slug: str) -> str:
     """Record of a team."""
     return f"{PREFIX}team:{slug}"

@@ -1,7 +1,9 @@
 """A listening HTTP/1.1 server with our limits."""
 
+import asyncio
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 from aiohttp import web
 
@@ -15,6 +17,9 @@ KEEPALIVE = 75.0
 DRAIN = 10.0
 """Seconds that running requests get at the end."""
 
+LOOK_AGAIN = 0.05
+"""Seconds between two looks at what is still open."""
+
 
 def make_web_app(routes: Iterable[web.AbstractRouteDef], middleware: object) -> web.Application:
     """Return an application with ``routes`` inside ``middleware``."""
@@ -23,18 +28,70 @@ def make_web_app(routes: Iterable[web.AbstractRouteDef], middleware: object) -> 
     return web_app
 
 
-async def listen(web_app: web.Application, listener: socket.socket) -> web.AppRunner:
-    """Serve ``web_app`` on a listening socket; the caller cleans the runner up."""
-    runner = web.AppRunner(
-        web_app,
-        access_log=None,
-        handle_signals=False,
-        keepalive_timeout=KEEPALIVE,
-        max_line_size=MAX_HEADER_BYTES,
-        max_field_size=MAX_HEADER_BYTES,
-        auto_decompress=False,
-        shutdown_timeout=DRAIN,
-    )
-    await runner.setup()
-    await web.SockSite(runner, listener).start()
-    return runner
+class Listener:
+    """A server on one socket, from its first request to its last."""
+
+    def __init__(self, web_app: web.Application) -> None:
+        """Serve ``web_app``; nothing listens yet."""
+        self._runner = web.AppRunner(
+            web_app,
+            access_log=None,
+            handle_signals=False,
+            keepalive_timeout=KEEPALIVE,
+            max_line_size=MAX_HEADER_BYTES,
+            max_field_size=MAX_HEADER_BYTES,
+            auto_decompress=False,
+            shutdown_timeout=DRAIN,
+        )
+        self._site: web.SockSite | None = None
+
+    async def start(self, listener: socket.socket) -> None:
+        """Serve a listening socket."""
+        await self._runner.setup()
+        self._site = web.SockSite(self._runner, listener)
+        await self._site.start()
+
+    async def refuse_new(self) -> None:
+        """Accept no more connections; those that are open go on."""
+        if self._site is not None:
+            await self._site.stop()
+            self._site = None
+
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        server = self._runner.server
+        return 0 if server is None else len(server.connections)
+
+    async def close(self) -> None:
+        """Let running requests finish for a while, then end."""
+        await self._runner.cleanup()
+
+
+class Drain:
+    """Ends several listeners without a client noticing, while another process accepts on the same sockets.
+
+    HTTP/1.1 has no way to take back an idle connection: a request may be on its way when it is closed. So each
+    connection is told with its next answer that it is the last one (``Connection: close``, RFC 9112 §9.6), and one
+    that stays silent is given more time than nginx keeps an idle one.
+    """
+
+    def __init__(self, listeners: Sequence[Listener]) -> None:
+        """Drain ``listeners`` when asked to."""
+        self._listeners = listeners
+        self._begun = False
+
+    def mark(self, response: web.StreamResponse) -> None:
+        """Make an answer the last one of its connection when draining."""
+        if self._begun:
+            response.force_close()
+
+    async def run(self, seconds: float) -> None:
+        """Return when every connection has ended, or after ``seconds``."""
+        self._begun = True
+        for listener in self._listeners:
+            await listener.refuse_new()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while any(listener.connections for listener in self._listeners):  # noqa: ASYNC110  aiohttp tells no ends
+                    await asyncio.sleep(LOOK_AGAIN)

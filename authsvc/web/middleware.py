@@ -19,9 +19,13 @@ REQUEST_ID = web.RequestKey("request_id", str)
 
 
 def around(
-    logger: Logger, service: str, new_request_id: Callable[[], str], trusted: Sequence[Network]
+    logger: Logger,
+    service: str,
+    new_request_id: Callable[[], str],
+    trusted: Sequence[Network],
+    on_answer: Sequence[Callable[[web.StreamResponse], None]],
 ) -> Callable[..., Awaitable[web.StreamResponse]]:
-    """Return the middleware of a listener."""
+    """Return the middleware of a listener; each of ``on_answer`` sees every answer before it is sent."""
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -43,6 +47,8 @@ def around(
         response.headers["Cache-Control"] = "no-store"
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["X-Request-Id"] = request_id
+        for see in on_answer:
+            see(response)
         return response
 
     return middleware

@@ -4,12 +4,11 @@ import asyncio
 import secrets
 import socket
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 from aiohttp import web
-from attrs import define, field
+from attrs import define, field, frozen
 
 from authsvc.audit.entry import Entry
 from authsvc.audit.keeper import Keeper
@@ -21,6 +20,9 @@ from authsvc.issuance import Issuance, Lifetimes
 from authsvc.logs import Logger
 from authsvc.manage.act import Journal
 from authsvc.manage.tokens import SignIns
+from authsvc.metrics.board import Board, Row
+from authsvc.metrics.catalogue import EDGE, INSIDE, STORE_ERRORS, STORE_SECONDS
+from authsvc.metrics.hashing import CountedThreads
 from authsvc.preflight import Preflight
 from authsvc.registries.ours import OurRegistry, registry_state
 from authsvc.settings import Settings
@@ -32,7 +34,8 @@ from authsvc.store.credential_directory import RedisCredentials
 from authsvc.store.standings import RedisStandings
 from authsvc.store.throttle import RedisThrottle
 from authsvc.store.usage import RedisUsage
-from authsvc.web.listener import listen, make_web_app
+from authsvc.web.listener import Drain, Listener, make_web_app
+from authsvc.web.metrics import CountedIssuance, count_status, metrics
 from authsvc.web.middleware import around
 from authsvc.web.ops import Readiness, license_keys, livez
 from authsvc.web.preflight import PreflightEndpoint
@@ -56,6 +59,29 @@ class Live:
     keyring: Keyring = field(factory=Keyring)
     license_keys: dict[str, Any] = field(factory=lambda: {"keys": []})
 
+    def publish(self, jwk_set: dict[str, Any]) -> None:
+        """Publish other license keys from now on."""
+        self.license_keys = jwk_set
+
+
+@frozen
+class Counting:
+    """Where a worker counts.
+
+    Attributes:
+        board: what all workers of the server count.
+        row: its own part.
+    """
+
+    board: Board
+    row: Row
+
+    def store_command(self, seconds: float, answered: bool) -> None:  # noqa: FBT001  the signature of an observer
+        """Count one command to Redis."""
+        self.row.time(STORE_SECONDS, seconds)
+        if not answered:
+            self.row.count(STORE_ERRORS)
+
 
 @asynccontextmanager
 async def running_worker(
@@ -65,12 +91,16 @@ async def running_worker(
     inside: socket.socket,
     logger: Logger,
     hashing_threads: int,
-) -> AsyncIterator[None]:
-    """Serve both listeners until the context ends; then running requests finish."""
+    counting: Counting,
+) -> AsyncIterator[Drain]:
+    """Serve both listeners until the context ends; then running requests finish.
+
+    Yields what ends them without a client noticing.
+    """
     async with AsyncExitStack() as stack:
-        connection = Connection(settings.redis_url)
+        connection = Connection(settings.redis_url, counting.store_command)
         stack.push_async_callback(connection.close)
-        executor = ThreadPoolExecutor(hashing_threads, thread_name_prefix="argon2")
+        executor = CountedThreads(hashing_threads, counting.row)
         stack.callback(executor.shutdown, wait=False, cancel_futures=True)
         codec = Codec()
         standings, usage = RedisStandings(connection, codec), RedisUsage(connection, logger)
@@ -98,16 +128,22 @@ async def running_worker(
         preflight = Preflight(authenticator, registry, live.keyring, service, new_token_id)
         readiness = Readiness(standings, live.keyring, lambda: registry_state(settings.registry_url), clock)
         edge_routes = [
-            *TokenEndpoint(issuance, logger, clock, trail.note).routes(),
+            *TokenEndpoint(CountedIssuance(issuance, counting.row), logger, clock, trail.note).routes(),
             *PreflightEndpoint(preflight, service, logger, clock).routes(),
             license_keys(lambda: live.license_keys),
             web.get("/livez", livez),
         ]
-        for routes, listener in ((edge_routes, edge), (readiness.routes(), inside)):
-            middleware = around(logger, service, new_request_id, settings.trusted_proxies)
-            runner = await listen(make_web_app(routes, middleware), listener)
-            stack.push_async_callback(runner.cleanup)
-        yield
+        inside_routes = [*readiness.routes(), metrics(counting.board, clock)]
+        listeners: list[Listener] = []
+        drain = Drain(listeners)
+        for name, routes, bound in ((EDGE, edge_routes, edge), (INSIDE, inside_routes, inside)):
+            seen = (count_status(counting.row, name), drain.mark)
+            middleware = around(logger, service, new_request_id, settings.trusted_proxies, seen)
+            listener = Listener(make_web_app(routes, middleware))
+            stack.push_async_callback(listener.close)
+            listeners.append(listener)
+            await listener.start(bound)
+        yield drain
 
 
 @asynccontextmanager

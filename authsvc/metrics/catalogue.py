@@ -1,0 +1,138 @@
+"""Every metric: its name, what it means, and each series it can have. docs/metrics.md says the same, and a test
+compares the two.
+"""  # noqa: D205
+
+import enum
+import itertools
+
+from attrs import Factory, field, frozen
+
+
+class Kind(enum.Enum):
+    """How a metric is kept and added up."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    """Adds up over the living workers."""
+    SOONEST = "gauge of seconds until the first of several instants"
+    HISTOGRAM = "histogram"
+
+
+@frozen
+class Metric:
+    """One metric.
+
+    Attributes:
+        name: as it is told; a counter's ends with ``_total``.
+        kind: how it is kept.
+        help: one sentence.
+        labels: the names of its labels.
+        series: the values of the labels of each series that it can have.
+        buckets: upper bounds of a histogram's buckets in seconds, without the last, endless one.
+    """
+
+    name: str
+    kind: Kind
+    help: str
+    labels: tuple[str, ...] = ()
+    series: tuple[tuple[str, ...], ...] = ((),)
+    buckets: tuple[float, ...] = ()
+
+    @property
+    def width(self) -> int:
+        """How many cells one series takes: a histogram has one per bucket and one for the sum."""
+        return len(self.buckets) + 2 if self.kind is Kind.HISTOGRAM else 1
+
+
+FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+SLOW = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+ISSUED, REFUSED, FAILED = "issued", "refused", "failed"
+
+TOKEN_OUTCOMES = (
+    (ISSUED, "full"),
+    (ISSUED, "partial"),
+    (ISSUED, "nothing"),
+    (ISSUED, "degraded"),
+    (REFUSED, "credentials"),
+    (REFUSED, "wrong_secret"),
+    (REFUSED, "account"),
+    (REFUSED, "throttled"),
+    (FAILED, "overloaded"),
+    (FAILED, "store"),
+    (FAILED, "signer"),
+    (FAILED, "fault"),
+)
+
+EDGE, INSIDE = "edge", "inside"
+STATUSES = ("2xx", "3xx", "4xx", "5xx")
+
+TOKEN_REQUESTS = Metric(
+    "authsvc_token_requests_total",
+    Kind.COUNTER,
+    "Token requests by what became of them.",
+    ("outcome", "reason"),
+    TOKEN_OUTCOMES,
+)
+TOKEN_SECONDS = Metric(
+    "authsvc_token_request_seconds", Kind.HISTOGRAM, "Time from a read token request to its answer.", buckets=FAST
+)
+HTTP_REQUESTS = Metric(
+    "authsvc_http_requests_total",
+    Kind.COUNTER,
+    "Requests of any kind by listener and class of status.",
+    ("listener", "status"),
+    tuple((listener, status) for listener in (EDGE, INSIDE) for status in STATUSES),
+)
+PASSWORDS_WAITING = Metric(
+    "authsvc_password_checks_waiting", Kind.GAUGE, "Argon2id checks that wait for a thread."
+)  # fmt: skip
+PASSWORDS_RUNNING = Metric("authsvc_password_checks_running", Kind.GAUGE, "Argon2id checks that a thread works on.")
+PASSWORD_SECONDS = Metric(
+    "authsvc_password_check_seconds", Kind.HISTOGRAM, "Time of one Argon2id check in its thread.", buckets=SLOW
+)
+STORE_SECONDS = Metric(
+    "authsvc_store_command_seconds", Kind.HISTOGRAM, "Time of one command to Redis, failed ones too.", buckets=FAST
+)
+STORE_ERRORS = Metric(
+    "authsvc_store_errors_total", Kind.COUNTER, "Commands to Redis that failed or had no answer in time."
+)
+LEAF_EXPIRY = Metric(
+    "authsvc_leaf_expiry_seconds", Kind.SOONEST, "Time until the first of the workers' signing certificates ends."
+)
+LEAF_FAILURES = Metric(
+    "authsvc_leaf_renewal_failures_total", Kind.COUNTER, "Attempts to renew a signing certificate that failed."
+)
+WORKERS = Metric("authsvc_workers", Kind.GAUGE, "Workers that serve.")
+WORKER_DEATHS = Metric("authsvc_worker_deaths_total", Kind.COUNTER, "Workers that ended without being asked to.")
+
+METRICS = (
+    *(TOKEN_REQUESTS, TOKEN_SECONDS, HTTP_REQUESTS, PASSWORDS_WAITING, PASSWORDS_RUNNING, PASSWORD_SECONDS),
+    *(STORE_SECONDS, STORE_ERRORS, LEAF_EXPIRY, LEAF_FAILURES, WORKERS, WORKER_DEATHS),
+)
+"""All of them, in the order of their cells."""
+
+
+def _places() -> dict[tuple[str, tuple[str, ...]], int]:
+    keys = [(metric, series) for metric in METRICS for series in metric.series]
+    starts = itertools.accumulate((metric.width for metric, _ in keys), initial=0)
+    return {(metric.name, series): start for (metric, series), start in zip(keys, starts, strict=False)}
+
+
+@frozen
+class Cells:
+    """Where each series has its cells in a row.
+
+    Attributes:
+        places: by name and label values, the first cell.
+        count: how many cells a row has.
+    """
+
+    places: dict[tuple[str, tuple[str, ...]], int] = field(factory=_places)
+    count: int = field(
+        default=Factory(lambda _: sum(metric.width * len(metric.series) for metric in METRICS), takes_self=True)
+    )
+
+    def of(self, metric: Metric, *labels: str) -> int:
+        """Return the first cell of a series."""
+        return self.places[metric.name, labels]

@@ -1,0 +1,57 @@
+"""The board as text, in Prometheus' exposition format 0.0.4."""
+
+import itertools
+from collections.abc import Iterator
+
+from attrs import frozen
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.core import Metric as Family
+from prometheus_client.exposition import generate_latest
+from prometheus_client.registry import Collector
+from typing_extensions import override
+
+from authsvc.metrics.board import MICROSECONDS, Board
+from authsvc.metrics.catalogue import METRICS, Kind, Metric
+
+CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+
+
+def exposition(board: Board, now: float) -> bytes:
+    """Return the sums over all rows at ``now``, a Unix time."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Sums(board, now))
+    return generate_latest(registry)
+
+
+@frozen
+class _Sums(Collector):
+    board: Board
+    now: float
+
+    @override
+    def collect(self) -> Iterator[Family]:
+        for metric in METRICS:
+            yield self._family(metric)
+
+    def _family(self, metric: Metric) -> Family:
+        if metric.kind is Kind.HISTOGRAM:
+            return self._histogram(metric)
+        kind = CounterMetricFamily if metric.kind is Kind.COUNTER else GaugeMetricFamily
+        family: CounterMetricFamily | GaugeMetricFamily = kind(metric.name, metric.help, labels=metric.labels)
+        for labels in metric.series:
+            values = [cells[0] for cells in self.board.cells(metric, labels)]
+            if metric.kind is not Kind.SOONEST:
+                family.add_metric(labels, sum(values))
+            elif any(values):
+                family.add_metric(labels, min(filter(None, values)) - self.now)
+        return family
+
+    def _histogram(self, metric: Metric) -> Family:
+        family = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
+        bounds = [*map(str, metric.buckets), "+Inf"]
+        for labels in metric.series:
+            *counts, total = (sum(column) for column in zip(*self.board.cells(metric, labels), strict=True))
+            buckets = list(zip(bounds, itertools.accumulate(counts), strict=True))
+            family.add_metric(labels, buckets=buckets, sum_value=total / MICROSECONDS)
+        return family

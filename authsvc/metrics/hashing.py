@@ -1,0 +1,44 @@
+"""The threads that check passwords, and how many checks wait for one."""
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from typing_extensions import override
+
+from authsvc.metrics.board import Row
+from authsvc.metrics.catalogue import PASSWORD_SECONDS, PASSWORDS_RUNNING, PASSWORDS_WAITING
+
+T = TypeVar("T")
+
+
+class CountedThreads(ThreadPoolExecutor):
+    """A pool that counts what waits, what runs, and how long it took. Its threads share a row, so under a lock."""
+
+    def __init__(self, threads: int, row: Row) -> None:
+        """Run at most ``threads`` at once, and count into ``row``."""
+        super().__init__(threads, thread_name_prefix="argon2")
+        self._row = row
+        self._counting = threading.Lock()
+
+    @override
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        """Run ``fn`` in a thread."""
+
+        def counted() -> T:
+            began = time.monotonic()
+            with self._counting:
+                self._row.count(PASSWORDS_WAITING, by=-1)
+                self._row.count(PASSWORDS_RUNNING)
+            try:
+                return fn(*args, **kwargs)
+            finally:
+                with self._counting:
+                    self._row.count(PASSWORDS_RUNNING, by=-1)
+                    self._row.time(PASSWORD_SECONDS, time.monotonic() - began)
+
+        with self._counting:
+            self._row.count(PASSWORDS_WAITING)
+        return super().submit(counted)

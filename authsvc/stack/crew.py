@@ -1,0 +1,258 @@
+"""The workers of one server: kept alive, and replaced a generation at a time.
+
+A new generation serves before the old one stops accepting, on the same sockets, and the old one ends when its
+connections have. So neither a new configuration nor a new version of the program costs a request.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from attrs import Factory, define, field, frozen
+
+from authsvc.errors import SetupRefused
+from authsvc.logs import Logger
+from authsvc.metrics.board import Board, Row
+from authsvc.metrics.catalogue import WORKER_DEATHS, WORKERS
+from authsvc.stack.leaf_channel import LeafIssuer
+
+FIRST_PAUSE, LONGEST_PAUSE, HEALTHY_AFTER = 0.5, 30.0, 60.0
+"""Seconds: before a dead worker is started again at first and at most, and after which the pause starts over."""
+
+GRACE = 15.0
+"""Seconds that a worker gets to end; longer than its requests get."""
+
+DRAIN = 40.0
+"""Seconds in which a replaced worker waits for its connections to end; longer than nginx keeps an idle one."""
+
+READY_WITHIN = 60.0
+"""Seconds in which a new generation must serve, or the old one stays."""
+
+STOP, LEAVE = signal.SIGTERM, signal.SIGQUIT
+"""To a worker: end now, or end when nobody is connected any more."""
+
+WORKER_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1024 * 1024)}
+"""glibc's malloc keeps what it once gave out in blocks below a limit that it raises by itself, up to 32 MiB
+(mallopt(3)). Argon2id takes 19 MiB for each password; with a fixed limit they go back when it is done."""
+
+
+@frozen
+class Listeners:
+    """The two bound sockets."""
+
+    edge: socket.socket
+    inside: socket.socket
+
+
+@frozen
+class Equipment:
+    """What a generation of workers shares.
+
+    Attributes:
+        issuer: gives certificates.
+        listeners: what they accept on.
+        board: where they count.
+        threads: how many passwords each may check at once.
+        logger: the server's.
+    """
+
+    issuer: LeafIssuer
+    listeners: Listeners
+    board: Board
+    threads: int
+    logger: Logger
+
+
+@define(eq=False)
+class Keeper:
+    """Keeps one worker alive until it is dismissed.
+
+    Attributes:
+        equipment: what the worker gets.
+        number: of the worker, for the log.
+        place: its row on the board.
+        ready: set once a worker serves.
+    """
+
+    equipment: Equipment
+    number: int
+    place: int
+    ready: asyncio.Event = field(factory=asyncio.Event)
+    _dismissed: asyncio.Event = field(factory=asyncio.Event)
+    _farewell: tuple[signal.Signals, float] = (STOP, GRACE)
+    _hurried: asyncio.Event = field(factory=asyncio.Event)
+
+    def dismiss(self, number: signal.Signals, seconds: float) -> None:
+        """End the worker with a signal, and with SIGKILL after ``seconds``."""
+        if self._dismissed.is_set() and number == STOP:
+            self._hurried.set()
+        self._farewell = (number, seconds)
+        self._dismissed.set()
+
+    async def keep(self) -> None:
+        """Run a worker, and another one whenever it ends, until dismissed."""
+        pause = FIRST_PAUSE
+        while not self._dismissed.is_set():
+            began = asyncio.get_running_loop().time()
+            code = await self._run_one()
+            if self._dismissed.is_set():
+                return
+            lived = asyncio.get_running_loop().time() - began
+            pause = FIRST_PAUSE if lived > HEALTHY_AFTER else min(pause * 2, LONGEST_PAUSE)
+            self.equipment.board.row(0).count(WORKER_DEATHS)
+            self.equipment.logger.error("worker.died", worker=self.number, exit_code=code, restart_in=pause)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._dismissed.wait(), pause)
+
+    async def _run_one(self) -> int:
+        equipment, row = self.equipment, self.equipment.board.row(self.place)
+        row.clear_gauges()
+        ours, theirs = socket.socketpair()
+        listeners, board = equipment.listeners, equipment.board.descriptor
+        descriptors = (listeners.edge.fileno(), listeners.inside.fileno(), theirs.fileno(), board)
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "authsvc.stack.worker", *map(str, descriptors)),
+            *(str(self.place), str(equipment.threads)),
+            stdin=asyncio.subprocess.DEVNULL,
+            env={**WORKER_MEMORY, **os.environ},
+            pass_fds=descriptors,
+        )
+        theirs.close()
+        told = partial(equipment.logger.info, "leaf.issued", worker=self.number, pid=process.pid)
+        answering = asyncio.create_task(equipment.issuer.answer(ours, told, lambda: self._serves(row)))
+        ended, dismissed = asyncio.create_task(process.wait()), asyncio.create_task(self._dismissed.wait())
+        await asyncio.wait({ended, dismissed}, return_when=asyncio.FIRST_COMPLETED)
+        if not ended.done():
+            await self._end(process, ended)
+        code = await ended
+        row.clear_gauges()
+        for task in (answering, dismissed):
+            task.cancel()
+        await asyncio.gather(answering, dismissed, return_exceptions=True)
+        return code
+
+    def _serves(self, row: Row) -> None:
+        row.put(WORKERS, 1)
+        self.ready.set()
+
+    async def _end(self, process: asyncio.subprocess.Process, ended: asyncio.Task[int]) -> None:
+        """Send the farewell signal and wait; a second, ruder one may come meanwhile."""
+        hurried = asyncio.create_task(self._hurried.wait())
+        steps = [self._farewell]
+        if self._farewell[0] == LEAVE:
+            steps.append((STOP, GRACE))
+        for number, seconds in steps:
+            with suppress(ProcessLookupError):
+                process.send_signal(number)
+            waiting = {ended, hurried} if number == LEAVE else {ended}
+            await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            if ended.done():
+                break
+        else:
+            process.kill()
+        hurried.cancel()
+        await asyncio.gather(hurried, return_exceptions=True)
+
+
+@define
+class Crew:
+    """All workers of one server.
+
+    Attributes:
+        equip: returns what the next generation gets; raises SetupRefused when the settings or secrets are unusable.
+        count: how many workers a generation has.
+        logger: the server's.
+    """
+
+    equip: Callable[[], Equipment]
+    count: int
+    logger: Logger
+    _tasks: dict[Keeper, asyncio.Task[None]] = Factory(dict)
+
+    async def run(self, stopping: asyncio.Event, rolling: asyncio.Event) -> None:
+        """Keep a generation alive until ``stopping``, and replace it whenever ``rolling`` is set.
+
+        Raises:
+            SetupRefused: the first generation can not be equipped.
+        """
+        current = self._hire(self.equip())
+        try:
+            while await _first(stopping, rolling):
+                rolling.clear()
+                current = await self._roll(current, stopping)
+        finally:
+            await self._end(list(self._tasks), STOP, GRACE)
+
+    async def _roll(self, current: list[Keeper], stopping: asyncio.Event) -> list[Keeper]:
+        # One generation leaves at a time: there are rows on the board for two.
+        await _unless(stopping, [task for keeper, task in self._tasks.items() if keeper not in current])
+        try:
+            equipment = self.equip()
+        except SetupRefused as error:
+            self.logger.error("roll.refused", reason=str(error))
+            return current
+        fresh = self._hire(equipment)
+        self.logger.info("roll.started", workers=self.count)
+        serving = [asyncio.create_task(keeper.ready.wait()) for keeper in fresh]
+        if not await _unless(stopping, serving, READY_WITHIN):
+            if not stopping.is_set():
+                self.logger.error("roll.failed", reason=f"the new workers do not serve after {READY_WITHIN:.0f} s")
+            for task in serving:
+                task.cancel()
+            await self._end(fresh, STOP, GRACE)
+            return current
+        for keeper in current:
+            keeper.dismiss(LEAVE, DRAIN)
+        self.logger.info("roll.done", workers=self.count)
+        return fresh
+
+    def _hire(self, equipment: Equipment) -> list[Keeper]:
+        taken = {keeper.place for keeper in self._tasks}
+        places = [place for place in range(1, 2 * self.count + 1) if place not in taken][: self.count]
+        keepers = [Keeper(equipment, number, place) for number, place in enumerate(places)]
+        for keeper in keepers:
+            task = self._tasks[keeper] = asyncio.create_task(keeper.keep())
+            task.add_done_callback(partial(self._forget, keeper))
+        return keepers
+
+    def _forget(self, keeper: Keeper, _ended: asyncio.Task[None]) -> None:
+        del self._tasks[keeper]
+
+    async def _end(self, keepers: list[Keeper], number: signal.Signals, seconds: float) -> None:
+        tasks = [self._tasks[keeper] for keeper in keepers if keeper in self._tasks]
+        for keeper in keepers:
+            keeper.dismiss(number, seconds)
+        await asyncio.gather(*tasks)
+
+
+def make_board(workers: int) -> Board:
+    """Return a board with a row for the parent and for two generations of workers."""
+    return Board.make(1 + 2 * workers)
+
+
+async def _first(stopping: asyncio.Event, other: asyncio.Event) -> bool:
+    """Wait for either event; return whether it was the other one."""
+    tasks = [asyncio.create_task(event.wait()) for event in (stopping, other)]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    return not stopping.is_set()
+
+
+async def _unless(stopping: asyncio.Event, work: Iterable[Awaitable[object]], seconds: float | None = None) -> bool:
+    """Wait for all of ``work``; return whether it was done before ``stopping`` and in time. It is not cancelled."""
+    waiting: asyncio.Future[Any] = asyncio.gather(*map(asyncio.shield, work))
+    both: list[asyncio.Future[Any]] = [asyncio.create_task(stopping.wait()), waiting]
+    await asyncio.wait(both, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    done = waiting.done() and not stopping.is_set()
+    for one in both:
+        one.cancel()
+    await asyncio.gather(*both, return_exceptions=True)
+    return done

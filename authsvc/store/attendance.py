@@ -1,0 +1,52 @@
+"""Which workers there are, on whatever hosts, and the call to renew their certificates.
+
+Every worker of an installation writes its presence every few seconds and looks at one counter every second. Raising
+the counter is the call; a worker has followed it when its presence says so.
+"""
+
+from datetime import datetime
+
+from authsvc.signing.presence import SEEN_WITHIN, Presence
+from authsvc.store import keys
+from authsvc.store.codec import Codec
+from authsvc.store.connection import Connection
+
+
+class RedisAttendance:
+    """The list of workers. Every method raises StoreUnavailable when Redis does not answer."""
+
+    def __init__(self, connection: Connection, codec: Codec) -> None:
+        """Read and write through ``connection``."""
+        self._connection = connection
+        self._codec = codec
+
+    async def say(self, presence: Presence) -> None:
+        """Put a worker's last word in place of the one before."""
+        async with self._connection.redis.pipeline(transaction=True) as change:
+            _ = change.set(keys.worker(presence.id), self._codec.encode(presence), ex=SEEN_WITHIN)
+            _ = change.zadd(keys.WORKERS, {presence.id: presence.seen_at.timestamp()})
+            await self._connection.run(change.execute())
+
+    async def leave(self, worker_id: str) -> None:
+        """Take a worker off the list."""
+        async with self._connection.redis.pipeline(transaction=True) as change:
+            _ = change.delete(keys.worker(worker_id))
+            _ = change.zrem(keys.WORKERS, worker_id)
+            await self._connection.run(change.execute())
+
+    async def present(self, now: datetime) -> list[Presence]:
+        """Return the workers that were heard of lately, by id; older ones are taken off the list."""
+        too_old = (now - SEEN_WITHIN).timestamp()
+        await self._connection.run(self._connection.redis.zremrangebyscore(keys.WORKERS, "-inf", too_old))
+        ids = await self._connection.run(self._connection.redis.zrange(keys.WORKERS, 0, -1))
+        raws = await self._connection.get_all(*(keys.worker(worker_id.decode()) for worker_id in ids))
+        found = (self._codec.decode(raw, Presence) for raw in raws if raw is not None)
+        return sorted(found, key=lambda presence: presence.id)
+
+    async def generation(self) -> int:
+        """Return the number of the last call to renew."""
+        return int(await self._connection.get(keys.KEY_GENERATION) or 0)
+
+    async def call(self) -> int:
+        """Call every worker to renew its certificate now; return the number of the call."""
+        return int(await self._connection.run(self._connection.redis.incr(keys.KEY_GENERATION)))

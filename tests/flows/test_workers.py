@@ -1,0 +1,187 @@
+"""Several workers: replaced under load without a failed request, kept alive, and counted together."""
+
+import http.client
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from typing import Self
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.bench.installation import children
+from tests.support.http_client import ask, basic, get_token
+from tests.support.load import meanwhile
+from tests.support.stack import Stack, running_stack
+from tests.support.tenants import Account, make_license, make_team
+from tests.support.waiting import until
+
+ROLLS = 3
+
+
+@pytest.fixture(scope="module")
+def crew() -> Iterator[Stack]:
+    """Return a stack with two workers."""
+    with running_stack(options=("--workers", "2")) as stack:
+        make_team(stack, "crewapp")
+        yield stack
+
+
+def workers(stack: Stack) -> set[int]:
+    """Return the process ids of the workers."""
+    return set(children(stack.pid("serve")))
+
+
+def port_of(stack: Stack, listener: str) -> int:
+    """Return the port of a listener."""
+    return int((stack.data_dir / "run" / f"{listener}-address").read_text().strip().rpartition(":")[2])
+
+
+def events(stack: Stack, name: str) -> int:
+    """Return how often an event was logged."""
+    return sum(event["event"] == name for event in stack.events("serve.log"))
+
+
+class KeptConnections:
+    """Asks for tokens over one kept connection per thread, and minds ``Connection: close`` as every client does."""
+
+    def __init__(self, stack: Stack, port: int, account: Account) -> None:
+        """Connect to ``port`` as ``account``."""
+        self._target = f"/auth/token?service={stack.name}&scope=repository:crewapp/x:pull"
+        self._port = port
+        self._headers = basic(account)
+        self._own = threading.local()
+        self._all: list[http.client.HTTPConnection] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for connection in self._all:
+            connection.close()
+
+    def once(self) -> int:
+        """Ask once and return the status."""
+        connection: http.client.HTTPConnection | None = getattr(self._own, "connection", None)
+        if connection is None:
+            connection = self._own.connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
+            self._all.append(connection)
+        try:
+            connection.request("GET", self._target, headers=self._headers)
+            answer = connection.getresponse()
+            answer.read()
+        except Exception:
+            connection.close()
+            raise
+        if answer.will_close:
+            connection.close()
+        return answer.status
+
+
+def scrape(stack: Stack) -> dict[str, float]:
+    """Return every sample of ``/metrics``, from whichever worker accepts."""
+    text = ask(port_of(stack, "inside"), "GET", "/metrics").body.decode()
+    return {
+        "|".join((sample.name, *sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def roll(stack: Stack, process: int) -> None:
+    """Send SIGHUP and wait until other workers serve."""
+    before, done = workers(stack), events(stack, "roll.done")
+    os.kill(process, signal.SIGHUP)
+    until(lambda: events(stack, "roll.done") > done, "the workers are replaced", 60)
+    until(lambda: not workers(stack) & before, "the old workers are gone", 60)
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("direct", [False, True], ids=["nginx", "directly"])
+def test_workers_are_replaced_without_a_failed_request(crew: Stack, direct: bool) -> None:
+    """Three times under load, on kept connections and new ones: every request gets its token."""
+    account = make_license(crew, "crewapp").account
+    port = port_of(crew, "edge") if direct else crew.port
+    scope = "repository:crewapp/x:pull"
+    with (
+        KeptConnections(crew, port, account) as connections,
+        meanwhile(connections.once, threads=4) as kept,
+        meanwhile(lambda: get_token(port, account, scope, service=crew.name).status, threads=2) as fresh,
+    ):
+        for _ in range(ROLLS):
+            roll(crew, crew.pid("serve"))
+    assert ({200}, {200}) == (set(kept.results), set(fresh.results))
+    assert min(kept.results[200], fresh.results[200]) > 50
+
+
+@pytest.mark.timeout(120)
+def test_the_load_would_see_a_worker_that_is_not_replaced_gently(crew: Stack) -> None:
+    """Killing workers instead breaks requests of the same load, so its silence above means something."""
+    account = make_license(crew, "crewapp").account
+    port = port_of(crew, "edge")
+    with KeptConnections(crew, port, account) as connections, meanwhile(connections.once, threads=4) as load:
+        until(lambda: load.results[200] > 20, "there is load")
+        for worker in workers(crew):
+            os.kill(worker, signal.SIGKILL)
+        until(lambda: len(load.results) > 1, "it is noticed")
+        until(lambda: scrape(crew)["authsvc_workers"] == 2, "they are back")
+    assert {200} != set(load.results)
+
+
+def test_up_hands_sighup_on(crew: Stack) -> None:
+    """SIGHUP to `authsvc up` replaces the workers and nothing else."""
+    assert crew.process is not None
+    others = {name: crew.pid(name) for name in ("redis", "registry", "serve", "nginx")}
+    roll(crew, crew.process.pid)
+    assert others == {name: crew.pid(name) for name in others}
+
+
+@pytest.mark.parametrize("line", ["nonsense = 1", 'log_level = "loud"'])
+def test_unusable_settings_leave_the_old_workers(crew: Stack, line: str) -> None:
+    """A roll that would not start is refused with a sentence, and everything goes on as it was."""
+    file = crew.data_dir / "config" / "authsvc.toml"
+    good, before, refused = file.read_text(), workers(crew), events(crew, "roll.refused")
+    file.write_text(f"{good}{line}\n")
+    try:
+        os.kill(crew.pid("serve"), signal.SIGHUP)
+        until(lambda: events(crew, "roll.refused") > refused, "it is refused")
+    finally:
+        file.write_text(good)
+    assert (before, 401) == (workers(crew), get_token(crew.port, None).status)
+
+
+@pytest.mark.timeout(120)
+def test_every_worker_tells_the_sum_and_no_counter_goes_backwards(crew: Stack) -> None:
+    """Over requests, a killed worker and a roll: each scrape knows all that was counted before it."""
+    account = make_license(crew, "crewapp").account
+    name = "authsvc_token_requests_total|issued|full"
+
+    def count(number: int) -> float:
+        for _ in range(number):
+            assert get_token(port_of(crew, "edge"), account, service=crew.name).status == 200
+        found = {scrape(crew)[name] for _ in range(10)}
+        assert len(found) == 1, "workers disagree"
+        return found.pop()
+
+    start = count(0)
+    assert start + 20 == count(20)
+    deaths = scrape(crew)["authsvc_worker_deaths_total"]
+    os.kill(min(workers(crew)), signal.SIGKILL)
+    until(lambda: scrape(crew)["authsvc_worker_deaths_total"] == deaths + 1, "the death is counted")
+    until(lambda: scrape(crew)["authsvc_workers"] == 2, "two workers serve")
+    assert start + 30 == count(10)
+    roll(crew, crew.pid("serve"))
+    assert start + 35 == count(5)
+    until(lambda: scrape(crew)["authsvc_workers"] == 2, "two workers serve")
+
+
+def test_what_clients_send_makes_no_series(crew: Stack) -> None:
+    """Strange methods, paths, scopes and accounts are counted under names that were there before."""
+    before = scrape(crew)
+    for path in ("/auth/token?scope=repository:strange/name:pull", "/strange", "/auth/token/../x"):
+        for method in ("GET", "POST", "STRANGE"):
+            ask(port_of(crew, "edge"), method, path, headers=basic(Account("strange@user.test", "strange password")))
+    after = scrape(crew)
+    assert before.keys() == after.keys()
+    assert after["authsvc_http_requests_total|edge|4xx"] > before["authsvc_http_requests_total|edge|4xx"]

@@ -1,0 +1,33 @@
+"""docs/metrics.md lists the metrics that there are, and no others."""
+
+import re
+from pathlib import Path
+
+from authsvc.metrics.catalogue import METRICS, TOKEN_OUTCOMES, Kind
+
+PAGE = Path(__file__).parent.parent.parent / "docs" / "metrics.md"
+TYPES = {Kind.COUNTER: "counter", Kind.GAUGE: "gauge", Kind.SOONEST: "gauge", Kind.HISTOGRAM: "histogram"}
+
+
+def rows(heading: str) -> list[list[str]]:
+    """Return the cells of the table below a heading, without code marks."""
+    body = PAGE.read_text(encoding="utf-8").partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    lines = [line for line in body.splitlines() if line.startswith("| `")]
+    return [[cell.strip().replace("`", "") for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_metrics_are_those_of_the_code() -> None:
+    """Names, types and labels agree, in both directions."""
+    written = {(name, kind, labels) for name, kind, labels, _ in rows("All metrics")}
+    assert {(m.name, TYPES[m.kind], ", ".join(m.labels) or "-") for m in METRICS} == written
+
+
+def test_outcomes_are_those_of_the_code() -> None:
+    """Each outcome with its reason stands there, and no other."""
+    assert list(TOKEN_OUTCOMES) == [(outcome, reason) for outcome, reason, _ in rows("Token requests")]
+
+
+def test_no_alarm_on_what_is_not_there() -> None:
+    """Every name on the page is one of a metric."""
+    named = set(re.findall(r"authsvc_[a-z0-9_]+", PAGE.read_text(encoding="utf-8")))
+    assert {metric.name for metric in METRICS} == named
