@@ -46,12 +46,20 @@ redis.call('SET', KEYS[1], full and '1' or '0', 'EX', ARGV[1])
 return full and 1 or 0
 """
 
+# A script that makes room, or leads to it, runs also when Redis is out of memory.
 _ELECT = """#!lua flags=allow-oom
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1
 """
+
+
+_TRIM = """#!lua flags=allow-oom
+redis.call('XTRIM', KEYS[1], 'MINID', ARGV[1])
+return redis.call('XDEL', KEYS[1], ARGV[1])
+"""
+"""A stream remembers which entry was deleted last, and not which was trimmed."""
 
 
 @frozen
@@ -130,9 +138,8 @@ class RedisAudit:
         Raises:
             StoreUnavailable: Redis did not answer.
         """
-        milliseconds, _, number = cursor.partition("-")
-        following = f"{milliseconds}-{int(number) + 1}"
-        await self.connection.run(self.connection.redis.xtrim(keys.AUDIT, minid=following, approximate=False))
+        script = self.connection.redis.register_script(_TRIM)
+        await self.connection.run(script(keys=[keys.AUDIT], args=[cursor]))
 
     async def trimmed_until(self) -> str:
         """Return the cursor of the newest entry that was trimmed; ``0-0`` when none was.
