@@ -16,6 +16,17 @@ settings.register_profile(
 settings.load_profile("authsvc")
 
 
+FIRST_USE = 150
+"""Seconds for a test that may be the one that has to start the stack, on a busy machine."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give tests on the shared stack the time that its start takes."""
+    for item in items:
+        if "stack" in getattr(item, "fixturenames", ()) and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(FIRST_USE))
+
+
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
     """Return a running stack with default settings; whoever uses it makes teams and apps of its own."""

@@ -17,7 +17,7 @@ from tests.support.stack import Stack, running_stack
 from tests.support.tenants import Account, License, make_license, make_member, make_team
 from tests.support.waiting import until
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(240)
 
 IMAGE = Image(b"what must stay reachable")
 
@@ -61,7 +61,6 @@ def works(estate: Estate) -> bool:
 def never_denied(tally: Tally) -> None:
     """Check that nobody was told that a right credential is wrong."""
     assert set(tally.results) <= {200, 503, "ConnectionRefusedError", "ConnectionResetError", "RemoteDisconnected"}
-    assert tally.results[200]
 
 
 def is_unavailable(reply: Reply) -> None:
@@ -110,6 +109,7 @@ def test_a_killed_child_comes_back(estate: Estate, child: str) -> None:
         os.kill(old, signal.SIGKILL)
         until(lambda: f"{child} is running again" in stack.err.read_text()[said:], f"{child} runs again")
         until(lambda: works(estate), "an image can be pulled again")
+        until(lambda: tally.results[200], "tokens are issued again")
     assert f"authsvc: {child} was ended by SIGKILL; starting it again in" in stack.err.read_text()[said:]
     assert stack.pid(child) != old
     assert {name: stack.pid(name) for name in others} == others, "nobody else had to be restarted"
@@ -129,6 +129,7 @@ def test_a_killed_worker_comes_back(estate: Estate) -> None:
             lambda: len(now := children_of(stack.pid("serve"))) == 2 and before[0] not in now, "a new worker is there"
         )
         until(lambda: [e["event"] for e in stack.events("serve.log")].count("worker.started") >= 3, "it has started")
+        until(lambda: tally.results[200], "tokens are issued")
     never_denied(tally)
     died = [event for event in stack.events("serve.log") if event["event"] == "worker.died"]
     assert died[-1]["exit_code"] == -signal.SIGKILL

@@ -14,8 +14,9 @@ from tests.support.oci import Image, digest_of
 from tests.support.registry_client import Client
 from tests.support.stack import Stack, running_stack
 from tests.support.tenants import Account, License, make_license, make_member, make_team
+from tests.support.waiting import until
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(240)
 
 IMAGE = Image(b"pulled over and over")
 PULLERS = 16
@@ -54,10 +55,13 @@ def test_pulls_do_not_notice_new_leaves(estate: Estate) -> None:
 
     before = renewals()
     with meanwhile(pull, threads=PULLERS) as tally:
-        time.sleep(4.5)
-    assert renewals() - before >= 6, "two workers, a renewal each second"
+        # Two workers, a renewal each second; on a busy machine it takes longer until enough has happened.
+        until(
+            lambda: renewals() - before >= 6 and tally.results.total() >= 10 * PULLERS,
+            "leaves change while images are pulled",
+            seconds=40,
+        )
     assert set(tally.results) == {"pulled"}
-    assert tally.results["pulled"] >= 10 * PULLERS
 
 
 def test_a_new_leaf_signs_at_once(estate: Estate) -> None:

@@ -16,7 +16,7 @@ from tests.support.stack import Stack, running_stack
 from tests.support.tenants import Account, License, make_license, make_member, make_team
 from tests.support.waiting import until
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(240)
 
 IMAGE = Image(b"what must survive")
 

@@ -21,7 +21,7 @@ from tests.support.waiting import until
 COMMAND = (str(Path(sys.executable).with_name("authsvc")),)
 """The console script of the environment that runs the tests."""
 
-START, STOP, CALL = 45.0, 40.0, 30.0
+START, STOP, CALL = 75.0, 40.0, 30.0
 """Seconds for a start, an end and one command."""
 
 PORTS = range(20000, 32000)
