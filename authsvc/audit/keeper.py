@@ -32,8 +32,11 @@ EXPORT_FROM, EXPORT_TO = 0.7, 0.5
 DROP_FROM, DROP_TO = 0.95, 0.7
 """Parts of the budget between which entries are dropped when there is no folder."""
 
-CHUNK = 200
+CHUNK = 100
 """Entries that are read at once."""
+
+ENTRY_OVERHEAD = 64
+"""About the bytes that Redis needs for an entry besides its text."""
 
 
 class Trims(Protocol):
@@ -118,7 +121,7 @@ class Keeper:
                     break
                 await asyncio.to_thread(file.add, chunk)
                 gone += len(chunk)
-                size += sum(len(kept.text) + len(kept.ids) for kept in chunk)
+                size += sum(len(kept.text) + len(kept.ids) + ENTRY_OVERHEAD for kept in chunk)
                 cursor, until = chunk[-1].cursor, str(chunk[-1].facts["at"])
             if not cursor:
                 return
