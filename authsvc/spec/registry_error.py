@@ -25,14 +25,16 @@ class RegistryError:
     Attributes:
         code: one of the specification's codes; clients show an unknown one badly.
         message: a sentence for people.
+        request_id: by which the log and the audit know the request; stands at the end and is never cut off.
     """
 
     code: str
     message: str
+    request_id: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the body."""
-        return {"errors": [{"code": self.code, "message": self.message}]}
+        return {"errors": [{"code": self.code, "message": self.message + self._reference}]}
 
     def reason_phrase(self) -> str:
         """Return the message as an HTTP/1.1 reason phrase (RFC 9112 §4): printable ASCII of at most 200 bytes.
@@ -40,4 +42,10 @@ class RegistryError:
         containerd and kubelet show nothing else of a refusal.
         """
         text = _NOT_PRINTABLE.sub("?", self.message).strip()
-        return text if len(text) <= MAX_REASON_PHRASE else f"{text[: MAX_REASON_PHRASE - 3].rstrip()}..."
+        room = MAX_REASON_PHRASE - len(self._reference)
+        shown = text if len(text) <= room else f"{text[: room - 3].rstrip()}..."
+        return shown + self._reference
+
+    @property
+    def _reference(self) -> str:
+        return f" (request {self.request_id})" if self.request_id else ""

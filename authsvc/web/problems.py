@@ -70,7 +70,7 @@ def problem_of(error: Exception) -> Problem:
 
 def render(problem: Problem, message: str, request_id: str, service: str) -> web.Response:
     """Return the reply: JSON for those who show it, and the reason phrase for containerd, which shows nothing else."""
-    error = RegistryError(problem.code, f"{message} (request {request_id})")
+    error = RegistryError(problem.code, message, request_id)
     response = web.json_response(error.to_json(), status=problem.status, reason=error.reason_phrase())
     if problem.status == HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = f'Basic realm="{service}", charset="UTF-8"'

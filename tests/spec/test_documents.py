@@ -102,3 +102,11 @@ def test_a_reason_phrase_is_one_printable_line(message: str) -> None:
 def test_a_short_ascii_message_is_its_own_reason(message: str) -> None:
     """A message that can be a reason phrase is one, unchanged."""
     assert message.strip() == RegistryError("DENIED", message).reason_phrase()
+
+
+def test_a_long_reason_phrase_keeps_the_request_id() -> None:
+    """However long the sentence is, the end by which the vendor finds the request stays."""
+    phrase = RegistryError("DENIED", "x" * 500, "5b23c852b967d14a").reason_phrase()
+
+    assert len(phrase) == 200
+    assert phrase.endswith("x... (request 5b23c852b967d14a)")
