@@ -1,0 +1,343 @@
+"""Asking the audit: lists page by page, explanations of every id that somebody was shown, copies that go on."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from attrs import define, field
+
+from authsvc.audit.kept import Kept
+from authsvc.audit.trail import Trail
+from authsvc.errors import InputRefused
+from authsvc.logs import make_logger
+from authsvc.manage import audit as audit_module
+from authsvc.manage.audit import Audit, Wanted
+from authsvc.manage.audit_file import AuditFile
+from authsvc.redaction import Secret
+from authsvc.store.audit_stream import RedisAudit
+from authsvc.store.connection import Connection
+from authsvc.tenancy.dates import render_instant
+from tests.support.builders import as_license, as_member, make_app, make_license, make_member
+from tests.support.decisions import asked, denied, issued, refused, request_id
+from tests.support.installation import Installation
+
+BUDGET = 64 * 1024 * 1024
+
+START = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=5)
+"""Redis gives each entry its own time, so that the past of these tests is a real one."""
+
+LICENSE = as_license(make_license(expires_at=START + timedelta(days=9)))
+OTHER = as_license(make_license("d" * 16, app="other"))
+
+
+@define
+class Office:
+    """An audit to write to and to ask.
+
+    Attributes:
+        stream: on a real Redis.
+        now: the present; the stream's own clock is Redis'.
+    """
+
+    stream: RedisAudit
+    now: datetime = START
+    audit: Audit = field(init=False)
+    trail: Trail = field(init=False)
+    _batch: int = field(default=0)
+
+    def __attrs_post_init__(self) -> None:
+        """Put the trail and the reader together, as wiring/ does."""
+        self.audit = Audit(self.stream)
+        self.trail = Trail(self.stream, make_logger("error"), lambda: self.now, self._id)
+
+    def _id(self) -> str:
+        self._batch += 1
+        return f"batch-{self._batch}"
+
+    async def listed(self, wanted: Wanted, limit: int = 50, *, unproven: bool = False) -> list[str]:
+        """Return the ids of the entries that are wanted."""
+        found = await self.audit.entries(wanted, self.now, limit=limit, unproven=unproven)
+        return [kept.facts["id"] for kept in found]
+
+    async def flush(self) -> None:
+        """Write everything that waits."""
+        await self.trail.flush(everything=True)
+
+
+@pytest.fixture
+def office(connection: Connection) -> Office:
+    """Return an empty audit."""
+    return Office(RedisAudit(connection, BUDGET))
+
+
+@pytest.fixture
+async def filled(office: Office) -> Office:
+    """Return an audit with one decision of each kind, an hour apart."""
+    for hours, (name, outcome, scope) in enumerate(
+        [
+            ("a1", denied(LICENSE), "repository:acme/x:pull"),
+            ("a2", denied(OTHER), "repository:other/y:pull"),
+            ("a3", refused(), "repository:acme/x:pull"),
+            ("a4", None, "repository:acme/x:pull,push"),
+        ]
+    ):
+        request = asked(scope, at=START + timedelta(hours=hours), number=int(name, 16))
+        office.trail.note(request, outcome or issued(request, LICENSE))
+        await office.flush()
+    office.now = START + timedelta(hours=4)
+    return office
+
+
+def named(*numbers: int) -> list[str]:
+    """Return the request ids of the decisions of :func:`filled`, by their number from 1."""
+    return [request_id(START + timedelta(hours=n - 1), 0xA0 + n) for n in numbers]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        (Wanted(), (4, 2, 1)),
+        (Wanted(events=("token.denied",)), (2, 1)),
+        (Wanted(events=("token",)), (4, 2, 1)),
+        (Wanted(events=("license", "token.issued")), (4,)),
+        (Wanted(events=("tok",)), ()),
+        (Wanted(actor=LICENSE.id), (4, 1)),
+        (Wanted(actor=LICENSE.license.id), ()),
+        (Wanted(subject=OTHER.id), (2,)),
+        (Wanted(app="acme"), (4, 1)),
+        (Wanted(app="other"), (2,)),
+        (Wanted(app="acm"), ()),
+        (Wanted(since="2h"), (4,)),
+        (Wanted(since="181m", until="119m"), (2,)),
+        (Wanted(until="90m"), (2, 1)),
+        (Wanted(since="0m"), ()),
+        (Wanted(actor=LICENSE.id, events=("token.denied",), app="acme", since="1d"), (1,)),
+    ],
+)
+async def test_lists(filled: Office, wanted: Wanted, expected: tuple[int, ...]) -> None:
+    """Each filter lets its own entries through and no others, newest first."""
+    assert named(*expected) == await filled.listed(wanted)
+
+
+async def test_instants_bound_a_list(filled: Office) -> None:
+    """Between two instants lies what began before the second and ended at the first or later."""
+    since, until = (render_instant(START + timedelta(hours=hours)) for hours in (1, 3))
+
+    assert named(2) == await filled.listed(Wanted(since=since, until=until))
+
+
+async def test_what_was_unproven_is_listed_on_demand(filled: Office) -> None:
+    """Failures before identity stand in their place in time, and only when asked for."""
+    assert named(4, 3, 2, 1) == await filled.listed(Wanted(), unproven=True)
+    assert named(4, 3) == await filled.listed(Wanted(), 2, unproven=True)
+    assert named(3) == await filled.listed(Wanted(actor="unproven"), unproven=True)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "before", "limit", "sentence"),
+    [
+        (Wanted(since="yesterday"), "", 50, "since: 'yesterday' is no date"),
+        (Wanted(until="99999d"), "", 50, "until: '99999d' is no span"),
+        (Wanted(), "x", 50, "before: 'x' is no cursor"),
+        (Wanted(), "", 0, "limit: give a number from 1 to 10000"),
+        (Wanted(), "", 10_001, "limit: give a number from 1 to 10000"),
+    ],
+)
+async def test_bad_questions(office: Office, wanted: Wanted, before: str, limit: int, sentence: str) -> None:
+    """What can not be understood is refused in a sentence."""
+    with pytest.raises(InputRefused, match=sentence):
+        await office.audit.entries(wanted, START, limit=limit, before=before)
+
+
+async def test_pages_have_no_gap_and_no_double(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cursors lead through everything, while more is written at the other end, and whatever is filtered."""
+    monkeypatch.setattr(audit_module, "PAGE", 7)
+    for number in range(60):
+        who = LICENSE if number % 3 else OTHER
+        office.trail.note(asked(f"repository:acme/x{number}:pull", at=START, number=number), denied(who))
+    await office.flush()
+    found: list[Kept] = []
+    before = ""
+    while page := await office.audit.entries(Wanted(actor=LICENSE.id), START, limit=9, before=before):
+        found += page
+        before = page[-1].cursor
+        office.trail.note(asked("repository:acme/later:pull", at=START), denied(LICENSE))
+        await office.flush()
+
+    expected = [request_id(START, number) for number in range(60) if number % 3]
+    assert expected[::-1] == [kept.facts["id"] for kept in found]
+
+
+async def test_every_refusal_that_somebody_was_shown_is_explained(office: Office) -> None:
+    """Of thousands of refusals and failures, repeats and not, each id leads to the entry that stands for it."""
+    shown = {}
+    for number in range(1500):
+        at = START + timedelta(seconds=number / 3)
+        office.now = at
+        outcome = denied(LICENSE) if number % 2 else refused(f"no License {number % 20}")
+        request = asked(at=at, address=f"198.51.{number % 5}.1")
+        shown[request.request_id] = "token.denied" if number % 2 else "token.refused"
+        office.trail.note(request, outcome)
+        if not number % 10:
+            await office.trail.flush()
+    await office.flush()
+
+    missing = dict[str, str]()
+    for one, event in list(shown.items())[::7]:
+        found = await office.audit.explain(one)
+        assert found.made_at is not None
+        if found.kept is None:
+            missing[one] = event
+        else:
+            assert event == found.kept.facts["event"]
+    assert {} == missing
+
+
+async def test_an_id_that_was_one_too_many_leads_to_its_moment(office: Office) -> None:
+    """When a heap is larger than what is kept of it, an id of its time is answered with that heap."""
+    requests = [asked(at=START) for _ in range(3000)]
+    for request in requests:
+        office.trail.note(request, denied(LICENSE))
+    await office.flush()
+
+    first = await office.audit.explain(requests[0].request_id)
+    last = await office.audit.explain(requests[-1].request_id)
+    one = await office.audit.explain(requests[2000].request_id)
+    assert first.kept is not None
+    assert last.kept is not None
+    assert (None, [LICENSE.id]) == (one.kept, [kept.facts["actor"] for kept in one.around])
+    assert 3000 == one.around[0].facts["count"]
+
+
+async def test_what_is_unknown_says_why(office: Office) -> None:
+    """An id that was never told, one from before the audit begins, and one that is none are told apart."""
+    office.trail.note(asked(at=START), denied(LICENSE))
+    await office.flush()
+    never = await office.audit.explain(request_id(START + timedelta(days=3), 7))
+    assert (None, (), False) == (never.kept, never.around, never.trimmed)
+    await office.stream.trim((await office.stream.after("", 1))[-1].cursor)
+    old = await office.audit.explain(request_id(START, 7))
+    none = await office.audit.explain("what's this")
+
+    assert (None, True) == (old.kept, old.trimmed)
+    assert (None, None) == (none.kept, none.made_at)
+
+
+async def test_a_change_is_explained_by_its_operation(house: Installation) -> None:
+    """The id that a change's log line shows leads to its entry."""
+    stream = RedisAudit(house.connection, BUDGET)
+    found = await Audit(stream).explain(house.told[0].id)
+
+    assert found.kept is not None
+    assert house.told[0].event == found.kept.facts["event"]
+
+
+async def test_the_last_decisions_of_a_subject(filled: Office) -> None:
+    """What was refused inside a 200 is found by its subject, newest first, and changes are no decisions."""
+    (last,) = await filled.audit.decisions(LICENSE.id, 1, filled.now)
+
+    assert named(4)[0] == last.facts["id"]
+    assert [
+        {"scope": "repository:acme/x:pull,push", "action": "push", "reason": "push is not among pull"}
+    ] == last.facts["refused"]
+    assert named(4, 1) == [kept.facts["id"] for kept in await filled.audit.decisions(LICENSE.id, 9, filled.now)]
+    assert [] == await filled.audit.decisions("license:nobody", 1, filled.now)
+
+
+async def test_following(filled: Office) -> None:
+    """A follower sees what comes after it began, once, oldest first."""
+    nothing, cursor = await filled.audit.follow(Wanted(events=("token",)), "", filled.now)
+    request = asked("repository:acme/z:pull", at=filled.now)
+    filled.trail.note(request, issued(request, as_member(make_member(), make_app())))
+    await filled.flush()
+    (come,), cursor = await filled.audit.follow(Wanted(events=("token",)), cursor, filled.now)
+    again, _ = await filled.audit.follow(Wanted(events=("token",)), cursor, filled.now)
+
+    assert ([], request.request_id, []) == (nothing, come.facts["id"], again)
+
+
+async def copy(office: Office, path: Path) -> bool:
+    """Copy the audit into a file, as the command does; return whether something is missing."""
+    with AuditFile.open(str(path)) as file:
+        missing = file.is_behind(await office.audit.trimmed_until())
+        async for page in office.audit.pages(file.cursor):
+            file.add(page)
+    return missing
+
+
+def ids(path: Path) -> list[str]:
+    """Return the ids of the entries in a copy."""
+    return [json.loads(line)["id"] for line in path.read_text().splitlines()]
+
+
+async def test_a_copy_goes_on_where_it_ends(filled: Office, tmp_path: Path) -> None:
+    """Copying again adds what is new, once; a torn last line is written anew; the file is private."""
+    path = tmp_path / "audit.jsonl"
+    assert not await copy(filled, path)
+    assert not await copy(filled, path)
+    assert named(1, 2, 4) == ids(path)
+    request = asked(at=filled.now)
+    filled.trail.note(request, denied(OTHER))
+    await filled.flush()
+    whole = path.read_bytes()
+    path.write_bytes(whole + whole[:50])
+    assert not await copy(filled, path)
+
+    assert [*named(1, 2, 4), request.request_id] == ids(path)
+    assert 0o600 == path.stat().st_mode & 0o777
+
+
+async def test_a_copy_tells_of_a_gap(filled: Office, tmp_path: Path) -> None:
+    """Entries that were trimmed before they were copied are missed; entries that were copied before are not."""
+    path, fresh = tmp_path / "audit.jsonl", tmp_path / "fresh.jsonl"
+    await copy(filled, path)
+    everything = await filled.stream.after("", 10)
+    await filled.stream.trim(everything[-1].cursor)
+    assert not await copy(filled, path)
+    for _ in range(2):
+        filled.trail.note(asked(at=filled.now), denied(OTHER))
+        await filled.flush()
+        filled.now += timedelta(hours=2)
+    later = await filled.stream.after("", 10)
+    await filled.stream.trim(later[0].cursor)
+
+    assert await copy(filled, path)
+    assert not await copy(filled, fresh)
+    assert 4 == len(ids(path))
+
+
+@pytest.mark.parametrize("content", ["hello\n", "hello", '{"x": 1}\n', "[]\n", '{"cursor": "x"}\n', "\n"])
+async def test_a_file_of_something_else_is_left_alone(office: Office, tmp_path: Path, content: str) -> None:
+    """What is no copy of an audit is refused and not changed."""
+    path = tmp_path / "precious"
+    path.write_text(content)
+    with pytest.raises(InputRefused, match="is no copy of an audit"):
+        await copy(office, path)
+
+    assert content == path.read_text()
+
+
+async def test_a_copy_that_can_not_be_made(office: Office, tmp_path: Path) -> None:
+    """A folder that does not exist is refused in a sentence."""
+    with pytest.raises(InputRefused, match="can not write"):
+        await copy(office, tmp_path / "nowhere" / "x")
+
+
+async def test_no_secret_is_in_any_entry(house: Installation, office: Office) -> None:
+    """Passwords, tokens and files that were shown, right or wrong, stand nowhere in the store."""
+    canary = "c4n4ry-correct-horse-battery"
+    await house.members.add("me@acme.test", "acme-team", "owner", (), Secret(canary), house.act())
+    token, secret = await house.tokens.create("laptop", "me@acme.test", None, None, house.act())
+    for presented in (Secret(canary), secret, Secret(f"{canary}-wrong"), Secret(f"{secret.reveal()[:-1]}x")):
+        request = asked(client_id=presented.reveal(), user_agent=secret.reveal(), at=START)
+        try:
+            office.trail.note(request, await house.ask(presented, "me@acme.test"))
+        except Exception as error:  # noqa: BLE001  refused or not, it is told
+            office.trail.note(request, error)
+    await office.flush()
+
+    everything = await house.everything_stored()
+    assert token.id in everything
+    assert secret.reveal() not in everything
+    assert secret.reveal()[10:-1] not in everything
