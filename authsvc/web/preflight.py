@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
+from authsvc.audit.decision import Asked, Source
 from authsvc.credentials.origin import Origin
 from authsvc.credentials.subject import LicenseSubject
 from authsvc.errors import AuthsvcError, InputRefused
@@ -19,7 +20,7 @@ from authsvc.tenancy.dates import render_instant
 from authsvc.throttle import network
 from authsvc.web.address import CLIENT_ADDRESS
 from authsvc.web.middleware import REQUEST_ID
-from authsvc.web.token import BODY_DEADLINE, MAX_LOGGED
+from authsvc.web.token import BODY_DEADLINE, MAX_LOGGED, Tells
 
 FORM = 'send {"images": ["registry/app/image:tag", ...]} as JSON'
 
@@ -35,12 +36,15 @@ class Checks(Protocol):
 class PreflightEndpoint:
     """Reads both forms of the request, and writes one log event for each, whatever the outcome."""
 
-    def __init__(self, preflight: Checks, service: str, logger: Logger, clock: Callable[[], datetime]) -> None:
-        """Ask ``preflight``; ``clock`` is read once per request."""
+    def __init__(
+        self, preflight: Checks, service: str, logger: Logger, clock: Callable[[], datetime], tell: Tells
+    ) -> None:
+        """Ask ``preflight``, and ``tell`` the audit of sign-ins refused; ``clock`` is read once per request."""
         self._preflight = preflight
         self._service = service
         self._logger = logger
         self._clock = clock
+        self._tell = tell
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes."""
@@ -72,10 +76,13 @@ class PreflightEndpoint:
             images=len(images),
         )
         # The token request's reader of credentials; a preflight has no scopes.
-        presented = from_query((), request.headers.get("Authorization")).presented
+        sign_in = from_query((), request.headers.get("Authorization"))
         try:
-            report = await self._preflight.check(presented, images, origin, now)
+            report = await self._preflight.check(sign_in.presented, images, origin, now)
         except AuthsvcError as error:
+            if not isinstance(error, InputRefused):
+                source = Source(request[CLIENT_ADDRESS], None, request.headers.get("User-Agent", ""))
+                self._tell(Asked(request[REQUEST_ID], now, source, sign_in), error)
             subject = error.subject.id if isinstance(error, Denied) else None
             log.info(
                 "preflight.refused",

@@ -129,7 +129,7 @@ async def running_worker(
         readiness = Readiness(standings, live.keyring, lambda: registry_state(settings.registry_url), clock)
         edge_routes = [
             *TokenEndpoint(CountedIssuance(issuance, counting.row), logger, clock, trail.note).routes(),
-            *PreflightEndpoint(preflight, service, logger, clock).routes(),
+            *PreflightEndpoint(preflight, service, logger, clock, trail.note).routes(),
             license_keys(lambda: live.license_keys),
             web.get("/livez", livez),
         ]
