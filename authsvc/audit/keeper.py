@@ -71,11 +71,16 @@ class Keeper:
         self._clock = clock
         self._new_id = new_id
         self._name = new_id()
-        self.fill = 0.0
-        """Which part of the budget was used at the last look; 1.0 is full."""
+        self.used = 0
+        """Bytes of the budget that were used at the last look."""
 
-    async def keep(self) -> None:
-        """Look every few seconds until cancelled."""
+    @property
+    def fill(self) -> float:
+        """Which part of the budget was used at the last look; 1.0 is full."""
+        return self.used / self._stream.share
+
+    async def keep(self, after_look: Callable[[], None] = lambda: None) -> None:
+        """Look every few seconds until cancelled, and say so each time."""
         while True:
             try:
                 await self.look()
@@ -85,6 +90,7 @@ class Keeper:
                 self._logger.error("audit.not_exported", folder=str(self._folder), error=repr(error))
             except Exception as error:
                 self._logger.error("audit.failed", request_id=None, exc_info=error)
+            after_look()
             await asyncio.sleep(LOOK_EVERY)
 
     async def look(self) -> None:
@@ -94,21 +100,19 @@ class Keeper:
             StoreUnavailable: Redis did not answer.
             OSError: the folder can not be written; nothing was trimmed.
         """
-        self.fill = before = await self._measured()
+        self.used = await self._stream.used()
+        before = self.fill
         begin, end = (DROP_FROM, DROP_TO) if self._folder is None else (EXPORT_FROM, EXPORT_TO)
         if before < min(begin, ALARM) or not await self._stream.elect(self._name, ELECTED_FOR):
             return
         try:
             if before >= begin:
                 await self._make_room(end)
-                self.fill = await self._measured()
+                self.used = await self._stream.used()
         finally:
             # Without a folder room is made by forgetting: whoever wants to keep it must hear of it before.
             if (before if self._folder is None else self.fill) >= ALARM:
                 await self._alarm()
-
-    async def _measured(self) -> float:
-        return await self._stream.used() / self._stream.share
 
     async def _make_room(self, end: float) -> None:
         """Export, then trim, the oldest entries down to the part ``end`` of the budget."""
@@ -135,9 +139,8 @@ class Keeper:
         if not await self._stream.first_in(ALARM_EVERY):
             return
         share, exports = self._stream.share, self._folder is not None
-        used = round(self.fill * share)
-        self._logger.warning("audit.nearly_full", used=used, budget=share, exports=exports)
-        facts = {"used": used, "budget": share, "exports": exports}
+        self._logger.warning("audit.nearly_full", used=self.used, budget=share, exports=exports)
+        facts = {"used": self.used, "budget": share, "exports": exports}
         self._tell(Entry(self._new_id(), self._clock(), "audit.nearly_full", SYSTEM, facts))
 
 

@@ -44,7 +44,7 @@ class Row:
     def clear_gauges(self) -> None:
         """Forget what its last worker was doing."""
         for metric in METRICS:
-            if metric.kind in {Kind.GAUGE, Kind.SOONEST}:
+            if metric.kind in {Kind.GAUGE, Kind.LARGEST, Kind.SOONEST}:
                 self.put(metric, 0)
 
 

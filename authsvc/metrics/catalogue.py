@@ -14,6 +14,7 @@ class Kind(enum.Enum):
     COUNTER = "counter"
     GAUGE = "gauge"
     """Adds up over the living workers."""
+    LARGEST = "gauge of what all workers look at, each when it can"
     SOONEST = "gauge of seconds until the first of several instants"
     HISTOGRAM = "histogram"
 
@@ -103,12 +104,17 @@ LEAF_EXPIRY = Metric(
 LEAF_FAILURES = Metric(
     "authsvc_leaf_renewal_failures_total", Kind.COUNTER, "Attempts to renew a signing certificate that failed."
 )
+AUDIT_USED = Metric("authsvc_audit_used_bytes", Kind.LARGEST, "Memory of Redis that decisions and changes take.")
+AUDIT_BUDGET = Metric("authsvc_audit_budget_bytes", Kind.LARGEST, "Memory of Redis that they may take.")
+AUDIT_WAITING = Metric("authsvc_audit_waiting", Kind.GAUGE, "Audit entries that are not written yet.")
+AUDIT_LOST = Metric("authsvc_audit_lost_total", Kind.COUNTER, "Decisions that could not be written to the audit.")
 WORKERS = Metric("authsvc_workers", Kind.GAUGE, "Workers that serve.")
 WORKER_DEATHS = Metric("authsvc_worker_deaths_total", Kind.COUNTER, "Workers that ended without being asked to.")
 
 METRICS = (
     *(TOKEN_REQUESTS, TOKEN_SECONDS, HTTP_REQUESTS, PASSWORDS_WAITING, PASSWORDS_RUNNING, PASSWORD_SECONDS),
     *(STORE_SECONDS, STORE_ERRORS, LEAF_EXPIRY, LEAF_FAILURES, WORKERS, WORKER_DEATHS),
+    *(AUDIT_USED, AUDIT_BUDGET, AUDIT_WAITING, AUDIT_LOST),
 )
 """All of them, in the order of their cells."""
 

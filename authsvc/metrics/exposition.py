@@ -41,7 +41,9 @@ class _Sums(Collector):
         family: CounterMetricFamily | GaugeMetricFamily = kind(metric.name, metric.help, labels=metric.labels)
         for labels in metric.series:
             values = [cells[0] for cells in self.board.cells(metric, labels)]
-            if metric.kind is not Kind.SOONEST:
+            if metric.kind is Kind.LARGEST:
+                family.add_metric(labels, max(values))
+            elif metric.kind is not Kind.SOONEST:
                 family.add_metric(labels, sum(values))
             elif any(values):
                 family.add_metric(labels, min(filter(None, values)) - self.now)

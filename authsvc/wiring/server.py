@@ -21,7 +21,16 @@ from authsvc.logs import Logger
 from authsvc.manage.act import Journal
 from authsvc.manage.tokens import SignIns
 from authsvc.metrics.board import Board, Row
-from authsvc.metrics.catalogue import EDGE, INSIDE, STORE_ERRORS, STORE_SECONDS
+from authsvc.metrics.catalogue import (
+    AUDIT_BUDGET,
+    AUDIT_LOST,
+    AUDIT_USED,
+    AUDIT_WAITING,
+    EDGE,
+    INSIDE,
+    STORE_ERRORS,
+    STORE_SECONDS,
+)
 from authsvc.metrics.hashing import CountedThreads
 from authsvc.preflight import Preflight
 from authsvc.registries.ours import OurRegistry, registry_state
@@ -106,7 +115,7 @@ async def running_worker(
         standings, usage = RedisStandings(connection, codec), RedisUsage(connection, logger)
         flushing = asyncio.create_task(usage.keep_flushing())
         stack.push_async_callback(ended, flushing)
-        trail = await stack.enter_async_context(_audit(settings, logger))
+        trail = await stack.enter_async_context(_audit(settings, logger, counting.row))
         sign_ins = SignIns(RedisCredentials(connection, codec), _journal(logger), secrets.token_bytes)
         authenticator = Authenticator(
             standings,
@@ -147,18 +156,29 @@ async def running_worker(
 
 
 @asynccontextmanager
-async def _audit(settings: Settings, logger: Logger) -> AsyncIterator[Trail]:
+async def _audit(settings: Settings, logger: Logger, row: Row) -> AsyncIterator[Trail]:
     """Yield who takes decisions, on a connection of its own: what the audit waits for, no request waits for."""
     connection = Connection(settings.redis_url)
     stream = RedisAudit(connection, settings.audit_budget * 1024 * 1024)
     trail = Trail(stream, logger, clock, new_audit_id)
     keeper = Keeper(stream, settings.audit_export_dir, trail.tell, logger, clock, new_audit_id)
-    tasks = [asyncio.create_task(keeper.keep()), asyncio.create_task(trail.keep_flushing())]
+    counted = 0
+
+    def count() -> None:
+        nonlocal counted
+        row.put(AUDIT_USED, keeper.used)
+        row.put(AUDIT_BUDGET, stream.share)
+        row.put(AUDIT_WAITING, trail.waiting)
+        row.count(AUDIT_LOST, by=trail.lost - counted)
+        counted = trail.lost
+
+    tasks = [asyncio.create_task(keeper.keep(count)), asyncio.create_task(trail.keep_flushing())]
     try:
         yield trail
     finally:
         for task in tasks:
             await ended(task)
+        count()
         await connection.close()
 
 
