@@ -105,7 +105,7 @@ PURE_AT_IMPORT = {
     *("TypeVar", "timedelta", "compile", "frozenset", "set", "tuple", "dict", "list", "str", "range", "fromhex"),
     *("frozen", "define", "field", "dataclass", "classmethod", "staticmethod", "property", "override"),
     *("contextmanager", "asynccontextmanager", "cached_property", "overload", "group", "command", "option"),
-    *("argument", "version_option"),
+    *("argument", "version_option", "add_command"),
 }
 """Lower-case callables that a module may call while it is imported; constructors, in CapWords, come besides."""
 

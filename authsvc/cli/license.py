@@ -10,6 +10,7 @@ import click
 
 from authsvc.cli import present
 from authsvc.cli.console import ACTOR, common_options, overlap_option, print_json, print_table, refuse, run
+from authsvc.cli.license_import import import_command
 from authsvc.license_file import COMFORTABLE_BYTES
 from authsvc.tenancy.dates import parse_span, render_instant
 
@@ -198,6 +199,7 @@ def _command(name: str, help_: str, use: "Callable[[Management, str], Awaitable[
             click.echo(f"license {facts['id']} of {facts['customer']} is {facts['state']}")
 
 
+license_group.add_command(import_command)
 _command("show", "Show one license.", lambda manage, license_id: manage.licenses.show(license_id))
 _command(
     "revoke",

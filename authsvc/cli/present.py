@@ -52,6 +52,7 @@ def license_(record: License, now: datetime) -> dict[str, Any]:
         "repositories": None if record.repositories is None else list(record.repositories),
         "fields": record.fields,
         "contact": record.contact,
+        "reference": record.reference,
         "revoked_at": render_optional(record.revoked_at),
         "archived_at": render_optional(record.archived_at),
     }

@@ -1,8 +1,8 @@
 """Licenses: create, list, download, revoke, reinstate, archive."""
 
 import json
-import re
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from attrs import evolve, field, frozen
@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from authsvc import license_file
 from authsvc.audit.entry import Entry
-from authsvc.credentials.machine_secret import ID_ALPHABET, ID_BYTES, ID_LENGTH, derive_license_token, new_id
+from authsvc.credentials.machine_secret import ID_BYTES, ID_LENGTH, derive_license_token, is_id, new_id
 from authsvc.errors import Conflict, InputRefused, NotFound
 from authsvc.license_file import LicenseDocument, LicenseFileError
 from authsvc.manage.act import Act, Journal
@@ -18,10 +18,11 @@ from authsvc.manage.finding import FindsApps, find_app
 from authsvc.signing import license_keys
 from authsvc.store.codec import Stored
 from authsvc.tenancy.dates import parse_end, render_instant
-from authsvc.tenancy.records import App, License, TokenDigest, rotated
+from authsvc.tenancy.records import App, License, LicenseReference, TokenDigest, rotated
 from authsvc.tenancy.terms import LicenseTerms
 
-_ID = re.compile(rf"[{ID_ALPHABET}]{{{ID_LENGTH}}}", re.ASCII)
+NO_ID = "0" * ID_LENGTH
+"""Stands for the id of a license that is only thought of."""
 
 
 class LicenseDirectory(FindsApps, Protocol):
@@ -29,6 +30,9 @@ class LicenseDirectory(FindsApps, Protocol):
 
     async def license(self, license_id: str) -> Stored[License] | None: ...
     async def licenses(self, app: str) -> list[License]: ...
+    async def license_references(
+        self, app: str, references: Sequence[str]
+    ) -> list[tuple[LicenseReference, License] | None]: ...
     async def add_license(self, license_: License, app: Stored[App], entry: Entry) -> None: ...
     async def replace_license(self, old: Stored[License], new: License, entry: Entry) -> None: ...
 
@@ -72,32 +76,43 @@ class Licenses:
             NotFound: there is no such app.
             Conflict: the app is archived, or was changed at the same moment.
         """
+        return await self.create_in(await self.open_app(app), terms, act)
+
+    async def open_app(self, app: str) -> Stored[App]:
+        """Return the app, when licenses for it can be made.
+
+        Raises:
+            NotFound: there is no such app.
+            Conflict: it is archived.
+        """
         stored = await find_app(self.directory, app)
         if stored.record.archived_at is not None:
             raise Conflict(f"the app {app!r} is archived; a license for it could pull nothing")
-        if terms.expires_at <= act.now:
-            raise InputRefused(f"the license would have ended at {render_instant(terms.expires_at)}, before now")
-        license_id = new_id(act.entropy(ID_BYTES))
-        license_ = License(
-            id=license_id,
-            app=stored.record.slug,
-            team=stored.record.team,
-            customer=terms.customer,
-            type=terms.type,
-            issued_at=act.now.replace(microsecond=0),
-            expires_at=terms.expires_at,
-            registry=self.registry,
-            tokens=(TokenDigest(1, derive_license_token(self.keys.token, license_id, 1).sha256()),),
-            not_before=terms.not_before,
-            repositories=terms.repositories,
-            fields=dict(terms.fields),
-            contact=terms.contact,
-        )
-        file = self._file(license_)
+        return stored
+
+    async def create_in(
+        self, app: Stored[App], terms: LicenseTerms, act: Act, reference: str | None = None
+    ) -> tuple[License, str]:
+        """Return a new license of an open app and its file.
+
+        Raises:
+            InputRefused: the license would have ended already, or its file would be too long.
+            Conflict: the app was changed at the same moment, or another license has the reference.
+        """
+        license_ = self._draft(app.record, terms, new_id(act.entropy(ID_BYTES)), act.now, reference)
+        file = self.file_of(license_)
         entry = act.entry("license.created", license=license_.id, app=license_.app, team=license_.team)
-        await self.directory.add_license(license_, stored, entry)
+        await self.directory.add_license(license_, app, entry)
         self.journal(entry)
         return license_, file
+
+    def check(self, app: Stored[App], terms: LicenseTerms, now: datetime) -> None:
+        """Accept terms for a new license that is not made yet.
+
+        Raises:
+            InputRefused: the license would have ended already, or its file would be too long.
+        """
+        self.file_of(self._draft(app.record, terms, NO_ID, now, None))
 
     async def list(self, app: str) -> list[License]:
         """Return the licenses of an app that are not archived, oldest first.
@@ -123,7 +138,7 @@ class Licenses:
             NotFound: there is no such license.
             Conflict: its token was derived under another license-token key than the one in the secrets directory.
         """
-        return self._file((await self._license(license_id)).record)
+        return self.file_of((await self._license(license_id)).record)
 
     def verification_keys(self) -> str:
         """Return the public keys that verify the files, as a JWK set: what customers check them with offline."""
@@ -142,7 +157,7 @@ class Licenses:
         if stored.record.not_before is not None and end <= stored.record.not_before:
             raise InputRefused(f"the license begins on {render_instant(stored.record.not_before)}; it must end later")
         changed = evolve(stored.record, expires_at=end)
-        file = self._file(changed)
+        file = self.file_of(changed)
         return await self._set(stored, changed, act), file
 
     async def rotate(self, license_id: str, overlap: timedelta, act: Act) -> tuple[License, str]:
@@ -156,7 +171,7 @@ class Licenses:
         generation = stored.record.tokens[0].generation + 1
         digest = derive_license_token(self.keys.token, license_id, generation).sha256()
         changed = evolve(stored.record, tokens=rotated(stored.record.tokens, digest, overlap, act.now))
-        file = self._file(changed)
+        file = self.file_of(changed)
         return await self._set(stored, changed, act, "license.rotated"), file
 
     async def revoke(self, license_id: str, act: Act) -> License:
@@ -189,6 +204,26 @@ class Licenses:
         stored = await self._license(license_id)
         return await self._set(stored, evolve(stored.record, revoked_at=None, archived_at=None), act)
 
+    def _draft(self, app: App, terms: LicenseTerms, license_id: str, now: datetime, reference: str | None) -> License:
+        if terms.expires_at <= now:
+            raise InputRefused(f"the license would have ended at {render_instant(terms.expires_at)}, before now")
+        return License(
+            id=license_id,
+            app=app.slug,
+            team=app.team,
+            customer=terms.customer,
+            type=terms.type,
+            issued_at=now.replace(microsecond=0),
+            expires_at=terms.expires_at,
+            registry=self.registry,
+            tokens=(TokenDigest(1, derive_license_token(self.keys.token, license_id, 1).sha256()),),
+            not_before=terms.not_before,
+            repositories=terms.repositories,
+            fields=dict(terms.fields),
+            contact=terms.contact,
+            reference=reference,
+        )
+
     async def _set(self, old: Stored[License], new: License, act: Act, event: str = "license.changed") -> License:
         if new != old.record:
             state = new.state(act.now)
@@ -198,12 +233,18 @@ class Licenses:
         return new
 
     async def _license(self, license_id: str) -> Stored[License]:
-        stored = await self.directory.license(license_id) if _ID.fullmatch(license_id) else None
+        stored = await self.directory.license(license_id) if is_id(license_id) else None
         if stored is None:
             raise NotFound(f"there is no license {license_id[:40]!r}; see: authsvc license list --app APP")
         return stored
 
-    def _file(self, license_: License) -> str:
+    def file_of(self, license_: License) -> str:
+        """Return the file of a license as it is.
+
+        Raises:
+            InputRefused: it would be too long.
+            Conflict: its token was derived under another license-token key than the one in the secrets directory.
+        """
         newest = license_.tokens[0]
         token = derive_license_token(self.keys.token, license_.id, newest.generation)
         if not token.has_digest(newest.sha256):

@@ -4,7 +4,7 @@ An index is written in the same change as its record. Every write takes the audi
 id makes it harmless to repeat (see :mod:`authsvc.store.change`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from authsvc.audit.entry import Entry
@@ -12,7 +12,7 @@ from authsvc.store import keys
 from authsvc.store.change import Change
 from authsvc.store.codec import Codec, Stored
 from authsvc.store.connection import Connection
-from authsvc.tenancy.records import App, License, Member, Team
+from authsvc.tenancy.records import App, License, LicenseReference, Member, Team
 
 T = TypeVar("T")
 
@@ -52,6 +52,19 @@ class RedisDirectory:
         ids = await self._connection.run(self._connection.redis.zrange(keys.app_licenses(app), 0, -1))
         raws = await self._connection.get_all(*(keys.license_(license_id.decode()) for license_id in ids))
         return [self._codec.decode(raw, License) for raw in raws if raw is not None]
+
+    async def license_references(
+        self, app: str, references: Sequence[str]
+    ) -> list[tuple[LicenseReference, License] | None]:
+        """Return for each of a vendor's own keys the license that was made for it, or None."""
+        raws = await self._connection.get_all(*(keys.license_reference(app, text) for text in references))
+        known = [self._codec.decode_optional(raw, LicenseReference) for raw in raws]
+        names = [keys.license_(one.license) if one else keys.NONE for one in known]
+        licenses = await self._connection.get_all(*names)
+        return [
+            (one, self._codec.decode(raw or b"", License)) if one else None
+            for one, raw in zip(known, licenses, strict=True)
+        ]
 
     async def add_team(self, team: Team, entry: Entry) -> None:
         """Store a new team.
@@ -102,15 +115,19 @@ class RedisDirectory:
         await change.apply(self._connection)
 
     async def add_license(self, license_: License, app: Stored[App], entry: Entry) -> None:
-        """Store a new license of ``app``.
+        """Store a new license of ``app``, and under its reference if it has one.
 
         Raises:
-            Conflict: the app changed meanwhile.
+            Conflict: the app changed meanwhile, or another license has the reference.
         """
         change = Change(entry)
         change.expect(keys.app(license_.app), app.raw, CHANGED_MEANWHILE)
         change.expect_absent(keys.license_(license_.id), CHANGED_MEANWHILE)
         change.put(keys.license_(license_.id), self._codec.encode(license_))
+        if license_.reference is not None:
+            key = keys.license_reference(license_.app, license_.reference)
+            change.expect_absent(key, f"there is a license for the reference {license_.reference!r} already")
+            change.put(key, self._codec.encode(LicenseReference(license_.id, license_.expires_at)))
         change.add_to_order(keys.app_licenses(license_.app), license_.issued_at.timestamp(), license_.id)
         await change.apply(self._connection)
 

@@ -77,6 +77,11 @@ def app_licenses(slug: str) -> str:
     return f"{PREFIX}app-licenses:{slug}"
 
 
+def license_reference(slug: str, reference: str) -> str:
+    """Which license of an app was made for a vendor's own key."""
+    return f"{PREFIX}license-reference:{slug}:{hashlib.sha256(reference.encode()).hexdigest()}"
+
+
 def personal_token(token_id: str) -> str:
     """Record of a personal token."""
     return f"{PREFIX}personal-token:{token_id}"

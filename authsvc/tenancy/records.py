@@ -141,6 +141,7 @@ class License:
         repositories: patterns relative to the app; None is the whole native app, empty is nothing.
         fields: what the vendor's own software reads.
         contact: whom the customer asks, or None.
+        reference: the vendor's own key, under which it was imported, or None.
         revoked_at: since when it is refused, or None.
         archived_at: since when it is refused and hidden, or None.
     """
@@ -158,6 +159,7 @@ class License:
     repositories: tuple[str, ...] | None = None
     fields: dict[str, Any] = field(factory=dict, hash=False)
     contact: str | None = None
+    reference: str | None = None
     revoked_at: datetime | None = None
     archived_at: datetime | None = None
 
@@ -175,3 +177,16 @@ class License:
         if self.not_before is not None and now < self.not_before:
             return "pending"
         return "expired" if now >= self.expires_at else "active"
+
+
+@frozen
+class LicenseReference:
+    """Which license was made for a vendor's own key: what lets an import be repeated.
+
+    Attributes:
+        license: its id.
+        expires_at: the end that the import gave it; it may have been extended since.
+    """
+
+    license: str
+    expires_at: datetime

@@ -59,44 +59,109 @@ class LicenseTerms:
         Raises:
             InputRefused: something is not acceptable.
         """
-        if type_ not in list(LicenseType):
-            raise InputRefused(f"{type_!r} is no license type; use {', '.join(LicenseType)}")
+        kind = parse_type(type_)
         end = parse_instant(expires, "expires")
         start = None if not_before is None else parse_instant(not_before, "not-before")
-        if start is not None and start >= end:
-            raise InputRefused("the license would end before it begins; give a --not-before that is earlier")
-        patterns = None if repositories is None else tuple(parse_pattern(text) for text in repositories)
-        if patterns is not None and len(patterns) > MAX_PATTERNS:
-            raise InputRefused(f"a license has at most {MAX_PATTERNS} repository patterns; use '*' or '**'")
+        check_period(start, end)
         return cls(
             customer=parse_text(customer, "customer"),
             expires_at=end,
-            type=LicenseType(type_),
+            type=kind,
             not_before=start,
-            repositories=patterns,
+            repositories=None if repositories is None else parse_repositories(repositories),
             fields=_parse_fields(fields),
             contact=None if contact is None else parse_text(contact, "contact"),
         )
+
+
+def parse_type(text: str) -> LicenseType:
+    """Return the type.
+
+    Raises:
+        InputRefused: there is no such type.
+    """
+    if text not in list(LicenseType):
+        raise InputRefused(f"{text[:40]!r} is no license type; use {', '.join(LicenseType)}")
+    return LicenseType(text)
+
+
+def check_period(start: datetime | None, end: datetime) -> None:
+    """Accept a beginning and an end.
+
+    Raises:
+        InputRefused: it would end before it begins.
+    """
+    if start is not None and start >= end:
+        raise InputRefused("the license would end before it begins; give a --not-before that is earlier")
+
+
+def parse_repositories(texts: Iterable[str]) -> tuple[str, ...]:
+    """Return the patterns.
+
+    Raises:
+        InputRefused: one is no pattern, or there are too many.
+    """
+    patterns = tuple(parse_pattern(text) for text in texts)
+    if len(patterns) > MAX_PATTERNS:
+        raise InputRefused(f"a license has at most {MAX_PATTERNS} repository patterns; use '*' or '**'")
+    return patterns
+
+
+def is_field_name(text: str) -> bool:
+    """Whether a custom field may have this name."""
+    return _FIELD_NAME.fullmatch(text) is not None
+
+
+def check_fields(fields: Mapping[str, object]) -> None:
+    """Accept the number of custom fields.
+
+    Raises:
+        InputRefused: there are too many.
+    """
+    if len(fields) > MAX_FIELDS:
+        raise InputRefused(f"a license has at most {MAX_FIELDS} fields")
+
+
+def parse_field(name: str, text: str) -> object:
+    """Return the value of a custom field: what JSON reads as a number, true, false or null is that, else the text.
+
+    Raises:
+        InputRefused: it is not one line of text.
+    """
+    try:
+        value = json.loads(text, parse_constant=lambda _: text)
+    except (ValueError, RecursionError):
+        value = text
+    return check_field(name, value if is_plain(value) else text)
+
+
+def check_field(name: str, value: object) -> object:
+    """Return the value of a custom field that has a type already.
+
+    Raises:
+        InputRefused: it is neither a number, true, false, null nor one line of text.
+    """
+    if is_plain(value):
+        return value
+    if not isinstance(value, str):
+        raise InputRefused(f"the field {name} must be a text, a number, true, false or null")
+    return parse_text(value, f"field {name}")
+
+
+def is_plain(value: object) -> bool:
+    """Whether a value is null, a truth value or a number that JSON can write."""
+    # 1e400 is read as infinity and can not be written.
+    return value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value))
 
 
 def _parse_fields(pairs: Iterable[str]) -> dict[str, object]:
     fields: dict[str, object] = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")
-        if not equals or not _FIELD_NAME.fullmatch(name):
+        if not equals or not is_field_name(name):
             raise InputRefused(f"{pair[:60]!r} is no field; write name=value, such as seats=25")
         if name in fields:
             raise InputRefused(f"the field {name!r} is given twice")
-        fields[name] = _value(name, text)
-    if len(fields) > MAX_FIELDS:
-        raise InputRefused(f"a license has at most {MAX_FIELDS} fields")
+        fields[name] = parse_field(name, text)
+    check_fields(fields)
     return fields
-
-
-def _value(name: str, text: str) -> object:
-    try:
-        value = json.loads(text, parse_constant=lambda _: text)
-    except (ValueError, RecursionError):
-        value = text
-    number = isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value))  # 1e400 is no JSON
-    return value if value is None or number else parse_text(text, f"field {name}")

@@ -1,0 +1,231 @@
+"""Licenses by the thousand, from a file, as often as it takes.
+
+A row has a reference, the vendor's own key for it. Its license and the note that the reference has one are written in
+the same change, so an import that was cut off is simply repeated: what is there stays, what is missing is made, and
+nothing is made twice. A row that no longer says what was imported for its reference is told, never applied.
+
+The file is read twice, a chunk at a time: every row is checked before the first license is made.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from itertools import islice
+from typing import Protocol, TypeVar
+
+from attrs import define, field, frozen
+
+from authsvc.errors import Conflict, InputRefused
+from authsvc.manage.act import Act
+from authsvc.manage.license_rows import Problem, Read, Row, changed_columns
+from authsvc.manage.licenses import Licenses
+from authsvc.store.codec import Stored
+from authsvc.tenancy.records import App, License, LicenseReference
+from authsvc.tenancy.terms import LicenseTerms
+
+T = TypeVar("T")
+
+CHUNK = 16
+"""Rows that are looked up together and made at the same time."""
+
+MAX_ROWS = 100_000
+"""Most rows of one file: the references that are held against each other fit into some megabytes."""
+
+Known = tuple[LicenseReference, License]
+
+
+class Shelf(Protocol):
+    """Where license files are put, one a license."""
+
+    def obstacle(self, license_: License) -> str | None:
+        """Return why the file of this license can not be kept there, or None."""
+        ...
+
+    def put(self, license_: License, text: Callable[[], str]) -> str:
+        """Keep the file when it is not there; return ``written``, ``kept`` or ``outdated``."""
+        ...
+
+
+@frozen
+class Changed:
+    """A row that differs from the license that was made for its reference.
+
+    Attributes:
+        line: on which the row begins.
+        reference: the vendor's own key.
+        license: id of the license, which stays as it is.
+        columns: in which they differ.
+    """
+
+    line: int
+    reference: str
+    license: str
+    columns: tuple[str, ...]
+
+
+@define
+class Plan:
+    """What a file would do.
+
+    Attributes:
+        rows: how many it has.
+        new: how many of them make a license.
+        problems: what must be mended first, in the order of the lines.
+        changed: rows that would change a license, which an import does not do.
+    """
+
+    rows: int = 0
+    new: int = 0
+    problems: list[Problem] = field(factory=list)
+    changed: list[Changed] = field(factory=list)
+
+
+@define
+class Outcome:
+    """What an import did.
+
+    Attributes:
+        created: licenses that were made.
+        existing: rows whose license was there already.
+        files: how many files were ``written``, ``kept``, or ``outdated`` and left alone.
+    """
+
+    created: int = 0
+    existing: int = 0
+    files: dict[str, int] = field(factory=lambda: {"written": 0, "kept": 0, "outdated": 0})
+
+
+@frozen
+class LicenseImport:
+    """One import into one app.
+
+    Attributes:
+        licenses: the use cases of single licenses.
+        app: open for new licenses.
+        shelf: where files are put, or None.
+    """
+
+    licenses: Licenses
+    app: Stored[App]
+    shelf: Shelf | None = None
+
+    async def check(self, rows: Iterable[Read], now: datetime) -> Plan:
+        """Return what importing ``rows`` would do. Nothing is written.
+
+        Raises:
+            InputRefused: there are too many rows.
+            StoreUnavailable: the store does not answer.
+        """
+        plan, seen = Plan(), dict[bytes, int]()
+        for chunk in _chunks(rows):
+            plan.rows += len(chunk)
+            if plan.rows > MAX_ROWS:
+                raise InputRefused(f"a file has at most {MAX_ROWS:,} rows; split it")
+            known = await self._known([row.reference for row in chunk if isinstance(row, Row)])
+            for row in chunk:
+                if isinstance(row, Row):
+                    self._check_row(row, known.get(row.reference), seen, plan, now)
+                else:
+                    plan.problems += row
+        return plan
+
+    async def carry_out(
+        self, rows: Iterable[Read], act: Callable[[], Act], on_progress: Callable[[int], None]
+    ) -> Outcome:
+        """Make the licenses that are missing and put their files on the shelf.
+
+        Args:
+            rows: the same that were checked.
+            act: begins one act, for one license.
+            on_progress: told how many more rows are done.
+
+        Raises:
+            InputRefused: a row has become wrong since it was checked; those before it are done.
+            Conflict: the app was changed meanwhile; those before are done.
+            StoreUnavailable: the store does not answer; repeating the import goes on where it ended.
+        """
+        outcome = Outcome()
+        for chunk in _chunks(rows):
+            good = [row for row in chunk if isinstance(row, Row)]
+            if len(good) < len(chunk):
+                raise InputRefused("the file was changed while it was imported; import it again")
+            known = await self._known([row.reference for row in good])
+            work = (self._one(row, known.get(row.reference), act, outcome) for row in good)
+            # All of them end before the first failure is told: a repetition then finds what is there.
+            failures = [f for f in await asyncio.gather(*work, return_exceptions=True) if isinstance(f, BaseException)]
+            if failures:
+                raise failures[0]
+            on_progress(len(chunk))
+        return outcome
+
+    def _check_row(self, row: Row, known: Known | None, seen: dict[bytes, int], plan: Plan, now: datetime) -> None:
+        digest = hashlib.blake2b(row.reference.encode("utf-8", "surrogatepass"), digest_size=12).digest()
+        before = seen.setdefault(digest, row.line)
+        if before != row.line:
+            twice = f"{row.reference!r} is on line {before} already; give each row a reference of its own"
+            plan.problems.append(Problem(row.line, "reference", twice))
+            return
+        if known is None:
+            plan.new += 1
+            try:
+                self.licenses.check(self.app, row.terms, now)
+            except InputRefused as error:
+                column = "expires" if row.terms.expires_at <= now else "row"
+                plan.problems.append(Problem(row.line, column, str(error)))
+            return
+        reference, license_ = known
+        columns = changed_columns(row.terms, _terms_of(license_), reference.expires_at)
+        if columns:
+            plan.changed.append(Changed(row.line, row.reference, license_.id, tuple(columns)))
+        obstacle = None if self.shelf is None else self.shelf.obstacle(license_)
+        if obstacle:
+            plan.problems.append(Problem(row.line, "row", obstacle))
+
+    async def _one(self, row: Row, known: Known | None, act: Callable[[], Act], outcome: Outcome) -> None:
+        if known is None:
+            known = await self._created(row, act(), outcome)
+        if known is None:
+            return
+        outcome.existing += 1
+        license_ = known[1]
+        self._shelve(license_, lambda: self.licenses.file_of(license_), outcome)
+
+    async def _created(self, row: Row, act: Act, outcome: Outcome) -> Known | None:
+        """Make the license of a row; return what is known of the reference when somebody else was faster."""
+        try:
+            license_, file = await self.licenses.create_in(self.app, row.terms, act, row.reference)
+        except Conflict:
+            known = (await self._known([row.reference])).get(row.reference)
+            if known is None:
+                raise
+            return known
+        outcome.created += 1
+        self._shelve(license_, lambda: file, outcome)
+        return None
+
+    def _shelve(self, license_: License, text: Callable[[], str], outcome: Outcome) -> None:
+        if self.shelf is not None:
+            outcome.files[self.shelf.put(license_, text)] += 1
+
+    async def _known(self, references: list[str]) -> dict[str, Known]:
+        found = await self.licenses.directory.license_references(self.app.record.slug, references)
+        return {reference: known for reference, known in zip(references, found, strict=True) if known is not None}
+
+
+def _terms_of(license_: License) -> LicenseTerms:
+    return LicenseTerms(
+        license_.customer,
+        license_.expires_at,
+        license_.type,
+        license_.not_before,
+        license_.repositories,
+        license_.fields,
+        license_.contact,
+    )
+
+
+def _chunks(items: Iterable[T]) -> Iterator[list[T]]:
+    rest = iter(items)
+    while chunk := list(islice(rest, CHUNK)):
+        yield chunk

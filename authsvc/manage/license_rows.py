@@ -1,0 +1,262 @@
+"""The rows of a file of licenses: CSV or JSON lines in, checked terms or named problems out, one row at a time.
+
+Nothing of the file is kept, so its size does not matter. A problem is named by its line and column, and a row may
+have several.
+"""
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
+from functools import partial
+from typing import Any, TypeVar
+
+from attrs import frozen
+
+from authsvc.errors import InputRefused
+from authsvc.tenancy.dates import parse_instant
+from authsvc.tenancy.names import parse_text
+from authsvc.tenancy.records import LicenseType
+from authsvc.tenancy.terms import (
+    LicenseTerms,
+    check_field,
+    check_fields,
+    check_period,
+    is_field_name,
+    parse_field,
+    parse_repositories,
+    parse_type,
+)
+
+T = TypeVar("T")
+
+COLUMNS = ("customer", "expires", "type", "not_before", "repositories", "contact", "reference")
+REQUIRED = ("customer", "expires")
+FIELD = "field."
+"""Begins the column of a custom field: ``field.seats``."""
+
+SEPARATOR = ";"
+"""Between the repositories of one cell."""
+
+MAX_LINE = 65_536
+"""Longest line of a file, in characters: far beyond what a license can hold, and a bound on memory."""
+
+ROW = "row"
+"""Stands for the column when it is the row as a whole that can not be read."""
+
+Cells = Mapping[str, object]
+"""The columns of one row that are not empty: texts, or what JSON has for them."""
+
+
+@frozen
+class Problem:
+    """Why a row can not be imported.
+
+    Attributes:
+        line: on which the row begins, from 1.
+        column: its name, or ``row``.
+        text: what is wrong, for people.
+    """
+
+    line: int
+    column: str
+    text: str
+
+
+@frozen
+class Row:
+    """A row that makes a license.
+
+    Attributes:
+        line: on which it begins, from 1.
+        reference: the vendor's own key; without one the customer's name is it.
+        terms: checked, but for what depends on the time and the app.
+    """
+
+    line: int
+    reference: str
+    terms: LicenseTerms
+
+
+Read = Row | list[Problem]
+
+
+def read_csv(lines: Iterable[str]) -> Iterator[Read]:
+    """Yield what each row of a CSV file says (RFC 4180), after a first row that names its columns."""
+    reader = csv.reader(_bounded(lines), strict=True)
+    try:
+        names = [name.strip() for name in next(reader, [])]
+        problems = _heading_problems(names)
+        if problems:
+            yield problems
+            return
+        while True:
+            line = reader.line_num + 1
+            cells = next(reader, None)
+            if cells is None:
+                return
+            if not any(cell.strip() for cell in cells):
+                continue
+            if len(cells) == len(names):
+                filled = {name: cell for name, cell in zip(names, cells, strict=True) if cell.strip()}
+                yield _row(line, filled, lambda name, cell: parse_field(name, _text(cell)))
+            else:
+                wrong = f"it has {len(cells)} cells and the first row names {len(names)} columns"
+                yield [Problem(line, ROW, wrong)]
+    except (csv.Error, _TooLongError) as error:
+        yield [Problem(reader.line_num + isinstance(error, _TooLongError), ROW, f"it is no CSV: {error}")]
+
+
+def read_jsonl(lines: Iterable[str]) -> Iterator[Read]:
+    """Yield what each line of a file of JSON objects says."""
+    line = 0
+    try:
+        for line, text in enumerate(_bounded(lines), start=1):
+            if text.strip():
+                yield _read_object(line, text)
+    except _TooLongError as error:
+        yield [Problem(line + 1, ROW, f"it is no JSON: {error}")]
+
+
+def _read_object(line: int, text: str) -> Read:
+    try:
+        found = json.loads(text, object_pairs_hook=_once)
+    except (ValueError, RecursionError):
+        return [Problem(line, ROW, "it is no JSON, or a name is there twice")]
+    cells = _flattened(found) if isinstance(found, dict) else None
+    if cells is None:
+        return [Problem(line, ROW, 'it is no JSON object, or its "fields" is none')]
+    unknown = [name for name in cells if not _is_column(name)]
+    if unknown:
+        return [Problem(line, _shown(name), _unknown_column()) for name in unknown]
+    filled = {name: cell for name, cell in cells.items() if _is_field(name) or cell is not None}
+    return _row(line, filled, check_field)
+
+
+def _row(line: int, cells: Cells, parse_value: Callable[[str, object], object]) -> Read:
+    """Return the row in ``cells``, or everything that is wrong with it."""
+    problems: list[Problem] = []
+
+    def column(name: str, parse: Callable[[Any], T]) -> T | None:
+        if name not in cells:
+            if name in REQUIRED:
+                problems.append(Problem(line, name, "it is empty"))
+            return None
+        return checked(name, lambda: parse(cells[name]))
+
+    def checked(name: str, parse: Callable[[], T]) -> T | None:
+        try:
+            return parse()
+        except InputRefused as error:
+            problems.append(Problem(line, name, str(error)))
+            return None
+
+    customer = column("customer", lambda cell: parse_text(_text(cell), "customer"))
+    end = column("expires", lambda cell: parse_instant(_text(cell).strip(), "expires"))
+    start = column("not_before", lambda cell: parse_instant(_text(cell).strip(), "not_before"))
+    kind = column("type", lambda cell: parse_type(_text(cell).strip()))
+    repositories = column("repositories", lambda cell: parse_repositories(_patterns(cell)))
+    contact = column("contact", lambda cell: parse_text(_text(cell), "contact"))
+    reference = column("reference", lambda cell: parse_text(_key(cell), "reference"))
+    fields: dict[str, object] = {}
+    for name in filter(_is_field, cells):
+        short = name.removeprefix(FIELD)
+        fields[short] = checked(name, partial(parse_value, short, cells[name]))
+    checked(f"{FIELD}*", lambda: check_fields(fields))
+    if end is not None:
+        checked("not_before", lambda: check_period(start, end))
+    if problems or customer is None or end is None:
+        return problems
+    terms = LicenseTerms(customer, end, kind or LicenseType.PAID, start, repositories, fields, contact)
+    return Row(line, reference or customer, terms)
+
+
+def changed_columns(terms: LicenseTerms, now_said: LicenseTerms, imported_end: datetime) -> list[str]:
+    """Return the columns in which a row differs from the license that was made for its reference.
+
+    Args:
+        terms: of the row.
+        now_said: what the license says now.
+        imported_end: the end that the import gave it; a license that was extended since is not a changed row.
+    """
+    pairs = {
+        "customer": (terms.customer, now_said.customer),
+        "type": (terms.type, now_said.type),
+        "not_before": (terms.not_before, now_said.not_before),
+        "repositories": (terms.repositories, now_said.repositories),
+        "contact": (terms.contact, now_said.contact),
+    }
+    found = [name for name, (mine, theirs) in pairs.items() if mine != theirs]
+    if terms.expires_at not in {imported_end, now_said.expires_at}:
+        found.append("expires")
+    # As JSON: 1, 1.0 and true are equal to Python and three things to a license.
+    mine, theirs = ({name: json.dumps(value) for name, value in t.fields.items()} for t in (terms, now_said))
+    return found + sorted(FIELD + name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name))
+
+
+def _heading_problems(names: list[str]) -> list[Problem]:
+    if len(names) == 1 and any(separator in names[0] for separator in (SEPARATOR, "\t")):
+        return [Problem(1, ROW, "columns are separated by ','; save the file as comma-separated values")]
+    unknown = [Problem(1, _shown(name), _unknown_column()) for name in names if not _is_column(name)]
+    twice = [Problem(1, name, "the column is there twice") for name in sorted(set(names)) if names.count(name) > 1]
+    missing = [Problem(1, name, "the column is missing") for name in REQUIRED if name not in names]
+    return unknown + twice + missing
+
+
+def _flattened(found: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the columns of a JSON object, with its ``fields`` as columns of their own."""
+    fields = found.pop("fields", None) or {}
+    return {**found, **{FIELD + name: value for name, value in fields.items()}} if isinstance(fields, dict) else None
+
+
+def _is_column(name: str) -> bool:
+    return name in COLUMNS or (_is_field(name) and is_field_name(name.removeprefix(FIELD)))
+
+
+def _is_field(name: str) -> bool:
+    return name.startswith(FIELD)
+
+
+def _shown(name: str) -> str:
+    """Return the name of a column for people, whatever stands in it."""
+    return name[:60] if name.isprintable() and name else ascii(name[:60])
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(dict(pairs)) != len(pairs):
+        raise ValueError("a name is there twice")
+    return dict(pairs)
+
+
+def _unknown_column() -> str:
+    return f"there is no such column; known are {', '.join(COLUMNS)} and {FIELD}NAME"
+
+
+def _text(cell: object) -> str:
+    if not isinstance(cell, str):
+        raise InputRefused("it must be a text")
+    if not cell.isascii() and any("\ud800" <= letter <= "\udfff" for letter in cell):
+        raise InputRefused("it is not UTF-8; save the file as UTF-8")
+    return cell
+
+
+def _key(cell: object) -> str:
+    whole = isinstance(cell, int) and not isinstance(cell, bool)
+    return str(cell) if whole else _text(cell)
+
+
+def _patterns(cell: object) -> list[str]:
+    if isinstance(cell, list):
+        return [_text(pattern) for pattern in cell]
+    return [pattern.strip() for pattern in _text(cell).split(SEPARATOR)]
+
+
+class _TooLongError(Exception):
+    """A line is longer than any license; what comes after it is not read."""
+
+
+def _bounded(lines: Iterable[str]) -> Iterator[str]:
+    for line in lines:
+        if len(line) > MAX_LINE:
+            raise _TooLongError(f"the line is longer than {MAX_LINE:,} characters")
+        yield line

@@ -1,0 +1,260 @@
+"""``authsvc license import`` as people run it: killed in the middle, at a terminal, ten thousand rows at once."""
+
+import asyncio
+import json
+import os
+import resource
+import shutil
+import signal
+import stat
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import define
+from redis.asyncio import Redis
+
+from tests.support.redis_server import server_in_background
+from tests.support.stack import COMMAND, GOOD_PATH, Ran, run, short_folder
+from tests.support.tenants import unique
+from tests.support.terminal import type_line
+from tests.support.waiting import until
+
+HEAD = "customer,expires,reference,field.seats\n"
+DATES = "write 2027-01-31 (00:00 UTC at its start) or 2027-01-31T12:00:00Z"
+MAX_RESIDENT = 120 * 1024
+"""KiB that an import may take, however long its file is."""
+
+
+@define
+class Place:
+    """Secrets and a Redis, without anything that serves.
+
+    Attributes:
+        folder: where files lie.
+        redis_url: of the server.
+    """
+
+    folder: Path
+    redis_url: str
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """What names the installation."""
+        return {
+            "PATH": GOOD_PATH,
+            "HOME": str(self.folder),
+            "LANG": "C.UTF-8",
+            "AUTHSVC_REDIS_URL": self.redis_url,
+            "AUTHSVC_SECRETS_DIR": str(self.folder / "d" / "secrets"),
+        }
+
+    def authsvc(self, *arguments: str, check: bool = True, seconds: float = 30.0) -> Ran:
+        """Run one command."""
+        return run(*COMMAND, *arguments, environ=self.environ, cwd=self.folder, check=check, seconds=seconds)
+
+    def json(self, *arguments: str) -> Any:
+        """Run one command that succeeds and return what it says."""
+        return json.loads(self.authsvc(*arguments, "--json").out)
+
+    def file(self, name: str, text: str) -> str:
+        """Write a file to import and return its name."""
+        (self.folder / name).write_text(text, encoding="utf-8")
+        return name
+
+    def rows(self, count: int, name: str = "rows.csv") -> str:
+        """Write a file of ``count`` customers and return its name."""
+        return self.file(name, HEAD + "".join(f"Customer {n},2031-01-31,A-{n},{n}\n" for n in range(count)))
+
+
+@pytest.fixture(scope="module")
+def installation() -> Iterator[Place]:
+    """Return secrets and a Redis that writes as a real one does."""
+    with short_folder() as folder, server_in_background() as server:
+        environ = {"PATH": GOOD_PATH, "HOME": str(folder)}
+        run(*COMMAND, "init", "--data-dir", str(folder / "d"), environ=environ, cwd=folder, check=True)
+        place = Place(folder, server.url.reveal())
+        place.authsvc("team", "create", "acme-team")
+        yield place
+
+
+@pytest.fixture
+def place(installation: Place) -> Iterator[tuple[Place, str]]:
+    """Return the installation and an app of the test's own."""
+    app = unique("app")
+    installation.authsvc("app", "create", app, "--team", "acme-team")
+    yield installation, app
+    shutil.rmtree(installation.folder / "files", ignore_errors=True)
+
+
+def test_a_file_becomes_licenses_with_files(place: tuple[Place, str]) -> None:
+    """Both forms import; the summary counts, the files are private and log in, and a repetition does nothing."""
+    here, app = place
+    csv = here.rows(3)
+    jsonl = here.file("more.jsonl", '{"customer": "Four", "expires": "2031-01-31", "fields": {"seats": "4"}}\n')
+    first = here.authsvc("license", "import", csv, "--app", app, "--output-dir", "files")
+    assert "3 licenses made, 0 were there already\n3 files written to files, 0 were there\n" == first.out
+    assert {"license.created"} == {json.loads(line)["event"] for line in first.err.splitlines()}
+    second = here.json("license", "import", jsonl, "--app", app, "--output-dir", "files")
+    assert {"created": 1, "existing": 0, "rows": 1} == {name: second[name] for name in ("created", "existing", "rows")}
+    again = here.json("license", "import", csv, "--app", app, "--output-dir", "files")
+    assert {"created": 0, "existing": 3, "files": {"written": 0, "kept": 3, "outdated": 0}} == {
+        name: again[name] for name in ("created", "existing", "files")
+    }
+
+    listed = here.json("license", "list", "--app", app)
+    assert [("A-0", 0), ("A-1", 1), ("A-2", 2), ("Four", "4")] == sorted(
+        (one["reference"], one["fields"]["seats"]) for one in listed
+    )
+    files = sorted((here.folder / "files").glob("*.license.json"))
+    assert {0o600} == {stat.S_IMODE(file.stat().st_mode) for file in files}
+    assert {one["id"] for one in listed} == {json.loads(file.read_text())["license"]["id"] for file in files}
+    assert "keys" in json.loads((here.folder / "files" / "license-key.json").read_text())
+
+
+def test_what_is_wrong_is_named_and_nothing_is_made(place: tuple[Place, str]) -> None:
+    """Every bad row is on standard error like a compiler's message, and the store is as before."""
+    here, app = place
+    name = here.file("bad.csv", HEAD + "A,2031-01-31,1,1\n,soon,2,2\nC,2020-01-01,1,3\nD,2020-01-01,4,\n")
+    told = here.authsvc("license", "import", name, "--app", app, check=False)
+
+    assert (1, "") == (told.code, told.out)
+    assert [
+        "bad.csv:3: customer: it is empty",
+        f"bad.csv:3: expires: expires: 'soon' is no date; {DATES}",
+        "bad.csv:4: reference: '1' is on line 2 already; give each row a reference of its own",
+        "bad.csv:5: expires: the license would have ended at 2020-01-01T00:00:00Z, before now",
+        "authsvc: 4 problems in 4 rows; no license was made",
+    ] == told.err.splitlines()
+    as_json = here.authsvc("license", "import", name, "--app", app, "--json", check=False)
+    assert [(3, "customer"), (3, "expires"), (4, "reference"), (5, "expires")] == [
+        (problem["line"], problem["column"]) for problem in json.loads(as_json.out)["problems"]
+    ]
+    assert 1 == as_json.code
+    assert [] == here.json("license", "list", "--app", app)
+
+
+def test_a_changed_row_is_refused_or_left_out(place: tuple[Place, str]) -> None:
+    """Without --skip-changed nothing happens; with it the other rows are imported, and the license stays."""
+    here, app = place
+    here.authsvc("license", "import", here.rows(2), "--app", app)
+    (old,) = [one for one in here.json("license", "list", "--app", app) if one["reference"] == "A-1"]
+    name = here.file(
+        "changed.csv", f"{HEAD}Customer 0,2031-01-31,A-0,0\nOther,2032-01-31,A-1,1\nNew,2031-01-31,A-2,2\n"
+    )
+    told = here.authsvc("license", "import", name, "--app", app, check=False)
+    assert 1 == told.code
+    assert f"changed.csv:3: customer, expires: differs from license {old['id']} of 'A-1'" in told.err
+    assert 2 == len(here.json("license", "list", "--app", app))
+    skipped = here.json("license", "import", name, "--app", app, "--skip-changed")
+
+    assert (1, 2) == (skipped["created"], skipped["existing"])
+    assert [{"line": 3, "reference": "A-1", "license": old["id"], "columns": ["customer", "expires"]}] == skipped[
+        "changed"
+    ]
+    assert old in here.json("license", "list", "--app", app)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("rows.csv", "--app", "absent"), 1),
+        (("absent.csv", "--app", "APP"), 2),
+        ((".", "--app", "APP"), 2),
+        (("rows.csv",), 2),
+        (("rows.csv", "--app", "APP", "--format", "xml"), 2),
+        (("rows.csv", "--app", "APP", "--format", "jsonl"), 1),
+        (("rows.csv", "--app", "APP", "--output-dir", "rows.csv"), 1),
+    ],
+)
+def test_what_can_not_be_imported_is_refused(place: tuple[Place, str], arguments: tuple[str, ...], code: int) -> None:
+    """A missing app or file, another form, a file for a folder: one reason, and nothing made."""
+    here, app = place
+    here.rows(1)
+    told = here.authsvc("license", "import", *(app if word == "APP" else word for word in arguments), check=False)
+
+    assert code == told.code
+    assert "Traceback" not in told.err
+    assert [] == here.json("license", "list", "--app", app)
+
+
+def test_a_killed_import_is_finished_by_the_next(place: tuple[Place, str]) -> None:
+    """SIGKILL at three places in the middle; then one more run makes what is missing, nothing twice, no half file."""
+    here, app = place
+    name, count = here.rows(600), 600
+    command = (*COMMAND, "license", "import", name, "--app", app, "--output-dir", "files")
+    seen = [0]
+    for _ in range(3):
+        process = subprocess.Popen(command, cwd=here.folder, env=here.environ, stdout=subprocess.DEVNULL)
+        until(lambda: len(list((here.folder / "files").glob("A-*"))) >= seen[-1] + 60, "files appear", 30.0)
+        os.kill(process.pid, signal.SIGKILL)
+        assert -signal.SIGKILL == process.wait()
+        seen.append(len(here.json("license", "list", "--app", app)))
+    last = here.json("license", "import", name, "--app", app, "--output-dir", "files")
+
+    assert sorted(set(seen)) == seen
+    assert seen[-1] < count
+    assert (seen[-1], count - seen[-1]) == (last["existing"], last["created"])
+    listed = here.json("license", "list", "--app", app)
+    assert {f"A-{n}" for n in range(count)} == {one["reference"] for one in listed}
+    assert count == len(listed)
+    files = list((here.folder / "files").glob("A-*"))
+    assert {one["id"] for one in listed} == {json.loads(file.read_text())["license"]["id"] for file in files}
+    assert count == len(files)
+
+
+def test_a_bar_is_for_people(place: tuple[Place, str]) -> None:
+    """At a terminal a bar counts to the end; a pipe gets none, and standard output is the same."""
+    here, app = place
+    line = f"{COMMAND[0]} license import {here.rows(40)} --app {app}"
+    watched = type_line(line, environ=here.environ, cwd=here.folder)
+    piped = here.authsvc("license", "import", "rows.csv", "--app", app)
+
+    assert "40/40" in watched.out
+    assert "40 licenses made, 0 were there already" in watched.out
+    assert ("0 licenses made, 40 were there already\n", "") == (piped.out, piped.err)
+
+
+@pytest.mark.timeout(240)
+def test_thousands_of_rows(place: tuple[Place, str]) -> None:
+    """They are all there, in a memory that does not grow with the file, and far faster than one command each."""
+    here, app = place
+    name, count = here.rows(3000), 3000
+    small = resident(here, app, here.rows(10, "small.csv"))
+    began = time.monotonic()
+    large = resident(here, app, name)
+    took = time.monotonic() - began
+    began = time.monotonic()
+    create = ("license", "create", "--app", app, "--customer", "One", "--expires", "2031-01-31")
+    here.authsvc(*create)
+    one = time.monotonic() - began
+
+    assert count + 1 == asyncio.run(counted(here.redis_url, app))
+    assert large < MAX_RESIDENT
+    assert large - small < 20 * 1024
+    # Not a figure to tune by: one command a license would take at least ten times as long.
+    assert took < count * one / 10
+    print(f"{count / took:.0f} rows/s, {count * one / took:.0f} times single creates; {large // 1024} MiB")  # noqa: T201
+
+
+def resident(here: Place, app: str, name: str) -> int:
+    """Import a file in a process of its own and return the most memory it had, in KiB."""
+    command = (*COMMAND, "license", "import", name, "--app", app)
+    process = subprocess.Popen(command, cwd=here.folder, env=here.environ, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert 0 == process.returncode
+    most: resource.struct_rusage = usage
+    return most.ru_maxrss
+
+
+async def counted(redis_url: str, app: str) -> int:
+    """Return how many licenses an app has."""
+    redis = Redis.from_url(redis_url)
+    try:
+        return int(await redis.zcard(f"authsvc:app-licenses:{app}"))
+    finally:
+        await redis.aclose()

@@ -1,0 +1,310 @@
+"""Importing licenses: everything is checked first, nothing is made twice, and a repetition finishes what is missing."""
+
+import asyncio
+import json
+import stat
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from attrs import evolve
+
+from authsvc.errors import Conflict, InputRefused
+from authsvc.license_file import registry_token
+from authsvc.manage.act import Act
+from authsvc.manage.license_import import CHUNK, MAX_ROWS, Changed, LicenseImport, Outcome, Plan
+from authsvc.manage.license_rows import Problem, Read, Row
+from authsvc.manage.license_shelf import LicenseShelf
+from authsvc.tenancy.records import License
+from authsvc.tenancy.terms import LicenseTerms
+from tests.support.builders import NOW
+from tests.support.installation import APP, OTHER_APP, Installation
+
+END = datetime(2031, 1, 31, tzinfo=UTC)
+
+
+def make_rows(count: int) -> list[Row]:
+    """Return rows with references A-0, A-1 and so on."""
+    return [Row(n + 2, f"A-{n}", LicenseTerms(f"Customer {n}", END, fields={"seats": n})) for n in range(count)]
+
+
+async def importing(house: Installation, shelf: LicenseShelf | None = None, app: str = APP) -> LicenseImport:
+    """Return an import into an open app."""
+    return LicenseImport(house.licenses, await house.licenses.open_app(app), shelf)
+
+
+async def carry_out(
+    house: Installation,
+    rows: Iterable[Read],
+    shelf: LicenseShelf | None = None,
+    act: Callable[[], Act] | None = None,
+) -> Outcome:
+    """Import rows and return what it did."""
+    return await (await importing(house, shelf)).carry_out(rows, act or house.act, lambda _: None)
+
+
+async def check(house: Installation, *rows: Read, shelf: LicenseShelf | None = None) -> Plan:
+    """Return what importing the rows would do."""
+    return await (await importing(house, shelf)).check(rows, house.now)
+
+
+async def test_a_row_is_a_license(house: Installation) -> None:
+    """Each license says what its row says, under its reference, and its file logs in."""
+    rows = make_rows(2 * CHUNK + 3)
+    done: list[int] = []
+    outcome = await (await importing(house)).carry_out(rows, house.act, done.append)
+    made = {license_.reference: license_ for license_ in await house.licenses.list(APP)}
+
+    assert Outcome(created=len(rows)) == outcome
+    assert [CHUNK, CHUNK, 3] == done
+    assert {row.reference: row.terms.customer for row in rows} == {ref: one.customer for ref, one in made.items()}
+    token = registry_token(await house.licenses.download(made["A-7"].id))
+    assert token is not None
+    assert "pull" == await house.gets(token)
+    assert len(rows) == len([entry for entry in house.told if entry.event == "license.created"])
+
+
+async def test_the_same_file_again_makes_nothing(house: Installation) -> None:
+    """Not a byte of the store changes, however often it is imported."""
+    rows = make_rows(40)
+    await carry_out(house, rows)
+    before = await house.everything_stored()
+    house.pass_time(days=1)
+
+    assert Plan(rows=40) == await check(house, *rows)
+    assert Outcome(existing=40) == await carry_out(house, rows)
+    assert before == await house.everything_stored()
+
+
+async def test_what_was_done_to_a_license_since_is_no_difference(house: Installation) -> None:
+    """Extended, rotated, revoked, archived or expired: the row is known, and its license stays as it is."""
+    rows = make_rows(5)
+    await carry_out(house, rows)
+    ids = {one.reference: one.id for one in await house.licenses.list(APP)}
+    await house.licenses.extend(ids["A-0"], "2032-01-31", house.act())
+    await house.licenses.rotate(ids["A-1"], END - NOW, house.act())
+    await house.licenses.revoke(ids["A-2"], house.act())
+    await house.licenses.archive(ids["A-3"], house.act())
+    house.now = END
+
+    assert Plan(rows=5) == await check(house, *rows)
+    assert Outcome(existing=5) == await carry_out(house, rows)
+    assert ["revoked", "archived"] == [(await house.licenses.show(ids[f"A-{n}"])).state(NOW) for n in (2, 3)]
+
+
+async def test_a_changed_row_is_told_and_not_applied(house: Installation) -> None:
+    """The plan names line, reference, license and columns; the license stays as it is."""
+    rows = make_rows(3)
+    await carry_out(house, rows)
+    changed = evolve(rows[1], terms=evolve(rows[1].terms, customer="Other", fields={"seats": 99}))
+    before = {one.reference: one for one in await house.licenses.list(APP)}
+    plan = await check(house, rows[0], changed, rows[2], make_rows(4)[3])
+
+    assert [Changed(3, "A-1", before["A-1"].id, ("customer", "field.seats"))] == plan.changed
+    assert (4, 1, []) == (plan.rows, plan.new, plan.problems)
+    assert Outcome(existing=3) == await carry_out(house, [rows[0], changed, rows[2]])
+    assert before == {one.reference: one for one in await house.licenses.list(APP)}
+
+
+async def test_all_rows_are_checked_before_the_first_is_written(house: Installation) -> None:
+    """Every problem is told in the order of the lines, and the store is as before."""
+    before = await house.everything_stored()
+    past = Row(4, "past", LicenseTerms("Past", NOW))
+    long = Row(5, "long", LicenseTerms("Long", END, fields={f"f{n}": "x" * 200 for n in range(40)}))
+    twin = Row(6, "A-0", LicenseTerms("Twin", END))
+    plan = await check(house, make_rows(1)[0], [Problem(3, "type", "no")], past, long, twin)
+
+    assert [(3, "type"), (4, "expires"), (5, "row"), (6, "reference")] == [(p.line, p.column) for p in plan.problems]
+    assert "'A-0' is on line 2 already" in plan.problems[-1].text
+    assert "may have 8192" in plan.problems[2].text
+    assert before == await house.everything_stored()
+
+
+async def test_a_reference_is_of_its_app(house: Installation) -> None:
+    """The same reference in another app is another license."""
+    rows = make_rows(1)
+    await carry_out(house, rows)
+    other = await importing(house, app=OTHER_APP)
+
+    assert 1 == (await other.check(rows, house.now)).new
+    assert Outcome(created=1) == await other.carry_out(rows, house.act, lambda _: None)
+
+
+async def test_two_imports_at_once_make_every_license_once(house: Installation) -> None:
+    """Three people who import the same file at the same moment get one set of licenses."""
+    rows = make_rows(100)
+    outcomes = await asyncio.gather(*(carry_out(house, rows) for _ in range(3)))
+
+    assert 100 == sum(outcome.created for outcome in outcomes)
+    assert {100} == {outcome.created + outcome.existing for outcome in outcomes}
+    assert 100 == len(await house.licenses.list(APP))
+
+
+@pytest.mark.parametrize("after", [0, 1, 15, 16, 50])
+async def test_a_repetition_finishes_what_was_cut_off(house: Installation, tmp_path: Path, after: int) -> None:
+    """Wherever it ended, importing again makes what is missing, and the files of all."""
+    rows, shelf = make_rows(80), LicenseShelf(tmp_path / "files")
+    begun = 0
+
+    def failing() -> Act:
+        nonlocal begun
+        begun += 1
+        if begun > after:
+            raise InputRefused("cut off")
+        return house.act()
+
+    with pytest.raises(InputRefused, match="cut off"):
+        await carry_out(house, rows, shelf, failing)
+    there = len(await house.licenses.list(APP))
+    outcome = await carry_out(house, rows, shelf)
+
+    assert after == there == outcome.existing
+    assert (80 - after, 80 - after) == (outcome.created, outcome.files["written"])
+    files = sorted((tmp_path / "files").iterdir())
+    assert sorted(one.id for one in await house.licenses.list(APP)) == sorted(
+        json.loads(file.read_text())["license"]["id"] for file in files
+    )
+
+
+async def test_an_archived_app_takes_none(house: Installation) -> None:
+    """An import into it is refused at its beginning, and one that is under way ends."""
+    opened = await importing(house)
+    await house.teams.archive_app(APP, house.act())
+
+    with pytest.raises(Conflict, match="is archived"):
+        await importing(house)
+    with pytest.raises(Conflict, match="somebody else changed it"):
+        await opened.carry_out(make_rows(3), house.act, lambda _: None)
+    assert [] == await house.directory.licenses(APP)
+
+
+async def test_a_file_that_changes_under_the_import_ends_it(house: Installation) -> None:
+    """A row that can not be read any more is not passed over."""
+    with pytest.raises(InputRefused, match="the file was changed while it was imported"):
+        await carry_out(house, [make_rows(1)[0], [Problem(3, "type", "no")]])
+
+
+async def test_the_number_of_rows_is_bounded(house: Installation) -> None:
+    """A file beyond the bound is refused while it is read, before its end."""
+    read = 0
+
+    def endless() -> Iterable[Read]:
+        nonlocal read
+        while True:
+            read += 1
+            yield []
+
+    with pytest.raises(InputRefused, match="at most 100,000 rows"):
+        await (await importing(house)).check(endless(), house.now)
+    assert read <= MAX_ROWS + CHUNK
+
+
+# Files
+
+
+async def shelved(house: Installation, folder: Path) -> tuple[LicenseShelf, License, Path]:
+    """Import one license with its file."""
+    shelf = LicenseShelf(folder)
+    await carry_out(house, make_rows(1), shelf)
+    (license_,) = await house.licenses.list(APP)
+    return shelf, license_, shelf.path(license_)
+
+
+async def test_files_are_private_and_whole(house: Installation, tmp_path: Path) -> None:
+    """The folder is 0700, a file 0600, nothing else lies there, and the file is what a download gives."""
+    _, license_, path = await shelved(house, tmp_path / "deep" / "files")
+
+    assert [f"A-0-{license_.id}.license.json"] == [file.name for file in path.parent.iterdir()]
+    assert (0o700, 0o600) == (stat.S_IMODE(path.parent.stat().st_mode), stat.S_IMODE(path.stat().st_mode))
+    assert json.loads(await house.licenses.download(license_.id))["license"] == json.loads(path.read_text())["license"]
+
+
+async def test_a_file_that_is_there_is_never_overwritten(house: Installation, tmp_path: Path) -> None:
+    """Its bytes stay; one of before a renewal is counted as outdated; a missing one is written again."""
+    shelf, license_, path = await shelved(house, tmp_path)
+    before = path.read_bytes()
+    assert {"written": 0, "kept": 1, "outdated": 0} == (await carry_out(house, make_rows(1), shelf)).files
+    await house.licenses.extend(license_.id, "2032-01-31", house.act())
+    assert {"written": 0, "kept": 0, "outdated": 1} == (await carry_out(house, make_rows(1), shelf)).files
+    assert before == path.read_bytes()
+    path.unlink()
+
+    assert {"written": 1, "kept": 0, "outdated": 0} == (await carry_out(house, make_rows(1), shelf)).files
+    assert "2032-01-31T00:00:00Z" == json.loads(path.read_text())["license"]["expires_at"]
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", "notes", '{"license": {"id": "another"}}', None])
+async def test_something_else_under_the_name_is_told_before_the_first_write(
+    house: Installation, tmp_path: Path, content: str | None
+) -> None:
+    """Whatever it is, it stays, and the row names it; a link into the void is something too."""
+    shelf, license_, path = await shelved(house, tmp_path)
+    path.unlink()
+    path.symlink_to("nowhere") if content is None else path.write_text(content)
+    plan = await check(house, *make_rows(1), shelf=shelf)
+
+    assert [Problem(2, "row", f"{path} is something else than the file of license {license_.id}; move it away")] == (
+        plan.problems
+    )
+    with pytest.raises(InputRefused, match="move it away"):
+        await carry_out(house, make_rows(1), shelf)
+    assert content is None or content == path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("reference", "name"),
+    [
+        ("A 1/2", "A-1-2"),
+        ("../../etc/passwd", "etc-passwd"),
+        ("..", "license"),
+        ("Zoë & Söhne", "Zo-S-hne"),
+        ("-rf", "rf"),
+        ("x" * 200, "x" * 60),
+        (".hidden", "hidden"),
+        ("日本", "license"),
+    ],
+)
+async def test_a_reference_becomes_a_harmless_name(
+    house: Installation, tmp_path: Path, reference: str, name: str
+) -> None:
+    """Whatever a reference holds, its file lies in the folder under letters, digits, dots and dashes."""
+    shelf = LicenseShelf(tmp_path)
+    await carry_out(house, [Row(2, reference, LicenseTerms("Globex", END))], shelf)
+    (license_,) = await house.licenses.list(APP)
+
+    assert [f"{name}-{license_.id}.license.json"] == [file.name for file in tmp_path.iterdir()]
+    assert reference == license_.reference
+
+
+async def test_a_half_written_file_of_a_killed_import_is_replaced(house: Installation, tmp_path: Path) -> None:
+    """What lies there under a name that begins with a dot was never a file of ours."""
+    shelf, _, path = await shelved(house, tmp_path)
+    path.unlink()
+    path.with_name(f".{path.name}.part").write_text("half")
+    await carry_out(house, make_rows(1), shelf)
+
+    assert [path] == list(tmp_path.iterdir())
+
+
+async def test_the_keys_lie_beside_the_files(house: Installation, tmp_path: Path) -> None:
+    """Customers verify their files with them; an older set is replaced, and anything else is not."""
+    shelf, keys = LicenseShelf(tmp_path), tmp_path / "license-key.json"
+    for before in (None, '{"keys": []}', house.licenses.verification_keys()):
+        if before is not None:
+            keys.write_text(before)
+        shelf.put_keys(house.licenses.verification_keys())
+        assert house.licenses.verification_keys() == keys.read_text()
+    keys.write_text("notes")
+
+    with pytest.raises(InputRefused, match="something else than a set of license keys"):
+        shelf.put_keys(house.licenses.verification_keys())
+    assert "notes" == keys.read_text()
+
+
+async def test_a_folder_that_can_not_be_is_refused(house: Installation, tmp_path: Path) -> None:
+    """A file where the folder should be is told at the beginning."""
+    (tmp_path / "file").write_text("x")
+
+    with pytest.raises(InputRefused, match="can not make"):
+        LicenseShelf(tmp_path / "file" / "files")
