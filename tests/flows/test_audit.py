@@ -1,0 +1,257 @@
+"""The audit on the running stack: whatever happens, a refusal can be explained, and nobody waits for it."""
+
+import itertools
+import json
+import os
+import signal
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from tests.support.http_client import FORM, Reply, ask, basic, get_token, post_token
+from tests.support.load import meanwhile
+from tests.support.processes import family_of
+from tests.support.stack import Stack, running_stack
+from tests.support.tenants import Account, License, make_license, make_member, make_team
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.timeout(240)
+
+SCOPE = "repository:app/worker:pull"
+SHOWN_WITHIN = 8.0
+"""Seconds: more than the second in which a first of its kind is written."""
+
+
+@pytest.fixture(scope="module")
+def audited() -> Iterator[Stack]:
+    """Return a stack with two workers and an app."""
+    with running_stack(options=("--workers", "2")) as stack:
+        make_team(stack, "app", slug="acme")
+        yield stack
+
+
+def explained(stack: Stack, reply: Reply) -> dict[str, Any]:
+    """Return what the audit says of a reply, as soon as it says something."""
+    request_id = reply.headers["x-request-id"]
+
+    def look() -> dict[str, Any] | None:
+        ran = stack.authsvc("audit", "explain", request_id, "--json", check=False)
+        found: dict[str, Any] | None = json.loads(ran.out) if ran.code == 0 else None
+        return found
+
+    return until(look, f"{request_id} is explained", SHOWN_WITHIN)
+
+
+@contextmanager
+def paused(stack: Stack) -> Iterator[None]:
+    """Let Redis hang during the block."""
+    os.kill(stack.pid("redis"), signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(stack.pid("redis"), signal.SIGCONT)
+
+
+def test_every_shown_id_is_explained(audited: Stack) -> None:
+    """Whatever a client is refused for, in either form, the id in its message leads to the reason."""
+    ended = make_license(audited, "app")
+    audited.authsvc("license", "revoke", ended.id)
+    member = make_member(audited, "acme", "viewer")
+    nobody = Account("nobody@acme.test", "a password of nobody")
+    anonymous = get_token(audited.port, None, SCOPE)
+    garbage = ask(
+        audited.port, "POST", "/auth/token", headers={"Content-Type": FORM}, body=b"grant_type=\xff\xfe&password=%ff"
+    )
+    other_service = get_token(audited.port, member, SCOPE, service="elsewhere:443")
+    preflight = ask(audited.port, "GET", "/auth/preflight?image=app/worker:1", headers=basic(ended.account))
+    shown = {
+        "revoked": (get_token(audited.port, ended.account, SCOPE), "token.denied"),
+        "revoked, by form": (post_token(audited.port, ended.account, SCOPE), "token.denied"),
+        "wrong": (get_token(audited.port, Account(member.username, "not the password at all"), SCOPE), "token.refused"),
+        "unknown": (get_token(audited.port, nobody, SCOPE), "token.refused"),
+        "anonymous": (anonymous, "token.refused"),
+        "another service": (other_service, "token.refused"),
+        "no form": (garbage, "token.refused"),
+        "preflight": (preflight, "token.denied"),
+    }
+    for what, (reply, event) in shown.items():
+        assert reply.status == 401, what
+        request_id = reply.headers["x-request-id"]
+        assert request_id in reply.error()[1], what
+        told = explained(audited, reply)
+        assert (event, True) == (told["event"], request_id in told["requests"]), what
+        assert told["reason"] in reply.error()[1], what
+
+
+def test_a_tired_person_reads_why(audited: Stack) -> None:
+    """The reason, who it was, what was true then and the way out, though the license was extended since."""
+    license_ = make_license(audited, "app", "--expires", "2031-01-31")
+    audited.authsvc("license", "revoke", license_.id)
+    reply = get_token(audited.port, license_.account, SCOPE)
+    explained(audited, reply)
+    audited.authsvc("license", "reinstate", license_.id)
+    said = audited.authsvc("audit", "explain", reply.headers["x-request-id"]).out
+
+    assert f"license {license_.id} of Globex was revoked on" in said
+    assert f"Who: license:{license_.id}, by the registry token of license {license_.id}." in said
+    assert "state revoked, ends at 2031-01-31T00:00:00+00:00" in said
+    assert f"To let it in again: authsvc license reinstate {license_.id}" in said
+
+
+def test_what_is_refused_inside_a_success_is_found_by_its_subject(audited: Stack) -> None:
+    """A pull of another app's image is answered 200 by us and refused by the registry; the audit knows why."""
+    license_ = make_license(audited, "app")
+    reply = get_token(audited.port, license_.account, SCOPE, "repository:other/x:pull")
+    assert reply.status == 200
+    subject = f"license:{license_.id}"
+    told = until(
+        lambda: json.loads(
+            audited.authsvc("audit", "explain", "--subject", subject, "--last", "--json", check=False).out or "null"
+        ),
+        "the decision is told",
+        SHOWN_WITHIN,
+    )
+
+    assert [{"scope": "repository:other/x:pull", "action": "pull", "reason": "the license is for the app app"}] == told[
+        "refused"
+    ]
+    assert [SCOPE] == told["granted"]
+    assert reply.headers["x-request-id"] in told["requests"]
+
+
+def test_an_outage_is_explained_afterwards(audited: Stack) -> None:
+    """A client that got 503 while Redis hung finds that out, too, and the audit says it was no refusal."""
+    unseen = make_license(audited, "app")
+    with paused(audited):
+        reply = get_token(audited.port, unseen.account, SCOPE)
+        assert reply.status == 503
+        time.sleep(1)
+    told = explained(audited, reply)
+
+    assert ("token.unanswered", "StoreUnavailable") == (told["event"], told["kind"])
+
+
+def test_an_audit_that_can_not_be_written_slows_no_token(audited: Stack) -> None:
+    """While every batch fails and is sent again, tokens are as quick as before, and afterwards all goes on."""
+    license_ = make_license(audited, "app")
+    redis = Redis(unix_socket_path=str(audited.data_dir / "run" / "redis.sock"))
+    quiet = [_timed(audited, license_) for _ in range(100)]
+    # A stream that is no stream: every batch fails, is kept and sent again, for as long as the test runs.
+    redis.rename("authsvc:audit", "authsvc:kept")
+    redis.set("authsvc:audit", "in the way")
+    try:
+        with meanwhile(lambda: get_token(audited.port, None, SCOPE).status, threads=2) as refused:
+            noisy = [_timed(audited, license_) for _ in range(100)]
+    finally:
+        redis.delete("authsvc:audit")
+        redis.rename("authsvc:kept", "authsvc:audit")
+        redis.close()
+
+    assert {401} == set(refused.results)
+    assert statistics.median(noisy) < max(0.25, 10 * statistics.median(quiet))
+    assert max(noisy) < 2
+    until(
+        lambda: any(e["event"] == "audit.not_written" for e in audited.events("serve.log")),
+        "the log says that the audit can not be written",
+    )
+    explained(audited, get_token(audited.port, make_revoked(audited).account, SCOPE))
+
+
+def make_revoked(stack: Stack) -> License:
+    """Make a license that is refused."""
+    license_ = make_license(stack, "app")
+    stack.authsvc("license", "revoke", license_.id)
+    return license_
+
+
+def _timed(stack: Stack, license_: License) -> float:
+    began = time.monotonic()
+    assert get_token(stack.port, license_.account, SCOPE).status == 200
+    return time.monotonic() - began
+
+
+def test_thousands_of_refusals_leave_little(audited: Stack) -> None:
+    """A cluster with a dead license can ask all night: a handful of entries with all their counts."""
+    license_ = make_revoked(audited)
+    redis = Redis(unix_socket_path=str(audited.data_dir / "run" / "redis.sock"))
+    before = redis.xlen("authsvc:audit"), redis.memory_usage("authsvc:audit", samples=0)
+    with meanwhile(lambda: get_token(audited.port, license_.account, SCOPE).status, threads=8) as tally:
+        until(lambda: tally.results[401] >= 2000, "they were refused", 120)
+    entries, size = redis.xlen("authsvc:audit") - before[0], _size(redis) - (before[1] or 0)
+    redis.close()
+
+    assert {401} == set(tally.results)
+    assert entries <= 2 * 10
+    assert size < 64 * 1024
+
+
+def _size(redis: Redis) -> int:
+    return redis.memory_usage("authsvc:audit", samples=0) or 0
+
+
+def test_a_clean_stop_writes_everything_and_a_start_goes_on() -> None:
+    """Counts that would have waited for minutes are there after SIGTERM; a kill loses no change and little else."""
+    with running_stack(options=("--workers", "2")) as stack:
+        make_team(stack, "app", slug="acme")
+        license_ = make_revoked(stack)
+        shown = [get_token(stack.port, license_.account, SCOPE).headers["x-request-id"] for _ in range(40)]
+        time.sleep(2)
+        shown += [get_token(stack.port, license_.account, SCOPE).headers["x-request-id"] for _ in range(40)]
+        stack.stop()
+        stack.start()
+        listed = stack.json("audit", "list", "--subject", f"license:{license_.id}", "--event", "token.denied")
+        assert sorted(shown) == sorted(one for entry in listed for one in entry["requests"])
+        assert 80 == sum(entry["count"] for entry in listed)
+        assert stack.process is not None
+        last = get_token(stack.port, license_.account, SCOPE)
+        explained(stack, last)
+        for pid in reversed(family_of(stack.process.pid)):
+            os.kill(pid, signal.SIGKILL)
+        stack.process.wait(10)
+        stack.start()
+        explained(stack, last)
+
+
+def test_a_tiny_budget_exports_and_a_revocation_always_has_room(tmp_path: Path) -> None:
+    """Under a flood of decisions the oldest are exported, Redis stays within the budget, and changes go through."""
+    folder, number = tmp_path / "audit", itertools.count()
+    with running_stack(options=("--workers", "2"), AUDIT_BUDGET="1", AUDIT_EXPORT_DIR=str(folder)) as stack:
+        make_team(stack, "app", slug="acme")
+        license_ = make_license(stack, "app")
+        redis = Redis(unix_socket_path=str(stack.data_dir / "run" / "redis.sock"))
+
+        def new_decision() -> int:
+            return get_token(stack.port, license_.account, f"repository:app/x{next(number)}:pull").status
+
+        with meanwhile(new_decision, threads=6) as tally:
+            until(lambda: list(folder.glob("*.jsonl")), "something is exported", 120)
+            stack.authsvc("license", "revoke", license_.id)
+        assert {200, 401} >= set(tally.results)
+        assert _size(redis) < 1024 * 1024
+        redis.close()
+        last = get_token(stack.port, license_.account, SCOPE)
+        explained(stack, last)
+        stack.authsvc("audit", "export", str(tmp_path / "rest.jsonl"))
+        told = [*_lines(folder), *(json.loads(line) for line in (tmp_path / "rest.jsonl").read_text().splitlines())]
+
+    places = [tuple(map(int, entry["cursor"].split("-"))) for entry in told]
+    assert sorted(set(places)) == places
+    assert ["team.created", "license.changed"] == [told[0]["event"], *(
+        entry["event"] for entry in told if entry["event"] == "license.changed"
+    )]  # fmt: skip
+    decided = sum(entry["count"] for entry in told if entry["event"] in {"token.issued", "token.denied"})
+    lost = sum(entry["lost"] for entry in told if entry["event"] == "audit.lost")
+    assert 0 <= sum(tally.results.values()) + 1 - decided - lost <= 60
+    assert {"audit.trimmed"} <= {entry["event"] for entry in told}
+
+
+def _lines(folder: Path) -> list[dict[str, Any]]:
+    """Return all exported entries, oldest first."""
+    files = sorted(folder.glob("*.jsonl"), key=lambda file: int(file.name.split("-")[1]))
+    return [json.loads(line) for file in files for line in file.read_text().splitlines()]
