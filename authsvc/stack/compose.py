@@ -9,6 +9,7 @@ Rule 3: nothing is made but files: every folder is a volume, made by the image w
 import hashlib
 import hmac
 import os
+import re
 from datetime import datetime
 from pathlib import Path
 
@@ -23,8 +24,11 @@ from authsvc.stack.secrets_dir import REGISTRY_HTTP_SECRET, TOKEN_ROOT_CERTIFICA
 
 KNOWN_PROFILES = frozenset({"registry3", "s3", "gc", "sentinel", "acme"})
 
-SENTINELS = ("sentinel-1", "sentinel-2", "sentinel-3")
+SENTINELS = {"sentinel-1": 21, "sentinel-2": 22, "sentinel-3": 23}
+"""Services, each with the last number of its address, as are these."""
+_PRIMARY, _REPLICA = 11, 12
 SENTINEL_SERVICE = "authsvc"
+_NETWORK = re.compile(r"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?!$)|$)){3}", re.ASCII)
 
 _REGISTRY_PORT = 5000
 _REDIS_PORT = 6379
@@ -40,6 +44,7 @@ class Request:
         tls: whether nginx speaks TLS itself.
         profiles: the profiles of compose.yaml that are in use.
         s3: where the blobs are with the profile ``s3``.
+        store_network: the first three numbers of redis' and the sentinels' addresses.
     """
 
     root: Path
@@ -47,10 +52,16 @@ class Request:
     tls: bool
     profiles: frozenset[str]
     s3: render.S3Values | None
+    store_network: str
 
 
 def parse_request(
-    root: Path, public_url: PublicUrl, tls: str, profiles: str, s3: tuple[str, str, str, str] | None
+    root: Path,
+    public_url: PublicUrl,
+    tls: str,
+    profiles: str,
+    s3: tuple[str, str, str, str] | None,
+    store_network: str,
 ) -> Request:
     """Return what compose.yaml passes on from the environment, where an unset variable is an empty text.
 
@@ -60,6 +71,7 @@ def parse_request(
         tls: ``on``, ``off``, or empty to go by the URL's scheme.
         profiles: a comma-separated list, as in COMPOSE_PROFILES.
         s3: bucket, region, endpoint (empty for Amazon's) and folder (empty for the whole bucket).
+        store_network: three numbers with dots between them.
 
     Raises:
         SetupRefused: a profile is unknown, two of them exclude each other, or S3 has no bucket or region.
@@ -79,7 +91,11 @@ def parse_request(
     if tls == "on" and public_url.scheme == "http":
         raise SetupRefused("AUTHSVC_TLS=on needs an AUTHSVC_PUBLIC_URL that begins with https://")
     with_tls = public_url.scheme == "https" and tls != "off"
-    return Request(root=root, public_url=public_url, tls=with_tls, profiles=names, s3=values)
+    if not _NETWORK.fullmatch(store_network):
+        raise SetupRefused(f"AUTHSVC_STORE_NETWORK {store_network[:40]!r} must be three numbers such as 198.18.214")
+    return Request(
+        root=root, public_url=public_url, tls=with_tls, profiles=names, s3=values, store_network=store_network
+    )
 
 
 def init_compose(request: Request, now: datetime) -> tuple[str, ...]:
@@ -150,6 +166,10 @@ def _registry(request: Request, secrets: Path) -> dict[str, str]:
 
 def _redis(request: Request, secret: bytes) -> dict[str, str]:
     """Return redis' folder: the primary's and a replica's configuration, and every sentinel's."""
+
+    def address(last: int) -> str:
+        return f"{request.store_network}.{last}"
+
     users = render.RedisUsers(
         **{name: hashlib.sha256(_password(secret, name).encode()).hexdigest() for name in _USERS},
         replica_password=_password(secret, "replica"),
@@ -159,20 +179,19 @@ def _redis(request: Request, secret: bytes) -> dict[str, str]:
         bind="*",
         port=_REDIS_PORT,
         users=users,
-        announce="redis" if "sentinel" in request.profiles else None,
+        announce=address(_PRIMARY) if "sentinel" in request.profiles else None,
     )
     files = {"redis/redis.conf": render.render_redis(primary), "redis/redis.sh": render.copy_script("redis.sh")}
     if "sentinel" not in request.profiles:
         return files
-    replica = evolve(primary, announce="redis-replica", primary="redis")
+    replica = evolve(primary, announce=address(_REPLICA), primary=address(_PRIMARY))
     sentinels = {
         f"redis/{name}.conf": render.render_sentinel(
             render.SentinelValues(
                 service=SENTINEL_SERVICE,
-                primary="redis",
+                primary=address(_PRIMARY),
                 port=_REDIS_PORT,
                 directory="/data",
-                announce=name,
                 password=_password(secret, "sentinel"),
             )
         )
@@ -209,7 +228,8 @@ def _authsvc(request: Request, secret: bytes) -> render.AuthsvcValues:
     user = f"authsvc:{_password(secret, 'authsvc')}"
     redis_url = f"redis://{user}@redis:{_REDIS_PORT}/0"
     if "sentinel" in request.profiles:
-        redis_url = f"redis+sentinel://{user}@{','.join(SENTINELS)}/{SENTINEL_SERVICE}"
+        sentinels = ",".join(f"{request.store_network}.{last}" for last in SENTINELS.values())
+        redis_url = f"redis+sentinel://{user}@{sentinels}/{SENTINEL_SERVICE}"
     return render.AuthsvcValues(
         public_url=request.public_url.text,
         redis_url=redis_url,

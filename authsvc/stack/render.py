@@ -70,9 +70,9 @@ class RedisValues:
     port: int = 0
     users: RedisUsers | None = None
     announce: str | None = None
-    """The host name that sentinels and replicas hear."""
+    """The address that sentinels and replicas hear."""
     primary: str | None = None
-    """Host name of the redis that this one follows at first; on the same port."""
+    """Address of the redis that this one follows at first; on the same port."""
 
 
 @frozen
@@ -82,11 +82,9 @@ class SentinelValues:
     service: str
     """The name under which sentinels know the primary."""
     primary: str
-    """Host name of the first primary."""
+    """Address of the first primary."""
     port: int
     directory: str
-    announce: str
-    """Host name of this sentinel."""
     password: str
 
 

@@ -42,11 +42,11 @@ class ComposeEngine(DockerEngine):
         argv = ("nsenter", f"--net=/run/netns/{self.namespace}", *command)
         return run(*argv, environ=self.environ, cwd=self.folder, stdin=stdin, seconds=seconds)
 
-    def starts_inside(self, *command: str) -> "subprocess.Popen[str]":
+    def starts_inside(self, *command: str, cwd: Path | None = None) -> "subprocess.Popen[str]":
         """Start a command in the engine's network; the caller talks to it and waits for its end."""
         argv = ("nsenter", f"--net=/run/netns/{self.namespace}", *command)
         return subprocess.Popen(
-            argv, env=self.environ, cwd=self.folder, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            argv, env=self.environ, cwd=cwd or self.folder, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
 
     def make_stand_in(self, image: str) -> None:
@@ -144,7 +144,7 @@ def _namespace() -> Iterator[str]:
     """Make a network namespace that reaches what this machine reaches."""
     name = f"asv{os.getpid()}"
     # 198.18.0.0/15 is for tests of networks (RFC 2544 §C.2.2).
-    subnet = f"198.18.{os.getpid() % 256}"
+    subnet = f"198.19.{os.getpid() % 256}"
     ours, theirs = f"{subnet}.1", f"{subnet}.2"
     forwarding = Path("/proc/sys/net/ipv4/ip_forward")
     was_forwarding = forwarding.read_text()

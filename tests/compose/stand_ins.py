@@ -22,8 +22,8 @@ _USR = ("bin", "sbin", "lib", "lib64")
 
 _SHELL = (
     *("sh", "cat", "chmod", "cksum", "cp", "cut", "date", "dirname", "echo", "env", "false", "grep", "head", "id"),
-    *("kill", "ln", "ls", "mkdir", "mv", "rm", "rmdir", "sed", "sleep", "sort", "stat", "tail", "test", "touch"),
-    *("tr", "true", "uname", "wc"),
+    *("kill", "ln", "ls", "mkdir", "mv", "rm", "rmdir", "sed", "sleep", "sort", "stat", "tail", "tar", "test"),
+    *("touch", "gzip", "tr", "true", "uname", "wc"),
 )
 """What both Alpine's busybox and Debian's essential packages bring, of what a script may use."""
 

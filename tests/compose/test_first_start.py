@@ -2,12 +2,14 @@
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.compose.engine import ComposeEngine, Project
 from tests.compose.story import Shop, open_shop
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
@@ -169,9 +171,8 @@ def test_inside_nothing_is_open_that_nobody_needs(shop: Shop) -> None:
 def test_a_restart_loses_nothing(shop: Shop, services: list[str]) -> None:
     """After the restart of a service, and of all of them, the same license pulls."""
     shop.project.compose("restart", *services)
-    shop.project.up()
 
-    shop.still_sells()
+    until(lambda: shop.pull().code == 0, "a pull", 60)
 
 
 @pytest.mark.parametrize("service", ["registry", "authsvc"])
@@ -182,9 +183,9 @@ def test_a_container_made_anew_is_found(shop: Shop, service: str) -> None:
     shop.project.compose("rm", "--stop", "--force", service)
     # The engine gives the lowest free address, so that somebody else has the old one now.
     squatter = engine.docker("run", "--detach", "--network", "authsvc_inside", python_image(engine), "sleep", "60")
-    shop.project.up("--no-recreate")
+    shop.project.compose("up", "--detach", "--no-deps", "--wait", service)
     moved = address_inside(shop.project, service)
-    shop.still_sells()
+    until(lambda: shop.pull().code == 0, "a pull", 20)
     engine.docker("rm", "--force", squatter.out.strip(), check=True)
 
     assert moved != address
@@ -194,9 +195,8 @@ def test_a_container_made_anew_is_found(shop: Shop, service: str) -> None:
 def test_a_killed_service_comes_back(shop: Shop) -> None:
     """A process that dies is started again by the engine."""
     shop.project.engine.docker("exec", shop.project.container("authsvc"), "sh", "-c", "kill -KILL -1", check=False)
-    shop.project.up()
 
-    shop.still_sells()
+    until(lambda: shop.pull().code == 0, "a pull", 60)
 
 
 def test_down_and_up_keeps_everything(shop: Shop) -> None:
@@ -218,3 +218,26 @@ def test_another_port(shop: Shop) -> None:
     there.still_sells()
 
     assert 'realm="http://localhost:5001/auth/token",service="localhost:5001"' in challenge
+
+
+def test_a_backup_restores_everything(shop: Shop, tmp_path: Path) -> None:
+    """The commands of docs/deploy.md bring keys, records and images back onto an empty host."""
+    kept = {"redis": "/data", "authsvc": "/var/lib/authsvc/secrets", "registry": "/var/lib/registry"}
+    shop.project.up()
+    shop.project.compose("stop", "authsvc", "redis")
+    for service, folder in kept.items():
+        pack(shop.project, service, tmp_path, "-C", folder, "-czf", f"/backup/{service}.tgz", ".")
+    shop.project.compose("down", "--volumes")
+    shop.project.compose("up", "--no-start")
+    for service, folder in kept.items():
+        pack(shop.project, "init", tmp_path, "-C", folder, "-xzf", f"/backup/{service}.tgz")
+    shop.project.up()
+
+    shop.login_as_customer()
+    shop.still_sells()
+
+
+def pack(project: Project, service: str, folder: Path, *arguments: str) -> None:
+    """Run tar with the volumes of a service's container, and ``folder`` as /backup."""
+    volumes = ("--volumes-from", project.container(service), "--volume", f"{folder}:/backup", "--user", "0")
+    project.engine.docker("run", "--rm", *volumes, "--entrypoint", "tar", "registry:2.8.3", *arguments, check=True)

@@ -1,0 +1,176 @@
+"""The profiles of compose.yaml: garbage collection, sentinels, another registry, a bucket."""
+
+import json
+import re
+import sys
+import time
+
+import pytest
+
+from tests.compose.engine import Project
+from tests.compose.story import EMAIL, Shop, open_shop
+from tests.support.stack import PASSWORD
+from tests.support.waiting import until
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+
+NAME = "localhost:5000"
+
+ASK_FOR_TOKENS = """
+import base64, json, sys, time, urllib.request
+address, license_file, seconds = sys.argv[1], sys.stdin.read(), float(sys.argv[2])
+basic = base64.b64encode(b"license:" + license_file.encode()).decode()
+began = time.monotonic()
+while time.monotonic() - began < seconds:
+    asked = time.monotonic()
+    try:
+        request = urllib.request.Request(address, headers={"Authorization": "Basic " + basic})
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            status = answer.status
+    except Exception as error:
+        status = getattr(error, "code", repr(error))
+    print(json.dumps([round(asked - began, 2), round(time.monotonic() - asked, 2), status]), flush=True)
+    time.sleep(0.1)
+"""
+
+
+@pytest.fixture(scope="module")
+def shop(project: Project) -> Shop:
+    """Return a shop without profiles; the tests in this file follow each other on its volumes."""
+    project.up()
+    return open_shop(project, NAME)
+
+
+def blobs(shop: Shop) -> set[str]:
+    """Return the digests of all blobs that the registry stores."""
+    folder = "/var/lib/registry/docker/registry/v2/blobs/sha256"
+    listed = shop.project.compose("exec", "-T", "registry", "sh", "-c", f"ls {folder}/*").out
+    return set(re.findall(r"^[0-9a-f]{64}$", listed, re.MULTILINE))
+
+
+def delete(shop: Shop, repository: str, digest: str) -> str:
+    """Delete a manifest as the vendor; return the answer's head."""
+    inside = shop.project.engine.inside
+    scope = f"service={NAME}&scope=repository:{repository}:delete"
+    token = json.loads(inside("curl", "-s", "-u", f"{EMAIL}:{PASSWORD}", f"http://{NAME}/auth/token?{scope}").out)
+    bearer = ("-H", f"Authorization: Bearer {token['token']}")
+    return inside("curl", "-si", "-X", "DELETE", *bearer, f"http://{NAME}/v2/{repository}/manifests/{digest}").out
+
+
+def test_gc_frees_a_deleted_image_and_keeps_the_rest(shop: Shop) -> None:
+    """What nothing names any more goes; what something names stays; afterwards the registry writes again."""
+    before = blobs(shop)
+    shop.login_as_vendor()
+    shop.project.engine.make_image("old", b"an old release" * 1000)
+    shop.project.engine.docker("tag", "old", f"{NAME}/myapp/old:1", check=True)
+    pushed = shop.project.engine.docker("push", f"{NAME}/myapp/old:1", check=True).out
+    (digest,) = re.findall(r"digest: (sha256:[0-9a-f]{64})", pushed)
+    with_old = blobs(shop)
+    assert delete(shop, "myapp/old", digest).startswith("HTTP/1.1 202 ")
+
+    collected = shop.project.compose("run", "--rm", "gc").said
+    modes = re.findall(r"registry: (read-\w+)", shop.project.compose("logs", "registry").out)
+
+    assert len(with_old - before) == 3
+    assert blobs(shop) == before
+    assert "gc: done" in collected
+    assert modes[-2:] == ["read-write", "read-only"] or modes[-3:] == ["read-write", "read-only", "read-write"]
+    until(lambda: shop.push(f"{NAME}/myapp/worker:1.0.2").code == 0, "the registry writes again")
+    shop.login_as_customer()
+    shop.still_sells()
+
+
+def test_a_killed_gc_leaves_no_read_only_registry(shop: Shop) -> None:
+    """The registry is read-only exactly as long as somebody holds the lock."""
+    shop.login_as_vendor()
+    hold = ("flock", "-x", "/var/lib/registry/.gc/lock", "sleep", "120")
+    holder = shop.project.compose("run", "--detach", "--rm", "gc", *hold).out.strip()
+    image = f"{NAME}/myapp/worker:1.0.3"
+    until(lambda: shop.push(image).code != 0, "the registry refuses to write")
+    refused = shop.push(image).said
+    shop.still_sells()
+    shop.project.engine.docker("kill", holder, check=True)
+
+    assert "405" in refused
+    until(lambda: shop.push(image).code == 0, "the registry writes again")
+    shop.login_as_customer()
+
+
+def test_registry3_serves_and_the_other_one_idles(shop: Shop) -> None:
+    """Its own configuration path is used: with the image's default it would ask nobody who he is."""
+    third = shop.project.with_settings(COMPOSE_PROFILES="registry3")
+    third.up()
+    challenge = third.engine.inside("curl", "-si", f"http://{NAME}/v2/").out
+    idle = third.compose("exec", "-T", "registry", "sh", "-c", "cat /proc/*/comm").out.split()
+    serving = third.compose("exec", "-T", "registry3", "sh", "-c", "cat /proc/*/comm").out.split()
+    shop.still_sells()
+    third.compose("rm", "--stop", "--force", "registry3")
+    shop.project.up()
+
+    assert challenge.startswith("HTTP/1.1 401 ")
+    assert "registry" in serving
+    assert "registry" not in idle
+    shop.still_sells()
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"COMPOSE_PROFILES": "s3"}, "the profile s3 needs AUTHSVC_S3_BUCKET and AUTHSVC_S3_REGION"),
+        ({"COMPOSE_PROFILES": "registry3,s3"}, "the profiles registry3 and s3 exclude each other"),
+        ({"COMPOSE_PROFILES": "registry33"}, "there is no profile 'registry33'"),
+        ({"AUTHSVC_PUBLIC_URL": "https://registry.test/path"}, "is not a registry address"),
+        ({"AUTHSVC_STORE_NETWORK": "10.1.2.0"}, "AUTHSVC_STORE_NETWORK '10.1.2.0' must be three numbers"),
+        ({"AUTHSVC_TLS": "on"}, "AUTHSVC_TLS=on needs an AUTHSVC_PUBLIC_URL that begins with https://"),
+    ],
+)
+def test_wrong_settings_are_one_sentence(shop: Shop, settings: dict[str, str], sentence: str) -> None:
+    """A mistake in .env stops at `init`, with the reason, and leaves what runs as it is."""
+    wrong = shop.project.with_settings(**settings)
+    ran = wrong.compose("run", "--rm", "init", check=False)
+
+    assert ran.code == 2
+    assert sentence in ran.said
+    shop.still_sells()
+
+
+def test_a_failover_under_pulls(shop: Shop) -> None:
+    """The primary dies: pulls go on, nothing acknowledged is lost, and the old primary comes back as a replica."""
+    watched = shop.project.with_settings(COMPOSE_PROFILES="sentinel")
+    watched.up()
+    made = watched.authsvc("team", "create", "beforehand")
+    assert "created" in made
+    scope = f"http://{NAME}/auth/token?service={NAME}&scope=repository:myapp/worker:pull"
+    with watched.engine.starts_inside(sys.executable, "-c", ASK_FOR_TOKENS, scope, "25") as asking:
+        assert asking.stdin is not None
+        asking.stdin.write(shop.license_file)
+        asking.stdin.close()
+        time.sleep(3)
+        watched.engine.docker("kill", watched.container("redis"), check=True)
+        assert asking.stdout is not None
+        lines = asking.stdout.read().splitlines()
+    answers = [json.loads(line) for line in lines]
+    failed = [answer for answer in answers if answer[2] != 200]
+
+    primary = ("redis-cli", "-p", "26379", "sentinel", "get-master-addr-by-name", "authsvc")
+    until(lambda: "198.18.213.12" in watched.compose("exec", "-T", "sentinel-1", *primary).out, "a new primary", 30)
+    assert "beforehand" in watched.authsvc("team", "list")
+    assert "created" in watched.authsvc("team", "create", "afterwards")
+    print(f"{len(failed)} of {len(answers)} token requests failed: {failed}")  # noqa: T201  a figure worth seeing
+    assert not [answer for answer in failed if answer[0] > 20]
+    shop.still_sells()
+
+    watched.up()
+    follows = ("exec", "-T", "redis", "grep", "-q", "^replicaof ", "/data/redis.conf")
+    until(lambda: watched.compose(*follows, check=False).code == 0, "the old primary follows", 30)
+    watched.compose("restart", "sentinel-1", "sentinel-2", "sentinel-3", "redis", "redis-replica", "authsvc")
+    until(lambda: shop.pull().code == 0, "a pull", 60)
+    assert "afterwards" in watched.authsvc("team", "list")
+    shop.still_sells()
+
+    # Without the profile the old primary would serve what it had before the fail-over.
+    shop.project.compose("run", "--rm", "init")
+    shop.project.compose("stop", "redis")
+    refused = shop.project.compose("run", "--rm", "--no-deps", "redis", check=False)
+    assert refused.code != 0
+    assert "the newest data are in redis-replica" in refused.said
