@@ -16,7 +16,7 @@ from tests.support.oci import MANIFEST
 
 NO_SUCH_DIGEST = f"sha256:{'0' * 64}"
 
-THIN_RIGHTS, THIN_NOTHING, THIN_STATES = 3, 5, 16
+THIN_RIGHTS, THIN_NOTHING, THIN_STATES = 3, 7, 24
 """One cell in so many is replayed: where something is allowed, where nothing is, and in another state than active."""
 
 

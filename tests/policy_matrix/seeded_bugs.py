@@ -156,6 +156,20 @@ def _any_app(account: ServiceAccount, creator: Member | None, apps: Mapping[str,
     return account_actions(evolve(account, grants=grants), creator, apps, place)
 
 
+@bug("a grant of push lets pull where nobody can push", "_service_account_actions")
+def _useless_push(account: ServiceAccount, creator: Member | None, apps: Mapping[str, App], place: Place) -> Entitled:
+    grants = tuple(
+        evolve(grant, actions=(*grant.actions, "pull")) for grant in account.grants if "push" in grant.actions
+    )
+    return account_actions(evolve(account, grants=(*account.grants, *grants)), creator, apps, place)
+
+
+@bug("a grant of push does not let pull", "_service_account_actions")
+def _push_alone(account: ServiceAccount, creator: Member | None, apps: Mapping[str, App], place: Place) -> Entitled:
+    actions, reason = account_actions(account, creator, apps, place)
+    return (actions if any("pull" in grant.actions for grant in account.grants) else actions - {"pull"}), reason
+
+
 @bug("the creator's end is ignored", "_service_account_denial")
 def _orphan(account: ServiceAccount, _: Member | None, now: datetime) -> str | None:
     return account_denial(account, None, now)
