@@ -78,6 +78,7 @@ CLI_MAY_IMPORT = (
     "audit.kept",
     "audit.sentences",
     "manage",
+    "signing.presence",
     "stack",
     "wiring",
     "tenancy",

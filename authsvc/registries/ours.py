@@ -102,6 +102,22 @@ async def registry_state(url: str | None) -> str:
         return "down"
 
 
+async def accepts(url: str, token: str) -> bool | None:
+    """Return whether the registry at ``url`` accepts ``token``, or None when it does not say."""
+    base, connector = _reach(url)
+    timeout = aiohttp.ClientTimeout(total=PROBE_DEADLINE)
+    headers = {"Authorization": f"Bearer {token}"}
+    try:
+        async with (
+            aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=False) as session,
+            session.get(f"{base}/v2/", headers=headers, allow_redirects=False) as response,
+        ):
+            verdicts = {HTTPStatus.OK: True, HTTPStatus.UNAUTHORIZED: False}
+            return verdicts.get(HTTPStatus(response.status))
+    except (TimeoutError, aiohttp.ClientError, OSError, ValueError):
+        return None
+
+
 def _reach(url: str) -> tuple[str, aiohttp.BaseConnector]:
     """Return the base of requests to ``url`` and what connects them."""
     parts = urlsplit(url)

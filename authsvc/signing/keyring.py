@@ -1,10 +1,14 @@
 """The live leaf of one worker: which one signs now, and when the next one is due."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from authsvc.errors import SignerUnavailable
 from authsvc.signing.jws import Leaf
+
+WARN_BEFORE = timedelta(days=7)
+WARN_SHARE = 0.4
+"""How much of a leaf's life may be left before it is called ending; renewal is due when half is left."""
 
 
 class Keyring:
@@ -26,6 +30,13 @@ class Keyring:
     def ready(self, now: datetime) -> bool:
         """Whether a token signed now would have a living certificate."""
         return self._leaf is not None and now < self._leaf.not_after
+
+    def ending(self, now: datetime) -> bool:
+        """Whether the live leaf should have been replaced by now: a week before its end, or later if it is short."""
+        if self._leaf is None:
+            return False
+        life = self._leaf.not_after - self._leaf.certificate.not_valid_before_utc
+        return now >= self._leaf.not_after - min(WARN_BEFORE, life * WARN_SHARE)
 
     def sign(self, claims: dict[str, Any]) -> str:
         """Return the compact JWS of ``claims``.

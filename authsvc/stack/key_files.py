@@ -1,38 +1,37 @@
 """How keys change: the license-signing key at once, the token root in three steps, each safe to stop after.
 
-Rule 1: a public key is published, and on the disk, before anything is signed with it or it is taken out of use.
+Rule 1: a public key is on the disk, to be published, before its private key signs, and before it is taken out of use.
 Rule 2: nothing here asks a clock or a network; whether a step may be taken is decided by who calls it.
 """
 
 import secrets
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from attrs import field, frozen
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_public_key
 
-from authsvc.errors import Conflict, SecretsRefused
+from authsvc.errors import Conflict, InputRefused, SecretsRefused
 from authsvc.signing import license_keys
 from authsvc.signing.jws import Leaf
-from authsvc.signing.root import create_root
+from authsvc.signing.root import create_root, issue_leaf
 from authsvc.stack.secret_files import changing, create, load_ec_key, move, new_key_pem, public_pem, read, replace
 from authsvc.stack.secrets_dir import (
     LICENSE_SIGNING_KEY,
+    NEXT_ROOT_KEY,
+    RETIRED_LICENSE_KEYS,
     TOKEN_ROOT_CERTIFICATE,
     TOKEN_ROOT_KEY,
     load_license_signing_key,
     load_roots,
     load_token_root,
 )
-
-RETIRED_LICENSE_KEYS = "license-retired.keys.pem"
-NEXT_ROOT_KEY = "token-root.next.key.pem"
 
 _PEM_END = b"-----END PUBLIC KEY-----"
 
@@ -188,6 +187,43 @@ def load_leaf_files(key_path: Path, certificate_path: Path, roots: Sequence[x509
             "its tokens"
         )
     return Leaf(key, certificate)
+
+
+def issue_offline(
+    root: x509.Certificate,
+    root_key: ec.EllipticCurvePrivateKey,
+    request: bytes,
+    now: datetime,
+    life: timedelta,
+) -> x509.Certificate:
+    """Return a leaf for a key that somebody else keeps.
+
+    Args:
+        root: the root certificate.
+        root_key: its key.
+        request: PEM: a certificate request (RFC 2986), of which nothing but the key is taken, or a public key.
+        now: the time of making, aware.
+        life: how long it is valid.
+
+    Raises:
+        InputRefused: the request is none, its signature is wrong, its key is not P-256, or the root ends before.
+    """
+    if now + life > root.not_valid_after_utc:
+        raise InputRefused(f"the root ends at {root.not_valid_after_utc:%Y-%m-%d %H:%M} UTC, before the leaf would")
+    key: object
+    try:
+        if b"CERTIFICATE REQUEST" in request:
+            asked = x509.load_pem_x509_csr(request)
+            if not asked.is_signature_valid:
+                raise InputRefused("the certificate request is not signed by its own key")
+            key = asked.public_key()
+        else:
+            key = load_pem_public_key(request)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise InputRefused("the request is neither a PEM certificate request nor a PEM public key") from error
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise InputRefused("the request must be for a P-256 (ES256) key")
+    return issue_leaf(root, root_key, key, serial=secrets.randbits(158) | 1, now=now, life=life)
 
 
 def issuer_of(certificate: x509.Certificate, roots: Sequence[x509.Certificate]) -> x509.Certificate | None:

@@ -20,6 +20,8 @@ from authsvc.stack.secret_files import create, load_ec_key, new_key_pem, read, r
 TOKEN_ROOT_KEY = "token-root.key.pem"  # noqa: S105  a file name
 TOKEN_ROOT_CERTIFICATE = "token-root.cert.pem"  # noqa: S105  a file name
 LICENSE_SIGNING_KEY = "license-signing.key.pem"
+NEXT_ROOT_KEY = "token-root.next.key.pem"
+RETIRED_LICENSE_KEYS = "license-retired.keys.pem"
 LICENSE_TOKEN_KEY = "license-token.key"  # noqa: S105  a file name
 REGISTRY_HTTP_SECRET = "registry-http.secret"  # noqa: S105  a file name
 REDIS_SECRET = "redis.secret"  # noqa: S105  a file name

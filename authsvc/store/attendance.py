@@ -6,10 +6,14 @@ the counter is the call; a worker has followed it when its presence says so.
 
 from datetime import datetime
 
+from authsvc.audit.entry import Entry
 from authsvc.signing.presence import SEEN_WITHIN, Presence
 from authsvc.store import keys
+from authsvc.store.change import Change
 from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
+
+CALLED_MEANWHILE = "somebody else is rotating keys at the same moment; try again when that is done"
 
 
 class RedisAttendance:
@@ -47,6 +51,19 @@ class RedisAttendance:
         """Return the number of the last call to renew."""
         return int(await self._connection.get(keys.KEY_GENERATION) or 0)
 
-    async def call(self) -> int:
-        """Call every worker to renew its certificate now; return the number of the call."""
-        return int(await self._connection.run(self._connection.redis.incr(keys.KEY_GENERATION)))
+    async def call(self, entry: Entry) -> int:
+        """Call every worker to renew its certificate now; return the number of the call.
+
+        Raises:
+            Conflict: somebody else called at the same moment.
+        """
+        before = await self._connection.get(keys.KEY_GENERATION)
+        number = int(before or 0) + 1
+        change = Change(entry)
+        if before is None:
+            change.expect_absent(keys.KEY_GENERATION, CALLED_MEANWHILE)
+        else:
+            change.expect(keys.KEY_GENERATION, before, CALLED_MEANWHILE)
+        change.put(keys.KEY_GENERATION, str(number).encode())
+        await change.apply(self._connection)
+        return number

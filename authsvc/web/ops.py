@@ -30,6 +30,10 @@ class Leaf(Protocol):
         """Whether it lives."""
         ...
 
+    def ending(self, now: datetime) -> bool:
+        """Whether it should have been replaced by now."""
+        ...
+
 
 async def livez(_: web.Request) -> web.Response:
     """Answer while the process is up, whatever else is not."""
@@ -68,13 +72,14 @@ class Readiness:
             await self._store.ping()
         except StoreUnavailable:
             store = "down"
-        leaf = self._leaf.ready(self._clock())
+        now = self._clock()
+        leaf = self._leaf.ready(now)
         ready = leaf and store == "up"
         body = {
             "status": "ready" if ready else "not ready",
             "store": store,
             "leaf": {
-                "status": "up" if leaf else "down",
+                "status": ("ending" if self._leaf.ending(now) else "up") if leaf else "down",
                 "not_after": self._leaf.not_after.isoformat() if self._leaf.not_after else None,
             },
             "registry": await self._registry(),

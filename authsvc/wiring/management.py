@@ -8,6 +8,7 @@ from attrs import frozen
 
 from authsvc.manage.act import Act, Journal
 from authsvc.manage.audit import Audit
+from authsvc.manage.keys import Keys
 from authsvc.manage.licenses import LicenseKeys, Licenses
 from authsvc.manage.links import Links
 from authsvc.manage.members import Members
@@ -16,6 +17,7 @@ from authsvc.manage.teams import Teams
 from authsvc.manage.tokens import Tokens
 from authsvc.settings import Settings
 from authsvc.stack.secrets_dir import load_license_signing_key, load_license_token_key
+from authsvc.store.attendance import RedisAttendance
 from authsvc.store.audit_stream import RedisAudit
 from authsvc.store.boot import check_server
 from authsvc.store.codec import Codec
@@ -23,6 +25,7 @@ from authsvc.store.connection import Connection
 from authsvc.store.credential_directory import RedisCredentials
 from authsvc.store.directory import RedisDirectory
 from authsvc.wiring import clock
+from authsvc.wiring.keys import make_keys
 
 OPERATION_ID_BYTES = 16
 
@@ -39,6 +42,7 @@ class Management:
         service_accounts: machines' own accounts.
         licenses: licenses.
         audit: what was decided and changed.
+        keys: what signs.
         act: starts one act of the given actor.
     """
 
@@ -49,6 +53,7 @@ class Management:
     service_accounts: ServiceAccounts
     licenses: Licenses
     audit: Audit
+    keys: Keys
     act: Callable[[str], Act]
 
 
@@ -73,6 +78,7 @@ async def management(settings: Settings, journal: Journal) -> AsyncIterator[Mana
             ServiceAccounts(directory, credentials, journal),
             Licenses(directory, journal, keys, settings.public_url.authority),
             Audit(RedisAudit(connection, settings.audit_budget * 1024 * 1024)),
+            make_keys(settings, RedisAttendance(connection, Codec()), journal),
             lambda actor: Act(actor, clock(), secrets.token_hex(OPERATION_ID_BYTES), secrets.token_bytes),
         )
     finally:

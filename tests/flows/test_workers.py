@@ -17,6 +17,8 @@ from tests.support.stack import Stack, running_stack
 from tests.support.tenants import Account, make_license, make_team
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.timeout(300)
+
 ROLLS = 3
 
 
@@ -97,7 +99,6 @@ def roll(stack: Stack, process: int) -> None:
     until(lambda: not workers(stack) & before, "the old workers are gone", 60)
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize("direct", [False, True], ids=["nginx", "directly"])
 def test_workers_are_replaced_without_a_failed_request(crew: Stack, direct: bool) -> None:
     """Three times under load, on kept connections and new ones: every request gets its token."""
@@ -115,7 +116,6 @@ def test_workers_are_replaced_without_a_failed_request(crew: Stack, direct: bool
     assert min(kept.results[200], fresh.results[200]) > 50
 
 
-@pytest.mark.timeout(120)
 def test_the_load_would_see_a_worker_that_is_not_replaced_gently(crew: Stack) -> None:
     """Killing workers instead breaks requests of the same load, so its silence above means something."""
     account = make_license(crew, "crewapp").account
@@ -151,7 +151,6 @@ def test_unusable_settings_leave_the_old_workers(crew: Stack, line: str) -> None
     assert (before, 401) == (workers(crew), get_token(crew.port, None).status)
 
 
-@pytest.mark.timeout(120)
 def test_every_worker_tells_the_sum_and_no_counter_goes_backwards(crew: Stack) -> None:
     """Over requests, a killed worker and a roll: each scrape knows all that was counted before it."""
     account = make_license(crew, "crewapp").account

@@ -1,0 +1,183 @@
+"""``authsvc keys``."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from authsvc.cli.console import ACTOR, common_options, find, print_json, print_table, refuse, run
+from authsvc.errors import AuthsvcError, SetupRefused
+from authsvc.tenancy.dates import parse_span, render_instant
+from authsvc.wiring import clock
+
+if TYPE_CHECKING:
+    from authsvc.manage.keys import KeysShown, Rotation
+    from authsvc.signing.presence import Presence
+    from authsvc.wiring.management import Management
+
+STDOUT = "-"
+ROOT_STEPS = ("prepare", "switch", "drop")
+
+NEXT_STEP = {
+    "prepare": "the next root is in the bundle; restart the registry, every replica, then: authsvc keys rotate --root "
+    "switch",
+    "switch": "workers sign under the new root; when the tokens of the old one have ended: authsvc keys rotate --root "
+    "drop",
+    "drop": "old roots are out of the bundle; the registry forgets them when it is restarted",
+}
+
+
+@click.group("keys")
+def keys_group() -> None:
+    """Keys: what signs tokens and license files, and changing it while everything runs."""
+
+
+@keys_group.command("show")
+@common_options
+def show(data_dir: Path | None, *, as_json: bool) -> None:
+    """Show the roots, the license keys, and every worker's signing certificate."""
+    facts = _facts(run(data_dir, lambda manage: manage.keys.show()))
+    if as_json:
+        print_json(facts)
+        return
+    roots = [(root["fingerprint"][:16], root["state"], root["not_after"]) for root in facts["roots"]]
+    print_table(("TOKEN ROOT", "STATE", "ENDS"), roots, "no root")
+    click.echo()
+    print_table(("LICENSE KEY", "STATE"), [(key["kid"], key["state"]) for key in facts["license_keys"]], "no key")
+    click.echo()
+    workers = [(w["id"], w["root"][:16], w["leaf_until"], w["seen_at"]) for w in facts["workers"]]
+    print_table(("WORKER", "TOKEN ROOT", "LEAF ENDS", "SEEN"), workers, "no worker is connected to this Redis")
+
+
+@keys_group.command("rotate")
+@click.option("--license", "license_", is_flag=True, help="The license-signing key; old files stay valid.")
+@click.option(
+    "--root",
+    "step",
+    type=click.Choice(ROOT_STEPS),
+    metavar="STEP",
+    help="The token root, one step of three: prepare, switch or drop.",
+)
+@click.option("--force", is_flag=True, help="Take the step although what it needs can not be checked.")
+@common_options
+def rotate(data_dir: Path | None, *, license_: bool, step: str | None, force: bool, as_json: bool) -> None:
+    """Give every worker of every server a fresh signing certificate now, and change a key before that if asked to."""
+    if license_ and step:
+        raise click.UsageError("--license and --root are two changes; make one after the other")
+
+    changed, rotation = run(data_dir, lambda manage: _change(manage, license_=license_, step=step, force=force))
+    if as_json:
+        print_json({**changed, **_rotation_facts(rotation)})
+    else:
+        for name, value in changed.items():
+            click.echo(f"{name.replace('_', ' ')}: {', '.join(value) if isinstance(value, list) else value}")
+        for worker in rotation.reached:
+            click.echo(f"reached {worker.id}: leaf until {render_instant(worker.leaf_until)}")
+        if step:
+            click.echo(NEXT_STEP[step])
+    _tell_missing(rotation)
+
+
+@keys_group.command("issue")
+@click.option("--request", type=click.Path(path_type=Path), required=True, metavar="FILE", help="For whose key.")
+@click.option("--life", default="30d", show_default=True, metavar="SPAN", help="How long it is valid, up to 90d.")
+@click.option("--output", required=True, metavar="FILE", help="Write the certificate there; - is standard output.")
+@common_options
+def issue(request: Path, life: str, output: str, data_dir: Path | None, *, as_json: bool) -> None:
+    """Make a leaf certificate, where the root is, for a key that stays where it is. Nothing has to run here."""
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    from authsvc.stack.key_files import fingerprint, issue_offline
+    from authsvc.stack.secrets_dir import load_token_root
+
+    try:
+        settings, _ = find(data_dir, os.environ)
+        root, root_key = load_token_root(settings.secrets_dir)
+        leaf = issue_offline(root, root_key, request.read_bytes(), clock(), parse_span(life, "--life"))
+        text = leaf.public_bytes(Encoding.PEM).decode("ascii")
+        if output == STDOUT:
+            click.echo(text, nl=False)
+        else:
+            Path(output).write_text(text, encoding="ascii")
+    except OSError as error:
+        refuse(f"can not use {error.filename}: {error.strerror}")
+    except SetupRefused as error:
+        refuse(str(error), code=2)
+    except AuthsvcError as error:
+        refuse(str(error))
+    facts = {"output": output, "not_after": render_instant(leaf.not_valid_after_utc), "root": fingerprint(root)}
+    if as_json and output != STDOUT:
+        print_json(facts)
+    else:
+        click.echo(f"leaf until {facts['not_after']} below root {facts['root'][:16]}", err=output == STDOUT)
+
+
+async def _change(
+    manage: "Management", *, license_: bool, step: str | None, force: bool
+) -> "tuple[dict[str, Any], Rotation]":
+    """Change what was asked for, and return it with who followed."""
+    act = manage.act(ACTOR)
+    if license_:
+        kid, rotation = await manage.keys.rotate_license_key(act)
+        return {"license_key": kid}, rotation
+    match step:
+        case "prepare":
+            root, rotation = await manage.keys.prepare_root(act)
+            return {"root": root}, rotation
+        case "switch":
+            root, rotation = await manage.keys.switch_root(act, force=force)
+            return {"root": root}, rotation
+        case "drop":
+            roots, rotation = await manage.keys.drop_old_roots(act, force=force)
+            return {"dropped": roots}, rotation
+        case _:
+            return {}, await manage.keys.rotate(act)
+
+
+def _tell_missing(rotation: "Rotation") -> None:
+    for worker in rotation.missed:
+        click.echo(f"not reached: {worker.id}, last heard of at {render_instant(worker.seen_at)}", err=True)
+    for worker_id in rotation.gone:
+        click.echo(f"ended meanwhile: {worker_id}", err=True)
+    for worker_id in rotation.elsewhere:
+        click.echo(f"uses other keys than this directory: {worker_id}; copy the secrets directory there", err=True)
+    if not rotation.reached and not rotation.missed:
+        click.echo("no worker is connected to this Redis", err=True)
+    if not rotation.complete:
+        sys.exit(1)
+
+
+def _facts(shown: "KeysShown") -> dict[str, Any]:
+    return {
+        "roots": [
+            {"fingerprint": root.fingerprint, "state": root.state, "not_after": render_instant(root.not_after)}
+            for root in shown.roots
+        ],
+        "license_keys": [
+            {"kid": kid, "state": "retired" if place else "in use"} for place, kid in enumerate(shown.license_keys)
+        ],
+        "workers": [_worker_facts(worker) for worker in shown.workers],
+    }
+
+
+def _worker_facts(worker: "Presence") -> dict[str, Any]:
+    return {
+        "id": worker.id,
+        "root": worker.root,
+        "leaf_serial": worker.leaf_serial,
+        "leaf_until": render_instant(worker.leaf_until),
+        "license_keys": list(worker.license_keys),
+        "seen_at": render_instant(worker.seen_at),
+    }
+
+
+def _rotation_facts(rotation: "Rotation") -> dict[str, Any]:
+    return {
+        "reached": [_worker_facts(worker) for worker in rotation.reached],
+        "missed": [_worker_facts(worker) for worker in rotation.missed],
+        "gone": rotation.gone,
+        "elsewhere": rotation.elsewhere,
+        "complete": rotation.complete,
+    }

@@ -1,0 +1,207 @@
+"""Keys: what is in use, and changing it while everything runs."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from attrs import field, frozen
+
+from authsvc.audit.entry import Entry
+from authsvc.errors import Conflict, InputRefused
+from authsvc.manage.act import Act, Journal
+from authsvc.signing.presence import Presence
+from authsvc.spec.claims import NOT_BEFORE_LEEWAY
+
+FOLLOWED_WITHIN = timedelta(seconds=15)
+"""Time in which every worker must have followed a call; they look every second."""
+
+LOOK = 0.2
+"""Seconds between two looks at who has."""
+
+REGISTRY_LEEWAY = timedelta(seconds=NOT_BEFORE_LEEWAY)
+"""How much longer than a token's life the registry accepts it (measured on 2.8 and 3.x)."""
+
+
+@frozen
+class Root:
+    """A root certificate in the bundle.
+
+    Attributes:
+        fingerprint: SHA-256, hexadecimal.
+        not_after: its end.
+        state: ``in use``, ``prepared`` or ``old``.
+    """
+
+    fingerprint: str
+    not_after: datetime
+    state: str
+
+
+@frozen
+class KeysShown:
+    """Every key of the installation, as far as it is anybody's business.
+
+    Attributes:
+        roots: in the bundle.
+        license_keys: ``kid`` of each published key; the first one signs.
+        workers: those heard of lately.
+    """
+
+    roots: list[Root]
+    license_keys: list[str]
+    workers: list[Presence]
+
+
+@frozen
+class Rotation:
+    """Who followed a call.
+
+    Attributes:
+        reached: workers that renewed.
+        missed: workers that are there and did not.
+        gone: workers that ended meanwhile.
+        elsewhere: workers that renewed, from another secrets directory than this one.
+    """
+
+    reached: list[Presence]
+    missed: list[Presence]
+    gone: list[str]
+    elsewhere: list[str] = field(factory=list)
+
+    @property
+    def complete(self) -> bool:
+        """Whether everybody signs and publishes as this directory says."""
+        return bool(self.reached) and not self.missed and not self.elsewhere
+
+
+class KeyFiles(Protocol):
+    """The secrets directory."""
+
+    def roots(self) -> list[Root]: ...
+    def license_keys(self) -> list[str]: ...
+    def rotate_license_key(self) -> str: ...
+    def prepare_root(self, now: datetime) -> str: ...
+    def switch_root(self) -> str: ...
+    def drop_old_roots(self) -> list[str]: ...
+
+
+class Attendance(Protocol):
+    """The list of workers."""
+
+    async def present(self, now: datetime) -> list[Presence]: ...
+    async def call(self, entry: Entry) -> int: ...
+
+
+@frozen
+class Keys:
+    """Shows and changes keys. Every method raises SecretsRefused when a file is unusable, and StoreUnavailable.
+
+    Attributes:
+        files: the secrets directory.
+        attendance: the list of workers.
+        journal: where changes are told.
+        next_root_accepted: asks the registry; None when it can not be asked.
+        longest_token: the longest life of a token.
+        clock: the wall clock: what is waited for here takes time.
+    """
+
+    files: KeyFiles
+    attendance: Attendance
+    journal: Journal
+    next_root_accepted: Callable[[], Awaitable[bool | None]]
+    longest_token: timedelta
+    clock: Callable[[], datetime]
+
+    async def show(self) -> KeysShown:
+        """Return every key."""
+        workers = await self.attendance.present(self.clock())
+        return KeysShown(self.files.roots(), self.files.license_keys(), workers)
+
+    async def rotate(self, act: Act) -> Rotation:
+        """Give every worker of every server a fresh signing certificate now."""
+        return await self._call(act.entry("keys.rotated"))
+
+    async def rotate_license_key(self, act: Act) -> tuple[str, Rotation]:
+        """Sign license files with a new key; the old public key stays published. Return its ``kid``.
+
+        Raises:
+            Conflict: somebody else is changing keys.
+        """
+        kid = self.files.rotate_license_key()
+        return kid, await self._call(act.entry("keys.license_rotated", kid=kid))
+
+    async def prepare_root(self, act: Act) -> tuple[str, Rotation]:
+        """Make the next root and add it to the bundle; return its fingerprint.
+
+        Raises:
+            Conflict: somebody else is changing keys.
+        """
+        made = self.files.prepare_root(act.now)
+        return made, await self._call(act.entry("keys.root_prepared", root=made))
+
+    async def switch_root(self, act: Act, *, force: bool) -> tuple[str, Rotation]:
+        """Sign under the prepared root from now on; return its fingerprint.
+
+        Raises:
+            Conflict: none is prepared, or the registry does not accept it yet, or can not be asked and not ``force``.
+        """
+        if not any(root.state == "prepared" for root in self.files.roots()):
+            raise Conflict("no next root is prepared; begin with: authsvc keys rotate --root prepare")
+        accepted = await self.next_root_accepted()
+        if accepted is False:
+            raise Conflict("the registry does not accept the next root yet; restart it, every replica, and try again")
+        if accepted is None and not force:
+            raise Conflict(
+                "the registry could not be asked whether it accepts the next root; when you know that it was restarted "
+                "since `prepare`, repeat this with --force"
+            )
+        root = self.files.switch_root()
+        return root, await self._call(act.entry("keys.root_switched", root=root))
+
+    async def drop_old_roots(self, act: Act, *, force: bool) -> tuple[list[str], Rotation]:
+        """Take old roots out of the bundle; return their fingerprints.
+
+        Raises:
+            Conflict: a worker still signs under one, or tokens signed under one may still live, and not ``force``.
+            InputRefused: there is none.
+        """
+        roots = self.files.roots()
+        used = {root.fingerprint for root in roots if root.state == "in use"}
+        if not any(root.state == "old" for root in roots):
+            raise InputRefused("there is no old root in the bundle")
+        for worker in await self.attendance.present(self.clock()):
+            if force:
+                break
+            if worker.root not in used:
+                raise Conflict(f"the worker {worker.id} still signs under an old root; run: authsvc keys rotate")
+            living = worker.leaf_made_at + self.longest_token + REGISTRY_LEEWAY
+            if self.clock() < living:
+                raise Conflict(
+                    "tokens signed under the old root may still be in use; wait until "
+                    f"{living:%Y-%m-%d %H:%M:%S} UTC, then repeat this"
+                )
+        dropped = self.files.drop_old_roots()
+        return dropped, await self._call(act.entry("keys.roots_dropped", roots=dropped))
+
+    async def _call(self, entry: Entry) -> Rotation:
+        """Call every worker, and wait until all have followed or it takes too long."""
+        known = {worker.id for worker in await self.attendance.present(self.clock())}
+        number = await self.attendance.call(entry)
+        self.journal(entry)
+        deadline = self.clock() + FOLLOWED_WITHIN
+        while True:
+            present = await self.attendance.present(self.clock())
+            missed = [worker for worker in present if worker.generation != number]
+            if not missed or self.clock() >= deadline:
+                break
+            await asyncio.sleep(LOOK)
+        reached = [worker for worker in present if worker.generation == number]
+        gone = sorted(known - {worker.id for worker in present})
+        return Rotation(reached, missed, gone, self._elsewhere(reached))
+
+    def _elsewhere(self, workers: Sequence[Presence]) -> list[str]:
+        """Return the workers whose keys are not those of this secrets directory."""
+        used = {root.fingerprint for root in self.files.roots() if root.state != "old"}
+        published = tuple(self.files.license_keys())
+        return [w.id for w in workers if w.root not in used or w.license_keys != published]

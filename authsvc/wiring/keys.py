@@ -1,0 +1,93 @@
+"""The use cases of keys, on a secrets directory and the list of workers."""
+
+import secrets
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from attrs import frozen
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from authsvc.issuance import ISSUER
+from authsvc.manage.act import Journal
+from authsvc.manage.keys import Keys, Root
+from authsvc.registries.ours import accepts
+from authsvc.settings import Settings
+from authsvc.signing import license_keys
+from authsvc.signing.jws import Leaf
+from authsvc.signing.root import issue_leaf
+from authsvc.spec.claims import Claims
+from authsvc.stack import key_files
+from authsvc.stack.secrets_dir import load_roots, load_token_root, root_is_offline
+from authsvc.store.attendance import RedisAttendance
+from authsvc.wiring import clock
+
+PROBE_LIFE = timedelta(minutes=1)
+
+
+@frozen
+class Files:
+    """One secrets directory.
+
+    Attributes:
+        directory: where it is.
+    """
+
+    directory: Path
+
+    def roots(self) -> list[Root]:
+        """Return the roots in the bundle and what each is for."""
+        prepared = key_files.load_next_root(self.directory)
+        roots = load_roots(self.directory)
+        used = roots[0] if root_is_offline(self.directory) else load_token_root(self.directory)[0]
+        states = {key_files.fingerprint(used): "in use"}
+        if prepared is not None:
+            states[key_files.fingerprint(prepared[0])] = "prepared"
+        return [
+            Root(name, root.not_valid_after_utc, states.get(name, "old"))
+            for root in roots
+            for name in (key_files.fingerprint(root),)
+        ]
+
+    def license_keys(self) -> list[str]:
+        """Return the names of the published license keys; the first one signs."""
+        return [license_keys.key_id(key) for key in key_files.load_license_public_keys(self.directory)]
+
+    def rotate_license_key(self) -> str:
+        """Put a new license-signing key in use and return its name."""
+        return key_files.rotate_license_key(self.directory)
+
+    def prepare_root(self, now: datetime) -> str:
+        """Make the next root and return its fingerprint."""
+        return key_files.fingerprint(key_files.prepare_root(self.directory, now))
+
+    def switch_root(self) -> str:
+        """Put the next root in use and return its fingerprint."""
+        return key_files.fingerprint(key_files.switch_root(self.directory))
+
+    def drop_old_roots(self) -> list[str]:
+        """Take old roots out of the bundle and return their fingerprints."""
+        return [key_files.fingerprint(root) for root in key_files.drop_old_roots(self.directory)]
+
+
+def make_keys(settings: Settings, attendance: RedisAttendance, journal: Journal) -> Keys:
+    """Return the use cases of one installation."""
+
+    async def next_root_accepted() -> bool | None:
+        prepared = key_files.load_next_root(settings.secrets_dir)
+        if prepared is None or settings.registry_url is None:
+            return None
+        root, root_key = prepared
+        key, now = ec.generate_private_key(ec.SECP256R1()), clock()
+        leaf = Leaf(key, issue_leaf(root, root_key, key.public_key(), serial=secrets.randbits(158) | 1, now=now))
+        claims = Claims(
+            issuer=ISSUER,
+            subject="system:authsvc",
+            audience=settings.public_url.authority,
+            issued_at=now,
+            expires_at=now + PROBE_LIFE,
+            token_id=secrets.token_hex(16),
+        )
+        return await accepts(settings.registry_url, leaf.sign(claims.to_json()))
+
+    longest = max(settings.pull_token_life, settings.push_token_life)
+    return Keys(Files(settings.secrets_dir), attendance, journal, next_root_accepted, longest, clock)
