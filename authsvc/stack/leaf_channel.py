@@ -10,6 +10,7 @@ import json
 import secrets
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -142,6 +143,12 @@ class LeafRequester:
         """
         self._writer.write(b'{"ready": true}\n')
         await self._writer.drain()
+
+    async def close(self) -> None:
+        """Hang up."""
+        self._writer.close()
+        with suppress(ConnectionError):
+            await self._writer.wait_closed()
 
     async def _ask(self, public_key: str | None) -> Grant:
         async with self._one_at_a_time, asyncio.timeout(ANSWER_DEADLINE):

@@ -1,0 +1,166 @@
+"""How keys change on the disk: what a crash leaves, and what is refused."""
+
+import stat
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from authsvc.errors import Conflict, InputRefused, SecretsRefused
+from authsvc.signing.license_keys import key_id
+from authsvc.stack import key_files
+from authsvc.stack.key_files import (
+    drop_old_roots,
+    issue_offline,
+    load_authority,
+    load_license_public_keys,
+    load_next_root,
+    prepare_root,
+    rotate_license_key,
+    switch_root,
+)
+from authsvc.stack.secret_files import changing, public_pem, replace
+from authsvc.stack.secrets_dir import (
+    RETIRED_LICENSE_KEYS,
+    TOKEN_ROOT_KEY,
+    create_missing,
+    load_license_signing_key,
+    load_roots,
+    load_token_root,
+)
+from tests.support.builders import NOW, Root
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """Return a secrets directory with everything in it."""
+    create_missing(tmp_path / "secrets", NOW)
+    return tmp_path / "secrets"
+
+
+def names(directory: Path) -> list[str]:
+    """Return the names of the published license keys."""
+    return [key_id(key) for key in load_license_public_keys(directory)]
+
+
+def test_every_license_key_stays_published(directory: Path) -> None:
+    """Rotating three times publishes four keys, the newest first, and only the newest signs."""
+    known = names(directory)
+    for _ in range(3):
+        known.insert(0, rotate_license_key(directory))
+    assert known == names(directory)
+    assert known[0] == key_id(load_license_signing_key(directory).public_key())
+
+
+def test_files_of_keys_are_for_the_owner_alone(directory: Path) -> None:
+    """Everything that a rotation writes is 0600, and no draft stays behind."""
+    rotate_license_key(directory)
+    prepare_root(directory, NOW)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in directory.iterdir()}
+    assert {0o600} == set(modes.values())
+    assert [".changing"] == [name for name in modes if name.startswith(".")]
+
+
+@pytest.mark.parametrize("crash_at", [1, 2])
+def test_a_crash_loses_no_license_key(directory: Path, crash_at: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever a rotation ends, the old key is published, and rotating again completes."""
+    (old,) = names(directory)
+    writes = 0
+
+    def crash(path: Path, content: bytes) -> None:
+        nonlocal writes
+        writes += 1
+        if writes == crash_at:
+            raise SecretsRefused("the disk is full")
+        replace(path, content)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(key_files, "replace", crash)
+        with pytest.raises(SecretsRefused):
+            rotate_license_key(directory)
+    assert [old] == names(directory)
+    new = rotate_license_key(directory)
+    assert [new, old] == names(directory)
+
+
+def test_a_prepared_root_signs_nothing_yet(directory: Path) -> None:
+    """Both certificates are in the bundle, the old one issues; preparing twice is the same as once."""
+    old = load_token_root(directory)[0]
+    new = prepare_root(directory, NOW)
+    assert new == prepare_root(directory, NOW)
+    assert ([old, new], old) == (load_roots(directory), load_authority(directory, offline=False).root)
+
+
+def test_a_switched_root_signs_and_the_old_one_stays_trusted(directory: Path) -> None:
+    """After the switch the new root issues, the old key is gone, and dropping leaves the new one alone."""
+    old, old_key = load_token_root(directory)
+    new = prepare_root(directory, NOW)
+    assert new == switch_root(directory)
+    assert (new, [old, new], None) == (
+        load_token_root(directory)[0],
+        load_roots(directory),
+        load_next_root(directory),
+    )
+    assert old_key.public_key() != load_token_root(directory)[1].public_key()
+    assert ([old], [new]) == (drop_old_roots(directory), load_roots(directory))
+
+
+def test_dropping_keeps_a_prepared_root(directory: Path) -> None:
+    """What is prepared is not old."""
+    old, new = load_token_root(directory)[0], prepare_root(directory, NOW)
+    assert ([], [old, new]) == (drop_old_roots(directory), load_roots(directory))
+
+
+def test_steps_out_of_order_are_refused(directory: Path) -> None:
+    """There is nothing to switch to before something is prepared."""
+    with pytest.raises(Conflict, match="no next root is prepared"):
+        switch_root(directory)
+
+
+def test_one_change_at_a_time(directory: Path) -> None:
+    """While somebody changes keys nobody else does; then it works."""
+    with changing(directory), pytest.raises(Conflict, match="somebody else"):
+        rotate_license_key(directory)
+    rotate_license_key(directory)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"-----BEGIN PUBLIC KEY-----\nnonsense\n-----END PUBLIC KEY-----\n",
+        public_pem(ec.generate_private_key(ec.SECP256R1()).public_key()).replace(b"M", b"!"),
+    ],
+)
+def test_damaged_retired_keys_are_refused(directory: Path, content: bytes) -> None:
+    """A start with an unreadable list of retired keys is refused: old files would stop verifying in silence."""
+    path = directory / RETIRED_LICENSE_KEYS
+    path.write_bytes(content)
+    path.chmod(0o600)
+    with pytest.raises(SecretsRefused, match="PEM public keys only"):
+        names(directory)
+
+
+def test_a_missing_root_key_makes_no_new_one(directory: Path) -> None:
+    """A certificate without its key means that the key is elsewhere: none is made, all else works."""
+    (directory / TOKEN_ROOT_KEY).unlink()
+    assert () == create_missing(directory, NOW)
+    assert None is load_authority(directory, offline=True).root_key
+    with pytest.raises(SecretsRefused):
+        load_authority(directory, offline=False)
+
+
+def test_issue_makes_a_leaf_for_the_life_that_was_asked() -> None:
+    """From now for the asked time, backdated as every leaf, and no CA."""
+    root, key = Root.make(), ec.generate_private_key(ec.SECP256R1())
+    leaf = issue_offline(root.certificate, root.key, public_pem(key.public_key()), NOW, timedelta(days=30))
+    leaf.verify_directly_issued_by(root.certificate)
+    assert (NOW + timedelta(days=30), key.public_key()) == (leaf.not_valid_after_utc, leaf.public_key())
+
+
+def test_issue_refuses_a_leaf_beyond_the_root() -> None:
+    """A certificate that outlives its root would end in silence with it."""
+    root, key = Root.make(), ec.generate_private_key(ec.SECP256R1())
+    late = root.certificate.not_valid_after_utc - timedelta(days=1)
+    with pytest.raises(InputRefused, match="before the leaf would"):
+        issue_offline(root.certificate, root.key, public_pem(key.public_key()), late, timedelta(days=30))
