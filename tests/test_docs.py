@@ -116,11 +116,12 @@ def test_foreign_names_are_documented() -> None:
 
 
 def test_no_page_names_a_setting_that_does_not_exist() -> None:
-    """Every AUTHSVC_ name on any page is a setting, the file form of a secret, or somebody else's."""
+    """Every AUTHSVC_ name on any page is a setting, the file form of a secret, compose.yaml's, or somebody else's."""
     known = {s.environment for s in SETTINGS} | {f"{s.environment}_FILE" for s in SETTINGS if s.secret}
+    known |= set(re.findall(r"AUTHSVC_[A-Z0-9_]+", (ROOT / "compose.yaml").read_text(encoding="utf-8")))
     placeholders = {"AUTHSVC_NAME", "AUTHSVC_NAME_FILE"}
     for path in PAGES:
-        for name in re.findall(r"AUTHSVC_[A-Z_]*(?:[A-Z]|_\*)", path.read_text(encoding="utf-8")):
+        for name in re.findall(r"AUTHSVC_[A-Z0-9_]*(?:[A-Z0-9]|_\*)", path.read_text(encoding="utf-8")):
             foreign = OWNED_BY_OTHERS.fullmatch(name.replace("*", "X"))
             assert name in known | placeholders or foreign, (path.name, name)
 

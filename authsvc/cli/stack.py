@@ -54,16 +54,18 @@ def _site_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.command("init")
 @_site_options
 @click.option("--compose", is_flag=True, help="Render for the containers of compose.yaml; DIR holds their volumes.")
-@click.option("--profiles", default="", metavar="NAMES", help="With --compose: the profiles in use.")
-@click.option("--tls", type=click.Choice(["on", "off", ""]), default="", help="With --compose: whether nginx does TLS.")
+@click.option("--profiles", metavar="NAMES", help="With --compose: the profiles in use.")
+@click.option(
+    "--tls", type=click.Choice(["on", "off", ""]), metavar="WORD", help="With --compose: whether nginx does TLS."
+)
 @click.option("--store-network", default="198.18.213", metavar="A.B.C", help="With --compose: redis' network.")
 @click.option("--s3", nargs=4, metavar="BUCKET REGION ENDPOINT FOLDER", help="With --compose and the profile s3.")
 def init_command(
     data_dir: Path,
     listen: str,
     public_url: str | None,
-    profiles: str,
-    tls: str,
+    profiles: str | None,
+    tls: str | None,
     store_network: str,
     s3: tuple[str, str, str, str] | None,
     *,
@@ -81,7 +83,9 @@ def init_command(
         bind, url = _addresses(listen, public_url)
         if compose:
             root = data_dir.absolute()
-            changed = init_compose(parse_request(root, url, tls, profiles, s3, store_network), datetime.now(UTC))
+            changed = init_compose(
+                parse_request(root, url, tls or "", profiles or "", s3, store_network), datetime.now(UTC)
+            )
         else:
             layout = prepare(data_dir)
             root = layout.root
