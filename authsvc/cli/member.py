@@ -9,7 +9,7 @@ import click
 
 from authsvc.cli import present
 from authsvc.cli.console import ACTOR, common_options, print_json, print_table, run
-from authsvc.cli.passwords import read_password
+from authsvc.cli.passwords import read_line, read_password
 from authsvc.redaction import Secret
 from authsvc.tenancy.machine_records import LINK_LIFE
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from authsvc.tenancy.records import Member
     from authsvc.wiring.management import Management
 
-_LONGEST_LINE = 4096
 _role_option = click.option(
     "--role", required=True, type=click.Choice(["owner", "developer", "viewer"]), help="What they may do."
 )
@@ -128,7 +127,7 @@ def reset(email: str, data_dir: Path | None, *, as_json: bool) -> None:
 def redeem(data_dir: Path | None, *, from_stdin: bool, as_json: bool) -> None:
     """Use a link of `invite` or `reset`: set the password."""
     if from_stdin:
-        link = Secret(sys.stdin.readline(_LONGEST_LINE).strip())
+        link = read_line("link")
     elif sys.stdin.isatty():
         link = Secret(click.prompt("Link", hide_input=True, err=True))
     else:

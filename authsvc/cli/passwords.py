@@ -18,11 +18,17 @@ def read_password(*, from_stdin: bool) -> Secret:
         click.UsageError: it should be asked for, and there is no terminal.
     """
     if from_stdin:
-        line = sys.stdin.buffer.readline(_LONGEST_LINE).rstrip(b"\r\n")
-        try:
-            return Secret(line.decode("utf-8"))
-        except UnicodeDecodeError:
-            refuse("the password is not UTF-8 text; type it in a UTF-8 terminal, or save its file as UTF-8")
+        return read_line("password")
     if not sys.stdin.isatty():
         raise click.UsageError("there is no terminal to ask for the password; use --password-stdin")
     return Secret(click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
+
+
+def read_line(what: str) -> Secret:
+    """Return one line of standard input; of several secrets each is a line."""
+    # Never through sys.stdin itself, which would read ahead and leave nothing to the next one.
+    line = sys.stdin.buffer.readline(_LONGEST_LINE).rstrip(b"\r\n")
+    try:
+        return Secret(line.decode("utf-8"))
+    except UnicodeDecodeError:
+        refuse(f"the {what} is not UTF-8 text; type it in a UTF-8 terminal, or save its file as UTF-8")
