@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from tests.support.command import call, sentence, snapshot
-from tests.support.stack import Stack, free_port, short_folder
+from tests.support.stack import COMMAND, Stack, free_port, run, short_folder
 
 LIST = ("team", "list")
 NOTHING = {name: None for name in os.environ if name.startswith("AUTHSVC_")}
@@ -79,7 +79,9 @@ def test_it_does_not_run(data_dir: Path) -> None:
 def test_a_wrong_environment(data_dir: Path, environ: dict[str, str], words: str, command: str) -> None:
     """A misspelt or impossible setting is found at once, whatever the command."""
     if command == "serve":
-        ran = call("serve", environ={**environ, "AUTHSVC_CONFIG": str(data_dir / "config" / "authsvc.toml")})
+        given = {"PATH": os.environ["PATH"], **environ, "AUTHSVC_CONFIG": str(data_dir / "config" / "authsvc.toml")}
+        listen = ("--edge", "127.0.0.1:0", "--inside", "127.0.0.1:0")
+        ran = run(*COMMAND, "serve", *listen, environ=given, cwd=data_dir)
     else:
         ran = call(*LIST, "--data-dir", str(data_dir), environ=environ)
     assert words in sentence(ran, 2)
@@ -154,7 +156,6 @@ P256 = ec.SECP256R1()
         (SIGNING, mode(0o640), "is open to others (mode 0640)"),
         (TOKEN, mode(0o604), "is open to others (mode 0604)"),
         (HTTP, mode(0o666), "is open to others (mode 0666)"),
-        (KEY, Path.unlink, "has no key token-root.key.pem beside it"),
         (KEY, text(""), "is not an unencrypted PEM private key"),
         (KEY, text("nonsense"), "is not an unencrypted PEM private key"),
         (KEY, cut, "is not an unencrypted PEM private key"),
@@ -186,6 +187,17 @@ def test_a_damaged_secret(data_dir: Path, name: str, damage: Callable[[Path], No
     assert str(path.parent) in said
     assert "PRIVATE KEY" not in said
     assert snapshot(data_dir / "secrets") == before
+
+
+def test_a_root_that_is_kept_elsewhere(data_dir: Path) -> None:
+    """Without the root's key and without a leaf there is nothing to sign with; no new root is made in its place."""
+    (data_dir / "secrets" / KEY).unlink()
+    before = snapshot(data_dir / "secrets")
+    ran = call("up", "--data-dir", str(data_dir), "--listen", f"127.0.0.1:{free_port()}")
+    assert (ran.code, ran.out) == (2, "")
+    assert f"{data_dir / 'secrets' / CERTIFICATE} has no key {KEY} beside it; put the key back" in ran.err
+    assert snapshot(data_dir / "secrets") == before
+    assert [path.name for path in (data_dir / "run").iterdir()] == ["lock"]
 
 
 @pytest.mark.parametrize("name", [SIGNING, TOKEN])
