@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 TEAM, APP, REPOSITORY = "bench", "benchapp", "benchapp/api/worker"
 AT_ONCE = 32
-"""Records that are made at once."""
+"""Licenses that are made at once. Members one by one: hashing their passwords holds up whatever runs beside it."""
 
 
 @frozen
@@ -91,9 +91,9 @@ def fill(stack: Stack, licenses: int, members: int, newcomers: int) -> Credentia
             await manage.teams.create(TEAM, None, manage.act(ACTOR))
             await manage.teams.create_app(APP, TEAM, None, manage.act(ACTOR))
             return Credentials(
-                await _gather([_license(manage, number) for number in range(licenses)]),
-                await _gather([_member(manage, f"m{number}@bench.test") for number in range(members)]),
-                await _gather([_member(manage, f"n{number}@bench.test") for number in range(newcomers)]),
+                await _gather([_license(manage, number) for number in range(licenses)], AT_ONCE),
+                await _gather([_member(manage, f"m{number}@bench.test") for number in range(members)], 1),
+                await _gather([_member(manage, f"n{number}@bench.test") for number in range(newcomers)], 1),
             )
 
     return asyncio.run(made())
@@ -122,8 +122,8 @@ async def _member(manage: Management, email: str) -> str:
     return basic(email, PASSWORD)
 
 
-async def _gather(makers: list[Awaitable[T]]) -> list[T]:
-    places = asyncio.Semaphore(AT_ONCE)
+async def _gather(makers: list[Awaitable[T]], at_once: int) -> list[T]:
+    places = asyncio.Semaphore(at_once)
 
     async def one(maker: Awaitable[T]) -> T:
         async with places:
