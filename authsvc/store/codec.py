@@ -88,3 +88,18 @@ class Codec:
             StoreUnavailable: it was written by a newer authsvc, or is damaged.
         """
         return None if raw is None else self.decode(raw, kind)
+
+
+def decode_instant(raw: bytes) -> datetime:
+    """Return the instant that is kept as text.
+
+    Raises:
+        StoreUnavailable: it is none.
+    """
+    try:
+        at = datetime.fromisoformat(raw.decode("ascii"))
+    except ValueError as error:
+        raise StoreUnavailable("a stored record is damaged", detail=f"instant: {error!r}") from error
+    if at.tzinfo is None:
+        raise StoreUnavailable("a stored record is damaged", detail="instant: without a time zone")
+    return at

@@ -11,7 +11,7 @@ from typing import TypeVar
 from authsvc.audit.entry import Entry
 from authsvc.store import keys
 from authsvc.store.change import Change
-from authsvc.store.codec import Codec, Stored
+from authsvc.store.codec import Codec, Stored, decode_instant
 from authsvc.store.connection import Connection
 from authsvc.store.directory import CHANGED_MEANWHILE
 from authsvc.tenancy.machine_records import OneTimeLink, PersonalToken, RefreshToken, ServiceAccount
@@ -223,9 +223,7 @@ class RedisCredentials:
         ids = list(credential_ids)
         raws = await self._connection.get_all(*map(keys.used, ids))
         return {
-            credential_id: datetime.fromisoformat(raw.decode("ascii"))
-            for credential_id, raw in zip(ids, raws, strict=True)
-            if raw is not None
+            credential_id: decode_instant(raw) for credential_id, raw in zip(ids, raws, strict=True) if raw is not None
         }
 
     def _consumed(self, link: Stored[OneTimeLink], entry: Entry) -> Change:

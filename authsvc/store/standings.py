@@ -1,11 +1,10 @@
 """What the token path reads. Two round trips at most: the credential, then everything as of one instant."""
 
 from collections.abc import Callable, Collection, Mapping
-from datetime import datetime
 
 from authsvc.credentials.standing import C, Credential, Standing
 from authsvc.store import keys
-from authsvc.store.codec import Codec
+from authsvc.store.codec import Codec, decode_instant
 from authsvc.store.connection import Connection
 from authsvc.tenancy.machine_records import PersonalToken, RefreshToken, ServiceAccount
 from authsvc.tenancy.records import App, License, Member
@@ -58,7 +57,7 @@ class RedisStandings:
             credential=self._codec.decode_optional(credential, kind),
             member=self._codec.decode_optional(member, Member),
             apps=self._apps(apps),
-            used_at=None if used_at is None else datetime.fromisoformat(used_at.decode("ascii")),
+            used_at=None if used_at is None else decode_instant(used_at),
         )
 
     async def ping(self) -> None:
