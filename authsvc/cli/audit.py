@@ -2,6 +2,7 @@
 
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +60,8 @@ def list_(
 
     wanted = Wanted(since, until, events, actor, app, subject)
     if follow:
-        _follow(data_dir, wanted, as_json=as_json)
+        with suppress(KeyboardInterrupt):
+            _follow(data_dir, wanted, as_json=as_json)
         return
     found = run(
         data_dir,

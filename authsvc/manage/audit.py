@@ -7,6 +7,7 @@ from typing import Protocol
 
 from attrs import frozen
 
+from authsvc.audit.collapse import ID_BYTES
 from authsvc.audit.decision import DENIED, ISSUED, REFUSED, THROTTLED, UNANSWERED
 from authsvc.audit.kept import Kept
 from authsvc.errors import InputRefused
@@ -185,7 +186,7 @@ class Audit:
                 if (
                     began is not None
                     and began - timedelta(seconds=1) <= made_at <= (ended or began)
-                    and kept.facts.get("count", 1) > len(kept.ids) // 8
+                    and kept.facts.get("count", 0) > len(kept.ids) // ID_BYTES
                 ):
                     found.append(kept)
         return found[::-1][:5]

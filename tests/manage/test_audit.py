@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from attrs import define, field
 
+from authsvc.audit.entry import Entry
 from authsvc.audit.kept import Kept
 from authsvc.audit.trail import Trail
 from authsvc.errors import InputRefused
@@ -16,6 +17,7 @@ from authsvc.manage.audit import Audit, Wanted
 from authsvc.manage.audit_file import AuditFile
 from authsvc.redaction import Secret
 from authsvc.store.audit_stream import RedisAudit
+from authsvc.store.change import Change
 from authsvc.store.connection import Connection
 from authsvc.tenancy.dates import render_instant
 from tests.support.builders import as_license, as_member, make_app, make_license, make_member
@@ -161,6 +163,7 @@ async def test_pages_have_no_gap_and_no_double(office: Office, monkeypatch: pyte
     before = ""
     while page := await office.audit.entries(Wanted(actor=LICENSE.id), START, limit=9, before=before):
         found += page
+        assert len(page) == min(9, 40 - len(found) + len(page))
         before = page[-1].cursor
         office.trail.note(asked("repository:acme/later:pull", at=START), denied(LICENSE))
         await office.flush()
@@ -212,11 +215,15 @@ async def test_an_id_that_was_one_too_many_leads_to_its_moment(office: Office) -
 
 async def test_what_is_unknown_says_why(office: Office) -> None:
     """An id that was never told, one from before the audit begins, and one that is none are told apart."""
+    change = Change(Entry("op", START, "license.changed", "system:authsvc", {"license": "c"}))
+    await change.apply(office.stream.connection)
     office.trail.note(asked(at=START), denied(LICENSE))
     await office.flush()
     never = await office.audit.explain(request_id(START + timedelta(days=3), 7))
+    beside = await office.audit.explain(request_id(START, 7))
+    assert (None, (), False) == (beside.kept, beside.around, beside.trimmed)
     assert (None, (), False) == (never.kept, never.around, never.trimmed)
-    await office.stream.trim((await office.stream.after("", 1))[-1].cursor)
+    await office.stream.trim((await office.stream.after("", 2))[-1].cursor)
     old = await office.audit.explain(request_id(START, 7))
     none = await office.audit.explain("what's this")
 
