@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
@@ -239,7 +240,8 @@ async def test_a_cancelled_read_never_answers_somebody_else(connection: Connecti
     async def keep_the_server_busy() -> None:
         """Make every reply take some milliseconds, so that there is a middle to be cancelled in."""
         while not storm_over:
-            await connection.redis.eval("for i = 1, 400000 do end", 0)
+            with suppress(StoreUnavailable):  # on a busy machine it may take too long
+                await connection.run(connection.redis.eval("for i = 1, 400000 do end", 0))
 
     async def reader() -> None:
         nonlocal wrong, cancelled
