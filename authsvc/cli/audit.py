@@ -66,6 +66,7 @@ def list_(
     found = run(
         data_dir,
         lambda manage: manage.audit.entries(wanted, clock(), limit=limit, before=before or "", unproven=unproven),
+        deadline=None,
     )
     if as_json:
         print_json([kept.to_json() for kept in found])
@@ -87,12 +88,12 @@ def explain(
     if (request_id is None) == (subject is None) or (last is not None and subject is None):
         refuse("give a REQUEST_ID, or --subject SUBJECT --last", code=2)
     if subject is not None:
-        decisions = run(data_dir, lambda manage: manage.audit.decisions(subject, last or 1, clock()))
+        decisions = run(data_dir, lambda manage: manage.audit.decisions(subject, last or 1, clock()), deadline=None)
         if not decisions:
             refuse(f"the audit knows no decision on a request of {subject[:80]!r}")
         _explain_all(decisions, as_json=as_json)
         return
-    found = run(data_dir, lambda manage: manage.audit.explain((request_id or "").strip()))
+    found = run(data_dir, lambda manage: manage.audit.explain((request_id or "").strip()), deadline=None)
     if found.kept is not None:
         _explain_all([found.kept], as_json=as_json)
         return
