@@ -1,0 +1,82 @@
+"""Whose an address is, on a real Redis: remembered as a guess, believed with proof alone."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from authsvc.store import keys
+from authsvc.store.codec import Codec
+from authsvc.store.connection import Connection
+from authsvc.store.standings import MAX_LAST_IDS, RedisStandings
+from authsvc.tenancy.records import Member
+from tests.support.builders import make_member
+from tests.support.redis_server import connected
+
+EMAIL = "me@acme.test"
+ALICE, BOB = (make_member(member_id=member_id, email=EMAIL) for member_id in ("m000000000000001", "m000000000000002"))
+
+
+@pytest.fixture
+async def connection() -> AsyncIterator[Connection]:
+    """Return a connection to an empty Redis."""
+    async with connected() as opened:
+        yield opened
+
+
+async def put(connection: Connection, member: Member, owner: str | None) -> None:
+    """Store a member, and whose the address is."""
+    await connection.run(connection.redis.set(keys.member(member.id), Codec().encode(member)))
+    if owner is None:
+        await connection.run(connection.redis.delete(keys.member_email(EMAIL)))
+    else:
+        await connection.run(connection.redis.set(keys.member_email(EMAIL), owner))
+
+
+class Trusting(RedisStandings):
+    """The broken twin: believes that an address is whose it was."""
+
+    async def member_by_email(self, email: str) -> Member | None:
+        """Return who had the address last time."""
+        last = self._last_ids.get(email)
+        if last is not None:
+            return (await self.member_standing(last, ()))[0]
+        return await super().member_by_email(email)
+
+
+async def moved(standings: RedisStandings, connection: Connection) -> list[Member | None]:
+    """Look an address up while it belongs to Alice, then to Bob, then to nobody, then to Bob again."""
+    seen = []
+    for member, owner in ((ALICE, ALICE.id), (BOB, BOB.id), (BOB, None), (BOB, BOB.id)):
+        await put(connection, member, owner)
+        seen += [await standings.member_by_email(EMAIL), await standings.member_by_email(EMAIL)]
+    return seen
+
+
+async def test_an_address_is_whose_it_is_now(connection: Connection) -> None:
+    """Whoever had it the last time, twice in a row, also after it belonged to nobody."""
+    expected = [ALICE, ALICE, BOB, BOB, None, None, BOB, BOB]
+    assert expected == await moved(RedisStandings(connection, Codec()), connection)
+    assert expected != await moved(Trusting(connection, Codec()), connection)
+
+
+async def test_what_is_remembered_is_bounded(connection: Connection) -> None:
+    """Thousands of addresses do not grow the memory without end, and strangers take no place in it."""
+    standings = RedisStandings(connection, Codec())
+    for number in range(MAX_LAST_IDS + 9):
+        standings._remember(f"{number}@acme.test", ALICE)
+    standings._remember("stranger@acme.test", None)
+    assert (MAX_LAST_IDS, False, False) == (
+        len(standings._last_ids),
+        "0@acme.test" in standings._last_ids,
+        "stranger@acme.test" in standings._last_ids,
+    )
+
+
+async def test_a_changed_member_is_seen_at_once(connection: Connection) -> None:
+    """What is remembered is whose the address is, never the record: a raised epoch counts with the next request."""
+    standings = RedisStandings(connection, Codec())
+    await put(connection, ALICE, ALICE.id)
+    before = await standings.member_by_email(EMAIL)
+    await put(connection, make_member(member_id=ALICE.id, email=EMAIL, epoch=2), ALICE.id)
+    after = await standings.member_by_email(EMAIL)
+    assert (1, 2) == (before and before.epoch, after and after.epoch)
