@@ -17,8 +17,8 @@ from authsvc.tenancy.records import live_tokens
 BELIEVED_FOR = timedelta(seconds=60)
 """How long after the store's last word a license is believed without it."""
 
-MAX_KEPT = 20_000
-"""Most licenses that one worker keeps; the oldest go first."""
+MAX_KEPT = 4096
+"""Most licenses that one worker keeps, at about 1.7 KB each; the oldest go first."""
 
 
 class RecentLicenses:
@@ -33,8 +33,12 @@ class RecentLicenses:
         digest = secret.sha256()
         self._kept[digest] = (subject, now)
         self._kept.move_to_end(digest)
-        while len(self._kept) > MAX_KEPT:
+        while len(self._kept) > MAX_KEPT or self._ended(next(iter(self._kept.values()))[1], now):
             self._kept.popitem(last=False)
+
+    @staticmethod
+    def _ended(verified_at: datetime, now: datetime) -> bool:
+        return now >= verified_at + BELIEVED_FOR
 
     def forget(self, secret: MachineSecret) -> None:
         """Drop a secret that the store has just refused."""

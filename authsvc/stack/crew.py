@@ -37,9 +37,10 @@ READY_WITHIN = 60.0
 STOP, LEAVE = signal.SIGTERM, signal.SIGQUIT
 """To a worker: end now, or end when nobody is connected any more."""
 
-WORKER_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1024 * 1024)}
-"""glibc's malloc keeps what it once gave out in blocks below a limit that it raises by itself, up to 32 MiB
-(mallopt(3)). Argon2id takes 19 MiB for each password; with a fixed limit they go back when it is done."""
+WORKER_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1024 * 1024), "MALLOC_ARENA_MAX": "1"}
+"""glibc's malloc keeps what it once gave out in blocks below a limit that it raises by itself, up to 32 MiB, and in
+one arena per thread (mallopt(3)). Argon2id takes 19 MiB for each password; with these it goes back when it is done:
+85 MiB became 77 in a worker that had served 10,000 licenses and some members."""
 
 
 @frozen
