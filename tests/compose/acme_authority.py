@@ -128,6 +128,9 @@ def handler(state: State) -> type[BaseHTTPRequestHandler]:
             payload = json.loads(_bytes(message["payload"]) or b"{}")
             self._send(*answer(state, self.path, json.loads(_bytes(message["protected"])), payload))
 
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
         def _send(self, status: int, body: Any, location: str) -> None:
             raw = body if isinstance(body, bytes) else json.dumps(body).encode()
             self.send_response(status)
@@ -135,6 +138,8 @@ def handler(state: State) -> type[BaseHTTPRequestHandler]:
             self.send_header("Content-Length", str(len(raw)))
             kind = "application/pem-certificate-chain" if isinstance(body, bytes) else "application/json"
             self.send_header("Content-Type", kind)
+            # RFC 8555 §7.1: from a challenge up to its authorization.
+            self.send_header("Link", f'<{state.base}/authorization>;rel="up"')
             if location:
                 self.send_header("Location", location)
             self.end_headers()

@@ -181,12 +181,13 @@ def test_a_container_made_anew_is_found(shop: Shop, service: str) -> None:
     engine, before = shop.project.engine, shop.project.container("nginx")
     address = address_inside(shop.project, service)
     shop.project.compose("rm", "--stop", "--force", service)
-    # The engine gives the lowest free address, so that somebody else has the old one now.
-    squatter = engine.docker("run", "--detach", "--network", "authsvc_inside", python_image(engine), "sleep", "60")
+    # The engine gives the lowest free addresses, so that somebody else has the old one now.
+    squatter = ("run", "--detach", "--network", "authsvc_inside", python_image(engine), "sleep", "60")
+    squatters = [engine.docker(*squatter, check=True).out.strip() for _ in range(3)]
     shop.project.compose("up", "--detach", "--no-deps", "--wait", service)
     moved = address_inside(shop.project, service)
     until(lambda: shop.pull().code == 0, "a pull", 20)
-    engine.docker("rm", "--force", squatter.out.strip(), check=True)
+    engine.docker("rm", "--force", *squatters, check=True)
 
     assert moved != address
     assert shop.project.container("nginx") == before

@@ -1,13 +1,14 @@
 """The profiles of compose.yaml: garbage collection, sentinels, another registry, a bucket."""
 
 import json
+import os
 import re
 import sys
 import time
 
 import pytest
 
-from tests.compose.engine import Project
+from tests.compose.engine import ROOT, Project
 from tests.compose.story import EMAIL, Shop, open_shop
 from tests.support.stack import PASSWORD
 from tests.support.waiting import until
@@ -132,6 +133,42 @@ def test_wrong_settings_are_one_sentence(shop: Shop, settings: dict[str, str], s
     assert ran.code == 2
     assert sentence in ran.said
     shop.still_sells()
+
+
+def test_images_in_a_bucket(shop: Shop) -> None:
+    """With the profile s3 blobs go to a bucket, signed with the key of the file, and come back the same way."""
+    engine = shop.project.engine
+    credentials = engine.folder / "s3-credentials"
+    credentials.write_text("[default]\naws_access_key_id = AKIDTEST\naws_secret_access_key = of-the-test\n")
+    credentials.chmod(0o400)
+    os.chown(credentials, 10001, 10001)
+    stored = shop.project.with_settings(
+        COMPOSE_PROFILES="s3",
+        AUTHSVC_S3_BUCKET="images",
+        AUTHSVC_S3_REGION="eu-central-1",
+        AUTHSVC_S3_ENDPOINT="http://bucket:9000",
+        AUTHSVC_S3_FOLDER="registry",
+        AUTHSVC_S3_CREDENTIALS=str(credentials),
+    )
+    stored.compose("down")
+    stored.compose("up", "--no-start")
+    python = engine.docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "python", check=True).out.split()[0]
+    server = ("--network", "authsvc_storage", "--volume", f"{ROOT}/tests/compose/s3_server.py:/s3_server.py:ro")
+    bucket = ("run", "--detach", "--name", "bucket", *server, python, "python3", "-u", "/s3_server.py", "9000")
+    engine.docker(*bucket, check=True)
+    try:
+        stored.up()
+        shop.login_as_vendor()
+        assert "not found" in shop.pull().said
+        assert shop.push(shop.image).code == 0
+        shop.login_as_customer()
+        shop.still_sells()
+        signed = engine.docker("logs", "bucket").out
+    finally:
+        engine.docker("rm", "--force", "bucket")
+        stored.compose("down")
+
+    assert "Credential=AKIDTEST/" in signed
 
 
 def test_a_failover_under_pulls(shop: Shop) -> None:
