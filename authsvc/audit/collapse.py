@@ -19,13 +19,13 @@ from authsvc.audit.decision import Decision
 FIRST_PAUSE, LONGEST_PAUSE, PAUSE_OF_COMPLETE = 2.0, 300.0, 3600.0
 """Seconds between two entries of the same thing: after the first, at most, and for tokens that lack nothing."""
 
-MAX_HEAPS = 10_000
-"""Most heaps that wait at once; the oldest is told early when there is one more."""
+MAX_HEAPS = 5_000
+"""Most heaps that wait at once, about 1 KB each; the oldest is told early when there is one more."""
 
-MAX_READY = 5_000
+MAX_READY = 2_500
 """Most heaps that are told early before somebody takes them; one more is lost."""
 
-MAX_PACES = 20_000
+MAX_PACES = 10_000
 """Most things that it is known of when they were told."""
 
 MAX_IDS, MAX_UNPROVEN_IDS = 1024, 64
@@ -165,8 +165,8 @@ class Collapser:
     def _key(self, decision: Decision, now: float) -> tuple[int, Decision]:
         """Return the same number for repeats, and the decision as it is told.
 
-        A hash of 64 bits under this process's own key stands for the facts, which are far larger: among 10,000 heaps
-        two different things meet in one of 10^11 processes.
+        A hash of 64 bits under this process's own key stands for the facts, which are far larger: among 10,000 things
+        two different ones meet in one of 10^11 processes.
         """
         if decision.proven:
             return hash((decision.event, decision.actor, decision.facts)), decision
