@@ -7,6 +7,7 @@ the request (distribution "Token Authentication Specification", step 5).
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import assert_never
 
 from attrs import frozen
@@ -116,6 +117,7 @@ def namespaces(requested: Iterable[ResourceScope]) -> frozenset[str]:
     return frozenset(place.app for place in places if place is not None)
 
 
+@lru_cache(1024)
 def locate(name: str) -> Place | None:
     """Return where the repository ``name`` lies, or None when it can belong to no app (design #11).
 

@@ -10,6 +10,7 @@ would have been forgiven. It lives in the store; :mod:`authsvc.store.throttle` d
 
 import ipaddress
 from datetime import timedelta
+from functools import lru_cache
 
 from attrs import frozen
 
@@ -85,6 +86,7 @@ def spend(tat: float | None, limit: Limit, now: float) -> float:
     return min(max(tat or now, now) + interval, now + MAX_DEBT * limit.burst * interval)
 
 
+@lru_cache(4096)
 def network(address: str | None) -> str:
     """Return what an address counts as: itself for IPv4, its /64 for IPv6, and one name for everything unknown."""
     try:

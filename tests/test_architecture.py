@@ -42,6 +42,7 @@ CORE_SHELL = {
 
 PURE_IMPORTS = (
     *("__future__", "base64", "binascii", "collections", "contextlib.suppress", "dataclasses", "datetime", "enum"),
+    "functools.lru_cache",
     *("functools.cached_property",),
     *("hashlib", "hmac", "http.HTTPStatus", "ipaddress", "json", "math", "re", "typing", "urllib.parse", "zlib"),
     *("attrs", "cryptography", "jwt", "typing_extensions"),
@@ -105,7 +106,16 @@ MAX_FUNCTION_LINES = 60
 PURE_AT_IMPORT = {
     *("TypeVar", "timedelta", "compile", "frozenset", "set", "tuple", "dict", "list", "str", "range", "fromhex"),
     *("frozen", "define", "field", "dataclass", "classmethod", "staticmethod", "property", "override"),
-    *("contextmanager", "asynccontextmanager", "cached_property", "overload", "group", "command", "option"),
+    *(
+        "contextmanager",
+        "asynccontextmanager",
+        "cached_property",
+        "lru_cache",
+        "overload",
+        "group",
+        "command",
+        "option",
+    ),
     *("argument", "version_option", "add_command"),
 }
 """Lower-case callables that a module may call while it is imported; constructors, in CapWords, come besides."""

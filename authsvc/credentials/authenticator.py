@@ -116,7 +116,7 @@ class Authenticator:
     async def _by_secret(self, secret: MachineSecret, namespaces: Collection[str], now: datetime) -> Subject:
         match secret.kind:
             case kind if kind == LICENSE_KIND:
-                subject: Subject = await self._license_or_recent(secret, now)
+                subject: Subject = await self._license_or_recent(secret, namespaces, now)
             case kind if kind == PERSONAL_KIND:
                 subject = await self._personal_token(secret, namespaces)
             case kind if kind == SERVICE_KIND:
@@ -128,10 +128,12 @@ class Authenticator:
         self._on_use(secret.id, now)
         return subject
 
-    async def _license_or_recent(self, secret: MachineSecret, now: datetime) -> LicenseSubject:
+    async def _license_or_recent(
+        self, secret: MachineSecret, namespaces: Collection[str], now: datetime
+    ) -> LicenseSubject:
         """Ask the store; while it is away, believe what it said within the last minute (design #13)."""
         try:
-            subject = await self._license(secret, now)
+            subject = await self._license(secret, namespaces, now)
         except StoreUnavailable:
             recent = None if self._recent is None else self._recent.recall(secret, now)
             if recent is None:
@@ -145,8 +147,14 @@ class Authenticator:
             self._recent.keep(secret, subject, now)
         return subject
 
-    async def _license(self, secret: MachineSecret, now: datetime) -> LicenseSubject:
-        known = await self._opened(License, secret, lambda license_: _digests(license_, now))
+    async def _license(self, secret: MachineSecret, namespaces: Collection[str], now: datetime) -> LicenseSubject:
+        # Who pulls asks for the license's own app, so one round trip brings all; who only signs in needs two.
+        standing = await self._standings.standing(License, secret.id, None, namespaces)
+        known = standing.credential
+        if known is None or not any(secret.has_digest(digest) for digest in _digests(known, now)):
+            raise _refusal(f"{'no' if known is None else 'wrong or rotated secret of'} License {secret.id}")
+        if known.app in standing.apps:
+            return LicenseSubject(known, standing.apps[known.app])
         standing = await self._standings.standing(License, known.id, None, [known.app])
         license_ = _still(standing, secret, lambda record: _digests(record, now))
         app = standing.apps.get(license_.app)

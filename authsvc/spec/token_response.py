@@ -1,6 +1,6 @@
 """The reply of the token endpoint (distribution "Token Authentication Specification", "Token Response Fields")."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from attrs import frozen
@@ -33,7 +33,7 @@ class TokenResponse:
             "token": self.token.reveal(),
             "access_token": self.token.reveal(),
             "expires_in": self.expires_in,
-            "issued_at": self.issued_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "issued_at": f"{self.issued_at.astimezone(UTC).isoformat()[:19]}Z",
         }
         if self.refresh_token is not None:
             body["refresh_token"] = self.refresh_token.reveal()

@@ -199,7 +199,10 @@ class MemoryStandings:
         self._ask("second")
         found = cast("C | None", self.credentials.get((kind, credential_id)))
         member = None if member_id is None else self.members.get(member_id)
-        return Standing(found, member, self._some(slugs), self.used_at.get(credential_id))
+        answer = Standing(found, member, self._some(slugs), self.used_at.get(credential_id))
+        if len(self.calls) == 1:
+            self.after_first()
+        return answer
 
     def _ask(self, which: str) -> None:
         self.calls.append(which)

@@ -69,10 +69,10 @@ class Desk:
         """Ask who it is."""
         return await self.authenticator.authenticate(proof, slugs, origin, now)
 
-    async def refusal(self, proof: Proof, now: datetime = NOW) -> CredentialsRefused:
+    async def refusal(self, proof: Proof, now: datetime = NOW, slug: str = "acme") -> CredentialsRefused:
         """Return the error with which ``proof`` is refused."""
         with pytest.raises(CredentialsRefused) as refused:
-            await self(proof, "acme", now=now)
+            await self(proof, slug, now=now)
         return refused.value
 
 
