@@ -37,13 +37,14 @@ while :; do
         --cert-name registry --domain "$host" --keep-until-expiring --key-type ecdsa \
         --standalone --preferred-challenges http --http-01-port 8080 \
         ${AUTHSVC_ACME_SERVER:+--server "$AUTHSVC_ACME_SERVER"}; then
-        publish
         wait_for=$AUTHSVC_ACME_INTERVAL pause=60
     else
         # An authority limits how often one may fail.
         say "no certificate; trying again in $pause s"
         wait_for=$pause pause=$((pause < 3600 ? pause * 2 : 3600))
     fi
+    # After a failure too: somebody may have renewed by hand.
+    publish
     sleep "$wait_for" &
     wait $! || true
 done
