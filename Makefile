@@ -10,7 +10,7 @@ RUN_PACKAGES := docker-registry:docker-registry redis-server:redis-server nginx-
 BENCH_PACKAGES := $(RUN_PACKAGES) wrk:wrk
 TEST_PACKAGES := $(BENCH_PACKAGES) skopeo:skopeo
 # Compose runs in a network of its own, on base images made of this machine's programs.
-SYSTEM_PACKAGES := $(TEST_PACKAGES) docker.io:dockerd iproute2:ip iptables:iptables curl:curl wget:wget \
+SYSTEM_PACKAGES := $(TEST_PACKAGES) docker.io:dockerd iproute2:ip iptables:iptables curl:curl wget:wget openssl:openssl \
 	busybox:busybox python3-venv podman:podman buildah:buildah containerd:containerd
 
 # Debian trixie's newer build of a package, unpacked beside the installed one, for the tests that want both.
