@@ -139,7 +139,8 @@ class Trail:
         try:
             while True:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), FLUSH_EVERY)
+                    async with asyncio.timeout(FLUSH_EVERY):
+                        await self._wake.wait()
                 self._wake.clear()
                 try:
                     await self.flush()

@@ -105,7 +105,8 @@ class PasswordVerifier:
             return True
         flight = self._flights.get(fingerprint) or self._start(fingerprint, record, password, now, slow=slow)
         try:
-            return await asyncio.wait_for(asyncio.shield(flight), CHECK_DEADLINE)
+            async with asyncio.timeout(CHECK_DEADLINE):
+                return await asyncio.shield(flight)
         except TimeoutError as error:
             raise _overloaded() from error
 

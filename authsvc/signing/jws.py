@@ -35,6 +35,9 @@ class Leaf:
         key: the private key; never leaves the process that made it.
         certificate: issued by the token root.
         not_after: the end of the certificate, aware UTC.
+
+    Raises:
+        ValueError: the certificate is for another key, so that nobody would accept what this leaf signs.
     """
 
     key: ec.EllipticCurvePrivateKey = field(repr=False)
@@ -46,6 +49,10 @@ class Leaf:
         init=False, repr=False, default=Factory(lambda leaf: _header(leaf.certificate), takes_self=True)
     )
     """First part of every token; made once, since the certificate in it makes it the longest part."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.certificate.public_key() != self.key.public_key():
+            raise ValueError("the certificate is for another key")
 
     def sign(self, claims: dict[str, Any]) -> str:
         """Return the compact JWS of ``claims``, which must hold an integer ``exp``.

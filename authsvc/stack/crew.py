@@ -109,7 +109,8 @@ class Keeper:
             self.equipment.board.row(0).count(WORKER_DEATHS)
             self.equipment.logger.error("worker.died", worker=self.number, exit_code=code, restart_in=pause)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._dismissed.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._dismissed.wait()
 
     async def _run_one(self) -> int:
         equipment, row = self.equipment, self.equipment.board.row(self.place)

@@ -2,7 +2,8 @@
 
 The worker makes a key and sends the public half; the parent, which alone has the root key, sends a certificate and
 what else the worker must know. No private key ever crosses. The worker also says when it serves. The end of the
-channel is the end of the parent.
+channel is the end of the parent. An answer carries the number of its question: one that comes after its deadline must
+not be taken for the answer to the next.
 """
 
 import asyncio
@@ -76,23 +77,25 @@ class LeafIssuer:
                 if message.get("ready"):
                     on_ready()
                     continue
-                writer.write(self._answer(message["public_key"]))
-                await asyncio.wait_for(writer.drain(), ANSWER_DEADLINE)
+                answer = {"number": message["number"], **self._answer(message["public_key"])}
+                writer.write(json.dumps(answer).encode() + b"\n")
+                async with asyncio.timeout(ANSWER_DEADLINE):
+                    await writer.drain()
                 on_leaf()
         except (ConnectionError, TimeoutError, ValueError, KeyError, TypeError, AttributeError):
             return  # the worker is gone or mad; the supervisor sees it end
         finally:
             writer.close()
 
-    def _answer(self, public_key: str | None) -> bytes:
+    def _answer(self, public_key: str | None) -> dict[str, Any]:
         try:
             authority = self.load()
         except SecretsRefused as error:
-            return json.dumps({"refused": str(error)}).encode() + b"\n"
+            return {"refused": str(error)}
         answer = {"certificate": None, "root": fingerprint(authority.root), "license_keys": authority.published}
         if public_key is not None and authority.root_key is not None:
             answer["certificate"] = self._certificate(authority.root, authority.root_key, public_key)
-        return json.dumps(answer).encode() + b"\n"
+        return answer
 
     def _certificate(self, root: x509.Certificate, root_key: ec.EllipticCurvePrivateKey, public_key: str) -> str:
         key = load_pem_public_key(public_key.encode("ascii"))
@@ -104,18 +107,26 @@ class LeafIssuer:
 
 
 class LeafRequester:
-    """The worker's side."""
+    """The worker's side.
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Talk over an open channel."""
+    Attributes:
+        gone: set when the parent is gone.
+    """
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, deadline: float) -> None:
+        """Talk over an open channel, with ``deadline`` seconds for an answer."""
+        self.gone = asyncio.Event()
         self._reader = reader
         self._writer = writer
-        self._one_at_a_time = asyncio.Lock()
+        self._deadline = deadline
+        self._asked = 0
+        self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._hearing = asyncio.create_task(self._hear())
 
     @classmethod
-    async def open(cls, channel: socket.socket) -> "LeafRequester":
+    async def open(cls, channel: socket.socket, deadline: float = ANSWER_DEADLINE) -> "LeafRequester":
         """Return the requester on ``channel``."""
-        return cls(*await asyncio.open_connection(sock=channel, limit=MAX_LINE))
+        return cls(*await asyncio.open_connection(sock=channel, limit=MAX_LINE), deadline)
 
     async def request(self) -> tuple[Leaf, Grant]:
         """Return a new leaf with a fresh key, and what came with it.
@@ -141,23 +152,48 @@ class LeafRequester:
         Raises:
             ConnectionError: the parent is gone.
         """
-        self._writer.write(b'{"ready": true}\n')
-        await self._writer.drain()
+        await self._send({"ready": True})
 
     async def close(self) -> None:
         """Hang up."""
+        self._hearing.cancel()
+        await asyncio.gather(self._hearing, return_exceptions=True)
         self._writer.close()
         with suppress(ConnectionError):
             await self._writer.wait_closed()
 
     async def _ask(self, public_key: str | None) -> Grant:
-        async with self._one_at_a_time, asyncio.timeout(ANSWER_DEADLINE):
-            self._writer.write(json.dumps({"public_key": public_key}).encode() + b"\n")
-            await self._writer.drain()
-            line = await self._reader.readline()
-        if not line:
-            raise ConnectionError("the parent closed the channel")
-        answer = json.loads(line)
+        self._asked += 1
+        number = self._asked
+        answered = self._waiting[number] = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(self._deadline):
+                await self._send({"number": number, "public_key": public_key})
+                answer = await answered
+        finally:
+            del self._waiting[number]
         if "refused" in answer:
             raise SignerUnavailable("the signing certificate could not be renewed", detail=answer["refused"])
         return Grant(answer["certificate"], answer["root"], answer["license_keys"])
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        if self.gone.is_set():
+            raise ConnectionResetError("the parent closed the channel")
+        self._writer.write(json.dumps(message).encode() + b"\n")
+        await self._writer.drain()
+
+    async def _hear(self) -> None:
+        """Hand every answer to whoever still waits for it, until the channel ends."""
+        try:
+            while line := await self._reader.readline():
+                answer = json.loads(line)
+                answered = self._waiting.get(answer["number"])
+                if answered is not None and not answered.done():
+                    answered.set_result(answer)
+        except (ConnectionError, ValueError, KeyError, TypeError):
+            pass  # a mad parent is as good as none
+        finally:
+            self.gone.set()
+            for answered in self._waiting.values():
+                if not answered.done():
+                    answered.set_exception(ConnectionResetError("the parent closed the channel"))

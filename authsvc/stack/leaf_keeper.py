@@ -138,12 +138,11 @@ class LeafKeeper:
             if wanted and clock() >= not_before:
                 try:
                     await self._renew(self._followed if called is None else called)
-                except (TimeoutError, SignerUnavailable, SecretsRefused) as error:
+                except (TimeoutError, SignerUnavailable, SecretsRefused, ValueError) as error:
                     not_before = clock() + RETRY
                     why = error.detail or str(error) if isinstance(error, AuthsvcError) else repr(error)
                     self._logger.error("leaf.not_renewed", leaf_until=self.leaf_until, next_try=RETRY, error=why)
-                except (ConnectionError, ValueError) as error:
-                    self._logger.error("leaf.parent_gone", error=repr(error))
+                except ConnectionError:
                     return
                 else:
                     due = clock() + renewal.total_seconds()

@@ -66,15 +66,18 @@ async def work(settings: Settings, inherited: Inherited) -> None:
         gc.collect()
         gc.freeze()
         keeping = asyncio.create_task(keeper.keep(attendance, settings.leaf_renewal))
-        ending = asyncio.create_task(_end(stop, leave))
+        ending = asyncio.create_task(_end(stop, leave, requester.gone))
         await asyncio.wait({keeping, ending}, return_when=asyncio.FIRST_COMPLETED)
-        if leave.is_set() and not stop.is_set():
+        if keeping.done() or requester.gone.is_set():
+            logger.error("worker.orphaned", pid=os.getpid())
+        elif leave.is_set() and not stop.is_set():
             logger.info("worker.leaving", pid=os.getpid())
             await _before(stop, drain.run(DRAIN))
         for task in (keeping, ending):
             task.cancel()
         await asyncio.gather(keeping, ending, return_exceptions=True)
         await keeper.leave(attendance)
+    await requester.close()
     await connection.close()
     logger.info("worker.stopped", pid=os.getpid())
 

@@ -16,6 +16,7 @@ from authsvc.redaction import Secret
 from authsvc.tenancy.terms import LicenseTerms
 from authsvc.wiring.management import Management, management
 from tests.bench.load import Target, basic
+from tests.support.processes import children_of
 from tests.support.stack import PASSWORD, Stack, running_stack
 
 T = TypeVar("T")
@@ -46,7 +47,7 @@ def installation(worker_core: int | None, other_core: int | None) -> Iterator[St
     with running_stack(options=("--workers", "1")) as stack:
         if worker_core is not None and other_core is not None:
             for name in ("redis", "registry", "nginx", "serve"):
-                for process in (stack.pid(name), *children(stack.pid(name))):
+                for process in (stack.pid(name), *children_of(stack.pid(name))):
                     pin(process, other_core)
             pin(worker(stack), worker_core)
         yield stack
@@ -60,13 +61,8 @@ def target(stack: Stack) -> Target:
 
 def worker(stack: Stack) -> int:
     """Return the process id of the one worker."""
-    (process,) = children(stack.pid("serve"))
+    (process,) = children_of(stack.pid("serve"))
     return process
-
-
-def children(process: int) -> list[int]:
-    """Return the process ids of a process' children."""
-    return [int(pid) for pid in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
 
 
 def pin(process: int, core: int) -> None:

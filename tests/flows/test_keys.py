@@ -30,9 +30,9 @@ from authsvc.spec.claims import Claims
 from authsvc.stack.key_files import load_next_root
 from authsvc.stack.secret_files import load_ec_key, new_key_pem, public_pem
 from authsvc.stack.secrets_dir import TOKEN_ROOT_KEY, load_token_root
-from tests.bench.installation import children
 from tests.support.http_client import ask, get_token
 from tests.support.load import meanwhile
+from tests.support.processes import children_of, is_alive
 from tests.support.stack import Stack, free_port, running_stack, short_folder
 from tests.support.tenants import Account, License, make_license, make_team
 from tests.support.waiting import until
@@ -145,7 +145,7 @@ def test_workers_of_every_server_are_reached_or_named(keyed: Stack) -> None:
     """Two servers share a Redis: all three workers follow; one that hangs is named, and follows when it wakes."""
     with another_server(keyed) as second:
         assert 3 == len(keyed.json("keys", "rotate")["reached"])
-        (hanging,) = children(second)
+        (hanging,) = children_of(second)
         os.kill(hanging, signal.SIGSTOP)
         try:
             ran = keyed.authsvc("keys", "rotate", "--json", check=False)
@@ -160,6 +160,16 @@ def test_workers_of_every_server_are_reached_or_named(keyed: Stack) -> None:
             lambda: number not in {w["leaf_serial"] for w in keyed.json("keys", "show")["workers"]}, "it has followed"
         )
     until(lambda: len(keyed.json("keys", "show")["workers"]) == 2, "the second server's worker has left the list")
+
+
+def test_a_worker_ends_with_its_server(keyed: Stack) -> None:
+    """A server that is killed outright leaves no worker behind, which would hold its port; it leaves the list too."""
+    with another_server(keyed) as second:
+        (orphan,) = children_of(second)
+        os.kill(second, signal.SIGKILL)
+        until(lambda: not is_alive(orphan), "the orphan ends")
+    assert '"worker.orphaned"' in (keyed.folder / "second.log").read_text()
+    until(lambda: len(keyed.json("keys", "show")["workers"]) == 2, "its worker has left the list")
 
 
 def test_a_rotated_license_key_leaves_old_files_valid(keyed: Stack) -> None:

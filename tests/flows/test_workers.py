@@ -10,9 +10,9 @@ from typing import Self
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.bench.installation import children
 from tests.support.http_client import ask, basic, get_token
 from tests.support.load import meanwhile
+from tests.support.processes import children_of
 from tests.support.stack import Stack, running_stack
 from tests.support.tenants import Account, make_license, make_team
 from tests.support.waiting import until
@@ -32,7 +32,7 @@ def crew() -> Iterator[Stack]:
 
 def workers(stack: Stack) -> set[int]:
     """Return the process ids of the workers."""
-    return set(children(stack.pid("serve")))
+    return set(children_of(stack.pid("serve")))
 
 
 def port_of(stack: Stack, listener: str) -> int:

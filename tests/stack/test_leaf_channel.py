@@ -19,6 +19,7 @@ from authsvc.stack.secret_files import public_pem
 from tests.support.builders import NOW, Root
 
 LIFE = timedelta(hours=24)
+P_384 = public_pem(ec.generate_private_key(ec.SECP384R1()).public_key()).decode()
 
 
 @define
@@ -41,8 +42,10 @@ async def channel(parent: Parent) -> AsyncIterator[LeafRequester]:
     issuer = LeafIssuer(parent.load, LIFE, lambda: NOW)
     answering = asyncio.create_task(issuer.answer(ours, parent.count, parent.ready.set))
     requester = await LeafRequester.open(theirs)
-    yield requester
-    await requester.close()
+    try:
+        yield requester
+    finally:
+        await requester.close()
     await asyncio.wait_for(answering, 5)
 
 
@@ -119,13 +122,47 @@ async def test_the_parent_hears_when_a_worker_serves() -> None:
 
 
 async def test_a_parent_that_is_gone_is_noticed() -> None:
-    """The end of the channel is an error at once, not a wait."""
+    """The end of the channel is told at once, and is an error for who waits and for who asks later."""
     ours, theirs = socket.socketpair()
     worker = await LeafRequester.open(theirs)
+    asking = asyncio.create_task(worker.request())
+    ours.setblocking(False)
+    await asyncio.get_running_loop().sock_recv(ours, 1)
     ours.close()
-    with pytest.raises(ConnectionError):
-        await worker.request()
+    await asyncio.wait_for(worker.gone.wait(), 5)
+    for question in (asking, worker.request(), worker.published(), worker.tell_ready()):
+        with pytest.raises(ConnectionError):
+            await question
     await worker.close()
+
+
+async def test_a_late_answer_is_not_taken_for_the_next_one() -> None:
+    """A parent that was stopped for a moment answers both questions: the second key gets the second certificate."""
+    ours, theirs = socket.socketpair()
+    worker = await LeafRequester.open(theirs, deadline=1.0)
+    parent = Parent(lambda: authority(Root.make()))
+    with pytest.raises(TimeoutError):
+        await worker.request()
+    asking = asyncio.create_task(worker.request())
+    answering = asyncio.create_task(
+        LeafIssuer(parent.load, LIFE, lambda: NOW).answer(ours, parent.count, parent.ready.set)
+    )
+    leaf, _ = await asking
+    assert 2 == parent.leaves
+    assert leaf.key.public_key() == leaf.certificate.public_key()
+    await worker.close()
+    await answering
+
+
+async def test_a_mad_parent_is_none() -> None:
+    """What is no answer ends the channel, as its end would."""
+    for line in (b"nonsense\n", b"[]\n", b"{}\n"):
+        ours, theirs = socket.socketpair()
+        worker = await LeafRequester.open(theirs)
+        ours.send(line)
+        await asyncio.wait_for(worker.gone.wait(), 5)
+        await worker.close()
+        ours.close()
 
 
 @pytest.mark.parametrize(
@@ -134,10 +171,9 @@ async def test_a_parent_that_is_gone_is_noticed() -> None:
         b"nonsense\n",
         b"[]\n",
         b"{}\n",
-        b'{"public_key": 5}\n',
-        b'{"public_key": "nonsense"}\n',
-        json.dumps({"public_key": public_pem(ec.generate_private_key(ec.SECP384R1()).public_key()).decode()}).encode()
-        + b"\n",
+        b'{"number": 1, "public_key": 5}\n',
+        b'{"number": 1, "public_key": "nonsense"}\n',
+        json.dumps({"number": 1, "public_key": P_384}).encode() + b"\n",
     ],
     ids=["no JSON", "no object", "no key", "no text", "no PEM", "another curve"],
 )
