@@ -19,10 +19,10 @@ from authsvc.audit.decision import Decision
 FIRST_PAUSE, LONGEST_PAUSE, PAUSE_OF_COMPLETE = 2.0, 300.0, 3600.0
 """Seconds between two entries of the same thing: after the first, at most, and for tokens that lack nothing."""
 
-MAX_HEAPS = 5_000
+MAX_HEAPS = 3_000
 """Most heaps that wait at once, about 1 KB each; the oldest is told early when there is one more."""
 
-MAX_READY = 2_500
+MAX_READY = 1_500
 """Most heaps that are told early before somebody takes them; one more is lost."""
 
 MAX_PACES = 10_000

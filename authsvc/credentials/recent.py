@@ -17,7 +17,7 @@ from authsvc.tenancy.records import live_tokens
 BELIEVED_FOR = timedelta(seconds=60)
 """How long after the store's last word a license is believed without it."""
 
-MAX_KEPT = 2048
+MAX_KEPT = 1024
 """Most licenses that one worker keeps, at about 1.7 KB each; the oldest go first."""
 
 

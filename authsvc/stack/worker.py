@@ -62,9 +62,11 @@ async def work(settings: Settings, inherited: Inherited) -> None:
     edge, inside = (socket.socket(fileno=number) for number in (inherited.edge, inherited.inside))
     async with running_worker(settings, live, edge, inside, logger, inherited.threads, counting) as drain:
         await requester.tell_ready()
-        # What is there now stays until the end: no collection needs to look at it again.
+        # What is there now stays until the end: no collection needs to look at it again. The second collection makes
+        # the collector forget how much that was: it waits until a quarter of it is new before it looks at what is old.
         gc.collect()
         gc.freeze()
+        gc.collect()
         keeping = asyncio.create_task(keeper.keep(attendance, settings.leaf_renewal))
         ending = asyncio.create_task(_end(stop, leave, requester.gone))
         await asyncio.wait({keeping, ending}, return_when=asyncio.FIRST_COMPLETED)
