@@ -1,0 +1,76 @@
+"""What pages say of the checkout itself is so: rooms of the house, tests that prove a promise, options of the bench."""
+
+import ast
+import contextlib
+import io
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests.bench.__main__ import arguments
+from tests.test_docs import HOUSE, ROOT, codes, page, rows
+
+UNDESCRIBED = {"__init__.py", "__main__.py", "__pycache__", "wiring", "registry-config", "py.typed"}
+"""What says nothing of the architecture, or is described beside the table."""
+
+
+def selections(text: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield each test file that a page names, with the words that its ``-k`` selects by."""
+    for code in codes(text):
+        if code.startswith("tests/"):
+            file, _, rest = code.partition(" ")
+            chosen = re.search(r'-k (?:"([^"]+)"|(\S+))', rest)
+            yield file, re.split(r" or ", chosen[1] or chosen[2]) if chosen else []
+
+
+def missing(text: str) -> list[str]:
+    """Return the files and words of a page that select no test."""
+    found = []
+    for file, words in selections(text):
+        path = ROOT / file
+        if not path.is_file():
+            found.append(file)
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        names = [n.name for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+        found += [f"{file} -k {word}" for word in words if not any(word in n and n.startswith("test") for n in names)]
+    return found
+
+
+def test_every_promise_names_tests_that_exist() -> None:
+    """Each command that shows a promise selects at least one test for each of its words."""
+    text = page("reliability.md")
+    assert (True, []) == (len(list(selections(text))) > 20, missing(text))
+
+
+def test_a_promise_without_a_test_is_noticed() -> None:
+    """A file or a word that is gone is found."""
+    text = "`tests/nothing.py` `tests/test_docs_places.py -k nothing_at_all` `tests/test_docs_places.py -k noticed`"
+    assert ["tests/nothing.py", "tests/test_docs_places.py -k nothing_at_all"] == missing(text)
+
+
+def test_every_room_is_described() -> None:
+    """The table of docs/architecture.md has every room of the house, and no other."""
+    described = {code for row in rows(page("architecture.md"), "## The one way") for code in codes(row[0])}
+    there = {f"{path.name}/" if path.is_dir() else path.name for path in HOUSE.iterdir()}
+    left_out = {f"{name}/" for name in UNDESCRIBED} | UNDESCRIBED
+    assert there - left_out == described - left_out
+
+
+def test_every_option_of_the_bench_is_documented() -> None:
+    """docs/performance.md lists the options of ``make bench``, and no other."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), pytest.raises(SystemExit):
+        arguments(["--help"])
+    known = set(re.findall(r"--[a-z]+", said.getvalue())) - {"--help"}
+    listed = {
+        word for row in rows(page("performance.md"), "## What is measured") for word in re.findall(r"--[a-z]+", row[0])
+    }
+    assert known == listed
+
+
+def test_every_page_is_in_the_readme() -> None:
+    """A page that README does not lead to is not found by anybody."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [] == [path.name for path in sorted((ROOT / "docs").glob("*.md")) if f"(docs/{path.name})" not in text]
