@@ -14,14 +14,11 @@ from pathlib import Path
 from attrs import Factory, frozen
 
 from tests.compose import stand_ins
+from tests.support.daemon import daemon
 from tests.support.docker_engine import DockerEngine
 from tests.support.stack import GOOD_PATH, Ran, run, short_folder
-from tests.support.waiting import until
 
 ROOT = Path(__file__).parents[2]
-START, STOP = 60.0, 60.0
-"""Seconds for the engine's start and end."""
-
 COMPOSE = ROOT / ".cache/trixie/docker-compose/usr/libexec/docker/cli-plugins/docker-compose"
 UP = 240.0
 """Seconds for the longest compose command: a build and a start."""
@@ -115,28 +112,11 @@ def compose_engine() -> Iterator[ComposeEngine]:
         plugins.mkdir(parents=True)
         (plugins / "docker-compose").symlink_to(COMPOSE)
         places = ("--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec", "--pidfile", f"{folder}/pid")
-        log = folder / "log"
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                # Not `ip netns exec`: that hides the control groups.
-                (*("nsenter", f"--net=/run/netns/{namespace}", dockerd), *places, "-H", f"unix://{folder}/sock"),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                cwd=folder,
-                env=engine.environ,
-            )
-        try:
-
-            def answers() -> bool:
-                assert process.poll() is None, log.read_text(errors="replace")[-4000:]
-                return engine.docker("version").code == 0
-
-            until(answers, "dockerd answers", START)
+        # Not `ip netns exec`: that hides the control groups.
+        entered = ("nsenter", f"--net=/run/netns/{namespace}")
+        command = (*entered, dockerd, *places, "-H", f"unix://{folder}/sock")
+        with daemon(command, folder, engine.environ, lambda: engine.docker("version").code == 0):
             yield engine
-        finally:
-            process.terminate()
-            process.wait(STOP)
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 import io
 import os
 import shutil
-import subprocess
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,11 +10,11 @@ from pathlib import Path
 
 from attrs import frozen
 
+from tests.support.daemon import daemon
 from tests.support.stack import GOOD_PATH, Ran, run, short_folder
-from tests.support.waiting import until
 
-START, STOP, CALL = 60.0, 60.0, 90.0
-"""Seconds for a start, an end and one command."""
+CALL = 90.0
+"""Seconds for one command."""
 
 
 @frozen
@@ -70,24 +69,6 @@ def docker_engine() -> Iterator[DockerEngine]:
         assert dockerd is not None, "dockerd is not installed: make test-system does that"
         places = ("--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec", "--pidfile", f"{folder}/pid")
         offline = ("--bridge=none", "--iptables=false", "--ip6tables=false")
-        log = folder / "log"
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                (dockerd, *places, "-H", f"unix://{folder}/sock", *offline),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                cwd=folder,
-                env=engine.environ,
-            )
-        try:
-
-            def answers() -> bool:
-                assert process.poll() is None, log.read_text(errors="replace")[-4000:]
-                return engine.docker("version").code == 0
-
-            until(answers, "dockerd answers", START)
+        command = (dockerd, *places, "-H", f"unix://{folder}/sock", *offline)
+        with daemon(command, folder, engine.environ, lambda: engine.docker("version").code == 0):
             yield engine
-        finally:
-            process.terminate()
-            process.wait(STOP)
