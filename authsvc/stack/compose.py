@@ -114,11 +114,11 @@ def init_compose(request: Request, now: datetime) -> tuple[str, ...]:
     files = {
         **_registry(request, secrets),
         **_redis(request, redis_secret(secrets)),
-        "nginx/nginx.conf": render.render_nginx(_nginx(request)),
+        "nginx/nginx.conf": render.render(_nginx(request)),
         "nginx/nginx.sh": render.copy_script("nginx.sh"),
         "nginx/acme.sh": render.copy_script("acme.sh"),
         "nginx/host": f"{request.public_url.authority.rpartition(':')[0] or request.public_url.authority}\n",
-        "authsvc/authsvc.toml": render.render_authsvc(_authsvc(request, redis_secret(secrets))),
+        "authsvc/authsvc.toml": render.render(_authsvc(request, redis_secret(secrets))),
     }
     changed = tuple(name for name, text in files.items() if write_file(request.root / "config" / name, text))
     return created + changed
@@ -157,8 +157,8 @@ def _registry(request: Request, secrets: Path) -> dict[str, str]:
     )
     return {
         f"registry/{TOKEN_ROOT_CERTIFICATE}": (secrets / TOKEN_ROOT_CERTIFICATE).read_text(encoding="ascii"),
-        "registry/config.yml": render.render_registry(values),
-        "registry/read-only.yml": render.render_registry(evolve(values, read_only=True)),
+        "registry/config.yml": render.render(values),
+        "registry/read-only.yml": render.render(evolve(values, read_only=True)),
         "registry/registry.sh": render.copy_script("registry.sh"),
         "registry/serves": f"{_serving(request)}\n",
     }
@@ -181,12 +181,12 @@ def _redis(request: Request, secret: bytes) -> dict[str, str]:
         users=users,
         announce=address(_PRIMARY) if "sentinel" in request.profiles else None,
     )
-    files = {"redis/redis.conf": render.render_redis(primary), "redis/redis.sh": render.copy_script("redis.sh")}
+    files = {"redis/redis.conf": render.render(primary), "redis/redis.sh": render.copy_script("redis.sh")}
     if "sentinel" not in request.profiles:
         return files
     replica = evolve(primary, announce=address(_REPLICA), primary=address(_PRIMARY))
     sentinels = {
-        f"redis/{name}.conf": render.render_sentinel(
+        f"redis/{name}.conf": render.render(
             render.SentinelValues(
                 service=SENTINEL_SERVICE,
                 primary=address(_PRIMARY),
@@ -197,7 +197,7 @@ def _redis(request: Request, secret: bytes) -> dict[str, str]:
         )
         for name in SENTINELS
     }
-    return {**files, "redis/replica.conf": render.render_redis(replica), **sentinels}
+    return {**files, "redis/replica.conf": render.render(replica), **sentinels}
 
 
 _USERS = ("authsvc", "replica", "sentinel")

@@ -63,12 +63,12 @@ def init(layout: Layout, site: Site, now: datetime) -> tuple[str, ...]:
     created = create_missing(layout.secrets, now)
     files = configuration_of(layout)
     texts = {
-        files.registry: render.render_registry(_registry(layout, site)),
-        files.redis: render.render_redis(
+        files.registry: render.render(_registry(layout, site)),
+        files.redis: render.render(
             render.RedisValues(directory=str(layout.redis), unix_socket=str(layout.redis_socket))
         ),
-        files.nginx: render.render_nginx(_nginx(layout, site)),
-        files.authsvc: render.render_authsvc(_authsvc(layout, site)),
+        files.nginx: render.render(_nginx(layout, site)),
+        files.authsvc: render.render(_authsvc(layout, site)),
     }
     changed = tuple(path.name for path, text in texts.items() if write_file(path, text))
     return created + changed

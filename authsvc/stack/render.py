@@ -129,54 +129,38 @@ class _Quoted(str):
     __slots__ = ()
 
 
-def render_registry(values: RegistryValues) -> str:
-    """Return registry.yml.
+Values = RegistryValues | RedisValues | SentinelValues | NginxValues | AuthsvcValues
+
+_TEMPLATES: dict[type[Values], str] = {
+    RegistryValues: "registry.yml",
+    RedisValues: "redis.conf",
+    SentinelValues: "sentinel.conf",
+    NginxValues: "nginx.conf",
+    AuthsvcValues: "authsvc.toml",
+}
+
+
+def render(values: Values) -> str:
+    """Return the configuration that ``values`` are for.
 
     Raises:
         SetupRefused: a value has characters that no configuration should hold.
     """
-    return _render("registry.yml", asdict(values))
-
-
-def render_redis(values: RedisValues) -> str:
-    """Return redis.conf.
-
-    Raises:
-        SetupRefused: a value has characters that no configuration should hold.
-    """
-    return _render("redis.conf", asdict(values))
-
-
-def render_sentinel(values: SentinelValues) -> str:
-    """Return sentinel.conf.
-
-    Raises:
-        SetupRefused: a value has characters that no configuration should hold.
-    """
-    return _render("sentinel.conf", asdict(values))
+    environment = jinja2.Environment(
+        autoescape=False,  # noqa: S701  not HTML: `finalize` lets nothing through that its own filter did not quote
+        undefined=jinja2.StrictUndefined,
+        finalize=_only_quoted,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(yaml=quote_json, toml=quote_json, nginx=quote_nginx, redis=quote_redis)
+    return environment.from_string(_text(_TEMPLATES[type(values)])).render(asdict(values))
 
 
 def copy_script(name: str) -> str:
     """Return the text of a script, which depends on nothing."""
-    return (files("authsvc") / "registry-config" / name).read_text(encoding="utf-8")
-
-
-def render_nginx(values: NginxValues) -> str:
-    """Return nginx.conf.
-
-    Raises:
-        SetupRefused: a value has characters that no configuration should hold.
-    """
-    return _render("nginx.conf", asdict(values))
-
-
-def render_authsvc(values: AuthsvcValues) -> str:
-    """Return authsvc.toml.
-
-    Raises:
-        SetupRefused: a value has characters that no configuration should hold.
-    """
-    return _render("authsvc.toml", asdict(values))
+    return _text(name)
 
 
 def quote_json(value: str) -> str:
@@ -225,15 +209,5 @@ def _only_quoted(value: object) -> object:
     raise TypeError(f"a template prints {value!r} without a quoting filter")
 
 
-def _render(name: str, values: dict[str, object]) -> str:
-    environment = jinja2.Environment(
-        autoescape=False,  # noqa: S701  not HTML: `finalize` lets nothing through that its own filter did not quote
-        undefined=jinja2.StrictUndefined,
-        finalize=_only_quoted,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters.update(yaml=quote_json, toml=quote_json, nginx=quote_nginx, redis=quote_redis)
-    template = (files("authsvc") / "registry-config" / name).read_text(encoding="utf-8")
-    return environment.from_string(template).render(values)
+def _text(name: str) -> str:
+    return (files("authsvc") / "registry-config" / name).read_text(encoding="utf-8")

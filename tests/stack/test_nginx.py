@@ -101,7 +101,7 @@ async def front(folder: Path, free_port: int) -> AsyncIterator[Front]:
         temp_dir=str(folder / "temp"),
         user="root" if os.geteuid() == 0 else None,
     )
-    (folder / "nginx.conf").write_text(render.render_nginx(values))
+    (folder / "nginx.conf").write_text(render.render(values))
     command = [find_binaries(os.environ["PATH"]).nginx, "-e", "stderr", "-p", f"{folder}/", "-c"]
     process = await asyncio.create_subprocess_exec(
         *command, str(folder / "nginx.conf"), stderr=asyncio.subprocess.DEVNULL

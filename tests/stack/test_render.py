@@ -42,13 +42,13 @@ def test_toml_gives_back_what_went_in(value: str) -> None:
     """A TOML parser reads the values as they were."""
     values = render.AuthsvcValues(public_url=value, redis_url=value, registry_url=value, secrets_dir=value)
 
-    assert attrs.asdict(values) == tomllib.loads(render.render_authsvc(values))
+    assert attrs.asdict(values) == tomllib.loads(render.render(values))
 
 
 @given(printable)
 def test_yaml_gives_back_what_went_in(value: str) -> None:
     """A value stands in YAML as a JSON string (YAML 1.2 §1.3), on one line."""
-    text = render.render_registry(attrs.evolve(REGISTRY, realm=value))
+    text = render.render(attrs.evolve(REGISTRY, realm=value))
     (line,) = [line for line in text.split("\n") if line.startswith("    realm: ")]
 
     assert value == json.loads(line.removeprefix("    realm: "))
@@ -88,10 +88,10 @@ def test_a_value_without_a_filter_fails() -> None:
 
 def test_separate_containers() -> None:
     """The same templates serve TCP listeners and upstreams in other containers."""
-    registry = render.render_registry(REGISTRY)
-    nginx = render.render_nginx(NGINX)
+    registry = render.render(REGISTRY)
+    nginx = render.render(NGINX)
     users = render.RedisUsers(authsvc="a1", replica="b2", sentinel="c3", replica_password="secret")
-    redis = render.render_redis(render.RedisValues(directory="/data", bind="0.0.0.0", port=6379, users=users))
+    redis = render.render(render.RedisValues(directory="/data", bind="0.0.0.0", port=6379, users=users))
 
     assert 'net: "tcp"\n  addr: "0.0.0.0:5000"' in registry
     assert 'server "registry:5000"' in nginx

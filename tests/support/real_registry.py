@@ -15,7 +15,7 @@ from attrs import field, frozen
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from authsvc.issuance import ISSUER
-from authsvc.stack.render import RegistryValues, render_registry
+from authsvc.stack.render import RegistryValues, render
 from tests.support.builders import SERVICE, Root
 from tests.support.registry_rules import real_now
 from tests.support.waiting import until
@@ -129,7 +129,7 @@ def running(binary: Path) -> Iterator[RealRegistry]:
         root_certificate=str(folder / "root.pem"),
         http_secret="0" * 64,
     )
-    (folder / "registry.yml").write_text(render_registry(values))
+    (folder / "registry.yml").write_text(render(values))
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder)}
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
