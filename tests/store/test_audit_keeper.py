@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attrs import define, field
+from attrs import define, evolve, field
 
 from authsvc.audit import keeper as keeper_module
 from authsvc.audit.collapse import Told
@@ -45,6 +45,10 @@ class Workshop:
         """Return one more keeper, as one more worker has it."""
         logger = make_logger("info", self.log)
         return Keeper(self.stream, folder, self.told.append, logger, lambda: NOW, lambda: f"id-{next(self._number)}")
+
+    def evolved(self, stream: RedisAudit) -> "Workshop":
+        """Return the same workshop on another view of its stream."""
+        return evolve(self, stream=stream, number=self._number)
 
     async def fill(self, part: float) -> None:
         """Write entries until that part of the budget is used, or as far as it lets us."""
@@ -172,10 +176,12 @@ async def test_a_torn_file_has_no_name(shop: Workshop, tmp_path: Path, monkeypat
         with pytest.raises(OSError, match="No space left"):
             await keeper.look()
     assert ([], everything) == (exported(tmp_path), await shop.numbers())
-    assert [".part"] == [file.suffix for file in tmp_path.iterdir()]
+    assert [] == list(tmp_path.iterdir())
+    (tmp_path / "audit-1-0.id-of-one-who-crashed.part").write_text("{")
     await keeper.look()
 
     assert everything == exported(tmp_path) + await shop.numbers()
+    assert [".jsonl"] == [file.suffix for file in tmp_path.iterdir()]
 
 
 async def test_a_folder_that_can_not_be_written_ends_in_an_alarm_and_no_loss(shop: Workshop, tmp_path: Path) -> None:
@@ -238,6 +244,44 @@ async def test_whoever_is_not_elected_any_more_stops(shop: Workshop, tmp_path: P
 
     assert everything == await shop.numbers()
     assert [] == exported(tmp_path)
+
+
+async def test_one_who_was_stopped_for_long_destroys_nothing(shop: Workshop, tmp_path: Path) -> None:
+    """A keeper that comes back after another one took its place leaves the other's file and the stream alone."""
+    await shop.fill(0.75)
+    everything = await shop.numbers()
+
+    class Stops(RedisAudit):
+        """Stops at its second or later reading, until it is told to go on."""
+
+        def __init__(self, at: int) -> None:
+            super().__init__(shop.stream.connection, MIB)
+            gates = {"readings": count(1), "at": at, "stopped": asyncio.Event(), "on": asyncio.Event()}
+            object.__setattr__(self, "gates", gates)
+
+        async def after(self, cursor: str, number: int, *, proven: bool = True) -> list[Any]:
+            found = await super().after(cursor, number, proven=proven)
+            if next(self.gates["readings"]) == self.gates["at"]:
+                self.gates["stopped"].set()
+                await self.gates["on"].wait()
+            return found
+
+    async def begun(stream: Any) -> asyncio.Task[None]:
+        looking = asyncio.create_task(shop.evolved(stream).keeper(tmp_path).look())
+        await stream.gates["stopped"].wait()
+        return looking
+
+    first, second = Stops(4), Stops(2)
+    looks = [await begun(first)]
+    await shop.stream.connection.redis.delete(keys.AUDIT_KEEPER)  # as when its time is over
+    looks.append(await begun(second))
+    first.gates["on"].set()
+    await asyncio.gather(looks[0], return_exceptions=True)
+    second.gates["on"].set()
+    await looks[1]
+
+    assert everything == exported(tmp_path) + await shop.numbers()
+    assert 1 == len(list(tmp_path.iterdir()))
 
 
 async def test_it_goes_on_after_every_trouble(shop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
