@@ -55,7 +55,7 @@ class RedisUsage:
         for first in range(0, len(noted), MAX_BATCH):
             batch = noted[first : first + MAX_BATCH]
             names = [keys.used(credential_id) for credential_id, _ in batch]
-            arguments = [KEPT_FOR, *(at.isoformat() for _, at in batch)]
+            arguments: list[str | int] = [KEPT_FOR, *(at.isoformat() for _, at in batch)]
             try:
                 await self._connection.run(self._write(keys=names, args=arguments))
             except StoreUnavailable as error:

@@ -61,13 +61,15 @@ class Stage:
     async def heard(self, event: str) -> None:
         """Wait until the log tells of ``event``."""
         async with asyncio.timeout(10):
-            while f'"{event}"' not in self.log.getvalue():  # noqa: ASYNC110  a log tells nobody
+            while f'"{event}"' not in self.log.getvalue():
                 await asyncio.sleep(PAUSE)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Have the crew at work."""
-        work = asyncio.create_task(Crew(lambda: self.equipment, 1, self.equipment.logger).run(self.stopping, self.rolling))
+        work = asyncio.create_task(
+            Crew(lambda: self.equipment, 1, self.equipment.logger).run(self.stopping, self.rolling)
+        )
         try:
             yield
         finally:
@@ -95,14 +97,14 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
 
 async def test_a_worker_that_can_not_be_started_is_tried_again(stage: Stage) -> None:
     """No process or memory left on the machine now is no reason to be without workers for ever."""
-    open_before = len(os.listdir("/proc/self/fd"))
+    open_before = open_files()
     async with stage.running():
         await stage.heard("worker.not_started")
         await asyncio.sleep(0.3)
-        assert len(os.listdir("/proc/self/fd")) <= open_before + 4
+        assert open_files() <= open_before + 4
         stage.play(SERVES)
         async with asyncio.timeout(10):
-            while not serving(stage):  # noqa: ASYNC110  a board tells nobody
+            while not serving(stage):
                 await asyncio.sleep(PAUSE)
 
 
@@ -120,6 +122,11 @@ async def test_an_end_during_a_roll_ends_both_generations_at_once(
         began = asyncio.get_running_loop().time()
 
     assert 1.5 < asyncio.get_running_loop().time() - began < 3.5
+
+
+def open_files() -> int:
+    """Return how many files this process has open."""
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def serving(stage: Stage) -> int:

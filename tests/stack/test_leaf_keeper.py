@@ -137,6 +137,11 @@ class Files:
         return []
 
 
+async def not_asked() -> bool | None:
+    """Ask no registry."""
+    return None
+
+
 async def test_two_who_rotate_at_once_both_reach_everybody() -> None:
     """A worker that follows the second call has followed the first one."""
     async with connected("--appendfsync", "no") as connection:
@@ -148,8 +153,11 @@ async def test_two_who_rotate_at_once_both_reach_everybody() -> None:
         await keeper._say(attendance)
         rotating = []
         for _ in range(2):
-            manage: Any = management.Keys(Files(), attendance, print, None, LIFE, lambda: datetime.now(UTC))
-            rotating.append(asyncio.create_task(manage.rotate(Act(OPERATOR, NOW, secrets.token_hex(8), secrets.token_bytes))))
+            files: Any = Files()
+            manage = management.Keys(files, attendance, print, not_asked, LIFE, lambda: datetime.now(UTC))
+            rotating.append(
+                asyncio.create_task(manage.rotate(Act(OPERATOR, NOW, secrets.token_hex(8), secrets.token_bytes)))
+            )
             await asyncio.sleep(0.2)
         keeping = asyncio.create_task(keeper.keep(attendance, RENEWAL))
         done = await asyncio.wait_for(asyncio.gather(*rotating), 5)

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attrs import define, evolve, field
+from attrs import define, evolve, field, frozen
+from typing_extensions import override
 
 from authsvc.audit import keeper as keeper_module
 from authsvc.audit.collapse import Told
 from authsvc.audit.entry import Entry
 from authsvc.audit.keeper import Keeper
+from authsvc.audit.kept import Kept
 from authsvc.errors import StoreUnavailable
 from authsvc.logs import make_logger
 from authsvc.store import keys
@@ -69,6 +71,24 @@ class Workshop:
     def events(self) -> list[str]:
         """Return what the audit was told."""
         return [one.event for one in self.told]
+
+
+@frozen
+class Stops(RedisAudit):
+    """The stream of a keeper that stops after a reading, until it is told to go on."""
+
+    at: int
+    stopped: asyncio.Event = field(factory=asyncio.Event)
+    going_on: asyncio.Event = field(factory=asyncio.Event)
+    _readings: Any = field(factory=lambda: count(1))
+
+    @override
+    async def after(self, cursor: str, count: int, *, proven: bool = True) -> list[Kept]:
+        found = await super().after(cursor, count, proven=proven)
+        if next(self._readings) == self.at:
+            self.stopped.set()
+            await self.going_on.wait()
+        return found
 
 
 def entry(number: int) -> Told:
@@ -251,33 +271,18 @@ async def test_one_who_was_stopped_for_long_destroys_nothing(shop: Workshop, tmp
     await shop.fill(0.75)
     everything = await shop.numbers()
 
-    class Stops(RedisAudit):
-        """Stops at its second or later reading, until it is told to go on."""
-
-        def __init__(self, at: int) -> None:
-            super().__init__(shop.stream.connection, MIB)
-            gates = {"readings": count(1), "at": at, "stopped": asyncio.Event(), "on": asyncio.Event()}
-            object.__setattr__(self, "gates", gates)
-
-        async def after(self, cursor: str, number: int, *, proven: bool = True) -> list[Any]:
-            found = await super().after(cursor, number, proven=proven)
-            if next(self.gates["readings"]) == self.gates["at"]:
-                self.gates["stopped"].set()
-                await self.gates["on"].wait()
-            return found
-
-    async def begun(stream: Any) -> asyncio.Task[None]:
+    async def begun(stream: Stops) -> asyncio.Task[None]:
         looking = asyncio.create_task(shop.evolved(stream).keeper(tmp_path).look())
-        await stream.gates["stopped"].wait()
+        await stream.stopped.wait()
         return looking
 
-    first, second = Stops(4), Stops(2)
+    first, second = Stops(shop.stream.connection, MIB, 4), Stops(shop.stream.connection, MIB, 2)
     looks = [await begun(first)]
     await shop.stream.connection.redis.delete(keys.AUDIT_KEEPER)  # as when its time is over
     looks.append(await begun(second))
-    first.gates["on"].set()
+    first.going_on.set()
     await asyncio.gather(looks[0], return_exceptions=True)
-    second.gates["on"].set()
+    second.going_on.set()
     await looks[1]
 
     assert everything == exported(tmp_path) + await shop.numbers()
