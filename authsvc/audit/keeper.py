@@ -103,7 +103,7 @@ class Keeper:
         self.used = await self._stream.used()
         before = self.fill
         begin, end = (DROP_FROM, DROP_TO) if self._folder is None else (EXPORT_FROM, EXPORT_TO)
-        if before < min(begin, ALARM) or not await self._stream.elect(self._name, ELECTED_FOR):
+        if before < min(begin, ALARM) or not await self._elected():
             return
         try:
             if before >= begin:
@@ -118,22 +118,34 @@ class Keeper:
         """Export, then trim, the oldest entries down to the part ``end`` of the budget."""
         used, goal = await self._stream.used(), end * self._stream.share
         gone, size, cursor, until, path = 0, 0, "", "", None
-        with _Export(self._folder) as file:
+        with _Export(self._folder, self._name) as file:
             while used - size > goal:
                 chunk = await self._stream.after(cursor, CHUNK)
-                if not chunk or not await self._stream.elect(self._name, ELECTED_FOR):
+                if not chunk:
                     break
+                if not await self._elected():
+                    return
                 await asyncio.to_thread(file.add, chunk)
                 gone += len(chunk)
                 size += sum(len(kept.text) + len(kept.ids) + ENTRY_OVERHEAD for kept in chunk)
                 cursor, until = chunk[-1].cursor, str(chunk[-1].facts["at"])
             if not cursor:
                 return
+            # A process may be stopped, and a disk may hang, for longer than one is elected: who comes back then must
+            # neither put a shorter file in the place of another's, nor trim what is in none.
+            await asyncio.to_thread(file.sync)
+            if not await self._elected():
+                return
             path = await asyncio.to_thread(file.finish)
+        if not await self._elected():
+            return
         await self._stream.trim(cursor)
         facts = {"entries": gone, "until": until, "file": path}
         self._logger.info("audit.trimmed", entries=gone, until=until, file=path)
         self._tell(Entry(self._new_id(), self._clock(), "audit.trimmed", SYSTEM, facts))
+
+    async def _elected(self) -> bool:
+        return await self._stream.elect(self._name, ELECTED_FOR)
 
     async def _alarm(self) -> None:
         if not await self._stream.first_in(ALARM_EVERY):
@@ -148,13 +160,15 @@ class _Export:
     """One file of exported entries; it has its name only when it is whole and on the disk.
 
     It is named after its first entry, so that one that was left behind by a crash before the trimming is written
-    again under the same name, and no entry is exported twice.
+    again under the same name, and no entry is exported twice. Until then it bears its writer's name, and whoever
+    begins removes what others left unfinished: two never write to one file.
     """
 
-    def __init__(self, folder: Path | None) -> None:
-        """Write to ``folder``; without one, write nothing."""
+    def __init__(self, folder: Path | None, writer: str) -> None:
+        """Write to ``folder`` as ``writer``; without a folder, write nothing."""
         self._folder = folder
-        self._path = Path()
+        self._writer = writer
+        self._path = self._draft = Path()
         self._descriptor = -1
 
     def __enter__(self) -> Self:
@@ -164,6 +178,7 @@ class _Export:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+            self._draft.unlink(missing_ok=True)
 
     def add(self, chunk: Sequence[Kept]) -> None:
         """Write some entries.
@@ -175,23 +190,33 @@ class _Export:
             return
         if self._descriptor < 0:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for left in self._folder.glob("audit-*.part"):
+                left.unlink(missing_ok=True)
             self._path = self._folder / f"audit-{chunk[0].cursor}.jsonl"
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-            self._descriptor = os.open(self._path.with_suffix(".part"), flags, 0o600)
+            self._draft = self._path.with_suffix(f".{self._writer}.part")
+            self._descriptor = os.open(self._draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         text = "".join(f"{kept.line()}\n" for kept in chunk).encode()
         while text:
             text = text[os.write(self._descriptor, text) :]
 
+    def sync(self) -> None:
+        """Have what was written on the disk.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        if self._folder is not None:
+            os.fsync(self._descriptor)
+
     def finish(self) -> str | None:
-        """Make the file whole and return its path.
+        """Give the file its name and return its path.
 
         Raises:
             OSError: the disk refuses.
         """
         if self._folder is None:
             return None
-        os.fsync(self._descriptor)
-        self._path.with_suffix(".part").rename(self._path)
+        self._draft.rename(self._path)
         folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(folder)

@@ -132,6 +132,7 @@ class Authenticator:
         self, secret: MachineSecret, namespaces: Collection[str], now: datetime
     ) -> LicenseSubject:
         """Ask the store; while it is away, believe what it said within the last minute (design #13)."""
+        asked = 0 if self._recent is None else self._recent.asking()
         try:
             subject = await self._license(secret, namespaces, now)
         except StoreUnavailable:
@@ -144,7 +145,7 @@ class Authenticator:
                 self._recent.forget(secret)
             raise
         if self._recent is not None:
-            self._recent.keep(secret, subject, now)
+            self._recent.keep(secret, subject, now, asked)
         return subject
 
     async def _license(self, secret: MachineSecret, namespaces: Collection[str], now: datetime) -> LicenseSubject:

@@ -1,8 +1,8 @@
 """Licenses that this process has verified lately, for the minutes in which the store is away (design #13).
 
-A pull may go on for a minute after the last time the store confirmed the license. What is kept is the newest that the
-store said, so a revocation that was seen once is never forgotten; and nothing is kept for members and service
-accounts, who can change things.
+A pull may go on for a minute after the last time the store confirmed the license. A revocation that was seen once is
+never forgotten for an older word: answers may come in another order than their questions, so one to a question from
+before it was seen is let go. Nothing is kept for members and service accounts, who can change things.
 """
 
 from collections import OrderedDict
@@ -27,10 +27,20 @@ class RecentLicenses:
     def __init__(self) -> None:
         """Start empty."""
         self._kept: OrderedDict[str, tuple[LicenseSubject, datetime]] = OrderedDict()
+        self._refused: OrderedDict[str, int] = OrderedDict()
+        self._refusals = 0
 
-    def keep(self, secret: MachineSecret, subject: LicenseSubject, now: datetime) -> None:
-        """Remember what the store has said of the license that ``secret`` opens."""
+    def asking(self) -> int:
+        """Return what places a question to the store among the refusals seen; to be taken before it is asked."""
+        return self._refusals
+
+    def keep(self, secret: MachineSecret, subject: LicenseSubject, now: datetime, asked: int) -> None:
+        """Remember what the store has said, to a question of ``asked``, of the license that ``secret`` opens."""
         digest = secret.sha256()
+        if subject.license.revoked_at or subject.license.archived_at or subject.app.archived_at:
+            self._refuse(digest)
+        elif self._refused.get(digest, 0) > asked:
+            return
         self._kept[digest] = (subject, now)
         self._kept.move_to_end(digest)
         while len(self._kept) > MAX_KEPT or self._ended(next(iter(self._kept.values()))[1], now):
@@ -42,7 +52,16 @@ class RecentLicenses:
 
     def forget(self, secret: MachineSecret) -> None:
         """Drop a secret that the store has just refused."""
-        self._kept.pop(secret.sha256(), None)
+        digest = secret.sha256()
+        self._kept.pop(digest, None)
+        self._refuse(digest)
+
+    def _refuse(self, digest: str) -> None:
+        self._refusals += 1
+        self._refused[digest] = self._refusals
+        self._refused.move_to_end(digest)
+        if len(self._refused) > MAX_KEPT:
+            self._refused.popitem(last=False)
 
     def recall(self, secret: MachineSecret, now: datetime) -> LicenseSubject | None:
         """Return the license that ``secret`` opened within the last minute, marked as stale, or None."""

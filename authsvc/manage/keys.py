@@ -89,8 +89,9 @@ class KeyFiles(Protocol):
 class Attendance(Protocol):
     """The list of workers."""
 
-    async def present(self, now: datetime) -> list[Presence]: ...
+    async def present(self) -> list[Presence]: ...
     async def call(self, entry: Entry) -> int: ...
+    async def generation(self) -> int: ...
 
 
 @frozen
@@ -115,7 +116,7 @@ class Keys:
 
     async def show(self) -> KeysShown:
         """Return every key."""
-        workers = await self.attendance.present(self.clock())
+        workers = await self.attendance.present()
         return KeysShown(self.files.roots(), self.files.license_keys(), workers)
 
     async def rotate(self, act: Act) -> Rotation:
@@ -170,7 +171,7 @@ class Keys:
         used = {root.fingerprint for root in roots if root.state == "in use"}
         if not any(root.state == "old" for root in roots):
             raise InputRefused("there is no old root in the bundle")
-        for worker in await self.attendance.present(self.clock()):
+        for worker in await self.attendance.present():
             if force:
                 break
             if worker.root not in used:
@@ -186,17 +187,19 @@ class Keys:
 
     async def _call(self, entry: Entry) -> Rotation:
         """Call every worker, and wait until all have followed or it takes too long."""
-        known = {worker.id for worker in await self.attendance.present(self.clock())}
+        known = {worker.id for worker in await self.attendance.present()}
         number = await self.attendance.call(entry)
         self.journal(entry)
         deadline = self.clock() + FOLLOWED_WITHIN
         while True:
-            present = await self.attendance.present(self.clock())
-            missed = [worker for worker in present if worker.generation != number]
+            present = await self.attendance.present()
+            # Somebody may have called again meanwhile; whoever followed that call has followed this one too.
+            last = await self.attendance.generation()
+            missed = [worker for worker in present if not number <= worker.generation <= last]
             if not missed or self.clock() >= deadline:
                 break
             await asyncio.sleep(LOOK)
-        reached = [worker for worker in present if worker.generation == number]
+        reached = [worker for worker in present if worker not in missed]
         gone = sorted(known - {worker.id for worker in present})
         return Rotation(reached, missed, gone, self._elsewhere(reached))
 

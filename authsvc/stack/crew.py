@@ -101,13 +101,20 @@ class Keeper:
         pause = FIRST_PAUSE
         while not self._dismissed.is_set():
             began = asyncio.get_running_loop().time()
-            code = await self._run_one()
+            code, why = None, None
+            try:
+                code = await self._run_one()
+            except OSError as error:  # no process, memory or open files left on this machine, for now
+                why = repr(error)
             if self._dismissed.is_set():
                 return
             lived = asyncio.get_running_loop().time() - began
             pause = FIRST_PAUSE if lived > HEALTHY_AFTER else min(pause * 2, LONGEST_PAUSE)
-            self.equipment.board.row(0).count(WORKER_DEATHS)
-            self.equipment.logger.error("worker.died", worker=self.number, exit_code=code, restart_in=pause)
+            if code is None:
+                self.equipment.logger.error("worker.not_started", worker=self.number, error=why, restart_in=pause)
+            else:
+                self.equipment.board.row(0).count(WORKER_DEATHS)
+                self.equipment.logger.error("worker.died", worker=self.number, exit_code=code, restart_in=pause)
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._dismissed.wait()
@@ -116,16 +123,12 @@ class Keeper:
         equipment, row = self.equipment, self.equipment.board.row(self.place)
         row.clear_gauges()
         ours, theirs = socket.socketpair()
-        listeners, board = equipment.listeners, equipment.board.descriptor
-        descriptors = (listeners.edge.fileno(), listeners.inside.fileno(), theirs.fileno(), board)
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "authsvc.stack.worker", *map(str, descriptors)),
-            *(str(self.place), str(equipment.threads)),
-            stdin=asyncio.subprocess.DEVNULL,
-            env={**WORKER_MEMORY, **os.environ},
-            pass_fds=descriptors,
-        )
-        theirs.close()
+        try:
+            with theirs:
+                process = await self._start(theirs)
+        except OSError:
+            ours.close()
+            raise
         told = partial(equipment.logger.info, "leaf.issued", worker=self.number, pid=process.pid)
         answering = asyncio.create_task(equipment.issuer.answer(ours, told, lambda: self._serves(row)))
         ended, dismissed = asyncio.create_task(process.wait()), asyncio.create_task(self._dismissed.wait())
@@ -138,6 +141,17 @@ class Keeper:
             task.cancel()
         await asyncio.gather(answering, dismissed, return_exceptions=True)
         return code
+
+    async def _start(self, channel: socket.socket) -> asyncio.subprocess.Process:
+        listeners, board = self.equipment.listeners, self.equipment.board.descriptor
+        descriptors = (listeners.edge.fileno(), listeners.inside.fileno(), channel.fileno(), board)
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "authsvc.stack.worker", *map(str, descriptors)),
+            *(str(self.place), str(self.equipment.threads)),
+            stdin=asyncio.subprocess.DEVNULL,
+            env={**WORKER_MEMORY, **os.environ},
+            pass_fds=descriptors,
+        )
 
     def _serves(self, row: Row) -> None:
         row.put(WORKERS, 1)
@@ -203,11 +217,11 @@ class Crew:
         self.logger.info("roll.started", workers=self.count)
         serving = [asyncio.create_task(keeper.ready.wait()) for keeper in fresh]
         if not await _unless(stopping, serving, READY_WITHIN):
-            if not stopping.is_set():
-                self.logger.error("roll.failed", reason=f"the new workers do not serve after {READY_WITHIN:.0f} s")
             for task in serving:
                 task.cancel()
-            await self._end(fresh, STOP, GRACE)
+            if not stopping.is_set():  # else both generations are ended together
+                self.logger.error("roll.failed", reason=f"the new workers do not serve after {READY_WITHIN:.0f} s")
+                await self._end(fresh, STOP, GRACE)
             return current
         for keeper in current:
             keeper.dismiss(LEAVE, DRAIN)

@@ -34,6 +34,10 @@ SAY = timedelta(seconds=5)
 """How often a worker says that it is there."""
 
 
+SET_BACK = timedelta(minutes=5)
+"""How far the wall clock may go back before a leaf, which is valid from ten minutes before it was made, is replaced."""
+
+
 class LeafSource(Protocol):
     """Where leaves come from."""
 
@@ -110,7 +114,7 @@ class LeafKeeper:
         self._clock = clock
         self._followed = 0
         self._presence: Presence | None = None
-        self._said_at: datetime | None = None
+        self._said_at: float | None = None
 
     @property
     def leaf_until(self) -> str | None:
@@ -134,7 +138,7 @@ class LeafKeeper:
         due, not_before = clock() + renewal.total_seconds(), clock()
         while True:
             called = await self._call(attendance)
-            wanted = clock() >= due or called not in {None, self._followed}
+            wanted = clock() >= due or called not in {None, self._followed} or not self._fits(renewal)
             if wanted and clock() >= not_before:
                 try:
                     await self._renew(self._followed if called is None else called)
@@ -162,6 +166,11 @@ class LeafKeeper:
         except StoreUnavailable:
             return None
 
+    def _fits(self, renewal: timedelta) -> bool:
+        """Whether the leaf is as old as it may be by the wall clock, which goes on while a machine sleeps."""
+        made_at = None if self._presence is None else self._presence.leaf_made_at
+        return made_at is None or made_at - SET_BACK < self._clock() < made_at + renewal
+
     async def _renew(self, following: int) -> None:
         """Get a leaf and use it, which follows a call."""
         try:
@@ -187,11 +196,11 @@ class LeafKeeper:
 
     async def _say(self, attendance: Attendance) -> None:
         """Say what is new at once, and that this worker is there now and then."""
-        now = self._clock()
-        if self._presence is None or (self._said_at is not None and now - self._said_at < SAY):
+        now = asyncio.get_running_loop().time()
+        if self._presence is None or (self._said_at is not None and now - self._said_at < SAY.total_seconds()):
             return
         with suppress(StoreUnavailable):
-            await attendance.say(evolve(self._presence, seen_at=now))
+            await attendance.say(evolve(self._presence, seen_at=self._clock()))
             self._said_at = now
 
 

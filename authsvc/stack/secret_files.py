@@ -1,7 +1,8 @@
 """Files with secrets: whole or not at all, and for their owner alone.
 
 Rule 1: a file is 0600 and its directory 0700, or it is refused.
-Rule 2: a file is written whole under another name and then put in place, so a crash leaves nothing half-written.
+Rule 2: a file is written whole under another name and then put in place, so a crash leaves nothing half-written; what
+was put in place is on the disk, name and all, before anybody hears of it.
 """
 
 import fcntl
@@ -70,6 +71,7 @@ def create(path: Path, make: Callable[[], bytes]) -> bool:
             return False
         finally:
             draft.unlink()
+        sync_folder(path.parent)
     except OSError as error:
         raise SecretsRefused(f"can not write {path}: {error.strerror}") from error
     return True
@@ -83,7 +85,7 @@ def replace(path: Path, content: bytes) -> None:
     """
     try:
         _draft(path, content).replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         raise SecretsRefused(f"can not write {path}: {error.strerror}") from error
 
@@ -96,7 +98,7 @@ def move(old: Path, new: Path) -> None:
     """
     try:
         old.replace(new)
-        _sync_folder(new.parent)
+        sync_folder(new.parent)
     except OSError as error:
         raise SecretsRefused(f"can not replace {new}: {error.strerror}") from error
 
@@ -149,19 +151,28 @@ def refuse_open(path: Path, kind: str) -> None:
         raise SecretsRefused(f"the {kind} {path} is open to others (mode {mode:04o}); run: chmod {right} {path}")
 
 
-def _draft(path: Path, content: bytes) -> Path:
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    return draft
+def sync_folder(folder: Path) -> None:
+    """Have the names in ``folder`` on the disk.
 
-
-def _sync_folder(folder: Path) -> None:
+    Raises:
+        OSError: the disk refuses.
+    """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _draft(path: Path, content: bytes) -> Path:
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
+    return draft

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from authsvc.errors import SecretsRefused
 from authsvc.signing.root import create_root
-from authsvc.stack.secret_files import create, load_ec_key, new_key_pem, read, refuse_open
+from authsvc.stack.secret_files import create, load_ec_key, new_key_pem, read, refuse_open, sync_folder
 
 TOKEN_ROOT_KEY = "token-root.key.pem"  # noqa: S105  a file name
 TOKEN_ROOT_CERTIFICATE = "token-root.cert.pem"  # noqa: S105  a file name
@@ -44,7 +44,10 @@ def create_missing(directory: Path, now: datetime) -> tuple[str, ...]:
         SecretsRefused: the directory can not be written, or a file in it is unusable.
     """
     try:
+        made = [folder for folder in (directory, *directory.parents) if not folder.exists()]
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in reversed(made):
+            sync_folder(folder.parent)
     except OSError as error:
         raise SecretsRefused(f"can not make the secrets directory {directory}: {error.strerror}") from error
     refuse_open(directory, "directory")

@@ -4,8 +4,6 @@ Every worker of an installation writes its presence every few seconds and looks 
 the counter is the call; a worker has followed it when its presence says so.
 """
 
-from datetime import datetime
-
 from authsvc.audit.entry import Entry
 from authsvc.signing.presence import SEEN_WITHIN, Presence
 from authsvc.store import keys
@@ -15,6 +13,16 @@ from authsvc.store.connection import Connection
 
 CALLED_MEANWHILE = "somebody else is rotating keys at the same moment; try again when that is done"
 
+# Who is there is what Redis has not forgotten yet: the clocks of workers and of who asks need not agree.
+_PRESENT = """
+local found = {}
+for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+  local word = redis.call('GET', ARGV[1] .. id)
+  if word then found[#found + 1] = word else redis.call('ZREM', KEYS[1], id) end
+end
+return found
+"""
+
 
 class RedisAttendance:
     """The list of workers. Every method raises StoreUnavailable when Redis does not answer."""
@@ -23,6 +31,7 @@ class RedisAttendance:
         """Read and write through ``connection``."""
         self._connection = connection
         self._codec = codec
+        self._present = connection.redis.register_script(_PRESENT)
 
     async def say(self, presence: Presence) -> None:
         """Put a worker's last word in place of the one before."""
@@ -38,13 +47,10 @@ class RedisAttendance:
             _ = change.zrem(keys.WORKERS, worker_id)
             await self._connection.run(change.execute())
 
-    async def present(self, now: datetime) -> list[Presence]:
-        """Return the workers that were heard of lately, by id; older ones are taken off the list."""
-        too_old = (now - SEEN_WITHIN).timestamp()
-        await self._connection.run(self._connection.redis.zremrangebyscore(keys.WORKERS, "-inf", too_old))
-        ids = await self._connection.run(self._connection.redis.zrange(keys.WORKERS, 0, -1))
-        raws = await self._connection.get_all(*(keys.worker(worker_id.decode()) for worker_id in ids))
-        found = (self._codec.decode(raw, Presence) for raw in raws if raw is not None)
+    async def present(self) -> list[Presence]:
+        """Return the workers that were heard of lately, by id; others are taken off the list."""
+        raws = await self._connection.run(self._present(keys=[keys.WORKERS], args=[keys.worker("")]))
+        found = (self._codec.decode(raw, Presence) for raw in raws)
         return sorted(found, key=lambda presence: presence.id)
 
     async def generation(self) -> int:

@@ -14,8 +14,15 @@ FLUSH_EVERY = 10.0
 MAX_NOTED = 50_000
 """Most credentials noted between two batches; more are left to their next use."""
 
+MAX_BATCH = 500
+"""Most that one command writes: neither Redis nor this process serves anybody else for more than some milliseconds."""
+
 KEPT_FOR = 400 * 24 * 3600
 """Seconds after which an unused credential's note is forgotten."""
+
+_WRITE = """
+for place, key in ipairs(KEYS) do redis.call('SET', key, ARGV[place + 1], 'EX', ARGV[1]) end
+"""
 
 
 class RedisUsage:
@@ -25,6 +32,7 @@ class RedisUsage:
         """Write through ``connection``."""
         self._connection = connection
         self._logger = logger
+        self._write = connection.redis.register_script(_WRITE)
         self._noted: dict[str, datetime] = {}
 
     def note(self, credential_id: str, now: datetime) -> None:
@@ -42,14 +50,14 @@ class RedisUsage:
             await self.flush()
 
     async def flush(self) -> None:
-        """Write what was noted; a batch that can not be written is dropped, since the next use says the same."""
-        noted, self._noted = self._noted, {}
-        if not noted:
-            return
-        pipeline = self._connection.redis.pipeline(transaction=False)
-        for credential_id, at in noted.items():
-            _ = pipeline.set(keys.used(credential_id), at.isoformat(), ex=KEPT_FOR)
-        try:
-            await self._connection.run(pipeline.execute())
-        except StoreUnavailable as error:
-            self._logger.warning("usage.not_written", credentials=len(noted), detail=error.detail)
+        """Write what was noted; what can not be written is dropped, since the next use says the same."""
+        noted, self._noted = list(self._noted.items()), {}
+        for first in range(0, len(noted), MAX_BATCH):
+            batch = noted[first : first + MAX_BATCH]
+            names = [keys.used(credential_id) for credential_id, _ in batch]
+            arguments: list[str | int] = [KEPT_FOR, *(at.isoformat() for _, at in batch)]
+            try:
+                await self._connection.run(self._write(keys=names, args=arguments))
+            except StoreUnavailable as error:
+                self._logger.warning("usage.not_written", credentials=len(noted) - first, detail=error.detail)
+                return

@@ -1,6 +1,7 @@
 """Whose request it is, when it came through proxies that we trust."""
 
 import ipaddress
+import re
 from collections.abc import Sequence
 
 from aiohttp import web
@@ -9,6 +10,8 @@ from authsvc.settings import Network
 
 CLIENT_ADDRESS = web.RequestKey("client_address", str)
 """The address that the throttle counts and the log names."""
+
+_IN_BRACKETS_OR_WITH_PORT = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+))(?::[0-9]{1,5})?", re.ASCII)
 
 
 def client_address(peer: str | None, forwarded: Sequence[str], trusted: Sequence[Network]) -> str:
@@ -19,11 +22,17 @@ def client_address(peer: str | None, forwarded: Sequence[str], trusted: Sequence
         forwarded: the values of ``X-Forwarded-For``, each a list, nearest last.
         trusted: networks of our proxies. What an address outside them claims about others is not believed.
     """
-    hops = [hop.strip() for value in forwarded for hop in value.split(",") if hop.strip()]
+    hops = [_bare(hop.strip()) for value in forwarded for hop in value.split(",") if hop.strip()]
     current = peer or ""
     while hops and (not current or _is_in(current, trusted)):
         current = hops.pop()
     return current or "unknown"
+
+
+def _bare(hop: str) -> str:
+    """Return the address without the port that some balancers append, and without the brackets before one."""
+    form = _IN_BRACKETS_OR_WITH_PORT.fullmatch(hop)
+    return hop if form is None else form[1] or form[2]
 
 
 def _is_in(text: str, networks: Sequence[Network]) -> bool:

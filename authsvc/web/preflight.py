@@ -59,7 +59,7 @@ class PreflightEndpoint:
         try:
             async with asyncio.timeout(BODY_DEADLINE):
                 body = json.loads(await request.read())
-        except (ValueError, TimeoutError, RecursionError) as error:
+        except (ValueError, TimeoutError, ConnectionError, RecursionError) as error:
             raise InputRefused(f"the body could not be read; {FORM}") from error
         images = body.get("images") if isinstance(body, dict) else None
         if not isinstance(images, list) or not all(isinstance(image, str) for image in images):

@@ -63,7 +63,7 @@ class TokenEndpoint:
             async with asyncio.timeout(BODY_DEADLINE):
                 body = await request.read()
             fields = parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=MAX_FORM_FIELDS)
-        except (ValueError, TimeoutError, web.HTTPRequestEntityTooLarge) as error:
+        except (ValueError, TimeoutError, ConnectionError, web.HTTPRequestEntityTooLarge) as error:
             unreadable = Unreadable(f"the form could not be read: {type(error).__name__}")
             return await self._answer(request, TokenRequest(None, ScopeSet(), unreadable))
         return await self._answer(request, from_form(fields, request.headers.get("Authorization")))

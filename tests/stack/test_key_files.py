@@ -1,5 +1,6 @@
 """How keys change on the disk: what a crash leaves, and what is refused."""
 
+import os
 import stat
 from datetime import timedelta
 from pathlib import Path
@@ -20,7 +21,7 @@ from authsvc.stack.key_files import (
     rotate_license_key,
     switch_root,
 )
-from authsvc.stack.secret_files import changing, public_pem, replace
+from authsvc.stack.secret_files import LOCK, changing, public_pem, replace
 from authsvc.stack.secrets_dir import (
     RETIRED_LICENSE_KEYS,
     TOKEN_ROOT_KEY,
@@ -164,3 +165,41 @@ def test_issue_refuses_a_leaf_beyond_the_root() -> None:
     late = root.certificate.not_valid_after_utc - timedelta(days=1)
     with pytest.raises(InputRefused, match="before the leaf would"):
         issue_offline(root.certificate, root.key, public_pem(key.public_key()), late, timedelta(days=30))
+
+
+def test_new_secrets_survive_a_power_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each file is on the disk before it has its name, and its name, and the directory's, before anybody uses it."""
+    done: list[str] = []
+    link, fsync = os.link, os.fsync
+
+    def links(draft: Path, path: Path) -> None:
+        done.append(path.name)
+        link(draft, path)
+
+    def syncs(descriptor: int) -> None:
+        done.append(str(Path(f"/proc/self/fd/{descriptor}").readlink().relative_to(tmp_path)))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "link", links)
+    monkeypatch.setattr(os, "fsync", syncs)
+    created = create_missing(tmp_path / "made" / "secrets", NOW)
+
+    assert [".", "made"] == done[:2]
+    for name in created:
+        place = done.index(name)
+        assert done[place - 1].startswith(f"made/secrets/.{name}.")
+        assert done[place + 1] == "made/secrets"
+
+
+def test_a_full_disk_leaves_no_drafts(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key that could not be written whole does not lie around."""
+    before = set(directory.iterdir())
+
+    def refuses(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", refuses)
+    with pytest.raises(SecretsRefused, match="No space left"):
+        rotate_license_key(directory)
+
+    assert {*before, directory / LOCK} == {*directory.iterdir()}

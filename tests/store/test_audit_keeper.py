@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attrs import define, field
+from attrs import define, evolve, field, frozen
+from typing_extensions import override
 
 from authsvc.audit import keeper as keeper_module
 from authsvc.audit.collapse import Told
 from authsvc.audit.entry import Entry
 from authsvc.audit.keeper import Keeper
+from authsvc.audit.kept import Kept
 from authsvc.errors import StoreUnavailable
 from authsvc.logs import make_logger
 from authsvc.store import keys
@@ -46,6 +48,10 @@ class Workshop:
         logger = make_logger("info", self.log)
         return Keeper(self.stream, folder, self.told.append, logger, lambda: NOW, lambda: f"id-{next(self._number)}")
 
+    def evolved(self, stream: RedisAudit) -> "Workshop":
+        """Return the same workshop on another view of its stream."""
+        return evolve(self, stream=stream, number=self._number)
+
     async def fill(self, part: float) -> None:
         """Write entries until that part of the budget is used, or as far as it lets us."""
         while await self.stream.used() < part * self.stream.share:
@@ -65,6 +71,24 @@ class Workshop:
     def events(self) -> list[str]:
         """Return what the audit was told."""
         return [one.event for one in self.told]
+
+
+@frozen
+class Stops(RedisAudit):
+    """The stream of a keeper that stops after a reading, until it is told to go on."""
+
+    at: int
+    stopped: asyncio.Event = field(factory=asyncio.Event)
+    going_on: asyncio.Event = field(factory=asyncio.Event)
+    _readings: Any = field(factory=lambda: count(1))
+
+    @override
+    async def after(self, cursor: str, count: int, *, proven: bool = True) -> list[Kept]:
+        found = await super().after(cursor, count, proven=proven)
+        if next(self._readings) == self.at:
+            self.stopped.set()
+            await self.going_on.wait()
+        return found
 
 
 def entry(number: int) -> Told:
@@ -172,10 +196,12 @@ async def test_a_torn_file_has_no_name(shop: Workshop, tmp_path: Path, monkeypat
         with pytest.raises(OSError, match="No space left"):
             await keeper.look()
     assert ([], everything) == (exported(tmp_path), await shop.numbers())
-    assert [".part"] == [file.suffix for file in tmp_path.iterdir()]
+    assert [] == list(tmp_path.iterdir())
+    (tmp_path / "audit-1-0.id-of-one-who-crashed.part").write_text("{")
     await keeper.look()
 
     assert everything == exported(tmp_path) + await shop.numbers()
+    assert [".jsonl"] == [file.suffix for file in tmp_path.iterdir()]
 
 
 async def test_a_folder_that_can_not_be_written_ends_in_an_alarm_and_no_loss(shop: Workshop, tmp_path: Path) -> None:
@@ -238,6 +264,29 @@ async def test_whoever_is_not_elected_any_more_stops(shop: Workshop, tmp_path: P
 
     assert everything == await shop.numbers()
     assert [] == exported(tmp_path)
+
+
+async def test_one_who_was_stopped_for_long_destroys_nothing(shop: Workshop, tmp_path: Path) -> None:
+    """A keeper that comes back after another one took its place leaves the other's file and the stream alone."""
+    await shop.fill(0.75)
+    everything = await shop.numbers()
+
+    async def begun(stream: Stops) -> asyncio.Task[None]:
+        looking = asyncio.create_task(shop.evolved(stream).keeper(tmp_path).look())
+        await stream.stopped.wait()
+        return looking
+
+    first, second = Stops(shop.stream.connection, MIB, 4), Stops(shop.stream.connection, MIB, 2)
+    looks = [await begun(first)]
+    await shop.stream.connection.redis.delete(keys.AUDIT_KEEPER)  # as when its time is over
+    looks.append(await begun(second))
+    first.going_on.set()
+    await asyncio.gather(looks[0], return_exceptions=True)
+    second.going_on.set()
+    await looks[1]
+
+    assert everything == exported(tmp_path) + await shop.numbers()
+    assert 1 == len(list(tmp_path.iterdir()))
 
 
 async def test_it_goes_on_after_every_trouble(shop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,6 +40,23 @@ async def test_only_the_last_use_is_written_and_once(connection: Connection) -> 
     assert (NOW + timedelta(seconds=999)).isoformat().encode() == await connection.get(keys.used("one"))
 
 
+async def test_the_most_that_is_noted_is_written_and_holds_up_nobody(connection: Connection) -> None:
+    """Fifty thousand uses are written within their deadlines, and the worker answers others meanwhile."""
+    log = io.StringIO()
+    noted = notes(connection, log)
+    for number in range(usage.MAX_NOTED):
+        noted.note(f"credential-{number}", NOW)
+    flushing, longest = asyncio.create_task(noted.flush()), 0.0
+    while not flushing.done():
+        before = asyncio.get_running_loop().time()
+        await asyncio.sleep(0.001)
+        longest = max(longest, asyncio.get_running_loop().time() - before)
+    await flushing
+
+    assert ("", usage.MAX_NOTED) == (log.getvalue(), await connection.redis.dbsize())
+    assert longest < 0.25
+
+
 async def test_a_note_is_forgotten_after_a_year_and_more(connection: Connection) -> None:
     """Longer than any idle end, and not for ever."""
     noted = notes(connection)

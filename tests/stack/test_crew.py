@@ -1,0 +1,134 @@
+"""Keeping workers alive when the machine does not want to, with small programs in their place."""
+
+import asyncio
+import io
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from attrs import define, field
+
+from authsvc.errors import SecretsRefused
+from authsvc.logs import make_logger
+from authsvc.metrics.catalogue import WORKERS
+from authsvc.stack import crew as crew_module
+from authsvc.stack.crew import Crew, Equipment, Listeners, make_board
+from authsvc.stack.key_files import Authority
+from authsvc.stack.leaf_channel import LeafIssuer
+from tests.support.builders import NOW
+from tests.support.waiting import PAUSE
+
+SERVES = f"""#!{sys.executable}
+import os, sys, time
+os.write(int(sys.argv[5]), b'{{"ready": true}}\\n')
+time.sleep(60)
+"""
+
+DEAF = f"""#!{sys.executable}
+import signal, time
+for number in (signal.SIGTERM, signal.SIGQUIT):
+    signal.signal(number, signal.SIG_IGN)
+time.sleep(60)
+"""
+
+
+@define
+class Stage:
+    """A crew of one, and what happens around it.
+
+    Attributes:
+        program: what runs as a worker.
+        equipment: of every generation.
+    """
+
+    program: Path
+    equipment: Equipment
+    log: io.StringIO
+    stopping: asyncio.Event = field(factory=asyncio.Event)
+    rolling: asyncio.Event = field(factory=asyncio.Event)
+
+    def play(self, program: str) -> None:
+        """Run ``program`` as the next worker."""
+        draft = self.program.with_suffix(".new")
+        draft.write_text(program)
+        draft.chmod(0o700)
+        draft.replace(self.program)
+
+    async def heard(self, event: str) -> None:
+        """Wait until the log tells of ``event``."""
+        async with asyncio.timeout(10):
+            while f'"{event}"' not in self.log.getvalue():
+                await asyncio.sleep(PAUSE)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Have the crew at work."""
+        work = asyncio.create_task(
+            Crew(lambda: self.equipment, 1, self.equipment.logger).run(self.stopping, self.rolling)
+        )
+        try:
+            yield
+        finally:
+            self.stopping.set()
+            await asyncio.wait_for(work, 20)
+
+
+@pytest.fixture
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    """Yield a stage on which nothing plays yet."""
+
+    def no_keys() -> Authority:
+        raise SecretsRefused("none here")
+
+    log = io.StringIO()
+    logger = make_logger("info", log)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "worker"))
+    monkeypatch.setattr(crew_module, "FIRST_PAUSE", 0.05)
+    board = make_board(1)
+    with socket.create_server(("127.0.0.1", 0)) as edge, socket.create_server(("127.0.0.1", 0)) as inside:
+        issuer = LeafIssuer(no_keys, NOW - NOW, lambda: NOW)
+        yield Stage(tmp_path / "worker", Equipment(issuer, Listeners(edge, inside), board, 1, logger), log)
+    os.close(board.descriptor)
+
+
+async def test_a_worker_that_can_not_be_started_is_tried_again(stage: Stage) -> None:
+    """No process or memory left on the machine now is no reason to be without workers for ever."""
+    open_before = open_files()
+    async with stage.running():
+        await stage.heard("worker.not_started")
+        await asyncio.sleep(0.3)
+        assert open_files() <= open_before + 4
+        stage.play(SERVES)
+        async with asyncio.timeout(10):
+            while not serving(stage):
+                await asyncio.sleep(PAUSE)
+
+
+async def test_an_end_during_a_roll_ends_both_generations_at_once(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two generations that hear nothing take the time of one: whoever waits for the server kills it soon."""
+    monkeypatch.setattr(crew_module, "GRACE", 2.0)
+    stage.play(DEAF)
+    async with stage.running():
+        await asyncio.sleep(0.7)
+        stage.rolling.set()
+        await stage.heard("roll.started")
+        await asyncio.sleep(0.7)
+        began = asyncio.get_running_loop().time()
+
+    assert 1.5 < asyncio.get_running_loop().time() - began < 3.5
+
+
+def open_files() -> int:
+    """Return how many files this process has open."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def serving(stage: Stage) -> int:
+    """Return how many workers say that they serve."""
+    return sum(cells[0] for cells in stage.equipment.board.cells(WORKERS, ()))

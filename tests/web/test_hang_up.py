@@ -1,0 +1,54 @@
+"""A client that goes away in the middle of its form: no fault of ours, and nothing for an alarm."""
+
+import asyncio
+import io
+import json
+import socket
+
+from authsvc.errors import CredentialsRefused
+from authsvc.issuance import Issued
+from authsvc.logs import make_logger
+from authsvc.web.listener import Listener, make_web_app
+from authsvc.web.middleware import around
+from authsvc.web.preflight import PreflightEndpoint
+from authsvc.web.token import TokenEndpoint
+from tests.support.builders import NOW
+from tests.support.waiting import PAUSE
+
+
+class Refuses:
+    """Knows nobody."""
+
+    async def issue(self, *_: object) -> Issued:
+        """Refuse."""
+        raise CredentialsRefused("who are you?")
+
+
+async def events_of(path: str) -> list[str]:
+    """Return what is logged for a client that hangs up after a part of its body."""
+    log = io.StringIO()
+    logger = make_logger("info", log)
+    token = TokenEndpoint(Refuses(), logger, lambda: NOW, lambda *_: None)
+    preflight = PreflightEndpoint(Refuses(), "registry.test", logger, lambda: NOW, lambda *_: None)  # type: ignore[arg-type]  # never asked
+    web_app = make_web_app([*token.routes(), *preflight.routes()], around(logger, "s", lambda: "0" * 16, (), ()))
+    listener = Listener(web_app)
+    with socket.create_server(("127.0.0.1", 0)) as bound:
+        bound.setblocking(False)
+        await listener.start(bound)
+        _, writer = await asyncio.open_connection(*bound.getsockname())
+        writer.write(f"POST {path} HTTP/1.1\r\nHost: s\r\nContent-Length: 100\r\n\r\nabc".encode())
+        await asyncio.sleep(2 * PAUSE)
+        writer.close()
+        await asyncio.sleep(4 * PAUSE)
+        await listener.close()
+    return [json.loads(line)["event"] for line in log.getvalue().splitlines()]
+
+
+async def test_half_a_form_is_a_refusal() -> None:
+    """It is told like every form that can not be read."""
+    assert ["token.refused"] == await events_of("/auth/token")
+
+
+async def test_half_a_preflight_is_nothing() -> None:
+    """Nobody has asked anything yet."""
+    assert [] == await events_of("/auth/preflight")
