@@ -137,7 +137,12 @@ def _one_of(*words: str) -> Callable[[str, str], str]:
     return parse
 
 
-def _networks(text: str, name: str) -> tuple[Network, ...]:
+def parse_networks(text: str, name: str) -> tuple[Network, ...]:
+    """Return the networks in the value of the setting ``name``.
+
+    Raises:
+        SetupRefused: it lists something else.
+    """
     try:
         return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
     except ValueError as error:
@@ -184,7 +189,7 @@ SETTINGS = (
     _Setting("leaf_renewal", _seconds(1, 45 * 24 * 3600), optional=True),
     _Setting("leaf_key", lambda text, _: Path(text), optional=True),
     _Setting("leaf_certificate", lambda text, _: Path(text), optional=True),
-    _Setting("trusted_proxies", _networks, "127.0.0.0/8,::1/128"),
+    _Setting("trusted_proxies", parse_networks, "127.0.0.0/8,::1/128"),
     _Setting("degraded_pulls", _on_or_off, "on"),
     _Setting("refresh_tokens", _on_or_off, "on"),
     _Setting("audit_budget", _mebibytes(MIN_AUDIT_BUDGET, MAX_AUDIT_BUDGET), "256"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from authsvc.cli.console import ACTOR, common_options, find, print_json, print_table, refuse, run
-from authsvc.errors import AuthsvcError, SetupRefused
+from authsvc.errors import AuthsvcError, InputRefused, SetupRefused
 from authsvc.tenancy.dates import parse_span, render_instant
 from authsvc.wiring import clock
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 STDOUT = "-"
 ROOT_STEPS = ("prepare", "switch", "drop")
+
+LONGEST_REQUEST = 65_536
+"""Bytes; those for a P-256 key have some hundred."""
 
 NEXT_STEP = {
     "prepare": "the next root is in the bundle; restart the registry, every replica, then: authsvc keys rotate --root "
@@ -95,7 +98,7 @@ def issue(request: Path, life: str, output: str, data_dir: Path | None, *, as_js
     try:
         settings, _ = find(data_dir, os.environ)
         root, root_key = load_token_root(settings.secrets_dir)
-        leaf = issue_offline(root, root_key, request.read_bytes(), clock(), parse_span(life, "--life"))
+        leaf = issue_offline(root, root_key, _read(request), clock(), parse_span(life, "--life"))
         text = leaf.public_bytes(Encoding.PEM).decode("ascii")
         if output == STDOUT:
             click.echo(text, nl=False)
@@ -112,6 +115,15 @@ def issue(request: Path, life: str, output: str, data_dir: Path | None, *, as_js
         print_json(facts)
     else:
         click.echo(f"leaf until {facts['not_after']} below root {facts['root'][:16]}", err=output == STDOUT)
+
+
+def _read(request: Path) -> bytes:
+    """Return a request, which is short; of what has no end (a device, a pipe) not more is read."""
+    with request.open("rb") as opened:
+        data = opened.read(LONGEST_REQUEST + 1)
+    if len(data) > LONGEST_REQUEST:
+        raise InputRefused(f"{request} is longer than any certificate request")
+    return data
 
 
 async def _change(

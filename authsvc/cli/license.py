@@ -1,5 +1,6 @@
 """``authsvc license``."""
 
+import json
 import os
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -46,8 +47,8 @@ def license_group() -> None:
     show_default=True,
     help="For reports.",
 )
-@click.option("--expires", required=True, metavar="DATE", help="2027-01-31: it ends at 00:00 UTC that day.")
-@click.option("--not-before", metavar="DATE", help="It begins at 00:00 UTC that day.  [default: now]")
+@click.option("--expires", required=True, metavar="WHEN", help="2028-01-31, 2028-01-31T12:00:00Z, or 365d from now.")
+@click.option("--not-before", metavar="WHEN", help="When it begins, written likewise.  [default: now]")
 @click.option("--repository", "repositories", multiple=True, metavar="PATTERN", help="Only these; may be repeated.")
 @click.option("--field", "fields", multiple=True, metavar="K=V", help="For the vendor's software; may be repeated.")
 @click.option("--contact", metavar="TEXT", help="Whom the customer asks; shown in every refusal.")
@@ -74,6 +75,7 @@ def create(
     async def use(manage: "Management") -> "tuple[License, str, str]":
         from authsvc.tenancy.terms import LicenseTerms
 
+        act = manage.act(ACTOR)
         terms = LicenseTerms.parse(
             customer=customer,
             expires=expires,
@@ -82,8 +84,9 @@ def create(
             repositories=repositories or None,
             fields=fields,
             contact=contact,
+            now=act.now,
         )
-        made, file = await manage.licenses.create(app, terms, manage.act(ACTOR))
+        made, file = await manage.licenses.create(app, terms, act)
         return made, file, manage.licenses.verification_keys()
 
     with _Target(output) as target:
@@ -142,7 +145,8 @@ def rotate(license_id: str, overlap: str, output: str | None, data_dir: Path | N
     with _Target(output) as target:
         changed, file = run(data_dir, use)
         target.write(file)
-    _print_changed(changed, output, f"has a new registry token; the old one works for {overlap}", as_json=as_json)
+    old = "the old one has ended" if len(changed.tokens) == 1 else f"the old one works for {overlap}"
+    _print_changed(changed, output, f"has a new registry token; {old}", as_json=as_json)
 
 
 def _write_key(key: str, key_output: str | None, output: str | None) -> None:
@@ -166,9 +170,16 @@ def _print_changed(changed: "License", output: str | None, what: str, *, as_json
         print_json({**present.license_(changed, datetime.now(UTC)), "output": output})
     else:
         where = (
-            f"wrote {output}" if output else f"get its file with: authsvc license download {changed.id} --output FILE"
+            "its file is on standard output"
+            if output == STDOUT
+            else f"wrote {output}"
+            if output
+            else f"get its file with: authsvc license download {changed.id} --output FILE"
         )
         click.echo(f"license {changed.id} of {changed.customer} {what}; {where}", err=output == STDOUT)
+    if changed.revoked_at or changed.archived_at:
+        state = changed.state(datetime.now(UTC))
+        click.echo(f"it stays {state}; to let it in again: authsvc license reinstate {changed.id}", err=True)
 
 
 @license_group.command("list")
@@ -221,6 +232,9 @@ _command(
 def _cell(value: object) -> str:
     if value is None:
         return "-"
+    if isinstance(value, dict):
+        pairs = (f"{name}={each if isinstance(each, str) else json.dumps(each)}" for name, each in value.items())
+        return ", ".join(pairs) or "-"
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 

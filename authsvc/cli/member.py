@@ -51,7 +51,7 @@ def add(
 
     async def use(manage: "Management") -> "tuple[Member, str]":
         added = await manage.members.add(email, team, role, apps, password, manage.act(ACTOR))
-        return added, manage.licenses.registry
+        return added, manage.registry
 
     made, registry = run(data_dir, use)
     if as_json:

@@ -28,7 +28,7 @@ def service_account_group() -> None:
 @click.argument("name")
 @_team_option
 @click.option("--grant", "grants", multiple=True, metavar="APP/PATTERN:ACTIONS", help="myapp/**:pull,push; repeatable.")
-@click.option("--api", metavar="read|manage", help="Also for the management API.")
+@click.option("--api", type=click.Choice(["read", "manage"]), help="Also for the management API.")
 @click.option("--expires", metavar="WHEN", help="90d, 2027-01-31 or 2027-01-31T12:00:00Z.  [default: never]")
 @common_options
 def create(
@@ -42,11 +42,12 @@ def create(
     as_json: bool,
 ) -> None:
     """Make a service account and print its token once."""
-    account, secret = run(
-        data_dir,
-        lambda manage: manage.service_accounts.create(name, team, grants, api, expires, manage.act(ACTOR)),
-    )
-    _print_secret(account, secret, as_json=as_json)
+
+    async def use(manage: "Management") -> "tuple[ServiceAccount, Secret, str]":
+        act = manage.act(ACTOR)
+        return *await manage.service_accounts.create(name, team, grants, api, expires, act), manage.registry
+
+    _print_secret(*run(data_dir, use), as_json=as_json)
 
 
 @service_account_group.command("rotate")
@@ -57,12 +58,11 @@ def create(
 def rotate(name: str, team: str, overlap: str, data_dir: Path | None, *, as_json: bool) -> None:
     """Give the account a new token and print it once."""
 
-    async def use(manage: "Management") -> "tuple[ServiceAccount, Secret]":
+    async def use(manage: "Management") -> "tuple[ServiceAccount, Secret, str]":
         span = parse_span(overlap, "overlap")
-        return await manage.service_accounts.rotate(name, team, span, manage.act(ACTOR))
+        return *await manage.service_accounts.rotate(name, team, span, manage.act(ACTOR)), manage.registry
 
-    account, secret = run(data_dir, use)
-    _print_secret(account, secret, as_json=as_json)
+    _print_secret(*run(data_dir, use), as_json=as_json)
 
 
 @service_account_group.command("list")
@@ -107,12 +107,12 @@ _command(
 )
 
 
-def _print_secret(account: ServiceAccount, secret: "Secret", *, as_json: bool) -> None:
+def _print_secret(account: ServiceAccount, secret: "Secret", registry: str, *, as_json: bool) -> None:
     if as_json:
         print_json(_facts(account, clock()) | {"token": secret.reveal()})
         return
     click.echo(secret.reveal())
-    click.echo(f"shown once; use it as the password: docker login REGISTRY -u {account.name}", err=True)
+    click.echo(f"shown once; use it as the password: docker login {registry} -u {account.name}", err=True)
 
 
 def _facts(account: ServiceAccount, now: datetime) -> dict[str, Any]:

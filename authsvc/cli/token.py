@@ -1,12 +1,18 @@
 """``authsvc token``: a member's personal tokens and sign-ins."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from authsvc.cli.console import ACTOR, common_options, print_json, print_table, run
 from authsvc.tenancy.dates import render_instant, render_optional
 from authsvc.wiring import clock
+
+if TYPE_CHECKING:
+    from authsvc.redaction import Secret
+    from authsvc.tenancy.machine_records import PersonalToken
+    from authsvc.wiring.management import Management
 
 _member_option = click.option("--member", required=True, metavar="EMAIL", help="Whose.")
 
@@ -20,19 +26,23 @@ def token_group() -> None:
 @click.argument("name")
 @_member_option
 @click.option("--expires", metavar="WHEN", help="90d, 2027-01-31 or 2027-01-31T12:00:00Z.  [default: never]")
-@click.option("--api", metavar="read|manage", help="Also for the management API.")
+@click.option("--api", type=click.Choice(["read", "manage"]), help="Also for the management API.")
 @common_options
 def create(
     name: str, member: str, expires: str | None, api: str | None, data_dir: Path | None, *, as_json: bool
 ) -> None:
     """Make a token that may do what the member may do, and print it once."""
-    token, secret = run(data_dir, lambda manage: manage.tokens.create(name, member, expires, api, manage.act(ACTOR)))
+
+    async def use(manage: "Management") -> "tuple[PersonalToken, Secret, str]":
+        return *await manage.tokens.create(name, member, expires, api, manage.act(ACTOR)), manage.registry
+
+    token, secret, registry = run(data_dir, use)
     if as_json:
         ends = None if token.expires_at is None else render_instant(token.expires_at)
         print_json({"id": token.id, "name": token.name, "expires_at": ends, "api": api, "token": secret.reveal()})
         return
     click.echo(secret.reveal())
-    click.echo(f"shown once; use it as the password: docker login REGISTRY -u {member}", err=True)
+    click.echo(f"shown once; use it as the password: docker login {registry} -u {member}", err=True)
 
 
 @token_group.command("list")

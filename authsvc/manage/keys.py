@@ -90,8 +90,7 @@ class Attendance(Protocol):
     """The list of workers."""
 
     async def present(self) -> list[Presence]: ...
-    async def call(self, entry: Entry) -> int: ...
-    async def generation(self) -> int: ...
+    async def call(self, entry: Entry, above: int) -> int: ...
 
 
 @frozen
@@ -187,19 +186,20 @@ class Keys:
 
     async def _call(self, entry: Entry) -> Rotation:
         """Call every worker, and wait until all have followed or it takes too long."""
-        known = {worker.id for worker in await self.attendance.present()}
-        number = await self.attendance.call(entry)
+        before = await self.attendance.present()
+        known = {worker.id for worker in before}
+        # Higher than what anybody has followed, also when Redis was restored and knows of fewer calls: then whoever
+        # is at this number or beyond it has followed, though somebody else may have called meanwhile.
+        number = await self.attendance.call(entry, max((worker.generation for worker in before), default=0))
         self.journal(entry)
         deadline = self.clock() + FOLLOWED_WITHIN
         while True:
             present = await self.attendance.present()
-            # Somebody may have called again meanwhile; whoever followed that call has followed this one too.
-            last = await self.attendance.generation()
-            missed = [worker for worker in present if not number <= worker.generation <= last]
+            missed = [worker for worker in present if worker.generation < number]
             if not missed or self.clock() >= deadline:
                 break
             await asyncio.sleep(LOOK)
-        reached = [worker for worker in present if worker not in missed]
+        reached = [worker for worker in present if worker.generation >= number]
         gone = sorted(known - {worker.id for worker in present})
         return Rotation(reached, missed, gone, self._elsewhere(reached))
 

@@ -16,7 +16,7 @@ from authsvc.manage.tokens import parse_api
 from authsvc.policy import ACTIONS
 from authsvc.redaction import Secret
 from authsvc.store.codec import Stored
-from authsvc.tenancy.dates import parse_end
+from authsvc.tenancy.dates import parse_end, render_instant
 from authsvc.tenancy.machine_records import Grant, ServiceAccount
 from authsvc.tenancy.patterns import MAX_PATTERNS, parse_pattern
 from authsvc.tenancy.records import Team, TokenDigest, rotated
@@ -108,12 +108,13 @@ class ServiceAccounts:
 
         Raises:
             NotFound: there is no such account.
-            Conflict: it is revoked.
+            Conflict: it is revoked or has ended, so that no secret would open anything.
         """
-        stored = await self._account(name, team)
+        stored = await self._unrevoked(name, team)
         account = stored.record
-        if account.revoked_at is not None:
-            raise Conflict(f"the service account {name!r} is revoked; make a new one")
+        if account.expires_at is not None and act.now >= account.expires_at:
+            ended = render_instant(account.expires_at)
+            raise Conflict(f"the service account {name!r} ended at {ended}; make a new one")
         secret = MachineSecret.build(SERVICE_KIND, account.id, act.entropy(SECRET_BYTES))
         tokens = rotated(account.tokens, secret.sha256(), overlap, act.now)
         changed = evolve(account, tokens=tokens)
@@ -135,8 +136,9 @@ class ServiceAccounts:
 
         Raises:
             NotFound: there is no such account.
+            Conflict: it is revoked, which nothing undoes.
         """
-        stored = await self._account(name, team)
+        stored = await self._unrevoked(name, team)
         return await self._change(stored, evolve(stored.record, disabled_at=None), "service-account.enabled", act)
 
     async def revoke(self, name: str, team: str, act: Act) -> ServiceAccount:
@@ -155,6 +157,12 @@ class ServiceAccounts:
             await self.credentials.replace_service_account(old, new, entry)
             self.journal(entry)
         return new
+
+    async def _unrevoked(self, name: str, team: str) -> Stored[ServiceAccount]:
+        stored = await self._account(name, team)
+        if stored.record.revoked_at is not None:
+            raise Conflict(f"the service account {name!r} is revoked; make a new one")
+        return stored
 
     async def _account(self, name: str, team: str) -> Stored[ServiceAccount]:
         owner = await find_team(self.directory, team)

@@ -23,6 +23,8 @@ class Site:
     public_url: PublicUrl
     edge: str
     """``host:port`` of authsvc's edge listener, where nginx finds it."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Networks of the proxies in front of nginx."""
 
 
 @frozen
@@ -98,6 +100,7 @@ def _nginx(layout: Layout, site: Site) -> render.NginxValues:
         temp_dir=str(layout.nginx),
         # Only root may choose, and must: nginx's own default may not enter the data directory.
         user=pwd.getpwuid(os.geteuid()).pw_name if os.geteuid() == 0 else None,
+        trusted_proxies=site.trusted_proxies,
     )
 
 

@@ -206,8 +206,11 @@ def issue_offline(
         life: how long it is valid.
 
     Raises:
-        InputRefused: the request is none, its signature is wrong, its key is not P-256, or the root ends before.
+        InputRefused: the request is none, its signature is wrong, its key is not P-256, the leaf would end at once, or
+            after the root.
     """
+    if life <= timedelta():
+        raise InputRefused("the leaf would end at once; give it a life such as 30d")
     if now + life > root.not_valid_after_utc:
         raise InputRefused(f"the root ends at {root.not_valid_after_utc:%Y-%m-%d %H:%M} UTC, before the leaf would")
     key: object

@@ -111,6 +111,8 @@ class NginxValues:
     certificate_key: str | None = None
     probe: str | None = None
     """``host:port`` where nginx alone answers."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Networks of the proxies in front of nginx, whose word on the client's address counts."""
 
 
 @frozen

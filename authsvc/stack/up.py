@@ -13,6 +13,7 @@ from pathlib import Path
 from attrs import frozen
 
 from authsvc.errors import SetupRefused
+from authsvc.settings import parse_networks
 from authsvc.stack import leftovers, ports, probe, programs, supervisor
 from authsvc.stack.address import Listen, PublicUrl, join_authority
 from authsvc.stack.children import Child, put_log_aside
@@ -22,6 +23,8 @@ from authsvc.stack.programs import Binaries, find_binaries
 
 _BACKLOG = 1024
 """Connections that wait in the kernel while serve restarts."""
+
+_TRUSTED = "AUTHSVC_TRUSTED_PROXIES"
 
 
 @frozen
@@ -73,6 +76,7 @@ async def up(
             "AUTHSVC_CONFIG is for `authsvc serve`; `authsvc up` writes that file itself, so unset it and give "
             "other settings as AUTHSVC_* variables"
         )
+    proxies = _in_front(environ)
     binaries = find_binaries(environ.get("PATH"))
     if not was_used(request.data_dir):
         # A first start that is refused here leaves no folder behind; later ones clear leftovers first.
@@ -82,7 +86,9 @@ async def up(
         await leftovers.clear(layout)
         ports.refuse_if_taken(request.listen, also_loopback=request.public_url.is_localhost)
         with _listening() as edge, _listening() as inside, _signals(say) as (stopping, hurry, hung_up):
-            site = Site(listen=request.listen, public_url=request.public_url, edge=_address(edge))
+            site = Site(
+                listen=request.listen, public_url=request.public_url, edge=_address(edge), trusted_proxies=proxies
+            )
             init(layout, site, datetime.now(UTC))
             write_file(layout.edge_address, f"{_address(edge)}\n")
             write_file(layout.inside_address, f"{_address(inside)}\n")
@@ -181,6 +187,12 @@ def _has_terminal() -> bool:
     except OSError:
         return False
     return True
+
+
+def _in_front(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the networks of the proxies in front of nginx; serve itself sees and trusts nginx alone."""
+    named = environ.get(_TRUSTED)
+    return () if named is None else tuple(map(str, parse_networks(named, _TRUSTED)))
 
 
 def _address(listening: socket.socket) -> str:

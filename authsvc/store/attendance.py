@@ -4,13 +4,17 @@ Every worker of an installation writes its presence every few seconds and looks 
 the counter is the call; a worker has followed it when its presence says so.
 """
 
+from contextlib import suppress
+
 from authsvc.audit.entry import Entry
+from authsvc.errors import Conflict
 from authsvc.signing.presence import SEEN_WITHIN, Presence
 from authsvc.store import keys
 from authsvc.store.change import Change
 from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
 
+CALL_ATTEMPTS = 20
 CALLED_MEANWHILE = "somebody else is rotating keys at the same moment; try again when that is done"
 
 # Who is there is what Redis has not forgotten yet: the clocks of workers and of who asks need not agree.
@@ -57,14 +61,21 @@ class RedisAttendance:
         """Return the number of the last call to renew."""
         return int(await self._connection.get(keys.KEY_GENERATION) or 0)
 
-    async def call(self, entry: Entry) -> int:
-        """Call every worker to renew its certificate now; return the number of the call.
+    async def call(self, entry: Entry, above: int) -> int:
+        """Call every worker to renew its certificate now; return the number of the call, higher than ``above``.
 
         Raises:
-            Conflict: somebody else called at the same moment.
+            Conflict: others called at the same moment, time and again.
         """
+        for _ in range(CALL_ATTEMPTS - 1):
+            # What the call is about is done already, so others who call meanwhile are no reason to give up.
+            with suppress(Conflict):
+                return await self._call_once(entry, above)
+        return await self._call_once(entry, above)
+
+    async def _call_once(self, entry: Entry, above: int) -> int:
         before = await self._connection.get(keys.KEY_GENERATION)
-        number = int(before or 0) + 1
+        number = max(int(before or 0), above) + 1
         change = Change(entry)
         if before is None:
             change.expect_absent(keys.KEY_GENERATION, CALLED_MEANWHILE)

@@ -1,5 +1,6 @@
-"""What a Redis must be before we trust it with licenses: the primary, durable, and never evicting."""
+"""What a Redis must be before we trust it with licenses: new enough, the primary, durable, and never evicting."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,15 +9,19 @@ from redis.exceptions import RedisError
 from authsvc.errors import SetupRefused, StoreUnavailable
 from authsvc.store.connection import Connection
 
+OLDEST = (7, 0)
+"""Scripts declare ``allow-oom`` (audit_stream.py), which an older server takes for a comment it can not run."""
+
 
 async def check_server(connection: Connection) -> tuple[str, ...]:
     """Return warnings about what could not be checked.
 
     Raises:
-        SetupRefused: it is a replica, loses acknowledged writes, or evicts keys.
+        SetupRefused: it is too old, a replica, loses acknowledged writes, or evicts keys.
         StoreUnavailable: it does not answer.
     """
     facts: Mapping[str, Any] = await connection.run(connection.redis.info("everything"))
+    check_version(str(facts.get("redis_version", "")))
     if facts.get("role") != "master":
         raise SetupRefused("Redis is a replica; point AUTHSVC_REDIS_URL at the primary")
     if not facts.get("aof_enabled"):
@@ -38,3 +43,15 @@ async def check_server(connection: Connection) -> tuple[str, ...]:
             "appendfsync always"
         )
     return ()
+
+
+def check_version(version: str) -> None:
+    """Accept a server's version.
+
+    Raises:
+        SetupRefused: it is older than we need, or says nothing that is a version.
+    """
+    parts = re.match(r"([0-9]+)\.([0-9]+)", version, re.ASCII)
+    if parts is None or (int(parts[1]), int(parts[2])) < OLDEST:
+        said = f"Redis {version[:20]}" if parts else "this server"
+        raise SetupRefused(f"{said} is too old; authsvc needs Redis {OLDEST[0]}.{OLDEST[1]} or newer")

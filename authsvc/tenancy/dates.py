@@ -38,14 +38,29 @@ def render_instant(at: datetime) -> str:
     return f"{at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='seconds')}Z"
 
 
+def parse_moment(text: str, now: datetime, what: str) -> datetime:
+    """Return the instant: a day, an instant, or a number of days from ``now`` such as ``90d``, to the whole second.
+
+    Whole seconds, because that is what is written into files and lists, and what is compared with them later.
+
+    Raises:
+        InputRefused: of another form.
+    """
+    if days := _DAYS.fullmatch(text):
+        return now.replace(microsecond=0) + timedelta(days=int(days[1]))
+    try:
+        return parse_instant(text, what)
+    except InputRefused as error:
+        raise InputRefused(f"{error}, or 90d for days from now") from None
+
+
 def parse_end(text: str, now: datetime, what: str) -> datetime:
-    """Return an end in the future: a day, an instant, or a number of days such as ``90d``.
+    """Return an end in the future, in a form of :func:`parse_moment`.
 
     Raises:
         InputRefused: of another form, or not in the future.
     """
-    days = _DAYS.fullmatch(text)
-    end = now + timedelta(days=int(days[1])) if days else parse_instant(text, what)
+    end = parse_moment(text, now, what)
     if end <= now:
         raise InputRefused(f"{what}: {text[:40]!r} is not in the future")
     return end

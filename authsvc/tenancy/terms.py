@@ -10,7 +10,7 @@ from typing import Self
 from attrs import field, frozen
 
 from authsvc.errors import InputRefused
-from authsvc.tenancy.dates import parse_instant
+from authsvc.tenancy.dates import parse_moment
 from authsvc.tenancy.names import parse_text
 from authsvc.tenancy.patterns import MAX_PATTERNS, parse_pattern
 from authsvc.tenancy.records import LicenseType
@@ -44,24 +44,26 @@ class LicenseTerms:
         repositories: Iterable[str] | None = None,
         fields: Iterable[str] = (),
         contact: str | None = None,
+        now: datetime,
     ) -> Self:
         """Return the terms that were typed.
 
         Args:
             customer: one line of text.
-            expires: a day or an instant.
+            expires: a day, an instant or a number of days from now such as ``365d``.
             type_: one of :class:`LicenseType`.
-            not_before: a day or an instant, before ``expires``.
+            not_before: likewise, before ``expires``.
             repositories: patterns relative to the app; None is the whole app.
             fields: ``name=value`` each; a value that is a JSON number, true, false or null is that.
             contact: one line of text.
+            now: from which days are counted.
 
         Raises:
             InputRefused: something is not acceptable.
         """
         kind = parse_type(type_)
-        end = parse_instant(expires, "expires")
-        start = None if not_before is None else parse_instant(not_before, "not-before")
+        end = parse_moment(expires, now, "expires")
+        start = None if not_before is None else parse_moment(not_before, now, "not-before")
         check_period(start, end)
         return cls(
             customer=parse_text(customer, "customer"),

@@ -43,6 +43,7 @@ class Management:
         licenses: licenses.
         audit: what was decided and changed.
         keys: what signs.
+        registry: host and port that clients log in to.
         act: starts one act of the given actor.
     """
 
@@ -54,6 +55,7 @@ class Management:
     licenses: Licenses
     audit: Audit
     keys: Keys
+    registry: str
     act: Callable[[str], Act]
 
 
@@ -79,6 +81,7 @@ async def management(settings: Settings, journal: Journal) -> AsyncIterator[Mana
             Licenses(directory, journal, keys, settings.public_url.authority),
             Audit(RedisAudit(connection, settings.audit_budget * 1024 * 1024)),
             make_keys(settings, RedisAttendance(connection, Codec()), journal),
+            settings.public_url.authority,
             lambda actor: Act(actor, clock(), secrets.token_hex(OPERATION_ID_BYTES), secrets.token_bytes),
         )
     finally:

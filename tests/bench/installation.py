@@ -100,14 +100,16 @@ def _untold(_entry: Entry) -> None:
 
 
 async def _license(manage: Management, number: int) -> str:
+    act = manage.act(ACTOR)
     terms = LicenseTerms.parse(
         customer=f"Customer {number}",
         expires="2099-01-01",
         repositories=("api/*",),
         fields=("seats=25",),
         contact="sales@bench.test",
+        now=act.now,
     )
-    _, file = await manage.licenses.create(APP, terms, manage.act(ACTOR))
+    _, file = await manage.licenses.create(APP, terms, act)
     token = registry_token(file)
     assert token is not None, file
     return basic("license", token)

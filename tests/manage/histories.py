@@ -210,7 +210,14 @@ class Histories(RuleBasedStateMachine):
     def change_account(self, pick: int, change: str) -> None:
         """A service account is stopped, let in again, or ends."""
         account = self.accounts[pick % len(self.accounts)]
-        self.do(getattr(self.house.service_accounts, change)(account["name"], account["team"], self.house.act()))
+        work = getattr(self.house.service_accounts, change)(account["name"], account["team"], self.house.act())
+        if change == "enable" and account["revoked"]:
+            try:
+                self.do(work)
+            except InputRefused:
+                return
+            raise AssertionError("a revoked account was enabled")
+        self.do(work)
         account.update(
             {"disable": {"disabled": True}, "enable": {"disabled": False}, "revoke": {"revoked": True}}[change]
         )
@@ -236,7 +243,7 @@ class Histories(RuleBasedStateMachine):
         """A customer gets a license."""
         house = self.house
         end = house.now + timedelta(hours=40)
-        terms = LicenseTerms.parse(customer="Globex", expires=end.strftime("%Y-%m-%dT%H:%M:%SZ"))
+        terms = LicenseTerms.parse(customer="Globex", expires=end.strftime("%Y-%m-%dT%H:%M:%SZ"), now=house.now)
         made, file = self.do(house.licenses.create(app, terms, house.act()))
         self.licenses.append({"id": made.id, "app": app, "ends": end, "revoked": False})
         self.keep("license", str(registry_token(file)), license=self.licenses[-1], ends=None)

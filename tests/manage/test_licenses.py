@@ -21,8 +21,9 @@ PULL = f"repository:{APP}/x:pull"
 
 async def make(house: Installation, expires: str = "2026-09-01", **terms: Any) -> tuple[License, str]:
     """Make a license and return it with its registry token."""
-    parsed = LicenseTerms.parse(customer="Globex", expires=expires, **terms)
-    made, file = await house.licenses.create(APP, parsed, house.act())
+    act = house.act()
+    parsed = LicenseTerms.parse(customer="Globex", expires=expires, now=act.now, **terms)
+    made, file = await house.licenses.create(APP, parsed, act)
     return made, token_in(file)
 
 

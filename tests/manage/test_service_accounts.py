@@ -143,13 +143,23 @@ async def test_disabled_is_for_now_and_revoked_for_good(house: Installation) -> 
     await house.service_accounts.enable("ci", TEAM, house.act())
     assert "pull,push" == await house.gets(secret)
     await house.service_accounts.revoke("ci", TEAM, house.act())
-    await house.service_accounts.enable("ci", TEAM, house.act())
+    with pytest.raises(Conflict, match="is revoked; make a new one"):
+        await house.service_accounts.enable("ci", TEAM, house.act())
 
     assert "the service account ci was revoked on 2026-08-01 12:00 UTC; ask an owner of acme-team" == (
         await house.why(secret)
     )
     assert [] == await house.service_accounts.list(TEAM)
     with pytest.raises(Conflict, match="is revoked; make a new one"):
+        await house.service_accounts.rotate("ci", TEAM, DAY, house.act())
+
+
+async def test_an_ended_account_gets_no_new_secret(house: Installation) -> None:
+    """Its end stays, so a new secret would open nothing, and whoever installed it would not know why."""
+    await make(house, expires="1d")
+    house.pass_time(days=1)
+
+    with pytest.raises(Conflict, match=r"ended at 2026-08-02T12:00:00Z; make a new one"):
         await house.service_accounts.rotate("ci", TEAM, DAY, house.act())
 
 

@@ -187,6 +187,7 @@ class World:
             not_before="2099-01-01" if state == "not yet begun" else None,
             repositories=facts.get("patterns"),
             contact="sales@acme.test",
+            now=act.now,
         )
         license_, file = await manage.licenses.create(facts["app"], terms, act)
         if state in {"revoked", "revoked and reinstated"}:

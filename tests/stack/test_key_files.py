@@ -203,3 +203,11 @@ def test_a_full_disk_leaves_no_drafts(directory: Path, monkeypatch: pytest.Monke
         rotate_license_key(directory)
 
     assert {*before, directory / LOCK} == {*directory.iterdir()}
+
+
+def test_issue_refuses_a_leaf_without_a_life() -> None:
+    """Nothing could ever be signed with it."""
+    root, key = Root.make(), ec.generate_private_key(ec.SECP256R1())
+    begin = root.certificate.not_valid_before_utc + timedelta(days=1)
+    with pytest.raises(InputRefused, match="would end at once"):
+        issue_offline(root.certificate, root.key, public_pem(key.public_key()), begin, timedelta())

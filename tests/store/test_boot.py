@@ -4,7 +4,7 @@ import pytest
 
 from authsvc.errors import SetupRefused, StoreUnavailable
 from authsvc.redaction import Secret
-from authsvc.store.boot import check_server
+from authsvc.store.boot import check_server, check_version
 from authsvc.store.connection import Connection
 from tests.support.redis_server import connected
 
@@ -38,6 +38,25 @@ async def test_a_managed_server_that_hides_its_configuration_is_accepted_with_a_
 
     assert 1 == len(warnings)
     assert "appendfsync" in warnings[0]
+
+
+@pytest.mark.parametrize("version", ["7.0.0", "7.0.15", "7.2.4", "8.0.1", "10.0.0", "255.255.255"])
+def test_a_server_that_is_new_enough_is_accepted(version: str) -> None:
+    """Numbers are compared, not letters: 10 is newer than 7."""
+    check_version(version)
+
+
+@pytest.mark.parametrize("version", ["6.2.14", "6.0.16", "5.0.7", "2.8.24", "", "unstable"])
+async def test_an_older_server_is_refused(version: str) -> None:
+    """It would start, and fail only when the audit's budget is used up: its scripts know no ``allow-oom``."""
+    async with connected() as connection:
+
+        async def answer(_section: str) -> dict[str, str]:
+            return {"redis_version": version, "role": "master"}
+
+        connection.redis.info = answer  # type: ignore[method-assign, assignment]
+        with pytest.raises(SetupRefused, match=r"^(Redis [0-9.]+|this server) is too old; authsvc needs Redis 7\.0"):
+            await check_server(connection)
 
 
 async def test_no_server_is_unavailable() -> None:

@@ -44,6 +44,11 @@ def test_ends(text: str, expected: datetime) -> None:
     assert expected == parse_end(text, NOW, "expires")
 
 
+def test_days_from_now_end_on_a_whole_second() -> None:
+    """The end that is kept is the one that is written into files and lists, which have no fractions."""
+    assert NOW + timedelta(days=1) == parse_end("1d", NOW + timedelta(microseconds=999_999), "expires")
+
+
 @pytest.mark.parametrize("text", ["0d", "2026-08-01", "2026-08-01T12:00:00Z", "1999-12-31"])
 def test_ends_in_the_past(text: str) -> None:
     """What has ended already is refused."""
@@ -54,7 +59,7 @@ def test_ends_in_the_past(text: str) -> None:
 @pytest.mark.parametrize("text", ["", "-1d", "100000d", "1h", "soon", "d", "1.5d", "\u0661d", "9d\n"])
 def test_no_ends(text: str) -> None:
     """Anything else is refused with a sentence that shows a right one."""
-    with pytest.raises(InputRefused, match=r"^expires: .* is no date; write 2027-01-31"):
+    with pytest.raises(InputRefused, match=r"^expires: .* is no date; write 2027-01-31 .*, or 90d for days from now$"):
         parse_end(text, NOW, "expires")
 
 

@@ -53,6 +53,7 @@ def test_terms() -> None:
         repositories=["worker", "api/*"],
         fields=["seats=25", "plan=gold", "ratio=0.5", "beta=true", "none=null", 'quoted="x"', "list=[1]", "eq=a=b"],
         contact="sales@acme.test",
+        now=NOW,
     )
     expected = LicenseTerms(
         customer="Globex",
@@ -68,10 +69,17 @@ def test_terms() -> None:
     assert expected == terms
 
 
+def test_days_from_now() -> None:
+    """Both ends of a license may be given as days from now, as in every other command."""
+    terms = LicenseTerms.parse(customer="x", expires="365d", not_before="10d", now=NOW)
+
+    assert (NOW + timedelta(days=10), NOW + timedelta(days=365)) == (terms.not_before, terms.expires_at)
+
+
 def test_no_repositories_and_all_of_them() -> None:
     """None is the whole app, an empty list is nothing: the two stay apart."""
-    nothing = LicenseTerms.parse(customer="x", expires="2031-01-31", repositories=[])
-    everything = LicenseTerms.parse(customer="x", expires="2031-01-31", repositories=None)
+    nothing = LicenseTerms.parse(customer="x", expires="2031-01-31", repositories=[], now=NOW)
+    everything = LicenseTerms.parse(customer="x", expires="2031-01-31", repositories=None, now=NOW)
 
     assert ((), None) == (nothing.repositories, everything.repositories)
 
@@ -100,7 +108,7 @@ def test_no_repositories_and_all_of_them() -> None:
 def test_terms_refused(change: dict[str, Any], sentence: str) -> None:
     """Each bad term gives one sentence that names it."""
     with pytest.raises(InputRefused, match=sentence):
-        LicenseTerms.parse(**{"customer": "Globex", "expires": "2031-01-31"} | change)
+        LicenseTerms.parse(**{"customer": "Globex", "expires": "2031-01-31"} | change, now=NOW)
 
 
 @given(st.one_of(st.text(min_size=1, max_size=60), st.floats().map(json.dumps), st.integers().map(str),
@@ -108,7 +116,7 @@ def test_terms_refused(change: dict[str, Any], sentence: str) -> None:
 def test_every_field_is_json(text: str) -> None:
     """Whatever value is accepted can stand in a license file that any JSON reader accepts."""
     try:
-        terms = LicenseTerms.parse(customer="x", expires="2031-01-31", fields=[f"seats={text}"])
+        terms = LicenseTerms.parse(customer="x", expires="2031-01-31", fields=[f"seats={text}"], now=NOW)
     except InputRefused:
         return
 

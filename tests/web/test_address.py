@@ -3,11 +3,57 @@
 import ipaddress
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from authsvc.throttle import network
 from authsvc.web.address import client_address
 
-TRUSTED = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("10.0.0.0/8"))
+TRUSTED = tuple(map(ipaddress.ip_network, ("127.0.0.0/8", "10.0.0.0/8", "fd00::/8")))
+ADDRESSES = st.ip_addresses().map(str).filter(lambda text: not trusted(text))
+
+
+def trusted(text: str) -> bool:
+    """Whether an address is one of our proxies'."""
+    address = ipaddress.ip_address(text)
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return any((mapped or address) in trusted_network for trusted_network in TRUSTED)
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "expected"),
+    [
+        ("203.0.113.7", [], "203.0.113.7"),
+        ("203.0.113.7", ["6.6.6.6"], "203.0.113.7"),
+        ("127.0.0.1", ["203.0.113.7"], "203.0.113.7"),
+        ("127.0.0.1", ["6.6.6.6, 203.0.113.7"], "203.0.113.7"),
+        ("127.0.0.1", ["6.6.6.6, 203.0.113.7, 10.1.2.3"], "203.0.113.7"),
+        ("127.0.0.1", ["6.6.6.6", "203.0.113.7", "10.1.2.3"], "203.0.113.7"),
+        ("::ffff:127.0.0.1", ["203.0.113.7"], "203.0.113.7"),
+        ("fd00::1", ["2001:db8::7"], "2001:db8::7"),
+        ("127.0.0.1", ["203.0.113.7,, ,"], "203.0.113.7"),
+        ("127.0.0.1", [], "127.0.0.1"),
+        ("127.0.0.1", ["10.1.2.3"], "10.1.2.3"),
+        (None, ["203.0.113.7"], "203.0.113.7"),
+        ("", ["6.6.6.6, 203.0.113.7"], "203.0.113.7"),
+        (None, [], "unknown"),
+    ],
+)
+def test_the_nearest_stranger_is_the_client(peer: str | None, forwarded: list[str], expected: str) -> None:
+    """What somebody outside our proxies says of others is not believed, however it is written."""
+    assert expected == client_address(peer, forwarded, TRUSTED)
+
+
+@given(peer=ADDRESSES, claims=st.lists(st.text()))
+def test_nobody_chooses_an_address(peer: str, claims: list[str]) -> None:
+    """Who connects from outside is who connects."""
+    assert peer == client_address(peer, claims, TRUSTED)
+
+
+@given(client=ADDRESSES, claims=st.lists(st.text().filter(lambda text: "," not in text)))
+def test_nobody_chooses_an_address_through_a_proxy(client: str, claims: list[str]) -> None:
+    """Our proxy appends the client to what that claims of itself."""
+    assert client == client_address("10.0.0.1", [*claims, client], TRUSTED)
 
 
 @pytest.mark.parametrize(

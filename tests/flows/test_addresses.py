@@ -1,0 +1,45 @@
+"""Whose failures are counted: through nginx alone, and through a balancer in front of it."""
+
+from urllib.parse import urlencode
+
+import pytest
+
+from tests.support.http_client import ask, basic
+from tests.support.stack import Stack, running_stack
+from tests.support.tenants import Account, make_member, make_team
+
+pytestmark = pytest.mark.timeout(120)
+
+
+def signs_in(stack: Stack, account: Account, forwarded: str) -> int:
+    """Ask for a token, with a word on who asks, and return the status."""
+    headers = {**basic(account), "X-Forwarded-For": forwarded}
+    return ask(stack.port, "GET", f"/auth/token?{urlencode({'service': stack.name})}", headers=headers).status
+
+
+def seen(stack: Stack) -> set[str]:
+    """Return every client address in the log of requests that were refused."""
+    return {e["address"] for e in stack.events("serve.log") if e["event"] in {"token.refused", "token.throttled"}}
+
+
+def test_a_client_can_not_say_where_it_is() -> None:
+    """With another claim in every request a guesser is still one address."""
+    with running_stack() as stack:
+        guesser = Account(make_member(stack, make_team(stack), "owner").username, "a wrong password, quite long")
+        found = [signs_in(stack, guesser, f"203.0.113.{number}") for number in range(14)]
+
+        assert [401] * 10 + [429] * 4 == found
+        assert {"127.0.0.1"} == seen(stack)
+
+
+def test_behind_a_balancer_everybody_has_the_own_address() -> None:
+    """The balancer is believed, what the client told it is not, and a guesser slows down nobody else's mistakes."""
+    with running_stack(TRUSTED_PROXIES="127.0.0.0/8,198.51.100.0/24") as stack:
+        guesser = Account(make_member(stack, make_team(stack), "owner").username, "a wrong password, quite long")
+        through = "6.6.6.{}, 203.0.113.7, 198.51.100.4"
+        found = [signs_in(stack, guesser, through.format(number)) for number in range(12)]
+
+        assert [401] * 10 + [429] * 2 == found
+        assert 401 == signs_in(stack, guesser, "203.0.113.8")
+        # The stack's own look whether it is ready names nobody.
+        assert {"203.0.113.7", "203.0.113.8"} == seen(stack) - {"127.0.0.1"}
