@@ -4,6 +4,7 @@ Rule 1: a file is 0600 and its directory 0700, or it is refused.
 Rule 2: a file is written whole under another name and then put in place, so a crash leaves nothing half-written.
 """
 
+import errno
 import fcntl
 import os
 import secrets
@@ -112,6 +113,11 @@ def changing(directory: Path) -> Iterator[None]:
     try:
         descriptor = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
+        if error.errno == errno.EROFS:
+            raise SecretsRefused(
+                f"keys can not be written here: {directory} is read-only. With compose.yaml: "
+                "docker compose run --rm keys, instead of: docker compose exec authsvc authsvc keys"
+            ) from error
         raise SecretsRefused(f"can not write {directory}: {error.strerror}") from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
