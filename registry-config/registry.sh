@@ -24,6 +24,15 @@ probe() {
 }
 
 collect() {
+    # Registry 2.8 takes the parts of a tagged index for untagged ones (distribution#3178).
+    for option; do
+        case $option in
+            -m* | --delete-untagged | --delete-untagged=true)
+                echo "gc: $option would destroy images of several platforms; delete what must go by its digest" >&2
+                exit 2
+                ;;
+        esac
+    done
     mkdir -p "$state"
     exec 9>"$lock"
     flock -x -n 9 || {

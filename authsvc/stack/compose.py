@@ -22,7 +22,7 @@ from authsvc.stack.address import PublicUrl
 from authsvc.stack.layout import write_file
 from authsvc.stack.secrets_dir import REGISTRY_HTTP_SECRET, TOKEN_ROOT_CERTIFICATE, create_missing, redis_secret
 
-KNOWN_PROFILES = frozenset({"registry3", "s3", "gc", "sentinel", "acme"})
+KNOWN_PROFILES = frozenset({"registry3", "s3", "gc", "keys", "sentinel", "acme"})
 
 SENTINELS = {"sentinel-1": 21, "sentinel-2": 22, "sentinel-3": 23}
 """Services, each with the last number of its address, as are these."""

@@ -5,6 +5,7 @@ Rule 2: a file is written whole under another name and then put in place, so a c
 was put in place is on the disk, name and all, before anybody hears of it.
 """
 
+import errno
 import fcntl
 import os
 import secrets
@@ -114,6 +115,11 @@ def changing(directory: Path) -> Iterator[None]:
     try:
         descriptor = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
+        if error.errno == errno.EROFS:
+            raise SecretsRefused(
+                f"keys can not be written here: {directory} is read-only. With compose.yaml: "
+                "docker compose run --rm keys, instead of: docker compose exec authsvc authsvc keys"
+            ) from error
         raise SecretsRefused(f"can not write {directory}: {error.strerror}") from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -214,16 +214,57 @@ def test_down_and_up_keeps_everything(shop: Shop) -> None:
     shop.still_sells()
 
 
+def test_keys_are_changed_while_it_runs(shop: Shop) -> None:
+    """What docs/deploy.md types: the server can not write its keys, the service `keys` can, and pulls go on."""
+
+    def keys(*arguments: str, code: int = 0) -> str:
+        ran = shop.project.compose("run", "--rm", "-T", "keys", *arguments, check=False)
+        assert ran.code == code, ran
+        return ran.said
+
+    def registry_reads_the_bundle() -> None:
+        written = shop.project.compose("run", "--rm", "-T", "init").said
+        assert "wrote registry/token-root.cert.pem" in written
+        shop.project.compose("restart", "registry")
+        until(lambda: shop.pull().code == 0, "a pull", 30)
+
+    refused = shop.project.compose("exec", "-T", "authsvc", "authsvc", "keys", "rotate", "--license", check=False)
+    keys("rotate", "--license")
+    keys("rotate", "--root", "prepare")
+    early = keys("rotate", "--root", "switch", code=1)
+    shop.still_sells()
+    registry_reads_the_bundle()
+    keys("rotate", "--root", "switch")
+    shop.still_sells()
+    keys("rotate", "--root", "drop", "--force")
+    registry_reads_the_bundle()
+    shop.login_as_customer()
+    shown = keys("show")
+
+    assert "keys can not be written here" in refused.said
+    assert "docker compose run --rm keys" in refused.said
+    assert "the registry does not accept the next root yet" in early
+    assert len(re.findall(r"^[0-9a-f]{16} +in use ", shown, re.MULTILINE)) == 1
+    assert " retired" in shown
+
+
 def test_a_backup_restores_everything(shop: Shop, tmp_path: Path) -> None:
     """The commands of docs/deploy.md bring keys, records and images back onto an empty host."""
-    kept = {"redis": "/data", "authsvc": "/var/lib/authsvc/secrets", "registry": "/var/lib/registry"}
-    shop.project.compose("stop", "authsvc", "redis")
-    for service, folder in kept.items():
-        pack(shop.project, service, tmp_path, "-C", folder, "-czf", f"/backup/{service}.tgz", ".")
+    kept = {
+        "redis": ("redis", "/data"),
+        "keys": ("authsvc", "/var/lib/authsvc/secrets"),
+        "audit": ("authsvc", "/var/lib/authsvc/audit"),
+        "images": ("registry", "/var/lib/registry"),
+    }
+    shop.project.compose("pause", "redis")
+    for name, (service, folder) in kept.items():
+        pack(shop.project, service, tmp_path, "-C", folder, "-czf", f"/backup/{name}.tgz", ".")
+        if name == "redis":
+            shop.project.compose("unpause", "redis")
     shop.project.compose("down", "--volumes")
     shop.project.compose("up", "--no-start")
-    for service, folder in kept.items():
-        pack(shop.project, "init", tmp_path, "-C", folder, "-xzf", f"/backup/{service}.tgz")
+    for name, (_, folder) in kept.items():
+        pack(shop.project, "init", tmp_path, "-C", folder, "-xzf", f"/backup/{name}.tgz")
     shop.project.up()
 
     shop.login_as_customer()

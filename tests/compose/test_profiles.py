@@ -81,6 +81,18 @@ def test_gc_frees_a_deleted_image_and_keeps_the_rest(shop: Shop) -> None:
     shop.still_sells()
 
 
+def test_gc_never_deletes_untagged(shop: Shop) -> None:
+    """Registry 2.8 would destroy images of several platforms (distribution#3178); a look is allowed."""
+    script = ("run", "--rm", "gc", "sh", "/etc/docker/registry/registry.sh", "gc", "/etc/docker/registry", "gc")
+    looked = shop.project.compose(*script, "--dry-run").said
+    refused = [shop.project.compose(*script, option, check=False) for option in ("--delete-untagged", "-m")]
+
+    assert "gc: done" in looked
+    assert [ran.code for ran in refused] == [2, 2]
+    assert all("would destroy images of several platforms" in ran.said for ran in refused)
+    shop.still_sells()
+
+
 def test_a_killed_gc_leaves_no_read_only_registry(shop: Shop) -> None:
     """The registry is read-only exactly as long as somebody holds the lock."""
     shop.login_as_vendor()
@@ -208,3 +220,26 @@ def test_a_failover_under_pulls(shop: Shop) -> None:
     refused = shop.project.compose("run", "--rm", "--no-deps", "redis", check=False)
     assert refused.code != 0
     assert "the newest data are in redis-replica" in refused.said
+
+    back_to_one_redis(watched)
+    shop.project.up()
+    assert "created" in shop.project.authsvc("team", "create", "alone")
+    assert "afterwards" in shop.project.authsvc("team", "list")
+    shop.still_sells()
+
+
+def back_to_one_redis(watched: Project) -> None:
+    """Type what docs/deploy.md says: without sentinels, which would name another primary while redis is made anew."""
+    watched.up()
+    sentinel = ("exec", "-T", "sentinel-1", "redis-cli", "-p", "26379", "sentinel")
+    # A sentinel refuses while it has not yet heard again of whom it could name.
+    until(lambda: watched.compose(*sentinel, "failover", "authsvc").out.strip() == "OK", "a fail-over", 60)
+    until(
+        lambda: "198.18.213.11" in watched.compose(*sentinel, "get-master-addr-by-name", "authsvc").out,
+        "redis is the primary",
+        60,
+    )
+    # Written after the promotion was seen.
+    rewritten = ("exec", "-T", "redis", "grep", "-q", "^replicaof ", "/data/redis.conf")
+    until(lambda: watched.compose(*rewritten, check=False).code == 1, "redis remembers it", 30)
+    watched.compose("rm", "--stop", "--force", *("sentinel-1", "sentinel-2", "sentinel-3", "redis-replica"))
