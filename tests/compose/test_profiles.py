@@ -104,7 +104,7 @@ def test_a_killed_gc_leaves_no_read_only_registry(shop: Shop) -> None:
     shop.still_sells()
     shop.project.engine.docker("kill", holder, check=True)
 
-    assert "405" in refused
+    assert "method not allowed" in refused.lower()
     until(lambda: shop.push(image).code == 0, "the registry writes again")
     shop.login_as_customer()
 
