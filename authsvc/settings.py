@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from attrs import frozen
 
 from authsvc.errors import SetupRefused
+from authsvc.private_file import read_trusted
 from authsvc.redaction import Secret
 from authsvc.stack.address import PublicUrl, parse_public_url
 from authsvc.store.sentinel_url import SCHEME, parse_sentinel_url
@@ -233,7 +234,9 @@ def load(environment: Mapping[str, str]) -> Settings:
 
 def _from_file(path: str) -> dict[str, tuple[str, str]]:
     try:
-        table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        table = tomllib.loads(read_trusted(Path(path)).decode("utf-8"))
+    except SetupRefused as error:
+        raise SetupRefused(f"the settings file cannot be used: {error}") from error
     except OSError as error:
         raise SetupRefused(f"can not read the settings file {path}: {error.strerror}") from error
     except ValueError as error:
@@ -271,6 +274,8 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, tuple[str, st
 
 def _read(path: str, variable: str) -> str:
     try:
-        return Path(path).read_text(encoding="utf-8").strip()
+        return read_trusted(Path(path)).decode("utf-8").strip()
+    except SetupRefused as error:
+        raise SetupRefused(f"{variable} cannot be used: {error}") from error
     except (OSError, ValueError) as error:
         raise SetupRefused(f"can not read the file {path[:200]!r} that {variable} names") from error

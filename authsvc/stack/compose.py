@@ -20,7 +20,8 @@ from authsvc.issuance import ISSUER
 from authsvc.stack import render
 from authsvc.stack.address import PublicUrl
 from authsvc.stack.layout import write_file
-from authsvc.stack.secrets_dir import REGISTRY_HTTP_SECRET, TOKEN_ROOT_CERTIFICATE, create_missing, redis_secret
+from authsvc.stack.secret_files import read
+from authsvc.stack.secrets_dir import TOKEN_ROOT_CERTIFICATE, create_missing, redis_secret, registry_http_secret
 
 KNOWN_PROFILES = frozenset({"registry3", "s3", "gc", "keys", "sentinel", "acme"})
 
@@ -152,11 +153,11 @@ def _registry(request: Request, secrets: Path) -> dict[str, str]:
         issuer=ISSUER,
         # registry3 has its folder elsewhere, and says so with REGISTRY_AUTH_TOKEN_ROOTCERTBUNDLE.
         root_certificate=f"/etc/docker/registry/{TOKEN_ROOT_CERTIFICATE}",
-        http_secret=(secrets / REGISTRY_HTTP_SECRET).read_text(encoding="ascii").strip(),
+        http_secret=registry_http_secret(secrets),
         s3=request.s3 if "s3" in request.profiles else None,
     )
     return {
-        f"registry/{TOKEN_ROOT_CERTIFICATE}": (secrets / TOKEN_ROOT_CERTIFICATE).read_text(encoding="ascii"),
+        f"registry/{TOKEN_ROOT_CERTIFICATE}": read(secrets / TOKEN_ROOT_CERTIFICATE).decode("ascii"),
         "registry/config.yml": render.render(values),
         "registry/read-only.yml": render.render(evolve(values, read_only=True)),
         "registry/registry.sh": render.copy_script("registry.sh"),

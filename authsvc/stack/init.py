@@ -12,7 +12,7 @@ from authsvc.issuance import ISSUER
 from authsvc.stack import render
 from authsvc.stack.address import Listen, PublicUrl
 from authsvc.stack.layout import Layout, write_file
-from authsvc.stack.secrets_dir import REGISTRY_HTTP_SECRET, TOKEN_ROOT_CERTIFICATE, create_missing
+from authsvc.stack.secrets_dir import TOKEN_ROOT_CERTIFICATE, create_missing, registry_http_secret
 
 
 @frozen
@@ -85,7 +85,7 @@ def _registry(layout: Layout, site: Site) -> render.RegistryValues:
         service=site.public_url.authority,
         issuer=ISSUER,
         root_certificate=str(layout.secrets / TOKEN_ROOT_CERTIFICATE),
-        http_secret=(layout.secrets / REGISTRY_HTTP_SECRET).read_text(encoding="ascii").strip(),
+        http_secret=registry_http_secret(layout.secrets),
     )
 
 

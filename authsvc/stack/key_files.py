@@ -21,7 +21,17 @@ from authsvc.errors import Conflict, InputRefused, SecretsRefused
 from authsvc.signing import license_keys
 from authsvc.signing.jws import Leaf
 from authsvc.signing.root import create_root, issue_leaf
-from authsvc.stack.secret_files import changing, create, load_ec_key, move, new_key_pem, public_pem, read, replace
+from authsvc.stack.secret_files import (
+    changing,
+    create,
+    load_ec_key,
+    move,
+    new_key_pem,
+    public_pem,
+    read,
+    read_outside,
+    replace,
+)
 from authsvc.stack.secrets_dir import (
     LICENSE_SIGNING_KEY,
     NEXT_ROOT_KEY,
@@ -172,7 +182,7 @@ def load_leaf_files(key_path: Path, certificate_path: Path, roots: Sequence[x509
         SecretsRefused: a file is missing, readable by others or unusable, or the certificate is for another key or
             below another root.
     """
-    key = load_ec_key(key_path)
+    key = load_ec_key(key_path, read_outside)
     try:
         certificate = x509.load_pem_x509_certificate(certificate_path.read_bytes())
     except OSError as error:

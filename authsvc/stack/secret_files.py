@@ -1,6 +1,6 @@
 """Files with secrets: whole or not at all, and for their owner alone.
 
-Rule 1: a file is 0600 and its directory 0700, or it is refused.
+Rule 1: a file is 0600, its directory 0700, and both belong to who reads them, or they are refused.
 Rule 2: a file is written whole under another name and then put in place, so a crash leaves nothing half-written; what
 was put in place is on the disk, name and all, before anybody hears of it.
 """
@@ -9,7 +9,6 @@ import errno
 import fcntl
 import os
 import secrets
-import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from authsvc.errors import Conflict, SecretsRefused
+from authsvc.private_file import private_directory, read_secret, read_secret_in
 
 LOCK = ".changing"
 
@@ -39,14 +39,14 @@ def public_pem(key: ec.EllipticCurvePublicKey) -> bytes:
     return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
-def load_ec_key(path: Path) -> ec.EllipticCurvePrivateKey:
-    """Return the P-256 key in ``path``.
+def load_ec_key(path: Path, read_file: Callable[[Path], bytes] | None = None) -> ec.EllipticCurvePrivateKey:
+    """Return the P-256 key in ``path``, read with :func:`read` unless ``read_file`` is given.
 
     Raises:
-        SecretsRefused: missing, readable by others, or another kind of key.
+        SecretsRefused: missing, readable by others, another user's, or another kind of key.
     """
     try:
-        key = load_pem_private_key(read(path), password=None)
+        key = load_pem_private_key((read_file or read)(path), password=None)
     except (ValueError, TypeError) as error:
         raise SecretsRefused(f"{path} is not an unencrypted PEM private key") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
@@ -110,10 +110,12 @@ def changing(directory: Path) -> Iterator[None]:
 
     Raises:
         Conflict: somebody else is changing keys in it.
-        SecretsRefused: it can not be written.
+        SecretsRefused: it can not be written, or is not ours alone.
     """
     try:
-        descriptor = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with private_directory(directory) as folder:
+            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+            descriptor = os.open(LOCK, flags, 0o600, dir_fd=folder)
     except OSError as error:
         if error.errno == errno.EROFS:
             raise SecretsRefused(
@@ -131,30 +133,30 @@ def changing(directory: Path) -> Iterator[None]:
 
 
 def read(path: Path) -> bytes:
-    """Return the content of ``path``.
+    """Return the content of a file in a secrets directory.
 
     Raises:
-        SecretsRefused: missing, readable by others, or not readable by us.
+        SecretsRefused: it is missing, or it or its directory is readable by others, another user's, or not readable.
     """
+    return _read(path, lambda: read_secret_in(path.parent, path.name))
+
+
+def read_outside(path: Path) -> bytes:
+    """Return the content of a secret file whose directory may be open to others.
+
+    Raises:
+        SecretsRefused: it is missing, readable by others, another user's, or not readable.
+    """
+    return _read(path, lambda: read_secret(path))
+
+
+def _read(path: Path, opened: Callable[[], bytes]) -> bytes:
     try:
-        refuse_open(path, "file")
-        return path.read_bytes()
+        return opened()
     except FileNotFoundError as error:
         raise SecretsRefused(f"{path} is missing; `authsvc init` makes it") from error
     except OSError as error:
-        raise SecretsRefused(f"can not read {path}: {error.strerror}") from error
-
-
-def refuse_open(path: Path, kind: str) -> None:
-    """Refuse a file or directory that others may read.
-
-    Raises:
-        SecretsRefused: they may.
-    """
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & 0o077:
-        right = "700" if kind == "directory" else "600"
-        raise SecretsRefused(f"the {kind} {path} is open to others (mode {mode:04o}); run: chmod {right} {path}")
+        raise SecretsRefused(f"cannot read {path}: {error.strerror}") from error
 
 
 def sync_folder(folder: Path) -> None:

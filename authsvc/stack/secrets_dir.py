@@ -4,7 +4,9 @@ How its files are written and read is in :mod:`authsvc.stack.secret_files`, how 
 :mod:`authsvc.stack.key_files`.
 """
 
+import os
 import secrets
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -14,8 +16,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from authsvc.errors import SecretsRefused
+from authsvc.private_file import private_directory
 from authsvc.signing.root import create_root
-from authsvc.stack.secret_files import create, load_ec_key, new_key_pem, read, refuse_open, sync_folder
+from authsvc.stack.secret_files import create, load_ec_key, new_key_pem, read, sync_folder
 
 TOKEN_ROOT_KEY = "token-root.key.pem"  # noqa: S105  a file name
 TOKEN_ROOT_CERTIFICATE = "token-root.cert.pem"  # noqa: S105  a file name
@@ -31,7 +34,7 @@ TOKEN_KEY_BYTES = 32
 
 
 def create_missing(directory: Path, now: datetime) -> tuple[str, ...]:
-    """Create every secret that is not there yet and check those that are.
+    """Check every secret that is there and create those that are not.
 
     Args:
         directory: made with mode 0700 when missing.
@@ -41,7 +44,7 @@ def create_missing(directory: Path, now: datetime) -> tuple[str, ...]:
         The names of the files that are new.
 
     Raises:
-        SecretsRefused: the directory can not be written, or a file in it is unusable.
+        SecretsRefused: the directory can not be written, or a file in it is unusable; nothing is written then.
     """
     try:
         made = [folder for folder in (directory, *directory.parents) if not folder.exists()]
@@ -50,7 +53,7 @@ def create_missing(directory: Path, now: datetime) -> tuple[str, ...]:
             sync_folder(folder.parent)
     except OSError as error:
         raise SecretsRefused(f"can not make the secrets directory {directory}: {error.strerror}") from error
-    refuse_open(directory, "directory")
+    check_present(directory)
     # An installation whose root is kept offline: a new key here would never match the registry's bundle.
     offline = root_is_offline(directory)
     created = [
@@ -63,16 +66,38 @@ def create_missing(directory: Path, now: datetime) -> tuple[str, ...]:
         )
         if create(directory / name, make)
     ]
-    if offline:
-        load_roots(directory)
-    else:
+    if not offline:
         created += _create_root(directory, now)
-        load_token_root(directory)
-    load_license_signing_key(directory)
-    load_license_token_key(directory)
-    if len(read(directory / REGISTRY_HTTP_SECRET).strip()) < TOKEN_KEY_BYTES:
-        raise SecretsRefused(f"{directory / REGISTRY_HTTP_SECRET} is shorter than 32 characters")
+    check_present(directory)
     return tuple(created)
+
+
+def check_present(directory: Path) -> None:
+    """Check every secret that is in the directory; one that is missing is not an error.
+
+    Raises:
+        SecretsRefused: the directory or a file is another user's, open to others, weak or damaged.
+    """
+    try:
+        with private_directory(directory) as folder:
+            present = set(os.listdir(folder))  # noqa: PTH208  of the open descriptor
+    except OSError as error:
+        raise SecretsRefused(f"cannot open the secrets directory {directory}: {error.strerror}") from error
+    if {TOKEN_ROOT_CERTIFICATE, TOKEN_ROOT_KEY} <= present:
+        load_token_root(directory)
+    checks: dict[str, Callable[[], object]] = {
+        TOKEN_ROOT_KEY: lambda: load_ec_key(directory / TOKEN_ROOT_KEY),
+        TOKEN_ROOT_CERTIFICATE: lambda: load_roots(directory),
+        NEXT_ROOT_KEY: lambda: load_ec_key(directory / NEXT_ROOT_KEY),
+        LICENSE_SIGNING_KEY: lambda: load_license_signing_key(directory),
+        RETIRED_LICENSE_KEYS: lambda: read(directory / RETIRED_LICENSE_KEYS),
+        LICENSE_TOKEN_KEY: lambda: load_license_token_key(directory),
+        REGISTRY_HTTP_SECRET: lambda: registry_http_secret(directory),
+        REDIS_SECRET: lambda: _long_enough(directory / REDIS_SECRET),
+    }
+    for name, check in checks.items():
+        if name in present:
+            check()
 
 
 def load_token_root(directory: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
@@ -138,14 +163,31 @@ def load_license_token_key(directory: Path) -> bytes:
     return key
 
 
+def registry_http_secret(directory: Path) -> str:
+    """Return what the registry signs the state of uploads with.
+
+    Raises:
+        SecretsRefused: missing, readable by others, another user's, not ASCII or too short.
+    """
+    path = directory / REGISTRY_HTTP_SECRET
+    try:
+        return _long_enough(path).decode("ascii")
+    except ValueError as error:
+        raise SecretsRefused(f"{path} must hold ASCII characters only") from error
+
+
 def redis_secret(directory: Path) -> bytes:
     """Return what the passwords of a redis in its own container are derived from; made when missing.
 
     Raises:
-        SecretsRefused: it can not be written, is readable by others or too short.
+        SecretsRefused: it can not be written, is readable by others, another user's or too short.
     """
     path = directory / REDIS_SECRET
     create(path, _new_hex_key)
+    return _long_enough(path)
+
+
+def _long_enough(path: Path) -> bytes:
     secret = read(path).strip()
     if len(secret) < TOKEN_KEY_BYTES:
         raise SecretsRefused(f"{path} is shorter than {TOKEN_KEY_BYTES} characters")

@@ -2,11 +2,13 @@
 
 import os
 import stat
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from authsvc.errors import Conflict, InputRefused, SecretsRefused
 from authsvc.signing.license_keys import key_id
@@ -15,6 +17,7 @@ from authsvc.stack.key_files import (
     drop_old_roots,
     issue_offline,
     load_authority,
+    load_leaf_files,
     load_license_public_keys,
     load_next_root,
     prepare_root,
@@ -23,12 +26,19 @@ from authsvc.stack.key_files import (
 )
 from authsvc.stack.secret_files import LOCK, changing, public_pem, replace
 from authsvc.stack.secrets_dir import (
+    LICENSE_SIGNING_KEY,
+    LICENSE_TOKEN_KEY,
+    NEXT_ROOT_KEY,
+    REDIS_SECRET,
+    REGISTRY_HTTP_SECRET,
     RETIRED_LICENSE_KEYS,
+    TOKEN_ROOT_CERTIFICATE,
     TOKEN_ROOT_KEY,
     create_missing,
     load_license_signing_key,
     load_roots,
     load_token_root,
+    redis_secret,
 )
 from tests.support.builders import NOW, Root
 
@@ -211,3 +221,78 @@ def test_issue_refuses_a_leaf_without_a_life() -> None:
     begin = root.certificate.not_valid_before_utc + timedelta(days=1)
     with pytest.raises(InputRefused, match="would end at once"):
         issue_offline(root.certificate, root.key, public_pem(key.public_key()), begin, timedelta())
+
+
+SECRETS = (
+    TOKEN_ROOT_KEY,
+    TOKEN_ROOT_CERTIFICATE,
+    LICENSE_SIGNING_KEY,
+    LICENSE_TOKEN_KEY,
+    REGISTRY_HTTP_SECRET,
+    REDIS_SECRET,
+    NEXT_ROOT_KEY,
+    RETIRED_LICENSE_KEYS,
+)
+
+
+@pytest.fixture
+def full_directory(directory: Path) -> Path:
+    """Return a secrets directory with every file that one can have."""
+    rotate_license_key(directory)
+    prepare_root(directory, NOW)
+    redis_secret(directory)
+    return directory
+
+
+def test_every_secret_is_known_to_this_test(full_directory: Path) -> None:
+    """A new secret must be checked as all the others are."""
+    assert {*SECRETS, LOCK} == {path.name for path in full_directory.iterdir()}
+
+
+def taken_over(path: Path) -> None:
+    """Give a file to another user, as one who plants keys does; without root a link does the same harm."""
+    if os.geteuid() == 0:
+        os.chown(path, 4_000_000_000, -1)
+    else:
+        planted = path.parent.parent / "planted"
+        path.replace(planted)
+        path.symlink_to(planted)
+
+
+@pytest.mark.parametrize("name", SECRETS)
+@pytest.mark.parametrize(
+    "spoil",
+    [taken_over, lambda path: path.chmod(0o640), lambda path: path.write_bytes(b"")],
+    ids=["owner", "mode", "empty"],
+)
+def test_init_takes_over_no_secret_that_it_would_not_make(
+    full_directory: Path, name: str, spoil: Callable[[Path], None]
+) -> None:
+    """Each file is checked by owner, mode and content before anything is written."""
+    if name == RETIRED_LICENSE_KEYS and spoil is not taken_over:
+        (full_directory / name).chmod(0o640)  # an empty list of retired keys is a good one
+    else:
+        spoil(full_directory / name)
+    for missing in (LICENSE_TOKEN_KEY, REGISTRY_HTTP_SECRET):
+        if missing != name:
+            (full_directory / missing).unlink()
+    before = sorted(path.name for path in full_directory.iterdir())
+
+    with pytest.raises(SecretsRefused):
+        create_missing(full_directory, NOW)
+
+    assert before == sorted(path.name for path in full_directory.iterdir())
+
+
+def test_a_leaf_key_may_lie_in_an_open_directory(tmp_path: Path) -> None:
+    """The key of a leaf is checked by itself: its directory is the operator's choice."""
+    root = Root.make()
+    leaf = root.leaf(NOW, timedelta(days=1))
+    key, certificate = tmp_path / "leaf.key", tmp_path / "leaf.crt"
+    replace(key, leaf.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    certificate.write_bytes(leaf.certificate.public_bytes(Encoding.PEM))
+    tmp_path.chmod(0o755)
+    assert load_leaf_files(key, certificate, [root.certificate]).certificate == leaf.certificate
+    taken_over(key)
+    with pytest.raises(SecretsRefused):
+        load_leaf_files(key, certificate, [root.certificate])
