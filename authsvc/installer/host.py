@@ -25,7 +25,13 @@ def split(server: str) -> tuple[str, str]:
     return authority, path.strip("/")
 
 
+def split_port(authority: str) -> tuple[str, str]:
+    """Return host and port of ``host[:port]``; an IPv6 address keeps its brackets, and a missing port is empty."""
+    name, colon, port = authority.rpartition(":")
+    return (name, port) if colon and not authority.endswith("]") else (authority, "")
+
+
 def is_loopback(host: str) -> bool:
     """Whether docker takes plain http for ``host[:port]`` without being told: this machine itself."""
-    name = host if host.endswith("]") else host.rpartition(":")[0] or host
+    name = split_port(host)[0]
     return name in {"localhost", "[::1]"} or (name.startswith("127.") and name.replace(".", "").isdigit())

@@ -184,7 +184,7 @@ def _unknown(image: str, registry: str) -> dict[str, Any]:
 def _server(license_: HeldLicense, options: argparse.Namespace) -> Any:
     from authsvc.installer.server import Server
 
-    return Server(license_, plain_http=options.plain_http, ca_file=options.ca_file)
+    return Server(license_, plain_http=options.plain_http, ca_file=options.ca_file, environ=os.environ)
 
 
 def _signature(license_: HeldLicense, given: Sequence[str]) -> str:

@@ -10,12 +10,13 @@ import urllib.error
 import urllib.request
 
 from authsvc import __version__
-from authsvc.installer import host
+from authsvc.installer import host, proxies
 from authsvc.installer.credential_helper import USERNAME
 from authsvc.installer.held import HeldLicense, Refused
 
 TYPE_CHECKING = False  # see authsvc.license_file
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import IO, Any
 
 PATH = "/auth/preflight"
@@ -39,8 +40,10 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 class Server:
     """The installation that a license names."""
 
-    def __init__(self, license_: HeldLicense, *, plain_http: bool, ca_file: str | None) -> None:
-        """Talk https, or plain http when told so or to this machine itself.
+    def __init__(
+        self, license_: HeldLicense, *, plain_http: bool, ca_file: str | None, environ: Mapping[str, str]
+    ) -> None:
+        """Talk https, or plain http when told so or to this machine itself; ``environ`` names the proxy.
 
         Raises:
             Refused: the file with certificates can not be used.
@@ -50,7 +53,13 @@ class Server:
             context = ssl.create_default_context(cafile=ca_file)
         except (OSError, ssl.SSLError) as error:
             raise Refused(f"can not use {ca_file} as certificates: {error.strerror or error}", 2) from error
-        self._opener = urllib.request.build_opener(_NoRedirect, urllib.request.HTTPSHandler(context=context))
+        proxy = proxies.proxy_for("https", license_.registry, environ)
+        self._opener = urllib.request.build_opener(
+            _NoRedirect,
+            urllib.request.HTTPSHandler(context=context),
+            # Without this handler urllib would read the environment itself, and use its http_proxy for localhost.
+            urllib.request.ProxyHandler({"https": proxy} if proxy else {}),
+        )
         # As docker does: https first, and plain http to this machine alone.
         loopback = host.is_loopback(license_.registry)
         self._schemes = ("http",) if plain_http else ("https", "http") if loopback else ("https",)
