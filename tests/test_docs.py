@@ -16,8 +16,8 @@ from authsvc.policy import ACTIONS, ROLE_ACTIONS
 from authsvc.settings import OWNED_BY_OTHERS, SETTINGS
 from authsvc.stack import secrets_dir
 from authsvc.stack.address import parse_public_url
+from authsvc.stack.data_dir import MARKER, prepare
 from authsvc.stack.init import configuration_of
-from authsvc.stack.layout import prepare
 from authsvc.stack.story import first_start
 from authsvc.tenancy.names import RESERVED_SLUGS
 from authsvc.web.problems import PROBLEMS
@@ -133,10 +133,10 @@ def test_files_of_the_data_directory_are_documented(tmp_path: Path) -> None:
     """Every folder of a prepared data directory has a row, and every file that is rendered too."""
     documented = {codes(row[0])[0] for row in rows(page("configuration.md"), "## The data directory")}
     layout = prepare(tmp_path / "data")
-    made = {f"{path.name}/" for path in layout.root.iterdir()}
+    made = {f"{path.name}/" for path in layout.root.iterdir() if path.is_dir()}
     assert made - {"config/"} == {name for name in documented if name.endswith("/")}
     rendered = {f"config/{path.name}" for path in asdict(configuration_of(layout)).values()}
-    assert rendered | {"config/story-told"} == {name for name in documented if not name.endswith("/")}
+    assert rendered | {"config/story-told", MARKER} == {name for name in documented if not name.endswith("/")}
 
 
 def test_files_of_the_secrets_directory_are_documented() -> None:

@@ -95,16 +95,22 @@ def find(data_dir: Path | None, environment: Mapping[str, str]) -> tuple["Settin
         SetupRefused: there is none.
     """
     from authsvc.settings import CONFIG, DATA_DIR, load
+    from authsvc.stack.data_dir import recognise
 
     named = {name for name in environment if name in _PLACES}
     if data_dir is None and named & {"AUTHSVC_REDIS_URL", "AUTHSVC_REDIS_URL_FILE", CONFIG}:
         return load(environment), None
     folder = data_dir or Path(environment.get(DATA_DIR) or DEFAULT_DATA_DIR)
     file = folder / "config" / "authsvc.toml"
-    if not file.is_file():
+    try:
+        exists = file.is_file()
+    except OSError as error:
+        raise SetupRefused(f"cannot read {file}: {error.strerror}") from error
+    if not exists:
         raise SetupRefused(
             f"there is no installation in {folder}; start one with `authsvc up`, or name it with --data-dir DIR"
         )
+    recognise(folder)
     kept = {name: value for name, value in environment.items() if name not in _PLACES}
     return load({**kept, CONFIG: str(file)}), folder
 
@@ -121,7 +127,8 @@ def _journal(folder: Path | None) -> "Journal":
         log = folder / "log" / "changes.log"
         try:
             log.parent.mkdir(mode=0o700, exist_ok=True)
-            with os.fdopen(os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "a", encoding="utf-8") as file:
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+            with os.fdopen(os.open(log, flags, 0o600), "a", encoding="utf-8") as file:
                 make_logger("info", file).info(entry.event, **facts)
         except OSError as error:  # the change is made, and the audit in the database knows it
             click.echo(f"authsvc: done, but {log} can not be written: {error.strerror}", err=True)

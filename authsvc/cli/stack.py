@@ -76,8 +76,9 @@ def init_command(
     from datetime import UTC, datetime
 
     from authsvc.stack.compose import init_compose, parse_request
+    from authsvc.stack.data_dir import prepare
     from authsvc.stack.init import Site, init
-    from authsvc.stack.layout import held, prepare
+    from authsvc.stack.layout import held
 
     with _refusals():
         bind, url = _addresses(listen, public_url)

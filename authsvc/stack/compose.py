@@ -19,9 +19,22 @@ from authsvc.errors import SetupRefused
 from authsvc.issuance import ISSUER
 from authsvc.stack import render
 from authsvc.stack.address import PublicUrl
+from authsvc.stack.data_dir import check_volume, mark_volume
 from authsvc.stack.layout import write_file
 from authsvc.stack.secret_files import read
-from authsvc.stack.secrets_dir import TOKEN_ROOT_CERTIFICATE, create_missing, redis_secret, registry_http_secret
+from authsvc.stack.secrets_dir import (
+    LICENSE_SIGNING_KEY,
+    LICENSE_TOKEN_KEY,
+    NEXT_ROOT_KEY,
+    REDIS_SECRET,
+    REGISTRY_HTTP_SECRET,
+    RETIRED_LICENSE_KEYS,
+    TOKEN_ROOT_CERTIFICATE,
+    TOKEN_ROOT_KEY,
+    create_missing,
+    redis_secret,
+    registry_http_secret,
+)
 
 KNOWN_PROFILES = frozenset({"registry3", "s3", "gc", "keys", "sentinel", "acme"})
 
@@ -110,7 +123,7 @@ def init_compose(request: Request, now: datetime) -> tuple[str, ...]:
         SetupRefused: a volume is missing or can not be written.
     """
     secrets = request.root / "secrets"
-    _refuse_unwritable(request.root)
+    check_volumes(request.root)
     created = create_missing(secrets, now)
     files = {
         **_registry(request, secrets),
@@ -122,11 +135,34 @@ def init_compose(request: Request, now: datetime) -> tuple[str, ...]:
         "authsvc/authsvc.toml": render.render(_authsvc(request, redis_secret(secrets))),
     }
     changed = tuple(name for name, text in files.items() if write_file(request.root / "config" / name, text))
+    for folder in VOLUMES:
+        mark_volume(request.root / folder)
     return created + changed
 
 
-def _refuse_unwritable(root: Path) -> None:
-    for folder in (root / "secrets", *(root / "config" / name for name in ("registry", "redis", "nginx", "authsvc"))):
+VOLUMES = {
+    "secrets": frozenset(
+        {
+            *(TOKEN_ROOT_KEY, TOKEN_ROOT_CERTIFICATE, NEXT_ROOT_KEY, LICENSE_SIGNING_KEY, RETIRED_LICENSE_KEYS),
+            *(LICENSE_TOKEN_KEY, REGISTRY_HTTP_SECRET, REDIS_SECRET),
+        }
+    ),
+    "config/registry": frozenset({TOKEN_ROOT_CERTIFICATE, "config.yml", "read-only.yml", "registry.sh", "serves"}),
+    "config/redis": frozenset({"redis.conf", "redis.sh", "replica.conf", *(f"{name}.conf" for name in SENTINELS)}),
+    "config/nginx": frozenset({"nginx.conf", "nginx.sh", "acme.sh", "host"}),
+    "config/authsvc": frozenset({"authsvc.toml"}),
+}
+"""The volumes that ``init`` writes to, each with the names of all files that it has ever written there."""
+
+
+def check_volumes(root: Path) -> None:
+    """Refuse volumes that are missing, cannot be written, or hold files that are not ours.
+
+    Raises:
+        SetupRefused: one is; nothing was written.
+    """
+    for volume, names in VOLUMES.items():
+        folder = root / volume
         if not folder.is_dir():
             raise SetupRefused(f"there is no volume at {folder}; compose.yaml names the ones that `init` needs")
         if not os.access(folder, os.W_OK | os.X_OK):
@@ -134,6 +170,7 @@ def _refuse_unwritable(root: Path) -> None:
                 f"the volume at {folder} belongs to uid {folder.stat().st_uid} and init runs as uid {os.geteuid()}, "
                 "so it can not be written; see docs/deploy.md, Restore"
             )
+        check_volume(folder, names)
 
 
 def _serving(request: Request) -> str:

@@ -17,8 +17,9 @@ from authsvc.settings import parse_networks
 from authsvc.stack import leftovers, ports, probe, programs, supervisor
 from authsvc.stack.address import Listen, PublicUrl, join_authority
 from authsvc.stack.children import Child, put_log_aside
+from authsvc.stack.data_dir import prepare
 from authsvc.stack.init import Site, init
-from authsvc.stack.layout import Layout, held, prepare, was_used, write_file
+from authsvc.stack.layout import Layout, held, was_used, write_file
 from authsvc.stack.programs import Binaries, find_binaries
 
 _BACKLOG = 1024

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from authsvc.stack.layout import Layout, prepare
+from authsvc.stack.data_dir import prepare
+from authsvc.stack.layout import Layout
 
 
 @pytest.fixture

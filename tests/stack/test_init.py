@@ -15,8 +15,9 @@ import pytest
 from redis import Redis
 
 from authsvc.stack.address import parse_listen, parse_public_url
+from authsvc.stack.data_dir import MARKER, prepare
 from authsvc.stack.init import Site, configuration_of, init
-from authsvc.stack.layout import Layout, prepare
+from authsvc.stack.layout import Layout
 from authsvc.stack.programs import find_binaries, redis_file_argument
 from tests.stack.test_render import HOSTILE
 
@@ -67,7 +68,7 @@ def test_a_second_call_changes_nothing(layout: Layout) -> None:
 
     assert init(layout, SITE, NOW) == ()
     assert before == {path: path.read_bytes() for path in layout.root.rglob("*") if path.is_file()}
-    assert set(first) == {path.name for path in before}
+    assert {*first, MARKER} == {path.name for path in before}
     assert {0o600} == {path.stat().st_mode & 0o777 for path in before}
 
 
