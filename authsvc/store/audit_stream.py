@@ -94,7 +94,7 @@ class RedisAudit:
         Raises:
             StoreUnavailable: Redis did not answer.
         """
-        return await self.connection.run(self.connection.redis.memory_usage(keys.AUDIT)) or 0
+        return await self.connection.read(lambda: self.connection.redis.memory_usage(keys.AUDIT)) or 0
 
     async def elect(self, name: str, life_seconds: int) -> bool:
         """Whether ``name`` is the one who trims, for so long.
@@ -120,8 +120,9 @@ class RedisAudit:
         Raises:
             StoreUnavailable: Redis did not answer.
         """
-        found = self.connection.redis.xrange(_stream(proven), f"({cursor}" if cursor else "-", "+", count)
-        return _kept(await self.connection.run(found), proven)
+        start = f"({cursor}" if cursor else "-"
+        found = await self.connection.read(lambda: self.connection.redis.xrange(_stream(proven), start, "+", count))
+        return _kept(found, proven)
 
     async def before(self, cursor: str, count: int, *, proven: bool = True) -> list[Kept]:
         """Return the entries in front of ``cursor``, newest first; from the end for an empty one.
@@ -129,8 +130,9 @@ class RedisAudit:
         Raises:
             StoreUnavailable: Redis did not answer.
         """
-        found = self.connection.redis.xrevrange(_stream(proven), f"({cursor}" if cursor else "+", "-", count)
-        return _kept(await self.connection.run(found), proven)
+        start = f"({cursor}" if cursor else "+"
+        found = await self.connection.read(lambda: self.connection.redis.xrevrange(_stream(proven), start, "-", count))
+        return _kept(found, proven)
 
     async def trim(self, cursor: str) -> None:
         """Forget the entries up to and including ``cursor``.
@@ -147,9 +149,9 @@ class RedisAudit:
         Raises:
             StoreUnavailable: Redis did not answer.
         """
-        if not await self.connection.run(self.connection.redis.exists(keys.AUDIT)):
+        if not await self.connection.read(lambda: self.connection.redis.exists(keys.AUDIT)):
             return "0-0"
-        info = await self.connection.run(self.connection.redis.xinfo_stream(keys.AUDIT))
+        info = await self.connection.read(lambda: self.connection.redis.xinfo_stream(keys.AUDIT))
         return str(info["max-deleted-entry-id"], "ascii")
 
 

@@ -20,7 +20,7 @@ async def check_server(connection: Connection) -> tuple[str, ...]:
         SetupRefused: it is too old, a replica, loses acknowledged writes, or evicts keys.
         StoreUnavailable: it does not answer.
     """
-    facts: Mapping[str, Any] = await connection.run(connection.redis.info("everything"))
+    facts: Mapping[str, Any] = await connection.read(lambda: connection.redis.info("everything"))
     check_version(str(facts.get("redis_version", "")))
     if facts.get("role") != "master":
         raise SetupRefused("Redis is a replica; point AUTHSVC_REDIS_URL at the primary")
@@ -32,7 +32,7 @@ async def check_server(connection: Connection) -> tuple[str, ...]:
     if policy != "noeviction":
         raise SetupRefused(f"Redis may evict licenses ({policy}); set: maxmemory-policy noeviction")
     try:
-        found = await connection.run(connection.redis.config_get("appendfsync"))
+        found = await connection.read(lambda: connection.redis.config_get("appendfsync"))
     except StoreUnavailable as error:
         if isinstance(error.__cause__, RedisError):  # managed services forbid CONFIG
             return ("could not check appendfsync; with anything but always, a power cut may undo the last changes",)

@@ -1,4 +1,4 @@
-"""The connection to Redis: a bounded pool, deadlines on everything, no silent retries.
+"""The connection to Redis: a bounded pool, deadlines on everything, a second try for reads and never for writes.
 
 redis-py's defaults retry a write whose reply was lost and hang for a minute on a stopped server (measured:
 docs/architecture.md, "Store"); so every client is made here.
@@ -9,15 +9,18 @@ import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, cast
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from authsvc.errors import SetupRefused, StoreUnavailable
 from authsvc.redaction import Secret
 from authsvc.store.breaker import Breaker
 from authsvc.store.gathering import GatheredReads, Values
+from authsvc.store.pool import CheckedPool, NotConnected
 from authsvc.store.sentinel import PrimaryPool
 from authsvc.store.sentinel_url import SCHEME, parse_sentinel_url
 
@@ -39,6 +42,10 @@ HEALTH_CHECK = 15
 
 def _unobserved(_seconds: float, _answered: bool) -> None:  # noqa: FBT001  the signature of an observer
     """Forget a command."""
+
+
+class _ConnectionLost(RedisError):
+    """A connection failed under a command, which Redis may have carried out."""
 
 
 class Connection:
@@ -67,42 +74,89 @@ class Connection:
             pool = (
                 PrimaryPool(parse_sentinel_url(url.reveal()), **options)
                 if url.reveal().startswith(SCHEME)
-                else BlockingConnectionPool.from_url(url.reveal(), **options)
+                else CheckedPool.from_url(url.reveal(), **options)
             )
         except ValueError as error:
             raise SetupRefused(
                 "AUTHSVC_REDIS_URL must look like redis://HOST:PORT, rediss://HOST:PORT or unix:///path/redis.sock, or "
                 "redis+sentinel://HOST:PORT,HOST:PORT/SERVICE"
             ) from error
+        self._pool: CheckedPool = pool
         self.redis: Redis = Redis.from_pool(pool)
         self._breaker = Breaker()
         self._observe = observe
         self._reads = GatheredReads(self._fetch)
 
     async def run(self, command: Awaitable[Any]) -> Any:
-        """Return the reply to ``command``, within the deadline.
+        """Return the reply to ``command``, which is sent once, within the deadline.
 
         Raises:
             StoreUnavailable: no answer in time, no connection, or Redis refused the command.
         """
+        try:
+            return await self._guarded(lambda: self._attempt(command))
+        finally:
+            if inspect.iscoroutine(command):
+                command.close()  # it was not awaited if the breaker is open
+
+    async def read(self, command: Callable[[], Awaitable[Any]]) -> Any:
+        """Return the reply to a command that changes nothing, within the deadline.
+
+        If its connection fails, the command is sent a second time, on a new connection: the pool may be full of
+        connections to a Redis that has since been restarted.
+
+        Args:
+            command: makes the command, once for each attempt.
+
+        Raises:
+            StoreUnavailable: as :meth:`run`.
+        """
+
+        async def attempts() -> Any:
+            try:
+                return await self._attempt(command())
+            except _ConnectionLost:
+                return await command()
+
+        return await self._guarded(attempts)
+
+    async def _attempt(self, command: Awaitable[Any]) -> Any:
+        """Return the reply to ``command``.
+
+        Raises:
+            _ConnectionLost: the connection failed under it, which raises doubts about all older ones.
+        """
+        began = asyncio.get_running_loop().time()
+        try:
+            return await command
+        except NotConnected:
+            raise
+        except (RedisConnectionError, RedisTimeoutError, OSError) as error:
+            self._pool.distrust(opened_before=began)
+            raise _ConnectionLost(str(error)) from error
+
+    async def _guarded(self, attempts: Callable[[], Awaitable[Any]]) -> Any:
+        """Apply the breaker and the deadline, count, and translate errors."""
         clock = asyncio.get_running_loop().time
         began = clock()
         answered: bool | None = None
         if not self._breaker.lets_through(clock()):
-            if inspect.iscoroutine(command):
-                command.close()
             raise StoreUnavailable(AWAY, detail="the breaker is open")
         try:
             async with asyncio.timeout(DEADLINE):
-                reply = await command
+                reply = await attempts()
         except ResponseError as error:
             answered = False
             self._breaker.succeeded()  # it is there, and says no: full, read-only, or not to be asked that
             raise StoreUnavailable(AWAY, detail=repr(error)) from error
+        except _ConnectionLost as error:
+            # A write on a connection from before. Whether Redis is down, the next command finds out on a new one.
+            answered = False
+            raise StoreUnavailable(AWAY, detail=str(error)) from error
         except (RedisError, OSError, TimeoutError) as error:
             answered = False
             self._breaker.failed(clock())
-            raise StoreUnavailable(AWAY, detail=repr(error)) from error
+            raise StoreUnavailable(AWAY, detail=f"{type(error).__name__}: {error}") from error
         else:
             answered = True
         finally:
@@ -128,7 +182,7 @@ class Connection:
         return await self._reads.read(keys) if keys else []
 
     async def _fetch(self, keys: Sequence[str]) -> Values:
-        return cast("Values", await self.run(self.redis.mget(keys)))
+        return cast("Values", await self.read(lambda: self.redis.mget(keys)))
 
     async def close(self) -> None:
         """Close every connection."""

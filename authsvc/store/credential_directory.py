@@ -155,7 +155,7 @@ class RedisCredentials:
     async def refresh_tokens(self, member_id: str) -> list[RefreshToken]:
         """Return a member's refresh tokens, newest first."""
         index = keys.member_refresh_tokens(member_id)
-        ids = await self._connection.run(self._connection.redis.zrevrange(index, 0, -1))
+        ids = await self._connection.read(lambda: self._connection.redis.zrevrange(index, 0, -1))
         return await self._records(map(bytes.decode, ids), keys.refresh_token, RefreshToken)
 
     async def add_refresh_token(self, token: RefreshToken, newest: int, life_seconds: int, entry: Entry) -> None:
@@ -246,7 +246,7 @@ class RedisCredentials:
         return None if raw is None else Stored(self._codec.decode(raw, kind), raw)
 
     async def _listed(self, index: str, key: Callable[[str], str], kind: type[T]) -> list[T]:
-        ids = await self._connection.run(self._connection.redis.smembers(index))
+        ids = await self._connection.read(lambda: self._connection.redis.smembers(index))
         return await self._records(sorted(map(bytes.decode, ids)), key, kind)
 
     async def _records(self, ids: Iterable[str], key: Callable[[str], str], kind: type[T]) -> list[T]:

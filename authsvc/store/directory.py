@@ -49,7 +49,7 @@ class RedisDirectory:
 
     async def licenses(self, app: str) -> list[License]:
         """Return the licenses of an app, archived ones too, oldest first."""
-        ids = await self._connection.run(self._connection.redis.zrange(keys.app_licenses(app), 0, -1))
+        ids = await self._connection.read(lambda: self._connection.redis.zrange(keys.app_licenses(app), 0, -1))
         raws = await self._connection.get_all(*(keys.license_(license_id.decode()) for license_id in ids))
         return [self._codec.decode(raw, License) for raw in raws if raw is not None]
 
@@ -150,6 +150,7 @@ class RedisDirectory:
         return None if raw is None else Stored(self._codec.decode(raw, kind), raw)
 
     async def _members_of(self, index: str, key: Callable[[str], str], kind: type[T]) -> list[T]:
-        names = sorted(name.decode() for name in await self._connection.run(self._connection.redis.smembers(index)))
+        found = await self._connection.read(lambda: self._connection.redis.smembers(index))
+        names = sorted(name.decode() for name in found)
         raws = await self._connection.get_all(*(key(name) for name in names))
         return [self._codec.decode(raw, kind) for raw in raws if raw is not None]

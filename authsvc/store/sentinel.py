@@ -4,22 +4,24 @@ redis-py's own sentinel pool has no bound on waiting, and its clients retry; the
 here with the bounds of :mod:`authsvc.store.connection`.
 """
 
+import asyncio
 import weakref
 from typing import Any
 
-from redis.asyncio import BlockingConnectionPool
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelManagedConnection
 from redis.backoff import NoBackoff
+from redis.maint_notifications import MaintNotificationsConfig
 from typing_extensions import override
 
+from authsvc.store.pool import CheckedPool
 from authsvc.store.sentinel_url import SentinelUrl
 
 ASK_TIMEOUT = 0.3
 """Seconds to wait for one sentinel: several silent ones must fit into the deadline of one operation."""
 
 
-class PrimaryPool(BlockingConnectionPool):
+class PrimaryPool(CheckedPool):
     """Connections to the primary of the moment; each new one asks where that is."""
 
     is_master = True
@@ -39,6 +41,7 @@ class PrimaryPool(BlockingConnectionPool):
                 "socket_timeout": ASK_TIMEOUT,
                 "socket_connect_timeout": ASK_TIMEOUT,
                 "retry": Retry(NoBackoff(), 0),
+                "maint_notifications_config": MaintNotificationsConfig(enabled=False),  # see CheckedPool
             },
         )
         self._primary: tuple[str, int] | None = None
@@ -52,8 +55,8 @@ class PrimaryPool(BlockingConnectionPool):
         primary: tuple[str, int] = await self._sentinel.discover_master(self._service)
         if primary != self._primary:
             self._primary = primary
-            # Idle connections lead to who was primary before.
-            await super().disconnect(inuse_connections=False)
+            # Older connections lead to who was primary before.
+            self.distrust(opened_before=asyncio.get_running_loop().time())
         return primary
 
     @override

@@ -46,8 +46,10 @@ class RedisStandings:
             current, raw = await self._connection.get_all(keys.member_email(email), keys.member(last))
             if current is not None and current.decode("ascii") == last:
                 return self._codec.decode_optional(raw, Member)
-        script = self._member_by_email(keys=[keys.member_email(email)], args=[keys.member("")])
-        member = self._codec.decode_optional(await self._connection.run(script), Member)
+        found = await self._connection.read(
+            lambda: self._member_by_email(keys=[keys.member_email(email)], args=[keys.member("")])
+        )
+        member = self._codec.decode_optional(found, Member)
         self._remember(email, member)
         return member
 
@@ -76,7 +78,7 @@ class RedisStandings:
 
     async def ping(self) -> None:
         """Return when Redis answers."""
-        await self._connection.run(self._connection.redis.ping())
+        await self._connection.read(self._connection.redis.ping)
 
     def _remember(self, email: str, member: Member | None) -> None:
         self._last_ids.pop(email, None)

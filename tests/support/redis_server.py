@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from attrs import define, field
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from authsvc.redaction import Secret
 from authsvc.store.connection import Connection
@@ -58,12 +60,8 @@ class RedisServer:
     async def _answers(self, connection: Connection) -> bool:
         try:
             return bool(await connection.redis.ping())
-        except OSError:
+        except (RedisConnectionError, RedisTimeoutError, OSError):
             return False
-        except Exception as error:
-            if type(error).__name__ in {"ConnectionError", "BusyLoadingError", "TimeoutError"}:
-                return False
-            raise
 
     async def stop(self, number: signal.Signals = signal.SIGKILL) -> None:
         """End it; what it acknowledged is on disk."""
@@ -73,7 +71,7 @@ class RedisServer:
 
     def send(self, number: signal.Signals) -> None:
         """Send it a signal: SIGSTOP makes it hang, SIGCONT wakes it."""
-        if self._process is not None:
+        if self._process is not None and self._process.returncode is None:
             os.kill(self._process.pid, number)
 
 

@@ -1,0 +1,72 @@
+"""A connection pool that checks a connection before use and replaces it when it is dead.
+
+A restarted Redis, a fail-over or a firewall leaves a pool full of dead connections. redis-py notices some of them: with
+its defaults none over TCP (the notifications for maintenance windows switch that check off), and a connection that its
+health check finds dead fails the command instead of being opened again. Here a command gets a connection that
+
+- has not been closed by the other side,
+- answered within the last ``health_check_interval`` seconds, or answers a PING now, and
+- was opened after the last failure that :meth:`CheckedPool.distrust` was told of.
+
+Rule 1: a connection is only ever closed by the task that has taken it out of the pool; anything else could close it
+under a command of another task.
+"""
+
+import asyncio
+import math
+import weakref
+from typing import Any
+
+from redis.asyncio import BlockingConnectionPool
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+from redis.maint_notifications import MaintNotificationsConfig
+from typing_extensions import override
+
+
+class NotConnected(RedisConnectionError):
+    """There was no connection for a command, so Redis has not seen it."""
+
+
+class CheckedPool(BlockingConnectionPool):
+    """Bounded; waits for a free connection as long as its ``timeout`` says."""
+
+    def __init__(self, **options: Any) -> None:
+        """Prepare a pool; nothing connects yet. ``options`` are those of redis-py's pool."""
+        # With them redis-py takes a closed TCP connection for a good one.
+        super().__init__(maint_notifications_config=MaintNotificationsConfig(enabled=False), **options)
+        self._opened_at: weakref.WeakKeyDictionary[AbstractConnection, float] = weakref.WeakKeyDictionary()
+        self._trusted_since = -math.inf
+
+    def distrust(self, opened_before: float) -> None:
+        """Replace every connection that was opened before then (seconds of the loop's clock) when it is next used."""
+        self._trusted_since = max(self._trusted_since, opened_before)
+
+    @override
+    async def get_connection(self, command_name: str | None = None, *keys: Any, **options: Any) -> AbstractConnection:
+        try:
+            connection: AbstractConnection = await super().get_connection()  # type: ignore[no-untyped-call]
+        except (RedisError, OSError) as error:
+            raise NotConnected(f"{type(error).__name__}: {error}") from error
+        return connection
+
+    @override
+    async def ensure_connection(self, connection: AbstractConnection) -> None:
+        if connection.is_connected and not await self._is_usable(connection):
+            await connection.disconnect(nowait=True)
+        if not connection.is_connected:
+            self._opened_at[connection] = asyncio.get_running_loop().time()
+            await connection.connect()  # type: ignore[no-untyped-call]
+
+    async def _is_usable(self, connection: AbstractConnection) -> bool:
+        if self._opened_at.get(connection, -math.inf) < self._trusted_since:
+            return False
+        try:
+            # True also at the end of the stream, and for a reply that nobody waits for.
+            if await connection.can_read():
+                return False
+            await connection.check_health()  # type: ignore[no-untyped-call]
+        except (RedisError, OSError):
+            return False
+        return True
