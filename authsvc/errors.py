@@ -13,7 +13,8 @@
     ├── AccountDenied         identity is proven, the account may not be used now (HTTP 401 DENIED)
     ├── Throttled             too many wrong secrets came from there (HTTP 429)
     ├── Overloaded            too much of the same work is queued (HTTP 503)
-    ├── StoreUnavailable      Redis did not answer in time, or refused (HTTP 503, never 401)
+    ├── StoreUnavailable      Redis did not answer in time (HTTP 503, never 401)
+    │   └── StoreRefused      Redis answered, and refused; nothing was changed
     └── SignerUnavailable     no leaf certificate lives long enough to sign (HTTP 503)
 
 This module knows no HTTP: ``web/problems.py`` is the one table that does. The text of an error is public: a
@@ -84,7 +85,20 @@ class Overloaded(AuthsvcError):
 
 
 class StoreUnavailable(AuthsvcError):
-    """The store did not answer in time or refused the command."""
+    """The store did not answer in time.
+
+    Attributes:
+        uncertain: whether it may have carried the command out all the same. False is a promise: it has not.
+    """
+
+    def __init__(self, message: str, *, uncertain: bool = False, detail: str | None = None) -> None:
+        """Keep whether there is doubt beside the sentence."""
+        super().__init__(message, detail=detail)
+        self.uncertain = uncertain
+
+
+class StoreRefused(StoreUnavailable):
+    """The store answered that it refuses the command; nothing was changed. ``detail`` is its reply."""
 
 
 class SignerUnavailable(AuthsvcError):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-from authsvc.errors import AuthsvcError, SetupRefused, StoreUnavailable
+from authsvc.errors import AuthsvcError, SetupRefused, StoreRefused, StoreUnavailable
 
 if TYPE_CHECKING:
     from authsvc.audit.entry import Entry
@@ -71,6 +71,8 @@ def run(data_dir: Path | None, use: Callable[["Management"], Awaitable[T]], *, d
         return asyncio.run(opened(settings, _journal(folder)))
     except SetupRefused as error:
         refuse(str(error), code=2)
+    except StoreRefused as error:
+        refuse(f"{error} (Redis replied: {error.detail})")
     except StoreUnavailable as error:
         refuse(str(error) if folder is None else f"{error} (is `authsvc up` running on {folder}?)")
     except AuthsvcError as error:

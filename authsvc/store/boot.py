@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from redis.exceptions import RedisError
+from redis.exceptions import ResponseError
 
 from authsvc.errors import SetupRefused, StoreUnavailable
 from authsvc.store.connection import Connection
@@ -12,9 +12,11 @@ from authsvc.store.connection import Connection
 OLDEST = (7, 0)
 """Scripts declare ``allow-oom`` (audit_stream.py), which an older server takes for a comment it can not run."""
 
+_STOPS = "stop-writes-on-bgsave-error"
+
 
 async def check_server(connection: Connection) -> tuple[str, ...]:
-    """Return warnings about what could not be checked.
+    """Return warnings about what could not be checked, or should be otherwise.
 
     Raises:
         SetupRefused: it is too old, a replica, loses acknowledged writes, or evicts keys.
@@ -32,17 +34,27 @@ async def check_server(connection: Connection) -> tuple[str, ...]:
     if policy != "noeviction":
         raise SetupRefused(f"Redis may evict licenses ({policy}); set: maxmemory-policy noeviction")
     try:
-        found = await connection.read(lambda: connection.redis.config_get("appendfsync"))
+        found = await connection.read(lambda: connection.redis.config_get("appendfsync", "save", _STOPS))
     except StoreUnavailable as error:
-        if isinstance(error.__cause__, RedisError):  # managed services forbid CONFIG
-            return ("could not check appendfsync; with anything but always, a power cut may undo the last changes",)
+        if isinstance(error.__cause__, ResponseError):  # managed services forbid CONFIG
+            return (
+                "could not check appendfsync; with anything but always, a power cut may undo the last changes",
+                f"could not check {_STOPS}; with anything but no, a snapshot that fails stops all changes",
+            )
         raise
-    if found.get("appendfsync", found.get(b"appendfsync")) not in {"always", b"always"}:
+    settings = {_text(name): _text(value) for name, value in found.items()}
+    if settings.get("appendfsync") != "always":
         raise SetupRefused(
             "Redis acknowledges changes before they are on disk, so a power cut would undo revocations; set: "
             "appendfsync always"
         )
+    if settings.get("save") and settings.get(_STOPS) == "yes":
+        return (f"Redis refuses every change, revocations too, once a snapshot has failed; set: {_STOPS} no",)
     return ()
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
 def check_version(version: str) -> None:

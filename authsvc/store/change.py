@@ -12,14 +12,16 @@ from typing import Any
 from attrs import Factory, define, frozen
 
 from authsvc.audit.entry import Entry
-from authsvc.errors import Conflict, StoreUnavailable
+from authsvc.errors import Conflict, StoreRefused, StoreUnavailable
 from authsvc.store import keys
 from authsvc.store.connection import Connection
 
 OPERATION_MARK_LIFE = 24 * 3600
 """Seconds for which an applied operation is known: far longer than anybody retries."""
 
-UNCLEAR = "the database did not confirm the change, which may be done or not; look before you repeat it"
+UNCLEAR = "the service's database did not confirm the change, which may be done or not; look before you repeat it"
+
+NOT_DONE = "the service's database does not answer, so nothing was changed; try again in a few seconds"
 
 _APPLY = """
 local plan = cjson.decode(ARGV[1])
@@ -115,7 +117,9 @@ class Change:
 
         Raises:
             Conflict: a precondition does not hold; nothing was written.
-            StoreUnavailable: Redis did not answer, twice; sending the same change again is safe.
+            StoreRefused: Redis refused the change; nothing was written.
+            StoreUnavailable: Redis did not answer, twice; ``uncertain`` says whether the change may be done. Sending
+                the same change again is safe.
         """
         names = list(dict.fromkeys([*(c.key for c in self._checks), *(key for _, key, _ in self._writes)]))
         number = {name: place for place, name in enumerate(names, start=3)}
@@ -130,11 +134,15 @@ class Change:
         arguments: list[str | int] = [json.dumps(plan), OPERATION_MARK_LIFE, json.dumps(self.entry.to_json())]
         try:
             failed = await connection.run(script(keys=key_names, args=arguments))
-        except StoreUnavailable:
+        except StoreRefused:
+            raise
+        except StoreUnavailable as first:
             # The reply may be lost and the change done: the operation's mark makes asking again harmless.
             try:
                 failed = await connection.run(script(keys=key_names, args=arguments))
-            except StoreUnavailable as error:
-                raise StoreUnavailable(UNCLEAR, detail=error.detail) from error
+            except StoreUnavailable as second:
+                if first.uncertain or second.uncertain:
+                    raise StoreUnavailable(UNCLEAR, uncertain=True, detail=second.detail) from second
+                raise StoreUnavailable(NOT_DONE, detail=second.detail) from second
         if failed:
             raise Conflict(self._checks[failed - 1].message)

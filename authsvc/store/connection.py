@@ -7,6 +7,7 @@ docs/architecture.md, "Store"); so every client is made here.
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any, cast
 
 from redis.asyncio import Redis
@@ -16,15 +17,18 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from authsvc.errors import SetupRefused, StoreUnavailable
+from authsvc.errors import SetupRefused, StoreRefused, StoreUnavailable
 from authsvc.redaction import Secret
 from authsvc.store.breaker import Breaker
 from authsvc.store.gathering import GatheredReads, Values
 from authsvc.store.pool import CheckedPool, NotConnected
+from authsvc.store.refusals import refusal_of, reply_of
 from authsvc.store.sentinel import PrimaryPool
 from authsvc.store.sentinel_url import SCHEME, parse_sentinel_url
 
 AWAY = "the service's database does not answer; try again in a few seconds"
+
+REFUSED = "the service's database refused this, because {}; nothing was changed"
 
 MAX_CONNECTIONS = 64
 POOL_WAIT = 0.25
@@ -86,15 +90,24 @@ class Connection:
         self._breaker = Breaker()
         self._observe = observe
         self._reads = GatheredReads(self._fetch)
+        self.refused: str | None = None
+        """What Redis replied to the last write if it refused it."""
 
     async def run(self, command: Awaitable[Any]) -> Any:
         """Return the reply to ``command``, which is sent once, within the deadline.
 
         Raises:
-            StoreUnavailable: no answer in time, no connection, or Redis refused the command.
+            StoreUnavailable: no answer in time, or no connection.
+            StoreRefused: Redis answered that it does not carry the command out.
         """
         try:
-            return await self._guarded(lambda: self._attempt(command))
+            reply = await self._guarded(lambda: self._attempt(command))
+        except StoreRefused as refused:
+            self.refused = refused.detail
+            raise
+        else:
+            self.refused = None
+            return reply
         finally:
             if inspect.iscoroutine(command):
                 command.close()  # it was not awaited if the breaker is open
@@ -110,13 +123,13 @@ class Connection:
 
         Raises:
             StoreUnavailable: as :meth:`run`.
+            StoreRefused: as :meth:`run`.
         """
 
         async def attempts() -> Any:
-            try:
+            with suppress(_ConnectionLost):
                 return await self._attempt(command())
-            except _ConnectionLost:
-                return await command()
+            return await command()
 
         return await self._guarded(attempts)
 
@@ -145,18 +158,9 @@ class Connection:
         try:
             async with asyncio.timeout(DEADLINE):
                 reply = await attempts()
-        except ResponseError as error:
-            answered = False
-            self._breaker.succeeded()  # it is there, and says no: full, read-only, or not to be asked that
-            raise StoreUnavailable(AWAY, detail=repr(error)) from error
-        except _ConnectionLost as error:
-            # A write on a connection from before. Whether Redis is down, the next command finds out on a new one.
-            answered = False
-            raise StoreUnavailable(AWAY, detail=str(error)) from error
         except (RedisError, OSError, TimeoutError) as error:
             answered = False
-            self._breaker.failed(clock())
-            raise StoreUnavailable(AWAY, detail=f"{type(error).__name__}: {error}") from error
+            raise self._translated(error, clock()) from error
         else:
             answered = True
         finally:
@@ -164,6 +168,22 @@ class Connection:
                 self._observe(clock() - began, answered)
         self._breaker.succeeded()
         return reply
+
+    def _translated(self, error: Exception, now: float) -> StoreUnavailable:
+        """Return what ``error`` means for whoever asked, and let the breaker know what it says about Redis."""
+        refusal = refusal_of(error)
+        if refusal is not None:
+            self._breaker.succeeded()  # it is there
+            return StoreRefused(REFUSED.format(refusal.reason), detail=refusal.reply)
+        detail = f"{type(error).__name__}: {error}"
+        if isinstance(error, ResponseError):
+            self._breaker.succeeded()
+            return StoreUnavailable(AWAY, uncertain=True, detail=reply_of(error))
+        if isinstance(error, _ConnectionLost):
+            # A write on a connection from before. Whether Redis is down, the next command finds out on a new one.
+            return StoreUnavailable(AWAY, uncertain=True, detail=detail)
+        self._breaker.failed(now)
+        return StoreUnavailable(AWAY, uncertain=not isinstance(error, NotConnected), detail=detail)
 
     async def get(self, key: str) -> bytes | None:
         """Return the value of ``key``.

@@ -4,6 +4,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
 
 from authsvc.credentials.standing import C, Credential, Standing
+from authsvc.errors import StoreRefused
 from authsvc.store import keys
 from authsvc.store.codec import Codec, decode_instant
 from authsvc.store.connection import Connection
@@ -77,8 +78,17 @@ class RedisStandings:
         )
 
     async def ping(self) -> None:
-        """Return when Redis answers."""
-        await self._connection.read(self._connection.redis.ping)
+        """Return when Redis answers reads, whatever it thinks of writes."""
+        await self._connection.get(keys.NONE)
+
+    async def refusal(self) -> str | None:
+        """Return Redis' own words if it refuses writes, as far as it is known without trying one."""
+        try:
+            # Refused like a write when the disk fails (processCommand in Redis' server.c).
+            await self._connection.read(self._connection.redis.ping)
+        except StoreRefused as refused:
+            return refused.detail
+        return self._connection.refused
 
     def _remember(self, email: str, member: Member | None) -> None:
         self._last_ids.pop(email, None)

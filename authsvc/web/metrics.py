@@ -13,6 +13,7 @@ from authsvc.errors import (
     CredentialsRefused,
     Overloaded,
     SignerUnavailable,
+    StoreRefused,
     StoreUnavailable,
     Throttled,
     WrongSecret,
@@ -30,6 +31,7 @@ REASONS: dict[type[AuthsvcError], tuple[str, str]] = {
     AccountDenied: (REFUSED, "account"),
     Throttled: (REFUSED, "throttled"),
     Overloaded: (FAILED, "overloaded"),
+    StoreRefused: (FAILED, "store"),
     StoreUnavailable: (FAILED, "store"),
     SignerUnavailable: (FAILED, "signer"),
 }

@@ -7,14 +7,18 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
-from authsvc.errors import StoreUnavailable
+from authsvc.errors import StoreRefused, StoreUnavailable
 
 
-class Pings(Protocol):
-    """Whoever knows whether the store answers."""
+class Store(Protocol):
+    """The store, as far as its health is asked for."""
 
     async def ping(self) -> None:
-        """Return when it does."""
+        """Return when it answers reads."""
+        ...
+
+    async def refusal(self) -> str | None:
+        """Return its own words if it refuses writes."""
         ...
 
 
@@ -50,10 +54,10 @@ def license_keys(keys: Callable[[], dict[str, Any]]) -> web.RouteDef:
 
 
 class Readiness:
-    """``/readyz``: the store and the leaf are required, the registry is only shown."""
+    """``/readyz``: a store that can be read and the leaf are required; the rest is only shown."""
 
     def __init__(
-        self, store: Pings, leaf: Leaf, registry: Callable[[], Awaitable[str]], clock: Callable[[], datetime]
+        self, store: Store, leaf: Leaf, registry: Callable[[], Awaitable[str]], clock: Callable[[], datetime]
     ) -> None:
         """Look at ``store``, ``leaf`` and ``registry`` for each request."""
         self._store = store
@@ -67,17 +71,21 @@ class Readiness:
 
     async def readyz(self, _: web.Request) -> web.Response:
         """Answer 200 when tokens can be issued, 503 when not, and say why."""
-        store = "up"
+        store, refusal = "up", None
         try:
             await self._store.ping()
-        except StoreUnavailable:
+            refusal = await self._store.refusal()
+        except StoreUnavailable as error:
             store = "down"
+            if isinstance(error, StoreRefused):
+                refusal = error.detail
         now = self._clock()
         leaf = self._leaf.ready(now)
         ready = leaf and store == "up"
         body = {
             "status": "ready" if ready else "not ready",
             "store": store,
+            "store_refuses": refusal,
             "leaf": {
                 "status": ("ending" if self._leaf.ending(now) else "up") if leaf else "down",
                 "not_after": self._leaf.not_after.isoformat() if self._leaf.not_after else None,

@@ -11,7 +11,17 @@ from tests.support.redis_server import connected
 
 async def test_a_durable_primary_is_accepted() -> None:
     """The settings of registry-config/redis.conf pass without a warning."""
+    async with connected("--stop-writes-on-bgsave-error", "no") as connection:
+        assert () == await check_server(connection)
+
+
+async def test_a_snapshot_that_may_stop_all_changes_is_a_warning() -> None:
+    """Redis' default; without snapshots it means nothing."""
     async with connected() as connection:
+        (warning,) = await check_server(connection)
+        await connection.redis.config_set("save", "")
+
+        assert "stop-writes-on-bgsave-error no" in warning
         assert () == await check_server(connection)
 
 
@@ -36,8 +46,9 @@ async def test_a_managed_server_that_hides_its_configuration_is_accepted_with_a_
     async with connected("--rename-command", "CONFIG", "") as connection:
         warnings = await check_server(connection)
 
-    assert 1 == len(warnings)
+    assert 2 == len(warnings)
     assert "appendfsync" in warnings[0]
+    assert "stop-writes-on-bgsave-error" in warnings[1]
 
 
 @pytest.mark.parametrize("version", ["7.0.0", "7.0.15", "7.2.4", "8.0.1", "10.0.0", "255.255.255"])

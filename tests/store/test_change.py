@@ -141,7 +141,7 @@ class Deaf(Connection):
         reply = await super().run(command)
         if self.losses:
             self.losses -= 1
-            raise StoreUnavailable("no answer")
+            raise StoreUnavailable("no answer", uncertain=True)
         return reply
 
 
