@@ -101,5 +101,9 @@ class StoreRefused(StoreUnavailable):
     """The store answered that it refuses the command; nothing was changed. ``detail`` is its reply."""
 
 
+STORE_AWAY = "the service's database does not answer; try again in a few seconds"
+"""What is said whenever the store did not answer, whoever finds out."""
+
+
 class SignerUnavailable(AuthsvcError):
     """There is no signing certificate that outlives the token to be signed."""

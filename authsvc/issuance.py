@@ -8,12 +8,13 @@ from attrs import frozen
 
 from authsvc.credentials.origin import Origin
 from authsvc.credentials.proof import Proof, classify
-from authsvc.credentials.subject import LicenseSubject, MemberSubject, Subject
-from authsvc.errors import AccountDenied, CredentialsRefused
+from authsvc.credentials.subject import LicensesSubject, LicenseSubject, MemberSubject, Subject
+from authsvc.errors import STORE_AWAY, AccountDenied, CredentialsRefused, StoreUnavailable
 from authsvc.policy import Decision, decide, namespaces
 from authsvc.redaction import Secret
 from authsvc.signing.jws import Signer
 from authsvc.spec.claims import Claims
+from authsvc.spec.scope import ResourceScope
 from authsvc.spec.token_request import TokenRequest
 from authsvc.spec.token_response import MIN_EXPIRES_IN, TokenResponse
 from authsvc.tenancy.records import Member
@@ -64,9 +65,9 @@ class Issued:
 
     Attributes:
         response: what the client gets.
-        subject: who asked.
+        subject: who asked; of several licenses all that were proven.
         decision: what was granted and what not.
-        claims: what the token says.
+        claims: what the token says; of several licenses its subject names those that granted.
     """
 
     response: TokenResponse
@@ -82,6 +83,21 @@ class Denied(AccountDenied):
         """Keep the sentence and who it is about."""
         super().__init__(message, detail=f"{subject.id} was denied")
         self.subject = subject
+
+
+def decided(subject: Subject, requested: tuple[ResourceScope, ...], now: datetime) -> Decision:
+    """Return what ``subject`` gets of ``requested``.
+
+    Raises:
+        Denied: the account may not be used now.
+        StoreUnavailable: it gets nothing, and a license that could not be checked might have granted something.
+    """
+    decision = decide(subject, requested, now)
+    if decision.unanswered:
+        raise StoreUnavailable(STORE_AWAY, detail=f"not covered by what {subject.id} was seen to grant lately")
+    if decision.account is not None:
+        raise Denied(decision.account, decision.holder(subject))
+    return decision
 
 
 class Issuance:
@@ -126,11 +142,9 @@ class Issuance:
         requested = request.scopes.scopes
         proof = classify(request.presented)
         subject = await self._authenticator.authenticate(proof, namespaces(requested), origin, now)
-        degraded = isinstance(subject, LicenseSubject) and subject.stale
+        degraded = isinstance(subject, LicenseSubject | LicensesSubject) and subject.stale
         # 3. What they may do.
-        decision = decide(subject, requested, now)
-        if decision.account is not None:
-            raise Denied(decision.account, subject)
+        decision = decided(subject, requested, now)
         # 4. For how long: never beyond the end of the right itself.
         life = self._lifetimes.push if decision.pushes else self._lifetimes.pull
         life = min(life, DEGRADED_LIFE) if degraded else life
@@ -138,7 +152,7 @@ class Issuance:
         # 5. Say so, signed.
         claims = Claims(
             issuer=ISSUER,
-            subject=subject.id,
+            subject=decision.holder(subject).id,
             audience=self._service,
             issued_at=now,
             expires_at=expires_at,

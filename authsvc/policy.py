@@ -10,9 +10,16 @@ from datetime import datetime
 from functools import lru_cache
 from typing import assert_never
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from authsvc.credentials.subject import LicenseSubject, MemberSubject, ServiceAccountSubject, Subject
+from authsvc.credentials.subject import (
+    LicensesSubject,
+    LicenseSubject,
+    MemberSubject,
+    ServiceAccountSubject,
+    SingleSubject,
+    Subject,
+)
 from authsvc.spec.claims import Access
 from authsvc.spec.reference import Repository
 from authsvc.spec.scope import ALL_ACTIONS, ResourceScope
@@ -67,17 +74,28 @@ class Decision:
         refusals: what was asked and not granted.
         account: a sentence when a fact about the whole account forbids any use, else None; then ``access`` is empty.
         ends_at: when the right itself ends, so that no token outlives it; None for no end.
+        licenses: of several licenses the ids of those that the decision is about: that granted, or whose denial
+            ``account`` is, or, when nothing is granted, those for the apps asked for; empty for all of them.
+        unanswered: whether nothing is granted, and a license that could not be checked might have granted something.
     """
 
     access: tuple[Access, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     account: str | None = None
     ends_at: datetime | None = None
+    licenses: tuple[str, ...] = ()
+    unanswered: bool = False
 
     @property
     def pushes(self) -> bool:
         """Whether anything but pulling is granted."""
         return any(action != PULL for entry in self.access for action in entry.actions)
+
+    def holder(self, subject: Subject) -> Subject:
+        """Return whom the decision is about, as far as ``subject`` is several licenses."""
+        if not isinstance(subject, LicensesSubject) or not self.licenses:
+            return subject
+        return evolve(subject, licenses=tuple(one for one in subject.licenses if one.id in self.licenses))
 
 
 def decide(subject: Subject, requested: Iterable[ResourceScope], now: datetime) -> Decision:
@@ -88,9 +106,17 @@ def decide(subject: Subject, requested: Iterable[ResourceScope], now: datetime) 
         requested: merged scopes.
         now: the request's one reading of the clock.
     """
+    if isinstance(subject, LicensesSubject):
+        return _decide_together(subject, tuple(requested), now)
     account = _account_denial(subject, now)
     if account is not None:
         return Decision(account=account)
+    access, refusals = _granted(subject, requested)
+    return Decision(access, refusals, ends_at=_ends_at(subject))
+
+
+def _granted(subject: Subject, requested: Iterable[ResourceScope]) -> tuple[tuple[Access, ...], tuple[Refusal, ...]]:
+    """Return what a subject whose account counts gets of ``requested``, and what it does not get."""
     access: list[Access] = []
     refusals: list[Refusal] = []
     for scope in requested:
@@ -107,8 +133,41 @@ def decide(subject: Subject, requested: Iterable[ResourceScope], now: datetime) 
         )
         if ALL_ACTIONS in scope.actions and not granted:
             refusals.append(Refusal(str(scope), ALL_ACTIONS, reason or "nothing is granted here"))
-    ends_at = _ends_at(subject)
-    return Decision(tuple(access), tuple(refusals), ends_at=ends_at)
+    return tuple(access), tuple(refusals)
+
+
+def _decide_together(subject: LicensesSubject, requested: tuple[ResourceScope, ...], now: datetime) -> Decision:
+    """Return what several licenses get together (design #7): the union of what each in force gets alone.
+
+    The right ends with the first license that granted anything. The whole request is denied only when nothing is
+    granted and a license of an app that was asked for is not in force; of several such licenses the newest says why.
+    A request for nothing, which is how clients sign in, succeeds when any license is in force.
+    """
+    newest_first = sorted(subject.licenses, key=lambda one: (one.issued_at, one.id), reverse=True)
+    # Only the apps of licenses that matter to the request were looked up.
+    looked_up = [(one, subject.apps[one.app]) for one in newest_first if one.app in subject.apps]
+    denials = {one.id: license_denial(one, app, now) for one, app in looked_up}
+    in_force = tuple(one for one, _ in looked_up if denials[one.id] is None)
+    access, refusals = _granted(evolve(subject, licenses=in_force), requested)
+    granting = [one for one in in_force if any(_grants(one, entry) for entry in access)]
+    if granting:
+        ids = tuple(sorted(one.id for one in granting))
+        return Decision(access, refusals, ends_at=min(one.expires_at for one in granting), licenses=ids)
+    if not requested and in_force:
+        return Decision(ends_at=min(one.expires_at for one in in_force), licenses=tuple(one.id for one in in_force))
+    asked = namespaces(requested)
+    for one, app in looked_up:
+        denial = denials[one.id]
+        if denial is not None and (app.slug in asked or not requested):
+            return Decision(account=denial, licenses=(one.id,), unanswered=subject.unchecked)
+    ids = tuple(one.id for one, app in looked_up if app.slug in asked)
+    return Decision(refusals=refusals, licenses=ids, unanswered=subject.unchecked)
+
+
+def _grants(license_: License, entry: Access) -> bool:
+    """Whether ``license_`` alone grants any of ``entry``."""
+    place = locate(entry.name)
+    return place is not None and bool(_license_actions(license_, place)[0].intersection(entry.actions))
 
 
 def namespaces(requested: Iterable[ResourceScope]) -> frozenset[str]:
@@ -152,6 +211,8 @@ def _entitled(subject: Subject, scope: ResourceScope) -> tuple[frozenset[str], s
     match subject:
         case LicenseSubject(license_):
             actions, reason = _license_actions(license_, place)
+        case LicensesSubject(licenses):
+            actions, reason = _licenses_actions(licenses, place)
         case MemberSubject(member, apps):
             actions, reason = _member_actions(member, apps, place)
         case ServiceAccountSubject(account, apps, creator):
@@ -168,6 +229,15 @@ def _license_actions(license_: License, place: Place) -> tuple[frozenset[str], s
     if not _covered(license_.repositories, place):
         return nothing, "the license does not cover this repository"
     return frozenset({PULL}), ""
+
+
+def _licenses_actions(licenses: tuple[License, ...], place: Place) -> tuple[frozenset[str], str]:
+    """Return the union of what each of several licenses gives."""
+    own = [_license_actions(license_, place) for license_ in licenses if license_.app == place.app]
+    if not own:
+        return frozenset(), f"none of the licenses in force is for the app {place.app}"
+    actions = frozenset[str]().union(*(one for one, _ in own))
+    return actions, "" if actions else own[0][1]
 
 
 def _covered(patterns: tuple[str, ...] | None, place: Place) -> bool:
@@ -225,7 +295,7 @@ def _outside(team: str, apps: Mapping[str, App], place: Place) -> str:
     return f"the app was archived on {day(app.archived_at)}" if app.archived_at is not None else ""
 
 
-def _ends_at(subject: Subject) -> datetime | None:
+def _ends_at(subject: SingleSubject) -> datetime | None:
     """Return when the right itself ends."""
     match subject:
         case LicenseSubject(license_):
@@ -238,7 +308,7 @@ def _ends_at(subject: Subject) -> datetime | None:
             return None
 
 
-def _account_denial(subject: Subject, now: datetime) -> str | None:
+def _account_denial(subject: SingleSubject, now: datetime) -> str | None:
     """Return why the whole account is refused: what, since when, whom to ask (design #9)."""
     match subject:
         case LicenseSubject(license_, app):

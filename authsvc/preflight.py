@@ -5,17 +5,18 @@ with its reason. Whether an image exists is told only to those who may pull it.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from attrs import evolve, field, frozen
 
+from authsvc.credentials.machine_secret import MachineSecret
 from authsvc.credentials.origin import Origin
-from authsvc.credentials.proof import MachineProof, Proof, classify
-from authsvc.credentials.subject import LicenseSubject, Subject
-from authsvc.errors import InputRefused
-from authsvc.issuance import ISSUER, Authenticates, Denied
+from authsvc.credentials.proof import LicensesProof, MachineProof, Proof, classify
+from authsvc.credentials.subject import LicensesSubject, LicenseSubject, Subject
+from authsvc.errors import STORE_AWAY, InputRefused
+from authsvc.issuance import ISSUER, Authenticates, decided
 from authsvc.license_file import in_words
 from authsvc.policy import PULL, REPOSITORY, day, decide, locate, namespaces
 from authsvc.redaction import Secret
@@ -24,6 +25,7 @@ from authsvc.spec.claims import Access, Claims
 from authsvc.spec.reference import Reference
 from authsvc.spec.scope import ResourceScope
 from authsvc.spec.token_request import Presented
+from authsvc.tenancy.records import License
 
 MAX_IMAGES = 50
 """Most images in one request."""
@@ -95,19 +97,32 @@ class Warned:
 
 
 @frozen
+class ShownLicense:
+    """A license whose secret was shown.
+
+    Attributes:
+        license: the record.
+        token_ends_at: when the token that was shown stops working before the license does, or None.
+    """
+
+    license: License
+    token_ends_at: datetime | None = None
+
+
+@frozen
 class Report:
     """The answer.
 
     Attributes:
         subject: who asked.
         verdicts: one for each image, in the order asked.
-        token_ends_at: when the license's token that was shown stops working before the license does, or None.
+        licenses: those that were shown; none for anybody else.
         warnings: what is about to end.
     """
 
     subject: Subject
     verdicts: tuple[Verdict, ...] = ()
-    token_ends_at: datetime | None = None
+    licenses: tuple[ShownLicense, ...] = ()
     warnings: tuple[Warned, ...] = ()
 
 
@@ -157,34 +172,30 @@ class Preflight:
         proof = classify(presented)
         subject = await self.authenticator.authenticate(proof, namespaces(scopes.values()), origin, now)
         # 3. What they may pull.
-        decision = decide(subject, scopes.values(), now)
-        if decision.account is not None:
-            raise Denied(decision.account, subject)
+        decision = decided(subject, tuple(scopes.values()), now)
         granted = {entry.name for entry in decision.access if PULL in entry.actions}
-        reasons = {refusal.scope: refusal.reason for refusal in decision.refusals}
+        refusals = {scope.name: _refusal(subject, scope, now) for scope in scopes.values() if scope.name not in granted}
         # 4. Whether it is there.
         verdicts = await asyncio.gather(
-            *(
-                self._verdict(image, reference, granted, _refusal(subject, reasons, scopes, reference), now)
-                for image, reference in zip(images, ours, strict=True)
-            )
+            *(self._verdict(image, reference, refusals, now) for image, reference in zip(images, ours, strict=True))
         )
         # 5. What is about to end.
-        token_ends_at = _token_end(subject, proof)
-        warnings = _warnings(subject, token_ends_at, now)
-        return Report(subject, tuple(verdicts), token_ends_at, warnings)
+        shown = _shown(subject, proof)
+        warnings = tuple(warned for one in shown for warned in _warnings(one, now, alone=len(shown) == 1))
+        return Report(subject, tuple(verdicts), shown, warnings)
 
     def _is_ours(self, reference: Reference) -> bool:
         # Clients leave out the port of https, or write it (protocol notes C1).
         return reference.domain.lower().removesuffix(_HTTPS_PORT) == self.service.lower().removesuffix(_HTTPS_PORT)
 
     async def _verdict(
-        self, image: str, reference: Reference | None, granted: set[str], refusal: str, now: datetime
+        self, image: str, reference: Reference | None, refusals: Mapping[str, str], now: datetime
     ) -> Verdict:
         if reference is None:
             return Verdict(image, ok=None, may_pull=False, reason=f"it is not an image of {self.service}")
-        if reference.path not in granted:
-            return Verdict(image, ok=False, may_pull=False, reason=refusal)
+        if reference.path in refusals:
+            reason = refusals[reference.path]
+            return Verdict(image, ok=None if reason == STORE_AWAY else False, may_pull=False, reason=reason)
         place = locate(reference.path)
         if place is not None and place.upstream is not None:
             return Verdict(image, ok=None, may_pull=True, reason=f"it is pulled through from {place.upstream}")
@@ -223,39 +234,64 @@ def _parse(image: str) -> Reference:
         raise InputRefused(f"{image[:200]!r} is no image: {error}") from error
 
 
-def _refusal(
-    subject: Subject, reasons: dict[str, str], scopes: dict[str, ResourceScope], reference: Reference | None
-) -> str:
-    """Return why an image is refused. What a license says its holder knows; of other apps nobody learns anything."""
-    if not isinstance(subject, LicenseSubject):
+def _refusal(subject: Subject, scope: ResourceScope, now: datetime) -> str:
+    """Return why a pull of ``scope`` alone is refused.
+
+    What a license says its holder knows; of other apps nobody learns anything.
+    """
+    if not isinstance(subject, LicenseSubject | LicensesSubject):
         return "your account does not cover this repository"
-    reason = reasons.get(str(scopes[reference.path])) if reference is not None else None
-    return f"{reason or 'the license does not cover this repository'}; {_ask(subject)}"
+    decision = decide(subject, [scope], now)
+    if decision.unanswered:
+        return STORE_AWAY
+    if decision.account is not None:  # of one among several licenses; a single one would have been refused before
+        return decision.account
+    licenses = (subject.license,) if isinstance(subject, LicenseSubject) else subject.licenses
+    reason = next((refusal.reason for refusal in decision.refusals), "the license does not cover this repository")
+    return f"{reason}; {_ask(*(one for one in licenses if len(licenses) == 1 or one.id in decision.licenses))}"
 
 
-def _token_end(subject: Subject, proof: Proof) -> datetime | None:
-    """Return when the registry token that was shown ends before its license does."""
-    if not isinstance(subject, LicenseSubject) or not isinstance(proof, MachineProof):
-        return None
-    shown = (token for token in subject.license.tokens if proof.secret.has_digest(token.sha256))
-    return next((token.ends_at for token in shown), None)
+def _shown(subject: Subject, proof: Proof) -> tuple[ShownLicense, ...]:
+    """Return the licenses behind ``subject``, with the ends of the tokens that were shown."""
+    if isinstance(subject, LicenseSubject):
+        licenses: tuple[License, ...] = (subject.license,)
+    else:
+        licenses = subject.licenses if isinstance(subject, LicensesSubject) else ()
+    match proof:
+        case MachineProof(secret):
+            secrets: tuple[MachineSecret, ...] = (secret,)
+        case LicensesProof():
+            secrets = proof.secrets
+        case _:
+            secrets = ()
+    return tuple(ShownLicense(one, _token_end(one, secrets)) for one in licenses)
 
 
-def _warnings(subject: Subject, token_ends_at: datetime | None, now: datetime) -> tuple[Warned, ...]:
-    if not isinstance(subject, LicenseSubject):
+def _token_end(license_: License, secrets: Sequence[MachineSecret]) -> datetime | None:
+    """Return when the last of the license's tokens that were shown ends, None when one ends with the license."""
+    ends = [token.ends_at for token in license_.tokens if any(secret.has_digest(token.sha256) for secret in secrets)]
+    return None if None in ends else max((end for end in ends if end is not None), default=None)
+
+
+def _warnings(shown: ShownLicense, now: datetime, *, alone: bool) -> tuple[Warned, ...]:
+    """Return what is about to end; a license that is not ``alone`` is named, and one that has ended is no warning."""
+    license_, warnings = shown.license, []
+    if not alone and license_.state(now) != "active":
         return ()
-    warnings = []
-    if token_ends_at is not None:
-        left = in_words((token_ends_at - now).total_seconds())
-        text = f"this file's token ends in {left}; a newer file exists; {_ask(subject)} for it"
-        warnings.append(Warned("token-ends", text, token_ends_at))
-    end = subject.license.expires_at
+    whose = "" if alone else f" {license_.id} for {license_.app}"
+    if shown.token_ends_at is not None:
+        left = in_words((shown.token_ends_at - now).total_seconds())
+        what = "this file's token" if alone else f"the token in the file of license{whose}"
+        text = f"{what} ends in {left}; a newer file exists; {_ask(license_)} for it"
+        warnings.append(Warned("token-ends", text, shown.token_ends_at))
+    end = license_.expires_at
     if end - now <= SOON:
         left = in_words((end - now).total_seconds())
-        warnings.append(Warned("license-ends", f"the license ends in {left}, on {day(end)}; {_ask(subject)}", end))
+        text = f"the license{whose} ends in {left}, on {day(end)}; {_ask(license_)}"
+        warnings.append(Warned("license-ends", text, end))
     return tuple(warnings)
 
 
-def _ask(subject: LicenseSubject) -> str:
-    contact = subject.license.contact
-    return f"contact {contact}" if contact else "ask the vendor"
+def _ask(*licenses: License) -> str:
+    contacts = sorted({license_.contact for license_ in licenses if license_.contact})
+    return f"contact {' or '.join(contacts)}" if contacts else "ask the vendor"

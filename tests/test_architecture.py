@@ -33,6 +33,7 @@ CORE_MODULES = (
 CORE_SHELL = {
     "credentials/guard.py",
     "credentials/authenticator.py",
+    "credentials/licenses.py",
     "credentials/standing.py",
     "credentials/verifier.py",
     "issuance.py",

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authsvc.credentials.origin import Origin
-from authsvc.credentials.subject import LicenseSubject, MemberSubject, Subject
-from authsvc.errors import CredentialsRefused, SignerUnavailable
+from authsvc.credentials.subject import LicensesSubject, LicenseSubject, MemberSubject, Subject
+from authsvc.errors import CredentialsRefused, SignerUnavailable, StoreUnavailable
 from authsvc.issuance import ISSUER, Denied, Issuance, Issued, Lifetimes
 from authsvc.redaction import Secret
 from authsvc.signing.jws import Leaf
@@ -217,6 +217,45 @@ async def test_from_memory() -> None:
 
     assert (60, True) == (claims["exp"] - claims["iat"], claims["degraded"])
     assert "degraded" not in claims_of(await issue(LICENSE, request()))
+
+
+async def test_several_licenses() -> None:
+    """The subject names those that granted, sorted, and the token ends with the first of them."""
+    ends = [NOW + timedelta(seconds=seconds) for seconds in (200, 100, 50)]
+    slugs = ("api", "acme", "annex")
+    each = [make_license(f"c{3 - at}", app=slugs[at], expires_at=end) for at, end in enumerate(ends)]
+    subject = LicensesSubject(tuple(each), {slug: make_app(slug) for slug in slugs})
+
+    both = claims_of(await issue(subject, request("repository:api/x:pull", "repository:acme/x:pull,push")))
+    one = claims_of(await issue(subject, request("repository:api/x:pull", "repository:acme/x:push")))
+
+    assert ("license:c2,c3", 100) == (both["sub"], both["exp"] - both["iat"])
+    assert ("license:c3", 200) == (one["sub"], one["exp"] - one["iat"])
+
+
+async def test_several_licenses_from_memory() -> None:
+    """What those seen lately grant is granted for a minute; what they do not cover waits for the store."""
+    known = make_license("c1", app="api")
+    subject = LicensesSubject((known,), {"api": make_app("api")}, stale=True, unchecked=True)
+    claims = claims_of(await issue(subject, request("repository:api/x:pull", "repository:acme/x:pull")))
+
+    assert (["api/x"], 60, True) == (
+        [entry["name"] for entry in claims["access"]],
+        claims["exp"] - claims["iat"],
+        claims["degraded"],
+    )
+    with pytest.raises(StoreUnavailable):
+        await issue(subject, request("repository:acme/x:pull"))
+
+
+async def test_one_of_several_licenses_is_denied() -> None:
+    """The denial is about the license that would have granted, and says nothing of the others."""
+    ended, good = make_license("c1", revoked_at=NOW), make_license("c2", app="api")
+    subject = LicensesSubject((ended, good), {"acme": make_app("acme")})
+    with pytest.raises(Denied, match=r"^license c1 of Globex was revoked on ") as denied:
+        await issue(subject, request("repository:acme/x:pull"))
+
+    assert "license:c1" == denied.value.subject.id
 
 
 async def test_no_leaf_lives_long_enough() -> None:

@@ -12,14 +12,21 @@ from typing import Any, assert_never
 
 from attrs import frozen
 
-from authsvc.credentials.subject import LicenseSubject, MemberSubject, ServiceAccountSubject, Subject
+from authsvc.credentials.subject import (
+    LicensesSubject,
+    LicenseSubject,
+    MemberSubject,
+    ServiceAccountSubject,
+    Subject,
+)
 from authsvc.errors import AccountDenied, AuthsvcError, CredentialsRefused, Throttled
 from authsvc.issuance import Denied, Issued
-from authsvc.policy import Refusal
+from authsvc.policy import Refusal, namespaces
 from authsvc.spec.claims import Access
 from authsvc.spec.scope import ResourceScope
 from authsvc.spec.token_request import TokenRequest
 from authsvc.tenancy.machine_records import Grant, PersonalToken
+from authsvc.tenancy.records import License
 
 ISSUED, DENIED, REFUSED, THROTTLED, UNANSWERED = (
     "token.issued",
@@ -95,7 +102,8 @@ class Credential:
     """What proved an identity, and what was true of it at that moment.
 
     Attributes:
-        kind: ``license``, ``personal token``, ``sign-in``, ``service account`` or ``password``.
+        kind: ``license``, ``licenses`` (the fact ``licenses`` lists each), ``personal token``, ``sign-in``, ``service
+            account`` or ``password``.
         id: of the record that holds it.
         facts: names, and values as they stand in records: they are rendered once for many repeats.
     """
@@ -213,16 +221,16 @@ def decision_on(asked: Asked, outcome: Issued | Exception) -> Decision:
             scopes.dropped,
             outcome.claims.access,
             outcome.decision.refusals,
-            credential_of(outcome.subject, asked.at),
+            _credential(outcome.subject, asked),
             degraded=outcome.claims.degraded,
         )
-        subject, token_id = outcome.subject.id, outcome.claims.token_id
+        subject, token_id = outcome.claims.subject, outcome.claims.token_id
         return Decision(asked.request_id, asked.at, ISSUED, subject, asked.source, facts, token_id)
     subject = outcome.subject.id if isinstance(outcome, Denied) else UNPROVEN
     facts = Facts(
         scopes.scopes,
         scopes.dropped,
-        credential=credential_of(outcome.subject, asked.at) if isinstance(outcome, Denied) else None,
+        credential=_credential(outcome.subject, asked) if isinstance(outcome, Denied) else None,
         kind=type(outcome).__name__,
         reason=str(outcome) if isinstance(outcome, AuthsvcError) else "something went wrong on our side",
         detail=outcome.detail if isinstance(outcome, AuthsvcError) else None,
@@ -230,23 +238,23 @@ def decision_on(asked: Asked, outcome: Issued | Exception) -> Decision:
     return Decision(asked.request_id, asked.at, _event(outcome), subject, asked.source, facts)
 
 
+def _credential(subject: Subject, asked: Asked) -> Credential:
+    """Return what proved ``subject``; of several licenses those for the apps asked for, or all when there are none."""
+    if isinstance(subject, LicensesSubject):
+        subject = subject.for_apps(namespaces(asked.request.scopes.scopes))
+    return credential_of(subject, asked.at)
+
+
 def credential_of(subject: Subject, now: datetime) -> Credential:
     """Return what proved ``subject``, with its facts at ``now``."""
     match subject:
         case LicenseSubject(license_):
-            return Credential(
-                "license",
-                license_.id,
-                (
-                    ("state", license_.state(now)),
-                    ("ends_at", license_.expires_at),
-                    ("not_before", license_.not_before),
-                    ("app", license_.app),
-                    ("customer", license_.customer),
-                    ("type", license_.type),
-                    ("repositories", license_.repositories),
-                ),
-            )
+            return _license(license_, now)
+        case LicensesSubject((license_,)):
+            return _license(license_, now)
+        case LicensesSubject(licenses):
+            each = tuple(_license(license_, now) for license_ in licenses)
+            return Credential("licenses", ",".join(one.id for one in each), (("licenses", each),))
         case MemberSubject(member, by=by):
             facts: tuple[tuple[str, Any], ...] = (
                 ("member", member.email),
@@ -274,6 +282,22 @@ def credential_of(subject: Subject, now: datetime) -> Credential:
             assert_never(subject)
 
 
+def _license(license_: License, now: datetime) -> Credential:
+    return Credential(
+        "license",
+        license_.id,
+        (
+            ("state", license_.state(now)),
+            ("ends_at", license_.expires_at),
+            ("not_before", license_.not_before),
+            ("app", license_.app),
+            ("customer", license_.customer),
+            ("type", license_.type),
+            ("repositories", license_.repositories),
+        ),
+    )
+
+
 def unsecret(text: str) -> str:
     """Return ``text`` without anything that looks like a secret of ours."""
     return _OUR_SECRET.sub("<redacted>", text) if "asv_" in text else text
@@ -287,11 +311,17 @@ def _event(error: Exception) -> str:
     return THROTTLED if isinstance(error, Throttled) else UNANSWERED
 
 
+def _item(item: Any) -> Any:
+    if isinstance(item, Credential):
+        return item.to_json()
+    return item.render() if isinstance(item, Grant) else str(item)
+
+
 def _rendered(value: Any) -> Any:
     """Return a fact as JSON; of a long list the first items and how many more there are."""
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, tuple):
-        items = [item.render() if isinstance(item, Grant) else str(item) for item in value[:MAX_LISTED]]
+        items = [_item(item) for item in value[:MAX_LISTED]]
         return items if len(value) <= MAX_LISTED else [*items, f"and {len(value) - MAX_LISTED} more"]
     return str(value)

@@ -16,6 +16,7 @@ _OUTCOMES = {
 
 _CREDENTIALS = {
     "license": "the registry token of license {id}",
+    "licenses": "the registry tokens of licenses {id}",
     "personal token": "the personal token {name} ({id}) of {member}",
     "sign-in": "the sign-in {id} of {member}",
     "service account": "the secret of the service account {name} ({id})",
@@ -29,7 +30,7 @@ _WAYS_OUT = {
 }
 """What makes a license of this state count again."""
 
-_PROVEN_BY = ("kind", "id", "name", "member")
+_PROVEN_BY = ("kind", "id", "name", "member", "licenses")
 _OF_THE_REQUEST = {
     *("at", "event", "actor", "id", "cursor", "requests", "count", "last_at", "last_id", "addresses"),
     *("asked", "dropped", "granted", "refused", "credential", "kind", "reason", "detail", "degraded"),
@@ -112,8 +113,15 @@ def _credential(actor: str, credential: Mapping[str, Any]) -> list[str]:
     found = [f"Who: {actor}, by {shown}."]
     then = _listed_facts({name: value for name, value in credential.items() if name not in _PROVEN_BY})
     found += [f"True at that time: {then}."] if then else []
-    way_out = _WAYS_OUT.get(str(credential.get("state")))
-    return [*found, f"To let it in again: {way_out.format_map(credential)}"] if way_out else found
+    for one in credential.get("licenses", ()):
+        facts = {name: value for name, value in one.items() if name not in _PROVEN_BY}
+        found += [f"True at that time of license {one.get('id')}: {_listed_facts(facts)}.", *_way_out(one)]
+    return [*found, *_way_out(credential)]
+
+
+def _way_out(credential: Mapping[str, Any]) -> list[str]:
+    form = _WAYS_OUT.get(str(credential.get("state")))
+    return [] if form is None else [f"To let it in again: {form.format_map(credential)}"]
 
 
 def _source(facts: Mapping[str, Any]) -> str:

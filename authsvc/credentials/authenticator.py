@@ -1,10 +1,11 @@
 """From proof to subject. The shell of this room: it asks the store and waits for hashes."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from typing import TypeVar, assert_never
 
 from authsvc.credentials.guard import PasswordGuard, Throttle, throttled
+from authsvc.credentials.licenses import REFUSED, LicenseAuthenticator
 from authsvc.credentials.machine_secret import (
     LICENSE_KIND,
     PERSONAL_KIND,
@@ -13,18 +14,17 @@ from authsvc.credentials.machine_secret import (
     MachineSecret,
 )
 from authsvc.credentials.origin import Origin
-from authsvc.credentials.proof import Junk, MachineProof, Nothing, PasswordProof, Proof
+from authsvc.credentials.proof import Junk, LicensesProof, MachineProof, Nothing, PasswordProof, Proof
 from authsvc.credentials.recent import RecentLicenses
 from authsvc.credentials.standing import C, Standing, Standings
-from authsvc.credentials.subject import LicenseSubject, MemberSubject, ServiceAccountSubject, Subject
+from authsvc.credentials.subject import LicensesSubject, MemberSubject, ServiceAccountSubject, Subject
 from authsvc.credentials.verifier import PasswordRecord, PasswordVerifier
-from authsvc.errors import CredentialsRefused, StoreUnavailable, WrongSecret
+from authsvc.errors import CredentialsRefused, WrongSecret
 from authsvc.tenancy.machine_records import PersonalToken, RefreshToken, ServiceAccount
-from authsvc.tenancy.records import License, Member, live_tokens
+from authsvc.tenancy.records import Member, live_tokens
 from authsvc.throttle import Buckets
 
 SIGN_IN = "sign in with your account or license file: docker login"
-REFUSED = "the user name, password, token or license file is not right; check it and sign in again"
 
 T = TypeVar("T")
 
@@ -58,7 +58,7 @@ class Authenticator:
         self._guard = PasswordGuard(passwords, throttle, on_use)
         self._throttle = throttle
         self._on_use = on_use
-        self._recent = recent
+        self._licenses = LicenseAuthenticator(standings, recent)
 
     async def authenticate(self, proof: Proof, namespaces: Collection[str], origin: Origin, now: datetime) -> Subject:
         """Return the proven subject with its facts.
@@ -78,12 +78,14 @@ class Authenticator:
         match proof:
             case Nothing():
                 raise CredentialsRefused(SIGN_IN, detail="no credentials")
-            case Junk(why):
-                raise _refusal(why)
+            case Junk(why, message):
+                raise _refusal(why) if message is None else CredentialsRefused(message, detail=why)
             case PasswordProof():
                 return await self._by_password(proof, namespaces, origin, now)
             case MachineProof(secret):
-                return await self._counted(secret, namespaces, origin, now)
+                return await self._counted(secret, self._by_secret(secret, namespaces, now), origin, now)
+            case LicensesProof(secrets):
+                return await self._counted(secrets[0], self._by_licenses(secrets, namespaces, now), origin, now)
             case _:
                 assert_never(proof)
 
@@ -102,11 +104,11 @@ class Authenticator:
         return MemberSubject(member, apps)
 
     async def _counted(
-        self, secret: MachineSecret, namespaces: Collection[str], origin: Origin, now: datetime
+        self, secret: MachineSecret, answer: Awaitable[Subject], origin: Origin, now: datetime
     ) -> Subject:
-        """Look at a machine secret, always; count it when it opens nothing."""
+        """Return ``answer``, which is always looked for; when nothing was opened, count that for ``secret``."""
         try:
-            return await self._by_secret(secret, namespaces, now)
+            return await answer
         except WrongSecret as error:
             over = await self._throttle.count(Buckets(secret.id, origin.network), origin.method, now)
             if over > 0:
@@ -116,7 +118,7 @@ class Authenticator:
     async def _by_secret(self, secret: MachineSecret, namespaces: Collection[str], now: datetime) -> Subject:
         match secret.kind:
             case kind if kind == LICENSE_KIND:
-                subject: Subject = await self._license_or_recent(secret, namespaces, now)
+                subject: Subject = await self._licenses.one(secret, namespaces, now)
             case kind if kind == PERSONAL_KIND:
                 subject = await self._personal_token(secret, namespaces)
             case kind if kind == SERVICE_KIND:
@@ -128,40 +130,14 @@ class Authenticator:
         self._on_use(secret.id, now)
         return subject
 
-    async def _license_or_recent(
-        self, secret: MachineSecret, namespaces: Collection[str], now: datetime
-    ) -> LicenseSubject:
-        """Ask the store; while it is away, believe what it said within the last minute (design #13)."""
-        asked = 0 if self._recent is None else self._recent.asking()
-        try:
-            subject = await self._license(secret, namespaces, now)
-        except StoreUnavailable:
-            recent = None if self._recent is None else self._recent.recall(secret, now)
-            if recent is None:
-                raise
-            return recent
-        except WrongSecret:
-            if self._recent is not None:
-                self._recent.forget(secret)
-            raise
-        if self._recent is not None:
-            self._recent.keep(secret, subject, now, asked)
+    async def _by_licenses(
+        self, secrets: Sequence[MachineSecret], namespaces: Collection[str], now: datetime
+    ) -> LicensesSubject:
+        subject = await self._licenses.several(secrets, namespaces, now)
+        for license_ in subject.licenses:
+            if license_.app in namespaces or not namespaces:  # the others only came along
+                self._on_use(license_.id, now)
         return subject
-
-    async def _license(self, secret: MachineSecret, namespaces: Collection[str], now: datetime) -> LicenseSubject:
-        # Who pulls asks for the license's own app, so one round trip brings all; who only signs in needs two.
-        standing = await self._standings.standing(License, secret.id, None, namespaces)
-        known = standing.credential
-        if known is None or not any(secret.has_digest(digest) for digest in _digests(known, now)):
-            raise _refusal(f"{'no' if known is None else 'wrong or rotated secret of'} License {secret.id}")
-        if known.app in standing.apps:
-            return LicenseSubject(known, standing.apps[known.app])
-        standing = await self._standings.standing(License, known.id, None, [known.app])
-        license_ = _still(standing, secret, lambda record: _digests(record, now))
-        app = standing.apps.get(license_.app)
-        if app is None:
-            raise _refusal(f"the app of {license_.subject} is gone")
-        return LicenseSubject(license_, app)
 
     async def _personal_token(self, secret: MachineSecret, namespaces: Collection[str]) -> MemberSubject:
         known = await self._opened(PersonalToken, secret, lambda token: [token.sha256])
@@ -207,7 +183,7 @@ def _still(standing: Standing[T], secret: MachineSecret, digests: Callable[[T], 
     return record
 
 
-def _digests(record: License | ServiceAccount, now: datetime) -> list[str]:
+def _digests(record: ServiceAccount, now: datetime) -> list[str]:
     return [token.sha256 for token in live_tokens(record.tokens, now)]
 
 

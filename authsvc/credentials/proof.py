@@ -1,15 +1,19 @@
-"""What a request presents, told apart: a person's password, a machine's secret, or nothing usable.
+"""What a request presents, told apart: a person's password, one machine secret or several, or nothing usable.
 
 A machine secret says by itself who it belongs to, so the user name beside it is ignored (design #7): people type
 ``license``, ``<token>``, an e-mail address or the secret again. A license file as the password is a wrapper around
 the registry token in it.
+
+Clients keep one password per registry, so a customer with licenses for several apps joins their registry tokens with
+dots: ``asv_lic_….asv_lic_…``. No machine secret contains a dot and no password may begin with ``asv_``, so such a
+password cannot be confused with anything else.
 """
 
 from typing import assert_never
 
 from attrs import frozen
 
-from authsvc.credentials.machine_secret import PREFIX, MachineSecret
+from authsvc.credentials.machine_secret import LICENSE_KIND, PREFIX, MachineSecret
 from authsvc.errors import InputRefused
 from authsvc.license_file import registry_token
 from authsvc.redaction import Secret
@@ -18,6 +22,12 @@ from authsvc.tenancy.names import parse_email
 
 _AROUND = " \t\r\n\ufeff"
 """What shells and editors put around a file or a token; the last one is a byte-order mark."""
+
+JOINT = "."
+"""Stands between the registry tokens of several licenses in one password."""
+
+MAX_JOINED = 8
+"""Most license secrets in one password, repetitions included: each is a record to read (design #7)."""
 
 
 @frozen
@@ -31,9 +41,11 @@ class Junk:
 
     Attributes:
         why: for the log.
+        message: what the client is told instead of the usual sentence, or None.
     """
 
     why: str
+    message: str | None = None
 
 
 @frozen
@@ -60,7 +72,20 @@ class MachineProof:
     secret: MachineSecret
 
 
-Proof = Nothing | Junk | PasswordProof | MachineProof
+@frozen
+class LicensesProof:
+    """The secrets of several licenses, joined in one password.
+
+    Attributes:
+        secrets: different ones with a right CRC, in the order sent; at least one.
+        damaged: how many more claimed to be one and have a wrong CRC.
+    """
+
+    secrets: tuple[MachineSecret, ...]
+    damaged: int = 0
+
+
+Proof = Nothing | Junk | PasswordProof | MachineProof | LicensesProof
 
 
 def classify(presented: Presented) -> Proof:
@@ -87,8 +112,8 @@ def _person(username: str, password: Secret) -> PasswordProof | Junk:
         return Junk("the user name is no e-mail address and the password no token or license file")
 
 
-def _machine(text: str) -> MachineProof | Junk | None:
-    """Return the machine secret in ``text``, None when it claims to be none, Junk when it is a damaged one."""
+def _machine(text: str) -> MachineProof | LicensesProof | Junk | None:
+    """Return the machine secrets in ``text``, None when it claims to hold none, Junk when they are unusable."""
     candidate = text.strip(_AROUND)
     if candidate.startswith("{"):
         token = registry_token(candidate)
@@ -97,5 +122,25 @@ def _machine(text: str) -> MachineProof | Junk | None:
         candidate = token
     elif not candidate.startswith(PREFIX):
         return None
+    if JOINT in candidate and candidate.startswith(PREFIX):
+        return _joined(candidate.split(JOINT))
     secret = MachineSecret.parse(candidate)
     return Junk("the machine secret is misspelt") if secret is None else MachineProof(secret)
+
+
+def _joined(parts: list[str]) -> MachineProof | LicensesProof | Junk:
+    """Return the license secrets in ``parts``; a damaged one does not spoil the others."""
+    if len(parts) > MAX_JOINED:
+        message = (
+            f"the password joins {len(parts)} license secrets, and {MAX_JOINED} are allowed; "
+            "keep only the licenses that you need"
+        )
+        return Junk("too many license secrets in one password", message)
+    if not all(part.startswith(f"{PREFIX}{LICENSE_KIND}_") for part in parts):
+        return Junk("the password joins something else than license secrets")
+    found = [MachineSecret.parse(part) for part in parts]
+    secrets = tuple({secret.text.reveal(): secret for secret in found if secret is not None}.values())
+    damaged = found.count(None)
+    if not secrets:
+        return Junk("the machine secret is misspelt")
+    return MachineProof(secrets[0]) if len(secrets) == 1 and not damaged else LicensesProof(secrets, damaged)

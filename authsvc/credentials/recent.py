@@ -38,6 +38,7 @@ class RecentLicenses:
         """Remember what the store has said, to a question of ``asked``, of the license that ``secret`` opens."""
         digest = secret.sha256()
         if subject.license.revoked_at or subject.license.archived_at or subject.app.archived_at:
+            self._end_of(subject)
             self._refuse(digest)
         elif self._refused.get(digest, 0) > asked:
             return
@@ -45,6 +46,14 @@ class RecentLicenses:
         self._kept.move_to_end(digest)
         while len(self._kept) > MAX_KEPT or self._ended(next(iter(self._kept.values()))[1], now):
             self._kept.popitem(last=False)
+
+    def _end_of(self, subject: LicenseSubject) -> None:
+        """Apply an end that was seen with one secret of a license to its other one, too."""
+        for token in subject.license.tokens:
+            self._refuse(token.sha256)
+            _, verified_at = self._kept.get(token.sha256, (None, None))
+            if verified_at is not None:
+                self._kept[token.sha256] = (subject, verified_at)
 
     @staticmethod
     def _ended(verified_at: datetime, now: datetime) -> bool:

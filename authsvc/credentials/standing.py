@@ -47,6 +47,12 @@ class Standings(Protocol):
         """Return the credential."""
         ...
 
+    async def licenses(
+        self, license_ids: Collection[str], slugs: Collection[str]
+    ) -> tuple[Mapping[str, License], Mapping[str, App]]:
+        """Return those licenses that exist, by id, and those apps of the given slugs that exist."""
+        ...
+
     async def standing(
         self, kind: type[C], credential_id: str, member_id: str | None, slugs: Collection[str]
     ) -> Standing[C]:

@@ -1,11 +1,12 @@
 """A proven identity, with the facts about it as of one instant."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from authsvc.tenancy.machine_records import PersonalToken, RefreshToken, ServiceAccount
 from authsvc.tenancy.records import App, License, Member
+from authsvc.tenancy.subjects import join_licenses
 
 
 @frozen
@@ -68,4 +69,38 @@ class LicenseSubject:
         return self.license.subject
 
 
-Subject = MemberSubject | ServiceAccountSubject | LicenseSubject
+@frozen
+class LicensesSubject:
+    """A holder of several licenses, whose secrets came in one password (design #7).
+
+    Attributes:
+        licenses: the records that the secrets opened, each once, by id; at least one.
+        apps: those of the licenses' apps that were looked up, by slug.
+        stale: as in :class:`LicenseSubject`, for all of them.
+        unchecked: whether there were secrets that could not be checked, because the store could not be asked.
+    """
+
+    licenses: tuple[License, ...]
+    apps: Mapping[str, App] = field(factory=dict)
+    stale: bool = False
+    unchecked: bool = False
+
+    @property
+    def id(self) -> str:
+        """The ``sub`` of a token for which all of these licenses count."""
+        return join_licenses(license_.id for license_ in self.licenses)
+
+    def for_apps(self, slugs: Collection[str]) -> "LicensesSubject":
+        """Return the licenses for ``slugs`` alone, or all of them when none is.
+
+        Licenses of different vendors can come in one password: what is recorded of a request for one vendor's app
+        says nothing about a license of another vendor that came along.
+        """
+        licenses = tuple(license_ for license_ in self.licenses if license_.app in slugs)
+        return evolve(self, licenses=licenses) if licenses else self
+
+
+SingleSubject = MemberSubject | ServiceAccountSubject | LicenseSubject
+"""A subject with one record that says what it may do."""
+
+Subject = SingleSubject | LicensesSubject

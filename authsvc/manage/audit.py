@@ -14,6 +14,7 @@ from authsvc.errors import InputRefused
 from authsvc.policy import namespaces
 from authsvc.spec.scope import merge_scopes
 from authsvc.tenancy.dates import parse_instant, parse_span
+from authsvc.tenancy.subjects import split_subject
 
 PAGE = 500
 """Entries that are read at once: Redis is busy with them for about a millisecond."""
@@ -215,10 +216,11 @@ class _Sieve:
     def lets_through(self, kept: Kept) -> bool:
         wanted = self.wanted
         # Looking for a text costs a tenth of reading JSON, and most entries are not wanted.
-        if wanted.actor is not None and wanted.actor.encode() not in kept.text:
-            return False
-        if wanted.subject is not None and wanted.subject.rpartition(":")[2].encode() not in kept.text:
-            return False
+        for subject in (wanted.actor, wanted.subject):
+            if subject is not None and any(
+                one.encode() not in kept.text for one in subject.rpartition(":")[2].split(",")
+            ):
+                return False
         if wanted.app is not None and wanted.app.encode() not in kept.text:
             return False
         began, ended = _instant(kept, "at"), _instant(kept, "last_at") or _instant(kept, "at")
@@ -226,10 +228,15 @@ class _Sieve:
             (self.since is None or (ended is not None and ended >= self.since))
             and (self.until is None or (began is not None and began < self.until))
             and (not wanted.events or _is_among(str(kept.facts["event"]), wanted.events))
-            and (wanted.actor is None or kept.facts["actor"] == wanted.actor)
+            and (wanted.actor is None or _names(str(kept.facts["actor"]), wanted.actor))
             and (wanted.app is None or wanted.app in _apps(kept))
-            and (wanted.subject is None or wanted.subject in _subjects(kept))
+            and (wanted.subject is None or any(_names(one, wanted.subject) for one in _subjects(kept)))
         )
+
+
+def _names(subject: str, wanted: str) -> bool:
+    """Whether ``subject`` is ``wanted``, or names it among several licenses."""
+    return set(split_subject(wanted)) <= set(split_subject(subject))
 
 
 def _is_among(event: str, events: tuple[str, ...]) -> bool:
@@ -247,7 +254,8 @@ def _apps(kept: Kept) -> frozenset[str]:
     """Return the slugs of the apps that an entry names."""
     asked = merge_scopes(str(text) for text in kept.facts.get("asked", ()))
     credential = kept.facts.get("credential") or {}
-    named = {str(app) for app in (kept.facts.get("app"), credential.get("app")) if app}
+    shown = [credential, *credential.get("licenses", ())]
+    named = {str(app) for app in (kept.facts.get("app"), *(one.get("app") for one in shown)) if app}
     return namespaces(asked.scopes) | named
 
 

@@ -17,7 +17,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from authsvc.errors import SetupRefused, StoreRefused, StoreUnavailable
+from authsvc.errors import STORE_AWAY, SetupRefused, StoreRefused, StoreUnavailable
 from authsvc.redaction import Secret
 from authsvc.store.breaker import Breaker
 from authsvc.store.gathering import GatheredReads, Values
@@ -25,8 +25,6 @@ from authsvc.store.pool import CheckedPool, NotConnected
 from authsvc.store.refusals import refusal_of, reply_of
 from authsvc.store.sentinel import PrimaryPool
 from authsvc.store.sentinel_url import SCHEME, parse_sentinel_url
-
-AWAY = "the service's database does not answer; try again in a few seconds"
 
 REFUSED = "the service's database refused this, because {}; nothing was changed"
 
@@ -154,7 +152,7 @@ class Connection:
         began = clock()
         answered: bool | None = None
         if not self._breaker.lets_through(clock()):
-            raise StoreUnavailable(AWAY, detail="the breaker is open")
+            raise StoreUnavailable(STORE_AWAY, detail="the breaker is open")
         try:
             async with asyncio.timeout(DEADLINE):
                 reply = await attempts()
@@ -178,12 +176,12 @@ class Connection:
         detail = f"{type(error).__name__}: {error}"
         if isinstance(error, ResponseError):
             self._breaker.succeeded()
-            return StoreUnavailable(AWAY, uncertain=True, detail=reply_of(error))
+            return StoreUnavailable(STORE_AWAY, uncertain=True, detail=reply_of(error))
         if isinstance(error, _ConnectionLost):
             # A write on a connection from before. Whether Redis is down, the next command finds out on a new one.
-            return StoreUnavailable(AWAY, uncertain=True, detail=detail)
+            return StoreUnavailable(STORE_AWAY, uncertain=True, detail=detail)
         self._breaker.failed(now)
-        return StoreUnavailable(AWAY, uncertain=not isinstance(error, NotConnected), detail=detail)
+        return StoreUnavailable(STORE_AWAY, uncertain=not isinstance(error, NotConnected), detail=detail)
 
     async def get(self, key: str) -> bytes | None:
         """Return the value of ``key``.

@@ -63,6 +63,15 @@ class RedisStandings:
         """Return the credential."""
         return self._codec.decode_optional(await self._connection.get(_KEY_OF[kind](credential_id)), kind)
 
+    async def licenses(
+        self, license_ids: Collection[str], slugs: Collection[str]
+    ) -> tuple[Mapping[str, License], Mapping[str, App]]:
+        """Return those licenses that exist, by id, and those apps of the given slugs that exist, as of one instant."""
+        names = (*map(keys.license_, license_ids), *map(keys.app, slugs))
+        raws = await self._connection.get_all(*names)
+        found = (self._codec.decode(raw, License) for raw in raws[: len(license_ids)] if raw is not None)
+        return {license_.id: license_ for license_ in found}, self._apps(raws[len(license_ids) :])
+
     async def standing(
         self, kind: type[C], credential_id: str, member_id: str | None, slugs: Collection[str]
     ) -> Standing[C]:

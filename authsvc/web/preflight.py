@@ -10,11 +10,10 @@ from aiohttp import web
 
 from authsvc.audit.decision import Asked, Source
 from authsvc.credentials.origin import Origin
-from authsvc.credentials.subject import LicenseSubject
 from authsvc.errors import AuthsvcError, InputRefused
 from authsvc.issuance import Denied
 from authsvc.logs import Logger
-from authsvc.preflight import Report, Verdict
+from authsvc.preflight import Report, ShownLicense, Verdict
 from authsvc.spec.token_request import Presented, from_query
 from authsvc.tenancy.dates import render_instant
 from authsvc.throttle import network
@@ -101,7 +100,8 @@ def _to_json(report: Report, service: str, now: datetime) -> dict[str, Any]:
     return {
         "registry": service,
         "subject": report.subject.id,
-        "license": _license(report, now),
+        "license": _license(report.licenses[0], now) if len(report.licenses) == 1 else None,
+        "licenses": [_license(shown, now) for shown in report.licenses],
         "warnings": [
             {"code": warned.code, "message": warned.message, "at": render_instant(warned.at)}
             for warned in report.warnings
@@ -110,10 +110,8 @@ def _to_json(report: Report, service: str, now: datetime) -> dict[str, Any]:
     }
 
 
-def _license(report: Report, now: datetime) -> dict[str, Any] | None:
-    if not isinstance(report.subject, LicenseSubject):
-        return None
-    license_ = report.subject.license
+def _license(shown: ShownLicense, now: datetime) -> dict[str, Any]:
+    license_ = shown.license
     return {
         "id": license_.id,
         "app": license_.app,
@@ -122,7 +120,7 @@ def _license(report: Report, now: datetime) -> dict[str, Any] | None:
         "state": license_.state(now),
         "not_before": None if license_.not_before is None else render_instant(license_.not_before),
         "expires_at": render_instant(license_.expires_at),
-        "token_ends_at": None if report.token_ends_at is None else render_instant(report.token_ends_at),
+        "token_ends_at": None if shown.token_ends_at is None else render_instant(shown.token_ends_at),
         "fields": license_.fields,
         "contact": license_.contact,
     }

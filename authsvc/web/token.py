@@ -104,7 +104,7 @@ class TokenEndpoint:
 def _facts(issued: Issued) -> dict[str, Any]:
     """Return what the log says of an issued token; never the token."""
     return {
-        "subject": issued.subject.id,
+        "subject": issued.claims.subject,
         "granted": [f"{a.type}:{a.name}:{','.join(a.actions)}" for a in issued.claims.access],
         "refused": [f"{r.scope} {r.action}: {r.reason}" for r in issued.decision.refusals],
         "degraded": issued.claims.degraded,

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from authsvc.audit.decision import decision_on
 from authsvc.audit.sentences import printable, sentences, summary, when
+from authsvc.credentials.subject import LicensesSubject
 from authsvc.errors import StoreUnavailable
 from tests.support.builders import NOW, as_license, as_member, make_app, make_license, make_member
 from tests.support.decisions import asked, denied, issued, refused
@@ -31,6 +32,24 @@ def test_a_denied_license() -> None:
         f"To let it in again: authsvc license extend {ended.license.id} --expires WHEN",
         "From: 203.0.113.7, which calls itself docker docker/27.5.1.",
     ] == sentences(entry(asked(), denied(ended)))
+
+
+def test_several_licenses() -> None:
+    """Each license is told with its own facts and its own way out; of those for other apps nothing is said."""
+    good, ended = make_license("c1", repositories=("y",)), make_license("c2", revoked_at=NOW)
+    apps = {"acme": make_app("acme"), "rival": make_app("rival")}
+    request = asked("repository:acme/x:pull,push", "repository:acme/y:pull")
+    holder = LicensesSubject((good, ended, make_license("c3", app="rival", customer="Initech")), apps)
+    said = sentences(entry(request, issued(request, holder)))
+    rest = "ends at 2026-11-09T12:00:00+00:00, app acme, customer Globex, type paid"
+
+    assert [
+        "Who: license:c1, by the registry tokens of licenses c1,c2.",
+        f"True at that time of license c1: state active, {rest}, repositories y.",
+        f"True at that time of license c2: state revoked, {rest}.",
+        "To let it in again: authsvc license reinstate c2",
+    ] == said[5:9]
+    assert not [sentence for sentence in said if "Initech" in sentence or "c3" in sentence]
 
 
 def test_a_token_that_lacks_something() -> None:

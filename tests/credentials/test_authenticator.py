@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from authsvc.credentials.authenticator import REFUSED, SIGN_IN
+from authsvc.credentials.authenticator import SIGN_IN
+from authsvc.credentials.licenses import REFUSED
 from authsvc.credentials.machine_secret import PERSONAL_KIND, REFRESH_KIND, SERVICE_KIND, MachineSecret
 from authsvc.credentials.proof import Junk, MachineProof, Nothing, PasswordProof, Proof
 from authsvc.credentials.recent import RecentLicenses

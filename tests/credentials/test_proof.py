@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 
 from authsvc.credentials.machine_secret import MachineSecret
 from authsvc.credentials.password import check_rules
-from authsvc.credentials.proof import Junk, MachineProof, Nothing, PasswordProof, Proof, classify
+from authsvc.credentials.proof import (
+    MAX_JOINED,
+    Junk,
+    LicensesProof,
+    MachineProof,
+    Nothing,
+    PasswordProof,
+    Proof,
+    classify,
+)
 from authsvc.errors import InputRefused
 from authsvc.redaction import Secret
 from authsvc.spec.token_request import RefreshGrant, Unreadable, UserPassword
@@ -207,3 +216,65 @@ def test_no_print() -> None:
     """A proof in a log or a traceback shows neither password nor token."""
     assert "hunter2" not in repr(password("me@acme.test", "hunter2hunter2h"))
     assert TOKEN[-40:] not in repr(password("license", FILE))
+
+
+# --- several licenses in one password ----------------------------------------------------------------------------
+
+NINE = [license_token(f"c00000000000000{number}") for number in range(1, 10)]
+TOKENS = [secret.text.reveal() for secret in NINE]
+DAMAGED = TOKENS[8][:-1] + "0"
+
+
+@pytest.mark.parametrize("number", range(2, MAX_JOINED + 1))
+def test_joined_licenses(number: int) -> None:
+    """Up to eight registry tokens, joined by dots, are as many licenses: as a password and as a refresh token."""
+    text = ".".join(TOKENS[:number])
+
+    assert [LicensesProof(tuple(NINE[:number]))] * 2 == [
+        password("anybody", f"\ufeff{text}\r\n"),
+        classify(RefreshGrant(Secret(text))),
+    ]
+
+
+def test_one_too_many_is_refused_with_the_reason() -> None:
+    """Nine are refused before anything is looked up, and the customer is told what to do; repetitions count."""
+    for text in (".".join(TOKENS), ".".join(TOKENS[:1] * 9)):
+        proof = password("license", text)
+        assert isinstance(proof, Junk)
+        assert proof.message == (
+            "the password joins 9 license secrets, and 8 are allowed; keep only the licenses that you need"
+        )
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        ([TOKENS[0], TOKENS[0]], MachineProof(NINE[0])),
+        ([TOKENS[0], TOKENS[1], TOKENS[0]], LicensesProof((NINE[0], NINE[1]))),
+        ([TOKENS[0], DAMAGED], LicensesProof((NINE[0],), damaged=1)),
+        ([DAMAGED, TOKENS[0], "asv_lic_"], LicensesProof((NINE[0],), damaged=2)),
+        ([DAMAGED, DAMAGED], Junk("the machine secret is misspelt")),
+    ],
+    ids=["twice", "among others", "one damaged", "two damaged", "all damaged"],
+)
+def test_repeated_and_damaged_ones(parts: list[str], expected: Proof) -> None:
+    """The same secret twice is one, and a damaged one spoils nothing for the others."""
+    assert expected == password("license", ".".join(parts))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{TOKENS[0]}.",
+        f"{TOKENS[0]}..{TOKENS[1]}",
+        f"{TOKENS[0]}.{machine_secret('pat').text.reveal()}",
+        f"{machine_secret('sa').text.reveal()}.{TOKENS[0]}",
+        f"{TOKENS[0]}.{FILE}",
+        f"{TOKENS[0]}.\n{TOKENS[1]}",
+        "asv_hello.my-password",
+    ],
+    ids=["dot at the end", "two dots", "personal token", "service account", "file", "line break", "password"],
+)
+def test_only_license_secrets_are_joined(text: str) -> None:
+    """Whatever else stands between dots makes the whole password junk: classes of credentials never mix."""
+    assert Junk("the password joins something else than license secrets") == password("me@acme.test", text)

@@ -10,6 +10,9 @@ from tests.support.registry_client import Client
 from tests.support.stack import Stack
 from tests.support.tenants import Account, License, make_license, make_member, make_team, unique
 
+ANNEX, EVIL = Image(b"the annex"), Image(b"evil")
+"""In ``ANNEX-APP/img:1`` and ``EVIL-APP/img:1``."""
+
 ATTACKERS = (
     "another team's owner",
     "a colleague limited to another app",
@@ -70,9 +73,9 @@ def world(stack: Stack) -> World:
     image = Image(f"the product of {vault}".encode())
     client = Client(stack.port, owner)
     client.push(f"{vault}/product", "1", image)
-    client.push(f"{annex}/img", "1", Image(b"the annex"))
+    client.push(f"{annex}/img", "1", ANNEX)
     rival = make_member(stack, other, "owner")
-    Client(stack.port, rival).push(f"{evil}/img", "1", Image(b"evil"))
+    Client(stack.port, rival).push(f"{evil}/img", "1", EVIL)
     accounts = (
         (rival, f"{evil}/img"),
         (make_member(stack, team, "owner", annex), f"{annex}/img"),

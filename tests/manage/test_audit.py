@@ -11,6 +11,7 @@ from attrs import define, field
 from authsvc.audit.entry import Entry
 from authsvc.audit.kept import Kept
 from authsvc.audit.trail import Trail
+from authsvc.credentials.subject import LicensesSubject
 from authsvc.errors import InputRefused
 from authsvc.logs import make_logger
 from authsvc.manage import audit as audit_module
@@ -123,6 +124,36 @@ def named(*numbers: int) -> list[str]:
 async def test_lists(filled: Office, wanted: Wanted, expected: tuple[int, ...]) -> None:
     """Each filter lets its own entries through and no others, newest first."""
     assert named(*expected) == await filled.listed(wanted)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        (Wanted(actor="license:c1"), True),
+        (Wanted(actor="license:c2"), True),
+        (Wanted(subject="license:c2"), True),
+        (Wanted(actor="license:c2,c1"), True),
+        (Wanted(actor="license:c3"), False),
+        (Wanted(subject="license:c"), False),
+        (Wanted(actor="license:c1,c3"), False),
+        (Wanted(actor="member:c1"), False),
+        (Wanted(app="acme"), True),
+        (Wanted(app="api"), True),
+        (Wanted(app="annex"), False),
+    ],
+)
+async def test_each_of_several_licenses_is_found(office: Office, wanted: Wanted, expected: bool) -> None:
+    """A token that several licenses granted is found by any of them, and not by one that only came along."""
+    slugs = ("acme", "api", "annex")
+    each = tuple(
+        make_license(f"c{number}", app=slug, expires_at=LICENSE.license.expires_at)
+        for number, slug in enumerate(slugs, 1)
+    )
+    request = asked("repository:acme/x:pull", "repository:api/x:pull,push", at=START)
+    office.trail.note(request, issued(request, LicensesSubject(each, {slug: make_app(slug) for slug in slugs})))
+    await office.flush()
+
+    assert [request.request_id] * expected == await office.listed(wanted)
 
 
 async def test_instants_bound_a_list(filled: Office) -> None:

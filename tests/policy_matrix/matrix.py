@@ -1,19 +1,27 @@
 """The table's subjects as authsvc's own records, and what authsvc decides about each cell."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import cache
+from itertools import count
 from typing import Any
 
 from attrs import evolve
 
 from authsvc import policy
-from authsvc.credentials.subject import LicenseSubject, MemberSubject, ServiceAccountSubject, Subject
+from authsvc.credentials.subject import (
+    LicensesSubject,
+    LicenseSubject,
+    MemberSubject,
+    ServiceAccountSubject,
+    Subject,
+)
 from authsvc.spec.scope import ResourceScope, merge_scopes
 from authsvc.tenancy.machine_records import Grant
-from authsvc.tenancy.records import App, Member, Role
+from authsvc.tenancy.records import App, License, Member, Role
 from tests.policy_matrix.oracle import COUNTS, DENIED, FILE, UNAUTHORIZED, Answer, Cell, Oracle, load
 from tests.support.builders import (
+    LICENSE_ID,
     NOW,
     make_app,
     make_license,
@@ -54,7 +62,7 @@ def app_of(slug: str) -> App | None:
 
 
 @cache
-def subject_of(name: str, state: str) -> Subject:
+def subject_of(name: str, state: str) -> Subject:  # noqa: PLR0911  a case for each kind
     """Return the subject of a column in a state, without any app looked up."""
     facts = ORACLE.subjects[name]
     own: dict[str, Any] = {} if state in BEHIND else CHANGES.get(state, {})
@@ -73,12 +81,26 @@ def subject_of(name: str, state: str) -> Subject:
                 make_service_account(*_grants(facts), creator=creator.id, **own), creator=creator
             )
         case "license":
-            patterns = facts.get("patterns")
-            license_ = make_license(app=facts["app"], repositories=None if patterns is None else tuple(patterns), **own)
             archived_at = EARLIER if state == "app archived" else None
-            return LicenseSubject(license_, make_app(facts["app"], archived_at=archived_at))
+            return LicenseSubject(_license(facts, state), make_app(facts["app"], archived_at=archived_at))
+        case "licenses":
+            return _licenses(facts["licenses"], ORACLE.together[state])
         case kind:
             raise AssertionError(kind)
+
+
+def _licenses(names: Sequence[str], states: Sequence[str]) -> LicensesSubject:
+    ids = (f"{number:016}" for number in count())
+    each = zip(names, states, strict=True)
+    return LicensesSubject(tuple(_license(ORACLE.subjects[name], state, next(ids)) for name, state in each))
+
+
+def _license(facts: Mapping[str, Any], state: str, license_id: str = LICENSE_ID) -> License:
+    patterns = facts.get("patterns")
+    repositories = None if patterns is None else tuple(patterns)
+    team = facts.get("team", ORACLE.world["team"])
+    changes = CHANGES.get(state, {})
+    return make_license(license_id, app=facts["app"], team=team, repositories=repositories, **changes)
 
 
 def _member(facts: Mapping[str, Any], state: str) -> Member:
@@ -100,7 +122,10 @@ def with_apps(subject: Subject, scopes: tuple[ResourceScope, ...]) -> Subject:
     """Return the subject as the authenticator hands it over: with the apps that the request asks for."""
     if isinstance(subject, LicenseSubject):
         return subject
-    return evolve(subject, apps={slug: app for slug in policy.namespaces(scopes) if (app := app_of(slug))})
+    slugs = policy.namespaces(scopes)
+    if isinstance(subject, LicensesSubject) and not slugs:
+        slugs = frozenset(license_.app for license_ in subject.licenses)
+    return evolve(subject, apps={slug: app for slug in slugs if (app := app_of(slug))})
 
 
 @cache

@@ -60,7 +60,9 @@ class Oracle:
         rights: the letters, by subject and relation.
         relations: in the table's order.
         actions: asked text → letters.
-        states: kind of subject → state → answer.
+        states: kind of subject → state → answer; of several licenses the answer is ``counts``, see ``together``.
+        together: state of several licenses → the state of each.
+        app_of: relation → the app it is in; relations in no app are left out.
         unreal: relations that no HTTP request can carry.
         momentary: states that no request can meet.
     """
@@ -71,6 +73,8 @@ class Oracle:
     relations: tuple[str, ...]
     actions: Mapping[str, frozenset[str]]
     states: Mapping[str, Mapping[str, str]]
+    together: Mapping[str, tuple[str, ...]]
+    app_of: Mapping[str, str]
     unreal: frozenset[str]
     momentary: frozenset[str]
 
@@ -84,13 +88,29 @@ class Oracle:
 
     def answer(self, cell: Cell) -> Answer:
         """Return what must come back."""
-        account = self.states[self.subjects[cell.subject]["kind"]][cell.state]
+        facts = self.subjects[cell.subject]
+        if "licenses" in facts:
+            return self._together(cell, facts["licenses"])
+        account = self.states[facts["kind"]][cell.state]
         if account != COUNTS:
             return Answer(account)
         rights = self.rights[cell.subject, cell.relation]
         granted = self.actions[cell.actions] & rights
         # Every client reads while it pushes, so pull comes along with push.
         return Answer(account, granted | (rights & {"pull"}) if "push" in granted else granted)
+
+    def _together(self, cell: Cell, licenses: list[str]) -> Answer:
+        """Return the union of what each license in force gets alone."""
+        granted: frozenset[str] = frozenset()
+        ended_apps = set()
+        for license_, state in zip(licenses, self.together[cell.state], strict=True):
+            alone = self.answer(Cell(license_, state, cell.relation, cell.actions))
+            granted |= alone.granted
+            if alone.account == DENIED:
+                ended_apps.add(self.subjects[license_]["app"])
+        if not granted and self.app_of.get(cell.relation) in ended_apps:
+            return Answer(DENIED)
+        return Answer(COUNTS, granted)
 
 
 def load(text: str) -> Oracle:
@@ -107,8 +127,17 @@ def load(text: str) -> Oracle:
         if relations not in {(), rows}:
             raise TableError(f"the rows of {name} are not those of the grid before it")
         relations = rows
-    if {subject for subject, _ in rights} != set(table["subjects"]):
+    joined = {name: facts for name, facts in table["subjects"].items() if "licenses" in facts}
+    if {subject for subject, _ in rights} != set(table["subjects"]) - set(joined):
         raise TableError("the columns are not the subjects")
+    if any(table["subjects"][one]["kind"] != "license" for facts in joined.values() for one in facts["licenses"]):
+        raise TableError("something is joined that is no license")
+    together = {state: tuple(each) for state, each in table["states"]["licenses"].items()}
+    if not {one for each in together.values() for one in each} <= set(table["states"].get("license", {})):
+        raise TableError("several licenses are in a state that one license cannot be in")
+    table["states"]["licenses"] = dict.fromkeys(together, COUNTS)
+    if not set(table["app_of"]) <= set(relations):
+        raise TableError("a name is in an app and in no row")
     unreal = frozenset(table["unreal"]["relations"])
     momentary = frozenset(table["unreal"]["states"]["momentary"])
     kinds = {facts["kind"] for facts in table["subjects"].values()}
@@ -119,7 +148,18 @@ def load(text: str) -> Oracle:
     if not (unreal <= set(relations) and momentary <= states):
         raise TableError("something is unreal that is not in the table")
     actions = {asked: _letters(letters) for asked, letters in table["actions"].items()}
-    return Oracle(table["world"], table["subjects"], rights, relations, actions, table["states"], unreal, momentary)
+    return Oracle(
+        table["world"],
+        table["subjects"],
+        rights,
+        relations,
+        actions,
+        table["states"],
+        together,
+        table["app_of"],
+        unreal,
+        momentary,
+    )
 
 
 def _rows(name: str, grid: str, rights: dict[tuple[str, str], frozenset[str]]) -> tuple[str, ...]:

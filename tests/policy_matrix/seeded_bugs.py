@@ -12,7 +12,7 @@ import pytest
 from attrs import evolve
 
 from authsvc import policy
-from authsvc.credentials.subject import MemberSubject, Subject
+from authsvc.credentials.subject import LicensesSubject, MemberSubject, SingleSubject, Subject
 from authsvc.policy import Decision, Place
 from authsvc.spec.claims import Access
 from authsvc.spec.scope import ResourceScope
@@ -30,6 +30,7 @@ member_actions, account_actions = policy._member_actions, policy._service_accoun
 outside, license_denial, covered = policy._outside, policy.license_denial, policy._covered
 personal_denial, account_denial = policy._personal_token_denial, policy._service_account_denial
 any_denial = policy._account_denial
+licenses_actions, decide_together = policy._licenses_actions, policy._decide_together
 
 
 def bug(sentence: str, attribute: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -246,6 +247,53 @@ def _archived_app(license_: License, app: App, now: datetime) -> str | None:
     return license_denial(license_, evolve(app, archived_at=None), now)
 
 
+@bug("several licenses together may push", "_licenses_actions")
+def _together_push(licenses: tuple[License, ...], place: Place) -> Entitled:
+    actions, reason = licenses_actions(licenses, place)
+    return (actions | {"push"} if actions else actions), reason
+
+
+@bug("the patterns of one license count in the app of another", "_decide_together")
+def _pooled_patterns(subject: LicensesSubject, requested: tuple[ResourceScope, ...], now: datetime) -> Decision:
+    each = [one.repositories for one in subject.licenses]
+    pooled = None if None in each else tuple(pattern for patterns in each for pattern in patterns or ())
+    licenses = tuple(evolve(one, repositories=pooled) for one in subject.licenses)
+    return decide_together(evolve(subject, licenses=licenses), requested, now)
+
+
+@bug("of several licenses only the first grants", "_licenses_actions")
+def _first_alone(licenses: tuple[License, ...], place: Place) -> Entitled:
+    return licenses_actions(licenses[:1], place)
+
+
+@bug("a license that is not in force grants beside one that is", "_decide_together")
+def _carried_along(subject: LicensesSubject, requested: tuple[ResourceScope, ...], now: datetime) -> Decision:
+    def counts(one: License) -> bool:
+        return one.app in subject.apps and license_denial(one, subject.apps[one.app], now) is None
+
+    good = next((one for one in subject.licenses if counts(one)), None)
+    if good is None:
+        return decide_together(subject, requested, now)
+    licenses = (
+        evolve(one, expires_at=good.expires_at, not_before=None, revoked_at=None, archived_at=None)
+        for one in subject.licenses
+    )
+    return decide_together(evolve(subject, licenses=tuple(licenses)), requested, now)
+
+
+@bug("one license that is not in force denies all of them", "_decide_together")
+def _all_or_nothing(subject: LicensesSubject, requested: tuple[ResourceScope, ...], now: datetime) -> Decision:
+    denials = [license_denial(one, subject.apps[one.app], now) for one in subject.licenses if one.app in subject.apps]
+    account = next((denial for denial in denials if denial), None)
+    return Decision(account=account) if account else decide_together(subject, requested, now)
+
+
+@bug("a license that is not in force is passed over in silence", "_decide_together")
+def _silent(subject: LicensesSubject, requested: tuple[ResourceScope, ...], now: datetime) -> Decision:
+    decision = decide_together(subject, requested, now)
+    return Decision() if decision.account else decision
+
+
 @bug("a personal token never ends", "_personal_token_denial")
 def _endless(token: PersonalToken, member: Member, now: datetime) -> str | None:
     return personal_denial(evolve(token, expires_at=None), member, now)
@@ -257,7 +305,7 @@ def _revoked(token: PersonalToken, member: Member, now: datetime) -> str | None:
 
 
 @bug("a disabled member's tokens go on", "_account_denial")
-def _members_tokens(subject: Subject, now: datetime) -> str | None:
+def _members_tokens(subject: SingleSubject, now: datetime) -> str | None:
     if isinstance(subject, MemberSubject) and isinstance(subject.by, PersonalToken):
         return personal_denial(subject.by, subject.member, now)
     return any_denial(subject, now)

@@ -3,7 +3,7 @@
 import asyncio
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -97,12 +97,24 @@ class World:
                 if relation.partition("/")[0] in apps and "/" in relation and relation not in self.oracle.unreal:
                     Client(self.stack.port, Account(owner, PASSWORD)).push(relation, TAG, self.image)
                     self.stored.add(relation)
-        for subject, facts in self.oracle.subjects.items():
-            for state in self.oracle.states[facts["kind"]]:
-                if state not in self.oracle.momentary:
-                    self.held[subject, state] = await self._hold(manage, subject, state, facts)
+        await self._hold_all(manage)
         for app in world["archived"]:
             await manage.teams.archive_app(app, manage.act(ACTOR))
+
+    async def _hold_all(self, manage: Management) -> None:
+        several = {subject: facts["licenses"] for subject, facts in self.oracle.subjects.items() if "licenses" in facts}
+        for subject, facts in self.oracle.subjects.items():
+            for state in self.oracle.states[facts["kind"]]:
+                if state not in self.oracle.momentary and subject not in several:
+                    self.held[subject, state] = await self._hold(manage, subject, state, facts)
+        for subject, names in several.items():
+            for state, each in self.oracle.together.items():
+                self.held[subject, state] = self._joined(names, each)
+
+    def _joined(self, names: Sequence[str], states: Sequence[str]) -> Held:
+        """Return what holds several licenses, each in a state of its own: their tokens in either order."""
+        _, tokens = zip(*(self.held[one].passwords for one in zip(names, states, strict=True)), strict=True)
+        return Held("license", (".".join(tokens), ".".join(reversed(tokens))))
 
     async def _hold(self, manage: Management, subject: str, state: str, facts: Mapping[str, Any]) -> Held:
         name = f"{subject}-{re.sub('[^a-z]', '-', state)}"

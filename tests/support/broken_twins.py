@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from attrs import evolve
 
-from authsvc.credentials.subject import LicenseSubject, MemberSubject
+from authsvc.credentials.subject import LicensesSubject, LicenseSubject, MemberSubject
 from authsvc.policy import Decision, Place, decide, locate
 from authsvc.spec.claims import Access
 from authsvc.spec.scope import ResourceScope
@@ -131,3 +131,65 @@ def state_forgotten(subject: Person, requested: Sequence[ResourceScope], now: da
         subject.license, revoked_at=None, archived_at=None, not_before=None, expires_at=now + timedelta(days=2)
     )
     return decide(LicenseSubject(open_end, evolve(subject.app, archived_at=None)), requested, now)
+
+
+# --- several licenses in one password ----------------------------------------------------------------------------
+
+DecideTogether = Callable[[LicensesSubject, Sequence[ResourceScope], datetime], Decision]
+
+
+def union_with_push(subject: LicensesSubject, requested: Sequence[ResourceScope], now: datetime) -> Decision:
+    """Let the union of several licenses do what none of them may."""
+    decision = decide(subject, requested, now)
+    return with_access(decision, (evolve(a, actions=tuple(sorted({*a.actions, "push"}))) for a in decision.access))
+
+
+def last_end(subject: LicensesSubject, requested: Sequence[ResourceScope], now: datetime) -> Decision:
+    """End the token with the last license that granted it, not with the first."""
+    decision = decide(subject, requested, now)
+    ends = [one.expires_at for one in subject.licenses if one.id in decision.licenses]
+    return evolve(decision, ends_at=max(ends, default=decision.ends_at))
+
+
+def end_of_the_first(subject: LicensesSubject, requested: Sequence[ResourceScope], now: datetime) -> Decision:
+    """End the token with the first license of all, whether it granted anything or not."""
+    decision = decide(subject, requested, now)
+    return evolve(decision, ends_at=min(one.expires_at for one in subject.licenses)) if decision.access else decision
+
+
+def revoked_contribute(subject: LicensesSubject, requested: Sequence[ResourceScope], now: datetime) -> Decision:
+    """Forget that some of them are revoked."""
+    licenses = tuple(evolve(one, revoked_at=None, archived_at=None) for one in subject.licenses)
+    return decide(evolve(subject, licenses=licenses), requested, now)
+
+
+def patterns_pooled(subject: LicensesSubject, requested: Sequence[ResourceScope], now: datetime) -> Decision:
+    """Let the patterns of one license count in the app of another."""
+    each = [one.repositories for one in subject.licenses]
+    pooled = None if None in each else tuple(pattern for patterns in each for pattern in patterns or ())
+    licenses = tuple(evolve(one, repositories=pooled) for one in subject.licenses)
+    return decide(evolve(subject, licenses=licenses), requested, now)
+
+
+def archived_apps_count(subject: LicensesSubject, requested: Sequence[ResourceScope], now: datetime) -> Decision:
+    """Forget that the app of one of them was put away."""
+    apps = {slug: evolve(app, archived_at=None) for slug, app in subject.apps.items()}
+    return decide(evolve(subject, apps=apps), requested, now)
+
+
+def everybody_signs(subject: LicensesSubject, requested: Sequence[ResourceScope], now: datetime) -> Decision:
+    """Name all licenses as the subject, also those that granted nothing."""
+    decision = decide(subject, requested, now)
+    return evolve(decision, licenses=tuple(one.id for one in subject.licenses)) if decision.access else decision
+
+
+def one_denies_all(subject: LicensesSubject, requested: Sequence[ResourceScope], now: datetime) -> Decision:
+    """Deny the request because of one license that is not in force."""
+    ended = next((one for one in subject.licenses if one.state(now) != "active"), None)
+    return decide(subject, requested, now) if ended is None else Decision(account="ended", licenses=(ended.id,))
+
+
+def never_denied(subject: LicensesSubject, requested: Sequence[ResourceScope], now: datetime) -> Decision:
+    """Answer with a token that opens nothing, and say nothing about why."""
+    decision = decide(subject, requested, now)
+    return decision if decision.account is None else Decision()

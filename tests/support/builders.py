@@ -192,6 +192,17 @@ class MemoryStandings:
         """Return the credential."""
         return await self._first(cast("C | None", self.credentials.get((kind, credential_id))))
 
+    async def licenses(
+        self, license_ids: Collection[str], slugs: Collection[str]
+    ) -> tuple[Mapping[str, License], Mapping[str, App]]:
+        """Return the licenses and apps that exist."""
+        self._ask("licenses")
+        found = {one: self.credentials.get((License, one)) for one in license_ids}
+        apps = self._some(slugs)
+        if len(self.calls) == 1:
+            self.after_first()
+        return {one: cast("License", record) for one, record in found.items() if record is not None}, apps
+
     async def standing(
         self, kind: type[C], credential_id: str, member_id: str | None, slugs: Collection[str]
     ) -> Standing[C]:

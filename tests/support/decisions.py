@@ -42,7 +42,7 @@ def issued(request: Asked, subject: Subject | None = None) -> Issued:
     """Return the token for a request of ``subject``; of a license of the app ``acme`` by default."""
     who = subject or as_license(make_license())
     decision = decide(who, request.request.scopes.scopes, request.at)
-    claims = Claims("authsvc", who.id, SERVICE, request.at, request.at, "t" * 32, decision.access)
+    claims = Claims("authsvc", decision.holder(who).id, SERVICE, request.at, request.at, "t" * 32, decision.access)
     return Issued(TokenResponse(Secret("jwt"), 300, request.at), who, decision, claims)
 
 

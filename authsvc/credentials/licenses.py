@@ -1,0 +1,158 @@
+"""Authenticates the registry tokens of licenses: one, or several that came in one password (design #7).
+
+While the store is unavailable, licenses that it confirmed within the last minute count (design #13).
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+
+from authsvc.credentials.machine_secret import MachineSecret
+from authsvc.credentials.recent import RecentLicenses
+from authsvc.credentials.standing import Standings
+from authsvc.credentials.subject import LicensesSubject, LicenseSubject
+from authsvc.errors import StoreUnavailable, WrongSecret
+from authsvc.tenancy.records import App, License, live_tokens
+
+REFUSED = "the user name, password, token or license file is not right; check it and sign in again"
+
+
+class LicenseAuthenticator:
+    """Finds the licenses that secrets open."""
+
+    def __init__(self, standings: Standings, recent: RecentLicenses | None) -> None:
+        """Ask ``standings``; while it is unavailable, use ``recent``, or nothing when that is None."""
+        self._standings = standings
+        self._recent = recent
+
+    async def one(self, secret: MachineSecret, namespaces: Collection[str], now: datetime) -> LicenseSubject:
+        """Return the license that ``secret`` opens, with its app.
+
+        Raises:
+            WrongSecret: it opens none.
+            StoreUnavailable: the store did not answer, and did not confirm this license within the last minute.
+        """
+        asked = 0 if self._recent is None else self._recent.asking()
+        try:
+            subject = await self._one(secret, namespaces, now)
+        except StoreUnavailable:
+            recent = None if self._recent is None else self._recent.recall(secret, now)
+            if recent is None:
+                raise
+            return recent
+        except WrongSecret:
+            if self._recent is not None:
+                self._recent.forget(secret)
+            raise
+        if self._recent is not None:
+            self._recent.keep(secret, subject, now, asked)
+        return subject
+
+    async def several(
+        self, secrets: Sequence[MachineSecret], namespaces: Collection[str], now: datetime
+    ) -> LicensesSubject:
+        """Return all licenses that ``secrets`` open. One round trip, or two when no app is asked for.
+
+        A secret that opens nothing spoils nothing for the others. The licenses' apps are looked up as far as they are
+        among ``namespaces``; without any, all of them.
+
+        Raises:
+            WrongSecret: none of the secrets opens a license.
+            StoreUnavailable: the store did not answer, and confirmed none of these licenses within the last minute.
+        """
+        asked = 0 if self._recent is None else self._recent.asking()
+        try:
+            proven, apps = await self._several(secrets, namespaces, now)
+        except StoreUnavailable:
+            recent = None if self._recent is None else _recalled(self._recent, secrets, now)
+            if recent is None:
+                raise
+            return recent
+        self._remember(secrets, proven, apps, now, asked)
+        if not proven:
+            ids = ", ".join(dict.fromkeys(secret.id for secret in secrets))
+            raise WrongSecret(REFUSED, detail=f"no live secret of any of the licenses {ids}")
+        return LicensesSubject(tuple(license_ for _, license_ in sorted(proven.items())), apps)
+
+    async def _one(self, secret: MachineSecret, namespaces: Collection[str], now: datetime) -> LicenseSubject:
+        # Who pulls asks for the license's own app, so one round trip brings all; who only signs in needs two.
+        standing = await self._standings.standing(License, secret.id, None, namespaces)
+        known = standing.credential
+        if known is None or not opens(secret, known, now):
+            raise _refusal(f"{'no' if known is None else 'wrong or rotated secret of'} License {secret.id}")
+        if known.app in standing.apps:
+            return LicenseSubject(known, standing.apps[known.app])
+        standing = await self._standings.standing(License, known.id, None, [known.app])
+        license_ = standing.credential
+        if license_ is None or not opens(secret, license_, now):  # at that instant too (threat 50)
+            raise _refusal(f"License {secret.id} changed during the check")
+        app = standing.apps.get(license_.app)
+        if app is None:
+            raise _refusal(f"the app of {license_.subject} is gone")
+        return LicenseSubject(license_, app)
+
+    async def _several(
+        self, secrets: Sequence[MachineSecret], namespaces: Collection[str], now: datetime
+    ) -> tuple[Mapping[str, License], Mapping[str, App]]:
+        ids = list(dict.fromkeys(secret.id for secret in secrets))
+        licenses, apps = await self._standings.licenses(ids, namespaces)
+        proven = _proven(secrets, licenses, now)
+        if namespaces or not proven:
+            return proven, apps
+        # Who only signs in names no app; whether a license counts depends on its own, all as of one instant.
+        slugs = sorted({license_.app for license_ in proven.values()})
+        licenses, apps = await self._standings.licenses(list(proven), slugs)
+        return _proven(secrets, licenses, now), apps
+
+    def _remember(
+        self,
+        secrets: Iterable[MachineSecret],
+        proven: Mapping[str, License],
+        apps: Mapping[str, App],
+        now: datetime,
+        asked: int,
+    ) -> None:
+        if self._recent is None:
+            return
+        for secret in secrets:
+            license_ = proven.get(secret.id)
+            if license_ is None or not opens(secret, license_, now):
+                self._recent.forget(secret)
+            elif license_.app in apps:
+                self._recent.keep(secret, LicenseSubject(license_, apps[license_.app]), now, asked)
+            elif license_.revoked_at or license_.archived_at:
+                self._recent.forget(secret)
+
+
+def opens(secret: MachineSecret, license_: License, now: datetime) -> bool:
+    """Whether ``secret`` is a live registry token of ``license_``."""
+    return secret.id == license_.id and any(
+        secret.has_digest(token.sha256) for token in live_tokens(license_.tokens, now)
+    )
+
+
+def _proven(secrets: Iterable[MachineSecret], licenses: Mapping[str, License], now: datetime) -> Mapping[str, License]:
+    """Return those of ``licenses`` that a secret opens, by id: two generations of one license are one license."""
+    return {
+        secret.id: licenses[secret.id]
+        for secret in secrets
+        if secret.id in licenses and opens(secret, licenses[secret.id], now)
+    }
+
+
+def _recalled(recent: RecentLicenses, secrets: Sequence[MachineSecret], now: datetime) -> LicensesSubject | None:
+    """Return the licenses that the store confirmed within the last minute, or None when there are none."""
+    found = [recent.recall(secret, now) for secret in secrets]
+    known = [subject for subject in found if subject is not None]
+    if not known:
+        return None
+    # Two answers of the store about one license or app can differ: one that ended it counts, so it comes last.
+    ended = sorted(known, key=lambda one: bool(one.license.revoked_at or one.license.archived_at))
+    licenses = {subject.license.id: subject.license for subject in ended}
+    apps = {one.app.slug: one.app for one in sorted(known, key=lambda one: one.app.archived_at is not None)}
+    return LicensesSubject(
+        tuple(licenses[license_id] for license_id in sorted(licenses)), apps, stale=True, unchecked=None in found
+    )
+
+
+def _refusal(why: str) -> WrongSecret:
+    return WrongSecret(REFUSED, detail=why)
