@@ -19,6 +19,8 @@ chosen() { [ "$(cat "$config/serves")" = "$name" ]; }
 probe() {
     # The other registry of an installation idles, and is well.
     chosen || exit 0
+    # Docker gives every container the proxy of the user's config.json; this container is not behind one.
+    unset http_proxy HTTP_PROXY all_proxy ALL_PROXY
     # Answered without a token, and 503 when the storage fails.
     exec wget -q -O /dev/null http://127.0.0.1:5000/
 }
