@@ -178,6 +178,23 @@ def verify(text: str, verify_signature: Callable[[str, bytes, bytes], bool]) -> 
     return signed
 
 
+def key_id(text: str) -> str | None:
+    """Return the ``kid`` that the signature of a license file names, not yet checked; None when it is damaged.
+
+    Raises:
+        LicenseFileError: not a license file.
+    """
+    try:
+        kid = _object(_decode(parse(text)["signature"].partition(".")[0]), "signature").get("kid")
+    except LicenseFileError as error:
+        if error.field != "signature":
+            raise
+        return None
+    except ValueError:
+        return None
+    return kid if isinstance(kid, str) else None
+
+
 def parse(text: str) -> dict[str, Any]:
     """Return the whole file as JSON, of the right form; whether its signature holds is :func:`verify`'s question.
 

@@ -95,7 +95,19 @@ PORTABLE = ("__init__.py", "spec/__init__.py", "spec/reference.py", "license_fil
 """The license holder's tools and what they share with us: standard library only, Python 3.9 on."""
 
 TOOLS_MAY_IMPORT = ("installer", "license_file", "spec.reference", "__version__")
-"""What of ours the tools in installer/ may use; ``cryptography`` they take when it is there."""
+"""What of ours the tools in installer/ may use."""
+
+UNVERIFIED = (
+    "authsvc.installer.held.read",
+    "authsvc.installer.held.find",
+    "authsvc.license_file.parse",
+    "authsvc.license_file.verify",
+    "authsvc.license_file.registry_token",
+)
+"""What returns a license whose signature nobody has checked."""
+
+LICENSE_READERS = ("installer/held.py", "installer/verification.py")
+"""The two modules that may use those: every other gets its licenses from installer/verification.py."""
 
 NEWER_THAN_39 = {"strict", "slots", "kw_only", "match_args"}
 """Keyword arguments of zip() and dataclass() that Python 3.9 does not know."""
@@ -233,7 +245,7 @@ def portable_modules_stay_portable(module: Module) -> list[str]:
     if not module.path.startswith(PORTABLE):
         return []
     tools = [f"authsvc.{name}" for name in TOOLS_MAY_IMPORT] if module.path.startswith("installer/") else []
-    optional = ["cryptography"] if module.path == "installer/es256.py" else []
+    optional = ["_sha2"] if module.path == "installer/es256.py" else []  # of the standard library from 3.12 on
     found = [
         name
         for name in module.imports
@@ -260,6 +272,14 @@ def portable_modules_stay_portable(module: Module) -> list[str]:
         if isinstance(node, ast.keyword) and node.arg in NEWER_THAN_39:
             found.append(f"line {node.lineno}: {node.arg}=")
     return found
+
+
+def licenses_are_verified(module: Module) -> list[str]:
+    """Find commands of the license holder's tools that read a license file without checking its signature."""
+    if not module.path.startswith("installer/") or module.path in LICENSE_READERS:
+        return []
+    whole = {"authsvc.installer.held", "authsvc.license_file"}  # through which any of them could be reached
+    return [name for name in module.imports if within(name, *UNVERIFIED) or name in whole]
 
 
 def names_mean_something(module: Module) -> list[str]:
@@ -334,6 +354,7 @@ WALLS: list[Callable[[Module], list[str]]] = [
     cli_changes_state_through_manage,
     wiring_only_from_entry_points,
     portable_modules_stay_portable,
+    licenses_are_verified,
     names_mean_something,
     module_is_short,
     functions_are_short,
@@ -368,6 +389,9 @@ BREACHES: list[tuple[Callable[[Module], list[str]], str, str]] = [
     (portable_modules_stay_portable, "spec/__init__.py", "from authsvc.errors import NotFound"),
     (portable_modules_stay_portable, "installer/keys.py", "from authsvc.errors import NotFound"),
     (portable_modules_stay_portable, "installer/keys.py", "import cryptography"),
+    (licenses_are_verified, "installer/kubelet.py", "from authsvc.installer.held import find"),
+    (licenses_are_verified, "installer/documents.py", "def show():\n    from authsvc.license_file import parse"),
+    (licenses_are_verified, "installer/login.py", "from authsvc.installer import held"),
     (names_mean_something, "store/utils.py", ""),
     (names_mean_something, "common/dates.py", ""),
     (module_is_short, "policy.py", "x = 1\n" * (MAX_MODULE_LINES + 1)),
@@ -398,6 +422,8 @@ GOOD: list[tuple[Callable[[Module], list[str]], str, str]] = [
     (import_does_no_work, "cli/team.py", "import click\nteam = click.option('--team')\n\n@team\ndef f(): ..."),
     (import_does_no_work, "settings.py", "if __name__ == '__main__':\n    main()"),
     (portable_modules_stay_portable, "policy.py", "import attrs"),
+    (licenses_are_verified, "installer/login.py", "from authsvc.installer.held import HeldLicense"),
+    (licenses_are_verified, "installer/login.py", "from authsvc.installer.verification import open_license"),
 ]
 """Samples that look a little like a breach and are none."""
 
@@ -446,5 +472,6 @@ def test_lists_name_modules_that_exist() -> None:
         *HTTP_ROOMS,
         *ENTRY_POINTS,
         *PORTABLE,
+        *LICENSE_READERS,
     }
     assert listed - paths - folders == set()

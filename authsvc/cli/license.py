@@ -13,6 +13,7 @@ from authsvc.cli import present
 from authsvc.cli.console import ACTOR, common_options, overlap_option, print_json, print_table, refuse, run
 from authsvc.cli.license_import import import_command
 from authsvc.license_file import COMFORTABLE_BYTES
+from authsvc.manage.license_shelf import is_older_key_file
 from authsvc.tenancy.dates import parse_span, render_instant
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ LICENSE_SUFFIX, KEY_SUFFIX = ".license.json", ".license-key.json"
 key_option = click.option(
     "--key-output",
     metavar="FILE",
-    help="Write the key that verifies the file there.  [default: NAME.license-key.json beside it]",
+    help="Write the keys that verify the file there.  [default: NAME.license-key.json beside it]",
 )
 
 
@@ -150,17 +151,20 @@ def rotate(license_id: str, overlap: str, output: str | None, data_dir: Path | N
 
 
 def _write_key(key: str, key_output: str | None, output: str | None) -> None:
-    """Write the vendor's public key where it was asked for, or beside the license file; the customer needs both."""
+    """Write the vendor's public keys where it was asked for, or beside the license file; the customer needs both."""
     if key_output is None:
         if output in {None, STDOUT}:
             return
         key_output = f"{str(output).removesuffix(LICENSE_SUFFIX)}{KEY_SUFFIX}"
     path = Path(key_output)
     try:
-        if not path.exists():
+        if not path.exists() or is_older_key_file(path, key):
             path.write_text(key, encoding="ascii")
-        elif path.read_text(encoding="ascii", errors="replace") != key:
-            refuse(f"the license is done, but {path} holds another key and was left alone; choose another --key-output")
+        else:
+            refuse(
+                f"the license is done, but {path} is not a key file of this installation and was left alone; choose "
+                "another --key-output"
+            )
     except OSError as error:
         refuse(f"the license is done, but can not write {path}: {error.strerror}")
 

@@ -14,7 +14,8 @@ import time
 
 from authsvc import __version__
 from authsvc.installer import host
-from authsvc.installer.held import Refused, choose, find, own_folder
+from authsvc.installer.held import Refused, choose, own_folder
+from authsvc.installer.verification import usable
 
 TYPE_CHECKING = False  # see authsvc.license_file
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def _answer(action: str, environ: Mapping[str, str], now: float) -> str:
     if action == "get":
         return get(_input(), environ, now)
     if action == "list":
-        held, problems = find(environ)
+        held, problems = usable(environ)
         _tell(problems)
         return json.dumps({license_.says["registry"]: USERNAME for license_ in held})
     if action == "store":
@@ -76,7 +77,7 @@ def get(server: str, environ: Mapping[str, str], now: float) -> str:
     wanted = server.strip()
     if not wanted:
         raise Refused(NO_SERVER)
-    held, problems = find(environ)
+    held, problems = usable(environ, host.normalise(wanted))
     _tell(problems)
     chosen = choose(held, wanted, now)
     if chosen is None:
@@ -97,7 +98,7 @@ def store(body: str, environ: Mapping[str, str], now: float) -> None:
         raise Refused("the credentials to store are not the JSON of the credential helper protocol") from error
     if not isinstance(server, str) or not server.strip():
         raise Refused(NO_SERVER)
-    chosen = choose(find(environ)[0], server, now)
+    chosen = choose(usable(environ, host.normalise(server))[0], server, now)
     if chosen is None or not isinstance(secret, str) or secret.strip() not in {chosen.token, chosen.text.strip()}:
         registry = host.normalise(server)
         raise Refused(
@@ -113,7 +114,7 @@ def erase(server: str, environ: Mapping[str, str], now: float) -> None:
         raise Refused(NO_SERVER)
     if "://" in wanted:
         return
-    chosen = choose(find(environ)[0], wanted, now)
+    chosen = choose(usable(environ, host.normalise(wanted))[0], wanted, now)
     if chosen is not None:
         mine = chosen.path.startswith(own_folder(environ))
         how = f"authsvc-license login --undo {chosen.registry}" if mine else f"rm {chosen.path}"

@@ -1,13 +1,28 @@
-"""Checking an ES256 signature (RFC 7518 §3.4) with what is here: ``cryptography``, else the ``openssl`` command."""
+"""Checking an ES256 signature (ECDSA with P-256 and SHA-256, RFC 7518 §3.4) in pure Python.
+
+License files are checked wherever they are read, and on every pull by the credential helper: a library that may be
+missing, or takes longer to import than the check itself, would make the answer depend on the machine. Only public
+values are computed with, so constant time does not matter. The steps are those of FIPS 186-5 §6.4.2; points are
+Jacobian, ``(X, Y, Z)`` for ``(X / Z², Y / Z³)``, with ``Z = 0`` for the point at infinity.
+"""
 
 from __future__ import annotations
 
-import base64
-import os
-import shutil
-import subprocess
+TYPE_CHECKING = False  # see authsvc.license_file
+if TYPE_CHECKING:
+    from hashlib import sha256
 
-from authsvc.installer.held import Refused
+    Point = tuple[int, int, int]
+
+else:
+    # What hashlib falls back to. hashlib itself loads OpenSSL first, which takes longer than the whole check.
+    try:
+        from _sha2 import sha256  # from Python 3.12 on
+    except ImportError:
+        try:
+            from _sha256 import sha256
+        except ImportError:
+            from hashlib import sha256
 
 COORDINATE_BYTES = 32
 """Length of a P-256 coordinate, and of ``r`` and ``s``."""
@@ -15,93 +30,82 @@ COORDINATE_BYTES = 32
 POINT_BYTES = 1 + 2 * COORDINATE_BYTES
 """Length of an uncompressed point: 04 || x || y (SEC 1 §2.3.3)."""
 
-SPKI_HEAD = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d030107034200")
-"""What stands before the point in a P-256 SubjectPublicKeyInfo (RFC 5480 §2): always the same 26 bytes."""
+UNCOMPRESSED = 4
+"""First byte of such a point."""
 
-PEM_LINE = 64
-"""Characters of a line of PEM (RFC 7468 §2)."""
-
-UNCHECKED = 4
-"""Exit code for a signature that nothing here can check."""
-
-_DEADLINE = 10.0
-"""Seconds that openssl may take."""
+# The curve y² = x³ - 3x + b over the field of P elements, and its base point, of order N (SP 800-186 §3.2.1.3).
+_P = 0xFFFFFFFF00000001000000000000000000000000FFFFFFFFFFFFFFFFFFFFFFFF
+_N = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+_B = 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B
+_BASE_X = 0x6B17D1F2E12C4247F8BCE6E563A440F277037D812DEB33A0F4A13945D898C296
+_BASE_Y = 0x4FE342E2FE1A7F9B8EE7EB4A7C0F9E162BCE33576B315ECECBB6406837BF51F5
+_INFINITY = (1, 1, 0)
 
 
 def verify(point: bytes, data: bytes, signature: bytes) -> bool:
-    """Whether the key at ``point`` (04 || x || y) made the 64-byte ``signature`` (``r || s``) of ``data``.
-
-    Raises:
-        Refused: neither ``cryptography`` nor ``openssl`` is here.
-    """
-    if len(signature) != 2 * COORDINATE_BYTES:
+    """Whether the key at ``point`` (04 || x || y) made the 64-byte ``signature`` (``r || s``) of ``data``."""
+    if len(signature) != 2 * COORDINATE_BYTES or not is_public_key(point):
         return False
-    try:
-        from cryptography.exceptions import InvalidSignature
-        from cryptography.hazmat.primitives import hashes
-        from cryptography.hazmat.primitives.asymmetric import ec
-    except ImportError:
-        return _verify_by_openssl(point, data, signature)
-    try:
-        key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
-        key.verify(der_signature(signature), data, ec.ECDSA(hashes.SHA256()))
-    except (InvalidSignature, ValueError):
+    r, s = _two_numbers(signature)
+    if not (0 < r < _N and 0 < s < _N):
         return False
-    return True
+    number = int.from_bytes(digest(data), "big")
+    inverse = pow(s, -1, _N)
+    x, _, z = _sum_of_multiples(number * inverse % _N, r * inverse % _N, (*_two_numbers(point[1:]), 1))
+    return z != 0 and x * pow(z, -2, _P) % _P % _N == r
 
 
-def der_signature(signature: bytes) -> bytes:
-    """Return ``r || s`` as the DER that openssl reads: a SEQUENCE of two INTEGERs (RFC 3279 §2.2.3)."""
-    halves = signature[:COORDINATE_BYTES], signature[COORDINATE_BYTES:]
-    body = b"".join(_der_integer(half) for half in halves)
-    return b"\x30" + bytes([len(body)]) + body
+def digest(data: bytes) -> bytes:
+    """Return the SHA-256 of ``data``."""
+    return sha256(data).digest()
 
 
-def pem(point: bytes) -> bytes:
-    """Return the key at ``point`` as PEM."""
-    text = base64.b64encode(SPKI_HEAD + point)
-    lines = [text[at : at + PEM_LINE] for at in range(0, len(text), PEM_LINE)]
-    return b"\n".join((b"-----BEGIN PUBLIC KEY-----", *lines, b"-----END PUBLIC KEY-----", b""))
+def is_public_key(point: bytes) -> bool:
+    """Whether ``point`` is an uncompressed point of the curve; P-256 has no subgroups to check for."""
+    if len(point) != POINT_BYTES or point[0] != UNCOMPRESSED:
+        return False
+    x, y = _two_numbers(point[1:])
+    return x < _P and y < _P and (y * y - (x * x - 3) * x - _B) % _P == 0
 
 
-def _der_integer(number: bytes) -> bytes:
-    """Return a positive number as DER: as few bytes as possible, and a zero before a first bit that is set."""
-    digits = number.lstrip(b"\0")
-    if not digits or digits[0] & 0x80:
-        digits = b"\0" + digits
-    return b"\x02" + bytes([len(digits)]) + digits
+def _two_numbers(data: bytes) -> tuple[int, int]:
+    return int.from_bytes(data[:COORDINATE_BYTES], "big"), int.from_bytes(data[COORDINATE_BYTES:], "big")
 
 
-def _verify_by_openssl(point: bytes, data: bytes, signature: bytes) -> bool:
-    program = shutil.which("openssl")
-    if program is None:
-        raise Refused(
-            "the signature can not be checked: install the command openssl, or the Python package cryptography",
-            UNCHECKED,
-        )
-    # Over pipes: a machine without a writable folder checks licenses too. Both fit into a pipe's buffer.
-    key, mark = _piped(pem(point)), _piped(der_signature(signature))
-    try:
-        done = subprocess.run(
-            (program, "dgst", "-sha256", "-verify", f"/dev/fd/{key}", "-signature", f"/dev/fd/{mark}"),
-            input=data,
-            capture_output=True,
-            pass_fds=(key, mark),
-            timeout=_DEADLINE,
-            check=False,
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        raise Refused(f"the signature can not be checked: openssl does not run ({error})", UNCHECKED) from error
-    finally:
-        os.close(key)
-        os.close(mark)
-    return done.returncode == 0 and done.stdout.strip() == b"Verified OK"
+def _sum_of_multiples(first: int, second: int, point: Point) -> Point:
+    """Return ``first`` times the base point plus ``second`` times ``point``, bit by bit for both at once (Shamir)."""
+    base = (_BASE_X, _BASE_Y, 1)
+    addends = (_INFINITY, base, point, _add(base, point))
+    total = _INFINITY
+    for bit in range(max(first.bit_length(), second.bit_length()) - 1, -1, -1):
+        total = _double(total)
+        chosen = (first >> bit & 1) + 2 * (second >> bit & 1)
+        if chosen:
+            total = _add(total, addends[chosen])
+    return total
 
 
-def _piped(content: bytes) -> int:
-    reading, writing = os.pipe()
-    try:
-        os.write(writing, content)
-    finally:
-        os.close(writing)
-    return reading
+def _double(point: Point) -> Point:
+    """Return twice ``point`` (EFD "dbl-2001-b", for a = -3)."""
+    x, y, z = point
+    delta, gamma = z * z % _P, y * y % _P
+    beta, alpha = x * gamma % _P, 3 * (x - delta) * (x + delta) % _P
+    x3 = (alpha * alpha - 8 * beta) % _P
+    return x3, (alpha * (4 * beta - x3) - 8 * gamma * gamma) % _P, 2 * y * z % _P
+
+
+def _add(left: Point, right: Point) -> Point:
+    """Return the sum of two points (EFD "add-1998-cmo-2"), equal, opposite and infinite ones included."""
+    (x1, y1, z1), (x2, y2, z2) = left, right
+    if z1 == 0:
+        return right
+    if z2 == 0:
+        return left
+    square1, square2 = z1 * z1 % _P, z2 * z2 % _P
+    u1, s1 = x1 * square2 % _P, y1 * square2 * z2 % _P
+    h, r = (x2 * square1 - u1) % _P, (y2 * square1 * z1 - s1) % _P
+    if h == 0:
+        return _INFINITY if r else _double(left)
+    square, cube = h * h % _P, h * h * h % _P
+    x3 = (r * r - cube - 2 * u1 * square) % _P
+    return x3, (r * (u1 * square - x3) - s1 * cube) % _P, h * z1 * z2 % _P

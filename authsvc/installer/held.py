@@ -1,12 +1,13 @@
 """The license files on this machine: where they lie, what they say, and which one answers for a registry.
 
-What a file says is believed here without its signature: the server believes the registry token alone, and whoever
-edits the rest gains nothing. ``authsvc-license verify`` is for those who want to know.
+What a file says is read here and not yet believed: its registry decides where the token is sent. Commands get their
+licenses from :mod:`authsvc.installer.verification`, which checks the signature.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import time
 
 from authsvc.installer import host
@@ -16,6 +17,8 @@ TYPE_CHECKING = False  # see authsvc.license_file
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from typing import Any
+
+    from authsvc.installer.keys import TrustedKey
 
 VARIABLE = "AUTHSVC_LICENSE"
 """Names a license file or a folder of them; several are joined as in PATH."""
@@ -27,6 +30,10 @@ SUFFIX = ".license.json"
 PROXY = "proxy"
 """First component of every pulled-through repository; the app's slug is the second."""
 
+UNCHECKED = 4
+"""Exit code for a license whose signature could not be checked, since its key is not here."""
+
+_TOKEN_ID = re.compile(r"asv_lic_([0-9A-Za-z]+)_", re.ASCII)
 _TEXTS = ("id", "app", "customer", "type", "issued_at", "expires_at", "registry", "registry_token")
 
 
@@ -35,12 +42,14 @@ class Refused(Exception):
 
     Attributes:
         code: the exit code.
+        field: the field of a license file that is wrong, when one is.
     """
 
-    def __init__(self, message: str, code: int = 1) -> None:
-        """Keep the sentence and the exit code."""
+    def __init__(self, message: str, code: int = 1, field: str | None = None) -> None:
+        """Keep the sentence, the exit code and the name of the field."""
         super().__init__(message)
         self.code = code
+        self.field = field
 
 
 class HeldLicense:
@@ -49,14 +58,16 @@ class HeldLicense:
     Attributes:
         path: where it lies.
         text: the file.
-        says: the ``license`` object, believed without its signature.
+        says: the ``license`` object.
+        key: the vendor's key that made the signature; None when it was not checked.
     """
 
     def __init__(self, path: str, text: str, says: dict[str, Any]) -> None:
-        """Take what was read."""
+        """Take what was read, not checked yet."""
         self.path = path
         self.text = text
         self.says = says
+        self.key: TrustedKey | None = None
 
     @property
     def registry(self) -> str:
@@ -68,6 +79,12 @@ class HeldLicense:
         """The secret that logs in."""
         token: str = self.says["registry_token"]
         return token
+
+    @property
+    def ids(self) -> set[str]:
+        """The license's id, and the one in its registry token: two files that share one are for one license."""
+        found = _TOKEN_ID.match(self.token)
+        return {self.says["id"], found.group(1) if found else self.token}
 
     def in_force(self, now: float) -> bool:
         """Whether the dates allow its use at ``now``, in seconds since 1970."""
@@ -113,7 +130,7 @@ def read(path: str) -> HeldLicense:
         says = parse(text)["license"]
         check_form(says)
     except LicenseFileError as error:
-        raise Refused(f"{path}: {error}") from error
+        raise Refused(f"{path}: {error}", field=error.field) from error
     return HeldLicense(path, text, says)
 
 

@@ -1,17 +1,18 @@
 """The vendors' public keys that this machine trusts: given on the command line, or kept in the two key folders.
 
-Never from an address in the license itself: whoever forges a file would name their own.
+Never from an address in the license itself: whoever forges a file would name their own. And never under a name that
+the key's file chooses: a key's ``kid`` is its RFC 7638 thumbprint, or the file is refused. A key is bound to the
+registry that its file names; a file from before there was such a member is bound by ``authsvc-license login``.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import json
 import os
 
-from authsvc.installer import es256
+from authsvc.installer import es256, host
 from authsvc.installer.held import KEYS, SYSTEM_FOLDER, Refused, own_folder
 
 TYPE_CHECKING = False  # see authsvc.license_file
@@ -22,8 +23,35 @@ if TYPE_CHECKING:
 MAX_FILE = 256 * 1024
 """Longest key file that is read, in bytes."""
 
-NO_KEY = 4
-"""Exit code when there is no key to check with."""
+_SPKI_HEAD = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d030107034200")
+"""What stands before the point in a P-256 SubjectPublicKeyInfo (RFC 5480 §2): always the same 26 bytes."""
+
+
+class TrustedKey:
+    """One public key.
+
+    Attributes:
+        kid: its RFC 7638 thumbprint.
+        point: 04 || x || y.
+        registries: those whose license files it signs; empty while no key file of it names one.
+        paths: the files that hold it.
+    """
+
+    def __init__(self, kid: str, point: bytes) -> None:
+        """Take a key that no file has bound yet."""
+        self.kid = kid
+        self.point = point
+        self.registries: set[str] = set()
+        self.paths: list[str] = []
+
+    def verify(self, data: bytes, signature: bytes) -> bool:
+        """Whether this key made the 64-byte ES256 ``signature`` of ``data``."""
+        return es256.verify(self.point, data, signature)
+
+    def jwk(self) -> dict[str, str]:
+        """Return the key as a JWK (RFC 7517)."""
+        x, y = _coordinates(self.point)
+        return {"crv": "P-256", "kty": "EC", "x": x, "y": y, "alg": "ES256", "use": "sig", "kid": self.kid}
 
 
 class TrustedKeys:
@@ -31,101 +59,156 @@ class TrustedKeys:
 
     def __init__(self) -> None:
         """Start without any."""
-        self._points: dict[str, bytes] = {}
+        self._keys: dict[str, TrustedKey] = {}
 
     def __len__(self) -> int:
-        return len(self._points)
+        return len(self._keys)
 
     def __contains__(self, kid: object) -> bool:
-        return kid in self._points
+        return kid in self._keys
 
-    def add(self, text: str) -> None:
-        """Trust the keys in ``text``: a JWK set, one JWK (RFC 7517) or PEM.
+    def get(self, kid: str | None) -> TrustedKey | None:
+        """Return the key with this thumbprint, or None."""
+        return None if kid is None else self._keys.get(kid)
+
+    def bound_to(self, registry: str) -> list[TrustedKey]:
+        """Return the keys that sign for ``registry``."""
+        return [key for key in self._keys.values() if registry in key.registries]
+
+    def beside(self, key: TrustedKey) -> list[TrustedKey]:
+        """Return all keys of the files that hold ``key``, itself included."""
+        return [one for one in self._keys.values() if set(one.paths) & set(key.paths)]
+
+    def add(self, text: str, path: str = "") -> None:
+        """Trust the keys in ``text``, all or none: a JWK set, one JWK (RFC 7517) or PEM.
 
         Raises:
-            ValueError: none of those, or a key of another kind than ES256's.
+            ValueError: none of those, a key of another kind than ES256's, or one under a name that is not its own.
         """
-        if text.lstrip().startswith("-----BEGIN"):
-            point = _point_of_pem(text)
-            self._points[thumbprint(point)] = point
-            return
-        body = json.loads(text)
-        entries = body.get("keys", [body]) if isinstance(body, dict) else None
-        if not isinstance(entries, list):
-            raise ValueError("neither a JWK set nor PEM")  # noqa: TRY004  callers tell by one type
-        for entry in entries:
-            point = _point_of_jwk(entry)
-            kid = entry.get("kid")
-            self._points[kid if isinstance(kid, str) else thumbprint(point)] = point
-
-    def verify(self, kid: str, data: bytes, signature: bytes) -> bool:
-        """Whether the key ``kid`` made the signature; False for an unknown key."""
-        point = self._points.get(kid)
-        return point is not None and es256.verify(point, data, signature)
+        registry, points = _parse(text)
+        for point in points:
+            kid = thumbprint(point)
+            key = self._keys.setdefault(kid, TrustedKey(kid, point))
+            key.paths.append(path)
+            if registry is not None:
+                key.registries.add(registry)
 
 
-def load(given: Iterable[str], environ: Mapping[str, str]) -> TrustedKeys:
-    """Return the keys of the files ``given`` when there are any, else those of the key folders.
+def load(environ: Mapping[str, str]) -> tuple[TrustedKeys, list[str]]:
+    """Return the keys of the two key folders, and a sentence about each file there that could not be used.
+
+    Such a file hides no other: whoever could place one could otherwise keep every license from being checked.
+    """
+    keys, problems = TrustedKeys(), []
+    for folder in (os.path.join(place, KEYS) for place in (own_folder(environ), SYSTEM_FOLDER)):
+        try:
+            names = sorted(os.listdir(folder))
+        except OSError:
+            continue
+        for path in (os.path.join(folder, name) for name in names if name[0] != "."):
+            if os.path.isdir(path):
+                continue
+            try:
+                _add(keys, path)
+            except Refused as error:
+                problems.append(str(error))
+    return keys, problems
+
+
+def load_given(paths: Iterable[str]) -> TrustedKeys:
+    """Return the keys of the files that were named on the command line.
 
     Raises:
-        Refused: a file can not be read or holds no key.
+        Refused: a file can not be read or is not a key file.
     """
-    paths = list(given)
-    for folder in () if paths else (os.path.join(place, KEYS) for place in (own_folder(environ), SYSTEM_FOLDER)):
-        if os.path.isdir(folder):
-            paths += [os.path.join(folder, name) for name in sorted(os.listdir(folder)) if name[0] != "."]
     keys = TrustedKeys()
     for path in paths:
-        if os.path.isdir(path):
-            continue
         _add(keys, path)
     return keys
+
+
+def key_file(registry: str, keys: Iterable[TrustedKey]) -> str:
+    """Return the text of a key file that binds ``keys`` to ``registry``."""
+    return f"{json.dumps({'registry': registry, 'keys': [key.jwk() for key in keys]}, indent=2)}\n"
+
+
+def thumbprint(point: bytes) -> str:
+    """Return the RFC 7638 SHA-256 thumbprint of the key at ``point``: the ``kid`` that authsvc gives it."""
+    x, y = _coordinates(point)
+    canonical = f'{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}'
+    return _base64url(es256.digest(canonical.encode("ascii")))
 
 
 def _add(keys: TrustedKeys, path: str) -> None:
     try:
         with open(path, "rb") as file:
-            keys.add(file.read(MAX_FILE).decode("ascii"))
+            text = file.read(MAX_FILE).decode("utf-8-sig")
     except OSError as error:
         raise Refused(f"can not read the key file {path}: {error.strerror}", 2) from error
+    except ValueError as error:
+        raise Refused(f"{path} is not a key file of a vendor: it is not text", 2) from error
+    try:
+        keys.add(text, path)
     except (ValueError, RecursionError) as error:
-        raise Refused(f"{path} is no key file of a vendor: it is neither a JWK set nor a PEM public key", 2) from error
+        why = str(error) if type(error) is ValueError else "it is neither a JWK set nor a PEM public key"
+        raise Refused(f"{path} is not a key file of a vendor: {why}", 2) from error
 
 
-def thumbprint(point: bytes) -> str:
-    """Return the RFC 7638 SHA-256 thumbprint of the key at ``point``: the ``kid`` that authsvc gives it."""
-    x, y = point[1 : 1 + es256.COORDINATE_BYTES], point[1 + es256.COORDINATE_BYTES :]
-    canonical = f'{{"crv":"P-256","kty":"EC","x":"{_base64url(x)}","y":"{_base64url(y)}"}}'
-    return _base64url(hashlib.sha256(canonical.encode("ascii")).digest())
+def _parse(text: str) -> tuple[str | None, list[bytes]]:
+    """Return the registry that a key file names, or None, and the points of its keys."""
+    if text.lstrip().startswith("-----BEGIN"):
+        return None, [_point_of_pem(text)]
+    body = json.loads(text)
+    entries = body.get("keys", [body]) if isinstance(body, dict) else None
+    if not isinstance(entries, list):
+        raise ValueError("it is neither a JWK set nor a PEM public key")  # noqa: TRY004  callers tell by one type
+    registry = body.get("registry")
+    if registry is not None and not (isinstance(registry, str) and host.normalise(registry)):
+        raise ValueError("its 'registry' is not the name of a registry")
+    return None if registry is None else host.normalise(registry), [_point_of_jwk(entry) for entry in entries]
 
 
 def _point_of_jwk(entry: Any) -> bytes:
     if not isinstance(entry, dict) or entry.get("kty") != "EC" or entry.get("crv") != "P-256" or "d" in entry:
-        raise ValueError("not the public half of an ES256 key")
+        raise ValueError("a key in it is not the public half of an ES256 key")
     halves = []
     for name in ("x", "y"):
         text = entry.get(name)
         if not isinstance(text, str):
-            raise ValueError(f"the key has no {name}")  # noqa: TRY004  callers tell by one type
-        half = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-        if len(half) != es256.COORDINATE_BYTES:
-            raise ValueError(f"the key's {name} has another length than P-256's")
-        halves.append(half)
-    return b"\x04" + b"".join(halves)
+            raise ValueError(f"a key in it has no {name}")  # noqa: TRY004  callers tell by one type
+        halves.append(_decoded(text + "=" * (-len(text) % 4)))
+    point = bytes([es256.UNCOMPRESSED]) + b"".join(halves)
+    if len(halves[0]) != es256.COORDINATE_BYTES or not es256.is_public_key(point):
+        raise ValueError("a key in it is not a point of P-256")
+    if entry.get("kid", thumbprint(point)) != thumbprint(point):
+        raise ValueError(
+            f"it calls a key {entry['kid']!r:.90}, and that key's name (its RFC 7638 thumbprint) is {thumbprint(point)}"
+        )
+    return point
 
 
 def _point_of_pem(text: str) -> bytes:
     lines = [line.strip() for line in text.strip().splitlines()]
     if lines[0] != "-----BEGIN PUBLIC KEY-----" or lines[-1] != "-----END PUBLIC KEY-----":
-        raise ValueError("not a PEM public key")
-    try:
-        der = base64.b64decode("".join(lines[1:-1]), validate=True)
-    except binascii.Error as error:
-        raise ValueError("not base64") from error
-    point = der[len(es256.SPKI_HEAD) :]
-    if not der.startswith(es256.SPKI_HEAD) or len(point) != es256.POINT_BYTES or point[0] != 4:  # noqa: PLR2004
-        raise ValueError("not a P-256 public key")
+        raise ValueError("it is not a PEM public key")
+    der = _decoded("".join(lines[1:-1]))
+    point = der[len(_SPKI_HEAD) :]
+    if not der.startswith(_SPKI_HEAD) or not es256.is_public_key(point):
+        raise ValueError("it is not a P-256 public key")
     return point
+
+
+def _decoded(text: str) -> bytes:
+    """Return the bytes of base64 in either alphabet."""
+    try:
+        return base64.b64decode(text.replace("-", "+").replace("_", "/"), validate=True)
+    except binascii.Error as error:
+        raise ValueError("a key in it is not base64") from error
+
+
+def _coordinates(point: bytes) -> tuple[str, str]:
+    """Return x and y of a point as a JWK has them."""
+    return _base64url(point[1 : 1 + es256.COORDINATE_BYTES]), _base64url(point[1 + es256.COORDINATE_BYTES :])
 
 
 def _base64url(data: bytes) -> str:

@@ -10,8 +10,9 @@ import calendar
 import json
 import time
 
-from authsvc.installer import documents
-from authsvc.installer.held import HeldLicense, Refused, choose, find
+from authsvc.installer import documents, host
+from authsvc.installer.held import HeldLicense, Refused, choose
+from authsvc.installer.verification import usable
 
 TYPE_CHECKING = False  # see authsvc.license_file
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ MAX_CACHE = 3600
 """Longest that kubelet may keep an answer, in seconds: a file that was replaced is used after an hour at most."""
 
 
-def answer(request: str, environ: Mapping[str, str], now: float) -> str:
-    """Return the response to kubelet's ``request``, both JSON.
+def answer(request: str, environ: Mapping[str, str], now: float) -> tuple[str, list[str]]:
+    """Return the response to kubelet's ``request``, both JSON, and what kubelet's log shall say about the files.
 
     Raises:
         Refused: not such a request, or no license here is for that image.
@@ -37,12 +38,12 @@ def answer(request: str, environ: Mapping[str, str], now: float) -> str:
         raise Refused(f"standard input is no {REQUEST} of kubelet") from error
     if not good:
         raise Refused(f"standard input is no {REQUEST} of {API_VERSION}")
-    held, problems = find(environ)
+    held, problems = usable(environ, host.normalise(image))
     chosen = choose(held, image, now)
     if chosen is None:
         why = f" ({'; '.join(problems)})" if problems else ""
         raise Refused(f"no license file here is for the registry of {image[:300]}{why}")
-    return json.dumps(documents.provider_response(chosen, cache_seconds(chosen, now)))
+    return json.dumps(documents.provider_response(chosen, cache_seconds(chosen, now))), problems
 
 
 def cache_seconds(license_: HeldLicense, now: float) -> int:

@@ -14,8 +14,8 @@ import time
 
 from authsvc import __version__
 from authsvc.installer import documents, host, kubelet, report
-from authsvc.installer.held import HeldLicense, Refused, read
-from authsvc.license_file import LicenseFileError, verify
+from authsvc.installer.held import UNCHECKED, HeldLicense, Refused
+from authsvc.installer.verification import open_license
 
 TYPE_CHECKING = False  # see authsvc.license_file
 if TYPE_CHECKING:
@@ -49,10 +49,9 @@ def main() -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
-    license_ = read(options.file)
-    signature = _signature(license_, options.key)
+    license_, notes = open_license(options.file, os.environ, options.key)
     state, warnings = report.dates(license_.says, time.time())
-    shown = report.facts(license_.says, state, signature)
+    shown = report.facts(license_.says, state, "valid" if license_.key else "not checked: no key of the vendor is here")
     if options.online:
         answer = _server(license_, options).preflight([])
         shown["token_ends_at"] = (answer.get("license") or {}).get("token_ends_at")
@@ -62,33 +61,29 @@ def _show(options: argparse.Namespace) -> int:
     else:
         print(report.facts_table(shown))
         _warn(warnings)
+    _warn(notes)
     return 0
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from authsvc.installer import keys
-
-    license_ = read(options.file)
-    trusted = keys.load(options.key, os.environ)
-    if not len(trusted):
-        raise Refused(
-            "there is no key of the vendor to check with: give it as --key FILE, or keep it in ~/.config/authsvc/keys/ "
-            "or /etc/authsvc/keys/; the vendor hands it out with the license",
-            keys.NO_KEY,
-        )
-    state, warnings = report.dates(license_.says, time.time())
     try:
-        says = verify(license_.text, trusted.verify)
-    except LicenseFileError as error:
-        if not options.as_json:
-            raise Refused(f"{options.file}: {error}") from error
-        _print_json({"valid": False, "error": str(error), "field": error.field})
-        return 1
+        license_, notes = open_license(options.file, os.environ, options.key, required=True)
+    except Refused as error:
+        if options.as_json and error.code in {1, UNCHECKED}:
+            _print_json({"valid": False, "error": str(error), "field": error.field})
+            return error.code
+        raise
+    says, key = license_.says, license_.key
+    assert key is not None  # noqa: S101  it was required
+    state, warnings = report.dates(says, time.time())
     if options.as_json:
-        _print_json({"valid": True, **report.facts(says, state, "valid"), "warnings": warnings})
+        facts = {**report.facts(says, state, "valid"), "key": key.kid, "key_files": key.paths}
+        _print_json({"valid": True, **facts, "warnings": warnings})
     else:
         print(f"valid: license {says['id']} of {says['customer']} for {says['app']} until {says['expires_at']}")
+        print(f"registry: {license_.registry}\nkey: {key.kid} ({', '.join(key.paths)})")
         _warn(warnings)
+    _warn(notes)
     return 0 if state == "active" else NOT_IN_FORCE
 
 
@@ -98,37 +93,37 @@ def _login(options: argparse.Namespace) -> int:
     if options.undo:
         done = login.undo(options.file, os.environ)
     else:
-        license_ = read(options.file)
+        if len(options.key) > 1:
+            raise Refused("give one --key to be kept", 2)
+        license_, notes = open_license(options.file, os.environ, options.key)
         state, warnings = report.dates(license_.says, time.time())
         if state == "expired":
             raise Refused(warnings[0])
-        signature = _signature(license_, options.key)
-        done = login.log_in(license_, _key_text(options.key), os.environ)
-        _warn(warnings)
-        _warn([f"the signature was {signature}"] if signature != "valid" else [])
+        done = login.log_in(license_, options.key, os.environ, replace=options.replace)
+        _warn([*warnings, *notes])
     _print_json({"done": done}) if options.as_json else print("\n".join(done))
     return 0
 
 
 def _docker_config(options: argparse.Namespace) -> int:
-    print(documents.docker_config(read(options.file)))
+    print(documents.docker_config(_opened(options.file)))
     return 0
 
 
 def _pull_secret(options: argparse.Namespace) -> int:
-    print(documents.pull_secret(read(options.file), options.namespace, options.name))
+    print(documents.pull_secret(_opened(options.file), options.namespace, options.name))
     return 0
 
 
 def _token(options: argparse.Namespace) -> int:
-    print(read(options.file).token)
+    print(_opened(options.file).token)
     return 0
 
 
 def _containerd(options: argparse.Namespace) -> int:
     from authsvc.installer.client_config import write_private
 
-    license_ = read(options.file)
+    license_ = _opened(options.file)
     text = documents.hosts_toml(license_.registry, plain_http=options.plain_http, ca_file=options.ca_file)
     if options.directory is None:
         print(text)
@@ -141,18 +136,20 @@ def _containerd(options: argparse.Namespace) -> int:
 
 def _kubelet_provider(options: argparse.Namespace) -> int:
     if options.config:
-        licenses = [read(os.path.abspath(path)) for path in options.config]
+        licenses = [_opened(os.path.abspath(path)) for path in options.config]
         seconds = min(kubelet.cache_seconds(license_, time.time()) for license_ in licenses)
         print(documents.provider_config(licenses, options.program, seconds))
     else:
-        print(kubelet.answer(sys.stdin.read(_MAX_REQUEST), os.environ, time.time()))
+        answer, notes = kubelet.answer(sys.stdin.read(_MAX_REQUEST), os.environ, time.time())
+        _warn(notes)
+        print(answer)
     return 0
 
 
 def _preflight(options: argparse.Namespace) -> int:
     from authsvc.installer import images
 
-    license_ = read(options.file)
+    license_ = _opened(options.file)
     named = [image for image in options.images if image != "-"]
     if "-" in options.images or (not named and not sys.stdin.isatty()):
         named += images.find_images(sys.stdin.read(images.MAX_INPUT + 1))
@@ -187,32 +184,11 @@ def _server(license_: HeldLicense, options: argparse.Namespace) -> Any:
     return Server(license_, plain_http=options.plain_http, ca_file=options.ca_file, environ=os.environ)
 
 
-def _signature(license_: HeldLicense, given: Sequence[str]) -> str:
-    """Return ``valid`` or why it was not checked.
-
-    Raises:
-        Refused: the file was edited, or signed by nobody that is known.
-    """
-    from authsvc.installer import keys
-
-    trusted = keys.load(given, os.environ)
-    if not len(trusted):
-        return "not checked: no key of the vendor is here"
-    try:
-        verify(license_.text, trusted.verify)
-    except LicenseFileError as error:
-        raise Refused(f"{license_.path}: {error}") from error
-    return "valid"
-
-
-def _key_text(paths: Sequence[str]) -> str | None:
-    """Return the one key that was given, to be kept; it has been read as a key already."""
-    if len(paths) > 1:
-        raise Refused("give one --key to be kept", 2)
-    for path in paths:
-        with open(path, encoding="ascii") as file:
-            return file.read()
-    return None
+def _opened(path: str) -> HeldLicense:
+    """Return a license file that may be used; what there is to say about it goes to standard error."""
+    license_, notes = open_license(path, os.environ)
+    _warn(notes)
+    return license_
 
 
 def _messages(answer: dict[str, Any]) -> list[str]:
@@ -257,6 +233,7 @@ def _parser() -> argparse.ArgumentParser:
     check = command("verify", _verify, "Check offline that a license is genuine and unedited, and say when it ends.")
     login = command("login", _login, "Keep the license and let docker and podman sign in with it.")
     login.add_argument("--undo", action="store_true", help="take it back; FILE may be the registry's name too")
+    login.add_argument("--replace", action="store_true", help="trust other keys than before for the registry")
     command("docker-config", _docker_config, "Print a config.json for tools that want one.")
     secret = command("pull-secret", _pull_secret, "Print a Kubernetes pull secret for `kubectl apply -f -`.")
     secret.add_argument("--namespace", metavar="NAME", help="of the pods; else kubectl's own")

@@ -6,35 +6,39 @@ import os
 import re
 import shutil
 
-from authsvc.installer import host
+from authsvc.installer import host, keys
 from authsvc.installer.client_config import ClientConfig, paths, write_private
 from authsvc.installer.credential_helper import PROGRAM
-from authsvc.installer.held import KEYS, LICENSES, SUFFIX, HeldLicense, Refused, own_folder, read
+from authsvc.installer.held import KEYS, LICENSES, SUFFIX, HeldLicense, Refused, own_folder
+from authsvc.installer.verification import open_to_remove
 
 TYPE_CHECKING = False  # see authsvc.license_file
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+KEY_SUFFIX = ".license-key.json"
 _ID = re.compile(r"[0-9A-Za-z-]{1,64}", re.ASCII)
 
 
-def log_in(license_: HeldLicense, key: str | None, environ: Mapping[str, str]) -> list[str]:
+def log_in(license_: HeldLicense, key_files: Sequence[str], environ: Mapping[str, str], *, replace: bool) -> list[str]:
     """Keep the license and add the helper to the clients' files; return what was done, a line each.
 
     Args:
         license_: checked by the caller.
-        key: text of the vendor's public key, to be kept too, or None.
+        key_files: what it was checked with, to be kept too; empty for the key folders.
         environ: where home is.
+        replace: whether other keys may take the place of those that are trusted for the registry.
 
     Raises:
-        Refused: a client's file can not be changed; then nothing was.
+        Refused: a client's file can not be changed, or other keys are trusted for the registry; then nothing was.
     """
     configs = _registered(license_.registry, environ)
+    key_file = _key_file(license_, key_files, environ, replace=replace)
     done = []
-    if key is not None:
-        path = _key_path(license_, environ)
-        write_private(path, key)
-        done.append(f"kept the vendor's key as {path}")
+    if key_file is not None:
+        text, sentences = key_file
+        write_private(_key_path(license_.registry, environ), text)
+        done += sentences
     kept = os.path.join(own_folder(environ), LICENSES, f"{_name(license_)}{SUFFIX}")
     if os.path.realpath(license_.path) != os.path.realpath(kept):
         write_private(kept, license_.text)
@@ -59,9 +63,9 @@ def undo(what: str, environ: Mapping[str, str]) -> list[str]:
         Refused: nothing of it was found, or a file can not be changed.
     """
     folder = os.path.join(own_folder(environ), LICENSES)
-    kept = [read(os.path.join(folder, name)) for name in _names(folder)]
+    kept = [open_to_remove(os.path.join(folder, name)) for name in _names(folder)]
     if os.path.isfile(what):
-        given = read(what)
+        given = open_to_remove(what)
         registry = given.registry
         going = [one for one in kept if one.says["id"] == given.says["id"]]
     else:
@@ -72,11 +76,13 @@ def undo(what: str, environ: Mapping[str, str]) -> list[str]:
     if not [one for one in kept if one.registry == registry and one not in going]:
         changed = [config.path for config in configs if config.remove(registry)]
         done += [f"{path}: no longer uses the helper for {registry}" for path in changed]
-    for one in going:
-        for path in (one.path, _key_path(one, environ)):
-            if os.path.exists(path):
-                os.unlink(path)
-                done.append(f"removed {path}")
+    gone = [path for one in going for path in (one.path, _older_key_path(one, environ))]
+    if going and not [one for one in kept if one.registry == registry and one not in going]:
+        gone.append(_key_path(registry, environ))
+    for path in gone:
+        if os.path.exists(path):
+            os.unlink(path)
+            done.append(f"removed {path}")
     if not done:
         raise Refused(f"{what} is neither a license that was logged in with nor a registry of one; nothing to undo")
     return done
@@ -94,8 +100,40 @@ def _names(folder: str) -> list[str]:
     return [name for name in sorted(os.listdir(folder)) if name.endswith(SUFFIX)] if os.path.isdir(folder) else []
 
 
-def _key_path(license_: HeldLicense, environ: Mapping[str, str]) -> str:
-    return os.path.join(own_folder(environ), KEYS, f"{_name(license_)}.license-key.json")
+def _key_file(
+    license_: HeldLicense, given: Sequence[str], environ: Mapping[str, str], *, replace: bool
+) -> tuple[str, list[str]] | None:
+    """Return the key file to keep for the license's registry, and what to say; None when there is nothing to keep.
+
+    Raises:
+        Refused: other keys are trusted for the registry.
+    """
+    registry, here = license_.registry, keys.load(environ)[0]
+    if license_.key is None or not (given or not license_.key.registries):
+        return None
+    ours = (keys.load_given(given) if given else here).beside(license_.key)
+    new, old = {key.kid for key in ours}, {key.kid for key in here.bound_to(registry)}
+    if old and not new & old and not replace:
+        raise Refused(
+            f"{registry} has other keys here ({', '.join(sorted(old))}) than the file that was given "
+            f"({', '.join(sorted(new))}); if the vendor told you that theirs are new, repeat it with --replace"
+        )
+    done = [f"kept the vendor's {'key' if len(ours) == 1 else 'keys'} as {_key_path(registry, environ)}"]
+    if not license_.key.registries:
+        done.append(
+            f"the key {license_.key.kid} is trusted for {registry} alone from now on; its file named no registry"
+        )
+    done += [f"{registry}: the key {kid} is no longer trusted" for kid in sorted(old - new)]
+    return keys.key_file(registry, ours), done
+
+
+def _key_path(registry: str, environ: Mapping[str, str]) -> str:
+    return os.path.join(own_folder(environ), KEYS, f"{registry.replace(':', '_')}{KEY_SUFFIX}")
+
+
+def _older_key_path(license_: HeldLicense, environ: Mapping[str, str]) -> str:
+    """Return where earlier versions kept the key: one file for each license."""
+    return os.path.join(own_folder(environ), KEYS, f"{_name(license_)}{KEY_SUFFIX}")
 
 
 def _name(license_: HeldLicense) -> str:

@@ -19,6 +19,18 @@ MAX_NAME = 60
 """Characters of the reference that stand in a file's name."""
 
 
+def is_older_key_file(path: Path, text: str) -> bool:
+    """Whether the file at ``path`` holds keys of the key file ``text``, which may then take its place.
+
+    A newer set has the retired keys too, so that nothing which the older one verified is lost.
+    """
+    try:
+        older = {key["kid"] for key in json.loads(path.read_bytes())["keys"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return not older or bool(older & {key["kid"] for key in json.loads(text)["keys"]})
+
+
 class LicenseShelf:
     """Keeps ``REFERENCE-ID.license.json`` for each license, 0600."""
 
@@ -78,19 +90,13 @@ class LicenseShelf:
             InputRefused: it can not be written, or something else has its name.
         """
         path, part = self._folder / KEYS, self._folder / f".{KEYS}.part"
-        if os.path.lexists(path) and not self._holds_keys(path):
-            raise InputRefused(f"{path} is something else than a set of license keys; move it away")
+        if os.path.lexists(path) and not is_older_key_file(path, text):
+            raise InputRefused(f"{path} is not a key file of this installation; move it away")
         try:
             part.write_text(text, encoding="ascii")
             part.replace(path)
         except OSError as error:
             raise InputRefused(f"can not write {path}: {error.strerror}") from error
-
-    def _holds_keys(self, path: Path) -> bool:
-        try:
-            return "keys" in json.loads(path.read_bytes())
-        except (OSError, ValueError, TypeError):
-            return False
 
     def _compared(self, path: Path, license_: License) -> str:
         obstacle = self.obstacle(license_)

@@ -44,10 +44,12 @@ class LicenseKeys:
     Attributes:
         signing: signs the file.
         token: 32 bytes under which registry tokens are derived.
+        public: verify the files: the public half of ``signing``, then retired keys.
     """
 
     signing: ec.EllipticCurvePrivateKey = field(repr=False)
     token: bytes = field(repr=False)
+    public: tuple[ec.EllipticCurvePublicKey, ...]
 
 
 @frozen
@@ -141,8 +143,9 @@ class Licenses:
         return self.file_of((await self._license(license_id)).record)
 
     def verification_keys(self) -> str:
-        """Return the public keys that verify the files, as a JWK set: what customers check them with offline."""
-        return f"{json.dumps(license_keys.jwk_set([self.keys.signing.public_key()]), indent=2)}\n"
+        """Return the key file: the public keys, retired ones too, with which customers check their files offline."""
+        document = license_keys.key_document(self.registry, [license_keys.jwk(key) for key in self.keys.public])
+        return f"{json.dumps(document, indent=2)}\n"
 
     async def extend(self, license_id: str, expires: str, act: Act) -> tuple[License, str]:
         """Return the license with another end, later or earlier, and its file; the registry token stays the same.

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from authsvc.signing.es256 import COORDINATE_BYTES, sign, verify
 
-__all__ = ["jwk", "jwk_set", "key_id", "sign", "verify"]
+__all__ = ["jwk", "jwk_set", "key_document", "key_id", "sign", "verify"]
 
 
 def jwk(key: ec.EllipticCurvePublicKey) -> dict[str, str]:
@@ -25,6 +25,16 @@ def jwk(key: ec.EllipticCurvePublicKey) -> dict[str, str]:
 def jwk_set(keys: Iterable[ec.EllipticCurvePublicKey]) -> dict[str, Any]:
     """Return the JWK set of ``keys``."""
     return {"keys": [jwk(key) for key in keys]}
+
+
+def key_document(registry: str, keys: list[dict[str, str]]) -> dict[str, Any]:
+    """Return what license holders check their files with: a JWK set that names the registry its keys sign for.
+
+    Args:
+        registry: ``host[:port]``, as it stands in the license files.
+        keys: JWKs, the one in use first, then retired ones.
+    """
+    return {"registry": registry, "keys": keys}
 
 
 def key_id(key: ec.EllipticCurvePublicKey) -> str:

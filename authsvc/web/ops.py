@@ -45,7 +45,7 @@ async def livez(_: web.Request) -> web.Response:
 
 
 def license_keys(keys: Callable[[], dict[str, Any]]) -> web.RouteDef:
-    """Return the route of ``/auth/license-keys.json``: the public keys that verify license files (RFC 7517)."""
+    """Return the route of ``/auth/license-keys.json``: the key file that verifies license files (RFC 7517)."""
 
     async def handler(_: web.Request) -> web.Response:
         return web.json_response(keys(), content_type="application/jwk-set+json")

@@ -16,6 +16,7 @@ from authsvc.manage.service_accounts import ServiceAccounts
 from authsvc.manage.teams import Teams
 from authsvc.manage.tokens import Tokens
 from authsvc.settings import Settings
+from authsvc.stack.key_files import load_license_public_keys
 from authsvc.stack.secrets_dir import load_license_signing_key, load_license_token_key
 from authsvc.store.attendance import RedisAttendance
 from authsvc.store.audit_stream import RedisAudit
@@ -67,7 +68,10 @@ async def management(settings: Settings, journal: Journal) -> AsyncIterator[Mana
         SetupRefused: a secret is unusable, or Redis is not one to trust.
         StoreUnavailable: Redis does not answer.
     """
-    keys = LicenseKeys(load_license_signing_key(settings.secrets_dir), load_license_token_key(settings.secrets_dir))
+    folder = settings.secrets_dir
+    keys = LicenseKeys(
+        load_license_signing_key(folder), load_license_token_key(folder), tuple(load_license_public_keys(folder))
+    )
     connection = Connection(settings.redis_url)
     try:
         await check_server(connection)

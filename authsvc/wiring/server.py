@@ -36,6 +36,7 @@ from authsvc.preflight import Preflight
 from authsvc.registries.ours import OurRegistry, registry_state
 from authsvc.settings import Settings
 from authsvc.signing.keyring import Keyring
+from authsvc.signing.license_keys import key_document
 from authsvc.store.audit_stream import RedisAudit
 from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
@@ -139,7 +140,7 @@ async def running_worker(
         edge_routes = [
             *TokenEndpoint(CountedIssuance(issuance, counting.row), logger, clock, trail.note).routes(),
             *PreflightEndpoint(preflight, service, logger, clock, trail.note).routes(),
-            license_keys(lambda: live.license_keys),
+            license_keys(lambda: key_document(service, live.license_keys["keys"])),
             web.get("/livez", livez),
         ]
         inside_routes = [*readiness.routes(), metrics(counting.board, clock)]

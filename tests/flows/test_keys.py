@@ -64,8 +64,9 @@ def pulls(stack: Stack, account: Account) -> tuple[int, int]:
 
 def published(stack: Stack) -> dict[str, ec.EllipticCurvePublicKey]:
     """Return the published license keys by name."""
-    keys = json.loads(ask(stack.port, "GET", "/auth/license-keys.json").body)["keys"]
-    return {key["kid"]: jwt.PyJWK(key).key for key in keys}
+    document = json.loads(ask(stack.port, "GET", "/auth/license-keys.json").body)
+    assert stack.name == document["registry"]
+    return {key["kid"]: jwt.PyJWK(key).key for key in document["keys"]}
 
 
 def verifies(stack: Stack, license_: License) -> bool:
@@ -183,6 +184,17 @@ def test_a_rotated_license_key_leaves_old_files_valid(keyed: Stack) -> None:
     assert [(200, 404)] * 2 == [pulls(keyed, one.account) for one in (old, new)]
     states = {key["kid"]: key["state"] for key in keyed.json("keys", "show")["license_keys"]}
     assert {new_kid: "in use", **dict.fromkeys(before, "retired")} == states
+
+
+def test_customers_get_current_and_retired_keys(keyed: Stack, tmp_path: Path) -> None:
+    """The key file beside a license is the published one; an older one of the same name is brought up to date."""
+    key = tmp_path / "vendor.license-key.json"
+    for name in ("first", "second"):
+        words = ("license", "create", "--app", "keyapp", "--customer", name, "--expires", "30d")
+        keyed.authsvc(*words, "--output", str(tmp_path / f"{name}.license.json"), "--key-output", str(key))
+        document = json.loads(key.read_text())
+        assert (keyed.name, set(published(keyed))) == (document["registry"], {one["kid"] for one in document["keys"]})
+        keyed.authsvc("keys", "rotate", "--license")
 
 
 def test_a_file_of_a_forgotten_key_does_not_verify(keyed: Stack) -> None:

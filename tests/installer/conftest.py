@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.license_files import put_keys
 from tests.support.stack import GOOD_PATH, Ran, run
 
 BIN = Path(sys.executable).parent
@@ -20,6 +21,12 @@ def home(tmp_path: Path) -> Path:
     folder = tmp_path / "home"
     folder.mkdir()
     return folder
+
+
+@pytest.fixture
+def vendor_key(home: Path) -> Path:
+    """Keep the vendor's key in the home, bound to no registry, and return where."""
+    return put_keys(home / ".config/authsvc/keys/vendor.json", registry=None)
 
 
 @pytest.fixture

@@ -12,6 +12,8 @@ from tests.installer.conftest import Tool
 from tests.support.kubelet import Kubelet
 from tests.support.license_files import FACTS, put_file
 
+pytestmark = pytest.mark.usefixtures("vendor_key")
+
 HOST, TOKEN = FACTS["registry"], FACTS["registry_token"]
 LOGIN = base64.b64encode(f"license:{TOKEN}".encode()).decode()
 

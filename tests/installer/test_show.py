@@ -13,7 +13,10 @@ def test_show(tool: Tool, tmp_path: Path) -> None:
     """Everything but the token is shown, with the state and whether the signature was checked."""
     ran = tool("show", put_file(tmp_path / "a.json", repositories=("worker", "api/*")))
 
-    assert (0, "") == (ran.code, ran.err)
+    assert (0, f"warning: signature not checked: {tmp_path}/a.json: no key of the vendor is here\n") == (
+        ran.code,
+        ran.err,
+    )
     rows = dict(line.split(None, 1) for line in ran.out.splitlines()[1:])
     assert ("active", "worker, api/*", "not checked: no key of the vendor is here") == (
         rows["state"],
@@ -76,7 +79,7 @@ def test_wrong_calls(tool: Tool, home: Path, words: tuple[str, ...], code: int, 
     assert "Traceback" not in ran.err
 
 
-def test_no_answer(tool: Tool, tmp_path: Path) -> None:
+def test_no_answer(tool: Tool, tmp_path: Path, vendor_key: Path) -> None:
     """A registry that nobody answers for is said to, without waiting for long."""
     ran = tool("preflight", put_file(tmp_path / "a.json", registry="localhost:1"), "localhost:1/myapp/worker")
 

@@ -5,11 +5,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from authsvc.credentials.machine_secret import derive_license_token
 from authsvc.errors import Conflict, InputRefused, NotFound
 from authsvc.license_file import registry_token
-from authsvc.manage.licenses import LicenseKeys, Licenses
+from authsvc.manage.licenses import Licenses
 from authsvc.tenancy.records import License
 from authsvc.tenancy.terms import LicenseTerms
 from tests.support.builders import SERVICE, TOKEN_KEY
@@ -173,7 +174,7 @@ async def test_a_file_is_the_same_whenever_it_is_downloaded(house: Installation)
 async def test_another_token_key_is_noticed_and_rotation_is_the_way_out(house: Installation) -> None:
     """A file is never written with a token that would not log in; a rotation derives one under the new key."""
     made, token = await make(house)
-    keys = LicenseKeys(house.licenses.keys.signing, bytes(32))
+    keys = evolve(house.licenses.keys, token=bytes(32))
     moved = Licenses(house.directory, house.told.append, keys, SERVICE)
     with pytest.raises(Conflict, match="made under another license-token key"):
         await moved.download(made.id)

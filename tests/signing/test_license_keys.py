@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jwt.algorithms import ECAlgorithm
 
-from authsvc.signing.license_keys import jwk, jwk_set, key_id, sign, verify
+from authsvc.signing.license_keys import jwk, jwk_set, key_document, key_id, sign, verify
 from tests.support.vectors import load
 
 VECTORS = load("keys.json")
@@ -107,7 +107,9 @@ def test_forged_signatures(mark: bytes) -> None:
 def test_the_set() -> None:
     """The published set is read by PyJWT, finds a key by its name, and holds no private part."""
     other = ec.generate_private_key(ec.SECP256R1()).public_key()
-    published = jwk_set([KEY.public_key(), other])
+    published = key_document("registry.test", jwk_set([KEY.public_key(), other])["keys"])
+
+    assert "registry.test" == published["registry"]
 
     assert other == jwt.PyJWKSet.from_dict(published)[key_id(other)].key
     assert '"d"' not in json.dumps(published)

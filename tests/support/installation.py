@@ -73,7 +73,8 @@ class Installation:
         self.standings = RedisStandings(self.connection, codec)
         self.usage = RedisUsage(self.connection, make_logger("error"))
         journal = self.told.append
-        keys = LicenseKeys(ec.generate_private_key(ec.SECP256R1()), TOKEN_KEY)
+        signing = ec.generate_private_key(ec.SECP256R1())
+        keys = LicenseKeys(signing, TOKEN_KEY, (signing.public_key(),))
         self.teams = Teams(self.directory, journal)
         self.members = Members(self.directory, self.credentials, journal)
         self.links = Links(self.directory, self.credentials, journal)

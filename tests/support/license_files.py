@@ -38,8 +38,20 @@ def put_file(path: Path, **changes: Any) -> Path:
     return path
 
 
-def put_keys(path: Path, *keys: ec.EllipticCurvePrivateKey) -> Path:
-    """Write the public keys as the vendor publishes them, by default the one of :func:`make_file`."""
+def put_keys(
+    path: Path, *keys: ec.EllipticCurvePrivateKey, registry: str | None = FACTS["registry"], kid: str | None = None
+) -> Path:
+    """Write the public keys as the vendor publishes them, by default the one of :func:`make_file`.
+
+    Args:
+        path: of the file.
+        keys: whose public halves it holds.
+        registry: that they sign for; None as files of earlier versions.
+        kid: what the file calls each key; None for its thumbprint.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(license_keys.jwk_set(key.public_key() for key in keys or (VENDOR,))))
+    body = license_keys.jwk_set(key.public_key() for key in keys or (VENDOR,))
+    for entry in body["keys"] if kid else ():
+        entry["kid"] = kid
+    path.write_text(json.dumps(body if registry is None else {"registry": registry, **body}))
     return path
