@@ -30,6 +30,7 @@ def serve_command(edge: str, inside: str, workers: int | None) -> None:
 
     try:
         listeners = Listeners(bind(edge, "--edge"), bind(inside, "--inside"))
-        asyncio.run(serve(lambda: load(os.environ), listeners, workers or min(os.cpu_count() or 1, MAX_WORKERS)))
+        count = workers or min(os.cpu_count() or 1, MAX_WORKERS)
+        asyncio.run(serve(lambda: load(os.environ), listeners, count, inherited=edge.startswith("fd:")))
     except SetupRefused as error:
         refuse(str(error), code=2)

@@ -21,6 +21,7 @@ from authsvc.logs import Logger
 from authsvc.metrics.board import Board, Row
 from authsvc.metrics.catalogue import WORKER_DEATHS, WORKERS
 from authsvc.stack.leaf_channel import LeafIssuer
+from authsvc.stack.worker_health import LOOK, WorkerHealth, main_thread
 
 FIRST_PAUSE, LONGEST_PAUSE, HEALTHY_AFTER = 0.5, 30.0, 60.0
 """Seconds: before a dead worker is started again at first and at most, and after which the pause starts over."""
@@ -130,17 +131,38 @@ class Keeper:
             ours.close()
             raise
         told = partial(equipment.logger.info, "leaf.issued", worker=self.number, pid=process.pid)
-        answering = asyncio.create_task(equipment.issuer.answer(ours, told, lambda: self._serves(row)))
+        health = WorkerHealth(partial(main_thread, process.pid))
+        answering = asyncio.create_task(
+            equipment.issuer.answer(ours, told, lambda: self._serves(row), health.heartbeat)
+        )
+        watching = asyncio.create_task(self._kill_when_hung(process, health))
         ended, dismissed = asyncio.create_task(process.wait()), asyncio.create_task(self._dismissed.wait())
         await asyncio.wait({ended, dismissed}, return_when=asyncio.FIRST_COMPLETED)
         if not ended.done():
             await self._end(process, ended)
         code = await ended
         row.clear_gauges()
-        for task in (answering, dismissed):
+        for task in (answering, watching, dismissed):
             task.cancel()
-        await asyncio.gather(answering, dismissed, return_exceptions=True)
+        await asyncio.gather(answering, watching, dismissed, return_exceptions=True)
         return code
+
+    async def _kill_when_hung(self, process: asyncio.subprocess.Process, health: WorkerHealth) -> None:
+        """End a worker whose event loop does not run; a stopped one hears no other signal than SIGKILL."""
+        clock = asyncio.get_running_loop().time
+        last = clock()
+        while True:
+            await asyncio.sleep(LOOK)
+            last, elapsed = clock(), clock() - last
+            why = health.step(elapsed)
+            if why is not None:
+                silent = round(health.silent, 1)
+                self.equipment.logger.error(
+                    "worker.hung", worker=self.number, pid=process.pid, silent=silent, error=why
+                )
+                with suppress(ProcessLookupError):
+                    process.kill()
+                return
 
     async def _start(self, channel: socket.socket) -> asyncio.subprocess.Process:
         listeners, board = self.equipment.listeners, self.equipment.board.descriptor
@@ -191,13 +213,15 @@ class Crew:
     logger: Logger
     _tasks: dict[Keeper, asyncio.Task[None]] = Factory(dict)
 
-    async def run(self, stopping: asyncio.Event, rolling: asyncio.Event) -> None:
+    async def run(self, first: Equipment, stopping: asyncio.Event, rolling: asyncio.Event) -> None:
         """Keep a generation alive until ``stopping``, and replace it whenever ``rolling`` is set.
 
-        Raises:
-            SetupRefused: the first generation can not be equipped.
+        Args:
+            first: what the first generation gets.
+            stopping: ends all.
+            rolling: set for each replacement.
         """
-        current = self._hire(self.equip())
+        current = self._hire(first)
         try:
             while await _first(stopping, rolling):
                 rolling.clear()

@@ -1,9 +1,9 @@
 """How a worker gets its certificate: JSON lines over a socket pair to the supervising parent.
 
 The worker makes a key and sends the public half; the parent, which alone has the root key, sends a certificate and
-what else the worker must know. No private key ever crosses. The worker also says when it serves. The end of the
-channel is the end of the parent. An answer carries the number of its question: one that comes after its deadline must
-not be taken for the answer to the next.
+what else the worker must know. No private key ever crosses. The worker also sends heartbeats, and says when it serves
+with a certificate. The end of the channel is the end of the parent. An answer carries the number of its question: one
+that comes after its deadline must not be taken for the answer to the next.
 """
 
 import asyncio
@@ -62,18 +62,28 @@ class LeafIssuer:
     life: timedelta
     clock: Callable[[], datetime]
 
-    async def answer(self, channel: socket.socket, on_leaf: Callable[[], None], on_ready: Callable[[], None]) -> None:
+    async def answer(
+        self,
+        channel: socket.socket,
+        on_leaf: Callable[[], None],
+        on_ready: Callable[[], None],
+        on_heartbeat: Callable[[], None],
+    ) -> None:
         """Answer one worker until it ends.
 
         Args:
             channel: our end.
             on_leaf: called after each certificate.
-            on_ready: called when the worker serves.
+            on_ready: called when the worker serves with a certificate.
+            on_heartbeat: called for each heartbeat of the worker.
         """
         reader, writer = await asyncio.open_connection(sock=channel, limit=MAX_LINE)
         try:
             while line := await reader.readline():
                 message = json.loads(line)
+                if message.get("heartbeat"):
+                    on_heartbeat()
+                    continue
                 if message.get("ready"):
                     on_ready()
                     continue
@@ -146,8 +156,15 @@ class LeafRequester:
         """Return everything but a certificate; raises as :meth:`request`."""
         return await self._ask(None)
 
+    async def send_heartbeats(self, interval: float) -> None:
+        """Tell the parent every ``interval`` seconds that the event loop runs, until the parent is gone."""
+        with suppress(ConnectionError):
+            while True:
+                await self._send({"heartbeat": True})
+                await asyncio.sleep(interval)
+
     async def tell_ready(self) -> None:
-        """Tell the parent that this worker serves.
+        """Tell the parent that this worker serves with a certificate.
 
         Raises:
             ConnectionError: the parent is gone.

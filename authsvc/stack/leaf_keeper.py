@@ -115,6 +115,7 @@ class LeafKeeper:
         self._followed = 0
         self._presence: Presence | None = None
         self._said_at: float | None = None
+        self.has_tried, self.has_leaf = asyncio.Event(), asyncio.Event()
 
     @property
     def leaf_until(self) -> str | None:
@@ -122,24 +123,24 @@ class LeafKeeper:
         end = self._keyring.not_after
         return end.isoformat() if end else None
 
-    async def begin(self, attendance: Attendance) -> None:
-        """Get the first leaf; raises what the source raises. What was called before that is followed with it."""
-        called = await self._call(attendance)
-        await self._renew(called or 0)
-
     async def keep(self, attendance: Attendance, renewal: timedelta) -> None:
-        """Renew whenever ``renewal`` has passed or somebody calls; return when the parent is gone.
+        """Get the first leaf, and another one whenever ``renewal`` has passed or somebody calls.
+
+        Return when the parent is gone. While there is no leaf yet, it is asked for again and again: the worker answers
+        without one, and signs nothing.
 
         Args:
             attendance: where to say so, and to hear the call.
             renewal: after this time.
         """
         clock = asyncio.get_running_loop().time
-        due, not_before = clock() + renewal.total_seconds(), clock()
+        due, not_before = clock(), clock()
         while True:
+            # What was called before the first leaf is followed with it.
             called = await self._call(attendance)
             wanted = clock() >= due or called not in {None, self._followed} or not self._fits(renewal)
             if wanted and clock() >= not_before:
+                first = self._presence is None
                 try:
                     await self._renew(self._followed if called is None else called)
                 except (TimeoutError, SignerUnavailable, SecretsRefused, ValueError) as error:
@@ -150,7 +151,9 @@ class LeafKeeper:
                     return
                 else:
                     due = clock() + renewal.total_seconds()
-                    self._logger.info("leaf.renewed", pid=os.getpid(), leaf_until=self.leaf_until)
+                    if not first:
+                        self._logger.info("leaf.renewed", pid=os.getpid(), leaf_until=self.leaf_until)
+            self.has_tried.set()
             await self._say(attendance)
             await asyncio.sleep(min(LOOK, renewal.total_seconds()))
 
@@ -182,6 +185,7 @@ class LeafKeeper:
         self._keyring.install(leaf)
         self._publish(published)
         self._row.put(LEAF_EXPIRY, int(leaf.not_after.timestamp()))
+        self.has_leaf.set()
         self._followed, self._said_at = following, None
         self._presence = Presence(
             id=self.id,

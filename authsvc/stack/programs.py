@@ -82,8 +82,6 @@ def serve(layout: Layout, environ: Mapping[str, str], *, edge: int, inside: int,
         inside: descriptor of the inside listener.
         workers: how many processes; None leaves it to serve.
     """
-    rendered = {f"AUTHSVC_{name}{suffix}" for name in _RENDERED for suffix in ("", "_FILE")}
-    environment = {name: value for name, value in environ.items() if name not in rendered}
     command = [sys.executable, "-m", "authsvc", "serve", "--edge", f"fd:{edge}", "--inside", f"fd:{inside}"]
     if workers is not None:
         command += ["--workers", str(workers)]
@@ -91,15 +89,18 @@ def serve(layout: Layout, environ: Mapping[str, str], *, edge: int, inside: int,
         layout,
         "serve",
         command,
-        {
-            **environment,
-            "AUTHSVC_CONFIG": str(configuration_of(layout).authsvc),
-            # The working directory is not a place to import from, for serve's workers neither.
-            "PYTHONSAFEPATH": "1",
-        },
+        # The working directory is not a place to import from, for serve's workers neither.
+        {**serve_environment(layout, environ), "PYTHONSAFEPATH": "1"},
         ending=((signal.SIGTERM, 15.0),),
         descriptors=(edge, inside),
     )
+
+
+def serve_environment(layout: Layout, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment from which serve loads its settings: ours, but for what the rendered file answers."""
+    rendered = {f"AUTHSVC_{name}{suffix}" for name in _RENDERED for suffix in ("", "_FILE")}
+    environment = {name: value for name, value in environ.items() if name not in rendered}
+    return {**environment, "AUTHSVC_CONFIG": str(configuration_of(layout).authsvc)}
 
 
 def nginx(layout: Layout, binaries: Binaries, environ: Mapping[str, str]) -> Program:

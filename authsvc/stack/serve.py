@@ -15,9 +15,8 @@ from authsvc.errors import SecretsRefused, SetupRefused, StoreUnavailable
 from authsvc.logs import Logger, make_logger
 from authsvc.settings import Settings
 from authsvc.stack.crew import Crew, Equipment, Listeners, make_board
-from authsvc.stack.key_files import Authority, load_authority, load_leaf_files
 from authsvc.stack.leaf_channel import LeafIssuer
-from authsvc.stack.secrets_dir import TOKEN_ROOT_CERTIFICATE, TOKEN_ROOT_KEY, load_roots, root_is_offline
+from authsvc.stack.start_check import load_signing_keys
 from authsvc.store.boot import check_server
 from authsvc.store.connection import Connection
 from authsvc.wiring import clock
@@ -49,49 +48,47 @@ def bind(address: str, option: str) -> socket.socket:
     return listener
 
 
-async def serve(load: Callable[[], Settings], listeners: Listeners, workers: int) -> None:
+async def serve(load: Callable[[], Settings], listeners: Listeners, workers: int, *, inherited: bool = False) -> None:
     """Run ``workers`` workers until SIGTERM or SIGINT; SIGHUP replaces them by new ones, with settings read anew.
+
+    Args:
+        load: reads the settings.
+        listeners: what the workers accept on.
+        workers: how many.
+        inherited: whether somebody else holds the listeners too, so that requests wait on them even when this process
+            refuses to start. Then it starts with unusable keys as well: workers answer that they cannot sign.
 
     Raises:
         SetupRefused: a setting or secret is unusable, or Redis is not one to trust.
     """
     settings = load()
     logger = make_logger(settings.log_level)
-    _authority(settings)
+    try:
+        load_signing_keys(settings)
+    except SecretsRefused as error:
+        if not inherited:
+            raise
+        logger.error("server.cannot_sign", reason=str(error))
     await _check_store(settings, logger)
     board = make_board(workers)
     threads = max(1, (os.cpu_count() or 1) // workers)
 
-    def equip() -> Equipment:
-        current = load()
-        _authority(current)
-        issuer = LeafIssuer(partial(_authority, current), current.leaf_life, clock)
+    def equip(current: Settings) -> Equipment:
+        issuer = LeafIssuer(partial(load_signing_keys, current), current.leaf_life, clock)
         return Equipment(issuer, listeners, board, threads, logger)
+
+    def equip_anew() -> Equipment:
+        current = load()
+        load_signing_keys(current)
+        return equip(current)
 
     stopping, rolling = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number, event in ((signal.SIGTERM, stopping), (signal.SIGINT, stopping), (signal.SIGHUP, rolling)):
         loop.add_signal_handler(number, event.set)
     logger.info("server.started", pid=os.getpid(), workers=workers, service=settings.public_url.authority)
-    await Crew(equip, workers, logger).run(stopping, rolling)
+    await Crew(equip_anew, workers, logger).run(equip(settings), stopping, rolling)
     logger.info("server.stopped", pid=os.getpid())
-
-
-def _authority(settings: Settings) -> Authority:
-    """Return the keys of the installation.
-
-    Raises:
-        SecretsRefused: they are unusable, or there is nothing to sign with.
-    """
-    files = settings.leaf_files
-    if files is not None:
-        load_leaf_files(*files, load_roots(settings.secrets_dir))
-    elif root_is_offline(settings.secrets_dir):
-        raise SecretsRefused(
-            f"{settings.secrets_dir / TOKEN_ROOT_CERTIFICATE} has no key {TOKEN_ROOT_KEY} beside it; put the key back, "
-            "or set AUTHSVC_LEAF_KEY and AUTHSVC_LEAF_CERTIFICATE to a leaf made with `authsvc keys issue`"
-        )
-    return load_authority(settings.secrets_dir, offline=files is not None)
 
 
 async def _check_store(settings: Settings, logger: Logger) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from attrs import frozen
 
 from authsvc.errors import SetupRefused
-from authsvc.settings import parse_networks
+from authsvc.settings import load, parse_networks
 from authsvc.stack import leftovers, ports, probe, programs, supervisor
 from authsvc.stack.address import Listen, PublicUrl, join_authority
 from authsvc.stack.children import Child, put_log_aside
@@ -21,6 +21,7 @@ from authsvc.stack.data_dir import prepare
 from authsvc.stack.init import Site, init
 from authsvc.stack.layout import Layout, held, was_used, write_file
 from authsvc.stack.programs import Binaries, find_binaries
+from authsvc.stack.start_check import load_signing_keys
 
 _BACKLOG = 1024
 """Connections that wait in the kernel while serve restarts."""
@@ -91,6 +92,7 @@ async def up(
                 listen=request.listen, public_url=request.public_url, edge=_address(edge), trusted_proxies=proxies
             )
             init(layout, site, datetime.now(UTC))
+            load_signing_keys(load(programs.serve_environment(layout, environ)))
             write_file(layout.edge_address, f"{_address(edge)}\n")
             write_file(layout.inside_address, f"{_address(inside)}\n")
             parts = _parts(layout, binaries, request, environ, edge=edge, inside=inside)

@@ -1,5 +1,7 @@
 """One worker: a process that faces the network and holds no secret but its own leaf key.
 
+It answers also while it has no certificate: tokens get 503 then, and /readyz says why.
+
 Started by :mod:`authsvc.stack.crew` as ``python -m authsvc.stack.worker EDGE INSIDE CHANNEL BOARD ROW THREADS``, where
 the first four are numbers of inherited file descriptors. SIGTERM ends it; SIGQUIT ends it when nobody is connected.
 """
@@ -25,11 +27,12 @@ from authsvc.settings import Settings, load
 from authsvc.stack.crew import DRAIN
 from authsvc.stack.leaf_channel import LeafRequester
 from authsvc.stack.leaf_keeper import FromFiles, FromParent, LeafKeeper
+from authsvc.stack.worker_health import HEARTBEAT
 from authsvc.store.attendance import RedisAttendance
 from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
 from authsvc.wiring import clock
-from authsvc.wiring.server import Counting, Live, running_worker
+from authsvc.wiring.server import Counting, Live, ended, running_worker
 
 
 @frozen
@@ -56,18 +59,20 @@ async def work(settings: Settings, inherited: Inherited) -> None:
     live, connection = Live(), Connection(settings.redis_url)
     attendance = RedisAttendance(connection, Codec())
     requester = await LeafRequester.open(socket.socket(fileno=inherited.channel))
+    beating = asyncio.create_task(requester.send_heartbeats(HEARTBEAT))
     keeper = _keeper(settings, live, requester, counting.row, logger)
-    await keeper.begin(attendance)
-    logger.info("worker.started", pid=os.getpid(), leaf_until=keeper.leaf_until)
+    keeping = asyncio.create_task(keeper.keep(attendance, settings.leaf_renewal))
+    # Where there is a root key the certificate comes now, before a request could be refused for want of it.
+    await _end(keeper.has_tried, requester.gone, stop)
     edge, inside = (socket.socket(fileno=number) for number in (inherited.edge, inherited.inside))
     async with running_worker(settings, live, edge, inside, logger, inherited.threads, counting) as drain:
-        await requester.tell_ready()
+        logger.info("worker.started", pid=os.getpid(), leaf_until=keeper.leaf_until)
+        telling = asyncio.create_task(_tell_ready(keeper, requester))
         # What is there now stays until the end: no collection needs to look at it again. The second collection makes
         # the collector forget how much that was: it waits until a quarter of it is new before it looks at what is old.
         gc.collect()
         gc.freeze()
         gc.collect()
-        keeping = asyncio.create_task(keeper.keep(attendance, settings.leaf_renewal))
         ending = asyncio.create_task(_end(stop, leave, requester.gone))
         await asyncio.wait({keeping, ending}, return_when=asyncio.FIRST_COMPLETED)
         if keeping.done() or requester.gone.is_set():
@@ -75,13 +80,20 @@ async def work(settings: Settings, inherited: Inherited) -> None:
         elif leave.is_set() and not stop.is_set():
             logger.info("worker.leaving", pid=os.getpid())
             await _before(stop, drain.run(DRAIN))
-        for task in (keeping, ending):
-            task.cancel()
-        await asyncio.gather(keeping, ending, return_exceptions=True)
+        for task in (keeping, telling, ending):
+            await ended(task)
         await keeper.leave(attendance)
+    await ended(beating)
     await requester.close()
     await connection.close()
     logger.info("worker.stopped", pid=os.getpid())
+
+
+async def _tell_ready(keeper: LeafKeeper, requester: LeafRequester) -> None:
+    """Tell the parent that this worker serves, as soon as it has a certificate."""
+    await keeper.has_leaf.wait()
+    with suppress(ConnectionError):  # the end of the parent is noticed elsewhere
+        await requester.tell_ready()
 
 
 def _keeper(settings: Settings, live: Live, requester: LeafRequester, row: Row, logger: Logger) -> LeafKeeper:

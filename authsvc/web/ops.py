@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
-from authsvc.errors import StoreRefused, StoreUnavailable
+from authsvc.errors import SignerUnavailable, StoreRefused, StoreUnavailable
 
 
 class Store(Protocol):
@@ -48,7 +48,10 @@ def license_keys(keys: Callable[[], dict[str, Any]]) -> web.RouteDef:
     """Return the route of ``/auth/license-keys.json``: the key file that verifies license files (RFC 7517)."""
 
     async def handler(_: web.Request) -> web.Response:
-        return web.json_response(keys(), content_type="application/jwk-set+json")
+        published = keys()
+        if not published["keys"]:  # an empty set would say that no license file is genuine
+            raise SignerUnavailable("this process does not know the license keys yet; try again in a few seconds")
+        return web.json_response(published, content_type="application/jwk-set+json")
 
     return web.get("/auth/license-keys.json", handler)
 

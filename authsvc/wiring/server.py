@@ -4,7 +4,7 @@ import asyncio
 import secrets
 import socket
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from aiohttp import web
@@ -55,6 +55,9 @@ from authsvc.wiring import clock
 REQUEST_NUMBER_BYTES = 4
 TOKEN_ID_BYTES = 16
 AUDIT_ID_BYTES = 16
+
+CANCEL_AGAIN = 0.2
+"""Seconds after which a background task that goes on is cancelled again."""
 
 
 @define
@@ -191,10 +194,13 @@ def _journal(logger: Logger) -> Journal:
 
 
 async def ended(task: asyncio.Task[None]) -> None:
-    """Cancel a background task and wait for its end."""
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
+    """Cancel a background task and wait for its end.
+
+    It is asked again: redis-py loses a cancellation that arrives just when a pipeline's reply does.
+    """
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=CANCEL_AGAIN)
 
 
 def new_token_id() -> str:

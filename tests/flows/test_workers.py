@@ -4,15 +4,18 @@ import http.client
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from typing import Self
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from authsvc.stack.secrets_dir import TOKEN_ROOT_KEY
+from authsvc.stack.worker_health import SILENCE
 from tests.support.http_client import ask, basic, get_token
 from tests.support.load import meanwhile
-from tests.support.processes import children_of
+from tests.support.processes import children_of, is_alive
 from tests.support.stack import Stack, running_stack
 from tests.support.tenants import Account, make_license, make_team
 from tests.support.waiting import until
@@ -184,3 +187,61 @@ def test_what_clients_send_makes_no_series(crew: Stack) -> None:
     after = scrape(crew)
     assert before.keys() == after.keys()
     assert after["authsvc_http_requests_total|edge|4xx"] > before["authsvc_http_requests_total|edge|4xx"]
+
+
+def test_a_stopped_worker_is_replaced(crew: Stack) -> None:
+    """SIGSTOP to every worker: whoever asks meanwhile waits, others take their place, and all is answered again."""
+    account, hung = make_license(crew, "crewapp").account, workers(crew)
+    before = events(crew, "worker.hung")
+    for worker in hung:
+        os.kill(worker, signal.SIGSTOP)
+    until(lambda: events(crew, "worker.hung") == before + 2, "they are noticed", 60)
+    until(lambda: scrape(crew)["authsvc_workers"] == 2, "others serve", 60)
+    assert not workers(crew) & hung
+    assert {200} == {get_token(crew.port, account, service=crew.name).status for _ in range(20)}
+
+
+def test_a_stopped_server_listens_before_it_judges(crew: Stack) -> None:
+    """The parent was stopped for longer than any worker may be silent: it must not take them for hung then."""
+    before, hung = workers(crew), events(crew, "worker.hung")
+    os.kill(crew.pid("serve"), signal.SIGSTOP)
+    try:
+        time.sleep(SILENCE + 2)
+    finally:
+        os.kill(crew.pid("serve"), signal.SIGCONT)
+    roll(crew, crew.pid("serve"))  # it works again
+    assert not workers(crew) & before
+    assert events(crew, "worker.hung") == hung
+
+
+@pytest.mark.parametrize("killed", ["workers", "server"])
+def test_without_the_root_key_all_is_answered(crew: Stack, killed: str) -> None:
+    """The key is gone and whoever had a certificate too: clients are told to try again, and operators why."""
+    account, inside = make_license(crew, "crewapp").account, port_of(crew, "inside")
+    key = crew.data_dir / "secrets" / TOKEN_ROOT_KEY
+    aside, before = key.rename(key.with_suffix(".aside")), workers(crew)
+    try:
+        for process in before if killed == "workers" else [crew.pid("serve")]:
+            os.kill(process, signal.SIGKILL)
+        until(lambda: not any(map(is_alive, before)), "they are gone")
+        reply = get_token(crew.port, account, service=crew.name)
+        assert (503, "UNAVAILABLE") == (reply.status, reply.error()[0])
+        ready = ask(inside, "GET", "/readyz")
+        assert (503, "down") == (ready.status, ready.json()["leaf"]["status"])
+        assert scrape(crew)["authsvc_workers"] == 0
+        assert ask(crew.port, "GET", "/livez").status == 200
+        keys = ask(crew.port, "GET", "/auth/license-keys.json")
+        assert (503, False) == (keys.status, b'"keys"' in keys.body)
+        reload_refused(crew)
+    finally:
+        aside.rename(key)
+    until(lambda: scrape(crew)["authsvc_workers"] == 2, "the workers have certificates", 60)
+    assert 200 == get_token(crew.port, account, service=crew.name).status
+    assert b'"kid"' in ask(crew.port, "GET", "/auth/license-keys.json").body
+
+
+def reload_refused(stack: Stack) -> None:
+    """Ask for other workers, which would have no certificate either; the old ones stay."""
+    refused = events(stack, "roll.refused")
+    os.kill(stack.pid("serve"), signal.SIGHUP)
+    until(lambda: events(stack, "roll.refused") > refused, "it is refused")

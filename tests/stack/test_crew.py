@@ -16,9 +16,11 @@ from authsvc.errors import SecretsRefused
 from authsvc.logs import make_logger
 from authsvc.metrics.catalogue import WORKERS
 from authsvc.stack import crew as crew_module
+from authsvc.stack import worker_health
 from authsvc.stack.crew import Crew, Equipment, Listeners, make_board
 from authsvc.stack.key_files import Authority
 from authsvc.stack.leaf_channel import LeafIssuer
+from authsvc.stack.worker_health import LOOK
 from tests.support.builders import NOW
 from tests.support.waiting import PAUSE
 
@@ -33,6 +35,30 @@ import signal, time
 for number in (signal.SIGTERM, signal.SIGQUIT):
     signal.signal(number, signal.SIG_IGN)
 time.sleep(60)
+"""
+
+
+BEATS = f"""#!{sys.executable}
+import os, signal, sys, time
+def beat():
+    os.write(int(sys.argv[5]), b'{{"heartbeat": true}}\\n')
+beat()
+os.write(int(sys.argv[5]), b'{{"ready": true}}\\n')
+"""
+"""A worker that sends one heartbeat; what it does then is put behind it."""
+
+HANGS = {
+    "it is stopped": "os.kill(os.getpid(), signal.SIGSTOP)",
+    "its event loop is busy with one thing": "while True: pass",
+    "its event loop waits for something that does not come": "time.sleep(600)",
+}
+"""How a worker can hang, by what the log says about it."""
+
+LIVES = """
+while True:
+    beat()
+    until = time.process_time() + 0.3
+    while time.process_time() < until: pass
 """
 
 
@@ -68,7 +94,7 @@ class Stage:
     async def running(self) -> AsyncIterator[None]:
         """Have the crew at work."""
         work = asyncio.create_task(
-            Crew(lambda: self.equipment, 1, self.equipment.logger).run(self.stopping, self.rolling)
+            Crew(lambda: self.equipment, 1, self.equipment.logger).run(self.equipment, self.stopping, self.rolling)
         )
         try:
             yield
@@ -132,3 +158,29 @@ def open_files() -> int:
 def serving(stage: Stage) -> int:
     """Return how many workers say that they serve."""
     return sum(cells[0] for cells in stage.equipment.board.cells(WORKERS, ()))
+
+
+@pytest.mark.parametrize("why", HANGS)
+async def test_a_worker_that_hangs_is_replaced(stage: Stage, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ignores SIGTERM, or cannot hear it; another one takes its place."""
+    monkeypatch.setattr(worker_health, "SILENCE", 1.5)
+    monkeypatch.setattr(worker_health, "BUSY", 0.5)
+    stage.play(BEATS + HANGS[why])
+    async with stage.running():
+        await stage.heard("worker.hung")
+        assert f'"error": "{why}"' in stage.log.getvalue()
+        stage.play(BEATS + LIVES)
+        await stage.heard("worker.died")
+        async with asyncio.timeout(20):
+            while not serving(stage):
+                await asyncio.sleep(PAUSE)
+
+
+async def test_a_slow_worker_is_left_alone(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is busy nearly all the time, and sends its heartbeats late, lives."""
+    monkeypatch.setattr(worker_health, "SILENCE", 0.1)
+    stage.play(BEATS + LIVES)
+    async with stage.running():
+        await asyncio.sleep(4 * LOOK)
+        assert serving(stage) == 1
+        assert "worker.hung" not in stage.log.getvalue()

@@ -29,6 +29,7 @@ class Parent:
     load: Callable[[], Authority]
     leaves: int = 0
     ready: asyncio.Event = field(factory=asyncio.Event)
+    alive: asyncio.Event = field(factory=asyncio.Event)
 
     def count(self) -> None:
         """Note one certificate."""
@@ -40,7 +41,7 @@ async def channel(parent: Parent) -> AsyncIterator[LeafRequester]:
     """Yield a worker's end while the parent answers."""
     ours, theirs = socket.socketpair()
     issuer = LeafIssuer(parent.load, LIFE, lambda: NOW)
-    answering = asyncio.create_task(issuer.answer(ours, parent.count, parent.ready.set))
+    answering = asyncio.create_task(issuer.answer(ours, parent.count, parent.ready.set, parent.alive.set))
     requester = await LeafRequester.open(theirs)
     try:
         yield requester
@@ -121,6 +122,19 @@ async def test_the_parent_hears_when_a_worker_serves() -> None:
         assert parent.ready.is_set()
 
 
+async def test_the_parent_hears_heartbeats() -> None:
+    """Again and again, beside everything else that is said, until the channel ends."""
+    parent = Parent(lambda: authority(Root.make()))
+    async with channel(parent) as worker:
+        beating = asyncio.create_task(worker.send_heartbeats(0.01))
+        for _ in range(3):
+            parent.alive.clear()
+            await asyncio.wait_for(parent.alive.wait(), 5)
+            await worker.request()
+    await asyncio.wait_for(beating, 5)
+    assert not parent.ready.is_set()
+
+
 async def test_a_parent_that_is_gone_is_noticed() -> None:
     """The end of the channel is told at once, and is an error for who waits and for who asks later."""
     ours, theirs = socket.socketpair()
@@ -145,7 +159,7 @@ async def test_a_late_answer_is_not_taken_for_the_next_one() -> None:
         await worker.request()
     asking = asyncio.create_task(worker.request())
     answering = asyncio.create_task(
-        LeafIssuer(parent.load, LIFE, lambda: NOW).answer(ours, parent.count, parent.ready.set)
+        LeafIssuer(parent.load, LIFE, lambda: NOW).answer(ours, parent.count, parent.ready.set, parent.alive.set)
     )
     leaf, _ = await asking
     assert 2 == parent.leaves
@@ -183,7 +197,7 @@ async def test_a_mad_worker_gets_nothing(line: bytes, tmp_path: Path) -> None:
     root = Root.make()
     parent = Parent(lambda: authority(root))
     answering = asyncio.create_task(
-        LeafIssuer(parent.load, LIFE, lambda: NOW).answer(ours, parent.count, parent.ready.set)
+        LeafIssuer(parent.load, LIFE, lambda: NOW).answer(ours, parent.count, parent.ready.set, parent.alive.set)
     )
     reader, writer = await asyncio.open_connection(sock=theirs)
     writer.write(line)

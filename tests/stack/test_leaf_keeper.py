@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from attrs import define, field
 
+from authsvc.errors import SignerUnavailable
 from authsvc.logs import make_logger
 from authsvc.manage import keys as management
 from authsvc.manage.act import OPERATOR, Act
@@ -23,6 +24,7 @@ from authsvc.stack.leaf_keeper import LeafKeeper
 from authsvc.store import keys
 from authsvc.store.attendance import RedisAttendance
 from authsvc.store.codec import Codec
+from authsvc.wiring.server import ended
 from tests.support.builders import NOW, Root
 from tests.support.redis_server import connected
 from tests.support.waiting import PAUSE
@@ -44,9 +46,12 @@ class Machine:
     keyring: Keyring = field(factory=Keyring)
     root: Root = field(factory=Root.make)
     leaves: int = 0
+    refusal: Exception | None = None
 
     async def renew(self) -> tuple[Leaf, str, dict[str, Any]]:
         """Give a leaf, as the parent on the same machine does."""
+        if self.refusal is not None:
+            raise self.refusal
         self.leaves += 1
         return self.root.leaf(self.wall, LIFE, serial=self.leaves), "r", {"keys": []}
 
@@ -70,11 +75,10 @@ async def machine() -> AsyncIterator[Machine]:
         worker = Machine(RedisAttendance(connection, Codec()))
         board, logger = make_board(1), make_logger("info", io.StringIO())
         keeper = LeafKeeper(worker, worker.keyring, lambda _: None, board.row(1), logger, lambda: worker.wall)
-        await keeper.begin(worker.attendance)
         keeping = asyncio.create_task(keeper.keep(worker.attendance, RENEWAL))
+        await asyncio.wait_for(keeper.has_leaf.wait(), 5)
         yield worker
-        keeping.cancel()
-        await asyncio.gather(keeping, return_exceptions=True)
+        await ended(keeping)
         os.close(board.descriptor)
 
 
@@ -82,6 +86,28 @@ async def machine() -> AsyncIterator[Machine]:
 def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leaf_keeper, "LOOK", 0.02)
     monkeypatch.setattr(leaf_keeper, "SAY", timedelta(seconds=0.1))
+
+
+async def test_a_worker_without_a_root_key_asks_until_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It signs nothing and says why, and signs as soon as there is one."""
+    monkeypatch.setattr(leaf_keeper, "RETRY", 0.05)
+    async with connected("--appendfsync", "no") as connection:
+        worker, log, board = Machine(RedisAttendance(connection, Codec())), io.StringIO(), make_board(1)
+        worker.refusal = SignerUnavailable("the root key is missing")
+        keeper = LeafKeeper(
+            worker, worker.keyring, lambda _: None, board.row(1), make_logger("info", log), lambda: worker.wall
+        )
+        keeping = asyncio.create_task(keeper.keep(worker.attendance, RENEWAL))
+        await asyncio.wait_for(keeper.has_tried.wait(), 5)
+        before = (keeper.has_leaf.is_set(), worker.keyring.ready(worker.wall), await worker.attendance.present())
+        worker.refusal = None
+        await asyncio.wait_for(keeper.has_leaf.wait(), 5)
+        await ended(keeping)
+        os.close(board.descriptor)
+
+    assert (False, False, []) == before
+    assert worker.valid
+    assert "the root key is missing" in log.getvalue()
 
 
 @pytest.mark.parametrize("passed", [timedelta(hours=25), -timedelta(hours=1)], ids=["asleep", "set back"])
@@ -115,7 +141,7 @@ async def test_whoever_asks_need_not_have_the_same_clock() -> None:
         worker = Machine(attendance, wall=NOW - timedelta(days=1))
         board, logger = make_board(1), make_logger("info", io.StringIO())
         keeper = LeafKeeper(worker, worker.keyring, lambda _: None, board.row(1), logger, lambda: worker.wall)
-        await keeper.begin(attendance)
+        await keeper._renew(0)
         await keeper._say(attendance)
         there = [one.id for one in await attendance.present()]
         await connection.redis.delete(keys.worker(keeper.id))
@@ -149,7 +175,7 @@ async def test_two_who_rotate_at_once_both_reach_everybody() -> None:
         worker = Machine(attendance)
         board, logger = make_board(1), make_logger("info", io.StringIO())
         keeper = LeafKeeper(worker, worker.keyring, lambda _: None, board.row(1), logger, lambda: worker.wall)
-        await keeper.begin(attendance)
+        await keeper._renew(0)
         await keeper._say(attendance)
         rotating = []
         for _ in range(2):
@@ -161,8 +187,7 @@ async def test_two_who_rotate_at_once_both_reach_everybody() -> None:
             await asyncio.sleep(0.2)
         keeping = asyncio.create_task(keeper.keep(attendance, RENEWAL))
         done = await asyncio.wait_for(asyncio.gather(*rotating), 5)
-        keeping.cancel()
-        await asyncio.gather(keeping, return_exceptions=True)
+        await ended(keeping)
         os.close(board.descriptor)
 
     assert [True, True] == [rotation.complete for rotation in done]
