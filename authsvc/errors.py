@@ -68,10 +68,10 @@ class AccountDenied(AuthsvcError):
 
 
 class Throttled(AuthsvcError):
-    """Too many wrong secrets came for the account or from the address, and this is one more.
+    """Too many wrong secrets came for the account or from the network. A password was not evaluated.
 
     Attributes:
-        retry_after: seconds after which one more is looked at as usual.
+        retry_after: seconds after which one more is evaluated.
     """
 
     def __init__(self, message: str, retry_after: float, *, detail: str | None = None) -> None:

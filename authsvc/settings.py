@@ -60,6 +60,7 @@ class Settings:
         leaf_key: private key of a leaf that was made with an offline root, with ``leaf_certificate``.
         leaf_certificate: its certificate; None when this server has the root.
         trusted_proxies: networks whose ``X-Forwarded-For`` is believed.
+        private_clients: whether a private address may be a client's own, and not that of a proxy nobody named.
         degraded_pulls: whether a license that was verified within the last minute may pull while the store is away.
         refresh_tokens: whether ``docker login`` may keep a refresh token instead of a member's password.
         audit_budget: MiB of Redis that the audit may take.
@@ -78,6 +79,7 @@ class Settings:
     leaf_key: Path | None
     leaf_certificate: Path | None
     trusted_proxies: tuple[Network, ...]
+    private_clients: bool
     degraded_pulls: bool
     refresh_tokens: bool
     audit_budget: int
@@ -191,6 +193,7 @@ SETTINGS = (
     _Setting("leaf_key", lambda text, _: Path(text), optional=True),
     _Setting("leaf_certificate", lambda text, _: Path(text), optional=True),
     _Setting("trusted_proxies", parse_networks, "127.0.0.0/8,::1/128"),
+    _Setting("private_clients", _on_or_off, optional=True),
     _Setting("degraded_pulls", _on_or_off, "on"),
     _Setting("refresh_tokens", _on_or_off, "on"),
     _Setting("audit_budget", _mebibytes(MIN_AUDIT_BUDGET, MAX_AUDIT_BUDGET), "256"),
@@ -227,6 +230,10 @@ def load(environment: Mapping[str, str]) -> Settings:
             "AUTHSVC_LEAF_LIFE is too short: a certificate must outlive the longest token by a minute after its "
             "renewal is due"
         )
+    if values["private_clients"] is None:
+        # Whoever names the proxies says with it that other private addresses are clients, and a server that is only
+        # reached as localhost has no proxies in front.
+        values["private_clients"] = "trusted_proxies" in given or values["public_url"].is_localhost
     if (values["leaf_key"] is None) != (values["leaf_certificate"] is None):
         raise SetupRefused("AUTHSVC_LEAF_KEY and AUTHSVC_LEAF_CERTIFICATE belong together; set both or neither")
     return Settings(**values)

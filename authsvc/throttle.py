@@ -1,33 +1,48 @@
-"""How often one may be wrong: named limits and the arithmetic of GCRA (the generic cell rate algorithm).
+"""How many wrong passwords are too many: named limits, and the arithmetic of GCRA (the generic cell rate algorithm).
 
-Only wrong secrets count (design #15). A right one is always looked at: one that comes while its account or address is
-over a limit takes the slow lane, where few are looked at at once, and a wrong one there is answered with 429. So a
-guesser is slowed down, and nobody is locked out by somebody else's failures.
+A guess takes its place in every bucket **before** it is evaluated, in one atomic step, and gives it back when it was
+right or was not evaluated after all. So the number of wrong guesses that are ever evaluated is bounded, however many
+come at once (design #15, docs/throttle.md).
 
-A bucket's whole state is one instant, the theoretical arrival time (TAT): the moment at which all failures so far
-would have been forgiven. It lives in the store; :mod:`authsvc.store.throttle` does :func:`spend` there, in one step.
+A bucket's whole state is one instant, the theoretical arrival time (TAT): the moment at which all its guesses would
+be forgotten. It lives in the store; :mod:`authsvc.store.throttle` does the same arithmetic there.
 """
 
+import hashlib
+import hmac
 import ipaddress
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from functools import lru_cache
 
 from attrs import frozen
 
-MAX_DEBT = 2
-"""How many times its burst a bucket can be over: an attack that has ended is forgiven in bounded time."""
-
 IPV6_NETWORK = 64
 """Prefix length that one customer of a provider controls (RFC 6177)."""
+
+UNKNOWN = "unknown"
+"""What an address that cannot be read counts as."""
+
+WRONG_LIFE = timedelta(hours=1)
+"""How long a wrong password is recognised as one that was tried before."""
+
+MAX_WRONG = 16
+"""Most wrong passwords that are recognised for one account and network; the oldest go first."""
+
+KNOWN_LIFE = timedelta(days=90)
+"""How long after its last sign-in a network is known to an account."""
+
+MAX_KNOWN = 32
+"""Most networks that are known to one account; the longest unused go first."""
 
 
 @frozen
 class Limit:
-    """A limit on failures.
+    """A limit on wrong secrets.
 
     Attributes:
         name: part of the bucket's key.
-        burst: failures that are free.
+        burst: how many are free.
         interval: after how long one more is.
     """
 
@@ -37,41 +52,96 @@ class Limit:
 
 
 PAIR = Limit("pair", 10, timedelta(seconds=30))
-"""One account from one address: somebody who has forgotten the password, or guesses it."""
+"""One account from one network: a person who has forgotten the password, or guesses it."""
 
-ADDRESS = Limit("address", 100, timedelta(seconds=5))
-"""One address, all accounts: somebody who tries one password on many."""
+NETWORK = Limit("network", 100, timedelta(seconds=5))
+"""One network, all accounts: a client that tries one password on many."""
 
 ACCOUNT = Limit("account", 100, timedelta(seconds=60))
-"""One account, all addresses: somebody with many machines (NIST SP 800-63B-4 §3.2.2: at most 100)."""
+"""One account, all networks that it has not signed in from before (NIST SP 800-63B-4 §3.2.2: at most 100)."""
+
+PASSWORD_LIMITS = (PAIR, NETWORK, ACCOUNT)
+
+MACHINE = Limit("machine", 10, timedelta(seconds=30))
+"""Unknown secrets for one machine credential from one network. Apart from the buckets of passwords: a cluster with an
+outdated token must not keep the people behind the same address from signing in."""
+
+MACHINE_NETWORK = Limit("machine-network", 100, timedelta(seconds=5))
+"""Unknown machine secrets from one network."""
+
+MACHINE_LIMITS = (MACHINE, MACHINE_NETWORK)
+
+TATs = Mapping[Limit, float | None]
+"""State of each bucket in Unix seconds; None when nothing is counted in it."""
 
 
 @frozen
-class Buckets:
-    """The buckets that one failure counts in.
+class Attempt:
+    """One password that is tried for one account from one network.
 
     Attributes:
-        account: what was tried: an id, or an address that belongs to nobody.
+        email: canonical; names the buckets, whether an account has it or not.
+        account_id: of the member, or None when the address belongs to none.
         network: from where, as :func:`network` says.
+        guess: stands for the password (:func:`guess_digest`); hexadecimal.
+        exempts: whether a network that the account has signed in from is exempt from :data:`ACCOUNT`.
     """
 
-    account: str
+    email: str
+    account_id: str | None
     network: str
+    guess: str
+    exempts: bool = True
 
-    def all(self) -> tuple[tuple[Limit, str], ...]:
-        """Return each limit with the text that its bucket is named by."""
-        return (
-            (PAIR, f"{self.account}\0{self.network}"),
-            (ADDRESS, self.network),
-            (ACCOUNT, self.account),
-        )
+
+@frozen
+class Claim:
+    """What the throttle says to an attempt.
+
+    Attributes:
+        repeated: this password was wrong here within the last hour: not counted, need not be evaluated again.
+        wait: seconds until a guess may be evaluated; above 0, this one may not, and is not counted.
+        known: the account has signed in from this network before, and that exempts it from :data:`ACCOUNT`.
+    """
+
+    repeated: bool = False
+    wait: float = 0.0
+    known: bool = False
+
+    @property
+    def admitted(self) -> bool:
+        """Whether the password may be evaluated; its place is taken and must be settled."""
+        return not self.repeated and self.wait <= 0
+
+    @property
+    def limits(self) -> tuple[Limit, ...]:
+        """The limits that apply, and whose buckets an admitted attempt is counted in."""
+        return limits_of(known=self.known)
+
+
+def limits_of(*, known: bool) -> tuple[Limit, ...]:
+    """Return the limits for a network that is ``known`` to the account, or not."""
+    return (PAIR, NETWORK) if known else PASSWORD_LIMITS
+
+
+def bucket(limit: Limit, who: str, network_: str) -> str:
+    """Return what names the bucket of ``limit``; never shown, always hashed.
+
+    Args:
+        limit: the limit.
+        who: an e-mail address, or the id of a machine credential.
+        network_: from where.
+    """
+    if limit in {NETWORK, MACHINE_NETWORK}:
+        return network_
+    return who if limit is ACCOUNT else f"{who}\0{network_}"
 
 
 def wait(tat: float | None, limit: Limit, now: float) -> float:
     """Return for how many seconds the bucket is over its limit; 0 when it is not.
 
     Args:
-        tat: the bucket's state in Unix seconds, or None when nothing failed lately.
+        tat: the bucket's state in Unix seconds, or None when nothing is counted in it.
         limit: the bucket's limit.
         now: in Unix seconds.
     """
@@ -80,10 +150,34 @@ def wait(tat: float | None, limit: Limit, now: float) -> float:
     return max(0.0, tat - now - (limit.burst - 1) * limit.interval.total_seconds())
 
 
+def longest_wait(tats: TATs, limits: Iterable[Limit], now: float) -> float:
+    """Return for how many seconds the worst bucket of ``limits`` is over its limit; 0 when none is."""
+    return max(wait(tats.get(limit), limit, now) for limit in limits)
+
+
 def spend(tat: float | None, limit: Limit, now: float) -> float:
-    """Return the bucket's state after one more failure."""
+    """Return the bucket's state after one more. It never owes more than its burst: one is free again per interval."""
     interval = limit.interval.total_seconds()
-    return min(max(tat or now, now) + interval, now + MAX_DEBT * limit.burst * interval)
+    return min(max(tat or now, now) + interval, now + limit.burst * interval)
+
+
+def refund(tat: float | None, limit: Limit, now: float) -> float | None:
+    """Return the bucket's state after one is taken back, or None when nothing is left in it."""
+    if tat is None:
+        return None
+    earlier = tat - limit.interval.total_seconds()
+    return earlier if earlier > now else None
+
+
+def guess_digest(key: bytes, account: str, password: bytes) -> str:
+    """Return what stands for a password in the store, hexadecimal.
+
+    Args:
+        key: 32 random bytes that are never stored beside it (docs/decisions/0017-throttle-before-evaluation.md).
+        account: everything that a right password depends on, so that nothing is recognised after a change.
+        password: UTF-8.
+    """
+    return hmac.digest(key, account.encode() + b"\0" + password, hashlib.sha256).hex()
 
 
 @lru_cache(4096)
@@ -92,9 +186,26 @@ def network(address: str | None) -> str:
     try:
         parsed = ipaddress.ip_address(address or "")
     except ValueError:
-        return "unknown"
+        return UNKNOWN
     if isinstance(parsed, ipaddress.IPv6Address):
         if parsed.ipv4_mapped is not None:
             return str(parsed.ipv4_mapped)
         return str(ipaddress.ip_network((parsed, IPV6_NETWORK), strict=False))
     return str(parsed)
+
+
+_PRIVATE = (
+    *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "127.0.0.0/8"),
+    *("169.254.0.0/16", "198.18.0.0/15", "fc00::/7", "fe80::/10", "::1/128"),
+)
+"""Where balancers and bridges have their addresses (RFC 1918, 6598, 1122, 3927, 2544, 4193, 4291)."""
+
+
+@lru_cache(4096)
+def is_private(network_: str) -> bool:
+    """Whether a network, as :func:`network` says, may be that of a proxy on our side and not a client's own."""
+    if network_ == UNKNOWN:
+        return True
+    asked = ipaddress.ip_network(network_)
+    privates = map(ipaddress.ip_network, _PRIVATE)
+    return any(private.version == asked.version and private.overlaps(asked) for private in privates)

@@ -37,6 +37,7 @@ def test_defaults() -> None:
         leaf_key=None,
         leaf_certificate=None,
         trusted_proxies=(ip_network("127.0.0.0/8"), ip_network("::1/128")),
+        private_clients=True,
         degraded_pulls=True,
         refresh_tokens=True,
         audit_budget=256,
@@ -45,6 +46,21 @@ def test_defaults() -> None:
     )
 
     assert expected == load({**NEEDED, "PATH": "/bin", "HOME": "/root"})
+
+
+@pytest.mark.parametrize(
+    ("given", "private"),
+    [
+        ({}, True),
+        ({"AUTHSVC_PUBLIC_URL": "https://registry.vendor.test"}, False),
+        ({"AUTHSVC_PUBLIC_URL": "https://registry.vendor.test", "AUTHSVC_TRUSTED_PROXIES": "10.0.0.1/32"}, True),
+        ({"AUTHSVC_PUBLIC_URL": "https://registry.vendor.test", "AUTHSVC_PRIVATE_CLIENTS": "on"}, True),
+        ({"AUTHSVC_PRIVATE_CLIENTS": "off"}, False),
+    ],
+)
+def test_whether_clients_may_have_private_addresses(given: dict[str, str], private: bool) -> None:
+    """Where everybody is on this machine, or the proxies are named; elsewhere only when the operator says so."""
+    assert load({**NEEDED, **given}).private_clients == private
 
 
 def test_everything_by_environment() -> None:
@@ -61,6 +77,7 @@ def test_everything_by_environment() -> None:
         leaf_key=Path("leaf.key"),
         leaf_certificate=Path("leaf.crt"),
         trusted_proxies=(ip_network("10.0.0.0/8"),),
+        private_clients=False,
         degraded_pulls=False,
         refresh_tokens=False,
         audit_budget=1,
@@ -72,6 +89,7 @@ def test_everything_by_environment() -> None:
         {
             "AUTHSVC_PUBLIC_URL": "https://Registry.Vendor.test/",
             "AUTHSVC_TRUSTED_PROXIES": " 10.0.0.0/8 ",
+            "AUTHSVC_PRIVATE_CLIENTS": "off",
             "AUTHSVC_DEGRADED_PULLS": "off",
             "AUTHSVC_REDIS_URL": "unix:///run/redis.sock",
             "AUTHSVC_SECRETS_DIR": "secrets",

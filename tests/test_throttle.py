@@ -6,7 +6,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authsvc.throttle import ACCOUNT, ADDRESS, MAX_DEBT, PAIR, Limit, network, spend, wait
+from authsvc.throttle import (
+    MACHINE_LIMITS,
+    NETWORK,
+    PAIR,
+    PASSWORD_LIMITS,
+    Claim,
+    Limit,
+    bucket,
+    guess_digest,
+    is_private,
+    longest_wait,
+    network,
+    refund,
+    spend,
+    wait,
+)
 
 NOW = 1_800_000_000.0
 LIMIT = Limit("test", 5, timedelta(seconds=10))
@@ -49,18 +64,96 @@ def test_never_more_than_burst_plus_rate(gaps: list[float]) -> None:
 
 @given(st.integers(1, 10_000))
 def test_the_debt_is_bounded(failures: int) -> None:
-    """However long an attack was, it is forgiven in bounded time after its end."""
+    """However long an attack was, one more is free after an interval, and all are after the burst's time."""
     tat: float | None = None
     for _ in range(min(failures, 500)):
         tat = spend(tat, LIMIT, NOW)
 
     assert tat is not None
-    assert tat <= NOW + MAX_DEBT * LIMIT.burst * LIMIT.interval.total_seconds()
+    assert tat <= NOW + LIMIT.burst * LIMIT.interval.total_seconds()
+    assert wait(tat, LIMIT, NOW) <= LIMIT.interval.total_seconds()
 
 
 def test_limits_have_distinct_names() -> None:
-    """Two limits never share a bucket."""
-    assert len({limit.name for limit in (PAIR, ADDRESS, ACCOUNT)}) == 3
+    """Two limits never share a bucket: those of passwords and of machine secrets least of all."""
+    limits = (*PASSWORD_LIMITS, *MACHINE_LIMITS)
+
+    assert len({limit.name for limit in limits}) == len(limits) == 5
+
+
+def test_what_a_bucket_counts() -> None:
+    """One account from one network, one network, one account; nothing is joined so that two names could meet."""
+    names = [bucket(limit, "me@acme.test", "192.0.2.1") for limit in (*PASSWORD_LIMITS, *MACHINE_LIMITS)]
+    pair = "me@acme.test\x00192.0.2.1"
+
+    assert names == [pair, "192.0.2.1", "me@acme.test", pair, "192.0.2.1"]
+
+
+@given(st.none() | st.floats(-100, 49), st.integers(1, 5))
+def test_what_is_taken_back_leaves_no_trace(before: float | None, times: int) -> None:
+    """Spending and taking back at the same moment gives what was there, as long as the bucket is not full."""
+    before = None if before is None or before <= 0 else NOW + min(before, (5 - times) * 10)
+    tat = before
+    for _ in range(times):
+        tat = spend(tat, LIMIT, NOW)
+    for _ in range(times):
+        tat = refund(tat, LIMIT, NOW)
+
+    assert (tat or NOW) == pytest.approx(before or NOW, abs=0.001)
+
+
+def test_nothing_is_taken_back_from_nothing() -> None:
+    """An empty bucket never holds a credit."""
+    assert refund(None, LIMIT, NOW) is None
+    assert refund(NOW - 5, LIMIT, NOW) is None
+
+
+def test_the_worst_limit_counts() -> None:
+    """Of the limits that apply; a known network is not asked for the account's."""
+    full = NOW + 100 * 60
+    known, stranger = Claim(known=True), Claim(known=False)
+
+    assert longest_wait({PASSWORD_LIMITS[2]: full}, stranger.limits, NOW) == 60
+    assert longest_wait({PASSWORD_LIMITS[2]: full}, known.limits, NOW) == 0
+    assert known.limits == (PAIR, NETWORK)
+
+
+@pytest.mark.parametrize(
+    ("claim", "admitted"),
+    [(Claim(), True), (Claim(known=True), True), (Claim(repeated=True), False), (Claim(wait=0.001), False)],
+)
+def test_who_is_admitted(claim: Claim, admitted: bool) -> None:
+    """Neither a repetition nor one too many."""
+    assert claim.admitted == admitted
+
+
+def test_what_stands_for_a_password() -> None:
+    """It depends on the key, the account and the password, and on nothing else."""
+    digests = {
+        guess_digest(key, account, password)
+        for key in (b"k" * 32, b"l" * 32)
+        for account in ("m1\x001", "m1\x002", "?\0me@acme.test")
+        for password in (b"one", b"two")
+    }
+
+    assert len(digests) == 12
+    assert {64} == {len(digest) for digest in digests}
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        *(
+            (text, True)
+            for text in ("127.0.0.1", "10.1.2.3", "172.17.0.1", "192.168.0.9", "100.64.0.1", "198.18.213.5")
+        ),
+        *((text, True) for text in ("::1", "fd00::1", "fe80::1", "169.254.1.1", "", "not an address")),
+        *((text, False) for text in ("203.0.113.7", "172.32.0.1", "100.128.0.1", "2001:db8::7", "8.8.8.8")),
+    ],
+)
+def test_what_may_be_a_proxy_of_ours(address: str, expected: bool) -> None:
+    """Balancers and bridges have private addresses; whoever comes from the Internet has none."""
+    assert is_private(network(address)) == expected
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ _OUTCOMES = {
     ISSUED: "A token was issued.",
     DENIED: "No token: we know who asked, and the account may not be used.",
     REFUSED: "No token: it was not proven who asked.",
-    THROTTLED: "No token: one wrong secret too many from there.",
+    THROTTLED: "No token: too many wrong secrets had come for that account or from there.",
     UNANSWERED: "No token: something of ours was away, and nothing was decided.",
 }
 

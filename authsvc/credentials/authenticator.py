@@ -1,5 +1,6 @@
 """From proof to subject. The shell of this room: it asks the store and waits for hashes."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from typing import TypeVar, assert_never
@@ -18,11 +19,10 @@ from authsvc.credentials.proof import Junk, LicensesProof, MachineProof, Nothing
 from authsvc.credentials.recent import RecentLicenses
 from authsvc.credentials.standing import C, Standing, Standings
 from authsvc.credentials.subject import LicensesSubject, MemberSubject, ServiceAccountSubject, Subject
-from authsvc.credentials.verifier import PasswordRecord, PasswordVerifier
+from authsvc.credentials.verifier import PasswordRecord
 from authsvc.errors import CredentialsRefused, WrongSecret
 from authsvc.tenancy.machine_records import PersonalToken, RefreshToken, ServiceAccount
 from authsvc.tenancy.records import Member, live_tokens
-from authsvc.throttle import Buckets
 
 SIGN_IN = "sign in with your account or license file: docker login"
 
@@ -39,23 +39,23 @@ class Authenticator:
     def __init__(
         self,
         standings: Standings,
-        passwords: PasswordVerifier,
+        passwords: PasswordGuard,
         throttle: Throttle,
         *,
         on_use: Callable[[str, datetime], None] = _not_told,
         recent: RecentLicenses | None = None,
     ) -> None:
-        """Ask ``standings`` for facts and ``passwords`` for hashes.
+        """Ask ``standings`` for facts and ``passwords`` whether one is right.
 
         Args:
             standings: the store.
-            passwords: checks hashes.
-            throttle: counts wrong secrets.
-            on_use: told of every credential that signed in.
+            passwords: evaluates passwords.
+            throttle: counts unknown machine secrets.
+            on_use: told of every machine credential that signed in.
             recent: licenses to believe in while the store is away; None to believe in none.
         """
         self._standings = standings
-        self._guard = PasswordGuard(passwords, throttle, on_use)
+        self._passwords = passwords
         self._throttle = throttle
         self._on_use = on_use
         self._licenses = LicenseAuthenticator(standings, recent)
@@ -71,7 +71,7 @@ class Authenticator:
 
         Raises:
             CredentialsRefused: identity was not proven; the same sentence whether unknown or wrong.
-            Throttled: wrong, one time too many.
+            Throttled: too many wrong secrets came before.
             Overloaded: too many passwords are being checked.
             StoreUnavailable: the store did not answer.
         """
@@ -92,9 +92,12 @@ class Authenticator:
     async def _by_password(
         self, proof: PasswordProof, namespaces: Collection[str], origin: Origin, now: datetime
     ) -> MemberSubject:
-        known = await self._standings.member_by_email(proof.email)
+        # Both in one round trip: reads that are asked for in the same moment travel together.
+        known, counted = await asyncio.gather(
+            self._standings.member_by_email(proof.email), self._passwords.look(proof.email, origin)
+        )
         record = None if known is None else PasswordRecord(known.id, known.epoch, known.password_hash)
-        right = await self._guard.verify(record, proof.email, proof.password, origin, now)
+        right = await self._passwords.verify(record, proof.email, proof.password, origin, counted, now)
         if not right or known is None:
             raise _refusal("no such member" if known is None else f"wrong password of {known.subject}")
         member, apps = await self._standings.member_standing(known.id, namespaces)
@@ -110,9 +113,10 @@ class Authenticator:
         try:
             return await answer
         except WrongSecret as error:
-            over = await self._throttle.count(Buckets(secret.id, origin.network), origin.method, now)
+            over = await self._throttle.count_machine(secret.id, origin.network, origin.method, now)
             if over > 0:
-                raise throttled(over, error.detail or "") from None
+                what = "unknown tokens or license files from this network"
+                raise throttled(over, what, error.detail or "") from None
             raise
 
     async def _by_secret(self, secret: MachineSecret, namespaces: Collection[str], now: datetime) -> Subject:

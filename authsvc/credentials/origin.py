@@ -10,7 +10,10 @@ class Origin:
     Attributes:
         network: the address, or its /64 (:func:`authsvc.throttle.network`).
         method: ``GET`` or ``POST``.
+        own: whether the network is the client's own. A private address may be that of a proxy which nobody named to
+            us; then it stands for everybody behind it, and is never taken for one that an account knows.
     """
 
     network: str = "unknown"
     method: str = "GET"
+    own: bool = True

@@ -1,42 +1,35 @@
-"""Checking passwords without letting them take the machine (design #5).
+"""Hashes passwords in a bounded thread pool, in two lanes (design #5, #15).
 
-docker sends the password with **every** token request, several at once for one pull. So:
+One Argon2id check takes a core for tens of milliseconds, and anybody may ask for one. So:
 
-1. one check at a time per (account, password): those who ask the same meanwhile share the answer;
-2. a success is remembered for a minute under an HMAC with a key of this process, bound to the account's epoch;
-   failures never are, and the memory is bounded;
-3. at most as many checks run as there are threads, and at most so many wait; one more is refused at once. The place
-   is held by the work, not by the request: a client that hangs up frees nothing early.
+1. at most as many checks run as there are threads, and in each lane at most so many wait; one more is refused at once.
+   A place is held by the work, not by the request: a client that hangs up frees nothing early;
+2. networks that the account has signed in from before go first. Everybody else queues behind them, so a flood of
+   guesses from new addresses delays a member at home by one check at most;
+3. the same password of the same account is checked once at a time: who asks meanwhile shares the answer.
 """
 
 import asyncio
-import hashlib
-import hmac
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
-from datetime import datetime, timedelta
+from enum import StrEnum
 
 from attrs import frozen
 
-from authsvc.credentials.password import MAX_BYTES, UNKNOWN_ACCOUNT, verify_password
+from authsvc.credentials.password import UNKNOWN_ACCOUNT, verify_password
 from authsvc.errors import Overloaded
 from authsvc.redaction import Secret
 
-REMEMBERED_FOR = timedelta(seconds=60)
-"""Longest time for which a right password is believed without hashing it again."""
-
-MAX_REMEMBERED = 10_000
-"""Most successes that one worker remembers; the oldest go first."""
-
 MAX_WAITING = 64
-"""Most checks that run or wait in one worker."""
+"""Most checks that wait in one lane of one worker."""
 
-MAX_SLOW = 8
-"""Most checks that run or wait in the slow lane of one worker."""
 
-CHECK_DEADLINE = 10.0
-"""Seconds that a request waits for its check at most."""
+class Lane(StrEnum):
+    """Who waits; the first one goes first."""
+
+    KNOWN = "known"
+    NEW = "new"
 
 
 @frozen
@@ -54,109 +47,97 @@ class PasswordRecord:
     password_hash: Secret
 
 
+@frozen(eq=False)
+class _Check:
+    lane: Lane
+    password: Secret
+    wanted: Secret
+    answer: "asyncio.Future[bool]"
+
+
+def _uncounted(_lane: Lane, _change: int) -> None:
+    """Count nothing."""
+
+
 class PasswordVerifier:
-    """Checks passwords in a thread pool, bounded and remembered."""
+    """Checks passwords in a thread pool, bounded and in order of lanes."""
 
     def __init__(
         self,
         executor: Executor,
-        key: bytes,
+        threads: int,
         *,
         verify: Callable[[Secret, Secret], bool] = verify_password,
         max_waiting: int = MAX_WAITING,
+        on_waiting: Callable[[Lane, int], None] = _uncounted,
     ) -> None:
-        """Check in ``executor`` and remember under ``key``.
+        """Check in ``executor``, which the caller shuts down.
 
         Args:
-            executor: with at most one thread per core; the caller shuts it down.
-            key: random bytes that no other process has.
+            executor: with at most one thread per core.
+            threads: how many it has.
             verify: the hash check itself.
-            max_waiting: most checks that run or wait.
+            max_waiting: most checks that wait in one lane.
+            on_waiting: told of every change in how many wait in a lane.
         """
         self._executor = executor
-        self._key = key
+        self._idle = threads
         self._verify = verify
         self._max_waiting = max_waiting
-        self._waiting = {False: 0, True: 0}
-        self._slow_lane = asyncio.Lock()
-        self._flights: dict[bytes, asyncio.Future[bool]] = {}
-        self._remembered: OrderedDict[bytes, datetime] = OrderedDict()
+        self._on_waiting = on_waiting
+        self._lanes: dict[Lane, deque[_Check]] = {lane: deque() for lane in Lane}
+        self._flights: dict[tuple[str, Lane], asyncio.Future[bool]] = {}
 
-    def remembers(self, record: PasswordRecord | None, email: str, password: Secret, now: datetime) -> bool:
-        """Whether ``password`` was found right within the last minute."""
-        raw = password.reveal().encode("utf-8", "surrogatepass")
-        return record is not None and self._is_remembered(self._fingerprint(record, email, raw), now)
-
-    async def verify(
-        self, record: PasswordRecord | None, email: str, password: Secret, now: datetime, *, slow: bool = False
-    ) -> bool:
+    async def verify(self, guess: str, record: PasswordRecord | None, password: Secret, lane: Lane) -> bool:
         """Whether ``password`` is the account's; None for ``record`` costs as much and is never right.
 
-        ``slow`` is the lane of those who were wrong too often: one at a time, and few may wait.
+        Args:
+            guess: the same for the same password of the same account, and for nothing else.
+            record: the account's password.
+            password: as typed.
+            lane: where to wait.
 
         Raises:
-            Overloaded: too many checks wait already, or this one took too long.
+            Overloaded: too many checks wait in the lane; this one was not made.
         """
-        raw = password.reveal().encode("utf-8", "surrogatepass")
-        if len(raw) > MAX_BYTES:
-            return False
-        fingerprint = self._fingerprint(record, email, raw)
-        if record is not None and self._is_remembered(fingerprint, now):
-            return True
-        flight = self._flights.get(fingerprint) or self._start(fingerprint, record, password, now, slow=slow)
-        try:
-            async with asyncio.timeout(CHECK_DEADLINE):
-                return await asyncio.shield(flight)
-        except TimeoutError as error:
-            raise _overloaded() from error
+        flight = self._flights.get((guess, lane)) or self._start(guess, record, password, lane)
+        return await asyncio.shield(flight) and record is not None
 
-    def _start(
-        self, fingerprint: bytes, record: PasswordRecord | None, password: Secret, now: datetime, *, slow: bool
-    ) -> asyncio.Future[bool]:
-        if self._waiting[slow] >= (MAX_SLOW if slow else self._max_waiting):
-            raise _overloaded()
-        self._waiting[slow] += 1
+    def _start(self, guess: str, record: PasswordRecord | None, password: Secret, lane: Lane) -> "asyncio.Future[bool]":
+        if len(self._lanes[lane]) >= self._max_waiting:
+            raise overloaded()
         wanted = UNKNOWN_ACCOUNT if record is None else record.password_hash
-        flight = asyncio.create_task(self._check(password, wanted, slow=slow))
-        self._flights[fingerprint] = flight
-
-        def landed(done: asyncio.Future[bool]) -> None:
-            self._waiting[slow] -= 1
-            del self._flights[fingerprint]
-            if not done.cancelled() and done.exception() is None and done.result() and record is not None:
-                self._remember(fingerprint, now)
-
-        flight.add_done_callback(landed)
+        flight: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._flights[guess, lane] = flight
+        flight.add_done_callback(lambda _: self._flights.pop((guess, lane)))
+        self._lanes[lane].append(_Check(lane, password, wanted, flight))
+        self._on_waiting(lane, 1)
+        self._dispatch()
         return flight
 
-    async def _check(self, password: Secret, wanted: Secret, *, slow: bool) -> bool:
+    def _dispatch(self) -> None:
+        while self._idle and (lane := next((queue for queue in self._lanes.values() if queue), None)):
+            check = lane.popleft()
+            self._on_waiting(check.lane, -1)
+            self._idle -= 1
+            work = asyncio.ensure_future(self._run(check))
+            work.add_done_callback(lambda done, check=check: self._landed(check, done))  # type: ignore[misc]
+
+    async def _run(self, check: _Check) -> bool:
         loop = asyncio.get_running_loop()
-        if not slow:
-            return await loop.run_in_executor(self._executor, self._verify, password, wanted)
-        async with self._slow_lane:
-            return await loop.run_in_executor(self._executor, self._verify, password, wanted)
+        return await loop.run_in_executor(self._executor, self._verify, check.password, check.wanted)
 
-    def _fingerprint(self, record: PasswordRecord | None, email: str, raw: bytes) -> bytes:
-        """Return what stands for this account, at this epoch, with this password, in this process alone."""
-        account = f"{record.account_id}\0{record.epoch}" if record else f"?\0{email}"
-        wanted = record.password_hash.reveal() if record else ""
-        return hmac.digest(self._key, f"{account}\0{wanted}\0".encode() + raw, hashlib.sha256)
-
-    def _is_remembered(self, fingerprint: bytes, now: datetime) -> bool:
-        since = self._remembered.get(fingerprint)
-        if since is None:
-            return False
-        if since <= now < since + REMEMBERED_FOR:
-            return True
-        del self._remembered[fingerprint]
-        return False
-
-    def _remember(self, fingerprint: bytes, now: datetime) -> None:
-        self._remembered[fingerprint] = now
-        self._remembered.move_to_end(fingerprint)
-        while len(self._remembered) > MAX_REMEMBERED:
-            self._remembered.popitem(last=False)
+    def _landed(self, check: _Check, done: "asyncio.Future[bool]") -> None:
+        self._idle += 1
+        if done.cancelled():
+            check.answer.cancel()
+        elif (error := done.exception()) is not None:
+            check.answer.set_exception(error)
+        else:
+            check.answer.set_result(done.result())
+        self._dispatch()
 
 
-def _overloaded() -> Overloaded:
+def overloaded() -> Overloaded:
+    """Return the refusal of one password check too many."""
     return Overloaded("too many sign-ins are being checked right now; try again in a few seconds")

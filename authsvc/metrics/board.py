@@ -31,9 +31,9 @@ class Row:
         """Raise a counter or gauge; a gauge may also be lowered."""
         self._cells[self._places.of(metric, *labels)] += by
 
-    def put(self, metric: Metric, value: int) -> None:
+    def put(self, metric: Metric, value: int, *labels: str) -> None:
         """Set a gauge."""
-        self._cells[self._places.of(metric)] = value
+        self._cells[self._places.of(metric, *labels)] = value
 
     def time(self, metric: Metric, seconds: float) -> None:
         """Add one measured time to a histogram."""
@@ -45,7 +45,8 @@ class Row:
         """Forget what its last worker was doing."""
         for metric in METRICS:
             if metric.kind in {Kind.GAUGE, Kind.LARGEST, Kind.SOONEST}:
-                self.put(metric, 0)
+                for labels in metric.series:
+                    self.put(metric, 0, *labels)
 
 
 class Board:

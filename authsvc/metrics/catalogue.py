@@ -85,12 +85,23 @@ HTTP_REQUESTS = Metric(
     ("listener", "status"),
     tuple((listener, status) for listener in (EDGE, INSIDE) for status in STATUSES),
 )
+KNOWN, NEW = "known", "new"
+
 PASSWORDS_WAITING = Metric(
-    "authsvc_password_checks_waiting", Kind.GAUGE, "Argon2id checks that wait for a thread."
-)  # fmt: skip
+    "authsvc_password_checks_waiting",
+    Kind.GAUGE,
+    "Argon2id checks that wait for a thread, by whether the account has signed in from that network before.",
+    ("network",),
+    ((KNOWN,), (NEW,)),
+)
 PASSWORDS_RUNNING = Metric("authsvc_password_checks_running", Kind.GAUGE, "Argon2id checks that a thread works on.")
 PASSWORD_SECONDS = Metric(
     "authsvc_password_check_seconds", Kind.HISTOGRAM, "Time of one Argon2id check in its thread.", buckets=SLOW
+)
+UNCLEAR_CLIENTS = Metric(
+    "authsvc_client_addresses_unclear",
+    Kind.LARGEST,
+    "1 when passwords come from private addresses, which may be those of a proxy that is not configured.",
 )
 STORE_SECONDS = Metric(
     "authsvc_store_command_seconds", Kind.HISTOGRAM, "Time of one command to Redis, failed ones too.", buckets=FAST
@@ -113,6 +124,7 @@ WORKER_DEATHS = Metric("authsvc_worker_deaths_total", Kind.COUNTER, "Workers tha
 
 METRICS = (
     *(TOKEN_REQUESTS, TOKEN_SECONDS, HTTP_REQUESTS, PASSWORDS_WAITING, PASSWORDS_RUNNING, PASSWORD_SECONDS),
+    UNCLEAR_CLIENTS,
     *(STORE_SECONDS, STORE_ERRORS, LEAF_EXPIRY, LEAF_FAILURES, WORKERS, WORKER_DEATHS),
     *(AUDIT_USED, AUDIT_BUDGET, AUDIT_WAITING, AUDIT_LOST),
 )

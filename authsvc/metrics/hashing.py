@@ -1,4 +1,4 @@
-"""The threads that check passwords, and how many checks wait for one."""
+"""The threads that check passwords, and how long that takes."""
 
 import threading
 import time
@@ -9,13 +9,13 @@ from typing import Any, TypeVar
 from typing_extensions import override
 
 from authsvc.metrics.board import Row
-from authsvc.metrics.catalogue import PASSWORD_SECONDS, PASSWORDS_RUNNING, PASSWORDS_WAITING
+from authsvc.metrics.catalogue import PASSWORD_SECONDS, PASSWORDS_RUNNING
 
 T = TypeVar("T")
 
 
 class CountedThreads(ThreadPoolExecutor):
-    """A pool that counts what waits, what runs, and how long it took. Its threads share a row, so under a lock."""
+    """A pool that counts what runs, and how long it took. Its threads share a row, so under a lock."""
 
     def __init__(self, threads: int, row: Row) -> None:
         """Run at most ``threads`` at once, and count into ``row``."""
@@ -30,7 +30,6 @@ class CountedThreads(ThreadPoolExecutor):
         def counted() -> T:
             began = time.monotonic()
             with self._counting:
-                self._row.count(PASSWORDS_WAITING, by=-1)
                 self._row.count(PASSWORDS_RUNNING)
             try:
                 return fn(*args, **kwargs)
@@ -39,6 +38,4 @@ class CountedThreads(ThreadPoolExecutor):
                     self._row.count(PASSWORDS_RUNNING, by=-1)
                     self._row.time(PASSWORD_SECONDS, time.monotonic() - began)
 
-        with self._counting:
-            self._row.count(PASSWORDS_WAITING)
         return super().submit(counted)

@@ -273,4 +273,5 @@ def _authsvc(request: Request, secret: bytes) -> render.AuthsvcValues:
         redis_url=redis_url,
         registry_url=f"http://{_serving(request)}:{_REGISTRY_PORT}",
         secrets_dir="/var/lib/authsvc/secrets",
+        private_clients="on" if request.public_url.is_localhost else "off",
     )

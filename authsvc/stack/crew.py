@@ -35,6 +35,10 @@ DRAIN = 40.0
 READY_WITHIN = 60.0
 """Seconds in which a new generation must serve, or the old one stays."""
 
+GUESS_KEY_BYTES = 32
+"""Length of the key under which workers recognise wrong passwords that are tried again. A server draws it when it
+starts, and it goes to each worker on standard input: it is in no file, no environment and no argument."""
+
 STOP, LEAVE = signal.SIGTERM, signal.SIGQUIT
 """To a worker: end now, or end when nobody is connected any more."""
 
@@ -61,6 +65,7 @@ class Equipment:
         listeners: what they accept on.
         board: where they count.
         threads: how many passwords each may check at once.
+        guess_key: what they recognise wrong passwords under.
         logger: the server's.
     """
 
@@ -68,6 +73,7 @@ class Equipment:
     listeners: Listeners
     board: Board
     threads: int
+    guess_key: bytes
     logger: Logger
 
 
@@ -167,13 +173,19 @@ class Keeper:
     async def _start(self, channel: socket.socket) -> asyncio.subprocess.Process:
         listeners, board = self.equipment.listeners, self.equipment.board.descriptor
         descriptors = (listeners.edge.fileno(), listeners.inside.fileno(), channel.fileno(), board)
-        return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "authsvc.stack.worker", *map(str, descriptors)),
-            *(str(self.place), str(self.equipment.threads)),
-            stdin=asyncio.subprocess.DEVNULL,
-            env={**WORKER_MEMORY, **os.environ},
-            pass_fds=descriptors,
-        )
+        reading, writing = os.pipe()
+        try:
+            os.write(writing, self.equipment.guess_key)
+            return await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "authsvc.stack.worker", *map(str, descriptors)),
+                *(str(self.place), str(self.equipment.threads)),
+                stdin=reading,
+                env={**WORKER_MEMORY, **os.environ},
+                pass_fds=descriptors,
+            )
+        finally:
+            os.close(reading)
+            os.close(writing)
 
     def _serves(self, row: Row) -> None:
         row.put(WORKERS, 1)

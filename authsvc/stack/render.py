@@ -123,6 +123,7 @@ class AuthsvcValues:
     redis_url: str
     registry_url: str
     secrets_dir: str
+    private_clients: str
 
 
 class _Quoted(str):

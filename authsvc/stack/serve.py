@@ -6,6 +6,7 @@ It accepts no connection itself. Workers inherit the listening sockets, so one t
 import asyncio
 import os
 import re
+import secrets
 import signal
 import socket
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from functools import partial
 from authsvc.errors import SecretsRefused, SetupRefused, StoreUnavailable
 from authsvc.logs import Logger, make_logger
 from authsvc.settings import Settings
-from authsvc.stack.crew import Crew, Equipment, Listeners, make_board
+from authsvc.stack.crew import GUESS_KEY_BYTES, Crew, Equipment, Listeners, make_board
 from authsvc.stack.leaf_channel import LeafIssuer
 from authsvc.stack.start_check import load_signing_keys
 from authsvc.store.boot import check_server
@@ -73,9 +74,11 @@ async def serve(load: Callable[[], Settings], listeners: Listeners, workers: int
     board = make_board(workers)
     threads = max(1, (os.cpu_count() or 1) // workers)
 
+    guess_key = secrets.token_bytes(GUESS_KEY_BYTES)
+
     def equip(current: Settings) -> Equipment:
         issuer = LeafIssuer(partial(load_signing_keys, current), current.leaf_life, clock)
-        return Equipment(issuer, listeners, board, threads, logger)
+        return Equipment(issuer, listeners, board, threads, guess_key, logger)
 
     def equip_anew() -> Equipment:
         current = load()

@@ -24,7 +24,7 @@ from authsvc.logs import LibraryHandler, Logger, make_logger
 from authsvc.metrics.board import Board, Row
 from authsvc.metrics.catalogue import Cells
 from authsvc.settings import Settings, load
-from authsvc.stack.crew import DRAIN
+from authsvc.stack.crew import DRAIN, GUESS_KEY_BYTES
 from authsvc.stack.leaf_channel import LeafRequester
 from authsvc.stack.leaf_keeper import FromFiles, FromParent, LeafKeeper
 from authsvc.stack.worker_health import HEARTBEAT
@@ -32,7 +32,7 @@ from authsvc.store.attendance import RedisAttendance
 from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
 from authsvc.wiring import clock
-from authsvc.wiring.server import Counting, Live, ended, running_worker
+from authsvc.wiring.server import Counting, Hashing, Live, ended, running_worker
 
 
 @frozen
@@ -47,7 +47,7 @@ class Inherited:
     threads: int
 
 
-async def work(settings: Settings, inherited: Inherited) -> None:
+async def work(settings: Settings, inherited: Inherited, guess_key: bytes) -> None:
     """Serve until told to end, or until the parent is gone."""
     logger = make_logger(settings.log_level)
     logging.getLogger().handlers = [LibraryHandler(logger)]
@@ -64,8 +64,9 @@ async def work(settings: Settings, inherited: Inherited) -> None:
     keeping = asyncio.create_task(keeper.keep(attendance, settings.leaf_renewal))
     # Where there is a root key the certificate comes now, before a request could be refused for want of it.
     await _end(keeper.has_tried, requester.gone, stop)
+    hashing = Hashing(inherited.threads, guess_key)
     edge, inside = (socket.socket(fileno=number) for number in (inherited.edge, inherited.inside))
-    async with running_worker(settings, live, edge, inside, logger, inherited.threads, counting) as drain:
+    async with running_worker(settings, live, edge, inside, logger, hashing, counting) as drain:
         logger.info("worker.started", pid=os.getpid(), leaf_until=keeper.leaf_until)
         telling = asyncio.create_task(_tell_ready(keeper, requester))
         # What is there now stays until the end: no collection needs to look at it again. The second collection makes
@@ -124,8 +125,11 @@ async def _before(stop: asyncio.Event, work_: Coroutine[Any, Any, None]) -> None
 
 
 def main() -> None:
-    """Run a worker on the descriptors that the command line names."""
-    uvloop.run(work(load(os.environ), Inherited(*map(int, sys.argv[1:]))))
+    """Run a worker on the descriptors that the command line names, with the key on standard input."""
+    guess_key = sys.stdin.buffer.read(GUESS_KEY_BYTES)
+    if len(guess_key) != GUESS_KEY_BYTES:
+        sys.exit("a worker needs its key on standard input; start workers with: authsvc serve")
+    uvloop.run(work(load(os.environ), Inherited(*map(int, sys.argv[1:])), guess_key))
 
 
 if __name__ == "__main__":

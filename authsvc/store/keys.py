@@ -142,6 +142,11 @@ def throttle(limit: str, bucket: str) -> str:
     return f"{PREFIX}throttle:{limit}:{bucket}"
 
 
+def known_networks(member_id: str) -> str:
+    """Sorted set of the networks that a member has signed in from, hashed, by Unix time of the last time."""
+    return f"{PREFIX}known-networks:{member_id}"
+
+
 def operation(operation_id: str) -> str:
     """Mark of a change that was applied."""
     return f"{PREFIX}op:{operation_id}"

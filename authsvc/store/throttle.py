@@ -1,71 +1,203 @@
-"""The state of the throttle: one instant per bucket, counted up in one step for all buckets of a failure."""
+"""The state of the throttle in Redis: buckets, wrong passwords of the last hour, and networks known to an account.
+
+Every decision is one script, so that guesses which come at once are counted one after the other, whichever worker or
+server they came to. No address, account or password is stored: names are hashed, and a password is an HMAC under a
+key that Redis never sees.
+"""
 
 import hashlib
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
 
 from authsvc.store import keys
 from authsvc.store.connection import Connection
-from authsvc.throttle import MAX_DEBT, PAIR, Buckets, Limit
+from authsvc.throttle import (
+    KNOWN_LIFE,
+    MACHINE,
+    MACHINE_LIMITS,
+    MAX_KNOWN,
+    MAX_WRONG,
+    PASSWORD_LIMITS,
+    WRONG_LIFE,
+    Attempt,
+    Claim,
+    Limit,
+    TATs,
+    bucket,
+)
 
 PAIRED_WITHIN = 5
-"""Seconds within which a GET after a POST of the same account and address is the same failure: containerd and
-buildkit try both forms with one password."""
+"""Seconds within which a GET after a POST of the same unknown machine secret counts once: containerd and buildkit try
+both forms. Of passwords the second one is recognised as a repetition."""
 
-# The arithmetic of throttle.spend and throttle.wait; a test holds them against each other.
-_COUNT = """
-if ARGV[2] == 'POST' then redis.call('SET', KEYS[1], '1', 'EX', ARGV[3]) end
-local same = ARGV[2] == 'GET' and redis.call('DEL', KEYS[1]) == 1
-local now, debt, over = tonumber(ARGV[1]), tonumber(ARGV[4]), 0
-for place = 2, #KEYS do
-  local burst, interval = tonumber(ARGV[2 * place + 1]), tonumber(ARGV[2 * place + 2])
-  local tat = tonumber(redis.call('GET', KEYS[place]) or now)
-  over = math.max(over, tat - now - (burst - 1) * interval)
-  if not same then
-    local after = math.min(math.max(tat, now) + interval, now + debt * burst * interval)
-    redis.call('SET', KEYS[place], string.format('%.3f', after), 'EX', math.ceil(after - now) + 1)
+# The arithmetic of throttle.spend, wait and refund; a test holds them against each other. TATs are written with
+# milliseconds, and end by themselves when they mean nothing any more.
+_ARITHMETIC = """
+local function over(key, now, burst, interval)
+  local tat = redis.call('GET', key)
+  return tat and tonumber(tat) - now - (burst - 1) * interval or 0
+end
+local function put(key, now, tat)
+  redis.call('SET', key, string.format('%.3f', tat), 'EX', math.ceil(tat - now) + 1)
+end
+local function spend(key, now, burst, interval)
+  local tat = tonumber(redis.call('GET', key) or now)
+  put(key, now, math.min(math.max(tat, now) + interval, now + burst * interval))
+end
+local function refund(key, now, interval)
+  local tat = redis.call('GET', key)
+  if not tat then return end
+  local earlier = tonumber(tat) - interval
+  if earlier > now then put(key, now, earlier) else redis.call('DEL', key) end
+end
+"""
+
+# KEYS: wrong passwords, known networks, then a bucket for each limit, the one for unknown networks last.
+# ARGV: now, guess, when the oldest wrong password counts, network, when the oldest known network counts, whether that
+# exempts; then burst and interval of each bucket.
+_CLAIM = f"""{_ARITHMETIC}
+local now = tonumber(ARGV[1])
+local tried = redis.call('ZSCORE', KEYS[1], ARGV[2])
+local seen = ARGV[6] == '1' and redis.call('ZSCORE', KEYS[2], ARGV[4])
+local known = seen and tonumber(seen) > tonumber(ARGV[5]) and 1 or 0
+if tried and tonumber(tried) > tonumber(ARGV[3]) then return {{1, known, '0'}} end
+local worst = 0
+for place = 3, #KEYS - known do
+  worst = math.max(worst, over(KEYS[place], now, tonumber(ARGV[2 * place + 1]), tonumber(ARGV[2 * place + 2])))
+end
+if worst > 0 then return {{0, known, string.format('%.3f', worst)}} end
+for place = 3, #KEYS - known do
+  spend(KEYS[place], now, tonumber(ARGV[2 * place + 1]), tonumber(ARGV[2 * place + 2]))
+end
+return {{0, known, '0'}}
+"""
+
+# KEYS: wrong passwords, known networks, then the buckets that the attempt is counted in, its pair first.
+# ARGV: now, what became of it, guess, oldest, most and life of wrong passwords, network, oldest, most and life of
+# known networks, whether this one may become one; then the interval of each bucket.
+_SETTLE = f"""{_ARITHMETIC}
+local now, became = tonumber(ARGV[1]), ARGV[2]
+local back = became ~= 'wrong'
+if became == 'wrong' then
+  redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[4])
+  -- Two workers may have evaluated it at once: it is one guess.
+  back = redis.call('ZADD', KEYS[1], 'NX', now, ARGV[3]) == 0
+  redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -tonumber(ARGV[5]) - 1)
+  redis.call('EXPIRE', KEYS[1], ARGV[6])
+end
+if back then
+  for place = 3, #KEYS do refund(KEYS[place], now, tonumber(ARGV[9 + place])) end
+end
+if became == 'right' then
+  redis.call('DEL', KEYS[3])
+  if ARGV[11] == '1' then
+    redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', ARGV[8])
+    redis.call('ZADD', KEYS[2], now, ARGV[7])
+    redis.call('ZREMRANGEBYRANK', KEYS[2], 0, -tonumber(ARGV[9]) - 1)
+    redis.call('EXPIRE', KEYS[2], ARGV[10])
   end
 end
-return string.format('%.3f', over)
+return 0
+"""
+
+# KEYS: mark of a POST, then a bucket for each limit. ARGV: now, method, life of the mark, burst and interval of each.
+_COUNT = f"""{_ARITHMETIC}
+local now, worst = tonumber(ARGV[1]), 0
+if ARGV[2] == 'POST' then redis.call('SET', KEYS[1], '1', 'EX', ARGV[3]) end
+local same = ARGV[2] == 'GET' and redis.call('DEL', KEYS[1]) == 1
+for place = 2, #KEYS do
+  local burst, interval = tonumber(ARGV[2 * place]), tonumber(ARGV[2 * place + 1])
+  worst = math.max(worst, over(KEYS[place], now, burst, interval))
+  if not same then spend(KEYS[place], now, burst, interval) end
+end
+return string.format('%.3f', worst)
 """
 
 
+class _Became(StrEnum):
+    RIGHT = "right"
+    WRONG = "wrong"
+    UNEVALUATED = "unevaluated"
+
+
 class RedisThrottle:
-    """Looks at buckets and counts failures. Every method raises StoreUnavailable when Redis does not answer."""
+    """Counts wrong secrets. Every method raises StoreUnavailable when Redis does not answer."""
 
     def __init__(self, connection: Connection) -> None:
         """Read and write through ``connection``."""
         self._connection = connection
+        self._claim = connection.redis.register_script(_CLAIM)
+        self._settle = connection.redis.register_script(_SETTLE)
         self._count = connection.redis.register_script(_COUNT)
 
-    async def look(self, buckets: Buckets, known: str) -> tuple[Mapping[Limit, float | None], bool]:
-        """Return the state of each bucket, and whether the credential id ``known`` was ever used."""
-        limits = buckets.all()
-        *tats, used = await self._connection.get_all(*(_key(*bucket) for bucket in limits), keys.used(known))
-        states = zip((limit for limit, _ in limits), tats, strict=True)
-        return {limit: None if tat is None else float(tat) for limit, tat in states}, used is not None
+    async def look(self, email: str, network: str) -> TATs:
+        """Return the state of the buckets of an account and network; changes nothing."""
+        tats = await self._connection.get_all(*_buckets(PASSWORD_LIMITS, email, network))
+        return {limit: None if tat is None else float(tat) for limit, tat in zip(PASSWORD_LIMITS, tats, strict=True)}
 
-    async def count(self, buckets: Buckets, method: str, now: datetime) -> float:
-        """Count one failure in every bucket, a GET right after a POST not again.
+    async def claim(self, attempt: Attempt, now: datetime) -> Claim:
+        """Take the place of an attempt in every bucket that applies, or say why it has none."""
+        arguments: list[str | float] = [
+            *(now.timestamp(), attempt.guess, _before(now, WRONG_LIFE)),
+            *(_hash(attempt.network), _before(now, KNOWN_LIFE), int(attempt.exempts)),
+        ]
+        for limit in PASSWORD_LIMITS:
+            arguments += [limit.burst, limit.interval.total_seconds()]
+        names = [*_memories(attempt), *_buckets(PASSWORD_LIMITS, attempt.email, attempt.network)]
+        repeated, known, wait = await self._connection.run(self._claim(keys=names, args=arguments))
+        return Claim(bool(repeated), float(wait), bool(known))
+
+    async def right(self, attempt: Attempt, claim: Claim, now: datetime) -> None:
+        """Settle an admitted attempt that was right: nothing is counted, its pair starts over, its network is known."""
+        await self._settled(attempt, claim, _Became.RIGHT, now)
+
+    async def wrong(self, attempt: Attempt, claim: Claim, now: datetime) -> None:
+        """Settle an admitted attempt that was wrong: it stays counted, once, and is recognised when it is repeated."""
+        await self._settled(attempt, claim, _Became.WRONG, now)
+
+    async def unevaluated(self, attempt: Attempt, claim: Claim, now: datetime) -> None:
+        """Settle an admitted attempt that was not evaluated after all: it is not counted."""
+        await self._settled(attempt, claim, _Became.UNEVALUATED, now)
+
+    async def count_machine(self, credential_id: str, network: str, method: str, now: datetime) -> float:
+        """Count one unknown machine secret, a GET right after a POST not again.
 
         Returns:
             For how many seconds the worst bucket was over its limit before.
         """
-        limits = buckets.all()
-        names = [keys.throttle("paired", _hash(limits[0][1])), *(_key(*bucket) for bucket in limits)]
-        arguments: list[str | int | float] = [now.timestamp(), method, PAIRED_WITHIN, MAX_DEBT]
-        for limit, _ in limits:
+        paired = keys.throttle("paired", _hash(bucket(MACHINE, credential_id, network)))
+        arguments: list[str | float] = [now.timestamp(), method, PAIRED_WITHIN]
+        for limit in MACHINE_LIMITS:
             arguments += [limit.burst, limit.interval.total_seconds()]
+        names = [paired, *_buckets(MACHINE_LIMITS, credential_id, network)]
         return float(await self._connection.run(self._count(keys=names, args=arguments)))
 
-    async def forgive(self, buckets: Buckets) -> None:
-        """Forget the failures of this account from this address: its right secret has come."""
-        (pair,) = (name for limit, name in buckets.all() if limit is PAIR)
-        await self._connection.run(self._connection.redis.delete(_key(PAIR, pair)))
+    async def _settled(self, attempt: Attempt, claim: Claim, became: _Became, now: datetime) -> None:
+        joins = became is _Became.RIGHT and attempt.exempts and attempt.account_id is not None
+        arguments: list[str | float] = [
+            *(now.timestamp(), became, attempt.guess),
+            *(_before(now, WRONG_LIFE), MAX_WRONG, int(WRONG_LIFE.total_seconds())),
+            *(_hash(attempt.network), _before(now, KNOWN_LIFE), MAX_KNOWN, int(KNOWN_LIFE.total_seconds())),
+            int(joins),
+            *(limit.interval.total_seconds() for limit in claim.limits),
+        ]
+        names = [*_memories(attempt), *_buckets(claim.limits, attempt.email, attempt.network)]
+        await self._connection.run(self._settle(keys=names, args=arguments))
 
 
-def _key(limit: Limit, name: str) -> str:
-    return keys.throttle(limit.name, _hash(name))
+def _memories(attempt: Attempt) -> tuple[str, str]:
+    """Return the keys of the wrong passwords of the pair, and of the networks known to the account."""
+    wrong = keys.throttle("wrong", _hash(f"{attempt.email}\0{attempt.network}"))
+    return wrong, keys.NONE if attempt.account_id is None else keys.known_networks(attempt.account_id)
+
+
+def _buckets(limits: Collection[Limit], who: str, network: str) -> Sequence[str]:
+    return [keys.throttle(limit.name, _hash(bucket(limit, who, network))) for limit in limits]
+
+
+def _before(now: datetime, life: timedelta) -> float:
+    return (now - life).timestamp()
 
 
 def _hash(text: str) -> str:

@@ -5,13 +5,40 @@ import re
 from collections.abc import Sequence
 
 from aiohttp import web
+from attrs import frozen
 
+from authsvc.credentials.origin import Origin
 from authsvc.settings import Network
+from authsvc.throttle import is_private, network
 
 CLIENT_ADDRESS = web.RequestKey("client_address", str)
-"""The address that the throttle counts and the log names."""
+"""The address that the log names."""
+
+ORIGIN = web.RequestKey("origin", Origin)
+"""What the throttle counts."""
 
 _IN_BRACKETS_OR_WITH_PORT = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+))(?::[0-9]{1,5})?", re.ASCII)
+
+
+@frozen
+class Clients:
+    """How clients are told apart.
+
+    Attributes:
+        trusted: networks of our proxies.
+        private: whether a private address may be a client's own; otherwise it may be that of a proxy which nobody
+            named, and stand for everybody.
+    """
+
+    trusted: Sequence[Network] = ()
+    private: bool = True
+
+    def note(self, request: web.Request) -> None:
+        """Note on a request where it comes from."""
+        address = client_address(request.remote, request.headers.getall("X-Forwarded-For", []), self.trusted)
+        request[CLIENT_ADDRESS] = address
+        counted = network(address)
+        request[ORIGIN] = Origin(counted, request.method, own=self.private or not is_private(counted))
 
 
 def client_address(peer: str | None, forwarded: Sequence[str], trusted: Sequence[Network]) -> str:

@@ -7,9 +7,8 @@ from aiohttp import web
 
 from authsvc.errors import AuthsvcError
 from authsvc.logs import Logger
-from authsvc.settings import Network
 from authsvc.spec.registry_error import UNSUPPORTED
-from authsvc.web.address import CLIENT_ADDRESS, client_address
+from authsvc.web.address import Clients
 from authsvc.web.problems import FAULT, Problem, problem_of, render, render_error
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -22,7 +21,7 @@ def around(
     logger: Logger,
     service: str,
     new_request_id: Callable[[], str],
-    trusted: Sequence[Network],
+    clients: Clients,
     on_answer: Sequence[Callable[[web.StreamResponse], None]],
 ) -> Callable[..., Awaitable[web.StreamResponse]]:
     """Return the middleware of a listener; each of ``on_answer`` sees every answer before it is sent."""
@@ -30,8 +29,7 @@ def around(
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         request_id = request[REQUEST_ID] = new_request_id()
-        forwarded = request.headers.getall("X-Forwarded-For", [])
-        request[CLIENT_ADDRESS] = client_address(request.remote, forwarded, trusted)
+        clients.note(request)
         try:
             response = await handler(request)
         except web.HTTPException as error:

@@ -9,6 +9,11 @@ from aiohttp import web
 
 from authsvc.errors import SignerUnavailable, StoreRefused, StoreUnavailable
 
+UNCLEAR = (
+    "private, so they may be those of a proxy in front: name it in AUTHSVC_TRUSTED_PROXIES, or set "
+    "AUTHSVC_PRIVATE_CLIENTS=on if clients have private addresses (docs/throttle.md)"
+)
+
 
 class Store(Protocol):
     """The store, as far as its health is asked for."""
@@ -60,12 +65,26 @@ class Readiness:
     """``/readyz``: a store that can be read and the leaf are required; the rest is only shown."""
 
     def __init__(
-        self, store: Store, leaf: Leaf, registry: Callable[[], Awaitable[str]], clock: Callable[[], datetime]
+        self,
+        store: Store,
+        leaf: Leaf,
+        registry: Callable[[], Awaitable[str]],
+        clients_are_unclear: Callable[[], bool],
+        clock: Callable[[], datetime],
     ) -> None:
-        """Look at ``store``, ``leaf`` and ``registry`` for each request."""
+        """Look at all of them for each request.
+
+        Args:
+            store: Redis.
+            leaf: the signing certificate.
+            registry: returns its state.
+            clients_are_unclear: whether clients may be hidden behind a proxy that is not configured.
+            clock: the wall clock.
+        """
         self._store = store
         self._leaf = leaf
         self._registry = registry
+        self._clients_are_unclear = clients_are_unclear
         self._clock = clock
 
     def routes(self) -> list[web.RouteDef]:
@@ -94,5 +113,6 @@ class Readiness:
                 "not_after": self._leaf.not_after.isoformat() if self._leaf.not_after else None,
             },
             "registry": await self._registry(),
+            "client_addresses": UNCLEAR if self._clients_are_unclear() else "clear",
         }
         return web.json_response(body, status=HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE)

@@ -16,8 +16,7 @@ from authsvc.logs import Logger
 from authsvc.preflight import Report, ShownLicense, Verdict
 from authsvc.spec.token_request import Presented, from_query
 from authsvc.tenancy.dates import render_instant
-from authsvc.throttle import network
-from authsvc.web.address import CLIENT_ADDRESS
+from authsvc.web.address import CLIENT_ADDRESS, ORIGIN
 from authsvc.web.middleware import REQUEST_ID
 from authsvc.web.token import BODY_DEADLINE, MAX_LOGGED, Tells
 
@@ -67,7 +66,6 @@ class PreflightEndpoint:
 
     async def _answer(self, request: web.Request, images: Sequence[str]) -> web.Response:
         now = self._clock()
-        origin = Origin(network(request[CLIENT_ADDRESS]), request.method)
         log = self._logger.bind(
             request_id=request[REQUEST_ID],
             address=request[CLIENT_ADDRESS][:MAX_LOGGED],
@@ -77,7 +75,7 @@ class PreflightEndpoint:
         # The token request's reader of credentials; a preflight has no scopes.
         sign_in = from_query((), request.headers.get("Authorization"))
         try:
-            report = await self._preflight.check(sign_in.presented, images, origin, now)
+            report = await self._preflight.check(sign_in.presented, images, request[ORIGIN], now)
         except AuthsvcError as error:
             if not isinstance(error, InputRefused):
                 source = Source(request[CLIENT_ADDRESS], None, request.headers.get("User-Agent", ""))

@@ -15,8 +15,7 @@ from authsvc.issuance import Denied, Issued
 from authsvc.logs import Logger
 from authsvc.spec.scope import ScopeSet
 from authsvc.spec.token_request import TokenRequest, Unreadable, from_form, from_query
-from authsvc.throttle import network
-from authsvc.web.address import CLIENT_ADDRESS
+from authsvc.web.address import CLIENT_ADDRESS, ORIGIN
 from authsvc.web.middleware import REQUEST_ID
 
 BODY_DEADLINE = 10.0
@@ -70,7 +69,6 @@ class TokenEndpoint:
 
     async def _answer(self, request: web.Request, token_request: TokenRequest) -> web.Response:
         now = self._clock()
-        origin = Origin(network(request[CLIENT_ADDRESS]), request.method)
         log = self._logger.bind(
             request_id=request[REQUEST_ID],
             address=request[CLIENT_ADDRESS][:MAX_LOGGED],
@@ -82,7 +80,7 @@ class TokenEndpoint:
         source = Source(request[CLIENT_ADDRESS], token_request.client_id, request.headers.get("User-Agent", ""))
         asked = Asked(request[REQUEST_ID], now, source, token_request)
         try:
-            issued = await self._issuance.issue(token_request, origin, now)
+            issued = await self._issuance.issue(token_request, request[ORIGIN], now)
         except Exception as error:
             self._tell(asked, error)
             if not isinstance(error, AuthsvcError):

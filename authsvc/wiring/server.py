@@ -3,8 +3,8 @@
 import asyncio
 import secrets
 import socket
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any
 
 from aiohttp import web
@@ -14,8 +14,10 @@ from authsvc.audit.entry import Entry
 from authsvc.audit.keeper import Keeper
 from authsvc.audit.trail import Trail
 from authsvc.credentials.authenticator import Authenticator
+from authsvc.credentials.guard import PasswordGuard
+from authsvc.credentials.password_cache import PasswordCache
 from authsvc.credentials.recent import RecentLicenses
-from authsvc.credentials.verifier import PasswordVerifier
+from authsvc.credentials.verifier import Lane, PasswordVerifier
 from authsvc.issuance import Issuance, Lifetimes
 from authsvc.logs import Logger
 from authsvc.manage.act import Journal
@@ -28,8 +30,10 @@ from authsvc.metrics.catalogue import (
     AUDIT_WAITING,
     EDGE,
     INSIDE,
+    PASSWORDS_WAITING,
     STORE_ERRORS,
     STORE_SECONDS,
+    UNCLEAR_CLIENTS,
 )
 from authsvc.metrics.hashing import CountedThreads
 from authsvc.preflight import Preflight
@@ -44,6 +48,7 @@ from authsvc.store.credential_directory import RedisCredentials
 from authsvc.store.standings import RedisStandings
 from authsvc.store.throttle import RedisThrottle
 from authsvc.store.usage import RedisUsage
+from authsvc.web.address import Clients
 from authsvc.web.listener import Drain, Listener, make_web_app
 from authsvc.web.metrics import CountedIssuance, count_status, metrics
 from authsvc.web.middleware import around
@@ -95,6 +100,27 @@ class Counting:
         if not answered:
             self.row.count(STORE_ERRORS)
 
+    def password_waits(self, lane: Lane, change: int) -> None:
+        """Count one password check more or less that waits."""
+        self.row.count(PASSWORDS_WAITING, lane, by=change)
+
+    def clients_are_unclear(self) -> bool:
+        """Whether any worker has seen passwords from addresses that may be an unconfigured proxy's."""
+        return any(any(cells) for cells in self.board.cells(UNCLEAR_CLIENTS, ()))
+
+
+@frozen
+class Hashing:
+    """What a worker checks passwords with.
+
+    Attributes:
+        threads: how many it may check at once.
+        guess_key: what wrong passwords are recognised under; all workers of a server have the same.
+    """
+
+    threads: int
+    guess_key: bytes
+
 
 @asynccontextmanager
 async def running_worker(
@@ -103,7 +129,7 @@ async def running_worker(
     edge: socket.socket,
     inside: socket.socket,
     logger: Logger,
-    hashing_threads: int,
+    hashing: Hashing,
     counting: Counting,
 ) -> AsyncIterator[Drain]:
     """Serve both listeners until the context ends; then running requests finish.
@@ -113,18 +139,17 @@ async def running_worker(
     async with AsyncExitStack() as stack:
         connection = Connection(settings.redis_url, counting.store_command)
         stack.push_async_callback(connection.close)
-        executor = CountedThreads(hashing_threads, counting.row)
-        stack.callback(executor.shutdown, wait=False, cancel_futures=True)
         codec = Codec()
         standings, usage = RedisStandings(connection, codec), RedisUsage(connection, logger)
         flushing = asyncio.create_task(usage.keep_flushing())
         stack.push_async_callback(ended, flushing)
         trail = await stack.enter_async_context(_audit(settings, logger, counting.row))
         sign_ins = SignIns(RedisCredentials(connection, codec), _journal(logger), secrets.token_bytes)
+        throttle = RedisThrottle(connection)
         authenticator = Authenticator(
             standings,
-            PasswordVerifier(executor, secrets.token_bytes(32)),
-            RedisThrottle(connection),
+            stack.enter_context(_passwords(throttle, hashing, counting, logger)),
+            throttle,
             on_use=usage.note,
             recent=RecentLicenses() if settings.degraded_pulls else None,
         )
@@ -139,7 +164,13 @@ async def running_worker(
         )
         registry = await stack.enter_async_context(OurRegistry(settings.registry_url))
         preflight = Preflight(authenticator, registry, live.keyring, service, new_token_id)
-        readiness = Readiness(standings, live.keyring, lambda: registry_state(settings.registry_url), clock)
+        readiness = Readiness(
+            standings,
+            live.keyring,
+            lambda: registry_state(settings.registry_url),
+            counting.clients_are_unclear,
+            clock,
+        )
         edge_routes = [
             *TokenEndpoint(CountedIssuance(issuance, counting.row), logger, clock, trail.note).routes(),
             *PreflightEndpoint(preflight, service, logger, clock, trail.note).routes(),
@@ -151,12 +182,39 @@ async def running_worker(
         drain = Drain(listeners)
         for name, routes, bound in ((EDGE, edge_routes, edge), (INSIDE, inside_routes, inside)):
             seen = (count_status(counting.row, name), drain.mark)
-            middleware = around(logger, service, new_request_id, settings.trusted_proxies, seen)
+            clients = Clients(settings.trusted_proxies, settings.private_clients)
+            middleware = around(logger, service, new_request_id, clients, seen)
             listener = Listener(make_web_app(routes, middleware))
             stack.push_async_callback(listener.close)
             listeners.append(listener)
             await listener.start(bound)
         yield drain
+
+
+@contextmanager
+def _passwords(
+    throttle: RedisThrottle, hashing: Hashing, counting: Counting, logger: Logger
+) -> Iterator[PasswordGuard]:
+    """Yield what evaluates passwords, with threads of its own."""
+    executor = CountedThreads(hashing.threads, counting.row)
+    reported: set[str] = set()
+
+    def report(network: str) -> None:
+        counting.row.put(UNCLEAR_CLIENTS, 1)
+        if not reported:
+            logger.warning("clients.unclear", network=network)
+            reported.add(network)
+
+    try:
+        yield PasswordGuard(
+            PasswordVerifier(executor, hashing.threads, on_waiting=counting.password_waits),
+            PasswordCache(secrets.token_bytes(32)),
+            throttle,
+            hashing.guess_key,
+            on_unclear=report,
+        )
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
 
 
 @asynccontextmanager

@@ -17,6 +17,17 @@ def signs_in(stack: Stack, account: Account, forwarded: str) -> int:
     return ask(stack.port, "GET", f"/auth/token?{urlencode({'service': stack.name})}", headers=headers).status
 
 
+def guess(member: Account, number: int) -> Account:
+    """Return the account with one of many wrong passwords."""
+    return Account(member.username, f"a wrong password, number {number}")
+
+
+def client_addresses(stack: Stack) -> str:
+    """Return what ``/readyz`` says of them."""
+    inside = int((stack.data_dir / "run" / "inside-address").read_text().rpartition(":")[2])
+    return str(ask(inside, "GET", "/readyz").json()["client_addresses"])
+
+
 def seen(stack: Stack) -> set[str]:
     """Return every client address in the log of requests that were refused."""
     return {e["address"] for e in stack.events("serve.log") if e["event"] in {"token.refused", "token.throttled"}}
@@ -25,21 +36,37 @@ def seen(stack: Stack) -> set[str]:
 def test_a_client_can_not_say_where_it_is() -> None:
     """With another claim in every request a guesser is still one address."""
     with running_stack() as stack:
-        guesser = Account(make_member(stack, make_team(stack), "owner").username, "a wrong password, quite long")
-        found = [signs_in(stack, guesser, f"203.0.113.{number}") for number in range(14)]
+        member = make_member(stack, make_team(stack), "owner")
+        found = [signs_in(stack, guess(member, number), f"203.0.113.{number}") for number in range(14)]
 
         assert [401] * 10 + [429] * 4 == found
         assert {"127.0.0.1"} == seen(stack)
+        assert "clear" == client_addresses(stack)
+        assert [] == [e for e in stack.events("serve.log") if e["event"] == "clients.unclear"]
 
 
 def test_behind_a_balancer_everybody_has_the_own_address() -> None:
     """The balancer is believed, what the client told it is not, and a guesser slows down nobody else's mistakes."""
     with running_stack(TRUSTED_PROXIES="127.0.0.0/8,198.51.100.0/24") as stack:
-        guesser = Account(make_member(stack, make_team(stack), "owner").username, "a wrong password, quite long")
+        member = make_member(stack, make_team(stack), "owner")
         through = "6.6.6.{}, 203.0.113.7, 198.51.100.4"
-        found = [signs_in(stack, guesser, through.format(number)) for number in range(12)]
+        found = [signs_in(stack, guess(member, number), through.format(number)) for number in range(12)]
 
         assert [401] * 10 + [429] * 2 == found
-        assert 401 == signs_in(stack, guesser, "203.0.113.8")
+        assert 401 == signs_in(stack, guess(member, 13), "203.0.113.8")
+        assert 429 == signs_in(stack, member, "203.0.113.7")
+        assert 200 == signs_in(stack, member, "203.0.113.8")
         # The stack's own look whether it is ready names nobody.
         assert {"203.0.113.7", "203.0.113.8"} == seen(stack) - {"127.0.0.1"}
+
+
+def test_a_private_address_may_be_a_proxys() -> None:
+    """Where clients have public addresses, a private one is reported: in the log, once, and inside in /readyz."""
+    with running_stack(PRIVATE_CLIENTS="off") as stack:
+        member = make_member(stack, make_team(stack), "owner")
+        answers = [signs_in(stack, member, ""), signs_in(stack, guess(member, 1), ""), signs_in(stack, member, "")]
+        warned = [e for e in stack.events("serve.log") if e["event"] == "clients.unclear"]
+
+        assert [200, 401, 200] == answers
+        assert ["127.0.0.1"] == [e["network"] for e in warned]
+        assert "AUTHSVC_TRUSTED_PROXIES" in client_addresses(stack)

@@ -103,13 +103,20 @@ def test_expired_licenses_of_a_thousand_kubelets_throttle_nobody() -> None:
         assert get_token(stack.port, Account(owner.username, "a wrong password"), SCOPE).status == 401
 
 
-def test_a_guesser_gets_429_and_the_owner_gets_in() -> None:
-    """After ten wrong passwords the answer is 429 with Retry-After; the right one works all the while."""
+def test_a_guesser_gets_429_and_an_outdated_client_locks_nobody_out() -> None:
+    """Ten guesses are evaluated, over all workers; one old password, however often it comes, is one of them."""
     with running_stack(options=("--workers", "2")) as stack:
-        owner = make_member(stack, make_team(stack, "app"), "owner")
-        replies = [get_token(stack.port, Account(owner.username, f"wrong password {n}"), SCOPE) for n in range(16)]
+        owner, license_ = make_member(stack, make_team(stack, "app"), "owner"), make_license(stack, "app")
+        outdated = Account(owner.username, "my password of last year")
+        with ThreadPoolExecutor(16) as clients:
+            old = list(clients.map(lambda _: get_token(stack.port, outdated, SCOPE).status, range(64)))
+        assert old == [401] * 64
+        assert get_token(stack.port, owner, SCOPE).status == 200
 
+        replies = [get_token(stack.port, Account(owner.username, f"wrong password {n}"), SCOPE) for n in range(16)]
         assert [reply.status for reply in replies] == [401] * 10 + [429] * 6
         assert replies[-1].error()[0] == "TOOMANYREQUESTS"
         assert int(replies[-1].headers["retry-after"]) >= 1
-        assert get_token(stack.port, owner, SCOPE).status == 200
+        assert get_token(stack.port, owner, SCOPE).status == 429
+        assert get_token(stack.port, outdated, SCOPE).status == 401
+        assert get_token(stack.port, license_.account, SCOPE).status == 200

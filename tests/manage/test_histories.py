@@ -8,11 +8,14 @@ from attrs import evolve
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from authsvc.credentials.guard import PasswordGuard
+from authsvc.credentials.password_cache import PasswordCache
 from authsvc.credentials.standing import C, Standing
-from authsvc.credentials.verifier import PasswordRecord, PasswordVerifier
+from authsvc.credentials.verifier import PasswordRecord
 from authsvc.issuance import Issuance
 from authsvc.store.codec import Codec
 from authsvc.store.standings import RedisStandings
+from authsvc.store.throttle import RedisThrottle
 from authsvc.tenancy.machine_records import PersonalToken, RefreshToken, ServiceAccount
 from authsvc.tenancy.records import App, License, Member
 from tests.manage.histories import RIVALS, Histories, Twin
@@ -153,16 +156,23 @@ def without_ends(found: C | None) -> C | None:
     return found
 
 
-class RememberedForEver(PasswordVerifier):
-    """Remembers a password by its account alone, whatever has become of the account since."""
+class RememberedByAddress(PasswordGuard):
+    """Remembers a password by its address alone, whatever has become of the account since."""
 
-    def _fingerprint(self, record: PasswordRecord | None, email: str, raw: bytes) -> bytes:  # noqa: ARG002
-        """Return what stands for an address and a password."""
-        return super()._fingerprint(None, email, raw)
+    @staticmethod
+    def _account(record: PasswordRecord | None, email: str) -> str:
+        """Return the address."""
+        del record
+        return email
 
-    def _is_remembered(self, fingerprint: bytes, now: datetime) -> bool:  # noqa: ARG002
+
+class RememberedForEver(PasswordCache):
+    """Never forgets."""
+
+    def has(self, guess: str, network: str, now: datetime) -> bool:
         """Whether it was ever right."""
-        return fingerprint in self._remembered
+        del now
+        return self._entry(guess, network) in self._remembered
 
 
 def reading(standings: type[RedisStandings]) -> Twin:
@@ -172,8 +182,9 @@ def reading(standings: type[RedisStandings]) -> Twin:
 
 def remembering(house: Installation) -> Issuance:
     """Return a token path that remembers passwords without their epoch."""
-    house.verifier = RememberedForEver(house.verifier._executor, b"k" * 32)
-    return house.issues(house.standings)
+    throttle = RedisThrottle(house.connection)
+    passwords = RememberedByAddress(house.verifier, RememberedForEver(b"k" * 32), throttle, b"g" * 32)
+    return house.issues(house.standings, passwords=passwords)
 
 
 ANN = "ann@acme.test"

@@ -9,7 +9,9 @@ import pytest
 from attrs import define, field
 
 from authsvc.credentials.authenticator import Authenticator
+from authsvc.credentials.guard import PasswordGuard
 from authsvc.credentials.origin import Origin
+from authsvc.credentials.password_cache import PasswordCache
 from authsvc.credentials.proof import Proof
 from authsvc.credentials.recent import RecentLicenses
 from authsvc.credentials.subject import Subject
@@ -81,7 +83,8 @@ async def opened(recent: RecentLicenses | None = None) -> AsyncIterator[Desk]:
     """Yield a desk with threads of its own."""
     desk, throttle = Desk(), MemoryThrottle()
     with ThreadPoolExecutor(1) as executor:
-        passwords = PasswordVerifier(executor, b"k" * 32, verify=desk.check)
+        verifier = PasswordVerifier(executor, 1, verify=desk.check)
+        passwords = PasswordGuard(verifier, PasswordCache(b"k" * 32), throttle, b"g" * 32)
         desk.authenticator = Authenticator(
             desk.standings, passwords, throttle, on_use=lambda name, _: desk.used.append(name), recent=recent
         )

@@ -14,7 +14,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from authsvc.audit.entry import Entry
 from authsvc.credentials.authenticator import Authenticator
+from authsvc.credentials.guard import PasswordGuard
 from authsvc.credentials.origin import Origin
+from authsvc.credentials.password_cache import PasswordCache
 from authsvc.credentials.standing import Standings
 from authsvc.credentials.verifier import PasswordVerifier
 from authsvc.errors import AccountDenied, CredentialsRefused, Throttled
@@ -53,6 +55,7 @@ class Installation:
     Attributes:
         connection: to the Redis that holds everything.
         verifier: of passwords.
+        cache: of passwords that were right.
         now: the present.
         told: what the audit was told, in order.
         random: every id and secret comes from it.
@@ -60,6 +63,7 @@ class Installation:
 
     connection: Connection
     verifier: PasswordVerifier
+    cache: PasswordCache = field(factory=lambda: PasswordCache(b"k" * 32))
     now: datetime = NOW
     told: list[Entry] = field(factory=list)
     random: Random = field(factory=lambda: Random(7))
@@ -85,10 +89,12 @@ class Installation:
         self.leaf = Root.make().leaf(life=timedelta(days=4000))
         self.issuance = self.issues(self.standings)
 
-    def issues(self, standings: Standings, *, keeps: bool = True) -> Issuance:
+    def issues(self, standings: Standings, *, keeps: bool = True, passwords: PasswordGuard | None = None) -> Issuance:
         """Return a token path that reads ``standings``."""
+        throttle = RedisThrottle(self.connection)
+        passwords = passwords or PasswordGuard(self.verifier, self.cache, throttle, b"g" * 32)
         return Issuance(
-            Authenticator(standings, self.verifier, RedisThrottle(self.connection), on_use=self.usage.note),
+            Authenticator(standings, passwords, throttle, on_use=self.usage.note),
             self.leaf,
             service=SERVICE,
             lifetimes=Lifetimes(),
@@ -169,7 +175,7 @@ class Installation:
 async def installed(connection: Connection) -> AsyncIterator[Installation]:
     """Yield an installation with one team and two apps on an empty Redis."""
     with ThreadPoolExecutor(1) as executor:
-        made = Installation(connection, PasswordVerifier(executor, b"k" * 32))
+        made = Installation(connection, PasswordVerifier(executor, 1))
         await made.teams.create(TEAM, None, made.act())
         for app in (APP, OTHER_APP):
             await made.teams.create_app(app, TEAM, None, made.act())

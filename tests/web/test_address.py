@@ -3,11 +3,13 @@
 import ipaddress
 
 import pytest
+from aiohttp.test_utils import make_mocked_request
 from hypothesis import given
 from hypothesis import strategies as st
 
+from authsvc.credentials.origin import Origin
 from authsvc.throttle import network
-from authsvc.web.address import client_address
+from authsvc.web.address import ORIGIN, Clients, client_address
 
 TRUSTED = tuple(map(ipaddress.ip_network, ("127.0.0.0/8", "10.0.0.0/8", "fd00::/8")))
 ADDRESSES = st.ip_addresses().map(str).filter(lambda text: not trusted(text))
@@ -78,3 +80,22 @@ def test_clients_behind_a_proxy_are_told_apart(forwarded: list[str], counted: st
 def test_a_stranger_claims_nothing() -> None:
     """What an address that is no proxy of ours says of others is not believed."""
     assert client_address("192.0.2.7", ["198.51.100.1"], TRUSTED) == "192.0.2.7"
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "private", "expected"),
+    [
+        ("203.0.113.7", False, Origin("203.0.113.7", "POST")),
+        ("203.0.113.7", True, Origin("203.0.113.7", "POST")),
+        ("172.17.0.1", True, Origin("172.17.0.1", "POST")),
+        ("172.17.0.1", False, Origin("172.17.0.1", "POST", own=False)),
+        ("fd12::9", False, Origin("fd12::/64", "POST", own=False)),
+        ("", False, Origin("unknown", "POST", own=False)),
+    ],
+)
+def test_whose_network_it_is(forwarded: str, private: bool, expected: Origin) -> None:
+    """A private address may be that of a proxy which nobody named, unless the operator says that clients have some."""
+    request = make_mocked_request("POST", "/auth/token", headers={"X-Forwarded-For": forwarded})
+    Clients((), private).note(request)
+
+    assert request[ORIGIN] == expected

@@ -8,6 +8,7 @@ import socket
 from authsvc.errors import CredentialsRefused
 from authsvc.issuance import Issued
 from authsvc.logs import make_logger
+from authsvc.web.address import Clients
 from authsvc.web.listener import Listener, make_web_app
 from authsvc.web.middleware import around
 from authsvc.web.preflight import PreflightEndpoint
@@ -30,7 +31,7 @@ async def events_of(path: str) -> list[str]:
     logger = make_logger("info", log)
     token = TokenEndpoint(Refuses(), logger, lambda: NOW, lambda *_: None)
     preflight = PreflightEndpoint(Refuses(), "registry.test", logger, lambda: NOW, lambda *_: None)  # type: ignore[arg-type]  # never asked
-    web_app = make_web_app([*token.routes(), *preflight.routes()], around(logger, "s", lambda: "0" * 16, (), ()))
+    web_app = make_web_app([*token.routes(), *preflight.routes()], around(logger, "s", lambda: "0" * 16, Clients(), ()))
     listener = Listener(web_app)
     with socket.create_server(("127.0.0.1", 0)) as bound:
         bound.setblocking(False)
