@@ -14,7 +14,8 @@ import time
 
 from authsvc import __version__
 from authsvc.installer import host
-from authsvc.installer.held import Refused, choose, own_folder
+from authsvc.installer.held import Refused, own_folder
+from authsvc.installer.license_store import left_out, select
 from authsvc.installer.verification import usable
 
 TYPE_CHECKING = False  # see authsvc.license_file
@@ -69,7 +70,7 @@ def _answer(action: str, environ: Mapping[str, str], now: float) -> str:
 
 
 def get(server: str, environ: Mapping[str, str], now: float) -> str:
-    """Return the credentials for ``server`` as JSON.
+    """Return the credentials for ``server`` as JSON: one secret, or those of several licenses joined by dots.
 
     Raises:
         Refused: there are none.
@@ -79,10 +80,11 @@ def get(server: str, environ: Mapping[str, str], now: float) -> str:
         raise Refused(NO_SERVER)
     held, problems = usable(environ, host.normalise(wanted))
     _tell(problems)
-    chosen = choose(held, wanted, now)
-    if chosen is None:
+    selection = select(held, wanted, now)
+    if not selection.licenses:
         raise Refused(NOT_FOUND)
-    return json.dumps({"ServerURL": wanted, "Username": USERNAME, "Secret": chosen.token})
+    _tell(left_out(selection))
+    return json.dumps({"ServerURL": wanted, "Username": USERNAME, "Secret": selection.secret})
 
 
 def store(body: str, environ: Mapping[str, str], now: float) -> None:
@@ -98,8 +100,9 @@ def store(body: str, environ: Mapping[str, str], now: float) -> None:
         raise Refused("the credentials to store are not the JSON of the credential helper protocol") from error
     if not isinstance(server, str) or not server.strip():
         raise Refused(NO_SERVER)
-    chosen = choose(usable(environ, host.normalise(server))[0], server, now)
-    if chosen is None or not isinstance(secret, str) or secret.strip() not in {chosen.token, chosen.text.strip()}:
+    selection = select(usable(environ, host.normalise(server))[0], server, now)
+    ours = {selection.secret, *(text for one in selection.licenses for text in (one.token, one.text.strip()))}
+    if not selection.licenses or not isinstance(secret, str) or secret.strip() not in ours:
         registry = host.normalise(server)
         raise Refused(
             f"logins to {registry} come from license files here: keep a new file with `authsvc-license login FILE`, "
@@ -114,11 +117,10 @@ def erase(server: str, environ: Mapping[str, str], now: float) -> None:
         raise Refused(NO_SERVER)
     if "://" in wanted:
         return
-    chosen = choose(usable(environ, host.normalise(wanted))[0], wanted, now)
-    if chosen is not None:
-        mine = chosen.path.startswith(own_folder(environ))
-        how = f"authsvc-license login --undo {chosen.registry}" if mine else f"rm {chosen.path}"
-        _tell([f"the license file {chosen.path} still signs in; to end that: {how}"])
+    for one in select(usable(environ, host.normalise(wanted))[0], wanted, now).licenses:
+        mine = one.path.startswith(own_folder(environ))
+        how = f"authsvc-license login --undo {one.registry}" if mine else f"rm {one.path}"
+        _tell([f"the license file {one.path} still signs in; to end that: {how}"])
 
 
 def _input() -> str:

@@ -9,9 +9,11 @@ import re
 from authsvc.installer import host
 from authsvc.installer.credential_helper import USERNAME
 from authsvc.installer.held import HeldLicense, Refused
+from authsvc.installer.license_store import joined
 
 TYPE_CHECKING = False  # see authsvc.license_file
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
@@ -19,33 +21,40 @@ _NAMESPACE = re.compile(rf"(?=.{{1,63}}\Z){_LABEL}", re.ASCII)
 _SUBDOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*", re.ASCII)
 
 
-def docker_config(license_: HeldLicense) -> str:
-    """Return a ``config.json`` that signs in with the license; ``DOCKER_AUTH_CONFIG`` takes the same text."""
-    return json.dumps({"auths": {license_.registry: {"auth": _basic(license_)}}}, indent=2)
+def docker_config(licenses: Sequence[HeldLicense]) -> str:
+    """Return a ``config.json`` that signs in with the licenses; ``DOCKER_AUTH_CONFIG`` takes the same text."""
+    auths = {registry: {"auth": _basic(secret)} for registry, secret in _secrets(licenses).items()}
+    return json.dumps({"auths": auths}, indent=2)
 
 
-def pull_secret(license_: HeldLicense, namespace: str | None, name: str | None) -> str:
+def pull_secret(licenses: Sequence[HeldLicense], namespace: str | None, name: str | None) -> str:
     """Return a Secret of type ``kubernetes.io/dockerconfigjson`` as YAML, ready for ``kubectl apply -f -``.
 
     Args:
-        license_: the license.
+        licenses: at least one; for one registry or several, and at most 8 for each.
         namespace: where the pods run; None leaves it to kubectl's context.
-        name: of the secret; None makes one of the app's name.
+        name: of the secret; None makes one of the first app's name.
 
     Raises:
         Refused: a name that Kubernetes would refuse.
     """
-    name = name or f"{license_.says['app']}-license"
+    name = name or f"{licenses[0].says['app']}-license"
     if not _SUBDOMAIN.fullmatch(name):
         raise Refused(f"{name[:80]!r} is no name for a secret: use a-z, 0-9, '-' and '.'", 2)
     if namespace is not None and not _NAMESPACE.fullmatch(namespace):
         raise Refused(f"{namespace[:80]!r} is no name of a namespace: use up to 63 of a-z, 0-9 and '-'", 2)
-    entry = {"username": USERNAME, "password": license_.token, "auth": _basic(license_)}
-    config = json.dumps({"auths": {license_.registry: entry}}, separators=(",", ":"))
+    auths = {
+        registry: {"username": USERNAME, "password": secret, "auth": _basic(secret)}
+        for registry, secret in _secrets(licenses).items()
+    }
+    config = json.dumps({"auths": auths}, separators=(",", ":"))
     patch = json.dumps({"imagePullSecrets": [{"name": name}]}, separators=(",", ":"))
     where = f" --namespace {namespace}" if namespace else ""
     lines = [
-        f"# The license {license_.says['id']} for {license_.registry}; it ends at {license_.says['expires_at']}.",
+        *(
+            f"# The license {one.says['id']} for {one.registry}; it ends at {one.says['expires_at']}."
+            for one in licenses
+        ),
         "# Let every pod of a service account use it:",
         f"#   kubectl patch serviceaccount default{where} -p '{patch}'",
         "apiVersion: v1",
@@ -97,23 +106,29 @@ def hosts_toml(registry: str, *, plain_http: bool, ca_file: str | None) -> str:
     return "\n".join(lines)
 
 
-def provider_response(license_: HeldLicense, seconds: int) -> dict[str, Any]:
+def provider_response(licenses: Sequence[HeldLicense], seconds: int) -> dict[str, Any]:
     """Return the answer to kubelet: the credentials of one image, to be kept for ``seconds``.
 
     Kept per image: two apps of one registry have two licenses, so one registry may have two answers.
     """
-    login = {"username": USERNAME, "password": license_.token}
+    login = {"username": USERNAME, "password": joined(licenses)}
     return {
         "apiVersion": "credentialprovider.kubelet.k8s.io/v1",
         "kind": "CredentialProviderResponse",
         "cacheKeyType": "Image",
         "cacheDuration": f"{seconds}s",
-        "auth": dict.fromkeys(image_patterns(license_), login),
+        "auth": dict.fromkeys((pattern for one in licenses for pattern in image_patterns(one)), login),
     }
 
 
-def _basic(license_: HeldLicense) -> str:
-    return _encoded(f"{USERNAME}:{license_.token}")
+def _secrets(licenses: Sequence[HeldLicense]) -> dict[str, str]:
+    """Return the password for each registry."""
+    registries = dict.fromkeys(license_.registry for license_ in licenses)
+    return {registry: joined(one for one in licenses if one.registry == registry) for registry in registries}
+
+
+def _basic(secret: str) -> str:
+    return _encoded(f"{USERNAME}:{secret}")
 
 
 def _encoded(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The license files on this machine: where they lie, what they say, and which one answers for a registry.
+"""The license files on this machine: where they are and what they say.
 
 What a file says is read here and not yet believed: its registry decides where the token is sent. Commands get their
 licenses from :mod:`authsvc.installer.verification`, which checks the signature.
@@ -15,7 +15,7 @@ from authsvc.license_file import MAX_BYTES, LicenseFileError, parse
 
 TYPE_CHECKING = False  # see authsvc.license_file
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from typing import Any
 
     from authsvc.installer.keys import TrustedKey
@@ -60,6 +60,7 @@ class HeldLicense:
         text: the file.
         says: the ``license`` object.
         key: the vendor's key that made the signature; None when it was not checked.
+        named: whether ``AUTHSVC_LICENSE`` names it, or the folder that it is in.
     """
 
     def __init__(self, path: str, text: str, says: dict[str, Any]) -> None:
@@ -68,6 +69,7 @@ class HeldLicense:
         self.text = text
         self.says = says
         self.key: TrustedKey | None = None
+        self.named = False
 
     @property
     def registry(self) -> str:
@@ -151,39 +153,33 @@ def check_form(says: dict[str, Any]) -> None:
 def find(environ: Mapping[str, str]) -> tuple[list[HeldLicense], list[str]]:
     """Return the license files that are held here, and a sentence about each that could not be used."""
     held, problems = [], []
-    for path in _paths(environ):
+    for path, named in _paths(environ):
         try:
-            held.append(read(path))
+            license_ = read(path)
         except Refused as error:
             problems.append(str(error))
+        else:
+            license_.named = named
+            held.append(license_)
     return held, problems
 
 
-def choose(held: Iterable[HeldLicense], server: str, now: float) -> HeldLicense | None:
-    """Return the license that answers for ``server``, or None when none is for that registry.
-
-    The newest one in force wins; one whose app is named behind the host comes before all others. When none is in
-    force, the newest of all answers: the server's refusal then says what is wrong with it, and whom to ask.
-    """
-    wanted, path = host.split(server)
-    components = path.split("/")
-    app = components[1] if components[0] == PROXY and len(components) > 1 else components[0]
-    fitting = [license_ for license_ in held if license_.registry == wanted]
-    return max(fitting, key=lambda one: (one.says["app"] == app, one.in_force(now), one.age), default=None)
-
-
-def _paths(environ: Mapping[str, str]) -> list[str]:
+def _paths(environ: Mapping[str, str]) -> list[tuple[str, bool]]:
+    """Return the files to read, each once, and whether ``AUTHSVC_LICENSE`` names it."""
     named = [place for place in environ.get(VARIABLE, "").split(os.pathsep) if place]
     usual = [os.path.join(folder, LICENSES) for folder in (own_folder(environ), SYSTEM_FOLDER)]
-    paths = []
-    for place in (*named, *usual):
+    paths: dict[str, bool] = {}
+    for place, is_named in (*((place, True) for place in named), *((place, False) for place in usual)):
+        found = []
         if os.path.isdir(place):
             try:
                 names = sorted(os.listdir(place))
             except OSError:
                 continue
             # A mounted Kubernetes secret has its files as links beside "..data"; its names are the user's choice.
-            paths += [os.path.join(place, name) for name in names if name.endswith(".json") and name[0] != "."]
-        elif place in named or os.path.exists(place):
-            paths.append(place)
-    return paths
+            found = [os.path.join(place, name) for name in names if name.endswith(".json") and name[0] != "."]
+        elif is_named or os.path.exists(place):
+            found = [place]
+        for path in found:
+            paths.setdefault(path, is_named)
+    return list(paths.items())

@@ -11,12 +11,13 @@ import json
 import time
 
 from authsvc.installer import documents, host
-from authsvc.installer.held import HeldLicense, Refused, choose
+from authsvc.installer.held import HeldLicense, Refused
+from authsvc.installer.license_store import app_of, select
 from authsvc.installer.verification import usable
 
 TYPE_CHECKING = False  # see authsvc.license_file
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 API_VERSION, REQUEST = "credentialprovider.kubelet.k8s.io/v1", "CredentialProviderRequest"
 
@@ -39,17 +40,17 @@ def answer(request: str, environ: Mapping[str, str], now: float) -> tuple[str, l
     if not good:
         raise Refused(f"standard input is no {REQUEST} of {API_VERSION}")
     held, problems = usable(environ, host.normalise(image))
-    chosen = choose(held, image, now)
-    if chosen is None:
+    licenses = [license_ for license_ in select(held, image, now).licenses if license_.says["app"] == app_of(image)]
+    if not licenses:
         why = f" ({'; '.join(problems)})" if problems else ""
-        raise Refused(f"no license file here is for the registry of {image[:300]}{why}")
-    return json.dumps(documents.provider_response(chosen, cache_seconds(chosen, now))), problems
+        raise Refused(f"no license file here is for the registry and the app of {image[:300]}{why}")
+    return json.dumps(documents.provider_response(licenses, cache_seconds(licenses, now))), problems
 
 
-def cache_seconds(license_: HeldLicense, now: float) -> int:
-    """Return how long kubelet may keep an answer, never beyond the license's end; 0 means not at all."""
+def cache_seconds(licenses: Iterable[HeldLicense], now: float) -> int:
+    """Return how long kubelet may keep an answer, never beyond the first end of a license; 0 means not at all."""
     try:
-        end = calendar.timegm(time.strptime(license_.says["expires_at"], "%Y-%m-%dT%H:%M:%SZ"))
+        ends = [calendar.timegm(time.strptime(one.says["expires_at"], "%Y-%m-%dT%H:%M:%SZ")) for one in licenses]
     except ValueError:
         return 0
-    return max(0, min(MAX_CACHE, int(end - now)))
+    return max(0, min(MAX_CACHE, *(int(end - now) for end in ends)))

@@ -106,12 +106,12 @@ def _login(options: argparse.Namespace) -> int:
 
 
 def _docker_config(options: argparse.Namespace) -> int:
-    print(documents.docker_config(_opened(options.file)))
+    print(documents.docker_config(_selected(options.files)))
     return 0
 
 
 def _pull_secret(options: argparse.Namespace) -> int:
-    print(documents.pull_secret(_opened(options.file), options.namespace, options.name))
+    print(documents.pull_secret(_selected(options.files), options.namespace, options.name))
     return 0
 
 
@@ -137,7 +137,7 @@ def _containerd(options: argparse.Namespace) -> int:
 def _kubelet_provider(options: argparse.Namespace) -> int:
     if options.config:
         licenses = [_opened(os.path.abspath(path)) for path in options.config]
-        seconds = min(kubelet.cache_seconds(license_, time.time()) for license_ in licenses)
+        seconds = kubelet.cache_seconds(licenses, time.time())
         print(documents.provider_config(licenses, options.program, seconds))
     else:
         answer, notes = kubelet.answer(sys.stdin.read(_MAX_REQUEST), os.environ, time.time())
@@ -191,6 +191,18 @@ def _opened(path: str) -> HeldLicense:
     return license_
 
 
+def _selected(paths: Sequence[str]) -> list[HeldLicense]:
+    """Return the licenses of several files that go into one login: of each registry those that a client would get."""
+    from authsvc.installer.license_store import left_out, select
+
+    opened, now = [_opened(path) for path in paths], time.time()
+    selections = [select(opened, registry, now) for registry in dict.fromkeys(one.registry for one in opened)]
+    chosen = [license_ for selection in selections for license_ in selection.licenses]
+    _warn([sentence for selection in selections for sentence in left_out(selection)])
+    _warn([f"{one.path}: not in force, left out" for one in opened if one not in chosen and not one.in_force(now)])
+    return [license_ for license_ in opened if license_ in chosen]
+
+
 def _messages(answer: dict[str, Any]) -> list[str]:
     return [str(warning.get("message")) for warning in answer["warnings"] if isinstance(warning, dict)]
 
@@ -228,14 +240,19 @@ def _parser() -> argparse.ArgumentParser:
             made.add_argument("file", metavar="FILE", help=file)
         return made
 
+    def command_for_files(name: str, run: Any, text: str) -> argparse.ArgumentParser:
+        made = command(name, run, text, file=None)
+        made.add_argument("files", nargs="+", metavar="FILE", help="the license files, of one registry or several")
+        return made
+
     show = command("show", _show, "Show what a license says, and warn when it or its token is about to end.")
     show.add_argument("--online", action="store_true", help="ask the server too, which knows of newer files")
     check = command("verify", _verify, "Check offline that a license is genuine and unedited, and say when it ends.")
     login = command("login", _login, "Keep the license and let docker and podman sign in with it.")
     login.add_argument("--undo", action="store_true", help="take it back; FILE may be the registry's name too")
     login.add_argument("--replace", action="store_true", help="trust other keys than before for the registry")
-    command("docker-config", _docker_config, "Print a config.json for tools that want one.")
-    secret = command("pull-secret", _pull_secret, "Print a Kubernetes pull secret for `kubectl apply -f -`.")
+    command_for_files("docker-config", _docker_config, "Print a config.json for tools that want one.")
+    secret = command_for_files("pull-secret", _pull_secret, "Print a Kubernetes pull secret for `kubectl apply -f -`.")
     secret.add_argument("--namespace", metavar="NAME", help="of the pods; else kubectl's own")
     secret.add_argument("--name", metavar="NAME", help="of the secret; else APP-license")
     command("token", _token, "Print the registry token, for tools that want a password.")

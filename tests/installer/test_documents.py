@@ -32,6 +32,11 @@ def test_docker_config(tool: Tool, file: Path) -> None:
     assert {"auths": {HOST: {"auth": LOGIN}}} == json.loads(ran.out)
 
 
+def decoded(text: str) -> str:
+    """Return the text in base64."""
+    return base64.b64decode(text).decode()
+
+
 def read_secret(text: str) -> dict[str, str]:
     """Return the scalars of a flat YAML document, by their path."""
     found, above = {}, ""
@@ -52,7 +57,7 @@ def test_pull_secret(tool: Tool, file: Path) -> None:
 
     assert (0, "") == (ran.code, ran.err)
     secret = read_secret(ran.out)
-    config = json.loads(base64.b64decode(secret.pop("data/.dockerconfigjson")))
+    config = json.loads(decoded(secret.pop("data/.dockerconfigjson")))
     assert {
         "apiVersion": "v1", "kind": "Secret", "metadata/name": "acme-pull", "metadata/namespace": "shop",
         "type": "kubernetes.io/dockerconfigjson",
@@ -139,6 +144,46 @@ def test_kubelet_with_two_licenses_of_one_registry(
     assert [("license", TOKEN), ("license", "other"), ("license", TOKEN)] == logins
 
 
+def test_kubelet_gets_all_licenses_of_the_app_and_no_other(
+    tool: Tool, file: Path, environ: dict[str, str], tmp_path: Path
+) -> None:
+    """Two licenses of one app go together; what is for another app of the registry does not leave the node."""
+    second = put_file(tmp_path / "b.json", id="c2", registry_token="second", repositories=("api/*",))
+    other = put_file(tmp_path / "c.json", id="c3", app="otherapp", registry_token="other")
+    config = tool("kubelet-provider", "--config", file, second, other).out
+    kubelet = Kubelet.configured(config, Path(environ["PATH"].split(":")[0]), environ)
+
+    login = kubelet.credentials(f"{HOST}/myapp/worker:1")
+
+    assert login is not None
+    assert {TOKEN, "second"} == set(login[1].split("."))
+    assert ("license", "other") == kubelet.credentials(f"{HOST}/otherapp/api:1")
+
+
+def test_several_files_are_one_login(tool: Tool, file: Path, tmp_path: Path) -> None:
+    """config.json and pull secret hold, for each registry, all licenses that are in force, each once."""
+    files = [
+        file,
+        put_file(tmp_path / "b.json", id="c2", app="otherapp", registry_token="other"),
+        put_file(
+            tmp_path / "old.json", id="c2", app="otherapp", registry_token="old", issued_at="2026-01-01T00:00:00Z"
+        ),
+        put_file(tmp_path / "ended.json", id="c3", registry_token="ended", expires_at="2026-09-01T00:00:00Z"),
+        put_file(tmp_path / "d.json", id="c4", registry="localhost:5000", registry_token="local"),
+    ]
+    ran = tool("docker-config", *files)
+    secret = read_secret(tool("pull-secret", *files).out)
+
+    auths = json.loads(ran.out)["auths"]
+    passwords = {registry: decoded(entry["auth"]) for registry, entry in auths.items()}
+    assert {HOST: f"license:{TOKEN}.other", "localhost:5000": "license:local"} == passwords
+    assert auths == {
+        registry: {"auth": entry["auth"]}
+        for registry, entry in json.loads(decoded(secret["data/.dockerconfigjson"]))["auths"].items()
+    }
+    assert f"warning: {tmp_path}/ended.json: not in force, left out" in ran.err
+
+
 def test_kubelet_keeps_nothing_beyond_the_end(tool: Tool, environ: dict[str, str], tmp_path: Path) -> None:
     """The answer for an ended license is not kept, and the configuration's own default neither."""
     file = put_file(tmp_path / "a.json", expires_at="2026-09-01T00:00:00Z")
@@ -158,7 +203,7 @@ def test_kubelet_keeps_nothing_beyond_the_end(tool: Tool, environ: dict[str, str
         ('{"kind":"CredentialProviderRequest","apiVersion":"credentialprovider.kubelet.k8s.io/v1alpha1","image":"a/b"}',
          "standard input is no CredentialProviderRequest of credentialprovider.kubelet.k8s.io/v1"),
         ('{"kind":"CredentialProviderRequest","apiVersion":"credentialprovider.kubelet.k8s.io/v1","image":"redis"}',
-         "no license file here is for the registry of redis"),
+         "no license file here is for the registry and the app of redis"),
     ],
 )  # fmt: skip
 def test_kubelet_gets_no_answer(tool: Tool, request_: str, said: str) -> None:

@@ -130,7 +130,7 @@ def test_matrix_notices(bug: Callable[[pytest.MonkeyPatch], None], monkeypatch: 
     assert next(trust_matrix.disagreements(), None) is not None
 
 
-WITH_A_FILE = [name for name, parser in commands().items() if any(a.dest == "file" for a in parser._actions)]
+WITH_A_FILE = [name for name, parser in commands().items() if any(a.dest in {"file", "files"} for a in parser._actions)]
 MORE = {"preflight": (f"{HOST}/myapp/worker:1",)}
 
 
