@@ -20,6 +20,7 @@ CORE_MODULES = (
     "issuance.py",
     "preflight.py",
     "license_file.py",
+    "bounded_json.py",
     "errors.py",
     "redaction.py",
     "audit/entry.py",
@@ -58,6 +59,8 @@ PURE_IMPORTS = (
         "authsvc.audit.entry",
         "authsvc.audit.decision",
         "authsvc.audit.collapse",
+        "authsvc.audit.kept",
+        "authsvc.bounded_json",
     ),
 )
 """All that a core module may import: nothing here reads a clock, draws randomness, or touches a file or socket."""

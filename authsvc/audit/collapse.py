@@ -152,7 +152,7 @@ class Collapser:
         if not now < due <= now + PAUSE_OF_COMPLETE:  # silent for as long as its pause: it is new again
             self._paces.pop(key, None)
             due = now
-        text, at = json.dumps(decision.to_json()), decision.at
+        text, at = decision.text(), decision.at
         return _Heap(text, at, at, decision.request_id, due, decision.proven, decision.facts.complete)
 
     def _slow_down(self, key: int, now: float, *, complete: bool) -> None:

@@ -12,6 +12,8 @@ from typing import Any, assert_never
 
 from attrs import frozen
 
+from authsvc.audit.entry import ENCODER, MAX_TEXT
+from authsvc.bounded_json import bounded_json
 from authsvc.credentials.subject import (
     LicensesSubject,
     LicenseSubject,
@@ -41,7 +43,7 @@ many; no decision at all, because something of ours was away."""
 UNPROVEN = "unproven"
 """The actor of an entry before identity."""
 
-MAX_TEXT = 100
+MAX_CLIENT_TEXT = 100
 """Characters of unproven client text that are kept."""
 
 MAX_LISTED = 10
@@ -161,7 +163,7 @@ class Facts:
             "credential": self.credential.to_json() if self.credential else None,
             "kind": self.kind,
             "reason": self.reason,
-            "detail": None if self.detail is None else unsecret(self.detail)[: 3 * MAX_TEXT],
+            "detail": None if self.detail is None else unsecret(self.detail)[: 3 * MAX_CLIENT_TEXT],
             "degraded": self.degraded,
         }
         return {name: value for name, value in found.items() if value}
@@ -197,9 +199,9 @@ class Decision:
     def to_json(self) -> dict[str, Any]:
         """Return the entry of this one decision."""
         where = {
-            "address": unsecret(self.source.address)[:MAX_TEXT],
-            "client_id": unsecret(self.source.client_id or "")[:MAX_TEXT],
-            "user_agent": unsecret(self.source.user_agent)[:MAX_TEXT],
+            "address": unsecret(self.source.address)[:MAX_CLIENT_TEXT],
+            "client_id": unsecret(self.source.client_id or "")[:MAX_CLIENT_TEXT],
+            "user_agent": unsecret(self.source.user_agent)[:MAX_CLIENT_TEXT],
             "token_id": self.token_id,
         }
         return {
@@ -210,6 +212,13 @@ class Decision:
             **self.facts.to_json(),
             **{name: value for name, value in where.items() if value},
         }
+
+    def text(self) -> str:
+        """Return the entry as JSON of at most :data:`~authsvc.audit.entry.MAX_TEXT` bytes; grants are never cut.
+
+        They are bounded by what one token may hold (:data:`~authsvc.spec.scope.MAX_NAMES`).
+        """
+        return bounded_json(ENCODER, self.to_json(), MAX_TEXT, ("granted",))
 
 
 def decision_on(asked: Asked, outcome: Issued | Exception) -> Decision:

@@ -1,10 +1,21 @@
-"""One line of the audit."""
+"""One line of the audit, and how long it may be."""
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from attrs import field, frozen
+
+from authsvc.bounded_json import bounded_json
+
+MAX_ENTRY = 8 * 1024
+"""Most bytes of an entry, with the request ids behind it."""
+
+MAX_TEXT = 7 * 1024
+"""Most bytes of its JSON; the rest is for request ids."""
+
+ENCODER = json.JSONEncoder(separators=(",", ":"))
 
 
 @frozen
@@ -28,3 +39,7 @@ class Entry:
     def to_json(self) -> dict[str, Any]:
         """Return the line as it is stored, listed and exported."""
         return {"at": self.at.isoformat(), "event": self.event, "actor": self.actor, "id": self.id, **self.facts}
+
+    def text(self) -> str:
+        """Return the line as JSON of at most :data:`MAX_TEXT` bytes."""
+        return bounded_json(ENCODER, self.to_json(), MAX_TEXT)

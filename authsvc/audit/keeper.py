@@ -35,8 +35,18 @@ DROP_FROM, DROP_TO = 0.95, 0.7
 CHUNK = 100
 """Entries that are read at once."""
 
-ENTRY_OVERHEAD = 64
-"""About the bytes that Redis needs for an entry besides its text."""
+RECOUNT_EVERY = 60.0
+"""Seconds between two attempts to count a stream anew that somebody else goes on writing to: an older version, while
+the workers are being replaced."""
+
+
+class Uses(Protocol):
+    """How much of the budget is used."""
+
+    @property
+    def bytes(self) -> int: ...
+    @property
+    def trusted(self) -> bool: ...
 
 
 class Trims(Protocol):
@@ -44,11 +54,12 @@ class Trims(Protocol):
 
     @property
     def share(self) -> int: ...
-    async def used(self) -> int: ...
+    async def used(self) -> Uses: ...
+    async def recount(self) -> None: ...
     async def elect(self, name: str, life_seconds: int) -> bool: ...
     async def first_in(self, seconds: int) -> bool: ...
     async def after(self, cursor: str, count: int) -> list[Kept]: ...
-    async def trim(self, cursor: str) -> None: ...
+    async def trim(self, cursor: str, entries: int, size: int) -> None: ...
 
 
 class Keeper:
@@ -71,6 +82,7 @@ class Keeper:
         self._clock = clock
         self._new_id = new_id
         self._name = new_id()
+        self._recounted_at: float | None = None
         self.used = 0
         """Bytes of the budget that were used at the last look."""
 
@@ -100,7 +112,7 @@ class Keeper:
             StoreUnavailable: Redis did not answer.
             OSError: the folder can not be written; nothing was trimmed.
         """
-        self.used = await self._stream.used()
+        self.used = await self._measured()
         before = self.fill
         begin, end = (DROP_FROM, DROP_TO) if self._folder is None else (EXPORT_FROM, EXPORT_TO)
         if before < min(begin, ALARM) or not await self._elected():
@@ -108,26 +120,38 @@ class Keeper:
         try:
             if before >= begin:
                 await self._make_room(end)
-                self.used = await self._stream.used()
+                self.used = (await self._stream.used()).bytes
         finally:
             # Without a folder room is made by forgetting: whoever wants to keep it must hear of it before.
             if (before if self._folder is None else self.fill) >= ALARM:
                 await self._alarm()
 
+    async def _measured(self) -> int:
+        """Return the bytes that are used; when the count is of another stream, it is made anew first."""
+        used, now = await self._stream.used(), self._clock().timestamp()
+        recent = self._recounted_at is not None and abs(now - self._recounted_at) < RECOUNT_EVERY
+        if used.trusted or recent or not await self._elected():
+            return used.bytes
+        self._recounted_at = now
+        await self._stream.recount()
+        counted = (await self._stream.used()).bytes
+        self._logger.info("audit.recounted", used=counted, before=used.bytes)
+        return counted
+
     async def _make_room(self, end: float) -> None:
         """Export, then trim, the oldest entries down to the part ``end`` of the budget."""
-        used, goal = await self._stream.used(), end * self._stream.share
+        used, goal = (await self._stream.used()).bytes, end * self._stream.share
         gone, size, cursor, until, path = 0, 0, "", "", None
         with _Export(self._folder, self._name) as file:
             while used - size > goal:
-                chunk = await self._stream.after(cursor, CHUNK)
+                chunk = _oldest(await self._stream.after(cursor, CHUNK), used - size - goal)
                 if not chunk:
                     break
                 if not await self._elected():
                     return
                 await asyncio.to_thread(file.add, chunk)
                 gone += len(chunk)
-                size += sum(len(kept.text) + len(kept.ids) + ENTRY_OVERHEAD for kept in chunk)
+                size += sum(kept.size for kept in chunk)
                 cursor, until = chunk[-1].cursor, str(chunk[-1].facts["at"])
             if not cursor:
                 return
@@ -139,7 +163,7 @@ class Keeper:
             path = await asyncio.to_thread(file.finish)
         if not await self._elected():
             return
-        await self._stream.trim(cursor)
+        await self._stream.trim(cursor, gone, size)
         facts = {"entries": gone, "until": until, "file": path}
         self._logger.info("audit.trimmed", entries=gone, until=until, file=path)
         self._tell(Entry(self._new_id(), self._clock(), "audit.trimmed", SYSTEM, facts))
@@ -154,6 +178,17 @@ class Keeper:
         self._logger.warning("audit.nearly_full", used=self.used, budget=share, exports=exports)
         facts = {"used": self.used, "budget": share, "exports": exports}
         self._tell(Entry(self._new_id(), self._clock(), "audit.nearly_full", SYSTEM, facts))
+
+
+def _oldest(chunk: Sequence[Kept], size: float) -> list[Kept]:
+    """Return the first entries, as many as make room for ``size`` bytes."""
+    taken = []
+    for kept in chunk:
+        if size <= 0:
+            break
+        taken.append(kept)
+        size -= kept.size
+    return taken
 
 
 class _Export:

@@ -1,12 +1,35 @@
-"""An entry as it is kept: where it stands in its stream, its JSON, and the request ids behind it."""
+"""An entry as it is kept: where it stands in its stream, its JSON, and the request ids behind it.
+
+Whatever stands in the stream can be read, so that nothing hides what came before and after it: what is too long is read
+as far as it goes, and what is no entry of ours is shown as ``audit.unreadable``.
+"""
 
 import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
 from attrs import frozen
 
 from authsvc.audit.collapse import has_id, unpacked
+from authsvc.bounded_json import CUT
+
+UNREADABLE = "audit.unreadable"
+
+TRUNCATED = "truncated"
+"""Member that says how many bytes of an entry are not shown."""
+
+MAX_SHOWN = 200
+"""Characters that are shown of what cannot be read."""
+
+MAX_DEPTH = 20
+"""Levels of nesting that are read; ours have five, and Python's JSON gives up at a thousand."""
+
+_NOBODY: Mapping[str, str] = {"at": "", "event": "", "actor": "", "id": ""}
+"""The first members of every entry, in their order."""
+
+_DECODER = json.JSONDecoder()
 
 
 @frozen(slots=False)
@@ -15,15 +38,19 @@ class Kept:
 
     Attributes:
         cursor: the id in the stream, ``MILLISECONDS-NUMBER``; larger is later.
-        text: JSON as it was written.
+        text: JSON as it was written, or its beginning.
         ids: packed request ids; empty for a change.
         proven: whether it is of the stream that is kept; what happened before identity is in the other one.
+        length: bytes of the whole JSON.
+        size: bytes of the budget that it takes.
     """
 
     cursor: str
     text: bytes
     ids: bytes = b""
     proven: bool = True
+    length: int = 0
+    size: int = 0
 
     @property
     def place(self) -> tuple[int, int]:
@@ -34,11 +61,12 @@ class Kept:
     @cached_property
     def facts(self) -> dict[str, Any]:
         """What it says; one that can not be read says so."""
-        try:
-            facts = json.loads(self.text)
-        except ValueError:
-            facts = None
-        return facts if isinstance(facts, dict) else {"at": "", "event": "audit.unreadable", "actor": "", "id": ""}
+        missing = self.length - len(self.text)
+        facts = _parsed(self.text, truncated=missing > 0)
+        if facts is None or not _is_readable(facts):
+            shown = self.text[: 4 * MAX_SHOWN].decode("utf-8", "replace")[:MAX_SHOWN]
+            return {**_NOBODY, "event": UNREADABLE, "text": shown}
+        return {**_NOBODY, **facts, **({TRUNCATED: missing} if missing > 0 else {})}
 
     def is_about(self, request_id: str) -> bool:
         """Whether it stands for the request or the operation of this id."""
@@ -54,3 +82,77 @@ class Kept:
     def line(self) -> str:
         """Return the entry as one line of JSON."""
         return json.dumps(self.to_json(), ensure_ascii=False)
+
+
+def instant(text: object) -> datetime | None:
+    """Return the aware instant in ``text``, or None when it is none that can be reckoned with."""
+    try:
+        at = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return at if at.tzinfo is not None and 1970 <= at.year < 9999 else None  # noqa: PLR2004  no sum of it overflows
+
+
+def _parsed(text: bytes, *, truncated: bool) -> dict[str, Any] | None:
+    """Return the members of an object, of a truncated one those that are whole; None when it is no object."""
+    written = text.decode("utf-8", "replace")
+    try:
+        facts = _whole_members(written) if truncated else json.loads(written)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(facts, dict) or not _is_shallow(facts, MAX_DEPTH):
+        return None
+    if "\\ud" in written.lower():  # half of a character, which no terminal or file takes; headers may hold any byte
+        facts = json.loads(json.dumps(facts, ensure_ascii=False).encode("utf-8", "replace"))
+    return facts
+
+
+def _is_shallow(value: object, depth: int) -> bool:
+    if isinstance(value, dict):
+        return depth > 0 and all(_is_shallow(one, depth - 1) for one in value.values())
+    if isinstance(value, list):
+        return depth > 0 and all(_is_shallow(one, depth - 1) for one in value)
+    return True
+
+
+def _whole_members(text: str) -> dict[str, Any]:
+    facts: dict[str, Any] = {}
+    place = 1
+    try:
+        while text[place - 1] in "{,":
+            name, place = _DECODER.raw_decode(text, _after_blanks(text, place))
+            place = _after_blanks(text, place)
+            if text[place] != ":" or not isinstance(name, str):
+                break
+            value, place = _DECODER.raw_decode(text, _after_blanks(text, place + 1))
+            facts[name] = value
+            place = _after_blanks(text, place) + 1
+    except (ValueError, IndexError, RecursionError):
+        pass
+    return facts
+
+
+def _after_blanks(text: str, place: int) -> int:
+    while text[place] in " \t\r\n":
+        place += 1
+    return place
+
+
+def _is_readable(facts: Mapping[str, Any]) -> bool:
+    """Whether every member that readers look into is of the form that they expect."""
+    return (
+        "event" in facts
+        and all(isinstance(facts[name], kind) for kind, names in _FORMS for name in names if name in facts)
+        and all(isinstance(one, dict) and one.keys() >= _REFUSAL for one in facts.get("refused", ()))
+        and isinstance(facts.get("credential", {}).get("licenses", []), list)
+    )
+
+
+_REFUSAL = frozenset({"scope", "action", "reason"})
+
+_FORMS: Sequence[tuple[type, Sequence[str]]] = (
+    (str, ("at", "event", "actor", "id", "last_at", "last_id")),
+    (list, ("asked", "granted", "refused", "addresses")),
+    (dict, ("credential", CUT)),
+    (int, ("count",)),
+)

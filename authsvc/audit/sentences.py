@@ -1,10 +1,12 @@
 """An entry in sentences, for somebody who was woken up by it."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any
 
 from authsvc.audit.decision import DENIED, ISSUED, REFUSED, THROTTLED, UNANSWERED
+from authsvc.audit.kept import TRUNCATED, instant
+from authsvc.bounded_json import CUT
 
 _OUTCOMES = {
     ISSUED: "A token was issued.",
@@ -34,7 +36,7 @@ _PROVEN_BY = ("kind", "id", "name", "member", "licenses")
 _OF_THE_REQUEST = {
     *("at", "event", "actor", "id", "cursor", "requests", "count", "last_at", "last_id", "addresses"),
     *("asked", "dropped", "granted", "refused", "credential", "kind", "reason", "detail", "degraded"),
-    *("address", "client_id", "user_agent", "token_id"),
+    *("address", "client_id", "user_agent", "token_id", CUT, TRUNCATED),
 }
 
 
@@ -53,10 +55,11 @@ def sentences(facts: Mapping[str, Any]) -> list[str]:
     if facts.get("count", 1) > 1:
         addresses = _listed(facts.get("addresses"))
         found.append(
-            f"The same happened {facts['count']} times from {when(facts['at'])} to {when(facts['last_at'])}; "
+            f"The same happened {facts['count']} times from {when(facts['at'])} to "
+            f"{when(facts.get('last_at', facts['at']))}; "
             f"first seen from {addresses}."
         )
-    return found
+    return found + _cut(facts)
 
 
 def summary(facts: Mapping[str, Any]) -> str:
@@ -75,11 +78,8 @@ def summary(facts: Mapping[str, Any]) -> str:
 
 def when(text: str) -> str:
     """Return an instant as people read it, to the second in UTC."""
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        return "at an unknown time"
-    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    at = instant(text)
+    return "at an unknown time" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def printable(text: str) -> str:
@@ -103,7 +103,7 @@ def _why(facts: Mapping[str, Any]) -> list[str]:
         found.append(f"The client was not told: {facts['detail']}")
     found += [f"Refused: {r['action']} in {r['scope']}, because {r['reason']}." for r in facts.get("refused", ())]
     if facts.get("dropped"):
-        found.append(f"Left out: {facts['dropped']} pieces of the scope were malformed or beyond the 16th.")
+        found.append(f"Left out: {facts['dropped']} parts of the scope were malformed or too many.")
     return found
 
 
@@ -114,14 +114,15 @@ def _credential(actor: str, credential: Mapping[str, Any]) -> list[str]:
     then = _listed_facts({name: value for name, value in credential.items() if name not in _PROVEN_BY})
     found += [f"True at that time: {then}."] if then else []
     for one in credential.get("licenses", ()):
-        facts = {name: value for name, value in one.items() if name not in _PROVEN_BY}
-        found += [f"True at that time of license {one.get('id')}: {_listed_facts(facts)}.", *_way_out(one)]
+        if isinstance(one, dict):
+            facts = {name: value for name, value in one.items() if name not in _PROVEN_BY}
+            found += [f"True at that time of license {one.get('id')}: {_listed_facts(facts)}.", *_way_out(one)]
     return [*found, *_way_out(credential)]
 
 
 def _way_out(credential: Mapping[str, Any]) -> list[str]:
     form = _WAYS_OUT.get(str(credential.get("state")))
-    return [] if form is None else [f"To let it in again: {form.format_map(credential)}"]
+    return [] if form is None else [f"To let it in again: {form.format(id=credential.get('id', 'ID'))}"]
 
 
 def _source(facts: Mapping[str, Any]) -> str:
@@ -131,7 +132,18 @@ def _source(facts: Mapping[str, Any]) -> str:
 
 def _change(facts: Mapping[str, Any]) -> list[str]:
     said = _listed_facts({name: value for name, value in facts.items() if name not in _OF_THE_REQUEST})
-    return [f"{when(facts['at'])}: {facts['event']}, by {facts['actor']}.", *([f"With: {said}."] if said else [])]
+    first = f"{when(facts['at'])}: {facts['event']}, by {facts['actor']}."
+    return [first, *([f"With: {said}."] if said else []), *_cut(facts)]
+
+
+def _cut(facts: Mapping[str, Any]) -> list[str]:
+    """Return what a reader does not see of a long entry."""
+    found = []
+    if facts.get(CUT):
+        found.append(f"Left out, because it was too long: {_listed_facts(facts[CUT])} (items or characters).")
+    if facts.get(TRUNCATED):
+        found.append(f"An older version wrote this entry; its last {facts[TRUNCATED]} bytes are not shown.")
+    return found
 
 
 def _listed(items: object) -> str:

@@ -5,12 +5,11 @@ backlog waits; what does not fit is counted, and an entry ``audit.lost`` says ho
 """
 
 import asyncio
-import json
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from attrs import define, frozen
 
@@ -20,6 +19,7 @@ from authsvc.audit.entry import Entry
 from authsvc.errors import StoreUnavailable
 from authsvc.issuance import Issued
 from authsvc.logs import Logger
+from authsvc.metrics.catalogue import AUDIT_LOSSES
 
 FLUSH_EVERY = 1.0
 """Seconds between two batches."""
@@ -35,16 +35,21 @@ MAX_BACKLOG_BYTES = 4 * 1024 * 1024
 
 SYSTEM = "system:authsvc"
 
+BUDGET, BACKLOG, FAULT, STOPPED = AUDIT_LOSSES
+"""Why a decision is in no entry: the budget is used up; the store was away for too long; a fault of ours; the process
+ended while the store was away."""
+
 
 @frozen
 class Appended:
     """What became of a batch.
 
     Attributes:
-        full: whether the budget is used up, so that nothing was written but what is needed or unproven.
+        lost: how many decisions stand in the entries that were not written, because from one entry on nothing fitted
+            into the budget but what is needed or unproven.
     """
 
-    full: bool = False
+    lost: int = 0
 
 
 class Appends(Protocol):
@@ -106,11 +111,17 @@ class Trail:
         self._backlog = _Backlog(deque(), deque())
         self._sending: tuple[str, list[Told]] | None = None
         self._lost_since: datetime | None = None
-        self._unsaid = self._saying = 0
+        self._unsaid: Counter[str] = Counter()
+        self._saying: Counter[str] = Counter()
         self._away = False
         self._wake = asyncio.Event()
-        self.lost = 0
-        """Decisions of this process that no entry stands for."""
+        self.losses: Counter[str] = Counter()
+        """Decisions of this process that no entry stands for, by their reason."""
+
+    @property
+    def lost(self) -> int:
+        """How many decisions of this process no entry stands for."""
+        return self.losses.total()
 
     @property
     def waiting(self) -> int:
@@ -126,13 +137,13 @@ class Trail:
             self._logger.error("audit.failed", request_id=asked.request_id, exc_info=error)
             taken = False
         if not taken:
-            self._lose(1)
+            self._lose(FAULT, 1)
         if self._collapser.fresh >= FLUSH_AT:
             self._wake.set()
 
     def tell(self, entry: Entry) -> None:
         """Take an entry of the audit's own, which is written even when the budget is used up."""
-        self._lose(self._backlog.add(Told(json.dumps(entry.to_json()), needed=True)))
+        self._lose(BACKLOG, self._backlog.add(Told(entry.text(), needed=True)))
 
     async def keep_flushing(self) -> None:
         """Write a batch every second until cancelled; then everything that waits."""
@@ -150,11 +161,12 @@ class Trail:
                     await asyncio.sleep(FLUSH_EVERY)
         finally:
             await self.flush(everything=True)
+            self._give_up()
 
     async def flush(self, *, everything: bool = False) -> None:
         """Write what is due, in batches; what can not be written now stays."""
         for told in self._collapser.take(self._clock().timestamp(), everything=everything):
-            self._lose(self._backlog.add(told))
+            self._lose(BACKLOG, self._backlog.add(told))
         while self._sending or self._backlog.size or self._unsaid:
             batch_id, batch = self._sending = self._sending or (self._new_id(), self._next_batch())
             try:
@@ -166,28 +178,45 @@ class Trail:
                 self._away = True
                 return
             self._sending, self._away = None, False
-            said, self._saying = self._saying, 0
-            if appended.full:
-                self._lose(sum(told.count for told in batch if told.proven and not told.needed) - said)
+            said, self._saying = self._saying, Counter()
+            # What was lost before is said by the first entry: if that was not written, no other was.
+            if said and appended.lost == sum(told.count for told in batch if told.proven and not told.needed):
+                self._lose(BUDGET, appended.lost - said.total())
+            else:
+                self._unsaid -= said
+                self._lose(BUDGET, appended.lost)
+            if appended.lost:
                 return
-            self._unsaid -= said
             if not self._unsaid:
                 self._lost_since = None
 
     def _next_batch(self) -> list[Told]:
         batch = self._backlog.batch()
         if self._unsaid and self._lost_since is not None:
-            now, since = self._clock(), self._lost_since.isoformat()
-            self._logger.warning("audit.lost", lost=self._unsaid, since=since)
-            entry = Entry(self._new_id(), now, "audit.lost", SYSTEM, {"lost": self._unsaid, "since": since})
-            batch.insert(0, Told(json.dumps(entry.to_json()), count=self._unsaid))
-            self._saying = self._unsaid
+            facts = self._say_lost(self._lost_since)
+            entry = Entry(self._new_id(), self._clock(), "audit.lost", SYSTEM, facts)
+            batch.insert(0, Told(entry.text(), count=self._unsaid.total()))
+            self._saying = Counter(self._unsaid)
         return batch
 
-    def _lose(self, count: int) -> None:
+    def _say_lost(self, since: datetime) -> dict[str, Any]:
+        """Log what no entry says yet, and return it."""
+        facts = {"lost": self._unsaid.total(), "since": since.isoformat(), "reasons": dict(self._unsaid)}
+        self._logger.warning("audit.lost", **facts)
+        return facts
+
+    def _give_up(self) -> None:
+        """Count what the end of the process leaves unwritten."""
+        backlog, sending = self._backlog, self._sending[1] if self._sending else []
+        said = self._saying.total()
+        self._lose(STOPPED, sum(told.count for told in (*sending, *backlog.proven, *backlog.unproven)) - said)
+        if self._unsaid and self._lost_since is not None:
+            self._say_lost(self._lost_since)
+
+    def _lose(self, reason: str, count: int) -> None:
         if count:
-            self.lost += count
-            self._unsaid += count
+            self.losses[reason] += count
+            self._unsaid[reason] += count
             self._lost_since = self._lost_since or self._clock()
 
 

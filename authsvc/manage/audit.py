@@ -9,7 +9,7 @@ from attrs import frozen
 
 from authsvc.audit.collapse import ID_BYTES
 from authsvc.audit.decision import DENIED, ISSUED, REFUSED, THROTTLED, UNANSWERED
-from authsvc.audit.kept import Kept
+from authsvc.audit.kept import Kept, instant
 from authsvc.errors import InputRefused
 from authsvc.policy import namespaces
 from authsvc.spec.scope import merge_scopes
@@ -166,7 +166,7 @@ class Audit:
         while len(found) < limit:
             page = await self.stream.before(before, PAGE, proven=proven)
             found += [kept for kept in page if sieve.lets_through(kept)]
-            if len(page) < PAGE or page[-1].place < sieve.first_place:
+            if not page or page[-1].place < sieve.first_place:
                 break
             before = page[-1].cursor
         return found[:limit]
@@ -188,7 +188,7 @@ class Audit:
             for kept in page:
                 if kept.text.endswith(b'"count": 1}'):  # most are single; reading JSON costs more than looking
                     continue
-                began, ended = _instant(kept, "at"), _instant(kept, "last_at")
+                began, ended = instant(kept.facts["at"]), instant(kept.facts.get("last_at"))
                 if (
                     began is not None
                     and began - timedelta(seconds=1) <= made_at <= (ended or began)
@@ -223,7 +223,7 @@ class _Sieve:
                 return False
         if wanted.app is not None and wanted.app.encode() not in kept.text:
             return False
-        began, ended = _instant(kept, "at"), _instant(kept, "last_at") or _instant(kept, "at")
+        began, ended = instant(kept.facts["at"]), instant(kept.facts.get("last_at", kept.facts["at"]))
         return (
             (self.since is None or (ended is not None and ended >= self.since))
             and (self.until is None or (began is not None and began < self.until))
@@ -257,13 +257,6 @@ def _apps(kept: Kept) -> frozenset[str]:
     shown = [credential, *credential.get("licenses", ())]
     named = {str(app) for app in (kept.facts.get("app"), *(one.get("app") for one in shown)) if app}
     return namespaces(asked.scopes) | named
-
-
-def _instant(kept: Kept, name: str) -> datetime | None:
-    try:
-        return datetime.fromisoformat(str(kept.facts[name]))
-    except (KeyError, ValueError):
-        return None
 
 
 def _time(text: str | None, now: datetime, what: str) -> datetime | None:

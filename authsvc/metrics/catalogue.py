@@ -118,7 +118,14 @@ LEAF_FAILURES = Metric(
 AUDIT_USED = Metric("authsvc_audit_used_bytes", Kind.LARGEST, "Memory of Redis that decisions and changes take.")
 AUDIT_BUDGET = Metric("authsvc_audit_budget_bytes", Kind.LARGEST, "Memory of Redis that they may take.")
 AUDIT_WAITING = Metric("authsvc_audit_waiting", Kind.GAUGE, "Audit entries that are not written yet.")
-AUDIT_LOST = Metric("authsvc_audit_lost_total", Kind.COUNTER, "Decisions that could not be written to the audit.")
+AUDIT_LOSSES = ("budget", "backlog", "fault", "stopped")
+AUDIT_LOST = Metric(
+    "authsvc_audit_lost_total",
+    Kind.COUNTER,
+    "Decisions that could not be written to the audit, by the reason.",
+    ("reason",),
+    tuple((reason,) for reason in AUDIT_LOSSES),
+)
 WORKERS = Metric("authsvc_workers", Kind.GAUGE, "Workers that serve.")
 WORKER_DEATHS = Metric("authsvc_worker_deaths_total", Kind.COUNTER, "Workers that ended without being asked to.")
 

@@ -1,7 +1,8 @@
 """The audit in Redis: two streams, one to be kept and one for what happened before anybody's identity was proven.
 
-Both have a share of the byte budget. The second is halved whenever it is over its own, in the same step that makes it
-so. The first takes no more decisions when its share is used up, and takes changes always: a revocation has room.
+Both have a share of the byte budget. The oldest entries of the second go when it is over its own, in the same step that
+makes it so. The first takes no decision that does not fit into its share, and takes changes always: a revocation has
+room.
 """
 
 from collections.abc import Sequence
@@ -13,38 +14,85 @@ from authsvc.audit.collapse import Told
 from authsvc.audit.kept import Kept
 from authsvc.audit.trail import Appended
 from authsvc.store import keys
+from authsvc.store.audit_size import ADD_TO_STREAM, ENTRY_SIZE, StreamSize, Used
 from authsvc.store.connection import Connection
 
 MARK_LIFE = 3600
 """Seconds for which a written batch is known. One whose reply was lost is sent again within seconds."""
 
 MAX_UNPROVEN = 5_000
-"""About the most entries that are kept of what happened before identity."""
+"""Most entries that are kept of what happened before identity."""
 
 UNPROVEN_SHARE = 8
 """Which part of the budget they may take: one in so many."""
 
-_APPEND = """
+MAX_PAGE_BYTES = 1024 * 1024
+"""Bytes of entries after which one reading ends."""
+
+MAX_FIELD = 64 * 1024
+"""Most bytes that are read of one field. Nothing of ours is a tenth as long, but older versions wrote entries of 17 MB
+when a client asked for thousands of actions."""
+
+_APPEND = (
+    ADD_TO_STREAM
+    + """
 local known = redis.call('GET', KEYS[1])
 if known then return tonumber(known) end
-local function size(key) return redis.call('MEMORY', 'USAGE', key) or 0 end
-local full = size(KEYS[2]) >= tonumber(ARGV[2])
-for i = 5, #ARGV, 3 do
-  local fields = {'*', 'entry', ARGV[i + 1]}
-  if ARGV[i + 2] ~= '' then fields[4] = 'ids'; fields[5] = ARGV[i + 2] end
+local lost, full = 0, false
+local share, unproven_share, most_unproven = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local function bytes(size) return tonumber(redis.call('HGET', size, 'bytes') or 0) end
+local used = bytes(KEYS[3])
+for i = 5, #ARGV, 4 do
+  local fields = {'entry', ARGV[i + 2]}
+  if ARGV[i + 3] ~= '' then fields[3] = 'ids'; fields[4] = ARGV[i + 3] end
+  full = full or used + entry_size(fields) > share
   if ARGV[i] == 'unproven' then
-    redis.call('XADD', KEYS[3], unpack(fields))
+    add_to_stream(KEYS[4], KEYS[5], fields)
   elseif ARGV[i] == 'needed' or not full then
-    redis.call('XADD', KEYS[2], unpack(fields))
+    add_to_stream(KEYS[2], KEYS[3], fields)
+    used = used + entry_size(fields)
+  else
+    lost = lost + tonumber(ARGV[i + 1])
   end
 end
-redis.call('XTRIM', KEYS[3], 'MAXLEN', '~', ARGV[3])
-while size(KEYS[3]) > tonumber(ARGV[4]) and redis.call('XLEN', KEYS[3]) > 1 do
-  redis.call('XTRIM', KEYS[3], 'MAXLEN', math.floor(redis.call('XLEN', KEYS[3]) / 2))
+local removed = 0
+while removed < 2 * #ARGV
+  and (bytes(KEYS[5]) > unproven_share or redis.call('XLEN', KEYS[4]) > most_unproven) do
+  local oldest = redis.call('XRANGE', KEYS[4], '-', '+', 'COUNT', 1)[1]
+  if not oldest then break end
+  redis.call('XDEL', KEYS[4], oldest[1])
+  redis.call('HINCRBY', KEYS[5], 'bytes', -entry_size(oldest[2]))
+  redis.call('HINCRBY', KEYS[5], 'entries', -1)
+  removed = removed + 1
 end
-redis.call('SET', KEYS[1], full and '1' or '0', 'EX', ARGV[1])
-return full and 1 or 0
+redis.call('SET', KEYS[1], lost, 'EX', ARGV[1])
+return lost
 """
+)
+
+_READ = (
+    "#!lua flags=no-writes\n"
+    + ENTRY_SIZE
+    + """
+local found, read, start = {}, 0, ARGV[2]
+while #found < tonumber(ARGV[3]) and read < tonumber(ARGV[4]) do
+  local row
+  if ARGV[1] == 'after' then
+    row = redis.call('XRANGE', KEYS[1], start, '+', 'COUNT', 1)[1]
+  else
+    row = redis.call('XREVRANGE', KEYS[1], start, '-', 'COUNT', 1)[1]
+  end
+  if not row then break end
+  local fields, size = {}, entry_size(row[2])
+  for place = 1, #row[2], 2 do fields[row[2][place]] = row[2][place + 1] end
+  local entry, ids = fields['entry'] or '', fields['ids'] or ''
+  local most = tonumber(ARGV[5])
+  found[#found + 1] = {row[1], string.sub(entry, 1, most), string.sub(ids, 1, most), #entry, size}
+  start, read = '(' .. row[1], read + size
+end
+return found
+"""
+)
 
 # A script that makes room, or leads to it, runs also when Redis is out of memory.
 _ELECT = """#!lua flags=allow-oom
@@ -56,10 +104,16 @@ return 1
 
 
 _TRIM = """#!lua flags=allow-oom
+local before = redis.call('XLEN', KEYS[1])
 redis.call('XTRIM', KEYS[1], 'MINID', ARGV[1])
-return redis.call('XDEL', KEYS[1], ARGV[1])
+redis.call('XDEL', KEYS[1], ARGV[1])
+if before - redis.call('XLEN', KEYS[1]) == tonumber(ARGV[2]) then
+  redis.call('HINCRBY', KEYS[2], 'entries', -ARGV[2])
+  redis.call('HINCRBY', KEYS[2], 'bytes', -ARGV[3])
+end
 """
-"""A stream remembers which entry was deleted last, and not which was trimmed."""
+"""A stream remembers which entry was deleted last, and not which was trimmed. When other entries went than were read,
+the count is left wrong, which is seen and mended."""
 
 
 @frozen
@@ -80,21 +134,30 @@ class RedisAudit:
         Raises:
             StoreUnavailable: Redis did not answer, or has no memory left; the batch may be sent again.
         """
-        arguments: list[str | bytes | int] = [MARK_LIFE, self.share, MAX_UNPROVEN, self.budget - self.share]
+        arguments: list[str | bytes | int] = [MARK_LIFE, self.share, self.budget - self.share, MAX_UNPROVEN]
         for told in batch:
             kind = "unproven" if not told.proven else "needed" if told.needed else "decision"
-            arguments += [kind, told.text, told.ids]
+            arguments += [kind, told.count, told.text, told.ids]
         script = self.connection.redis.register_script(_APPEND)
-        names = [keys.operation(batch_id), keys.AUDIT, keys.AUDIT_UNPROVEN]
-        return Appended(full=bool(await self.connection.run(script(keys=names, args=arguments))))
+        names = [keys.operation(batch_id), *_kept_keys(), *_unproven_keys()]
+        return Appended(lost=int(await self.connection.run(script(keys=names, args=arguments))))
 
-    async def used(self) -> int:
-        """Return how many bytes of :attr:`share` are used.
+    async def used(self) -> Used:
+        """Return how much of :attr:`share` is used.
 
         Raises:
             StoreUnavailable: Redis did not answer.
         """
-        return await self.connection.read(lambda: self.connection.redis.memory_usage(keys.AUDIT)) or 0
+        return await StreamSize(self.connection, *_kept_keys()).used()
+
+    async def recount(self) -> None:
+        """Count the bytes of both streams anew.
+
+        Raises:
+            StoreUnavailable: Redis did not answer.
+        """
+        for names in (_kept_keys(), _unproven_keys()):
+            await StreamSize(self.connection, *names).recount()
 
     async def elect(self, name: str, life_seconds: int) -> bool:
         """Whether ``name`` is the one who trims, for so long.
@@ -115,33 +178,34 @@ class RedisAudit:
         return bool(await self.connection.run(raised))
 
     async def after(self, cursor: str, count: int, *, proven: bool = True) -> list[Kept]:
-        """Return the entries behind ``cursor``, oldest first; from the beginning for an empty one.
+        """Return some entries behind ``cursor``, oldest first; from the beginning for an empty one; none at the end.
 
         Raises:
             StoreUnavailable: Redis did not answer.
         """
-        start = f"({cursor}" if cursor else "-"
-        found = await self.connection.read(lambda: self.connection.redis.xrange(_stream(proven), start, "+", count))
-        return _kept(found, proven)
+        return await self._read("after", f"({cursor}" if cursor else "-", count, proven=proven)
 
     async def before(self, cursor: str, count: int, *, proven: bool = True) -> list[Kept]:
-        """Return the entries in front of ``cursor``, newest first; from the end for an empty one.
+        """Return some entries in front of ``cursor``, newest first; from the end for an empty one; none at the end.
 
         Raises:
             StoreUnavailable: Redis did not answer.
         """
-        start = f"({cursor}" if cursor else "+"
-        found = await self.connection.read(lambda: self.connection.redis.xrevrange(_stream(proven), start, "-", count))
-        return _kept(found, proven)
+        return await self._read("before", f"({cursor}" if cursor else "+", count, proven=proven)
 
-    async def trim(self, cursor: str) -> None:
+    async def trim(self, cursor: str, entries: int, size: int) -> None:
         """Forget the entries up to and including ``cursor``.
+
+        Args:
+            cursor: of the last one to go.
+            entries: how many there are.
+            size: what they take, as they were read.
 
         Raises:
             StoreUnavailable: Redis did not answer.
         """
         script = self.connection.redis.register_script(_TRIM)
-        await self.connection.run(script(keys=[keys.AUDIT], args=[cursor]))
+        await self.connection.run(script(keys=_kept_keys(), args=[cursor, entries, size]))
 
     async def trimmed_until(self) -> str:
         """Return the cursor of the newest entry that was trimmed; ``0-0`` when none was.
@@ -154,12 +218,17 @@ class RedisAudit:
         info = await self.connection.read(lambda: self.connection.redis.xinfo_stream(keys.AUDIT))
         return str(info["max-deleted-entry-id"], "ascii")
 
+    async def _read(self, direction: str, start: str, count: int, *, proven: bool) -> list[Kept]:
+        script = self.connection.redis.register_script(_READ)
+        names = [keys.AUDIT if proven else keys.AUDIT_UNPROVEN]
+        arguments: list[str | int] = [direction, start, count, MAX_PAGE_BYTES, MAX_FIELD]
+        rows = await self.connection.read(lambda: script(keys=names, args=arguments))
+        return [Kept(str(cursor, "ascii"), text, ids, proven, length, size) for cursor, text, ids, length, size in rows]
 
-def _stream(proven: bool) -> str:  # noqa: FBT001  named by its callers' keyword
-    return keys.AUDIT if proven else keys.AUDIT_UNPROVEN
+
+def _kept_keys() -> list[str]:
+    return [keys.AUDIT, keys.AUDIT_SIZE]
 
 
-def _kept(rows: list[tuple[bytes, dict[bytes, bytes]]], proven: bool) -> list[Kept]:  # noqa: FBT001  as above
-    return [
-        Kept(cursor.decode(), fields.get(b"entry", b""), fields.get(b"ids", b""), proven) for cursor, fields in rows
-    ]
+def _unproven_keys() -> list[str]:
+    return [keys.AUDIT_UNPROVEN, keys.AUDIT_UNPROVEN_SIZE]

@@ -14,6 +14,7 @@ from attrs import Factory, define, frozen
 from authsvc.audit.entry import Entry
 from authsvc.errors import Conflict, StoreRefused, StoreUnavailable
 from authsvc.store import keys
+from authsvc.store.audit_size import ADD_TO_STREAM
 from authsvc.store.connection import Connection
 
 OPERATION_MARK_LIFE = 24 * 3600
@@ -23,7 +24,9 @@ UNCLEAR = "the service's database did not confirm the change, which may be done 
 
 NOT_DONE = "the service's database does not answer, so nothing was changed; try again in a few seconds"
 
-_APPLY = """
+_APPLY = (
+    ADD_TO_STREAM
+    + """
 local plan = cjson.decode(ARGV[1])
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
 for place, check in ipairs(plan.checks) do
@@ -45,10 +48,11 @@ for _, write in ipairs(plan.writes) do
     redis.call(write.command, KEYS[write.key], unpack(write.arguments))
   end
 end
-redis.call('XADD', KEYS[2], '*', 'entry', ARGV[3])
+add_to_stream(KEYS[2], KEYS[3], {'entry', ARGV[3]})
 redis.call('SET', KEYS[1], '1', 'EX', ARGV[2])
 return 0
 """
+)
 
 
 @frozen
@@ -122,7 +126,7 @@ class Change:
                 the same change again is safe.
         """
         names = list(dict.fromkeys([*(c.key for c in self._checks), *(key for _, key, _ in self._writes)]))
-        number = {name: place for place, name in enumerate(names, start=3)}
+        number = {name: place for place, name in enumerate(names, start=4)}
         # Records first, removals last: a full store refuses the first write, and then nothing was done.
         writes = sorted(self._writes, key=lambda write: write[0] in {"DEL", "KEEP"})
         plan: dict[str, Any] = {
@@ -130,8 +134,8 @@ class Change:
             "writes": [{"command": w[0], "key": number[w[1]], "arguments": w[2]} for w in writes],
         }
         script = connection.redis.register_script(_APPLY)
-        key_names = [keys.operation(self.entry.id), keys.AUDIT, *names]
-        arguments: list[str | int] = [json.dumps(plan), OPERATION_MARK_LIFE, json.dumps(self.entry.to_json())]
+        key_names = [keys.operation(self.entry.id), keys.AUDIT, keys.AUDIT_SIZE, *names]
+        arguments: list[str | int] = [json.dumps(plan), OPERATION_MARK_LIFE, self.entry.text()]
         try:
             failed = await connection.run(script(keys=key_names, args=arguments))
         except StoreRefused:

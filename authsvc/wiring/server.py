@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any
@@ -224,15 +225,15 @@ async def _audit(settings: Settings, logger: Logger, row: Row) -> AsyncIterator[
     stream = RedisAudit(connection, settings.audit_budget * 1024 * 1024)
     trail = Trail(stream, logger, clock, new_audit_id)
     keeper = Keeper(stream, settings.audit_export_dir, trail.tell, logger, clock, new_audit_id)
-    counted = 0
+    counted: Counter[str] = Counter()
 
     def count() -> None:
-        nonlocal counted
         row.put(AUDIT_USED, keeper.used)
         row.put(AUDIT_BUDGET, stream.share)
         row.put(AUDIT_WAITING, trail.waiting)
-        row.count(AUDIT_LOST, by=trail.lost - counted)
-        counted = trail.lost
+        for reason, lost in (trail.losses - counted).items():
+            row.count(AUDIT_LOST, reason, by=lost)
+        counted.update(trail.losses - counted)
 
     tasks = [asyncio.create_task(keeper.keep(count)), asyncio.create_task(trail.keep_flushing())]
     try:

@@ -24,8 +24,8 @@ from tests.support.waiting import until
 pytestmark = pytest.mark.timeout(240)
 
 SCOPE = "repository:app/worker:pull"
-SHOWN_WITHIN = 8.0
-"""Seconds: more than the second in which a first of its kind is written."""
+SHOWN_WITHIN = 60.0
+"""Seconds; a first of its kind is written within one, but each look starts a command, on a machine that may be busy."""
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +137,7 @@ def test_an_outage_is_explained_afterwards(audited: Stack) -> None:
     assert ("token.unanswered", "StoreUnavailable") == (told["event"], told["kind"])
 
 
-def test_an_audit_that_can_not_be_written_slows_no_token(audited: Stack) -> None:
+def test_an_audit_that_cannot_be_written_slows_no_token(audited: Stack) -> None:
     """While every batch fails and is sent again, tokens are as quick as before, and afterwards all goes on."""
     license_ = make_license(audited, "app")
     redis = Redis(unix_socket_path=str(audited.data_dir / "run" / "redis.sock"))
@@ -147,6 +147,7 @@ def test_an_audit_that_can_not_be_written_slows_no_token(audited: Stack) -> None
     redis.set("authsvc:audit", "in the way")
     try:
         with meanwhile(lambda: get_token(audited.port, None, SCOPE).status, threads=2) as refused:
+            until(lambda: _is_logged(audited, "audit.not_written"), "the log says that the audit cannot be written", 60)
             noisy = [_timed(audited, license_) for _ in range(100)]
     finally:
         redis.delete("authsvc:audit")
@@ -155,12 +156,11 @@ def test_an_audit_that_can_not_be_written_slows_no_token(audited: Stack) -> None
 
     assert {401} == set(refused.results)
     assert statistics.median(noisy) < max(0.25, 10 * statistics.median(quiet))
-    assert max(noisy) < 2
-    until(
-        lambda: any(e["event"] == "audit.not_written" for e in audited.events("serve.log")),
-        "the log says that the audit can not be written",
-    )
     explained(audited, get_token(audited.port, make_revoked(audited).account, SCOPE))
+
+
+def _is_logged(stack: Stack, event: str) -> bool:
+    return any(logged["event"] == event for logged in stack.events("serve.log"))
 
 
 def make_revoked(stack: Stack) -> License:
@@ -220,7 +220,7 @@ def test_a_clean_stop_writes_everything_and_a_start_goes_on() -> None:
 
 def test_a_tiny_budget_exports_and_a_revocation_always_has_room(tmp_path: Path) -> None:
     """Under a flood of decisions the oldest are exported, Redis stays within the budget, and changes go through."""
-    folder, number = tmp_path / "audit", itertools.count()
+    folder, number, sizes = tmp_path / "audit", itertools.count(), list[int]()
     with running_stack(options=("--workers", "2"), AUDIT_BUDGET="1", AUDIT_EXPORT_DIR=str(folder)) as stack:
         make_team(stack, "app", slug="acme")
         license_ = make_license(stack, "app")
@@ -229,14 +229,19 @@ def test_a_tiny_budget_exports_and_a_revocation_always_has_room(tmp_path: Path) 
         def new_decision() -> int:
             return get_token(stack.port, license_.account, f"repository:app/x{next(number)}:pull").status
 
+        def is_exported() -> bool:
+            sizes.append(_size(redis))
+            return any(folder.glob("*.jsonl"))
+
         with meanwhile(new_decision, threads=6) as tally:
-            until(lambda: list(folder.glob("*.jsonl")), "something is exported", 120)
+            until(is_exported, "something is exported", 200)
             stack.authsvc("license", "revoke", license_.id)
         assert {200, 401} >= set(tally.results)
-        assert _size(redis) < 1024 * 1024
+        assert max(sizes) < 1024 * 1024
         redis.close()
-        last = get_token(stack.port, license_.account, SCOPE)
-        explained(stack, last)
+        # A clean stop writes what waits, so that from here on every decision is in an entry or counted as lost.
+        stack.stop()
+        stack.start()
         stack.authsvc("audit", "export", str(tmp_path / "rest.jsonl"))
         told = [*_lines(folder), *(json.loads(line) for line in (tmp_path / "rest.jsonl").read_text().splitlines())]
 
@@ -247,7 +252,7 @@ def test_a_tiny_budget_exports_and_a_revocation_always_has_room(tmp_path: Path) 
     )]  # fmt: skip
     decided = sum(entry["count"] for entry in told if entry["event"] in {"token.issued", "token.denied"})
     lost = sum(entry["lost"] for entry in told if entry["event"] == "audit.lost")
-    assert 0 <= sum(tally.results.values()) + 1 - decided - lost <= 60
+    assert sum(tally.results.values()) == decided + lost
     assert {"audit.trimmed"} <= {entry["event"] for entry in told}
 
 

@@ -23,6 +23,7 @@ from authsvc.store.audit_stream import RedisAudit
 from authsvc.store.change import Change
 from authsvc.store.connection import Connection
 from authsvc.tenancy.dates import render_instant
+from tests.support.audit_stream import forget
 from tests.support.builders import as_license, as_member, make_app, make_license, make_member
 from tests.support.decisions import asked, denied, issued, refused, request_id
 from tests.support.installation import Installation
@@ -272,7 +273,7 @@ async def test_what_is_unknown_says_why(office: Office) -> None:
     beside = await office.audit.explain(request_id(START, 7))
     assert (None, (), False) == (beside.kept, beside.around, beside.trimmed)
     assert (None, (), False) == (never.kept, never.around, never.trimmed)
-    await office.stream.trim((await office.stream.after("", 2))[-1].cursor)
+    await forget(office.stream, await office.stream.after("", 2))
     old = await office.audit.explain(request_id(START, 7))
     none = await office.audit.explain("what's this")
 
@@ -349,18 +350,40 @@ async def test_a_copy_tells_of_a_gap(filled: Office, tmp_path: Path) -> None:
     path, fresh = tmp_path / "audit.jsonl", tmp_path / "fresh.jsonl"
     await copy(filled, path)
     everything = await filled.stream.after("", 10)
-    await filled.stream.trim(everything[-1].cursor)
+    await forget(filled.stream, everything)
     assert not await copy(filled, path)
     for _ in range(2):
         filled.trail.note(asked(at=filled.now), denied(OTHER))
         await filled.flush()
         filled.now += timedelta(hours=2)
     later = await filled.stream.after("", 10)
-    await filled.stream.trim(later[0].cursor)
+    await forget(filled.stream, later[:1])
 
     assert await copy(filled, path)
     assert not await copy(filled, fresh)
     assert 4 == len(ids(path))
+
+
+async def test_no_entry_hides_the_others(office: Office, tmp_path: Path) -> None:
+    """Lists, explanations and copies go on past entries of megabytes and what is no entry, and show them."""
+    redis, scope = office.stream.connection.redis, "repository:acme/x:pull"
+    first, last = asked(scope, at=START, number=1), asked(scope, at=START, number=2)
+    office.trail.note(first, denied(LICENSE))
+    await office.flush()
+    refused_ = [{"scope": scope, "action": f"a{n}", "reason": "no" * 50} for n in range(8000)]
+    entry = {"at": START.isoformat(), "event": "token.issued", "actor": OTHER.id, "id": "old", "granted": [scope]}
+    for text in (json.dumps({**entry, "refused": refused_}), "{", '{"event": 7}', '{"event": "x.y", "count": []}'):
+        await redis.xadd(keys.AUDIT, {"entry": text})
+    office.trail.note(last, denied(OTHER))
+    await office.flush()
+    path = tmp_path / "audit.jsonl"
+    await copy(office, path)
+
+    unreadable = [""] * 3
+    assert [last.request_id, *unreadable, "old", first.request_id] == await office.listed(Wanted())
+    assert ["old"] == await office.listed(Wanted(actor=OTHER.id, events=("token.issued",)))
+    assert (await office.audit.explain(last.request_id)).kept is not None
+    assert [first.request_id, "old", *unreadable, last.request_id] == ids(path)
 
 
 @pytest.mark.parametrize("content", ["hello\n", "hello", '{"x": 1}\n', "[]\n", '{"cursor": "x"}\n', "\n"])

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from authsvc.metrics.catalogue import METRICS, TOKEN_OUTCOMES, Kind
+from authsvc.metrics.catalogue import AUDIT_LOSSES, METRICS, TOKEN_OUTCOMES, Kind
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "metrics.md"
 TYPES = dict.fromkeys(Kind, "gauge") | {Kind.COUNTER: "counter", Kind.HISTOGRAM: "histogram"}
@@ -25,6 +25,11 @@ def test_metrics_are_those_of_the_code() -> None:
 def test_outcomes_are_those_of_the_code() -> None:
     """Each outcome with its reason stands there, and no other."""
     assert list(TOKEN_OUTCOMES) == [(outcome, reason) for outcome, reason, _ in rows("Token requests")]
+
+
+def test_losses_are_those_of_the_code() -> None:
+    """Each reason for which a decision is in no entry stands there, and no other."""
+    assert list(AUDIT_LOSSES) == [reason for reason, _ in rows("Lost decisions")]
 
 
 def test_no_alarm_on_what_is_not_there() -> None:

@@ -20,6 +20,7 @@ from authsvc.store.change import Change
 from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
 from authsvc.store.directory import RedisDirectory
+from tests.support.audit_stream import forget
 from tests.support.builders import NOW, as_license, make_app, make_license
 from tests.support.decisions import asked, denied, refused
 from tests.support.redis_server import connected, redis_server
@@ -145,15 +146,16 @@ async def test_a_full_audit_takes_no_decision_and_every_change(connection: Conne
     """Above the budget decisions are refused and reported; a revocation, an alarm and noise are written."""
     stream = RedisAudit(connection, MIB)
     batch = 0
-    while not (await stream.append(f"batch-{batch}", [told(n) for n in range(200)])).full:
+    while not (await stream.append(f"batch-{batch}", [told(n) for n in range(200)])).lost:
         batch += 1
     before = await connection.redis.xlen(keys.AUDIT)
     again = await stream.append("late", [told(1), told(2, proven=False), told(3, needed=True)])
 
-    assert again.full
+    assert 1 == again.lost
     assert before + 1 == await connection.redis.xlen(keys.AUDIT)
     assert [2] == await numbers(stream, proven=False)
-    assert await stream.used() < 1.1 * stream.share
+    assert stream.share - 500 < (await stream.used()).bytes < stream.share + 500
+    assert await used(connection, keys.AUDIT) < MIB
     directory = RedisDirectory(connection, Codec())
     await directory.add_app(make_app(), Entry("op-app", NOW, "app.created", "system:authsvc"))
     app = await directory.app("acme")
@@ -176,13 +178,13 @@ async def test_the_full_answer_survives_a_lost_reply(connection: Connection) -> 
     """A batch that was refused is still refused when it is sent again, so that its losses are counted."""
     stream = RedisAudit(connection, MIB)
     batch = 0
-    while not (await stream.append(f"batch-{batch}", [told(n) for n in range(200)])).full:
+    while not (await stream.append(f"batch-{batch}", [told(n) for n in range(200)])).lost:
         batch += 1
 
-    assert (await stream.append("late", [told(1)])).full
-    await connection.redis.delete(keys.AUDIT)
-    assert (await stream.append("late", [told(1)])).full
-    assert not (await stream.append("later", [told(1)])).full
+    assert 1 == (await stream.append("late", [told(1)])).lost
+    await connection.redis.delete(keys.AUDIT, keys.AUDIT_SIZE)
+    assert 1 == (await stream.append("late", [told(1)])).lost
+    assert 0 == (await stream.append("later", [told(1)])).lost
 
 
 async def test_what_was_unproven_stays_in_its_share(connection: Connection) -> None:
@@ -207,7 +209,7 @@ async def test_without_memory_nothing_is_half_written(connection: Connection) ->
     with pytest.raises(StoreUnavailable):
         await stream.append("two", [told(99, proven=False), told(99)])
     assert await stream.elect("me", 30)
-    await stream.trim((await stream.after("", 5))[-1].cursor)
+    await forget(stream, await stream.after("", 5))
     await connection.redis.config_set("maxmemory", "0")
 
     assert [5, 6, 7, 8, 9] == await numbers(stream)
@@ -233,7 +235,7 @@ async def test_what_was_trimmed_is_known(connection: Connection) -> None:
     await stream.append("one", [told(n) for n in range(10)])
     assert "0-0" == await stream.trimmed_until()
     page = await stream.after("", 4)
-    await stream.trim(page[-1].cursor)
+    await forget(stream, page)
 
     assert page[-1].cursor == await stream.trimmed_until()
     assert [4, 5, 6, 7, 8, 9] == await numbers(stream)

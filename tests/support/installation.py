@@ -166,6 +166,7 @@ class Installation:
                 b"set": redis.smembers,
                 b"zset": lambda name: redis.zrange(name, 0, -1, withscores=True),
                 b"stream": redis.xrange,
+                b"hash": redis.hgetall,
             }
             found.append(f"{key!r}: {await read[await redis.type(key)](key)!r}")
         return "\n".join(sorted(found))

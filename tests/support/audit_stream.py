@@ -1,0 +1,11 @@
+"""What tests do to the audit's stream besides what the product does."""
+
+from collections.abc import Sequence
+
+from authsvc.audit.kept import Kept
+from authsvc.store.audit_stream import RedisAudit
+
+
+async def forget(stream: RedisAudit, entries: Sequence[Kept]) -> None:
+    """Trim the oldest entries, as they were read."""
+    await stream.trim(entries[-1].cursor, len(entries), sum(entry.size for entry in entries))
