@@ -127,13 +127,23 @@ def _granted(subject: Subject, requested: Iterable[ResourceScope]) -> tuple[tupl
             granted |= entitled & {PULL}
         if granted:
             access.append(Access(scope.type, scope.name, tuple(sorted(granted)), scope.resource_class))
-        refusals.extend(
-            Refusal(str(scope), action, reason or f"{action} is not among {', '.join(sorted(entitled))}")
-            for action in sorted(set(scope.actions) - granted - {ALL_ACTIONS})
-        )
-        if ALL_ACTIONS in scope.actions and not granted:
-            refusals.append(Refusal(str(scope), ALL_ACTIONS, reason or "nothing is granted here"))
+        refusals.extend(_refusals(scope, granted, entitled, reason))
     return tuple(access), tuple(refusals)
+
+
+def _refusals(
+    scope: ResourceScope, granted: frozenset[str], entitled: frozenset[str], reason: str
+) -> Iterable[Refusal]:
+    """Return what of one scope was not granted. Its text is made once: a scope may be long and have many actions."""
+    missing = sorted(set(scope.actions) - granted - {ALL_ACTIONS})
+    nothing_of_all = ALL_ACTIONS in scope.actions and not granted
+    if not (missing or nothing_of_all):
+        return
+    text, allowed = str(scope), ", ".join(sorted(entitled))
+    for action in missing:
+        yield Refusal(text, action, reason or f"{action} is not among {allowed}")
+    if nothing_of_all:
+        yield Refusal(text, ALL_ACTIONS, reason or "nothing is granted here")
 
 
 def _decide_together(subject: LicensesSubject, requested: tuple[ResourceScope, ...], now: datetime) -> Decision:

@@ -9,10 +9,13 @@
     name          := a repository name, which may hold ":" (a port), or "catalog"
 
 A name may hold ``:``, so the type ends at the first colon and the actions begin after the last.
+
+Every bound applies to the whole request, and what is beyond one is dropped piece by piece and counted: clients ask for
+actions of other registries beside ``pull`` (Azure's ``metadata_read``), and these must not cost them the rest.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Self
 
 from attrs import frozen
@@ -27,9 +30,14 @@ MAX_SCOPE_TEXT = 8192
 """Longest scope text that is looked at, in characters, all parameters together; what follows is dropped."""
 
 ALL_ACTIONS = "*"
+KNOWN_ACTIONS = frozenset({"pull", "push", "delete", ALL_ACTIONS})
+"""Actions that the registry asks for; each is kept, however many others stand in front of it."""
 
-_KIND = re.compile(r"([a-z0-9]+)(?:\(([a-z0-9]+)\))?", re.ASCII)
-_ACTION = re.compile(r"[a-z]+|\*", re.ASCII)
+MAX_UNKNOWN_ACTIONS = 4
+"""Most other well-formed actions that are kept on one resource, so that a refusal can name them."""
+
+_KIND = re.compile(r"([a-z0-9]{1,32})(?:\(([a-z0-9]{1,32})\))?", re.ASCII)
+_ACTION = re.compile(r"[a-z]{1,32}", re.ASCII)
 _NAME = re.compile(r"[!-~]{1,255}", re.ASCII)
 
 
@@ -51,20 +59,13 @@ class ResourceScope:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Return the resource scope written in ``text``.
+        """Return the resource scope written in ``text``; actions that are unknown and malformed are left out.
 
         Raises:
-            ValueError: ``text`` is not of the grammar, or asks for no action.
+            ValueError: ``text`` is not of the grammar, or no action is left.
         """
-        kind_text, first, rest = text.partition(":")
-        name, last, actions_text = rest.rpartition(":")
-        kind = _KIND.fullmatch(kind_text)
-        if not (first and last and kind and _NAME.fullmatch(name)):
-            raise ValueError("a resource scope is type:name:actions")
-        actions = {action for action in actions_text.split(",") if action}
-        if not actions or not all(_ACTION.fullmatch(action) for action in actions):
-            raise ValueError("a resource scope names its actions in lower-case letters, joined by ','")
-        return cls(kind[1], name, tuple(sorted(actions)), kind[2])
+        scope, _ = _parsed(text)
+        return cls(scope.type, scope.name, scope.actions, scope.resource_class)
 
     def __str__(self) -> str:
         kind = f"{self.type}({self.resource_class})" if self.resource_class else self.type
@@ -77,7 +78,8 @@ class ScopeSet:
 
     Attributes:
         scopes: at most :data:`MAX_SCOPES`, no two for the same type, class and name.
-        dropped: how many pieces were malformed or one too many; they are never granted and never fail the request.
+        dropped: how many resources or actions were malformed or one too many; they are never granted and never fail
+            the request.
     """
 
     scopes: tuple[ResourceScope, ...] = ()
@@ -90,28 +92,62 @@ def merge_scopes(parameters: Iterable[str]) -> ScopeSet:
     Clients repeat the parameter, join scopes by spaces, do both, and name one repository several times (containerd,
     go-containerregistry); all of it means one set.
     """
-    text = " ".join(parameters)
-    dropped = 0
-    if len(text) > MAX_SCOPE_TEXT:
-        text = text[:MAX_SCOPE_TEXT].rpartition(" ")[0]
-        dropped = 1
-    merged: dict[tuple[str, str | None, str], set[str]] = {}
-    for piece in text.split(" "):
-        if not piece:
-            continue
-        try:
-            scope = ResourceScope.parse(piece)
-        except ValueError:
+    room, dropped = MAX_SCOPE_TEXT, 0
+    merged: dict[tuple[str, str | None, str], dict[str, None]] = {}
+    names = 0
+    for parameter in parameters:
+        text = parameter
+        if len(text) > room:
+            text = text[:room].rpartition(" ")[0]
             dropped += 1
-            continue
-        key = (scope.type, scope.resource_class, scope.name)
-        room = len(merged) < MAX_SCOPES and sum(len(name) for _, _, name in merged) + len(scope.name) <= MAX_NAMES
-        if key in merged or room:
-            merged.setdefault(key, set()).update(scope.actions)
-        else:
-            dropped += 1
-    scopes = tuple(
-        ResourceScope(kind, name, tuple(sorted(actions)), resource_class)
-        for (kind, resource_class, name), actions in merged.items()
-    )
-    return ScopeSet(scopes, dropped)
+        room -= len(text)
+        for piece in filter(None, text.split(" ")):
+            try:
+                scope, left_out = _parsed(piece)
+            except ValueError:
+                dropped += 1
+                continue
+            key = (scope.type, scope.resource_class, scope.name)
+            if key not in merged:
+                if len(merged) >= MAX_SCOPES or names + len(scope.name) > MAX_NAMES:
+                    dropped += 1
+                    continue
+                merged[key] = {}
+                names += len(scope.name)
+            dropped += left_out
+            merged[key].update(dict.fromkeys(scope.actions))
+    scopes = []
+    for (kind, resource_class, name), asked in merged.items():
+        actions, left_out = _kept(asked)
+        dropped += left_out
+        scopes.append(ResourceScope(kind, name, actions, resource_class))
+    return ScopeSet(tuple(scopes), dropped)
+
+
+def _parsed(text: str) -> tuple[ResourceScope, int]:
+    """Return a resource scope and how many of its actions were left out.
+
+    Raises:
+        ValueError: ``text`` is not of the grammar, or no action is left.
+    """
+    kind_text, first, rest = text.partition(":")
+    name, last, actions_text = rest.rpartition(":")
+    kind = _KIND.fullmatch(kind_text)
+    if not (first and last and kind and _NAME.fullmatch(name)):
+        raise ValueError("a resource scope is type:name:actions")
+    actions, left_out = _kept(dict.fromkeys(filter(None, actions_text.split(","))))
+    if not actions:
+        raise ValueError("a resource scope names its actions in lower-case letters, joined by ','")
+    return ResourceScope(kind[1], name, actions, kind[2]), left_out
+
+
+def _kept(asked: Mapping[str, None]) -> tuple[tuple[str, ...], int]:
+    """Return which of the actions in the order of their mention are kept, sorted, and how many are not."""
+    kept = KNOWN_ACTIONS & asked.keys()
+    unknown: set[str] = set()
+    for action in asked:
+        if len(unknown) == MAX_UNKNOWN_ACTIONS:
+            break
+        if action not in kept and _ACTION.fullmatch(action):
+            unknown.add(action)
+    return tuple(sorted(kept | unknown)), len(asked) - len(kept) - len(unknown)

@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authsvc.spec.scope import MAX_NAMES, MAX_SCOPE_TEXT, MAX_SCOPES, ResourceScope, ScopeSet, merge_scopes
+from authsvc.spec.scope import (
+    KNOWN_ACTIONS,
+    MAX_NAMES,
+    MAX_SCOPE_TEXT,
+    MAX_SCOPES,
+    MAX_UNKNOWN_ACTIONS,
+    ResourceScope,
+    ScopeSet,
+    merge_scopes,
+)
 from tests.support.vectors import cases, name_of
 
 KINDS = st.sampled_from(["repository", "registry"]) | st.text("abz09", min_size=1, max_size=10)
@@ -63,13 +72,15 @@ def test_canonical_text_survives(scope: ResourceScope) -> None:
 
 @given(st.text(st.sampled_from("aé:(),*/ \n\tP1"), max_size=30) | st.text(max_size=60))
 def test_whatever_parses_is_of_the_grammar(text: str) -> None:
-    """A text outside the grammar is refused, and one that is accepted means the same when written again."""
+    """A text outside the grammar is refused or loses actions; what is accepted means the same when written again."""
     try:
         scope = ResourceScope.parse(text)
     except ValueError:
         return
 
-    assert re.fullmatch(r"[a-z0-9]+(\([a-z0-9]+\))?:[!-~]+:([a-z]*|\*)(,([a-z]*|\*))*", text, re.ASCII)
+    assert re.fullmatch(r"[a-z0-9]+(\([a-z0-9]+\))?:[!-~]+:.*", text, re.ASCII | re.DOTALL)
+    assert re.fullmatch(r"[a-z0-9]+(\([a-z0-9]+\))?:[!-~]+:([a-z]+|\*)(,([a-z]+|\*))*", str(scope), re.ASCII)
+    assert set(scope.actions) <= set(text.rpartition(":")[2].split(","))
     assert scope == ResourceScope.parse(str(scope))
 
 
@@ -92,14 +103,17 @@ def test_merging_ignores_the_order_and_the_form(scopes: list[ResourceScope], ran
 
 @given(st.lists(resource_scopes(), max_size=MAX_SCOPES))
 def test_merging_keeps_every_action_and_adds_none(scopes: list[ResourceScope]) -> None:
-    """Each resource gets the union of what was asked on it, and nothing else appears."""
+    """Each resource gets the union of what was asked on it, of unknown actions the first four, and nothing else."""
     asked = {((scope.type, scope.resource_class, scope.name), a) for scope in scopes for a in scope.actions}
     merged = merge_scopes([str(scope) for scope in scopes])
+    kept = {((scope.type, scope.resource_class, scope.name), a) for scope in merged.scopes for a in scope.actions}
 
-    assert asked == {
-        ((scope.type, scope.resource_class, scope.name), a) for scope in merged.scopes for a in scope.actions
-    }
-    assert merged.dropped == 0
+    assert kept <= asked
+    assert {(key, a) for key, a in asked if a in KNOWN_ACTIONS} <= kept
+    for key in {key for key, _ in asked}:
+        unknown = [{a for k, a in some if k == key and a not in KNOWN_ACTIONS} for some in (asked, kept)]
+        assert min(MAX_UNKNOWN_ACTIONS, len(unknown[0])) == len(unknown[1])
+    assert (merged.dropped == 0) == (kept == asked)
 
 
 @given(st.lists(st.one_of(resource_scopes().map(str), st.text(max_size=80)), max_size=40))
@@ -169,6 +183,25 @@ def test_bombs_are_cut(bomb: str) -> None:
 
     assert head.scopes == merged.scopes
     assert len(merged.scopes) <= MAX_SCOPES
+
+
+def test_a_pull_beside_a_bomb_is_asked_for() -> None:
+    """However long a scope is, those in front of it and behind it in parameters of their own count."""
+    bombs = ["repository:other/x:" + ",".join(f"a{n}" for n in range(count)) for count in (2_000, 200_000)]
+    for bomb in bombs:
+        for parameters in (["repository:a/b:pull", bomb], [bomb, "repository:a/b:pull"]):
+            asked = {(scope.name, action) for scope in merge_scopes(parameters).scopes for action in scope.actions}
+            assert ("a/b", "pull") in asked
+
+
+def test_a_known_action_behind_thousands_counts() -> None:
+    """No made-up action takes the place of one that the registry asks for."""
+    made_up = ",".join("abcdefghijklmnopqrstuvwxyz"[n // 26] * (n % 26 + 1) for n in range(400))
+    (scope,) = merge_scopes([f"repository:a/b:{made_up},pull,push,delete,*"]).scopes
+
+    assert scope.actions[0] == "*"
+    assert len(scope.actions) == len(KNOWN_ACTIONS) + MAX_UNKNOWN_ACTIONS
+    assert set(scope.actions) >= KNOWN_ACTIONS
 
 
 def test_a_cut_scope_is_dropped_not_shortened() -> None:
