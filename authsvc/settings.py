@@ -40,6 +40,9 @@ MIN_TOKEN_LIFE, MAX_TOKEN_LIFE = 60, 3600
 
 DEFAULT_LEAF_LIFE = 24 * 3600
 
+MAX_SOCKET_PATH, LONGEST_SUFFIX = 107, 10
+"""Bytes that fit in ``sun_path`` with the NUL behind them, and those that a draft of the socket has more."""
+
 MIN_AUDIT_BUDGET, MAX_AUDIT_BUDGET = 1, 65536
 """MiB."""
 
@@ -66,6 +69,7 @@ class Settings:
         audit_budget: MiB of Redis that the audit may take.
         audit_export_dir: where its oldest entries go before they are trimmed; None to drop them.
         log_level: ``debug``, ``info``, ``warning`` or ``error``.
+        control_socket: where the server takes commands of its own host; None for nowhere.
     """
 
     public_url: PublicUrl
@@ -85,6 +89,7 @@ class Settings:
     audit_budget: int
     audit_export_dir: Path | None
     log_level: str
+    control_socket: Path | None
 
     @property
     def leaf_files(self) -> tuple[Path, Path] | None:
@@ -129,6 +134,13 @@ def _absolute_path(text: str, name: str) -> Path:
     if not text.startswith("/") or "\0" in text:
         raise SetupRefused(f"{name} must be an absolute path, not {text[:200]!r}")
     return Path(text)
+
+
+def _socket_path(text: str, name: str) -> Path:
+    path = _absolute_path(text, name)
+    if len(text.encode()) > MAX_SOCKET_PATH - LONGEST_SUFFIX:
+        raise SetupRefused(f"{name} must have at most {MAX_SOCKET_PATH - LONGEST_SUFFIX} bytes, as a socket's name")
+    return path
 
 
 def _one_of(*words: str) -> Callable[[str, str], str]:
@@ -199,6 +211,7 @@ SETTINGS = (
     _Setting("audit_budget", _mebibytes(MIN_AUDIT_BUDGET, MAX_AUDIT_BUDGET), "256"),
     _Setting("audit_export_dir", _absolute_path, optional=True),
     _Setting("log_level", _one_of("debug", "info", "warning", "error"), "info"),
+    _Setting("control_socket", _socket_path, optional=True),
 )
 """What can be set; the fields of :class:`Settings`, in its order."""
 

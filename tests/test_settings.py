@@ -43,6 +43,7 @@ def test_defaults() -> None:
         audit_budget=256,
         audit_export_dir=None,
         log_level="info",
+        control_socket=None,
     )
 
     assert expected == load({**NEEDED, "PATH": "/bin", "HOME": "/root"})
@@ -83,6 +84,7 @@ def test_everything_by_environment() -> None:
         audit_budget=1,
         audit_export_dir=Path("/var/audit"),
         log_level="debug",
+        control_socket=Path("/run/authsvc.sock"),
     )
 
     assert expected == load(
@@ -104,6 +106,7 @@ def test_everything_by_environment() -> None:
             "AUTHSVC_AUDIT_BUDGET": "1",
             "AUTHSVC_AUDIT_EXPORT_DIR": "/var/audit",
             "AUTHSVC_LOG_LEVEL": "debug",
+            "AUTHSVC_CONTROL_SOCKET": "/run/authsvc.sock",
         }
     )
 

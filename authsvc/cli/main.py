@@ -14,6 +14,7 @@ COMMANDS = {
     "keys": ("authsvc.cli.keys", "keys_group"),
     "license": ("authsvc.cli.license", "license_group"),
     "member": ("authsvc.cli.member", "member_group"),
+    "reload": ("authsvc.cli.reload", "reload_command"),
     "serve": ("authsvc.cli.serve", "serve_command"),
     "service-account": ("authsvc.cli.service_account", "service_account_group"),
     "team": ("authsvc.cli.team", "team_group"),

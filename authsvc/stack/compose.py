@@ -274,4 +274,5 @@ def _authsvc(request: Request, secret: bytes) -> render.AuthsvcValues:
         registry_url=f"http://{_serving(request)}:{_REGISTRY_PORT}",
         secrets_dir="/var/lib/authsvc/secrets",
         private_clients="on" if request.public_url.is_localhost else "off",
+        control_socket="/tmp/authsvc.sock",  # noqa: S108  of the container, whose only writable place this is
     )

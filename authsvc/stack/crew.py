@@ -21,6 +21,7 @@ from authsvc.logs import Logger
 from authsvc.metrics.board import Board, Row
 from authsvc.metrics.catalogue import WORKER_DEATHS, WORKERS
 from authsvc.stack.leaf_channel import LeafIssuer
+from authsvc.stack.reloads import ReloadResult, Reloads, answer
 from authsvc.stack.worker_health import LOOK, WorkerHealth, main_thread
 
 FIRST_PAUSE, LONGEST_PAUSE, HEALTHY_AFTER = 0.5, 30.0, 60.0
@@ -224,45 +225,62 @@ class Crew:
     count: int
     logger: Logger
     _tasks: dict[Keeper, asyncio.Task[None]] = Factory(dict)
+    _telling: set[asyncio.Task[None]] = Factory(set)
 
-    async def run(self, first: Equipment, stopping: asyncio.Event, rolling: asyncio.Event) -> None:
-        """Keep a generation alive until ``stopping``, and replace it whenever ``rolling`` is set.
+    async def run(self, first: Equipment, stopping: asyncio.Event, reloads: Reloads) -> None:
+        """Keep a generation alive until ``stopping``, and replace it whenever somebody asks for it.
 
         Args:
             first: what the first generation gets.
             stopping: ends all.
-            rolling: set for each replacement.
+            reloads: takes the requests.
         """
         current = self._hire(first)
         try:
-            while await _first(stopping, rolling):
-                rolling.clear()
-                current = await self._roll(current, stopping)
+            while await _first(stopping, reloads.wanted):
+                waiting, before = reloads.take(), current
+                current, reason = await self._roll(current, stopping)
+                left = [self._tasks[keeper] for keeper in before if reason is None and keeper in self._tasks]
+                telling = asyncio.create_task(self._tell(waiting, reason, left))
+                self._telling.add(telling)
+                telling.add_done_callback(self._telling.discard)
         finally:
             await self._end(list(self._tasks), STOP, GRACE)
+            await asyncio.gather(*self._telling)
+            reloads.end("the server is stopping")
 
-    async def _roll(self, current: list[Keeper], stopping: asyncio.Event) -> list[Keeper]:
+    async def _tell(
+        self, waiting: list[asyncio.Future[ReloadResult]], reason: str | None, left: list[asyncio.Task[None]]
+    ) -> None:
+        """Answer those who asked, once the replaced workers have finished their requests."""
+        await asyncio.gather(*left, return_exceptions=True)
+        answer(waiting, ReloadResult(reason, self.count))
+
+    async def _roll(self, current: list[Keeper], stopping: asyncio.Event) -> tuple[list[Keeper], str | None]:
+        """Return the workers that serve from now on, and why they are still the old ones."""
         # One generation leaves at a time: there are rows on the board for two.
         await _unless(stopping, [task for keeper, task in self._tasks.items() if keeper not in current])
         try:
             equipment = self.equip()
         except SetupRefused as error:
             self.logger.error("roll.refused", reason=str(error))
-            return current
+            return current, str(error)
         fresh = self._hire(equipment)
         self.logger.info("roll.started", workers=self.count)
         serving = [asyncio.create_task(keeper.ready.wait()) for keeper in fresh]
         if not await _unless(stopping, serving, READY_WITHIN):
             for task in serving:
                 task.cancel()
-            if not stopping.is_set():  # else both generations are ended together
-                self.logger.error("roll.failed", reason=f"the new workers do not serve after {READY_WITHIN:.0f} s")
-                await self._end(fresh, STOP, GRACE)
-            return current
+            if stopping.is_set():  # both generations are ended together
+                return current, "the server is stopping"
+            reason = f"the new workers do not serve after {READY_WITHIN:.0f} s"
+            self.logger.error("roll.failed", reason=reason)
+            await self._end(fresh, STOP, GRACE)
+            return current, reason
         for keeper in current:
             keeper.dismiss(LEAVE, DRAIN)
         self.logger.info("roll.done", workers=self.count)
-        return fresh
+        return fresh, None
 
     def _hire(self, equipment: Equipment) -> list[Keeper]:
         taken = {keeper.place for keeper in self._tasks}

@@ -111,6 +111,7 @@ def _authsvc(layout: Layout, site: Site) -> render.AuthsvcValues:
         registry_url=_unix_url(layout.registry_socket),
         secrets_dir=str(layout.secrets),
         private_clients="on" if site.trusted_proxies or site.public_url.is_localhost else "off",
+        control_socket=str(layout.control_socket),
     )
 
 

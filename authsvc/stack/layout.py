@@ -67,6 +67,11 @@ class Layout:
         return self.run / "registry.sock"
 
     @property
+    def control_socket(self) -> Path:
+        """Where serve takes commands."""
+        return self.run / "serve.sock"
+
+    @property
     def edge_address(self) -> Path:
         """A file with HOST:PORT of authsvc's edge listener, for measuring without nginx."""
         return self.run / "edge-address"

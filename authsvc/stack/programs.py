@@ -22,7 +22,7 @@ _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
 """All that redis, registry and nginx get of our environment: REGISTRY_AUTH=none would switch authentication
 off, and NGINX holds inherited sockets."""
 
-_RENDERED = ("PUBLIC_URL", "REDIS_URL", "REGISTRY_URL", "SECRETS_DIR", "TRUSTED_PROXIES")
+_RENDERED = ("PUBLIC_URL", "REDIS_URL", "REGISTRY_URL", "SECRETS_DIR", "CONTROL_SOCKET", "TRUSTED_PROXIES")
 """Settings that the rendered files answer; the environment would win over them."""
 
 

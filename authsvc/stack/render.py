@@ -124,6 +124,7 @@ class AuthsvcValues:
     registry_url: str
     secrets_dir: str
     private_clients: str
+    control_socket: str
 
 
 class _Quoted(str):

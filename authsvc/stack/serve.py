@@ -1,6 +1,7 @@
 """``authsvc serve``: the parent that holds the root key, binds the listeners and keeps the workers alive.
 
-It accepts no connection itself. Workers inherit the listening sockets, so one that dies takes no address with it.
+It accepts no connection from the network, only commands on its control socket. Workers inherit the listening sockets,
+so one that dies takes no address with it.
 """
 
 import asyncio
@@ -15,8 +16,10 @@ from functools import partial
 from authsvc.errors import SecretsRefused, SetupRefused, StoreUnavailable
 from authsvc.logs import Logger, make_logger
 from authsvc.settings import Settings
+from authsvc.stack.control_socket import control_socket
 from authsvc.stack.crew import GUESS_KEY_BYTES, Crew, Equipment, Listeners, make_board
 from authsvc.stack.leaf_channel import LeafIssuer
+from authsvc.stack.reloads import Reloads
 from authsvc.stack.start_check import load_signing_keys
 from authsvc.store.boot import check_server
 from authsvc.store.connection import Connection
@@ -50,7 +53,9 @@ def bind(address: str, option: str) -> socket.socket:
 
 
 async def serve(load: Callable[[], Settings], listeners: Listeners, workers: int, *, inherited: bool = False) -> None:
-    """Run ``workers`` workers until SIGTERM or SIGINT; SIGHUP replaces them by new ones, with settings read anew.
+    """Run ``workers`` workers until SIGTERM or SIGINT.
+
+    SIGHUP and the command on the control socket replace them by new ones, with settings read anew.
 
     Args:
         load: reads the settings.
@@ -73,7 +78,6 @@ async def serve(load: Callable[[], Settings], listeners: Listeners, workers: int
     await _check_store(settings, logger)
     board = make_board(workers)
     threads = max(1, (os.cpu_count() or 1) // workers)
-
     guess_key = secrets.token_bytes(GUESS_KEY_BYTES)
 
     def equip(current: Settings) -> Equipment:
@@ -85,12 +89,14 @@ async def serve(load: Callable[[], Settings], listeners: Listeners, workers: int
         load_signing_keys(current)
         return equip(current)
 
-    stopping, rolling = asyncio.Event(), asyncio.Event()
+    stopping, reloads = asyncio.Event(), Reloads()
     loop = asyncio.get_running_loop()
-    for number, event in ((signal.SIGTERM, stopping), (signal.SIGINT, stopping), (signal.SIGHUP, rolling)):
-        loop.add_signal_handler(number, event.set)
-    logger.info("server.started", pid=os.getpid(), workers=workers, service=settings.public_url.authority)
-    await Crew(equip_anew, workers, logger).run(equip(settings), stopping, rolling)
+    handlers = ((signal.SIGTERM, stopping.set), (signal.SIGINT, stopping.set), (signal.SIGHUP, reloads.request))
+    for number, handler in handlers:
+        loop.add_signal_handler(number, handler)
+    async with control_socket(settings.control_socket, reloads, logger):
+        logger.info("server.started", pid=os.getpid(), workers=workers, service=settings.public_url.authority)
+        await Crew(equip_anew, workers, logger).run(equip(settings), stopping, reloads)
     logger.info("server.stopped", pid=os.getpid())
 
 

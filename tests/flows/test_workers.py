@@ -16,7 +16,7 @@ from authsvc.stack.worker_health import SILENCE
 from tests.support.http_client import ask, basic, get_token
 from tests.support.load import meanwhile
 from tests.support.processes import children_of, is_alive
-from tests.support.stack import Stack, running_stack
+from tests.support.stack import Stack, running_stack, short_folder
 from tests.support.tenants import Account, make_license, make_team
 from tests.support.waiting import until
 
@@ -114,7 +114,9 @@ def test_workers_are_replaced_without_a_failed_request(crew: Stack, direct: bool
         meanwhile(lambda: get_token(port, account, scope, service=crew.name).status, threads=2) as fresh,
     ):
         for _ in range(ROLLS):
-            roll(crew, crew.pid("serve"))
+            before = workers(crew)
+            assert crew.json("reload") == {"reloaded": True, "workers": 2, "reason": None}
+            assert not workers(crew) & before
     assert ({200}, {200}) == (set(kept.results), set(fresh.results))
     assert min(kept.results[200], fresh.results[200]) > 50
 
@@ -149,6 +151,8 @@ def test_unusable_settings_leave_the_old_workers(crew: Stack, line: str) -> None
     try:
         os.kill(crew.pid("serve"), signal.SIGHUP)
         until(lambda: events(crew, "roll.refused") > refused, "it is refused")
+        # The command is told by its own reading of the settings.
+        assert crew.authsvc("reload", check=False).code == 2
     finally:
         file.write_text(good)
     assert (before, 401) == (workers(crew), get_token(crew.port, None).status)
@@ -242,6 +246,14 @@ def test_without_the_root_key_all_is_answered(crew: Stack, killed: str) -> None:
 
 def reload_refused(stack: Stack) -> None:
     """Ask for other workers, which would have no certificate either; the old ones stay."""
-    refused = events(stack, "roll.refused")
-    os.kill(stack.pid("serve"), signal.SIGHUP)
-    until(lambda: events(stack, "roll.refused") > refused, "it is refused")
+    ran = stack.authsvc("reload", check=False)
+    assert (1, True) == (ran.code, "the old workers stay" in ran.err and TOKEN_ROOT_KEY in ran.err), ran
+
+
+def test_reload_without_a_server_says_so() -> None:
+    """An installation that does not run has no workers to replace."""
+    with short_folder() as folder:
+        stack = Stack(folder)
+        stack.authsvc("init", "--data-dir", str(stack.data_dir))
+        ran = stack.authsvc("reload", "--json", check=False)
+    assert (1, "", True) == (ran.code, ran.out, "no server of this installation" in ran.err)

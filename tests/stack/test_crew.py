@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from attrs import define, field
 
-from authsvc.errors import SecretsRefused
+from authsvc.errors import SecretsRefused, SetupRefused
 from authsvc.logs import make_logger
 from authsvc.metrics.catalogue import WORKERS
 from authsvc.stack import crew as crew_module
@@ -20,6 +20,7 @@ from authsvc.stack import worker_health
 from authsvc.stack.crew import Crew, Equipment, Listeners, make_board
 from authsvc.stack.key_files import Authority
 from authsvc.stack.leaf_channel import LeafIssuer
+from authsvc.stack.reloads import ReloadResult, Reloads
 from authsvc.stack.worker_health import LOOK
 from tests.support.builders import NOW
 from tests.support.waiting import PAUSE
@@ -75,7 +76,14 @@ class Stage:
     equipment: Equipment
     log: io.StringIO
     stopping: asyncio.Event = field(factory=asyncio.Event)
-    rolling: asyncio.Event = field(factory=asyncio.Event)
+    reloads: Reloads = field(factory=Reloads)
+    refusal: SetupRefused | None = None
+
+    def equip(self) -> Equipment:
+        """Return what the next generation gets."""
+        if self.refusal is not None:
+            raise self.refusal
+        return self.equipment
 
     def play(self, program: str) -> None:
         """Run ``program`` as the next worker."""
@@ -94,7 +102,7 @@ class Stage:
     async def running(self) -> AsyncIterator[None]:
         """Have the crew at work."""
         work = asyncio.create_task(
-            Crew(lambda: self.equipment, 1, self.equipment.logger).run(self.equipment, self.stopping, self.rolling)
+            Crew(self.equip, 1, self.equipment.logger).run(self.equipment, self.stopping, self.reloads)
         )
         try:
             yield
@@ -142,7 +150,7 @@ async def test_an_end_during_a_roll_ends_both_generations_at_once(
     stage.play(DEAF)
     async with stage.running():
         await asyncio.sleep(0.7)
-        stage.rolling.set()
+        stage.reloads.request()
         await stage.heard("roll.started")
         await asyncio.sleep(0.7)
         began = asyncio.get_running_loop().time()
@@ -184,3 +192,35 @@ async def test_a_slow_worker_is_left_alone(stage: Stage, monkeypatch: pytest.Mon
         await asyncio.sleep(4 * LOOK)
         assert serving(stage) == 1
         assert "worker.hung" not in stage.log.getvalue()
+
+
+async def test_who_asks_for_other_workers_hears_when_they_serve(stage: Stage) -> None:
+    """The answer comes when the new ones serve and the old ones have ended."""
+    stage.play(SERVES)
+    async with stage.running():
+        async with asyncio.timeout(20):
+            while not serving(stage):
+                await asyncio.sleep(PAUSE)
+            first = await asyncio.gather(*(stage.reloads.request_and_wait() for _ in range(2)))
+        assert [ReloadResult(None, 1)] * 2 == first
+        assert serving(stage) == 1
+
+
+async def test_who_asks_hears_why_the_old_workers_stay(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unusable settings, new workers that do not serve, and the end of the server."""
+    monkeypatch.setattr(crew_module, "READY_WITHIN", 0.5)
+    monkeypatch.setattr(crew_module, "GRACE", 0.5)
+    stage.play(SERVES)
+    async with stage.running():
+        async with asyncio.timeout(20):
+            while not serving(stage):
+                await asyncio.sleep(PAUSE)
+            stage.refusal = SetupRefused("a setting is wrong")
+            assert ReloadResult("a setting is wrong", 1) == await stage.reloads.request_and_wait()
+            stage.refusal = None
+            stage.play(DEAF)
+            assert "do not serve" in str((await stage.reloads.request_and_wait()).reason)
+            monkeypatch.setattr(crew_module, "READY_WITHIN", 60.0)
+            asking = asyncio.create_task(stage.reloads.request_and_wait())
+            await asyncio.sleep(0)
+    assert "stopping" in str((await asking).reason)

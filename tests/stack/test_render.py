@@ -41,7 +41,12 @@ NGINX = render.NginxValues(
 def test_toml_gives_back_what_went_in(value: str) -> None:
     """A TOML parser reads the values as they were."""
     values = render.AuthsvcValues(
-        public_url=value, redis_url=value, registry_url=value, secrets_dir=value, private_clients=value
+        public_url=value,
+        redis_url=value,
+        registry_url=value,
+        secrets_dir=value,
+        private_clients=value,
+        control_socket=value,
     )
 
     assert attrs.asdict(values) == tomllib.loads(render.render(values))

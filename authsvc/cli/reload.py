@@ -1,0 +1,37 @@
+"""``authsvc reload``."""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from authsvc.cli.console import common_options, find, print_json, refuse
+from authsvc.errors import AuthsvcError, SetupRefused
+
+
+@click.command("reload")
+@common_options
+def reload_command(data_dir: Path | None, *, as_json: bool) -> None:
+    """Replace the workers of this installation without dropping a request, and wait until it is done."""
+    from authsvc.stack.control_socket import request_reload
+
+    try:
+        settings, _ = find(data_dir, os.environ)
+        if settings.control_socket is None:
+            refuse("this server has no control socket (AUTHSVC_CONTROL_SOCKET); send its process SIGHUP instead")
+        result = asyncio.run(request_reload(settings.control_socket))
+    except SetupRefused as error:
+        refuse(str(error), code=2)
+    except AuthsvcError as error:
+        refuse(str(error))
+    reloaded = result.reason is None
+    if as_json:
+        print_json({"reloaded": reloaded, "workers": result.workers, "reason": result.reason})
+    if not reloaded:
+        click.echo(f"authsvc: the old workers stay: {result.reason}", err=True)
+        sys.exit(1)
+    if not as_json:
+        workers = "1 worker was" if result.workers == 1 else f"{result.workers} workers were"
+        click.echo(f"{workers} replaced")
