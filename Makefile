@@ -73,7 +73,8 @@ dev: ## make .venv with everything that development needs
 
 .PHONY: dist
 dist: ## dist/authsvc-license.pyz: the license holder's tools in one file, for any Python from 3.9 on
-	@python3 .ci/make-zipapp dist/authsvc-license.pyz
+	@.ci/install-python runtime
+	@$(PY) .ci/make-zipapp dist/authsvc-license.pyz
 
 # --universal: one lock for every Python from 3.11 on. No index is named, so that everybody's own mirror serves.
 LOCK = $(PY) -m uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \

@@ -112,6 +112,13 @@ UNVERIFIED = (
 LICENSE_READERS = ("installer/held.py", "installer/verification.py")
 """The two modules that may use those: every other gets its licenses from installer/verification.py."""
 
+TOOLS_MAY_USE = {
+    "installer/es256.py": ("_sha2",),  # of the standard library from 3.12 on
+    "installer/yaml_nodes.py": ("yaml",),  # the zipapp brings its pure-Python part
+    "installer/manifests.py": ("yaml.nodes",),
+}
+"""The packages beyond the standard library that single modules of installer/ may use."""
+
 NEWER_THAN_39 = {"strict", "slots", "kw_only", "match_args"}
 """Keyword arguments of zip() and dataclass() that Python 3.9 does not know."""
 
@@ -248,7 +255,7 @@ def portable_modules_stay_portable(module: Module) -> list[str]:
     if not module.path.startswith(PORTABLE):
         return []
     tools = [f"authsvc.{name}" for name in TOOLS_MAY_IMPORT] if module.path.startswith("installer/") else []
-    optional = ["_sha2"] if module.path == "installer/es256.py" else []  # of the standard library from 3.12 on
+    optional = TOOLS_MAY_USE.get(module.path, ())
     found = [
         name
         for name in module.imports
@@ -392,6 +399,8 @@ BREACHES: list[tuple[Callable[[Module], list[str]], str, str]] = [
     (portable_modules_stay_portable, "spec/__init__.py", "from authsvc.errors import NotFound"),
     (portable_modules_stay_portable, "installer/keys.py", "from authsvc.errors import NotFound"),
     (portable_modules_stay_portable, "installer/keys.py", "import cryptography"),
+    (portable_modules_stay_portable, "installer/keys.py", "import yaml"),
+    (portable_modules_stay_portable, "installer/manifests.py", "from yaml.constructor import Constructor"),
     (licenses_are_verified, "installer/kubelet.py", "from authsvc.installer.held import find"),
     (licenses_are_verified, "installer/documents.py", "def show():\n    from authsvc.license_file import parse"),
     (licenses_are_verified, "installer/login.py", "from authsvc.installer import held"),
@@ -476,5 +485,6 @@ def test_lists_name_modules_that_exist() -> None:
         *ENTRY_POINTS,
         *PORTABLE,
         *LICENSE_READERS,
+        *TOOLS_MAY_USE,
     }
     assert listed - paths - folders == set()

@@ -1,68 +1,132 @@
-"""Finding images in what people have: a list, a compose file, rendered manifests.
+"""Finding images in what people have: a list, a compose file, rendered manifests, Helm values, a kustomization.
 
-There is no YAML reader in the standard library, and none is needed: an image is the text behind a key ``image``, in
-every style in which YAML and JSON write one.
+Each image comes with its line. What is or may be an image and cannot be asked about is named with the reason, so that
+nothing is left out silently.
 """
 
 from __future__ import annotations
 
+import codecs
 import re
+from dataclasses import dataclass, replace
 
 from authsvc.installer.held import Refused
 from authsvc.spec.reference import Reference
 
-MAX_INPUT = 8 * 1024 * 1024
-"""Longest input, in characters."""
+MAX_INPUT = 5 * 1024 * 1024
+"""Longest input, in bytes; the YAML reader takes about ten seconds for it."""
 
-MAX_IMAGES = 2000
-"""Most images in one call."""
-
-_IMAGE = re.compile(
-    r"""(?:^|[\s{,\[])           # a key begins a line or follows what may stand before one
-    (?P<mark>["']?)image(?P=mark)[ \t]*:[ \t]*
-    (?P<quote>["']?)
-    (?P<value>\$\{[^}\n]*\}|[^\s"'\#,{}\[\]&*!|>][^\s"',}\]]*(?:\$\{[^}\n]*\}[^\s"',}\]]*)*)
-    (?P=quote)""",
-    re.VERBOSE | re.MULTILINE | re.ASCII,
+_BYTE_ORDER_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-_NOTHING = {"null", "~"}
+_LINE = re.compile(r"\r\n|\r|\n")
+_IPV6_HOST = re.compile(r"\[[0-9A-Fa-f:.]+\](?::[0-9]+)?/", re.ASCII)
+_YAML_BEGINS = set("{}[]\"'&*!|>%@`,?-")
+"""Characters that begin no image, and begin something else than a plain text in YAML."""
 
 
-def find_images(text: str) -> list[str]:
-    """Return the images named in ``text``, each once, in the order in which they come.
+@dataclass(frozen=True)
+class Named:
+    """Something in the input that is an image, or may be one.
+
+    Attributes:
+        text: as the tools that read the input would ask for it.
+        source: name of the file; None for what was typed on the command line.
+        line: where it stands, counted from 1; None on the command line.
+        problem: why it cannot be asked about; None when it can.
+        looked_at: False for an image of the license's registry that stands where no image is expected.
+    """
+
+    text: str
+    source: str | None = None
+    line: int | None = None
+    problem: str | None = None
+    looked_at: bool = True
+
+
+def typed(text: str) -> Named:
+    """Return an image that was typed on the command line."""
+    return Named(text, problem=problem_of(text))
+
+
+def find_images(data: bytes, source: str, registry: str) -> list[Named]:
+    """Return what is named in a file, in its order.
+
+    Args:
+        data: the content.
+        source: name of the file, for messages.
+        registry: ``host[:port]`` of the license; its images are recognised in any text.
 
     Raises:
-        Refused: there are none, something is no image, or there are too many.
+        Refused: nothing is named, it is too long, or it is not text.
     """
-    if len(text) > MAX_INPUT:
-        raise Refused(f"the input is longer than {MAX_INPUT} characters", 2)
-    lines = [line for line in text.lstrip("\ufeff").splitlines() if not line.lstrip().startswith("#")]
-    found = [match["value"] for match in _IMAGE.finditer("\n".join(lines))]
+    text = _decode(data, source)
+    found = _list(text, source)
+    if found is None:
+        # The YAML reader is loaded only when there is something to read.
+        from authsvc.installer.manifests import find_in_manifests
+
+        found = find_in_manifests(text, source, registry)
     if not found:
-        found = [line.strip() for line in lines if line.strip()]
-        if any(len(line.split()) > 1 or line.endswith(":") for line in found):
-            raise Refused("no `image:` was found in the input, and it is no list of images, one a line", 2)
-    images = list(dict.fromkeys(value for value in found if value not in _NOTHING))
-    if not images:
-        raise Refused("no image was found; name some, or pipe a list, a compose file or manifests in", 2)
-    if len(images) > MAX_IMAGES:
-        raise Refused(f"the input names {len(images)} images; check at most {MAX_IMAGES} at a time", 2)
-    return images
-
-
-def parse_image(text: str) -> Reference:
-    """Return the image that ``text`` means to docker.
-
-    Raises:
-        Refused: it is none.
-    """
-    if "$" in text or "{{" in text:
         raise Refused(
-            f"{text[:200]!r} still has variables in it; pipe the finished text in, as from `docker compose config` or "
-            "`helm template`",
-            2,
+            f"no image was found in {source}; name some, or give a list of images, a compose file or manifests", 2
         )
+    return found
+
+
+def problem_of(text: str) -> str | None:
+    """Return why ``text`` is not an image that can be asked about, or None when it is one."""
+    if "{{" in text:
+        return "it is a template; check the finished text, as from `helm template`"
+    if "$" in text:
+        return "it has a variable in it; check the finished text, as from `docker compose config`"
+    if text != text.strip():
+        hint = " (end the block with `|-` or `>-`)" if text.endswith("\n") else ""
+        return f"it begins or ends with white space, which docker and Kubernetes refuse{hint}"
     try:
-        return Reference.parse(text)
+        Reference.parse(text)
     except ValueError as error:
-        raise Refused(f"{text[:200]!r} is no image: {error}", 2) from error
+        return f"it is not an image: {error}"
+    return None
+
+
+def merged(found: list[Named]) -> list[Named]:
+    """Return each image once, where it stands first, and no mention of an image that is asked about anyway."""
+    asked = {str(Reference.parse(one.text)) for one in found if one.problem is None}
+    first: dict[tuple[str, str | None, int | None], Named] = {}
+    for one in found:
+        if not one.looked_at and problem_of(one.text) is None and str(Reference.parse(one.text)) in asked:
+            continue
+        # Two lines with the same fault are two things to correct.
+        key = (one.text, one.source, one.line) if one.problem else (one.text, None, None)
+        first.setdefault(key, one)
+    return list(first.values())
+
+
+def _decode(data: bytes, source: str) -> str:
+    if len(data) > MAX_INPUT:
+        raise Refused(f"{source} is longer than {MAX_INPUT} bytes; check it in parts", 2)
+    mark, encoding = next(((mark, name) for mark, name in _BYTE_ORDER_MARKS if data.startswith(mark)), (b"", "utf-8"))
+    try:
+        return data[len(mark) :].decode(encoding)
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise Refused(f"{source}, line {line}: this is not UTF-8 text; save the file as UTF-8", 2) from error
+
+
+def _list(text: str, source: str) -> list[Named] | None:
+    """Return the images of a plain list, or None when ``text`` is YAML: it has a key, a dash, a quote or a bracket.
+
+    The images are separated by line breaks or blanks; ``#`` begins a comment.
+    """
+    found = []
+    for number, line in enumerate(_LINE.split(text), 1):
+        for word in line.split():
+            if word.startswith("#"):
+                break
+            if word.endswith(":") or (word[0] in _YAML_BEGINS and not _IPV6_HOST.match(word)):
+                return None
+            found.append(replace(typed(word), source=source, line=number))
+    return found

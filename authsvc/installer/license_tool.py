@@ -13,7 +13,7 @@ import sys
 import time
 
 from authsvc import __version__
-from authsvc.installer import documents, host, kubelet, report
+from authsvc.installer import documents, kubelet, report
 from authsvc.installer.held import UNCHECKED, HeldLicense, Refused
 from authsvc.installer.verification import open_license
 
@@ -147,35 +147,21 @@ def _kubelet_provider(options: argparse.Namespace) -> int:
 
 
 def _preflight(options: argparse.Namespace) -> int:
-    from authsvc.installer import images
+    from authsvc.installer import preflight
 
     license_ = _opened(options.file)
-    named = [image for image in options.images if image != "-"]
-    if "-" in options.images or (not named and not sys.stdin.isatty()):
-        named += images.find_images(sys.stdin.read(images.MAX_INPUT + 1))
-    if not named:
-        raise Refused("name some images, or pipe a list, a compose file or manifests in", 2)
-    parsed = {text: images.parse_image(text) for text in dict.fromkeys(named)}
-    ours = [text for text, image in parsed.items() if host.normalise(image.domain) == license_.registry]
-    answer = _server(license_, options).preflight(ours)
-    elsewhere = [_unknown(text, parsed[text].domain) for text in parsed if text not in ours]
-    checked = list(answer["images"])
-    # What is pulled through from elsewhere can not be told beforehand, and is no failure.
-    good = 0 < len(ours) == len(checked) and all(image.get("ok") is not False for image in checked)
+    found = preflight.collect(options.images, license_.registry)
+    answer = preflight.rows(found, license_.registry, _server(license_, options).preflight)
     if options.as_json:
-        _print_json({"ok": good, **answer, "images": [*checked, *elsewhere]})
+        _print_json(answer)
     else:
-        print(report.images_table([*checked, *elsewhere]))
+        print(report.images_table(answer["images"]))
         end = (answer.get("license") or {}).get("expires_at")
         print(f"\nlicense {license_.says['id']} of {license_.says['customer']} ends at {end}")
         _warn(_messages(answer))
-        if not ours:
+        if all(image["ok"] is None for image in answer["images"]):
             _warn([f"none of these images is of {license_.registry}"])
-    return 0 if good else 1
-
-
-def _unknown(image: str, registry: str) -> dict[str, Any]:
-    return {"image": image, "may_pull": None, "exists": None, "reason": f"not asked: it comes from {registry}"}
+    return 0 if answer["ok"] else 1
 
 
 def _server(license_: HeldLicense, options: argparse.Namespace) -> Any:
@@ -267,7 +253,10 @@ def _parser() -> argparse.ArgumentParser:
     provider.add_argument("--program", default=PROGRAM, metavar="NAME", help="name of this program in kubelet's folder")
     preflight = command("preflight", _preflight, "Ask whether images can be pulled: will tonight's install work?")
     preflight.add_argument(
-        "images", nargs="*", metavar="IMAGE", help="else, or for -, a list, compose file or manifests on standard input"
+        "images",
+        nargs="*",
+        metavar="IMAGE",
+        help="or a file: a list of images, a compose file, manifests; without any, or for -, standard input",
     )
     for with_key in (show, check, login):
         with_key.add_argument("--key", action="append", default=[], metavar="FILE", help="the vendor's public key")

@@ -66,12 +66,12 @@ def images_table(images: list[dict[str, Any]]) -> str:
         digest = image.get("digest") or ""
         rows.append(
             (
-                str(image.get("image", "")),
+                _printable(str(image.get("image", ""))),
                 _yes(image.get("may_pull")),
                 _yes(image.get("exists")),
                 size(image.get("size")),
                 digest[:19] or "-",  # sha256: and twelve digits, as docker shows them
-                str(image.get("reason") or ""),
+                _remark(image),
             )
         )
     return table(("IMAGE", "MAY PULL", "EXISTS", "SIZE", "DIGEST", "REMARK"), rows)
@@ -85,6 +85,17 @@ def size(number: object) -> str:
     while value >= 1000 and unit < len(_UNITS) - 1:  # noqa: PLR2004  what the units mean
         value, unit = value / 1000, unit + 1
     return f"{number} B" if unit == 0 else f"{value:.1f} {_UNITS[unit]}"
+
+
+def _remark(image: dict[str, Any]) -> str:
+    """Return the reason why an image is not well, behind the place where it stands."""
+    reason = str(image.get("reason") or "")
+    return _printable(f"{image['file']}, line {image['line']}: {reason}" if reason and image.get("line") else reason)
+
+
+def _printable(text: str) -> str:
+    """Return ``text`` with everything that would move the cursor or hide itself written as an escape."""
+    return "".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in text)
 
 
 def _yes(value: object) -> str:

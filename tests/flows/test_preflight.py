@@ -251,6 +251,35 @@ def test_a_compose_file_on_standard_input(world: World, holder: Holder) -> None:
     )
 
 
+def test_what_was_not_checked(world: World, holder: Holder) -> None:
+    """A file among the arguments is read; what could not be checked is named with its line and makes the code 1."""
+    good = f"{world.stack.name}/{world.product}:1"
+    pod = holder.folder / "pod.yaml"
+    pod.write_text(f"image: &image {good}\nside: {{image: *image}}\nargs:\n- --reloader={good}\n")
+    ran = holder("preflight", "pod.yaml")
+    assert (0, "") == (ran.code, ran.err), ran
+
+    other = f"{world.stack.name}/{world.product}:2"
+    pod.write_text(f'image: {good}\nargs:\n- --reloader={other}\n---\nimage: "${{\\e[0mTAG}}"\n')
+    ran = holder("preflight", "pod.yaml")
+
+    assert 1 == ran.code
+    _, first, second, third, *_ = ran.out.splitlines()
+    assert [good, "yes", "yes"] == first.split()[:3]
+    assert [other, "-", "-"] == second.split()[:3]
+    assert "pod.yaml, line 3: not looked at: no image is expected here" in second
+    assert "pod.yaml, line 5: it has a variable in it" in third
+    assert r"${\u001b[0mTAG}" in third
+
+
+def test_a_proxy_is_not_asked_about_localhost(world: World, holder: Holder) -> None:
+    """Variables that name a proxy change nothing for a registry on this machine, as with docker."""
+    dead = "http://127.0.0.1:1"
+    holder.environ |= {"http_proxy": dead, "https_proxy": dead, "HTTP_PROXY": dead, "HTTPS_PROXY": dead}
+
+    assert 0 == holder("preflight", f"{world.stack.name}/{world.product}:1").code
+
+
 @pytest.mark.parametrize("tag", ["missing", "1"])
 def test_anything_that_would_fail(world: World, holder: Holder, tag: str) -> None:
     """One missing or refused image makes the exit code 1, in both forms of output."""

@@ -59,7 +59,7 @@ def test_show_an_edited_file(tool: Tool, tmp_path: Path) -> None:
         (("show", "a.json", "more"), 2, "unrecognized arguments: more"),
         (("preflight", "a.json", "--fast"), 2, "unrecognized arguments: --fast"),
         (("preflight", "a.json"), 2, "no image was found"),
-        (("preflight", "a.json", "UPPER:a:b"), 2, "'UPPER:a:b' is no image"),
+        (("preflight", "a.json", "UPPER:a:b"), 2, "'UPPER:a:b': it is not an image: "),
         (("verify", "--key", "missing", "a.json"), 2, "can not read the key file missing"),
         (("login", "--key", "k", "--key", "k", "a.json"), 2, "give one --key to be kept"),
         (("preflight", "--ca-file", "missing", "a.json", "redis"), 2, "can not use missing as certificates"),
