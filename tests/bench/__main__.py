@@ -13,15 +13,21 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from attrs import asdict
+
 from tests.bench import installation
 from tests.bench.bare import bare_server
 from tests.bench.cold import run_cold
+from tests.bench.flood import run_flood
 from tests.bench.load import Load, Target, basic, run_load, write_credentials
 from tests.bench.report import BARE, figures, table
 
 LICENSES = 10_000
 MEMBERS = 16
 COLD_PER_ROUND = 48
+FLOODED = 40
+"""Members who sign in at home during the flood, and as many elsewhere."""
+
 WARM_UP = 2
 """Seconds of load before anything is counted."""
 
@@ -71,7 +77,7 @@ def measure(kinds: Kinds, chosen: argparse.Namespace) -> list[dict[str, Load]]:
 def ours(chosen: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Measure one worker of ours."""
     with installation.installation(*cores()) as stack:
-        known = installation.fill(stack, chosen.licenses, MEMBERS, COLD_PER_ROUND * chosen.rounds)
+        known = installation.fill(stack, chosen.licenses, MEMBERS, COLD_PER_ROUND * chosen.rounds, FLOODED)
         target = installation.target(stack)
         kinds = {
             LICENSE: (target, write_credentials(folder / "licenses", known.licenses)),
@@ -79,11 +85,13 @@ def ours(chosen: argparse.Namespace, folder: Path) -> dict[str, Any]:
         }
         rounds = measure(kinds, chosen)
         resident = installation.resident_mebibytes(installation.worker(stack))
+        at_home, elsewhere = run_flood(target, known.at_home, known.elsewhere)
         step = COLD_PER_ROUND
         cold = [run_cold(target, known.newcomers[at : at + step]) for at in range(0, len(known.newcomers), step)]
     return {
         "loads": figures(rounds),
         "cold_argon2id_per_second": round(median(cold), 1),
+        "flood": {"at home": asdict(at_home), "elsewhere": asdict(elsewhere)},
         "worker_mebibytes": round(resident, 1),
         "licenses": chosen.licenses,
     }

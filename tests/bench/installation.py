@@ -2,8 +2,8 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,8 +13,13 @@ from authsvc.audit.entry import Entry
 from authsvc.cli.console import ACTOR, find
 from authsvc.license_file import registry_token
 from authsvc.redaction import Secret
+from authsvc.settings import Settings
+from authsvc.store.connection import Connection
+from authsvc.store.throttle import RedisThrottle
 from authsvc.tenancy.terms import LicenseTerms
+from authsvc.throttle import Attempt, Claim
 from authsvc.wiring.management import Management, management
+from tests.bench.flood import Guess
 from tests.bench.load import Target, basic
 from tests.support.processes import children_of
 from tests.support.stack import PASSWORD, Stack, running_stack
@@ -34,11 +39,15 @@ class Credentials:
         licenses: one per license.
         members: of members who sign in all the time.
         newcomers: of members who never signed in; each is good for one cold check.
+        at_home: of members who sign in from a network that they have signed in from before, with an address in it.
+        elsewhere: of members who sign in from a new one.
     """
 
     licenses: list[str]
     members: list[str]
     newcomers: list[str]
+    at_home: list[Guess]
+    elsewhere: list[Guess]
 
 
 @contextmanager
@@ -78,18 +87,20 @@ def resident_mebibytes(process: int) -> float:
     return int(kibibytes) / 1024
 
 
-def fill(stack: Stack, licenses: int, members: int, newcomers: int) -> Credentials:
+def fill(stack: Stack, licenses: int, members: int, newcomers: int, flooded: int = 0) -> Credentials:
     """Make a team with an app, licenses and members through the use cases that the command line calls."""
 
     async def made() -> Credentials:
         settings, _ = find(stack.data_dir, {})
-        async with management(settings, _untold) as manage:
+        async with management(settings, _untold) as manage, _throttle(settings) as throttle:
             await manage.teams.create(TEAM, None, manage.act(ACTOR))
             await manage.teams.create_app(APP, TEAM, None, manage.act(ACTOR))
             return Credentials(
                 await _gather([_license(manage, number) for number in range(licenses)], AT_ONCE),
                 await _gather([_member(manage, f"m{number}@bench.test") for number in range(members)], 1),
                 await _gather([_member(manage, f"n{number}@bench.test") for number in range(newcomers)], 1),
+                [await _at_home(manage, throttle, number) for number in range(flooded)],
+                [(await _member(manage, f"e{number}@bench.test"), f"198.51.100.{number}") for number in range(flooded)],
             )
 
     return asyncio.run(made())
@@ -118,6 +129,24 @@ async def _license(manage: Management, number: int) -> str:
 async def _member(manage: Management, email: str) -> str:
     await manage.members.add(email, TEAM, "developer", (), Secret(PASSWORD), manage.act(ACTOR))
     return basic(email, PASSWORD)
+
+
+@asynccontextmanager
+async def _throttle(settings: Settings) -> AsyncIterator[RedisThrottle]:
+    connection = Connection(settings.redis_url)
+    try:
+        yield RedisThrottle(connection)
+    finally:
+        await connection.close()
+
+
+async def _at_home(manage: Management, throttle: RedisThrottle, number: int) -> Guess:
+    """Make a member whom no worker remembers, but whose network is known."""
+    email, network = f"h{number}@bench.test", f"192.0.2.{number}"
+    act = manage.act(ACTOR)
+    member = await manage.members.add(email, TEAM, "developer", (), Secret(PASSWORD), act)
+    await throttle.right(Attempt(email, member.id, network, "made"), Claim(known=True), act.now)
+    return basic(email, PASSWORD), network
 
 
 async def _gather(makers: list[Awaitable[T]], at_once: int) -> list[T]:

@@ -43,6 +43,10 @@ def table(result: Mapping[str, Any]) -> str:
     ]
     if "cold_argon2id_per_second" in result:
         lines.append(f"{'cold Argon2id':26}{result['cold_argon2id_per_second']:12,.1f}")
+    lines += [
+        f"{f'in a flood, {where}':26}{'':12}{'':10}{f['p50']:9.2f}{f['p99']:9.2f}{f['refused']:9.0f}"
+        for where, f in result.get("flood", {}).items()
+    ]
     if "worker_mebibytes" in result:
         lines.append(f"{'RSS of the worker, MiB':26}{result['worker_mebibytes']:12,.1f}")
     return "\n".join([*lines, *warnings(result)])

@@ -5,6 +5,7 @@ from pathlib import Path
 from tests.bench import installation
 from tests.bench.bare import bare_server
 from tests.bench.cold import run_cold
+from tests.bench.flood import run_flood
 from tests.bench.load import Target, basic, run_load, write_credentials
 from tests.support.stack import Stack
 
@@ -19,7 +20,7 @@ def test_the_bare_handler_answers_everything(tmp_path: Path) -> None:
 
 def test_licenses_and_members_of_a_real_stack_are_accepted(stack: Stack, tmp_path: Path) -> None:
     """Every license and every member gets a token; the same load with wrong secrets gets none."""
-    known = installation.fill(stack, 20, 2, 4)
+    known = installation.fill(stack, 20, 2, 4, 2)
     target = installation.target(stack)
     wrong = [basic("license", "asv_lic_wrong")]
     loads = {
@@ -30,6 +31,7 @@ def test_licenses_and_members_of_a_real_stack_are_accepted(stack: Stack, tmp_pat
         name: load.refused == 0 for name, load in loads.items()
     }
     assert run_cold(target, known.newcomers) > 0
+    assert all(0 < waited.p50 <= waited.p99 for waited in run_flood(target, known.at_home, known.elsewhere))
 
 
 def test_credentials_are_for_the_owner_alone(tmp_path: Path) -> None:

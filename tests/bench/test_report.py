@@ -1,8 +1,9 @@
 """What the benchmark makes of its runs."""
 
 import pytest
-from attrs import evolve
+from attrs import asdict, evolve
 
+from tests.bench.flood import Answer, Waited
 from tests.bench.load import Load, parse
 from tests.bench.report import BARE, figures, table
 
@@ -32,6 +33,18 @@ def test_what_wrk_prints_is_read() -> None:
         'JSON {"requests":500,"microseconds":5000000,"p50":1500,"p99":9000,"refused":3,"broken":1}\nbye\n'
     )
     assert Load(100.0, 1.5, 9.0, refused=3, broken=1, generator=0.5, processor=2000.0) == parse(output, 2.5, 1.0)
+
+
+def test_a_flood_has_rows_of_its_own() -> None:
+    """Members at home and members elsewhere, each with how long they waited and how many were refused."""
+    answers = [Answer(float(milliseconds), 200) for milliseconds in range(1, 101)]
+    home, new = Waited.of(answers), Waited.of([*answers, Answer(1000.0, 503)])
+    result = {"loads": {}, "flood": {"at home": asdict(home), "elsewhere": asdict(new)}, "pinned": True}
+
+    assert [line.split() for line in table(result).splitlines()[-2:]] == [
+        ["in", "a", "flood,", "at", "home", "51.00", "100.00", "0"],
+        ["in", "a", "flood,", "elsewhere", "51.00", "100.00", "1"],
+    ]
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -12,49 +11,10 @@ from authsvc.credentials.verifier import Lane, PasswordRecord, PasswordVerifier
 from authsvc.errors import Overloaded
 from authsvc.redaction import Secret
 from tests.support.builders import PASSWORD, check_plainly, plain_hash
+from tests.support.held_executor import HeldExecutor, settle
 
 WRONG = Secret("wrong horse battery")
 ME = PasswordRecord("m1", 1, plain_hash(PASSWORD))
-
-
-async def settle() -> None:
-    """Let every task of this loop go as far as it can."""
-    for _ in range(8):
-        await asyncio.sleep(0)
-
-
-class Held(Executor):
-    """An executor whose work waits until it is let go: a machine as slow as the test wants.
-
-    Attributes:
-        asked: the hash of every check that was started.
-    """
-
-    def __init__(self) -> None:
-        """Hold everything."""
-        self.asked: list[Secret] = []
-        self._waiting: list[tuple[Future[Any], Callable[[], Any]]] = []
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
-        """Take work and hold it."""
-        future: Future[Any] = Future()
-        self.asked.append(args[-1])
-        self._waiting.append((future, lambda: fn(*args, **kwargs)))
-        return future
-
-    async def let_go(self, most: int = 1000) -> None:
-        """Do what waits, so much at most, and let its askers hear of it."""
-        await settle()
-        while self._waiting and most:
-            future, work = self._waiting.pop(0)
-            most -= 1
-            if not future.set_running_or_notify_cancel():
-                continue
-            try:
-                future.set_result(work())
-            except ValueError as error:
-                future.set_exception(error)
-            await settle()
 
 
 class Desk:
@@ -68,7 +28,7 @@ class Desk:
         self, threads: int = 100, max_waiting: int = 64, verify: Callable[[Secret, Secret], bool] = check_plainly
     ) -> None:
         """Start with empty lanes."""
-        self.held = Held()
+        self.held = HeldExecutor()
         self.waiting = dict.fromkeys(Lane, 0)
         self.verifier = PasswordVerifier(
             self.held, threads, verify=verify, max_waiting=max_waiting, on_waiting=self._count
