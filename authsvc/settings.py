@@ -111,6 +111,11 @@ class _Setting:
     def environment(self) -> str:
         return PREFIX + self.name.upper()
 
+    def value(self, text: str, source: str) -> Any:
+        if not text.strip():
+            raise SetupRefused(f"{source} is empty; remove it or give it a value")
+        return self.parse(text, source)
+
 
 def _seconds(least: int, most: int) -> Callable[[str, str], timedelta]:
     def parse(text: str, name: str) -> timedelta:
@@ -216,14 +221,22 @@ SETTINGS = (
 """What can be set; the fields of :class:`Settings`, in its order."""
 
 
-def load(environment: Mapping[str, str]) -> Settings:
+def load(environment: Mapping[str, str], rendered: Mapping[str, str] | None = None) -> Settings:
     """Return the settings.
+
+    Args:
+        environment: variables; other names than ours are not looked at.
+        rendered: what a settings file would say that is not written yet; None to read the file that the environment
+            names.
 
     Raises:
         SetupRefused: a name is unknown, a value is not acceptable, one that is needed is missing, or a file can not
             be read.
     """
-    given = _from_file(environment[CONFIG]) if environment.get(CONFIG) else {}
+    if rendered is not None:
+        given = {name: (text, name) for name, text in rendered.items()}
+    else:
+        given = _from_file(environment[CONFIG]) if environment.get(CONFIG) else {}
     given.update(_from_environment(environment))
     values: dict[str, Any] = {}
     for setting in SETTINGS:
@@ -232,10 +245,8 @@ def load(environment: Mapping[str, str]) -> Settings:
             if not setting.optional:
                 raise SetupRefused(f"{setting.environment} is not set; docs/configuration.md says what it is")
             values[setting.name] = None
-        elif not text.strip():
-            raise SetupRefused(f"{source} is empty; remove it or give it a value")
         else:
-            values[setting.name] = setting.parse(text, source)
+            values[setting.name] = setting.value(text, source)
     values["leaf_renewal"] = values["leaf_renewal"] or values["leaf_life"] / 2
     longest = max(values["pull_token_life"], values["push_token_life"])
     if values["leaf_life"] - values["leaf_renewal"] < longest + timedelta(minutes=1):
@@ -250,6 +261,17 @@ def load(environment: Mapping[str, str]) -> Settings:
     if (values["leaf_key"] is None) != (values["leaf_certificate"] is None):
         raise SetupRefused("AUTHSVC_LEAF_KEY and AUTHSVC_LEAF_CERTIFICATE belong together; set both or neither")
     return Settings(**values)
+
+
+def check_variables(environment: Mapping[str, str]) -> None:
+    """Check the value of every setting in the environment, also of those that a rendered file will overrule.
+
+    Raises:
+        SetupRefused: a name is unknown or a value is not acceptable.
+    """
+    settings = {setting.name: setting for setting in SETTINGS}
+    for name, (text, source) in _from_environment(environment).items():
+        settings[name].value(text, source)
 
 
 def _from_file(path: str) -> dict[str, tuple[str, str]]:

@@ -15,10 +15,8 @@ from authsvc.errors import SetupRefused
 
 if TYPE_CHECKING:
     from authsvc.stack.address import Listen, PublicUrl
+    from authsvc.stack.compose import Request as ComposeRequest
     from authsvc.stack.up import Ready
-
-_EDGE = "127.0.0.1:8080"
-"""Where nginx looks for authsvc when ``init`` is run alone; ``up`` renders the address it has bound."""
 
 
 def _site_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -53,7 +51,9 @@ def _site_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.command("init")
 @_site_options
+@click.option("--check", is_flag=True, help="Check the configuration and the settings, and write nothing.")
 @click.option("--compose", is_flag=True, help="Render for the containers of compose.yaml; DIR holds their volumes.")
+@click.option("--token-root", is_flag=True, help="With --compose: renew only the registry's copy of the token root.")
 @click.option("--profiles", metavar="NAMES", help="With --compose: the profiles in use.")
 @click.option(
     "--tls", type=click.Choice(["on", "off", ""]), metavar="WORD", help="With --compose: whether nginx does TLS."
@@ -69,33 +69,62 @@ def init_command(
     store_network: str,
     s3: tuple[str, str, str, str] | None,
     *,
+    check: bool,
     compose: bool,
+    token_root: bool,
     as_json: bool,
 ) -> None:
     """Make secrets and configuration in DIR; what is there already stays."""
-    from datetime import UTC, datetime
+    from authsvc.stack.compose import parse_request
 
-    from authsvc.stack.compose import init_compose, parse_request
-    from authsvc.stack.data_dir import prepare
-    from authsvc.stack.init import Site, init
-    from authsvc.stack.layout import held
-
+    if token_root and (check or not compose):
+        raise click.UsageError("--token-root goes with --compose, and without --check")
     with _refusals():
         bind, url = _addresses(listen, public_url)
         if compose:
             root = data_dir.absolute()
-            changed = init_compose(
-                parse_request(root, url, tls or "", profiles or "", s3, store_network), datetime.now(UTC)
-            )
+            request = parse_request(root, url, tls or "", profiles or "", s3, store_network)
+            names = _init_compose(request, check=check, token_root=token_root)
         else:
-            layout = prepare(data_dir)
-            root = layout.root
-            with held(layout):
-                changed = init(layout, Site(listen=bind, public_url=url, edge=_EDGE), datetime.now(UTC))
+            root, names = _init(data_dir, bind, url, check=check)
+    _report_init(root, names, check=check, as_json=as_json)
+
+
+def _init_compose(request: "ComposeRequest", *, check: bool, token_root: bool) -> tuple[str, ...]:
+    from datetime import UTC, datetime
+
+    from authsvc.stack.compose import check_compose, init_compose, renew_token_root
+
+    if token_root:
+        return renew_token_root(request.root)
+    return check_compose(request, os.environ) if check else init_compose(request, os.environ, datetime.now(UTC))
+
+
+def _init(data_dir: Path, bind: "Listen", url: "PublicUrl", *, check: bool) -> tuple[Path, tuple[str, ...]]:
+    from datetime import UTC, datetime
+
+    from authsvc.stack import data_dir as directory
+    from authsvc.stack import init
+    from authsvc.stack.layout import held
+
+    site = init.Site(listen=bind, public_url=url, edge=init.ANY_EDGE)
+    layout = directory.check(data_dir)
+    would_write = init.check(layout, site, os.environ)
+    if check:
+        return layout.root, would_write
+    with held(directory.prepare(data_dir)):
+        return layout.root, init.init(layout, site, datetime.now(UTC))
+
+
+def _report_init(root: Path, names: tuple[str, ...], *, check: bool, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps({"data_dir": str(root), "written": list(changed)}))
+        facts = {"written": [], "would_write": list(names)} if check else {"written": list(names)}
+        click.echo(json.dumps({"data_dir": str(root), **facts}))
+    elif check:
+        change = f"init would write {', '.join(names)}" if names else "init would change nothing"
+        click.echo(f"{root}: the configuration is good; {change}")
     else:
-        click.echo(f"{root}: {'wrote ' + ', '.join(changed) if changed else 'nothing to do'}")
+        click.echo(f"{root}: {'wrote ' + ', '.join(names) if names else 'nothing to do'}")
 
 
 @click.command("up")

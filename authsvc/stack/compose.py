@@ -10,17 +10,18 @@ import hashlib
 import hmac
 import os
 import re
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
-from attrs import evolve, frozen
+from attrs import asdict, evolve, field, frozen
 
 from authsvc.errors import SetupRefused
 from authsvc.issuance import ISSUER
 from authsvc.stack import render
 from authsvc.stack.address import PublicUrl
 from authsvc.stack.data_dir import check_volume, mark_volume
-from authsvc.stack.layout import write_file
+from authsvc.stack.layout import differs, write_file
 from authsvc.stack.secret_files import read
 from authsvc.stack.secrets_dir import (
     LICENSE_SIGNING_KEY,
@@ -32,9 +33,11 @@ from authsvc.stack.secrets_dir import (
     TOKEN_ROOT_CERTIFICATE,
     TOKEN_ROOT_KEY,
     create_missing,
+    load_roots,
     redis_secret,
     registry_http_secret,
 )
+from authsvc.stack.start_check import check_secrets, check_settings
 
 KNOWN_PROFILES = frozenset({"registry3", "s3", "gc", "keys", "sentinel", "acme"})
 
@@ -112,32 +115,105 @@ def parse_request(
     )
 
 
-def init_compose(request: Request, now: datetime) -> tuple[str, ...]:
+def check_compose(request: Request, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Check everything that serve would refuse, and write nothing.
+
+    Args:
+        request: what is to be rendered.
+        environ: the environment, for the settings of authsvc.
+
+    Returns:
+        The names of the files that :func:`init_compose` would write.
+
+    Raises:
+        SecretsRefused: a secret is unusable.
+        SetupRefused: a setting is unusable, or a volume is missing or can not be written.
+    """
+    check_volumes(request.root)
+    directory = request.root / "secrets"
+    settings = check_settings(environ, asdict(_authsvc(request, _NO_SECRET)))
+    absent = check_secrets(directory, settings)
+    if not (directory / REDIS_SECRET).exists():
+        absent = (*absent, REDIS_SECRET)
+    files = _files(request, _no_secrets() if absent else _secrets(directory))
+    return absent + tuple(name for name, text in files.items() if differs(request.root / "config" / name, text))
+
+
+def init_compose(request: Request, environ: Mapping[str, str], now: datetime) -> tuple[str, ...]:
     """Make the secrets that are missing and render every service's configuration; a second call changes nothing.
+
+    Args:
+        request: what is to be rendered.
+        environ: the environment, for the settings of authsvc.
+        now: the time of making, aware.
 
     Returns:
         The names of the files that are new or have changed.
 
     Raises:
-        SecretsRefused: a secret is unusable.
-        SetupRefused: a volume is missing or can not be written.
+        SecretsRefused: as :func:`check_compose`; nothing is written then.
+        SetupRefused: as :func:`check_compose`.
     """
-    secrets = request.root / "secrets"
-    check_volumes(request.root)
-    created = create_missing(secrets, now)
-    files = {
-        **_registry(request, secrets),
-        **_redis(request, redis_secret(secrets)),
-        "nginx/nginx.conf": render.render(_nginx(request)),
-        "nginx/nginx.sh": render.copy_script("nginx.sh"),
-        "nginx/acme.sh": render.copy_script("acme.sh"),
-        "nginx/host": f"{request.public_url.authority.rpartition(':')[0] or request.public_url.authority}\n",
-        "authsvc/authsvc.toml": render.render(_authsvc(request, redis_secret(secrets))),
-    }
+    check_compose(request, environ)
+    directory = request.root / "secrets"
+    new_redis = () if (directory / REDIS_SECRET).exists() else (REDIS_SECRET,)
+    created = create_missing(directory, now) + new_redis
+    files = _files(request, _secrets(directory))
     changed = tuple(name for name, text in files.items() if write_file(request.root / "config" / name, text))
     for folder in VOLUMES:
         mark_volume(request.root / folder)
     return created + changed
+
+
+def renew_token_root(root: Path) -> tuple[str, ...]:
+    """Write the registry's copy of the token root's certificate, and nothing else.
+
+    Returns:
+        The name of the file if it has changed.
+
+    Raises:
+        SecretsRefused: the certificate is unusable.
+        SetupRefused: a volume is missing or can not be written.
+    """
+    check_volumes(root)
+    name = f"registry/{TOKEN_ROOT_CERTIFICATE}"
+    return (name,) if write_file(root / "config" / name, _roots(root / "secrets")) else ()
+
+
+@frozen
+class _Secrets:
+    http: str
+    roots: str
+    redis: bytes = field(repr=False)
+
+
+_NO_SECRET = b"0" * 64
+"""In the place of a secret that is not made yet, to see whether the rest can be rendered."""
+
+
+def _no_secrets() -> _Secrets:
+    return _Secrets(_NO_SECRET.decode(), "", _NO_SECRET)
+
+
+def _secrets(directory: Path) -> _Secrets:
+    return _Secrets(registry_http_secret(directory), _roots(directory), redis_secret(directory))
+
+
+def _roots(directory: Path) -> str:
+    load_roots(directory)
+    return read(directory / TOKEN_ROOT_CERTIFICATE).decode("ascii")
+
+
+def _files(request: Request, secrets: _Secrets) -> dict[str, str]:
+    return {
+        **_registry(request, secrets),
+        **_redis(request, secrets.redis),
+        "nginx/nginx.conf": render.render(_nginx(request)),
+        "nginx/nginx.sh": render.copy_script("nginx.sh"),
+        "nginx/acme.sh": render.copy_script("acme.sh"),
+        "nginx/host": f"{request.public_url.authority.rpartition(':')[0] or request.public_url.authority}\n",
+        "authsvc/authsvc.toml": render.render(_authsvc(request, secrets.redis)),
+    }
 
 
 VOLUMES = {
@@ -179,7 +255,7 @@ def _serving(request: Request) -> str:
     return "registry-s3" if "s3" in request.profiles else "registry"
 
 
-def _registry(request: Request, secrets: Path) -> dict[str, str]:
+def _registry(request: Request, secrets: _Secrets) -> dict[str, str]:
     """Return the registry's folder: one configuration that writes and one that does not, and who serves them."""
     values = render.RegistryValues(
         network="tcp",
@@ -190,11 +266,11 @@ def _registry(request: Request, secrets: Path) -> dict[str, str]:
         issuer=ISSUER,
         # registry3 has its folder elsewhere, and says so with REGISTRY_AUTH_TOKEN_ROOTCERTBUNDLE.
         root_certificate=f"/etc/docker/registry/{TOKEN_ROOT_CERTIFICATE}",
-        http_secret=registry_http_secret(secrets),
+        http_secret=secrets.http,
         s3=request.s3 if "s3" in request.profiles else None,
     )
     return {
-        f"registry/{TOKEN_ROOT_CERTIFICATE}": read(secrets / TOKEN_ROOT_CERTIFICATE).decode("ascii"),
+        f"registry/{TOKEN_ROOT_CERTIFICATE}": secrets.roots,
         "registry/config.yml": render.render(values),
         "registry/read-only.yml": render.render(evolve(values, read_only=True)),
         "registry/registry.sh": render.copy_script("registry.sh"),

@@ -2,17 +2,27 @@
 
 import os
 import pwd
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
 
-from attrs import frozen
+from attrs import asdict, frozen
 
 from authsvc.issuance import ISSUER
 from authsvc.stack import render
 from authsvc.stack.address import Listen, PublicUrl
-from authsvc.stack.layout import Layout, write_file
-from authsvc.stack.secrets_dir import TOKEN_ROOT_CERTIFICATE, create_missing, registry_http_secret
+from authsvc.stack.layout import Layout, differs, write_file
+from authsvc.stack.secrets_dir import (
+    REGISTRY_HTTP_SECRET,
+    TOKEN_ROOT_CERTIFICATE,
+    create_missing,
+    registry_http_secret,
+)
+from authsvc.stack.start_check import check_secrets, check_settings
+
+ANY_EDGE = "127.0.0.1:8080"
+"""Where nginx looks for authsvc when ``init`` is run alone; ``up`` renders the address it has bound."""
 
 
 @frozen
@@ -47,11 +57,33 @@ def configuration_of(layout: Layout) -> Configuration:
     )
 
 
+def check(layout: Layout, site: Site, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Check everything that serve would refuse, and write nothing.
+
+    Args:
+        layout: a data directory that need not exist yet.
+        site: addresses.
+        environ: the environment, for the settings of authsvc.
+
+    Returns:
+        The names of the files that :func:`init` would write.
+
+    Raises:
+        SecretsRefused: a secret is unusable.
+        SetupRefused: a setting is unusable, or a path or address can not stand in a configuration file.
+    """
+    settings = check_settings(environ, rendered_settings(layout, site))
+    absent = check_secrets(layout.secrets, settings)
+    secret = _NO_SECRET if REGISTRY_HTTP_SECRET in absent else registry_http_secret(layout.secrets)
+    texts = _texts(layout, site, secret)
+    return absent + tuple(path.name for path, text in texts.items() if differs(path, text))
+
+
 def init(layout: Layout, site: Site, now: datetime) -> tuple[str, ...]:
     """Make the secrets that are missing and render the configuration; a second call changes nothing.
 
     Args:
-        layout: a prepared data directory.
+        layout: a prepared data directory that :func:`check` has accepted.
         site: addresses.
         now: the time of making, aware.
 
@@ -63,20 +95,33 @@ def init(layout: Layout, site: Site, now: datetime) -> tuple[str, ...]:
         SetupRefused: a path or address can not stand in a configuration file.
     """
     created = create_missing(layout.secrets, now)
+    texts = _texts(layout, site, registry_http_secret(layout.secrets))
+    changed = tuple(path.name for path, text in texts.items() if write_file(path, text))
+    return created + changed
+
+
+def rendered_settings(layout: Layout, site: Site) -> dict[str, str]:
+    """Return what authsvc.toml says."""
+    return asdict(_authsvc(layout, site))
+
+
+_NO_SECRET = "0" * 64
+"""In the place of a secret that is not made yet, to see whether the rest can be rendered."""
+
+
+def _texts(layout: Layout, site: Site, http_secret: str) -> dict[Path, str]:
     files = configuration_of(layout)
-    texts = {
-        files.registry: render.render(_registry(layout, site)),
+    return {
+        files.registry: render.render(_registry(layout, site, http_secret)),
         files.redis: render.render(
             render.RedisValues(directory=str(layout.redis), unix_socket=str(layout.redis_socket))
         ),
         files.nginx: render.render(_nginx(layout, site)),
         files.authsvc: render.render(_authsvc(layout, site)),
     }
-    changed = tuple(path.name for path, text in texts.items() if write_file(path, text))
-    return created + changed
 
 
-def _registry(layout: Layout, site: Site) -> render.RegistryValues:
+def _registry(layout: Layout, site: Site, http_secret: str) -> render.RegistryValues:
     return render.RegistryValues(
         network="unix",
         address=str(layout.registry_socket),
@@ -85,7 +130,7 @@ def _registry(layout: Layout, site: Site) -> render.RegistryValues:
         service=site.public_url.authority,
         issuer=ISSUER,
         root_certificate=str(layout.secrets / TOKEN_ROOT_CERTIFICATE),
-        http_secret=registry_http_secret(layout.secrets),
+        http_secret=http_secret,
     )
 
 

@@ -117,20 +117,24 @@ def held(layout: Layout) -> Iterator[None]:
         os.close(descriptor)
 
 
-def write_file(path: Path, text: str) -> bool:
-    """Write ``text`` whole or not at all, readable by the owner alone; return whether the file changed."""
-    content = text.encode()
+def differs(path: Path, text: str) -> bool:
+    """Return whether :func:`write_file` would change the file."""
     try:
         status = path.lstat()
         private = stat.S_ISREG(status.st_mode) and stat.S_IMODE(status.st_mode) == 0o600  # noqa: PLR2004  a file mode
-        if private and status.st_uid == os.geteuid() and path.read_bytes() == content:
-            return False
+        return not private or status.st_uid != os.geteuid() or path.read_bytes() != text.encode()
     except FileNotFoundError:
-        pass
+        return True
+
+
+def write_file(path: Path, text: str) -> bool:
+    """Write ``text`` whole or not at all, readable by the owner alone; return whether the file changed."""
+    if not differs(path, text):
+        return False
     draft = path.with_name(f".{path.name}.new")
     draft.unlink(missing_ok=True)
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
+        file.write(text.encode())
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)

@@ -14,6 +14,7 @@ from authsvc.errors import SetupRefused
 from authsvc.stack.children import Program
 from authsvc.stack.init import configuration_of
 from authsvc.stack.layout import Layout
+from authsvc.stack.start_check import without_rendered
 
 _ADMIN_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 """Where Debian keeps nginx; not on the PATH of ordinary users."""
@@ -21,9 +22,6 @@ _ADMIN_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
 """All that redis, registry and nginx get of our environment: REGISTRY_AUTH=none would switch authentication
 off, and NGINX holds inherited sockets."""
-
-_RENDERED = ("PUBLIC_URL", "REDIS_URL", "REGISTRY_URL", "SECRETS_DIR", "CONTROL_SOCKET", "TRUSTED_PROXIES")
-"""Settings that the rendered files answer; the environment would win over them."""
 
 
 @frozen
@@ -98,9 +96,7 @@ def serve(layout: Layout, environ: Mapping[str, str], *, edge: int, inside: int,
 
 def serve_environment(layout: Layout, environ: Mapping[str, str]) -> dict[str, str]:
     """Return the environment from which serve loads its settings: ours, but for what the rendered file answers."""
-    rendered = {f"AUTHSVC_{name}{suffix}" for name in _RENDERED for suffix in ("", "_FILE")}
-    environment = {name: value for name, value in environ.items() if name not in rendered}
-    return {**environment, "AUTHSVC_CONFIG": str(configuration_of(layout).authsvc)}
+    return {**without_rendered(environ), "AUTHSVC_CONFIG": str(configuration_of(layout).authsvc)}
 
 
 def nginx(layout: Layout, binaries: Binaries, environ: Mapping[str, str]) -> Program:

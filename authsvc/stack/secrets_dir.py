@@ -72,6 +72,14 @@ def create_missing(directory: Path, now: datetime) -> tuple[str, ...]:
     return tuple(created)
 
 
+def missing(directory: Path) -> tuple[str, ...]:
+    """Return the names of the files that :func:`create_missing` would create."""
+    names = [LICENSE_SIGNING_KEY, LICENSE_TOKEN_KEY, REGISTRY_HTTP_SECRET]
+    if not root_is_offline(directory):
+        names = [TOKEN_ROOT_KEY, *names, TOKEN_ROOT_CERTIFICATE]
+    return tuple(name for name in names if not os.path.lexists(directory / name))
+
+
 def check_present(directory: Path) -> None:
     """Check every secret that is in the directory; one that is missing is not an error.
 

@@ -13,15 +13,16 @@ from pathlib import Path
 from attrs import frozen
 
 from authsvc.errors import SetupRefused
-from authsvc.settings import load, parse_networks
-from authsvc.stack import leftovers, ports, probe, programs, supervisor
+from authsvc.settings import parse_networks
+from authsvc.stack import data_dir, leftovers, ports, probe, programs, supervisor
 from authsvc.stack.address import Listen, PublicUrl, join_authority
 from authsvc.stack.children import Child, put_log_aside
 from authsvc.stack.data_dir import prepare
-from authsvc.stack.init import Site, init
+from authsvc.stack.init import ANY_EDGE, Site, check, init, rendered_settings
 from authsvc.stack.layout import Layout, held, was_used, write_file
 from authsvc.stack.programs import Binaries, find_binaries
-from authsvc.stack.start_check import load_signing_keys
+from authsvc.stack.secrets_dir import root_is_offline
+from authsvc.stack.start_check import check_settings, load_signing_keys
 
 _BACKLOG = 1024
 """Connections that wait in the kernel while serve restarts."""
@@ -83,6 +84,7 @@ async def up(
     if not was_used(request.data_dir):
         # A first start that is refused here leaves no folder behind; later ones clear leftovers first.
         ports.refuse_if_taken(request.listen, also_loopback=request.public_url.is_localhost)
+    _check(request, proxies, environ)
     layout = prepare(request.data_dir)
     with held(layout):
         await leftovers.clear(layout)
@@ -92,7 +94,6 @@ async def up(
                 listen=request.listen, public_url=request.public_url, edge=_address(edge), trusted_proxies=proxies
             )
             init(layout, site, datetime.now(UTC))
-            load_signing_keys(load(programs.serve_environment(layout, environ)))
             write_file(layout.edge_address, f"{_address(edge)}\n")
             write_file(layout.inside_address, f"{_address(inside)}\n")
             parts = _parts(layout, binaries, request, environ, edge=edge, inside=inside)
@@ -108,6 +109,16 @@ async def up(
             finally:
                 layout.edge_address.unlink(missing_ok=True)
                 layout.inside_address.unlink(missing_ok=True)
+
+
+def _check(request: Request, proxies: tuple[str, ...], environ: Mapping[str, str]) -> None:
+    """Refuse what serve would refuse, before anything is written or started."""
+    layout = data_dir.check(request.data_dir)
+    site = Site(listen=request.listen, public_url=request.public_url, edge=ANY_EDGE, trusted_proxies=proxies)
+    check(layout, site, environ)
+    settings = check_settings(environ, rendered_settings(layout, site))
+    if root_is_offline(layout.secrets):
+        load_signing_keys(settings)
 
 
 def _parts(

@@ -223,7 +223,7 @@ def test_keys_are_changed_while_it_runs(shop: Shop) -> None:
         return ran.said
 
     def registry_reads_the_bundle() -> None:
-        written = shop.project.compose("run", "--rm", "-T", "init").said
+        written = shop.project.compose("run", "--rm", "-T", "init", "--token-root").said
         assert "wrote registry/token-root.cert.pem" in written
         shop.project.compose("restart", "registry")
         until(lambda: shop.pull().code == 0, "a pull", 30)

@@ -258,7 +258,7 @@ def volumes(folder: Path) -> Path:
 def compose(root: Path) -> tuple[str, ...]:
     """Run what the service `init` of compose.yaml runs."""
     url = parse_public_url("http://localhost:5000")
-    return init_compose(parse_request(root, url, "", "sentinel", None, "198.18.213"), NOW)
+    return init_compose(parse_request(root, url, "", "sentinel", None, "198.18.213"), {}, NOW)
 
 
 def test_volumes_are_marked_and_go_on(volumes: Path) -> None:
