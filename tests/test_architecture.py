@@ -92,12 +92,13 @@ CLI_MAY_IMPORT = (
     "settings",
     "logs",
     "license_file",
+    "atomic_file",
 )
 
-PORTABLE = ("__init__.py", "spec/__init__.py", "spec/reference.py", "license_file.py", "installer/")
+PORTABLE = ("__init__.py", "atomic_file.py", "spec/__init__.py", "spec/reference.py", "license_file.py", "installer/")
 """The license holder's tools and what they share with us: standard library only, Python 3.9 on."""
 
-TOOLS_MAY_IMPORT = ("installer", "license_file", "spec.reference", "__version__")
+TOOLS_MAY_IMPORT = ("atomic_file", "installer", "license_file", "spec.reference", "__version__")
 """What of ours the tools in installer/ may use."""
 
 UNVERIFIED = (
@@ -292,6 +293,28 @@ def licenses_are_verified(module: Module) -> list[str]:
     return [name for name in module.imports if within(name, *UNVERIFIED) or name in whole]
 
 
+def files_are_written_whole(module: Module) -> list[str]:
+    """Find code that puts files in place itself, instead of by atomic_file.py.
+
+    Files that grow (logs, an export of the audit) are opened by descriptor, which says with which permissions.
+    """
+    return [] if module.path == "atomic_file.py" else [ast.unparse(c) for c in calls(module.tree) if _writes_file(c)]
+
+
+def _writes_file(call: ast.Call) -> bool:
+    name = last_name(call.func)
+    if ast.unparse(call.func) in {"os.replace", "os.rename", "os.link"} or name in {"write_text", "write_bytes"}:
+        return True
+    if name in {"rename", "replace"}:  # of a path: that of a text has two arguments, that of a date named ones
+        return len(call.args) == 1 and not call.keywords
+    place = 0 if isinstance(call.func, ast.Attribute) else 1
+    modes = [*call.args[place : place + 1], *(keyword.value for keyword in call.keywords if keyword.arg == "mode")]
+    return name == "open" and any(
+        isinstance(mode, ast.Constant) and isinstance(mode.value, str) and set(mode.value) & set("wax+")
+        and set(mode.value) <= set("rwaxbt+") for mode in modes
+    )  # fmt: skip
+
+
 def names_mean_something(module: Module) -> list[str]:
     """Find module and folder names that say nothing."""
     return [part for part in Path(module.path).with_suffix("").parts if part in MEANINGLESS]
@@ -365,6 +388,7 @@ WALLS: list[Callable[[Module], list[str]]] = [
     wiring_only_from_entry_points,
     portable_modules_stay_portable,
     licenses_are_verified,
+    files_are_written_whole,
     names_mean_something,
     module_is_short,
     functions_are_short,
@@ -404,6 +428,11 @@ BREACHES: list[tuple[Callable[[Module], list[str]], str, str]] = [
     (licenses_are_verified, "installer/kubelet.py", "from authsvc.installer.held import find"),
     (licenses_are_verified, "installer/documents.py", "def show():\n    from authsvc.license_file import parse"),
     (licenses_are_verified, "installer/login.py", "from authsvc.installer import held"),
+    (files_are_written_whole, "cli/keys.py", "path.write_text('x')"),
+    (files_are_written_whole, "stack/layout.py", "draft.replace(path)"),
+    (files_are_written_whole, "stack/layout.py", "import os\nos.link(a, b)"),
+    (files_are_written_whole, "installer/login.py", "def f(path):\n    with open(path, 'wb') as file: ..."),
+    (files_are_written_whole, "cli/keys.py", "def f(path):\n    with path.open(mode='a') as file: ..."),
     (names_mean_something, "store/utils.py", ""),
     (names_mean_something, "common/dates.py", ""),
     (module_is_short, "policy.py", "x = 1\n" * (MAX_MODULE_LINES + 1)),
@@ -435,6 +464,8 @@ GOOD: list[tuple[Callable[[Module], list[str]], str, str]] = [
     (import_does_no_work, "settings.py", "if __name__ == '__main__':\n    main()"),
     (portable_modules_stay_portable, "policy.py", "import attrs"),
     (licenses_are_verified, "installer/login.py", "from authsvc.installer.held import HeldLicense"),
+    (files_are_written_whole, "cli/keys.py", "at = text.replace('a', 'b')\nwith open(at, 'rb') as file: ..."),
+    (files_are_written_whole, "manage/audit_file.py", "import os\nfile = os.fdopen(os.open(p, os.O_APPEND), 'a')"),
     (licenses_are_verified, "installer/login.py", "from authsvc.installer.verification import open_license"),
 ]
 """Samples that look a little like a breach and are none."""

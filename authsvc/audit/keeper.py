@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol, Self
 
+from authsvc import atomic_file
 from authsvc.audit.entry import Entry
 from authsvc.audit.kept import Kept
 from authsvc.audit.trail import SYSTEM
@@ -251,10 +252,5 @@ class _Export:
         """
         if self._folder is None:
             return None
-        self._draft.rename(self._path)
-        folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        atomic_file.move(self._draft, self._path)
         return str(self._path)

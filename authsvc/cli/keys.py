@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from authsvc import atomic_file
 from authsvc.cli.console import ACTOR, common_options, find, print_json, print_table, refuse, run
 from authsvc.errors import AuthsvcError, InputRefused, SetupRefused
 from authsvc.tenancy.dates import parse_span, render_instant
@@ -103,7 +104,7 @@ def issue(request: Path, life: str, output: str, data_dir: Path | None, *, as_js
         if output == STDOUT:
             click.echo(text, nl=False)
         else:
-            Path(output).write_text(text, encoding="ascii")
+            atomic_file.write_output(output, text.encode("ascii"), mode=atomic_file.PUBLIC)
     except OSError as error:
         refuse(f"can not use {error.filename}: {error.strerror}")
     except SetupRefused as error:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 import click
 
+from authsvc import atomic_file
 from authsvc.cli import present
 from authsvc.cli.console import ACTOR, common_options, overlap_option, print_json, print_table, refuse, run
 from authsvc.cli.license_import import import_command
@@ -159,7 +160,7 @@ def _write_key(key: str, key_output: str | None, output: str | None) -> None:
     path = Path(key_output)
     try:
         if not path.exists() or is_older_key_file(path, key):
-            path.write_text(key, encoding="ascii")
+            atomic_file.write_output(path, key.encode("ascii"), mode=atomic_file.PUBLIC)
         else:
             refuse(
                 f"the license is done, but {path} is not a key file of this installation and was left alone; choose "
@@ -264,7 +265,7 @@ class _Target:
             click.echo(text, nl=False)
         elif self._output is not None:
             try:
-                Path(self._output).write_text(text, encoding="ascii")
+                atomic_file.replace(self._output, text.encode("ascii"))
             except OSError as error:
                 refuse(
                     f"done, but can not write {self._output} ({error.strerror}); get it with: authsvc license download"

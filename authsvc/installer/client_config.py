@@ -8,18 +8,21 @@ from __future__ import annotations
 import json
 import os
 import re
-import secrets
-import stat
+from contextlib import contextmanager
 
+from authsvc import atomic_file
 from authsvc.installer.credential_helper import HELPER
-from authsvc.installer.held import Refused
+from authsvc.installer.held import Refused, own_folder
 
 TYPE_CHECKING = False  # see authsvc.license_file
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from typing import Any
 
 SECTION = "credHelpers"
+LOCK_SECONDS = 30.0
+"""How long a login waits for another one."""
+
 MAX_FILE = 4 * 1024 * 1024
 """Longest client configuration that is edited, in bytes."""
 
@@ -34,6 +37,25 @@ def paths(environ: Mapping[str, str]) -> list[str]:
     docker = environ.get("DOCKER_CONFIG") or os.path.join(home, ".docker")
     podman = environ.get("REGISTRY_AUTH_FILE") or os.path.join(home, ".config", "containers", "auth.json")
     return [os.path.join(docker, "config.json"), podman]
+
+
+@contextmanager
+def alone(environ: Mapping[str, str]) -> Iterator[None]:
+    """Keep other logins away from the clients' files and from ours, from reading them to writing them.
+
+    Raises:
+        Refused: another login does not end, or a folder cannot be used.
+    """
+    own = own_folder(environ)
+    try:
+        os.makedirs(own, mode=0o700, exist_ok=True)
+        folders = [os.path.dirname(os.path.realpath(path)) for path in paths(environ)]
+        with atomic_file.locked([own, *filter(os.path.isdir, folders)], LOCK_SECONDS):
+            yield
+    except TimeoutError as error:
+        raise Refused(f"{error}; try again when that is done") from error
+    except OSError as error:
+        raise Refused(f"cannot use {error.filename}: {error.strerror}") from error
 
 
 class ClientConfig:
@@ -116,26 +138,17 @@ class ClientConfig:
         indent = found.group(1) if found else None if self._text.strip() else "\t"
         text = json.dumps(self._body, indent=indent, ensure_ascii=False)
         ending = "\n" if self._text.endswith("\n") else ""
-        write_private(self.path, f"{text}{ending}")
+        write_file(self.path, f"{text}{ending}", keep_mode=True)
 
 
-def write_private(path: str, text: str) -> None:
-    """Write a file whole or not at all; a new one is readable by its owner alone, an old one keeps its mode.
+def write_file(path: str, text: str, *, mode: int = atomic_file.PRIVATE, keep_mode: bool = False) -> None:
+    """Write a file whole or not at all, as :func:`authsvc.atomic_file.replace`, and the folders above it.
 
     Raises:
-        Refused: it can not be written.
+        Refused: it cannot be written.
     """
-    folder = os.path.dirname(path)
-    draft = os.path.join(folder, f".{os.path.basename(path)}.{secrets.token_hex(8)}")
     try:
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-        mode = stat.S_IMODE(os.stat(path).st_mode) if os.path.exists(path) else 0o600
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(text.encode("utf-8"))
-            os.fchmod(file.fileno(), mode)
-            os.fsync(file.fileno())
-        os.replace(draft, path)
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        atomic_file.replace(path, text.encode("utf-8"), mode=mode, keep_mode=keep_mode)
     except OSError as error:
-        if os.path.exists(draft):
-            os.unlink(draft)
-        raise Refused(f"can not write {path}: {error.strerror}") from error
+        raise Refused(f"cannot write {path}: {error.strerror}") from error

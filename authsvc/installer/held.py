@@ -145,6 +145,8 @@ def check_form(says: dict[str, Any]) -> None:
     for name in _TEXTS:
         if not (isinstance(says.get(name), str) and says[name].isprintable() and says[name]):
             raise LicenseFileError(f"this is not a license file: {name!r} is missing or no text", name)
+    if not host.is_registry(says["registry"]):
+        raise LicenseFileError("this is not a license file: its 'registry' is not the name of a registry", "registry")
     for name in ("not_before", "contact"):
         if not isinstance(says.setdefault(name, None), (str, type(None))):
             raise LicenseFileError(f"this is not a license file: {name!r} is no text", name)

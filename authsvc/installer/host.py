@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 HTTPS_PORT = ":443"
+
+MAX_REGISTRY = 259
+"""Longest ``host:port``, in characters: 253 of a DNS name (RFC 1035 §2.3.4), and a port."""
+
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_REGISTRY = re.compile(
+    rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:]{{2,39}}\])(?::(?P<port>[1-9][0-9]{{0,4}}))?", re.ASCII | re.IGNORECASE
+)
 
 
 def normalise(server: str) -> str:
@@ -13,6 +23,15 @@ def normalise(server: str) -> str:
     is the default of https, and so says nothing.
     """
     return split(server)[0]
+
+
+def is_registry(text: str) -> bool:
+    """Whether ``text`` is ``host[:port]`` as docker's grammar of image names has it (distribution ``regexp.go``).
+
+    So there is no scheme, no user name, no path and nothing like ``..`` in it: it is part of addresses and of paths.
+    """
+    found = _REGISTRY.fullmatch(text) if len(text) <= MAX_REGISTRY else None
+    return found is not None and int(found["port"] or 1) < 1 << 16
 
 
 def split(server: str) -> tuple[str, str]:

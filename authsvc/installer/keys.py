@@ -163,7 +163,7 @@ def _parse(text: str) -> tuple[str | None, list[bytes]]:
     if not isinstance(entries, list):
         raise ValueError("it is neither a JWK set nor a PEM public key")  # noqa: TRY004  callers tell by one type
     registry = body.get("registry")
-    if registry is not None and not (isinstance(registry, str) and host.normalise(registry)):
+    if registry is not None and not (isinstance(registry, str) and host.is_registry(registry)):
         raise ValueError("its 'registry' is not the name of a registry")
     return None if registry is None else host.normalise(registry), [_point_of_jwk(entry) for entry in entries]
 

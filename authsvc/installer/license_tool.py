@@ -121,7 +121,7 @@ def _token(options: argparse.Namespace) -> int:
 
 
 def _containerd(options: argparse.Namespace) -> int:
-    from authsvc.installer.client_config import write_private
+    from authsvc.installer.client_config import write_file
 
     license_ = _opened(options.file)
     text = documents.hosts_toml(license_.registry, plain_http=options.plain_http, ca_file=options.ca_file)
@@ -129,7 +129,7 @@ def _containerd(options: argparse.Namespace) -> int:
         print(text)
         return 0
     path = os.path.join(options.directory, license_.registry, "hosts.toml")
-    write_private(path, f"{text}\n")
+    write_file(path, f"{text}\n")
     print(f"wrote {path}")
     return 0
 

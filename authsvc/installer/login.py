@@ -6,8 +6,9 @@ import os
 import re
 import shutil
 
+from authsvc.atomic_file import PRIVATE, PUBLIC
 from authsvc.installer import host, keys
-from authsvc.installer.client_config import ClientConfig, paths, write_private
+from authsvc.installer.client_config import ClientConfig, alone, paths, write_file
 from authsvc.installer.credential_helper import PROGRAM
 from authsvc.installer.held import KEYS, LICENSES, SUFFIX, HeldLicense, Refused, own_folder
 from authsvc.installer.verification import open_to_remove
@@ -32,17 +33,22 @@ def log_in(license_: HeldLicense, key_files: Sequence[str], environ: Mapping[str
     Raises:
         Refused: a client's file can not be changed, or other keys are trusted for the registry; then nothing was.
     """
+    with alone(environ):
+        return _log_in(license_, key_files, environ, replace=replace)
+
+
+def _log_in(license_: HeldLicense, key_files: Sequence[str], environ: Mapping[str, str], *, replace: bool) -> list[str]:
     configs = _registered(license_.registry, environ)
     key_file = _key_file(license_, key_files, environ, replace=replace)
     done = []
     if key_file is not None:
         text, sentences = key_file
-        write_private(_key_path(license_.registry, environ), text)
+        write_file(_key_path(license_.registry, environ), text, mode=PUBLIC)
         done += sentences
     kept = os.path.join(own_folder(environ), LICENSES, f"{_name(license_)}{SUFFIX}")
     if os.path.realpath(license_.path) != os.path.realpath(kept):
-        write_private(kept, license_.text)
-    os.chmod(kept, 0o600)
+        write_file(kept, license_.text)
+    os.chmod(kept, PRIVATE)
     done.append(f"kept the license as {kept}")
     for config in configs:
         changed = config.add(license_.registry)
@@ -62,6 +68,11 @@ def undo(what: str, environ: Mapping[str, str]) -> list[str]:
     Raises:
         Refused: nothing of it was found, or a file can not be changed.
     """
+    with alone(environ):
+        return _undo(what, environ)
+
+
+def _undo(what: str, environ: Mapping[str, str]) -> list[str]:
     folder = os.path.join(own_folder(environ), LICENSES)
     kept = [open_to_remove(os.path.join(folder, name)) for name in _names(folder)]
     if os.path.isfile(what):

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from authsvc import atomic_file
 from authsvc.errors import InputRefused
 from authsvc.license_file import MAX_BYTES
 from authsvc.tenancy.dates import render_instant
@@ -43,8 +44,9 @@ class LicenseShelf:
         self._folder = folder
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            atomic_file.remove_leftovers(folder)
         except OSError as error:
-            raise InputRefused(f"can not make {folder}: {error.strerror}") from error
+            raise InputRefused(f"cannot use {folder}: {error.strerror}") from error
 
     def path(self, license_: License) -> Path:
         """Return where the file of a license is: named for people, and told apart by the id."""
@@ -67,21 +69,14 @@ class LicenseShelf:
         path = self.path(license_)
         if os.path.lexists(path):
             return self._compared(path, license_)
-        part = path.with_name(f".{path.name}.part")
         try:
-            with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
-                file.write(text())
-            # Unlike a renaming, a link fails when the name was taken meanwhile.
-            os.link(part, path)
-        except FileExistsError:
-            return self._compared(path, license_)
+            # Not forced to the disk one by one: a file that is lost is written again by the next import.
+            written = atomic_file.create(path, text().encode("ascii"), sync=False)
         except OSError as error:
             raise InputRefused(
-                f"can not write {path}: {error.strerror}; import the file again when it can be"
+                f"cannot write {path}: {error.strerror}; import the file again when it can be"
             ) from error
-        finally:
-            part.unlink(missing_ok=True)
-        return "written"
+        return "written" if written else self._compared(path, license_)
 
     def put_keys(self, text: str) -> None:
         """Keep the public keys that verify the files; an older set of ours is replaced, which makes no file invalid.
@@ -89,14 +84,13 @@ class LicenseShelf:
         Raises:
             InputRefused: it can not be written, or something else has its name.
         """
-        path, part = self._folder / KEYS, self._folder / f".{KEYS}.part"
+        path = self._folder / KEYS
         if os.path.lexists(path) and not is_older_key_file(path, text):
             raise InputRefused(f"{path} is not a key file of this installation; move it away")
         try:
-            part.write_text(text, encoding="ascii")
-            part.replace(path)
+            atomic_file.replace(path, text.encode("ascii"), mode=atomic_file.PUBLIC)
         except OSError as error:
-            raise InputRefused(f"can not write {path}: {error.strerror}") from error
+            raise InputRefused(f"cannot write {path}: {error.strerror}") from error
 
     def _compared(self, path: Path, license_: License) -> str:
         obstacle = self.obstacle(license_)

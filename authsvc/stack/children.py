@@ -10,6 +10,7 @@ from pathlib import Path
 
 from attrs import frozen
 
+from authsvc import atomic_file
 from authsvc.stack import leash
 from authsvc.stack.layout import write_file
 
@@ -121,7 +122,7 @@ def put_log_aside(log: Path) -> None:
     """Rename a log that has grown large to ``NAME.log.1``, over the one before."""
     with suppress(FileNotFoundError):
         if log.stat().st_size > _MAX_LOG:
-            log.replace(log.with_name(f"{log.name}.1"))
+            atomic_file.move(log, log.with_name(f"{log.name}.1"))
 
 
 def last_lines(log: Path, count: int = 5) -> list[str]:

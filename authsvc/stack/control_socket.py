@@ -14,6 +14,7 @@ from pathlib import Path
 
 from attrs import asdict, frozen
 
+from authsvc import atomic_file
 from authsvc.errors import AuthsvcError, Conflict, NotFound
 from authsvc.logs import Logger
 from authsvc.stack.reloads import ReloadResult, Reloads
@@ -115,7 +116,7 @@ async def _listen(path: Path, reloads: Reloads) -> _Listening:
         listener.bind(os.fspath(draft))
         draft.chmod(0o600)
         listener.listen()
-        draft.replace(path)
+        atomic_file.move(draft, path)
         listener.setblocking(False)  # noqa: FBT003  the standard library takes it by position only
         server = await asyncio.start_unix_server(connected, sock=listener, limit=MAX_LINE)
         return _Listening(server, handlers, path, os.stat(path, follow_symlinks=False).st_ino)  # noqa: PTH116  at the start

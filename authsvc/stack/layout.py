@@ -9,6 +9,7 @@ from pathlib import Path
 
 from attrs import frozen
 
+from authsvc import atomic_file
 from authsvc.errors import SetupRefused
 
 FOLDERS = ("secrets", "config", "run", "log", "redis", "registry", "nginx")
@@ -131,11 +132,5 @@ def write_file(path: Path, text: str) -> bool:
     """Write ``text`` whole or not at all, readable by the owner alone; return whether the file changed."""
     if not differs(path, text):
         return False
-    draft = path.with_name(f".{path.name}.new")
-    draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(text.encode())
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    atomic_file.replace(path, text.encode())
     return True

@@ -8,7 +8,6 @@ was put in place is on the disk, name and all, before anybody hears of it.
 import errno
 import fcntl
 import os
-import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from authsvc import atomic_file
 from authsvc.errors import Conflict, SecretsRefused
 from authsvc.private_file import private_directory, read_secret, read_secret_in
 
@@ -62,20 +62,10 @@ def create(path: Path, make: Callable[[], bytes]) -> bool:
     Raises:
         SecretsRefused: it can not be written.
     """
-    if path.exists():
-        return False
     try:
-        draft = _draft(path, make())
-        try:
-            os.link(draft, path)
-        except FileExistsError:
-            return False
-        finally:
-            draft.unlink()
-        sync_folder(path.parent)
+        return not path.exists() and atomic_file.create(path, make())
     except OSError as error:
-        raise SecretsRefused(f"can not write {path}: {error.strerror}") from error
-    return True
+        raise SecretsRefused(f"cannot write {path}: {error.strerror}") from error
 
 
 def replace(path: Path, content: bytes) -> None:
@@ -85,10 +75,9 @@ def replace(path: Path, content: bytes) -> None:
         SecretsRefused: it can not be written.
     """
     try:
-        _draft(path, content).replace(path)
-        sync_folder(path.parent)
+        atomic_file.replace(path, content)
     except OSError as error:
-        raise SecretsRefused(f"can not write {path}: {error.strerror}") from error
+        raise SecretsRefused(f"cannot write {path}: {error.strerror}") from error
 
 
 def move(old: Path, new: Path) -> None:
@@ -98,8 +87,7 @@ def move(old: Path, new: Path) -> None:
         SecretsRefused: it can not be done.
     """
     try:
-        old.replace(new)
-        sync_folder(new.parent)
+        atomic_file.move(old, new)
     except OSError as error:
         raise SecretsRefused(f"can not replace {new}: {error.strerror}") from error
 
@@ -157,30 +145,3 @@ def _read(path: Path, opened: Callable[[], bytes]) -> bytes:
         raise SecretsRefused(f"{path} is missing; `authsvc init` makes it") from error
     except OSError as error:
         raise SecretsRefused(f"cannot read {path}: {error.strerror}") from error
-
-
-def sync_folder(folder: Path) -> None:
-    """Have the names in ``folder`` on the disk.
-
-    Raises:
-        OSError: the disk refuses.
-    """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _draft(path: Path, content: bytes) -> Path:
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError:
-        draft.unlink(missing_ok=True)
-        raise
-    return draft

@@ -15,10 +15,11 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from authsvc.atomic_file import sync_folder
 from authsvc.errors import SecretsRefused
 from authsvc.private_file import private_directory
 from authsvc.signing.root import create_root
-from authsvc.stack.secret_files import create, load_ec_key, new_key_pem, read, sync_folder
+from authsvc.stack.secret_files import create, load_ec_key, new_key_pem, read
 
 TOKEN_ROOT_KEY = "token-root.key.pem"  # noqa: S105  a file name
 TOKEN_ROOT_CERTIFICATE = "token-root.cert.pem"  # noqa: S105  a file name

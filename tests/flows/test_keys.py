@@ -187,12 +187,15 @@ def test_a_rotated_license_key_leaves_old_files_valid(keyed: Stack) -> None:
 def test_customers_get_current_and_retired_keys(keyed: Stack, tmp_path: Path) -> None:
     """The key file beside a license is the published one; an older one of the same name is brought up to date."""
     key = tmp_path / "vendor.license-key.json"
+    umask = os.umask(0)
     for name in ("first", "second"):
         words = ("license", "create", "--app", "keyapp", "--customer", name, "--expires", "30d")
         keyed.authsvc(*words, "--output", str(tmp_path / f"{name}.license.json"), "--key-output", str(key))
         document = json.loads(key.read_text())
         assert (keyed.name, set(published(keyed))) == (document["registry"], {one["kid"] for one in document["keys"]})
         keyed.authsvc("keys", "rotate", "--license")
+    os.umask(umask)
+    assert [0o600, 0o644] == [path.stat().st_mode & 0o777 for path in (tmp_path / "first.license.json", key)]
 
 
 def test_a_file_of_a_forgotten_key_does_not_verify(keyed: Stack) -> None:

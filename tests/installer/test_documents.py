@@ -111,6 +111,35 @@ def test_containerd(tool: Tool, tmp_path: Path, registry: str, options: tuple[st
     assert printed.out == (tmp_path / f"certs.d/{registry}/hosts.toml").read_text()
 
 
+@pytest.mark.parametrize(
+    "registry",
+    ["..", ".", "a/../..", "/etc", "user:pw@host.test", "ghcr.io/path", "https://host.test", "host.test:0",
+     "host.test:65536", "host.test:", ":5000", "-host.test", "host_.test", "host..test", "[::1", "[zz]", "ho st",
+     "ho\ufb06.test", "a" * 64, "host.test\\x"],
+)  # fmt: skip
+def test_what_is_not_the_name_of_a_registry(tool: Tool, tmp_path: Path, registry: str) -> None:
+    """Nothing else than host[:port] gets into an address or a path: nothing is printed, and nothing is written."""
+    file = put_file(tmp_path / "a.json", registry=registry)
+
+    for words in (("containerd", "--directory", tmp_path / "certs.d" / "inner"), ("docker-config",), ("login",)):
+        ran = tool(*words, file)
+        assert (1, "") == (ran.code, ran.out)
+        assert f"{file}: this is not a license file: its 'registry' is not the name of a registry" in ran.err
+    assert not (tmp_path / "certs.d").exists()
+    assert [] == list(tmp_path.rglob("hosts.toml"))
+
+
+@pytest.mark.parametrize(
+    "registry",
+    ["localhost", "localhost:5000", "r.test", "R.Test:65535", "127.0.0.1:5000", "[::1]:5000", "xn--hst-hoa.test"],
+)
+def test_what_is_the_name_of_a_registry(tool: Tool, tmp_path: Path, registry: str) -> None:
+    """Names, addresses and ports that docker's grammar allows are fine."""
+    ran = tool("docker-config", put_file(tmp_path / "a.json", registry=registry))
+
+    assert [registry.lower()] == list(json.loads(ran.out)["auths"])
+
+
 def test_containerd_with_a_certificate(tool: Tool, file: Path) -> None:
     """A private certificate authority is named by its file."""
     made = tomllib.loads(tool("containerd", "--ca-file", '/etc/ca "x".pem', file).out)

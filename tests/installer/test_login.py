@@ -1,12 +1,14 @@
 """``authsvc-license login``: one line into the files of docker and podman, and out again."""
 
 import json
+import os
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.installer.conftest import Tool
+from tests.installer.conftest import BIN, Tool
 from tests.support.license_files import FACTS, FORGER, put_file, put_keys
 
 HOST = FACTS["registry"]
@@ -38,6 +40,42 @@ def test_login_on_a_new_machine(tool: Tool, helper: Tool, home: Path, file: Path
         assert 0o600 == mode(config)
     assert FACTS["registry_token"] == json.loads(helper("get", stdin=HOST).out)["Secret"]
     assert FACTS["registry_token"] not in ran.said
+
+
+def test_twenty_logins_at_once(home: Path, environ: dict[str, str], tmp_path: Path) -> None:
+    """None of twenty entries is lost, in either client's file, nor what stood there before."""
+    config = home / ".docker/config.json"
+    config.parent.mkdir()
+    config.write_text('{"auths": {"other.test": {"auth": "eDp5"}}}')
+    hosts = [f"r{number}.test" for number in range(20)]
+    files = [put_file(tmp_path / f"{name}.json", registry=name, id=name.partition(".")[0]) for name in hosts]
+
+    running = [
+        subprocess.Popen((BIN / "authsvc-license", "login", file), env=environ, stdout=subprocess.PIPE)
+        for file in files
+    ]
+    codes = [(process.communicate(timeout=120), process.returncode)[1] for process in running]
+
+    assert [0] * 20 == codes
+    for path in (config, home / ".config/containers/auth.json"):
+        assert dict.fromkeys(sorted(hosts), "authsvc") == dict(
+            sorted(json.loads(path.read_text())["credHelpers"].items())
+        )
+    assert {"other.test": {"auth": "eDp5"}} == json.loads(config.read_text())["auths"]
+    assert 20 == len(list((home / ".config/authsvc/licenses").iterdir()))
+
+
+def test_nothing_is_readable_by_others(tool: Tool, home: Path, tmp_path: Path) -> None:
+    """Without any umask the license and the clients' files are for their owner alone, and the key is not writable."""
+    before = os.umask(0)
+    try:
+        assert 0 == tool("login", "--key", put_keys(tmp_path / "key.json"), put_file(tmp_path / "a.json")).code
+    finally:
+        os.umask(before)
+
+    modes = {path.relative_to(home).parts[1]: mode(path) for path in home.rglob("*") if path.is_file()}
+    assert {0o600} == {mode(path) for path in home.rglob("*.json") if "keys" not in path.parts}, modes
+    assert [0o644] == [mode(path) for path in (home / ".config/authsvc/keys").iterdir()]
 
 
 def test_undo_on_a_new_machine(tool: Tool, helper: Tool, home: Path, file: Path) -> None:

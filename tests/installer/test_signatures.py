@@ -208,7 +208,9 @@ def test_verify_outside_the_dates(tool: Tool, tmp_path: Path, changes: dict[str,
 def test_the_edited_field_is_named(tool: Tool, tmp_path: Path, name: str) -> None:
     """Whichever field somebody edits, its name is in the sentence and in the JSON."""
     body = json.loads(make_file())
-    body["license"][name] = {"fields": {"seats": 2500}, "repositories": ["**"]}.get(name, "2098-01-01T00:00:00Z")
+    body["license"][name] = {"fields": {"seats": 2500}, "repositories": ["**"], "registry": "evil.test"}.get(
+        name, "2098-01-01T00:00:00Z"
+    )
     file, key = tmp_path / "a.json", put_keys(tmp_path / "key.json")
     file.write_text(json.dumps(body))
 
