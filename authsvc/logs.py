@@ -1,5 +1,8 @@
 """Structured logs: one JSON object a line, one line an event, made once per process and handed to who logs.
 
+A server process writes them from a thread (:mod:`authsvc.log_writer`): a token neither waits for the log nor fails
+with it.
+
 An event's name is a constant ``noun.verb``; its facts are keys. No secret is ever a fact: secret-bearing types
 redact themselves, and what libraries log is reduced to its kind, because aiohttp prints parts of over-long headers.
 """
@@ -7,20 +10,40 @@ redact themselves, and what libraries log is reduced to its kind, because aiohtt
 import json
 import logging
 import sys
-from typing import Any, TextIO
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol, TextIO, cast
 
 import structlog
 from typing_extensions import override
+
+from authsvc.bounded_json import bounded_json
+from authsvc.errors import AuthsvcError
+from authsvc.log_writer import STANDARD_ERROR, LogWriter
 
 Logger = structlog.typing.FilteringBoundLogger
 
 _ENCODER = json.JSONEncoder(default=str)
 """Made once: ``json.dumps`` with an option makes one for every line."""
 
+MAX_LINE = 8 * 1024
+"""Most bytes of a line, with its end; what is cut is said in the line."""
+
+WRITTEN_WITHIN = 2.0
+"""Seconds that a process that ends waits for its last lines."""
+
+_STAMPER = structlog.processors.TimeStamper(fmt="iso", utc=True, key="at")
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
-def make_logger(level: str, stream: TextIO | None = None) -> Logger:
+class Stream(Protocol):
+    """Whatever takes lines."""
+
+    def write(self, text: str, /) -> object: ...
+    def flush(self) -> object: ...
+
+
+def make_logger(level: str, stream: Stream | None = None) -> Logger:
     """Return a logger that writes JSON lines.
 
     Args:
@@ -28,10 +51,10 @@ def make_logger(level: str, stream: TextIO | None = None) -> Logger:
         stream: where to; standard error when None.
     """
     logger: Logger = structlog.wrap_logger(
-        structlog.WriteLogger(stream or sys.stderr),
+        structlog.WriteLogger(cast("TextIO", stream or sys.stderr)),
         processors=[
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+            _STAMPER,
             structlog.processors.format_exc_info,
             _render,
         ],
@@ -40,8 +63,37 @@ def make_logger(level: str, stream: TextIO | None = None) -> Logger:
     return logger
 
 
+@contextmanager
+def server_log(level: str, on_lost: Callable[[int], None]) -> Iterator[Logger]:
+    """Yield the logger of a server process, which never waits for standard error and never fails with it.
+
+    A fault that ends the process is logged and becomes exit code 1; our own errors are left to the caller. At the end
+    the last lines are waited for, but not for long.
+
+    Args:
+        level: the least level that is written.
+        on_lost: hears of each loss how many lines it was.
+    """
+    writer = LogWriter(STANDARD_ERROR, _lost_line, on_lost)
+    logger = make_logger(level, writer)
+    try:
+        yield logger
+    except AuthsvcError:
+        raise
+    except Exception as error:
+        logger.error("process.failed", exc_info=error)
+        raise SystemExit(1) from error
+    finally:
+        writer.close(WRITTEN_WITHIN)
+
+
+def _lost_line(lost: int, why: str) -> str:
+    event = {"lost": lost, "reason": why, "event": "log.lost", "level": "warning"}
+    return f"{_render(None, '', _STAMPER(None, '', event))}\n"
+
+
 def _render(_logger: object, _method: str, event: structlog.typing.EventDict) -> str:
-    return _ENCODER.encode(event)
+    return bounded_json(_ENCODER, event, MAX_LINE - 1)
 
 
 class LibraryHandler(logging.Handler):

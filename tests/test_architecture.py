@@ -91,6 +91,7 @@ CLI_MAY_IMPORT = (
     "redaction",
     "settings",
     "logs",
+    "log_writer",
     "license_file",
     "atomic_file",
 )

@@ -146,22 +146,23 @@ class Trail:
         self._lose(BACKLOG, self._backlog.add(Told(entry.text(), needed=True)))
 
     async def keep_flushing(self) -> None:
-        """Write a batch every second until cancelled; then everything that waits."""
-        try:
-            while True:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(FLUSH_EVERY):
-                        await self._wake.wait()
-                self._wake.clear()
-                try:
-                    await self.flush()
-                except Exception as error:
-                    self._logger.error("audit.failed", request_id=None, exc_info=error)
-                if self._away:
-                    await asyncio.sleep(FLUSH_EVERY)
-        finally:
-            await self.flush(everything=True)
-            self._give_up()
+        """Write a batch every second until cancelled."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(FLUSH_EVERY):
+                    await self._wake.wait()
+            self._wake.clear()
+            try:
+                await self.flush()
+            except Exception as error:
+                self._logger.error("audit.failed", request_id=None, exc_info=error)
+            if self._away:
+                await asyncio.sleep(FLUSH_EVERY)
+
+    async def finish(self) -> None:
+        """Write everything that waits, and count as lost what the store does not take now."""
+        await self.flush(everything=True)
+        self._give_up()
 
     async def flush(self, *, everything: bool = False) -> None:
         """Write what is due, in batches; what can not be written now stays."""

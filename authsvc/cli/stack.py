@@ -140,7 +140,8 @@ def up_command(data_dir: Path, listen: str, public_url: str | None, workers: int
         bind, url = _addresses(listen, public_url)
         request = Request(data_dir=data_dir, listen=bind, public_url=url, workers=workers)
         report = _print_json if as_json else _print_story
-        asyncio.run(up(request, os.environ, on_ready=report, say=_say))
+        with _saying() as say:
+            asyncio.run(up(request, os.environ, on_ready=report, say=say))
 
 
 def _addresses(listen: str, public_url: str | None) -> tuple["Listen", "PublicUrl"]:
@@ -169,6 +170,18 @@ def _print_story(ready: "Ready") -> None:
     )
     click.echo(tell)
     sys.stdout.flush()
+
+
+@contextmanager
+def _saying() -> Iterator[Callable[[str], None]]:
+    """Yield what prints one line for a person without ever waiting for a terminal or a pipe, or failing with it."""
+    from authsvc.log_writer import STANDARD_ERROR, LogWriter
+
+    writer = LogWriter(STANDARD_ERROR, lambda lost, why: f"authsvc: {lost} lines could not be shown here: {why}\n")
+    try:
+        yield lambda line: writer.write(f"authsvc: {line}\n")
+    finally:
+        writer.close(1.0)
 
 
 def _say(line: str) -> None:

@@ -126,6 +126,7 @@ AUDIT_LOST = Metric(
     ("reason",),
     tuple((reason,) for reason in AUDIT_LOSSES),
 )
+LOG_LOST = Metric("authsvc_log_lost_total", Kind.COUNTER, "Log lines that could not be written.")
 WORKERS = Metric("authsvc_workers", Kind.GAUGE, "Workers that serve.")
 WORKER_DEATHS = Metric("authsvc_worker_deaths_total", Kind.COUNTER, "Workers that ended without being asked to.")
 
@@ -133,7 +134,7 @@ METRICS = (
     *(TOKEN_REQUESTS, TOKEN_SECONDS, HTTP_REQUESTS, PASSWORDS_WAITING, PASSWORDS_RUNNING, PASSWORD_SECONDS),
     UNCLEAR_CLIENTS,
     *(STORE_SECONDS, STORE_ERRORS, LEAF_EXPIRY, LEAF_FAILURES, WORKERS, WORKER_DEATHS),
-    *(AUDIT_USED, AUDIT_BUDGET, AUDIT_WAITING, AUDIT_LOST),
+    *(AUDIT_USED, AUDIT_BUDGET, AUDIT_WAITING, AUDIT_LOST, LOG_LOST),
 )
 """All of them, in the order of their cells."""
 

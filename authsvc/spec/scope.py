@@ -36,6 +36,9 @@ KNOWN_ACTIONS = frozenset({"pull", "push", "delete", ALL_ACTIONS})
 MAX_UNKNOWN_ACTIONS = 4
 """Most other well-formed actions that are kept on one resource, so that a refusal can name them."""
 
+_Key = tuple[str, str | None, str]
+"""Type, class and name of a resource."""
+
 _KIND = re.compile(r"([a-z0-9]{1,32})(?:\(([a-z0-9]{1,32})\))?", re.ASCII)
 _ACTION = re.compile(r"[a-z]{1,32}", re.ASCII)
 _NAME = re.compile(r"[!-~]{1,255}", re.ASCII)
@@ -64,8 +67,11 @@ class ResourceScope:
         Raises:
             ValueError: ``text`` is not of the grammar, or no action is left.
         """
-        scope, _ = _parsed(text)
-        return cls(scope.type, scope.name, scope.actions, scope.resource_class)
+        (kind, resource_class, name), actions_text = _resource(text)
+        actions, _ = _kept(_mentioned(actions_text))
+        if not actions:
+            raise ValueError("a resource scope names its actions in lower-case letters, joined by ','")
+        return cls(kind, name, actions, resource_class)
 
     def __str__(self) -> str:
         kind = f"{self.type}({self.resource_class})" if self.resource_class else self.type
@@ -92,9 +98,8 @@ def merge_scopes(parameters: Iterable[str]) -> ScopeSet:
     Clients repeat the parameter, join scopes by spaces, do both, and name one repository several times (containerd,
     go-containerregistry); all of it means one set.
     """
-    room, dropped = MAX_SCOPE_TEXT, 0
-    merged: dict[tuple[str, str | None, str], dict[str, None]] = {}
-    names = 0
+    room, names, dropped = MAX_SCOPE_TEXT, 0, 0
+    merged: dict[_Key, dict[str, None]] = {}
     for parameter in parameters:
         text = parameter
         if len(text) > room:
@@ -103,19 +108,18 @@ def merge_scopes(parameters: Iterable[str]) -> ScopeSet:
         room -= len(text)
         for piece in filter(None, text.split(" ")):
             try:
-                scope, left_out = _parsed(piece)
+                key, actions_text = _resource(piece)
             except ValueError:
                 dropped += 1
                 continue
-            key = (scope.type, scope.resource_class, scope.name)
-            if key not in merged:
-                if len(merged) >= MAX_SCOPES or names + len(scope.name) > MAX_NAMES:
-                    dropped += 1
-                    continue
-                merged[key] = {}
-                names += len(scope.name)
+            fits = key in merged or (len(merged) < MAX_SCOPES and names + len(key[2]) <= MAX_NAMES)
+            actions, left_out = _kept(_mentioned(actions_text)) if fits else ((), 0)
+            if not actions:
+                dropped += 1
+                continue
+            names += 0 if key in merged else len(key[2])
             dropped += left_out
-            merged[key].update(dict.fromkeys(scope.actions))
+            merged.setdefault(key, {}).update(dict.fromkeys(actions))
     scopes = []
     for (kind, resource_class, name), asked in merged.items():
         actions, left_out = _kept(asked)
@@ -124,21 +128,23 @@ def merge_scopes(parameters: Iterable[str]) -> ScopeSet:
     return ScopeSet(tuple(scopes), dropped)
 
 
-def _parsed(text: str) -> tuple[ResourceScope, int]:
-    """Return a resource scope and how many of its actions were left out.
+def _resource(text: str) -> tuple[_Key, str]:
+    """Return what a resource scope is for, and the text of its actions.
 
     Raises:
-        ValueError: ``text`` is not of the grammar, or no action is left.
+        ValueError: ``text`` is not of the grammar.
     """
     kind_text, first, rest = text.partition(":")
     name, last, actions_text = rest.rpartition(":")
     kind = _KIND.fullmatch(kind_text)
     if not (first and last and kind and _NAME.fullmatch(name)):
         raise ValueError("a resource scope is type:name:actions")
-    actions, left_out = _kept(dict.fromkeys(filter(None, actions_text.split(","))))
-    if not actions:
-        raise ValueError("a resource scope names its actions in lower-case letters, joined by ','")
-    return ResourceScope(kind[1], name, actions, kind[2]), left_out
+    return (kind[1], kind[2], name), actions_text
+
+
+def _mentioned(actions_text: str) -> dict[str, None]:
+    """Return the actions in the order of their mention, each once."""
+    return dict.fromkeys(filter(None, actions_text.split(",")))
 
 
 def _kept(asked: Mapping[str, None]) -> tuple[tuple[str, ...], int]:

@@ -14,7 +14,9 @@ from collections.abc import Callable
 from functools import partial
 
 from authsvc.errors import SecretsRefused, SetupRefused, StoreUnavailable
-from authsvc.logs import Logger, make_logger
+from authsvc.logs import Logger, server_log
+from authsvc.metrics.board import Board
+from authsvc.metrics.catalogue import LOG_LOST
 from authsvc.settings import Settings
 from authsvc.stack.control_socket import control_socket
 from authsvc.stack.crew import GUESS_KEY_BYTES, Crew, Equipment, Listeners, make_board
@@ -67,8 +69,21 @@ async def serve(load: Callable[[], Settings], listeners: Listeners, workers: int
     Raises:
         SetupRefused: a setting or secret is unusable, or Redis is not one to trust.
     """
-    settings = load()
-    logger = make_logger(settings.log_level)
+    settings, board = load(), make_board(workers)
+    with server_log(settings.log_level, lambda lost: board.row(0).count(LOG_LOST, by=lost)) as logger:
+        await _serve(load, settings, listeners, workers, board, logger, inherited=inherited)
+
+
+async def _serve(
+    load: Callable[[], Settings],
+    settings: Settings,
+    listeners: Listeners,
+    workers: int,
+    board: Board,
+    logger: Logger,
+    *,
+    inherited: bool,
+) -> None:
     try:
         load_signing_keys(settings)
     except SecretsRefused as error:
@@ -76,7 +91,6 @@ async def serve(load: Callable[[], Settings], listeners: Listeners, workers: int
             raise
         logger.error("server.cannot_sign", reason=str(error))
     await _check_store(settings, logger)
-    board = make_board(workers)
     threads = max(1, (os.cpu_count() or 1) // workers)
     guess_key = secrets.token_bytes(GUESS_KEY_BYTES)
 

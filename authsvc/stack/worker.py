@@ -20,9 +20,9 @@ from typing import Any
 import uvloop
 from attrs import frozen
 
-from authsvc.logs import LibraryHandler, Logger, make_logger
+from authsvc.logs import LibraryHandler, Logger, server_log
 from authsvc.metrics.board import Board, Row
-from authsvc.metrics.catalogue import Cells
+from authsvc.metrics.catalogue import LOG_LOST, Cells
 from authsvc.settings import Settings, load
 from authsvc.stack.crew import DRAIN, GUESS_KEY_BYTES
 from authsvc.stack.leaf_channel import LeafRequester
@@ -49,13 +49,17 @@ class Inherited:
 
 async def work(settings: Settings, inherited: Inherited, guess_key: bytes) -> None:
     """Serve until told to end, or until the parent is gone."""
-    logger = make_logger(settings.log_level)
+    board = Board(inherited.board, Cells())
+    counting = Counting(board, board.row(inherited.row))
+    with server_log(settings.log_level, lambda lost: counting.row.count(LOG_LOST, by=lost)) as logger:
+        await _work(settings, inherited, guess_key, counting, logger)
+
+
+async def _work(settings: Settings, inherited: Inherited, guess_key: bytes, counting: Counting, logger: Logger) -> None:
     logging.getLogger().handlers = [LibraryHandler(logger)]
     stop, leave = asyncio.Event(), asyncio.Event()
     for number, event in ((signal.SIGTERM, stop), (signal.SIGINT, stop), (signal.SIGQUIT, leave)):
         asyncio.get_running_loop().add_signal_handler(number, event.set)
-    board = Board(inherited.board, Cells())
-    counting = Counting(board, board.row(inherited.row))
     live, connection = Live(), Connection(settings.redis_url)
     attendance = RedisAttendance(connection, Codec())
     requester = await LeafRequester.open(socket.socket(fileno=inherited.channel))

@@ -241,6 +241,7 @@ async def _audit(settings: Settings, logger: Logger, row: Row) -> AsyncIterator[
     finally:
         for task in tasks:
             await ended(task)
+        await trail.finish()
         count()
         await connection.close()
 

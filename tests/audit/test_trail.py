@@ -243,6 +243,7 @@ async def test_a_slow_store_holds_no_request_up(monkeypatch: pytest.MonkeyPatch)
     store.slow = 0
     with pytest.raises(asyncio.CancelledError):
         await flushing
+    await told.finish()
 
     assert 10_001 == store.counted + store.lost
 
@@ -260,8 +261,24 @@ async def test_the_end_writes_everything() -> None:
     flushing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await flushing
+    await told.finish()
 
     assert (3, 0) == (store.counted, told.waiting)
+
+
+async def test_what_cannot_be_written_at_the_end_is_counted() -> None:
+    """A worker that ends while the store is away counts what it leaves unwritten, and logs how many and why."""
+    store, log = Store(away=True), io.StringIO()
+    told = make_trail(store, log)
+    for number in range(3):
+        told.note(asked(), denied(someone(number)))
+    await told.flush()
+    told.note(asked(), denied(someone(7)))
+    await told.finish()
+
+    assert {"stopped": 4} == told.losses
+    assert '"lost": 4' in log.getvalue().splitlines()[-1]
+    assert '"reasons": {"stopped": 4}' in log.getvalue().splitlines()[-1]
 
 
 async def test_many_new_entries_are_written_before_the_second_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -278,5 +295,6 @@ async def test_many_new_entries_are_written_before_the_second_is_over(monkeypatc
     flushing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await flushing
+    await told.finish()
 
     assert [20] == [len(batch) for batch in store.batches.values()]
