@@ -65,13 +65,14 @@ def private_directory(path: Path) -> Iterator[int]:
 
 
 def read_trusted(path: Path) -> bytes:
-    """Return the content of a file that nobody but us and root may change; others may read it.
+    """Return the content of a file that nobody but its owner may change; others may read it.
 
-    For settings, and for secrets that a platform mounts: those belong to root, are readable inside the container, and
-    are symbolic links (Kubernetes).
+    For settings, and for secrets that a platform mounts: those are readable inside the container, are symbolic links
+    (Kubernetes), and belong to root or keep the owner that they have on the host (file-backed secrets of compose). So
+    root alone, for whom a file of another user would be an escalation, asks for the owner.
 
     Raises:
-        SetupRefused: it is not a regular file, is too long, or another user owns it or may write to it.
+        SetupRefused: it is not a regular file, is too long, others may write to it, or we are root and it is not ours.
         OSError: it cannot be opened or read.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -79,10 +80,10 @@ def read_trusted(path: Path) -> bytes:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise SetupRefused(f"{path} is not a regular file")
-        if status.st_uid not in {_ROOT, os.geteuid()}:
+        if os.geteuid() == _ROOT != status.st_uid:
             raise SetupRefused(
-                f"{path} belongs to another user (uid {status.st_uid}), who could change it; "
-                f"it must belong to root or to uid {os.geteuid()}, which this process runs as"
+                f"{path} belongs to another user (uid {status.st_uid}), who could change it, and this process runs as "
+                f"root; run: chown root {path}"
             )
         if status.st_mode & _OTHERS_WRITE:
             raise SetupRefused(
