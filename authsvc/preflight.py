@@ -5,17 +5,18 @@ with its reason. Whether an image exists is told only to those who may pull it.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from attrs import evolve, field, frozen
 
 from authsvc.credentials.machine_secret import MachineSecret
 from authsvc.credentials.origin import Origin
 from authsvc.credentials.proof import LicensesProof, MachineProof, Proof, classify
-from authsvc.credentials.subject import LicensesSubject, LicenseSubject, Subject
+from authsvc.credentials.subject import LicensesSubject, LicenseSubject, MemberSubject, ServiceAccountSubject, Subject
 from authsvc.errors import STORE_AWAY, InputRefused
+from authsvc.fair_share import FairShare, InFlight
 from authsvc.issuance import ISSUER, Authenticates, decided
 from authsvc.license_file import in_words
 from authsvc.policy import PULL, REPOSITORY, day, decide, locate, namespaces
@@ -38,6 +39,15 @@ TOKEN_LIFE = timedelta(minutes=1)
 
 AT_ONCE = 8
 """Most questions to the registry at one time, over all requests of a worker."""
+
+PER_TEAM = 4
+"""Most of them for one team: whatever one team asks, the others find a free place or take turns."""
+
+MAX_WAITING = 1000
+"""Most questions of one team that wait: twenty full preflights."""
+
+LOOK_WITHIN = 20.0
+"""Seconds in which the registry must have answered for an image, waiting included: nginx gives a preflight 30."""
 
 SOON = timedelta(days=30)
 """Before its end a license is said to end soon."""
@@ -151,7 +161,8 @@ class Preflight:
     signer: Signer
     service: str
     new_token_id: Callable[[], str]
-    _gate: asyncio.Semaphore = field(init=False, factory=lambda: asyncio.Semaphore(AT_ONCE), eq=False)
+    _share: FairShare = field(init=False, factory=lambda: FairShare(AT_ONCE, PER_TEAM, MAX_WAITING), eq=False)
+    _in_flight: InFlight[tuple[str, str, str], Found] = field(init=False, factory=InFlight, eq=False)
 
     async def check(self, presented: Presented, images: Sequence[str], origin: Origin, now: datetime) -> Report:
         """Return what would happen to a pull of each of ``images``.
@@ -163,6 +174,7 @@ class Preflight:
             Throttled: a wrong secret, one time too many.
             StoreUnavailable: the store did not answer.
             SignerUnavailable: there is no living signing certificate.
+            Overloaded: too many questions of the same team wait already.
         """
         # 1. Which repositories of ours that is about.
         references = [_parse(image) for image in _at_most(images)]
@@ -176,8 +188,9 @@ class Preflight:
         granted = {entry.name for entry in decision.access if PULL in entry.actions}
         refusals = {scope.name: _refusal(subject, scope, now) for scope in scopes.values() if scope.name not in granted}
         # 4. Whether it is there.
-        verdicts = await asyncio.gather(
-            *(self._verdict(image, reference, refusals, now) for image, reference in zip(images, ours, strict=True))
+        verdicts = await _all(
+            self._verdict(image, reference, subject, refusals, now)
+            for image, reference in zip(images, ours, strict=True)
         )
         # 5. What is about to end.
         shown = _shown(subject, proof)
@@ -189,7 +202,7 @@ class Preflight:
         return reference.domain.lower().removesuffix(_HTTPS_PORT) == self.service.lower().removesuffix(_HTTPS_PORT)
 
     async def _verdict(
-        self, image: str, reference: Reference | None, refusals: Mapping[str, str], now: datetime
+        self, image: str, reference: Reference | None, subject: Subject, refusals: Mapping[str, str], now: datetime
     ) -> Verdict:
         if reference is None:
             return Verdict(image, ok=None, may_pull=False, reason=f"it is not an image of {self.service}")
@@ -199,13 +212,25 @@ class Preflight:
         place = locate(reference.path)
         if place is not None and place.upstream is not None:
             return Verdict(image, ok=None, may_pull=True, reason=f"it is pulled through from {place.upstream}")
-        async with self._gate:
-            wanted = reference.digest or reference.tag or ""
-            found = await self.registry.look(reference.path, wanted, self._token(reference.path, now))
+        team = _team(subject, reference.path.partition("/")[0])
+        found = await self._look(team, reference.path, reference.digest or reference.tag or "", now)
         verdict = Verdict(image, ok=found.exists is True, may_pull=True, found=found)
         if found.exists is None:
             return evolve(verdict, reason="the registry did not answer; try again")
         return verdict if found.exists else evolve(verdict, reason="there is no such image")
+
+    async def _look(self, team: str, repository: str, reference: str, now: datetime) -> Found:
+        """Return what the registry says; a question that the team is asking already is not asked again."""
+
+        async def ask() -> Found:
+            async with self._share.place(team):
+                return await self.registry.look(repository, reference, self._token(repository, now))
+
+        try:
+            async with asyncio.timeout(LOOK_WITHIN):
+                return await self._in_flight.ask((team, repository, reference), ask)
+        except TimeoutError:
+            return Found(None)
 
     def _token(self, repository: str, now: datetime) -> Secret:
         """Return a token of our own for pulling exactly ``repository``."""
@@ -219,6 +244,29 @@ class Preflight:
             access=(Access(REPOSITORY, repository, (PULL,)),),
         )
         return Secret(self.signer.sign(claims.to_json()))
+
+
+async def _all(work: Iterable[Coroutine[Any, Any, Verdict]]) -> Sequence[Verdict]:
+    """Return the results in order; when one fails, or the caller is cancelled, the others end too."""
+    tasks = [asyncio.ensure_future(one) for one in work]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+def _team(subject: Subject, app: str) -> str:
+    """Return the team for which an image of ``app`` is looked up."""
+    match subject:
+        case MemberSubject():
+            return subject.member.team
+        case ServiceAccountSubject():
+            return subject.account.team
+        case LicenseSubject():
+            return subject.license.team
+        case LicensesSubject():
+            return next(one.team for one in subject.licenses if one.app == app)
 
 
 def _at_most(images: Sequence[str]) -> Sequence[str]:

@@ -19,6 +19,7 @@ CORE_MODULES = (
     "policy.py",
     "issuance.py",
     "preflight.py",
+    "fair_share.py",
     "license_file.py",
     "bounded_json.py",
     "errors.py",
@@ -39,6 +40,7 @@ CORE_SHELL = {
     "credentials/verifier.py",
     "issuance.py",
     "preflight.py",
+    "fair_share.py",
 }
 """The modules of the core rooms that wait for others. They get `now` as an argument too."""
 
@@ -53,6 +55,7 @@ PURE_IMPORTS = (
         "authsvc.policy",
         "authsvc.issuance",
         "authsvc.throttle",
+        "authsvc.fair_share",
         "authsvc.license_file",
         "authsvc.errors",
         "authsvc.redaction",
@@ -65,7 +68,7 @@ PURE_IMPORTS = (
 )
 """All that a core module may import: nothing here reads a clock, draws randomness, or touches a file or socket."""
 
-SHELL_IMPORTS = ("asyncio", "concurrent.futures.Executor")
+SHELL_IMPORTS = ("asyncio", "concurrent.futures.Executor", "contextlib.asynccontextmanager")
 """What the shell of the core may import besides."""
 
 CLOCKS = {"now", "today", "utcnow", "monotonic", "time_ns", "perf_counter"}

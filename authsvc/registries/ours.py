@@ -1,6 +1,7 @@
 """Our own registry, as seen from inside."""
 
 import json
+import re
 from http import HTTPStatus
 from typing import Any, Self
 from urllib.parse import unquote, urlsplit
@@ -9,6 +10,7 @@ import aiohttp
 
 from authsvc.preflight import Found
 from authsvc.redaction import Secret
+from authsvc.spec.reference import DIGEST
 
 PROBE_DEADLINE = 1.0
 """Seconds that a look at the registry may take."""
@@ -16,14 +18,20 @@ PROBE_DEADLINE = 1.0
 LOOK_DEADLINE = 5.0
 """Seconds in which one request about an image must be answered."""
 
-MAX_MANIFEST = 4 * 1024 * 1024
-"""Longest manifest that is read, in bytes (OCI distribution specification, "Pushing Manifests")."""
+MAX_MANIFEST = 128 * 1024
+"""Longest manifest that is read, in bytes.
+
+A registry takes 4 MB, and whoever pushes decides; reading and parsing those would hold up every other request. Usual
+manifests and indexes have less than 30 kB. Of a longer one only its size stays unknown.
+"""
 
 INDEXES = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
 MANIFESTS = ("application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json")
 
 USUAL_PLATFORM = ("linux", "amd64")
 """Whose size is told when an image has several platforms and this one is among them."""
+
+_DIGEST = re.compile(DIGEST, re.ASCII)
 
 
 class OurRegistry:
@@ -50,19 +58,25 @@ class OurRegistry:
             return Found(None)
         try:
             status, digest, manifest = await self._manifest(repository, reference, token)
-            if status == HTTPStatus.NOT_FOUND:
-                return Found(exists=False)
             if status != HTTPStatus.OK or manifest is None:
-                return Found(None)
+                # One that is too long to be read is there all the same.
+                there = True if status == HTTPStatus.OK and digest is not None else None
+                return Found(exists=False if status == HTTPStatus.NOT_FOUND else there, digest=digest)
             children = _children(manifest)
             if not children:
                 return Found(exists=True, digest=digest, size=_size(manifest))
             child = next((one for one in children if _platform(one) == USUAL_PLATFORM), children[0])
-            _, _, of_platform = await self._manifest(repository, str(child.get("digest")), token)
-            size = None if of_platform is None else _size(of_platform)
+            size = await self._size_of(repository, str(child.get("digest")), token)
             return Found(exists=True, digest=digest, size=size, platform="/".join(_platform(child)))
         except (TimeoutError, aiohttp.ClientError, OSError):
             return Found(None)
+
+    async def _size_of(self, repository: str, digest: str, token: Secret) -> int | None:
+        """Return the size of one platform's image; whoever pushed the index wrote the digest."""
+        if not _DIGEST.fullmatch(digest):
+            return None
+        _, _, manifest = await self._manifest(repository, digest, token)
+        return None if manifest is None else _size(manifest)
 
     async def _manifest(
         self, repository: str, reference: str, token: Secret
@@ -75,12 +89,15 @@ class OurRegistry:
         ) as response:
             if response.status != HTTPStatus.OK:
                 return response.status, None, None
+            digest = response.headers.get("Docker-Content-Digest")
+            if (response.content_length or 0) > MAX_MANIFEST:
+                return response.status, digest, None  # leaving closes the connection, so the body is not read
             content = bytearray()
             async for chunk in response.content.iter_any():
                 content += chunk
                 if len(content) > MAX_MANIFEST:
-                    return response.status, None, None
-            return response.status, response.headers.get("Docker-Content-Digest"), _json_object(bytes(content))
+                    return response.status, digest, None
+            return response.status, digest, _json_object(bytes(content))
 
 
 async def registry_state(url: str | None) -> str:

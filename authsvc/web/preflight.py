@@ -2,8 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any, Protocol
 
 from aiohttp import web
@@ -21,6 +22,9 @@ from authsvc.web.middleware import REQUEST_ID
 from authsvc.web.token import BODY_DEADLINE, MAX_LOGGED, Tells
 
 FORM = 'send {"images": ["registry/app/image:tag", ...]} as JSON'
+
+LOOK_AGAIN = 0.25
+"""Seconds between two looks at whether the client is still there."""
 
 
 class Checks(Protocol):
@@ -75,7 +79,8 @@ class PreflightEndpoint:
         # The token request's reader of credentials; a preflight has no scopes.
         sign_in = from_query((), request.headers.get("Authorization"))
         try:
-            report = await self._preflight.check(sign_in.presented, images, request[ORIGIN], now)
+            check = self._preflight.check(sign_in.presented, images, request[ORIGIN], now)
+            report = await _while_connected(request, check)
         except AuthsvcError as error:
             if not isinstance(error, InputRefused):
                 source = Source(request[CLIENT_ADDRESS], None, request.headers.get("User-Agent", ""))
@@ -89,9 +94,25 @@ class PreflightEndpoint:
                 detail=error.detail,
             )
             raise
+        if report is None:
+            log.info("preflight.abandoned")
+            return web.Response(status=HTTPStatus.SERVICE_UNAVAILABLE)  # nobody reads it
         good = sum(verdict.ok is True for verdict in report.verdicts)
         log.info("preflight.answered", subject=report.subject.id, good=good)
         return web.json_response(_to_json(report, self._service, now))
+
+
+async def _while_connected(request: web.Request, work: Coroutine[Any, Any, Report]) -> Report | None:
+    """Return the result of ``work``, or None when the client hangs up before; then the work ends too."""
+    task = asyncio.ensure_future(work)
+    try:
+        while not task.done():
+            await asyncio.wait((task,), timeout=LOOK_AGAIN)
+            if request.transport is None:
+                return None
+        return task.result()
+    finally:
+        task.cancel()
 
 
 def _to_json(report: Report, service: str, now: datetime) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Preflight on a running stack: will tonight's install work?"""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,27 @@ def test_what_is_there(world: World, index: bytes) -> None:
         {"image": asked[3], "ok": False, "may_pull": True, "exists": False, "digest": None, "size": None,
          "platform": None, "reason": "there is no such image"},
     ] == images  # fmt: skip
+
+
+def test_a_large_index_is_not_read(world: World) -> None:
+    """Of an index of 3 MB the digest is told and the size is not, and asking for it in bulk harms no other team."""
+    client = Client(world.stack.port, world.owner)
+    client.push(f"{world.vault}/large", "amd64", world.image)
+    large = json.loads(index_of(world.image.manifest)) | {"annotations": {"x": "y" * 3_000_000}}
+    body = json.dumps(large).encode()
+    assert 201 == client.put_manifest(f"{world.vault}/large", "1", body, INDEX).status
+    image = f"{world.stack.name}/{world.vault}/large:1"
+    rival, repository = world.attackers["another team's owner"]
+    assert rival is not None
+
+    with ThreadPoolExecutor(5) as threads:
+        flood = [threads.submit(post, world.stack, world.customer.account, *[image] * 50) for _ in range(4)]
+        other = threads.submit(post, world.stack, rival, f"{world.stack.name}/{repository}:1")
+
+    assert (200, True) == (other.result().status, other.result().json()["images"][0]["ok"])
+    for reply in (one.result() for one in flood):
+        facts = {(one["ok"], one["digest"], one["size"], one["reason"]) for one in reply.json()["images"]}
+        assert {(True, digest_of(body), None, None)} == facts
 
 
 def test_what_is_not_covered(world: World) -> None:

@@ -108,6 +108,39 @@ async def test_other_answers(tmp_path: Path, status: int, body: bytes, found: Fo
         assert found == await asking.look("acme/x", "1", TOKEN)
 
 
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_a_long_manifest_is_there_and_not_read(tmp_path: Path, chunked: bool) -> None:
+    """Of more than is read the digest is known, whether the registry says the length beforehand or not."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Docker-Content-Digest": IMAGE.digest})
+        if chunked:
+            response.enable_chunked_encoding()
+        else:
+            response.content_length = 100 * ours.MAX_MANIFEST
+        await response.prepare(request)
+        with suppress(ConnectionError):
+            for _ in range(100):
+                await response.write(b" " * ours.MAX_MANIFEST)
+        return response
+
+    async with registry(answer, tmp_path) as asking:
+        assert Found(exists=True, digest=IMAGE.digest) == await asking.look("acme/x", "1", TOKEN)
+
+
+async def test_a_digest_in_an_index_is_not_a_path(tmp_path: Path) -> None:
+    """Whoever pushed the index wrote the digest; what is not one is not asked for."""
+    seen: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        seen.append(request.path)
+        return manifest(b'{"manifests": [{"digest": "../../../../metrics"}]}', INDEX)
+
+    async with registry(answer, tmp_path) as asking:
+        assert (await asking.look("acme/x", "1", TOKEN)).size is None
+    assert ["/v2/acme/x/manifests/1"] == seen
+
+
 async def test_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A registry that hangs, one that is down and one that is not known give no answer, within the deadline."""
     monkeypatch.setattr(ours, "LOOK_DEADLINE", 0.2)

@@ -8,6 +8,7 @@ import socket
 from authsvc.errors import CredentialsRefused
 from authsvc.issuance import Issued
 from authsvc.logs import make_logger
+from authsvc.preflight import Report
 from authsvc.web.address import Clients
 from authsvc.web.listener import Listener, make_web_app
 from authsvc.web.middleware import around
@@ -23,6 +24,23 @@ class Refuses:
     async def issue(self, *_: object) -> Issued:
         """Refuse."""
         raise CredentialsRefused("who are you?")
+
+
+class Waits:
+    """Never answers a preflight, and says what became of it."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+        self.ended = asyncio.Event()
+
+    async def check(self, *_: object) -> Report:
+        """Wait until nobody wants to know any more."""
+        self.begun.set()
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            self.ended.set()
+        raise AssertionError
 
 
 async def events_of(path: str) -> list[str]:
@@ -53,3 +71,22 @@ async def test_half_a_form_is_a_refusal() -> None:
 async def test_half_a_preflight_is_nothing() -> None:
     """Nobody has asked anything yet."""
     assert [] == await events_of("/auth/preflight")
+
+
+async def test_a_preflight_ends_with_its_client() -> None:
+    """What a client that hung up had asked is not worked on any more, and is not a fault."""
+    log, waits = io.StringIO(), Waits()
+    logger = make_logger("info", log)
+    endpoint = PreflightEndpoint(waits, "registry.test", logger, lambda: NOW, lambda *_: None)
+    listener = Listener(make_web_app(endpoint.routes(), around(logger, "s", lambda: "0" * 16, Clients(), ())))
+    with socket.create_server(("127.0.0.1", 0)) as bound:
+        bound.setblocking(False)
+        await listener.start(bound)
+        _, writer = await asyncio.open_connection(*bound.getsockname())
+        writer.write(b"GET /auth/preflight?image=redis HTTP/1.1\r\nHost: s\r\n\r\n")
+        await asyncio.wait_for(waits.begun.wait(), 20)
+        writer.close()
+        await asyncio.wait_for(waits.ended.wait(), 20)
+        await listener.close()
+
+    assert ["preflight.abandoned"] == [json.loads(line)["event"] for line in log.getvalue().splitlines()]

@@ -1,0 +1,111 @@
+"""Shares a bounded number of places among tenants, and does equal work once.
+
+One queue for everybody lets one tenant fill it. Here each tenant has a queue of its own, the tenants take turns, and
+none may hold all places at once.
+"""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from contextlib import asynccontextmanager
+from typing import Generic, TypeVar
+
+from authsvc.errors import Overloaded
+
+Key = TypeVar("Key", bound=Hashable)
+Result = TypeVar("Result")
+
+
+class FairShare:
+    """Lets a bounded number of jobs run at once; tenants with waiting jobs take turns."""
+
+    def __init__(self, places: int, per_tenant: int, max_waiting: int) -> None:
+        """Run ``places`` jobs at once, ``per_tenant`` of one tenant, while ``max_waiting`` of each tenant wait."""
+        self._free = places
+        self._per_tenant = per_tenant
+        self._max_waiting = max_waiting
+        self._running: Counter[str] = Counter()
+        # In the order of their next turn.
+        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
+
+    @asynccontextmanager
+    async def place(self, tenant: str) -> AsyncIterator[None]:
+        """Hold a place for as long as the context lasts.
+
+        Raises:
+            Overloaded: too many jobs of this tenant wait already.
+        """
+        queue = self._waiting.setdefault(tenant, deque())
+        if len(queue) >= self._max_waiting:
+            raise Overloaded("too many preflights of your team are running; try again in a few seconds")
+        turn = asyncio.get_running_loop().create_future()
+        queue.append(turn)
+        self._admit()
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.cancelled():  # it was still waiting
+                self._forget(tenant, turn)
+            else:
+                self._leave(tenant)
+            raise
+        try:
+            yield
+        finally:
+            self._leave(tenant)
+
+    def _leave(self, tenant: str) -> None:
+        self._free += 1
+        self._running[tenant] -= 1
+        if not self._running[tenant]:
+            del self._running[tenant]
+        self._admit()
+
+    def _forget(self, tenant: str, turn: "asyncio.Future[None]") -> None:
+        queue = self._waiting.get(tenant, deque())
+        if turn in queue:
+            queue.remove(turn)
+        if not queue:
+            self._waiting.pop(tenant, None)
+
+    def _admit(self) -> None:
+        """Give free places to those whose turn it is."""
+        while self._free:
+            tenant = next((one for one in self._waiting if self._running[one] < self._per_tenant), None)
+            if tenant is None:
+                return
+            queue = self._waiting.pop(tenant)
+            turn = queue.popleft()
+            if queue:
+                self._waiting[tenant] = queue  # behind all others
+            if not turn.done():
+                self._free -= 1
+                self._running[tenant] += 1
+                turn.set_result(None)
+
+
+class InFlight(Generic[Key, Result]):
+    """Asks equal questions once: who asks while an answer is on its way waits for that answer."""
+
+    def __init__(self) -> None:
+        """Start with nothing in flight."""
+        self._tasks: dict[Key, asyncio.Task[Result]] = {}
+        self._waiters: Counter[Key] = Counter()
+
+    async def ask(self, key: Key, fetch: Callable[[], Awaitable[Result]]) -> Result:
+        """Return what ``fetch`` returns, for every caller with an equal ``key``; it ends when the last one leaves."""
+        task = self._tasks.get(key)
+        if task is None:
+            task = self._tasks[key] = asyncio.ensure_future(_call(fetch))
+        self._waiters[key] += 1
+        try:
+            return await asyncio.shield(task)
+        finally:
+            self._waiters[key] -= 1
+            if not self._waiters[key]:
+                del self._waiters[key], self._tasks[key]
+                task.cancel()
+
+
+async def _call(fetch: Callable[[], Awaitable[Result]]) -> Result:
+    return await fetch()

@@ -1,0 +1,126 @@
+"""What a preflight asks the registry, and how teams share that."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from authsvc import preflight
+from authsvc.credentials.origin import Origin
+from authsvc.credentials.subject import LicensesSubject, Subject
+from authsvc.preflight import Found, Preflight
+from authsvc.redaction import Secret
+from authsvc.spec.token_request import UserPassword
+from tests.support.builders import NOW, SERVICE, Knows, Root, as_license, as_member, make_app, make_license, make_member
+
+LEAF = Root.make().leaf()
+ASKS = UserPassword("me", Secret("x" * 20))
+THERE = Found(exists=True, digest="sha256:" + "a" * 64, size=7)
+
+
+class Registry:
+    """Keeps what it is asked, and answers when it is told to."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.running = 0
+        self.may_answer = asyncio.Event()
+
+    async def look(self, repository: str, reference: str, token: Secret) -> Found:
+        """Answer that the image is there."""
+        del token
+        self.asked.append(f"{repository}:{reference}")
+        self.running += 1
+        try:
+            await self.may_answer.wait()
+        finally:
+            self.running -= 1
+        return THERE
+
+
+def of(subject: Subject, registry: Registry, shared: Preflight | None = None) -> Preflight:
+    """Return the preflight of one worker for ``subject``; ``shared`` is the same worker's for another."""
+    made = Preflight(Knows(subject), registry, LEAF, SERVICE, lambda: "t1")
+    if shared is not None:
+        object.__setattr__(made, "_share", shared._share)
+        object.__setattr__(made, "_in_flight", shared._in_flight)
+    return made
+
+
+def check(made: Preflight, *images: str) -> "asyncio.Task[Any]":
+    """Begin a preflight of images given without the registry's name."""
+    return asyncio.create_task(made.check(ASKS, [f"{SERVICE}/{image}" for image in images], Origin(), NOW))
+
+
+async def settle() -> None:
+    """Let everything run that can."""
+    for _ in range(30):
+        await asyncio.sleep(0)
+
+
+async def test_equal_images_are_asked_about_once() -> None:
+    """Fifty times one image, in four requests of one team, is one question."""
+    registry = Registry()
+    made = of(as_license(make_license()), registry)
+    tasks = [check(made, *["acme/x:1"] * 50) for _ in range(4)]
+    await settle()
+    registry.may_answer.set()
+
+    reports = await asyncio.gather(*tasks)
+
+    assert ["acme/x:1"] == registry.asked
+    assert all([True] * 50 == [verdict.ok for verdict in report.verdicts] for report in reports)
+
+
+async def test_one_team_leaves_places_for_the_others() -> None:
+    """While two hundred questions of one team wait, the question of another is asked at once."""
+    registry = Registry()
+    flood = of(as_license(make_license()), registry)
+    tasks = [check(flood, *(f"acme/x:{n}-{task}" for n in range(50))) for task in range(4)]
+    await settle()
+    assert preflight.PER_TEAM == registry.running
+
+    other = of(as_member(make_member(team="other-team"), make_app("other", team="other-team")), registry, flood)
+    tasks.append(check(other, "other/x:1"))
+    await settle()
+
+    assert "other/x:1" in registry.asked
+    assert preflight.PER_TEAM + 1 == registry.running
+    registry.may_answer.set()
+    await asyncio.gather(*tasks)
+
+
+async def test_work_ends_with_its_client() -> None:
+    """A preflight that is cancelled asks nothing more, and gives its places back."""
+    registry = Registry()
+    made = of(as_license(make_license()), registry)
+    task = check(made, *(f"acme/x:{n}" for n in range(50)))
+    await settle()
+    task.cancel()
+    await settle()
+
+    assert (preflight.PER_TEAM, 0) == (len(registry.asked), registry.running)
+    registry.may_answer.set()
+    assert (await check(made, "acme/x:1")).verdicts[0].ok
+
+
+async def test_a_registry_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits for too long gets an answer that says so, not an error."""
+    monkeypatch.setattr(preflight, "LOOK_WITHIN", 0.05)
+    report = await check(of(as_license(make_license()), Registry()), "acme/x:1")
+
+    assert (False, "the registry did not answer; try again") == (report.verdicts[0].ok, report.verdicts[0].reason)
+
+
+async def test_the_team_of_one_among_several_licenses() -> None:
+    """A question counts for the vendor whose image it is, whatever other licenses come along."""
+    registry = Registry()
+    registry.may_answer.set()
+    mine, theirs = make_license(), evolve(make_license(), id="other", app="other", team="other-team")
+    apps = {"acme": make_app(), "other": make_app("other", team="other-team")}
+    subject = LicensesSubject((mine, theirs), apps)
+
+    assert "acme-team" == preflight._team(subject, "acme")
+    assert "other-team" == preflight._team(subject, "other")
+    assert (await check(of(subject, registry), "other/x:1")).verdicts[0].ok
