@@ -34,8 +34,9 @@ def paths(environ: Mapping[str, str]) -> list[str]:
     ``~/.config`` is read next and stays (containers-auth.json(5)).
     """
     home = environ.get("HOME") or os.path.expanduser("~")
+    config = environ.get("XDG_CONFIG_HOME") or os.path.join(home, ".config")
     docker = environ.get("DOCKER_CONFIG") or os.path.join(home, ".docker")
-    podman = environ.get("REGISTRY_AUTH_FILE") or os.path.join(home, ".config", "containers", "auth.json")
+    podman = environ.get("REGISTRY_AUTH_FILE") or os.path.join(config, "containers", "auth.json")
     return [os.path.join(docker, "config.json"), podman]
 
 

@@ -13,7 +13,7 @@ import sys
 import time
 
 from authsvc import __version__
-from authsvc.installer import documents, kubelet, report
+from authsvc.installer import client_files, documents, kubelet, report
 from authsvc.installer.held import UNCHECKED, HeldLicense, Refused
 from authsvc.installer.verification import open_license
 
@@ -52,14 +52,16 @@ def _show(options: argparse.Namespace) -> int:
     license_, notes = open_license(options.file, os.environ, options.key)
     state, warnings = report.dates(license_.says, time.time())
     shown = report.facts(license_.says, state, "valid" if license_.key else "not checked: no key of the vendor is here")
+    clients = client_files.uses(license_.registry, os.environ)
+    warnings += _omitted(license_)
     if options.online:
         answer = _server(license_, options).preflight([])
         shown["token_ends_at"] = (answer.get("license") or {}).get("token_ends_at")
         warnings = list(dict.fromkeys([*warnings, *_messages(answer)]))
     if options.as_json:
-        _print_json({**shown, "warnings": warnings})
+        _print_json({**shown, "clients": [use.to_json() for use in clients], "warnings": warnings})
     else:
-        print(report.facts_table(shown))
+        print(report.facts_table({**shown, **{use.client: use.what() for use in clients}}))
         _warn(warnings)
     _warn(notes)
     return 0
@@ -99,7 +101,7 @@ def _login(options: argparse.Namespace) -> int:
         state, warnings = report.dates(license_.says, time.time())
         if state == "expired":
             raise Refused(warnings[0])
-        done = login.log_in(license_, options.key, os.environ, replace=options.replace)
+        done = login.log_in(license_, options.key, os.environ, time.time(), replace=options.replace)
         _warn([*warnings, *notes])
     _print_json({"done": done}) if options.as_json else print("\n".join(done))
     return 0
@@ -187,6 +189,14 @@ def _selected(paths: Sequence[str]) -> list[HeldLicense]:
     _warn([sentence for selection in selections for sentence in left_out(selection)])
     _warn([f"{one.path}: not in force, left out" for one in opened if one not in chosen and not one.in_force(now)])
     return [license_ for license_ in opened if license_ in chosen]
+
+
+def _omitted(license_: HeldLicense) -> list[str]:
+    """Return a sentence that names the licenses of the same registry which clients do not get, or none."""
+    from authsvc.installer.license_store import left_out, select
+    from authsvc.installer.verification import usable
+
+    return left_out(select(usable(os.environ, license_.registry)[0], license_.registry, time.time()))
 
 
 def _messages(answer: dict[str, Any]) -> list[str]:

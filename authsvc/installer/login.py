@@ -7,11 +7,12 @@ import re
 import shutil
 
 from authsvc.atomic_file import PRIVATE, PUBLIC
-from authsvc.installer import host, keys
+from authsvc.installer import client_files, host, keys
 from authsvc.installer.client_config import ClientConfig, alone, paths, write_file
 from authsvc.installer.credential_helper import PROGRAM
 from authsvc.installer.held import KEYS, LICENSES, SUFFIX, HeldLicense, Refused, own_folder
-from authsvc.installer.verification import open_to_remove
+from authsvc.installer.license_store import left_out, select
+from authsvc.installer.verification import open_to_remove, usable
 
 TYPE_CHECKING = False  # see authsvc.license_file
 if TYPE_CHECKING:
@@ -21,20 +22,28 @@ KEY_SUFFIX = ".license-key.json"
 _ID = re.compile(r"[0-9A-Za-z-]{1,64}", re.ASCII)
 
 
-def log_in(license_: HeldLicense, key_files: Sequence[str], environ: Mapping[str, str], *, replace: bool) -> list[str]:
+def log_in(
+    license_: HeldLicense, key_files: Sequence[str], environ: Mapping[str, str], now: float, *, replace: bool
+) -> list[str]:
     """Keep the license and add the helper to the clients' files; return what was done, a line each.
 
     Args:
         license_: checked by the caller.
         key_files: what it was checked with, to be kept too; empty for the key folders.
         environ: where home is.
+        now: in seconds since 1970.
         replace: whether other keys may take the place of those that are trusted for the registry.
 
     Raises:
         Refused: a client's file can not be changed, or other keys are trusted for the registry; then nothing was.
     """
     with alone(environ):
-        return _log_in(license_, key_files, environ, replace=replace)
+        done = _log_in(license_, key_files, environ, replace=replace)
+    done += client_files.sentences(client_files.uses(license_.registry, environ))
+    done += left_out(select(usable(environ, license_.registry)[0], license_.registry, now))
+    if shutil.which(PROGRAM, path=environ.get("PATH")) is None:
+        done.append(f"one thing is missing: {PROGRAM} is not on PATH, and docker and podman look for it there")
+    return done
 
 
 def _log_in(license_: HeldLicense, key_files: Sequence[str], environ: Mapping[str, str], *, replace: bool) -> list[str]:
@@ -49,12 +58,11 @@ def _log_in(license_: HeldLicense, key_files: Sequence[str], environ: Mapping[st
     if os.path.realpath(license_.path) != os.path.realpath(kept):
         write_file(kept, license_.text)
     os.chmod(kept, PRIVATE)
+    os.utime(kept)  # of more licenses than a client gets, those that were logged in with last count
     done.append(f"kept the license as {kept}")
     for config in configs:
         changed = config.add(license_.registry)
         done.append(f"{config.path}: {'uses' if changed else 'used already'} the helper for {license_.registry}")
-    if shutil.which(PROGRAM, path=environ.get("PATH")) is None:
-        done.append(f"one thing is missing: {PROGRAM} is not on PATH, and docker and podman look for it there")
     return done
 
 
@@ -82,7 +90,7 @@ def _undo(what: str, environ: Mapping[str, str]) -> list[str]:
     else:
         registry = host.normalise(what)
         going = [one for one in kept if one.registry == registry]
-    configs = [ClientConfig(path) for path in paths(environ)]
+    configs = [ClientConfig(path) for path in dict.fromkeys((*paths(environ), *client_files.all_files(environ)))]
     done = []
     if not [one for one in kept if one.registry == registry and one not in going]:
         changed = [config.path for config in configs if config.remove(registry)]
@@ -100,8 +108,8 @@ def _undo(what: str, environ: Mapping[str, str]) -> list[str]:
 
 
 def _registered(registry: str, environ: Mapping[str, str]) -> list[ClientConfig]:
-    """Return the clients' files, all of them read, so that a broken one stops us before anything is written."""
-    configs = [ClientConfig(path) for path in paths(environ)]
+    """Return the files to name the helper in, all of them read: a broken one stops us before anything is written."""
+    configs = [ClientConfig(path) for path in client_files.files_to_edit(registry, environ, paths(environ))]
     for config in configs:
         config.refuse_other(registry)
     return configs

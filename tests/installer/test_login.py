@@ -225,4 +225,7 @@ def test_a_helper_that_is_not_on_path_is_said(tool: Tool, file: Path) -> None:
 
 def test_login_as_json(tool: Tool, file: Path) -> None:
     """Machines get what was done as a list."""
-    assert 3 == len(json.loads(tool("login", "--json", file).out)["done"])
+    done = json.loads(tool("login", "--json", file).out)["done"]
+
+    assert 5 == len(done)
+    assert {True} == {isinstance(line, str) for line in done}
