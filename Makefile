@@ -26,7 +26,7 @@ WORKERS ?= $(shell n=$$(nproc); echo $$((n < 2 ? 2 : n)))
 
 PY := .venv/bin/python
 # `python -m` puts this folder on the path before -p looks for the plugin.
-PYTEST := $(PY) -m pytest -p tests.plugins.skips
+PYTEST := $(PY) -m pytest -p tests.plugins.skips -p tests.plugins.causes --tb=short --durations=10 --durations-min=1
 
 .PHONY: help
 help: ## show this list

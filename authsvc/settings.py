@@ -43,6 +43,9 @@ DEFAULT_LEAF_LIFE = 24 * 3600
 MAX_SOCKET_PATH, LONGEST_SUFFIX = 107, 10
 """Bytes that fit in ``sun_path`` with the NUL behind them, and those that a draft of the socket has more."""
 
+MIN_REDIS_DEADLINE, MAX_REDIS_DEADLINE = 0.5, 60
+"""Seconds. Less would fail on a healthy network; clients do not wait longer than a minute for a token."""
+
 MIN_AUDIT_BUDGET, MAX_AUDIT_BUDGET = 1, 65536
 """MiB."""
 
@@ -54,6 +57,7 @@ class Settings:
     Attributes:
         public_url: what clients type; the only source of realm, service and the license's registry.
         redis_url: the one primary.
+        redis_deadline: seconds that one operation on it may take.
         secrets_dir: the secrets directory.
         registry_url: where the registry answers, for ``/readyz`` to show; None to not look.
         pull_token_life: of a token that only pulls.
@@ -74,6 +78,7 @@ class Settings:
 
     public_url: PublicUrl
     redis_url: Secret
+    redis_deadline: float
     secrets_dir: Path
     registry_url: str | None
     pull_token_life: timedelta
@@ -122,6 +127,15 @@ def _seconds(least: int, most: int) -> Callable[[str, str], timedelta]:
         if not re.fullmatch(r"[0-9]{1,9}", text, re.ASCII) or not least <= int(text) <= most:
             raise SetupRefused(f"{name} must be a number of seconds from {least} to {most}, not {text[:40]!r}")
         return timedelta(seconds=int(text))
+
+    return parse
+
+
+def _decimal_seconds(least: float, most: float) -> Callable[[str, str], float]:
+    def parse(text: str, name: str) -> float:
+        if not re.fullmatch(r"[0-9]{1,9}(?:\.[0-9]{1,3})?", text, re.ASCII) or not least <= float(text) <= most:
+            raise SetupRefused(f"{name} must be a number of seconds from {least} to {most}, not {text[:40]!r}")
+        return float(text)
 
     return parse
 
@@ -201,6 +215,7 @@ def _registry_url(text: str, name: str) -> str:
 SETTINGS = (
     _Setting("public_url", parse_public_url, "http://localhost:5000"),
     _Setting("redis_url", _redis_url, secret=True),
+    _Setting("redis_deadline", _decimal_seconds(MIN_REDIS_DEADLINE, MAX_REDIS_DEADLINE), "1.5"),
     _Setting("secrets_dir", lambda text, _: Path(text)),
     _Setting("registry_url", _registry_url, optional=True),
     _Setting("pull_token_life", _seconds(MIN_TOKEN_LIFE, MAX_TOKEN_LIFE), "300"),

@@ -1,5 +1,6 @@
 """How property tests run, and the one stack that the tests of a process share."""
 
+import gc
 from collections.abc import Iterator
 
 import pytest
@@ -16,19 +17,15 @@ settings.register_profile(
 settings.load_profile("authsvc")
 
 
-FIRST_USE = 150
-"""Seconds for a test that may be the one that has to start the stack, on a busy machine."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give tests on the shared stack the time that its start takes."""
-    for item in items:
-        if "stack" in getattr(item, "fixturenames", ()) and item.get_closest_marker("timeout") is None:
-            item.add_marker(pytest.mark.timeout(FIRST_USE))
+@pytest.fixture(autouse=True, scope="module")
+def close_what_was_opened() -> Iterator[None]:
+    """Find what a file of tests leaves open: a socket that is collected later fails a test that never saw it."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
-    """Return a running stack with default settings; whoever uses it makes teams and apps of its own."""
+    """Return a running stack, its settings those of every test's stack; who uses it makes teams and apps of its own."""
     with running_stack() as running:
         yield running

@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import click
@@ -96,14 +97,16 @@ def test_documented_ranges_are_the_accepted_ones() -> None:
     """The ends of each documented range are accepted and their neighbours refused; each listed word is accepted."""
     ranges = 0
     for setting, row in zip(SETTINGS, rows(page("configuration.md"), "## Settings"), strict=True):
-        numbers = re.fullmatch(r"(\d+) to (\d+)", row[4])
+        numbers = re.fullmatch(r"([\d.]+) to ([\d.]+)", row[4])
         if numbers:
             ranges += 1
-            least, most = int(numbers[1]), int(numbers[2])
-            assert [accepts(setting.parse, str(n)) for n in (least - 1, least, most, most + 1)] == [0, 1, 1, 0]
+            least, most = map(Decimal, numbers.groups())
+            step = Decimal("0.1") if "." in row[4] else Decimal(1)
+            assert [accepts(setting.parse, str(n)) for n in (least - step, least, most, most + step)] == [0, 1, 1, 0]
         elif setting.name == "log_level":
             assert all(accepts(setting.parse, word) for word in row[4].split(", "))
-    assert ranges == len([setting for setting in SETTINGS if setting.name.endswith(("_life", "_renewal", "_budget"))])
+    measured = ("_life", "_renewal", "_budget", "_deadline")
+    assert ranges == len([setting for setting in SETTINGS if setting.name.endswith(measured)])
 
 
 def test_foreign_names_are_documented() -> None:

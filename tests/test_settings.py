@@ -12,6 +12,7 @@ from authsvc.errors import SetupRefused
 from authsvc.redaction import Secret
 from authsvc.settings import SETTINGS, Settings, load
 from authsvc.stack.address import PublicUrl
+from authsvc.store.connection import DEADLINE
 
 NEEDED = {"AUTHSVC_REDIS_URL": "redis://localhost:6379/0", "AUTHSVC_SECRETS_DIR": "/run/secrets"}
 
@@ -28,6 +29,7 @@ def test_defaults() -> None:
     expected = Settings(
         public_url=PublicUrl("http", "localhost:5000"),
         redis_url=Secret("redis://localhost:6379/0"),
+        redis_deadline=DEADLINE,
         secrets_dir=Path("/run/secrets"),
         registry_url=None,
         pull_token_life=timedelta(minutes=5),
@@ -69,6 +71,7 @@ def test_everything_by_environment() -> None:
     expected = Settings(
         public_url=PublicUrl("https", "registry.vendor.test"),
         redis_url=Secret("unix:///run/redis.sock"),
+        redis_deadline=2.25,
         secrets_dir=Path("secrets"),
         registry_url="unix:///run/registry.sock",
         pull_token_life=timedelta(seconds=60),
@@ -94,6 +97,7 @@ def test_everything_by_environment() -> None:
             "AUTHSVC_PRIVATE_CLIENTS": "off",
             "AUTHSVC_DEGRADED_PULLS": "off",
             "AUTHSVC_REDIS_URL": "unix:///run/redis.sock",
+            "AUTHSVC_REDIS_DEADLINE": "2.25",
             "AUTHSVC_SECRETS_DIR": "secrets",
             "AUTHSVC_REGISTRY_URL": "unix:///run/registry.sock",
             "AUTHSVC_PULL_TOKEN_LIFE": "60",
@@ -184,6 +188,10 @@ def test_a_needed_setting_is_missing(name: str) -> None:
         ("PUSH_TOKEN_LIFE", "9e2", "AUTHSVC_PUSH_TOKEN_LIFE must be a number of seconds"),
         ("PUSH_TOKEN_LIFE", "\u0669\u0660\u0660", "AUTHSVC_PUSH_TOKEN_LIFE must be a number of seconds"),
         ("PUSH_TOKEN_LIFE", "9" * 5000, "AUTHSVC_PUSH_TOKEN_LIFE must be a number of seconds"),
+        ("REDIS_DEADLINE", "0.4", "AUTHSVC_REDIS_DEADLINE must be a number of seconds from 0.5 to 60, not '0.4'"),
+        ("REDIS_DEADLINE", "60.1", "AUTHSVC_REDIS_DEADLINE must be a number of seconds from 0.5 to 60"),
+        ("REDIS_DEADLINE", "inf", "AUTHSVC_REDIS_DEADLINE must be a number of seconds from 0.5 to 60"),
+        ("REDIS_DEADLINE", "1e1", "AUTHSVC_REDIS_DEADLINE must be a number of seconds from 0.5 to 60"),
         ("LEAF_LIFE", "599", "AUTHSVC_LEAF_LIFE must be a number of seconds from 600"),
         ("LEAF_LIFE", "1900", "AUTHSVC_LEAF_LIFE is too short"),
         ("LEAF_RENEWAL", "0", "AUTHSVC_LEAF_RENEWAL must be a number of seconds from 1"),

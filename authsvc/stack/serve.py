@@ -115,7 +115,7 @@ async def _serve(
 
 
 async def _check_store(settings: Settings, logger: Logger) -> None:
-    connection = Connection(settings.redis_url)
+    connection = Connection(settings.redis_url, deadline=settings.redis_deadline)
     try:
         for warning in await check_server(connection):
             logger.warning("store.unchecked", reason=warning)

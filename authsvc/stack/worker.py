@@ -60,7 +60,7 @@ async def _work(settings: Settings, inherited: Inherited, guess_key: bytes, coun
     stop, leave = asyncio.Event(), asyncio.Event()
     for number, event in ((signal.SIGTERM, stop), (signal.SIGINT, stop), (signal.SIGQUIT, leave)):
         asyncio.get_running_loop().add_signal_handler(number, event.set)
-    live, connection = Live(), Connection(settings.redis_url)
+    live, connection = Live(), Connection(settings.redis_url, deadline=settings.redis_deadline)
     attendance = RedisAttendance(connection, Codec())
     requester = await LeafRequester.open(socket.socket(fileno=inherited.channel))
     beating = asyncio.create_task(requester.send_heartbeats(HEARTBEAT))

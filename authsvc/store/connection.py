@@ -29,14 +29,15 @@ from authsvc.store.sentinel_url import SCHEME, parse_sentinel_url
 REFUSED = "the service's database refused this, because {}; nothing was changed"
 
 MAX_CONNECTIONS = 64
-POOL_WAIT = 0.25
-"""Seconds to wait for a free connection."""
 
-COMMAND_TIMEOUT = 0.5
-"""Seconds to wait for the socket, for connecting and for each reply."""
+REPLY_PART, POOL_PART, SENTINEL_PART = 1 / 3, 1 / 6, 1 / 5
+"""Shares of an operation's deadline: to connect and for each reply; to wait for a free connection; for one sentinel.
+
+Several silent sentinels must fit into the deadline of one operation.
+"""
 
 DEADLINE = 1.5
-"""Seconds that a whole operation may take."""
+"""Seconds that a whole operation may take, unless AUTHSVC_REDIS_DEADLINE says otherwise."""
 
 HEALTH_CHECK = 15
 """Seconds after which an idle connection is pinged before use."""
@@ -53,28 +54,31 @@ class _ConnectionLost(RedisError):
 class Connection:
     """One pool of connections to the one primary."""
 
-    def __init__(self, url: Secret, observe: Callable[[float, bool], None] = _unobserved) -> None:
+    def __init__(
+        self, url: Secret, observe: Callable[[float, bool], None] = _unobserved, *, deadline: float = DEADLINE
+    ) -> None:
         """Prepare a pool for ``url``; nothing connects yet.
 
         Args:
             url: ``redis://``, ``rediss://``, ``unix://``, or ``redis+sentinel://`` to follow the primary.
             observe: hears of each command the seconds that it took and whether it was answered.
+            deadline: seconds that one operation may take.
 
         Raises:
             SetupRefused: ``url`` is of another form.
         """
         options: dict[str, Any] = {
             "max_connections": MAX_CONNECTIONS,
-            "timeout": POOL_WAIT,
-            "socket_timeout": COMMAND_TIMEOUT,
-            "socket_connect_timeout": COMMAND_TIMEOUT,
+            "timeout": deadline * POOL_PART,
+            "socket_timeout": deadline * REPLY_PART,
+            "socket_connect_timeout": deadline * REPLY_PART,
             "health_check_interval": HEALTH_CHECK,
             "retry": Retry(NoBackoff(), 0),
             "decode_responses": False,
         }
         try:
             pool = (
-                PrimaryPool(parse_sentinel_url(url.reveal()), **options)
+                PrimaryPool(parse_sentinel_url(url.reveal()), deadline * SENTINEL_PART, **options)
                 if url.reveal().startswith(SCHEME)
                 else CheckedPool.from_url(url.reveal(), **options)
             )
@@ -85,6 +89,7 @@ class Connection:
             ) from error
         self._pool: CheckedPool = pool
         self.redis: Redis = Redis.from_pool(pool)
+        self._deadline = deadline
         self._breaker = Breaker()
         self._observe = observe
         self._reads = GatheredReads(self._fetch)
@@ -154,7 +159,7 @@ class Connection:
         if not self._breaker.lets_through(clock()):
             raise StoreUnavailable(STORE_AWAY, detail="the breaker is open")
         try:
-            async with asyncio.timeout(DEADLINE):
+            async with asyncio.timeout(self._deadline):
                 reply = await attempts()
         except (RedisError, OSError, TimeoutError) as error:
             answered = False

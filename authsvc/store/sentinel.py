@@ -17,9 +17,6 @@ from typing_extensions import override
 from authsvc.store.pool import CheckedPool
 from authsvc.store.sentinel_url import SentinelUrl
 
-ASK_TIMEOUT = 0.3
-"""Seconds to wait for one sentinel: several silent ones must fit into the deadline of one operation."""
-
 
 class PrimaryPool(CheckedPool):
     """Connections to the primary of the moment; each new one asks where that is."""
@@ -28,8 +25,8 @@ class PrimaryPool(CheckedPool):
     check_connection = False
     """What redis-py's connection asks of its pool."""
 
-    def __init__(self, url: SentinelUrl, **options: Any) -> None:
-        """Prepare a pool; nothing connects yet."""
+    def __init__(self, url: SentinelUrl, ask_timeout: float, **options: Any) -> None:
+        """Prepare a pool that waits ``ask_timeout`` seconds for each sentinel; nothing connects yet."""
         super().__init__(
             connection_class=SentinelManagedConnection, username=url.user, password=url.password, **options
         )
@@ -38,8 +35,8 @@ class PrimaryPool(CheckedPool):
         self._sentinel = Sentinel(  # type: ignore[no-untyped-call]
             url.sentinels,
             sentinel_kwargs={
-                "socket_timeout": ASK_TIMEOUT,
-                "socket_connect_timeout": ASK_TIMEOUT,
+                "socket_timeout": ask_timeout,
+                "socket_connect_timeout": ask_timeout,
                 "retry": Retry(NoBackoff(), 0),
                 "maint_notifications_config": MaintNotificationsConfig(enabled=False),  # see CheckedPool
             },

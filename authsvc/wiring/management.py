@@ -30,6 +30,9 @@ from authsvc.wiring.keys import make_keys
 
 OPERATION_ID_BYTES = 16
 
+PATIENCE = 15.0
+"""Seconds that an operation of the command line may take: a person waits longer than a client for its token."""
+
 
 @frozen
 class Management:
@@ -72,7 +75,7 @@ async def management(settings: Settings, journal: Journal) -> AsyncIterator[Mana
     keys = LicenseKeys(
         load_license_signing_key(folder), load_license_token_key(folder), tuple(load_license_public_keys(folder))
     )
-    connection = Connection(settings.redis_url)
+    connection = Connection(settings.redis_url, deadline=max(PATIENCE, settings.redis_deadline))
     try:
         await check_server(connection)
         directory, credentials = RedisDirectory(connection, Codec()), RedisCredentials(connection, Codec())

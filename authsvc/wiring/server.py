@@ -138,7 +138,7 @@ async def running_worker(
     Yields what ends them without a client noticing.
     """
     async with AsyncExitStack() as stack:
-        connection = Connection(settings.redis_url, counting.store_command)
+        connection = Connection(settings.redis_url, counting.store_command, deadline=settings.redis_deadline)
         stack.push_async_callback(connection.close)
         codec = Codec()
         standings, usage = RedisStandings(connection, codec), RedisUsage(connection, logger)
@@ -221,7 +221,7 @@ def _passwords(
 @asynccontextmanager
 async def _audit(settings: Settings, logger: Logger, row: Row) -> AsyncIterator[Trail]:
     """Yield who takes decisions, on a connection of its own: what the audit waits for, no request waits for."""
-    connection = Connection(settings.redis_url)
+    connection = Connection(settings.redis_url, deadline=settings.redis_deadline)
     stream = RedisAudit(connection, settings.audit_budget * 1024 * 1024)
     trail = Trail(stream, logger, clock, new_audit_id)
     keeper = Keeper(stream, settings.audit_export_dir, trail.tell, logger, clock, new_audit_id)

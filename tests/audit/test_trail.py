@@ -19,6 +19,7 @@ from authsvc.errors import StoreUnavailable
 from authsvc.logs import make_logger
 from tests.support.builders import NOW, as_license, make_license
 from tests.support.decisions import asked, denied, issued, refused
+from tests.support.waiting import PATIENCE
 
 
 @define
@@ -235,12 +236,12 @@ async def test_a_slow_store_holds_no_request_up(monkeypatch: pytest.MonkeyPatch)
     request = asked()
     token = issued(request)
     told.note(request, token)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         await store.asked.wait()
     for _ in range(10_000):
         told.note(asked(), token)
-    flushing.cancel()
     store.slow = 0
+    flushing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await flushing
     await told.finish()

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from tests.bench.load import Target
 from tests.support.stack import free_port
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 
 
 async def serve(port: int) -> None:
@@ -52,7 +52,7 @@ def bare_server(core: int | None, service: str, scope: str) -> Iterator[Target]:
         yield Target(url, service, scope, process.pid)
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(PATIENCE)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from tests.support.http_client import ask, basic, get_token
 from tests.support.load import meanwhile
 from tests.support.stack import Ran, Stack
 from tests.support.tenants import Account, License, make_license, make_team, unique
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 
 NOBODY = Account("nobody@acme.test", "a password of nobody")
 
@@ -151,10 +151,10 @@ def test_following(stack: Stack, app: str) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environ, cwd=stack.folder) as follower:
         assert follower.stdout is not None
         with meanwhile(new_decision, pause=0.3):
-            ready, _, _ = select.select([follower.stdout], [], [], 30)
+            ready, _, _ = select.select([follower.stdout], [], [], PATIENCE)
             assert ready
             entry = json.loads(follower.stdout.readline())
         follower.send_signal(signal.SIGINT)
-        code = follower.wait(10)
+        code = follower.wait(PATIENCE)
 
     assert ("token.issued", f"license:{license_.id}", 0) == (entry["event"], entry["actor"], code)

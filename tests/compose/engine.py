@@ -17,6 +17,7 @@ from tests.compose import stand_ins
 from tests.support.daemon import daemon
 from tests.support.docker_engine import DockerEngine
 from tests.support.stack import GOOD_PATH, Ran, run, short_folder
+from tests.support.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / ".cache/trixie/docker-compose/usr/libexec/docker/cli-plugins/docker-compose"
@@ -161,5 +162,5 @@ def _must(*command: str) -> None:
 
 def _run(command: Sequence[str]) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        command, check=False, capture_output=True, text=True, timeout=30, env={**os.environ, "PATH": GOOD_PATH}
+        command, check=False, capture_output=True, text=True, timeout=PATIENCE, env={**os.environ, "PATH": GOOD_PATH}
     )

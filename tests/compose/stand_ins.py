@@ -17,6 +17,8 @@ from pathlib import Path
 
 from attrs import frozen
 
+from tests.support.waiting import PATIENCE
+
 _USR = ("bin", "sbin", "lib", "lib64")
 """Folders that are links into /usr since Debian 12."""
 
@@ -106,7 +108,7 @@ def make(docker: Sequence[str], image: str) -> None:
         with tarfile.open(fileobj=importing.stdin, mode="w|") as tar:
             _fill(tar, stand_in)
         importing.stdin.close()
-        assert importing.wait(timeout=60) == 0
+        assert importing.wait(timeout=PATIENCE) == 0
 
 
 def _name(image: str) -> str:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.compose.engine import ROOT, ComposeEngine, Project
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.system
 
 HOST, PORT = "registry.vendor.test", 5443
 CERTBOT = "certbot/certbot:v4.1.1"
@@ -55,7 +55,7 @@ def authority(production: Project, tmp_path: Path) -> Iterator[tuple[str, Path]]
     with production.engine.starts_inside(*command, cwd=ROOT) as running:
         until(file.is_file, "the authority runs")
         yield f"http://{host}:14000/directory", file
-        running.communicate(timeout=20)
+        running.communicate(timeout=PATIENCE)
 
 
 def asked(project: Project, root: Path) -> str:
@@ -73,10 +73,10 @@ def test_a_certificate_is_got_and_renewed(production: Project, authority: tuple[
     container, before = served.container("nginx"), fingerprint(served)
     folders = "--config-dir /letsencrypt/config --work-dir /tmp/by-hand --logs-dir /tmp/by-hand"
     renew = f"certbot renew --force-renewal --quiet --no-random-sleep-on-renew {folders}"
-    until(lambda: served.compose("exec", "-T", "acme", *renew.split(), check=False).code == 0, "a renewal", 60)
+    until(lambda: served.compose("exec", "-T", "acme", *renew.split(), check=False).code == 0, "a renewal")
     # What was renewed by hand is published with the next look, of which a restart is one.
     served.compose("restart", "acme")
-    until(lambda: fingerprint(served) != before, "the renewed certificate is served", 30)
+    until(lambda: fingerprint(served) != before, "the renewed certificate is served")
     wrong = served.compose("run", "--rm", "--no-deps", "--env", "AUTHSVC_ACME_EMAIL=", "acme", check=False)
 
     assert wrong.code == 1

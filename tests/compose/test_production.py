@@ -10,7 +10,7 @@ from tests.compose.engine import ComposeEngine, Project
 from tests.compose.story import Shop, open_shop
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.system
 
 NAME = "localhost:5443"
 KIB = 1024
@@ -123,7 +123,7 @@ def test_new_certificates_are_read(shop: Shop, certificates: Path, authority: Au
     before, container = serial(shop), shop.project.container("nginx")
     authority.write_pair(certificates, "localhost")
 
-    until(lambda: serial(shop) != before, "the new certificate is served", 20)
+    until(lambda: serial(shop) != before, "the new certificate is served")
     assert shop.project.container("nginx") == container
     shop.still_sells()
 
@@ -135,7 +135,7 @@ def test_an_unreadable_key_is_named(shop: Shop, certificates: Path) -> None:
     shop.project.compose("restart", "nginx")
     try:
         said = "privkey.pem may not be read by user 10001"
-        until(lambda: said in shop.project.compose("logs", "nginx").out, "nginx says why", 20)
+        until(lambda: said in shop.project.compose("logs", "nginx").out, "nginx says why")
     finally:
         os.chown(key, 10001, 10001)
     shop.project.up()

@@ -13,7 +13,7 @@ from tests.compose.story import EMAIL, Shop, open_shop
 from tests.support.stack import PASSWORD
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.system
 
 NAME = "localhost:5000"
 
@@ -199,7 +199,7 @@ def test_a_failover_under_pulls(shop: Shop) -> None:
     failed = [answer for answer in answers if answer[2] != 200]
 
     primary = ("redis-cli", "-p", "26379", "sentinel", "get-master-addr-by-name", "authsvc")
-    until(lambda: "198.18.213.12" in watched.compose("exec", "-T", "sentinel-1", *primary).out, "a new primary", 30)
+    until(lambda: "198.18.213.12" in watched.compose("exec", "-T", "sentinel-1", *primary).out, "a new primary")
     assert "beforehand" in watched.authsvc("team", "list")
     assert "created" in watched.authsvc("team", "create", "afterwards")
     print(f"{len(failed)} of {len(answers)} token requests failed: {failed}")  # noqa: T201  a figure worth seeing
@@ -208,9 +208,9 @@ def test_a_failover_under_pulls(shop: Shop) -> None:
 
     watched.up()
     follows = ("exec", "-T", "redis", "grep", "-q", "^replicaof ", "/data/redis.conf")
-    until(lambda: watched.compose(*follows, check=False).code == 0, "the old primary follows", 30)
+    until(lambda: watched.compose(*follows, check=False).code == 0, "the old primary follows")
     watched.compose("restart", "sentinel-1", "sentinel-2", "sentinel-3", "redis", "redis-replica", "authsvc")
-    until(lambda: shop.pull().code == 0, "a pull", 60)
+    until(lambda: shop.pull().code == 0, "a pull")
     assert "afterwards" in watched.authsvc("team", "list")
     shop.still_sells()
 
@@ -233,7 +233,7 @@ def back_to_one_redis(watched: Project) -> None:
     watched.up()
     sentinel = ("exec", "-T", "sentinel-1", "redis-cli", "-p", "26379", "sentinel")
     # A sentinel refuses while it has not yet heard again of whom it could name.
-    until(lambda: watched.compose(*sentinel, "failover", "authsvc").out.strip() == "OK", "a fail-over", 60)
+    until(lambda: watched.compose(*sentinel, "failover", "authsvc").out.strip() == "OK", "a fail-over")
     until(
         lambda: "198.18.213.11" in watched.compose(*sentinel, "get-master-addr-by-name", "authsvc").out,
         "redis is the primary",
@@ -241,5 +241,5 @@ def back_to_one_redis(watched: Project) -> None:
     )
     # Written after the promotion was seen.
     rewritten = ("exec", "-T", "redis", "grep", "-q", "^replicaof ", "/data/redis.conf")
-    until(lambda: watched.compose(*rewritten, check=False).code == 1, "redis remembers it", 30)
+    until(lambda: watched.compose(*rewritten, check=False).code == 1, "redis remembers it")
     watched.compose("rm", "--stop", "--force", *("sentinel-1", "sentinel-2", "sentinel-3", "redis-replica"))

@@ -4,8 +4,6 @@ import itertools
 import json
 import os
 import signal
-import statistics
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,15 +15,13 @@ from redis import Redis
 from tests.support.http_client import FORM, Reply, ask, basic, get_token, post_token
 from tests.support.load import meanwhile
 from tests.support.processes import family_of
-from tests.support.stack import Stack, running_stack
+from tests.support.stack import IMPATIENT, Stack, running_stack
 from tests.support.tenants import Account, License, make_license, make_member, make_team
-from tests.support.waiting import until
-
-pytestmark = pytest.mark.timeout(240)
+from tests.support.waiting import PATIENCE, until
 
 SCOPE = "repository:app/worker:pull"
-SHOWN_WITHIN = 60.0
-"""Seconds; a first of its kind is written within one, but each look starts a command, on a machine that may be busy."""
+WORK = 3 * PATIENCE
+"""Seconds for what takes thousands of requests."""
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +41,12 @@ def explained(stack: Stack, reply: Reply) -> dict[str, Any]:
         found: dict[str, Any] | None = json.loads(ran.out) if ran.code == 0 else None
         return found
 
-    return until(look, f"{request_id} is explained", SHOWN_WITHIN)
+    return until(look, f"{request_id} is explained")
+
+
+def not_written(stack: Stack) -> int:
+    """Return how often the log says that the audit can not be written: once for each outage and worker."""
+    return sum(event["event"] == "audit.not_written" for event in stack.events("serve.log"))
 
 
 @contextmanager
@@ -115,7 +116,6 @@ def test_what_is_refused_inside_a_success_is_found_by_its_subject(audited: Stack
             audited.authsvc("audit", "explain", "--subject", subject, "--last", "--json", check=False).out or "null"
         ),
         "the decision is told",
-        SHOWN_WITHIN,
     )
 
     assert [{"scope": "repository:other/x:pull", "action": "pull", "reason": "the license is for the app app"}] == told[
@@ -125,42 +125,43 @@ def test_what_is_refused_inside_a_success_is_found_by_its_subject(audited: Stack
     assert reply.headers["x-request-id"] in told["requests"]
 
 
-def test_an_outage_is_explained_afterwards(audited: Stack) -> None:
+def test_an_outage_is_explained_afterwards() -> None:
     """A client that got 503 while Redis hung finds that out, too, and the audit says it was no refusal."""
-    unseen = make_license(audited, "app")
-    with paused(audited):
-        reply = get_token(audited.port, unseen.account, SCOPE)
-        assert reply.status == 503
-        time.sleep(1)
-    told = explained(audited, reply)
+    with running_stack(REDIS_DEADLINE=IMPATIENT) as stack:
+        make_team(stack, "app")
+        unseen = make_license(stack, "app")
+        with paused(stack):
+            reply = get_token(stack.port, unseen.account, SCOPE)
+            assert reply.status == 503
+            until(lambda: not_written(stack), "the audit can not be written either")
+        told = explained(stack, reply)
 
     assert ("token.unanswered", "StoreUnavailable") == (told["event"], told["kind"])
 
 
 def test_an_audit_that_cannot_be_written_slows_no_token(audited: Stack) -> None:
-    """While every batch fails and is sent again, tokens are as quick as before, and afterwards all goes on."""
+    """While every batch fails and is sent again, tokens are issued, and afterwards all goes on."""
     license_ = make_license(audited, "app")
     redis = Redis(unix_socket_path=str(audited.data_dir / "run" / "redis.sock"))
-    quiet = [_timed(audited, license_) for _ in range(100)]
+    before = not_written(audited)
     # A stream that is no stream: every batch fails, is kept and sent again, for as long as the test runs.
     redis.rename("authsvc:audit", "authsvc:kept")
     redis.set("authsvc:audit", "in the way")
     try:
-        with meanwhile(lambda: get_token(audited.port, None, SCOPE).status, threads=2) as refused:
-            until(lambda: _is_logged(audited, "audit.not_written"), "the log says that the audit cannot be written", 60)
-            noisy = [_timed(audited, license_) for _ in range(100)]
+        # Each is the first of its kind, so that each is to be written within the second.
+        scopes = (f"repository:app/new{number}:pull" for number in itertools.count())
+        with meanwhile(lambda: get_token(audited.port, license_.account, next(scopes)).status) as others:
+            until(lambda: not_written(audited) > before, "the log says that the audit can not be written")
+            # Nothing has been or will be written: a request that waited for it would get no answer.
+            issued = [get_token(audited.port, license_.account, SCOPE).status for _ in range(100)]
+        assert redis.get("authsvc:audit") == b"in the way"
     finally:
         redis.delete("authsvc:audit")
         redis.rename("authsvc:kept", "authsvc:audit")
         redis.close()
 
-    assert {401} == set(refused.results)
-    assert statistics.median(noisy) < max(0.25, 10 * statistics.median(quiet))
+    assert {200} == set(others.results) | set(issued)
     explained(audited, get_token(audited.port, make_revoked(audited).account, SCOPE))
-
-
-def _is_logged(stack: Stack, event: str) -> bool:
-    return any(logged["event"] == event for logged in stack.events("serve.log"))
 
 
 def make_revoked(stack: Stack) -> License:
@@ -170,19 +171,13 @@ def make_revoked(stack: Stack) -> License:
     return license_
 
 
-def _timed(stack: Stack, license_: License) -> float:
-    began = time.monotonic()
-    assert get_token(stack.port, license_.account, SCOPE).status == 200
-    return time.monotonic() - began
-
-
 def test_thousands_of_refusals_leave_little(audited: Stack) -> None:
     """A cluster with a dead license can ask all night: a handful of entries with all their counts."""
     license_ = make_revoked(audited)
     redis = Redis(unix_socket_path=str(audited.data_dir / "run" / "redis.sock"))
     before = redis.xlen("authsvc:audit"), redis.memory_usage("authsvc:audit", samples=0)
     with meanwhile(lambda: get_token(audited.port, license_.account, SCOPE).status, threads=8) as tally:
-        until(lambda: tally.results[401] >= 2000, "they were refused", 120)
+        until(lambda: tally.results[401] >= 2000, "they were refused", WORK)
     entries, size = redis.xlen("authsvc:audit") - before[0], _size(redis) - (before[1] or 0)
     redis.close()
 
@@ -201,7 +196,8 @@ def test_a_clean_stop_writes_everything_and_a_start_goes_on() -> None:
         make_team(stack, "app", slug="acme")
         license_ = make_revoked(stack)
         shown = [get_token(stack.port, license_.account, SCOPE).headers["x-request-id"] for _ in range(40)]
-        time.sleep(2)
+        explain = ("audit", "explain", shown[0])
+        until(lambda: stack.authsvc(*explain, check=False).code == 0, "the first is written")
         shown += [get_token(stack.port, license_.account, SCOPE).headers["x-request-id"] for _ in range(40)]
         stack.stop()
         stack.start()
@@ -213,7 +209,7 @@ def test_a_clean_stop_writes_everything_and_a_start_goes_on() -> None:
         explained(stack, last)
         for pid in reversed(family_of(stack.process.pid)):
             os.kill(pid, signal.SIGKILL)
-        stack.process.wait(10)
+        stack.process.wait(PATIENCE)
         stack.start()
         explained(stack, last)
 
@@ -234,8 +230,9 @@ def test_a_tiny_budget_exports_and_a_revocation_always_has_room(tmp_path: Path) 
             return any(folder.glob("*.jsonl"))
 
         with meanwhile(new_decision, threads=6) as tally:
-            until(is_exported, "something is exported", 200)
+            until(lambda: list(folder.glob("*.jsonl")), "something is exported", WORK)
             stack.authsvc("license", "revoke", license_.id)
+            until(lambda: tally.results[401] >= 10, "it is refused")
         assert {200, 401} >= set(tally.results)
         assert max(sizes) < 1024 * 1024
         redis.close()

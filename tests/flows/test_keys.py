@@ -35,9 +35,7 @@ from tests.support.load import meanwhile
 from tests.support.processes import children_of, is_alive
 from tests.support.stack import Stack, free_port, running_stack, short_folder
 from tests.support.tenants import Account, License, make_license, make_team
-from tests.support.waiting import until
-
-pytestmark = pytest.mark.timeout(300)
+from tests.support.waiting import PATIENCE, until
 
 REQUESTS = 2000
 
@@ -126,7 +124,7 @@ def another_server(stack: Stack) -> Iterator[int]:
         yield process.pid
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(PATIENCE)
 
 
 def test_no_request_is_refused_while_leaves_are_rotated(keyed: Stack) -> None:
@@ -154,7 +152,7 @@ def test_workers_of_every_server_are_reached_or_named(keyed: Stack) -> None:
         assert [True] == [f"-{hanging}-" in worker["id"] for worker in said["missed"]]
         assert f"-{hanging}-" in ran.err
         # Its server replaces it meanwhile, and the new one has the new number from the start.
-        until(lambda: [child for child in children_of(second) if child != hanging], "it is replaced", 60)
+        until(lambda: [child for child in children_of(second) if child != hanging], "it is replaced")
         until(
             lambda: not any(f"-{hanging}-" in w["id"] for w in keyed.json("keys", "show")["workers"]), "it is gone", 60
         )
@@ -356,7 +354,7 @@ def test_an_unusable_leaf_stops_the_start(what: str) -> None:
             cwd=stack.folder,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=PATIENCE,
             check=False,
         )
     assert (2, True) == (done.returncode, sentence in done.stderr), done.stderr

@@ -14,9 +14,7 @@ from tests.support.processes import family_of, is_alive
 from tests.support.registry_client import Client, TokenRefused
 from tests.support.stack import Stack, running_stack
 from tests.support.tenants import Account, License, make_license, make_member, make_team
-from tests.support.waiting import until
-
-pytestmark = pytest.mark.timeout(240)
+from tests.support.waiting import PATIENCE, until
 
 IMAGE = Image(b"what must survive")
 
@@ -97,7 +95,7 @@ def test_the_parent_may_die_alone(estate: Estate) -> None:
     assert "another `authsvc up`" in second.err or "in use" in second.err
     assert str(stack.process.pid) in second.err or "nginx" in second.err
     os.kill(stack.process.pid, signal.SIGKILL)
-    stack.process.wait(10)
+    stack.process.wait(PATIENCE)
     # At once, while they are still going.
     stack.start()
     assert not any(map(is_alive, family))

@@ -22,8 +22,6 @@ from tests.support.stack import Stack, running_stack
 from tests.support.tenants import Account, License, make_team
 from tests.support.waiting import until
 
-pytestmark = pytest.mark.timeout(240)
-
 PLACES_OF_SECRETS = ("d/secrets", "globex.license.json", "planted")
 """Where secrets belong; 0600 and 0700, which tests/stack checks."""
 

@@ -13,6 +13,7 @@ from tests.support.oci import Image
 from tests.support.registry_client import Client
 from tests.support.stack import Stack, run, short_folder
 from tests.support.tenants import make_license, make_member, make_team
+from tests.support.waiting import PATIENCE
 
 CLONE = Path(__file__).parent.parent.parent
 PIP = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
@@ -26,7 +27,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run(
         [*PIP, "wheel", *OFFLINE, "--no-build-isolation", "--wheel-dir", str(folder), str(CLONE)],
         check=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     (wheel,) = folder.glob("*.whl")
     environment = folder / "environment"
@@ -37,13 +38,12 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run(
         [*PIP, "--python", str(environment), "install", *OFFLINE, "--force-reinstall", str(wheel)],
         check=True,
-        timeout=60,
+        timeout=PATIENCE,
         env={**os.environ, "PIP_TARGET": "", "PYTHONPATH": ""},
     )
     return environment
 
 
-@pytest.mark.timeout(150)
 def test_up_works_from_a_wheel(installed: Path) -> None:
     """Push and pull work, and nothing is taken from the clone."""
     with short_folder() as folder:

@@ -14,6 +14,7 @@ import pytest
 from authsvc.installer.host import is_loopback, normalise
 from tests.installer.conftest import BIN, Tool
 from tests.support.license_files import FACTS, make_file, put_file
+from tests.support.waiting import PATIENCE
 
 pytestmark = pytest.mark.usefixtures("vendor_key")
 
@@ -293,7 +294,7 @@ def test_the_helper_imports_little(home: Path, environ: dict[str, str], licenses
     )
     done = subprocess.run(
         (sys.executable, "-S", "-c", code), input=HOST.encode(), capture_output=True, cwd=Path(__file__).parents[2],
-        env={**environ, "PYTHONPATH": str(Path(__file__).parents[2])}, timeout=30, check=True,
+        env={**environ, "PYTHONPATH": str(Path(__file__).parents[2])}, timeout=PATIENCE, check=True,
     )  # fmt: skip
 
     answer, modules = done.stdout.decode().splitlines()
@@ -312,12 +313,12 @@ def test_the_helper_starts_fast(environ: dict[str, str], licenses: Path, tmp_pat
     if form == "zipapp":
         target = tmp_path / "docker-credential-authsvc"
         maker = Path(__file__).parents[2] / ".ci/make-zipapp"
-        subprocess.run((sys.executable, maker, target), capture_output=True, timeout=60, check=True)
+        subprocess.run((sys.executable, maker, target), capture_output=True, timeout=PATIENCE, check=True)
         helper = (str(BIN / "python3"), str(target))
 
     def seconds(*argv: str) -> float:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run(argv, input=HOST.encode(), capture_output=True, env=environ, timeout=30, check=True)
+        subprocess.run(argv, input=HOST.encode(), capture_output=True, env=environ, timeout=PATIENCE, check=True)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 

@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.license_files import FACTS, put_file, put_keys
 from tests.support.stack import Ran, run
+from tests.support.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 FACT = "import sys; print('.'.join(map(str, sys.version_info[:2])))"
@@ -27,7 +28,7 @@ def pythons() -> dict[str, str]:
     candidates += [str(path) for path in sorted(kept.glob("3.*/bin/python3"))]
     for path in candidates:
         done = (
-            subprocess.run((path, "-c", FACT), capture_output=True, text=True, timeout=30, check=False)
+            subprocess.run((path, "-c", FACT), capture_output=True, text=True, timeout=PATIENCE, check=False)
             if Path(path).exists()
             else None
         )
@@ -43,7 +44,9 @@ PYTHONS = pythons()
 def zipapp(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the zipapp, made as ``make dist`` makes it."""
     target = tmp_path_factory.mktemp("dist") / "authsvc-license.pyz"
-    subprocess.run((sys.executable, ROOT / ".ci/make-zipapp", target), timeout=60, check=True, capture_output=True)
+    subprocess.run(
+        (sys.executable, ROOT / ".ci/make-zipapp", target), timeout=PATIENCE, check=True, capture_output=True
+    )
     return target
 
 
@@ -65,7 +68,7 @@ def test_it_holds_the_tools_alone(zipapp: Path) -> None:
 def test_the_same_sources_give_the_same_file(zipapp: Path, tmp_path: Path) -> None:
     """Whoever builds it again gets the same bytes."""
     again = tmp_path / "again.pyz"
-    subprocess.run((sys.executable, ROOT / ".ci/make-zipapp", again), timeout=60, check=True, capture_output=True)
+    subprocess.run((sys.executable, ROOT / ".ci/make-zipapp", again), timeout=PATIENCE, check=True, capture_output=True)
 
     assert zipapp.read_bytes() == again.read_bytes()
 

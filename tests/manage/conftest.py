@@ -8,7 +8,7 @@ from authsvc.credentials import password, verifier
 from authsvc.redaction import Secret
 from authsvc.store.connection import Connection
 from tests.support.installation import Installation, installed
-from tests.support.redis_server import RedisServer, server_in_background
+from tests.support.redis_server import RedisServer, patient, server_in_background
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +30,7 @@ def cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 async def connection(server: RedisServer) -> AsyncIterator[Connection]:
     """Yield a connection to an empty store."""
-    opened = Connection(server.url)
+    opened = patient(server)
     try:
         await opened.redis.flushall()
         yield opened

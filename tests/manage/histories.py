@@ -22,6 +22,7 @@ from authsvc.store.connection import Connection
 from authsvc.tenancy.terms import LicenseTerms
 from tests.support.builders import NOW
 from tests.support.installation import APP, DENIED, OTHER_APP, REFUSED, TEAM, Installation, installed
+from tests.support.waiting import PATIENCE
 
 T = TypeVar("T")
 Twin = Callable[[Installation], Issuance]
@@ -69,7 +70,7 @@ class Histories(RuleBasedStateMachine):
         """Open an empty installation with a rival's team in it."""
 
         async def opened() -> Installation:
-            connection = Connection(self.url)
+            connection = Connection(self.url, deadline=PATIENCE)
             self.open.push_async_callback(connection.close)
             await connection.redis.flushall()
             house = await self.open.enter_async_context(installed(connection))

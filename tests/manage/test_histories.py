@@ -35,7 +35,6 @@ def histories_on(server: RedisServer, of: Twin | None = None) -> type[Histories]
     return Here
 
 
-@pytest.mark.timeout(180)
 def test_every_secret_opens_exactly_what_it_should(server: RedisServer) -> None:
     """In random histories of joining, leaving, rotating and revoking, the token path agrees with a plain table."""
     run_state_machine_as_test(
@@ -294,7 +293,6 @@ def test_a_missing_check_is_found(server: RedisServer, name: str) -> None:
         tell(histories_on(server, twin), story)
 
 
-@pytest.mark.timeout(180)
 def test_chance_finds_a_missing_check_too(server: RedisServer) -> None:
     """Nobody has to think of the story: random histories convict a broken token path within a few."""
     with pytest.raises(AssertionError):

@@ -15,6 +15,7 @@ from authsvc.store.attendance import RedisAttendance
 from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
 from tests.support.installation import Installation
+from tests.support.waiting import PATIENCE
 
 ROOT, KID = "a" * 64, "kid-1"
 LOOK = 0.02
@@ -99,7 +100,7 @@ async def test_of_two_rotations_at_once_both_reach_everybody(house: Installation
         while await attendance.generation() < 2:
             await asyncio.sleep(LOOK)
         looks.set()
-        done = await asyncio.wait_for(asyncio.gather(first, second), 5)
+        done = await asyncio.wait_for(asyncio.gather(first, second), PATIENCE)
 
     assert [True, True] == [rotation.complete for rotation in done]
 
@@ -112,7 +113,7 @@ async def test_a_restored_redis_reaches_nobody_too_early(house: Installation, co
         await asyncio.sleep(10 * LOOK)
         assert not rotation.done()
         looks.set()
-        reached = (await asyncio.wait_for(rotation, 5)).reached
+        reached = (await asyncio.wait_for(rotation, PATIENCE)).reached
 
     assert ["8"] == [one.leaf_serial for one in reached]
 

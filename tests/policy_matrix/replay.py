@@ -11,8 +11,9 @@ from attrs import Factory, define, frozen
 from tests.policy_matrix.oracle import COUNTS, Answer, Cell, Oracle
 from tests.policy_matrix.world import APP_ARCHIVED, TAG, Held, World
 from tests.support.forgery import forge
-from tests.support.http_client import DEADLINE, FORM, Reply, claims_of
+from tests.support.http_client import FORM, Reply, claims_of
 from tests.support.oci import MANIFEST
+from tests.support.waiting import PATIENCE
 
 NO_SUCH_DIGEST = f"sha256:{'0' * 64}"
 
@@ -42,7 +43,7 @@ class Wire:
         """Send one request."""
         connection: http.client.HTTPConnection | None = getattr(self._here, "connection", None)
         if connection is None:
-            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE)
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
             self._here.connection = connection
             self._open.append(connection)
         connection.request(method, target, body=body or None, headers=dict(headers))

@@ -42,7 +42,6 @@ def seen(replay: Replay) -> set[str]:
     return {disagreement.what for disagreement in replay.found}
 
 
-@pytest.mark.timeout(240)
 def test_every_replayed_cell(world: World, record_property: Callable[[str, object], None]) -> None:
     """A real client gets, and can do at the registry, what the table says; a token that opens more is noticed."""
     began = time.monotonic()

@@ -99,12 +99,22 @@ def test_a_new_root_does(registry: RealRegistry) -> None:
     assert [401, 401] == [registry.ask("GET", PATH, token).status for token in tokens]
 
 
+LEEWAY = 60
+"""Seconds for which the registry takes a token that has ended."""
+
+
 @pytest.mark.parametrize(("seconds", "status"), [(-50, OPENED), (-55, OPENED), (-70, 401), (-120, 401)])
 def test_the_leeway_at_the_end(registry: RealRegistry, seconds: int, status: int) -> None:
     """A token is taken for a minute beyond its end: what docs/isolation.md calls "its end + 60 s"."""
-    token = registry.root.leaf(real_now()).sign(make_claims(real_now(), exp=int(time.time()) + seconds))
+    while True:
+        end = int(time.time()) + seconds
+        token = registry.root.leaf(real_now()).sign(make_claims(real_now(), exp=end))
+        answer = registry.ask("GET", PATH, token).status
+        # On a slow machine the registry may have seen it too late: then the answer says nothing.
+        if status != OPENED or time.time() < end + LEEWAY:
+            break
 
-    assert status == registry.ask("GET", PATH, token).status
+    assert status == answer
 
 
 def test_a_token_is_for_what_it_says(registry: RealRegistry) -> None:

@@ -1,7 +1,6 @@
 """Folders and ports for tests that run real servers."""
 
 import shutil
-import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 
 from authsvc.stack.data_dir import prepare
 from authsvc.stack.layout import Layout
+from tests.support import stack
 
 
 @pytest.fixture
@@ -29,12 +29,4 @@ def layout(folder: Path) -> Layout:
 @pytest.fixture
 def free_port() -> int:
     """Return a port that nobody listens on, on either loopback address."""
-    while True:
-        with socket.socket() as four, socket.socket(socket.AF_INET6) as six:
-            four.bind(("127.0.0.1", 0))
-            port: int = four.getsockname()[1]
-            try:
-                six.bind(("::1", port))
-            except OSError:
-                continue
-            return port
+    return stack.free_port()

@@ -14,6 +14,7 @@ from authsvc.errors import Conflict, NotFound
 from authsvc.logs import make_logger
 from authsvc.stack.control_socket import control_socket, request_reload
 from authsvc.stack.reloads import ReloadResult, Reloads, answer
+from tests.support.waiting import PATIENCE
 
 
 @pytest.fixture
@@ -73,7 +74,7 @@ async def test_anything_else_is_hung_up_on(path: Path, said: bytes) -> None:
         writer.write(said)
         writer.write_eof()
         with suppress(ConnectionError):  # hung up on before all was read
-            assert await asyncio.wait_for(reader.read(), 5) == b""
+            assert await asyncio.wait_for(reader.read(), PATIENCE) == b""
         writer.close()
         with suppress(ConnectionError):
             await writer.wait_closed()

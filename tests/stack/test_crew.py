@@ -3,6 +3,7 @@
 import asyncio
 import io
 import os
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -23,7 +24,7 @@ from authsvc.stack.leaf_channel import LeafIssuer
 from authsvc.stack.reloads import ReloadResult, Reloads
 from authsvc.stack.worker_health import LOOK
 from tests.support.builders import NOW
-from tests.support.waiting import PAUSE
+from tests.support.waiting import PATIENCE, becomes
 
 SERVES = f"""#!{sys.executable}
 import os, sys, time
@@ -32,10 +33,15 @@ time.sleep(60)
 """
 
 DEAF = f"""#!{sys.executable}
-import signal, time
-for number in (signal.SIGTERM, signal.SIGQUIT):
-    signal.signal(number, signal.SIG_IGN)
-time.sleep(60)
+import os, signal, sys, time
+def note(word):
+    with open(os.path.join(os.path.dirname(sys.argv[0]), word), "a") as file:
+        file.write(f"{{os.getpid()}}\\n")
+signal.signal(signal.SIGTERM, lambda *_: note("asked"))
+signal.signal(signal.SIGQUIT, signal.SIG_IGN)
+note("listens")
+while True:
+    time.sleep(60)
 """
 
 
@@ -94,9 +100,12 @@ class Stage:
 
     async def heard(self, event: str) -> None:
         """Wait until the log tells of ``event``."""
-        async with asyncio.timeout(10):
-            while f'"{event}"' not in self.log.getvalue():
-                await asyncio.sleep(PAUSE)
+        await becomes(lambda: f'"{event}"' in self.log.getvalue(), f"{event} is logged")
+
+    def noted(self, word: str) -> list[int]:
+        """Return the processes that noted ``word``."""
+        file = self.program.with_name(word)
+        return sorted(map(int, file.read_text().split())) if file.exists() else []
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -108,7 +117,7 @@ class Stage:
             yield
         finally:
             self.stopping.set()
-            await asyncio.wait_for(work, 20)
+            await asyncio.wait_for(work, PATIENCE)
 
 
 @pytest.fixture
@@ -137,25 +146,26 @@ async def test_a_worker_that_can_not_be_started_is_tried_again(stage: Stage) -> 
         await asyncio.sleep(0.3)
         assert open_files() <= open_before + 4
         stage.play(SERVES)
-        async with asyncio.timeout(10):
-            while not serving(stage):
-                await asyncio.sleep(PAUSE)
+        await becomes(lambda: serving(stage), "a worker serves")
 
 
 async def test_an_end_during_a_roll_ends_both_generations_at_once(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two generations that hear nothing take the time of one: whoever waits for the server kills it soon."""
-    monkeypatch.setattr(crew_module, "GRACE", 2.0)
+    """Two generations that obey nothing take the time of one: both are asked before either is killed."""
+    monkeypatch.setattr(crew_module, "GRACE", 3600.0)
     stage.play(DEAF)
     async with stage.running():
-        await asyncio.sleep(0.7)
+        await becomes(lambda: stage.noted("listens"), "the first generation listens")
         stage.reloads.request()
         await stage.heard("roll.started")
-        await asyncio.sleep(0.7)
-        began = asyncio.get_running_loop().time()
+        await becomes(lambda: len(stage.noted("listens")) == 2, "the second generation listens")
+        stage.stopping.set()
+        await becomes(lambda: len(stage.noted("asked")) == 2, "both are asked to end")
+        for pid in stage.noted("asked"):
+            os.kill(pid, signal.SIGKILL)
 
-    assert 1.5 < asyncio.get_running_loop().time() - began < 3.5
+    assert stage.noted("listens") == stage.noted("asked")
 
 
 def open_files() -> int:
@@ -179,9 +189,7 @@ async def test_a_worker_that_hangs_is_replaced(stage: Stage, why: str, monkeypat
         assert f'"error": "{why}"' in stage.log.getvalue()
         stage.play(BEATS + LIVES)
         await stage.heard("worker.died")
-        async with asyncio.timeout(20):
-            while not serving(stage):
-                await asyncio.sleep(PAUSE)
+        await becomes(lambda: serving(stage), "a worker serves")
 
 
 async def test_a_slow_worker_is_left_alone(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,9 +206,8 @@ async def test_who_asks_for_other_workers_hears_when_they_serve(stage: Stage) ->
     """The answer comes when the new ones serve and the old ones have ended."""
     stage.play(SERVES)
     async with stage.running():
-        async with asyncio.timeout(20):
-            while not serving(stage):
-                await asyncio.sleep(PAUSE)
+        await becomes(lambda: serving(stage), "a worker serves")
+        async with asyncio.timeout(PATIENCE):
             first = await asyncio.gather(*(stage.reloads.request_and_wait() for _ in range(2)))
         assert [ReloadResult(None, 1)] * 2 == first
         assert serving(stage) == 1
@@ -212,9 +219,8 @@ async def test_who_asks_hears_why_the_old_workers_stay(stage: Stage, monkeypatch
     monkeypatch.setattr(crew_module, "GRACE", 0.5)
     stage.play(SERVES)
     async with stage.running():
-        async with asyncio.timeout(20):
-            while not serving(stage):
-                await asyncio.sleep(PAUSE)
+        await becomes(lambda: serving(stage), "a worker serves")
+        async with asyncio.timeout(PATIENCE):
             stage.refusal = SetupRefused("a setting is wrong")
             assert ReloadResult("a setting is wrong", 1) == await stage.reloads.request_and_wait()
             stage.refusal = None

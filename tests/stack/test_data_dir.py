@@ -17,6 +17,7 @@ from authsvc.stack.data_dir import MARKER, check, prepare, recognise
 from authsvc.stack.init import Site, init
 from authsvc.stack.layout import FOLDERS, Layout
 from authsvc.stack.secrets_dir import LICENSE_SIGNING_KEY, TOKEN_ROOT_CERTIFICATE
+from tests.support.waiting import PATIENCE
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 SITE = Site(parse_listen("127.0.0.1:5000"), parse_public_url("http://localhost:5000"), "127.0.0.1:8080")
@@ -129,7 +130,7 @@ def test_an_unwritable_directory_is_refused(folder: Path) -> None:
 
     def refusal(path: Path) -> str:
         command = [sys.executable, "-c", code, str(path)]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE).stdout
 
     assert "SetupRefused the data directory" in refusal(folder / "data")
     assert "belongs to another user (uid 0" in refusal(folder / "data")

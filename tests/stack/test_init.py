@@ -3,7 +3,6 @@
 import os
 import socket
 import subprocess
-import time
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from authsvc.stack.init import Site, configuration_of, init
 from authsvc.stack.layout import Layout
 from authsvc.stack.programs import find_binaries, redis_file_argument
 from tests.stack.test_render import HOSTILE
+from tests.support.waiting import PATIENCE, until
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 BINARIES = find_binaries(os.environ["PATH"])
@@ -44,21 +44,18 @@ def running(*command: str) -> Iterator[subprocess.Popen[bytes]]:
             yield process
         finally:
             process.terminate()
-            process.communicate(timeout=20)
+            process.communicate(timeout=PATIENCE)
 
 
 def wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
     """Wait until a socket accepts connections."""
-    for _ in range(200):
+
+    def listens() -> bool:
         assert process.poll() is None, process.communicate()[0]
         with socket.socket(socket.AF_UNIX) as probe:
-            try:
-                probe.connect(str(path))
-            except OSError:
-                time.sleep(0.05)
-                continue
-        return
-    pytest.fail(f"nobody listens on {path}")
+            return probe.connect_ex(str(path)) == 0
+
+    until(listens, f"a server listens on {path}")
 
 
 def test_a_second_call_changes_nothing(layout: Layout) -> None:
@@ -141,7 +138,7 @@ def test_nginx_takes_its_file(hostile: Layout) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=PATIENCE,
     )
 
     assert (run.returncode, run.stderr) == (0, "")

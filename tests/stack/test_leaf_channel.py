@@ -17,6 +17,7 @@ from authsvc.stack.key_files import Authority, fingerprint
 from authsvc.stack.leaf_channel import LeafIssuer, LeafRequester
 from authsvc.stack.secret_files import public_pem
 from tests.support.builders import NOW, Root
+from tests.support.waiting import PATIENCE
 
 LIFE = timedelta(hours=24)
 P_384 = public_pem(ec.generate_private_key(ec.SECP384R1()).public_key()).decode()
@@ -47,7 +48,7 @@ async def channel(parent: Parent) -> AsyncIterator[LeafRequester]:
         yield requester
     finally:
         await requester.close()
-    await asyncio.wait_for(answering, 5)
+    await asyncio.wait_for(answering, PATIENCE)
 
 
 def authority(root: Root, *, offline: bool = False) -> Authority:
@@ -129,9 +130,9 @@ async def test_the_parent_hears_heartbeats() -> None:
         beating = asyncio.create_task(worker.send_heartbeats(0.01))
         for _ in range(3):
             parent.alive.clear()
-            await asyncio.wait_for(parent.alive.wait(), 5)
+            await asyncio.wait_for(parent.alive.wait(), PATIENCE)
             await worker.request()
-    await asyncio.wait_for(beating, 5)
+    await asyncio.wait_for(beating, PATIENCE)
     assert not parent.ready.is_set()
 
 
@@ -143,7 +144,7 @@ async def test_a_parent_that_is_gone_is_noticed() -> None:
     ours.setblocking(False)
     await asyncio.get_running_loop().sock_recv(ours, 1)
     ours.close()
-    await asyncio.wait_for(worker.gone.wait(), 5)
+    await asyncio.wait_for(worker.gone.wait(), PATIENCE)
     for question in (asking, worker.request(), worker.published(), worker.tell_ready()):
         with pytest.raises(ConnectionError):
             await question
@@ -174,7 +175,7 @@ async def test_a_mad_parent_is_none() -> None:
         ours, theirs = socket.socketpair()
         worker = await LeafRequester.open(theirs)
         ours.send(line)
-        await asyncio.wait_for(worker.gone.wait(), 5)
+        await asyncio.wait_for(worker.gone.wait(), PATIENCE)
         await worker.close()
         ours.close()
 
@@ -201,6 +202,6 @@ async def test_a_mad_worker_gets_nothing(line: bytes, tmp_path: Path) -> None:
     )
     reader, writer = await asyncio.open_connection(sock=theirs)
     writer.write(line)
-    assert (b"", 0) == (await asyncio.wait_for(reader.read(), 5), parent.leaves)
+    assert (b"", 0) == (await asyncio.wait_for(reader.read(), PATIENCE), parent.leaves)
     writer.close()
     await answering

@@ -4,7 +4,7 @@ import asyncio
 import io
 import os
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -27,7 +27,7 @@ from authsvc.store.codec import Codec
 from authsvc.wiring.server import ended
 from tests.support.builders import NOW, Root
 from tests.support.redis_server import connected
-from tests.support.waiting import PAUSE
+from tests.support.waiting import PATIENCE, PAUSE, becomes
 
 LIFE, RENEWAL = timedelta(hours=24), timedelta(hours=12)
 
@@ -55,12 +55,6 @@ class Machine:
         self.leaves += 1
         return self.root.leaf(self.wall, LIFE, serial=self.leaves), "r", {"keys": []}
 
-    async def becomes(self, true: Callable[[], bool]) -> None:
-        """Wait until something is true."""
-        async with asyncio.timeout(5):
-            while not true():
-                await asyncio.sleep(PAUSE)
-
     @property
     def valid(self) -> bool:
         """Whether what is signed now would be accepted by somebody with the same clock."""
@@ -76,7 +70,7 @@ async def machine() -> AsyncIterator[Machine]:
         board, logger = make_board(1), make_logger("info", io.StringIO())
         keeper = LeafKeeper(worker, worker.keyring, lambda _: None, board.row(1), logger, lambda: worker.wall)
         keeping = asyncio.create_task(keeper.keep(worker.attendance, RENEWAL))
-        await asyncio.wait_for(keeper.has_leaf.wait(), 5)
+        await asyncio.wait_for(keeper.has_leaf.wait(), PATIENCE)
         yield worker
         await ended(keeping)
         os.close(board.descriptor)
@@ -98,10 +92,10 @@ async def test_a_worker_without_a_root_key_asks_until_there_is_one(monkeypatch: 
             worker, worker.keyring, lambda _: None, board.row(1), make_logger("info", log), lambda: worker.wall
         )
         keeping = asyncio.create_task(keeper.keep(worker.attendance, RENEWAL))
-        await asyncio.wait_for(keeper.has_tried.wait(), 5)
+        await asyncio.wait_for(keeper.has_tried.wait(), PATIENCE)
         before = (keeper.has_leaf.is_set(), worker.keyring.ready(worker.wall), await worker.attendance.present())
         worker.refusal = None
-        await asyncio.wait_for(keeper.has_leaf.wait(), 5)
+        await asyncio.wait_for(keeper.has_leaf.wait(), PATIENCE)
         await ended(keeping)
         os.close(board.descriptor)
 
@@ -117,7 +111,7 @@ async def test_a_leaf_fits_the_clock_on_the_wall(passed: timedelta) -> None:
         await asyncio.sleep(0.2)
         worker.wall += passed
         assert not worker.valid
-        await worker.becomes(lambda: worker.valid)
+        await becomes(lambda: worker.valid, "the worker has a leaf that fits")
         await asyncio.sleep(0.2)
 
     assert 2 == worker.leaves
@@ -128,10 +122,9 @@ async def test_a_worker_whose_clock_is_set_back_stays_on_the_list() -> None:
     async with machine() as worker:
         await asyncio.sleep(0.2)
         worker.wall -= timedelta(minutes=3)
-        await asyncio.sleep(0.4)
-        present = await worker.attendance.present()
-
-    assert [worker.wall] == [one.seen_at for one in present]
+        async with asyncio.timeout(PATIENCE):
+            while [worker.wall] != [one.seen_at for one in await worker.attendance.present()]:
+                await asyncio.sleep(PAUSE)
 
 
 async def test_whoever_asks_need_not_have_the_same_clock() -> None:
@@ -178,15 +171,17 @@ async def test_two_who_rotate_at_once_both_reach_everybody() -> None:
         await keeper._renew(0)
         await keeper._say(attendance)
         rotating = []
-        for _ in range(2):
+        for number in (1, 2):
             files: Any = Files()
             manage = management.Keys(files, attendance, print, not_asked, LIFE, lambda: datetime.now(UTC))
             rotating.append(
                 asyncio.create_task(manage.rotate(Act(OPERATOR, NOW, secrets.token_hex(8), secrets.token_bytes)))
             )
-            await asyncio.sleep(0.2)
+            async with asyncio.timeout(PATIENCE):
+                while await attendance.generation() < number:
+                    await asyncio.sleep(PAUSE)
         keeping = asyncio.create_task(keeper.keep(attendance, RENEWAL))
-        done = await asyncio.wait_for(asyncio.gather(*rotating), 5)
+        done = await asyncio.wait_for(asyncio.gather(*rotating), PATIENCE)
         await ended(keeping)
         os.close(board.descriptor)
 

@@ -9,6 +9,7 @@ import pytest
 from authsvc.stack import leftovers
 from authsvc.stack.layout import Layout
 from authsvc.stack.leftovers import clear, members
+from tests.support.waiting import PATIENCE
 
 
 def start(layout: Layout, *, inside: bool) -> subprocess.Popen[bytes]:
@@ -25,7 +26,7 @@ async def test_a_recorded_child_is_ended(layout: Layout) -> None:
 
         await clear(layout)
 
-        assert process.wait(timeout=1) < 0
+        assert process.wait(timeout=PATIENCE) < 0
     assert not (layout.run / "redis.pid").exists()
 
 
@@ -42,7 +43,7 @@ async def test_a_stubborn_group_is_killed(layout: Layout, monkeypatch: pytest.Mo
 
         await clear(layout)
 
-        assert process.wait(timeout=1) == -signal.SIGKILL
+        assert process.wait(timeout=PATIENCE) == -signal.SIGKILL
         assert members({process.pid}, layout.root) == []
 
 

@@ -12,6 +12,7 @@ from attrs import define, frozen
 
 from authsvc.stack import render
 from authsvc.stack.programs import find_binaries
+from tests.support.waiting import PATIENCE
 
 _Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -117,7 +118,7 @@ async def front(folder: Path, free_port: int) -> AsyncIterator[Front]:
 
 
 async def _until_open(port: int) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while True:
             try:
                 _, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -263,7 +264,7 @@ async def test_an_upload_is_not_stored_on_the_way(front: Front) -> None:
     front.registry.talk = upload
     reader, writer = await asyncio.open_connection("127.0.0.1", front.port)
     writer.write(b"PATCH /v2/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await arrived.wait()
 
     writer.write(b"4\r\nlast\r\n0\r\n\r\n")
@@ -286,7 +287,7 @@ async def test_a_download_is_not_stored_on_the_way(front: Front) -> None:
     front.registry.talk = download
     reader, writer = await asyncio.open_connection("127.0.0.1", front.port)
     writer.write(b"GET /v2/x HTTP/1.1\r\nHost: x\r\n\r\n")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await reader.readuntil(b"first")
     seen.set()
 

@@ -19,6 +19,7 @@ from typing_extensions import override
 from authsvc.redaction import Secret
 from authsvc.registries.ours import OurRegistry, registry_state
 from tests.support.stack import GOOD_PATH
+from tests.support.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 DEAD = "http://127.0.0.1:1"
@@ -75,7 +76,7 @@ def test_a_healthcheck_asks_no_proxy(service: str, address: str, tmp_path: Path)
         command = [word.replace(place, here) for word in command]
 
     ran = subprocess.run(
-        command, env={"PATH": GOOD_PATH, **PROXIES}, check=False, capture_output=True, text=True, timeout=60
+        command, env={"PATH": GOOD_PATH, **PROXIES}, check=False, capture_output=True, text=True, timeout=PATIENCE
     )
 
     assert 0 == ran.returncode, (command, ran.stderr)

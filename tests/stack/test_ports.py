@@ -14,6 +14,7 @@ import pytest
 from authsvc.errors import SetupRefused
 from authsvc.stack.address import Listen
 from authsvc.stack.ports import Listener, parse_table, refuse_if_taken
+from tests.support.waiting import PATIENCE
 
 TCP = """\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
@@ -123,7 +124,7 @@ def test_what_another_user_may_see(free_port: int) -> None:
 
     def refusal(port: int) -> str:
         command = [sys.executable, "-c", code, str(port)]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE).stdout
 
     with held("127.0.0.1", free_port):
         assert f"a process of root on 127.0.0.1:{free_port} (`sudo ss" in refusal(free_port)

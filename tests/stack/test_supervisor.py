@@ -16,6 +16,7 @@ from authsvc.stack.children import Child, Program
 from authsvc.stack.layout import Layout
 from authsvc.stack.probe import Loading, NotReady
 from authsvc.stack.supervisor import Part
+from tests.support.waiting import PATIENCE, becomes
 
 SLEEPER = "import time; print('up', flush=True); time.sleep(60)"
 
@@ -60,9 +61,7 @@ class Stack:
 
     async def until_said(self, pattern: str) -> None:
         """Wait for a line."""
-        async with asyncio.timeout(20):
-            while not any(re.search(pattern, line) for line in self.said):
-                await asyncio.sleep(0.02)
+        await becomes(lambda: any(re.search(pattern, line) for line in self.said), f"{pattern!r} is said")
 
 
 @pytest.fixture
@@ -81,12 +80,12 @@ async def test_start_in_order_and_end(stack: Stack) -> None:
     log = stack.layout.log / "a.log"
     second = f"import pathlib; assert 'up' in pathlib.Path({str(log)!r}).read_text(); {SLEEPER}"
     task = asyncio.create_task(stack.run(stack.part("a"), stack.part("b", second)))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         await stack.ready.wait()
     assert len(running(stack.layout)) == 2
 
     stack.stopping.set()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         await task
 
     assert running(stack.layout) == []
@@ -105,7 +104,7 @@ async def test_they_end_in_reverse(stack: Stack) -> None:
     )
     parts = [stack.part(name, f"NAME = {name!r}\n{code}{SLEEPER}") for name in "abc"]
     task = asyncio.create_task(stack.run(*parts))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         await stack.ready.wait()
 
     stack.stopping.set()
@@ -128,7 +127,8 @@ async def test_a_part_that_ends_while_starting_stops_the_start(stack: Stack) -> 
 async def test_a_part_that_is_never_ready_stops_the_start(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     """After the deadline the refusal says what is missing."""
     monkeypatch.setattr(supervisor, "_READY_WITHIN", 0.2)
-    mute = stack.part("mute", "import time; print('nearly', flush=True); time.sleep(60)")
+    mute = stack.part("mute", "import time; time.sleep(60)")
+    mute.child.program.log.write_text("nearly\n")  # as if it had come so far before its time was over
 
     with pytest.raises(SetupRefused, match=r"^mute is not ready after 0 s: it has not said so; .*\n    nearly$"):
         await stack.run(mute)
@@ -140,14 +140,16 @@ async def test_loading_data_may_take_longer(stack: Stack, monkeypatch: pytest.Mo
     """A redis with much data is waited for, and said once to be busy; not for ever."""
     monkeypatch.setattr(supervisor, "_READY_WITHIN", 0.2)
     part = stack.part("a")
-    until = asyncio.get_running_loop().time() + 1
+    clock, until = asyncio.get_running_loop().time, 0.0
 
     async def loading() -> None:
-        if asyncio.get_running_loop().time() < until:
+        nonlocal until
+        until = until or clock() + 1  # five times as long as it may be unready
+        if clock() < until:
             raise Loading("it is loading its data")
 
     task = asyncio.create_task(stack.run(Part(child=part.child, probe=loading)))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         await stack.ready.wait()
     stack.stopping.set()
     await task
@@ -166,7 +168,7 @@ async def test_a_stop_while_starting_is_obeyed(stack: Stack) -> None:
     await asyncio.sleep(0.5)
 
     stack.stopping.set()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         await task
 
     assert running(stack.layout) == []
@@ -176,7 +178,7 @@ async def test_a_stop_while_starting_is_obeyed(stack: Stack) -> None:
 async def test_a_dead_child_is_started_again(stack: Stack) -> None:
     """Its end, its log and its return are said, and the others keep running."""
     task = asyncio.create_task(stack.run(stack.part("a"), stack.part("b")))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         await stack.ready.wait()
     first, other = stack.pid("a"), stack.pid("b")
 
@@ -197,9 +199,7 @@ async def test_pauses_grow(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(supervisor, "_LONGEST_DELAY", 0.04)
     task = asyncio.create_task(stack.run(stack.part("a", "import time; print('up', flush=True); time.sleep(0.3)")))
 
-    async with asyncio.timeout(20):
-        while sum("starting it again" in line for line in stack.said) < 5:
-            await asyncio.sleep(0.02)
+    await becomes(lambda: sum("starting it again" in line for line in stack.said) >= 5, "it died five times")
     stack.stopping.set()
     await task
 
@@ -210,12 +210,10 @@ async def test_pauses_grow(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Non
 async def test_a_healthy_while_makes_pauses_short_again(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     """A child that had worked long enough starts over with the first pause."""
     monkeypatch.setattr(supervisor, "_FIRST_DELAY", 0.01)
-    monkeypatch.setattr(supervisor, "_HEALTHY_AFTER", 0.1)
+    monkeypatch.setattr(supervisor, "_HEALTHY_AFTER", 0.001)
     task = asyncio.create_task(stack.run(stack.part("a", "import time; print('up', flush=True); time.sleep(0.3)")))
 
-    async with asyncio.timeout(20):
-        while sum("starting it again" in line for line in stack.said) < 3:
-            await asyncio.sleep(0.02)
+    await becomes(lambda: sum("starting it again" in line for line in stack.said) >= 3, "it died three times")
     stack.stopping.set()
     await task
 
@@ -226,7 +224,7 @@ async def test_a_child_that_can_not_be_started_is_tried_again(stack: Stack) -> N
     """A log that can not be written is said, and passes once it can."""
     part = stack.part("a")
     task = asyncio.create_task(stack.run(part))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         await stack.ready.wait()
     log = part.child.program.log
     log.unlink()

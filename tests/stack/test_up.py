@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -16,9 +15,7 @@ import pytest
 from attrs import define
 
 from authsvc.stack.layout import Layout
-
-READY_WITHIN = 40
-"""Seconds for a start on a busy machine."""
+from tests.support.waiting import PATIENCE, until
 
 
 @define
@@ -40,13 +37,13 @@ class Up:
 
     def until(self, text: str, read: str = "stderr") -> None:
         """Wait for a text."""
-        for _ in range(READY_WITHIN * 20):
-            if text in getattr(self, read)():
-                return
-            if self.process.poll() is not None:
-                break
-            time.sleep(0.05)
-        pytest.fail(f"{text!r} not said; stdout: {self.stdout()} stderr: {self.stderr()}")
+
+        def said() -> bool:
+            found = text in getattr(self, read)()
+            assert found or self.process.poll() is None, f"it ended; stdout: {self.stdout()} stderr: {self.stderr()}"
+            return found
+
+        until(said, f"{text!r} is said")
 
     def pid(self, name: str) -> int:
         """Return the process id of a child."""
@@ -55,7 +52,7 @@ class Up:
     def get(self, path: str, port: int | None = None) -> tuple[int, str, str]:
         """Return status, challenge and body of an answer."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port or self.port}{path}", timeout=10) as reply:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port or self.port}{path}", timeout=PATIENCE) as reply:
                 return reply.status, "", reply.read().decode()
         except urllib.error.HTTPError as error:
             with error:
@@ -64,7 +61,7 @@ class Up:
     def stop(self, number: int = signal.SIGTERM) -> int:
         """End it and return its exit code."""
         self.process.send_signal(number)
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=PATIENCE)
 
 
 @contextmanager
@@ -92,11 +89,7 @@ def starting(folder: Path, port: int, *arguments: str, **environment: str) -> It
     finally:
         process.kill()
         process.wait()
-        for _ in range(200):
-            if not inside(folder):
-                break
-            time.sleep(0.05)
-        assert inside(folder) == []
+        until(lambda: not inside(folder), "every process in the folder ends")
 
 
 def inside(folder: Path) -> list[int]:
@@ -115,7 +108,7 @@ def authsvc(stack: Up, *arguments: str) -> str:
     """Run a command on a stack."""
     environment = {**os.environ, "AUTHSVC_DATA_DIR": str(stack.layout.root)}
     command = [sys.executable, "-m", "authsvc", *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=30).stdout
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=PATIENCE).stdout
 
 
 def test_first_start_and_clean_stop(folder: Path, free_port: int) -> None:
@@ -189,7 +182,7 @@ def test_the_public_url_is_what_clients_are_told(folder: Path, free_port: int) -
 def refused(folder: Path, port: int, *arguments: str, **environment: str) -> str:
     """Return the one line of a refused start."""
     with starting(folder, port, *arguments, **environment) as stack:
-        assert stack.process.wait(timeout=READY_WITHIN) == 2
+        assert stack.process.wait(timeout=PATIENCE) == 2
         assert inside(folder) == []
         assert stack.stdout() == ""
         return stack.stderr()
@@ -205,7 +198,7 @@ def test_a_second_stack_is_refused(folder: Path, free_port: int) -> None:
             capture_output=True,
             text=True,
             check=False,
-            timeout=30,
+            timeout=PATIENCE,
         )
         assert (same.returncode, same.stdout) == (2, "")
         assert f"another `authsvc up` (pid {stack.process.pid}) is running on {stack.layout.root}" in same.stderr
@@ -262,7 +255,7 @@ def test_init_prints_json(folder: Path) -> None:
     command = [sys.executable, "-m", "authsvc", "init", "--json", "--data-dir", str(folder / "d")]
 
     written = [
-        json.loads(subprocess.run(command, capture_output=True, check=True, timeout=30).stdout)["written"]
+        json.loads(subprocess.run(command, capture_output=True, check=True, timeout=PATIENCE).stdout)["written"]
         for _ in range(2)
     ]
 

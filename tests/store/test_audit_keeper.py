@@ -24,6 +24,7 @@ from authsvc.store.audit_stream import RedisAudit
 from authsvc.store.connection import Connection
 from tests.support.builders import NOW
 from tests.support.redis_server import connected
+from tests.support.waiting import becomes
 
 MIB = 1024 * 1024
 
@@ -324,15 +325,11 @@ async def test_it_goes_on_after_every_trouble(shop: Workshop, tmp_path: Path, mo
     await shop.fill(0.75)
     everything = await shop.numbers()
     keeping = asyncio.create_task(shop.keeper(blocked).keep())
-    await asyncio.sleep(0.3)
+    await becomes(lambda: "audit.not_exported" in shop.log.getvalue(), "it can not be exported")
     blocked.unlink()
-    for _ in range(100):
-        await asyncio.sleep(0.05)
-        if blocked.is_dir() and exported(blocked):
-            break
+    await becomes(lambda: "audit.trimmed" in shop.log.getvalue(), "it is exported and trimmed")
     keeping.cancel()
     with pytest.raises(asyncio.CancelledError):
         await keeping
 
-    assert "audit.not_exported" in shop.log.getvalue()
     assert everything == exported(blocked) + await shop.numbers()

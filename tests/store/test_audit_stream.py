@@ -24,6 +24,7 @@ from tests.support.audit_stream import forget
 from tests.support.builders import NOW, as_license, make_app, make_license
 from tests.support.decisions import asked, denied, refused
 from tests.support.redis_server import connected, redis_server
+from tests.support.waiting import PATIENCE, PAUSE
 
 MIB = 1024 * 1024
 PLENTY = 64 * MIB
@@ -113,12 +114,10 @@ async def test_a_lost_reply_loses_and_doubles_nothing() -> None:
 
 async def _written(trail: Trail) -> None:
     """Wait until nothing waits: the breaker lets one through every half second."""
-    for _ in range(60):
-        await trail.flush(everything=True)
-        if not trail.waiting:
-            return
-        await asyncio.sleep(0.1)
-    pytest.fail("the trail was not written")
+    async with asyncio.timeout(PATIENCE):
+        while trail.waiting:
+            await asyncio.sleep(PAUSE)
+            await trail.flush(everything=True)
 
 
 async def test_redis_killed_and_back() -> None:

@@ -15,6 +15,7 @@ from authsvc.store.pool import CheckedPool
 from tests.support.faulty_store import FaultyStore, faulty_store
 from tests.support.redis_server import RedisServer, redis_server
 from tests.support.stack import free_port
+from tests.support.waiting import PATIENCE
 
 BURST = 120
 """Requests at once; the pool has room for about half of them at a time."""
@@ -22,14 +23,17 @@ BURST = 120
 
 @pytest.fixture(autouse=True)
 def slow_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give every command more time than a busy machine may take: no test here is about how long one may take."""
-    for name, seconds in (("COMMAND_TIMEOUT", 2.0), ("POOL_WAIT", 20.0), ("DEADLINE", 20.0)):
-        monkeypatch.setattr(f"authsvc.store.connection.{name}", seconds)
+    """Give every command more time than a busy machine may take: no test here is about how long one may take.
+
+    Only the wait for one reply is short, since a test waits it out.
+    """
+    monkeypatch.setattr("authsvc.store.connection.REPLY_PART", 2 / PATIENCE)
+    monkeypatch.setattr("authsvc.store.connection.POOL_PART", 1.0)
 
 
 async def fill(connection: Connection) -> None:
     """Have every connection of the pool open and idle."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         # Each holds its connection until all have one.
         pool = connection.redis.connection_pool
         assert isinstance(pool, CheckedPool)
@@ -54,7 +58,7 @@ async def behind_faults(server: RedisServer) -> AsyncIterator[tuple[FaultyStore,
     """Yield a way to ``server`` on which things get lost, and a connection that takes it."""
     here = server.folder / "faulty.sock"
     async with faulty_store(here, server.folder / "redis.sock") as faults:
-        connection = Connection(Secret(f"unix://{here}"))
+        connection = Connection(Secret(f"unix://{here}"), deadline=PATIENCE)
         try:
             yield faults, connection
         finally:
@@ -67,7 +71,7 @@ async def test_a_restarted_redis_refuses_no_read(way: str) -> None:
     port = free_port()
     options = ("--port", str(port), "--bind", "127.0.0.1") if way == "tcp" else ()
     async with redis_server(*options) as server:
-        connection = Connection(Secret(f"redis://127.0.0.1:{port}") if way == "tcp" else server.url)
+        connection = Connection(Secret(f"redis://127.0.0.1:{port}") if way == "tcp" else server.url, deadline=PATIENCE)
         await fill(connection)
         await server.stop(signal.SIGKILL)
         await server.start()
@@ -141,7 +145,7 @@ async def test_lost_writes_do_not_open_the_breaker() -> None:
 async def test_a_redis_that_is_gone_opens_the_breaker() -> None:
     """When no new connection can be made either, requests learn it at once."""
     async with redis_server() as server:
-        connection = Connection(server.url)
+        connection = Connection(server.url, deadline=PATIENCE)
         await fill(connection)
         await server.stop()
         for _ in range(FAILURES):
@@ -169,7 +173,7 @@ async def test_an_idle_connection_is_tried_before_a_write_is_sent_on_it(monkeypa
 async def test_a_distrusted_pool_opens_new_connections_once() -> None:
     """What was opened after the doubt arose stays in use."""
     async with redis_server() as server:
-        connection = Connection(server.url)
+        connection = Connection(server.url, deadline=PATIENCE)
         pool = connection.redis.connection_pool
         assert isinstance(pool, CheckedPool)
 

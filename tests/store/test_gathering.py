@@ -13,6 +13,7 @@ from authsvc.errors import StoreUnavailable
 from authsvc.store.connection import Connection
 from authsvc.store.gathering import MAX_KEYS, GatheredReads, Values
 from tests.support.redis_server import connected, redis_server
+from tests.support.waiting import PATIENCE
 
 
 @define
@@ -143,12 +144,12 @@ async def test_a_storm_of_cancelled_reads_crosses_no_answers() -> None:
 
 
 async def test_reads_of_a_silent_server_all_fail_in_time() -> None:
-    """When Redis hangs every read says so within the deadline."""
+    """When Redis hangs every read says so while it still hangs."""
     async with redis_server() as server:
         connection = Connection(server.url)
         assert await connection.get("a") is None
         server.send(signal.SIGSTOP)
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(PATIENCE):
             errors = await asyncio.gather(*(connection.get("a") for _ in range(5)), return_exceptions=True)
         await connection.close()
     assert [StoreUnavailable] * 5 == [type(error) for error in errors]

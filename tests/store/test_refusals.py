@@ -17,6 +17,7 @@ from authsvc.store.refusals import REASONS
 from authsvc.store.standings import RedisStandings
 from tests.support.builders import NOW
 from tests.support.redis_server import connected, redis_server
+from tests.support.waiting import PATIENCE
 
 RENDERED = (Path(__file__).parents[2] / "registry-config" / "redis.conf").read_text()
 
@@ -31,7 +32,7 @@ async def fail_a_snapshot(connection: Connection) -> None:
     folder = (await connection.redis.config_get("dir"))["dir"]
     (Path(str(folder)) / "dump.rdb").mkdir()
     await connection.redis.bgsave()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while (await connection.redis.info("persistence"))["rdb_last_bgsave_status"] != "err":
             await asyncio.sleep(0.02)
 

@@ -5,10 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support.waiting import until
-
-START, STOP = 60.0, 60.0
-"""Seconds that one may take to answer and to end."""
+from tests.support.waiting import PATIENCE, until
 
 
 @contextmanager
@@ -27,8 +24,8 @@ def daemon(
         return answers()
 
     try:
-        until(lives_and_answers, f"{command[0]} answers", START)
+        until(lives_and_answers, f"{command[0]} answers")
         yield
     finally:
         process.terminate()
-        process.wait(STOP)
+        process.wait(PATIENCE)

@@ -11,9 +11,7 @@ from urllib.parse import urlencode
 from attrs import frozen
 
 from tests.support.tenants import Account
-
-DEADLINE = 30.0
-"""Seconds for one step of a request."""
+from tests.support.waiting import PATIENCE
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -49,7 +47,7 @@ def ask(
     *,
     headers: Mapping[str, str] | None = None,
     body: bytes | Iterable[bytes] = b"",
-    seconds: float = DEADLINE,
+    seconds: float = PATIENCE,
 ) -> Reply:
     """Send one request to this machine. A body that is no bytes is sent in chunks, as it comes."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=seconds)
@@ -62,7 +60,7 @@ def ask(
         connection.close()
 
 
-def say(port: int, raw: bytes, seconds: float = DEADLINE) -> bytes:
+def say(port: int, raw: bytes, seconds: float = PATIENCE) -> bytes:
     """Send bytes to this machine and return all that comes back until the other side closes."""
     with socket.create_connection(("127.0.0.1", port), timeout=seconds) as connection:
         connection.sendall(raw)

@@ -7,8 +7,7 @@ from contextlib import contextmanager
 
 from attrs import Factory, define
 
-JOIN = 30.0
-"""Seconds that a running request may take to end."""
+from tests.support.waiting import PATIENCE
 
 
 @define
@@ -50,5 +49,5 @@ def meanwhile(once: Callable[[], object], *, threads: int = 1, pause: float = 0.
     finally:
         tally.stop()
         for member in crew:
-            member.join(JOIN)
+            member.join(PATIENCE)
         assert not any(member.is_alive() for member in crew)

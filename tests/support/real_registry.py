@@ -18,7 +18,7 @@ from authsvc.issuance import ISSUER
 from authsvc.stack.render import RegistryValues, render
 from tests.support.builders import SERVICE, Root
 from tests.support.registry_rules import real_now
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 
 INSTALLED = Path("/usr/bin/docker-registry")
 """Debian 12's: 2.8.2."""
@@ -33,7 +33,7 @@ class _SocketConnection(http.client.HTTPConnection):
     """HTTP over a unix socket."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__("registry", timeout=10)
+        super().__init__("registry", timeout=PATIENCE)
         self._path = path
 
     def connect(self) -> None:

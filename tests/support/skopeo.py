@@ -24,7 +24,7 @@ class Skopeo:
     def run(self, command: str, *arguments: str, stdin: str = "") -> Ran:
         """Run one command; logins are kept in this folder."""
         environ = {**self.stack.environ, "REGISTRY_AUTH_FILE": str(self.folder / "auth.json")}
-        return run("skopeo", command, *arguments, environ=environ, cwd=self.folder, stdin=stdin, seconds=60)
+        return run("skopeo", command, *arguments, environ=environ, cwd=self.folder, stdin=stdin)
 
     def log_in(self, account: Account) -> Ran:
         """Sign in."""

@@ -3,8 +3,10 @@
 import itertools
 import json
 import os
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from attrs import frozen
 
 from tests.support.stack import PASSWORD, Stack
@@ -73,3 +75,15 @@ def make_license(stack: Stack, app: str, *options: str) -> License:
     given = options if "--expires" in options else (*options, "--expires", "2031-01-31")
     file = stack.authsvc("license", "create", "--app", app, "--customer", "Globex", *given, "--output", "-").out
     return License(json.loads(file)["license"]["id"], file)
+
+
+def make_ending_license(stack: Stack, app: str, *options: str) -> License:
+    """Make a license that ends in some seconds; on a slow machine they are more, for a past end is refused."""
+    for seconds in (4, 20, 80):
+        end = datetime.now(UTC) + timedelta(seconds=seconds)
+        terms = ("--app", app, "--customer", "Globex", "--expires", f"{end:%Y-%m-%dT%H:%M:%SZ}", *options)
+        ran = stack.authsvc("license", "create", *terms, "--output", "-", check=False)
+        if ran.code == 0:
+            return License(json.loads(ran.out)["license"]["id"], ran.out)
+        assert "before now" in ran.err, ran
+    pytest.fail("no command is fast enough to make a license that ends soon")

@@ -15,9 +15,9 @@ from tests.support.oci import Image
 from tests.support.registry_client import Client
 from tests.support.stack import GOOD_PATH, free_port, run, running_stack
 from tests.support.tenants import make_member, make_team
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.system
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/license-holders.md").read_text(encoding="utf-8")
@@ -44,7 +44,7 @@ def open_registry(folder: Path) -> Iterator[str]:
         yield f"localhost:{port}"
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(PATIENCE)
 
 
 def blocks(language: str) -> list[str]:

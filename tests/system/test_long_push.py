@@ -7,7 +7,7 @@ import time
 import pytest
 
 from tests.support.docker_engine import DockerEngine
-from tests.support.slow_pipe import slow_pipe
+from tests.support.slow_pipe import SlowPipe
 from tests.support.stack import run, running_stack
 from tests.support.tenants import make_member, make_team
 
@@ -25,7 +25,7 @@ SIZE = RATE * 135
 
 def test_a_push_longer_than_its_token(engine: DockerEngine) -> None:
     """The engine's token is dead before the layer is through; the push succeeds, and the image is whole."""
-    with running_stack(PUSH_TOKEN_LIFE=str(LIFE)) as stack, slow_pipe(stack.port, RATE) as pipe:
+    with running_stack(PUSH_TOKEN_LIFE=str(LIFE)) as stack, SlowPipe(stack.port, RATE) as pipe:
         owner = make_member(stack, make_team(stack, "app"), "developer")
         # The slow line has a port of its own, and to an engine the port is a part of the registry's name.
         image = f"localhost:{pipe.port}/app/worker:1"

@@ -8,7 +8,7 @@ from tests.support.docker_engine import DockerEngine
 from tests.support.stack import Stack
 from tests.support.tenants import Account, make_license, make_member, make_team, unique
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.system
 
 REQUEST = r" \(request [0-9a-f]{16}\)"
 

@@ -9,7 +9,7 @@ from tests.support.docker_engine import DockerEngine
 from tests.support.stack import PASSWORD, Ran, Stack, running_stack
 from tests.support.terminal import type_line
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.system
 
 
 class Person:

@@ -5,6 +5,8 @@ import io
 import json
 import socket
 
+from aiohttp import web
+
 from authsvc.errors import CredentialsRefused
 from authsvc.issuance import Issued
 from authsvc.logs import make_logger
@@ -15,7 +17,7 @@ from authsvc.web.middleware import around
 from authsvc.web.preflight import PreflightEndpoint
 from authsvc.web.token import TokenEndpoint
 from tests.support.builders import NOW
-from tests.support.waiting import PAUSE
+from tests.support.waiting import becomes
 
 
 class Refuses:
@@ -45,20 +47,20 @@ class Waits:
 
 async def events_of(path: str) -> list[str]:
     """Return what is logged for a client that hangs up after a part of its body."""
-    log = io.StringIO()
+    log, ended = io.StringIO(), list[web.StreamResponse]()
     logger = make_logger("info", log)
     token = TokenEndpoint(Refuses(), logger, lambda: NOW, lambda *_: None)
     preflight = PreflightEndpoint(Refuses(), "registry.test", logger, lambda: NOW, lambda *_: None)  # type: ignore[arg-type]  # never asked
-    web_app = make_web_app([*token.routes(), *preflight.routes()], around(logger, "s", lambda: "0" * 16, Clients(), ()))
-    listener = Listener(web_app)
+    middleware = around(logger, "s", lambda: "0" * 16, Clients(), (ended.append,))
+    listener = Listener(make_web_app([*token.routes(), *preflight.routes()], middleware))
     with socket.create_server(("127.0.0.1", 0)) as bound:
         bound.setblocking(False)
         await listener.start(bound)
         _, writer = await asyncio.open_connection(*bound.getsockname())
         writer.write(f"POST {path} HTTP/1.1\r\nHost: s\r\nContent-Length: 100\r\n\r\nabc".encode())
-        await asyncio.sleep(2 * PAUSE)
+        await writer.drain()
         writer.close()
-        await asyncio.sleep(4 * PAUSE)
+        await becomes(lambda: ended, "the request has ended")
         await listener.close()
     return [json.loads(line)["event"] for line in log.getvalue().splitlines()]
 
