@@ -237,7 +237,14 @@ SETTINGS = (
 
 
 def load(environment: Mapping[str, str], rendered: Mapping[str, str] | None = None) -> Settings:
-    """Return the settings.
+    """Return the settings; see :func:`load_with_texts`."""
+    return load_with_texts(environment, rendered)[0]
+
+
+def load_with_texts(
+    environment: Mapping[str, str], rendered: Mapping[str, str] | None = None
+) -> tuple[Settings, dict[str, str]]:
+    """Return the settings, and the texts that were given for them: ``load({}, texts)`` returns the same settings.
 
     Args:
         environment: variables; other names than ours are not looked at.
@@ -275,7 +282,7 @@ def load(environment: Mapping[str, str], rendered: Mapping[str, str] | None = No
         values["private_clients"] = "trusted_proxies" in given or values["public_url"].is_localhost
     if (values["leaf_key"] is None) != (values["leaf_certificate"] is None):
         raise SetupRefused("AUTHSVC_LEAF_KEY and AUTHSVC_LEAF_CERTIFICATE belong together; set both or neither")
-    return Settings(**values)
+    return Settings(**values), {name: text for name, (text, _) in given.items()}
 
 
 def check_variables(environment: Mapping[str, str]) -> None:

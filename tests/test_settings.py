@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from authsvc.errors import SetupRefused
 from authsvc.redaction import Secret
-from authsvc.settings import SETTINGS, Settings, load
+from authsvc.settings import SETTINGS, Settings, load, load_with_texts
 from authsvc.stack.address import PublicUrl
 from authsvc.store.connection import DEADLINE
 
@@ -290,3 +290,17 @@ def test_a_leaf_outlives_the_last_token_it_signs(pull: int, push: int, leaf: int
 
     longest = max(settings.pull_token_life, settings.push_token_life)
     assert settings.leaf_life - settings.leaf_renewal >= longest + timedelta(minutes=1)
+
+
+def test_the_texts_that_were_given_make_the_same_settings(tmp_path: Path) -> None:
+    """A worker that is started again gets them, whatever the environment and the files say by then."""
+    file, secret = tmp_path / "authsvc.toml", tmp_path / "redis-url"
+    file.write_text('secrets_dir = "/file"\npull_token_life = 120\ntrusted_proxies = "10.0.0.0/8"\n')
+    secret.write_text("rediss://:pass@redis:6379/1\n")
+    environment = {"AUTHSVC_CONFIG": str(file), "AUTHSVC_REDIS_URL_FILE": str(secret), "AUTHSVC_LOG_LEVEL": "warning"}
+
+    loaded, texts = load_with_texts(environment)
+
+    file.unlink()
+    assert loaded == load({}, texts)
+    assert loaded.private_clients

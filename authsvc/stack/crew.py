@@ -5,11 +5,13 @@ connections have. So neither a new configuration nor a new version of the progra
 """
 
 import asyncio
+import fcntl
+import json
 import os
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -67,6 +69,8 @@ class Equipment:
         board: where they count.
         threads: how many passwords each may check at once.
         guess_key: what they recognise wrong passwords under.
+        settings: the texts of their settings, as they were read when the generation began: one that is started again
+            goes on with them, whatever a file says by then.
         logger: the server's.
     """
 
@@ -75,6 +79,7 @@ class Equipment:
     board: Board
     threads: int
     guess_key: bytes
+    settings: Mapping[str, str] = field(repr=False)
     logger: Logger
 
 
@@ -176,7 +181,7 @@ class Keeper:
         descriptors = (listeners.edge.fileno(), listeners.inside.fileno(), channel.fileno(), board)
         reading, writing = os.pipe()
         try:
-            os.write(writing, self.equipment.guess_key)
+            self._write_standard_input(writing)
             return await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "authsvc.stack.worker", *map(str, descriptors)),
                 *(str(self.place), str(self.equipment.threads)),
@@ -187,6 +192,17 @@ class Keeper:
         finally:
             os.close(reading)
             os.close(writing)
+
+    def _write_standard_input(self, pipe: int) -> None:
+        """Write the key and the settings, all before the worker runs.
+
+        Raises:
+            OSError: the pipe cannot hold them.
+        """
+        content = self.equipment.guess_key + json.dumps(dict(self.equipment.settings)).encode()
+        if len(content) > fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ):
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, len(content))
+        os.write(pipe, content)
 
     def _serves(self, row: Row) -> None:
         row.put(WORKERS, 1)

@@ -10,14 +10,14 @@ import re
 import secrets
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Mapping
 from functools import partial
 
 from authsvc.errors import SecretsRefused, SetupRefused, StoreUnavailable
 from authsvc.logs import Logger, server_log
 from authsvc.metrics.board import Board
 from authsvc.metrics.catalogue import LOG_LOST
-from authsvc.settings import Settings
+from authsvc.settings import Settings, load_with_texts
 from authsvc.stack.control_socket import control_socket
 from authsvc.stack.crew import GUESS_KEY_BYTES, Crew, Equipment, Listeners, make_board
 from authsvc.stack.leaf_channel import LeafIssuer
@@ -54,13 +54,13 @@ def bind(address: str, option: str) -> socket.socket:
     return listener
 
 
-async def serve(load: Callable[[], Settings], listeners: Listeners, workers: int, *, inherited: bool = False) -> None:
+async def serve(environment: Mapping[str, str], listeners: Listeners, workers: int, *, inherited: bool = False) -> None:
     """Run ``workers`` workers until SIGTERM or SIGINT.
 
     SIGHUP and the command on the control socket replace them by new ones, with settings read anew.
 
     Args:
-        load: reads the settings.
+        environment: where the settings come from.
         listeners: what the workers accept on.
         workers: how many.
         inherited: whether somebody else holds the listeners too, so that requests wait on them even when this process
@@ -69,39 +69,42 @@ async def serve(load: Callable[[], Settings], listeners: Listeners, workers: int
     Raises:
         SetupRefused: a setting or secret is unusable, or Redis is not one to trust.
     """
-    settings, board = load(), make_board(workers)
+    (settings, texts), board = load_with_texts(environment), make_board(workers)
     with server_log(settings.log_level, lambda lost: board.row(0).count(LOG_LOST, by=lost)) as logger:
-        await _serve(load, settings, listeners, workers, board, logger, inherited=inherited)
+        _check_keys(settings, logger, inherited=inherited)
+        await _check_store(settings, logger)
+        await _serve(environment, settings, texts, listeners, workers, board, logger)
 
 
-async def _serve(
-    load: Callable[[], Settings],
-    settings: Settings,
-    listeners: Listeners,
-    workers: int,
-    board: Board,
-    logger: Logger,
-    *,
-    inherited: bool,
-) -> None:
+def _check_keys(settings: Settings, logger: Logger, *, inherited: bool) -> None:
     try:
         load_signing_keys(settings)
     except SecretsRefused as error:
         if not inherited:
             raise
         logger.error("server.cannot_sign", reason=str(error))
-    await _check_store(settings, logger)
+
+
+async def _serve(
+    environment: Mapping[str, str],
+    settings: Settings,
+    texts: Mapping[str, str],
+    listeners: Listeners,
+    workers: int,
+    board: Board,
+    logger: Logger,
+) -> None:
     threads = max(1, (os.cpu_count() or 1) // workers)
     guess_key = secrets.token_bytes(GUESS_KEY_BYTES)
 
-    def equip(current: Settings) -> Equipment:
+    def equip(current: Settings, given: Mapping[str, str]) -> Equipment:
         issuer = LeafIssuer(partial(load_signing_keys, current), current.leaf_life, clock)
-        return Equipment(issuer, listeners, board, threads, guess_key, logger)
+        return Equipment(issuer, listeners, board, threads, guess_key, given, logger)
 
     def equip_anew() -> Equipment:
-        current = load()
+        current, given = load_with_texts(environment)
         load_signing_keys(current)
-        return equip(current)
+        return equip(current, given)
 
     stopping, reloads = asyncio.Event(), Reloads()
     loop = asyncio.get_running_loop()
@@ -110,7 +113,7 @@ async def _serve(
         loop.add_signal_handler(number, handler)
     async with control_socket(settings.control_socket, reloads, logger):
         logger.info("server.started", pid=os.getpid(), workers=workers, service=settings.public_url.authority)
-        await Crew(equip_anew, workers, logger).run(equip(settings), stopping, reloads)
+        await Crew(equip_anew, workers, logger).run(equip(settings, texts), stopping, reloads)
     logger.info("server.stopped", pid=os.getpid())
 
 

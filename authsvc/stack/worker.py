@@ -8,6 +8,7 @@ the first four are numbers of inherited file descriptors. SIGTERM ends it; SIGQU
 
 import asyncio
 import gc
+import json
 import logging
 import os
 import signal
@@ -129,11 +130,12 @@ async def _before(stop: asyncio.Event, work_: Coroutine[Any, Any, None]) -> None
 
 
 def main() -> None:
-    """Run a worker on the descriptors that the command line names, with the key on standard input."""
+    """Run a worker on the descriptors that the command line names, with key and settings on standard input."""
     guess_key = sys.stdin.buffer.read(GUESS_KEY_BYTES)
     if len(guess_key) != GUESS_KEY_BYTES:
         sys.exit("a worker needs its key on standard input; start workers with: authsvc serve")
-    uvloop.run(work(load(os.environ), Inherited(*map(int, sys.argv[1:])), guess_key))
+    settings = load({}, json.loads(sys.stdin.buffer.read()))
+    uvloop.run(work(settings, Inherited(*map(int, sys.argv[1:])), guess_key))
 
 
 if __name__ == "__main__":

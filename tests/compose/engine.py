@@ -21,7 +21,7 @@ from tests.support.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / ".cache/trixie/docker-compose/usr/libexec/docker/cli-plugins/docker-compose"
-UP = 240.0
+UP = 600.0
 """Seconds for the longest compose command: a build and a start."""
 
 

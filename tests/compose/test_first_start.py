@@ -214,6 +214,57 @@ def test_down_and_up_keeps_everything(shop: Shop) -> None:
     shop.still_sells()
 
 
+HASHES = """
+import hashlib, os
+for folder, _, names in sorted(os.walk("/var/lib/authsvc")):
+    print(folder, oct(os.stat(folder).st_mode))
+    for name in sorted(names):
+        path = os.path.join(folder, name)
+        print(path, oct(os.stat(path).st_mode), hashlib.sha256(open(path, "rb").read()).hexdigest())
+"""
+
+
+def volumes_of_init(shop: Shop) -> str:
+    """Return names, modes and hashes of all files in the volumes that `init` writes to."""
+    of = shop.project.engine.docker("ps", "--all", "--quiet", "--filter", "label=com.docker.compose.service=init").out
+    ran = ("run", "--rm", "--volumes-from", of.split()[0], "--user", "0", python_image(shop.project.engine))
+    return shop.project.engine.docker(*ran, "python3", "-c", HASHES, check=True).out
+
+
+def test_a_check_writes_nothing(shop: Shop) -> None:
+    """What deploy.md calls a trial leaves every volume as it is, also with another .env, and finds mistakes."""
+    before = volumes_of_init(shop)
+    good = shop.project.with_settings(COMPOSE_PROFILES="sentinel").compose("run", "--rm", "-T", "init", "--check")
+    bad = shop.project.with_settings(AUTHSVC_PULL_TOKEN_LIFE="5m")
+    refused = bad.compose("run", "--rm", "-T", "init", "--check", check=False)
+
+    assert "init would write" in good.said
+    assert "redis/sentinel-1.conf" in good.said
+    assert (2, True) == (refused.code, "AUTHSVC_PULL_TOKEN_LIFE must be a number of seconds" in refused.said)
+    assert before == volumes_of_init(shop)
+
+
+def test_what_init_renders_does_not_reach_what_runs(shop: Shop) -> None:
+    """A profile that is not taken up: the command line goes on, and so do workers that are started again."""
+    shop.project.with_settings(COMPOSE_PROFILES="sentinel").compose("run", "--rm", "-T", "init")
+    try:
+        assert "acme" in shop.project.authsvc("team", "list")
+        shop.project.compose("exec", "-T", "authsvc", "authsvc", "reload")
+        shop.still_sells()
+    finally:
+        shop.project.compose("run", "--rm", "-T", "init")
+
+
+def test_reload_replaces_the_workers_and_keeps_the_restart_policy(shop: Shop) -> None:
+    """Unlike a signal sent through the engine, after which it takes the container for one that was stopped by hand."""
+    started = inspect(shop.project, "authsvc")["State"]["StartedAt"]
+    said = json.loads(shop.project.compose("exec", "-T", "authsvc", "authsvc", "reload", "--json").out)
+    assert (True, None) == (said["reloaded"], said["reason"])
+    assert "roll.done" in shop.project.compose("logs", "authsvc").out
+    assert started == inspect(shop.project, "authsvc")["State"]["StartedAt"]
+    shop.still_sells()
+
+
 def test_keys_are_changed_while_it_runs(shop: Shop) -> None:
     """What docs/deploy.md types: the server can not write its keys, the service `keys` can, and pulls go on."""
 

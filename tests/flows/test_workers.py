@@ -151,6 +151,10 @@ def test_unusable_settings_leave_the_old_workers(crew: Stack, line: str) -> None
         until(lambda: events(crew, "roll.refused") > refused, "it is refused")
         # The command is told by its own reading of the settings.
         assert crew.authsvc("reload", check=False).code == 2
+        # One that dies meanwhile comes back as it was.
+        os.kill(min(before), signal.SIGKILL)
+        until(lambda: len(workers(crew) - before) == 1 and scrape(crew)["authsvc_workers"] == 2, "it is back", 60)
+        before = workers(crew)
     finally:
         file.write_text(good)
     assert (before, 401) == (workers(crew), get_token(crew.port, None).status)

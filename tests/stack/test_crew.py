@@ -134,7 +134,9 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     board = make_board(1)
     with socket.create_server(("127.0.0.1", 0)) as edge, socket.create_server(("127.0.0.1", 0)) as inside:
         issuer = LeafIssuer(no_keys, NOW - NOW, lambda: NOW)
-        yield Stage(tmp_path / "worker", Equipment(issuer, Listeners(edge, inside), board, 1, bytes(32), logger), log)
+        yield Stage(
+            tmp_path / "worker", Equipment(issuer, Listeners(edge, inside), board, 1, bytes(32), {}, logger), log
+        )
     os.close(board.descriptor)
 
 
