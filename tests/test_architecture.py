@@ -49,7 +49,7 @@ PURE_IMPORTS = (
     "functools.lru_cache",
     *("functools.cached_property",),
     *("hashlib", "hmac", "http.HTTPStatus", "ipaddress", "json", "math", "re", "typing", "urllib.parse", "zlib"),
-    *("attrs", "cryptography", "jwt", "typing_extensions"),
+    *("attrs", "cryptography", "jwt", "typing_extensions", "zxcvbn"),
     *("authsvc.spec", "authsvc.tenancy", "authsvc.credentials", "authsvc.signing"),
     *(
         "authsvc.policy",

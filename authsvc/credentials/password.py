@@ -4,15 +4,22 @@ Argon2id at the minimum that OWASP's Password Storage Cheat Sheet names: 19 MiB,
 costs tens of milliseconds of one core, which is why :mod:`authsvc.credentials.verifier` bounds and remembers it.
 """
 
+from collections.abc import Iterable
+
 from cryptography.exceptions import InvalidKey
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from authsvc.credentials.machine_secret import PREFIX
+from authsvc.credentials.password_strength import estimated_guesses
 from authsvc.errors import InputRefused
 from authsvc.redaction import Secret
 
 MIN_BYTES, MAX_BYTES = 15, 1024
 """Length of a password in bytes of UTF-8; 15 because it is the only factor (NIST SP 800-63B-4 §3.1.1.2)."""
+
+MIN_GUESSES = 1e8
+"""Fewest guesses that a password must take by zxcvbn's estimate. The throttle lets through 100 an account at first,
+and one a minute then: 50,000 a year."""
 
 MEMORY_KIB, PASSES, LANES, DIGEST_BYTES, SALT_BYTES = 19456, 2, 1, 32, 16
 
@@ -22,11 +29,16 @@ UNKNOWN_ACCOUNT = Secret(
 """A hash that no password has, of the same cost: an unknown account must take the time of a wrong password."""
 
 
-def check_rules(password: Secret) -> None:
+def check_rules(password: Secret, names: Iterable[str]) -> None:
     """Accept ``password`` for a new or changed account.
 
+    Args:
+        password: as typed.
+        names: what anybody may know of the person: the e-mail address, names of the team and its apps.
+
     Raises:
-        InputRefused: too short, too long, or it begins like a token or a license file and could never log in.
+        InputRefused: too short, too long, too easy to guess, or it begins like a token or a license file and could
+            never log in.
     """
     text = password.reveal()
     length = len(text.encode("utf-8", "surrogatepass"))
@@ -36,6 +48,11 @@ def check_rules(password: Secret) -> None:
         raise InputRefused(f"a password must not begin with {PREFIX!r} or '{{', nor begin or end with a blank")
     if not text.isprintable():
         raise InputRefused("a password must not hold control characters, such as a tab or a line break")
+    if estimated_guesses(text, names) < MIN_GUESSES:
+        raise InputRefused(
+            "this password is too easy to guess; use three or more words that do not belong together, or let a "
+            "password manager make one; your name, your team, its apps, repetitions and rows of keys count for little"
+        )
 
 
 def hash_password(password: Secret, *, salt: bytes) -> Secret:

@@ -21,6 +21,12 @@ class FindsApps(Protocol):
     async def app(self, slug: str) -> Stored[App] | None: ...
 
 
+class FindsNames(FindsTeams, Protocol):
+    """Where the names around a member are looked up."""
+
+    async def apps(self, team: str) -> list[App]: ...
+
+
 class FindsMembers(Protocol):
     """Where members are looked up."""
 
@@ -65,6 +71,14 @@ async def find_apps_of(directory: FindsApps, slugs: Sequence[str], team: str) ->
         if app is None or app.record.team != team:
             raise NotFound(f"the team {team!r} has no app {slug!r}; see: authsvc app list --team {team}")
     return tuple(sorted(set(slugs))) or None
+
+
+async def names_around(directory: FindsNames, email: str, team: str) -> list[str]:
+    """Return what anybody may know of a member, and a password must not be made of."""
+    found = await directory.team(team)
+    apps = await directory.apps(team)
+    names = [name for app in apps for name in (app.slug, app.name)]
+    return [email, team, *([found.name] if found is not None else []), *names]
 
 
 async def find_member(credentials: FindsMembers, email: str) -> Stored[Member]:

@@ -15,7 +15,15 @@ from authsvc.credentials.machine_secret import ID_BYTES, LINK_KIND, SECRET_BYTES
 from authsvc.credentials.password import SALT_BYTES, check_rules, hash_password
 from authsvc.errors import Conflict, InputRefused
 from authsvc.manage.act import Act, Journal, member_who_acts
-from authsvc.manage.finding import FindsApps, FindsMembers, FindsTeams, find_apps_of, find_member, find_team
+from authsvc.manage.finding import (
+    FindsApps,
+    FindsMembers,
+    FindsNames,
+    find_apps_of,
+    find_member,
+    find_team,
+    names_around,
+)
 from authsvc.manage.members import at_next_epoch, facts_of, new_member, parse_role
 from authsvc.redaction import Secret
 from authsvc.store.codec import Stored
@@ -27,7 +35,7 @@ VOID = "the link is not valid: used, expired, replaced, or the account has chang
 """One sentence for every reason, so that a guess learns nothing."""
 
 
-class LinkDirectory(FindsTeams, FindsApps, Protocol):
+class LinkDirectory(FindsNames, FindsApps, Protocol):
     """Where teams and apps are looked up."""
 
 
@@ -117,7 +125,7 @@ class Links:
             raise InputRefused(VOID)
         if act.now >= stored.record.expires_at or not await self._maker_still_may(stored.record):
             raise InputRefused(VOID)
-        check_rules(password)
+        check_rules(password, await names_around(self.directory, stored.record.email, stored.record.team))
         try:
             if stored.record.purpose is LinkPurpose.INVITE:
                 return await self._join(stored, password, act)

@@ -14,14 +14,22 @@ from authsvc.credentials.machine_secret import ID_BYTES, new_id
 from authsvc.credentials.password import SALT_BYTES, check_rules, hash_password
 from authsvc.errors import InputRefused
 from authsvc.manage.act import Act, Journal
-from authsvc.manage.finding import FindsApps, FindsMembers, FindsTeams, find_apps_of, find_member, find_team
+from authsvc.manage.finding import (
+    FindsApps,
+    FindsMembers,
+    FindsNames,
+    find_apps_of,
+    find_member,
+    find_team,
+    names_around,
+)
 from authsvc.redaction import Secret
 from authsvc.store.codec import Stored
 from authsvc.tenancy.names import parse_email
 from authsvc.tenancy.records import Member, Role
 
 
-class MemberDirectory(FindsTeams, FindsApps, Protocol):
+class MemberDirectory(FindsNames, FindsApps, Protocol):
     """Where teams and apps are looked up, and new members kept."""
 
     async def add_member(self, member: Member, entry: Entry) -> None: ...
@@ -64,9 +72,9 @@ class Members:
             Conflict: the address belongs to a member already.
         """
         canonical, rank = parse_email(email), parse_role(role)
-        check_rules(password)
         owner = await find_team(self.directory, team)
         limits = await find_apps_of(self.directory, apps, owner.slug)
+        check_rules(password, await names_around(self.directory, canonical, owner.slug))
         member = new_member(canonical, owner.slug, rank, limits, password, act)
         entry = act.entry("member.added", **facts_of(member), role=str(member.role))
         await self.directory.add_member(member, entry)
@@ -123,8 +131,8 @@ class Members:
             InputRefused: the password is not acceptable.
             NotFound: nobody has this address.
         """
-        check_rules(password)
         stored = await find_member(self.credentials, email)
+        check_rules(password, await names_around(self.directory, stored.record.email, stored.record.team))
         changed = at_next_epoch(stored.record, password_hash=hash_password(password, salt=act.entropy(SALT_BYTES)))
         return await self._change(stored, changed, "member.password_set", act)
 

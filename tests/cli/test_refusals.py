@@ -117,6 +117,7 @@ def test_a_wrong_argument(
         ("x" * 1025, "15 to 1024 bytes"),
         ("asv_a password of mine", "asv_"),
         ("{a password of mine, too", "{"),
+        ("passwordpassword", "too easy to guess; use three or more words"),
         (b"\xff\xfe not a text at all", "UTF-8"),
         ("a password\0with a hole in it", "control character"),
     ],

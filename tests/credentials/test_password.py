@@ -10,22 +10,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authsvc.credentials.password import UNKNOWN_ACCOUNT, check_rules, hash_password, verify_password
+from authsvc.credentials.password_strength import estimated_guesses
 from authsvc.errors import InputRefused
 from authsvc.redaction import Secret
 from tests.support.builders import PASSWORD
 
 SALT = bytes(range(16))
+NAMES = ["jo.miller@acme.test", "acme", "Acme Corporation", "worker", "Worker"]
 HASH = hash_password(PASSWORD, salt=SALT)
 
 
 @pytest.mark.parametrize(
     "text",
-    ["x" * 15, "x" * 1024, "correct horse battery", "pässwort-schön", "\u00e9" * 8, "\u00e9" * 512, "🐎🔋📎🐎",
-     "asv-is-not-a-prefix", "a{bcdefghijklmno", ":::::::::::::::", "\"'\\$`<>&;|!?*()"],
+    ["correct horse battery", "window banana river", "pässwort-schön", "asv-is-not-a-prefix", "\"'\\$`<>&;|!?*()",
+     "kX9mP2vL5nQ8wR3", "83927461058293746", "correct horse battery" + "x" * 1003, "🐎🔋📎🐎📌🔑🧷🎈🧲",
+     "1234567890 and a window"],
 )  # fmt: skip
 def test_accepted(text: str) -> None:
-    """15 to 1,024 bytes of anything printable; length counts in bytes of UTF-8."""
-    check_rules(Secret(text))
+    """15 to 1,024 bytes of anything printable that is not easy to guess; length counts in bytes of UTF-8."""
+    check_rules(Secret(text), NAMES)
 
 
 @pytest.mark.parametrize(
@@ -50,9 +53,33 @@ def test_accepted(text: str) -> None:
 def test_refused(text: str, sentence: str) -> None:
     """Each bad password gives one sentence with the rule and without the password."""
     with pytest.raises(InputRefused, match=re.escape(sentence)) as refused:
-        check_rules(Secret(text))
+        check_rules(Secret(text), NAMES)
 
     assert "horse" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["passwordpassword", "123456789012345", "aaaaaaaaaaaaaaa", "qwertyuiopasdfg", "P4$$w0rdP4$$w0rd", "\u00e9" * 8,
+     "12345678901234567890", "abcdefghijklmnopqrstuvwxyz", "1qaz2wsx3edc4rfv", "letmeinletmeinletmein",
+     "jo.miller@acme.test", "jomilleracmetest", "Acme Corporation", "acmecorporation", "acmeacmeacmeacme",
+     "a" * 72 + "correct horse battery staple", "x" * 1024],
+)  # fmt: skip
+def test_easy_to_guess(text: str) -> None:
+    """Words of every list, repetitions, rows and what everybody knows of the person; the answer says what to do."""
+    with pytest.raises(
+        InputRefused, match="too easy to guess; use three or more words that do not belong together"
+    ) as no:
+        check_rules(Secret(text), NAMES)
+
+    assert text not in str(no.value)
+
+
+def test_names_make_a_password_easy() -> None:
+    """The same password is good for somebody else."""
+    check_rules(Secret("zephyrlanternworks"), NAMES)
+    with pytest.raises(InputRefused, match="too easy"):
+        check_rules(Secret("zephyrlanternworks"), ["Zephyr Lantern Works"])
 
 
 @given(st.text(max_size=40) | st.text("asv_{ x", min_size=15, max_size=20))
@@ -64,9 +91,10 @@ def test_the_rules(text: str) -> None:
         and not text.startswith("{")
         and text == text.strip()
         and text.isprintable()
+        and estimated_guesses(text, NAMES) >= 1e8
     )
     try:
-        check_rules(Secret(text))
+        check_rules(Secret(text), NAMES)
     except InputRefused:
         assert not by_design
     else:
