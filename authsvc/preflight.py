@@ -178,8 +178,8 @@ class Preflight:
         """
         # 1. Which repositories of ours that is about.
         references = [_parse(image) for image in _at_most(images)]
-        ours = [reference if self._is_ours(reference) else None for reference in references]
-        scopes = {one.path: ResourceScope(REPOSITORY, one.path, (PULL,)) for one in ours if one is not None}
+        ours = [reference for reference in references if reference.domain == self.service]
+        scopes = {one.path: ResourceScope(REPOSITORY, one.path, (PULL,)) for one in ours}
         # 2. Who asks.
         proof = classify(presented)
         subject = await self.authenticator.authenticate(proof, namespaces(scopes.values()), origin, now)
@@ -190,22 +190,25 @@ class Preflight:
         # 4. Whether it is there.
         verdicts = await _all(
             self._verdict(image, reference, subject, refusals, now)
-            for image, reference in zip(images, ours, strict=True)
+            for image, reference in zip(images, references, strict=True)
         )
         # 5. What is about to end.
         shown = _shown(subject, proof)
         warnings = tuple(warned for one in shown for warned in _warnings(one, now, alone=len(shown) == 1))
         return Report(subject, tuple(verdicts), shown, warnings)
 
-    def _is_ours(self, reference: Reference) -> bool:
-        # Clients leave out the port of https, or write it (protocol notes C1).
-        return reference.domain.lower().removesuffix(_HTTPS_PORT) == self.service.lower().removesuffix(_HTTPS_PORT)
+    def _elsewhere(self, image: str, domain: str) -> Verdict:
+        """Return the verdict on an image that is not spelled as one of ours."""
+        if domain.lower().removesuffix(_HTTPS_PORT) != self.service.removesuffix(_HTTPS_PORT):
+            return Verdict(image, ok=None, may_pull=False, reason=f"it is not an image of {self.service}")
+        reason = f"docker and podman take {domain} for another registry than {self.service}; write {self.service}"
+        return Verdict(image, ok=False, may_pull=False, reason=reason)
 
     async def _verdict(
-        self, image: str, reference: Reference | None, subject: Subject, refusals: Mapping[str, str], now: datetime
+        self, image: str, reference: Reference, subject: Subject, refusals: Mapping[str, str], now: datetime
     ) -> Verdict:
-        if reference is None:
-            return Verdict(image, ok=None, may_pull=False, reason=f"it is not an image of {self.service}")
+        if reference.domain != self.service:
+            return self._elsewhere(image, reference.domain)
         if reference.path in refusals:
             reason = refusals[reference.path]
             return Verdict(image, ok=None if reason == STORE_AWAY else False, may_pull=False, reason=reason)

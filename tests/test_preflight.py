@@ -105,6 +105,18 @@ async def test_work_ends_with_its_client() -> None:
     assert (await check(made, "acme/x:1")).verdicts[0].ok
 
 
+@pytest.mark.parametrize("spelling", [f"{SERVICE.upper()}", f"{SERVICE.capitalize()}"])
+async def test_another_spelling_of_the_registry(spelling: str) -> None:
+    """It would not be pulled: clients sign in by the exact name. The row says which."""
+    registry = Registry()
+    (verdict,) = (
+        await of(as_license(make_license()), registry).check(ASKS, [f"{spelling}/acme/x:1"], Origin(), NOW)
+    ).verdicts
+
+    assert (False, False, []) == (verdict.ok, verdict.may_pull, registry.asked)
+    assert f"take {spelling} for another registry than {SERVICE}; write {SERVICE}" in str(verdict.reason)
+
+
 async def test_a_registry_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who waits for too long gets an answer that says so, not an error."""
     monkeypatch.setattr(preflight, "LOOK_WITHIN", 0.05)

@@ -20,7 +20,8 @@ def normalise(server: str) -> str:
 
     docker and podman send ``host:port``, crane ``host/repository`` first, nerdctl all of ``https://host:443``,
     ``http://host:443`` and ``host``, Docker Hub is ``https://index.docker.io/v1/`` (protocol notes C1). A port of 443
-    is the default of https, and so says nothing.
+    is the default of https, and so says nothing; but a name without a dot keeps it, because clients take that alone for
+    a repository of docker.io. A port of 80 says that there is no TLS, and stays.
     """
     return split(server)[0]
 
@@ -40,7 +41,9 @@ def split(server: str) -> tuple[str, str]:
     _, scheme, rest = text.partition("://")
     authority, _, path = (rest if scheme else text).partition("/")
     authority = authority.lower()
-    authority = authority.removesuffix(HTTPS_PORT)
+    name = authority.removesuffix(HTTPS_PORT)
+    if "." in name or "]" in name or name == "localhost":
+        authority = name
     return authority, path.strip("/")
 
 

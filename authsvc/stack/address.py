@@ -10,6 +10,8 @@ from authsvc.errors import SetupRefused
 _MAX_PORT = 65535
 _MAX_HOST_LENGTH = 253
 
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
 _LISTEN = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^\[\]:\s]+)):(?P<port>[0-9]{1,5})", re.ASCII)
 
 # RFC 1123 §2.1 host names; docker's reference grammar takes the same ones.
@@ -46,7 +48,7 @@ class PublicUrl:
     scheme: str
     """``http`` or ``https``."""
     authority: str
-    """``host`` or ``host:port``, in lower case: the registry's name in every image reference."""
+    """The registry's name in every image reference, spelled as :func:`parse_public_url` decides."""
 
     @property
     def text(self) -> str:
@@ -59,9 +61,14 @@ class PublicUrl:
         return f"{self.text}/auth/token"
 
     @property
+    def host(self) -> str:
+        """The host without its port; an IPv6 address keeps its brackets."""
+        return re.sub(r":[0-9]+\Z", "", self.authority)
+
+    @property
     def is_localhost(self) -> bool:
         """Whether clients resolve a name that may mean 127.0.0.1 or ::1."""
-        return self.authority.partition(":")[0] == "localhost"
+        return self.host == "localhost"
 
 
 def join_authority(host: str, port: int) -> str:
@@ -93,7 +100,12 @@ def parse_listen(text: str) -> Listen:
 
 
 def parse_public_url(text: str, source: str = "--public-url") -> PublicUrl:
-    """Return the URL that clients type.
+    """Return the URL that clients type, in the one spelling that realm, service, licenses and clients share.
+
+    docker and podman sign in by the very name that an image begins with, so every spelling would be a registry of its
+    own. The host is in lower case. ``:443`` is left out for https; any other port stays, also ``:80``: without it,
+    clients would try https first. A name without a dot keeps or gets its port, because docker takes ``name/app`` for
+    a repository of docker.io.
 
     Args:
         text: as given.
@@ -107,7 +119,7 @@ def parse_public_url(text: str, source: str = "--public-url") -> PublicUrl:
     if found is None or len(found["host"] or "") > _MAX_HOST_LENGTH:
         raise SetupRefused(
             f"{shown} is not a registry address: http:// or https://, a host name, perhaps a port, "
-            "and nothing after it, such as https://registry.example.com"
+            f"and nothing after it, such as https://registry.example.com{_ascii_form(text)}"
         )
     if found["v6"] is None:
         host = found["host"].lower()
@@ -116,8 +128,22 @@ def parse_public_url(text: str, source: str = "--public-url") -> PublicUrl:
             host = f"[{ipaddress.IPv6Address(found['v6'])}]"
         except ValueError as error:
             raise SetupRefused(f"{shown}: {found['v6'][:60]!r} is not an IPv6 address") from error
-    port = "" if found["port"] is None else f":{_port(found['port'], shown)}"
-    return PublicUrl(scheme=found["scheme"].lower(), authority=f"{host}{port}")
+    scheme = found["scheme"].lower()
+    port = _DEFAULT_PORTS[scheme] if found["port"] is None else _port(found["port"], shown)
+    if port == _DEFAULT_PORTS["https"] and scheme == "http":
+        raise SetupRefused(f"{shown}: port 443 is the one of https; write https://, or choose another port")
+    is_bare = found["v6"] is None and "." not in host and host != "localhost"
+    is_implied = port == _DEFAULT_PORTS["https"] or found["port"] is None
+    return PublicUrl(scheme=scheme, authority=host if is_implied and not is_bare else f"{host}:{port}")
+
+
+def _ascii_form(text: str) -> str:
+    """Return how to write a host name that is not ASCII, for the end of a sentence; empty for every other URL."""
+    try:
+        host = text.partition("://")[2].rstrip("/")
+        return "" if host.isascii() else f"; write the host name in its ASCII form, {host.encode('idna').decode()}"
+    except UnicodeError:
+        return ""
 
 
 def _port(text: str, shown: str) -> int:

@@ -211,7 +211,7 @@ def _files(request: Request, secrets: _Secrets) -> dict[str, str]:
         "nginx/nginx.conf": render.render(_nginx(request)),
         "nginx/nginx.sh": render.copy_script("nginx.sh"),
         "nginx/acme.sh": render.copy_script("acme.sh"),
-        "nginx/host": f"{request.public_url.authority.rpartition(':')[0] or request.public_url.authority}\n",
+        "nginx/host": f"{request.public_url.host}\n",
         "authsvc/authsvc.toml": render.render(_authsvc(request, secrets.redis)),
     }
 

@@ -1,6 +1,7 @@
 """Preflight on a running stack: will tonight's install work?"""
 
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -300,6 +301,28 @@ def test_a_proxy_is_not_asked_about_localhost(world: World, holder: Holder) -> N
     holder.environ |= {"http_proxy": dead, "https_proxy": dead, "HTTP_PROXY": dead, "HTTPS_PROXY": dead}
 
     assert 0 == holder("preflight", f"{world.stack.name}/{world.product}:1").code
+
+
+def test_another_spelling_of_the_registry(world: World, holder: Holder) -> None:
+    """A real client does not sign in when the name differs in case alone, and preflight says the same beforehand."""
+    holder.environ |= {
+        "PATH": f"{BIN}{os.pathsep}{holder.environ['PATH']}",
+        "REGISTRY_AUTH_FILE": str(holder.folder / "auth.json"),
+    }
+    assert 0 == holder("login").code
+
+    def outcomes(image: str) -> tuple[bool, Ran, dict[str, Any]]:
+        argv = ("skopeo", "inspect", "--tls-verify=false", f"docker://{image}")
+        client = run(*argv, environ=holder.environ, cwd=holder.folder, seconds=60)
+        return client.code == 0, holder("preflight", image), verdict(world.stack, world.customer.account, image)
+
+    good = f"{world.stack.name}/{world.product}:1"
+    pulled, asked, server = outcomes(good)
+    assert (True, 0, True) == (pulled, asked.code, server["ok"])
+    pulled, asked, server = outcomes(good.replace("localhost", "LOCALHOST"))
+    assert (False, 1, False) == (pulled, asked.code, server["ok"])
+    assert f"docker and podman take LOCALHOST:{world.stack.port} for another registry" in asked.out
+    assert f"write {world.stack.name}" in server["reason"]
 
 
 @pytest.mark.parametrize("tag", ["missing", "1"])

@@ -255,11 +255,29 @@ def test_erasing_says_once_that_the_file_stays(helper: Tool, licenses: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("server", "name"), [("[::1]:5000", "[::1]:5000"), ("HTTPS://Host:443/v1/", "host"), (" host:80 ", "host:80")]
+    ("server", "name"),
+    [
+        ("[::1]:5000", "[::1]:5000"),
+        ("[::1]:443", "[::1]"),
+        ("HTTPS://Host.test:443/v1/", "host.test"),
+        ("localhost:443", "localhost"),
+        ("Host:443", "host:443"),  # docker takes host/app for a repository of docker.io
+        (" host.test:80 ", "host.test:80"),
+    ],
 )
 def test_normal_form(server: str, name: str) -> None:
     """One form per registry; only the port of https says nothing."""
     assert name == normalise(server)
+
+
+@pytest.mark.parametrize("asked", ["registry.old.test", "registry.old.test:443", "https://registry.old.test:443"])
+def test_a_license_of_another_spelling(helper: Tool, tmp_path: Path, asked: str) -> None:
+    """Files that were made when the public URL still had the port of https go on working, by either name."""
+    file = put_file(tmp_path / "old.license.json", registry="Registry.old.test:443")
+
+    ran = helper("get", stdin=asked, AUTHSVC_LICENSE=str(file))
+
+    assert (0, TOKEN) == (ran.code, json.loads(ran.out)["Secret"]), ran
 
 
 @pytest.mark.parametrize(
