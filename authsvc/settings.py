@@ -49,6 +49,8 @@ MIN_REDIS_DEADLINE, MAX_REDIS_DEADLINE = 0.5, 60
 MIN_AUDIT_BUDGET, MAX_AUDIT_BUDGET = 1, 65536
 """MiB."""
 
+MIN_AUDIT_GROUPS, MAX_AUDIT_GROUPS = 1024, 1024 * 1024
+
 
 @frozen
 class Settings:
@@ -71,6 +73,7 @@ class Settings:
         degraded_pulls: whether a license that was verified within the last minute may pull while the store is away.
         refresh_tokens: whether ``docker login`` may keep a refresh token instead of a member's password.
         audit_budget: MiB of Redis that the audit may take.
+        audit_groups: how many different decisions each worker counts up before it writes them.
         audit_export_dir: where its oldest entries go before they are trimmed; None to drop them.
         log_level: ``debug``, ``info``, ``warning`` or ``error``.
         control_socket: where the server takes commands of its own host; None for nowhere.
@@ -92,6 +95,7 @@ class Settings:
     degraded_pulls: bool
     refresh_tokens: bool
     audit_budget: int
+    audit_groups: int
     audit_export_dir: Path | None
     log_level: str
     control_socket: Path | None
@@ -140,10 +144,10 @@ def _decimal_seconds(least: float, most: float) -> Callable[[str, str], float]:
     return parse
 
 
-def _mebibytes(least: int, most: int) -> Callable[[str, str], int]:
+def _number(least: int, most: int, of: str = "") -> Callable[[str, str], int]:
     def parse(text: str, name: str) -> int:
         if not re.fullmatch(r"[0-9]{1,9}", text, re.ASCII) or not least <= int(text) <= most:
-            raise SetupRefused(f"{name} must be a number of MiB from {least} to {most}, not {text[:40]!r}")
+            raise SetupRefused(f"{name} must be a number{of} from {least} to {most}, not {text[:40]!r}")
         return int(text)
 
     return parse
@@ -228,7 +232,8 @@ SETTINGS = (
     _Setting("private_clients", _on_or_off, optional=True),
     _Setting("degraded_pulls", _on_or_off, "on"),
     _Setting("refresh_tokens", _on_or_off, "on"),
-    _Setting("audit_budget", _mebibytes(MIN_AUDIT_BUDGET, MAX_AUDIT_BUDGET), "256"),
+    _Setting("audit_budget", _number(MIN_AUDIT_BUDGET, MAX_AUDIT_BUDGET, " of MiB"), "256"),
+    _Setting("audit_groups", _number(MIN_AUDIT_GROUPS, MAX_AUDIT_GROUPS), "16384"),
     _Setting("audit_export_dir", _absolute_path, optional=True),
     _Setting("log_level", _one_of("debug", "info", "warning", "error"), "info"),
     _Setting("control_socket", _socket_path, optional=True),

@@ -48,7 +48,8 @@ PURE_IMPORTS = (
     *("__future__", "base64", "binascii", "collections", "contextlib.suppress", "dataclasses", "datetime", "enum"),
     "functools.lru_cache",
     *("functools.cached_property",),
-    *("hashlib", "hmac", "http.HTTPStatus", "ipaddress", "json", "math", "re", "typing", "urllib.parse", "zlib"),
+    *("hashlib", "hmac", "http.HTTPStatus", "ipaddress", "json", "math", "re", "typing", "urllib.parse"),
+    *("heapq", "zlib"),
     *("attrs", "cryptography", "jwt", "typing_extensions", "zxcvbn"),
     *("authsvc.spec", "authsvc.tenancy", "authsvc.credentials", "authsvc.signing"),
     *(

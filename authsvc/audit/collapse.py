@@ -2,34 +2,55 @@
 
 Rule 1: the first decision of its kind is told at once, so that somebody who looks finds it.
 Rule 2: repeats are heaped up and told together, at first after two seconds and then after twice as long each time, up
-to five minutes; tokens that grant all that was asked for are told once an hour. Silence for as long starts over.
-Rule 3: every request id is kept, up to :data:`MAX_IDS` a heap, because each was shown to somebody.
-Rule 4: before identity is proven, everything from one /24 or /64 with one cause is the same, and of causes, which a
+to five minutes. Silence for as long starts over.
+Rule 3: repeats of tokens that grant all that was asked for, which nobody asks about, are told after an hour and then
+once a day; only a day of silence starts over.
+Rule 4: with a proven identity, request ids are kept as far as an entry has room for them, because each was shown to
+somebody; of tokens that grant everything those of the first and the last.
+Rule 5: before identity is proven, everything from one /24 or /64 with one cause is the same, and of causes, which a
 guesser can make up, a network has few.
+Rule 6: memory is bounded. When there are as many heaps as fit, what is new is heaped up by its app and outcome, with
+some examples: less is told of it, and nothing is lost.
 """
 
-import json
+import heapq
 from datetime import datetime
 from typing import Any
 
 from attrs import define, evolve, field, frozen
 
-from authsvc.audit.decision import Decision
+from authsvc.audit.decision import Decision, unsecret
+from authsvc.audit.entry import ENCODER, MAX_ENTRY
 
-FIRST_PAUSE, LONGEST_PAUSE, PAUSE_OF_COMPLETE = 2.0, 300.0, 3600.0
-"""Seconds between two entries of the same thing: after the first, at most, and for tokens that lack nothing."""
+FIRST_PAUSE, LONGEST_PAUSE = 2.0, 300.0
+"""Seconds between two entries of the same thing: after the first, and at most."""
 
-MAX_HEAPS = 3_000
-"""Most heaps that wait at once, about 1 KB each; the oldest is told early when there is one more."""
+FIRST_PAUSE_OF_COMPLETE, PAUSE_OF_COMPLETE = 3600.0, 24 * 3600.0
+"""The same for tokens that lack nothing."""
 
-MAX_READY = 1_500
-"""Most heaps that are told early before somebody takes them; one more is lost."""
+DEFAULT_GROUPS = 16_384
+"""Most heaps that wait at once, unless the setting says otherwise."""
 
-MAX_PACES = 10_000
-"""Most things that it is known of when they were told."""
+BYTES_A_GROUP = 1024
+"""Bytes of memory that heaps may take, for each that may wait: 16 MiB by default."""
 
-MAX_IDS, MAX_UNPROVEN_IDS = 1024, 64
-"""Most request ids of one heap: with a proven identity, and without."""
+GROUP_OVERHEAD = 700
+"""About the bytes that Python needs for a heap besides its text and ids, and for the time at which it was told."""
+
+UNPROVEN_PART = 4
+"""Which part of the heaps may be of what happened before identity: one in so many."""
+
+MAX_MERGED = 256
+"""Most heaps by app and outcome; beyond, they are by outcome alone."""
+
+MAX_EXAMPLES = 10
+"""Most decisions that such a heap names."""
+
+MAX_MERGED_IDS = 64
+"""Most request ids of one heap by app or without identity, besides the last."""
+
+TAIL = 768
+"""Bytes of an entry that are kept free for what is known only at its end."""
 
 MAX_CAUSES, MAX_NETWORKS = 8, 4096
 """Most causes of failure that a network can have at once, and most networks that are told apart."""
@@ -37,8 +58,8 @@ MAX_CAUSES, MAX_NETWORKS = 8, 4096
 VARIOUS = "various causes"
 """The cause of all failures of a network that are one cause too many."""
 
-MAX_ADDRESSES = 5
-"""Most addresses that a heap names."""
+MAX_ADDRESSES, MAX_ADDRESS = 5, 64
+"""Most addresses that a heap names, and most characters of one."""
 
 ID_BYTES = 8
 """Length of a request id; in a heap they stand one behind the other."""
@@ -72,100 +93,158 @@ class _Heap:
     due: float
     proven: bool
     complete: bool
+    max_ids: int
+    pause: float
+    merged: bool = False
     count: int = 0
-    ids: bytearray = field(factory=bytearray)
-    addresses: list[str] = field(factory=list)
+    ids: bytes = b""
+    addresses: tuple[str, ...] = ()
+    examples: tuple[dict[str, Any], ...] = ()
 
-    def add(self, decision: Decision) -> None:
+    @property
+    def size(self) -> int:
+        """About the bytes of memory that it takes."""
+        return len(self.first) + len(self.ids) + GROUP_OVERHEAD
+
+    def add(self, decision: Decision, *, roomy: bool) -> None:
+        """Count a decision, and keep its id and more of it when there is room."""
         self.count += 1
         self.last_at, self.last_id = max(self.last_at, decision.at), decision.request_id
-        if len(self.ids) < (MAX_IDS if self.proven else MAX_UNPROVEN_IDS) * ID_BYTES:
+        if roomy and len(self.ids) < self.max_ids * ID_BYTES:
             self.ids += packed(decision.request_id)
         if len(self.addresses) < MAX_ADDRESSES and decision.source.address not in self.addresses:
-            self.addresses.append(decision.source.address)
+            self.addresses = (*self.addresses, decision.source.address)
+        if self.merged and len(self.examples) < MAX_EXAMPLES:
+            self.examples = (*self.examples, decision.example())
 
     def told(self) -> Told:
         last: dict[str, Any] = {"count": self.count}
+        if self.examples:
+            last["examples"] = self.examples
         if self.count > 1:
-            last |= {"last_at": self.last_at.isoformat(), "last_id": self.last_id, "addresses": self.addresses}
-        ids = bytes(self.ids)
-        if self.last_id and not has_id(ids, self.last_id):
+            last |= {"last_at": self.last_at.isoformat(), "last_id": self.last_id}
+            if len(self.addresses) > 1:
+                last["addresses"] = [_shown(address) for address in self.addresses]
+        ids = self.ids
+        if not self.complete and not has_id(ids, self.last_id):
             ids += packed(self.last_id)
-        return Told(f"{self.first[:-1]}, {json.dumps(last)[1:]}", ids, self.count, self.proven)
+        return Told(f"{self.first[:-1]},{ENCODER.encode(last)[1:]}", ids, self.count, self.proven)
 
 
 @define
 class Collapser:
-    """Heaps of decisions. Times are Unix seconds."""
+    """Heaps of decisions. Times are Unix seconds.
 
+    Attributes:
+        max_groups: how many heaps may wait at once, besides those by app.
+    """
+
+    max_groups: int = DEFAULT_GROUPS
     _heaps: dict[int, _Heap] = field(factory=dict, init=False)
-    _ready: list[_Heap] = field(factory=list, init=False)
+    _schedule: list[tuple[float, int, int]] = field(factory=list, init=False)
+    _begun: int = field(default=0, init=False)
+    _size: int = field(default=0, init=False)
+    _unproven: int = field(default=0, init=False)
+    _merged: int = field(default=0, init=False)
     _paces: dict[int, tuple[float, float]] = field(factory=dict, init=False)
     _causes: dict[str, set[str | None]] = field(factory=dict, init=False)
     _causes_since: float = field(default=0.0, init=False)
+    _taken_at: float = field(default=0.0, init=False)
     _fresh: int = field(default=0, init=False)
 
     @property
     def waiting(self) -> int:
         """How many heaps there are."""
-        return len(self._heaps) + len(self._ready)
+        return len(self._heaps)
 
     @property
     def fresh(self) -> int:
-        """How many heaps are told with the next taking for sure."""
-        return self._fresh + len(self._ready)
+        """About how many heaps are told with the next taking."""
+        return self._fresh
 
-    def note(self, decision: Decision) -> bool:
-        """Take one decision; return False when there is no room and it is lost."""
+    def note(self, decision: Decision) -> None:
+        """Take one decision."""
         now = decision.at.timestamp()
-        key, decision = self._key(decision, now)
+        key, told = self._key(decision, now)
         heap = self._heaps.get(key)
-        if heap is None:
-            if len(self._heaps) >= MAX_HEAPS:
-                if len(self._ready) >= MAX_READY:
-                    return False
-                self._ready.append(self._heaps.pop(next(iter(self._heaps))))
-            heap = self._heaps[key] = self._begin(key, decision, now)
-            self._fresh += heap.due <= now
-        heap.add(decision)
-        return True
+        if heap is None and self._is_full(proven=decision.proven):
+            key, app = self._merged_key(decision)
+            heap = self._heaps.get(key) or self._begin(key, decision, decision.text_of_many(app), now, merged=True)
+        elif heap is None:
+            heap = self._begin(key, decision, told.text(), now, merged=False)
+        before = len(heap.ids)
+        heap.add(decision, roomy=heap.merged or self._size < self.max_groups * BYTES_A_GROUP)
+        self._size += len(heap.ids) - before
 
-    def take(self, now: float, *, everything: bool = False) -> list[Told]:
-        """Return what is due, oldest first, and forget it; or everything that waits."""
-        # A heap that is due later than any can be was begun before the clock was set back.
-        due = [
-            (key, heap)
-            for key, heap in self._heaps.items()
-            if everything or heap.due <= now or heap.due > now + PAUSE_OF_COMPLETE
-        ]
-        for key, heap in due:
-            del self._heaps[key]
-            self._slow_down(key, now, complete=heap.complete)
-        heaps = [*self._ready, *(heap for _, heap in due)]
-        self._ready.clear()
-        self._fresh = 0
-        return [heap.told() for heap in sorted(heaps, key=lambda heap: heap.first_at)]
+    def take(self, now: float, *, everything: bool = False, most: int | None = None) -> list[Told]:
+        """Return what is due, the longest due first, and forget it; or everything that waits.
 
-    def _begin(self, key: int, decision: Decision, now: float) -> _Heap:
-        told_at, pause = self._paces.get(key, (0.0, 0.0))
+        Args:
+            now: the present.
+            everything: whether to return also what is not due yet.
+            most: how many at most; there may be more. None for no limit.
+        """
+        # What was begun before the clock was set back may be due later than anything can be.
+        everything = everything or now < self._taken_at - FIRST_PAUSE
+        taken: list[_Heap] = []
+        while self._schedule and (everything or self._schedule[0][0] <= now) and (most is None or len(taken) < most):
+            _, _, key = heapq.heappop(self._schedule)
+            heap = self._heaps.pop(key)
+            self._size -= heap.size
+            self._unproven -= not heap.proven
+            self._merged -= heap.merged
+            self._slow_down(key, heap, now)
+            taken.append(heap)
+        if most is None or len(taken) < most:
+            self._taken_at, self._fresh = now, 0
+        return [heap.told() for heap in sorted(taken, key=lambda heap: heap.first_at)]
+
+    def _is_full(self, *, proven: bool) -> bool:
+        """Whether there is no room for one more heap."""
+        return (
+            len(self._heaps) - self._merged >= self.max_groups
+            or self._size >= self.max_groups * BYTES_A_GROUP
+            or (not proven and self._unproven >= self.max_groups // UNPROVEN_PART)
+        )
+
+    def _begin(self, key: int, decision: Decision, text: str, now: float, *, merged: bool) -> _Heap:
+        complete = decision.facts.complete and not merged
+        told_at, pause = self._paces.pop(key, (0.0, 0.0))
         due = told_at + pause
-        if not now < due <= now + PAUSE_OF_COMPLETE:  # silent for as long as its pause: it is new again
-            self._paces.pop(key, None)
+        if not now < due <= now + PAUSE_OF_COMPLETE:
             due = now
-        text, at = decision.text(), decision.at
-        return _Heap(text, at, at, decision.request_id, due, decision.proven, decision.facts.complete)
+            if not told_at <= now < told_at + max(pause, PAUSE_OF_COMPLETE if complete else 0):
+                pause = 0.0  # silent for as long: it is new again
+        at, room = decision.at, (MAX_ENTRY - TAIL - len(text)) // ID_BYTES - 1
+        few = 0 if complete else MAX_MERGED_IDS if merged or not decision.proven else room
+        heap = _Heap(text, at, at, decision.request_id, due, decision.proven, complete, min(few, room), pause, merged)
+        self._heaps[key] = heap
+        heapq.heappush(self._schedule, (due, self._begun, key))
+        self._begun += 1
+        self._size += heap.size
+        self._unproven += not decision.proven
+        self._merged += merged
+        self._fresh += due <= now
+        return heap
 
-    def _slow_down(self, key: int, now: float, *, complete: bool) -> None:
-        _, pause = self._paces.pop(key, (0.0, 0.0))
-        longer = PAUSE_OF_COMPLETE if complete else min(max(pause * 2, FIRST_PAUSE), LONGEST_PAUSE)
+    def _slow_down(self, key: int, heap: _Heap, now: float) -> None:
+        if heap.complete:
+            longer = PAUSE_OF_COMPLETE if heap.pause else FIRST_PAUSE_OF_COMPLETE
+        else:
+            longer = min(max(heap.pause * 2, FIRST_PAUSE), LONGEST_PAUSE)
         self._paces[key] = (now, longer)
-        if len(self._paces) > MAX_PACES:
+        if len(self._paces) > max(1, self.max_groups - len(self._heaps)):
             del self._paces[next(iter(self._paces))]
+
+    def _merged_key(self, decision: Decision) -> tuple[int, str | None]:
+        """Return the same number for one app and outcome, and the app."""
+        app = decision.app if self._merged < MAX_MERGED else None
+        return hash((decision.event, decision.proven, decision.facts.kind, decision.facts.complete, app)), app
 
     def _key(self, decision: Decision, now: float) -> tuple[int, Decision]:
         """Return the same number for repeats, and the decision as it is told.
 
-        A hash of 64 bits under this process's own key stands for the facts, which are far larger: among 10,000 things
+        A hash of 64 bits under this process's own key stands for the facts, which are far larger: among 20,000 things
         two different ones meet in one of 10^11 processes.
         """
         if decision.proven:
@@ -187,6 +266,10 @@ class Collapser:
             causes.add(detail)
             return detail
         return VARIOUS
+
+
+def _shown(address: str) -> str:
+    return unsecret(address).encode("ascii", "replace")[:MAX_ADDRESS].decode()
 
 
 def packed(request_id: str) -> bytes:

@@ -43,6 +43,12 @@ many; no decision at all, because something of ours was away."""
 UNPROVEN = "unproven"
 """The actor of an entry before identity."""
 
+MANY = "various"
+"""The actor of an entry on decisions of many subjects."""
+
+MAX_EXAMPLE = 80
+"""Characters of what an example of many says."""
+
 MAX_CLIENT_TEXT = 100
 """Characters of unproven client text that are kept."""
 
@@ -154,7 +160,8 @@ class Facts:
     def to_json(self) -> dict[str, Any]:
         """Return the facts that say something."""
         found: dict[str, Any] = {
-            "asked": [unsecret(str(scope)) for scope in self.asked],
+            # Of a token that lacks nothing, what was asked for is what was granted: most entries are of that kind.
+            "asked": [] if self.granted and self.complete else [unsecret(str(scope)) for scope in self.asked],
             "dropped": self.dropped,
             "granted": [f"{a.type}:{a.name}:{','.join(a.actions)}" for a in self.granted],
             "refused": [
@@ -202,7 +209,7 @@ class Decision:
             "address": unsecret(self.source.address)[:MAX_CLIENT_TEXT],
             "client_id": unsecret(self.source.client_id or "")[:MAX_CLIENT_TEXT],
             "user_agent": unsecret(self.source.user_agent)[:MAX_CLIENT_TEXT],
-            "token_id": self.token_id,
+            "token_id": None if self.facts.complete else self.token_id,
         }
         return {
             "at": self.at.isoformat(),
@@ -212,6 +219,33 @@ class Decision:
             **self.facts.to_json(),
             **{name: value for name, value in where.items() if value},
         }
+
+    @property
+    def app(self) -> str | None:
+        """The app that it is about, when that is certain: what is asked for may be made up."""
+        found = namespaces(ResourceScope(a.type, a.name, a.actions, a.resource_class) for a in self.facts.granted)
+        if found:
+            return min(found)
+        named = dict(self.facts.credential.facts).get("app") if self.facts.credential else None
+        return None if named is None else str(named)
+
+    def text_of_many(self, app: str | None) -> str:
+        """Return, as JSON, the entry of this one and of others of the same app and outcome."""
+        facts = {
+            "at": self.at.isoformat(),
+            "event": self.event,
+            "actor": MANY if self.proven else UNPROVEN,
+            "id": self.request_id,
+            "app": app,
+            "kind": self.facts.kind,
+            "partial": None if self.facts.complete or self.facts.kind else True,
+        }
+        return ENCODER.encode({name: value for name, value in facts.items() if value is not None})
+
+    def example(self) -> dict[str, str]:
+        """Return this one in a few words, as one of many."""
+        asked = unsecret(" ".join(str(scope) for scope in self.facts.asked[:1]))[:MAX_EXAMPLE]
+        return {"id": self.request_id, "actor": self.actor[:MAX_EXAMPLE], "asked": asked}
 
     def text(self) -> str:
         """Return the entry as JSON of at most :data:`~authsvc.audit.entry.MAX_TEXT` bytes; grants are never cut.

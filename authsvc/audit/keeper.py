@@ -30,7 +30,7 @@ ALARM, ALARM_EVERY = 0.8, 3600
 EXPORT_FROM, EXPORT_TO = 0.7, 0.5
 """Parts of the budget between which entries are exported: below the alarm while exporting works."""
 
-DROP_FROM, DROP_TO = 0.95, 0.7
+DROP_FROM, DROP_TO = 0.95, 0.9
 """Parts of the budget between which entries are dropped when there is no folder."""
 
 CHUNK = 100

@@ -66,6 +66,10 @@ class Kept:
         if facts is None or not _is_readable(facts):
             shown = self.text[: 4 * MAX_SHOWN].decode("utf-8", "replace")[:MAX_SHOWN]
             return {**_NOBODY, "event": UNREADABLE, "text": shown}
+        if "asked" not in facts and "granted" in facts:  # nothing was refused, so it is the same
+            facts["asked"] = facts["granted"]
+        if facts.get("count", 1) > 1 and "addresses" not in facts and facts.get("address"):
+            facts["addresses"] = [facts["address"]]
         return {**_NOBODY, **facts, **({TRUNCATED: missing} if missing > 0 else {})}
 
     def is_about(self, request_id: str) -> bool:
@@ -144,8 +148,13 @@ def _is_readable(facts: Mapping[str, Any]) -> bool:
         "event" in facts
         and all(isinstance(facts[name], kind) for kind, names in _FORMS for name in names if name in facts)
         and all(isinstance(one, dict) and one.keys() >= _REFUSAL for one in facts.get("refused", ()))
-        and isinstance(facts.get("credential", {}).get("licenses", []), list)
+        and _are_objects(facts.get("credential", {}).get("licenses", []))
+        and _are_objects(facts.get("examples", []))
     )
+
+
+def _are_objects(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(one, dict) for one in value)
 
 
 _REFUSAL = frozenset({"scope", "action", "reason"})

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC
 from typing import Any
 
-from authsvc.audit.decision import DENIED, ISSUED, REFUSED, THROTTLED, UNANSWERED
+from authsvc.audit.decision import DENIED, ISSUED, MANY, REFUSED, THROTTLED, UNANSWERED
 from authsvc.audit.kept import TRUNCATED, instant
 from authsvc.bounded_json import CUT
 
@@ -44,6 +44,8 @@ def sentences(facts: Mapping[str, Any]) -> list[str]:
     """Return what an entry says, most important first."""
     if facts["event"] not in _OUTCOMES:
         return _change(facts)
+    if facts["actor"] == MANY:
+        return _many(facts)
     found = [f"{when(facts['at'])}: {_outcome(facts)}", *_why(facts), f"Asked for: {_listed(facts.get('asked'))}."]
     if facts["event"] == ISSUED:
         found.append(f"Granted: {_listed(facts.get('granted'))}.")
@@ -66,6 +68,8 @@ def summary(facts: Mapping[str, Any]) -> str:
     """Return an entry's content in one line."""
     if facts["event"] not in _OUTCOMES:
         return _listed_facts({name: value for name, value in facts.items() if name not in _OF_THE_REQUEST})
+    if facts["actor"] == MANY:
+        return f"different decisions on the app {facts.get('app', 'of each')}"
     if facts.get("refused"):
         first = facts["refused"][0]
         more = len(facts["refused"]) - 1
@@ -128,6 +132,21 @@ def _way_out(credential: Mapping[str, Any]) -> list[str]:
 def _source(facts: Mapping[str, Any]) -> str:
     calls_itself = " ".join(str(facts[name]) for name in ("client_id", "user_agent") if facts.get(name))
     return f"From: {facts.get('address', 'an unknown address')}, which calls itself {calls_itself or 'nothing'}."
+
+
+def _many(facts: Mapping[str, Any]) -> list[str]:
+    """Return what an entry says that stands for decisions of many subjects."""
+    app = f" on the app {facts['app']}" if facts.get("app") else ""
+    until = when(facts.get("last_at", facts["at"]))
+    count = f"{facts.get('count', 1)} decisions{app} until {until} are counted together"
+    examples = [
+        f"{one.get('id')}: {one.get('actor')} asked for {one.get('asked')}" for one in facts.get("examples", ())
+    ]
+    return [
+        f"{when(facts['at'])}: {_OUTCOMES[facts['event']]}",
+        f"So many different subjects came at once that {count}. Some of them:",
+        *examples,
+    ]
 
 
 def _change(facts: Mapping[str, Any]) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from attrs import define, frozen
 
-from authsvc.audit.collapse import Collapser, Told
+from authsvc.audit.collapse import DEFAULT_GROUPS, Collapser, Told
 from authsvc.audit.decision import Asked, decision_on
 from authsvc.audit.entry import Entry
 from authsvc.errors import StoreUnavailable
@@ -100,14 +100,19 @@ class Trail:
     """Takes decisions and writes them down in the background."""
 
     def __init__(
-        self, store: Appends, logger: Logger, clock: Callable[[], datetime], new_id: Callable[[], str]
+        self,
+        store: Appends,
+        logger: Logger,
+        clock: Callable[[], datetime],
+        new_id: Callable[[], str],
+        max_groups: int = DEFAULT_GROUPS,
     ) -> None:
-        """Write to ``store``; ``new_id`` names batches and the audit's own entries."""
+        """Write to ``store``; ``new_id`` names batches and the audit's own entries; ``max_groups`` may wait."""
         self._store = store
         self._logger = logger
         self._clock = clock
         self._new_id = new_id
-        self._collapser = Collapser()
+        self._collapser = Collapser(max_groups)
         self._backlog = _Backlog(deque(), deque())
         self._sending: tuple[str, list[Told]] | None = None
         self._lost_since: datetime | None = None
@@ -132,11 +137,9 @@ class Trail:
     def note(self, asked: Asked, outcome: Issued | Exception) -> None:
         """Take one decision. Never waits and never raises: a token does not depend on the audit."""
         try:
-            taken = self._collapser.note(decision_on(asked, outcome))
+            self._collapser.note(decision_on(asked, outcome))
         except Exception as error:
             self._logger.error("audit.failed", request_id=asked.request_id, exc_info=error)
-            taken = False
-        if not taken:
             self._lose(FAULT, 1)
         if self._collapser.fresh >= FLUSH_AT:
             self._wake.set()
@@ -166,8 +169,16 @@ class Trail:
 
     async def flush(self, *, everything: bool = False) -> None:
         """Write what is due, in batches; what can not be written now stays."""
-        for told in self._collapser.take(self._clock().timestamp(), everything=everything):
-            self._lose(BACKLOG, self._backlog.add(told))
+        # In parts: ten thousand entries that are due at one moment would hold up the requests of that moment.
+        while True:
+            taken = self._collapser.take(self._clock().timestamp(), everything=everything, most=MAX_BATCH_ENTRIES)
+            for told in taken:
+                self._lose(BACKLOG, self._backlog.add(told))
+            if not await self._write() or len(taken) < MAX_BATCH_ENTRIES:
+                return
+
+    async def _write(self) -> bool:
+        """Write the backlog; return whether that was done."""
         while self._sending or self._backlog.size or self._unsaid:
             batch_id, batch = self._sending = self._sending or (self._new_id(), self._next_batch())
             try:
@@ -177,7 +188,7 @@ class Trail:
                 if not self._away:
                     self._logger.warning("audit.not_written", entries=self.waiting, detail=error.detail)
                 self._away = True
-                return
+                return False
             self._sending, self._away = None, False
             said, self._saying = self._saying, Counter()
             # What was lost before is said by the first entry: if that was not written, no other was.
@@ -187,9 +198,10 @@ class Trail:
                 self._unsaid -= said
                 self._lose(BUDGET, appended.lost)
             if appended.lost:
-                return
+                return False
             if not self._unsaid:
                 self._lost_since = None
+        return True
 
     def _next_batch(self) -> list[Told]:
         batch = self._backlog.batch()

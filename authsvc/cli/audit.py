@@ -168,6 +168,6 @@ def _unknown(found: "Found") -> str:
     if found.trimmed:
         return f"request {shown} was made at {made}; entries of that time were trimmed, look where they are exported"
     return (
-        f"the audit does not know request {shown} of {made} (yet): repeats are told within five minutes; what is no "
-        "request for a token is in the log only"
+        f"the audit does not know request {shown} of {made} (yet): repeats are told within five minutes, and of tokens "
+        "that granted everything only some ids are kept; what is no request for a token is in the log only"
     )

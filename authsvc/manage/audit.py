@@ -186,13 +186,14 @@ class Audit:
         start = f"{max(0, int((made_at - CLOCK_SLACK).timestamp() * 1000))}-0"
         async for page in self.pages(start, proven=proven):
             for kept in page:
-                if kept.text.endswith(b'"count": 1}'):  # most are single; reading JSON costs more than looking
+                if kept.text.endswith(b'"count":1}'):  # most are single; reading JSON costs more than looking
                     continue
                 began, ended = instant(kept.facts["at"]), instant(kept.facts.get("last_at"))
                 if (
                     began is not None
                     and began - timedelta(seconds=1) <= made_at <= (ended or began)
                     and kept.facts.get("count", 0) > len(kept.ids) // ID_BYTES
+                    and _lacks_something(kept)
                 ):
                     found.append(kept)
         return found[::-1][:5]
@@ -234,6 +235,12 @@ class _Sieve:
         )
 
 
+def _lacks_something(kept: Kept) -> bool:
+    """Whether anybody was refused anything."""
+    facts = kept.facts
+    return facts["event"] != ISSUED or any(facts.get(name) for name in ("refused", "dropped", "partial"))
+
+
 def _names(subject: str, wanted: str) -> bool:
     """Whether ``subject`` is ``wanted``, or names it among several licenses."""
     return set(split_subject(wanted)) <= set(split_subject(subject))
@@ -247,7 +254,8 @@ def _subjects(kept: Kept) -> set[str]:
     """Return whom an entry is about, as subjects."""
     facts = kept.facts
     named = {"member": "member", "license": "license", "service_account": "service-account"}
-    return {str(facts["actor"]), *(f"{kind}:{facts[name]}" for name, kind in named.items() if name in facts)}
+    examples = (str(example.get("actor")) for example in facts.get("examples", ()))
+    return {str(facts["actor"]), *examples, *(f"{kind}:{facts[name]}" for name, kind in named.items() if name in facts)}
 
 
 def _apps(kept: Kept) -> frozenset[str]:

@@ -9,7 +9,7 @@ from attrs import frozen
 
 from authsvc.store.connection import Connection
 
-ENTRY_OVERHEAD, OVERHEAD_SHARE = 96, 16
+ENTRY_OVERHEAD, OVERHEAD_SHARE = 64, 16
 """Bytes that Redis 7 needs for an entry besides its text: so many, and one in so many of the text. For entries of 300
 to 8,000 bytes ``MEMORY USAGE`` was within a tenth of that, and a quarter more around 2,000, where Redis fills its
 blocks worst."""

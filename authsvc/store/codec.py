@@ -19,7 +19,7 @@ from authsvc.redaction import Secret
 T = TypeVar("T")
 
 KEPT = 256
-"""Records that stay decoded."""
+"""Records that stay decoded, unless more are asked for."""
 
 VERSION = 1
 """Version that is written, and the newest that is read."""
@@ -46,14 +46,14 @@ class Codec:
     records are frozen.
     """
 
-    def __init__(self) -> None:
-        """Teach cattrs our two special types: aware datetimes and secrets."""
+    def __init__(self, kept: int = KEPT) -> None:
+        """Teach cattrs our two special types, aware datetimes and secrets; ``kept`` records stay decoded."""
         self._converter = cattrs.Converter(omit_if_default=True)
         self._converter.register_unstructure_hook(datetime, lambda at: at.astimezone(UTC).isoformat())
         self._converter.register_structure_hook(datetime, lambda text, _: datetime.fromisoformat(text))
         self._converter.register_unstructure_hook(Secret, Secret.reveal)
         self._converter.register_structure_hook(Secret, lambda text, _: Secret(text))
-        self._decode_kept = lru_cache(KEPT)(self._decode)
+        self._decode_kept = lru_cache(kept)(self._decode)
 
     def encode(self, record: object) -> bytes:
         """Return ``record`` as JSON."""

@@ -1,19 +1,30 @@
 """Repeats become one entry: nothing is counted twice or forgotten, and the first of its kind is told at once."""
 
 import json
+import tracemalloc
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
 from authsvc.audit import collapse
-from authsvc.audit.collapse import LONGEST_PAUSE, PAUSE_OF_COMPLETE, Collapser, Told, has_id, packed, unpacked
-from authsvc.audit.decision import Decision, decision_on
+from authsvc.audit.collapse import (
+    LONGEST_PAUSE,
+    PAUSE_OF_COMPLETE,
+    Collapser,
+    Told,
+    has_id,
+    packed,
+    unpacked,
+)
+from authsvc.audit.decision import DENIED, Decision, decision_on
+from authsvc.audit.entry import MAX_ENTRY
 from tests.support.builders import NOW, as_license, make_license
-from tests.support.decisions import asked, denied, issued, refused
+from tests.support.decisions import asked, denied, issued, refused, request_id
 
 START = NOW.timestamp()
 
@@ -50,7 +61,7 @@ def run(decisions: list[Decision], every: float = 1.0) -> list[Told]:
         while look < decision.at.timestamp():
             told += collapser.take(look)
             look += every
-        assert collapser.note(decision)
+        collapser.note(decision)
     return told + collapser.take(look, everything=True)
 
 
@@ -61,18 +72,20 @@ SERIES = st.lists(
 
 @given(SERIES)
 def test_every_decision_is_told_exactly_once(decisions: list[Decision]) -> None:
-    """However decisions come, counts and request ids add up, for each subject and outcome."""
-    told = run(decisions)
-
-    assert len(decisions) == sum(one.count for one in told)
-    assert sorted(d.request_id for d in decisions) == sorted(i for one in told for i in unpacked(one.ids))
-    for one in told:
+    """However decisions come, each is in one entry of its subject and outcome, in order, and refusals by their id."""
+    left: dict[tuple[str, str], list[Decision]] = {}
+    for decision in decisions:
+        left.setdefault((decision.event, decision.actor), []).append(decision)
+    for one in run(decisions):
         facts = read(one)
-        mine = [d for d in decisions if has_id(one.ids, d.request_id)]
-        assert {(facts["event"], facts["actor"])} == {(d.event, d.actor) for d in mine}
-        assert (facts["at"], facts["id"]) == (mine[0].at.isoformat(), mine[0].request_id)
-        assert facts["count"] == len(mine)
-        assert facts.get("last_id", facts["id"]) == mine[-1].request_id
+        mine = left[facts["event"], facts["actor"]]
+        told, mine[:] = mine[: one.count], mine[one.count :]
+        ids = [decision.request_id for decision in told]
+        assert (told[0].at.isoformat(), ids[0], one.count) == (facts["at"], facts["id"], facts["count"])
+        assert facts.get("last_id", facts["id"]) == ids[-1]
+        assert (ids if facts["event"] == DENIED else []) == unpacked(one.ids)
+
+    assert not any(left.values())
 
 
 @given(SERIES)
@@ -80,26 +93,24 @@ def test_the_first_of_its_kind_is_told_at_the_next_look(decisions: list[Decision
     """Somebody who looks a moment after the first refusal finds it."""
     collapser, seen = Collapser(), set[tuple[str, str]]()
     for decision in decisions:
-        assert collapser.note(decision)
+        collapser.note(decision)
         told = collapser.take(decision.at.timestamp())
         kind = (decision.event, decision.actor)
         if kind not in seen:
-            assert any(has_id(one.ids, decision.request_id) for one in told)
+            assert decision.request_id in {read(one)["id"] for one in told}
             seen.add(kind)
 
 
-@pytest.mark.parametrize(("make", "longest"), [(a_denial, LONGEST_PAUSE), (a_token, PAUSE_OF_COMPLETE)])
-def test_nothing_waits_longer_than_its_pause(make: Any, longest: float) -> None:
-    """A repeat is told five minutes after at the latest, and that of a token that lacks nothing after an hour."""
-    collapser = Collapser()
-    noted: dict[str, float] = {}
-    for second in range(0, 4 * 3600, 7):
-        decision = make(second)
-        collapser.note(decision)
-        noted[decision.request_id] = second
+@pytest.mark.parametrize(("make", "longest", "step"), [(a_denial, LONGEST_PAUSE, 7), (a_token, PAUSE_OF_COMPLETE, 600)])
+def test_nothing_waits_longer_than_its_pause(make: Any, longest: float, step: int) -> None:
+    """A repeat is told five minutes after at the latest, and that of a token that lacks nothing after a day."""
+    collapser, noted = Collapser(), list[int]()
+    for second in range(0, 2000 * step, step):
+        collapser.note(make(second))
+        noted.append(second)
         for one in collapser.take(START + second):
-            for found in unpacked(one.ids):
-                assert second - noted.pop(found) <= longest + 7
+            assert second - noted[0] <= longest + step
+            del noted[: one.count]
 
 
 def test_ten_thousand_repeats_make_few_entries() -> None:
@@ -120,6 +131,17 @@ def test_pauses_double_up_to_the_longest() -> None:
     assert [2, 4, 8, 16, 32, 64, 128, 256, 300] == [round(gap / 2) * 2 for gap in gaps[1:]][:9]
 
 
+@pytest.mark.parametrize(("every", "first"), [(300, 1), (7200, 2), (50, 1)])
+def test_tokens_that_lack_nothing_are_told_after_an_hour_and_then_daily(every: int, first: int) -> None:
+    """Whether a license pulls every five minutes or every two hours: two entries on the first day, then one a day."""
+    told = run([a_token(second) for second in range(0, 4 * 86_400, every)], every)
+    hours = [round((_at(read(one)["at"]) - NOW).total_seconds() / 3600) for one in told]
+
+    assert hours[0] == 0
+    assert len(told) <= first + 5
+    assert 4 * 86_400 // every == sum(one.count for one in told)
+
+
 def _at(text: str) -> Any:
     return type(NOW).fromisoformat(text)
 
@@ -137,18 +159,18 @@ def test_silence_starts_over() -> None:
     assert has_id(told.ids, again.request_id)
 
 
-def test_ids_are_kept_up_to_a_limit_and_the_last_always() -> None:
-    """A heap of five thousand keeps the first thousand ids and the last."""
+def test_ids_are_kept_while_the_entry_has_room_and_the_last_always() -> None:
+    """A heap of five thousand refusals keeps the first ids and the last, in an entry of at most 8 KiB."""
     collapser = Collapser()
     decisions = [a_denial() for _ in range(5000)]
     for decision in decisions:
         collapser.note(decision)
     (told,) = collapser.take(START)
+    kept = unpacked(told.ids)
 
-    expected = [d.request_id for d in decisions[: collapse.MAX_IDS]] + [decisions[-1].request_id]
-    assert expected == unpacked(told.ids)
+    assert [*(d.request_id for d in decisions[: len(kept) - 1]), decisions[-1].request_id] == kept
     assert (5000, decisions[-1].request_id) == (told.count, read(told)["last_id"])
-    assert len(told.text) + len(told.ids) < 10_000
+    assert MAX_ENTRY - 1024 < len(told.text) + len(told.ids) <= MAX_ENTRY
 
 
 def test_a_heap_names_its_first_addresses() -> None:
@@ -190,31 +212,93 @@ def test_an_outage_of_one_kind_is_one_entry_a_network() -> None:
     assert 3 == len(collapser.take(START))
 
 
-def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With more subjects than fit, the oldest heaps are told early; what does not fit even so is refused."""
-    monkeypatch.setattr(collapse, "MAX_HEAPS", 10)
-    monkeypatch.setattr(collapse, "MAX_READY", 5)
-    collapser = Collapser()
-    people = [as_license(make_license(f"d{number:015d}")) for number in range(20)]
-    taken = [collapser.note(decision_on(asked(), denied(who))) for who in people]
+def test_what_is_one_too_many_is_told_by_app_and_outcome() -> None:
+    """With more subjects than fit, the rest is one entry of its app, with examples, and nothing is lost."""
+    collapser = Collapser(10)
+    people = [as_license(make_license(f"d{number:015d}")) for number in range(40)]
+    decisions = [decision_on(asked(), denied(who)) for who in people]
+    for decision in decisions:
+        collapser.note(decision)
+    apart = collapser.waiting - 1
+    told = collapser.take(START)
+    (many,) = [one for one in told if one.count > 1]
+    facts = read(many)
 
-    assert [True] * 15 + [False] * 5 == taken
-    assert 15 == collapser.waiting
-    assert 15 == sum(one.count for one in collapser.take(START))
+    assert ({"token.denied"}, 40) == ({read(one)["event"] for one in told}, sum(one.count for one in told))
+    assert 5 < apart <= 10
+    assert ("various", "acme", 40 - apart) == (facts["actor"], facts["app"], facts["count"])
+    examples = [(decision.request_id, decision.actor) for decision in decisions[apart : apart + 10]]
+    assert examples == [(example["id"], example["actor"]) for example in facts["examples"]]
+    assert [decision.request_id for decision in decisions[apart:]] == unpacked(many.ids)
     assert 0 == collapser.waiting
 
 
-def test_paces_are_forgotten_oldest_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever was told longest ago is a first again when too many were told since."""
-    monkeypatch.setattr(collapse, "MAX_PACES", 2)
-    collapser = Collapser()
-    for who in range(3):
-        collapser.note(a_denial(who=who))
-        collapser.take(START)
-    for who in range(3):
-        collapser.note(a_denial(0.5, who=who))
+def test_failures_of_many_networks_leave_room_for_the_proven() -> None:
+    """Guessers everywhere fill a quarter of the heaps; a license is told by name meanwhile."""
+    collapser = Collapser(100)
+    for number in range(1000):
+        collapser.note(a_failure(address=f"2001:db8:{number:x}::1"))
+    collapser.note(a_denial())
+    told = collapser.take(START)
 
-    assert [LICENSES[0].id] == [read(one)["actor"] for one in collapser.take(START + 0.6)]
+    assert 26 + 1 == len(told)
+    assert 1001 == sum(one.count for one in told)
+    assert [LICENSES[0].id] == [read(one)["actor"] for one in told if one.proven]
+
+
+def test_apps_beyond_many_share_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many apps there are, what is merged is bounded too."""
+    monkeypatch.setattr(collapse, "MAX_MERGED", 3)
+    collapser = Collapser(1)
+    for number in range(9):
+        collapser.note(decision_on(asked(), denied(as_license(make_license(f"d{number:015d}", app=f"app{number}")))))
+
+    assert 1 + 3 + 1 == collapser.waiting
+    assert 9 == sum(one.count for one in collapser.take(START))
+
+
+def test_a_group_takes_a_kibibyte() -> None:
+    """Heaps that wait, with the times at which others were told, take at most 1 KiB each: 16 MiB by default."""
+    groups = 1024
+    decision = a_token()
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    collapser = Collapser(groups)
+    for second in range(4):
+        for number in range(groups + 100):
+            at = NOW + timedelta(seconds=second)
+            collapser.note(evolve(decision, request_id=request_id(at), at=at, actor=f"license:{number:016d}"))
+        if second == 0:
+            collapser.take(START)
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert 0.8 * groups < collapser.waiting < groups + 10
+    assert after - before <= groups * 1024
+
+
+def test_paces_are_forgotten_oldest_first() -> None:
+    """Whoever was told longest ago is a first again when too many were told since."""
+    collapser = Collapser(3)
+    people = [as_license(make_license(f"d{number:015d}")) for number in range(4)]
+    for who in people:
+        collapser.note(decision_on(asked(), denied(who)))
+        collapser.take(START)
+    for who in (people[0], people[3]):
+        collapser.note(decision_on(asked(), denied(who)))
+
+    assert [people[0].id] == [read(one)["actor"] for one in collapser.take(START)]
+
+
+def test_what_is_due_can_be_taken_in_parts() -> None:
+    """Many entries that are due at once come in parts, each once, and the rest stays."""
+    collapser = Collapser()
+    for number in range(25):
+        collapser.note(decision_on(asked(), denied(as_license(make_license(f"d{number:015d}")))))
+    parts = [collapser.take(START, most=10) for _ in range(4)]
+
+    assert [10, 10, 5, 0] == [len(part) for part in parts]
+    assert 25 == len({read(one)["actor"] for part in parts for one in part})
 
 
 def test_a_clock_that_is_set_back_holds_nothing_up() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from attrs import define, evolve, field
 
-from authsvc.audit import collapse, trail
+from authsvc.audit import trail
 from authsvc.audit.collapse import Told
 from authsvc.audit.entry import Entry
 from authsvc.audit.trail import Appended, Trail
@@ -204,17 +204,15 @@ async def test_a_full_budget_loses_decisions_and_says_so_once_there_is_room() ->
     assert (7, 7, 0) == (store.lost, told.lost, store.counted)
 
 
-async def test_more_subjects_than_fit_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """When even collapsing has no room, the decision is lost and the request is not."""
-    monkeypatch.setattr(collapse, "MAX_HEAPS", 5)
-    monkeypatch.setattr(collapse, "MAX_READY", 5)
+async def test_more_subjects_than_fit_are_counted_together() -> None:
+    """When there is no room for one more subject, nothing is lost but what is told of each."""
     store = Store()
-    told = make_trail(store)
+    told = Trail(store, make_logger("info", io.StringIO()), Clock(), lambda: "batch", max_groups=5)
     for number in range(30):
         told.note(asked(), denied(someone(number)))
     await told.flush()
 
-    assert (10, 20, 20) == (store.counted, store.lost, told.lost)
+    assert (30, 6, 0) == (store.counted, len(store.told), told.lost)
 
 
 async def test_nothing_that_goes_wrong_reaches_a_request() -> None:
