@@ -196,7 +196,10 @@ class _Finder:
             if not _text(fields.get("name")):
                 return
             if fields.keys() & {"newName", "newTag", "digest"}:  # kustomize
-                given = {"name": fields.get("newName") or fields["name"], "tag": fields.get("newTag")}
+                name = fields["newName"] if _text(fields.get("newName")) else fields["name"]
+                given = {"name": name, "tag": fields.get("newTag")}
+                if ":" not in _text(fields["name"]).rpartition("/")[2]:
+                    self._used.add(id(fields["name"]))  # it selects what is replaced
                 fields = {
                     **{name: value for name, value in given.items() if value is not None},
                     **{name: value for name, value in fields.items() if name == "digest"},

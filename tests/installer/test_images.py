@@ -80,7 +80,9 @@ def bad(text: str | bytes) -> Named:
         ("image: {repository: nginx, tag: ''}\nother: {repository: https://charts.test}\n", [("nginx", 1)]),
         # Kustomize
         (f"images:\n- {{name: worker, newName: {REGISTRY}/app/x, newTag: '1'}}\n", [(X, 2)]),
+        (f"images:\n- {{name: {REGISTRY}/app/old, newName: {REGISTRY}/app/x, newTag: '1'}}\n", [(X, 2)]),
         (f"images:\n- name: {REGISTRY}/app/x\n  digest: {DIGEST}\n", [(f"{REGISTRY}/app/x@{DIGEST}", 2)]),
+        (f"images: [{{name: {REGISTRY}/app/x, newName: null, newTag: '1'}}]\n", [(X, 1)]),
         # lists
         (f"\ufeff{X}\n\n# note\n  redis  # comment\n{X}\n", [(X, 1), ("redis", 4)]),
         (f"{X} redis\n[::1]:5630/a/b:1", [(X, 1), ("redis", 1), ("[::1]:5630/a/b:1", 2)]),
@@ -244,6 +246,29 @@ def test_no_input_breaks_the_reader(text: str, data: bytes) -> None:
     for given_ in (text.encode(), f"image: {text}".encode(), data):
         with suppress(Refused):
             find(given_)
+
+
+KNOWN_KEYS = st.sampled_from(
+    ["image", "images", "name", "newName", "newTag", "digest", "repository", "registry", "tag", "reference", "<<",
+     "extends", "file", "resources", "kind", "services", "include", "sidecarImage"]
+)  # fmt: skip
+SHAPES = st.recursive(
+    st.sampled_from([None, "", "1", 1.10, True, X, "app/x", REGISTRY, "Kustomization", "${X}", "{{ x }}", " "]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KNOWN_KEYS, inner, max_size=5),
+    max_leaves=15,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(SHAPES)
+def test_no_shape_is_passed_over(value: Any) -> None:
+    """Whatever stands where an image may be, an image of the registry is in the result, asked about or named."""
+    text = yaml.safe_dump({"spec": value}).replace("'<<'", "<<")
+    with suppress(Refused):
+        named = [one.text for one in find(text)]
+        assert X not in text or any(X in one or one == "-" for one in named), text
+    if X in text:
+        assert find(text)
 
 
 @pytest.mark.parametrize(
