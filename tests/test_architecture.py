@@ -24,6 +24,7 @@ CORE_MODULES = (
     "bounded_json.py",
     "errors.py",
     "redaction.py",
+    "printable.py",
     "audit/entry.py",
     "audit/decision.py",
     "audit/collapse.py",
@@ -60,6 +61,7 @@ PURE_IMPORTS = (
         "authsvc.license_file",
         "authsvc.errors",
         "authsvc.redaction",
+        "authsvc.printable",
         "authsvc.audit.entry",
         "authsvc.audit.decision",
         "authsvc.audit.collapse",
@@ -98,12 +100,21 @@ CLI_MAY_IMPORT = (
     "log_writer",
     "license_file",
     "atomic_file",
+    "printable",
 )
 
-PORTABLE = ("__init__.py", "atomic_file.py", "spec/__init__.py", "spec/reference.py", "license_file.py", "installer/")
+PORTABLE = (
+    "__init__.py",
+    "atomic_file.py",
+    "printable.py",
+    "spec/__init__.py",
+    "spec/reference.py",
+    "license_file.py",
+    "installer/",
+)
 """The license holder's tools and what they share with us: standard library only, Python 3.9 on."""
 
-TOOLS_MAY_IMPORT = ("atomic_file", "installer", "license_file", "spec.reference", "__version__")
+TOOLS_MAY_IMPORT = ("printable", "atomic_file", "installer", "license_file", "spec.reference", "__version__")
 """What of ours the tools in installer/ may use."""
 
 UNVERIFIED = (
@@ -114,6 +125,14 @@ UNVERIFIED = (
     "authsvc.license_file.registry_token",
 )
 """What returns a license whose signature nobody has checked."""
+
+PRINTS = {"click.echo", "click.secho", "print", "sys.stdout.write", "sys.stderr.write"}
+PRINTERS = {
+    "cli/console.py": ("say", "print_json", "print_document"),
+    "installer/license_tool.py": ("main", "_say", "_print_json", "_print_document", "_warn"),
+    "installer/credential_helper.py": ("main", "_tell", "_fail"),
+}
+"""The functions that print: each makes text printable first, or prints a document that another program reads."""
 
 LICENSE_READERS = ("installer/held.py", "installer/verification.py")
 """The two modules that may use those: every other gets its licenses from installer/verification.py."""
@@ -298,6 +317,19 @@ def licenses_are_verified(module: Module) -> list[str]:
     return [name for name in module.imports if within(name, *UNVERIFIED) or name in whole]
 
 
+def printed_text_is_printable(module: Module) -> list[str]:
+    """Find printing past the functions that make text printable, in the command line and the tools."""
+    if not module.path.startswith(("cli/", "installer/")):
+        return []
+    allowed = [f for f in module.functions if f.name in PRINTERS.get(module.path, ())]
+    within_allowed = {id(call) for function in allowed for call in calls(function)}
+    return [
+        ast.unparse(call)
+        for call in calls(module.tree)
+        if ast.unparse(call.func) in PRINTS and id(call) not in within_allowed
+    ]
+
+
 def files_are_written_whole(module: Module) -> list[str]:
     """Find code that puts files in place itself, instead of by atomic_file.py.
 
@@ -394,6 +426,7 @@ WALLS: list[Callable[[Module], list[str]]] = [
     portable_modules_stay_portable,
     licenses_are_verified,
     files_are_written_whole,
+    printed_text_is_printable,
     names_mean_something,
     module_is_short,
     functions_are_short,
@@ -438,6 +471,9 @@ BREACHES: list[tuple[Callable[[Module], list[str]], str, str]] = [
     (files_are_written_whole, "stack/layout.py", "import os\nos.link(a, b)"),
     (files_are_written_whole, "installer/login.py", "def f(path):\n    with open(path, 'wb') as file: ..."),
     (files_are_written_whole, "cli/keys.py", "def f(path):\n    with path.open(mode='a') as file: ..."),
+    (printed_text_is_printable, "cli/team.py", "def f(name):\n    click.echo(name)"),
+    (printed_text_is_printable, "cli/console.py", "def other(name):\n    click.echo(name)"),
+    (printed_text_is_printable, "installer/login.py", "import sys\ndef say(name):\n    sys.stderr.write(name)"),
     (names_mean_something, "store/utils.py", ""),
     (names_mean_something, "common/dates.py", ""),
     (module_is_short, "policy.py", "x = 1\n" * (MAX_MODULE_LINES + 1)),
@@ -469,6 +505,7 @@ GOOD: list[tuple[Callable[[Module], list[str]], str, str]] = [
     (import_does_no_work, "settings.py", "if __name__ == '__main__':\n    main()"),
     (portable_modules_stay_portable, "policy.py", "import attrs"),
     (licenses_are_verified, "installer/login.py", "from authsvc.installer.held import HeldLicense"),
+    (printed_text_is_printable, "cli/console.py", "def say(name):\n    click.echo(name)"),
     (files_are_written_whole, "cli/keys.py", "at = text.replace('a', 'b')\nwith open(at, 'rb') as file: ..."),
     (files_are_written_whole, "manage/audit_file.py", "import os\nfile = os.fdopen(os.open(p, os.O_APPEND), 'a')"),
     (licenses_are_verified, "installer/login.py", "from authsvc.installer.verification import open_license"),

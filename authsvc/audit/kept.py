@@ -14,6 +14,7 @@ from attrs import frozen
 
 from authsvc.audit.collapse import has_id, unpacked
 from authsvc.bounded_json import CUT
+from authsvc.printable import printable_json
 
 UNREADABLE = "audit.unreadable"
 
@@ -85,7 +86,7 @@ class Kept:
 
     def line(self) -> str:
         """Return the entry as one line of JSON."""
-        return json.dumps(self.to_json(), ensure_ascii=False)
+        return printable_json(self.to_json(), None)
 
 
 def instant(text: object) -> datetime | None:

@@ -86,11 +86,6 @@ def when(text: str) -> str:
     return "at an unknown time" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def printable(text: str) -> str:
-    """Return ``text`` without characters that move a terminal's cursor: clients write their own names."""
-    return "".join(character if character.isprintable() else "?" for character in text)
-
-
 def _outcome(facts: Mapping[str, Any]) -> str:
     if facts["event"] != ISSUED or not facts.get("refused"):
         return _OUTCOMES[facts["event"]]

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from authsvc.cli import present
-from authsvc.cli.console import ACTOR, common_options, print_json, print_table, run
+from authsvc.cli.console import ACTOR, common_options, print_json, print_table, run, say
 from authsvc.tenancy.records import App
 
 
@@ -25,7 +25,7 @@ def create(slug: str, team: str, name: str | None, data_dir: Path | None, *, as_
     if as_json:
         print_json(present.app(made))
     else:
-        click.echo(f"app {made.slug} created; its images are named {made.slug}/…")
+        say(f"app {made.slug} created; its images are named {made.slug}/…")
 
 
 @app_group.command("list")

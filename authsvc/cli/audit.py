@@ -1,6 +1,5 @@
 """``authsvc audit``: what was decided and changed."""
 
-import os
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -8,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from authsvc.cli.console import common_options, print_json, print_table, refuse, run
+from authsvc.cli.console import common_options, print_json, print_table, refuse, run, say
+from authsvc.printable import printable
 from authsvc.wiring import clock
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def list_(
         return
     print_table(("TIME", "EVENT", "WHO", "TIMES", "WHAT", "REQUEST"), [_row(kept) for kept in found], "nothing is told")
     if len(found) == limit:
-        click.echo(f"older ones: --before {found[-1].cursor}", err=True)
+        say(f"older ones: --before {found[-1].cursor}", err=True)
 
 
 @audit_group.command("explain")
@@ -100,7 +100,7 @@ def explain(
     if as_json and found.around:
         print_json({"request": found.request_id, "found": False, "around": [kept.to_json() for kept in found.around]})
     elif found.around:
-        click.echo("its id was not kept, because there were too many; it is one of these:", err=True)
+        say("its id was not kept, because there were too many; it is one of these:", err=True)
         _explain_all(list(found.around), as_json=False)
     if not found.around:
         refuse(_unknown(found))
@@ -124,11 +124,11 @@ def export(file: str, data_dir: Path | None, *, as_json: bool) -> None:
 
     count, missing = run(data_dir, copied, deadline=None)
     if missing:
-        click.echo("warning: entries behind the end of this file were trimmed before it was continued", err=True)
+        say("warning: entries behind the end of this file were trimmed before it was continued", err=True)
     if as_json and file != "-":
         print_json({"file": file, "entries": count, "missing": missing})
     else:
-        click.echo(f"{count} entries written to {file}", err=True)
+        say(f"{count} entries written to {file}", err=True)
 
 
 def _follow(data_dir: Path | None, wanted: "Wanted", *, as_json: bool) -> None:
@@ -137,27 +137,27 @@ def _follow(data_dir: Path | None, wanted: "Wanted", *, as_json: bool) -> None:
         after = cursor
         found, cursor = run(data_dir, lambda manage, after=after: manage.audit.follow(wanted, after, clock()))  # type: ignore[misc]
         for kept in found:
-            click.echo(kept.line() if as_json else "  ".join(_row(kept)))
+            print_json(kept.to_json(), None) if as_json else say("  ".join(map(printable, _row(kept))))
         time.sleep(0 if found else POLL_EVERY)
 
 
 def _row(kept: "Kept") -> tuple[str, ...]:
-    from authsvc.audit.sentences import printable, summary, when
+    from authsvc.audit.sentences import summary, when
 
     facts = kept.facts
     times = str(facts.get("count", 1))
     shown = (when(facts["at"]), facts["event"], facts["actor"], times, summary(facts)[:MAX_SUMMARY], facts["id"])
-    return tuple(printable(str(cell)) for cell in shown)
+    return tuple(map(str, shown))
 
 
 def _explain_all(found: "list[Kept]", *, as_json: bool) -> None:
-    from authsvc.audit.sentences import printable, sentences
+    from authsvc.audit.sentences import sentences
 
     if as_json:
         said: list[dict[str, Any]] = [{**kept.to_json(), "sentences": sentences(kept.facts)} for kept in found]
         print_json(said[0] if len(said) == 1 else said)
         return
-    click.echo(f"{os.linesep * 2}".join(os.linesep.join(map(printable, sentences(kept.facts))) for kept in found))
+    say("\n\n".join("\n".join(map(printable, sentences(kept.facts))) for kept in found))
 
 
 def _unknown(found: "Found") -> str:

@@ -4,7 +4,6 @@ Exit codes: 0 done, 1 refused (the reason on standard error), 2 wrong usage or n
 """
 
 import asyncio
-import json
 import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 
 from authsvc.errors import AuthsvcError, SetupRefused, StoreRefused, StoreUnavailable
+from authsvc.printable import printable, printable_json, printable_lines
 
 if TYPE_CHECKING:
     from authsvc.audit.entry import Entry
@@ -84,7 +84,7 @@ def run(data_dir: Path | None, use: Callable[["Management"], Awaitable[T]], *, d
 
 def refuse(sentence: str, code: int = 1) -> NoReturn:
     """Say why not, and end the process."""
-    click.echo(f"authsvc: {sentence}", err=True)
+    say(f"authsvc: {sentence}", err=True)
     sys.exit(code)
 
 
@@ -135,21 +135,32 @@ def _journal(folder: Path | None) -> "Journal":
             with os.fdopen(os.open(log, flags, 0o600), "a", encoding="utf-8") as file:
                 make_logger("info", file).info(entry.event, **facts)
         except OSError as error:  # the change is made, and the audit in the database knows it
-            click.echo(f"authsvc: done, but {log} can not be written: {error.strerror}", err=True)
+            say(f"authsvc: done, but {log} can not be written: {error.strerror}", err=True)
 
     return write
 
 
-def print_json(value: Any) -> None:
-    """Print one JSON value."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+def say(text: str = "", *, err: bool = False) -> None:
+    """Print text for people, each of its lines made printable."""
+    click.echo(printable_lines(text), err=err)
+
+
+def print_document(text: str) -> None:
+    """Print a file as it is, for another program to read."""
+    click.echo(text, nl=False)
+
+
+def print_json(value: Any, indent: int | None = 2) -> None:
+    """Print one JSON value; without ``indent`` on one line."""
+    click.echo(printable_json(value, indent))
 
 
 def print_table(headings: tuple[str, ...], rows: Sequence[tuple[str, ...]], empty: str) -> None:
     """Print aligned columns, or one sentence when there is nothing."""
     if not rows:
-        click.echo(empty, err=True)
+        say(empty, err=True)
         return
+    rows = [tuple(map(printable, row)) for row in rows]
     widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
     for row in (headings, *rows):
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

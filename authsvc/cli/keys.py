@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from authsvc import atomic_file
-from authsvc.cli.console import ACTOR, common_options, find, print_json, print_table, refuse, run
+from authsvc.cli.console import (
+    ACTOR,
+    common_options,
+    find,
+    print_document,
+    print_json,
+    print_table,
+    refuse,
+    run,
+    say,
+)
 from authsvc.errors import AuthsvcError, InputRefused, SetupRefused
 from authsvc.tenancy.dates import parse_span, render_instant
 from authsvc.wiring import clock
@@ -48,9 +58,9 @@ def show(data_dir: Path | None, *, as_json: bool) -> None:
         return
     roots = [(root["fingerprint"][:16], root["state"], root["not_after"]) for root in facts["roots"]]
     print_table(("TOKEN ROOT", "STATE", "ENDS"), roots, "no root")
-    click.echo()
+    say()
     print_table(("LICENSE KEY", "STATE"), [(key["kid"], key["state"]) for key in facts["license_keys"]], "no key")
-    click.echo()
+    say()
     workers = [(w["id"], w["root"][:16], w["leaf_until"], w["seen_at"]) for w in facts["workers"]]
     print_table(("WORKER", "TOKEN ROOT", "LEAF ENDS", "SEEN"), workers, "no worker is connected to this Redis")
 
@@ -76,11 +86,11 @@ def rotate(data_dir: Path | None, *, license_: bool, step: str | None, force: bo
         print_json({**changed, **_rotation_facts(rotation)})
     else:
         for name, value in changed.items():
-            click.echo(f"{name.replace('_', ' ')}: {', '.join(value) if isinstance(value, list) else value}")
+            say(f"{name.replace('_', ' ')}: {', '.join(value) if isinstance(value, list) else value}")
         for worker in rotation.reached:
-            click.echo(f"reached {worker.id}: leaf until {render_instant(worker.leaf_until)}")
+            say(f"reached {worker.id}: leaf until {render_instant(worker.leaf_until)}")
         if step:
-            click.echo(NEXT_STEP[step])
+            say(NEXT_STEP[step])
     _tell_missing(rotation)
 
 
@@ -102,7 +112,7 @@ def issue(request: Path, life: str, output: str, data_dir: Path | None, *, as_js
         leaf = issue_offline(root, root_key, _read(request), clock(), parse_span(life, "--life"))
         text = leaf.public_bytes(Encoding.PEM).decode("ascii")
         if output == STDOUT:
-            click.echo(text, nl=False)
+            print_document(text)
         else:
             atomic_file.write_output(output, text.encode("ascii"), mode=atomic_file.PUBLIC)
     except OSError as error:
@@ -115,7 +125,7 @@ def issue(request: Path, life: str, output: str, data_dir: Path | None, *, as_js
     if as_json and output != STDOUT:
         print_json(facts)
     else:
-        click.echo(f"leaf until {facts['not_after']} below root {facts['root'][:16]}", err=output == STDOUT)
+        say(f"leaf until {facts['not_after']} below root {facts['root'][:16]}", err=output == STDOUT)
 
 
 def _read(request: Path) -> bytes:
@@ -151,13 +161,13 @@ async def _change(
 
 def _tell_missing(rotation: "Rotation") -> None:
     for worker in rotation.missed:
-        click.echo(f"not reached: {worker.id}, last heard of at {render_instant(worker.seen_at)}", err=True)
+        say(f"not reached: {worker.id}, last heard of at {render_instant(worker.seen_at)}", err=True)
     for worker_id in rotation.gone:
-        click.echo(f"ended meanwhile: {worker_id}", err=True)
+        say(f"ended meanwhile: {worker_id}", err=True)
     for worker_id in rotation.elsewhere:
-        click.echo(f"uses other keys than this directory: {worker_id}; copy the secrets directory there", err=True)
+        say(f"uses other keys than this directory: {worker_id}; copy the secrets directory there", err=True)
     if not rotation.reached and not rotation.missed:
-        click.echo("no worker is connected to this Redis", err=True)
+        say("no worker is connected to this Redis", err=True)
     if not rotation.complete:
         sys.exit(1)
 

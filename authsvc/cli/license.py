@@ -11,7 +11,17 @@ import click
 
 from authsvc import atomic_file
 from authsvc.cli import present
-from authsvc.cli.console import ACTOR, common_options, overlap_option, print_json, print_table, refuse, run
+from authsvc.cli.console import (
+    ACTOR,
+    common_options,
+    overlap_option,
+    print_document,
+    print_json,
+    print_table,
+    refuse,
+    run,
+    say,
+)
 from authsvc.cli.license_import import import_command
 from authsvc.license_file import COMFORTABLE_BYTES
 from authsvc.manage.license_shelf import is_older_key_file
@@ -96,7 +106,7 @@ def create(
         target.write(file)
     _write_key(key, key_output, output)
     if len(file) > COMFORTABLE_BYTES:
-        click.echo(f"authsvc: the file has {len(file)} bytes; Windows stores passwords of at most 2560", err=True)
+        say(f"authsvc: the file has {len(file)} bytes; Windows stores passwords of at most 2560", err=True)
     what = f"for {made.app} until {render_instant(made.expires_at)}"
     _print_changed(made, output, what, as_json=as_json)
 
@@ -117,7 +127,7 @@ def download(license_id: str, output: str, key_output: str | None, data_dir: Pat
         target.write(file)
     _write_key(key, key_output, output)
     if output != STDOUT:
-        print_json({"id": license_id, "output": output}) if as_json else click.echo(f"wrote {output}")
+        print_json({"id": license_id, "output": output}) if as_json else say(f"wrote {output}")
 
 
 @license_group.command("extend")
@@ -181,10 +191,10 @@ def _print_changed(changed: "License", output: str | None, what: str, *, as_json
             if output
             else f"get its file with: authsvc license download {changed.id} --output FILE"
         )
-        click.echo(f"license {changed.id} of {changed.customer} {what}; {where}", err=output == STDOUT)
+        say(f"license {changed.id} of {changed.customer} {what}; {where}", err=output == STDOUT)
     if changed.revoked_at or changed.archived_at:
         state = changed.state(datetime.now(UTC))
-        click.echo(f"it stays {state}; to let it in again: authsvc license reinstate {changed.id}", err=True)
+        say(f"it stays {state}; to let it in again: authsvc license reinstate {changed.id}", err=True)
 
 
 @license_group.command("list")
@@ -212,7 +222,7 @@ def _command(name: str, help_: str, use: "Callable[[Management, str], Awaitable[
         elif name == "show":
             print_table(("FIELD", "VALUE"), [(key, _cell(value)) for key, value in facts.items()], "")
         else:
-            click.echo(f"license {facts['id']} of {facts['customer']} is {facts['state']}")
+            say(f"license {facts['id']} of {facts['customer']} is {facts['state']}")
 
 
 license_group.add_command(import_command)
@@ -262,7 +272,7 @@ class _Target:
 
     def write(self, text: str) -> None:
         if self._output == STDOUT:
-            click.echo(text, nl=False)
+            print_document(text)
         elif self._output is not None:
             try:
                 atomic_file.replace(self._output, text.encode("ascii"))

@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 from attrs import asdict
 
-from authsvc.cli.console import ACTOR, common_options, print_json, refuse, run
+from authsvc.cli.console import ACTOR, common_options, print_json, refuse, run, say
 from authsvc.errors import InputRefused
 
 if TYPE_CHECKING:
@@ -123,9 +123,9 @@ def _explain(file: Path, plan: "Plan", *, as_json: bool) -> None:
     ]
     if not as_json:
         for line in lines[:SHOWN]:
-            click.echo(line, err=True)
+            say(line, err=True)
         if len(lines) > SHOWN:
-            click.echo(f"and {len(lines) - SHOWN} more; --json prints all", err=True)
+            say(f"and {len(lines) - SHOWN} more; --json prints all", err=True)
     if plan.problems:
         refuse(f"{len(plan.problems)} problems in {plan.rows} rows; no license was made")
     refuse(
@@ -135,15 +135,13 @@ def _explain(file: Path, plan: "Plan", *, as_json: bool) -> None:
 
 
 def _summarise(plan: "Plan", outcome: "Outcome", output_dir: Path | None) -> None:
-    click.echo(f"{outcome.created} licenses made, {outcome.existing} were there already")
+    say(f"{outcome.created} licenses made, {outcome.existing} were there already")
     if plan.changed:
-        click.echo(
-            f"{len(plan.changed)} rows differ from their licenses and were left out; --json names them", err=True
-        )
+        say(f"{len(plan.changed)} rows differ from their licenses and were left out; --json names them", err=True)
     if output_dir is not None:
-        click.echo(f"{outcome.files['written']} files written to {output_dir}, {outcome.files['kept']} were there")
+        say(f"{outcome.files['written']} files written to {output_dir}, {outcome.files['kept']} were there")
     if outcome.files["outdated"]:
-        click.echo(
+        say(
             f"{outcome.files['outdated']} files there are older than their licenses and were left alone; remove them "
             "and import again to get new ones",
             err=True,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from authsvc.cli import present
-from authsvc.cli.console import ACTOR, common_options, print_json, print_table, run
+from authsvc.cli.console import ACTOR, common_options, print_json, print_table, run, say
 from authsvc.cli.passwords import read_line, read_password
 from authsvc.redaction import Secret
 from authsvc.tenancy.machine_records import LINK_LIFE
@@ -57,7 +57,7 @@ def add(
     if as_json:
         print_json(present.member(made))
     else:
-        click.echo(f"{made.email} is {made.role} of {made.team}; next: docker login {registry} -u {made.email}")
+        say(f"{made.email} is {made.role} of {made.team}; next: docker login {registry} -u {made.email}")
 
 
 @member_group.command("list")
@@ -170,7 +170,7 @@ def _print(member: "Member", sentence: str, *, as_json: bool) -> None:
     if as_json:
         print_json(present.member(member))
     else:
-        click.echo(sentence)
+        say(sentence)
 
 
 def _print_link(secret: Secret, email: str, *, as_json: bool) -> None:
@@ -178,5 +178,5 @@ def _print_link(secret: Secret, email: str, *, as_json: bool) -> None:
     if as_json:
         print_json({"email": email, "link": secret.reveal(), "hours": hours})
         return
-    click.echo(secret.reveal())
-    click.echo(f"shown once; works once within {hours} hours, for {email} only: authsvc member redeem", err=True)
+    say(secret.reveal())
+    say(f"shown once; works once within {hours} hours, for {email} only: authsvc member redeem", err=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from authsvc.cli.console import common_options, find, print_json, refuse
+from authsvc.cli.console import common_options, find, print_json, refuse, say
 from authsvc.errors import AuthsvcError, SetupRefused
 
 
@@ -30,8 +30,8 @@ def reload_command(data_dir: Path | None, *, as_json: bool) -> None:
     if as_json:
         print_json({"reloaded": reloaded, "workers": result.workers, "reason": result.reason})
     if not reloaded:
-        click.echo(f"authsvc: the old workers stay: {result.reason}", err=True)
+        say(f"authsvc: the old workers stay: {result.reason}", err=True)
         sys.exit(1)
     if not as_json:
         workers = "1 worker was" if result.workers == 1 else f"{result.workers} workers were"
-        click.echo(f"{workers} replaced")
+        say(f"{workers} replaced")

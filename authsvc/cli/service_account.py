@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from authsvc.cli.console import ACTOR, common_options, overlap_option, print_json, print_table, run
+from authsvc.cli.console import ACTOR, common_options, overlap_option, print_json, print_table, run, say
 from authsvc.tenancy.dates import parse_span, render_instant, render_optional
 from authsvc.tenancy.machine_records import ServiceAccount
 from authsvc.wiring import clock
@@ -87,7 +87,7 @@ def _command(name: str, help_: str, use: "Callable[[Management, str, str], Await
     @common_options
     def command(account_name: str, team: str, data_dir: Path | None, *, as_json: bool) -> None:
         facts = _facts(run(data_dir, lambda manage: use(manage, account_name, team)), clock())
-        print_json(facts) if as_json else click.echo(f"service account {facts['name']} is {facts['state']}")
+        print_json(facts) if as_json else say(f"service account {facts['name']} is {facts['state']}")
 
 
 _command(
@@ -111,8 +111,8 @@ def _print_secret(account: ServiceAccount, secret: "Secret", registry: str, *, a
     if as_json:
         print_json(_facts(account, clock()) | {"token": secret.reveal()})
         return
-    click.echo(secret.reveal())
-    click.echo(f"shown once; use it as the password: docker login {registry} -u {account.name}", err=True)
+    say(secret.reveal())
+    say(f"shown once; use it as the password: docker login {registry} -u {account.name}", err=True)
 
 
 def _facts(account: ServiceAccount, now: datetime) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """``authsvc init`` and ``authsvc up``."""
 
-import json
 import os
 import shutil
 import sys
@@ -11,7 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from authsvc.cli.console import print_json, say
 from authsvc.errors import SetupRefused
+from authsvc.printable import printable_lines
 
 if TYPE_CHECKING:
     from authsvc.stack.address import Listen, PublicUrl
@@ -119,12 +120,12 @@ def _init(data_dir: Path, bind: "Listen", url: "PublicUrl", *, check: bool) -> t
 def _report_init(root: Path, names: tuple[str, ...], *, check: bool, as_json: bool) -> None:
     if as_json:
         facts = {"written": [], "would_write": list(names)} if check else {"written": list(names)}
-        click.echo(json.dumps({"data_dir": str(root), **facts}))
+        print_json({"data_dir": str(root), **facts}, None)
     elif check:
         change = f"init would write {', '.join(names)}" if names else "init would change nothing"
-        click.echo(f"{root}: the configuration is good; {change}")
+        say(f"{root}: the configuration is good; {change}")
     else:
-        click.echo(f"{root}: {'wrote ' + ', '.join(names) if names else 'nothing to do'}")
+        say(f"{root}: {'wrote ' + ', '.join(names) if names else 'nothing to do'}")
 
 
 @click.command("up")
@@ -140,8 +141,8 @@ def up_command(data_dir: Path, listen: str, public_url: str | None, workers: int
         bind, url = _addresses(listen, public_url)
         request = Request(data_dir=data_dir, listen=bind, public_url=url, workers=workers)
         report = _print_json if as_json else _print_story
-        with _saying() as say:
-            asyncio.run(up(request, os.environ, on_ready=report, say=say))
+        with _saying() as report_line:
+            asyncio.run(up(request, os.environ, on_ready=report, say=report_line))
 
 
 def _addresses(listen: str, public_url: str | None) -> tuple["Listen", "PublicUrl"]:
@@ -153,7 +154,7 @@ def _addresses(listen: str, public_url: str | None) -> tuple["Listen", "PublicUr
 
 def _print_json(ready: "Ready") -> None:
     facts = {"ready": ready.public_url.text, "data_dir": str(ready.data_dir), "edge": ready.edge}
-    print(json.dumps(facts), flush=True)  # noqa: T201  one line, at once, also into a pipe
+    print_json(facts, None)  # one line, at once, also into a pipe
 
 
 def _print_story(ready: "Ready") -> None:
@@ -162,13 +163,13 @@ def _print_story(ready: "Ready") -> None:
     command = Path(sys.argv[0]).absolute()
     on_path = shutil.which("authsvc") is not None or command.name != "authsvc"
     scripts = None if on_path else command.parent
-    click.echo(f"ready {ready.public_url.text}\n")
+    say(f"ready {ready.public_url.text}\n")
     tell = (
         story.first_start(ready.public_url, ready.data_dir, scripts)
         if ready.first
         else story.later_start(ready.data_dir, scripts)
     )
-    click.echo(tell)
+    say(tell)
     sys.stdout.flush()
 
 
@@ -179,13 +180,13 @@ def _saying() -> Iterator[Callable[[str], None]]:
 
     writer = LogWriter(STANDARD_ERROR, lambda lost, why: f"authsvc: {lost} lines could not be shown here: {why}\n")
     try:
-        yield lambda line: writer.write(f"authsvc: {line}\n")
+        yield lambda line: writer.write(f"authsvc: {printable_lines(line)}\n")
     finally:
         writer.close(1.0)
 
 
-def _say(line: str) -> None:
-    click.echo(f"authsvc: {line}", err=True)
+def _report_line(line: str) -> None:
+    say(f"authsvc: {line}", err=True)
 
 
 @contextmanager
@@ -194,9 +195,9 @@ def _refusals() -> Iterator[None]:
     try:
         yield
     except SetupRefused as error:
-        _say(str(error))
+        _report_line(str(error))
         sys.exit(2)
     except OSError as error:
         # A full disk or a mount that went away: the system's words name the file.
-        _say(f"{error.strerror or error}: {error.filename}" if error.filename else str(error))
+        _report_line(f"{error.strerror or error}: {error.filename}" if error.filename else str(error))
         sys.exit(2)

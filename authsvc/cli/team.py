@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from authsvc.cli import present
-from authsvc.cli.console import ACTOR, common_options, print_json, print_table, run
+from authsvc.cli.console import ACTOR, common_options, print_json, print_table, run, say
 
 
 @click.group("team")
@@ -23,7 +23,7 @@ def create(slug: str, name: str | None, data_dir: Path | None, *, as_json: bool)
     if as_json:
         print_json(present.team(made))
     else:
-        click.echo(f"team {made.slug} created; next: authsvc app create APP --team {made.slug}")
+        say(f"team {made.slug} created; next: authsvc app create APP --team {made.slug}")
 
 
 @team_group.command("list")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from authsvc.cli.console import ACTOR, common_options, print_json, print_table, run
+from authsvc.cli.console import ACTOR, common_options, print_json, print_table, run, say
 from authsvc.tenancy.dates import render_instant, render_optional
 from authsvc.wiring import clock
 
@@ -41,8 +41,8 @@ def create(
         ends = None if token.expires_at is None else render_instant(token.expires_at)
         print_json({"id": token.id, "name": token.name, "expires_at": ends, "api": api, "token": secret.reveal()})
         return
-    click.echo(secret.reveal())
-    click.echo(f"shown once; use it as the password: docker login {registry} -u {member}", err=True)
+    say(secret.reveal())
+    say(f"shown once; use it as the password: docker login {registry} -u {member}", err=True)
 
 
 @token_group.command("list")
@@ -77,4 +77,4 @@ def list_(member: str, data_dir: Path | None, *, as_json: bool) -> None:
 def revoke(token_id: str, data_dir: Path | None, *, as_json: bool) -> None:
     """Refuse a personal token or a sign-in from now on."""
     run(data_dir, lambda manage: manage.tokens.revoke(token_id, manage.act(ACTOR)))
-    print_json({"id": token_id, "state": "revoked"}) if as_json else click.echo(f"token {token_id} is revoked")
+    print_json({"id": token_id, "state": "revoked"}) if as_json else say(f"token {token_id} is revoked")

@@ -17,6 +17,7 @@ from authsvc.installer import host
 from authsvc.installer.held import Refused, own_folder
 from authsvc.installer.license_store import left_out, select
 from authsvc.installer.verification import usable
+from authsvc.printable import printable
 
 TYPE_CHECKING = False  # see authsvc.license_file
 if TYPE_CHECKING:
@@ -137,9 +138,9 @@ def _input() -> str:
 def _tell(problems: list[str]) -> None:
     """Tell a person; clients pass standard error through and read only standard output."""
     for problem in problems:
-        sys.stderr.write(f"{PROGRAM}: {problem}\n")
+        sys.stderr.write(f"{PROGRAM}: {printable(problem)}\n")
 
 
 def _fail(text: str) -> int:
-    sys.stdout.write(f"{text}\n")
+    sys.stdout.write(f"{printable(text)}\n")
     return 1

@@ -7,7 +7,6 @@ license that has ended or not begun, 4 for a signature that could not be checked
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import time
@@ -16,6 +15,7 @@ from authsvc import __version__
 from authsvc.installer import client_files, documents, kubelet, report
 from authsvc.installer.held import UNCHECKED, HeldLicense, Refused
 from authsvc.installer.verification import open_license
+from authsvc.printable import printable, printable_json, printable_lines
 
 TYPE_CHECKING = False  # see authsvc.license_file
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def main() -> int:
         code: int = options.run(options)
         sys.stdout.flush()
     except Refused as error:
-        sys.stderr.write(f"{PROGRAM}: {error}\n")
+        sys.stderr.write(f"{PROGRAM}: {printable(str(error))}\n")
         return error.code
     except KeyboardInterrupt:
         return 130
@@ -61,7 +61,7 @@ def _show(options: argparse.Namespace) -> int:
     if options.as_json:
         _print_json({**shown, "clients": [use.to_json() for use in clients], "warnings": warnings})
     else:
-        print(report.facts_table({**shown, **{use.client: use.what() for use in clients}}))
+        _say(report.facts_table({**shown, **{use.client: use.what() for use in clients}}))
         _warn(warnings)
     _warn(notes)
     return 0
@@ -82,8 +82,8 @@ def _verify(options: argparse.Namespace) -> int:
         facts = {**report.facts(says, state, "valid"), "key": key.kid, "key_files": key.paths}
         _print_json({"valid": True, **facts, "warnings": warnings})
     else:
-        print(f"valid: license {says['id']} of {says['customer']} for {says['app']} until {says['expires_at']}")
-        print(f"registry: {license_.registry}\nkey: {key.kid} ({', '.join(key.paths)})")
+        _say(f"valid: license {says['id']} of {says['customer']} for {says['app']} until {says['expires_at']}")
+        _say(f"registry: {license_.registry}\nkey: {key.kid} ({', '.join(key.paths)})")
         _warn(warnings)
     _warn(notes)
     return 0 if state == "active" else NOT_IN_FORCE
@@ -103,22 +103,22 @@ def _login(options: argparse.Namespace) -> int:
             raise Refused(warnings[0])
         done = login.log_in(license_, options.key, os.environ, time.time(), replace=options.replace)
         _warn([*warnings, *notes])
-    _print_json({"done": done}) if options.as_json else print("\n".join(done))
+    _print_json({"done": done}) if options.as_json else _say("\n".join(map(printable, done)))
     return 0
 
 
 def _docker_config(options: argparse.Namespace) -> int:
-    print(documents.docker_config(_selected(options.files)))
+    _print_document(documents.docker_config(_selected(options.files)))
     return 0
 
 
 def _pull_secret(options: argparse.Namespace) -> int:
-    print(documents.pull_secret(_selected(options.files), options.namespace, options.name))
+    _print_document(documents.pull_secret(_selected(options.files), options.namespace, options.name))
     return 0
 
 
 def _token(options: argparse.Namespace) -> int:
-    print(_opened(options.file).token)
+    _print_document(_opened(options.file).token)
     return 0
 
 
@@ -128,11 +128,11 @@ def _containerd(options: argparse.Namespace) -> int:
     license_ = _opened(options.file)
     text = documents.hosts_toml(license_.registry, plain_http=options.plain_http, ca_file=options.ca_file)
     if options.directory is None:
-        print(text)
+        _print_document(text)
         return 0
     path = os.path.join(options.directory, license_.registry, "hosts.toml")
     write_file(path, f"{text}\n")
-    print(f"wrote {path}")
+    _say(f"wrote {path}")
     return 0
 
 
@@ -140,11 +140,11 @@ def _kubelet_provider(options: argparse.Namespace) -> int:
     if options.config:
         licenses = [_opened(os.path.abspath(path)) for path in options.config]
         seconds = kubelet.cache_seconds(licenses, time.time())
-        print(documents.provider_config(licenses, options.program, seconds))
+        _print_document(documents.provider_config(licenses, options.program, seconds))
     else:
         answer, notes = kubelet.answer(sys.stdin.read(_MAX_REQUEST), os.environ, time.time())
         _warn(notes)
-        print(answer)
+        _print_document(answer)
     return 0
 
 
@@ -157,9 +157,9 @@ def _preflight(options: argparse.Namespace) -> int:
     if options.as_json:
         _print_json(answer)
     else:
-        print(report.images_table(answer["images"]))
+        _say(report.images_table(answer["images"]))
         end = (answer.get("license") or {}).get("expires_at")
-        print(f"\nlicense {license_.says['id']} of {license_.says['customer']} ends at {end}")
+        _say(f"\nlicense {license_.says['id']} of {license_.says['customer']} ends at {end}")
         _warn(_messages(answer))
         if all(image["ok"] is None for image in answer["images"]):
             _warn([f"none of these images is of {license_.registry}"])
@@ -205,11 +205,21 @@ def _messages(answer: dict[str, Any]) -> list[str]:
 
 def _warn(warnings: Sequence[str]) -> None:
     for warning in warnings:
-        sys.stderr.write(f"warning: {warning}\n")
+        sys.stderr.write(f"warning: {printable(warning)}\n")
+
+
+def _say(text: str) -> None:
+    """Print text for people, each of its lines made printable."""
+    print(printable_lines(text))
+
+
+def _print_document(text: str) -> None:
+    """Print what another program reads, as it is."""
+    print(text)
 
 
 def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    print(printable_json(value))
 
 
 def _options() -> argparse.Namespace:

@@ -7,6 +7,7 @@ import json
 import time
 
 from authsvc.license_file import in_words
+from authsvc.printable import printable
 
 TYPE_CHECKING = False  # see authsvc.license_file
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def facts(says: dict[str, Any], state: str, signature: str) -> dict[str, Any]:
 
 def table(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     """Return aligned columns."""
-    everything = [headings, *rows]
+    everything = [tuple(map(printable, row)) for row in (headings, *rows)]
     widths = [max(len(row[column]) for row in everything) for column in range(len(headings))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)) for row in everything]
     return "\n".join(line.rstrip() for line in lines)
@@ -66,7 +67,7 @@ def images_table(images: list[dict[str, Any]]) -> str:
         digest = image.get("digest") or ""
         rows.append(
             (
-                _printable(str(image.get("image", ""))),
+                str(image.get("image", "")),
                 _yes(image.get("may_pull")),
                 _yes(image.get("exists")),
                 size(image.get("size")),
@@ -90,12 +91,7 @@ def size(number: object) -> str:
 def _remark(image: dict[str, Any]) -> str:
     """Return the reason why an image is not well, behind the place where it stands."""
     reason = str(image.get("reason") or "")
-    return _printable(f"{image['file']}, line {image['line']}: {reason}" if reason and image.get("line") else reason)
-
-
-def _printable(text: str) -> str:
-    """Return ``text`` with everything that would move the cursor or hide itself written as an escape."""
-    return "".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in text)
+    return f"{image['file']}, line {image['line']}: {reason}" if reason and image.get("line") else reason
 
 
 def _yes(value: object) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from attrs import frozen
 
 from authsvc import atomic_file
+from authsvc.printable import printable
 from authsvc.stack import leash
 from authsvc.stack.layout import write_file
 
@@ -133,7 +134,7 @@ def last_lines(log: Path, count: int = 5) -> list[str]:
             lines = file.read().decode("utf-8", "replace").splitlines()
     except OSError:
         return []
-    return ["".join(c for c in line if c.isprintable()) for line in lines[-count:]]
+    return [printable(line) for line in lines[-count:]]
 
 
 def describe_exit(code: int) -> str:

@@ -3,11 +3,9 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from authsvc.audit.decision import decision_on
-from authsvc.audit.sentences import printable, sentences, summary, when
+from authsvc.audit.sentences import sentences, summary, when
 from authsvc.credentials.subject import LicensesSubject
 from authsvc.errors import StoreUnavailable
 from tests.support.builders import NOW, as_license, as_member, make_app, make_license, make_member
@@ -113,10 +111,3 @@ def test_a_change() -> None:
 def test_a_damaged_time_is_no_error(text: str) -> None:
     """An entry that was damaged is shown as far as it goes."""
     assert "at an unknown time" == when(text)
-
-
-@given(st.text())
-def test_nothing_moves_the_cursor(text: str) -> None:
-    """A client's name can not write to the terminal of who reads it: no escape, no line break, no direction mark."""
-    assert printable(text).isprintable()
-    assert len(text) == len(printable(text))

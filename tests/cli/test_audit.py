@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
 from tests.support.command import call, sentence
 from tests.support.http_client import ask, basic, get_token
@@ -117,9 +118,35 @@ def test_no_client_writes_to_the_terminal(stack: Stack) -> None:
     request_id = reply.headers["x-request-id"]
     until(lambda: audit(stack, "explain", request_id).code == 0, "it is told")
 
-    for ran in (audit(stack, "explain", request_id), audit(stack, "list", "--unproven")):
-        assert all(line.isprintable() for line in ran.out.split("\n"))
-    assert "calls itself evil?]0;owned??[2J?2026-01-01 granted?" in audit(stack, "explain", request_id).out
+    listing = ("list", "--unproven")
+    for words in (("explain", request_id), listing, ("explain", request_id, "--json"), (*listing, "--json")):
+        assert all(line.isprintable() for line in audit(stack, *words).out.split("\n")), words
+    assert all(line.isprintable() for line in stack.authsvc("audit", "export", "-").out.split("\n"))
+    shown = r"evil\u001b]0;owned\u0007\u001b[2J\n2026-01-01 granted\u202e"
+    assert f"calls itself {shown}" in audit(stack, "explain", request_id).out
+    assert shown in audit(stack, *listing, "--json").out
+    explained = json.loads(audit(stack, "explain", request_id, "--json").out)
+    assert "granted\u202e" in json.dumps(explained, ensure_ascii=False)
+
+
+def test_no_record_writes_to_the_terminal(stack: Stack, license_: License) -> None:
+    """What stands in the database, by whatever way it came there, is shown harmless by every command that shows it."""
+    hostile = "a\u009b2J\u202eb\x7f\u2066"
+    redis = Redis(unix_socket_path=str(stack.data_dir / "run" / "redis.sock"), decode_responses=True)
+    key = f"authsvc:license:{license_.id}"
+    before = str(redis.get(key))
+    record = {**json.loads(before), "customer": hostile, "contact": hostile, "fields": {hostile: hostile}}
+    redis.set(key, json.dumps(record))
+    try:
+        for words in (("show", license_.id), ("list", "--app", record["app"]), ("revoke", license_.id)):
+            for more in ((), ("--json",)):
+                ran = stack.authsvc("license", *words, *more)
+                assert all(line.isprintable() for line in (ran.out + ran.err).split("\n")), (words, more)
+                assert r"a\u009b2J\u202eb\u007f\u2066" in ran.out, (words, more)
+        assert hostile == json.loads(stack.authsvc("license", "show", license_.id, "--json").out)["customer"]
+    finally:
+        redis.set(key, before)
+        redis.close()
 
 
 def test_a_copy(stack: Stack, license_: License, tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def test_it_holds_the_tools_alone(zipapp: Path) -> None:
     assert {"__main__.py", "authsvc/__init__.py", "authsvc/license_file.py", "authsvc/spec/reference.py"} < set(names)
     assert {"yaml/__init__.py", "yaml/composer.py"} < set(names)
     assert "Copyright (c) 2017-2021 Ingy d" in archive.read("yaml/LICENSE").decode()
-    ours = r"__main__|authsvc/(installer/|atomic_file|license_file|__init__|spec/)"
+    ours = r"__main__|authsvc/(installer/|printable|atomic_file|license_file|__init__|spec/)"
     allowed = rf"{ours}|yaml/(?!cyaml)[a-z_]+\.py$|yaml/LICENSE$"
     others = [name for name in names if not re.match(allowed, name)]
     assert [] == others
