@@ -182,6 +182,8 @@ def plain(client: "Redis", key: bytes) -> bytes:
             return repr(client.zrange(key, 0, -1)).encode()
         case b"stream":
             return repr(client.xrange(key)).encode()
+        case b"hash":
+            return repr(client.hgetall(key)).encode()
         case kind:
             pytest.fail(f"how is a {kind!r} read?")
 

@@ -18,7 +18,7 @@ from authsvc.logs import make_logger
 from authsvc.metrics.catalogue import WORKERS
 from authsvc.stack import crew as crew_module
 from authsvc.stack import worker_health
-from authsvc.stack.crew import Crew, Equipment, Listeners, make_board
+from authsvc.stack.crew import GUESS_KEY_BYTES, Crew, Equipment, Listeners, make_board
 from authsvc.stack.key_files import Authority
 from authsvc.stack.leaf_channel import LeafIssuer
 from authsvc.stack.reloads import ReloadResult, Reloads
@@ -29,6 +29,18 @@ from tests.support.waiting import PATIENCE, becomes
 SERVES = f"""#!{sys.executable}
 import os, sys, time
 os.write(int(sys.argv[5]), b'{{"ready": true}}\\n')
+time.sleep(60)
+"""
+
+GUESS_KEY = bytes(range(GUESS_KEY_BYTES))
+
+READS_ITS_KEY = f"""#!{sys.executable}
+import os, sys, time
+key = sys.stdin.buffer.read()[:32]
+told = repr((sys.argv, os.environ))
+word = "right" if key == {GUESS_KEY!r} and key.hex() not in told and repr(key) not in told else "wrong"
+with open(os.path.join(os.path.dirname(sys.argv[0]), word), "a") as file:
+    file.write(f"{{os.getpid()}}\\n")
 time.sleep(60)
 """
 
@@ -135,7 +147,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     with socket.create_server(("127.0.0.1", 0)) as edge, socket.create_server(("127.0.0.1", 0)) as inside:
         issuer = LeafIssuer(no_keys, NOW - NOW, lambda: NOW)
         yield Stage(
-            tmp_path / "worker", Equipment(issuer, Listeners(edge, inside), board, 1, bytes(32), {}, logger), log
+            tmp_path / "worker", Equipment(issuer, Listeners(edge, inside), board, 1, GUESS_KEY, {}, logger), log
         )
     os.close(board.descriptor)
 
@@ -149,6 +161,15 @@ async def test_a_worker_that_can_not_be_started_is_tried_again(stage: Stage) -> 
         assert open_files() <= open_before + 4
         stage.play(SERVES)
         await becomes(lambda: serving(stage), "a worker serves")
+
+
+async def test_a_worker_reads_its_key_from_standard_input(stage: Stage) -> None:
+    """The key that all workers of a server share comes first in a pipe that ends: not as an argument or variable."""
+    stage.play(READS_ITS_KEY)
+    async with stage.running():
+        await becomes(lambda: stage.noted("right") or stage.noted("wrong"), "the worker has read its key")
+
+    assert stage.noted("wrong") == []
 
 
 async def test_an_end_during_a_roll_ends_both_generations_at_once(
