@@ -12,6 +12,12 @@ from authsvc.store.connection import Connection
 OLDEST = (7, 0)
 """Scripts declare ``allow-oom`` (audit_stream.py), which an older server takes for a comment it can not run."""
 
+FIXED = {(7, 2): 11, (7, 4): 6, (8, 0): 4, (8, 2): 2}
+"""By branch, the first version without CVE-2025-49844: a client that may send Redis a script runs code in it."""
+
+PATCHED = frozenset({"7.0.15", "8.0.2"})
+"""Versions that Debian and Ubuntu patch without a new number (12 and 24.04; 13): a patched one looks the same."""
+
 _STOPS = "stop-writes-on-bgsave-error"
 
 
@@ -33,11 +39,13 @@ async def check_server(connection: Connection) -> tuple[str, ...]:
     policy = facts.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
         raise SetupRefused(f"Redis may evict licenses ({policy}); set: maxmemory-policy noeviction")
+    warnings = list(known_holes(str(facts["redis_version"])))
     try:
         found = await connection.read(lambda: connection.redis.config_get("appendfsync", "save", _STOPS))
     except StoreUnavailable as error:
         if isinstance(error.__cause__, ResponseError):  # managed services forbid CONFIG
             return (
+                *warnings,
                 "could not check appendfsync; with anything but always, a power cut may undo the last changes",
                 f"could not check {_STOPS}; with anything but no, a snapshot that fails stops all changes",
             )
@@ -49,12 +57,25 @@ async def check_server(connection: Connection) -> tuple[str, ...]:
             "appendfsync always"
         )
     if settings.get("save") and settings.get(_STOPS) == "yes":
-        return (f"Redis refuses every change, revocations too, once a snapshot has failed; set: {_STOPS} no",)
-    return ()
+        warnings.append(f"Redis refuses every change, revocations too, once a snapshot has failed; set: {_STOPS} no")
+    return tuple(warnings)
 
 
 def _text(value: str | bytes) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
+def known_holes(version: str) -> tuple[str, ...]:
+    """Return a warning about a version of Redis with a known hole, unless a distribution patches that version."""
+    parts = re.match(r"([0-9]+)\.([0-9]+)\.([0-9]+)", version, re.ASCII)
+    if parts is None or version in PATCHED:
+        return ()
+    major, minor, patch = map(int, parts.groups())
+    fixed = FIXED.get((major, minor))
+    if fixed is None or patch >= fixed:
+        return ()
+    hole = f"Redis {version} has a hole through which scripts run code (CVE-2025-49844)"
+    return (f"{hole}, unless its distribution has patched it; update it to {major}.{minor}.{fixed} or newer",)
 
 
 def check_version(version: str) -> None:

@@ -1,23 +1,19 @@
 """One engine and one image for all tests of compose.yaml; each test module has a project of its own."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.compose import stand_ins
-from tests.compose.engine import ROOT, ComposeEngine, Project, compose_engine
-
-BASES = re.compile(r"^\s*(?:image: |FROM )([a-z]+(?:/[a-z]+)?:[\w.-]+)", re.MULTILINE)
-"""Images of compose.yaml."""
+from tests.compose.engine import ComposeEngine, Project, base_images, compose_engine
 
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[ComposeEngine]:
     """Return an engine that has every base image of compose.yaml, and our image built on them."""
     with compose_engine() as running:
-        for image in sorted(set(BASES.findall((ROOT / "compose.yaml").read_text()))):
+        for image in sorted(set(base_images().values())):
             if stand_ins.known(image):
                 running.make_stand_in(image)
         yield running

@@ -5,6 +5,7 @@ everybody's. Here the only thing that the machine sees is one veth pair, through
 """
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,8 +22,19 @@ from tests.support.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / ".cache/trixie/docker-compose/usr/libexec/docker/cli-plugins/docker-compose"
+PINNED = re.compile(r"\$\{(AUTHSVC_\w+_IMAGE):-([^@}\s]+)@(sha256:[0-9a-f]{64})\}")
+"""An image of others in compose.yaml: the variable that names another one, the tag, and the digest."""
+
 UP = 600.0
 """Seconds for the longest compose command: a build and a start."""
+
+
+def base_images() -> dict[str, str]:
+    """Return the images of others that compose.yaml needs, by the variable of each, without their digests.
+
+    Nobody can make a stand-in with the digest of the real image, so tests name the stand-ins by these variables.
+    """
+    return {variable: tag for variable, tag, _ in PINNED.findall((ROOT / "compose.yaml").read_text())}
 
 
 @frozen
@@ -54,7 +66,7 @@ class ComposeEngine(DockerEngine):
 
 @frozen
 class Project:
-    """compose.yaml as it is, on an engine.
+    """compose.yaml as it is, on an engine, with stand-ins for the images of others.
 
     Attributes:
         engine: where it runs.
@@ -67,7 +79,7 @@ class Project:
     @property
     def environ(self) -> dict[str, str]:
         """What a command is run with."""
-        return {**self.engine.environ, **self.settings}
+        return {**self.engine.environ, **base_images(), **self.settings}
 
     def compose(self, *arguments: str, stdin: str = "", check: bool = True, seconds: float = UP) -> Ran:
         """Run ``docker compose`` in the repository's folder."""

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.compose.engine import ROOT, ComposeEngine, Project
+from tests.compose.engine import ROOT, ComposeEngine, Project, base_images
 from tests.support.waiting import PATIENCE, until
 
 pytestmark = pytest.mark.system
 
 HOST, PORT = "registry.vendor.test", 5443
-CERTBOT = "certbot/certbot:v4.1.1"
+CERTBOT = base_images()["AUTHSVC_CERTBOT_IMAGE"]
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,8 @@ def certbot(engine: ComposeEngine) -> None:
     python = engine.docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "python", check=True).out.split()[0]
     lines = (
         f"FROM {python}",
-        "RUN python3 -m venv /opt/certbot && /opt/certbot/bin/pip install --quiet --no-cache-dir certbot==4.1.1",
+        "RUN python3 -m venv /opt/certbot",
+        f"RUN /opt/certbot/bin/pip install --quiet --no-cache-dir certbot=={CERTBOT.rpartition(':v')[2]}",
         "ENV PATH=/opt/certbot/bin:$PATH",
         'ENTRYPOINT ["certbot"]',
     )

@@ -337,4 +337,4 @@ def test_another_port(shop: Shop) -> None:
 def pack(project: Project, service: str, folder: Path, *arguments: str) -> None:
     """Run tar with the volumes of a service's container, and ``folder`` as /backup."""
     volumes = ("--volumes-from", project.container(service), "--volume", f"{folder}:/backup", "--user", "0")
-    project.engine.docker("run", "--rm", *volumes, "--entrypoint", "tar", "registry:2.8.3", *arguments, check=True)
+    project.engine.docker("run", "--rm", *volumes, "--entrypoint", "tar", "authsvc:0.1.0", *arguments, check=True)

@@ -4,7 +4,7 @@ import pytest
 
 from authsvc.errors import SetupRefused, StoreUnavailable
 from authsvc.redaction import Secret
-from authsvc.store.boot import check_server, check_version
+from authsvc.store.boot import check_server, check_version, known_holes
 from authsvc.store.connection import Connection
 from tests.support.redis_server import connected
 
@@ -55,6 +55,23 @@ async def test_a_managed_server_that_hides_its_configuration_is_accepted_with_a_
 def test_a_server_that_is_new_enough_is_accepted(version: str) -> None:
     """Numbers are compared, not letters: 10 is newer than 7."""
     check_version(version)
+
+
+@pytest.mark.parametrize("version", ["7.2.10", "7.4.5", "8.0.0", "8.2.1"])
+def test_a_version_with_a_known_hole_is_a_warning(version: str) -> None:
+    """It serves, since a distribution may have patched it under the same number."""
+    (warning,) = known_holes(version)
+
+    assert f"Redis {version} " in warning
+    assert "CVE-2025-49844" in warning
+
+
+@pytest.mark.parametrize(
+    "version", ["7.0.15", "7.2.11", "7.2.14", "7.4.6", "8.0.2", "8.0.4", "8.2.2", "8.4.0", "10.0.0"]
+)
+def test_a_patched_version_is_not(version: str) -> None:
+    """Debian 12 and 13 and Ubuntu 24.04 patch theirs under the same number; their operators are not alarmed."""
+    assert () == known_holes(version)
 
 
 @pytest.mark.parametrize("version", ["6.2.14", "6.0.16", "5.0.7", "2.8.24", "", "unstable"])
