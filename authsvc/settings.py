@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from attrs import frozen
 
+from authsvc.disk_room import DEFAULT_RESERVE
 from authsvc.errors import SetupRefused
 from authsvc.private_file import read_trusted
 from authsvc.redaction import Secret
@@ -60,6 +61,8 @@ class Settings:
         public_url: what clients type; the only source of realm, service and the license's registry.
         redis_url: the one primary.
         redis_deadline: seconds that one operation on it may take.
+        redis_disk: folders on the file systems that Redis writes to; none when they cannot be seen from here.
+        redis_disk_reserve: MiB that are left free there by everything that can wait.
         secrets_dir: the secrets directory.
         registry_url: where the registry answers, for ``/readyz`` to show; None to not look.
         pull_token_life: of a token that only pulls.
@@ -82,6 +85,8 @@ class Settings:
     public_url: PublicUrl
     redis_url: Secret
     redis_deadline: float
+    redis_disk: tuple[Path, ...]
+    redis_disk_reserve: int
     secrets_dir: Path
     registry_url: str | None
     pull_token_life: timedelta
@@ -166,6 +171,11 @@ def _socket_path(text: str, name: str) -> Path:
     return path
 
 
+def _absolute_paths(text: str, name: str) -> tuple[Path, ...]:
+    # A colon may also be a part of a name.
+    return tuple(_absolute_path(part, name) for part in re.split(r":(?=/)", text) if part)
+
+
 def _one_of(*words: str) -> Callable[[str, str], str]:
     def parse(text: str, name: str) -> str:
         if text not in words:
@@ -220,6 +230,8 @@ SETTINGS = (
     _Setting("public_url", parse_public_url, "http://localhost:5000"),
     _Setting("redis_url", _redis_url, secret=True),
     _Setting("redis_deadline", _decimal_seconds(MIN_REDIS_DEADLINE, MAX_REDIS_DEADLINE), "1.5"),
+    _Setting("redis_disk", _absolute_paths, optional=True),
+    _Setting("redis_disk_reserve", _number(1, 1024 * 1024, " of MiB"), str(DEFAULT_RESERVE)),
     _Setting("secrets_dir", lambda text, _: Path(text)),
     _Setting("registry_url", _registry_url, optional=True),
     _Setting("pull_token_life", _seconds(MIN_TOKEN_LIFE, MAX_TOKEN_LIFE), "300"),
@@ -274,6 +286,7 @@ def load_with_texts(
             values[setting.name] = None
         else:
             values[setting.name] = setting.value(text, source)
+    values["redis_disk"] = values["redis_disk"] or ()
     values["leaf_renewal"] = values["leaf_renewal"] or values["leaf_life"] / 2
     longest = max(values["pull_token_life"], values["push_token_life"])
     if values["leaf_life"] - values["leaf_renewal"] < longest + timedelta(minutes=1):

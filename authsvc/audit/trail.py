@@ -33,11 +33,13 @@ MAX_BATCH_ENTRIES, MAX_BATCH_BYTES = 500, 256 * 1024
 MAX_BACKLOG_BYTES = 4 * 1024 * 1024
 """Most that waits for a store that is away: about 6,000 entries."""
 
+NO_ROOM = "the disk of Redis is nearly full, and what is left is for changes"
+
 SYSTEM = "system:authsvc"
 
-BUDGET, BACKLOG, FAULT, STOPPED = AUDIT_LOSSES
-"""Why a decision is in no entry: the budget is used up; the store was away for too long; a fault of ours; the process
-ended while the store was away."""
+BUDGET, BACKLOG, DISK, FAULT, STOPPED = AUDIT_LOSSES
+"""Why a decision is in no entry: the budget is used up; the store was away for too long; its disk was full for too
+long; a fault of ours; the process ended while the store was away."""
 
 
 @frozen
@@ -106,8 +108,19 @@ class Trail:
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
         max_groups: int = DEFAULT_GROUPS,
+        has_room: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Write to ``store``; ``new_id`` names batches and the audit's own entries; ``max_groups`` may wait."""
+        """Prepare a trail that writes nothing yet.
+
+        Args:
+            store: takes the batches.
+            logger: hears of losses.
+            clock: the wall clock.
+            new_id: names batches and the audit's own entries.
+            max_groups: how many may wait.
+            has_room: whether what can wait may be written to the store's disk.
+        """
+        self._has_room = has_room
         self._store = store
         self._logger = logger
         self._clock = clock
@@ -146,7 +159,7 @@ class Trail:
 
     def tell(self, entry: Entry) -> None:
         """Take an entry of the audit's own, which is written even when the budget is used up."""
-        self._lose(BACKLOG, self._backlog.add(Told(entry.text(), needed=True)))
+        self._wait(Told(entry.text(), needed=True))
 
     async def keep_flushing(self) -> None:
         """Write a batch every second until cancelled."""
@@ -173,21 +186,22 @@ class Trail:
         while True:
             taken = self._collapser.take(self._clock().timestamp(), everything=everything, most=MAX_BATCH_ENTRIES)
             for told in taken:
-                self._lose(BACKLOG, self._backlog.add(told))
+                self._wait(told)
             if not await self._write() or len(taken) < MAX_BATCH_ENTRIES:
                 return
 
     async def _write(self) -> bool:
         """Write the backlog; return whether that was done."""
         while self._sending or self._backlog.size or self._unsaid:
+            if not self._has_room():
+                self._put_off(NO_ROOM)
+                return False
             batch_id, batch = self._sending = self._sending or (self._new_id(), self._next_batch())
             try:
                 appended = await self._store.append(batch_id, batch)
             except StoreUnavailable as error:
                 # The reply may be lost and the batch written: the same one is sent again, under the same id.
-                if not self._away:
-                    self._logger.warning("audit.not_written", entries=self.waiting, detail=error.detail)
-                self._away = True
+                self._put_off(error.detail)
                 return False
             self._sending, self._away = None, False
             said, self._saying = self._saying, Counter()
@@ -202,6 +216,15 @@ class Trail:
             if not self._unsaid:
                 self._lost_since = None
         return True
+
+    def _wait(self, told: Told) -> None:
+        lost = self._backlog.add(told)
+        self._lose(BACKLOG if self._has_room() else DISK, lost)
+
+    def _put_off(self, detail: str | None) -> None:
+        if not self._away:
+            self._logger.warning("audit.not_written", entries=self.waiting, detail=detail)
+        self._away = True
 
     def _next_batch(self) -> list[Told]:
         batch = self._backlog.batch()

@@ -109,6 +109,12 @@ STORE_SECONDS = Metric(
 STORE_ERRORS = Metric(
     "authsvc_store_errors_total", Kind.COUNTER, "Commands to Redis that failed or had no answer in time."
 )
+STORE_DISK_FREE = Metric(
+    "authsvc_store_disk_free_bytes", Kind.LARGEST, "Room that is left on the disk of Redis; 0 when it is not known."
+)
+STORE_DISK_SIZE = Metric(
+    "authsvc_store_disk_size_bytes", Kind.LARGEST, "Size of the disk of Redis; 0 when it is not known."
+)
 LEAF_EXPIRY = Metric(
     "authsvc_leaf_expiry_seconds", Kind.SOONEST, "Time until the first of the workers' signing certificates ends."
 )
@@ -118,7 +124,7 @@ LEAF_FAILURES = Metric(
 AUDIT_USED = Metric("authsvc_audit_used_bytes", Kind.LARGEST, "Memory of Redis that decisions and changes take.")
 AUDIT_BUDGET = Metric("authsvc_audit_budget_bytes", Kind.LARGEST, "Memory of Redis that they may take.")
 AUDIT_WAITING = Metric("authsvc_audit_waiting", Kind.GAUGE, "Audit entries that are not written yet.")
-AUDIT_LOSSES = ("budget", "backlog", "fault", "stopped")
+AUDIT_LOSSES = ("budget", "backlog", "disk", "fault", "stopped")
 AUDIT_LOST = Metric(
     "authsvc_audit_lost_total",
     Kind.COUNTER,
@@ -133,7 +139,8 @@ WORKER_DEATHS = Metric("authsvc_worker_deaths_total", Kind.COUNTER, "Workers tha
 METRICS = (
     *(TOKEN_REQUESTS, TOKEN_SECONDS, HTTP_REQUESTS, PASSWORDS_WAITING, PASSWORDS_RUNNING, PASSWORD_SECONDS),
     UNCLEAR_CLIENTS,
-    *(STORE_SECONDS, STORE_ERRORS, LEAF_EXPIRY, LEAF_FAILURES, WORKERS, WORKER_DEATHS),
+    *(STORE_SECONDS, STORE_ERRORS, STORE_DISK_FREE, STORE_DISK_SIZE),
+    *(LEAF_EXPIRY, LEAF_FAILURES, WORKERS, WORKER_DEATHS),
     *(AUDIT_USED, AUDIT_BUDGET, AUDIT_WAITING, AUDIT_LOST, LOG_LOST),
 )
 """All of them, in the order of their cells."""

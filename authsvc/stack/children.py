@@ -1,6 +1,7 @@
 """One supervised program: started on a leash, logged to a file, ended step by step."""
 
 import asyncio
+import errno
 import os
 import signal
 import sys
@@ -23,6 +24,12 @@ _HURRIED = 1.0
 
 _KILLED = 5.0
 """Seconds that the kernel may take to end a killed process."""
+
+_FATAL = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOMEM),
+    *(errno.EMFILE, errno.ENFILE, errno.EACCES, errno.EPERM, errno.EADDRINUSE),
+)
+"""Errors of the system that end a program; their text in its log says more than the last line."""
 
 _TAIL = 8192
 """Bytes of a log from which its last lines are taken."""
@@ -53,6 +60,12 @@ class Child:
         """Start nothing yet."""
         self.program = program
         self._process: asyncio.subprocess.Process | None = None
+        self._log_before = 0
+
+    @property
+    def last_word(self) -> str | None:
+        """What the program's log says about its end."""
+        return cause_of_end(self.program.log, self._log_before)
 
     async def start(self) -> None:
         """Start the program.
@@ -61,6 +74,8 @@ class Child:
             OSError: its log can not be written, or no process can be made.
         """
         program = self.program
+        with suppress(FileNotFoundError):
+            self._log_before = program.log.stat().st_size
         with os.fdopen(os.open(program.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -126,15 +141,28 @@ def put_log_aside(log: Path) -> None:
             atomic_file.move(log, log.with_name(f"{log.name}.1"))
 
 
-def last_lines(log: Path, count: int = 5) -> list[str]:
-    """Return the last lines of a log, without control characters."""
+def last_lines(log: Path, count: int = 5, since: int = 0) -> list[str]:
+    """Return the last lines of a log behind the byte ``since``, without control characters."""
     try:
         with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - _TAIL))
+            size = log.stat().st_size
+            file.seek(max(0, size - _TAIL, since if since <= size else 0))  # a smaller log was put aside meanwhile
             lines = file.read().decode("utf-8", "replace").splitlines()
     except OSError:
         return []
     return [printable(line) for line in lines[-count:]]
+
+
+def cause_of_end(log: Path, since: int) -> str | None:
+    """Return the line in which a program said why it ended, as far as it can be told from its last words.
+
+    Args:
+        log: of the program.
+        since: the log's size when the program was started; older lines are another one's.
+    """
+    lines = [line for line in last_lines(log, 20, since) if line.strip()]
+    telling = [line for line in lines if any(os.strerror(number) in line for number in _FATAL)]
+    return next(reversed(telling or lines), None)
 
 
 def describe_exit(code: int) -> str:

@@ -49,6 +49,8 @@ _NETWORK = re.compile(r"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?!
 
 _REGISTRY_PORT = 5000
 _REDIS_PORT = 6379
+_REDIS_DISK = "/var/lib/redis/primary:/var/lib/redis/replica"
+"""Where authsvc sees the file systems of both: either may be the primary of the moment."""
 
 
 @frozen
@@ -347,6 +349,7 @@ def _authsvc(request: Request, secret: bytes) -> render.AuthsvcValues:
     return render.AuthsvcValues(
         public_url=request.public_url.text,
         redis_url=redis_url,
+        redis_disk=_REDIS_DISK,
         registry_url=f"http://{_serving(request)}:{_REGISTRY_PORT}",
         secrets_dir="/var/lib/authsvc/secrets",
         private_clients="on" if request.public_url.is_localhost else "off",

@@ -153,6 +153,7 @@ def _authsvc(layout: Layout, site: Site) -> render.AuthsvcValues:
     return render.AuthsvcValues(
         public_url=site.public_url.text,
         redis_url=_unix_url(layout.redis_socket),
+        redis_disk=str(layout.redis),
         registry_url=_unix_url(layout.registry_socket),
         secrets_dir=str(layout.secrets),
         private_clients="on" if site.trusted_proxies or site.public_url.is_localhost else "off",

@@ -121,6 +121,8 @@ class AuthsvcValues:
 
     public_url: str
     redis_url: str
+    redis_disk: str
+    """Folders on the file systems that redis writes to, joined by colons."""
     registry_url: str
     secrets_dir: str
     private_clients: str

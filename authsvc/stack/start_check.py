@@ -16,7 +16,15 @@ from authsvc.stack.secrets_dir import (
     root_is_offline,
 )
 
-_RENDERED = ("PUBLIC_URL", "REDIS_URL", "REGISTRY_URL", "SECRETS_DIR", "CONTROL_SOCKET", "TRUSTED_PROXIES")
+_RENDERED = (
+    "PUBLIC_URL",
+    "REDIS_URL",
+    "REDIS_DISK",
+    "REGISTRY_URL",
+    "SECRETS_DIR",
+    "CONTROL_SOCKET",
+    "TRUSTED_PROXIES",
+)
 """Settings that the rendered files answer; the environment would win over them."""
 
 

@@ -1,10 +1,13 @@
 """Running several children as one: started in order, restarted when they die, ended in reverse."""
 
 import asyncio
+import signal
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 
 from attrs import frozen
 
+from authsvc.disk_room import exhausted
 from authsvc.errors import SetupRefused
 from authsvc.stack.children import Child, describe_exit, last_lines
 from authsvc.stack.probe import Loading, NotReady
@@ -31,6 +34,8 @@ class Part:
     child: Child
     probe: Callable[[], Awaitable[None]]
     """Raises ``NotReady`` while it does not."""
+    data: Path | None = None
+    """Folder of its data, whose disk may be why it ends."""
 
 
 async def run(
@@ -134,7 +139,9 @@ async def _keep(part: Part, say: Callable[[str], None]) -> None:
         code = await part.child.ended()
         if clock() - began >= _HEALTHY_AFTER:
             delay = _FIRST_DELAY
-        say(f"{program.name} {describe_exit(code)}; starting it again in {delay:g} s (log: {program.log})")
+        word = (exhausted(part.data) if part.data else None) or part.child.last_word
+        why = f": {word}" if word and code != -signal.SIGKILL else ""
+        say(f"{program.name} {describe_exit(code)}{why}; starting it again in {delay:g} s (log: {program.log})")
         await asyncio.sleep(delay)
         delay = min(2 * delay, _LONGEST_DELAY)
         while not await _started(part, delay, say):

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from attrs import frozen
 
+from authsvc.disk_room import MIB, DiskWatch, describe
 from authsvc.errors import SetupRefused
-from authsvc.settings import parse_networks
+from authsvc.settings import Settings, parse_networks
 from authsvc.stack import data_dir, leftovers, ports, probe, programs, supervisor
 from authsvc.stack.address import Listen, PublicUrl, join_authority
 from authsvc.stack.children import Child, put_log_aside
@@ -84,7 +85,7 @@ async def up(
     if not was_used(request.data_dir):
         # A first start that is refused here leaves no folder behind; later ones clear leftovers first.
         ports.refuse_if_taken(request.listen, also_loopback=request.public_url.is_localhost)
-    _check(request, proxies, environ)
+    settings = _check(request, proxies, environ)
     layout = prepare(request.data_dir)
     with held(layout):
         await leftovers.clear(layout)
@@ -104,21 +105,26 @@ async def up(
                 first = write_file(layout.story_told, "The first start has said what to type next.\n")
                 on_ready(Ready(request.public_url, layout.root, _address(edge), first))
 
+            reserve = settings.redis_disk_reserve * MIB
+            watch = DiskWatch(settings.redis_disk, reserve, lambda watch: say(describe(watch)))
+            looking = asyncio.create_task(watch.keep_looking())
             try:
                 await supervisor.run(parts, stopping=stopping, hurry=hurry, on_ready=ready, say=say)
             finally:
+                looking.cancel()
                 layout.edge_address.unlink(missing_ok=True)
                 layout.inside_address.unlink(missing_ok=True)
 
 
-def _check(request: Request, proxies: tuple[str, ...], environ: Mapping[str, str]) -> None:
-    """Refuse what serve would refuse, before anything is written or started."""
+def _check(request: Request, proxies: tuple[str, ...], environ: Mapping[str, str]) -> Settings:
+    """Refuse what serve would refuse, before anything is written or started; return its settings."""
     layout = data_dir.check(request.data_dir)
     site = Site(listen=request.listen, public_url=request.public_url, edge=ANY_EDGE, trusted_proxies=proxies)
     check(layout, site, environ)
     settings = check_settings(environ, rendered_settings(layout, site))
     if root_is_offline(layout.secrets):
         load_signing_keys(settings)
+    return settings
 
 
 def _parts(
@@ -144,7 +150,8 @@ def _parts(
     )
     for program, _ in probes:
         put_log_aside(program.log)
-    return [supervisor.Part(child=Child(program), probe=ask) for program, ask in probes]
+    data = {"redis": layout.redis, "registry": layout.registry}
+    return [supervisor.Part(child=Child(program), probe=ask, data=data.get(program.name)) for program, ask in probes]
 
 
 @contextmanager

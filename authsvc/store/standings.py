@@ -4,7 +4,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
 
 from authsvc.credentials.standing import C, Credential, Standing
-from authsvc.errors import StoreRefused
 from authsvc.store import keys
 from authsvc.store.codec import Codec, decode_instant
 from authsvc.store.connection import Connection
@@ -85,19 +84,6 @@ class RedisStandings:
             apps=self._apps(apps),
             used_at=None if used_at is None else decode_instant(used_at),
         )
-
-    async def ping(self) -> None:
-        """Return when Redis answers reads, whatever it thinks of writes."""
-        await self._connection.get(keys.NONE)
-
-    async def refusal(self) -> str | None:
-        """Return Redis' own words if it refuses writes, as far as it is known without trying one."""
-        try:
-            # Refused like a write when the disk fails (processCommand in Redis' server.c).
-            await self._connection.read(self._connection.redis.ping)
-        except StoreRefused as refused:
-            return refused.detail
-        return self._connection.refused
 
     def _remember(self, email: str, member: Member | None) -> None:
         self._last_ids.pop(email, None)

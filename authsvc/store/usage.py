@@ -1,6 +1,7 @@
 """When credentials were last used: noted in memory, written in batches, worth nothing to security but idle ends."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import datetime
 
 from authsvc.errors import StoreUnavailable
@@ -17,6 +18,8 @@ MAX_NOTED = 50_000
 MAX_BATCH = 500
 """Most that one command writes: neither Redis nor this process serves anybody else for more than some milliseconds."""
 
+NO_ROOM = "the disk of Redis is nearly full"
+
 KEPT_FOR = 400 * 24 * 3600
 """Seconds after which an unused credential's note is forgotten."""
 
@@ -28,8 +31,9 @@ for place, key in ipairs(KEYS) do redis.call('SET', key, ARGV[place + 1], 'EX', 
 class RedisUsage:
     """Notes who signed in and writes it down in the background."""
 
-    def __init__(self, connection: Connection, logger: Logger) -> None:
-        """Write through ``connection``."""
+    def __init__(self, connection: Connection, logger: Logger, has_room: Callable[[], bool] = lambda: True) -> None:
+        """Write through ``connection`` while ``has_room`` says so: it can wait."""
+        self._has_room = has_room
         self._connection = connection
         self._logger = logger
         self._write = connection.redis.register_script(_WRITE)
@@ -56,6 +60,9 @@ class RedisUsage:
             batch = noted[first : first + MAX_BATCH]
             names = [keys.used(credential_id) for credential_id, _ in batch]
             arguments: list[str | int] = [KEPT_FOR, *(at.isoformat() for _, at in batch)]
+            if not self._has_room():
+                self._logger.warning("usage.not_written", credentials=len(noted) - first, detail=NO_ROOM)
+                return
             try:
                 await self._connection.run(self._write(keys=names, args=arguments))
             except StoreUnavailable as error:

@@ -1,12 +1,13 @@
 """Health: ``/livez`` for the container's own check, ``/readyz`` for balancers and operators, and the public keys."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Protocol
 
 from aiohttp import web
 
+from authsvc.disk_room import DiskWatch
 from authsvc.errors import SignerUnavailable, StoreRefused, StoreUnavailable
 
 UNCLEAR = (
@@ -24,6 +25,10 @@ class Store(Protocol):
 
     async def refusal(self) -> str | None:
         """Return its own words if it refuses writes."""
+        ...
+
+    async def files(self) -> Mapping[str, Any] | None:
+        """Return how its files are, if it says so."""
         ...
 
 
@@ -67,6 +72,7 @@ class Readiness:
     def __init__(
         self,
         store: Store,
+        disk: DiskWatch,
         leaf: Leaf,
         registry: Callable[[], Awaitable[str]],
         clients_are_unclear: Callable[[], bool],
@@ -76,12 +82,14 @@ class Readiness:
 
         Args:
             store: Redis.
+            disk: of Redis.
             leaf: the signing certificate.
             registry: returns its state.
             clients_are_unclear: whether clients may be hidden behind a proxy that is not configured.
             clock: the wall clock.
         """
         self._store = store
+        self._disk = disk
         self._leaf = leaf
         self._registry = registry
         self._clients_are_unclear = clients_are_unclear
@@ -93,10 +101,11 @@ class Readiness:
 
     async def readyz(self, _: web.Request) -> web.Response:
         """Answer 200 when tokens can be issued, 503 when not, and say why."""
-        store, refusal = "up", None
+        store, refusal, store_files = "up", None, None
         try:
             await self._store.ping()
             refusal = await self._store.refusal()
+            store_files = await self._store.files()
         except StoreUnavailable as error:
             store = "down"
             if isinstance(error, StoreRefused):
@@ -108,6 +117,8 @@ class Readiness:
             "status": "ready" if ready else "not ready",
             "store": store,
             "store_refuses": refusal,
+            "store_files": store_files,
+            "store_disk": _disk(self._disk),
             "leaf": {
                 "status": ("ending" if self._leaf.ending(now) else "up") if leaf else "down",
                 "not_after": self._leaf.not_after.isoformat() if self._leaf.not_after else None,
@@ -116,3 +127,16 @@ class Readiness:
             "client_addresses": UNCLEAR if self._clients_are_unclear() else "clear",
         }
         return web.json_response(body, status=HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+def _disk(watch: DiskWatch) -> Mapping[str, Any]:
+    disk = watch.disk
+    if disk is None:
+        return {"room": watch.room.value, "error": watch.error}
+    return {
+        "room": watch.room.value,
+        "folder": str(disk.folder),
+        "free_bytes": disk.free,
+        "size_bytes": disk.size,
+        "reserve_bytes": watch.reserve,
+    }

@@ -4,7 +4,7 @@ import asyncio
 import secrets
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any
 
@@ -19,6 +19,7 @@ from authsvc.credentials.guard import PasswordGuard
 from authsvc.credentials.password_cache import PasswordCache
 from authsvc.credentials.recent import RecentLicenses
 from authsvc.credentials.verifier import Lane, PasswordVerifier
+from authsvc.disk_room import MIB, DiskWatch, Room, describe
 from authsvc.issuance import Issuance, Lifetimes
 from authsvc.logs import Logger
 from authsvc.manage.act import Journal
@@ -32,6 +33,8 @@ from authsvc.metrics.catalogue import (
     EDGE,
     INSIDE,
     PASSWORDS_WAITING,
+    STORE_DISK_FREE,
+    STORE_DISK_SIZE,
     STORE_ERRORS,
     STORE_SECONDS,
     UNCLEAR_CLIENTS,
@@ -46,6 +49,7 @@ from authsvc.store.audit_stream import RedisAudit
 from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
 from authsvc.store.credential_directory import RedisCredentials
+from authsvc.store.health import RedisHealth
 from authsvc.store.standings import RedisStandings
 from authsvc.store.throttle import RedisThrottle
 from authsvc.store.usage import RedisUsage
@@ -144,10 +148,11 @@ async def running_worker(
         connection = Connection(settings.redis_url, counting.store_command, deadline=settings.redis_deadline)
         stack.push_async_callback(connection.close)
         codec = Codec(DECODED_RECORDS)
-        standings, usage = RedisStandings(connection, codec), RedisUsage(connection, logger)
+        disk = await stack.enter_async_context(_disk(settings, logger, counting.row))
+        standings, usage = RedisStandings(connection, codec), RedisUsage(connection, logger, disk.has_room)
         flushing = asyncio.create_task(usage.keep_flushing())
         stack.push_async_callback(ended, flushing)
-        trail = await stack.enter_async_context(_audit(settings, logger, counting.row))
+        trail = await stack.enter_async_context(_audit(settings, logger, counting.row, disk.has_room))
         sign_ins = SignIns(RedisCredentials(connection, codec), _journal(logger), secrets.token_bytes)
         throttle = RedisThrottle(connection)
         authenticator = Authenticator(
@@ -169,7 +174,8 @@ async def running_worker(
         registry = await stack.enter_async_context(OurRegistry(settings.registry_url))
         preflight = Preflight(authenticator, registry, live.keyring, service, new_token_id)
         readiness = Readiness(
-            standings,
+            RedisHealth(connection),
+            disk,
             live.keyring,
             lambda: registry_state(settings.registry_url),
             counting.clients_are_unclear,
@@ -222,11 +228,32 @@ def _passwords(
 
 
 @asynccontextmanager
-async def _audit(settings: Settings, logger: Logger, row: Row) -> AsyncIterator[Trail]:
+async def _disk(settings: Settings, logger: Logger, row: Row) -> AsyncIterator[DiskWatch]:
+    """Yield who watches the room that Redis has on its disk."""
+
+    def changed(watch: DiskWatch) -> None:
+        log = logger.info if watch.room is Room.ENOUGH else logger.warning
+        free = watch.disk.free if watch.disk else None
+        log("store.disk", room=watch.room.value, free=free, reserve=watch.reserve, detail=describe(watch))
+
+    def count() -> None:
+        row.put(STORE_DISK_FREE, watch.disk.free if watch.disk else 0)
+        row.put(STORE_DISK_SIZE, watch.disk.size if watch.disk else 0)
+
+    watch = DiskWatch(settings.redis_disk, settings.redis_disk_reserve * MIB, changed)
+    looking = asyncio.create_task(watch.keep_looking(count))
+    try:
+        yield watch
+    finally:
+        await ended(looking)
+
+
+@asynccontextmanager
+async def _audit(settings: Settings, logger: Logger, row: Row, has_room: Callable[[], bool]) -> AsyncIterator[Trail]:
     """Yield who takes decisions, on a connection of its own: what the audit waits for, no request waits for."""
     connection = Connection(settings.redis_url, deadline=settings.redis_deadline)
     stream = RedisAudit(connection, settings.audit_budget * 1024 * 1024)
-    trail = Trail(stream, logger, clock, new_audit_id, settings.audit_groups)
+    trail = Trail(stream, logger, clock, new_audit_id, settings.audit_groups, has_room)
     keeper = Keeper(stream, settings.audit_export_dir, trail.tell, logger, clock, new_audit_id)
     counted: Counter[str] = Counter()
 

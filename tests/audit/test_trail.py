@@ -3,7 +3,7 @@
 import asyncio
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from itertools import count
 from typing import Any
@@ -81,10 +81,12 @@ class Clock:
         return self.now
 
 
-def make_trail(store: Store, log: io.StringIO | None = None) -> Trail:
+def make_trail(store: Store, log: io.StringIO | None = None, has_room: Callable[[], bool] = lambda: True) -> Trail:
     """Return a trail to ``store``."""
     number = count(1)
-    return Trail(store, make_logger("info", log or io.StringIO()), Clock(), lambda: f"batch-{next(number)}")
+    return Trail(
+        store, make_logger("info", log or io.StringIO()), Clock(), lambda: f"batch-{next(number)}", has_room=has_room
+    )
 
 
 def someone(number: int) -> Any:
@@ -168,6 +170,24 @@ async def test_a_long_outage_is_bounded_and_counted(monkeypatch: pytest.MonkeyPa
     assert (500, before) == (store.counted + store.lost, store.lost)
     assert before == told.lost
     assert 1 == sum(entry["event"] == "audit.lost" for entry in store.told)
+
+
+async def test_a_disk_without_room_is_not_written_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing reaches the store meanwhile; what does not fit in memory is counted with the reason; then all goes on."""
+    monkeypatch.setattr(trail, "MAX_BACKLOG_BYTES", 20_000)
+    store, log, full = Store(), io.StringIO(), [True]
+    told = make_trail(store, log, lambda: not full)
+    for number in range(500):
+        told.note(asked(), denied(someone(number)))
+        await told.flush()
+    assert [] == store.told
+    assert 400 < told.losses[trail.DISK] == told.lost
+    assert 1 == log.getvalue().count("the disk of Redis is nearly full")
+
+    full.clear()
+    await told.flush()
+    assert (500, told.lost) == (store.counted + store.lost, store.lost)
+    assert {"disk": told.lost} == store.told[0]["reasons"]
 
 
 async def test_what_was_unproven_is_given_up_first(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ import re
 from authsvc.settings import SETTINGS
 from tests.compose.engine import ROOT
 
-RENDERED = {"public_url", "redis_url", "registry_url", "secrets_dir", "control_socket"}
+RENDERED = {"public_url", "redis_url", "redis_disk", "registry_url", "secrets_dir", "control_socket"}
 """In authsvc.toml, which `init` writes."""
 
 OFFLINE_ROOT = {"leaf_key", "leaf_certificate"}

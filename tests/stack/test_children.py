@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import pytest
 
-from authsvc.stack.children import Child, Program, describe_exit, last_lines, put_log_aside
+from authsvc.stack.children import Child, Program, cause_of_end, describe_exit, last_lines, put_log_aside
 from authsvc.stack.layout import Layout
 from tests.support.waiting import PATIENCE, becomes, until
 
@@ -192,3 +193,19 @@ def test_describe_exit() -> None:
     assert describe_exit(1) == "ended with exit code 1"
     assert describe_exit(-9) == "was ended by SIGKILL"
     assert describe_exit(-63) == "was ended by signal 63"
+
+
+@pytest.mark.parametrize(
+    ("log", "expected"),
+    [
+        ("a\nError writing: No space left on device\nExiting\n\n", "Error writing: No space left on device"),
+        ("a\nlast words\n", "last words"),
+        ("", None),
+    ],
+)
+def test_why_a_program_ended(layout: Layout, log: str, expected: str | None) -> None:
+    """A line with an error of the system tells more than the last one; an earlier process' lines do not count."""
+    file = layout.log / "test.log"
+    file.write_text("an earlier one: Permission denied\n" + log)
+
+    assert cause_of_end(file, len("an earlier one: Permission denied\n")) == expected

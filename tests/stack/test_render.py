@@ -43,6 +43,7 @@ def test_toml_gives_back_what_went_in(value: str) -> None:
     values = render.AuthsvcValues(
         public_url=value,
         redis_url=value,
+        redis_disk=value,
         registry_url=value,
         secrets_dir=value,
         private_clients=value,

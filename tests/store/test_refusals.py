@@ -11,10 +11,9 @@ from authsvc.errors import StoreRefused, StoreUnavailable
 from authsvc.redaction import Secret
 from authsvc.store import keys
 from authsvc.store.change import Change
-from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
+from authsvc.store.health import RedisHealth
 from authsvc.store.refusals import REASONS
-from authsvc.store.standings import RedisStandings
 from tests.support.builders import NOW
 from tests.support.redis_server import connected, redis_server
 from tests.support.waiting import PATIENCE
@@ -99,29 +98,30 @@ async def test_a_failed_snapshot_stops_nothing_with_our_settings() -> None:
 async def test_a_redis_that_refuses_writes_is_ready_for_reads_and_says_so() -> None:
     """What `/readyz` asks for: it can be read, and its own words are told until it accepts a write again."""
     async with connected() as connection:
-        standings = RedisStandings(connection, Codec())
-        assert await standings.refusal() is None
+        health = RedisHealth(connection)
+        assert await health.refusal() is None
         await fail_a_snapshot(connection)
 
-        await standings.ping()
-        assert str(await standings.refusal()).startswith("MISCONF ")
+        await health.ping()
+        assert "err" == (await health.files() or {})["snapshot"]
+        assert str(await health.refusal()).startswith("MISCONF ")
         await connection.redis.config_set("stop-writes-on-bgsave-error", "no")
-        assert await standings.refusal() is None
+        assert await health.refusal() is None
 
 
 async def test_a_refused_write_is_remembered_until_one_is_accepted() -> None:
     """Redis answers a PING also when its memory is full."""
     async with connected() as connection:
-        standings = RedisStandings(connection, Codec())
+        health = RedisHealth(connection)
         await no_memory(connection)
         with pytest.raises(StoreRefused):
             await connection.run(connection.redis.set("k", "v"))
-        assert str(await standings.refusal()).startswith("OOM ")
+        assert str(await health.refusal()).startswith("OOM ")
 
         await connection.redis.config_set("maxmemory", "0")
         await connection.run(connection.redis.set("k", "v"))
 
-        assert await standings.refusal() is None
+        assert await health.refusal() is None
 
 
 async def test_a_wrong_password_is_a_refusal() -> None:

@@ -1,0 +1,54 @@
+"""What is to be known about the health of Redis: whether it answers, refuses writes, and keeps its files."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import frozen
+
+from authsvc.errors import StoreRefused, StoreUnavailable
+from authsvc.store import keys
+from authsvc.store.connection import Connection
+
+
+@frozen
+class RedisHealth:
+    """Asks Redis about itself."""
+
+    connection: Connection
+
+    async def ping(self) -> None:
+        """Return when Redis answers reads, whatever it thinks of writes.
+
+        Raises:
+            StoreUnavailable: it does not.
+        """
+        await self.connection.get(keys.NONE)
+
+    async def refusal(self) -> str | None:
+        """Return Redis' own words if it refuses writes, as far as it is known without trying one.
+
+        Raises:
+            StoreUnavailable: it does not answer.
+        """
+        try:
+            # Refused like a write when the disk fails (processCommand in Redis' server.c).
+            await self.connection.read(self.connection.redis.ping)
+        except StoreRefused as refused:
+            return refused.detail
+        return self.connection.refused
+
+    async def files(self) -> Mapping[str, Any] | None:
+        """Return how Redis' files are, or None when it does not say (a managed one may forbid ``INFO``).
+
+        A snapshot that fails stops nothing, so that nothing else would tell of it.
+        """
+        try:
+            facts = await self.connection.read(lambda: self.connection.redis.info("persistence"))
+        except StoreUnavailable:
+            return None
+        return {
+            "append_only_file": str(facts.get("aof_last_write_status", "unknown")),
+            "append_only_file_bytes": int(facts.get("aof_current_size", 0)),
+            "rewrite": str(facts.get("aof_last_bgrewrite_status", "unknown")),
+            "snapshot": str(facts.get("rdb_last_bgsave_status", "unknown")),
+        }
