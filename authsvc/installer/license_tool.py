@@ -13,6 +13,7 @@ import time
 
 from authsvc import __version__
 from authsvc.installer import client_files, documents, kubelet, report
+from authsvc.installer.credential_helper import USERNAME
 from authsvc.installer.held import UNCHECKED, HeldLicense, Refused
 from authsvc.installer.verification import open_license
 from authsvc.printable import printable, printable_json, printable_lines
@@ -118,7 +119,13 @@ def _pull_secret(options: argparse.Namespace) -> int:
 
 
 def _token(options: argparse.Namespace) -> int:
-    _print_document(_opened(options.file).token)
+    from authsvc.installer.license_store import joined
+
+    licenses = _selected(options.files)
+    registries = sorted({license_.registry for license_ in licenses})
+    if len(registries) > 1:
+        raise Refused(f"one password is for one registry, and these files are for {', '.join(registries)}", 2)
+    _print_document(joined(licenses))
     return 0
 
 
@@ -149,13 +156,22 @@ def _kubelet_provider(options: argparse.Namespace) -> int:
 
 
 def _preflight(options: argparse.Namespace) -> int:
-    from authsvc.installer import preflight
+    from authsvc.installer import client_check, preflight
 
     license_ = _opened(options.file)
     found = preflight.collect(options.images, license_.registry)
-    answer = preflight.rows(found, license_.registry, _server(license_, options).preflight)
+    secret = _secret_with(license_)
+    answer = preflight.rows(found, license_.registry, _server(license_, options, (USERNAME, secret)).preflight)
+    good = [image["image"] for image in answer["images"] if image.get("may_pull")]
+    clients = client_check.check(
+        client_files.uses(license_.registry, os.environ),
+        secret,
+        good,
+        lambda login, images: _server(license_, options, login).preflight(images),
+    )
+    answer["ok"] = answer["ok"] and not any(one.ok is False for one in clients)
     if options.as_json:
-        _print_json(answer)
+        _print_json({**answer, "clients": [one.to_json() for one in clients]})
     else:
         _say(report.images_table(answer["images"]))
         end = (answer.get("license") or {}).get("expires_at")
@@ -163,13 +179,31 @@ def _preflight(options: argparse.Namespace) -> int:
         _warn(_messages(answer))
         if all(image["ok"] is None for image in answer["images"]):
             _warn([f"none of these images is of {license_.registry}"])
+    _warn([one.problem for one in clients if one.problem])
     return 0 if answer["ok"] else 1
 
 
-def _server(license_: HeldLicense, options: argparse.Namespace) -> Any:
+def _secret_with(license_: HeldLicense) -> str:
+    """Return what clients send once ``license_`` is logged in: its token, with those of the licenses held here."""
+    from authsvc.installer.license_store import left_out, select
+    from authsvc.installer.verification import usable
+
+    held = usable(os.environ, license_.registry)[0]
+    others = [one for one in held if not os.path.samefile(one.path, license_.path)]
+    license_.named = any(one.named for one in held if one not in others)
+    selection = select([*others, license_], license_.registry, time.time())
+    if license_ not in selection.licenses:
+        newer = next((one.path for one in selection.licenses if one.says["id"] == license_.says["id"]), None)
+        _warn([f"{license_.path} is not what clients use{f': {newer} is newer' if newer else ''}"])
+    _warn(left_out(selection))
+    return selection.secret
+
+
+def _server(license_: HeldLicense, options: argparse.Namespace, login: tuple[str, str] | None = None) -> Any:
     from authsvc.installer.server import Server
 
-    return Server(license_, plain_http=options.plain_http, ca_file=options.ca_file, environ=os.environ)
+    login = login or (USERNAME, license_.token)
+    return Server(license_.registry, login, plain_http=options.plain_http, ca_file=options.ca_file, environ=os.environ)
 
 
 def _opened(path: str) -> HeldLicense:
@@ -261,7 +295,7 @@ def _parser() -> argparse.ArgumentParser:
     secret = command_for_files("pull-secret", _pull_secret, "Print a Kubernetes pull secret for `kubectl apply -f -`.")
     secret.add_argument("--namespace", metavar="NAME", help="of the pods; else kubectl's own")
     secret.add_argument("--name", metavar="NAME", help="of the secret; else APP-license")
-    command("token", _token, "Print the registry token, for tools that want a password.")
+    command_for_files("token", _token, "Print the registry token, for tools that want a password.")
     containerd = command("containerd", _containerd, "Print containerd's hosts.toml for the registry.")
     containerd.add_argument("--directory", metavar="DIR", help="write it to DIR/REGISTRY/hosts.toml")
     provider = command(

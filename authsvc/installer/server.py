@@ -11,8 +11,7 @@ import urllib.request
 
 from authsvc import __version__
 from authsvc.installer import host, proxies
-from authsvc.installer.credential_helper import USERNAME
-from authsvc.installer.held import HeldLicense, Refused
+from authsvc.installer.held import Refused
 
 TYPE_CHECKING = False  # see authsvc.license_file
 if TYPE_CHECKING:
@@ -41,19 +40,28 @@ class Server:
     """The installation that a license names."""
 
     def __init__(
-        self, license_: HeldLicense, *, plain_http: bool, ca_file: str | None, environ: Mapping[str, str]
+        self,
+        registry: str,
+        login: tuple[str, str],
+        *,
+        plain_http: bool,
+        ca_file: str | None,
+        environ: Mapping[str, str],
     ) -> None:
         """Talk https, or plain http when told so or to this machine itself; ``environ`` names the proxy.
+
+        ``login`` is a user name and a password.
 
         Raises:
             Refused: the file with certificates can not be used.
         """
-        self._license = license_
+        self._registry = registry
+        self._login = login
         try:
             context = ssl.create_default_context(cafile=ca_file)
         except (OSError, ssl.SSLError) as error:
             raise Refused(f"can not use {ca_file} as certificates: {error.strerror or error}", 2) from error
-        proxy = proxies.proxy_for("https", license_.registry, environ)
+        proxy = proxies.proxy_for("https", registry, environ)
         self._opener = urllib.request.build_opener(
             _NoRedirect,
             urllib.request.HTTPSHandler(context=context),
@@ -61,7 +69,7 @@ class Server:
             urllib.request.ProxyHandler({"https": proxy} if proxy else {}),
         )
         # As docker does: https first, and plain http to this machine alone.
-        loopback = host.is_loopback(license_.registry)
+        loopback = host.is_loopback(registry)
         self._schemes = ("http",) if plain_http else ("https", "http") if loopback else ("https",)
 
     def preflight(self, images: list[str]) -> dict[str, Any]:
@@ -82,12 +90,12 @@ class Server:
             except (OSError, http.client.HTTPException) as error:
                 problem = error
         reason = getattr(problem, "reason", None) or problem
-        raise Refused(f"no answer from {self._license.registry}: {reason}") from problem
+        raise Refused(f"no answer from {self._registry}: {reason}") from problem
 
     def _post(self, scheme: str, images: list[str]) -> dict[str, Any]:
-        login = base64.b64encode(f"{USERNAME}:{self._license.token}".encode()).decode("ascii")
+        login = base64.b64encode(":".join(self._login).encode()).decode("ascii")
         request = urllib.request.Request(  # noqa: S310  the scheme is one of two of ours
-            f"{scheme}://{self._license.registry}{PATH}",
+            f"{scheme}://{self._registry}{PATH}",
             data=json.dumps({"images": images}).encode("ascii"),
             headers={
                 "Authorization": f"Basic {login}",
@@ -99,7 +107,7 @@ class Server:
             with self._opener.open(request, timeout=DEADLINE) as reply:
                 return _answer(reply)
         except urllib.error.HTTPError as error:
-            raise Refused(_reason(error, self._license.registry)) from error
+            raise Refused(_reason(error, self._registry)) from error
 
 
 def _answer(reply: IO[bytes]) -> dict[str, Any]:

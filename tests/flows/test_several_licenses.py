@@ -1,16 +1,20 @@
 """One password with the licenses of several apps of two vendors, on a running stack (docs/license-holders.md)."""
 
+import base64
 import json
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 
 from tests.flows.conftest import ANNEX, EVIL, World
+from tests.installer.conftest import BIN
 from tests.support.http_client import ask, basic, claims_of, get_token, post_token
 from tests.support.registry_client import Client
-from tests.support.stack import Stack
+from tests.support.stack import Ran, Stack, run
 from tests.support.tenants import Account, License, make_license
 from tests.support.waiting import until
 
@@ -121,3 +125,49 @@ def test_preflight_answers_as_the_token_endpoint_would(world: World, licenses: d
     only = preflight(world.stack, account, annex)
     assert (401, "DENIED") == (only.status, only.error()[0])
     assert json.dumps(answer).count(licenses["revoked"].token) == 0
+
+
+@pytest.fixture
+def holder(world: World, licenses: dict[str, License], tmp_path: Path) -> Callable[..., Ran]:
+    """Return ``authsvc-license`` of a customer with files of two apps, ``vault.json`` and ``annex.json``."""
+    for name, app in (("vault", world.vault), ("annex", world.annex)):
+        (tmp_path / f"{name}.json").write_text(licenses[app].file)
+
+    def call(*words: str) -> Ran:
+        environ = {**world.stack.environ, "HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path / "run")}
+        return run(str(BIN / "authsvc-license"), *words, environ=environ, cwd=tmp_path)
+
+    return call
+
+
+def test_the_command_asks_with_what_clients_use(world: World, holder: Callable[..., Ran]) -> None:
+    """Before the login of the second file its app is not covered; after it preflight of either file covers both."""
+    images = [f"{world.stack.name}/{name}:1" for name in (world.product, f"{world.annex}/img")]
+    assert 0 == holder("login", "vault.json").code
+    assert 1 == holder("preflight", "vault.json", *images).code
+    assert 0 == holder("login", "annex.json").code
+
+    for name in ("vault.json", "annex.json"):
+        assert 0 == (ran := holder("preflight", name, *images)).code, ran
+
+
+def test_a_client_with_an_older_login_is_named(world: World, holder: Callable[..., Ran], tmp_path: Path) -> None:
+    """A stored login that comes before the license files is asked with, too: preflight is not green when it fails."""
+    image = f"{world.stack.name}/{world.product}:1"
+    assert 0 == holder("login", "vault.json").code
+    stale = base64.b64encode(b"license:asv_lic_gone").decode()
+    auths = {"auths": {world.stack.name: {"auth": stale}}}
+    (tmp_path / "run/containers").mkdir(parents=True)
+    (tmp_path / "run/containers/auth.json").write_text(json.dumps(auths))
+
+    ran = holder("preflight", "--json", "vault.json", image)
+
+    answer = json.loads(ran.out)
+    assert (1, False, True) == (ran.code, answer["ok"], answer["images"][0]["ok"])
+    assert {"docker": True, "podman and buildah": False, "skopeo": False} == {
+        one["client"]: one["ok"] for one in answer["clients"]
+    }
+    assert f"podman and buildah uses the login of 'license' in {tmp_path}/run/containers/auth.json" in ran.err
+    assert "would be refused: denied: the user name, password, token or license file is not right" in ran.err
+    assert 0 == holder("login", "vault.json").code
+    assert 0 == holder("preflight", "vault.json", image).code

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.containerd import Containerd, containerd
 from tests.support.docker_engine import DockerEngine, docker_engine
 
 
@@ -11,4 +12,11 @@ from tests.support.docker_engine import DockerEngine, docker_engine
 def engine() -> Iterator[DockerEngine]:
     """Return a running Docker Engine."""
     with docker_engine() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def daemon() -> Iterator[Containerd]:
+    """Return a running containerd."""
+    with containerd() as running:
         yield running

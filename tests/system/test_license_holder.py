@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import pytest
 from attrs import frozen
 
 from tests.installer.conftest import BIN
-from tests.support.containerd import Containerd, containerd
+from tests.support.containerd import Containerd
 from tests.support.docker_engine import DockerEngine
 from tests.support.kubelet import Kubelet
 from tests.support.oci import Image
@@ -123,13 +123,6 @@ CLIENTS: dict[str, Callable[[Holder, str], Ran]] = {
     "buildah": Holder.buildah,
     "containerd": Holder.containerd,
 }
-
-
-@pytest.fixture(scope="session")
-def daemon() -> Iterator[Containerd]:
-    """Return a running containerd."""
-    with containerd() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
