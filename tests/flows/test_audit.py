@@ -230,7 +230,7 @@ def test_a_tiny_budget_exports_and_a_revocation_always_has_room(tmp_path: Path) 
             return any(folder.glob("*.jsonl"))
 
         with meanwhile(new_decision, threads=6) as tally:
-            until(lambda: list(folder.glob("*.jsonl")), "something is exported", WORK)
+            until(is_exported, "something is exported", WORK)
             stack.authsvc("license", "revoke", license_.id)
             until(lambda: tally.results[401] >= 10, "it is refused")
         assert {200, 401} >= set(tally.results)
