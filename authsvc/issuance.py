@@ -127,7 +127,7 @@ class Issuance:
         Raises:
             CredentialsRefused: identity was not proven, or the token is wanted for another service.
             AccountDenied: identity is proven and the account may not be used now.
-            Throttled: a wrong secret, one time too many.
+            Throttled: too many wrong secrets came before.
             Overloaded: too many passwords are being checked.
             StoreUnavailable: the store did not answer.
             SignerUnavailable: there is no living signing certificate.

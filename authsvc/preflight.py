@@ -171,7 +171,7 @@ class Preflight:
             InputRefused: too many images, or one that is none.
             CredentialsRefused: identity was not proven.
             AccountDenied: identity is proven and the account may not be used now.
-            Throttled: a wrong secret, one time too many.
+            Throttled: too many wrong secrets came before.
             StoreUnavailable: the store did not answer.
             SignerUnavailable: there is no living signing certificate.
             Overloaded: too many questions of the same team wait already.
