@@ -8,6 +8,8 @@
     ├── InputRefused          a value given by a person is not acceptable (exit 1 or 2, HTTP 400)
     │   ├── NotFound          it names something that does not exist
     │   └── Conflict          it contradicts what exists already
+    │       ├── ConfirmationNeeded   it ends access for others, and nobody has confirmed that
+    │       └── LastOwner            it would leave a team without an owner
     ├── CredentialsRefused    identity was not proven (HTTP 401 UNAUTHORIZED)
     │   └── WrongSecret       a secret was shown that opens nothing; the throttle counts it
     ├── AccountDenied         identity is proven, the account may not be used now (HTTP 401 DENIED)
@@ -53,6 +55,23 @@ class NotFound(InputRefused):
 
 class Conflict(InputRefused):
     """What was asked contradicts what exists already."""
+
+
+class ConfirmationNeeded(Conflict):
+    """The change ends access for others; it is made when it is asked for again with ``mark``.
+
+    Attributes:
+        mark: stands for what the sentence says would end.
+    """
+
+    def __init__(self, message: str, mark: str) -> None:
+        """Keep what is to be confirmed beside the sentence."""
+        super().__init__(message)
+        self.mark = mark
+
+
+class LastOwner(Conflict):
+    """The change would leave a team without anybody who can manage it."""
 
 
 class CredentialsRefused(AuthsvcError):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-from authsvc.errors import AuthsvcError, SetupRefused, StoreRefused, StoreUnavailable
+from authsvc.errors import AuthsvcError, ConfirmationNeeded, SetupRefused, StoreRefused, StoreUnavailable
 from authsvc.printable import printable, printable_json, printable_lines
 
 if TYPE_CHECKING:
@@ -59,7 +59,11 @@ def common_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def run(data_dir: Path | None, use: Callable[["Management"], Awaitable[T]], *, deadline: float | None = _DEADLINE) -> T:
-    """Run one use case on the installation and return its result; end the process when it is refused."""
+    """Run one use case on the installation and return its result; end the process when it is refused.
+
+    Raises:
+        ConfirmationNeeded: somebody must be asked first.
+    """
     from authsvc.wiring.management import management
 
     async def opened(settings: "Settings", journal: "Journal") -> T:
@@ -76,6 +80,8 @@ def run(data_dir: Path | None, use: Callable[["Management"], Awaitable[T]], *, d
         refuse(f"{error} (Redis replied: {error.detail})")
     except StoreUnavailable as error:
         refuse(str(error) if folder is None else f"{error} (is `authsvc up` running on {folder}?)")
+    except ConfirmationNeeded:
+        raise  # the command asks: cli/confirm.py
     except AuthsvcError as error:
         refuse(str(error))
     except TimeoutError:

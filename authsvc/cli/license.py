@@ -11,6 +11,7 @@ import click
 
 from authsvc import atomic_file
 from authsvc.cli import present
+from authsvc.cli.confirm import run_confirmed, yes_option
 from authsvc.cli.console import (
     ACTOR,
     common_options,
@@ -147,15 +148,18 @@ def extend(license_id: str, expires: str, output: str | None, data_dir: Path | N
 @click.argument("license_id", metavar="ID")
 @overlap_option
 @click.option("--output", metavar="FILE", help="Write the new license file there; - is standard output.")
+@yes_option
 @common_options
-def rotate(license_id: str, overlap: str, output: str | None, data_dir: Path | None, *, as_json: bool) -> None:
+def rotate(
+    license_id: str, overlap: str, output: str | None, data_dir: Path | None, *, yes: bool, as_json: bool
+) -> None:
     """Give a license a new registry token, for instance because the old file has leaked."""
 
-    async def use(manage: "Management") -> "tuple[License, str]":
-        return await manage.licenses.rotate(license_id, parse_span(overlap, "overlap"), manage.act(ACTOR))
+    async def use(manage: "Management", confirmed: str | None) -> "tuple[License, str]":
+        return await manage.licenses.rotate(license_id, parse_span(overlap, "overlap"), manage.act(ACTOR), confirmed)
 
     with _Target(output) as target:
-        changed, file = run(data_dir, use)
+        changed, file = run_confirmed(data_dir, use, yes=yes)
         target.write(file)
     old = "the old one has ended" if len(changed.tokens) == 1 else f"the old one works for {overlap}"
     _print_changed(changed, output, f"has a new registry token; {old}", as_json=as_json)
@@ -250,7 +254,13 @@ def _cell(value: object) -> str:
     if isinstance(value, dict):
         pairs = (f"{name}={each if isinstance(each, str) else json.dumps(each)}" for name, each in value.items())
         return ", ".join(pairs) or "-"
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    if isinstance(value, list):
+        return "; ".join(_token(each) if isinstance(each, dict) else str(each) for each in value) or "-"
+    return str(value)
+
+
+def _token(facts: dict[str, object]) -> str:
+    return f"token {facts['generation']}" + (f" until {facts['ends_at']}" if facts["ends_at"] else "")
 
 
 class _Target:

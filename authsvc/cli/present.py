@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from authsvc.tenancy.dates import render_instant, render_optional
-from authsvc.tenancy.records import App, License, Member, Team
+from authsvc.tenancy.records import App, License, Member, Team, TokenDigest, live_tokens
 
 
 def team(record: Team) -> dict[str, Any]:
@@ -36,6 +36,14 @@ def member(record: Member) -> dict[str, Any]:
     }
 
 
+def tokens(records: tuple[TokenDigest, ...], now: datetime) -> list[dict[str, Any]]:
+    """Return the tokens that log in now, newest first, each with its own end if it has one."""
+    return [
+        {"generation": token.generation, "ends_at": render_optional(token.ends_at)}
+        for token in live_tokens(records, now)
+    ]
+
+
 def license_(record: License, now: datetime) -> dict[str, Any]:
     """Return a license with its state now, without its registry token."""
     return {
@@ -55,4 +63,5 @@ def license_(record: License, now: datetime) -> dict[str, Any]:
         "reference": record.reference,
         "revoked_at": render_optional(record.revoked_at),
         "archived_at": render_optional(record.archived_at),
+        "tokens": tokens(record.tokens, now),
     }

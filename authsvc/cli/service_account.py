@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from authsvc.cli import present
+from authsvc.cli.confirm import run_confirmed, yes_option
 from authsvc.cli.console import ACTOR, common_options, overlap_option, print_json, print_table, run, say
 from authsvc.tenancy.dates import parse_span, render_instant, render_optional
 from authsvc.tenancy.machine_records import ServiceAccount
@@ -54,15 +56,16 @@ def create(
 @click.argument("name")
 @_team_option
 @overlap_option
+@yes_option
 @common_options
-def rotate(name: str, team: str, overlap: str, data_dir: Path | None, *, as_json: bool) -> None:
+def rotate(name: str, team: str, overlap: str, data_dir: Path | None, *, yes: bool, as_json: bool) -> None:
     """Give the account a new token and print it once."""
 
-    async def use(manage: "Management") -> "tuple[ServiceAccount, Secret, str]":
-        span = parse_span(overlap, "overlap")
-        return *await manage.service_accounts.rotate(name, team, span, manage.act(ACTOR)), manage.registry
+    async def use(manage: "Management", confirmed: str | None) -> "tuple[ServiceAccount, Secret, str]":
+        span, act = parse_span(overlap, "overlap"), manage.act(ACTOR)
+        return *await manage.service_accounts.rotate(name, team, span, act, confirmed), manage.registry
 
-    _print_secret(*run(data_dir, use), as_json=as_json)
+    _print_secret(*run_confirmed(data_dir, use, yes=yes), as_json=as_json)
 
 
 @service_account_group.command("list")
@@ -129,4 +132,5 @@ def _facts(account: ServiceAccount, now: datetime) -> dict[str, Any]:
         "api": None if account.api is None else str(account.api),
         "created_at": render_instant(account.created_at),
         "expires_at": render_optional(account.expires_at),
+        "tokens": present.tokens(account.tokens, now),
     }

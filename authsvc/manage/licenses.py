@@ -14,7 +14,9 @@ from authsvc.credentials.machine_secret import ID_BYTES, ID_LENGTH, derive_licen
 from authsvc.errors import Conflict, InputRefused, NotFound
 from authsvc.license_file import LicenseDocument, LicenseFileError
 from authsvc.manage.act import Act, Journal
+from authsvc.manage.confirmation import require
 from authsvc.manage.finding import FindsApps, find_app
+from authsvc.manage.rotation import ended, rotation_ends
 from authsvc.signing import license_keys
 from authsvc.store.codec import Stored
 from authsvc.tenancy.dates import parse_end, render_instant
@@ -163,19 +165,28 @@ class Licenses:
         file = self.file_of(changed)
         return await self._set(stored, changed, act), file
 
-    async def rotate(self, license_id: str, overlap: timedelta, act: Act) -> tuple[License, str]:
+    async def rotate(
+        self, license_id: str, overlap: timedelta, act: Act, confirmed: str | None = None
+    ) -> tuple[License, str]:
         """Return the license with a new registry token, and its file; the old token works for ``overlap`` more.
 
         Raises:
             NotFound: there is no such license.
+            ConfirmationNeeded: a token that an earlier rotation gave more time would end now; no ``overlap`` at all
+                says already that every old token shall end.
             Conflict: it was changed at the same moment.
         """
         stored = await self._license(license_id)
-        generation = stored.record.tokens[0].generation + 1
+        before = stored.record
+        generation = before.tokens[0].generation + 1
         digest = derive_license_token(self.keys.token, license_id, generation).sha256()
-        changed = evolve(stored.record, tokens=rotated(stored.record.tokens, digest, overlap, act.now))
+        changed = evolve(before, tokens=rotated(before.tokens, digest, overlap, act.now))
+        if overlap and before.state(act.now) in {"active", "pending"}:
+            what = f"the license {license_id} of {before.customer}"
+            require(rotation_ends(what, before.tokens, changed.tokens, act.now), confirmed)
         file = self.file_of(changed)
-        return await self._set(stored, changed, act, "license.rotated"), file
+        facts = {"generation": generation, "ended": ended(before.tokens, changed.tokens, act.now)}
+        return await self._set(stored, changed, act, "license.rotated", **facts), file
 
     async def revoke(self, license_id: str, act: Act) -> License:
         """Refuse the license from now on. Revoking twice keeps the first time.
@@ -227,10 +238,12 @@ class Licenses:
             reference=reference,
         )
 
-    async def _set(self, old: Stored[License], new: License, act: Act, event: str = "license.changed") -> License:
+    async def _set(
+        self, old: Stored[License], new: License, act: Act, event: str = "license.changed", **facts: object
+    ) -> License:
         if new != old.record:
             state = new.state(act.now)
-            entry = act.entry(event, license=new.id, app=new.app, team=new.team, state=state)
+            entry = act.entry(event, license=new.id, app=new.app, team=new.team, state=state, **facts)
             await self.directory.replace_license(old, new, entry)
             self.journal(entry)
         return new

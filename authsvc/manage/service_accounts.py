@@ -11,7 +11,9 @@ from authsvc.audit.entry import Entry
 from authsvc.credentials.machine_secret import ID_BYTES, SECRET_BYTES, SERVICE_KIND, MachineSecret, new_id
 from authsvc.errors import Conflict, InputRefused, NotFound
 from authsvc.manage.act import Act, Journal, member_who_acts
+from authsvc.manage.confirmation import require
 from authsvc.manage.finding import FindsApps, FindsTeams, find_apps_of, find_team
+from authsvc.manage.rotation import ended, rotation_ends
 from authsvc.manage.tokens import parse_api
 from authsvc.policy import ACTIONS
 from authsvc.redaction import Secret
@@ -103,22 +105,29 @@ class ServiceAccounts:
         used = await self.credentials.used_at([account.id for account in accounts])
         return [(account, used.get(account.id)) for account in accounts]
 
-    async def rotate(self, name: str, team: str, overlap: timedelta, act: Act) -> tuple[ServiceAccount, Secret]:
+    async def rotate(
+        self, name: str, team: str, overlap: timedelta, act: Act, confirmed: str | None = None
+    ) -> tuple[ServiceAccount, Secret]:
         """Return the account with a new secret; the newest old one works for ``overlap`` more, others end now.
 
         Raises:
             NotFound: there is no such account.
+            ConfirmationNeeded: a token that an earlier rotation gave more time would end now; no ``overlap`` at all
+                says already that every old token shall end.
             Conflict: it is revoked or has ended, so that no secret would open anything.
         """
         stored = await self._unrevoked(name, team)
         account = stored.record
         if account.expires_at is not None and act.now >= account.expires_at:
-            ended = render_instant(account.expires_at)
-            raise Conflict(f"the service account {name!r} ended at {ended}; make a new one")
+            end = render_instant(account.expires_at)
+            raise Conflict(f"the service account {name!r} ended at {end}; make a new one")
         secret = MachineSecret.build(SERVICE_KIND, account.id, act.entropy(SECRET_BYTES))
         tokens = rotated(account.tokens, secret.sha256(), overlap, act.now)
         changed = evolve(account, tokens=tokens)
-        await self._change(stored, changed, "service-account.rotated", act)
+        if overlap and account.disabled_at is None:
+            require(rotation_ends(f"the service account {name}", account.tokens, tokens, act.now), confirmed)
+        facts = {"generation": tokens[0].generation, "ended": ended(account.tokens, tokens, act.now)}
+        await self._change(stored, changed, "service-account.rotated", act, **facts)
         return changed, secret.text
 
     async def disable(self, name: str, team: str, act: Act) -> ServiceAccount:
@@ -151,9 +160,11 @@ class ServiceAccounts:
         changed = evolve(stored.record, revoked_at=stored.record.revoked_at or act.now)
         return await self._change(stored, changed, "service-account.revoked", act)
 
-    async def _change(self, old: Stored[ServiceAccount], new: ServiceAccount, event: str, act: Act) -> ServiceAccount:
+    async def _change(
+        self, old: Stored[ServiceAccount], new: ServiceAccount, event: str, act: Act, **facts: object
+    ) -> ServiceAccount:
         if new != old.record:
-            entry = act.entry(event, **_facts(new))
+            entry = act.entry(event, **_facts(new), **facts)
             await self.credentials.replace_service_account(old, new, entry)
             self.journal(entry)
         return new

@@ -9,9 +9,11 @@ from attrs import frozen
 from authsvc.errors import (
     AccountDenied,
     AuthsvcError,
+    ConfirmationNeeded,
     Conflict,
     CredentialsRefused,
     InputRefused,
+    LastOwner,
     NotFound,
     Overloaded,
     SignerUnavailable,
@@ -57,6 +59,8 @@ PROBLEMS: dict[type[AuthsvcError], Problem] = {
     StoreUnavailable: Problem(HTTPStatus.SERVICE_UNAVAILABLE, UNAVAILABLE),
     SignerUnavailable: Problem(HTTPStatus.SERVICE_UNAVAILABLE, UNAVAILABLE),
     NotFound: Problem(HTTPStatus.NOT_FOUND, UNKNOWN),
+    ConfirmationNeeded: Problem(HTTPStatus.CONFLICT, UNKNOWN),
+    LastOwner: Problem(HTTPStatus.CONFLICT, UNKNOWN),
     Conflict: Problem(HTTPStatus.CONFLICT, UNKNOWN),
     InputRefused: Problem(HTTPStatus.BAD_REQUEST, UNSUPPORTED),
 }

@@ -21,7 +21,7 @@ from authsvc.redaction import Secret
 from authsvc.store.connection import Connection
 from authsvc.tenancy.terms import LicenseTerms
 from tests.support.builders import NOW
-from tests.support.installation import APP, DENIED, OTHER_APP, REFUSED, TEAM, Installation, installed
+from tests.support.installation import APP, DENIED, OTHER_APP, REFUSED, TEAM, Installation, confirmed, installed
 from tests.support.waiting import PATIENCE
 
 T = TypeVar("T")
@@ -228,7 +228,7 @@ class Histories(RuleBasedStateMachine):
     def rotate_account(self, pick: int, overlap: timedelta) -> None:
         """A service account gets another secret."""
         account, house = self.accounts[pick % len(self.accounts)], self.house
-        work = house.service_accounts.rotate(account["name"], account["team"], overlap, house.act())
+        work = confirmed(house.service_accounts.rotate, account["name"], account["team"], overlap, house.act())
         if account["revoked"]:
             try:
                 self.do(work)
@@ -267,7 +267,7 @@ class Histories(RuleBasedStateMachine):
     def rotate_license(self, pick: int, overlap: timedelta) -> None:
         """A license gets another registry token."""
         license_, house = self.licenses[pick % len(self.licenses)], self.house
-        _, file = self.do(house.licenses.rotate(license_["id"], overlap, house.act()))
+        _, file = self.do(confirmed(house.licenses.rotate, license_["id"], overlap, house.act()))
         self.end_older("license", license_, overlap)
         self.keep("license", str(registry_token(file)), license=license_, ends=None)
 

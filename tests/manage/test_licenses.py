@@ -1,5 +1,6 @@
 """Licenses from their first day to their last: the end, the registry token and the file, each by its own rule."""
 
+import asyncio
 import json
 from datetime import datetime, timedelta
 from typing import Any
@@ -8,13 +9,13 @@ import pytest
 from attrs import evolve
 
 from authsvc.credentials.machine_secret import derive_license_token
-from authsvc.errors import Conflict, InputRefused, NotFound
+from authsvc.errors import ConfirmationNeeded, Conflict, InputRefused, NotFound
 from authsvc.license_file import registry_token
 from authsvc.manage.licenses import Licenses
 from authsvc.tenancy.records import License
 from authsvc.tenancy.terms import LicenseTerms
 from tests.support.builders import SERVICE, TOKEN_KEY
-from tests.support.installation import APP, DENIED, OTHER_APP, REFUSED, Installation
+from tests.support.installation import APP, DENIED, OTHER_APP, REFUSED, Installation, confirmed
 
 DAY = timedelta(days=1)
 PULL = f"repository:{APP}/x:pull"
@@ -136,7 +137,7 @@ async def test_rotation_without_overlap_cuts_at_once(house: Installation) -> Non
 async def test_two_tokens_at_most_are_live(house: Installation) -> None:
     """A second rotation ends the oldest token, and a third one without overlap all but the newest."""
     made, first = await make(house)
-    files = [(await house.licenses.rotate(made.id, 2 * DAY, house.act()))[1] for _ in range(2)]
+    files = [(await confirmed(house.licenses.rotate, made.id, 2 * DAY, house.act()))[1] for _ in range(2)]
     tokens = [first, *map(token_in, files)]
     assert [REFUSED, "pull", "pull"] == [await house.gets(token) for token in tokens]
     changed, file = await house.licenses.rotate(made.id, timedelta(0), house.act())
@@ -146,12 +147,56 @@ async def test_two_tokens_at_most_are_live(house: Installation) -> None:
     assert [4] == [token.generation for token in changed.tokens]
 
 
+async def test_a_second_rotation_asks_before_it_ends_a_promise(house: Installation) -> None:
+    """Nothing happens until somebody has confirmed the very token that would end, and its promised end."""
+    made, first = await make(house)
+    second = token_in((await house.licenses.rotate(made.id, 7 * DAY, house.act()))[1])
+    house.pass_time(hours=1)
+    with pytest.raises(ConfirmationNeeded) as asked:
+        await house.licenses.rotate(made.id, DAY, house.act())
+    assert (
+        f"the license {made.id} of Globex has been rotated already: token 1, which was to work until "
+        "2026-08-08T12:00:00Z, ends now, and whoever still uses it is refused" == str(asked.value)
+    )
+    assert ["pull", "pull"] == [await house.gets(token) for token in (first, second)]
+
+    _, file = await house.licenses.rotate(made.id, DAY, house.act(), asked.value.mark)
+    assert [REFUSED, "pull", "pull"] == [await house.gets(token) for token in (first, second, token_in(file))]
+    with pytest.raises(ConfirmationNeeded, match="token 2, which was to work until 2026-08-02T13:00:00Z, ends now"):
+        await house.licenses.rotate(made.id, DAY, house.act(), asked.value.mark)
+    assert {"generation": 3, "ended": [1]} == {name: house.told[-1].facts[name] for name in ("generation", "ended")}
+
+
+async def test_a_rotation_that_breaks_no_promise_asks_nobody(house: Installation) -> None:
+    """The overlap is over, the license is refused anyhow, or nothing at all is to work on: there is nothing to ask."""
+    made, _ = await make(house)
+    await house.licenses.rotate(made.id, DAY, house.act())
+    house.pass_time(days=1)
+    await house.licenses.rotate(made.id, DAY, house.act())
+    await house.licenses.rotate(made.id, timedelta(0), house.act())
+    await house.licenses.rotate(made.id, DAY, house.act())
+    await house.licenses.revoke(made.id, house.act())
+    changed, _ = await house.licenses.rotate(made.id, DAY, house.act())
+
+    assert [6, 5] == [token.generation for token in changed.tokens]
+
+
+async def test_of_two_rotations_at_once_neither_ends_what_the_other_promised(house: Installation) -> None:
+    """The second one meets a license that was changed, or asks; it never ends the first one's promise in silence."""
+    made, first = await make(house)
+    rotations = (house.licenses.rotate(made.id, DAY, house.act()) for _ in range(2))
+    outcomes = await asyncio.gather(*rotations, return_exceptions=True)
+
+    assert 1 == sum(isinstance(outcome, Conflict) for outcome in outcomes)
+    assert "pull" == await house.gets(first)
+
+
 async def test_a_second_rotation_does_not_lengthen_an_overlap(house: Installation) -> None:
     """The token before the newest ends with its own overlap, counted from the rotation that replaced it."""
     made, _ = await make(house)
     second = token_in((await house.licenses.rotate(made.id, DAY, house.act()))[1])
     house.pass_time(hours=12)
-    await house.licenses.rotate(made.id, DAY, house.act())
+    await confirmed(house.licenses.rotate, made.id, DAY, house.act())
     house.pass_time(days=1, microseconds=-1)
     assert "pull" == await house.gets(second)
     house.pass_time(microseconds=1)

@@ -5,12 +5,12 @@ from datetime import timedelta
 
 import pytest
 
-from authsvc.errors import Conflict, InputRefused, NotFound
+from authsvc.errors import ConfirmationNeeded, Conflict, InputRefused, NotFound
 from authsvc.redaction import Secret
 from authsvc.tenancy.machine_records import ServiceAccount
 from authsvc.tenancy.patterns import MAX_PATTERNS
 from tests.support.builders import PASSWORD
-from tests.support.installation import APP, DENIED, EVERYTHING, OTHER_APP, REFUSED, TEAM, Installation
+from tests.support.installation import APP, DENIED, EVERYTHING, OTHER_APP, REFUSED, TEAM, Installation, confirmed
 
 MAKER = "maker@acme.test"
 DAY = timedelta(days=1)
@@ -206,10 +206,13 @@ async def test_rotation_without_overlap_cuts_at_once(house: Installation) -> Non
 
 
 async def test_two_secrets_at_most_are_live(house: Installation) -> None:
-    """A second rotation ends the oldest secret, whatever overlap it was promised."""
+    """A second rotation ends the oldest secret, once somebody has confirmed that."""
     _, first = await make(house)
     _, second = await house.service_accounts.rotate("ci", TEAM, DAY, house.act())
-    account, third = await house.service_accounts.rotate("ci", TEAM, 2 * DAY, house.act())
+    with pytest.raises(ConfirmationNeeded, match="the service account ci has been rotated already: token 1, which was"):
+        await house.service_accounts.rotate("ci", TEAM, 2 * DAY, house.act())
+    assert ["pull,push"] * 2 == [await house.gets(s) for s in (first, second)]
+    account, third = await confirmed(house.service_accounts.rotate, "ci", TEAM, 2 * DAY, house.act())
 
     assert [REFUSED, "pull,push", "pull,push"] == [await house.gets(s) for s in (first, second, third)]
     assert [3, 2] == [token.generation for token in account.tokens]

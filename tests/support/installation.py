@@ -2,12 +2,12 @@
 
 import base64
 import itertools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 from attrs import define, field
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -19,7 +19,7 @@ from authsvc.credentials.origin import Origin
 from authsvc.credentials.password_cache import PasswordCache
 from authsvc.credentials.standing import Standings
 from authsvc.credentials.verifier import PasswordVerifier
-from authsvc.errors import AccountDenied, CredentialsRefused, Throttled
+from authsvc.errors import AccountDenied, ConfirmationNeeded, CredentialsRefused, Throttled
 from authsvc.issuance import Issuance, Issued, Lifetimes
 from authsvc.logs import make_logger
 from authsvc.manage.act import Act
@@ -39,6 +39,8 @@ from authsvc.store.standings import RedisStandings
 from authsvc.store.throttle import RedisThrottle
 from authsvc.store.usage import RedisUsage
 from tests.support.builders import NOW, SERVICE, TOKEN_KEY, Root
+
+T = TypeVar("T")
 
 TEAM, APP, OTHER_APP = "acme-team", "acme", "annex"
 OPERATOR = "system:authsvc"
@@ -170,6 +172,14 @@ class Installation:
             }
             found.append(f"{key!r}: {await read[await redis.type(key)](key)!r}")
         return "\n".join(sorted(found))
+
+
+async def confirmed(change: Callable[..., Awaitable[T]], *arguments: Any, **more: Any) -> T:
+    """Make a change, and confirm what it would end if it asks."""
+    try:
+        return await change(*arguments, **more)
+    except ConfirmationNeeded as needed:
+        return await change(*arguments, **more, confirmed=needed.mark)
 
 
 @asynccontextmanager

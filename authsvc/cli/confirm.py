@@ -1,0 +1,45 @@
+"""Asking before a change that ends access for others."""
+
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from authsvc.cli.console import refuse, run, say
+from authsvc.errors import ConfirmationNeeded
+
+if TYPE_CHECKING:
+    from authsvc.wiring.management import Management
+
+T = TypeVar("T")
+
+yes_option = click.option("--yes", is_flag=True, help="Do not ask before access is ended; for scripts.")
+
+
+def run_confirmed(data_dir: Path | None, use: "Callable[[Management, str | None], Awaitable[T]]", *, yes: bool) -> T:
+    """Run a use case, and once more when what it would end is confirmed; end the process when it is not.
+
+    Args:
+        data_dir: as typed.
+        use: called with the installation and the mark of what was confirmed, None at first.
+        yes: whether ``--yes`` was typed: then it is said and not asked.
+    """
+    confirmed: str | None = None
+    while True:
+        try:
+            return run(data_dir, lambda manage, mark=confirmed: use(manage, mark))  # type: ignore[misc]
+        except ConfirmationNeeded as needed:
+            if yes:
+                say(f"authsvc: {needed}", err=True)
+            elif not sys.stdin.isatty():
+                refuse(f"{needed}; nothing was changed, repeat it with --yes if that is meant")
+            elif not _agreed(str(needed)):
+                refuse("nothing was changed")
+            confirmed = needed.mark
+
+
+def _agreed(sentence: str) -> bool:
+    say(f"authsvc: {sentence}", err=True)
+    return click.confirm("Do it?", default=False, err=True)

@@ -1,0 +1,43 @@
+"""Changes that end access for others: what they would end, and the caller's word that this is wanted.
+
+A use case works out what it would end and raises :class:`ConfirmationNeeded` with a sentence for a person. The caller
+asks, and calls again with the error's ``mark``. The mark stands for exactly what the sentence named: when the same
+change would end something else by then, it is refused and asked about again, so that what was said and what is done
+are the same.
+"""
+
+from attrs import frozen
+
+from authsvc.errors import ConfirmationNeeded
+
+
+@frozen
+class Ends:
+    """What a change would end.
+
+    Attributes:
+        sentence: for a person, with numbers and names.
+        mark: equal for equal ends.
+    """
+
+    sentence: str
+    mark: str
+
+
+def require(ends: Ends | None, confirmed: str | None) -> None:
+    """Accept a change that ends nothing, or what ``confirmed`` stands for.
+
+    Args:
+        ends: what it would end; None if nothing.
+        confirmed: the mark of an earlier refusal, or None for a first attempt.
+
+    Raises:
+        ConfirmationNeeded: somebody has to confirm it first.
+    """
+    if ends is not None and confirmed != ends.mark:
+        raise ConfirmationNeeded(ends.sentence, ends.mark)
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """Return a number with its noun, such as ``1 license`` or ``2,001 licenses``."""
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
