@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-from authsvc.errors import AuthsvcError, ConfirmationNeeded, SetupRefused, StoreRefused, StoreUnavailable
+from authsvc.errors import AuthsvcError, ConfirmationNeeded, LastOwner, SetupRefused, StoreRefused, StoreUnavailable
 from authsvc.printable import printable, printable_json, printable_lines
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def run(data_dir: Path | None, use: Callable[["Management"], Awaitable[T]], *, d
 
     Raises:
         ConfirmationNeeded: somebody must be asked first.
+        LastOwner: a team would have no owner.
     """
     from authsvc.wiring.management import management
 
@@ -80,8 +81,8 @@ def run(data_dir: Path | None, use: Callable[["Management"], Awaitable[T]], *, d
         refuse(f"{error} (Redis replied: {error.detail})")
     except StoreUnavailable as error:
         refuse(str(error) if folder is None else f"{error} (is `authsvc up` running on {folder}?)")
-    except ConfirmationNeeded:
-        raise  # the command asks: cli/confirm.py
+    except (ConfirmationNeeded, LastOwner):
+        raise  # the command asks, or says how to insist
     except AuthsvcError as error:
         refuse(str(error))
     except TimeoutError:

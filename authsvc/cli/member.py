@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from authsvc.cli import present
-from authsvc.cli.console import ACTOR, common_options, print_json, print_table, run, say
+from authsvc.cli.console import ACTOR, common_options, print_json, print_table, refuse, run, say
 from authsvc.cli.passwords import read_line, read_password
+from authsvc.errors import LastOwner
 from authsvc.redaction import Secret
 from authsvc.tenancy.machine_records import LINK_LIFE
 
@@ -21,6 +22,7 @@ _role_option = click.option(
     "--role", required=True, type=click.Choice(["owner", "developer", "viewer"]), help="What they may do."
 )
 _team_option = click.option("--team", required=True, metavar="TEAM", help="The team.")
+_force_option = click.option("--force", is_flag=True, help="Also when the team has no other owner.")
 _apps_option = click.option("--app", "apps", multiple=True, metavar="APP", help="Limit to this app; may be repeated.")
 
 
@@ -78,15 +80,18 @@ def list_(team: str, data_dir: Path | None, *, as_json: bool) -> None:
 @_role_option
 @_apps_option
 @click.option("--all-apps", is_flag=True, help="Lift every limit to named apps.")
+@_force_option
 @common_options
 def set_role(
-    email: str, role: str, apps: tuple[str, ...], data_dir: Path | None, *, all_apps: bool, as_json: bool
+    email: str, role: str, apps: tuple[str, ...], data_dir: Path | None, *, all_apps: bool, force: bool, as_json: bool
 ) -> None:
     """Give EMAIL another role; limits stay unless --app or --all-apps is given."""
     if apps and all_apps:
         raise click.UsageError("--app and --all-apps contradict each other")
     limits = apps if apps or all_apps else None
-    changed = run(data_dir, lambda manage: manage.members.set_role(email, role, limits, manage.act(ACTOR)))
+    changed = _run(
+        data_dir, lambda manage: manage.members.set_role(email, role, limits, manage.act(ACTOR), force=force)
+    )
     _print(changed, f"{changed.email} is {changed.role} of {changed.team}", as_json=as_json)
 
 
@@ -137,32 +142,44 @@ def redeem(data_dir: Path | None, *, from_stdin: bool, as_json: bool) -> None:
     _print(changed, f"{changed.email} is {changed.role} of {changed.team} and can sign in", as_json=as_json)
 
 
-def _command(name: str, help_: str, done: str, use: "Callable[[Management, str], Awaitable[Member]]") -> None:
+def _run(data_dir: Path | None, use: "Callable[[Management], Awaitable[Member]]") -> "Member":
+    """Run a use case, and say how to insist when it would leave a team without an owner."""
+    try:
+        return run(data_dir, use)
+    except LastOwner as error:
+        refuse(f"{error}, or repeat it with --force")
+
+
+def _end_command(name: str, help_: str, done: str, use: "Callable[[Management, str, bool], Awaitable[Member]]") -> None:
     @member_group.command(name, help=help_)
     @click.argument("email")
+    @_force_option
     @common_options
-    def command(email: str, data_dir: Path | None, *, as_json: bool) -> None:
-        changed = run(data_dir, lambda manage: use(manage, email))
+    def command(email: str, data_dir: Path | None, *, force: bool, as_json: bool) -> None:
+        changed = _run(data_dir, lambda manage: use(manage, email, force))
         _print(changed, f"{changed.email} is {done}", as_json=as_json)
 
 
-_command(
+@member_group.command("enable")
+@click.argument("email")
+@common_options
+def enable(email: str, data_dir: Path | None, *, as_json: bool) -> None:
+    """Let EMAIL sign in again."""
+    changed = run(data_dir, lambda manage: manage.members.enable(email, manage.act(ACTOR)))
+    _print(changed, f"{changed.email} is enabled", as_json=as_json)
+
+
+_end_command(
     "disable",
     "Refuse EMAIL and its tokens from now on; docker's sign-ins end for good.",
     "disabled",
-    lambda manage, email: manage.members.disable(email, manage.act(ACTOR)),
+    lambda manage, email, force: manage.members.disable(email, manage.act(ACTOR), force=force),
 )
-_command(
-    "enable",
-    "Let EMAIL sign in again.",
-    "enabled",
-    lambda manage, email: manage.members.enable(email, manage.act(ACTOR)),
-)
-_command(
+_end_command(
     "remove",
     "End the membership of EMAIL; all its tokens die, and service accounts it made.",
     "no member any more",
-    lambda manage, email: manage.members.remove(email, manage.act(ACTOR)),
+    lambda manage, email, force: manage.members.remove(email, manage.act(ACTOR), force=force),
 )
 
 

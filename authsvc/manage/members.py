@@ -12,8 +12,8 @@ from attrs import evolve, frozen
 from authsvc.audit.entry import Entry
 from authsvc.credentials.machine_secret import ID_BYTES, new_id
 from authsvc.credentials.password import SALT_BYTES, check_rules, hash_password
-from authsvc.errors import InputRefused
-from authsvc.manage.act import Act, Journal
+from authsvc.errors import InputRefused, LastOwner
+from authsvc.manage.act import OPERATOR, Act, Journal
 from authsvc.manage.finding import (
     FindsApps,
     FindsMembers,
@@ -39,8 +39,13 @@ class MemberCredentials(FindsMembers, Protocol):
     """Where members are changed."""
 
     async def members(self, team: str) -> list[Member]: ...
-    async def replace_member(self, old: Stored[Member], new: Member, entry: Entry) -> None: ...
-    async def remove_member(self, old: Stored[Member], new: Member, entry: Entry) -> None: ...
+    async def stored_members(self, team: str) -> list[Stored[Member]]: ...
+    async def replace_member(
+        self, old: Stored[Member], new: Member, entry: Entry, *, witness: Stored[Member] | None = None
+    ) -> None: ...
+    async def remove_member(
+        self, old: Stored[Member], new: Member, entry: Entry, *, witness: Stored[Member] | None = None
+    ) -> None: ...
 
 
 @frozen
@@ -89,16 +94,18 @@ class Members:
         """
         return await self.credentials.members((await find_team(self.directory, team)).slug)
 
-    async def disable(self, email: str, act: Act) -> Member:
+    async def disable(self, email: str, act: Act, *, force: bool = False) -> Member:
         """Refuse the account and its tokens from now on; its sign-ins end for good.
 
         Raises:
             NotFound: nobody has this address.
+            LastOwner: the team would have no owner; the operator may ``force`` it.
         """
         stored = await find_member(self.credentials, email)
         if stored.record.disabled_at is not None:
             return stored.record
-        return await self._change(stored, at_next_epoch(stored.record, disabled_at=act.now), "member.disabled", act)
+        changed = at_next_epoch(stored.record, disabled_at=act.now)
+        return await self._change(stored, changed, "member.disabled", act, force=force)
 
     async def enable(self, email: str, act: Act) -> Member:
         """Undo :meth:`disable`; what was signed in with before stays ended.
@@ -111,18 +118,27 @@ class Members:
             return stored.record
         return await self._change(stored, evolve(stored.record, disabled_at=None), "member.enabled", act)
 
-    async def set_role(self, email: str, role: str, apps: Sequence[str] | None, act: Act) -> Member:
+    async def set_role(
+        self, email: str, role: str, apps: Sequence[str] | None, act: Act, *, force: bool = False
+    ) -> Member:
         """Give the member another role, and other limits unless ``apps`` is None; empty lifts the limits.
 
         Raises:
             InputRefused: there is no such role.
             NotFound: nobody has this address, or the team has no such app.
+            LastOwner: the team would have no owner; the operator may ``force`` it.
         """
         stored = await find_member(self.credentials, email)
         team = stored.record.team
         limits = stored.record.apps if apps is None else await find_apps_of(self.directory, apps, team)
         changed = at_next_epoch(stored.record, role=parse_role(role), apps=limits)
-        return await self._change(stored, changed, "member.role_set", act, role=role, apps=limits)
+        facts = {
+            "role": role,
+            "apps": limits,
+            "role_before": str(stored.record.role),
+            "apps_before": stored.record.apps,
+        }
+        return await self._change(stored, changed, "member.role_set", act, force=force, **facts)
 
     async def set_password(self, email: str, password: Secret, act: Act) -> Member:
         """Set another password; the old one and the sign-ins made with it end at once, personal tokens stay.
@@ -136,24 +152,51 @@ class Members:
         changed = at_next_epoch(stored.record, password_hash=hash_password(password, salt=act.entropy(SALT_BYTES)))
         return await self._change(stored, changed, "member.password_set", act)
 
-    async def remove(self, email: str, act: Act) -> Member:
+    async def remove(self, email: str, act: Act, *, force: bool = False) -> Member:
         """End the membership: every credential dies, the address is free for a new account with a new id.
 
         Raises:
             NotFound: nobody has this address.
+            LastOwner: the team would have no owner; the operator may ``force`` it.
         """
         stored = await find_member(self.credentials, email)
         removed = at_next_epoch(stored.record, removed_at=act.now)
+        witness = await self._another_owner(stored.record, removed, act, force=force)
         entry = act.entry("member.removed", **facts_of(removed))
-        await self.credentials.remove_member(stored, removed, entry)
+        await self.credentials.remove_member(stored, removed, entry, witness=witness)
         self.journal(entry)
         return removed
 
-    async def _change(self, old: Stored[Member], new: Member, event: str, act: Act, **facts: object) -> Member:
+    async def _change(
+        self, old: Stored[Member], new: Member, event: str, act: Act, *, force: bool = False, **facts: object
+    ) -> Member:
+        witness = await self._another_owner(old.record, new, act, force=force)
         entry = act.entry(event, **facts_of(new), **facts)
-        await self.credentials.replace_member(old, new, entry)
+        await self.credentials.replace_member(old, new, entry, witness=witness)
         self.journal(entry)
         return new
+
+    async def _another_owner(self, old: Member, new: Member, act: Act, *, force: bool) -> Stored[Member] | None:
+        """Return somebody who manages the team when ``old`` no longer does; None when there need be nobody.
+
+        The change is made on the condition that this other one is unchanged. So of two owners who take the role from
+        each other at the same moment, one succeeds.
+
+        Raises:
+            InputRefused: somebody else than the operator wants to force it.
+            LastOwner: there is nobody.
+        """
+        if force and act.actor != OPERATOR:
+            raise InputRefused("only the operator of the installation can leave a team without an owner")
+        if force or not old.manages_team or new.manages_team:
+            return None
+        for other in await self.credentials.stored_members(old.team):
+            if other.record.id != old.id and other.record.manages_team:
+                return other
+        raise LastOwner(
+            f"{old.email} is the last owner of the team {old.team} who can manage all of it; "
+            "make somebody else an owner first"
+        )
 
 
 def parse_role(text: str) -> Role:

@@ -44,21 +44,38 @@ class RedisCredentials:
         found = await self._listed(keys.team_members(team), keys.member, Member)
         return sorted((m for m in found if m.removed_at is None), key=lambda member: member.email)
 
-    async def replace_member(self, old: Stored[Member], new: Member, entry: Entry) -> None:
-        """Store a changed member.
+    async def stored_members(self, team: str) -> list[Stored[Member]]:
+        """Return the members of a team as they are stored, by id."""
+        ids = await self._connection.read(lambda: self._connection.redis.smembers(keys.team_members(team)))
+        raws = await self._connection.get_all(*(keys.member(member_id.decode()) for member_id in sorted(ids)))
+        return [Stored(self._codec.decode(raw, Member), raw) for raw in raws if raw is not None]
+
+    async def replace_member(
+        self, old: Stored[Member], new: Member, entry: Entry, *, witness: Stored[Member] | None = None
+    ) -> None:
+        """Store a changed member, on the condition that ``witness``, another member, is unchanged.
 
         Raises:
-            Conflict: it is no longer what ``old`` says.
-        """
-        await self._replace(keys.member(new.id), old.raw, new, entry)
-
-    async def remove_member(self, old: Stored[Member], new: Member, entry: Entry) -> None:
-        """Store a member as removed and free the address; the id stays taken.
-
-        Raises:
-            Conflict: it is no longer what ``old`` says.
+            Conflict: it is no longer what ``old`` says, or the witness is not.
         """
         change = Change(entry)
+        change.expect(keys.member(new.id), old.raw, CHANGED_MEANWHILE)
+        if witness is not None:
+            change.expect(keys.member(witness.record.id), witness.raw, CHANGED_MEANWHILE)
+        change.put(keys.member(new.id), self._codec.encode(new), keep_life=True)
+        await change.apply(self._connection)
+
+    async def remove_member(
+        self, old: Stored[Member], new: Member, entry: Entry, *, witness: Stored[Member] | None = None
+    ) -> None:
+        """Store a member as removed and free the address; the id stays taken; ``witness`` as above.
+
+        Raises:
+            Conflict: it is no longer what ``old`` says, or the witness is not.
+        """
+        change = Change(entry)
+        if witness is not None:
+            change.expect(keys.member(witness.record.id), witness.raw, CHANGED_MEANWHILE)
         change.expect(keys.member(new.id), old.raw, CHANGED_MEANWHILE)
         # Between two reads the address may have gone to somebody else, who must keep it.
         change.expect(keys.member_email(new.email), new.id.encode(), CHANGED_MEANWHILE)

@@ -92,6 +92,11 @@ class Member:
         """The ``sub`` of this member's tokens."""
         return f"member:{self.id}"
 
+    @property
+    def manages_team(self) -> bool:
+        """Whether the member can manage the whole team now: an owner of every app, neither disabled nor removed."""
+        return self.role is Role.OWNER and self.apps is None and self.disabled_at is None and self.removed_at is None
+
 
 @frozen
 class TokenDigest:

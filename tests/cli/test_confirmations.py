@@ -4,7 +4,7 @@ import pytest
 
 from tests.support.http_client import get_token
 from tests.support.stack import Ran, Stack
-from tests.support.tenants import License, make_license, make_team, unique
+from tests.support.tenants import License, make_license, make_member, make_team, unique
 from tests.support.terminal import type_line
 
 
@@ -69,3 +69,15 @@ def test_a_person_is_asked(stack: Stack, license_: License) -> None:
 
     assert (0, True) == (yes.code, "has a new registry token" in yes.out), yes
     assert not works(stack, license_)
+
+
+@pytest.mark.parametrize("change", [("disable",), ("remove",), ("set-role", "--role", "viewer")], ids=lambda c: c[0])
+def test_the_last_owner_stays_unless_the_operator_insists(stack: Stack, app: str, change: tuple[str, ...]) -> None:
+    """It is refused with the way out; --force does it."""
+    owner = make_member(stack, app, "owner").username
+    command, *options = change
+    said = refused(stack, "member", command, owner, *options)
+
+    assert f"{owner} is the last owner of the team {app}" in said
+    assert "make somebody else an owner first, or repeat it with --force" in said
+    stack.authsvc("member", command, owner, *options, "--force")

@@ -54,8 +54,8 @@ def by_refresh(stack: Stack, app: str, token: str) -> Reply:
 
 
 CHANGES: dict[str, Callable[[Stack, str], object]] = {
-    "disable": lambda stack, email: stack.authsvc("member", "disable", email),
-    "remove": lambda stack, email: stack.authsvc("member", "remove", email),
+    "disable": lambda stack, email: stack.authsvc("member", "disable", email, "--force"),
+    "remove": lambda stack, email: stack.authsvc("member", "remove", email, "--force"),
     "set-password": lambda stack, email: stack.authsvc(
         "member", "set-password", email, "--password-stdin", stdin=OTHER_PASSWORD
     ),
@@ -183,7 +183,7 @@ def test_who_rejoins_takes_nothing_over(stack: Stack, app: str, team: str) -> No
     """The same address again is somebody else: the old token stays dead, and the id is new."""
     account = make_member(stack, team, "owner")
     token = stack.json("token", "create", "laptop", "--member", account.username)["token"]
-    first = stack.json("member", "remove", account.username)["id"]
+    first = stack.json("member", "remove", account.username, "--force")["id"]
     arguments = ("--team", team, "--role", "owner", "--password-stdin")
     second = stack.json("member", "add", account.username, *arguments, stdin=PASSWORD)["id"]
 

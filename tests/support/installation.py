@@ -2,7 +2,7 @@
 
 import base64
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from attrs import define, field
 from cryptography.hazmat.primitives.asymmetric import ec
+from typing_extensions import override
 
 from authsvc.audit.entry import Entry
 from authsvc.credentials.authenticator import Authenticator
@@ -38,6 +39,7 @@ from authsvc.store.directory import RedisDirectory
 from authsvc.store.standings import RedisStandings
 from authsvc.store.throttle import RedisThrottle
 from authsvc.store.usage import RedisUsage
+from authsvc.tenancy.records import Member
 from tests.support.builders import NOW, SERVICE, TOKEN_KEY, Root
 
 T = TypeVar("T")
@@ -48,6 +50,24 @@ EVERYTHING = f"repository:{APP}/x:pull,push,delete"
 
 REFUSED, DENIED = "refused", "denied"
 """Outcomes of :meth:`Installation.gets`: nobody was recognised, however often; somebody was, and may not come in."""
+
+
+class InsistentMembers(Members):
+    """Members for tests that are not about the last owner: the operator insists on every change."""
+
+    @override
+    async def disable(self, email: str, act: Act, *, force: bool = True) -> Member:
+        return await super().disable(email, act, force=force and act.actor == OPERATOR)
+
+    @override
+    async def set_role(
+        self, email: str, role: str, apps: Sequence[str] | None, act: Act, *, force: bool = True
+    ) -> Member:
+        return await super().set_role(email, role, apps, act, force=force and act.actor == OPERATOR)
+
+    @override
+    async def remove(self, email: str, act: Act, *, force: bool = True) -> Member:
+        return await super().remove(email, act, force=force and act.actor == OPERATOR)
 
 
 @define(slots=False)
@@ -82,7 +102,7 @@ class Installation:
         signing = ec.generate_private_key(ec.SECP256R1())
         keys = LicenseKeys(signing, TOKEN_KEY, (signing.public_key(),))
         self.teams = Teams(self.directory, journal)
-        self.members = Members(self.directory, self.credentials, journal)
+        self.members: Members = InsistentMembers(self.directory, self.credentials, journal)
         self.links = Links(self.directory, self.credentials, journal)
         self.tokens = Tokens(self.credentials, journal)
         self.service_accounts = ServiceAccounts(self.directory, self.credentials, journal)

@@ -1,0 +1,118 @@
+"""A team keeps somebody who can manage it, whatever its owners do to each other, and at the same moment."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from authsvc.errors import Conflict, InputRefused, LastOwner
+from authsvc.manage.members import Members
+from authsvc.store.codec import Codec, Stored
+from authsvc.store.credential_directory import RedisCredentials
+from authsvc.tenancy.records import Member
+from tests.support.builders import PASSWORD
+from tests.support.installation import APP, TEAM, Installation
+
+ANN, BOB = "ann@acme.test", "bob@acme.test"
+
+Change = Callable[[Members, str, Installation], Awaitable[object]]
+CHANGES: dict[str, Change] = {
+    "demoted": lambda members, email, house: members.set_role(email, "developer", None, house.act()),
+    "limited": lambda members, email, house: members.set_role(email, "owner", [APP], house.act()),
+    "disabled": lambda members, email, house: members.disable(email, house.act()),
+    "removed": lambda members, email, house: members.remove(email, house.act()),
+}
+
+
+def members_of(house: Installation) -> Members:
+    """Return the use cases as everybody calls them."""
+    return Members(house.directory, house.credentials, house.told.append)
+
+
+async def add(house: Installation, email: str, role: str = "owner", apps: tuple[str, ...] = ()) -> Member:
+    """Add a member."""
+    return await house.members.add(email, TEAM, role, apps, PASSWORD, house.act())
+
+
+async def managers(house: Installation) -> list[str]:
+    """Return who can manage the team."""
+    return [member.email for member in await house.members.list(TEAM) if member.manages_team]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_the_last_owner_stays(house: Installation, change: str) -> None:
+    """Nobody else who can manage the whole team is there: it is refused, and nothing has changed."""
+    ann = await add(house, ANN)
+    await add(house, "dev@acme.test", "developer")
+    await add(house, "limited@acme.test", "owner", (APP,))
+    await add(house, BOB)
+    await house.members.disable(BOB, house.act())
+    told = len(house.told)
+    with pytest.raises(LastOwner, match="is the last owner of the team acme-team who can manage all of it"):
+        await CHANGES[change](members_of(house), ANN, house)
+
+    assert told == len(house.told)
+    assert ann in await house.members.list(TEAM)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_one_of_two_owners_may_go(house: Installation, change: str) -> None:
+    """As long as another one is there."""
+    await add(house, ANN)
+    await add(house, BOB)
+    await CHANGES[change](members_of(house), ANN, house)
+
+    assert [BOB] == await managers(house)
+
+
+async def test_what_takes_nothing_away_is_no_matter(house: Installation) -> None:
+    """The last owner may get a new password or the same role; a disabled one may be removed."""
+    await add(house, ANN)
+    members = members_of(house)
+    await members.set_password(ANN, PASSWORD, house.act())
+    await members.set_role(ANN, "owner", None, house.act())
+    await members.disable(ANN, house.act(), force=True)
+    await members.remove(ANN, house.act())
+
+    assert [] == await managers(house)
+
+
+class BothLook(RedisCredentials):
+    """Lets each of two callers see the members before either goes on."""
+
+    looked: asyncio.Barrier
+
+    async def stored_members(self, team: str) -> list[Stored[Member]]:
+        """Look, and wait for the other one to have looked."""
+        seen = await super().stored_members(team)
+        await self.looked.wait()
+        return seen
+
+
+@pytest.mark.parametrize("first", CHANGES)
+@pytest.mark.parametrize("second", CHANGES)
+async def test_two_owners_who_oust_each_other_at_once(house: Installation, first: str, second: str) -> None:
+    """One of them succeeds, so that one is left; both having looked before either change was made."""
+    await add(house, ANN)
+    await add(house, BOB)
+    credentials = BothLook(house.connection, Codec())
+    credentials.looked = asyncio.Barrier(2)
+    members = Members(house.directory, credentials, house.told.append)
+    outcomes = await asyncio.gather(
+        CHANGES[first](members, ANN, house), CHANGES[second](members, BOB, house), return_exceptions=True
+    )
+
+    assert 1 == sum(isinstance(outcome, Conflict) for outcome in outcomes)
+    assert 1 == len(await managers(house))
+
+
+async def test_only_the_operator_may_insist(house: Installation) -> None:
+    """An owner cannot leave the team without one, whatever is asked for; the operator can, and it is recorded."""
+    ann = await add(house, ANN)
+    with pytest.raises(InputRefused, match="only the operator"):
+        await members_of(house).remove(ANN, house.act(ann.subject), force=True)
+    assert [ANN] == await managers(house)
+    await members_of(house).set_role(ANN, "viewer", None, house.act(), force=True)
+
+    assert [] == await managers(house)
+    assert ("owner", "viewer") == (house.told[-1].facts["role_before"], house.told[-1].facts["role"])
