@@ -1,12 +1,19 @@
 """``authsvc app``."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
+from attrs import asdict
 
 from authsvc.cli import present
+from authsvc.cli.confirm import run_confirmed, yes_option
 from authsvc.cli.console import ACTOR, common_options, print_json, print_table, run, say
-from authsvc.tenancy.records import App
+
+if TYPE_CHECKING:
+    from authsvc.manage.teams import AppUse
+    from authsvc.tenancy.records import App
+    from authsvc.wiring.management import Management
 
 
 @click.group("app")
@@ -30,35 +37,63 @@ def create(slug: str, team: str, name: str | None, data_dir: Path | None, *, as_
 
 @app_group.command("list")
 @click.option("--team", metavar="TEAM", help="Only this team's apps.")
+@click.option("--all", "archived", is_flag=True, help="Archived ones too.")
 @common_options
-def list_(team: str | None, data_dir: Path | None, *, as_json: bool) -> None:
+def list_(team: str | None, data_dir: Path | None, *, archived: bool, as_json: bool) -> None:
     """List the apps in use."""
-    apps = run(data_dir, lambda manage: manage.teams.apps(team))
+    apps = run(data_dir, lambda manage: manage.teams.apps(team, archived=archived))
     if as_json:
         print_json([present.app(app) for app in apps])
-    else:
-        print_table(("APP", "TEAM", "NAME"), [(app.slug, app.team, app.name) for app in apps], "no app yet")
+        return
+    rows = [(app.slug, app.team, "archived" if app.archived_at else "in use", app.name) for app in apps]
+    print_table(("APP", "TEAM", "STATE", "NAME"), rows, "no app yet")
 
 
 @app_group.command("show")
 @click.argument("slug")
 @common_options
 def show(slug: str, data_dir: Path | None, *, as_json: bool) -> None:
-    """Show one app."""
-    _print(run(data_dir, lambda manage: manage.teams.app(slug)), as_json=as_json)
+    """Show one app, archived or not, and who has access to it."""
+
+    async def use(manage: "Management") -> "tuple[App, AppUse]":
+        app = await manage.teams.app(slug)
+        return app, await manage.teams.use_of(app, manage.act(ACTOR).now)
+
+    app, found = run(data_dir, use)
+    access = "access" if app.archived_at is None else "access_if_reinstated"
+    _print(present.app(app) | {access: asdict(found)}, as_json=as_json)
 
 
 @app_group.command("archive")
 @click.argument("slug")
+@yes_option
 @common_options
-def archive(slug: str, data_dir: Path | None, *, as_json: bool) -> None:
-    """Put an app away: nobody pushes to it or pulls from it any more; its slug is never given away again."""
-    _print(run(data_dir, lambda manage: manage.teams.archive_app(slug, manage.act(ACTOR))), as_json=as_json)
+def archive(slug: str, data_dir: Path | None, *, yes: bool, as_json: bool) -> None:
+    """Put an app away: nobody pushes to it or pulls from it until it is reinstated; its slug is never given away."""
+
+    async def use(manage: "Management", confirmed: str | None) -> "App":
+        return await manage.teams.archive_app(slug, manage.act(ACTOR), confirmed)
+
+    _print(present.app(run_confirmed(data_dir, use, yes=yes)), as_json=as_json)
 
 
-def _print(app: App, *, as_json: bool) -> None:
-    facts = present.app(app)
+@app_group.command("reinstate")
+@click.argument("slug")
+@common_options
+def reinstate(slug: str, data_dir: Path | None, *, as_json: bool) -> None:
+    """Undo archive: licenses, members and service accounts have their access again."""
+    app = run(data_dir, lambda manage: manage.teams.reinstate_app(slug, manage.act(ACTOR)))
+    _print(present.app(app), as_json=as_json)
+
+
+def _print(facts: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json(facts)
     else:
-        print_table(("FIELD", "VALUE"), [(name, str(value or "-")) for name, value in facts.items()], "")
+        print_table(("FIELD", "VALUE"), [(name, _cell(value)) for name, value in facts.items()], "")
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in value.items())
+    return str(value or "-")

@@ -29,7 +29,7 @@ from authsvc.manage.license_shelf import is_older_key_file
 from authsvc.tenancy.dates import parse_span, render_instant
 
 if TYPE_CHECKING:
-    from authsvc.tenancy.records import License
+    from authsvc.tenancy.records import App, License
     from authsvc.wiring.management import Management
 
 STDOUT = "-"
@@ -85,7 +85,7 @@ def create(
 ) -> None:
     """Make a license and its file, and hand out the key that verifies it."""
 
-    async def use(manage: "Management") -> "tuple[License, str, str]":
+    async def use(manage: "Management") -> "tuple[License, App, str, str]":
         from authsvc.tenancy.terms import LicenseTerms
 
         act = manage.act(ACTOR)
@@ -100,16 +100,16 @@ def create(
             now=act.now,
         )
         made, file = await manage.licenses.create(app, terms, act)
-        return made, file, manage.licenses.verification_keys()
+        return made, await manage.teams.app(made.app), file, manage.licenses.verification_keys()
 
     with _Target(output) as target:
-        made, file, key = run(data_dir, use)
+        made, app_, file, key = run(data_dir, use)
         target.write(file)
     _write_key(key, key_output, output)
     if len(file) > COMFORTABLE_BYTES:
         say(f"authsvc: the file has {len(file)} bytes; Windows stores passwords of at most 2560", err=True)
     what = f"for {made.app} until {render_instant(made.expires_at)}"
-    _print_changed(made, output, what, as_json=as_json)
+    _print_changed(made, app_, output, what, as_json=as_json)
 
 
 @license_group.command("download")
@@ -138,10 +138,15 @@ def download(license_id: str, output: str, key_output: str | None, data_dir: Pat
 @common_options
 def extend(license_id: str, expires: str, output: str | None, data_dir: Path | None, *, as_json: bool) -> None:
     """Give a license another end; its registry token stays the same, so nothing must be installed again."""
+
+    async def use(manage: "Management") -> "tuple[License, App, str]":
+        changed, file = await manage.licenses.extend(license_id, expires, manage.act(ACTOR))
+        return changed, await manage.teams.app(changed.app), file
+
     with _Target(output) as target:
-        changed, file = run(data_dir, lambda manage: manage.licenses.extend(license_id, expires, manage.act(ACTOR)))
+        changed, app, file = run(data_dir, use)
         target.write(file)
-    _print_changed(changed, output, f"ends at {render_instant(changed.expires_at)}", as_json=as_json)
+    _print_changed(changed, app, output, f"ends at {render_instant(changed.expires_at)}", as_json=as_json)
 
 
 @license_group.command("rotate")
@@ -155,14 +160,16 @@ def rotate(
 ) -> None:
     """Give a license a new registry token, for instance because the old file has leaked."""
 
-    async def use(manage: "Management", confirmed: str | None) -> "tuple[License, str]":
-        return await manage.licenses.rotate(license_id, parse_span(overlap, "overlap"), manage.act(ACTOR), confirmed)
+    async def use(manage: "Management", confirmed: str | None) -> "tuple[License, App, str]":
+        span, act = parse_span(overlap, "overlap"), manage.act(ACTOR)
+        changed, file = await manage.licenses.rotate(license_id, span, act, confirmed)
+        return changed, await manage.teams.app(changed.app), file
 
     with _Target(output) as target:
-        changed, file = run_confirmed(data_dir, use, yes=yes)
+        changed, app, file = run_confirmed(data_dir, use, yes=yes)
         target.write(file)
     old = "the old one has ended" if len(changed.tokens) == 1 else f"the old one works for {overlap}"
-    _print_changed(changed, output, f"has a new registry token; {old}", as_json=as_json)
+    _print_changed(changed, app, output, f"has a new registry token; {old}", as_json=as_json)
 
 
 def _write_key(key: str, key_output: str | None, output: str | None) -> None:
@@ -184,9 +191,9 @@ def _write_key(key: str, key_output: str | None, output: str | None) -> None:
         refuse(f"the license is done, but can not write {path}: {error.strerror}")
 
 
-def _print_changed(changed: "License", output: str | None, what: str, *, as_json: bool) -> None:
+def _print_changed(changed: "License", app: "App", output: str | None, what: str, *, as_json: bool) -> None:
     if as_json and output != STDOUT:
-        print_json({**present.license_(changed, datetime.now(UTC)), "output": output})
+        print_json({**present.license_(changed, app, datetime.now(UTC)), "output": output})
     else:
         where = (
             "its file is on standard output"
@@ -206,13 +213,19 @@ def _print_changed(changed: "License", output: str | None, what: str, *, as_json
 @common_options
 def list_(app: str, data_dir: Path | None, *, as_json: bool) -> None:
     """List the licenses of an app, without archived ones."""
-    licenses = run(data_dir, lambda manage: manage.licenses.list(app))
-    facts = [present.license_(license_, datetime.now(UTC)) for license_ in licenses]
+
+    async def use(manage: "Management") -> "tuple[App, list[License]]":
+        return await manage.teams.app(app), await manage.licenses.list(app)
+
+    stored, licenses = run(data_dir, use)
+    facts = [present.license_(license_, stored, datetime.now(UTC)) for license_ in licenses]
     if as_json:
         print_json(facts)
         return
     rows = [(f["id"], f["customer"], f["type"], f["state"], f["expires_at"]) for f in facts]
     print_table(("ID", "CUSTOMER", "TYPE", "STATE", "ENDS"), rows, f"no license for {app} yet")
+    if rows:
+        _say_if_archived(stored)
 
 
 def _command(name: str, help_: str, use: "Callable[[Management, str], Awaitable[License]]") -> None:
@@ -220,13 +233,20 @@ def _command(name: str, help_: str, use: "Callable[[Management, str], Awaitable[
     @click.argument("license_id", metavar="ID")
     @common_options
     def command(license_id: str, data_dir: Path | None, *, as_json: bool) -> None:
-        facts = present.license_(run(data_dir, lambda manage: use(manage, license_id)), datetime.now(UTC))
+        async def with_app(manage: "Management") -> "tuple[License, App]":
+            found = await use(manage, license_id)
+            return found, await manage.teams.app(found.app)
+
+        found, app = run(data_dir, with_app)
+        facts = present.license_(found, app, datetime.now(UTC))
         if as_json:
             print_json(facts)
         elif name == "show":
             print_table(("FIELD", "VALUE"), [(key, _cell(value)) for key, value in facts.items()], "")
         else:
             say(f"license {facts['id']} of {facts['customer']} is {facts['state']}")
+        if not as_json:
+            _say_if_archived(app)
 
 
 license_group.add_command(import_command)
@@ -246,6 +266,12 @@ _command(
     "Revoke a license and hide it from lists.",
     lambda manage, license_id: manage.licenses.archive(license_id, manage.act(ACTOR)),
 )
+
+
+def _say_if_archived(app: "App") -> None:
+    if app.archived_at is not None:
+        since = render_instant(app.archived_at)
+        say(f"the app {app.slug} is archived since {since}: authsvc app reinstate {app.slug}", err=True)
 
 
 def _cell(value: object) -> str:

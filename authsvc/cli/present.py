@@ -44,15 +44,15 @@ def tokens(records: tuple[TokenDigest, ...], now: datetime) -> list[dict[str, An
     ]
 
 
-def license_(record: License, now: datetime) -> dict[str, Any]:
-    """Return a license with its state now, without its registry token."""
+def license_(record: License, app: App, now: datetime) -> dict[str, Any]:
+    """Return a license of ``app`` with its state now, without its registry token."""
     return {
         "id": record.id,
         "app": record.app,
         "team": record.team,
         "customer": record.customer,
         "type": str(record.type),
-        "state": record.state(now),
+        "state": record.state_in(app, now),
         "issued_at": render_instant(record.issued_at),
         "not_before": render_optional(record.not_before),
         "expires_at": render_instant(record.expires_at),
@@ -63,5 +63,6 @@ def license_(record: License, now: datetime) -> dict[str, Any]:
         "reference": record.reference,
         "revoked_at": render_optional(record.revoked_at),
         "archived_at": render_optional(record.archived_at),
+        "app_archived_at": render_optional(app.archived_at),
         "tokens": tokens(record.tokens, now),
     }

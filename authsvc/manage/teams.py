@@ -1,15 +1,21 @@
 """Teams and their apps."""
 
+from collections import Counter
+from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Protocol
 
 from attrs import evolve, frozen
 
 from authsvc.audit.entry import Entry
+from authsvc.errors import Conflict
 from authsvc.manage.act import Act, Journal
+from authsvc.manage.confirmation import Ends, counted, require
 from authsvc.manage.finding import FindsApps, FindsTeams, find_app, find_team
 from authsvc.store.codec import Stored
+from authsvc.tenancy.machine_records import ServiceAccount
 from authsvc.tenancy.names import parse_slug, parse_text
-from authsvc.tenancy.records import App, Team
+from authsvc.tenancy.records import App, License, Member, Team
 
 
 class TeamDirectory(FindsTeams, FindsApps, Protocol):
@@ -20,6 +26,42 @@ class TeamDirectory(FindsTeams, FindsApps, Protocol):
     async def add_team(self, team: Team, entry: Entry) -> None: ...
     async def add_app(self, app: App, entry: Entry) -> None: ...
     async def replace_app(self, old: Stored[App], new: App, entry: Entry) -> None: ...
+    def license_pages(self, app: str) -> AsyncIterator[list[License]]: ...
+
+
+class AppUsers(Protocol):
+    """Where it is looked up who uses an app."""
+
+    async def members(self, team: str) -> list[Member]: ...
+    async def service_accounts(self, team: str) -> list[ServiceAccount]: ...
+
+
+@frozen
+class AppUse:
+    """Who has access to an app now, or will have.
+
+    Attributes:
+        licenses: in force.
+        pending: licenses that have not begun.
+        members: people of the team.
+        service_accounts: with a grant on it.
+    """
+
+    licenses: int
+    pending: int
+    members: int
+    service_accounts: int
+
+    def __str__(self) -> str:
+        """Return the numbers for a person, without those that are zero; empty if all are."""
+        counts = (
+            (self.licenses, "license in force", "licenses in force"),
+            (self.pending, "license that has not begun", "licenses that have not begun"),
+            (self.members, "member", "members"),
+            (self.service_accounts, "service account", "service accounts"),
+        )
+        *others, last = [counted(*count) for count in counts if count[0]] or [""]
+        return f"{', '.join(others)} and {last}" if others else last
 
 
 @frozen
@@ -30,6 +72,7 @@ class Teams:
     """
 
     directory: TeamDirectory
+    users: AppUsers
     journal: Journal
 
     async def create(self, slug: str, name: str | None, act: Act) -> Team:
@@ -58,20 +101,24 @@ class Teams:
             Conflict: the slug is taken, by this team or another.
         """
         owner = await find_team(self.directory, team)
+        taken = await self.directory.app(parse_slug(slug, "app"))
+        if taken is not None and taken.record.archived_at is not None and taken.record.team == owner.slug:
+            raise Conflict(f"the app {slug!r} is archived, and a slug is never given again; reinstate it instead")
         app = App(parse_slug(slug, "app"), owner.slug, parse_text(name or slug, "name"), act.now)
         entry = act.entry("app.created", app=app.slug, team=app.team)
         await self.directory.add_app(app, entry)
         self.journal(entry)
         return app
 
-    async def apps(self, team: str | None) -> list[App]:
-        """Return the apps in use, of one team or of all.
+    async def apps(self, team: str | None, *, archived: bool = False) -> list[App]:
+        """Return the apps in use, and archived ones if wanted, of one team or of all.
 
         Raises:
             NotFound: there is no such team.
         """
         owners = [await find_team(self.directory, team)] if team is not None else await self.directory.teams()
-        return [app for owner in owners for app in await self.directory.apps(owner.slug) if app.archived_at is None]
+        found = [app for owner in owners for app in await self.directory.apps(owner.slug)]
+        return [app for app in found if archived or app.archived_at is None]
 
     async def app(self, slug: str) -> App:
         """Return one app, archived or not.
@@ -81,18 +128,58 @@ class Teams:
         """
         return (await find_app(self.directory, slug)).record
 
-    async def archive_app(self, slug: str, act: Act) -> App:
+    async def use_of(self, app: App, now: datetime) -> AppUse:
+        """Return who has access to ``app``, or would have if it were not archived."""
+        states: Counter[str] = Counter()
+        async for page in self.directory.license_pages(app.slug):
+            states.update(license_.state(now) for license_ in page)
+        members = [m for m in await self.users.members(app.team) if m.disabled_at is None]
+        accounts = await self.users.service_accounts(app.team)
+        return AppUse(
+            licenses=states["active"],
+            pending=states["pending"],
+            members=sum(member.apps is None or app.slug in member.apps for member in members),
+            service_accounts=sum(_can_use(account, app, now) for account in accounts),
+        )
+
+    async def archive_app(self, slug: str, act: Act, confirmed: str | None = None) -> App:
         """Put an app away: nothing pushes to it or pulls from it. Archiving twice changes nothing.
+
+        Raises:
+            NotFound: there is no such app.
+            ConfirmationNeeded: somebody has access to it, which would end.
+            Conflict: it was changed at the same moment.
+        """
+        stored = await find_app(self.directory, slug)
+        if stored.record.archived_at is not None:
+            return stored.record
+        use = await self.use_of(stored.record, act.now)
+        if str(use):
+            require(Ends(f"archiving the app {slug} ends access to its images for {use}", str(use)), confirmed)
+        app = evolve(stored.record, archived_at=act.now)
+        return await self._set_app(stored, app, "app.archived", act, licenses=use.licenses)
+
+    async def reinstate_app(self, slug: str, act: Act) -> App:
+        """Undo :meth:`archive_app`: everybody has the access again that they would have had all the while.
 
         Raises:
             NotFound: there is no such app.
             Conflict: it was changed at the same moment.
         """
         stored = await find_app(self.directory, slug)
-        if stored.record.archived_at is not None:
+        if stored.record.archived_at is None:
             return stored.record
-        app = evolve(stored.record, archived_at=act.now)
-        entry = act.entry("app.archived", app=app.slug, team=app.team)
-        await self.directory.replace_app(stored, app, entry)
+        return await self._set_app(stored, evolve(stored.record, archived_at=None), "app.reinstated", act)
+
+    async def _set_app(self, old: Stored[App], new: App, event: str, act: Act, **facts: object) -> App:
+        entry = act.entry(event, app=new.slug, team=new.team, **facts)
+        await self.directory.replace_app(old, new, entry)
         self.journal(entry)
-        return app
+        return new
+
+
+def _can_use(account: ServiceAccount, app: App, now: datetime) -> bool:
+    """Whether a service account is in force and has a grant on ``app``."""
+    in_force = account.revoked_at is None and account.disabled_at is None
+    ended = account.expires_at is not None and now >= account.expires_at
+    return in_force and not ended and any(grant.app == app.slug for grant in account.grants)

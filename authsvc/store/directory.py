@@ -4,7 +4,7 @@ An index is written in the same change as its record. Every write takes the audi
 id makes it harmless to repeat (see :mod:`authsvc.store.change`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TypeVar
 
 from authsvc.audit.entry import Entry
@@ -15,6 +15,9 @@ from authsvc.store.connection import Connection
 from authsvc.tenancy.records import App, License, LicenseReference, Member, Team
 
 T = TypeVar("T")
+
+PAGE = 100
+"""Records that are read at once."""
 
 CHANGED_MEANWHILE = "somebody else changed it at the same moment; look at it and try again"
 
@@ -49,9 +52,20 @@ class RedisDirectory:
 
     async def licenses(self, app: str) -> list[License]:
         """Return the licenses of an app, archived ones too, oldest first."""
-        ids = await self._connection.read(lambda: self._connection.redis.zrange(keys.app_licenses(app), 0, -1))
-        raws = await self._connection.get_all(*(keys.license_(license_id.decode()) for license_id in ids))
-        return [self._codec.decode(raw, License) for raw in raws if raw is not None]
+        return [license_ async for page in self.license_pages(app) for license_ in page]
+
+    async def license_pages(self, app: str) -> AsyncIterator[list[License]]:
+        """Yield the licenses of an app, archived ones too, oldest first, so many at a time that Redis is not held."""
+        first = 0
+        while ids := await self._license_ids(app, first):
+            raws = await self._connection.get_all(*map(keys.license_, ids))
+            yield [self._codec.decode(raw, License) for raw in raws if raw is not None]
+            first += len(ids)
+
+    async def _license_ids(self, app: str, first: int) -> list[str]:
+        index, last = keys.app_licenses(app), first + PAGE - 1
+        found = await self._connection.read(lambda: self._connection.redis.zrange(index, first, last))
+        return [license_id.decode() for license_id in found]
 
     async def license_references(
         self, app: str, references: Sequence[str]

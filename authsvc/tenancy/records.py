@@ -183,6 +183,11 @@ class License:
             return "pending"
         return "expired" if now >= self.expires_at else "active"
 
+    def state_in(self, app: App, now: datetime) -> str:
+        """Return the state that counts: of an archived app, a license that would be in force, or will, is archived."""
+        state = self.state(now)
+        return "archived" if app.archived_at is not None and state in {"active", "pending"} else state
+
 
 @frozen
 class LicenseReference:

@@ -80,7 +80,7 @@ async def management(settings: Settings, journal: Journal) -> AsyncIterator[Mana
         await check_server(connection)
         directory, credentials = RedisDirectory(connection, Codec()), RedisCredentials(connection, Codec())
         yield Management(
-            Teams(directory, journal),
+            Teams(directory, credentials, journal),
             Members(directory, credentials, journal),
             Links(directory, credentials, journal),
             Tokens(credentials, journal),

@@ -81,3 +81,25 @@ def test_the_last_owner_stays_unless_the_operator_insists(stack: Stack, app: str
     assert f"{owner} is the last owner of the team {app}" in said
     assert "make somebody else an owner first, or repeat it with --force" in said
     stack.authsvc("member", command, owner, *options, "--force")
+
+
+def test_an_app_is_archived_with_a_question_and_comes_back(stack: Stack, app: str, license_: License) -> None:
+    """A script needs --yes; lists tell the truth meanwhile; reinstating gives the access back."""
+    said = refused(stack, "app", "archive", app)
+    assert f"archiving the app {app} ends access to its images for 1 license in force; nothing was changed" in said
+    assert works(stack, license_)
+    assert "1 license in force" in stack.authsvc("app", "archive", app, "--yes").err
+    assert not works(stack, license_)
+
+    (listed,) = stack.json("license", "list", "--app", app)
+    assert ("archived", True) == (listed["state"], listed["app_archived_at"] is not None)
+    assert f"authsvc app reinstate {app}" in stack.authsvc("license", "list", "--app", app).err
+    assert [] == stack.json("app", "list", "--team", app)
+    assert [app] == [one["slug"] for one in stack.json("app", "list", "--team", app, "--all")]
+    assert 1 == stack.json("app", "show", app)["access_if_reinstated"]["licenses"]
+    assert "is archived" in refused(stack, "app", "create", app, "--team", app)
+    create = ("license", "create", "--app", app, "--customer", "Late", "--expires", "90d")
+    assert "is archived" in refused(stack, *create)
+    stack.authsvc("app", "reinstate", app)
+    assert works(stack, license_)
+    assert "active" == stack.json("license", "show", license_.id)["state"]

@@ -103,7 +103,7 @@ def test_a_token_ends_with_its_license(stack: Stack, app: str) -> None:
     make_team(stack, slug)
     license_ = make_license(stack, slug, "--contact", "sales@acme.test")
     assert {reply.status for reply in both(stack, license_.account)} == {200}
-    stack.authsvc("app", "archive", slug)
+    stack.authsvc("app", "archive", slug, "--yes")
     for reply in both(stack, license_.account):
         assert reply.status == 401
         assert reply.error()[0] == "DENIED"

@@ -19,7 +19,7 @@ from authsvc.manage.license_shelf import LicenseShelf
 from authsvc.tenancy.records import License
 from authsvc.tenancy.terms import LicenseTerms
 from tests.support.builders import NOW
-from tests.support.installation import APP, OTHER_APP, Installation
+from tests.support.installation import APP, OTHER_APP, Installation, confirmed
 
 END = datetime(2031, 1, 31, tzinfo=UTC)
 
@@ -170,7 +170,7 @@ async def test_a_repetition_finishes_what_was_cut_off(house: Installation, tmp_p
 async def test_an_archived_app_takes_none(house: Installation) -> None:
     """An import into it is refused at its beginning, and one that is under way ends."""
     opened = await importing(house)
-    await house.teams.archive_app(APP, house.act())
+    await confirmed(house.teams.archive_app, APP, house.act())
 
     with pytest.raises(Conflict, match="is archived"):
         await importing(house)

@@ -260,7 +260,7 @@ async def test_what_ends_a_license_survives_a_renewal_and_a_rotation(house: Inst
 async def test_an_archived_app_takes_its_licenses_along(house: Installation) -> None:
     """Its licenses are refused with the day, and no new one is made."""
     made, token = await make(house)
-    await house.teams.archive_app(APP, house.act())
+    await confirmed(house.teams.archive_app, APP, house.act())
 
     assert "the app acme was archived on 2026-08-01 12:00 UTC; ask the vendor" == await house.why(token)
     with pytest.raises(Conflict, match="is archived; a license for it could pull nothing"):

@@ -19,6 +19,7 @@ from authsvc.tenancy.terms import LicenseTerms
 from authsvc.wiring.management import Management, management
 from tests.policy_matrix.oracle import Oracle
 from tests.support.http_client import post_token
+from tests.support.installation import confirmed
 from tests.support.oci import Image
 from tests.support.registry_client import Client
 from tests.support.stack import PASSWORD, Stack
@@ -77,7 +78,7 @@ class World:
 
         async def archive(manage: Management) -> None:
             for app in {facts["app"] for facts in self.oracle.subjects.values() if "app" in facts}:
-                await manage.teams.archive_app(app, manage.act(ACTOR))
+                await confirmed(manage.teams.archive_app, app, manage.act(ACTOR))
 
         asyncio.run(self._with(archive))
 
@@ -99,7 +100,7 @@ class World:
                     self.stored.add(relation)
         await self._hold_all(manage)
         for app in world["archived"]:
-            await manage.teams.archive_app(app, manage.act(ACTOR))
+            await confirmed(manage.teams.archive_app, app, manage.act(ACTOR))
 
     async def _hold_all(self, manage: Management) -> None:
         several = {subject: facts["licenses"] for subject, facts in self.oracle.subjects.items() if "licenses" in facts}

@@ -16,6 +16,7 @@ from typing_extensions import override
 from authsvc.audit.entry import Entry
 from authsvc.credentials.authenticator import Authenticator
 from authsvc.credentials.guard import PasswordGuard
+from authsvc.credentials.machine_secret import derive_license_token
 from authsvc.credentials.origin import Origin
 from authsvc.credentials.password_cache import PasswordCache
 from authsvc.credentials.standing import Standings
@@ -39,7 +40,7 @@ from authsvc.store.directory import RedisDirectory
 from authsvc.store.standings import RedisStandings
 from authsvc.store.throttle import RedisThrottle
 from authsvc.store.usage import RedisUsage
-from authsvc.tenancy.records import Member
+from authsvc.tenancy.records import License, Member
 from tests.support.builders import NOW, SERVICE, TOKEN_KEY, Root
 
 T = TypeVar("T")
@@ -101,7 +102,7 @@ class Installation:
         journal = self.told.append
         signing = ec.generate_private_key(ec.SECP256R1())
         keys = LicenseKeys(signing, TOKEN_KEY, (signing.public_key(),))
-        self.teams = Teams(self.directory, journal)
+        self.teams = Teams(self.directory, self.credentials, journal)
         self.members: Members = InsistentMembers(self.directory, self.credentials, journal)
         self.links = Links(self.directory, self.credentials, journal)
         self.tokens = Tokens(self.credentials, journal)
@@ -127,6 +128,10 @@ class Installation:
     def act(self, actor: str = OPERATOR) -> Act:
         """Begin one act at the present."""
         return Act(actor, self.now, f"op-{next(self._serial)}", self.random.randbytes)
+
+    def registry_token(self, license_: License) -> str:
+        """Return the newest registry token of a license."""
+        return derive_license_token(TOKEN_KEY, license_.id, license_.tokens[0].generation).text.reveal()
 
     def pass_time(self, **span: float) -> None:
         """Let the clock run on."""
