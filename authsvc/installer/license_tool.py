@@ -290,7 +290,7 @@ def _parser() -> argparse.ArgumentParser:
     check = command("verify", _verify, "Check offline that a license is genuine and unedited, and say when it ends.")
     login = command("login", _login, "Keep the license and let docker and podman sign in with it.")
     login.add_argument("--undo", action="store_true", help="take it back; FILE may be the registry's name too")
-    login.add_argument("--replace", action="store_true", help="trust other keys than before for the registry")
+    login.add_argument("--replace", action="store_true", help="take the place of another login, or of other keys")
     command_for_files("docker-config", _docker_config, "Print a config.json for tools that want one.")
     secret = command_for_files("pull-secret", _pull_secret, "Print a Kubernetes pull secret for `kubectl apply -f -`.")
     secret.add_argument("--namespace", metavar="NAME", help="of the pods; else kubectl's own")

@@ -7,7 +7,7 @@ import re
 import shutil
 
 from authsvc.atomic_file import PRIVATE, PUBLIC
-from authsvc.installer import client_files, host, keys
+from authsvc.installer import client_files, existing_logins, host, keys
 from authsvc.installer.client_config import ClientConfig, alone, paths, write_file
 from authsvc.installer.credential_helper import PROGRAM
 from authsvc.installer.held import KEYS, LICENSES, SUFFIX, HeldLicense, Refused, own_folder
@@ -32,10 +32,11 @@ def log_in(
         key_files: what it was checked with, to be kept too; empty for the key folders.
         environ: where home is.
         now: in seconds since 1970.
-        replace: whether other keys may take the place of those that are trusted for the registry.
+        replace: whether other keys may take the place of those that are trusted for the registry, and a license that
+            was not checked the place of another login.
 
     Raises:
-        Refused: a client's file can not be changed, or other keys are trusted for the registry; then nothing was.
+        Refused: a client's file can not be changed, or other keys or another login are there; then nothing was.
     """
     with alone(environ):
         done = _log_in(license_, key_files, environ, replace=replace)
@@ -48,6 +49,9 @@ def log_in(
 
 def _log_in(license_: HeldLicense, key_files: Sequence[str], environ: Mapping[str, str], *, replace: bool) -> list[str]:
     configs = _registered(license_.registry, environ)
+    replaced = existing_logins.existing(license_, environ)
+    if not replace:
+        existing_logins.refuse_unverified(license_, replaced)
     key_file = _key_file(license_, key_files, environ, replace=replace)
     done = []
     if key_file is not None:
@@ -63,6 +67,7 @@ def _log_in(license_: HeldLicense, key_files: Sequence[str], environ: Mapping[st
     for config in configs:
         changed = config.add(license_.registry)
         done.append(f"{config.path}: {'uses' if changed else 'used already'} the helper for {license_.registry}")
+    done += [f"replaced {what}; login --undo {license_.registry} brings it back" for what in replaced]
     return done
 
 

@@ -201,7 +201,7 @@ def test_login_comes_before_an_older_login(machine: Machine, tool: Tool, tmp_pat
     """A login that podman stored earlier no longer decides after ours, and is left where it is; undo ends that."""
     machine.put(RUNTIME, auths("earlier"))
     file = put_file(tmp_path / "a.license.json", registry=machine.registry)
-    said = tool("login", file, HOME=str(machine.home), XDG_RUNTIME_DIR=str(machine.home / "run"))
+    said = tool("login", "--replace", file, HOME=str(machine.home), XDG_RUNTIME_DIR=str(machine.home / "run"))
 
     assert 0 == said.code, said
     assert ["license", "license"] == [machine.expected(client) for client in (PODMAN, SKOPEO)]
