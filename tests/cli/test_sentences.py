@@ -97,4 +97,4 @@ def test_fields_are_shown_as_they_are_written(say: Say, app: str) -> None:
     made = say("license", "create", "--app", app, "--customer", "F", "--expires", "90d", *fields)
     shown = say("license", "show", made.out.split()[1]).out
 
-    assert "fields        seats=25, beta=true, plan=gold, none=null\n" in shown
+    assert "fields seats=25, beta=true, plan=gold, none=null" in [" ".join(line.split()) for line in shown.splitlines()]
