@@ -4,7 +4,7 @@ import asyncio
 import secrets
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any
 
@@ -188,12 +188,25 @@ async def running_worker(
             web.get("/livez", livez),
         ]
         inside_routes = [*readiness.routes(), metrics(counting.board, clock)]
+        served = ((EDGE, edge_routes, edge), (INSIDE, inside_routes, inside))
+        yield await stack.enter_async_context(_listeners(settings, served, logger, counting.row))
+
+
+@asynccontextmanager
+async def _listeners(
+    settings: Settings,
+    served: Iterable[tuple[str, Iterable[web.AbstractRouteDef], socket.socket]],
+    logger: Logger,
+    row: Row,
+) -> AsyncIterator[Drain]:
+    """Serve the routes of each listener on its socket; yield what ends them without a client noticing."""
+    async with AsyncExitStack() as stack:
         listeners: list[Listener] = []
         drain = Drain(listeners)
-        for name, routes, bound in ((EDGE, edge_routes, edge), (INSIDE, inside_routes, inside)):
-            seen = (count_status(counting.row, name), drain.mark)
-            clients = Clients(settings.trusted_proxies, settings.private_clients)
-            middleware = around(logger, service, new_request_id, clients, seen)
+        clients = Clients(settings.trusted_proxies, settings.private_clients)
+        for name, routes, bound in served:
+            seen = (count_status(row, name), drain.mark)
+            middleware = around(logger, settings.public_url.authority, new_request_id, clients, seen)
             listener = Listener(make_web_app(routes, middleware))
             stack.push_async_callback(listener.close)
             listeners.append(listener)
