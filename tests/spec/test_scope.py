@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from authsvc.spec import scope as scope_module
 from authsvc.spec.scope import (
     KNOWN_ACTIONS,
+    MAX_MENTIONS,
     MAX_NAMES,
     MAX_SCOPE_TEXT,
     MAX_SCOPES,
@@ -183,6 +185,28 @@ def test_bombs_are_cut(bomb: str) -> None:
 
     assert head.scopes == merged.scopes
     assert len(merged.scopes) <= MAX_SCOPES
+
+
+@pytest.mark.parametrize("piece", ["a:b:{}", "a:b:c", "a"], ids=["one resource", "repeated", "malformed"])
+@pytest.mark.parametrize("joint", [" ", None], ids=["joined", "parameters"])
+def test_few_scopes_are_read_however_short_they_are(
+    piece: str, joint: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """8 KiB of the shortest scopes are not read one by one: what is left out is counted, and costs nothing."""
+    read: list[str] = []
+    resource = scope_module._resource
+
+    def counted(text: str) -> tuple[tuple[str, str | None, str], str]:
+        read.append(text)
+        return resource(text)
+
+    monkeypatch.setattr(scope_module, "_resource", counted)
+    pieces = [piece.format(chr(97 + number % 26)) for number in range(1_300)]
+    merged = merge_scopes(["repository:a/b:pull", *([joint.join(pieces)] if joint else pieces)])
+
+    assert len(read) == MAX_MENTIONS
+    assert str(merged.scopes[0]) == "repository:a/b:pull"
+    assert merged.dropped >= len(pieces) + 1 - MAX_MENTIONS
 
 
 def test_a_pull_beside_a_bomb_is_asked_for() -> None:
