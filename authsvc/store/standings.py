@@ -17,7 +17,8 @@ return id and redis.call('GET', ARGV[1] .. id)
 """
 
 MAX_LAST_IDS = 4096
-"""Addresses of which it is remembered whose they were; the oldest go first."""
+"""Addresses of which it is remembered whose they were, or that they were nobody's; the oldest go first. One bound for
+both: with two, an address that stays remembered while others are asked for would be known to have an account."""
 
 _KEY_OF: Mapping[type[Credential], Callable[[str], str]] = {
     License: keys.license_,
@@ -35,16 +36,21 @@ class RedisStandings:
         self._connection = connection
         self._codec = codec
         self._member_by_email = connection.redis.register_script(_MEMBER_BY_EMAIL)
-        self._last_ids: OrderedDict[str, str] = OrderedDict()
+        self._last_ids: OrderedDict[str, str | None] = OrderedDict()
 
     async def member_by_email(self, email: str) -> Member | None:
-        """Return the member with this canonical address."""
-        last = self._last_ids.get(email)
-        if last is not None:
+        """Return the member with this canonical address.
+
+        An address without an account is asked for with the same commands as one with an account. A wrong password that
+        is repeated costs no hash and is not counted, so anybody can measure as often as they like.
+        """
+        if email in self._last_ids:
             # Who it was last time is a guess that comes with its proof, as of the same instant: docker asks for one
             # member many times in a row, and such a read travels with others, which a script can not.
-            current, raw = await self._connection.get_all(keys.member_email(email), keys.member(last))
-            if current is not None and current.decode("ascii") == last:
+            last = self._last_ids[email]
+            member_key = keys.NONE if last is None else keys.member(last)
+            current, raw = await self._connection.get_all(keys.member_email(email), member_key)
+            if (None if current is None else current.decode("ascii")) == last:
                 return self._codec.decode_optional(raw, Member)
         found = await self._connection.read(
             lambda: self._member_by_email(keys=[keys.member_email(email)], args=[keys.member("")])
@@ -87,8 +93,7 @@ class RedisStandings:
 
     def _remember(self, email: str, member: Member | None) -> None:
         self._last_ids.pop(email, None)
-        if member is not None:
-            self._last_ids[email] = member.id
+        self._last_ids[email] = None if member is None else member.id
         while len(self._last_ids) > MAX_LAST_IDS:
             self._last_ids.popitem(last=False)
 

@@ -60,16 +60,50 @@ async def test_an_address_is_whose_it_is_now(connection: Connection) -> None:
 
 
 async def test_what_is_remembered_is_bounded(connection: Connection) -> None:
-    """Thousands of addresses do not grow the memory without end, and strangers take no place in it."""
+    """Thousands of addresses do not grow the memory without end; members and strangers share one bound."""
     standings = RedisStandings(connection, Codec())
     for number in range(MAX_LAST_IDS + 9):
         standings._remember(f"{number}@acme.test", ALICE)
     standings._remember("stranger@acme.test", None)
-    assert (MAX_LAST_IDS, False, False) == (
+    assert (MAX_LAST_IDS, False, False, True) == (
         len(standings._last_ids),
         "0@acme.test" in standings._last_ids,
+        "9@acme.test" in standings._last_ids,
         "stranger@acme.test" in standings._last_ids,
     )
+
+
+class Forgetting(RedisStandings):
+    """The broken twin: remembers members alone, so a stranger's address is asked for in another way."""
+
+    def _remember(self, email: str, member: Member | None) -> None:
+        if member is not None:
+            super()._remember(email, member)
+
+
+async def asked(standings: RedisStandings, connection: Connection, email: str) -> list[list[str]]:
+    """Return the commands that each of three looks at an address sends."""
+    seen = []
+    for _ in range(3):
+        await connection.redis.config_resetstat()
+        await standings.member_by_email(email)
+        stats = await connection.redis.info("commandstats")
+        # What runs inside a script is there too, and depends on what it finds.
+        names = {name for name in stats if name.removeprefix("cmdstat_") in {"mget", "eval", "evalsha"}}
+        seen.append(sorted(f"{name} {stats[name]['calls']}" for name in names))
+    return seen
+
+
+@pytest.mark.parametrize(("kind", "same"), [(RedisStandings, True), (Forgetting, False)])
+async def test_an_address_of_nobody_is_asked_for_alike(
+    connection: Connection, kind: type[RedisStandings], same: bool
+) -> None:
+    """The time of an answer does not tell who has an account: a script and a read differed by a third."""
+    await put(connection, ALICE, ALICE.id)
+    await kind(connection, Codec()).member_by_email(EMAIL)  # loads the script
+    known = await asked(kind(connection, Codec()), connection, EMAIL)
+    unknown = await asked(kind(connection, Codec()), connection, "nobody@acme.test")
+    assert (known == unknown) is same
 
 
 async def test_a_changed_member_is_seen_at_once(connection: Connection) -> None:
