@@ -81,6 +81,7 @@ class LicenseAuthenticator:
             raise _refusal(f"{'no' if known is None else 'wrong or rotated secret of'} License {secret.id}")
         if known.app in standing.apps:
             return LicenseSubject(known, standing.apps[known.app])
+        self._note_ends(known)
         standing = await self._standings.standing(License, known.id, None, [known.app])
         license_ = standing.credential
         if license_ is None or not opens(secret, license_, now):  # at that instant too (threat 50)
@@ -96,6 +97,7 @@ class LicenseAuthenticator:
         ids = list(dict.fromkeys(secret.id for secret in secrets))
         licenses, apps = await self._standings.licenses(ids, namespaces)
         proven = _proven(secrets, licenses, now)
+        self._note_ends(*(license_ for license_ in proven.values() if license_.app not in apps))
         if namespaces or not proven:
             return proven, apps
         # Who only signs in names no app; whether a license counts depends on its own, all as of one instant.
@@ -119,8 +121,12 @@ class LicenseAuthenticator:
                 self._recent.forget(secret)
             elif license_.app in apps:
                 self._recent.keep(secret, LicenseSubject(license_, apps[license_.app]), now, asked)
-            elif license_.revoked_at or license_.archived_at:
-                self._recent.forget(secret)
+
+    def _note_ends(self, *licenses: License) -> None:
+        """Take note of those that the store has ended, as far as they are not kept together with their app."""
+        for license_ in licenses:
+            if self._recent is not None and (license_.revoked_at or license_.archived_at):
+                self._recent.end(license_)
 
 
 def opens(secret: MachineSecret, license_: License, now: datetime) -> bool:

@@ -12,7 +12,7 @@ from attrs import evolve
 
 from authsvc.credentials.machine_secret import MachineSecret
 from authsvc.credentials.subject import LicenseSubject
-from authsvc.tenancy.records import live_tokens
+from authsvc.tenancy.records import License, live_tokens
 
 BELIEVED_FOR = timedelta(seconds=60)
 """How long after the store's last word a license is believed without it."""
@@ -64,6 +64,12 @@ class RecentLicenses:
         digest = secret.sha256()
         self._kept.pop(digest, None)
         self._refuse(digest)
+
+    def end(self, license_: License) -> None:
+        """Drop every secret of a license that the store has just said is revoked or archived."""
+        for token in license_.tokens:
+            self._kept.pop(token.sha256, None)
+            self._refuse(token.sha256)
 
     def _refuse(self, digest: str) -> None:
         self._refusals += 1

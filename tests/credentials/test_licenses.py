@@ -7,7 +7,7 @@ from attrs import evolve
 
 from authsvc.credentials.licenses import REFUSED
 from authsvc.credentials.machine_secret import LICENSE_KIND, MachineSecret
-from authsvc.credentials.proof import LicensesProof
+from authsvc.credentials.proof import LicensesProof, MachineProof, Proof
 from authsvc.credentials.recent import BELIEVED_FOR, RecentLicenses
 from authsvc.credentials.subject import LicensesSubject
 from authsvc.errors import StoreUnavailable, Throttled, WrongSecret
@@ -149,3 +149,32 @@ async def test_an_end_seen_with_one_file_counts_for_the_other() -> None:
         desk.standings.away = True
 
         assert (ended,) == (await found(desk, LicensesProof((old, UNKNOWN)), "acme")).licenses
+
+
+async def test_an_end_of_one_that_came_along_counts_for_its_other_file() -> None:
+    """A license that was not asked for was seen to be revoked: its older file opens nothing any more, either."""
+    active, ended = (make_license(generations=((2, None), (1, LATER)), revoked_at=at) for at in (None, NOW))
+    old, new, other = license_token(), license_token(generation=2), license_token(OTHER_ID)
+    async with opened(RecentLicenses()) as desk:
+        desk.standings.put(active)
+        await found(at_desk(desk), LicensesProof((old, other)), "acme", "api")
+        desk.standings.put(ended)
+        await found(desk, LicensesProof((new, other)), "api")
+        desk.standings.away = True
+
+        assert (OTHER,) == (await found(desk, LicensesProof((old, other)), "acme")).licenses
+
+
+@pytest.mark.parametrize("proof", [MachineProof(license_token()), LicensesProof((license_token(), UNKNOWN))])
+async def test_an_end_seen_just_before_the_store_went_away_counts(proof: Proof) -> None:
+    """A sign-in takes two questions: the first answer says that it is revoked, the second one never comes."""
+    async with opened(RecentLicenses()) as desk:
+        await desk(proof, "acme")
+        desk.standings.put(evolve(MINE, revoked_at=NOW))
+        desk.standings.calls.clear()
+        desk.standings.after_first = lambda: setattr(desk.standings, "away", True)
+        with pytest.raises(StoreUnavailable):
+            await desk(proof)
+
+        with pytest.raises(StoreUnavailable):
+            await desk(proof, "acme")
