@@ -23,6 +23,8 @@ BAD = {
     "public_url": "https://registry.test/path",
     "redis_url": "localhost:6379",
     "redis_deadline": "1.5s",
+    "redis_disk": "redis",
+    "redis_disk_reserve": "0",
     "secrets_dir": " ",
     "registry_url": "registry:5000",
     "pull_token_life": "5m",
@@ -46,7 +48,7 @@ BAD = {
 NAMED = {"public_url": "--public-url", "leaf_renewal": "AUTHSVC_LEAF_LIFE"}
 """How a refusal names a setting that it does not name by its variable."""
 
-IN_COMPOSE = set(BAD) - {"public_url", "redis_url", "secrets_dir", "registry_url", "control_socket"}
+IN_COMPOSE = set(BAD) - {"public_url", "redis_url", "secrets_dir", "registry_url", "redis_disk", "control_socket"}
 """Those that a container gets from its environment."""
 
 
