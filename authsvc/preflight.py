@@ -11,11 +11,11 @@ from typing import Any, Protocol
 
 from attrs import evolve, field, frozen
 
-from authsvc.credentials.machine_secret import MachineSecret
+from authsvc.credentials.machine_secret import REFRESH_KIND, MachineSecret
 from authsvc.credentials.origin import Origin
 from authsvc.credentials.proof import LicensesProof, MachineProof, Proof, classify
 from authsvc.credentials.subject import LicensesSubject, LicenseSubject, MemberSubject, ServiceAccountSubject, Subject
-from authsvc.errors import STORE_AWAY, InputRefused
+from authsvc.errors import STORE_AWAY, CredentialsRefused, InputRefused
 from authsvc.fair_share import FairShare, InFlight
 from authsvc.issuance import ISSUER, Authenticates, decided
 from authsvc.license_file import in_words
@@ -51,6 +51,8 @@ LOOK_WITHIN = 20.0
 
 SOON = timedelta(days=30)
 """Before its end a license is said to end soon."""
+
+REFRESH_REFUSED = "a refresh token is for pulls and pushes alone; use your password, a token or a license file here"
 
 _HTTPS_PORT = ":443"
 
@@ -169,7 +171,7 @@ class Preflight:
 
         Raises:
             InputRefused: too many images, or one that is none.
-            CredentialsRefused: identity was not proven.
+            CredentialsRefused: identity was not proven, or only by a refresh token.
             AccountDenied: identity is proven and the account may not be used now.
             Throttled: too many wrong secrets came before.
             StoreUnavailable: the store did not answer.
@@ -182,6 +184,8 @@ class Preflight:
         scopes = {one.path: ResourceScope(REPOSITORY, one.path, (PULL,)) for one in ours}
         # 2. Who asks.
         proof = classify(presented)
+        if isinstance(proof, MachineProof) and proof.secret.kind == REFRESH_KIND:
+            raise CredentialsRefused(REFRESH_REFUSED, detail="a refresh token, which is valid at /auth/token alone")
         subject = await self.authenticator.authenticate(proof, namespaces(scopes.values()), origin, now)
         # 3. What they may pull.
         decision = decided(subject, tuple(scopes.values()), now)

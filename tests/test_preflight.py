@@ -1,17 +1,21 @@
 """What a preflight asks the registry, and how teams share that."""
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 from attrs import evolve
 
 from authsvc import preflight
+from authsvc.credentials.machine_secret import PERSONAL_KIND, REFRESH_KIND, MachineSecret
 from authsvc.credentials.origin import Origin
 from authsvc.credentials.subject import LicensesSubject, Subject
+from authsvc.errors import CredentialsRefused
 from authsvc.preflight import Found, Preflight
 from authsvc.redaction import Secret
-from authsvc.spec.token_request import UserPassword
+from authsvc.spec.token_request import Presented, RefreshGrant, UserPassword
 from tests.support.builders import NOW, SERVICE, Knows, Root, as_license, as_member, make_app, make_license, make_member
 
 LEAF = Root.make().leaf()
@@ -123,6 +127,17 @@ async def test_a_registry_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     report = await check(of(as_license(make_license()), Registry()), "acme/x:1")
 
     assert (False, "the registry did not answer; try again") == (report.verdicts[0].ok, report.verdicts[0].reason)
+
+
+@pytest.mark.parametrize("presents", [partial(UserPassword, "<token>"), RefreshGrant])
+async def test_a_refresh_token_is_not_for_preflights(presents: Callable[[Secret], Presented]) -> None:
+    """It lies on people's disks and is valid at ``/auth/token`` alone (design #8); a personal token is taken."""
+    refused, taken = (MachineSecret.build(kind, "r" * 16, bytes(32)).text for kind in (REFRESH_KIND, PERSONAL_KIND))
+    made = of(as_member(make_member(), make_app()), Registry())
+
+    with pytest.raises(CredentialsRefused, match="refresh token"):
+        await made.check(presents(refused), [], Origin(), NOW)
+    assert (await made.check(presents(taken), [], Origin(), NOW)).subject.id.startswith("member:")
 
 
 async def test_the_team_of_one_among_several_licenses() -> None:
