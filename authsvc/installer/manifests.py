@@ -8,8 +8,8 @@ An image is
 - an entry of a list ``images``: a text, or a kustomization's ``name``, ``newName``, ``newTag`` and ``digest``;
 - the value of any other key with ``image`` in its name, if it is a complete image of the license's registry.
 
-Aliases and merge keys are followed. Every other text that holds an image of the license's registry is reported as not
-looked at.
+Aliases and merge keys are followed. Every other text that mentions the license's registry or an image of it is
+reported as not looked at (:mod:`authsvc.installer.mentions`).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from yaml.nodes import MappingNode, ScalarNode, SequenceNode
 
 from authsvc.installer import host
 from authsvc.installer.images import Named, problem_of
+from authsvc.installer.mentions import Mentions
 from authsvc.installer.yaml_nodes import YamlProblem, documents
 from authsvc.spec.reference import Reference
 
@@ -42,12 +43,23 @@ _TEMPLATE = "a template stands here; check the finished text, as from `helm temp
 _MERGES = "its merge keys copy too much; the document with this line, and what follows, was not looked at"
 _UNSEEN = "not looked at: no image is expected here; name it on the command line to have it checked"
 _ALONE = "not looked at: the registry stands here by itself, and what is put together with it is not known"
+_NO_TAG = "it has no tag, so something else chooses one; check the finished text"
 _COMPOSE_FILES = "the file that it names is not looked at; check what `docker compose config` prints"
 _KUSTOMIZE_FILES = "the files that it names are not looked at; check what `kubectl kustomize` prints"
 _NAMES = ("repository", "name", "image")
 """Keys of Helm values that hold the path of an image, the most usual one first."""
 
 _OF_HELM = {"registry", "repository", "tag", "digest"}
+_TAGS = {"tag", "imagetag", "image_tag", "version", "imageversion", "image_version", "digest", "imagedigest"}
+"""Keys, in lower case, that choose the tag of the image beside them."""
+
+_KUSTOMIZE_KINDS = ("Kustomization", "Component")
+_KUSTOMIZE_KEYS = (
+    *("resources", "bases", "components", "helmCharts", "generators", "transformers"),
+    *("patches", "patchesStrategicMerge", "patchesJson6902", "replacements"),
+)
+"""Keys of a kustomization that may name files, in which images may be named or replaced."""
+
 _PLAIN_NUMBER = re.compile(r"(?:0|[1-9][0-9]{0,5})(?:\.[0-9]{0,6}[1-9])?", re.ASCII)
 """Numbers that every tool writes as they were read: 1.5, but not 1.10 or 1e3."""
 
@@ -70,13 +82,7 @@ class _Finder:
         self.found: list[Named] = []
         self._source = source
         self._registry = registry
-        name, port = host.split_port(registry)
-        # With the port that https implies, in any case, and behind a scheme such as oci:// or docker://.
-        spelled = re.escape(name) + (f":{port}" if port else "(?::443)?")
-        self._mention = re.compile(
-            rf"(?<![\w.\-/])(?:[\w.\-]*://)?(?P<image>{spelled}/[\w./:@\-]*\w)", re.ASCII | re.IGNORECASE
-        )
-        self._alone = re.compile(spelled, re.ASCII | re.IGNORECASE)
+        self._mentions = Mentions(registry)
         self._copied = 0
         self._begin()
 
@@ -113,11 +119,11 @@ class _Finder:
             self._other_files(_keys(root))
         for node in mappings:
             self._mapping(node)
-        # A mapping that is only merged into others is a fragment; the others are looked at as a whole.
-        fragments = {id(one) for node in mappings for one in _merged_into(node)}
-        for node in mappings:
-            if id(node) not in self._taken and id(node) not in fragments:
-                self._bare_mapping(node)
+        # A mapping that others merge may be a fragment, and is one when they use all of it; so it comes after them.
+        merged = {id(one) for node in mappings for one in _merged_into(node)}
+        for node in sorted(mappings, key=lambda one: id(one) in merged):
+            if id(node) not in self._taken:
+                self._bare_mapping(node, fragment=id(node) in merged)
         for text, is_key in nodes:
             if isinstance(text, ScalarNode) and id(text) not in self._used:
                 self._text(text, is_key=is_key)
@@ -129,7 +135,7 @@ class _Finder:
                 self.report("-", _line(key), _TEMPLATE)
             elif key.value == "image":
                 if id(node) not in self._inner:
-                    self._image(value)
+                    self._image(value, node)
             elif key.value == "images" and isinstance(value, SequenceNode):
                 for entry in value.value:
                     self._entry(entry)
@@ -138,10 +144,10 @@ class _Finder:
             elif key.value == "extends" and isinstance(value, MappingNode) and "file" in _keys(value):
                 self.report("extends:", _line(key), _COMPOSE_FILES)
 
-    def _image(self, value: Node) -> None:
-        """Look at the value of a key ``image``."""
+    def _image(self, value: Node, parent: MappingNode | None = None) -> None:
+        """Look at the value of a key ``image``, in its mapping if it has one."""
         if isinstance(value, ScalarNode):
-            self._image_text(value)
+            self._image_text(value, parent)
         elif isinstance(value, SequenceNode):
             for entry in value.value:
                 if isinstance(entry, ScalarNode):
@@ -151,8 +157,10 @@ class _Finder:
         elif isinstance(value, MappingNode):
             self._image_mapping(value)
 
-    def _image_text(self, node: ScalarNode) -> None:
-        if id(node) in self._images:
+    def _image_text(self, node: ScalarNode, parent: MappingNode | None = None) -> None:
+        """Look at a text that is an image; beside it in ``parent`` may stand a tag that belongs to it."""
+        untagged = parent is not None and self._has_tag_beside(node, parent)
+        if id(node) in self._images and not untagged:
             return
         self._images.add(id(node))
         self._used.add(id(node))
@@ -161,7 +169,12 @@ class _Finder:
         problem = problem_of(node.value)
         if not node.tag.startswith(_CORE) or node.tag == f"{_CORE}binary":
             problem = f"it has the tag {node.tag.replace(_CORE, '!!')}, whose meaning is not known here"
-        self.report(node.value, _line(node), problem)
+        self.report(node.value, _line(node), problem or (_NO_TAG if untagged else None))
+
+    def _has_tag_beside(self, node: ScalarNode, parent: MappingNode) -> bool:
+        """Whether an image of the license's registry has no tag and its mapping has one (``imageTag: '1'``)."""
+        names = {name for name, value in self._fields(parent).items() if name.lower() in _TAGS and _text(value)}
+        return bool(names) and problem_of(node.value) is None and self._is_ours(node.value) and _is_untagged(node.value)
 
     def _image_mapping(self, node: MappingNode) -> None:
         """Look at a mapping that stands for an image."""
@@ -171,19 +184,21 @@ class _Finder:
         fields = self._fields(node)
         whole = fields.get("reference") or (None if fields.keys() & _OF_HELM else fields.get("name"))
         if isinstance(whole, ScalarNode):
-            self._image_text(whole)
+            self._image_text(whole, node)
         elif any(_text(fields.get(name)) for name in _NAMES):
             self._composed(node, fields)
         elif all(isinstance(key, ScalarNode) for key, _ in node.value):
             shown = ", ".join(key.value for key, _ in node.value[:5])
             self.report(f"image: {{{shown}}}", _line(node), "it names no image; check the finished text")
 
-    def _bare_mapping(self, node: MappingNode) -> None:
+    def _bare_mapping(self, node: MappingNode, *, fragment: bool) -> None:
         """Look at a mapping whose key says nothing: Helm values know images by what is in them."""
         own = {key.value for key, _ in node.value if isinstance(key, ScalarNode)}
         if "repository" not in own and "<<" not in own:
             return
         fields = self._fields(node)
+        if fragment and all(id(fields[name]) in self._used for name in fields.keys() & _OF_HELM):
+            return
         if _text(fields.get("repository")) and fields.keys() & {"registry", "tag", "digest"}:
             self._composed(node, fields)
 
@@ -226,8 +241,8 @@ class _Finder:
             problem = f"it has the key {twice!r} twice"
         elif problem is None and tag:
             problem = _number_problem(parts["tag"])
-        elif problem is None and self._is_ours(text) and "@" not in text and ":" not in path.rpartition("/")[2]:
-            problem = "it has no tag, so something else chooses one; check the finished text"
+        elif problem is None and self._is_ours(text) and _is_untagged(text):
+            problem = _NO_TAG
         self.report(text, _line(node), problem)
 
     def _is_ours(self, image: str) -> bool:
@@ -235,31 +250,23 @@ class _Finder:
 
     def _complete_image(self, node: ScalarNode) -> None:
         """Look at a text that may be an image of the license's registry."""
-        if id(node) in self._used or problem_of(node.value) is not None:
-            return
-        found = Reference.parse(node.value)
-        complete = found.digest or found.tag != "latest" or node.value.endswith(":latest")
-        if complete and self._is_ours(node.value):
+        if problem_of(node.value) is None and self._is_ours(node.value) and not _is_untagged(node.value):
             self._image_text(node)
 
     def _text(self, node: ScalarNode, *, is_key: bool) -> None:
         """Report the images of the license's registry in a text that is not an image."""
-        if not is_key and self._alone.fullmatch(node.value.strip().rstrip("/")):
-            self.report(node.value.strip(), _line(node), _ALONE, looked_at=False)
-        for match in self._mention.finditer(node.value):
-            if match[0].lower().startswith(("http://", "https://")):
-                continue
+        for found in self._mentions.find(node.value, is_key=is_key):
             line = _line(node)
             if node.style in {"|", ">"}:
-                line += 1 + node.value.count("\n", 0, match.start())
-            self.report(match["image"], line, _UNSEEN, looked_at=False)
+                line += 1 + node.value.count("\n", 0, found.position)
+            self.report(found.text, line, _ALONE if found.alone else _UNSEEN, looked_at=False)
 
     def _other_files(self, keys: Fields) -> None:
         """Report the files that belong to the same installation as a document and are not in the input."""
         kind = _text(keys.get("kind"))
-        if kind == "Kustomization" or (not kind and _is_list_of_texts(keys.get("resources"))):
-            for name in ("resources", "bases", "components", "helmCharts"):
-                if name in keys:
+        if kind in _KUSTOMIZE_KINDS or (not kind and _is_list_of_texts(keys.get("resources"))):
+            for name in filter(keys.__contains__, _KUSTOMIZE_KEYS):
+                if _names_files(name, keys[name]):
                     self.report(f"{name}:", _line(keys[name]), _KUSTOMIZE_FILES)
         if "services" in keys and "include" in keys:
             self.report("include:", _line(keys["include"]), _COMPOSE_FILES)
@@ -310,6 +317,22 @@ def _merged_into(node: MappingNode) -> list[MappingNode]:
 def _keys(node: MappingNode) -> Fields:
     """Return the values of a mapping by their key, without what it merges."""
     return {key.value: value for key, value in node.value if isinstance(key, ScalarNode)}
+
+
+def _names_files(key: str, value: Node) -> bool:
+    """Whether a key of a kustomization names files; the text of a patch may stand in it instead."""
+    if key == "helmCharts":
+        return True
+    entries = value.value if isinstance(value, SequenceNode) else [value]
+    return any(
+        "\n" not in one.value if isinstance(one, ScalarNode) else isinstance(one, MappingNode) and "path" in _keys(one)
+        for one in entries
+    )
+
+
+def _is_untagged(image: str) -> bool:
+    """Whether an image has neither tag nor digest."""
+    return "@" not in image and ":" not in image.rpartition("/")[2]
 
 
 def _is_list_of_texts(node: Node | None) -> bool:

@@ -77,6 +77,20 @@ def bad(text: str | bytes) -> Named:
         (f"worker: {{repository: {REGISTRY}/app/x, digest: '{DIGEST}'}}\n", [(f"{REGISTRY}/app/x@{DIGEST}", 1)]),
         (f"image: {{registry: {REGISTRY}, image: app/x, tag: '1'}}\n", [(X, 1)]),
         (f"base: &b {{registry: {REGISTRY}, repository: app/x}}\nx: {{<<: *b, tag: '1'}}\n", [(X, 2)]),
+        (
+            f"a: &a {{registry: {REGISTRY}, repository: app/x, tag: '1'}}\nb: {{<<: *a, repository: app/y}}\n",
+            [(X, 1), (f"{REGISTRY}/app/y:1", 2)],
+        ),
+        (
+            f"a: &a {{registry: {REGISTRY}, repository: app/x, tag: '1'}}\nb: {{<<: *a, tag: '2'}}\n",
+            [(X, 1), (f"{REGISTRY}/app/x:2", 2)],
+        ),
+        (f"a: &a {{registry: {REGISTRY}, repository: app/x, tag: '1'}}\nb: {{<<: *a, pullPolicy: Always}}\n", [(X, 2)]),
+        (
+            f"a: {{repository: &x {X}, digest: '{DIGEST}'}}\nsidecarImage: *x\n",
+            [(X, 1), (f"{X}@{DIGEST}", 1)],
+        ),
+        (f"kind: Kustomization\npatches: [{{patch: 'a'}}]\nimages: [{X}]\n", [(X, 3)]),
         ("image: {repository: nginx, tag: ''}\nother: {repository: https://charts.test}\n", [("nginx", 1)]),
         # Kustomize
         (f"images:\n- {{name: worker, newName: {REGISTRY}/app/x, newTag: '1'}}\n", [(X, 2)]),
@@ -122,6 +136,17 @@ def test_every_image_is_found(text: str | bytes, expected: list[tuple[str, int]]
         (f"image: {{repository: {REGISTRY}/app/x, tag: ''}}", f"{REGISTRY}/app/x", 1, "it has no tag"),
         (f"image: {{repository: {REGISTRY}/app/x, tag: 1.10}}", f"{REGISTRY}/app/x:1.10", 1, "not a text, .* quotes"),
         (f"image: {{repository: {REGISTRY}/a, tag: '1', tag: '2'}}", f"{REGISTRY}/a:2", 1, "the key 'tag' twice"),
+        (f"web: {{image: {REGISTRY}/app/x, imageTag: '1'}}", f"{REGISTRY}/app/x", 1, "it has no tag"),
+        (
+            f"x: &x {REGISTRY}/app/x\na: {{image: *x}}\nb: {{image: *x, tag: '1'}}",
+            f"{REGISTRY}/app/x",
+            1,
+            "it has no tag",
+        ),
+        (f"image: {{name: {REGISTRY}/app/x, version: '1'}}", f"{REGISTRY}/app/x", 1, "it has no tag"),
+        (f"image: {{reference: {REGISTRY}/app/x, tag: '1'}}", f"{REGISTRY}/app/x", 1, "it has no tag"),
+        ("kind: Component\nresources: [a.yaml]\n", "resources:", 2, "the files that it names are not looked at"),
+        ("kind: Kustomization\npatches: [{path: a.yaml}]\n", "patches:", 2, "the files that it names are not looked"),
         (f"image: !reset {X}\n", X, 1, "it has the tag !reset"),
         (f"image: !!binary {'QUJD'}\n", "QUJD", 1, "it has the tag !!binary"),
         ("a:\n\timage: redis\n", "-", 2, "a tab indents this line"),
@@ -157,6 +182,19 @@ def test_what_cannot_be_asked_about_is_named(text: str, named: str, line: int, s
         (f"image: redis\nspec: {{baseImage: {REGISTRY}/app/x, version: v1}}\n", f"{REGISTRY}/app/x", 2),
         ("image: redis\nother: R.TEST:5630/app/x:1\n", "R.TEST:5630/app/x:1", 2),
         (f"image: redis\nglobal: {{imageRegistry: {REGISTRY}}}\n", REGISTRY, 2),
+        # An image that is put together somewhere else, beside one that is asked about and looks like its beginning.
+        (f"image: {REGISTRY}/app/x\nargs: ['--x={REGISTRY}/app/x:$(TAG)']\n", f"{REGISTRY}/app/x:$(TAG", 2),
+        (f"image: {X}\nargs: ['--x={X}${{SUFFIX}}']\n", f"{X}${{SUFFIX", 2),
+        (f"image: {X}\nargs: ['{REGISTRY}/app/x:{{{{ .tag }}}}']\n", f"{REGISTRY}/app/x:{{{{", 2),
+        (f"image: {X}\nargs: ['--x={REGISTRY}/$(APP)/y:1']\n", f"{REGISTRY}/$(APP)/y:1", 2),
+        (f"image: {X}\nprefix: '{REGISTRY}/app/x:'\n", f"{REGISTRY}/app/x:", 2),
+        (f"image: {X}\nargs: ['--prefix={REGISTRY}/', app/y]\n", f"{REGISTRY}/", 2),
+        (f"image: {X}\nargs: ['--registry={REGISTRY}', '--image=app/y:1']\n", REGISTRY, 2),
+        (f"image: {X}\ncommand: run --registry {REGISTRY} --image app/y:1\n", REGISTRY, 2),
+        (f"image: {X}\nvalues: |\n  image:\n    registry: {REGISTRY}\n    repository: app/y\n", REGISTRY, 4),
+        (f'image: {X}\nv: \'{{"registry":"{REGISTRY}","repository":"app/y"}}\'\n', REGISTRY, 2),
+        (f'image: {X}\nv: \'{{"image":"{REGISTRY}\\/app\\/y:1"}}\'\n', f"{REGISTRY}\\/app\\/y:1", 2),
+        (f"image: {X}\nv: //{REGISTRY}/app/y:1\n", f"{REGISTRY}/app/y:1", 2),
     ],
 )
 def test_images_in_other_texts_are_named(text: str, named: str, line: int) -> None:
@@ -171,7 +209,9 @@ def test_images_in_other_texts_are_named(text: str, named: str, line: int) -> No
     "text",
     [
         f"image: {X}\nargs: ['--x={X}']\n",
+        f"image: {X}\nnote: 'first {X}, then ({X}). {X}: a sentence'\n",
         "image: redis\nauths: {'r.test:5630': {}}\nurl: https://r.test:5630/portal/x\n",
+        f'image: redis\n.dockerconfigjson: \'{{"auths": {{"{REGISTRY}": {{"auth": "eDp5"}}}}}}\'\n',
         "image: redis\na: other.r.test:5630/app/x:1\nb: mirror.test/r.test:5630/app/x:1\nc: r.test:56300/x\n",
     ],
 )
