@@ -1,7 +1,7 @@
 """When credentials were last used: noted in memory, written in batches, worth nothing to security but idle ends."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from authsvc.errors import StoreUnavailable
@@ -45,26 +45,37 @@ class RedisUsage:
             self._noted[credential_id] = now
 
     async def keep_flushing(self) -> None:
-        """Write a batch every few seconds until cancelled; then the last one."""
-        try:
-            while True:
-                await asyncio.sleep(FLUSH_EVERY)
-                await self.flush()
-        finally:
+        """Write a batch every few seconds until cancelled. Whoever cancels it calls :meth:`flush` once more."""
+        while True:
+            await asyncio.sleep(FLUSH_EVERY)
             await self.flush()
 
     async def flush(self) -> None:
-        """Write what was noted; what can not be written is dropped, since the next use says the same."""
-        noted, self._noted = list(self._noted.items()), {}
-        for first in range(0, len(noted), MAX_BATCH):
-            batch = noted[first : first + MAX_BATCH]
+        """Write what was noted; what can not be written is dropped, since the next use says the same.
+
+        What is not written yet when this is cancelled stays noted.
+        """
+        waiting = list(self._noted.items())
+        for first in range(0, len(waiting), MAX_BATCH):
+            batch = waiting[first : first + MAX_BATCH]
             names = [keys.used(credential_id) for credential_id, _ in batch]
             arguments: list[str | int] = [KEPT_FOR, *(at.isoformat() for _, at in batch)]
             if not self._has_room():
-                self._logger.warning("usage.not_written", credentials=len(noted) - first, detail=NO_ROOM)
+                self._drop(waiting[first:], NO_ROOM)
                 return
             try:
                 await self._connection.run(self._write(keys=names, args=arguments))
             except StoreUnavailable as error:
-                self._logger.warning("usage.not_written", credentials=len(noted) - first, detail=error.detail)
+                self._drop(waiting[first:], error.detail)
                 return
+            self._forget(batch)
+
+    def _drop(self, noted: Sequence[tuple[str, datetime]], why: str | None) -> None:
+        self._logger.warning("usage.not_written", credentials=len(noted), detail=why)
+        self._forget(noted)
+
+    def _forget(self, noted: Sequence[tuple[str, datetime]]) -> None:
+        """Forget uses, but not those of the same credentials since then."""
+        for credential_id, at in noted:
+            if self._noted.get(credential_id) == at:
+                del self._noted[credential_id]

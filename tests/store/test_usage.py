@@ -11,6 +11,7 @@ from authsvc.logs import make_logger
 from authsvc.store import keys, usage
 from authsvc.store.connection import Connection
 from authsvc.store.usage import RedisUsage
+from authsvc.wiring.server import ended
 from tests.support.builders import NOW
 from tests.support.redis_server import connected, redis_server
 from tests.support.waiting import PATIENCE, PAUSE
@@ -84,17 +85,44 @@ async def test_memory_is_bounded(connection: Connection, monkeypatch: pytest.Mon
     assert await connection.get(keys.used("three")) is None
 
 
-async def test_what_is_left_is_written_at_the_end(connection: Connection) -> None:
-    """A worker that stops cleanly forgets nothing."""
-    noted = notes(connection)
-    task = asyncio.create_task(noted.keep_flushing())
-    await asyncio.sleep(0)
-    noted.note("one", NOW)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
+async def test_what_is_left_is_written_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that stops cleanly forgets nothing: neither the batch that is under way then nor those behind it."""
+    monkeypatch.setattr(usage, "FLUSH_EVERY", 0)
+    async with redis_server("--appendfsync", "no") as server:
+        connection, other = Connection(server.url, deadline=3 * PATIENCE), Connection(server.url)
+        noted, many = notes(connection), 2 * usage.MAX_BATCH
+        for number in range(many):
+            noted.note(f"credential-{number}", NOW)
+        await other.redis.client_pause(int(PATIENCE * 1000), all=False)
+        flushing = asyncio.create_task(noted.keep_flushing())
+        async with asyncio.timeout(PATIENCE):
+            while not any(client["cmd"].startswith("eval") for client in await other.redis.client_list()):
+                await asyncio.sleep(PAUSE)
+        await ended(flushing)
+        await other.redis.client_unpause()
+        await noted.flush()
+        found = await other.redis.dbsize()
+        await connection.close()
+        await other.close()
 
-    assert await connection.get(keys.used("one")) is not None
+    assert found == many
+
+
+async def test_a_use_during_a_batch_is_written_by_the_next_one(connection: Connection) -> None:
+    """What is written is forgotten, and nothing else."""
+    noted = notes(connection)
+    noted.note("one", NOW)
+    flushing = asyncio.create_task(noted.flush())
+    await asyncio.sleep(0)
+    noted.note("one", NOW + timedelta(hours=1))
+    await flushing
+    first = await connection.get(keys.used("one"))
+    await noted.flush()
+
+    assert (NOW.isoformat().encode(), (NOW + timedelta(hours=1)).isoformat().encode()) == (
+        first,
+        await connection.get(keys.used("one")),
+    )
 
 
 async def test_a_batch_that_can_not_be_written_is_told_and_dropped() -> None:
