@@ -130,14 +130,15 @@ def another_server(stack: Stack) -> Iterator[int]:
 def test_no_request_is_refused_while_leaves_are_rotated(keyed: Stack) -> None:
     """Over 2,000 tokens, each shown to the real registry, while every worker gets new leaves; nothing restarts."""
     account = make_license(keyed, "keyapp").account
-    registry, serials = keyed.pid("registry"), set()
+    registry = keyed.pid("registry")
+    serials: set[str] = set()
     with meanwhile(lambda: pulls(keyed, account), threads=6) as load:
-        while load.results.total() < REQUESTS:
+        while load.results.total() < REQUESTS or len(serials) < 4:
             rotated = keyed.json("keys", "rotate")
             assert (2, [], True) == (len(rotated["reached"]), rotated["missed"], rotated["complete"])
             serials |= {worker["leaf_serial"] for worker in rotated["reached"]}
     assert {(200, 404)} == set(load.results)
-    assert (registry, True) == (keyed.pid("registry"), len(serials) >= 4)
+    assert registry == keyed.pid("registry")
 
 
 def test_workers_of_every_server_are_reached_or_named(keyed: Stack) -> None:
@@ -145,8 +146,13 @@ def test_workers_of_every_server_are_reached_or_named(keyed: Stack) -> None:
     with another_server(keyed) as second:
         assert 3 == len(keyed.json("keys", "rotate")["reached"])
         (hanging,) = children_of(second)
-        os.kill(hanging, signal.SIGSTOP)
-        ran = keyed.authsvc("keys", "rotate", "--json", check=False)
+        # Its server hangs too, or it might replace the worker before the command stops waiting.
+        os.kill(second, signal.SIGSTOP)
+        try:
+            os.kill(hanging, signal.SIGSTOP)
+            ran = keyed.authsvc("keys", "rotate", "--json", check=False)
+        finally:
+            os.kill(second, signal.SIGCONT)
         said = json.loads(ran.out)
         assert (1, False) == (ran.code, said["complete"])
         assert [True] == [f"-{hanging}-" in worker["id"] for worker in said["missed"]]
