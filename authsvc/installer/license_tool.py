@@ -174,8 +174,7 @@ def _preflight(options: argparse.Namespace) -> int:
         _print_json({**answer, "clients": [one.to_json() for one in clients]})
     else:
         _say(report.images_table(answer["images"]))
-        end = (answer.get("license") or {}).get("expires_at")
-        _say(f"\nlicense {license_.says['id']} of {license_.says['customer']} ends at {end}")
+        _say("\n" + "\n".join(report.ends(answer)))
         _warn(_messages(answer))
         if all(image["ok"] is None for image in answer["images"]):
             _warn([f"none of these images is of {license_.registry}"])
@@ -192,7 +191,7 @@ def _secret_with(license_: HeldLicense) -> str:
     others = [one for one in held if not os.path.samefile(one.path, license_.path)]
     license_.named = any(one.named for one in held if one not in others)
     selection = select([*others, license_], license_.registry, time.time())
-    if license_ not in selection.licenses:
+    if license_.token not in {one.token for one in selection.licenses}:
         newer = next((one.path for one in selection.licenses if one.says["id"] == license_.says["id"]), None)
         _warn([f"{license_.path} is not what clients use{f': {newer} is newer' if newer else ''}"])
     _warn(left_out(selection))

@@ -78,6 +78,17 @@ def images_table(images: list[dict[str, Any]]) -> str:
     return table(("IMAGE", "MAY PULL", "EXISTS", "SIZE", "DIGEST", "REMARK"), rows)
 
 
+def ends(answer: dict[str, Any]) -> list[str]:
+    """Return when each license that the server was asked with ends; with several of them, also for which app it is."""
+    licenses = answer.get("licenses") or [answer.get("license")]  # servers before 0.2 know one license only
+    several = len(licenses) > 1
+    return [
+        f"license {one['id']} of {one['customer']}{' for ' + one['app'] if several else ''} ends at {one['expires_at']}"
+        for one in licenses
+        if isinstance(one, dict)
+    ]
+
+
 def size(number: object) -> str:
     """Return a number of bytes for people."""
     if not isinstance(number, int):

@@ -129,9 +129,12 @@ def test_preflight_answers_as_the_token_endpoint_would(world: World, licenses: d
 
 @pytest.fixture
 def holder(world: World, licenses: dict[str, License], tmp_path: Path) -> Callable[..., Ran]:
-    """Return ``authsvc-license`` of a customer with files of two apps, ``vault.json`` and ``annex.json``."""
+    """Return ``authsvc-license`` of a customer with the vendor's key and files of two apps."""
     for name, app in (("vault", world.vault), ("annex", world.annex)):
         (tmp_path / f"{name}.json").write_text(licenses[app].file)
+    keys = tmp_path / ".config/authsvc/keys/vendor.json"
+    keys.parent.mkdir(parents=True)
+    keys.write_bytes(ask(world.stack.port, "GET", "/auth/license-keys.json").body)
 
     def call(*words: str) -> Ran:
         environ = {**world.stack.environ, "HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path / "run")}
@@ -140,15 +143,26 @@ def holder(world: World, licenses: dict[str, License], tmp_path: Path) -> Callab
     return call
 
 
-def test_the_command_asks_with_what_clients_use(world: World, holder: Callable[..., Ran]) -> None:
-    """Before the login of the second file its app is not covered; after it preflight of either file covers both."""
+def test_the_command_asks_with_what_clients_use(
+    world: World, licenses: dict[str, License], holder: Callable[..., Ran]
+) -> None:
+    """Before the login of the second file its app is not covered; after it preflight of either file covers both.
+
+    It says of each license when it ends.
+    """
     images = [f"{world.stack.name}/{name}:1" for name in (world.product, f"{world.annex}/img")]
     assert 0 == holder("login", "vault.json").code
     assert 1 == holder("preflight", "vault.json", *images).code
     assert 0 == holder("login", "annex.json").code
 
     for name in ("vault.json", "annex.json"):
-        assert 0 == (ran := holder("preflight", name, *images)).code, ran
+        ran = holder("preflight", name, *images)
+        assert (0, "") == (ran.code, ran.err)  # clients use the copy that login made, which has the same token
+        ends = [line for line in ran.out.splitlines() if line.startswith("license ")]
+        assert sorted(
+            f"license {licenses[app].id} of Globex for {app} ends at 2031-01-31T00:00:00Z"
+            for app in (world.vault, world.annex)
+        ) == sorted(ends)
 
 
 def test_a_client_with_an_older_login_is_named(world: World, holder: Callable[..., Ran], tmp_path: Path) -> None:
