@@ -103,8 +103,7 @@ def test_a_reply_names_its_request(stack: Stack, license_: License) -> None:
     """The id in the header is the one in the log, and a refusal tells it to people as well."""
     good = get_token(stack.port, license_.account)
     bad = get_token(stack.port, Account("license", "asv_lic_nonsense"))
-    (issued,) = [e for e in stack.events("serve.log") if e.get("request_id") == good.headers["x-request-id"]]
-    (refused,) = [e for e in stack.events("serve.log") if e.get("request_id") == bad.headers["x-request-id"]]
+    issued, refused = (stack.event_of(reply.headers["x-request-id"]) for reply in (good, bad))
     assert (issued["event"], issued["subject"]) == ("token.issued", f"license:{license_.id}")
     assert refused["event"] == "token.refused"
     assert bad.error()[1].endswith(f"(request {bad.headers['x-request-id']})")

@@ -182,6 +182,15 @@ class Stack:
         lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
         return [json.loads(line) for line in lines if line.startswith("{")]
 
+    def event_of(self, request_id: str) -> dict[str, Any]:
+        """Return the one event of a request in the server's log, which no answer waits for."""
+
+        def look() -> list[dict[str, Any]]:
+            return [event for event in self.events("serve.log") if event.get("request_id") == request_id]
+
+        (event,) = until(look, f"the event of request {request_id} in the log")
+        return event
+
 
 @contextmanager
 def short_folder() -> Iterator[Path]:

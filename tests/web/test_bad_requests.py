@@ -26,7 +26,7 @@ def check_refusal(stack: Stack, reply: Reply, sentence: str) -> None:
     assert reply.reason == f"{sentence} (request {request_id})"
     assert reply.headers["cache-control"] == "no-store"
     assert reply.headers["www-authenticate"] == f'Basic realm="{stack.name}", charset="UTF-8"'
-    (event,) = [event for event in stack.events("serve.log") if event.get("request_id") == request_id]
+    event = stack.event_of(request_id)
     assert (event["event"], event["reason"]) == ("token.refused", sentence)
 
 
@@ -148,8 +148,7 @@ def test_many_scopes(stack: Stack, app: str, license_: License) -> None:
     token = reply.json()["token"]
     assert len(claims_of(token)["access"]) == 16
     assert len(token) < 7 * 1024
-    (event,) = [e for e in stack.events("serve.log") if e.get("request_id") == reply.headers["x-request-id"]]
-    assert event["dropped"] == 24
+    assert stack.event_of(reply.headers["x-request-id"])["dropped"] == 24
     assert ask(stack.port, "GET", "/v2/", headers={"Authorization": f"Bearer {token}"}).status == 200
 
 
