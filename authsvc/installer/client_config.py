@@ -69,6 +69,7 @@ class ClientConfig:
             Refused: it can not be read, or is no JSON object, so nothing in it may be touched.
         """
         self.path = os.path.realpath(path)  # replacing a link itself would part it from what it points to
+        self._is_linked = os.path.islink(path)
         self._text = ""
         try:
             with open(self.path, "rb") as file:
@@ -79,6 +80,7 @@ class ClientConfig:
             raise Refused(f"can not read {self.path}: {error}") from error
         try:
             self._body: dict[str, Any] = json.loads(self._text) if self._text.strip() else {}
+            json.dumps(self._body, allow_nan=False)  # what could not be written again, such as 1e999
             helpers = self._body.get(SECTION, {})
             good = isinstance(self._body, dict) and isinstance(helpers, dict) and len(self._text) <= MAX_FILE
         except (ValueError, RecursionError, AttributeError):
@@ -100,7 +102,7 @@ class ClientConfig:
             Refused: it does.
         """
         other = self.helper(registry)
-        if other not in {None, HELPER}:
+        if other is not None and other != HELPER:
             raise Refused(f"{self.path} has {other!r} as the helper for {registry}; take that entry out first")
 
     def add(self, registry: str) -> bool:
@@ -127,7 +129,7 @@ class ClientConfig:
         del self._body[SECTION][registry]
         if not self._body[SECTION]:
             del self._body[SECTION]
-        if self._body:
+        if self._body or self._is_linked:
             self._write()
         else:
             os.unlink(self.path)
@@ -138,6 +140,8 @@ class ClientConfig:
         found = re.search(r"\{\r?\n([ \t]+)\"", self._text)
         indent = found.group(1) if found else None if self._text.strip() else "\t"
         text = json.dumps(self._body, indent=indent, ensure_ascii=False)
+        if any("\ud800" <= character <= "\udfff" for character in text):  # has no UTF-8, and stays an escape
+            text = json.dumps(self._body, indent=indent)
         ending = "\n" if self._text.endswith("\n") else ""
         write_file(self.path, f"{text}{ending}", keep_mode=True)
 

@@ -75,7 +75,8 @@ def undo(what: str, environ: Mapping[str, str]) -> list[str]:
     """Take back what :func:`log_in` did for a license file or for a whole registry; return what was done.
 
     Args:
-        what: path of the license file that was given to ``login``, or of the kept one, or the registry's name.
+        what: path of the license file that was given to ``login``, or of the kept one, even if it is damaged, or the
+            registry's name.
         environ: where home is.
 
     Raises:
@@ -87,7 +88,11 @@ def undo(what: str, environ: Mapping[str, str]) -> list[str]:
 
 def _undo(what: str, environ: Mapping[str, str]) -> list[str]:
     folder = os.path.join(own_folder(environ), LICENSES)
-    kept = [open_to_remove(os.path.join(folder, name)) for name in _names(folder)]
+    kept, damaged = _kept(folder)
+    named = next((path for path in damaged if os.path.exists(what) and os.path.samefile(path, what)), None)
+    if named is not None:
+        os.unlink(named)
+        return [f"removed {named}"]
     if os.path.isfile(what):
         given = open_to_remove(what)
         registry = given.registry
@@ -109,7 +114,7 @@ def _undo(what: str, environ: Mapping[str, str]) -> list[str]:
             done.append(f"removed {path}")
     if not done:
         raise Refused(f"{what} is neither a license that was logged in with nor a registry of one; nothing to undo")
-    return done
+    return [*done, *(f"left {path}, which nothing can use: {why}" for path, why in damaged.items())]
 
 
 def _registered(registry: str, environ: Mapping[str, str]) -> list[ClientConfig]:
@@ -120,8 +125,16 @@ def _registered(registry: str, environ: Mapping[str, str]) -> list[ClientConfig]
     return configs
 
 
-def _names(folder: str) -> list[str]:
-    return [name for name in sorted(os.listdir(folder)) if name.endswith(SUFFIX)] if os.path.isdir(folder) else []
+def _kept(folder: str) -> tuple[list[HeldLicense], dict[str, str]]:
+    """Return the licenses that were logged in with, and the damaged files beside them with what is wrong."""
+    kept, damaged = [], {}
+    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    for path in (os.path.join(folder, name) for name in names if name.endswith(SUFFIX)):
+        try:
+            kept.append(open_to_remove(path))
+        except Refused as error:
+            damaged[path] = str(error).removeprefix(f"{path}: ")
+    return kept, damaged
 
 
 def _key_file(

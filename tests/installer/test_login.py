@@ -157,6 +157,49 @@ def test_undo_of_one_of_two(tool: Tool, helper: Tool, home: Path, file: Path, tm
     assert not (home / ".docker/config.json").exists()
 
 
+def test_a_damaged_file_does_not_stop_undo(tool: Tool, helper: Tool, home: Path, file: Path, tmp_path: Path) -> None:
+    """It is named and left, since nobody knows what it is for; when it is named itself it goes."""
+    damaged = home / ".config/authsvc/licenses/damaged.license.json"
+    tool("login", file)
+    damaged.write_text("{")
+    tool("login", put_file(tmp_path / "b.license.json", id="c000000000000002", app="otherapp", registry_token="other"))
+
+    one = tool("login", "--undo", file)
+    rest = tool("login", "--undo", HOST)
+
+    assert [0, 0] == [one.code, rest.code], (one, rest)
+    assert f"left {damaged}" in rest.out
+    assert "not JSON" in rest.out
+    assert [damaged] == [path for path in home.rglob("*") if path.is_file()]
+    assert (1, "") == ((again := tool("login", "--undo", HOST)).code, again.out)
+    assert (0, f"removed {damaged}\n") == ((gone := tool("login", "--undo", damaged)).code, gone.out), gone
+    assert not damaged.exists()
+
+
+def test_undo_keeps_a_link_and_its_file(tool: Tool, home: Path, file: Path, tmp_path: Path) -> None:
+    """A configuration that other software manages behind a link is not removed, though nothing is left in it."""
+    real = tmp_path / "managed.json"
+    real.write_text("{}")
+    (home / ".docker").mkdir()
+    (home / ".docker/config.json").symlink_to(real)
+    tool("login", file)
+
+    assert 0 == tool("login", "--undo", file).code
+    assert (home / ".docker/config.json").is_symlink()
+    assert {} == json.loads(real.read_text())
+
+
+@pytest.mark.parametrize("text", ['{"x": "\\ud800"}', '{"x": ["\\ud83d", "\\u00e9"]}'])
+def test_half_a_character_in_a_clients_file_stays(tool: Tool, home: Path, file: Path, text: str) -> None:
+    """JSON allows a lone surrogate, and UTF-8 does not; the value is still the same afterwards."""
+    config = home / ".docker/config.json"
+    config.parent.mkdir()
+    config.write_text(text)
+
+    assert 0 == tool("login", file).code
+    assert json.loads(text)["x"] == json.loads(config.read_text())["x"]
+
+
 def test_the_places_that_the_clients_were_told(tool: Tool, home: Path, file: Path, tmp_path: Path) -> None:
     """``DOCKER_CONFIG`` and ``REGISTRY_AUTH_FILE`` are obeyed, and a link to a file stays one."""
     real = tmp_path / "dotfiles" / "docker.json"
@@ -175,7 +218,15 @@ def test_the_places_that_the_clients_were_told(tool: Tool, home: Path, file: Pat
 
 
 @pytest.mark.parametrize(
-    "text", ["{", "[]", '{"credHelpers": []}', '{"credHelpers": {"registry.vendor.test": "pass"}}']
+    "text",
+    [
+        "{",
+        "[]",
+        '{"x": 1e999}',
+        '{"credHelpers": []}',
+        '{"credHelpers": {"registry.vendor.test": "pass"}}',
+        '{"credHelpers": {"registry.vendor.test": {}}}',
+    ],
 )
 def test_a_file_that_can_not_be_edited(tool: Tool, home: Path, file: Path, text: str) -> None:
     """Podman's file is broken or has another helper: one sentence, and nothing at all was changed."""
