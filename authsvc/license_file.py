@@ -232,8 +232,14 @@ def _object(text: str | bytes, field_name: str | None) -> dict[str, Any]:
             seen.add(name)
         return dict(pairs)
 
+    def finite(number: str) -> float:
+        value = float(number)
+        if value - value != 0:  # NaN, Infinity, 1e999: JSON has none of them, and could not say them again
+            raise ValueError(number)
+        return value
+
     try:
-        value = json.loads(text, object_pairs_hook=no_twins)
+        value = json.loads(text, object_pairs_hook=no_twins, parse_constant=finite, parse_float=finite)
     except LicenseFileError:
         raise
     except (ValueError, RecursionError) as error:

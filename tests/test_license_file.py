@@ -122,6 +122,13 @@ def test_wrappings(wrapped: str) -> None:
     assert TOKEN == registry_token(wrapped)
 
 
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_numbers_that_json_does_not_have(number: str) -> None:
+    """They are refused, since no reader would take the JSON that ``show --json`` makes of them."""
+    with pytest.raises(LicenseFileError, match="it is not JSON"):
+        verify(FILE.replace('"seats": 25', f'"seats": {number}'), knows_key)
+
+
 def longest_file() -> str:
     """Return the longest file that is written, of many lines."""
     patterns = tuple(f"component-{number:03}/x" for number in range(80))
