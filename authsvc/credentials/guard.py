@@ -21,7 +21,7 @@ from authsvc.credentials.origin import Origin
 from authsvc.credentials.password import MAX_BYTES
 from authsvc.credentials.password_cache import PasswordCache
 from authsvc.credentials.verifier import Lane, PasswordRecord, PasswordVerifier, overloaded
-from authsvc.errors import Overloaded, Throttled
+from authsvc.errors import Throttled
 from authsvc.redaction import Secret
 from authsvc.throttle import PAIR, Attempt, Claim, TATs, guess_digest, limits_of, longest_wait
 
@@ -189,7 +189,7 @@ class PasswordGuard:
         lane = Lane.KNOWN if claim.known else Lane.NEW
         try:
             right = cached or await self._verifier.verify(attempt.guess, record, password, lane)
-        except Overloaded:
+        except Exception:  # too many wait, or the check itself failed: nothing is known of the password
             await self._throttle.unevaluated(attempt, claim, now)
             raise
         if right:

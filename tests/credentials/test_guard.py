@@ -36,6 +36,11 @@ def guesses(times: int, what: str = "guess") -> Iterator[Secret]:
     yield from (Secret(f"{what} number {number}") for number in range(times))
 
 
+def out_of_memory(_password: Secret, _password_hash: Secret) -> bool:
+    """Fail as a hash does that gets no memory."""
+    raise MemoryError
+
+
 @define
 class House:
     """A guard with everything around it, and what was evaluated.
@@ -418,6 +423,16 @@ async def test_what_is_not_evaluated_is_not_counted() -> None:
     assert counted is not None
     assert (counted - NOW.timestamp()) / PAIR.interval.total_seconds() == answers["wrong"]
     assert answers == {"wrong": 3, "overloaded": 7}
+
+
+async def test_a_check_that_fails_is_not_counted(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without the memory for a hash locks nobody out: nothing was learned of the password."""
+    monkeypatch.setattr(house.guard._verifier, "_verify", out_of_memory)
+    for _ in range(PAIR.burst + 5):
+        with pytest.raises(MemoryError):
+            await house.tries(PASSWORD)
+
+    assert {} == {bucket: tat for bucket, tat in house.throttle.tats.items() if tat is not None}
 
 
 async def test_who_hangs_up_is_counted(house: House) -> None:
