@@ -1,13 +1,15 @@
 """``authsvc member``."""
 
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from authsvc.cli import present
+from authsvc.cli.confirm import run_confirmed, yes_option
 from authsvc.cli.console import ACTOR, common_options, print_json, print_table, refuse, run, say
 from authsvc.cli.passwords import read_line, read_password
 from authsvc.errors import LastOwner
@@ -17,6 +19,8 @@ from authsvc.tenancy.machine_records import LINK_LIFE
 if TYPE_CHECKING:
     from authsvc.tenancy.records import Member
     from authsvc.wiring.management import Management
+
+    _Ends = Callable[[Management, str, str | None, bool], Awaitable[Member]]
 
 _role_option = click.option(
     "--role", required=True, type=click.Choice(["owner", "developer", "viewer"]), help="What they may do."
@@ -89,9 +93,10 @@ def set_role(
     if apps and all_apps:
         raise click.UsageError("--app and --all-apps contradict each other")
     limits = apps if apps or all_apps else None
-    changed = _run(
-        data_dir, lambda manage: manage.members.set_role(email, role, limits, manage.act(ACTOR), force=force)
-    )
+    with _insisting():
+        changed = run(
+            data_dir, lambda manage: manage.members.set_role(email, role, limits, manage.act(ACTOR), force=force)
+        )
     _print(changed, f"{changed.email} is {changed.role} of {changed.team}", as_json=as_json)
 
 
@@ -142,21 +147,24 @@ def redeem(data_dir: Path | None, *, from_stdin: bool, as_json: bool) -> None:
     _print(changed, f"{changed.email} is {changed.role} of {changed.team} and can sign in", as_json=as_json)
 
 
-def _run(data_dir: Path | None, use: "Callable[[Management], Awaitable[Member]]") -> "Member":
-    """Run a use case, and say how to insist when it would leave a team without an owner."""
+@contextmanager
+def _insisting() -> Iterator[None]:
+    """Say how to insist when a change would leave a team without an owner."""
     try:
-        return run(data_dir, use)
+        yield
     except LastOwner as error:
         refuse(f"{error}, or repeat it with --force")
 
 
-def _end_command(name: str, help_: str, done: str, use: "Callable[[Management, str, bool], Awaitable[Member]]") -> None:
+def _end_command(name: str, help_: str, done: str, use: "_Ends") -> None:
     @member_group.command(name, help=help_)
     @click.argument("email")
     @_force_option
+    @yes_option
     @common_options
-    def command(email: str, data_dir: Path | None, *, force: bool, as_json: bool) -> None:
-        changed = _run(data_dir, lambda manage: use(manage, email, force))
+    def command(email: str, data_dir: Path | None, *, force: bool, yes: bool, as_json: bool) -> None:
+        with _insisting():
+            changed = run_confirmed(data_dir, lambda manage, confirmed: use(manage, email, confirmed, force), yes=yes)
         _print(changed, f"{changed.email} is {done}", as_json=as_json)
 
 
@@ -173,13 +181,13 @@ _end_command(
     "disable",
     "Refuse EMAIL and its tokens from now on; docker's sign-ins end for good.",
     "disabled",
-    lambda manage, email, force: manage.members.disable(email, manage.act(ACTOR), force=force),
+    lambda manage, email, confirmed, force: manage.members.disable(email, manage.act(ACTOR), confirmed, force=force),
 )
 _end_command(
     "remove",
     "End the membership of EMAIL; all its tokens die, and service accounts it made.",
     "no member any more",
-    lambda manage, email, force: manage.members.remove(email, manage.act(ACTOR), force=force),
+    lambda manage, email, confirmed, force: manage.members.remove(email, manage.act(ACTOR), confirmed, force=force),
 )
 
 

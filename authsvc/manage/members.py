@@ -14,6 +14,7 @@ from authsvc.credentials.machine_secret import ID_BYTES, new_id
 from authsvc.credentials.password import SALT_BYTES, check_rules, hash_password
 from authsvc.errors import InputRefused, LastOwner
 from authsvc.manage.act import OPERATOR, Act, Journal
+from authsvc.manage.confirmation import Ends, counted, require
 from authsvc.manage.finding import (
     FindsApps,
     FindsMembers,
@@ -25,8 +26,12 @@ from authsvc.manage.finding import (
 )
 from authsvc.redaction import Secret
 from authsvc.store.codec import Stored
+from authsvc.tenancy.machine_records import ServiceAccount
 from authsvc.tenancy.names import parse_email
 from authsvc.tenancy.records import Member, Role
+
+MAX_NAMED = 10
+"""Service accounts that are named before a change ends them; all are counted."""
 
 
 class MemberDirectory(FindsNames, FindsApps, Protocol):
@@ -36,10 +41,11 @@ class MemberDirectory(FindsNames, FindsApps, Protocol):
 
 
 class MemberCredentials(FindsMembers, Protocol):
-    """Where members are changed."""
+    """Where members are changed, and what they made is looked up."""
 
     async def members(self, team: str) -> list[Member]: ...
     async def stored_members(self, team: str) -> list[Stored[Member]]: ...
+    async def service_accounts(self, team: str) -> list[ServiceAccount]: ...
     async def replace_member(
         self, old: Stored[Member], new: Member, entry: Entry, *, witness: Stored[Member] | None = None
     ) -> None: ...
@@ -94,18 +100,21 @@ class Members:
         """
         return await self.credentials.members((await find_team(self.directory, team)).slug)
 
-    async def disable(self, email: str, act: Act, *, force: bool = False) -> Member:
+    async def disable(self, email: str, act: Act, confirmed: str | None = None, *, force: bool = False) -> Member:
         """Refuse the account and its tokens from now on; its sign-ins end for good.
 
         Raises:
             NotFound: nobody has this address.
             LastOwner: the team would have no owner; the operator may ``force`` it.
+            ConfirmationNeeded: service accounts that the member made would be refused as well.
         """
         stored = await find_member(self.credentials, email)
         if stored.record.disabled_at is not None:
             return stored.record
         changed = at_next_epoch(stored.record, disabled_at=act.now)
-        return await self._change(stored, changed, "member.disabled", act, force=force)
+        witness = await self._another_owner(stored.record, changed, act, force=force)
+        require(await self._ends("disabling", stored.record, act), confirmed)
+        return await self._replace(stored, changed, act.entry("member.disabled", **facts_of(changed)), witness)
 
     async def enable(self, email: str, act: Act) -> Member:
         """Undo :meth:`disable`; what was signed in with before stays ended.
@@ -152,16 +161,18 @@ class Members:
         changed = at_next_epoch(stored.record, password_hash=hash_password(password, salt=act.entropy(SALT_BYTES)))
         return await self._change(stored, changed, "member.password_set", act)
 
-    async def remove(self, email: str, act: Act, *, force: bool = False) -> Member:
+    async def remove(self, email: str, act: Act, confirmed: str | None = None, *, force: bool = False) -> Member:
         """End the membership: every credential dies, the address is free for a new account with a new id.
 
         Raises:
             NotFound: nobody has this address.
             LastOwner: the team would have no owner; the operator may ``force`` it.
+            ConfirmationNeeded: service accounts that the member made would end as well.
         """
         stored = await find_member(self.credentials, email)
         removed = at_next_epoch(stored.record, removed_at=act.now)
         witness = await self._another_owner(stored.record, removed, act, force=force)
+        require(await self._ends("removing", stored.record, act), confirmed)
         entry = act.entry("member.removed", **facts_of(removed))
         await self.credentials.remove_member(stored, removed, entry, witness=witness)
         self.journal(entry)
@@ -171,10 +182,24 @@ class Members:
         self, old: Stored[Member], new: Member, event: str, act: Act, *, force: bool = False, **facts: object
     ) -> Member:
         witness = await self._another_owner(old.record, new, act, force=force)
-        entry = act.entry(event, **facts_of(new), **facts)
+        return await self._replace(old, new, act.entry(event, **facts_of(new), **facts), witness)
+
+    async def _replace(self, old: Stored[Member], new: Member, entry: Entry, witness: Stored[Member] | None) -> Member:
         await self.credentials.replace_member(old, new, entry, witness=witness)
         self.journal(entry)
         return new
+
+    async def _ends(self, what: str, member: Member, act: Act) -> Ends | None:
+        """Return which service accounts end with their maker; None when the member made none that is in force."""
+        if member.disabled_at is not None:  # they are refused already
+            return None
+        accounts = await self.credentials.service_accounts(member.team)
+        made = [account.name for account in accounts if account.creator == member.id and account.in_force(act.now)]
+        if not made:
+            return None
+        named = ", ".join(made[:MAX_NAMED]) + (", …" if len(made) > MAX_NAMED else "")
+        number = counted(len(made), "service account")
+        return Ends(f"{what} {member.email} ends {number} that this member made: {named}", ",".join(made))
 
     async def _another_owner(self, old: Member, new: Member, act: Act, *, force: bool) -> Stored[Member] | None:
         """Return somebody who manages the team when ``old`` no longer does; None when there need be nobody.

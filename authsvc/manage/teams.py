@@ -139,7 +139,9 @@ class Teams:
             licenses=states["active"],
             pending=states["pending"],
             members=sum(member.apps is None or app.slug in member.apps for member in members),
-            service_accounts=sum(_can_use(account, app, now) for account in accounts),
+            service_accounts=sum(
+                account.in_force(now) and any(grant.app == app.slug for grant in account.grants) for account in accounts
+            ),
         )
 
     async def archive_app(self, slug: str, act: Act, confirmed: str | None = None) -> App:
@@ -176,10 +178,3 @@ class Teams:
         await self.directory.replace_app(old, new, entry)
         self.journal(entry)
         return new
-
-
-def _can_use(account: ServiceAccount, app: App, now: datetime) -> bool:
-    """Whether a service account is in force and has a grant on ``app``."""
-    in_force = account.revoked_at is None and account.disabled_at is None
-    ended = account.expires_at is not None and now >= account.expires_at
-    return in_force and not ended and any(grant.app == app.slug for grant in account.grants)

@@ -116,6 +116,11 @@ class ServiceAccount:
         """The ``sub`` of its tokens."""
         return f"service-account:{self.id}"
 
+    def in_force(self, now: datetime) -> bool:
+        """Whether it counts now, as far as its own record says."""
+        ended = self.expires_at is not None and now >= self.expires_at
+        return self.revoked_at is None and self.disabled_at is None and not ended
+
 
 @frozen
 class RefreshToken:

@@ -153,7 +153,7 @@ class Histories(RuleBasedStateMachine):
         member = self.of(email)
         if member is None:
             return
-        self.do(getattr(self.house.members, change)(email, self.house.act()))
+        self.do(confirmed(getattr(self.house.members, change), email, self.house.act()))
         if change == "enable":
             member["disabled"] = False
         elif change == "remove" or not member["disabled"]:

@@ -236,8 +236,8 @@ FATES: dict[str, tuple[Fate, str, str]] = {
         "",
         "delete,pull,push",
     ),
-    "is disabled": (lambda house: house.members.disable(MAKER, house.act()), DENIED, DENIED),
-    "is removed": (lambda house: house.members.remove(MAKER, house.act()), DENIED, DENIED),
+    "is disabled": (lambda house: confirmed(house.members.disable, MAKER, house.act()), DENIED, DENIED),
+    "is removed": (lambda house: confirmed(house.members.remove, MAKER, house.act()), DENIED, DENIED),
 }
 """What becomes of the maker, and what the account then gets in the one app and in the other."""
 
@@ -256,13 +256,49 @@ async def test_it_never_exceeds_its_maker(house: Installation, fate: str) -> Non
     assert [before] == [account for account, _ in await house.service_accounts.list(TEAM)]
 
 
+@pytest.mark.parametrize("change", ["disable", "remove"])
+async def test_whoever_ends_a_maker_is_told_what_ends_too(house: Installation, change: str) -> None:
+    """It names the accounts in force, of this maker and no other, and does nothing before that is confirmed."""
+    actor = await maker(house)
+    _, secret = await make(house, actor=actor)
+    await make(house, name="deploy", actor=actor)
+    await make(house, name="ended", expires="1d", actor=actor)
+    await make(house, name="revoked", actor=actor)
+    await house.service_accounts.revoke("revoked", TEAM, house.act())
+    await make(house, name="of-the-operator")
+    house.pass_time(days=2)
+    end = getattr(house.members, change)
+    with pytest.raises(
+        ConfirmationNeeded, match=r"ends 2 service accounts that this member made: ci, deploy$"
+    ) as asked:
+        await end(MAKER, house.act())
+    assert "pull,push" == await house.gets(secret)
+    await house.service_accounts.revoke("deploy", TEAM, house.act())
+    with pytest.raises(ConfirmationNeeded, match=r"ends 1 service account that this member made: ci$"):
+        await end(MAKER, house.act(), asked.value.mark)
+
+    await confirmed(end, MAKER, house.act())
+    assert DENIED == await house.gets(secret)
+
+
+async def test_who_made_nothing_or_is_disabled_already_goes_without_a_question(house: Installation) -> None:
+    """What has ended before ends nothing more."""
+    await make(house, actor=await maker(house))
+    await confirmed(house.members.disable, MAKER, house.act())
+    await house.members.remove(MAKER, house.act())
+    await maker(house)
+    await house.members.remove(MAKER, house.act())
+
+    assert [] == [member.email for member in await house.members.list(TEAM)]
+
+
 async def test_a_maker_who_comes_back_by_another_door_revives_nothing(house: Installation) -> None:
     """Enabling brings the account back; removing ends it, also when the same address joins again."""
     _, secret = await make(house, actor=await maker(house))
-    await house.members.disable(MAKER, house.act())
+    await confirmed(house.members.disable, MAKER, house.act())
     await house.members.enable(MAKER, house.act())
     assert "pull,push" == await house.gets(secret)
-    await house.members.remove(MAKER, house.act())
+    await confirmed(house.members.remove, MAKER, house.act())
     await maker(house)
 
     assert "the service account ci ended when its creator left on 2026-08-01 12:00 UTC; ask an owner of acme-team" == (

@@ -183,9 +183,9 @@ class World:
             case "revoked":
                 await accounts.revoke(name, team, manage.act(ACTOR))
             case "creator disabled":
-                await manage.members.disable(email, manage.act(ACTOR))
+                await confirmed(manage.members.disable, email, manage.act(ACTOR))
             case "creator removed":
-                await manage.members.remove(email, manage.act(ACTOR))
+                await confirmed(manage.members.remove, email, manage.act(ACTOR))
             case _:
                 pass
         if state == "disabled and enabled":

@@ -57,8 +57,8 @@ class InsistentMembers(Members):
     """Members for tests that are not about the last owner: the operator insists on every change."""
 
     @override
-    async def disable(self, email: str, act: Act, *, force: bool = True) -> Member:
-        return await super().disable(email, act, force=force and act.actor == OPERATOR)
+    async def disable(self, email: str, act: Act, confirmed: str | None = None, *, force: bool = True) -> Member:
+        return await super().disable(email, act, confirmed, force=force and act.actor == OPERATOR)
 
     @override
     async def set_role(
@@ -67,8 +67,8 @@ class InsistentMembers(Members):
         return await super().set_role(email, role, apps, act, force=force and act.actor == OPERATOR)
 
     @override
-    async def remove(self, email: str, act: Act, *, force: bool = True) -> Member:
-        return await super().remove(email, act, force=force and act.actor == OPERATOR)
+    async def remove(self, email: str, act: Act, confirmed: str | None = None, *, force: bool = True) -> Member:
+        return await super().remove(email, act, confirmed, force=force and act.actor == OPERATOR)
 
 
 @define(slots=False)
