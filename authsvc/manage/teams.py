@@ -133,15 +133,16 @@ class Teams:
         states: Counter[str] = Counter()
         async for page in self.directory.license_pages(app.slug):
             states.update(license_.state(now) for license_ in page)
-        members = [m for m in await self.users.members(app.team) if m.disabled_at is None]
-        accounts = await self.users.service_accounts(app.team)
+        team = await self.users.members(app.team)
+        members = {m.id for m in team if m.disabled_at is None and (m.apps is None or app.slug in m.apps)}
+        accounts = [a for a in await self.users.service_accounts(app.team) if a.in_force(now)]
+        # An account holds nothing that its maker, if a member made it, does not hold.
+        bound = [a for a in accounts if a.creator is None or a.creator in members]
         return AppUse(
             licenses=states["active"],
             pending=states["pending"],
-            members=sum(member.apps is None or app.slug in member.apps for member in members),
-            service_accounts=sum(
-                account.in_force(now) and any(grant.app == app.slug for grant in account.grants) for account in accounts
-            ),
+            members=len(members),
+            service_accounts=sum(any(grant.app == app.slug for grant in account.grants) for account in bound),
         )
 
     async def archive_app(self, slug: str, act: Act, confirmed: str | None = None) -> App:

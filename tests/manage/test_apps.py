@@ -44,6 +44,18 @@ async def test_it_counts_who_loses_access(house: Installation) -> None:
     )
 
 
+@pytest.mark.parametrize("change", ["disable", "remove"])
+async def test_an_account_whose_maker_is_gone_has_no_access_to_lose(house: Installation, change: str) -> None:
+    """It is refused already, so it is not counted."""
+    maker = await house.members.add("ann@acme.test", TEAM, "owner", (), PASSWORD, house.act())
+    await house.service_accounts.create("ci", TEAM, [f"{APP}/**:pull"], None, None, house.act(maker.subject))
+    before = str(await house.teams.use_of(await house.teams.app(APP), house.now))
+    await confirmed(getattr(house.members, change), maker.email, house.act())
+
+    assert "1 member and 1 service account" == before
+    assert "" == str(await house.teams.use_of(await house.teams.app(APP), house.now))
+
+
 async def test_nothing_is_ended_before_it_is_confirmed_and_reinstating_undoes_it(house: Installation) -> None:
     """A license pulls until the very numbers that were named are confirmed, and again after it is undone."""
     (token,) = await sell(house)
