@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from authsvc import atomic_file
 from authsvc.installer.credential_helper import HELPER
-from authsvc.installer.held import Refused, own_folder
+from authsvc.installer.held import Refused, home_folder, own_folder
 
 TYPE_CHECKING = False  # see authsvc.license_file
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def paths(environ: Mapping[str, str]) -> list[str]:
     podman's own default lies in ``XDG_RUNTIME_DIR`` and is gone after a restart of the machine; the one in
     ``~/.config`` is read next and stays (containers-auth.json(5)).
     """
-    home = environ.get("HOME") or os.path.expanduser("~")
+    home = home_folder(environ)
     config = environ.get("XDG_CONFIG_HOME") or os.path.join(home, ".config")
     docker = environ.get("DOCKER_CONFIG") or os.path.join(home, ".docker")
     podman = environ.get("REGISTRY_AUTH_FILE") or os.path.join(config, "containers", "auth.json")

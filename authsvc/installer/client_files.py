@@ -22,6 +22,7 @@ import re
 import sys
 
 from authsvc.installer.credential_helper import HELPER
+from authsvc.installer.held import home_folder
 
 TYPE_CHECKING = False  # see authsvc.license_file
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def sentences(found: Iterable[Use]) -> list[str]:
 
 def files(client: str, environ: Mapping[str, str]) -> list[str]:
     """Return the files that a client reads, in its order, whether they exist or not."""
-    home = environ.get("HOME") or os.path.expanduser("~")
+    home = home_folder(environ)
     docker = os.path.join(environ.get("DOCKER_CONFIG") or os.path.join(home, ".docker"), "config.json")
     if client == DOCKER:
         return [docker]
@@ -135,11 +136,14 @@ def files_to_edit(registry: str, environ: Mapping[str, str], usual: Iterable[str
 
 
 def holds_something(path: str, registry: str) -> bool:
-    """Whether a file has a helper or a login for ``registry``, or cannot be read."""
+    """Whether a file has a helper or a login for ``registry``, or has no readable content.
+
+    A file that this user may not open has nothing for them.
+    """
     try:
         body = _read(path)
-    except ValueError:
-        return True
+    except ValueError as error:
+        return not isinstance(error.__cause__, PermissionError)
     entries = {**_mapping(body, "auths"), **body} if _is_legacy(path) else _mapping(body, "auths")
     named = [key for key in entries if _key(key) == registry or _key(key).startswith(f"{registry}/")]
     return registry in _mapping(body, "credHelpers") or bool(named)
@@ -227,7 +231,7 @@ def _runtime_file(environ: Mapping[str, str]) -> str:
 
 def _registries_conf(client: str, environ: Mapping[str, str]) -> tuple[list[str], str]:
     """Return ``credential-helpers`` and the file that sets them; the files alone when none does."""
-    home = environ.get("HOME") or os.path.expanduser("~")
+    home = home_folder(environ)
     named = environ.get("CONTAINERS_REGISTRIES_CONF") if client == PODMAN else None  # skopeo does not read it
     own = os.path.join(home, ".config", "containers", "registries.conf")
     path = named or (own if os.path.exists(own) else "/etc/containers/registries.conf")

@@ -108,10 +108,18 @@ def instant(seconds: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
+def home_folder(environ: Mapping[str, str]) -> str:
+    """Return this user's home; the root folder for a user without one, as containers with any number have.
+
+    Never a relative path: keys and licenses would be taken from whatever folder we are called in.
+    """
+    found = environ.get("HOME") or os.path.expanduser("~")
+    return found if os.path.isabs(found) else "/"
+
+
 def own_folder(environ: Mapping[str, str]) -> str:
     """Return the folder of this user's files."""
-    home = environ.get("HOME") or os.path.expanduser("~")
-    return os.path.join(home, ".config", "authsvc")
+    return os.path.join(home_folder(environ), ".config", "authsvc")
 
 
 def read(path: str) -> HeldLicense:

@@ -100,7 +100,8 @@ def _undo(what: str, environ: Mapping[str, str]) -> list[str]:
     else:
         registry = host.normalise(what)
         going = [one for one in kept if one.registry == registry]
-    configs = [ClientConfig(path) for path in dict.fromkeys((*paths(environ), *client_files.all_files(environ)))]
+    others = [path for path in client_files.all_files(environ) if client_files.holds_something(path, registry)]
+    configs = [ClientConfig(path) for path in dict.fromkeys((*paths(environ), *others))]
     done = []
     if not [one for one in kept if one.registry == registry and one not in going]:
         changed = [config.path for config in configs if config.remove(registry)]

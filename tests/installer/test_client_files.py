@@ -3,15 +3,17 @@
 import base64
 import http.server
 import json
+import os
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from attrs import Factory, define, evolve
 
-from authsvc.installer import client_files
+from authsvc.installer import client_files, held
 from authsvc.installer.client_files import PODMAN, SKOPEO
 from tests.installer.conftest import Tool
 from tests.support.license_files import FACTS, put_file
@@ -210,6 +212,37 @@ def test_login_comes_before_an_older_login(machine: Machine, tool: Tool, tmp_pat
     assert {"auths", "credHelpers"} == set(body)
     tool("login", "--undo", machine.registry, HOME=str(machine.home), XDG_RUNTIME_DIR=str(machine.home / "run"))
     assert "earlier" == machine.seen(PODMAN)
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Be a user to whom a file without any permission is closed, which it is not to root."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
+
+
+def test_a_file_that_is_closed_to_us_stops_no_login(tmp_path: Path) -> None:
+    """Without XDG_RUNTIME_DIR podman's file is in a folder that is root's where root uses podman; docker works."""
+    closed = tmp_path / RUNTIME
+    closed.parent.mkdir(parents=True)
+    closed.touch(mode=0)
+    environ = {"HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path / "run")}
+    usual = [str(tmp_path / ".docker/config.json"), str(tmp_path / ".config/containers/auth.json")]
+
+    with as_nobody():
+        assert usual == client_files.files_to_edit(FACTS["registry"], environ, usual)
+        assert f"cannot read {closed} and fails" in client_files.uses(FACTS["registry"], environ)[1].what()
+
+
+def test_home_is_no_relative_folder() -> None:
+    """Keys and licenses of the folder that we happen to be in count for nothing."""
+    assert "/" == held.home_folder({"HOME": "~"})
+    assert "/h" == held.home_folder({"HOME": "/h"})
 
 
 def test_login_says_what_each_client_will_use(tool: Tool, home: Path, tmp_path: Path) -> None:
