@@ -70,7 +70,7 @@ def rows(found: list[images.Named], registry: str, ask: Callable[[list[str]], di
     if len(ours) > MAX_IMAGES:
         raise Refused(f"the input names {len(ours)} images; check at most {MAX_IMAGES} at a time", 2)
     answer = ask(ours)
-    answered = {image["image"]: image for image in answer["images"] if isinstance(image, dict) and "image" in image}
+    answered = {image["image"]: image for image in answer["images"]}
     listed: list[list[dict[str, Any]]] = [[], [], []]
     for one, verdict in zip(found, verdicts):
         if verdict is None:
@@ -83,7 +83,7 @@ def rows(found: list[images.Named], registry: str, ask: Callable[[list[str]], di
         listed[group].append({**row, "file": one.source, "line": one.line})
     everything = [row for group in listed for row in group]
     good = bool(ours) and not listed[1] and all(map(_is_good, listed[0]))
-    return {"ok": good, **answer, "images": everything}
+    return {**answer, "ok": good, "images": everything}
 
 
 def _is_good(row: dict[str, Any]) -> bool:

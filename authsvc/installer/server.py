@@ -113,12 +113,31 @@ class Server:
 def _answer(reply: IO[bytes]) -> dict[str, Any]:
     try:
         body: Any = json.loads(reply.read(MAX_REPLY))
-        good = isinstance(body, dict) and isinstance(body["images"], list) and isinstance(body["warnings"], list)
-    except (ValueError, KeyError, RecursionError):
+        good = isinstance(body, dict) and isinstance(body["warnings"], list) and all(map(_is_row, body["images"]))
+        good = good and all(map(_is_license, (body.get("license"), *(body.get("licenses") or ()))))
+    except (ValueError, KeyError, TypeError, RecursionError):
         body, good = {}, False
     if not good:
         raise Refused("the server's answer is not one of authsvc's preflight; is it the right registry?")
     return dict(body)
+
+
+def _is_row(image: Any) -> bool:
+    """Whether an entry of ``images`` is one: an object that names its image; its other texts may be missing."""
+    texts = (str, type(None))
+    return (
+        isinstance(image, dict)
+        and isinstance(image.get("image"), str)
+        and all(isinstance(image.get(name), texts) for name in ("digest", "reason"))
+    )
+
+
+def _is_license(license_: Any) -> bool:
+    """Whether this is what is said of a license, if anything is."""
+    named = ("id", "app", "customer", "expires_at")
+    return license_ is None or (
+        isinstance(license_, dict) and all(isinstance(license_.get(name), str) for name in named)
+    )
 
 
 def _reason(error: urllib.error.HTTPError, registry: str) -> str:

@@ -1,5 +1,7 @@
 """``authsvc-license preflight``: what it takes as images, and when it says that all is well."""
 
+import http.server
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import pytest
 from authsvc.installer.held import Refused
 from authsvc.installer.images import Named, typed
 from authsvc.installer.preflight import collect, rows
+from authsvc.installer.server import Server
 
 REGISTRY = "r.test"
 
@@ -55,6 +58,47 @@ def test_a_file_that_is_missing(word: str) -> None:
     with pytest.raises(Refused, match=r"cannot read .*: No such file") as refused:
         collect([word], REGISTRY)
     assert 2 == refused.value.code
+
+
+def test_the_server_does_not_decide_for_the_whole() -> None:
+    """A member of its answer that is called as ours does not take its place: it knows nothing of the other rows."""
+    assert not rows([typed("r.test/app/a:1")], REGISTRY, lambda _: {"ok": True, "images": [], "warnings": []})["ok"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"images": [{"image": [1]}], "warnings": []}',
+        '{"images": [5], "warnings": []}',
+        '{"images": 5, "warnings": []}',
+        '{"images": [{"image": "a", "digest": 5}], "warnings": []}',
+        '{"images": [{"image": "a", "reason": ["x"]}], "warnings": []}',
+        '{"images": [], "warnings": [], "license": {"id": "x"}}',
+        '{"images": [], "warnings": [], "license": [1]}',
+        '{"images": [], "warnings": [], "licenses": 5}',
+        '{"images": [], "warnings": [], "licenses": [5]}',
+        "[" * 100_000,
+    ],
+)
+def test_an_answer_of_another_form(body: str) -> None:
+    """It is refused in one sentence, whatever a server that is none of ours sends."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the name in the library
+            """Say nothing."""
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as listener:
+        threading.Thread(target=listener.handle_request, daemon=True).start()
+        server = Server(f"127.0.0.1:{listener.server_port}", ("u", "p"), plain_http=True, ca_file=None, environ={})
+        with pytest.raises(Refused, match="is not one of authsvc's preflight"):
+            server.preflight(["a"])
 
 
 def test_the_whole_is_well_only_if_everything_was_checked() -> None:
