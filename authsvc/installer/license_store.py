@@ -53,7 +53,8 @@ def select(held: Iterable[HeldLicense], server: str, now: float) -> Selection:
     2. When ``AUTHSVC_LICENSE`` names a license for an app, those for that app in the other places do not count.
     3. All that are in force by their dates are handed over. A client that names a repository, as kubelet and crane do,
        gets those of its app, as far as there are any.
-    4. Of more than :data:`MAX_JOINED` those that were logged in with most recently.
+    4. Of more than :data:`MAX_JOINED` those that ``AUTHSVC_LICENSE`` names, then those that were logged in with most
+       recently.
 
     When none is in force the newest of all answers: the server's refusal then says what is wrong, and whom to ask.
     """
@@ -63,7 +64,7 @@ def select(held: Iterable[HeldLicense], server: str, now: float) -> Selection:
     if any(license_.says["app"] == app for license_ in fitting):
         fitting = [license_ for license_ in fitting if license_.says["app"] == app]
     newest = _newest_files(fitting, now)
-    in_force = sorted((one for one in newest if one.in_force(now)), key=_came_here, reverse=True)
+    in_force = sorted((one for one in newest if one.in_force(now)), key=_rank, reverse=True)
     if not in_force:
         return Selection(sorted(newest, key=lambda one: one.age)[-1:], [])
     return Selection(in_force[:MAX_JOINED], in_force[MAX_JOINED:])
@@ -96,6 +97,6 @@ def _newest_files(licenses: Iterable[HeldLicense], now: float) -> list[HeldLicen
     return list({license_.says["id"]: license_ for license_ in by_age}.values())
 
 
-def _came_here(license_: HeldLicense) -> tuple[float, str]:
-    """Return what tells which license was logged in with last; the path decides between files of one instant."""
-    return license_.age[2], os.path.basename(license_.path)
+def _rank(license_: HeldLicense) -> tuple[bool, float, str]:
+    """Return a key that is greatest for the license to hand over first; the path decides between equal times."""
+    return license_.named, license_.age[2], os.path.basename(license_.path)

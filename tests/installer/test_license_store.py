@@ -97,6 +97,15 @@ def test_eight_are_the_most(helper: Tool, folder: Path) -> None:
     assert "a client gets 8 licenses at most, those that were logged in with last; left out: c0 for app0" in ran.err
 
 
+def test_what_the_variable_names_is_not_left_out(helper: Tool, folder: Path, tmp_path: Path) -> None:
+    """A license that AUTHSVC_LICENSE names is among the eight, however long ago its file was made."""
+    named = put(tmp_path / "named", "named", app="named")
+    for number in range(1, 9):
+        put(folder, f"c{number}", came=number, app=f"app{number}")
+
+    assert ["named", *(f"c{number}" for number in range(8, 1, -1))] == got(helper, AUTHSVC_LICENSE=str(named))
+
+
 def test_a_repository_gets_its_app(helper: Tool, folder: Path) -> None:
     """A client that names the repository gets the licenses of its app, also one that would not have fitted."""
     for number in range(9):
