@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from authsvc.installer.license_store import Selection
+
 PROGRAM = "authsvc-license"
 NOT_IN_FORCE = 3
 """Exit code of ``verify`` for a genuine license outside its dates."""
@@ -160,7 +162,8 @@ def _preflight(options: argparse.Namespace) -> int:
 
     license_ = _opened(options.file)
     found = preflight.collect(options.images, license_.registry)
-    secret = _secret_with(license_)
+    selected = _selected_with(license_)
+    secret = selected.secret
     answer = preflight.rows(found, license_.registry, _server(license_, options, (USERNAME, secret)).preflight)
     good = [image["image"] for image in answer["images"] if image.get("may_pull")]
     clients = client_check.check(
@@ -178,12 +181,13 @@ def _preflight(options: argparse.Namespace) -> int:
         _warn(_messages(answer))
         if all(image["ok"] is None for image in answer["images"]):
             _warn([f"none of these images is of {license_.registry}"])
+    _warn(report.not_accepted(answer, selected.licenses))
     _warn([one.problem for one in clients if one.problem])
     return 0 if answer["ok"] else 1
 
 
-def _secret_with(license_: HeldLicense) -> str:
-    """Return what clients send once ``license_`` is logged in: its token, with those of the licenses held here."""
+def _selected_with(license_: HeldLicense) -> Selection:
+    """Return the licenses that clients send once ``license_`` is logged in: itself, with those that are held here."""
     from authsvc.installer.license_store import left_out, select
     from authsvc.installer.verification import usable
 
@@ -195,7 +199,7 @@ def _secret_with(license_: HeldLicense) -> str:
         newer = next((one.path for one in selection.licenses if one.says["id"] == license_.says["id"]), None)
         _warn([f"{license_.path} is not what clients use{f': {newer} is newer' if newer else ''}"])
     _warn(left_out(selection))
-    return selection.secret
+    return selection
 
 
 def _server(license_: HeldLicense, options: argparse.Namespace, login: tuple[str, str] | None = None) -> Any:

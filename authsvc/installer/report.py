@@ -13,6 +13,8 @@ TYPE_CHECKING = False  # see authsvc.license_file
 if TYPE_CHECKING:
     from typing import Any
 
+    from authsvc.installer.held import HeldLicense
+
 SOON = 30 * 86400
 """Seconds before its end at which a license is said to end soon."""
 
@@ -57,7 +59,10 @@ def table(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 def facts_table(shown: dict[str, Any]) -> str:
     """Return the facts of a license for people."""
-    return table(("FIELD", "VALUE"), [(name, _cell(value)) for name, value in shown.items()])
+    rows = dict(shown)
+    if rows.get("repositories") is None:
+        rows["repositories"] = f"all of {shown['app']}"
+    return table(("FIELD", "VALUE"), [(name, _cell(value)) for name, value in rows.items()])
 
 
 def images_table(images: list[dict[str, Any]]) -> str:
@@ -86,6 +91,20 @@ def ends(answer: dict[str, Any]) -> list[str]:
         f"license {one['id']} of {one['customer']}{' for ' + one['app'] if several else ''} ends at {one['expires_at']}"
         for one in licenses
         if isinstance(one, dict)
+    ]
+
+
+def not_accepted(answer: dict[str, Any], sent: list[HeldLicense]) -> list[str]:
+    """Return a sentence on each license that was sent and that the server did not find; its token was replaced."""
+    known = {one.get("id") for one in answer.get("licenses") or [answer.get("license")] if isinstance(one, dict)}
+    store_away = any(image.get("ok") is None and image.get("may_pull") is False for image in answer["images"])
+    if not known or store_away:
+        return []
+    return [
+        f"the registry did not accept the license in {one.path}: a newer file has replaced it, or it is damaged; "
+        + (f"contact {one.says['contact']}" if one.says["contact"] else "ask the vendor")
+        for one in sent
+        if one.says["id"] not in known
     ]
 
 

@@ -165,6 +165,23 @@ def test_the_command_asks_with_what_clients_use(
         ) == sorted(ends)
 
 
+def test_a_replaced_token_among_several_is_named(world: World, holder: Callable[..., Ran], tmp_path: Path) -> None:
+    """With the token of one file replaced, the others hide it from the server's refusal; preflight names the file."""
+    other = make_license(world.stack, world.annex)
+    (tmp_path / "annex.json").write_text(other.file)
+    assert [0, 0] == [holder("login", name).code for name in ("vault.json", "annex.json")]
+    image = f"{world.stack.name}/{world.annex}/img:1"
+    assert "did not accept" not in holder("preflight", "vault.json", image).err
+    world.stack.authsvc("license", "rotate", other.id, "--overlap", "0")
+
+    ran = holder("preflight", "vault.json", image)
+
+    assert 1 == ran.code
+    kept = tmp_path / f".config/authsvc/licenses/{world.annex}-{other.id}.license.json"
+    assert f"warning: the registry did not accept the license in {kept}: a newer file has replaced it" in ran.err
+    assert "ends at None" not in ran.out
+
+
 def test_a_client_with_an_older_login_is_named(world: World, holder: Callable[..., Ran], tmp_path: Path) -> None:
     """A stored login that comes before the license files is asked with, too: preflight is not green when it fails."""
     image = f"{world.stack.name}/{world.product}:1"

@@ -26,6 +26,14 @@ def test_show(tool: Tool, tmp_path: Path) -> None:
     assert FACTS["registry_token"] not in ran.said
 
 
+@pytest.mark.parametrize(("patterns", "said"), [(None, f"all of {FACTS['app']}"), ((), "nothing")])
+def test_what_a_license_without_patterns_covers(tool: Tool, tmp_path: Path, patterns: object, said: str) -> None:
+    """No patterns are the whole app, and an empty list is nothing; neither looks like the other."""
+    ran = tool("show", put_file(tmp_path / "a.json", repositories=patterns))
+
+    assert f"repositories {said}" in [" ".join(line.split()) for line in ran.out.splitlines()]
+
+
 def test_show_as_json(tool: Tool, tmp_path: Path) -> None:
     """Machines get the same, with warnings as a list."""
     file = put_file(tmp_path / "a.json", not_before="2098-01-01T00:00:00Z")
