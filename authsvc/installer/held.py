@@ -25,7 +25,7 @@ VARIABLE = "AUTHSVC_LICENSE"
 
 SYSTEM_FOLDER = "/etc/authsvc"
 LICENSES, KEYS = "licenses", "keys"
-SUFFIX = ".license.json"
+SUFFIX, KEY_SUFFIX = ".license.json", ".license-key.json"
 
 PROXY = "proxy"
 """First component of every pulled-through repository; the app's slug is the second."""
@@ -187,7 +187,8 @@ def _paths(environ: Mapping[str, str]) -> list[tuple[str, bool]]:
             except OSError:
                 continue
             # A mounted Kubernetes secret has its files as links beside "..data"; its names are the user's choice.
-            found = [os.path.join(place, name) for name in names if name.endswith(".json") and name[0] != "."]
+            names = [name for name in names if name.endswith(".json") and name[0] != "."]
+            found = [os.path.join(place, name) for name in names if not name.endswith(KEY_SUFFIX)]
         elif is_named or os.path.exists(place):
             found = [place]
         for path in found:

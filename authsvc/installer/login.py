@@ -10,7 +10,7 @@ from authsvc.atomic_file import PRIVATE, PUBLIC
 from authsvc.installer import client_files, existing_logins, host, keys
 from authsvc.installer.client_config import ClientConfig, alone, paths, write_file
 from authsvc.installer.credential_helper import PROGRAM
-from authsvc.installer.held import KEYS, LICENSES, SUFFIX, HeldLicense, Refused, own_folder
+from authsvc.installer.held import KEY_SUFFIX, KEYS, LICENSES, SUFFIX, HeldLicense, Refused, own_folder
 from authsvc.installer.license_store import left_out, select
 from authsvc.installer.verification import open_to_remove, usable
 
@@ -18,7 +18,6 @@ TYPE_CHECKING = False  # see authsvc.license_file
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-KEY_SUFFIX = ".license-key.json"
 _ID = re.compile(r"[0-9A-Za-z-]{1,64}", re.ASCII)
 
 
@@ -66,7 +65,7 @@ def _log_in(license_: HeldLicense, key_files: Sequence[str], environ: Mapping[st
     done.append(f"kept the license as {kept}")
     for config in configs:
         changed = config.add(license_.registry)
-        done.append(f"{config.path}: {'uses' if changed else 'used already'} the helper for {license_.registry}")
+        done.append(f"{config.path}: {'uses' if changed else 'already uses'} the helper for {license_.registry}")
     done += [f"replaced {what}; login --undo {license_.registry} brings it back" for what in replaced]
     return done
 

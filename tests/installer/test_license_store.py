@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from authsvc.installer.held import HeldLicense
 from authsvc.installer.license_store import MAX_JOINED, select
 from tests.installer.conftest import Tool
-from tests.support.license_files import FACTS, put_file
+from tests.support.license_files import FACTS, put_file, put_keys
 
 HOST = FACTS["registry"]
 NOW = 1790000000.0
@@ -47,6 +47,17 @@ def test_all_apps_of_the_registry(helper: Tool, folder: Path) -> None:
         put(folder, name, app=app, registry="other.test" if name == "x" else HOST)
 
     assert {"a", "b", "c"} == set(got(helper))
+
+
+def test_the_key_beside_the_license_is_no_damaged_license(helper: Tool, tmp_path: Path) -> None:
+    """A folder may hold all files that the vendor sent; the key file is passed over without a warning."""
+    put(tmp_path / "sent", "a", app="one")
+    put_keys(tmp_path / "sent/acme.license-key.json")
+
+    ran = helper("get", stdin=HOST, AUTHSVC_LICENSE=str(tmp_path / "sent"))
+
+    assert "a" == json.loads(ran.out)["Secret"]
+    assert "license-key" not in ran.err
 
 
 def test_only_what_is_in_force(helper: Tool, folder: Path) -> None:

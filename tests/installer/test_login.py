@@ -138,7 +138,7 @@ def test_login_twice(tool: Tool, home: Path, file: Path) -> None:
     put_file(file, expires_at="2099-02-01T00:00:00Z")
     ran = tool("login", file)
 
-    assert "used already the helper" in ran.out
+    assert "already uses the helper" in ran.out
     assert before == config.stat().st_mtime_ns
     assert [home / KEPT] == list((home / KEPT).parent.iterdir())
     assert "2099-02-01" in (home / KEPT).read_text()
