@@ -105,11 +105,11 @@ def create(
     with _Target(output) as target:
         made, app_, file, key = run(data_dir, use)
         target.write(file)
-    _write_key(key, key_output, output)
+    key_file = _write_key(key, key_output, output)
     if len(file) > COMFORTABLE_BYTES:
         say(f"authsvc: the file has {len(file)} bytes; Windows stores passwords of at most 2560", err=True)
     what = f"for {made.app} until {render_instant(made.expires_at)}"
-    _print_changed(made, app_, output, what, as_json=as_json)
+    _print_changed(made, app_, output, what, as_json=as_json, key_file=key_file)
 
 
 @license_group.command("download")
@@ -126,9 +126,9 @@ def download(license_id: str, output: str, key_output: str | None, data_dir: Pat
     with _Target(output) as target:
         file, key = run(data_dir, use)
         target.write(file)
-    _write_key(key, key_output, output)
+    key_file = _write_key(key, key_output, output)
     if output != STDOUT:
-        print_json({"id": license_id, "output": output}) if as_json else say(f"wrote {output}")
+        print_json({"id": license_id, "output": output}) if as_json else say(f"wrote {_both(output, key_file)}")
 
 
 @license_group.command("extend")
@@ -172,11 +172,15 @@ def rotate(
     _print_changed(changed, app, output, f"has a new registry token; {old}", as_json=as_json)
 
 
-def _write_key(key: str, key_output: str | None, output: str | None) -> None:
-    """Write the vendor's public keys where it was asked for, or beside the license file; the customer needs both."""
+def _write_key(key: str, key_output: str | None, output: str | None) -> str | None:
+    """Write the vendor's public keys where it was asked for, or beside the license file; the customer needs both.
+
+    Returns:
+        The file with the keys; None when there is none.
+    """
     if key_output is None:
         if output in {None, STDOUT}:
-            return
+            return None
         key_output = f"{str(output).removesuffix(LICENSE_SUFFIX)}{KEY_SUFFIX}"
     path = Path(key_output)
     try:
@@ -189,16 +193,23 @@ def _write_key(key: str, key_output: str | None, output: str | None) -> None:
             )
     except OSError as error:
         refuse(f"the license is done, but can not write {path}: {error.strerror}")
+    return key_output
 
 
-def _print_changed(changed: "License", app: "App", output: str | None, what: str, *, as_json: bool) -> None:
+def _both(output: str, key_file: str | None) -> str:
+    return f"{output} and {key_file}" if key_file else output
+
+
+def _print_changed(
+    changed: "License", app: "App", output: str | None, what: str, *, as_json: bool, key_file: str | None = None
+) -> None:
     if as_json and output != STDOUT:
         print_json({**present.license_(changed, app, datetime.now(UTC)), "output": output})
     else:
         where = (
             "its file is on standard output"
             if output == STDOUT
-            else f"wrote {output}"
+            else f"wrote {_both(output, key_file)}"
             if output
             else f"get its file with: authsvc license download {changed.id} --output FILE"
         )
@@ -242,6 +253,8 @@ def _command(name: str, help_: str, use: "Callable[[Management, str], Awaitable[
         if as_json:
             print_json(facts)
         elif name == "show":
+            covered = [f"all of {found.app}"] if facts["repositories"] is None else facts["repositories"]
+            facts["repositories"] = covered or ["nothing"]
             print_table(("FIELD", "VALUE"), [(key, _cell(value)) for key, value in facts.items()], "")
         else:
             say(f"license {facts['id']} of {facts['customer']} is {facts['state']}")
