@@ -71,7 +71,9 @@ def list_(
     if as_json:
         print_json([kept.to_json() for kept in found])
         return
-    print_table(("TIME", "EVENT", "WHO", "TIMES", "WHAT", "REQUEST"), [_row(kept) for kept in found], "nothing is told")
+    print_table(
+        ("TIME", "EVENT", "WHO", "TIMES", "WHAT", "REQUEST"), [_row(kept) for kept in found], "no entries match"
+    )
     if len(found) == limit:
         say(f"older ones: --before {found[-1].cursor}", err=True)
 

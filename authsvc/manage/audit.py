@@ -270,4 +270,9 @@ def _apps(kept: Kept) -> frozenset[str]:
 def _time(text: str | None, now: datetime, what: str) -> datetime | None:
     if text is None:
         return None
-    return now - parse_span(text, what) if _SPAN.fullmatch(text) else parse_instant(text, what)
+    if _SPAN.fullmatch(text):
+        return now - parse_span(text, what)
+    try:
+        return parse_instant(text, what)
+    except InputRefused as error:
+        raise InputRefused(f"{error}, or 24h for a span back from now") from error
