@@ -39,8 +39,12 @@ As the license holder:
   docker tag worker {name}/myapp/worker:evil
   docker push {name}/myapp/worker:evil         # denied
   docker pull {name}/otherapp/api:1            # denied
+
+As the vendor again:
+
   authsvc license list --app myapp             # shows the id
   authsvc license revoke ID                    # from now on docker pull is denied, and says why
+  authsvc license reinstate ID                 # lets the license in again
 
 {_other_clients(public_url)}"""
 
