@@ -205,6 +205,8 @@ def parse(text: str) -> dict[str, Any]:
     if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         raise LicenseFileError(f"this is longer than a license file's {MAX_BYTES} bytes")
     body = _object(text, None)
+    if isinstance(body.get("keys"), list) and "license" not in body:
+        raise LicenseFileError("this is not a license file, it has keys; the license is in NAME.license.json")
     for name, kind in (("kind", str), ("version", int), ("license", dict), ("signature", str)):
         if type(body.get(name)) is not kind:
             raise LicenseFileError(f"this is not a license file: {name!r} is missing or of the wrong type", name)

@@ -159,6 +159,8 @@ def _parse(text: str) -> tuple[str | None, list[bytes]]:
     if text.lstrip().startswith("-----BEGIN"):
         return None, [_point_of_pem(text)]
     body = json.loads(text)
+    if isinstance(body, dict) and "license" in body:
+        raise ValueError("it is a license; the vendor's keys are in NAME.license-key.json")
     entries = body.get("keys", [body]) if isinstance(body, dict) else None
     if not isinstance(entries, list):
         raise ValueError("it is neither a JWK set nor a PEM public key")  # noqa: TRY004  callers tell by one type

@@ -34,6 +34,17 @@ def test_what_a_license_without_patterns_covers(tool: Tool, tmp_path: Path, patt
     assert f"repositories {said}" in [" ".join(line.split()) for line in ran.out.splitlines()]
 
 
+def test_the_two_files_of_the_vendor_are_not_confused(tool: Tool, tmp_path: Path) -> None:
+    """Their names are alike; each in the other's place is called what it is, with the name of the right one."""
+    license_, key = put_file(tmp_path / "a.license.json"), put_keys(tmp_path / "a.license-key.json")
+
+    shown, verified = tool("show", key), tool("verify", "--key", license_, license_)
+
+    assert (1, 2) == (shown.code, verified.code)
+    assert "this is not a license file, it has keys; the license is in NAME.license.json" in shown.err
+    assert "it is a license; the vendor's keys are in NAME.license-key.json" in verified.err
+
+
 def test_show_as_json(tool: Tool, tmp_path: Path) -> None:
     """Machines get the same, with warnings as a list."""
     file = put_file(tmp_path / "a.json", not_before="2098-01-01T00:00:00Z")
