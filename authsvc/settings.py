@@ -36,6 +36,18 @@ DATA_DIR = "AUTHSVC_DATA_DIR"
 OWNED_BY_OTHERS = re.compile(r"AUTHSVC_(?:SERVICE_.*|PORT|PORT_.*|LICENSE|DATA_DIR|CONFIG)")
 """Names that Kubernetes, compose or our other tools set; never an unknown setting."""
 
+COMPOSE_ONLY = frozenset(
+    f"AUTHSVC_{name}"
+    for name in (
+        *("ACME_ADDRESS", "ACME_EMAIL", "ACME_INTERVAL", "ACME_PORT", "ACME_SERVER", "ADDRESS"),
+        *("CERTBOT_IMAGE", "CERTIFICATES", "CERTIFICATE_INTERVAL", "IMAGE", "MEMORY", "NGINX_IMAGE"),
+        *("PYTHON_IMAGE", "REDIS_IMAGE", "REDIS_MAXMEMORY", "REDIS_MEMORY", "REGISTRY3_IMAGE"),
+        *("REGISTRY_IMAGE", "REGISTRY_MEMORY", "S3_BUCKET", "S3_CREDENTIALS", "S3_ENDPOINT", "S3_FOLDER"),
+        *("S3_REGION", "STORE_NETWORK", "TLS"),
+    )
+)
+"""Names that only compose.yaml reads; a test holds the list against it. They may be exported where our commands run."""
+
 MIN_TOKEN_LIFE, MAX_TOKEN_LIFE = 60, 3600
 """Seconds. Clients treat anything below a minute as a minute; above an hour a revocation means nothing."""
 
@@ -339,7 +351,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, tuple[str, st
     by_file_variable = {f"{setting.environment}_FILE": setting for setting in SETTINGS if setting.secret}
     given: dict[str, tuple[str, str]] = {}
     for variable in sorted(environment):
-        if not variable.startswith(PREFIX) or OWNED_BY_OTHERS.fullmatch(variable):
+        if not variable.startswith(PREFIX) or variable in COMPOSE_ONLY or OWNED_BY_OTHERS.fullmatch(variable):
             continue
         if variable in by_variable:
             name, text = by_variable[variable].name, environment[variable]

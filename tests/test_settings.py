@@ -1,5 +1,6 @@
 """Settings: where they come from, and what is refused."""
 
+import re
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from authsvc.errors import SetupRefused
 from authsvc.redaction import Secret
-from authsvc.settings import SETTINGS, Settings, load, load_with_texts
+from authsvc.settings import COMPOSE_ONLY, OWNED_BY_OTHERS, SETTINGS, Settings, load, load_with_texts
 from authsvc.stack.address import PublicUrl
 from authsvc.store.connection import DEADLINE
 
@@ -152,6 +153,17 @@ def test_a_secret_by_file(tmp_path: Path) -> None:
 def test_names_that_others_own(name: str) -> None:
     """What Kubernetes and our other tools set is no setting and no mistake."""
     assert load(NEEDED) == load({**NEEDED, name: "tcp://10.0.0.1:5000"})
+
+
+def test_names_that_only_compose_reads() -> None:
+    """Whoever has them exported for compose can run our commands beside it."""
+    compose = Path(__file__).parent.parent / "compose.yaml"
+    names = {*re.findall(r"AUTHSVC_[A-Z0-9_]+", compose.read_text(encoding="utf-8")), "AUTHSVC_IMAGE"}
+    settings = {f"{setting.environment}{suffix}" for setting in SETTINGS for suffix in ("", "_FILE")}
+    others = {name for name in names - settings if not OWNED_BY_OTHERS.fullmatch(name)}
+
+    assert others == COMPOSE_ONLY
+    assert load(NEEDED) == load({**NEEDED, **dict.fromkeys(others, "x")})
 
 
 @pytest.mark.parametrize(
