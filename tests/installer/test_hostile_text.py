@@ -47,7 +47,11 @@ class Server(BaseHTTPRequestHandler):
 
 
 IMAGE = {"image": HOSTILE, "may_pull": True, "exists": True, "ok": False, "digest": HOSTILE, "reason": HOSTILE}
-YES = {"images": [IMAGE], "warnings": [{"code": "x", "message": HOSTILE}], "license": {"expires_at": HOSTILE}}
+YES = {
+    "images": [IMAGE],
+    "warnings": [{"code": "x", "message": HOSTILE}],
+    "license": dict.fromkeys(("id", "app", "customer", "expires_at"), HOSTILE),
+}
 NO = {"errors": [{"code": "DENIED", "message": HOSTILE}]}
 
 
