@@ -43,7 +43,7 @@ run: ## install what is missing and run `authsvc up $(ARGS)` in the foreground
 test: lint ## lint, then the tests that need no engine, browser or compose
 	@.ci/install-packages $(TEST_PACKAGES)
 	@.ci/fetch-trixie $(TRIXIE_PACKAGES) $(TRIXIE) || [ "$${CI:-}" != true ]
-	@$(PYTEST) -n $(WORKERS) -m "not system" $(PYTEST_ARGS)
+	@$(PYTEST) -n $(WORKERS) --dist worksteal -m "not system" $(PYTEST_ARGS)
 
 .PHONY: test-system
 test-system: dev ## the tests that need an engine, a browser or compose (root)
