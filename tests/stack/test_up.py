@@ -163,7 +163,9 @@ def test_dead_children_come_back(folder: Path, free_port: int) -> None:
         assert stack.get("/v2/")[0] == 401
         assert stack.get("/auth/token")[0] == 401
         assert stack.layout.edge_address.read_text() == edge
-        assert len(stack.stderr().splitlines()) == 8
+        # A child that takes its time, as Redis while it loads, may be said to be not ready yet.
+        lines = [line for line in stack.stderr().splitlines() if " is not ready: " not in line]
+        assert len(lines) == 8, lines
         assert stack.stop() == 0
 
 
