@@ -23,7 +23,7 @@ def bounded_json(encoder: json.JSONEncoder, facts: Mapping[str, Any], limit: int
         encoder: makes ASCII.
         facts: a few members, whose values may be long.
         limit: in bytes; far more than the names and the ``whole`` members need.
-        whole: names of members that are never cut. Their length is bounded by whoever made them.
+        whole: names of members that are never cut. The caller bounds their length.
     """
     text = encoder.encode(facts)
     return text if len(text) <= limit else encoder.encode(_cut(encoder, facts, limit, whole))

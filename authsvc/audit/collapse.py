@@ -1,16 +1,16 @@
 """Repeats become one entry: which decisions are the same, and when a heap of them is told. Pure arithmetic.
 
-Rule 1: the first decision of its kind is told at once, so that somebody who looks finds it.
-Rule 2: repeats are heaped up and told together, at first after two seconds and then after twice as long each time, up
-to five minutes. Silence for as long starts over.
-Rule 3: repeats of tokens that grant all that was asked for, which nobody asks about, are told after an hour and then
-once a day; only a day of silence starts over.
-Rule 4: with a proven identity, request ids are kept as far as an entry has room for them, because each was shown to
-somebody; of tokens that grant everything those of the first and the last.
+Rule 1: the first decision of its kind is recorded at once, so that anyone who looks for it finds it.
+Rule 2: repeats are grouped and recorded together: first after two seconds, then after twice as long each time, up to
+five minutes. A silence of the same length resets the interval.
+Rule 3: repeats of fully granted tokens, which are rarely looked up, are recorded after an hour and then once a day;
+only a day of silence resets the interval.
+Rule 4: with a proven identity, an entry keeps as many request ids as it has room for, because each was shown to a
+user; for fully granted tokens it keeps the first and the last.
 Rule 5: before identity is proven, everything from one /24 or /64 with one cause is the same, and of causes, which a
 guesser can make up, a network has few.
-Rule 6: memory is bounded. When there are as many heaps as fit, what is new is heaped up by its app and outcome, with
-some examples: less is told of it, and nothing is lost.
+Rule 6: memory is bounded. When no more groups fit, new decisions are grouped by app and outcome, with a few examples:
+the entry has less detail, and every decision is still counted.
 """
 
 import heapq
@@ -159,7 +159,7 @@ class Collapser:
 
     @property
     def fresh(self) -> int:
-        """About how many heaps are told with the next taking."""
+        """Approximate number of groups that the next :meth:`take` returns."""
         return self._fresh
 
     def note(self, decision: Decision) -> None:
@@ -200,7 +200,7 @@ class Collapser:
         return [heap.told() for heap in sorted(taken, key=lambda heap: heap.first_at)]
 
     def _is_full(self, *, proven: bool) -> bool:
-        """Whether there is no room for one more heap."""
+        """Whether another group would exceed a limit."""
         return (
             len(self._heaps) - self._merged >= self.max_groups
             or self._size >= self.max_groups * BYTES_A_GROUP

@@ -37,8 +37,7 @@ CHUNK = 100
 """Entries that are read at once."""
 
 RECOUNT_EVERY = 60.0
-"""Seconds between two attempts to count a stream anew that somebody else goes on writing to: an older version, while
-the workers are being replaced."""
+"""Seconds between two attempts to recount a stream while an older version still writes to it, as during a reload."""
 
 
 class Uses(Protocol):

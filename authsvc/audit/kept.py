@@ -1,7 +1,7 @@
 """An entry as it is kept: where it stands in its stream, its JSON, and the request ids behind it.
 
-Whatever stands in the stream can be read, so that nothing hides what came before and after it: what is too long is read
-as far as it goes, and what is no entry of ours is shown as ``audit.unreadable``.
+Anything in the stream can be read, so that one bad entry cannot hide its neighbours: an entry that is too long is
+truncated, and one that is not ours is shown as ``audit.unreadable``.
 """
 
 import json
@@ -99,7 +99,7 @@ def instant(text: object) -> datetime | None:
 
 
 def _parsed(text: bytes, *, truncated: bool) -> dict[str, Any] | None:
-    """Return the members of an object, of a truncated one those that are whole; None when it is no object."""
+    """Return an object's members, only the complete ones if it is truncated; None if it is not an object."""
     written = text.decode("utf-8", "replace")
     try:
         facts = _whole_members(written) if truncated else json.loads(written)

@@ -38,8 +38,8 @@ NO_ROOM = "the disk of Redis is nearly full, and what is left is for changes"
 SYSTEM = "system:authsvc"
 
 BUDGET, BACKLOG, DISK, FAULT, STOPPED = AUDIT_LOSSES
-"""Why a decision is in no entry: the budget is used up; the store was away for too long; its disk was full for too
-long; a fault of ours; the process ended while the store was away."""
+"""Why a decision was lost: the budget is used up; the store was unavailable for too long; its disk was full for too
+long; an internal error; the process ended while the store was unavailable."""
 
 
 @frozen
