@@ -19,8 +19,8 @@ import re
 from yaml.nodes import MappingNode, ScalarNode, SequenceNode
 
 from authsvc.installer import host
-from authsvc.installer.images import Named, problem_of
 from authsvc.installer.mentions import Mentions
+from authsvc.installer.named_images import Named, problem_of
 from authsvc.installer.yaml_nodes import YamlProblem, documents
 from authsvc.spec.reference import Reference
 

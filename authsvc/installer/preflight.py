@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 import sys
 
-from authsvc.installer import host, images
+from authsvc.installer import host
 from authsvc.installer.held import Refused
+from authsvc.installer.images import MAX_INPUT, find_images
+from authsvc.installer.named_images import Named, merged, typed
 from authsvc.spec.reference import Reference
 
 TYPE_CHECKING = False  # see authsvc.license_file
@@ -26,33 +28,33 @@ _FILE_NAME = (".yaml", ".yml", ".json", ".txt")
 """What the names of files end with; images might, but do not."""
 
 
-def collect(words: list[str], registry: str) -> list[images.Named]:
+def collect(words: list[str], registry: str) -> list[Named]:
     """Return what the command line names: images, files that hold images, and ``-`` or nothing for standard input.
 
     Raises:
         Refused: nothing is named, a file cannot be read, or a word is neither a file nor an image.
     """
-    found: list[images.Named] = []
+    found: list[Named] = []
     for word in dict.fromkeys(words or ["-"]):
         if word == "-":
             if not words and sys.stdin.isatty():
                 raise Refused("name some images or files, or pipe a list, a compose file or manifests in", 2)
-            found += images.find_images(_read(sys.stdin.buffer.read), STANDARD_INPUT, registry)
+            found += find_images(_read(sys.stdin.buffer.read), STANDARD_INPUT, registry)
         elif _is_file(word, registry):
             try:
                 with open(word, "rb") as file:
-                    found += images.find_images(_read(file.read), word, registry)
+                    found += find_images(_read(file.read), word, registry)
             except OSError as error:
                 raise Refused(f"cannot read {word}: {error.strerror}", 2) from error
         else:
-            image = images.typed(word)
+            image = typed(word)
             if image.problem:
                 raise Refused(f"{word[:200]!r}: {image.problem}", 2)
             found.append(image)
-    return images.merged(found)
+    return merged(found)
 
 
-def rows(found: list[images.Named], registry: str, ask: Callable[[list[str]], dict[str, Any]]) -> dict[str, Any]:
+def rows(found: list[Named], registry: str, ask: Callable[[list[str]], dict[str, Any]]) -> dict[str, Any]:
     """Return the server's answer with a row for everything in ``found``, and ``ok`` for the whole.
 
     The images that were asked about come first, then what could not be, then images of other registries.
@@ -123,4 +125,4 @@ def _is_file(word: str, registry: str) -> bool:
 
 
 def _read(read: Callable[[int], bytes]) -> bytes:
-    return read(images.MAX_INPUT + 1)
+    return read(MAX_INPUT + 1)

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from authsvc.installer import yaml_nodes
 from authsvc.installer.held import Refused
-from authsvc.installer.images import MAX_INPUT, Named, find_images, merged
+from authsvc.installer.images import MAX_INPUT, find_images
+from authsvc.installer.named_images import Named, merged
 from authsvc.installer.report import dates, size
 from authsvc.license_file import in_words
 from tests.support.license_files import FACTS

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from authsvc.installer.held import Refused
-from authsvc.installer.images import Named, typed
+from authsvc.installer.named_images import Named, typed
 from authsvc.installer.preflight import collect, rows
 from authsvc.installer.server import Server
 
