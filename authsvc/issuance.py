@@ -26,7 +26,7 @@ EARLY = timedelta(seconds=30)
 """By how much ``expires_in`` understates a token's life, so that clients renew before the registry refuses."""
 
 
-class KeepsSignIns(Protocol):
+class SignInIssuer(Protocol):
     """Whoever makes refresh tokens."""
 
     async def keep(self, member: Member, client: str | None, now: datetime) -> Secret:
@@ -34,7 +34,7 @@ class KeepsSignIns(Protocol):
         ...
 
 
-class Authenticates(Protocol):
+class RequestAuthenticator(Protocol):
     """Whoever turns a proof into a subject."""
 
     async def authenticate(self, proof: Proof, namespaces: frozenset[str], origin: Origin, now: datetime) -> Subject:
@@ -105,13 +105,13 @@ class Issuance:
 
     def __init__(
         self,
-        authenticator: Authenticates,
+        authenticator: RequestAuthenticator,
         signer: Signer,
         *,
         service: str,
         lifetimes: Lifetimes,
         new_token_id: Callable[[], str],
-        sign_ins: KeepsSignIns | None = None,
+        sign_ins: SignInIssuer | None = None,
     ) -> None:
         """Issue tokens whose audience is always ``service``; without ``sign_ins`` no sign-in is kept."""
         self._authenticator = authenticator

@@ -42,7 +42,7 @@ REPOSITORY = "repository"
 
 
 @frozen
-class Place:
+class RepositoryLocation:
     """Where a repository lies.
 
     Attributes:
@@ -187,7 +187,7 @@ def namespaces(requested: Iterable[ResourceScope]) -> frozenset[str]:
 
 
 @lru_cache(1024)
-def locate(name: str) -> Place | None:
+def locate(name: str) -> RepositoryLocation | None:
     """Return where the repository ``name`` lies, or None when it can belong to no app (design #11).
 
     ``a/<rest>`` belongs to app ``a``, and ``proxy/a/<upstream>/<rest>`` too. Compared by whole components of the
@@ -201,9 +201,9 @@ def locate(name: str) -> Place | None:
         return None
     match repository.components:
         case (first, app, upstream, *rest) if first == PROXY and rest:
-            return Place(app, tuple(rest), upstream)
+            return RepositoryLocation(app, tuple(rest), upstream)
         case (app, *rest) if app != PROXY and rest:
-            return Place(app, tuple(rest))
+            return RepositoryLocation(app, tuple(rest))
         case _:
             return None
 
@@ -232,7 +232,7 @@ def _entitled(subject: Subject, scope: ResourceScope) -> tuple[frozenset[str], s
     return (actions & {PULL} if place.upstream is not None else actions), reason
 
 
-def _license_actions(license_: License, place: Place) -> tuple[frozenset[str], str]:
+def _license_actions(license_: License, place: RepositoryLocation) -> tuple[frozenset[str], str]:
     nothing: frozenset[str] = frozenset()
     if place.app != license_.app:
         return nothing, f"the license is for the app {license_.app}"
@@ -241,7 +241,7 @@ def _license_actions(license_: License, place: Place) -> tuple[frozenset[str], s
     return frozenset({PULL}), ""
 
 
-def _licenses_actions(licenses: tuple[License, ...], place: Place) -> tuple[frozenset[str], str]:
+def _licenses_actions(licenses: tuple[License, ...], place: RepositoryLocation) -> tuple[frozenset[str], str]:
     """Return the union of what each of several licenses gives."""
     own = [_license_actions(license_, place) for license_ in licenses if license_.app == place.app]
     if not own:
@@ -250,20 +250,20 @@ def _licenses_actions(licenses: tuple[License, ...], place: Place) -> tuple[froz
     return actions, "" if actions else own[0][1]
 
 
-def _covered(patterns: tuple[str, ...] | None, place: Place) -> bool:
+def _covered(patterns: tuple[str, ...] | None, place: RepositoryLocation) -> bool:
     """Whether patterns cover ``place``; None covers the whole native app and nothing pulled through."""
     if patterns is None:
         return place.upstream is None
     return any(_covers(pattern, place) for pattern in patterns)
 
 
-def _covers(pattern: str, place: Place) -> bool:
+def _covers(pattern: str, place: RepositoryLocation) -> bool:
     if place.upstream is None:
         return covers_native(pattern, place.rest)
     return covers_proxied(pattern, place.upstream, place.rest)
 
 
-def _member_actions(member: Member, apps: Mapping[str, App], place: Place) -> tuple[frozenset[str], str]:
+def _member_actions(member: Member, apps: Mapping[str, App], place: RepositoryLocation) -> tuple[frozenset[str], str]:
     nothing: frozenset[str] = frozenset()
     reason = _outside(member.team, apps, place)
     if reason:
@@ -274,7 +274,7 @@ def _member_actions(member: Member, apps: Mapping[str, App], place: Place) -> tu
 
 
 def _service_account_actions(
-    account: ServiceAccount, creator: Member | None, apps: Mapping[str, App], place: Place
+    account: ServiceAccount, creator: Member | None, apps: Mapping[str, App], place: RepositoryLocation
 ) -> tuple[frozenset[str], str]:
     """Return what the grants give, and never more than its creator holds now (threat 13)."""
     nothing: frozenset[str] = frozenset()
@@ -295,7 +295,7 @@ def _service_account_actions(
     return may, "" if may == granted else f"the account's creator {creator.email} may not do that here"
 
 
-def _outside(team: str, apps: Mapping[str, App], place: Place) -> str:
+def _outside(team: str, apps: Mapping[str, App], place: RepositoryLocation) -> str:
     """Return why ``place`` is out of reach for everybody in ``team``, or an empty text."""
     app = apps.get(place.app)
     if app is None or app.slug != place.app:

@@ -17,7 +17,7 @@ from authsvc.credentials.proof import LicensesProof, MachineProof, Proof, classi
 from authsvc.credentials.subject import LicensesSubject, LicenseSubject, MemberSubject, ServiceAccountSubject, Subject
 from authsvc.errors import STORE_AWAY, CredentialsRefused, InputRefused
 from authsvc.fair_share import FairShare, InFlight
-from authsvc.issuance import ISSUER, Authenticates, decided
+from authsvc.issuance import ISSUER, RequestAuthenticator, decided
 from authsvc.license_file import in_words
 from authsvc.policy import PULL, REPOSITORY, day, decide, locate, namespaces
 from authsvc.redaction import Secret
@@ -58,7 +58,7 @@ _HTTPS_PORT = ":443"
 
 
 @frozen
-class Found:
+class FoundManifest:
     """What the registry says of an image.
 
     Attributes:
@@ -89,7 +89,7 @@ class Verdict:
     image: str
     ok: bool | None
     may_pull: bool
-    found: Found = Found(None)
+    found: FoundManifest = FoundManifest(None)
     reason: str | None = None
 
 
@@ -138,10 +138,10 @@ class Report:
     warnings: tuple[Warned, ...] = ()
 
 
-class Looks(Protocol):
+class ManifestLookup(Protocol):
     """Whoever knows what our registry holds."""
 
-    async def look(self, repository: str, reference: str, token: Secret) -> Found:
+    async def look(self, repository: str, reference: str, token: Secret) -> FoundManifest:
         """Return what is there under a tag or digest."""
         ...
 
@@ -158,13 +158,13 @@ class Preflight:
         new_token_id: makes the ids of those tokens.
     """
 
-    authenticator: Authenticates
-    registry: Looks
+    authenticator: RequestAuthenticator
+    registry: ManifestLookup
     signer: Signer
     service: str
     new_token_id: Callable[[], str]
     _share: FairShare = field(init=False, factory=lambda: FairShare(AT_ONCE, PER_TEAM, MAX_WAITING), eq=False)
-    _in_flight: InFlight[tuple[str, str, str], Found] = field(init=False, factory=InFlight, eq=False)
+    _in_flight: InFlight[tuple[str, str, str], FoundManifest] = field(init=False, factory=InFlight, eq=False)
 
     async def check(self, presented: Presented, images: Sequence[str], origin: Origin, now: datetime) -> Report:
         """Return what would happen to a pull of each of ``images``.
@@ -226,10 +226,10 @@ class Preflight:
             return evolve(verdict, reason="the registry did not answer; try again")
         return verdict if found.exists else evolve(verdict, reason="there is no such image")
 
-    async def _look(self, team: str, repository: str, reference: str, now: datetime) -> Found:
+    async def _look(self, team: str, repository: str, reference: str, now: datetime) -> FoundManifest:
         """Return what the registry says; a question that the team is asking already is not asked again."""
 
-        async def ask() -> Found:
+        async def ask() -> FoundManifest:
             async with self._share.place(team):
                 return await self.registry.look(repository, reference, self._token(repository, now))
 
@@ -237,7 +237,7 @@ class Preflight:
             async with asyncio.timeout(LOOK_WITHIN):
                 return await self._in_flight.ask((team, repository, reference), ask)
         except TimeoutError:
-            return Found(None)
+            return FoundManifest(None)
 
     def _token(self, repository: str, now: datetime) -> Secret:
         """Return a token of our own for pulling exactly ``repository``."""

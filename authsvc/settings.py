@@ -20,9 +20,9 @@ from attrs import frozen
 from authsvc.disk_room import DEFAULT_RESERVE
 from authsvc.errors import SetupRefused
 from authsvc.private_file import read_trusted
+from authsvc.public_url import PublicUrl, parse_public_url
 from authsvc.redaction import Secret
-from authsvc.stack.address import PublicUrl, parse_public_url
-from authsvc.store.sentinel_url import SCHEME, parse_sentinel_url
+from authsvc.redis_url import SCHEME, parse_sentinel_url
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 

@@ -1,11 +1,17 @@
 """How property tests run, and the one stack that the tests of a process share."""
 
 import gc
+import shutil
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from authsvc.setup.data_dir import prepare
+from authsvc.setup.layout import Layout
+from tests.support import stack as stacks
 from tests.support.stack import Stack, running_stack
 
 # Without deadlines, since a busy machine would fail property tests for nothing.
@@ -29,3 +35,23 @@ def stack() -> Iterator[Stack]:
     """Return a running stack, its settings those of every test's stack; who uses it makes teams and apps of its own."""
     with running_stack() as running:
         yield running
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Return an empty folder with a short path (a socket must fit in 107 bytes) that has a space in it."""
+    made = Path(tempfile.mkdtemp(prefix="asv "))
+    yield made
+    shutil.rmtree(made, ignore_errors=True)
+
+
+@pytest.fixture
+def layout(folder: Path) -> Layout:
+    """Return a prepared data directory."""
+    return prepare(folder / "data")
+
+
+@pytest.fixture
+def free_port() -> int:
+    """Return a port that nobody listens on, on either loopback address."""
+    return stacks.free_port()

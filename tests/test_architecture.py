@@ -26,18 +26,18 @@ CORE_MODULES = (
     "redaction.py",
     "printable.py",
     "audit/entry.py",
-    "audit/decision.py",
-    "audit/collapse.py",
-    "audit/kept.py",
+    "audit/token_event.py",
+    "audit/aggregator.py",
+    "audit/stored_entry.py",
     "audit/sentences.py",
 )
 """Modules of the top folder that belong to the core."""
 
 CORE_SHELL = {
-    "credentials/guard.py",
+    "credentials/throttled_passwords.py",
     "credentials/authenticator.py",
     "credentials/licenses.py",
-    "credentials/standing.py",
+    "credentials/facts.py",
     "credentials/verifier.py",
     "issuance.py",
     "preflight.py",
@@ -63,9 +63,9 @@ PURE_IMPORTS = (
         "authsvc.redaction",
         "authsvc.printable",
         "authsvc.audit.entry",
-        "authsvc.audit.decision",
-        "authsvc.audit.collapse",
-        "authsvc.audit.kept",
+        "authsvc.audit.token_event",
+        "authsvc.audit.aggregator",
+        "authsvc.audit.stored_entry",
         "authsvc.bounded_json",
     ),
 )
@@ -77,20 +77,26 @@ SHELL_IMPORTS = ("asyncio", "concurrent.futures.Executor", "contextlib.asynccont
 CLOCKS = {"now", "today", "utcnow", "monotonic", "time_ns", "perf_counter"}
 IMPURE_CALLS = {"open", "print", "input", "exec", "eval", "generate_private_key"}
 
-CLOCK_READERS = ("wiring/", "cli/", "stack/up.py", "installer/credential_helper.py", "installer/license_tool.py")
+CLOCK_READERS = ("wiring/", "cli/", "local/up.py", "installer/credential_helper.py", "installer/license_tool.py")
 """Who may read the wall clock: the composition root and the entry points."""
 
 REDIS_ROOMS = ("store/",)
 HTTP_ROOMS = ("web/", "registries/", "wiring/")
-ENTRY_POINTS = ("stack/worker.py", "stack/serve.py", "cli/", "wiring/")
+ENTRY_POINTS = ("server/worker.py", "server/parent.py", "cli/", "wiring/")
 CLI_MAY_IMPORT = (
     "cli",
     "audit.entry",
-    "audit.kept",
+    "audit.stored_entry",
     "audit.sentences",
     "manage",
-    "signing.presence",
-    "stack",
+    "worker_status",
+    "keys",
+    "local",
+    "processes",
+    "server",
+    "setup",
+    "listen_address",
+    "public_url",
     "wiring",
     "tenancy",
     "errors",
@@ -118,8 +124,8 @@ TOOLS_MAY_IMPORT = ("printable", "atomic_file", "installer", "license_file", "sp
 """What of ours the tools in installer/ may use."""
 
 UNVERIFIED = (
-    "authsvc.installer.held.read",
-    "authsvc.installer.held.find",
+    "authsvc.installer.license_store.read",
+    "authsvc.installer.license_store.find",
     "authsvc.license_file.parse",
     "authsvc.license_file.verify",
     "authsvc.license_file.registry_token",
@@ -134,7 +140,7 @@ PRINTERS = {
 }
 """The functions that print: each makes text printable first, or prints a document that another program reads."""
 
-LICENSE_READERS = ("installer/held.py", "installer/verification.py")
+LICENSE_READERS = ("installer/license_store.py", "installer/verification.py")
 """The two modules that may use those: every other gets its licenses from installer/verification.py."""
 
 TOOLS_MAY_USE = {
@@ -313,7 +319,7 @@ def licenses_are_verified(module: Module) -> list[str]:
     """Find commands of the license holder's tools that read a license file without checking its signature."""
     if not module.path.startswith("installer/") or module.path in LICENSE_READERS:
         return []
-    whole = {"authsvc.installer.held", "authsvc.license_file"}  # through which any of them could be reached
+    whole = {"authsvc.installer.license_store", "authsvc.license_file"}  # through which any of them could be reached
     return [name for name in module.imports if within(name, *UNVERIFIED) or name in whole]
 
 
@@ -437,7 +443,7 @@ BREACHES: list[tuple[Callable[[Module], list[str]], str, str]] = [
     (redis_only_in_store, "manage/teams.py", "from redis.asyncio import Redis"),
     (redis_only_in_store, "cli/team.py", "def command():\n    import redis"),
     (http_only_in_its_rooms, "issuance.py", "import aiohttp"),
-    (http_only_in_its_rooms, "stack/serve.py", "from aiohttp import web"),
+    (http_only_in_its_rooms, "server/parent.py", "from aiohttp import web"),
     (core_is_pure, "policy.py", "import time"),
     (core_is_pure, "policy.py", "from authsvc.store.keys import app"),
     (core_is_pure, "spec/scope.py", "import os"),
@@ -452,7 +458,7 @@ BREACHES: list[tuple[Callable[[Module], list[str]], str, str]] = [
     (cli_changes_state_through_manage, "cli/team.py", "from authsvc.store.directory import RedisDirectory"),
     (cli_changes_state_through_manage, "cli/team.py", "from ..store import directory"),
     (wiring_only_from_entry_points, "web/token.py", "from authsvc.wiring import clock"),
-    (wiring_only_from_entry_points, "stack/up.py", "import authsvc.wiring"),
+    (wiring_only_from_entry_points, "local/up.py", "import authsvc.wiring"),
     (portable_modules_stay_portable, "license_file.py", "from __future__ import annotations\nimport attrs"),
     (portable_modules_stay_portable, "license_file.py", "import json\nimport re\nimport base64"),
     (portable_modules_stay_portable, "spec/reference.py", "match 1:\n    case _: ..."),
@@ -463,12 +469,12 @@ BREACHES: list[tuple[Callable[[Module], list[str]], str, str]] = [
     (portable_modules_stay_portable, "installer/keys.py", "import cryptography"),
     (portable_modules_stay_portable, "installer/keys.py", "import yaml"),
     (portable_modules_stay_portable, "installer/manifests.py", "from yaml.constructor import Constructor"),
-    (licenses_are_verified, "installer/kubelet.py", "from authsvc.installer.held import find"),
+    (licenses_are_verified, "installer/kubelet.py", "from authsvc.installer.license_store import find"),
     (licenses_are_verified, "installer/documents.py", "def show():\n    from authsvc.license_file import parse"),
-    (licenses_are_verified, "installer/login.py", "from authsvc.installer import held"),
+    (licenses_are_verified, "installer/login.py", "from authsvc.installer import license_store"),
     (files_are_written_whole, "cli/keys.py", "path.write_text('x')"),
-    (files_are_written_whole, "stack/layout.py", "draft.replace(path)"),
-    (files_are_written_whole, "stack/layout.py", "import os\nos.link(a, b)"),
+    (files_are_written_whole, "setup/layout.py", "draft.replace(path)"),
+    (files_are_written_whole, "setup/layout.py", "import os\nos.link(a, b)"),
     (files_are_written_whole, "installer/login.py", "def f(path):\n    with open(path, 'wb') as file: ..."),
     (files_are_written_whole, "cli/keys.py", "def f(path):\n    with path.open(mode='a') as file: ..."),
     (printed_text_is_printable, "cli/team.py", "def f(name):\n    click.echo(name)"),
@@ -495,7 +501,7 @@ BREACHES: list[tuple[Callable[[Module], list[str]], str, str]] = [
 """For each wall small samples that break it: a checker that lets them pass would let anything pass."""
 
 GOOD: list[tuple[Callable[[Module], list[str]], str, str]] = [
-    (redis_only_in_store, "store/boot.py", "import redis"),
+    (redis_only_in_store, "store/server_check.py", "import redis"),
     (http_only_in_its_rooms, "web/token.py", "import aiohttp"),
     (core_is_pure, "policy.py", "import re\nfrom datetime import datetime\nfrom authsvc.spec.scope import ALL_ACTIONS"),
     (core_is_pure, "web/token.py", "import asyncio"),
@@ -504,10 +510,10 @@ GOOD: list[tuple[Callable[[Module], list[str]], str, str]] = [
     (import_does_no_work, "cli/team.py", "import click\nteam = click.option('--team')\n\n@team\ndef f(): ..."),
     (import_does_no_work, "settings.py", "if __name__ == '__main__':\n    main()"),
     (portable_modules_stay_portable, "policy.py", "import attrs"),
-    (licenses_are_verified, "installer/login.py", "from authsvc.installer.held import HeldLicense"),
+    (licenses_are_verified, "installer/login.py", "from authsvc.installer.license_store import InstalledLicense"),
     (printed_text_is_printable, "cli/console.py", "def say(name):\n    click.echo(name)"),
     (files_are_written_whole, "cli/keys.py", "at = text.replace('a', 'b')\nwith open(at, 'rb') as file: ..."),
-    (files_are_written_whole, "manage/audit_file.py", "import os\nfile = os.fdopen(os.open(p, os.O_APPEND), 'a')"),
+    (files_are_written_whole, "cli/audit_export.py", "import os\nfile = os.fdopen(os.open(p, os.O_APPEND), 'a')"),
     (licenses_are_verified, "installer/login.py", "from authsvc.installer.verification import open_license"),
 ]
 """Samples that look a little like a breach and are none."""

@@ -13,13 +13,13 @@ from attrs import asdict
 from authsvc import errors
 from authsvc.cli.main import main
 from authsvc.errors import AuthsvcError, SetupRefused
+from authsvc.keys import secrets_dir
+from authsvc.local.quickstart import first_start
 from authsvc.policy import ACTIONS, ROLE_ACTIONS
+from authsvc.public_url import parse_public_url
 from authsvc.settings import OWNED_BY_OTHERS, SETTINGS
-from authsvc.stack import secrets_dir
-from authsvc.stack.address import parse_public_url
-from authsvc.stack.data_dir import MARKER, prepare
-from authsvc.stack.init import configuration_of
-from authsvc.stack.story import first_start
+from authsvc.setup.data_dir import MARKER, prepare
+from authsvc.setup.init import configuration_of
 from authsvc.tenancy.names import RESERVED_SLUGS
 from authsvc.web.problems import PROBLEMS
 

@@ -16,7 +16,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from authsvc.credentials.subject import LicenseSubject
-from authsvc.policy import Decision, Place, decide, locate, namespaces
+from authsvc.policy import Decision, RepositoryLocation, decide, locate, namespaces
 from authsvc.spec.scope import ResourceScope, merge_scopes
 from authsvc.tenancy.records import Role
 from tests.support.broken_twins import (
@@ -100,14 +100,14 @@ def test_a_place_is_written_in_the_name(implementation: Locate) -> None:
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("acme/x", Place("acme", ("x",))),
-        ("acme/x/y", Place("acme", ("x", "y"))),
-        ("acme/proxy/hub/x", Place("acme", ("proxy", "hub", "x"))),
-        ("proxy/acme/hub/x", Place("acme", ("x",), "hub")),
-        ("proxy/acme/hub/library/x", Place("acme", ("library", "x"), "hub")),
+        ("acme/x", RepositoryLocation("acme", ("x",))),
+        ("acme/x/y", RepositoryLocation("acme", ("x", "y"))),
+        ("acme/proxy/hub/x", RepositoryLocation("acme", ("proxy", "hub", "x"))),
+        ("proxy/acme/hub/x", RepositoryLocation("acme", ("x",), "hub")),
+        ("proxy/acme/hub/library/x", RepositoryLocation("acme", ("library", "x"), "hub")),
     ],
 )
-def test_places(name: str, expected: Place) -> None:
+def test_places(name: str, expected: RepositoryLocation) -> None:
     """Native and pulled-through repositories are told apart."""
     assert expected == locate(name)
 

@@ -13,14 +13,14 @@ from authsvc.credentials.machine_secret import PERSONAL_KIND, REFRESH_KIND, Mach
 from authsvc.credentials.origin import Origin
 from authsvc.credentials.subject import LicensesSubject, Subject
 from authsvc.errors import CredentialsRefused
-from authsvc.preflight import Found, Preflight
+from authsvc.preflight import FoundManifest, Preflight
 from authsvc.redaction import Secret
 from authsvc.spec.token_request import Presented, RefreshGrant, UserPassword
 from tests.support.builders import NOW, SERVICE, Knows, Root, as_license, as_member, make_app, make_license, make_member
 
 LEAF = Root.make().leaf()
 ASKS = UserPassword("me", Secret("x" * 20))
-THERE = Found(exists=True, digest="sha256:" + "a" * 64, size=7)
+THERE = FoundManifest(exists=True, digest="sha256:" + "a" * 64, size=7)
 
 
 class Registry:
@@ -31,7 +31,7 @@ class Registry:
         self.running = 0
         self.may_answer = asyncio.Event()
 
-    async def look(self, repository: str, reference: str, token: Secret) -> Found:
+    async def look(self, repository: str, reference: str, token: Secret) -> FoundManifest:
         """Answer that the image is there."""
         del token
         self.asked.append(f"{repository}:{reference}")

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authsvc.errors import SetupRefused
+from authsvc.public_url import PublicUrl
 from authsvc.redaction import Secret
 from authsvc.settings import COMPOSE_ONLY, OWNED_BY_OTHERS, SETTINGS, Settings, load, load_with_texts
-from authsvc.stack.address import PublicUrl
 from authsvc.store.connection import DEADLINE
 
 NEEDED = {"AUTHSVC_REDIS_URL": "redis://localhost:6379/0", "AUTHSVC_SECRETS_DIR": "/run/secrets"}

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from datetime import UTC
 from typing import Any
 
-from authsvc.audit.decision import DENIED, ISSUED, MANY, REFUSED, THROTTLED, UNANSWERED
-from authsvc.audit.kept import TRUNCATED, instant
+from authsvc.audit.stored_entry import TRUNCATED, instant
+from authsvc.audit.token_event import DENIED, ISSUED, MANY, REFUSED, THROTTLED, UNANSWERED
 from authsvc.bounded_json import CUT
 
 _OUTCOMES = {

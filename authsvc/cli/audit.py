@@ -12,8 +12,8 @@ from authsvc.printable import printable
 from authsvc.wiring import clock
 
 if TYPE_CHECKING:
-    from authsvc.audit.kept import Kept
-    from authsvc.manage.audit import Found, Wanted
+    from authsvc.audit.stored_entry import StoredEntry
+    from authsvc.manage.audit import AuditQuery, Explanation
     from authsvc.wiring.management import Management
 
 POLL_EVERY = 1.0
@@ -56,9 +56,9 @@ def list_(
     as_json: bool,
 ) -> None:
     """List entries, newest first."""
-    from authsvc.manage.audit import Wanted
+    from authsvc.manage.audit import AuditQuery
 
-    wanted = Wanted(since, until, events, actor, app, subject)
+    wanted = AuditQuery(since, until, events, actor, app, subject)
     if follow:
         with suppress(KeyboardInterrupt):
             _follow(data_dir, wanted, as_json=as_json)
@@ -113,11 +113,11 @@ def explain(
 @common_options
 def export(file: str, data_dir: Path | None, *, as_json: bool) -> None:
     """Copy all entries to FILE, one JSON object a line, oldest first; a file that is there is continued."""
-    from authsvc.manage.audit_file import AuditFile
+    from authsvc.cli.audit_export import AuditExport
 
     async def copied(manage: "Management") -> tuple[int, bool]:
         count = 0
-        with AuditFile.open(file) as target:
+        with AuditExport.open(file) as target:
             missing = target.is_behind(await manage.audit.trimmed_until())
             async for page in manage.audit.pages(target.cursor):
                 target.add(page)
@@ -133,7 +133,7 @@ def export(file: str, data_dir: Path | None, *, as_json: bool) -> None:
         say(f"{count} entries written to {file}", err=True)
 
 
-def _follow(data_dir: Path | None, wanted: "Wanted", *, as_json: bool) -> None:
+def _follow(data_dir: Path | None, wanted: "AuditQuery", *, as_json: bool) -> None:
     cursor = ""
     while True:
         after = cursor
@@ -143,7 +143,7 @@ def _follow(data_dir: Path | None, wanted: "Wanted", *, as_json: bool) -> None:
         time.sleep(0 if found else POLL_EVERY)
 
 
-def _row(kept: "Kept") -> tuple[str, ...]:
+def _row(kept: "StoredEntry") -> tuple[str, ...]:
     from authsvc.audit.sentences import summary, when
 
     facts = kept.facts
@@ -152,7 +152,7 @@ def _row(kept: "Kept") -> tuple[str, ...]:
     return tuple(map(str, shown))
 
 
-def _explain_all(found: "list[Kept]", *, as_json: bool) -> None:
+def _explain_all(found: "list[StoredEntry]", *, as_json: bool) -> None:
     from authsvc.audit.sentences import sentences
 
     if as_json:
@@ -162,7 +162,7 @@ def _explain_all(found: "list[Kept]", *, as_json: bool) -> None:
     say("\n\n".join("\n".join(map(printable, sentences(kept.facts))) for kept in found))
 
 
-def _unknown(found: "Found") -> str:
+def _unknown(found: "Explanation") -> str:
     shown = repr(found.request_id[:80])
     if found.made_at is None:
         return f"the audit knows no request and no change {shown}; a request id has 16 characters of 0-9 and a-f"

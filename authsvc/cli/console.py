@@ -18,7 +18,7 @@ from authsvc.printable import printable, printable_json, printable_lines
 
 if TYPE_CHECKING:
     from authsvc.audit.entry import Entry
-    from authsvc.manage.act import Journal
+    from authsvc.manage.operation import ChangeLog
     from authsvc.settings import Settings
     from authsvc.wiring.management import Management
 
@@ -67,7 +67,7 @@ def run(data_dir: Path | None, use: Callable[["Management"], Awaitable[T]], *, d
     """
     from authsvc.wiring.management import management
 
-    async def opened(settings: "Settings", journal: "Journal") -> T:
+    async def opened(settings: "Settings", journal: "ChangeLog") -> T:
         async with asyncio.timeout(deadline), management(settings, journal) as use_cases:
             return await use(use_cases)
 
@@ -105,7 +105,7 @@ def find(data_dir: Path | None, environment: Mapping[str, str]) -> tuple["Settin
         SetupRefused: there is none.
     """
     from authsvc.settings import CONFIG, DATA_DIR, load
-    from authsvc.stack.data_dir import recognise
+    from authsvc.setup.data_dir import recognise
 
     named = {name for name in environment if name in _PLACES}
     if data_dir is None and named & {"AUTHSVC_REDIS_URL", "AUTHSVC_REDIS_URL_FILE", CONFIG}:
@@ -125,7 +125,7 @@ def find(data_dir: Path | None, environment: Mapping[str, str]) -> tuple["Settin
     return load({**kept, CONFIG: str(file)}), folder
 
 
-def _journal(folder: Path | None) -> "Journal":
+def _journal(folder: Path | None) -> "ChangeLog":
     """Return where changes are told: the installation's ``log/changes.log``, or standard error without a folder."""
     from authsvc.logs import make_logger
 

@@ -25,8 +25,8 @@ from authsvc.wiring import clock
 
 if TYPE_CHECKING:
     from authsvc.manage.keys import KeysShown, Rotation
-    from authsvc.signing.presence import Presence
     from authsvc.wiring.management import Management
+    from authsvc.worker_status import WorkerStatus
 
 STDOUT = "-"
 ROOT_STEPS = ("prepare", "switch", "drop")
@@ -103,8 +103,8 @@ def issue(request: Path, life: str, output: str, data_dir: Path | None, *, as_js
     """Make a leaf certificate, where the root is, for a key that stays where it is. Nothing has to run here."""
     from cryptography.hazmat.primitives.serialization import Encoding
 
-    from authsvc.stack.key_files import fingerprint, issue_offline
-    from authsvc.stack.secrets_dir import load_token_root
+    from authsvc.keys.rotation import fingerprint, issue_offline
+    from authsvc.keys.secrets_dir import load_token_root
 
     try:
         settings, _ = find(data_dir, os.environ)
@@ -141,22 +141,22 @@ async def _change(
     manage: "Management", *, license_: bool, step: str | None, force: bool
 ) -> "tuple[dict[str, Any], Rotation]":
     """Change what was asked for, and return it with who followed."""
-    act = manage.act(ACTOR)
+    operation = manage.operation(ACTOR)
     if license_:
-        kid, rotation = await manage.keys.rotate_license_key(act)
+        kid, rotation = await manage.keys.rotate_license_key(operation)
         return {"license_key": kid}, rotation
     match step:
         case "prepare":
-            root, rotation = await manage.keys.prepare_root(act)
+            root, rotation = await manage.keys.prepare_root(operation)
             return {"root": root}, rotation
         case "switch":
-            root, rotation = await manage.keys.switch_root(act, force=force)
+            root, rotation = await manage.keys.switch_root(operation, force=force)
             return {"root": root}, rotation
         case "drop":
-            roots, rotation = await manage.keys.drop_old_roots(act, force=force)
+            roots, rotation = await manage.keys.drop_old_roots(operation, force=force)
             return {"dropped": roots}, rotation
         case _:
-            return {}, await manage.keys.rotate(act)
+            return {}, await manage.keys.rotate(operation)
 
 
 def _tell_missing(rotation: "Rotation") -> None:
@@ -185,7 +185,7 @@ def _facts(shown: "KeysShown") -> dict[str, Any]:
     }
 
 
-def _worker_facts(worker: "Presence") -> dict[str, Any]:
+def _worker_facts(worker: "WorkerStatus") -> dict[str, Any]:
     return {
         "id": worker.id,
         "root": worker.root,

@@ -23,9 +23,9 @@ from authsvc.cli.console import (
     run,
     say,
 )
+from authsvc.cli.license_folder import is_older_key_file
 from authsvc.cli.license_import import import_command
 from authsvc.license_file import COMFORTABLE_BYTES
-from authsvc.manage.license_shelf import is_older_key_file
 from authsvc.tenancy.dates import parse_span, render_instant
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def create(
     async def use(manage: "Management") -> "tuple[License, App, str, str]":
         from authsvc.tenancy.terms import LicenseTerms
 
-        act = manage.act(ACTOR)
+        operation = manage.operation(ACTOR)
         terms = LicenseTerms.parse(
             customer=customer,
             expires=expires,
@@ -97,9 +97,9 @@ def create(
             repositories=repositories or None,
             fields=fields,
             contact=contact,
-            now=act.now,
+            now=operation.now,
         )
-        made, file = await manage.licenses.create(app, terms, act)
+        made, file = await manage.licenses.create(app, terms, operation)
         return made, await manage.teams.app(made.app), file, manage.licenses.verification_keys()
 
     with _Target(output) as target:
@@ -140,7 +140,7 @@ def extend(license_id: str, expires: str, output: str | None, data_dir: Path | N
     """Give a license another end; its registry token stays the same, so nothing must be installed again."""
 
     async def use(manage: "Management") -> "tuple[License, App, str]":
-        changed, file = await manage.licenses.extend(license_id, expires, manage.act(ACTOR))
+        changed, file = await manage.licenses.extend(license_id, expires, manage.operation(ACTOR))
         return changed, await manage.teams.app(changed.app), file
 
     with _Target(output) as target:
@@ -161,8 +161,8 @@ def rotate(
     """Give a license a new registry token, for instance because the old file has leaked."""
 
     async def use(manage: "Management", confirmed: str | None) -> "tuple[License, App, str]":
-        span, act = parse_span(overlap, "overlap"), manage.act(ACTOR)
-        changed, file = await manage.licenses.rotate(license_id, span, act, confirmed)
+        span, operation = parse_span(overlap, "overlap"), manage.operation(ACTOR)
+        changed, file = await manage.licenses.rotate(license_id, span, operation, confirmed)
         return changed, await manage.teams.app(changed.app), file
 
     with _Target(output) as target:
@@ -267,17 +267,17 @@ _command("show", "Show one license.", lambda manage, license_id: manage.licenses
 _command(
     "revoke",
     "Refuse a license from now on; a pull token already given out still works for up to six minutes by default.",
-    lambda manage, license_id: manage.licenses.revoke(license_id, manage.act(ACTOR)),
+    lambda manage, license_id: manage.licenses.revoke(license_id, manage.operation(ACTOR)),
 )
 _command(
     "reinstate",
     "Undo revoke and archive.",
-    lambda manage, license_id: manage.licenses.reinstate(license_id, manage.act(ACTOR)),
+    lambda manage, license_id: manage.licenses.reinstate(license_id, manage.operation(ACTOR)),
 )
 _command(
     "archive",
     "Revoke a license and hide it from lists.",
-    lambda manage, license_id: manage.licenses.archive(license_id, manage.act(ACTOR)),
+    lambda manage, license_id: manage.licenses.archive(license_id, manage.operation(ACTOR)),
 )
 
 

@@ -44,12 +44,12 @@ def import_command(
     kind = form or ("jsonl" if file.suffix in {".jsonl", ".ndjson"} else "csv")
 
     async def use(manage: "Management") -> "tuple[Plan, Outcome | None]":
+        from authsvc.cli.license_folder import LicenseFolder
         from authsvc.manage.license_import import LicenseImport
-        from authsvc.manage.license_shelf import LicenseShelf
         from authsvc.wiring import clock
 
         opened = await manage.licenses.open_app(app)
-        shelf = LicenseShelf(output_dir) if output_dir else None
+        shelf = LicenseFolder(output_dir) if output_dir else None
         work = LicenseImport(manage.licenses, opened, shelf)
         with _text(file) as text:
             plan = await work.check(_rows(text, kind), clock())
@@ -72,7 +72,7 @@ async def _carried_out(
     work: "LicenseImport", plan: "Plan", rows: "Callable[[], Iterator[Read]]", manage: "Management"
 ) -> "Outcome":
     with _progress(plan.rows) as advance:
-        return await work.carry_out(rows(), lambda: manage.act(ACTOR), advance)
+        return await work.carry_out(rows(), lambda: manage.operation(ACTOR), advance)
 
 
 @contextmanager

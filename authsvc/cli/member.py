@@ -56,7 +56,7 @@ def add(
     password = read_password(from_stdin=password_stdin)
 
     async def use(manage: "Management") -> "tuple[Member, str]":
-        added = await manage.members.add(email, team, role, apps, password, manage.act(ACTOR))
+        added = await manage.members.add(email, team, role, apps, password, manage.operation(ACTOR))
         return added, manage.registry
 
     made, registry = run(data_dir, use)
@@ -95,7 +95,7 @@ def set_role(
     limits = apps if apps or all_apps else None
     with _insisting():
         changed = run(
-            data_dir, lambda manage: manage.members.set_role(email, role, limits, manage.act(ACTOR), force=force)
+            data_dir, lambda manage: manage.members.set_role(email, role, limits, manage.operation(ACTOR), force=force)
         )
     _print(changed, f"{changed.email} is {changed.role} of {changed.team}", as_json=as_json)
 
@@ -107,7 +107,7 @@ def set_role(
 def set_password(email: str, data_dir: Path | None, *, password_stdin: bool, as_json: bool) -> None:
     """Set another password; the old one and docker's sign-ins end, personal tokens stay."""
     password = read_password(from_stdin=password_stdin)
-    changed = run(data_dir, lambda manage: manage.members.set_password(email, password, manage.act(ACTOR)))
+    changed = run(data_dir, lambda manage: manage.members.set_password(email, password, manage.operation(ACTOR)))
     _print(changed, f"{changed.email} has a new password; the old one and its sign-ins have ended", as_json=as_json)
 
 
@@ -119,7 +119,7 @@ def set_password(email: str, data_dir: Path | None, *, password_stdin: bool, as_
 @common_options
 def invite(email: str, team: str, role: str, apps: tuple[str, ...], data_dir: Path | None, *, as_json: bool) -> None:
     """Make a one-time link by which EMAIL joins with a password of their own."""
-    secret = run(data_dir, lambda manage: manage.links.invite(email, team, role, apps, manage.act(ACTOR)))
+    secret = run(data_dir, lambda manage: manage.links.invite(email, team, role, apps, manage.operation(ACTOR)))
     _print_link(secret, email, as_json=as_json)
 
 
@@ -128,7 +128,9 @@ def invite(email: str, team: str, role: str, apps: tuple[str, ...], data_dir: Pa
 @common_options
 def reset(email: str, data_dir: Path | None, *, as_json: bool) -> None:
     """Make a one-time link by which EMAIL sets a new password."""
-    _print_link(run(data_dir, lambda manage: manage.links.reset(email, manage.act(ACTOR))), email, as_json=as_json)
+    _print_link(
+        run(data_dir, lambda manage: manage.links.reset(email, manage.operation(ACTOR))), email, as_json=as_json
+    )
 
 
 @member_group.command("redeem")
@@ -143,7 +145,7 @@ def redeem(data_dir: Path | None, *, from_stdin: bool, as_json: bool) -> None:
     else:
         raise click.UsageError("there is no terminal to ask; use --stdin")
     password = read_password(from_stdin=from_stdin)
-    changed = run(data_dir, lambda manage: manage.links.redeem(link, password, manage.act(ACTOR)))
+    changed = run(data_dir, lambda manage: manage.links.redeem(link, password, manage.operation(ACTOR)))
     _print(changed, f"{changed.email} is {changed.role} of {changed.team} and can sign in", as_json=as_json)
 
 
@@ -173,7 +175,7 @@ def _end_command(name: str, help_: str, done: str, use: "_Ends") -> None:
 @common_options
 def enable(email: str, data_dir: Path | None, *, as_json: bool) -> None:
     """Let EMAIL sign in again."""
-    changed = run(data_dir, lambda manage: manage.members.enable(email, manage.act(ACTOR)))
+    changed = run(data_dir, lambda manage: manage.members.enable(email, manage.operation(ACTOR)))
     _print(changed, f"{changed.email} is enabled", as_json=as_json)
 
 
@@ -181,13 +183,17 @@ _end_command(
     "disable",
     "Refuse EMAIL and its tokens from now on; docker's sign-ins end for good.",
     "disabled",
-    lambda manage, email, confirmed, force: manage.members.disable(email, manage.act(ACTOR), confirmed, force=force),
+    lambda manage, email, confirmed, force: manage.members.disable(
+        email, manage.operation(ACTOR), confirmed, force=force
+    ),
 )
 _end_command(
     "remove",
     "End the membership of EMAIL; all its tokens die, and service accounts it made.",
     "no member any more",
-    lambda manage, email, confirmed, force: manage.members.remove(email, manage.act(ACTOR), confirmed, force=force),
+    lambda manage, email, confirmed, force: manage.members.remove(
+        email, manage.operation(ACTOR), confirmed, force=force
+    ),
 )
 
 

@@ -15,7 +15,7 @@ from authsvc.errors import AuthsvcError, SetupRefused
 @common_options
 def reload_command(data_dir: Path | None, *, as_json: bool) -> None:
     """Replace the workers of this installation without dropping a request, and wait until it is done."""
-    from authsvc.stack.control_socket import request_reload
+    from authsvc.server.control_socket import request_reload
 
     try:
         settings, _ = find(data_dir, os.environ)

@@ -24,11 +24,11 @@ MAX_WORKERS = 64
 )
 def serve_command(edge: str, inside: str, workers: int | None) -> None:
     """Run the token server alone: what compose runs. Settings come from AUTHSVC_* (docs/configuration.md)."""
-    from authsvc.stack.crew import Listeners
-    from authsvc.stack.serve import bind, serve
+    from authsvc.server.parent import bind, serve
+    from authsvc.server.worker_pool import ListeningSockets
 
     try:
-        listeners = Listeners(bind(edge, "--edge"), bind(inside, "--inside"))
+        listeners = ListeningSockets(bind(edge, "--edge"), bind(inside, "--inside"))
         count = workers or min(os.cpu_count() or 1, MAX_WORKERS)
         asyncio.run(serve(os.environ, listeners, count, inherited=edge.startswith("fd:")))
     except SetupRefused as error:

@@ -46,8 +46,8 @@ def create(
     """Make a service account and print its token once."""
 
     async def use(manage: "Management") -> "tuple[ServiceAccount, Secret, str]":
-        act = manage.act(ACTOR)
-        return *await manage.service_accounts.create(name, team, grants, api, expires, act), manage.registry
+        operation = manage.operation(ACTOR)
+        return *await manage.service_accounts.create(name, team, grants, api, expires, operation), manage.registry
 
     _print_secret(*run(data_dir, use), as_json=as_json)
 
@@ -62,8 +62,8 @@ def rotate(name: str, team: str, overlap: str, data_dir: Path | None, *, yes: bo
     """Give the account a new token and print it once."""
 
     async def use(manage: "Management", confirmed: str | None) -> "tuple[ServiceAccount, Secret, str]":
-        span, act = parse_span(overlap, "overlap"), manage.act(ACTOR)
-        return *await manage.service_accounts.rotate(name, team, span, act, confirmed), manage.registry
+        span, operation = parse_span(overlap, "overlap"), manage.operation(ACTOR)
+        return *await manage.service_accounts.rotate(name, team, span, operation, confirmed), manage.registry
 
     _print_secret(*run_confirmed(data_dir, use, yes=yes), as_json=as_json)
 
@@ -96,17 +96,17 @@ def _command(name: str, help_: str, use: "Callable[[Management, str, str], Await
 _command(
     "disable",
     "Refuse the account from now on.",
-    lambda manage, name, team: manage.service_accounts.disable(name, team, manage.act(ACTOR)),
+    lambda manage, name, team: manage.service_accounts.disable(name, team, manage.operation(ACTOR)),
 )
 _command(
     "enable",
     "Undo disable.",
-    lambda manage, name, team: manage.service_accounts.enable(name, team, manage.act(ACTOR)),
+    lambda manage, name, team: manage.service_accounts.enable(name, team, manage.operation(ACTOR)),
 )
 _command(
     "revoke",
     "Refuse the account for good.",
-    lambda manage, name, team: manage.service_accounts.revoke(name, team, manage.act(ACTOR)),
+    lambda manage, name, team: manage.service_accounts.revoke(name, team, manage.operation(ACTOR)),
 )
 
 

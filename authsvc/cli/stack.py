@@ -15,9 +15,10 @@ from authsvc.errors import SetupRefused
 from authsvc.printable import printable_lines
 
 if TYPE_CHECKING:
-    from authsvc.stack.address import Listen, PublicUrl
-    from authsvc.stack.compose import Request as ComposeRequest
-    from authsvc.stack.up import Ready
+    from authsvc.listen_address import ListenAddress
+    from authsvc.local.up import Ready
+    from authsvc.public_url import PublicUrl
+    from authsvc.setup.compose import ComposeOptions as ComposeRequest
 
 
 def _site_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -76,7 +77,7 @@ def init_command(
     as_json: bool,
 ) -> None:
     """Make secrets and configuration in DIR; what is there already stays."""
-    from authsvc.stack.compose import parse_request
+    from authsvc.setup.compose import parse_request
 
     if token_root and (check or not compose):
         raise click.UsageError("--token-root goes with --compose, and without --check")
@@ -94,26 +95,26 @@ def init_command(
 def _init_compose(request: "ComposeRequest", *, check: bool, token_root: bool) -> tuple[str, ...]:
     from datetime import UTC, datetime
 
-    from authsvc.stack.compose import check_compose, init_compose, renew_token_root
+    from authsvc.setup.compose import check_compose, init_compose, renew_token_root
 
     if token_root:
         return renew_token_root(request.root)
     return check_compose(request, os.environ) if check else init_compose(request, os.environ, datetime.now(UTC))
 
 
-def _init(data_dir: Path, bind: "Listen", url: "PublicUrl", *, check: bool) -> tuple[Path, tuple[str, ...]]:
+def _init(data_dir: Path, bind: "ListenAddress", url: "PublicUrl", *, check: bool) -> tuple[Path, tuple[str, ...]]:
     from datetime import UTC, datetime
 
-    from authsvc.stack import data_dir as directory
-    from authsvc.stack import init
-    from authsvc.stack.layout import held
+    from authsvc.setup import data_dir as directory
+    from authsvc.setup import init
+    from authsvc.setup.layout import locked
 
     site = init.Site(listen=bind, public_url=url, edge=init.ANY_EDGE)
     layout = directory.check(data_dir)
     would_write = init.check(layout, site, os.environ)
     if check:
         return layout.root, would_write
-    with held(directory.prepare(data_dir)):
+    with locked(directory.prepare(data_dir)):
         return layout.root, init.init(layout, site, datetime.now(UTC))
 
 
@@ -135,18 +136,19 @@ def up_command(data_dir: Path, listen: str, public_url: str | None, workers: int
     """Run redis, the registry, authsvc and nginx in the foreground until Ctrl-C."""
     import asyncio
 
-    from authsvc.stack.up import Request, up
+    from authsvc.local.up import UpOptions, up
 
     with _refusals():
         bind, url = _addresses(listen, public_url)
-        request = Request(data_dir=data_dir, listen=bind, public_url=url, workers=workers)
+        request = UpOptions(data_dir=data_dir, listen=bind, public_url=url, workers=workers)
         report = _print_json if as_json else _print_story
         with _saying() as report_line:
             asyncio.run(up(request, os.environ, on_ready=report, say=report_line))
 
 
-def _addresses(listen: str, public_url: str | None) -> tuple["Listen", "PublicUrl"]:
-    from authsvc.stack.address import parse_listen, parse_public_url
+def _addresses(listen: str, public_url: str | None) -> tuple["ListenAddress", "PublicUrl"]:
+    from authsvc.listen_address import parse_listen
+    from authsvc.public_url import parse_public_url
 
     bind = parse_listen(listen)
     return bind, parse_public_url(public_url or f"http://localhost:{bind.port}")
@@ -158,16 +160,16 @@ def _print_json(ready: "Ready") -> None:
 
 
 def _print_story(ready: "Ready") -> None:
-    from authsvc.stack import story
+    from authsvc.local import quickstart
 
     command = Path(sys.argv[0]).absolute()
     on_path = shutil.which("authsvc") is not None or command.name != "authsvc"
     scripts = None if on_path else command.parent
     say(f"ready {ready.public_url.text}\n")
     tell = (
-        story.first_start(ready.public_url, ready.data_dir, scripts)
+        quickstart.first_start(ready.public_url, ready.data_dir, scripts)
         if ready.first
-        else story.later_start(ready.data_dir, scripts)
+        else quickstart.later_start(ready.data_dir, scripts)
     )
     say(tell)
     sys.stdout.flush()

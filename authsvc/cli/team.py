@@ -19,7 +19,7 @@ def team_group() -> None:
 @common_options
 def create(slug: str, name: str | None, data_dir: Path | None, *, as_json: bool) -> None:
     """Make a team."""
-    made = run(data_dir, lambda manage: manage.teams.create(slug, name, manage.act(ACTOR)))
+    made = run(data_dir, lambda manage: manage.teams.create(slug, name, manage.operation(ACTOR)))
     if as_json:
         print_json(present.team(made))
     else:

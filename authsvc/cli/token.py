@@ -34,7 +34,7 @@ def create(
     """Make a token that may do what the member may do, and print it once."""
 
     async def use(manage: "Management") -> "tuple[PersonalToken, Secret, str]":
-        return *await manage.tokens.create(name, member, expires, api, manage.act(ACTOR)), manage.registry
+        return *await manage.tokens.create(name, member, expires, api, manage.operation(ACTOR)), manage.registry
 
     token, secret, registry = run(data_dir, use)
     if as_json:
@@ -76,5 +76,5 @@ def list_(member: str, data_dir: Path | None, *, as_json: bool) -> None:
 @common_options
 def revoke(token_id: str, data_dir: Path | None, *, as_json: bool) -> None:
     """Refuse a personal token or a sign-in from now on."""
-    run(data_dir, lambda manage: manage.tokens.revoke(token_id, manage.act(ACTOR)))
+    run(data_dir, lambda manage: manage.tokens.revoke(token_id, manage.operation(ACTOR)))
     print_json({"id": token_id, "state": "revoked"}) if as_json else say(f"token {token_id} is revoked")

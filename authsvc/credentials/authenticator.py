@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from typing import TypeVar, assert_never
 
-from authsvc.credentials.guard import PasswordGuard, Throttle, throttled
+from authsvc.credentials.facts import C, CredentialFacts, CredentialFactsReader
 from authsvc.credentials.licenses import REFUSED, LicenseAuthenticator
 from authsvc.credentials.machine_secret import (
     LICENSE_KIND,
@@ -17,8 +17,8 @@ from authsvc.credentials.machine_secret import (
 from authsvc.credentials.origin import Origin
 from authsvc.credentials.proof import Junk, LicensesProof, MachineProof, Nothing, PasswordProof, Proof
 from authsvc.credentials.recent import RecentLicenses
-from authsvc.credentials.standing import C, Standing, Standings
 from authsvc.credentials.subject import LicensesSubject, MemberSubject, ServiceAccountSubject, Subject
+from authsvc.credentials.throttled_passwords import Throttle, ThrottledPasswords, throttled
 from authsvc.credentials.verifier import PasswordRecord
 from authsvc.errors import CredentialsRefused, WrongSecret
 from authsvc.tenancy.machine_records import PersonalToken, RefreshToken, ServiceAccount
@@ -38,8 +38,8 @@ class Authenticator:
 
     def __init__(
         self,
-        standings: Standings,
-        passwords: PasswordGuard,
+        standings: CredentialFactsReader,
+        passwords: ThrottledPasswords,
         throttle: Throttle,
         *,
         on_use: Callable[[str, datetime], None] = _not_told,
@@ -179,7 +179,7 @@ class Authenticator:
         return known
 
 
-def _still(standing: Standing[T], secret: MachineSecret, digests: Callable[[T], Iterable[str]]) -> T:
+def _still(standing: CredentialFacts[T], secret: MachineSecret, digests: Callable[[T], Iterable[str]]) -> T:
     """Return the credential of ``standing``, which ``secret`` must open at that instant too (threat 50)."""
     record = standing.credential
     if record is None or not any(secret.has_digest(digest) for digest in digests(record)):
@@ -191,7 +191,7 @@ def _digests(record: ServiceAccount, now: datetime) -> list[str]:
     return [token.sha256 for token in live_tokens(record.tokens, now)]
 
 
-def _owner(standing: Standing[T]) -> Member:
+def _owner(standing: CredentialFacts[T]) -> Member:
     member = standing.member
     if member is None or member.removed_at is not None:
         raise _refusal("the member behind the token is gone")

@@ -6,9 +6,9 @@ While the store is unavailable, licenses that it confirmed within the last minut
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
+from authsvc.credentials.facts import CredentialFactsReader
 from authsvc.credentials.machine_secret import MachineSecret
 from authsvc.credentials.recent import RecentLicenses
-from authsvc.credentials.standing import Standings
 from authsvc.credentials.subject import LicensesSubject, LicenseSubject
 from authsvc.errors import StoreUnavailable, WrongSecret
 from authsvc.tenancy.records import App, License, live_tokens
@@ -19,7 +19,7 @@ REFUSED = "the user name, password, token or license file is not right; check it
 class LicenseAuthenticator:
     """Finds the licenses that secrets open."""
 
-    def __init__(self, standings: Standings, recent: RecentLicenses | None) -> None:
+    def __init__(self, standings: CredentialFactsReader, recent: RecentLicenses | None) -> None:
         """Ask ``standings``; while it is unavailable, use ``recent``, or nothing when that is None."""
         self._standings = standings
         self._recent = recent

@@ -48,7 +48,7 @@ class PasswordRecord:
 
 
 @frozen(eq=False)
-class _Check:
+class _PendingCheck:
     lane: Lane
     password: Secret
     wanted: Secret
@@ -85,7 +85,7 @@ class PasswordVerifier:
         self._verify = verify
         self._max_waiting = max_waiting
         self._on_waiting = on_waiting
-        self._lanes: dict[Lane, deque[_Check]] = {lane: deque() for lane in Lane}
+        self._lanes: dict[Lane, deque[_PendingCheck]] = {lane: deque() for lane in Lane}
         self._flights: dict[tuple[str, Lane], asyncio.Future[bool]] = {}
 
     async def verify(self, guess: str, record: PasswordRecord | None, password: Secret, lane: Lane) -> bool:
@@ -110,7 +110,7 @@ class PasswordVerifier:
         flight: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._flights[guess, lane] = flight
         flight.add_done_callback(lambda _: self._flights.pop((guess, lane)))
-        self._lanes[lane].append(_Check(lane, password, wanted, flight))
+        self._lanes[lane].append(_PendingCheck(lane, password, wanted, flight))
         self._on_waiting(lane, 1)
         self._dispatch()
         return flight
@@ -123,11 +123,11 @@ class PasswordVerifier:
             work = asyncio.ensure_future(self._run(check))
             work.add_done_callback(lambda done, check=check: self._landed(check, done))  # type: ignore[misc]
 
-    async def _run(self, check: _Check) -> bool:
+    async def _run(self, check: _PendingCheck) -> bool:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._executor, self._verify, check.password, check.wanted)
 
-    def _landed(self, check: _Check, done: "asyncio.Future[bool]") -> None:
+    def _landed(self, check: _PendingCheck, done: "asyncio.Future[bool]") -> None:
         self._idle += 1
         if done.cancelled():
             check.answer.cancel()

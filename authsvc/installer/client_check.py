@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from authsvc.installer.client_files import LOGIN, OTHER_HELPER, UNREADABLE, Use
-from authsvc.installer.held import Refused
+from authsvc.installer.license_store import ToolError
 
 TYPE_CHECKING = False  # see authsvc.license_file
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def _problem(
     """Return why a login does not get all of the ``good`` images; empty when it does."""
     try:
         answer = ask(login, good)
-    except Refused as error:
+    except ToolError as error:
         return f"it would be refused: {error}"
     missing = [str(image.get("image")) for image in answer["images"] if image.get("may_pull") is not True]
     return f"it does not cover {', '.join(missing)}" if missing else ""

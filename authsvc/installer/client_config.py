@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from authsvc import atomic_file
 from authsvc.installer.credential_helper import HELPER
-from authsvc.installer.held import Refused, home_folder, own_folder
+from authsvc.installer.license_store import ToolError, home_folder, own_folder
 
 TYPE_CHECKING = False  # see authsvc.license_file
 if TYPE_CHECKING:
@@ -54,9 +54,9 @@ def alone(environ: Mapping[str, str]) -> Iterator[None]:
         with atomic_file.locked([own, *filter(os.path.isdir, folders)], LOCK_SECONDS):
             yield
     except TimeoutError as error:
-        raise Refused(f"{error}; try again when that is done") from error
+        raise ToolError(f"{error}; try again when that is done") from error
     except OSError as error:
-        raise Refused(f"cannot use {error.filename}: {error.strerror}") from error
+        raise ToolError(f"cannot use {error.filename}: {error.strerror}") from error
 
 
 class ClientConfig:
@@ -77,7 +77,7 @@ class ClientConfig:
         except FileNotFoundError:
             pass
         except (OSError, ValueError) as error:
-            raise Refused(f"can not read {self.path}: {error}") from error
+            raise ToolError(f"can not read {self.path}: {error}") from error
         try:
             self._body: dict[str, Any] = json.loads(self._text) if self._text.strip() else {}
             json.dumps(self._body, allow_nan=False)  # what could not be written again, such as 1e999
@@ -86,7 +86,7 @@ class ClientConfig:
         except (ValueError, RecursionError, AttributeError):
             good = False
         if not good:
-            raise Refused(
+            raise ToolError(
                 f"{self.path} is not the JSON that docker and podman write; mend it first, nothing was changed"
             )
 
@@ -103,7 +103,7 @@ class ClientConfig:
         """
         other = self.helper(registry)
         if other is not None and other != HELPER:
-            raise Refused(f"{self.path} has {other!r} as the helper for {registry}; take that entry out first")
+            raise ToolError(f"{self.path} has {other!r} as the helper for {registry}; take that entry out first")
 
     def add(self, registry: str) -> bool:
         """Let our helper answer for ``registry``; return whether the file changed.
@@ -156,4 +156,4 @@ def write_file(path: str, text: str, *, mode: int = atomic_file.PRIVATE, keep_mo
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         atomic_file.replace(path, text.encode("utf-8"), mode=mode, keep_mode=keep_mode)
     except OSError as error:
-        raise Refused(f"cannot write {path}: {error.strerror}") from error
+        raise ToolError(f"cannot write {path}: {error.strerror}") from error

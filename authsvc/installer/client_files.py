@@ -22,7 +22,7 @@ import re
 import sys
 
 from authsvc.installer.credential_helper import HELPER
-from authsvc.installer.held import home_folder
+from authsvc.installer.license_store import home_folder
 
 TYPE_CHECKING = False  # see authsvc.license_file
 if TYPE_CHECKING:

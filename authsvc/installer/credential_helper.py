@@ -14,8 +14,8 @@ import time
 
 from authsvc import __version__
 from authsvc.installer import host
-from authsvc.installer.held import Refused, own_folder
-from authsvc.installer.license_store import left_out, select
+from authsvc.installer.license_selection import left_out, select
+from authsvc.installer.license_store import ToolError, own_folder
 from authsvc.installer.verification import usable
 from authsvc.printable import printable
 
@@ -43,7 +43,7 @@ def main() -> int:
         return _fail(f"Usage: {PROGRAM} <store|get|erase|list|version>")
     try:
         answer = _answer(words[0], os.environ, time.time())
-    except Refused as error:
+    except ToolError as error:
         return _fail(str(error))
     except OSError as error:
         return _fail(f"can not read the license files: {error.strerror}")
@@ -67,7 +67,7 @@ def _answer(action: str, environ: Mapping[str, str], now: float) -> str:
         return ""
     if action in {"version", "--version", "-v"}:
         return f"{PROGRAM} (authsvc) v{__version__}"
-    raise Refused(f"{PROGRAM}: unknown action: {action}")
+    raise ToolError(f"{PROGRAM}: unknown action: {action}")
 
 
 def get(server: str, environ: Mapping[str, str], now: float) -> str:
@@ -78,12 +78,12 @@ def get(server: str, environ: Mapping[str, str], now: float) -> str:
     """
     wanted = server.strip()
     if not wanted:
-        raise Refused(NO_SERVER)
+        raise ToolError(NO_SERVER)
     held, problems = usable(environ, host.normalise(wanted))
     _tell(problems)
     selection = select(held, wanted, now)
     if not selection.licenses:
-        raise Refused(NOT_FOUND)
+        raise ToolError(NOT_FOUND)
     _tell(left_out(selection))
     return json.dumps({"ServerURL": wanted, "Username": USERNAME, "Secret": selection.secret})
 
@@ -98,14 +98,14 @@ def store(body: str, environ: Mapping[str, str], now: float) -> None:
         given = json.loads(body)
         server, secret = given["ServerURL"], given["Secret"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise Refused("the credentials to store are not the JSON of the credential helper protocol") from error
+        raise ToolError("the credentials to store are not the JSON of the credential helper protocol") from error
     if not isinstance(server, str) or not server.strip():
-        raise Refused(NO_SERVER)
+        raise ToolError(NO_SERVER)
     selection = select(usable(environ, host.normalise(server))[0], server, now)
     ours = {selection.secret, *(text for one in selection.licenses for text in (one.token, one.text.strip()))}
     if not selection.licenses or not isinstance(secret, str) or secret.strip() not in ours:
         registry = host.normalise(server)
-        raise Refused(
+        raise ToolError(
             f"logins to {registry} come from license files here: keep a new file with `authsvc-license login FILE`, "
             f"or take the helper away with `authsvc-license login --undo {registry}` and sign in again"
         )
@@ -115,7 +115,7 @@ def erase(server: str, environ: Mapping[str, str], now: float) -> None:
     """Leave the license file where it is, and say so: ``docker logout`` asks for several spellings of a host."""
     wanted = server.strip()
     if not wanted:
-        raise Refused(NO_SERVER)
+        raise ToolError(NO_SERVER)
     if "://" in wanted:
         return
     for one in select(usable(environ, host.normalise(wanted))[0], wanted, now).licenses:
@@ -129,9 +129,9 @@ def _input() -> str:
     try:
         text = data.decode("utf-8")
     except ValueError as error:
-        raise Refused("the input is not text") from error
+        raise ToolError("the input is not text") from error
     if len(data) > MAX_INPUT:
-        raise Refused("the input is too long")
+        raise ToolError("the input is too long")
     return text
 
 

@@ -8,8 +8,8 @@ import re
 
 from authsvc.installer import host
 from authsvc.installer.credential_helper import USERNAME
-from authsvc.installer.held import HeldLicense, Refused
-from authsvc.installer.license_store import joined
+from authsvc.installer.license_selection import joined
+from authsvc.installer.license_store import InstalledLicense, ToolError
 
 TYPE_CHECKING = False  # see authsvc.license_file
 if TYPE_CHECKING:
@@ -21,13 +21,13 @@ _NAMESPACE = re.compile(rf"(?=.{{1,63}}\Z){_LABEL}", re.ASCII)
 _SUBDOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*", re.ASCII)
 
 
-def docker_config(licenses: Sequence[HeldLicense]) -> str:
+def docker_config(licenses: Sequence[InstalledLicense]) -> str:
     """Return a ``config.json`` that signs in with the licenses; ``DOCKER_AUTH_CONFIG`` takes the same text."""
     auths = {registry: {"auth": _basic(secret)} for registry, secret in _secrets(licenses).items()}
     return json.dumps({"auths": auths}, indent=2)
 
 
-def pull_secret(licenses: Sequence[HeldLicense], namespace: str | None, name: str | None) -> str:
+def pull_secret(licenses: Sequence[InstalledLicense], namespace: str | None, name: str | None) -> str:
     """Return a Secret of type ``kubernetes.io/dockerconfigjson`` as YAML, ready for ``kubectl apply -f -``.
 
     Args:
@@ -40,9 +40,9 @@ def pull_secret(licenses: Sequence[HeldLicense], namespace: str | None, name: st
     """
     name = name or f"{licenses[0].says['app']}-license"
     if not _SUBDOMAIN.fullmatch(name):
-        raise Refused(f"{name[:80]!r} is no name for a secret: use a-z, 0-9, '-' and '.'", 2)
+        raise ToolError(f"{name[:80]!r} is no name for a secret: use a-z, 0-9, '-' and '.'", 2)
     if namespace is not None and not _NAMESPACE.fullmatch(namespace):
-        raise Refused(f"{namespace[:80]!r} is no name of a namespace: use up to 63 of a-z, 0-9 and '-'", 2)
+        raise ToolError(f"{namespace[:80]!r} is no name of a namespace: use up to 63 of a-z, 0-9 and '-'", 2)
     auths = {
         registry: {"username": USERNAME, "password": secret, "auth": _basic(secret)}
         for registry, secret in _secrets(licenses).items()
@@ -70,7 +70,7 @@ def pull_secret(licenses: Sequence[HeldLicense], namespace: str | None, name: st
     return "\n".join(lines)
 
 
-def provider_config(licenses: list[HeldLicense], program: str, seconds: int) -> str:
+def provider_config(licenses: list[InstalledLicense], program: str, seconds: int) -> str:
     """Return a kubelet ``CredentialProviderConfig``; JSON is YAML, and kubelet reads both.
 
     Args:
@@ -91,7 +91,7 @@ def provider_config(licenses: list[HeldLicense], program: str, seconds: int) -> 
     return json.dumps(config, indent=2)
 
 
-def image_patterns(license_: HeldLicense) -> list[str]:
+def image_patterns(license_: InstalledLicense) -> list[str]:
     """Return what kubelet matches images with: registry and path prefix of the app, native and pulled through."""
     app = license_.says["app"]
     return [f"{license_.registry}/{app}", f"{license_.registry}/proxy/{app}"]
@@ -106,7 +106,7 @@ def hosts_toml(registry: str, *, plain_http: bool, ca_file: str | None) -> str:
     return "\n".join(lines)
 
 
-def provider_response(licenses: Sequence[HeldLicense], seconds: int) -> dict[str, Any]:
+def provider_response(licenses: Sequence[InstalledLicense], seconds: int) -> dict[str, Any]:
     """Return the answer to kubelet: the credentials of one image, to be kept for ``seconds``.
 
     Kept per image: two apps of one registry have two licenses, so one registry may have two answers.
@@ -121,7 +121,7 @@ def provider_response(licenses: Sequence[HeldLicense], seconds: int) -> dict[str
     }
 
 
-def _secrets(licenses: Sequence[HeldLicense]) -> dict[str, str]:
+def _secrets(licenses: Sequence[InstalledLicense]) -> dict[str, str]:
     """Return the password for each registry."""
     registries = dict.fromkeys(license_.registry for license_ in licenses)
     return {registry: joined(one for one in licenses if one.registry == registry) for registry in registries}

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 
 from authsvc.installer import client_files
-from authsvc.installer.held import HeldLicense, Refused
+from authsvc.installer.license_store import InstalledLicense, ToolError
 
 TYPE_CHECKING = False  # see authsvc.license_file
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ DEADLINE = 10.0
 _PROGRAM = re.compile(r"[0-9A-Za-z._-]+", re.ASCII)
 
 
-def existing(license_: HeldLicense, environ: Mapping[str, str]) -> list[str]:
+def existing(license_: InstalledLicense, environ: Mapping[str, str]) -> list[str]:
     """Return what each client uses for the license's registry until now, but for logins with this very license.
 
     What a variable or podman's registries.conf says stays in use, so it is not replaced.
@@ -48,7 +48,7 @@ def existing(license_: HeldLicense, environ: Mapping[str, str]) -> list[str]:
     return found
 
 
-def refuse_unverified(license_: HeldLicense, found: list[str]) -> None:
+def refuse_unverified(license_: InstalledLicense, found: list[str]) -> None:
     """Refuse a license whose signature was not checked when its registry has a login or is a well-known public one.
 
     Args:
@@ -61,7 +61,7 @@ def refuse_unverified(license_: HeldLicense, found: list[str]) -> None:
     if license_.key is not None or not (found or license_.registry in PUBLIC_REGISTRIES):
         return
     why = "; ".join(found) or "it is a well-known public registry, which is pulled from without a login"
-    raise Refused(
+    raise ToolError(
         f"{license_.path} names the registry {license_.registry}, its signature was not checked, and it would replace "
         f"what works there now: {why}. Give the vendor's key with --key FILE, or, if you know that the vendor's "
         "registry is there, repeat it with --replace"

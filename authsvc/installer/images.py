@@ -10,7 +10,7 @@ import codecs
 import re
 from dataclasses import replace
 
-from authsvc.installer.held import Refused
+from authsvc.installer.license_store import ToolError
 from authsvc.installer.named_images import Named, typed
 
 MAX_INPUT = 5 * 1024 * 1024
@@ -46,7 +46,7 @@ def find_images(data: bytes, source: str, registry: str) -> list[Named]:
 
         found = find_in_manifests(text, source, registry)
     if not found:
-        raise Refused(
+        raise ToolError(
             f"no image was found in {source}; name some, or give a list of images, a compose file or manifests", 2
         )
     return found
@@ -54,13 +54,13 @@ def find_images(data: bytes, source: str, registry: str) -> list[Named]:
 
 def _decode(data: bytes, source: str) -> str:
     if len(data) > MAX_INPUT:
-        raise Refused(f"{source} is longer than {MAX_INPUT} bytes; check it in parts", 2)
+        raise ToolError(f"{source} is longer than {MAX_INPUT} bytes; check it in parts", 2)
     mark, encoding = next(((mark, name) for mark, name in _BYTE_ORDER_MARKS if data.startswith(mark)), (b"", "utf-8"))
     try:
         return data[len(mark) :].decode(encoding)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise Refused(f"{source}, line {line}: this is not UTF-8 text; save the file as UTF-8", 2) from error
+        raise ToolError(f"{source}, line {line}: this is not UTF-8 text; save the file as UTF-8", 2) from error
 
 
 def _list(text: str, source: str) -> list[Named] | None:

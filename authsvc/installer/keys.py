@@ -13,7 +13,7 @@ import json
 import os
 
 from authsvc.installer import es256, host
-from authsvc.installer.held import KEYS, SYSTEM_FOLDER, Refused, own_folder
+from authsvc.installer.license_store import KEYS, SYSTEM_FOLDER, ToolError, own_folder
 
 TYPE_CHECKING = False  # see authsvc.license_file
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def load(environ: Mapping[str, str]) -> tuple[TrustedKeys, list[str]]:
                 continue
             try:
                 _add(keys, path)
-            except Refused as error:
+            except ToolError as error:
                 problems.append(str(error))
     return keys, problems
 
@@ -144,14 +144,14 @@ def _add(keys: TrustedKeys, path: str) -> None:
         with open(path, "rb") as file:
             text = file.read(MAX_FILE).decode("utf-8-sig")
     except OSError as error:
-        raise Refused(f"can not read the key file {path}: {error.strerror}", 2) from error
+        raise ToolError(f"can not read the key file {path}: {error.strerror}", 2) from error
     except ValueError as error:
-        raise Refused(f"{path} is not a key file of a vendor: it is not text", 2) from error
+        raise ToolError(f"{path} is not a key file of a vendor: it is not text", 2) from error
     try:
         keys.add(text, path)
     except (ValueError, RecursionError) as error:
         why = str(error) if type(error) is ValueError else "it is neither a JWK set nor a PEM public key"
-        raise Refused(f"{path} is not a key file of a vendor: {why}", 2) from error
+        raise ToolError(f"{path} is not a key file of a vendor: {why}", 2) from error
 
 
 def _parse(text: str) -> tuple[str | None, list[bytes]]:

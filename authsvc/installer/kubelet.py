@@ -11,8 +11,8 @@ import json
 import time
 
 from authsvc.installer import documents, host
-from authsvc.installer.held import HeldLicense, Refused
-from authsvc.installer.license_store import app_of, select
+from authsvc.installer.license_selection import app_of, select
+from authsvc.installer.license_store import InstalledLicense, ToolError
 from authsvc.installer.verification import usable
 
 TYPE_CHECKING = False  # see authsvc.license_file
@@ -36,18 +36,18 @@ def answer(request: str, environ: Mapping[str, str], now: float) -> tuple[str, l
         image = body["image"]
         good = body["apiVersion"] == API_VERSION and body["kind"] == REQUEST and isinstance(image, str)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise Refused(f"standard input is no {REQUEST} of kubelet") from error
+        raise ToolError(f"standard input is no {REQUEST} of kubelet") from error
     if not good:
-        raise Refused(f"standard input is no {REQUEST} of {API_VERSION}")
+        raise ToolError(f"standard input is no {REQUEST} of {API_VERSION}")
     held, problems = usable(environ, host.normalise(image))
     licenses = [license_ for license_ in select(held, image, now).licenses if license_.says["app"] == app_of(image)]
     if not licenses:
         why = f" ({'; '.join(problems)})" if problems else ""
-        raise Refused(f"no license file here is for the registry and the app of {image[:300]}{why}")
+        raise ToolError(f"no license file here is for the registry and the app of {image[:300]}{why}")
     return json.dumps(documents.provider_response(licenses, cache_seconds(licenses, now))), problems
 
 
-def cache_seconds(licenses: Iterable[HeldLicense], now: float) -> int:
+def cache_seconds(licenses: Iterable[InstalledLicense], now: float) -> int:
     """Return how long kubelet may keep an answer, never beyond the first end of a license; 0 means not at all."""
     try:
         ends = [calendar.timegm(time.strptime(one.says["expires_at"], "%Y-%m-%dT%H:%M:%SZ")) for one in licenses]

@@ -1,102 +1,196 @@
-"""Which of the license files on this machine a client gets: all that are in force for the registry, or for one app.
+"""The license files on this machine: where they are and what they say.
 
-Clients keep one credential per registry and licenses are for one app each, so the tokens of several are handed over
-together, joined by dots; the server grants what each of them grants.
+What a file says is read here and not yet believed: its registry decides where the token is sent. Commands get their
+licenses from :mod:`authsvc.installer.verification`, which checks the signature.
 """
 
 from __future__ import annotations
 
 import os
+import re
+import time
 
 from authsvc.installer import host
-from authsvc.installer.held import PROXY, HeldLicense
+from authsvc.license_file import MAX_BYTES, LicenseFileError, parse
 
 TYPE_CHECKING = False  # see authsvc.license_file
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping
+    from typing import Any
 
-JOINT = "."
-"""Stands between the registry tokens of several licenses; no token contains it."""
+    from authsvc.installer.keys import TrustedKey
 
-MAX_JOINED = 8
-"""Most licenses that the server accepts in one password."""
+VARIABLE = "AUTHSVC_LICENSE"
+"""Names a license file or a folder of them; several are joined as in PATH."""
+
+SYSTEM_FOLDER = "/etc/authsvc"
+LICENSES, KEYS = "licenses", "keys"
+SUFFIX, KEY_SUFFIX = ".license.json", ".license-key.json"
+
+PROXY = "proxy"
+"""First component of every pulled-through repository; the app's slug is the second."""
+
+UNCHECKED = 4
+"""Exit code for a license whose signature could not be checked, since its key is not here."""
+
+_TOKEN_ID = re.compile(r"asv_lic_([0-9A-Za-z]+)_", re.ASCII)
+_TEXTS = ("id", "app", "customer", "type", "issued_at", "expires_at", "registry", "registry_token")
 
 
-class Selection:
-    """The licenses that a client gets for a registry.
+class ToolError(Exception):
+    """What was asked can not be done; the text is for the person who asked.
 
     Attributes:
-        licenses: those whose tokens are handed over; none when no file here is for the registry.
-        omitted: further ones in force, which did not fit.
+        code: the exit code.
+        field: the field of a license file that is wrong, when one is.
     """
 
-    def __init__(self, licenses: list[HeldLicense], omitted: list[HeldLicense]) -> None:
-        """Take what was selected."""
-        self.licenses = licenses
-        self.omitted = omitted
+    def __init__(self, message: str, code: int = 1, field: str | None = None) -> None:
+        """Keep the sentence, the exit code and the name of the field."""
+        super().__init__(message)
+        self.code = code
+        self.field = field
+
+
+class InstalledLicense:
+    """A license file that was read.
+
+    Attributes:
+        path: where it lies.
+        text: the file.
+        says: the ``license`` object.
+        key: the vendor's key that made the signature; None when it was not checked.
+        named: whether ``AUTHSVC_LICENSE`` names it, or the folder that it is in.
+    """
+
+    def __init__(self, path: str, text: str, says: dict[str, Any]) -> None:
+        """Take what was read, not checked yet."""
+        self.path = path
+        self.text = text
+        self.says = says
+        self.key: TrustedKey | None = None
+        self.named = False
 
     @property
-    def secret(self) -> str:
-        """The password: the registry token of the license, or those of several joined by dots."""
-        return joined(self.licenses)
+    def registry(self) -> str:
+        """The registry's ``host[:port]``."""
+        return host.normalise(self.says["registry"])
+
+    @property
+    def token(self) -> str:
+        """The secret that logs in."""
+        token: str = self.says["registry_token"]
+        return token
+
+    @property
+    def ids(self) -> set[str]:
+        """The license's id, and the one in its registry token: two files that share one are for one license."""
+        found = _TOKEN_ID.match(self.token)
+        return {self.says["id"], found.group(1) if found else self.token}
+
+    def in_force(self, now: float) -> bool:
+        """Whether the dates allow its use at ``now``, in seconds since 1970."""
+        at = instant(now)
+        return bool((self.says["not_before"] or "") <= at < self.says["expires_at"])
+
+    @property
+    def age(self) -> tuple[str, str, float]:
+        """What makes one file newer than another: when it was made, when it ends, when it came here."""
+        try:
+            came = os.stat(self.path).st_mtime
+        except OSError:
+            came = 0.0
+        return self.says["issued_at"], self.says["expires_at"], came
 
 
-def joined(licenses: Iterable[HeldLicense]) -> str:
-    """Return the registry tokens of the licenses as one password."""
-    return JOINT.join(dict.fromkeys(license_.token for license_ in licenses))
+def instant(seconds: float) -> str:
+    """Return a time as license files write it; such texts compare as the times do."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
-def select(held: Iterable[HeldLicense], server: str, now: float) -> Selection:
-    """Return the licenses that answer for ``server``: a registry, or an image or repository in it.
+def home_folder(environ: Mapping[str, str]) -> str:
+    """Return this user's home; the root folder for a user without one, as containers with any number have.
 
-    1. Of several files for one license the newest that is in force counts.
-    2. When ``AUTHSVC_LICENSE`` names a license for an app, those for that app in the other places do not count.
-    3. All that are in force by their dates are handed over. A client that names a repository, as kubelet and crane do,
-       gets those of its app, as far as there are any.
-    4. Of more than :data:`MAX_JOINED` those that ``AUTHSVC_LICENSE`` names, then those that were logged in with most
-       recently.
-
-    When none is in force the newest of all answers: the server's refusal then says what is wrong, and whom to ask.
+    Never a relative path: keys and licenses would be taken from whatever folder we are called in.
     """
-    registry = host.normalise(server)
-    fitting = _without_overruled(license_ for license_ in held if license_.registry == registry)
-    app = app_of(server)
-    if any(license_.says["app"] == app for license_ in fitting):
-        fitting = [license_ for license_ in fitting if license_.says["app"] == app]
-    newest = _newest_files(fitting, now)
-    in_force = sorted((one for one in newest if one.in_force(now)), key=_rank, reverse=True)
-    if not in_force:
-        return Selection(sorted(newest, key=lambda one: one.age)[-1:], [])
-    return Selection(in_force[:MAX_JOINED], in_force[MAX_JOINED:])
+    found = environ.get("HOME") or os.path.expanduser("~")
+    return found if os.path.isabs(found) else "/"
 
 
-def left_out(selection: Selection) -> list[str]:
-    """Return a sentence that names the licenses which did not fit, or none."""
-    if not selection.omitted:
-        return []
-    names = ", ".join(f"{one.says['id']} for {one.says['app']}" for one in selection.omitted)
-    return [f"a client gets {MAX_JOINED} licenses at most, those that were logged in with last; left out: {names}"]
+def own_folder(environ: Mapping[str, str]) -> str:
+    """Return the folder of this user's files."""
+    return os.path.join(home_folder(environ), ".config", "authsvc")
 
 
-def app_of(server: str) -> str:
-    """Return the slug of the app of a repository or image in a registry; empty when only the registry is named."""
-    components = host.split(server)[1].split("/")
-    return components[1] if components[0] == PROXY and len(components) > 1 else components[0]
+def read(path: str) -> InstalledLicense:
+    """Return the license file at ``path``.
+
+    Raises:
+        Refused: it can not be read (exit 2), or is none (exit 1).
+    """
+    try:
+        # More than allowed, so that a longer file is seen (CRLF does not count); a device is never read to its end.
+        with open(path, "rb") as file:
+            text = file.read(2 * MAX_BYTES).decode("utf-8")
+    except OSError as error:
+        raise ToolError(f"can not read {path}: {error.strerror}", 2) from error
+    except ValueError as error:
+        raise ToolError(f"{path}: this is not a license file: it is not text") from error
+    try:
+        says = parse(text)["license"]
+        check_form(says)
+    except LicenseFileError as error:
+        raise ToolError(f"{path}: {error}", field=error.field) from error
+    return InstalledLicense(path, text, says)
 
 
-def _without_overruled(licenses: Iterable[HeldLicense]) -> list[HeldLicense]:
-    """Return the licenses without those for an app for which ``AUTHSVC_LICENSE`` names another one."""
-    found = list(licenses)
-    named = {license_.says["app"] for license_ in found if license_.named}
-    return [license_ for license_ in found if license_.named or license_.says["app"] not in named]
+def check_form(says: dict[str, Any]) -> None:
+    """Check that the fields which these tools use are there and are texts.
+
+    Raises:
+        LicenseFileError: one is not; the error names it.
+    """
+    for name in _TEXTS:
+        if not (isinstance(says.get(name), str) and says[name].isprintable() and says[name]):
+            raise LicenseFileError(f"this is not a license file: {name!r} is missing or no text", name)
+    if not host.is_registry(says["registry"]):
+        raise LicenseFileError("this is not a license file: its 'registry' is not the name of a registry", "registry")
+    for name in ("not_before", "contact"):
+        if not isinstance(says.setdefault(name, None), (str, type(None))):
+            raise LicenseFileError(f"this is not a license file: {name!r} is no text", name)
 
 
-def _newest_files(licenses: Iterable[HeldLicense], now: float) -> list[HeldLicense]:
-    """Return one file for each license."""
-    by_age = sorted(licenses, key=lambda one: (one.in_force(now), one.age))
-    return list({license_.says["id"]: license_ for license_ in by_age}.values())
+def find(environ: Mapping[str, str]) -> tuple[list[InstalledLicense], list[str]]:
+    """Return the license files that are held here, and a sentence about each that could not be used."""
+    held, problems = [], []
+    for path, named in _paths(environ):
+        try:
+            license_ = read(path)
+        except ToolError as error:
+            problems.append(str(error))
+        else:
+            license_.named = named
+            held.append(license_)
+    return held, problems
 
 
-def _rank(license_: HeldLicense) -> tuple[bool, float, str]:
-    """Return a key that is greatest for the license to hand over first; the path decides between equal times."""
-    return license_.named, license_.age[2], os.path.basename(license_.path)
+def _paths(environ: Mapping[str, str]) -> list[tuple[str, bool]]:
+    """Return the files to read, each once, and whether ``AUTHSVC_LICENSE`` names it."""
+    named = [place for place in environ.get(VARIABLE, "").split(os.pathsep) if place]
+    usual = [os.path.join(folder, LICENSES) for folder in (own_folder(environ), SYSTEM_FOLDER)]
+    paths: dict[str, bool] = {}
+    for place, is_named in (*((place, True) for place in named), *((place, False) for place in usual)):
+        found = []
+        if os.path.isdir(place):
+            try:
+                names = sorted(os.listdir(place))
+            except OSError:
+                continue
+            # A mounted Kubernetes secret has its files as links beside "..data"; its names are the user's choice.
+            names = [name for name in names if name.endswith(".json") and name[0] != "."]
+            found = [os.path.join(place, name) for name in names if not name.endswith(KEY_SUFFIX)]
+        elif is_named or os.path.exists(place):
+            found = [place]
+        for path in found:
+            paths.setdefault(path, is_named)
+    return list(paths.items())

@@ -14,7 +14,7 @@ import time
 from authsvc import __version__
 from authsvc.installer import client_files, documents, kubelet, report
 from authsvc.installer.credential_helper import USERNAME
-from authsvc.installer.held import UNCHECKED, HeldLicense, Refused
+from authsvc.installer.license_store import UNCHECKED, InstalledLicense, ToolError
 from authsvc.installer.verification import open_license
 from authsvc.printable import printable, printable_json, printable_lines
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from authsvc.installer.license_store import Selection
+    from authsvc.installer.license_selection import Selection
 
 PROGRAM = "authsvc-license"
 NOT_IN_FORCE = 3
@@ -39,7 +39,7 @@ def main() -> int:
         options = _options()
         code: int = options.run(options)
         sys.stdout.flush()
-    except Refused as error:
+    except ToolError as error:
         sys.stderr.write(f"{PROGRAM}: {printable(str(error))}\n")
         return error.code
     except KeyboardInterrupt:
@@ -73,7 +73,7 @@ def _show(options: argparse.Namespace) -> int:
 def _verify(options: argparse.Namespace) -> int:
     try:
         license_, notes = open_license(options.file, os.environ, options.key, required=True)
-    except Refused as error:
+    except ToolError as error:
         if options.as_json and error.code in {1, UNCHECKED}:
             _print_json({"valid": False, "error": str(error), "field": error.field})
             return error.code
@@ -99,11 +99,11 @@ def _login(options: argparse.Namespace) -> int:
         done = login.undo(options.file, os.environ)
     else:
         if len(options.key) > 1:
-            raise Refused("give one --key to be kept", 2)
+            raise ToolError("give one --key to be kept", 2)
         license_, notes = open_license(options.file, os.environ, options.key)
         state, warnings = report.dates(license_.says, time.time())
         if state == "expired":
-            raise Refused(warnings[0])
+            raise ToolError(warnings[0])
         done = login.log_in(license_, options.key, os.environ, time.time(), replace=options.replace)
         _warn([*warnings, *notes])
     _print_json({"done": done}) if options.as_json else _say("\n".join(map(printable, done)))
@@ -121,12 +121,12 @@ def _pull_secret(options: argparse.Namespace) -> int:
 
 
 def _token(options: argparse.Namespace) -> int:
-    from authsvc.installer.license_store import joined
+    from authsvc.installer.license_selection import joined
 
     licenses = _selected(options.files)
     registries = sorted({license_.registry for license_ in licenses})
     if len(registries) > 1:
-        raise Refused(f"one password is for one registry, and these files are for {', '.join(registries)}", 2)
+        raise ToolError(f"one password is for one registry, and these files are for {', '.join(registries)}", 2)
     _print_document(joined(licenses))
     return 0
 
@@ -186,9 +186,9 @@ def _preflight(options: argparse.Namespace) -> int:
     return 0 if answer["ok"] else 1
 
 
-def _selected_with(license_: HeldLicense) -> Selection:
+def _selected_with(license_: InstalledLicense) -> Selection:
     """Return the licenses that clients send once ``license_`` is logged in: itself, with those that are held here."""
-    from authsvc.installer.license_store import left_out, select
+    from authsvc.installer.license_selection import left_out, select
     from authsvc.installer.verification import usable
 
     held = usable(os.environ, license_.registry)[0]
@@ -202,23 +202,23 @@ def _selected_with(license_: HeldLicense) -> Selection:
     return selection
 
 
-def _server(license_: HeldLicense, options: argparse.Namespace, login: tuple[str, str] | None = None) -> Any:
+def _server(license_: InstalledLicense, options: argparse.Namespace, login: tuple[str, str] | None = None) -> Any:
     from authsvc.installer.server import Server
 
     login = login or (USERNAME, license_.token)
     return Server(license_.registry, login, plain_http=options.plain_http, ca_file=options.ca_file, environ=os.environ)
 
 
-def _opened(path: str) -> HeldLicense:
+def _opened(path: str) -> InstalledLicense:
     """Return a license file that may be used; what there is to say about it goes to standard error."""
     license_, notes = open_license(path, os.environ)
     _warn(notes)
     return license_
 
 
-def _selected(paths: Sequence[str]) -> list[HeldLicense]:
+def _selected(paths: Sequence[str]) -> list[InstalledLicense]:
     """Return the licenses of several files that go into one login: of each registry those that a client would get."""
-    from authsvc.installer.license_store import left_out, select
+    from authsvc.installer.license_selection import left_out, select
 
     opened, now = [_opened(path) for path in paths], time.time()
     selections = [select(opened, registry, now) for registry in dict.fromkeys(one.registry for one in opened)]
@@ -228,9 +228,9 @@ def _selected(paths: Sequence[str]) -> list[HeldLicense]:
     return [license_ for license_ in opened if license_ in chosen]
 
 
-def _omitted(license_: HeldLicense) -> list[str]:
+def _omitted(license_: InstalledLicense) -> list[str]:
     """Return a sentence that names the licenses of the same registry which clients do not get, or none."""
-    from authsvc.installer.license_store import left_out, select
+    from authsvc.installer.license_selection import left_out, select
     from authsvc.installer.verification import usable
 
     return left_out(select(usable(os.environ, license_.registry)[0], license_.registry, time.time()))

@@ -10,8 +10,8 @@ from authsvc.atomic_file import PRIVATE, PUBLIC
 from authsvc.installer import client_files, existing_logins, host, keys
 from authsvc.installer.client_config import ClientConfig, alone, paths, write_file
 from authsvc.installer.credential_helper import PROGRAM
-from authsvc.installer.held import KEY_SUFFIX, KEYS, LICENSES, SUFFIX, HeldLicense, Refused, own_folder
-from authsvc.installer.license_store import left_out, select
+from authsvc.installer.license_selection import left_out, select
+from authsvc.installer.license_store import KEY_SUFFIX, KEYS, LICENSES, SUFFIX, InstalledLicense, ToolError, own_folder
 from authsvc.installer.verification import open_to_remove, usable
 
 TYPE_CHECKING = False  # see authsvc.license_file
@@ -22,7 +22,7 @@ _ID = re.compile(r"[0-9A-Za-z-]{1,64}", re.ASCII)
 
 
 def log_in(
-    license_: HeldLicense, key_files: Sequence[str], environ: Mapping[str, str], now: float, *, replace: bool
+    license_: InstalledLicense, key_files: Sequence[str], environ: Mapping[str, str], now: float, *, replace: bool
 ) -> list[str]:
     """Keep the license and add the helper to the clients' files; return what was done, a line each.
 
@@ -46,7 +46,9 @@ def log_in(
     return done
 
 
-def _log_in(license_: HeldLicense, key_files: Sequence[str], environ: Mapping[str, str], *, replace: bool) -> list[str]:
+def _log_in(
+    license_: InstalledLicense, key_files: Sequence[str], environ: Mapping[str, str], *, replace: bool
+) -> list[str]:
     configs = _registered(license_.registry, environ)
     replaced = existing_logins.existing(license_, environ)
     if not replace:
@@ -113,7 +115,7 @@ def _undo(what: str, environ: Mapping[str, str]) -> list[str]:
             os.unlink(path)
             done.append(f"removed {path}")
     if not done:
-        raise Refused(f"{what} is neither a license that was logged in with nor a registry of one; nothing to undo")
+        raise ToolError(f"{what} is neither a license that was logged in with nor a registry of one; nothing to undo")
     return [*done, *(f"left {path}, which nothing can use: {why}" for path, why in damaged.items())]
 
 
@@ -125,20 +127,20 @@ def _registered(registry: str, environ: Mapping[str, str]) -> list[ClientConfig]
     return configs
 
 
-def _kept(folder: str) -> tuple[list[HeldLicense], dict[str, str]]:
+def _kept(folder: str) -> tuple[list[InstalledLicense], dict[str, str]]:
     """Return the licenses that were logged in with, and the damaged files beside them with what is wrong."""
     kept, damaged = [], {}
     names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
     for path in (os.path.join(folder, name) for name in names if name.endswith(SUFFIX)):
         try:
             kept.append(open_to_remove(path))
-        except Refused as error:
+        except ToolError as error:
             damaged[path] = str(error).removeprefix(f"{path}: ")
     return kept, damaged
 
 
 def _key_file(
-    license_: HeldLicense, given: Sequence[str], environ: Mapping[str, str], *, replace: bool
+    license_: InstalledLicense, given: Sequence[str], environ: Mapping[str, str], *, replace: bool
 ) -> tuple[str, list[str]] | None:
     """Return the key file to keep for the license's registry, and what to say; None when there is nothing to keep.
 
@@ -151,7 +153,7 @@ def _key_file(
     ours = (keys.load_given(given) if given else here).beside(license_.key)
     new, old = {key.kid for key in ours}, {key.kid for key in here.bound_to(registry)}
     if old and not new & old and not replace:
-        raise Refused(
+        raise ToolError(
             f"{registry} has other keys here ({', '.join(sorted(old))}) than the file that was given "
             f"({', '.join(sorted(new))}); if the vendor told you that theirs are new, repeat it with --replace"
         )
@@ -168,14 +170,14 @@ def _key_path(registry: str, environ: Mapping[str, str]) -> str:
     return os.path.join(own_folder(environ), KEYS, f"{registry.replace(':', '_')}{KEY_SUFFIX}")
 
 
-def _older_key_path(license_: HeldLicense, environ: Mapping[str, str]) -> str:
+def _older_key_path(license_: InstalledLicense, environ: Mapping[str, str]) -> str:
     """Return where earlier versions kept the key: one file for each license."""
     return os.path.join(own_folder(environ), KEYS, f"{_name(license_)}{KEY_SUFFIX}")
 
 
-def _name(license_: HeldLicense) -> str:
+def _name(license_: InstalledLicense) -> str:
     """Return the name under which a license is kept: its id, so that a newer file of it takes its place."""
     license_id = str(license_.says["id"])
     if not _ID.fullmatch(license_id):
-        raise Refused("the license's id is no name for a file; ask the vendor for the file again")
+        raise ToolError("the license's id is no name for a file; ask the vendor for the file again")
     return f"{license_.says['app']}-{license_id}" if _ID.fullmatch(license_.says["app"]) else license_id

@@ -10,8 +10,8 @@ import os
 import sys
 
 from authsvc.installer import host
-from authsvc.installer.held import Refused
 from authsvc.installer.images import MAX_INPUT, find_images
+from authsvc.installer.license_store import ToolError
 from authsvc.installer.named_images import Named, merged, typed
 from authsvc.spec.reference import Reference
 
@@ -38,18 +38,18 @@ def collect(words: list[str], registry: str) -> list[Named]:
     for word in dict.fromkeys(words or ["-"]):
         if word == "-":
             if not words and sys.stdin.isatty():
-                raise Refused("name some images or files, or pipe a list, a compose file or manifests in", 2)
+                raise ToolError("name some images or files, or pipe a list, a compose file or manifests in", 2)
             found += find_images(_read(sys.stdin.buffer.read), STANDARD_INPUT, registry)
         elif _is_file(word, registry):
             try:
                 with open(word, "rb") as file:
                     found += find_images(_read(file.read), word, registry)
             except OSError as error:
-                raise Refused(f"cannot read {word}: {error.strerror}", 2) from error
+                raise ToolError(f"cannot read {word}: {error.strerror}", 2) from error
         else:
             image = typed(word)
             if image.problem:
-                raise Refused(f"{word[:200]!r}: {image.problem}", 2)
+                raise ToolError(f"{word[:200]!r}: {image.problem}", 2)
             found.append(image)
     return merged(found)
 
@@ -70,7 +70,7 @@ def rows(found: list[Named], registry: str, ask: Callable[[list[str]], dict[str,
     verdicts = [one.problem or _foreign(one.text, registry) for one in found]
     ours = [one.text for one, verdict in zip(found, verdicts) if verdict is None]
     if len(ours) > MAX_IMAGES:
-        raise Refused(f"the input names {len(ours)} images; check at most {MAX_IMAGES} at a time", 2)
+        raise ToolError(f"the input names {len(ours)} images; check at most {MAX_IMAGES} at a time", 2)
     answer = ask(ours)
     answered = {image["image"]: image for image in answer["images"]}
     listed: list[list[dict[str, Any]]] = [[], [], []]

@@ -13,7 +13,7 @@ TYPE_CHECKING = False  # see authsvc.license_file
 if TYPE_CHECKING:
     from typing import Any
 
-    from authsvc.installer.held import HeldLicense
+    from authsvc.installer.license_store import InstalledLicense
 
 SOON = 30 * 86400
 """Seconds before its end at which a license is said to end soon."""
@@ -94,7 +94,7 @@ def ends(answer: dict[str, Any]) -> list[str]:
     ]
 
 
-def not_accepted(answer: dict[str, Any], sent: list[HeldLicense]) -> list[str]:
+def not_accepted(answer: dict[str, Any], sent: list[InstalledLicense]) -> list[str]:
     """Return a sentence on each license that was sent and that the server did not find; its token was replaced."""
     known = {one.get("id") for one in answer.get("licenses") or [answer.get("license")] if isinstance(one, dict)}
     store_away = any(image.get("ok") is None and image.get("may_pull") is False for image in answer["images"])

@@ -11,7 +11,7 @@ import urllib.request
 
 from authsvc import __version__
 from authsvc.installer import host, proxies
-from authsvc.installer.held import Refused
+from authsvc.installer.license_store import ToolError
 
 TYPE_CHECKING = False  # see authsvc.license_file
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Server:
         try:
             context = ssl.create_default_context(cafile=ca_file)
         except (OSError, ssl.SSLError) as error:
-            raise Refused(f"can not use {ca_file} as certificates: {error.strerror or error}", 2) from error
+            raise ToolError(f"can not use {ca_file} as certificates: {error.strerror or error}", 2) from error
         proxy = proxies.proxy_for("https", registry, environ)
         self._opener = urllib.request.build_opener(
             _NoRedirect,
@@ -90,7 +90,7 @@ class Server:
             except (OSError, http.client.HTTPException) as error:
                 problem = error
         reason = getattr(problem, "reason", None) or problem
-        raise Refused(f"no answer from {self._registry}: {reason}") from problem
+        raise ToolError(f"no answer from {self._registry}: {reason}") from problem
 
     def _post(self, scheme: str, images: list[str]) -> dict[str, Any]:
         login = base64.b64encode(":".join(self._login).encode()).decode("ascii")
@@ -107,7 +107,7 @@ class Server:
             with self._opener.open(request, timeout=DEADLINE) as reply:
                 return _answer(reply)
         except urllib.error.HTTPError as error:
-            raise Refused(_reason(error, self._registry)) from error
+            raise ToolError(_reason(error, self._registry)) from error
 
 
 def _answer(reply: IO[bytes]) -> dict[str, Any]:
@@ -118,7 +118,7 @@ def _answer(reply: IO[bytes]) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError, RecursionError):
         body, good = {}, False
     if not good:
-        raise Refused("the server's answer is not one of authsvc's preflight; is it the right registry?")
+        raise ToolError("the server's answer is not one of authsvc's preflight; is it the right registry?")
     return dict(body)
 
 

@@ -12,7 +12,7 @@ token is sent and whose login it becomes:
 from __future__ import annotations
 
 from authsvc.installer import keys
-from authsvc.installer.held import UNCHECKED, HeldLicense, Refused, find, read
+from authsvc.installer.license_store import UNCHECKED, InstalledLicense, ToolError, find, read
 from authsvc.license_file import LicenseFileError, key_id, verify
 
 TYPE_CHECKING = False  # see authsvc.license_file
@@ -28,7 +28,7 @@ class Verifier:
     """Checks license files with some keys."""
 
     def __init__(
-        self, trusted: keys.TrustedKeys, stored: Callable[[], Iterable[HeldLicense]], *, required: bool = False
+        self, trusted: keys.TrustedKeys, stored: Callable[[], Iterable[InstalledLicense]], *, required: bool = False
     ) -> None:
         """Check with ``trusted``.
 
@@ -41,7 +41,7 @@ class Verifier:
         self._stored = stored
         self._required = required
 
-    def check(self, license_: HeldLicense) -> None:
+    def check(self, license_: InstalledLicense) -> None:
         """Accept the license, and set its ``key`` when its signature was checked.
 
         Raises:
@@ -54,13 +54,13 @@ class Verifier:
             _require_binding(license_, key, bound)
             license_.key = key
         elif bound or (self._required and len(self._trusted)):
-            raise Refused(
+            raise ToolError(
                 f"{license_.path}: signed by a key that is not here ({kid}); here for {license_.registry}: "
                 f"{', '.join(one.kid for one in bound) or 'no key'}. If the vendor has a new key, {GET_KEY}",
                 UNCHECKED,
             )
         elif self._required:
-            raise Refused(
+            raise ToolError(
                 f"{license_.path}: {NO_KEY}: give it as --key FILE, or keep it in ~/.config/authsvc/keys/ or "
                 "/etc/authsvc/keys/; the vendor hands it out with the license",
                 UNCHECKED,
@@ -68,7 +68,7 @@ class Verifier:
         else:
             self._refuse_copy(license_)
 
-    def _refuse_copy(self, license_: HeldLicense) -> None:
+    def _refuse_copy(self, license_: InstalledLicense) -> None:
         """Refuse a file that can not be checked and is for the same license as one that can.
 
         Raises:
@@ -76,26 +76,26 @@ class Verifier:
         """
         for other in self._stored():
             if license_.ids & other.ids and self._is_verified(other):
-                raise Refused(
+                raise ToolError(
                     f"{license_.path}: not genuine: {other.path} is for the same license and has a good signature, "
                     f"this file has none of a known key and names {license_.registry}; ask the vendor"
                 )
 
-    def _is_verified(self, license_: HeldLicense) -> bool:
+    def _is_verified(self, license_: InstalledLicense) -> bool:
         key = self._trusted.get(key_id(license_.text))
         if key is None:
             return False
         try:
             _require_signature(license_, key)
             _require_binding(license_, key, self._trusted.bound_to(license_.registry))
-        except Refused:
+        except ToolError:
             return False
         return True
 
 
 def open_license(
     path: str, environ: Mapping[str, str], key_files: Iterable[str] = (), *, required: bool = False
-) -> tuple[HeldLicense, list[str]]:
+) -> tuple[InstalledLicense, list[str]]:
     """Return the license file at ``path``, checked, and warnings.
 
     Args:
@@ -114,7 +114,7 @@ def open_license(
     return license_, [*warnings, *not_checked([license_])]
 
 
-def usable(environ: Mapping[str, str], registry: str | None = None) -> tuple[list[HeldLicense], list[str]]:
+def usable(environ: Mapping[str, str], registry: str | None = None) -> tuple[list[InstalledLicense], list[str]]:
     """Return the license files on this machine that may be used, and a sentence about each that may not.
 
     Args:
@@ -130,14 +130,14 @@ def usable(environ: Mapping[str, str], registry: str | None = None) -> tuple[lis
             continue
         try:
             verifier.check(license_)
-        except Refused as error:
+        except ToolError as error:
             problems.append(str(error))
         else:
             accepted.append(license_)
     return accepted, [*unreadable, *problems, *not_checked(accepted)]
 
 
-def open_to_remove(path: str) -> HeldLicense:
+def open_to_remove(path: str) -> InstalledLicense:
     """Return the license file at ``path`` unchecked, for taking it away and nothing else.
 
     Raises:
@@ -146,20 +146,20 @@ def open_to_remove(path: str) -> HeldLicense:
     return read(path)
 
 
-def not_checked(licenses: Iterable[HeldLicense]) -> list[str]:
+def not_checked(licenses: Iterable[InstalledLicense]) -> list[str]:
     """Return one sentence that names the licenses which no key here can check, or none."""
     paths = [license_.path for license_ in licenses if license_.key is None]
     return [f"{NOT_CHECKED}: {', '.join(paths)}: no key of the vendor is here"] if paths else []
 
 
-def _require_signature(license_: HeldLicense, key: keys.TrustedKey) -> None:
+def _require_signature(license_: InstalledLicense, key: keys.TrustedKey) -> None:
     try:
         verify(license_.text, lambda kid, data, signature: kid == key.kid and key.verify(data, signature))
     except LicenseFileError as error:
-        raise Refused(f"{license_.path}: {error}", field=error.field) from error
+        raise ToolError(f"{license_.path}: {error}", field=error.field) from error
 
 
-def _require_binding(license_: HeldLicense, key: keys.TrustedKey, bound: list[keys.TrustedKey]) -> None:
+def _require_binding(license_: InstalledLicense, key: keys.TrustedKey, bound: list[keys.TrustedKey]) -> None:
     """Refuse a file that the key of another registry signed.
 
     Raises:
@@ -169,7 +169,7 @@ def _require_binding(license_: HeldLicense, key: keys.TrustedKey, bound: list[ke
         return
     others = ", ".join(sorted(key.registries))
     signer = f"the key of {others}" if others else "a key that is bound to no registry"
-    raise Refused(
+    raise ToolError(
         f"{license_.path}: the license names {license_.registry}, and {signer} signed it ({key.kid} in "
         f"{', '.join(key.paths)}); if the vendor told you that this is right, {GET_KEY}"
     )

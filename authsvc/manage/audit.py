@@ -7,9 +7,9 @@ from typing import Protocol
 
 from attrs import frozen
 
-from authsvc.audit.collapse import ID_BYTES
-from authsvc.audit.decision import DENIED, ISSUED, REFUSED, THROTTLED, UNANSWERED
-from authsvc.audit.kept import Kept, instant
+from authsvc.audit.aggregator import ID_BYTES
+from authsvc.audit.stored_entry import StoredEntry, instant
+from authsvc.audit.token_event import DENIED, ISSUED, REFUSED, THROTTLED, UNANSWERED
 from authsvc.errors import InputRefused
 from authsvc.policy import namespaces
 from authsvc.spec.scope import merge_scopes
@@ -30,16 +30,16 @@ _REQUEST_ID = re.compile(r"[0-9a-f]{16}", re.ASCII)
 _SPAN = re.compile(r"[0-9]+[mhd]", re.ASCII)
 
 
-class ReadsAudit(Protocol):
+class AuditReader(Protocol):
     """The two streams."""
 
-    async def after(self, cursor: str, count: int, *, proven: bool = True) -> list[Kept]: ...
-    async def before(self, cursor: str, count: int, *, proven: bool = True) -> list[Kept]: ...
+    async def after(self, cursor: str, count: int, *, proven: bool = True) -> list[StoredEntry]: ...
+    async def before(self, cursor: str, count: int, *, proven: bool = True) -> list[StoredEntry]: ...
     async def trimmed_until(self) -> str: ...
 
 
 @frozen
-class Wanted:
+class AuditQuery:
     """Which entries are wanted; None is any.
 
     Attributes:
@@ -60,7 +60,7 @@ class Wanted:
 
 
 @frozen
-class Found:
+class Explanation:
     """What is known of a request id.
 
     Attributes:
@@ -72,8 +72,8 @@ class Found:
     """
 
     request_id: str
-    kept: Kept | None
-    around: tuple[Kept, ...] = ()
+    kept: StoredEntry | None
+    around: tuple[StoredEntry, ...] = ()
     made_at: datetime | None = None
     trimmed: bool = False
 
@@ -85,11 +85,11 @@ class Audit:
     Every method raises StoreUnavailable when the store does not answer.
     """
 
-    stream: ReadsAudit
+    stream: AuditReader
 
     async def entries(
-        self, wanted: Wanted, now: datetime, *, limit: int = 50, before: str = "", unproven: bool = False
-    ) -> list[Kept]:
+        self, wanted: AuditQuery, now: datetime, *, limit: int = 50, before: str = "", unproven: bool = False
+    ) -> list[StoredEntry]:
         """Return the newest entries that are wanted, newest first.
 
         Args:
@@ -106,7 +106,7 @@ class Audit:
             raise InputRefused(f"before: {before[:40]!r} is no cursor; take one of the entries' own")
         if not 1 <= limit <= MAX_LIMIT:
             raise InputRefused(f"limit: give a number from 1 to {MAX_LIMIT}")
-        sieve = _Sieve.of(wanted, now)
+        sieve = _Filter.of(wanted, now)
         found = await self._sifted(sieve, before, limit, proven=True)
         if unproven:
             found += await self._sifted(sieve, before, limit, proven=False)
@@ -116,7 +116,7 @@ class Audit:
                 limit += 1
         return found[:limit]
 
-    async def follow(self, wanted: Wanted, after: str, now: datetime) -> tuple[list[Kept], str]:
+    async def follow(self, wanted: AuditQuery, after: str, now: datetime) -> tuple[list[StoredEntry], str]:
         """Return the entries behind the cursor ``after`` that are wanted, oldest first, and the next cursor.
 
         With an empty cursor nothing is returned but where the end is.
@@ -124,34 +124,34 @@ class Audit:
         Raises:
             InputRefused: a time is not acceptable.
         """
-        sieve = _Sieve.of(wanted, now)
+        sieve = _Filter.of(wanted, now)
         if not after:
             newest = await self.stream.before("", 1)
             return [], newest[0].cursor if newest else "0-0"
         rows = await self.stream.after(after, PAGE)
         return [kept for kept in rows if sieve.lets_through(kept)], rows[-1].cursor if rows else after
 
-    async def explain(self, request_id: str) -> Found:
+    async def explain(self, request_id: str) -> Explanation:
         """Return what is known of a request that was shown to somebody, or of a change's operation."""
         if not _REQUEST_ID.fullmatch(request_id):
-            return Found(request_id, await self._newest(request_id))
+            return Explanation(request_id, await self._newest(request_id))
         made_at = datetime.fromtimestamp(int(request_id[:8], 16), UTC)
         start = f"{max(0, int((made_at - CLOCK_SLACK).timestamp() * 1000))}-0"
         for proven in (True, False):
             async for page in self.pages(start, proven=proven):
                 kept = next((kept for kept in page if kept.is_about(request_id)), None)
                 if kept is not None:
-                    return Found(request_id, kept, made_at=made_at)
+                    return Explanation(request_id, kept, made_at=made_at)
         around = [kept for proven in (True, False) for kept in await self._around(made_at, proven=proven)]
         milliseconds = int((await self.stream.trimmed_until()).partition("-")[0])
         trimmed = milliseconds >= int(made_at.timestamp() * 1000)
-        return Found(request_id, None, tuple(around), made_at, trimmed)
+        return Explanation(request_id, None, tuple(around), made_at, trimmed)
 
-    async def decisions(self, subject: str, count: int, now: datetime) -> list[Kept]:
+    async def decisions(self, subject: str, count: int, now: datetime) -> list[StoredEntry]:
         """Return the newest decisions on a subject's requests, newest first."""
-        return await self.entries(Wanted(actor=subject, events=DECISIONS), now, limit=count)
+        return await self.entries(AuditQuery(actor=subject, events=DECISIONS), now, limit=count)
 
-    async def pages(self, after: str, *, proven: bool = True) -> AsyncIterator[list[Kept]]:
+    async def pages(self, after: str, *, proven: bool = True) -> AsyncIterator[list[StoredEntry]]:
         """Yield all entries behind the cursor ``after``, oldest first."""
         while page := await self.stream.after(after, PAGE, proven=proven):
             after = page[-1].cursor
@@ -161,8 +161,8 @@ class Audit:
         """Return the cursor of the newest entry that was trimmed; ``0-0`` when none was."""
         return await self.stream.trimmed_until()
 
-    async def _sifted(self, sieve: "_Sieve", before: str, limit: int, *, proven: bool) -> list[Kept]:
-        found: list[Kept] = []
+    async def _sifted(self, sieve: "_Filter", before: str, limit: int, *, proven: bool) -> list[StoredEntry]:
+        found: list[StoredEntry] = []
         while len(found) < limit:
             page = await self.stream.before(before, PAGE, proven=proven)
             found += [kept for kept in page if sieve.lets_through(kept)]
@@ -171,7 +171,7 @@ class Audit:
             before = page[-1].cursor
         return found[:limit]
 
-    async def _newest(self, request_id: str) -> Kept | None:
+    async def _newest(self, request_id: str) -> StoredEntry | None:
         before = ""
         while page := await self.stream.before(before, PAGE):
             kept = next((kept for kept in page if kept.is_about(request_id)), None)
@@ -180,7 +180,7 @@ class Audit:
             before = page[-1].cursor
         return None
 
-    async def _around(self, made_at: datetime, *, proven: bool) -> list[Kept]:
+    async def _around(self, made_at: datetime, *, proven: bool) -> list[StoredEntry]:
         """Return refusals that were heaped up at the time and are so many that not every id was kept."""
         found = []
         start = f"{max(0, int((made_at - CLOCK_SLACK).timestamp() * 1000))}-0"
@@ -200,13 +200,13 @@ class Audit:
 
 
 @frozen
-class _Sieve:
-    wanted: Wanted
+class _Filter:
+    wanted: AuditQuery
     since: datetime | None
     until: datetime | None
 
     @classmethod
-    def of(cls, wanted: Wanted, now: datetime) -> "_Sieve":
+    def of(cls, wanted: AuditQuery, now: datetime) -> "_Filter":
         return cls(wanted, _time(wanted.since, now, "since"), _time(wanted.until, now, "until"))
 
     @property
@@ -214,7 +214,7 @@ class _Sieve:
         """Nothing in front of this can be wanted: an entry is written after what it tells of."""
         return (0, 0) if self.since is None else (int((self.since - CLOCK_SLACK).timestamp() * 1000), 0)
 
-    def lets_through(self, kept: Kept) -> bool:
+    def lets_through(self, kept: StoredEntry) -> bool:
         wanted = self.wanted
         # Looking for a text costs a tenth of reading JSON, and most entries are not wanted.
         for subject in (wanted.actor, wanted.subject):
@@ -235,7 +235,7 @@ class _Sieve:
         )
 
 
-def _lacks_something(kept: Kept) -> bool:
+def _lacks_something(kept: StoredEntry) -> bool:
     """Whether anybody was refused anything."""
     facts = kept.facts
     return facts["event"] != ISSUED or any(facts.get(name) for name in ("refused", "dropped", "partial"))
@@ -250,7 +250,7 @@ def _is_among(event: str, events: tuple[str, ...]) -> bool:
     return event in events or event.partition(".")[0] in events
 
 
-def _subjects(kept: Kept) -> set[str]:
+def _subjects(kept: StoredEntry) -> set[str]:
     """Return whom an entry is about, as subjects."""
     facts = kept.facts
     named = {"member": "member", "license": "license", "service_account": "service-account"}
@@ -258,7 +258,7 @@ def _subjects(kept: Kept) -> set[str]:
     return {str(facts["actor"]), *examples, *(f"{kind}:{facts[name]}" for name, kind in named.items() if name in facts)}
 
 
-def _apps(kept: Kept) -> frozenset[str]:
+def _apps(kept: StoredEntry) -> frozenset[str]:
     """Return the slugs of the apps that an entry names."""
     asked = merge_scopes(str(text) for text in kept.facts.get("asked", ()))
     credential = kept.facts.get("credential") or {}

@@ -9,9 +9,9 @@ from attrs import field, frozen
 
 from authsvc.audit.entry import Entry
 from authsvc.errors import Conflict, InputRefused
-from authsvc.manage.act import Act, Journal
-from authsvc.signing.presence import Presence
+from authsvc.manage.operation import ChangeLog, Operation
 from authsvc.spec.claims import NOT_BEFORE_LEEWAY
+from authsvc.worker_status import WorkerStatus
 
 FOLLOWED_WITHIN = timedelta(seconds=15)
 """Time in which every worker must have followed a call; they look every second."""
@@ -50,7 +50,7 @@ class KeysShown:
 
     roots: list[Root]
     license_keys: list[str]
-    workers: list[Presence]
+    workers: list[WorkerStatus]
 
 
 @frozen
@@ -64,8 +64,8 @@ class Rotation:
         elsewhere: workers that renewed, from another secrets directory than this one.
     """
 
-    reached: list[Presence]
-    missed: list[Presence]
+    reached: list[WorkerStatus]
+    missed: list[WorkerStatus]
     gone: list[str]
     elsewhere: list[str] = field(factory=list)
 
@@ -86,10 +86,10 @@ class KeyFiles(Protocol):
     def drop_old_roots(self) -> list[str]: ...
 
 
-class Attendance(Protocol):
+class WorkerRegistry(Protocol):
     """The list of workers."""
 
-    async def present(self) -> list[Presence]: ...
+    async def present(self) -> list[WorkerStatus]: ...
     async def call(self, entry: Entry, above: int) -> int: ...
 
 
@@ -107,8 +107,8 @@ class Keys:
     """
 
     files: KeyFiles
-    attendance: Attendance
-    journal: Journal
+    attendance: WorkerRegistry
+    journal: ChangeLog
     next_root_accepted: Callable[[], Awaitable[bool | None]]
     longest_token: timedelta
     clock: Callable[[], datetime]
@@ -118,29 +118,29 @@ class Keys:
         workers = await self.attendance.present()
         return KeysShown(self.files.roots(), self.files.license_keys(), workers)
 
-    async def rotate(self, act: Act) -> Rotation:
+    async def rotate(self, operation: Operation) -> Rotation:
         """Give every worker of every server a fresh signing certificate now."""
-        return await self._call(act.entry("keys.rotated"))
+        return await self._call(operation.entry("keys.rotated"))
 
-    async def rotate_license_key(self, act: Act) -> tuple[str, Rotation]:
+    async def rotate_license_key(self, operation: Operation) -> tuple[str, Rotation]:
         """Sign license files with a new key; the old public key stays published. Return its ``kid``.
 
         Raises:
             Conflict: somebody else is changing keys.
         """
         kid = self.files.rotate_license_key()
-        return kid, await self._call(act.entry("keys.license_rotated", kid=kid))
+        return kid, await self._call(operation.entry("keys.license_rotated", kid=kid))
 
-    async def prepare_root(self, act: Act) -> tuple[str, Rotation]:
+    async def prepare_root(self, operation: Operation) -> tuple[str, Rotation]:
         """Make the next root and add it to the bundle; return its fingerprint.
 
         Raises:
             Conflict: somebody else is changing keys.
         """
-        made = self.files.prepare_root(act.now)
-        return made, await self._call(act.entry("keys.root_prepared", root=made))
+        made = self.files.prepare_root(operation.now)
+        return made, await self._call(operation.entry("keys.root_prepared", root=made))
 
-    async def switch_root(self, act: Act, *, force: bool) -> tuple[str, Rotation]:
+    async def switch_root(self, operation: Operation, *, force: bool) -> tuple[str, Rotation]:
         """Sign under the prepared root from now on; return its fingerprint.
 
         Raises:
@@ -157,9 +157,9 @@ class Keys:
                 "since `prepare`, repeat this with --force"
             )
         root = self.files.switch_root()
-        return root, await self._call(act.entry("keys.root_switched", root=root))
+        return root, await self._call(operation.entry("keys.root_switched", root=root))
 
-    async def drop_old_roots(self, act: Act, *, force: bool) -> tuple[list[str], Rotation]:
+    async def drop_old_roots(self, operation: Operation, *, force: bool) -> tuple[list[str], Rotation]:
         """Take old roots out of the bundle; return their fingerprints.
 
         Raises:
@@ -182,7 +182,7 @@ class Keys:
                     f"{living:%Y-%m-%d %H:%M:%S} UTC, then repeat this"
                 )
         dropped = self.files.drop_old_roots()
-        return dropped, await self._call(act.entry("keys.roots_dropped", roots=dropped))
+        return dropped, await self._call(operation.entry("keys.roots_dropped", roots=dropped))
 
     async def _call(self, entry: Entry) -> Rotation:
         """Call every worker, and wait until all have followed or it takes too long."""
@@ -203,7 +203,7 @@ class Keys:
         gone = sorted(known - {worker.id for worker in present})
         return Rotation(reached, missed, gone, self._elsewhere(reached))
 
-    def _elsewhere(self, workers: Sequence[Presence]) -> list[str]:
+    def _elsewhere(self, workers: Sequence[WorkerStatus]) -> list[str]:
         """Return the workers whose keys are not those of this secrets directory."""
         used = {root.fingerprint for root in self.files.roots() if root.state != "old"}
         published = tuple(self.files.license_keys())

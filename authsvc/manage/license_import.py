@@ -17,9 +17,9 @@ from typing import Protocol, TypeVar
 from attrs import define, field, frozen
 
 from authsvc.errors import Conflict, InputRefused
-from authsvc.manage.act import Act
-from authsvc.manage.license_rows import Problem, Read, Row, changed_columns
+from authsvc.manage.license_rows import LicenseRow, Read, RowProblem, changed_columns
 from authsvc.manage.licenses import Licenses
+from authsvc.manage.operation import Operation
 from authsvc.store.codec import Stored
 from authsvc.tenancy.records import App, License, LicenseReference
 from authsvc.tenancy.terms import LicenseTerms
@@ -35,7 +35,7 @@ MAX_ROWS = 100_000
 Known = tuple[LicenseReference, License]
 
 
-class Shelf(Protocol):
+class FileSink(Protocol):
     """Where license files are put, one a license."""
 
     def obstacle(self, license_: License) -> str | None:
@@ -77,7 +77,7 @@ class Plan:
 
     rows: int = 0
     new: int = 0
-    problems: list[Problem] = field(factory=list)
+    problems: list[RowProblem] = field(factory=list)
     changed: list[Changed] = field(factory=list)
 
 
@@ -108,7 +108,7 @@ class LicenseImport:
 
     licenses: Licenses
     app: Stored[App]
-    shelf: Shelf | None = None
+    shelf: FileSink | None = None
 
     async def check(self, rows: Iterable[Read], now: datetime) -> Plan:
         """Return what importing ``rows`` would do. Nothing is written.
@@ -122,22 +122,22 @@ class LicenseImport:
             plan.rows += len(chunk)
             if plan.rows > MAX_ROWS:
                 raise InputRefused(f"a file has at most {MAX_ROWS:,} rows; split it")
-            known = await self._known([row.reference for row in chunk if isinstance(row, Row)])
+            known = await self._known([row.reference for row in chunk if isinstance(row, LicenseRow)])
             for row in chunk:
-                if isinstance(row, Row):
+                if isinstance(row, LicenseRow):
                     self._check_row(row, known.get(row.reference), seen, plan, now)
                 else:
                     plan.problems += row
         return plan
 
     async def carry_out(
-        self, rows: Iterable[Read], act: Callable[[], Act], on_progress: Callable[[int], None]
+        self, rows: Iterable[Read], operation: Callable[[], Operation], on_progress: Callable[[int], None]
     ) -> Outcome:
         """Make the licenses that are missing and put their files on the shelf.
 
         Args:
             rows: the same that were checked.
-            act: begins one act, for one license.
+            operation: begins one act, for one license.
             on_progress: told how many more rows are done.
 
         Raises:
@@ -147,11 +147,11 @@ class LicenseImport:
         """
         outcome = Outcome()
         for chunk in _chunks(rows):
-            good = [row for row in chunk if isinstance(row, Row)]
+            good = [row for row in chunk if isinstance(row, LicenseRow)]
             if len(good) < len(chunk):
                 raise InputRefused("the file was changed while it was imported; import it again")
             known = await self._known([row.reference for row in good])
-            work = (self._one(row, known.get(row.reference), act, outcome) for row in good)
+            work = (self._one(row, known.get(row.reference), operation, outcome) for row in good)
             # All of them end before the first failure is told: a repetition then finds what is there.
             failures = [f for f in await asyncio.gather(*work, return_exceptions=True) if isinstance(f, BaseException)]
             if failures:
@@ -159,12 +159,14 @@ class LicenseImport:
             on_progress(len(chunk))
         return outcome
 
-    def _check_row(self, row: Row, known: Known | None, seen: dict[bytes, int], plan: Plan, now: datetime) -> None:
+    def _check_row(
+        self, row: LicenseRow, known: Known | None, seen: dict[bytes, int], plan: Plan, now: datetime
+    ) -> None:
         digest = hashlib.blake2b(row.reference.encode("utf-8", "surrogatepass"), digest_size=12).digest()
         before = seen.setdefault(digest, row.line)
         if before != row.line:
             twice = f"{row.reference!r} is on line {before} already; give each row a reference of its own"
-            plan.problems.append(Problem(row.line, "reference", twice))
+            plan.problems.append(RowProblem(row.line, "reference", twice))
             return
         if known is None:
             plan.new += 1
@@ -172,7 +174,7 @@ class LicenseImport:
                 self.licenses.check(self.app, row.terms, now)
             except InputRefused as error:
                 column = "expires" if row.terms.expires_at <= now else "row"
-                plan.problems.append(Problem(row.line, column, str(error)))
+                plan.problems.append(RowProblem(row.line, column, str(error)))
             return
         reference, license_ = known
         columns = changed_columns(row.terms, _terms_of(license_), reference.expires_at)
@@ -180,21 +182,23 @@ class LicenseImport:
             plan.changed.append(Changed(row.line, row.reference, license_.id, tuple(columns)))
         obstacle = None if self.shelf is None else self.shelf.obstacle(license_)
         if obstacle:
-            plan.problems.append(Problem(row.line, "row", obstacle))
+            plan.problems.append(RowProblem(row.line, "row", obstacle))
 
-    async def _one(self, row: Row, known: Known | None, act: Callable[[], Act], outcome: Outcome) -> None:
+    async def _one(
+        self, row: LicenseRow, known: Known | None, operation: Callable[[], Operation], outcome: Outcome
+    ) -> None:
         if known is None:
-            known = await self._created(row, act(), outcome)
+            known = await self._created(row, operation(), outcome)
         if known is None:
             return
         outcome.existing += 1
         license_ = known[1]
         self._shelve(license_, lambda: self.licenses.file_of(license_), outcome)
 
-    async def _created(self, row: Row, act: Act, outcome: Outcome) -> Known | None:
+    async def _created(self, row: LicenseRow, operation: Operation, outcome: Outcome) -> Known | None:
         """Make the license of a row; return what is known of the reference when somebody else was faster."""
         try:
-            license_, file = await self.licenses.create_in(self.app, row.terms, act, row.reference)
+            license_, file = await self.licenses.create_in(self.app, row.terms, operation, row.reference)
         except Conflict:
             known = (await self._known([row.reference])).get(row.reference)
             if known is None:

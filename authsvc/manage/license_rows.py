@@ -49,7 +49,7 @@ Cells = Mapping[str, object]
 
 
 @frozen
-class Problem:
+class RowProblem:
     """Why a row can not be imported.
 
     Attributes:
@@ -64,7 +64,7 @@ class Problem:
 
 
 @frozen
-class Row:
+class LicenseRow:
     """A row that makes a license.
 
     Attributes:
@@ -78,7 +78,7 @@ class Row:
     terms: LicenseTerms
 
 
-Read = Row | list[Problem]
+Read = LicenseRow | list[RowProblem]
 
 
 def read_csv(lines: Iterable[str]) -> Iterator[Read]:
@@ -102,9 +102,9 @@ def read_csv(lines: Iterable[str]) -> Iterator[Read]:
                 yield _row(line, filled, lambda name, cell: parse_field(name, _text(cell)))
             else:
                 wrong = f"it has {len(cells)} cells and the first row names {len(names)} columns"
-                yield [Problem(line, ROW, wrong)]
+                yield [RowProblem(line, ROW, wrong)]
     except (csv.Error, _TooLongError) as error:
-        yield [Problem(reader.line_num + isinstance(error, _TooLongError), ROW, f"it is no CSV: {error}")]
+        yield [RowProblem(reader.line_num + isinstance(error, _TooLongError), ROW, f"it is no CSV: {error}")]
 
 
 def read_jsonl(lines: Iterable[str]) -> Iterator[Read]:
@@ -115,32 +115,32 @@ def read_jsonl(lines: Iterable[str]) -> Iterator[Read]:
             if text.strip():
                 yield _read_object(line, text)
     except _TooLongError as error:
-        yield [Problem(line + 1, ROW, f"it is no JSON: {error}")]
+        yield [RowProblem(line + 1, ROW, f"it is no JSON: {error}")]
 
 
 def _read_object(line: int, text: str) -> Read:
     try:
         found = json.loads(text, object_pairs_hook=_once)
     except (ValueError, RecursionError):
-        return [Problem(line, ROW, "it is no JSON, or a name is there twice")]
+        return [RowProblem(line, ROW, "it is no JSON, or a name is there twice")]
     cells = _flattened(found) if isinstance(found, dict) else None
     if cells is None:
-        return [Problem(line, ROW, 'it is no JSON object, or its "fields" is none')]
+        return [RowProblem(line, ROW, 'it is no JSON object, or its "fields" is none')]
     unknown = [name for name in cells if not _is_column(name)]
     if unknown:
-        return [Problem(line, _shown(name), _unknown_column()) for name in unknown]
+        return [RowProblem(line, _shown(name), _unknown_column()) for name in unknown]
     filled = {name: cell for name, cell in cells.items() if _is_field(name) or cell is not None}
     return _row(line, filled, check_field)
 
 
 def _row(line: int, cells: Cells, parse_value: Callable[[str, object], object]) -> Read:
     """Return the row in ``cells``, or everything that is wrong with it."""
-    problems: list[Problem] = []
+    problems: list[RowProblem] = []
 
     def column(name: str, parse: Callable[[Any], T]) -> T | None:
         if name not in cells:
             if name in REQUIRED:
-                problems.append(Problem(line, name, "it is empty"))
+                problems.append(RowProblem(line, name, "it is empty"))
             return None
         return checked(name, lambda: parse(cells[name]))
 
@@ -148,7 +148,7 @@ def _row(line: int, cells: Cells, parse_value: Callable[[str, object], object]) 
         try:
             return parse()
         except InputRefused as error:
-            problems.append(Problem(line, name, str(error)))
+            problems.append(RowProblem(line, name, str(error)))
             return None
 
     customer = column("customer", lambda cell: parse_text(_text(cell), "customer"))
@@ -168,7 +168,7 @@ def _row(line: int, cells: Cells, parse_value: Callable[[str, object], object]) 
     if problems or customer is None or end is None:
         return problems
     terms = LicenseTerms(customer, end, kind or LicenseType.PAID, start, repositories, fields, contact)
-    return Row(line, reference or customer, terms)
+    return LicenseRow(line, reference or customer, terms)
 
 
 def changed_columns(terms: LicenseTerms, now_said: LicenseTerms, imported_end: datetime) -> list[str]:
@@ -194,12 +194,12 @@ def changed_columns(terms: LicenseTerms, now_said: LicenseTerms, imported_end: d
     return found + sorted(FIELD + name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name))
 
 
-def _heading_problems(names: list[str]) -> list[Problem]:
+def _heading_problems(names: list[str]) -> list[RowProblem]:
     if len(names) == 1 and any(separator in names[0] for separator in (SEPARATOR, "\t")):
-        return [Problem(1, ROW, "columns are separated by ','; save the file as comma-separated values")]
-    unknown = [Problem(1, _shown(name), _unknown_column()) for name in names if not _is_column(name)]
-    twice = [Problem(1, name, "the column is there twice") for name in sorted(set(names)) if names.count(name) > 1]
-    missing = [Problem(1, name, "the column is missing") for name in REQUIRED if name not in names]
+        return [RowProblem(1, ROW, "columns are separated by ','; save the file as comma-separated values")]
+    unknown = [RowProblem(1, _shown(name), _unknown_column()) for name in names if not _is_column(name)]
+    twice = [RowProblem(1, name, "the column is there twice") for name in sorted(set(names)) if names.count(name) > 1]
+    missing = [RowProblem(1, name, "the column is missing") for name in REQUIRED if name not in names]
     return unknown + twice + missing
 
 

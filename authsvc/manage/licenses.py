@@ -13,9 +13,9 @@ from authsvc.audit.entry import Entry
 from authsvc.credentials.machine_secret import ID_BYTES, ID_LENGTH, derive_license_token, is_id, new_id
 from authsvc.errors import Conflict, InputRefused, NotFound
 from authsvc.license_file import LicenseDocument, LicenseFileError
-from authsvc.manage.act import Act, Journal
 from authsvc.manage.confirmation import require
-from authsvc.manage.finding import FindsApps, find_app
+from authsvc.manage.lookup import AppLookup, find_app
+from authsvc.manage.operation import ChangeLog, Operation
 from authsvc.manage.rotation import ended, rotation_ends
 from authsvc.signing import license_keys
 from authsvc.store.codec import Stored
@@ -27,7 +27,7 @@ NO_ID = "0" * ID_LENGTH
 """Stands for the id of a license that is only thought of."""
 
 
-class LicenseDirectory(FindsApps, Protocol):
+class LicenseDirectory(AppLookup, Protocol):
     """What these use cases need of the store."""
 
     async def license(self, license_id: str) -> Stored[License] | None: ...
@@ -68,11 +68,11 @@ class Licenses:
     """
 
     directory: LicenseDirectory
-    journal: Journal
+    journal: ChangeLog
     keys: LicenseKeys
     registry: str
 
-    async def create(self, app: str, terms: LicenseTerms, act: Act) -> tuple[License, str]:
+    async def create(self, app: str, terms: LicenseTerms, operation: Operation) -> tuple[License, str]:
         """Return a new license and its file.
 
         Raises:
@@ -80,7 +80,7 @@ class Licenses:
             NotFound: there is no such app.
             Conflict: the app is archived, or was changed at the same moment.
         """
-        return await self.create_in(await self.open_app(app), terms, act)
+        return await self.create_in(await self.open_app(app), terms, operation)
 
     async def open_app(self, app: str) -> Stored[App]:
         """Return the app, when licenses for it can be made.
@@ -95,7 +95,7 @@ class Licenses:
         return stored
 
     async def create_in(
-        self, app: Stored[App], terms: LicenseTerms, act: Act, reference: str | None = None
+        self, app: Stored[App], terms: LicenseTerms, operation: Operation, reference: str | None = None
     ) -> tuple[License, str]:
         """Return a new license of an open app and its file.
 
@@ -103,9 +103,9 @@ class Licenses:
             InputRefused: the license would have ended already, or its file would be too long.
             Conflict: the app was changed at the same moment, or another license has the reference.
         """
-        license_ = self._draft(app.record, terms, new_id(act.entropy(ID_BYTES)), act.now, reference)
+        license_ = self._draft(app.record, terms, new_id(operation.entropy(ID_BYTES)), operation.now, reference)
         file = self.file_of(license_)
-        entry = act.entry("license.created", license=license_.id, app=license_.app, team=license_.team)
+        entry = operation.entry("license.created", license=license_.id, app=license_.app, team=license_.team)
         await self.directory.add_license(license_, app, entry)
         self.journal(entry)
         return license_, file
@@ -149,7 +149,7 @@ class Licenses:
         document = license_keys.key_document(self.registry, [license_keys.jwk(key) for key in self.keys.public])
         return f"{json.dumps(document, indent=2)}\n"
 
-    async def extend(self, license_id: str, expires: str, act: Act) -> tuple[License, str]:
+    async def extend(self, license_id: str, expires: str, operation: Operation) -> tuple[License, str]:
         """Return the license with another end, later or earlier, and its file; the registry token stays the same.
 
         Raises:
@@ -158,15 +158,15 @@ class Licenses:
             Conflict: it was changed at the same moment.
         """
         stored = await self._license(license_id)
-        end = parse_end(expires, act.now, "expires")
+        end = parse_end(expires, operation.now, "expires")
         if stored.record.not_before is not None and end <= stored.record.not_before:
             raise InputRefused(f"the license begins on {render_instant(stored.record.not_before)}; it must end later")
         changed = evolve(stored.record, expires_at=end)
         file = self.file_of(changed)
-        return await self._set(stored, changed, act), file
+        return await self._set(stored, changed, operation), file
 
     async def rotate(
-        self, license_id: str, overlap: timedelta, act: Act, confirmed: str | None = None
+        self, license_id: str, overlap: timedelta, operation: Operation, confirmed: str | None = None
     ) -> tuple[License, str]:
         """Return the license with a new registry token, and its file; the old token works for ``overlap`` more.
 
@@ -180,15 +180,15 @@ class Licenses:
         before = stored.record
         generation = before.tokens[0].generation + 1
         digest = derive_license_token(self.keys.token, license_id, generation).sha256()
-        changed = evolve(before, tokens=rotated(before.tokens, digest, overlap, act.now))
-        if overlap and before.state(act.now) in {"active", "pending"}:
+        changed = evolve(before, tokens=rotated(before.tokens, digest, overlap, operation.now))
+        if overlap and before.state(operation.now) in {"active", "pending"}:
             what = f"the license {license_id} of {before.customer}"
-            require(rotation_ends(what, before.tokens, changed.tokens, act.now), confirmed)
+            require(rotation_ends(what, before.tokens, changed.tokens, operation.now), confirmed)
         file = self.file_of(changed)
-        facts = {"generation": generation, "ended": ended(before.tokens, changed.tokens, act.now)}
-        return await self._set(stored, changed, act, "license.rotated", **facts), file
+        facts = {"generation": generation, "ended": ended(before.tokens, changed.tokens, operation.now)}
+        return await self._set(stored, changed, operation, "license.rotated", **facts), file
 
-    async def revoke(self, license_id: str, act: Act) -> License:
+    async def revoke(self, license_id: str, operation: Operation) -> License:
         """Refuse the license from now on. Revoking twice keeps the first time.
 
         Raises:
@@ -196,9 +196,11 @@ class Licenses:
             Conflict: it was changed at the same moment.
         """
         stored = await self._license(license_id)
-        return await self._set(stored, evolve(stored.record, revoked_at=stored.record.revoked_at or act.now), act)
+        return await self._set(
+            stored, evolve(stored.record, revoked_at=stored.record.revoked_at or operation.now), operation
+        )
 
-    async def archive(self, license_id: str, act: Act) -> License:
+    async def archive(self, license_id: str, operation: Operation) -> License:
         """Refuse the license from now on and hide it from lists.
 
         Raises:
@@ -206,9 +208,11 @@ class Licenses:
             Conflict: it was changed at the same moment.
         """
         stored = await self._license(license_id)
-        return await self._set(stored, evolve(stored.record, archived_at=stored.record.archived_at or act.now), act)
+        return await self._set(
+            stored, evolve(stored.record, archived_at=stored.record.archived_at or operation.now), operation
+        )
 
-    async def reinstate(self, license_id: str, act: Act) -> License:
+    async def reinstate(self, license_id: str, operation: Operation) -> License:
         """Undo :meth:`revoke` and :meth:`archive`.
 
         Raises:
@@ -216,7 +220,7 @@ class Licenses:
             Conflict: it was changed at the same moment.
         """
         stored = await self._license(license_id)
-        return await self._set(stored, evolve(stored.record, revoked_at=None, archived_at=None), act)
+        return await self._set(stored, evolve(stored.record, revoked_at=None, archived_at=None), operation)
 
     def _draft(self, app: App, terms: LicenseTerms, license_id: str, now: datetime, reference: str | None) -> License:
         if terms.expires_at <= now:
@@ -239,11 +243,11 @@ class Licenses:
         )
 
     async def _set(
-        self, old: Stored[License], new: License, act: Act, event: str = "license.changed", **facts: object
+        self, old: Stored[License], new: License, operation: Operation, event: str = "license.changed", **facts: object
     ) -> License:
         if new != old.record:
-            state = new.state(act.now)
-            entry = act.entry(event, license=new.id, app=new.app, team=new.team, state=state, **facts)
+            state = new.state(operation.now)
+            entry = operation.entry(event, license=new.id, app=new.app, team=new.team, state=state, **facts)
             await self.directory.replace_license(old, new, entry)
             self.journal(entry)
         return new

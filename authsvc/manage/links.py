@@ -14,17 +14,17 @@ from authsvc.audit.entry import Entry
 from authsvc.credentials.machine_secret import ID_BYTES, LINK_KIND, SECRET_BYTES, MachineSecret, new_id
 from authsvc.credentials.password import SALT_BYTES, check_rules, hash_password
 from authsvc.errors import Conflict, InputRefused
-from authsvc.manage.act import Act, Journal, member_who_acts
-from authsvc.manage.finding import (
-    FindsApps,
-    FindsMembers,
-    FindsNames,
+from authsvc.manage.lookup import (
+    AppLookup,
+    MemberLookup,
+    NameLookup,
     find_apps_of,
     find_member,
     find_team,
     names_around,
 )
 from authsvc.manage.members import at_next_epoch, facts_of, new_member, parse_role
+from authsvc.manage.operation import ChangeLog, Operation, acting_member
 from authsvc.redaction import Secret
 from authsvc.store.codec import Stored
 from authsvc.tenancy.machine_records import LINK_LIFE, LinkPurpose, OneTimeLink
@@ -35,11 +35,11 @@ VOID = "the link is not valid: used, expired, replaced, or the account has chang
 """One sentence for every reason, so that a guess learns nothing."""
 
 
-class LinkDirectory(FindsNames, FindsApps, Protocol):
+class LinkDirectory(NameLookup, AppLookup, Protocol):
     """Where teams and apps are looked up."""
 
 
-class LinkCredentials(FindsMembers, Protocol):
+class LinkCredentials(MemberLookup, Protocol):
     """Where links are kept and consumed."""
 
     async def member_of_id(self, member_id: str) -> Stored[Member] | None: ...
@@ -58,9 +58,9 @@ class Links:
 
     directory: LinkDirectory
     credentials: LinkCredentials
-    journal: Journal
+    journal: ChangeLog
 
-    async def invite(self, email: str, team: str, role: str, apps: Sequence[str], act: Act) -> Secret:
+    async def invite(self, email: str, team: str, role: str, apps: Sequence[str], operation: Operation) -> Secret:
         """Return the secret of a new one-time link by which this address joins; an older link is void.
 
         Raises:
@@ -81,14 +81,14 @@ class Links:
                 email=canonical,
                 role=rank,
                 apps=limits,
-                created_at=act.now,
-                expires_at=act.now + LINK_LIFE,
-                creator=member_who_acts(act.actor),
+                created_at=operation.now,
+                expires_at=operation.now + LINK_LIFE,
+                creator=acting_member(operation.actor),
             ),
-            act,
+            operation,
         )
 
-    async def reset(self, email: str, act: Act) -> Secret:
+    async def reset(self, email: str, operation: Operation) -> Secret:
         """Return the secret of a new one-time link that sets a new password; an older link is void.
 
         Raises:
@@ -104,16 +104,16 @@ class Links:
                 email=member.email,
                 role=member.role,
                 apps=member.apps,
-                created_at=act.now,
-                expires_at=act.now + LINK_LIFE,
-                creator=member_who_acts(act.actor),
+                created_at=operation.now,
+                expires_at=operation.now + LINK_LIFE,
+                creator=acting_member(operation.actor),
                 member=member.id,
                 epoch=member.epoch,
             ),
-            act,
+            operation,
         )
 
-    async def redeem(self, link: Secret, password: Secret, act: Act) -> Member:
+    async def redeem(self, link: Secret, password: Secret, operation: Operation) -> Member:
         """Consume a link and return the member that it made or gave a new password. A refused password consumes none.
 
         Raises:
@@ -123,31 +123,31 @@ class Links:
         stored = None if secret is None or secret.kind != LINK_KIND else await self.credentials.link(secret.id)
         if secret is None or stored is None or not secret.has_digest(stored.record.sha256):
             raise InputRefused(VOID)
-        if act.now >= stored.record.expires_at or not await self._maker_still_may(stored.record):
+        if operation.now >= stored.record.expires_at or not await self._maker_still_may(stored.record):
             raise InputRefused(VOID)
         check_rules(password, await names_around(self.directory, stored.record.email, stored.record.team))
         try:
             if stored.record.purpose is LinkPurpose.INVITE:
-                return await self._join(stored, password, act)
-            return await self._set_password(stored, password, act)
+                return await self._join(stored, password, operation)
+            return await self._set_password(stored, password, operation)
         except Conflict:  # somebody was faster with the same link, or changed the account
             raise InputRefused(VOID) from None
 
-    async def _join(self, link: Stored[OneTimeLink], password: Secret, act: Act) -> Member:
+    async def _join(self, link: Stored[OneTimeLink], password: Secret, operation: Operation) -> Member:
         terms = link.record
-        member = new_member(terms.email, terms.team, terms.role, terms.apps, password, act)
-        entry = act.entry("member.joined", **facts_of(member), role=str(member.role), link=terms.id)
+        member = new_member(terms.email, terms.team, terms.role, terms.apps, password, operation)
+        entry = operation.entry("member.joined", **facts_of(member), role=str(member.role), link=terms.id)
         await self.credentials.accept_invite(link, member, entry)
         self.journal(entry)
         return member
 
-    async def _set_password(self, link: Stored[OneTimeLink], password: Secret, act: Act) -> Member:
+    async def _set_password(self, link: Stored[OneTimeLink], password: Secret, operation: Operation) -> Member:
         terms = link.record
         old = await self.credentials.member(terms.email)
         if old is None or (old.record.id, old.record.epoch) != (terms.member, terms.epoch):
             raise InputRefused(VOID)
-        member = at_next_epoch(old.record, password_hash=hash_password(password, salt=act.entropy(SALT_BYTES)))
-        entry = act.entry("member.password_reset", **facts_of(member), link=terms.id)
+        member = at_next_epoch(old.record, password_hash=hash_password(password, salt=operation.entropy(SALT_BYTES)))
+        entry = operation.entry("member.password_reset", **facts_of(member), link=terms.id)
         await self.credentials.accept_reset(link, old, member, entry)
         self.journal(entry)
         return member
@@ -164,11 +164,11 @@ class Links:
         present = maker.removed_at is None and maker.disabled_at is None
         return present and within and (maker.team, maker.role) == (link.team, Role.OWNER)
 
-    async def _link(self, terms: OneTimeLink, act: Act) -> Secret:
-        secret = MachineSecret.build(LINK_KIND, new_id(act.entropy(ID_BYTES)), act.entropy(SECRET_BYTES))
+    async def _link(self, terms: OneTimeLink, operation: Operation) -> Secret:
+        secret = MachineSecret.build(LINK_KIND, new_id(operation.entropy(ID_BYTES)), operation.entropy(SECRET_BYTES))
         link = evolve(terms, id=secret.id, sha256=secret.sha256())
         facts = {"team": link.team, "role": str(link.role), "link": link.id, "purpose": str(link.purpose)}
-        entry = act.entry("link.created", **facts)
+        entry = operation.entry("link.created", **facts)
         await self.credentials.add_link(link, int(LINK_LIFE.total_seconds()), entry)
         self.journal(entry)
         return secret.text

@@ -13,17 +13,17 @@ from authsvc.audit.entry import Entry
 from authsvc.credentials.machine_secret import ID_BYTES, new_id
 from authsvc.credentials.password import SALT_BYTES, check_rules, hash_password
 from authsvc.errors import InputRefused, LastOwner
-from authsvc.manage.act import OPERATOR, Act, Journal
 from authsvc.manage.confirmation import Ends, counted, require
-from authsvc.manage.finding import (
-    FindsApps,
-    FindsMembers,
-    FindsNames,
+from authsvc.manage.lookup import (
+    AppLookup,
+    MemberLookup,
+    NameLookup,
     find_apps_of,
     find_member,
     find_team,
     names_around,
 )
+from authsvc.manage.operation import OPERATOR, ChangeLog, Operation
 from authsvc.redaction import Secret
 from authsvc.store.codec import Stored
 from authsvc.tenancy.machine_records import ServiceAccount
@@ -34,13 +34,13 @@ MAX_NAMED = 10
 """Service accounts that are named before a change ends them; all are counted."""
 
 
-class MemberDirectory(FindsNames, FindsApps, Protocol):
+class MemberDirectory(NameLookup, AppLookup, Protocol):
     """Where teams and apps are looked up, and new members kept."""
 
     async def add_member(self, member: Member, entry: Entry) -> None: ...
 
 
-class MemberCredentials(FindsMembers, Protocol):
+class MemberCredentials(MemberLookup, Protocol):
     """Where members are changed, and what they made is looked up."""
 
     async def members(self, team: str) -> list[Member]: ...
@@ -64,9 +64,11 @@ class Members:
 
     directory: MemberDirectory
     credentials: MemberCredentials
-    journal: Journal
+    journal: ChangeLog
 
-    async def add(self, email: str, team: str, role: str, apps: Sequence[str], password: Secret, act: Act) -> Member:
+    async def add(
+        self, email: str, team: str, role: str, apps: Sequence[str], password: Secret, operation: Operation
+    ) -> Member:
         """Return a new member.
 
         Args:
@@ -75,7 +77,7 @@ class Members:
             role: one of :class:`Role`.
             apps: slugs to limit the member to; empty for no limit.
             password: as typed.
-            act: the circumstances.
+            operation: the circumstances.
 
         Raises:
             InputRefused: something is not acceptable, the password for instance.
@@ -86,8 +88,8 @@ class Members:
         owner = await find_team(self.directory, team)
         limits = await find_apps_of(self.directory, apps, owner.slug)
         check_rules(password, await names_around(self.directory, canonical, owner.slug))
-        member = new_member(canonical, owner.slug, rank, limits, password, act)
-        entry = act.entry("member.added", **facts_of(member), role=str(member.role))
+        member = new_member(canonical, owner.slug, rank, limits, password, operation)
+        entry = operation.entry("member.added", **facts_of(member), role=str(member.role))
         await self.directory.add_member(member, entry)
         self.journal(entry)
         return member
@@ -100,7 +102,9 @@ class Members:
         """
         return await self.credentials.members((await find_team(self.directory, team)).slug)
 
-    async def disable(self, email: str, act: Act, confirmed: str | None = None, *, force: bool = False) -> Member:
+    async def disable(
+        self, email: str, operation: Operation, confirmed: str | None = None, *, force: bool = False
+    ) -> Member:
         """Refuse the account and its tokens from now on; its sign-ins end for good.
 
         Raises:
@@ -111,12 +115,12 @@ class Members:
         stored = await find_member(self.credentials, email)
         if stored.record.disabled_at is not None:
             return stored.record
-        changed = at_next_epoch(stored.record, disabled_at=act.now)
-        witness = await self._another_owner(stored.record, changed, act, force=force)
-        require(await self._ends("disabling", stored.record, act), confirmed)
-        return await self._replace(stored, changed, act.entry("member.disabled", **facts_of(changed)), witness)
+        changed = at_next_epoch(stored.record, disabled_at=operation.now)
+        witness = await self._another_owner(stored.record, changed, operation, force=force)
+        require(await self._ends("disabling", stored.record, operation), confirmed)
+        return await self._replace(stored, changed, operation.entry("member.disabled", **facts_of(changed)), witness)
 
-    async def enable(self, email: str, act: Act) -> Member:
+    async def enable(self, email: str, operation: Operation) -> Member:
         """Undo :meth:`disable`; what was signed in with before stays ended.
 
         Raises:
@@ -125,10 +129,10 @@ class Members:
         stored = await find_member(self.credentials, email)
         if stored.record.disabled_at is None:
             return stored.record
-        return await self._change(stored, evolve(stored.record, disabled_at=None), "member.enabled", act)
+        return await self._change(stored, evolve(stored.record, disabled_at=None), "member.enabled", operation)
 
     async def set_role(
-        self, email: str, role: str, apps: Sequence[str] | None, act: Act, *, force: bool = False
+        self, email: str, role: str, apps: Sequence[str] | None, operation: Operation, *, force: bool = False
     ) -> Member:
         """Give the member another role, and other limits unless ``apps`` is None; empty lifts the limits.
 
@@ -147,9 +151,9 @@ class Members:
             "role_before": str(stored.record.role),
             "apps_before": stored.record.apps,
         }
-        return await self._change(stored, changed, "member.role_set", act, force=force, **facts)
+        return await self._change(stored, changed, "member.role_set", operation, force=force, **facts)
 
-    async def set_password(self, email: str, password: Secret, act: Act) -> Member:
+    async def set_password(self, email: str, password: Secret, operation: Operation) -> Member:
         """Set another password; the old one and the sign-ins made with it end at once, personal tokens stay.
 
         Raises:
@@ -158,10 +162,14 @@ class Members:
         """
         stored = await find_member(self.credentials, email)
         check_rules(password, await names_around(self.directory, stored.record.email, stored.record.team))
-        changed = at_next_epoch(stored.record, password_hash=hash_password(password, salt=act.entropy(SALT_BYTES)))
-        return await self._change(stored, changed, "member.password_set", act)
+        changed = at_next_epoch(
+            stored.record, password_hash=hash_password(password, salt=operation.entropy(SALT_BYTES))
+        )
+        return await self._change(stored, changed, "member.password_set", operation)
 
-    async def remove(self, email: str, act: Act, confirmed: str | None = None, *, force: bool = False) -> Member:
+    async def remove(
+        self, email: str, operation: Operation, confirmed: str | None = None, *, force: bool = False
+    ) -> Member:
         """End the membership: every credential dies, the address is free for a new account with a new id.
 
         Raises:
@@ -170,38 +178,49 @@ class Members:
             ConfirmationNeeded: service accounts that the member made would end as well.
         """
         stored = await find_member(self.credentials, email)
-        removed = at_next_epoch(stored.record, removed_at=act.now)
-        witness = await self._another_owner(stored.record, removed, act, force=force)
-        require(await self._ends("removing", stored.record, act), confirmed)
-        entry = act.entry("member.removed", **facts_of(removed))
+        removed = at_next_epoch(stored.record, removed_at=operation.now)
+        witness = await self._another_owner(stored.record, removed, operation, force=force)
+        require(await self._ends("removing", stored.record, operation), confirmed)
+        entry = operation.entry("member.removed", **facts_of(removed))
         await self.credentials.remove_member(stored, removed, entry, witness=witness)
         self.journal(entry)
         return removed
 
     async def _change(
-        self, old: Stored[Member], new: Member, event: str, act: Act, *, force: bool = False, **facts: object
+        self,
+        old: Stored[Member],
+        new: Member,
+        event: str,
+        operation: Operation,
+        *,
+        force: bool = False,
+        **facts: object,
     ) -> Member:
-        witness = await self._another_owner(old.record, new, act, force=force)
-        return await self._replace(old, new, act.entry(event, **facts_of(new), **facts), witness)
+        witness = await self._another_owner(old.record, new, operation, force=force)
+        return await self._replace(old, new, operation.entry(event, **facts_of(new), **facts), witness)
 
     async def _replace(self, old: Stored[Member], new: Member, entry: Entry, witness: Stored[Member] | None) -> Member:
         await self.credentials.replace_member(old, new, entry, witness=witness)
         self.journal(entry)
         return new
 
-    async def _ends(self, what: str, member: Member, act: Act) -> Ends | None:
+    async def _ends(self, what: str, member: Member, operation: Operation) -> Ends | None:
         """Return which service accounts end with their maker; None when the member made none that is in force."""
         if member.disabled_at is not None:  # they are refused already
             return None
         accounts = await self.credentials.service_accounts(member.team)
-        made = [account.name for account in accounts if account.creator == member.id and account.in_force(act.now)]
+        made = [
+            account.name for account in accounts if account.creator == member.id and account.in_force(operation.now)
+        ]
         if not made:
             return None
         named = ", ".join(made[:MAX_NAMED]) + (", …" if len(made) > MAX_NAMED else "")
         number = counted(len(made), "service account")
         return Ends(f"{what} {member.email} ends {number} that this member made: {named}", ",".join(made))
 
-    async def _another_owner(self, old: Member, new: Member, act: Act, *, force: bool) -> Stored[Member] | None:
+    async def _another_owner(
+        self, old: Member, new: Member, operation: Operation, *, force: bool
+    ) -> Stored[Member] | None:
         """Return somebody who manages the team when ``old`` no longer does; None when there need be nobody.
 
         The change is made on the condition that this other one is unchanged. So of two owners who take the role from
@@ -211,7 +230,7 @@ class Members:
             InputRefused: somebody else than the operator wants to force it.
             LastOwner: there is nobody.
         """
-        if force and act.actor != OPERATOR:
+        if force and operation.actor != OPERATOR:
             raise InputRefused("only the operator of the installation can leave a team without an owner")
         if force or not old.manages_team or new.manages_team:
             return None
@@ -235,17 +254,19 @@ def parse_role(text: str) -> Role:
     return Role(text)
 
 
-def new_member(email: str, team: str, role: Role, apps: tuple[str, ...] | None, password: Secret, act: Act) -> Member:
+def new_member(
+    email: str, team: str, role: Role, apps: tuple[str, ...] | None, password: Secret, operation: Operation
+) -> Member:
     """Return a member who was not there before."""
     return Member(
-        id=new_id(act.entropy(ID_BYTES)),
+        id=new_id(operation.entropy(ID_BYTES)),
         email=email,
         team=team,
         role=role,
         apps=apps,
-        password_hash=hash_password(password, salt=act.entropy(SALT_BYTES)),
+        password_hash=hash_password(password, salt=operation.entropy(SALT_BYTES)),
         epoch=1,
-        created_at=act.now,
+        created_at=operation.now,
     )
 
 

@@ -10,9 +10,9 @@ from attrs import evolve, frozen
 from authsvc.audit.entry import Entry
 from authsvc.credentials.machine_secret import ID_BYTES, SECRET_BYTES, SERVICE_KIND, MachineSecret, new_id
 from authsvc.errors import Conflict, InputRefused, NotFound
-from authsvc.manage.act import Act, Journal, member_who_acts
 from authsvc.manage.confirmation import require
-from authsvc.manage.finding import FindsApps, FindsTeams, find_apps_of, find_team
+from authsvc.manage.lookup import AppLookup, TeamLookup, find_apps_of, find_team
+from authsvc.manage.operation import ChangeLog, Operation, acting_member
 from authsvc.manage.rotation import ended, rotation_ends
 from authsvc.manage.tokens import parse_api
 from authsvc.policy import ACTIONS
@@ -27,7 +27,7 @@ _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
 MAX_NAME = 60
 
 
-class AccountDirectory(FindsTeams, FindsApps, Protocol):
+class AccountDirectory(TeamLookup, AppLookup, Protocol):
     """Where teams and apps are looked up."""
 
 
@@ -51,10 +51,10 @@ class ServiceAccounts:
 
     directory: AccountDirectory
     credentials: AccountCredentials
-    journal: Journal
+    journal: ChangeLog
 
     async def create(
-        self, name: str, team: str, grants: Sequence[str], api: str | None, expires: str | None, act: Act
+        self, name: str, team: str, grants: Sequence[str], api: str | None, expires: str | None, operation: Operation
     ) -> tuple[ServiceAccount, Secret]:
         """Return a new service account and its secret, which is shown this once.
 
@@ -64,7 +64,7 @@ class ServiceAccounts:
             grants: ``APP/PATTERN:ACTION,ACTION`` each.
             api: ``read``, ``manage`` or None.
             expires: a day, an instant or a number of days such as ``90d``; None for no end.
-            act: the circumstances.
+            operation: the circumstances.
 
         Raises:
             InputRefused: something is not acceptable.
@@ -77,19 +77,19 @@ class ServiceAccounts:
         rows = tuple([await self._grant(text, owner) for text in grants])
         if len(rows) > MAX_PATTERNS or (not rows and api is None):
             raise InputRefused(f"a service account needs 1 to {MAX_PATTERNS} grants, such as myapp/**:pull")
-        secret = MachineSecret.build(SERVICE_KIND, new_id(act.entropy(ID_BYTES)), act.entropy(SECRET_BYTES))
+        secret = MachineSecret.build(SERVICE_KIND, new_id(operation.entropy(ID_BYTES)), operation.entropy(SECRET_BYTES))
         account = ServiceAccount(
             id=secret.id,
             name=name,
             team=owner.slug,
             grants=rows,
             tokens=(TokenDigest(1, secret.sha256()),),
-            created_at=act.now,
-            creator=member_who_acts(act.actor),
-            expires_at=None if expires is None else parse_end(expires, act.now, "expires"),
+            created_at=operation.now,
+            creator=acting_member(operation.actor),
+            expires_at=None if expires is None else parse_end(expires, operation.now, "expires"),
             api=parse_api(api),
         )
-        entry = act.entry("service-account.created", **_facts(account), grants=[row.render() for row in rows])
+        entry = operation.entry("service-account.created", **_facts(account), grants=[row.render() for row in rows])
         await self.credentials.add_service_account(account, entry)
         self.journal(entry)
         return account, secret.text
@@ -106,7 +106,7 @@ class ServiceAccounts:
         return [(account, used.get(account.id)) for account in accounts]
 
     async def rotate(
-        self, name: str, team: str, overlap: timedelta, act: Act, confirmed: str | None = None
+        self, name: str, team: str, overlap: timedelta, operation: Operation, confirmed: str | None = None
     ) -> tuple[ServiceAccount, Secret]:
         """Return the account with a new secret; the newest old one works for ``overlap`` more, others end now.
 
@@ -118,29 +118,29 @@ class ServiceAccounts:
         """
         stored = await self._unrevoked(name, team)
         account = stored.record
-        if account.expires_at is not None and act.now >= account.expires_at:
+        if account.expires_at is not None and operation.now >= account.expires_at:
             end = render_instant(account.expires_at)
             raise Conflict(f"the service account {name!r} ended at {end}; make a new one")
-        secret = MachineSecret.build(SERVICE_KIND, account.id, act.entropy(SECRET_BYTES))
-        tokens = rotated(account.tokens, secret.sha256(), overlap, act.now)
+        secret = MachineSecret.build(SERVICE_KIND, account.id, operation.entropy(SECRET_BYTES))
+        tokens = rotated(account.tokens, secret.sha256(), overlap, operation.now)
         changed = evolve(account, tokens=tokens)
         if overlap and account.disabled_at is None:
-            require(rotation_ends(f"the service account {name}", account.tokens, tokens, act.now), confirmed)
-        facts = {"generation": tokens[0].generation, "ended": ended(account.tokens, tokens, act.now)}
-        await self._change(stored, changed, "service-account.rotated", act, **facts)
+            require(rotation_ends(f"the service account {name}", account.tokens, tokens, operation.now), confirmed)
+        facts = {"generation": tokens[0].generation, "ended": ended(account.tokens, tokens, operation.now)}
+        await self._change(stored, changed, "service-account.rotated", operation, **facts)
         return changed, secret.text
 
-    async def disable(self, name: str, team: str, act: Act) -> ServiceAccount:
+    async def disable(self, name: str, team: str, operation: Operation) -> ServiceAccount:
         """Refuse the account from now on.
 
         Raises:
             NotFound: there is no such account.
         """
         stored = await self._account(name, team)
-        changed = evolve(stored.record, disabled_at=stored.record.disabled_at or act.now)
-        return await self._change(stored, changed, "service-account.disabled", act)
+        changed = evolve(stored.record, disabled_at=stored.record.disabled_at or operation.now)
+        return await self._change(stored, changed, "service-account.disabled", operation)
 
-    async def enable(self, name: str, team: str, act: Act) -> ServiceAccount:
+    async def enable(self, name: str, team: str, operation: Operation) -> ServiceAccount:
         """Undo :meth:`disable`.
 
         Raises:
@@ -148,23 +148,23 @@ class ServiceAccounts:
             Conflict: it is revoked, which nothing undoes.
         """
         stored = await self._unrevoked(name, team)
-        return await self._change(stored, evolve(stored.record, disabled_at=None), "service-account.enabled", act)
+        return await self._change(stored, evolve(stored.record, disabled_at=None), "service-account.enabled", operation)
 
-    async def revoke(self, name: str, team: str, act: Act) -> ServiceAccount:
+    async def revoke(self, name: str, team: str, operation: Operation) -> ServiceAccount:
         """Refuse the account for good; its name is not given again.
 
         Raises:
             NotFound: there is no such account.
         """
         stored = await self._account(name, team)
-        changed = evolve(stored.record, revoked_at=stored.record.revoked_at or act.now)
-        return await self._change(stored, changed, "service-account.revoked", act)
+        changed = evolve(stored.record, revoked_at=stored.record.revoked_at or operation.now)
+        return await self._change(stored, changed, "service-account.revoked", operation)
 
     async def _change(
-        self, old: Stored[ServiceAccount], new: ServiceAccount, event: str, act: Act, **facts: object
+        self, old: Stored[ServiceAccount], new: ServiceAccount, event: str, operation: Operation, **facts: object
     ) -> ServiceAccount:
         if new != old.record:
-            entry = act.entry(event, **_facts(new), **facts)
+            entry = operation.entry(event, **_facts(new), **facts)
             await self.credentials.replace_service_account(old, new, entry)
             self.journal(entry)
         return new

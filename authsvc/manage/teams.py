@@ -9,16 +9,16 @@ from attrs import evolve, frozen
 
 from authsvc.audit.entry import Entry
 from authsvc.errors import Conflict
-from authsvc.manage.act import Act, Journal
 from authsvc.manage.confirmation import Ends, counted, require
-from authsvc.manage.finding import FindsApps, FindsTeams, find_app, find_team
+from authsvc.manage.lookup import AppLookup, TeamLookup, find_app, find_team
+from authsvc.manage.operation import ChangeLog, Operation
 from authsvc.store.codec import Stored
 from authsvc.tenancy.machine_records import ServiceAccount
 from authsvc.tenancy.names import parse_slug, parse_text
 from authsvc.tenancy.records import App, License, Member, Team
 
 
-class TeamDirectory(FindsTeams, FindsApps, Protocol):
+class TeamDirectory(TeamLookup, AppLookup, Protocol):
     """What these use cases need of the store."""
 
     async def teams(self) -> list[Team]: ...
@@ -73,17 +73,17 @@ class Teams:
 
     directory: TeamDirectory
     users: AppUsers
-    journal: Journal
+    journal: ChangeLog
 
-    async def create(self, slug: str, name: str | None, act: Act) -> Team:
+    async def create(self, slug: str, name: str | None, operation: Operation) -> Team:
         """Return a new team.
 
         Raises:
             InputRefused: the slug or the name is not acceptable.
             Conflict: the slug is taken.
         """
-        team = Team(parse_slug(slug, "team"), parse_text(name or slug, "name"), act.now)
-        entry = act.entry("team.created", team=team.slug)
+        team = Team(parse_slug(slug, "team"), parse_text(name or slug, "name"), operation.now)
+        entry = operation.entry("team.created", team=team.slug)
         await self.directory.add_team(team, entry)
         self.journal(entry)
         return team
@@ -92,7 +92,7 @@ class Teams:
         """Return every team."""
         return await self.directory.teams()
 
-    async def create_app(self, slug: str, team: str, name: str | None, act: Act) -> App:
+    async def create_app(self, slug: str, team: str, name: str | None, operation: Operation) -> App:
         """Return a new app, which is a new registry namespace.
 
         Raises:
@@ -104,8 +104,8 @@ class Teams:
         taken = await self.directory.app(parse_slug(slug, "app"))
         if taken is not None and taken.record.archived_at is not None and taken.record.team == owner.slug:
             raise Conflict(f"the app {slug!r} is archived, and a slug is never given again; reinstate it instead")
-        app = App(parse_slug(slug, "app"), owner.slug, parse_text(name or slug, "name"), act.now)
-        entry = act.entry("app.created", app=app.slug, team=app.team)
+        app = App(parse_slug(slug, "app"), owner.slug, parse_text(name or slug, "name"), operation.now)
+        entry = operation.entry("app.created", app=app.slug, team=app.team)
         await self.directory.add_app(app, entry)
         self.journal(entry)
         return app
@@ -145,7 +145,7 @@ class Teams:
             service_accounts=sum(any(grant.app == app.slug for grant in account.grants) for account in bound),
         )
 
-    async def archive_app(self, slug: str, act: Act, confirmed: str | None = None) -> App:
+    async def archive_app(self, slug: str, operation: Operation, confirmed: str | None = None) -> App:
         """Put an app away: nothing pushes to it or pulls from it. Archiving twice changes nothing.
 
         Raises:
@@ -156,13 +156,13 @@ class Teams:
         stored = await find_app(self.directory, slug)
         if stored.record.archived_at is not None:
             return stored.record
-        use = await self.use_of(stored.record, act.now)
+        use = await self.use_of(stored.record, operation.now)
         if str(use):
             require(Ends(f"archiving the app {slug} ends access to its images for {use}", str(use)), confirmed)
-        app = evolve(stored.record, archived_at=act.now)
-        return await self._set_app(stored, app, "app.archived", act, licenses=use.licenses)
+        app = evolve(stored.record, archived_at=operation.now)
+        return await self._set_app(stored, app, "app.archived", operation, licenses=use.licenses)
 
-    async def reinstate_app(self, slug: str, act: Act) -> App:
+    async def reinstate_app(self, slug: str, operation: Operation) -> App:
         """Undo :meth:`archive_app`: everybody has the access again that they would have had all the while.
 
         Raises:
@@ -172,10 +172,10 @@ class Teams:
         stored = await find_app(self.directory, slug)
         if stored.record.archived_at is None:
             return stored.record
-        return await self._set_app(stored, evolve(stored.record, archived_at=None), "app.reinstated", act)
+        return await self._set_app(stored, evolve(stored.record, archived_at=None), "app.reinstated", operation)
 
-    async def _set_app(self, old: Stored[App], new: App, event: str, act: Act, **facts: object) -> App:
-        entry = act.entry(event, app=new.slug, team=new.team, **facts)
+    async def _set_app(self, old: Stored[App], new: App, event: str, operation: Operation, **facts: object) -> App:
+        entry = operation.entry(event, app=new.slug, team=new.team, **facts)
         await self.directory.replace_app(old, new, entry)
         self.journal(entry)
         return new

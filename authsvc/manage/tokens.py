@@ -17,8 +17,8 @@ from authsvc.credentials.machine_secret import (
     new_id,
 )
 from authsvc.errors import Conflict, InputRefused, NotFound
-from authsvc.manage.act import Act, Journal
-from authsvc.manage.finding import FindsMembers, find_member
+from authsvc.manage.lookup import MemberLookup, find_member
+from authsvc.manage.operation import ChangeLog, Operation
 from authsvc.redaction import Secret
 from authsvc.store.codec import Stored
 from authsvc.tenancy.dates import parse_end
@@ -40,7 +40,7 @@ MAX_PERSONAL_TOKENS = 100
 """Most live personal tokens of one member."""
 
 
-class TokenCredentials(FindsMembers, Protocol):
+class TokenCredentials(MemberLookup, Protocol):
     """Where tokens are kept."""
 
     async def personal_token(self, token_id: str) -> Stored[PersonalToken] | None: ...
@@ -94,10 +94,10 @@ class Tokens:
     """
 
     credentials: TokenCredentials
-    journal: Journal
+    journal: ChangeLog
 
     async def create(
-        self, name: str, email: str, expires: str | None, api: str | None, act: Act
+        self, name: str, email: str, expires: str | None, api: str | None, operation: Operation
     ) -> tuple[PersonalToken, Secret]:
         """Return a new personal token and its secret, which is shown this once.
 
@@ -108,26 +108,28 @@ class Tokens:
         """
         owner = await find_member(self.credentials, email)
         title = parse_text(name, "name")
-        ends = None if expires is None else parse_end(expires, act.now, "expires")
+        ends = None if expires is None else parse_end(expires, operation.now, "expires")
         made = await self.credentials.personal_tokens(owner.record.id)
-        live = [token for token in made if _live(token, act.now)]
+        live = [token for token in made if _live(token, operation.now)]
         # By name and then by age: the last of a name is the one that holds it.
         namesake = next((token for token in reversed(made) if token.name == title), None)
         if namesake in live:
             raise Conflict(f"{owner.record.email} has a token {title!r} already; revoke it or choose another name")
         if len(live) >= MAX_PERSONAL_TOKENS:
             raise Conflict(f"{owner.record.email} has {len(live)} live tokens; revoke some that are not used")
-        secret = MachineSecret.build(PERSONAL_KIND, new_id(act.entropy(ID_BYTES)), act.entropy(SECRET_BYTES))
+        secret = MachineSecret.build(
+            PERSONAL_KIND, new_id(operation.entropy(ID_BYTES)), operation.entropy(SECRET_BYTES)
+        )
         token = PersonalToken(
             id=secret.id,
             name=title,
             member=owner.record.id,
             sha256=secret.sha256(),
-            created_at=act.now,
+            created_at=operation.now,
             expires_at=ends,
             api=parse_api(api),
         )
-        entry = act.entry("token.created", token=token.id, member=token.member, team=owner.record.team, api=api)
+        entry = operation.entry("token.created", token=token.id, member=token.member, team=owner.record.team, api=api)
         await self.credentials.add_personal_token(token, owner, namesake, entry)
         self.journal(entry)
         return token, secret.text
@@ -160,7 +162,7 @@ class Tokens:
             )  # fmt: skip
         return [line for line in lines if line.live]
 
-    async def revoke(self, token_id: str, act: Act) -> None:
+    async def revoke(self, token_id: str, operation: Operation) -> None:
         """Refuse a personal token or a sign-in from now on. Revoking twice keeps the first time.
 
         Raises:
@@ -170,12 +172,16 @@ class Tokens:
         personal = await self.credentials.personal_token(token_id) if is_id(token_id) else None
         sign_in = await self.credentials.refresh_token(token_id) if is_id(token_id) and not personal else None
         if personal is not None and personal.record.revoked_at is None:
-            entry = act.entry("token.revoked", token=token_id, member=personal.record.member)
-            await self.credentials.replace_personal_token(personal, evolve(personal.record, revoked_at=act.now), entry)
+            entry = operation.entry("token.revoked", token=token_id, member=personal.record.member)
+            await self.credentials.replace_personal_token(
+                personal, evolve(personal.record, revoked_at=operation.now), entry
+            )
             self.journal(entry)
         elif sign_in is not None and sign_in.record.revoked_at is None:
-            entry = act.entry("sign-in.revoked", token=token_id, member=sign_in.record.member)
-            await self.credentials.replace_refresh_token(sign_in, evolve(sign_in.record, revoked_at=act.now), entry)
+            entry = operation.entry("sign-in.revoked", token=token_id, member=sign_in.record.member)
+            await self.credentials.replace_refresh_token(
+                sign_in, evolve(sign_in.record, revoked_at=operation.now), entry
+            )
             self.journal(entry)
         elif personal is None and sign_in is None:
             raise NotFound(f"there is no token {token_id[:40]!r}; see: authsvc token list --member EMAIL")
@@ -192,7 +198,7 @@ class SignIns:
     """
 
     credentials: SignInCredentials
-    journal: Journal
+    journal: ChangeLog
     entropy: Callable[[int], bytes]
 
     async def keep(self, member: Member, client: str | None, now: datetime) -> Secret:
@@ -201,11 +207,11 @@ class SignIns:
         Raises:
             StoreUnavailable: the store does not answer.
         """
-        act = Act(member.subject, now, self.entropy(OPERATION_BYTES).hex(), self.entropy)
-        secret = MachineSecret.build(REFRESH_KIND, new_id(act.entropy(ID_BYTES)), act.entropy(SECRET_BYTES))
+        operation = Operation(member.subject, now, self.entropy(OPERATION_BYTES).hex(), self.entropy)
+        secret = MachineSecret.build(REFRESH_KIND, new_id(operation.entropy(ID_BYTES)), operation.entropy(SECRET_BYTES))
         shown = "".join(c for c in client or "" if c.isprintable())[:MAX_CLIENT] or None
         token = RefreshToken(secret.id, member.id, member.epoch, secret.sha256(), now, shown)
-        entry = act.entry("sign-in.kept", token=token.id, member=member.id, team=member.team)
+        entry = operation.entry("sign-in.kept", token=token.id, member=member.id, team=member.team)
         life_seconds = int(REFRESH_LIFE.total_seconds())
         await self.credentials.add_refresh_token(token, MAX_REFRESH_TOKENS, life_seconds, entry)
         self.journal(entry)

@@ -11,13 +11,13 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
-from authsvc.metrics.board import MICROSECONDS, Board
 from authsvc.metrics.catalogue import METRICS, Kind, Metric
+from authsvc.metrics.shared_metrics import MICROSECONDS, SharedMetrics
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
 
-def exposition(board: Board, now: float) -> bytes:
+def exposition(board: SharedMetrics, now: float) -> bytes:
     """Return the sums over all rows at ``now``, a Unix time."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Sums(board, now))
@@ -26,7 +26,7 @@ def exposition(board: Board, now: float) -> bytes:
 
 @frozen
 class _Sums(Collector):
-    board: Board
+    board: SharedMetrics
     now: float
 
     @override

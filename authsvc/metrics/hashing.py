@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 from typing_extensions import override
 
-from authsvc.metrics.board import Row
 from authsvc.metrics.catalogue import PASSWORD_SECONDS, PASSWORDS_RUNNING
+from authsvc.metrics.shared_metrics import Slot
 
 T = TypeVar("T")
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 class CountedThreads(ThreadPoolExecutor):
     """A pool that counts what runs, and how long it took. Its threads share a row, so under a lock."""
 
-    def __init__(self, threads: int, row: Row) -> None:
+    def __init__(self, threads: int, row: Slot) -> None:
         """Run at most ``threads`` at once, and count into ``row``."""
         super().__init__(threads, thread_name_prefix="argon2")
         self._row = row

@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 import aiohttp
 
-from authsvc.preflight import Found
+from authsvc.preflight import FoundManifest
 from authsvc.redaction import Secret
 from authsvc.spec.reference import DIGEST
 
@@ -52,24 +52,24 @@ class OurRegistry:
     async def __aexit__(self, *_: object) -> None:
         await self._session.close()
 
-    async def look(self, repository: str, reference: str, token: Secret) -> Found:
+    async def look(self, repository: str, reference: str, token: Secret) -> FoundManifest:
         """Return what is there under a tag or digest. ``token`` must open exactly ``repository`` for pulling."""
         if self._base is None:
-            return Found(None)
+            return FoundManifest(None)
         try:
             status, digest, manifest = await self._manifest(repository, reference, token)
             if status != HTTPStatus.OK or manifest is None:
                 # One that is too long to be read is there all the same.
                 there = True if status == HTTPStatus.OK and digest is not None else None
-                return Found(exists=False if status == HTTPStatus.NOT_FOUND else there, digest=digest)
+                return FoundManifest(exists=False if status == HTTPStatus.NOT_FOUND else there, digest=digest)
             children = _children(manifest)
             if not children:
-                return Found(exists=True, digest=digest, size=_size(manifest))
+                return FoundManifest(exists=True, digest=digest, size=_size(manifest))
             child = next((one for one in children if _platform(one) == USUAL_PLATFORM), children[0])
             size = await self._size_of(repository, str(child.get("digest")), token)
-            return Found(exists=True, digest=digest, size=size, platform="/".join(_platform(child)))
+            return FoundManifest(exists=True, digest=digest, size=size, platform="/".join(_platform(child)))
         except (TimeoutError, aiohttp.ClientError, OSError):
-            return Found(None)
+            return FoundManifest(None)
 
     async def _size_of(self, repository: str, digest: str, token: Secret) -> int | None:
         """Return the size of one platform's image; whoever pushed the index wrote the digest."""

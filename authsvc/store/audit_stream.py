@@ -10,9 +10,9 @@ from typing import Any
 
 from attrs import frozen
 
-from authsvc.audit.collapse import Told
-from authsvc.audit.kept import Kept
-from authsvc.audit.trail import Appended
+from authsvc.audit.aggregator import PendingEntry
+from authsvc.audit.recorder import AppendResult
+from authsvc.audit.stored_entry import StoredEntry
 from authsvc.store import keys
 from authsvc.store.audit_size import ADD_TO_STREAM, ENTRY_SIZE, StreamSize, Used
 from authsvc.store.connection import Connection
@@ -128,7 +128,7 @@ class RedisAudit:
         """Bytes that the stream of proven decisions and changes may take."""
         return self.budget - self.budget // UNPROVEN_SHARE
 
-    async def append(self, batch_id: str, batch: Sequence[Told]) -> Appended:
+    async def append(self, batch_id: str, batch: Sequence[PendingEntry]) -> AppendResult:
         """Write a batch, once however often it is sent under the same id.
 
         Raises:
@@ -140,7 +140,7 @@ class RedisAudit:
             arguments += [kind, told.count, told.text, told.ids]
         script = self.connection.redis.register_script(_APPEND)
         names = [keys.operation(batch_id), *_kept_keys(), *_unproven_keys()]
-        return Appended(lost=int(await self.connection.run(script(keys=names, args=arguments))))
+        return AppendResult(lost=int(await self.connection.run(script(keys=names, args=arguments))))
 
     async def used(self) -> Used:
         """Return how much of :attr:`share` is used.
@@ -177,7 +177,7 @@ class RedisAudit:
         raised: Any = self.connection.redis.set(keys.AUDIT_ALARM, "1", nx=True, ex=seconds)
         return bool(await self.connection.run(raised))
 
-    async def after(self, cursor: str, count: int, *, proven: bool = True) -> list[Kept]:
+    async def after(self, cursor: str, count: int, *, proven: bool = True) -> list[StoredEntry]:
         """Return some entries behind ``cursor``, oldest first; from the beginning for an empty one; none at the end.
 
         Raises:
@@ -185,7 +185,7 @@ class RedisAudit:
         """
         return await self._read("after", f"({cursor}" if cursor else "-", count, proven=proven)
 
-    async def before(self, cursor: str, count: int, *, proven: bool = True) -> list[Kept]:
+    async def before(self, cursor: str, count: int, *, proven: bool = True) -> list[StoredEntry]:
         """Return some entries in front of ``cursor``, newest first; from the end for an empty one; none at the end.
 
         Raises:
@@ -218,12 +218,15 @@ class RedisAudit:
         info = await self.connection.read(lambda: self.connection.redis.xinfo_stream(keys.AUDIT))
         return str(info["max-deleted-entry-id"], "ascii")
 
-    async def _read(self, direction: str, start: str, count: int, *, proven: bool) -> list[Kept]:
+    async def _read(self, direction: str, start: str, count: int, *, proven: bool) -> list[StoredEntry]:
         script = self.connection.redis.register_script(_READ)
         names = [keys.AUDIT if proven else keys.AUDIT_UNPROVEN]
         arguments: list[str | int] = [direction, start, count, MAX_PAGE_BYTES, MAX_FIELD]
         rows = await self.connection.read(lambda: script(keys=names, args=arguments))
-        return [Kept(str(cursor, "ascii"), text, ids, proven, length, size) for cursor, text, ids, length, size in rows]
+        return [
+            StoredEntry(str(cursor, "ascii"), text, ids, proven, length, size)
+            for cursor, text, ids, length, size in rows
+        ]
 
 
 def _kept_keys() -> list[str]:

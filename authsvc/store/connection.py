@@ -19,12 +19,12 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from authsvc.errors import STORE_AWAY, SetupRefused, StoreRefused, StoreUnavailable
 from authsvc.redaction import Secret
+from authsvc.redis_url import SCHEME, parse_sentinel_url
+from authsvc.store.batched_reads import BatchedReads, Values
 from authsvc.store.breaker import Breaker
-from authsvc.store.gathering import GatheredReads, Values
 from authsvc.store.pool import CheckedPool, NotConnected
 from authsvc.store.refusals import refusal_of, reply_of
 from authsvc.store.sentinel import PrimaryPool
-from authsvc.store.sentinel_url import SCHEME, parse_sentinel_url
 
 REFUSED = "the service's database refused this, because {}; nothing was changed"
 
@@ -92,7 +92,7 @@ class Connection:
         self._deadline = deadline
         self._breaker = Breaker()
         self._observe = observe
-        self._reads = GatheredReads(self._fetch)
+        self._reads = BatchedReads(self._fetch)
         self.refused: str | None = None
         """What Redis replied to the last write if it refused it."""
 

@@ -10,10 +10,10 @@ from typing import TypeVar
 
 from authsvc.audit.entry import Entry
 from authsvc.store import keys
-from authsvc.store.change import Change
 from authsvc.store.codec import Codec, Stored, decode_instant
 from authsvc.store.connection import Connection
 from authsvc.store.directory import CHANGED_MEANWHILE
+from authsvc.store.transaction import Transaction
 from authsvc.tenancy.machine_records import OneTimeLink, PersonalToken, RefreshToken, ServiceAccount
 from authsvc.tenancy.records import Member
 
@@ -58,7 +58,7 @@ class RedisCredentials:
         Raises:
             Conflict: it is no longer what ``old`` says, or the witness is not.
         """
-        change = Change(entry)
+        change = Transaction(entry)
         change.expect(keys.member(new.id), old.raw, CHANGED_MEANWHILE)
         if witness is not None:
             change.expect(keys.member(witness.record.id), witness.raw, CHANGED_MEANWHILE)
@@ -73,7 +73,7 @@ class RedisCredentials:
         Raises:
             Conflict: it is no longer what ``old`` says, or the witness is not.
         """
-        change = Change(entry)
+        change = Transaction(entry)
         if witness is not None:
             change.expect(keys.member(witness.record.id), witness.raw, CHANGED_MEANWHILE)
         change.expect(keys.member(new.id), old.raw, CHANGED_MEANWHILE)
@@ -104,7 +104,7 @@ class RedisCredentials:
         Raises:
             Conflict: the member changed, or a token of this name was made meanwhile.
         """
-        change = Change(entry)
+        change = Transaction(entry)
         name = keys.personal_token_name(token.member, token.name)
         if namesake is None:
             change.expect_absent(name, CHANGED_MEANWHILE)
@@ -145,7 +145,7 @@ class RedisCredentials:
         Raises:
             Conflict: the name is taken in the team; names are never given twice.
         """
-        change = Change(entry)
+        change = Transaction(entry)
         change.expect_absent(
             keys.service_account_name(account.team, account.name),
             f"the team {account.team!r} has or had a service account {account.name!r}; choose another name",
@@ -177,7 +177,7 @@ class RedisCredentials:
 
     async def add_refresh_token(self, token: RefreshToken, newest: int, life_seconds: int, entry: Entry) -> None:
         """Store a new refresh token, forget it after ``life_seconds``, and all but the member's ``newest`` at once."""
-        change = Change(entry)
+        change = Transaction(entry)
         index = keys.member_refresh_tokens(token.member)
         change.put(keys.refresh_token(token.id), self._codec.encode(token), life_seconds)
         change.add_to_order(index, token.created_at.timestamp(), token.id)
@@ -204,7 +204,7 @@ class RedisCredentials:
 
     async def add_link(self, link: OneTimeLink, life_seconds: int, entry: Entry) -> None:
         """Store a new link; an older one for the same address is void from now on."""
-        change = Change(entry)
+        change = Transaction(entry)
         change.put(keys.link(link.id), self._codec.encode(link), life_seconds)
         change.put(keys.pending_link(link.email), link.id.encode(), life_seconds)
         await change.apply(self._connection)
@@ -243,8 +243,8 @@ class RedisCredentials:
             credential_id: decode_instant(raw) for credential_id, raw in zip(ids, raws, strict=True) if raw is not None
         }
 
-    def _consumed(self, link: Stored[OneTimeLink], entry: Entry) -> Change:
-        change = Change(entry)
+    def _consumed(self, link: Stored[OneTimeLink], entry: Entry) -> Transaction:
+        change = Transaction(entry)
         void = "the link was used already, or a newer one took its place"
         change.expect(keys.link(link.record.id), link.raw, void)
         change.expect(keys.pending_link(link.record.email), link.record.id.encode(), void)
@@ -253,7 +253,7 @@ class RedisCredentials:
         return change
 
     async def _replace(self, key: str, old: bytes, new: object, entry: Entry) -> None:
-        change = Change(entry)
+        change = Transaction(entry)
         change.expect(key, old, CHANGED_MEANWHILE)
         change.put(key, self._codec.encode(new), keep_life=True)
         await change.apply(self._connection)

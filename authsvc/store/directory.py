@@ -1,7 +1,7 @@
 """What management reads and writes: teams, apps, members, licenses and their indexes.
 
 An index is written in the same change as its record. Every write takes the audit's entry of the act, whose
-id makes it harmless to repeat (see :mod:`authsvc.store.change`).
+id makes it harmless to repeat (see :mod:`authsvc.store.transaction`).
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -9,9 +9,9 @@ from typing import TypeVar
 
 from authsvc.audit.entry import Entry
 from authsvc.store import keys
-from authsvc.store.change import Change
 from authsvc.store.codec import Codec, Stored
 from authsvc.store.connection import Connection
+from authsvc.store.transaction import Transaction
 from authsvc.tenancy.records import App, License, LicenseReference, Member, Team
 
 T = TypeVar("T")
@@ -86,7 +86,7 @@ class RedisDirectory:
         Raises:
             Conflict: the slug is taken.
         """
-        change = Change(entry)
+        change = Transaction(entry)
         change.expect_absent(keys.team(team.slug), f"the team {team.slug!r} exists already")
         change.put(keys.team(team.slug), self._codec.encode(team))
         change.add_to_set(keys.TEAMS, team.slug)
@@ -98,7 +98,7 @@ class RedisDirectory:
         Raises:
             Conflict: the slug is taken, by this team or another one.
         """
-        change = Change(entry)
+        change = Transaction(entry)
         change.expect_absent(
             keys.app(app.slug), f"the app {app.slug!r} exists already; a slug is one namespace for all teams"
         )
@@ -120,7 +120,7 @@ class RedisDirectory:
         Raises:
             Conflict: the address belongs to a member already, of this team or another one.
         """
-        change = Change(entry)
+        change = Transaction(entry)
         change.expect_absent(keys.member_email(member.email), f"{member.email} is a member already")
         change.put(keys.member(member.id), self._codec.encode(member))
         change.put(keys.member_email(member.email), member.id.encode())
@@ -134,7 +134,7 @@ class RedisDirectory:
         Raises:
             Conflict: the app changed meanwhile, or another license has the reference.
         """
-        change = Change(entry)
+        change = Transaction(entry)
         change.expect(keys.app(license_.app), app.raw, CHANGED_MEANWHILE)
         change.expect_absent(keys.license_(license_.id), CHANGED_MEANWHILE)
         change.put(keys.license_(license_.id), self._codec.encode(license_))
@@ -154,7 +154,7 @@ class RedisDirectory:
         await self._replace(keys.license_(new.id), old.raw, new, entry)
 
     async def _replace(self, key: str, old: bytes, new: object, entry: Entry) -> None:
-        change = Change(entry)
+        change = Transaction(entry)
         change.expect(key, old, CHANGED_MEANWHILE)
         change.put(key, self._codec.encode(new))
         await change.apply(self._connection)

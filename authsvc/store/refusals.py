@@ -32,7 +32,7 @@ MAX_REPLY = 300
 
 
 @frozen
-class Refusal:
+class RedisRefusal:
     """What Redis said, and what that means."""
 
     reason: str
@@ -41,14 +41,14 @@ class Refusal:
     """Redis' own words, the code first; for the operator."""
 
 
-def refusal_of(error: BaseException | None) -> Refusal | None:
+def refusal_of(error: BaseException | None) -> RedisRefusal | None:
     """Return what ``error`` means if it is such a refusal, or was raised because of one."""
     while error is not None:
         if isinstance(error, RedisError):
             reply = reply_of(error)
             reason = REASONS.get(reply.partition(" ")[0])
             if reason is not None:
-                return Refusal(reason, reply)
+                return RedisRefusal(reason, reply)
         error = error.__cause__ or error.__context__
     return None
 

@@ -14,8 +14,8 @@ from redis.backoff import NoBackoff
 from redis.maint_notifications import MaintNotificationsConfig
 from typing_extensions import override
 
+from authsvc.redis_url import SentinelUrl
 from authsvc.store.pool import CheckedPool
-from authsvc.store.sentinel_url import SentinelUrl
 
 
 class PrimaryPool(CheckedPool):

@@ -19,11 +19,11 @@ from authsvc.errors import (
     WrongSecret,
 )
 from authsvc.issuance import Issued
-from authsvc.metrics.board import Board, Row
 from authsvc.metrics.catalogue import FAILED, HTTP_REQUESTS, ISSUED, REFUSED, TOKEN_REQUESTS, TOKEN_SECONDS
 from authsvc.metrics.exposition import CONTENT_TYPE, exposition
+from authsvc.metrics.shared_metrics import SharedMetrics, Slot
 from authsvc.spec.token_request import TokenRequest
-from authsvc.web.token import Issues
+from authsvc.web.token import TokenIssuer
 
 REASONS: dict[type[AuthsvcError], tuple[str, str]] = {
     WrongSecret: (REFUSED, "wrong_secret"),
@@ -43,7 +43,7 @@ FAULT = (FAILED, "fault")
 class CountedIssuance:
     """Issues tokens, and counts what became of each request."""
 
-    def __init__(self, issuance: Issues, row: Row) -> None:
+    def __init__(self, issuance: TokenIssuer, row: Slot) -> None:
         """Count into ``row`` what ``issuance`` does."""
         self._issuance = issuance
         self._row = row
@@ -79,7 +79,7 @@ def outcome_of_error(error: AuthsvcError) -> tuple[str, str]:
     return next((labels for kind, labels in REASONS.items() if isinstance(error, kind)), FAULT)
 
 
-def count_status(row: Row, listener: str) -> Callable[[web.StreamResponse], None]:
+def count_status(row: Slot, listener: str) -> Callable[[web.StreamResponse], None]:
     """Return what counts the answers of a listener."""
 
     def count(response: web.StreamResponse) -> None:
@@ -88,7 +88,7 @@ def count_status(row: Row, listener: str) -> Callable[[web.StreamResponse], None
     return count
 
 
-def metrics(board: Board, clock: Callable[[], datetime]) -> web.RouteDef:
+def metrics(board: SharedMetrics, clock: Callable[[], datetime]) -> web.RouteDef:
     """Return the route of ``/metrics``: the sums over all workers of this server, whichever of them is asked."""
 
     async def handler(_: web.Request) -> web.Response:

@@ -9,7 +9,7 @@ from authsvc.errors import AuthsvcError
 from authsvc.logs import Logger
 from authsvc.spec.registry_error import UNSUPPORTED
 from authsvc.web.address import Clients
-from authsvc.web.problems import FAULT, Problem, problem_of, render, render_error
+from authsvc.web.problems import FAULT, ErrorResponse, problem_of, render, render_error
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -34,7 +34,7 @@ def around(
             response = await handler(request)
         except web.HTTPException as error:
             message = f"{request.method} {request.path[:100]} is not served here: {error.reason}"
-            response = render(Problem(HTTPStatus(error.status), UNSUPPORTED), message, request_id, service)
+            response = render(ErrorResponse(HTTPStatus(error.status), UNSUPPORTED), message, request_id, service)
         except AuthsvcError as error:
             if problem_of(error) is FAULT:
                 logger.error("request.failed", request_id=request_id, path=request.path, exc_info=error)

@@ -16,7 +16,7 @@ UNCLEAR = (
 )
 
 
-class Store(Protocol):
+class StoreProbe(Protocol):
     """The store, as far as its health is asked for."""
 
     async def ping(self) -> None:
@@ -32,7 +32,7 @@ class Store(Protocol):
         ...
 
 
-class Leaf(Protocol):
+class LeafStatus(Protocol):
     """Whoever knows whether tokens can be signed."""
 
     @property
@@ -71,9 +71,9 @@ class Readiness:
 
     def __init__(
         self,
-        store: Store,
+        store: StoreProbe,
         disk: DiskWatch,
-        leaf: Leaf,
+        leaf: LeafStatus,
         registry: Callable[[], Awaitable[str]],
         clients_are_unclear: Callable[[], bool],
         clock: Callable[[], datetime],

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
-from authsvc.audit.decision import Asked, Source
+from authsvc.audit.token_event import Asked, Source
 from authsvc.credentials.origin import Origin
 from authsvc.errors import AuthsvcError, InputRefused
 from authsvc.issuance import Denied
@@ -19,7 +19,7 @@ from authsvc.spec.token_request import Presented, from_query
 from authsvc.tenancy.dates import render_instant
 from authsvc.web.address import CLIENT_ADDRESS, ORIGIN
 from authsvc.web.middleware import REQUEST_ID
-from authsvc.web.token import BODY_DEADLINE, MAX_LOGGED, Tells
+from authsvc.web.token import BODY_DEADLINE, MAX_LOGGED, AuditSink
 
 FORM = 'send {"images": ["registry/app/image:tag", ...]} as JSON'
 
@@ -27,7 +27,7 @@ LOOK_AGAIN = 0.25
 """Seconds between two looks at whether the client is still there."""
 
 
-class Checks(Protocol):
+class ImageChecker(Protocol):
     """Whoever answers preflights."""
 
     async def check(self, presented: Presented, images: Sequence[str], origin: Origin, now: datetime) -> Report:
@@ -39,7 +39,7 @@ class PreflightEndpoint:
     """Reads both forms of the request, and writes one log event for each, whatever the outcome."""
 
     def __init__(
-        self, preflight: Checks, service: str, logger: Logger, clock: Callable[[], datetime], tell: Tells
+        self, preflight: ImageChecker, service: str, logger: Logger, clock: Callable[[], datetime], tell: AuditSink
     ) -> None:
         """Ask ``preflight``, and ``tell`` the audit of sign-ins refused; ``clock`` is read once per request."""
         self._preflight = preflight

@@ -37,7 +37,7 @@ RETRY_AFTER = "2"
 
 
 @frozen
-class Problem:
+class ErrorResponse:
     """How an error looks from outside.
 
     Attributes:
@@ -49,32 +49,32 @@ class Problem:
     code: str
 
 
-PROBLEMS: dict[type[AuthsvcError], Problem] = {
-    WrongSecret: Problem(HTTPStatus.UNAUTHORIZED, UNAUTHORIZED),
-    CredentialsRefused: Problem(HTTPStatus.UNAUTHORIZED, UNAUTHORIZED),
-    AccountDenied: Problem(HTTPStatus.UNAUTHORIZED, DENIED),
-    Throttled: Problem(HTTPStatus.TOO_MANY_REQUESTS, TOOMANYREQUESTS),
-    Overloaded: Problem(HTTPStatus.SERVICE_UNAVAILABLE, UNAVAILABLE),
-    StoreRefused: Problem(HTTPStatus.SERVICE_UNAVAILABLE, UNAVAILABLE),
-    StoreUnavailable: Problem(HTTPStatus.SERVICE_UNAVAILABLE, UNAVAILABLE),
-    SignerUnavailable: Problem(HTTPStatus.SERVICE_UNAVAILABLE, UNAVAILABLE),
-    NotFound: Problem(HTTPStatus.NOT_FOUND, UNKNOWN),
-    ConfirmationNeeded: Problem(HTTPStatus.CONFLICT, UNKNOWN),
-    LastOwner: Problem(HTTPStatus.CONFLICT, UNKNOWN),
-    Conflict: Problem(HTTPStatus.CONFLICT, UNKNOWN),
-    InputRefused: Problem(HTTPStatus.BAD_REQUEST, UNSUPPORTED),
+PROBLEMS: dict[type[AuthsvcError], ErrorResponse] = {
+    WrongSecret: ErrorResponse(HTTPStatus.UNAUTHORIZED, UNAUTHORIZED),
+    CredentialsRefused: ErrorResponse(HTTPStatus.UNAUTHORIZED, UNAUTHORIZED),
+    AccountDenied: ErrorResponse(HTTPStatus.UNAUTHORIZED, DENIED),
+    Throttled: ErrorResponse(HTTPStatus.TOO_MANY_REQUESTS, TOOMANYREQUESTS),
+    Overloaded: ErrorResponse(HTTPStatus.SERVICE_UNAVAILABLE, UNAVAILABLE),
+    StoreRefused: ErrorResponse(HTTPStatus.SERVICE_UNAVAILABLE, UNAVAILABLE),
+    StoreUnavailable: ErrorResponse(HTTPStatus.SERVICE_UNAVAILABLE, UNAVAILABLE),
+    SignerUnavailable: ErrorResponse(HTTPStatus.SERVICE_UNAVAILABLE, UNAVAILABLE),
+    NotFound: ErrorResponse(HTTPStatus.NOT_FOUND, UNKNOWN),
+    ConfirmationNeeded: ErrorResponse(HTTPStatus.CONFLICT, UNKNOWN),
+    LastOwner: ErrorResponse(HTTPStatus.CONFLICT, UNKNOWN),
+    Conflict: ErrorResponse(HTTPStatus.CONFLICT, UNKNOWN),
+    InputRefused: ErrorResponse(HTTPStatus.BAD_REQUEST, UNSUPPORTED),
 }
 """Most special first; an error that is not here is a fault of ours."""
 
-FAULT = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, UNKNOWN)
+FAULT = ErrorResponse(HTTPStatus.INTERNAL_SERVER_ERROR, UNKNOWN)
 
 
-def problem_of(error: Exception) -> Problem:
+def problem_of(error: Exception) -> ErrorResponse:
     """Return how ``error`` looks from outside."""
     return next((problem for kind, problem in PROBLEMS.items() if isinstance(error, kind)), FAULT)
 
 
-def render(problem: Problem, message: str, request_id: str, service: str) -> web.Response:
+def render(problem: ErrorResponse, message: str, request_id: str, service: str) -> web.Response:
     """Return the reply: JSON for those who show it, and the reason phrase for containerd, which shows nothing else."""
     error = RegistryError(problem.code, message, request_id)
     response = web.json_response(error.to_json(), status=problem.status, reason=error.reason_phrase())

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from authsvc.audit.decision import Asked, Source
+from authsvc.audit.token_event import Asked, Source
 from authsvc.credentials.origin import Origin
 from authsvc.errors import AuthsvcError
 from authsvc.issuance import Denied, Issued
@@ -26,7 +26,7 @@ MAX_LOGGED = 100
 """Characters of unproven client text that reach the log."""
 
 
-class Issues(Protocol):
+class TokenIssuer(Protocol):
     """Whoever issues tokens."""
 
     async def issue(self, request: TokenRequest, origin: Origin, now: datetime) -> Issued:
@@ -34,14 +34,14 @@ class Issues(Protocol):
         ...
 
 
-Tells = Callable[[Asked, Issued | Exception], None]
+AuditSink = Callable[[Asked, Issued | Exception], None]
 """Whoever writes down what became of a request; it never waits and never raises."""
 
 
 class TokenEndpoint:
     """Reads both forms of the request, and tells log and audit of each, whatever the outcome."""
 
-    def __init__(self, issuance: Issues, logger: Logger, clock: Callable[[], datetime], tell: Tells) -> None:
+    def __init__(self, issuance: TokenIssuer, logger: Logger, clock: Callable[[], datetime], tell: AuditSink) -> None:
         """Ask ``issuance``, and ``tell`` the audit; ``clock`` is read once per request."""
         self._issuance = issuance
         self._logger = logger

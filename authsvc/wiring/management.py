@@ -6,25 +6,25 @@ from contextlib import asynccontextmanager
 
 from attrs import frozen
 
-from authsvc.manage.act import Act, Journal
+from authsvc.keys.rotation import load_license_public_keys
+from authsvc.keys.secrets_dir import load_license_signing_key, load_license_token_key
 from authsvc.manage.audit import Audit
 from authsvc.manage.keys import Keys
 from authsvc.manage.licenses import LicenseKeys, Licenses
 from authsvc.manage.links import Links
 from authsvc.manage.members import Members
+from authsvc.manage.operation import ChangeLog, Operation
 from authsvc.manage.service_accounts import ServiceAccounts
 from authsvc.manage.teams import Teams
 from authsvc.manage.tokens import Tokens
 from authsvc.settings import Settings
-from authsvc.stack.key_files import load_license_public_keys
-from authsvc.stack.secrets_dir import load_license_signing_key, load_license_token_key
-from authsvc.store.attendance import RedisAttendance
 from authsvc.store.audit_stream import RedisAudit
-from authsvc.store.boot import check_server
 from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
 from authsvc.store.credential_directory import RedisCredentials
 from authsvc.store.directory import RedisDirectory
+from authsvc.store.server_check import check_server
+from authsvc.store.workers import RedisWorkerRegistry
 from authsvc.wiring import clock
 from authsvc.wiring.keys import make_keys
 
@@ -48,7 +48,7 @@ class Management:
         audit: what was decided and changed.
         keys: what signs.
         registry: host and port that clients log in to.
-        act: starts one act of the given actor.
+        operation: starts one act of the given actor.
     """
 
     teams: Teams
@@ -60,11 +60,11 @@ class Management:
     audit: Audit
     keys: Keys
     registry: str
-    act: Callable[[str], Act]
+    operation: Callable[[str], Operation]
 
 
 @asynccontextmanager
-async def management(settings: Settings, journal: Journal) -> AsyncIterator[Management]:
+async def management(settings: Settings, journal: ChangeLog) -> AsyncIterator[Management]:
     """Yield the use cases on a checked store.
 
     Raises:
@@ -87,9 +87,9 @@ async def management(settings: Settings, journal: Journal) -> AsyncIterator[Mana
             ServiceAccounts(directory, credentials, journal),
             Licenses(directory, journal, keys, settings.public_url.authority),
             Audit(RedisAudit(connection, settings.audit_budget * 1024 * 1024)),
-            make_keys(settings, RedisAttendance(connection, Codec()), journal),
+            make_keys(settings, RedisWorkerRegistry(connection, Codec()), journal),
             settings.public_url.authority,
-            lambda actor: Act(actor, clock(), secrets.token_hex(OPERATION_ID_BYTES), secrets.token_bytes),
+            lambda actor: Operation(actor, clock(), secrets.token_hex(OPERATION_ID_BYTES), secrets.token_bytes),
         )
     finally:
         await connection.close()

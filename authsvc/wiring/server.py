@@ -12,19 +12,18 @@ from aiohttp import web
 from attrs import define, field, frozen
 
 from authsvc.audit.entry import Entry
-from authsvc.audit.keeper import Keeper
-from authsvc.audit.trail import Trail
+from authsvc.audit.recorder import AuditRecorder
+from authsvc.audit.retention import Retention
 from authsvc.credentials.authenticator import Authenticator
-from authsvc.credentials.guard import PasswordGuard
 from authsvc.credentials.password_cache import PasswordCache
 from authsvc.credentials.recent import RecentLicenses
+from authsvc.credentials.throttled_passwords import ThrottledPasswords
 from authsvc.credentials.verifier import Lane, PasswordVerifier
 from authsvc.disk_room import MIB, DiskWatch, Room, describe
 from authsvc.issuance import Issuance, Lifetimes
 from authsvc.logs import Logger
-from authsvc.manage.act import Journal
+from authsvc.manage.operation import ChangeLog
 from authsvc.manage.tokens import SignIns
-from authsvc.metrics.board import Board, Row
 from authsvc.metrics.catalogue import (
     AUDIT_BUDGET,
     AUDIT_LOST,
@@ -40,6 +39,7 @@ from authsvc.metrics.catalogue import (
     UNCLEAR_CLIENTS,
 )
 from authsvc.metrics.hashing import CountedThreads
+from authsvc.metrics.shared_metrics import SharedMetrics, Slot
 from authsvc.preflight import Preflight
 from authsvc.registries.ours import OurRegistry, registry_state
 from authsvc.settings import Settings
@@ -49,8 +49,8 @@ from authsvc.store.audit_stream import RedisAudit
 from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
 from authsvc.store.credential_directory import RedisCredentials
+from authsvc.store.facts import RedisCredentialFacts
 from authsvc.store.health import RedisHealth
-from authsvc.store.standings import RedisStandings
 from authsvc.store.throttle import RedisThrottle
 from authsvc.store.usage import RedisUsage
 from authsvc.web.address import Clients
@@ -99,8 +99,8 @@ class Counting:
         row: its own part.
     """
 
-    board: Board
-    row: Row
+    board: SharedMetrics
+    row: Slot
 
     def store_command(self, seconds: float, answered: bool) -> None:  # noqa: FBT001  the signature of an observer
         """Count one command to Redis."""
@@ -149,7 +149,7 @@ async def running_worker(
         stack.push_async_callback(connection.close)
         codec = Codec(DECODED_RECORDS)
         disk = await stack.enter_async_context(_disk(settings, logger, counting.row))
-        standings, usage = RedisStandings(connection, codec), RedisUsage(connection, logger, disk.has_room)
+        standings, usage = RedisCredentialFacts(connection, codec), RedisUsage(connection, logger, disk.has_room)
         stack.push_async_callback(usage.flush)
         stack.push_async_callback(ended, asyncio.create_task(usage.keep_flushing()))
         trail = await stack.enter_async_context(_audit(settings, logger, counting.row, disk.has_room))
@@ -197,7 +197,7 @@ async def _listeners(
     settings: Settings,
     served: Iterable[tuple[str, Iterable[web.AbstractRouteDef], socket.socket]],
     logger: Logger,
-    row: Row,
+    row: Slot,
 ) -> AsyncIterator[Drain]:
     """Serve the routes of each listener on its socket; yield what ends them without a client noticing."""
     async with AsyncExitStack() as stack:
@@ -217,7 +217,7 @@ async def _listeners(
 @contextmanager
 def _passwords(
     throttle: RedisThrottle, hashing: Hashing, counting: Counting, logger: Logger
-) -> Iterator[PasswordGuard]:
+) -> Iterator[ThrottledPasswords]:
     """Yield what evaluates passwords, with threads of its own."""
     executor = CountedThreads(hashing.threads, counting.row)
     reported: set[str] = set()
@@ -229,7 +229,7 @@ def _passwords(
             reported.add(network)
 
     try:
-        yield PasswordGuard(
+        yield ThrottledPasswords(
             PasswordVerifier(executor, hashing.threads, on_waiting=counting.password_waits),
             PasswordCache(secrets.token_bytes(32)),
             throttle,
@@ -241,7 +241,7 @@ def _passwords(
 
 
 @asynccontextmanager
-async def _disk(settings: Settings, logger: Logger, row: Row) -> AsyncIterator[DiskWatch]:
+async def _disk(settings: Settings, logger: Logger, row: Slot) -> AsyncIterator[DiskWatch]:
     """Yield who watches the room that Redis has on its disk."""
 
     def changed(watch: DiskWatch) -> None:
@@ -262,12 +262,14 @@ async def _disk(settings: Settings, logger: Logger, row: Row) -> AsyncIterator[D
 
 
 @asynccontextmanager
-async def _audit(settings: Settings, logger: Logger, row: Row, has_room: Callable[[], bool]) -> AsyncIterator[Trail]:
+async def _audit(
+    settings: Settings, logger: Logger, row: Slot, has_room: Callable[[], bool]
+) -> AsyncIterator[AuditRecorder]:
     """Yield who takes decisions, on a connection of its own: what the audit waits for, no request waits for."""
     connection = Connection(settings.redis_url, deadline=settings.redis_deadline)
     stream = RedisAudit(connection, settings.audit_budget * 1024 * 1024)
-    trail = Trail(stream, logger, clock, new_audit_id, settings.audit_groups, has_room)
-    keeper = Keeper(stream, settings.audit_export_dir, trail.tell, logger, clock, new_audit_id)
+    trail = AuditRecorder(stream, logger, clock, new_audit_id, settings.audit_groups, has_room)
+    keeper = Retention(stream, settings.audit_export_dir, trail.tell, logger, clock, new_audit_id)
     counted: Counter[str] = Counter()
 
     def count() -> None:
@@ -289,7 +291,7 @@ async def _audit(settings: Settings, logger: Logger, row: Row, has_room: Callabl
         await connection.close()
 
 
-def _journal(logger: Logger) -> Journal:
+def _journal(logger: Logger) -> ChangeLog:
     def write(entry: Entry) -> None:
         logger.info(entry.event, actor=entry.actor, id=entry.id, **entry.facts)
 

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from authsvc.audit import collapse, decision
-from authsvc.audit.collapse import Collapser
-from authsvc.audit.decision import Decision, decision_on
+from authsvc.audit import aggregator, token_event
+from authsvc.audit.aggregator import Aggregator
 from authsvc.audit.entry import ENCODER, MAX_ENTRY
+from authsvc.audit.token_event import TokenEvent, token_event_of
 from authsvc.issuance import Issued
 from authsvc.logs import MAX_LINE, make_logger
 from authsvc.spec import scope
@@ -58,14 +58,14 @@ BOMBS: dict[str, Bomb] = {
 }
 
 
-def answered(bomb: str) -> tuple[Issued, Decision]:
+def answered(bomb: str) -> tuple[Issued, TokenEvent]:
     """Return the token for a pull beside a bomb, and what the audit says of it."""
     request = asked(PULL, bomb)
     token = issued(request, as_license(make_license()))
-    return token, decision_on(request, token)
+    return token, token_event_of(request, token)
 
 
-def work(token: Issued, told: Decision) -> int:
+def work(token: Issued, told: TokenEvent) -> int:
     """Return how many characters and objects a request leads to before anything is cut."""
     facts: Any = told.to_json()
     refusals = [f"{refusal.scope} {refusal.action}: {refusal.reason}" for refusal in token.decision.refusals]
@@ -81,7 +81,7 @@ def check_linear(bomb: Bomb) -> None:
 
 def check_entry(bomb: Bomb) -> None:
     """Insist on an entry within its bounds, with the grant in it."""
-    collapser = Collapser()
+    collapser = Aggregator()
     _, told = answered(bomb(8000))
     for _ in range(2000):
         collapser.note(told)
@@ -93,11 +93,11 @@ def check_entry(bomb: Bomb) -> None:
 
 def check_every_grant(subjects: int) -> None:
     """Insist that every token of more subjects than fit is in an entry."""
-    collapser = Collapser(10)
+    collapser = Aggregator(10)
     request = asked()
     for number in range(subjects):
         token = issued(request, as_license(make_license(f"c{number:015d}")))
-        collapser.note(decision_on(request, token))
+        collapser.note(token_event_of(request, token))
     assert subjects == sum(one.count for one in collapser.take(request.at.timestamp(), everything=True))
 
 
@@ -135,7 +135,7 @@ def test_quadratic_work_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_unbounded_entry_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """Writing all facts down, as before, is longer than an entry may be."""
-    monkeypatch.setattr(decision.Decision, "text", lambda self: ENCODER.encode(self.to_json()))
+    monkeypatch.setattr(token_event.TokenEvent, "text", lambda self: ENCODER.encode(self.to_json()))
     with pytest.raises(AssertionError):
         check_entry(BOMBS["resources"])
 
@@ -143,25 +143,25 @@ def test_an_unbounded_entry_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_grant_that_is_cut_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """An entry that drops its longest lists alike may drop what was granted."""
 
-    def without(self: Decision) -> str:
+    def without(self: TokenEvent) -> str:
         facts: dict[str, Any] = json.loads(text(self))
         return ENCODER.encode({**facts, "granted": facts["granted"][1:]})
 
-    text = decision.Decision.text
-    monkeypatch.setattr(decision.Decision, "text", without)
+    text = token_event.TokenEvent.text
+    monkeypatch.setattr(token_event.TokenEvent, "text", without)
     with pytest.raises(AssertionError):
         check_entry(BOMBS["actions"])
 
 
 def test_a_forgotten_grant_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """Giving up what does not fit, without a count, is not enough."""
-    note = Collapser.note
+    note = Aggregator.note
 
-    def drops(self: Collapser, told: Decision) -> None:
+    def drops(self: Aggregator, told: TokenEvent) -> None:
         if self.waiting < self.max_groups:
             note(self, told)
 
-    monkeypatch.setattr(collapse.Collapser, "note", drops)
+    monkeypatch.setattr(aggregator.Aggregator, "note", drops)
     with pytest.raises(AssertionError):
         check_every_grant(500)
 
@@ -169,7 +169,7 @@ def test_a_forgotten_grant_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_equal_requests_are_repeats_whatever_was_left_out() -> None:
     """Two requests with the same bomb are one entry, so that repeating it is cheap."""
     _, told = answered(BOMBS["actions"](8000))
-    collapser = Collapser()
+    collapser = Aggregator()
     collapser.note(told)
     collapser.note(evolve(told, request_id="0" * 16))
 

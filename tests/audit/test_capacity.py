@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 from attrs import evolve
 
-from authsvc.audit.collapse import Collapser
-from authsvc.audit.decision import decision_on
+from authsvc.audit.aggregator import Aggregator
+from authsvc.audit.token_event import token_event_of
 from authsvc.settings import SETTINGS
 from authsvc.store.audit_size import ENTRY_OVERHEAD, OVERHEAD_SHARE
 from authsvc.store.audit_stream import UNPROVEN_SHARE
@@ -22,10 +22,10 @@ DOCKER = "docker/27.5.1 go/go1.22.11 git-commit/4c9b3b0 kernel/6.1.0-28-amd64 os
 
 def bytes_of(licenses: int, days: int, every: int = PULL_EVERY) -> int:
     """Return what one worker writes for so many licenses that each pull one image every so many seconds."""
-    collapser, found = Collapser(), 0
+    collapser, found = Aggregator(), 0
     request = asked("repository:acme/api/worker:pull", user_agent=DOCKER)
     decisions = [
-        decision_on(request, issued(request, as_license(make_license(f"c{number:015d}", repositories=("api/*",)))))
+        token_event_of(request, issued(request, as_license(make_license(f"c{number:015d}", repositories=("api/*",)))))
         for number in range(licenses)
     ]
     for second in range(0, days * 86_400, every):

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from authsvc.audit.decision import decision_on
 from authsvc.audit.sentences import sentences, summary, when
+from authsvc.audit.token_event import token_event_of
 from authsvc.credentials.subject import LicensesSubject
 from authsvc.errors import StoreUnavailable
 from tests.support.builders import NOW, as_license, as_member, make_app, make_license, make_member
@@ -14,7 +14,7 @@ from tests.support.decisions import asked, denied, issued, refused
 
 def entry(request: Any, outcome: Any, **more: Any) -> dict[str, Any]:
     """Return the entry of one decision."""
-    return {**decision_on(request, outcome).to_json(), "count": 1, **more}
+    return {**token_event_of(request, outcome).to_json(), "count": 1, **more}
 
 
 def test_a_denied_license() -> None:

@@ -93,8 +93,8 @@ def fill(stack: Stack, licenses: int, members: int, newcomers: int, flooded: int
     async def made() -> Credentials:
         settings, _ = find(stack.data_dir, {})
         async with management(settings, _untold) as manage, _throttle(settings) as throttle:
-            await manage.teams.create(TEAM, None, manage.act(ACTOR))
-            await manage.teams.create_app(APP, TEAM, None, manage.act(ACTOR))
+            await manage.teams.create(TEAM, None, manage.operation(ACTOR))
+            await manage.teams.create_app(APP, TEAM, None, manage.operation(ACTOR))
             return Credentials(
                 await _gather([_license(manage, number) for number in range(licenses)], AT_ONCE),
                 await _gather([_member(manage, f"m{number}@bench.test") for number in range(members)], 1),
@@ -111,23 +111,23 @@ def _untold(_entry: Entry) -> None:
 
 
 async def _license(manage: Management, number: int) -> str:
-    act = manage.act(ACTOR)
+    operation = manage.operation(ACTOR)
     terms = LicenseTerms.parse(
         customer=f"Customer {number}",
         expires="2099-01-01",
         repositories=("api/*",),
         fields=("seats=25",),
         contact="sales@bench.test",
-        now=act.now,
+        now=operation.now,
     )
-    _, file = await manage.licenses.create(APP, terms, act)
+    _, file = await manage.licenses.create(APP, terms, operation)
     token = registry_token(file)
     assert token is not None, file
     return basic("license", token)
 
 
 async def _member(manage: Management, email: str) -> str:
-    await manage.members.add(email, TEAM, "developer", (), Secret(PASSWORD), manage.act(ACTOR))
+    await manage.members.add(email, TEAM, "developer", (), Secret(PASSWORD), manage.operation(ACTOR))
     return basic(email, PASSWORD)
 
 
@@ -143,9 +143,9 @@ async def _throttle(settings: Settings) -> AsyncIterator[RedisThrottle]:
 async def _at_home(manage: Management, throttle: RedisThrottle, number: int) -> Guess:
     """Make a member whom no worker remembers, but whose network is known."""
     email, network = f"h{number}@bench.test", f"192.0.2.{number}"
-    act = manage.act(ACTOR)
-    member = await manage.members.add(email, TEAM, "developer", (), Secret(PASSWORD), act)
-    await throttle.right(Attempt(email, member.id, network, "made"), Claim(known=True), act.now)
+    operation = manage.operation(ACTOR)
+    member = await manage.members.add(email, TEAM, "developer", (), Secret(PASSWORD), operation)
+    await throttle.right(Attempt(email, member.id, network, "made"), Claim(known=True), operation.now)
     return basic(email, PASSWORD), network
 
 

@@ -11,10 +11,10 @@ from click.testing import CliRunner, Result
 
 from authsvc.cli.main import main
 from authsvc.errors import SetupRefused
+from authsvc.keys.rotation import prepare_root
+from authsvc.keys.secrets_dir import LICENSE_SIGNING_KEY, TOKEN_ROOT_CERTIFICATE, TOKEN_ROOT_KEY
 from authsvc.settings import SETTINGS, load
-from authsvc.stack.compose import VOLUMES
-from authsvc.stack.key_files import prepare_root
-from authsvc.stack.secrets_dir import LICENSE_SIGNING_KEY, TOKEN_ROOT_CERTIFICATE, TOKEN_ROOT_KEY
+from authsvc.setup.compose import VOLUMES
 from tests.support.stack import GOOD_PATH, short_folder
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)

@@ -10,9 +10,9 @@ from datetime import datetime, timedelta
 import pytest
 from attrs import define, field
 
-from authsvc.credentials.guard import PasswordGuard
 from authsvc.credentials.origin import Origin
 from authsvc.credentials.password_cache import PasswordCache
+from authsvc.credentials.throttled_passwords import ThrottledPasswords
 from authsvc.credentials.verifier import MAX_WAITING, Lane, PasswordRecord, PasswordVerifier
 from authsvc.errors import Overloaded, Throttled
 from authsvc.redaction import Secret
@@ -33,14 +33,14 @@ class SlowHouse:
     held: HeldExecutor = field(factory=HeldExecutor)
     throttle: MemoryThrottle = field(factory=MemoryThrottle)
     verifier_type: type[PasswordVerifier] = PasswordVerifier
-    guard: PasswordGuard = field(init=False)
+    guard: ThrottledPasswords = field(init=False)
     now: datetime = NOW
     strangers: int = 0
 
     def __attrs_post_init__(self) -> None:
         """Put the guard together."""
         verifier = self.verifier_type(self.held, THREADS, verify=check_plainly)
-        self.guard = PasswordGuard(verifier, PasswordCache(b"k" * 32), self.throttle, b"g" * 32)
+        self.guard = ThrottledPasswords(verifier, PasswordCache(b"k" * 32), self.throttle, b"g" * 32)
 
     def ask(self, name: str, password: str, network: str, *, unknown: bool = False) -> "asyncio.Task[str]":
         """Sign in in the background."""

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from authsvc.audit.entry import Entry
-from authsvc.audit.trail import Trail
+from authsvc.audit.recorder import AuditRecorder
 from authsvc.disk_room import DiskWatch
 from authsvc.errors import StoreUnavailable
 from authsvc.logs import make_logger
 from authsvc.store import keys
 from authsvc.store.audit_stream import RedisAudit
-from authsvc.store.change import Change
 from authsvc.store.connection import Connection
+from authsvc.store.transaction import Transaction
 from tests.support.builders import NOW
 from tests.support.http_client import ask, get_token
 from tests.support.redis_server import RedisServer
@@ -51,7 +51,7 @@ def own_entry(number: int) -> Entry:
 
 async def revoke(connection: Connection, operation: str) -> None:
     """Carry out a change that looks like a revocation."""
-    change = Change(Entry(operation, NOW, "license.changed", "system:authsvc", {"state": "revoked"}))
+    change = Transaction(Entry(operation, NOW, "license.changed", "system:authsvc", {"state": "revoked"}))
     change.put(keys.license_("one"), b'{"revoked": true}')
     await change.apply(connection)
 
@@ -61,7 +61,7 @@ async def test_a_full_disk_stops_the_audit_and_no_revocation(disk: SmallDisk, se
     connection = Connection(server.url, deadline=PATIENCE)
     watch = DiskWatch((disk.folder,), RESERVE * MIB)
     audit = RedisAudit(connection, 100 * MIB)
-    trail = Trail(audit, make_logger("error"), lambda: NOW, iter("abcdefgh").__next__, has_room=watch.has_room)
+    trail = AuditRecorder(audit, make_logger("error"), lambda: NOW, iter("abcdefgh").__next__, has_room=watch.has_room)
     disk.fill(leave=16384)
     watch.look()
 
@@ -83,7 +83,9 @@ async def test_a_full_disk_stops_the_audit_and_no_revocation(disk: SmallDisk, se
 async def test_without_the_check_the_audit_ends_redis(disk: SmallDisk, server: RedisServer) -> None:
     """Seeded bug: the audit writes whatever room there is. That is what the test above is about."""
     connection = Connection(server.url, deadline=PATIENCE)
-    trail = Trail(RedisAudit(connection, 100 * MIB), make_logger("error"), lambda: NOW, iter("abcdefgh").__next__)
+    trail = AuditRecorder(
+        RedisAudit(connection, 100 * MIB), make_logger("error"), lambda: NOW, iter("abcdefgh").__next__
+    )
     disk.fill()
     for number in range(100):
         trail.tell(own_entry(number))

@@ -23,13 +23,13 @@ from cryptography.x509.oid import NameOID
 
 from authsvc import license_file
 from authsvc.issuance import ISSUER
+from authsvc.keys.rotation import load_next_root
+from authsvc.keys.secret_files import load_ec_key, new_key_pem, public_pem
+from authsvc.keys.secrets_dir import TOKEN_ROOT_KEY, load_token_root
 from authsvc.signing import es256
 from authsvc.signing.jws import Leaf
 from authsvc.signing.root import issue_leaf
 from authsvc.spec.claims import Claims
-from authsvc.stack.key_files import load_next_root
-from authsvc.stack.secret_files import load_ec_key, new_key_pem, public_pem
-from authsvc.stack.secrets_dir import TOKEN_ROOT_KEY, load_token_root
 from tests.support.http_client import ask, get_token
 from tests.support.load import meanwhile
 from tests.support.processes import children_of, is_alive

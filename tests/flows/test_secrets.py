@@ -23,7 +23,7 @@ from tests.support.tenants import Account, License, make_team
 from tests.support.waiting import until
 
 PLACES_OF_SECRETS = ("d/secrets", "globex.license.json", "planted")
-"""Where secrets belong; 0600 and 0700, which tests/stack checks."""
+"""Where secrets belong; 0600 and 0700, which tests/keys checks."""
 
 
 @frozen

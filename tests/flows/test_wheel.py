@@ -50,7 +50,7 @@ def test_up_works_from_a_wheel(installed: Path) -> None:
         stack = Stack(folder, command=(str(installed / "bin" / "authsvc"),))
         where = run(
             str(installed / "bin" / "python"),
-            *("-c", "import authsvc, authsvc.stack.up; print(authsvc.__file__)"),
+            *("-c", "import authsvc, authsvc.local.up; print(authsvc.__file__)"),
             environ=stack.environ,
             cwd=folder,
             check=True,

@@ -11,8 +11,8 @@ from typing import Self
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from authsvc.stack.secrets_dir import TOKEN_ROOT_KEY
-from authsvc.stack.worker_health import SILENCE
+from authsvc.keys.secrets_dir import TOKEN_ROOT_KEY
+from authsvc.server.worker_health import SILENCE
 from tests.support.http_client import ask, basic, get_token
 from tests.support.load import meanwhile
 from tests.support.processes import children_of, is_alive

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from attrs import Factory, define, evolve
 
-from authsvc.installer import client_files, held
+from authsvc.installer import client_files, license_store
 from authsvc.installer.client_files import PODMAN, SKOPEO
 from tests.installer.conftest import Tool
 from tests.support.license_files import FACTS, put_file
@@ -241,8 +241,8 @@ def test_a_file_that_is_closed_to_us_stops_no_login(tmp_path: Path) -> None:
 
 def test_home_is_no_relative_folder() -> None:
     """Keys and licenses of the folder that we happen to be in count for nothing."""
-    assert "/" == held.home_folder({"HOME": "~"})
-    assert "/h" == held.home_folder({"HOME": "/h"})
+    assert "/" == license_store.home_folder({"HOME": "~"})
+    assert "/h" == license_store.home_folder({"HOME": "/h"})
 
 
 def test_login_says_what_each_client_will_use(tool: Tool, home: Path, tmp_path: Path) -> None:

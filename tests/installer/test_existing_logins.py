@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from authsvc.installer import existing_logins
-from authsvc.installer.held import HeldLicense, Refused
+from authsvc.installer.license_store import InstalledLicense, ToolError
 from authsvc.license_file import parse
 from tests.installer.conftest import Tool
 from tests.support.license_files import FACTS, make_file, put_file, put_keys
@@ -114,8 +114,8 @@ def test_a_bug_is_noticed(
     put(home, "docker's store alone")
     environ = {"HOME": str(home), "PATH": path}
     text = make_file(registry=HOST)
-    license_ = HeldLicense("a.json", text, parse(text)["license"])
-    with pytest.raises(Refused):
+    license_ = InstalledLicense("a.json", text, parse(text)["license"])
+    with pytest.raises(ToolError):
         existing_logins.refuse_unverified(license_, existing_logins.existing(license_, environ))
 
     bug(monkeypatch)

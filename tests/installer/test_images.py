@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from authsvc.installer import yaml_nodes
-from authsvc.installer.held import Refused
 from authsvc.installer.images import MAX_INPUT, find_images
+from authsvc.installer.license_store import ToolError
 from authsvc.installer.named_images import Named, merged
 from authsvc.installer.report import dates, size
 from authsvc.license_file import in_words
@@ -285,7 +285,7 @@ def test_nothing_is_lost_in_any_style(value: Any, flow: bool | None, style: str 
 def test_no_input_breaks_the_reader(text: str, data: bytes) -> None:
     """Every input gives images or a refusal, never another error."""
     for given_ in (text.encode(), f"image: {text}".encode(), data):
-        with suppress(Refused):
+        with suppress(ToolError):
             find(given_)
 
 
@@ -305,7 +305,7 @@ SHAPES = st.recursive(
 def test_no_shape_is_passed_over(value: Any) -> None:
     """Whatever stands where an image may be, an image of the registry is in the result, asked about or named."""
     text = yaml.safe_dump({"spec": value}).replace("'<<'", "<<")
-    with suppress(Refused):
+    with suppress(ToolError):
         named = [one.text for one in find(text)]
         assert X not in text or any(X in one or one == "-" for one in named), text
     if X in text:
@@ -325,7 +325,7 @@ def test_no_shape_is_passed_over(value: Any) -> None:
 )
 def test_nothing_to_check(data: bytes, said: str) -> None:
     """What holds no image, or cannot be read, is refused as wrong usage."""
-    with pytest.raises(Refused, match=said) as refused:
+    with pytest.raises(ToolError, match=said) as refused:
         find(data)
     assert 2 == refused.value.code
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from authsvc.installer.held import Refused
+from authsvc.installer.license_store import ToolError
 from authsvc.installer.named_images import Named, typed
 from authsvc.installer.preflight import collect, rows
 from authsvc.installer.server import Server
@@ -47,7 +47,7 @@ def test_files_among_the_arguments_are_read(tmp_path: Path, monkeypatch: pytest.
 
 def test_a_typed_word_that_is_not_an_image() -> None:
     """It is wrong usage, before anybody is asked."""
-    with pytest.raises(Refused, match=r"'r.test/\$X': it has a variable in it") as refused:
+    with pytest.raises(ToolError, match=r"'r.test/\$X': it has a variable in it") as refused:
         collect(["r.test/a/x", "r.test/$X"], REGISTRY)
     assert 2 == refused.value.code
 
@@ -55,7 +55,7 @@ def test_a_typed_word_that_is_not_an_image() -> None:
 @pytest.mark.parametrize("word", ["missing.yaml", "./missing", "/nowhere/images.txt"])
 def test_a_file_that_is_missing(word: str) -> None:
     """A name that can only be a file's is not taken for an image of docker.io."""
-    with pytest.raises(Refused, match=r"cannot read .*: No such file") as refused:
+    with pytest.raises(ToolError, match=r"cannot read .*: No such file") as refused:
         collect([word], REGISTRY)
     assert 2 == refused.value.code
 
@@ -97,7 +97,7 @@ def test_an_answer_of_another_form(body: str) -> None:
     with http.server.HTTPServer(("127.0.0.1", 0), Handler) as listener:
         threading.Thread(target=listener.handle_request, daemon=True).start()
         server = Server(f"127.0.0.1:{listener.server_port}", ("u", "p"), plain_http=True, ca_file=None, environ={})
-        with pytest.raises(Refused, match="is not one of authsvc's preflight"):
+        with pytest.raises(ToolError, match="is not one of authsvc's preflight"):
             server.preflight(["a"])
 
 
@@ -132,6 +132,6 @@ def test_another_spelling_of_the_registry(spelling: str) -> None:
 
 def test_too_many_images() -> None:
     """There is a bound, and other registries do not count towards it."""
-    with pytest.raises(Refused, match="the input names 2001 images; check at most 2000 at a time"):
+    with pytest.raises(ToolError, match="the input names 2001 images; check at most 2000 at a time"):
         check(*(f"r.test/a/x:{number}" for number in range(2001)))
     assert check("r.test/a/x", *(f"redis:{number}" for number in range(2001)))[0]

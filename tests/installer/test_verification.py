@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from authsvc.installer import es256, keys, verification
-from authsvc.installer.held import HeldLicense
+from authsvc.installer.license_store import InstalledLicense
 from authsvc.license_file import key_id, parse
 from authsvc.license_file import verify as verify_file
 from tests.installer import trust_matrix
@@ -65,7 +65,7 @@ def only_bound_registries(patch: pytest.MonkeyPatch) -> None:
     """Let a file go unchecked when its registry has no key, though its kid is known."""
     original = verification.Verifier.check
 
-    def check(self: verification.Verifier, license_: HeldLicense) -> None:
+    def check(self: verification.Verifier, license_: InstalledLicense) -> None:
         if self._trusted.bound_to(license_.registry) or self._trusted.get(key_id(license_.text)) is None:
             original(self, license_)
 
@@ -79,7 +79,7 @@ def accept_copies(patch: pytest.MonkeyPatch) -> None:
 
 def compare_ids_alone(patch: pytest.MonkeyPatch) -> None:
     """Look for copies by the license's id, not by the one in the token."""
-    patch.setattr(HeldLicense, "ids", property(lambda self: {self.says["id"]}))
+    patch.setattr(InstalledLicense, "ids", property(lambda self: {self.says["id"]}))
 
 
 def believe_copies_of_anything(patch: pytest.MonkeyPatch) -> None:

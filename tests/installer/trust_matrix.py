@@ -14,7 +14,7 @@ from attrs import frozen
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from authsvc.installer import keys
-from authsvc.installer.held import HeldLicense, Refused
+from authsvc.installer.license_store import InstalledLicense, ToolError
 from authsvc.installer.verification import Verifier
 from authsvc.license_file import parse
 from authsvc.signing import license_keys
@@ -78,7 +78,7 @@ def outcome(file: File, trusted: tuple[str, ...]) -> str:
     license_ = _read("file", _text(file))
     try:
         Verifier(_keys(trusted), lambda: [_read("genuine", _genuine())]).check(license_)
-    except Refused:
+    except ToolError:
         return "refused"
     return "not checked" if license_.key is None else "checked"
 
@@ -107,8 +107,8 @@ def _kid(name: str) -> str:
     return license_keys.key_id(SIGNERS[name].public_key())
 
 
-def _read(path: str, text: str) -> HeldLicense:
-    return HeldLicense(path, text, parse(text)["license"])
+def _read(path: str, text: str) -> InstalledLicense:
+    return InstalledLicense(path, text, parse(text)["license"])
 
 
 @cache

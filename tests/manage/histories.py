@@ -74,8 +74,8 @@ class Histories(RuleBasedStateMachine):
             self.open.push_async_callback(connection.close)
             await connection.redis.flushall()
             house = await self.open.enter_async_context(installed(connection))
-            await house.teams.create(RIVALS, None, house.act())
-            await house.teams.create_app(THEIRS, RIVALS, None, house.act())
+            await house.teams.create(RIVALS, None, house.operation())
+            await house.teams.create_app(THEIRS, RIVALS, None, house.operation())
             return house
 
         self.house = self.do(opened())
@@ -108,10 +108,10 @@ class Histories(RuleBasedStateMachine):
         apps = [min(app for app, owner in TEAM_OF.items() if owner == team)] if limited else []
         try:
             if invited:
-                link = self.do(house.links.invite(email, team, role, apps, house.act()))
-                made = self.do(house.links.redeem(link, password, house.act()))
+                link = self.do(house.links.invite(email, team, role, apps, house.operation()))
+                made = self.do(house.links.redeem(link, password, house.operation()))
             else:
-                made = self.do(house.members.add(email, team, role, apps, password, house.act()))
+                made = self.do(house.members.add(email, team, role, apps, password, house.operation()))
         except InputRefused:
             assert self.of(email) is not None
             return
@@ -128,10 +128,10 @@ class Histories(RuleBasedStateMachine):
         if member is None:
             return
         if reset:
-            link = self.do(house.links.reset(email, house.act()))
-            self.do(house.links.redeem(link, password, house.act()))
+            link = self.do(house.links.reset(email, house.operation()))
+            self.do(house.links.redeem(link, password, house.operation()))
         else:
-            self.do(house.members.set_password(email, password, house.act()))
+            self.do(house.members.set_password(email, password, house.operation()))
         member.update(password=password, epoch=member["epoch"] + 1)
         self.keep("password", password, email=email)
 
@@ -144,7 +144,7 @@ class Histories(RuleBasedStateMachine):
         if limited is not None:
             member["apps"] = [min(a for a, t in TEAM_OF.items() if t == member["team"])] if limited else None
         apps = None if limited is None else member["apps"] or []
-        self.do(self.house.members.set_role(email, role, apps, self.house.act()))
+        self.do(self.house.members.set_role(email, role, apps, self.house.operation()))
         member.update(role=role, epoch=member["epoch"] + 1)
 
     @rule(email=emails, change=st.sampled_from(["disable", "enable", "remove"]))
@@ -153,7 +153,7 @@ class Histories(RuleBasedStateMachine):
         member = self.of(email)
         if member is None:
             return
-        self.do(confirmed(getattr(self.house.members, change), email, self.house.act()))
+        self.do(confirmed(getattr(self.house.members, change), email, self.house.operation()))
         if change == "enable":
             member["disabled"] = False
         elif change == "remove" or not member["disabled"]:
@@ -168,7 +168,7 @@ class Histories(RuleBasedStateMachine):
             return
         end = house.now + timedelta(hours=20) if ends else None
         expires = None if end is None else end.strftime("%Y-%m-%dT%H:%M:%SZ")
-        made, text = self.do(house.tokens.create(f"t{len(self.secrets)}", email, expires, None, house.act()))
+        made, text = self.do(house.tokens.create(f"t{len(self.secrets)}", email, expires, None, house.operation()))
         self.keep("personal", text, id=made.id, member=member, ends=end, revoked=False)
 
     @rule(email=emails)
@@ -189,7 +189,7 @@ class Histories(RuleBasedStateMachine):
         """A personal token or a sign-in is revoked, perhaps again."""
         revocable = [secret for secret in self.secrets if "revoked" in secret]
         secret = revocable[pick % len(revocable)]
-        self.do(self.house.tokens.revoke(secret["id"], self.house.act()))
+        self.do(self.house.tokens.revoke(secret["id"], self.house.operation()))
         secret["revoked"] = True
 
     @rule(app=st.sampled_from(sorted(TEAM_OF)), by=st.one_of(st.none(), emails), actions=roles)
@@ -199,9 +199,9 @@ class Histories(RuleBasedStateMachine):
         team = TEAM_OF[app]
         if (by and creator is None) or (creator and creator["team"] != team):
             return
-        act = house.act(f"member:{creator['id']}" if creator else "system:authsvc")
+        operation = house.operation(f"member:{creator['id']}" if creator else "system:authsvc")
         name, grant = f"a{len(self.accounts)}", f"{app}/**:{','.join(MAY[actions])}"
-        _, text = self.do(house.service_accounts.create(name, team, [grant], None, None, act))
+        _, text = self.do(house.service_accounts.create(name, team, [grant], None, None, operation))
         account = {"name": name, "team": team, "app": app, "actions": MAY[actions], "creator": creator}
         self.accounts.append(account | {"disabled": False, "revoked": False})
         self.keep("account", text, account=self.accounts[-1], ends=None)
@@ -211,7 +211,7 @@ class Histories(RuleBasedStateMachine):
     def change_account(self, pick: int, change: str) -> None:
         """A service account is stopped, let in again, or ends."""
         account = self.accounts[pick % len(self.accounts)]
-        work = getattr(self.house.service_accounts, change)(account["name"], account["team"], self.house.act())
+        work = getattr(self.house.service_accounts, change)(account["name"], account["team"], self.house.operation())
         if change == "enable" and account["revoked"]:
             try:
                 self.do(work)
@@ -228,7 +228,7 @@ class Histories(RuleBasedStateMachine):
     def rotate_account(self, pick: int, overlap: timedelta) -> None:
         """A service account gets another secret."""
         account, house = self.accounts[pick % len(self.accounts)], self.house
-        work = confirmed(house.service_accounts.rotate, account["name"], account["team"], overlap, house.act())
+        work = confirmed(house.service_accounts.rotate, account["name"], account["team"], overlap, house.operation())
         if account["revoked"]:
             try:
                 self.do(work)
@@ -245,7 +245,7 @@ class Histories(RuleBasedStateMachine):
         house = self.house
         end = house.now + timedelta(hours=40)
         terms = LicenseTerms.parse(customer="Globex", expires=end.strftime("%Y-%m-%dT%H:%M:%SZ"), now=house.now)
-        made, file = self.do(house.licenses.create(app, terms, house.act()))
+        made, file = self.do(house.licenses.create(app, terms, house.operation()))
         self.licenses.append({"id": made.id, "app": app, "ends": end, "revoked": False})
         self.keep("license", str(registry_token(file)), license=self.licenses[-1], ends=None)
 
@@ -257,9 +257,9 @@ class Histories(RuleBasedStateMachine):
         if change == "extend":
             license_["ends"] = house.now + timedelta(hours=hours)
             expires = license_["ends"].strftime("%Y-%m-%dT%H:%M:%SZ")
-            self.do(house.licenses.extend(license_["id"], expires, house.act()))
+            self.do(house.licenses.extend(license_["id"], expires, house.operation()))
         else:
-            self.do(getattr(house.licenses, change)(license_["id"], house.act()))
+            self.do(getattr(house.licenses, change)(license_["id"], house.operation()))
             license_["revoked"] = change != "reinstate"
 
     @precondition(lambda self: self.licenses)
@@ -267,7 +267,7 @@ class Histories(RuleBasedStateMachine):
     def rotate_license(self, pick: int, overlap: timedelta) -> None:
         """A license gets another registry token."""
         license_, house = self.licenses[pick % len(self.licenses)], self.house
-        _, file = self.do(confirmed(house.licenses.rotate, license_["id"], overlap, house.act()))
+        _, file = self.do(confirmed(house.licenses.rotate, license_["id"], overlap, house.operation()))
         self.end_older("license", license_, overlap)
         self.keep("license", str(registry_token(file)), license=license_, ends=None)
 

@@ -126,24 +126,24 @@ OTHERS = [
 @pytest.mark.parametrize("text", SAME)
 async def test_a_spelling_is_the_same_account(house: Installation, text: str) -> None:
     """Every spelling signs in to the one account, and none makes a second."""
-    await house.members.add(EMAIL, TEAM, "viewer", (), PASSWORD, house.act())
+    await house.members.add(EMAIL, TEAM, "viewer", (), PASSWORD, house.operation())
 
     assert EMAIL == parse_email(text)
     assert "pull" == await house.gets(PASSWORD, text)
     with pytest.raises(Conflict, match="is a member already"):
-        await house.members.add(text, TEAM, "owner", (), PASSWORD, house.act())
+        await house.members.add(text, TEAM, "owner", (), PASSWORD, house.operation())
     with pytest.raises(InputRefused, match="is a member already"):
-        await house.links.invite(text, TEAM, "owner", (), house.act())
+        await house.links.invite(text, TEAM, "owner", (), house.operation())
 
 
 @pytest.mark.parametrize("text", REFUSED_TWINS)
 async def test_a_twin_is_no_account(house: Installation, text: str) -> None:
     """It can not be added, invited or reset, and with the right password it signs in to nothing."""
-    await house.members.add(EMAIL, TEAM, "viewer", (), PASSWORD, house.act())
+    await house.members.add(EMAIL, TEAM, "viewer", (), PASSWORD, house.operation())
     uses = (
-        lambda: house.members.add(text, TEAM, "owner", (), PASSWORD, house.act()),
-        lambda: house.links.invite(text, TEAM, "owner", (), house.act()),
-        lambda: house.links.reset(text, house.act()),
+        lambda: house.members.add(text, TEAM, "owner", (), PASSWORD, house.operation()),
+        lambda: house.links.invite(text, TEAM, "owner", (), house.operation()),
+        lambda: house.links.reset(text, house.operation()),
     )
 
     for use in uses:
@@ -157,9 +157,9 @@ async def test_other_addresses_are_other_accounts(house: Installation) -> None:
     """Dots, plus signs and look-alikes within ASCII are other mailboxes: other accounts with passwords of their own."""
     everybody = [EMAIL, *OTHERS]
     for email in everybody:
-        await house.members.add(email, TEAM, "viewer", (), PASSWORD, house.act())
+        await house.members.add(email, TEAM, "viewer", (), PASSWORD, house.operation())
 
     assert sorted(everybody) == [member.email for member in await house.members.list(TEAM)]
     assert len(everybody) == len({member.id for member in await house.members.list(TEAM)})
-    await house.members.remove(EMAIL, house.act())
+    await house.members.remove(EMAIL, house.operation())
     assert ["pull"] * len(OTHERS) == [await house.gets(PASSWORD, email) for email in OTHERS]

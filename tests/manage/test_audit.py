@@ -9,19 +9,19 @@ import pytest
 from attrs import define, field
 
 from authsvc.audit.entry import Entry
-from authsvc.audit.kept import Kept
-from authsvc.audit.trail import Trail
+from authsvc.audit.recorder import AuditRecorder
+from authsvc.audit.stored_entry import StoredEntry
+from authsvc.cli.audit_export import AuditExport
 from authsvc.credentials.subject import LicensesSubject
 from authsvc.errors import InputRefused
 from authsvc.logs import make_logger
 from authsvc.manage import audit as audit_module
-from authsvc.manage.audit import Audit, Wanted
-from authsvc.manage.audit_file import AuditFile
+from authsvc.manage.audit import Audit, AuditQuery
 from authsvc.redaction import Secret
 from authsvc.store import keys
 from authsvc.store.audit_stream import RedisAudit
-from authsvc.store.change import Change
 from authsvc.store.connection import Connection
+from authsvc.store.transaction import Transaction
 from authsvc.tenancy.dates import render_instant
 from tests.support.audit_stream import forget
 from tests.support.builders import as_license, as_member, make_app, make_license, make_member
@@ -49,19 +49,19 @@ class Office:
     stream: RedisAudit
     now: datetime = START
     audit: Audit = field(init=False)
-    trail: Trail = field(init=False)
+    trail: AuditRecorder = field(init=False)
     _batch: int = field(default=0)
 
     def __attrs_post_init__(self) -> None:
         """Put the trail and the reader together, as wiring/ does."""
         self.audit = Audit(self.stream)
-        self.trail = Trail(self.stream, make_logger("error"), lambda: self.now, self._id)
+        self.trail = AuditRecorder(self.stream, make_logger("error"), lambda: self.now, self._id)
 
     def _id(self) -> str:
         self._batch += 1
         return f"batch-{self._batch}"
 
-    async def listed(self, wanted: Wanted, limit: int = 50, *, unproven: bool = False) -> list[str]:
+    async def listed(self, wanted: AuditQuery, limit: int = 50, *, unproven: bool = False) -> list[str]:
         """Return the ids of the entries that are wanted."""
         found = await self.audit.entries(wanted, self.now, limit=limit, unproven=unproven)
         return [kept.facts["id"] for kept in found]
@@ -104,25 +104,25 @@ def named(*numbers: int) -> list[str]:
 @pytest.mark.parametrize(
     ("wanted", "expected"),
     [
-        (Wanted(), (4, 2, 1)),
-        (Wanted(events=("token.denied",)), (2, 1)),
-        (Wanted(events=("token",)), (4, 2, 1)),
-        (Wanted(events=("license", "token.issued")), (4,)),
-        (Wanted(events=("tok",)), ()),
-        (Wanted(actor=LICENSE.id), (4, 1)),
-        (Wanted(actor=LICENSE.license.id), ()),
-        (Wanted(subject=OTHER.id), (2,)),
-        (Wanted(app="acme"), (4, 1)),
-        (Wanted(app="other"), (2,)),
-        (Wanted(app="acm"), ()),
-        (Wanted(since="2h"), (4,)),
-        (Wanted(since="181m", until="119m"), (2,)),
-        (Wanted(until="90m"), (2, 1)),
-        (Wanted(since="0m"), ()),
-        (Wanted(actor=LICENSE.id, events=("token.denied",), app="acme", since="1d"), (1,)),
+        (AuditQuery(), (4, 2, 1)),
+        (AuditQuery(events=("token.denied",)), (2, 1)),
+        (AuditQuery(events=("token",)), (4, 2, 1)),
+        (AuditQuery(events=("license", "token.issued")), (4,)),
+        (AuditQuery(events=("tok",)), ()),
+        (AuditQuery(actor=LICENSE.id), (4, 1)),
+        (AuditQuery(actor=LICENSE.license.id), ()),
+        (AuditQuery(subject=OTHER.id), (2,)),
+        (AuditQuery(app="acme"), (4, 1)),
+        (AuditQuery(app="other"), (2,)),
+        (AuditQuery(app="acm"), ()),
+        (AuditQuery(since="2h"), (4,)),
+        (AuditQuery(since="181m", until="119m"), (2,)),
+        (AuditQuery(until="90m"), (2, 1)),
+        (AuditQuery(since="0m"), ()),
+        (AuditQuery(actor=LICENSE.id, events=("token.denied",), app="acme", since="1d"), (1,)),
     ],
 )
-async def test_lists(filled: Office, wanted: Wanted, expected: tuple[int, ...]) -> None:
+async def test_lists(filled: Office, wanted: AuditQuery, expected: tuple[int, ...]) -> None:
     """Each filter lets its own entries through and no others, newest first."""
     assert named(*expected) == await filled.listed(wanted)
 
@@ -130,20 +130,20 @@ async def test_lists(filled: Office, wanted: Wanted, expected: tuple[int, ...]) 
 @pytest.mark.parametrize(
     ("wanted", "expected"),
     [
-        (Wanted(actor="license:c1"), True),
-        (Wanted(actor="license:c2"), True),
-        (Wanted(subject="license:c2"), True),
-        (Wanted(actor="license:c2,c1"), True),
-        (Wanted(actor="license:c3"), False),
-        (Wanted(subject="license:c"), False),
-        (Wanted(actor="license:c1,c3"), False),
-        (Wanted(actor="member:c1"), False),
-        (Wanted(app="acme"), True),
-        (Wanted(app="api"), True),
-        (Wanted(app="annex"), False),
+        (AuditQuery(actor="license:c1"), True),
+        (AuditQuery(actor="license:c2"), True),
+        (AuditQuery(subject="license:c2"), True),
+        (AuditQuery(actor="license:c2,c1"), True),
+        (AuditQuery(actor="license:c3"), False),
+        (AuditQuery(subject="license:c"), False),
+        (AuditQuery(actor="license:c1,c3"), False),
+        (AuditQuery(actor="member:c1"), False),
+        (AuditQuery(app="acme"), True),
+        (AuditQuery(app="api"), True),
+        (AuditQuery(app="annex"), False),
     ],
 )
-async def test_each_of_several_licenses_is_found(office: Office, wanted: Wanted, expected: bool) -> None:
+async def test_each_of_several_licenses_is_found(office: Office, wanted: AuditQuery, expected: bool) -> None:
     """A token that several licenses granted is found by any of them, and not by one that only came along."""
     slugs = ("acme", "api", "annex")
     each = tuple(
@@ -161,14 +161,14 @@ async def test_instants_bound_a_list(filled: Office) -> None:
     """Between two instants lies what began before the second and ended at the first or later."""
     since, until = (render_instant(START + timedelta(hours=hours)) for hours in (1, 3))
 
-    assert named(2) == await filled.listed(Wanted(since=since, until=until))
+    assert named(2) == await filled.listed(AuditQuery(since=since, until=until))
 
 
 async def test_what_was_unproven_is_listed_on_demand(filled: Office) -> None:
     """Failures before identity stand in their place in time, and only when asked for."""
-    assert named(4, 3, 2, 1) == await filled.listed(Wanted(), unproven=True)
-    assert named(4, 3) == await filled.listed(Wanted(), 2, unproven=True)
-    assert named(3) == await filled.listed(Wanted(actor="unproven"), unproven=True)
+    assert named(4, 3, 2, 1) == await filled.listed(AuditQuery(), unproven=True)
+    assert named(4, 3) == await filled.listed(AuditQuery(), 2, unproven=True)
+    assert named(3) == await filled.listed(AuditQuery(actor="unproven"), unproven=True)
 
 
 async def test_no_page_ends_between_two_of_one_cursor(office: Office) -> None:
@@ -179,7 +179,7 @@ async def test_no_page_ends_between_two_of_one_cursor(office: Office) -> None:
             await office.stream.connection.redis.xadd(key, {"entry": json.dumps(entry)}, id=f"{number}-0")
     found: list[str] = []
     before = ""
-    while page := await office.audit.entries(Wanted(), START, limit=1, before=before, unproven=True):
+    while page := await office.audit.entries(AuditQuery(), START, limit=1, before=before, unproven=True):
         found += [kept.facts["id"] for kept in page]
         before = page[-1].cursor
 
@@ -189,14 +189,14 @@ async def test_no_page_ends_between_two_of_one_cursor(office: Office) -> None:
 @pytest.mark.parametrize(
     ("wanted", "before", "limit", "sentence"),
     [
-        (Wanted(since="yesterday"), "", 50, "since: 'yesterday' is no date"),
-        (Wanted(until="99999d"), "", 50, "until: '99999d' is no span"),
-        (Wanted(), "x", 50, "before: 'x' is no cursor"),
-        (Wanted(), "", 0, "limit: give a number from 1 to 10000"),
-        (Wanted(), "", 10_001, "limit: give a number from 1 to 10000"),
+        (AuditQuery(since="yesterday"), "", 50, "since: 'yesterday' is no date"),
+        (AuditQuery(until="99999d"), "", 50, "until: '99999d' is no span"),
+        (AuditQuery(), "x", 50, "before: 'x' is no cursor"),
+        (AuditQuery(), "", 0, "limit: give a number from 1 to 10000"),
+        (AuditQuery(), "", 10_001, "limit: give a number from 1 to 10000"),
     ],
 )
-async def test_bad_questions(office: Office, wanted: Wanted, before: str, limit: int, sentence: str) -> None:
+async def test_bad_questions(office: Office, wanted: AuditQuery, before: str, limit: int, sentence: str) -> None:
     """What can not be understood is refused in a sentence."""
     with pytest.raises(InputRefused, match=sentence):
         await office.audit.entries(wanted, START, limit=limit, before=before)
@@ -209,9 +209,9 @@ async def test_pages_have_no_gap_and_no_double(office: Office, monkeypatch: pyte
         who = LICENSE if number % 3 else OTHER
         office.trail.note(asked(f"repository:acme/x{number}:pull", at=START, number=number), denied(who))
     await office.flush()
-    found: list[Kept] = []
+    found: list[StoredEntry] = []
     before = ""
-    while page := await office.audit.entries(Wanted(actor=LICENSE.id), START, limit=9, before=before):
+    while page := await office.audit.entries(AuditQuery(actor=LICENSE.id), START, limit=9, before=before):
         found += page
         assert len(page) == min(9, 40 - len(found) + len(page))
         before = page[-1].cursor
@@ -265,7 +265,7 @@ async def test_an_id_that_was_one_too_many_leads_to_its_moment(office: Office) -
 
 async def test_what_is_unknown_says_why(office: Office) -> None:
     """An id that was never told, one from before the audit begins, and one that is none are told apart."""
-    change = Change(Entry("op", START, "license.changed", "system:authsvc", {"license": "c"}))
+    change = Transaction(Entry("op", START, "license.changed", "system:authsvc", {"license": "c"}))
     await change.apply(office.stream.connection)
     office.trail.note(asked(at=START), denied(LICENSE))
     await office.flush()
@@ -304,19 +304,19 @@ async def test_the_last_decisions_of_a_subject(filled: Office) -> None:
 
 async def test_following(filled: Office) -> None:
     """A follower sees what comes after it began, once, oldest first."""
-    nothing, cursor = await filled.audit.follow(Wanted(events=("token",)), "", filled.now)
+    nothing, cursor = await filled.audit.follow(AuditQuery(events=("token",)), "", filled.now)
     request = asked("repository:acme/z:pull", at=filled.now)
     filled.trail.note(request, issued(request, as_member(make_member(), make_app())))
     await filled.flush()
-    (come,), cursor = await filled.audit.follow(Wanted(events=("token",)), cursor, filled.now)
-    again, _ = await filled.audit.follow(Wanted(events=("token",)), cursor, filled.now)
+    (come,), cursor = await filled.audit.follow(AuditQuery(events=("token",)), cursor, filled.now)
+    again, _ = await filled.audit.follow(AuditQuery(events=("token",)), cursor, filled.now)
 
     assert ([], request.request_id, []) == (nothing, come.facts["id"], again)
 
 
 async def copy(office: Office, path: Path) -> bool:
     """Copy the audit into a file, as the command does; return whether something is missing."""
-    with AuditFile.open(str(path)) as file:
+    with AuditExport.open(str(path)) as file:
         missing = file.is_behind(await office.audit.trimmed_until())
         async for page in office.audit.pages(file.cursor):
             file.add(page)
@@ -380,8 +380,8 @@ async def test_no_entry_hides_the_others(office: Office, tmp_path: Path) -> None
     await copy(office, path)
 
     unreadable = [""] * 3
-    assert [last.request_id, *unreadable, "old", first.request_id] == await office.listed(Wanted())
-    assert ["old"] == await office.listed(Wanted(actor=OTHER.id, events=("token.issued",)))
+    assert [last.request_id, *unreadable, "old", first.request_id] == await office.listed(AuditQuery())
+    assert ["old"] == await office.listed(AuditQuery(actor=OTHER.id, events=("token.issued",)))
     assert (await office.audit.explain(last.request_id)).kept is not None
     assert [first.request_id, "old", *unreadable, last.request_id] == ids(path)
 
@@ -406,8 +406,8 @@ async def test_a_copy_that_can_not_be_made(office: Office, tmp_path: Path) -> No
 async def test_no_secret_is_in_any_entry(house: Installation, office: Office) -> None:
     """Passwords, tokens and files that were shown, right or wrong, stand nowhere in the store."""
     canary = "c4n4ry-correct-horse-battery"
-    await house.members.add("me@acme.test", "acme-team", "owner", (), Secret(canary), house.act())
-    token, secret = await house.tokens.create("laptop", "me@acme.test", None, None, house.act())
+    await house.members.add("me@acme.test", "acme-team", "owner", (), Secret(canary), house.operation())
+    token, secret = await house.tokens.create("laptop", "me@acme.test", None, None, house.operation())
     for presented in (Secret(canary), secret, Secret(f"{canary}-wrong"), Secret(f"{secret.reveal()[:-1]}x")):
         request = asked(client_id=presented.reveal(), user_agent=secret.reveal(), at=START)
         try:

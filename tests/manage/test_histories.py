@@ -8,13 +8,13 @@ from attrs import evolve
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from authsvc.credentials.guard import PasswordGuard
+from authsvc.credentials.facts import C, CredentialFacts
 from authsvc.credentials.password_cache import PasswordCache
-from authsvc.credentials.standing import C, Standing
+from authsvc.credentials.throttled_passwords import ThrottledPasswords
 from authsvc.credentials.verifier import PasswordRecord
 from authsvc.issuance import Issuance
 from authsvc.store.codec import Codec
-from authsvc.store.standings import RedisStandings
+from authsvc.store.facts import RedisCredentialFacts
 from authsvc.store.throttle import RedisThrottle
 from authsvc.tenancy.machine_records import PersonalToken, RefreshToken, ServiceAccount
 from authsvc.tenancy.records import App, License, Member
@@ -43,12 +43,12 @@ def test_every_secret_opens_exactly_what_it_should(server: RedisServer) -> None:
     )
 
 
-class EpochForgotten(RedisStandings):
+class EpochForgotten(RedisCredentialFacts):
     """Believes in a sign-in for as long as its member lives."""
 
     async def standing(
         self, kind: type[C], credential_id: str, member_id: str | None, slugs: Collection[str]
-    ) -> Standing[C]:
+    ) -> CredentialFacts[C]:
         """Return the facts, with the sign-in moved to the member's epoch."""
         found = await super().standing(kind, credential_id, member_id, slugs)
         token, member = found.credential, found.member
@@ -57,12 +57,12 @@ class EpochForgotten(RedisStandings):
         return found
 
 
-class FoundByAddress(RedisStandings):
+class FoundByAddress(RedisCredentialFacts):
     """Finds the member behind a token by the address, as if that were the person."""
 
     async def standing(
         self, kind: type[C], credential_id: str, member_id: str | None, slugs: Collection[str]
-    ) -> Standing[C]:
+    ) -> CredentialFacts[C]:
         """Return the facts, with whoever has the address now."""
         found = await super().standing(kind, credential_id, member_id, slugs)
         if found.member is None:
@@ -70,7 +70,7 @@ class FoundByAddress(RedisStandings):
         return evolve(found, member=await self.member_by_email(found.member.email) or found.member)
 
 
-class NeverReadAgain(RedisStandings):
+class NeverReadAgain(RedisCredentialFacts):
     """Keeps what it has read once."""
 
     def __init__(self, *arguments: object) -> None:
@@ -80,19 +80,19 @@ class NeverReadAgain(RedisStandings):
 
     async def standing(
         self, kind: type[C], credential_id: str, member_id: str | None, slugs: Collection[str]
-    ) -> Standing[C]:
+    ) -> CredentialFacts[C]:
         """Return the facts of the first time."""
         if credential_id not in self.kept:
             self.kept[credential_id] = await super().standing(kind, credential_id, member_id, slugs)
         return self.kept[credential_id]  # type: ignore[return-value]
 
 
-class CreatorForgotten(RedisStandings):
+class CreatorForgotten(RedisCredentialFacts):
     """Asks nobody who made a service account."""
 
     async def standing(
         self, kind: type[C], credential_id: str, member_id: str | None, slugs: Collection[str]
-    ) -> Standing[C]:
+    ) -> CredentialFacts[C]:
         """Return the facts, with every account made by the operator."""
         found = await super().standing(kind, credential_id, member_id, slugs)
         if isinstance(found.credential, ServiceAccount):
@@ -100,18 +100,18 @@ class CreatorForgotten(RedisStandings):
         return found
 
 
-class RemovalForgotten(RedisStandings):
+class RemovalForgotten(RedisCredentialFacts):
     """Takes somebody who left for a member."""
 
     async def standing(
         self, kind: type[C], credential_id: str, member_id: str | None, slugs: Collection[str]
-    ) -> Standing[C]:
+    ) -> CredentialFacts[C]:
         """Return the facts, with nobody removed."""
         found = await super().standing(kind, credential_id, member_id, slugs)
         return found if found.member is None else evolve(found, member=evolve(found.member, removed_at=None))
 
 
-class DisablingForgotten(RedisStandings):
+class DisablingForgotten(RedisCredentialFacts):
     """Lets everybody in who has the password."""
 
     async def member_standing(self, member_id: str, slugs: Collection[str]) -> tuple[Member | None, Mapping[str, App]]:
@@ -120,12 +120,12 @@ class DisablingForgotten(RedisStandings):
         return None if member is None else evolve(member, disabled_at=None), apps
 
 
-class RevocationForgotten(RedisStandings):
+class RevocationForgotten(RedisCredentialFacts):
     """Reads everything but the end of a token."""
 
     async def standing(
         self, kind: type[C], credential_id: str, member_id: str | None, slugs: Collection[str]
-    ) -> Standing[C]:
+    ) -> CredentialFacts[C]:
         """Return the facts, with no token revoked."""
         found = await super().standing(kind, credential_id, member_id, slugs)
         if isinstance(found.credential, PersonalToken | RefreshToken | License):
@@ -133,7 +133,7 @@ class RevocationForgotten(RedisStandings):
         return found
 
 
-class OverlapForgotten(RedisStandings):
+class OverlapForgotten(RedisCredentialFacts):
     """Lets every old secret that is still in the record log in."""
 
     async def credential(self, kind: type[C], credential_id: str) -> C | None:
@@ -142,7 +142,7 @@ class OverlapForgotten(RedisStandings):
 
     async def standing(
         self, kind: type[C], credential_id: str, member_id: str | None, slugs: Collection[str]
-    ) -> Standing[C]:
+    ) -> CredentialFacts[C]:
         """Return the facts without ends."""
         found = await super().standing(kind, credential_id, member_id, slugs)
         return evolve(found, credential=without_ends(found.credential))
@@ -155,7 +155,7 @@ def without_ends(found: C | None) -> C | None:
     return found
 
 
-class RememberedByAddress(PasswordGuard):
+class RememberedByAddress(ThrottledPasswords):
     """Remembers a password by its address alone, whatever has become of the account since."""
 
     @staticmethod
@@ -174,7 +174,7 @@ class RememberedForEver(PasswordCache):
         return self._entry(guess, network) in self._remembered
 
 
-def reading(standings: type[RedisStandings]) -> Twin:
+def reading(standings: type[RedisCredentialFacts]) -> Twin:
     """Return a token path that reads through ``standings``."""
     return lambda house: house.issues(standings(house.connection, Codec()))
 

@@ -9,11 +9,11 @@ from attrs import evolve
 
 from authsvc.audit.entry import Entry
 from authsvc.manage.keys import Keys, Root
-from authsvc.signing.presence import Presence
 from authsvc.store import keys as names
-from authsvc.store.attendance import RedisAttendance
 from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
+from authsvc.store.workers import RedisWorkerRegistry
+from authsvc.worker_status import WorkerStatus
 from tests.support.installation import Installation
 from tests.support.waiting import PATIENCE
 
@@ -61,16 +61,16 @@ async def asked() -> bool | None:
 
 def make_keys(connection: Connection) -> Keys:
     """Return the use case over the store."""
-    attendance = RedisAttendance(connection, Codec())
+    attendance = RedisWorkerRegistry(connection, Codec())
     return Keys(NoFiles(), attendance, told, asked, timedelta(minutes=5), lambda: datetime.now(UTC))
 
 
 @asynccontextmanager
 async def worker(connection: Connection, followed: int = 0) -> AsyncIterator[asyncio.Event]:
     """Run a worker that has followed some calls; it looks for the next ones once the event is set."""
-    attendance, looks = RedisAttendance(connection, Codec()), asyncio.Event()
+    attendance, looks = RedisWorkerRegistry(connection, Codec()), asyncio.Event()
     now = datetime.now(UTC)
-    presence = Presence("w-1", followed, "0", now, now + timedelta(days=1), ROOT, (KID,), now)
+    presence = WorkerStatus("w-1", followed, "0", now, now + timedelta(days=1), ROOT, (KID,), now)
     await attendance.say(presence)
 
     async def follow() -> None:
@@ -91,12 +91,12 @@ async def worker(connection: Connection, followed: int = 0) -> AsyncIterator[asy
 
 async def test_of_two_rotations_at_once_both_reach_everybody(house: Installation, connection: Connection) -> None:
     """A worker that followed the later call has followed the earlier one: nobody is told of a worker that hangs."""
-    attendance = RedisAttendance(connection, Codec())
+    attendance = RedisWorkerRegistry(connection, Codec())
     async with worker(connection) as looks:
-        first = asyncio.create_task(make_keys(connection).rotate(house.act()))
+        first = asyncio.create_task(make_keys(connection).rotate(house.operation()))
         while await attendance.generation() < 1:
             await asyncio.sleep(LOOK)
-        second = asyncio.create_task(make_keys(connection).rotate(house.act()))
+        second = asyncio.create_task(make_keys(connection).rotate(house.operation()))
         while await attendance.generation() < 2:
             await asyncio.sleep(LOOK)
         looks.set()
@@ -109,7 +109,7 @@ async def test_a_restored_redis_reaches_nobody_too_early(house: Installation, co
     """A worker that had followed more calls than Redis knows of counts only when it has followed this one."""
     async with worker(connection, followed=7) as looks:
         await connection.redis.set(names.KEY_GENERATION, "3")
-        rotation = asyncio.create_task(make_keys(connection).rotate(house.act()))
+        rotation = asyncio.create_task(make_keys(connection).rotate(house.operation()))
         await asyncio.sleep(10 * LOOK)
         assert not rotation.done()
         looks.set()
@@ -120,7 +120,7 @@ async def test_a_restored_redis_reaches_nobody_too_early(house: Installation, co
 
 async def test_of_many_calls_at_once_none_is_refused(house: Installation, connection: Connection) -> None:
     """A key on the disk has changed already when the workers are called, so the call must not be lost."""
-    attendance = RedisAttendance(connection, Codec())
-    calls = (attendance.call(house.act().entry("keys.rotated"), 0) for _ in range(8))
+    attendance = RedisWorkerRegistry(connection, Codec())
+    calls = (attendance.call(house.operation().entry("keys.rotated"), 0) for _ in range(8))
 
     assert list(range(1, 9)) == sorted(await asyncio.gather(*calls))

@@ -17,10 +17,10 @@ ANN, BOB = "ann@acme.test", "bob@acme.test"
 
 Change = Callable[[Members, str, Installation], Awaitable[object]]
 CHANGES: dict[str, Change] = {
-    "demoted": lambda members, email, house: members.set_role(email, "developer", None, house.act()),
-    "limited": lambda members, email, house: members.set_role(email, "owner", [APP], house.act()),
-    "disabled": lambda members, email, house: members.disable(email, house.act()),
-    "removed": lambda members, email, house: members.remove(email, house.act()),
+    "demoted": lambda members, email, house: members.set_role(email, "developer", None, house.operation()),
+    "limited": lambda members, email, house: members.set_role(email, "owner", [APP], house.operation()),
+    "disabled": lambda members, email, house: members.disable(email, house.operation()),
+    "removed": lambda members, email, house: members.remove(email, house.operation()),
 }
 
 
@@ -31,7 +31,7 @@ def members_of(house: Installation) -> Members:
 
 async def add(house: Installation, email: str, role: str = "owner", apps: tuple[str, ...] = ()) -> Member:
     """Add a member."""
-    return await house.members.add(email, TEAM, role, apps, PASSWORD, house.act())
+    return await house.members.add(email, TEAM, role, apps, PASSWORD, house.operation())
 
 
 async def managers(house: Installation) -> list[str]:
@@ -46,7 +46,7 @@ async def test_the_last_owner_stays(house: Installation, change: str) -> None:
     await add(house, "dev@acme.test", "developer")
     await add(house, "limited@acme.test", "owner", (APP,))
     await add(house, BOB)
-    await house.members.disable(BOB, house.act())
+    await house.members.disable(BOB, house.operation())
     told = len(house.told)
     with pytest.raises(LastOwner, match="is the last owner of the team acme-team who can manage all of it"):
         await CHANGES[change](members_of(house), ANN, house)
@@ -69,10 +69,10 @@ async def test_what_takes_nothing_away_is_no_matter(house: Installation) -> None
     """The last owner may get a new password or the same role; a disabled one may be removed."""
     await add(house, ANN)
     members = members_of(house)
-    await members.set_password(ANN, PASSWORD, house.act())
-    await members.set_role(ANN, "owner", None, house.act())
-    await members.disable(ANN, house.act(), force=True)
-    await members.remove(ANN, house.act())
+    await members.set_password(ANN, PASSWORD, house.operation())
+    await members.set_role(ANN, "owner", None, house.operation())
+    await members.disable(ANN, house.operation(), force=True)
+    await members.remove(ANN, house.operation())
 
     assert [] == await managers(house)
 
@@ -110,9 +110,9 @@ async def test_only_the_operator_may_insist(house: Installation) -> None:
     """An owner cannot leave the team without one, whatever is asked for; the operator can, and it is recorded."""
     ann = await add(house, ANN)
     with pytest.raises(InputRefused, match="only the operator"):
-        await members_of(house).remove(ANN, house.act(ann.subject), force=True)
+        await members_of(house).remove(ANN, house.operation(ann.subject), force=True)
     assert [ANN] == await managers(house)
-    await members_of(house).set_role(ANN, "viewer", None, house.act(), force=True)
+    await members_of(house).set_role(ANN, "viewer", None, house.operation(), force=True)
 
     assert [] == await managers(house)
     assert ("owner", "viewer") == (house.told[-1].facts["role_before"], house.told[-1].facts["role"])

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
+from authsvc.cli.license_folder import LicenseFolder
 from authsvc.errors import Conflict, InputRefused
 from authsvc.license_file import registry_token
-from authsvc.manage.act import Act
 from authsvc.manage.license_import import CHUNK, MAX_ROWS, Changed, LicenseImport, Outcome, Plan
-from authsvc.manage.license_rows import Problem, Read, Row
-from authsvc.manage.license_shelf import LicenseShelf
+from authsvc.manage.license_rows import LicenseRow, Read, RowProblem
+from authsvc.manage.operation import Operation
 from authsvc.tenancy.records import License
 from authsvc.tenancy.terms import LicenseTerms
 from tests.support.builders import NOW
@@ -24,12 +24,12 @@ from tests.support.installation import APP, OTHER_APP, Installation, confirmed
 END = datetime(2031, 1, 31, tzinfo=UTC)
 
 
-def make_rows(count: int) -> list[Row]:
+def make_rows(count: int) -> list[LicenseRow]:
     """Return rows with references A-0, A-1 and so on."""
-    return [Row(n + 2, f"A-{n}", LicenseTerms(f"Customer {n}", END, fields={"seats": n})) for n in range(count)]
+    return [LicenseRow(n + 2, f"A-{n}", LicenseTerms(f"Customer {n}", END, fields={"seats": n})) for n in range(count)]
 
 
-async def importing(house: Installation, shelf: LicenseShelf | None = None, app: str = APP) -> LicenseImport:
+async def importing(house: Installation, shelf: LicenseFolder | None = None, app: str = APP) -> LicenseImport:
     """Return an import into an open app."""
     return LicenseImport(house.licenses, await house.licenses.open_app(app), shelf)
 
@@ -37,14 +37,14 @@ async def importing(house: Installation, shelf: LicenseShelf | None = None, app:
 async def carry_out(
     house: Installation,
     rows: Iterable[Read],
-    shelf: LicenseShelf | None = None,
-    act: Callable[[], Act] | None = None,
+    shelf: LicenseFolder | None = None,
+    operation: Callable[[], Operation] | None = None,
 ) -> Outcome:
     """Import rows and return what it did."""
-    return await (await importing(house, shelf)).carry_out(rows, act or house.act, lambda _: None)
+    return await (await importing(house, shelf)).carry_out(rows, operation or house.operation, lambda _: None)
 
 
-async def check(house: Installation, *rows: Read, shelf: LicenseShelf | None = None) -> Plan:
+async def check(house: Installation, *rows: Read, shelf: LicenseFolder | None = None) -> Plan:
     """Return what importing the rows would do."""
     return await (await importing(house, shelf)).check(rows, house.now)
 
@@ -53,7 +53,7 @@ async def test_a_row_is_a_license(house: Installation) -> None:
     """Each license says what its row says, under its reference, and its file logs in."""
     rows = make_rows(2 * CHUNK + 3)
     done: list[int] = []
-    outcome = await (await importing(house)).carry_out(rows, house.act, done.append)
+    outcome = await (await importing(house)).carry_out(rows, house.operation, done.append)
     made = {license_.reference: license_ for license_ in await house.licenses.list(APP)}
 
     assert Outcome(created=len(rows)) == outcome
@@ -82,10 +82,10 @@ async def test_what_was_done_to_a_license_since_is_no_difference(house: Installa
     rows = make_rows(5)
     await carry_out(house, rows)
     ids = {one.reference: one.id for one in await house.licenses.list(APP)}
-    await house.licenses.extend(ids["A-0"], "2032-01-31", house.act())
-    await house.licenses.rotate(ids["A-1"], END - NOW, house.act())
-    await house.licenses.revoke(ids["A-2"], house.act())
-    await house.licenses.archive(ids["A-3"], house.act())
+    await house.licenses.extend(ids["A-0"], "2032-01-31", house.operation())
+    await house.licenses.rotate(ids["A-1"], END - NOW, house.operation())
+    await house.licenses.revoke(ids["A-2"], house.operation())
+    await house.licenses.archive(ids["A-3"], house.operation())
     house.now = END
 
     assert Plan(rows=5) == await check(house, *rows)
@@ -110,10 +110,10 @@ async def test_a_changed_row_is_told_and_not_applied(house: Installation) -> Non
 async def test_all_rows_are_checked_before_the_first_is_written(house: Installation) -> None:
     """Every problem is told in the order of the lines, and the store is as before."""
     before = await house.everything_stored()
-    past = Row(4, "past", LicenseTerms("Past", NOW))
-    long = Row(5, "long", LicenseTerms("Long", END, fields={f"f{n}": "x" * 200 for n in range(40)}))
-    twin = Row(6, "A-0", LicenseTerms("Twin", END))
-    plan = await check(house, make_rows(1)[0], [Problem(3, "type", "no")], past, long, twin)
+    past = LicenseRow(4, "past", LicenseTerms("Past", NOW))
+    long = LicenseRow(5, "long", LicenseTerms("Long", END, fields={f"f{n}": "x" * 200 for n in range(40)}))
+    twin = LicenseRow(6, "A-0", LicenseTerms("Twin", END))
+    plan = await check(house, make_rows(1)[0], [RowProblem(3, "type", "no")], past, long, twin)
 
     assert [(3, "type"), (4, "expires"), (5, "row"), (6, "reference")] == [(p.line, p.column) for p in plan.problems]
     assert "'A-0' is on line 2 already" in plan.problems[-1].text
@@ -128,7 +128,7 @@ async def test_a_reference_is_of_its_app(house: Installation) -> None:
     other = await importing(house, app=OTHER_APP)
 
     assert 1 == (await other.check(rows, house.now)).new
-    assert Outcome(created=1) == await other.carry_out(rows, house.act, lambda _: None)
+    assert Outcome(created=1) == await other.carry_out(rows, house.operation, lambda _: None)
 
 
 async def test_two_imports_at_once_make_every_license_once(house: Installation) -> None:
@@ -144,15 +144,15 @@ async def test_two_imports_at_once_make_every_license_once(house: Installation) 
 @pytest.mark.parametrize("after", [0, 1, 15, 16, 50])
 async def test_a_repetition_finishes_what_was_cut_off(house: Installation, tmp_path: Path, after: int) -> None:
     """Wherever it ended, importing again makes what is missing, and the files of all."""
-    rows, shelf = make_rows(80), LicenseShelf(tmp_path / "files")
+    rows, shelf = make_rows(80), LicenseFolder(tmp_path / "files")
     begun = 0
 
-    def failing() -> Act:
+    def failing() -> Operation:
         nonlocal begun
         begun += 1
         if begun > after:
             raise InputRefused("cut off")
-        return house.act()
+        return house.operation()
 
     with pytest.raises(InputRefused, match="cut off"):
         await carry_out(house, rows, shelf, failing)
@@ -170,19 +170,19 @@ async def test_a_repetition_finishes_what_was_cut_off(house: Installation, tmp_p
 async def test_an_archived_app_takes_none(house: Installation) -> None:
     """An import into it is refused at its beginning, and one that is under way ends."""
     opened = await importing(house)
-    await confirmed(house.teams.archive_app, APP, house.act())
+    await confirmed(house.teams.archive_app, APP, house.operation())
 
     with pytest.raises(Conflict, match="is archived"):
         await importing(house)
     with pytest.raises(Conflict, match="somebody else changed it"):
-        await opened.carry_out(make_rows(3), house.act, lambda _: None)
+        await opened.carry_out(make_rows(3), house.operation, lambda _: None)
     assert [] == await house.directory.licenses(APP)
 
 
 async def test_a_file_that_changes_under_the_import_ends_it(house: Installation) -> None:
     """A row that can not be read any more is not passed over."""
     with pytest.raises(InputRefused, match="the file was changed while it was imported"):
-        await carry_out(house, [make_rows(1)[0], [Problem(3, "type", "no")]])
+        await carry_out(house, [make_rows(1)[0], [RowProblem(3, "type", "no")]])
 
 
 async def test_the_number_of_rows_is_bounded(house: Installation) -> None:
@@ -203,9 +203,9 @@ async def test_the_number_of_rows_is_bounded(house: Installation) -> None:
 # Files
 
 
-async def shelved(house: Installation, folder: Path) -> tuple[LicenseShelf, License, Path]:
+async def shelved(house: Installation, folder: Path) -> tuple[LicenseFolder, License, Path]:
     """Import one license with its file."""
-    shelf = LicenseShelf(folder)
+    shelf = LicenseFolder(folder)
     await carry_out(house, make_rows(1), shelf)
     (license_,) = await house.licenses.list(APP)
     return shelf, license_, shelf.path(license_)
@@ -225,7 +225,7 @@ async def test_a_file_that_is_there_is_never_overwritten(house: Installation, tm
     shelf, license_, path = await shelved(house, tmp_path)
     before = path.read_bytes()
     assert {"written": 0, "kept": 1, "outdated": 0} == (await carry_out(house, make_rows(1), shelf)).files
-    await house.licenses.extend(license_.id, "2032-01-31", house.act())
+    await house.licenses.extend(license_.id, "2032-01-31", house.operation())
     assert {"written": 0, "kept": 0, "outdated": 1} == (await carry_out(house, make_rows(1), shelf)).files
     assert before == path.read_bytes()
     path.unlink()
@@ -244,7 +244,7 @@ async def test_something_else_under_the_name_is_told_before_the_first_write(
     path.symlink_to("nowhere") if content is None else path.write_text(content)
     plan = await check(house, *make_rows(1), shelf=shelf)
 
-    assert [Problem(2, "row", f"{path} is something else than the file of license {license_.id}; move it away")] == (
+    assert [RowProblem(2, "row", f"{path} is something else than the file of license {license_.id}; move it away")] == (
         plan.problems
     )
     with pytest.raises(InputRefused, match="move it away"):
@@ -269,8 +269,8 @@ async def test_a_reference_becomes_a_harmless_name(
     house: Installation, tmp_path: Path, reference: str, name: str
 ) -> None:
     """Whatever a reference holds, its file lies in the folder under letters, digits, dots and dashes."""
-    shelf = LicenseShelf(tmp_path)
-    await carry_out(house, [Row(2, reference, LicenseTerms("Globex", END))], shelf)
+    shelf = LicenseFolder(tmp_path)
+    await carry_out(house, [LicenseRow(2, reference, LicenseTerms("Globex", END))], shelf)
     (license_,) = await house.licenses.list(APP)
 
     assert [f"{name}-{license_.id}.license.json"] == [file.name for file in tmp_path.iterdir()]
@@ -282,14 +282,14 @@ async def test_a_half_written_file_of_a_killed_import_is_replaced(house: Install
     _, _, path = await shelved(house, tmp_path)
     path.unlink()
     path.with_name(f".{path.name}.0123456789abcdef").write_text("half")
-    await carry_out(house, make_rows(1), LicenseShelf(tmp_path))
+    await carry_out(house, make_rows(1), LicenseFolder(tmp_path))
 
     assert [path] == list(tmp_path.iterdir())
 
 
 async def test_the_keys_lie_beside_the_files(house: Installation, tmp_path: Path) -> None:
     """Customers verify their files with them; an older set is replaced, and anything else is not."""
-    shelf, keys = LicenseShelf(tmp_path), tmp_path / "license-key.json"
+    shelf, keys = LicenseFolder(tmp_path), tmp_path / "license-key.json"
     for before in (None, '{"keys": []}', house.licenses.verification_keys()):
         if before is not None:
             keys.write_text(before)
@@ -307,4 +307,4 @@ async def test_a_folder_that_can_not_be_is_refused(house: Installation, tmp_path
     (tmp_path / "file").write_text("x")
 
     with pytest.raises(InputRefused, match="cannot use"):
-        LicenseShelf(tmp_path / "file" / "files")
+        LicenseFolder(tmp_path / "file" / "files")

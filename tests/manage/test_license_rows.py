@@ -12,7 +12,7 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authsvc.manage.license_rows import MAX_LINE, Problem, Read, Row, changed_columns, read_csv, read_jsonl
+from authsvc.manage.license_rows import MAX_LINE, LicenseRow, Read, RowProblem, changed_columns, read_csv, read_jsonl
 from authsvc.tenancy.records import LicenseType
 from authsvc.tenancy.terms import LicenseTerms
 
@@ -46,7 +46,7 @@ def test_a_csv_row_says_everything_that_create_can_say() -> None:
     fields = {"seats": 25, "plan": "gold", "on": True}
     terms = LicenseTerms('Acme, "Inc"', END, LicenseType.TRIAL, START, ("worker", "api/*"), fields, "sales@acme.test")
 
-    assert [Row(2, "A-1", terms)] == found
+    assert [LicenseRow(2, "A-1", terms)] == found
 
 
 def test_a_json_line_says_the_same_with_types_of_its_own() -> None:
@@ -65,13 +65,15 @@ def test_a_json_line_says_the_same_with_types_of_its_own() -> None:
     fields = {"seats": 25, "text": "25", "none": None, "ratio": 1.5, "on": False}
     terms = LicenseTerms("Acme", END, LicenseType.DEV, START, ("worker", "api/*"), fields, "sales@acme.test")
 
-    assert [Row(1, "7", terms)] == from_jsonl(whole)
+    assert [LicenseRow(1, "7", terms)] == from_jsonl(whole)
 
 
 def test_two_columns_are_enough() -> None:
     """Without a reference the customer is the key; without a type it is paid, from now on, for the whole app."""
-    assert [Row(2, "Globex", TERMS)] == from_csv("expires,customer\n2031-01-31, Globex \n")
-    assert [Row(1, "Globex", TERMS)] == from_jsonl({"customer": "Globex", "expires": "2031-01-31", "reference": None})
+    assert [LicenseRow(2, "Globex", TERMS)] == from_csv("expires,customer\n2031-01-31, Globex \n")
+    assert [LicenseRow(1, "Globex", TERMS)] == from_jsonl(
+        {"customer": "Globex", "expires": "2031-01-31", "reference": None}
+    )
 
 
 def test_lines_are_counted_as_an_editor_counts_them() -> None:
@@ -79,7 +81,7 @@ def test_lines_are_counted_as_an_editor_counts_them() -> None:
     found = from_csv('customer,expires\n\nA,2031-01-31\n,\n"B\nb",2031-01-31\nC,soon\n')
 
     assert [(5, "customer"), (7, "expires")] == named(found)
-    assert [3] == [row.line for row in found if isinstance(row, Row)]
+    assert [3] == [row.line for row in found if isinstance(row, LicenseRow)]
 
 
 @pytest.mark.parametrize(
@@ -176,7 +178,7 @@ def test_a_line_that_is_no_object_is_named(line: str) -> None:
     found = from_jsonl(line, {"customer": "Globex", "expires": "2031-01-31"})
 
     assert [(1, "row")] == named(found)
-    assert Row(2, "Globex", TERMS) == found[1]
+    assert LicenseRow(2, "Globex", TERMS) == found[1]
 
 
 def test_infinity_is_no_value_of_a_field() -> None:
@@ -185,7 +187,7 @@ def test_infinity_is_no_value_of_a_field() -> None:
 
     assert [(n, "field.x") for n in (1, 2, 3)] == named(from_jsonl(*(cells % v for v in ("NaN", "Infinity", "1e400"))))
     (row,) = from_csv("customer,expires,field.x\nGlobex,2031-01-31,NaN\n")
-    assert isinstance(row, Row)
+    assert isinstance(row, LicenseRow)
     assert {"x": "NaN"} == row.terms.fields
 
 
@@ -230,7 +232,7 @@ def test_an_endless_line_is_not_read_to_its_end() -> None:
 def test_no_file_breaks_the_reader(read: Callable[[Iterator[str]], Iterator[Read]], text: str) -> None:
     """Whatever a file holds, it becomes rows and named problems."""
     for found in read(iter(io.StringIO(text, newline=""))):
-        assert isinstance(found, Row) or all(isinstance(problem, Problem) for problem in found)
+        assert isinstance(found, LicenseRow) or all(isinstance(problem, RowProblem) for problem in found)
 
 
 words = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=20)
@@ -247,8 +249,8 @@ def test_csv_and_json_lines_say_the_same(customer: str, contact: str, text: str,
     writer.writerow([*cells.values(), f"t {text}", number, json.dumps(flag)])
     (one,), (other,) = from_csv(file.getvalue()), from_jsonl({**cells, "fields": fields})
 
-    assert isinstance(one, Row)
-    assert isinstance(other, Row)
+    assert isinstance(one, LicenseRow)
+    assert isinstance(other, LicenseRow)
     assert one.terms == other.terms == LicenseTerms(customer, END, fields=fields, contact=contact)
 
 

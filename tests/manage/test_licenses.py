@@ -23,9 +23,9 @@ PULL = f"repository:{APP}/x:pull"
 
 async def make(house: Installation, expires: str = "2026-09-01", **terms: Any) -> tuple[License, str]:
     """Make a license and return it with its registry token."""
-    act = house.act()
-    parsed = LicenseTerms.parse(customer="Globex", expires=expires, now=act.now, **terms)
-    made, file = await house.licenses.create(APP, parsed, act)
+    operation = house.operation()
+    parsed = LicenseTerms.parse(customer="Globex", expires=expires, now=operation.now, **terms)
+    made, file = await house.licenses.create(APP, parsed, operation)
     return made, token_in(file)
 
 
@@ -53,7 +53,7 @@ async def test_a_license_pulls_its_app_and_nothing_else(house: Installation) -> 
 async def test_extending_keeps_the_token(house: Installation) -> None:
     """The file that is installed goes on working; the new file says the new end and holds the same token."""
     made, token = await make(house)
-    changed, file = await house.licenses.extend(made.id, "2027-01-31", house.act())
+    changed, file = await house.licenses.extend(made.id, "2027-01-31", house.operation())
     house.now = datetime.fromisoformat("2027-01-30T23:59:59+00:00")
 
     assert "pull" == await house.gets(token)
@@ -68,7 +68,7 @@ async def test_an_expired_license_comes_back_by_extending(house: Installation) -
     made, token = await make(house)
     house.pass_time(days=60)
     assert DENIED == await house.gets(token)
-    await house.licenses.extend(made.id, "30d", house.act())
+    await house.licenses.extend(made.id, "30d", house.operation())
 
     assert "pull" == await house.gets(token)
 
@@ -76,7 +76,7 @@ async def test_an_expired_license_comes_back_by_extending(house: Installation) -
 async def test_an_earlier_end_counts_at_once(house: Installation) -> None:
     """A license that is cut short gives no registry token beyond its new end."""
     made, token = await make(house)
-    await house.licenses.extend(made.id, "2026-08-01T12:02:00Z", house.act())
+    await house.licenses.extend(made.id, "2026-08-01T12:02:00Z", house.operation())
     assert datetime.fromisoformat("2026-08-01T12:02:00+00:00") == (await house.ask(token)).claims.expires_at
     house.pass_time(minutes=2)
 
@@ -89,7 +89,7 @@ async def test_an_end_that_is_none_is_refused(house: Installation, expires: str)
     made, _ = await make(house)
 
     with pytest.raises(InputRefused, match="expires"):
-        await house.licenses.extend(made.id, expires, house.act())
+        await house.licenses.extend(made.id, expires, house.operation())
     assert made == await house.licenses.show(made.id)
 
 
@@ -98,7 +98,7 @@ async def test_an_end_before_the_beginning_is_refused(house: Installation) -> No
     made, _ = await make(house, not_before="2026-08-20")
 
     with pytest.raises(InputRefused, match="begins on 2026-08-20T00:00:00Z; it must end later"):
-        await house.licenses.extend(made.id, "2026-08-20", house.act())
+        await house.licenses.extend(made.id, "2026-08-20", house.operation())
 
 
 async def test_a_license_waits_for_its_beginning(house: Installation) -> None:
@@ -114,7 +114,7 @@ async def test_a_license_waits_for_its_beginning(house: Installation) -> None:
 async def test_rotation_overlaps(house: Installation) -> None:
     """The old token works until the overlap ends, to the microsecond, and the new one from now on."""
     made, first = await make(house)
-    _, file = await house.licenses.rotate(made.id, DAY, house.act())
+    _, file = await house.licenses.rotate(made.id, DAY, house.operation())
     second = token_in(file)
     assert first != second
     assert ["pull", "pull"] == [await house.gets(first), await house.gets(second)]
@@ -129,7 +129,7 @@ async def test_rotation_without_overlap_cuts_at_once(house: Installation) -> Non
     """A leaked file fails at the first use after the answer."""
     made, first = await make(house)
     assert "pull" == await house.gets(first)
-    _, file = await house.licenses.rotate(made.id, timedelta(0), house.act())
+    _, file = await house.licenses.rotate(made.id, timedelta(0), house.operation())
 
     assert [REFUSED, "pull"] == [await house.gets(first), await house.gets(token_in(file))]
 
@@ -137,10 +137,10 @@ async def test_rotation_without_overlap_cuts_at_once(house: Installation) -> Non
 async def test_two_tokens_at_most_are_live(house: Installation) -> None:
     """A second rotation ends the oldest token, and a third one without overlap all but the newest."""
     made, first = await make(house)
-    files = [(await confirmed(house.licenses.rotate, made.id, 2 * DAY, house.act()))[1] for _ in range(2)]
+    files = [(await confirmed(house.licenses.rotate, made.id, 2 * DAY, house.operation()))[1] for _ in range(2)]
     tokens = [first, *map(token_in, files)]
     assert [REFUSED, "pull", "pull"] == [await house.gets(token) for token in tokens]
-    changed, file = await house.licenses.rotate(made.id, timedelta(0), house.act())
+    changed, file = await house.licenses.rotate(made.id, timedelta(0), house.operation())
 
     assert [REFUSED] * 3 == [await house.gets(token) for token in tokens]
     assert "pull" == await house.gets(token_in(file))
@@ -150,33 +150,33 @@ async def test_two_tokens_at_most_are_live(house: Installation) -> None:
 async def test_a_second_rotation_asks_before_it_ends_a_promise(house: Installation) -> None:
     """Nothing happens until somebody has confirmed the very token that would end, and its promised end."""
     made, first = await make(house)
-    second = token_in((await house.licenses.rotate(made.id, 7 * DAY, house.act()))[1])
+    second = token_in((await house.licenses.rotate(made.id, 7 * DAY, house.operation()))[1])
     house.pass_time(hours=1)
     with pytest.raises(ConfirmationNeeded) as asked:
-        await house.licenses.rotate(made.id, DAY, house.act())
+        await house.licenses.rotate(made.id, DAY, house.operation())
     assert (
         f"the license {made.id} of Globex has been rotated already: token 1, which was to work until "
         "2026-08-08T12:00:00Z, ends now, and whoever still uses it is refused" == str(asked.value)
     )
     assert ["pull", "pull"] == [await house.gets(token) for token in (first, second)]
 
-    _, file = await house.licenses.rotate(made.id, DAY, house.act(), asked.value.mark)
+    _, file = await house.licenses.rotate(made.id, DAY, house.operation(), asked.value.mark)
     assert [REFUSED, "pull", "pull"] == [await house.gets(token) for token in (first, second, token_in(file))]
     with pytest.raises(ConfirmationNeeded, match="token 2, which was to work until 2026-08-02T13:00:00Z, ends now"):
-        await house.licenses.rotate(made.id, DAY, house.act(), asked.value.mark)
+        await house.licenses.rotate(made.id, DAY, house.operation(), asked.value.mark)
     assert {"generation": 3, "ended": [1]} == {name: house.told[-1].facts[name] for name in ("generation", "ended")}
 
 
 async def test_a_rotation_that_breaks_no_promise_asks_nobody(house: Installation) -> None:
     """The overlap is over, the license is refused anyhow, or nothing at all is to work on: there is nothing to ask."""
     made, _ = await make(house)
-    await house.licenses.rotate(made.id, DAY, house.act())
+    await house.licenses.rotate(made.id, DAY, house.operation())
     house.pass_time(days=1)
-    await house.licenses.rotate(made.id, DAY, house.act())
-    await house.licenses.rotate(made.id, timedelta(0), house.act())
-    await house.licenses.rotate(made.id, DAY, house.act())
-    await house.licenses.revoke(made.id, house.act())
-    changed, _ = await house.licenses.rotate(made.id, DAY, house.act())
+    await house.licenses.rotate(made.id, DAY, house.operation())
+    await house.licenses.rotate(made.id, timedelta(0), house.operation())
+    await house.licenses.rotate(made.id, DAY, house.operation())
+    await house.licenses.revoke(made.id, house.operation())
+    changed, _ = await house.licenses.rotate(made.id, DAY, house.operation())
 
     assert [6, 5] == [token.generation for token in changed.tokens]
 
@@ -184,7 +184,7 @@ async def test_a_rotation_that_breaks_no_promise_asks_nobody(house: Installation
 async def test_of_two_rotations_at_once_neither_ends_what_the_other_promised(house: Installation) -> None:
     """The second one meets a license that was changed, or asks; it never ends the first one's promise in silence."""
     made, first = await make(house)
-    rotations = (house.licenses.rotate(made.id, DAY, house.act()) for _ in range(2))
+    rotations = (house.licenses.rotate(made.id, DAY, house.operation()) for _ in range(2))
     outcomes = await asyncio.gather(*rotations, return_exceptions=True)
 
     assert 1 == sum(isinstance(outcome, Conflict) for outcome in outcomes)
@@ -194,9 +194,9 @@ async def test_of_two_rotations_at_once_neither_ends_what_the_other_promised(hou
 async def test_a_second_rotation_does_not_lengthen_an_overlap(house: Installation) -> None:
     """The token before the newest ends with its own overlap, counted from the rotation that replaced it."""
     made, _ = await make(house)
-    second = token_in((await house.licenses.rotate(made.id, DAY, house.act()))[1])
+    second = token_in((await house.licenses.rotate(made.id, DAY, house.operation()))[1])
     house.pass_time(hours=12)
-    await confirmed(house.licenses.rotate, made.id, DAY, house.act())
+    await confirmed(house.licenses.rotate, made.id, DAY, house.operation())
     house.pass_time(days=1, microseconds=-1)
     assert "pull" == await house.gets(second)
     house.pass_time(microseconds=1)
@@ -208,9 +208,9 @@ async def test_a_file_is_the_same_whenever_it_is_downloaded(house: Installation)
     """The token is derived, so a download gives it again, after a renewal and after a rotation too."""
     made, token = await make(house, repositories=["worker", "api/*"], fields=["seats=25"], contact="x@acme.test")
     assert token == token_in(await house.licenses.download(made.id))
-    await house.licenses.extend(made.id, "2027-01-31", house.act())
+    await house.licenses.extend(made.id, "2027-01-31", house.operation())
     assert token == token_in(await house.licenses.download(made.id))
-    _, rotated = await house.licenses.rotate(made.id, DAY, house.act())
+    _, rotated = await house.licenses.rotate(made.id, DAY, house.operation())
 
     assert says(rotated) == says(await house.licenses.download(made.id))
     assert derive_license_token(TOKEN_KEY, made.id, 2).text.reveal() == token_in(rotated)
@@ -223,7 +223,7 @@ async def test_another_token_key_is_noticed_and_rotation_is_the_way_out(house: I
     moved = Licenses(house.directory, house.told.append, keys, SERVICE)
     with pytest.raises(Conflict, match="made under another license-token key"):
         await moved.download(made.id)
-    _, file = await moved.rotate(made.id, DAY, house.act())
+    _, file = await moved.rotate(made.id, DAY, house.operation())
 
     assert ["pull", "pull"] == [await house.gets(token), await house.gets(token_in(file))]
 
@@ -232,13 +232,13 @@ async def test_another_token_key_is_noticed_and_rotation_is_the_way_out(house: I
 async def test_revoking_and_archiving_refuse_at_once_and_reinstating_undoes_both(house: Installation, end: str) -> None:
     """The customer reads that the license was revoked, whichever it was; only archiving hides it from lists."""
     made, token = await make(house)
-    await getattr(house.licenses, end)(made.id, house.act())
+    await getattr(house.licenses, end)(made.id, house.operation())
     sentence = await house.why(token)
     listed = await house.licenses.list(APP)
     house.pass_time(hours=1)
-    await getattr(house.licenses, end)(made.id, house.act())
+    await getattr(house.licenses, end)(made.id, house.operation())
     assert sentence == await house.why(token)
-    await house.licenses.reinstate(made.id, house.act())
+    await house.licenses.reinstate(made.id, house.operation())
 
     assert f"license {made.id} of Globex was revoked on 2026-08-01 12:00 UTC; ask the vendor" == sentence
     assert (0 if end == "archive" else 1) == len(listed)
@@ -250,9 +250,9 @@ async def test_revoking_and_archiving_refuse_at_once_and_reinstating_undoes_both
 async def test_what_ends_a_license_survives_a_renewal_and_a_rotation(house: Installation) -> None:
     """A revoked license that is extended or rotated stays revoked."""
     made, token = await make(house)
-    await house.licenses.revoke(made.id, house.act())
-    await house.licenses.extend(made.id, "2027-01-31", house.act())
-    _, file = await house.licenses.rotate(made.id, DAY, house.act())
+    await house.licenses.revoke(made.id, house.operation())
+    await house.licenses.extend(made.id, "2027-01-31", house.operation())
+    _, file = await house.licenses.rotate(made.id, DAY, house.operation())
 
     assert [DENIED, DENIED] == [await house.gets(token), await house.gets(token_in(file))]
 
@@ -260,7 +260,7 @@ async def test_what_ends_a_license_survives_a_renewal_and_a_rotation(house: Inst
 async def test_an_archived_app_takes_its_licenses_along(house: Installation) -> None:
     """Its licenses are refused with the day, and no new one is made."""
     made, token = await make(house)
-    await confirmed(house.teams.archive_app, APP, house.act())
+    await confirmed(house.teams.archive_app, APP, house.operation())
 
     assert "the app acme was archived on 2026-08-01 12:00 UTC; ask the vendor" == await house.why(token)
     with pytest.raises(Conflict, match="is archived; a license for it could pull nothing"):
@@ -273,19 +273,19 @@ async def test_an_archived_app_takes_its_licenses_along(house: Installation) -> 
 async def test_what_is_not_there_is_refused(house: Installation, change: str, license_id: str) -> None:
     """Only something of the form of an id is ever looked up."""
     arguments = {"extend": ("2027-01-31",), "rotate": (DAY,)}.get(change, ())
-    act = () if change in {"show", "download"} else (house.act(),)
+    operation = () if change in {"show", "download"} else (house.operation(),)
 
     with pytest.raises(NotFound, match="there is no license"):
-        await getattr(house.licenses, change)(license_id, *arguments, *act)
+        await getattr(house.licenses, change)(license_id, *arguments, *operation)
 
 
 async def test_every_change_is_told_with_the_state_it_leads_to(house: Installation) -> None:
     """The audit learns id, app, team and state; what changes nothing is not told."""
     made, _ = await make(house)
-    await house.licenses.extend(made.id, "2026-09-01", house.act())
+    await house.licenses.extend(made.id, "2026-09-01", house.operation())
     for change in ("revoke", "revoke", "archive", "reinstate", "reinstate"):
-        await getattr(house.licenses, change)(made.id, house.act())
-    await house.licenses.rotate(made.id, DAY, house.act())
+        await getattr(house.licenses, change)(made.id, house.operation())
+    await house.licenses.rotate(made.id, DAY, house.operation())
 
     told = [(entry.event, entry.facts.get("state")) for entry in house.told[3:]]
     assert [
@@ -300,7 +300,7 @@ async def test_every_change_is_told_with_the_state_it_leads_to(house: Installati
 async def test_nothing_that_logs_in_is_stored(house: Installation) -> None:
     """Redis and the audit hold hashes: a stolen dump opens nothing."""
     made, first = await make(house)
-    _, file = await house.licenses.rotate(made.id, DAY, house.act())
+    _, file = await house.licenses.rotate(made.id, DAY, house.operation())
     everything = await house.everything_stored() + repr([entry.to_json() for entry in house.told])
 
     assert not [token for token in (first, token_in(file)) if token[25:60] in everything]

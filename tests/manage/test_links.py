@@ -22,24 +22,24 @@ Change = Callable[[Installation], Awaitable[object]]
 
 async def member(house: Installation, email: str = EMAIL, role: str = "owner") -> str:
     """Add a member and return its subject."""
-    return (await house.members.add(email, TEAM, role, (), PASSWORD, house.act())).subject
+    return (await house.members.add(email, TEAM, role, (), PASSWORD, house.operation())).subject
 
 
 async def invite(house: Installation, role: str = "developer", *apps: str, actor: str = "system:authsvc") -> Secret:
     """Make an invitation for the usual address."""
-    return await house.links.invite(EMAIL, TEAM, role, apps, house.act(actor))
+    return await house.links.invite(EMAIL, TEAM, role, apps, house.operation(actor))
 
 
 async def reset(house: Installation) -> Secret:
     """Add the usual member and make a reset link."""
     await member(house)
-    return await house.links.reset(EMAIL, house.act())
+    return await house.links.reset(EMAIL, house.operation())
 
 
 async def refusal(house: Installation, link: Secret | str, password: Secret = CHOSEN) -> str:
     """Return the sentence by which a link is refused."""
     with pytest.raises(InputRefused) as refused:
-        await house.links.redeem(Secret(link) if isinstance(link, str) else link, password, house.act())
+        await house.links.redeem(Secret(link) if isinstance(link, str) else link, password, house.operation())
     assert type(refused.value) is InputRefused
     return str(refused.value)
 
@@ -48,7 +48,7 @@ async def test_an_invitation_makes_the_member_it_was_made_for(house: Installatio
     """Whoever redeems it chooses the password and nothing else: team, address, role and apps were fixed."""
     link = await invite(house, "developer", APP)
     assert REFUSED == await house.gets(CHOSEN, EMAIL)
-    joined = await house.links.redeem(link, CHOSEN, house.act())
+    joined = await house.links.redeem(link, CHOSEN, house.operation())
 
     assert (EMAIL, TEAM, "developer", (APP,)) == (joined.email, joined.team, joined.role, joined.apps)
     assert "pull,push" == await house.gets(CHOSEN, EMAIL)
@@ -59,11 +59,11 @@ async def test_a_reset_ends_the_old_password_and_all_that_came_of_it(house: Inst
     """After a reset only the new password opens anything; a personal token stays, since it is no sign-in."""
     await member(house)
     kept = (await house.ask(PASSWORD, EMAIL, offline=True)).response.refresh_token
-    _, personal = await house.tokens.create("laptop", EMAIL, None, None, house.act())
+    _, personal = await house.tokens.create("laptop", EMAIL, None, None, house.operation())
     assert kept is not None
-    link = await house.links.reset(EMAIL, house.act())
+    link = await house.links.reset(EMAIL, house.operation())
     assert "delete,pull,push" == await house.gets(PASSWORD, EMAIL)
-    await house.links.redeem(link, CHOSEN, house.act())
+    await house.links.redeem(link, CHOSEN, house.operation())
 
     assert [REFUSED, REFUSED] == [await house.gets(PASSWORD, EMAIL), await house.gets(kept)]
     assert ["delete,pull,push"] * 2 == [await house.gets(CHOSEN, EMAIL), await house.gets(personal)]
@@ -72,8 +72,8 @@ async def test_a_reset_ends_the_old_password_and_all_that_came_of_it(house: Inst
 async def test_a_reset_does_not_enable(house: Installation) -> None:
     """Somebody who is disabled gets a password and still no access."""
     await member(house)
-    await house.members.disable(EMAIL, house.act())
-    await house.links.redeem(await house.links.reset(EMAIL, house.act()), CHOSEN, house.act())
+    await house.members.disable(EMAIL, house.operation())
+    await house.links.redeem(await house.links.reset(EMAIL, house.operation()), CHOSEN, house.operation())
 
     assert DENIED == await house.gets(CHOSEN, EMAIL)
 
@@ -82,7 +82,7 @@ async def test_a_reset_does_not_enable(house: Installation) -> None:
 async def test_a_link_works_once(house: Installation, make: Callable[[Installation], Awaitable[Secret]]) -> None:
     """The second use is refused, and the first one's password stays."""
     link = await make(house)
-    await house.links.redeem(link, CHOSEN, house.act())
+    await house.links.redeem(link, CHOSEN, house.operation())
 
     assert VOID == await refusal(house, link, PASSWORD)
     assert "" != await house.gets(CHOSEN, EMAIL)
@@ -97,7 +97,7 @@ async def test_of_sixteen_uses_at_once_one_succeeds(
     link = await make(house)
     passwords = [Secret(f"racing password {number:02}") for number in range(16)]
     results = await asyncio.gather(
-        *(house.links.redeem(link, password, house.act()) for password in passwords), return_exceptions=True
+        *(house.links.redeem(link, password, house.operation()) for password in passwords), return_exceptions=True
     )
 
     assert [VOID] * 15 == [str(result) for result in results if isinstance(result, Exception)]
@@ -114,7 +114,7 @@ async def test_a_link_lives_72_hours(
     house.now += timedelta(hours=72) + late
 
     if works:
-        assert EMAIL == (await house.links.redeem(link, CHOSEN, house.act())).email
+        assert EMAIL == (await house.links.redeem(link, CHOSEN, house.operation())).email
     else:
         assert VOID == await refusal(house, link)
 
@@ -127,7 +127,7 @@ async def test_a_refused_password_consumes_nothing(
     link = await make(house)
 
     assert "15 to 1,024 bytes" in await refusal(house, link, Secret("short"))
-    assert EMAIL == (await house.links.redeem(link, CHOSEN, house.act())).email
+    assert EMAIL == (await house.links.redeem(link, CHOSEN, house.operation())).email
 
 
 VOIDED: dict[str, tuple[Callable[[Installation], Awaitable[Secret]], Change]] = {
@@ -135,22 +135,25 @@ VOIDED: dict[str, tuple[Callable[[Installation], Awaitable[Secret]], Change]] = 
     "invited and added by hand": (invite, member),
     "invited, added and removed": (
         invite,
-        lambda house: _each(member(house), lambda: house.members.remove(EMAIL, house.act())),
+        lambda house: _each(member(house), lambda: house.members.remove(EMAIL, house.operation())),
     ),
-    "reset again": (reset, lambda house: house.links.reset(EMAIL, house.act())),
-    "reset and role changed": (reset, lambda house: house.members.set_role(EMAIL, "viewer", None, house.act())),
-    "reset and role set to the same": (reset, lambda house: house.members.set_role(EMAIL, "owner", None, house.act())),
-    "reset and limited": (reset, lambda house: house.members.set_role(EMAIL, "owner", [APP], house.act())),
-    "reset and password set": (reset, lambda house: house.members.set_password(EMAIL, PASSWORD, house.act())),
-    "reset and disabled": (reset, lambda house: house.members.disable(EMAIL, house.act())),
-    "reset and removed": (reset, lambda house: house.members.remove(EMAIL, house.act())),
+    "reset again": (reset, lambda house: house.links.reset(EMAIL, house.operation())),
+    "reset and role changed": (reset, lambda house: house.members.set_role(EMAIL, "viewer", None, house.operation())),
+    "reset and role set to the same": (
+        reset,
+        lambda house: house.members.set_role(EMAIL, "owner", None, house.operation()),
+    ),
+    "reset and limited": (reset, lambda house: house.members.set_role(EMAIL, "owner", [APP], house.operation())),
+    "reset and password set": (reset, lambda house: house.members.set_password(EMAIL, PASSWORD, house.operation())),
+    "reset and disabled": (reset, lambda house: house.members.disable(EMAIL, house.operation())),
+    "reset and removed": (reset, lambda house: house.members.remove(EMAIL, house.operation())),
     "reset, removed and back": (
         reset,
-        lambda house: _each(house.members.remove(EMAIL, house.act()), lambda: member(house)),
+        lambda house: _each(house.members.remove(EMAIL, house.operation()), lambda: member(house)),
     ),
     "reset, removed and invited": (
         reset,
-        lambda house: _each(house.members.remove(EMAIL, house.act()), lambda: invite(house)),
+        lambda house: _each(house.members.remove(EMAIL, house.operation()), lambda: invite(house)),
     ),
 }
 """What makes a link void that was good before."""
@@ -204,8 +207,8 @@ async def test_links_and_passwords_are_stored_hashed_only(house: Installation) -
     """Neither Redis nor the audit ever holds a link or a password in clear, and both forget the link in time."""
     invited = await invite(house)
     first = await house.everything_stored()
-    await house.links.redeem(invited, CHOSEN, house.act())
-    again = await house.links.reset(EMAIL, house.act())
+    await house.links.redeem(invited, CHOSEN, house.operation())
+    again = await house.links.reset(EMAIL, house.operation())
     everything = first + await house.everything_stored() + repr([entry.to_json() for entry in house.told])
 
     for secret in (invited, again, CHOSEN):
@@ -233,13 +236,13 @@ async def test_an_invitation_is_refused(
     await member(house, "taken@acme.test")
 
     with pytest.raises(error):
-        await house.links.invite(email, team, role, apps, house.act())
+        await house.links.invite(email, team, role, apps, house.operation())
 
 
 async def test_a_reset_for_nobody_is_refused(house: Installation) -> None:
     """The operator learns that nobody has the address; the sentence is not for strangers."""
     with pytest.raises(NotFound, match="nobody has the address"):
-        await house.links.reset(EMAIL, house.act())
+        await house.links.reset(EMAIL, house.operation())
 
 
 @pytest.mark.parametrize(
@@ -258,17 +261,17 @@ async def test_an_invitation_is_worth_what_its_maker_is(house: Installation, fat
     boss = "boss@acme.test"
     link = await invite(house, actor=await member(house, boss))
     if fate == "becomes a developer":
-        await house.members.set_role(boss, "developer", None, house.act())
+        await house.members.set_role(boss, "developer", None, house.operation())
     elif fate == "is limited":
-        await house.members.set_role(boss, "owner", [APP], house.act())
+        await house.members.set_role(boss, "owner", [APP], house.operation())
     elif fate == "is disabled":
-        await house.members.disable(boss, house.act())
+        await house.members.disable(boss, house.operation())
     elif fate.startswith("is removed"):
-        await house.members.remove(boss, house.act())
+        await house.members.remove(boss, house.operation())
     if fate.endswith("rejoins"):
         await member(house, boss)
 
     if works:
-        assert EMAIL == (await house.links.redeem(link, CHOSEN, house.act())).email
+        assert EMAIL == (await house.links.redeem(link, CHOSEN, house.operation())).email
     else:
         assert VOID == await refusal(house, link)

@@ -14,7 +14,7 @@ NEW_PASSWORD = Secret("another horse, another battery")
 
 async def add(house: Installation, email: str = EMAIL, role: str = "owner", *apps: str) -> Member:
     """Add a member with the usual password."""
-    return await house.members.add(email, TEAM, role, apps, PASSWORD, house.act())
+    return await house.members.add(email, TEAM, role, apps, PASSWORD, house.operation())
 
 
 @pytest.mark.parametrize(
@@ -57,15 +57,15 @@ async def test_a_member_is_refused(
     told, before = len(house.told), await house.everything_stored()
 
     with pytest.raises(error):
-        await house.members.add(email, team, role, apps, password, house.act())
+        await house.members.add(email, team, role, apps, password, house.operation())
     assert told == len(house.told)
     assert before == await house.everything_stored()
 
 
 async def test_limits_name_apps_of_the_own_team_only(house: Installation) -> None:
     """Another team's app is as absent as one that does not exist: the same sentence."""
-    await house.teams.create("rivals", None, house.act())
-    await house.teams.create_app("theirs", "rivals", None, house.act())
+    await house.teams.create("rivals", None, house.operation())
+    await house.teams.create_app("theirs", "rivals", None, house.operation())
 
     sentences = set()
     for app in ("theirs", "absent"):
@@ -79,8 +79,8 @@ async def test_members_are_listed_by_address(house: Installation) -> None:
     """A list has everybody of the team, disabled ones too, and nobody who was removed."""
     for name in ("zoe", "ann", "bob"):
         await add(house, f"{name}@acme.test", "viewer")
-    await house.members.disable("bob@acme.test", house.act())
-    await house.members.remove("ann@acme.test", house.act())
+    await house.members.disable("bob@acme.test", house.operation())
+    await house.members.remove("ann@acme.test", house.operation())
 
     assert ["bob@acme.test", "zoe@acme.test"] == [m.email for m in await house.members.list(TEAM)]
     with pytest.raises(NotFound):
@@ -91,7 +91,7 @@ async def test_disabling_refuses_at_once_and_says_so(house: Installation) -> Non
     """A remembered password opens nothing at the first use after the answer, and its owner learns why."""
     await add(house)
     await house.gets(PASSWORD, EMAIL)
-    await house.members.disable(EMAIL, house.act())
+    await house.members.disable(EMAIL, house.operation())
 
     assert DENIED == await house.gets(PASSWORD, EMAIL)
     assert f"the account {EMAIL} was disabled on 2026-08-01 12:00 UTC; ask an owner of {TEAM}" == await house.why(
@@ -104,10 +104,10 @@ async def test_enabling_lets_the_same_password_in_again(house: Installation) -> 
     """Disabling and enabling twice changes nothing more than once each, and is told once each."""
     await add(house)
     for _ in range(2):
-        await house.members.disable(EMAIL, house.act())
+        await house.members.disable(EMAIL, house.operation())
         house.pass_time(hours=1)
     for _ in range(2):
-        await house.members.enable(EMAIL, house.act())
+        await house.members.enable(EMAIL, house.operation())
 
     assert "delete,pull,push" == await house.gets(PASSWORD, EMAIL)
     assert ["member.added", "member.disabled", "member.enabled"] == [e.event for e in house.told[3:]]
@@ -117,13 +117,13 @@ async def test_a_role_counts_from_the_next_request(house: Installation) -> None:
     """A demoted owner pulls and nothing else; limits stay unless they are changed."""
     await add(house, EMAIL, "owner", APP)
     await house.gets(PASSWORD, EMAIL)
-    await house.members.set_role(EMAIL, "viewer", None, house.act())
+    await house.members.set_role(EMAIL, "viewer", None, house.operation())
 
     assert "pull" == await house.gets(PASSWORD, EMAIL)
     assert "" == await house.gets(PASSWORD, EMAIL, f"repository:{OTHER_APP}/x:pull")
-    await house.members.set_role(EMAIL, "viewer", [OTHER_APP], house.act())
+    await house.members.set_role(EMAIL, "viewer", [OTHER_APP], house.operation())
     assert "" == await house.gets(PASSWORD, EMAIL)
-    await house.members.set_role(EMAIL, "owner", [], house.act())
+    await house.members.set_role(EMAIL, "owner", [], house.operation())
     assert "delete,pull,push" == await house.gets(PASSWORD, EMAIL)
 
 
@@ -133,7 +133,7 @@ async def test_a_wrong_role_or_limit_changes_nothing(house: Installation, role: 
     before = await add(house)
 
     with pytest.raises(InputRefused):
-        await house.members.set_role(EMAIL, role, apps, house.act())
+        await house.members.set_role(EMAIL, role, apps, house.operation())
     assert [before] == await house.members.list(TEAM)
 
 
@@ -144,7 +144,7 @@ async def test_a_new_password_ends_the_old_one_at_once_a_hundred_times(house: In
     for number in range(100):
         assert "delete,pull,push" == await house.gets(old, EMAIL)
         new = Secret(f"correct horse battery {number}")
-        await house.members.set_password(EMAIL, new, house.act())
+        await house.members.set_password(EMAIL, new, house.operation())
         outcomes.append(await house.gets(old, EMAIL))
         old = new
 
@@ -156,7 +156,7 @@ async def test_an_unacceptable_password_keeps_the_old_one(house: Installation) -
     await add(house)
 
     with pytest.raises(InputRefused, match="15 to 1,024 bytes"):
-        await house.members.set_password(EMAIL, Secret("short"), house.act())
+        await house.members.set_password(EMAIL, Secret("short"), house.operation())
     assert "delete,pull,push" == await house.gets(PASSWORD, EMAIL)
 
 
@@ -165,7 +165,7 @@ async def test_the_same_password_again_still_ends_what_was_signed_in(house: Inst
     await add(house)
     kept = (await house.ask(PASSWORD, EMAIL, offline=True)).response.refresh_token
     assert kept is not None
-    await house.members.set_password(EMAIL, PASSWORD, house.act())
+    await house.members.set_password(EMAIL, PASSWORD, house.operation())
 
     assert REFUSED == await house.gets(kept)
     assert "delete,pull,push" == await house.gets(PASSWORD, EMAIL)
@@ -174,11 +174,11 @@ async def test_the_same_password_again_still_ends_what_was_signed_in(house: Inst
 async def test_a_removed_member_is_nobody(house: Installation) -> None:
     """The password of somebody who left is as wrong as one that never was, and the address is free."""
     await add(house)
-    await house.members.remove(EMAIL, house.act())
+    await house.members.remove(EMAIL, house.operation())
 
     assert REFUSED == await house.gets(PASSWORD, EMAIL)
     with pytest.raises(NotFound):
-        await house.members.remove(EMAIL, house.act())
+        await house.members.remove(EMAIL, house.operation())
     again = await add(house, role="viewer")
     assert 1 == again.epoch
     assert "pull" == await house.gets(PASSWORD, EMAIL)
@@ -190,27 +190,27 @@ async def test_changing_nobody_is_refused(house: Installation, change: str) -> N
     arguments = {"set_role": ("viewer", None), "set_password": (NEW_PASSWORD,)}.get(change, ())
 
     with pytest.raises(NotFound, match=r"nobody has the address .stranger@acme\.test."):
-        await getattr(house.members, change)("stranger@acme.test", *arguments, house.act())
+        await getattr(house.members, change)("stranger@acme.test", *arguments, house.operation())
 
 
 async def test_rejoining_takes_nothing_over(house: Installation) -> None:
     """Who joins again with the same address has a new id, and nothing from the first time works (threat 14)."""
     first = await add(house)
-    _, personal = await house.tokens.create("laptop", EMAIL, None, None, house.act())
+    _, personal = await house.tokens.create("laptop", EMAIL, None, None, house.operation())
     kept = (await house.ask(PASSWORD, EMAIL, offline=True)).response.refresh_token
     assert kept is not None
     _, machine = await house.service_accounts.create(
-        "ci", TEAM, [f"{APP}/**:pull"], None, None, house.act(first.subject)
+        "ci", TEAM, [f"{APP}/**:pull"], None, None, house.operation(first.subject)
     )
-    reset = await house.links.reset(EMAIL, house.act())
-    await confirmed(house.members.remove, EMAIL, house.act())
+    reset = await house.links.reset(EMAIL, house.operation())
+    await confirmed(house.members.remove, EMAIL, house.operation())
     second = await add(house)
 
     assert first.id != second.id
     assert [REFUSED, REFUSED, DENIED] == [await house.gets(secret) for secret in (personal, kept, machine)]
     assert [] == await house.tokens.list(EMAIL, house.now)
     with pytest.raises(InputRefused, match="the link is not valid"):
-        await house.links.redeem(reset, NEW_PASSWORD, house.act())
+        await house.links.redeem(reset, NEW_PASSWORD, house.operation())
 
 
 async def test_of_two_removals_at_once_the_newcomer_survives(house: Installation) -> None:
@@ -218,13 +218,13 @@ async def test_of_two_removals_at_once_the_newcomer_survives(house: Installation
     await add(house)
     overtaken = await house.credentials.member(EMAIL)
     assert overtaken is not None
-    await house.members.remove(EMAIL, house.act())
+    await house.members.remove(EMAIL, house.operation())
     removed = await house.credentials.member_of_id(overtaken.record.id)
     assert removed is not None
     newcomer = await add(house)
 
     with pytest.raises(Conflict):
-        await house.credentials.remove_member(removed, removed.record, house.act().entry("member.removed"))
+        await house.credentials.remove_member(removed, removed.record, house.operation().entry("member.removed"))
     assert [newcomer] == await house.members.list(TEAM)
     assert "delete,pull,push" == await house.gets(PASSWORD, EMAIL)
 
@@ -233,10 +233,10 @@ async def test_every_change_is_told_with_who_and_no_secret(house: Installation) 
     """The audit learns the actor, the id and the member of each change, and nothing that logs in."""
     await add(house)
     for change in ("disable", "enable"):
-        await getattr(house.members, change)(EMAIL, house.act())
-    await house.members.set_role(EMAIL, "viewer", [APP], house.act())
-    await house.members.set_password(EMAIL, NEW_PASSWORD, house.act())
-    await house.members.remove(EMAIL, house.act())
+        await getattr(house.members, change)(EMAIL, house.operation())
+    await house.members.set_role(EMAIL, "viewer", [APP], house.operation())
+    await house.members.set_password(EMAIL, NEW_PASSWORD, house.operation())
+    await house.members.remove(EMAIL, house.operation())
 
     told = [entry.to_json() for entry in house.told[3:]]
     assert [

@@ -20,7 +20,7 @@ def commands(connection: Connection) -> list[bool]:
 
 async def test_a_warm_password_takes_two_reads(house: Installation, commands: list[bool]) -> None:
     """The throttle's buckets are read together with the account; nothing is written."""
-    await house.members.add(EMAIL, TEAM, "viewer", (), PASSWORD, house.act())
+    await house.members.add(EMAIL, TEAM, "viewer", (), PASSWORD, house.operation())
     assert "pull" == await house.gets(PASSWORD, EMAIL)
     commands.clear()
     before = await house.everything_stored()
@@ -32,7 +32,7 @@ async def test_a_warm_password_takes_two_reads(house: Installation, commands: li
 
 async def test_a_wrong_password_again_takes_two_commands(house: Installation, commands: list[bool]) -> None:
     """The account, and the script that recognises it."""
-    await house.members.add(EMAIL, TEAM, "viewer", (), PASSWORD, house.act())
+    await house.members.add(EMAIL, TEAM, "viewer", (), PASSWORD, house.operation())
     await house.gets("my old password, no longer right", EMAIL)
     commands.clear()
     before = await house.everything_stored()

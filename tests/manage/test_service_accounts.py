@@ -26,12 +26,12 @@ async def make(
 ) -> tuple[ServiceAccount, Secret]:
     """Make a service account; without grants one that may pull and push everything of the app."""
     rows = grants or (f"{APP}/**:pull,push",)
-    return await house.service_accounts.create(name, TEAM, rows, api, expires, house.act(actor))
+    return await house.service_accounts.create(name, TEAM, rows, api, expires, house.operation(actor))
 
 
 async def maker(house: Installation, role: str = "owner", *apps: str) -> str:
     """Add the member who makes accounts and return the subject."""
-    return (await house.members.add(MAKER, TEAM, role, apps, PASSWORD, house.act())).subject
+    return (await house.members.add(MAKER, TEAM, role, apps, PASSWORD, house.operation())).subject
 
 
 @pytest.mark.parametrize(
@@ -81,8 +81,8 @@ async def test_grants_say_what_it_may_do(
 )
 async def test_a_bad_grant_is_refused(house: Installation, grant: str) -> None:
     """A grant names one app of the own team, a pattern and actions, or nothing is made."""
-    await house.teams.create("rivals", None, house.act())
-    await house.teams.create_app("theirs", "rivals", None, house.act())
+    await house.teams.create("rivals", None, house.operation())
+    await house.teams.create_app("theirs", "rivals", None, house.operation())
 
     with pytest.raises(InputRefused):
         await make(house, f"{APP}/**:pull", grant)
@@ -109,10 +109,10 @@ async def test_the_number_of_grants_is_bounded(house: Installation, api: str | N
 async def test_no_grant_is_for_the_api_alone(house: Installation) -> None:
     """An account without any grant needs API access, and gets nothing at the registry."""
     with pytest.raises(InputRefused, match="1 to 100 grants"):
-        await house.service_accounts.create("ci", TEAM, [], None, None, house.act())
+        await house.service_accounts.create("ci", TEAM, [], None, None, house.operation())
     with pytest.raises(InputRefused, match="is no API access"):
-        await house.service_accounts.create("ci", TEAM, [], "write", None, house.act())
-    account, secret = await house.service_accounts.create("ci", TEAM, [], "read", None, house.act())
+        await house.service_accounts.create("ci", TEAM, [], "write", None, house.operation())
+    account, secret = await house.service_accounts.create("ci", TEAM, [], "read", None, house.operation())
 
     assert "read" == account.api
     assert "" == await house.gets(secret)
@@ -123,12 +123,12 @@ async def test_a_name_is_never_given_again(house: Installation) -> None:
     await make(house)
     with pytest.raises(Conflict, match="has or had a service account 'ci'"):
         await make(house)
-    await house.service_accounts.revoke("ci", TEAM, house.act())
+    await house.service_accounts.revoke("ci", TEAM, house.operation())
     with pytest.raises(Conflict, match="has or had a service account 'ci'"):
         await make(house)
-    await house.teams.create("rivals", None, house.act())
-    await house.teams.create_app("theirs", "rivals", None, house.act())
-    theirs, _ = await house.service_accounts.create("ci", "rivals", ["theirs/**:pull"], None, None, house.act())
+    await house.teams.create("rivals", None, house.operation())
+    await house.teams.create_app("theirs", "rivals", None, house.operation())
+    theirs, _ = await house.service_accounts.create("ci", "rivals", ["theirs/**:pull"], None, None, house.operation())
 
     assert "rivals" == theirs.team
 
@@ -136,22 +136,22 @@ async def test_a_name_is_never_given_again(house: Installation) -> None:
 async def test_disabled_is_for_now_and_revoked_for_good(house: Installation) -> None:
     """Each refuses at once and says so; enabling undoes the one and not the other."""
     _, secret = await make(house)
-    await house.service_accounts.disable("ci", TEAM, house.act())
+    await house.service_accounts.disable("ci", TEAM, house.operation())
     assert "the service account ci was disabled on 2026-08-01 12:00 UTC; ask an owner of acme-team" == (
         await house.why(secret)
     )
-    await house.service_accounts.enable("ci", TEAM, house.act())
+    await house.service_accounts.enable("ci", TEAM, house.operation())
     assert "pull,push" == await house.gets(secret)
-    await house.service_accounts.revoke("ci", TEAM, house.act())
+    await house.service_accounts.revoke("ci", TEAM, house.operation())
     with pytest.raises(Conflict, match="is revoked; make a new one"):
-        await house.service_accounts.enable("ci", TEAM, house.act())
+        await house.service_accounts.enable("ci", TEAM, house.operation())
 
     assert "the service account ci was revoked on 2026-08-01 12:00 UTC; ask an owner of acme-team" == (
         await house.why(secret)
     )
     assert [] == await house.service_accounts.list(TEAM)
     with pytest.raises(Conflict, match="is revoked; make a new one"):
-        await house.service_accounts.rotate("ci", TEAM, DAY, house.act())
+        await house.service_accounts.rotate("ci", TEAM, DAY, house.operation())
 
 
 async def test_an_ended_account_gets_no_new_secret(house: Installation) -> None:
@@ -160,7 +160,7 @@ async def test_an_ended_account_gets_no_new_secret(house: Installation) -> None:
     house.pass_time(days=1)
 
     with pytest.raises(Conflict, match=r"ended at 2026-08-02T12:00:00Z; make a new one"):
-        await house.service_accounts.rotate("ci", TEAM, DAY, house.act())
+        await house.service_accounts.rotate("ci", TEAM, DAY, house.operation())
 
 
 async def test_an_end_is_exact(house: Installation) -> None:
@@ -187,7 +187,7 @@ async def test_an_end_that_is_none_is_refused(house: Installation, expires: str)
 async def test_rotation_overlaps(house: Installation) -> None:
     """The old secret works until the overlap ends, to the microsecond, and the new one from now on."""
     _, first = await make(house)
-    _, second = await house.service_accounts.rotate("ci", TEAM, DAY, house.act())
+    _, second = await house.service_accounts.rotate("ci", TEAM, DAY, house.operation())
     assert ["pull,push"] * 2 == [await house.gets(first), await house.gets(second)]
     house.pass_time(days=1, microseconds=-1)
     assert "pull,push" == await house.gets(first)
@@ -200,7 +200,7 @@ async def test_rotation_without_overlap_cuts_at_once(house: Installation) -> Non
     """With 0 the old secret fails at the first use after the answer."""
     _, first = await make(house)
     assert "pull,push" == await house.gets(first)
-    _, second = await house.service_accounts.rotate("ci", TEAM, timedelta(0), house.act())
+    _, second = await house.service_accounts.rotate("ci", TEAM, timedelta(0), house.operation())
 
     assert [REFUSED, "pull,push"] == [await house.gets(first), await house.gets(second)]
 
@@ -208,11 +208,11 @@ async def test_rotation_without_overlap_cuts_at_once(house: Installation) -> Non
 async def test_two_secrets_at_most_are_live(house: Installation) -> None:
     """A second rotation ends the oldest secret, once somebody has confirmed that."""
     _, first = await make(house)
-    _, second = await house.service_accounts.rotate("ci", TEAM, DAY, house.act())
+    _, second = await house.service_accounts.rotate("ci", TEAM, DAY, house.operation())
     with pytest.raises(ConfirmationNeeded, match="the service account ci has been rotated already: token 1, which was"):
-        await house.service_accounts.rotate("ci", TEAM, 2 * DAY, house.act())
+        await house.service_accounts.rotate("ci", TEAM, 2 * DAY, house.operation())
     assert ["pull,push"] * 2 == [await house.gets(s) for s in (first, second)]
-    account, third = await confirmed(house.service_accounts.rotate, "ci", TEAM, 2 * DAY, house.act())
+    account, third = await confirmed(house.service_accounts.rotate, "ci", TEAM, 2 * DAY, house.operation())
 
     assert [REFUSED, "pull,push", "pull,push"] == [await house.gets(s) for s in (first, second, third)]
     assert [3, 2] == [token.generation for token in account.tokens]
@@ -221,23 +221,27 @@ async def test_two_secrets_at_most_are_live(house: Installation) -> None:
 Fate = Callable[[Installation], Awaitable[object]]
 FATES: dict[str, tuple[Fate, str, str]] = {
     "stays an owner": (
-        lambda house: house.members.set_role(MAKER, "owner", None, house.act()),
+        lambda house: house.members.set_role(MAKER, "owner", None, house.operation()),
         "delete,pull,push",
         "delete,pull,push",
     ),
     "becomes a developer": (
-        lambda house: house.members.set_role(MAKER, "developer", None, house.act()),
+        lambda house: house.members.set_role(MAKER, "developer", None, house.operation()),
         "pull,push",
         "pull,push",
     ),
-    "becomes a viewer": (lambda house: house.members.set_role(MAKER, "viewer", None, house.act()), "pull", "pull"),
+    "becomes a viewer": (
+        lambda house: house.members.set_role(MAKER, "viewer", None, house.operation()),
+        "pull",
+        "pull",
+    ),
     "is limited": (
-        lambda house: house.members.set_role(MAKER, "owner", [OTHER_APP], house.act()),
+        lambda house: house.members.set_role(MAKER, "owner", [OTHER_APP], house.operation()),
         "",
         "delete,pull,push",
     ),
-    "is disabled": (lambda house: confirmed(house.members.disable, MAKER, house.act()), DENIED, DENIED),
-    "is removed": (lambda house: confirmed(house.members.remove, MAKER, house.act()), DENIED, DENIED),
+    "is disabled": (lambda house: confirmed(house.members.disable, MAKER, house.operation()), DENIED, DENIED),
+    "is removed": (lambda house: confirmed(house.members.remove, MAKER, house.operation()), DENIED, DENIED),
 }
 """What becomes of the maker, and what the account then gets in the one app and in the other."""
 
@@ -264,30 +268,30 @@ async def test_whoever_ends_a_maker_is_told_what_ends_too(house: Installation, c
     await make(house, name="deploy", actor=actor)
     await make(house, name="ended", expires="1d", actor=actor)
     await make(house, name="revoked", actor=actor)
-    await house.service_accounts.revoke("revoked", TEAM, house.act())
+    await house.service_accounts.revoke("revoked", TEAM, house.operation())
     await make(house, name="of-the-operator")
     house.pass_time(days=2)
     end = getattr(house.members, change)
     with pytest.raises(
         ConfirmationNeeded, match=r"ends 2 service accounts that this member made: ci, deploy$"
     ) as asked:
-        await end(MAKER, house.act())
+        await end(MAKER, house.operation())
     assert "pull,push" == await house.gets(secret)
-    await house.service_accounts.revoke("deploy", TEAM, house.act())
+    await house.service_accounts.revoke("deploy", TEAM, house.operation())
     with pytest.raises(ConfirmationNeeded, match=r"ends 1 service account that this member made: ci$"):
-        await end(MAKER, house.act(), asked.value.mark)
+        await end(MAKER, house.operation(), asked.value.mark)
 
-    await confirmed(end, MAKER, house.act())
+    await confirmed(end, MAKER, house.operation())
     assert DENIED == await house.gets(secret)
 
 
 async def test_who_made_nothing_or_is_disabled_already_goes_without_a_question(house: Installation) -> None:
     """What has ended before ends nothing more."""
     await make(house, actor=await maker(house))
-    await confirmed(house.members.disable, MAKER, house.act())
-    await house.members.remove(MAKER, house.act())
+    await confirmed(house.members.disable, MAKER, house.operation())
+    await house.members.remove(MAKER, house.operation())
     await maker(house)
-    await house.members.remove(MAKER, house.act())
+    await house.members.remove(MAKER, house.operation())
 
     assert [] == [member.email for member in await house.members.list(TEAM)]
 
@@ -295,10 +299,10 @@ async def test_who_made_nothing_or_is_disabled_already_goes_without_a_question(h
 async def test_a_maker_who_comes_back_by_another_door_revives_nothing(house: Installation) -> None:
     """Enabling brings the account back; removing ends it, also when the same address joins again."""
     _, secret = await make(house, actor=await maker(house))
-    await confirmed(house.members.disable, MAKER, house.act())
-    await house.members.enable(MAKER, house.act())
+    await confirmed(house.members.disable, MAKER, house.operation())
+    await house.members.enable(MAKER, house.operation())
     assert "pull,push" == await house.gets(secret)
-    await confirmed(house.members.remove, MAKER, house.act())
+    await confirmed(house.members.remove, MAKER, house.operation())
     await maker(house)
 
     assert "the service account ci ended when its creator left on 2026-08-01 12:00 UTC; ask an owner of acme-team" == (
@@ -339,18 +343,18 @@ async def test_changing_what_is_not_there_is_refused(
 ) -> None:
     """An unknown name, and another team's account, are not found."""
     await make(house)
-    await house.teams.create("rivals", None, house.act())
+    await house.teams.create("rivals", None, house.operation())
     overlap = (DAY,) if change == "rotate" else ()
 
     with pytest.raises(NotFound, match=sentence):
-        await getattr(house.service_accounts, change)(name, team, *overlap, house.act())
+        await getattr(house.service_accounts, change)(name, team, *overlap, house.operation())
 
 
 async def test_doing_it_twice_is_told_once(house: Installation) -> None:
     """Each change keeps its first time, and only what changes something is told."""
     await make(house)
     for change in ("disable", "disable", "enable", "enable", "revoke", "revoke"):
-        await getattr(house.service_accounts, change)("ci", TEAM, house.act())
+        await getattr(house.service_accounts, change)("ci", TEAM, house.operation())
         house.pass_time(hours=1)
 
     assert ["created", "disabled", "enabled", "revoked"] == [e.event.partition(".")[2] for e in house.told[3:]]
@@ -359,7 +363,7 @@ async def test_doing_it_twice_is_told_once(house: Installation) -> None:
 async def test_the_secret_is_stored_hashed_only(house: Installation) -> None:
     """Neither Redis nor the audit holds what logs in."""
     _, first = await make(house)
-    _, second = await house.service_accounts.rotate("ci", TEAM, DAY, house.act())
+    _, second = await house.service_accounts.rotate("ci", TEAM, DAY, house.operation())
     everything = await house.everything_stored() + repr([entry.to_json() for entry in house.told])
 
     assert not [secret for secret in (first, second) if secret.reveal()[21:60] in everything]

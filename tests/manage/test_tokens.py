@@ -22,12 +22,12 @@ ALL = "delete,pull,push"
 
 async def owner(house: Installation, email: str = EMAIL) -> str:
     """Add an owner and return the subject."""
-    return (await house.members.add(email, TEAM, "owner", (), PASSWORD, house.act())).subject
+    return (await house.members.add(email, TEAM, "owner", (), PASSWORD, house.operation())).subject
 
 
 async def personal(house: Installation, name: str = "laptop", expires: str | None = None) -> tuple[str, Secret]:
     """Make a personal token and return its id and secret."""
-    token, secret = await house.tokens.create(name, EMAIL, expires, None, house.act())
+    token, secret = await house.tokens.create(name, EMAIL, expires, None, house.operation())
     return token.id, secret
 
 
@@ -54,14 +54,14 @@ async def test_a_personal_token_is_its_member_now(house: Installation) -> None:
     await owner(house)
     _, secret = await personal(house)
     assert ALL == await house.gets(secret)
-    await house.members.set_role(EMAIL, "viewer", [OTHER_APP], house.act())
+    await house.members.set_role(EMAIL, "viewer", [OTHER_APP], house.operation())
     assert ["", "pull"] == [await house.gets(secret, scope=f"repository:{app}/x:pull,push") for app in (APP, OTHER_APP)]
-    await house.members.disable(EMAIL, house.act())
+    await house.members.disable(EMAIL, house.operation())
     assert DENIED == await house.gets(secret)
-    await house.members.enable(EMAIL, house.act())
-    await house.members.set_password(EMAIL, Secret("another password of hers"), house.act())
+    await house.members.enable(EMAIL, house.operation())
+    await house.members.set_password(EMAIL, Secret("another password of hers"), house.operation())
     assert "" == await house.gets(secret)
-    await house.members.remove(EMAIL, house.act())
+    await house.members.remove(EMAIL, house.operation())
 
     assert REFUSED == await house.gets(secret)
 
@@ -70,10 +70,10 @@ async def test_revoking_ends_it_at_once_and_says_so(house: Installation) -> None
     """The first use after the answer is refused with the reason; a second revocation keeps the first time."""
     await owner(house)
     token_id, secret = await personal(house)
-    await house.tokens.revoke(token_id, house.act())
+    await house.tokens.revoke(token_id, house.operation())
     sentence = await house.why(secret)
     house.pass_time(hours=2)
-    await house.tokens.revoke(token_id, house.act())
+    await house.tokens.revoke(token_id, house.operation())
 
     assert sentence == await house.why(secret)
     assert (
@@ -117,7 +117,7 @@ async def test_a_token_is_refused(
     before = await house.everything_stored()
 
     with pytest.raises(error):
-        await house.tokens.create(name, email, expires, api, house.act())
+        await house.tokens.create(name, email, expires, api, house.operation())
     assert before == await house.everything_stored()
 
 
@@ -133,7 +133,7 @@ async def test_of_sixteen_tokens_of_one_name_at_once_one_is_made(house: Installa
             return found
 
     tokens = Tokens(Racing(house.connection, Codec()), house.told.append)
-    racers = (tokens.create("laptop", EMAIL, None, None, house.act()) for _ in range(16))
+    racers = (tokens.create("laptop", EMAIL, None, None, house.operation()) for _ in range(16))
     results = await asyncio.gather(*racers, return_exceptions=True)
 
     assert 15 == len([result for result in results if isinstance(result, Conflict)])
@@ -146,7 +146,7 @@ async def test_a_name_is_free_again_when_its_token_has_ended(house: Installation
     await owner(house)
     old_id, old = await personal(house, expires="1d")
     if end == "revoked":
-        await house.tokens.revoke(old_id, house.act())
+        await house.tokens.revoke(old_id, house.operation())
     else:
         house.pass_time(days=1)
     new_id, new = await personal(house)
@@ -163,7 +163,7 @@ async def test_the_number_of_live_tokens_is_bounded(house: Installation) -> None
     made = [await personal(house, f"tool {number}") for number in range(MAX_PERSONAL_TOKENS)]
     with pytest.raises(Conflict, match="has 100 live tokens"):
         await personal(house, "one more")
-    await house.tokens.revoke(made[0][0], house.act())
+    await house.tokens.revoke(made[0][0], house.operation())
 
     assert ALL == await house.gets((await personal(house, "one more"))[1])
 
@@ -175,15 +175,15 @@ async def test_revoking_what_is_not_there_is_refused(house: Installation, token_
     await personal(house)
 
     with pytest.raises(NotFound, match="there is no token"):
-        await house.tokens.revoke(token_id, house.act())
+        await house.tokens.revoke(token_id, house.operation())
 
 
 async def test_revoking_a_license_or_an_account_by_mistake_is_refused(house: Installation) -> None:
     """`token revoke` knows members' tokens and nothing else."""
-    account, secret = await house.service_accounts.create("ci", TEAM, [f"{APP}/**:pull"], None, None, house.act())
+    account, secret = await house.service_accounts.create("ci", TEAM, [f"{APP}/**:pull"], None, None, house.operation())
 
     with pytest.raises(NotFound):
-        await house.tokens.revoke(account.id, house.act())
+        await house.tokens.revoke(account.id, house.operation())
     assert "pull" == await house.gets(secret)
 
 
@@ -191,11 +191,11 @@ async def test_the_list_has_what_is_live_and_when_it_was_used(house: Installatio
     """Ended tokens and other people's are left out; each line names its kind, end and last use."""
     await owner(house)
     await owner(house, "bob@acme.test")
-    await house.tokens.create("his", "bob@acme.test", None, None, house.act())
+    await house.tokens.create("his", "bob@acme.test", None, None, house.operation())
     for name, expires in (("short", "1d"), ("gone", None), ("kept", "90d")):
         await personal(house, name, expires)
     gone = next(line for line in await house.tokens.list(EMAIL, house.now) if line.name == "gone")
-    await house.tokens.revoke(gone.id, house.act())
+    await house.tokens.revoke(gone.id, house.operation())
     kept = await sign_in(house)
     house.pass_time(days=1)
     await house.gets(kept)
@@ -214,7 +214,7 @@ async def test_a_sign_in_is_kept_only_for_a_password_and_only_when_asked(house: 
     """Personal tokens, service accounts, licenses and sign-ins themselves never get one."""
     await owner(house)
     _, token = await personal(house)
-    _, machine = await house.service_accounts.create("ci", TEAM, [f"{APP}/**:pull"], None, None, house.act())
+    _, machine = await house.service_accounts.create("ci", TEAM, [f"{APP}/**:pull"], None, None, house.operation())
     kept = await sign_in(house)
 
     assert (await house.ask(PASSWORD, EMAIL)).response.refresh_token is None
@@ -238,7 +238,7 @@ async def test_a_wrong_password_or_a_disabled_account_keeps_none(house: Installa
     await owner(house)
     with pytest.raises(Exception, match="is not right"):
         await house.ask("not the password!", EMAIL, offline=True)
-    await house.members.disable(EMAIL, house.act())
+    await house.members.disable(EMAIL, house.operation())
     with pytest.raises(Exception, match="was disabled"):
         await house.ask(PASSWORD, EMAIL, offline=True)
 
@@ -272,17 +272,17 @@ async def test_a_change_of_the_member_ends_every_sign_in_at_once(house: Installa
     kept, other = await sign_in(house), await sign_in(house, "bob@acme.test")
     assert [ALL, ALL] == [await house.gets(kept), await house.gets(other)]
     if change.startswith("disable"):
-        await house.members.disable(EMAIL, house.act())
+        await house.members.disable(EMAIL, house.operation())
     if change.endswith("enable"):
-        await house.members.enable(EMAIL, house.act())
+        await house.members.enable(EMAIL, house.operation())
     if change == "set-role":
-        await house.members.set_role(EMAIL, str(Role.OWNER), None, house.act())
+        await house.members.set_role(EMAIL, str(Role.OWNER), None, house.operation())
     if change == "set-password":
-        await house.members.set_password(EMAIL, PASSWORD, house.act())
+        await house.members.set_password(EMAIL, PASSWORD, house.operation())
     if change == "reset":
-        await house.links.redeem(await house.links.reset(EMAIL, house.act()), PASSWORD, house.act())
+        await house.links.redeem(await house.links.reset(EMAIL, house.operation()), PASSWORD, house.operation())
     if change == "remove":
-        await house.members.remove(EMAIL, house.act())
+        await house.members.remove(EMAIL, house.operation())
 
     assert [REFUSED, ALL] == [await house.gets(kept), await house.gets(other)]
 
@@ -292,7 +292,7 @@ async def test_a_sign_in_that_was_bound_to_an_epoch_is_dead_before_it_is_told(ho
     await owner(house)
     stale = await house.standings.member_by_email(EMAIL)
     assert stale is not None
-    await house.members.set_password(EMAIL, PASSWORD, house.act())
+    await house.members.set_password(EMAIL, PASSWORD, house.operation())
 
     assert REFUSED == await house.gets(await house.sign_ins.keep(stale, "docker", house.now))
 
@@ -302,7 +302,7 @@ async def test_revoking_ends_one_sign_in_and_no_other(house: Installation) -> No
     await owner(house)
     laptop, desktop = await sign_in(house), await sign_in(house)
     for _ in range(2):
-        await house.tokens.revoke(id_of(laptop), house.act())
+        await house.tokens.revoke(id_of(laptop), house.operation())
 
     assert [REFUSED, ALL] == [await house.gets(laptop), await house.gets(desktop)]
     assert [id_of(desktop)] == [line.id for line in await house.tokens.list(EMAIL, house.now)]

@@ -13,7 +13,7 @@ from attrs import evolve
 
 from authsvc import policy
 from authsvc.credentials.subject import LicensesSubject, MemberSubject, SingleSubject, Subject
-from authsvc.policy import Decision, Place
+from authsvc.policy import Decision, RepositoryLocation
 from authsvc.spec.claims import Access
 from authsvc.spec.scope import ResourceScope
 from authsvc.tenancy.machine_records import PersonalToken, ServiceAccount
@@ -44,34 +44,34 @@ def bug(sentence: str, attribute: str) -> Callable[[Callable[..., Any]], Callabl
 
 
 @bug("an app is found by the beginning of the name", "locate")
-def _by_beginning(name: str) -> Place | None:
+def _by_beginning(name: str) -> RepositoryLocation | None:
     mine = next((slug for slug in ("acme", "globex") if name.startswith(slug)), None)
-    return locate(name) if mine is None else Place(mine, tuple(name[len(mine) :].strip("/").split("/")))
+    return locate(name) if mine is None else RepositoryLocation(mine, tuple(name[len(mine) :].strip("/").split("/")))
 
 
 @bug("the case of a name is folded", "locate")
-def _folded(name: str) -> Place | None:
+def _folded(name: str) -> RepositoryLocation | None:
     return locate(name.lower())
 
 
 @bug("a host in front of the name is ignored", "locate")
-def _without_host(name: str) -> Place | None:
+def _without_host(name: str) -> RepositoryLocation | None:
     host, _, rest = name.partition("/")
     return locate(rest if ":" in host else name)
 
 
 @bug("a name is tidied as a path", "locate")
-def _tidied(name: str) -> Place | None:
+def _tidied(name: str) -> RepositoryLocation | None:
     return locate("/".join(part for part in name.split("/") if part))
 
 
 @bug("the app's own name is one of its repositories", "locate")
-def _root(name: str) -> Place | None:
-    return locate(name) or (Place(name, ()) if "/" not in name else None)
+def _root(name: str) -> RepositoryLocation | None:
+    return locate(name) or (RepositoryLocation(name, ()) if "/" not in name else None)
 
 
 @bug("a pulled-through image counts as the app's own", "locate")
-def _proxied_is_native(name: str) -> Place | None:
+def _proxied_is_native(name: str) -> RepositoryLocation | None:
     place = locate(name)
     return place if place is None else evolve(place, upstream=None)
 
@@ -119,46 +119,54 @@ def _proxy_push(subject: Subject, scope: ResourceScope) -> Entitled:
 
 
 @bug("the limit of a member is ignored", "_member_actions")
-def _unlimited(member: Member, apps: Mapping[str, App], place: Place) -> Entitled:
+def _unlimited(member: Member, apps: Mapping[str, App], place: RepositoryLocation) -> Entitled:
     return member_actions(evolve(member, apps=None), apps, place)
 
 
 @bug("a developer may delete", "_member_actions")
-def _developers_delete(member: Member, apps: Mapping[str, App], place: Place) -> Entitled:
+def _developers_delete(member: Member, apps: Mapping[str, App], place: RepositoryLocation) -> Entitled:
     actions, reason = member_actions(member, apps, place)
     return (actions | {"delete"} if "push" in actions else actions), reason
 
 
 @bug("whose app it is, is ignored", "_outside")
-def _any_team(team: str, apps: Mapping[str, App], place: Place) -> str:
+def _any_team(team: str, apps: Mapping[str, App], place: RepositoryLocation) -> str:
     return outside(team, {slug: evolve(app, team=team) for slug, app in apps.items()}, place)
 
 
 @bug("an archived app is as good as any", "_outside")
-def _archived(team: str, apps: Mapping[str, App], place: Place) -> str:
+def _archived(team: str, apps: Mapping[str, App], place: RepositoryLocation) -> str:
     return outside(team, {slug: evolve(app, archived_at=None) for slug, app in apps.items()}, place)
 
 
 @bug("the creator of a service account is ignored", "_service_account_actions")
-def _without_creator(account: ServiceAccount, _: Member | None, apps: Mapping[str, App], place: Place) -> Entitled:
+def _without_creator(
+    account: ServiceAccount, _: Member | None, apps: Mapping[str, App], place: RepositoryLocation
+) -> Entitled:
     return account_actions(account, None, apps, place)
 
 
 @bug("a service account may do what its creator may", "_service_account_actions")
-def _as_creator(account: ServiceAccount, creator: Member | None, apps: Mapping[str, App], place: Place) -> Entitled:
+def _as_creator(
+    account: ServiceAccount, creator: Member | None, apps: Mapping[str, App], place: RepositoryLocation
+) -> Entitled:
     if creator is None:
         return account_actions(account, creator, apps, place)
     return member_actions(creator, apps, place)
 
 
 @bug("a grant is good for every app", "_service_account_actions")
-def _any_app(account: ServiceAccount, creator: Member | None, apps: Mapping[str, App], place: Place) -> Entitled:
+def _any_app(
+    account: ServiceAccount, creator: Member | None, apps: Mapping[str, App], place: RepositoryLocation
+) -> Entitled:
     grants = tuple(evolve(grant, app=place.app) for grant in account.grants)
     return account_actions(evolve(account, grants=grants), creator, apps, place)
 
 
 @bug("a grant of push lets pull where nobody can push", "_service_account_actions")
-def _useless_push(account: ServiceAccount, creator: Member | None, apps: Mapping[str, App], place: Place) -> Entitled:
+def _useless_push(
+    account: ServiceAccount, creator: Member | None, apps: Mapping[str, App], place: RepositoryLocation
+) -> Entitled:
     grants = tuple(
         evolve(grant, actions=(*grant.actions, "pull")) for grant in account.grants if "push" in grant.actions
     )
@@ -166,7 +174,9 @@ def _useless_push(account: ServiceAccount, creator: Member | None, apps: Mapping
 
 
 @bug("a grant of push does not let pull", "_service_account_actions")
-def _push_alone(account: ServiceAccount, creator: Member | None, apps: Mapping[str, App], place: Place) -> Entitled:
+def _push_alone(
+    account: ServiceAccount, creator: Member | None, apps: Mapping[str, App], place: RepositoryLocation
+) -> Entitled:
     actions, reason = account_actions(account, creator, apps, place)
     return (actions if any("pull" in grant.actions for grant in account.grants) else actions - {"pull"}), reason
 
@@ -182,31 +192,31 @@ def _disabled(account: ServiceAccount, creator: Member | None, now: datetime) ->
 
 
 @bug("a pattern is matched against the whole name", "_covers")
-def _whole_name(pattern: str, place: Place) -> bool:
+def _whole_name(pattern: str, place: RepositoryLocation) -> bool:
     return covers_native(pattern, (place.app, *place.rest))
 
 
 @bug("a star crosses the slash", "_covers")
-def _glob(pattern: str, place: Place) -> bool:
+def _glob(pattern: str, place: RepositoryLocation) -> bool:
     if place.upstream is not None:
         return covers_proxied(pattern, place.upstream, place.rest)
     return pattern.partition("/")[0] != "proxy" and fnmatch.fnmatchcase("/".join(place.rest), pattern)
 
 
 @bug("a pattern covers what begins like it", "_covers")
-def _beginning(pattern: str, place: Place) -> bool:
+def _beginning(pattern: str, place: RepositoryLocation) -> bool:
     return place.upstream is None and "/".join(place.rest).startswith(pattern.rstrip("*"))
 
 
 @bug("two stars at the end cover nothing, too", "_covers")
-def _two_stars(pattern: str, place: Place) -> bool:
+def _two_stars(pattern: str, place: RepositoryLocation) -> bool:
     if place.upstream is not None:
         return covers_proxied(pattern, place.upstream, place.rest)
     return covers_native(pattern, place.rest) or pattern == "/".join((*place.rest, "**"))
 
 
 @bug("a native name that says proxy matches a proxy pattern", "_covers")
-def _says_proxy(pattern: str, place: Place) -> bool:
+def _says_proxy(pattern: str, place: RepositoryLocation) -> bool:
     if place.upstream is None and place.rest[:1] == ("proxy",):
         return covers_proxied(pattern, place.rest[1], place.rest[2:])
     if place.upstream is not None:
@@ -215,12 +225,12 @@ def _says_proxy(pattern: str, place: Place) -> bool:
 
 
 @bug("no pattern is every pattern", "_covered")
-def _empty_is_all(patterns: tuple[str, ...] | None, place: Place) -> bool:
+def _empty_is_all(patterns: tuple[str, ...] | None, place: RepositoryLocation) -> bool:
     return covered(patterns or None, place)
 
 
 @bug("a whole app is its proxies, too", "_covered")
-def _whole_with_proxies(patterns: tuple[str, ...] | None, place: Place) -> bool:
+def _whole_with_proxies(patterns: tuple[str, ...] | None, place: RepositoryLocation) -> bool:
     return patterns is None or covered(patterns, place)
 
 
@@ -248,7 +258,7 @@ def _archived_app(license_: License, app: App, now: datetime) -> str | None:
 
 
 @bug("several licenses together may push", "_licenses_actions")
-def _together_push(licenses: tuple[License, ...], place: Place) -> Entitled:
+def _together_push(licenses: tuple[License, ...], place: RepositoryLocation) -> Entitled:
     actions, reason = licenses_actions(licenses, place)
     return (actions | {"push"} if actions else actions), reason
 
@@ -262,7 +272,7 @@ def _pooled_patterns(subject: LicensesSubject, requested: tuple[ResourceScope, .
 
 
 @bug("of several licenses only the first grants", "_licenses_actions")
-def _first_alone(licenses: tuple[License, ...], place: Place) -> Entitled:
+def _first_alone(licenses: tuple[License, ...], place: RepositoryLocation) -> Entitled:
     return licenses_actions(licenses[:1], place)
 
 

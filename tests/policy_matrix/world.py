@@ -78,7 +78,7 @@ class World:
 
         async def archive(manage: Management) -> None:
             for app in {facts["app"] for facts in self.oracle.subjects.values() if "app" in facts}:
-                await confirmed(manage.teams.archive_app, app, manage.act(ACTOR))
+                await confirmed(manage.teams.archive_app, app, manage.operation(ACTOR))
 
         asyncio.run(self._with(archive))
 
@@ -90,9 +90,9 @@ class World:
     async def _build(self, manage: Management) -> None:
         world = self.oracle.world
         for team, apps in ((world["team"], world["apps"]), (world["other_team"], world["other_apps"])):
-            await manage.teams.create(team, None, manage.act(ACTOR))
+            await manage.teams.create(team, None, manage.operation(ACTOR))
             for app in apps:
-                await manage.teams.create_app(app, team, None, manage.act(ACTOR))
+                await manage.teams.create_app(app, team, None, manage.operation(ACTOR))
             owner = await self._member(manage, f"pusher@{team}.test", {"role": "owner"}, team)
             for relation in self.oracle.relations:
                 if relation.partition("/")[0] in apps and "/" in relation and relation not in self.oracle.unreal:
@@ -100,7 +100,7 @@ class World:
                     self.stored.add(relation)
         await self._hold_all(manage)
         for app in world["archived"]:
-            await confirmed(manage.teams.archive_app, app, manage.act(ACTOR))
+            await confirmed(manage.teams.archive_app, app, manage.operation(ACTOR))
 
     async def _hold_all(self, manage: Management) -> None:
         several = {subject: facts["licenses"] for subject, facts in self.oracle.subjects.items() if "licenses" in facts}
@@ -124,9 +124,9 @@ class World:
             case "member":
                 await self._member(manage, email, facts)
                 if state != "active":
-                    await manage.members.disable(email, manage.act(ACTOR))
+                    await manage.members.disable(email, manage.operation(ACTOR))
                 if state == "disabled and enabled":
-                    await manage.members.enable(email, manage.act(ACTOR))
+                    await manage.members.enable(email, manage.operation(ACTOR))
                 return Held(email, (PASSWORD,))
             case "personal token":
                 return await self._personal_token(manage, email, state, facts)
@@ -139,18 +139,18 @@ class World:
 
     async def _member(self, manage: Management, email: str, facts: Mapping[str, Any], team: str | None = None) -> str:
         limit, home = facts.get("limit", ()), team or self.oracle.world["team"]
-        await manage.members.add(email, home, facts["role"], limit, Secret(PASSWORD), manage.act(ACTOR))
+        await manage.members.add(email, home, facts["role"], limit, Secret(PASSWORD), manage.operation(ACTOR))
         return email
 
     async def _personal_token(self, manage: Management, email: str, state: str, facts: Mapping[str, Any]) -> Held:
         await self._member(manage, email, facts)
-        act = manage.act(ACTOR)
-        ends = self._soon(act.now) if state == "expired" else None
-        token, secret = await manage.tokens.create("ci", email, ends, None, act)
+        operation = manage.operation(ACTOR)
+        ends = self._soon(operation.now) if state == "expired" else None
+        token, secret = await manage.tokens.create("ci", email, ends, None, operation)
         if state == "revoked":
-            await manage.tokens.revoke(token.id, manage.act(ACTOR))
+            await manage.tokens.revoke(token.id, manage.operation(ACTOR))
         if state == "member disabled":
-            await manage.members.disable(email, manage.act(ACTOR))
+            await manage.members.disable(email, manage.operation(ACTOR))
         return Held(email, (secret.reveal(),))
 
     async def _refresh_token(self, manage: Management, email: str, state: str, facts: Mapping[str, Any]) -> Held:
@@ -161,54 +161,54 @@ class World:
         parsed = MachineSecret.parse(secret)
         assert parsed is not None
         if state == "revoked":
-            await manage.tokens.revoke(parsed.id, manage.act(ACTOR))
+            await manage.tokens.revoke(parsed.id, manage.operation(ACTOR))
         if state == "member disabled":
-            await manage.members.disable(email, manage.act(ACTOR))
+            await manage.members.disable(email, manage.operation(ACTOR))
         return Held(email, (secret,), refresh=True)
 
     async def _service_account(self, manage: Management, name: str, state: str, facts: Mapping[str, Any]) -> Held:
         team, accounts, actor, email = self.oracle.world["team"], manage.service_accounts, ACTOR, f"{name}@acme.test"
         if "role" in facts:
             # An owner makes it and is something less only afterwards: then the account must be less, too.
-            member = await manage.members.add(email, team, "owner", (), Secret(PASSWORD), manage.act(ACTOR))
+            member = await manage.members.add(email, team, "owner", (), Secret(PASSWORD), manage.operation(ACTOR))
             actor = member.subject
-        act = manage.act(actor)
-        ends = self._soon(act.now) if state == "expired" else None
-        _, secret = await accounts.create(name, team, facts["grants"], None, ends, act)
+        operation = manage.operation(actor)
+        ends = self._soon(operation.now) if state == "expired" else None
+        _, secret = await accounts.create(name, team, facts["grants"], None, ends, operation)
         if "role" in facts:
-            await manage.members.set_role(email, facts["role"], facts.get("limit", ()), manage.act(ACTOR))
+            await manage.members.set_role(email, facts["role"], facts.get("limit", ()), manage.operation(ACTOR))
         match state:
             case "disabled" | "disabled and enabled":
-                await accounts.disable(name, team, manage.act(ACTOR))
+                await accounts.disable(name, team, manage.operation(ACTOR))
             case "revoked":
-                await accounts.revoke(name, team, manage.act(ACTOR))
+                await accounts.revoke(name, team, manage.operation(ACTOR))
             case "creator disabled":
-                await confirmed(manage.members.disable, email, manage.act(ACTOR))
+                await confirmed(manage.members.disable, email, manage.operation(ACTOR))
             case "creator removed":
-                await confirmed(manage.members.remove, email, manage.act(ACTOR))
+                await confirmed(manage.members.remove, email, manage.operation(ACTOR))
             case _:
                 pass
         if state == "disabled and enabled":
-            await accounts.enable(name, team, manage.act(ACTOR))
+            await accounts.enable(name, team, manage.operation(ACTOR))
         return Held("robot", (secret.reveal(),))
 
     async def _license(self, manage: Management, name: str, state: str, facts: Mapping[str, Any]) -> Held:
-        act = manage.act(ACTOR)
+        operation = manage.operation(ACTOR)
         terms = LicenseTerms.parse(
             customer=name,
-            expires=self._soon(act.now) if state == "expired" else "2099-01-31",
+            expires=self._soon(operation.now) if state == "expired" else "2099-01-31",
             not_before="2099-01-01" if state == "not yet begun" else None,
             repositories=facts.get("patterns"),
             contact="sales@acme.test",
-            now=act.now,
+            now=operation.now,
         )
-        license_, file = await manage.licenses.create(facts["app"], terms, act)
+        license_, file = await manage.licenses.create(facts["app"], terms, operation)
         if state in {"revoked", "revoked and reinstated"}:
-            await manage.licenses.revoke(license_.id, manage.act(ACTOR))
+            await manage.licenses.revoke(license_.id, manage.operation(ACTOR))
         if state == "revoked and reinstated":
-            await manage.licenses.reinstate(license_.id, manage.act(ACTOR))
+            await manage.licenses.reinstate(license_.id, manage.operation(ACTOR))
         if state == "archived":
-            await manage.licenses.archive(license_.id, manage.act(ACTOR))
+            await manage.licenses.archive(license_.id, manage.operation(ACTOR))
         token = registry_token(file)
         assert token is not None
         return Held("license", (file, token))

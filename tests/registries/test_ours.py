@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from authsvc.preflight import Found
+from authsvc.preflight import FoundManifest
 from authsvc.redaction import Secret
 from authsvc.registries import ours
 from authsvc.registries.ours import OurRegistry
@@ -53,7 +53,9 @@ async def test_an_image(tmp_path: Path) -> None:
         return manifest(IMAGE.manifest)
 
     async with registry(answer, tmp_path) as asking:
-        assert Found(exists=True, digest=IMAGE.digest, size=SIZE) == await asking.look("acme/api/x", "1.0", TOKEN)
+        assert FoundManifest(exists=True, digest=IMAGE.digest, size=SIZE) == await asking.look(
+            "acme/api/x", "1.0", TOKEN
+        )
 
     (request,) = seen
     assert "/v2/acme/api/x/manifests/1.0" == request.path
@@ -78,27 +80,27 @@ async def test_the_usual_platform_of_an_index(tmp_path: Path, order: int) -> Non
         return manifest(IMAGE.manifest) if wanted == IMAGE.digest else web.Response(status=404)
 
     async with registry(answer, tmp_path) as asking:
-        expected = Found(exists=True, digest=digest_of(index), size=SIZE, platform="linux/amd64")
+        expected = FoundManifest(exists=True, digest=digest_of(index), size=SIZE, platform="linux/amd64")
         assert expected == await asking.look("acme/x", "1", TOKEN)
 
 
 @pytest.mark.parametrize(
     ("status", "body", "found"),
     [
-        (404, b"{}", Found(exists=False)),
-        (401, b"{}", Found(None)),
-        (307, b"{}", Found(None)),
-        (500, b"{}", Found(None)),
-        (200, b"not json", Found(None)),
-        (200, b"[]", Found(None)),
-        (200, b"[" * 100_000, Found(None)),
-        (200, b" " * (ours.MAX_MANIFEST + 1), Found(None)),
-        (200, b'{"config": 5, "layers": "x"}', Found(exists=True)),
-        (200, b'{"config": {"size": "x"}, "layers": [{"size": 7}, 5]}', Found(exists=True, size=7)),
-        (200, b'{"manifests": [5], "config": {"size": 1}}', Found(exists=True, size=1)),
+        (404, b"{}", FoundManifest(exists=False)),
+        (401, b"{}", FoundManifest(None)),
+        (307, b"{}", FoundManifest(None)),
+        (500, b"{}", FoundManifest(None)),
+        (200, b"not json", FoundManifest(None)),
+        (200, b"[]", FoundManifest(None)),
+        (200, b"[" * 100_000, FoundManifest(None)),
+        (200, b" " * (ours.MAX_MANIFEST + 1), FoundManifest(None)),
+        (200, b'{"config": 5, "layers": "x"}', FoundManifest(exists=True)),
+        (200, b'{"config": {"size": "x"}, "layers": [{"size": 7}, 5]}', FoundManifest(exists=True, size=7)),
+        (200, b'{"manifests": [5], "config": {"size": 1}}', FoundManifest(exists=True, size=1)),
     ],
 )
-async def test_other_answers(tmp_path: Path, status: int, body: bytes, found: Found) -> None:
+async def test_other_answers(tmp_path: Path, status: int, body: bytes, found: FoundManifest) -> None:
     """Only a 404 means that an image is missing; what can not be understood is no answer."""
 
     async def answer(_: web.Request) -> web.Response:
@@ -125,7 +127,7 @@ async def test_a_long_manifest_is_there_and_not_read(tmp_path: Path, chunked: bo
         return response
 
     async with registry(answer, tmp_path) as asking:
-        assert Found(exists=True, digest=IMAGE.digest) == await asking.look("acme/x", "1", TOKEN)
+        assert FoundManifest(exists=True, digest=IMAGE.digest) == await asking.look("acme/x", "1", TOKEN)
 
 
 async def test_a_digest_in_an_index_is_not_a_path(tmp_path: Path) -> None:
@@ -152,8 +154,8 @@ async def test_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         return web.Response()
 
     async with registry(answer, tmp_path) as asking:
-        assert Found(None) == await asking.look("acme/x", "1", TOKEN)
+        assert FoundManifest(None) == await asking.look("acme/x", "1", TOKEN)
         never.set()
     for url in (f"unix://{tmp_path}/nobody.sock", "http://127.0.0.1:1", None):
         async with OurRegistry(url) as asking:
-            assert Found(None) == await asking.look("acme/x", "1", TOKEN)
+            assert FoundManifest(None) == await asking.look("acme/x", "1", TOKEN)

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from authsvc.audit.collapse import Told
+from authsvc.audit.aggregator import PendingEntry
 from authsvc.audit.entry import Entry
 from authsvc.store import keys
 from authsvc.store.audit_size import ENTRY_OVERHEAD, OVERHEAD_SHARE
 from authsvc.store.audit_stream import RedisAudit
-from authsvc.store.change import Change
 from authsvc.store.connection import Connection
+from authsvc.store.transaction import Transaction
 from tests.support.audit_stream import forget
 from tests.support.builders import NOW
 from tests.support.redis_server import connected
@@ -27,10 +27,10 @@ async def connection() -> AsyncIterator[Connection]:
         yield opened
 
 
-def entry(length: int, *, proven: bool = True, count: int = 1) -> Told:
+def entry(length: int, *, proven: bool = True, count: int = 1) -> PendingEntry:
     """Return an entry whose text has so many bytes."""
     facts = {"event": "token.issued", "x": ""}
-    return Told(json.dumps({**facts, "x": "x" * (length - len(json.dumps(facts)))}), b"\0" * 8, count, proven)
+    return PendingEntry(json.dumps({**facts, "x": "x" * (length - len(json.dumps(facts)))}), b"\0" * 8, count, proven)
 
 
 async def exact(stream: RedisAudit) -> int:
@@ -61,7 +61,7 @@ async def test_every_writer_counts(connection: Connection) -> None:
     await asyncio.gather(
         *(w.append(f"{n}-{b}", [entry(200 + 10 * b)] * 5) for n, w in enumerate(workers) for b in range(6))
     )
-    change = Change(Entry("op", NOW, "test.done", "system:authsvc", {"text": "y" * 3000}))
+    change = Transaction(Entry("op", NOW, "test.done", "system:authsvc", {"text": "y" * 3000}))
     for _ in range(2):  # the second time as after a lost reply
         await change.apply(connection)
     await forget(workers[0], await workers[0].after("", 33))

@@ -9,17 +9,17 @@ from itertools import count
 
 import pytest
 
-from authsvc.audit.collapse import Told
+from authsvc.audit.aggregator import PendingEntry
 from authsvc.audit.entry import Entry
-from authsvc.audit.trail import Trail
+from authsvc.audit.recorder import AuditRecorder
 from authsvc.errors import StoreUnavailable
 from authsvc.logs import make_logger
 from authsvc.store import keys
 from authsvc.store.audit_stream import RedisAudit
-from authsvc.store.change import Change
 from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
 from authsvc.store.directory import RedisDirectory
+from authsvc.store.transaction import Transaction
 from tests.support.audit_stream import forget
 from tests.support.builders import NOW, as_license, make_app, make_license
 from tests.support.decisions import asked, denied, refused
@@ -37,10 +37,10 @@ async def connection() -> AsyncIterator[Connection]:
         yield opened
 
 
-def told(number: int, *, proven: bool = True, size: int = 300, needed: bool = False) -> Told:
+def told(number: int, *, proven: bool = True, size: int = 300, needed: bool = False) -> PendingEntry:
     """Return an entry of about that many bytes."""
     event = "token.denied" if proven else "token.refused"
-    return Told(json.dumps({"n": number, "event": event, "x": "x" * size}), b"\0" * 8, 1, proven, needed)
+    return PendingEntry(json.dumps({"n": number, "event": event, "x": "x" * size}), b"\0" * 8, 1, proven, needed)
 
 
 async def numbers(stream: RedisAudit, *, proven: bool = True) -> list[int]:
@@ -58,11 +58,11 @@ async def used(connection: Connection, key: str) -> int:
     return await connection.redis.memory_usage(key, samples=0) or 0
 
 
-def make_trail(stream: RedisAudit, log: io.StringIO | None = None) -> Trail:
+def make_trail(stream: RedisAudit, log: io.StringIO | None = None) -> AuditRecorder:
     """Return a trail that writes to ``stream``."""
     number = count(1)
     logger = make_logger("info", log or io.StringIO())
-    return Trail(stream, logger, lambda: NOW, lambda: f"batch-{next(number)}")
+    return AuditRecorder(stream, logger, lambda: NOW, lambda: f"batch-{next(number)}")
 
 
 async def test_a_batch_comes_back_as_it_was(connection: Connection) -> None:
@@ -112,7 +112,7 @@ async def test_a_lost_reply_loses_and_doubles_nothing() -> None:
     assert 0 == trail.lost
 
 
-async def _written(trail: Trail) -> None:
+async def _written(trail: AuditRecorder) -> None:
     """Wait until nothing waits: the breaker lets one through every half second."""
     async with asyncio.timeout(PATIENCE):
         while trail.waiting:
@@ -244,7 +244,7 @@ async def test_changes_and_decisions_stand_in_one_order(connection: Connection) 
     """What happened between two decisions stands between them."""
     stream = RedisAudit(connection, PLENTY)
     await stream.append("one", [told(1)])
-    change = Change(Entry("op", NOW, "test.done", "system:authsvc", {"n": 2}))
+    change = Transaction(Entry("op", NOW, "test.done", "system:authsvc", {"n": 2}))
     change.put("authsvc:x", b"1")
     await change.apply(connection)
     await stream.append("two", [told(3)])

@@ -10,15 +10,15 @@ import pytest
 from attrs import evolve
 
 from authsvc.audit.entry import Entry
-from authsvc.credentials.standing import Standing
+from authsvc.credentials.facts import CredentialFacts
 from authsvc.errors import Conflict, StoreUnavailable
 from authsvc.redaction import Secret
 from authsvc.store import keys
-from authsvc.store.change import Change
 from authsvc.store.codec import Codec, Stored
 from authsvc.store.connection import Connection
 from authsvc.store.directory import RedisDirectory
-from authsvc.store.standings import RedisStandings
+from authsvc.store.facts import RedisCredentialFacts
+from authsvc.store.transaction import Transaction
 from authsvc.tenancy.records import App, License, LicenseType, Member, Role, Team, TokenDigest
 from tests.support.redis_server import RedisServer, connected, patient, redis_server
 from tests.support.waiting import PATIENCE, PAUSE
@@ -78,7 +78,7 @@ async def filled(directory: RedisDirectory) -> Stored[License]:
 async def test_every_record_comes_back_as_it_was(directory: RedisDirectory, connection: Connection) -> None:
     """Texts, times, patterns, fields and secrets survive the round trip, and indexes list them."""
     stored = await filled(directory)
-    standings = RedisStandings(connection, Codec())
+    standings = RedisCredentialFacts(connection, Codec())
 
     assert LICENSE == stored.record
     assert [TEAM] == await directory.teams()
@@ -86,12 +86,14 @@ async def test_every_record_comes_back_as_it_was(directory: RedisDirectory, conn
     assert [LICENSE] == await directory.licenses("myapp")
     assert MEMBER == await standings.member_by_email("me@acme.test")
     assert (MEMBER, {"myapp": APP}) == await standings.member_standing(MEMBER.id, ["myapp", "absent"])
-    assert Standing(LICENSE, None, {"myapp": APP}) == await standings.standing(License, LICENSE.id, None, ["myapp"])
+    assert CredentialFacts(LICENSE, None, {"myapp": APP}) == await standings.standing(
+        License, LICENSE.id, None, ["myapp"]
+    )
 
 
 async def test_what_does_not_exist_is_none(directory: RedisDirectory, connection: Connection) -> None:
     """An unknown name is an answer, not an error."""
-    standings = RedisStandings(connection, Codec())
+    standings = RedisCredentialFacts(connection, Codec())
 
     assert await directory.team("acme") is None
     assert await directory.app("myapp") is None
@@ -148,7 +150,7 @@ async def test_sixteen_racers_for_one_slug_make_one_app(directory: RedisDirector
 async def test_a_refused_change_writes_nothing(connection: Connection) -> None:
     """All preconditions are looked at before the first write."""
     await connection.redis.set("authsvc:taken", "1")
-    change = Change(entry("op-7"))
+    change = Transaction(entry("op-7"))
     change.put("authsvc:new", b"1")
     change.expect_absent("authsvc:taken", "taken")
 

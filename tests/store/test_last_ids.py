@@ -7,7 +7,7 @@ import pytest
 from authsvc.store import keys
 from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
-from authsvc.store.standings import MAX_LAST_IDS, RedisStandings
+from authsvc.store.facts import MAX_LAST_IDS, RedisCredentialFacts
 from authsvc.tenancy.records import Member
 from tests.support.builders import make_member
 from tests.support.redis_server import connected
@@ -32,7 +32,7 @@ async def put(connection: Connection, member: Member, owner: str | None) -> None
         await connection.run(connection.redis.set(keys.member_email(EMAIL), owner))
 
 
-class Trusting(RedisStandings):
+class Trusting(RedisCredentialFacts):
     """The broken twin: believes that an address is whose it was."""
 
     async def member_by_email(self, email: str) -> Member | None:
@@ -43,7 +43,7 @@ class Trusting(RedisStandings):
         return await super().member_by_email(email)
 
 
-async def moved(standings: RedisStandings, connection: Connection) -> list[Member | None]:
+async def moved(standings: RedisCredentialFacts, connection: Connection) -> list[Member | None]:
     """Look an address up while it belongs to Alice, then to Bob, then to nobody, then to Bob again."""
     seen = []
     for member, owner in ((ALICE, ALICE.id), (BOB, BOB.id), (BOB, None), (BOB, BOB.id)):
@@ -55,13 +55,13 @@ async def moved(standings: RedisStandings, connection: Connection) -> list[Membe
 async def test_an_address_is_whose_it_is_now(connection: Connection) -> None:
     """Whoever had it the last time, twice in a row, also after it belonged to nobody."""
     expected = [ALICE, ALICE, BOB, BOB, None, None, BOB, BOB]
-    assert expected == await moved(RedisStandings(connection, Codec()), connection)
+    assert expected == await moved(RedisCredentialFacts(connection, Codec()), connection)
     assert expected != await moved(Trusting(connection, Codec()), connection)
 
 
 async def test_what_is_remembered_is_bounded(connection: Connection) -> None:
     """Thousands of addresses do not grow the memory without end; members and strangers share one bound."""
-    standings = RedisStandings(connection, Codec())
+    standings = RedisCredentialFacts(connection, Codec())
     for number in range(MAX_LAST_IDS + 9):
         standings._remember(f"{number}@acme.test", ALICE)
     standings._remember("stranger@acme.test", None)
@@ -73,7 +73,7 @@ async def test_what_is_remembered_is_bounded(connection: Connection) -> None:
     )
 
 
-class Forgetting(RedisStandings):
+class Forgetting(RedisCredentialFacts):
     """The broken twin: remembers members alone, so a stranger's address is asked for in another way."""
 
     def _remember(self, email: str, member: Member | None) -> None:
@@ -81,7 +81,7 @@ class Forgetting(RedisStandings):
             super()._remember(email, member)
 
 
-async def asked(standings: RedisStandings, connection: Connection, email: str) -> list[list[str]]:
+async def asked(standings: RedisCredentialFacts, connection: Connection, email: str) -> list[list[str]]:
     """Return the commands that each of three looks at an address sends."""
     seen = []
     for _ in range(3):
@@ -94,9 +94,9 @@ async def asked(standings: RedisStandings, connection: Connection, email: str) -
     return seen
 
 
-@pytest.mark.parametrize(("kind", "same"), [(RedisStandings, True), (Forgetting, False)])
+@pytest.mark.parametrize(("kind", "same"), [(RedisCredentialFacts, True), (Forgetting, False)])
 async def test_an_address_of_nobody_is_asked_for_alike(
-    connection: Connection, kind: type[RedisStandings], same: bool
+    connection: Connection, kind: type[RedisCredentialFacts], same: bool
 ) -> None:
     """The time of an answer does not tell who has an account: a script and a read differed by a third."""
     await put(connection, ALICE, ALICE.id)
@@ -108,7 +108,7 @@ async def test_an_address_of_nobody_is_asked_for_alike(
 
 async def test_a_changed_member_is_seen_at_once(connection: Connection) -> None:
     """What is remembered is whose the address is, never the record: a raised epoch counts with the next request."""
-    standings = RedisStandings(connection, Codec())
+    standings = RedisCredentialFacts(connection, Codec())
     await put(connection, ALICE, ALICE.id)
     before = await standings.member_by_email(EMAIL)
     await put(connection, make_member(member_id=ALICE.id, email=EMAIL, epoch=2), ALICE.id)

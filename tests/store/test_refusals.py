@@ -10,10 +10,10 @@ from authsvc.audit.entry import Entry
 from authsvc.errors import StoreRefused, StoreUnavailable
 from authsvc.redaction import Secret
 from authsvc.store import keys
-from authsvc.store.change import Change
 from authsvc.store.connection import Connection
 from authsvc.store.health import RedisHealth
 from authsvc.store.refusals import REASONS
+from authsvc.store.transaction import Transaction
 from tests.support.builders import NOW
 from tests.support.redis_server import connected, redis_server
 from tests.support.waiting import PATIENCE
@@ -21,9 +21,9 @@ from tests.support.waiting import PATIENCE
 RENDERED = (Path(__file__).parents[2] / "registry-config" / "redis.conf").read_text()
 
 
-def change() -> Change:
+def change() -> Transaction:
     """Begin a change."""
-    return Change(Entry("op-1", NOW, "test.done", "system:authsvc", {}))
+    return Transaction(Entry("op-1", NOW, "test.done", "system:authsvc", {}))
 
 
 async def fail_a_snapshot(connection: Connection) -> None:

@@ -9,8 +9,8 @@ from attrs import define
 
 from authsvc.errors import SetupRefused
 from authsvc.redaction import Secret
+from authsvc.redis_url import SentinelUrl, parse_sentinel_url
 from authsvc.store.connection import Connection
-from authsvc.store.sentinel_url import SentinelUrl, parse_sentinel_url
 from tests.support.redis_server import RedisServer, redis_server
 from tests.support.stack import free_port
 from tests.support.waiting import PATIENCE

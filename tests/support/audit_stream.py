@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from authsvc.audit.kept import Kept
+from authsvc.audit.stored_entry import StoredEntry
 from authsvc.store.audit_stream import RedisAudit
 
 
-async def forget(stream: RedisAudit, entries: Sequence[Kept]) -> None:
+async def forget(stream: RedisAudit, entries: Sequence[StoredEntry]) -> None:
     """Trim the oldest entries, as they were read."""
     await stream.trim(entries[-1].cursor, len(entries), sum(entry.size for entry in entries))

@@ -6,34 +6,36 @@ from datetime import datetime, timedelta
 from attrs import evolve
 
 from authsvc.credentials.subject import LicensesSubject, LicenseSubject, MemberSubject
-from authsvc.policy import Decision, Place, decide, locate
+from authsvc.policy import Decision, RepositoryLocation, decide, locate
 from authsvc.spec.claims import Access
 from authsvc.spec.scope import ResourceScope
 from authsvc.tenancy.records import Role
 from tests.support.builders import as_license
 
 Person = MemberSubject | LicenseSubject
-Locate = Callable[[str], Place | None]
+Locate = Callable[[str], RepositoryLocation | None]
 Decide = Callable[[Person, Sequence[ResourceScope], datetime], Decision]
 
 
-def by_prefix(name: str) -> Place | None:
+def by_prefix(name: str) -> RepositoryLocation | None:
     """Find the app by the beginning of the text."""
-    return next((Place(slug, (name[len(slug) :],)) for slug in ("acme", "api") if name.startswith(slug)), None)
+    return next(
+        (RepositoryLocation(slug, (name[len(slug) :],)) for slug in ("acme", "api") if name.startswith(slug)), None
+    )
 
 
-def by_first_segment(name: str) -> Place | None:
+def by_first_segment(name: str) -> RepositoryLocation | None:
     """Find the app by splitting, without the grammar."""
     app, slash, rest = name.partition("/")
-    return Place(app, tuple(rest.split("/"))) if slash and app != "proxy" else locate(name)
+    return RepositoryLocation(app, tuple(rest.split("/"))) if slash and app != "proxy" else locate(name)
 
 
-def case_blind(name: str) -> Place | None:
+def case_blind(name: str) -> RepositoryLocation | None:
     """Fold the case before looking."""
     return locate(name.lower())
 
 
-def tidied(name: str) -> Place | None:
+def tidied(name: str) -> RepositoryLocation | None:
     """Clean the path before looking, as file systems do."""
     parts: list[str] = []
     for part in name.split("/"):
@@ -44,13 +46,13 @@ def tidied(name: str) -> Place | None:
     return locate("/".join(parts))
 
 
-def domain_ignored(name: str) -> Place | None:
+def domain_ignored(name: str) -> RepositoryLocation | None:
     """Take a host in front for decoration."""
     first, _, rest = name.partition("/")
     return locate(rest) if ":" in first else locate(name)
 
 
-def trailing_newline(name: str) -> Place | None:
+def trailing_newline(name: str) -> RepositoryLocation | None:
     """Match with ``$``, which lets a line break pass."""
     return locate(name.removesuffix("\n"))
 

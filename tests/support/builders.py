@@ -9,6 +9,7 @@ from attrs import define, field, frozen
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from authsvc.credentials.facts import C, Credential, CredentialFacts
 from authsvc.credentials.machine_secret import (
     PERSONAL_KIND,
     REFRESH_KIND,
@@ -18,7 +19,6 @@ from authsvc.credentials.machine_secret import (
 )
 from authsvc.credentials.origin import Origin
 from authsvc.credentials.proof import Proof
-from authsvc.credentials.standing import C, Credential, Standing
 from authsvc.credentials.subject import LicenseSubject, MemberSubject, Subject
 from authsvc.errors import StoreUnavailable
 from authsvc.redaction import Secret
@@ -205,12 +205,12 @@ class MemoryStandings:
 
     async def standing(
         self, kind: type[C], credential_id: str, member_id: str | None, slugs: Collection[str]
-    ) -> Standing[C]:
+    ) -> CredentialFacts[C]:
         """Return the credential, the member behind it and the apps of ``slugs`` that exist."""
         self._ask("second")
         found = cast("C | None", self.credentials.get((kind, credential_id)))
         member = None if member_id is None else self.members.get(member_id)
-        answer = Standing(found, member, self._some(slugs), self.used_at.get(credential_id))
+        answer = CredentialFacts(found, member, self._some(slugs), self.used_at.get(credential_id))
         if len(self.calls) == 1:
             self.after_first()
         return answer

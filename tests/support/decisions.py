@@ -3,7 +3,7 @@
 import itertools
 from datetime import datetime
 
-from authsvc.audit.decision import Asked, Source
+from authsvc.audit.token_event import Asked, Source
 from authsvc.credentials.subject import Subject
 from authsvc.errors import CredentialsRefused
 from authsvc.issuance import Denied, Issued

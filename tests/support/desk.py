@@ -9,12 +9,12 @@ import pytest
 from attrs import define, field
 
 from authsvc.credentials.authenticator import Authenticator
-from authsvc.credentials.guard import PasswordGuard
 from authsvc.credentials.origin import Origin
 from authsvc.credentials.password_cache import PasswordCache
 from authsvc.credentials.proof import Proof
 from authsvc.credentials.recent import RecentLicenses
 from authsvc.credentials.subject import Subject
+from authsvc.credentials.throttled_passwords import ThrottledPasswords
 from authsvc.credentials.verifier import PasswordVerifier
 from authsvc.errors import CredentialsRefused
 from authsvc.redaction import Secret
@@ -84,7 +84,7 @@ async def opened(recent: RecentLicenses | None = None) -> AsyncIterator[Desk]:
     desk, throttle = Desk(), MemoryThrottle()
     with ThreadPoolExecutor(1) as executor:
         verifier = PasswordVerifier(executor, 1, verify=desk.check)
-        passwords = PasswordGuard(verifier, PasswordCache(b"k" * 32), throttle, b"g" * 32)
+        passwords = ThrottledPasswords(verifier, PasswordCache(b"k" * 32), throttle, b"g" * 32)
         desk.authenticator = Authenticator(
             desk.standings, passwords, throttle, on_use=lambda name, _: desk.used.append(name), recent=recent
         )

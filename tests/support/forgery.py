@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from authsvc.issuance import ISSUER
+from authsvc.keys.secrets_dir import load_token_root
 from authsvc.signing.jws import Leaf
 from authsvc.signing.root import issue_leaf
 from authsvc.spec.claims import Access, Claims
-from authsvc.stack.secrets_dir import load_token_root
 from tests.support.stack import Stack
 
 

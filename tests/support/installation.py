@@ -15,19 +15,19 @@ from typing_extensions import override
 
 from authsvc.audit.entry import Entry
 from authsvc.credentials.authenticator import Authenticator
-from authsvc.credentials.guard import PasswordGuard
+from authsvc.credentials.facts import CredentialFactsReader
 from authsvc.credentials.machine_secret import derive_license_token
 from authsvc.credentials.origin import Origin
 from authsvc.credentials.password_cache import PasswordCache
-from authsvc.credentials.standing import Standings
+from authsvc.credentials.throttled_passwords import ThrottledPasswords
 from authsvc.credentials.verifier import PasswordVerifier
 from authsvc.errors import AccountDenied, ConfirmationNeeded, CredentialsRefused, Throttled
 from authsvc.issuance import Issuance, Issued, Lifetimes
 from authsvc.logs import make_logger
-from authsvc.manage.act import Act
 from authsvc.manage.licenses import LicenseKeys, Licenses
 from authsvc.manage.links import Links
 from authsvc.manage.members import Members
+from authsvc.manage.operation import Operation
 from authsvc.manage.service_accounts import ServiceAccounts
 from authsvc.manage.teams import Teams
 from authsvc.manage.tokens import SignIns, Tokens
@@ -37,7 +37,7 @@ from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
 from authsvc.store.credential_directory import RedisCredentials
 from authsvc.store.directory import RedisDirectory
-from authsvc.store.standings import RedisStandings
+from authsvc.store.facts import RedisCredentialFacts
 from authsvc.store.throttle import RedisThrottle
 from authsvc.store.usage import RedisUsage
 from authsvc.tenancy.records import License, Member
@@ -57,18 +57,22 @@ class InsistentMembers(Members):
     """Members for tests that are not about the last owner: the operator insists on every change."""
 
     @override
-    async def disable(self, email: str, act: Act, confirmed: str | None = None, *, force: bool = True) -> Member:
-        return await super().disable(email, act, confirmed, force=force and act.actor == OPERATOR)
+    async def disable(
+        self, email: str, operation: Operation, confirmed: str | None = None, *, force: bool = True
+    ) -> Member:
+        return await super().disable(email, operation, confirmed, force=force and operation.actor == OPERATOR)
 
     @override
     async def set_role(
-        self, email: str, role: str, apps: Sequence[str] | None, act: Act, *, force: bool = True
+        self, email: str, role: str, apps: Sequence[str] | None, operation: Operation, *, force: bool = True
     ) -> Member:
-        return await super().set_role(email, role, apps, act, force=force and act.actor == OPERATOR)
+        return await super().set_role(email, role, apps, operation, force=force and operation.actor == OPERATOR)
 
     @override
-    async def remove(self, email: str, act: Act, confirmed: str | None = None, *, force: bool = True) -> Member:
-        return await super().remove(email, act, confirmed, force=force and act.actor == OPERATOR)
+    async def remove(
+        self, email: str, operation: Operation, confirmed: str | None = None, *, force: bool = True
+    ) -> Member:
+        return await super().remove(email, operation, confirmed, force=force and operation.actor == OPERATOR)
 
 
 @define(slots=False)
@@ -97,7 +101,7 @@ class Installation:
         codec = Codec()
         self.directory = RedisDirectory(self.connection, codec)
         self.credentials = RedisCredentials(self.connection, codec)
-        self.standings = RedisStandings(self.connection, codec)
+        self.standings = RedisCredentialFacts(self.connection, codec)
         self.usage = RedisUsage(self.connection, make_logger("error"))
         journal = self.told.append
         signing = ec.generate_private_key(ec.SECP256R1())
@@ -112,10 +116,12 @@ class Installation:
         self.leaf = Root.make().leaf(life=timedelta(days=4000))
         self.issuance = self.issues(self.standings)
 
-    def issues(self, standings: Standings, *, keeps: bool = True, passwords: PasswordGuard | None = None) -> Issuance:
+    def issues(
+        self, standings: CredentialFactsReader, *, keeps: bool = True, passwords: ThrottledPasswords | None = None
+    ) -> Issuance:
         """Return a token path that reads ``standings``."""
         throttle = RedisThrottle(self.connection)
-        passwords = passwords or PasswordGuard(self.verifier, self.cache, throttle, b"g" * 32)
+        passwords = passwords or ThrottledPasswords(self.verifier, self.cache, throttle, b"g" * 32)
         return Issuance(
             Authenticator(standings, passwords, throttle, on_use=self.usage.note),
             self.leaf,
@@ -125,9 +131,9 @@ class Installation:
             sign_ins=self.sign_ins if keeps else None,
         )
 
-    def act(self, actor: str = OPERATOR) -> Act:
+    def operation(self, actor: str = OPERATOR) -> Operation:
         """Begin one act at the present."""
-        return Act(actor, self.now, f"op-{next(self._serial)}", self.random.randbytes)
+        return Operation(actor, self.now, f"op-{next(self._serial)}", self.random.randbytes)
 
     def registry_token(self, license_: License) -> str:
         """Return the newest registry token of a license."""
@@ -212,7 +218,7 @@ async def installed(connection: Connection) -> AsyncIterator[Installation]:
     """Yield an installation with one team and two apps on an empty Redis."""
     with ThreadPoolExecutor(1) as executor:
         made = Installation(connection, PasswordVerifier(executor, 1))
-        await made.teams.create(TEAM, None, made.act())
+        await made.teams.create(TEAM, None, made.operation())
         for app in (APP, OTHER_APP):
-            await made.teams.create_app(app, TEAM, None, made.act())
+            await made.teams.create_app(app, TEAM, None, made.operation())
         yield made

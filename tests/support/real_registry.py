@@ -15,7 +15,7 @@ from attrs import field, frozen
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from authsvc.issuance import ISSUER
-from authsvc.stack.render import RegistryValues, render
+from authsvc.setup.render import RegistryValues, render
 from tests.support.builders import SERVICE, Root
 from tests.support.registry_rules import real_now
 from tests.support.waiting import PATIENCE, until

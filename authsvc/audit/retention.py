@@ -1,0 +1,255 @@
+"""Room in the audit: one worker exports the oldest entries, trims them, and raises the alarm when that is not enough.
+
+With a folder, entries are trimmed only after they are on the disk there, and never otherwise: then a full audit takes
+no more decisions until they can be. Without one, the oldest are dropped when the budget is used up.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol, Self
+
+from authsvc import atomic_file
+from authsvc.audit.entry import Entry
+from authsvc.audit.recorder import SYSTEM
+from authsvc.audit.stored_entry import StoredEntry
+from authsvc.errors import StoreUnavailable
+from authsvc.logs import Logger
+
+LOOK_EVERY = 2.0
+"""Seconds between two looks."""
+
+ELECTED_FOR = 30
+"""Seconds for which one worker trims; it is elected again while it lives."""
+
+ALARM, ALARM_EVERY = 0.8, 3600
+"""Part of the budget that is worth an alarm, and seconds between two of them."""
+
+EXPORT_FROM, EXPORT_TO = 0.7, 0.5
+"""Parts of the budget between which entries are exported: below the alarm while exporting works."""
+
+DROP_FROM, DROP_TO = 0.95, 0.9
+"""Parts of the budget between which entries are dropped when there is no folder."""
+
+CHUNK = 100
+"""Entries that are read at once."""
+
+RECOUNT_EVERY = 60.0
+"""Seconds between two attempts to recount a stream while an older version still writes to it, as during a reload."""
+
+
+class StreamUse(Protocol):
+    """How much of the budget is used."""
+
+    @property
+    def bytes(self) -> int: ...
+    @property
+    def trusted(self) -> bool: ...
+
+
+class AuditTrimmer(Protocol):
+    """The stream, for those who make room in it."""
+
+    @property
+    def share(self) -> int: ...
+    async def used(self) -> StreamUse: ...
+    async def recount(self) -> None: ...
+    async def elect(self, name: str, life_seconds: int) -> bool: ...
+    async def first_in(self, seconds: int) -> bool: ...
+    async def after(self, cursor: str, count: int) -> list[StoredEntry]: ...
+    async def trim(self, cursor: str, entries: int, size: int) -> None: ...
+
+
+class Retention:
+    """Keeps the audit within its budget."""
+
+    def __init__(
+        self,
+        stream: AuditTrimmer,
+        folder: Path | None,
+        tell: Callable[[Entry], None],
+        logger: Logger,
+        clock: Callable[[], datetime],
+        new_id: Callable[[], str],
+    ) -> None:
+        """Trim ``stream``, after exporting to ``folder`` when there is one; ``tell`` the audit of it."""
+        self._stream = stream
+        self._folder = folder
+        self._tell = tell
+        self._logger = logger
+        self._clock = clock
+        self._new_id = new_id
+        self._name = new_id()
+        self._recounted_at: float | None = None
+        self.used = 0
+        """Bytes of the budget that were used at the last look."""
+
+    @property
+    def fill(self) -> float:
+        """Which part of the budget was used at the last look; 1.0 is full."""
+        return self.used / self._stream.share
+
+    async def keep(self, after_look: Callable[[], None] = lambda: None) -> None:
+        """Look every few seconds until cancelled, and say so each time."""
+        while True:
+            try:
+                await self.look()
+            except StoreUnavailable:
+                pass  # the trail says so, and the next look comes soon
+            except OSError as error:
+                self._logger.error("audit.not_exported", folder=str(self._folder), error=repr(error))
+            except Exception as error:
+                self._logger.error("audit.failed", request_id=None, exc_info=error)
+            after_look()
+            await asyncio.sleep(LOOK_EVERY)
+
+    async def look(self) -> None:
+        """Measure, make room if there is need and it is our turn, and raise the alarm if that was not enough.
+
+        Raises:
+            StoreUnavailable: Redis did not answer.
+            OSError: the folder can not be written; nothing was trimmed.
+        """
+        self.used = await self._measured()
+        before = self.fill
+        begin, end = (DROP_FROM, DROP_TO) if self._folder is None else (EXPORT_FROM, EXPORT_TO)
+        if before < min(begin, ALARM) or not await self._elected():
+            return
+        try:
+            if before >= begin:
+                await self._make_room(end)
+                self.used = (await self._stream.used()).bytes
+        finally:
+            # Without a folder room is made by forgetting: whoever wants to keep it must hear of it before.
+            if (before if self._folder is None else self.fill) >= ALARM:
+                await self._alarm()
+
+    async def _measured(self) -> int:
+        """Return the bytes that are used; when the count is of another stream, it is made anew first."""
+        used, now = await self._stream.used(), self._clock().timestamp()
+        recent = self._recounted_at is not None and abs(now - self._recounted_at) < RECOUNT_EVERY
+        if used.trusted or recent or not await self._elected():
+            return used.bytes
+        self._recounted_at = now
+        await self._stream.recount()
+        counted = (await self._stream.used()).bytes
+        self._logger.info("audit.recounted", used=counted, before=used.bytes)
+        return counted
+
+    async def _make_room(self, end: float) -> None:
+        """Export, then trim, the oldest entries down to the part ``end`` of the budget."""
+        used, goal = (await self._stream.used()).bytes, end * self._stream.share
+        gone, size, cursor, until, path = 0, 0, "", "", None
+        with _Export(self._folder, self._name) as file:
+            while used - size > goal:
+                chunk = _oldest(await self._stream.after(cursor, CHUNK), used - size - goal)
+                if not chunk:
+                    break
+                if not await self._elected():
+                    return
+                await asyncio.to_thread(file.add, chunk)
+                gone += len(chunk)
+                size += sum(kept.size for kept in chunk)
+                cursor, until = chunk[-1].cursor, str(chunk[-1].facts["at"])
+            if not cursor:
+                return
+            # A process may be stopped, and a disk may hang, for longer than one is elected: who comes back then must
+            # neither put a shorter file in the place of another's, nor trim what is in none.
+            await asyncio.to_thread(file.sync)
+            if not await self._elected():
+                return
+            path = await asyncio.to_thread(file.finish)
+        if not await self._elected():
+            return
+        await self._stream.trim(cursor, gone, size)
+        facts = {"entries": gone, "until": until, "file": path}
+        self._logger.info("audit.trimmed", entries=gone, until=until, file=path)
+        self._tell(Entry(self._new_id(), self._clock(), "audit.trimmed", SYSTEM, facts))
+
+    async def _elected(self) -> bool:
+        return await self._stream.elect(self._name, ELECTED_FOR)
+
+    async def _alarm(self) -> None:
+        if not await self._stream.first_in(ALARM_EVERY):
+            return
+        share, exports = self._stream.share, self._folder is not None
+        self._logger.warning("audit.nearly_full", used=self.used, budget=share, exports=exports)
+        facts = {"used": self.used, "budget": share, "exports": exports}
+        self._tell(Entry(self._new_id(), self._clock(), "audit.nearly_full", SYSTEM, facts))
+
+
+def _oldest(chunk: Sequence[StoredEntry], size: float) -> list[StoredEntry]:
+    """Return the first entries, as many as make room for ``size`` bytes."""
+    taken = []
+    for kept in chunk:
+        if size <= 0:
+            break
+        taken.append(kept)
+        size -= kept.size
+    return taken
+
+
+class _Export:
+    """One file of exported entries; it has its name only when it is whole and on the disk.
+
+    It is named after its first entry, so that one that was left behind by a crash before the trimming is written
+    again under the same name, and no entry is exported twice. Until then it bears its writer's name, and whoever
+    begins removes what others left unfinished: two never write to one file.
+    """
+
+    def __init__(self, folder: Path | None, writer: str) -> None:
+        """Write to ``folder`` as ``writer``; without a folder, write nothing."""
+        self._folder = folder
+        self._writer = writer
+        self._path = self._draft = Path()
+        self._descriptor = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+            self._draft.unlink(missing_ok=True)
+
+    def add(self, chunk: Sequence[StoredEntry]) -> None:
+        """Write some entries.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        if self._folder is None:
+            return
+        if self._descriptor < 0:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for left in self._folder.glob("audit-*.part"):
+                left.unlink(missing_ok=True)
+            self._path = self._folder / f"audit-{chunk[0].cursor}.jsonl"
+            self._draft = self._path.with_suffix(f".{self._writer}.part")
+            self._descriptor = os.open(self._draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        text = "".join(f"{kept.line()}\n" for kept in chunk).encode()
+        while text:
+            text = text[os.write(self._descriptor, text) :]
+
+    def sync(self) -> None:
+        """Have what was written on the disk.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        if self._folder is not None:
+            os.fsync(self._descriptor)
+
+    def finish(self) -> str | None:
+        """Give the file its name and return its path.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        if self._folder is None:
+            return None
+        atomic_file.move(self._draft, self._path)
+        return str(self._path)

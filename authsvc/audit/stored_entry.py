@@ -1,0 +1,168 @@
+"""An entry as it is kept: where it stands in its stream, its JSON, and the request ids behind it.
+
+Anything in the stream can be read, so that one bad entry cannot hide its neighbours: an entry that is too long is
+truncated, and one that is not ours is shown as ``audit.unreadable``.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from attrs import frozen
+
+from authsvc.audit.aggregator import has_id, unpacked
+from authsvc.bounded_json import CUT
+from authsvc.printable import printable_json
+
+UNREADABLE = "audit.unreadable"
+
+TRUNCATED = "truncated"
+"""Member that says how many bytes of an entry are not shown."""
+
+MAX_SHOWN = 200
+"""Characters that are shown of what cannot be read."""
+
+MAX_DEPTH = 20
+"""Levels of nesting that are read; ours have five, and Python's JSON gives up at a thousand."""
+
+_NOBODY: Mapping[str, str] = {"at": "", "event": "", "actor": "", "id": ""}
+"""The first members of every entry, in their order."""
+
+_DECODER = json.JSONDecoder()
+
+
+@frozen(slots=False)
+class StoredEntry:
+    """One entry that was read back.
+
+    Attributes:
+        cursor: the id in the stream, ``MILLISECONDS-NUMBER``; larger is later.
+        text: JSON as it was written, or its beginning.
+        ids: packed request ids; empty for a change.
+        proven: whether it is of the stream that is kept; what happened before identity is in the other one.
+        length: bytes of the whole JSON.
+        size: bytes of the budget that it takes.
+    """
+
+    cursor: str
+    text: bytes
+    ids: bytes = b""
+    proven: bool = True
+    length: int = 0
+    size: int = 0
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """The cursor, to be compared."""
+        milliseconds, _, number = self.cursor.partition("-")
+        return int(milliseconds), int(number)
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """What it says; one that can not be read says so."""
+        missing = self.length - len(self.text)
+        facts = _parsed(self.text, truncated=missing > 0)
+        if facts is None or not _is_readable(facts):
+            shown = self.text[: 4 * MAX_SHOWN].decode("utf-8", "replace")[:MAX_SHOWN]
+            return {**_NOBODY, "event": UNREADABLE, "text": shown}
+        if "asked" not in facts and "granted" in facts:  # nothing was refused, so it is the same
+            facts["asked"] = facts["granted"]
+        if facts.get("count", 1) > 1 and "addresses" not in facts and facts.get("address"):
+            facts["addresses"] = [facts["address"]]
+        return {**_NOBODY, **facts, **({TRUNCATED: missing} if missing > 0 else {})}
+
+    def is_about(self, request_id: str) -> bool:
+        """Whether it stands for the request or the operation of this id."""
+        return has_id(self.ids, request_id) or (
+            request_id.encode() in self.text and request_id in {self.facts["id"], self.facts.get("last_id")}
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entry as it is listed and exported."""
+        requests = {"requests": unpacked(self.ids)} if self.ids else {}
+        return {"cursor": self.cursor, **self.facts, **requests}
+
+    def line(self) -> str:
+        """Return the entry as one line of JSON."""
+        return printable_json(self.to_json(), None)
+
+
+def instant(text: object) -> datetime | None:
+    """Return the aware instant in ``text``, or None when it is none that can be reckoned with."""
+    try:
+        at = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return at if at.tzinfo is not None and 1970 <= at.year < 9999 else None  # noqa: PLR2004  no sum of it overflows
+
+
+def _parsed(text: bytes, *, truncated: bool) -> dict[str, Any] | None:
+    """Return an object's members, only the complete ones if it is truncated; None if it is not an object."""
+    written = text.decode("utf-8", "replace")
+    try:
+        facts = _whole_members(written) if truncated else json.loads(written)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(facts, dict) or not _is_shallow(facts, MAX_DEPTH):
+        return None
+    if "\\ud" in written.lower():  # half of a character, which no terminal or file takes; headers may hold any byte
+        facts = json.loads(json.dumps(facts, ensure_ascii=False).encode("utf-8", "replace"))
+    return facts
+
+
+def _is_shallow(value: object, depth: int) -> bool:
+    if isinstance(value, dict):
+        return depth > 0 and all(_is_shallow(one, depth - 1) for one in value.values())
+    if isinstance(value, list):
+        return depth > 0 and all(_is_shallow(one, depth - 1) for one in value)
+    return True
+
+
+def _whole_members(text: str) -> dict[str, Any]:
+    facts: dict[str, Any] = {}
+    place = 1
+    try:
+        while text[place - 1] in "{,":
+            name, place = _DECODER.raw_decode(text, _after_blanks(text, place))
+            place = _after_blanks(text, place)
+            if text[place] != ":" or not isinstance(name, str):
+                break
+            value, place = _DECODER.raw_decode(text, _after_blanks(text, place + 1))
+            facts[name] = value
+            place = _after_blanks(text, place) + 1
+    except (ValueError, IndexError, RecursionError):
+        pass
+    return facts
+
+
+def _after_blanks(text: str, place: int) -> int:
+    while text[place] in " \t\r\n":
+        place += 1
+    return place
+
+
+def _is_readable(facts: Mapping[str, Any]) -> bool:
+    """Whether every member that readers look into is of the form that they expect."""
+    return (
+        "event" in facts
+        and all(isinstance(facts[name], kind) for kind, names in _FORMS for name in names if name in facts)
+        and all(isinstance(one, dict) and one.keys() >= _REFUSAL for one in facts.get("refused", ()))
+        and _are_objects(facts.get("credential", {}).get("licenses", []))
+        and _are_objects(facts.get("examples", []))
+    )
+
+
+def _are_objects(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(one, dict) for one in value)
+
+
+_REFUSAL = frozenset({"scope", "action", "reason"})
+
+_FORMS: Sequence[tuple[type, Sequence[str]]] = (
+    (str, ("at", "event", "actor", "id", "last_at", "last_id")),
+    (list, ("asked", "granted", "refused", "addresses")),
+    (dict, ("credential", CUT)),
+    (int, ("count",)),
+)

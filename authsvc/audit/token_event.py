@@ -1,0 +1,370 @@
+"""What the audit says of one request for a token: who, by which credential, what was asked, got and refused, and why.
+
+Facts are those of the moment of the decision, so that ``authsvc audit explain`` needs no record that has changed
+since. Nothing that signs in is among them, and text that nothing proves is cut and rid of our own secrets, because
+people type them into the wrong field.
+"""
+
+import ipaddress
+import re
+from datetime import datetime
+from typing import Any, assert_never
+
+from attrs import frozen
+
+from authsvc.audit.entry import ENCODER, MAX_TEXT
+from authsvc.bounded_json import bounded_json
+from authsvc.credentials.subject import (
+    LicensesSubject,
+    LicenseSubject,
+    MemberSubject,
+    ServiceAccountSubject,
+    Subject,
+)
+from authsvc.errors import AccountDenied, AuthsvcError, CredentialsRefused, Throttled
+from authsvc.issuance import Denied, Issued
+from authsvc.policy import Refusal, namespaces
+from authsvc.spec.claims import Access
+from authsvc.spec.scope import ResourceScope
+from authsvc.spec.token_request import TokenRequest
+from authsvc.tenancy.machine_records import Grant, PersonalToken
+from authsvc.tenancy.records import License
+
+ISSUED, DENIED, REFUSED, THROTTLED, UNANSWERED = (
+    "token.issued",
+    "token.denied",
+    "token.refused",
+    "token.throttled",
+    "token.unanswered",
+)
+"""Events: with a token; identity proven, the account may not be used; identity not proven; likewise, one time too
+many; no decision at all, because something of ours was away."""
+
+UNPROVEN = "unproven"
+"""The actor of an entry before identity."""
+
+MANY = "various"
+"""The actor of an entry on decisions of many subjects."""
+
+MAX_EXAMPLE = 80
+"""Characters of what an example of many says."""
+
+MAX_CLIENT_TEXT = 100
+"""Characters of unproven client text that are kept."""
+
+MAX_LISTED = 10
+"""Most patterns or grants that an entry repeats."""
+
+IPV4_NETWORK, IPV6_NETWORK = 24, 64
+"""Prefix lengths by which failures before identity collapse."""
+
+_OUR_SECRET = re.compile(r"asv_[a-z]+_\w*", re.ASCII)
+
+
+@frozen
+class Source:
+    """Where a request came from.
+
+    Attributes:
+        address: of the client, seen through trusted proxies.
+        client_id: what the client calls itself; unproven.
+        user_agent: likewise.
+    """
+
+    address: str
+    client_id: str | None = None
+    user_agent: str = ""
+
+    @property
+    def network(self) -> str:
+        """The /24 or /64 that the address lies in."""
+        try:
+            parsed = ipaddress.ip_address(self.address)
+        except ValueError:
+            return "unknown"
+        if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
+            parsed = parsed.ipv4_mapped
+        length = IPV4_NETWORK if isinstance(parsed, ipaddress.IPv4Address) else IPV6_NETWORK
+        return str(ipaddress.ip_network((parsed, length), strict=False))
+
+
+@frozen
+class Asked:
+    """A request for a token, as the audit sees it.
+
+    Attributes:
+        request_id: ours; the client was shown it.
+        at: the request's one reading of the clock, aware UTC.
+        source: who called.
+        request: what was asked.
+    """
+
+    request_id: str
+    at: datetime
+    source: Source
+    request: TokenRequest
+
+
+@frozen
+class Credential:
+    """What proved an identity, and what was true of it at that moment.
+
+    Attributes:
+        kind: ``license``, ``licenses`` (the fact ``licenses`` lists each), ``personal token``, ``sign-in``, ``service
+            account`` or ``password``.
+        id: of the record that holds it.
+        facts: names, and values as they stand in records: they are rendered once for many repeats.
+    """
+
+    kind: str
+    id: str
+    facts: tuple[tuple[str, Any], ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the credential as it is stored and listed; a fact without a value is left out."""
+        facts = {name: _rendered(value) for name, value in self.facts if value is not None}
+        return {"kind": self.kind, "id": self.id, **facts}
+
+
+@frozen
+class Facts:
+    """The content of a decision. Two decisions of one subject with equal facts are repeats.
+
+    Attributes:
+        asked: the scopes asked for, merged.
+        dropped: pieces of the scope that were malformed or one too many.
+        granted: the access in the token.
+        refused: what was asked and not granted, each with its reason.
+        credential: what proved the identity; None when nothing did.
+        kind: the class of the error; None with a token.
+        reason: the sentence that the client was told; None with a token.
+        detail: more than the client was told.
+        degraded: whether the token was issued from memory while the store was away.
+    """
+
+    asked: tuple[ResourceScope, ...] = ()
+    dropped: int = 0
+    granted: tuple[Access, ...] = ()
+    refused: tuple[Refusal, ...] = ()
+    credential: Credential | None = None
+    kind: str | None = None
+    reason: str | None = None
+    detail: str | None = None
+    degraded: bool = False
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything that was asked for is granted: nobody will ask why."""
+        return self.kind is None and not self.refused and not self.dropped
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the facts that say something."""
+        found: dict[str, Any] = {
+            # Of a token that lacks nothing, what was asked for is what was granted: most entries are of that kind.
+            "asked": [] if self.granted and self.complete else [unsecret(str(scope)) for scope in self.asked],
+            "dropped": self.dropped,
+            "granted": [f"{a.type}:{a.name}:{','.join(a.actions)}" for a in self.granted],
+            "refused": [
+                {"scope": unsecret(r.scope), "action": r.action, "reason": unsecret(r.reason)} for r in self.refused
+            ],
+            "credential": self.credential.to_json() if self.credential else None,
+            "kind": self.kind,
+            "reason": self.reason,
+            "detail": None if self.detail is None else unsecret(self.detail)[: 3 * MAX_CLIENT_TEXT],
+            "degraded": self.degraded,
+        }
+        return {name: value for name, value in found.items() if value}
+
+
+@frozen
+class TokenEvent:
+    """One decision, to be told.
+
+    Attributes:
+        request_id: of the request.
+        at: aware UTC.
+        event: one of the constants above.
+        actor: the subject, or :data:`UNPROVEN`.
+        source: who called.
+        facts: the content.
+        token_id: claim ``jti``, or None without a token.
+    """
+
+    request_id: str
+    at: datetime
+    event: str
+    actor: str
+    source: Source
+    facts: Facts
+    token_id: str | None = None
+
+    @property
+    def proven(self) -> bool:
+        """Whether identity was proven."""
+        return self.actor != UNPROVEN
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entry of this one decision."""
+        where = {
+            "address": unsecret(self.source.address)[:MAX_CLIENT_TEXT],
+            "client_id": unsecret(self.source.client_id or "")[:MAX_CLIENT_TEXT],
+            "user_agent": unsecret(self.source.user_agent)[:MAX_CLIENT_TEXT],
+            "token_id": None if self.facts.complete else self.token_id,
+        }
+        return {
+            "at": self.at.isoformat(),
+            "event": self.event,
+            "actor": self.actor,
+            "id": self.request_id,
+            **self.facts.to_json(),
+            **{name: value for name, value in where.items() if value},
+        }
+
+    @property
+    def app(self) -> str | None:
+        """The app that it is about, when that is certain: what is asked for may be made up."""
+        found = namespaces(ResourceScope(a.type, a.name, a.actions, a.resource_class) for a in self.facts.granted)
+        if found:
+            return min(found)
+        named = dict(self.facts.credential.facts).get("app") if self.facts.credential else None
+        return None if named is None else str(named)
+
+    def text_of_many(self, app: str | None) -> str:
+        """Return, as JSON, the entry of this one and of others of the same app and outcome."""
+        facts = {
+            "at": self.at.isoformat(),
+            "event": self.event,
+            "actor": MANY if self.proven else UNPROVEN,
+            "id": self.request_id,
+            "app": app,
+            "kind": self.facts.kind,
+            "partial": None if self.facts.complete or self.facts.kind else True,
+        }
+        return ENCODER.encode({name: value for name, value in facts.items() if value is not None})
+
+    def example(self) -> dict[str, str]:
+        """Return this one in a few words, as one of many."""
+        asked = unsecret(" ".join(str(scope) for scope in self.facts.asked[:1]))[:MAX_EXAMPLE]
+        return {"id": self.request_id, "actor": self.actor[:MAX_EXAMPLE], "asked": asked}
+
+    def text(self) -> str:
+        """Return the entry as JSON of at most :data:`~authsvc.audit.entry.MAX_TEXT` bytes; grants are never cut.
+
+        They are bounded by what one token may hold (:data:`~authsvc.spec.scope.MAX_NAMES`).
+        """
+        return bounded_json(ENCODER, self.to_json(), MAX_TEXT, ("granted",))
+
+
+def token_event_of(asked: Asked, outcome: Issued | Exception) -> TokenEvent:
+    """Return what is told of a request and of what became of it."""
+    scopes = asked.request.scopes
+    if isinstance(outcome, Issued):
+        facts = Facts(
+            scopes.scopes,
+            scopes.dropped,
+            outcome.claims.access,
+            outcome.decision.refusals,
+            _credential(outcome.subject, asked),
+            degraded=outcome.claims.degraded,
+        )
+        subject, token_id = outcome.claims.subject, outcome.claims.token_id
+        return TokenEvent(asked.request_id, asked.at, ISSUED, subject, asked.source, facts, token_id)
+    subject = outcome.subject.id if isinstance(outcome, Denied) else UNPROVEN
+    facts = Facts(
+        scopes.scopes,
+        scopes.dropped,
+        credential=_credential(outcome.subject, asked) if isinstance(outcome, Denied) else None,
+        kind=type(outcome).__name__,
+        reason=str(outcome) if isinstance(outcome, AuthsvcError) else "something went wrong on our side",
+        detail=outcome.detail if isinstance(outcome, AuthsvcError) else None,
+    )
+    return TokenEvent(asked.request_id, asked.at, _event(outcome), subject, asked.source, facts)
+
+
+def _credential(subject: Subject, asked: Asked) -> Credential:
+    """Return what proved ``subject``; of several licenses those for the apps asked for, or all when there are none."""
+    if isinstance(subject, LicensesSubject):
+        subject = subject.for_apps(namespaces(asked.request.scopes.scopes))
+    return credential_of(subject, asked.at)
+
+
+def credential_of(subject: Subject, now: datetime) -> Credential:
+    """Return what proved ``subject``, with its facts at ``now``."""
+    match subject:
+        case LicenseSubject(license_):
+            return _license(license_, now)
+        case LicensesSubject((license_,)):
+            return _license(license_, now)
+        case LicensesSubject(licenses):
+            each = tuple(_license(license_, now) for license_ in licenses)
+            return Credential("licenses", ",".join(one.id for one in each), (("licenses", each),))
+        case MemberSubject(member, by=by):
+            facts: tuple[tuple[str, Any], ...] = (
+                ("member", member.email),
+                ("role", member.role),
+                ("team", member.team),
+                ("apps", member.apps),
+            )
+            if isinstance(by, PersonalToken):
+                return Credential("personal token", by.id, (("name", by.name), ("ends_at", by.expires_at), *facts))
+            return Credential("password", member.id, facts) if by is None else Credential("sign-in", by.id, facts)
+        case ServiceAccountSubject(account, creator=creator):
+            return Credential(
+                "service account",
+                account.id,
+                (
+                    ("name", account.name),
+                    ("team", account.team),
+                    ("grants", account.grants),
+                    ("ends_at", account.expires_at),
+                    ("creator", creator and creator.email),
+                    ("creator_role", creator and creator.role),
+                ),
+            )
+        case _:
+            assert_never(subject)
+
+
+def _license(license_: License, now: datetime) -> Credential:
+    return Credential(
+        "license",
+        license_.id,
+        (
+            ("state", license_.state(now)),
+            ("ends_at", license_.expires_at),
+            ("not_before", license_.not_before),
+            ("app", license_.app),
+            ("customer", license_.customer),
+            ("type", license_.type),
+            ("repositories", license_.repositories),
+        ),
+    )
+
+
+def unsecret(text: str) -> str:
+    """Return ``text`` without anything that looks like a secret of ours."""
+    return _OUR_SECRET.sub("<redacted>", text) if "asv_" in text else text
+
+
+def _event(error: Exception) -> str:
+    if isinstance(error, CredentialsRefused):
+        return REFUSED
+    if isinstance(error, AccountDenied):
+        return DENIED
+    return THROTTLED if isinstance(error, Throttled) else UNANSWERED
+
+
+def _item(item: Any) -> Any:
+    if isinstance(item, Credential):
+        return item.to_json()
+    return item.render() if isinstance(item, Grant) else str(item)
+
+
+def _rendered(value: Any) -> Any:
+    """Return a fact as JSON; of a long list the first items and how many more there are."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, tuple):
+        items = [_item(item) for item in value[:MAX_LISTED]]
+        return items if len(value) <= MAX_LISTED else [*items, f"and {len(value) - MAX_LISTED} more"]
+    return str(value)

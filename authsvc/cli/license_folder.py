@@ -1,0 +1,112 @@
+"""A folder of license files. A file appears whole or not at all, and none is ever overwritten."""
+
+import json
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from authsvc import atomic_file
+from authsvc.errors import InputRefused
+from authsvc.license_file import MAX_BYTES
+from authsvc.tenancy.dates import render_instant
+from authsvc.tenancy.records import License
+
+SUFFIX = ".license.json"
+KEYS = "license-key.json"
+"""The public keys that verify the files of the folder; customers get it with their file."""
+
+MAX_NAME = 60
+"""Characters of the reference that stand in a file's name."""
+
+
+def is_older_key_file(path: Path, text: str) -> bool:
+    """Whether the file at ``path`` holds keys of the key file ``text``, which may then take its place.
+
+    A newer set has the retired keys too, so that nothing which the older one verified is lost.
+    """
+    try:
+        older = {key["kid"] for key in json.loads(path.read_bytes())["keys"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return not older or bool(older & {key["kid"] for key in json.loads(text)["keys"]})
+
+
+class LicenseFolder:
+    """Keeps ``REFERENCE-ID.license.json`` for each license, 0600."""
+
+    def __init__(self, folder: Path) -> None:
+        """Keep the files in ``folder``, made 0700 if it is not there.
+
+        Raises:
+            InputRefused: it can not be made.
+        """
+        self._folder = folder
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            atomic_file.remove_leftovers(folder)
+        except OSError as error:
+            raise InputRefused(f"cannot use {folder}: {error.strerror}") from error
+
+    def path(self, license_: License) -> Path:
+        """Return where the file of a license is: named for people, and told apart by the id."""
+        word = re.sub(r"[^A-Za-z0-9._-]+", "-", license_.reference or license_.customer)[:MAX_NAME].strip("-.")
+        return self._folder / f"{word or 'license'}-{license_.id}{SUFFIX}"
+
+    def obstacle(self, license_: License) -> str | None:
+        """Return why the file of this license can not be kept there, or None."""
+        path = self.path(license_)
+        if not os.path.lexists(path) or self._id_in(path) == license_.id:
+            return None
+        return f"{path} is something else than the file of license {license_.id}; move it away"
+
+    def put(self, license_: License, text: Callable[[], str]) -> str:
+        """Keep the file when it is not there; return ``written``, ``kept`` or ``outdated``.
+
+        Raises:
+            InputRefused: it can not be written, or something else has its name.
+        """
+        path = self.path(license_)
+        if os.path.lexists(path):
+            return self._compared(path, license_)
+        try:
+            # Not forced to the disk one by one: a file that is lost is written again by the next import.
+            written = atomic_file.create(path, text().encode("ascii"), sync=False)
+        except OSError as error:
+            raise InputRefused(
+                f"cannot write {path}: {error.strerror}; import the file again when it can be"
+            ) from error
+        return "written" if written else self._compared(path, license_)
+
+    def put_keys(self, text: str) -> None:
+        """Keep the public keys that verify the files; an older set of ours is replaced, which makes no file invalid.
+
+        Raises:
+            InputRefused: it can not be written, or something else has its name.
+        """
+        path = self._folder / KEYS
+        if os.path.lexists(path) and not is_older_key_file(path, text):
+            raise InputRefused(f"{path} is not a key file of this installation; move it away")
+        try:
+            atomic_file.replace(path, text.encode("ascii"), mode=atomic_file.PUBLIC)
+        except OSError as error:
+            raise InputRefused(f"cannot write {path}: {error.strerror}") from error
+
+    def _compared(self, path: Path, license_: License) -> str:
+        obstacle = self.obstacle(license_)
+        if obstacle:
+            raise InputRefused(obstacle)
+        said = self._said(path)
+        return "kept" if said.get("expires_at") == render_instant(license_.expires_at) else "outdated"
+
+    def _id_in(self, path: Path) -> object:
+        return self._said(path).get("id")
+
+    def _said(self, path: Path) -> dict[str, object]:
+        """Return what a license file says, nothing when it is none; only our own side of it is compared."""
+        try:
+            with path.open("rb") as file:
+                said = json.loads(file.read(2 * MAX_BYTES))["license"]
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            return {}
+        return said if isinstance(said, dict) else {}

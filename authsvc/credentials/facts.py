@@ -1,0 +1,60 @@
+"""The facts that the authenticator asks the store for."""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Generic, Protocol, TypeVar
+
+from attrs import frozen
+
+from authsvc.tenancy.machine_records import PersonalToken, RefreshToken, ServiceAccount
+from authsvc.tenancy.records import App, License, Member
+
+Credential = License | PersonalToken | RefreshToken | ServiceAccount
+
+T = TypeVar("T")
+C = TypeVar("C", License, PersonalToken, RefreshToken, ServiceAccount)
+
+
+@frozen
+class CredentialFacts(Generic[T]):
+    """A credential and what its use depends on, as of one instant.
+
+    Attributes:
+        credential: the record, or None when it is gone.
+        member: who is behind it (the owner, or the creator of a service account), when there is one.
+        apps: those of the apps asked for that exist, by slug.
+        used_at: when it last logged in, or None.
+    """
+
+    credential: T | None
+    member: Member | None
+    apps: Mapping[str, App]
+    used_at: datetime | None = None
+
+
+class CredentialFactsReader(Protocol):
+    """What the token path reads: each method is one round trip, each answer is as of one instant."""
+
+    async def member_by_email(self, email: str) -> Member | None:
+        """Return the member with this canonical address."""
+        ...
+
+    async def member_standing(self, member_id: str, slugs: Collection[str]) -> tuple[Member | None, Mapping[str, App]]:
+        """Return the member, and those apps of the given slugs that exist."""
+        ...
+
+    async def credential(self, kind: type[C], credential_id: str) -> C | None:
+        """Return the credential."""
+        ...
+
+    async def licenses(
+        self, license_ids: Collection[str], slugs: Collection[str]
+    ) -> tuple[Mapping[str, License], Mapping[str, App]]:
+        """Return those licenses that exist, by id, and those apps of the given slugs that exist."""
+        ...
+
+    async def standing(
+        self, kind: type[C], credential_id: str, member_id: str | None, slugs: Collection[str]
+    ) -> CredentialFacts[C]:
+        """Return a credential with the member behind it and those apps of the given slugs that exist."""
+        ...

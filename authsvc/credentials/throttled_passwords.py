@@ -1,0 +1,214 @@
+"""Passwords behind the throttle: above a limit a password is not evaluated at all (design #15, docs/throttle.md).
+
+An attempt takes its place in the throttle's buckets first, in one atomic step of the store, then it is evaluated, then
+it is settled: right, wrong, or not evaluated. A guess whose place is not granted is never hashed, and neither is it
+looked up among the passwords that were right a moment ago.
+
+docker sends the right password with every token request. One that was right within the last minute, from the same
+network, needs no place while nothing speaks against its account and network: no wrong password is counted there, and
+none is being evaluated in this worker. So it costs no write; and of guesses that come at once, each worker can
+answer one at most in this way before they are counted (docs/decisions/0017-throttle-before-evaluation.md).
+"""
+
+import asyncio
+import math
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime
+from typing import Protocol
+
+from authsvc.credentials.origin import Origin
+from authsvc.credentials.password import MAX_BYTES
+from authsvc.credentials.password_cache import PasswordCache
+from authsvc.credentials.verifier import Lane, PasswordRecord, PasswordVerifier, overloaded
+from authsvc.errors import Throttled
+from authsvc.redaction import Secret
+from authsvc.throttle import PAIR, Attempt, Claim, TATs, guess_digest, limits_of, longest_wait
+
+CHECK_DEADLINE = 10.0
+"""Seconds that a request waits for its check at most; the check goes on."""
+
+
+class Throttle(Protocol):
+    """Where wrong secrets are counted."""
+
+    async def look(self, email: str, network: str) -> TATs:
+        """Return the state of the buckets of an account and network."""
+        ...
+
+    async def claim(self, attempt: Attempt, now: datetime) -> Claim:
+        """Take the place of an attempt, or say why it has none."""
+        ...
+
+    async def right(self, attempt: Attempt, claim: Claim, now: datetime) -> None:
+        """Settle an admitted attempt that was right."""
+        ...
+
+    async def wrong(self, attempt: Attempt, claim: Claim, now: datetime) -> None:
+        """Settle an admitted attempt that was wrong."""
+        ...
+
+    async def unevaluated(self, attempt: Attempt, claim: Claim, now: datetime) -> None:
+        """Settle an admitted attempt that was not evaluated."""
+        ...
+
+    async def count_machine(self, credential_id: str, network: str, method: str, now: datetime) -> float:
+        """Count one unknown machine secret; return for how long its worst bucket was over the limit before."""
+        ...
+
+
+def _unreported(_network: str) -> None:
+    """Report nothing."""
+
+
+class ThrottledPasswords:
+    """Evaluates passwords as far as the throttle admits them."""
+
+    def __init__(
+        self,
+        verifier: PasswordVerifier,
+        cache: PasswordCache,
+        throttle: Throttle,
+        guess_key: bytes,
+        *,
+        on_unclear: Callable[[str], None] = _unreported,
+    ) -> None:
+        """Hash with ``verifier``, remember in ``cache`` and count with ``throttle``.
+
+        Args:
+            verifier: checks hashes.
+            cache: successes of this process.
+            throttle: counts wrong passwords.
+            guess_key: what wrong passwords are recognised under, the same in all workers of a server, never stored.
+            on_unclear: told of a network that may be a proxy's and not the client's.
+        """
+        self._verifier = verifier
+        self._cache = cache
+        self._throttle = throttle
+        self._guess_key = guess_key
+        self._on_unclear = on_unclear
+        self._flights: dict[tuple[Attempt, bool], asyncio.Task[bool]] = {}
+        self._evaluating: Counter[tuple[str, str]] = Counter()
+
+    async def look(self, email: str, origin: Origin) -> TATs:
+        """Return what is counted against an account and network; to be asked together with the account.
+
+        Raises:
+            StoreUnavailable: the throttle cannot be asked.
+        """
+        return await self._throttle.look(email, origin.network)
+
+    async def verify(
+        self,
+        record: PasswordRecord | None,
+        email: str,
+        password: Secret,
+        origin: Origin,
+        tats: TATs,
+        now: datetime,
+    ) -> bool:
+        """Whether ``password`` is the account's; None for ``record`` costs as much and is never right.
+
+        Args:
+            record: the account's password.
+            email: canonical.
+            password: as typed.
+            origin: where it comes from.
+            tats: what :meth:`look` said, no earlier than the request came.
+            now: the request's one reading of the clock.
+
+        Raises:
+            Throttled: too many were wrong, and this one was not evaluated.
+            Overloaded: too many checks wait, or this one took too long.
+            StoreUnavailable: the throttle cannot be asked.
+        """
+        raw = password.reveal().encode("utf-8", "surrogatepass")
+        if len(raw) > MAX_BYTES:
+            return False  # nobody's: there is nothing to evaluate, and nothing to learn
+        if not origin.own:
+            self._on_unclear(origin.network)
+        guess = guess_digest(self._guess_key, self._account(record, email), raw)
+        attempt = Attempt(email, None if record is None else record.account_id, origin.network, guess, origin.own)
+        cached = self._cache.has(guess, origin.network, now)
+        if cached and self._is_quiet(attempt, tats, now):
+            return True
+        flight = self._flights.get((attempt, cached)) or self._start(attempt, record, password, now, cached=cached)
+        try:
+            async with asyncio.timeout(CHECK_DEADLINE):
+                return await asyncio.shield(flight)
+        except TimeoutError as error:
+            raise overloaded() from error
+
+    @staticmethod
+    def _account(record: PasswordRecord | None, email: str) -> str:
+        """Return everything that a right password depends on, so that nothing is remembered across a change."""
+        if record is None:
+            return f"?\0{email}"
+        return f"{record.account_id}\0{record.epoch}\0{record.password_hash.reveal()}"
+
+    def _is_quiet(self, attempt: Attempt, tats: TATs, now: datetime) -> bool:
+        """Whether nothing speaks against the account and network, so that a cached success needs no place.
+
+        What is cached was right from this network within the last minute, so the account knows the network.
+        """
+        counted, at = tats.get(PAIR), now.timestamp()
+        if self._evaluating[attempt.email, attempt.network] or (counted is not None and counted > at):
+            return False
+        return longest_wait(tats, limits_of(known=attempt.exempts), at) <= 0
+
+    def _start(
+        self, attempt: Attempt, record: PasswordRecord | None, password: Secret, now: datetime, *, cached: bool
+    ) -> "asyncio.Task[bool]":
+        """Evaluate in a task of its own: a client that hangs up must not leave its guess unsettled."""
+        flight = asyncio.create_task(self._evaluate(attempt, record, password, now, cached=cached))
+        pair = (attempt.email, attempt.network)
+        self._flights[attempt, cached] = flight
+        self._evaluating[pair] += 1
+
+        def landed(done: "asyncio.Task[bool]") -> None:
+            del self._flights[attempt, cached]
+            self._evaluating[pair] -= 1
+            if not self._evaluating[pair]:
+                del self._evaluating[pair]
+            if not done.cancelled():
+                done.exception()  # whoever asked has heard of it, unless they hung up
+
+        flight.add_done_callback(landed)
+        return flight
+
+    async def _evaluate(
+        self, attempt: Attempt, record: PasswordRecord | None, password: Secret, now: datetime, *, cached: bool
+    ) -> bool:
+        claim = await self._throttle.claim(attempt, now)
+        if claim.repeated:
+            return False
+        if not claim.admitted:
+            raise throttled(
+                claim.wait, "wrong passwords for this account or from this network", f"{attempt.network}, not evaluated"
+            )
+        lane = Lane.KNOWN if claim.known else Lane.NEW
+        try:
+            right = cached or await self._verifier.verify(attempt.guess, record, password, lane)
+        except Exception:  # too many wait, or the check itself failed: nothing is known of the password
+            await self._throttle.unevaluated(attempt, claim, now)
+            raise
+        if right:
+            await self._throttle.right(attempt, claim, now)
+            if not cached:
+                self._cache.add(attempt.guess, attempt.network, now)
+            return True
+        await self._throttle.wrong(attempt, claim, now)
+        return False
+
+
+def throttled(over: float, what: str, detail: str) -> Throttled:
+    """Return the refusal of one secret too many.
+
+    Args:
+        over: seconds until the next one may be evaluated.
+        what: of which there were too many, and from where.
+        detail: for the log.
+    """
+    seconds = max(1, math.ceil(over))
+    unit = "second" if seconds == 1 else "seconds"
+    return Throttled(f"too many {what}; wait {seconds} {unit} and try again", over, detail=detail)

@@ -1,0 +1,1 @@
+"""The secrets directory: reading, creating and rotating its keys."""

@@ -1,0 +1,216 @@
+"""The secrets directory: what no dump of Redis and no backup contains (design #4).
+
+How its files are written and read is in :mod:`authsvc.keys.secret_files`, how keys change in
+:mod:`authsvc.keys.rotation`.
+"""
+
+import os
+import secrets
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from authsvc.atomic_file import sync_folder
+from authsvc.errors import SecretsRefused
+from authsvc.keys.secret_files import create, load_ec_key, new_key_pem, read
+from authsvc.private_file import private_directory
+from authsvc.signing.root import create_root
+
+TOKEN_ROOT_KEY = "token-root.key.pem"  # noqa: S105  a file name
+TOKEN_ROOT_CERTIFICATE = "token-root.cert.pem"  # noqa: S105  a file name
+LICENSE_SIGNING_KEY = "license-signing.key.pem"
+NEXT_ROOT_KEY = "token-root.next.key.pem"
+RETIRED_LICENSE_KEYS = "license-retired.keys.pem"
+LICENSE_TOKEN_KEY = "license-token.key"  # noqa: S105  a file name
+REGISTRY_HTTP_SECRET = "registry-http.secret"  # noqa: S105  a file name
+REDIS_SECRET = "redis.secret"  # noqa: S105  a file name
+
+TOKEN_KEY_BYTES = 32
+"""Length of the key under which license registry tokens are derived."""
+
+
+def create_missing(directory: Path, now: datetime) -> tuple[str, ...]:
+    """Check every secret that is there and create those that are not.
+
+    Args:
+        directory: made with mode 0700 when missing.
+        now: the time of making, aware.
+
+    Returns:
+        The names of the files that are new.
+
+    Raises:
+        SecretsRefused: the directory can not be written, or a file in it is unusable; nothing is written then.
+    """
+    try:
+        made = [folder for folder in (directory, *directory.parents) if not folder.exists()]
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in reversed(made):
+            sync_folder(folder.parent)
+    except OSError as error:
+        raise SecretsRefused(f"can not make the secrets directory {directory}: {error.strerror}") from error
+    check_present(directory)
+    # An installation whose root is kept offline: a new key here would never match the registry's bundle.
+    offline = root_is_offline(directory)
+    created = [
+        name
+        for name, make in (
+            *(() if offline else ((TOKEN_ROOT_KEY, new_key_pem),)),
+            (LICENSE_SIGNING_KEY, new_key_pem),
+            (LICENSE_TOKEN_KEY, _new_hex_key),
+            (REGISTRY_HTTP_SECRET, _new_hex_key),
+        )
+        if create(directory / name, make)
+    ]
+    if not offline:
+        created += _create_root(directory, now)
+    check_present(directory)
+    return tuple(created)
+
+
+def missing(directory: Path) -> tuple[str, ...]:
+    """Return the names of the files that :func:`create_missing` would create."""
+    names = [LICENSE_SIGNING_KEY, LICENSE_TOKEN_KEY, REGISTRY_HTTP_SECRET]
+    if not root_is_offline(directory):
+        names = [TOKEN_ROOT_KEY, *names, TOKEN_ROOT_CERTIFICATE]
+    return tuple(name for name in names if not os.path.lexists(directory / name))
+
+
+def check_present(directory: Path) -> None:
+    """Check every secret that is in the directory; one that is missing is not an error.
+
+    Raises:
+        SecretsRefused: the directory or a file is another user's, open to others, weak or damaged.
+    """
+    try:
+        with private_directory(directory) as folder:
+            present = set(os.listdir(folder))  # noqa: PTH208  of the open descriptor
+    except OSError as error:
+        raise SecretsRefused(f"cannot open the secrets directory {directory}: {error.strerror}") from error
+    if {TOKEN_ROOT_CERTIFICATE, TOKEN_ROOT_KEY} <= present:
+        load_token_root(directory)
+    checks: dict[str, Callable[[], object]] = {
+        TOKEN_ROOT_KEY: lambda: load_ec_key(directory / TOKEN_ROOT_KEY),
+        TOKEN_ROOT_CERTIFICATE: lambda: load_roots(directory),
+        NEXT_ROOT_KEY: lambda: load_ec_key(directory / NEXT_ROOT_KEY),
+        LICENSE_SIGNING_KEY: lambda: load_license_signing_key(directory),
+        RETIRED_LICENSE_KEYS: lambda: read(directory / RETIRED_LICENSE_KEYS),
+        LICENSE_TOKEN_KEY: lambda: load_license_token_key(directory),
+        REGISTRY_HTTP_SECRET: lambda: registry_http_secret(directory),
+        REDIS_SECRET: lambda: _long_enough(directory / REDIS_SECRET),
+    }
+    for name, check in checks.items():
+        if name in present:
+            check()
+
+
+def load_token_root(directory: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+    """Return the root certificate and its key.
+
+    Raises:
+        SecretsRefused: missing, readable by others, not P-256, or the two do not belong together.
+    """
+    key = load_ec_key(directory / TOKEN_ROOT_KEY)
+    for certificate in load_roots(directory):
+        if certificate.public_key() == key.public_key():
+            return certificate, key
+    raise SecretsRefused(f"{directory / TOKEN_ROOT_CERTIFICATE} belongs to another key than {TOKEN_ROOT_KEY} beside it")
+
+
+def load_roots(directory: Path) -> list[x509.Certificate]:
+    """Return every root certificate that the registry is told to trust; more than one while a root is replaced.
+
+    Raises:
+        SecretsRefused: missing, readable by others, or not self-signed P-256 certificates.
+    """
+    path = directory / TOKEN_ROOT_CERTIFICATE
+    try:
+        certificates = x509.load_pem_x509_certificates(read(path))
+    except ValueError as error:
+        raise SecretsRefused(f"{path} is not a PEM certificate") from error
+    for certificate in certificates:
+        try:
+            certificate.verify_directly_issued_by(certificate)
+        except (InvalidSignature, ValueError, TypeError) as error:
+            raise SecretsRefused(f"{path} is not a self-signed certificate") from error
+    return certificates
+
+
+def root_is_offline(directory: Path) -> bool:
+    """Whether the root certificate is here and its key is not."""
+    return (directory / TOKEN_ROOT_CERTIFICATE).exists() and not (directory / TOKEN_ROOT_KEY).exists()
+
+
+def load_license_signing_key(directory: Path) -> ec.EllipticCurvePrivateKey:
+    """Return the key that signs license files.
+
+    Raises:
+        SecretsRefused: missing, readable by others or not P-256.
+    """
+    return load_ec_key(directory / LICENSE_SIGNING_KEY)
+
+
+def load_license_token_key(directory: Path) -> bytes:
+    """Return the 32-byte key under which license registry tokens are derived.
+
+    Raises:
+        SecretsRefused: missing, readable by others, or not 64 hexadecimal digits.
+    """
+    path = directory / LICENSE_TOKEN_KEY
+    text = read(path).strip()
+    try:
+        key = bytes.fromhex(text.decode("ascii"))
+    except ValueError as error:
+        raise SecretsRefused(f"{path} must hold {TOKEN_KEY_BYTES * 2} hexadecimal digits") from error
+    if len(key) != TOKEN_KEY_BYTES or len(set(key)) == 1:
+        raise SecretsRefused(f"{path} must hold {TOKEN_KEY_BYTES * 2} random hexadecimal digits")
+    return key
+
+
+def registry_http_secret(directory: Path) -> str:
+    """Return what the registry signs the state of uploads with.
+
+    Raises:
+        SecretsRefused: missing, readable by others, another user's, not ASCII or too short.
+    """
+    path = directory / REGISTRY_HTTP_SECRET
+    try:
+        return _long_enough(path).decode("ascii")
+    except ValueError as error:
+        raise SecretsRefused(f"{path} must hold ASCII characters only") from error
+
+
+def redis_secret(directory: Path) -> bytes:
+    """Return what the passwords of a redis in its own container are derived from; made when missing.
+
+    Raises:
+        SecretsRefused: it can not be written, is readable by others, another user's or too short.
+    """
+    path = directory / REDIS_SECRET
+    create(path, _new_hex_key)
+    return _long_enough(path)
+
+
+def _long_enough(path: Path) -> bytes:
+    secret = read(path).strip()
+    if len(secret) < TOKEN_KEY_BYTES:
+        raise SecretsRefused(f"{path} is shorter than {TOKEN_KEY_BYTES} characters")
+    return secret
+
+
+def _create_root(directory: Path, now: datetime) -> list[str]:
+    key = load_ec_key(directory / TOKEN_ROOT_KEY)
+
+    def new_root() -> bytes:
+        return create_root(key, serial=secrets.randbits(158) | 1, now=now).public_bytes(Encoding.PEM)
+
+    return [TOKEN_ROOT_CERTIFICATE] if create(directory / TOKEN_ROOT_CERTIFICATE, new_root) else []
+
+
+def _new_hex_key() -> bytes:
+    return f"{secrets.token_hex(TOKEN_KEY_BYTES)}\n".encode()

@@ -1,0 +1,1 @@
+"""``authsvc up``: the whole installation on one machine."""

@@ -1,0 +1,132 @@
+"""Whether a child does its work: one question, one answer, over a plain socket.
+
+A probe raises ``NotReady`` with the reason; asking again and giving up are the caller's business.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Mapping
+from pathlib import Path
+
+from attrs import frozen
+
+from authsvc.listen_address import ListenAddress
+from authsvc.public_url import PublicUrl
+
+_TIMEOUT = 2.0
+"""Seconds for one question and its answer."""
+
+
+_Opening = Coroutine[None, None, tuple[asyncio.StreamReader, asyncio.StreamWriter]]
+
+
+class NotReady(Exception):
+    """The child does not do its work yet; the text says what is missing."""
+
+
+class Loading(NotReady):
+    """The child is well and busy with its data: a large installation needs longer than a stuck one may."""
+
+
+@frozen
+class Answer:
+    """What a probe needs of an HTTP response."""
+
+    status: int
+    headers: Mapping[str, str]
+    """Names in lower case."""
+
+
+async def redis_answers(socket: Path) -> None:
+    """Ask redis for a PONG: while it loads its data it has other things to say.
+
+    Raises:
+        Loading: redis reads its data.
+        NotReady: no PONG.
+    """
+    line = (await _exchange(asyncio.open_unix_connection(str(socket)), b"PING\r\n", until=b"\r\n")).strip()
+    if line.startswith(b"-LOADING"):
+        raise Loading("it is loading its data")
+    if line != b"+PONG":
+        raise NotReady(f"PING is answered with {line[:80].decode('ascii', 'replace')!r}")
+
+
+async def registry_challenges(socket: Path, public_url: PublicUrl) -> None:
+    """Ask the registry for its token challenge.
+
+    Raises:
+        NotReady: no 401 that names our realm.
+    """
+    answer = await _get(asyncio.open_unix_connection(str(socket)), "/v2/", public_url.authority)
+    _expect_challenge(answer, public_url)
+
+
+async def serve_is_ready(host: str, port: int) -> None:
+    """Ask authsvc's inside listener whether it can issue tokens.
+
+    Raises:
+        NotReady: ``/readyz`` is not 200.
+    """
+    answer = await _get(asyncio.open_connection(host, port), "/readyz", f"{host}:{port}")
+    if answer.status != 200:  # noqa: PLR2004  HTTP
+        raise NotReady(f"/readyz answers {answer.status}")
+
+
+async def push_would_work(listen: ListenAddress, public_url: PublicUrl) -> None:
+    """Walk the first two steps of every docker client through nginx: the challenge, then the token endpoint.
+
+    Raises:
+        NotReady: one of the two is not answered as a client needs it.
+    """
+    host, port, name = listen.connect_host, listen.port, public_url.authority
+    _expect_challenge(await _get(asyncio.open_connection(host, port), "/v2/", name), public_url)
+    answer = await _get(asyncio.open_connection(host, port), f"/auth/token?service={name}", name)
+    kind = answer.headers.get("content-type", "")
+    if answer.status != 401 or not kind.startswith("application/json"):  # noqa: PLR2004  HTTP
+        raise NotReady(f"/auth/token answers {answer.status} ({kind}) instead of 401 in JSON")
+
+
+def parse_answer(raw: bytes) -> Answer:
+    """Return status and headers of an HTTP/1.x response.
+
+    Raises:
+        NotReady: it is not one.
+    """
+    head = raw.partition(b"\r\n\r\n")[0].decode("latin-1")
+    first, *lines = head.split("\r\n")
+    version, _, rest = first.partition(" ")
+    status = rest[:3]
+    if not version.startswith("HTTP/1.") or not (status.isascii() and status.isdecimal()):
+        raise NotReady(f"the answer {first[:60]!r} is not HTTP")
+    pairs = (line.partition(":") for line in lines)
+    headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
+    return Answer(status=int(status), headers=headers)
+
+
+def _expect_challenge(answer: Answer, public_url: PublicUrl) -> None:
+    challenge = answer.headers.get("www-authenticate", "")
+    if answer.status != 401 or f'realm="{public_url.realm}"' not in challenge:  # noqa: PLR2004  HTTP
+        raise NotReady(f"/v2/ answers {answer.status} with {challenge[:80]!r} instead of 401 with our realm")
+
+
+async def _get(opening: _Opening, path: str, host: str) -> Answer:
+    request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: authsvc-up\r\nConnection: close\r\n\r\n"
+    return parse_answer(await _exchange(opening, request.encode("ascii"), until=b"\r\n\r\n"))
+
+
+async def _exchange(opening: _Opening, question: bytes, *, until: bytes) -> bytes:
+    """Send ``question`` and return the answer up to ``until``."""
+    try:
+        async with asyncio.timeout(_TIMEOUT):
+            reader, writer = await opening
+            try:
+                writer.write(question)
+                await writer.drain()
+                return await reader.readuntil(until)
+            finally:
+                writer.close()
+    except TimeoutError as error:
+        raise NotReady(f"no answer within {_TIMEOUT:g} s") from error
+    except asyncio.IncompleteReadError as error:
+        raise NotReady("it closes the connection without an answer") from error
+    except (OSError, asyncio.LimitOverrunError) as error:
+        raise NotReady(str(error)) from error

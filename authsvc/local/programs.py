@@ -1,0 +1,156 @@
+"""The four programs of a stack: which binary, which arguments, which environment, how each is ended."""
+
+import os
+import re
+import shutil
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from attrs import frozen
+
+from authsvc.errors import SetupRefused
+from authsvc.processes.process import Program
+from authsvc.setup.init import configuration_of
+from authsvc.setup.layout import Layout
+from authsvc.setup.start_check import without_rendered
+
+_ADMIN_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+"""Where Debian keeps nginx; not on the PATH of ordinary users."""
+
+_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
+"""All that redis, registry and nginx get of our environment: REGISTRY_AUTH=none would switch authentication
+off, and NGINX holds inherited sockets."""
+
+
+@frozen
+class Binaries:
+    """Absolute paths of the three servers that are not ours."""
+
+    redis: str
+    registry: str
+    nginx: str
+
+
+def find_binaries(path: str | None) -> Binaries:
+    """Look for the servers on ``path`` (as in PATH) and where Debian keeps administrators' programs.
+
+    Raises:
+        SetupRefused: one is missing; the sentence names Debian's package.
+    """
+    folders = os.pathsep.join((path or os.defpath, *_ADMIN_FOLDERS))
+    return Binaries(
+        redis=_find(("redis-server",), "redis-server", folders),
+        registry=_find(("docker-registry", "registry"), "docker-registry", folders),
+        nginx=_find(("nginx",), "nginx-light", folders),
+    )
+
+
+def redis(layout: Layout, binaries: Binaries, environ: Mapping[str, str]) -> Program:
+    """Return the system of record. SIGTERM makes it write a snapshot, which takes time when it holds much."""
+    return _program(
+        layout,
+        "redis",
+        (binaries.redis, redis_file_argument(configuration_of(layout).redis)),
+        _few(environ),
+        ending=((signal.SIGTERM, 30.0),),
+    )
+
+
+def registry(layout: Layout, binaries: Binaries, environ: Mapping[str, str]) -> Program:
+    """Return the stock registry. By the time it is ended nginx is gone, so nothing is left to drain."""
+    return _program(
+        layout,
+        "registry",
+        (binaries.registry, "serve", str(configuration_of(layout).registry)),
+        # 3.x would look for a trace collector on this machine.
+        {**_few(environ), "OTEL_TRACES_EXPORTER": "none"},
+        ending=((signal.SIGTERM, 10.0),),
+    )
+
+
+def serve(layout: Layout, environ: Mapping[str, str], *, edge: int, inside: int, workers: int | None) -> Program:
+    """Return authsvc itself, on sockets that stay open here: its addresses survive its restarts.
+
+    Args:
+        layout: the data directory.
+        environ: settings that the rendered file does not answer.
+        edge: descriptor of the edge listener.
+        inside: descriptor of the inside listener.
+        workers: how many processes; None leaves it to serve.
+    """
+    command = [sys.executable, "-m", "authsvc", "serve", "--edge", f"fd:{edge}", "--inside", f"fd:{inside}"]
+    if workers is not None:
+        command += ["--workers", str(workers)]
+    return _program(
+        layout,
+        "serve",
+        command,
+        # The working directory is not a place to import from, for serve's workers neither.
+        {**serve_environment(layout, environ), "PYTHONSAFEPATH": "1"},
+        ending=((signal.SIGTERM, 15.0),),
+        descriptors=(edge, inside),
+    )
+
+
+def serve_environment(layout: Layout, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment from which serve loads its settings: ours, but for what the rendered file answers."""
+    return {**without_rendered(environ), "AUTHSVC_CONFIG": str(configuration_of(layout).authsvc)}
+
+
+def nginx(layout: Layout, binaries: Binaries, environ: Mapping[str, str]) -> Program:
+    """Return the one public listener. SIGQUIT lets running transfers finish, SIGTERM cuts them."""
+    return _program(
+        layout,
+        "nginx",
+        (
+            *(binaries.nginx, "-e", "stderr", "-p", f"{layout.nginx}/"),
+            *("-c", str(configuration_of(layout).nginx)),
+        ),
+        _few(environ),
+        ending=((signal.SIGQUIT, 10.0), (signal.SIGTERM, 5.0)),
+    )
+
+
+def redis_file_argument(path: Path) -> str:
+    """Return ``path`` as redis must be given it.
+
+    A name with ``*``, ``?`` or ``[`` is a glob pattern to redis 7 (loadServerConfig in config.c), and one that
+    matches nothing starts a redis with default settings, on port 6379 for everybody.
+    """
+    text = str(path)
+    return re.sub(r"([*?\[\\])", r"\\\1", text) if re.search(r"[*?\[]", text) else text
+
+
+def _program(
+    layout: Layout,
+    name: str,
+    argv: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    ending: tuple[tuple[signal.Signals, float], ...],
+    descriptors: tuple[int, ...] = (),
+) -> Program:
+    return Program(
+        name=name,
+        argv=tuple(argv),
+        environment=environment,
+        folder=layout.run,
+        log=layout.log / f"{name}.log",
+        pid_file=layout.run / f"{name}.pid",
+        ending=ending,
+        descriptors=descriptors,
+    )
+
+
+def _few(environ: Mapping[str, str]) -> dict[str, str]:
+    return {name: environ[name] for name in _PASSED_ON if name in environ}
+
+
+def _find(names: Sequence[str], package: str, path: str) -> str:
+    for name in names:
+        found = shutil.which(name, path=path)
+        if found is not None:
+            return str(Path(found).absolute())
+    raise SetupRefused(f"{' or '.join(names)} is not installed; on Debian and Ubuntu: sudo apt-get install {package}")

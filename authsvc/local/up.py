@@ -1,0 +1,226 @@
+"""The whole stack in the foreground: prepare, refuse what can not work, run, end cleanly."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from attrs import frozen
+
+from authsvc.disk_room import MIB, DiskWatch, describe
+from authsvc.errors import SetupRefused
+from authsvc.keys.secrets_dir import root_is_offline
+from authsvc.listen_address import ListenAddress, join_authority
+from authsvc.local import port_conflict, probes, programs
+from authsvc.local.programs import Binaries, find_binaries
+from authsvc.processes import stale_processes, supervisor
+from authsvc.processes.process import ManagedProcess, put_log_aside
+from authsvc.public_url import PublicUrl
+from authsvc.settings import Settings, parse_networks
+from authsvc.setup import data_dir
+from authsvc.setup.data_dir import prepare
+from authsvc.setup.init import ANY_EDGE, Site, check, init, rendered_settings
+from authsvc.setup.layout import Layout, locked, was_used, write_file
+from authsvc.setup.start_check import check_settings, load_signing_keys
+
+_BACKLOG = 1024
+"""Connections that wait in the kernel while serve restarts."""
+
+_TRUSTED = "AUTHSVC_TRUSTED_PROXIES"
+
+
+@frozen
+class UpOptions:
+    """What somebody asked ``authsvc up`` for."""
+
+    data_dir: Path
+    listen: ListenAddress
+    public_url: PublicUrl
+    workers: int | None
+    """None leaves the number to serve."""
+
+
+@frozen
+class Ready:
+    """A stack that does its work."""
+
+    public_url: PublicUrl
+    data_dir: Path
+    """Absolute."""
+    edge: str
+    """``host:port`` of authsvc without nginx."""
+    first: bool
+    """Whether this directory was never ready before."""
+
+
+async def up(
+    request: UpOptions,
+    environ: Mapping[str, str],
+    *,
+    on_ready: Callable[[Ready], None],
+    say: Callable[[str], None],
+) -> None:
+    """Run the stack until SIGTERM, SIGINT or the end of its terminal. Must be called in the main thread.
+
+    SIGHUP without that is handed on to serve, which replaces its workers.
+
+    Args:
+        request: where and how.
+        environ: the environment, for PATH and the settings of authsvc.
+        on_ready: called once a push would work.
+        say: takes one line for a person.
+
+    Raises:
+        SetupRefused: something can not work; nothing is left running.
+    """
+    if environ.get("AUTHSVC_CONFIG"):
+        raise SetupRefused(
+            "AUTHSVC_CONFIG is for `authsvc serve`; `authsvc up` writes that file itself, so unset it and give "
+            "other settings as AUTHSVC_* variables"
+        )
+    proxies = _in_front(environ)
+    binaries = find_binaries(environ.get("PATH"))
+    if not was_used(request.data_dir):
+        # A first start that is refused here leaves no folder behind; later ones clear leftovers first.
+        port_conflict.refuse_if_taken(request.listen, also_loopback=request.public_url.is_localhost)
+    settings = _check(request, proxies, environ)
+    layout = prepare(request.data_dir)
+    with locked(layout):
+        await stale_processes.clear(layout)
+        port_conflict.refuse_if_taken(request.listen, also_loopback=request.public_url.is_localhost)
+        with _listening() as edge, _listening() as inside, _signals(say) as (stopping, hurry, hung_up):
+            site = Site(
+                listen=request.listen, public_url=request.public_url, edge=_address(edge), trusted_proxies=proxies
+            )
+            init(layout, site, datetime.now(UTC))
+            write_file(layout.edge_address, f"{_address(edge)}\n")
+            write_file(layout.inside_address, f"{_address(inside)}\n")
+            parts = _parts(layout, binaries, request, environ, edge=edge, inside=inside)
+
+            hung_up.extend(part.child for part in parts if part.child.program.name == "serve")
+
+            def ready() -> None:
+                first = write_file(layout.story_told, "The first start has said what to type next.\n")
+                on_ready(Ready(request.public_url, layout.root, _address(edge), first))
+
+            reserve = settings.redis_disk_reserve * MIB
+            watch = DiskWatch(settings.redis_disk, reserve, lambda watch: say(describe(watch)))
+            looking = asyncio.create_task(watch.keep_looking())
+            try:
+                await supervisor.run(parts, stopping=stopping, hurry=hurry, on_ready=ready, say=say)
+            finally:
+                looking.cancel()
+                layout.edge_address.unlink(missing_ok=True)
+                layout.inside_address.unlink(missing_ok=True)
+
+
+def _check(request: UpOptions, proxies: tuple[str, ...], environ: Mapping[str, str]) -> Settings:
+    """Refuse what serve would refuse, before anything is written or started; return its settings."""
+    layout = data_dir.check(request.data_dir)
+    site = Site(listen=request.listen, public_url=request.public_url, edge=ANY_EDGE, trusted_proxies=proxies)
+    check(layout, site, environ)
+    settings = check_settings(environ, rendered_settings(layout, site))
+    if root_is_offline(layout.secrets):
+        load_signing_keys(settings)
+    return settings
+
+
+def _parts(
+    layout: Layout,
+    binaries: Binaries,
+    request: UpOptions,
+    environ: Mapping[str, str],
+    *,
+    edge: socket.socket,
+    inside: socket.socket,
+) -> list[supervisor.Part]:
+    """Return the children in the order in which they need each other."""
+    url = request.public_url
+    serve = programs.serve(layout, environ, edge=edge.fileno(), inside=inside.fileno(), workers=request.workers)
+    parts = (
+        (programs.redis(layout, binaries, environ), partial(probes.redis_answers, layout.redis_socket)),
+        (
+            programs.registry(layout, binaries, environ),
+            partial(probes.registry_challenges, layout.registry_socket, url),
+        ),
+        (serve, partial(probes.serve_is_ready, *inside.getsockname())),
+        (programs.nginx(layout, binaries, environ), partial(probes.push_would_work, request.listen, url)),
+    )
+    for program, _ in parts:
+        put_log_aside(program.log)
+    data = {"redis": layout.redis, "registry": layout.registry}
+    return [
+        supervisor.Part(child=ManagedProcess(program), probe=ask, data=data.get(program.name)) for program, ask in parts
+    ]
+
+
+@contextmanager
+def _listening() -> Iterator[socket.socket]:
+    """Open a listening socket on a free port; children get it by number and it outlives them."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as opened:
+        opened.bind(("127.0.0.1", 0))
+        opened.listen(_BACKLOG)
+        yield opened
+
+
+@contextmanager
+def _signals(say: Callable[[str], None]) -> Iterator[tuple[asyncio.Event, asyncio.Event, list[ManagedProcess]]]:
+    """Turn the first signal into "stop" and the next one into "hurry"; a closed terminal is a signal too.
+
+    SIGHUP while the terminal lives, or without one, goes to the children in the list that comes third.
+    """
+    stopping, hurry = asyncio.Event(), asyncio.Event()
+    hung_up: list[ManagedProcess] = []
+    had_terminal = _has_terminal()
+
+    def received() -> None:
+        if stopping.is_set():
+            hurry.set()
+            return
+        stopping.set()
+        say("stopping; once more hurries")
+
+    def hang_up() -> None:
+        if had_terminal and not _has_terminal():
+            received()
+            return
+        say("replacing the workers of serve")
+        for child in hung_up:
+            child.send(signal.SIGHUP)
+
+    loop = asyncio.get_running_loop()
+    watched = {signal.SIGTERM: received, signal.SIGINT: received}
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as it is below nohup(1)
+        watched[signal.SIGHUP] = hang_up
+    for number, handler in watched.items():
+        loop.add_signal_handler(number, handler)
+    try:
+        yield stopping, hurry, hung_up
+    finally:
+        for number in watched:
+            loop.remove_signal_handler(number)
+
+
+def _has_terminal() -> bool:
+    """Whether this process has a controlling terminal; one that was closed is none (tty(4))."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
+
+
+def _in_front(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the networks of the proxies in front of nginx; serve itself sees and trusts nginx alone."""
+    named = environ.get(_TRUSTED)
+    return () if named is None else tuple(map(str, parse_networks(named, _TRUSTED)))
+
+
+def _address(listening: socket.socket) -> str:
+    host, port = listening.getsockname()
+    return join_authority(host, port)

@@ -1,0 +1,175 @@
+"""One supervised program: started on a leash, logged to a file, ended step by step."""
+
+import asyncio
+import errno
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from attrs import frozen
+
+from authsvc import atomic_file
+from authsvc.printable import printable
+from authsvc.processes import parent_death
+from authsvc.setup.layout import write_file
+
+_MAX_LOG = 10 * 1024 * 1024
+"""Bytes after which a log is put aside at the next start."""
+
+_HURRIED = 1.0
+"""Seconds for each step once somebody is in a hurry."""
+
+_KILLED = 5.0
+"""Seconds that the kernel may take to end a killed process."""
+
+_FATAL = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOMEM),
+    *(errno.EMFILE, errno.ENFILE, errno.EACCES, errno.EPERM, errno.EADDRINUSE),
+)
+"""Errors of the system that end a program; their text in its log says more than the last line."""
+
+_TAIL = 8192
+"""Bytes of a log from which its last lines are taken."""
+
+
+@frozen
+class Program:
+    """What to start and how to end it."""
+
+    name: str
+    argv: tuple[str, ...]
+    """The first is an absolute path."""
+    environment: Mapping[str, str]
+    folder: Path
+    """Working directory: inside the data directory, by which ``leftovers`` knows its own."""
+    log: Path
+    pid_file: Path
+    ending: tuple[tuple[signal.Signals, float], ...]
+    """Signals in order, each with the seconds it gets before the next one; SIGKILL follows by itself."""
+    descriptors: tuple[int, ...] = ()
+    """Open files that the program inherits under the same numbers."""
+
+
+class ManagedProcess:
+    """A program and its process, if there is one. Everything runs in one event loop, in the main thread."""
+
+    def __init__(self, program: Program) -> None:
+        """Start nothing yet."""
+        self.program = program
+        self._process: asyncio.subprocess.Process | None = None
+        self._log_before = 0
+
+    @property
+    def last_word(self) -> str | None:
+        """What the program's log says about its end."""
+        return cause_of_end(self.program.log, self._log_before)
+
+    async def start(self) -> None:
+        """Start the program.
+
+        Raises:
+            OSError: its log can not be written, or no process can be made.
+        """
+        program = self.program
+        with suppress(FileNotFoundError):
+            self._log_before = program.log.stat().st_size
+        with os.fdopen(os.open(program.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                # The same interpreter without site-packages: it lives for some milliseconds.
+                *("-I", "-S", parent_death.__file__, str(os.getpid())),
+                *program.argv,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=program.folder,
+                env=dict(program.environment),
+                pass_fds=program.descriptors,
+                # A session of its own: Ctrl-C is for the supervisor, which ends the children in order.
+                start_new_session=True,
+                umask=0o077,
+            )
+        write_file(program.pid_file, f"{self._process.pid}\n")
+
+    def send(self, number: signal.Signals) -> None:
+        """Send the process a signal, if there is one."""
+        if self._process is not None and self._process.returncode is None:
+            with suppress(ProcessLookupError):
+                self._process.send_signal(number)
+
+    async def ended(self) -> int:
+        """Wait for the end and return the exit code, negative for a signal.
+
+        What the process left running (workers of a killed master) is killed: it would hold ports and files.
+        """
+        if self._process is None:
+            raise RuntimeError(f"{self.program.name} was not started")
+        code = await self._process.wait()
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self.program.pid_file.unlink(missing_ok=True)
+        return code
+
+    async def stop(self, hurry: asyncio.Event) -> None:
+        """End the process, signal after signal; ``hurry`` shortens every wait to a second."""
+        process = self._process
+        if process is None:
+            return
+        end = asyncio.ensure_future(self.ended())
+        hurried = asyncio.ensure_future(hurry.wait())
+        for signal_number, seconds in (*self.program.ending, (signal.SIGKILL, _KILLED)):
+            if process.returncode is None:
+                with suppress(ProcessLookupError):
+                    process.send_signal(signal_number)
+            await asyncio.wait({end, hurried}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            if not end.done():
+                await asyncio.wait({end}, timeout=_HURRIED if hurry.is_set() else 0)
+            if end.done():
+                break
+        for task in (end, hurried):
+            task.cancel()
+        await asyncio.gather(end, hurried, return_exceptions=True)
+
+
+def put_log_aside(log: Path) -> None:
+    """Rename a log that has grown large to ``NAME.log.1``, over the one before."""
+    with suppress(FileNotFoundError):
+        if log.stat().st_size > _MAX_LOG:
+            atomic_file.move(log, log.with_name(f"{log.name}.1"))
+
+
+def last_lines(log: Path, count: int = 5, since: int = 0) -> list[str]:
+    """Return the last lines of a log behind the byte ``since``, without control characters."""
+    try:
+        with log.open("rb") as file:
+            size = log.stat().st_size
+            file.seek(max(0, size - _TAIL, since if since <= size else 0))  # a smaller log was put aside meanwhile
+            lines = file.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        return []
+    return [printable(line) for line in lines[-count:]]
+
+
+def cause_of_end(log: Path, since: int) -> str | None:
+    """Return the line in which a program said why it ended, as far as it can be told from its last words.
+
+    Args:
+        log: of the program.
+        since: the log's size when the program was started; older lines are another one's.
+    """
+    lines = [line for line in last_lines(log, 20, since) if line.strip()]
+    telling = [line for line in lines if any(os.strerror(number) in line for number in _FATAL)]
+    return next(reversed(telling or lines), None)
+
+
+def describe_exit(code: int) -> str:
+    """Return how a process ended, in words."""
+    if code >= 0:
+        return f"ended with exit code {code}"
+    try:
+        return f"was ended by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"was ended by signal {-code}"

@@ -1,0 +1,214 @@
+"""A worker's own certificate: got, renewed in time, renewed when called, and told of."""
+
+import asyncio
+import os
+import re
+import secrets
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Protocol
+
+from attrs import evolve
+
+from authsvc.errors import AuthsvcError, SecretsRefused, SignerUnavailable, StoreUnavailable
+from authsvc.keys.rotation import fingerprint, issuer_of, load_leaf_files
+from authsvc.keys.secrets_dir import load_roots
+from authsvc.logs import Logger
+from authsvc.metrics.catalogue import LEAF_EXPIRY, LEAF_FAILURES
+from authsvc.metrics.shared_metrics import Slot
+from authsvc.server.leaf_channel import LeafRequester
+from authsvc.signing.jws import Leaf
+from authsvc.signing.keyring import Keyring
+from authsvc.worker_status import WorkerStatus
+
+RETRY = 5.0
+"""Seconds between attempts to renew a leaf when it did not work."""
+
+LOOK = 1.0
+"""Seconds between two looks at the call to rotate."""
+
+SAY = timedelta(seconds=5)
+"""How often a worker says that it is there."""
+
+
+SET_BACK = timedelta(minutes=5)
+"""How far the wall clock may go back before a leaf, which is valid from ten minutes before it was made, is replaced."""
+
+
+class LeafSource(Protocol):
+    """Where leaves come from."""
+
+    async def renew(self) -> tuple[Leaf, str, dict[str, Any]]:
+        """Return a leaf, the fingerprint of its root, and the JWK set to publish."""
+        ...
+
+
+class WorkerStatusStore(Protocol):
+    """Where workers are listed."""
+
+    async def say(self, presence: WorkerStatus) -> None: ...
+    async def leave(self, worker_id: str) -> None: ...
+    async def generation(self) -> int: ...
+
+
+class FromParent:
+    """A leaf of one's own, from the parent that has the root."""
+
+    def __init__(self, requester: LeafRequester) -> None:
+        """Ask through ``requester``."""
+        self._requester = requester
+
+    async def renew(self) -> tuple[Leaf, str, dict[str, Any]]:
+        """Return a new leaf; raises as :meth:`LeafRequester.request`."""
+        leaf, grant = await self._requester.request()
+        return leaf, grant.root, grant.license_keys
+
+
+class FromFiles:
+    """A leaf that somebody with an offline root made; read again for every renewal."""
+
+    def __init__(self, requester: LeafRequester, key: Path, certificate: Path, secrets_dir: Path) -> None:
+        """Read ``key`` and ``certificate``, and ask ``requester`` for the rest."""
+        self._requester = requester
+        self._paths = (key, certificate)
+        self._secrets_dir = secrets_dir
+
+    async def renew(self) -> tuple[Leaf, str, dict[str, Any]]:
+        """Return the leaf in the files.
+
+        Raises:
+            SecretsRefused: they are unusable.
+            ConnectionError: the parent is gone.
+            TimeoutError: it did not answer in time.
+        """
+        roots = load_roots(self._secrets_dir)
+        leaf = load_leaf_files(*self._paths, roots)
+        root = issuer_of(leaf.certificate, roots)
+        if root is None:
+            raise SecretsRefused("the root of the leaf is gone")
+        return leaf, fingerprint(root), (await self._requester.published()).license_keys
+
+
+class CertificateRenewer:
+    """Keeps the keyring of one worker, and says in Redis which keys it uses."""
+
+    def __init__(
+        self,
+        source: LeafSource,
+        keyring: Keyring,
+        publish: Callable[[dict[str, Any]], None],
+        row: Slot,
+        logger: Logger,
+        clock: Callable[[], datetime],
+    ) -> None:
+        """Install leaves of ``source`` in ``keyring``, and hand the license keys to ``publish``."""
+        self.id = new_worker_id()
+        self._source = source
+        self._keyring = keyring
+        self._publish = publish
+        self._row = row
+        self._logger = logger
+        self._clock = clock
+        self._followed = 0
+        self._presence: WorkerStatus | None = None
+        self._said_at: float | None = None
+        self.has_tried, self.has_leaf = asyncio.Event(), asyncio.Event()
+
+    @property
+    def leaf_until(self) -> str | None:
+        """The end of the leaf in use, for the log."""
+        end = self._keyring.not_after
+        return end.isoformat() if end else None
+
+    async def keep(self, attendance: WorkerStatusStore, renewal: timedelta) -> None:
+        """Get the first leaf, and another one whenever ``renewal`` has passed or somebody calls.
+
+        Return when the parent is gone. While there is no leaf yet, it is asked for again and again: the worker answers
+        without one, and signs nothing.
+
+        Args:
+            attendance: where to say so, and to hear the call.
+            renewal: after this time.
+        """
+        clock = asyncio.get_running_loop().time
+        due, not_before = clock(), clock()
+        while True:
+            # What was called before the first leaf is followed with it.
+            called = await self._call(attendance)
+            wanted = clock() >= due or called not in {None, self._followed} or not self._fits(renewal)
+            if wanted and clock() >= not_before:
+                first = self._presence is None
+                try:
+                    await self._renew(self._followed if called is None else called)
+                except (TimeoutError, SignerUnavailable, SecretsRefused, ValueError) as error:
+                    not_before = clock() + RETRY
+                    why = error.detail or str(error) if isinstance(error, AuthsvcError) else repr(error)
+                    self._logger.error("leaf.not_renewed", leaf_until=self.leaf_until, next_try=RETRY, error=why)
+                except ConnectionError:
+                    return
+                else:
+                    due = clock() + renewal.total_seconds()
+                    if not first:
+                        self._logger.info("leaf.renewed", pid=os.getpid(), leaf_until=self.leaf_until)
+            self.has_tried.set()
+            await self._say(attendance)
+            await asyncio.sleep(min(LOOK, renewal.total_seconds()))
+
+    async def leave(self, attendance: WorkerStatusStore) -> None:
+        """Take this worker off the list; when Redis is away the list forgets it by itself."""
+        with suppress(StoreUnavailable):
+            await attendance.leave(self.id)
+
+    async def _call(self, attendance: WorkerStatusStore) -> int | None:
+        """Return the number of the last call to rotate, or None while Redis is away."""
+        try:
+            return await attendance.generation()
+        except StoreUnavailable:
+            return None
+
+    def _fits(self, renewal: timedelta) -> bool:
+        """Whether the leaf is as old as it may be by the wall clock, which goes on while a machine sleeps."""
+        made_at = None if self._presence is None else self._presence.leaf_made_at
+        return made_at is None or made_at - SET_BACK < self._clock() < made_at + renewal
+
+    async def _renew(self, following: int) -> None:
+        """Get a leaf and use it, which follows a call."""
+        try:
+            leaf, root, published = await self._source.renew()
+        except Exception:
+            self._row.count(LEAF_FAILURES)
+            raise
+        now = self._clock()
+        self._keyring.install(leaf)
+        self._publish(published)
+        self._row.put(LEAF_EXPIRY, int(leaf.not_after.timestamp()))
+        self.has_leaf.set()
+        self._followed, self._said_at = following, None
+        self._presence = WorkerStatus(
+            id=self.id,
+            generation=following,
+            leaf_serial=f"{leaf.certificate.serial_number:x}",
+            leaf_made_at=now,
+            leaf_until=leaf.not_after,
+            root=root,
+            license_keys=tuple(key["kid"] for key in published["keys"]),
+            seen_at=now,
+        )
+
+    async def _say(self, attendance: WorkerStatusStore) -> None:
+        """Say what is new at once, and that this worker is there now and then."""
+        now = asyncio.get_running_loop().time()
+        if self._presence is None or (self._said_at is not None and now - self._said_at < SAY.total_seconds()):
+            return
+        with suppress(StoreUnavailable):
+            await attendance.say(evolve(self._presence, seen_at=self._clock()))
+            self._said_at = now
+
+
+def new_worker_id() -> str:
+    """Return what tells this worker from all others: its host, its process, and chance, since both are used again."""
+    host = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())[:63]
+    return f"{host}-{os.getpid()}-{secrets.token_hex(4)}"

@@ -1,0 +1,174 @@
+"""The control socket of a server: a local command asks the parent to replace its workers, and waits for the result.
+
+A unix socket that only its own user may open (0600), so whoever may use it could send signals as well. One JSON line
+each way: ``{"command": "reload"}``, then ``{"reason": null, "workers": 2}`` when it is done.
+"""
+
+import asyncio
+import json
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from attrs import asdict, frozen
+
+from authsvc import atomic_file
+from authsvc.errors import AuthsvcError, Conflict, NotFound
+from authsvc.logs import Logger
+from authsvc.server.reloads import ReloadResult, Reloads
+
+MAX_LINE = 4096
+REQUEST_DEADLINE = 5.0
+"""Seconds that a command may take to say what it wants."""
+
+RELOAD_DEADLINE = 240.0
+"""Seconds after which a command stops waiting. Longer than the longest replacement: workers of an earlier one leave,
+new ones start, and the old ones finish their requests."""
+
+CONNECT_DEADLINE = 5.0
+
+
+@frozen
+class _Listening:
+    server: asyncio.Server
+    handlers: set[asyncio.Task[None]]
+    path: Path
+    inode: int
+
+
+@asynccontextmanager
+async def control_socket(path: Path | None, reloads: Reloads, logger: Logger) -> AsyncIterator[None]:
+    """Listen for commands while the context lasts; a server that cannot goes on without, and says so.
+
+    Args:
+        path: of the socket; None for none.
+        reloads: takes requests to replace the workers.
+        logger: the server's.
+    """
+    try:
+        server = None if path is None else await _listen(path, reloads)
+    except (OSError, AuthsvcError) as error:
+        logger.warning("control.unavailable", reason=str(error))
+        server = None
+    try:
+        yield
+    finally:
+        if server is not None:
+            await _close(server)
+
+
+async def request_reload(path: Path, deadline: float = RELOAD_DEADLINE) -> ReloadResult:
+    """Ask the server at ``path`` to replace its workers and return what became of it.
+
+    Raises:
+        NotFound: no server listens there.
+        Conflict: it ended before it answered, or did not answer in time.
+    """
+    try:
+        async with asyncio.timeout(CONNECT_DEADLINE):
+            reader, writer = await asyncio.open_unix_connection(path, limit=MAX_LINE)
+    except (OSError, TimeoutError) as error:
+        raise NotFound(f"no server of this installation answers at {path}; is it running here?") from error
+    try:
+        async with asyncio.timeout(deadline):
+            writer.write(b'{"command": "reload"}\n')
+            await writer.drain()
+            line = await reader.readline()
+        if not line.endswith(b"\n"):
+            raise Conflict("the server ended before its workers were replaced; its log says why")
+        answer = json.loads(line)
+        return ReloadResult(answer["reason"], answer["workers"])
+    except TimeoutError as error:
+        raise Conflict(f"the workers were not replaced within {deadline:.0f} s; the server's log says why") from error
+    except (ConnectionError, ValueError, KeyError) as error:
+        raise Conflict("the server ended before its workers were replaced; its log says why") from error
+    finally:
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+async def _listen(path: Path, reloads: Reloads) -> _Listening:
+    """Listen at ``path``, in the place of a socket that nobody listens on any more.
+
+    Raises:
+        Conflict: somebody does.
+        OSError: it cannot be made.
+    """
+    if _answers(path):
+        raise Conflict(f"another server listens at {path}")
+
+    handlers = set[asyncio.Task[None]]()
+
+    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        handler = asyncio.create_task(_handle(reader, writer, reloads))
+        handlers.add(handler)
+        handler.add_done_callback(handlers.discard)
+
+    # Private before anybody can see it, and in place at once.
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        os.fchmod(listener.fileno(), 0o600)
+        listener.bind(os.fspath(draft))
+        draft.chmod(0o600)
+        listener.listen()
+        atomic_file.move(draft, path)
+        listener.setblocking(False)  # noqa: FBT003  the standard library takes it by position only
+        server = await asyncio.start_unix_server(connected, sock=listener, limit=MAX_LINE)
+        return _Listening(server, handlers, path, os.stat(path, follow_symlinks=False).st_ino)  # noqa: PTH116  at the start
+    except OSError:
+        listener.close()
+        draft.unlink(missing_ok=True)
+        raise
+
+
+async def _close(listening: _Listening) -> None:
+    """Hang up, and remove the socket unless another server has put its own in its place."""
+    listening.server.close()
+    _remove(listening)
+    for handler in listening.handlers:
+        handler.cancel()
+    await asyncio.gather(*listening.handlers, return_exceptions=True)
+
+
+def _remove(listening: _Listening) -> None:
+    with suppress(FileNotFoundError):
+        if listening.path.lstat().st_ino == listening.inode:
+            listening.path.unlink()
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(CONNECT_DEADLINE)
+        try:
+            probe.connect(os.fspath(path))
+        except OSError:
+            return False
+    return True
+
+
+async def _handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, reloads: Reloads) -> None:
+    try:
+        with suppress(ConnectionError, TimeoutError, ValueError):
+            await _serve(reader, writer, reloads)
+    finally:
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, reloads: Reloads) -> None:
+    async with asyncio.timeout(REQUEST_DEADLINE):
+        line = await reader.readline()
+    if not line:  # a look whether somebody listens
+        return
+    message = json.loads(line)
+    if not isinstance(message, dict) or message.get("command") != "reload":
+        raise ValueError("not a command")
+    result = await reloads.request_and_wait()
+    writer.write(json.dumps(asdict(result)).encode() + b"\n")
+    await writer.drain()

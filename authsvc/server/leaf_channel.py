@@ -1,0 +1,216 @@
+"""How a worker gets its certificate: JSON lines over a socket pair to the supervising parent.
+
+The worker makes a key and sends the public half; the parent, which alone has the root key, sends a certificate and
+what else the worker must know. No private key ever crosses. The worker also sends heartbeats, and says when it serves
+with a certificate. The end of the channel is the end of the parent. An answer carries the number of its question: one
+that comes after its deadline must not be taken for the answer to the next.
+"""
+
+import asyncio
+import json
+import secrets
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Any
+
+from attrs import frozen
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_public_key
+
+from authsvc.errors import SecretsRefused, SignerUnavailable
+from authsvc.keys.rotation import Authority, fingerprint
+from authsvc.keys.secret_files import public_pem
+from authsvc.signing.jws import Leaf
+from authsvc.signing.root import issue_leaf
+
+MAX_LINE = 256 * 1024
+"""Longest line, in bytes: certificates and public keys are far smaller."""
+
+ANSWER_DEADLINE = 5.0
+"""Seconds that a worker waits for its certificate."""
+
+
+@frozen
+class CertificateReply:
+    """What the parent gives a worker.
+
+    Attributes:
+        certificate: for the worker's public key, in PEM, or None when it did not ask for one.
+        root: SHA-256 of the root certificate, hexadecimal.
+        license_keys: the JWK set to publish.
+    """
+
+    certificate: str | None
+    root: str
+    license_keys: dict[str, Any]
+
+
+@frozen
+class LeafIssuer:
+    """The parent's side. Keys are read again for every certificate, so that a changed one counts from then on.
+
+    Attributes:
+        load: returns the keys in the secrets directory.
+        life: of the certificates.
+        clock: the wall clock.
+    """
+
+    load: Callable[[], Authority]
+    life: timedelta
+    clock: Callable[[], datetime]
+
+    async def answer(
+        self,
+        channel: socket.socket,
+        on_leaf: Callable[[], None],
+        on_ready: Callable[[], None],
+        on_heartbeat: Callable[[], None],
+    ) -> None:
+        """Answer one worker until it ends.
+
+        Args:
+            channel: our end.
+            on_leaf: called after each certificate.
+            on_ready: called when the worker serves with a certificate.
+            on_heartbeat: called for each heartbeat of the worker.
+        """
+        reader, writer = await asyncio.open_connection(sock=channel, limit=MAX_LINE)
+        try:
+            while line := await reader.readline():
+                message = json.loads(line)
+                if message.get("heartbeat"):
+                    on_heartbeat()
+                    continue
+                if message.get("ready"):
+                    on_ready()
+                    continue
+                answer = {"number": message["number"], **self._answer(message["public_key"])}
+                writer.write(json.dumps(answer).encode() + b"\n")
+                async with asyncio.timeout(ANSWER_DEADLINE):
+                    await writer.drain()
+                on_leaf()
+        except (ConnectionError, TimeoutError, ValueError, KeyError, TypeError, AttributeError):
+            return  # the worker is gone or mad; the supervisor sees it end
+        finally:
+            writer.close()
+
+    def _answer(self, public_key: str | None) -> dict[str, Any]:
+        try:
+            authority = self.load()
+        except SecretsRefused as error:
+            return {"refused": str(error)}
+        answer = {"certificate": None, "root": fingerprint(authority.root), "license_keys": authority.published}
+        if public_key is not None and authority.root_key is not None:
+            answer["certificate"] = self._certificate(authority.root, authority.root_key, public_key)
+        return answer
+
+    def _certificate(self, root: x509.Certificate, root_key: ec.EllipticCurvePrivateKey, public_key: str) -> str:
+        key = load_pem_public_key(public_key.encode("ascii"))
+        if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+            raise ValueError("not a P-256 key")  # noqa: TRY004  a bad value on the wire, whatever its type
+        serial = secrets.randbits(158) | 1
+        leaf = issue_leaf(root, root_key, key, serial=serial, now=self.clock(), life=self.life)
+        return leaf.public_bytes(Encoding.PEM).decode("ascii")
+
+
+class LeafRequester:
+    """The worker's side.
+
+    Attributes:
+        gone: set when the parent is gone.
+    """
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, deadline: float) -> None:
+        """Talk over an open channel, with ``deadline`` seconds for an answer."""
+        self.gone = asyncio.Event()
+        self._reader = reader
+        self._writer = writer
+        self._deadline = deadline
+        self._asked = 0
+        self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._hearing = asyncio.create_task(self._hear())
+
+    @classmethod
+    async def open(cls, channel: socket.socket, deadline: float = ANSWER_DEADLINE) -> "LeafRequester":
+        """Return the requester on ``channel``."""
+        return cls(*await asyncio.open_connection(sock=channel, limit=MAX_LINE), deadline)
+
+    async def request(self) -> tuple[Leaf, CertificateReply]:
+        """Return a new leaf with a fresh key, and what came with it.
+
+        Raises:
+            ConnectionError: the parent is gone.
+            TimeoutError: it did not answer in time.
+            SignerUnavailable: it has no usable root key now.
+        """
+        key = ec.generate_private_key(ec.SECP256R1())
+        grant = await self._ask(public_pem(key.public_key()).decode("ascii"))
+        if grant.certificate is None:
+            raise SignerUnavailable("the root key is kept offline, and no leaf is given as a file")
+        return Leaf(key, x509.load_pem_x509_certificate(grant.certificate.encode("ascii"))), grant
+
+    async def published(self) -> CertificateReply:
+        """Return everything but a certificate; raises as :meth:`request`."""
+        return await self._ask(None)
+
+    async def send_heartbeats(self, interval: float) -> None:
+        """Tell the parent every ``interval`` seconds that the event loop runs, until the parent is gone."""
+        with suppress(ConnectionError):
+            while True:
+                await self._send({"heartbeat": True})
+                await asyncio.sleep(interval)
+
+    async def tell_ready(self) -> None:
+        """Tell the parent that this worker serves with a certificate.
+
+        Raises:
+            ConnectionError: the parent is gone.
+        """
+        await self._send({"ready": True})
+
+    async def close(self) -> None:
+        """Hang up."""
+        self._hearing.cancel()
+        await asyncio.gather(self._hearing, return_exceptions=True)
+        self._writer.close()
+        with suppress(ConnectionError):
+            await self._writer.wait_closed()
+
+    async def _ask(self, public_key: str | None) -> CertificateReply:
+        self._asked += 1
+        number = self._asked
+        answered = self._waiting[number] = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(self._deadline):
+                await self._send({"number": number, "public_key": public_key})
+                answer = await answered
+        finally:
+            del self._waiting[number]
+        if "refused" in answer:
+            raise SignerUnavailable("the signing certificate could not be renewed", detail=answer["refused"])
+        return CertificateReply(answer["certificate"], answer["root"], answer["license_keys"])
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        if self.gone.is_set():
+            raise ConnectionResetError("the parent closed the channel")
+        self._writer.write(json.dumps(message).encode() + b"\n")
+        await self._writer.drain()
+
+    async def _hear(self) -> None:
+        """Hand every answer to whoever still waits for it, until the channel ends."""
+        try:
+            while line := await self._reader.readline():
+                answer = json.loads(line)
+                answered = self._waiting.get(answer["number"])
+                if answered is not None and not answered.done():
+                    answered.set_result(answer)
+        except (ConnectionError, ValueError, KeyError, TypeError):
+            pass  # a mad parent is as good as none
+        finally:
+            self.gone.set()
+            for answered in self._waiting.values():
+                if not answered.done():
+                    answered.set_exception(ConnectionResetError("the parent closed the channel"))

@@ -1,0 +1,131 @@
+"""``authsvc serve``: the parent that holds the root key, binds the listeners and keeps the workers alive.
+
+It accepts no connection from the network, only commands on its control socket. Workers inherit the listening sockets,
+so one that dies takes no address with it.
+"""
+
+import asyncio
+import os
+import re
+import secrets
+import signal
+import socket
+from collections.abc import Mapping
+from functools import partial
+
+from authsvc.errors import SecretsRefused, SetupRefused, StoreUnavailable
+from authsvc.logs import Logger, server_log
+from authsvc.metrics.catalogue import LOG_LOST
+from authsvc.metrics.shared_metrics import SharedMetrics
+from authsvc.server.control_socket import control_socket
+from authsvc.server.leaf_channel import LeafIssuer
+from authsvc.server.reloads import Reloads
+from authsvc.server.worker_pool import GUESS_KEY_BYTES, ListeningSockets, WorkerContext, WorkerPool, make_shared_metrics
+from authsvc.settings import Settings, load_with_texts
+from authsvc.setup.start_check import load_signing_keys
+from authsvc.store.connection import Connection
+from authsvc.store.server_check import check_server
+from authsvc.wiring import clock
+
+BACKLOG = 1024
+_ADDRESS = re.compile(r"(?:fd:(?P<fd>[0-9]{1,5})|(?P<host>\[[0-9a-fA-F:.]+\]|[^:\s]+):(?P<port>[0-9]{1,5}))", re.ASCII)
+
+
+def bind(address: str, option: str) -> socket.socket:
+    """Return a listening socket for ``HOST:PORT``, or the inherited one for ``fd:N``.
+
+    Raises:
+        SetupRefused: of another form, or it can not be bound.
+    """
+    form = _ADDRESS.fullmatch(address)
+    if form is None:
+        raise SetupRefused(f"{option} {address[:80]!r} is no address; write HOST:PORT, or fd:N for an inherited socket")
+    try:
+        if form["fd"] is not None:
+            listener = socket.socket(fileno=int(form["fd"]))
+        else:
+            host = form["host"].strip("[]")
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            listener = socket.create_server((host, int(form["port"])), family=family, backlog=BACKLOG)
+    except (OSError, OverflowError) as error:
+        why = error.strerror if isinstance(error, OSError) else "the port must be at most 65535"
+        raise SetupRefused(f"can not listen on {option} {address}: {why}") from error
+    listener.setblocking(False)  # noqa: FBT003  the standard library takes it by position only
+    return listener
+
+
+async def serve(
+    environment: Mapping[str, str], listeners: ListeningSockets, workers: int, *, inherited: bool = False
+) -> None:
+    """Run ``workers`` workers until SIGTERM or SIGINT.
+
+    SIGHUP and the command on the control socket replace them by new ones, with settings read anew.
+
+    Args:
+        environment: where the settings come from.
+        listeners: what the workers accept on.
+        workers: how many.
+        inherited: whether somebody else holds the listeners too, so that requests wait on them even when this process
+            refuses to start. Then it starts with unusable keys as well: workers answer that they cannot sign.
+
+    Raises:
+        SetupRefused: a setting or secret is unusable, or Redis is not one to trust.
+    """
+    (settings, texts), board = load_with_texts(environment), make_shared_metrics(workers)
+    with server_log(settings.log_level, lambda lost: board.row(0).count(LOG_LOST, by=lost)) as logger:
+        _check_keys(settings, logger, inherited=inherited)
+        await _check_store(settings, logger)
+        await _serve(environment, settings, texts, listeners, workers, board, logger)
+
+
+def _check_keys(settings: Settings, logger: Logger, *, inherited: bool) -> None:
+    try:
+        load_signing_keys(settings)
+    except SecretsRefused as error:
+        if not inherited:
+            raise
+        logger.error("server.cannot_sign", reason=str(error))
+
+
+async def _serve(
+    environment: Mapping[str, str],
+    settings: Settings,
+    texts: Mapping[str, str],
+    listeners: ListeningSockets,
+    workers: int,
+    board: SharedMetrics,
+    logger: Logger,
+) -> None:
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    guess_key = secrets.token_bytes(GUESS_KEY_BYTES)
+
+    def equip(current: Settings, given: Mapping[str, str]) -> WorkerContext:
+        issuer = LeafIssuer(partial(load_signing_keys, current), current.leaf_life, clock)
+        return WorkerContext(issuer, listeners, board, threads, guess_key, given, logger)
+
+    def equip_anew() -> WorkerContext:
+        current, given = load_with_texts(environment)
+        load_signing_keys(current)
+        return equip(current, given)
+
+    stopping, reloads = asyncio.Event(), Reloads()
+    loop = asyncio.get_running_loop()
+    handlers = ((signal.SIGTERM, stopping.set), (signal.SIGINT, stopping.set), (signal.SIGHUP, reloads.request))
+    for number, handler in handlers:
+        loop.add_signal_handler(number, handler)
+    async with control_socket(settings.control_socket, reloads, logger):
+        logger.info("server.started", pid=os.getpid(), workers=workers, service=settings.public_url.authority)
+        await WorkerPool(equip_anew, workers, logger).run(equip(settings, texts), stopping, reloads)
+    logger.info("server.stopped", pid=os.getpid())
+
+
+async def _check_store(settings: Settings, logger: Logger) -> None:
+    connection = Connection(settings.redis_url, deadline=settings.redis_deadline)
+    try:
+        for warning in await check_server(connection):
+            logger.warning("store.unchecked", reason=warning)
+    except StoreUnavailable as error:
+        # It may come later; until then requests get 503 and /readyz says so.
+        logger.error("store.unavailable", detail=error.detail)
+    finally:
+        await connection.close()

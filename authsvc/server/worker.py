@@ -1,0 +1,143 @@
+"""One worker: a process that faces the network and holds no secret but its own leaf key.
+
+It answers also while it has no certificate: tokens get 503 then, and /readyz says why.
+
+Started by :mod:`authsvc.server.worker_pool` as
+``python -m authsvc.server.worker EDGE INSIDE CHANNEL METRICS SLOT THREADS``, where the first four are numbers of
+inherited file descriptors. SIGTERM ends it; SIGQUIT ends it when nobody is connected.
+"""
+
+import asyncio
+import gc
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any
+
+import uvloop
+from attrs import frozen
+
+from authsvc.logs import LibraryHandler, Logger, server_log
+from authsvc.metrics.catalogue import LOG_LOST, Cells
+from authsvc.metrics.shared_metrics import SharedMetrics, Slot
+from authsvc.server.certificate_renewal import CertificateRenewer, FromFiles, FromParent
+from authsvc.server.leaf_channel import LeafRequester
+from authsvc.server.worker_health import HEARTBEAT
+from authsvc.server.worker_pool import DRAIN, GUESS_KEY_BYTES
+from authsvc.settings import Settings, load
+from authsvc.store.codec import Codec
+from authsvc.store.connection import Connection
+from authsvc.store.workers import RedisWorkerRegistry
+from authsvc.wiring import clock
+from authsvc.wiring.server import Counting, Hashing, Live, ended, running_worker
+
+
+@frozen
+class Inherited:
+    """What the parent gives a worker: descriptors, and its place among the others."""
+
+    edge: int
+    inside: int
+    channel: int
+    board: int
+    row: int
+    threads: int
+
+
+async def work(settings: Settings, inherited: Inherited, guess_key: bytes) -> None:
+    """Serve until told to end, or until the parent is gone."""
+    board = SharedMetrics(inherited.board, Cells())
+    counting = Counting(board, board.row(inherited.row))
+    with server_log(settings.log_level, lambda lost: counting.row.count(LOG_LOST, by=lost)) as logger:
+        await _work(settings, inherited, guess_key, counting, logger)
+
+
+async def _work(settings: Settings, inherited: Inherited, guess_key: bytes, counting: Counting, logger: Logger) -> None:
+    logging.getLogger().handlers = [LibraryHandler(logger)]
+    stop, leave = asyncio.Event(), asyncio.Event()
+    for number, event in ((signal.SIGTERM, stop), (signal.SIGINT, stop), (signal.SIGQUIT, leave)):
+        asyncio.get_running_loop().add_signal_handler(number, event.set)
+    live, connection = Live(), Connection(settings.redis_url, deadline=settings.redis_deadline)
+    attendance = RedisWorkerRegistry(connection, Codec())
+    requester = await LeafRequester.open(socket.socket(fileno=inherited.channel))
+    beating = asyncio.create_task(requester.send_heartbeats(HEARTBEAT))
+    keeper = _keeper(settings, live, requester, counting.row, logger)
+    keeping = asyncio.create_task(keeper.keep(attendance, settings.leaf_renewal))
+    # Where there is a root key the certificate comes now, before a request could be refused for want of it.
+    await _end(keeper.has_tried, requester.gone, stop)
+    hashing = Hashing(inherited.threads, guess_key)
+    edge, inside = (socket.socket(fileno=number) for number in (inherited.edge, inherited.inside))
+    async with running_worker(settings, live, edge, inside, logger, hashing, counting) as drain:
+        logger.info("worker.started", pid=os.getpid(), leaf_until=keeper.leaf_until)
+        telling = asyncio.create_task(_tell_ready(keeper, requester))
+        # What is there now stays until the end: no collection needs to look at it again. The second collection makes
+        # the collector forget how much that was: it waits until a quarter of it is new before it looks at what is old.
+        gc.collect()
+        gc.freeze()
+        gc.collect()
+        ending = asyncio.create_task(_end(stop, leave, requester.gone))
+        await asyncio.wait({keeping, ending}, return_when=asyncio.FIRST_COMPLETED)
+        if keeping.done() or requester.gone.is_set():
+            logger.error("worker.orphaned", pid=os.getpid())
+        elif leave.is_set() and not stop.is_set():
+            logger.info("worker.leaving", pid=os.getpid())
+            await _before(stop, drain.run(DRAIN))
+        for task in (keeping, telling, ending):
+            await ended(task)
+        await keeper.leave(attendance)
+    await ended(beating)
+    await requester.close()
+    await connection.close()
+    logger.info("worker.stopped", pid=os.getpid())
+
+
+async def _tell_ready(keeper: CertificateRenewer, requester: LeafRequester) -> None:
+    """Tell the parent that this worker serves, as soon as it has a certificate."""
+    await keeper.has_leaf.wait()
+    with suppress(ConnectionError):  # the end of the parent is noticed elsewhere
+        await requester.tell_ready()
+
+
+def _keeper(settings: Settings, live: Live, requester: LeafRequester, row: Slot, logger: Logger) -> CertificateRenewer:
+    files = settings.leaf_files
+    source = FromParent(requester) if files is None else FromFiles(requester, *files, settings.secrets_dir)
+    return CertificateRenewer(source, live.keyring, live.publish, row, logger, clock)
+
+
+async def _end(*events: asyncio.Event) -> None:
+    """Return when one of ``events`` happens."""
+    waiting = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def _before(stop: asyncio.Event, work_: Coroutine[Any, Any, None]) -> None:
+    """Do something until it is done or ``stop`` happens."""
+    task, stopped = asyncio.create_task(work_), asyncio.create_task(stop.wait())
+    await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    for one in (task, stopped):
+        one.cancel()
+        with suppress(asyncio.CancelledError):
+            await one
+
+
+def main() -> None:
+    """Run a worker on the descriptors that the command line names, with key and settings on standard input."""
+    guess_key = sys.stdin.buffer.read(GUESS_KEY_BYTES)
+    if len(guess_key) != GUESS_KEY_BYTES:
+        sys.exit("a worker needs its key on standard input; start workers with: authsvc serve")
+    settings = load({}, json.loads(sys.stdin.buffer.read()))
+    uvloop.run(work(settings, Inherited(*map(int, sys.argv[1:])), guess_key))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""How an installation is prepared: the data directory, secrets, rendered configuration, compose."""

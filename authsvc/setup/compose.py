@@ -1,0 +1,357 @@
+"""The configuration of the containers in compose.yaml: the templates of ``authsvc up`` with other addresses.
+
+Rule 1: names and paths here are those of compose.yaml, and nowhere else in the program.
+Rule 2: a service gets a folder, which is a volume that only it and ``init`` mount: nginx has no way to the
+registry's secret, and nothing but ``init`` and authsvc to the keys.
+Rule 3: nothing is made but files: every folder is a volume, made by the image with its owner and mode.
+"""
+
+import hashlib
+import hmac
+import os
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+from attrs import asdict, evolve, field, frozen
+
+from authsvc.errors import SetupRefused
+from authsvc.issuance import ISSUER
+from authsvc.keys.secret_files import read
+from authsvc.keys.secrets_dir import (
+    LICENSE_SIGNING_KEY,
+    LICENSE_TOKEN_KEY,
+    NEXT_ROOT_KEY,
+    REDIS_SECRET,
+    REGISTRY_HTTP_SECRET,
+    RETIRED_LICENSE_KEYS,
+    TOKEN_ROOT_CERTIFICATE,
+    TOKEN_ROOT_KEY,
+    create_missing,
+    load_roots,
+    redis_secret,
+    registry_http_secret,
+)
+from authsvc.public_url import PublicUrl
+from authsvc.setup import render
+from authsvc.setup.data_dir import check_volume, mark_volume
+from authsvc.setup.layout import differs, write_file
+from authsvc.setup.start_check import check_secrets, check_settings
+
+KNOWN_PROFILES = frozenset({"registry3", "s3", "gc", "keys", "sentinel", "acme"})
+
+SENTINELS = {"sentinel-1": 21, "sentinel-2": 22, "sentinel-3": 23}
+"""Services, each with the last number of its address, as are these."""
+_PRIMARY, _REPLICA = 11, 12
+SENTINEL_SERVICE = "authsvc"
+_NETWORK = re.compile(r"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?!$)|$)){3}", re.ASCII)
+
+_REGISTRY_PORT = 5000
+_REDIS_PORT = 6379
+_REDIS_DISK = "/var/lib/redis/primary:/var/lib/redis/replica"
+"""Where authsvc sees the file systems of both: either may be the primary of the moment."""
+
+
+@frozen
+class ComposeOptions:
+    """What ``authsvc init --compose`` is told.
+
+    Attributes:
+        root: the folder whose subfolders are the volumes.
+        public_url: what clients type.
+        tls: whether nginx speaks TLS itself.
+        profiles: the profiles of compose.yaml that are in use.
+        s3: where the blobs are with the profile ``s3``.
+        store_network: the first three numbers of redis' and the sentinels' addresses.
+    """
+
+    root: Path
+    public_url: PublicUrl
+    tls: bool
+    profiles: frozenset[str]
+    s3: render.S3Values | None
+    store_network: str
+
+
+def parse_request(
+    root: Path,
+    public_url: PublicUrl,
+    tls: str,
+    profiles: str,
+    s3: tuple[str, str, str, str] | None,
+    store_network: str,
+) -> ComposeOptions:
+    """Return what compose.yaml passes on from the environment, where an unset variable is an empty text.
+
+    Args:
+        root: the folder whose subfolders are the volumes.
+        public_url: what clients type.
+        tls: ``on``, ``off``, or empty to go by the URL's scheme.
+        profiles: a comma-separated list, as in COMPOSE_PROFILES.
+        s3: bucket, region, endpoint (empty for Amazon's) and folder (empty for the whole bucket).
+        store_network: three numbers with dots between them.
+
+    Raises:
+        SetupRefused: a profile is unknown, two of them exclude each other, or S3 has no bucket or region.
+    """
+    names = frozenset(name.strip() for name in profiles.split(",") if name.strip())
+    unknown = sorted(names - KNOWN_PROFILES)
+    if unknown:
+        raise SetupRefused(f"there is no profile {unknown[0][:40]!r}; known are: {', '.join(sorted(KNOWN_PROFILES))}")
+    if {"registry3", "s3"} <= names:
+        raise SetupRefused("the profiles registry3 and s3 exclude each other: each brings the registry that serves")
+    values = None
+    if "s3" in names:
+        bucket, region, endpoint, folder = s3 or ("", "", "", "")
+        if not bucket or not region:
+            raise SetupRefused("the profile s3 needs AUTHSVC_S3_BUCKET and AUTHSVC_S3_REGION")
+        values = render.S3Values(bucket, region, endpoint or None, "/" + folder.strip("/"))
+    if tls == "on" and public_url.scheme == "http":
+        raise SetupRefused("AUTHSVC_TLS=on needs an AUTHSVC_PUBLIC_URL that begins with https://")
+    with_tls = public_url.scheme == "https" and tls != "off"
+    if not _NETWORK.fullmatch(store_network):
+        raise SetupRefused(f"AUTHSVC_STORE_NETWORK {store_network[:40]!r} must be three numbers such as 198.18.214")
+    return ComposeOptions(
+        root=root, public_url=public_url, tls=with_tls, profiles=names, s3=values, store_network=store_network
+    )
+
+
+def check_compose(request: ComposeOptions, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Check everything that serve would refuse, and write nothing.
+
+    Args:
+        request: what is to be rendered.
+        environ: the environment, for the settings of authsvc.
+
+    Returns:
+        The names of the files that :func:`init_compose` would write.
+
+    Raises:
+        SecretsRefused: a secret is unusable.
+        SetupRefused: a setting is unusable, or a volume is missing or can not be written.
+    """
+    check_volumes(request.root)
+    directory = request.root / "secrets"
+    settings = check_settings(environ, asdict(_authsvc(request, _NO_SECRET)))
+    absent = check_secrets(directory, settings)
+    if not (directory / REDIS_SECRET).exists():
+        absent = (*absent, REDIS_SECRET)
+    files = _files(request, _no_secrets() if absent else _secrets(directory))
+    return absent + tuple(name for name, text in files.items() if differs(request.root / "config" / name, text))
+
+
+def init_compose(request: ComposeOptions, environ: Mapping[str, str], now: datetime) -> tuple[str, ...]:
+    """Make the secrets that are missing and render every service's configuration; a second call changes nothing.
+
+    Args:
+        request: what is to be rendered.
+        environ: the environment, for the settings of authsvc.
+        now: the time of making, aware.
+
+    Returns:
+        The names of the files that are new or have changed.
+
+    Raises:
+        SecretsRefused: as :func:`check_compose`; nothing is written then.
+        SetupRefused: as :func:`check_compose`.
+    """
+    check_compose(request, environ)
+    directory = request.root / "secrets"
+    new_redis = () if (directory / REDIS_SECRET).exists() else (REDIS_SECRET,)
+    created = create_missing(directory, now) + new_redis
+    files = _files(request, _secrets(directory))
+    changed = tuple(name for name, text in files.items() if write_file(request.root / "config" / name, text))
+    for folder in VOLUMES:
+        mark_volume(request.root / folder)
+    return created + changed
+
+
+def renew_token_root(root: Path) -> tuple[str, ...]:
+    """Write the registry's copy of the token root's certificate, and nothing else.
+
+    Returns:
+        The name of the file if it has changed.
+
+    Raises:
+        SecretsRefused: the certificate is unusable.
+        SetupRefused: a volume is missing or can not be written.
+    """
+    check_volumes(root)
+    name = f"registry/{TOKEN_ROOT_CERTIFICATE}"
+    return (name,) if write_file(root / "config" / name, _roots(root / "secrets")) else ()
+
+
+@frozen
+class _Secrets:
+    http: str
+    roots: str
+    redis: bytes = field(repr=False)
+
+
+_NO_SECRET = b"0" * 64
+"""In the place of a secret that is not made yet, to see whether the rest can be rendered."""
+
+
+def _no_secrets() -> _Secrets:
+    return _Secrets(_NO_SECRET.decode(), "", _NO_SECRET)
+
+
+def _secrets(directory: Path) -> _Secrets:
+    return _Secrets(registry_http_secret(directory), _roots(directory), redis_secret(directory))
+
+
+def _roots(directory: Path) -> str:
+    load_roots(directory)
+    return read(directory / TOKEN_ROOT_CERTIFICATE).decode("ascii")
+
+
+def _files(request: ComposeOptions, secrets: _Secrets) -> dict[str, str]:
+    return {
+        **_registry(request, secrets),
+        **_redis(request, secrets.redis),
+        "nginx/nginx.conf": render.render(_nginx(request)),
+        "nginx/nginx.sh": render.copy_script("nginx.sh"),
+        "nginx/acme.sh": render.copy_script("acme.sh"),
+        "nginx/host": f"{request.public_url.host}\n",
+        "authsvc/authsvc.toml": render.render(_authsvc(request, secrets.redis)),
+    }
+
+
+VOLUMES = {
+    "secrets": frozenset(
+        {
+            *(TOKEN_ROOT_KEY, TOKEN_ROOT_CERTIFICATE, NEXT_ROOT_KEY, LICENSE_SIGNING_KEY, RETIRED_LICENSE_KEYS),
+            *(LICENSE_TOKEN_KEY, REGISTRY_HTTP_SECRET, REDIS_SECRET),
+        }
+    ),
+    "config/registry": frozenset({TOKEN_ROOT_CERTIFICATE, "config.yml", "read-only.yml", "registry.sh", "serves"}),
+    "config/redis": frozenset({"redis.conf", "redis.sh", "replica.conf", *(f"{name}.conf" for name in SENTINELS)}),
+    "config/nginx": frozenset({"nginx.conf", "nginx.sh", "acme.sh", "host"}),
+    "config/authsvc": frozenset({"authsvc.toml"}),
+}
+"""The volumes that ``init`` writes to, each with the names of all files that it has ever written there."""
+
+
+def check_volumes(root: Path) -> None:
+    """Refuse volumes that are missing, cannot be written, or hold files that are not ours.
+
+    Raises:
+        SetupRefused: one is; nothing was written.
+    """
+    for volume, names in VOLUMES.items():
+        folder = root / volume
+        if not folder.is_dir():
+            raise SetupRefused(f"there is no volume at {folder}; compose.yaml names the ones that `init` needs")
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise SetupRefused(
+                f"the volume at {folder} belongs to uid {folder.stat().st_uid} and init runs as uid {os.geteuid()}, "
+                "so it can not be written; see docs/deploy.md, Restore"
+            )
+        check_volume(folder, names)
+
+
+def _serving(request: ComposeOptions) -> str:
+    if "registry3" in request.profiles:
+        return "registry3"
+    return "registry-s3" if "s3" in request.profiles else "registry"
+
+
+def _registry(request: ComposeOptions, secrets: _Secrets) -> dict[str, str]:
+    """Return the registry's folder: one configuration that writes and one that does not, and who serves them."""
+    values = render.RegistryValues(
+        network="tcp",
+        address=f":{_REGISTRY_PORT}",
+        storage_dir="/var/lib/registry",
+        realm=request.public_url.realm,
+        service=request.public_url.authority,
+        issuer=ISSUER,
+        # registry3 has its folder elsewhere, and says so with REGISTRY_AUTH_TOKEN_ROOTCERTBUNDLE.
+        root_certificate=f"/etc/docker/registry/{TOKEN_ROOT_CERTIFICATE}",
+        http_secret=secrets.http,
+        s3=request.s3 if "s3" in request.profiles else None,
+    )
+    return {
+        f"registry/{TOKEN_ROOT_CERTIFICATE}": secrets.roots,
+        "registry/config.yml": render.render(values),
+        "registry/read-only.yml": render.render(evolve(values, read_only=True)),
+        "registry/registry.sh": render.copy_script("registry.sh"),
+        "registry/serves": f"{_serving(request)}\n",
+    }
+
+
+def _redis(request: ComposeOptions, secret: bytes) -> dict[str, str]:
+    """Return redis' folder: the primary's and a replica's configuration, and every sentinel's."""
+
+    def address(last: int) -> str:
+        return f"{request.store_network}.{last}"
+
+    users = render.RedisUsers(
+        **{name: hashlib.sha256(_password(secret, name).encode()).hexdigest() for name in _USERS},
+        replica_password=_password(secret, "replica"),
+    )
+    primary = render.RedisValues(
+        directory="/data",
+        bind="*",
+        port=_REDIS_PORT,
+        users=users,
+        announce=address(_PRIMARY) if "sentinel" in request.profiles else None,
+    )
+    files = {"redis/redis.conf": render.render(primary), "redis/redis.sh": render.copy_script("redis.sh")}
+    if "sentinel" not in request.profiles:
+        return files
+    replica = evolve(primary, announce=address(_REPLICA), primary=address(_PRIMARY))
+    sentinels = {
+        f"redis/{name}.conf": render.render(
+            render.SentinelValues(
+                service=SENTINEL_SERVICE,
+                primary=address(_PRIMARY),
+                port=_REDIS_PORT,
+                directory="/data",
+                password=_password(secret, "sentinel"),
+            )
+        )
+        for name in SENTINELS
+    }
+    return {**files, "redis/replica.conf": render.render(replica), **sentinels}
+
+
+_USERS = ("authsvc", "replica", "sentinel")
+
+
+def _password(secret: bytes, user: str) -> str:
+    """Derive a redis user's password, so that one file is all there is to keep."""
+    return hmac.digest(secret, b"redis user " + user.encode(), "sha256").hex()
+
+
+def _nginx(request: ComposeOptions) -> render.NginxValues:
+    return render.NginxValues(
+        listen="0.0.0.0:5000",  # a container's own addresses
+        public_scheme=request.public_url.scheme,
+        public_authority=request.public_url.authority,
+        registry_upstream=f"{_serving(request)}:{_REGISTRY_PORT}",
+        edge_upstream="authsvc:8080",
+        pid_file="/tmp/nginx.pid",  # noqa: S108  of a container, whose only writable place this is
+        temp_dir="/tmp",  # noqa: S108  same
+        resolver="127.0.0.11",
+        certificate="/certificates/fullchain.pem" if request.tls else None,
+        certificate_key="/certificates/privkey.pem" if request.tls else None,
+        probe="127.0.0.1:5002",
+    )
+
+
+def _authsvc(request: ComposeOptions, secret: bytes) -> render.AuthsvcValues:
+    user = f"authsvc:{_password(secret, 'authsvc')}"
+    redis_url = f"redis://{user}@redis:{_REDIS_PORT}/0"
+    if "sentinel" in request.profiles:
+        sentinels = ",".join(f"{request.store_network}.{last}" for last in SENTINELS.values())
+        redis_url = f"redis+sentinel://{user}@{sentinels}/{SENTINEL_SERVICE}"
+    return render.AuthsvcValues(
+        public_url=request.public_url.text,
+        redis_url=redis_url,
+        redis_disk=_REDIS_DISK,
+        registry_url=f"http://{_serving(request)}:{_REGISTRY_PORT}",
+        secrets_dir="/var/lib/authsvc/secrets",
+        private_clients="on" if request.public_url.is_localhost else "off",
+        control_socket="/tmp/authsvc.sock",  # noqa: S108  of the container, whose only writable place this is
+    )

@@ -1,0 +1,162 @@
+"""Preparing an installation: secrets once, configuration every time."""
+
+import os
+import pwd
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import quote
+
+from attrs import asdict, frozen
+
+from authsvc.issuance import ISSUER
+from authsvc.keys.secrets_dir import REGISTRY_HTTP_SECRET, TOKEN_ROOT_CERTIFICATE, create_missing, registry_http_secret
+from authsvc.listen_address import ListenAddress
+from authsvc.public_url import PublicUrl
+from authsvc.setup import render
+from authsvc.setup.layout import Layout, differs, write_file
+from authsvc.setup.start_check import check_secrets, check_settings
+
+ANY_EDGE = "127.0.0.1:8080"
+"""Where nginx looks for authsvc when ``init`` is run alone; ``up`` renders the address it has bound."""
+
+
+@frozen
+class Site:
+    """What differs between two installations on one machine."""
+
+    listen: ListenAddress
+    public_url: PublicUrl
+    edge: str
+    """``host:port`` of authsvc's edge listener, where nginx finds it."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Networks of the proxies in front of nginx."""
+
+
+@frozen
+class Configuration:
+    """The files that ``init`` renders."""
+
+    registry: Path
+    redis: Path
+    nginx: Path
+    authsvc: Path
+
+
+def configuration_of(layout: Layout) -> Configuration:
+    """Return where the rendered files of a data directory are."""
+    return Configuration(
+        registry=layout.config / "registry.yml",
+        redis=layout.config / "redis.conf",
+        nginx=layout.config / "nginx.conf",
+        authsvc=layout.config / "authsvc.toml",
+    )
+
+
+def check(layout: Layout, site: Site, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Check everything that serve would refuse, and write nothing.
+
+    Args:
+        layout: a data directory that need not exist yet.
+        site: addresses.
+        environ: the environment, for the settings of authsvc.
+
+    Returns:
+        The names of the files that :func:`init` would write.
+
+    Raises:
+        SecretsRefused: a secret is unusable.
+        SetupRefused: a setting is unusable, or a path or address can not stand in a configuration file.
+    """
+    settings = check_settings(environ, rendered_settings(layout, site))
+    absent = check_secrets(layout.secrets, settings)
+    secret = _NO_SECRET if REGISTRY_HTTP_SECRET in absent else registry_http_secret(layout.secrets)
+    texts = _texts(layout, site, secret)
+    return absent + tuple(path.name for path, text in texts.items() if differs(path, text))
+
+
+def init(layout: Layout, site: Site, now: datetime) -> tuple[str, ...]:
+    """Make the secrets that are missing and render the configuration; a second call changes nothing.
+
+    Args:
+        layout: a prepared data directory that :func:`check` has accepted.
+        site: addresses.
+        now: the time of making, aware.
+
+    Returns:
+        The names of the files that are new or have changed.
+
+    Raises:
+        SecretsRefused: a secret is unusable.
+        SetupRefused: a path or address can not stand in a configuration file.
+    """
+    created = create_missing(layout.secrets, now)
+    texts = _texts(layout, site, registry_http_secret(layout.secrets))
+    changed = tuple(path.name for path, text in texts.items() if write_file(path, text))
+    return created + changed
+
+
+def rendered_settings(layout: Layout, site: Site) -> dict[str, str]:
+    """Return what authsvc.toml says."""
+    return asdict(_authsvc(layout, site))
+
+
+_NO_SECRET = "0" * 64
+"""In the place of a secret that is not made yet, to see whether the rest can be rendered."""
+
+
+def _texts(layout: Layout, site: Site, http_secret: str) -> dict[Path, str]:
+    files = configuration_of(layout)
+    return {
+        files.registry: render.render(_registry(layout, site, http_secret)),
+        files.redis: render.render(
+            render.RedisValues(directory=str(layout.redis), unix_socket=str(layout.redis_socket))
+        ),
+        files.nginx: render.render(_nginx(layout, site)),
+        files.authsvc: render.render(_authsvc(layout, site)),
+    }
+
+
+def _registry(layout: Layout, site: Site, http_secret: str) -> render.RegistryValues:
+    return render.RegistryValues(
+        network="unix",
+        address=str(layout.registry_socket),
+        storage_dir=str(layout.registry),
+        realm=site.public_url.realm,
+        service=site.public_url.authority,
+        issuer=ISSUER,
+        root_certificate=str(layout.secrets / TOKEN_ROOT_CERTIFICATE),
+        http_secret=http_secret,
+    )
+
+
+def _nginx(layout: Layout, site: Site) -> render.NginxValues:
+    return render.NginxValues(
+        listen=site.listen.authority,
+        public_scheme=site.public_url.scheme,
+        public_authority=site.public_url.authority,
+        registry_upstream=f"unix:{layout.registry_socket}",
+        edge_upstream=site.edge,
+        pid_file=str(layout.run / "nginx-master.pid"),
+        temp_dir=str(layout.nginx),
+        # Only root may choose, and must: nginx's own default may not enter the data directory.
+        user=pwd.getpwuid(os.geteuid()).pw_name if os.geteuid() == 0 else None,
+        trusted_proxies=site.trusted_proxies,
+    )
+
+
+def _authsvc(layout: Layout, site: Site) -> render.AuthsvcValues:
+    return render.AuthsvcValues(
+        public_url=site.public_url.text,
+        redis_url=_unix_url(layout.redis_socket),
+        redis_disk=str(layout.redis),
+        registry_url=_unix_url(layout.registry_socket),
+        secrets_dir=str(layout.secrets),
+        private_clients="on" if site.trusted_proxies or site.public_url.is_localhost else "off",
+        control_socket=str(layout.control_socket),
+    )
+
+
+def _unix_url(path: Path) -> str:
+    """Return the path as a URL; a space or question mark in it must not end the URL (RFC 3986 §2.1)."""
+    return f"unix://{quote(str(path))}"

@@ -1,0 +1,87 @@
+"""Checks whether a server could start: the one place for what ``serve``, ``up`` and ``init`` refuse."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from authsvc.errors import SecretsRefused
+from authsvc.keys.rotation import Authority, load_authority, load_leaf_files
+from authsvc.keys.secrets_dir import (
+    TOKEN_ROOT_CERTIFICATE,
+    TOKEN_ROOT_KEY,
+    check_present,
+    load_roots,
+    missing,
+    root_is_offline,
+)
+from authsvc.settings import CONFIG, Settings, check_variables, load
+
+_RENDERED = (
+    "PUBLIC_URL",
+    "REDIS_URL",
+    "REDIS_DISK",
+    "REGISTRY_URL",
+    "SECRETS_DIR",
+    "CONTROL_SOCKET",
+    "TRUSTED_PROXIES",
+)
+"""Settings that the rendered files answer; the environment would win over them."""
+
+
+def without_rendered(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment without the settings that the rendered files answer."""
+    rendered = {CONFIG, *(f"AUTHSVC_{name}{suffix}" for name in _RENDERED for suffix in ("", "_FILE"))}
+    return {name: value for name, value in environ.items() if name not in rendered}
+
+
+def check_settings(environ: Mapping[str, str], rendered: Mapping[str, str]) -> Settings:
+    """Return the settings with which serve would start.
+
+    Args:
+        environ: the environment that serve would get.
+        rendered: what authsvc.toml would say.
+
+    Raises:
+        SetupRefused: serve would refuse to start with them.
+    """
+    check_variables(environ)
+    return load(without_rendered(environ), rendered)
+
+
+def check_secrets(directory: Path, settings: Settings) -> tuple[str, ...]:
+    """Check the secrets that are there, and return the names of those that ``init`` would make.
+
+    A root key that is missing beside its certificate is kept offline; whether serve gets a leaf then is not known here.
+
+    Raises:
+        SecretsRefused: serve would refuse to start with them.
+    """
+    absent = missing(directory)
+    if os.path.lexists(directory):
+        check_present(directory)
+    if settings.leaf_files is not None and not (directory / TOKEN_ROOT_CERTIFICATE).exists():
+        raise SecretsRefused(
+            f"AUTHSVC_LEAF_CERTIFICATE is set, and {directory / TOKEN_ROOT_CERTIFICATE} is missing: put the "
+            "certificate of the root that issued the leaf there first"
+        )
+    if not absent and (settings.leaf_files is not None or not root_is_offline(directory)):
+        load_signing_keys(settings, directory)
+    return absent
+
+
+def load_signing_keys(settings: Settings, directory: Path | None = None) -> Authority:
+    """Return the keys of the installation, which are in ``directory`` when that is given.
+
+    Raises:
+        SecretsRefused: they are unusable, or there is nothing to sign with.
+    """
+    directory = directory or settings.secrets_dir
+    files = settings.leaf_files
+    if files is not None:
+        load_leaf_files(*files, load_roots(directory))
+    elif root_is_offline(directory):
+        raise SecretsRefused(
+            f"{directory / TOKEN_ROOT_CERTIFICATE} has no key {TOKEN_ROOT_KEY} beside it; put the key back, "
+            "or set AUTHSVC_LEAF_KEY and AUTHSVC_LEAF_CERTIFICATE to a leaf made with `authsvc keys issue`"
+        )
+    return load_authority(directory, offline=files is not None)

@@ -1,0 +1,102 @@
+"""What the token path reads. Two round trips at most: the credential, then everything as of one instant."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Mapping
+
+from authsvc.credentials.facts import C, Credential, CredentialFacts
+from authsvc.store import keys
+from authsvc.store.codec import Codec, decode_instant
+from authsvc.store.connection import Connection
+from authsvc.tenancy.machine_records import PersonalToken, RefreshToken, ServiceAccount
+from authsvc.tenancy.records import App, License, Member
+
+# The second key's name depends on the first one's value, which a Redis Cluster would forbid and one primary allows.
+_MEMBER_BY_EMAIL = """
+local id = redis.call('GET', KEYS[1])
+return id and redis.call('GET', ARGV[1] .. id)
+"""
+
+MAX_LAST_IDS = 4096
+"""Addresses of which it is remembered whose they were, or that they were nobody's; the oldest go first. One bound for
+both: with two, an address that stays remembered while others are asked for would be known to have an account."""
+
+_KEY_OF: Mapping[type[Credential], Callable[[str], str]] = {
+    License: keys.license_,
+    PersonalToken: keys.personal_token,
+    RefreshToken: keys.refresh_token,
+    ServiceAccount: keys.service_account,
+}
+
+
+class RedisCredentialFacts:
+    """Reads facts about subjects. Every method raises StoreUnavailable when Redis does not answer."""
+
+    def __init__(self, connection: Connection, codec: Codec) -> None:
+        """Read through ``connection``."""
+        self._connection = connection
+        self._codec = codec
+        self._member_by_email = connection.redis.register_script(_MEMBER_BY_EMAIL)
+        self._last_ids: OrderedDict[str, str | None] = OrderedDict()
+
+    async def member_by_email(self, email: str) -> Member | None:
+        """Return the member with this canonical address.
+
+        An address without an account is asked for with the same commands as one with an account. A wrong password that
+        is repeated costs no hash and is not counted, so anybody can measure as often as they like.
+        """
+        if email in self._last_ids:
+            # Who it was last time is a guess that comes with its proof, as of the same instant: docker asks for one
+            # member many times in a row, and such a read travels with others, which a script can not.
+            last = self._last_ids[email]
+            member_key = keys.NONE if last is None else keys.member(last)
+            current, raw = await self._connection.get_all(keys.member_email(email), member_key)
+            if (None if current is None else current.decode("ascii")) == last:
+                return self._codec.decode_optional(raw, Member)
+        found = await self._connection.read(
+            lambda: self._member_by_email(keys=[keys.member_email(email)], args=[keys.member("")])
+        )
+        member = self._codec.decode_optional(found, Member)
+        self._remember(email, member)
+        return member
+
+    async def member_standing(self, member_id: str, slugs: Collection[str]) -> tuple[Member | None, Mapping[str, App]]:
+        """Return the member, and those apps of the given slugs that exist, as of one instant."""
+        member, *apps = await self._connection.get_all(keys.member(member_id), *map(keys.app, slugs))
+        return self._codec.decode_optional(member, Member), self._apps(apps)
+
+    async def credential(self, kind: type[C], credential_id: str) -> C | None:
+        """Return the credential."""
+        return self._codec.decode_optional(await self._connection.get(_KEY_OF[kind](credential_id)), kind)
+
+    async def licenses(
+        self, license_ids: Collection[str], slugs: Collection[str]
+    ) -> tuple[Mapping[str, License], Mapping[str, App]]:
+        """Return those licenses that exist, by id, and those apps of the given slugs that exist, as of one instant."""
+        names = (*map(keys.license_, license_ids), *map(keys.app, slugs))
+        raws = await self._connection.get_all(*names)
+        found = (self._codec.decode(raw, License) for raw in raws[: len(license_ids)] if raw is not None)
+        return {license_.id: license_ for license_ in found}, self._apps(raws[len(license_ids) :])
+
+    async def standing(
+        self, kind: type[C], credential_id: str, member_id: str | None, slugs: Collection[str]
+    ) -> CredentialFacts[C]:
+        """Return a credential with the member behind it and those apps of the given slugs that exist."""
+        member_key = keys.member(member_id) if member_id is not None else keys.NONE
+        names = (_KEY_OF[kind](credential_id), keys.used(credential_id), member_key, *map(keys.app, slugs))
+        credential, used_at, member, *apps = await self._connection.get_all(*names)
+        return CredentialFacts(
+            credential=self._codec.decode_optional(credential, kind),
+            member=self._codec.decode_optional(member, Member),
+            apps=self._apps(apps),
+            used_at=None if used_at is None else decode_instant(used_at),
+        )
+
+    def _remember(self, email: str, member: Member | None) -> None:
+        self._last_ids.pop(email, None)
+        self._last_ids[email] = None if member is None else member.id
+        while len(self._last_ids) > MAX_LAST_IDS:
+            self._last_ids.popitem(last=False)
+
+    def _apps(self, raws: Collection[bytes | None]) -> Mapping[str, App]:
+        found = (self._codec.decode(raw, App) for raw in raws if raw is not None)
+        return {app.slug: app for app in found}

@@ -1,0 +1,152 @@
+"""Changes: checks and writes over several keys that happen together or not at all.
+
+One Lua script applies every change of the program. It looks at all preconditions before the first write, because
+Redis does not roll back; it writes records before indexes, because a refused first write (out of memory) leaves
+nothing done; it tells the audit in the same step; and it marks the operation's id, so that the same change sent again
+after a lost reply has no second effect (docs/architecture.md, "Store").
+"""
+
+import json
+from typing import Any
+
+from attrs import Factory, define, frozen
+
+from authsvc.audit.entry import Entry
+from authsvc.errors import Conflict, StoreRefused, StoreUnavailable
+from authsvc.store import keys
+from authsvc.store.audit_size import ADD_TO_STREAM
+from authsvc.store.connection import Connection
+
+OPERATION_MARK_LIFE = 24 * 3600
+"""Seconds for which an applied operation is known: far longer than anybody retries."""
+
+UNCLEAR = "the service's database did not confirm the change, which may be done or not; look before you repeat it"
+
+NOT_DONE = "the service's database does not answer, so nothing was changed; try again in a few seconds"
+
+_APPLY = (
+    ADD_TO_STREAM
+    + """
+local plan = cjson.decode(ARGV[1])
+if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+for place, check in ipairs(plan.checks) do
+  local found = redis.call('GET', KEYS[check.key])
+  if check.absent then
+    if found then return place end
+  elseif found ~= check.value then
+    return place
+  end
+end
+for _, write in ipairs(plan.writes) do
+  if write.command == 'KEEP' then
+    local newest, prefix = tonumber(write.arguments[1]), write.arguments[2]
+    for _, item in ipairs(redis.call('ZREVRANGE', KEYS[write.key], newest, -1)) do
+      redis.call('DEL', prefix .. item)
+    end
+    redis.call('ZREMRANGEBYRANK', KEYS[write.key], 0, -newest - 1)
+  else
+    redis.call(write.command, KEYS[write.key], unpack(write.arguments))
+  end
+end
+add_to_stream(KEYS[2], KEYS[3], {'entry', ARGV[3]})
+redis.call('SET', KEYS[1], '1', 'EX', ARGV[2])
+return 0
+"""
+)
+
+
+@frozen
+class _Precondition:
+    key: str
+    value: str | None
+    message: str
+
+
+@define
+class Transaction:
+    """A change being put together.
+
+    Attributes:
+        entry: what is told of it, in the same step; its id is one per intention, the same for every attempt to carry
+            it out.
+    """
+
+    entry: Entry
+    _checks: list[_Precondition] = Factory(list)
+    _writes: list[tuple[str, str, tuple[str, ...]]] = Factory(list)
+
+    def expect_absent(self, key: str, message: str) -> None:
+        """Refuse the change with ``message`` when ``key`` exists."""
+        self._checks.append(_Precondition(key, None, message))
+
+    def expect(self, key: str, raw: bytes, message: str) -> None:
+        """Refuse the change with ``message`` when ``key`` does not hold exactly ``raw``."""
+        self._checks.append(_Precondition(key, raw.decode(), message))
+
+    def put(self, key: str, raw: bytes, life_seconds: int | None = None, *, keep_life: bool = False) -> None:
+        """Set ``key``, to be forgotten after ``life_seconds``, or when it would have been when ``keep_life``."""
+        life = ("KEEPTTL",) if keep_life else () if life_seconds is None else ("EX", str(life_seconds))
+        self._writes.append(("SET", key, (raw.decode(), *life)))
+
+    def remove(self, key: str) -> None:
+        """Remove ``key``."""
+        self._writes.append(("DEL", key, ()))
+
+    def add_to_set(self, key: str, item: str) -> None:
+        """Add ``item`` to the set at ``key``."""
+        self._writes.append(("SADD", key, (item,)))
+
+    def add_to_order(self, key: str, score: float, item: str) -> None:
+        """Add ``item`` to the sorted set at ``key``."""
+        self._writes.append(("ZADD", key, (repr(score), item)))
+
+    def remove_from_set(self, key: str, item: str) -> None:
+        """Remove ``item`` from the set at ``key``."""
+        self._writes.append(("SREM", key, (item,)))
+
+    def keep_newest(self, key: str, newest: int, prefix: str) -> None:
+        """Leave only the ``newest`` highest items in the sorted set at ``key``, and remove the others' records.
+
+        It is decided in the store at the moment of the change, so that changes at once do not leave more.
+
+        Args:
+            key: of the sorted set.
+            newest: how many items stay.
+            prefix: with an item behind it, it is the key of the item's record.
+        """
+        self._writes.append(("KEEP", key, (str(newest), prefix)))
+
+    async def apply(self, connection: Connection) -> None:
+        """Carry the change out, once.
+
+        Raises:
+            Conflict: a precondition does not hold; nothing was written.
+            StoreRefused: Redis refused the change; nothing was written.
+            StoreUnavailable: Redis did not answer, twice; ``uncertain`` says whether the change may be done. Sending
+                the same change again is safe.
+        """
+        names = list(dict.fromkeys([*(c.key for c in self._checks), *(key for _, key, _ in self._writes)]))
+        number = {name: place for place, name in enumerate(names, start=4)}
+        # Records first, removals last: a full store refuses the first write, and then nothing was done.
+        writes = sorted(self._writes, key=lambda write: write[0] in {"DEL", "KEEP"})
+        plan: dict[str, Any] = {
+            "checks": [{"key": number[c.key], "absent": c.value is None, "value": c.value} for c in self._checks],
+            "writes": [{"command": w[0], "key": number[w[1]], "arguments": w[2]} for w in writes],
+        }
+        script = connection.redis.register_script(_APPLY)
+        key_names = [keys.operation(self.entry.id), keys.AUDIT, keys.AUDIT_SIZE, *names]
+        arguments: list[str | int] = [json.dumps(plan), OPERATION_MARK_LIFE, self.entry.text()]
+        try:
+            failed = await connection.run(script(keys=key_names, args=arguments))
+        except StoreRefused:
+            raise
+        except StoreUnavailable as first:
+            # The reply may be lost and the change done: the operation's mark makes asking again harmless.
+            try:
+                failed = await connection.run(script(keys=key_names, args=arguments))
+            except StoreUnavailable as second:
+                if first.uncertain or second.uncertain:
+                    raise StoreUnavailable(UNCLEAR, uncertain=True, detail=second.detail) from second
+                raise StoreUnavailable(NOT_DONE, detail=second.detail) from second
+        if failed:
+            raise Conflict(self._checks[failed - 1].message)

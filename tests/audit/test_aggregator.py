@@ -1,0 +1,329 @@
+"""Repeats become one entry: nothing is counted twice or forgotten, and the first of its kind is told at once."""
+
+import json
+import tracemalloc
+from datetime import timedelta
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
+
+from authsvc.audit import aggregator
+from authsvc.audit.aggregator import (
+    LONGEST_PAUSE,
+    PAUSE_OF_COMPLETE,
+    Aggregator,
+    PendingEntry,
+    has_id,
+    packed,
+    unpacked,
+)
+from authsvc.audit.entry import MAX_ENTRY
+from authsvc.audit.token_event import DENIED, TokenEvent, token_event_of
+from tests.support.builders import NOW, as_license, make_license
+from tests.support.decisions import asked, denied, issued, refused, request_id
+
+START = NOW.timestamp()
+
+LICENSES = [as_license(make_license(f"c{number:015d}")) for number in range(3)]
+
+
+def a_denial(seconds: float = 0, who: int = 0) -> TokenEvent:
+    """Return one more refusal of the same license, so many seconds after the beginning."""
+    return token_event_of(asked(at=NOW + timedelta(seconds=seconds)), denied(LICENSES[who]))
+
+
+def a_failure(seconds: float = 0, cause: str = "no such member", address: str = "203.0.113.7") -> TokenEvent:
+    """Return one failure before identity."""
+    return token_event_of(asked(at=NOW + timedelta(seconds=seconds), address=address), refused(cause))
+
+
+def a_token(seconds: float = 0, who: int = 0) -> TokenEvent:
+    """Return one token that grants what was asked for."""
+    request = asked(at=NOW + timedelta(seconds=seconds))
+    return token_event_of(request, issued(request, LICENSES[who]))
+
+
+def read(told: PendingEntry) -> dict[str, Any]:
+    """Return an entry's JSON."""
+    facts: dict[str, Any] = json.loads(told.text)
+    return facts
+
+
+def run(decisions: list[TokenEvent], every: float = 1.0) -> list[PendingEntry]:
+    """Return everything that is told when somebody looks every so many seconds, and at the end for all."""
+    collapser, told = Aggregator(), list[PendingEntry]()
+    look = START
+    for decision in decisions:
+        while look < decision.at.timestamp():
+            told += collapser.take(look)
+            look += every
+        collapser.note(decision)
+    return told + collapser.take(look, everything=True)
+
+
+SERIES = st.lists(
+    st.tuples(st.floats(0, 900), st.sampled_from([a_denial, a_token]), st.integers(0, 2)), max_size=60
+).map(lambda items: [make(seconds, who) for seconds, make, who in sorted(items, key=lambda item: item[0])])
+
+
+@given(SERIES)
+def test_every_decision_is_told_exactly_once(decisions: list[TokenEvent]) -> None:
+    """However decisions come, each is in one entry of its subject and outcome, in order, and refusals by their id."""
+    left: dict[tuple[str, str], list[TokenEvent]] = {}
+    for decision in decisions:
+        left.setdefault((decision.event, decision.actor), []).append(decision)
+    for one in run(decisions):
+        facts = read(one)
+        mine = left[facts["event"], facts["actor"]]
+        told, mine[:] = mine[: one.count], mine[one.count :]
+        ids = [decision.request_id for decision in told]
+        assert (told[0].at.isoformat(), ids[0], one.count) == (facts["at"], facts["id"], facts["count"])
+        assert facts.get("last_id", facts["id"]) == ids[-1]
+        assert (ids if facts["event"] == DENIED else []) == unpacked(one.ids)
+
+    assert not any(left.values())
+
+
+@given(SERIES)
+def test_the_first_of_its_kind_is_told_at_the_next_look(decisions: list[TokenEvent]) -> None:
+    """Somebody who looks a moment after the first refusal finds it."""
+    collapser, seen = Aggregator(), set[tuple[str, str]]()
+    for decision in decisions:
+        collapser.note(decision)
+        told = collapser.take(decision.at.timestamp())
+        kind = (decision.event, decision.actor)
+        if kind not in seen:
+            assert decision.request_id in {read(one)["id"] for one in told}
+            seen.add(kind)
+
+
+@pytest.mark.parametrize(("make", "longest", "step"), [(a_denial, LONGEST_PAUSE, 7), (a_token, PAUSE_OF_COMPLETE, 600)])
+def test_nothing_waits_longer_than_its_pause(make: Any, longest: float, step: int) -> None:
+    """A repeat is told five minutes after at the latest, and that of a token that lacks nothing after a day."""
+    collapser, noted = Aggregator(), list[int]()
+    for second in range(0, 2000 * step, step):
+        collapser.note(make(second))
+        noted.append(second)
+        for one in collapser.take(START + second):
+            assert second - noted[0] <= longest + step
+            del noted[: one.count]
+
+
+def test_ten_thousand_repeats_make_few_entries() -> None:
+    """A cluster that asks ten times a second is a dozen entries in its first quarter of an hour."""
+    told = run([a_denial(n / 10) for n in range(10_000)])
+
+    assert 10_000 == sum(one.count for one in told)
+    assert len(told) <= 12
+    assert sum(len(one.text) + len(one.ids) for one in told) < 80_000
+
+
+def test_pauses_double_up_to_the_longest() -> None:
+    """Entries on the same thing come after 0, 2, 4, 8 … seconds, then every five minutes."""
+    told = run([a_denial(n / 2) for n in range(2000)])
+    began = [read(one)["at"] for one in told]
+    gaps = [round((_at(b) - _at(a)).total_seconds()) for a, b in pairwise(began)]
+
+    assert [2, 4, 8, 16, 32, 64, 128, 256, 300] == [round(gap / 2) * 2 for gap in gaps[1:]][:9]
+
+
+@pytest.mark.parametrize(("every", "first"), [(300, 1), (7200, 2), (50, 1)])
+def test_tokens_that_lack_nothing_are_told_after_an_hour_and_then_daily(every: int, first: int) -> None:
+    """Whether a license pulls every five minutes or every two hours: two entries on the first day, then one a day."""
+    told = run([a_token(second) for second in range(0, 4 * 86_400, every)], every)
+    hours = [round((_at(read(one)["at"]) - NOW).total_seconds() / 3600) for one in told]
+
+    assert hours[0] == 0
+    assert len(told) <= first + 5
+    assert 4 * 86_400 // every == sum(one.count for one in told)
+
+
+def _at(text: str) -> Any:
+    return type(NOW).fromisoformat(text)
+
+
+def test_silence_starts_over() -> None:
+    """After a quiet pause the next one is a first again and is told at once."""
+    collapser = Aggregator()
+    for second in (0, 1, 3):
+        collapser.note(a_denial(second))
+        collapser.take(START + second)
+    again = a_denial(60)
+    collapser.note(again)
+
+    (told,) = collapser.take(START + 60)
+    assert has_id(told.ids, again.request_id)
+
+
+def test_ids_are_kept_while_the_entry_has_room_and_the_last_always() -> None:
+    """A heap of five thousand refusals keeps the first ids and the last, in an entry of at most 8 KiB."""
+    collapser = Aggregator()
+    decisions = [a_denial() for _ in range(5000)]
+    for decision in decisions:
+        collapser.note(decision)
+    (told,) = collapser.take(START)
+    kept = unpacked(told.ids)
+
+    assert [*(d.request_id for d in decisions[: len(kept) - 1]), decisions[-1].request_id] == kept
+    assert (5000, decisions[-1].request_id) == (told.count, read(told)["last_id"])
+    assert MAX_ENTRY - 1024 < len(told.text) + len(told.ids) <= MAX_ENTRY
+
+
+def test_a_heap_names_its_first_addresses() -> None:
+    """One license on many machines shows where from, without a list that grows."""
+    collapser = Aggregator()
+    for number in range(50):
+        request = asked(address=f"198.51.100.{number}")
+        collapser.note(token_event_of(request, denied()))
+    (told,) = collapser.take(START)
+
+    assert [f"198.51.100.{n}" for n in range(5)] == read(told)["addresses"]
+
+
+def test_failures_before_identity_collapse_by_network() -> None:
+    """One /24 is one entry, whatever was asked for; another one is another."""
+    near = [a_failure(address=f"203.0.113.{n}") for n in range(1, 100)]
+    told = run([*near, a_failure(address="198.51.100.1")])
+
+    assert [1, 99] == sorted(one.count for one in told)
+    assert [False, False] == [one.proven for one in told]
+
+
+def test_a_guesser_can_not_make_entries_by_making_up_causes() -> None:
+    """A network has eight causes; the thousand others are one entry that does not pretend to know which."""
+    told = run([a_failure(cause=f"no License c{n}") for n in range(1000)])
+
+    assert 9 == len(told)
+    assert {"various causes": 992} == {
+        read(one)["detail"]: one.count for one in told if one.count > 1
+    }  # fmt: skip
+
+
+def test_an_outage_of_one_kind_is_one_entry_a_network() -> None:
+    """The wait that a throttled client is told differs each time; the entries do not multiply."""
+    collapser = Aggregator()
+    for seconds in range(100):
+        collapser.note(token_event_of(asked(), refused(f"m1 from 203.0.113.0/24, {seconds % 3}")))
+
+    assert 3 == len(collapser.take(START))
+
+
+def test_what_is_one_too_many_is_told_by_app_and_outcome() -> None:
+    """With more subjects than fit, the rest is one entry of its app, with examples, and nothing is lost."""
+    collapser = Aggregator(10)
+    people = [as_license(make_license(f"d{number:015d}")) for number in range(40)]
+    decisions = [token_event_of(asked(), denied(who)) for who in people]
+    for decision in decisions:
+        collapser.note(decision)
+    apart = collapser.waiting - 1
+    told = collapser.take(START)
+    (many,) = [one for one in told if one.count > 1]
+    facts = read(many)
+
+    assert ({"token.denied"}, 40) == ({read(one)["event"] for one in told}, sum(one.count for one in told))
+    assert 5 < apart <= 10
+    assert ("various", "acme", 40 - apart) == (facts["actor"], facts["app"], facts["count"])
+    examples = [(decision.request_id, decision.actor) for decision in decisions[apart : apart + 10]]
+    assert examples == [(example["id"], example["actor"]) for example in facts["examples"]]
+    assert [decision.request_id for decision in decisions[apart:]] == unpacked(many.ids)
+    assert 0 == collapser.waiting
+
+
+def test_failures_of_many_networks_leave_room_for_the_proven() -> None:
+    """Guessers everywhere fill a quarter of the heaps; a license is told by name meanwhile."""
+    collapser = Aggregator(100)
+    for number in range(1000):
+        collapser.note(a_failure(address=f"2001:db8:{number:x}::1"))
+    collapser.note(a_denial())
+    told = collapser.take(START)
+
+    assert 26 + 1 == len(told)
+    assert 1001 == sum(one.count for one in told)
+    assert [LICENSES[0].id] == [read(one)["actor"] for one in told if one.proven]
+
+
+def test_apps_beyond_many_share_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many apps there are, what is merged is bounded too."""
+    monkeypatch.setattr(aggregator, "MAX_MERGED", 3)
+    collapser = Aggregator(1)
+    for number in range(9):
+        collapser.note(token_event_of(asked(), denied(as_license(make_license(f"d{number:015d}", app=f"app{number}")))))
+
+    assert 1 + 3 + 1 == collapser.waiting
+    assert 9 == sum(one.count for one in collapser.take(START))
+
+
+def test_a_group_takes_a_kibibyte() -> None:
+    """Heaps that wait, with the times at which others were told, take at most 1 KiB each: 16 MiB by default."""
+    groups = 1024
+    decision = a_token()
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    collapser = Aggregator(groups)
+    for second in range(4):
+        for number in range(groups + 100):
+            at = NOW + timedelta(seconds=second)
+            collapser.note(evolve(decision, request_id=request_id(at), at=at, actor=f"license:{number:016d}"))
+        if second == 0:
+            collapser.take(START)
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert 0.8 * groups < collapser.waiting < groups + 10
+    assert after - before <= groups * 1024
+
+
+def test_paces_are_forgotten_oldest_first() -> None:
+    """Whoever was told longest ago is a first again when too many were told since."""
+    collapser = Aggregator(3)
+    people = [as_license(make_license(f"d{number:015d}")) for number in range(4)]
+    for who in people:
+        collapser.note(token_event_of(asked(), denied(who)))
+        collapser.take(START)
+    for who in (people[0], people[3]):
+        collapser.note(token_event_of(asked(), denied(who)))
+
+    assert [people[0].id] == [read(one)["actor"] for one in collapser.take(START)]
+
+
+def test_what_is_due_can_be_taken_in_parts() -> None:
+    """Many entries that are due at once come in parts, each once, and the rest stays."""
+    collapser = Aggregator()
+    for number in range(25):
+        collapser.note(token_event_of(asked(), denied(as_license(make_license(f"d{number:015d}")))))
+    parts = [collapser.take(START, most=10) for _ in range(4)]
+
+    assert [10, 10, 5, 0] == [len(part) for part in parts]
+    assert 25 == len({read(one)["actor"] for part in parts for one in part})
+
+
+def test_a_clock_that_is_set_back_holds_nothing_up() -> None:
+    """After the clock went back a day, the next decision is told at once."""
+    collapser = Aggregator()
+    for second in (86_400, 86_401):
+        collapser.note(a_denial(second))
+        collapser.take(START + 86_400)
+    back = a_denial(0)
+    collapser.note(back)
+
+    assert any(has_id(one.ids, back.request_id) for one in collapser.take(START + 1))
+
+
+@given(st.lists(st.binary(min_size=8, max_size=8), max_size=20), st.binary(min_size=8, max_size=8))
+def test_packed_ids_are_found_and_no_others(ids: list[bytes], other: bytes) -> None:
+    """An id is found at its place only, not where two neighbours happen to form it."""
+    run_on = b"".join(ids)
+
+    assert [i.hex() for i in ids] == unpacked(run_on)
+    assert all(has_id(run_on, i.hex()) for i in ids)
+    assert has_id(run_on, other.hex()) is (other in ids)
+
+
+@pytest.mark.parametrize("text", ["", "zz", "00", "0" * 32, "op-1", "é" * 16])
+def test_what_is_no_request_id_packs_to_nothing(text: str) -> None:
+    """Only ids of our own making stand among the packed ones."""
+    assert (b"", False) == (packed(text), has_id(b"\0" * 16, text))

@@ -1,0 +1,153 @@
+"""What an entry says of a decision: the facts of that moment, and never a secret."""
+
+from datetime import timedelta
+
+import pytest
+from attrs import evolve
+
+from authsvc.audit.token_event import Asked, Source, TokenEvent, token_event_of
+from authsvc.credentials.subject import MemberSubject, ServiceAccountSubject, Subject
+from authsvc.errors import Overloaded, StoreUnavailable, Throttled, WrongSecret
+from authsvc.tenancy.machine_records import Grant, PersonalToken, RefreshToken, ServiceAccount
+from tests.support.builders import NOW, as_license, as_member, license_token, make_app, make_license, make_member
+from tests.support.decisions import asked, denied, issued, refused
+
+PERSONAL = PersonalToken("p1", "laptop", make_member().id, "00" * 32, NOW, NOW + timedelta(days=9))
+SIGN_IN = RefreshToken("r1", make_member().id, 1, "00" * 32, NOW)
+MACHINE = ServiceAccount("s1", "ci", "acme-team", (Grant("acme", "**", ("pull", "push")),), (), NOW, creator="m1")
+
+
+def test_a_denial_tells_the_facts_of_its_moment() -> None:
+    """An expired license's entry names state, end, customer and what the client was told."""
+    ended = make_license(expires_at=NOW - timedelta(days=1), repositories=("x", "api/*"))
+    request = asked("repository:acme/x:pull")
+    told = token_event_of(request, denied(as_license(ended))).to_json()
+
+    expected = {
+        "at": NOW.isoformat(),
+        "event": "token.denied",
+        "actor": ended.subject,
+        "id": request.request_id,
+        "asked": ["repository:acme/x:pull"],
+        "credential": {
+            "kind": "license",
+            "id": ended.id,
+            "state": "expired",
+            "ends_at": (NOW - timedelta(days=1)).isoformat(),
+            "app": "acme",
+            "customer": "Globex",
+            "type": "paid",
+            "repositories": ["x", "api/*"],
+        },
+        "kind": "Denied",
+        "reason": "license c of Globex expired; contact sales@acme.test",
+        "detail": f"{ended.subject} was denied",
+        "address": "203.0.113.7",
+        "client_id": "docker",
+        "user_agent": "docker/27.5.1",
+    }
+    assert expected == told
+
+
+def test_a_token_tells_what_it_lacks() -> None:
+    """Each action that was asked for and not granted has its reason, beside what was granted."""
+    request = asked("repository:acme/x:pull,push", "repository:other/y:pull")
+    told = token_event_of(request, issued(request)).to_json()
+
+    assert ["repository:acme/x:pull"] == told["granted"]
+    assert [
+        {"scope": "repository:acme/x:pull,push", "action": "push", "reason": "push is not among pull"},
+        {"scope": "repository:other/y:pull", "action": "pull", "reason": "the license is for the app acme"},
+    ] == told["refused"]
+    assert ("token.issued", "t" * 32) == (told["event"], told["token_id"])
+
+
+@pytest.mark.parametrize(
+    ("subject", "kind", "identity"),
+    [
+        (as_license(make_license()), "license", make_license().id),
+        (as_member(make_member()), "password", make_member().id),
+        (MemberSubject(make_member(), by=PERSONAL), "personal token", "p1"),
+        (MemberSubject(make_member(), by=SIGN_IN), "sign-in", "r1"),
+        (ServiceAccountSubject(MACHINE, {}, make_member()), "service account", "s1"),
+    ],
+)
+def test_every_credential_is_named(subject: Subject, kind: str, identity: str) -> None:
+    """The entry says which credential proved the identity, down to the one token of many."""
+    request = asked()
+    credential = token_event_of(request, issued(request, subject)).to_json()["credential"]
+
+    assert (kind, identity) == (credential["kind"], credential["id"])
+
+
+@pytest.mark.parametrize(
+    ("error", "event"),
+    [
+        (refused(), "token.refused"),
+        (WrongSecret("no", detail="wrong"), "token.refused"),
+        (Throttled("wait", 9.0), "token.throttled"),
+        (denied(), "token.denied"),
+        (StoreUnavailable("away"), "token.unanswered"),
+        (Overloaded("busy"), "token.unanswered"),
+        (KeyError("a fault of ours"), "token.unanswered"),
+    ],
+)
+def test_every_outcome_has_its_event(error: Exception, event: str) -> None:
+    """Whether identity was proven tells the events apart, and a fault is no refusal."""
+    told = token_event_of(asked(), error)
+
+    assert (event, event == "token.denied") == (told.event, told.proven)
+
+
+def test_a_fault_of_ours_tells_nothing_of_itself() -> None:
+    """The text of an unexpected error may hold anything, so it is not told."""
+    told = token_event_of(asked(), KeyError("asv_lic_everything"))
+
+    assert ("KeyError", "something went wrong on our side") == (told.facts.kind, told.facts.reason)
+    assert "asv_" not in str(told.to_json())
+
+
+@pytest.mark.parametrize("field", ["client_id", "user_agent", "address"])
+def test_text_of_the_client_is_cut_and_rid_of_secrets(field: str) -> None:
+    """A secret in the wrong field is not told, and a long text is cut."""
+    secret = license_token().text.reveal()
+    source = evolve(Source("203.0.113.7"), **{field: f"me {secret} {'x' * 500}"})
+    told = token_event_of(Asked("0" * 16, NOW, source, asked().request), refused(f"no member {secret}")).to_json()
+
+    assert secret not in str(told)
+    assert "me <redacted> x" in told[field]
+    assert len(told[field]) == 100
+
+
+def test_a_license_with_a_hundred_patterns_stays_small() -> None:
+    """An entry lists ten patterns and says how many more there are."""
+    many = make_license(repositories=tuple(f"p{n}" for n in range(100)))
+    request = asked()
+    told = token_event_of(request, issued(request, as_license(many, make_app()))).to_json()
+
+    assert (11, "and 90 more") == (len(told["credential"]["repositories"]), told["credential"]["repositories"][-1])
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("203.0.113.7", "203.0.113.0/24"),
+        ("::ffff:203.0.113.7", "203.0.113.0/24"),
+        ("2001:db8:1:2:3::4", "2001:db8:1:2::/64"),
+        ("unknown", "unknown"),
+        ("", "unknown"),
+    ],
+)
+def test_networks(address: str, network: str) -> None:
+    """An address counts as its /24 or /64, an IPv4 address inside IPv6 as itself, everything else as one."""
+    assert network == Source(address).network
+
+
+def test_equal_facts_are_equal_whoever_asks_from_where() -> None:
+    """Repeats are told by their content: the address, the client and the time are no part of it."""
+    first = token_event_of(asked(address="203.0.113.7"), denied())
+    second = token_event_of(asked(address="198.51.100.1", client_id=None, at=NOW + timedelta(hours=1)), denied())
+
+    assert first.facts == second.facts
+    assert hash(first.facts) == hash(second.facts)
+    assert isinstance(first, TokenEvent)

@@ -1,0 +1,119 @@
+"""The questions that tell running from working."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from authsvc.listen_address import ListenAddress
+from authsvc.local import probes
+from authsvc.local.probes import Answer, Loading, NotReady, parse_answer
+from authsvc.public_url import parse_public_url
+
+URL = parse_public_url("http://localhost:5000")
+CHALLENGE = (
+    b"HTTP/1.1 401 Unauthorized\r\n"
+    b'Www-Authenticate: Bearer realm="http://localhost:5000/auth/token",service="localhost:5000"\r\n\r\n'
+)
+
+
+@asynccontextmanager
+async def answering(reply: Callable[[bytes], bytes], path: Path | None = None) -> AsyncIterator[int]:
+    """Serve a reply to each question, on a socket path or on a free port."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(reply(await reader.readuntil(b"\r\n")))
+        writer.close()
+
+    if path is not None:
+        server = await asyncio.start_unix_server(talk, path)
+    else:
+        server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    async with server:
+        yield 0 if path is not None else server.sockets[0].getsockname()[1]
+
+
+async def test_redis_must_say_pong(folder: Path) -> None:
+    """A redis that still loads its data is not ready."""
+    path = folder / "redis.sock"
+    with pytest.raises(NotReady, match="No such file"):
+        await probes.redis_answers(path)
+    async with answering(lambda _: b"-LOADING Redis is loading the dataset in memory\r\n", path):
+        with pytest.raises(Loading):
+            await probes.redis_answers(path)
+    async with answering(lambda _: b"-NOAUTH Authentication required.\r\n", path):
+        with pytest.raises(NotReady, match="PING is answered with '-NOAUTH"):
+            await probes.redis_answers(path)
+    async with answering(lambda question: b"+PONG\r\n" if question == b"PING\r\n" else b"-ERR\r\n", path):
+        await probes.redis_answers(path)
+
+
+async def test_the_registry_must_send_clients_to_us(folder: Path) -> None:
+    """An open registry, or one with another realm, is not ready."""
+    path = folder / "registry.sock"
+    async with answering(lambda _: b"HTTP/1.1 200 OK\r\n\r\n", path):
+        with pytest.raises(NotReady, match="answers 200 with '' instead of 401 with our realm"):
+            await probes.registry_challenges(path, URL)
+    async with answering(lambda _: CHALLENGE.replace(b"5000/", b"5001/"), path):
+        with pytest.raises(NotReady, match="instead of 401 with our realm"):
+            await probes.registry_challenges(path, URL)
+    async with answering(lambda _: CHALLENGE, path):
+        await probes.registry_challenges(path, URL)
+
+
+async def test_serve_must_be_ready() -> None:
+    """A 503 of /readyz is its status in the reason."""
+    async with answering(lambda _: b"HTTP/1.1 503 Service Unavailable\r\n\r\n") as port:
+        with pytest.raises(NotReady, match="/readyz answers 503"):
+            await probes.serve_is_ready("127.0.0.1", port)
+    async with answering(lambda _: b"HTTP/1.1 200 OK\r\n\r\n") as port:
+        await probes.serve_is_ready("127.0.0.1", port)
+
+
+@pytest.mark.parametrize(
+    ("token", "reason"),
+    [
+        (b"HTTP/1.1 401 Unauthorized\r\nContent-Type: application/json; charset=utf-8\r\n\r\n", None),
+        (b"HTTP/1.1 401 Unauthorized\r\nContent-Type: text/html\r\n\r\n", r"answers 401 \(text/html\)"),
+        (b"HTTP/1.1 503 x\r\nContent-Type: application/json\r\n\r\n", "answers 503"),
+        (b"", "closes the connection"),
+    ],
+)
+async def test_a_push_needs_challenge_and_token_endpoint(token: bytes, reason: str | None) -> None:
+    """Both are asked through the same address."""
+    async with answering(lambda question: CHALLENGE if b" /v2/ " in question else token) as port:
+        asking = probes.push_would_work(ListenAddress("0.0.0.0", port), URL)
+        if reason is None:
+            await asking
+        else:
+            with pytest.raises(NotReady, match=reason):
+                await asking
+
+
+async def test_silence_ends(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A listener that accepts and says nothing does not hold the start."""
+    monkeypatch.setattr(probes, "_TIMEOUT", 0.1)
+
+    gone = asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        gone.set()
+
+    async with await asyncio.start_unix_server(silent, folder / "sock"):
+        with pytest.raises(NotReady, match=r"no answer within 0\.1 s"):
+            await probes.redis_answers(folder / "sock")
+        await gone.wait()
+
+
+def test_parse_answer() -> None:
+    """Status and headers are read; what is not HTTP is refused."""
+    assert parse_answer(b"HTTP/1.1 401 no - way\r\nA: b: c\r\n\r\nbody") == Answer(401, {"a": "b: c"})
+    assert parse_answer(b"HTTP/1.0 200\r\n\r\n") == Answer(200, {})
+    for raw in (b"", b"SSH-2.0-OpenSSH\r\n\r\n", b"HTTP/1.1 abc\r\n\r\n", b"HTTP/1.1 \xb2\xb2\xb2\r\n\r\n"):
+        with pytest.raises(NotReady, match="is not HTTP"):
+            parse_answer(raw)

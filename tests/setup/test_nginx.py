@@ -1,0 +1,295 @@
+"""What nginx does to a request, seen from both of its sides."""
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from attrs import define, frozen
+
+from authsvc.local.programs import find_binaries
+from authsvc.setup import render
+from tests.support.waiting import PATIENCE
+
+_Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer with the head that arrived."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b" % (len(head), head))
+
+
+@define
+class Upstream:
+    """A server behind nginx, which answers as the test says."""
+
+    talk: _Talk = echo
+    asked: int = 0
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer one connection."""
+        self.asked += 1
+        try:
+            await self.talk(reader, writer)
+            await writer.drain()
+        finally:
+            writer.close()
+
+
+@frozen
+class Answer:
+    """A response as it came over the wire."""
+
+    status_line: str
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def status(self) -> int:
+        """The status code."""
+        return int(self.status_line.split()[1])
+
+
+@frozen
+class Front:
+    """A running nginx."""
+
+    port: int
+    registry: Upstream
+    edge: Upstream
+    registry_server: asyncio.Server
+    edge_server: asyncio.Server
+
+    async def ask(self, request: bytes) -> Answer:
+        """Send raw bytes and read one response."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        writer.write(request)
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        status_line, *lines = head.strip().split("\r\n")
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        if headers.get("transfer-encoding") == "chunked":
+            body = await reader.readuntil(b"0\r\n\r\n")
+        else:
+            body = await reader.readexactly(int(headers.get("content-length", 0)))
+        writer.close()
+        return Answer(status_line, headers, body)
+
+    async def get(self, path: str, *headers: str) -> Answer:
+        """Send a GET."""
+        lines = "".join(f"{line}\r\n" for line in headers)
+        return await self.ask(f"GET {path} HTTP/1.1\r\nHost: typed.example\r\n{lines}\r\n".encode())
+
+
+@pytest.fixture
+async def front(folder: Path, free_port: int) -> AsyncIterator[Front]:
+    """Run nginx in front of two upstreams, one on a socket with a space in its path."""
+    registry, edge = Upstream(), Upstream()
+    registry_server = await asyncio.start_unix_server(registry, folder / "registry.sock")
+    edge_server = await asyncio.start_server(edge, "127.0.0.1", 0)
+    edge_port = edge_server.sockets[0].getsockname()[1]
+    (folder / "temp").mkdir()
+    values = render.NginxValues(
+        listen=f"127.0.0.1:{free_port}",
+        public_scheme="https",
+        public_authority="public.example",
+        registry_upstream=f"unix:{folder / 'registry.sock'}",
+        edge_upstream=f"127.0.0.1:{edge_port}",
+        pid_file=str(folder / "nginx.pid"),
+        temp_dir=str(folder / "temp"),
+        user="root" if os.geteuid() == 0 else None,
+    )
+    (folder / "nginx.conf").write_text(render.render(values))
+    command = [find_binaries(os.environ["PATH"]).nginx, "-e", "stderr", "-p", f"{folder}/", "-c"]
+    process = await asyncio.create_subprocess_exec(
+        *command, str(folder / "nginx.conf"), stderr=asyncio.subprocess.DEVNULL
+    )
+    try:
+        await _until_open(free_port)
+        yield Front(free_port, registry, edge, registry_server, edge_server)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        await process.wait()
+        registry_server.close()
+        edge_server.close()
+
+
+async def _until_open(port: int) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                await asyncio.sleep(0.02)
+            else:
+                writer.close()
+                return
+
+
+def message(answer: Answer) -> str:
+    """Return the message of an error in the registry's form."""
+    assert answer.headers["content-type"] == "application/json"
+    (error,) = json.loads(answer.body)["errors"]
+    return f"{error['code']}: {error['message']}"
+
+
+async def test_paths_reach_their_servers(front: Front) -> None:
+    """/v2/ is the registry's, /auth/ and /livez are authsvc's."""
+    for path in ("/v2", "/v2/", "/v2/a/b/manifests/1", "/v2//x"):
+        assert f"GET {path} HTTP/1.1".encode() in (await front.get(path)).body
+    assert (front.registry.asked, front.edge.asked) == (4, 0)
+
+    for path in ("/auth/token?scope=a%20b", "/auth/license-keys.json", "/livez"):
+        assert f"GET {path} HTTP/1.1".encode() in (await front.get(path)).body
+    assert (front.registry.asked, front.edge.asked) == (4, 3)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/readyz", "/metrics", "/events/registry", "/auth", "/v1/", "/v2x", "/livez/", "/auth/../readyz",
+     "/%72eadyz", "//readyz", "/v2/../metrics", "/v2/%2e%2e/readyz", "/nginx-error"],
+)  # fmt: skip
+async def test_nothing_else_is_served(front: Front, path: str) -> None:
+    """Everything else is 404 in JSON and reaches nobody, however it is spelt."""
+    answer = await front.get(path)
+
+    assert answer.status == 404
+    assert message(answer) == "NOT_FOUND: nothing is served at this address"
+    assert (front.registry.asked, front.edge.asked) == (0, 0)
+
+
+@pytest.mark.parametrize("path", ["/v2/", "/auth/token"])
+async def test_claims_of_the_client_are_overwritten(front: Front, path: str) -> None:
+    """No forwarding header of the client arrives; ours do, once each."""
+    liar = ["Forwarded: for=6.6.6.6;host=evil;proto=gopher"]
+    for name in ("For", "Host", "Proto", "Port", "Prefix"):
+        liar += [f"X-Forwarded-{name}: evil", f"x-forwarded-{name}: evil2"]
+    answer = await front.get(path, *liar, "X-Real-IP: 6.6.6.6", "X-Request-Id: evil")
+
+    head = answer.body.decode().lower()
+    assert "evil" not in head
+    assert "6.6.6.6" not in head
+    assert "typed.example" not in head
+    for line in (
+        "host: public.example",
+        "x-forwarded-for: 127.0.0.1",
+        "x-forwarded-host: public.example",
+        "x-forwarded-proto: https",
+        "x-real-ip: 127.0.0.1",
+    ):
+        assert head.count(f"\r\n{line}\r\n") == 1
+
+
+async def test_a_license_file_fits_into_the_header(front: Front) -> None:
+    """8 KiB in base64, behind a user name, arrive whole; more than 16 KiB are refused in words."""
+    secret = "x" * (8 * 1024 * 4 // 3 + 100)
+    assert f"Basic {secret}\r\n".encode() in (await front.get("/auth/token", f"Authorization: Basic {secret}")).body
+
+    answer = await front.get("/auth/token", f"Authorization: Basic {'x' * 17000}")
+
+    assert answer.status == 431
+    assert "is the password or the license file too long?" in message(answer)
+
+
+@pytest.mark.parametrize(
+    ("request_text", "status"),
+    [
+        ("nonsense\r\n\r\n", 400),
+        ("GET /v2/ HTTP/1.1\r\n\r\n", 400),
+        ("GET /v2/%00 HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+        ("GET /../etc/passwd HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+        ("TRACE / HTTP/1.1\r\nHost: x\r\n\r\n", 405),
+        ("POST /auth/token HTTP/1.1\r\nHost: x\r\nContent-Length: 65537\r\n\r\n", 413),
+        ("GET /" + "a" * 17000 + " HTTP/1.1\r\nHost: x\r\n\r\n", 414),
+        ("POST /v2/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: strange\r\n\r\n", 501),
+    ],
+)
+async def test_refusals_are_never_pages(front: Front, request_text: str, status: int) -> None:
+    """What nginx refuses by itself is said as a registry says it."""
+    answer = await front.ask(request_text.encode())
+
+    assert answer.status == status
+    assert message(answer).startswith("UNSUPPORTED: ")
+    assert front.edge.asked == 0
+
+
+@pytest.mark.parametrize("path", ["/v2/", "/auth/token"])
+async def test_a_missing_upstream_is_a_503(front: Front, path: str) -> None:
+    """While a part restarts clients are told to come back, in the registry's form."""
+
+    async def hang_up(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+
+    front.registry.talk = front.edge.talk = hang_up
+    died = await front.get(path)
+    front.registry_server.close()
+    front.edge_server.close()
+    gone = await front.get(path)
+
+    for answer in (died, gone):
+        assert (answer.status, answer.headers["retry-after"]) == (503, "5")
+        assert message(answer).startswith("UNAVAILABLE: a part of the registry is starting or restarting")
+
+
+@pytest.mark.parametrize("status_line", ["401 license of Globex was revoked", "404 x", "502 x", "503 x", "429 x"])
+async def test_answers_of_upstreams_pass_as_they_are(front: Front, status_line: str) -> None:
+    """Reason phrase and body of an upstream's own error reach the client: docker shows them."""
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"HTTP/1.1 {status_line}\r\nContent-Length: 4\r\nConnection: close\r\n\r\nours".encode())
+
+    front.registry.talk = front.edge.talk = refuse
+
+    for path in ("/v2/", "/auth/token"):
+        answer = await front.get(path)
+        assert (answer.status_line, answer.body) == (f"HTTP/1.1 {status_line}", b"ours")
+
+
+async def test_an_upload_is_not_stored_on_the_way(front: Front) -> None:
+    """The registry sees the first piece of a layer before the client has sent the last."""
+    arrived = asyncio.Event()
+
+    async def upload(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert b"transfer-encoding: chunked" in head.lower()
+        await reader.readuntil(b"first")
+        arrived.set()
+        await reader.readuntil(b"last")
+        writer.write(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+    front.registry.talk = upload
+    reader, writer = await asyncio.open_connection("127.0.0.1", front.port)
+    writer.write(b"PATCH /v2/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n")
+    async with asyncio.timeout(PATIENCE):
+        await arrived.wait()
+
+    writer.write(b"4\r\nlast\r\n0\r\n\r\n")
+
+    assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 202 ")
+    writer.close()
+
+
+async def test_a_download_is_not_stored_on_the_way(front: Front) -> None:
+    """The client sees the first piece of a layer before the registry has sent the last."""
+    seen = asyncio.Event()
+
+    async def download(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nConnection: close\r\n\r\nfirst")
+        await writer.drain()
+        await seen.wait()
+        writer.write(b"last")
+
+    front.registry.talk = download
+    reader, writer = await asyncio.open_connection("127.0.0.1", front.port)
+    writer.write(b"GET /v2/x HTTP/1.1\r\nHost: x\r\n\r\n")
+    async with asyncio.timeout(PATIENCE):
+        await reader.readuntil(b"first")
+    seen.set()
+
+    assert await reader.readexactly(4) == b"last"
+    writer.close()

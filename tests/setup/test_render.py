@@ -1,0 +1,112 @@
+"""Configuration text, read back by a parser of its own language."""
+
+import json
+import tomllib
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from authsvc.errors import SetupRefused
+from authsvc.setup import render
+
+HOSTILE = "a\"b'c\\d: #e {{f}} %g ; &h *i !j [k] l? ünï 🐳"
+"""A directory name that means something in each language."""
+
+printable = st.text().filter(str.isprintable)
+
+REGISTRY = render.RegistryValues(
+    network="tcp",
+    address="0.0.0.0:5000",
+    storage_dir="/var/lib/registry",
+    realm="https://r.example/auth/token",
+    service="r.example",
+    issuer="authsvc",
+    root_certificate="/secrets/root.pem",
+    http_secret="s" * 64,
+)
+NGINX = render.NginxValues(
+    listen="0.0.0.0:80",
+    public_scheme="https",
+    public_authority="r.example",
+    registry_upstream="registry:5000",
+    edge_upstream="authsvc:8080",
+    pid_file="/run/nginx.pid",
+    temp_dir="/tmp/nginx",
+)
+
+
+@given(printable)
+def test_toml_gives_back_what_went_in(value: str) -> None:
+    """A TOML parser reads the values as they were."""
+    values = render.AuthsvcValues(
+        public_url=value,
+        redis_url=value,
+        redis_disk=value,
+        registry_url=value,
+        secrets_dir=value,
+        private_clients=value,
+        control_socket=value,
+    )
+
+    assert attrs.asdict(values) == tomllib.loads(render.render(values))
+
+
+@given(printable)
+def test_yaml_gives_back_what_went_in(value: str) -> None:
+    """A value stands in YAML as a JSON string (YAML 1.2 §1.3), on one line."""
+    text = render.render(attrs.evolve(REGISTRY, realm=value))
+    (line,) = [line for line in text.split("\n") if line.startswith("    realm: ")]
+
+    assert value == json.loads(line.removeprefix("    realm: "))
+
+
+@given(printable)
+def test_quotes_end_where_they_should(value: str) -> None:
+    """No value of nginx or redis has an unescaped quote inside, and taking the escapes out gives it back."""
+    for quoted in (render.quote_redis(value), render.quote_nginx(value.replace("$", ""))):
+        inside = quoted[1:-1]
+        plain = inside.replace("\\\\", "\0").replace('\\"', "\1")
+
+        assert '"' not in plain
+        assert "\\" not in plain
+        assert plain.replace("\0", "\\").replace("\1", '"') in (value, value.replace("$", ""))
+
+
+@pytest.mark.parametrize("value", ["a\nb", "a\0b", "a\x7fb", "a\u2028b", "a\udcffb", "a\tb"])
+def test_unprintable_values_are_refused(value: str) -> None:
+    """A line break, a control character or bytes that are not UTF-8 reach no configuration."""
+    for quote in (render.quote_json, render.quote_nginx, render.quote_redis):
+        with pytest.raises(SetupRefused, match="can not stand in a configuration file"):
+            quote(value)
+
+
+def test_nginx_variables_are_refused() -> None:
+    """Nginx expands a dollar sign in some directives and knows no escape for it."""
+    with pytest.raises(SetupRefused, match=r"has a '\$'"):
+        render.quote_nginx("/home/$USER/data")
+
+
+def test_a_value_without_a_filter_fails() -> None:
+    """A template that forgets to quote is an error, not an injection."""
+    with pytest.raises(TypeError, match="without a quoting filter"):
+        render._only_quoted("plain")
+
+
+def test_separate_containers() -> None:
+    """The same templates serve TCP listeners and upstreams in other containers."""
+    registry = render.render(REGISTRY)
+    nginx = render.render(NGINX)
+    users = render.RedisUsers(authsvc="a1", replica="b2", sentinel="c3", replica_password="secret")
+    redis = render.render(render.RedisValues(directory="/data", bind="0.0.0.0", port=6379, users=users))
+
+    assert 'net: "tcp"\n  addr: "0.0.0.0:5000"' in registry
+    assert 'server "registry:5000"' in nginx
+    assert 'server "authsvc:8080"' in nginx
+    assert "\nuser " not in nginx
+    assert 'bind "0.0.0.0"\nport 6379\n' in redis
+    assert "unixsocket" not in redis
+    # Redis replays its append-only file as this user, and drops what the user may not do.
+    assert "\nuser default off ~* &* +@all\n" in redis
+    assert 'user authsvc on "#a1" ' in redis

@@ -1,0 +1,103 @@
+"""What the token path reads: two round trips at most, everything of the second as of one instant."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from authsvc.audit.entry import Entry
+from authsvc.credentials.facts import CredentialFacts
+from authsvc.errors import StoreUnavailable
+from authsvc.store import keys
+from authsvc.store.codec import Codec
+from authsvc.store.connection import Connection
+from authsvc.store.credential_directory import RedisCredentials
+from authsvc.store.directory import RedisDirectory
+from authsvc.store.facts import RedisCredentialFacts
+from authsvc.tenancy.machine_records import PersonalToken, RefreshToken, ServiceAccount
+from authsvc.tenancy.records import License, TokenDigest
+from tests.support.builders import NOW, make_app, make_member
+from tests.support.redis_server import connected
+
+MEMBER, APP = make_member(), make_app("acme")
+TOKEN = PersonalToken("p" * 16, "laptop", MEMBER.id, "ab" * 32, NOW)
+SIGN_IN = RefreshToken("r" * 16, MEMBER.id, 1, "01" * 32, NOW)
+ACCOUNT = ServiceAccount("s" * 16, "ci", "acme-team", (), (TokenDigest(1, "cd" * 32),), NOW, creator=MEMBER.id)
+
+
+def entry(operation_id: str) -> Entry:
+    """Return what the audit is told of a change."""
+    return Entry(operation_id, NOW, "test.done", "system:authsvc")
+
+
+@pytest.fixture
+async def connection() -> AsyncIterator[Connection]:
+    """Yield a connection to a server that holds one of everything."""
+    async with connected("--appendfsync", "no") as opened:
+        directory, credentials = RedisDirectory(opened, Codec()), RedisCredentials(opened, Codec())
+        await directory.add_app(APP, entry("op-0"))
+        await directory.add_member(MEMBER, entry("op-1"))
+        owner = await credentials.member_of_id(MEMBER.id)
+        assert owner is not None
+        await credentials.add_personal_token(TOKEN, owner, None, entry("op-2"))
+        await credentials.add_service_account(ACCOUNT, entry("op-3"))
+        await credentials.add_refresh_token(SIGN_IN, 20, 1000, entry("op-4"))
+        yield opened
+
+
+@pytest.mark.parametrize("record", [TOKEN, SIGN_IN, ACCOUNT])
+async def test_a_credential_comes_with_its_member_and_apps(connection: Connection, record: Any) -> None:
+    """Who is behind it, the apps that exist of those asked for, and when it was last used."""
+    standings = RedisCredentialFacts(connection, Codec())
+    await connection.redis.set(keys.used(record.id), NOW.isoformat())
+
+    assert record == await standings.credential(type(record), record.id)
+    assert CredentialFacts(record, MEMBER, {"acme": APP}, NOW) == await standings.standing(
+        type(record), record.id, MEMBER.id, ["absent", "acme"]
+    )
+    assert CredentialFacts(record, None, {}, NOW) == await standings.standing(type(record), record.id, None, [])
+
+
+async def test_an_id_of_another_kind_is_nobody(connection: Connection) -> None:
+    """A personal token's id finds no account, license or sign-in, and the other way round."""
+    standings = RedisCredentialFacts(connection, Codec())
+
+    kinds: tuple[Any, ...] = (License, RefreshToken, ServiceAccount)
+    for kind in kinds:
+        assert await standings.credential(kind, TOKEN.id) is None
+    assert await standings.credential(PersonalToken, ACCOUNT.id) is None
+
+
+async def test_the_second_read_is_one_command(connection: Connection) -> None:
+    """One MGET: no change can come between the credential, its member and the apps."""
+    standings = RedisCredentialFacts(connection, Codec())
+    await connection.redis.config_resetstat()
+    await standings.standing(ServiceAccount, ACCOUNT.id, MEMBER.id, ["acme"])
+    stats = await connection.redis.info("commandstats")
+
+    assert {"cmdstat_mget": 1} == {
+        name: facts["calls"] for name, facts in stats.items() if not name.startswith("cmdstat_config")
+    }
+
+
+async def test_a_member_is_found_by_the_address_of_now(connection: Connection) -> None:
+    """After a removal nobody has it; after a new start the newcomer does."""
+    standings, credentials = RedisCredentialFacts(connection, Codec()), RedisCredentials(connection, Codec())
+    stored = await credentials.member(MEMBER.email)
+    assert stored is not None
+    await credentials.remove_member(stored, evolve(MEMBER, removed_at=NOW), entry("op-5"))
+    assert await standings.member_by_email(MEMBER.email) is None
+    newcomer = evolve(MEMBER, id="n" * 16)
+    await RedisDirectory(connection, Codec()).add_member(newcomer, entry("op-6"))
+
+    assert newcomer == await standings.member_by_email(MEMBER.email)
+
+
+async def test_a_damaged_note_of_use_is_an_error_of_ours(connection: Connection) -> None:
+    """Whatever stands in Redis, the token path gets StoreUnavailable and no trace."""
+    standings = RedisCredentialFacts(connection, Codec())
+    for raw in (b"", b"yesterday", b"\xff", b"2026-08-01"):
+        await connection.redis.set(keys.used(TOKEN.id), raw)
+        with pytest.raises(StoreUnavailable):
+            await standings.standing(PersonalToken, TOKEN.id, MEMBER.id, [])
