@@ -154,11 +154,11 @@ def _places() -> dict[tuple[str, tuple[str, ...]], int]:
 
 @frozen
 class Cells:
-    """Where each series has its cells in a row.
+    """Where each series has its cells in a slot.
 
     Attributes:
         places: by name and label values, the first cell.
-        count: how many cells a row has.
+        count: how many cells a slot has.
     """
 
     places: dict[tuple[str, tuple[str, ...]], int] = field(factory=_places)

@@ -1,4 +1,4 @@
-"""The board as text, in Prometheus' exposition format 0.0.4."""
+"""All metrics as text, in Prometheus' exposition format 0.0.4."""
 
 import itertools
 from collections.abc import Iterator
@@ -17,16 +17,16 @@ from authsvc.metrics.shared_metrics import MICROSECONDS, SharedMetrics
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
 
-def exposition(board: SharedMetrics, now: float) -> bytes:
-    """Return the sums over all rows at ``now``, a Unix time."""
+def exposition(shared_metrics: SharedMetrics, now: float) -> bytes:
+    """Return the sums over all slots at ``now``, a Unix time."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Sums(board, now))
+    registry.register(_Sums(shared_metrics, now))
     return generate_latest(registry)
 
 
 @frozen
 class _Sums(Collector):
-    board: SharedMetrics
+    shared_metrics: SharedMetrics
     now: float
 
     @override
@@ -40,7 +40,7 @@ class _Sums(Collector):
         kind = CounterMetricFamily if metric.kind is Kind.COUNTER else GaugeMetricFamily
         family: CounterMetricFamily | GaugeMetricFamily = kind(metric.name, metric.help, labels=metric.labels)
         for labels in metric.series:
-            values = [cells[0] for cells in self.board.cells(metric, labels)]
+            values = [cells[0] for cells in self.shared_metrics.cells(metric, labels)]
             if metric.kind is Kind.LARGEST:
                 family.add_metric(labels, max(values))
             elif metric.kind is not Kind.SOONEST:
@@ -53,7 +53,7 @@ class _Sums(Collector):
         family = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
         bounds = [*map(str, metric.buckets), "+Inf"]
         for labels in metric.series:
-            *counts, total = (sum(column) for column in zip(*self.board.cells(metric, labels), strict=True))
+            *counts, total = (sum(column) for column in zip(*self.shared_metrics.cells(metric, labels), strict=True))
             buckets = list(zip(bounds, itertools.accumulate(counts), strict=True))
             family.add_metric(labels, buckets=buckets, sum_value=total / MICROSECONDS)
         return family

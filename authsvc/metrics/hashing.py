@@ -15,12 +15,12 @@ T = TypeVar("T")
 
 
 class CountedThreads(ThreadPoolExecutor):
-    """A pool that counts what runs, and how long it took. Its threads share a row, so under a lock."""
+    """A pool that counts what runs, and how long it took. Its threads share a slot, so under a lock."""
 
-    def __init__(self, threads: int, row: Slot) -> None:
-        """Run at most ``threads`` at once, and count into ``row``."""
+    def __init__(self, threads: int, slot: Slot) -> None:
+        """Run at most ``threads`` at once, and count into ``slot``."""
         super().__init__(threads, thread_name_prefix="argon2")
-        self._row = row
+        self._slot = slot
         self._counting = threading.Lock()
 
     @override
@@ -30,12 +30,12 @@ class CountedThreads(ThreadPoolExecutor):
         def counted() -> T:
             began = time.monotonic()
             with self._counting:
-                self._row.count(PASSWORDS_RUNNING)
+                self._slot.inc(PASSWORDS_RUNNING)
             try:
                 return fn(*args, **kwargs)
             finally:
                 with self._counting:
-                    self._row.count(PASSWORDS_RUNNING, by=-1)
-                    self._row.time(PASSWORD_SECONDS, time.monotonic() - began)
+                    self._slot.inc(PASSWORDS_RUNNING, by=-1)
+                    self._slot.observe(PASSWORD_SECONDS, time.monotonic() - began)
 
         return super().submit(counted)

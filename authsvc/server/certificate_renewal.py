@@ -100,7 +100,7 @@ class CertificateRenewer:
         source: LeafSource,
         keyring: Keyring,
         publish: Callable[[dict[str, Any]], None],
-        row: Slot,
+        slot: Slot,
         logger: Logger,
         clock: Callable[[], datetime],
     ) -> None:
@@ -109,7 +109,7 @@ class CertificateRenewer:
         self._source = source
         self._keyring = keyring
         self._publish = publish
-        self._row = row
+        self._slot = slot
         self._logger = logger
         self._clock = clock
         self._followed = 0
@@ -179,12 +179,12 @@ class CertificateRenewer:
         try:
             leaf, root, published = await self._source.renew()
         except Exception:
-            self._row.count(LEAF_FAILURES)
+            self._slot.inc(LEAF_FAILURES)
             raise
         now = self._clock()
         self._keyring.install(leaf)
         self._publish(published)
-        self._row.put(LEAF_EXPIRY, int(leaf.not_after.timestamp()))
+        self._slot.set(LEAF_EXPIRY, int(leaf.not_after.timestamp()))
         self.has_leaf.set()
         self._followed, self._said_at = following, None
         self._presence = WorkerStatus(

@@ -71,11 +71,11 @@ async def serve(
     Raises:
         SetupRefused: a setting or secret is unusable, or Redis is not one to trust.
     """
-    (settings, texts), board = load_with_texts(environment), make_shared_metrics(workers)
-    with server_log(settings.log_level, lambda lost: board.row(0).count(LOG_LOST, by=lost)) as logger:
+    (settings, texts), shared_metrics = load_with_texts(environment), make_shared_metrics(workers)
+    with server_log(settings.log_level, lambda lost: shared_metrics.slot(0).inc(LOG_LOST, by=lost)) as logger:
         _check_keys(settings, logger, inherited=inherited)
         await _check_store(settings, logger)
-        await _serve(environment, settings, texts, listeners, workers, board, logger)
+        await _serve(environment, settings, texts, listeners, workers, shared_metrics, logger)
 
 
 def _check_keys(settings: Settings, logger: Logger, *, inherited: bool) -> None:
@@ -93,7 +93,7 @@ async def _serve(
     texts: Mapping[str, str],
     listeners: ListeningSockets,
     workers: int,
-    board: SharedMetrics,
+    shared_metrics: SharedMetrics,
     logger: Logger,
 ) -> None:
     threads = max(1, (os.cpu_count() or 1) // workers)
@@ -101,7 +101,7 @@ async def _serve(
 
     def equip(current: Settings, given: Mapping[str, str]) -> WorkerContext:
         issuer = LeafIssuer(partial(load_signing_keys, current), current.leaf_life, clock)
-        return WorkerContext(issuer, listeners, board, threads, guess_key, given, logger)
+        return WorkerContext(issuer, listeners, shared_metrics, threads, guess_key, given, logger)
 
     def equip_anew() -> WorkerContext:
         current, given = load_with_texts(environment)

@@ -44,16 +44,16 @@ class Inherited:
     edge: int
     inside: int
     channel: int
-    board: int
-    row: int
+    shared_metrics: int
+    slot: int
     threads: int
 
 
 async def work(settings: Settings, inherited: Inherited, guess_key: bytes) -> None:
     """Serve until told to end, or until the parent is gone."""
-    board = SharedMetrics(inherited.board, Cells())
-    counting = Counting(board, board.row(inherited.row))
-    with server_log(settings.log_level, lambda lost: counting.row.count(LOG_LOST, by=lost)) as logger:
+    shared_metrics = SharedMetrics(inherited.shared_metrics, Cells())
+    counting = Counting(shared_metrics, shared_metrics.slot(inherited.slot))
+    with server_log(settings.log_level, lambda lost: counting.slot.inc(LOG_LOST, by=lost)) as logger:
         await _work(settings, inherited, guess_key, counting, logger)
 
 
@@ -66,7 +66,7 @@ async def _work(settings: Settings, inherited: Inherited, guess_key: bytes, coun
     attendance = RedisWorkerRegistry(connection, Codec())
     requester = await LeafRequester.open(socket.socket(fileno=inherited.channel))
     beating = asyncio.create_task(requester.send_heartbeats(HEARTBEAT))
-    keeper = _keeper(settings, live, requester, counting.row, logger)
+    keeper = _keeper(settings, live, requester, counting.slot, logger)
     keeping = asyncio.create_task(keeper.keep(attendance, settings.leaf_renewal))
     # Where there is a root key the certificate comes now, before a request could be refused for want of it.
     await _end(keeper.has_tried, requester.gone, stop)
@@ -103,10 +103,10 @@ async def _tell_ready(keeper: CertificateRenewer, requester: LeafRequester) -> N
         await requester.tell_ready()
 
 
-def _keeper(settings: Settings, live: Live, requester: LeafRequester, row: Slot, logger: Logger) -> CertificateRenewer:
+def _keeper(settings: Settings, live: Live, requester: LeafRequester, slot: Slot, logger: Logger) -> CertificateRenewer:
     files = settings.leaf_files
     source = FromParent(requester) if files is None else FromFiles(requester, *files, settings.secrets_dir)
-    return CertificateRenewer(source, live.keyring, live.publish, row, logger, clock)
+    return CertificateRenewer(source, live.keyring, live.publish, slot, logger, clock)
 
 
 async def _end(*events: asyncio.Event) -> None:

@@ -66,7 +66,7 @@ class WorkerContext:
     Attributes:
         issuer: gives certificates.
         listeners: what they accept on.
-        board: where they count.
+        shared_metrics: where they count.
         threads: how many passwords each may check at once.
         guess_key: what they recognise wrong passwords under.
         settings: the texts of their settings, as they were read when the generation began: one that is started again
@@ -76,7 +76,7 @@ class WorkerContext:
 
     issuer: LeafIssuer
     listeners: ListeningSockets
-    board: SharedMetrics
+    shared_metrics: SharedMetrics
     threads: int
     guess_key: bytes
     settings: Mapping[str, str] = field(repr=False)
@@ -90,7 +90,7 @@ class WorkerProcess:
     Attributes:
         equipment: what the worker gets.
         number: of the worker, for the log.
-        place: its row on the board.
+        place: the index of its slot in the shared metrics.
         ready: set once a worker serves.
     """
 
@@ -126,15 +126,15 @@ class WorkerProcess:
             if code is None:
                 self.equipment.logger.error("worker.not_started", worker=self.number, error=why, restart_in=pause)
             else:
-                self.equipment.board.row(0).count(WORKER_DEATHS)
+                self.equipment.shared_metrics.slot(0).inc(WORKER_DEATHS)
                 self.equipment.logger.error("worker.died", worker=self.number, exit_code=code, restart_in=pause)
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._dismissed.wait()
 
     async def _run_one(self) -> int:
-        equipment, row = self.equipment, self.equipment.board.row(self.place)
-        row.clear_gauges()
+        equipment, slot = self.equipment, self.equipment.shared_metrics.slot(self.place)
+        slot.clear_gauges()
         ours, theirs = socket.socketpair()
         try:
             with theirs:
@@ -145,7 +145,7 @@ class WorkerProcess:
         told = partial(equipment.logger.info, "leaf.issued", worker=self.number, pid=process.pid)
         health = WorkerHealth(partial(main_thread, process.pid))
         answering = asyncio.create_task(
-            equipment.issuer.answer(ours, told, lambda: self._serves(row), health.heartbeat)
+            equipment.issuer.answer(ours, told, lambda: self._serves(slot), health.heartbeat)
         )
         watching = asyncio.create_task(self._kill_when_hung(process, health))
         ended, dismissed = asyncio.create_task(process.wait()), asyncio.create_task(self._dismissed.wait())
@@ -153,7 +153,7 @@ class WorkerProcess:
         if not ended.done():
             await self._end(process, ended)
         code = await ended
-        row.clear_gauges()
+        slot.clear_gauges()
         for task in (answering, watching, dismissed):
             task.cancel()
         await asyncio.gather(answering, watching, dismissed, return_exceptions=True)
@@ -177,8 +177,8 @@ class WorkerProcess:
                 return
 
     async def _start(self, channel: socket.socket) -> asyncio.subprocess.Process:
-        listeners, board = self.equipment.listeners, self.equipment.board.descriptor
-        descriptors = (listeners.edge.fileno(), listeners.inside.fileno(), channel.fileno(), board)
+        listeners, shared_metrics = self.equipment.listeners, self.equipment.shared_metrics.descriptor
+        descriptors = (listeners.edge.fileno(), listeners.inside.fileno(), channel.fileno(), shared_metrics)
         reading, writing = os.pipe()
         try:
             self._write_standard_input(writing)
@@ -204,8 +204,8 @@ class WorkerProcess:
             fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, len(content))
         os.write(pipe, content)
 
-    def _serves(self, row: Slot) -> None:
-        row.put(WORKERS, 1)
+    def _serves(self, slot: Slot) -> None:
+        slot.set(WORKERS, 1)
         self.ready.set()
 
     async def _end(self, process: asyncio.subprocess.Process, ended: asyncio.Task[int]) -> None:
@@ -276,7 +276,7 @@ class WorkerPool:
         self, current: list[WorkerProcess], stopping: asyncio.Event
     ) -> tuple[list[WorkerProcess], str | None]:
         """Return the workers that serve from now on, and why they are still the old ones."""
-        # One generation leaves at a time: there are rows on the board for two.
+        # One generation leaves at a time: the shared metrics have slots for two.
         await _unless(stopping, [task for keeper, task in self._tasks.items() if keeper not in current])
         try:
             equipment = self.equip()
@@ -320,7 +320,7 @@ class WorkerPool:
 
 
 def make_shared_metrics(workers: int) -> SharedMetrics:
-    """Return a board with a row for the parent and for two generations of workers."""
+    """Return shared metrics with a slot for the parent and for two generations of workers."""
     return SharedMetrics.make(1 + 2 * workers)
 
 

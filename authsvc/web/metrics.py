@@ -43,10 +43,10 @@ FAULT = (FAILED, "fault")
 class CountedIssuance:
     """Issues tokens, and counts what became of each request."""
 
-    def __init__(self, issuance: TokenIssuer, row: Slot) -> None:
-        """Count into ``row`` what ``issuance`` does."""
+    def __init__(self, issuance: TokenIssuer, slot: Slot) -> None:
+        """Count into ``slot`` what ``issuance`` does."""
         self._issuance = issuance
-        self._row = row
+        self._slot = slot
 
     async def issue(self, request: TokenRequest, origin: Origin, now: datetime) -> Issued:
         """Return the token for ``request``; raises what the issuance raises."""
@@ -60,8 +60,8 @@ class CountedIssuance:
             outcome = outcome_of_error(error)
             raise
         finally:
-            self._row.count(TOKEN_REQUESTS, *outcome)
-            self._row.time(TOKEN_SECONDS, clock() - began)
+            self._slot.inc(TOKEN_REQUESTS, *outcome)
+            self._slot.observe(TOKEN_SECONDS, clock() - began)
         return issued
 
 
@@ -79,20 +79,20 @@ def outcome_of_error(error: AuthsvcError) -> tuple[str, str]:
     return next((labels for kind, labels in REASONS.items() if isinstance(error, kind)), FAULT)
 
 
-def count_status(row: Slot, listener: str) -> Callable[[web.StreamResponse], None]:
+def count_status(slot: Slot, listener: str) -> Callable[[web.StreamResponse], None]:
     """Return what counts the answers of a listener."""
 
     def count(response: web.StreamResponse) -> None:
-        row.count(HTTP_REQUESTS, listener, f"{min(max(response.status // 100, 2), 5)}xx")
+        slot.inc(HTTP_REQUESTS, listener, f"{min(max(response.status // 100, 2), 5)}xx")
 
     return count
 
 
-def metrics(board: SharedMetrics, clock: Callable[[], datetime]) -> web.RouteDef:
+def metrics(shared_metrics: SharedMetrics, clock: Callable[[], datetime]) -> web.RouteDef:
     """Return the route of ``/metrics``: the sums over all workers of this server, whichever of them is asked."""
 
     async def handler(_: web.Request) -> web.Response:
-        text = exposition(board, clock().timestamp())
+        text = exposition(shared_metrics, clock().timestamp())
         return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE})
 
     return web.get("/metrics", handler)

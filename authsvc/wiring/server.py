@@ -95,26 +95,26 @@ class Counting:
     """Where a worker counts.
 
     Attributes:
-        board: what all workers of the server count.
-        row: its own part.
+        shared_metrics: what all workers of the server count.
+        slot: its own part.
     """
 
-    board: SharedMetrics
-    row: Slot
+    shared_metrics: SharedMetrics
+    slot: Slot
 
     def store_command(self, seconds: float, answered: bool) -> None:  # noqa: FBT001  the signature of an observer
         """Count one command to Redis."""
-        self.row.time(STORE_SECONDS, seconds)
+        self.slot.observe(STORE_SECONDS, seconds)
         if not answered:
-            self.row.count(STORE_ERRORS)
+            self.slot.inc(STORE_ERRORS)
 
     def password_waits(self, lane: Lane, change: int) -> None:
         """Count one password check more or less that waits."""
-        self.row.count(PASSWORDS_WAITING, lane, by=change)
+        self.slot.inc(PASSWORDS_WAITING, lane, by=change)
 
     def clients_are_unclear(self) -> bool:
         """Whether any worker has seen passwords from addresses that may be an unconfigured proxy's."""
-        return any(any(cells) for cells in self.board.cells(UNCLEAR_CLIENTS, ()))
+        return any(any(cells) for cells in self.shared_metrics.cells(UNCLEAR_CLIENTS, ()))
 
 
 @frozen
@@ -148,11 +148,11 @@ async def running_worker(
         connection = Connection(settings.redis_url, counting.store_command, deadline=settings.redis_deadline)
         stack.push_async_callback(connection.close)
         codec = Codec(DECODED_RECORDS)
-        disk = await stack.enter_async_context(_disk(settings, logger, counting.row))
+        disk = await stack.enter_async_context(_disk(settings, logger, counting.slot))
         standings, usage = RedisCredentialFacts(connection, codec), RedisUsage(connection, logger, disk.has_room)
         stack.push_async_callback(usage.flush)
         stack.push_async_callback(ended, asyncio.create_task(usage.keep_flushing()))
-        trail = await stack.enter_async_context(_audit(settings, logger, counting.row, disk.has_room))
+        trail = await stack.enter_async_context(_audit(settings, logger, counting.slot, disk.has_room))
         sign_ins = SignIns(RedisCredentials(connection, codec), _journal(logger), secrets.token_bytes)
         throttle = RedisThrottle(connection)
         authenticator = Authenticator(
@@ -182,14 +182,14 @@ async def running_worker(
             clock,
         )
         edge_routes = [
-            *TokenEndpoint(CountedIssuance(issuance, counting.row), logger, clock, trail.note).routes(),
+            *TokenEndpoint(CountedIssuance(issuance, counting.slot), logger, clock, trail.note).routes(),
             *PreflightEndpoint(preflight, service, logger, clock, trail.note).routes(),
             license_keys(lambda: key_document(service, live.license_keys["keys"])),
             web.get("/livez", livez),
         ]
-        inside_routes = [*readiness.routes(), metrics(counting.board, clock)]
+        inside_routes = [*readiness.routes(), metrics(counting.shared_metrics, clock)]
         served = ((EDGE, edge_routes, edge), (INSIDE, inside_routes, inside))
-        yield await stack.enter_async_context(_listeners(settings, served, logger, counting.row))
+        yield await stack.enter_async_context(_listeners(settings, served, logger, counting.slot))
 
 
 @asynccontextmanager
@@ -197,7 +197,7 @@ async def _listeners(
     settings: Settings,
     served: Iterable[tuple[str, Iterable[web.AbstractRouteDef], socket.socket]],
     logger: Logger,
-    row: Slot,
+    slot: Slot,
 ) -> AsyncIterator[Drain]:
     """Serve the routes of each listener on its socket; yield what ends them without a client noticing."""
     async with AsyncExitStack() as stack:
@@ -205,7 +205,7 @@ async def _listeners(
         drain = Drain(listeners)
         clients = Clients(settings.trusted_proxies, settings.private_clients)
         for name, routes, bound in served:
-            seen = (count_status(row, name), drain.mark)
+            seen = (count_status(slot, name), drain.mark)
             middleware = around(logger, settings.public_url.authority, new_request_id, clients, seen)
             listener = Listener(make_web_app(routes, middleware))
             stack.push_async_callback(listener.close)
@@ -219,11 +219,11 @@ def _passwords(
     throttle: RedisThrottle, hashing: Hashing, counting: Counting, logger: Logger
 ) -> Iterator[ThrottledPasswords]:
     """Yield what evaluates passwords, with threads of its own."""
-    executor = CountedThreads(hashing.threads, counting.row)
+    executor = CountedThreads(hashing.threads, counting.slot)
     reported: set[str] = set()
 
     def report(network: str) -> None:
-        counting.row.put(UNCLEAR_CLIENTS, 1)
+        counting.slot.set(UNCLEAR_CLIENTS, 1)
         if not reported:
             logger.warning("clients.unclear", network=network)
             reported.add(network)
@@ -241,7 +241,7 @@ def _passwords(
 
 
 @asynccontextmanager
-async def _disk(settings: Settings, logger: Logger, row: Slot) -> AsyncIterator[DiskWatch]:
+async def _disk(settings: Settings, logger: Logger, slot: Slot) -> AsyncIterator[DiskWatch]:
     """Yield who watches the room that Redis has on its disk."""
 
     def changed(watch: DiskWatch) -> None:
@@ -250,8 +250,8 @@ async def _disk(settings: Settings, logger: Logger, row: Slot) -> AsyncIterator[
         log("store.disk", room=watch.room.value, free=free, reserve=watch.reserve, detail=describe(watch))
 
     def count() -> None:
-        row.put(STORE_DISK_FREE, watch.disk.free if watch.disk else 0)
-        row.put(STORE_DISK_SIZE, watch.disk.size if watch.disk else 0)
+        slot.set(STORE_DISK_FREE, watch.disk.free if watch.disk else 0)
+        slot.set(STORE_DISK_SIZE, watch.disk.size if watch.disk else 0)
 
     watch = DiskWatch(settings.redis_disk, settings.redis_disk_reserve * MIB, changed)
     looking = asyncio.create_task(watch.keep_looking(count))
@@ -263,7 +263,7 @@ async def _disk(settings: Settings, logger: Logger, row: Slot) -> AsyncIterator[
 
 @asynccontextmanager
 async def _audit(
-    settings: Settings, logger: Logger, row: Slot, has_room: Callable[[], bool]
+    settings: Settings, logger: Logger, slot: Slot, has_room: Callable[[], bool]
 ) -> AsyncIterator[AuditRecorder]:
     """Yield who takes decisions, on a connection of its own: what the audit waits for, no request waits for."""
     connection = Connection(settings.redis_url, deadline=settings.redis_deadline)
@@ -273,11 +273,11 @@ async def _audit(
     counted: Counter[str] = Counter()
 
     def count() -> None:
-        row.put(AUDIT_USED, keeper.used)
-        row.put(AUDIT_BUDGET, stream.share)
-        row.put(AUDIT_WAITING, trail.waiting)
+        slot.set(AUDIT_USED, keeper.used)
+        slot.set(AUDIT_BUDGET, stream.share)
+        slot.set(AUDIT_WAITING, trail.waiting)
         for reason, lost in (trail.losses - counted).items():
-            row.count(AUDIT_LOST, reason, by=lost)
+            slot.inc(AUDIT_LOST, reason, by=lost)
         counted.update(trail.losses - counted)
 
     tasks = [asyncio.create_task(keeper.keep(count)), asyncio.create_task(trail.keep_flushing())]

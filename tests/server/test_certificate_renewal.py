@@ -67,13 +67,13 @@ async def machine() -> AsyncIterator[Machine]:
     """Yield a worker that keeps its leaf."""
     async with connected("--appendfsync", "no") as connection:
         worker = Machine(RedisWorkerRegistry(connection, Codec()))
-        board, logger = make_shared_metrics(1), make_logger("info", io.StringIO())
-        keeper = CertificateRenewer(worker, worker.keyring, lambda _: None, board.row(1), logger, lambda: worker.wall)
+        shared, logger = make_shared_metrics(1), make_logger("info", io.StringIO())
+        keeper = CertificateRenewer(worker, worker.keyring, lambda _: None, shared.slot(1), logger, lambda: worker.wall)
         keeping = asyncio.create_task(keeper.keep(worker.attendance, RENEWAL))
         await asyncio.wait_for(keeper.has_leaf.wait(), PATIENCE)
         yield worker
         await ended(keeping)
-        os.close(board.descriptor)
+        os.close(shared.descriptor)
 
 
 @pytest.fixture(autouse=True)
@@ -86,10 +86,10 @@ async def test_a_worker_without_a_root_key_asks_until_there_is_one(monkeypatch: 
     """It signs nothing and says why, and signs as soon as there is one."""
     monkeypatch.setattr(certificate_renewal, "RETRY", 0.05)
     async with connected("--appendfsync", "no") as connection:
-        worker, log, board = Machine(RedisWorkerRegistry(connection, Codec())), io.StringIO(), make_shared_metrics(1)
+        worker, log, shared = Machine(RedisWorkerRegistry(connection, Codec())), io.StringIO(), make_shared_metrics(1)
         worker.refusal = SignerUnavailable("the root key is missing")
         keeper = CertificateRenewer(
-            worker, worker.keyring, lambda _: None, board.row(1), make_logger("info", log), lambda: worker.wall
+            worker, worker.keyring, lambda _: None, shared.slot(1), make_logger("info", log), lambda: worker.wall
         )
         keeping = asyncio.create_task(keeper.keep(worker.attendance, RENEWAL))
         await asyncio.wait_for(keeper.has_tried.wait(), PATIENCE)
@@ -97,7 +97,7 @@ async def test_a_worker_without_a_root_key_asks_until_there_is_one(monkeypatch: 
         worker.refusal = None
         await asyncio.wait_for(keeper.has_leaf.wait(), PATIENCE)
         await ended(keeping)
-        os.close(board.descriptor)
+        os.close(shared.descriptor)
 
     assert (False, False, []) == before
     assert worker.valid
@@ -132,14 +132,14 @@ async def test_whoever_asks_need_not_have_the_same_clock() -> None:
     async with connected("--appendfsync", "no") as connection:
         attendance = RedisWorkerRegistry(connection, Codec())
         worker = Machine(attendance, wall=NOW - timedelta(days=1))
-        board, logger = make_shared_metrics(1), make_logger("info", io.StringIO())
-        keeper = CertificateRenewer(worker, worker.keyring, lambda _: None, board.row(1), logger, lambda: worker.wall)
+        shared, logger = make_shared_metrics(1), make_logger("info", io.StringIO())
+        keeper = CertificateRenewer(worker, worker.keyring, lambda _: None, shared.slot(1), logger, lambda: worker.wall)
         await keeper._renew(0)
         await keeper._say(attendance)
         there = [one.id for one in await attendance.present()]
         await connection.redis.delete(keys.worker(keeper.id))
         gone = await attendance.present()
-        os.close(board.descriptor)
+        os.close(shared.descriptor)
 
     assert ([keeper.id], []) == (there, gone)
 
@@ -166,8 +166,8 @@ async def test_two_who_rotate_at_once_both_reach_everybody() -> None:
     async with connected("--appendfsync", "no") as connection:
         attendance = RedisWorkerRegistry(connection, Codec())
         worker = Machine(attendance)
-        board, logger = make_shared_metrics(1), make_logger("info", io.StringIO())
-        keeper = CertificateRenewer(worker, worker.keyring, lambda _: None, board.row(1), logger, lambda: worker.wall)
+        shared, logger = make_shared_metrics(1), make_logger("info", io.StringIO())
+        keeper = CertificateRenewer(worker, worker.keyring, lambda _: None, shared.slot(1), logger, lambda: worker.wall)
         await keeper._renew(0)
         await keeper._say(attendance)
         rotating = []
@@ -183,6 +183,6 @@ async def test_two_who_rotate_at_once_both_reach_everybody() -> None:
         keeping = asyncio.create_task(keeper.keep(attendance, RENEWAL))
         done = await asyncio.wait_for(asyncio.gather(*rotating), PATIENCE)
         await ended(keeping)
-        os.close(board.descriptor)
+        os.close(shared.descriptor)
 
     assert [True, True] == [rotation.complete for rotation in done]

@@ -143,15 +143,15 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     logger = make_logger("info", log)
     monkeypatch.setattr(sys, "executable", str(tmp_path / "worker"))
     monkeypatch.setattr(crew_module, "FIRST_PAUSE", 0.05)
-    board = make_shared_metrics(1)
+    shared = make_shared_metrics(1)
     with socket.create_server(("127.0.0.1", 0)) as edge, socket.create_server(("127.0.0.1", 0)) as inside:
         issuer = LeafIssuer(no_keys, NOW - NOW, lambda: NOW)
         yield Stage(
             tmp_path / "worker",
-            WorkerContext(issuer, ListeningSockets(edge, inside), board, 1, GUESS_KEY, {}, logger),
+            WorkerContext(issuer, ListeningSockets(edge, inside), shared, 1, GUESS_KEY, {}, logger),
             log,
         )
-    os.close(board.descriptor)
+    os.close(shared.descriptor)
 
 
 async def test_a_worker_that_can_not_be_started_is_tried_again(stage: Stage) -> None:
@@ -200,7 +200,7 @@ def open_files() -> int:
 
 def serving(stage: Stage) -> int:
     """Return how many workers say that they serve."""
-    return sum(cells[0] for cells in stage.equipment.board.cells(WORKERS, ()))
+    return sum(cells[0] for cells in stage.equipment.shared_metrics.cells(WORKERS, ()))
 
 
 @pytest.mark.parametrize("why", HANGS)
