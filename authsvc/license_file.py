@@ -27,6 +27,9 @@ COMFORTABLE_BYTES = 2400
 
 KIND, VERSION, TYPE = "License", 1, "authsvc-license+jwt"
 
+_KEY_ID_LENGTH, _SIGNATURE_BYTES = 43, 64
+"""Of a SHA-256 thumbprint in base64url, and of an ES256 signature."""
+
 _UTF8_BOM = "\ufeff"
 
 
@@ -114,12 +117,43 @@ def write(document: LicenseDocument, kid: str, sign: Callable[[bytes], bytes]) -
     Raises:
         LicenseFileError: the file would be longer than 8 KiB.
     """
-    license_object = document.to_json()
-    header = {"alg": "ES256", "kid": kid, "typ": TYPE}
-    signing_input = f"{_encode(_compact(header))}.{_encode(_compact(license_object))}"
-    signature = f"{signing_input}.{_encode(sign(signing_input.encode('ascii')))}"
+    return file_text(document, sign_payload(payload(document), kid, sign))
+
+
+def payload(document: LicenseDocument) -> bytes:
+    """Return what is signed: the ``license`` object as compact ASCII JSON."""
+    return _compact(document.to_json())
+
+
+def sign_payload(payload: bytes, kid: str, sign: Callable[[bytes], bytes]) -> str:
+    """Return the signature of a license file, a compact JWS.
+
+    Args:
+        payload: the ``license`` object as JSON.
+        kid: names the public key.
+        sign: as in :func:`write`.
+    """
+    signing_input = f"{_encode(_header(kid))}.{_encode(payload)}"
+    return f"{signing_input}.{_encode(sign(signing_input.encode('ascii')))}"
+
+
+def signature_length(payload: bytes) -> int:
+    """Return how long :func:`sign_payload` of ``payload`` is, to know before it is signed whether the file fits."""
+    return len(sign_payload(payload, "k" * _KEY_ID_LENGTH, lambda _: b"s" * _SIGNATURE_BYTES))
+
+
+def file_text(document: LicenseDocument, signature: str) -> str:
+    """Return the text of the file: ASCII JSON that ends in a line break.
+
+    Args:
+        document: what it says.
+        signature: the JWS of its :func:`payload`.
+
+    Raises:
+        LicenseFileError: the file would be longer than 8 KiB.
+    """
     text = json.dumps(
-        {"kind": KIND, "version": VERSION, "license": license_object, "signature": signature},
+        {"kind": KIND, "version": VERSION, "license": document.to_json(), "signature": signature},
         indent=2,
         ensure_ascii=True,
     )
@@ -257,6 +291,10 @@ def _same(left: Any, right: Any) -> bool:
         return json.dumps(left, sort_keys=True) == json.dumps(right, sort_keys=True)
     except RecursionError:  # nested just short of what could be read; nothing that was signed is
         return False
+
+
+def _header(kid: str) -> bytes:
+    return _compact({"alg": "ES256", "kid": kid, "typ": TYPE})
 
 
 def _compact(value: dict[str, Any]) -> bytes:

@@ -11,6 +11,7 @@ COMMANDS = {
     "app": ("authsvc.cli.app", "app_group"),
     "audit": ("authsvc.cli.audit", "audit_group"),
     "init": ("authsvc.cli.stack", "init_command"),
+    "key-service": ("authsvc.cli.serve", "key_service_command"),
     "keys": ("authsvc.cli.keys", "keys_group"),
     "license": ("authsvc.cli.license", "license_group"),
     "member": ("authsvc.cli.member", "member_group"),

@@ -1,7 +1,8 @@
-"""``authsvc serve``."""
+"""``authsvc serve`` and ``authsvc key-service``."""
 
 import asyncio
 import os
+from pathlib import Path
 
 import click
 
@@ -31,5 +32,20 @@ def serve_command(edge: str, inside: str, workers: int | None) -> None:
         listeners = ListeningSockets(bind(edge, "--edge"), bind(inside, "--inside"))
         count = workers or min(os.cpu_count() or 1, MAX_WORKERS)
         asyncio.run(serve(os.environ, listeners, count, inherited=edge.startswith("fd:")))
+    except SetupRefused as error:
+        refuse(str(error), code=2)
+
+
+@click.command("key-service")
+@click.option("--keys-dir", type=click.Path(path_type=Path), required=True, metavar="DIR", help="Where the keys are.")
+@click.option("--socket", "users", type=click.Path(path_type=Path), required=True, metavar="PATH", help="For authsvc.")
+@click.option("--admin-socket", type=click.Path(path_type=Path), metavar="PATH", help="For init, and to change keys.")
+@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", metavar="LEVEL")
+def key_service_command(keys_dir: Path, users: Path, admin_socket: Path | None, log_level: str) -> None:
+    """Run the key service alone: what compose runs. It holds the license-signing, license-token and sealing keys."""
+    from authsvc.server.key_sockets import serve_sockets
+
+    try:
+        asyncio.run(serve_sockets(keys_dir.absolute(), users.absolute(), admin_socket, log_level))
     except SetupRefused as error:
         refuse(str(error), code=2)

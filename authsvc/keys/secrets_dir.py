@@ -27,11 +27,15 @@ LICENSE_SIGNING_KEY = "license-signing.key.pem"
 NEXT_ROOT_KEY = "token-root.next.key.pem"
 RETIRED_LICENSE_KEYS = "license-retired.keys.pem"
 LICENSE_TOKEN_KEY = "license-token.key"  # noqa: S105  a file name
+SEALING_KEY = "sealing.key"
 REGISTRY_HTTP_SECRET = "registry-http.secret"  # noqa: S105  a file name
 REDIS_SECRET = "redis.secret"  # noqa: S105  a file name
 
 TOKEN_KEY_BYTES = 32
 """Length of the key under which license registry tokens are derived."""
+
+SERVICE_KEYS = (RETIRED_LICENSE_KEYS, LICENSE_TOKEN_KEY, SEALING_KEY, LICENSE_SIGNING_KEY)
+"""The files of the key service, in the order in which they are written: a key signs when its predecessors are known."""
 
 
 def create_missing(directory: Path, now: datetime) -> tuple[str, ...]:
@@ -62,8 +66,9 @@ def create_missing(directory: Path, now: datetime) -> tuple[str, ...]:
         for name, make in (
             *(() if offline else ((TOKEN_ROOT_KEY, new_key_pem),)),
             (LICENSE_SIGNING_KEY, new_key_pem),
-            (LICENSE_TOKEN_KEY, _new_hex_key),
-            (REGISTRY_HTTP_SECRET, _new_hex_key),
+            (LICENSE_TOKEN_KEY, new_hex_key),
+            (SEALING_KEY, new_hex_key),
+            (REGISTRY_HTTP_SECRET, new_hex_key),
         )
         if create(directory / name, make)
     ]
@@ -75,7 +80,7 @@ def create_missing(directory: Path, now: datetime) -> tuple[str, ...]:
 
 def missing(directory: Path) -> tuple[str, ...]:
     """Return the names of the files that :func:`create_missing` would create."""
-    names = [LICENSE_SIGNING_KEY, LICENSE_TOKEN_KEY, REGISTRY_HTTP_SECRET]
+    names = [LICENSE_SIGNING_KEY, LICENSE_TOKEN_KEY, SEALING_KEY, REGISTRY_HTTP_SECRET]
     if not root_is_offline(directory):
         names = [TOKEN_ROOT_KEY, *names, TOKEN_ROOT_CERTIFICATE]
     return tuple(name for name in names if not os.path.lexists(directory / name))
@@ -101,6 +106,7 @@ def check_present(directory: Path) -> None:
         LICENSE_SIGNING_KEY: lambda: load_license_signing_key(directory),
         RETIRED_LICENSE_KEYS: lambda: read(directory / RETIRED_LICENSE_KEYS),
         LICENSE_TOKEN_KEY: lambda: load_license_token_key(directory),
+        SEALING_KEY: lambda: load_sealing_keys(directory),
         REGISTRY_HTTP_SECRET: lambda: registry_http_secret(directory),
         REDIS_SECRET: lambda: _long_enough(directory / REDIS_SECRET),
     }
@@ -162,7 +168,32 @@ def load_license_token_key(directory: Path) -> bytes:
         SecretsRefused: missing, readable by others, or not 64 hexadecimal digits.
     """
     path = directory / LICENSE_TOKEN_KEY
-    text = read(path).strip()
+    return parse_hex_key(read(path).strip(), path)
+
+
+def load_sealing_keys(directory: Path) -> tuple[bytes, ...]:
+    """Return the keys that seal secrets, 32 bytes each: the one in use, then retired ones, newest first.
+
+    Raises:
+        SecretsRefused: missing, readable by others, or not lines of 64 hexadecimal digits.
+    """
+    path = directory / SEALING_KEY
+    keys = tuple(parse_hex_key(line, path) for line in read(path).split())
+    if not keys:
+        raise SecretsRefused(f"{path} is empty; put it back from the backup of the keys")
+    return keys
+
+
+def parse_hex_key(text: bytes, path: Path) -> bytes:
+    """Return the key in ``text``.
+
+    Args:
+        text: 64 hexadecimal digits.
+        path: of its file, for the sentence.
+
+    Raises:
+        SecretsRefused: it is something else, or not random.
+    """
     try:
         key = bytes.fromhex(text.decode("ascii"))
     except ValueError as error:
@@ -192,7 +223,7 @@ def redis_secret(directory: Path) -> bytes:
         SecretsRefused: it can not be written, is readable by others, another user's or too short.
     """
     path = directory / REDIS_SECRET
-    create(path, _new_hex_key)
+    create(path, new_hex_key)
     return _long_enough(path)
 
 
@@ -212,5 +243,6 @@ def _create_root(directory: Path, now: datetime) -> list[str]:
     return [TOKEN_ROOT_CERTIFICATE] if create(directory / TOKEN_ROOT_CERTIFICATE, new_root) else []
 
 
-def _new_hex_key() -> bytes:
+def new_hex_key() -> bytes:
+    """Return a new 32-byte key as a line of hexadecimal digits."""
     return f"{secrets.token_hex(TOKEN_KEY_BYTES)}\n".encode()

@@ -26,6 +26,7 @@ from authsvc.keys.secrets_dir import (
     REDIS_SECRET,
     REGISTRY_HTTP_SECRET,
     RETIRED_LICENSE_KEYS,
+    SEALING_KEY,
     TOKEN_ROOT_CERTIFICATE,
     TOKEN_ROOT_KEY,
     create_missing,
@@ -222,7 +223,7 @@ VOLUMES = {
     "secrets": frozenset(
         {
             *(TOKEN_ROOT_KEY, TOKEN_ROOT_CERTIFICATE, NEXT_ROOT_KEY, LICENSE_SIGNING_KEY, RETIRED_LICENSE_KEYS),
-            *(LICENSE_TOKEN_KEY, REGISTRY_HTTP_SECRET, REDIS_SECRET),
+            *(LICENSE_TOKEN_KEY, SEALING_KEY, REGISTRY_HTTP_SECRET, REDIS_SECRET),
         }
     ),
     "config/registry": frozenset({TOKEN_ROOT_CERTIFICATE, "config.yml", "read-only.yml", "registry.sh", "serves"}),

@@ -1,0 +1,122 @@
+"""Sealed secrets: AES-256-GCM under the sealing key, bound to what each secret is for.
+
+A sealed secret is ``sealed1.KEY.DATA``: the id of the sealing key, then nonce and ciphertext in base64url. The
+associated data names the key and the context, so a sealed secret that is moved to another team or record, or put back
+after a newer one has replaced it, does not open.
+
+The nonce is 96 random bits, so one key may seal 2^32 secrets (NIST SP 800-38D §8.3); rotate it long before.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Sequence
+
+from attrs import frozen
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from authsvc.errors import Conflict, InputRefused
+
+SEALING_KEY_BYTES = 32
+NONCE_BYTES = 12
+MAX_SECRET = 8 * 1024
+"""Longest secret in bytes. The registry tokens of Amazon ECR have about 2,700."""
+
+MAX_VERSION = 2**53 - 1
+"""Largest integer that every JSON reader keeps."""
+
+_PREFIX = "sealed1"
+_KEY_ID_LENGTH = 16
+_FORM = re.compile(rf"{_PREFIX}\.([0-9a-f]{{{_KEY_ID_LENGTH}}})\.([0-9A-Za-z_-]{{38,}})", re.ASCII)
+_KIND = re.compile(r"[a-z][a-z0-9_]{0,39}", re.ASCII)
+_NAME = re.compile(r"[!-~]{1,128}", re.ASCII)
+
+
+@frozen
+class SealContext:
+    """What a sealed secret is for; it opens only for the same.
+
+    Attributes:
+        kind: what kind of secret, such as ``upstream_credential``.
+        team: slug of the team that owns it.
+        id: of the record that it stands in.
+        version: of the secret, increased with every change.
+    """
+
+    kind: str
+    team: str
+    id: str
+    version: int
+
+    def __attrs_post_init__(self) -> None:
+        """Check the fields.
+
+        Raises:
+            InputRefused: one is empty, too long or has characters that no identifier has.
+        """
+        if not _KIND.fullmatch(self.kind) or not _NAME.fullmatch(self.team) or not _NAME.fullmatch(self.id):
+            raise InputRefused("a sealed secret needs a kind, a team and an id in printable ASCII")
+        if not 0 <= self.version <= MAX_VERSION:
+            raise InputRefused(f"the version of a sealed secret must be from 0 to {MAX_VERSION}")
+
+
+def sealing_key_id(key: bytes) -> str:
+    """Return the name of a sealing key, which reveals nothing about it."""
+    return hmac.digest(key, b"authsvc sealing key id", hashlib.sha256).hex()[:_KEY_ID_LENGTH]
+
+
+def seal(key: bytes, secret: bytes, context: SealContext, nonce: bytes) -> str:
+    """Return ``secret`` sealed.
+
+    Args:
+        key: the sealing key in use, 32 bytes.
+        secret: at most :data:`MAX_SECRET` bytes.
+        context: what it is for.
+        nonce: 12 random bytes, never used before.
+
+    Raises:
+        InputRefused: the secret is too long.
+        ValueError: key or nonce have another length.
+    """
+    if len(key) != SEALING_KEY_BYTES or len(nonce) != NONCE_BYTES:
+        raise ValueError("a sealing key has 32 bytes and a nonce 12")
+    if len(secret) > MAX_SECRET:
+        raise InputRefused(f"the secret is longer than {MAX_SECRET} bytes")
+    name = sealing_key_id(key)
+    ciphertext = AESGCM(key).encrypt(nonce, secret, _associated_data(name, context))
+    return f"{_PREFIX}.{name}.{base64.urlsafe_b64encode(nonce + ciphertext).rstrip(b'=').decode('ascii')}"
+
+
+def unseal(keys: Sequence[bytes], sealed: str, context: SealContext) -> bytes:
+    """Return the secret in ``sealed``.
+
+    Args:
+        keys: the sealing keys, retired ones too.
+        sealed: what :func:`seal` returned.
+        context: what it is for.
+
+    Raises:
+        Conflict: it is damaged, was sealed for something else, or its key is not among ``keys``.
+    """
+    form = _FORM.fullmatch(sealed)
+    if form is None:
+        raise Conflict("this is not a sealed secret")
+    for key in keys:
+        if hmac.compare_digest(sealing_key_id(key), form[1]):
+            break
+    else:
+        raise Conflict(f"the secret was sealed under the key {form[1]}, which is not in the sealing key file")
+    try:
+        data = base64.b64decode(form[2] + "=" * (-len(form[2]) % 4), altchars=b"-_", validate=True)
+        return AESGCM(key).decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], _associated_data(form[1], context))
+    except (InvalidTag, binascii.Error) as error:
+        raise Conflict("the sealed secret is damaged, or was sealed for something else") from error
+
+
+def _associated_data(name: str, context: SealContext) -> bytes:
+    """Return the associated data: JSON, so no two contexts have the same."""
+    return json.dumps([_PREFIX, name, context.kind, context.team, context.id, context.version]).encode("ascii")

@@ -1,0 +1,224 @@
+"""The keys of the key service in a directory: create, install, rotate, and use them.
+
+The license-signing key with the retired public keys, the license-token key and the sealing key (design #24). Without a
+key service of its own container they are in the secrets directory, beside the token root.
+"""
+
+import json
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from attrs import define, field, frozen
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from authsvc import atomic_file, license_file
+from authsvc.credentials.machine_secret import MachineSecret, derive_license_token, is_id
+from authsvc.errors import Conflict, InputRefused, SecretsRefused
+from authsvc.keys import sealing
+from authsvc.keys.rotation import load_license_public_keys
+from authsvc.keys.sealing import NONCE_BYTES, SealContext, sealing_key_id
+from authsvc.keys.secret_files import changing, create, new_key_pem, read, replace
+from authsvc.keys.secrets_dir import (
+    LICENSE_SIGNING_KEY,
+    LICENSE_TOKEN_KEY,
+    SEALING_KEY,
+    SERVICE_KEYS,
+    load_license_signing_key,
+    load_license_token_key,
+    load_sealing_keys,
+    new_hex_key,
+)
+from authsvc.signing import license_keys
+
+MAX_GENERATION = 2**31
+"""Largest generation of a license's registry token."""
+
+
+def present_keys(directory: Path) -> tuple[str, ...]:
+    """Return the names of the key files that are in ``directory``."""
+    return tuple(name for name in SERVICE_KEYS if (directory / name).exists())
+
+
+def create_service_keys(directory: Path) -> tuple[str, ...]:
+    """Create the key files that are missing and return their names.
+
+    Raises:
+        SecretsRefused: the directory cannot be written, or a file in it is unusable.
+    """
+    check_service_keys(directory)
+    made = ((LICENSE_TOKEN_KEY, new_hex_key), (SEALING_KEY, new_hex_key), (LICENSE_SIGNING_KEY, new_key_pem))
+    created = tuple(name for name, make in made if create(directory / name, make))
+    check_service_keys(directory)
+    return created
+
+
+def check_service_keys(directory: Path) -> None:
+    """Check every key file that is there.
+
+    Raises:
+        SecretsRefused: one is unusable.
+    """
+    checks: dict[str, Callable[[], object]] = {
+        LICENSE_SIGNING_KEY: lambda: load_license_public_keys(directory),
+        LICENSE_TOKEN_KEY: lambda: load_license_token_key(directory),
+        SEALING_KEY: lambda: load_sealing_keys(directory),
+    }
+    for name in present_keys(directory):
+        if name in checks:
+            checks[name]()
+
+
+def install_service_key(directory: Path, name: str, content: bytes) -> bool:
+    """Write a key file that comes from another directory; return whether it was not there yet.
+
+    Raises:
+        Conflict: another content is there.
+        InputRefused: it is not the name of a key file.
+        SecretsRefused: the directory cannot be written.
+    """
+    if name not in SERVICE_KEYS:
+        raise InputRefused("this is not the name of a key file")
+    path = directory / name
+    if create(path, lambda: content):
+        return True
+    if secrets.compare_digest(read(path), content):
+        return False
+    raise Conflict(
+        f"{path} holds another key than the file of that name in the old place; look which of the two is right, and "
+        "remove the other one"
+    )
+
+
+def rotate_sealing_key(directory: Path) -> str:
+    """Seal under a new key from now on and return its name; the old ones go on opening.
+
+    Raises:
+        Conflict: another process is changing keys.
+        SecretsRefused: something is unusable or cannot be written.
+    """
+    with changing(directory):
+        load_sealing_keys(directory)
+        replace(directory / SEALING_KEY, new_hex_key() + read(directory / SEALING_KEY))
+        return sealing_key_id(load_sealing_keys(directory)[0])
+
+
+@frozen
+class _Loaded:
+    signing: ec.EllipticCurvePrivateKey = field(repr=False)
+    kid: str
+    token: bytes = field(repr=False)
+    public: tuple[dict[str, str], ...]
+    sealing: tuple[bytes, ...] = field(repr=False)
+
+
+@define
+class LocalKeys:
+    """Uses the keys in a directory; what changes there counts from the next use on.
+
+    Every method raises SecretsRefused when a file is missing or unusable.
+
+    Attributes:
+        directory: where the key files are.
+    """
+
+    directory: Path
+    _loaded: _Loaded | None = field(default=None, repr=False)
+    _seen: tuple[tuple[int, int, int] | None, ...] = ()
+
+    async def sign_license(self, payload: bytes) -> str:
+        """Return the signature of a license file, a compact JWS.
+
+        The header is made here, so that what is signed can be nothing but a license.
+
+        Args:
+            payload: the ``license`` object as JSON, at most as long as a license file.
+
+        Raises:
+            InputRefused: it is something else.
+        """
+        try:
+            right = len(payload) <= license_file.MAX_BYTES and isinstance(json.loads(payload), dict)
+        except (ValueError, RecursionError):
+            right = False
+        if not right:
+            raise InputRefused("only the object of a license can be signed")
+        keys = self._keys()
+        return license_file.sign_payload(payload, keys.kid, lambda data: license_keys.sign(keys.signing, data))
+
+    async def derive_license_token(self, license_id: str, generation: int) -> MachineSecret:
+        """Return the registry token of a license.
+
+        Raises:
+            InputRefused: the id is not one, or the generation not from 1 to 2^31.
+        """
+        if not is_id(license_id) or not 0 < generation <= MAX_GENERATION:
+            raise InputRefused("this is not a license")
+        return derive_license_token(self._keys().token, license_id, generation)
+
+    async def license_keys(self) -> list[dict[str, Any]]:
+        """Return the public license keys as JWKs: the one in use, then retired ones, newest first."""
+        return list(self._keys().public)
+
+    async def seal(self, secret: bytes, context: SealContext) -> str:
+        """Return ``secret`` sealed for ``context``.
+
+        Raises:
+            InputRefused: the secret is too long.
+        """
+        return sealing.seal(self._sealing()[0], secret, context, secrets.token_bytes(NONCE_BYTES))
+
+    async def unseal(self, sealed: str, context: SealContext) -> bytes:
+        """Return the secret in ``sealed``.
+
+        Raises:
+            Conflict: it does not open; see :func:`authsvc.keys.sealing.unseal`.
+        """
+        return sealing.unseal(self._sealing(), sealed, context)
+
+    def _sealing(self) -> tuple[bytes, ...]:
+        keys = self._keys().sealing
+        return keys or load_sealing_keys(self.directory)  # which says that the file is missing
+
+    def _keys(self) -> _Loaded:
+        seen = tuple(_identity(self.directory / name) for name in SERVICE_KEYS)
+        if self._loaded is None or seen != self._seen:
+            self._loaded, self._seen = _load(self.directory), seen
+        return self._loaded
+
+
+def _load(directory: Path) -> _Loaded:
+    signing = load_license_signing_key(directory)
+    public = tuple(license_keys.jwk(key) for key in load_license_public_keys(directory))
+    # Installations whose `init` was run by an earlier version have no sealing key.
+    sealing_keys = load_sealing_keys(directory) if (directory / SEALING_KEY).exists() else ()
+    return _Loaded(
+        signing,
+        license_keys.key_id(signing.public_key()),
+        load_license_token_key(directory),
+        public,
+        sealing_keys,
+    )
+
+
+def _identity(path: Path) -> tuple[int, int, int] | None:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def remove_service_keys(directory: Path) -> None:
+    """Remove the key files from a directory: they are installed elsewhere, and on the disk there.
+
+    Raises:
+        SecretsRefused: one cannot be removed.
+    """
+    try:
+        for name in SERVICE_KEYS:
+            (directory / name).unlink(missing_ok=True)
+        atomic_file.sync_folder(directory)
+    except OSError as error:
+        raise SecretsRefused(f"cannot remove the old keys from {directory}: {error.strerror}") from error

@@ -1,0 +1,135 @@
+"""The key service in a container of its own: it listens on unix sockets that the other containers mount.
+
+One socket serves workers and the command line. Another one takes administration (create, install and rotate keys); only
+the containers of ``authsvc init`` and ``authsvc keys`` mount it, so that a worker cannot change keys.
+"""
+
+import asyncio
+import os
+import socket
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from authsvc import atomic_file
+from authsvc.errors import SetupRefused
+from authsvc.keys.service_keys import check_service_keys, present_keys
+from authsvc.logs import server_log
+from authsvc.server.key_service import KeyPeer, KeyService, not_counted, stop_signals
+
+IDLE_DEADLINE = 30.0
+"""Seconds that a connection may be silent."""
+
+MAX_CONNECTIONS = 64
+"""Connections to one socket at the same time; more are closed at once."""
+
+SOCKET_RATE, SOCKET_BURST = 2000.0, 4000.0
+"""Operations per second of all connections of one user, and how many at once: an import takes two for each license."""
+
+SOCKET_MODE = 0o660
+_CREDENTIALS = struct.Struct("3i")
+
+
+@asynccontextmanager
+async def listening(service: KeyService, path: Path, *, administration: bool = False) -> AsyncIterator[None]:
+    """Serve those who connect at ``path`` while the context lasts.
+
+    Only processes of the same user or with the same group are served, as the kernel knows them (SO_PEERCRED, unix(7)).
+
+    Raises:
+        SetupRefused: the socket cannot be made.
+    """
+    peers: dict[int, KeyPeer] = {}
+    serving = set[asyncio.Task[None]]()
+    kind = "admin" if administration else "user"
+
+    async def accept() -> None:
+        while True:
+            try:
+                channel, _ = await asyncio.get_running_loop().sock_accept(listener)
+            except OSError:  # no descriptors left, for now
+                await asyncio.sleep(0.1)
+                continue
+            _pid, uid, gid = _CREDENTIALS.unpack(
+                channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+            )
+            known = uid == os.geteuid() or gid == os.getegid()
+            if not known or len(serving) >= MAX_CONNECTIONS:
+                channel.close()
+                service.logger.warning("key_service.peer_refused", socket=kind, uid=uid, gid=gid, known=known)
+                continue
+            peer = peers.setdefault(uid, KeyPeer(f"{kind} {uid}", SOCKET_RATE, SOCKET_BURST, administration))
+            task = asyncio.create_task(service.serve(channel, peer, IDLE_DEADLINE))
+            serving.add(task)
+            task.add_done_callback(serving.discard)
+
+    listener = _bind(path)
+    inode = os.stat(path, follow_symlinks=False).st_ino  # noqa: PTH116  at the start
+    accepting = asyncio.create_task(accept())
+    try:
+        yield
+    finally:
+        for task in (accepting, *serving):
+            task.cancel()
+        await asyncio.gather(accepting, *serving, return_exceptions=True)
+        listener.close()
+        _remove(path, inode)
+
+
+def _remove(path: Path, inode: int) -> None:
+    """Remove the socket unless another key service has put its own in its place."""
+    with suppress(FileNotFoundError):
+        if path.lstat().st_ino == inode:
+            path.unlink()
+
+
+def _bind(path: Path) -> socket.socket:
+    """Return a socket that listens at ``path``; it is private before anyone can connect."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
+    try:
+        draft.unlink(missing_ok=True)
+        os.fchmod(listener.fileno(), SOCKET_MODE)
+        listener.bind(os.fspath(draft))
+        draft.chmod(SOCKET_MODE)
+        listener.listen(MAX_CONNECTIONS)
+        atomic_file.move(draft, path)
+    except OSError as error:
+        listener.close()
+        raise SetupRefused(f"the key service cannot listen at {path}: {error.strerror or error}") from error
+    return listener
+
+
+async def serve_sockets(directory: Path, users: Path, administration: Path | None, log_level: str) -> None:
+    """Run the key service of a container of its own until SIGTERM or SIGINT.
+
+    It starts without key files too: ``authsvc init`` creates them, over the second socket.
+
+    Args:
+        directory: where the keys are.
+        users: where workers and the command line connect.
+        administration: where keys are changed; None for nowhere.
+        log_level: the least level that is logged.
+
+    Raises:
+        SetupRefused: a socket cannot be made.
+        SecretsRefused: a key file is unusable.
+    """
+    stopping = stop_signals()
+    check_service_keys(directory)
+    with server_log(log_level, not_counted) as logger:
+        service = KeyService(directory, logger)
+        async with listening(service, users), _administration(service, administration):
+            logger.info("key_service.started", pid=os.getpid(), keys=present_keys(directory))
+            await stopping.wait()
+        logger.info("key_service.stopped", pid=os.getpid())
+
+
+@asynccontextmanager
+async def _administration(service: KeyService, path: Path | None) -> AsyncIterator[None]:
+    if path is None:
+        yield
+        return
+    async with listening(service, path, administration=True):
+        yield
