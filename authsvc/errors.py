@@ -38,7 +38,7 @@ class AuthsvcError(Exception):
 
 
 class SetupRefused(AuthsvcError):
-    """The process can not start like this."""
+    """The process cannot start like this."""
 
 
 class SecretsRefused(SetupRefused):

@@ -80,7 +80,7 @@ class Verdict:
 
     Attributes:
         image: as it was asked.
-        ok: whether it would be pulled; None when that can not be told.
+        ok: whether it would be pulled; None when that cannot be told.
         may_pull: whether the credential covers it.
         found: what the registry says, when it was asked.
         reason: a sentence when not all is well, or None.

@@ -281,7 +281,7 @@ def load_with_texts(
             names.
 
     Raises:
-        SetupRefused: a name is unknown, a value is not acceptable, one that is needed is missing, or a file can not
+        SetupRefused: a name is unknown, a value is not acceptable, one that is needed is missing, or a file cannot
             be read.
     """
     if rendered is not None:
@@ -332,7 +332,7 @@ def _from_file(path: str) -> dict[str, tuple[str, str]]:
     except SetupRefused as error:
         raise SetupRefused(f"the settings file cannot be used: {error}") from error
     except OSError as error:
-        raise SetupRefused(f"can not read the settings file {path}: {error.strerror}") from error
+        raise SetupRefused(f"cannot read the settings file {path}: {error.strerror}") from error
     except ValueError as error:
         raise SetupRefused(f"the settings file {path} is not TOML: {error}") from error
     known = {setting.name for setting in SETTINGS}
@@ -372,4 +372,4 @@ def _read(path: str, variable: str) -> str:
     except SetupRefused as error:
         raise SetupRefused(f"{variable} cannot be used: {error}") from error
     except (OSError, ValueError) as error:
-        raise SetupRefused(f"can not read the file {path[:200]!r} that {variable} names") from error
+        raise SetupRefused(f"cannot read the file {path[:200]!r} that {variable} names") from error

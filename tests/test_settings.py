@@ -219,8 +219,8 @@ def test_a_needed_setting_is_missing(name: str) -> None:
         ("LEAF_RENEWAL", "86400", "AUTHSVC_LEAF_LIFE is too short"),
         ("REFRESH_TOKENS", "true", "AUTHSVC_REFRESH_TOKENS must be one of on, off, not 'true'"),
         ("LOG_LEVEL", "INFO", "AUTHSVC_LOG_LEVEL must be one of debug, info, warning, error, not 'INFO'"),
-        ("CONFIG", "/does/not/exist.toml", "can not read the settings file /does/not/exist.toml: No such file"),
-        ("CONFIG", "/", "can not read the settings file /: Is a directory"),
+        ("CONFIG", "/does/not/exist.toml", "cannot read the settings file /does/not/exist.toml: No such file"),
+        ("CONFIG", "/", "cannot read the settings file /: Is a directory"),
     ],
 )  # fmt: skip
 def test_a_bad_value(name: str, value: str, sentence: str) -> None:
@@ -256,14 +256,14 @@ def test_a_bad_file(tmp_path: Path, text: str, sentence: str) -> None:
 
 
 def test_a_bad_secret_file(tmp_path: Path) -> None:
-    """A file that can not be read, or holds nothing, is named by the variable that named it."""
+    """A file that cannot be read, or holds nothing, is named by the variable that named it."""
     (tmp_path / "empty").write_text("\n")
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
     rest = {"AUTHSVC_SECRETS_DIR": "/s"}
     said = [refusal({**rest, "AUTHSVC_REDIS_URL_FILE": str(tmp_path / name)}) for name in ("none", "binary", "empty")]
 
     assert said[:2] == [
-        f"can not read the file {str(tmp_path / name)!r} that AUTHSVC_REDIS_URL_FILE names"
+        f"cannot read the file {str(tmp_path / name)!r} that AUTHSVC_REDIS_URL_FILE names"
         for name in ("none", "binary")
     ]
     assert said[2] == "AUTHSVC_REDIS_URL_FILE is empty; remove it or give it a value"

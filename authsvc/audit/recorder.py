@@ -181,7 +181,7 @@ class AuditRecorder:
         self._give_up()
 
     async def flush(self, *, everything: bool = False) -> None:
-        """Write what is due, in batches; what can not be written now stays."""
+        """Write what is due, in batches; what cannot be written now stays."""
         # In parts: ten thousand entries that are due at one moment would hold up the requests of that moment.
         while True:
             taken = self._collapser.take(self._clock().timestamp(), everything=everything, most=MAX_BATCH_ENTRIES)

@@ -110,7 +110,7 @@ class Retention:
 
         Raises:
             StoreUnavailable: Redis did not answer.
-            OSError: the folder can not be written; nothing was trimmed.
+            OSError: the folder cannot be written; nothing was trimmed.
         """
         self.used = await self._measured()
         before = self.fill

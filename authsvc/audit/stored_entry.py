@@ -61,7 +61,7 @@ class StoredEntry:
 
     @cached_property
     def facts(self) -> dict[str, Any]:
-        """What it says; one that can not be read says so."""
+        """What it says; one that cannot be read says so."""
         missing = self.length - len(self.text)
         facts = _parsed(self.text, truncated=missing > 0)
         if facts is None or not _is_readable(facts):

@@ -34,7 +34,7 @@ class AuditExport:
         """Yield the file; at the end, what was added is on the disk.
 
         Raises:
-            InputRefused: it can not be written, or is no copy of an audit.
+            InputRefused: it cannot be written, or is no copy of an audit.
         """
         if path == STANDARD_OUTPUT:
             yield cls("", sys.stdout.fileno())
@@ -42,12 +42,12 @@ class AuditExport:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
-            raise InputRefused(f"can not write {path[:200]}: {error.strerror}") from error
+            raise InputRefused(f"cannot write {path[:200]}: {error.strerror}") from error
         try:
             yield cls(_prepared(descriptor, path), descriptor)
             os.fsync(descriptor)
         except OSError as error:
-            raise InputRefused(f"can not write {path[:200]}: {error.strerror}; run it again to continue") from error
+            raise InputRefused(f"cannot write {path[:200]}: {error.strerror}; run it again to continue") from error
         finally:
             os.close(descriptor)
 

@@ -142,7 +142,7 @@ def _journal(folder: Path | None) -> "ChangeLog":
             with os.fdopen(os.open(log, flags, 0o600), "a", encoding="utf-8") as file:
                 make_logger("info", file).info(entry.event, **facts)
         except OSError as error:  # the change is made, and the audit in the database knows it
-            say(f"authsvc: done, but {log} can not be written: {error.strerror}", err=True)
+            say(f"authsvc: done, but {log} cannot be written: {error.strerror}", err=True)
 
     return write
 

@@ -74,7 +74,7 @@ def show(data_dir: Path | None, *, as_json: bool) -> None:
     metavar="STEP",
     help="The token root, one step of three: prepare, switch or drop.",
 )
-@click.option("--force", is_flag=True, help="Take the step although what it needs can not be checked.")
+@click.option("--force", is_flag=True, help="Take the step although what it needs cannot be checked.")
 @common_options
 def rotate(data_dir: Path | None, *, license_: bool, step: str | None, force: bool, as_json: bool) -> None:
     """Give every worker of every server a fresh signing certificate now, and change a key before that if asked to."""
@@ -116,7 +116,7 @@ def issue(request: Path, life: str, output: str, data_dir: Path | None, *, as_js
         else:
             atomic_file.write_output(output, text.encode("ascii"), mode=atomic_file.PUBLIC)
     except OSError as error:
-        refuse(f"can not use {error.filename}: {error.strerror}")
+        refuse(f"cannot use {error.filename}: {error.strerror}")
     except SetupRefused as error:
         refuse(str(error), code=2)
     except AuthsvcError as error:

@@ -192,7 +192,7 @@ def _write_key(key: str, key_output: str | None, output: str | None) -> str | No
                 "another --key-output"
             )
     except OSError as error:
-        refuse(f"the license is done, but can not write {path}: {error.strerror}")
+        refuse(f"the license is done, but cannot write {path}: {error.strerror}")
     return key_output
 
 
@@ -303,7 +303,7 @@ def _token(facts: dict[str, object]) -> str:
 
 
 class _Target:
-    """Where a license file goes. A file is reserved first, so that no license is made whose file can not be kept."""
+    """Where a license file goes. A file is reserved first, so that no license is made whose file cannot be kept."""
 
     def __init__(self, output: str | None) -> None:
         self._output = output
@@ -316,7 +316,7 @@ class _Target:
             except FileExistsError:
                 refuse(f"{self._output} exists already; remove it or choose another name")
             except OSError as error:
-                refuse(f"can not write {self._output}: {error.strerror}")
+                refuse(f"cannot write {self._output}: {error.strerror}")
         return self
 
     def write(self, text: str) -> None:
@@ -327,7 +327,7 @@ class _Target:
                 atomic_file.replace(self._output, text.encode("ascii"))
             except OSError as error:
                 refuse(
-                    f"done, but can not write {self._output} ({error.strerror}); get it with: authsvc license download"
+                    f"done, but cannot write {self._output} ({error.strerror}); get it with: authsvc license download"
                 )
         self._written = True
 

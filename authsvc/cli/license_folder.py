@@ -39,7 +39,7 @@ class LicenseFolder:
         """Keep the files in ``folder``, made 0700 if it is not there.
 
         Raises:
-            InputRefused: it can not be made.
+            InputRefused: it cannot be made.
         """
         self._folder = folder
         try:
@@ -54,7 +54,7 @@ class LicenseFolder:
         return self._folder / f"{word or 'license'}-{license_.id}{SUFFIX}"
 
     def obstacle(self, license_: License) -> str | None:
-        """Return why the file of this license can not be kept there, or None."""
+        """Return why the file of this license cannot be kept there, or None."""
         path = self.path(license_)
         if not os.path.lexists(path) or self._id_in(path) == license_.id:
             return None
@@ -64,7 +64,7 @@ class LicenseFolder:
         """Keep the file when it is not there; return ``written``, ``kept`` or ``outdated``.
 
         Raises:
-            InputRefused: it can not be written, or something else has its name.
+            InputRefused: it cannot be written, or something else has its name.
         """
         path = self.path(license_)
         if os.path.lexists(path):
@@ -82,7 +82,7 @@ class LicenseFolder:
         """Keep the public keys that verify the files; an older set of ours is replaced, which makes no file invalid.
 
         Raises:
-            InputRefused: it can not be written, or something else has its name.
+            InputRefused: it cannot be written, or something else has its name.
         """
         path = self._folder / KEYS
         if os.path.lexists(path) and not is_older_key_file(path, text):

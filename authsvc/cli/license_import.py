@@ -92,7 +92,7 @@ def _text(file: Path) -> Iterator[IO[str]]:
         with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as opened:
             yield opened
     except OSError as error:
-        raise InputRefused(f"can not read {file}: {error.strerror}") from error
+        raise InputRefused(f"cannot read {file}: {error.strerror}") from error
 
 
 def _rows(text: IO[str], kind: str) -> "Iterator[Read]":

@@ -66,7 +66,7 @@ class ClientConfig:
         """Read the file; one that does not exist is empty.
 
         Raises:
-            Refused: it can not be read, or is no JSON object, so nothing in it may be touched.
+            Refused: it cannot be read, or is no JSON object, so nothing in it may be touched.
         """
         self.path = os.path.realpath(path)  # replacing a link itself would part it from what it points to
         self._is_linked = os.path.islink(path)
@@ -77,7 +77,7 @@ class ClientConfig:
         except FileNotFoundError:
             pass
         except (OSError, ValueError) as error:
-            raise ToolError(f"can not read {self.path}: {error}") from error
+            raise ToolError(f"cannot read {self.path}: {error}") from error
         try:
             self._body: dict[str, Any] = json.loads(self._text) if self._text.strip() else {}
             json.dumps(self._body, allow_nan=False)  # what could not be written again, such as 1e999
@@ -109,7 +109,7 @@ class ClientConfig:
         """Let our helper answer for ``registry``; return whether the file changed.
 
         Raises:
-            Refused: it can not be written, or another helper answers for this registry.
+            Refused: it cannot be written, or another helper answers for this registry.
         """
         self.refuse_other(registry)
         if self.helper(registry) == HELPER:
@@ -122,7 +122,7 @@ class ClientConfig:
         """Take our helper away again; return whether the file changed.
 
         Raises:
-            Refused: it can not be written.
+            Refused: it cannot be written.
         """
         if self.helper(registry) != HELPER:
             return False

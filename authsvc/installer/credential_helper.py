@@ -46,7 +46,7 @@ def main() -> int:
     except ToolError as error:
         return _fail(str(error))
     except OSError as error:
-        return _fail(f"can not read the license files: {error.strerror}")
+        return _fail(f"cannot read the license files: {error.strerror}")
     if answer:
         sys.stdout.write(f"{answer}\n")
     return 0

@@ -119,7 +119,7 @@ def load_given(paths: Iterable[str]) -> TrustedKeys:
     """Return the keys of the files that were named on the command line.
 
     Raises:
-        Refused: a file can not be read or is not a key file.
+        Refused: a file cannot be read or is not a key file.
     """
     keys = TrustedKeys()
     for path in paths:
@@ -144,7 +144,7 @@ def _add(keys: TrustedKeys, path: str) -> None:
         with open(path, "rb") as file:
             text = file.read(MAX_FILE).decode("utf-8-sig")
     except OSError as error:
-        raise ToolError(f"can not read the key file {path}: {error.strerror}", 2) from error
+        raise ToolError(f"cannot read the key file {path}: {error.strerror}", 2) from error
     except ValueError as error:
         raise ToolError(f"{path} is not a key file of a vendor: it is not text", 2) from error
     try:

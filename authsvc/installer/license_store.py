@@ -38,7 +38,7 @@ _TEXTS = ("id", "app", "customer", "type", "issued_at", "expires_at", "registry"
 
 
 class ToolError(Exception):
-    """What was asked can not be done; the text is for the person who asked.
+    """What was asked cannot be done; the text is for the person who asked.
 
     Attributes:
         code: the exit code.
@@ -126,14 +126,14 @@ def read(path: str) -> InstalledLicense:
     """Return the license file at ``path``.
 
     Raises:
-        Refused: it can not be read (exit 2), or is none (exit 1).
+        Refused: it cannot be read (exit 2), or is none (exit 1).
     """
     try:
         # More than allowed, so that a longer file is seen (CRLF does not count); a device is never read to its end.
         with open(path, "rb") as file:
             text = file.read(2 * MAX_BYTES).decode("utf-8")
     except OSError as error:
-        raise ToolError(f"can not read {path}: {error.strerror}", 2) from error
+        raise ToolError(f"cannot read {path}: {error.strerror}", 2) from error
     except ValueError as error:
         raise ToolError(f"{path}: this is not a license file: it is not text") from error
     try:

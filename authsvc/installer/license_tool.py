@@ -1,6 +1,6 @@
 """``authsvc-license``: what a license holder does with the file.
 
-Exit codes: 0 done, 1 refused, 2 wrong usage or a file that can not be read; ``verify`` has two more, 3 for a genuine
+Exit codes: 0 done, 1 refused, 2 wrong usage or a file that cannot be read; ``verify`` has two more, 3 for a genuine
 license that has ended or not begun, 4 for a signature that could not be checked.
 """
 

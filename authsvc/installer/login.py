@@ -35,7 +35,7 @@ def log_in(
             was not checked the place of another login.
 
     Raises:
-        Refused: a client's file can not be changed, or other keys or another login are there; then nothing was.
+        Refused: a client's file cannot be changed, or other keys or another login are there; then nothing was.
     """
     with alone(environ):
         done = _log_in(license_, key_files, environ, replace=replace)
@@ -81,7 +81,7 @@ def undo(what: str, environ: Mapping[str, str]) -> list[str]:
         environ: where home is.
 
     Raises:
-        Refused: nothing of it was found, or a file can not be changed.
+        Refused: nothing of it was found, or a file cannot be changed.
     """
     with alone(environ):
         return _undo(what, environ)

@@ -53,14 +53,14 @@ class Server:
         ``login`` is a user name and a password.
 
         Raises:
-            Refused: the file with certificates can not be used.
+            Refused: the file with certificates cannot be used.
         """
         self._registry = registry
         self._login = login
         try:
             context = ssl.create_default_context(cafile=ca_file)
         except (OSError, ssl.SSLError) as error:
-            raise ToolError(f"can not use {ca_file} as certificates: {error.strerror or error}", 2) from error
+            raise ToolError(f"cannot use {ca_file} as certificates: {error.strerror or error}", 2) from error
         proxy = proxies.proxy_for("https", registry, environ)
         self._opener = urllib.request.build_opener(
             _NoRedirect,

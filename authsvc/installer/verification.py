@@ -34,8 +34,8 @@ class Verifier:
 
         Args:
             trusted: the vendors' keys.
-            stored: returns the license files on this machine; called only when a file can not be checked.
-            required: refuse what can not be checked, instead of using it.
+            stored: returns the license files on this machine; called only when a file cannot be checked.
+            required: refuse what cannot be checked, instead of using it.
         """
         self._trusted = trusted
         self._stored = stored
@@ -45,7 +45,7 @@ class Verifier:
         """Accept the license, and set its ``key`` when its signature was checked.
 
         Raises:
-            Refused: it is not genuine, or must be checked and can not be (exit 4).
+            Refused: it is not genuine, or must be checked and cannot be (exit 4).
         """
         kid = key_id(license_.text)
         key, bound = self._trusted.get(kid), self._trusted.bound_to(license_.registry)
@@ -69,7 +69,7 @@ class Verifier:
             self._refuse_copy(license_)
 
     def _refuse_copy(self, license_: InstalledLicense) -> None:
-        """Refuse a file that can not be checked and is for the same license as one that can.
+        """Refuse a file that cannot be checked and is for the same license as one that can.
 
         Raises:
             Refused: it is.
@@ -105,7 +105,7 @@ def open_license(
         required: refuse a file that no key here can check.
 
     Raises:
-        Refused: it can not be read (exit 2), is not a license file or not genuine (1), or must be checked and can not
+        Refused: it cannot be read (exit 2), is not a license file or not genuine (1), or must be checked and cannot
             be (4).
     """
     license_, given = read(path), list(key_files)
@@ -141,7 +141,7 @@ def open_to_remove(path: str) -> InstalledLicense:
     """Return the license file at ``path`` unchecked, for taking it away and nothing else.
 
     Raises:
-        Refused: it can not be read (exit 2), or is not a license file (1).
+        Refused: it cannot be read (exit 2), or is not a license file (1).
     """
     return read(path)
 

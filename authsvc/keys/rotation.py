@@ -100,7 +100,7 @@ def rotate_license_key(directory: Path) -> str:
 
     Raises:
         Conflict: somebody else is changing keys.
-        SecretsRefused: something is unusable or can not be written.
+        SecretsRefused: something is unusable or cannot be written.
     """
     with changing(directory):
         known = load_license_public_keys(directory)
@@ -115,7 +115,7 @@ def prepare_root(directory: Path, now: datetime) -> x509.Certificate:
 
     Raises:
         Conflict: somebody else is changing keys.
-        SecretsRefused: something is unusable or can not be written.
+        SecretsRefused: something is unusable or cannot be written.
     """
     with changing(directory):
         load_token_root(directory)
@@ -149,7 +149,7 @@ def switch_root(directory: Path) -> x509.Certificate:
 
     Raises:
         Conflict: none is prepared, or somebody else is changing keys.
-        SecretsRefused: something is unusable or can not be written.
+        SecretsRefused: something is unusable or cannot be written.
     """
     with changing(directory):
         prepared = load_next_root(directory)
@@ -164,7 +164,7 @@ def drop_old_roots(directory: Path) -> list[x509.Certificate]:
 
     Raises:
         Conflict: somebody else is changing keys.
-        SecretsRefused: something is unusable or can not be written.
+        SecretsRefused: something is unusable or cannot be written.
     """
     with changing(directory):
         prepared = load_next_root(directory)
@@ -186,7 +186,7 @@ def load_leaf_files(key_path: Path, certificate_path: Path, roots: Sequence[x509
     try:
         certificate = x509.load_pem_x509_certificate(certificate_path.read_bytes())
     except OSError as error:
-        raise SecretsRefused(f"can not read {certificate_path}: {error.strerror}") from error
+        raise SecretsRefused(f"cannot read {certificate_path}: {error.strerror}") from error
     except ValueError as error:
         raise SecretsRefused(f"{certificate_path} is not a PEM certificate") from error
     if certificate.public_key() != key.public_key():

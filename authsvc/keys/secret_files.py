@@ -60,7 +60,7 @@ def create(path: Path, make: Callable[[], bytes]) -> bool:
     Two who create at once agree on one content.
 
     Raises:
-        SecretsRefused: it can not be written.
+        SecretsRefused: it cannot be written.
     """
     try:
         return not path.exists() and atomic_file.create(path, make())
@@ -72,7 +72,7 @@ def replace(path: Path, content: bytes) -> None:
     """Put ``content`` in the place of ``path``.
 
     Raises:
-        SecretsRefused: it can not be written.
+        SecretsRefused: it cannot be written.
     """
     try:
         atomic_file.replace(path, content)
@@ -84,12 +84,12 @@ def move(old: Path, new: Path) -> None:
     """Put the file ``old`` in the place of ``new``.
 
     Raises:
-        SecretsRefused: it can not be done.
+        SecretsRefused: it cannot be done.
     """
     try:
         atomic_file.move(old, new)
     except OSError as error:
-        raise SecretsRefused(f"can not replace {new}: {error.strerror}") from error
+        raise SecretsRefused(f"cannot replace {new}: {error.strerror}") from error
 
 
 @contextmanager
@@ -98,7 +98,7 @@ def changing(directory: Path) -> Iterator[None]:
 
     Raises:
         Conflict: somebody else is changing keys in it.
-        SecretsRefused: it can not be written, or is not ours alone.
+        SecretsRefused: it cannot be written, or is not ours alone.
     """
     try:
         with private_directory(directory) as folder:
@@ -107,10 +107,10 @@ def changing(directory: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno == errno.EROFS:
             raise SecretsRefused(
-                f"keys can not be written here: {directory} is read-only. With compose.yaml: "
+                f"keys cannot be written here: {directory} is read-only. With compose.yaml: "
                 "docker compose run --rm keys, instead of: docker compose exec authsvc authsvc keys"
             ) from error
-        raise SecretsRefused(f"can not write {directory}: {error.strerror}") from error
+        raise SecretsRefused(f"cannot write {directory}: {error.strerror}") from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield

@@ -49,7 +49,7 @@ def create_missing(directory: Path, now: datetime) -> tuple[str, ...]:
         The names of the files that are new.
 
     Raises:
-        SecretsRefused: the directory can not be written, or a file in it is unusable; nothing is written then.
+        SecretsRefused: the directory cannot be written, or a file in it is unusable; nothing is written then.
     """
     try:
         made = [folder for folder in (directory, *directory.parents) if not folder.exists()]
@@ -57,7 +57,7 @@ def create_missing(directory: Path, now: datetime) -> tuple[str, ...]:
         for folder in reversed(made):
             sync_folder(folder.parent)
     except OSError as error:
-        raise SecretsRefused(f"can not make the secrets directory {directory}: {error.strerror}") from error
+        raise SecretsRefused(f"cannot make the secrets directory {directory}: {error.strerror}") from error
     check_present(directory)
     # An installation whose root is kept offline: a new key here would never match the registry's bundle.
     offline = root_is_offline(directory)
@@ -220,7 +220,7 @@ def redis_secret(directory: Path) -> bytes:
     """Return what the passwords of a redis in its own container are derived from; made when missing.
 
     Raises:
-        SecretsRefused: it can not be written, is readable by others, another user's or too short.
+        SecretsRefused: it cannot be written, is readable by others, another user's or too short.
     """
     path = directory / REDIS_SECRET
     create(path, new_hex_key)

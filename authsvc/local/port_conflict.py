@@ -85,7 +85,7 @@ def _not_bindable(listen: ListenAddress, error: OSError) -> str:
         return f"{listen.host} is not an address of this machine; give another one with --listen"
     if error.errno == errno.EACCES:
         return f"port {listen.port} is open to root only; choose one from 1024 on with --listen"
-    return f"can not listen on {listen.authority}: {error.strerror}"
+    return f"cannot listen on {listen.authority}: {error.strerror}"
 
 
 def _taken(authority: str, holders: list[PortOwner]) -> str:

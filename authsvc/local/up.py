@@ -1,4 +1,4 @@
-"""The whole stack in the foreground: prepare, refuse what can not work, run, end cleanly."""
+"""The whole stack in the foreground: prepare, refuse what cannot work, run, end cleanly."""
 
 import asyncio
 import os
@@ -76,7 +76,7 @@ async def up(
         say: takes one line for a person.
 
     Raises:
-        SetupRefused: something can not work; nothing is left running.
+        SetupRefused: something cannot work; nothing is left running.
     """
     if environ.get("AUTHSVC_CONFIG"):
         raise SetupRefused(

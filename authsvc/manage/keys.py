@@ -101,7 +101,7 @@ class Keys:
         files: the secrets directory.
         attendance: the list of workers.
         journal: where changes are told.
-        next_root_accepted: asks the registry; None when it can not be asked.
+        next_root_accepted: asks the registry; None when it cannot be asked.
         longest_token: the longest life of a token.
         clock: the wall clock: what is waited for here takes time.
     """
@@ -144,7 +144,7 @@ class Keys:
         """Sign under the prepared root from now on; return its fingerprint.
 
         Raises:
-            Conflict: none is prepared, or the registry does not accept it yet, or can not be asked and not ``force``.
+            Conflict: none is prepared, or the registry does not accept it yet, or cannot be asked and not ``force``.
         """
         if not any(root.state == "prepared" for root in self.files.roots()):
             raise Conflict("no next root is prepared; begin with: authsvc keys rotate --root prepare")

@@ -39,7 +39,7 @@ class FileSink(Protocol):
     """Where license files are put, one a license."""
 
     def obstacle(self, license_: License) -> str | None:
-        """Return why the file of this license can not be kept there, or None."""
+        """Return why the file of this license cannot be kept there, or None."""
         ...
 
     def put(self, license_: License, text: Callable[[], str]) -> str:

@@ -42,7 +42,7 @@ MAX_LINE = 65_536
 """Longest line of a file, in characters: far beyond what a license can hold, and a bound on memory."""
 
 ROW = "row"
-"""Stands for the column when it is the row as a whole that can not be read."""
+"""Stands for the column when it is the row as a whole that cannot be read."""
 
 Cells = Mapping[str, object]
 """The columns of one row that are not empty: texts, or what JSON has for them."""
@@ -50,7 +50,7 @@ Cells = Mapping[str, object]
 
 @frozen
 class RowProblem:
-    """Why a row can not be imported.
+    """Why a row cannot be imported.
 
     Attributes:
         line: on which the row begins, from 1.

@@ -72,7 +72,7 @@ class ServiceAccounts:
             Conflict: the name is taken.
         """
         if not (_NAME.fullmatch(name) and len(name) <= MAX_NAME):
-            raise InputRefused(f"{name[:60]!r} can not name a service account: use a-z, 0-9 and '-', such as ci-build")
+            raise InputRefused(f"{name[:60]!r} cannot name a service account: use a-z, 0-9 and '-', such as ci-build")
         owner = await find_team(self.directory, team)
         rows = tuple([await self._grant(text, owner) for text in grants])
         if len(rows) > MAX_PATTERNS or (not rows and api is None):

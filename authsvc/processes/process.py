@@ -71,7 +71,7 @@ class ManagedProcess:
         """Start the program.
 
         Raises:
-            OSError: its log can not be written, or no process can be made.
+            OSError: its log cannot be written, or no process can be made.
         """
         program = self.program
         with suppress(FileNotFoundError):

@@ -156,7 +156,7 @@ async def _started(part: Part, delay: float, say: Callable[[str], None]) -> bool
     try:
         await part.child.start()
     except OSError as error:
-        say(f"{part.child.program.name} can not be started: {error}; trying again in {delay:g} s")
+        say(f"{part.child.program.name} cannot be started: {error}; trying again in {delay:g} s")
         return False
     return True
 

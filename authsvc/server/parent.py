@@ -35,7 +35,7 @@ def bind(address: str, option: str) -> socket.socket:
     """Return a listening socket for ``HOST:PORT``, or the inherited one for ``fd:N``.
 
     Raises:
-        SetupRefused: of another form, or it can not be bound.
+        SetupRefused: of another form, or it cannot be bound.
     """
     form = _ADDRESS.fullmatch(address)
     if form is None:
@@ -49,7 +49,7 @@ def bind(address: str, option: str) -> socket.socket:
             listener = socket.create_server((host, int(form["port"])), family=family, backlog=BACKLOG)
     except (OSError, OverflowError) as error:
         why = error.strerror if isinstance(error, OSError) else "the port must be at most 65535"
-        raise SetupRefused(f"can not listen on {option} {address}: {why}") from error
+        raise SetupRefused(f"cannot listen on {option} {address}: {why}") from error
     listener.setblocking(False)  # noqa: FBT003  the standard library takes it by position only
     return listener
 

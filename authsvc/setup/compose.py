@@ -130,7 +130,7 @@ def check_compose(request: ComposeOptions, environ: Mapping[str, str]) -> tuple[
 
     Raises:
         SecretsRefused: a secret is unusable.
-        SetupRefused: a setting is unusable, or a volume is missing or can not be written.
+        SetupRefused: a setting is unusable, or a volume is missing or cannot be written.
     """
     check_volumes(request.root)
     directory = request.root / "secrets"
@@ -176,7 +176,7 @@ def renew_token_root(root: Path) -> tuple[str, ...]:
 
     Raises:
         SecretsRefused: the certificate is unusable.
-        SetupRefused: a volume is missing or can not be written.
+        SetupRefused: a volume is missing or cannot be written.
     """
     check_volumes(root)
     name = f"registry/{TOKEN_ROOT_CERTIFICATE}"
@@ -247,7 +247,7 @@ def check_volumes(root: Path) -> None:
         if not os.access(folder, os.W_OK | os.X_OK):
             raise SetupRefused(
                 f"the volume at {folder} belongs to uid {folder.stat().st_uid} and init runs as uid {os.geteuid()}, "
-                "so it can not be written; see docs/deploy.md, Restore"
+                "so it cannot be written; see docs/deploy.md, Restore"
             )
         check_volume(folder, names)
 

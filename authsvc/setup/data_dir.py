@@ -88,9 +88,9 @@ def check(directory: Path) -> Layout:
         above = above.parent
     if above != layout.root:
         if not above.is_dir():
-            raise SetupRefused(f"the data directory {layout.root} can not be made: a part of its path is a file")
+            raise SetupRefused(f"the data directory {layout.root} cannot be made: a part of its path is a file")
         if not os.access(above, os.W_OK | os.X_OK):
-            raise SetupRefused(f"the data directory {layout.root} can not be made: Permission denied")
+            raise SetupRefused(f"the data directory {layout.root} cannot be made: Permission denied")
         return layout
     with _opened(layout.root, "the data directory") as root:
         _refuse_foreign(layout, root)
@@ -156,9 +156,9 @@ def _make_root(path: Path) -> None:
     except FileExistsError as error:
         raise SetupRefused(f"the data directory {path} is a file; choose another --data-dir") from error
     except NotADirectoryError as error:
-        raise SetupRefused(f"the data directory {path} can not be made: a part of its path is a file") from error
+        raise SetupRefused(f"the data directory {path} cannot be made: a part of its path is a file") from error
     except OSError as error:
-        raise SetupRefused(f"the data directory {path} can not be made: {error.strerror}") from error
+        raise SetupRefused(f"the data directory {path} cannot be made: {error.strerror}") from error
 
 
 @contextmanager
@@ -176,7 +176,7 @@ def _opened(path: Path, what: str) -> Iterator[int]:
     except OSError as error:
         with suppress(OSError):
             _refuse_owner(path.stat(), f"{what} {path}")
-        raise SetupRefused(f"{what} {path} can not be opened: {error.strerror}") from error
+        raise SetupRefused(f"{what} {path} cannot be opened: {error.strerror}") from error
     try:
         _refuse_owner(os.fstat(descriptor), f"{what} {path}")
         yield descriptor

@@ -66,7 +66,7 @@ def check(layout: Layout, site: Site, environ: Mapping[str, str]) -> tuple[str, 
 
     Raises:
         SecretsRefused: a secret is unusable.
-        SetupRefused: a setting is unusable, or a path or address can not stand in a configuration file.
+        SetupRefused: a setting is unusable, or a path or address cannot stand in a configuration file.
     """
     settings = check_settings(environ, rendered_settings(layout, site))
     absent = check_secrets(layout.secrets, settings)
@@ -88,7 +88,7 @@ def init(layout: Layout, site: Site, now: datetime) -> tuple[str, ...]:
 
     Raises:
         SecretsRefused: a secret is unusable.
-        SetupRefused: a path or address can not stand in a configuration file.
+        SetupRefused: a path or address cannot stand in a configuration file.
     """
     created = create_missing(layout.secrets, now)
     texts = _texts(layout, site, registry_http_secret(layout.secrets))

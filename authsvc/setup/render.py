@@ -205,7 +205,7 @@ def _quote_backslash(value: str) -> str:
 
 def _printable(value: str) -> str:
     if not value.isprintable():
-        raise SetupRefused(f"{value!r} has characters that can not stand in a configuration file")
+        raise SetupRefused(f"{value!r} has characters that cannot stand in a configuration file")
     return value
 
 

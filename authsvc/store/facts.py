@@ -46,7 +46,7 @@ class RedisCredentialFacts:
         """
         if email in self._last_ids:
             # Who it was last time is a guess that comes with its proof, as of the same instant: docker asks for one
-            # member many times in a row, and such a read travels with others, which a script can not.
+            # member many times in a row, and such a read travels with others, which a script cannot.
             last = self._last_ids[email]
             member_key = keys.NONE if last is None else keys.member(last)
             current, raw = await self._connection.get_all(keys.member_email(email), member_key)

@@ -10,7 +10,7 @@ from authsvc.errors import SetupRefused, StoreUnavailable
 from authsvc.store.connection import Connection
 
 OLDEST = (7, 0)
-"""Scripts declare ``allow-oom`` (audit_stream.py), which an older server takes for a comment it can not run."""
+"""Scripts declare ``allow-oom`` (audit_stream.py), which an older server takes for a comment it cannot run."""
 
 FIXED = {(7, 2): 11, (7, 4): 6, (8, 0): 4, (8, 2): 2}
 """By branch, the first version without CVE-2025-49844: a client that may send Redis a script runs code in it."""

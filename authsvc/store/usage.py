@@ -51,7 +51,7 @@ class RedisUsage:
             await self.flush()
 
     async def flush(self) -> None:
-        """Write what was noted; what can not be written is dropped, since the next use says the same.
+        """Write what was noted; what cannot be written is dropped, since the next use says the same.
 
         What is not written yet when this is cancelled stays noted.
         """

@@ -41,11 +41,11 @@ def parse_slug(text: str, what: str) -> str:
     """
     if not (MIN_SLUG <= len(text) <= MAX_SLUG and _SLUG.fullmatch(text)):
         raise InputRefused(
-            f"{text[:60]!r} can not name {_article(what)}: use {MIN_SLUG} to {MAX_SLUG} of a-z, 0-9 and single '-' "
+            f"{text[:60]!r} cannot name {_article(what)}: use {MIN_SLUG} to {MAX_SLUG} of a-z, 0-9 and single '-' "
             "inside, such as my-app"
         )
     if text in RESERVED_SLUGS:
-        raise InputRefused(f"{text!r} is reserved and can not name {_article(what)}; choose another word")
+        raise InputRefused(f"{text!r} is reserved and cannot name {_article(what)}; choose another word")
     return text
 
 

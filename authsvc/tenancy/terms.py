@@ -152,7 +152,7 @@ def check_field(name: str, value: object) -> object:
 
 def is_plain(value: object) -> bool:
     """Whether a value is null, a truth value or a number that JSON can write."""
-    # 1e400 is read as infinity and can not be written.
+    # 1e400 is read as infinity and cannot be written.
     return value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value))
 
 

@@ -65,11 +65,11 @@ def listed(stack: Stack, *arguments: str) -> list[dict[str, object]]:
         (("list", "--before", "now"), 1, "before: 'now' is no cursor"),
         (("list", "--limit", "0"), 2, "0 is not in the range"),
         (("export",), 2, "Missing argument 'FILE'"),
-        (("export", "/nowhere/audit.jsonl"), 1, "can not write /nowhere/audit.jsonl: No such file or directory"),
+        (("export", "/nowhere/audit.jsonl"), 1, "cannot write /nowhere/audit.jsonl: No such file or directory"),
     ],
 )
 def test_refusals(stack: Stack, arguments: tuple[str, ...], code: int, words: str) -> None:
-    """What can not be answered is refused in one sentence."""
+    """What cannot be answered is refused in one sentence."""
     assert words in sentence(audit(stack, *arguments), code)
 
 

@@ -92,14 +92,14 @@ def test_a_wrong_environment(data_dir: Path, environ: dict[str, str], words: str
     [
         ({"AUTHSVC_REDIS_URL": "redis://127.0.0.1:1"}, "AUTHSVC_SECRETS_DIR is not set"),
         ({"AUTHSVC_REDIS_URL": "localhost:6379", "AUTHSVC_SECRETS_DIR": "{dir}"}, "AUTHSVC_REDIS_URL must look like"),
-        ({"AUTHSVC_REDIS_URL_FILE": "/nowhere", "AUTHSVC_SECRETS_DIR": "{dir}"}, "can not read the file '/nowhere'"),
+        ({"AUTHSVC_REDIS_URL_FILE": "/nowhere", "AUTHSVC_SECRETS_DIR": "{dir}"}, "cannot read the file '/nowhere'"),
         (
             {"AUTHSVC_REDIS_URL": "a", "AUTHSVC_REDIS_URL_FILE": "{dir}/registry-http.secret"},
             "say the same thing; remove one of them",
         ),
         ({"AUTHSVC_REDIS_URL": "redis://127.0.0.1:1", "AUTHSVC_SECRETS_DIR": "/nowhere"}, "/nowhere"),
-        ({"AUTHSVC_CONFIG": "/nowhere.toml"}, "can not read the settings file /nowhere.toml: No such file"),
-        ({"AUTHSVC_CONFIG": "/etc"}, "can not read the settings file /etc: Is a directory"),
+        ({"AUTHSVC_CONFIG": "/nowhere.toml"}, "cannot read the settings file /nowhere.toml: No such file"),
+        ({"AUTHSVC_CONFIG": "/etc"}, "cannot read the settings file /etc: Is a directory"),
         ({"AUTHSVC_CONFIG": "{dir}/registry-http.secret"}, "is not TOML"),
     ],
 )

@@ -42,13 +42,13 @@ def state(stack: Stack, app: str) -> tuple[object, ...]:
         (("team", "create", "a-team", "b-team"), 2, "unexpected extra argument"),
         (("team", "create", "--nonsense", "x"), 2, "No such option"),
         (("team", "create", "{app}"), 1, "exists already"),
-        (("team", "create", "Acme"), 1, "'Acme' can not name a team: use 2 to 40 of a-z, 0-9"),
-        (("team", "create", "a"), 1, "'a' can not name a team"),
-        (("team", "create", "a" * 41), 1, "can not name a team"),
+        (("team", "create", "Acme"), 1, "'Acme' cannot name a team: use 2 to 40 of a-z, 0-9"),
+        (("team", "create", "a"), 1, "'a' cannot name a team"),
+        (("team", "create", "a" * 41), 1, "cannot name a team"),
         (("team", "create", "-acme"), 2, "No such option"),
         (("team", "create", "proxy"), 1, "'proxy' is reserved"),
-        (("team", "create", ""), 1, "'' can not name a team"),
-        (("team", "create", "acme\n"), 1, "can not name a team"),
+        (("team", "create", ""), 1, "'' cannot name a team"),
+        (("team", "create", "acme\n"), 1, "cannot name a team"),
         (("team", "create", "new-team", "--name", "x" * 201), 1, "the name must have 1 to 200 characters"),
         (("team", "create", "new-team", "--name", "a\x1b[31mb"), 1, "holds a control character"),
         (("app", "create", "new-app"), 2, "Missing option '--team'"),
@@ -172,7 +172,7 @@ def test_a_password_is_no_argument(stack: Stack, app: str) -> None:
 def test_a_file_that_can_not_be_written(
     stack: Stack, app: str, license_: License, tmp_path: Path, output: str, words: str, command: str
 ) -> None:
-    """No license is made whose file can not be kept, and what is there stays as it is."""
+    """No license is made whose file cannot be kept, and what is there stays as it is."""
     (tmp_path / "taken").write_text("precious")
     (tmp_path / "folder").mkdir()
     before = state(stack, app), sorted(tmp_path.rglob("*"))

@@ -266,7 +266,7 @@ def test_reload_replaces_the_workers_and_keeps_the_restart_policy(shop: Shop) ->
 
 
 def test_keys_are_changed_while_it_runs(shop: Shop) -> None:
-    """What docs/deploy.md types: the server can not write its keys, the service `keys` can, and pulls go on."""
+    """What docs/deploy.md types: the server cannot write its keys, the service `keys` can, and pulls go on."""
 
     def keys(*arguments: str, code: int = 0) -> str:
         ran = shop.project.compose("run", "--rm", "-T", "keys", *arguments, check=False)
@@ -292,7 +292,7 @@ def test_keys_are_changed_while_it_runs(shop: Shop) -> None:
     shop.login_as_customer()
     shown = keys("show")
 
-    assert "keys can not be written here" in refused.said
+    assert "keys cannot be written here" in refused.said
     assert "docker compose run --rm keys" in refused.said
     assert "the registry does not accept the next root yet" in early
     assert len(re.findall(r"^[0-9a-f]{16} +in use ", shown, re.MULTILINE)) == 1

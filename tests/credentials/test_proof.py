@@ -189,7 +189,7 @@ def test_nobody(username: str, text: str, why: str) -> None:
     ],
 )
 def test_the_rest(presented: Any, expected: Proof) -> None:
-    """Nothing is nothing, what can not be read is junk, and a refresh token is never a password."""
+    """Nothing is nothing, what cannot be read is junk, and a refresh token is never a password."""
     assert expected == classify(presented)
 
 

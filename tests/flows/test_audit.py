@@ -45,7 +45,7 @@ def explained(stack: Stack, reply: Reply) -> dict[str, Any]:
 
 
 def not_written(stack: Stack) -> int:
-    """Return how often the log says that the audit can not be written: once for each outage and worker."""
+    """Return how often the log says that the audit cannot be written: once for each outage and worker."""
     return sum(event["event"] == "audit.not_written" for event in stack.events("serve.log"))
 
 
@@ -133,7 +133,7 @@ def test_an_outage_is_explained_afterwards() -> None:
         with paused(stack):
             reply = get_token(stack.port, unseen.account, SCOPE)
             assert reply.status == 503
-            until(lambda: not_written(stack), "the audit can not be written either")
+            until(lambda: not_written(stack), "the audit cannot be written either")
         told = explained(stack, reply)
 
     assert ("token.unanswered", "StoreUnavailable") == (told["event"], told["kind"])
@@ -151,7 +151,7 @@ def test_an_audit_that_cannot_be_written_slows_no_token(audited: Stack) -> None:
         # Each is the first of its kind, so that each is to be written within the second.
         scopes = (f"repository:app/new{number}:pull" for number in itertools.count())
         with meanwhile(lambda: get_token(audited.port, license_.account, next(scopes)).status) as others:
-            until(lambda: not_written(audited) > before, "the log says that the audit can not be written")
+            until(lambda: not_written(audited) > before, "the log says that the audit cannot be written")
             # Nothing has been or will be written: a request that waited for it would get no answer.
             issued = [get_token(audited.port, license_.account, SCOPE).status for _ in range(100)]
         assert redis.get("authsvc:audit") == b"in the way"

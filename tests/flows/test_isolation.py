@@ -124,7 +124,7 @@ def test_the_neighbour_gets_nothing(world: World, attacker: str, attack: str) ->
 
 @pytest.mark.parametrize("attacker", WRITERS)
 def test_an_upload_does_not_move_house(world: World, attacker: str) -> None:
-    """An upload begun in the attacker's own repository can not be continued or ended in another."""
+    """An upload begun in the attacker's own repository cannot be continued or ended in another."""
     client, own = world.client(attacker), world.own(attacker)
     begun = client.ask("POST", f"/v2/{own}/blobs/uploads/")
     assert begun.status == 202
@@ -197,11 +197,11 @@ def test_twins_of_a_slug_can_not_be_made(world: World) -> None:
     """No second app can be named so that people or programs mistake it for the first."""
     twins = {
         world.vault: "exists already",
-        world.vault.upper(): "can not name an app",
-        world.vault.translate(TWIN): "can not name an app",
-        f"{world.vault}/../{world.annex}": "can not name an app",
-        f"{world.vault}\n": "can not name an app",
-        f"{world.vault}\u200b": "can not name an app",
+        world.vault.upper(): "cannot name an app",
+        world.vault.translate(TWIN): "cannot name an app",
+        f"{world.vault}/../{world.annex}": "cannot name an app",
+        f"{world.vault}\n": "cannot name an app",
+        f"{world.vault}\u200b": "cannot name an app",
     }
     for twin, why in twins.items():
         ran = world.stack.authsvc("app", "create", twin, "--team", world.rivals, check=False)

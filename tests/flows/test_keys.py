@@ -328,7 +328,7 @@ REFUSALS: dict[str, tuple[Callable[[Stack], object], str]] = {
     ),
     "readable by others": (lambda s: (s.folder / "leaf.key").chmod(0o644), "is open to others"),
     "no certificate": (lambda s: (s.folder / "leaf.crt").write_text("nonsense"), "is not a PEM certificate"),
-    "missing": (lambda s: (s.folder / "leaf.crt").unlink(), "can not read"),
+    "missing": (lambda s: (s.folder / "leaf.crt").unlink(), "cannot read"),
     "of another root": (
         lambda s: (s.folder / "leaf.crt").write_bytes(self_signed(s.folder / "leaf.key")),
         "was not issued by the root",

@@ -89,7 +89,7 @@ def test_the_parent_may_die_alone(estate: Estate) -> None:
     stack = estate.stack
     assert stack.process is not None
     family = family_of(stack.process.pid)
-    # A folder that is held can not be held twice.
+    # A folder that is held cannot be held twice.
     second = stack.authsvc("up", "--listen", f"127.0.0.1:{stack.port}", check=False)
     assert second.code == 2
     assert "another `authsvc up`" in second.err or "in use" in second.err

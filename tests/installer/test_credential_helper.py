@@ -199,7 +199,7 @@ def test_a_damaged_file_hides_no_other(helper: Tool, licenses: Path) -> None:
     assert [
         f"docker-credential-authsvc: {licenses}/bad.license.json: this is not a license file: it is not JSON",
         f"docker-credential-authsvc: {licenses}/binary.license.json: this is not a license file: it is not text",
-        f"docker-credential-authsvc: can not read {licenses}/dangling.license.json: No such file or directory",
+        f"docker-credential-authsvc: cannot read {licenses}/dangling.license.json: No such file or directory",
     ] == ran.err.splitlines()
 
 

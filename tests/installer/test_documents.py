@@ -80,7 +80,7 @@ def test_pull_secret_by_default(tool: Tool, file: Path) -> None:
      ("--namespace", "a" * 64), ("--namespace", "a b"), ("--namespace", "ab\n")],
 )  # fmt: skip
 def test_names_that_kubernetes_would_refuse(tool: Tool, file: Path, options: tuple[str, str]) -> None:
-    """A bad name is refused here, and can not smuggle YAML in."""
+    """A bad name is refused here, and cannot smuggle YAML in."""
     ran = tool("pull-secret", f"{options[0]}={options[1]}", file)
 
     assert (2, "", 1) == (ran.code, ran.out, len(ran.err.splitlines()))
@@ -236,7 +236,7 @@ def test_kubelet_keeps_nothing_beyond_the_end(tool: Tool, environ: dict[str, str
     ],
 )  # fmt: skip
 def test_kubelet_gets_no_answer(tool: Tool, request_: str, said: str) -> None:
-    """What can not be answered ends with 1, one line on standard error and nothing on standard output."""
+    """What cannot be answered ends with 1, one line on standard error and nothing on standard output."""
     ran = tool("kubelet-provider", stdin=request_)
 
     assert (1, "", f"authsvc-license: {said}\n") == (ran.code, ran.out, ran.err)

@@ -220,7 +220,7 @@ def test_a_second_stack_is_refused(folder: Path, free_port: int) -> None:
         ((), {"PATH": "/nowhere"}, "authsvc: redis-server is not installed; on Debian and Ubuntu: sudo apt-get"),
         ((), {"AUTHSVC_CONFIG": "/etc/authsvc.toml"}, "authsvc: AUTHSVC_CONFIG is for `authsvc serve`"),
         (("--data-dir", "/dev/null"), {}, "authsvc: the data directory /dev/null is a file;"),
-        (("--data-dir", "/dev/null/x"), {}, "authsvc: the data directory /dev/null/x can not be made:"),
+        (("--data-dir", "/dev/null/x"), {}, "authsvc: the data directory /dev/null/x cannot be made:"),
         (("--data-dir", "/tmp/" + "x" * 100), {}, "authsvc: the data directory /tmp/xxx"),
     ],
 )

@@ -138,7 +138,7 @@ async def test_a_spelling_is_the_same_account(house: Installation, text: str) ->
 
 @pytest.mark.parametrize("text", REFUSED_TWINS)
 async def test_a_twin_is_no_account(house: Installation, text: str) -> None:
-    """It can not be added, invited or reset, and with the right password it signs in to nothing."""
+    """It cannot be added, invited or reset, and with the right password it signs in to nothing."""
     await house.members.add(EMAIL, TEAM, "viewer", (), PASSWORD, house.operation())
     uses = (
         lambda: house.members.add(text, TEAM, "owner", (), PASSWORD, house.operation()),

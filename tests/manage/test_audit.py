@@ -197,7 +197,7 @@ async def test_no_page_ends_between_two_of_one_cursor(office: Office) -> None:
     ],
 )
 async def test_bad_questions(office: Office, wanted: AuditQuery, before: str, limit: int, sentence: str) -> None:
-    """What can not be understood is refused in a sentence."""
+    """What cannot be understood is refused in a sentence."""
     with pytest.raises(InputRefused, match=sentence):
         await office.audit.entries(wanted, START, limit=limit, before=before)
 
@@ -399,7 +399,7 @@ async def test_a_file_of_something_else_is_left_alone(office: Office, tmp_path: 
 
 async def test_a_copy_that_can_not_be_made(office: Office, tmp_path: Path) -> None:
     """A folder that does not exist is refused in a sentence."""
-    with pytest.raises(InputRefused, match="can not write"):
+    with pytest.raises(InputRefused, match="cannot write"):
         await copy(office, tmp_path / "nowhere" / "x")
 
 

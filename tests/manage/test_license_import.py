@@ -180,7 +180,7 @@ async def test_an_archived_app_takes_none(house: Installation) -> None:
 
 
 async def test_a_file_that_changes_under_the_import_ends_it(house: Installation) -> None:
-    """A row that can not be read any more is not passed over."""
+    """A row that cannot be read any more is not passed over."""
     with pytest.raises(InputRefused, match="the file was changed while it was imported"):
         await carry_out(house, [make_rows(1)[0], [RowProblem(3, "type", "no")]])
 

@@ -94,7 +94,7 @@ async def test_an_end_that_is_none_is_refused(house: Installation, expires: str)
 
 
 async def test_an_end_before_the_beginning_is_refused(house: Installation) -> None:
-    """A license that begins later can not end before."""
+    """A license that begins later cannot end before."""
     made, _ = await make(house, not_before="2026-08-20")
 
     with pytest.raises(InputRefused, match="begins on 2026-08-20T00:00:00Z; it must end later"):

@@ -92,7 +92,7 @@ async def test_a_bad_grant_is_refused(house: Installation, grant: str) -> None:
 @pytest.mark.parametrize("name", ["", "CI", "ci build", "ci:*", "-ci", "ci-", "ci/x", "cí", "ci\n", "x" * 61])
 async def test_a_bad_name_is_refused(house: Installation, name: str) -> None:
     """A name has a slug's grammar: it stands in a key and in sentences."""
-    with pytest.raises(InputRefused, match="can not name a service account"):
+    with pytest.raises(InputRefused, match="cannot name a service account"):
         await make(house, name=name)
 
 

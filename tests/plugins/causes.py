@@ -40,7 +40,7 @@ class Causes:
         self._note(report)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Look at a file that can not be collected."""
+        """Look at a file that cannot be collected."""
         self._note(report)
 
     @pytest.hookimpl(trylast=True)

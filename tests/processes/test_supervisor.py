@@ -221,7 +221,7 @@ async def test_a_healthy_while_makes_pauses_short_again(stack: Stack, monkeypatc
 
 
 async def test_a_child_that_can_not_be_started_is_tried_again(stack: Stack) -> None:
-    """A log that can not be written is said, and passes once it can."""
+    """A log that cannot be written is said, and passes once it can."""
     part = stack.part("a")
     task = asyncio.create_task(stack.run(part))
     async with asyncio.timeout(PATIENCE):
@@ -230,7 +230,7 @@ async def test_a_child_that_can_not_be_started_is_tried_again(stack: Stack) -> N
     log.unlink()
     log.mkdir()
     os.kill(stack.pid("a"), signal.SIGKILL)
-    await stack.until_said("a can not be started: .*Is a directory.*; trying again in 1 s")
+    await stack.until_said("a cannot be started: .*Is a directory.*; trying again in 1 s")
 
     log.rmdir()
     await stack.until_said("a is running again")

@@ -101,7 +101,7 @@ async def test_the_usual_platform_of_an_index(tmp_path: Path, order: int) -> Non
     ],
 )
 async def test_other_answers(tmp_path: Path, status: int, body: bytes, found: FoundManifest) -> None:
-    """Only a 404 means that an image is missing; what can not be understood is no answer."""
+    """Only a 404 means that an image is missing; what cannot be understood is no answer."""
 
     async def answer(_: web.Request) -> web.Response:
         return web.Response(status=status, body=body, headers={"Location": "http://127.0.0.1:1/"})

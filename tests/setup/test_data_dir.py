@@ -135,7 +135,7 @@ def test_an_unwritable_directory_is_refused(folder: Path) -> None:
 
     assert "SetupRefused the data directory" in refusal(folder / "data")
     assert "belongs to another user (uid 0" in refusal(folder / "data")
-    assert "can not be made: Permission denied" in refusal(folder / "data" / "below")
+    assert "cannot be made: Permission denied" in refusal(folder / "data" / "below")
 
 
 @pytest.mark.parametrize("name", FOLDERS)

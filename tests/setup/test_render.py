@@ -78,7 +78,7 @@ def test_quotes_end_where_they_should(value: str) -> None:
 def test_unprintable_values_are_refused(value: str) -> None:
     """A line break, a control character or bytes that are not UTF-8 reach no configuration."""
     for quote in (render.quote_json, render.quote_nginx, render.quote_redis):
-        with pytest.raises(SetupRefused, match="can not stand in a configuration file"):
+        with pytest.raises(SetupRefused, match="cannot stand in a configuration file"):
             quote(value)
 
 

@@ -325,7 +325,7 @@ async def test_it_goes_on_after_every_trouble(shop: Workshop, tmp_path: Path, mo
     await shop.fill(0.75)
     everything = await shop.numbers()
     keeping = asyncio.create_task(shop.keeper(blocked).keep())
-    await becomes(lambda: "audit.not_exported" in shop.log.getvalue(), "it can not be exported")
+    await becomes(lambda: "audit.not_exported" in shop.log.getvalue(), "it cannot be exported")
     blocked.unlink()
     await becomes(lambda: "audit.trimmed" in shop.log.getvalue(), "it is exported and trimmed")
     keeping.cancel()

@@ -104,7 +104,7 @@ async def test_what_does_not_exist_is_none(directory: RedisDirectory, connection
 
 
 async def test_a_name_is_given_once(directory: RedisDirectory) -> None:
-    """A slug, an address and an id can not be taken over, and the first owner stays."""
+    """A slug, an address and an id cannot be taken over, and the first owner stays."""
     await filled(directory)
 
     with pytest.raises(Conflict, match="exists already"):

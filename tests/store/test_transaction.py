@@ -1,4 +1,4 @@
-"""Changes: everything or nothing, once, in an order that a full store can not tear apart, told in the same step."""
+"""Changes: everything or nothing, once, in an order that a full store cannot tear apart, told in the same step."""
 
 import asyncio
 import json

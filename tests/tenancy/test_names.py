@@ -24,7 +24,7 @@ def test_slugs(text: str) -> None:
 )  # fmt: skip
 def test_slugs_refused(text: str) -> None:
     """Anything else is refused, never corrected: a corrected name is another name."""
-    with pytest.raises(InputRefused, match=r"can not name an app: use 2 to 40 of a-z") as refused:
+    with pytest.raises(InputRefused, match=r"cannot name an app: use 2 to 40 of a-z") as refused:
         parse_slug(text, "app")
 
     assert len(str(refused.value)) < 500
@@ -33,7 +33,7 @@ def test_slugs_refused(text: str) -> None:
 @pytest.mark.parametrize("text", sorted(RESERVED_SLUGS - {"_catalog"}))
 def test_reserved_slugs(text: str) -> None:
     """A path of ours or a host name to a client names no app and no team."""
-    with pytest.raises(InputRefused, match="is reserved and can not name a team"):
+    with pytest.raises(InputRefused, match="is reserved and cannot name a team"):
         parse_slug(text, "team")
 
 

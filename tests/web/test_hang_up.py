@@ -66,7 +66,7 @@ async def events_of(path: str) -> list[str]:
 
 
 async def test_half_a_form_is_a_refusal() -> None:
-    """It is told like every form that can not be read."""
+    """It is told like every form that cannot be read."""
     assert ["token.refused"] == await events_of("/auth/token")
 
 
