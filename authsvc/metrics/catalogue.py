@@ -4,6 +4,7 @@ compares the two.
 
 import enum
 import itertools
+from collections.abc import Mapping
 
 from attrs import Factory, field, frozen
 
@@ -19,24 +20,47 @@ class Kind(enum.Enum):
     HISTOGRAM = "histogram"
 
 
+OTHER = "other"
+"""A label value that stands for every value that is not declared."""
+
+
+@frozen
+class Label:
+    """One label of a metric. Its values are declared, so that no client and no tenant can add a series.
+
+    Attributes:
+        name: as exposed.
+        values: every value that it can have. If :data:`OTHER` is one, it stands for all that are not.
+    """
+
+    name: str
+    values: tuple[str, ...]
+
+    def declared(self, value: str) -> str:
+        """Return the declared value that ``value`` counts as; itself if there is none."""
+        return OTHER if value not in self.values and OTHER in self.values else value
+
+
 @frozen
 class Metric:
     """One metric.
 
     Attributes:
-        name: as it is told; a counter's ends with ``_total``.
-        kind: how it is kept.
+        name: as exposed; a counter's ends with ``_total``.
+        kind: how it is stored and summed.
         help: one sentence.
-        labels: the names of its labels.
-        series: the values of the labels of each series that it can have.
-        buckets: upper bounds of a histogram's buckets in seconds, without the last, endless one.
+        labels: its labels, in the order in which their values are passed.
+        series: the label values of each series that it can have: every combination, unless listed.
+        buckets: upper bounds of a histogram's buckets in seconds, without the last, infinite one.
     """
 
     name: str
     kind: Kind
     help: str
-    labels: tuple[str, ...] = ()
-    series: tuple[tuple[str, ...], ...] = ((),)
+    labels: tuple[Label, ...] = ()
+    series: tuple[tuple[str, ...], ...] = Factory(
+        lambda self: tuple(itertools.product(*(label.values for label in self.labels))), takes_self=True
+    )
     buckets: tuple[float, ...] = ()
 
     @property
@@ -72,7 +96,7 @@ TOKEN_REQUESTS = Metric(
     "authsvc_token_requests_total",
     Kind.COUNTER,
     "Token requests by what became of them.",
-    ("outcome", "reason"),
+    (Label("outcome", (ISSUED, REFUSED, FAILED)), Label("reason", tuple(reason for _, reason in TOKEN_OUTCOMES))),
     TOKEN_OUTCOMES,
 )
 TOKEN_SECONDS = Metric(
@@ -82,8 +106,7 @@ HTTP_REQUESTS = Metric(
     "authsvc_http_requests_total",
     Kind.COUNTER,
     "Requests of any kind by listener and class of status.",
-    ("listener", "status"),
-    tuple((listener, status) for listener in (EDGE, INSIDE) for status in STATUSES),
+    (Label("listener", (EDGE, INSIDE)), Label("status", STATUSES)),
 )
 KNOWN, NEW = "known", "new"
 
@@ -91,8 +114,7 @@ PASSWORDS_WAITING = Metric(
     "authsvc_password_checks_waiting",
     Kind.GAUGE,
     "Argon2id checks that wait for a thread, by whether the account has signed in from that network before.",
-    ("network",),
-    ((KNOWN,), (NEW,)),
+    (Label("network", (KNOWN, NEW)),),
 )
 PASSWORDS_RUNNING = Metric("authsvc_password_checks_running", Kind.GAUGE, "Argon2id checks that a thread works on.")
 PASSWORD_SECONDS = Metric(
@@ -129,10 +151,12 @@ AUDIT_LOST = Metric(
     "authsvc_audit_lost_total",
     Kind.COUNTER,
     "Decisions that could not be written to the audit, by the reason.",
-    ("reason",),
-    tuple((reason,) for reason in AUDIT_LOSSES),
+    (Label("reason", AUDIT_LOSSES),),
 )
 LOG_LOST = Metric("authsvc_log_lost_total", Kind.COUNTER, "Log lines that could not be written.")
+METRICS_LOST = Metric(
+    "authsvc_metrics_lost_total", Kind.COUNTER, "Measurements with a label value that no series is declared for."
+)
 WORKERS = Metric("authsvc_workers", Kind.GAUGE, "Workers that serve.")
 WORKER_DEATHS = Metric("authsvc_worker_deaths_total", Kind.COUNTER, "Workers that ended without being asked to.")
 
@@ -141,31 +165,43 @@ METRICS = (
     UNCLEAR_CLIENTS,
     *(STORE_SECONDS, STORE_ERRORS, STORE_DISK_FREE, STORE_DISK_SIZE),
     *(LEAF_EXPIRY, LEAF_FAILURES, WORKERS, WORKER_DEATHS),
-    *(AUDIT_USED, AUDIT_BUDGET, AUDIT_WAITING, AUDIT_LOST, LOG_LOST),
+    *(AUDIT_USED, AUDIT_BUDGET, AUDIT_WAITING, AUDIT_LOST, LOG_LOST, METRICS_LOST),
 )
-"""All of them, in the order of their cells."""
+"""All of them, in the order in which they are shown."""
 
 
-def _places() -> dict[tuple[str, tuple[str, ...]], int]:
-    keys = [(metric, series) for metric in METRICS for series in metric.series]
+Series = tuple[str, tuple[str, ...]]
+"""The name of a metric, and the label values of one of its series."""
+
+
+def _starts_of(metrics: tuple[Metric, ...]) -> Mapping[Series, int]:
+    keys = [(metric, series) for metric in metrics for series in metric.series]
     starts = itertools.accumulate((metric.width for metric, _ in keys), initial=0)
     return {(metric.name, series): start for (metric, series), start in zip(keys, starts, strict=False)}
 
 
 @frozen
-class Cells:
+class SlotLayout:
     """Where each series has its cells in a slot.
 
     Attributes:
-        places: by name and label values, the first cell.
-        count: how many cells a slot has.
+        metrics: that there are, in the order of their cells.
+        starts: the index of the first cell of each series.
+        size: how many cells a slot has.
     """
 
-    places: dict[tuple[str, tuple[str, ...]], int] = field(factory=_places)
-    count: int = field(
-        default=Factory(lambda _: sum(metric.width * len(metric.series) for metric in METRICS), takes_self=True)
+    metrics: tuple[Metric, ...] = METRICS
+    starts: Mapping[Series, int] = field(
+        default=Factory(lambda self: _starts_of(self.metrics), takes_self=True), init=False
+    )
+    size: int = field(
+        default=Factory(lambda self: sum(m.width * len(m.series) for m in self.metrics), takes_self=True), init=False
     )
 
-    def of(self, metric: Metric, *labels: str) -> int:
-        """Return the first cell of a series."""
-        return self.places[metric.name, labels]
+    def start(self, metric: Metric, labels: tuple[str, ...]) -> int | None:
+        """Return the index of the first cell of the series that ``labels`` belong to, or None if none is declared."""
+        start = self.starts.get((metric.name, labels))
+        if start is None and len(labels) == len(metric.labels):
+            declared = tuple(label.declared(value) for label, value in zip(metric.labels, labels, strict=True))
+            start = self.starts.get((metric.name, declared))
+        return start

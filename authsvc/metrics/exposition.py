@@ -11,7 +11,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
-from authsvc.metrics.catalogue import METRICS, Kind, Metric
+from authsvc.metrics.catalogue import Kind, Metric
 from authsvc.metrics.shared_metrics import MICROSECONDS, SharedMetrics
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
@@ -31,14 +31,16 @@ class _Sums(Collector):
 
     @override
     def collect(self) -> Iterator[Family]:
-        for metric in METRICS:
+        for metric in self.shared_metrics.layout.metrics:
             yield self._family(metric)
 
     def _family(self, metric: Metric) -> Family:
         if metric.kind is Kind.HISTOGRAM:
             return self._histogram(metric)
         kind = CounterMetricFamily if metric.kind is Kind.COUNTER else GaugeMetricFamily
-        family: CounterMetricFamily | GaugeMetricFamily = kind(metric.name, metric.help, labels=metric.labels)
+        family: CounterMetricFamily | GaugeMetricFamily = kind(
+            metric.name, metric.help, labels=[label.name for label in metric.labels]
+        )
         for labels in metric.series:
             values = [cells[0] for cells in self.shared_metrics.cells(metric, labels)]
             if metric.kind is Kind.LARGEST:
@@ -50,7 +52,7 @@ class _Sums(Collector):
         return family
 
     def _histogram(self, metric: Metric) -> Family:
-        family = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
+        family = HistogramMetricFamily(metric.name, metric.help, labels=[label.name for label in metric.labels])
         bounds = [*map(str, metric.buckets), "+Inf"]
         for labels in metric.series:
             *counts, total = (sum(column) for column in zip(*self.shared_metrics.cells(metric, labels), strict=True))

@@ -23,7 +23,7 @@ import uvloop
 from attrs import frozen
 
 from authsvc.logs import LibraryHandler, Logger, server_log
-from authsvc.metrics.catalogue import LOG_LOST, Cells
+from authsvc.metrics.catalogue import LOG_LOST, SlotLayout
 from authsvc.metrics.shared_metrics import SharedMetrics, Slot
 from authsvc.server.certificate_renewal import CertificateRenewer, FromFiles, FromParent
 from authsvc.server.leaf_channel import LeafRequester
@@ -51,7 +51,7 @@ class Inherited:
 
 async def work(settings: Settings, inherited: Inherited, guess_key: bytes) -> None:
     """Serve until told to end, or until the parent is gone."""
-    shared_metrics = SharedMetrics(inherited.shared_metrics, Cells())
+    shared_metrics = SharedMetrics(inherited.shared_metrics, SlotLayout())
     counting = Counting(shared_metrics, shared_metrics.slot(inherited.slot))
     with server_log(settings.log_level, lambda lost: counting.slot.inc(LOG_LOST, by=lost)) as logger:
         await _work(settings, inherited, guess_key, counting, logger)

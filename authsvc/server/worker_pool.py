@@ -20,7 +20,7 @@ from attrs import Factory, define, field, frozen
 
 from authsvc.errors import SetupRefused
 from authsvc.logs import Logger
-from authsvc.metrics.catalogue import WORKER_DEATHS, WORKERS
+from authsvc.metrics.catalogue import WORKER_DEATHS, WORKERS, SlotLayout
 from authsvc.metrics.shared_metrics import SharedMetrics, Slot
 from authsvc.server.leaf_channel import LeafIssuer
 from authsvc.server.reloads import ReloadResult, Reloads, answer
@@ -321,7 +321,7 @@ class WorkerPool:
 
 def make_shared_metrics(workers: int) -> SharedMetrics:
     """Return shared metrics with a slot for the parent and for two generations of workers."""
-    return SharedMetrics.make(1 + 2 * workers)
+    return SharedMetrics.make(1 + 2 * workers, SlotLayout())
 
 
 async def _first(stopping: asyncio.Event, other: asyncio.Event) -> bool:

@@ -85,11 +85,13 @@ class KeptConnections:
 def scrape(stack: Stack) -> dict[str, float]:
     """Return every sample of ``/metrics``, from whichever worker accepts."""
     text = ask(port_of(stack, "inside"), "GET", "/metrics").body.decode()
-    return {
+    samples = {
         "|".join((sample.name, *sample.labels.values())): sample.value
         for family in text_string_to_metric_families(text)
         for sample in family.samples
     }
+    assert samples["authsvc_metrics_lost_total"] == 0
+    return samples
 
 
 def roll(stack: Stack, process: int) -> None:

@@ -19,7 +19,7 @@ def rows(heading: str) -> list[list[str]]:
 def test_metrics_are_those_of_the_code() -> None:
     """Names, types and labels agree, in both directions."""
     written = {(name, kind, labels) for name, kind, labels, _ in rows("All metrics")}
-    assert {(m.name, TYPES[m.kind], ", ".join(m.labels) or "-") for m in METRICS} == written
+    assert {(m.name, TYPES[m.kind], ", ".join(label.name for label in m.labels) or "-") for m in METRICS} == written
 
 
 def test_outcomes_are_those_of_the_code() -> None:

@@ -11,17 +11,34 @@ from authsvc.errors import AuthsvcError
 from authsvc.metrics.catalogue import (
     LEAF_EXPIRY,
     METRICS,
+    OTHER,
     PASSWORDS_RUNNING,
+    STATUSES,
     STORE_ERRORS,
     STORE_SECONDS,
     TOKEN_OUTCOMES,
     TOKEN_REQUESTS,
     WORKERS,
-    Cells,
+    Kind,
+    Label,
+    Metric,
+    SlotLayout,
 )
 from authsvc.metrics.exposition import exposition
 from authsvc.metrics.shared_metrics import SharedMetrics
 from authsvc.web.metrics import outcome_of_error
+
+PROVIDERS = Label("provider", ("ecr", "ghcr", OTHER))
+CALLS = Metric("calls_total", Kind.COUNTER, "Calls.", (PROVIDERS, Label("status", STATUSES)))
+CALL_SECONDS = Metric("call_seconds", Kind.HISTOGRAM, "Time of a call.", (PROVIDERS,), buckets=(0.1, 1.0))
+UP = Metric("up", Kind.GAUGE, "1 if up.", (PROVIDERS,))
+EXTENDED = (*METRICS, CALLS, CALL_SECONDS, UP)
+"""The catalogue with metrics that have labels, of which one takes undeclared values."""
+
+
+def calls(provider: str, status: str) -> str:
+    """Return the key of a series of ``CALLS``."""
+    return f"calls_total{[('provider', provider), ('status', status)]}"
 
 
 def told(shared: SharedMetrics, now: float = 0.0) -> dict[str, float]:
@@ -35,9 +52,9 @@ def told(shared: SharedMetrics, now: float = 0.0) -> dict[str, float]:
 
 
 @given(counts=st.lists(st.tuples(st.integers(0, 3), st.sampled_from(TOKEN_OUTCOMES), st.integers(1, 9)), max_size=30))
-def test_a_scrape_is_the_sum_over_all_rows(counts: list[tuple[int, tuple[str, str], int]]) -> None:
+def test_a_scrape_is_the_sum_over_all_slots(counts: list[tuple[int, tuple[str, str], int]]) -> None:
     """Whoever counted what, each series tells its sum and no other one changes."""
-    shared = SharedMetrics.make(4)
+    shared = SharedMetrics.make(4, SlotLayout())
     for slot, outcome, by in counts:
         shared.slot(slot).inc(TOKEN_REQUESTS, *outcome, by=by)
     for outcome in TOKEN_OUTCOMES:
@@ -48,7 +65,7 @@ def test_a_scrape_is_the_sum_over_all_rows(counts: list[tuple[int, tuple[str, st
 
 def test_a_worker_that_follows_goes_on_counting() -> None:
     """Handing a slot on keeps the counters and forgets what the last worker was busy with."""
-    shared = SharedMetrics.make(2)
+    shared = SharedMetrics.make(2, SlotLayout())
     slot = shared.slot(1)
     slot.inc(STORE_ERRORS, by=7)
     slot.inc(PASSWORDS_RUNNING)
@@ -67,7 +84,7 @@ def test_a_worker_that_follows_goes_on_counting() -> None:
 
 def test_the_first_leaf_to_end_counts() -> None:
     """Of several workers' certificates the soonest end is told, as seconds from now."""
-    shared = SharedMetrics.make(4)
+    shared = SharedMetrics.make(4, SlotLayout())
     shared.slot(1).set(LEAF_EXPIRY, 900)
     shared.slot(3).set(LEAF_EXPIRY, 700)
     assert 600.0 == told(shared, now=100.0)["authsvc_leaf_expiry_seconds"]
@@ -76,7 +93,7 @@ def test_the_first_leaf_to_end_counts() -> None:
 @pytest.mark.parametrize(("seconds", "bucket"), [(0.0, "0.001"), (0.001, "0.001"), (0.0011, "0.0025"), (9.0, "+Inf")])
 def test_a_time_falls_into_its_bucket(seconds: float, bucket: str) -> None:
     """A bucket's bound belongs to it, and what is longer than all bounds is counted too."""
-    shared = SharedMetrics.make(1)
+    shared = SharedMetrics.make(1, SlotLayout())
     shared.slot(0).observe(STORE_SECONDS, seconds)
     samples = told(shared)
     counted = [f"{bound:g}" for bound in STORE_SECONDS.buckets if samples[_bucket(f"{bound}")] == 1] or ["+Inf"]
@@ -93,22 +110,61 @@ def _bucket(bound: str) -> str:
 
 def test_another_process_sees_the_same_metrics() -> None:
     """Shared metrics are opened again by their descriptor, as a worker does."""
-    shared = SharedMetrics.make(2)
-    again = SharedMetrics(os.dup(shared.descriptor), Cells())
+    shared = SharedMetrics.make(2, SlotLayout())
+    again = SharedMetrics(os.dup(shared.descriptor), SlotLayout())
     again.slot(1).inc(STORE_ERRORS, by=3)
     assert 3.0 == told(shared)["authsvc_store_errors_total"]
 
 
 def test_cells_do_not_overlap() -> None:
     """Each series has cells of its own, and together they fill a slot."""
-    cells = Cells()
-    taken = [
-        place
-        for metric in METRICS
-        for labels in metric.series
-        for place in range(cells.of(metric, *labels), cells.of(metric, *labels) + metric.width)
-    ]
-    assert list(range(cells.count)) == sorted(taken)
+    layout = SlotLayout(EXTENDED)
+    widths = {metric.name: metric.width for metric in EXTENDED}
+    taken = [cell for (name, _), start in layout.starts.items() for cell in range(start, start + widths[name])]
+    assert list(range(layout.size)) == sorted(taken)
+
+
+def test_every_combination_of_labels_is_a_series() -> None:
+    """A metric with labels needs nothing but their values, whatever its kind."""
+    shared = SharedMetrics.make(2, SlotLayout(EXTENDED))
+    for number, (provider, status) in enumerate(CALLS.series):
+        shared.slot(number % 2).inc(CALLS, provider, status, by=number)
+    shared.slot(0).observe(CALL_SECONDS, 0.5, "ghcr")
+    shared.slot(1).observe(CALL_SECONDS, 2.0, "ghcr")
+    shared.slot(1).set(UP, 1, "ecr")
+    samples = told(shared)
+    os.close(shared.descriptor)
+
+    assert [12, *range(12)] == [len(CALLS.series), *(samples[calls(*series)] for series in CALLS.series)]
+    buckets = [f"call_seconds_bucket{[('le', bound), ('provider', 'ghcr')]}" for bound in ("0.1", "1.0", "+Inf")]
+    assert [0, 1, 2] == [samples[bucket] for bucket in buckets]
+    assert [2.5, 0.0] == [samples[f"call_seconds_sum{[('provider', one)]}"] for one in ("ghcr", "ecr")]
+    assert [1.0, 0.0] == [samples[f"up{[('provider', one)]}"] for one in ("ecr", "other")]
+
+
+@given(values=st.lists(st.text(), min_size=1, max_size=20))
+def test_no_value_adds_a_series_or_fails(values: list[str]) -> None:
+    """A value that is not declared counts as ``other`` where that is declared, and is otherwise counted as lost."""
+    shared = SharedMetrics.make(1, SlotLayout(EXTENDED))
+    before, slot = set(told(shared)), shared.slot(0)
+    for value in values:
+        slot.inc(CALLS, f"-{value}", "2xx")
+        slot.inc(CALLS, "ecr", f"-{value}")
+        slot.observe(CALL_SECONDS, 0.5)
+        slot.set(UP, 1, "ecr", value)
+    samples = told(shared)
+    os.close(shared.descriptor)
+
+    assert before == set(samples)
+    assert len(values) == samples[calls("other", "2xx")]
+    assert 3 * len(values) == samples["authsvc_metrics_lost_total"]
+
+
+def test_a_gauge_may_fall_below_zero() -> None:
+    """One decrease too many is a wrong figure, and not a failed request."""
+    shared = SharedMetrics.make(1, SlotLayout())
+    shared.slot(0).inc(PASSWORDS_RUNNING, by=-1)
+    assert -1.0 == told(shared)["authsvc_password_checks_running"]
 
 
 def test_every_error_is_counted_somewhere() -> None:
