@@ -176,27 +176,35 @@ class AuditRecorder:
                 await asyncio.sleep(FLUSH_EVERY)
 
     async def finish(self) -> None:
-        """Write everything that waits, and count as lost what the store does not take now."""
+        """Write everything that waits, and count as lost what the store does not take now.
+
+        With a full budget one entry of this process, ``audit.lost``, is written beyond it: no later one could be.
+        """
         await self.flush(everything=True)
         self._give_up()
 
     async def flush(self, *, everything: bool = False) -> None:
-        """Write what is due, in batches; what cannot be written now stays."""
+        """Write what is due, in batches; what cannot be written now stays.
+
+        Args:
+            everything: whether this is the last time: repeats are not waited for, what the budget has no room for is
+                lost at once, and the entry that says so is written all the same.
+        """
         # In parts: ten thousand entries that are due at one moment would hold up the requests of that moment.
         while True:
             taken = self._collapser.take(self._clock().timestamp(), everything=everything, most=MAX_BATCH_ENTRIES)
             for told in taken:
                 self._wait(told)
-            if not await self._write() or len(taken) < MAX_BATCH_ENTRIES:
+            if not await self._write(last=everything) or len(taken) < MAX_BATCH_ENTRIES:
                 return
 
-    async def _write(self) -> bool:
+    async def _write(self, *, last: bool) -> bool:
         """Write the backlog; return whether that was done."""
         while self._sending or self._backlog.size or self._unsaid:
             if not self._has_room():
                 self._put_off(NO_ROOM)
                 return False
-            batch_id, batch = self._sending = self._sending or (self._new_id(), self._next_batch())
+            batch_id, batch = self._sending = self._sending or (self._new_id(), self._next_batch(last=last))
             try:
                 appended = await self._store.append(batch_id, batch)
             except StoreUnavailable as error:
@@ -206,12 +214,13 @@ class AuditRecorder:
             self._sending, self._away = None, False
             said, self._saying = self._saying, Counter()
             # What was lost before is said by the first entry: if that was not written, no other was.
-            if said and appended.lost == sum(told.count for told in batch if told.proven and not told.needed):
+            refused = appended.lost == sum(told.count for told in batch if told.proven and not told.needed)
+            if said and refused and not batch[0].needed:
                 self._lose(BUDGET, appended.lost - said.total())
             else:
                 self._unsaid -= said
                 self._lose(BUDGET, appended.lost)
-            if appended.lost:
+            if appended.lost and not last:
                 return False
             if not self._unsaid:
                 self._lost_since = None
@@ -226,12 +235,12 @@ class AuditRecorder:
             self._logger.warning("audit.not_written", entries=self.waiting, detail=detail)
         self._away = True
 
-    def _next_batch(self) -> list[PendingEntry]:
+    def _next_batch(self, *, last: bool) -> list[PendingEntry]:
         batch = self._backlog.batch()
         if self._unsaid and self._lost_since is not None:
             facts = self._say_lost(self._lost_since)
             entry = Entry(self._new_id(), self._clock(), "audit.lost", SYSTEM, facts)
-            batch.insert(0, PendingEntry(entry.text(), count=self._unsaid.total()))
+            batch.insert(0, PendingEntry(entry.text(), count=self._unsaid.total(), needed=last))
             self._saying = Counter(self._unsaid)
         return batch
 
@@ -244,8 +253,9 @@ class AuditRecorder:
     def _give_up(self) -> None:
         """Count what the end of the process leaves unwritten."""
         backlog, sending = self._backlog, self._sending[1] if self._sending else []
+        grouped = self._collapser.take(self._clock().timestamp(), everything=True)
         said = self._saying.total()
-        self._lose(STOPPED, sum(told.count for told in (*sending, *backlog.proven, *backlog.unproven)) - said)
+        self._lose(STOPPED, sum(told.count for told in (*sending, *backlog.proven, *backlog.unproven, *grouped)) - said)
         if self._unsaid and self._lost_since is not None:
             self._say_lost(self._lost_since)
 

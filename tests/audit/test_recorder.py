@@ -302,6 +302,33 @@ async def test_what_cannot_be_written_at_the_end_is_counted() -> None:
     assert '"reasons": {"stopped": 4}' in log.getvalue().splitlines()[-1]
 
 
+@pytest.mark.parametrize("number", [1, 25])
+async def test_the_end_with_a_full_budget_says_what_is_lost(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything that waits is lost, in however many batches, and one entry of the store says how much."""
+    monkeypatch.setattr(recorder, "MAX_BATCH_ENTRIES", 10)
+    store = Store(full=True)
+    told = make_trail(store)
+    told.note(asked(), denied(someone(99)))
+    await told.flush()
+    for each in range(number):
+        told.note(asked(), denied(someone(each)))
+    await told.finish()
+
+    assert {"budget": number + 1} == told.losses
+    assert (number + 1, 0, 0) == (store.lost, store.counted, told.waiting)
+
+
+async def test_what_is_grouped_when_the_store_is_down_at_the_end_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also groups that no batch had room for yet are counted as lost."""
+    monkeypatch.setattr(recorder, "MAX_BATCH_ENTRIES", 10)
+    told = make_trail(Store(away=True))
+    for number in range(25):
+        told.note(asked(), denied(someone(number)))
+    await told.finish()
+
+    assert {"stopped": 25} == told.losses
+
+
 async def test_many_new_entries_are_written_before_the_second_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
     """A burst wakes the writer, so that memory stays small."""
     monkeypatch.setattr(recorder, "FLUSH_EVERY", 60.0)
