@@ -19,42 +19,151 @@
     │   └── StoreRefused      Redis answered, and refused; nothing was changed
     └── SignerUnavailable     no leaf certificate lives long enough to sign (HTTP 503)
 
-This module knows no HTTP: ``web/problems.py`` is the one table that does. The text of an error is public: a
-sentence with what, why and what to do. ``detail`` is for the log alone.
+This module knows no HTTP: ``web/problems.py`` is the one table that does. The text of an error is public: a sentence
+with what, why and, where it fits every reader, what to do. ``code`` is the same for machines, and stays when the
+sentence changes; docs/errors.md lists the codes. ``detail`` is for the log alone.
 """
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Literal
+
+from attrs import frozen
+
+ErrorCode = Literal[
+    # of a whole class of errors
+    "setup_refused",
+    "secrets_refused",
+    "input_refused",
+    "not_found",
+    "conflict",
+    "confirmation_needed",
+    "last_owner",
+    "credentials_refused",
+    "account_denied",
+    "throttled",
+    "overloaded",
+    "store_unavailable",
+    "store_refused",
+    "signer_unavailable",
+    "internal_error",
+    # a value has the wrong form or is out of range
+    "field_duplicated",
+    "field_invalid",
+    "fields_too_many",
+    "date_invalid",
+    "date_not_in_future",
+    "email_invalid",
+    "length_invalid",
+    "license_type_invalid",
+    "password_characters",
+    "password_length",
+    "password_too_weak",
+    "pattern_invalid",
+    "patterns_too_many",
+    "period_invalid",
+    "slug_invalid",
+    "slug_reserved",
+    "span_invalid",
+    "text_not_printable",
+]
+"""Every machine-readable code. One code is one meaning; a code is never renamed or reused."""
+
+
+@frozen
+class FieldProblem:
+    """What is wrong with one argument of a request.
+
+    Attributes:
+        field: name of the use case's argument, such as ``expires``; a part of one is ``fields.seats``.
+        code: machine-readable.
+        detail: the sentence for people.
+    """
+
+    field: str
+    code: ErrorCode
+    detail: str
 
 
 class AuthsvcError(Exception):
     """Root of the tree; never raised itself.
 
     Attributes:
+        code: machine-readable meaning: the one given, else the class's own.
         detail: what the log may know beyond the public sentence, or None.
+        facts: values of the sentence by name, for a caller that adds a hint of its own; never a secret.
     """
 
-    def __init__(self, message: str, *, detail: str | None = None) -> None:
+    default_code: ClassVar[ErrorCode] = "internal_error"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: ErrorCode | None = None,
+        detail: str | None = None,
+        facts: Mapping[str, str] | None = None,
+    ) -> None:
         """Keep the public sentence and the private detail apart."""
         super().__init__(message)
+        self.code = code or self.default_code
         self.detail = detail
+        self.facts = dict(facts or {})
 
 
 class SetupRefused(AuthsvcError):
     """The process cannot start like this."""
 
+    default_code: ClassVar[ErrorCode] = "setup_refused"
+
 
 class SecretsRefused(SetupRefused):
     """A file of the secrets directory is missing, readable by others, weak or damaged."""
 
+    default_code: ClassVar[ErrorCode] = "secrets_refused"
+
 
 class InputRefused(AuthsvcError):
-    """A value that a person gave is not acceptable."""
+    """A value that a person gave is not acceptable.
+
+    Attributes:
+        field: name of the argument that is refused, as :class:`FieldProblem` has it; None when it is no single one.
+    """
+
+    default_code: ClassVar[ErrorCode] = "input_refused"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: ErrorCode | None = None,
+        field: str | None = None,
+        errors: Sequence[FieldProblem] = (),
+        detail: str | None = None,
+        facts: Mapping[str, str] | None = None,
+    ) -> None:
+        """Keep the argument beside the sentence, or several refused arguments in ``errors``."""
+        super().__init__(message, code=code, detail=detail, facts=facts)
+        self.field = field
+        self._errors = tuple(errors)
+
+    @property
+    def errors(self) -> tuple[FieldProblem, ...]:
+        """What is wrong, argument by argument; empty when no argument is to blame."""
+        if self._errors or self.field is None:
+            return self._errors
+        return (FieldProblem(self.field, self.code, str(self)),)
 
 
 class NotFound(InputRefused):
     """What was named does not exist."""
 
+    default_code: ClassVar[ErrorCode] = "not_found"
+
 
 class Conflict(InputRefused):
     """What was asked contradicts what exists already."""
+
+    default_code: ClassVar[ErrorCode] = "conflict"
 
 
 class ConfirmationNeeded(Conflict):
@@ -63,6 +172,8 @@ class ConfirmationNeeded(Conflict):
     Attributes:
         mark: stands for what the sentence says would end.
     """
+
+    default_code: ClassVar[ErrorCode] = "confirmation_needed"
 
     def __init__(self, message: str, mark: str) -> None:
         """Keep what is to be confirmed beside the sentence."""
@@ -73,9 +184,13 @@ class ConfirmationNeeded(Conflict):
 class LastOwner(Conflict):
     """The change would leave a team without anybody who can manage it."""
 
+    default_code: ClassVar[ErrorCode] = "last_owner"
+
 
 class CredentialsRefused(AuthsvcError):
     """Identity was not proven. One sentence for unknown and wrong, so that nobody learns which accounts exist."""
+
+    default_code: ClassVar[ErrorCode] = "credentials_refused"
 
 
 class WrongSecret(CredentialsRefused):
@@ -85,6 +200,8 @@ class WrongSecret(CredentialsRefused):
 class AccountDenied(AuthsvcError):
     """Identity is proven, and a fact about the account forbids its use now."""
 
+    default_code: ClassVar[ErrorCode] = "account_denied"
+
 
 class Throttled(AuthsvcError):
     """Too many wrong secrets came for the account or from the network. A password was not evaluated.
@@ -92,6 +209,8 @@ class Throttled(AuthsvcError):
     Attributes:
         retry_after: seconds after which one more is evaluated.
     """
+
+    default_code: ClassVar[ErrorCode] = "throttled"
 
     def __init__(self, message: str, retry_after: float, *, detail: str | None = None) -> None:
         """Keep how long to wait beside the sentence."""
@@ -102,6 +221,8 @@ class Throttled(AuthsvcError):
 class Overloaded(AuthsvcError):
     """A bounded queue is full."""
 
+    default_code: ClassVar[ErrorCode] = "overloaded"
+
 
 class StoreUnavailable(AuthsvcError):
     """The store did not answer in time.
@@ -109,6 +230,8 @@ class StoreUnavailable(AuthsvcError):
     Attributes:
         uncertain: whether it may have carried the command out all the same. False is a promise: it has not.
     """
+
+    default_code: ClassVar[ErrorCode] = "store_unavailable"
 
     def __init__(self, message: str, *, uncertain: bool = False, detail: str | None = None) -> None:
         """Keep whether there is doubt beside the sentence."""
@@ -119,6 +242,8 @@ class StoreUnavailable(AuthsvcError):
 class StoreRefused(StoreUnavailable):
     """The store answered that it refuses the command; nothing was changed. ``detail`` is its reply."""
 
+    default_code: ClassVar[ErrorCode] = "store_refused"
+
 
 STORE_AWAY = "the service's database does not answer; try again in a few seconds"
 """What is said whenever the store did not answer, whoever finds out."""
@@ -126,3 +251,5 @@ STORE_AWAY = "the service's database does not answer; try again in a few seconds
 
 class SignerUnavailable(AuthsvcError):
     """There is no signing certificate that outlives the token to be signed."""
+
+    default_code: ClassVar[ErrorCode] = "signer_unavailable"

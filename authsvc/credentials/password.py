@@ -43,15 +43,29 @@ def check_rules(password: Secret, names: Iterable[str]) -> None:
     text = password.reveal()
     length = len(text.encode("utf-8", "surrogatepass"))
     if not MIN_BYTES <= length <= MAX_BYTES:
-        raise InputRefused(f"a password has {MIN_BYTES} to {MAX_BYTES:,} bytes; this one has {length:,}")
+        raise InputRefused(
+            f"a password has {MIN_BYTES} to {MAX_BYTES:,} bytes; this one has {length:,}",
+            code="password_length",
+            field="password",
+        )
     if text.startswith((PREFIX, "{")) or text != text.strip():
-        raise InputRefused(f"a password must not begin with {PREFIX!r} or '{{', nor begin or end with a blank")
+        raise InputRefused(
+            f"a password must not begin with {PREFIX!r} or '{{', nor begin or end with a blank",
+            code="password_characters",
+            field="password",
+        )
     if not text.isprintable():
-        raise InputRefused("a password must not hold control characters, such as a tab or a line break")
+        raise InputRefused(
+            "a password must not hold control characters, such as a tab or a line break",
+            code="password_characters",
+            field="password",
+        )
     if estimated_guesses(text, names) < MIN_GUESSES:
         raise InputRefused(
             "this password is too easy to guess; use three or more words that do not belong together, or let a "
-            "password manager make one; your name, your team, its apps, repetitions and rows of keys count for little"
+            "password manager make one; your name, your team, its apps, repetitions and rows of keys count for little",
+            code="password_too_weak",
+            field="password",
         )
 
 

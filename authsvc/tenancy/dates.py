@@ -19,16 +19,18 @@ def parse_instant(text: str, what: str) -> datetime:
 
     Args:
         text: ``2027-01-31`` or ``2027-01-31T12:00:00Z``.
-        what: the option's name, for the message.
+        what: the option's name for the message, such as ``not-before``; the error's field is the argument of that name.
 
     Raises:
-        InputRefused: of another form, or no such day.
+        InputRefused: of another form, or there is no such day.
     """
     if _INSTANT.fullmatch(text):
         with suppress(ValueError):
             return datetime.fromisoformat(text).replace(tzinfo=UTC)
     raise InputRefused(
-        f"{what}: {text[:40]!r} is no date; write 2027-01-31 (00:00 UTC at its start) or 2027-01-31T12:00:00Z"
+        f"{what}: {text[:40]!r} is no date; write 2027-01-31 (00:00 UTC at its start) or 2027-01-31T12:00:00Z",
+        code="date_invalid",
+        field=_argument(what),
     )
 
 
@@ -51,7 +53,7 @@ def parse_moment(text: str, now: datetime, what: str) -> datetime:
     try:
         return parse_instant(text, what)
     except InputRefused as error:
-        raise InputRefused(f"{error}, or 90d for days from now") from None
+        raise InputRefused(f"{error}, or 90d for days from now", code=error.code, field=error.field) from None
 
 
 def parse_end(text: str, now: datetime, what: str) -> datetime:
@@ -62,7 +64,9 @@ def parse_end(text: str, now: datetime, what: str) -> datetime:
     """
     end = parse_moment(text, now, what)
     if end <= now:
-        raise InputRefused(f"{what}: {text[:40]!r} is not in the future")
+        raise InputRefused(
+            f"{what}: {text[:40]!r} is not in the future", code="date_not_in_future", field=_argument(what)
+        )
     return end
 
 
@@ -75,10 +79,18 @@ def parse_span(text: str, what: str) -> timedelta:
     span = _SPAN.fullmatch(text)
     length = timedelta(**{_UNITS[span[2]]: int(span[1])}) if span else timedelta(0) if text == "0" else None
     if length is None or length > MAX_SPAN:
-        raise InputRefused(f"{what}: {text[:40]!r} is no span of time up to 90 days; write 24h, 30m, 7d or 0")
+        raise InputRefused(
+            f"{what}: {text[:40]!r} is no span of time up to 90 days; write 24h, 30m, 7d or 0",
+            code="span_invalid",
+            field=_argument(what),
+        )
     return length
 
 
 def render_optional(at: datetime | None) -> str | None:
     """Return ``at`` as :func:`render_instant` does, or None for None."""
     return None if at is None else render_instant(at)
+
+
+def _argument(option: str) -> str:
+    return option.lstrip("-").replace("-", "_")

@@ -29,12 +29,13 @@ _LOCAL_PART = re.compile(r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_
 _DOMAIN = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)+", re.ASCII)
 
 
-def parse_slug(text: str, what: str) -> str:
+def parse_slug(text: str, what: str, field: str | None = None) -> str:
     """Return ``text`` when it may name a team or an app.
 
     Args:
         text: as typed; never corrected, since a corrected name is another name.
         what: ``team`` or ``app``, for the message.
+        field: the argument that it was given as, if that has another name than ``what``.
 
     Raises:
         InputRefused: not of the grammar, too long, or reserved.
@@ -42,10 +43,16 @@ def parse_slug(text: str, what: str) -> str:
     if not (MIN_SLUG <= len(text) <= MAX_SLUG and _SLUG.fullmatch(text)):
         raise InputRefused(
             f"{text[:60]!r} cannot name {_article(what)}: use {MIN_SLUG} to {MAX_SLUG} of a-z, 0-9 and single '-' "
-            "inside, such as my-app"
+            "inside, such as my-app",
+            code="slug_invalid",
+            field=field or what,
         )
     if text in RESERVED_SLUGS:
-        raise InputRefused(f"{text!r} is reserved and cannot name {_article(what)}; choose another word")
+        raise InputRefused(
+            f"{text!r} is reserved and cannot name {_article(what)}; choose another word",
+            code="slug_reserved",
+            field=field or what,
+        )
     return text
 
 
@@ -55,30 +62,49 @@ def parse_email(text: str) -> str:
     Anything outside ASCII is refused, so no two Unicode twins can be two accounts (or one by accident).
 
     Raises:
-        InputRefused: no address, or not ASCII.
+        InputRefused: it is not an address, or not ASCII.
     """
     trimmed = text.strip(" \t\r\n")
     if not trimmed.isascii():
-        raise InputRefused(f"{trimmed[:80]!r} holds characters outside ASCII; write the domain in its xn-- form")
+        raise InputRefused(
+            f"{trimmed[:80]!r} holds characters outside ASCII; write the domain in its xn-- form",
+            code="email_invalid",
+            field="email",
+        )
     canonical = trimmed.lower()
     local, at, domain = canonical.rpartition("@")
     good = len(canonical) <= MAX_EMAIL and at and _LOCAL_PART.fullmatch(local) and _DOMAIN.fullmatch(domain)
     if not good:
-        raise InputRefused(f"{trimmed[:80]!r} is not an e-mail address such as me@vendor.com")
+        raise InputRefused(
+            f"{trimmed[:80]!r} is not an e-mail address such as me@vendor.com", code="email_invalid", field="email"
+        )
     return canonical
 
 
-def parse_text(text: str, what: str) -> str:
+def parse_text(text: str, what: str, field: str | None = None) -> str:
     """Return ``text`` trimmed, when it is one printable line of at most 200 characters.
+
+    Args:
+        text: as typed.
+        what: its name, for the message.
+        field: the argument that it was given as, if that has another name than ``what``.
 
     Raises:
         InputRefused: empty, too long, or with control or invisible formatting characters.
     """
     trimmed = text.strip()
     if not 0 < len(trimmed) <= MAX_TEXT:
-        raise InputRefused(f"the {what} must have 1 to {MAX_TEXT} characters; it has {len(trimmed)}")
+        raise InputRefused(
+            f"the {what} must have 1 to {MAX_TEXT} characters; it has {len(trimmed)}",
+            code="length_invalid",
+            field=field or what,
+        )
     if not trimmed.isprintable():
-        raise InputRefused(f"the {what} holds a control character or a line break; write it as one plain line")
+        raise InputRefused(
+            f"the {what} holds a control character or a line break; write it as one plain line",
+            code="text_not_printable",
+            field=field or what,
+        )
     return trimmed
 
 

@@ -23,8 +23,12 @@ MIN_PROXY_COMPONENTS = 3
 _COMPONENT = re.compile(r"\*\*|[a-z0-9*](?:[a-z0-9._*-]*[a-z0-9*])?", re.ASCII)
 
 
-def parse_pattern(text: str) -> str:
+def parse_pattern(text: str, field: str = "repositories") -> str:
     """Return ``text`` when it is a pattern.
+
+    Args:
+        text: as typed.
+        field: the argument that it is a part of.
 
     Raises:
         InputRefused: not of the grammar.
@@ -34,10 +38,16 @@ def parse_pattern(text: str) -> str:
     if not (0 < len(text) <= MAX_NAME_LENGTH and whole):
         raise InputRefused(
             f"{text[:80]!r} is not a repository pattern: lower-case components joined by '/', with '*' inside one "
-            "component and '**' for any depth, relative to the app, such as worker or api/*"
+            "component and '**' for any depth, relative to the app, such as worker or api/*",
+            code="pattern_invalid",
+            field=field,
         )
     if components[0] == PROXY and (len(components) < MIN_PROXY_COMPONENTS or "*" in components[1]):
-        raise InputRefused(f"{text[:80]!r} must name one upstream and what of it, such as proxy/hub/**")
+        raise InputRefused(
+            f"{text[:80]!r} must name one upstream and what of it, such as proxy/hub/**",
+            code="pattern_invalid",
+            field=field,
+        )
     return text
 
 

@@ -52,7 +52,7 @@ class LicenseTerms:
             customer: one line of text.
             expires: a day, an instant or a number of days from now such as ``365d``.
             type_: one of :class:`LicenseType`.
-            not_before: likewise, before ``expires``.
+            not_before: the same, before ``expires``.
             repositories: patterns relative to the app; None is the whole app.
             fields: ``name=value`` each; a value that is a JSON number, true, false or null is that.
             contact: one line of text.
@@ -83,7 +83,9 @@ def parse_type(text: str) -> LicenseType:
         InputRefused: there is no such type.
     """
     if text not in list(LicenseType):
-        raise InputRefused(f"{text[:40]!r} is no license type; use {', '.join(LicenseType)}")
+        raise InputRefused(
+            f"{text[:40]!r} is no license type; use {', '.join(LicenseType)}", code="license_type_invalid", field="type"
+        )
     return LicenseType(text)
 
 
@@ -94,7 +96,11 @@ def check_period(start: datetime | None, end: datetime) -> None:
         InputRefused: it would end before it begins.
     """
     if start is not None and start >= end:
-        raise InputRefused("the license would end before it begins; give a --not-before that is earlier")
+        raise InputRefused(
+            "the license would end before it begins; give a --not-before that is earlier",
+            code="period_invalid",
+            field="not_before",
+        )
 
 
 def parse_repositories(texts: Iterable[str]) -> tuple[str, ...]:
@@ -105,7 +111,11 @@ def parse_repositories(texts: Iterable[str]) -> tuple[str, ...]:
     """
     patterns = tuple(parse_pattern(text) for text in texts)
     if len(patterns) > MAX_PATTERNS:
-        raise InputRefused(f"a license has at most {MAX_PATTERNS} repository patterns; use '*' or '**'")
+        raise InputRefused(
+            f"a license has at most {MAX_PATTERNS} repository patterns; use '*' or '**'",
+            code="patterns_too_many",
+            field="repositories",
+        )
     return patterns
 
 
@@ -121,7 +131,7 @@ def check_fields(fields: Mapping[str, object]) -> None:
         InputRefused: there are too many.
     """
     if len(fields) > MAX_FIELDS:
-        raise InputRefused(f"a license has at most {MAX_FIELDS} fields")
+        raise InputRefused(f"a license has at most {MAX_FIELDS} fields", code="fields_too_many", field="fields")
 
 
 def parse_field(name: str, text: str) -> object:
@@ -146,8 +156,10 @@ def check_field(name: str, value: object) -> object:
     if is_plain(value):
         return value
     if not isinstance(value, str):
-        raise InputRefused(f"the field {name} must be a text, a number, true, false or null")
-    return parse_text(value, f"field {name}")
+        raise InputRefused(
+            f"the field {name} must be a text, a number, true, false or null", code="field_invalid", field=_of(name)
+        )
+    return parse_text(value, f"field {name}", _of(name))
 
 
 def is_plain(value: object) -> bool:
@@ -156,14 +168,21 @@ def is_plain(value: object) -> bool:
     return value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value))
 
 
+def _of(name: str) -> str:
+    """Return the name by which an error points at one custom field."""
+    return f"fields.{name}"
+
+
 def _parse_fields(pairs: Iterable[str]) -> dict[str, object]:
     fields: dict[str, object] = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not equals or not is_field_name(name):
-            raise InputRefused(f"{pair[:60]!r} is no field; write name=value, such as seats=25")
+            raise InputRefused(
+                f"{pair[:60]!r} is no field; write name=value, such as seats=25", code="field_invalid", field="fields"
+            )
         if name in fields:
-            raise InputRefused(f"the field {name!r} is given twice")
+            raise InputRefused(f"the field {name!r} is given twice", code="field_duplicated", field=_of(name))
         fields[name] = parse_field(name, text)
     check_fields(fields)
     return fields
