@@ -1,26 +1,26 @@
-"""What a worker says about itself and the keys it uses."""
+"""The status that a worker publishes: its certificate and the keys it uses."""
 
 from datetime import datetime, timedelta
 
 from attrs import frozen
 
 SEEN_WITHIN = timedelta(seconds=20)
-"""After this silence a worker counts as gone."""
+"""A worker without a heartbeat for this long counts as gone."""
 
 
 @frozen
 class WorkerStatus:
-    """One worker's last word.
+    """The last heartbeat of one worker.
 
     Attributes:
         id: host, process id and a random part.
-        generation: the newest call to rotate that it has followed.
+        generation: number of the newest requested renewal that it has followed.
         leaf_serial: serial number of its signing certificate, hexadecimal.
         leaf_made_at: when that was installed.
         leaf_until: when it ends.
         root: SHA-256 of the root certificate that it chains to, hexadecimal.
         license_keys: ``kid`` of each public key that it publishes.
-        seen_at: when it said so.
+        seen_at: time of the heartbeat.
     """
 
     id: str

@@ -50,7 +50,7 @@ class KeysShown:
 
     roots: list[Root]
     license_keys: list[str]
-    workers: list[WorkerStatus]
+    workers: Sequence[WorkerStatus]
 
 
 @frozen
@@ -87,10 +87,10 @@ class KeyFiles(Protocol):
 
 
 class WorkerRegistry(Protocol):
-    """The list of workers."""
+    """The registry of workers."""
 
-    async def present(self) -> list[WorkerStatus]: ...
-    async def call(self, entry: Entry, above: int) -> int: ...
+    async def list(self) -> Sequence[WorkerStatus]: ...
+    async def request_renewal(self, entry: Entry, above: int) -> int: ...
 
 
 @frozen
@@ -99,7 +99,7 @@ class Keys:
 
     Attributes:
         files: the secrets directory.
-        attendance: the list of workers.
+        workers: the registry of workers.
         journal: where changes are told.
         next_root_accepted: asks the registry; None when it cannot be asked.
         longest_token: the longest life of a token.
@@ -107,7 +107,7 @@ class Keys:
     """
 
     files: KeyFiles
-    attendance: WorkerRegistry
+    workers: WorkerRegistry
     journal: ChangeLog
     next_root_accepted: Callable[[], Awaitable[bool | None]]
     longest_token: timedelta
@@ -115,7 +115,7 @@ class Keys:
 
     async def show(self) -> KeysShown:
         """Return every key."""
-        workers = await self.attendance.present()
+        workers = await self.workers.list()
         return KeysShown(self.files.roots(), self.files.license_keys(), workers)
 
     async def rotate(self, operation: Operation) -> Rotation:
@@ -170,7 +170,7 @@ class Keys:
         used = {root.fingerprint for root in roots if root.state == "in use"}
         if not any(root.state == "old" for root in roots):
             raise InputRefused("there is no old root in the bundle")
-        for worker in await self.attendance.present():
+        for worker in await self.workers.list():
             if force:
                 break
             if worker.root not in used:
@@ -186,15 +186,15 @@ class Keys:
 
     async def _call(self, entry: Entry) -> Rotation:
         """Call every worker, and wait until all have followed or it takes too long."""
-        before = await self.attendance.present()
+        before = await self.workers.list()
         known = {worker.id for worker in before}
         # Higher than what anybody has followed, also when Redis was restored and knows of fewer calls: then whoever
         # is at this number or beyond it has followed, though somebody else may have called meanwhile.
-        number = await self.attendance.call(entry, max((worker.generation for worker in before), default=0))
+        number = await self.workers.request_renewal(entry, max((worker.generation for worker in before), default=0))
         self.journal(entry)
         deadline = self.clock() + FOLLOWED_WITHIN
         while True:
-            present = await self.attendance.present()
+            present = await self.workers.list()
             missed = [worker for worker in present if worker.generation < number]
             if not missed or self.clock() >= deadline:
                 break

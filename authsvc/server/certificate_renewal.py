@@ -1,4 +1,4 @@
-"""A worker's own certificate: got, renewed in time, renewed when called, and told of."""
+"""Renews a worker's signing certificate, in time and on request, and keeps the worker registered in Redis."""
 
 import asyncio
 import os
@@ -28,10 +28,10 @@ RETRY = 5.0
 """Seconds between attempts to renew a leaf when it did not work."""
 
 LOOK = 1.0
-"""Seconds between two looks at the call to rotate."""
+"""Seconds between two looks whether a renewal was requested."""
 
-SAY = timedelta(seconds=5)
-"""How often a worker says that it is there."""
+HEARTBEAT_INTERVAL = timedelta(seconds=5)
+"""Between two heartbeats of a worker in Redis."""
 
 
 SET_BACK = timedelta(minutes=5)
@@ -47,10 +47,10 @@ class LeafSource(Protocol):
 
 
 class WorkerStatusStore(Protocol):
-    """Where workers are listed."""
+    """The registry of workers."""
 
-    async def say(self, presence: WorkerStatus) -> None: ...
-    async def leave(self, worker_id: str) -> None: ...
+    async def heartbeat(self, status: WorkerStatus) -> None: ...
+    async def deregister(self, worker_id: str) -> None: ...
     async def generation(self) -> int: ...
 
 
@@ -93,7 +93,7 @@ class FromFiles:
 
 
 class CertificateRenewer:
-    """Keeps the keyring of one worker, and says in Redis which keys it uses."""
+    """Keeps a valid certificate in the keyring of one worker, and registers in Redis which keys it uses."""
 
     def __init__(
         self,
@@ -113,8 +113,8 @@ class CertificateRenewer:
         self._logger = logger
         self._clock = clock
         self._followed = 0
-        self._presence: WorkerStatus | None = None
-        self._said_at: float | None = None
+        self._status: WorkerStatus | None = None
+        self._heartbeat_at: float | None = None
         self.has_tried, self.has_leaf = asyncio.Event(), asyncio.Event()
 
     @property
@@ -123,26 +123,26 @@ class CertificateRenewer:
         end = self._keyring.not_after
         return end.isoformat() if end else None
 
-    async def keep(self, attendance: WorkerStatusStore, renewal: timedelta) -> None:
-        """Get the first leaf, and another one whenever ``renewal`` has passed or somebody calls.
+    async def run(self, workers: WorkerStatusStore, renewal: timedelta) -> None:
+        """Get the first leaf, and another one whenever ``renewal`` has passed or a renewal is requested.
 
-        Return when the parent is gone. While there is no leaf yet, it is asked for again and again: the worker answers
+        Return when the parent is gone. While there is no leaf yet, it is requested again and again: the worker answers
         without one, and signs nothing.
 
         Args:
-            attendance: where to say so, and to hear the call.
-            renewal: after this time.
+            workers: where to register, and to read the requests.
+            renewal: the age at which a leaf is replaced.
         """
         clock = asyncio.get_running_loop().time
         due, not_before = clock(), clock()
         while True:
-            # What was called before the first leaf is followed with it.
-            called = await self._call(attendance)
-            wanted = clock() >= due or called not in {None, self._followed} or not self._fits(renewal)
+            # The first leaf follows every earlier request.
+            requested = await self._requested_generation(workers)
+            wanted = clock() >= due or requested not in {None, self._followed} or not self._fits(renewal)
             if wanted and clock() >= not_before:
-                first = self._presence is None
+                first = self._status is None
                 try:
-                    await self._renew(self._followed if called is None else called)
+                    await self._renew(self._followed if requested is None else requested)
                 except (TimeoutError, SignerUnavailable, SecretsRefused, ValueError) as error:
                     not_before = clock() + RETRY
                     why = error.detail or str(error) if isinstance(error, AuthsvcError) else repr(error)
@@ -154,28 +154,28 @@ class CertificateRenewer:
                     if not first:
                         self._logger.info("leaf.renewed", pid=os.getpid(), leaf_until=self.leaf_until)
             self.has_tried.set()
-            await self._say(attendance)
+            await self._heartbeat(workers)
             await asyncio.sleep(min(LOOK, renewal.total_seconds()))
 
-    async def leave(self, attendance: WorkerStatusStore) -> None:
-        """Take this worker off the list; when Redis is away the list forgets it by itself."""
+    async def deregister(self, workers: WorkerStatusStore) -> None:
+        """Remove this worker from the registry; while Redis is down its status expires by itself."""
         with suppress(StoreUnavailable):
-            await attendance.leave(self.id)
+            await workers.deregister(self.id)
 
-    async def _call(self, attendance: WorkerStatusStore) -> int | None:
-        """Return the number of the last call to rotate, or None while Redis is away."""
+    async def _requested_generation(self, workers: WorkerStatusStore) -> int | None:
+        """Return the number of the last renewal that was requested, or None while Redis is down."""
         try:
-            return await attendance.generation()
+            return await workers.generation()
         except StoreUnavailable:
             return None
 
     def _fits(self, renewal: timedelta) -> bool:
-        """Whether the leaf is as old as it may be by the wall clock, which goes on while a machine sleeps."""
-        made_at = None if self._presence is None else self._presence.leaf_made_at
+        """Whether the age of the leaf is in order by the wall clock, which goes on while a machine sleeps."""
+        made_at = None if self._status is None else self._status.leaf_made_at
         return made_at is None or made_at - SET_BACK < self._clock() < made_at + renewal
 
     async def _renew(self, following: int) -> None:
-        """Get a leaf and use it, which follows a call."""
+        """Get a leaf and use it, which follows the request number ``following``."""
         try:
             leaf, root, published = await self._source.renew()
         except Exception:
@@ -186,8 +186,8 @@ class CertificateRenewer:
         self._publish(published)
         self._slot.set(LEAF_EXPIRY, int(leaf.not_after.timestamp()))
         self.has_leaf.set()
-        self._followed, self._said_at = following, None
-        self._presence = WorkerStatus(
+        self._followed, self._heartbeat_at = following, None
+        self._status = WorkerStatus(
             id=self.id,
             generation=following,
             leaf_serial=f"{leaf.certificate.serial_number:x}",
@@ -198,17 +198,19 @@ class CertificateRenewer:
             seen_at=now,
         )
 
-    async def _say(self, attendance: WorkerStatusStore) -> None:
-        """Say what is new at once, and that this worker is there now and then."""
+    async def _heartbeat(self, workers: WorkerStatusStore) -> None:
+        """Write a new status at once, and an unchanged one every :data:`HEARTBEAT_INTERVAL`."""
         now = asyncio.get_running_loop().time()
-        if self._presence is None or (self._said_at is not None and now - self._said_at < SAY.total_seconds()):
+        if self._status is None or (
+            self._heartbeat_at is not None and now - self._heartbeat_at < HEARTBEAT_INTERVAL.total_seconds()
+        ):
             return
         with suppress(StoreUnavailable):
-            await attendance.say(evolve(self._presence, seen_at=self._clock()))
-            self._said_at = now
+            await workers.heartbeat(evolve(self._status, seen_at=self._clock()))
+            self._heartbeat_at = now
 
 
 def new_worker_id() -> str:
-    """Return what tells this worker from all others: its host, its process, and chance, since both are used again."""
+    """Return a unique id: host, process id, and a random part, since the other two are used again."""
     host = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())[:63]
     return f"{host}-{os.getpid()}-{secrets.token_hex(4)}"

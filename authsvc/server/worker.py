@@ -63,47 +63,49 @@ async def _work(settings: Settings, inherited: Inherited, guess_key: bytes, coun
     for number, event in ((signal.SIGTERM, stop), (signal.SIGINT, stop), (signal.SIGQUIT, leave)):
         asyncio.get_running_loop().add_signal_handler(number, event.set)
     live, connection = Live(), Connection(settings.redis_url, deadline=settings.redis_deadline)
-    attendance = RedisWorkerRegistry(connection, Codec())
+    workers = RedisWorkerRegistry(connection, Codec())
     requester = await LeafRequester.open(socket.socket(fileno=inherited.channel))
     beating = asyncio.create_task(requester.send_heartbeats(HEARTBEAT))
-    keeper = _keeper(settings, live, requester, counting.slot, logger)
-    keeping = asyncio.create_task(keeper.keep(attendance, settings.leaf_renewal))
+    renewer = _renewer(settings, live, requester, counting.slot, logger)
+    renewing = asyncio.create_task(renewer.run(workers, settings.leaf_renewal))
     # Where there is a root key the certificate comes now, before a request could be refused for want of it.
-    await _end(keeper.has_tried, requester.gone, stop)
+    await _end(renewer.has_tried, requester.gone, stop)
     hashing = Hashing(inherited.threads, guess_key)
     edge, inside = (socket.socket(fileno=number) for number in (inherited.edge, inherited.inside))
     async with running_worker(settings, live, edge, inside, logger, hashing, counting) as drain:
-        logger.info("worker.started", pid=os.getpid(), leaf_until=keeper.leaf_until)
-        telling = asyncio.create_task(_tell_ready(keeper, requester))
+        logger.info("worker.started", pid=os.getpid(), leaf_until=renewer.leaf_until)
+        telling = asyncio.create_task(_tell_ready(renewer, requester))
         # What is there now stays until the end: no collection needs to look at it again. The second collection makes
         # the collector forget how much that was: it waits until a quarter of it is new before it looks at what is old.
         gc.collect()
         gc.freeze()
         gc.collect()
         ending = asyncio.create_task(_end(stop, leave, requester.gone))
-        await asyncio.wait({keeping, ending}, return_when=asyncio.FIRST_COMPLETED)
-        if keeping.done() or requester.gone.is_set():
+        await asyncio.wait({renewing, ending}, return_when=asyncio.FIRST_COMPLETED)
+        if renewing.done() or requester.gone.is_set():
             logger.error("worker.orphaned", pid=os.getpid())
         elif leave.is_set() and not stop.is_set():
             logger.info("worker.leaving", pid=os.getpid())
             await _before(stop, drain.run(DRAIN))
-        for task in (keeping, telling, ending):
+        for task in (renewing, telling, ending):
             await ended(task)
-        await keeper.leave(attendance)
+        await renewer.deregister(workers)
     await ended(beating)
     await requester.close()
     await connection.close()
     logger.info("worker.stopped", pid=os.getpid())
 
 
-async def _tell_ready(keeper: CertificateRenewer, requester: LeafRequester) -> None:
+async def _tell_ready(renewer: CertificateRenewer, requester: LeafRequester) -> None:
     """Tell the parent that this worker serves, as soon as it has a certificate."""
-    await keeper.has_leaf.wait()
+    await renewer.has_leaf.wait()
     with suppress(ConnectionError):  # the end of the parent is noticed elsewhere
         await requester.tell_ready()
 
 
-def _keeper(settings: Settings, live: Live, requester: LeafRequester, slot: Slot, logger: Logger) -> CertificateRenewer:
+def _renewer(
+    settings: Settings, live: Live, requester: LeafRequester, slot: Slot, logger: Logger
+) -> CertificateRenewer:
     files = settings.leaf_files
     source = FromParent(requester) if files is None else FromFiles(requester, *files, settings.secrets_dir)
     return CertificateRenewer(source, live.keyring, live.publish, slot, logger, clock)

@@ -69,7 +69,7 @@ class Files:
         return [rotation.fingerprint(root) for root in rotation.drop_old_roots(self.directory)]
 
 
-def make_keys(settings: Settings, attendance: RedisWorkerRegistry, journal: ChangeLog) -> Keys:
+def make_keys(settings: Settings, workers: RedisWorkerRegistry, journal: ChangeLog) -> Keys:
     """Return the use cases of one installation."""
 
     async def next_root_accepted() -> bool | None:
@@ -90,4 +90,4 @@ def make_keys(settings: Settings, attendance: RedisWorkerRegistry, journal: Chan
         return await accepts(settings.registry_url, leaf.sign(claims.to_json()))
 
     longest = max(settings.pull_token_life, settings.push_token_life)
-    return Keys(Files(settings.secrets_dir), attendance, journal, next_root_accepted, longest, clock)
+    return Keys(Files(settings.secrets_dir), workers, journal, next_root_accepted, longest, clock)

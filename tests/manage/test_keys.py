@@ -61,24 +61,24 @@ async def asked() -> bool | None:
 
 def make_keys(connection: Connection) -> Keys:
     """Return the use case over the store."""
-    attendance = RedisWorkerRegistry(connection, Codec())
-    return Keys(NoFiles(), attendance, told, asked, timedelta(minutes=5), lambda: datetime.now(UTC))
+    registry = RedisWorkerRegistry(connection, Codec())
+    return Keys(NoFiles(), registry, told, asked, timedelta(minutes=5), lambda: datetime.now(UTC))
 
 
 @asynccontextmanager
 async def worker(connection: Connection, followed: int = 0) -> AsyncIterator[asyncio.Event]:
     """Run a worker that has followed some calls; it looks for the next ones once the event is set."""
-    attendance, looks = RedisWorkerRegistry(connection, Codec()), asyncio.Event()
+    registry, looks = RedisWorkerRegistry(connection, Codec()), asyncio.Event()
     now = datetime.now(UTC)
-    presence = WorkerStatus("w-1", followed, "0", now, now + timedelta(days=1), ROOT, (KID,), now)
-    await attendance.say(presence)
+    status = WorkerStatus("w-1", followed, "0", now, now + timedelta(days=1), ROOT, (KID,), now)
+    await registry.heartbeat(status)
 
     async def follow() -> None:
         last = followed
         while await looks.wait():
-            if (called := await attendance.generation()) != last:
+            if (called := await registry.generation()) != last:
                 last = called
-                await attendance.say(evolve(presence, generation=called, leaf_serial=f"{called:x}"))
+                await registry.heartbeat(evolve(status, generation=called, leaf_serial=f"{called:x}"))
             await asyncio.sleep(LOOK)
 
     task = asyncio.create_task(follow())
@@ -91,13 +91,13 @@ async def worker(connection: Connection, followed: int = 0) -> AsyncIterator[asy
 
 async def test_of_two_rotations_at_once_both_reach_everybody(house: Installation, connection: Connection) -> None:
     """A worker that followed the later call has followed the earlier one: nobody is told of a worker that hangs."""
-    attendance = RedisWorkerRegistry(connection, Codec())
+    registry = RedisWorkerRegistry(connection, Codec())
     async with worker(connection) as looks:
         first = asyncio.create_task(make_keys(connection).rotate(house.operation()))
-        while await attendance.generation() < 1:
+        while await registry.generation() < 1:
             await asyncio.sleep(LOOK)
         second = asyncio.create_task(make_keys(connection).rotate(house.operation()))
-        while await attendance.generation() < 2:
+        while await registry.generation() < 2:
             await asyncio.sleep(LOOK)
         looks.set()
         done = await asyncio.wait_for(asyncio.gather(first, second), PATIENCE)
@@ -120,7 +120,7 @@ async def test_a_restored_redis_reaches_nobody_too_early(house: Installation, co
 
 async def test_of_many_calls_at_once_none_is_refused(house: Installation, connection: Connection) -> None:
     """A key on the disk has changed already when the workers are called, so the call must not be lost."""
-    attendance = RedisWorkerRegistry(connection, Codec())
-    calls = (attendance.call(house.operation().entry("keys.rotated"), 0) for _ in range(8))
+    registry = RedisWorkerRegistry(connection, Codec())
+    calls = (registry.request_renewal(house.operation().entry("keys.rotated"), 0) for _ in range(8))
 
     assert list(range(1, 9)) == sorted(await asyncio.gather(*calls))

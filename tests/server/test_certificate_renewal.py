@@ -1,4 +1,4 @@
-"""A worker's certificate and presence when clocks do what they like, on a real Redis."""
+"""A worker's certificate and registration when clocks do what they like, on a real Redis."""
 
 import asyncio
 import io
@@ -37,11 +37,11 @@ class Machine:
     """A worker and the clock on its wall.
 
     Attributes:
-        attendance: where it says that it is there.
+        registry: where it registers.
         wall: what the clock shows.
     """
 
-    attendance: RedisWorkerRegistry
+    registry: RedisWorkerRegistry
     wall: datetime = NOW
     keyring: Keyring = field(factory=Keyring)
     root: Root = field(factory=Root.make)
@@ -68,18 +68,20 @@ async def machine() -> AsyncIterator[Machine]:
     async with connected("--appendfsync", "no") as connection:
         worker = Machine(RedisWorkerRegistry(connection, Codec()))
         shared, logger = make_shared_metrics(1), make_logger("info", io.StringIO())
-        keeper = CertificateRenewer(worker, worker.keyring, lambda _: None, shared.slot(1), logger, lambda: worker.wall)
-        keeping = asyncio.create_task(keeper.keep(worker.attendance, RENEWAL))
-        await asyncio.wait_for(keeper.has_leaf.wait(), PATIENCE)
+        renewer = CertificateRenewer(
+            worker, worker.keyring, lambda _: None, shared.slot(1), logger, lambda: worker.wall
+        )
+        renewing = asyncio.create_task(renewer.run(worker.registry, RENEWAL))
+        await asyncio.wait_for(renewer.has_leaf.wait(), PATIENCE)
         yield worker
-        await ended(keeping)
+        await ended(renewing)
         os.close(shared.descriptor)
 
 
 @pytest.fixture(autouse=True)
 def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(certificate_renewal, "LOOK", 0.02)
-    monkeypatch.setattr(certificate_renewal, "SAY", timedelta(seconds=0.1))
+    monkeypatch.setattr(certificate_renewal, "HEARTBEAT_INTERVAL", timedelta(seconds=0.1))
 
 
 async def test_a_worker_without_a_root_key_asks_until_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,15 +90,15 @@ async def test_a_worker_without_a_root_key_asks_until_there_is_one(monkeypatch: 
     async with connected("--appendfsync", "no") as connection:
         worker, log, shared = Machine(RedisWorkerRegistry(connection, Codec())), io.StringIO(), make_shared_metrics(1)
         worker.refusal = SignerUnavailable("the root key is missing")
-        keeper = CertificateRenewer(
+        renewer = CertificateRenewer(
             worker, worker.keyring, lambda _: None, shared.slot(1), make_logger("info", log), lambda: worker.wall
         )
-        keeping = asyncio.create_task(keeper.keep(worker.attendance, RENEWAL))
-        await asyncio.wait_for(keeper.has_tried.wait(), PATIENCE)
-        before = (keeper.has_leaf.is_set(), worker.keyring.ready(worker.wall), await worker.attendance.present())
+        renewing = asyncio.create_task(renewer.run(worker.registry, RENEWAL))
+        await asyncio.wait_for(renewer.has_tried.wait(), PATIENCE)
+        before = (renewer.has_leaf.is_set(), worker.keyring.ready(worker.wall), await worker.registry.list())
         worker.refusal = None
-        await asyncio.wait_for(keeper.has_leaf.wait(), PATIENCE)
-        await ended(keeping)
+        await asyncio.wait_for(renewer.has_leaf.wait(), PATIENCE)
+        await ended(renewing)
         os.close(shared.descriptor)
 
     assert (False, False, []) == before
@@ -123,25 +125,27 @@ async def test_a_worker_whose_clock_is_set_back_stays_on_the_list() -> None:
         await asyncio.sleep(0.2)
         worker.wall -= timedelta(minutes=3)
         async with asyncio.timeout(PATIENCE):
-            while [worker.wall] != [one.seen_at for one in await worker.attendance.present()]:
+            while [worker.wall] != [one.seen_at for one in await worker.registry.list()]:
                 await asyncio.sleep(PAUSE)
 
 
 async def test_whoever_asks_need_not_have_the_same_clock() -> None:
     """Redis knows who was heard of lately; a worker whose clock is behind or ahead is on the list, and leaves it."""
     async with connected("--appendfsync", "no") as connection:
-        attendance = RedisWorkerRegistry(connection, Codec())
-        worker = Machine(attendance, wall=NOW - timedelta(days=1))
+        registry = RedisWorkerRegistry(connection, Codec())
+        worker = Machine(registry, wall=NOW - timedelta(days=1))
         shared, logger = make_shared_metrics(1), make_logger("info", io.StringIO())
-        keeper = CertificateRenewer(worker, worker.keyring, lambda _: None, shared.slot(1), logger, lambda: worker.wall)
-        await keeper._renew(0)
-        await keeper._say(attendance)
-        there = [one.id for one in await attendance.present()]
-        await connection.redis.delete(keys.worker(keeper.id))
-        gone = await attendance.present()
+        renewer = CertificateRenewer(
+            worker, worker.keyring, lambda _: None, shared.slot(1), logger, lambda: worker.wall
+        )
+        await renewer._renew(0)
+        await renewer._heartbeat(registry)
+        there = [one.id for one in await registry.list()]
+        await connection.redis.delete(keys.worker(renewer.id))
+        gone = await registry.list()
         os.close(shared.descriptor)
 
-    assert ([keeper.id], []) == (there, gone)
+    assert ([renewer.id], []) == (there, gone)
 
 
 class Files:
@@ -164,25 +168,27 @@ async def not_asked() -> bool | None:
 async def test_two_who_rotate_at_once_both_reach_everybody() -> None:
     """A worker that follows the second call has followed the first one."""
     async with connected("--appendfsync", "no") as connection:
-        attendance = RedisWorkerRegistry(connection, Codec())
-        worker = Machine(attendance)
+        registry = RedisWorkerRegistry(connection, Codec())
+        worker = Machine(registry)
         shared, logger = make_shared_metrics(1), make_logger("info", io.StringIO())
-        keeper = CertificateRenewer(worker, worker.keyring, lambda _: None, shared.slot(1), logger, lambda: worker.wall)
-        await keeper._renew(0)
-        await keeper._say(attendance)
+        renewer = CertificateRenewer(
+            worker, worker.keyring, lambda _: None, shared.slot(1), logger, lambda: worker.wall
+        )
+        await renewer._renew(0)
+        await renewer._heartbeat(registry)
         rotating = []
         for number in (1, 2):
             files: Any = Files()
-            manage = management.Keys(files, attendance, print, not_asked, LIFE, lambda: datetime.now(UTC))
+            manage = management.Keys(files, registry, print, not_asked, LIFE, lambda: datetime.now(UTC))
             rotating.append(
                 asyncio.create_task(manage.rotate(Operation(OPERATOR, NOW, secrets.token_hex(8), secrets.token_bytes)))
             )
             async with asyncio.timeout(PATIENCE):
-                while await attendance.generation() < number:
+                while await registry.generation() < number:
                     await asyncio.sleep(PAUSE)
-        keeping = asyncio.create_task(keeper.keep(attendance, RENEWAL))
+        renewing = asyncio.create_task(renewer.run(registry, RENEWAL))
         done = await asyncio.wait_for(asyncio.gather(*rotating), PATIENCE)
-        await ended(keeping)
+        await ended(renewing)
         os.close(shared.descriptor)
 
     assert [True, True] == [rotation.complete for rotation in done]
