@@ -29,8 +29,8 @@ EARLY = timedelta(seconds=30)
 class SignInIssuer(Protocol):
     """Whoever makes refresh tokens."""
 
-    async def keep(self, member: Member, client: str | None, now: datetime) -> Secret:
-        """Return a new refresh token for ``member``."""
+    async def keep(self, member: Member, client: str | None, now: datetime) -> Secret | None:
+        """Return a new refresh token for ``member``, or None if they got too many within a short time."""
         ...
 
 

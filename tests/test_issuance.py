@@ -50,7 +50,7 @@ class SignIns:
 
     kept: list[tuple[str, str | None]] = field(factory=list)
 
-    async def keep(self, member: Member, client: str | None, now: datetime) -> Secret:
+    async def keep(self, member: Member, client: str | None, now: datetime) -> Secret | None:
         """Return a refresh token."""
         del now
         self.kept.append((member.id, client))

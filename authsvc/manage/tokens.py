@@ -1,7 +1,7 @@
 """A member's credentials for tools: personal tokens, and the sign-ins that ``docker login`` keeps."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from attrs import evolve, frozen
@@ -25,6 +25,7 @@ from authsvc.tenancy.dates import parse_end
 from authsvc.tenancy.machine_records import (
     MAX_REFRESH_TOKENS,
     REFRESH_LIFE,
+    REFRESH_WINDOW,
     ApiAccess,
     PersonalToken,
     RefreshToken,
@@ -58,7 +59,9 @@ class TokenCredentials(MemberLookup, Protocol):
 class SignInCredentials(Protocol):
     """Where sign-ins are kept, for those who only make them."""
 
-    async def add_refresh_token(self, token: RefreshToken, newest: int, life_seconds: int, entry: Entry) -> None: ...
+    async def add_refresh_token(
+        self, token: RefreshToken, newest: int, window: timedelta, life_seconds: int, entry: Entry
+    ) -> None: ...
 
 
 @frozen
@@ -201,8 +204,12 @@ class SignIns:
     journal: ChangeLog
     entropy: Callable[[int], bytes]
 
-    async def keep(self, member: Member, client: str | None, now: datetime) -> Secret:
+    async def keep(self, member: Member, client: str | None, now: datetime) -> Secret | None:
         """Return the secret of a new refresh token for ``member``; beyond the newest 20 the oldest end.
+
+        A member who got 20 within an hour gets none: a client that signs in again and again must neither fill the
+        audit nor end the sign-ins of other machines. Clients then store the password, as with a registry that has no
+        refresh tokens.
 
         Raises:
             StoreUnavailable: the store does not answer.
@@ -213,7 +220,10 @@ class SignIns:
         token = RefreshToken(secret.id, member.id, member.epoch, secret.sha256(), now, shown)
         entry = operation.entry("sign-in.kept", token=token.id, member=member.id, team=member.team)
         life_seconds = int(REFRESH_LIFE.total_seconds())
-        await self.credentials.add_refresh_token(token, MAX_REFRESH_TOKENS, life_seconds, entry)
+        try:
+            await self.credentials.add_refresh_token(token, MAX_REFRESH_TOKENS, REFRESH_WINDOW, life_seconds, entry)
+        except Conflict:
+            return None
         self.journal(entry)
         return secret.text
 

@@ -5,7 +5,7 @@ StoreUnavailable when Redis does not answer.
 """
 
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from authsvc.audit.entry import Entry
@@ -175,10 +175,18 @@ class RedisCredentials:
         ids = await self._connection.read(lambda: self._connection.redis.zrevrange(index, 0, -1))
         return await self._records(map(bytes.decode, ids), keys.refresh_token, RefreshToken)
 
-    async def add_refresh_token(self, token: RefreshToken, newest: int, life_seconds: int, entry: Entry) -> None:
-        """Store a new refresh token, forget it after ``life_seconds``, and all but the member's ``newest`` at once."""
+    async def add_refresh_token(
+        self, token: RefreshToken, newest: int, window: timedelta, life_seconds: int, entry: Entry
+    ) -> None:
+        """Store a new refresh token, forget it after ``life_seconds``, and all but the member's ``newest`` at once.
+
+        Raises:
+            Conflict: the member got ``newest`` tokens within ``window`` before this one.
+        """
         change = Transaction(entry)
         index = keys.member_refresh_tokens(token.member)
+        since = (token.created_at - window).timestamp()
+        change.expect_fewer(index, newest, since, f"the member got {newest} refresh tokens a short time ago")
         change.put(keys.refresh_token(token.id), self._codec.encode(token), life_seconds)
         change.add_to_order(index, token.created_at.timestamp(), token.id)
         change.keep_newest(index, newest, keys.refresh_token(""))

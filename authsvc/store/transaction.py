@@ -7,7 +7,7 @@ after a lost reply has no second effect (docs/architecture.md, "Store").
 """
 
 import json
-from typing import Any
+from typing import Any, Literal
 
 from attrs import Factory, define, frozen
 
@@ -30,11 +30,15 @@ _APPLY = (
 local plan = cjson.decode(ARGV[1])
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
 for place, check in ipairs(plan.checks) do
-  local found = redis.call('GET', KEYS[check.key])
-  if check.absent then
-    if found then return place end
-  elseif found ~= check.value then
-    return place
+  if check.kind == 'fewer' then
+    if redis.call('ZCOUNT', KEYS[check.key], check.value, '+inf') >= check.most then return place end
+  else
+    local found = redis.call('GET', KEYS[check.key])
+    if check.kind == 'absent' then
+      if found then return place end
+    elseif found ~= check.value then
+      return place
+    end
   end
 end
 for _, write in ipairs(plan.writes) do
@@ -57,9 +61,11 @@ return 0
 
 @frozen
 class _Precondition:
+    kind: Literal["same", "absent", "fewer"]
     key: str
-    value: str | None
     message: str
+    value: str = ""
+    most: int = 0
 
 
 @define
@@ -77,11 +83,15 @@ class Transaction:
 
     def expect_absent(self, key: str, message: str) -> None:
         """Refuse the change with ``message`` when ``key`` exists."""
-        self._checks.append(_Precondition(key, None, message))
+        self._checks.append(_Precondition("absent", key, message))
 
     def expect(self, key: str, raw: bytes, message: str) -> None:
         """Refuse the change with ``message`` when ``key`` does not hold exactly ``raw``."""
-        self._checks.append(_Precondition(key, raw.decode(), message))
+        self._checks.append(_Precondition("same", key, message, raw.decode()))
+
+    def expect_fewer(self, key: str, most: int, since: float, message: str) -> None:
+        """Refuse the change with ``message`` when the sorted set at ``key`` has ``most`` items from ``since`` on."""
+        self._checks.append(_Precondition("fewer", key, message, repr(since), most))
 
     def put(self, key: str, raw: bytes, life_seconds: int | None = None, *, keep_life: bool = False) -> None:
         """Set ``key``, to be forgotten after ``life_seconds``, or when it would have been when ``keep_life``."""
@@ -130,7 +140,7 @@ class Transaction:
         # Records first, removals last: a full store refuses the first write, and then nothing was done.
         writes = sorted(self._writes, key=lambda write: write[0] in {"DEL", "KEEP"})
         plan: dict[str, Any] = {
-            "checks": [{"key": number[c.key], "absent": c.value is None, "value": c.value} for c in self._checks],
+            "checks": [{"kind": c.kind, "key": number[c.key], "value": c.value, "most": c.most} for c in self._checks],
             "writes": [{"command": w[0], "key": number[w[1]], "arguments": w[2]} for w in writes],
         }
         script = connection.redis.register_script(_APPLY)

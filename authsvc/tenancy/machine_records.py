@@ -19,6 +19,10 @@ REFRESH_LIFE = timedelta(days=90)
 MAX_REFRESH_TOKENS = 20
 """Live refresh tokens of one member; the oldest end first."""
 
+REFRESH_WINDOW = timedelta(hours=1)
+"""At most :data:`MAX_REFRESH_TOKENS` of one member are made within so long. Each one is a change in the audit, which
+has no other limit."""
+
 LINK_LIFE = timedelta(hours=72)
 """An invite or reset link works for so long."""
 

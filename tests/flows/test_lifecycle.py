@@ -160,6 +160,24 @@ def test_two_hundred_pulls_with_one_sign_in(stack: Stack, app: str, team: str) -
     assert all("refresh_token" not in reply.json() for reply in replies)
 
 
+def test_a_member_who_signs_in_again_and_again(stack: Stack, app: str, team: str) -> None:
+    """Every sign-in succeeds, 20 bring a refresh token and an audit entry, and the first one keeps working."""
+    account = make_member(stack, team, "viewer")
+    first_answer = post_token(stack.port, account, access_type="offline")
+    first = first_answer.json()["refresh_token"]
+    with ThreadPoolExecutor(8) as crew:
+        replies = list(crew.map(lambda _: post_token(stack.port, account, access_type="offline"), range(60)))
+    member = claims_of(first_answer.json()["token"])["sub"]
+    entries = stack.json("audit", "list", "--event", "sign-in.kept", "--subject", member, "--limit", "100")
+
+    assert {200} == {reply.status for reply in replies}
+    assert 19 == sum("refresh_token" in reply.json() for reply in replies)
+    assert 20 == len(entries)
+    assert [(200, PULL_ONLY)] * 2 == [
+        (reply.status, actions(reply)) for reply in (by_refresh(stack, app, first), tried(stack, app, account))
+    ]
+
+
 def test_a_license_lives_on_after_its_renewal(stack: Stack, app: str) -> None:
     """Extended, its file stays good; rotated, both work; rotated at once, only the new one; archived, none."""
     old = make_license(stack, app, "--expires", "2030-01-31")

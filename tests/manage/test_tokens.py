@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from authsvc.manage.tokens import MAX_PERSONAL_TOKENS, Tokens
 from authsvc.redaction import Secret
 from authsvc.store.codec import Codec
 from authsvc.store.credential_directory import RedisCredentials
-from authsvc.tenancy.machine_records import MAX_REFRESH_TOKENS, REFRESH_LIFE, PersonalToken
+from authsvc.tenancy.machine_records import MAX_REFRESH_TOKENS, REFRESH_LIFE, REFRESH_WINDOW, PersonalToken
 from authsvc.tenancy.records import Role
 from tests.support.builders import PASSWORD
 from tests.support.installation import APP, DENIED, OTHER_APP, REFUSED, TEAM, Installation
@@ -294,7 +295,10 @@ async def test_a_sign_in_that_was_bound_to_an_epoch_is_dead_before_it_is_told(ho
     assert stale is not None
     await house.members.set_password(EMAIL, PASSWORD, house.operation())
 
-    assert REFUSED == await house.gets(await house.sign_ins.keep(stale, "docker", house.now))
+    kept = await house.sign_ins.keep(stale, "docker", house.now)
+
+    assert kept is not None
+    assert REFUSED == await house.gets(kept)
 
 
 async def test_revoking_ends_one_sign_in_and_no_other(house: Installation) -> None:
@@ -342,10 +346,11 @@ async def test_a_sign_in_ends_after_ninety_days_however_often_it_is_used(house: 
 
 @pytest.mark.parametrize("at_once", [False, True])
 async def test_the_newest_twenty_live(house: Installation, at_once: bool) -> None:
-    """One more ends the oldest, also when thirty computers sign in at the same instant."""
+    """One more ends the oldest, also when ten computers sign in at the same instant."""
     await owner(house)
     old = [await sign_in(house) for _ in range(MAX_REFRESH_TOKENS)]
     assert [ALL] * 20 == [await house.gets(kept) for kept in old]
+    house.now += REFRESH_WINDOW
     if at_once:
         new = list(await asyncio.gather(*(sign_in(house) for _ in range(10))))
     else:
@@ -355,12 +360,37 @@ async def test_the_newest_twenty_live(house: Installation, at_once: bool) -> Non
     assert 20 == await house.connection.redis.zcard((await house.connection.redis.keys("authsvc:member-refresh*"))[0])
 
 
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_a_member_gets_twenty_an_hour(house: Installation, at_once: bool) -> None:
+    """One who signs in again and again gets tokens for the registry, no more sign-ins, and fills no audit."""
+    await owner(house)
+
+    async def kept() -> Secret | None:
+        issued = await house.ask(PASSWORD, EMAIL, offline=True)
+        assert ("delete", "pull", "push") == issued.claims.access[0].actions
+        return issued.response.refresh_token
+
+    first = await sign_in(house)
+    asking = [kept() for _ in range(99)]
+    made = [first, *(await asyncio.gather(*asking) if at_once else [await one for one in asking])]
+    entries: Any = await house.connection.redis.xrange("authsvc:audit")
+    audit = str(entries)
+    assert [20, 20] == [100 - made.count(None), audit.count("sign-in.kept")]
+    assert [ALL] * 20 == [await house.gets(secret) for secret in made if secret]
+
+    house.now += REFRESH_WINDOW - timedelta(seconds=1)
+    assert await kept() is None
+    house.pass_time(seconds=2)
+    assert await kept() is not None
+
+
 async def test_sign_ins_that_the_store_forgot_leave_no_trace_in_the_index(house: Installation) -> None:
     """The index does not grow over the years: it never holds more than twenty, living or forgotten."""
     await owner(house)
     for _ in range(MAX_REFRESH_TOKENS):
         kept = await sign_in(house)
         await house.connection.redis.delete(f"authsvc:refresh-token:{id_of(kept)}")
+    house.now += REFRESH_WINDOW
     await sign_in(house)
 
     (index,) = await house.connection.redis.keys("authsvc:member-refresh-tokens:*")

@@ -14,6 +14,7 @@ from authsvc.store.connection import Connection
 from authsvc.store.credential_directory import RedisCredentials
 from authsvc.store.directory import RedisDirectory
 from authsvc.tenancy.machine_records import (
+    REFRESH_WINDOW,
     ApiAccess,
     Grant,
     LinkPurpose,
@@ -72,7 +73,7 @@ async def connection() -> AsyncIterator[Connection]:
         assert owner is not None
         await credentials.add_personal_token(TOKEN, owner, None, entry("op-2"))
         await credentials.add_service_account(ACCOUNT, entry("op-3"))
-        await credentials.add_refresh_token(SIGN_IN, 20, 1000, entry("op-4"))
+        await credentials.add_refresh_token(SIGN_IN, 20, REFRESH_WINDOW, 1000, entry("op-4"))
         await credentials.add_link(LINK, 1000, entry("op-5"))
         yield opened
 

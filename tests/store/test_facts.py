@@ -15,7 +15,7 @@ from authsvc.store.connection import Connection
 from authsvc.store.credential_directory import RedisCredentials
 from authsvc.store.directory import RedisDirectory
 from authsvc.store.facts import RedisCredentialFacts
-from authsvc.tenancy.machine_records import PersonalToken, RefreshToken, ServiceAccount
+from authsvc.tenancy.machine_records import REFRESH_WINDOW, PersonalToken, RefreshToken, ServiceAccount
 from authsvc.tenancy.records import License, TokenDigest
 from tests.support.builders import NOW, make_app, make_member
 from tests.support.redis_server import connected
@@ -42,7 +42,7 @@ async def connection() -> AsyncIterator[Connection]:
         assert owner is not None
         await credentials.add_personal_token(TOKEN, owner, None, entry("op-2"))
         await credentials.add_service_account(ACCOUNT, entry("op-3"))
-        await credentials.add_refresh_token(SIGN_IN, 20, 1000, entry("op-4"))
+        await credentials.add_refresh_token(SIGN_IN, 20, REFRESH_WINDOW, 1000, entry("op-4"))
         yield opened
 
 

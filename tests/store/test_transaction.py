@@ -116,6 +116,24 @@ async def test_only_the_newest_are_kept(connection: Connection, count: int) -> N
     assert {f"record:{name}".encode() for name in names} == set(await connection.redis.keys("record:*"))
 
 
+@pytest.mark.parametrize(("scores", "full"), [((), False), ((1, 2), False), ((8, 9), False), ((7.5, 8, 9), True)])
+async def test_a_full_window_refuses_the_change(connection: Connection, scores: tuple[float, ...], full: bool) -> None:
+    """Only items from the beginning of the window on count, and the beginning belongs to it."""
+    for score in scores:
+        await connection.redis.zadd("order", {f"i{score}": score})
+    work = change()
+    work.expect_fewer("order", 3, 7.5, "too many")
+    work.put("key", b"1")
+    if full:
+        with pytest.raises(Conflict, match=r"^too many$"):
+            await work.apply(connection)
+    else:
+        await work.apply(connection)
+
+    assert (None if full else b"1") == await connection.get("key")
+    assert ([] if full else ["op-1"]) == await told(connection)
+
+
 async def test_a_second_attempt_has_no_second_effect(connection: Connection) -> None:
     """The same operation again is neither refused nor done, though its precondition no longer holds."""
     work = change()
