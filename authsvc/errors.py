@@ -46,6 +46,7 @@ ErrorCode = Literal[
     "store_refused",
     "signer_unavailable",
     "internal_error",
+    "record_too_new",
     # a value has the wrong form or is out of range
     "field_duplicated",
     "field_invalid",
@@ -233,9 +234,11 @@ class StoreUnavailable(AuthsvcError):
 
     default_code: ClassVar[ErrorCode] = "store_unavailable"
 
-    def __init__(self, message: str, *, uncertain: bool = False, detail: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, code: ErrorCode | None = None, uncertain: bool = False, detail: str | None = None
+    ) -> None:
         """Keep whether there is doubt beside the sentence."""
-        super().__init__(message, detail=detail)
+        super().__init__(message, code=code, detail=detail)
         self.uncertain = uncertain
 
 

@@ -1,7 +1,9 @@
 """Records as versioned JSON.
 
-The version is the record's own: a reader accepts the versions it knows and says so plainly when it meets a newer one,
-so two versions of authsvc can stand side by side.
+Two versions of authsvc can work on the same store. A newer one may add optional fields without raising a record's
+version ``v``: an older one does not read them, and keeps them when it changes another field
+(:meth:`Codec.encode_change`). ``v`` of a kind of record is raised only when an older authsvc would misread the record;
+it then refuses the record, and only that one.
 """
 
 import json
@@ -22,7 +24,7 @@ KEPT = 256
 """Records that stay decoded, unless more are asked for."""
 
 VERSION = 1
-"""Version that is written, and the newest that is read."""
+"""Version of every kind of record: the one that is written, and the newest that is read."""
 
 
 @frozen
@@ -59,11 +61,24 @@ class Codec:
         """Return ``record`` as JSON."""
         return json.dumps({"v": VERSION, **self._converter.unstructure(record)}, separators=(",", ":")).encode()
 
+    def encode_change(self, old: bytes, record: object) -> bytes:
+        """Return ``record``, a changed form of the one in ``old``, as JSON with the fields that only ``old`` has.
+
+        What this version does not know of ``old`` stays, also within nested records. Decoding remembers none of it, so
+        reading costs nothing more.
+
+        Raises:
+            StoreUnavailable: ``old`` was written by a newer authsvc, or is damaged.
+        """
+        known = self._converter.unstructure(self.decode(old, type(record)))
+        merged = _merged(json.loads(old), known, self._converter.unstructure(record))
+        return json.dumps({"v": VERSION, **merged}, separators=(",", ":")).encode()
+
     def decode(self, raw: bytes, kind: type[T]) -> T:
         """Return the record in ``raw``.
 
         Raises:
-            StoreUnavailable: it was written by a newer authsvc, or is damaged.
+            StoreUnavailable: it was written by a newer authsvc (code ``record_too_new``), or is damaged.
         """
         record: T = self._decode_kept(raw, cast("Hashable", kind))
         return record
@@ -75,6 +90,7 @@ class Codec:
             if version != VERSION:
                 raise StoreUnavailable(
                     "the data was written by a newer authsvc; upgrade this one",
+                    code="record_too_new",
                     detail=f"{kind.__name__} v{version}",
                 )
             return self._converter.structure(fields, kind)
@@ -103,3 +119,26 @@ def decode_instant(raw: bytes) -> datetime:
     if at.tzinfo is None:
         raise StoreUnavailable("a stored record is damaged", detail="instant: without a time zone")
     return at
+
+
+def _merged(old: Any, known: Any, new: Any) -> Any:
+    """Return ``new`` with what is in ``old`` but not in ``known``, which is ``old`` as this version understands it."""
+    if isinstance(old, dict) and isinstance(known, dict) and isinstance(new, dict):
+        merged = {name: _merged(old.get(name), known.get(name), value) for name, value in new.items()}
+        return {**{name: value for name, value in old.items() if name not in known and name != "v"}, **merged}
+    if isinstance(old, list) and isinstance(known, list | tuple) and isinstance(new, list | tuple):
+        pairs = list(zip(old, known, strict=True))
+        return [_merged(*_same_part(pairs, part), part) for part in new]
+    return new
+
+
+def _same_part(pairs: list[tuple[Any, Any]], part: Any) -> tuple[Any, Any]:
+    """Return the old form of one part of a list, and what is known of it: an equal part, else one of the same name.
+
+    The name of a nested record is its first field, such as the generation of a token.
+    """
+    equal = next((pair for pair in pairs if pair[1] == part), None)
+    if equal is not None or not isinstance(part, dict):
+        return equal or (None, None)
+    name = next(iter(part.items()), None)
+    return next((pair for pair in pairs if next(iter(pair[1].items()), None) == name), (None, None))
