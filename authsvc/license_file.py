@@ -4,8 +4,8 @@ A readable ``license`` object beside a ``signature``: a compact JWS (RFC 7515) w
 object. The JWS is the truth; a readable field that differs makes the file invalid, and the error names the field.
 
 Shared with the license holder's tools, which run on a bare Python 3.9 and start for every pull, so: standard library
-alone, no import that starts slowly (``dataclasses`` and ``typing`` would double the start), and whoever signs or
-verifies passes the cryptography in as a function.
+alone, no import that starts slowly (``dataclasses`` and ``typing`` would double the start), and the caller passes in
+what signs or verifies.
 """
 
 from __future__ import annotations
@@ -106,18 +106,17 @@ def in_words(seconds: float) -> str:
     return f"{hours} h" if minutes >= 60 else f"{max(minutes, 1)} min"  # noqa: PLR2004  of an hour
 
 
-def write(document: LicenseDocument, kid: str, sign: Callable[[bytes], bytes]) -> str:
+def write(document: LicenseDocument, sign: Callable[[bytes], str]) -> str:
     """Return the text of the signed file: ASCII JSON that ends in a line break.
 
     Args:
         document: what it says.
-        kid: names the public key in ``license-keys.json``.
-        sign: returns the 64-byte ES256 signature ``r || s`` of its argument (RFC 7518 §3.4).
+        sign: returns the signature of a :func:`payload`, a compact JWS.
 
     Raises:
         LicenseFileError: the file would be longer than 8 KiB.
     """
-    return file_text(document, sign_payload(payload(document), kid, sign))
+    return file_text(document, sign(payload(document)))
 
 
 def payload(document: LicenseDocument) -> bytes:
@@ -125,21 +124,10 @@ def payload(document: LicenseDocument) -> bytes:
     return _compact(document.to_json())
 
 
-def sign_payload(payload: bytes, kid: str, sign: Callable[[bytes], bytes]) -> str:
-    """Return the signature of a license file, a compact JWS.
-
-    Args:
-        payload: the ``license`` object as JSON.
-        kid: names the public key.
-        sign: as in :func:`write`.
-    """
-    signing_input = f"{_encode(_header(kid))}.{_encode(payload)}"
-    return f"{signing_input}.{_encode(sign(signing_input.encode('ascii')))}"
-
-
 def signature_length(payload: bytes) -> int:
-    """Return how long :func:`sign_payload` of ``payload`` is, to know before it is signed whether the file fits."""
-    return len(sign_payload(payload, "k" * _KEY_ID_LENGTH, lambda _: b"s" * _SIGNATURE_BYTES))
+    """Return how long the signature of ``payload`` is, to know before it is signed whether the file fits."""
+    header = _compact({"alg": "ES256", "kid": "k" * _KEY_ID_LENGTH, "typ": TYPE})
+    return len(".".join(map(_encode, (header, payload, b"s" * _SIGNATURE_BYTES))))
 
 
 def file_text(document: LicenseDocument, signature: str) -> str:
@@ -291,10 +279,6 @@ def _same(left: Any, right: Any) -> bool:
         return json.dumps(left, sort_keys=True) == json.dumps(right, sort_keys=True)
     except RecursionError:  # nested just short of what could be read; nothing that was signed is
         return False
-
-
-def _header(kid: str) -> bytes:
-    return _compact({"alg": "ES256", "kid": kid, "typ": TYPE})
 
 
 def _compact(value: dict[str, Any]) -> bytes:

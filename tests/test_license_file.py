@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from authsvc.license_file import MAX_BYTES, LicenseDocument, LicenseFileError, registry_token, verify, write
 from authsvc.signing import license_keys
+from tests.support import es256
 
 KEY, OTHER = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
 KID = license_keys.key_id(KEY.public_key())
@@ -37,12 +38,12 @@ FACTS: dict[str, Any] = {
 
 def knows_key(kid: str, data: bytes, signature: bytes) -> bool:
     """Verify as a license holder does who has the vendor's public key."""
-    return kid == KID and license_keys.verify(KEY.public_key(), data, signature)
+    return kid == KID and es256.verify(KEY.public_key(), data, signature)
 
 
 def make_file(**changes: Any) -> str:
     """Return a signed file."""
-    return write(LicenseDocument(**FACTS | changes), KID, lambda data: license_keys.sign(KEY, data))
+    return write(LicenseDocument(**FACTS | changes), lambda payload: license_keys.sign_license(KEY, KID, payload))
 
 
 def refusal(text: str, check: Callable[[str, bytes, bytes], bool] = knows_key) -> LicenseFileError:
@@ -201,7 +202,7 @@ def jws(payload: dict[str, Any] | str, key: ec.EllipticCurvePrivateKey = KEY, **
     parts = [json.dumps({"alg": "ES256", "kid": KID, "typ": "authsvc-license+jwt"} | header),
              payload if isinstance(payload, str) else json.dumps(payload)]  # fmt: skip
     signing_input = ".".join(base64.urlsafe_b64encode(part.encode()).rstrip(b"=").decode() for part in parts)
-    mark = base64.urlsafe_b64encode(license_keys.sign(key, signing_input.encode())).rstrip(b"=").decode()
+    mark = base64.urlsafe_b64encode(es256.sign(key, signing_input.encode())).rstrip(b"=").decode()
     return f"{signing_input}.{mark}"
 
 

@@ -145,7 +145,7 @@ class LocalKeys:
         if not right:
             raise InputRefused("only the object of a license can be signed")
         keys = self._keys()
-        return license_file.sign_payload(payload, keys.kid, lambda data: license_keys.sign(keys.signing, data))
+        return license_keys.sign_license(keys.signing, keys.kid, payload)
 
     async def derive_license_token(self, license_id: str, generation: int) -> MachineSecret:
         """Return the registry token of a license.

@@ -289,6 +289,6 @@ class Licenses:
         signing = self.keys.signing
         kid = license_keys.key_id(signing.public_key())
         try:
-            return license_file.write(document, kid, lambda data: license_keys.sign(signing, data))
+            return license_file.write(document, lambda payload: license_keys.sign_license(signing, kid, payload))
         except LicenseFileError as error:
             raise InputRefused(str(error)) from error

@@ -1,4 +1,4 @@
-"""Signing and checking compact JWS with one algorithm: ES256 (RFC 7515, RFC 7518 §3.4).
+"""The JWTs that the server signs: compact JWS with ES256 and the leaf certificate in ``x5c``, made by PyJWT.
 
 ES256 with ``x5c`` is the only form that registry 2.8, 3.0 and 3.1 all accept (design #1).
 """
@@ -12,15 +12,18 @@ from attrs import Factory, field, frozen
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
+from jwt import PyJWS
 
 from authsvc.errors import SignerUnavailable
-from authsvc.signing import es256
 
 ALGORITHM = "ES256"
 
+JWS = PyJWS(algorithms=[ALGORITHM])
+"""Our own instance, which knows one algorithm; keys are passed as objects, so that none is parsed for a request."""
+
 
 class Signer(Protocol):
-    """Whoever can turn claims into a signed token."""
+    """Turns claims into a signed token."""
 
     def sign(self, claims: dict[str, Any]) -> str:
         """Return the compact JWS of ``claims``."""
@@ -45,10 +48,9 @@ class Leaf:
     not_after: datetime = field(
         init=False, default=Factory(lambda leaf: leaf.certificate.not_valid_after_utc, takes_self=True)
     )
-    _header: bytes = field(
+    _header: dict[str, Any] = field(
         init=False, repr=False, default=Factory(lambda leaf: _header(leaf.certificate), takes_self=True)
     )
-    """First part of every token; made once, since the certificate in it makes it the longest part."""
 
     def __attrs_post_init__(self) -> None:
         if self.certificate.public_key() != self.key.public_key():
@@ -65,18 +67,10 @@ class Leaf:
                 "the signing certificate is about to end and was not renewed; try again in a minute",
                 detail=f"leaf ends {self.not_after.isoformat()}, token would end at {claims['exp']}",
             )
-        signed = b".".join((self._header, _segment(claims)))
-        return b".".join((signed, _base64url(es256.sign(self.key, signed)))).decode("ascii")
+        payload = json.dumps(claims, separators=(",", ":")).encode("ascii")
+        return JWS.encode(payload, self.key, ALGORITHM, self._header)
 
 
-def _header(certificate: x509.Certificate) -> bytes:
+def _header(certificate: x509.Certificate) -> dict[str, Any]:
     der = base64.b64encode(certificate.public_bytes(Encoding.DER)).decode("ascii")
-    return _segment({"alg": ALGORITHM, "typ": "JWT", "x5c": [der]})
-
-
-def _segment(value: dict[str, Any]) -> bytes:
-    return _base64url(json.dumps(value, separators=(",", ":")).encode("ascii"))
-
-
-def _base64url(data: bytes) -> bytes:
-    return base64.urlsafe_b64encode(data).rstrip(b"=")
+    return {"typ": "JWT", "x5c": [der]}

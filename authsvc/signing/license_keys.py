@@ -1,4 +1,4 @@
-"""The keys of license files: their names and their published form.
+"""The license-signing keys: their names, their published form (JWK sets), and the signatures of license files.
 
 License keys are apart from the token root: a license must verify for years, offline, with no certificate.
 """
@@ -10,16 +10,27 @@ from collections.abc import Iterable
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
+from jwt.algorithms import ECAlgorithm
 
-from authsvc.signing.es256 import COORDINATE_BYTES, sign, verify
+from authsvc import license_file
+from authsvc.signing.jws import ALGORITHM, JWS
 
-__all__ = ["jwk", "jwk_set", "key_document", "key_id", "sign", "verify"]
+
+def sign_license(key: ec.EllipticCurvePrivateKey, kid: str, payload: bytes) -> str:
+    """Return the signature of a license file, a compact JWS (RFC 7515).
+
+    Args:
+        key: the license-signing key, P-256.
+        kid: the name of its public half, :func:`key_id`.
+        payload: the ``license`` object as JSON (:func:`authsvc.license_file.payload`).
+    """
+    return JWS.encode(payload, key, ALGORITHM, {"typ": license_file.TYPE, "kid": kid})
 
 
 def jwk(key: ec.EllipticCurvePublicKey) -> dict[str, str]:
     """Return the public key as a JWK (RFC 7517) named by its RFC 7638 thumbprint."""
     members = _required_members(key)
-    return {**members, "alg": "ES256", "use": "sig", "kid": key_id(key)}
+    return {**members, "alg": ALGORITHM, "use": "sig", "kid": key_id(key)}
 
 
 def jwk_set(keys: Iterable[ec.EllipticCurvePublicKey]) -> dict[str, Any]:
@@ -40,18 +51,10 @@ def key_document(registry: str, keys: list[dict[str, str]]) -> dict[str, Any]:
 def key_id(key: ec.EllipticCurvePublicKey) -> str:
     """Return the RFC 7638 SHA-256 thumbprint of ``key``, base64url without padding."""
     canonical = json.dumps(_required_members(key), separators=(",", ":"), sort_keys=True)
-    return _base64url(hashlib.sha256(canonical.encode("ascii")).digest())
+    digest = hashlib.sha256(canonical.encode("ascii")).digest()
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
 
 
 def _required_members(key: ec.EllipticCurvePublicKey) -> dict[str, str]:
-    numbers = key.public_numbers()
-    return {
-        "crv": "P-256",
-        "kty": "EC",
-        "x": _base64url(numbers.x.to_bytes(COORDINATE_BYTES, "big")),
-        "y": _base64url(numbers.y.to_bytes(COORDINATE_BYTES, "big")),
-    }
-
-
-def _base64url(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+    members = ECAlgorithm.to_jwk(key, as_dict=True)
+    return {name: members[name] for name in ("crv", "kty", "x", "y")}

@@ -26,10 +26,10 @@ from authsvc.issuance import ISSUER
 from authsvc.keys.rotation import load_next_root
 from authsvc.keys.secret_files import load_ec_key, new_key_pem, public_pem
 from authsvc.keys.secrets_dir import TOKEN_ROOT_KEY, load_token_root
-from authsvc.signing import es256
 from authsvc.signing.jws import Leaf
 from authsvc.signing.root import issue_leaf
 from authsvc.spec.claims import Claims
+from tests.support import es256
 from tests.support.http_client import ask, get_token
 from tests.support.load import meanwhile
 from tests.support.processes import children_of, is_alive

@@ -22,7 +22,9 @@ from authsvc.installer import es256, keys
 from authsvc.license_file import LicenseFileError, parse, verify
 from authsvc.signing import license_keys
 from tests.installer.conftest import Tool
+from tests.support.es256 import sign
 from tests.support.license_files import FACTS, FORGER, KID, VENDOR, make_file, put_file, put_keys
+from tests.support.vectors import load
 
 POINT = VENDOR.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
 DATA = b"what was signed"
@@ -61,13 +63,25 @@ def point_of(secret: int) -> bytes:
     return key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
 
 
+def test_a_published_signature() -> None:
+    """The ES256 example of RFC 7515 verifies, and not for another text or the other way round."""
+    vector = load("keys.json")["rfc7515"]
+    x, y, mark = (
+        base64.urlsafe_b64decode(text + "==") for text in (vector["jwk"]["x"], vector["jwk"]["y"], vector["signature"])
+    )
+    point, data = b"\x04" + x + y, vector["signing_input"].encode()
+    attempts = [(data, mark), (data + b"x", mark), (data, mark[::-1])]
+
+    assert [True, False, False] == [es256.verify(point, *attempt) for attempt in attempts]
+
+
 def test_random_signatures_as_by_cryptography() -> None:
     """Signatures by many keys, whole and with one bit of anything flipped, are judged as a proven library does."""
     draw = random.Random(SEED)
     good = 0
     for _ in range(150):
         secret, data = draw.randrange(1, ORDER), draw.randbytes(draw.randrange(80))
-        signature = license_keys.sign(ec.derive_private_key(secret, ec.SECP256R1()), data)
+        signature = sign(ec.derive_private_key(secret, ec.SECP256R1()), data)
         whole = [bytearray(point_of(secret)), bytearray(data), bytearray(signature)]
         if draw.random() < 0.5:
             part = draw.choice([part for part in whole if part])
@@ -91,7 +105,7 @@ def test_edge_numbers_as_by_cryptography() -> None:
             for s in numbers:
                 signature = r.to_bytes(32, "big") + s.to_bytes(32, "big")
                 assert by_cryptography(point, DATA, signature) == es256.verify(point, DATA, signature)
-        assert es256.verify(point, DATA, license_keys.sign(ec.derive_private_key(secret, ec.SECP256R1()), DATA))
+        assert es256.verify(point, DATA, sign(ec.derive_private_key(secret, ec.SECP256R1()), DATA))
 
 
 def chosen_signature(secret: int, nonce: int) -> bytes:
@@ -112,7 +126,7 @@ def test_every_small_nonce() -> None:
 
 def check_all(point: bytes) -> list[bool]:
     """Return what is said of a good signature and of bad ones."""
-    good = license_keys.sign(VENDOR, DATA)
+    good = sign(VENDOR, DATA)
     flipped = bytes([good[0] ^ 1]) + good[1:]
     return [
         es256.verify(point, DATA, good),
@@ -122,7 +136,7 @@ def check_all(point: bytes) -> list[bool]:
         es256.verify(point, DATA, good + b"\0"),
         es256.verify(point, DATA, b"\0" * 64),
         es256.verify(point, DATA, b"\xff" * 64),
-        es256.verify(point, DATA, license_keys.sign(FORGER, DATA)),
+        es256.verify(point, DATA, sign(FORGER, DATA)),
         es256.verify(b"\x04" + b"\x01" * 64, DATA, good),  # a point that is not on the curve
         es256.verify(b"\x02" + point[1:], DATA, good),
         es256.verify(b"\x04" + b"\0" * 64, DATA, good),
@@ -243,7 +257,7 @@ def test_no_address_in_the_file_is_believed(tool: Tool, tmp_path: Path) -> None:
         header = {"alg": "ES256", "typ": "authsvc-license+jwt", "kid": "x", **extra}
         parts = (json.dumps(header).encode(), payload)
         signing_input = b".".join(base64.urlsafe_b64encode(part).rstrip(b"=") for part in parts)
-        mark = base64.urlsafe_b64encode(license_keys.sign(FORGER, signing_input)).rstrip(b"=")
+        mark = base64.urlsafe_b64encode(sign(FORGER, signing_input)).rstrip(b"=")
         body = {**json.loads(make_file()), "signature": (signing_input + b"." + mark).decode()}
         file = tmp_path / "a.json"
         file.write_text(json.dumps(body))

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authsvc.errors import SignerUnavailable
+from authsvc.signing.jws import JWS
 from authsvc.signing.keyring import Keyring
 from tests.support.builders import NOW, Root
 
@@ -39,11 +40,22 @@ def test_another_library_verifies(claims: dict[str, Any]) -> None:
 
 def test_the_header() -> None:
     """ES256 and the leaf alone in ``x5c``, padded base64 of DER; no kid, jwk or crit to argue about."""
-    header = header_of(LEAF.sign({"exp": END - 1}))
+    token = LEAF.sign({"exp": END - 1})
+    header = header_of(token)
     (certificate,) = header.pop("x5c")
 
+    assert f'{{"alg":"ES256","typ":"JWT","x5c":["{certificate}"]}}'.encode() == base64.urlsafe_b64decode(
+        token.partition(".")[0] + "=="
+    )
     assert {"typ": "JWT", "alg": "ES256"} == header
     assert LEAF.certificate == x509.load_der_x509_certificate(base64.b64decode(certificate, validate=True))
+
+
+def test_there_is_one_algorithm() -> None:
+    """What signs knows ES256 alone: no header or argument can choose another one."""
+    assert ["ES256"] == JWS.get_algorithms()
+    with pytest.raises(NotImplementedError):
+        JWS.encode(b"{}", LEAF.key, "ES256", {"alg": "none"})
 
 
 def test_the_form() -> None:

@@ -19,9 +19,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from authsvc.issuance import ISSUER
 from authsvc.signing.jws import Leaf
-from authsvc.signing.license_keys import jwk, sign
+from authsvc.signing.license_keys import jwk
 from authsvc.signing.root import create_root, issue_leaf
 from tests.support.builders import SERVICE, Root
+from tests.support.es256 import sign
 from tests.support.registry_rules import libtrust_id, thumbprint
 
 ALL = [{"type": "repository", "name": "acme/x", "actions": ["pull", "push", "delete", "*"]}]

@@ -28,7 +28,7 @@ FACTS: dict[str, Any] = {
 
 def make_file(*, key: ec.EllipticCurvePrivateKey = VENDOR, kid: str = KID, **changes: Any) -> str:
     """Return a signed license file that says :data:`FACTS` but for ``changes``."""
-    return write(LicenseDocument(**FACTS | changes), kid, lambda data: license_keys.sign(key, data))
+    return write(LicenseDocument(**FACTS | changes), lambda payload: license_keys.sign_license(key, kid, payload))
 
 
 def put_file(path: Path, **changes: Any) -> Path:
