@@ -99,6 +99,7 @@ CLI_MAY_IMPORT = (
     "public_url",
     "wiring",
     "tenancy",
+    "signing.root",
     "errors",
     "redaction",
     "settings",

@@ -103,8 +103,9 @@ def issue(request: Path, life: str, output: str, data_dir: Path | None, *, as_js
     """Make a leaf certificate, where the root is, for a key that stays where it is. Nothing has to run here."""
     from cryptography.hazmat.primitives.serialization import Encoding
 
-    from authsvc.keys.rotation import fingerprint, issue_offline
+    from authsvc.keys.authority import issue_offline
     from authsvc.keys.secrets_dir import load_token_root
+    from authsvc.signing.root import fingerprint
 
     try:
         settings, _ = find(data_dir, os.environ)

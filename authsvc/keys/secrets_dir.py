@@ -1,7 +1,6 @@
 """The secrets directory: what no dump of Redis and no backup contains (design #4).
 
-How its files are written and read is in :mod:`authsvc.keys.secret_files`, how keys change in
-:mod:`authsvc.keys.rotation`.
+Names, loads, creates and checks its files. How keys change is in :mod:`authsvc.keys.rotation`.
 """
 
 import os
@@ -13,11 +12,11 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_public_key
 
 from authsvc.atomic_file import sync_folder
 from authsvc.errors import SecretsRefused
-from authsvc.keys.secret_files import create, load_ec_key, new_key_pem, read
+from authsvc.keys.files import create, load_ec_key, new_key_pem, read
 from authsvc.private_file import private_directory
 from authsvc.signing.root import create_root
 
@@ -30,6 +29,8 @@ LICENSE_TOKEN_KEY = "license-token.key"  # noqa: S105  a file name
 SEALING_KEY = "sealing.key"
 REGISTRY_HTTP_SECRET = "registry-http.secret"  # noqa: S105  a file name
 REDIS_SECRET = "redis.secret"  # noqa: S105  a file name
+
+_PEM_END = b"-----END PUBLIC KEY-----"
 
 TOKEN_KEY_BYTES = 32
 """Length of the key under which license registry tokens are derived."""
@@ -152,6 +153,20 @@ def root_is_offline(directory: Path) -> bool:
     return (directory / TOKEN_ROOT_CERTIFICATE).exists() and not (directory / TOKEN_ROOT_KEY).exists()
 
 
+def load_next_root(directory: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None:
+    """Return the root that is prepared, with its key, or None.
+
+    Raises:
+        SecretsRefused: it is unusable.
+    """
+    path = directory / NEXT_ROOT_KEY
+    if not path.exists():
+        return None
+    key = load_ec_key(path)
+    found = [root for root in load_roots(directory) if root.public_key() == key.public_key()]
+    return (found[0], key) if found else None
+
+
 def load_license_signing_key(directory: Path) -> ec.EllipticCurvePrivateKey:
     """Return the key that signs license files.
 
@@ -159,6 +174,28 @@ def load_license_signing_key(directory: Path) -> ec.EllipticCurvePrivateKey:
         SecretsRefused: missing, readable by others or not P-256.
     """
     return load_ec_key(directory / LICENSE_SIGNING_KEY)
+
+
+def load_license_public_keys(directory: Path) -> list[ec.EllipticCurvePublicKey]:
+    """Return the public keys that verify license files: the one in use, then retired ones, newest first.
+
+    Raises:
+        SecretsRefused: one is unusable.
+    """
+    newest = load_license_signing_key(directory).public_key()
+    path = directory / RETIRED_LICENSE_KEYS
+    if not path.exists():
+        return [newest]
+    retired = []
+    for block in read(path).split(_PEM_END)[:-1]:
+        try:
+            key = load_pem_public_key(block.strip() + b"\n" + _PEM_END + b"\n")
+        except ValueError as error:
+            raise SecretsRefused(f"{path} must hold PEM public keys only") from error
+        if not isinstance(key, ec.EllipticCurvePublicKey):
+            raise SecretsRefused(f"{path} must hold P-256 public keys only")
+        retired.append(key)
+    return [newest, *(key for key in retired if key != newest)]
 
 
 def load_license_token_key(directory: Path) -> bytes:

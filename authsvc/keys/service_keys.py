@@ -17,14 +17,14 @@ from authsvc import atomic_file, license_file
 from authsvc.credentials.machine_secret import MachineSecret, derive_license_token, is_id
 from authsvc.errors import Conflict, InputRefused, SecretsRefused
 from authsvc.keys import sealing
-from authsvc.keys.rotation import load_license_public_keys
+from authsvc.keys.files import changing, create, new_key_pem, read, replace
 from authsvc.keys.sealing import NONCE_BYTES, SealContext, sealing_key_id
-from authsvc.keys.secret_files import changing, create, new_key_pem, read, replace
 from authsvc.keys.secrets_dir import (
     LICENSE_SIGNING_KEY,
     LICENSE_TOKEN_KEY,
     SEALING_KEY,
     SERVICE_KEYS,
+    load_license_public_keys,
     load_license_signing_key,
     load_license_token_key,
     load_sealing_keys,

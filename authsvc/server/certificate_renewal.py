@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from attrs import evolve
 
 from authsvc.errors import AuthsvcError, SecretsRefused, SignerUnavailable, StoreUnavailable
-from authsvc.keys.rotation import fingerprint, issuer_of, load_leaf_files
+from authsvc.keys.authority import load_leaf_files
 from authsvc.keys.secrets_dir import load_roots
 from authsvc.logs import Logger
 from authsvc.metrics.catalogue import LEAF_EXPIRY, LEAF_FAILURES
@@ -22,6 +22,7 @@ from authsvc.metrics.shared_metrics import Slot
 from authsvc.server.leaf_channel import LeafRequester
 from authsvc.signing.jws import Leaf
 from authsvc.signing.keyring import Keyring
+from authsvc.signing.root import fingerprint, issuer_of
 from authsvc.worker_status import WorkerStatus
 
 RETRY = 5.0

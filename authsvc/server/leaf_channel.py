@@ -21,10 +21,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_public_key
 
 from authsvc.errors import SecretsRefused, SignerUnavailable
-from authsvc.keys.rotation import Authority, fingerprint
-from authsvc.keys.secret_files import public_pem
+from authsvc.keys.authority import Authority
+from authsvc.keys.files import public_pem
 from authsvc.signing.jws import Leaf
-from authsvc.signing.root import issue_leaf
+from authsvc.signing.root import fingerprint, issue_leaf
 
 MAX_LINE = 256 * 1024
 """Longest line, in bytes: certificates and public keys are far smaller."""

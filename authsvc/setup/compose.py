@@ -18,7 +18,7 @@ from attrs import asdict, evolve, field, frozen
 
 from authsvc.errors import SetupRefused
 from authsvc.issuance import ISSUER
-from authsvc.keys.secret_files import read
+from authsvc.keys.files import read
 from authsvc.keys.secrets_dir import (
     LICENSE_SIGNING_KEY,
     LICENSE_TOKEN_KEY,

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from authsvc.errors import SetupRefused
-from authsvc.keys.secret_files import LOCK
+from authsvc.keys.files import LOCK
 from authsvc.keys.secrets_dir import LICENSE_SIGNING_KEY, TOKEN_ROOT_CERTIFICATE
 from authsvc.private_file import read_trusted
 from authsvc.setup.layout import FOLDERS, Layout

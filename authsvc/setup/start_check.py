@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from authsvc.errors import SecretsRefused
-from authsvc.keys.rotation import Authority, load_authority, load_leaf_files
+from authsvc.keys.authority import Authority, load_authority, load_leaf_files
 from authsvc.keys.secrets_dir import (
     TOKEN_ROOT_CERTIFICATE,
     TOKEN_ROOT_KEY,

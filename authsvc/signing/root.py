@@ -5,9 +5,11 @@ no revocation (distribution ``registry/auth/token/token.go``). So this root sign
 and a leaf lives a day.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
@@ -75,6 +77,22 @@ def issue_leaf(
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(root_key.public_key()), critical=False)
         .sign(root_key, hashes.SHA256())
     )
+
+
+def issuer_of(certificate: x509.Certificate, roots: Sequence[x509.Certificate]) -> x509.Certificate | None:
+    """Return which of ``roots`` issued ``certificate``."""
+    for root in roots:
+        try:
+            certificate.verify_directly_issued_by(root)
+        except (InvalidSignature, ValueError, TypeError):
+            continue
+        return root
+    return None
+
+
+def fingerprint(certificate: x509.Certificate) -> str:
+    """Return the SHA-256 of a certificate, hexadecimal."""
+    return certificate.fingerprint(hashes.SHA256()).hex()
 
 
 def _key_usage(*, cert_sign: bool) -> x509.KeyUsage:

@@ -9,14 +9,20 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from authsvc.issuance import ISSUER
 from authsvc.keys import rotation
-from authsvc.keys.secrets_dir import load_roots, load_token_root, root_is_offline
+from authsvc.keys.secrets_dir import (
+    load_license_public_keys,
+    load_next_root,
+    load_roots,
+    load_token_root,
+    root_is_offline,
+)
 from authsvc.manage.keys import Keys, Root
 from authsvc.manage.operation import ChangeLog
 from authsvc.registries.ours import accepts
 from authsvc.settings import Settings
 from authsvc.signing import license_keys
 from authsvc.signing.jws import Leaf
-from authsvc.signing.root import issue_leaf
+from authsvc.signing.root import fingerprint, issue_leaf
 from authsvc.spec.claims import Claims
 from authsvc.store.workers import RedisWorkerRegistry
 from authsvc.wiring import clock
@@ -36,21 +42,21 @@ class Files:
 
     def roots(self) -> list[Root]:
         """Return the roots in the bundle and what each is for."""
-        prepared = rotation.load_next_root(self.directory)
+        prepared = load_next_root(self.directory)
         roots = load_roots(self.directory)
         used = roots[0] if root_is_offline(self.directory) else load_token_root(self.directory)[0]
-        states = {rotation.fingerprint(used): "in use"}
+        states = {fingerprint(used): "in use"}
         if prepared is not None:
-            states[rotation.fingerprint(prepared[0])] = "prepared"
+            states[fingerprint(prepared[0])] = "prepared"
         return [
             Root(name, root.not_valid_after_utc, states.get(name, "old"))
             for root in roots
-            for name in (rotation.fingerprint(root),)
+            for name in (fingerprint(root),)
         ]
 
     def license_keys(self) -> list[str]:
         """Return the names of the published license keys; the first one signs."""
-        return [license_keys.key_id(key) for key in rotation.load_license_public_keys(self.directory)]
+        return [license_keys.key_id(key) for key in load_license_public_keys(self.directory)]
 
     def rotate_license_key(self) -> str:
         """Put a new license-signing key in use and return its name."""
@@ -58,22 +64,22 @@ class Files:
 
     def prepare_root(self, now: datetime) -> str:
         """Make the next root and return its fingerprint."""
-        return rotation.fingerprint(rotation.prepare_root(self.directory, now))
+        return fingerprint(rotation.prepare_root(self.directory, now))
 
     def switch_root(self) -> str:
         """Put the next root in use and return its fingerprint."""
-        return rotation.fingerprint(rotation.switch_root(self.directory))
+        return fingerprint(rotation.switch_root(self.directory))
 
     def drop_old_roots(self) -> list[str]:
         """Take old roots out of the bundle and return their fingerprints."""
-        return [rotation.fingerprint(root) for root in rotation.drop_old_roots(self.directory)]
+        return [fingerprint(root) for root in rotation.drop_old_roots(self.directory)]
 
 
 def make_keys(settings: Settings, workers: RedisWorkerRegistry, journal: ChangeLog) -> Keys:
     """Return the use cases of one installation."""
 
     async def next_root_accepted() -> bool | None:
-        prepared = rotation.load_next_root(settings.secrets_dir)
+        prepared = load_next_root(settings.secrets_dir)
         if prepared is None or settings.registry_url is None:
             return None
         root, root_key = prepared

@@ -6,8 +6,7 @@ from contextlib import asynccontextmanager
 
 from attrs import frozen
 
-from authsvc.keys.rotation import load_license_public_keys
-from authsvc.keys.secrets_dir import load_license_signing_key, load_license_token_key
+from authsvc.keys.secrets_dir import load_license_public_keys, load_license_signing_key, load_license_token_key
 from authsvc.manage.audit import Audit
 from authsvc.manage.keys import Keys
 from authsvc.manage.licenses import LicenseKeys, Licenses

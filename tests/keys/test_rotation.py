@@ -3,27 +3,16 @@
 import os
 import stat
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from authsvc.errors import Conflict, InputRefused, SecretsRefused
+from authsvc.errors import Conflict, SecretsRefused
 from authsvc.keys import rotation
-from authsvc.keys.rotation import (
-    drop_old_roots,
-    issue_offline,
-    load_authority,
-    load_leaf_files,
-    load_license_public_keys,
-    load_next_root,
-    prepare_root,
-    rotate_license_key,
-    switch_root,
-)
-from authsvc.keys.secret_files import LOCK, changing, public_pem, replace
+from authsvc.keys.authority import load_authority
+from authsvc.keys.files import LOCK, changing, public_pem, replace
+from authsvc.keys.rotation import drop_old_roots, prepare_root, rotate_license_key, switch_root
 from authsvc.keys.secrets_dir import (
     LICENSE_SIGNING_KEY,
     LICENSE_TOKEN_KEY,
@@ -35,13 +24,15 @@ from authsvc.keys.secrets_dir import (
     TOKEN_ROOT_CERTIFICATE,
     TOKEN_ROOT_KEY,
     create_missing,
+    load_license_public_keys,
     load_license_signing_key,
+    load_next_root,
     load_roots,
     load_token_root,
     redis_secret,
 )
 from authsvc.signing.license_keys import key_id
-from tests.support.builders import NOW, Root
+from tests.support.builders import NOW
 
 
 @pytest.fixture
@@ -162,22 +153,6 @@ def test_a_missing_root_key_makes_no_new_one(directory: Path) -> None:
         load_authority(directory, offline=False)
 
 
-def test_issue_makes_a_leaf_for_the_life_that_was_asked() -> None:
-    """From now for the asked time, backdated as every leaf, and no CA."""
-    root, key = Root.make(), ec.generate_private_key(ec.SECP256R1())
-    leaf = issue_offline(root.certificate, root.key, public_pem(key.public_key()), NOW, timedelta(days=30))
-    leaf.verify_directly_issued_by(root.certificate)
-    assert (NOW + timedelta(days=30), key.public_key()) == (leaf.not_valid_after_utc, leaf.public_key())
-
-
-def test_issue_refuses_a_leaf_beyond_the_root() -> None:
-    """A certificate that outlives its root would end in silence with it."""
-    root, key = Root.make(), ec.generate_private_key(ec.SECP256R1())
-    late = root.certificate.not_valid_after_utc - timedelta(days=1)
-    with pytest.raises(InputRefused, match="before the leaf would"):
-        issue_offline(root.certificate, root.key, public_pem(key.public_key()), late, timedelta(days=30))
-
-
 def test_new_secrets_survive_a_power_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each file is on the disk before it has its name, and its name, and the directory's, before anybody uses it."""
     done: list[str] = []
@@ -214,14 +189,6 @@ def test_a_full_disk_leaves_no_drafts(directory: Path, monkeypatch: pytest.Monke
         rotate_license_key(directory)
 
     assert {*before, directory / LOCK} == {*directory.iterdir()}
-
-
-def test_issue_refuses_a_leaf_without_a_life() -> None:
-    """Nothing could ever be signed with it."""
-    root, key = Root.make(), ec.generate_private_key(ec.SECP256R1())
-    begin = root.certificate.not_valid_before_utc + timedelta(days=1)
-    with pytest.raises(InputRefused, match="would end at once"):
-        issue_offline(root.certificate, root.key, public_pem(key.public_key()), begin, timedelta())
 
 
 SECRETS = (
@@ -284,17 +251,3 @@ def test_init_takes_over_no_secret_that_it_would_not_make(
         create_missing(full_directory, NOW)
 
     assert before == sorted(path.name for path in full_directory.iterdir())
-
-
-def test_a_leaf_key_may_lie_in_an_open_directory(tmp_path: Path) -> None:
-    """The key of a leaf is checked by itself: its directory is the operator's choice."""
-    root = Root.make()
-    leaf = root.leaf(NOW, timedelta(days=1))
-    key, certificate = tmp_path / "leaf.key", tmp_path / "leaf.crt"
-    replace(key, leaf.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    certificate.write_bytes(leaf.certificate.public_bytes(Encoding.PEM))
-    tmp_path.chmod(0o755)
-    assert load_leaf_files(key, certificate, [root.certificate]).certificate == leaf.certificate
-    taken_over(key)
-    with pytest.raises(SecretsRefused):
-        load_leaf_files(key, certificate, [root.certificate])

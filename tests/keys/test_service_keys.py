@@ -8,7 +8,7 @@ import pytest
 from authsvc import license_file
 from authsvc.credentials.machine_secret import derive_license_token
 from authsvc.errors import Conflict, InputRefused, SecretsRefused
-from authsvc.keys.rotation import load_license_public_keys, rotate_license_key
+from authsvc.keys.rotation import rotate_license_key
 from authsvc.keys.sealing import SealContext
 from authsvc.keys.secrets_dir import (
     LICENSE_SIGNING_KEY,
@@ -16,6 +16,7 @@ from authsvc.keys.secrets_dir import (
     RETIRED_LICENSE_KEYS,
     SEALING_KEY,
     SERVICE_KEYS,
+    load_license_public_keys,
     load_license_token_key,
 )
 from authsvc.keys.service_keys import (

@@ -13,9 +13,10 @@ from attrs import define, field
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from authsvc.errors import SecretsRefused, SignerUnavailable
-from authsvc.keys.rotation import Authority, fingerprint
-from authsvc.keys.secret_files import public_pem
+from authsvc.keys.authority import Authority
+from authsvc.keys.files import public_pem
 from authsvc.server.leaf_channel import LeafIssuer, LeafRequester
+from authsvc.signing.root import fingerprint
 from tests.support.builders import NOW, Root
 from tests.support.waiting import PATIENCE
 

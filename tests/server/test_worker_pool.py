@@ -14,7 +14,7 @@ import pytest
 from attrs import define, field
 
 from authsvc.errors import SecretsRefused, SetupRefused
-from authsvc.keys.rotation import Authority
+from authsvc.keys.authority import Authority
 from authsvc.logs import make_logger
 from authsvc.metrics.catalogue import WORKERS
 from authsvc.server import worker_health
