@@ -47,6 +47,11 @@ ErrorCode = Literal[
     "signer_unavailable",
     "internal_error",
     "record_too_new",
+    # keys and secrets
+    "keys_read_only",
+    "next_root_missing",
+    "root_key_missing",
+    "secret_missing",
     # a value has the wrong form or is out of range
     "field_duplicated",
     "field_invalid",

@@ -340,7 +340,7 @@ def _member_denial(member: Member) -> str | None:
 
 
 def _personal_token_denial(token: PersonalToken, member: Member, now: datetime) -> str | None:
-    whose, ask = f"the token {token.name} of {member.email}", "make a new one with: authsvc token create"
+    whose, ask = f"the token {token.name} of {member.email}", f"create a new one, or ask an owner of {member.team}"
     if token.revoked_at is not None:
         return f"{whose} was revoked on {day(token.revoked_at)}; {ask}"
     if token.expires_at is not None and now >= token.expires_at:

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from attrs import frozen
 
+from tests.test_docs import TREE
+
 HOUSE = Path(__file__).parent.parent / "authsvc"
 
 CORE_ROOMS = ("spec/", "tenancy/", "credentials/", "signing/")
@@ -140,6 +142,14 @@ PRINTERS = {
     "installer/credential_helper.py": ("main", "_tell", "_fail"),
 }
 """The functions that print: each makes text printable first, or prints a document that another program reads."""
+
+COMMAND_ROOMS = ("cli/", "local/")
+"""Where sentences may name a command of ``authsvc``: their reader is at the command line."""
+
+COMMANDS_STILL_NAMED = ("manage/",)
+
+COMMAND = re.compile("`authsvc [a-z]|" + "|".join(rf"\b{re.escape(path)}\b" for path in TREE))
+"""A command that somebody could type, such as ``authsvc team create``."""
 
 LICENSE_READERS = ("installer/license_store.py", "installer/verification.py")
 """The two modules that may use those: every other gets its licenses from installer/verification.py."""
@@ -422,6 +432,15 @@ def _called(nodes: list[ast.AST], local: dict[str, Function], seen: set[str]) ->
         yield from _called(children, local, seen)
 
 
+def no_sentence_names_a_command(module: Module) -> list[str]:
+    """Find sentences that send their reader to the command line, which only the operator has."""
+    if module.path.startswith((*COMMAND_ROOMS, *COMMANDS_STILL_NAMED)):
+        return []
+    docs = {id(node.value) for node in ast.walk(module.tree) if isinstance(node, ast.Expr)}
+    texts = (node for node in ast.walk(module.tree) if isinstance(node, ast.Constant) and id(node) not in docs)
+    return [found[0] for node in texts if isinstance(node.value, str) and (found := COMMAND.search(node.value))]
+
+
 WALLS: list[Callable[[Module], list[str]]] = [
     redis_only_in_store,
     http_only_in_its_rooms,
@@ -434,6 +453,7 @@ WALLS: list[Callable[[Module], list[str]]] = [
     licenses_are_verified,
     files_are_written_whole,
     printed_text_is_printable,
+    no_sentence_names_a_command,
     names_mean_something,
     module_is_short,
     functions_are_short,
@@ -481,6 +501,10 @@ BREACHES: list[tuple[Callable[[Module], list[str]], str, str]] = [
     (printed_text_is_printable, "cli/team.py", "def f(name):\n    click.echo(name)"),
     (printed_text_is_printable, "cli/console.py", "def other(name):\n    click.echo(name)"),
     (printed_text_is_printable, "installer/login.py", "import sys\ndef say(name):\n    sys.stderr.write(name)"),
+    (no_sentence_names_a_command, "policy.py", "ask = 'make a new one with: authsvc token create'"),
+    (no_sentence_names_a_command, "issuance.py", "def f(slug):\n    return f'see: authsvc app list --team {slug}'"),
+    (no_sentence_names_a_command, "keys/secret_files.py", "why = 'it is missing; `authsvc init` makes it'"),
+    (no_sentence_names_a_command, "setup/init.py", "why = 'start it with authsvc up'"),
     (names_mean_something, "store/utils.py", ""),
     (names_mean_something, "common/dates.py", ""),
     (module_is_short, "policy.py", "x = 1\n" * (MAX_MODULE_LINES + 1)),
@@ -516,6 +540,9 @@ GOOD: list[tuple[Callable[[Module], list[str]], str, str]] = [
     (files_are_written_whole, "cli/keys.py", "at = text.replace('a', 'b')\nwith open(at, 'rb') as file: ..."),
     (files_are_written_whole, "cli/audit_export.py", "import os\nfile = os.fdopen(os.open(p, os.O_APPEND), 'a')"),
     (licenses_are_verified, "installer/login.py", "from authsvc.installer.verification import open_license"),
+    (no_sentence_names_a_command, "cli/hints.py", "hint = 'make it with: authsvc team create'"),
+    (no_sentence_names_a_command, "setup/init.py", '"""What `authsvc init` does."""\nN = 1\n"""Of `authsvc up`."""'),
+    (no_sentence_names_a_command, "signing/root.py", "name = f'authsvc token root {serial}'"),
 ]
 """Samples that look a little like a breach and are none."""
 

@@ -150,6 +150,7 @@ ACCOUNT = make_service_account(Grant("acme", "**", ("pull",)))
 EARLIER = NOW - timedelta(days=1)
 SINCE = "2026-07-31 12:00 UTC"
 WHO, ASK = "the service account deployer", "ask an owner of acme-team"
+RENEW = "create a new one, or ask an owner of acme-team"
 
 
 @pytest.mark.parametrize(
@@ -163,9 +164,9 @@ WHO, ASK = "the service account deployer", "ask an owner of acme-team"
         (machine(ACCOUNT, make_member(removed_at=EARLIER)),
          f"{WHO} ended when its creator left on {SINCE}; {ASK}"),
         (MemberSubject(make_member(), APPS, make_personal_token(revoked_at=EARLIER)),
-         f"the token ci of me@acme.test was revoked on {SINCE}; make a new one with: authsvc token create"),
+         f"the token ci of me@acme.test was revoked on {SINCE}; {RENEW}"),
         (MemberSubject(make_member(), APPS, make_personal_token(expires_at=NOW)),
-         "the token ci of me@acme.test expired on 2026-08-01 12:00 UTC; make a new one with: authsvc token create"),
+         f"the token ci of me@acme.test expired on 2026-08-01 12:00 UTC; {RENEW}"),
         (MemberSubject(make_member(disabled_at=EARLIER), APPS, make_personal_token()),
          f"the account me@acme.test was disabled on {SINCE}; {ASK}"),
         (MemberSubject(make_member(disabled_at=EARLIER), APPS, make_refresh_token()),

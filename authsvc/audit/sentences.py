@@ -13,7 +13,7 @@ _OUTCOMES = {
     DENIED: "No token: we know who asked, and the account may not be used.",
     REFUSED: "No token: it was not proven who asked.",
     THROTTLED: "No token: too many wrong secrets had come for that account or from there.",
-    UNANSWERED: "No token: something of ours was away, and nothing was decided.",
+    UNANSWERED: "No token: a part of the service was unreachable, and nothing was decided.",
 }
 
 _CREDENTIALS = {
@@ -25,12 +25,12 @@ _CREDENTIALS = {
     "password": "the password of {member}",
 }
 
-_WAYS_OUT = {
-    "expired": "authsvc license extend {id} --expires WHEN",
-    "revoked": "authsvc license reinstate {id}",
-    "archived": "authsvc license reinstate {id}",
+REMEDIES: Mapping[str, str] = {
+    "expired": "extend the license {id}",
+    "revoked": "reinstate the license {id}",
+    "archived": "reinstate the license {id}",
 }
-"""What makes a license of this state count again."""
+"""What restores the access of a license, by its state."""
 
 _PROVEN_BY = ("kind", "id", "name", "member", "licenses")
 _OF_THE_REQUEST = {
@@ -40,8 +40,13 @@ _OF_THE_REQUEST = {
 }
 
 
-def sentences(facts: Mapping[str, Any]) -> list[str]:
-    """Return what an entry says, most important first."""
+def sentences(facts: Mapping[str, Any], remedies: Mapping[str, str] = REMEDIES) -> list[str]:
+    """Return what an entry says, most important first.
+
+    Args:
+        facts: of the entry.
+        remedies: like :data:`REMEDIES`, in the words of an interface.
+    """
     if facts["event"] not in _OUTCOMES:
         return _change(facts)
     if facts["actor"] == MANY:
@@ -50,9 +55,9 @@ def sentences(facts: Mapping[str, Any]) -> list[str]:
     if facts["event"] == ISSUED:
         found.append(f"Granted: {_listed(facts.get('granted'))}.")
     if facts.get("credential"):
-        found += _credential(str(facts["actor"]), facts["credential"])
+        found += _credential(str(facts["actor"]), facts["credential"], remedies)
     if facts.get("degraded"):
-        found.append("It was issued from memory, because the database was away; it lived for a minute.")
+        found.append("It was issued from memory, because the database was unreachable; it lived for a minute.")
     found.append(_source(facts))
     if facts.get("count", 1) > 1:
         addresses = _listed(facts.get("addresses"))
@@ -106,7 +111,7 @@ def _why(facts: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def _credential(actor: str, credential: Mapping[str, Any]) -> list[str]:
+def _credential(actor: str, credential: Mapping[str, Any], remedies: Mapping[str, str]) -> list[str]:
     form = _CREDENTIALS.get(str(credential.get("kind")), "{kind} {id}")
     shown = form.format_map({name: credential.get(name, "unknown") for name in _PROVEN_BY})
     found = [f"Who: {actor}, by {shown}."]
@@ -115,13 +120,13 @@ def _credential(actor: str, credential: Mapping[str, Any]) -> list[str]:
     for one in credential.get("licenses", ()):
         if isinstance(one, dict):
             facts = {name: value for name, value in one.items() if name not in _PROVEN_BY}
-            found += [f"True at that time of license {one.get('id')}: {_listed_facts(facts)}.", *_way_out(one)]
-    return [*found, *_way_out(credential)]
+            found += [f"True at that time of license {one.get('id')}: {_listed_facts(facts)}.", *_remedy(one, remedies)]
+    return [*found, *_remedy(credential, remedies)]
 
 
-def _way_out(credential: Mapping[str, Any]) -> list[str]:
-    form = _WAYS_OUT.get(str(credential.get("state")))
-    return [] if form is None else [f"To let it in again: {form.format(id=credential.get('id', 'ID'))}"]
+def _remedy(credential: Mapping[str, Any], remedies: Mapping[str, str]) -> list[str]:
+    form = remedies.get(str(credential.get("state")))
+    return [] if form is None else [f"To restore access: {form.format(id=credential.get('id', 'ID'))}"]
 
 
 def _source(facts: Mapping[str, Any]) -> str:

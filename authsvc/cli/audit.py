@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from authsvc.cli.console import common_options, print_json, print_table, refuse, run, say
+from authsvc.cli.hints import REMEDIES
 from authsvc.printable import printable
 from authsvc.wiring import clock
 
@@ -156,10 +157,12 @@ def _explain_all(found: "list[StoredEntry]", *, as_json: bool) -> None:
     from authsvc.audit.sentences import sentences
 
     if as_json:
-        said: list[dict[str, Any]] = [{**kept.to_json(), "sentences": sentences(kept.facts)} for kept in found]
+        said: list[dict[str, Any]] = [
+            {**kept.to_json(), "sentences": sentences(kept.facts, REMEDIES)} for kept in found
+        ]
         print_json(said[0] if len(said) == 1 else said)
         return
-    say("\n\n".join("\n".join(map(printable, sentences(kept.facts))) for kept in found))
+    say("\n\n".join("\n".join(map(printable, sentences(kept.facts, REMEDIES))) for kept in found))
 
 
 def _unknown(found: "Explanation") -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
+from authsvc.cli.hints import explained
 from authsvc.errors import AuthsvcError, ConfirmationNeeded, LastOwner, SetupRefused, StoreRefused, StoreUnavailable
 from authsvc.printable import printable, printable_json, printable_lines
 
@@ -76,7 +77,7 @@ def run(data_dir: Path | None, use: Callable[["Management"], Awaitable[T]], *, d
         settings, folder = find(data_dir, os.environ)
         return asyncio.run(opened(settings, _journal(folder)))
     except SetupRefused as error:
-        refuse(str(error), code=2)
+        refuse(explained(error), code=2)
     except StoreRefused as error:
         refuse(f"{error} (Redis replied: {error.detail})")
     except StoreUnavailable as error:
@@ -84,7 +85,7 @@ def run(data_dir: Path | None, use: Callable[["Management"], Awaitable[T]], *, d
     except (ConfirmationNeeded, LastOwner):
         raise  # the command asks, or says how to insist
     except AuthsvcError as error:
-        refuse(str(error))
+        refuse(explained(error))
     except TimeoutError:
         refuse(f"no answer within {_DEADLINE:.0f} seconds; look before you repeat it, it may have been done")
 

@@ -19,6 +19,7 @@ from authsvc.cli.console import (
     run,
     say,
 )
+from authsvc.cli.hints import explained
 from authsvc.errors import AuthsvcError, InputRefused, SetupRefused
 from authsvc.tenancy.dates import parse_span, render_instant
 from authsvc.wiring import clock
@@ -119,9 +120,9 @@ def issue(request: Path, life: str, output: str, data_dir: Path | None, *, as_js
     except OSError as error:
         refuse(f"cannot use {error.filename}: {error.strerror}")
     except SetupRefused as error:
-        refuse(str(error), code=2)
+        refuse(explained(error), code=2)
     except AuthsvcError as error:
-        refuse(str(error))
+        refuse(explained(error))
     facts = {"output": output, "not_after": render_instant(leaf.not_valid_after_utc), "root": fingerprint(root)}
     if as_json and output != STDOUT:
         print_json(facts)

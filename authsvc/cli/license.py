@@ -216,7 +216,7 @@ def _print_changed(
         say(f"license {changed.id} of {changed.customer} {what}; {where}", err=output == STDOUT)
     if changed.revoked_at or changed.archived_at:
         state = changed.state(datetime.now(UTC))
-        say(f"it stays {state}; to let it in again: authsvc license reinstate {changed.id}", err=True)
+        say(f"it stays {state}; to restore access: authsvc license reinstate {changed.id}", err=True)
 
 
 @license_group.command("list")

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from authsvc.cli.console import common_options, find, print_json, refuse, say
+from authsvc.cli.hints import explained
 from authsvc.errors import AuthsvcError, SetupRefused
 
 
@@ -23,9 +24,9 @@ def reload_command(data_dir: Path | None, *, as_json: bool) -> None:
             refuse("this server has no control socket (AUTHSVC_CONTROL_SOCKET); send its process SIGHUP instead")
         result = asyncio.run(request_reload(settings.control_socket))
     except SetupRefused as error:
-        refuse(str(error), code=2)
+        refuse(explained(error), code=2)
     except AuthsvcError as error:
-        refuse(str(error))
+        refuse(explained(error))
     reloaded = result.reason is None
     if as_json:
         print_json({"reloaded": reloaded, "workers": result.workers, "reason": result.reason})

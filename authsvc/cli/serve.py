@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from authsvc.cli.console import refuse
+from authsvc.cli.hints import explained
 from authsvc.errors import SetupRefused
 
 MAX_WORKERS = 64
@@ -33,7 +34,7 @@ def serve_command(edge: str, inside: str, workers: int | None) -> None:
         count = workers or min(os.cpu_count() or 1, MAX_WORKERS)
         asyncio.run(serve(os.environ, listeners, count, inherited=edge.startswith("fd:")))
     except SetupRefused as error:
-        refuse(str(error), code=2)
+        refuse(explained(error), code=2)
 
 
 @click.command("key-service")
@@ -48,4 +49,4 @@ def key_service_command(keys_dir: Path, users: Path, admin_socket: Path | None, 
     try:
         asyncio.run(serve_sockets(keys_dir.absolute(), users.absolute(), admin_socket, log_level))
     except SetupRefused as error:
-        refuse(str(error), code=2)
+        refuse(explained(error), code=2)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from authsvc.cli.console import print_json, say
+from authsvc.cli.hints import explained
 from authsvc.errors import SetupRefused
 from authsvc.printable import printable_lines
 
@@ -197,7 +198,7 @@ def _refusals() -> Iterator[None]:
     try:
         yield
     except SetupRefused as error:
-        _report_line(str(error))
+        _report_line(explained(error))
         sys.exit(2)
     except OSError as error:
         # A full disk or a mount that went away: the system's words name the file.

@@ -107,8 +107,7 @@ def changing(directory: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno == errno.EROFS:
             raise SecretsRefused(
-                f"keys cannot be written here: {directory} is read-only. With compose.yaml: "
-                "docker compose run --rm keys, instead of: docker compose exec authsvc authsvc keys"
+                f"keys cannot be written here: {directory} is read-only", code="keys_read_only"
             ) from error
         raise SecretsRefused(f"cannot write {directory}: {error.strerror}") from error
     try:
@@ -142,6 +141,6 @@ def _read(path: Path, opened: Callable[[], bytes]) -> bytes:
     try:
         return opened()
     except FileNotFoundError as error:
-        raise SecretsRefused(f"{path} is missing; `authsvc init` makes it") from error
+        raise SecretsRefused(f"{path} is missing", code="secret_missing") from error
     except OSError as error:
         raise SecretsRefused(f"cannot read {path}: {error.strerror}") from error

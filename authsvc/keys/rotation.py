@@ -75,7 +75,7 @@ def switch_root(directory: Path) -> x509.Certificate:
     with changing(directory):
         prepared = load_next_root(directory)
         if prepared is None:
-            raise Conflict("no next root is prepared; begin with: authsvc keys rotate --root prepare")
+            raise Conflict("no next root is prepared", code="next_root_missing")
         move(directory / NEXT_ROOT_KEY, directory / TOKEN_ROOT_KEY)
         return prepared[0]
 

@@ -136,7 +136,7 @@ def main() -> None:
     """Run a worker on the descriptors that the command line names, with key and settings on standard input."""
     guess_key = sys.stdin.buffer.read(GUESS_KEY_BYTES)
     if len(guess_key) != GUESS_KEY_BYTES:
-        sys.exit("a worker needs its key on standard input; start workers with: authsvc serve")
+        sys.exit("a worker needs its key on standard input: the parent of the server starts it")
     settings = load({}, json.loads(sys.stdin.buffer.read()))
     uvloop.run(work(settings, Inherited(*map(int, sys.argv[1:])), guess_key))
 

@@ -108,7 +108,7 @@ def locked(layout: Layout) -> Iterator[None]:
         except BlockingIOError as error:
             holder = os.read(descriptor, 20).decode("ascii", "replace").strip() or "unknown"
             raise SetupRefused(
-                f"another `authsvc up` (pid {holder}) is running on {layout.root}; stop it first, "
+                f"another authsvc (pid {holder}) is running on {layout.root}; stop it first, "
                 "or choose another --data-dir"
             ) from error
         os.ftruncate(descriptor, 0)

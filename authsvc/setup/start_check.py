@@ -82,6 +82,7 @@ def load_signing_keys(settings: Settings, directory: Path | None = None) -> Auth
     elif root_is_offline(directory):
         raise SecretsRefused(
             f"{directory / TOKEN_ROOT_CERTIFICATE} has no key {TOKEN_ROOT_KEY} beside it; put the key back, "
-            "or set AUTHSVC_LEAF_KEY and AUTHSVC_LEAF_CERTIFICATE to a leaf made with `authsvc keys issue`"
+            "or set AUTHSVC_LEAF_KEY and AUTHSVC_LEAF_CERTIFICATE to a leaf that this root issued",
+            code="root_key_missing",
         )
     return load_authority(directory, offline=files is not None)

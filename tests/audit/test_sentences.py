@@ -27,7 +27,7 @@ def test_a_denied_license() -> None:
         "Asked for: repository:acme/x:pull.",
         f"Who: {ended.id}, by the registry token of license {ended.license.id}.",
         "True at that time: state expired, ends at 2026-08-01T12:00:00+00:00, app acme, customer Globex, type paid.",
-        f"To let it in again: authsvc license extend {ended.license.id} --expires WHEN",
+        f"To restore access: extend the license {ended.license.id}",
         "From: 203.0.113.7, which calls itself docker docker/27.5.1.",
     ] == sentences(entry(asked(), denied(ended)))
 
@@ -45,7 +45,7 @@ def test_several_licenses() -> None:
         "Who: license:c1, by the registry tokens of licenses c1,c2.",
         f"True at that time of license c1: state active, {rest}, repositories y.",
         f"True at that time of license c2: state revoked, {rest}.",
-        "To let it in again: authsvc license reinstate c2",
+        "To restore access: reinstate the license c2",
     ] == said[5:9]
     assert not [sentence for sentence in said if "Initech" in sentence or "c3" in sentence]
 

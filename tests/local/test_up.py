@@ -203,7 +203,7 @@ def test_a_second_stack_is_refused(folder: Path, free_port: int) -> None:
             timeout=PATIENCE,
         )
         assert (same.returncode, same.stdout) == (2, "")
-        assert f"another `authsvc up` (pid {stack.process.pid}) is running on {stack.layout.root}" in same.stderr
+        assert f"another authsvc (pid {stack.process.pid}) is running on {stack.layout.root}" in same.stderr
 
         line = refused(other, free_port)
         assert line.startswith(f"authsvc: 127.0.0.1:{free_port} is in use by pid {stack.pid('nginx')} (nginx: master")

@@ -13,7 +13,7 @@ def test_one_holder_at_a_time(layout: Layout) -> None:
     """A second holder is refused and told who holds; the end of the first frees the directory."""
     with locked(layout):
         with (
-            pytest.raises(SetupRefused, match=rf"another `authsvc up` \(pid {os.getpid()}\) is running"),
+            pytest.raises(SetupRefused, match=rf"another authsvc \(pid {os.getpid()}\) is running"),
             locked(layout),
         ):
             pytest.fail("held twice")
