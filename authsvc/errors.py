@@ -13,6 +13,7 @@
     ├── CredentialsRefused    identity was not proven (HTTP 401 UNAUTHORIZED)
     │   └── WrongSecret       a secret was shown that opens nothing; the throttle counts it
     ├── AccountDenied         identity is proven, the account may not be used now (HTTP 401 DENIED)
+    ├── PermissionDenied      identity is proven, and this actor may not do that (HTTP 403)
     ├── Throttled             too many wrong secrets came from there (HTTP 429)
     ├── Overloaded            too much of the same work is queued (HTTP 503)
     ├── StoreUnavailable      Redis did not answer in time (HTTP 503, never 401)
@@ -40,6 +41,7 @@ ErrorCode = Literal[
     "last_owner",
     "credentials_refused",
     "account_denied",
+    "permission_denied",
     "throttled",
     "overloaded",
     "store_unavailable",
@@ -207,6 +209,12 @@ class AccountDenied(AuthsvcError):
     """Identity is proven, and a fact about the account forbids its use now."""
 
     default_code: ClassVar[ErrorCode] = "account_denied"
+
+
+class PermissionDenied(AuthsvcError):
+    """Identity is proven, and the actor may not do what was asked; the sentence says what is missing and who may."""
+
+    default_code: ClassVar[ErrorCode] = "permission_denied"
 
 
 class Throttled(AuthsvcError):

@@ -169,6 +169,7 @@ MAX_MODULE_LINES = 400
 MAX_FUNCTION_LINES = 60
 
 PURE_AT_IMPORT = {
+    *("partial", "permitted", "unique"),
     *("TypeVar", "timedelta", "compile", "frozenset", "set", "tuple", "dict", "list", "str", "range", "fromhex"),
     *("frozen", "define", "field", "dataclass", "classmethod", "staticmethod", "property", "override"),
     *(

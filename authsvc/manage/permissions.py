@@ -1,0 +1,162 @@
+"""Permissions as data: for every use case, which actors may call it and what it is limited to.
+
+One row is one use case. docs/isolation.md shows the rows as a table for people; tests/permission_matrix compares
+every row with a table that was written by hand. :func:`permitted` connects a use case to its row, and
+:meth:`authsvc.manage.actor.Actor.require` decides.
+"""
+
+import enum
+from functools import partial
+
+from attrs import frozen
+
+from authsvc.tenancy.records import Role
+
+
+class PermissionScope(enum.Enum):
+    """What a permission is limited to."""
+
+    PUBLIC = "public"
+    """Anyone: the use case needs no account, or checks a secret of its own."""
+
+    OWN = "own"
+    """What belongs to the actor: its own tokens, password and sign-ins."""
+
+    APP = "app"
+    """The apps of the actor's team, within the actor's limits."""
+
+    TEAM = "team"
+    """The whole team: closed to an actor that is limited to some apps."""
+
+    OPERATOR = "operator"
+    """The operator of the installation, and nobody else."""
+
+
+class AccessLevel(enum.IntEnum):
+    """How much of its owner's rights a credential carries to the management API."""
+
+    NONE = 0
+    """A token that is for the registry alone."""
+
+    READ = 1
+    """The read half of the rights."""
+
+    MANAGE = 2
+    """Everything except the password, passkeys and sessions of a member."""
+
+    FULL = 3
+    """A member who signed in in person."""
+
+
+@frozen
+class PermissionRule:
+    """Who may call one use case. The operator may call every one.
+
+    Attributes:
+        action: what the use case does, as it completes "may not …".
+        scope: what it is limited to.
+        roles: members of these roles may.
+        access: the least access level of the credential, of members and service accounts alike.
+        service_accounts: what service accounts may call it on: ``APP``, ``OWN``, or None for nothing.
+    """
+
+    action: str
+    scope: PermissionScope
+    roles: frozenset[Role] = frozenset()
+    access: AccessLevel = AccessLevel.MANAGE
+    service_accounts: PermissionScope | None = None
+
+
+_EVERY_ROLE = frozenset(Role)
+_WRITERS = frozenset({Role.OWNER, Role.DEVELOPER})
+_OWNERS = frozenset({Role.OWNER})
+
+_public = partial(PermissionRule, scope=PermissionScope.PUBLIC, access=AccessLevel.NONE)
+_operator = partial(PermissionRule, scope=PermissionScope.OPERATOR)
+_own = partial(PermissionRule, scope=PermissionScope.OWN, roles=_EVERY_ROLE)
+_read_app = partial(
+    PermissionRule,
+    scope=PermissionScope.APP,
+    roles=_EVERY_ROLE,
+    access=AccessLevel.READ,
+    service_accounts=PermissionScope.APP,
+)
+_change_license = partial(
+    PermissionRule, scope=PermissionScope.APP, roles=_WRITERS, service_accounts=PermissionScope.APP
+)
+_change_app = partial(PermissionRule, scope=PermissionScope.APP, roles=_OWNERS)
+_read_people = partial(PermissionRule, scope=PermissionScope.TEAM, roles=_WRITERS, access=AccessLevel.READ)
+_change_people = partial(PermissionRule, scope=PermissionScope.TEAM, roles=_OWNERS)
+_read_audit = partial(PermissionRule, scope=PermissionScope.TEAM, roles=_OWNERS, access=AccessLevel.READ)
+_explain = partial(PermissionRule, scope=PermissionScope.APP, roles=_WRITERS, access=AccessLevel.READ)
+
+
+@enum.unique
+class Permission(enum.Enum):
+    """The right to call one use case; its value is the rule."""
+
+    TEAM_CREATE = _operator("create a team")
+    TEAM_LIST = PermissionRule("see the team's settings", PermissionScope.TEAM, _OWNERS, AccessLevel.READ)
+    APP_LIST = _read_app("list apps")
+    APP_SHOW = _read_app("see an app")
+    APP_USE = PermissionRule("see who uses an app", PermissionScope.APP, _WRITERS, AccessLevel.READ)
+    APP_CREATE = PermissionRule("create an app", PermissionScope.TEAM, _OWNERS)
+    APP_ARCHIVE = _change_app("archive an app")
+    APP_REINSTATE = _change_app("reinstate an app")
+
+    MEMBER_LIST = _read_people("list the team's members")
+    MEMBER_ADD = _change_people("add a member")
+    MEMBER_DISABLE = _change_people("disable a member")
+    MEMBER_ENABLE = _change_people("enable a member")
+    MEMBER_SET_ROLE = _change_people("change a member's role")
+    MEMBER_REMOVE = _change_people("remove a member")
+    MEMBER_INVITE = _change_people("invite somebody to the team")
+    MEMBER_RESET = _change_people("let a member set a new password")
+    MEMBER_SET_PASSWORD = _own("set a password", access=AccessLevel.FULL)
+    MEMBER_ACT_AS = _operator("act on behalf of a member")
+    LINK_REDEEM = _public("redeem a one-time link")
+
+    TOKEN_CREATE = _own("create a personal token")
+    TOKEN_LIST = _own("list personal tokens and sign-ins", access=AccessLevel.READ)
+    TOKEN_REVOKE = _own("revoke a personal token or a sign-in")
+    SIGN_IN_KEEP = _own("stay signed in", access=AccessLevel.FULL)
+
+    SERVICE_ACCOUNT_LIST = _read_people("list the team's service accounts")
+    SERVICE_ACCOUNT_CREATE = _change_people("create a service account")
+    SERVICE_ACCOUNT_ROTATE = _change_people("rotate a service account's secret", service_accounts=PermissionScope.OWN)
+    SERVICE_ACCOUNT_DISABLE = _change_people("disable a service account")
+    SERVICE_ACCOUNT_ENABLE = _change_people("enable a service account")
+    SERVICE_ACCOUNT_REVOKE = _change_people("revoke a service account")
+
+    LICENSE_LIST = _read_app("list licenses")
+    LICENSE_SHOW = _read_app("see a license")
+    LICENSE_PREVIEW = _read_app("preview a license")
+    LICENSE_CREATE = _change_license("create a license")
+    LICENSE_EXTEND = _change_license("extend a license")
+    LICENSE_ROTATE = _change_license("rotate a license's registry token")
+    LICENSE_REVOKE = _change_license("revoke a license")
+    LICENSE_ARCHIVE = _change_license("archive a license")
+    LICENSE_REINSTATE = _change_license("reinstate a license")
+    LICENSE_DOWNLOAD = _change_license("download a license file")
+    LICENSE_KEYS = _public("read the keys that verify license files")
+    LICENSE_IMPORT_CHECK = _read_app("check a file of licenses")
+    LICENSE_IMPORT = _change_license("import licenses")
+
+    AUDIT_LIST = _read_audit("list the audit")
+    AUDIT_FOLLOW = _read_audit("follow the audit")
+    AUDIT_EXPORT = _read_audit("export the audit")
+    AUDIT_TRIMMED = _read_audit("see how far back the audit goes")
+    AUDIT_EXPLAIN = _explain("have a request explained")
+    AUDIT_DECISIONS = _explain("have the decisions on a subject explained")
+
+    KEYS_SHOW = _operator("see the installation's keys")
+    KEYS_ROTATE = _operator("rotate the signing certificates")
+    KEYS_ROTATE_LICENSE_KEY = _operator("rotate the license-signing key")
+    KEYS_PREPARE_ROOT = _operator("prepare a new root certificate")
+    KEYS_SWITCH_ROOT = _operator("switch to a new root certificate")
+    KEYS_DROP_OLD_ROOTS = _operator("drop old root certificates")
+
+    @property
+    def rule(self) -> PermissionRule:
+        """Who may."""
+        return self.value
