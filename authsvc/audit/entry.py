@@ -1,7 +1,7 @@
 """One line of the audit, and how long it may be."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -43,3 +43,7 @@ class Entry:
     def text(self) -> str:
         """Return the line as JSON of at most :data:`MAX_TEXT` bytes."""
         return bounded_json(ENCODER, self.to_json(), MAX_TEXT)
+
+
+ChangeLog = Callable[[Entry], None]
+"""Writes a change to the log, after it was made."""

@@ -18,8 +18,7 @@ from authsvc.errors import AuthsvcError, ConfirmationNeeded, LastOwner, SetupRef
 from authsvc.printable import printable, printable_json, printable_lines
 
 if TYPE_CHECKING:
-    from authsvc.audit.entry import Entry
-    from authsvc.manage.operation import ChangeLog
+    from authsvc.audit.entry import ChangeLog, Entry
     from authsvc.settings import Settings
     from authsvc.wiring.management import Management
 
@@ -68,14 +67,14 @@ def run(data_dir: Path | None, use: Callable[["Management"], Awaitable[T]], *, d
     """
     from authsvc.wiring.management import management
 
-    async def opened(settings: "Settings", journal: "ChangeLog") -> T:
-        async with asyncio.timeout(deadline), management(settings, journal) as use_cases:
+    async def opened(settings: "Settings", log: "ChangeLog") -> T:
+        async with asyncio.timeout(deadline), management(settings, log) as use_cases:
             return await use(use_cases)
 
     folder: Path | None = None
     try:
         settings, folder = find(data_dir, os.environ)
-        return asyncio.run(opened(settings, _journal(folder)))
+        return asyncio.run(opened(settings, _change_log(folder)))
     except SetupRefused as error:
         refuse(explained(error), code=2)
     except StoreRefused as error:
@@ -126,8 +125,8 @@ def find(data_dir: Path | None, environment: Mapping[str, str]) -> tuple["Settin
     return load({**kept, CONFIG: str(file)}), folder
 
 
-def _journal(folder: Path | None) -> "ChangeLog":
-    """Return where changes are told: the installation's ``log/changes.log``, or standard error without a folder."""
+def _change_log(folder: Path | None) -> "ChangeLog":
+    """Return where changes are logged: the installation's ``log/changes.log``, or standard error without a folder."""
     from authsvc.logs import make_logger
 
     def write(entry: "Entry") -> None:

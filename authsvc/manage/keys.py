@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from authsvc.audit.entry import Entry
 from authsvc.errors import Conflict, InputRefused
-from authsvc.manage.operation import ChangeLog, Operation
+from authsvc.manage.operation import Operation
 from authsvc.spec.claims import NOT_BEFORE_LEEWAY
 from authsvc.worker_status import WorkerStatus
 
@@ -100,7 +100,6 @@ class Keys:
     Attributes:
         files: the secrets directory.
         workers: the registry of workers.
-        journal: where changes are told.
         next_root_accepted: asks the registry; None when it cannot be asked.
         longest_token: the longest life of a token.
         clock: the wall clock: what is waited for here takes time.
@@ -108,7 +107,6 @@ class Keys:
 
     files: KeyFiles
     workers: WorkerRegistry
-    journal: ChangeLog
     next_root_accepted: Callable[[], Awaitable[bool | None]]
     longest_token: timedelta
     clock: Callable[[], datetime]
@@ -191,7 +189,6 @@ class Keys:
         # Higher than what anybody has followed, also when Redis was restored and knows of fewer calls: then whoever
         # is at this number or beyond it has followed, though somebody else may have called meanwhile.
         number = await self.workers.request_renewal(entry, max((worker.generation for worker in before), default=0))
-        self.journal(entry)
         deadline = self.clock() + FOLLOWED_WITHIN
         while True:
             present = await self.workers.list()

@@ -20,9 +20,9 @@ from authsvc.errors import Conflict, InputRefused
 from authsvc.manage.license_rows import LicenseRow, Read, RowProblem, changed_columns
 from authsvc.manage.licenses import Licenses
 from authsvc.manage.operation import Operation
-from authsvc.store.codec import Stored
 from authsvc.tenancy.records import App, License, LicenseReference
 from authsvc.tenancy.terms import LicenseTerms
+from authsvc.tenancy.versioned import Versioned
 
 T = TypeVar("T")
 
@@ -107,7 +107,7 @@ class LicenseImport:
     """
 
     licenses: Licenses
-    app: Stored[App]
+    app: Versioned[App]
     shelf: FileSink | None = None
 
     async def check(self, rows: Iterable[Read], now: datetime) -> Plan:
@@ -213,7 +213,7 @@ class LicenseImport:
             outcome.files[self.shelf.put(license_, text)] += 1
 
     async def _known(self, references: list[str]) -> dict[str, Known]:
-        found = await self.licenses.directory.license_references(self.app.record.slug, references)
+        found = await self.licenses.stores.licenses.by_references(self.app.record.slug, references)
         return {reference: known for reference, known in zip(references, found, strict=True) if known is not None}
 
 

@@ -1,42 +1,29 @@
 """Licenses: create, list, download, revoke, reinstate, archive."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Protocol
 
 from attrs import evolve, field, frozen
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from authsvc import license_file
-from authsvc.audit.entry import Entry
 from authsvc.credentials.machine_secret import ID_BYTES, ID_LENGTH, derive_license_token, is_id, new_id
 from authsvc.errors import Conflict, InputRefused, NotFound
 from authsvc.license_file import LicenseDocument, LicenseFileError
 from authsvc.manage.confirmation import require
-from authsvc.manage.lookup import AppLookup, find_app
-from authsvc.manage.operation import ChangeLog, Operation
+from authsvc.manage.lookup import find_app
+from authsvc.manage.operation import Operation
 from authsvc.manage.rotation import ended, rotation_ends
+from authsvc.manage.stores import Stores
 from authsvc.signing import license_keys
-from authsvc.store.codec import Stored
 from authsvc.tenancy.dates import parse_end, render_instant
-from authsvc.tenancy.records import App, License, LicenseReference, TokenDigest, rotated
+from authsvc.tenancy.records import App, License, TokenDigest, rotated
 from authsvc.tenancy.terms import LicenseTerms
+from authsvc.tenancy.versioned import Versioned
 
 NO_ID = "0" * ID_LENGTH
 """Stands for the id of a license that is only thought of."""
-
-
-class LicenseDirectory(AppLookup, Protocol):
-    """What these use cases need of the store."""
-
-    async def license(self, license_id: str) -> Stored[License] | None: ...
-    async def licenses(self, app: str) -> list[License]: ...
-    async def license_references(
-        self, app: str, references: Sequence[str]
-    ) -> list[tuple[LicenseReference, License] | None]: ...
-    async def add_license(self, license_: License, app: Stored[App], entry: Entry) -> None: ...
-    async def replace_license(self, old: Stored[License], new: License, entry: Entry) -> None: ...
 
 
 @frozen
@@ -61,15 +48,13 @@ class Licenses:
     Every method raises StoreUnavailable when the store does not answer.
 
     Attributes:
-        directory: the store.
-        journal: where changes are told.
-        keys: the secrets behind the files.
+        stores: the records.
+        keys: returns the secrets behind the files; asked only by what makes or checks a file.
         registry: host and port that customers log in to.
     """
 
-    directory: LicenseDirectory
-    journal: ChangeLog
-    keys: LicenseKeys
+    stores: Stores
+    keys: Callable[[], LicenseKeys]
     registry: str
 
     async def create(self, app: str, terms: LicenseTerms, operation: Operation) -> tuple[License, str]:
@@ -82,20 +67,20 @@ class Licenses:
         """
         return await self.create_in(await self.open_app(app), terms, operation)
 
-    async def open_app(self, app: str) -> Stored[App]:
+    async def open_app(self, app: str) -> Versioned[App]:
         """Return the app, when licenses for it can be made.
 
         Raises:
             NotFound: there is no such app.
             Conflict: it is archived.
         """
-        stored = await find_app(self.directory, app)
+        stored = await find_app(self.stores, app)
         if stored.record.archived_at is not None:
             raise Conflict(f"the app {app!r} is archived; a license for it could pull nothing")
         return stored
 
     async def create_in(
-        self, app: Stored[App], terms: LicenseTerms, operation: Operation, reference: str | None = None
+        self, app: Versioned[App], terms: LicenseTerms, operation: Operation, reference: str | None = None
     ) -> tuple[License, str]:
         """Return a new license of an open app and its file.
 
@@ -106,11 +91,10 @@ class Licenses:
         license_ = self._draft(app.record, terms, new_id(operation.entropy(ID_BYTES)), operation.now, reference)
         file = self.file_of(license_)
         entry = operation.entry("license.created", license=license_.id, app=license_.app, team=license_.team)
-        await self.directory.add_license(license_, app, entry)
-        self.journal(entry)
+        await self.stores.licenses.add(license_, app, entry)
         return license_, file
 
-    def check(self, app: Stored[App], terms: LicenseTerms, now: datetime) -> None:
+    def check(self, app: Versioned[App], terms: LicenseTerms, now: datetime) -> None:
         """Accept terms for a new license that is not made yet.
 
         Raises:
@@ -124,8 +108,8 @@ class Licenses:
         Raises:
             NotFound: there is no such app.
         """
-        await find_app(self.directory, app)
-        return [license_ for license_ in await self.directory.licenses(app) if license_.archived_at is None]
+        await find_app(self.stores, app)
+        return [license_ for license_ in await self.stores.licenses.of_app(app) if license_.archived_at is None]
 
     async def show(self, license_id: str) -> License:
         """Return one license, archived or not.
@@ -146,7 +130,7 @@ class Licenses:
 
     def verification_keys(self) -> str:
         """Return the key file: the public keys, retired ones too, with which customers check their files offline."""
-        document = license_keys.key_document(self.registry, [license_keys.jwk(key) for key in self.keys.public])
+        document = license_keys.key_document(self.registry, [license_keys.jwk(key) for key in self.keys().public])
         return f"{json.dumps(document, indent=2)}\n"
 
     async def extend(self, license_id: str, expires: str, operation: Operation) -> tuple[License, str]:
@@ -179,7 +163,7 @@ class Licenses:
         stored = await self._license(license_id)
         before = stored.record
         generation = before.tokens[0].generation + 1
-        digest = derive_license_token(self.keys.token, license_id, generation).sha256()
+        digest = derive_license_token(self.keys().token, license_id, generation).sha256()
         changed = evolve(before, tokens=rotated(before.tokens, digest, overlap, operation.now))
         if overlap and before.state(operation.now) in {"active", "pending"}:
             what = f"the license {license_id} of {before.customer}"
@@ -234,7 +218,7 @@ class Licenses:
             issued_at=now.replace(microsecond=0),
             expires_at=terms.expires_at,
             registry=self.registry,
-            tokens=(TokenDigest(1, derive_license_token(self.keys.token, license_id, 1).sha256()),),
+            tokens=(TokenDigest(1, derive_license_token(self.keys().token, license_id, 1).sha256()),),
             not_before=terms.not_before,
             repositories=terms.repositories,
             fields=dict(terms.fields),
@@ -243,17 +227,21 @@ class Licenses:
         )
 
     async def _set(
-        self, old: Stored[License], new: License, operation: Operation, event: str = "license.changed", **facts: object
+        self,
+        old: Versioned[License],
+        new: License,
+        operation: Operation,
+        event: str = "license.changed",
+        **facts: object,
     ) -> License:
         if new != old.record:
             state = new.state(operation.now)
             entry = operation.entry(event, license=new.id, app=new.app, team=new.team, state=state, **facts)
-            await self.directory.replace_license(old, new, entry)
-            self.journal(entry)
+            await self.stores.licenses.replace(old, new, entry)
         return new
 
-    async def _license(self, license_id: str) -> Stored[License]:
-        stored = await self.directory.license(license_id) if is_id(license_id) else None
+    async def _license(self, license_id: str) -> Versioned[License]:
+        stored = await self.stores.licenses.get(license_id) if is_id(license_id) else None
         if stored is None:
             raise NotFound(f"there is no license {license_id[:40]!r}; see: authsvc license list --app APP")
         return stored
@@ -266,7 +254,7 @@ class Licenses:
             Conflict: its token was derived under another license-token key than the one in the secrets directory.
         """
         newest = license_.tokens[0]
-        token = derive_license_token(self.keys.token, license_.id, newest.generation)
+        token = derive_license_token(self.keys().token, license_.id, newest.generation)
         if not token.has_digest(newest.sha256):
             raise Conflict(
                 f"the registry token of license {license_.id} was made under another license-token key; put the old "
@@ -286,7 +274,7 @@ class Licenses:
             fields=license_.fields,
             contact=license_.contact,
         )
-        signing = self.keys.signing
+        signing = self.keys().signing
         kid = license_keys.key_id(signing.public_key())
         try:
             return license_file.write(document, lambda payload: license_keys.sign_license(signing, kid, payload))

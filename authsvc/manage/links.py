@@ -6,47 +6,29 @@ to hand it out from the member who made it. Only its SHA-256 is kept.
 """
 
 from collections.abc import Sequence
-from typing import Protocol
 
 from attrs import evolve, frozen
 
-from authsvc.audit.entry import Entry
 from authsvc.credentials.machine_secret import ID_BYTES, LINK_KIND, SECRET_BYTES, MachineSecret, new_id
 from authsvc.credentials.password import SALT_BYTES, check_rules, hash_password
 from authsvc.errors import Conflict, InputRefused
 from authsvc.manage.lookup import (
-    AppLookup,
-    MemberLookup,
-    NameLookup,
     find_apps_of,
     find_member,
     find_team,
     names_around,
 )
 from authsvc.manage.members import at_next_epoch, facts_of, new_member, parse_role
-from authsvc.manage.operation import ChangeLog, Operation, acting_member
+from authsvc.manage.operation import Operation, acting_member
+from authsvc.manage.stores import Stores
 from authsvc.redaction import Secret
-from authsvc.store.codec import Stored
 from authsvc.tenancy.machine_records import LINK_LIFE, LinkPurpose, OneTimeLink
 from authsvc.tenancy.names import parse_email
 from authsvc.tenancy.records import Member, Role
+from authsvc.tenancy.versioned import Versioned
 
 VOID = "the link is not valid: used, expired, replaced, or the account has changed; ask for a new one"
 """One sentence for every reason, so that a guess learns nothing."""
-
-
-class LinkDirectory(NameLookup, AppLookup, Protocol):
-    """Where teams and apps are looked up."""
-
-
-class LinkCredentials(MemberLookup, Protocol):
-    """Where links are kept and consumed."""
-
-    async def member_of_id(self, member_id: str) -> Stored[Member] | None: ...
-    async def link(self, link_id: str) -> Stored[OneTimeLink] | None: ...
-    async def add_link(self, link: OneTimeLink, life_seconds: int, entry: Entry) -> None: ...
-    async def accept_invite(self, link: Stored[OneTimeLink], member: Member, entry: Entry) -> None: ...
-    async def accept_reset(self, link: Stored[OneTimeLink], old: Stored[Member], new: Member, entry: Entry) -> None: ...
 
 
 @frozen
@@ -56,9 +38,7 @@ class Links:
     Every method raises StoreUnavailable when the store does not answer.
     """
 
-    directory: LinkDirectory
-    credentials: LinkCredentials
-    journal: ChangeLog
+    stores: Stores
 
     async def invite(self, email: str, team: str, role: str, apps: Sequence[str], operation: Operation) -> Secret:
         """Return the secret of a new one-time link by which this address joins; an older link is void.
@@ -68,9 +48,9 @@ class Links:
             NotFound: there is no such team or app.
         """
         canonical, rank = parse_email(email), parse_role(role)
-        owner = await find_team(self.directory, team)
-        limits = await find_apps_of(self.directory, apps, owner.slug)
-        if await self.credentials.member(canonical) is not None:
+        owner = await find_team(self.stores, team)
+        limits = await find_apps_of(self.stores, apps, owner.slug)
+        if await self.stores.members.by_email(canonical) is not None:
             raise InputRefused(f"{canonical} is a member already; for a new password use: authsvc member reset")
         return await self._link(
             OneTimeLink(
@@ -94,7 +74,7 @@ class Links:
         Raises:
             NotFound: nobody has this address.
         """
-        member = (await find_member(self.credentials, email)).record
+        member = (await find_member(self.stores, email)).record
         return await self._link(
             OneTimeLink(
                 id="",
@@ -120,12 +100,12 @@ class Links:
             InputRefused: the link is void (one sentence for every reason), or the password is not acceptable.
         """
         secret = MachineSecret.parse(link.reveal().strip())
-        stored = None if secret is None or secret.kind != LINK_KIND else await self.credentials.link(secret.id)
+        stored = None if secret is None or secret.kind != LINK_KIND else await self.stores.links.get(secret.id)
         if secret is None or stored is None or not secret.has_digest(stored.record.sha256):
             raise InputRefused(VOID)
         if operation.now >= stored.record.expires_at or not await self._maker_still_may(stored.record):
             raise InputRefused(VOID)
-        check_rules(password, await names_around(self.directory, stored.record.email, stored.record.team))
+        check_rules(password, await names_around(self.stores, stored.record.email, stored.record.team))
         try:
             if stored.record.purpose is LinkPurpose.INVITE:
                 return await self._join(stored, password, operation)
@@ -133,30 +113,28 @@ class Links:
         except Conflict:  # somebody was faster with the same link, or changed the account
             raise InputRefused(VOID) from None
 
-    async def _join(self, link: Stored[OneTimeLink], password: Secret, operation: Operation) -> Member:
+    async def _join(self, link: Versioned[OneTimeLink], password: Secret, operation: Operation) -> Member:
         terms = link.record
         member = new_member(terms.email, terms.team, terms.role, terms.apps, password, operation)
         entry = operation.entry("member.joined", **facts_of(member), role=str(member.role), link=terms.id)
-        await self.credentials.accept_invite(link, member, entry)
-        self.journal(entry)
+        await self.stores.links.accept_invite(link, member, entry)
         return member
 
-    async def _set_password(self, link: Stored[OneTimeLink], password: Secret, operation: Operation) -> Member:
+    async def _set_password(self, link: Versioned[OneTimeLink], password: Secret, operation: Operation) -> Member:
         terms = link.record
-        old = await self.credentials.member(terms.email)
+        old = await self.stores.members.by_email(terms.email)
         if old is None or (old.record.id, old.record.epoch) != (terms.member, terms.epoch):
             raise InputRefused(VOID)
         member = at_next_epoch(old.record, password_hash=hash_password(password, salt=operation.entropy(SALT_BYTES)))
         entry = operation.entry("member.password_reset", **facts_of(member), link=terms.id)
-        await self.credentials.accept_reset(link, old, member, entry)
-        self.journal(entry)
+        await self.stores.links.accept_reset(link, old, member, entry)
         return member
 
     async def _maker_still_may(self, link: OneTimeLink) -> bool:
         """Whether who made the link could make it now: the operator always, an owner within the own limits."""
         if link.creator is None:
             return True
-        stored = await self.credentials.member_of_id(link.creator)
+        stored = await self.stores.members.get(link.creator)
         if stored is None:
             return False
         maker = stored.record
@@ -169,6 +147,5 @@ class Links:
         link = evolve(terms, id=secret.id, sha256=secret.sha256())
         facts = {"team": link.team, "role": str(link.role), "link": link.id, "purpose": str(link.purpose)}
         entry = operation.entry("link.created", **facts)
-        await self.credentials.add_link(link, int(LINK_LIFE.total_seconds()), entry)
-        self.journal(entry)
+        await self.stores.links.add(link, int(LINK_LIFE.total_seconds()), entry)
         return secret.text

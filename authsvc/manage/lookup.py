@@ -1,65 +1,41 @@
 """Finding what somebody named, or saying how to see what there is."""
 
 from collections.abc import Sequence
-from typing import Protocol
 
 from authsvc.errors import NotFound
-from authsvc.store.codec import Stored
+from authsvc.manage.stores import Stores
 from authsvc.tenancy.names import parse_email, parse_slug
 from authsvc.tenancy.records import App, Member, Team
+from authsvc.tenancy.versioned import Versioned
 
 
-class TeamLookup(Protocol):
-    """Where teams are looked up."""
-
-    async def team(self, slug: str) -> Team | None: ...
-
-
-class AppLookup(Protocol):
-    """Where apps are looked up."""
-
-    async def app(self, slug: str) -> Stored[App] | None: ...
-
-
-class NameLookup(TeamLookup, Protocol):
-    """Where the names around a member are looked up."""
-
-    async def apps(self, team: str) -> list[App]: ...
-
-
-class MemberLookup(Protocol):
-    """Where members are looked up."""
-
-    async def member(self, email: str) -> Stored[Member] | None: ...
-
-
-async def find_team(directory: TeamLookup, slug: str) -> Team:
+async def find_team(stores: Stores, slug: str) -> Team:
     """Return the team.
 
     Raises:
         InputRefused: ``slug`` can name no team.
         NotFound: there is no such team.
     """
-    team = await directory.team(parse_slug(slug, "team"))
+    team = await stores.teams.get(parse_slug(slug, "team"))
     if team is None:
         raise NotFound(f"there is no team {slug!r}; make it with: authsvc team create {slug}")
     return team
 
 
-async def find_app(directory: AppLookup, slug: str) -> Stored[App]:
+async def find_app(stores: Stores, slug: str) -> Versioned[App]:
     """Return the app.
 
     Raises:
         InputRefused: ``slug`` can name no app.
         NotFound: there is no such app.
     """
-    app = await directory.app(parse_slug(slug, "app"))
+    app = await stores.apps.get(parse_slug(slug, "app"))
     if app is None:
         raise NotFound(f"there is no app {slug!r}; make it with: authsvc app create {slug} --team TEAM")
     return app
 
 
-async def find_apps_of(directory: AppLookup, slugs: Sequence[str], team: str) -> tuple[str, ...] | None:
+async def find_apps_of(stores: Stores, slugs: Sequence[str], team: str) -> tuple[str, ...] | None:
     """Return the slugs, sorted, each once, all of apps of ``team``; None for none.
 
     Raises:
@@ -67,28 +43,28 @@ async def find_apps_of(directory: AppLookup, slugs: Sequence[str], team: str) ->
         NotFound: the team has no such app; the same sentence when another team has it.
     """
     for slug in slugs:
-        app = await directory.app(parse_slug(slug, "app"))
+        app = await stores.apps.get(parse_slug(slug, "app"))
         if app is None or app.record.team != team:
             raise NotFound(f"the team {team!r} has no app {slug!r}; see: authsvc app list --team {team}")
     return tuple(sorted(set(slugs))) or None
 
 
-async def names_around(directory: NameLookup, email: str, team: str) -> list[str]:
+async def names_around(stores: Stores, email: str, team: str) -> list[str]:
     """Return what anybody may know of a member, and a password must not be made of."""
-    found = await directory.team(team)
-    apps = await directory.apps(team)
+    found = await stores.teams.get(team)
+    apps = await stores.apps.of_team(team)
     names = [name for app in apps for name in (app.slug, app.name)]
     return [email, team, *([found.name] if found is not None else []), *names]
 
 
-async def find_member(credentials: MemberLookup, email: str) -> Stored[Member]:
+async def find_member(stores: Stores, email: str) -> Versioned[Member]:
     """Return the member with this address.
 
     Raises:
         InputRefused: it is no address.
         NotFound: nobody has it.
     """
-    stored = await credentials.member(parse_email(email))
+    stored = await stores.members.by_email(parse_email(email))
     if stored is None:
         raise NotFound(f"nobody has the address {email[:80]!r}; see: authsvc member list --team TEAM")
     return stored

@@ -5,7 +5,7 @@ sessions at once.
 """
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from attrs import evolve, frozen
 
@@ -15,43 +15,20 @@ from authsvc.credentials.password import SALT_BYTES, check_rules, hash_password
 from authsvc.errors import InputRefused, LastOwner
 from authsvc.manage.confirmation import Ends, counted, require
 from authsvc.manage.lookup import (
-    AppLookup,
-    MemberLookup,
-    NameLookup,
     find_apps_of,
     find_member,
     find_team,
     names_around,
 )
-from authsvc.manage.operation import OPERATOR, ChangeLog, Operation
+from authsvc.manage.operation import OPERATOR, Operation
+from authsvc.manage.stores import Stores
 from authsvc.redaction import Secret
-from authsvc.store.codec import Stored
-from authsvc.tenancy.machine_records import ServiceAccount
 from authsvc.tenancy.names import parse_email
 from authsvc.tenancy.records import Member, Role
+from authsvc.tenancy.versioned import Versioned
 
 MAX_NAMED = 10
 """Service accounts that are named before a change ends them; all are counted."""
-
-
-class MemberDirectory(NameLookup, AppLookup, Protocol):
-    """Where teams and apps are looked up, and new members kept."""
-
-    async def add_member(self, member: Member, entry: Entry) -> None: ...
-
-
-class MemberCredentials(MemberLookup, Protocol):
-    """Where members are changed, and what they made is looked up."""
-
-    async def members(self, team: str) -> list[Member]: ...
-    async def stored_members(self, team: str) -> list[Stored[Member]]: ...
-    async def service_accounts(self, team: str) -> list[ServiceAccount]: ...
-    async def replace_member(
-        self, old: Stored[Member], new: Member, entry: Entry, *, witness: Stored[Member] | None = None
-    ) -> None: ...
-    async def remove_member(
-        self, old: Stored[Member], new: Member, entry: Entry, *, witness: Stored[Member] | None = None
-    ) -> None: ...
 
 
 @frozen
@@ -62,9 +39,7 @@ class Members:
     at the same moment.
     """
 
-    directory: MemberDirectory
-    credentials: MemberCredentials
-    journal: ChangeLog
+    stores: Stores
 
     async def add(
         self, email: str, team: str, role: str, apps: Sequence[str], password: Secret, operation: Operation
@@ -85,13 +60,12 @@ class Members:
             Conflict: the address belongs to a member already.
         """
         canonical, rank = parse_email(email), parse_role(role)
-        owner = await find_team(self.directory, team)
-        limits = await find_apps_of(self.directory, apps, owner.slug)
-        check_rules(password, await names_around(self.directory, canonical, owner.slug))
+        owner = await find_team(self.stores, team)
+        limits = await find_apps_of(self.stores, apps, owner.slug)
+        check_rules(password, await names_around(self.stores, canonical, owner.slug))
         member = new_member(canonical, owner.slug, rank, limits, password, operation)
         entry = operation.entry("member.added", **facts_of(member), role=str(member.role))
-        await self.directory.add_member(member, entry)
-        self.journal(entry)
+        await self.stores.members.add(member, entry)
         return member
 
     async def list(self, team: str) -> list[Member]:
@@ -100,7 +74,8 @@ class Members:
         Raises:
             NotFound: there is no such team.
         """
-        return await self.credentials.members((await find_team(self.directory, team)).slug)
+        owner = await find_team(self.stores, team)
+        return [found.record for found in await self.stores.members.of_team(owner.slug)]
 
     async def disable(
         self, email: str, operation: Operation, confirmed: str | None = None, *, force: bool = False
@@ -112,7 +87,7 @@ class Members:
             LastOwner: the team would have no owner; the operator may ``force`` it.
             ConfirmationNeeded: service accounts that the member made would be refused as well.
         """
-        stored = await find_member(self.credentials, email)
+        stored = await find_member(self.stores, email)
         if stored.record.disabled_at is not None:
             return stored.record
         changed = at_next_epoch(stored.record, disabled_at=operation.now)
@@ -126,7 +101,7 @@ class Members:
         Raises:
             NotFound: nobody has this address.
         """
-        stored = await find_member(self.credentials, email)
+        stored = await find_member(self.stores, email)
         if stored.record.disabled_at is None:
             return stored.record
         return await self._change(stored, evolve(stored.record, disabled_at=None), "member.enabled", operation)
@@ -141,9 +116,9 @@ class Members:
             NotFound: nobody has this address, or the team has no such app.
             LastOwner: the team would have no owner; the operator may ``force`` it.
         """
-        stored = await find_member(self.credentials, email)
+        stored = await find_member(self.stores, email)
         team = stored.record.team
-        limits = stored.record.apps if apps is None else await find_apps_of(self.directory, apps, team)
+        limits = stored.record.apps if apps is None else await find_apps_of(self.stores, apps, team)
         changed = at_next_epoch(stored.record, role=parse_role(role), apps=limits)
         facts = {
             "role": role,
@@ -160,8 +135,8 @@ class Members:
             InputRefused: the password is not acceptable.
             NotFound: nobody has this address.
         """
-        stored = await find_member(self.credentials, email)
-        check_rules(password, await names_around(self.directory, stored.record.email, stored.record.team))
+        stored = await find_member(self.stores, email)
+        check_rules(password, await names_around(self.stores, stored.record.email, stored.record.team))
         changed = at_next_epoch(
             stored.record, password_hash=hash_password(password, salt=operation.entropy(SALT_BYTES))
         )
@@ -177,18 +152,17 @@ class Members:
             LastOwner: the team would have no owner; the operator may ``force`` it.
             ConfirmationNeeded: service accounts that the member made would end as well.
         """
-        stored = await find_member(self.credentials, email)
+        stored = await find_member(self.stores, email)
         removed = at_next_epoch(stored.record, removed_at=operation.now)
         witness = await self._another_owner(stored.record, removed, operation, force=force)
         require(await self._ends("removing", stored.record, operation), confirmed)
         entry = operation.entry("member.removed", **facts_of(removed))
-        await self.credentials.remove_member(stored, removed, entry, witness=witness)
-        self.journal(entry)
+        await self.stores.members.remove(stored, removed, entry, witness=witness)
         return removed
 
     async def _change(
         self,
-        old: Stored[Member],
+        old: Versioned[Member],
         new: Member,
         event: str,
         operation: Operation,
@@ -199,16 +173,17 @@ class Members:
         witness = await self._another_owner(old.record, new, operation, force=force)
         return await self._replace(old, new, operation.entry(event, **facts_of(new), **facts), witness)
 
-    async def _replace(self, old: Stored[Member], new: Member, entry: Entry, witness: Stored[Member] | None) -> Member:
-        await self.credentials.replace_member(old, new, entry, witness=witness)
-        self.journal(entry)
+    async def _replace(
+        self, old: Versioned[Member], new: Member, entry: Entry, witness: Versioned[Member] | None
+    ) -> Member:
+        await self.stores.members.replace(old, new, entry, witness=witness)
         return new
 
     async def _ends(self, what: str, member: Member, operation: Operation) -> Ends | None:
         """Return which service accounts end with their maker; None when the member made none that is in force."""
         if member.disabled_at is not None:  # they are refused already
             return None
-        accounts = await self.credentials.service_accounts(member.team)
+        accounts = await self.stores.service_accounts.of_team(member.team)
         made = [
             account.name for account in accounts if account.creator == member.id and account.in_force(operation.now)
         ]
@@ -220,7 +195,7 @@ class Members:
 
     async def _another_owner(
         self, old: Member, new: Member, operation: Operation, *, force: bool
-    ) -> Stored[Member] | None:
+    ) -> Versioned[Member] | None:
         """Return somebody who manages the team when ``old`` no longer does; None when there need be nobody.
 
         The change is made on the condition that this other one is unchanged. So of two owners who take the role from
@@ -234,7 +209,7 @@ class Members:
             raise InputRefused("only the operator of the installation can leave a team without an owner")
         if force or not old.manages_team or new.manages_team:
             return None
-        for other in await self.credentials.stored_members(old.team):
+        for other in await self.stores.members.of_team(old.team):
             if other.record.id != old.id and other.record.manages_team:
                 return other
         raise LastOwner(

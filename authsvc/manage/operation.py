@@ -47,7 +47,3 @@ def acting_member(actor: str) -> str | None:
     if actor != OPERATOR:
         raise InputRefused("only a member or the operator can do this")
     return None
-
-
-ChangeLog = Callable[[Entry], None]
-"""Whoever writes down what was changed, after it was."""

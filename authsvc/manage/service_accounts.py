@@ -3,42 +3,27 @@
 import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Protocol
 
 from attrs import evolve, frozen
 
-from authsvc.audit.entry import Entry
 from authsvc.credentials.machine_secret import ID_BYTES, SECRET_BYTES, SERVICE_KIND, MachineSecret, new_id
 from authsvc.errors import Conflict, InputRefused, NotFound
 from authsvc.manage.confirmation import require
-from authsvc.manage.lookup import AppLookup, TeamLookup, find_apps_of, find_team
-from authsvc.manage.operation import ChangeLog, Operation, acting_member
+from authsvc.manage.lookup import find_apps_of, find_team
+from authsvc.manage.operation import Operation, acting_member
 from authsvc.manage.rotation import ended, rotation_ends
+from authsvc.manage.stores import Stores
 from authsvc.manage.tokens import parse_api
 from authsvc.policy import ACTIONS
 from authsvc.redaction import Secret
-from authsvc.store.codec import Stored
 from authsvc.tenancy.dates import parse_end, render_instant
 from authsvc.tenancy.machine_records import Grant, ServiceAccount
 from authsvc.tenancy.patterns import MAX_PATTERNS, parse_pattern
 from authsvc.tenancy.records import Team, TokenDigest, rotated
+from authsvc.tenancy.versioned import Versioned
 
 _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
 MAX_NAME = 60
-
-
-class AccountDirectory(TeamLookup, AppLookup, Protocol):
-    """Where teams and apps are looked up."""
-
-
-class AccountCredentials(Protocol):
-    """Where service accounts are kept."""
-
-    async def service_account(self, team: str, name: str) -> Stored[ServiceAccount] | None: ...
-    async def service_accounts(self, team: str) -> list[ServiceAccount]: ...
-    async def add_service_account(self, account: ServiceAccount, entry: Entry) -> None: ...
-    async def replace_service_account(self, old: Stored[ServiceAccount], new: ServiceAccount, entry: Entry) -> None: ...
-    async def used_at(self, credential_ids: list[str]) -> dict[str, datetime]: ...
 
 
 @frozen
@@ -49,9 +34,7 @@ class ServiceAccounts:
     at the same moment.
     """
 
-    directory: AccountDirectory
-    credentials: AccountCredentials
-    journal: ChangeLog
+    stores: Stores
 
     async def create(
         self, name: str, team: str, grants: Sequence[str], api: str | None, expires: str | None, operation: Operation
@@ -73,7 +56,7 @@ class ServiceAccounts:
         """
         if not (_NAME.fullmatch(name) and len(name) <= MAX_NAME):
             raise InputRefused(f"{name[:60]!r} cannot name a service account: use a-z, 0-9 and '-', such as ci-build")
-        owner = await find_team(self.directory, team)
+        owner = await find_team(self.stores, team)
         rows = tuple([await self._grant(text, owner) for text in grants])
         if len(rows) > MAX_PATTERNS or (not rows and api is None):
             raise InputRefused(f"a service account needs 1 to {MAX_PATTERNS} grants, such as myapp/**:pull")
@@ -90,8 +73,7 @@ class ServiceAccounts:
             api=parse_api(api),
         )
         entry = operation.entry("service-account.created", **_facts(account), grants=[row.render() for row in rows])
-        await self.credentials.add_service_account(account, entry)
-        self.journal(entry)
+        await self.stores.service_accounts.add(account, entry)
         return account, secret.text
 
     async def list(self, team: str) -> list[tuple[ServiceAccount, datetime | None]]:
@@ -100,9 +82,9 @@ class ServiceAccounts:
         Raises:
             NotFound: there is no such team.
         """
-        owner = await find_team(self.directory, team)
-        accounts = [a for a in await self.credentials.service_accounts(owner.slug) if a.revoked_at is None]
-        used = await self.credentials.used_at([account.id for account in accounts])
+        owner = await find_team(self.stores, team)
+        accounts = [a for a in await self.stores.service_accounts.of_team(owner.slug) if a.revoked_at is None]
+        used = await self.stores.usage.used_at([account.id for account in accounts])
         return [(account, used.get(account.id)) for account in accounts]
 
     async def rotate(
@@ -161,23 +143,22 @@ class ServiceAccounts:
         return await self._change(stored, changed, "service-account.revoked", operation)
 
     async def _change(
-        self, old: Stored[ServiceAccount], new: ServiceAccount, event: str, operation: Operation, **facts: object
+        self, old: Versioned[ServiceAccount], new: ServiceAccount, event: str, operation: Operation, **facts: object
     ) -> ServiceAccount:
         if new != old.record:
             entry = operation.entry(event, **_facts(new), **facts)
-            await self.credentials.replace_service_account(old, new, entry)
-            self.journal(entry)
+            await self.stores.service_accounts.replace(old, new, entry)
         return new
 
-    async def _unrevoked(self, name: str, team: str) -> Stored[ServiceAccount]:
+    async def _unrevoked(self, name: str, team: str) -> Versioned[ServiceAccount]:
         stored = await self._account(name, team)
         if stored.record.revoked_at is not None:
             raise Conflict(f"the service account {name!r} is revoked; make a new one")
         return stored
 
-    async def _account(self, name: str, team: str) -> Stored[ServiceAccount]:
-        owner = await find_team(self.directory, team)
-        stored = await self.credentials.service_account(owner.slug, name) if _NAME.fullmatch(name) else None
+    async def _account(self, name: str, team: str) -> Versioned[ServiceAccount]:
+        owner = await find_team(self.stores, team)
+        stored = await self.stores.service_accounts.by_name(owner.slug, name) if _NAME.fullmatch(name) else None
         if stored is None:
             raise NotFound(
                 f"the team {team!r} has no service account {name[:60]!r}; "
@@ -194,7 +175,7 @@ class ServiceAccounts:
                 f"{text[:80]!r} is no grant; write APP/PATTERN:ACTIONS with actions of {', '.join(sorted(ACTIONS))}, "
                 "such as myapp/**:pull,push"
             )
-        await find_apps_of(self.directory, [slug], team.slug)
+        await find_apps_of(self.stores, [slug], team.slug)
         return Grant(slug, parse_pattern(pattern), actions)
 
 

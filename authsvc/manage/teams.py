@@ -1,39 +1,18 @@
 """Teams and their apps."""
 
 from collections import Counter
-from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Protocol
 
 from attrs import evolve, frozen
 
-from authsvc.audit.entry import Entry
 from authsvc.errors import Conflict
 from authsvc.manage.confirmation import Ends, counted, require
-from authsvc.manage.lookup import AppLookup, TeamLookup, find_app, find_team
-from authsvc.manage.operation import ChangeLog, Operation
-from authsvc.store.codec import Stored
-from authsvc.tenancy.machine_records import ServiceAccount
+from authsvc.manage.lookup import find_app, find_team
+from authsvc.manage.operation import Operation
+from authsvc.manage.stores import Stores
 from authsvc.tenancy.names import parse_slug, parse_text
-from authsvc.tenancy.records import App, License, Member, Team
-
-
-class TeamDirectory(TeamLookup, AppLookup, Protocol):
-    """What these use cases need of the store."""
-
-    async def teams(self) -> list[Team]: ...
-    async def apps(self, team: str) -> list[App]: ...
-    async def add_team(self, team: Team, entry: Entry) -> None: ...
-    async def add_app(self, app: App, entry: Entry) -> None: ...
-    async def replace_app(self, old: Stored[App], new: App, entry: Entry) -> None: ...
-    def license_pages(self, app: str) -> AsyncIterator[list[License]]: ...
-
-
-class AppUsers(Protocol):
-    """Where it is looked up who uses an app."""
-
-    async def members(self, team: str) -> list[Member]: ...
-    async def service_accounts(self, team: str) -> list[ServiceAccount]: ...
+from authsvc.tenancy.records import App, Team
+from authsvc.tenancy.versioned import Versioned
 
 
 @frozen
@@ -71,9 +50,7 @@ class Teams:
     Every method raises StoreUnavailable when the store does not answer.
     """
 
-    directory: TeamDirectory
-    users: AppUsers
-    journal: ChangeLog
+    stores: Stores
 
     async def create(self, slug: str, name: str | None, operation: Operation) -> Team:
         """Return a new team.
@@ -84,13 +61,12 @@ class Teams:
         """
         team = Team(parse_slug(slug, "team"), parse_text(name or slug, "name"), operation.now)
         entry = operation.entry("team.created", team=team.slug)
-        await self.directory.add_team(team, entry)
-        self.journal(entry)
+        await self.stores.teams.add(team, entry)
         return team
 
     async def teams(self) -> list[Team]:
         """Return every team."""
-        return await self.directory.teams()
+        return await self.stores.teams.all()
 
     async def create_app(self, slug: str, team: str, name: str | None, operation: Operation) -> App:
         """Return a new app, which is a new registry namespace.
@@ -100,14 +76,13 @@ class Teams:
             NotFound: there is no such team.
             Conflict: the slug is taken, by this team or another.
         """
-        owner = await find_team(self.directory, team)
-        taken = await self.directory.app(parse_slug(slug, "app"))
+        owner = await find_team(self.stores, team)
+        taken = await self.stores.apps.get(parse_slug(slug, "app"))
         if taken is not None and taken.record.archived_at is not None and taken.record.team == owner.slug:
             raise Conflict(f"the app {slug!r} is archived, and a slug is never given again; reinstate it instead")
         app = App(parse_slug(slug, "app"), owner.slug, parse_text(name or slug, "name"), operation.now)
         entry = operation.entry("app.created", app=app.slug, team=app.team)
-        await self.directory.add_app(app, entry)
-        self.journal(entry)
+        await self.stores.apps.add(app, entry)
         return app
 
     async def apps(self, team: str | None, *, archived: bool = False) -> list[App]:
@@ -116,8 +91,8 @@ class Teams:
         Raises:
             NotFound: there is no such team.
         """
-        owners = [await find_team(self.directory, team)] if team is not None else await self.directory.teams()
-        found = [app for owner in owners for app in await self.directory.apps(owner.slug)]
+        owners = [await find_team(self.stores, team)] if team is not None else await self.stores.teams.all()
+        found = [app for owner in owners for app in await self.stores.apps.of_team(owner.slug)]
         return [app for app in found if archived or app.archived_at is None]
 
     async def app(self, slug: str) -> App:
@@ -126,16 +101,16 @@ class Teams:
         Raises:
             NotFound: there is no such app.
         """
-        return (await find_app(self.directory, slug)).record
+        return (await find_app(self.stores, slug)).record
 
     async def use_of(self, app: App, now: datetime) -> AppUse:
         """Return who has access to ``app``, or would have if it were not archived."""
         states: Counter[str] = Counter()
-        async for page in self.directory.license_pages(app.slug):
+        async for page in self.stores.licenses.pages_of_app(app.slug):
             states.update(license_.state(now) for license_ in page)
-        team = await self.users.members(app.team)
+        team = [found.record for found in await self.stores.members.of_team(app.team)]
         members = {m.id for m in team if m.disabled_at is None and (m.apps is None or app.slug in m.apps)}
-        accounts = [a for a in await self.users.service_accounts(app.team) if a.in_force(now)]
+        accounts = [a for a in await self.stores.service_accounts.of_team(app.team) if a.in_force(now)]
         # An account holds nothing that its maker, if a member made it, does not hold.
         bound = [a for a in accounts if a.creator is None or a.creator in members]
         return AppUse(
@@ -153,7 +128,7 @@ class Teams:
             ConfirmationNeeded: somebody has access to it, which would end.
             Conflict: it was changed at the same moment.
         """
-        stored = await find_app(self.directory, slug)
+        stored = await find_app(self.stores, slug)
         if stored.record.archived_at is not None:
             return stored.record
         use = await self.use_of(stored.record, operation.now)
@@ -169,13 +144,12 @@ class Teams:
             NotFound: there is no such app.
             Conflict: it was changed at the same moment.
         """
-        stored = await find_app(self.directory, slug)
+        stored = await find_app(self.stores, slug)
         if stored.record.archived_at is None:
             return stored.record
         return await self._set_app(stored, evolve(stored.record, archived_at=None), "app.reinstated", operation)
 
-    async def _set_app(self, old: Stored[App], new: App, event: str, operation: Operation, **facts: object) -> App:
+    async def _set_app(self, old: Versioned[App], new: App, event: str, operation: Operation, **facts: object) -> App:
         entry = operation.entry(event, app=new.slug, team=new.team, **facts)
-        await self.directory.replace_app(old, new, entry)
-        self.journal(entry)
+        await self.stores.apps.replace(old, new, entry)
         return new

@@ -1,12 +1,10 @@
 """A member's credentials for tools: personal tokens, and the sign-ins that ``docker login`` keeps."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
-from typing import Protocol
+from datetime import datetime
 
 from attrs import evolve, frozen
 
-from authsvc.audit.entry import Entry
 from authsvc.credentials.machine_secret import (
     ID_BYTES,
     PERSONAL_KIND,
@@ -17,10 +15,10 @@ from authsvc.credentials.machine_secret import (
     new_id,
 )
 from authsvc.errors import Conflict, InputRefused, NotFound
-from authsvc.manage.lookup import MemberLookup, find_member
-from authsvc.manage.operation import ChangeLog, Operation
+from authsvc.manage.lookup import find_member
+from authsvc.manage.operation import Operation
+from authsvc.manage.stores import SignInStore, Stores
 from authsvc.redaction import Secret
-from authsvc.store.codec import Stored
 from authsvc.tenancy.dates import parse_end
 from authsvc.tenancy.machine_records import (
     MAX_REFRESH_TOKENS,
@@ -39,29 +37,6 @@ MAX_CLIENT = 60
 
 MAX_PERSONAL_TOKENS = 100
 """Most live personal tokens of one member."""
-
-
-class TokenCredentials(MemberLookup, Protocol):
-    """Where tokens are kept."""
-
-    async def personal_token(self, token_id: str) -> Stored[PersonalToken] | None: ...
-    async def personal_tokens(self, member_id: str) -> list[PersonalToken]: ...
-    async def add_personal_token(
-        self, token: PersonalToken, owner: Stored[Member], namesake: PersonalToken | None, entry: Entry
-    ) -> None: ...
-    async def replace_personal_token(self, old: Stored[PersonalToken], new: PersonalToken, entry: Entry) -> None: ...
-    async def refresh_token(self, token_id: str) -> Stored[RefreshToken] | None: ...
-    async def refresh_tokens(self, member_id: str) -> list[RefreshToken]: ...
-    async def replace_refresh_token(self, old: Stored[RefreshToken], new: RefreshToken, entry: Entry) -> None: ...
-    async def used_at(self, credential_ids: list[str]) -> dict[str, datetime]: ...
-
-
-class SignInCredentials(Protocol):
-    """Where sign-ins are kept, for those who only make them."""
-
-    async def add_refresh_token(
-        self, token: RefreshToken, newest: int, window: timedelta, life_seconds: int, entry: Entry
-    ) -> None: ...
 
 
 @frozen
@@ -96,8 +71,7 @@ class Tokens:
     Every method raises StoreUnavailable when the store does not answer.
     """
 
-    credentials: TokenCredentials
-    journal: ChangeLog
+    stores: Stores
 
     async def create(
         self, name: str, email: str, expires: str | None, api: str | None, operation: Operation
@@ -109,10 +83,10 @@ class Tokens:
             NotFound: nobody has this address.
             Conflict: the member has a live token of this name, or too many, or was changed at the same moment.
         """
-        owner = await find_member(self.credentials, email)
+        owner = await find_member(self.stores, email)
         title = parse_text(name, "name")
         ends = None if expires is None else parse_end(expires, operation.now, "expires")
-        made = await self.credentials.personal_tokens(owner.record.id)
+        made = await self.stores.personal_tokens.of_member(owner.record.id)
         live = [token for token in made if _live(token, operation.now)]
         # By name and then by age: the last of a name is the one that holds it.
         namesake = next((token for token in reversed(made) if token.name == title), None)
@@ -133,8 +107,7 @@ class Tokens:
             api=parse_api(api),
         )
         entry = operation.entry("token.created", token=token.id, member=token.member, team=owner.record.team, api=api)
-        await self.credentials.add_personal_token(token, owner, namesake, entry)
-        self.journal(entry)
+        await self.stores.personal_tokens.add(token, owner, namesake, entry)
         return token, secret.text
 
     async def list(self, email: str, now: datetime) -> list[TokenLine]:
@@ -143,10 +116,10 @@ class Tokens:
         Raises:
             NotFound: nobody has this address.
         """
-        member = (await find_member(self.credentials, email)).record
-        personal = await self.credentials.personal_tokens(member.id)
-        sign_ins = await self.credentials.refresh_tokens(member.id)
-        used = await self.credentials.used_at([*(token.id for token in personal), *(token.id for token in sign_ins)])
+        member = (await find_member(self.stores, email)).record
+        personal = await self.stores.personal_tokens.of_member(member.id)
+        sign_ins = await self.stores.sign_ins.of_member(member.id)
+        used = await self.stores.usage.used_at([*(token.id for token in personal), *(token.id for token in sign_ins)])
         lines = [
             TokenLine(
                 token.id, "personal", token.name, token.created_at, token.expires_at, used.get(token.id),
@@ -172,20 +145,16 @@ class Tokens:
             NotFound: there is no such token.
             Conflict: it was changed at the same moment.
         """
-        personal = await self.credentials.personal_token(token_id) if is_id(token_id) else None
-        sign_in = await self.credentials.refresh_token(token_id) if is_id(token_id) and not personal else None
+        personal = await self.stores.personal_tokens.get(token_id) if is_id(token_id) else None
+        sign_in = await self.stores.sign_ins.get(token_id) if is_id(token_id) and not personal else None
         if personal is not None and personal.record.revoked_at is None:
             entry = operation.entry("token.revoked", token=token_id, member=personal.record.member)
-            await self.credentials.replace_personal_token(
+            await self.stores.personal_tokens.replace(
                 personal, evolve(personal.record, revoked_at=operation.now), entry
             )
-            self.journal(entry)
         elif sign_in is not None and sign_in.record.revoked_at is None:
             entry = operation.entry("sign-in.revoked", token=token_id, member=sign_in.record.member)
-            await self.credentials.replace_refresh_token(
-                sign_in, evolve(sign_in.record, revoked_at=operation.now), entry
-            )
-            self.journal(entry)
+            await self.stores.sign_ins.replace(sign_in, evolve(sign_in.record, revoked_at=operation.now), entry)
         elif personal is None and sign_in is None:
             raise NotFound(f"there is no token {token_id[:40]!r}; see: authsvc token list --member EMAIL")
 
@@ -195,13 +164,11 @@ class SignIns:
     """Makes the refresh tokens that ``docker login`` keeps instead of a member's password (design #8).
 
     Attributes:
-        credentials: the store.
-        journal: where changes are told.
+        store: where they are kept.
         entropy: returns that many random bytes.
     """
 
-    credentials: SignInCredentials
-    journal: ChangeLog
+    store: SignInStore
     entropy: Callable[[int], bytes]
 
     async def keep(self, member: Member, client: str | None, now: datetime) -> Secret | None:
@@ -221,10 +188,9 @@ class SignIns:
         entry = operation.entry("sign-in.kept", token=token.id, member=member.id, team=member.team)
         life_seconds = int(REFRESH_LIFE.total_seconds())
         try:
-            await self.credentials.add_refresh_token(token, MAX_REFRESH_TOKENS, REFRESH_WINDOW, life_seconds, entry)
+            await self.store.add(token, MAX_REFRESH_TOKENS, REFRESH_WINDOW, life_seconds, entry)
         except Conflict:
             return None
-        self.journal(entry)
         return secret.text
 
 

@@ -10,10 +10,9 @@ import json
 from collections.abc import Hashable
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import cattrs
-from attrs import frozen
 
 from authsvc.errors import StoreUnavailable
 from authsvc.redaction import Secret
@@ -25,19 +24,6 @@ KEPT = 256
 
 VERSION = 1
 """Version of every kind of record: the one that is written, and the newest that is read."""
-
-
-@frozen
-class Stored(Generic[T]):
-    """A record together with its bytes in the store, so that a change can insist on exactly those.
-
-    Attributes:
-        record: the value.
-        raw: what the store holds.
-    """
-
-    record: T
-    raw: bytes
 
 
 class Codec:

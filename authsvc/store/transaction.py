@@ -2,8 +2,9 @@
 
 One Lua script applies every change of the program. It looks at all preconditions before the first write, because
 Redis does not roll back; it writes records before indexes, because a refused first write (out of memory) leaves
-nothing done; it tells the audit in the same step; and it marks the operation's id, so that the same change sent again
-after a lost reply has no second effect (docs/architecture.md, "Store").
+nothing done; it writes the audit's entry in the same step; and it marks the operation's id, so that the same change
+sent again after a lost reply has no second effect (docs/architecture.md, "Store"). The log is written here too, once
+the change is durable: a use case hands its entry over once.
 """
 
 import json
@@ -11,7 +12,7 @@ from typing import Any, Literal
 
 from attrs import Factory, define, frozen
 
-from authsvc.audit.entry import Entry
+from authsvc.audit.entry import ChangeLog, Entry
 from authsvc.errors import Conflict, StoreRefused, StoreUnavailable
 from authsvc.store import keys
 from authsvc.store.audit_size import ADD_TO_STREAM
@@ -59,6 +60,10 @@ return 0
 )
 
 
+def unlogged(_entry: Entry) -> None:
+    """Write nothing: of a change that the audit alone records."""
+
+
 @frozen
 class _Precondition:
     kind: Literal["same", "absent", "fewer"]
@@ -73,11 +78,13 @@ class Transaction:
     """A change being put together.
 
     Attributes:
-        entry: what is told of it, in the same step; its id is one per intention, the same for every attempt to carry
-            it out.
+        entry: what the audit records of it, in the same step; its id is one per intention, the same for every attempt
+            to carry it out.
+        log: where the entry is written once the change is durable.
     """
 
     entry: Entry
+    log: ChangeLog = unlogged
     _checks: list[_Precondition] = Factory(list)
     _writes: list[tuple[str, str, tuple[str, ...]]] = Factory(list)
 
@@ -127,7 +134,7 @@ class Transaction:
         self._writes.append(("KEEP", key, (str(newest), prefix)))
 
     async def apply(self, connection: Connection) -> None:
-        """Carry the change out, once.
+        """Carry the change out, once, and then log it.
 
         Raises:
             Conflict: a precondition does not hold; nothing was written.
@@ -160,3 +167,4 @@ class Transaction:
                 raise StoreUnavailable(NOT_DONE, detail=second.detail) from second
         if failed:
             raise Conflict(self._checks[failed - 1].message)
+        self.log(self.entry)

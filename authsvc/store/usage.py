@@ -1,12 +1,15 @@
 """When credentials were last used: noted in memory, written in batches, worth nothing to security but idle ends."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+
+from attrs import frozen
 
 from authsvc.errors import StoreUnavailable
 from authsvc.logs import Logger
 from authsvc.store import keys
+from authsvc.store.codec import decode_instant
 from authsvc.store.connection import Connection
 
 FLUSH_EVERY = 10.0
@@ -79,3 +82,24 @@ class RedisUsage:
         for credential_id, at in noted:
             if self._noted.get(credential_id) == at:
                 del self._noted[credential_id]
+
+
+@frozen
+class RedisUsageReader:
+    """Reads when credentials were last used.
+
+    Attributes:
+        connection: to Redis.
+    """
+
+    connection: Connection
+
+    async def used_at(self, credential_ids: Iterable[str]) -> dict[str, datetime]:
+        """Return when each credential last logged in; one that never did is left out.
+
+        Raises:
+            StoreUnavailable: Redis does not answer.
+        """
+        ids = list(credential_ids)
+        raws = await self.connection.get_all(*map(keys.used, ids))
+        return {one: decode_instant(raw) for one, raw in zip(ids, raws, strict=True) if raw is not None}

@@ -7,12 +7,12 @@ Incrementing the counter requests a renewal; a worker has followed the request w
 from collections.abc import Sequence
 from contextlib import suppress
 
-from authsvc.audit.entry import Entry
+from authsvc.audit.entry import ChangeLog, Entry
 from authsvc.errors import Conflict
 from authsvc.store import keys
 from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
-from authsvc.store.transaction import Transaction
+from authsvc.store.transaction import Transaction, unlogged
 from authsvc.worker_status import SEEN_WITHIN, WorkerStatus
 
 REQUEST_ATTEMPTS = 20
@@ -32,9 +32,10 @@ return found
 class RedisWorkerRegistry:
     """The registry of workers. Every method raises StoreUnavailable when Redis does not answer."""
 
-    def __init__(self, connection: Connection, codec: Codec) -> None:
-        """Read and write through ``connection``."""
+    def __init__(self, connection: Connection, codec: Codec, log: ChangeLog = unlogged) -> None:
+        """Read and write through ``connection``; ``log`` gets the entry of each call."""
         self._connection = connection
+        self._log = log
         self._codec = codec
         self._list = connection.redis.register_script(_LIST)
 
@@ -77,7 +78,7 @@ class RedisWorkerRegistry:
     async def _request_once(self, entry: Entry, above: int) -> int:
         before = await self._connection.get(keys.KEY_GENERATION)
         number = max(int(before or 0), above) + 1
-        change = Transaction(entry)
+        change = Transaction(entry, self._log)
         if before is None:
             change.expect_absent(keys.KEY_GENERATION, REQUESTED_MEANWHILE)
         else:

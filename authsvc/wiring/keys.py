@@ -17,7 +17,6 @@ from authsvc.keys.secrets_dir import (
     root_is_offline,
 )
 from authsvc.manage.keys import Keys, Root
-from authsvc.manage.operation import ChangeLog
 from authsvc.registries.ours import accepts
 from authsvc.settings import Settings
 from authsvc.signing import license_keys
@@ -75,7 +74,7 @@ class Files:
         return [fingerprint(root) for root in rotation.drop_old_roots(self.directory)]
 
 
-def make_keys(settings: Settings, workers: RedisWorkerRegistry, journal: ChangeLog) -> Keys:
+def make_keys(settings: Settings, workers: RedisWorkerRegistry) -> Keys:
     """Return the use cases of one installation."""
 
     async def next_root_accepted() -> bool | None:
@@ -96,4 +95,4 @@ def make_keys(settings: Settings, workers: RedisWorkerRegistry, journal: ChangeL
         return await accepts(settings.registry_url, leaf.sign(claims.to_json()))
 
     longest = max(settings.pull_token_life, settings.push_token_life)
-    return Keys(Files(settings.secrets_dir), workers, journal, next_root_accepted, longest, clock)
+    return Keys(Files(settings.secrets_dir), workers, next_root_accepted, longest, clock)

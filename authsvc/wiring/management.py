@@ -1,31 +1,37 @@
-"""The use cases of management on a checked store: what the command line calls."""
+"""The use cases of management on a checked store: what the command line calls.
+
+Each is built when it is first asked for, and so is every key: ``team list`` opens no private key.
+"""
 
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cached_property
 
 from attrs import frozen
 
+from authsvc.audit.entry import ChangeLog
 from authsvc.keys.secrets_dir import load_license_public_keys, load_license_signing_key, load_license_token_key
 from authsvc.manage.audit import Audit
 from authsvc.manage.keys import Keys
 from authsvc.manage.licenses import LicenseKeys, Licenses
 from authsvc.manage.links import Links
 from authsvc.manage.members import Members
-from authsvc.manage.operation import ChangeLog, Operation
+from authsvc.manage.operation import Operation
 from authsvc.manage.service_accounts import ServiceAccounts
+from authsvc.manage.stores import Stores
 from authsvc.manage.teams import Teams
 from authsvc.manage.tokens import Tokens
 from authsvc.settings import Settings
 from authsvc.store.audit_stream import RedisAudit
 from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
-from authsvc.store.credential_directory import RedisCredentials
-from authsvc.store.directory import RedisDirectory
+from authsvc.store.records import Records
 from authsvc.store.server_check import check_server
 from authsvc.store.workers import RedisWorkerRegistry
 from authsvc.wiring import clock
 from authsvc.wiring.keys import make_keys
+from authsvc.wiring.stores import make_stores
 
 OPERATION_ID_BYTES = 16
 
@@ -33,62 +39,95 @@ PATIENCE = 15.0
 """Seconds that an operation of the command line may take: a person waits longer than a client for its token."""
 
 
-@frozen
+@frozen(slots=False)
 class Management:
-    """The use cases, ready to call.
+    """The use cases of one installation.
 
     Attributes:
-        teams: teams and apps.
-        members: the people in them.
-        links: invitations and resets.
-        tokens: personal tokens and sign-ins.
-        service_accounts: machines' own accounts.
-        licenses: licenses.
-        audit: what was decided and changed.
-        keys: what signs.
-        registry: host and port that clients log in to.
-        operation: starts one act of the given actor.
+        settings: of the installation.
+        connection: to its Redis, which was checked.
+        log: where changes are written once they are durable.
     """
 
-    teams: Teams
-    members: Members
-    links: Links
-    tokens: Tokens
-    service_accounts: ServiceAccounts
-    licenses: Licenses
-    audit: Audit
-    keys: Keys
-    registry: str
-    operation: Callable[[str], Operation]
+    settings: Settings
+    connection: Connection
+    log: ChangeLog
+
+    @cached_property
+    def _stores(self) -> Stores:
+        return make_stores(Records(self.connection, Codec(), self.log))
+
+    @cached_property
+    def _license_keys(self) -> LicenseKeys:
+        folder = self.settings.secrets_dir
+        public = tuple(load_license_public_keys(folder))
+        return LicenseKeys(load_license_signing_key(folder), load_license_token_key(folder), public)
+
+    @cached_property
+    def teams(self) -> Teams:
+        """Teams and apps."""
+        return Teams(self._stores)
+
+    @cached_property
+    def members(self) -> Members:
+        """The people in them."""
+        return Members(self._stores)
+
+    @cached_property
+    def links(self) -> Links:
+        """Invitations and resets."""
+        return Links(self._stores)
+
+    @cached_property
+    def tokens(self) -> Tokens:
+        """Personal tokens and sign-ins."""
+        return Tokens(self._stores)
+
+    @cached_property
+    def service_accounts(self) -> ServiceAccounts:
+        """Machines' own accounts."""
+        return ServiceAccounts(self._stores)
+
+    @cached_property
+    def licenses(self) -> Licenses:
+        """Licenses. What makes or checks a file raises SetupRefused when a key is unusable."""
+        return Licenses(self._stores, lambda: self._license_keys, self.registry)
+
+    @cached_property
+    def audit(self) -> Audit:
+        """What was decided and changed."""
+        return Audit(RedisAudit(self.connection, self.settings.audit_budget * 1024 * 1024))
+
+    @cached_property
+    def keys(self) -> Keys:
+        """What signs."""
+        return make_keys(self.settings, RedisWorkerRegistry(self.connection, Codec(), self.log))
+
+    @property
+    def registry(self) -> str:
+        """Host and port that clients log in to."""
+        return self.settings.public_url.authority
+
+    def operation(self, actor: str) -> Operation:
+        """Begin one change of the given actor."""
+        return Operation(actor, clock(), secrets.token_hex(OPERATION_ID_BYTES), secrets.token_bytes)
 
 
 @asynccontextmanager
-async def management(settings: Settings, journal: ChangeLog) -> AsyncIterator[Management]:
+async def management(settings: Settings, log: ChangeLog) -> AsyncIterator[Management]:
     """Yield the use cases on a checked store.
 
+    Args:
+        settings: of the installation.
+        log: where changes are written once they are durable.
+
     Raises:
-        SetupRefused: a secret is unusable, or Redis is not one to trust.
+        SetupRefused: Redis is not one to trust.
         StoreUnavailable: Redis does not answer.
     """
-    folder = settings.secrets_dir
-    keys = LicenseKeys(
-        load_license_signing_key(folder), load_license_token_key(folder), tuple(load_license_public_keys(folder))
-    )
     connection = Connection(settings.redis_url, deadline=max(PATIENCE, settings.redis_deadline))
     try:
         await check_server(connection)
-        directory, credentials = RedisDirectory(connection, Codec()), RedisCredentials(connection, Codec())
-        yield Management(
-            Teams(directory, credentials, journal),
-            Members(directory, credentials, journal),
-            Links(directory, credentials, journal),
-            Tokens(credentials, journal),
-            ServiceAccounts(directory, credentials, journal),
-            Licenses(directory, journal, keys, settings.public_url.authority),
-            Audit(RedisAudit(connection, settings.audit_budget * 1024 * 1024)),
-            make_keys(settings, RedisWorkerRegistry(connection, Codec()), journal),
-            settings.public_url.authority,
-            lambda actor: Operation(actor, clock(), secrets.token_hex(OPERATION_ID_BYTES), secrets.token_bytes),
-        )
+        yield Management(settings, connection, log)
     finally:
         await connection.close()

@@ -11,7 +11,7 @@ from typing import Any
 from aiohttp import web
 from attrs import define, field, frozen
 
-from authsvc.audit.entry import Entry
+from authsvc.audit.entry import ChangeLog, Entry
 from authsvc.audit.recorder import AuditRecorder
 from authsvc.audit.retention import Retention
 from authsvc.credentials.authenticator import Authenticator
@@ -22,7 +22,6 @@ from authsvc.credentials.verifier import Lane, PasswordVerifier
 from authsvc.disk_room import MIB, DiskWatch, Room, describe
 from authsvc.issuance import Issuance, Lifetimes
 from authsvc.logs import Logger
-from authsvc.manage.operation import ChangeLog
 from authsvc.manage.tokens import SignIns
 from authsvc.metrics.catalogue import (
     AUDIT_BUDGET,
@@ -48,9 +47,10 @@ from authsvc.signing.license_keys import key_document
 from authsvc.store.audit_stream import RedisAudit
 from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
-from authsvc.store.credential_directory import RedisCredentials
 from authsvc.store.facts import RedisCredentialFacts
 from authsvc.store.health import RedisHealth
+from authsvc.store.records import Records
+from authsvc.store.sign_ins import RedisSignIns
 from authsvc.store.throttle import RedisThrottle
 from authsvc.store.usage import RedisUsage
 from authsvc.web.address import Clients
@@ -153,7 +153,7 @@ async def running_worker(
         stack.push_async_callback(usage.flush)
         stack.push_async_callback(ended, asyncio.create_task(usage.keep_flushing()))
         trail = await stack.enter_async_context(_audit(settings, logger, counting.slot, disk.has_room))
-        sign_ins = SignIns(RedisCredentials(connection, codec), _journal(logger), secrets.token_bytes)
+        sign_ins = SignIns(RedisSignIns(Records(connection, codec, _change_log(logger))), secrets.token_bytes)
         throttle = RedisThrottle(connection)
         authenticator = Authenticator(
             standings,
@@ -291,7 +291,7 @@ async def _audit(
         await connection.close()
 
 
-def _journal(logger: Logger) -> ChangeLog:
+def _change_log(logger: Logger) -> ChangeLog:
     def write(entry: Entry) -> None:
         logger.info(entry.event, actor=entry.actor, id=entry.id, **entry.facts)
 

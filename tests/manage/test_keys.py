@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 
 from attrs import evolve
 
-from authsvc.audit.entry import Entry
 from authsvc.manage.keys import Keys, Root
 from authsvc.store import keys as names
 from authsvc.store.codec import Codec
@@ -50,10 +49,6 @@ class NoFiles:
         raise NotImplementedError
 
 
-def told(_entry: Entry) -> None:
-    """Keep no journal."""
-
-
 async def asked() -> bool | None:
     """Ask no registry."""
     return None
@@ -62,7 +57,7 @@ async def asked() -> bool | None:
 def make_keys(connection: Connection) -> Keys:
     """Return the use case over the store."""
     registry = RedisWorkerRegistry(connection, Codec())
-    return Keys(NoFiles(), registry, told, asked, timedelta(minutes=5), lambda: datetime.now(UTC))
+    return Keys(NoFiles(), registry, asked, timedelta(minutes=5), lambda: datetime.now(UTC))
 
 
 @asynccontextmanager

@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
+from attrs import evolve
 
 from authsvc.errors import Conflict, InputRefused, LastOwner
 from authsvc.manage.members import Members
-from authsvc.store.codec import Codec, Stored
-from authsvc.store.credential_directory import RedisCredentials
+from authsvc.store.members import RedisMembers
 from authsvc.tenancy.records import Member
+from authsvc.tenancy.versioned import Versioned
 from tests.support.builders import PASSWORD
 from tests.support.installation import APP, TEAM, Installation
 
@@ -26,7 +27,7 @@ CHANGES: dict[str, Change] = {
 
 def members_of(house: Installation) -> Members:
     """Return the use cases as everybody calls them."""
-    return Members(house.directory, house.credentials, house.told.append)
+    return Members(house.stores)
 
 
 async def add(house: Installation, email: str, role: str = "owner", apps: tuple[str, ...] = ()) -> Member:
@@ -77,27 +78,21 @@ async def test_what_takes_nothing_away_is_no_matter(house: Installation) -> None
     assert [] == await managers(house)
 
 
-class BothLook(RedisCredentials):
-    """Lets each of two callers see the members before either goes on."""
-
-    looked: asyncio.Barrier
-
-    async def stored_members(self, team: str) -> list[Stored[Member]]:
-        """Look, and wait for the other one to have looked."""
-        seen = await super().stored_members(team)
-        await self.looked.wait()
-        return seen
-
-
 @pytest.mark.parametrize("first", CHANGES)
 @pytest.mark.parametrize("second", CHANGES)
 async def test_two_owners_who_oust_each_other_at_once(house: Installation, first: str, second: str) -> None:
     """One of them succeeds, so that one is left; both having looked before either change was made."""
     await add(house, ANN)
     await add(house, BOB)
-    credentials = BothLook(house.connection, Codec())
-    credentials.looked = asyncio.Barrier(2)
-    members = Members(house.directory, credentials, house.told.append)
+    both_have_looked = asyncio.Barrier(2)
+
+    class BothLook(RedisMembers):
+        async def of_team(self, team: str) -> list[Versioned[Member]]:
+            seen = await RedisMembers.of_team(self, team)
+            await both_have_looked.wait()
+            return seen
+
+    members = Members(evolve(house.stores, members=BothLook(house.records)))
     outcomes = await asyncio.gather(
         CHANGES[first](members, ANN, house), CHANGES[second](members, BOB, house), return_exceptions=True
     )

@@ -176,7 +176,7 @@ async def test_an_archived_app_takes_none(house: Installation) -> None:
         await importing(house)
     with pytest.raises(Conflict, match="somebody else changed it"):
         await opened.carry_out(make_rows(3), house.operation, lambda _: None)
-    assert [] == await house.directory.licenses(APP)
+    assert [] == await house.stores.licenses.of_app(APP)
 
 
 async def test_a_file_that_changes_under_the_import_ends_it(house: Installation) -> None:

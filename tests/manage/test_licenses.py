@@ -219,8 +219,8 @@ async def test_a_file_is_the_same_whenever_it_is_downloaded(house: Installation)
 async def test_another_token_key_is_noticed_and_rotation_is_the_way_out(house: Installation) -> None:
     """A file is never written with a token that would not log in; a rotation derives one under the new key."""
     made, token = await make(house)
-    keys = evolve(house.licenses.keys, token=bytes(32))
-    moved = Licenses(house.directory, house.told.append, keys, SERVICE)
+    keys = evolve(house.licenses.keys(), token=bytes(32))
+    moved = Licenses(house.stores, lambda: keys, SERVICE)
     with pytest.raises(Conflict, match="made under another license-token key"):
         await moved.download(made.id)
     _, file = await moved.rotate(made.id, DAY, house.operation())

@@ -216,15 +216,15 @@ async def test_rejoining_takes_nothing_over(house: Installation) -> None:
 async def test_of_two_removals_at_once_the_newcomer_survives(house: Installation) -> None:
     """A removal that was overtaken by another one and a new start does not take the address from the newcomer."""
     await add(house)
-    overtaken = await house.credentials.member(EMAIL)
+    overtaken = await house.stores.members.by_email(EMAIL)
     assert overtaken is not None
     await house.members.remove(EMAIL, house.operation())
-    removed = await house.credentials.member_of_id(overtaken.record.id)
+    removed = await house.stores.members.get(overtaken.record.id)
     assert removed is not None
     newcomer = await add(house)
 
     with pytest.raises(Conflict):
-        await house.credentials.remove_member(removed, removed.record, house.operation().entry("member.removed"))
+        await house.stores.members.remove(removed, removed.record, house.operation().entry("member.removed"))
     assert [newcomer] == await house.members.list(TEAM)
     assert "delete,pull,push" == await house.gets(PASSWORD, EMAIL)
 

@@ -5,13 +5,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from authsvc.credentials.machine_secret import MachineSecret
 from authsvc.errors import Conflict, InputRefused, NotFound
 from authsvc.manage.tokens import MAX_PERSONAL_TOKENS, Tokens
 from authsvc.redaction import Secret
-from authsvc.store.codec import Codec
-from authsvc.store.credential_directory import RedisCredentials
+from authsvc.store.personal_tokens import RedisPersonalTokens
 from authsvc.tenancy.machine_records import MAX_REFRESH_TOKENS, REFRESH_LIFE, REFRESH_WINDOW, PersonalToken
 from authsvc.tenancy.records import Role
 from tests.support.builders import PASSWORD
@@ -125,13 +125,13 @@ async def test_of_sixteen_tokens_of_one_name_at_once_one_is_made(house: Installa
     await owner(house)
     all_have_looked = asyncio.Barrier(16)
 
-    class Racing(RedisCredentials):
-        async def personal_tokens(self, member_id: str) -> list[PersonalToken]:
-            found = await super().personal_tokens(member_id)
+    class Racing(RedisPersonalTokens):
+        async def of_member(self, member_id: str) -> list[PersonalToken]:
+            found = await RedisPersonalTokens.of_member(self, member_id)
             await all_have_looked.wait()
             return found
 
-    tokens = Tokens(Racing(house.connection, Codec()), house.told.append)
+    tokens = Tokens(evolve(house.stores, personal_tokens=Racing(house.records)))
     racers = (tokens.create("laptop", EMAIL, None, None, house.operation()) for _ in range(16))
     results = await asyncio.gather(*racers, return_exceptions=True)
 
@@ -219,7 +219,7 @@ async def test_a_sign_in_is_kept_only_for_a_password_and_only_when_asked(house: 
     assert (await house.ask(PASSWORD, EMAIL)).response.refresh_token is None
     for secret in (token, machine, kept):
         assert (await house.ask(secret, offline=True)).response.refresh_token is None
-    assert 1 == len(await house.credentials.refresh_tokens((await house.members.list(TEAM))[0].id))
+    assert 1 == len(await house.stores.sign_ins.of_member((await house.members.list(TEAM))[0].id))
 
 
 async def test_none_is_kept_when_the_setting_is_off(house: Installation) -> None:
@@ -427,8 +427,8 @@ async def test_use_is_noted_in_batches_and_a_lost_batch_harms_nothing(house: Ins
     for _ in range(3):
         house.pass_time(seconds=1)
         await house.gets(secret)
-    assert {} == await house.credentials.used_at([token_id])
+    assert {} == await house.stores.usage.used_at([token_id])
     await house.usage.flush()
 
-    assert {token_id: house.now} == await house.credentials.used_at([token_id])
+    assert {token_id: house.now} == await house.stores.usage.used_at([token_id])
     assert timedelta(days=300) < timedelta(seconds=await house.connection.redis.ttl(f"authsvc:used:{token_id}"))

@@ -179,7 +179,7 @@ async def test_two_who_rotate_at_once_both_reach_everybody() -> None:
         rotating = []
         for number in (1, 2):
             files: Any = Files()
-            manage = management.Keys(files, registry, print, not_asked, LIFE, lambda: datetime.now(UTC))
+            manage = management.Keys(files, registry, not_asked, LIFE, lambda: datetime.now(UTC))
             rotating.append(
                 asyncio.create_task(manage.rotate(Operation(OPERATOR, NOW, secrets.token_hex(8), secrets.token_bytes)))
             )

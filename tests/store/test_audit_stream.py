@@ -18,8 +18,9 @@ from authsvc.store import keys
 from authsvc.store.audit_stream import RedisAudit
 from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
-from authsvc.store.directory import RedisDirectory
+from authsvc.store.records import Records
 from authsvc.store.transaction import Transaction
+from authsvc.wiring.stores import make_stores
 from tests.support.audit_stream import forget
 from tests.support.builders import NOW, as_license, make_app, make_license
 from tests.support.decisions import asked, denied, refused
@@ -155,18 +156,18 @@ async def test_a_full_audit_takes_no_decision_and_every_change(connection: Conne
     assert [2] == await numbers(stream, proven=False)
     assert stream.share - 500 < (await stream.used()).bytes < stream.share + 500
     assert await used(connection, keys.AUDIT) < MIB
-    directory = RedisDirectory(connection, Codec())
-    await directory.add_app(make_app(), Entry("op-app", NOW, "app.created", "system:authsvc"))
-    app = await directory.app("acme")
+    stores = make_stores(Records(connection, Codec()))
+    await stores.apps.add(make_app(), Entry("op-app", NOW, "app.created", "system:authsvc"))
+    app = await stores.apps.get("acme")
     assert app is not None
     license_ = make_license()
-    await directory.add_license(license_, app, Entry("op-license", NOW, "license.created", "system:authsvc"))
-    stored = await directory.license(license_.id)
+    await stores.licenses.add(license_, app, Entry("op-license", NOW, "license.created", "system:authsvc"))
+    stored = await stores.licenses.get(license_.id)
     assert stored is not None
     revoked = make_license(revoked_at=NOW)
     entry = Entry("op-revoke", NOW, "license.changed", "system:authsvc", {"license": license_.id})
-    await directory.replace_license(stored, revoked, entry)
-    now = await directory.license(license_.id)
+    await stores.licenses.replace(stored, revoked, entry)
+    now = await stores.licenses.get(license_.id)
     assert (now is not None, ["license.changed"]) == (
         now is not None and now.record == revoked,
         [kept.facts["event"] for kept in await stream.before("", 1)],

@@ -12,11 +12,11 @@ from authsvc.errors import StoreUnavailable
 from authsvc.store import keys
 from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
-from authsvc.store.credential_directory import RedisCredentials
-from authsvc.store.directory import RedisDirectory
 from authsvc.store.facts import RedisCredentialFacts
+from authsvc.store.records import Records
 from authsvc.tenancy.machine_records import REFRESH_WINDOW, PersonalToken, RefreshToken, ServiceAccount
 from authsvc.tenancy.records import License, TokenDigest
+from authsvc.wiring.stores import make_stores
 from tests.support.builders import NOW, make_app, make_member
 from tests.support.redis_server import connected
 
@@ -35,14 +35,14 @@ def entry(operation_id: str) -> Entry:
 async def connection() -> AsyncIterator[Connection]:
     """Yield a connection to a server that holds one of everything."""
     async with connected("--appendfsync", "no") as opened:
-        directory, credentials = RedisDirectory(opened, Codec()), RedisCredentials(opened, Codec())
-        await directory.add_app(APP, entry("op-0"))
-        await directory.add_member(MEMBER, entry("op-1"))
-        owner = await credentials.member_of_id(MEMBER.id)
+        stores = make_stores(Records(opened, Codec()))
+        await stores.apps.add(APP, entry("op-0"))
+        await stores.members.add(MEMBER, entry("op-1"))
+        owner = await stores.members.get(MEMBER.id)
         assert owner is not None
-        await credentials.add_personal_token(TOKEN, owner, None, entry("op-2"))
-        await credentials.add_service_account(ACCOUNT, entry("op-3"))
-        await credentials.add_refresh_token(SIGN_IN, 20, REFRESH_WINDOW, 1000, entry("op-4"))
+        await stores.personal_tokens.add(TOKEN, owner, None, entry("op-2"))
+        await stores.service_accounts.add(ACCOUNT, entry("op-3"))
+        await stores.sign_ins.add(SIGN_IN, 20, REFRESH_WINDOW, 1000, entry("op-4"))
         yield opened
 
 
@@ -83,13 +83,13 @@ async def test_the_second_read_is_one_command(connection: Connection) -> None:
 
 async def test_a_member_is_found_by_the_address_of_now(connection: Connection) -> None:
     """After a removal nobody has it; after a new start the newcomer does."""
-    standings, credentials = RedisCredentialFacts(connection, Codec()), RedisCredentials(connection, Codec())
-    stored = await credentials.member(MEMBER.email)
+    standings, stores = RedisCredentialFacts(connection, Codec()), make_stores(Records(connection, Codec()))
+    stored = await stores.members.by_email(MEMBER.email)
     assert stored is not None
-    await credentials.remove_member(stored, evolve(MEMBER, removed_at=NOW), entry("op-5"))
+    await stores.members.remove(stored, evolve(MEMBER, removed_at=NOW), entry("op-5"))
     assert await standings.member_by_email(MEMBER.email) is None
     newcomer = evolve(MEMBER, id="n" * 16)
-    await RedisDirectory(connection, Codec()).add_member(newcomer, entry("op-6"))
+    await stores.members.add(newcomer, entry("op-6"))
 
     assert newcomer == await standings.member_by_email(MEMBER.email)
 

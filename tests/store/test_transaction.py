@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from typing_extensions import override
 
-from authsvc.audit.entry import Entry
+from authsvc.audit.entry import ChangeLog, Entry
 from authsvc.errors import Conflict, StoreUnavailable
 from authsvc.redaction import Secret
 from authsvc.store import keys
 from authsvc.store.connection import Connection
-from authsvc.store.transaction import Transaction
+from authsvc.store.transaction import Transaction, unlogged
 from tests.support.builders import NOW
 from tests.support.redis_server import connected
 
@@ -25,9 +25,9 @@ async def connection() -> AsyncIterator[Connection]:
         yield opened
 
 
-def change(operation_id: str = "op-1", **facts: object) -> Transaction:
+def change(operation_id: str = "op-1", log: ChangeLog = unlogged) -> Transaction:
     """Begin a change."""
-    return Transaction(Entry(operation_id, NOW, "test.done", "system:authsvc", facts))
+    return Transaction(Entry(operation_id, NOW, "test.done", "system:authsvc"), log)
 
 
 async def told(connection: Connection) -> list[str]:
@@ -59,9 +59,10 @@ async def test_all_of_it_happens(connection: Connection) -> None:
 
 @pytest.mark.parametrize("broken", ["there", "absent", "other"])
 async def test_a_broken_precondition_stops_all_of_it(connection: Connection, broken: str) -> None:
-    """Whichever condition fails, its own sentence is told, nothing is written, and the audit hears nothing."""
+    """Whichever condition fails, its own sentence is told, and nothing is written: no key, no audit entry, no log."""
     await connection.redis.mset({"a": "1", "b": "1"})
-    work = change()
+    logged: list[Entry] = []
+    work = change(log=logged.append)
     work.put("c", b"1")
     work.remove("a")
     work.expect("a", b"1", "never told")
@@ -73,6 +74,7 @@ async def test_a_broken_precondition_stops_all_of_it(connection: Connection, bro
     with pytest.raises(Conflict, match=r"^told$"):
         await work.apply(connection)
     assert {b"a", b"b"} == set(await connection.redis.keys())
+    assert [] == logged
 
 
 @pytest.mark.parametrize("value", [b"", b"0", b"\x00", "\u2028\U0001f600é".encode(), b"x" * 100_000, b'"\\/\b\f\n\r\t'])
@@ -165,10 +167,11 @@ class Deaf(Connection):
 
 @pytest.mark.parametrize("losses", [0, 1, 2])
 async def test_a_lost_reply_is_asked_for_once_more(connection: Connection, losses: int) -> None:
-    """One loss is not noticed; two are told as unclear; the change is there, once, in either case."""
+    """One loss is not noticed, and logged once; two are told as unclear; the change is there, once, in either case."""
     deaf = Deaf(Secret(f"unix://{connection.redis.connection_pool.connection_kwargs['path']}"))
     deaf.losses = losses
-    work = change()
+    logged: list[Entry] = []
+    work = change(log=logged.append)
     work.expect_absent("key", "it is there")
     work.put("key", b"1")
     if losses < 2:
@@ -178,6 +181,7 @@ async def test_a_lost_reply_is_asked_for_once_more(connection: Connection, losse
             await work.apply(deaf)
     await deaf.close()
 
+    assert ([work.entry] if losses < 2 else []) == logged
     assert b"1" == await connection.get("key")
     assert ["op-1"] == await told(connection)
 

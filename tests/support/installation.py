@@ -35,12 +35,12 @@ from authsvc.redaction import Secret
 from authsvc.spec.token_request import RefreshGrant, TokenRequest, UserPassword, from_query
 from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
-from authsvc.store.credential_directory import RedisCredentials
-from authsvc.store.directory import RedisDirectory
 from authsvc.store.facts import RedisCredentialFacts
+from authsvc.store.records import Records
 from authsvc.store.throttle import RedisThrottle
 from authsvc.store.usage import RedisUsage
 from authsvc.tenancy.records import License, Member
+from authsvc.wiring.stores import make_stores
 from tests.support.builders import NOW, SERVICE, TOKEN_KEY, Root
 
 T = TypeVar("T")
@@ -84,7 +84,7 @@ class Installation:
         verifier: of passwords.
         cache: of passwords that were right.
         now: the present.
-        told: what the audit was told, in order.
+        told: the entries that were logged, in order.
         random: every id and secret comes from it.
     """
 
@@ -99,20 +99,19 @@ class Installation:
     def __attrs_post_init__(self) -> None:
         """Put the use cases and the token path together, as wiring/ does."""
         codec = Codec()
-        self.directory = RedisDirectory(self.connection, codec)
-        self.credentials = RedisCredentials(self.connection, codec)
+        self.records = Records(self.connection, codec, self.told.append)
+        self.stores = make_stores(self.records)
         self.standings = RedisCredentialFacts(self.connection, codec)
         self.usage = RedisUsage(self.connection, make_logger("error"))
-        journal = self.told.append
         signing = ec.generate_private_key(ec.SECP256R1())
         keys = LicenseKeys(signing, TOKEN_KEY, (signing.public_key(),))
-        self.teams = Teams(self.directory, self.credentials, journal)
-        self.members: Members = InsistentMembers(self.directory, self.credentials, journal)
-        self.links = Links(self.directory, self.credentials, journal)
-        self.tokens = Tokens(self.credentials, journal)
-        self.service_accounts = ServiceAccounts(self.directory, self.credentials, journal)
-        self.licenses = Licenses(self.directory, journal, keys, SERVICE)
-        self.sign_ins = SignIns(self.credentials, journal, self.random.randbytes)
+        self.teams = Teams(self.stores)
+        self.members: Members = InsistentMembers(self.stores)
+        self.links = Links(self.stores)
+        self.tokens = Tokens(self.stores)
+        self.service_accounts = ServiceAccounts(self.stores)
+        self.licenses = Licenses(self.stores, lambda: keys, SERVICE)
+        self.sign_ins = SignIns(self.stores.sign_ins, self.random.randbytes)
         self.leaf = Root.make().leaf(life=timedelta(days=4000))
         self.issuance = self.issues(self.standings)
 

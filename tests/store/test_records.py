@@ -1,6 +1,7 @@
 """The store's contract, on a real Redis: what is acknowledged is there, whole, once, and survives."""
 
 import asyncio
+import json
 import signal
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -12,14 +13,17 @@ from attrs import evolve
 from authsvc.audit.entry import Entry
 from authsvc.credentials.facts import CredentialFacts
 from authsvc.errors import Conflict, StoreUnavailable
+from authsvc.manage.stores import Stores
 from authsvc.redaction import Secret
 from authsvc.store import keys
-from authsvc.store.codec import Codec, Stored
+from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
-from authsvc.store.directory import RedisDirectory
 from authsvc.store.facts import RedisCredentialFacts
+from authsvc.store.records import Records
 from authsvc.store.transaction import Transaction
 from authsvc.tenancy.records import App, License, LicenseType, Member, Role, Team, TokenDigest
+from authsvc.tenancy.versioned import Versioned
+from authsvc.wiring.stores import make_stores
 from tests.support.redis_server import RedisServer, connected, patient, redis_server
 from tests.support.waiting import PATIENCE, PAUSE
 
@@ -57,33 +61,33 @@ async def connection() -> AsyncIterator[Connection]:
 
 
 @pytest.fixture
-def directory(connection: Connection) -> RedisDirectory:
-    """Return the directory on that server."""
-    return RedisDirectory(connection, Codec())
+def stores(connection: Connection) -> Stores:
+    """Return what reads and writes there."""
+    return make_stores(Records(connection, Codec()))
 
 
-async def filled(directory: RedisDirectory) -> Stored[License]:
+async def filled(stores: Stores) -> Versioned[License]:
     """Store one record of each kind and return the license as stored."""
-    await directory.add_team(TEAM, entry("op-team"))
-    await directory.add_app(APP, entry("op-app"))
-    await directory.add_member(MEMBER, entry("op-member"))
-    app = await directory.app("myapp")
+    await stores.teams.add(TEAM, entry("op-team"))
+    await stores.apps.add(APP, entry("op-app"))
+    await stores.members.add(MEMBER, entry("op-member"))
+    app = await stores.apps.get("myapp")
     assert app is not None
-    await directory.add_license(LICENSE, app, entry("op-license"))
-    stored = await directory.license(LICENSE.id)
+    await stores.licenses.add(LICENSE, app, entry("op-license"))
+    stored = await stores.licenses.get(LICENSE.id)
     assert stored is not None
     return stored
 
 
-async def test_every_record_comes_back_as_it_was(directory: RedisDirectory, connection: Connection) -> None:
+async def test_every_record_comes_back_as_it_was(stores: Stores, connection: Connection) -> None:
     """Texts, times, patterns, fields and secrets survive the round trip, and indexes list them."""
-    stored = await filled(directory)
+    stored = await filled(stores)
     standings = RedisCredentialFacts(connection, Codec())
 
     assert LICENSE == stored.record
-    assert [TEAM] == await directory.teams()
-    assert [APP] == await directory.apps("acme")
-    assert [LICENSE] == await directory.licenses("myapp")
+    assert [TEAM] == await stores.teams.all()
+    assert [APP] == await stores.apps.of_team("acme")
+    assert [LICENSE] == await stores.licenses.of_app("myapp")
     assert MEMBER == await standings.member_by_email("me@acme.test")
     assert (MEMBER, {"myapp": APP}) == await standings.member_standing(MEMBER.id, ["myapp", "absent"])
     assert CredentialFacts(LICENSE, None, {"myapp": APP}) == await standings.standing(
@@ -91,59 +95,84 @@ async def test_every_record_comes_back_as_it_was(directory: RedisDirectory, conn
     )
 
 
-async def test_what_does_not_exist_is_none(directory: RedisDirectory, connection: Connection) -> None:
+async def test_what_does_not_exist_is_none(stores: Stores, connection: Connection) -> None:
     """An unknown name is an answer, not an error."""
     standings = RedisCredentialFacts(connection, Codec())
 
-    assert await directory.team("acme") is None
-    assert await directory.app("myapp") is None
-    assert await directory.license("k" * 16) is None
-    assert [] == await directory.licenses("myapp")
+    assert await stores.teams.get("acme") is None
+    assert await stores.apps.get("myapp") is None
+    assert await stores.licenses.get("k" * 16) is None
+    assert [] == await stores.licenses.of_app("myapp")
     assert await standings.member_by_email("me@acme.test") is None
     assert (None, {}) == await standings.member_standing("m" * 16, [])
 
 
-async def test_a_name_is_given_once(directory: RedisDirectory) -> None:
+async def test_a_name_is_given_once(stores: Stores) -> None:
     """A slug, an address and an id cannot be taken over, and the first owner stays."""
-    await filled(directory)
+    await filled(stores)
 
     with pytest.raises(Conflict, match="exists already"):
-        await directory.add_team(evolve(TEAM, name="other"), entry("op-2"))
+        await stores.teams.add(evolve(TEAM, name="other"), entry("op-2"))
     with pytest.raises(Conflict, match="one namespace for all teams"):
-        await directory.add_app(evolve(APP, team="evil"), entry("op-3"))
+        await stores.apps.add(evolve(APP, team="evil"), entry("op-3"))
     with pytest.raises(Conflict, match="is a member already"):
-        await directory.add_member(evolve(MEMBER, id="n" * 16, team="evil"), entry("op-4"))
-    assert [] == await directory.apps("evil")
+        await stores.members.add(evolve(MEMBER, id="n" * 16, team="evil"), entry("op-4"))
+    assert [] == await stores.apps.of_team("evil")
 
 
-async def test_the_same_operation_twice_has_one_effect(directory: RedisDirectory) -> None:
+async def test_the_same_operation_twice_has_one_effect(stores: Stores) -> None:
     """A change that is sent again after a lost reply is neither refused nor done twice."""
-    await directory.add_team(TEAM, entry("op-1"))
-    await directory.add_team(evolve(TEAM, name="never written"), entry("op-1"))
+    await stores.teams.add(TEAM, entry("op-1"))
+    await stores.teams.add(evolve(TEAM, name="never written"), entry("op-1"))
 
-    assert [TEAM] == await directory.teams()
+    assert [TEAM] == await stores.teams.all()
 
 
-async def test_of_two_changes_at_once_one_is_refused(directory: RedisDirectory) -> None:
+async def test_of_two_changes_at_once_one_is_refused(stores: Stores) -> None:
     """A change insists on the record it has read: no update is lost."""
-    stored = await filled(directory)
-    await directory.replace_license(stored, evolve(LICENSE, contact="first"), entry("op-5"))
+    stored = await filled(stores)
+    await stores.licenses.replace(stored, evolve(LICENSE, contact="first"), entry("op-5"))
 
     with pytest.raises(Conflict, match="somebody else changed it"):
-        await directory.replace_license(stored, evolve(LICENSE, contact="second"), entry("op-6"))
-    now = await directory.license(LICENSE.id)
+        await stores.licenses.replace(stored, evolve(LICENSE, contact="second"), entry("op-6"))
+    now = await stores.licenses.get(LICENSE.id)
     assert now is not None
     assert now.record.contact == "first"
 
 
-async def test_sixteen_racers_for_one_slug_make_one_app(directory: RedisDirectory) -> None:
+async def test_a_change_keeps_what_a_newer_authsvc_added(stores: Stores, connection: Connection) -> None:
+    """Whatever is changed here, a field that this version does not know stays."""
+    await filled(stores)
+    for name in (keys.app("myapp"), keys.license_(LICENSE.id), keys.member(MEMBER.id)):
+        raw = await connection.get(name)
+        await connection.redis.set(name, json.dumps({**json.loads(raw or b""), "later": {"x": 1}}))
+    app, license_, member = (
+        await stores.apps.get("myapp"),
+        await stores.licenses.get(LICENSE.id),
+        await stores.members.get(MEMBER.id),
+    )
+    assert app is not None
+    assert license_ is not None
+    assert member is not None
+    await stores.apps.replace(app, evolve(APP, name="new"), entry("op-2"))
+    await stores.licenses.replace(license_, evolve(LICENSE, contact="new"), entry("op-3"))
+    await stores.members.replace(member, evolve(MEMBER, epoch=2), entry("op-4"))
+    changed = await stores.members.get(MEMBER.id)
+    assert changed is not None
+    await stores.members.remove(changed, evolve(MEMBER, epoch=3, removed_at=NOW), entry("op-5"))
+
+    for name in (keys.app("myapp"), keys.license_(LICENSE.id), keys.member(MEMBER.id)):
+        assert {"x": 1} == json.loads(await connection.get(name) or b"")["later"]
+
+
+async def test_sixteen_racers_for_one_slug_make_one_app(stores: Stores) -> None:
     """However many ask at the same instant, one owns the namespace."""
     results = await asyncio.gather(
-        *(directory.add_app(evolve(APP, team=f"team-{n}"), entry(f"op-{n}")) for n in range(16)), return_exceptions=True
+        *(stores.apps.add(evolve(APP, team=f"team-{n}"), entry(f"op-{n}")) for n in range(16)), return_exceptions=True
     )
 
     assert 15 == sum(isinstance(result, Conflict) for result in results)
-    owned = [n for n in range(16) if await directory.apps(f"team-{n}")]
+    owned = [n for n in range(16) if await stores.apps.of_team(f"team-{n}")]
     assert 1 == len(owned)
 
 
@@ -161,14 +190,14 @@ async def test_a_refused_change_writes_nothing(connection: Connection) -> None:
 
 async def test_out_of_memory_refuses_writes_and_goes_on_reading(connection: Connection) -> None:
     """A full Redis answers StoreUnavailable, leaves nothing half-written, and evicts nothing."""
-    directory = RedisDirectory(connection, Codec())
-    await filled(directory)
+    stores = make_stores(Records(connection, Codec()))
+    await filled(stores)
     await connection.redis.config_set("maxmemory", "1mb")
 
     with pytest.raises(StoreUnavailable):
-        await directory.add_team(Team("late", "late", NOW), entry("op-8"))
+        await stores.teams.add(Team("late", "late", NOW), entry("op-8"))
     await connection.redis.config_set("maxmemory", "0")
-    assert [TEAM] == await directory.teams()
+    assert [TEAM] == await stores.teams.all()
     assert await connection.get(keys.team("late")) is None
 
 
@@ -176,12 +205,12 @@ async def test_acknowledged_changes_survive_a_kill() -> None:
     """What was answered is on disk: a SIGKILL loses nothing."""
     async with redis_server() as server:
         first = patient(server)
-        await filled(RedisDirectory(first, Codec()))
+        await filled(make_stores(Records(first, Codec())))
         await first.close()
         await server.stop(signal.SIGKILL)
         await server.start()
         again = patient(server)
-        stored = await RedisDirectory(again, Codec()).license(LICENSE.id)
+        stored = await make_stores(Records(again, Codec())).licenses.get(LICENSE.id)
         await again.close()
 
     assert stored is not None
@@ -193,12 +222,12 @@ async def test_a_store_that_hangs_or_is_gone_is_an_error_within_the_deadline(fau
     """Everything is answered while the store still hangs, and the same pool works again when it is back."""
     async with redis_server() as server:
         connection = Connection(server.url)
-        directory = RedisDirectory(connection, Codec())
-        await filled(directory)
+        stores = make_stores(Records(connection, Codec()))
+        await filled(stores)
         await _break(server, fault)
-        results = await asyncio.gather(*(directory.team("acme") for _ in range(100)), return_exceptions=True)
+        results = await asyncio.gather(*(stores.teams.get("acme") for _ in range(100)), return_exceptions=True)
         await _mend(server, fault)
-        found = await _retried(directory)
+        found = await _retried(stores)
         await connection.close()
 
     assert all(isinstance(result, StoreUnavailable) for result in results)
@@ -219,11 +248,11 @@ async def _mend(server: RedisServer, fault: str) -> None:
         await server.start()
 
 
-async def _retried(directory: RedisDirectory) -> Team | None:
+async def _retried(stores: Stores) -> Team | None:
     async with asyncio.timeout(PATIENCE):
         while True:
             try:
-                return await directory.team("acme")
+                return await stores.teams.get("acme")
             except StoreUnavailable:
                 await asyncio.sleep(PAUSE)
 
@@ -272,7 +301,7 @@ async def test_a_record_of_a_newer_version_is_refused_plainly(connection: Connec
     await connection.redis.set(keys.team("acme"), '{"v":2,"slug":"acme"}')
 
     with pytest.raises(StoreUnavailable, match="newer authsvc"):
-        await RedisDirectory(connection, Codec()).team("acme")
+        await make_stores(Records(connection, Codec())).teams.get("acme")
 
 
 async def test_a_damaged_record_is_an_error_and_no_trace(connection: Connection) -> None:
@@ -280,4 +309,4 @@ async def test_a_damaged_record_is_an_error_and_no_trace(connection: Connection)
     for raw in (b"", b"{", b"[]", b"null", b'{"v":1}', b'{"v":1,"slug":3}', b"\xff\xfe"):
         await connection.redis.set(keys.team("acme"), raw)
         with pytest.raises(StoreUnavailable):
-            await RedisDirectory(connection, Codec()).team("acme")
+            await make_stores(Records(connection, Codec())).teams.get("acme")

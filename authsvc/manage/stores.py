@@ -1,0 +1,128 @@
+"""Where the use cases read and write records: one protocol per aggregate. ``store/`` implements them on Redis.
+
+Every method raises StoreUnavailable when the store does not answer. Every change carries the audit's entry of the
+operation and is made once for its id; it raises Conflict when what it rests on has changed since it was read. The
+store writes the entry to the audit in the same step, and to the log when the change is durable.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from attrs import frozen
+
+from authsvc.audit.entry import Entry
+from authsvc.tenancy.machine_records import OneTimeLink, PersonalToken, RefreshToken, ServiceAccount
+from authsvc.tenancy.records import App, License, LicenseReference, Member, Team
+from authsvc.tenancy.versioned import Versioned
+
+
+class TeamStore(Protocol):
+    """Teams, by slug."""
+
+    async def get(self, slug: str) -> Team | None: ...
+    async def all(self) -> list[Team]: ...
+    async def add(self, team: Team, entry: Entry) -> None: ...
+
+
+class AppStore(Protocol):
+    """Apps, by slug; lists have archived ones too."""
+
+    async def get(self, slug: str) -> Versioned[App] | None: ...
+    async def of_team(self, team: str) -> list[App]: ...
+    async def add(self, app: App, entry: Entry) -> None: ...
+    async def replace(self, old: Versioned[App], new: App, entry: Entry) -> None: ...
+
+
+class MemberStore(Protocol):
+    """Members, by id and by canonical address; lists are by address, without those who were removed.
+
+    A ``witness`` is another member who must not have changed either.
+    """
+
+    async def get(self, member_id: str) -> Versioned[Member] | None: ...
+    async def by_email(self, email: str) -> Versioned[Member] | None: ...
+    async def of_team(self, team: str) -> list[Versioned[Member]]: ...
+    async def add(self, member: Member, entry: Entry) -> None: ...
+    async def replace(
+        self, old: Versioned[Member], new: Member, entry: Entry, *, witness: Versioned[Member] | None = None
+    ) -> None: ...
+    async def remove(
+        self, old: Versioned[Member], new: Member, entry: Entry, *, witness: Versioned[Member] | None = None
+    ) -> None: ...
+
+
+class LinkStore(Protocol):
+    """One-time links, by id; one that a newer link for its address has replaced is not found."""
+
+    async def get(self, link_id: str) -> Versioned[OneTimeLink] | None: ...
+    async def add(self, link: OneTimeLink, life_seconds: int, entry: Entry) -> None: ...
+    async def accept_invite(self, link: Versioned[OneTimeLink], member: Member, entry: Entry) -> None: ...
+    async def accept_reset(
+        self, link: Versioned[OneTimeLink], old: Versioned[Member], new: Member, entry: Entry
+    ) -> None: ...
+
+
+class PersonalTokenStore(Protocol):
+    """Personal tokens, by id; lists are by name and then by age, with revoked ones."""
+
+    async def get(self, token_id: str) -> Versioned[PersonalToken] | None: ...
+    async def of_member(self, member_id: str) -> list[PersonalToken]: ...
+    async def add(
+        self, token: PersonalToken, owner: Versioned[Member], namesake: PersonalToken | None, entry: Entry
+    ) -> None: ...
+    async def replace(self, old: Versioned[PersonalToken], new: PersonalToken, entry: Entry) -> None: ...
+
+
+class SignInStore(Protocol):
+    """Refresh tokens, by id; lists are newest first."""
+
+    async def get(self, token_id: str) -> Versioned[RefreshToken] | None: ...
+    async def of_member(self, member_id: str) -> list[RefreshToken]: ...
+    async def add(
+        self, token: RefreshToken, newest: int, window: timedelta, life_seconds: int, entry: Entry
+    ) -> None: ...
+    async def replace(self, old: Versioned[RefreshToken], new: RefreshToken, entry: Entry) -> None: ...
+
+
+class ServiceAccountStore(Protocol):
+    """Service accounts, by team and name; lists are by name, with revoked ones."""
+
+    async def by_name(self, team: str, name: str) -> Versioned[ServiceAccount] | None: ...
+    async def of_team(self, team: str) -> list[ServiceAccount]: ...
+    async def add(self, account: ServiceAccount, entry: Entry) -> None: ...
+    async def replace(self, old: Versioned[ServiceAccount], new: ServiceAccount, entry: Entry) -> None: ...
+
+
+class LicenseStore(Protocol):
+    """Licenses, by id and by the vendor's reference; lists are oldest first, with archived ones."""
+
+    async def get(self, license_id: str) -> Versioned[License] | None: ...
+    async def of_app(self, app: str) -> list[License]: ...
+    def pages_of_app(self, app: str) -> AsyncIterator[list[License]]: ...
+    async def by_references(
+        self, app: str, references: Sequence[str]
+    ) -> list[tuple[LicenseReference, License] | None]: ...
+    async def add(self, license_: License, app: Versioned[App], entry: Entry) -> None: ...
+    async def replace(self, old: Versioned[License], new: License, entry: Entry) -> None: ...
+
+
+class UsageReader(Protocol):
+    """When credentials last logged in."""
+
+    async def used_at(self, credential_ids: Iterable[str]) -> dict[str, datetime]: ...
+
+
+@frozen
+class Stores:
+    """Every aggregate of one installation."""
+
+    teams: TeamStore
+    apps: AppStore
+    members: MemberStore
+    links: LinkStore
+    personal_tokens: PersonalTokenStore
+    sign_ins: SignInStore
+    service_accounts: ServiceAccountStore
+    licenses: LicenseStore
+    usage: UsageReader

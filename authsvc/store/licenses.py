@@ -1,0 +1,77 @@
+"""Licenses in Redis, with the index of each app's licenses and of the vendor's own references."""
+
+from collections.abc import AsyncIterator, Sequence
+
+from attrs import frozen
+
+from authsvc.audit.entry import Entry
+from authsvc.store import keys
+from authsvc.store.records import CHANGED_MEANWHILE, Records
+from authsvc.tenancy.records import App, License, LicenseReference
+from authsvc.tenancy.versioned import Versioned
+
+PAGE = 100
+"""Records that are read at once."""
+
+
+@frozen
+class RedisLicenses:
+    """The licenses of one installation. Every method raises StoreUnavailable when Redis does not answer."""
+
+    records: Records
+
+    async def get(self, license_id: str) -> Versioned[License] | None:
+        """Return the license."""
+        return await self.records.get(keys.license_(license_id), License)
+
+    async def of_app(self, app: str) -> list[License]:
+        """Return the licenses of an app, archived ones too, oldest first."""
+        return [license_ async for page in self.pages_of_app(app) for license_ in page]
+
+    async def pages_of_app(self, app: str) -> AsyncIterator[list[License]]:
+        """Yield the licenses of an app, archived ones too, oldest first, so many at a time that Redis is not held."""
+        first = 0
+        while ids := await self._ids(app, first):
+            yield [found.record for found in await self.records.get_all(map(keys.license_, ids), License)]
+            first += len(ids)
+
+    async def _ids(self, app: str, first: int) -> list[str]:
+        connection, index, last = self.records.connection, keys.app_licenses(app), first + PAGE - 1
+        found = await connection.read(lambda: connection.redis.zrange(index, first, last))
+        return [license_id.decode() for license_id in found]
+
+    async def by_references(self, app: str, references: Sequence[str]) -> list[tuple[LicenseReference, License] | None]:
+        """Return for each of a vendor's own keys the license that was made for it, or None."""
+        connection, codec = self.records.connection, self.records.codec
+        raws = await connection.get_all(*(keys.license_reference(app, text) for text in references))
+        known = [codec.decode_optional(raw, LicenseReference) for raw in raws]
+        names = [keys.license_(one.license) if one else keys.NONE for one in known]
+        licenses = await connection.get_all(*names)
+        return [
+            (one, codec.decode(raw or b"", License)) if one else None for one, raw in zip(known, licenses, strict=True)
+        ]
+
+    async def add(self, license_: License, app: Versioned[App], entry: Entry) -> None:
+        """Store a new license of ``app``, and under its reference if it has one.
+
+        Raises:
+            Conflict: the app changed meanwhile, or another license has the reference.
+        """
+        change, encode = self.records.change(entry), self.records.codec.encode
+        change.expect(keys.app(license_.app), app.version, CHANGED_MEANWHILE)
+        change.expect_absent(keys.license_(license_.id), CHANGED_MEANWHILE)
+        change.put(keys.license_(license_.id), encode(license_))
+        if license_.reference is not None:
+            key = keys.license_reference(license_.app, license_.reference)
+            change.expect_absent(key, f"there is a license for the reference {license_.reference!r} already")
+            change.put(key, encode(LicenseReference(license_.id, license_.expires_at)))
+        change.add_to_order(keys.app_licenses(license_.app), license_.issued_at.timestamp(), license_.id)
+        await change.apply(self.records.connection)
+
+    async def replace(self, old: Versioned[License], new: License, entry: Entry) -> None:
+        """Store a changed license.
+
+        Raises:
+            Conflict: it is no longer what ``old`` says.
+        """
+        await self.records.replace(keys.license_(new.id), old, new, entry)

@@ -1,0 +1,86 @@
+"""Members in Redis: by id, by address, and by team."""
+
+from attrs import frozen
+
+from authsvc.audit.entry import Entry
+from authsvc.store import keys
+from authsvc.store.records import CHANGED_MEANWHILE, Records
+from authsvc.store.transaction import Transaction
+from authsvc.tenancy.records import Member
+from authsvc.tenancy.versioned import Versioned
+
+
+@frozen
+class RedisMembers:
+    """The members of one installation. Every method raises StoreUnavailable when Redis does not answer."""
+
+    records: Records
+
+    async def get(self, member_id: str) -> Versioned[Member] | None:
+        """Return the member with this id, also one who was removed."""
+        return await self.records.get(keys.member(member_id), Member)
+
+    async def by_email(self, email: str) -> Versioned[Member] | None:
+        """Return the member with this canonical address."""
+        member_id = await self.records.connection.get(keys.member_email(email))
+        return None if member_id is None else await self.get(member_id.decode())
+
+    async def of_team(self, team: str) -> list[Versioned[Member]]:
+        """Return the members of a team, by address."""
+        found = await self.records.of_set(keys.team_members(team), keys.member, Member)
+        return sorted((one for one in found if one.record.removed_at is None), key=lambda one: one.record.email)
+
+    async def add(self, member: Member, entry: Entry) -> None:
+        """Store a new member of an existing team.
+
+        Raises:
+            Conflict: the address belongs to a member already, of this team or another one.
+        """
+        change = self.records.change(entry)
+        put_new_member(change, self.records, member)
+        change.remove(keys.pending_link(member.email))  # an invitation must not outlive a membership given by hand
+        await change.apply(self.records.connection)
+
+    async def replace(
+        self, old: Versioned[Member], new: Member, entry: Entry, *, witness: Versioned[Member] | None = None
+    ) -> None:
+        """Store a changed member, on the condition that ``witness``, another member, is unchanged.
+
+        Raises:
+            Conflict: it is no longer what ``old`` says, or the witness is not.
+        """
+        change = self._changing(old, witness, entry)
+        change.put(keys.member(new.id), self.records.codec.encode_change(old.version, new), keep_life=True)
+        await change.apply(self.records.connection)
+
+    async def remove(
+        self, old: Versioned[Member], new: Member, entry: Entry, *, witness: Versioned[Member] | None = None
+    ) -> None:
+        """Store a member as removed and free the address; the id stays taken; ``witness`` as above.
+
+        Raises:
+            Conflict: it is no longer what ``old`` says, or the witness is not.
+        """
+        change = self._changing(old, witness, entry)
+        # Between two reads the address may have gone to somebody else, who must keep it.
+        change.expect(keys.member_email(new.email), new.id.encode(), CHANGED_MEANWHILE)
+        change.put(keys.member(new.id), self.records.codec.encode_change(old.version, new))
+        change.remove(keys.member_email(new.email))
+        change.remove(keys.pending_link(new.email))
+        change.remove_from_set(keys.team_members(new.team), new.id)
+        await change.apply(self.records.connection)
+
+    def _changing(self, old: Versioned[Member], witness: Versioned[Member] | None, entry: Entry) -> Transaction:
+        change = self.records.change(entry)
+        for seen in (old, witness):
+            if seen is not None:
+                change.expect(keys.member(seen.record.id), seen.version, CHANGED_MEANWHILE)
+        return change
+
+
+def put_new_member(change: Transaction, records: Records, member: Member) -> None:
+    """Add to ``change`` that ``member`` joins, refused when the address belongs to a member already."""
+    change.expect_absent(keys.member_email(member.email), f"{member.email} is a member already")
+    change.put(keys.member(member.id), records.codec.encode(member))
+    change.put(keys.member_email(member.email), member.id.encode())
+    change.add_to_set(keys.team_members(member.team), member.id)

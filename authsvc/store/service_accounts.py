@@ -1,0 +1,52 @@
+"""Service accounts in Redis: by id, by name, and by team."""
+
+from attrs import frozen
+
+from authsvc.audit.entry import Entry
+from authsvc.store import keys
+from authsvc.store.records import Records
+from authsvc.tenancy.machine_records import ServiceAccount
+from authsvc.tenancy.versioned import Versioned
+
+
+@frozen
+class RedisServiceAccounts:
+    """The service accounts of one installation. Every method raises StoreUnavailable when Redis does not answer."""
+
+    records: Records
+
+    async def by_name(self, team: str, name: str) -> Versioned[ServiceAccount] | None:
+        """Return the service account of this name."""
+        account_id = await self.records.connection.get(keys.service_account_name(team, name))
+        if account_id is None:
+            return None
+        return await self.records.get(keys.service_account(account_id.decode()), ServiceAccount)
+
+    async def of_team(self, team: str) -> list[ServiceAccount]:
+        """Return a team's service accounts, revoked ones too, by name."""
+        found = await self.records.of_set(keys.team_service_accounts(team), keys.service_account, ServiceAccount)
+        return sorted((one.record for one in found), key=lambda account: account.name)
+
+    async def add(self, account: ServiceAccount, entry: Entry) -> None:
+        """Store a new service account.
+
+        Raises:
+            Conflict: the name is taken in the team; names are never given twice.
+        """
+        change = self.records.change(entry)
+        change.expect_absent(
+            keys.service_account_name(account.team, account.name),
+            f"the team {account.team!r} has or had a service account {account.name!r}; choose another name",
+        )
+        change.put(keys.service_account(account.id), self.records.codec.encode(account))
+        change.put(keys.service_account_name(account.team, account.name), account.id.encode())
+        change.add_to_set(keys.team_service_accounts(account.team), account.id)
+        await change.apply(self.records.connection)
+
+    async def replace(self, old: Versioned[ServiceAccount], new: ServiceAccount, entry: Entry) -> None:
+        """Store a changed service account.
+
+        Raises:
+            Conflict: it is no longer what ``old`` says.
+        """
+        await self.records.replace(keys.service_account(new.id), old, new, entry)

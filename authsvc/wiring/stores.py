@@ -1,0 +1,28 @@
+"""The records of one installation, in Redis."""
+
+from authsvc.manage.stores import Stores
+from authsvc.store.apps import RedisApps
+from authsvc.store.licenses import RedisLicenses
+from authsvc.store.links import RedisLinks
+from authsvc.store.members import RedisMembers
+from authsvc.store.personal_tokens import RedisPersonalTokens
+from authsvc.store.records import Records
+from authsvc.store.service_accounts import RedisServiceAccounts
+from authsvc.store.sign_ins import RedisSignIns
+from authsvc.store.teams import RedisTeams
+from authsvc.store.usage import RedisUsageReader
+
+
+def make_stores(records: Records) -> Stores:
+    """Return what the use cases read and write."""
+    return Stores(
+        teams=RedisTeams(records),
+        apps=RedisApps(records),
+        members=RedisMembers(records),
+        links=RedisLinks(records),
+        personal_tokens=RedisPersonalTokens(records),
+        sign_ins=RedisSignIns(records),
+        service_accounts=RedisServiceAccounts(records),
+        licenses=RedisLicenses(records),
+        usage=RedisUsageReader(records.connection),
+    )
