@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 HOUSE = ROOT / "authsvc"
 CODES = set(get_args(ErrorCode))
 
-CODED_ROOMS = ("credentials/", "tenancy/")
+CODED_ROOMS = ("credentials/", "keys/", "tenancy/")
 """Folders whose errors a caller of the use cases can get."""
 
 OF_INPUT = {"InputRefused", "NotFound", "Conflict"}

@@ -92,20 +92,30 @@ def issue_offline(
             after the root.
     """
     if life <= timedelta():
-        raise InputRefused("the leaf would end at once; give it a life such as 30d")
+        raise InputRefused("the leaf would end at once; give it a life such as 30d", code="span_invalid", field="life")
     if now + life > root.not_valid_after_utc:
-        raise InputRefused(f"the root ends at {root.not_valid_after_utc:%Y-%m-%d %H:%M} UTC, before the leaf would")
+        raise InputRefused(
+            f"the root ends at {root.not_valid_after_utc:%Y-%m-%d %H:%M} UTC, before the leaf would",
+            code="root_ends_first",
+            field="life",
+        )
     key: object
     try:
         if b"CERTIFICATE REQUEST" in request:
             asked = x509.load_pem_x509_csr(request)
             if not asked.is_signature_valid:
-                raise InputRefused("the certificate request is not signed by its own key")
+                raise InputRefused(
+                    "the certificate request is not signed by its own key", code="key_request_invalid", field="request"
+                )
             key = asked.public_key()
         else:
             key = load_pem_public_key(request)
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise InputRefused("the request is neither a PEM certificate request nor a PEM public key") from error
+        raise InputRefused(
+            "the request is neither a PEM certificate request nor a PEM public key",
+            code="key_request_invalid",
+            field="request",
+        ) from error
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise InputRefused("the request must be for a P-256 (ES256) key")
+        raise InputRefused("the request must be for a P-256 (ES256) key", code="key_request_invalid", field="request")
     return issue_leaf(root, root_key, key, serial=secrets.randbits(158) | 1, now=now, life=life)

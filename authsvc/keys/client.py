@@ -171,9 +171,9 @@ class KeyServiceClient:
             case messages.TOO_FAST:
                 raise Overloaded("too many operations with keys at once; try again in a few seconds")
             case messages.CONFLICT:
-                raise Conflict(reason)
+                raise Conflict(reason, code="key_service_refused")
             case _:
-                raise InputRefused(reason)
+                raise InputRefused(reason, code="key_service_refused", field=None)
 
     async def _exchange(self, operation: Operation) -> KeyReply:
         """Return the reply to one request.

@@ -97,7 +97,7 @@ def changing(directory: Path) -> Iterator[None]:
     """Hold a secrets directory for one change of keys.
 
     Raises:
-        Conflict: somebody else is changing keys in it.
+        Conflict: another process is changing keys in it.
         SecretsRefused: it cannot be written, or is not ours alone.
     """
     try:
@@ -114,7 +114,9 @@ def changing(directory: Path) -> Iterator[None]:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     except BlockingIOError as error:
-        raise Conflict(f"somebody else is changing keys in {directory}; try again when that is done") from error
+        raise Conflict(
+            f"another process is changing keys in {directory}; try again when that is done", code="keys_locked"
+        ) from error
     finally:
         os.close(descriptor)
 

@@ -187,7 +187,7 @@ def encode_request(number: int, operation: Operation) -> bytes:
     name = name_of(operation)
     packet = _encode({"number": number, "operation": name, **_converter().unstructure(operation)})
     if len(packet) > (MAX_ADMIN_REQUEST if name in ADMINISTRATION else MAX_REQUEST):
-        raise InputRefused("the request to the key service would be too long")
+        raise InputRefused("the request to the key service would be too long", code="length_invalid", field=None)
     return packet
 
 

@@ -34,7 +34,7 @@ def rotate_license_key(directory: Path) -> str:
     """Put a new license-signing key in use and return its ``kid``; the old public key stays published.
 
     Raises:
-        Conflict: somebody else is changing keys.
+        Conflict: another process is changing keys.
         SecretsRefused: something is unusable or cannot be written.
     """
     with changing(directory):
@@ -49,7 +49,7 @@ def prepare_root(directory: Path, now: datetime) -> x509.Certificate:
     """Make the next root and add its certificate to the bundle; the old one goes on signing. Return the new one.
 
     Raises:
-        Conflict: somebody else is changing keys.
+        Conflict: another process is changing keys.
         SecretsRefused: something is unusable or cannot be written.
     """
     with changing(directory):
@@ -69,7 +69,7 @@ def switch_root(directory: Path) -> x509.Certificate:
     """Sign with the prepared root from now on; the old one stays trusted. Its key is gone then. Return the new one.
 
     Raises:
-        Conflict: none is prepared, or somebody else is changing keys.
+        Conflict: none is prepared, or another process is changing keys.
         SecretsRefused: something is unusable or cannot be written.
     """
     with changing(directory):
@@ -84,7 +84,7 @@ def drop_old_roots(directory: Path) -> list[x509.Certificate]:
     """Take every root but the one in use and the prepared one out of the bundle, and return those taken out.
 
     Raises:
-        Conflict: somebody else is changing keys.
+        Conflict: another process is changing keys.
         SecretsRefused: something is unusable or cannot be written.
     """
     with changing(directory):

@@ -59,9 +59,17 @@ class SealContext:
             InputRefused: one is empty, too long or has characters that no identifier has.
         """
         if not _KIND.fullmatch(self.kind) or not _NAME.fullmatch(self.team) or not _NAME.fullmatch(self.id):
-            raise InputRefused("a sealed secret needs a kind, a team and an id in printable ASCII")
+            raise InputRefused(
+                "a sealed secret needs a kind, a team and an id in printable ASCII",
+                code="seal_context_invalid",
+                field="context",
+            )
         if not 0 <= self.version <= MAX_VERSION:
-            raise InputRefused(f"the version of a sealed secret must be from 0 to {MAX_VERSION}")
+            raise InputRefused(
+                f"the version of a sealed secret must be from 0 to {MAX_VERSION}",
+                code="seal_context_invalid",
+                field="context",
+            )
 
 
 def sealing_key_id(key: bytes) -> str:
@@ -85,7 +93,7 @@ def seal(key: bytes, secret: bytes, context: SealContext, nonce: bytes) -> str:
     if len(key) != SEALING_KEY_BYTES or len(nonce) != NONCE_BYTES:
         raise ValueError("a sealing key has 32 bytes and a nonce 12")
     if len(secret) > MAX_SECRET:
-        raise InputRefused(f"the secret is longer than {MAX_SECRET} bytes")
+        raise InputRefused(f"the secret is longer than {MAX_SECRET} bytes", code="length_invalid", field="secret")
     name = sealing_key_id(key)
     ciphertext = AESGCM(key).encrypt(nonce, secret, _associated_data(name, context))
     return f"{_PREFIX}.{name}.{base64.urlsafe_b64encode(nonce + ciphertext).rstrip(b'=').decode('ascii')}"
@@ -104,17 +112,22 @@ def unseal(keys: Sequence[bytes], sealed: str, context: SealContext) -> bytes:
     """
     form = _FORM.fullmatch(sealed)
     if form is None:
-        raise Conflict("this is not a sealed secret")
+        raise Conflict("this is not a sealed secret", code="sealed_secret_invalid")
     for key in keys:
         if hmac.compare_digest(sealing_key_id(key), form[1]):
             break
     else:
-        raise Conflict(f"the secret was sealed under the key {form[1]}, which is not in the sealing key file")
+        raise Conflict(
+            f"the secret was sealed under the key {form[1]}, which is not in the sealing key file",
+            code="sealing_key_missing",
+        )
     try:
         data = base64.b64decode(form[2] + "=" * (-len(form[2]) % 4), altchars=b"-_", validate=True)
         return AESGCM(key).decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], _associated_data(form[1], context))
     except (InvalidTag, binascii.Error) as error:
-        raise Conflict("the sealed secret is damaged, or was sealed for something else") from error
+        raise Conflict(
+            "the sealed secret is damaged, or was sealed for something else", code="sealed_secret_invalid"
+        ) from error
 
 
 def _associated_data(name: str, context: SealContext) -> bytes:

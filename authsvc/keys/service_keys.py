@@ -79,7 +79,7 @@ def install_service_key(directory: Path, name: str, content: bytes) -> bool:
         SecretsRefused: the directory cannot be written.
     """
     if name not in SERVICE_KEYS:
-        raise InputRefused("this is not the name of a key file")
+        raise InputRefused("this is not the name of a key file", code="name_invalid", field="name")
     path = directory / name
     if create(path, lambda: content):
         return True
@@ -87,7 +87,8 @@ def install_service_key(directory: Path, name: str, content: bytes) -> bool:
         return False
     raise Conflict(
         f"{path} holds another key than the file of that name in the old place; look which of the two is right, and "
-        "remove the other one"
+        "remove the other one",
+        code="key_file_differs",
     )
 
 
@@ -143,7 +144,7 @@ class LocalKeys:
         except (ValueError, RecursionError):
             right = False
         if not right:
-            raise InputRefused("only the object of a license can be signed")
+            raise InputRefused("only the object of a license can be signed", code="license_invalid", field="payload")
         keys = self._keys()
         return license_keys.sign_license(keys.signing, keys.kid, payload)
 
@@ -154,7 +155,7 @@ class LocalKeys:
             InputRefused: the id is not one, or the generation not from 1 to 2^31.
         """
         if not is_id(license_id) or not 0 < generation <= MAX_GENERATION:
-            raise InputRefused("this is not a license")
+            raise InputRefused("this is not a license", code="license_invalid", field="license_id")
         return derive_license_token(self._keys().token, license_id, generation)
 
     async def license_keys(self) -> list[dict[str, Any]]:
