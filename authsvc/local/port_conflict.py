@@ -1,8 +1,7 @@
-"""Who holds a port: read from ``/proc``, so that the answer names a process and not only a number."""
+"""Checks that a port is free, and names the process that holds it."""
 
 import errno
 import ipaddress
-import os
 import pwd
 import re
 import socket
@@ -21,28 +20,22 @@ _LISTENING = "0A"
 _MAX_COMMAND = 80
 """Characters of a command line worth showing."""
 
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
 
 @frozen
 class PortOwner:
-    """One listening socket of this machine."""
+    """One listening socket of this machine.
 
-    address: ipaddress.IPv4Address | ipaddress.IPv6Address
+    Attributes:
+        address: where it listens.
+        port: its port.
+        pid: of a process that has it open; None when only root may know.
+    """
+
+    address: Address
     port: int
-    uid: int
-    inode: int
-
-
-def parse_table(text: str, byteorder: str = sys.byteorder) -> list[PortOwner]:
-    """Return the listening sockets in the text of ``/proc/net/tcp`` or ``tcp6`` (proc_net_tcp.rst)."""
-    listeners = []
-    for line in text.splitlines()[1:]:
-        fields = line.split()
-        if len(fields) < 10 or fields[3] != _LISTENING:  # noqa: PLR2004  inode is the tenth field
-            continue
-        host, _, port = fields[1].partition(":")
-        address = _address(host, byteorder)
-        listeners.append(PortOwner(address, int(port, 16), uid=int(fields[7]), inode=int(fields[9])))
-    return listeners
+    pid: int | None
 
 
 def refuse_if_taken(listen: ListenAddress, *, also_loopback: bool) -> None:
@@ -64,9 +57,12 @@ def refuse_if_taken(listen: ListenAddress, *, also_loopback: bool) -> None:
         raise SetupRefused(_not_bindable(listen, error)) from error
     if also_loopback and ipaddress.ip_address(listen.host).is_loopback:
         other = ListenAddress(host="127.0.0.1" if ":" in listen.host else "::1", port=listen.port)
-        found = _holders(other, other_family=False)
-        if found:
-            raise SetupRefused(f"{_taken(other.authority, found)} (a client may resolve `localhost` to it)")
+        try:
+            _try_bind(other)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                taken = _taken(other.authority, _holders(other, other_family=False))
+                raise SetupRefused(f"{taken} (a client may resolve `localhost` to it)") from error
 
 
 def _try_bind(listen: ListenAddress) -> None:
@@ -109,51 +105,63 @@ def _holders(listen: ListenAddress, *, other_family: bool) -> list[PortOwner]:
 
 
 def _listeners() -> list[PortOwner]:
-    found = []
-    for name in ("tcp", "tcp6"):
-        try:
-            found += parse_table((_PROC / "net" / name).read_text(encoding="ascii"))
-        except FileNotFoundError:
-            continue  # a kernel without IPv6
-    return found
+    import psutil  # noqa: PLC0415  only a conflict needs it
+
+    return [
+        PortOwner(ipaddress.ip_address(found.laddr.ip), found.laddr.port, found.pid)
+        for found in psutil.net_connections("tcp")
+        if found.laddr and found.status == psutil.CONN_LISTEN
+    ]
 
 
 def _describe(listener: PortOwner) -> str:
-    pid = _pid_of(listener.inode)
-    if pid is not None:
-        return f"pid {pid} ({_command(pid)})"
-    try:
-        user = pwd.getpwuid(listener.uid).pw_name
-    except KeyError:
-        user = f"uid {listener.uid}"
+    if listener.pid is not None:
+        return f"pid {listener.pid} ({_command(listener.pid)})"
     where = join_authority(str(listener.address), listener.port)
-    return f"a process of {user} on {where} (`sudo ss -ltnp 'sport = :{listener.port}'` names it)"
-
-
-def _pid_of(inode: int) -> int | None:
-    wanted = f"socket:[{inode}]"
-    for folder in _PROC.iterdir():
-        if not folder.name.isdecimal():
-            continue
-        try:
-            with os.scandir(folder / "fd") as entries:
-                if any(os.readlink(entry) == wanted for entry in entries):  # noqa: PTH115  there are thousands
-                    return int(folder.name)
-        except OSError:
-            continue  # ended meanwhile, or another user's
-    return None
+    return f"a process of {_user(listener)} on {where} (`sudo ss -ltnp 'sport = :{listener.port}'` names it)"
 
 
 def _command(pid: int) -> str:
+    import psutil  # noqa: PLC0415
+
     try:
-        raw = (_PROC / str(pid) / "cmdline").read_bytes() or (_PROC / str(pid) / "comm").read_bytes()
-    except OSError:
+        process = psutil.Process(pid)
+        text = " ".join(process.cmdline()) or process.name()
+    except psutil.Error:
         return "ended meanwhile"
-    text = re.sub(r"[^\x20-\x7e]+", " ", raw.decode("ascii", "replace")).strip()
+    text = re.sub(r"[^\x20-\x7e]+", " ", text).strip()
     return text if len(text) <= _MAX_COMMAND else f"{text[:_MAX_COMMAND]}…"
 
 
-def _address(text: str, byteorder: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+def _user(listener: PortOwner) -> str:
+    """Return the user whose socket it is, which everybody may know and psutil does not say."""
+    owners: dict[tuple[Address, int], int] = {}
+    for name in ("tcp", "tcp6"):
+        try:
+            owners |= parse_owners((_PROC / "net" / name).read_text(encoding="ascii"))
+        except FileNotFoundError:
+            continue  # a kernel without IPv6
+    uid = owners.get((listener.address, listener.port))
+    if uid is None:
+        return "another user"
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
+
+
+def parse_owners(text: str, byteorder: str = sys.byteorder) -> dict[tuple[Address, int], int]:
+    """Return the user ids of the listening sockets in ``/proc/net/tcp`` or ``tcp6`` (proc_net_tcp.rst)."""
+    owners = {}
+    for line in text.splitlines()[1:]:
+        fields = line.split()
+        if len(fields) > 7 and fields[3] == _LISTENING:  # noqa: PLR2004  the user id is the eighth field
+            host, _, port = fields[1].partition(":")
+            owners[_address(host, byteorder), int(port, 16)] = int(fields[7])
+    return owners
+
+
+def _address(text: str, byteorder: str) -> Address:
     """Return the address that the kernel prints as 32-bit words in its own byte order."""
     raw = bytes.fromhex(text)
     if byteorder == "little":

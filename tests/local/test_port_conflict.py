@@ -13,7 +13,7 @@ import pytest
 
 from authsvc.errors import SetupRefused
 from authsvc.listen_address import ListenAddress
-from authsvc.local.port_conflict import PortOwner, parse_table, refuse_if_taken
+from authsvc.local.port_conflict import parse_owners, refuse_if_taken
 from tests.support.waiting import PATIENCE
 
 TCP = """\
@@ -44,14 +44,11 @@ def held(host: str, port: int, *, name: str = "holder") -> Iterator[int]:
             process.kill()
 
 
-def test_parse_table() -> None:
+def test_parse_owners() -> None:
     """Listening sockets are read from the kernel's text, IPv6 words in its byte order; connections are left out."""
-    assert parse_table(TCP, "little") == [PortOwner(ip_address("127.0.0.1"), 5000, uid=999, inode=123456)]
-    assert parse_table(TCP6, "little") == [
-        PortOwner(ip_address("::1"), 5001, uid=1000, inode=7),
-        PortOwner(ip_address("::"), 80, uid=0, inode=8),
-    ]
-    assert parse_table(TCP.replace("0100007F", "7F000001"), "big")[0].address == ip_address("127.0.0.1")
+    assert parse_owners(TCP, "little") == {(ip_address("127.0.0.1"), 5000): 999}
+    assert parse_owners(TCP6, "little") == {(ip_address("::1"), 5001): 1000, (ip_address("::"), 80): 0}
+    assert parse_owners(TCP.replace("0100007F", "7F000001"), "big") == {(ip_address("127.0.0.1"), 5000): 999}
 
 
 def test_a_free_port_is_fine(free_port: int) -> None:
@@ -117,7 +114,7 @@ def test_what_another_user_may_see(free_port: int) -> None:
     code = (
         "import os, sys; from authsvc.listen_address import ListenAddress\n"
         "from authsvc.local.port_conflict import refuse_if_taken\n"
-        "import encodings.ascii  # codecs are loaded late, and `nobody` may not enter root's Python\n"
+        "import encodings.ascii, psutil  # both are loaded late, and `nobody` may not enter root's Python\n"
         "os.setuid(65534)\n"
         "try: refuse_if_taken(ListenAddress('127.0.0.1', int(sys.argv[1])), also_loopback=False)\n"
         "except Exception as error: print(error)"
