@@ -10,6 +10,7 @@ from pathlib import Path
 from attrs import frozen
 
 from authsvc.listen_address import ListenAddress
+from authsvc.processes.supervisor import Loading, NotReady
 from authsvc.public_url import PublicUrl
 
 _TIMEOUT = 2.0
@@ -17,14 +18,6 @@ _TIMEOUT = 2.0
 
 
 _Opening = Coroutine[None, None, tuple[asyncio.StreamReader, asyncio.StreamWriter]]
-
-
-class NotReady(Exception):
-    """The child does not do its work yet; the text says what is missing."""
-
-
-class Loading(NotReady):
-    """The child is well and busy with its data: a large installation needs longer than a stuck one may."""
 
 
 @frozen

@@ -91,7 +91,7 @@ async def up(
     settings = _check(request, proxies, environ)
     layout = prepare(request.data_dir)
     with locked(layout):
-        await stale_processes.clear(layout)
+        await stale_processes.clear(layout.root, layout.run, (layout.edge_address, layout.inside_address))
         port_conflict.refuse_if_taken(request.listen, also_loopback=request.public_url.is_localhost)
         with _listening() as edge, _listening() as inside, _signals(say) as (stopping, hurry, hung_up):
             site = Site(

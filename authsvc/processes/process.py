@@ -14,7 +14,6 @@ from attrs import frozen
 from authsvc import atomic_file
 from authsvc.printable import printable
 from authsvc.processes import parent_death
-from authsvc.setup.layout import write_file
 
 _MAX_LOG = 10 * 1024 * 1024
 """Bytes after which a log is put aside at the next start."""
@@ -92,7 +91,7 @@ class ManagedProcess:
                 start_new_session=True,
                 umask=0o077,
             )
-        write_file(program.pid_file, f"{self._process.pid}\n")
+        atomic_file.replace(program.pid_file, f"{self._process.pid}\n".encode())
 
     def send(self, number: signal.Signals) -> None:
         """Send the process a signal, if there is one."""

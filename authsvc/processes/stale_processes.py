@@ -1,20 +1,19 @@
-"""What an earlier run left behind when it was killed: processes, sockets, process ids.
+"""Ends what an earlier run left behind when it was killed: processes, sockets, files with process ids.
 
-``leash`` asks children to end with their supervisor, but they take a moment, and the kernel forgets the wish
-for a program with file capabilities. Two redis on one directory would be the end of its data, so a start
-waits until every child of the earlier run is gone.
+:mod:`authsvc.processes.parent_death` asks children to end with their supervisor, but they take a moment, and the kernel
+forgets the request for a program with file capabilities. Two redis on one directory would destroy its data, so a start
+waits until every child of the earlier run has ended.
 """
 
 import asyncio
 import os
 import signal
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 from authsvc.errors import SetupRefused
-from authsvc.setup.layout import Layout
 
-_PROC = Path("/proc")
 _PAUSE = 0.05
 """Seconds between two looks."""
 
@@ -22,42 +21,54 @@ _LADDER = ((signal.SIGTERM, 10.0), (signal.SIGKILL, 5.0))
 """Signals and the seconds that each may take."""
 
 
-async def clear(layout: Layout) -> None:
-    """End the children of an earlier run and remove its sockets and process ids.
+async def clear(root: Path, run: Path, files: Iterable[Path] = ()) -> None:
+    """End the children of an earlier run and remove its sockets and files with process ids.
+
+    Args:
+        root: the directory inside which they work.
+        run: the folder of the sockets and of the files with process ids.
+        files: other files of an earlier run, to be removed too.
 
     Raises:
         SetupRefused: a process does not end even when killed.
     """
-    pid_files = list(layout.run.glob("*.pid"))
+    pid_files, sockets = _files_in(run)
     groups = {group for group in map(_read_group, pid_files) if group is not None}
     clock = asyncio.get_running_loop().time
     for signal_number, seconds in _LADDER:
-        for pid in members(groups, layout.root):
+        for pid in members(groups, root):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal_number)
         deadline = clock() + seconds
-        while members(groups, layout.root) and clock() < deadline:  # noqa: ASYNC110  no event tells of their end
+        while members(groups, root) and clock() < deadline:  # noqa: ASYNC110  no event announces their end
             await asyncio.sleep(_PAUSE)
-    left = members(groups, layout.root)
+    left = members(groups, root)
     if left:
         raise SetupRefused(f"process {left[0]} of an earlier run does not end; stop it, then start again")
-    for path in (*pid_files, *layout.run.glob("*.sock"), layout.edge_address, layout.inside_address):
+    for path in (*pid_files, *sockets, *files):
         path.unlink(missing_ok=True)
 
 
 def members(groups: set[int], root: Path) -> list[int]:
     """Return the processes of ``groups`` that work inside ``root``.
 
-    Both must hold: a process id is used again some day, and somebody's shell may stand in the directory.
+    Both must hold: process ids are reused, and any shell may have the directory as its working directory.
     """
     if not groups:
         return []
-    real = root.resolve()
-    return [
-        int(folder.name)
-        for folder in _PROC.iterdir()
-        if folder.name.isdecimal() and _group_of(folder) in groups and _works_inside(folder, real)
-    ]
+    # After a clean stop there is nothing to look for, and the command starts without it.
+    import psutil  # noqa: PLC0415
+
+    found, real = [], root.resolve()
+    for pid in psutil.pids():
+        with suppress(ProcessLookupError, psutil.Error):  # ended meanwhile, or another user's
+            if os.getpgid(pid) in groups and Path(psutil.Process(pid).cwd()).is_relative_to(real):
+                found.append(pid)
+    return found
+
+
+def _files_in(run: Path) -> tuple[list[Path], list[Path]]:
+    return list(run.glob("*.pid")), list(run.glob("*.sock"))
 
 
 def _read_group(path: Path) -> int | None:
@@ -66,20 +77,3 @@ def _read_group(path: Path) -> int | None:
     except (OSError, ValueError):
         return None
     return group if group > 1 else None
-
-
-def _group_of(folder: Path) -> int | None:
-    try:
-        stat = (folder / "stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
-    # The command in parentheses may hold spaces and parentheses itself (proc(5)).
-    state, _, group = stat.rpartition(")")[2].split()[:3]
-    return None if state == "Z" else int(group)
-
-
-def _works_inside(folder: Path, root: Path) -> bool:
-    try:
-        return (folder / "cwd").readlink().is_relative_to(root)
-    except OSError:
-        return False

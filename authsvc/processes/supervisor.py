@@ -9,7 +9,6 @@ from attrs import frozen
 
 from authsvc.disk_room import exhausted
 from authsvc.errors import SetupRefused
-from authsvc.local.probes import Loading, NotReady
 from authsvc.processes.process import ManagedProcess, describe_exit, last_lines
 
 _READY_WITHIN = 60.0
@@ -25,6 +24,14 @@ _FIRST_DELAY = 0.5
 _LONGEST_DELAY = 30.0
 _HEALTHY_AFTER = 60.0
 """Seconds: the restart delay doubles from the first to the longest, and begins anew after a healthy while."""
+
+
+class NotReady(Exception):
+    """A child does not do its work yet; the text says what is missing."""
+
+
+class Loading(NotReady):
+    """The child is well and busy with its data: a large installation needs longer than a stuck one may."""
 
 
 @frozen

@@ -9,7 +9,8 @@ import pytest
 
 from authsvc.listen_address import ListenAddress
 from authsvc.local import probes
-from authsvc.local.probes import Answer, Loading, NotReady, parse_answer
+from authsvc.local.probes import Answer, parse_answer
+from authsvc.processes.supervisor import Loading, NotReady
 from authsvc.public_url import parse_public_url
 
 URL = parse_public_url("http://localhost:5000")

@@ -24,7 +24,7 @@ async def test_a_recorded_child_is_ended(layout: Layout) -> None:
         (layout.run / "redis.pid").write_text(f"{process.pid}\n")
         assert members({process.pid}, layout.root) == [process.pid]
 
-        await clear(layout)
+        await clear(layout.root, layout.run, (layout.edge_address, layout.inside_address))
 
         assert process.wait(timeout=PATIENCE) < 0
     assert not (layout.run / "redis.pid").exists()
@@ -41,7 +41,7 @@ async def test_a_stubborn_group_is_killed(layout: Layout, monkeypatch: pytest.Mo
         (layout.run / "nginx.pid").write_text(str(process.pid))
         monkeypatch.setattr(stale_processes, "_LADDER", ((signal.SIGTERM, 0.3), (signal.SIGKILL, 5.0)))
 
-        await clear(layout)
+        await clear(layout.root, layout.run, (layout.edge_address, layout.inside_address))
 
         assert process.wait(timeout=PATIENCE) == -signal.SIGKILL
         assert members({process.pid}, layout.root) == []
@@ -52,7 +52,7 @@ async def test_a_reused_process_id_is_left_alone(layout: Layout) -> None:
     with start(layout, inside=False) as stranger, start(layout, inside=True) as shell:
         (layout.run / "redis.pid").write_text(f"{stranger.pid}\n")
 
-        await clear(layout)
+        await clear(layout.root, layout.run, (layout.edge_address, layout.inside_address))
 
         assert stranger.poll() is None
         assert shell.poll() is None
@@ -67,6 +67,6 @@ async def test_stale_files_are_removed(layout: Layout) -> None:
     (layout.run / "serve.pid").write_text(str(os.getpid()))
     (layout.run / "own.pid").write_text("-1")
 
-    await clear(layout)
+    await clear(layout.root, layout.run, (layout.edge_address, layout.inside_address))
 
     assert [path.name for path in layout.run.iterdir()] == ["lock"]

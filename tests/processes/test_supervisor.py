@@ -11,10 +11,9 @@ import pytest
 from attrs import define, field
 
 from authsvc.errors import SetupRefused
-from authsvc.local.probes import Loading, NotReady
 from authsvc.processes import supervisor
 from authsvc.processes.process import ManagedProcess, Program
-from authsvc.processes.supervisor import Part
+from authsvc.processes.supervisor import Loading, NotReady, Part
 from authsvc.setup.layout import Layout
 from tests.support.waiting import PATIENCE, becomes
 
