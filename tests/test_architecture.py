@@ -112,6 +112,30 @@ CLI_MAY_IMPORT = (
     "printable",
 )
 
+LAYERS: tuple[frozenset[str], ...] = tuple(
+    frozenset(row.split())
+    for row in (
+        "errors redaction printable atomic_file bounded_json disk_room worker_status log_writer",
+        "private_file public_url redis_url logs processes",
+        "listen_address settings",
+        "spec license_file throttle",
+        "tenancy signing",
+        "credentials",
+        "policy",
+        "issuance fair_share metrics",
+        "preflight audit",
+        "keys store registries",
+        "manage",
+        "web",
+        "wiring",
+        "setup",
+        "server local",
+        "cli installer",
+        "__main__",
+    )
+)
+"""Packages and modules from bottom to top: each imports from rows below its own, nothing from beside or above it."""
+
 PORTABLE = (
     "__init__.py",
     "atomic_file.py",
@@ -300,6 +324,18 @@ def wiring_only_from_entry_points(module: Module) -> list[str]:
     return [] if module.path.startswith(ENTRY_POINTS) else [n for n in module.imports if within(n, "authsvc.wiring")]
 
 
+def imports_point_down(module: Module) -> list[str]:
+    """Find imports of a package in the same layer or above, and packages without a layer."""
+    package = module.path.partition("/")[0].removesuffix(".py")
+    layers = {name: number for number, row in enumerate(LAYERS) for name in row}
+    if package == "__init__":
+        return [name for name in module.imports if within(name, "authsvc")]
+    if package not in layers:
+        return [f"{package} is in no layer"]
+    imported = [(name, name.split(".")[1]) for name in module.imports if name.startswith("authsvc.")]
+    return [name for name, other in imported if other != package and layers.get(other, -1) >= layers[package]]
+
+
 def portable_modules_stay_portable(module: Module) -> list[str]:
     """Find what a bare Python 3.9 could not import in the modules that the license holder's tools share."""
     if not module.path.startswith(PORTABLE):
@@ -458,6 +494,7 @@ WALLS: list[Callable[[Module], list[str]]] = [
     cli_changes_state_through_manage,
     manage_knows_no_store,
     wiring_only_from_entry_points,
+    imports_point_down,
     portable_modules_stay_portable,
     licenses_are_verified,
     files_are_written_whole,
@@ -491,6 +528,15 @@ BREACHES: list[tuple[Callable[[Module], list[str]], str, str]] = [
     (manage_knows_no_store, "manage/licenses.py", "def show():\n    from ..store import licenses"),
     (wiring_only_from_entry_points, "web/token.py", "from authsvc.wiring import clock"),
     (wiring_only_from_entry_points, "local/up.py", "import authsvc.wiring"),
+    (imports_point_down, "settings.py", "from authsvc.signing.root import LEAF_LIFE"),
+    (imports_point_down, "settings.py", "from authsvc import listen_address"),
+    (imports_point_down, "signing/keyring.py", "from authsvc.keys import files"),
+    (imports_point_down, "processes/supervisor.py", "from authsvc.setup.layout import Layout"),
+    (imports_point_down, "processes/supervisor.py", "def f():\n    from ..local import probes"),
+    (imports_point_down, "store/teams.py", "from authsvc.keys.files import read"),
+    (imports_point_down, "manage/keys.py", "import authsvc.web.token"),
+    (imports_point_down, "helpers.py", ""),
+    (imports_point_down, "__init__.py", "from authsvc.errors import NotFound"),
     (portable_modules_stay_portable, "license_file.py", "from __future__ import annotations\nimport attrs"),
     (portable_modules_stay_portable, "license_file.py", "import json\nimport re\nimport base64"),
     (portable_modules_stay_portable, "spec/reference.py", "match 1:\n    case _: ..."),
@@ -542,6 +588,8 @@ GOOD: list[tuple[Callable[[Module], list[str]], str, str]] = [
     (core_is_pure, "policy.py", "import re\nfrom datetime import datetime\nfrom authsvc.spec.scope import ALL_ACTIONS"),
     (core_is_pure, "web/token.py", "import asyncio"),
     (manage_knows_no_store, "manage/teams.py", "from authsvc.manage.stores import Stores"),
+    (imports_point_down, "web/token.py", "from authsvc.web.proxy import Origin\nfrom authsvc import __version__"),
+    (imports_point_down, "web/token.py", "from authsvc.settings import Settings"),
     (functions_are_short, "policy.py", 'def f():\n    """Say.\n' + "\n    word\n" * 99 + '    """\n    return 1\n'),
     (import_does_no_work, "settings.py", "import re\nA = re.compile('a')\n\ndef f():\n    return open('x')"),
     (import_does_no_work, "cli/team.py", "import click\nteam = click.option('--team')\n\n@team\ndef f(): ..."),
