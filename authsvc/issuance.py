@@ -6,7 +6,7 @@ from typing import Protocol
 
 from attrs import frozen
 
-from authsvc.credentials.origin import Origin
+from authsvc.client import Client
 from authsvc.credentials.proof import Proof, classify
 from authsvc.credentials.subject import LicensesSubject, LicenseSubject, MemberSubject, Subject
 from authsvc.errors import STORE_AWAY, AccountDenied, CredentialsRefused, StoreUnavailable
@@ -37,7 +37,7 @@ class SignInIssuer(Protocol):
 class RequestAuthenticator(Protocol):
     """Whoever turns a proof into a subject."""
 
-    async def authenticate(self, proof: Proof, namespaces: frozenset[str], origin: Origin, now: datetime) -> Subject:
+    async def authenticate(self, proof: Proof, namespaces: frozenset[str], client: Client, now: datetime) -> Subject:
         """Return the proven subject."""
         ...
 
@@ -121,7 +121,7 @@ class Issuance:
         self._new_token_id = new_token_id
         self._sign_ins = sign_ins
 
-    async def issue(self, request: TokenRequest, origin: Origin, now: datetime) -> Issued:
+    async def issue(self, request: TokenRequest, client: Client, now: datetime) -> Issued:
         """Return the token for ``request``.
 
         Raises:
@@ -141,7 +141,7 @@ class Issuance:
         # 2. Who claims to ask, and who it is.
         requested = request.scopes.scopes
         proof = classify(request.presented)
-        subject = await self._authenticator.authenticate(proof, namespaces(requested), origin, now)
+        subject = await self._authenticator.authenticate(proof, namespaces(requested), client, now)
         degraded = isinstance(subject, LicenseSubject | LicensesSubject) and subject.stale
         # 3. What they may do.
         decision = decided(subject, requested, now)

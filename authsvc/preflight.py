@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 from attrs import evolve, field, frozen
 
+from authsvc.client import Client
 from authsvc.credentials.machine_secret import REFRESH_KIND, MachineSecret
-from authsvc.credentials.origin import Origin
 from authsvc.credentials.proof import LicensesProof, MachineProof, Proof, classify
 from authsvc.credentials.subject import LicensesSubject, LicenseSubject, MemberSubject, ServiceAccountSubject, Subject
 from authsvc.errors import STORE_AWAY, CredentialsRefused, InputRefused
@@ -166,7 +166,7 @@ class Preflight:
     _share: FairShare = field(init=False, factory=lambda: FairShare(AT_ONCE, PER_TEAM, MAX_WAITING), eq=False)
     _in_flight: InFlight[tuple[str, str, str], FoundManifest] = field(init=False, factory=InFlight, eq=False)
 
-    async def check(self, presented: Presented, images: Sequence[str], origin: Origin, now: datetime) -> Report:
+    async def check(self, presented: Presented, images: Sequence[str], client: Client, now: datetime) -> Report:
         """Return what would happen to a pull of each of ``images``.
 
         Raises:
@@ -186,7 +186,7 @@ class Preflight:
         proof = classify(presented)
         if isinstance(proof, MachineProof) and proof.secret.kind == REFRESH_KIND:
             raise CredentialsRefused(REFRESH_REFUSED, detail="a refresh token, which is valid at /auth/token alone")
-        subject = await self.authenticator.authenticate(proof, namespaces(scopes.values()), origin, now)
+        subject = await self.authenticator.authenticate(proof, namespaces(scopes.values()), client, now)
         # 3. What they may pull.
         decision = decided(subject, tuple(scopes.values()), now)
         granted = {entry.name for entry in decision.access if PULL in entry.actions}

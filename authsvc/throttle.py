@@ -10,18 +10,10 @@ be forgotten. It lives in the store; :mod:`authsvc.store.throttle` does the same
 
 import hashlib
 import hmac
-import ipaddress
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from functools import lru_cache
 
 from attrs import frozen
-
-IPV6_NETWORK = 64
-"""Prefix length that one customer of a provider controls (RFC 6177)."""
-
-UNKNOWN = "unknown"
-"""What an address that cannot be read counts as."""
 
 WRONG_LIFE = timedelta(hours=1)
 """How long a wrong password is recognised as one that was tried before."""
@@ -82,7 +74,7 @@ class Attempt:
     Attributes:
         email: canonical; names the buckets, whether an account has it or not.
         account_id: of the member, or None when the address belongs to none.
-        network: from where, as :func:`network` says.
+        network: from where (:func:`authsvc.client.network_of`).
         guess: stands for the password (:func:`guess_digest`); hexadecimal.
         exempts: whether a network that the account has signed in from is exempt from :data:`ACCOUNT`.
     """
@@ -124,17 +116,17 @@ def limits_of(*, known: bool) -> tuple[Limit, ...]:
     return (PAIR, NETWORK) if known else PASSWORD_LIMITS
 
 
-def bucket(limit: Limit, who: str, network_: str) -> str:
+def bucket(limit: Limit, who: str, network: str) -> str:
     """Return what names the bucket of ``limit``; never shown, always hashed.
 
     Args:
         limit: the limit.
         who: an e-mail address, or the id of a machine credential.
-        network_: from where.
+        network: from where.
     """
     if limit in {NETWORK, MACHINE_NETWORK}:
-        return network_
-    return who if limit is ACCOUNT else f"{who}\0{network_}"
+        return network
+    return who if limit is ACCOUNT else f"{who}\0{network}"
 
 
 def wait(tat: float | None, limit: Limit, now: float) -> float:
@@ -178,34 +170,3 @@ def guess_digest(key: bytes, account: str, password: bytes) -> str:
         password: UTF-8.
     """
     return hmac.digest(key, account.encode() + b"\0" + password, hashlib.sha256).hex()
-
-
-@lru_cache(4096)
-def network(address: str | None) -> str:
-    """Return what an address counts as: itself for IPv4, its /64 for IPv6, and one name for everything unknown."""
-    try:
-        parsed = ipaddress.ip_address(address or "")
-    except ValueError:
-        return UNKNOWN
-    if isinstance(parsed, ipaddress.IPv6Address):
-        if parsed.ipv4_mapped is not None:
-            return str(parsed.ipv4_mapped)
-        return str(ipaddress.ip_network((parsed, IPV6_NETWORK), strict=False))
-    return str(parsed)
-
-
-_PRIVATE = (
-    *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "127.0.0.0/8"),
-    *("169.254.0.0/16", "198.18.0.0/15", "fc00::/7", "fe80::/10", "::1/128"),
-)
-"""Where balancers and bridges have their addresses (RFC 1918, 6598, 1122, 3927, 2544, 4193, 4291)."""
-
-
-@lru_cache(4096)
-def is_private(network_: str) -> bool:
-    """Whether a network, as :func:`network` says, may be that of a proxy on our side and not a client's own."""
-    if network_ == UNKNOWN:
-        return True
-    asked = ipaddress.ip_network(network_)
-    privates = map(ipaddress.ip_network, _PRIVATE)
-    return any(private.version == asked.version and private.overlaps(asked) for private in privates)

@@ -20,6 +20,7 @@ CORE_ROOMS = ("spec/", "tenancy/", "credentials/", "signing/")
 CORE_MODULES = (
     "policy.py",
     "issuance.py",
+    "client.py",
     "preflight.py",
     "fair_share.py",
     "license_file.py",
@@ -58,6 +59,7 @@ PURE_IMPORTS = (
     *(
         "authsvc.policy",
         "authsvc.issuance",
+        "authsvc.client",
         "authsvc.throttle",
         "authsvc.fair_share",
         "authsvc.license_file",
@@ -115,7 +117,7 @@ CLI_MAY_IMPORT = (
 LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(row.split())
     for row in (
-        "errors redaction printable atomic_file bounded_json disk_room worker_status log_writer",
+        "client errors redaction printable atomic_file bounded_json disk_room worker_status log_writer",
         "private_file public_url redis_url logs processes",
         "listen_address settings",
         "spec license_file throttle",

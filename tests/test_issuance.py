@@ -11,7 +11,7 @@ from attrs import evolve, field, frozen
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authsvc.credentials.origin import Origin
+from authsvc.client import Client
 from authsvc.credentials.subject import LicensesSubject, LicenseSubject, MemberSubject, Subject
 from authsvc.errors import CredentialsRefused, SignerUnavailable, StoreUnavailable
 from authsvc.issuance import ISSUER, Denied, Issuance, Issued, Lifetimes
@@ -69,7 +69,7 @@ async def issue(
 ) -> Issued:
     """Issue a token for ``subject``."""
     facts: dict[str, Any] = {"service": SERVICE, "lifetimes": Lifetimes(), "new_token_id": lambda: "t1"}
-    return await Issuance(Knows(subject), signer, **facts | changes).issue(asked, Origin(), now)
+    return await Issuance(Knows(subject), signer, **facts | changes).issue(asked, Client(), now)
 
 
 def claims_of(issued: Issued) -> dict[str, Any]:
@@ -143,7 +143,7 @@ async def test_the_store_is_asked_for_what_is_needed() -> None:
     """Only the namespaces of well-formed repositories are looked up."""
     knows = Knows(OWNER)
     issuance = Issuance(knows, LEAF, service=SERVICE, lifetimes=Lifetimes(), new_token_id=lambda: "t")
-    await issuance.issue(request("repository:acme/x:pull repository:a//b:pull registry:catalog:*"), Origin(), NOW)
+    await issuance.issue(request("repository:acme/x:pull repository:a//b:pull registry:catalog:*"), Client(), NOW)
 
     assert [frozenset({"acme"})] == knows.asked
 

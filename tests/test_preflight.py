@@ -9,8 +9,8 @@ import pytest
 from attrs import evolve
 
 from authsvc import preflight
+from authsvc.client import Client
 from authsvc.credentials.machine_secret import PERSONAL_KIND, REFRESH_KIND, MachineSecret
-from authsvc.credentials.origin import Origin
 from authsvc.credentials.subject import LicensesSubject, Subject
 from authsvc.errors import CredentialsRefused
 from authsvc.preflight import FoundManifest, Preflight
@@ -54,7 +54,7 @@ def of(subject: Subject, registry: Registry, shared: Preflight | None = None) ->
 
 def check(made: Preflight, *images: str) -> "asyncio.Task[Any]":
     """Begin a preflight of images given without the registry's name."""
-    return asyncio.create_task(made.check(ASKS, [f"{SERVICE}/{image}" for image in images], Origin(), NOW))
+    return asyncio.create_task(made.check(ASKS, [f"{SERVICE}/{image}" for image in images], Client(), NOW))
 
 
 async def settle() -> None:
@@ -114,7 +114,7 @@ async def test_another_spelling_of_the_registry(spelling: str) -> None:
     """It would not be pulled: clients sign in by the exact name. The row says which."""
     registry = Registry()
     (verdict,) = (
-        await of(as_license(make_license()), registry).check(ASKS, [f"{spelling}/acme/x:1"], Origin(), NOW)
+        await of(as_license(make_license()), registry).check(ASKS, [f"{spelling}/acme/x:1"], Client(), NOW)
     ).verdicts
 
     assert (False, False, []) == (verdict.ok, verdict.may_pull, registry.asked)
@@ -136,8 +136,8 @@ async def test_a_refresh_token_is_not_for_preflights(presents: Callable[[Secret]
     made = of(as_member(make_member(), make_app()), Registry())
 
     with pytest.raises(CredentialsRefused, match="refresh token"):
-        await made.check(presents(refused), [], Origin(), NOW)
-    assert (await made.check(presents(taken), [], Origin(), NOW)).subject.id.startswith("member:")
+        await made.check(presents(refused), [], Client(), NOW)
+    assert (await made.check(presents(taken), [], Client(), NOW)).subject.id.startswith("member:")
 
 
 async def test_the_team_of_one_among_several_licenses() -> None:

@@ -112,8 +112,8 @@ class _Group:
         self.last_at, self.last_id = max(self.last_at, decision.at), decision.request_id
         if roomy and len(self.ids) < self.max_ids * ID_BYTES:
             self.ids += packed(decision.request_id)
-        if len(self.addresses) < MAX_ADDRESSES and decision.source.address not in self.addresses:
-            self.addresses = (*self.addresses, decision.source.address)
+        if len(self.addresses) < MAX_ADDRESSES and decision.client.address not in self.addresses:
+            self.addresses = (*self.addresses, decision.client.address)
         if self.merged and len(self.examples) < MAX_EXAMPLES:
             self.examples = (*self.examples, decision.example())
 
@@ -249,7 +249,7 @@ class Aggregator:
         """
         if decision.proven:
             return hash((decision.event, decision.actor, decision.facts)), decision
-        network = decision.source.network
+        network = decision.client.block
         cause = self._cause(network, decision.facts.detail, now)
         if cause == VARIOUS:
             decision = evolve(decision, facts=evolve(decision.facts, detail=VARIOUS))

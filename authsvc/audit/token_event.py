@@ -5,7 +5,6 @@ since. Nothing that signs in is among them, and text that nothing proves is cut 
 people type them into the wrong field.
 """
 
-import ipaddress
 import re
 from datetime import datetime
 from typing import Any, assert_never
@@ -14,6 +13,7 @@ from attrs import frozen
 
 from authsvc.audit.entry import ENCODER, MAX_TEXT
 from authsvc.bounded_json import bounded_json
+from authsvc.client import Client
 from authsvc.credentials.subject import (
     LicensesSubject,
     LicenseSubject,
@@ -55,37 +55,7 @@ MAX_CLIENT_TEXT = 100
 MAX_LISTED = 10
 """Most patterns or grants that an entry repeats."""
 
-IPV4_NETWORK, IPV6_NETWORK = 24, 64
-"""Prefix lengths by which failures before identity collapse."""
-
 _OUR_SECRET = re.compile(r"asv_[a-z]+_\w*", re.ASCII)
-
-
-@frozen
-class Source:
-    """Where a request came from.
-
-    Attributes:
-        address: of the client, seen through trusted proxies.
-        client_id: what the client calls itself; unproven.
-        user_agent: likewise.
-    """
-
-    address: str
-    client_id: str | None = None
-    user_agent: str = ""
-
-    @property
-    def network(self) -> str:
-        """The /24 or /64 that the address lies in."""
-        try:
-            parsed = ipaddress.ip_address(self.address)
-        except ValueError:
-            return "unknown"
-        if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
-            parsed = parsed.ipv4_mapped
-        length = IPV4_NETWORK if isinstance(parsed, ipaddress.IPv4Address) else IPV6_NETWORK
-        return str(ipaddress.ip_network((parsed, length), strict=False))
 
 
 @frozen
@@ -95,13 +65,13 @@ class Asked:
     Attributes:
         request_id: ours; the client was shown it.
         at: the request's one reading of the clock, aware UTC.
-        source: who called.
+        client: who called.
         request: what was asked.
     """
 
     request_id: str
     at: datetime
-    source: Source
+    client: Client
     request: TokenRequest
 
 
@@ -185,7 +155,7 @@ class TokenEvent:
         at: aware UTC.
         event: one of the constants above.
         actor: the subject, or :data:`UNPROVEN`.
-        source: who called.
+        client: who called.
         facts: the content.
         token_id: claim ``jti``, or None without a token.
     """
@@ -194,7 +164,7 @@ class TokenEvent:
     at: datetime
     event: str
     actor: str
-    source: Source
+    client: Client
     facts: Facts
     token_id: str | None = None
 
@@ -206,9 +176,9 @@ class TokenEvent:
     def to_json(self) -> dict[str, Any]:
         """Return the entry of this one decision."""
         where = {
-            "address": unsecret(self.source.address)[:MAX_CLIENT_TEXT],
-            "client_id": unsecret(self.source.client_id or "")[:MAX_CLIENT_TEXT],
-            "user_agent": unsecret(self.source.user_agent)[:MAX_CLIENT_TEXT],
+            "address": unsecret(self.client.address)[:MAX_CLIENT_TEXT],
+            "client_id": unsecret(self.client.client_id or "")[:MAX_CLIENT_TEXT],
+            "user_agent": unsecret(self.client.user_agent)[:MAX_CLIENT_TEXT],
             "token_id": None if self.facts.complete else self.token_id,
         }
         return {
@@ -268,7 +238,7 @@ def token_event_of(asked: Asked, outcome: Issued | Exception) -> TokenEvent:
             degraded=outcome.claims.degraded,
         )
         subject, token_id = outcome.claims.subject, outcome.claims.token_id
-        return TokenEvent(asked.request_id, asked.at, ISSUED, subject, asked.source, facts, token_id)
+        return TokenEvent(asked.request_id, asked.at, ISSUED, subject, asked.client, facts, token_id)
     subject = outcome.subject.id if isinstance(outcome, Denied) else UNPROVEN
     facts = Facts(
         scopes.scopes,
@@ -278,7 +248,7 @@ def token_event_of(asked: Asked, outcome: Issued | Exception) -> TokenEvent:
         reason=str(outcome) if isinstance(outcome, AuthsvcError) else "something went wrong on our side",
         detail=outcome.detail if isinstance(outcome, AuthsvcError) else None,
     )
-    return TokenEvent(asked.request_id, asked.at, _event(outcome), subject, asked.source, facts)
+    return TokenEvent(asked.request_id, asked.at, _event(outcome), subject, asked.client, facts)
 
 
 def _credential(subject: Subject, asked: Asked) -> Credential:

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from typing import TypeVar, assert_never
 
+from authsvc.client import Client
 from authsvc.credentials.facts import C, CredentialFacts, CredentialFactsReader
 from authsvc.credentials.licenses import REFUSED, LicenseAuthenticator
 from authsvc.credentials.machine_secret import (
@@ -14,7 +15,6 @@ from authsvc.credentials.machine_secret import (
     SERVICE_KIND,
     MachineSecret,
 )
-from authsvc.credentials.origin import Origin
 from authsvc.credentials.proof import Junk, LicensesProof, MachineProof, Nothing, PasswordProof, Proof
 from authsvc.credentials.recent import RecentLicenses
 from authsvc.credentials.subject import LicensesSubject, MemberSubject, ServiceAccountSubject, Subject
@@ -60,13 +60,13 @@ class Authenticator:
         self._on_use = on_use
         self._licenses = LicenseAuthenticator(standings, recent)
 
-    async def authenticate(self, proof: Proof, namespaces: Collection[str], origin: Origin, now: datetime) -> Subject:
+    async def authenticate(self, proof: Proof, namespaces: Collection[str], client: Client, now: datetime) -> Subject:
         """Return the proven subject with its facts.
 
         Args:
             proof: what was presented.
             namespaces: slugs of the apps that the request asks for.
-            origin: where the request comes from.
+            client: where the request comes from.
             now: the request's one reading of the clock.
 
         Raises:
@@ -81,23 +81,23 @@ class Authenticator:
             case Junk(why, message):
                 raise _refusal(why) if message is None else CredentialsRefused(message, detail=why)
             case PasswordProof():
-                return await self._by_password(proof, namespaces, origin, now)
+                return await self._by_password(proof, namespaces, client, now)
             case MachineProof(secret):
-                return await self._counted(secret, self._by_secret(secret, namespaces, now), origin, now)
+                return await self._counted(secret, self._by_secret(secret, namespaces, now), client, now)
             case LicensesProof(secrets):
-                return await self._counted(secrets[0], self._by_licenses(secrets, namespaces, now), origin, now)
+                return await self._counted(secrets[0], self._by_licenses(secrets, namespaces, now), client, now)
             case _:
                 assert_never(proof)
 
     async def _by_password(
-        self, proof: PasswordProof, namespaces: Collection[str], origin: Origin, now: datetime
+        self, proof: PasswordProof, namespaces: Collection[str], client: Client, now: datetime
     ) -> MemberSubject:
         # Both in one round trip: reads that are asked for in the same moment travel together.
         known, counted = await asyncio.gather(
-            self._standings.member_by_email(proof.email), self._passwords.look(proof.email, origin)
+            self._standings.member_by_email(proof.email), self._passwords.look(proof.email, client)
         )
         record = None if known is None else PasswordRecord(known.id, known.epoch, known.password_hash)
-        right = await self._passwords.verify(record, proof.email, proof.password, origin, counted, now)
+        right = await self._passwords.verify(record, proof.email, proof.password, client, counted, now)
         if not right or known is None:
             raise _refusal("no such member" if known is None else f"wrong password of {known.subject}")
         member, apps = await self._standings.member_standing(known.id, namespaces)
@@ -107,13 +107,13 @@ class Authenticator:
         return MemberSubject(member, apps)
 
     async def _counted(
-        self, secret: MachineSecret, answer: Awaitable[Subject], origin: Origin, now: datetime
+        self, secret: MachineSecret, answer: Awaitable[Subject], client: Client, now: datetime
     ) -> Subject:
         """Return ``answer``, which is always looked for; when nothing was opened, count that for ``secret``."""
         try:
             return await answer
         except WrongSecret as error:
-            over = await self._throttle.count_machine(secret.id, origin.network, origin.method, now)
+            over = await self._throttle.count_machine(secret.id, client.network, client.method, now)
             if over > 0:
                 what = "unknown tokens or license files from this network"
                 raise throttled(over, what, error.detail or "") from None

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
-from authsvc.credentials.origin import Origin
+from authsvc.client import Client
 from authsvc.credentials.password import MAX_BYTES
 from authsvc.credentials.password_cache import PasswordCache
 from authsvc.credentials.verifier import Lane, PasswordRecord, PasswordVerifier, overloaded
@@ -90,20 +90,20 @@ class ThrottledPasswords:
         self._flights: dict[tuple[Attempt, bool], asyncio.Task[bool]] = {}
         self._evaluating: Counter[tuple[str, str]] = Counter()
 
-    async def look(self, email: str, origin: Origin) -> TATs:
+    async def look(self, email: str, client: Client) -> TATs:
         """Return what is counted against an account and network; to be asked together with the account.
 
         Raises:
             StoreUnavailable: the throttle cannot be asked.
         """
-        return await self._throttle.look(email, origin.network)
+        return await self._throttle.look(email, client.network)
 
     async def verify(
         self,
         record: PasswordRecord | None,
         email: str,
         password: Secret,
-        origin: Origin,
+        client: Client,
         tats: TATs,
         now: datetime,
     ) -> bool:
@@ -113,7 +113,7 @@ class ThrottledPasswords:
             record: the account's password.
             email: canonical.
             password: as typed.
-            origin: where it comes from.
+            client: where it comes from.
             tats: what :meth:`look` said, no earlier than the request came.
             now: the request's one reading of the clock.
 
@@ -125,11 +125,13 @@ class ThrottledPasswords:
         raw = password.reveal().encode("utf-8", "surrogatepass")
         if len(raw) > MAX_BYTES:
             return False  # nobody's: there is nothing to evaluate, and nothing to learn
-        if not origin.own:
-            self._on_unclear(origin.network)
+        if not client.owns_address:
+            self._on_unclear(client.network)
         guess = guess_digest(self._guess_key, self._account(record, email), raw)
-        attempt = Attempt(email, None if record is None else record.account_id, origin.network, guess, origin.own)
-        cached = self._cache.has(guess, origin.network, now)
+        attempt = Attempt(
+            email, None if record is None else record.account_id, client.network, guess, client.owns_address
+        )
+        cached = self._cache.has(guess, client.network, now)
         if cached and self._is_quiet(attempt, tats, now):
             return True
         flight = self._flights.get((attempt, cached)) or self._start(attempt, record, password, now, cached=cached)

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from aiohttp import web
 
-from authsvc.credentials.origin import Origin
+from authsvc.client import Client
 from authsvc.errors import (
     AccountDenied,
     AuthsvcError,
@@ -48,13 +48,13 @@ class CountedIssuance:
         self._issuance = issuance
         self._slot = slot
 
-    async def issue(self, request: TokenRequest, origin: Origin, now: datetime) -> Issued:
+    async def issue(self, request: TokenRequest, client: Client, now: datetime) -> Issued:
         """Return the token for ``request``; raises what the issuance raises."""
         clock = asyncio.get_running_loop().time
         began = clock()
         outcome = FAULT
         try:
-            issued = await self._issuance.issue(request, origin, now)
+            issued = await self._issuance.issue(request, client, now)
             outcome = outcome_of(issued)
         except AuthsvcError as error:
             outcome = outcome_of_error(error)

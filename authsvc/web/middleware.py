@@ -8,7 +8,7 @@ from aiohttp import web
 from authsvc.errors import AuthsvcError
 from authsvc.logs import Logger
 from authsvc.spec.registry_error import UNSUPPORTED
-from authsvc.web.address import Clients
+from authsvc.web.client import CLIENT, ClientReader
 from authsvc.web.problems import FAULT, ErrorResponse, problem_of, render, render_error
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -21,7 +21,7 @@ def around(
     logger: Logger,
     service: str,
     new_request_id: Callable[[], str],
-    clients: Clients,
+    clients: ClientReader,
     on_answer: Sequence[Callable[[web.StreamResponse], None]],
 ) -> Callable[..., Awaitable[web.StreamResponse]]:
     """Return the middleware of a listener; each of ``on_answer`` sees every answer before it is sent."""
@@ -29,7 +29,7 @@ def around(
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         request_id = request[REQUEST_ID] = new_request_id()
-        clients.note(request)
+        request[CLIENT] = clients.read(request)
         try:
             response = await handler(request)
         except web.HTTPException as error:

@@ -9,15 +9,15 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
-from authsvc.audit.token_event import Asked, Source
-from authsvc.credentials.origin import Origin
+from authsvc.audit.token_event import Asked
+from authsvc.client import Client
 from authsvc.errors import AuthsvcError, InputRefused
 from authsvc.issuance import Denied
 from authsvc.logs import Logger
 from authsvc.preflight import Report, ShownLicense, Verdict
 from authsvc.spec.token_request import Presented, from_query
 from authsvc.tenancy.dates import render_instant
-from authsvc.web.address import CLIENT_ADDRESS, ORIGIN
+from authsvc.web.client import CLIENT
 from authsvc.web.middleware import REQUEST_ID
 from authsvc.web.token import BODY_DEADLINE, MAX_LOGGED, AuditSink
 
@@ -30,7 +30,7 @@ LOOK_AGAIN = 0.25
 class ImageChecker(Protocol):
     """Whoever answers preflights."""
 
-    async def check(self, presented: Presented, images: Sequence[str], origin: Origin, now: datetime) -> Report:
+    async def check(self, presented: Presented, images: Sequence[str], client: Client, now: datetime) -> Report:
         """Return what would happen to a pull of each of ``images``."""
         ...
 
@@ -70,21 +70,21 @@ class PreflightEndpoint:
 
     async def _answer(self, request: web.Request, images: Sequence[str]) -> web.Response:
         now = self._clock()
+        client = request[CLIENT]
         log = self._logger.bind(
             request_id=request[REQUEST_ID],
-            address=request[CLIENT_ADDRESS][:MAX_LOGGED],
-            user_agent=request.headers.get("User-Agent", "")[:MAX_LOGGED],
+            address=client.address[:MAX_LOGGED],
+            user_agent=client.user_agent[:MAX_LOGGED],
             images=len(images),
         )
         # The token request's reader of credentials; a preflight has no scopes.
         sign_in = from_query((), request.headers.get("Authorization"))
         try:
-            check = self._preflight.check(sign_in.presented, images, request[ORIGIN], now)
+            check = self._preflight.check(sign_in.presented, images, client, now)
             report = await _while_connected(request, check)
         except AuthsvcError as error:
             if not isinstance(error, InputRefused):
-                source = Source(request[CLIENT_ADDRESS], None, request.headers.get("User-Agent", ""))
-                self._tell(Asked(request[REQUEST_ID], now, source, sign_in), error)
+                self._tell(Asked(request[REQUEST_ID], now, client, sign_in), error)
             subject = error.subject.id if isinstance(error, Denied) else None
             log.info(
                 "preflight.refused",

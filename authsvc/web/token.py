@@ -8,14 +8,14 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from authsvc.audit.token_event import Asked, Source
-from authsvc.credentials.origin import Origin
+from authsvc.audit.token_event import Asked
+from authsvc.client import Client
 from authsvc.errors import AuthsvcError
 from authsvc.issuance import Denied, Issued
 from authsvc.logs import Logger
 from authsvc.spec.scope import ScopeSet
 from authsvc.spec.token_request import TokenRequest, Unreadable, from_form, from_query
-from authsvc.web.address import CLIENT_ADDRESS, ORIGIN
+from authsvc.web.client import CLIENT
 from authsvc.web.middleware import REQUEST_ID
 
 BODY_DEADLINE = 10.0
@@ -29,7 +29,7 @@ MAX_LOGGED = 100
 class TokenIssuer(Protocol):
     """Whoever issues tokens."""
 
-    async def issue(self, request: TokenRequest, origin: Origin, now: datetime) -> Issued:
+    async def issue(self, request: TokenRequest, client: Client, now: datetime) -> Issued:
         """Return the token for ``request``."""
         ...
 
@@ -69,18 +69,18 @@ class TokenEndpoint:
 
     async def _answer(self, request: web.Request, token_request: TokenRequest) -> web.Response:
         now = self._clock()
+        client = request[CLIENT].named(token_request.client_id)
         log = self._logger.bind(
             request_id=request[REQUEST_ID],
-            address=request[CLIENT_ADDRESS][:MAX_LOGGED],
-            client_id=(token_request.client_id or "")[:MAX_LOGGED] or None,
-            user_agent=request.headers.get("User-Agent", "")[:MAX_LOGGED],
+            address=client.address[:MAX_LOGGED],
+            client_id=(client.client_id or "")[:MAX_LOGGED] or None,
+            user_agent=client.user_agent[:MAX_LOGGED],
             asked=[str(scope) for scope in token_request.scopes.scopes],
             dropped=token_request.scopes.dropped,
         )
-        source = Source(request[CLIENT_ADDRESS], token_request.client_id, request.headers.get("User-Agent", ""))
-        asked = Asked(request[REQUEST_ID], now, source, token_request)
+        asked = Asked(request[REQUEST_ID], now, client, token_request)
         try:
-            issued = await self._issuance.issue(token_request, request[ORIGIN], now)
+            issued = await self._issuance.issue(token_request, client, now)
         except Exception as error:
             self._tell(asked, error)
             if not isinstance(error, AuthsvcError):

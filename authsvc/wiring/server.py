@@ -53,7 +53,7 @@ from authsvc.store.records import Records
 from authsvc.store.sign_ins import RedisSignIns
 from authsvc.store.throttle import RedisThrottle
 from authsvc.store.usage import RedisUsage
-from authsvc.web.address import Clients
+from authsvc.web.client import ClientReader
 from authsvc.web.listener import Drain, Listener, make_web_app
 from authsvc.web.metrics import CountedIssuance, count_status, metrics
 from authsvc.web.middleware import around
@@ -203,7 +203,7 @@ async def _listeners(
     async with AsyncExitStack() as stack:
         listeners: list[Listener] = []
         drain = Drain(listeners)
-        clients = Clients(settings.trusted_proxies, settings.private_clients)
+        clients = ClientReader(settings.trusted_proxies, settings.private_clients)
         for name, routes, bound in served:
             seen = (count_status(slot, name), drain.mark)
             middleware = around(logger, settings.public_url.authority, new_request_id, clients, seen)

@@ -241,7 +241,7 @@ async def test_nothing_that_goes_wrong_reaches_a_request() -> None:
     """A fault of the audit is logged and counted; the request hears nothing."""
     store, log = Store(), io.StringIO()
     told = make_trail(store, log)
-    told.note(evolve(asked(), source=None), denied())  # type: ignore[arg-type]
+    told.note(evolve(asked(), client=None), denied())  # type: ignore[arg-type]
 
     assert 1 == told.lost
     assert "audit.failed" in log.getvalue()

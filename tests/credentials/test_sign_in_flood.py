@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import pytest
 from attrs import define, field
 
-from authsvc.credentials.origin import Origin
+from authsvc.client import Client
 from authsvc.credentials.password_cache import PasswordCache
 from authsvc.credentials.throttled_passwords import ThrottledPasswords
 from authsvc.credentials.verifier import MAX_WAITING, Lane, PasswordRecord, PasswordVerifier
@@ -45,13 +45,13 @@ class SlowHouse:
     def ask(self, name: str, password: str, network: str, *, unknown: bool = False) -> "asyncio.Task[str]":
         """Sign in in the background."""
         record = None if unknown else PasswordRecord(name, 1, plain_hash(password_of(name)))
-        return asyncio.create_task(self._ask(record, name, Secret(password), Origin(network)))
+        return asyncio.create_task(self._ask(record, name, Secret(password), Client(network=network)))
 
-    async def _ask(self, record: PasswordRecord | None, name: str, password: Secret, origin: Origin) -> str:
+    async def _ask(self, record: PasswordRecord | None, name: str, password: Secret, client: Client) -> str:
         email = f"{name}@acme.test"
         try:
-            tats = await self.guard.look(email, origin)
-            right = await self.guard.verify(record, email, password, origin, tats, self.now)
+            tats = await self.guard.look(email, client)
+            right = await self.guard.verify(record, email, password, client, tats, self.now)
         except Throttled:
             return "throttled"
         except Overloaded:

@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 import pytest
 from attrs import define, evolve, field
 
+from authsvc.client import Client
 from authsvc.credentials import throttled_passwords as module
-from authsvc.credentials.origin import Origin
 from authsvc.credentials.password import MAX_BYTES
 from authsvc.credentials.password_cache import PasswordCache
 from authsvc.credentials.throttled_passwords import ThrottledPasswords
@@ -27,7 +27,7 @@ from tests.support.memory_throttle import MemoryThrottle
 
 RECORD = PasswordRecord("m1", 1, plain_hash(PASSWORD))
 EMAIL = "me@acme.test"
-HOME, ATTACKER = Origin("192.0.2.1"), Origin("203.0.113.9")
+HOME, ATTACKER = Client(network="192.0.2.1"), Client(network="203.0.113.9")
 CONNECTIONS = 16
 
 
@@ -71,25 +71,25 @@ class House:
         self.hashes += 1
         return check_plainly(password, password_hash)
 
-    async def tries(self, password: Secret, origin: Origin = ATTACKER, email: str = EMAIL) -> str:
+    async def tries(self, password: Secret, client: Client = ATTACKER, email: str = EMAIL) -> str:
         """Try a password as a token request does, and return what becomes of it."""
         record = self.record if email == EMAIL else None
-        tats = await self.guard.look(email, origin)
+        tats = await self.guard.look(email, client)
         try:
-            right = await self.guard.verify(record, email, password, origin, tats, self.now)
+            right = await self.guard.verify(record, email, password, client, tats, self.now)
         except Throttled:
             return "throttled"
         except Overloaded:
             return "overloaded"
         return "right" if right else "wrong"
 
-    async def attack(self, passwords: Iterator[Secret], origin: Origin = ATTACKER) -> Counter[str]:
+    async def attack(self, passwords: Iterator[Secret], client: Client = ATTACKER) -> Counter[str]:
         """Try all of them over several connections, and never wait when told to."""
         ended: Counter[str] = Counter()
 
         async def connection() -> None:
             for password in passwords:  # the connections share one list
-                ended[await self.tries(password, origin)] += 1
+                ended[await self.tries(password, client)] += 1
 
         await asyncio.gather(*(connection() for _ in range(CONNECTIONS)))
         return ended
@@ -123,15 +123,15 @@ async def attack_from_many_networks(house: House) -> None:
     assert await house.tries(PASSWORD, HOME) == "right"
     before = house.hashes
     for number in range(60):
-        await house.attack(guesses(5, f"guess of {number}"), Origin(f"203.0.113.{number}"))
+        await house.attack(guesses(5, f"guess of {number}"), Client(network=f"203.0.113.{number}"))
     house.now += timedelta(seconds=59)  # the cached success ends a moment later
 
     assert house.hashes - before == ACCOUNT.burst
-    assert await house.tries(PASSWORD, Origin("198.51.100.4")) == "throttled"
+    assert await house.tries(PASSWORD, Client(network="198.51.100.4")) == "throttled"
     assert await house.tries(PASSWORD, HOME) == "right"
     house.now += timedelta(days=1)
     for number in range(60):
-        await house.attack(guesses(5, f"guess of tomorrow {number}"), Origin(f"203.0.113.{number}"))
+        await house.attack(guesses(5, f"guess of tomorrow {number}"), Client(network=f"203.0.113.{number}"))
     assert await house.tries(PASSWORD, HOME) == "right"
 
 
@@ -172,15 +172,15 @@ async def a_success_elsewhere(house: House) -> None:
 
 async def signing_in_at_home_frees_no_guess(house: House) -> None:
     """A member who signs in again and again gives an attacker elsewhere nothing."""
-    homes = [Origin(f"192.0.2.{number}") for number in range(10)]
+    homes = [Client(network=f"192.0.2.{number}") for number in range(10)]
     assert {await house.tries(PASSWORD, home) for home in homes} == {"right"}
     house.now += timedelta(seconds=61)
     for number in range(25):
-        await house.attack(guesses(4, f"guess of {number}"), Origin(f"203.0.113.{number}"))
+        await house.attack(guesses(4, f"guess of {number}"), Client(network=f"203.0.113.{number}"))
     assert {await house.tries(PASSWORD, home) for home in homes} == {"right"}
     before = house.hashes
 
-    assert await house.attack(guesses(20, "one more"), Origin("198.51.100.4")) == {"throttled": 20}
+    assert await house.attack(guesses(20, "one more"), Client(network="198.51.100.4")) == {"throttled": 20}
     assert house.hashes == before
 
 
@@ -371,7 +371,7 @@ async def test_one_more_guess_per_interval(house: House) -> None:
 
 async def test_a_right_password_starts_its_pair_over(house: House) -> None:
     """Nine errors, the right one, nine errors more: none is one too many; nobody else's are forgiven."""
-    other = Origin("198.51.100.4")
+    other = Client(network="198.51.100.4")
     await house.attack(guesses(9, "from another place"), other)
     first = await house.attack(guesses(9), HOME)
     assert await house.tries(PASSWORD, HOME) == "right"
@@ -460,10 +460,10 @@ async def test_the_same_request_many_times_is_one_guess(house: House) -> None:
 
 async def test_an_address_that_may_be_a_proxys(house: House) -> None:
     """It is reported, and never becomes a network that an account knows: everybody may be behind it."""
-    balancer = Origin("10.0.0.1", own=False)
+    balancer = Client(network="10.0.0.1", owns_address=False)
     assert await house.tries(PASSWORD, balancer) == "right"
     for number in range(30):
-        await house.attack(guesses(5, f"guess of {number}"), Origin(f"203.0.113.{number}"))
+        await house.attack(guesses(5, f"guess of {number}"), Client(network=f"203.0.113.{number}"))
     house.now += timedelta(seconds=59)
 
     assert await house.tries(PASSWORD, balancer) == "throttled"

@@ -17,7 +17,7 @@ from cryptography import x509
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from authsvc.credentials.origin import Origin
+from authsvc.client import Client
 from authsvc.issuance import ISSUER, Issuance, Lifetimes
 from authsvc.policy import locate
 from authsvc.redaction import Secret
@@ -53,7 +53,7 @@ class Office:
     async def token(self, who: tuple[str, Secret], *scopes: str) -> str:
         """Return the token that ``who`` gets for ``scopes``."""
         request = TokenRequest(SERVICE, merge_scopes(scopes), UserPassword(*who))
-        issued = await self._issuance.issue(request, Origin(), real_now())
+        issued = await self._issuance.issue(request, Client(), real_now())
         return issued.response.token.reveal()
 
 

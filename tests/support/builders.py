@@ -9,6 +9,7 @@ from attrs import define, field, frozen
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from authsvc.client import Client
 from authsvc.credentials.facts import C, Credential, CredentialFacts
 from authsvc.credentials.machine_secret import (
     PERSONAL_KIND,
@@ -17,7 +18,6 @@ from authsvc.credentials.machine_secret import (
     MachineSecret,
     derive_license_token,
 )
-from authsvc.credentials.origin import Origin
 from authsvc.credentials.proof import Proof
 from authsvc.credentials.subject import LicenseSubject, MemberSubject, Subject
 from authsvc.errors import StoreUnavailable
@@ -242,9 +242,9 @@ class Knows:
     subject: Subject
     asked: list[Collection[str]] = field(factory=list)
 
-    async def authenticate(self, proof: Proof, namespaces: Collection[str], origin: Origin, now: datetime) -> Subject:
+    async def authenticate(self, proof: Proof, namespaces: Collection[str], client: Client, now: datetime) -> Subject:
         """Return the subject."""
-        del proof, origin, now
+        del proof, client, now
         self.asked.append(namespaces)
         return self.subject
 

@@ -3,7 +3,8 @@
 import itertools
 from datetime import datetime
 
-from authsvc.audit.token_event import Asked, Source
+from authsvc.audit.token_event import Asked
+from authsvc.client import Client
 from authsvc.credentials.subject import Subject
 from authsvc.errors import CredentialsRefused
 from authsvc.issuance import Denied, Issued
@@ -35,7 +36,7 @@ def asked(
 ) -> Asked:
     """Return a request with an id of its own."""
     request = TokenRequest(SERVICE, merge_scopes(scopes or (SCOPE,)), None, client_id)
-    return Asked(request_id(at, number), at, Source(address, client_id, user_agent), request)
+    return Asked(request_id(at, number), at, Client(address, user_agent=user_agent, client_id=client_id), request)
 
 
 def issued(request: Asked, subject: Subject | None = None) -> Issued:

@@ -8,8 +8,8 @@ from datetime import datetime
 import pytest
 from attrs import define, field
 
+from authsvc.client import Client
 from authsvc.credentials.authenticator import Authenticator
-from authsvc.credentials.origin import Origin
 from authsvc.credentials.password_cache import PasswordCache
 from authsvc.credentials.proof import Proof
 from authsvc.credentials.recent import RecentLicenses
@@ -31,7 +31,7 @@ from tests.support.builders import (
 )
 from tests.support.memory_throttle import MemoryThrottle
 
-HOME = Origin("192.0.2.1")
+HOME = Client(network="192.0.2.1")
 RECORDS = (
     make_app("acme"),
     make_app("api"),
@@ -67,9 +67,9 @@ class Desk:
         self.during_hash()
         return check_plainly(password, password_hash)
 
-    async def __call__(self, proof: Proof, *slugs: str, now: datetime = NOW, origin: Origin = HOME) -> Subject:
+    async def __call__(self, proof: Proof, *slugs: str, now: datetime = NOW, client: Client = HOME) -> Subject:
         """Ask who it is."""
-        return await self.authenticator.authenticate(proof, slugs, origin, now)
+        return await self.authenticator.authenticate(proof, slugs, client, now)
 
     async def refusal(self, proof: Proof, now: datetime = NOW, slug: str = "acme") -> CredentialsRefused:
         """Return the error with which ``proof`` is refused."""

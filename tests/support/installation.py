@@ -14,10 +14,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from typing_extensions import override
 
 from authsvc.audit.entry import Entry
+from authsvc.client import Client
 from authsvc.credentials.authenticator import Authenticator
 from authsvc.credentials.facts import CredentialFactsReader
 from authsvc.credentials.machine_secret import derive_license_token
-from authsvc.credentials.origin import Origin
 from authsvc.credentials.password_cache import PasswordCache
 from authsvc.credentials.throttled_passwords import ThrottledPasswords
 from authsvc.credentials.verifier import PasswordVerifier
@@ -161,7 +161,7 @@ class Installation:
         request = from_query(parameters, f"Basic {basic}")
         presented = RefreshGrant(secret) if refresh else UserPassword(username, secret)
         asked = TokenRequest(request.service, request.scopes, presented, request.client_id, request.offline)
-        return await (issuance or self.issuance).issue(asked, Origin(), self.now)
+        return await (issuance or self.issuance).issue(asked, Client(), self.now)
 
     async def gets(
         self,

@@ -11,7 +11,7 @@ from authsvc.errors import CredentialsRefused
 from authsvc.issuance import Issued
 from authsvc.logs import make_logger
 from authsvc.preflight import Report
-from authsvc.web.address import Clients
+from authsvc.web.client import ClientReader
 from authsvc.web.listener import Listener, make_web_app
 from authsvc.web.middleware import around
 from authsvc.web.preflight import PreflightEndpoint
@@ -51,7 +51,7 @@ async def events_of(path: str) -> list[str]:
     logger = make_logger("info", log)
     token = TokenEndpoint(Refuses(), logger, lambda: NOW, lambda *_: None)
     preflight = PreflightEndpoint(Refuses(), "registry.test", logger, lambda: NOW, lambda *_: None)  # type: ignore[arg-type]  # never asked
-    middleware = around(logger, "s", lambda: "0" * 16, Clients(), (ended.append,))
+    middleware = around(logger, "s", lambda: "0" * 16, ClientReader(), (ended.append,))
     listener = Listener(make_web_app([*token.routes(), *preflight.routes()], middleware))
     with socket.create_server(("127.0.0.1", 0)) as bound:
         bound.setblocking(False)
@@ -80,7 +80,7 @@ async def test_a_preflight_ends_with_its_client() -> None:
     log, waits = io.StringIO(), Waits()
     logger = make_logger("info", log)
     endpoint = PreflightEndpoint(waits, "registry.test", logger, lambda: NOW, lambda *_: None)
-    listener = Listener(make_web_app(endpoint.routes(), around(logger, "s", lambda: "0" * 16, Clients(), ())))
+    listener = Listener(make_web_app(endpoint.routes(), around(logger, "s", lambda: "0" * 16, ClientReader(), ())))
     with socket.create_server(("127.0.0.1", 0)) as bound:
         bound.setblocking(False)
         await listener.start(bound)

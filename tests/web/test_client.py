@@ -7,9 +7,8 @@ from aiohttp.test_utils import make_mocked_request
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authsvc.credentials.origin import Origin
-from authsvc.throttle import network
-from authsvc.web.address import ORIGIN, Clients, client_address
+from authsvc.client import Client, network_of
+from authsvc.web.client import ClientReader, client_address
 
 TRUSTED = tuple(map(ipaddress.ip_network, ("127.0.0.0/8", "10.0.0.0/8", "fd00::/8")))
 ADDRESSES = st.ip_addresses().map(str).filter(lambda text: not trusted(text))
@@ -74,7 +73,7 @@ def test_nobody_chooses_an_address_through_a_proxy(client: str, claims: list[str
 )
 def test_clients_behind_a_proxy_are_told_apart(forwarded: list[str], counted: str) -> None:
     """Some balancers append the client's port; without it all clients would share one bucket of the throttle."""
-    assert counted == network(client_address("127.0.0.1", forwarded, TRUSTED))
+    assert counted == network_of(client_address("127.0.0.1", forwarded, TRUSTED))
 
 
 def test_a_stranger_claims_nothing() -> None:
@@ -85,17 +84,17 @@ def test_a_stranger_claims_nothing() -> None:
 @pytest.mark.parametrize(
     ("forwarded", "private", "expected"),
     [
-        ("203.0.113.7", False, Origin("203.0.113.7", "POST")),
-        ("203.0.113.7", True, Origin("203.0.113.7", "POST")),
-        ("172.17.0.1", True, Origin("172.17.0.1", "POST")),
-        ("172.17.0.1", False, Origin("172.17.0.1", "POST", own=False)),
-        ("fd12::9", False, Origin("fd12::/64", "POST", own=False)),
-        ("", False, Origin("unknown", "POST", own=False)),
+        ("203.0.113.7", False, Client("203.0.113.7", "203.0.113.7", "POST", "docker/29")),
+        ("203.0.113.7", True, Client("203.0.113.7", "203.0.113.7", "POST", "docker/29")),
+        ("172.17.0.1", True, Client("172.17.0.1", "172.17.0.1", "POST", "docker/29")),
+        ("172.17.0.1", False, Client("172.17.0.1", "172.17.0.1", "POST", "docker/29", owns_address=False)),
+        ("fd12::9", False, Client("fd12::9", "fd12::/64", "POST", "docker/29", owns_address=False)),
+        ("", False, Client("unknown", "unknown", "POST", "docker/29", owns_address=False)),
     ],
 )
-def test_whose_network_it_is(forwarded: str, private: bool, expected: Origin) -> None:
+def test_whose_network_it_is(forwarded: str, private: bool, expected: Client) -> None:
     """A private address may be that of a proxy which nobody named, unless the operator says that clients have some."""
-    request = make_mocked_request("POST", "/auth/token", headers={"X-Forwarded-For": forwarded})
-    Clients((), private).note(request)
+    headers = {"X-Forwarded-For": forwarded, "User-Agent": "docker/29"}
+    client = ClientReader((), private).read(make_mocked_request("POST", "/auth/token", headers=headers))
 
-    assert request[ORIGIN] == expected
+    assert expected == client

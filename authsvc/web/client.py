@@ -1,51 +1,51 @@
-"""Whose request it is, when it came through proxies that we trust."""
+"""Makes the client value of a request: its address from the connection and the headers of trusted proxies."""
 
-import ipaddress
 import re
 from collections.abc import Sequence
 
 from aiohttp import web
 from attrs import frozen
 
-from authsvc.credentials.origin import Origin
+from authsvc.client import UNKNOWN, Client, is_private, network_of, parse_address
 from authsvc.settings import Network
-from authsvc.throttle import is_private, network
 
-CLIENT_ADDRESS = web.RequestKey("client_address", str)
-"""The address that the log names."""
-
-ORIGIN = web.RequestKey("origin", Origin)
-"""What the throttle counts."""
+CLIENT = web.RequestKey("client", Client)
+"""The sender of a request, for every handler."""
 
 _IN_BRACKETS_OR_WITH_PORT = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+))(?::[0-9]{1,5})?", re.ASCII)
 
 
 @frozen
-class Clients:
-    """How clients are told apart.
+class ClientReader:
+    """Makes the client value of each request.
 
     Attributes:
         trusted: networks of our proxies.
-        private: whether a private address may be a client's own; otherwise it may be that of a proxy which nobody
-            named, and stand for everybody.
+        private: whether a private address may be a client's own; otherwise it may be that of a proxy that no setting
+            names, and stand for everybody behind it.
     """
 
     trusted: Sequence[Network] = ()
     private: bool = True
 
-    def note(self, request: web.Request) -> None:
-        """Note on a request where it comes from."""
+    def read(self, request: web.Request) -> Client:
+        """Return the client of ``request``; what it calls itself in a form is not known yet."""
         address = client_address(request.remote, request.headers.getall("X-Forwarded-For", []), self.trusted)
-        request[CLIENT_ADDRESS] = address
-        counted = network(address)
-        request[ORIGIN] = Origin(counted, request.method, own=self.private or not is_private(counted))
+        network = network_of(address)
+        return Client(
+            address,
+            network,
+            request.method,
+            request.headers.get("User-Agent", ""),
+            owns_address=self.private or not is_private(network),
+        )
 
 
 def client_address(peer: str | None, forwarded: Sequence[str], trusted: Sequence[Network]) -> str:
     """Return the nearest address that is not one of our proxies.
 
     Args:
-        peer: who has connected; None or empty on a unix socket, which only our own proxy can open.
+        peer: address of the connection; None or empty on a unix socket, which only our own proxy can open.
         forwarded: the values of ``X-Forwarded-For``, each a list, nearest last.
         trusted: networks of our proxies. What an address outside them claims about others is not believed.
     """
@@ -53,7 +53,7 @@ def client_address(peer: str | None, forwarded: Sequence[str], trusted: Sequence
     current = peer or ""
     while hops and (not current or _is_in(current, trusted)):
         current = hops.pop()
-    return current or "unknown"
+    return current or UNKNOWN
 
 
 def _bare(hop: str) -> str:
@@ -63,9 +63,5 @@ def _bare(hop: str) -> str:
 
 
 def _is_in(text: str, networks: Sequence[Network]) -> bool:
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return any((mapped or address) in network for network in networks)
+    address = parse_address(text)
+    return address is not None and any(address in network for network in networks)
