@@ -97,7 +97,6 @@ def test_a_wrong_environment(data_dir: Path, environ: dict[str, str], words: str
             {"AUTHSVC_REDIS_URL": "a", "AUTHSVC_REDIS_URL_FILE": "{dir}/registry-http.secret"},
             "say the same thing; remove one of them",
         ),
-        ({"AUTHSVC_REDIS_URL": "redis://127.0.0.1:1", "AUTHSVC_SECRETS_DIR": "/nowhere"}, "/nowhere"),
         ({"AUTHSVC_CONFIG": "/nowhere.toml"}, "cannot read the settings file /nowhere.toml: No such file"),
         ({"AUTHSVC_CONFIG": "/etc"}, "cannot read the settings file /etc: Is a directory"),
         ({"AUTHSVC_CONFIG": "{dir}/registry-http.secret"}, "is not TOML"),
@@ -200,16 +199,38 @@ def test_a_root_that_is_kept_elsewhere(data_dir: Path) -> None:
     assert [path.name for path in (data_dir / "run").iterdir()] == ["lock"]
 
 
+@pytest.fixture(scope="module")
+def app(stack: Stack) -> str:
+    """Return an app for licenses."""
+    assert call("team", "create", "acme", "--data-dir", str(stack.data_dir)).code == 0
+    assert call("app", "create", "myapp", "--team", "acme", "--data-dir", str(stack.data_dir)).code == 0
+    return "myapp"
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (Path.unlink, "{path} is missing; `authsvc init` makes it"),
+        (mode(0o644), "the file {path} is open to others (mode 0644); run: chmod 600 {path}"),
+    ],
+)
 @pytest.mark.parametrize("name", [SIGNING, TOKEN])
-def test_a_command_that_needs_a_missing_secret(stack: Stack, folder: Path, name: str) -> None:
-    """Commands never make secrets: with an empty directory by mistake, every license would change."""
+def test_a_command_opens_only_the_secrets_that_it_needs(
+    stack: Stack, folder: Path, app: str, name: str, damage: Callable[[Path], None], words: str
+) -> None:
+    """A list needs no key; a license file does. Commands never make secrets, or every license would change."""
     secrets = folder / "s"
     shutil.copytree(stack.data_dir / "secrets", secrets)
-    (secrets / name).unlink()
+    damage(secrets / name)
+    before = snapshot(secrets)
     environ = {
         **NOTHING,
         "AUTHSVC_REDIS_URL": f"unix://{stack.data_dir}/run/redis.sock",
         "AUTHSVC_SECRETS_DIR": str(secrets),
     }
-    assert sentence(call(*LIST, environ=environ), 2) == f"{secrets / name} is missing; `authsvc init` makes it"
-    assert not (secrets / name).exists()
+    create = ("license", "create", "--app", app, "--customer", "Globex", "--expires", "30d")
+    assert sentence(call(*create, environ=environ), 2) == words.format(path=secrets / name)
+    for listing in (LIST, ("app", "list"), ("license", "list", "--app", app)):
+        assert call(*listing, environ=environ).code == 0
+    assert call("license", "list", "--app", app, "--json", environ=environ).out == "[]\n"
+    assert snapshot(secrets) == before
