@@ -7,11 +7,15 @@ import re
 import socket
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
 from authsvc.errors import SetupRefused
 from authsvc.listen_address import ListenAddress, join_authority
+
+if TYPE_CHECKING:
+    import psutil
 
 _PROC = Path("/proc")
 _LISTENING = "0A"
@@ -116,21 +120,38 @@ def _listeners() -> list[PortOwner]:
 
 def _describe(listener: PortOwner) -> str:
     if listener.pid is not None:
-        return f"pid {listener.pid} ({_command(listener.pid)})"
+        return _process(listener, listener.pid)
     where = join_authority(str(listener.address), listener.port)
     return f"a process of {_user(listener)} on {where} (`sudo ss -ltnp 'sport = :{listener.port}'` names it)"
 
 
-def _command(pid: int) -> str:
+def _process(listener: PortOwner, pid: int) -> str:
+    """Return the id and the command of the first process that opened the socket; its children may have inherited it."""
     import psutil  # noqa: PLC0415
 
     try:
         process = psutil.Process(pid)
+        while (parent := process.parent()) is not None and _has_open(parent, listener):
+            process = parent
         text = " ".join(process.cmdline()) or process.name()
     except psutil.Error:
-        return "ended meanwhile"
+        return f"pid {pid} (ended meanwhile)"
     text = re.sub(r"[^\x20-\x7e]+", " ", text).strip()
-    return text if len(text) <= _MAX_COMMAND else f"{text[:_MAX_COMMAND]}…"
+    return f"pid {process.pid} ({text if len(text) <= _MAX_COMMAND else f'{text[:_MAX_COMMAND]}…'})"
+
+
+def _has_open(process: "psutil.Process", listener: PortOwner) -> bool:
+    import psutil  # noqa: PLC0415
+
+    try:
+        found = process.net_connections("tcp")
+    except psutil.AccessDenied:
+        return False
+    return any(
+        one.status == psutil.CONN_LISTEN
+        and (ipaddress.ip_address(one.laddr.ip), one.laddr.port) == (listener.address, listener.port)
+        for one in found
+    )
 
 
 def _user(listener: PortOwner) -> str:
