@@ -92,6 +92,9 @@ class Settings:
         audit_export_dir: where its oldest entries go before they are trimmed; None to drop them.
         log_level: ``debug``, ``info``, ``warning`` or ``error``.
         control_socket: where the server takes commands of its own host; None for nowhere.
+        keys_dir: where the keys of the key service are; the secrets directory unless set.
+        key_socket: where a key service in another container listens; None when the server runs its own.
+        key_admin_socket: where it takes administration; None when that is not for this process.
     """
 
     public_url: PublicUrl
@@ -116,6 +119,9 @@ class Settings:
     audit_export_dir: Path | None
     log_level: str
     control_socket: Path | None
+    keys_dir: Path
+    key_socket: Path | None
+    key_admin_socket: Path | None
 
     @property
     def leaf_files(self) -> tuple[Path, Path] | None:
@@ -261,6 +267,9 @@ SETTINGS = (
     _Setting("audit_export_dir", _absolute_path, optional=True),
     _Setting("log_level", _one_of("debug", "info", "warning", "error"), "info"),
     _Setting("control_socket", _socket_path, optional=True),
+    _Setting("keys_dir", lambda text, _: Path(text), optional=True),
+    _Setting("key_socket", _socket_path, optional=True),
+    _Setting("key_admin_socket", _socket_path, optional=True),
 )
 """What can be set; the fields of :class:`Settings`, in its order."""
 
@@ -299,6 +308,7 @@ def load_with_texts(
         else:
             values[setting.name] = setting.value(text, source)
     values["redis_disk"] = values["redis_disk"] or ()
+    values["keys_dir"] = values["keys_dir"] or values["secrets_dir"]
     values["leaf_renewal"] = values["leaf_renewal"] or values["leaf_life"] / 2
     longest = max(values["pull_token_life"], values["push_token_life"])
     if values["leaf_life"] - values["leaf_renewal"] < longest + timedelta(minutes=1):

@@ -50,6 +50,9 @@ def test_defaults() -> None:
         audit_export_dir=None,
         log_level="info",
         control_socket=None,
+        keys_dir=Path("/run/secrets"),
+        key_socket=None,
+        key_admin_socket=None,
     )
 
     assert expected == load({**NEEDED, "PATH": "/bin", "HOME": "/root"})
@@ -95,6 +98,9 @@ def test_everything_by_environment() -> None:
         audit_export_dir=Path("/var/audit"),
         log_level="debug",
         control_socket=Path("/run/authsvc.sock"),
+        keys_dir=Path("/var/keys"),
+        key_socket=Path("/run/keys.sock"),
+        key_admin_socket=Path("/run/admin.sock"),
     )
 
     assert expected == load(
@@ -121,6 +127,9 @@ def test_everything_by_environment() -> None:
             "AUTHSVC_AUDIT_EXPORT_DIR": "/var/audit",
             "AUTHSVC_LOG_LEVEL": "debug",
             "AUTHSVC_CONTROL_SOCKET": "/run/authsvc.sock",
+            "AUTHSVC_KEYS_DIR": "/var/keys",
+            "AUTHSVC_KEY_SOCKET": "/run/keys.sock",
+            "AUTHSVC_KEY_ADMIN_SOCKET": "/run/admin.sock",
         }
     )
 

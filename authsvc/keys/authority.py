@@ -27,7 +27,7 @@ class Authority:
     Attributes:
         root: the root certificate in use.
         root_key: its key, or None when it is kept offline.
-        published: the JWK set that verifies license files.
+        published: the JWK set that verifies license files; empty when another container has the keys.
     """
 
     root: x509.Certificate
@@ -35,13 +35,18 @@ class Authority:
     published: dict[str, Any]
 
 
-def load_authority(directory: Path, *, offline: bool) -> Authority:
+def load_authority(directory: Path, keys: Path | None, *, offline: bool) -> Authority:
     """Return what the secrets directory holds now.
+
+    Args:
+        directory: the secrets directory.
+        keys: where the license-signing key is; None when a key service in another container has it.
+        offline: whether the root key is elsewhere.
 
     Raises:
         SecretsRefused: something in it is unusable.
     """
-    published = license_keys.jwk_set(load_license_public_keys(directory))
+    published = license_keys.jwk_set([] if keys is None else load_license_public_keys(keys))
     if offline:
         return Authority(load_roots(directory)[0], None, published)
     return Authority(*load_token_root(directory), published)

@@ -160,12 +160,26 @@ METRICS_LOST = Metric(
 WORKERS = Metric("authsvc_workers", Kind.GAUGE, "Workers that serve.")
 WORKER_DEATHS = Metric("authsvc_worker_deaths_total", Kind.COUNTER, "Workers that ended without being asked to.")
 
+KEY_OPERATIONS = Metric(
+    "authsvc_key_operations_total",
+    Kind.COUNTER,
+    "Operations that workers asked the key service for, by what became of them.",
+    (
+        Label("operation", ("sign_license", "derive_license_token", "list_license_keys", "seal", "unseal")),
+        Label("outcome", ("done", "refused", "unavailable")),
+    ),
+)
+KEY_SERVICE_DEATHS = Metric(
+    "authsvc_key_service_deaths_total", Kind.COUNTER, "Key services that ended without being asked to."
+)
+
 METRICS = (
     *(TOKEN_REQUESTS, TOKEN_SECONDS, HTTP_REQUESTS, PASSWORDS_WAITING, PASSWORDS_RUNNING, PASSWORD_SECONDS),
     UNCLEAR_CLIENTS,
     *(STORE_SECONDS, STORE_ERRORS, STORE_DISK_FREE, STORE_DISK_SIZE),
     *(LEAF_EXPIRY, LEAF_FAILURES, WORKERS, WORKER_DEATHS),
     *(AUDIT_USED, AUDIT_BUDGET, AUDIT_WAITING, AUDIT_LOST, LOG_LOST, METRICS_LOST),
+    *(KEY_OPERATIONS, KEY_SERVICE_DEATHS),
 )
 """All of them, in the order in which they are shown."""
 

@@ -114,6 +114,7 @@ class CertificateRenewer:
         self._logger = logger
         self._clock = clock
         self._followed = 0
+        self._knows_license_keys = False
         self._status: WorkerStatus | None = None
         self._heartbeat_at: float | None = None
         self.has_tried, self.has_leaf = asyncio.Event(), asyncio.Event()
@@ -151,7 +152,8 @@ class CertificateRenewer:
                 except ConnectionError:
                     return
                 else:
-                    due = clock() + renewal.total_seconds()
+                    # A key service in another container may not have answered yet: its keys come with the next leaf.
+                    due = clock() + (renewal.total_seconds() if self._knows_license_keys else RETRY)
                     if not first:
                         self._logger.info("leaf.renewed", pid=os.getpid(), leaf_until=self.leaf_until)
             self.has_tried.set()
@@ -184,7 +186,9 @@ class CertificateRenewer:
             raise
         now = self._clock()
         self._keyring.install(leaf)
-        self._publish(published)
+        self._knows_license_keys = bool(published["keys"])
+        if self._knows_license_keys:
+            self._publish(published)
         self._slot.set(LEAF_EXPIRY, int(leaf.not_after.timestamp()))
         self.has_leaf.set()
         self._followed, self._heartbeat_at = following, None

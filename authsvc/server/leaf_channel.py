@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_publ
 from authsvc.errors import SecretsRefused, SignerUnavailable
 from authsvc.keys.authority import Authority
 from authsvc.keys.files import public_pem
+from authsvc.server.remote_license_keys import RemoteLicenseKeys
 from authsvc.signing.jws import Leaf
 from authsvc.signing.root import fingerprint, issue_leaf
 
@@ -56,11 +57,13 @@ class LeafIssuer:
         load: returns the keys in the secrets directory.
         life: of the certificates.
         clock: the wall clock.
+        remote: returns the license keys to publish when they are in another container.
     """
 
     load: Callable[[], Authority]
     life: timedelta
     clock: Callable[[], datetime]
+    remote: RemoteLicenseKeys | None = None
 
     async def answer(
         self,
@@ -87,7 +90,7 @@ class LeafIssuer:
                 if message.get("ready"):
                     on_ready()
                     continue
-                answer = {"number": message["number"], **self._answer(message["public_key"])}
+                answer = {"number": message["number"], **await self._answer(message["public_key"])}
                 writer.write(json.dumps(answer).encode() + b"\n")
                 async with asyncio.timeout(ANSWER_DEADLINE):
                     await writer.drain()
@@ -97,12 +100,13 @@ class LeafIssuer:
         finally:
             writer.close()
 
-    def _answer(self, public_key: str | None) -> dict[str, Any]:
+    async def _answer(self, public_key: str | None) -> dict[str, Any]:
         try:
             authority = self.load()
         except SecretsRefused as error:
             return {"refused": str(error)}
-        answer = {"certificate": None, "root": fingerprint(authority.root), "license_keys": authority.published}
+        published = authority.published if self.remote is None else await self.remote.published()
+        answer = {"certificate": None, "root": fingerprint(authority.root), "license_keys": published}
         if public_key is not None and authority.root_key is not None:
             answer["certificate"] = self._certificate(authority.root, authority.root_key, public_key)
         return answer

@@ -10,16 +10,19 @@ import re
 import secrets
 import signal
 import socket
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from functools import partial
 
 from authsvc.errors import SecretsRefused, SetupRefused, StoreUnavailable
 from authsvc.logs import Logger, server_log
-from authsvc.metrics.catalogue import LOG_LOST
+from authsvc.metrics.catalogue import KEY_SERVICE_DEATHS, LOG_LOST
 from authsvc.metrics.shared_metrics import SharedMetrics
 from authsvc.server.control_socket import control_socket
+from authsvc.server.key_process import KeyServiceProcess
 from authsvc.server.leaf_channel import LeafIssuer
 from authsvc.server.reloads import Reloads
+from authsvc.server.remote_license_keys import RemoteLicenseKeys
 from authsvc.server.worker_pool import GUESS_KEY_BYTES, ListeningSockets, WorkerContext, WorkerPool, make_shared_metrics
 from authsvc.settings import Settings, load_with_texts
 from authsvc.setup.start_check import load_signing_keys
@@ -99,13 +102,17 @@ async def _serve(
     threads = max(1, (os.cpu_count() or 1) // workers)
     guess_key = secrets.token_bytes(GUESS_KEY_BYTES)
 
+    keys = _key_service(settings, shared_metrics, logger)
+
     def equip(current: Settings, given: Mapping[str, str]) -> WorkerContext:
-        issuer = LeafIssuer(partial(load_signing_keys, current), current.leaf_life, clock)
-        return WorkerContext(issuer, listeners, shared_metrics, threads, guess_key, given, logger)
+        issuer = LeafIssuer(partial(load_signing_keys, current), current.leaf_life, clock, _published(current, logger))
+        return WorkerContext(issuer, listeners, shared_metrics, threads, guess_key, given, logger, keys)
 
     def equip_anew() -> WorkerContext:
         current, given = load_with_texts(environment)
         load_signing_keys(current)
+        if keys is not None:
+            keys.restart(current.keys_dir, current.log_level)
         return equip(current, given)
 
     stopping, reloads = asyncio.Event(), Reloads()
@@ -115,8 +122,37 @@ async def _serve(
         loop.add_signal_handler(number, handler)
     async with control_socket(settings.control_socket, reloads, logger):
         logger.info("server.started", pid=os.getpid(), workers=workers, service=settings.public_url.authority)
-        await WorkerPool(equip_anew, workers, logger).run(equip(settings, texts), stopping, reloads)
+        async with _running(keys):
+            await WorkerPool(equip_anew, workers, logger).run(equip(settings, texts), stopping, reloads)
     logger.info("server.stopped", pid=os.getpid())
+
+
+def _key_service(settings: Settings, shared_metrics: SharedMetrics, logger: Logger) -> KeyServiceProcess | None:
+    """Return the key service of this server; None when another container runs it."""
+    if settings.key_socket is not None:
+        return None
+    died = partial(shared_metrics.slot(0).inc, KEY_SERVICE_DEATHS)
+    return KeyServiceProcess(settings.keys_dir, settings.log_level, logger, died)
+
+
+def _published(settings: Settings, logger: Logger) -> RemoteLicenseKeys | None:
+    """Return who knows the public license keys when the key service runs in another container."""
+    return None if settings.key_socket is None else RemoteLicenseKeys.at(settings.key_socket, logger)
+
+
+@asynccontextmanager
+async def _running(keys: KeyServiceProcess | None) -> AsyncIterator[None]:
+    """Keep the key service running; it ends after the workers."""
+    if keys is None:
+        yield
+        return
+    ending = asyncio.Event()
+    running = asyncio.create_task(keys.run(ending))
+    try:
+        yield
+    finally:
+        ending.set()
+        await running
 
 
 async def _check_store(settings: Settings, logger: Logger) -> None:

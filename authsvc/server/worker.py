@@ -3,8 +3,8 @@
 It answers also while it has no certificate: tokens get 503 then, and /readyz says why.
 
 Started by :mod:`authsvc.server.worker_pool` as
-``python -m authsvc.server.worker EDGE INSIDE CHANNEL METRICS SLOT THREADS``, where the first four are numbers of
-inherited file descriptors. SIGTERM ends it; SIGQUIT ends it when nobody is connected.
+``python -m authsvc.server.worker EDGE INSIDE CHANNEL METRICS SLOT THREADS KEYS``, where the first four and the
+last are numbers of inherited file descriptors. SIGTERM ends it; SIGQUIT ends it when nobody is connected.
 """
 
 import asyncio
@@ -22,13 +22,14 @@ from typing import Any
 import uvloop
 from attrs import frozen
 
+from authsvc.keys.client import KeyServiceClient
 from authsvc.logs import LibraryHandler, Logger, server_log
-from authsvc.metrics.catalogue import LOG_LOST, SlotLayout
+from authsvc.metrics.catalogue import KEY_OPERATIONS, LOG_LOST, SlotLayout
 from authsvc.metrics.shared_metrics import SharedMetrics, Slot
 from authsvc.server.certificate_renewal import CertificateRenewer, FromFiles, FromParent
 from authsvc.server.leaf_channel import LeafRequester
 from authsvc.server.worker_health import HEARTBEAT
-from authsvc.server.worker_pool import DRAIN, GUESS_KEY_BYTES
+from authsvc.server.worker_pool import DRAIN, GUESS_KEY_BYTES, NO_KEYS
 from authsvc.settings import Settings, load
 from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
@@ -47,6 +48,7 @@ class Inherited:
     shared_metrics: int
     slot: int
     threads: int
+    keys: int
 
 
 async def work(settings: Settings, inherited: Inherited, guess_key: bytes) -> None:
@@ -62,7 +64,8 @@ async def _work(settings: Settings, inherited: Inherited, guess_key: bytes, coun
     stop, leave = asyncio.Event(), asyncio.Event()
     for number, event in ((signal.SIGTERM, stop), (signal.SIGINT, stop), (signal.SIGQUIT, leave)):
         asyncio.get_running_loop().add_signal_handler(number, event.set)
-    live, connection = Live(), Connection(settings.redis_url, deadline=settings.redis_deadline)
+    live = Live(_keys(settings, inherited, counting.slot))
+    connection = Connection(settings.redis_url, deadline=settings.redis_deadline)
     workers = RedisWorkerRegistry(connection, Codec())
     requester = await LeafRequester.open(socket.socket(fileno=inherited.channel))
     beating = asyncio.create_task(requester.send_heartbeats(HEARTBEAT))
@@ -93,7 +96,20 @@ async def _work(settings: Settings, inherited: Inherited, guess_key: bytes, coun
     await ended(beating)
     await requester.close()
     await connection.close()
+    if live.keys is not None:
+        live.keys.close()
     logger.info("worker.stopped", pid=os.getpid())
+
+
+def _keys(settings: Settings, inherited: Inherited, slot: Slot) -> KeyServiceClient | None:
+    """Return the client of the key service: over the inherited channel, or of another container's."""
+
+    def count(operation: str, outcome: str) -> None:
+        slot.inc(KEY_OPERATIONS, operation, outcome)
+
+    if inherited.keys != NO_KEYS:
+        return KeyServiceClient.on_socket(socket.socket(fileno=inherited.keys), count)
+    return None if settings.key_socket is None else KeyServiceClient.at(settings.key_socket, count)
 
 
 async def _tell_ready(renewer: CertificateRenewer, requester: LeafRequester) -> None:

@@ -12,7 +12,7 @@ import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from typing import Any
 
@@ -22,6 +22,7 @@ from authsvc.errors import SetupRefused
 from authsvc.logs import Logger
 from authsvc.metrics.catalogue import WORKER_DEATHS, WORKERS, SlotLayout
 from authsvc.metrics.shared_metrics import SharedMetrics, Slot
+from authsvc.server.key_process import KeyServiceProcess
 from authsvc.server.leaf_channel import LeafIssuer
 from authsvc.server.reloads import ReloadResult, Reloads, answer
 from authsvc.server.worker_health import LOOK, WorkerHealth, main_thread
@@ -41,6 +42,9 @@ READY_WITHIN = 60.0
 GUESS_KEY_BYTES = 32
 """Length of the key under which workers recognise wrong passwords that are tried again. A server draws it when it
 starts, and it goes to each worker on standard input: it is in no file, no environment and no argument."""
+
+NO_KEYS = -1
+"""In the place of the descriptor of a worker's channel to the key service, when that runs in another container."""
 
 STOP, LEAVE = signal.SIGTERM, signal.SIGQUIT
 """To a worker: end now, or end when nobody is connected any more."""
@@ -72,6 +76,7 @@ class WorkerContext:
         settings: the texts of their settings, as they were read when the generation began: one that is started again
             goes on with them, whatever a file says by then.
         logger: the server's.
+        keys: the key service, or None when it runs in another container.
     """
 
     issuer: LeafIssuer
@@ -81,6 +86,7 @@ class WorkerContext:
     guess_key: bytes
     settings: Mapping[str, str] = field(repr=False)
     logger: Logger
+    keys: KeyServiceProcess | None = None
 
 
 @define(eq=False)
@@ -133,12 +139,17 @@ class WorkerProcess:
                     await self._dismissed.wait()
 
     async def _run_one(self) -> int:
+        keys = self.equipment.keys
+        with nullcontext() if keys is None else keys.channel(f"worker {self.place}") as keys_channel:
+            return await self._run_with(keys_channel)
+
+    async def _run_with(self, keys: socket.socket | None) -> int:
         equipment, slot = self.equipment, self.equipment.shared_metrics.slot(self.place)
         slot.clear_gauges()
         ours, theirs = socket.socketpair()
         try:
             with theirs:
-                process = await self._start(theirs)
+                process = await self._start(theirs, keys)
         except OSError:
             ours.close()
             raise
@@ -176,7 +187,7 @@ class WorkerProcess:
                     process.kill()
                 return
 
-    async def _start(self, channel: socket.socket) -> asyncio.subprocess.Process:
+    async def _start(self, channel: socket.socket, keys: socket.socket | None) -> asyncio.subprocess.Process:
         listeners, shared_metrics = self.equipment.listeners, self.equipment.shared_metrics.descriptor
         descriptors = (listeners.edge.fileno(), listeners.inside.fileno(), channel.fileno(), shared_metrics)
         reading, writing = os.pipe()
@@ -184,10 +195,10 @@ class WorkerProcess:
             self._write_standard_input(writing)
             return await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "authsvc.server.worker", *map(str, descriptors)),
-                *(str(self.place), str(self.equipment.threads)),
+                *(str(self.place), str(self.equipment.threads), str(NO_KEYS if keys is None else keys.fileno())),
                 stdin=reading,
                 env={**WORKER_MEMORY, **os.environ},
-                pass_fds=descriptors,
+                pass_fds=descriptors if keys is None else (*descriptors, keys.fileno()),
             )
         finally:
             os.close(reading)

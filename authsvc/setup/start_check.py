@@ -23,6 +23,9 @@ _RENDERED = (
     "REGISTRY_URL",
     "SECRETS_DIR",
     "CONTROL_SOCKET",
+    "KEYS_DIR",
+    "KEY_SOCKET",
+    "KEY_ADMIN_SOCKET",
     "TRUSTED_PROXIES",
 )
 """Settings that the rendered files answer; the environment would win over them."""
@@ -75,7 +78,7 @@ def load_signing_keys(settings: Settings, directory: Path | None = None) -> Auth
     Raises:
         SecretsRefused: they are unusable, or there is nothing to sign with.
     """
-    directory = directory or settings.secrets_dir
+    given, directory = directory, directory or settings.secrets_dir
     files = settings.leaf_files
     if files is not None:
         load_leaf_files(*files, load_roots(directory))
@@ -85,4 +88,5 @@ def load_signing_keys(settings: Settings, directory: Path | None = None) -> Auth
             "or set AUTHSVC_LEAF_KEY and AUTHSVC_LEAF_CERTIFICATE to a leaf that this root issued",
             code="root_key_missing",
         )
-    return load_authority(directory, offline=files is not None)
+    keys = None if settings.key_socket is not None else given or settings.keys_dir
+    return load_authority(directory, keys, offline=files is not None)

@@ -75,6 +75,7 @@ class Readiness:
         disk: DiskWatch,
         leaf: LeafStatus,
         registry: Callable[[], Awaitable[str]],
+        keys: Callable[[], Awaitable[str]],
         clients_are_unclear: Callable[[], bool],
         clock: Callable[[], datetime],
     ) -> None:
@@ -85,6 +86,7 @@ class Readiness:
             disk: of Redis.
             leaf: the signing certificate.
             registry: returns its state.
+            keys: returns the state of the key service.
             clients_are_unclear: whether clients may be hidden behind a proxy that is not configured.
             clock: the wall clock.
         """
@@ -92,6 +94,7 @@ class Readiness:
         self._disk = disk
         self._leaf = leaf
         self._registry = registry
+        self._keys = keys
         self._clients_are_unclear = clients_are_unclear
         self._clock = clock
 
@@ -124,6 +127,7 @@ class Readiness:
                 "not_after": self._leaf.not_after.isoformat() if self._leaf.not_after else None,
             },
             "registry": await self._registry(),
+            "keys": await self._keys(),
             "client_addresses": UNCLEAR if self._clients_are_unclear() else "clear",
         }
         return web.json_response(body, status=HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE)

@@ -20,7 +20,9 @@ from authsvc.credentials.recent import RecentLicenses
 from authsvc.credentials.throttled_passwords import ThrottledPasswords
 from authsvc.credentials.verifier import Lane, PasswordVerifier
 from authsvc.disk_room import MIB, DiskWatch, Room, describe
+from authsvc.errors import AuthsvcError
 from authsvc.issuance import Issuance, Lifetimes
+from authsvc.keys.client import KeyServiceClient
 from authsvc.logs import Logger
 from authsvc.manage.tokens import SignIns
 from authsvc.metrics.catalogue import (
@@ -69,19 +71,24 @@ AUDIT_ID_BYTES = 16
 DECODED_RECORDS = 16_384
 """Records that a worker keeps decoded, at about 2.3 KB each: with 256, ten thousand licenses in turn met none."""
 
+KEYS_PROBE = 1.0
+"""Seconds in which the key service must answer to be shown as up."""
+
 CANCEL_AGAIN = 0.2
 """Seconds after which a background task that goes on is cancelled again."""
 
 
 @define
 class Live:
-    """What a worker changes while it runs.
+    """What a worker changes while it runs, and its client of the key service.
 
     Attributes:
+        keys: the client; None when there is no key service.
         keyring: the signing certificate.
         license_keys: the published JWK set.
     """
 
+    keys: KeyServiceClient | None = None
     keyring: Keyring = field(factory=Keyring)
     license_keys: dict[str, Any] = field(factory=lambda: {"keys": []})
 
@@ -178,6 +185,7 @@ async def running_worker(
             disk,
             live.keyring,
             lambda: registry_state(settings.registry_url),
+            lambda: _keys_state(live.keys),
             counting.clients_are_unclear,
             clock,
         )
@@ -190,6 +198,18 @@ async def running_worker(
         inside_routes = [*readiness.routes(), metrics(counting.shared_metrics, clock)]
         served = ((EDGE, edge_routes, edge), (INSIDE, inside_routes, inside))
         yield await stack.enter_async_context(_listeners(settings, served, logger, counting.slot))
+
+
+async def _keys_state(keys: KeyServiceClient | None) -> str:
+    """Return whether the key service answers and has its keys."""
+    if keys is None:
+        return "not configured"
+    try:
+        async with asyncio.timeout(KEYS_PROBE):
+            await keys.license_keys()
+    except (TimeoutError, AuthsvcError):
+        return "down"
+    return "up"
 
 
 @asynccontextmanager

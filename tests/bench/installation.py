@@ -21,7 +21,7 @@ from authsvc.throttle import Attempt, Claim
 from authsvc.wiring.management import Management, management
 from tests.bench.flood import Guess
 from tests.bench.load import Target, basic
-from tests.support.processes import children_of
+from tests.support.processes import children_of, workers_of
 from tests.support.stack import PASSWORD, Stack, running_stack
 
 T = TypeVar("T")
@@ -70,7 +70,7 @@ def target(stack: Stack) -> Target:
 
 def worker(stack: Stack) -> int:
     """Return the process id of the one worker."""
-    (process,) = children_of(stack.pid("serve"))
+    (process,) = workers_of(stack.pid("serve"))
     return process
 
 

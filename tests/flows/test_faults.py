@@ -10,7 +10,7 @@ from attrs import frozen
 from tests.support.http_client import Reply, ask, get_token, post_token
 from tests.support.load import Tally, meanwhile
 from tests.support.oci import Image
-from tests.support.processes import children_of
+from tests.support.processes import workers_of
 from tests.support.registry_client import Client
 from tests.support.stack import IMPATIENT, Stack, running_stack
 from tests.support.tenants import Account, License, make_license, make_member, make_team
@@ -118,16 +118,14 @@ def test_a_killed_child_comes_back(estate: Estate, child: str) -> None:
 def test_a_killed_worker_comes_back(estate: Estate) -> None:
     """The other worker goes on, and the parent starts a new one."""
     stack = estate.stack
-    before = children_of(stack.pid("serve"))
+    before = workers_of(stack.pid("serve"))
     assert len(before) == 2
     with meanwhile(lambda: one_token(estate), threads=2, pause=0.02) as tally:
         os.kill(before[0], signal.SIGKILL)
-        until(
-            lambda: len(now := children_of(stack.pid("serve"))) == 2 and before[0] not in now, "a new worker is there"
-        )
+        until(lambda: len(now := workers_of(stack.pid("serve"))) == 2 and before[0] not in now, "a new worker is there")
         until(lambda: [e["event"] for e in stack.events("serve.log")].count("worker.started") >= 3, "it has started")
         until(lambda: tally.results[200], "tokens are issued")
     never_denied(tally)
     died = [event for event in stack.events("serve.log") if event["event"] == "worker.died"]
     assert died[-1]["exit_code"] == -signal.SIGKILL
-    assert before[1] in children_of(stack.pid("serve"))
+    assert before[1] in workers_of(stack.pid("serve"))

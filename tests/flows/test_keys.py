@@ -31,7 +31,7 @@ from authsvc.spec.claims import Claims
 from tests.support import es256
 from tests.support.http_client import ask, get_token
 from tests.support.load import meanwhile
-from tests.support.processes import children_of, is_alive
+from tests.support.processes import is_alive, workers_of
 from tests.support.stack import Stack, free_port, running_stack, short_folder
 from tests.support.tenants import Account, License, make_license, make_team
 from tests.support.waiting import PATIENCE, until
@@ -144,7 +144,7 @@ def test_workers_of_every_server_are_reached_or_named(keyed: Stack) -> None:
     """Two servers share a Redis: all three workers follow; one that hangs is named, and its successor has followed."""
     with another_server(keyed) as second:
         assert 3 == len(keyed.json("keys", "rotate")["reached"])
-        (hanging,) = children_of(second)
+        (hanging,) = workers_of(second)
         # Its server hangs too, or it might replace the worker before the command stops waiting.
         os.kill(second, signal.SIGSTOP)
         try:
@@ -157,7 +157,7 @@ def test_workers_of_every_server_are_reached_or_named(keyed: Stack) -> None:
         assert [True] == [f"-{hanging}-" in worker["id"] for worker in said["missed"]]
         assert f"-{hanging}-" in ran.err
         # Its server replaces it meanwhile, and the new one has the new number from the start.
-        until(lambda: [child for child in children_of(second) if child != hanging], "it is replaced")
+        until(lambda: [child for child in workers_of(second) if child != hanging], "it is replaced")
         until(
             lambda: not any(f"-{hanging}-" in w["id"] for w in keyed.json("keys", "show")["workers"]), "it is gone", 60
         )
@@ -167,7 +167,7 @@ def test_workers_of_every_server_are_reached_or_named(keyed: Stack) -> None:
 def test_a_worker_ends_with_its_server(keyed: Stack) -> None:
     """A server that is killed outright leaves no worker behind, which would hold its port; it leaves the list too."""
     with another_server(keyed) as second:
-        (orphan,) = children_of(second)
+        (orphan,) = workers_of(second)
         os.kill(second, signal.SIGKILL)
         until(lambda: not is_alive(orphan), "the orphan ends")
     assert '"worker.orphaned"' in (keyed.folder / "second.log").read_text()

@@ -15,7 +15,7 @@ from authsvc.keys.secrets_dir import TOKEN_ROOT_KEY
 from authsvc.server.worker_health import SILENCE
 from tests.support.http_client import ask, basic, get_token
 from tests.support.load import meanwhile
-from tests.support.processes import children_of, is_alive
+from tests.support.processes import is_alive, workers_of
 from tests.support.stack import Stack, running_stack, short_folder
 from tests.support.tenants import Account, make_license, make_team
 from tests.support.waiting import PATIENCE, until
@@ -33,7 +33,7 @@ def crew() -> Iterator[Stack]:
 
 def workers(stack: Stack) -> set[int]:
     """Return the process ids of the workers."""
-    return set(children_of(stack.pid("serve")))
+    return set(workers_of(stack.pid("serve")))
 
 
 def port_of(stack: Stack, listener: str) -> int:

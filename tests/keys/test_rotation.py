@@ -92,7 +92,7 @@ def test_a_prepared_root_signs_nothing_yet(directory: Path) -> None:
     old = load_token_root(directory)[0]
     new = prepare_root(directory, NOW)
     assert new == prepare_root(directory, NOW)
-    assert ([old, new], old) == (load_roots(directory), load_authority(directory, offline=False).root)
+    assert ([old, new], old) == (load_roots(directory), load_authority(directory, directory, offline=False).root)
 
 
 def test_a_switched_root_signs_and_the_old_one_stays_trusted(directory: Path) -> None:
@@ -123,7 +123,7 @@ def test_steps_out_of_order_are_refused(directory: Path) -> None:
 
 def test_one_change_at_a_time(directory: Path) -> None:
     """While somebody changes keys nobody else does; then it works."""
-    with changing(directory), pytest.raises(Conflict, match="somebody else"):
+    with changing(directory), pytest.raises(Conflict, match="another process"):
         rotate_license_key(directory)
     rotate_license_key(directory)
 
@@ -148,9 +148,9 @@ def test_a_missing_root_key_makes_no_new_one(directory: Path) -> None:
     """A certificate without its key means that the key is elsewhere: none is made, all else works."""
     (directory / TOKEN_ROOT_KEY).unlink()
     assert () == create_missing(directory, NOW)
-    assert None is load_authority(directory, offline=True).root_key
+    assert None is load_authority(directory, directory, offline=True).root_key
     with pytest.raises(SecretsRefused):
-        load_authority(directory, offline=False)
+        load_authority(directory, directory, offline=False)
 
 
 def test_new_secrets_survive_a_power_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,23 @@ def family_of(pid: int) -> list[int]:
     return [pid, *(member for child in children_of(pid) for member in family_of(child))]
 
 
+def workers_of(serve: int) -> list[int]:
+    """Return the workers of a server, given its process id."""
+    return [child for child in children_of(serve) if _runs(child, b"authsvc.server.worker")]
+
+
+def key_service_of(serve: int) -> int | None:
+    """Return the key service of a server, or None while there is none."""
+    return next((child for child in children_of(serve) if _runs(child, b"authsvc.server.key_service")), None)
+
+
+def _runs(pid: int, module: bytes) -> bool:
+    try:
+        return module in (PROC / str(pid) / "cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+
+
 def is_alive(pid: int) -> bool:
     """Whether ``pid`` still runs; a zombie does not."""
     try:

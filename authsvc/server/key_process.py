@@ -1,0 +1,158 @@
+"""The parent's side of its key service: starts it, restarts it, and hands it the channel of each worker.
+
+A channel outlives the key service. The parent keeps a copy of the far end, which it never reads, and hands it to the
+next key service: a worker needs no new channel, and a request that was sent meanwhile is answered by the next one.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+
+from attrs import define, field
+
+from authsvc.logs import Logger
+from authsvc.processes.restarts import RestartPauses, keep_running
+from authsvc.server.worker_health import LOOK, WorkerHealth, main_thread
+from authsvc.settings import PREFIX
+
+STOP_WITHIN = 5.0
+"""Seconds that the key service gets to end."""
+
+_HEARTBEAT_BYTES = 64
+
+
+@define(eq=False)
+class KeyServiceProcess:
+    """Keeps one key service running.
+
+    Attributes:
+        directory: where the keys are.
+        log_level: of its log.
+        logger: the server's.
+        on_death: called when it ended without being asked to.
+        pauses: before it is started again.
+        pid: of the process that runs now, or None.
+    """
+
+    directory: Path
+    log_level: str
+    logger: Logger
+    on_death: Callable[[], None]
+    pauses: RestartPauses = field(factory=RestartPauses)
+    pid: int | None = None
+    _channels: dict[str, socket.socket] = field(factory=dict)
+    _control: socket.socket | None = None
+    _restart: asyncio.Event = field(factory=asyncio.Event)
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Keep it running until ``stopping``, then end it."""
+
+        async def run_until_asked() -> int:
+            while True:
+                self._restart.clear()
+                code = await self._run_one(stopping)
+                if not self._restart.is_set() or stopping.is_set():
+                    return code
+
+        await keep_running(run_until_asked, stopping, self._report, self.pauses)
+
+    def restart(self, directory: Path, log_level: str) -> None:
+        """Replace it by a new process, which may be of another version; requests wait meanwhile."""
+        self.directory, self.log_level = directory, log_level
+        self._restart.set()
+
+    @contextmanager
+    def channel(self, worker: str) -> Iterator[socket.socket]:
+        """Yield a worker's end of a new channel, which is closed at the end.
+
+        Args:
+            worker: a name for the log, unique among the channels of the moment.
+        """
+        near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._channels[worker] = far
+        self._hand_in(worker)
+        try:
+            yield near
+        finally:
+            del self._channels[worker]
+            near.close()
+            far.close()
+
+    def _hand_in(self, worker: str) -> None:
+        if self._control is not None:
+            # One that does not read is stopped: it will be killed, and the next one gets all channels.
+            with suppress(OSError):
+                socket.send_fds(self._control, [worker.encode("ascii")], [self._channels[worker].fileno()])
+
+    async def _run_one(self, stopping: asyncio.Event) -> int:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with ours:
+            ours.setblocking(False)  # noqa: FBT003  the standard library takes it by position only
+            with theirs:
+                process = await self._start(theirs)
+            self.pid, self._control = process.pid, ours
+            for worker in self._channels:
+                self._hand_in(worker)
+            health = WorkerHealth(partial(main_thread, process.pid))
+            watching = (asyncio.create_task(_hear(ours, health)), asyncio.create_task(self._kill_when_hung(health)))
+            ended = asyncio.create_task(process.wait())
+            asked = [asyncio.create_task(event.wait()) for event in (stopping, self._restart)]
+            await asyncio.wait({ended, *asked}, return_when=asyncio.FIRST_COMPLETED)
+            if not ended.done():
+                self._send(signal.SIGTERM)
+                await asyncio.wait({ended}, timeout=STOP_WITHIN)
+                self._send(signal.SIGKILL)
+            code = await ended
+            self.pid, self._control = None, None
+            for task in (*watching, *asked):
+                task.cancel()
+            await asyncio.gather(*watching, *asked, return_exceptions=True)
+            return code
+
+    async def _start(self, control: socket.socket) -> asyncio.subprocess.Process:
+        # Not the settings: it needs neither Redis nor anything else that they tell.
+        environ = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "authsvc.server.key_service"),
+            *(str(control.fileno()), str(self.directory), self.log_level),
+            stdin=asyncio.subprocess.DEVNULL,
+            env=environ,
+            pass_fds=(control.fileno(),),
+        )
+
+    def _send(self, number: signal.Signals) -> None:
+        if self.pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    async def _kill_when_hung(self, health: WorkerHealth) -> None:
+        """End a key service whose event loop does not run; a stopped one obeys no other signal than SIGKILL."""
+        clock = asyncio.get_running_loop().time
+        last = clock()
+        while True:
+            await asyncio.sleep(LOOK)
+            last, elapsed = clock(), clock() - last
+            why = health.step(elapsed)
+            if why is not None:
+                self.logger.error("key_service.hung", pid=self.pid, silent=round(health.silent, 1), error=why)
+                self._send(signal.SIGKILL)
+                return
+
+    def _report(self, code: int | None, why: str | None, pause: float) -> None:
+        if code is None:
+            self.logger.error("key_service.not_started", error=why, restart_in=pause)
+        else:
+            self.on_death()
+            self.logger.error("key_service.died", exit_code=code, restart_in=pause)
+
+
+async def _hear(control: socket.socket, health: WorkerHealth) -> None:
+    with suppress(OSError):
+        while await asyncio.get_running_loop().sock_recv(control, _HEARTBEAT_BYTES):
+            health.heartbeat()
