@@ -4,18 +4,34 @@ The core and the use cases serve the portal and the API too, so their sentences 
 command line gets the hint behind the sentence.
 """
 
+import string
 from collections.abc import Mapping
 
 from authsvc.errors import AuthsvcError, ErrorCode
 
-HINTS: Mapping[ErrorCode, str] = {
-    "keys_read_only": "with compose.yaml: docker compose run --rm keys, instead of: docker compose exec authsvc "
-    "authsvc keys",
-    "next_root_missing": "begin with: authsvc keys rotate --root prepare",
-    "root_key_missing": "`authsvc keys issue` makes a leaf",
-    "secret_missing": "`authsvc init` makes it",
+HINTS: Mapping[ErrorCode, tuple[str, ...]] = {
+    "app_not_found": (
+        "make it with: authsvc app create {app} --team TEAM",
+        "see: authsvc app list --team {team}",
+    ),
+    "email_taken": ("for a new password use: authsvc member reset {email}",),
+    "keys_read_only": (
+        "with compose.yaml: docker compose run --rm keys, instead of: docker compose exec authsvc authsvc keys",
+    ),
+    "license_not_found": ("see: authsvc license list --app APP",),
+    "member_not_found": ("see: authsvc member list --team TEAM",),
+    "next_root_missing": ("begin with: authsvc keys rotate --root prepare",),
+    "next_root_unconfirmed": (
+        "when you know that it was restarted since `prepare`, repeat: authsvc keys rotate --root switch --force",
+    ),
+    "old_root_in_use": ("run: authsvc keys rotate",),
+    "root_key_missing": ("`authsvc keys issue` makes a leaf",),
+    "secret_missing": ("`authsvc init` makes it",),
+    "service_account_not_found": ("see: authsvc service-account list --team {team}",),
+    "team_not_found": ("make it with: authsvc team create {team}",),
+    "token_not_found": ("see: authsvc token list --member EMAIL",),
 }
-"""A hint may name facts of the error in braces."""
+"""A hint may name facts of the error in braces; the first one whose facts are all known is shown."""
 
 REMEDIES: Mapping[str, str] = {
     "expired": "authsvc license extend {id} --expires WHEN",
@@ -26,6 +42,13 @@ REMEDIES: Mapping[str, str] = {
 
 
 def explained(error: AuthsvcError) -> str:
-    """Return the sentence of ``error`` with the hint for its code, if there is one."""
-    hint = HINTS.get(error.code)
-    return str(error) if hint is None else f"{error}; {hint.format_map(error.facts)}"
+    """Return the sentence of ``error`` with a hint for its code, if there is one."""
+    for hint in HINTS.get(error.code, ()):
+        if named_facts(hint) <= error.facts.keys():
+            return f"{error}; {hint.format_map(error.facts)}"
+    return str(error)
+
+
+def named_facts(hint: str) -> set[str]:
+    """Return the facts that a hint shows."""
+    return {name for _, name, _, _ in string.Formatter().parse(hint) if name}

@@ -103,9 +103,13 @@ class Audit:
             InputRefused: a time, a cursor or the limit is not acceptable.
         """
         if before and not _CURSOR.fullmatch(before):
-            raise InputRefused(f"before: {before[:40]!r} is no cursor; take one of the entries' own")
+            raise InputRefused(
+                f"before: {before[:40]!r} is not a cursor; take one of the entries' own",
+                code="cursor_invalid",
+                field="before",
+            )
         if not 1 <= limit <= MAX_LIMIT:
-            raise InputRefused(f"limit: give a number from 1 to {MAX_LIMIT}")
+            raise InputRefused(f"limit: give a number from 1 to {MAX_LIMIT}", code="limit_invalid", field="limit")
         sieve = _Filter.of(wanted, now)
         found = await self._sifted(sieve, before, limit, proven=True)
         if unproven:
@@ -275,4 +279,4 @@ def _time(text: str | None, now: datetime, what: str) -> datetime | None:
     try:
         return parse_instant(text, what)
     except InputRefused as error:
-        raise InputRefused(f"{error}, or 24h for a span back from now") from error
+        raise InputRefused(f"{error}, or 24h for a span back from now", code=error.code, field=error.field) from error

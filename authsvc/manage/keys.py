@@ -124,7 +124,7 @@ class Keys:
         """Sign license files with a new key; the old public key stays published. Return its ``kid``.
 
         Raises:
-            Conflict: somebody else is changing keys.
+            Conflict: another process is changing keys.
         """
         kid = self.files.rotate_license_key()
         return kid, await self._call(operation.entry("keys.license_rotated", kid=kid))
@@ -133,7 +133,7 @@ class Keys:
         """Make the next root and add it to the bundle; return its fingerprint.
 
         Raises:
-            Conflict: somebody else is changing keys.
+            Conflict: another process is changing keys.
         """
         made = self.files.prepare_root(operation.now)
         return made, await self._call(operation.entry("keys.root_prepared", root=made))
@@ -145,14 +145,16 @@ class Keys:
             Conflict: none is prepared, or the registry does not accept it yet, or cannot be asked and not ``force``.
         """
         if not any(root.state == "prepared" for root in self.files.roots()):
-            raise Conflict("no next root is prepared; begin with: authsvc keys rotate --root prepare")
+            raise Conflict("no next root is prepared", code="next_root_missing")
         accepted = await self.next_root_accepted()
         if accepted is False:
-            raise Conflict("the registry does not accept the next root yet; restart it, every replica, and try again")
+            raise Conflict(
+                "the registry does not accept the next root yet; restart it, every replica, and try again",
+                code="next_root_not_accepted",
+            )
         if accepted is None and not force:
             raise Conflict(
-                "the registry could not be asked whether it accepts the next root; when you know that it was restarted "
-                "since `prepare`, repeat this with --force"
+                "the registry could not be asked whether it accepts the next root", code="next_root_unconfirmed"
             )
         root = self.files.switch_root()
         return root, await self._call(operation.entry("keys.root_switched", root=root))
@@ -167,17 +169,18 @@ class Keys:
         roots = self.files.roots()
         used = {root.fingerprint for root in roots if root.state == "in use"}
         if not any(root.state == "old" for root in roots):
-            raise InputRefused("there is no old root in the bundle")
+            raise InputRefused("there is no old root in the bundle", code="old_root_missing", field=None)
         for worker in await self.workers.list():
             if force:
                 break
             if worker.root not in used:
-                raise Conflict(f"the worker {worker.id} still signs under an old root; run: authsvc keys rotate")
+                raise Conflict(f"the worker {worker.id} still signs under an old root", code="old_root_in_use")
             living = worker.leaf_made_at + self.longest_token + REGISTRY_LEEWAY
             if self.clock() < living:
                 raise Conflict(
                     "tokens signed under the old root may still be in use; wait until "
-                    f"{living:%Y-%m-%d %H:%M:%S} UTC, then repeat this"
+                    f"{living:%Y-%m-%d %H:%M:%S} UTC, then repeat this",
+                    code="old_tokens_in_use",
                 )
         dropped = self.files.drop_old_roots()
         return dropped, await self._call(operation.entry("keys.roots_dropped", roots=dropped))

@@ -121,7 +121,9 @@ class LicenseImport:
         for chunk in _chunks(rows):
             plan.rows += len(chunk)
             if plan.rows > MAX_ROWS:
-                raise InputRefused(f"a file has at most {MAX_ROWS:,} rows; split it")
+                raise InputRefused(
+                    f"a file has at most {MAX_ROWS:,} rows; split it", code="rows_too_many", field="rows"
+                )
             known = await self._known([row.reference for row in chunk if isinstance(row, LicenseRow)])
             for row in chunk:
                 if isinstance(row, LicenseRow):
@@ -149,7 +151,9 @@ class LicenseImport:
         for chunk in _chunks(rows):
             good = [row for row in chunk if isinstance(row, LicenseRow)]
             if len(good) < len(chunk):
-                raise InputRefused("the file was changed while it was imported; import it again")
+                raise InputRefused(
+                    "the file was changed while it was imported; import it again", code="file_changed", field="rows"
+                )
             known = await self._known([row.reference for row in good])
             work = (self._one(row, known.get(row.reference), operation, outcome) for row in good)
             # All of them end before the first failure is told: a repetition then finds what is there.

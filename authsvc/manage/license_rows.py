@@ -234,9 +234,9 @@ def _unknown_column() -> str:
 
 def _text(cell: object) -> str:
     if not isinstance(cell, str):
-        raise InputRefused("it must be a text")
+        raise InputRefused("it must be a text", code="text_expected", field=None)
     if not cell.isascii() and any("\ud800" <= letter <= "\udfff" for letter in cell):
-        raise InputRefused("it is not UTF-8; save the file as UTF-8")
+        raise InputRefused("it is not UTF-8; save the file as UTF-8", code="encoding_invalid", field=None)
     return cell
 
 

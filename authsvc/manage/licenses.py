@@ -76,7 +76,9 @@ class Licenses:
         """
         stored = await find_app(self.stores, app)
         if stored.record.archived_at is not None:
-            raise Conflict(f"the app {app!r} is archived; a license for it could pull nothing")
+            raise Conflict(
+                f"the app {app!r} is archived; a license for it could pull nothing", code="app_archived", field="app"
+            )
         return stored
 
     async def create_in(
@@ -144,7 +146,11 @@ class Licenses:
         stored = await self._license(license_id)
         end = parse_end(expires, operation.now, "expires")
         if stored.record.not_before is not None and end <= stored.record.not_before:
-            raise InputRefused(f"the license begins on {render_instant(stored.record.not_before)}; it must end later")
+            raise InputRefused(
+                f"the license begins on {render_instant(stored.record.not_before)}; it must end later",
+                code="period_invalid",
+                field="expires",
+            )
         changed = evolve(stored.record, expires_at=end)
         file = self.file_of(changed)
         return await self._set(stored, changed, operation), file
@@ -208,7 +214,11 @@ class Licenses:
 
     def _draft(self, app: App, terms: LicenseTerms, license_id: str, now: datetime, reference: str | None) -> License:
         if terms.expires_at <= now:
-            raise InputRefused(f"the license would have ended at {render_instant(terms.expires_at)}, before now")
+            raise InputRefused(
+                f"the license would have ended at {render_instant(terms.expires_at)}, before now",
+                code="date_not_in_future",
+                field="expires",
+            )
         return License(
             id=license_id,
             app=app.slug,
@@ -243,7 +253,7 @@ class Licenses:
     async def _license(self, license_id: str) -> Versioned[License]:
         stored = await self.stores.licenses.get(license_id) if is_id(license_id) else None
         if stored is None:
-            raise NotFound(f"there is no license {license_id[:40]!r}; see: authsvc license list --app APP")
+            raise NotFound(f"there is no license {license_id[:40]!r}", code="license_not_found", field="license_id")
         return stored
 
     def file_of(self, license_: License) -> str:
@@ -258,7 +268,8 @@ class Licenses:
         if not token.has_digest(newest.sha256):
             raise Conflict(
                 f"the registry token of license {license_.id} was made under another license-token key; put the old "
-                "secrets directory back"
+                "secrets directory back",
+                code="license_token_key_changed",
             )
         document = LicenseDocument(
             id=license_.id,
@@ -279,4 +290,4 @@ class Licenses:
         try:
             return license_file.write(document, lambda payload: license_keys.sign_license(signing, kid, payload))
         except LicenseFileError as error:
-            raise InputRefused(str(error)) from error
+            raise InputRefused(str(error), code="license_too_long", field=None) from error

@@ -51,7 +51,9 @@ class Links:
         owner = await find_team(self.stores, team)
         limits = await find_apps_of(self.stores, apps, owner.slug)
         if await self.stores.members.by_email(canonical) is not None:
-            raise InputRefused(f"{canonical} is a member already; for a new password use: authsvc member reset")
+            raise InputRefused(
+                f"{canonical} is a member already", code="email_taken", field="email", facts={"email": canonical}
+            )
         return await self._link(
             OneTimeLink(
                 id="",
@@ -102,16 +104,16 @@ class Links:
         secret = MachineSecret.parse(link.reveal().strip())
         stored = None if secret is None or secret.kind != LINK_KIND else await self.stores.links.get(secret.id)
         if secret is None or stored is None or not secret.has_digest(stored.record.sha256):
-            raise InputRefused(VOID)
+            raise _void()
         if operation.now >= stored.record.expires_at or not await self._maker_still_may(stored.record):
-            raise InputRefused(VOID)
+            raise _void()
         check_rules(password, await names_around(self.stores, stored.record.email, stored.record.team))
         try:
             if stored.record.purpose is LinkPurpose.INVITE:
                 return await self._join(stored, password, operation)
             return await self._set_password(stored, password, operation)
-        except Conflict:  # somebody was faster with the same link, or changed the account
-            raise InputRefused(VOID) from None
+        except Conflict:  # another request used the same link first, or changed the account
+            raise _void() from None
 
     async def _join(self, link: Versioned[OneTimeLink], password: Secret, operation: Operation) -> Member:
         terms = link.record
@@ -124,7 +126,7 @@ class Links:
         terms = link.record
         old = await self.stores.members.by_email(terms.email)
         if old is None or (old.record.id, old.record.epoch) != (terms.member, terms.epoch):
-            raise InputRefused(VOID)
+            raise _void()
         member = at_next_epoch(old.record, password_hash=hash_password(password, salt=operation.entropy(SALT_BYTES)))
         entry = operation.entry("member.password_reset", **facts_of(member), link=terms.id)
         await self.stores.links.accept_reset(link, old, member, entry)
@@ -149,3 +151,7 @@ class Links:
         entry = operation.entry("link.created", **facts)
         await self.stores.links.add(link, int(LINK_LIFE.total_seconds()), entry)
         return secret.text
+
+
+def _void() -> InputRefused:
+    return InputRefused(VOID, code="link_void", field="link")

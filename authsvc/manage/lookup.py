@@ -1,4 +1,4 @@
-"""Finding what somebody named, or saying how to see what there is."""
+"""Looking up the record that a caller named, or refusing with what does not exist."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ async def find_team(stores: Stores, slug: str) -> Team:
     """
     team = await stores.teams.get(parse_slug(slug, "team"))
     if team is None:
-        raise NotFound(f"there is no team {slug!r}; make it with: authsvc team create {slug}")
+        raise NotFound(f"there is no team {slug!r}", code="team_not_found", field="team", facts={"team": slug})
     return team
 
 
@@ -31,7 +31,7 @@ async def find_app(stores: Stores, slug: str) -> Versioned[App]:
     """
     app = await stores.apps.get(parse_slug(slug, "app"))
     if app is None:
-        raise NotFound(f"there is no app {slug!r}; make it with: authsvc app create {slug} --team TEAM")
+        raise NotFound(f"there is no app {slug!r}", code="app_not_found", field="app", facts={"app": slug})
     return app
 
 
@@ -45,12 +45,14 @@ async def find_apps_of(stores: Stores, slugs: Sequence[str], team: str) -> tuple
     for slug in slugs:
         app = await stores.apps.get(parse_slug(slug, "app"))
         if app is None or app.record.team != team:
-            raise NotFound(f"the team {team!r} has no app {slug!r}; see: authsvc app list --team {team}")
+            raise NotFound(
+                f"the team {team!r} has no app {slug!r}", code="app_not_found", field="apps", facts={"team": team}
+            )
     return tuple(sorted(set(slugs))) or None
 
 
 async def names_around(stores: Stores, email: str, team: str) -> list[str]:
-    """Return what anybody may know of a member, and a password must not be made of."""
+    """Return what anyone may know of a member, and a password must not be made of."""
     found = await stores.teams.get(team)
     apps = await stores.apps.of_team(team)
     names = [name for app in apps for name in (app.slug, app.name)]
@@ -62,9 +64,9 @@ async def find_member(stores: Stores, email: str) -> Versioned[Member]:
 
     Raises:
         InputRefused: it is no address.
-        NotFound: nobody has it.
+        NotFound: no member has it.
     """
     stored = await stores.members.by_email(parse_email(email))
     if stored is None:
-        raise NotFound(f"nobody has the address {email[:80]!r}; see: authsvc member list --team TEAM")
+        raise NotFound(f"no member has the address {email[:80]!r}", code="member_not_found", field="email")
     return stored

@@ -206,7 +206,11 @@ class Members:
             LastOwner: there is nobody.
         """
         if force and operation.actor != OPERATOR:
-            raise InputRefused("only the operator of the installation can leave a team without an owner")
+            raise InputRefused(
+                "only the operator of the installation can leave a team without an owner",
+                code="permission_denied",
+                field="force",
+            )
         if force or not old.manages_team or new.manages_team:
             return None
         for other in await self.stores.members.of_team(old.team):
@@ -225,7 +229,7 @@ def parse_role(text: str) -> Role:
         InputRefused: there is no such role.
     """
     if text not in list(Role):
-        raise InputRefused(f"{text[:40]!r} is no role; use {', '.join(Role)}")
+        raise InputRefused(f"{text[:40]!r} is no role; use {', '.join(Role)}", code="role_invalid", field="role")
     return Role(text)
 
 

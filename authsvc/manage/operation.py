@@ -45,5 +45,5 @@ def acting_member(actor: str) -> str | None:
     if actor.startswith(_MEMBER):
         return actor.removeprefix(_MEMBER)
     if actor != OPERATOR:
-        raise InputRefused("only a member or the operator can do this")
+        raise InputRefused("only a member or the operator can do this", code="permission_denied", field=None)
     return None

@@ -55,11 +55,19 @@ class ServiceAccounts:
             Conflict: the name is taken.
         """
         if not (_NAME.fullmatch(name) and len(name) <= MAX_NAME):
-            raise InputRefused(f"{name[:60]!r} cannot name a service account: use a-z, 0-9 and '-', such as ci-build")
+            raise InputRefused(
+                f"{name[:60]!r} cannot name a service account: use a-z, 0-9 and '-', such as ci-build",
+                code="name_invalid",
+                field="name",
+            )
         owner = await find_team(self.stores, team)
         rows = tuple([await self._grant(text, owner) for text in grants])
         if len(rows) > MAX_PATTERNS or (not rows and api is None):
-            raise InputRefused(f"a service account needs 1 to {MAX_PATTERNS} grants, such as myapp/**:pull")
+            raise InputRefused(
+                f"a service account needs 1 to {MAX_PATTERNS} grants, such as myapp/**:pull",
+                code="grants_count_invalid",
+                field="grants",
+            )
         secret = MachineSecret.build(SERVICE_KIND, new_id(operation.entropy(ID_BYTES)), operation.entropy(SECRET_BYTES))
         account = ServiceAccount(
             id=secret.id,
@@ -102,7 +110,7 @@ class ServiceAccounts:
         account = stored.record
         if account.expires_at is not None and operation.now >= account.expires_at:
             end = render_instant(account.expires_at)
-            raise Conflict(f"the service account {name!r} ended at {end}; make a new one")
+            raise Conflict(f"the service account {name!r} ended at {end}; make a new one", code="service_account_ended")
         secret = MachineSecret.build(SERVICE_KIND, account.id, operation.entropy(SECRET_BYTES))
         tokens = rotated(account.tokens, secret.sha256(), overlap, operation.now)
         changed = evolve(account, tokens=tokens)
@@ -153,7 +161,7 @@ class ServiceAccounts:
     async def _unrevoked(self, name: str, team: str) -> Versioned[ServiceAccount]:
         stored = await self._account(name, team)
         if stored.record.revoked_at is not None:
-            raise Conflict(f"the service account {name!r} is revoked; make a new one")
+            raise Conflict(f"the service account {name!r} is revoked; make a new one", code="service_account_revoked")
         return stored
 
     async def _account(self, name: str, team: str) -> Versioned[ServiceAccount]:
@@ -161,8 +169,10 @@ class ServiceAccounts:
         stored = await self.stores.service_accounts.by_name(owner.slug, name) if _NAME.fullmatch(name) else None
         if stored is None:
             raise NotFound(
-                f"the team {team!r} has no service account {name[:60]!r}; "
-                f"see: authsvc service-account list --team {team}"
+                f"the team {team!r} has no service account {name[:60]!r}",
+                code="service_account_not_found",
+                field="name",
+                facts={"team": team},
             )
         return stored
 
@@ -173,10 +183,12 @@ class ServiceAccounts:
         if not (colon and slash and actions and ACTIONS.issuperset(actions)):
             raise InputRefused(
                 f"{text[:80]!r} is no grant; write APP/PATTERN:ACTIONS with actions of {', '.join(sorted(ACTIONS))}, "
-                "such as myapp/**:pull,push"
+                "such as myapp/**:pull,push",
+                code="grant_invalid",
+                field="grants",
             )
         await find_apps_of(self.stores, [slug], team.slug)
-        return Grant(slug, parse_pattern(pattern), actions)
+        return Grant(slug, parse_pattern(pattern, "grants"), actions)
 
 
 def _facts(account: ServiceAccount) -> dict[str, object]:

@@ -59,7 +59,7 @@ class Teams:
             InputRefused: the slug or the name is not acceptable.
             Conflict: the slug is taken.
         """
-        team = Team(parse_slug(slug, "team"), parse_text(name or slug, "name"), operation.now)
+        team = Team(parse_slug(slug, "team", "slug"), parse_text(name or slug, "name"), operation.now)
         entry = operation.entry("team.created", team=team.slug)
         await self.stores.teams.add(team, entry)
         return team
@@ -77,10 +77,14 @@ class Teams:
             Conflict: the slug is taken, by this team or another.
         """
         owner = await find_team(self.stores, team)
-        taken = await self.stores.apps.get(parse_slug(slug, "app"))
+        taken = await self.stores.apps.get(parse_slug(slug, "app", "slug"))
         if taken is not None and taken.record.archived_at is not None and taken.record.team == owner.slug:
-            raise Conflict(f"the app {slug!r} is archived, and a slug is never given again; reinstate it instead")
-        app = App(parse_slug(slug, "app"), owner.slug, parse_text(name or slug, "name"), operation.now)
+            raise Conflict(
+                f"the app {slug!r} is archived, and a slug is never given again; reinstate it instead",
+                code="app_archived",
+                field="slug",
+            )
+        app = App(parse_slug(slug, "app", "slug"), owner.slug, parse_text(name or slug, "name"), operation.now)
         entry = operation.entry("app.created", app=app.slug, team=app.team)
         await self.stores.apps.add(app, entry)
         return app

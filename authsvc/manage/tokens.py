@@ -91,9 +91,16 @@ class Tokens:
         # By name and then by age: the last of a name is the one that holds it.
         namesake = next((token for token in reversed(made) if token.name == title), None)
         if namesake in live:
-            raise Conflict(f"{owner.record.email} has a token {title!r} already; revoke it or choose another name")
+            raise Conflict(
+                f"{owner.record.email} has a token {title!r} already; revoke it or choose another name",
+                code="name_taken",
+                field="name",
+            )
         if len(live) >= MAX_PERSONAL_TOKENS:
-            raise Conflict(f"{owner.record.email} has {len(live)} live tokens; revoke some that are not used")
+            raise Conflict(
+                f"{owner.record.email} has {len(live)} live tokens; revoke some that are not used",
+                code="tokens_too_many",
+            )
         secret = MachineSecret.build(
             PERSONAL_KIND, new_id(operation.entropy(ID_BYTES)), operation.entropy(SECRET_BYTES)
         )
@@ -156,7 +163,7 @@ class Tokens:
             entry = operation.entry("sign-in.revoked", token=token_id, member=sign_in.record.member)
             await self.stores.sign_ins.replace(sign_in, evolve(sign_in.record, revoked_at=operation.now), entry)
         elif personal is None and sign_in is None:
-            raise NotFound(f"there is no token {token_id[:40]!r}; see: authsvc token list --member EMAIL")
+            raise NotFound(f"there is no token {token_id[:40]!r}", code="token_not_found", field="token_id")
 
 
 @frozen
@@ -201,7 +208,11 @@ def parse_api(text: str | None) -> ApiAccess | None:
         InputRefused: neither ``read`` nor ``manage``.
     """
     if text is not None and text not in list(ApiAccess):
-        raise InputRefused(f"{text[:40]!r} is no API access; use {', '.join(ApiAccess)}, or leave it out")
+        raise InputRefused(
+            f"{text[:40]!r} is no API access; use {', '.join(ApiAccess)}, or leave it out",
+            code="api_access_invalid",
+            field="api",
+        )
     return None if text is None else ApiAccess(text)
 
 

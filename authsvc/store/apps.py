@@ -31,7 +31,10 @@ class RedisApps:
         """
         change = self.records.change(entry)
         change.expect_absent(
-            keys.app(app.slug), f"the app {app.slug!r} exists already; a slug is one namespace for all teams"
+            keys.app(app.slug),
+            f"the app {app.slug!r} exists already; a slug is one namespace for all teams",
+            code="slug_taken",
+            field="slug",
         )
         change.put(keys.app(app.slug), self.records.codec.encode(app))
         change.add_to_set(keys.team_apps(app.team), app.slug)

@@ -63,7 +63,8 @@ class RedisLicenses:
         change.put(keys.license_(license_.id), encode(license_))
         if license_.reference is not None:
             key = keys.license_reference(license_.app, license_.reference)
-            change.expect_absent(key, f"there is a license for the reference {license_.reference!r} already")
+            taken = f"there is a license for the reference {license_.reference!r} already"
+            change.expect_absent(key, taken, code="reference_taken", field="reference")
             change.put(key, encode(LicenseReference(license_.id, license_.expires_at)))
         change.add_to_order(keys.app_licenses(license_.app), license_.issued_at.timestamp(), license_.id)
         await change.apply(self.records.connection)

@@ -60,8 +60,8 @@ class RedisLinks:
 
     def _consuming(self, link: Versioned[OneTimeLink], entry: Entry) -> Transaction:
         change = self.records.change(entry)
-        change.expect(keys.link(link.record.id), link.version, VOID)
-        change.expect(keys.pending_link(link.record.email), link.record.id.encode(), VOID)
+        change.expect(keys.link(link.record.id), link.version, VOID, code="link_void")
+        change.expect(keys.pending_link(link.record.email), link.record.id.encode(), VOID, code="link_void")
         change.remove(keys.link(link.record.id))
         change.remove(keys.pending_link(link.record.email))
         return change

@@ -62,7 +62,7 @@ class RedisMembers:
             Conflict: it is no longer what ``old`` says, or the witness is not.
         """
         change = self._changing(old, witness, entry)
-        # Between two reads the address may have gone to somebody else, who must keep it.
+        # Between two reads the address may have gone to another member, who must keep it.
         change.expect(keys.member_email(new.email), new.id.encode(), CHANGED_MEANWHILE)
         change.put(keys.member(new.id), self.records.codec.encode_change(old.version, new))
         change.remove(keys.member_email(new.email))
@@ -80,7 +80,9 @@ class RedisMembers:
 
 def put_new_member(change: Transaction, records: Records, member: Member) -> None:
     """Add to ``change`` that ``member`` joins, refused when the address belongs to a member already."""
-    change.expect_absent(keys.member_email(member.email), f"{member.email} is a member already")
+    change.expect_absent(
+        keys.member_email(member.email), f"{member.email} is a member already", code="email_taken", field="email"
+    )
     change.put(keys.member(member.id), records.codec.encode(member))
     change.put(keys.member_email(member.email), member.id.encode())
     change.add_to_set(keys.team_members(member.team), member.id)

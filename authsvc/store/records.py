@@ -13,7 +13,7 @@ from authsvc.tenancy.versioned import Version, Versioned
 
 T = TypeVar("T")
 
-CHANGED_MEANWHILE = "somebody else changed it at the same moment; look at it and try again"
+CHANGED_MEANWHILE = "it was changed at the same moment by another request; look at it and try again"
 
 
 @frozen

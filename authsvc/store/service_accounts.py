@@ -37,6 +37,8 @@ class RedisServiceAccounts:
         change.expect_absent(
             keys.service_account_name(account.team, account.name),
             f"the team {account.team!r} has or had a service account {account.name!r}; choose another name",
+            code="name_taken",
+            field="name",
         )
         change.put(keys.service_account(account.id), self.records.codec.encode(account))
         change.put(keys.service_account_name(account.team, account.name), account.id.encode())

@@ -37,7 +37,8 @@ class RedisSignIns:
         change = self.records.change(entry)
         index = keys.member_refresh_tokens(token.member)
         since = (token.created_at - window).timestamp()
-        change.expect_fewer(index, newest, since, f"the member got {newest} refresh tokens a short time ago")
+        recent = f"the member got {newest} refresh tokens a short time ago"
+        change.expect_fewer(index, newest, since, recent, code="sign_ins_too_many")
         change.put(keys.refresh_token(token.id), self.records.codec.encode(token), life_seconds)
         change.add_to_order(index, token.created_at.timestamp(), token.id)
         change.keep_newest(index, newest, keys.refresh_token(""))

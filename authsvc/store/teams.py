@@ -30,7 +30,9 @@ class RedisTeams:
             Conflict: the slug is taken.
         """
         change = self.records.change(entry)
-        change.expect_absent(keys.team(team.slug), f"the team {team.slug!r} exists already")
+        change.expect_absent(
+            keys.team(team.slug), f"the team {team.slug!r} exists already", code="slug_taken", field="slug"
+        )
         change.put(keys.team(team.slug), self.records.codec.encode(team))
         change.add_to_set(keys.TEAMS, team.slug)
         await change.apply(self.records.connection)

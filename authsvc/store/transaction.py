@@ -13,13 +13,13 @@ from typing import Any, Literal
 from attrs import Factory, define, frozen
 
 from authsvc.audit.entry import ChangeLog, Entry
-from authsvc.errors import Conflict, StoreRefused, StoreUnavailable
+from authsvc.errors import Conflict, ErrorCode, StoreRefused, StoreUnavailable
 from authsvc.store import keys
 from authsvc.store.audit_size import ADD_TO_STREAM
 from authsvc.store.connection import Connection
 
 OPERATION_MARK_LIFE = 24 * 3600
-"""Seconds for which an applied operation is known: far longer than anybody retries."""
+"""Seconds for which an applied operation is known: far longer than any caller retries."""
 
 UNCLEAR = "the service's database did not confirm the change, which may be done or not; look before you repeat it"
 
@@ -69,6 +69,8 @@ class _Precondition:
     kind: Literal["same", "absent", "fewer"]
     key: str
     message: str
+    code: ErrorCode
+    field: str | None = None
     value: str = ""
     most: int = 0
 
@@ -88,17 +90,19 @@ class Transaction:
     _checks: list[_Precondition] = Factory(list)
     _writes: list[tuple[str, str, tuple[str, ...]]] = Factory(list)
 
-    def expect_absent(self, key: str, message: str) -> None:
-        """Refuse the change with ``message`` when ``key`` exists."""
-        self._checks.append(_Precondition("absent", key, message))
+    def expect_absent(
+        self, key: str, message: str, code: ErrorCode = "version_conflict", field: str | None = None
+    ) -> None:
+        """Refuse the change with ``message``, ``code`` and ``field`` when ``key`` exists."""
+        self._checks.append(_Precondition("absent", key, message, code, field))
 
-    def expect(self, key: str, raw: bytes, message: str) -> None:
-        """Refuse the change with ``message`` when ``key`` does not hold exactly ``raw``."""
-        self._checks.append(_Precondition("same", key, message, raw.decode()))
+    def expect(self, key: str, raw: bytes, message: str, code: ErrorCode = "version_conflict") -> None:
+        """Refuse the change with ``message`` and ``code`` when ``key`` does not hold exactly ``raw``."""
+        self._checks.append(_Precondition("same", key, message, code, value=raw.decode()))
 
-    def expect_fewer(self, key: str, most: int, since: float, message: str) -> None:
-        """Refuse the change with ``message`` when the sorted set at ``key`` has ``most`` items from ``since`` on."""
-        self._checks.append(_Precondition("fewer", key, message, repr(since), most))
+    def expect_fewer(self, key: str, most: int, since: float, message: str, code: ErrorCode) -> None:
+        """Refuse the change when the sorted set at ``key`` has ``most`` items from ``since`` on."""
+        self._checks.append(_Precondition("fewer", key, message, code, value=repr(since), most=most))
 
     def put(self, key: str, raw: bytes, life_seconds: int | None = None, *, keep_life: bool = False) -> None:
         """Set ``key``, to be forgotten after ``life_seconds``, or when it would have been when ``keep_life``."""
@@ -166,5 +170,6 @@ class Transaction:
                     raise StoreUnavailable(UNCLEAR, uncertain=True, detail=second.detail) from second
                 raise StoreUnavailable(NOT_DONE, detail=second.detail) from second
         if failed:
-            raise Conflict(self._checks[failed - 1].message)
+            broken = self._checks[failed - 1]
+            raise Conflict(broken.message, code=broken.code, field=broken.field)
         self.log(self.entry)

@@ -16,7 +16,7 @@ from authsvc.store.transaction import Transaction, unlogged
 from authsvc.worker_status import SEEN_WITHIN, WorkerStatus
 
 REQUEST_ATTEMPTS = 20
-REQUESTED_MEANWHILE = "somebody else is rotating keys at the same moment; try again when that is done"
+REQUESTED_MEANWHILE = "another process is rotating keys at the same moment; try again when that is done"
 
 # A worker is registered until its status expires in Redis: the clocks of workers and of the caller need not agree.
 _LIST = """
@@ -80,9 +80,9 @@ class RedisWorkerRegistry:
         number = max(int(before or 0), above) + 1
         change = Transaction(entry, self._log)
         if before is None:
-            change.expect_absent(keys.KEY_GENERATION, REQUESTED_MEANWHILE)
+            change.expect_absent(keys.KEY_GENERATION, REQUESTED_MEANWHILE, code="keys_locked")
         else:
-            change.expect(keys.KEY_GENERATION, before, REQUESTED_MEANWHILE)
+            change.expect(keys.KEY_GENERATION, before, REQUESTED_MEANWHILE, code="keys_locked")
         change.put(keys.KEY_GENERATION, str(number).encode())
         await change.apply(self._connection)
         return number

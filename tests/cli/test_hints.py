@@ -1,21 +1,16 @@
 """Hints: the command line tells what to type next, where the sentence itself names no command."""
 
 import ast
-import string
+import itertools
 from pathlib import Path
 
 import pytest
 
-from authsvc.cli.hints import HINTS, REMEDIES, explained
-from authsvc.errors import Conflict, NotFound, SecretsRefused
+from authsvc.cli.hints import HINTS, REMEDIES, explained, named_facts
+from authsvc.errors import Conflict, ErrorCode, NotFound, SecretsRefused
 from tests.test_docs import unknown_command
 
 HOUSE = Path(__file__).parent.parent.parent / "authsvc"
-
-
-def named_facts(hint: str) -> set[str]:
-    """Return the facts that a hint shows."""
-    return {name for _, name, _, _ in string.Formatter().parse(hint) if name}
 
 
 def given_facts() -> list[tuple[str, set[str]]]:
@@ -38,14 +33,17 @@ def test_a_hint_stands_behind_its_sentence() -> None:
 
 
 @pytest.mark.parametrize("code", HINTS)
-def test_every_error_has_the_facts_of_its_hint(code: str) -> None:
-    """Each place that makes an error of this code gives what the hint names, and there is such a place."""
+def test_every_error_has_a_hint_that_it_can_fill(code: ErrorCode) -> None:
+    """Each place that makes an error of this code gives the facts of one of the hints, and each hint has a place."""
     places = [facts for found, facts in given_facts() if found == code]
-    assert places
-    assert all(named_facts(HINTS[code]) <= facts for facts in places)  # type: ignore[index]
+    hints = [named_facts(hint) for hint in HINTS[code]]
+    # What the store refuses has no facts: the use case looked before, so only a race gets there.
+    bare = code == "email_taken"
+    assert all(any(hint <= facts for hint in hints) for facts in places if facts or not bare)
+    assert all(any(hint <= facts for facts in places) for hint in hints)
 
 
-@pytest.mark.parametrize("hint", [*HINTS.values(), *REMEDIES.values()])
+@pytest.mark.parametrize("hint", [*itertools.chain(*HINTS.values()), *REMEDIES.values()])
 def test_hints_name_commands_that_exist(hint: str) -> None:
     """What a hint tells to type is a command with its options."""
     words = hint.rpartition("authsvc ")[2].replace("`", " ").split()

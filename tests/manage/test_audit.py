@@ -191,7 +191,7 @@ async def test_no_page_ends_between_two_of_one_cursor(office: Office) -> None:
     [
         (AuditQuery(since="yesterday"), "", 50, "since: 'yesterday' is no date"),
         (AuditQuery(until="99999d"), "", 50, "until: '99999d' is no span"),
-        (AuditQuery(), "x", 50, "before: 'x' is no cursor"),
+        (AuditQuery(), "x", 50, "before: 'x' is not a cursor"),
         (AuditQuery(), "", 0, "limit: give a number from 1 to 10000"),
         (AuditQuery(), "", 10_001, "limit: give a number from 1 to 10000"),
     ],

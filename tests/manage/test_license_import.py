@@ -174,7 +174,7 @@ async def test_an_archived_app_takes_none(house: Installation) -> None:
 
     with pytest.raises(Conflict, match="is archived"):
         await importing(house)
-    with pytest.raises(Conflict, match="somebody else changed it"):
+    with pytest.raises(Conflict, match="changed at the same moment"):
         await opened.carry_out(make_rows(3), house.operation, lambda _: None)
     assert [] == await house.stores.licenses.of_app(APP)
 

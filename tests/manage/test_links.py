@@ -240,8 +240,8 @@ async def test_an_invitation_is_refused(
 
 
 async def test_a_reset_for_nobody_is_refused(house: Installation) -> None:
-    """The operator learns that nobody has the address; the sentence is not for strangers."""
-    with pytest.raises(NotFound, match="nobody has the address"):
+    """The operator learns that no member has the address; the sentence is not for strangers."""
+    with pytest.raises(NotFound, match="no member has the address"):
         await house.links.reset(EMAIL, house.operation())
 
 

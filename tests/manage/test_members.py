@@ -186,10 +186,10 @@ async def test_a_removed_member_is_nobody(house: Installation) -> None:
 
 @pytest.mark.parametrize("change", ["disable", "enable", "remove", "set_role", "set_password"])
 async def test_changing_nobody_is_refused(house: Installation, change: str) -> None:
-    """Every change of a stranger says that nobody has the address, and how to look."""
+    """Every change of a stranger says that no member has the address, and how to look."""
     arguments = {"set_role": ("viewer", None), "set_password": (NEW_PASSWORD,)}.get(change, ())
 
-    with pytest.raises(NotFound, match=r"nobody has the address .stranger@acme\.test."):
+    with pytest.raises(NotFound, match=r"no member has the address .stranger@acme\.test."):
         await getattr(house.members, change)("stranger@acme.test", *arguments, house.operation())
 
 

@@ -170,7 +170,7 @@ async def test_of_two_changes_at_once_one_is_refused(stores: Stores, kind: str) 
     stored = await read()
     await store.replace(stored, evolve(stored.record, revoked_at=NOW), entry("op-6"))
 
-    with pytest.raises(Conflict, match="somebody else changed it"):
+    with pytest.raises(Conflict, match="changed at the same moment"):
         await store.replace(stored, evolve(stored.record, created_at=LATER), entry("op-7"))
     assert NOW == (await read()).record.revoked_at
 

@@ -133,7 +133,7 @@ async def test_of_two_changes_at_once_one_is_refused(stores: Stores) -> None:
     stored = await filled(stores)
     await stores.licenses.replace(stored, evolve(LICENSE, contact="first"), entry("op-5"))
 
-    with pytest.raises(Conflict, match="somebody else changed it"):
+    with pytest.raises(Conflict, match="changed at the same moment"):
         await stores.licenses.replace(stored, evolve(LICENSE, contact="second"), entry("op-6"))
     now = await stores.licenses.get(LICENSE.id)
     assert now is not None

@@ -124,7 +124,7 @@ async def test_a_full_window_refuses_the_change(connection: Connection, scores: 
     for score in scores:
         await connection.redis.zadd("order", {f"i{score}": score})
     work = change()
-    work.expect_fewer("order", 3, 7.5, "too many")
+    work.expect_fewer("order", 3, 7.5, "too many", "sign_ins_too_many")
     work.put("key", b"1")
     if full:
         with pytest.raises(Conflict, match=r"^too many$"):
