@@ -61,6 +61,7 @@ ErrorCode = Literal[
     "service_account_ended",
     "reference_taken",
     "name_taken",
+    "member_disabled",
     "member_not_found",
     "link_void",
     "license_not_found",

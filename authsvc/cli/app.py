@@ -8,7 +8,7 @@ from attrs import asdict
 
 from authsvc.cli import present
 from authsvc.cli.confirm import run_confirmed, yes_option
-from authsvc.cli.console import ACTOR, common_options, print_json, print_table, run, say
+from authsvc.cli.console import common_options, print_json, print_table, run, say
 
 if TYPE_CHECKING:
     from authsvc.manage.teams import AppUse
@@ -28,7 +28,7 @@ def app_group() -> None:
 @common_options
 def create(slug: str, team: str, name: str | None, data_dir: Path | None, *, as_json: bool) -> None:
     """Make an app and with it the namespace SLUG/."""
-    made = run(data_dir, lambda manage: manage.teams.create_app(slug, team, name, manage.operation(ACTOR)))
+    made = run(data_dir, lambda manage: manage.teams.create_app(slug, team, name, manage.operation()))
     if as_json:
         print_json(present.app(made))
     else:
@@ -41,7 +41,7 @@ def create(slug: str, team: str, name: str | None, data_dir: Path | None, *, as_
 @common_options
 def list_(team: str | None, data_dir: Path | None, *, archived: bool, as_json: bool) -> None:
     """List the apps in use."""
-    apps = run(data_dir, lambda manage: manage.teams.apps(team, archived=archived))
+    apps = run(data_dir, lambda manage: manage.teams.apps(manage.actor, team, archived=archived))
     if as_json:
         print_json([present.app(app) for app in apps])
         return
@@ -56,8 +56,8 @@ def show(slug: str, data_dir: Path | None, *, as_json: bool) -> None:
     """Show one app, archived or not, and who has access to it."""
 
     async def use(manage: "Management") -> "tuple[App, AppUse]":
-        app = await manage.teams.app(slug)
-        return app, await manage.teams.use_of(app, manage.operation(ACTOR).now)
+        app = await manage.teams.app(manage.actor, slug)
+        return app, await manage.teams.use_of(manage.actor, slug, manage.operation().now)
 
     app, found = run(data_dir, use)
     access = "access" if app.archived_at is None else "access_if_reinstated"
@@ -72,7 +72,7 @@ def archive(slug: str, data_dir: Path | None, *, yes: bool, as_json: bool) -> No
     """Put an app away: nobody pushes to it or pulls from it until it is reinstated; its slug is never given away."""
 
     async def use(manage: "Management", confirmed: str | None) -> "App":
-        return await manage.teams.archive_app(slug, manage.operation(ACTOR), confirmed)
+        return await manage.teams.archive_app(slug, manage.operation(), confirmed)
 
     _print(present.app(run_confirmed(data_dir, use, yes=yes)), as_json=as_json)
 
@@ -82,7 +82,7 @@ def archive(slug: str, data_dir: Path | None, *, yes: bool, as_json: bool) -> No
 @common_options
 def reinstate(slug: str, data_dir: Path | None, *, as_json: bool) -> None:
     """Undo archive: licenses, members and service accounts have their access again."""
-    app = run(data_dir, lambda manage: manage.teams.reinstate_app(slug, manage.operation(ACTOR)))
+    app = run(data_dir, lambda manage: manage.teams.reinstate_app(slug, manage.operation()))
     _print(present.app(app), as_json=as_json)
 
 

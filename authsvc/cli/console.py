@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-ACTOR = "system:authsvc"
-"""Who acts on the command line: whoever may read the secrets directory is the operator."""
-
 DEFAULT_DATA_DIR = Path("authsvc-data")
 
 _DEADLINE = 30.0

@@ -9,7 +9,6 @@ import click
 
 from authsvc import atomic_file
 from authsvc.cli.console import (
-    ACTOR,
     common_options,
     find,
     print_document,
@@ -143,7 +142,7 @@ async def _change(
     manage: "Management", *, license_: bool, step: str | None, force: bool
 ) -> "tuple[dict[str, Any], Rotation]":
     """Change what was asked for, and return it with who followed."""
-    operation = manage.operation(ACTOR)
+    operation = manage.operation()
     if license_:
         kid, rotation = await manage.keys.rotate_license_key(operation)
         return {"license_key": kid}, rotation

@@ -13,7 +13,6 @@ from authsvc import atomic_file
 from authsvc.cli import present
 from authsvc.cli.confirm import run_confirmed, yes_option
 from authsvc.cli.console import (
-    ACTOR,
     common_options,
     overlap_option,
     print_document,
@@ -88,7 +87,7 @@ def create(
     async def use(manage: "Management") -> "tuple[License, App, str, str]":
         from authsvc.tenancy.terms import LicenseTerms
 
-        operation = manage.operation(ACTOR)
+        operation = manage.operation()
         terms = LicenseTerms.parse(
             customer=customer,
             expires=expires,
@@ -100,7 +99,7 @@ def create(
             now=operation.now,
         )
         made, file = await manage.licenses.create(app, terms, operation)
-        return made, await manage.teams.app(made.app), file, manage.licenses.verification_keys()
+        return made, await manage.teams.app(manage.actor, made.app), file, manage.licenses.verification_keys()
 
     with _Target(output) as target:
         made, app_, file, key = run(data_dir, use)
@@ -121,7 +120,7 @@ def download(license_id: str, output: str, key_output: str | None, data_dir: Pat
     """Write a license's file again, with the key that verifies it; its registry token is the same."""
 
     async def use(manage: "Management") -> tuple[str, str]:
-        return await manage.licenses.download(license_id), manage.licenses.verification_keys()
+        return await manage.licenses.download(manage.actor, license_id), manage.licenses.verification_keys()
 
     with _Target(output) as target:
         file, key = run(data_dir, use)
@@ -140,8 +139,8 @@ def extend(license_id: str, expires: str, output: str | None, data_dir: Path | N
     """Give a license another end; its registry token stays the same, so nothing must be installed again."""
 
     async def use(manage: "Management") -> "tuple[License, App, str]":
-        changed, file = await manage.licenses.extend(license_id, expires, manage.operation(ACTOR))
-        return changed, await manage.teams.app(changed.app), file
+        changed, file = await manage.licenses.extend(license_id, expires, manage.operation())
+        return changed, await manage.teams.app(manage.actor, changed.app), file
 
     with _Target(output) as target:
         changed, app, file = run(data_dir, use)
@@ -161,9 +160,9 @@ def rotate(
     """Give a license a new registry token, for instance because the old file has leaked."""
 
     async def use(manage: "Management", confirmed: str | None) -> "tuple[License, App, str]":
-        span, operation = parse_span(overlap, "overlap"), manage.operation(ACTOR)
+        span, operation = parse_span(overlap, "overlap"), manage.operation()
         changed, file = await manage.licenses.rotate(license_id, span, operation, confirmed)
-        return changed, await manage.teams.app(changed.app), file
+        return changed, await manage.teams.app(manage.actor, changed.app), file
 
     with _Target(output) as target:
         changed, app, file = run_confirmed(data_dir, use, yes=yes)
@@ -226,7 +225,7 @@ def list_(app: str, data_dir: Path | None, *, as_json: bool) -> None:
     """List the licenses of an app, without archived ones."""
 
     async def use(manage: "Management") -> "tuple[App, list[License]]":
-        return await manage.teams.app(app), await manage.licenses.list(app)
+        return await manage.teams.app(manage.actor, app), await manage.licenses.list(manage.actor, app)
 
     stored, licenses = run(data_dir, use)
     facts = [present.license_(license_, stored, datetime.now(UTC)) for license_ in licenses]
@@ -246,7 +245,7 @@ def _command(name: str, help_: str, use: "Callable[[Management, str], Awaitable[
     def command(license_id: str, data_dir: Path | None, *, as_json: bool) -> None:
         async def with_app(manage: "Management") -> "tuple[License, App]":
             found = await use(manage, license_id)
-            return found, await manage.teams.app(found.app)
+            return found, await manage.teams.app(manage.actor, found.app)
 
         found, app = run(data_dir, with_app)
         facts = present.license_(found, app, datetime.now(UTC))
@@ -263,21 +262,21 @@ def _command(name: str, help_: str, use: "Callable[[Management, str], Awaitable[
 
 
 license_group.add_command(import_command)
-_command("show", "Show one license.", lambda manage, license_id: manage.licenses.show(license_id))
+_command("show", "Show one license.", lambda manage, license_id: manage.licenses.show(manage.actor, license_id))
 _command(
     "revoke",
     "Refuse a license from now on; a pull token already given out still works for up to six minutes by default.",
-    lambda manage, license_id: manage.licenses.revoke(license_id, manage.operation(ACTOR)),
+    lambda manage, license_id: manage.licenses.revoke(license_id, manage.operation()),
 )
 _command(
     "reinstate",
     "Undo revoke and archive.",
-    lambda manage, license_id: manage.licenses.reinstate(license_id, manage.operation(ACTOR)),
+    lambda manage, license_id: manage.licenses.reinstate(license_id, manage.operation()),
 )
 _command(
     "archive",
     "Revoke a license and hide it from lists.",
-    lambda manage, license_id: manage.licenses.archive(license_id, manage.operation(ACTOR)),
+    lambda manage, license_id: manage.licenses.archive(license_id, manage.operation()),
 )
 
 

@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 from attrs import asdict
 
-from authsvc.cli.console import ACTOR, common_options, print_json, refuse, run, say
+from authsvc.cli.console import common_options, print_json, refuse, run, say
 from authsvc.errors import InputRefused
 
 if TYPE_CHECKING:
@@ -48,11 +48,11 @@ def import_command(
         from authsvc.manage.license_import import LicenseImport
         from authsvc.wiring import clock
 
-        opened = await manage.licenses.open_app(app)
+        opened = await manage.licenses.open_app(manage.actor, app)
         shelf = LicenseFolder(output_dir) if output_dir else None
         work = LicenseImport(manage.licenses, opened, shelf)
         with _text(file) as text:
-            plan = await work.check(_rows(text, kind), clock())
+            plan = await work.check(manage.actor, _rows(text, kind), clock())
             if plan.problems or (plan.changed and not skip_changed):
                 return plan, None
             if shelf is not None:
@@ -72,7 +72,7 @@ async def _carried_out(
     work: "LicenseImport", plan: "Plan", rows: "Callable[[], Iterator[Read]]", manage: "Management"
 ) -> "Outcome":
     with _progress(plan.rows) as advance:
-        return await work.carry_out(rows(), lambda: manage.operation(ACTOR), advance)
+        return await work.carry_out(manage.actor, rows(), manage.operation, advance)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import click
 
 from authsvc.cli import present
 from authsvc.cli.confirm import run_confirmed, yes_option
-from authsvc.cli.console import ACTOR, common_options, print_json, print_table, refuse, run, say
+from authsvc.cli.console import common_options, print_json, print_table, refuse, run, say
 from authsvc.cli.passwords import read_line, read_password
 from authsvc.errors import LastOwner
 from authsvc.redaction import Secret
@@ -56,7 +56,7 @@ def add(
     password = read_password(from_stdin=password_stdin)
 
     async def use(manage: "Management") -> "tuple[Member, str]":
-        added = await manage.members.add(email, team, role, apps, password, manage.operation(ACTOR))
+        added = await manage.members.add(email, team, role, apps, password, manage.operation())
         return added, manage.registry
 
     made, registry = run(data_dir, use)
@@ -71,7 +71,7 @@ def add(
 @common_options
 def list_(team: str, data_dir: Path | None, *, as_json: bool) -> None:
     """List the members of a team."""
-    facts = [present.member(member) for member in run(data_dir, lambda manage: manage.members.list(team))]
+    facts = [present.member(member) for member in run(data_dir, lambda manage: manage.members.list(manage.actor, team))]
     if as_json:
         print_json(facts)
         return
@@ -95,7 +95,7 @@ def set_role(
     limits = apps if apps or all_apps else None
     with _insisting():
         changed = run(
-            data_dir, lambda manage: manage.members.set_role(email, role, limits, manage.operation(ACTOR), force=force)
+            data_dir, lambda manage: manage.members.set_role(email, role, limits, manage.operation(), force=force)
         )
     _print(changed, f"{changed.email} is {changed.role} of {changed.team}", as_json=as_json)
 
@@ -107,7 +107,7 @@ def set_role(
 def set_password(email: str, data_dir: Path | None, *, password_stdin: bool, as_json: bool) -> None:
     """Set another password; the old one and docker's sign-ins end, personal tokens stay."""
     password = read_password(from_stdin=password_stdin)
-    changed = run(data_dir, lambda manage: manage.members.set_password(email, password, manage.operation(ACTOR)))
+    changed = run(data_dir, lambda manage: manage.members.set_password(email, password, manage.operation()))
     _print(changed, f"{changed.email} has a new password; the old one and its sign-ins have ended", as_json=as_json)
 
 
@@ -119,7 +119,7 @@ def set_password(email: str, data_dir: Path | None, *, password_stdin: bool, as_
 @common_options
 def invite(email: str, team: str, role: str, apps: tuple[str, ...], data_dir: Path | None, *, as_json: bool) -> None:
     """Make a one-time link by which EMAIL joins with a password of their own."""
-    secret = run(data_dir, lambda manage: manage.links.invite(email, team, role, apps, manage.operation(ACTOR)))
+    secret = run(data_dir, lambda manage: manage.links.invite(email, team, role, apps, manage.operation()))
     _print_link(secret, email, as_json=as_json)
 
 
@@ -128,9 +128,7 @@ def invite(email: str, team: str, role: str, apps: tuple[str, ...], data_dir: Pa
 @common_options
 def reset(email: str, data_dir: Path | None, *, as_json: bool) -> None:
     """Make a one-time link by which EMAIL sets a new password."""
-    _print_link(
-        run(data_dir, lambda manage: manage.links.reset(email, manage.operation(ACTOR))), email, as_json=as_json
-    )
+    _print_link(run(data_dir, lambda manage: manage.links.reset(email, manage.operation())), email, as_json=as_json)
 
 
 @member_group.command("redeem")
@@ -145,7 +143,7 @@ def redeem(data_dir: Path | None, *, from_stdin: bool, as_json: bool) -> None:
     else:
         raise click.UsageError("there is no terminal to ask; use --stdin")
     password = read_password(from_stdin=from_stdin)
-    changed = run(data_dir, lambda manage: manage.links.redeem(link, password, manage.operation(ACTOR)))
+    changed = run(data_dir, lambda manage: manage.links.redeem(link, password, manage.operation()))
     _print(changed, f"{changed.email} is {changed.role} of {changed.team} and can sign in", as_json=as_json)
 
 
@@ -175,7 +173,7 @@ def _end_command(name: str, help_: str, done: str, use: "_Ends") -> None:
 @common_options
 def enable(email: str, data_dir: Path | None, *, as_json: bool) -> None:
     """Let EMAIL sign in again."""
-    changed = run(data_dir, lambda manage: manage.members.enable(email, manage.operation(ACTOR)))
+    changed = run(data_dir, lambda manage: manage.members.enable(email, manage.operation()))
     _print(changed, f"{changed.email} is enabled", as_json=as_json)
 
 
@@ -183,17 +181,13 @@ _end_command(
     "disable",
     "Refuse EMAIL and its tokens from now on; docker's sign-ins end for good.",
     "disabled",
-    lambda manage, email, confirmed, force: manage.members.disable(
-        email, manage.operation(ACTOR), confirmed, force=force
-    ),
+    lambda manage, email, confirmed, force: manage.members.disable(email, manage.operation(), confirmed, force=force),
 )
 _end_command(
     "remove",
     "End the membership of EMAIL; all its tokens die, and service accounts it made.",
     "no member any more",
-    lambda manage, email, confirmed, force: manage.members.remove(
-        email, manage.operation(ACTOR), confirmed, force=force
-    ),
+    lambda manage, email, confirmed, force: manage.members.remove(email, manage.operation(), confirmed, force=force),
 )
 
 

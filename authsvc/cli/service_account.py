@@ -9,7 +9,7 @@ import click
 
 from authsvc.cli import present
 from authsvc.cli.confirm import run_confirmed, yes_option
-from authsvc.cli.console import ACTOR, common_options, overlap_option, print_json, print_table, run, say
+from authsvc.cli.console import common_options, overlap_option, print_json, print_table, run, say
 from authsvc.tenancy.dates import parse_span, render_instant, render_optional
 from authsvc.tenancy.machine_records import ServiceAccount
 from authsvc.wiring import clock
@@ -46,7 +46,7 @@ def create(
     """Make a service account and print its token once."""
 
     async def use(manage: "Management") -> "tuple[ServiceAccount, Secret, str]":
-        operation = manage.operation(ACTOR)
+        operation = manage.operation()
         return *await manage.service_accounts.create(name, team, grants, api, expires, operation), manage.registry
 
     _print_secret(*run(data_dir, use), as_json=as_json)
@@ -62,7 +62,7 @@ def rotate(name: str, team: str, overlap: str, data_dir: Path | None, *, yes: bo
     """Give the account a new token and print it once."""
 
     async def use(manage: "Management", confirmed: str | None) -> "tuple[ServiceAccount, Secret, str]":
-        span, operation = parse_span(overlap, "overlap"), manage.operation(ACTOR)
+        span, operation = parse_span(overlap, "overlap"), manage.operation()
         return *await manage.service_accounts.rotate(name, team, span, operation, confirmed), manage.registry
 
     _print_secret(*run_confirmed(data_dir, use, yes=yes), as_json=as_json)
@@ -73,7 +73,7 @@ def rotate(name: str, team: str, overlap: str, data_dir: Path | None, *, yes: bo
 @common_options
 def list_(team: str, data_dir: Path | None, *, as_json: bool) -> None:
     """List a team's service accounts, without revoked ones."""
-    found = run(data_dir, lambda manage: manage.service_accounts.list(team))
+    found = run(data_dir, lambda manage: manage.service_accounts.list(manage.actor, team))
     now = clock()
     facts = [_facts(account, now) | {"used_at": render_optional(used_at)} for account, used_at in found]
     if as_json:
@@ -96,17 +96,17 @@ def _command(name: str, help_: str, use: "Callable[[Management, str, str], Await
 _command(
     "disable",
     "Refuse the account from now on.",
-    lambda manage, name, team: manage.service_accounts.disable(name, team, manage.operation(ACTOR)),
+    lambda manage, name, team: manage.service_accounts.disable(name, team, manage.operation()),
 )
 _command(
     "enable",
     "Undo disable.",
-    lambda manage, name, team: manage.service_accounts.enable(name, team, manage.operation(ACTOR)),
+    lambda manage, name, team: manage.service_accounts.enable(name, team, manage.operation()),
 )
 _command(
     "revoke",
     "Refuse the account for good.",
-    lambda manage, name, team: manage.service_accounts.revoke(name, team, manage.operation(ACTOR)),
+    lambda manage, name, team: manage.service_accounts.revoke(name, team, manage.operation()),
 )
 
 

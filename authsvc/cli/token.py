@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from authsvc.cli.console import ACTOR, common_options, print_json, print_table, run, say
+from authsvc.cli.console import common_options, print_json, print_table, run, say
 from authsvc.tenancy.dates import render_instant, render_optional
 from authsvc.wiring import clock
 
@@ -34,7 +34,7 @@ def create(
     """Make a token that may do what the member may do, and print it once."""
 
     async def use(manage: "Management") -> "tuple[PersonalToken, Secret, str]":
-        return *await manage.tokens.create(name, member, expires, api, manage.operation(ACTOR)), manage.registry
+        return *await manage.tokens.create(name, member, expires, api, manage.operation()), manage.registry
 
     token, secret, registry = run(data_dir, use)
     if as_json:
@@ -50,7 +50,7 @@ def create(
 @common_options
 def list_(member: str, data_dir: Path | None, *, as_json: bool) -> None:
     """List what the member can sign in with beside the password."""
-    lines = run(data_dir, lambda manage: manage.tokens.list(member, clock()))
+    lines = run(data_dir, lambda manage: manage.tokens.list(manage.actor, member, clock()))
     facts = [
         {
             "id": line.id,
@@ -76,5 +76,5 @@ def list_(member: str, data_dir: Path | None, *, as_json: bool) -> None:
 @common_options
 def revoke(token_id: str, data_dir: Path | None, *, as_json: bool) -> None:
     """Refuse a personal token or a sign-in from now on."""
-    run(data_dir, lambda manage: manage.tokens.revoke(token_id, manage.operation(ACTOR)))
+    run(data_dir, lambda manage: manage.tokens.revoke(token_id, manage.operation()))
     print_json({"id": token_id, "state": "revoked"}) if as_json else say(f"token {token_id} is revoked")

@@ -11,18 +11,22 @@ from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from authsvc.manage.actor import Actor
+from authsvc.manage.operation import Operation
 from authsvc.manage.permissions import Permission, PermissionScope
+from authsvc.tenancy.records import Member
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 _MARK = "__permission__"
+_CIRCUMSTANCES = ("actor", "operation", "member")
 
 
 def permitted(permission: Permission) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Let a method run only for an actor that has ``permission``.
 
-    The actor is the argument ``actor``, or that of the argument ``operation``. A public use case needs neither.
+    The actor is the argument ``actor``, that of the argument ``operation``, or the ``member`` who has just proven who
+    they are. A public use case needs none of them.
 
     Raises:
         PermissionDenied: from the decorated method, when the actor may not; nothing has been read by then.
@@ -30,7 +34,7 @@ def permitted(permission: Permission) -> Callable[[Callable[P, R]], Callable[P, 
 
     def decorate(method: Callable[P, R]) -> Callable[P, R]:
         names = list(inspect.signature(method).parameters)
-        given = next((name for name in ("actor", "operation") if name in names), None)
+        given = next((name for name in _CIRCUMSTANCES if name in names), None)
         if given is None and permission.rule.scope is not PermissionScope.PUBLIC:
             raise TypeError(f"{method.__qualname__} takes neither an actor nor an operation")
         index = -1 if given is None else names.index(given)
@@ -38,15 +42,25 @@ def permitted(permission: Permission) -> Callable[[Callable[P, R]], Callable[P, 
         @functools.wraps(method)
         def checked(*args: P.args, **kwargs: P.kwargs) -> R:
             if given is not None:
-                circumstances = kwargs[given] if given in kwargs else args[index]
-                actor = circumstances if isinstance(circumstances, Actor) else circumstances.actor  # type: ignore[attr-defined]
-                actor.require(permission)
+                _actor_in(kwargs[given] if given in kwargs else args[index]).require(permission)
             return method(*args, **kwargs)
 
         setattr(checked, _MARK, permission)
         return checked
 
     return decorate
+
+
+def _actor_in(circumstances: object) -> Actor:
+    match circumstances:
+        case Actor():
+            return circumstances
+        case Operation(actor=actor):
+            return actor
+        case Member():
+            return Actor.of_member(circumstances)
+        case _:
+            raise TypeError(f"there is no actor in {type(circumstances).__name__}")
 
 
 def permission_of(method: object) -> Permission | None:

@@ -17,9 +17,13 @@ from typing import Protocol, TypeVar
 from attrs import define, field, frozen
 
 from authsvc.errors import Conflict, InputRefused
+from authsvc.manage.actor import Actor
+from authsvc.manage.authorization import permitted
 from authsvc.manage.license_rows import LicenseRow, Read, RowProblem, changed_columns
 from authsvc.manage.licenses import Licenses
+from authsvc.manage.lookup import require_app
 from authsvc.manage.operation import Operation
+from authsvc.manage.permissions import Permission
 from authsvc.tenancy.records import App, License, LicenseReference
 from authsvc.tenancy.terms import LicenseTerms
 from authsvc.tenancy.versioned import Versioned
@@ -110,13 +114,16 @@ class LicenseImport:
     app: Versioned[App]
     shelf: FileSink | None = None
 
-    async def check(self, rows: Iterable[Read], now: datetime) -> Plan:
+    @permitted(Permission.LICENSE_IMPORT_CHECK)
+    async def check(self, actor: Actor, rows: Iterable[Read], now: datetime) -> Plan:
         """Return what importing ``rows`` would do. Nothing is written.
 
         Raises:
             InputRefused: there are too many rows.
+            NotFound: there is no such app for the actor.
             StoreUnavailable: the store does not answer.
         """
+        require_app(actor, self.app.record)
         plan, seen = Plan(), dict[bytes, int]()
         for chunk in _chunks(rows):
             plan.rows += len(chunk)
@@ -127,26 +134,34 @@ class LicenseImport:
             known = await self._known([row.reference for row in chunk if isinstance(row, LicenseRow)])
             for row in chunk:
                 if isinstance(row, LicenseRow):
-                    self._check_row(row, known.get(row.reference), seen, plan, now)
+                    self._check_row(actor, row, known.get(row.reference), seen, plan, now)
                 else:
                     plan.problems += row
         return plan
 
+    @permitted(Permission.LICENSE_IMPORT)
     async def carry_out(
-        self, rows: Iterable[Read], operation: Callable[[], Operation], on_progress: Callable[[int], None]
+        self,
+        actor: Actor,
+        rows: Iterable[Read],
+        begin: Callable[[], Operation],
+        on_progress: Callable[[int], None],
     ) -> Outcome:
         """Make the licenses that are missing and put their files on the shelf.
 
         Args:
+            actor: who imports.
             rows: the same that were checked.
-            operation: begins one act, for one license.
+            begin: begins the operation of one license, by the same actor.
             on_progress: told how many more rows are done.
 
         Raises:
             InputRefused: a row has become wrong since it was checked; those before it are done.
+            NotFound: there is no such app for the actor.
             Conflict: the app was changed meanwhile; those before are done.
             StoreUnavailable: the store does not answer; repeating the import goes on where it ended.
         """
+        require_app(actor, self.app.record)
         outcome = Outcome()
         for chunk in _chunks(rows):
             good = [row for row in chunk if isinstance(row, LicenseRow)]
@@ -155,7 +170,7 @@ class LicenseImport:
                     "the file was changed while it was imported; import it again", code="file_changed", field="rows"
                 )
             known = await self._known([row.reference for row in good])
-            work = (self._one(row, known.get(row.reference), operation, outcome) for row in good)
+            work = (self._one(actor, row, known.get(row.reference), begin, outcome) for row in good)
             # All of them end before the first failure is told: a repetition then finds what is there.
             failures = [f for f in await asyncio.gather(*work, return_exceptions=True) if isinstance(f, BaseException)]
             if failures:
@@ -164,7 +179,7 @@ class LicenseImport:
         return outcome
 
     def _check_row(
-        self, row: LicenseRow, known: Known | None, seen: dict[bytes, int], plan: Plan, now: datetime
+        self, actor: Actor, row: LicenseRow, known: Known | None, seen: dict[bytes, int], plan: Plan, now: datetime
     ) -> None:
         digest = hashlib.blake2b(row.reference.encode("utf-8", "surrogatepass"), digest_size=12).digest()
         before = seen.setdefault(digest, row.line)
@@ -175,7 +190,7 @@ class LicenseImport:
         if known is None:
             plan.new += 1
             try:
-                self.licenses.check(self.app, row.terms, now)
+                self.licenses.check(actor, self.app, row.terms, now)
             except InputRefused as error:
                 column = "expires" if row.terms.expires_at <= now else "row"
                 plan.problems.append(RowProblem(row.line, column, str(error)))
@@ -189,15 +204,15 @@ class LicenseImport:
             plan.problems.append(RowProblem(row.line, "row", obstacle))
 
     async def _one(
-        self, row: LicenseRow, known: Known | None, operation: Callable[[], Operation], outcome: Outcome
+        self, actor: Actor, row: LicenseRow, known: Known | None, begin: Callable[[], Operation], outcome: Outcome
     ) -> None:
         if known is None:
-            known = await self._created(row, operation(), outcome)
+            known = await self._created(row, begin(), outcome)
         if known is None:
             return
         outcome.existing += 1
         license_ = known[1]
-        self._shelve(license_, lambda: self.licenses.file_of(license_), outcome)
+        self._shelve(license_, lambda: self.licenses.file_of(actor, license_), outcome)
 
     async def _created(self, row: LicenseRow, operation: Operation, outcome: Outcome) -> Known | None:
         """Make the license of a row; return what is known of the reference when somebody else was faster."""

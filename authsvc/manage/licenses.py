@@ -8,12 +8,15 @@ from attrs import evolve, field, frozen
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from authsvc import license_file
-from authsvc.credentials.machine_secret import ID_BYTES, ID_LENGTH, derive_license_token, is_id, new_id
-from authsvc.errors import Conflict, InputRefused, NotFound
+from authsvc.credentials.machine_secret import ID_BYTES, ID_LENGTH, derive_license_token, new_id
+from authsvc.errors import Conflict, InputRefused
 from authsvc.license_file import LicenseDocument, LicenseFileError
+from authsvc.manage.actor import Actor
+from authsvc.manage.authorization import permitted
 from authsvc.manage.confirmation import require
-from authsvc.manage.lookup import find_app
+from authsvc.manage.lookup import find_app, find_license, find_open_app, require_app, require_license
 from authsvc.manage.operation import Operation
+from authsvc.manage.permissions import Permission
 from authsvc.manage.rotation import ended, rotation_ends
 from authsvc.manage.stores import Stores
 from authsvc.signing import license_keys
@@ -57,6 +60,7 @@ class Licenses:
     keys: Callable[[], LicenseKeys]
     registry: str
 
+    @permitted(Permission.LICENSE_CREATE)
     async def create(self, app: str, terms: LicenseTerms, operation: Operation) -> tuple[License, str]:
         """Return a new license and its file.
 
@@ -65,22 +69,19 @@ class Licenses:
             NotFound: there is no such app.
             Conflict: the app is archived, or was changed at the same moment.
         """
-        return await self.create_in(await self.open_app(app), terms, operation)
+        return await self._add(await find_open_app(self.stores, operation.actor, app), terms, operation)
 
-    async def open_app(self, app: str) -> Versioned[App]:
+    @permitted(Permission.LICENSE_OPEN_APP)
+    async def open_app(self, actor: Actor, app: str) -> Versioned[App]:
         """Return the app, when licenses for it can be made.
 
         Raises:
             NotFound: there is no such app.
             Conflict: it is archived.
         """
-        stored = await find_app(self.stores, app)
-        if stored.record.archived_at is not None:
-            raise Conflict(
-                f"the app {app!r} is archived; a license for it could pull nothing", code="app_archived", field="app"
-            )
-        return stored
+        return await find_open_app(self.stores, actor, app)
 
+    @permitted(Permission.LICENSE_CREATE_IN)
     async def create_in(
         self, app: Versioned[App], terms: LicenseTerms, operation: Operation, reference: str | None = None
     ) -> tuple[License, str]:
@@ -88,53 +89,68 @@ class Licenses:
 
         Raises:
             InputRefused: the license would have ended already, or its file would be too long.
+            NotFound: there is no such app for the actor.
             Conflict: the app was changed at the same moment, or another license has the reference.
         """
+        require_app(operation.actor, app.record)
+        return await self._add(app, terms, operation, reference)
+
+    async def _add(
+        self, app: Versioned[App], terms: LicenseTerms, operation: Operation, reference: str | None = None
+    ) -> tuple[License, str]:
         license_ = self._draft(app.record, terms, new_id(operation.entropy(ID_BYTES)), operation.now, reference)
-        file = self.file_of(license_)
+        file = self._file_of(license_)
         entry = operation.entry("license.created", license=license_.id, app=license_.app, team=license_.team)
         await self.stores.licenses.add(license_, app, entry)
         return license_, file
 
-    def check(self, app: Versioned[App], terms: LicenseTerms, now: datetime) -> None:
+    @permitted(Permission.LICENSE_PREVIEW)
+    def check(self, actor: Actor, app: Versioned[App], terms: LicenseTerms, now: datetime) -> None:
         """Accept terms for a new license that is not made yet.
 
         Raises:
             InputRefused: the license would have ended already, or its file would be too long.
+            NotFound: there is no such app for the actor.
         """
-        self.file_of(self._draft(app.record, terms, NO_ID, now, None))
+        require_app(actor, app.record)
+        self._file_of(self._draft(app.record, terms, NO_ID, now, None))
 
-    async def list(self, app: str) -> list[License]:
+    @permitted(Permission.LICENSE_LIST)
+    async def list(self, actor: Actor, app: str) -> list[License]:
         """Return the licenses of an app that are not archived, oldest first.
 
         Raises:
             NotFound: there is no such app.
         """
-        await find_app(self.stores, app)
+        await find_app(self.stores, actor, app)
         return [license_ for license_ in await self.stores.licenses.of_app(app) if license_.archived_at is None]
 
-    async def show(self, license_id: str) -> License:
+    @permitted(Permission.LICENSE_SHOW)
+    async def show(self, actor: Actor, license_id: str) -> License:
         """Return one license, archived or not.
 
         Raises:
             NotFound: there is no such license.
         """
-        return (await self._license(license_id)).record
+        return (await find_license(self.stores, actor, license_id)).record
 
-    async def download(self, license_id: str) -> str:
+    @permitted(Permission.LICENSE_DOWNLOAD)
+    async def download(self, actor: Actor, license_id: str) -> str:
         """Return the file of a license again, with the dates and the registry token of now.
 
         Raises:
             NotFound: there is no such license.
             Conflict: its token was derived under another license-token key than the one in the secrets directory.
         """
-        return self.file_of((await self._license(license_id)).record)
+        return self._file_of((await find_license(self.stores, actor, license_id)).record)
 
+    @permitted(Permission.LICENSE_KEYS)
     def verification_keys(self) -> str:
         """Return the key file: the public keys, retired ones too, with which customers check their files offline."""
         document = license_keys.key_document(self.registry, [license_keys.jwk(key) for key in self.keys().public])
         return f"{json.dumps(document, indent=2)}\n"
 
+    @permitted(Permission.LICENSE_EXTEND)
     async def extend(self, license_id: str, expires: str, operation: Operation) -> tuple[License, str]:
         """Return the license with another end, later or earlier, and its file; the registry token stays the same.
 
@@ -143,7 +159,7 @@ class Licenses:
             NotFound: there is no such license.
             Conflict: it was changed at the same moment.
         """
-        stored = await self._license(license_id)
+        stored = await find_license(self.stores, operation.actor, license_id)
         end = parse_end(expires, operation.now, "expires")
         if stored.record.not_before is not None and end <= stored.record.not_before:
             raise InputRefused(
@@ -152,9 +168,10 @@ class Licenses:
                 field="expires",
             )
         changed = evolve(stored.record, expires_at=end)
-        file = self.file_of(changed)
+        file = self._file_of(changed)
         return await self._set(stored, changed, operation), file
 
+    @permitted(Permission.LICENSE_ROTATE)
     async def rotate(
         self, license_id: str, overlap: timedelta, operation: Operation, confirmed: str | None = None
     ) -> tuple[License, str]:
@@ -166,7 +183,7 @@ class Licenses:
                 says already that every old token shall end.
             Conflict: it was changed at the same moment.
         """
-        stored = await self._license(license_id)
+        stored = await find_license(self.stores, operation.actor, license_id)
         before = stored.record
         generation = before.tokens[0].generation + 1
         digest = derive_license_token(self.keys().token, license_id, generation).sha256()
@@ -174,10 +191,11 @@ class Licenses:
         if overlap and before.state(operation.now) in {"active", "pending"}:
             what = f"the license {license_id} of {before.customer}"
             require(rotation_ends(what, before.tokens, changed.tokens, operation.now), confirmed)
-        file = self.file_of(changed)
+        file = self._file_of(changed)
         facts = {"generation": generation, "ended": ended(before.tokens, changed.tokens, operation.now)}
         return await self._set(stored, changed, operation, "license.rotated", **facts), file
 
+    @permitted(Permission.LICENSE_REVOKE)
     async def revoke(self, license_id: str, operation: Operation) -> License:
         """Refuse the license from now on. Revoking twice keeps the first time.
 
@@ -185,11 +203,12 @@ class Licenses:
             NotFound: there is no such license.
             Conflict: it was changed at the same moment.
         """
-        stored = await self._license(license_id)
+        stored = await find_license(self.stores, operation.actor, license_id)
         return await self._set(
             stored, evolve(stored.record, revoked_at=stored.record.revoked_at or operation.now), operation
         )
 
+    @permitted(Permission.LICENSE_ARCHIVE)
     async def archive(self, license_id: str, operation: Operation) -> License:
         """Refuse the license from now on and hide it from lists.
 
@@ -197,11 +216,12 @@ class Licenses:
             NotFound: there is no such license.
             Conflict: it was changed at the same moment.
         """
-        stored = await self._license(license_id)
+        stored = await find_license(self.stores, operation.actor, license_id)
         return await self._set(
             stored, evolve(stored.record, archived_at=stored.record.archived_at or operation.now), operation
         )
 
+    @permitted(Permission.LICENSE_REINSTATE)
     async def reinstate(self, license_id: str, operation: Operation) -> License:
         """Undo :meth:`revoke` and :meth:`archive`.
 
@@ -209,7 +229,7 @@ class Licenses:
             NotFound: there is no such license.
             Conflict: it was changed at the same moment.
         """
-        stored = await self._license(license_id)
+        stored = await find_license(self.stores, operation.actor, license_id)
         return await self._set(stored, evolve(stored.record, revoked_at=None, archived_at=None), operation)
 
     def _draft(self, app: App, terms: LicenseTerms, license_id: str, now: datetime, reference: str | None) -> License:
@@ -250,19 +270,19 @@ class Licenses:
             await self.stores.licenses.replace(old, new, entry)
         return new
 
-    async def _license(self, license_id: str) -> Versioned[License]:
-        stored = await self.stores.licenses.get(license_id) if is_id(license_id) else None
-        if stored is None:
-            raise NotFound(f"there is no license {license_id[:40]!r}", code="license_not_found", field="license_id")
-        return stored
-
-    def file_of(self, license_: License) -> str:
+    @permitted(Permission.LICENSE_FILE)
+    def file_of(self, actor: Actor, license_: License) -> str:
         """Return the file of a license as it is.
 
         Raises:
             InputRefused: it would be too long.
+            NotFound: there is no such license for the actor.
             Conflict: its token was derived under another license-token key than the one in the secrets directory.
         """
+        require_license(actor, license_)
+        return self._file_of(license_)
+
+    def _file_of(self, license_: License) -> str:
         newest = license_.tokens[0]
         token = derive_license_token(self.keys().token, license_.id, newest.generation)
         if not token.has_digest(newest.sha256):

@@ -12,6 +12,8 @@ from attrs import evolve, frozen
 from authsvc.credentials.machine_secret import ID_BYTES, LINK_KIND, SECRET_BYTES, MachineSecret, new_id
 from authsvc.credentials.password import SALT_BYTES, check_rules, hash_password
 from authsvc.errors import Conflict, InputRefused
+from authsvc.manage.actor import Actor
+from authsvc.manage.authorization import permitted
 from authsvc.manage.lookup import (
     find_apps_of,
     find_member,
@@ -19,12 +21,13 @@ from authsvc.manage.lookup import (
     names_around,
 )
 from authsvc.manage.members import at_next_epoch, facts_of, new_member, parse_role
-from authsvc.manage.operation import Operation, acting_member
+from authsvc.manage.operation import Operation
+from authsvc.manage.permissions import Permission
 from authsvc.manage.stores import Stores
 from authsvc.redaction import Secret
 from authsvc.tenancy.machine_records import LINK_LIFE, LinkPurpose, OneTimeLink
 from authsvc.tenancy.names import parse_email
-from authsvc.tenancy.records import Member, Role
+from authsvc.tenancy.records import Member
 from authsvc.tenancy.versioned import Versioned
 
 VOID = "the link is not valid: used, expired, replaced, or the account has changed; ask for a new one"
@@ -40,6 +43,7 @@ class Links:
 
     stores: Stores
 
+    @permitted(Permission.MEMBER_INVITE)
     async def invite(self, email: str, team: str, role: str, apps: Sequence[str], operation: Operation) -> Secret:
         """Return the secret of a new one-time link by which this address joins; an older link is void.
 
@@ -48,7 +52,7 @@ class Links:
             NotFound: there is no such team or app.
         """
         canonical, rank = parse_email(email), parse_role(role)
-        owner = await find_team(self.stores, team)
+        owner = await find_team(self.stores, operation.actor, team)
         limits = await find_apps_of(self.stores, apps, owner.slug)
         if await self.stores.members.by_email(canonical) is not None:
             raise InputRefused(
@@ -65,18 +69,19 @@ class Links:
                 apps=limits,
                 created_at=operation.now,
                 expires_at=operation.now + LINK_LIFE,
-                creator=acting_member(operation.actor),
+                creator=operation.actor.member_id,
             ),
             operation,
         )
 
+    @permitted(Permission.MEMBER_RESET)
     async def reset(self, email: str, operation: Operation) -> Secret:
         """Return the secret of a new one-time link that sets a new password; an older link is void.
 
         Raises:
             NotFound: nobody has this address.
         """
-        member = (await find_member(self.stores, email)).record
+        member = (await find_member(self.stores, operation.actor, email)).record
         return await self._link(
             OneTimeLink(
                 id="",
@@ -88,13 +93,14 @@ class Links:
                 apps=member.apps,
                 created_at=operation.now,
                 expires_at=operation.now + LINK_LIFE,
-                creator=acting_member(operation.actor),
+                creator=operation.actor.member_id,
                 member=member.id,
                 epoch=member.epoch,
             ),
             operation,
         )
 
+    @permitted(Permission.LINK_REDEEM)
     async def redeem(self, link: Secret, password: Secret, operation: Operation) -> Member:
         """Consume a link and return the member that it made or gave a new password. A refused password consumes none.
 
@@ -133,16 +139,15 @@ class Links:
         return member
 
     async def _maker_still_may(self, link: OneTimeLink) -> bool:
-        """Whether who made the link could make it now: the operator always, an owner within the own limits."""
+        """Whether who made the link could make it now: the operator always, a member by the permissions of now."""
         if link.creator is None:
             return True
         stored = await self.stores.members.get(link.creator)
         if stored is None:
             return False
-        maker = stored.record
-        within = maker.apps is None or (link.apps is not None and set(link.apps) <= set(maker.apps))
-        present = maker.removed_at is None and maker.disabled_at is None
-        return present and within and (maker.team, maker.role) == (link.team, Role.OWNER)
+        maker = Actor.of_member(stored.record)
+        purposes = {LinkPurpose.INVITE: Permission.MEMBER_INVITE, LinkPurpose.RESET: Permission.MEMBER_RESET}
+        return maker.may(purposes[link.purpose]) and maker.sees(link.team)
 
     async def _link(self, terms: OneTimeLink, operation: Operation) -> Secret:
         secret = MachineSecret.build(LINK_KIND, new_id(operation.entropy(ID_BYTES)), operation.entropy(SECRET_BYTES))

@@ -1,38 +1,74 @@
-"""Looking up the record that a caller named, or refusing with what does not exist."""
+"""Finding what an actor named (design #17): the one place where records of use cases are looked up by name or id.
 
+What belongs to another team, or to an app outside the actor's limits, does not exist for the actor: the error is the
+same, to the letter, as for what exists nowhere, and it comes after the same reads. The operator sees everything.
+"""
+
+import re
 from collections.abc import Sequence
 
-from authsvc.errors import NotFound
+from authsvc.credentials.machine_secret import is_id
+from authsvc.errors import Conflict, NotFound
+from authsvc.manage.actor import Actor, ActorKind
 from authsvc.manage.stores import Stores
+from authsvc.tenancy.machine_records import PersonalToken, RefreshToken, ServiceAccount
 from authsvc.tenancy.names import parse_email, parse_slug
-from authsvc.tenancy.records import App, Member, Team
+from authsvc.tenancy.records import App, License, Member, Team
 from authsvc.tenancy.versioned import Versioned
 
+SERVICE_ACCOUNT_NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
 
-async def find_team(stores: Stores, slug: str) -> Team:
+
+async def find_team(stores: Stores, actor: Actor, slug: str) -> Team:
     """Return the team.
 
     Raises:
         InputRefused: ``slug`` can name no team.
-        NotFound: there is no such team.
+        NotFound: there is no such team for the actor.
     """
     team = await stores.teams.get(parse_slug(slug, "team"))
-    if team is None:
+    if team is None or not actor.sees(team.slug):
         raise NotFound(f"there is no team {slug!r}", code="team_not_found", field="team", facts={"team": slug})
     return team
 
 
-async def find_app(stores: Stores, slug: str) -> Versioned[App]:
-    """Return the app.
+async def find_app(stores: Stores, actor: Actor, slug: str) -> Versioned[App]:
+    """Return the app, archived or not.
 
     Raises:
         InputRefused: ``slug`` can name no app.
-        NotFound: there is no such app.
+        NotFound: there is no such app for the actor.
     """
     app = await stores.apps.get(parse_slug(slug, "app"))
-    if app is None:
-        raise NotFound(f"there is no app {slug!r}", code="app_not_found", field="app", facts={"app": slug})
+    if app is None or not actor.sees(app.record.team, app.record.slug):
+        raise _no_app(slug)
     return app
+
+
+async def find_open_app(stores: Stores, actor: Actor, slug: str) -> Versioned[App]:
+    """Return the app, when licenses for it can be made.
+
+    Raises:
+        InputRefused: ``slug`` can name no app.
+        NotFound: there is no such app for the actor.
+        Conflict: it is archived.
+    """
+    app = await find_app(stores, actor, slug)
+    if app.record.archived_at is not None:
+        raise Conflict(
+            f"the app {slug!r} is archived; a license for it could pull nothing", code="app_archived", field="app"
+        )
+    return app
+
+
+def require_app(actor: Actor, app: App) -> None:
+    """Accept an app that was looked up earlier, perhaps by somebody else.
+
+    Raises:
+        NotFound: there is no such app for the actor.
+    """
+    if not actor.sees(app.team, app.slug):
+        raise _no_app(app.slug)
 
 
 async def find_apps_of(stores: Stores, slugs: Sequence[str], team: str) -> tuple[str, ...] | None:
@@ -51,6 +87,78 @@ async def find_apps_of(stores: Stores, slugs: Sequence[str], team: str) -> tuple
     return tuple(sorted(set(slugs))) or None
 
 
+async def find_license(stores: Stores, actor: Actor, license_id: str) -> Versioned[License]:
+    """Return the license, archived or not.
+
+    Raises:
+        NotFound: there is no such license for the actor.
+    """
+    found = await stores.licenses.get(license_id) if is_id(license_id) else None
+    if found is None or not actor.sees(found.record.team, found.record.app):
+        raise _no_license(license_id)
+    return found
+
+
+def require_license(actor: Actor, license_: License) -> None:
+    """Accept a license that was looked up earlier, perhaps by somebody else.
+
+    Raises:
+        NotFound: there is no such license for the actor.
+    """
+    if not actor.sees(license_.team, license_.app):
+        raise _no_license(license_.id)
+
+
+async def find_member(stores: Stores, actor: Actor, email: str) -> Versioned[Member]:
+    """Return the member with this address.
+
+    Raises:
+        InputRefused: it is no address.
+        NotFound: nobody in the actor's team has it.
+    """
+    found = await stores.members.by_email(parse_email(email))
+    if found is None or not actor.sees(found.record.team):
+        raise NotFound(f"no member has the address {email[:80]!r}", code="member_not_found", field="email")
+    return found
+
+
+async def find_service_account(stores: Stores, actor: Actor, team: str, name: str) -> Versioned[ServiceAccount]:
+    """Return the service account of this name; a service account sees none but itself.
+
+    Raises:
+        InputRefused: ``team`` can name no team.
+        NotFound: there is no such team for the actor, or the team has no such account.
+    """
+    owner = await find_team(stores, actor, team)
+    found = await stores.service_accounts.by_name(owner.slug, name) if SERVICE_ACCOUNT_NAME.fullmatch(name) else None
+    other = actor.kind is ActorKind.SERVICE_ACCOUNT and found is not None and found.record.id != actor.id
+    if found is None or other:
+        raise NotFound(
+            f"the team {team!r} has no service account {name[:60]!r}",
+            code="service_account_not_found",
+            field="name",
+            facts={"team": team},
+        )
+    return found
+
+
+async def find_token(
+    stores: Stores, actor: Actor, token_id: str
+) -> tuple[Versioned[PersonalToken] | None, Versioned[RefreshToken] | None]:
+    """Return the personal token or the sign-in of this id; one of the two is None. A member sees their own alone.
+
+    Raises:
+        NotFound: there is no such token for the actor.
+    """
+    known = is_id(token_id)
+    personal = await stores.personal_tokens.get(token_id) if known else None
+    sign_in = await stores.sign_ins.get(token_id) if known else None
+    owner = personal.record.member if personal else sign_in.record.member if sign_in else None
+    if owner is None or not (actor.is_operator or owner == actor.member_id):
+        raise NotFound(f"there is no token {token_id[:40]!r}", code="token_not_found", field="token_id")
+    return personal, None if personal else sign_in
+
+
 async def names_around(stores: Stores, email: str, team: str) -> list[str]:
     """Return what anyone may know of a member, and a password must not be made of."""
     found = await stores.teams.get(team)
@@ -59,14 +167,9 @@ async def names_around(stores: Stores, email: str, team: str) -> list[str]:
     return [email, team, *([found.name] if found is not None else []), *names]
 
 
-async def find_member(stores: Stores, email: str) -> Versioned[Member]:
-    """Return the member with this address.
+def _no_app(slug: str) -> NotFound:
+    return NotFound(f"there is no app {slug!r}", code="app_not_found", field="app", facts={"app": slug})
 
-    Raises:
-        InputRefused: it is no address.
-        NotFound: no member has it.
-    """
-    stored = await stores.members.by_email(parse_email(email))
-    if stored is None:
-        raise NotFound(f"no member has the address {email[:80]!r}", code="member_not_found", field="email")
-    return stored
+
+def _no_license(license_id: str) -> NotFound:
+    return NotFound(f"there is no license {license_id[:40]!r}", code="license_not_found", field="license_id")

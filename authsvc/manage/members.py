@@ -12,7 +12,9 @@ from attrs import evolve, frozen
 from authsvc.audit.entry import Entry
 from authsvc.credentials.machine_secret import ID_BYTES, new_id
 from authsvc.credentials.password import SALT_BYTES, check_rules, hash_password
-from authsvc.errors import InputRefused, LastOwner
+from authsvc.errors import Conflict, InputRefused, LastOwner, PermissionDenied
+from authsvc.manage.actor import Actor, Person
+from authsvc.manage.authorization import permitted
 from authsvc.manage.confirmation import Ends, counted, require
 from authsvc.manage.lookup import (
     find_apps_of,
@@ -20,7 +22,8 @@ from authsvc.manage.lookup import (
     find_team,
     names_around,
 )
-from authsvc.manage.operation import OPERATOR, Operation
+from authsvc.manage.operation import Operation
+from authsvc.manage.permissions import Permission
 from authsvc.manage.stores import Stores
 from authsvc.redaction import Secret
 from authsvc.tenancy.names import parse_email
@@ -41,6 +44,7 @@ class Members:
 
     stores: Stores
 
+    @permitted(Permission.MEMBER_ADD)
     async def add(
         self, email: str, team: str, role: str, apps: Sequence[str], password: Secret, operation: Operation
     ) -> Member:
@@ -60,7 +64,7 @@ class Members:
             Conflict: the address belongs to a member already.
         """
         canonical, rank = parse_email(email), parse_role(role)
-        owner = await find_team(self.stores, team)
+        owner = await find_team(self.stores, operation.actor, team)
         limits = await find_apps_of(self.stores, apps, owner.slug)
         check_rules(password, await names_around(self.stores, canonical, owner.slug))
         member = new_member(canonical, owner.slug, rank, limits, password, operation)
@@ -68,15 +72,31 @@ class Members:
         await self.stores.members.add(member, entry)
         return member
 
-    async def list(self, team: str) -> list[Member]:
+    @permitted(Permission.MEMBER_LIST)
+    async def list(self, actor: Actor, team: str) -> list[Member]:
         """Return the members of a team, by address.
 
         Raises:
             NotFound: there is no such team.
         """
-        owner = await find_team(self.stores, team)
+        owner = await find_team(self.stores, actor, team)
         return [found.record for found in await self.stores.members.of_team(owner.slug)]
 
+    @permitted(Permission.MEMBER_ACT_AS)
+    async def person(self, actor: Actor, email: str) -> Person:
+        """Return the member for whom the operator acts.
+
+        Raises:
+            InputRefused: it is no address.
+            NotFound: nobody has this address, or no longer.
+            Conflict: the member is disabled.
+        """
+        member = (await find_member(self.stores, actor, email)).record
+        if member.disabled_at is not None:
+            raise Conflict(f"{member.email} is disabled; nobody can act as a disabled member", code="member_disabled")
+        return Person(member.id, member.email)
+
+    @permitted(Permission.MEMBER_DISABLE)
     async def disable(
         self, email: str, operation: Operation, confirmed: str | None = None, *, force: bool = False
     ) -> Member:
@@ -87,7 +107,7 @@ class Members:
             LastOwner: the team would have no owner; the operator may ``force`` it.
             ConfirmationNeeded: service accounts that the member made would be refused as well.
         """
-        stored = await find_member(self.stores, email)
+        stored = await find_member(self.stores, operation.actor, email)
         if stored.record.disabled_at is not None:
             return stored.record
         changed = at_next_epoch(stored.record, disabled_at=operation.now)
@@ -95,17 +115,19 @@ class Members:
         require(await self._ends("disabling", stored.record, operation), confirmed)
         return await self._replace(stored, changed, operation.entry("member.disabled", **facts_of(changed)), witness)
 
+    @permitted(Permission.MEMBER_ENABLE)
     async def enable(self, email: str, operation: Operation) -> Member:
         """Undo :meth:`disable`; what was signed in with before stays ended.
 
         Raises:
             NotFound: nobody has this address.
         """
-        stored = await find_member(self.stores, email)
+        stored = await find_member(self.stores, operation.actor, email)
         if stored.record.disabled_at is None:
             return stored.record
         return await self._change(stored, evolve(stored.record, disabled_at=None), "member.enabled", operation)
 
+    @permitted(Permission.MEMBER_SET_ROLE)
     async def set_role(
         self, email: str, role: str, apps: Sequence[str] | None, operation: Operation, *, force: bool = False
     ) -> Member:
@@ -116,7 +138,7 @@ class Members:
             NotFound: nobody has this address, or the team has no such app.
             LastOwner: the team would have no owner; the operator may ``force`` it.
         """
-        stored = await find_member(self.stores, email)
+        stored = await find_member(self.stores, operation.actor, email)
         team = stored.record.team
         limits = stored.record.apps if apps is None else await find_apps_of(self.stores, apps, team)
         changed = at_next_epoch(stored.record, role=parse_role(role), apps=limits)
@@ -128,20 +150,24 @@ class Members:
         }
         return await self._change(stored, changed, "member.role_set", operation, force=force, **facts)
 
+    @permitted(Permission.MEMBER_SET_PASSWORD)
     async def set_password(self, email: str, password: Secret, operation: Operation) -> Member:
         """Set another password; the old one and the sign-ins made with it end at once, personal tokens stay.
 
         Raises:
             InputRefused: the password is not acceptable.
             NotFound: nobody has this address.
+            PermissionDenied: it is another member's.
         """
-        stored = await find_member(self.stores, email)
+        operation.actor.require_self(parse_email(email), Permission.MEMBER_SET_PASSWORD)
+        stored = await find_member(self.stores, operation.actor, email)
         check_rules(password, await names_around(self.stores, stored.record.email, stored.record.team))
         changed = at_next_epoch(
             stored.record, password_hash=hash_password(password, salt=operation.entropy(SALT_BYTES))
         )
         return await self._change(stored, changed, "member.password_set", operation)
 
+    @permitted(Permission.MEMBER_REMOVE)
     async def remove(
         self, email: str, operation: Operation, confirmed: str | None = None, *, force: bool = False
     ) -> Member:
@@ -152,7 +178,7 @@ class Members:
             LastOwner: the team would have no owner; the operator may ``force`` it.
             ConfirmationNeeded: service accounts that the member made would end as well.
         """
-        stored = await find_member(self.stores, email)
+        stored = await find_member(self.stores, operation.actor, email)
         removed = at_next_epoch(stored.record, removed_at=operation.now)
         witness = await self._another_owner(stored.record, removed, operation, force=force)
         require(await self._ends("removing", stored.record, operation), confirmed)
@@ -202,15 +228,11 @@ class Members:
         each other at the same moment, one succeeds.
 
         Raises:
-            InputRefused: somebody else than the operator wants to force it.
+            PermissionDenied: somebody else than the operator wants to force it.
             LastOwner: there is nobody.
         """
-        if force and operation.actor != OPERATOR:
-            raise InputRefused(
-                "only the operator of the installation can leave a team without an owner",
-                code="permission_denied",
-                field="force",
-            )
+        if force and not operation.actor.is_operator:
+            raise PermissionDenied("only the operator of the installation can leave a team without an owner")
         if force or not old.manages_team or new.manages_team:
             return None
         for other in await self.stores.members.of_team(old.team):

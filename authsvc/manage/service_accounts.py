@@ -1,16 +1,18 @@
 """Service accounts: a machine's own account, with grants instead of a role."""
 
-import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from attrs import evolve, frozen
 
 from authsvc.credentials.machine_secret import ID_BYTES, SECRET_BYTES, SERVICE_KIND, MachineSecret, new_id
-from authsvc.errors import Conflict, InputRefused, NotFound
+from authsvc.errors import Conflict, InputRefused
+from authsvc.manage.actor import Actor
+from authsvc.manage.authorization import permitted
 from authsvc.manage.confirmation import require
-from authsvc.manage.lookup import find_apps_of, find_team
-from authsvc.manage.operation import Operation, acting_member
+from authsvc.manage.lookup import SERVICE_ACCOUNT_NAME, find_apps_of, find_service_account, find_team
+from authsvc.manage.operation import Operation
+from authsvc.manage.permissions import Permission
 from authsvc.manage.rotation import ended, rotation_ends
 from authsvc.manage.stores import Stores
 from authsvc.manage.tokens import parse_api
@@ -22,7 +24,6 @@ from authsvc.tenancy.patterns import MAX_PATTERNS, parse_pattern
 from authsvc.tenancy.records import Team, TokenDigest, rotated
 from authsvc.tenancy.versioned import Versioned
 
-_NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
 MAX_NAME = 60
 
 
@@ -36,6 +37,7 @@ class ServiceAccounts:
 
     stores: Stores
 
+    @permitted(Permission.SERVICE_ACCOUNT_CREATE)
     async def create(
         self, name: str, team: str, grants: Sequence[str], api: str | None, expires: str | None, operation: Operation
     ) -> tuple[ServiceAccount, Secret]:
@@ -54,13 +56,13 @@ class ServiceAccounts:
             NotFound: there is no such team or app.
             Conflict: the name is taken.
         """
-        if not (_NAME.fullmatch(name) and len(name) <= MAX_NAME):
+        if not (SERVICE_ACCOUNT_NAME.fullmatch(name) and len(name) <= MAX_NAME):
             raise InputRefused(
                 f"{name[:60]!r} cannot name a service account: use a-z, 0-9 and '-', such as ci-build",
                 code="name_invalid",
                 field="name",
             )
-        owner = await find_team(self.stores, team)
+        owner = await find_team(self.stores, operation.actor, team)
         rows = tuple([await self._grant(text, owner) for text in grants])
         if len(rows) > MAX_PATTERNS or (not rows and api is None):
             raise InputRefused(
@@ -76,7 +78,7 @@ class ServiceAccounts:
             grants=rows,
             tokens=(TokenDigest(1, secret.sha256()),),
             created_at=operation.now,
-            creator=acting_member(operation.actor),
+            creator=operation.actor.member_id,
             expires_at=None if expires is None else parse_end(expires, operation.now, "expires"),
             api=parse_api(api),
         )
@@ -84,17 +86,19 @@ class ServiceAccounts:
         await self.stores.service_accounts.add(account, entry)
         return account, secret.text
 
-    async def list(self, team: str) -> list[tuple[ServiceAccount, datetime | None]]:
+    @permitted(Permission.SERVICE_ACCOUNT_LIST)
+    async def list(self, actor: Actor, team: str) -> list[tuple[ServiceAccount, datetime | None]]:
         """Return a team's service accounts that are not revoked, each with when it last logged in.
 
         Raises:
             NotFound: there is no such team.
         """
-        owner = await find_team(self.stores, team)
+        owner = await find_team(self.stores, actor, team)
         accounts = [a for a in await self.stores.service_accounts.of_team(owner.slug) if a.revoked_at is None]
         used = await self.stores.usage.used_at([account.id for account in accounts])
         return [(account, used.get(account.id)) for account in accounts]
 
+    @permitted(Permission.SERVICE_ACCOUNT_ROTATE)
     async def rotate(
         self, name: str, team: str, overlap: timedelta, operation: Operation, confirmed: str | None = None
     ) -> tuple[ServiceAccount, Secret]:
@@ -106,7 +110,7 @@ class ServiceAccounts:
                 says already that every old token shall end.
             Conflict: it is revoked or has ended, so that no secret would open anything.
         """
-        stored = await self._unrevoked(name, team)
+        stored = await self._unrevoked(name, team, operation)
         account = stored.record
         if account.expires_at is not None and operation.now >= account.expires_at:
             end = render_instant(account.expires_at)
@@ -120,16 +124,18 @@ class ServiceAccounts:
         await self._change(stored, changed, "service-account.rotated", operation, **facts)
         return changed, secret.text
 
+    @permitted(Permission.SERVICE_ACCOUNT_DISABLE)
     async def disable(self, name: str, team: str, operation: Operation) -> ServiceAccount:
         """Refuse the account from now on.
 
         Raises:
             NotFound: there is no such account.
         """
-        stored = await self._account(name, team)
+        stored = await find_service_account(self.stores, operation.actor, team, name)
         changed = evolve(stored.record, disabled_at=stored.record.disabled_at or operation.now)
         return await self._change(stored, changed, "service-account.disabled", operation)
 
+    @permitted(Permission.SERVICE_ACCOUNT_ENABLE)
     async def enable(self, name: str, team: str, operation: Operation) -> ServiceAccount:
         """Undo :meth:`disable`.
 
@@ -137,16 +143,17 @@ class ServiceAccounts:
             NotFound: there is no such account.
             Conflict: it is revoked, which nothing undoes.
         """
-        stored = await self._unrevoked(name, team)
+        stored = await self._unrevoked(name, team, operation)
         return await self._change(stored, evolve(stored.record, disabled_at=None), "service-account.enabled", operation)
 
+    @permitted(Permission.SERVICE_ACCOUNT_REVOKE)
     async def revoke(self, name: str, team: str, operation: Operation) -> ServiceAccount:
         """Refuse the account for good; its name is not given again.
 
         Raises:
             NotFound: there is no such account.
         """
-        stored = await self._account(name, team)
+        stored = await find_service_account(self.stores, operation.actor, team, name)
         changed = evolve(stored.record, revoked_at=stored.record.revoked_at or operation.now)
         return await self._change(stored, changed, "service-account.revoked", operation)
 
@@ -158,22 +165,10 @@ class ServiceAccounts:
             await self.stores.service_accounts.replace(old, new, entry)
         return new
 
-    async def _unrevoked(self, name: str, team: str) -> Versioned[ServiceAccount]:
-        stored = await self._account(name, team)
+    async def _unrevoked(self, name: str, team: str, operation: Operation) -> Versioned[ServiceAccount]:
+        stored = await find_service_account(self.stores, operation.actor, team, name)
         if stored.record.revoked_at is not None:
             raise Conflict(f"the service account {name!r} is revoked; make a new one", code="service_account_revoked")
-        return stored
-
-    async def _account(self, name: str, team: str) -> Versioned[ServiceAccount]:
-        owner = await find_team(self.stores, team)
-        stored = await self.stores.service_accounts.by_name(owner.slug, name) if _NAME.fullmatch(name) else None
-        if stored is None:
-            raise NotFound(
-                f"the team {team!r} has no service account {name[:60]!r}",
-                code="service_account_not_found",
-                field="name",
-                facts={"team": team},
-            )
         return stored
 
     async def _grant(self, text: str, team: Team) -> Grant:

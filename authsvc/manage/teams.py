@@ -6,9 +6,12 @@ from datetime import datetime
 from attrs import evolve, frozen
 
 from authsvc.errors import Conflict
+from authsvc.manage.actor import Actor
+from authsvc.manage.authorization import permitted
 from authsvc.manage.confirmation import Ends, counted, require
 from authsvc.manage.lookup import find_app, find_team
 from authsvc.manage.operation import Operation
+from authsvc.manage.permissions import Permission
 from authsvc.manage.stores import Stores
 from authsvc.tenancy.names import parse_slug, parse_text
 from authsvc.tenancy.records import App, Team
@@ -52,6 +55,7 @@ class Teams:
 
     stores: Stores
 
+    @permitted(Permission.TEAM_CREATE)
     async def create(self, slug: str, name: str | None, operation: Operation) -> Team:
         """Return a new team.
 
@@ -64,10 +68,12 @@ class Teams:
         await self.stores.teams.add(team, entry)
         return team
 
-    async def teams(self) -> list[Team]:
-        """Return every team."""
-        return await self.stores.teams.all()
+    @permitted(Permission.TEAM_LIST)
+    async def teams(self, actor: Actor) -> list[Team]:
+        """Return every team that the actor sees."""
+        return [team for team in await self.stores.teams.all() if actor.sees(team.slug)]
 
+    @permitted(Permission.APP_CREATE)
     async def create_app(self, slug: str, team: str, name: str | None, operation: Operation) -> App:
         """Return a new app, which is a new registry namespace.
 
@@ -76,7 +82,7 @@ class Teams:
             NotFound: there is no such team.
             Conflict: the slug is taken, by this team or another.
         """
-        owner = await find_team(self.stores, team)
+        owner = await find_team(self.stores, operation.actor, team)
         taken = await self.stores.apps.get(parse_slug(slug, "app", "slug"))
         if taken is not None and taken.record.archived_at is not None and taken.record.team == owner.slug:
             raise Conflict(
@@ -89,26 +95,41 @@ class Teams:
         await self.stores.apps.add(app, entry)
         return app
 
-    async def apps(self, team: str | None, *, archived: bool = False) -> list[App]:
-        """Return the apps in use, and archived ones if wanted, of one team or of all.
+    @permitted(Permission.APP_LIST)
+    async def apps(self, actor: Actor, team: str | None, *, archived: bool = False) -> list[App]:
+        """Return the apps in use, and archived ones if wanted, of one team or of all that the actor sees.
 
         Raises:
             NotFound: there is no such team.
         """
-        owners = [await find_team(self.stores, team)] if team is not None else await self.stores.teams.all()
-        found = [app for owner in owners for app in await self.stores.apps.of_team(owner.slug)]
-        return [app for app in found if archived or app.archived_at is None]
+        if team is not None:
+            slugs = [(await find_team(self.stores, actor, team)).slug]
+        elif actor.team is not None:
+            slugs = [actor.team]
+        else:
+            slugs = [owner.slug for owner in await self.stores.teams.all()]
+        found = [app for slug in slugs for app in await self.stores.apps.of_team(slug)]
+        return [app for app in found if actor.sees(app.team, app.slug) and (archived or app.archived_at is None)]
 
-    async def app(self, slug: str) -> App:
+    @permitted(Permission.APP_SHOW)
+    async def app(self, actor: Actor, slug: str) -> App:
         """Return one app, archived or not.
 
         Raises:
             NotFound: there is no such app.
         """
-        return (await find_app(self.stores, slug)).record
+        return (await find_app(self.stores, actor, slug)).record
 
-    async def use_of(self, app: App, now: datetime) -> AppUse:
-        """Return who has access to ``app``, or would have if it were not archived."""
+    @permitted(Permission.APP_USE)
+    async def use_of(self, actor: Actor, slug: str, now: datetime) -> AppUse:
+        """Return who has access to an app, or would have if it were not archived.
+
+        Raises:
+            NotFound: there is no such app.
+        """
+        return await self._use_of((await find_app(self.stores, actor, slug)).record, now)
+
+    async def _use_of(self, app: App, now: datetime) -> AppUse:
         states: Counter[str] = Counter()
         async for page in self.stores.licenses.pages_of_app(app.slug):
             states.update(license_.state(now) for license_ in page)
@@ -124,6 +145,7 @@ class Teams:
             service_accounts=sum(any(grant.app == app.slug for grant in account.grants) for account in bound),
         )
 
+    @permitted(Permission.APP_ARCHIVE)
     async def archive_app(self, slug: str, operation: Operation, confirmed: str | None = None) -> App:
         """Put an app away: nothing pushes to it or pulls from it. Archiving twice changes nothing.
 
@@ -132,15 +154,16 @@ class Teams:
             ConfirmationNeeded: somebody has access to it, which would end.
             Conflict: it was changed at the same moment.
         """
-        stored = await find_app(self.stores, slug)
+        stored = await find_app(self.stores, operation.actor, slug)
         if stored.record.archived_at is not None:
             return stored.record
-        use = await self.use_of(stored.record, operation.now)
+        use = await self._use_of(stored.record, operation.now)
         if str(use):
             require(Ends(f"archiving the app {slug} ends access to its images for {use}", str(use)), confirmed)
         app = evolve(stored.record, archived_at=operation.now)
         return await self._set_app(stored, app, "app.archived", operation, licenses=use.licenses)
 
+    @permitted(Permission.APP_REINSTATE)
     async def reinstate_app(self, slug: str, operation: Operation) -> App:
         """Undo :meth:`archive_app`: everybody has the access again that they would have had all the while.
 
@@ -148,7 +171,7 @@ class Teams:
             NotFound: there is no such app.
             Conflict: it was changed at the same moment.
         """
-        stored = await find_app(self.stores, slug)
+        stored = await find_app(self.stores, operation.actor, slug)
         if stored.record.archived_at is None:
             return stored.record
         return await self._set_app(stored, evolve(stored.record, archived_at=None), "app.reinstated", operation)

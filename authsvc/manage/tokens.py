@@ -11,12 +11,14 @@ from authsvc.credentials.machine_secret import (
     REFRESH_KIND,
     SECRET_BYTES,
     MachineSecret,
-    is_id,
     new_id,
 )
-from authsvc.errors import Conflict, InputRefused, NotFound
-from authsvc.manage.lookup import find_member
+from authsvc.errors import Conflict, InputRefused
+from authsvc.manage.actor import Actor
+from authsvc.manage.authorization import permitted
+from authsvc.manage.lookup import find_member, find_token
 from authsvc.manage.operation import Operation
+from authsvc.manage.permissions import Permission
 from authsvc.manage.stores import SignInStore, Stores
 from authsvc.redaction import Secret
 from authsvc.tenancy.dates import parse_end
@@ -28,7 +30,7 @@ from authsvc.tenancy.machine_records import (
     PersonalToken,
     RefreshToken,
 )
-from authsvc.tenancy.names import parse_text
+from authsvc.tenancy.names import parse_email, parse_text
 from authsvc.tenancy.records import Member
 
 OPERATION_BYTES = 16
@@ -73,6 +75,7 @@ class Tokens:
 
     stores: Stores
 
+    @permitted(Permission.TOKEN_CREATE)
     async def create(
         self, name: str, email: str, expires: str | None, api: str | None, operation: Operation
     ) -> tuple[PersonalToken, Secret]:
@@ -82,8 +85,10 @@ class Tokens:
             InputRefused: something is not acceptable.
             NotFound: nobody has this address.
             Conflict: the member has a live token of this name, or too many, or was changed at the same moment.
+            PermissionDenied: it is another member's.
         """
-        owner = await find_member(self.stores, email)
+        operation.actor.require_self(parse_email(email), Permission.TOKEN_CREATE)
+        owner = await find_member(self.stores, operation.actor, email)
         title = parse_text(name, "name")
         ends = None if expires is None else parse_end(expires, operation.now, "expires")
         made = await self.stores.personal_tokens.of_member(owner.record.id)
@@ -117,13 +122,16 @@ class Tokens:
         await self.stores.personal_tokens.add(token, owner, namesake, entry)
         return token, secret.text
 
-    async def list(self, email: str, now: datetime) -> list[TokenLine]:
+    @permitted(Permission.TOKEN_LIST)
+    async def list(self, actor: Actor, email: str, now: datetime) -> list[TokenLine]:
         """Return a member's live personal tokens and sign-ins.
 
         Raises:
             NotFound: nobody has this address.
+            PermissionDenied: it is another member's.
         """
-        member = (await find_member(self.stores, email)).record
+        actor.require_self(parse_email(email), Permission.TOKEN_LIST)
+        member = (await find_member(self.stores, actor, email)).record
         personal = await self.stores.personal_tokens.of_member(member.id)
         sign_ins = await self.stores.sign_ins.of_member(member.id)
         used = await self.stores.usage.used_at([*(token.id for token in personal), *(token.id for token in sign_ins)])
@@ -145,6 +153,7 @@ class Tokens:
             )  # fmt: skip
         return [line for line in lines if line.live]
 
+    @permitted(Permission.TOKEN_REVOKE)
     async def revoke(self, token_id: str, operation: Operation) -> None:
         """Refuse a personal token or a sign-in from now on. Revoking twice keeps the first time.
 
@@ -152,18 +161,18 @@ class Tokens:
             NotFound: there is no such token.
             Conflict: it was changed at the same moment.
         """
-        personal = await self.stores.personal_tokens.get(token_id) if is_id(token_id) else None
-        sign_in = await self.stores.sign_ins.get(token_id) if is_id(token_id) and not personal else None
-        if personal is not None and personal.record.revoked_at is None:
-            entry = operation.entry("token.revoked", token=token_id, member=personal.record.member)
-            await self.stores.personal_tokens.replace(
-                personal, evolve(personal.record, revoked_at=operation.now), entry
-            )
-        elif sign_in is not None and sign_in.record.revoked_at is None:
-            entry = operation.entry("sign-in.revoked", token=token_id, member=sign_in.record.member)
-            await self.stores.sign_ins.replace(sign_in, evolve(sign_in.record, revoked_at=operation.now), entry)
-        elif personal is None and sign_in is None:
-            raise NotFound(f"there is no token {token_id[:40]!r}", code="token_not_found", field="token_id")
+        personal, sign_in = await find_token(self.stores, operation.actor, token_id)
+        found = personal or sign_in
+        if found is None or found.record.revoked_at is not None:
+            return
+        owner = await self.stores.members.get(found.record.member)
+        facts = {"token": token_id, "member": found.record.member, "team": owner and owner.record.team}
+        if personal is not None:
+            changed = evolve(personal.record, revoked_at=operation.now)
+            await self.stores.personal_tokens.replace(personal, changed, operation.entry("token.revoked", **facts))
+        elif sign_in is not None:
+            ended = evolve(sign_in.record, revoked_at=operation.now)
+            await self.stores.sign_ins.replace(sign_in, ended, operation.entry("sign-in.revoked", **facts))
 
 
 @frozen
@@ -178,6 +187,7 @@ class SignIns:
     store: SignInStore
     entropy: Callable[[int], bytes]
 
+    @permitted(Permission.SIGN_IN_KEEP)
     async def keep(self, member: Member, client: str | None, now: datetime) -> Secret | None:
         """Return the secret of a new refresh token for ``member``; beyond the newest 20 the oldest end.
 
@@ -188,7 +198,7 @@ class SignIns:
         Raises:
             StoreUnavailable: the store does not answer.
         """
-        operation = Operation(member.subject, now, self.entropy(OPERATION_BYTES).hex(), self.entropy)
+        operation = Operation(Actor.of_member(member), now, self.entropy(OPERATION_BYTES).hex(), self.entropy)
         secret = MachineSecret.build(REFRESH_KIND, new_id(operation.entropy(ID_BYTES)), operation.entropy(SECRET_BYTES))
         shown = "".join(c for c in client or "" if c.isprintable())[:MAX_CLIENT] or None
         token = RefreshToken(secret.id, member.id, member.epoch, secret.sha256(), now, shown)

@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cached_property
 
-from attrs import frozen
+from attrs import field, frozen
 
 from authsvc.audit.entry import ChangeLog
 from authsvc.keys.secrets_dir import load_license_public_keys, load_license_signing_key, load_license_token_key
+from authsvc.manage.actor import Actor
 from authsvc.manage.audit import Audit
 from authsvc.manage.keys import Keys
 from authsvc.manage.licenses import LicenseKeys, Licenses
@@ -47,11 +48,13 @@ class Management:
         settings: of the installation.
         connection: to its Redis, which was checked.
         log: where changes are written once they are durable.
+        actor: who calls them: the operator, for the command line.
     """
 
     settings: Settings
     connection: Connection
     log: ChangeLog
+    actor: Actor = field(factory=Actor.operator)
 
     @cached_property
     def _stores(self) -> Stores:
@@ -108,9 +111,9 @@ class Management:
         """Host and port that clients log in to."""
         return self.settings.public_url.authority
 
-    def operation(self, actor: str) -> Operation:
-        """Begin one change of the given actor."""
-        return Operation(actor, clock(), secrets.token_hex(OPERATION_ID_BYTES), secrets.token_bytes)
+    def operation(self) -> Operation:
+        """Begin one change."""
+        return Operation(self.actor, clock(), secrets.token_hex(OPERATION_ID_BYTES), secrets.token_bytes)
 
 
 @asynccontextmanager

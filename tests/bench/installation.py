@@ -10,7 +10,7 @@ from typing import TypeVar
 from attrs import frozen
 
 from authsvc.audit.entry import Entry
-from authsvc.cli.console import ACTOR, find
+from authsvc.cli.console import find
 from authsvc.license_file import registry_token
 from authsvc.redaction import Secret
 from authsvc.settings import Settings
@@ -93,8 +93,8 @@ def fill(stack: Stack, licenses: int, members: int, newcomers: int, flooded: int
     async def made() -> Credentials:
         settings, _ = find(stack.data_dir, {})
         async with management(settings, _untold) as manage, _throttle(settings) as throttle:
-            await manage.teams.create(TEAM, None, manage.operation(ACTOR))
-            await manage.teams.create_app(APP, TEAM, None, manage.operation(ACTOR))
+            await manage.teams.create(TEAM, None, manage.operation())
+            await manage.teams.create_app(APP, TEAM, None, manage.operation())
             return Credentials(
                 await _gather([_license(manage, number) for number in range(licenses)], AT_ONCE),
                 await _gather([_member(manage, f"m{number}@bench.test") for number in range(members)], 1),
@@ -111,7 +111,7 @@ def _untold(_entry: Entry) -> None:
 
 
 async def _license(manage: Management, number: int) -> str:
-    operation = manage.operation(ACTOR)
+    operation = manage.operation()
     terms = LicenseTerms.parse(
         customer=f"Customer {number}",
         expires="2099-01-01",
@@ -127,7 +127,7 @@ async def _license(manage: Management, number: int) -> str:
 
 
 async def _member(manage: Management, email: str) -> str:
-    await manage.members.add(email, TEAM, "developer", (), Secret(PASSWORD), manage.operation(ACTOR))
+    await manage.members.add(email, TEAM, "developer", (), Secret(PASSWORD), manage.operation())
     return basic(email, PASSWORD)
 
 
@@ -143,7 +143,7 @@ async def _throttle(settings: Settings) -> AsyncIterator[RedisThrottle]:
 async def _at_home(manage: Management, throttle: RedisThrottle, number: int) -> Guess:
     """Make a member whom no worker remembers, but whose network is known."""
     email, network = f"h{number}@bench.test", f"192.0.2.{number}"
-    operation = manage.operation(ACTOR)
+    operation = manage.operation()
     member = await manage.members.add(email, TEAM, "developer", (), Secret(PASSWORD), operation)
     await throttle.right(Attempt(email, member.id, network, "made"), Claim(known=True), operation.now)
     return basic(email, PASSWORD), network

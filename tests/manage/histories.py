@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
+from attrs import evolve
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -17,17 +18,30 @@ from authsvc.credentials.machine_secret import MachineSecret
 from authsvc.errors import AccountDenied, CredentialsRefused, InputRefused, Throttled
 from authsvc.issuance import Issuance
 from authsvc.license_file import registry_token
+from authsvc.manage.actor import Actor
 from authsvc.redaction import Secret
 from authsvc.store.connection import Connection
+from authsvc.tenancy.records import Member, Role
 from authsvc.tenancy.terms import LicenseTerms
 from tests.support.builders import NOW
-from tests.support.installation import APP, DENIED, OTHER_APP, REFUSED, TEAM, Installation, confirmed, installed
+from tests.support.installation import (
+    APP,
+    DENIED,
+    OPERATOR,
+    OTHER_APP,
+    REFUSED,
+    TEAM,
+    Installation,
+    confirmed,
+    installed,
+)
 from tests.support.waiting import PATIENCE
 
 T = TypeVar("T")
 Twin = Callable[[Installation], Issuance]
 Row = dict[str, Any]
 
+OWNER: dict[str, Any] = {"role": Role.OWNER, "apps": None, "inactive": None}
 RIVALS, THEIRS = "rivals", "theirs"
 TEAM_OF = {APP: TEAM, OTHER_APP: TEAM, THEIRS: RIVALS}
 SCOPES = " ".join(f"repository:{app}/x:pull,push,delete" for app in TEAM_OF)
@@ -96,6 +110,12 @@ class Histories(RuleBasedStateMachine):
     def of(self, email: str) -> Row | None:
         """Return the member who has this address now."""
         return next((m for m in self.members if m["email"] == email and not m["removed"]), None)
+
+    def record(self, member_id: str) -> Member:
+        """Return a member as the store has it."""
+        found = self.do(self.house.stores.members.get(member_id))
+        assert found is not None
+        return found.record
 
     def keep(self, kind: str, text: Secret | str, **facts: Any) -> None:
         """Somebody keeps a secret, for ever."""
@@ -201,7 +221,9 @@ class Histories(RuleBasedStateMachine):
         team = TEAM_OF[app]
         if (by and creator is None) or (creator and creator["team"] != team):
             return
-        operation = house.operation(f"member:{creator['id']}" if creator else "system:authsvc")
+        # Whoever makes one is an owner at that moment, and may be something less by now.
+        maker = evolve(Actor.of_member(self.record(creator["id"])), **OWNER) if creator else OPERATOR
+        operation = house.operation(maker)
         name, grant = f"a{len(self.accounts)}", f"{app}/**:{','.join(MAY[actions])}"
         _, text = self.do(house.service_accounts.create(name, team, [grant], None, None, operation))
         account = {"name": name, "team": team, "app": app, "actions": MAY[actions], "creator": creator}

@@ -5,7 +5,7 @@ import pytest
 from authsvc.errors import Conflict, InputRefused
 from authsvc.tenancy.names import parse_email
 from tests.support.builders import PASSWORD
-from tests.support.installation import REFUSED, TEAM, Installation
+from tests.support.installation import OPERATOR, REFUSED, TEAM, Installation
 
 EMAIL = "kim.lee@acme.test"
 
@@ -150,7 +150,7 @@ async def test_a_twin_is_no_account(house: Installation, text: str) -> None:
         with pytest.raises(InputRefused):
             await use()
     assert REFUSED == await house.gets(PASSWORD, text)
-    assert 1 == len(await house.members.list(TEAM))
+    assert 1 == len(await house.members.list(OPERATOR, TEAM))
 
 
 async def test_other_addresses_are_other_accounts(house: Installation) -> None:
@@ -159,7 +159,7 @@ async def test_other_addresses_are_other_accounts(house: Installation) -> None:
     for email in everybody:
         await house.members.add(email, TEAM, "viewer", (), PASSWORD, house.operation())
 
-    assert sorted(everybody) == [member.email for member in await house.members.list(TEAM)]
-    assert len(everybody) == len({member.id for member in await house.members.list(TEAM)})
+    assert sorted(everybody) == [member.email for member in await house.members.list(OPERATOR, TEAM)]
+    assert len(everybody) == len({member.id for member in await house.members.list(OPERATOR, TEAM)})
     await house.members.remove(EMAIL, house.operation())
     assert ["pull"] * len(OTHERS) == [await house.gets(PASSWORD, email) for email in OTHERS]

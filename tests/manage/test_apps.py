@@ -4,9 +4,10 @@ import pytest
 
 from authsvc.cli import present
 from authsvc.errors import ConfirmationNeeded, Conflict
+from authsvc.manage.actor import Actor
 from authsvc.tenancy.terms import LicenseTerms
 from tests.support.builders import PASSWORD
-from tests.support.installation import APP, DENIED, OTHER_APP, TEAM, Installation, confirmed
+from tests.support.installation import APP, DENIED, OPERATOR, OTHER_APP, TEAM, Installation, confirmed
 
 
 async def sell(house: Installation, count: int = 1, **more: str) -> list[str]:
@@ -30,7 +31,7 @@ async def test_it_counts_who_loses_access(house: Installation) -> None:
     """Only what is in force, or will be: neither ended nor revoked licenses, nor people and machines without access."""
     await sell(house, 205)
     await sell(house, not_before="2026-12-01")
-    for license_ in (await house.licenses.list(APP))[:3]:
+    for license_ in (await house.licenses.list(OPERATOR, APP))[:3]:
         await house.licenses.revoke(license_.id, house.operation())
     for email, apps in (("all@acme.test", ()), ("one@acme.test", (APP,)), ("other@acme.test", (OTHER_APP,))):
         await house.members.add(email, TEAM, "developer", apps, PASSWORD, house.operation())
@@ -48,12 +49,14 @@ async def test_it_counts_who_loses_access(house: Installation) -> None:
 async def test_an_account_whose_maker_is_gone_has_no_access_to_lose(house: Installation, change: str) -> None:
     """It is refused already, so it is not counted."""
     maker = await house.members.add("ann@acme.test", TEAM, "owner", (), PASSWORD, house.operation())
-    await house.service_accounts.create("ci", TEAM, [f"{APP}/**:pull"], None, None, house.operation(maker.subject))
-    before = str(await house.teams.use_of(await house.teams.app(APP), house.now))
+    await house.service_accounts.create(
+        "ci", TEAM, [f"{APP}/**:pull"], None, None, house.operation(Actor.of_member(maker))
+    )
+    before = str(await house.teams.use_of(OPERATOR, APP, house.now))
     await confirmed(getattr(house.members, change), maker.email, house.operation())
 
     assert "1 member and 1 service account" == before
-    assert "" == str(await house.teams.use_of(await house.teams.app(APP), house.now))
+    assert "" == str(await house.teams.use_of(OPERATOR, APP, house.now))
 
 
 async def test_nothing_is_ended_before_it_is_confirmed_and_reinstating_undoes_it(house: Installation) -> None:
@@ -84,17 +87,17 @@ async def test_an_app_that_nobody_has_access_to_asks_nothing(house: Installation
 async def test_lists_and_refusals_tell_the_truth(house: Installation) -> None:
     """No license of an archived app is called active, and whoever makes the app again learns that it is archived."""
     await sell(house)
-    revoked = (await house.licenses.list(APP))[0]
+    revoked = (await house.licenses.list(OPERATOR, APP))[0]
     await house.licenses.revoke(revoked.id, house.operation())
     await sell(house)
     await confirmed(house.teams.archive_app, APP, house.operation())
-    app = await house.teams.app(APP)
-    facts = [present.license_(license_, app, house.now) for license_ in await house.licenses.list(APP)]
+    app = await house.teams.app(OPERATOR, APP)
+    facts = [present.license_(license_, app, house.now) for license_ in await house.licenses.list(OPERATOR, APP)]
 
     assert {"archived", "revoked"} == {one["state"] for one in facts}
     assert {app.archived_at.isoformat().replace("+00:00", "Z")} == {one["app_archived_at"] for one in facts}  # type: ignore[union-attr]
-    assert [OTHER_APP] == [one.slug for one in await house.teams.apps(TEAM)]
-    assert [APP, OTHER_APP] == [one.slug for one in await house.teams.apps(TEAM, archived=True)]
+    assert [OTHER_APP] == [one.slug for one in await house.teams.apps(OPERATOR, TEAM)]
+    assert [APP, OTHER_APP] == [one.slug for one in await house.teams.apps(OPERATOR, TEAM, archived=True)]
     with pytest.raises(Conflict, match="the app 'acme' is archived, and a slug is never given again; reinstate it"):
         await house.teams.create_app(APP, TEAM, None, house.operation())
     with pytest.raises(Conflict, match="the app 'acme' is archived; a license for it could pull nothing"):

@@ -19,7 +19,7 @@ from authsvc.manage.operation import Operation
 from authsvc.tenancy.records import License
 from authsvc.tenancy.terms import LicenseTerms
 from tests.support.builders import NOW
-from tests.support.installation import APP, OTHER_APP, Installation, confirmed
+from tests.support.installation import APP, OPERATOR, OTHER_APP, Installation, confirmed
 
 END = datetime(2031, 1, 31, tzinfo=UTC)
 
@@ -31,7 +31,7 @@ def make_rows(count: int) -> list[LicenseRow]:
 
 async def importing(house: Installation, shelf: LicenseFolder | None = None, app: str = APP) -> LicenseImport:
     """Return an import into an open app."""
-    return LicenseImport(house.licenses, await house.licenses.open_app(app), shelf)
+    return LicenseImport(house.licenses, await house.licenses.open_app(OPERATOR, app), shelf)
 
 
 async def carry_out(
@@ -41,25 +41,25 @@ async def carry_out(
     operation: Callable[[], Operation] | None = None,
 ) -> Outcome:
     """Import rows and return what it did."""
-    return await (await importing(house, shelf)).carry_out(rows, operation or house.operation, lambda _: None)
+    return await (await importing(house, shelf)).carry_out(OPERATOR, rows, operation or house.operation, lambda _: None)
 
 
 async def check(house: Installation, *rows: Read, shelf: LicenseFolder | None = None) -> Plan:
     """Return what importing the rows would do."""
-    return await (await importing(house, shelf)).check(rows, house.now)
+    return await (await importing(house, shelf)).check(OPERATOR, rows, house.now)
 
 
 async def test_a_row_is_a_license(house: Installation) -> None:
     """Each license says what its row says, under its reference, and its file logs in."""
     rows = make_rows(2 * CHUNK + 3)
     done: list[int] = []
-    outcome = await (await importing(house)).carry_out(rows, house.operation, done.append)
-    made = {license_.reference: license_ for license_ in await house.licenses.list(APP)}
+    outcome = await (await importing(house)).carry_out(OPERATOR, rows, house.operation, done.append)
+    made = {license_.reference: license_ for license_ in await house.licenses.list(OPERATOR, APP)}
 
     assert Outcome(created=len(rows)) == outcome
     assert [CHUNK, CHUNK, 3] == done
     assert {row.reference: row.terms.customer for row in rows} == {ref: one.customer for ref, one in made.items()}
-    token = registry_token(await house.licenses.download(made["A-7"].id))
+    token = registry_token(await house.licenses.download(OPERATOR, made["A-7"].id))
     assert token is not None
     assert "pull" == await house.gets(token)
     assert len(rows) == len([entry for entry in house.told if entry.event == "license.created"])
@@ -81,7 +81,7 @@ async def test_what_was_done_to_a_license_since_is_no_difference(house: Installa
     """Extended, rotated, revoked, archived or expired: the row is known, and its license stays as it is."""
     rows = make_rows(5)
     await carry_out(house, rows)
-    ids = {one.reference: one.id for one in await house.licenses.list(APP)}
+    ids = {one.reference: one.id for one in await house.licenses.list(OPERATOR, APP)}
     await house.licenses.extend(ids["A-0"], "2032-01-31", house.operation())
     await house.licenses.rotate(ids["A-1"], END - NOW, house.operation())
     await house.licenses.revoke(ids["A-2"], house.operation())
@@ -90,7 +90,7 @@ async def test_what_was_done_to_a_license_since_is_no_difference(house: Installa
 
     assert Plan(rows=5) == await check(house, *rows)
     assert Outcome(existing=5) == await carry_out(house, rows)
-    assert ["revoked", "archived"] == [(await house.licenses.show(ids[f"A-{n}"])).state(NOW) for n in (2, 3)]
+    assert ["revoked", "archived"] == [(await house.licenses.show(OPERATOR, ids[f"A-{n}"])).state(NOW) for n in (2, 3)]
 
 
 async def test_a_changed_row_is_told_and_not_applied(house: Installation) -> None:
@@ -98,13 +98,13 @@ async def test_a_changed_row_is_told_and_not_applied(house: Installation) -> Non
     rows = make_rows(3)
     await carry_out(house, rows)
     changed = evolve(rows[1], terms=evolve(rows[1].terms, customer="Other", fields={"seats": 99}))
-    before = {one.reference: one for one in await house.licenses.list(APP)}
+    before = {one.reference: one for one in await house.licenses.list(OPERATOR, APP)}
     plan = await check(house, rows[0], changed, rows[2], make_rows(4)[3])
 
     assert [Changed(3, "A-1", before["A-1"].id, ("customer", "field.seats"))] == plan.changed
     assert (4, 1, []) == (plan.rows, plan.new, plan.problems)
     assert Outcome(existing=3) == await carry_out(house, [rows[0], changed, rows[2]])
-    assert before == {one.reference: one for one in await house.licenses.list(APP)}
+    assert before == {one.reference: one for one in await house.licenses.list(OPERATOR, APP)}
 
 
 async def test_all_rows_are_checked_before_the_first_is_written(house: Installation) -> None:
@@ -127,8 +127,8 @@ async def test_a_reference_is_of_its_app(house: Installation) -> None:
     await carry_out(house, rows)
     other = await importing(house, app=OTHER_APP)
 
-    assert 1 == (await other.check(rows, house.now)).new
-    assert Outcome(created=1) == await other.carry_out(rows, house.operation, lambda _: None)
+    assert 1 == (await other.check(OPERATOR, rows, house.now)).new
+    assert Outcome(created=1) == await other.carry_out(OPERATOR, rows, house.operation, lambda _: None)
 
 
 async def test_two_imports_at_once_make_every_license_once(house: Installation) -> None:
@@ -138,7 +138,7 @@ async def test_two_imports_at_once_make_every_license_once(house: Installation) 
 
     assert 100 == sum(outcome.created for outcome in outcomes)
     assert {100} == {outcome.created + outcome.existing for outcome in outcomes}
-    assert 100 == len(await house.licenses.list(APP))
+    assert 100 == len(await house.licenses.list(OPERATOR, APP))
 
 
 @pytest.mark.parametrize("after", [0, 1, 15, 16, 50])
@@ -156,13 +156,13 @@ async def test_a_repetition_finishes_what_was_cut_off(house: Installation, tmp_p
 
     with pytest.raises(InputRefused, match="cut off"):
         await carry_out(house, rows, shelf, failing)
-    there = len(await house.licenses.list(APP))
+    there = len(await house.licenses.list(OPERATOR, APP))
     outcome = await carry_out(house, rows, shelf)
 
     assert after == there == outcome.existing
     assert (80 - after, 80 - after) == (outcome.created, outcome.files["written"])
     files = sorted((tmp_path / "files").iterdir())
-    assert sorted(one.id for one in await house.licenses.list(APP)) == sorted(
+    assert sorted(one.id for one in await house.licenses.list(OPERATOR, APP)) == sorted(
         json.loads(file.read_text())["license"]["id"] for file in files
     )
 
@@ -175,7 +175,7 @@ async def test_an_archived_app_takes_none(house: Installation) -> None:
     with pytest.raises(Conflict, match="is archived"):
         await importing(house)
     with pytest.raises(Conflict, match="changed at the same moment"):
-        await opened.carry_out(make_rows(3), house.operation, lambda _: None)
+        await opened.carry_out(OPERATOR, make_rows(3), house.operation, lambda _: None)
     assert [] == await house.stores.licenses.of_app(APP)
 
 
@@ -196,7 +196,7 @@ async def test_the_number_of_rows_is_bounded(house: Installation) -> None:
             yield []
 
     with pytest.raises(InputRefused, match="at most 100,000 rows"):
-        await (await importing(house)).check(endless(), house.now)
+        await (await importing(house)).check(OPERATOR, endless(), house.now)
     assert read <= MAX_ROWS + CHUNK
 
 
@@ -207,7 +207,7 @@ async def shelved(house: Installation, folder: Path) -> tuple[LicenseFolder, Lic
     """Import one license with its file."""
     shelf = LicenseFolder(folder)
     await carry_out(house, make_rows(1), shelf)
-    (license_,) = await house.licenses.list(APP)
+    (license_,) = await house.licenses.list(OPERATOR, APP)
     return shelf, license_, shelf.path(license_)
 
 
@@ -217,7 +217,10 @@ async def test_files_are_private_and_whole(house: Installation, tmp_path: Path) 
 
     assert [f"A-0-{license_.id}.license.json"] == [file.name for file in path.parent.iterdir()]
     assert (0o700, 0o600) == (stat.S_IMODE(path.parent.stat().st_mode), stat.S_IMODE(path.stat().st_mode))
-    assert json.loads(await house.licenses.download(license_.id))["license"] == json.loads(path.read_text())["license"]
+    assert (
+        json.loads(await house.licenses.download(OPERATOR, license_.id))["license"]
+        == json.loads(path.read_text())["license"]
+    )
 
 
 async def test_a_file_that_is_there_is_never_overwritten(house: Installation, tmp_path: Path) -> None:
@@ -271,7 +274,7 @@ async def test_a_reference_becomes_a_harmless_name(
     """Whatever a reference holds, its file lies in the folder under letters, digits, dots and dashes."""
     shelf = LicenseFolder(tmp_path)
     await carry_out(house, [LicenseRow(2, reference, LicenseTerms("Globex", END))], shelf)
-    (license_,) = await house.licenses.list(APP)
+    (license_,) = await house.licenses.list(OPERATOR, APP)
 
     assert [f"{name}-{license_.id}.license.json"] == [file.name for file in tmp_path.iterdir()]
     assert reference == license_.reference

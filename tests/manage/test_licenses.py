@@ -15,7 +15,7 @@ from authsvc.manage.licenses import Licenses
 from authsvc.tenancy.records import License
 from authsvc.tenancy.terms import LicenseTerms
 from tests.support.builders import SERVICE, TOKEN_KEY
-from tests.support.installation import APP, DENIED, OTHER_APP, REFUSED, Installation, confirmed
+from tests.support.installation import APP, DENIED, OPERATOR, OTHER_APP, REFUSED, Installation, confirmed
 
 DAY = timedelta(days=1)
 PULL = f"repository:{APP}/x:pull"
@@ -90,7 +90,7 @@ async def test_an_end_that_is_none_is_refused(house: Installation, expires: str)
 
     with pytest.raises(InputRefused, match="expires"):
         await house.licenses.extend(made.id, expires, house.operation())
-    assert made == await house.licenses.show(made.id)
+    assert made == await house.licenses.show(OPERATOR, made.id)
 
 
 async def test_an_end_before_the_beginning_is_refused(house: Installation) -> None:
@@ -207,12 +207,12 @@ async def test_a_second_rotation_does_not_lengthen_an_overlap(house: Installatio
 async def test_a_file_is_the_same_whenever_it_is_downloaded(house: Installation) -> None:
     """The token is derived, so a download gives it again, after a renewal and after a rotation too."""
     made, token = await make(house, repositories=["worker", "api/*"], fields=["seats=25"], contact="x@acme.test")
-    assert token == token_in(await house.licenses.download(made.id))
+    assert token == token_in(await house.licenses.download(OPERATOR, made.id))
     await house.licenses.extend(made.id, "2027-01-31", house.operation())
-    assert token == token_in(await house.licenses.download(made.id))
+    assert token == token_in(await house.licenses.download(OPERATOR, made.id))
     _, rotated = await house.licenses.rotate(made.id, DAY, house.operation())
 
-    assert says(rotated) == says(await house.licenses.download(made.id))
+    assert says(rotated) == says(await house.licenses.download(OPERATOR, made.id))
     assert derive_license_token(TOKEN_KEY, made.id, 2).text.reveal() == token_in(rotated)
 
 
@@ -222,7 +222,7 @@ async def test_another_token_key_is_noticed_and_rotation_is_the_way_out(house: I
     keys = evolve(house.licenses.keys(), token=bytes(32))
     moved = Licenses(house.stores, lambda: keys, SERVICE)
     with pytest.raises(Conflict, match="made under another license-token key"):
-        await moved.download(made.id)
+        await moved.download(OPERATOR, made.id)
     _, file = await moved.rotate(made.id, DAY, house.operation())
 
     assert ["pull", "pull"] == [await house.gets(token), await house.gets(token_in(file))]
@@ -234,7 +234,7 @@ async def test_revoking_and_archiving_refuse_at_once_and_reinstating_undoes_both
     made, token = await make(house)
     await getattr(house.licenses, end)(made.id, house.operation())
     sentence = await house.why(token)
-    listed = await house.licenses.list(APP)
+    listed = await house.licenses.list(OPERATOR, APP)
     house.pass_time(hours=1)
     await getattr(house.licenses, end)(made.id, house.operation())
     assert sentence == await house.why(token)
@@ -242,9 +242,9 @@ async def test_revoking_and_archiving_refuse_at_once_and_reinstating_undoes_both
 
     assert f"license {made.id} of Globex was revoked on 2026-08-01 12:00 UTC; ask the vendor" == sentence
     assert (0 if end == "archive" else 1) == len(listed)
-    assert [made] == await house.licenses.list(APP)
+    assert [made] == await house.licenses.list(OPERATOR, APP)
     assert "pull" == await house.gets(token)
-    assert made.id == (await house.licenses.show(made.id)).id
+    assert made.id == (await house.licenses.show(OPERATOR, made.id)).id
 
 
 async def test_what_ends_a_license_survives_a_renewal_and_a_rotation(house: Installation) -> None:
@@ -265,7 +265,7 @@ async def test_an_archived_app_takes_its_licenses_along(house: Installation) -> 
     assert "the app acme was archived on 2026-08-01 12:00 UTC; ask the vendor" == await house.why(token)
     with pytest.raises(Conflict, match="is archived; a license for it could pull nothing"):
         await make(house)
-    assert made == await house.licenses.show(made.id)
+    assert made == await house.licenses.show(OPERATOR, made.id)
 
 
 @pytest.mark.parametrize("license_id", ["", "absent", "*", "0" * 16, "O" * 16, "0" * 17, "0" * 15 + "\n", "é" * 16])
@@ -273,10 +273,11 @@ async def test_an_archived_app_takes_its_licenses_along(house: Installation) -> 
 async def test_what_is_not_there_is_refused(house: Installation, change: str, license_id: str) -> None:
     """Only something of the form of an id is ever looked up."""
     arguments = {"extend": ("2027-01-31",), "rotate": (DAY,)}.get(change, ())
-    operation = () if change in {"show", "download"} else (house.operation(),)
+    reads = change in {"show", "download"}
+    asked = (OPERATOR, license_id) if reads else (license_id, *arguments, house.operation())
 
     with pytest.raises(NotFound, match="there is no license"):
-        await getattr(house.licenses, change)(license_id, *arguments, *operation)
+        await getattr(house.licenses, change)(*asked)
 
 
 async def test_every_change_is_told_with_the_state_it_leads_to(house: Installation) -> None:

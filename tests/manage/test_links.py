@@ -8,11 +8,12 @@ import pytest
 
 from authsvc.credentials.machine_secret import LINK_KIND, MachineSecret
 from authsvc.errors import InputRefused, NotFound
+from authsvc.manage.actor import Actor
 from authsvc.manage.links import VOID
 from authsvc.redaction import Secret
 from authsvc.tenancy.machine_records import LINK_LIFE
 from tests.support.builders import PASSWORD
-from tests.support.installation import APP, DENIED, OTHER_APP, REFUSED, TEAM, Installation
+from tests.support.installation import APP, DENIED, OPERATOR, OTHER_APP, REFUSED, TEAM, Installation
 
 EMAIL = "ann@acme.test"
 CHOSEN = Secret("a password of her own choice")
@@ -20,12 +21,12 @@ CHOSEN = Secret("a password of her own choice")
 Change = Callable[[Installation], Awaitable[object]]
 
 
-async def member(house: Installation, email: str = EMAIL, role: str = "owner") -> str:
-    """Add a member and return its subject."""
-    return (await house.members.add(email, TEAM, role, (), PASSWORD, house.operation())).subject
+async def member(house: Installation, email: str = EMAIL, role: str = "owner") -> Actor:
+    """Add a member and return the actor."""
+    return Actor.of_member(await house.members.add(email, TEAM, role, (), PASSWORD, house.operation()))
 
 
-async def invite(house: Installation, role: str = "developer", *apps: str, actor: str = "system:authsvc") -> Secret:
+async def invite(house: Installation, role: str = "developer", *apps: str, actor: Actor = OPERATOR) -> Secret:
     """Make an invitation for the usual address."""
     return await house.links.invite(EMAIL, TEAM, role, apps, house.operation(actor))
 

@@ -3,10 +3,11 @@
 import pytest
 
 from authsvc.errors import Conflict, InputRefused, NotFound
+from authsvc.manage.actor import Actor
 from authsvc.redaction import Secret
 from authsvc.tenancy.records import Member
 from tests.support.builders import PASSWORD
-from tests.support.installation import APP, DENIED, OTHER_APP, REFUSED, TEAM, Installation, confirmed
+from tests.support.installation import APP, DENIED, OPERATOR, OTHER_APP, REFUSED, TEAM, Installation, confirmed
 
 EMAIL = "ann@acme.test"
 NEW_PASSWORD = Secret("another horse, another battery")
@@ -82,9 +83,9 @@ async def test_members_are_listed_by_address(house: Installation) -> None:
     await house.members.disable("bob@acme.test", house.operation())
     await house.members.remove("ann@acme.test", house.operation())
 
-    assert ["bob@acme.test", "zoe@acme.test"] == [m.email for m in await house.members.list(TEAM)]
+    assert ["bob@acme.test", "zoe@acme.test"] == [m.email for m in await house.members.list(OPERATOR, TEAM)]
     with pytest.raises(NotFound):
-        await house.members.list("nobodys")
+        await house.members.list(OPERATOR, "nobodys")
 
 
 async def test_disabling_refuses_at_once_and_says_so(house: Installation) -> None:
@@ -134,7 +135,7 @@ async def test_a_wrong_role_or_limit_changes_nothing(house: Installation, role: 
 
     with pytest.raises(InputRefused):
         await house.members.set_role(EMAIL, role, apps, house.operation())
-    assert [before] == await house.members.list(TEAM)
+    assert [before] == await house.members.list(OPERATOR, TEAM)
 
 
 async def test_a_new_password_ends_the_old_one_at_once_a_hundred_times(house: Installation) -> None:
@@ -200,7 +201,7 @@ async def test_rejoining_takes_nothing_over(house: Installation) -> None:
     kept = (await house.ask(PASSWORD, EMAIL, offline=True)).response.refresh_token
     assert kept is not None
     _, machine = await house.service_accounts.create(
-        "ci", TEAM, [f"{APP}/**:pull"], None, None, house.operation(first.subject)
+        "ci", TEAM, [f"{APP}/**:pull"], None, None, house.operation(Actor.of_member(first))
     )
     reset = await house.links.reset(EMAIL, house.operation())
     await confirmed(house.members.remove, EMAIL, house.operation())
@@ -208,7 +209,7 @@ async def test_rejoining_takes_nothing_over(house: Installation) -> None:
 
     assert first.id != second.id
     assert [REFUSED, REFUSED, DENIED] == [await house.gets(secret) for secret in (personal, kept, machine)]
-    assert [] == await house.tokens.list(EMAIL, house.now)
+    assert [] == await house.tokens.list(OPERATOR, EMAIL, house.now)
     with pytest.raises(InputRefused, match="the link is not valid"):
         await house.links.redeem(reset, NEW_PASSWORD, house.operation())
 
@@ -225,7 +226,7 @@ async def test_of_two_removals_at_once_the_newcomer_survives(house: Installation
 
     with pytest.raises(Conflict):
         await house.stores.members.remove(removed, removed.record, house.operation().entry("member.removed"))
-    assert [newcomer] == await house.members.list(TEAM)
+    assert [newcomer] == await house.members.list(OPERATOR, TEAM)
     assert "delete,pull,push" == await house.gets(PASSWORD, EMAIL)
 
 

@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from attrs import Factory, define, frozen
+from attrs import Factory, define, evolve, frozen
 
 from authsvc.audit.entry import Entry
-from authsvc.cli.console import ACTOR, find
+from authsvc.cli.console import find
 from authsvc.credentials.machine_secret import MachineSecret
 from authsvc.license_file import registry_token
+from authsvc.manage.actor import Actor
 from authsvc.redaction import Secret
 from authsvc.tenancy.dates import render_instant
 from authsvc.tenancy.terms import LicenseTerms
@@ -78,7 +79,7 @@ class World:
 
         async def archive(manage: Management) -> None:
             for app in {facts["app"] for facts in self.oracle.subjects.values() if "app" in facts}:
-                await confirmed(manage.teams.archive_app, app, manage.operation(ACTOR))
+                await confirmed(manage.teams.archive_app, app, manage.operation())
 
         asyncio.run(self._with(archive))
 
@@ -90,9 +91,9 @@ class World:
     async def _build(self, manage: Management) -> None:
         world = self.oracle.world
         for team, apps in ((world["team"], world["apps"]), (world["other_team"], world["other_apps"])):
-            await manage.teams.create(team, None, manage.operation(ACTOR))
+            await manage.teams.create(team, None, manage.operation())
             for app in apps:
-                await manage.teams.create_app(app, team, None, manage.operation(ACTOR))
+                await manage.teams.create_app(app, team, None, manage.operation())
             owner = await self._member(manage, f"pusher@{team}.test", {"role": "owner"}, team)
             for relation in self.oracle.relations:
                 if relation.partition("/")[0] in apps and "/" in relation and relation not in self.oracle.unreal:
@@ -100,7 +101,7 @@ class World:
                     self.stored.add(relation)
         await self._hold_all(manage)
         for app in world["archived"]:
-            await confirmed(manage.teams.archive_app, app, manage.operation(ACTOR))
+            await confirmed(manage.teams.archive_app, app, manage.operation())
 
     async def _hold_all(self, manage: Management) -> None:
         several = {subject: facts["licenses"] for subject, facts in self.oracle.subjects.items() if "licenses" in facts}
@@ -124,9 +125,9 @@ class World:
             case "member":
                 await self._member(manage, email, facts)
                 if state != "active":
-                    await manage.members.disable(email, manage.operation(ACTOR))
+                    await manage.members.disable(email, manage.operation())
                 if state == "disabled and enabled":
-                    await manage.members.enable(email, manage.operation(ACTOR))
+                    await manage.members.enable(email, manage.operation())
                 return Held(email, (PASSWORD,))
             case "personal token":
                 return await self._personal_token(manage, email, state, facts)
@@ -139,18 +140,18 @@ class World:
 
     async def _member(self, manage: Management, email: str, facts: Mapping[str, Any], team: str | None = None) -> str:
         limit, home = facts.get("limit", ()), team or self.oracle.world["team"]
-        await manage.members.add(email, home, facts["role"], limit, Secret(PASSWORD), manage.operation(ACTOR))
+        await manage.members.add(email, home, facts["role"], limit, Secret(PASSWORD), manage.operation())
         return email
 
     async def _personal_token(self, manage: Management, email: str, state: str, facts: Mapping[str, Any]) -> Held:
         await self._member(manage, email, facts)
-        operation = manage.operation(ACTOR)
+        operation = manage.operation()
         ends = self._soon(operation.now) if state == "expired" else None
         token, secret = await manage.tokens.create("ci", email, ends, None, operation)
         if state == "revoked":
-            await manage.tokens.revoke(token.id, manage.operation(ACTOR))
+            await manage.tokens.revoke(token.id, manage.operation())
         if state == "member disabled":
-            await manage.members.disable(email, manage.operation(ACTOR))
+            await manage.members.disable(email, manage.operation())
         return Held(email, (secret.reveal(),))
 
     async def _refresh_token(self, manage: Management, email: str, state: str, facts: Mapping[str, Any]) -> Held:
@@ -161,39 +162,44 @@ class World:
         parsed = MachineSecret.parse(secret)
         assert parsed is not None
         if state == "revoked":
-            await manage.tokens.revoke(parsed.id, manage.operation(ACTOR))
+            await manage.tokens.revoke(parsed.id, manage.operation())
         if state == "member disabled":
-            await manage.members.disable(email, manage.operation(ACTOR))
+            await manage.members.disable(email, manage.operation())
         return Held(email, (secret,), refresh=True)
 
     async def _service_account(self, manage: Management, name: str, state: str, facts: Mapping[str, Any]) -> Held:
-        team, accounts, actor, email = self.oracle.world["team"], manage.service_accounts, ACTOR, f"{name}@acme.test"
+        team, accounts, actor, email = (
+            self.oracle.world["team"],
+            manage.service_accounts,
+            manage.actor,
+            f"{name}@acme.test",
+        )
         if "role" in facts:
             # An owner makes it and is something less only afterwards: then the account must be less, too.
-            member = await manage.members.add(email, team, "owner", (), Secret(PASSWORD), manage.operation(ACTOR))
-            actor = member.subject
-        operation = manage.operation(actor)
+            member = await manage.members.add(email, team, "owner", (), Secret(PASSWORD), manage.operation())
+            actor = Actor.of_member(member)
+        operation = evolve(manage.operation(), actor=actor)
         ends = self._soon(operation.now) if state == "expired" else None
         _, secret = await accounts.create(name, team, facts["grants"], None, ends, operation)
         if "role" in facts:
-            await manage.members.set_role(email, facts["role"], facts.get("limit", ()), manage.operation(ACTOR))
+            await manage.members.set_role(email, facts["role"], facts.get("limit", ()), manage.operation())
         match state:
             case "disabled" | "disabled and enabled":
-                await accounts.disable(name, team, manage.operation(ACTOR))
+                await accounts.disable(name, team, manage.operation())
             case "revoked":
-                await accounts.revoke(name, team, manage.operation(ACTOR))
+                await accounts.revoke(name, team, manage.operation())
             case "creator disabled":
-                await confirmed(manage.members.disable, email, manage.operation(ACTOR))
+                await confirmed(manage.members.disable, email, manage.operation())
             case "creator removed":
-                await confirmed(manage.members.remove, email, manage.operation(ACTOR))
+                await confirmed(manage.members.remove, email, manage.operation())
             case _:
                 pass
         if state == "disabled and enabled":
-            await accounts.enable(name, team, manage.operation(ACTOR))
+            await accounts.enable(name, team, manage.operation())
         return Held("robot", (secret.reveal(),))
 
     async def _license(self, manage: Management, name: str, state: str, facts: Mapping[str, Any]) -> Held:
-        operation = manage.operation(ACTOR)
+        operation = manage.operation()
         terms = LicenseTerms.parse(
             customer=name,
             expires=self._soon(operation.now) if state == "expired" else "2099-01-31",
@@ -204,11 +210,11 @@ class World:
         )
         license_, file = await manage.licenses.create(facts["app"], terms, operation)
         if state in {"revoked", "revoked and reinstated"}:
-            await manage.licenses.revoke(license_.id, manage.operation(ACTOR))
+            await manage.licenses.revoke(license_.id, manage.operation())
         if state == "revoked and reinstated":
-            await manage.licenses.reinstate(license_.id, manage.operation(ACTOR))
+            await manage.licenses.reinstate(license_.id, manage.operation())
         if state == "archived":
-            await manage.licenses.archive(license_.id, manage.operation(ACTOR))
+            await manage.licenses.archive(license_.id, manage.operation())
         token = registry_token(file)
         assert token is not None
         return Held("license", (file, token))

@@ -15,7 +15,8 @@ from attrs import define, field
 from authsvc.errors import SignerUnavailable
 from authsvc.logs import make_logger
 from authsvc.manage import keys as management
-from authsvc.manage.operation import OPERATOR, Operation
+from authsvc.manage.actor import Actor
+from authsvc.manage.operation import Operation
 from authsvc.server import certificate_renewal
 from authsvc.server.certificate_renewal import CertificateRenewer
 from authsvc.server.worker_pool import make_shared_metrics
@@ -181,7 +182,9 @@ async def test_two_who_rotate_at_once_both_reach_everybody() -> None:
             files: Any = Files()
             manage = management.Keys(files, registry, not_asked, LIFE, lambda: datetime.now(UTC))
             rotating.append(
-                asyncio.create_task(manage.rotate(Operation(OPERATOR, NOW, secrets.token_hex(8), secrets.token_bytes)))
+                asyncio.create_task(
+                    manage.rotate(Operation(Actor.operator(), NOW, secrets.token_hex(8), secrets.token_bytes))
+                )
             )
             async with asyncio.timeout(PATIENCE):
                 while await registry.generation() < number:

@@ -24,6 +24,7 @@ from authsvc.credentials.verifier import PasswordVerifier
 from authsvc.errors import AccountDenied, ConfirmationNeeded, CredentialsRefused, Throttled
 from authsvc.issuance import Issuance, Issued, Lifetimes
 from authsvc.logs import make_logger
+from authsvc.manage.actor import Actor
 from authsvc.manage.licenses import LicenseKeys, Licenses
 from authsvc.manage.links import Links
 from authsvc.manage.members import Members
@@ -46,7 +47,7 @@ from tests.support.builders import NOW, SERVICE, TOKEN_KEY, Root
 T = TypeVar("T")
 
 TEAM, APP, OTHER_APP = "acme-team", "acme", "annex"
-OPERATOR = "system:authsvc"
+OPERATOR = Actor.operator()
 EVERYTHING = f"repository:{APP}/x:pull,push,delete"
 
 REFUSED, DENIED = "refused", "denied"
@@ -60,19 +61,19 @@ class InsistentMembers(Members):
     async def disable(
         self, email: str, operation: Operation, confirmed: str | None = None, *, force: bool = True
     ) -> Member:
-        return await super().disable(email, operation, confirmed, force=force and operation.actor == OPERATOR)
+        return await super().disable(email, operation, confirmed, force=force and operation.actor.is_operator)
 
     @override
     async def set_role(
         self, email: str, role: str, apps: Sequence[str] | None, operation: Operation, *, force: bool = True
     ) -> Member:
-        return await super().set_role(email, role, apps, operation, force=force and operation.actor == OPERATOR)
+        return await super().set_role(email, role, apps, operation, force=force and operation.actor.is_operator)
 
     @override
     async def remove(
         self, email: str, operation: Operation, confirmed: str | None = None, *, force: bool = True
     ) -> Member:
-        return await super().remove(email, operation, confirmed, force=force and operation.actor == OPERATOR)
+        return await super().remove(email, operation, confirmed, force=force and operation.actor.is_operator)
 
 
 @define(slots=False)
@@ -130,7 +131,7 @@ class Installation:
             sign_ins=self.sign_ins if keeps else None,
         )
 
-    def operation(self, actor: str = OPERATOR) -> Operation:
+    def operation(self, actor: Actor = OPERATOR) -> Operation:
         """Begin one act at the present."""
         return Operation(actor, self.now, f"op-{next(self._serial)}", self.random.randbytes)
 
