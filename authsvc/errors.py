@@ -20,7 +20,7 @@
     │   └── StoreRefused      Redis answered, and refused; nothing was changed
     └── SignerUnavailable     no leaf certificate lives long enough to sign (HTTP 503)
 
-This module knows no HTTP: ``web/problems.py`` is the one table that does. The text of an error is public: a sentence
+This module knows no HTTP: ``outcomes.py`` is the one table that does. The text of an error is public: a sentence
 with what, why and, where it fits every reader, what to do. ``code`` is the same for machines, and stays when the
 sentence changes; docs/errors.md lists the codes. ``detail`` is for the log alone.
 """

@@ -10,6 +10,7 @@ from authsvc.client import Client
 from authsvc.credentials.proof import Proof, classify
 from authsvc.credentials.subject import LicensesSubject, LicenseSubject, MemberSubject, Subject
 from authsvc.errors import STORE_AWAY, AccountDenied, CredentialsRefused, StoreUnavailable
+from authsvc.outcomes import ISSUED_DEGRADED, ISSUED_EMPTY, ISSUED_IN_FULL, ISSUED_IN_PART, Outcome
 from authsvc.policy import Decision, decide, namespaces
 from authsvc.redaction import Secret
 from authsvc.signing.jws import Signer
@@ -74,6 +75,15 @@ class Issued:
     subject: Subject
     decision: Decision
     claims: Claims
+
+    @property
+    def outcome(self) -> Outcome:
+        """The row of the table of outcomes."""
+        if self.claims.degraded:
+            return ISSUED_DEGRADED
+        if not self.decision.refusals:
+            return ISSUED_IN_FULL
+        return ISSUED_IN_PART if self.claims.access else ISSUED_EMPTY
 
 
 class Denied(AccountDenied):

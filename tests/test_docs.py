@@ -1,6 +1,7 @@
 """The documentation says what the code does: settings, commands, events, errors, roles, files, links and the story."""
 
 import ast
+import logging
 import re
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -15,13 +16,13 @@ from authsvc.cli.main import main
 from authsvc.errors import AuthsvcError, SetupRefused
 from authsvc.keys import secrets_dir
 from authsvc.local.quickstart import first_start
+from authsvc.outcomes import OF_ERRORS, OF_TOKENS
 from authsvc.policy import ACTIONS, ROLE_ACTIONS
 from authsvc.public_url import parse_public_url
 from authsvc.settings import OWNED_BY_OTHERS, SETTINGS
 from authsvc.setup.data_dir import MARKER, prepare
 from authsvc.setup.init import configuration_of
 from authsvc.tenancy.names import RESERVED_SLUGS
-from authsvc.web.problems import PROBLEMS
 
 ROOT = Path(__file__).parent.parent
 HOUSE = ROOT / "authsvc"
@@ -328,14 +329,20 @@ def test_keys_of_token_events_are_documented() -> None:
     """The keys that web/token.py binds to every token event, and those of its facts, are in their rows."""
     tree = ast.parse((HOUSE / "web/token.py").read_text(encoding="utf-8"))
     (bound,) = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and getattr(n.func, "attr", "") == "bind"]
-    (facts,) = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.name == "_facts"]
-    (returned,) = [n.value for n in ast.walk(facts) if isinstance(n, ast.Return)]
-    assert isinstance(returned, ast.Dict)
-    common = {word.arg for word in bound.keywords}
-    of_issued = {key.value for key in returned.keys if isinstance(key, ast.Constant)}
+    common = {str(word.arg) for word in bound.keywords}
+    of_issued, of_refused = returned_keys(tree, "_facts"), returned_keys(tree, "refusal_facts")
     events = documented_events()
     assert set(codes(events["token.issued"][2])) == common | of_issued
-    assert set(codes(events["token.refused"][2])) == common | code_events()["token.refused"]
+    assert set(codes(events["token.refused"][2])) == common | of_refused
+    assert of_refused <= set(codes(events["preflight.refused"][2]))
+
+
+def returned_keys(tree: ast.AST, name: str) -> set[str]:
+    """Return the keys of the dictionary that the function of this name returns."""
+    (function,) = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.name == name]
+    (returned,) = [n.value for n in ast.walk(function) if isinstance(n, ast.Return)]
+    assert isinstance(returned, ast.Dict)
+    return {str(key.value) for key in returned.keys if isinstance(key, ast.Constant)}
 
 
 def test_levels_are_documented() -> None:
@@ -344,6 +351,8 @@ def test_levels_are_documented() -> None:
         for event, call in called_events(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(call.func, ast.Attribute) and call.func.attr in LEVELS:
                 assert documented_events()[event][1] == call.func.attr
+    for outcome in (*OF_TOKENS, *OF_ERRORS.values()):
+        assert documented_events()[outcome.log_event][1] == logging.getLevelName(outcome.log_level).lower()
 
 
 def test_undocumented_events_would_be_noticed() -> None:
@@ -363,7 +372,7 @@ def test_undocumented_events_would_be_noticed() -> None:
 
 
 def test_every_error_is_documented_as_it_is_answered() -> None:
-    """Each error class is in the table of docs/architecture.md, with the status and code of web/problems.py."""
+    """Each error class is in the table of docs/architecture.md, with the status and code of outcomes.py."""
     classes = {
         name: kind for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, AuthsvcError)
     }
@@ -371,8 +380,9 @@ def test_every_error_is_documented_as_it_is_answered() -> None:
     assert set(table) == set(classes)
     for name, kind in classes.items():
         status, code, exit_code = table[name][1:4]
-        if kind in PROBLEMS:
-            assert (status, code) == (str(PROBLEMS[kind].status.value), PROBLEMS[kind].code)
+        outcome = OF_ERRORS[kind]
+        if not outcome.is_fault:
+            assert (status, code) == (str(outcome.status.value), outcome.registry_code)
         else:
             assert status.startswith("never")
         if kind is not AuthsvcError:

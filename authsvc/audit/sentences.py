@@ -5,15 +5,16 @@ from datetime import UTC
 from typing import Any
 
 from authsvc.audit.stored_entry import TRUNCATED, instant
-from authsvc.audit.token_event import DENIED, ISSUED, MANY, REFUSED, THROTTLED, UNANSWERED
+from authsvc.audit.token_event import MANY
 from authsvc.bounded_json import CUT
+from authsvc.outcomes import TOKEN_DENIED, TOKEN_ISSUED, TOKEN_REFUSED, TOKEN_THROTTLED, TOKEN_UNANSWERED
 
 _OUTCOMES = {
-    ISSUED: "A token was issued.",
-    DENIED: "No token: we know who asked, and the account may not be used.",
-    REFUSED: "No token: it was not proven who asked.",
-    THROTTLED: "No token: too many wrong secrets had come for that account or from there.",
-    UNANSWERED: "No token: a part of the service was unreachable, and nothing was decided.",
+    TOKEN_ISSUED: "A token was issued.",
+    TOKEN_DENIED: "No token: we know who asked, and the account may not be used.",
+    TOKEN_REFUSED: "No token: it was not proven who asked.",
+    TOKEN_THROTTLED: "No token: too many wrong secrets had come for that account or from there.",
+    TOKEN_UNANSWERED: "No token: a part of the service was unreachable, and nothing was decided.",
 }
 
 _CREDENTIALS = {
@@ -52,7 +53,7 @@ def sentences(facts: Mapping[str, Any], remedies: Mapping[str, str] = REMEDIES) 
     if facts["actor"] == MANY:
         return _many(facts)
     found = [f"{when(facts['at'])}: {_outcome(facts)}", *_why(facts), f"Asked for: {_listed(facts.get('asked'))}."]
-    if facts["event"] == ISSUED:
+    if facts["event"] == TOKEN_ISSUED:
         found.append(f"Granted: {_listed(facts.get('granted'))}.")
     if facts.get("credential"):
         found += _credential(str(facts["actor"]), facts["credential"], remedies)
@@ -80,9 +81,9 @@ def summary(facts: Mapping[str, Any]) -> str:
         more = len(facts["refused"]) - 1
         text = f"refused {first['action']} in {first['scope']}: {first['reason']}"
         return f"{text} (and {more} more)" if more else text
-    if facts["event"] == ISSUED:
+    if facts["event"] == TOKEN_ISSUED:
         return _listed(facts.get("granted"))
-    return str(facts.get("detail") if facts["event"] == REFUSED else facts.get("reason"))
+    return str(facts.get("detail") if facts["event"] == TOKEN_REFUSED else facts.get("reason"))
 
 
 def when(text: str) -> str:
@@ -92,7 +93,7 @@ def when(text: str) -> str:
 
 
 def _outcome(facts: Mapping[str, Any]) -> str:
-    if facts["event"] != ISSUED or not facts.get("refused"):
+    if facts["event"] != TOKEN_ISSUED or not facts.get("refused"):
         return _OUTCOMES[facts["event"]]
     if facts.get("granted"):
         return "A token was issued, with less than was asked for."
@@ -103,7 +104,7 @@ def _why(facts: Mapping[str, Any]) -> list[str]:
     found = []
     if facts.get("reason"):
         found.append(f"The client was told: {facts['reason']}")
-    if facts.get("detail") and facts["event"] != DENIED:
+    if facts.get("detail") and facts["event"] != TOKEN_DENIED:
         found.append(f"The client was not told: {facts['detail']}")
     found += [f"Refused: {r['action']} in {r['scope']}, because {r['reason']}." for r in facts.get("refused", ())]
     if facts.get("dropped"):

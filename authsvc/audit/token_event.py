@@ -21,24 +21,15 @@ from authsvc.credentials.subject import (
     ServiceAccountSubject,
     Subject,
 )
-from authsvc.errors import AccountDenied, AuthsvcError, CredentialsRefused, Throttled
+from authsvc.errors import AuthsvcError
 from authsvc.issuance import Denied, Issued
+from authsvc.outcomes import outcome_of_error
 from authsvc.policy import Refusal, namespaces
 from authsvc.spec.claims import Access
 from authsvc.spec.scope import ResourceScope
 from authsvc.spec.token_request import TokenRequest
 from authsvc.tenancy.machine_records import Grant, PersonalToken
 from authsvc.tenancy.records import License
-
-ISSUED, DENIED, REFUSED, THROTTLED, UNANSWERED = (
-    "token.issued",
-    "token.denied",
-    "token.refused",
-    "token.throttled",
-    "token.unanswered",
-)
-"""Events: with a token; identity proven, the account may not be used; identity not proven; likewise, one time too
-many; no decision at all, because something of ours was away."""
 
 UNPROVEN = "unproven"
 """The actor of an entry before identity."""
@@ -153,7 +144,7 @@ class TokenEvent:
     Attributes:
         request_id: of the request.
         at: aware UTC.
-        event: one of the constants above.
+        event: one of the audit's events in :mod:`authsvc.outcomes`.
         actor: the subject, or :data:`UNPROVEN`.
         client: who called.
         facts: the content.
@@ -238,7 +229,9 @@ def token_event_of(asked: Asked, outcome: Issued | Exception) -> TokenEvent:
             degraded=outcome.claims.degraded,
         )
         subject, token_id = outcome.claims.subject, outcome.claims.token_id
-        return TokenEvent(asked.request_id, asked.at, ISSUED, subject, asked.client, facts, token_id)
+        return TokenEvent(
+            asked.request_id, asked.at, outcome.outcome.audit_event, subject, asked.client, facts, token_id
+        )
     subject = outcome.subject.id if isinstance(outcome, Denied) else UNPROVEN
     facts = Facts(
         scopes.scopes,
@@ -248,7 +241,7 @@ def token_event_of(asked: Asked, outcome: Issued | Exception) -> TokenEvent:
         reason=str(outcome) if isinstance(outcome, AuthsvcError) else "something went wrong on our side",
         detail=outcome.detail if isinstance(outcome, AuthsvcError) else None,
     )
-    return TokenEvent(asked.request_id, asked.at, _event(outcome), subject, asked.client, facts)
+    return TokenEvent(asked.request_id, asked.at, outcome_of_error(outcome).audit_event, subject, asked.client, facts)
 
 
 def _credential(subject: Subject, asked: Asked) -> Credential:
@@ -314,14 +307,6 @@ def _license(license_: License, now: datetime) -> Credential:
 def unsecret(text: str) -> str:
     """Return ``text`` without anything that looks like a secret of ours."""
     return _OUR_SECRET.sub("<redacted>", text) if "asv_" in text else text
-
-
-def _event(error: Exception) -> str:
-    if isinstance(error, CredentialsRefused):
-        return REFUSED
-    if isinstance(error, AccountDenied):
-        return DENIED
-    return THROTTLED if isinstance(error, Throttled) else UNANSWERED
 
 
 def _item(item: Any) -> Any:

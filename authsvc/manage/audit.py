@@ -9,8 +9,8 @@ from attrs import frozen
 
 from authsvc.audit.aggregator import ID_BYTES
 from authsvc.audit.stored_entry import StoredEntry, instant
-from authsvc.audit.token_event import DENIED, ISSUED, REFUSED, THROTTLED, UNANSWERED
 from authsvc.errors import InputRefused
+from authsvc.outcomes import TOKEN_DENIED, TOKEN_ISSUED, TOKEN_REFUSED, TOKEN_THROTTLED, TOKEN_UNANSWERED
 from authsvc.policy import namespaces
 from authsvc.spec.scope import merge_scopes
 from authsvc.tenancy.dates import parse_instant, parse_span
@@ -23,7 +23,7 @@ MAX_LIMIT = 10_000
 CLOCK_SLACK = timedelta(minutes=5)
 """By how much the clocks of Redis and of a worker may differ."""
 
-DECISIONS = (ISSUED, DENIED, REFUSED, THROTTLED, UNANSWERED)
+DECISIONS = (TOKEN_ISSUED, TOKEN_DENIED, TOKEN_REFUSED, TOKEN_THROTTLED, TOKEN_UNANSWERED)
 
 _CURSOR = re.compile(r"[0-9]{1,15}-[0-9]{1,10}", re.ASCII)
 _REQUEST_ID = re.compile(r"[0-9a-f]{16}", re.ASCII)
@@ -242,7 +242,7 @@ class _Filter:
 def _lacks_something(kept: StoredEntry) -> bool:
     """Whether anybody was refused anything."""
     facts = kept.facts
-    return facts["event"] != ISSUED or any(facts.get(name) for name in ("refused", "dropped", "partial"))
+    return facts["event"] != TOKEN_ISSUED or any(facts.get(name) for name in ("refused", "dropped", "partial"))
 
 
 def _names(subject: str, wanted: str) -> bool:

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 
 from attrs import Factory, field, frozen
 
+from authsvc.outcomes import FAILED, ISSUED, LABELS, REFUSED
+
 
 class Kind(enum.Enum):
     """How a metric is kept and added up."""
@@ -72,23 +74,6 @@ class Metric:
 FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 SLOW = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
-ISSUED, REFUSED, FAILED = "issued", "refused", "failed"
-
-TOKEN_OUTCOMES = (
-    (ISSUED, "full"),
-    (ISSUED, "partial"),
-    (ISSUED, "nothing"),
-    (ISSUED, "degraded"),
-    (REFUSED, "credentials"),
-    (REFUSED, "wrong_secret"),
-    (REFUSED, "account"),
-    (REFUSED, "throttled"),
-    (FAILED, "overloaded"),
-    (FAILED, "store"),
-    (FAILED, "signer"),
-    (FAILED, "fault"),
-)
-
 EDGE, INSIDE = "edge", "inside"
 STATUSES = ("2xx", "3xx", "4xx", "5xx")
 
@@ -96,8 +81,8 @@ TOKEN_REQUESTS = Metric(
     "authsvc_token_requests_total",
     Kind.COUNTER,
     "Token requests by what became of them.",
-    (Label("outcome", (ISSUED, REFUSED, FAILED)), Label("reason", tuple(reason for _, reason in TOKEN_OUTCOMES))),
-    TOKEN_OUTCOMES,
+    (Label("outcome", (ISSUED, REFUSED, FAILED)), Label("reason", tuple(reason for _, reason in LABELS))),
+    LABELS,
 )
 TOKEN_SECONDS = Metric(
     "authsvc_token_request_seconds", Kind.HISTOGRAM, "Time from a read token request to its answer.", buckets=FAST

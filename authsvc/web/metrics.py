@@ -7,37 +7,13 @@ from datetime import datetime
 from aiohttp import web
 
 from authsvc.client import Client
-from authsvc.errors import (
-    AccountDenied,
-    AuthsvcError,
-    CredentialsRefused,
-    Overloaded,
-    SignerUnavailable,
-    StoreRefused,
-    StoreUnavailable,
-    Throttled,
-    WrongSecret,
-)
 from authsvc.issuance import Issued
-from authsvc.metrics.catalogue import FAILED, HTTP_REQUESTS, ISSUED, REFUSED, TOKEN_REQUESTS, TOKEN_SECONDS
+from authsvc.metrics.catalogue import HTTP_REQUESTS, TOKEN_REQUESTS, TOKEN_SECONDS
 from authsvc.metrics.exposition import CONTENT_TYPE, exposition
 from authsvc.metrics.shared_metrics import SharedMetrics, Slot
+from authsvc.outcomes import FAULT, outcome_of_error
 from authsvc.spec.token_request import TokenRequest
 from authsvc.web.token import TokenIssuer
-
-REASONS: dict[type[AuthsvcError], tuple[str, str]] = {
-    WrongSecret: (REFUSED, "wrong_secret"),
-    CredentialsRefused: (REFUSED, "credentials"),
-    AccountDenied: (REFUSED, "account"),
-    Throttled: (REFUSED, "throttled"),
-    Overloaded: (FAILED, "overloaded"),
-    StoreRefused: (FAILED, "store"),
-    StoreUnavailable: (FAILED, "store"),
-    SignerUnavailable: (FAILED, "signer"),
-}
-"""Most special first; an error that is not here is a fault of ours."""
-
-FAULT = (FAILED, "fault")
 
 
 class CountedIssuance:
@@ -55,28 +31,14 @@ class CountedIssuance:
         outcome = FAULT
         try:
             issued = await self._issuance.issue(request, client, now)
-            outcome = outcome_of(issued)
-        except AuthsvcError as error:
+            outcome = issued.outcome
+        except Exception as error:
             outcome = outcome_of_error(error)
             raise
         finally:
-            self._slot.inc(TOKEN_REQUESTS, *outcome)
+            self._slot.inc(TOKEN_REQUESTS, *outcome.labels)
             self._slot.observe(TOKEN_SECONDS, clock() - began)
         return issued
-
-
-def outcome_of(issued: Issued) -> tuple[str, str]:
-    """Return the labels of an issued token."""
-    if issued.claims.degraded:
-        return ISSUED, "degraded"
-    if not issued.decision.refusals:
-        return ISSUED, "full"
-    return ISSUED, "partial" if issued.claims.access else "nothing"
-
-
-def outcome_of_error(error: AuthsvcError) -> tuple[str, str]:
-    """Return the labels of a request that got no token."""
-    return next((labels for kind, labels in REASONS.items() if isinstance(error, kind)), FAULT)
 
 
 def count_status(slot: Slot, listener: str) -> Callable[[web.StreamResponse], None]:

@@ -5,11 +5,12 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from authsvc.errors import AuthsvcError
 from authsvc.logs import Logger
+from authsvc.outcomes import outcome_of_error
 from authsvc.spec.registry_error import UNSUPPORTED
 from authsvc.web.client import CLIENT, ClientReader
-from authsvc.web.problems import FAULT, ErrorResponse, problem_of, render, render_error
+from authsvc.web.public_error import PublicError, public_error
+from authsvc.web.registry_dialect import render
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -34,14 +35,11 @@ def around(
             response = await handler(request)
         except web.HTTPException as error:
             message = f"{request.method} {request.path[:100]} is not served here: {error.reason}"
-            response = render(ErrorResponse(HTTPStatus(error.status), UNSUPPORTED), message, request_id, service)
-        except AuthsvcError as error:
-            if problem_of(error) is FAULT:
-                logger.error("request.failed", request_id=request_id, path=request.path, exc_info=error)
-            response = render_error(error, request_id, service)
+            response = render(PublicError(HTTPStatus(error.status), UNSUPPORTED, message, request_id), service)
         except Exception as error:
-            logger.error("request.failed", request_id=request_id, path=request.path, exc_info=error)
-            response = render_error(error, request_id, service)
+            if outcome_of_error(error).is_fault:
+                logger.error("request.failed", request_id=request_id, path=request.path, exc_info=error)
+            response = render(public_error(error, request_id), service)
         response.headers["Cache-Control"] = "no-store"
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["X-Request-Id"] = request_id

@@ -12,14 +12,13 @@ from aiohttp import web
 from authsvc.audit.token_event import Asked
 from authsvc.client import Client
 from authsvc.errors import AuthsvcError, InputRefused
-from authsvc.issuance import Denied
 from authsvc.logs import Logger
 from authsvc.preflight import Report, ShownLicense, Verdict
 from authsvc.spec.token_request import Presented, from_query
 from authsvc.tenancy.dates import render_instant
 from authsvc.web.client import CLIENT
 from authsvc.web.middleware import REQUEST_ID
-from authsvc.web.token import BODY_DEADLINE, MAX_LOGGED, AuditSink
+from authsvc.web.token import BODY_DEADLINE, MAX_LOGGED, AuditSink, refusal_facts
 
 FORM = 'send {"images": ["registry/app/image:tag", ...]} as JSON'
 
@@ -85,14 +84,7 @@ class PreflightEndpoint:
         except AuthsvcError as error:
             if not isinstance(error, InputRefused):
                 self._tell(Asked(request[REQUEST_ID], now, client, sign_in), error)
-            subject = error.subject.id if isinstance(error, Denied) else None
-            log.info(
-                "preflight.refused",
-                kind=type(error).__name__,
-                subject=subject,
-                reason=str(error),
-                detail=error.detail,
-            )
+            log.info("preflight.refused", **refusal_facts(error))
             raise
         if report is None:
             log.info("preflight.abandoned")

@@ -13,6 +13,7 @@ from authsvc.client import Client
 from authsvc.errors import AuthsvcError
 from authsvc.issuance import Denied, Issued
 from authsvc.logs import Logger
+from authsvc.outcomes import outcome_of_error
 from authsvc.spec.scope import ScopeSet
 from authsvc.spec.token_request import TokenRequest, Unreadable, from_form, from_query
 from authsvc.web.client import CLIENT
@@ -83,20 +84,23 @@ class TokenEndpoint:
             issued = await self._issuance.issue(token_request, client, now)
         except Exception as error:
             self._tell(asked, error)
-            if not isinstance(error, AuthsvcError):
-                raise
-            subject = error.subject.id if isinstance(error, Denied) else None
-            log.info(
-                "token.refused",
-                kind=type(error).__name__,
-                subject=subject,
-                reason=str(error),
-                detail=error.detail,
-            )
+            outcome = outcome_of_error(error)
+            if isinstance(error, AuthsvcError) and not outcome.is_fault:  # the middleware logs those
+                log.log(outcome.log_level, outcome.log_event, **refusal_facts(error))
             raise
         self._tell(asked, issued)
-        log.info("token.issued", **_facts(issued))
+        log.log(issued.outcome.log_level, issued.outcome.log_event, **_facts(issued))
         return web.json_response(issued.response.to_json())
+
+
+def refusal_facts(error: AuthsvcError) -> dict[str, Any]:
+    """Return what the log says of a request that is refused."""
+    return {
+        "kind": type(error).__name__,
+        "subject": error.subject.id if isinstance(error, Denied) else None,
+        "reason": str(error),
+        "detail": error.detail,
+    }
 
 
 def _facts(issued: Issued) -> dict[str, Any]:

@@ -22,7 +22,8 @@ from authsvc.audit.aggregator import (
     unpacked,
 )
 from authsvc.audit.entry import MAX_ENTRY
-from authsvc.audit.token_event import DENIED, TokenEvent, token_event_of
+from authsvc.audit.token_event import TokenEvent, token_event_of
+from authsvc.outcomes import TOKEN_DENIED
 from tests.support.builders import NOW, as_license, make_license
 from tests.support.decisions import asked, denied, issued, refused, request_id
 
@@ -83,7 +84,7 @@ def test_every_decision_is_told_exactly_once(decisions: list[TokenEvent]) -> Non
         ids = [decision.request_id for decision in told]
         assert (told[0].at.isoformat(), ids[0], one.count) == (facts["at"], facts["id"], facts["count"])
         assert facts.get("last_id", facts["id"]) == ids[-1]
-        assert (ids if facts["event"] == DENIED else []) == unpacked(one.ids)
+        assert (ids if facts["event"] == TOKEN_DENIED else []) == unpacked(one.ids)
 
     assert not any(left.values())
 

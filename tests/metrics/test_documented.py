@@ -3,7 +3,8 @@
 import re
 from pathlib import Path
 
-from authsvc.metrics.catalogue import AUDIT_LOSSES, METRICS, TOKEN_OUTCOMES, Kind
+from authsvc.metrics.catalogue import AUDIT_LOSSES, METRICS, Kind
+from authsvc.outcomes import LABELS
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "metrics.md"
 TYPES = dict.fromkeys(Kind, "gauge") | {Kind.COUNTER: "counter", Kind.HISTOGRAM: "histogram"}
@@ -24,7 +25,7 @@ def test_metrics_are_those_of_the_code() -> None:
 
 def test_outcomes_are_those_of_the_code() -> None:
     """Each outcome with its reason stands there, and no other."""
-    assert list(TOKEN_OUTCOMES) == [(outcome, reason) for outcome, reason, _ in rows("Token requests")]
+    assert list(LABELS) == [(outcome, reason) for outcome, reason, _ in rows("Token requests")]
 
 
 def test_losses_are_those_of_the_code() -> None:

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from authsvc.errors import AuthsvcError
 from authsvc.metrics.catalogue import (
     LEAF_EXPIRY,
     METRICS,
@@ -16,7 +15,6 @@ from authsvc.metrics.catalogue import (
     STATUSES,
     STORE_ERRORS,
     STORE_SECONDS,
-    TOKEN_OUTCOMES,
     TOKEN_REQUESTS,
     WORKERS,
     Kind,
@@ -26,7 +24,7 @@ from authsvc.metrics.catalogue import (
 )
 from authsvc.metrics.exposition import exposition
 from authsvc.metrics.shared_metrics import SharedMetrics
-from authsvc.web.metrics import outcome_of_error
+from authsvc.outcomes import LABELS
 
 PROVIDERS = Label("provider", ("ecr", "ghcr", OTHER))
 CALLS = Metric("calls_total", Kind.COUNTER, "Calls.", (PROVIDERS, Label("status", STATUSES)))
@@ -51,13 +49,13 @@ def told(shared: SharedMetrics, now: float = 0.0) -> dict[str, float]:
     }
 
 
-@given(counts=st.lists(st.tuples(st.integers(0, 3), st.sampled_from(TOKEN_OUTCOMES), st.integers(1, 9)), max_size=30))
+@given(counts=st.lists(st.tuples(st.integers(0, 3), st.sampled_from(LABELS), st.integers(1, 9)), max_size=30))
 def test_a_scrape_is_the_sum_over_all_slots(counts: list[tuple[int, tuple[str, str], int]]) -> None:
     """Whoever counted what, each series tells its sum and no other one changes."""
     shared = SharedMetrics.make(4, SlotLayout())
     for slot, outcome, by in counts:
         shared.slot(slot).inc(TOKEN_REQUESTS, *outcome, by=by)
-    for outcome in TOKEN_OUTCOMES:
+    for outcome in LABELS:
         name = f"authsvc_token_requests_total{[('outcome', outcome[0]), ('reason', outcome[1])]}"
         assert sum(by for _, counted, by in counts if counted == outcome) == told(shared)[name]
     os.close(shared.descriptor)
@@ -165,13 +163,3 @@ def test_a_gauge_may_fall_below_zero() -> None:
     shared = SharedMetrics.make(1, SlotLayout())
     shared.slot(0).inc(PASSWORDS_RUNNING, by=-1)
     assert -1.0 == told(shared)["authsvc_password_checks_running"]
-
-
-def test_every_error_is_counted_somewhere() -> None:
-    """Each error class has a reason of the catalogue."""
-
-    def below(kind: type[AuthsvcError]) -> list[type[AuthsvcError]]:
-        return [kind, *(found for one in kind.__subclasses__() for found in below(one))]
-
-    reasons = {outcome_of_error(kind.__new__(kind)) for kind in below(AuthsvcError)}
-    assert set() == reasons - set(TOKEN_OUTCOMES)

@@ -1,0 +1,48 @@
+"""What a client learns of an error, before a renderer puts it into the dialect of the endpoint.
+
+A dialect is one function from :class:`PublicError` to a response; :mod:`authsvc.web.registry_dialect` is that of
+docker, podman and containerd.
+"""
+
+import math
+from http import HTTPStatus
+
+from attrs import frozen
+
+from authsvc.errors import Throttled
+from authsvc.outcomes import outcome_of_error
+from authsvc.spec.registry_error import UNKNOWN
+
+RETRY_AFTER = 2
+"""Seconds after which a client may try again when the service could not answer."""
+
+FAULT_MESSAGE = "something went wrong on our side; tell the vendor"
+
+
+@frozen
+class PublicError:
+    """An error as a client may see it.
+
+    Attributes:
+        status: HTTP status.
+        registry_code: code of the OCI distribution specification.
+        message: a sentence for people.
+        request_id: finds the request in log and audit.
+        retry_after: seconds after which the client may try again, or None.
+    """
+
+    status: HTTPStatus
+    registry_code: str
+    message: str
+    request_id: str
+    retry_after: int | None = None
+
+
+def public_error(error: Exception, request_id: str) -> PublicError:
+    """Return what a client learns of ``error``; of an internal error nothing but the request id."""
+    outcome = outcome_of_error(error)
+    message = FAULT_MESSAGE if outcome.is_fault else str(error)
+    retry_after = RETRY_AFTER if outcome.status is HTTPStatus.SERVICE_UNAVAILABLE else None
+    if isinstance(error, Throttled):
+        retry_after = max(1, math.ceil(error.retry_after))
+    return PublicError(outcome.status, outcome.registry_code or UNKNOWN, message, request_id, retry_after)
