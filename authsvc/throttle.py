@@ -28,9 +28,9 @@ MAX_KNOWN = 32
 """Most networks that are known to one account; the longest unused go first."""
 
 
-@frozen
+@frozen(eq=False)
 class Limit:
-    """A limit on wrong secrets.
+    """A limit on wrong secrets. Each is a constant of its own, compared by identity: they are the keys of :data:`TATs`.
 
     Attributes:
         name: part of the bucket's key.

@@ -1,6 +1,5 @@
 """From proof to subject. The shell of this room: it asks the store and waits for hashes."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from typing import TypeVar, assert_never
@@ -92,10 +91,7 @@ class Authenticator:
     async def _by_password(
         self, proof: PasswordProof, namespaces: Collection[str], client: Client, now: datetime
     ) -> MemberSubject:
-        # Both in one round trip: reads that are asked for in the same moment travel together.
-        known, counted = await asyncio.gather(
-            self._standings.member_by_email(proof.email), self._passwords.look(proof.email, client)
-        )
+        known, counted = await self._standings.member_by_email(proof.email, client.network)
         record = None if known is None else PasswordRecord(known.id, known.epoch, known.password_hash)
         right = await self._passwords.verify(record, proof.email, proof.password, client, counted, now)
         if not right or known is None:

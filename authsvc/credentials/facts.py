@@ -8,6 +8,7 @@ from attrs import frozen
 
 from authsvc.tenancy.machine_records import PersonalToken, RefreshToken, ServiceAccount
 from authsvc.tenancy.records import App, License, Member
+from authsvc.throttle import TATs
 
 Credential = License | PersonalToken | RefreshToken | ServiceAccount
 
@@ -35,8 +36,8 @@ class CredentialFacts(Generic[T]):
 class CredentialFactsReader(Protocol):
     """What the token path reads: each method is one round trip, each answer is as of one instant."""
 
-    async def member_by_email(self, email: str) -> Member | None:
-        """Return the member with this canonical address."""
+    async def member_by_email(self, email: str, network: str) -> tuple[Member | None, TATs]:
+        """Return the member with this canonical address, and what the throttle counts for it and ``network``."""
         ...
 
     async def member_standing(self, member_id: str, slugs: Collection[str]) -> tuple[Member | None, Mapping[str, App]]:

@@ -32,10 +32,6 @@ CHECK_DEADLINE = 10.0
 class Throttle(Protocol):
     """Where wrong secrets are counted."""
 
-    async def look(self, email: str, network: str) -> TATs:
-        """Return the state of the buckets of an account and network."""
-        ...
-
     async def claim(self, attempt: Attempt, now: datetime) -> Claim:
         """Take the place of an attempt, or say why it has none."""
         ...
@@ -90,14 +86,6 @@ class ThrottledPasswords:
         self._flights: dict[tuple[Attempt, bool], asyncio.Task[bool]] = {}
         self._evaluating: Counter[tuple[str, str]] = Counter()
 
-    async def look(self, email: str, client: Client) -> TATs:
-        """Return what is counted against an account and network; to be asked together with the account.
-
-        Raises:
-            StoreUnavailable: the throttle cannot be asked.
-        """
-        return await self._throttle.look(email, client.network)
-
     async def verify(
         self,
         record: PasswordRecord | None,
@@ -114,7 +102,7 @@ class ThrottledPasswords:
             email: canonical.
             password: as typed.
             client: where it comes from.
-            tats: what :meth:`look` said, no earlier than the request came.
+            tats: what is counted against the account and network, read no earlier than the request came.
             now: the request's one reading of the clock.
 
         Raises:

@@ -7,13 +7,17 @@ from authsvc.credentials.facts import C, Credential, CredentialFacts
 from authsvc.store import keys
 from authsvc.store.codec import Codec, decode_instant
 from authsvc.store.connection import Connection
+from authsvc.store.throttle import password_buckets, tats_of
 from authsvc.tenancy.machine_records import PersonalToken, RefreshToken, ServiceAccount
 from authsvc.tenancy.records import App, License, Member
+from authsvc.throttle import TATs
 
 # The second key's name depends on the first one's value, which a Redis Cluster would forbid and one primary allows.
+# KEYS: the address, then what else is read at the same instant. ARGV: what the keys of members begin with.
 _MEMBER_BY_EMAIL = """
-local id = redis.call('GET', KEYS[1])
-return id and redis.call('GET', ARGV[1] .. id)
+local found = redis.call('MGET', unpack(KEYS))
+if found[1] then found[1] = redis.call('GET', ARGV[1] .. found[1]) end
+return found
 """
 
 MAX_LAST_IDS = 4096
@@ -38,26 +42,26 @@ class RedisCredentialFacts:
         self._member_by_email = connection.redis.register_script(_MEMBER_BY_EMAIL)
         self._last_ids: OrderedDict[str, str | None] = OrderedDict()
 
-    async def member_by_email(self, email: str) -> Member | None:
-        """Return the member with this canonical address.
+    async def member_by_email(self, email: str, network: str) -> tuple[Member | None, TATs]:
+        """Return the member with this canonical address, and what the throttle counts for it and ``network``.
 
         An address without an account is asked for with the same commands as one with an account. A wrong password that
         is repeated costs no hash and is not counted, so anybody can measure as often as they like.
         """
+        buckets = password_buckets(email, network)
         if email in self._last_ids:
             # Who it was last time is a guess that comes with its proof, as of the same instant: docker asks for one
             # member many times in a row, and such a read travels with others, which a script cannot.
             last = self._last_ids[email]
             member_key = keys.NONE if last is None else keys.member(last)
-            current, raw = await self._connection.get_all(keys.member_email(email), member_key)
+            current, raw, *tats = await self._connection.get_all(keys.member_email(email), member_key, *buckets)
             if (None if current is None else current.decode("ascii")) == last:
-                return self._codec.decode_optional(raw, Member)
-        found = await self._connection.read(
-            lambda: self._member_by_email(keys=[keys.member_email(email)], args=[keys.member("")])
-        )
-        member = self._codec.decode_optional(found, Member)
+                return self._codec.decode_optional(raw, Member), tats_of(tats)
+        names = (keys.member_email(email), *buckets)
+        raw, *tats = await self._connection.read(lambda: self._member_by_email(keys=names, args=[keys.member("")]))
+        member = self._codec.decode_optional(raw, Member)
         self._remember(email, member)
-        return member
+        return member, tats_of(tats)
 
     async def member_standing(self, member_id: str, slugs: Collection[str]) -> tuple[Member | None, Mapping[str, App]]:
         """Return the member, and those apps of the given slugs that exist, as of one instant."""

@@ -131,11 +131,6 @@ class RedisThrottle:
         self._settle = connection.redis.register_script(_SETTLE)
         self._count = connection.redis.register_script(_COUNT)
 
-    async def look(self, email: str, network: str) -> TATs:
-        """Return the state of the buckets of an account and network; changes nothing."""
-        tats = await self._connection.get_all(*_buckets(PASSWORD_LIMITS, email, network))
-        return {limit: None if tat is None else float(tat) for limit, tat in zip(PASSWORD_LIMITS, tats, strict=True)}
-
     async def claim(self, attempt: Attempt, now: datetime) -> Claim:
         """Take the place of an attempt in every bucket that applies, or say why it has none."""
         arguments: list[str | float] = [
@@ -184,6 +179,18 @@ class RedisThrottle:
         ]
         names = [*_memories(attempt), *_buckets(claim.limits, attempt.email, attempt.network)]
         await self._connection.run(self._settle(keys=names, args=arguments))
+
+
+def password_buckets(email: str, network: str) -> Sequence[str]:
+    """Return the keys of the buckets of an account and network, for :func:`tats_of`."""
+    return _buckets(PASSWORD_LIMITS, email, network)
+
+
+def tats_of(values: Sequence[bytes | None]) -> TATs:
+    """Return the state of the buckets whose values these are, in the order of :func:`password_buckets`."""
+    return {
+        limit: None if value is None else float(value) for limit, value in zip(PASSWORD_LIMITS, values, strict=True)
+    }
 
 
 def _memories(attempt: Attempt) -> tuple[str, str]:

@@ -50,7 +50,7 @@ class SlowHouse:
     async def _ask(self, record: PasswordRecord | None, name: str, password: Secret, client: Client) -> str:
         email = f"{name}@acme.test"
         try:
-            tats = await self.guard.look(email, client)
+            tats = await self.throttle.look(email, client.network)
             right = await self.guard.verify(record, email, password, client, tats, self.now)
         except Throttled:
             return "throttled"

@@ -74,7 +74,7 @@ class House:
     async def tries(self, password: Secret, client: Client = ATTACKER, email: str = EMAIL) -> str:
         """Try a password as a token request does, and return what becomes of it."""
         record = self.record if email == EMAIL else None
-        tats = await self.guard.look(email, client)
+        tats = await self.throttle.look(email, client.network)
         try:
             right = await self.guard.verify(record, email, password, client, tats, self.now)
         except Throttled:

@@ -87,11 +87,11 @@ async def test_a_member_is_found_by_the_address_of_now(connection: Connection) -
     stored = await stores.members.by_email(MEMBER.email)
     assert stored is not None
     await stores.members.remove(stored, evolve(MEMBER, removed_at=NOW), entry("op-5"))
-    assert await standings.member_by_email(MEMBER.email) is None
+    assert (await standings.member_by_email(MEMBER.email, "192.0.2.1"))[0] is None
     newcomer = evolve(MEMBER, id="n" * 16)
     await stores.members.add(newcomer, entry("op-6"))
 
-    assert newcomer == await standings.member_by_email(MEMBER.email)
+    assert newcomer == (await standings.member_by_email(MEMBER.email, "192.0.2.1"))[0]
 
 
 async def test_a_damaged_note_of_use_is_an_error_of_ours(connection: Connection) -> None:

@@ -8,11 +8,13 @@ from authsvc.store import keys
 from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
 from authsvc.store.facts import MAX_LAST_IDS, RedisCredentialFacts
+from authsvc.store.throttle import RedisThrottle
 from authsvc.tenancy.records import Member
-from tests.support.builders import make_member
+from authsvc.throttle import ACCOUNT, NETWORK, PAIR, PASSWORD_LIMITS, Attempt, TATs
+from tests.support.builders import NOW, make_member
 from tests.support.redis_server import connected
 
-EMAIL = "me@acme.test"
+EMAIL, HOME = "me@acme.test", "192.0.2.7"
 ALICE, BOB = (make_member(member_id=member_id, email=EMAIL) for member_id in ("m000000000000001", "m000000000000002"))
 
 
@@ -35,12 +37,12 @@ async def put(connection: Connection, member: Member, owner: str | None) -> None
 class Trusting(RedisCredentialFacts):
     """The broken twin: believes that an address is whose it was."""
 
-    async def member_by_email(self, email: str) -> Member | None:
+    async def member_by_email(self, email: str, network: str) -> tuple[Member | None, TATs]:
         """Return who had the address last time."""
         last = self._last_ids.get(email)
         if last is not None:
-            return (await self.member_standing(last, ()))[0]
-        return await super().member_by_email(email)
+            return (await self.member_standing(last, ()))[0], {}
+        return await super().member_by_email(email, network)
 
 
 async def moved(standings: RedisCredentialFacts, connection: Connection) -> list[Member | None]:
@@ -48,7 +50,7 @@ async def moved(standings: RedisCredentialFacts, connection: Connection) -> list
     seen = []
     for member, owner in ((ALICE, ALICE.id), (BOB, BOB.id), (BOB, None), (BOB, BOB.id)):
         await put(connection, member, owner)
-        seen += [await standings.member_by_email(EMAIL), await standings.member_by_email(EMAIL)]
+        seen += [(await standings.member_by_email(EMAIL, HOME))[0] for _ in range(2)]
     return seen
 
 
@@ -86,7 +88,7 @@ async def asked(standings: RedisCredentialFacts, connection: Connection, email: 
     seen = []
     for _ in range(3):
         await connection.redis.config_resetstat()
-        await standings.member_by_email(email)
+        await standings.member_by_email(email, HOME)
         stats = await connection.redis.info("commandstats")
         # What runs inside a script is there too, and depends on what it finds.
         names = {name for name in stats if name.removeprefix("cmdstat_") in {"mget", "eval", "evalsha"}}
@@ -100,7 +102,7 @@ async def test_an_address_of_nobody_is_asked_for_alike(
 ) -> None:
     """The time of an answer does not tell who has an account: a script and a read differed by a third."""
     await put(connection, ALICE, ALICE.id)
-    await kind(connection, Codec()).member_by_email(EMAIL)  # loads the script
+    await kind(connection, Codec()).member_by_email(EMAIL, HOME)  # loads the script
     known = await asked(kind(connection, Codec()), connection, EMAIL)
     unknown = await asked(kind(connection, Codec()), connection, "nobody@acme.test")
     assert (known == unknown) is same
@@ -110,7 +112,23 @@ async def test_a_changed_member_is_seen_at_once(connection: Connection) -> None:
     """What is remembered is whose the address is, never the record: a raised epoch counts with the next request."""
     standings = RedisCredentialFacts(connection, Codec())
     await put(connection, ALICE, ALICE.id)
-    before = await standings.member_by_email(EMAIL)
+    before, _ = await standings.member_by_email(EMAIL, HOME)
     await put(connection, make_member(member_id=ALICE.id, email=EMAIL, epoch=2), ALICE.id)
-    after = await standings.member_by_email(EMAIL)
+    after, _ = await standings.member_by_email(EMAIL, HOME)
     assert (1, 2) == (before and before.epoch, after and after.epoch)
+
+
+@pytest.mark.parametrize("email", [EMAIL, "nobody@acme.test"])
+async def test_what_is_counted_comes_along(connection: Connection, email: str) -> None:
+    """For a member and for nobody, the first time, from then on, and when the address has moved."""
+    throttle, standings = RedisThrottle(connection), RedisCredentialFacts(connection, Codec())
+    attempt = Attempt(email, None, HOME, "a guess")
+    await throttle.wrong(attempt, await throttle.claim(attempt, NOW), NOW)
+    expected = {limit: NOW.timestamp() + limit.interval.total_seconds() for limit in PASSWORD_LIMITS}
+    for member in (ALICE, ALICE, BOB, BOB):
+        await put(connection, member, member.id)
+        found, counted = await standings.member_by_email(email, HOME)
+        assert (member if email == EMAIL else None, expected) == (found, counted)
+
+    _, elsewhere = await standings.member_by_email(email, "203.0.113.9")
+    assert {PAIR: None, NETWORK: None, ACCOUNT: expected[ACCOUNT]} == elsewhere

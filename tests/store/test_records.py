@@ -88,7 +88,7 @@ async def test_every_record_comes_back_as_it_was(stores: Stores, connection: Con
     assert [TEAM] == await stores.teams.all()
     assert [APP] == await stores.apps.of_team("acme")
     assert [LICENSE] == await stores.licenses.of_app("myapp")
-    assert MEMBER == await standings.member_by_email("me@acme.test")
+    assert MEMBER == (await standings.member_by_email("me@acme.test", "192.0.2.1"))[0]
     assert (MEMBER, {"myapp": APP}) == await standings.member_standing(MEMBER.id, ["myapp", "absent"])
     assert CredentialFacts(LICENSE, None, {"myapp": APP}) == await standings.standing(
         License, LICENSE.id, None, ["myapp"]
@@ -103,7 +103,7 @@ async def test_what_does_not_exist_is_none(stores: Stores, connection: Connectio
     assert await stores.apps.get("myapp") is None
     assert await stores.licenses.get("k" * 16) is None
     assert [] == await stores.licenses.of_app("myapp")
-    assert await standings.member_by_email("me@acme.test") is None
+    assert (await standings.member_by_email("me@acme.test", "192.0.2.1"))[0] is None
     assert (None, {}) == await standings.member_standing("m" * 16, [])
 
 

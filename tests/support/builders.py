@@ -26,6 +26,8 @@ from authsvc.signing.jws import Leaf
 from authsvc.signing.root import LEAF_LIFE, create_root, issue_leaf
 from authsvc.tenancy.machine_records import Grant, PersonalToken, RefreshToken, ServiceAccount
 from authsvc.tenancy.records import App, License, LicenseType, Member, Role, TokenDigest
+from authsvc.throttle import TATs
+from tests.support.memory_throttle import MemoryThrottle
 
 T = TypeVar("T")
 
@@ -151,6 +153,7 @@ class MemoryStandings:
         calls: what was asked, in order.
         after_first: what happens between the first answer and the second question.
         away: whether it does not answer.
+        throttle: what is counted.
     """
 
     members: dict[str, Member] = field(factory=dict)
@@ -160,6 +163,7 @@ class MemoryStandings:
     calls: list[str] = field(factory=list)
     after_first: Callable[[], None] = field(default=lambda: None)
     away: bool = False
+    throttle: MemoryThrottle = field(factory=MemoryThrottle)
 
     @classmethod
     def of(cls, *records: Member | App | Credential) -> "MemoryStandings":
@@ -179,9 +183,10 @@ class MemoryStandings:
             case _:
                 self.credentials[type(record), record.id] = record
 
-    async def member_by_email(self, email: str) -> Member | None:
-        """Return the member with this address."""
-        return await self._first(next((m for m in self.members.values() if m.email == email), None))
+    async def member_by_email(self, email: str, network: str) -> tuple[Member | None, TATs]:
+        """Return the member with this address, and what the throttle counts."""
+        found = await self._first(next((m for m in self.members.values() if m.email == email), None))
+        return found, await self.throttle.look(email, network)
 
     async def member_standing(self, member_id: str, slugs: Collection[str]) -> tuple[Member | None, Mapping[str, App]]:
         """Return the member and the apps of ``slugs`` that exist."""

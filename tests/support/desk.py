@@ -29,7 +29,6 @@ from tests.support.builders import (
     make_refresh_token,
     make_service_account,
 )
-from tests.support.memory_throttle import MemoryThrottle
 
 HOME = Client(network="192.0.2.1")
 RECORDS = (
@@ -81,7 +80,8 @@ class Desk:
 @asynccontextmanager
 async def opened(recent: RecentLicenses | None = None) -> AsyncIterator[Desk]:
     """Yield a desk with threads of its own."""
-    desk, throttle = Desk(), MemoryThrottle()
+    desk = Desk()
+    throttle = desk.standings.throttle
     with ThreadPoolExecutor(1) as executor:
         verifier = PasswordVerifier(executor, 1, verify=desk.check)
         passwords = ThrottledPasswords(verifier, PasswordCache(b"k" * 32), throttle, b"g" * 32)
