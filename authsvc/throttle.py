@@ -87,7 +87,7 @@ class Attempt:
 
 
 @frozen
-class Claim:
+class Admission:
     """What the throttle says to an attempt.
 
     Attributes:

@@ -11,7 +11,7 @@ from authsvc.throttle import (
     NETWORK,
     PAIR,
     PASSWORD_LIMITS,
-    Claim,
+    Admission,
     Limit,
     bucket,
     guess_digest,
@@ -109,7 +109,7 @@ def test_nothing_is_taken_back_from_nothing() -> None:
 def test_the_worst_limit_counts() -> None:
     """Of the limits that apply; a known network is not asked for the account's."""
     full = NOW + 100 * 60
-    known, stranger = Claim(known=True), Claim(known=False)
+    known, stranger = Admission(known=True), Admission(known=False)
 
     assert longest_wait({PASSWORD_LIMITS[2]: full}, stranger.limits, NOW) == 60
     assert longest_wait({PASSWORD_LIMITS[2]: full}, known.limits, NOW) == 0
@@ -117,12 +117,17 @@ def test_the_worst_limit_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("claim", "admitted"),
-    [(Claim(), True), (Claim(known=True), True), (Claim(repeated=True), False), (Claim(wait=0.001), False)],
+    ("admission", "admitted"),
+    [
+        (Admission(), True),
+        (Admission(known=True), True),
+        (Admission(repeated=True), False),
+        (Admission(wait=0.001), False),
+    ],
 )
-def test_who_is_admitted(claim: Claim, admitted: bool) -> None:
+def test_who_is_admitted(admission: Admission, admitted: bool) -> None:
     """Neither a repetition nor one too many."""
-    assert claim.admitted == admitted
+    assert admission.admitted == admitted
 
 
 def test_what_stands_for_a_password() -> None:

@@ -23,7 +23,7 @@ from authsvc.credentials.password_cache import PasswordCache
 from authsvc.credentials.verifier import Lane, PasswordRecord, PasswordVerifier, overloaded
 from authsvc.errors import Throttled
 from authsvc.redaction import Secret
-from authsvc.throttle import PAIR, Attempt, Claim, TATs, guess_digest, limits_of, longest_wait
+from authsvc.throttle import PAIR, Admission, Attempt, TATs, guess_digest, limits_of, longest_wait
 
 CHECK_DEADLINE = 10.0
 """Seconds that a request waits for its check at most; the check goes on."""
@@ -32,19 +32,19 @@ CHECK_DEADLINE = 10.0
 class Throttle(Protocol):
     """Where wrong secrets are counted."""
 
-    async def claim(self, attempt: Attempt, now: datetime) -> Claim:
+    async def admit(self, attempt: Attempt, now: datetime) -> Admission:
         """Take the place of an attempt, or say why it has none."""
         ...
 
-    async def right(self, attempt: Attempt, claim: Claim, now: datetime) -> None:
+    async def right(self, attempt: Attempt, admission: Admission, now: datetime) -> None:
         """Settle an admitted attempt that was right."""
         ...
 
-    async def wrong(self, attempt: Attempt, claim: Claim, now: datetime) -> None:
+    async def wrong(self, attempt: Attempt, admission: Admission, now: datetime) -> None:
         """Settle an admitted attempt that was wrong."""
         ...
 
-    async def unevaluated(self, attempt: Attempt, claim: Claim, now: datetime) -> None:
+    async def unevaluated(self, attempt: Attempt, admission: Admission, now: datetime) -> None:
         """Settle an admitted attempt that was not evaluated."""
         ...
 
@@ -169,25 +169,27 @@ class ThrottledPasswords:
     async def _evaluate(
         self, attempt: Attempt, record: PasswordRecord | None, password: Secret, now: datetime, *, cached: bool
     ) -> bool:
-        claim = await self._throttle.claim(attempt, now)
-        if claim.repeated:
+        admission = await self._throttle.admit(attempt, now)
+        if admission.repeated:
             return False
-        if not claim.admitted:
+        if not admission.admitted:
             raise throttled(
-                claim.wait, "wrong passwords for this account or from this network", f"{attempt.network}, not evaluated"
+                admission.wait,
+                "wrong passwords for this account or from this network",
+                f"{attempt.network}, not evaluated",
             )
-        lane = Lane.KNOWN if claim.known else Lane.NEW
+        lane = Lane.KNOWN if admission.known else Lane.NEW
         try:
             right = cached or await self._verifier.verify(attempt.guess, record, password, lane)
         except Exception:  # too many wait, or the check itself failed: nothing is known of the password
-            await self._throttle.unevaluated(attempt, claim, now)
+            await self._throttle.unevaluated(attempt, admission, now)
             raise
         if right:
-            await self._throttle.right(attempt, claim, now)
+            await self._throttle.right(attempt, admission, now)
             if not cached:
                 self._cache.add(attempt.guess, attempt.network, now)
             return True
-        await self._throttle.wrong(attempt, claim, now)
+        await self._throttle.wrong(attempt, admission, now)
         return False
 
 

@@ -11,7 +11,7 @@ import re
 from dataclasses import replace
 
 from authsvc.installer.license_store import ToolError
-from authsvc.installer.named_images import Named, typed
+from authsvc.installer.named_images import NamedImage, typed
 
 MAX_INPUT = 5 * 1024 * 1024
 """Longest input, in bytes; the YAML reader takes about ten seconds for it."""
@@ -27,7 +27,7 @@ _YAML_BEGINS = set("{}[]\"'&*!|>%@`,?-")
 """Characters that begin no image, and begin something else than a plain text in YAML."""
 
 
-def find_images(data: bytes, source: str, registry: str) -> list[Named]:
+def find_images(data: bytes, source: str, registry: str) -> list[NamedImage]:
     """Return what is named in a file, in its order.
 
     Args:
@@ -63,7 +63,7 @@ def _decode(data: bytes, source: str) -> str:
         raise ToolError(f"{source}, line {line}: this is not UTF-8 text; save the file as UTF-8", 2) from error
 
 
-def _list(text: str, source: str) -> list[Named] | None:
+def _list(text: str, source: str) -> list[NamedImage] | None:
     """Return the images of a plain list, or None when ``text`` is YAML: it has a key, a dash, a quote or a bracket.
 
     The images are separated by line breaks or blanks; ``#`` begins a comment.

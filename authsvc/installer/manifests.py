@@ -20,7 +20,7 @@ from yaml.nodes import MappingNode, ScalarNode, SequenceNode
 
 from authsvc.installer import host
 from authsvc.installer.mentions import Mentions
-from authsvc.installer.named_images import Named, problem_of
+from authsvc.installer.named_images import NamedImage, problem_of
 from authsvc.installer.yaml_nodes import YamlProblem, documents
 from authsvc.spec.reference import Reference
 
@@ -64,7 +64,7 @@ _PLAIN_NUMBER = re.compile(r"(?:0|[1-9][0-9]{0,5})(?:\.[0-9]{0,6}[1-9])?", re.AS
 """Numbers that every tool writes as they were read: 1.5, but not 1.10 or 1e3."""
 
 
-def find_in_manifests(text: str, source: str, registry: str) -> list[Named]:
+def find_in_manifests(text: str, source: str, registry: str) -> list[NamedImage]:
     """Return what is named in the documents of ``text``, in the order of its lines."""
     finder = _Finder(source, registry)
     try:
@@ -79,7 +79,7 @@ class _Finder:
     """Walks the nodes of one input, each of them once."""
 
     def __init__(self, source: str, registry: str) -> None:
-        self.found: list[Named] = []
+        self.found: list[NamedImage] = []
         self._source = source
         self._registry = registry
         self._mentions = Mentions(registry)
@@ -102,7 +102,7 @@ class _Finder:
         """Keep something that was found."""
         # JSON writes a character beyond U+FFFF as two escapes, which PyYAML does not put together.
         text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        self.found.append(Named(text, self._source, line, problem, looked_at))
+        self.found.append(NamedImage(text, self._source, line, problem, looked_at))
 
     def read(self, root: Node) -> None:
         """Look at one document.

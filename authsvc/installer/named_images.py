@@ -8,7 +8,7 @@ from authsvc.spec.reference import Reference
 
 
 @dataclass(frozen=True)
-class Named:
+class NamedImage:
     """Something in the input that is an image, or may be one.
 
     Attributes:
@@ -26,9 +26,9 @@ class Named:
     looked_at: bool = True
 
 
-def typed(text: str) -> Named:
+def typed(text: str) -> NamedImage:
     """Return an image that was typed on the command line."""
-    return Named(text, problem=problem_of(text))
+    return NamedImage(text, problem=problem_of(text))
 
 
 def problem_of(text: str) -> str | None:
@@ -47,10 +47,10 @@ def problem_of(text: str) -> str | None:
     return None
 
 
-def merged(found: list[Named]) -> list[Named]:
+def merged(found: list[NamedImage]) -> list[NamedImage]:
     """Return each image once, where it stands first, and no mention of an image that is asked about anyway."""
     asked = {str(Reference.parse(one.text)) for one in found if one.problem is None}
-    first: dict[tuple[str, str | None, int | None], Named] = {}
+    first: dict[tuple[str, str | None, int | None], NamedImage] = {}
     for one in found:
         if not one.looked_at and problem_of(one.text) is None and str(Reference.parse(one.text)) in asked:
             continue

@@ -12,7 +12,7 @@ import sys
 from authsvc.installer import host
 from authsvc.installer.images import MAX_INPUT, find_images
 from authsvc.installer.license_store import ToolError
-from authsvc.installer.named_images import Named, merged, typed
+from authsvc.installer.named_images import NamedImage, merged, typed
 from authsvc.spec.reference import Reference
 
 TYPE_CHECKING = False  # see authsvc.license_file
@@ -28,13 +28,13 @@ _FILE_NAME = (".yaml", ".yml", ".json", ".txt")
 """What the names of files end with; images might, but do not."""
 
 
-def collect(words: list[str], registry: str) -> list[Named]:
+def collect(words: list[str], registry: str) -> list[NamedImage]:
     """Return what the command line names: images, files that hold images, and ``-`` or nothing for standard input.
 
     Raises:
         Refused: nothing is named, a file cannot be read, or a word is neither a file nor an image.
     """
-    found: list[Named] = []
+    found: list[NamedImage] = []
     for word in dict.fromkeys(words or ["-"]):
         if word == "-":
             if not words and sys.stdin.isatty():
@@ -54,7 +54,7 @@ def collect(words: list[str], registry: str) -> list[Named]:
     return merged(found)
 
 
-def rows(found: list[Named], registry: str, ask: Callable[[list[str]], dict[str, Any]]) -> dict[str, Any]:
+def rows(found: list[NamedImage], registry: str, ask: Callable[[list[str]], dict[str, Any]]) -> dict[str, Any]:
     """Return the server's answer with a row for everything in ``found``, and ``ok`` for the whole.
 
     The images that were asked about come first, then what could not be, then images of other registries.

@@ -12,7 +12,7 @@ from authsvc.errors import ConfirmationNeeded
 
 
 @frozen
-class Ends:
+class EndedAccess:
     """What a change would end.
 
     Attributes:
@@ -24,7 +24,7 @@ class Ends:
     mark: str
 
 
-def require(ends: Ends | None, confirmed: str | None) -> None:
+def require(ends: EndedAccess | None, confirmed: str | None) -> None:
     """Accept a change that ends nothing, or what ``confirmed`` stands for.
 
     Args:

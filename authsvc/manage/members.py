@@ -15,7 +15,7 @@ from authsvc.credentials.password import SALT_BYTES, check_rules, hash_password
 from authsvc.errors import Conflict, InputRefused, LastOwner, PermissionDenied
 from authsvc.manage.actor import Actor, Person
 from authsvc.manage.authorization import permitted
-from authsvc.manage.confirmation import Ends, counted, require
+from authsvc.manage.confirmation import EndedAccess, counted, require
 from authsvc.manage.lookup import (
     find_apps_of,
     find_member,
@@ -205,7 +205,7 @@ class Members:
         await self.stores.members.replace(old, new, entry, witness=witness)
         return new
 
-    async def _ends(self, what: str, member: Member, operation: Operation) -> Ends | None:
+    async def _ends(self, what: str, member: Member, operation: Operation) -> EndedAccess | None:
         """Return which service accounts end with their maker; None when the member made none that is in force."""
         if member.disabled_at is not None:  # they are refused already
             return None
@@ -217,7 +217,7 @@ class Members:
             return None
         named = ", ".join(made[:MAX_NAMED]) + (", …" if len(made) > MAX_NAMED else "")
         number = counted(len(made), "service account")
-        return Ends(f"{what} {member.email} ends {number} that this member made: {named}", ",".join(made))
+        return EndedAccess(f"{what} {member.email} ends {number} that this member made: {named}", ",".join(made))
 
     async def _another_owner(
         self, old: Member, new: Member, operation: Operation, *, force: bool

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from authsvc.manage.confirmation import Ends
+from authsvc.manage.confirmation import EndedAccess
 from authsvc.tenancy.dates import render_instant
 from authsvc.tenancy.records import TokenDigest, live_tokens
 
 
-def rotation_ends(what: str, before: Sequence[TokenDigest], after: Sequence[TokenDigest], now: datetime) -> Ends | None:
+def rotation_ends(
+    what: str, before: Sequence[TokenDigest], after: Sequence[TokenDigest], now: datetime
+) -> EndedAccess | None:
     """Return what a rotation ends although an earlier one promised it more time; None if nothing.
 
     Args:
@@ -31,7 +33,7 @@ def rotation_ends(what: str, before: Sequence[TokenDigest], after: Sequence[Toke
         if token.ends_at is not None
     )
     mark = ",".join(f"{token.generation}:{token.ends_at}" for token in short)
-    return Ends(f"{what} has been rotated already: {tokens}, and whoever still uses it is refused", mark)
+    return EndedAccess(f"{what} has been rotated already: {tokens}, and whoever still uses it is refused", mark)
 
 
 def ended(before: Sequence[TokenDigest], after: Sequence[TokenDigest], now: datetime) -> list[int]:

@@ -20,8 +20,8 @@ from authsvc.throttle import (
     MAX_WRONG,
     PASSWORD_LIMITS,
     WRONG_LIFE,
+    Admission,
     Attempt,
-    Claim,
     Limit,
     TATs,
     bucket,
@@ -74,12 +74,12 @@ return {{0, known, '0'}}
 """
 
 # KEYS: wrong passwords, known networks, then the buckets that the attempt is counted in, its pair first.
-# ARGV: now, what became of it, guess, oldest, most and life of wrong passwords, network, oldest, most and life of
+# ARGV: now, outcome, guess, oldest, most and life of wrong passwords, network, oldest, most and life of
 # known networks, whether this one may become one; then the interval of each bucket.
 _SETTLE = f"""{_ARITHMETIC}
-local now, became = tonumber(ARGV[1]), ARGV[2]
-local back = became ~= 'wrong'
-if became == 'wrong' then
+local now, outcome = tonumber(ARGV[1]), ARGV[2]
+local back = outcome ~= 'wrong'
+if outcome == 'wrong' then
   redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[4])
   -- Two workers may have evaluated it at once: it is one guess.
   back = redis.call('ZADD', KEYS[1], 'NX', now, ARGV[3]) == 0
@@ -89,7 +89,7 @@ end
 if back then
   for place = 3, #KEYS do refund(KEYS[place], now, tonumber(ARGV[9 + place])) end
 end
-if became == 'right' then
+if outcome == 'right' then
   redis.call('DEL', KEYS[3])
   if ARGV[11] == '1' then
     redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', ARGV[8])
@@ -115,7 +115,7 @@ return string.format('%.3f', worst)
 """
 
 
-class _Became(StrEnum):
+class _AttemptOutcome(StrEnum):
     RIGHT = "right"
     WRONG = "wrong"
     UNEVALUATED = "unevaluated"
@@ -131,7 +131,7 @@ class RedisThrottle:
         self._settle = connection.redis.register_script(_SETTLE)
         self._count = connection.redis.register_script(_COUNT)
 
-    async def claim(self, attempt: Attempt, now: datetime) -> Claim:
+    async def admit(self, attempt: Attempt, now: datetime) -> Admission:
         """Take the place of an attempt in every bucket that applies, or say why it has none."""
         arguments: list[str | float] = [
             *(now.timestamp(), attempt.guess, _before(now, WRONG_LIFE)),
@@ -141,19 +141,19 @@ class RedisThrottle:
             arguments += [limit.burst, limit.interval.total_seconds()]
         names = [*_memories(attempt), *_buckets(PASSWORD_LIMITS, attempt.email, attempt.network)]
         repeated, known, wait = await self._connection.run(self._claim(keys=names, args=arguments))
-        return Claim(bool(repeated), float(wait), bool(known))
+        return Admission(bool(repeated), float(wait), bool(known))
 
-    async def right(self, attempt: Attempt, claim: Claim, now: datetime) -> None:
+    async def right(self, attempt: Attempt, admission: Admission, now: datetime) -> None:
         """Settle an admitted attempt that was right: nothing is counted, its pair starts over, its network is known."""
-        await self._settled(attempt, claim, _Became.RIGHT, now)
+        await self._settled(attempt, admission, _AttemptOutcome.RIGHT, now)
 
-    async def wrong(self, attempt: Attempt, claim: Claim, now: datetime) -> None:
+    async def wrong(self, attempt: Attempt, admission: Admission, now: datetime) -> None:
         """Settle an admitted attempt that was wrong: it stays counted, once, and is recognised when it is repeated."""
-        await self._settled(attempt, claim, _Became.WRONG, now)
+        await self._settled(attempt, admission, _AttemptOutcome.WRONG, now)
 
-    async def unevaluated(self, attempt: Attempt, claim: Claim, now: datetime) -> None:
+    async def unevaluated(self, attempt: Attempt, admission: Admission, now: datetime) -> None:
         """Settle an admitted attempt that was not evaluated after all: it is not counted."""
-        await self._settled(attempt, claim, _Became.UNEVALUATED, now)
+        await self._settled(attempt, admission, _AttemptOutcome.UNEVALUATED, now)
 
     async def count_machine(self, credential_id: str, network: str, method: str, now: datetime) -> float:
         """Count one unknown machine secret, a GET right after a POST not again.
@@ -168,16 +168,16 @@ class RedisThrottle:
         names = [paired, *_buckets(MACHINE_LIMITS, credential_id, network)]
         return float(await self._connection.run(self._count(keys=names, args=arguments)))
 
-    async def _settled(self, attempt: Attempt, claim: Claim, became: _Became, now: datetime) -> None:
-        joins = became is _Became.RIGHT and attempt.exempts and attempt.account_id is not None
+    async def _settled(self, attempt: Attempt, admission: Admission, outcome: _AttemptOutcome, now: datetime) -> None:
+        joins = outcome is _AttemptOutcome.RIGHT and attempt.exempts and attempt.account_id is not None
         arguments: list[str | float] = [
-            *(now.timestamp(), became, attempt.guess),
+            *(now.timestamp(), outcome, attempt.guess),
             *(_before(now, WRONG_LIFE), MAX_WRONG, int(WRONG_LIFE.total_seconds())),
             *(_hash(attempt.network), _before(now, KNOWN_LIFE), MAX_KNOWN, int(KNOWN_LIFE.total_seconds())),
             int(joins),
-            *(limit.interval.total_seconds() for limit in claim.limits),
+            *(limit.interval.total_seconds() for limit in admission.limits),
         ]
-        names = [*_memories(attempt), *_buckets(claim.limits, attempt.email, attempt.network)]
+        names = [*_memories(attempt), *_buckets(admission.limits, attempt.email, attempt.network)]
         await self._connection.run(self._settle(keys=names, args=arguments))
 
 

@@ -17,7 +17,7 @@ from authsvc.settings import Settings
 from authsvc.store.connection import Connection
 from authsvc.store.throttle import RedisThrottle
 from authsvc.tenancy.terms import LicenseTerms
-from authsvc.throttle import Attempt, Claim
+from authsvc.throttle import Admission, Attempt
 from authsvc.wiring.management import Management, management
 from tests.bench.flood import Guess
 from tests.bench.load import Target, basic
@@ -145,7 +145,7 @@ async def _at_home(manage: Management, throttle: RedisThrottle, number: int) -> 
     email, network = f"h{number}@bench.test", f"192.0.2.{number}"
     operation = manage.operation()
     member = await manage.members.add(email, TEAM, "developer", (), Secret(PASSWORD), operation)
-    await throttle.right(Attempt(email, member.id, network, "made"), Claim(known=True), operation.now)
+    await throttle.right(Attempt(email, member.id, network, "made"), Admission(known=True), operation.now)
     return basic(email, PASSWORD), network
 
 

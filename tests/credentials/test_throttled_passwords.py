@@ -20,7 +20,7 @@ from authsvc.credentials.throttled_passwords import ThrottledPasswords
 from authsvc.credentials.verifier import PasswordRecord, PasswordVerifier
 from authsvc.errors import Overloaded, Throttled
 from authsvc.redaction import Secret
-from authsvc.throttle import ACCOUNT, NETWORK, PAIR, WRONG_LIFE, Attempt, Claim, TATs
+from authsvc.throttle import ACCOUNT, NETWORK, PAIR, WRONG_LIFE, Admission, Attempt, TATs
 from tests.support.builders import NOW, PASSWORD, check_plainly, plain_hash
 from tests.support.inline_executor import InlineExecutor
 from tests.support.memory_throttle import MemoryThrottle
@@ -263,56 +263,56 @@ class NetworkForgotten(PasswordCache):
 class AnswerOnly(MemoryThrottle):
     """Admits every attempt, so that the limit can only change the answer."""
 
-    async def claim(self, attempt: Attempt, now: datetime) -> Claim:
+    async def admit(self, attempt: Attempt, now: datetime) -> Admission:
         """Count and admit."""
-        return evolve(await super().claim(attempt, now), wait=0.0)
+        return evolve(await super().admit(attempt, now), wait=0.0)
 
 
 class CountedAfterwards(MemoryThrottle):
     """Looks at the buckets first and counts when the password has been evaluated."""
 
-    async def claim(self, attempt: Attempt, now: datetime) -> Claim:
+    async def admit(self, attempt: Attempt, now: datetime) -> Admission:
         """Look, and take no place."""
-        claim = await super().claim(attempt, now)
-        if claim.admitted:
-            await super().unevaluated(attempt, claim, now)
-        return claim
+        admission = await super().admit(attempt, now)
+        if admission.admitted:
+            await super().unevaluated(attempt, admission, now)
+        return admission
 
-    async def wrong(self, attempt: Attempt, claim: Claim, now: datetime) -> None:
+    async def wrong(self, attempt: Attempt, admission: Admission, now: datetime) -> None:
         """Count."""
-        await super().claim(attempt, now)
-        await super().wrong(attempt, claim, now)
+        await super().admit(attempt, now)
+        await super().wrong(attempt, admission, now)
 
-    async def right(self, attempt: Attempt, claim: Claim, now: datetime) -> None:
+    async def right(self, attempt: Attempt, admission: Admission, now: datetime) -> None:
         """Count nothing."""
-        await super().claim(attempt, now)
-        await super().right(attempt, claim, now)
+        await super().admit(attempt, now)
+        await super().right(attempt, admission, now)
 
 
 class NothingRepeats(MemoryThrottle):
     """Takes the same wrong password for a new guess every time."""
 
-    async def claim(self, attempt: Attempt, now: datetime) -> Claim:
+    async def admit(self, attempt: Attempt, now: datetime) -> Admission:
         """Forget what was tried."""
         self.tried.clear()
-        return await super().claim(attempt, now)
+        return await super().admit(attempt, now)
 
 
 class NobodyIsKnown(MemoryThrottle):
     """Knows no network, so an attack from elsewhere locks the member out at home."""
 
-    async def claim(self, attempt: Attempt, now: datetime) -> Claim:
+    async def admit(self, attempt: Attempt, now: datetime) -> Admission:
         """Forget all networks."""
         self.networks.clear()
-        return await super().claim(attempt, now)
+        return await super().admit(attempt, now)
 
 
 class GivesBackTooMuch(MemoryThrottle):
     """Gives a place back that was never taken: every success at home lets one more guess through."""
 
-    async def right(self, attempt: Attempt, claim: Claim, now: datetime) -> None:
+    async def right(self, attempt: Attempt, admission: Admission, now: datetime) -> None:
         """Give back a place in the account's bucket too."""
-        await super().right(attempt, evolve(claim, known=False), now)
+        await super().right(attempt, evolve(admission, known=False), now)
 
 
 MUTANTS: dict[str, Callable[[], House]] = {

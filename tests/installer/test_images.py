@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from authsvc.installer import yaml_nodes
 from authsvc.installer.images import MAX_INPUT, find_images
 from authsvc.installer.license_store import ToolError
-from authsvc.installer.named_images import Named, merged
+from authsvc.installer.named_images import NamedImage, merged
 from authsvc.installer.report import dates, size
 from authsvc.license_file import in_words
 from tests.support.license_files import FACTS
@@ -24,7 +24,7 @@ X = f"{REGISTRY}/app/x:1"
 DIGEST = f"sha256:{'a' * 64}"
 
 
-def find(text: str | bytes) -> list[Named]:
+def find(text: str | bytes) -> list[NamedImage]:
     """Return what is named in ``text`` for a license of ``r.test:5630``."""
     return merged(find_images(text.encode() if isinstance(text, str) else text, "f.yaml", REGISTRY))
 
@@ -36,7 +36,7 @@ def good(text: str | bytes) -> list[tuple[str, int | None]]:
     return [(one.text, one.line) for one in found]
 
 
-def bad(text: str | bytes) -> Named:
+def bad(text: str | bytes) -> NamedImage:
     """Return the one thing in a text that cannot be asked about."""
     (found,) = [one for one in find(text) if one.problem]
     return found

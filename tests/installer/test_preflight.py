@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from authsvc.installer.license_store import ToolError
-from authsvc.installer.named_images import Named, typed
+from authsvc.installer.named_images import NamedImage, typed
 from authsvc.installer.preflight import collect, rows
 from authsvc.installer.server import Server
 
@@ -20,7 +20,7 @@ def answer(images: list[str], **said: Any) -> dict[str, Any]:
     return {"license": None, "warnings": [], "images": [{"image": image, "ok": True, **said} for image in images]}
 
 
-def check(*found: Named | str, **said: Any) -> tuple[bool, list[tuple[str, Any]]]:
+def check(*found: NamedImage | str, **said: Any) -> tuple[bool, list[tuple[str, Any]]]:
     """Return whether the whole is well, and the reason for each row."""
     named = [typed(one) if isinstance(one, str) else one for one in found]
     result = rows(named, REGISTRY, lambda images: answer(images, **said))
@@ -107,8 +107,8 @@ def test_the_whole_is_well_only_if_everything_was_checked() -> None:
         "r.test/a/x", "redis"
     )
     assert not check("redis")[0]
-    assert not check("r.test/a/x", Named("${X}", "f", 3, "it has a variable"))[0]
-    assert not check("r.test/a/x", Named("r.test/a/y", "f", 3, "not looked at", looked_at=False))[0]
+    assert not check("r.test/a/x", NamedImage("${X}", "f", 3, "it has a variable"))[0]
+    assert not check("r.test/a/x", NamedImage("r.test/a/y", "f", 3, "not looked at", looked_at=False))[0]
     assert not check("r.test/a/x", ok=False)[0]
     assert check("r.test/a/x", ok=None, may_pull=True)[0]  # pulled through: what can be told was told
     assert not check("r.test/a/x", ok=None, may_pull=False)[0]  # the server says that it is of another registry

@@ -123,7 +123,7 @@ async def test_what_is_counted_comes_along(connection: Connection, email: str) -
     """For a member and for nobody, the first time, from then on, and when the address has moved."""
     throttle, standings = RedisThrottle(connection), RedisCredentialFacts(connection, Codec())
     attempt = Attempt(email, None, HOME, "a guess")
-    await throttle.wrong(attempt, await throttle.claim(attempt, NOW), NOW)
+    await throttle.wrong(attempt, await throttle.admit(attempt, NOW), NOW)
     expected = {limit: NOW.timestamp() + limit.interval.total_seconds() for limit in PASSWORD_LIMITS}
     for member in (ALICE, ALICE, BOB, BOB):
         await put(connection, member, member.id)

@@ -20,8 +20,8 @@ from authsvc.throttle import (
     NETWORK,
     PAIR,
     WRONG_LIFE,
+    Admission,
     Attempt,
-    Claim,
     TATs,
     spend,
     wait,
@@ -63,11 +63,11 @@ async def test_the_scripts_do_what_the_core_says(connection: Connection, seed: i
             f"guess-{random.randrange(40)}",
             random.random() < 0.9,
         )
-        claim = await real.claim(attempt, now)
-        wanted = await expected.claim(attempt, now)
-        assert (claim.repeated, claim.known) == (wanted.repeated, wanted.known)
-        assert claim.wait == pytest.approx(wanted.wait, abs=0.01)
-        if claim.admitted:
+        admission = await real.admit(attempt, now)
+        wanted = await expected.admit(attempt, now)
+        assert (admission.repeated, admission.known) == (wanted.repeated, wanted.known)
+        assert admission.wait == pytest.approx(wanted.wait, abs=0.01)
+        if admission.admitted:
             became = random.choices(["wrong", "right", "unevaluated"], [8, 1, 1])[0]
             for throttle in (real, expected):
                 await getattr(throttle, became)(attempt, wanted, now)
@@ -104,30 +104,30 @@ async def test_a_post_and_a_get_with_one_machine_secret_count_once(connection: C
 async def test_workers_that_race_admit_no_more_than_the_burst(connection: Connection) -> None:
     """Guesses that come to several workers at the same moment are counted one after the other."""
     throttles = [RedisThrottle(connection) for _ in range(4)]
-    claims = await asyncio.gather(*(throttles[n % 4].claim(guess(n), NOW) for n in range(32)))
+    claims = await asyncio.gather(*(throttles[n % 4].admit(guess(n), NOW) for n in range(32)))
 
-    assert sum(claim.admitted for claim in claims) == PAIR.burst
+    assert sum(admission.admitted for admission in claims) == PAIR.burst
 
 
 async def test_one_wrong_password_on_two_workers_is_one_guess(connection: Connection) -> None:
     """Both take a place before they know; when both have found it wrong, one place is given back."""
     throttle = RedisThrottle(connection)
-    claims = [await throttle.claim(guess(1), NOW) for _ in range(3)]
-    for claim in claims:
-        await throttle.wrong(guess(1), claim, NOW)
+    claims = [await throttle.admit(guess(1), NOW) for _ in range(3)]
+    for admission in claims:
+        await throttle.wrong(guess(1), admission, NOW)
     states = await look(connection, EMAIL, HOME)
 
     for limit in (PAIR, NETWORK, ACCOUNT):
         assert states[limit] == pytest.approx(NOW.timestamp() + limit.interval.total_seconds())
-    assert (await throttle.claim(guess(1), NOW)).repeated
+    assert (await throttle.admit(guess(1), NOW)).repeated
 
 
 async def test_a_success_starts_only_its_pair_over(connection: Connection) -> None:
     """The errors of this account from this network are forgotten; those of others, and of other networks, are not."""
     throttle = RedisThrottle(connection)
     for number, network in ((1, HOME), (2, HOME), (3, "203.0.113.9")):
-        await throttle.wrong(guess(number, network), await throttle.claim(guess(number, network), NOW), NOW)
-    await throttle.right(guess(4), await throttle.claim(guess(4), NOW), NOW)
+        await throttle.wrong(guess(number, network), await throttle.admit(guess(number, network), NOW), NOW)
+    await throttle.right(guess(4), await throttle.admit(guess(4), NOW), NOW)
     here, there = await look(connection, EMAIL, HOME), await look(connection, EMAIL, "203.0.113.9")
 
     assert here[PAIR] is None
@@ -139,15 +139,15 @@ async def test_a_success_starts_only_its_pair_over(connection: Connection) -> No
 async def test_a_known_network_is_exempt_from_the_accounts_limit(connection: Connection) -> None:
     """It is neither limited nor counted there, for 90 days after the last sign-in."""
     throttle = RedisThrottle(connection)
-    await throttle.right(guess(0), await throttle.claim(guess(0), NOW), NOW)
+    await throttle.right(guess(0), await throttle.admit(guess(0), NOW), NOW)
     for number in range(ACCOUNT.burst + 5):
-        await throttle.claim(guess(number, f"203.0.113.{number}"), NOW)
+        await throttle.admit(guess(number, f"203.0.113.{number}"), NOW)
 
-    assert await throttle.claim(guess(1), NOW) == Claim(known=True)
-    assert (await throttle.claim(guess(1, "198.51.100.1"), NOW)).wait > 0
-    assert (await throttle.claim(guess(2, exempts=False), NOW)).wait > 0
+    assert await throttle.admit(guess(1), NOW) == Admission(known=True)
+    assert (await throttle.admit(guess(1, "198.51.100.1"), NOW)).wait > 0
+    assert (await throttle.admit(guess(2, exempts=False), NOW)).wait > 0
     for after, known in ((KNOWN_LIFE - timedelta(seconds=1), True), (KNOWN_LIFE, False)):
-        assert (await throttle.claim(guess(3), NOW + after)).known == known
+        assert (await throttle.admit(guess(3), NOW + after)).known == known
 
 
 @pytest.mark.parametrize(("account_id", "exempts"), [(None, True), ("member1", False)])
@@ -155,9 +155,9 @@ async def test_what_is_never_known(connection: Connection, account_id: str | Non
     """An address without an account knows no network, and one that may be a proxy's is known to nobody."""
     throttle = RedisThrottle(connection)
     attempt = Attempt(EMAIL, account_id, HOME, "guess", exempts)
-    await throttle.right(attempt, await throttle.claim(attempt, NOW), NOW)
+    await throttle.right(attempt, await throttle.admit(attempt, NOW), NOW)
 
-    assert not (await throttle.claim(attempt, NOW)).known
+    assert not (await throttle.admit(attempt, NOW)).known
     assert await connection.redis.keys(keys.known_networks("*")) == []
 
 
@@ -166,27 +166,27 @@ async def test_the_memories_are_bounded(connection: Connection) -> None:
     throttle = RedisThrottle(connection)
     for number in range(MAX_KNOWN + 1):
         at, attempt = NOW + timedelta(minutes=number), guess(0, f"192.0.2.{number}")
-        await throttle.right(attempt, await throttle.claim(attempt, at), at)
+        await throttle.right(attempt, await throttle.admit(attempt, at), at)
     at = NOW + timedelta(hours=1)
-    known = [(await throttle.claim(guess(9, f"192.0.2.{number}"), at)).known for number in range(MAX_KNOWN + 1)]
+    known = [(await throttle.admit(guess(9, f"192.0.2.{number}"), at)).known for number in range(MAX_KNOWN + 1)]
     for number in range(MAX_WRONG + 1):
         at = NOW + timedelta(hours=2, minutes=number)
-        await throttle.wrong(guess(number, "198.51.100.1"), Claim(), at)
+        await throttle.wrong(guess(number, "198.51.100.1"), Admission(), at)
     at = NOW + timedelta(hours=2, minutes=30)
-    repeated = [(await throttle.claim(guess(n, "198.51.100.1"), at)).repeated for n in range(MAX_WRONG + 1)]
+    repeated = [(await throttle.admit(guess(n, "198.51.100.1"), at)).repeated for n in range(MAX_WRONG + 1)]
 
     assert known == [False] + [True] * MAX_KNOWN
     assert repeated == [False] + [True] * MAX_WRONG
     later = NOW + timedelta(hours=2, minutes=1) + WRONG_LIFE
-    assert not (await throttle.claim(guess(1, "198.51.100.1"), later)).repeated
+    assert not (await throttle.admit(guess(1, "198.51.100.1"), later)).repeated
 
 
 async def test_everything_ends_by_itself_and_names_nobody(connection: Connection) -> None:
     """Every key has an end, and no address, account or password stands in a key or value."""
     throttle = RedisThrottle(connection)
     for attempt, became in ((guess(1), throttle.wrong), (guess(2), throttle.right), (guess(3), throttle.unevaluated)):
-        await became(attempt, await throttle.claim(attempt, NOW), NOW)
-    await throttle.claim(guess(4), NOW)
+        await became(attempt, await throttle.admit(attempt, NOW), NOW)
+    await throttle.admit(guess(4), NOW)
     await throttle.count_machine("c000000000000001", HOME, "POST", NOW)
     names = [name.decode() async for name in connection.redis.scan_iter(match=f"{keys.PREFIX}*")]
     lives = await asyncio.gather(*(connection.redis.ttl(name) for name in names))

@@ -13,8 +13,8 @@ from authsvc.throttle import (
     PAIR,
     PASSWORD_LIMITS,
     WRONG_LIFE,
+    Admission,
     Attempt,
-    Claim,
     Limit,
     TATs,
     bucket,
@@ -45,45 +45,45 @@ class MemoryThrottle:
         """Return the state of the buckets."""
         return {limit: self.tats.get((limit, bucket(limit, email, network))) for limit in PASSWORD_LIMITS}
 
-    async def claim(self, attempt: Attempt, now: datetime) -> Claim:
+    async def admit(self, attempt: Attempt, now: datetime) -> Admission:
         """Take the place of an attempt; who else asks at the same moment may come first, as in a real store."""
         await asyncio.sleep(0)
         seen = self.networks.get(attempt.account_id or "", {}).get(attempt.network)
-        claim = Claim(known=attempt.exempts and seen is not None and now < seen + KNOWN_LIFE)
+        admission = Admission(known=attempt.exempts and seen is not None and now < seen + KNOWN_LIFE)
         tried = self.tried.get((attempt.email, attempt.network), {}).get(attempt.guess)
         if tried is not None and now < tried + WRONG_LIFE:
-            return evolve(claim, repeated=True)
+            return evolve(admission, repeated=True)
         tats = await self.look(attempt.email, attempt.network)
-        claim = evolve(claim, wait=longest_wait(tats, limits_of(known=claim.known), now.timestamp()))
-        if claim.admitted:
-            for limit in claim.limits:
+        admission = evolve(admission, wait=longest_wait(tats, limits_of(known=admission.known), now.timestamp()))
+        if admission.admitted:
+            for limit in admission.limits:
                 name = bucket(limit, attempt.email, attempt.network)
                 self.tats[limit, name] = spend(tats[limit], limit, now.timestamp())
-        return claim
+        return admission
 
-    async def right(self, attempt: Attempt, claim: Claim, now: datetime) -> None:
+    async def right(self, attempt: Attempt, admission: Admission, now: datetime) -> None:
         """Settle an attempt that was right."""
-        self._refund(attempt, claim, now)
+        self._refund(attempt, admission, now)
         self.tats.pop((PAIR, bucket(PAIR, attempt.email, attempt.network)), None)
         if attempt.exempts and attempt.account_id is not None:
             networks = self.networks.setdefault(attempt.account_id, {})
             networks[attempt.network] = now
             _keep_newest(networks, MAX_KNOWN)
 
-    async def wrong(self, attempt: Attempt, claim: Claim, now: datetime) -> None:
+    async def wrong(self, attempt: Attempt, admission: Admission, now: datetime) -> None:
         """Settle an attempt that was wrong."""
         tried = self.tried.setdefault((attempt.email, attempt.network), {})
         for guess in [guess for guess, at in tried.items() if now >= at + WRONG_LIFE]:
             del tried[guess]
         if attempt.guess in tried:
-            self._refund(attempt, claim, now)
+            self._refund(attempt, admission, now)
         else:
             tried[attempt.guess] = now
             _keep_newest(tried, MAX_WRONG)
 
-    async def unevaluated(self, attempt: Attempt, claim: Claim, now: datetime) -> None:
+    async def unevaluated(self, attempt: Attempt, admission: Admission, now: datetime) -> None:
         """Settle an attempt that was not evaluated."""
-        self._refund(attempt, claim, now)
+        self._refund(attempt, admission, now)
 
     async def count_machine(self, credential_id: str, network: str, method: str, now: datetime) -> float:
         """Count one unknown machine secret."""
@@ -94,8 +94,8 @@ class MemoryThrottle:
             self.tats[limit, name] = spend(tats[limit], limit, now.timestamp())
         return longest_wait(tats, MACHINE_LIMITS, now.timestamp())
 
-    def _refund(self, attempt: Attempt, claim: Claim, now: datetime) -> None:
-        for limit in claim.limits:
+    def _refund(self, attempt: Attempt, admission: Admission, now: datetime) -> None:
+        for limit in admission.limits:
             name = bucket(limit, attempt.email, attempt.network)
             self.tats[limit, name] = refund(self.tats.get((limit, name)), limit, now.timestamp())
 
