@@ -66,7 +66,9 @@ def list_(
         return
     found = run(
         data_dir,
-        lambda manage: manage.audit.entries(wanted, clock(), limit=limit, before=before or "", unproven=unproven),
+        lambda manage: manage.audit.entries(
+            manage.actor, wanted, clock(), limit=limit, before=before or "", unproven=unproven
+        ),
         deadline=None,
     )
     if as_json:
@@ -91,12 +93,14 @@ def explain(
     if (request_id is None) == (subject is None) or (last is not None and subject is None):
         refuse("give a REQUEST_ID, or --subject SUBJECT --last", code=2)
     if subject is not None:
-        decisions = run(data_dir, lambda manage: manage.audit.decisions(subject, last or 1, clock()), deadline=None)
+        decisions = run(
+            data_dir, lambda manage: manage.audit.decisions(manage.actor, subject, last or 1, clock()), deadline=None
+        )
         if not decisions:
             refuse(f"the audit knows no decision on a request of {subject[:80]!r}")
         _explain_all(decisions, as_json=as_json)
         return
-    found = run(data_dir, lambda manage: manage.audit.explain((request_id or "").strip()), deadline=None)
+    found = run(data_dir, lambda manage: manage.audit.explain(manage.actor, (request_id or "").strip()), deadline=None)
     if found.kept is not None:
         _explain_all([found.kept], as_json=as_json)
         return
@@ -119,8 +123,8 @@ def export(file: str, data_dir: Path | None, *, as_json: bool) -> None:
     async def copied(manage: "Management") -> tuple[int, bool]:
         count = 0
         with AuditExport.open(file) as target:
-            missing = target.is_behind(await manage.audit.trimmed_until())
-            async for page in manage.audit.pages(target.cursor):
+            missing = target.is_behind(await manage.audit.trimmed_until(manage.actor))
+            async for page in manage.audit.pages(manage.actor, target.cursor):
                 target.add(page)
                 count += len(page)
         return count, missing
@@ -136,9 +140,12 @@ def export(file: str, data_dir: Path | None, *, as_json: bool) -> None:
 
 def _follow(data_dir: Path | None, wanted: "AuditQuery", *, as_json: bool) -> None:
     cursor = ""
+
+    async def more(manage: "Management") -> "tuple[list[StoredEntry], str]":
+        return await manage.audit.follow(manage.actor, wanted, cursor, clock())
+
     while True:
-        after = cursor
-        found, cursor = run(data_dir, lambda manage, after=after: manage.audit.follow(wanted, after, clock()))  # type: ignore[misc]
+        found, cursor = run(data_dir, more)
         for kept in found:
             print_json(kept.to_json(), None) if as_json else say("  ".join(map(printable, _row(kept))))
         time.sleep(0 if found else POLL_EVERY)

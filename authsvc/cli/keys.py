@@ -52,7 +52,7 @@ def keys_group() -> None:
 @common_options
 def show(data_dir: Path | None, *, as_json: bool) -> None:
     """Show the roots, the license keys, and every worker's signing certificate."""
-    facts = _facts(run(data_dir, lambda manage: manage.keys.show()))
+    facts = _facts(run(data_dir, lambda manage: manage.keys.show(manage.actor)))
     if as_json:
         print_json(facts)
         return

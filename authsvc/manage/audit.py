@@ -10,9 +10,12 @@ from attrs import frozen
 from authsvc.audit.aggregator import ID_BYTES
 from authsvc.audit.stored_entry import StoredEntry, instant
 from authsvc.errors import InputRefused
-from authsvc.outcomes import TOKEN_DENIED, TOKEN_ISSUED, TOKEN_REFUSED, TOKEN_THROTTLED, TOKEN_UNANSWERED
-from authsvc.policy import namespaces
-from authsvc.spec.scope import merge_scopes
+from authsvc.manage.actor import Actor
+from authsvc.manage.audit_view import DECISIONS, AuditView, apps_of
+from authsvc.manage.authorization import permitted
+from authsvc.manage.permissions import Permission
+from authsvc.manage.stores import AppStore
+from authsvc.outcomes import TOKEN_ISSUED
 from authsvc.tenancy.dates import parse_instant, parse_span
 from authsvc.tenancy.subjects import split_subject
 
@@ -22,8 +25,6 @@ PAGE = 500
 MAX_LIMIT = 10_000
 CLOCK_SLACK = timedelta(minutes=5)
 """By how much the clocks of Redis and of a worker may differ."""
-
-DECISIONS = (TOKEN_ISSUED, TOKEN_DENIED, TOKEN_REFUSED, TOKEN_THROTTLED, TOKEN_UNANSWERED)
 
 _CURSOR = re.compile(r"[0-9]{1,15}-[0-9]{1,10}", re.ASCII)
 _REQUEST_ID = re.compile(r"[0-9a-f]{16}", re.ASCII)
@@ -83,16 +84,30 @@ class Audit:
     """Lists, explains and copies entries.
 
     Every method raises StoreUnavailable when the store does not answer.
+
+    Attributes:
+        stream: the entries.
+        apps: tells which apps are the team's.
     """
 
     stream: AuditReader
+    apps: AppStore
 
+    @permitted(Permission.AUDIT_LIST)
     async def entries(
-        self, wanted: AuditQuery, now: datetime, *, limit: int = 50, before: str = "", unproven: bool = False
+        self,
+        actor: Actor,
+        wanted: AuditQuery,
+        now: datetime,
+        *,
+        limit: int = 50,
+        before: str = "",
+        unproven: bool = False,
     ) -> list[StoredEntry]:
         """Return the newest entries that are wanted, newest first.
 
         Args:
+            actor: who looks.
             wanted: which.
             now: spans are counted back from here.
             limit: how many at most.
@@ -102,6 +117,12 @@ class Audit:
         Raises:
             InputRefused: a time, a cursor or the limit is not acceptable.
         """
+        view = await AuditView.of(actor, self.apps)
+        return await self._entries(view, wanted, now, limit=limit, before=before, unproven=unproven)
+
+    async def _entries(
+        self, view: AuditView, wanted: AuditQuery, now: datetime, *, limit: int, before: str, unproven: bool
+    ) -> list[StoredEntry]:
         if before and not _CURSOR.fullmatch(before):
             raise InputRefused(
                 f"before: {before[:40]!r} is not a cursor; take one of the entries' own",
@@ -110,7 +131,7 @@ class Audit:
             )
         if not 1 <= limit <= MAX_LIMIT:
             raise InputRefused(f"limit: give a number from 1 to {MAX_LIMIT}", code="limit_invalid", field="limit")
-        sieve = _Filter.of(wanted, now)
+        sieve = _Filter.of(wanted, now, view)
         found = await self._sifted(sieve, before, limit, proven=True)
         if unproven:
             found += await self._sifted(sieve, before, limit, proven=False)
@@ -120,7 +141,10 @@ class Audit:
                 limit += 1
         return found[:limit]
 
-    async def follow(self, wanted: AuditQuery, after: str, now: datetime) -> tuple[list[StoredEntry], str]:
+    @permitted(Permission.AUDIT_FOLLOW)
+    async def follow(
+        self, actor: Actor, wanted: AuditQuery, after: str, now: datetime
+    ) -> tuple[list[StoredEntry], str]:
         """Return the entries behind the cursor ``after`` that are wanted, oldest first, and the next cursor.
 
         With an empty cursor nothing is returned but where the end is.
@@ -128,40 +152,52 @@ class Audit:
         Raises:
             InputRefused: a time is not acceptable.
         """
-        sieve = _Filter.of(wanted, now)
+        sieve = _Filter.of(wanted, now, await AuditView.of(actor, self.apps))
         if not after:
             newest = await self.stream.before("", 1)
             return [], newest[0].cursor if newest else "0-0"
         rows = await self.stream.after(after, PAGE)
         return [kept for kept in rows if sieve.lets_through(kept)], rows[-1].cursor if rows else after
 
-    async def explain(self, request_id: str) -> Explanation:
+    @permitted(Permission.AUDIT_EXPLAIN)
+    async def explain(self, actor: Actor, request_id: str) -> Explanation:
         """Return what is known of a request that was shown to somebody, or of a change's operation."""
+        view = await AuditView.of(actor, self.apps)
         if not _REQUEST_ID.fullmatch(request_id):
-            return Explanation(request_id, await self._newest(request_id))
+            return Explanation(request_id, await self._newest(request_id, view))
         made_at = datetime.fromtimestamp(int(request_id[:8], 16), UTC)
         start = f"{max(0, int((made_at - CLOCK_SLACK).timestamp() * 1000))}-0"
         for proven in (True, False):
-            async for page in self.pages(start, proven=proven):
-                kept = next((kept for kept in page if kept.is_about(request_id)), None)
+            async for page in self._pages(start, proven=proven):
+                kept = next((kept for kept in page if kept.is_about(request_id) and view.shows(kept)), None)
                 if kept is not None:
                     return Explanation(request_id, kept, made_at=made_at)
-        around = [kept for proven in (True, False) for kept in await self._around(made_at, proven=proven)]
+        around = [kept for proven in (True, False) for kept in await self._around(made_at, view, proven=proven)]
         milliseconds = int((await self.stream.trimmed_until()).partition("-")[0])
         trimmed = milliseconds >= int(made_at.timestamp() * 1000)
         return Explanation(request_id, None, tuple(around), made_at, trimmed)
 
-    async def decisions(self, subject: str, count: int, now: datetime) -> list[StoredEntry]:
+    @permitted(Permission.AUDIT_DECISIONS)
+    async def decisions(self, actor: Actor, subject: str, count: int, now: datetime) -> list[StoredEntry]:
         """Return the newest decisions on a subject's requests, newest first."""
-        return await self.entries(AuditQuery(actor=subject, events=DECISIONS), now, limit=count)
+        wanted = AuditQuery(actor=subject, events=DECISIONS)
+        view = await AuditView.of(actor, self.apps)
+        return await self._entries(view, wanted, now, limit=count, before="", unproven=False)
 
-    async def pages(self, after: str, *, proven: bool = True) -> AsyncIterator[list[StoredEntry]]:
-        """Yield all entries behind the cursor ``after``, oldest first."""
+    @permitted(Permission.AUDIT_EXPORT)
+    async def pages(self, actor: Actor, after: str, *, proven: bool = True) -> AsyncIterator[list[StoredEntry]]:
+        """Yield all entries behind the cursor ``after``, oldest first; a page may be empty."""
+        view = await AuditView.of(actor, self.apps)
+        async for page in self._pages(after, proven=proven):
+            yield [kept for kept in page if view.shows(kept)]
+
+    async def _pages(self, after: str, *, proven: bool) -> AsyncIterator[list[StoredEntry]]:
         while page := await self.stream.after(after, PAGE, proven=proven):
             after = page[-1].cursor
             yield page
 
-    async def trimmed_until(self) -> str:
+    @permitted(Permission.AUDIT_TRIMMED)
+    async def trimmed_until(self, actor: Actor) -> str:
         """Return the cursor of the newest entry that was trimmed; ``0-0`` when none was."""
         return await self.stream.trimmed_until()
 
@@ -175,20 +211,20 @@ class Audit:
             before = page[-1].cursor
         return found[:limit]
 
-    async def _newest(self, request_id: str) -> StoredEntry | None:
+    async def _newest(self, request_id: str, view: AuditView) -> StoredEntry | None:
         before = ""
         while page := await self.stream.before(before, PAGE):
-            kept = next((kept for kept in page if kept.is_about(request_id)), None)
+            kept = next((kept for kept in page if kept.is_about(request_id) and view.shows(kept)), None)
             if kept is not None:
                 return kept
             before = page[-1].cursor
         return None
 
-    async def _around(self, made_at: datetime, *, proven: bool) -> list[StoredEntry]:
+    async def _around(self, made_at: datetime, view: AuditView, *, proven: bool) -> list[StoredEntry]:
         """Return refusals that were heaped up at the time and are so many that not every id was kept."""
         found = []
         start = f"{max(0, int((made_at - CLOCK_SLACK).timestamp() * 1000))}-0"
-        async for page in self.pages(start, proven=proven):
+        async for page in self._pages(start, proven=proven):
             for kept in page:
                 if kept.text.endswith(b'"count":1}'):  # most are single; reading JSON costs more than looking
                     continue
@@ -198,6 +234,7 @@ class Audit:
                     and began - timedelta(seconds=1) <= made_at <= (ended or began)
                     and kept.facts.get("count", 0) > len(kept.ids) // ID_BYTES
                     and _lacks_something(kept)
+                    and view.shows(kept)
                 ):
                     found.append(kept)
         return found[::-1][:5]
@@ -208,10 +245,11 @@ class _Filter:
     wanted: AuditQuery
     since: datetime | None
     until: datetime | None
+    view: AuditView
 
     @classmethod
-    def of(cls, wanted: AuditQuery, now: datetime) -> "_Filter":
-        return cls(wanted, _time(wanted.since, now, "since"), _time(wanted.until, now, "until"))
+    def of(cls, wanted: AuditQuery, now: datetime, view: AuditView) -> "_Filter":
+        return cls(wanted, _time(wanted.since, now, "since"), _time(wanted.until, now, "until"), view)
 
     @property
     def first_place(self) -> tuple[int, int]:
@@ -233,9 +271,10 @@ class _Filter:
             (self.since is None or (ended is not None and ended >= self.since))
             and (self.until is None or (began is not None and began < self.until))
             and (not wanted.events or _is_among(str(kept.facts["event"]), wanted.events))
-            and (wanted.actor is None or _names(str(kept.facts["actor"]), wanted.actor))
-            and (wanted.app is None or wanted.app in _apps(kept))
+            and (wanted.actor is None or any(_names(one, wanted.actor) for one in _actors(kept)))
+            and (wanted.app is None or wanted.app in apps_of(kept))
             and (wanted.subject is None or any(_names(one, wanted.subject) for one in _subjects(kept)))
+            and self.view.shows(kept)
         )
 
 
@@ -254,21 +293,18 @@ def _is_among(event: str, events: tuple[str, ...]) -> bool:
     return event in events or event.partition(".")[0] in events
 
 
+def _actors(kept: StoredEntry) -> set[str]:
+    """Return who did it: the actor, and the person on whose behalf the operator did it."""
+    behalf = kept.facts.get("on_behalf_of") or {}
+    return {str(kept.facts["actor"]), *([f"member:{behalf['member']}"] if "member" in behalf else [])}
+
+
 def _subjects(kept: StoredEntry) -> set[str]:
     """Return whom an entry is about, as subjects."""
     facts = kept.facts
     named = {"member": "member", "license": "license", "service_account": "service-account"}
     examples = (str(example.get("actor")) for example in facts.get("examples", ()))
-    return {str(facts["actor"]), *examples, *(f"{kind}:{facts[name]}" for name, kind in named.items() if name in facts)}
-
-
-def _apps(kept: StoredEntry) -> frozenset[str]:
-    """Return the slugs of the apps that an entry names."""
-    asked = merge_scopes(str(text) for text in kept.facts.get("asked", ()))
-    credential = kept.facts.get("credential") or {}
-    shown = [credential, *credential.get("licenses", ())]
-    named = {str(app) for app in (kept.facts.get("app"), *(one.get("app") for one in shown)) if app}
-    return namespaces(asked.scopes) | named
+    return {*_actors(kept), *examples, *(f"{kind}:{facts[name]}" for name, kind in named.items() if name in facts)}
 
 
 def _time(text: str | None, now: datetime, what: str) -> datetime | None:

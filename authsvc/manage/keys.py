@@ -9,7 +9,10 @@ from attrs import field, frozen
 
 from authsvc.audit.entry import Entry
 from authsvc.errors import Conflict, InputRefused
+from authsvc.manage.actor import Actor
+from authsvc.manage.authorization import permitted
 from authsvc.manage.operation import Operation
+from authsvc.manage.permissions import Permission
 from authsvc.spec.claims import NOT_BEFORE_LEEWAY
 from authsvc.worker_status import WorkerStatus
 
@@ -111,15 +114,18 @@ class Keys:
     longest_token: timedelta
     clock: Callable[[], datetime]
 
-    async def show(self) -> KeysShown:
+    @permitted(Permission.KEYS_SHOW)
+    async def show(self, actor: Actor) -> KeysShown:
         """Return every key."""
         workers = await self.workers.list()
         return KeysShown(self.files.roots(), self.files.license_keys(), workers)
 
+    @permitted(Permission.KEYS_ROTATE)
     async def rotate(self, operation: Operation) -> Rotation:
         """Give every worker of every server a fresh signing certificate now."""
         return await self._call(operation.entry("keys.rotated"))
 
+    @permitted(Permission.KEYS_ROTATE_LICENSE_KEY)
     async def rotate_license_key(self, operation: Operation) -> tuple[str, Rotation]:
         """Sign license files with a new key; the old public key stays published. Return its ``kid``.
 
@@ -129,6 +135,7 @@ class Keys:
         kid = self.files.rotate_license_key()
         return kid, await self._call(operation.entry("keys.license_rotated", kid=kid))
 
+    @permitted(Permission.KEYS_PREPARE_ROOT)
     async def prepare_root(self, operation: Operation) -> tuple[str, Rotation]:
         """Make the next root and add it to the bundle; return its fingerprint.
 
@@ -138,6 +145,7 @@ class Keys:
         made = self.files.prepare_root(operation.now)
         return made, await self._call(operation.entry("keys.root_prepared", root=made))
 
+    @permitted(Permission.KEYS_SWITCH_ROOT)
     async def switch_root(self, operation: Operation, *, force: bool) -> tuple[str, Rotation]:
         """Sign under the prepared root from now on; return its fingerprint.
 
@@ -159,6 +167,7 @@ class Keys:
         root = self.files.switch_root()
         return root, await self._call(operation.entry("keys.root_switched", root=root))
 
+    @permitted(Permission.KEYS_DROP_OLD_ROOTS)
     async def drop_old_roots(self, operation: Operation, *, force: bool) -> tuple[list[str], Rotation]:
         """Take old roots out of the bundle; return their fingerprints.
 

@@ -99,7 +99,7 @@ class Management:
     @cached_property
     def audit(self) -> Audit:
         """What was decided and changed."""
-        return Audit(RedisAudit(self.connection, self.settings.audit_budget * 1024 * 1024))
+        return Audit(RedisAudit(self.connection, self.settings.audit_budget * 1024 * 1024), self._stores.apps)
 
     @cached_property
     def keys(self) -> Keys:

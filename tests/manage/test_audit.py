@@ -19,14 +19,17 @@ from authsvc.manage import audit as audit_module
 from authsvc.manage.audit import Audit, AuditQuery
 from authsvc.redaction import Secret
 from authsvc.store import keys
+from authsvc.store.apps import RedisApps
 from authsvc.store.audit_stream import RedisAudit
+from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
+from authsvc.store.records import Records
 from authsvc.store.transaction import Transaction
 from authsvc.tenancy.dates import render_instant
 from tests.support.audit_stream import forget
 from tests.support.builders import as_license, as_member, make_app, make_license, make_member
 from tests.support.decisions import asked, denied, issued, refused, request_id
-from tests.support.installation import Installation
+from tests.support.installation import OPERATOR, Installation
 
 BUDGET = 64 * 1024 * 1024
 
@@ -42,19 +45,21 @@ class Office:
     """An audit to write to and to ask.
 
     Attributes:
-        stream: on a real Redis.
+        connection: to a real Redis.
         now: the present; the stream's own clock is Redis'.
     """
 
-    stream: RedisAudit
+    connection: Connection
     now: datetime = START
+    stream: RedisAudit = field(init=False)
     audit: Audit = field(init=False)
     trail: AuditRecorder = field(init=False)
     _batch: int = field(default=0)
 
     def __attrs_post_init__(self) -> None:
         """Put the trail and the reader together, as wiring/ does."""
-        self.audit = Audit(self.stream)
+        self.stream = RedisAudit(self.connection, BUDGET)
+        self.audit = Audit(self.stream, RedisApps(Records(self.connection, Codec())))
         self.trail = AuditRecorder(self.stream, make_logger("error"), lambda: self.now, self._id)
 
     def _id(self) -> str:
@@ -63,7 +68,7 @@ class Office:
 
     async def listed(self, wanted: AuditQuery, limit: int = 50, *, unproven: bool = False) -> list[str]:
         """Return the ids of the entries that are wanted."""
-        found = await self.audit.entries(wanted, self.now, limit=limit, unproven=unproven)
+        found = await self.audit.entries(OPERATOR, wanted, self.now, limit=limit, unproven=unproven)
         return [kept.facts["id"] for kept in found]
 
     async def flush(self) -> None:
@@ -74,7 +79,7 @@ class Office:
 @pytest.fixture
 def office(connection: Connection) -> Office:
     """Return an empty audit."""
-    return Office(RedisAudit(connection, BUDGET))
+    return Office(connection)
 
 
 @pytest.fixture
@@ -179,7 +184,7 @@ async def test_no_page_ends_between_two_of_one_cursor(office: Office) -> None:
             await office.stream.connection.redis.xadd(key, {"entry": json.dumps(entry)}, id=f"{number}-0")
     found: list[str] = []
     before = ""
-    while page := await office.audit.entries(AuditQuery(), START, limit=1, before=before, unproven=True):
+    while page := await office.audit.entries(OPERATOR, AuditQuery(), START, limit=1, before=before, unproven=True):
         found += [kept.facts["id"] for kept in page]
         before = page[-1].cursor
 
@@ -199,7 +204,7 @@ async def test_no_page_ends_between_two_of_one_cursor(office: Office) -> None:
 async def test_bad_questions(office: Office, wanted: AuditQuery, before: str, limit: int, sentence: str) -> None:
     """What cannot be understood is refused in a sentence."""
     with pytest.raises(InputRefused, match=sentence):
-        await office.audit.entries(wanted, START, limit=limit, before=before)
+        await office.audit.entries(OPERATOR, wanted, START, limit=limit, before=before)
 
 
 async def test_pages_have_no_gap_and_no_double(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,7 +216,7 @@ async def test_pages_have_no_gap_and_no_double(office: Office, monkeypatch: pyte
     await office.flush()
     found: list[StoredEntry] = []
     before = ""
-    while page := await office.audit.entries(AuditQuery(actor=LICENSE.id), START, limit=9, before=before):
+    while page := await office.audit.entries(OPERATOR, AuditQuery(actor=LICENSE.id), START, limit=9, before=before):
         found += page
         assert len(page) == min(9, 40 - len(found) + len(page))
         before = page[-1].cursor
@@ -238,7 +243,7 @@ async def test_every_refusal_that_somebody_was_shown_is_explained(office: Office
 
     missing = dict[str, str]()
     for one, event in list(shown.items())[::7]:
-        found = await office.audit.explain(one)
+        found = await office.audit.explain(OPERATOR, one)
         assert found.made_at is not None
         if found.kept is None:
             missing[one] = event
@@ -254,9 +259,9 @@ async def test_an_id_that_was_one_too_many_leads_to_its_moment(office: Office) -
         office.trail.note(request, denied(LICENSE))
     await office.flush()
 
-    first = await office.audit.explain(requests[0].request_id)
-    last = await office.audit.explain(requests[-1].request_id)
-    one = await office.audit.explain(requests[2000].request_id)
+    first = await office.audit.explain(OPERATOR, requests[0].request_id)
+    last = await office.audit.explain(OPERATOR, requests[-1].request_id)
+    one = await office.audit.explain(OPERATOR, requests[2000].request_id)
     assert first.kept is not None
     assert last.kept is not None
     assert (None, [LICENSE.id]) == (one.kept, [kept.facts["actor"] for kept in one.around])
@@ -269,13 +274,13 @@ async def test_what_is_unknown_says_why(office: Office) -> None:
     await change.apply(office.stream.connection)
     office.trail.note(asked(at=START), denied(LICENSE))
     await office.flush()
-    never = await office.audit.explain(request_id(START + timedelta(days=3), 7))
-    beside = await office.audit.explain(request_id(START, 7))
+    never = await office.audit.explain(OPERATOR, request_id(START + timedelta(days=3), 7))
+    beside = await office.audit.explain(OPERATOR, request_id(START, 7))
     assert (None, (), False) == (beside.kept, beside.around, beside.trimmed)
     assert (None, (), False) == (never.kept, never.around, never.trimmed)
     await forget(office.stream, await office.stream.after("", 2))
-    old = await office.audit.explain(request_id(START, 7))
-    none = await office.audit.explain("what's this")
+    old = await office.audit.explain(OPERATOR, request_id(START, 7))
+    none = await office.audit.explain(OPERATOR, "what's this")
 
     assert (None, True) == (old.kept, old.trimmed)
     assert (None, None) == (none.kept, none.made_at)
@@ -284,7 +289,7 @@ async def test_what_is_unknown_says_why(office: Office) -> None:
 async def test_a_change_is_explained_by_its_operation(house: Installation) -> None:
     """The id that a change's log line shows leads to its entry."""
     stream = RedisAudit(house.connection, BUDGET)
-    found = await Audit(stream).explain(house.told[0].id)
+    found = await Audit(stream, house.stores.apps).explain(OPERATOR, house.told[0].id)
 
     assert found.kept is not None
     assert house.told[0].event == found.kept.facts["event"]
@@ -292,24 +297,26 @@ async def test_a_change_is_explained_by_its_operation(house: Installation) -> No
 
 async def test_the_last_decisions_of_a_subject(filled: Office) -> None:
     """What was refused inside a 200 is found by its subject, newest first, and changes are no decisions."""
-    (last,) = await filled.audit.decisions(LICENSE.id, 1, filled.now)
+    (last,) = await filled.audit.decisions(OPERATOR, LICENSE.id, 1, filled.now)
 
     assert named(4)[0] == last.facts["id"]
     assert [
         {"scope": "repository:acme/x:pull,push", "action": "push", "reason": "push is not among pull"}
     ] == last.facts["refused"]
-    assert named(4, 1) == [kept.facts["id"] for kept in await filled.audit.decisions(LICENSE.id, 9, filled.now)]
-    assert [] == await filled.audit.decisions("license:nobody", 1, filled.now)
+    assert named(4, 1) == [
+        kept.facts["id"] for kept in await filled.audit.decisions(OPERATOR, LICENSE.id, 9, filled.now)
+    ]
+    assert [] == await filled.audit.decisions(OPERATOR, "license:nobody", 1, filled.now)
 
 
 async def test_following(filled: Office) -> None:
     """A follower sees what comes after it began, once, oldest first."""
-    nothing, cursor = await filled.audit.follow(AuditQuery(events=("token",)), "", filled.now)
+    nothing, cursor = await filled.audit.follow(OPERATOR, AuditQuery(events=("token",)), "", filled.now)
     request = asked("repository:acme/z:pull", at=filled.now)
     filled.trail.note(request, issued(request, as_member(make_member(), make_app())))
     await filled.flush()
-    (come,), cursor = await filled.audit.follow(AuditQuery(events=("token",)), cursor, filled.now)
-    again, _ = await filled.audit.follow(AuditQuery(events=("token",)), cursor, filled.now)
+    (come,), cursor = await filled.audit.follow(OPERATOR, AuditQuery(events=("token",)), cursor, filled.now)
+    again, _ = await filled.audit.follow(OPERATOR, AuditQuery(events=("token",)), cursor, filled.now)
 
     assert ([], request.request_id, []) == (nothing, come.facts["id"], again)
 
@@ -317,8 +324,8 @@ async def test_following(filled: Office) -> None:
 async def copy(office: Office, path: Path) -> bool:
     """Copy the audit into a file, as the command does; return whether something is missing."""
     with AuditExport.open(str(path)) as file:
-        missing = file.is_behind(await office.audit.trimmed_until())
-        async for page in office.audit.pages(file.cursor):
+        missing = file.is_behind(await office.audit.trimmed_until(OPERATOR))
+        async for page in office.audit.pages(OPERATOR, file.cursor):
             file.add(page)
     return missing
 
@@ -382,7 +389,7 @@ async def test_no_entry_hides_the_others(office: Office, tmp_path: Path) -> None
     unreadable = [""] * 3
     assert [last.request_id, *unreadable, "old", first.request_id] == await office.listed(AuditQuery())
     assert ["old"] == await office.listed(AuditQuery(actor=OTHER.id, events=("token.issued",)))
-    assert (await office.audit.explain(last.request_id)).kept is not None
+    assert (await office.audit.explain(OPERATOR, last.request_id)).kept is not None
     assert [first.request_id, "old", *unreadable, last.request_id] == ids(path)
 
 

@@ -1,0 +1,75 @@
+"""What an actor sees of the audit: the operator everything, a team what is certainly its own.
+
+An entry belongs to a team when it names the team, or when it names no team and every app in it is the team's: entries
+on licenses name apps. What happened before identity was proven belongs to nobody, and neither does an entry on
+licenses of several vendors, which would show one of them the customers of another.
+"""
+
+from attrs import frozen
+
+from authsvc.audit.stored_entry import StoredEntry
+from authsvc.manage.actor import Actor
+from authsvc.manage.permissions import Permission
+from authsvc.manage.stores import AppStore
+from authsvc.outcomes import TOKEN_DENIED, TOKEN_ISSUED, TOKEN_REFUSED, TOKEN_THROTTLED, TOKEN_UNANSWERED
+from authsvc.policy import namespaces
+from authsvc.spec.scope import merge_scopes
+
+DECISIONS = (TOKEN_ISSUED, TOKEN_DENIED, TOKEN_REFUSED, TOKEN_THROTTLED, TOKEN_UNANSWERED)
+"""Events that are decisions on requests; every other event is a change."""
+
+
+@frozen
+class AuditView:
+    """What one actor sees.
+
+    Attributes:
+        actor: who looks.
+        apps: slugs of the team's apps that the actor sees; empty for the operator, who needs none.
+    """
+
+    actor: Actor
+    apps: frozenset[str] = frozenset()
+
+    @classmethod
+    async def of(cls, actor: Actor, apps: AppStore) -> "AuditView":
+        """Return what ``actor`` sees now.
+
+        Raises:
+            StoreUnavailable: the store does not answer.
+        """
+        if actor.team is None:
+            return cls(actor)
+        return cls(actor, frozenset(a.slug for a in await apps.of_team(actor.team) if actor.sees(a.team, a.slug)))
+
+    def shows(self, entry: StoredEntry) -> bool:
+        """Whether the actor sees ``entry``."""
+        if self.actor.is_operator:
+            return True
+        if not entry.proven or not self._is_of_the_team(entry):
+            return False
+        # Who may have a request explained need not see what the team's owners have changed.
+        if not self.actor.may(Permission.AUDIT_LIST) and entry.facts["event"] not in DECISIONS:
+            return False
+        return self.actor.apps is None or self._within(apps_of(entry))
+
+    def _is_of_the_team(self, entry: StoredEntry) -> bool:
+        credential = entry.facts.get("credential") or {}
+        named = {team for team in (entry.facts.get("team"), credential.get("team")) if team}
+        return named == {self.actor.team} if named else self._within(_certain_apps(entry))
+
+    def _within(self, apps: frozenset[str]) -> bool:
+        return bool(apps) and apps <= self.apps
+
+
+def apps_of(entry: StoredEntry) -> frozenset[str]:
+    """Return the slugs of the apps that an entry names, also those that were only asked for."""
+    asked = merge_scopes(str(text) for text in entry.facts.get("asked", ()))
+    return namespaces(asked.scopes) | _certain_apps(entry)
+
+
+def _certain_apps(entry: StoredEntry) -> frozenset[str]:
+    """Return the slugs that records said: what is asked for may be made up."""
+    credential = entry.facts.get("credential") or {}
+    shown = [credential, *(one for one in credential.get("licenses", ()) if isinstance(one, dict))]
+    return frozenset(str(app) for app in (entry.facts.get("app"), *(one.get("app") for one in shown)) if app)

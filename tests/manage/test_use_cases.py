@@ -1,0 +1,155 @@
+"""Every use case checks a permission, and looks up what an actor named in one place."""
+
+import ast
+import importlib
+import inspect
+import pkgutil
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from pathlib import Path
+
+import pytest
+from attrs import fields
+
+from authsvc import manage
+from authsvc.manage.actor import Actor
+from authsvc.manage.authorization import permission_of, permitted
+from authsvc.manage.permissions import Permission
+from authsvc.manage.stores import Stores
+
+FOLDER = Path(manage.__file__).parent
+
+READS = {"get", "by_email", "by_name", "by_references"}
+"""Methods of a store that return a record by a name or an id that somebody may have typed."""
+
+STORES = {attribute.name for attribute in fields(Stores)}
+
+UNSEEN_READS = {
+    # What exists elsewhere is a fact of the whole installation: a slug and an address are taken or free.
+    "teams.create_app: apps.get",
+    "links.invite: members.by_email",
+    # A link's secret proves the right to it, and what it rests on is in its own record.
+    "links.redeem: links.get",
+    "links._set_password: members.by_email",
+    "links._maker_still_may: members.get",
+    # Who owns a token that was found.
+    "tokens.revoke: members.get",
+    # Within an app that the actor was found to see.
+    "license_import._known: licenses.by_references",
+}
+"""Reads outside lookup.py, each with its reason."""
+
+
+def classes() -> Iterator[type]:
+    """Yield every class that a module of manage/ defines."""
+    for found in pkgutil.iter_modules(manage.__path__):
+        module = importlib.import_module(f"{manage.__name__}.{found.name}")
+        yield from (one for one in vars(module).values() if inspect.isclass(one) and one.__module__ == module.__name__)
+
+
+def methods(kind: type) -> dict[str, Callable[..., object]]:
+    """Return the public methods of a class."""
+    return {name: one for name, one in vars(kind).items() if inspect.isfunction(one) and not name.startswith("_")}
+
+
+def is_use_case(method: Callable[..., object]) -> bool:
+    """Whether a method waits for something, or checks a permission."""
+    inner = inspect.unwrap(method)
+    waits = inspect.iscoroutinefunction(inner) or inspect.isasyncgenfunction(inner)
+    return waits or permission_of(method) is not None
+
+
+def use_cases(kinds: Iterable[type]) -> dict[str, Callable[..., object]]:
+    """Return every public method of the classes that have a use case, by its qualified name."""
+    found = {}
+    for kind in kinds:
+        own = methods(kind)
+        if not getattr(kind, "_is_protocol", False) and any(map(is_use_case, own.values())):
+            found.update({f"{kind.__name__}.{name}": method for name, method in own.items()})
+    return found
+
+
+def unchecked(kinds: Iterable[type]) -> list[str]:
+    """Return the use cases that check no permission."""
+    return [name for name, method in use_cases(kinds).items() if permission_of(method) is None]
+
+
+def reads(path: Path) -> set[str]:
+    """Return the reads of single records in a module, each with the function that makes it."""
+    found = set()
+    for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        for call in (node for node in ast.walk(function) if isinstance(node, ast.Call)):
+            match call.func:
+                case ast.Attribute(ast.Attribute(ast.Attribute() | ast.Name(), store), method) if (
+                    method in READS and store in STORES
+                ):
+                    found.add(f"{path.stem}.{function.name}: {store}.{method}")
+                case _:
+                    pass
+    return found
+
+
+def test_every_use_case_checks_a_permission() -> None:
+    """A new method without a permission fails here, before anybody can call it."""
+    assert len(use_cases(classes())) > 40
+    assert unchecked(classes()) == []
+
+
+def test_every_use_case_has_a_permission_of_its_own() -> None:
+    """One row is one use case, so that one can be changed without another; and no row is left over."""
+    used = Counter(permission_of(method) for method in use_cases(classes()).values())
+
+    assert {permission: count for permission, count in used.items() if count > 1} == {}
+    assert set(used) == set(Permission)
+
+
+class Careless:
+    """A class of use cases, one of which forgot its permission."""
+
+    @permitted(Permission.LICENSE_SHOW)
+    async def show(self, actor: Actor) -> None:
+        """Check."""
+
+    async def forget(self, actor: Actor) -> None:
+        """Check nothing."""
+
+    async def stream(self, actor: Actor) -> AsyncIterator[Actor]:
+        """Check nothing either."""
+        yield actor
+
+    def helper(self) -> None:
+        """Be public in a class of use cases, so be one."""
+
+    async def _inner(self) -> None:
+        """Be reached by the others alone."""
+
+
+class Values:
+    """A class of values alone."""
+
+    def shown(self) -> str:
+        """Compute."""
+        return ""
+
+
+def test_a_use_case_without_a_permission_is_noticed() -> None:
+    """The walk finds coroutines and plain methods beside them, and leaves private ones and values alone."""
+    assert unchecked([Careless, Values]) == ["Careless.forget", "Careless.stream", "Careless.helper"]
+
+
+def test_records_are_looked_up_in_one_place() -> None:
+    """Outside lookup.py nothing reads a record by a name that an actor gave, but for what is listed here."""
+    found = set[str]().union(*(reads(path) for path in FOLDER.glob("*.py") if path.stem != "lookup"))
+
+    assert found == UNSEEN_READS
+
+
+@pytest.mark.parametrize("read", ["self.stores.licenses.get(x)", "stores.members.by_email(x)"])
+def test_a_read_elsewhere_is_noticed(read: str, tmp_path: Path) -> None:
+    """The search finds a store behind an attribute and behind a name."""
+    module = tmp_path / "sample.py"
+    module.write_text(f"async def show(self, stores, x):\n    return await {read}\n", encoding="utf-8")
+
+    assert len(reads(module)) == 1
