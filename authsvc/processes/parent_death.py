@@ -1,6 +1,6 @@
 """Start a program that ends when its parent does.
 
-Usage: ``python -I -S leash.py PARENT-PID PROGRAM ARGUMENT …``. Run by path as a program of its own, so it
+Usage: ``python -I -S parent_death.py PARENT-PID PROGRAM ARGUMENT …``. Run by path as a program of its own, so it
 imports the standard library only: the kernel's parent-death signal must be set between fork and exec, where
 an interpreter with threads may not run Python code (``preexec_fn`` is the alternative, and its
 documentation warns of deadlocks).

@@ -1,4 +1,4 @@
-"""One supervised program: started on a leash, logged to a file, ended step by step."""
+"""One supervised program: tied to the life of its parent, logged to a file, stopped step by step."""
 
 import asyncio
 import errno
@@ -14,15 +14,13 @@ from attrs import frozen
 from authsvc import atomic_file
 from authsvc.printable import printable
 from authsvc.processes import parent_death
+from authsvc.processes.stopping import Step, stop_process
 
 _MAX_LOG = 10 * 1024 * 1024
 """Bytes after which a log is put aside at the next start."""
 
 _HURRIED = 1.0
-"""Seconds for each step once somebody is in a hurry."""
-
-_KILLED = 5.0
-"""Seconds that the kernel may take to end a killed process."""
+"""Seconds for each step of a stop when there is a hurry."""
 
 _FATAL = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOMEM),
@@ -43,7 +41,7 @@ class Program:
     """The first is an absolute path."""
     environment: Mapping[str, str]
     folder: Path
-    """Working directory: inside the data directory, by which ``leftovers`` knows its own."""
+    """Working directory: inside the data directory, by which ``stale_processes`` recognises it."""
     log: Path
     pid_file: Path
     ending: tuple[tuple[signal.Signals, float], ...]
@@ -114,23 +112,15 @@ class ManagedProcess:
 
     async def stop(self, hurry: asyncio.Event) -> None:
         """End the process, signal after signal; ``hurry`` shortens every wait to a second."""
-        process = self._process
-        if process is None:
+        if self._process is None:
             return
-        end = asyncio.ensure_future(self.ended())
-        hurried = asyncio.ensure_future(hurry.wait())
-        for signal_number, seconds in (*self.program.ending, (signal.SIGKILL, _KILLED)):
-            if process.returncode is None:
-                with suppress(ProcessLookupError):
-                    process.send_signal(signal_number)
-            await asyncio.wait({end, hurried}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-            if not end.done():
-                await asyncio.wait({end}, timeout=_HURRIED if hurry.is_set() else 0)
-            if end.done():
-                break
-        for task in (end, hurried):
-            task.cancel()
-        await asyncio.gather(end, hurried, return_exceptions=True)
+        ended = asyncio.create_task(self.ended())
+        try:
+            steps = [Step(number, seconds, _HURRIED) for number, seconds in self.program.ending]
+            await stop_process(self._process, ended, steps, hurry)
+        finally:
+            ended.cancel()
+            await asyncio.gather(ended, return_exceptions=True)
 
 
 def put_log_aside(log: Path) -> None:

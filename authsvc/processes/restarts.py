@@ -25,29 +25,33 @@ class RestartPauses:
 async def keep_running(
     run_once: Callable[[], Awaitable[int]],
     stopped: asyncio.Event,
-    report: Callable[[int | None, str | None, float], None],
+    report: Callable[[int | OSError, float], None],
     pauses: RestartPauses,
 ) -> None:
     """Run a child, and another one whenever it ends, until ``stopped``.
 
     Args:
         run_once: runs one until its end and returns its exit code; raises OSError when it cannot be started.
-        stopped: ends this when the child has ended.
-        report: called after each end with the exit code, or None and why it was not started, and the pause.
+        stopped: ends this when the child has ended, or at once in a pause.
+        report: called after each end with the exit code, or with why it was not started, and the pause in seconds.
         pauses: between two.
     """
-    clock, pause = asyncio.get_running_loop().time, pauses.first
+    clock = asyncio.get_running_loop().time
+    pause: float | None = None
     while not stopped.is_set():
-        began, code, why = clock(), None, None
-        try:
-            code = await run_once()
-        except OSError as error:  # no process, memory or open files left on this machine, for now
-            why = repr(error)
+        began, outcome = clock(), await _outcome(run_once)
         if stopped.is_set():
             return
-        healthy = clock() - began > pauses.healthy_after
-        pause = pauses.first if healthy else min(pause * 2, pauses.longest)
-        report(code, why, pause)
+        over = pause is None or clock() - began >= pauses.healthy_after
+        pause = pauses.first if over or pause is None else min(2 * pause, pauses.longest)
+        report(outcome, pause)
         with suppress(TimeoutError):
             async with asyncio.timeout(pause):
                 await stopped.wait()
+
+
+async def _outcome(run_once: Callable[[], Awaitable[int]]) -> int | OSError:
+    try:
+        return await run_once()
+    except OSError as error:  # no process, memory, disk or open files left on this machine, for now
+        return error

@@ -10,6 +10,8 @@ from attrs import frozen
 from authsvc.disk_room import exhausted
 from authsvc.errors import SetupRefused
 from authsvc.processes.process import ManagedProcess, describe_exit, last_lines
+from authsvc.processes.restarts import RestartPauses, keep_running
+from authsvc.processes.waiting import first_of
 
 _READY_WITHIN = 60.0
 """Seconds in which a part must be ready, not counting those in which it says that it loads its data."""
@@ -20,10 +22,7 @@ _LOADED_WITHIN = 3600.0
 _ASK_AGAIN = 0.05
 """Seconds between two probes."""
 
-_FIRST_DELAY = 0.5
-_LONGEST_DELAY = 30.0
-_HEALTHY_AFTER = 60.0
-"""Seconds: the restart delay doubles from the first to the longest, and begins anew after a healthy while."""
+_PAUSES = RestartPauses()
 
 
 class NotReady(Exception):
@@ -57,7 +56,7 @@ async def run(
 
     Args:
         parts: in the order in which they need each other.
-        stopping: set by whoever wants the end; also obeyed while starting.
+        stopping: set to end; also obeyed while starting.
         hurry: shortens the end.
         on_ready: called once everything does its work.
         say: takes one line for a person.
@@ -65,49 +64,23 @@ async def run(
     Raises:
         SetupRefused: a part ended or was not ready in time at the start. Nothing is left running.
     """
-    stop = asyncio.create_task(stopping.wait())
     try:
-        starting = asyncio.create_task(_start(parts, say))
-        if not await _before(stop, starting):
+        _, started = await first_of(stopping.wait(), _start(parts, say))
+        if started.cancelled():
             return
         on_ready()
-        keepers = [asyncio.create_task(_keep(part, say)) for part in parts]
-        await _before(stop, *keepers)
+        await first_of(stopping.wait(), *(_keep(part, stopping, say) for part in parts))
     finally:
-        stop.cancel()
         for part in reversed(parts):
             await part.child.stop(hurry)
-
-
-async def _before(stop: asyncio.Task[bool], *tasks: asyncio.Task[None]) -> bool:
-    """Wait until a task or ``stop`` ends; return whether it was a task. The other tasks are cancelled."""
-    try:
-        await asyncio.wait({stop, *tasks}, return_when=asyncio.FIRST_COMPLETED)
-        done = [task for task in tasks if task.done()]
-        for task in done:
-            task.result()
-        return bool(done)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _start(parts: Sequence[Part], say: Callable[[str], None]) -> None:
     for part in parts:
         await part.child.start()
-        end = asyncio.create_task(part.child.ended())
-        ready = asyncio.create_task(_until_ready(part, say))
-        try:
-            await asyncio.wait({end, ready}, return_when=asyncio.FIRST_COMPLETED)
-            if ready.done():
-                ready.result()
-            else:
-                raise SetupRefused(_with_log(part.child, f"{describe_exit(end.result())} while starting"))
-        finally:
-            end.cancel()
-            ready.cancel()
-            await asyncio.gather(end, ready, return_exceptions=True)
+        ended, ready = await first_of(part.child.ended(), _until_ready(part, say))
+        if ready.cancelled():
+            raise SetupRefused(_with_log(part.child, f"{describe_exit(ended.result())} while starting"))
 
 
 async def _until_ready(part: Part, say: Callable[[str], None]) -> None:
@@ -136,51 +109,42 @@ async def _until_ready(part: Part, say: Callable[[str], None]) -> None:
             return
 
 
-async def _keep(part: Part, say: Callable[[str], None]) -> None:
+async def _keep(part: Part, stopping: asyncio.Event, say: Callable[[str], None]) -> None:
     """Start the child again whenever it ends."""
-    clock = asyncio.get_running_loop().time
-    program = part.child.program
-    delay = _FIRST_DELAY
-    began = clock()
-    while True:
-        code = await part.child.ended()
-        if clock() - began >= _HEALTHY_AFTER:
-            delay = _FIRST_DELAY
-        word = (exhausted(part.data) if part.data else None) or part.child.last_word
-        why = f": {word}" if word and code != -signal.SIGKILL else ""
-        say(f"{program.name} {describe_exit(code)}{why}; starting it again in {delay:g} s (log: {program.log})")
-        await asyncio.sleep(delay)
-        delay = min(2 * delay, _LONGEST_DELAY)
-        while not await _started(part, delay, say):
-            await asyncio.sleep(delay)
-            delay = min(2 * delay, _LONGEST_DELAY)
-        began = clock()
-        await _say_when_back(part, say)
+    program, running = part.child.program, True
 
-
-async def _started(part: Part, delay: float, say: Callable[[str], None]) -> bool:
-    """Try to start a child; a full disk or a removed binary is said, and passes."""
-    try:
+    async def run_once() -> int:
+        nonlocal running
+        if running:
+            running = False
+            return await part.child.ended()
         await part.child.start()
-    except OSError as error:
-        say(f"{part.child.program.name} cannot be started: {error}; trying again in {delay:g} s")
-        return False
-    return True
+        back = asyncio.create_task(_say_when_back(part, say))
+        try:
+            return await part.child.ended()
+        finally:
+            back.cancel()
+            await asyncio.gather(back, return_exceptions=True)
+
+    def report(outcome: int | OSError, pause: float) -> None:
+        if isinstance(outcome, OSError):
+            say(f"{program.name} cannot be started: {outcome}; trying again in {pause:g} s")
+            return
+        word = (exhausted(part.data) if part.data else None) or part.child.last_word
+        why = f": {word}" if word and outcome != -signal.SIGKILL else ""
+        say(f"{program.name} {describe_exit(outcome)}{why}; starting it again in {pause:g} s (log: {program.log})")
+
+    await keep_running(run_once, stopping, report, _PAUSES)
 
 
 async def _say_when_back(part: Part, say: Callable[[str], None]) -> None:
-    """Say that a restarted child works again, unless it ends first or takes too long."""
-    end = asyncio.create_task(part.child.ended())
-    ready = asyncio.create_task(_until_ready(part, say))
+    """Say that a restarted child works again, or that it takes too long."""
     try:
-        await asyncio.wait({end, ready}, return_when=asyncio.FIRST_COMPLETED)
-        if ready.done() and not end.done():
-            error = ready.exception()
-            say(f"{part.child.program.name} is running again" if error is None else str(error))
-    finally:
-        end.cancel()
-        ready.cancel()
-        await asyncio.gather(end, ready, return_exceptions=True)
+        await _until_ready(part, say)
+    except SetupRefused as error:
+        say(str(error))
+    else:
+        say(f"{part.child.program.name} is running again")
 
 
 def _with_log(child: ManagedProcess, what: str) -> str:

@@ -9,16 +9,20 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from attrs import define, field
 
 from authsvc.logs import Logger
+from authsvc.processes.connected import run_connected
 from authsvc.processes.restarts import RestartPauses, keep_running
-from authsvc.server.worker_health import LOOK, WorkerHealth, main_thread
+from authsvc.processes.stopping import Step
+from authsvc.processes.waiting import first_of
+from authsvc.server.worker_health import WorkerHealth, kill_when_hung, main_thread
 from authsvc.settings import PREFIX
 
 STOP_WITHIN = 5.0
@@ -56,7 +60,7 @@ class KeyServiceProcess:
         async def run_until_asked() -> int:
             while True:
                 self._restart.clear()
-                code = await self._run_one(stopping)
+                code = await self._run_once(stopping)
                 if not self._restart.is_set() or stopping.is_set():
                     return code
 
@@ -90,30 +94,31 @@ class KeyServiceProcess:
             with suppress(OSError):
                 socket.send_fds(self._control, [worker.encode("ascii")], [self._channels[worker].fileno()])
 
-    async def _run_one(self, stopping: asyncio.Event) -> int:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with ours:
-            ours.setblocking(False)  # noqa: FBT003  the standard library takes it by position only
-            with theirs:
-                process = await self._start(theirs)
-            self.pid, self._control = process.pid, ours
-            for worker in self._channels:
-                self._hand_in(worker)
-            health = WorkerHealth(partial(main_thread, process.pid))
-            watching = (asyncio.create_task(_hear(ours, health)), asyncio.create_task(self._kill_when_hung(health)))
-            ended = asyncio.create_task(process.wait())
-            asked = [asyncio.create_task(event.wait()) for event in (stopping, self._restart)]
-            await asyncio.wait({ended, *asked}, return_when=asyncio.FIRST_COMPLETED)
-            if not ended.done():
-                self._send(signal.SIGTERM)
-                await asyncio.wait({ended}, timeout=STOP_WITHIN)
-                self._send(signal.SIGKILL)
-            code = await ended
+    async def _run_once(self, stopping: asyncio.Event) -> int:
+        try:
+            return await run_connected(
+                self._start,
+                self._attend,
+                asked=lambda: first_of(stopping.wait(), self._restart.wait()),
+                steps=lambda: (Step(signal.SIGTERM, STOP_WITHIN, hurried=STOP_WITHIN),),
+                kind=socket.SOCK_SEQPACKET,
+            )
+        finally:
             self.pid, self._control = None, None
-            for task in (*watching, *asked):
-                task.cancel()
-            await asyncio.gather(*watching, *asked, return_exceptions=True)
-            return code
+
+    def _attend(
+        self, process: asyncio.subprocess.Process, control: socket.socket
+    ) -> tuple[Coroutine[Any, Any, None], ...]:
+        control.setblocking(False)  # noqa: FBT003  the standard library takes it by position only
+        self.pid, self._control = process.pid, control
+        for worker in self._channels:
+            self._hand_in(worker)
+        health = WorkerHealth(partial(main_thread, process.pid))
+
+        def hung(silent: float, why: str) -> None:
+            self.logger.error("key_service.hung", pid=process.pid, silent=silent, error=why)
+
+        return _hear(control, health), kill_when_hung(process, health, hung)
 
     async def _start(self, control: socket.socket) -> asyncio.subprocess.Process:
         # Not the settings: it needs neither Redis nor anything else that they tell.
@@ -126,30 +131,12 @@ class KeyServiceProcess:
             pass_fds=(control.fileno(),),
         )
 
-    def _send(self, number: signal.Signals) -> None:
-        if self.pid is not None:
-            with suppress(ProcessLookupError):
-                os.kill(self.pid, number)
-
-    async def _kill_when_hung(self, health: WorkerHealth) -> None:
-        """End a key service whose event loop does not run; a stopped one obeys no other signal than SIGKILL."""
-        clock = asyncio.get_running_loop().time
-        last = clock()
-        while True:
-            await asyncio.sleep(LOOK)
-            last, elapsed = clock(), clock() - last
-            why = health.step(elapsed)
-            if why is not None:
-                self.logger.error("key_service.hung", pid=self.pid, silent=round(health.silent, 1), error=why)
-                self._send(signal.SIGKILL)
-                return
-
-    def _report(self, code: int | None, why: str | None, pause: float) -> None:
-        if code is None:
-            self.logger.error("key_service.not_started", error=why, restart_in=pause)
-        else:
-            self.on_death()
-            self.logger.error("key_service.died", exit_code=code, restart_in=pause)
+    def _report(self, outcome: int | OSError, pause: float) -> None:
+        if isinstance(outcome, OSError):
+            self.logger.error("key_service.not_started", error=repr(outcome), restart_in=pause)
+            return
+        self.on_death()
+        self.logger.error("key_service.died", exit_code=outcome, restart_in=pause)
 
 
 async def _hear(control: socket.socket, health: WorkerHealth) -> None:

@@ -104,16 +104,16 @@ async def _serve(
 
     keys = _key_service(settings, shared_metrics, logger)
 
-    def equip(current: Settings, given: Mapping[str, str]) -> WorkerContext:
+    def make_context(current: Settings, given: Mapping[str, str]) -> WorkerContext:
         issuer = LeafIssuer(partial(load_signing_keys, current), current.leaf_life, clock, _published(current, logger))
         return WorkerContext(issuer, listeners, shared_metrics, threads, guess_key, given, logger, keys)
 
-    def equip_anew() -> WorkerContext:
+    def reload_context() -> WorkerContext:
         current, given = load_with_texts(environment)
         load_signing_keys(current)
         if keys is not None:
             keys.restart(current.keys_dir, current.log_level)
-        return equip(current, given)
+        return make_context(current, given)
 
     stopping, reloads = asyncio.Event(), Reloads()
     loop = asyncio.get_running_loop()
@@ -123,7 +123,7 @@ async def _serve(
     async with control_socket(settings.control_socket, reloads, logger):
         logger.info("server.started", pid=os.getpid(), workers=workers, service=settings.public_url.authority)
         async with _running(keys):
-            await WorkerPool(equip_anew, workers, logger).run(equip(settings, texts), stopping, reloads)
+            await WorkerPool(reload_context, workers, logger).run(make_context(settings, texts), stopping, reloads)
     logger.info("server.stopped", pid=os.getpid())
 
 

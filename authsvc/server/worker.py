@@ -15,9 +15,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Coroutine
 from contextlib import suppress
-from typing import Any
 
 import uvloop
 from attrs import frozen
@@ -26,6 +24,7 @@ from authsvc.keys.client import KeyServiceClient
 from authsvc.logs import LibraryHandler, Logger, server_log
 from authsvc.metrics.catalogue import KEY_OPERATIONS, LOG_LOST, SlotLayout
 from authsvc.metrics.shared_metrics import SharedMetrics, Slot
+from authsvc.processes.waiting import first_of
 from authsvc.server.certificate_renewal import CertificateRenewer, FromFiles, FromParent
 from authsvc.server.leaf_channel import LeafRequester
 from authsvc.server.worker_health import HEARTBEAT
@@ -72,7 +71,7 @@ async def _work(settings: Settings, inherited: Inherited, guess_key: bytes, coun
     renewer = _renewer(settings, live, requester, counting.slot, logger)
     renewing = asyncio.create_task(renewer.run(workers, settings.leaf_renewal))
     # Where there is a root key the certificate comes now, before a request could be refused for want of it.
-    await _end(renewer.has_tried, requester.gone, stop)
+    await first_of(renewer.has_tried.wait(), requester.gone.wait(), stop.wait())
     hashing = Hashing(inherited.threads, guess_key)
     edge, inside = (socket.socket(fileno=number) for number in (inherited.edge, inherited.inside))
     async with running_worker(settings, live, edge, inside, logger, hashing, counting) as drain:
@@ -83,14 +82,13 @@ async def _work(settings: Settings, inherited: Inherited, guess_key: bytes, coun
         gc.collect()
         gc.freeze()
         gc.collect()
-        ending = asyncio.create_task(_end(stop, leave, requester.gone))
-        await asyncio.wait({renewing, ending}, return_when=asyncio.FIRST_COMPLETED)
+        await first_of(asyncio.wait({renewing}), stop.wait(), leave.wait(), requester.gone.wait())
         if renewing.done() or requester.gone.is_set():
             logger.error("worker.orphaned", pid=os.getpid())
         elif leave.is_set() and not stop.is_set():
             logger.info("worker.leaving", pid=os.getpid())
-            await _before(stop, drain.run(DRAIN))
-        for task in (renewing, telling, ending):
+            await first_of(stop.wait(), drain.run(DRAIN))
+        for task in (renewing, telling):
             await ended(task)
         await renewer.deregister(workers)
     await ended(beating)
@@ -125,27 +123,6 @@ def _renewer(
     files = settings.leaf_files
     source = FromParent(requester) if files is None else FromFiles(requester, *files, settings.secrets_dir)
     return CertificateRenewer(source, live.keyring, live.publish, slot, logger, clock)
-
-
-async def _end(*events: asyncio.Event) -> None:
-    """Return when one of ``events`` happens."""
-    waiting = [asyncio.create_task(event.wait()) for event in events]
-    try:
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in waiting:
-            task.cancel()
-        await asyncio.gather(*waiting, return_exceptions=True)
-
-
-async def _before(stop: asyncio.Event, work_: Coroutine[Any, Any, None]) -> None:
-    """Do something until it is done or ``stop`` happens."""
-    task, stopped = asyncio.create_task(work_), asyncio.create_task(stop.wait())
-    await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
-    for one in (task, stopped):
-        one.cancel()
-        with suppress(asyncio.CancelledError):
-            await one
 
 
 def main() -> None:

@@ -12,7 +12,9 @@ Time in which the parent itself did not run does not count: after a SIGSTOP of t
 was suspended, each look adds at most :data:`LONGEST_STEP`, and heartbeats that arrived meanwhile are read first.
 """
 
+import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from attrs import define, field, frozen
@@ -90,7 +92,7 @@ class WorkerHealth:
     _last: ThreadState | None = field(default=None)
 
     def heartbeat(self) -> None:
-        """Take note of a heartbeat."""
+        """Record a heartbeat."""
         self._started = True
         self.silent = 0.0
         self._used_before, self._always_asleep, self._last = None, True, None
@@ -126,3 +128,26 @@ class WorkerHealth:
         if state.letter not in _SLEEPING or not idle:
             self._always_asleep = False
         self._last = state
+
+
+async def kill_when_hung(
+    process: asyncio.subprocess.Process, health: WorkerHealth, report: Callable[[float, str], None]
+) -> None:
+    """Kill a process whose event loop does not run; a stopped one obeys no other signal than SIGKILL.
+
+    Args:
+        process: to be watched until this is cancelled.
+        health: hears its heartbeats.
+        report: called with the seconds of silence and the reason before it is killed.
+    """
+    clock = asyncio.get_running_loop().time
+    last = clock()
+    while True:
+        await asyncio.sleep(LOOK)
+        last, elapsed = clock(), clock() - last
+        why = health.step(elapsed)
+        if why is not None:
+            report(round(health.silent, 1), why)
+            with suppress(ProcessLookupError):
+                process.kill()
+            return

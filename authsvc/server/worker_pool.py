@@ -1,4 +1,4 @@
-"""The workers of one server: kept alive, and replaced a generation at a time.
+"""The pool of worker processes of one server: kept running, and replaced a generation at a time.
 
 A new generation serves before the old one stops accepting, on the same sockets, and the old one ends when its
 connections have. So neither a new configuration nor a new version of the program costs a request.
@@ -11,8 +11,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -21,14 +21,18 @@ from attrs import Factory, define, field, frozen
 from authsvc.errors import SetupRefused
 from authsvc.logs import Logger
 from authsvc.metrics.catalogue import WORKER_DEATHS, WORKERS, SlotLayout
-from authsvc.metrics.shared_metrics import SharedMetrics, Slot
+from authsvc.metrics.shared_metrics import SharedMetrics
+from authsvc.processes.connected import run_connected
+from authsvc.processes.restarts import RestartPauses, keep_running
+from authsvc.processes.stopping import Step
+from authsvc.processes.waiting import first_of
 from authsvc.server.key_process import KeyServiceProcess
 from authsvc.server.leaf_channel import LeafIssuer
 from authsvc.server.reloads import ReloadResult, Reloads, answer
-from authsvc.server.worker_health import LOOK, WorkerHealth, main_thread
+from authsvc.server.worker_health import WorkerHealth, kill_when_hung, main_thread
 
-FIRST_PAUSE, LONGEST_PAUSE, HEALTHY_AFTER = 0.5, 30.0, 60.0
-"""Seconds: before a dead worker is started again at first and at most, and after which the pause starts over."""
+PAUSES = RestartPauses()
+"""Before a worker that ended is started again."""
 
 GRACE = 15.0
 """Seconds that a worker gets to end; longer than its requests get."""
@@ -47,7 +51,7 @@ NO_KEYS = -1
 """In the place of the descriptor of a worker's channel to the key service, when that runs in another container."""
 
 STOP, LEAVE = signal.SIGTERM, signal.SIGQUIT
-"""To a worker: end now, or end when nobody is connected any more."""
+"""To a worker: end now, or end when there are no connections any more."""
 
 WORKER_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1024 * 1024), "MALLOC_ARENA_MAX": "1"}
 """glibc's malloc keeps what it once gave out in blocks below a limit that it raises by itself, up to 32 MiB, and in
@@ -91,111 +95,88 @@ class WorkerContext:
 
 @define(eq=False)
 class WorkerProcess:
-    """Keeps one worker alive until it is dismissed.
+    """Keeps one worker running until it is stopped.
 
     Attributes:
-        equipment: what the worker gets.
+        context: what the worker gets.
         number: of the worker, for the log.
-        place: the index of its slot in the shared metrics.
+        index: of its slot in the shared metrics.
         ready: set once a worker serves.
     """
 
-    equipment: WorkerContext
+    context: WorkerContext
     number: int
-    place: int
+    index: int
     ready: asyncio.Event = field(factory=asyncio.Event)
-    _dismissed: asyncio.Event = field(factory=asyncio.Event)
-    _farewell: tuple[signal.Signals, float] = (STOP, GRACE)
-    _hurried: asyncio.Event = field(factory=asyncio.Event)
+    _stopping: asyncio.Event = field(factory=asyncio.Event)
+    _hurry: asyncio.Event = field(factory=asyncio.Event)
+    _draining: bool = False
 
-    def dismiss(self, number: signal.Signals, seconds: float) -> None:
-        """End the worker with a signal, and with SIGKILL after ``seconds``."""
-        if self._dismissed.is_set() and number == STOP:
-            self._hurried.set()
-        self._farewell = (number, seconds)
-        self._dismissed.set()
+    def drain(self) -> None:
+        """Let the worker end when its connections have, within :data:`DRAIN`."""
+        self._draining = True
+        self._stopping.set()
 
-    async def keep(self) -> None:
-        """Run a worker, and another one whenever it ends, until dismissed."""
-        pause = FIRST_PAUSE
-        while not self._dismissed.is_set():
-            began = asyncio.get_running_loop().time()
-            code, why = None, None
-            try:
-                code = await self._run_one()
-            except OSError as error:  # no process, memory or open files left on this machine, for now
-                why = repr(error)
-            if self._dismissed.is_set():
-                return
-            lived = asyncio.get_running_loop().time() - began
-            pause = FIRST_PAUSE if lived > HEALTHY_AFTER else min(pause * 2, LONGEST_PAUSE)
-            if code is None:
-                self.equipment.logger.error("worker.not_started", worker=self.number, error=why, restart_in=pause)
-            else:
-                self.equipment.shared_metrics.slot(0).inc(WORKER_DEATHS)
-                self.equipment.logger.error("worker.died", worker=self.number, exit_code=code, restart_in=pause)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._dismissed.wait()
+    def stop(self) -> None:
+        """End the worker within :data:`GRACE`, also while it drains."""
+        if self._stopping.is_set():
+            self._hurry.set()
+        self._stopping.set()
 
-    async def _run_one(self) -> int:
-        keys = self.equipment.keys
-        with nullcontext() if keys is None else keys.channel(f"worker {self.place}") as keys_channel:
-            return await self._run_with(keys_channel)
+    async def run(self) -> None:
+        """Run a worker, and another one whenever it ends, until it is drained or stopped."""
+        await keep_running(self._run_once, self._stopping, self._report, PAUSES)
 
-    async def _run_with(self, keys: socket.socket | None) -> int:
-        equipment, slot = self.equipment, self.equipment.shared_metrics.slot(self.place)
+    async def _run_once(self) -> int:
+        slot, keys = self.context.shared_metrics.slot(self.index), self.context.keys
         slot.clear_gauges()
-        ours, theirs = socket.socketpair()
         try:
-            with theirs:
-                process = await self._start(theirs, keys)
-        except OSError:
-            ours.close()
-            raise
-        told = partial(equipment.logger.info, "leaf.issued", worker=self.number, pid=process.pid)
-        health = WorkerHealth(partial(main_thread, process.pid))
-        answering = asyncio.create_task(
-            equipment.issuer.answer(ours, told, lambda: self._serves(slot), health.heartbeat)
-        )
-        watching = asyncio.create_task(self._kill_when_hung(process, health))
-        ended, dismissed = asyncio.create_task(process.wait()), asyncio.create_task(self._dismissed.wait())
-        await asyncio.wait({ended, dismissed}, return_when=asyncio.FIRST_COMPLETED)
-        if not ended.done():
-            await self._end(process, ended)
-        code = await ended
-        slot.clear_gauges()
-        for task in (answering, watching, dismissed):
-            task.cancel()
-        await asyncio.gather(answering, watching, dismissed, return_exceptions=True)
-        return code
-
-    async def _kill_when_hung(self, process: asyncio.subprocess.Process, health: WorkerHealth) -> None:
-        """End a worker whose event loop does not run; a stopped one hears no other signal than SIGKILL."""
-        clock = asyncio.get_running_loop().time
-        last = clock()
-        while True:
-            await asyncio.sleep(LOOK)
-            last, elapsed = clock(), clock() - last
-            why = health.step(elapsed)
-            if why is not None:
-                silent = round(health.silent, 1)
-                self.equipment.logger.error(
-                    "worker.hung", worker=self.number, pid=process.pid, silent=silent, error=why
+            with nullcontext() if keys is None else keys.channel(f"worker {self.index}") as keys_channel:
+                return await run_connected(
+                    partial(self._start, keys_channel),
+                    self._attend,
+                    asked=self._stopping.wait,
+                    steps=self._steps,
+                    hurry=self._hurry,
                 )
-                with suppress(ProcessLookupError):
-                    process.kill()
-                return
+        finally:
+            slot.clear_gauges()
 
-    async def _start(self, channel: socket.socket, keys: socket.socket | None) -> asyncio.subprocess.Process:
-        listeners, shared_metrics = self.equipment.listeners, self.equipment.shared_metrics.descriptor
+    def _attend(
+        self, process: asyncio.subprocess.Process, channel: socket.socket
+    ) -> tuple[Coroutine[Any, Any, None], ...]:
+        logger, health = self.context.logger, WorkerHealth(partial(main_thread, process.pid))
+        issued = partial(logger.info, "leaf.issued", worker=self.number, pid=process.pid)
+
+        def hung(silent: float, why: str) -> None:
+            logger.error("worker.hung", worker=self.number, pid=process.pid, silent=silent, error=why)
+
+        return (
+            self.context.issuer.answer(channel, issued, self._serves, health.heartbeat),
+            kill_when_hung(process, health, hung),
+        )
+
+    def _steps(self) -> tuple[Step, ...]:
+        stop = Step(STOP, GRACE, hurried=GRACE)
+        return (Step(LEAVE, DRAIN, hurried=0.0), stop) if self._draining else (stop,)
+
+    def _report(self, outcome: int | OSError, pause: float) -> None:
+        logger = self.context.logger
+        if isinstance(outcome, OSError):
+            logger.error("worker.not_started", worker=self.number, error=repr(outcome), restart_in=pause)
+            return
+        self.context.shared_metrics.slot(0).inc(WORKER_DEATHS)
+        logger.error("worker.died", worker=self.number, exit_code=outcome, restart_in=pause)
+
+    async def _start(self, keys: socket.socket | None, channel: socket.socket) -> asyncio.subprocess.Process:
+        listeners, shared_metrics = self.context.listeners, self.context.shared_metrics.descriptor
         descriptors = (listeners.edge.fileno(), listeners.inside.fileno(), channel.fileno(), shared_metrics)
         reading, writing = os.pipe()
         try:
             self._write_standard_input(writing)
             return await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "authsvc.server.worker", *map(str, descriptors)),
-                *(str(self.place), str(self.equipment.threads), str(NO_KEYS if keys is None else keys.fileno())),
+                *(str(self.index), str(self.context.threads), str(NO_KEYS if keys is None else keys.fileno())),
                 stdin=reading,
                 env={**WORKER_MEMORY, **os.environ},
                 pass_fds=descriptors if keys is None else (*descriptors, keys.fileno()),
@@ -210,32 +191,14 @@ class WorkerProcess:
         Raises:
             OSError: the pipe cannot hold them.
         """
-        content = self.equipment.guess_key + json.dumps(dict(self.equipment.settings)).encode()
+        content = self.context.guess_key + json.dumps(dict(self.context.settings)).encode()
         if len(content) > fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ):
             fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, len(content))
         os.write(pipe, content)
 
-    def _serves(self, slot: Slot) -> None:
-        slot.set(WORKERS, 1)
+    def _serves(self) -> None:
+        self.context.shared_metrics.slot(self.index).set(WORKERS, 1)
         self.ready.set()
-
-    async def _end(self, process: asyncio.subprocess.Process, ended: asyncio.Task[int]) -> None:
-        """Send the farewell signal and wait; a second, ruder one may come meanwhile."""
-        hurried = asyncio.create_task(self._hurried.wait())
-        steps = [self._farewell]
-        if self._farewell[0] == LEAVE:
-            steps.append((STOP, GRACE))
-        for number, seconds in steps:
-            with suppress(ProcessLookupError):
-                process.send_signal(number)
-            waiting = {ended, hurried} if number == LEAVE else {ended}
-            await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-            if ended.done():
-                break
-        else:
-            process.kill()
-        hurried.cancel()
-        await asyncio.gather(hurried, return_exceptions=True)
 
 
 @define
@@ -243,43 +206,44 @@ class WorkerPool:
     """All workers of one server.
 
     Attributes:
-        equip: returns what the next generation gets; raises SetupRefused when the settings or secrets are unusable.
+        make_context: returns what the next generation shares; raises SetupRefused when the settings or secrets are
+            unusable.
         count: how many workers a generation has.
         logger: the server's.
     """
 
-    equip: Callable[[], WorkerContext]
+    make_context: Callable[[], WorkerContext]
     count: int
     logger: Logger
     _tasks: dict[WorkerProcess, asyncio.Task[None]] = Factory(dict)
-    _telling: set[asyncio.Task[None]] = Factory(set)
+    _answering: set[asyncio.Task[None]] = Factory(set)
 
     async def run(self, first: WorkerContext, stopping: asyncio.Event, reloads: Reloads) -> None:
-        """Keep a generation alive until ``stopping``, and replace it whenever somebody asks for it.
+        """Keep a generation running until ``stopping``, and replace it on request.
 
         Args:
-            first: what the first generation gets.
+            first: what the first generation shares.
             stopping: ends all.
             reloads: takes the requests.
         """
-        current = self._hire(first)
+        current = self._spawn(first)
         try:
             while await _first(stopping, reloads.wanted):
                 waiting, before = reloads.take(), current
                 current, reason = await self._roll(current, stopping)
-                left = [self._tasks[keeper] for keeper in before if reason is None and keeper in self._tasks]
-                telling = asyncio.create_task(self._tell(waiting, reason, left))
-                self._telling.add(telling)
-                telling.add_done_callback(self._telling.discard)
+                left = [self._tasks[worker] for worker in before if reason is None and worker in self._tasks]
+                answering = asyncio.create_task(self._answer(waiting, reason, left))
+                self._answering.add(answering)
+                answering.add_done_callback(self._answering.discard)
         finally:
-            await self._end(list(self._tasks), STOP, GRACE)
-            await asyncio.gather(*self._telling)
+            await self._stop(list(self._tasks))
+            await asyncio.gather(*self._answering)
             reloads.end("the server is stopping")
 
-    async def _tell(
+    async def _answer(
         self, waiting: list[asyncio.Future[ReloadResult]], reason: str | None, left: list[asyncio.Task[None]]
     ) -> None:
-        """Answer those who asked, once the replaced workers have finished their requests."""
+        """Answer the requests for a reload once the replaced workers have finished their own requests."""
         await asyncio.gather(*left, return_exceptions=True)
         answer(waiting, ReloadResult(reason, self.count))
 
@@ -287,46 +251,46 @@ class WorkerPool:
         self, current: list[WorkerProcess], stopping: asyncio.Event
     ) -> tuple[list[WorkerProcess], str | None]:
         """Return the workers that serve from now on, and why they are still the old ones."""
-        # One generation leaves at a time: the shared metrics have slots for two.
-        await _unless(stopping, [task for keeper, task in self._tasks.items() if keeper not in current])
+        # One generation drains at a time: the shared metrics have slots for two.
+        await _unless(stopping, [task for worker, task in self._tasks.items() if worker not in current])
         try:
-            equipment = self.equip()
+            context = self.make_context()
         except SetupRefused as error:
             self.logger.error("roll.refused", reason=str(error))
             return current, str(error)
-        fresh = self._hire(equipment)
+        fresh = self._spawn(context)
         self.logger.info("roll.started", workers=self.count)
-        serving = [asyncio.create_task(keeper.ready.wait()) for keeper in fresh]
+        serving = [asyncio.create_task(worker.ready.wait()) for worker in fresh]
         if not await _unless(stopping, serving, READY_WITHIN):
             for task in serving:
                 task.cancel()
-            if stopping.is_set():  # both generations are ended together
+            if stopping.is_set():  # both generations are stopped together
                 return current, "the server is stopping"
             reason = f"the new workers do not serve after {READY_WITHIN:.0f} s"
             self.logger.error("roll.failed", reason=reason)
-            await self._end(fresh, STOP, GRACE)
+            await self._stop(fresh)
             return current, reason
-        for keeper in current:
-            keeper.dismiss(LEAVE, DRAIN)
+        for worker in current:
+            worker.drain()
         self.logger.info("roll.done", workers=self.count)
         return fresh, None
 
-    def _hire(self, equipment: WorkerContext) -> list[WorkerProcess]:
-        taken = {keeper.place for keeper in self._tasks}
-        places = [place for place in range(1, 2 * self.count + 1) if place not in taken][: self.count]
-        keepers = [WorkerProcess(equipment, number, place) for number, place in enumerate(places)]
-        for keeper in keepers:
-            task = self._tasks[keeper] = asyncio.create_task(keeper.keep())
-            task.add_done_callback(partial(self._forget, keeper))
-        return keepers
+    def _spawn(self, context: WorkerContext) -> list[WorkerProcess]:
+        taken = {worker.index for worker in self._tasks}
+        free = [index for index in range(1, 2 * self.count + 1) if index not in taken][: self.count]
+        workers = [WorkerProcess(context, number, index) for number, index in enumerate(free)]
+        for worker in workers:
+            task = self._tasks[worker] = asyncio.create_task(worker.run())
+            task.add_done_callback(partial(self._forget, worker))
+        return workers
 
-    def _forget(self, keeper: WorkerProcess, _ended: asyncio.Task[None]) -> None:
-        del self._tasks[keeper]
+    def _forget(self, worker: WorkerProcess, _ended: asyncio.Task[None]) -> None:
+        del self._tasks[worker]
 
-    async def _end(self, keepers: list[WorkerProcess], number: signal.Signals, seconds: float) -> None:
-        tasks = [self._tasks[keeper] for keeper in keepers if keeper in self._tasks]
-        for keeper in keepers:
-            keeper.dismiss(number, seconds)
+    async def _stop(self, workers: list[WorkerProcess]) -> None:
+        tasks = [self._tasks[worker] for worker in workers if worker in self._tasks]
+        for worker in workers:
+            worker.stop()
         await asyncio.gather(*tasks)
 
 
@@ -337,21 +301,12 @@ def make_shared_metrics(workers: int) -> SharedMetrics:
 
 async def _first(stopping: asyncio.Event, other: asyncio.Event) -> bool:
     """Wait for either event; return whether it was the other one."""
-    tasks = [asyncio.create_task(event.wait()) for event in (stopping, other)]
-    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    await first_of(stopping.wait(), other.wait())
     return not stopping.is_set()
 
 
-async def _unless(stopping: asyncio.Event, work: Iterable[Awaitable[object]], seconds: float | None = None) -> bool:
+async def _unless(stopping: asyncio.Event, work: Sequence[asyncio.Task[Any]], seconds: float | None = None) -> bool:
     """Wait for all of ``work``; return whether it was done before ``stopping`` and in time. It is not cancelled."""
-    waiting: asyncio.Future[Any] = asyncio.gather(*map(asyncio.shield, work))
-    both: list[asyncio.Future[Any]] = [asyncio.create_task(stopping.wait()), waiting]
-    await asyncio.wait(both, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    done = waiting.done() and not stopping.is_set()
-    for one in both:
-        one.cancel()
-    await asyncio.gather(*both, return_exceptions=True)
-    return done
+    if work:
+        await first_of(stopping.wait(), asyncio.wait(work), seconds=seconds)
+    return all(task.done() for task in work) and not stopping.is_set()

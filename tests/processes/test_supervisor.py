@@ -13,6 +13,7 @@ from attrs import define, field
 from authsvc.errors import SetupRefused
 from authsvc.processes import supervisor
 from authsvc.processes.process import ManagedProcess, Program
+from authsvc.processes.restarts import RestartPauses
 from authsvc.processes.supervisor import Loading, NotReady, Part
 from authsvc.setup.layout import Layout
 from tests.support.waiting import PATIENCE, becomes
@@ -194,8 +195,7 @@ async def test_a_dead_child_is_started_again(stack: Stack) -> None:
 
 async def test_pauses_grow(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     """A child that keeps dying is started ever more slowly, up to a limit."""
-    monkeypatch.setattr(supervisor, "_FIRST_DELAY", 0.01)
-    monkeypatch.setattr(supervisor, "_LONGEST_DELAY", 0.04)
+    monkeypatch.setattr(supervisor, "_PAUSES", RestartPauses(first=0.01, longest=0.04))
     task = asyncio.create_task(stack.run(stack.part("a", "import time; print('up', flush=True); time.sleep(0.3)")))
 
     await becomes(lambda: sum("starting it again" in line for line in stack.said) >= 5, "it died five times")
@@ -208,8 +208,7 @@ async def test_pauses_grow(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Non
 
 async def test_a_healthy_while_makes_pauses_short_again(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     """A child that had worked long enough starts over with the first pause."""
-    monkeypatch.setattr(supervisor, "_FIRST_DELAY", 0.01)
-    monkeypatch.setattr(supervisor, "_HEALTHY_AFTER", 0.001)
+    monkeypatch.setattr(supervisor, "_PAUSES", RestartPauses(first=0.01, healthy_after=0.001))
     task = asyncio.create_task(stack.run(stack.part("a", "import time; print('up', flush=True); time.sleep(0.3)")))
 
     await becomes(lambda: sum("starting it again" in line for line in stack.said) >= 3, "it died three times")

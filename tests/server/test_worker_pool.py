@@ -17,8 +17,8 @@ from authsvc.errors import SecretsRefused, SetupRefused
 from authsvc.keys.authority import Authority
 from authsvc.logs import make_logger
 from authsvc.metrics.catalogue import WORKERS
-from authsvc.server import worker_health
-from authsvc.server import worker_pool as crew_module
+from authsvc.processes.restarts import RestartPauses
+from authsvc.server import worker_health, worker_pool
 from authsvc.server.leaf_channel import LeafIssuer
 from authsvc.server.reloads import ReloadResult, Reloads
 from authsvc.server.worker_health import LOOK
@@ -83,25 +83,25 @@ while True:
 
 @define
 class Stage:
-    """A crew of one, and what happens around it.
+    """A pool of one worker, and what happens around it.
 
     Attributes:
         program: what runs as a worker.
-        equipment: of every generation.
+        context: of every generation.
     """
 
     program: Path
-    equipment: WorkerContext
+    context: WorkerContext
     log: io.StringIO
     stopping: asyncio.Event = field(factory=asyncio.Event)
     reloads: Reloads = field(factory=Reloads)
     refusal: SetupRefused | None = None
 
-    def equip(self) -> WorkerContext:
+    def make_context(self) -> WorkerContext:
         """Return what the next generation gets."""
         if self.refusal is not None:
             raise self.refusal
-        return self.equipment
+        return self.context
 
     def play(self, program: str) -> None:
         """Run ``program`` as the next worker."""
@@ -121,9 +121,9 @@ class Stage:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Have the crew at work."""
+        """Run the pool."""
         work = asyncio.create_task(
-            WorkerPool(self.equip, 1, self.equipment.logger).run(self.equipment, self.stopping, self.reloads)
+            WorkerPool(self.make_context, 1, self.context.logger).run(self.context, self.stopping, self.reloads)
         )
         try:
             yield
@@ -142,7 +142,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     log = io.StringIO()
     logger = make_logger("info", log)
     monkeypatch.setattr(sys, "executable", str(tmp_path / "worker"))
-    monkeypatch.setattr(crew_module, "FIRST_PAUSE", 0.05)
+    monkeypatch.setattr(worker_pool, "PAUSES", RestartPauses(first=0.05))
     shared = make_shared_metrics(1)
     with socket.create_server(("127.0.0.1", 0)) as edge, socket.create_server(("127.0.0.1", 0)) as inside:
         issuer = LeafIssuer(no_keys, NOW - NOW, lambda: NOW)
@@ -178,7 +178,7 @@ async def test_an_end_during_a_roll_ends_both_generations_at_once(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two generations that obey nothing take the time of one: both are asked before either is killed."""
-    monkeypatch.setattr(crew_module, "GRACE", 3600.0)
+    monkeypatch.setattr(worker_pool, "GRACE", 3600.0)
     stage.play(DEAF)
     async with stage.running():
         await becomes(lambda: stage.noted("listens"), "the first generation listens")
@@ -200,7 +200,7 @@ def open_files() -> int:
 
 def serving(stage: Stage) -> int:
     """Return how many workers say that they serve."""
-    return sum(cells[0] for cells in stage.equipment.shared_metrics.cells(WORKERS, ()))
+    return sum(cells[0] for cells in stage.context.shared_metrics.cells(WORKERS, ()))
 
 
 @pytest.mark.parametrize("why", HANGS)
@@ -240,8 +240,8 @@ async def test_who_asks_for_other_workers_hears_when_they_serve(stage: Stage) ->
 
 async def test_who_asks_hears_why_the_old_workers_stay(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Unusable settings, new workers that do not serve, and the end of the server."""
-    monkeypatch.setattr(crew_module, "READY_WITHIN", 0.5)
-    monkeypatch.setattr(crew_module, "GRACE", 0.5)
+    monkeypatch.setattr(worker_pool, "READY_WITHIN", 0.5)
+    monkeypatch.setattr(worker_pool, "GRACE", 0.5)
     stage.play(SERVES)
     async with stage.running():
         await becomes(lambda: serving(stage), "a worker serves")
@@ -251,7 +251,7 @@ async def test_who_asks_hears_why_the_old_workers_stay(stage: Stage, monkeypatch
             stage.refusal = None
             stage.play(DEAF)
             assert "do not serve" in str((await stage.reloads.request_and_wait()).reason)
-            monkeypatch.setattr(crew_module, "READY_WITHIN", 60.0)
+            monkeypatch.setattr(worker_pool, "READY_WITHIN", 60.0)
             asking = asyncio.create_task(stage.reloads.request_and_wait())
             await asyncio.sleep(0)
     assert "stopping" in str((await asking).reason)
