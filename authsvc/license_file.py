@@ -124,8 +124,17 @@ def payload(document: LicenseDocument) -> bytes:
     return _compact(document.to_json())
 
 
+def check_length(document: LicenseDocument) -> None:
+    """Check before a document is signed whether its file would fit.
+
+    Raises:
+        LicenseFileError: the file would be longer than 8 KiB.
+    """
+    file_text(document, "s" * signature_length(payload(document)))
+
+
 def signature_length(payload: bytes) -> int:
-    """Return how long the signature of ``payload`` is, to know before it is signed whether the file fits."""
+    """Return how long the signature of ``payload`` is."""
     header = _compact({"alg": "ES256", "kid": "k" * _KEY_ID_LENGTH, "typ": TYPE})
     return len(".".join(map(_encode, (header, payload, b"s" * _SIGNATURE_BYTES))))
 

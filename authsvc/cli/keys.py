@@ -67,6 +67,7 @@ def show(data_dir: Path | None, *, as_json: bool) -> None:
 
 @keys_group.command("rotate")
 @click.option("--license", "license_", is_flag=True, help="The license-signing key; old files stay valid.")
+@click.option("--sealing", is_flag=True, help="The sealing key; what was sealed before still opens.")
 @click.option(
     "--root",
     "step",
@@ -76,12 +77,16 @@ def show(data_dir: Path | None, *, as_json: bool) -> None:
 )
 @click.option("--force", is_flag=True, help="Take the step although what it needs cannot be checked.")
 @common_options
-def rotate(data_dir: Path | None, *, license_: bool, step: str | None, force: bool, as_json: bool) -> None:
+def rotate(
+    data_dir: Path | None, *, license_: bool, sealing: bool, step: str | None, force: bool, as_json: bool
+) -> None:
     """Give every worker of every server a fresh signing certificate now, and change a key before that if asked to."""
-    if license_ and step:
-        raise click.UsageError("--license and --root are two changes; make one after the other")
+    if [license_, sealing, bool(step)].count(True) > 1:
+        raise click.UsageError("--license, --sealing and --root are different changes; make one after the other")
 
-    changed, rotation = run(data_dir, lambda manage: _change(manage, license_=license_, step=step, force=force))
+    changed, rotation = run(
+        data_dir, lambda manage: _change(manage, license_=license_, sealing=sealing, step=step, force=force)
+    )
     if as_json:
         print_json({**changed, **_rotation_facts(rotation)})
     else:
@@ -139,13 +144,16 @@ def _read(request: Path) -> bytes:
 
 
 async def _change(
-    manage: "Management", *, license_: bool, step: str | None, force: bool
+    manage: "Management", *, license_: bool, sealing: bool, step: str | None, force: bool
 ) -> "tuple[dict[str, Any], Rotation]":
     """Change what was asked for, and return it with who followed."""
     operation = manage.operation()
     if license_:
         kid, rotation = await manage.keys.rotate_license_key(operation)
         return {"license_key": kid}, rotation
+    if sealing:
+        key, rotation = await manage.keys.rotate_sealing_key(operation)
+        return {"sealing_key": key}, rotation
     match step:
         case "prepare":
             root, rotation = await manage.keys.prepare_root(operation)

@@ -99,7 +99,7 @@ def create(
             now=operation.now,
         )
         made, file = await manage.licenses.create(app, terms, operation)
-        return made, await manage.teams.app(manage.actor, made.app), file, manage.licenses.verification_keys()
+        return made, await manage.teams.app(manage.actor, made.app), file, await manage.licenses.verification_keys()
 
     with _Target(output) as target:
         made, app_, file, key = run(data_dir, use)
@@ -120,7 +120,7 @@ def download(license_id: str, output: str, key_output: str | None, data_dir: Pat
     """Write a license's file again, with the key that verifies it; its registry token is the same."""
 
     async def use(manage: "Management") -> tuple[str, str]:
-        return await manage.licenses.download(manage.actor, license_id), manage.licenses.verification_keys()
+        return await manage.licenses.download(manage.actor, license_id), await manage.licenses.verification_keys()
 
     with _Target(output) as target:
         file, key = run(data_dir, use)

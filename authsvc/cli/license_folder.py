@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from authsvc import atomic_file
@@ -60,18 +60,19 @@ class LicenseFolder:
             return None
         return f"{path} is something else than the file of license {license_.id}; move it away"
 
-    def put(self, license_: License, text: Callable[[], str]) -> str:
+    async def put(self, license_: License, text: Callable[[], Awaitable[str]]) -> str:
         """Keep the file when it is not there; return ``written``, ``kept`` or ``outdated``.
 
         Raises:
             InputRefused: it cannot be written, or something else has its name.
         """
         path = self.path(license_)
-        if os.path.lexists(path):
+        if self._is_taken(path):
             return self._compared(path, license_)
+        content = (await text()).encode("ascii")
         try:
             # Not forced to the disk one by one: a file that is lost is written again by the next import.
-            written = atomic_file.create(path, text().encode("ascii"), sync=False)
+            written = atomic_file.create(path, content, sync=False)
         except OSError as error:
             raise InputRefused(
                 f"cannot write {path}: {error.strerror}; import the file again when it can be"
@@ -91,6 +92,9 @@ class LicenseFolder:
             atomic_file.replace(path, text.encode("ascii"), mode=atomic_file.PUBLIC)
         except OSError as error:
             raise InputRefused(f"cannot write {path}: {error.strerror}") from error
+
+    def _is_taken(self, path: Path) -> bool:
+        return os.path.lexists(path)
 
     def _compared(self, path: Path, license_: License) -> str:
         obstacle = self.obstacle(license_)

@@ -56,7 +56,7 @@ def import_command(
             if plan.problems or (plan.changed and not skip_changed):
                 return plan, None
             if shelf is not None:
-                shelf.put_keys(manage.licenses.verification_keys())
+                shelf.put_keys(await manage.licenses.verification_keys())
             return plan, await _carried_out(work, plan, lambda: _rows(text, kind), manage)
 
     plan, outcome = run(data_dir, use, deadline=None)

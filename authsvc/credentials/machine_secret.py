@@ -33,6 +33,8 @@ SECRET_LENGTH = 43
 CRC_LENGTH = 6
 
 LICENSE_KIND = "lic"
+LICENSE_TOKEN_LENGTH = 74
+"""Characters of a license's registry token."""
 PERSONAL_KIND = "pat"
 SERVICE_KIND = "sa"
 REFRESH_KIND = "ref"

@@ -18,6 +18,7 @@ from authsvc.credentials.machine_secret import MachineSecret, derive_license_tok
 from authsvc.errors import Conflict, InputRefused, SecretsRefused
 from authsvc.keys import sealing
 from authsvc.keys.files import changing, create, new_key_pem, read, replace
+from authsvc.keys.rotation import rotate_license_key
 from authsvc.keys.sealing import NONCE_BYTES, SealContext, sealing_key_id
 from authsvc.keys.secrets_dir import (
     LICENSE_SIGNING_KEY,
@@ -177,6 +178,22 @@ class LocalKeys:
             Conflict: it does not open; see :func:`authsvc.keys.sealing.unseal`.
         """
         return sealing.unseal(self._sealing(), sealed, context)
+
+    async def rotate_license_key(self) -> str:
+        """Sign license files with a new key; the old public key stays published. Return its name.
+
+        Raises:
+            Conflict: another process is changing keys.
+        """
+        return rotate_license_key(self.directory)
+
+    async def rotate_sealing_key(self) -> str:
+        """Seal under a new key; old ones go on opening. Return its name.
+
+        Raises:
+            Conflict: another process is changing keys.
+        """
+        return rotate_sealing_key(self.directory)
 
     def _sealing(self) -> tuple[bytes, ...]:
         keys = self._keys().sealing

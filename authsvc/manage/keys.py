@@ -82,8 +82,9 @@ class KeyFiles(Protocol):
     """The secrets directory."""
 
     def roots(self) -> list[Root]: ...
-    def license_keys(self) -> list[str]: ...
-    def rotate_license_key(self) -> str: ...
+    async def license_keys(self) -> Sequence[str]: ...
+    async def rotate_license_key(self) -> str: ...
+    async def rotate_sealing_key(self) -> str: ...
     def prepare_root(self, now: datetime) -> str: ...
     def switch_root(self) -> str: ...
     def drop_old_roots(self) -> list[str]: ...
@@ -118,7 +119,7 @@ class Keys:
     async def show(self, actor: Actor) -> KeysShown:
         """Return every key."""
         workers = await self.workers.list()
-        return KeysShown(self.files.roots(), self.files.license_keys(), workers)
+        return KeysShown(self.files.roots(), [*await self.files.license_keys()], workers)
 
     @permitted(Permission.KEYS_ROTATE)
     async def rotate(self, operation: Operation) -> Rotation:
@@ -132,8 +133,18 @@ class Keys:
         Raises:
             Conflict: another process is changing keys.
         """
-        kid = self.files.rotate_license_key()
+        kid = await self.files.rotate_license_key()
         return kid, await self._call(operation.entry("keys.license_rotated", kid=kid))
+
+    @permitted(Permission.KEYS_ROTATE_SEALING_KEY)
+    async def rotate_sealing_key(self, operation: Operation) -> tuple[str, Rotation]:
+        """Seal secrets under a new key; what was sealed before still opens. Return its name.
+
+        Raises:
+            Conflict: another process is changing keys.
+        """
+        key = await self.files.rotate_sealing_key()
+        return key, await self._call(operation.entry("keys.sealing_rotated", key=key))
 
     @permitted(Permission.KEYS_PREPARE_ROOT)
     async def prepare_root(self, operation: Operation) -> tuple[str, Rotation]:
@@ -210,10 +221,10 @@ class Keys:
             await asyncio.sleep(LOOK)
         reached = [worker for worker in present if worker.generation >= number]
         gone = sorted(known - {worker.id for worker in present})
-        return Rotation(reached, missed, gone, self._elsewhere(reached))
+        return Rotation(reached, missed, gone, await self._elsewhere(reached))
 
-    def _elsewhere(self, workers: Sequence[WorkerStatus]) -> list[str]:
+    async def _elsewhere(self, workers: Sequence[WorkerStatus]) -> list[str]:
         """Return the workers whose keys are not those of this secrets directory."""
         used = {root.fingerprint for root in self.files.roots() if root.state != "old"}
-        published = tuple(self.files.license_keys())
+        published = tuple(await self.files.license_keys())
         return [w.id for w in workers if w.root not in used or w.license_keys != published]

@@ -9,7 +9,7 @@ The file is read twice, a chunk at a time: every row is checked before the first
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from datetime import datetime
 from itertools import islice
 from typing import Protocol, TypeVar
@@ -46,7 +46,7 @@ class FileSink(Protocol):
         """Return why the file of this license cannot be kept there, or None."""
         ...
 
-    def put(self, license_: License, text: Callable[[], str]) -> str:
+    async def put(self, license_: License, text: Callable[[], Awaitable[str]]) -> str:
         """Keep the file when it is not there; return ``written``, ``kept`` or ``outdated``."""
         ...
 
@@ -212,7 +212,7 @@ class LicenseImport:
             return
         outcome.existing += 1
         license_ = known[1]
-        self._shelve(license_, lambda: self.licenses.file_of(actor, license_), outcome)
+        await self._shelve(license_, lambda: self.licenses.file_of(actor, license_), outcome)
 
     async def _created(self, row: LicenseRow, operation: Operation, outcome: Outcome) -> Known | None:
         """Make the license of a row; return what is known of the reference when somebody else was faster."""
@@ -223,13 +223,17 @@ class LicenseImport:
             if known is None:
                 raise
             return known
+
+        async def made() -> str:
+            return file
+
         outcome.created += 1
-        self._shelve(license_, lambda: file, outcome)
+        await self._shelve(license_, made, outcome)
         return None
 
-    def _shelve(self, license_: License, text: Callable[[], str], outcome: Outcome) -> None:
+    async def _shelve(self, license_: License, text: Callable[[], Awaitable[str]], outcome: Outcome) -> None:
         if self.shelf is not None:
-            outcome.files[self.shelf.put(license_, text)] += 1
+            outcome.files[await self.shelf.put(license_, text)] += 1
 
     async def _known(self, references: list[str]) -> dict[str, Known]:
         found = await self.licenses.stores.licenses.by_references(self.app.record.slug, references)

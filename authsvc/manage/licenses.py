@@ -1,19 +1,18 @@
 """Licenses: create, list, download, revoke, reinstate, archive."""
 
 import json
-from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from attrs import evolve, field, frozen
-from cryptography.hazmat.primitives.asymmetric import ec
+from attrs import evolve, frozen
 
 from authsvc import license_file
-from authsvc.credentials.machine_secret import ID_BYTES, ID_LENGTH, derive_license_token, new_id
+from authsvc.credentials.machine_secret import ID_BYTES, ID_LENGTH, LICENSE_TOKEN_LENGTH, MachineSecret, new_id
 from authsvc.errors import Conflict, InputRefused
 from authsvc.license_file import LicenseDocument, LicenseFileError
 from authsvc.manage.actor import Actor
 from authsvc.manage.authorization import permitted
 from authsvc.manage.confirmation import require
+from authsvc.manage.license_signer import LicenseSigner
 from authsvc.manage.lookup import find_app, find_license, find_open_app, require_app, require_license
 from authsvc.manage.operation import Operation
 from authsvc.manage.permissions import Permission
@@ -28,20 +27,8 @@ from authsvc.tenancy.versioned import Versioned
 NO_ID = "0" * ID_LENGTH
 """Stands for the id of a license that is only thought of."""
 
-
-@frozen
-class LicenseKeys:
-    """The secrets behind license files.
-
-    Attributes:
-        signing: signs the file.
-        token: 32 bytes under which registry tokens are derived.
-        public: verify the files: the public half of ``signing``, then retired keys.
-    """
-
-    signing: ec.EllipticCurvePrivateKey = field(repr=False)
-    token: bytes = field(repr=False)
-    public: tuple[ec.EllipticCurvePublicKey, ...]
+NO_TOKEN = "0" * LICENSE_TOKEN_LENGTH
+"""Stands for its registry token, with the same length."""
 
 
 @frozen
@@ -52,12 +39,12 @@ class Licenses:
 
     Attributes:
         stores: the records.
-        keys: returns the secrets behind the files; asked only by what makes or checks a file.
+        signer: signs the files and derives their registry tokens; asked only by what makes a file.
         registry: host and port that customers log in to.
     """
 
     stores: Stores
-    keys: Callable[[], LicenseKeys]
+    signer: LicenseSigner
     registry: str
 
     @permitted(Permission.LICENSE_CREATE)
@@ -98,8 +85,11 @@ class Licenses:
     async def _add(
         self, app: Versioned[App], terms: LicenseTerms, operation: Operation, reference: str | None = None
     ) -> tuple[License, str]:
-        license_ = self._draft(app.record, terms, new_id(operation.entropy(ID_BYTES)), operation.now, reference)
-        file = self._file_of(license_)
+        license_id = new_id(operation.entropy(ID_BYTES))
+        license_ = self._draft(app.record, terms, license_id, operation.now, reference)
+        token = await self.signer.derive_license_token(license_id, 1)
+        license_ = evolve(license_, tokens=(TokenDigest(1, token.sha256()),))
+        file = await self._signed(license_, token)
         entry = operation.entry("license.created", license=license_.id, app=license_.app, team=license_.team)
         await self.stores.licenses.add(license_, app, entry)
         return license_, file
@@ -113,7 +103,7 @@ class Licenses:
             NotFound: there is no such app for the actor.
         """
         require_app(actor, app.record)
-        self._file_of(self._draft(app.record, terms, NO_ID, now, None))
+        _document(self._draft(app.record, terms, NO_ID, now, None), NO_TOKEN)
 
     @permitted(Permission.LICENSE_LIST)
     async def list(self, actor: Actor, app: str) -> list[License]:
@@ -142,12 +132,12 @@ class Licenses:
             NotFound: there is no such license.
             Conflict: its token was derived under another license-token key than the one in the secrets directory.
         """
-        return self._file_of((await find_license(self.stores, actor, license_id)).record)
+        return await self._file_of((await find_license(self.stores, actor, license_id)).record)
 
     @permitted(Permission.LICENSE_KEYS)
-    def verification_keys(self) -> str:
+    async def verification_keys(self) -> str:
         """Return the key file: the public keys, retired ones too, with which customers check their files offline."""
-        document = license_keys.key_document(self.registry, [license_keys.jwk(key) for key in self.keys().public])
+        document = license_keys.key_document(self.registry, await self.signer.license_keys())
         return f"{json.dumps(document, indent=2)}\n"
 
     @permitted(Permission.LICENSE_EXTEND)
@@ -168,7 +158,7 @@ class Licenses:
                 field="expires",
             )
         changed = evolve(stored.record, expires_at=end)
-        file = self._file_of(changed)
+        file = await self._file_of(changed)
         return await self._set(stored, changed, operation), file
 
     @permitted(Permission.LICENSE_ROTATE)
@@ -186,12 +176,12 @@ class Licenses:
         stored = await find_license(self.stores, operation.actor, license_id)
         before = stored.record
         generation = before.tokens[0].generation + 1
-        digest = derive_license_token(self.keys().token, license_id, generation).sha256()
+        digest = (await self.signer.derive_license_token(license_id, generation)).sha256()
         changed = evolve(before, tokens=rotated(before.tokens, digest, overlap, operation.now))
         if overlap and before.state(operation.now) in {"active", "pending"}:
             what = f"the license {license_id} of {before.customer}"
             require(rotation_ends(what, before.tokens, changed.tokens, operation.now), confirmed)
-        file = self._file_of(changed)
+        file = await self._file_of(changed)
         facts = {"generation": generation, "ended": ended(before.tokens, changed.tokens, operation.now)}
         return await self._set(stored, changed, operation, "license.rotated", **facts), file
 
@@ -248,7 +238,7 @@ class Licenses:
             issued_at=now.replace(microsecond=0),
             expires_at=terms.expires_at,
             registry=self.registry,
-            tokens=(TokenDigest(1, derive_license_token(self.keys().token, license_id, 1).sha256()),),
+            tokens=(TokenDigest(1, ""),),  # replaced when the id is real
             not_before=terms.not_before,
             repositories=terms.repositories,
             fields=dict(terms.fields),
@@ -271,7 +261,7 @@ class Licenses:
         return new
 
     @permitted(Permission.LICENSE_FILE)
-    def file_of(self, actor: Actor, license_: License) -> str:
+    async def file_of(self, actor: Actor, license_: License) -> str:
         """Return the file of a license as it is.
 
         Raises:
@@ -280,34 +270,46 @@ class Licenses:
             Conflict: its token was derived under another license-token key than the one in the secrets directory.
         """
         require_license(actor, license_)
-        return self._file_of(license_)
+        return await self._file_of(license_)
 
-    def _file_of(self, license_: License) -> str:
+    async def _file_of(self, license_: License) -> str:
         newest = license_.tokens[0]
-        token = derive_license_token(self.keys().token, license_.id, newest.generation)
+        token = await self.signer.derive_license_token(license_.id, newest.generation)
         if not token.has_digest(newest.sha256):
             raise Conflict(
                 f"the registry token of license {license_.id} was made under another license-token key; put the old "
                 "secrets directory back",
                 code="license_token_key_changed",
             )
-        document = LicenseDocument(
-            id=license_.id,
-            app=license_.app,
-            customer=license_.customer,
-            type=str(license_.type),
-            issued_at=render_instant(license_.issued_at),
-            expires_at=render_instant(license_.expires_at),
-            registry=license_.registry,
-            registry_token=token.text.reveal(),
-            not_before=render_instant(license_.not_before) if license_.not_before else None,
-            repositories=license_.repositories,
-            fields=license_.fields,
-            contact=license_.contact,
-        )
-        signing = self.keys().signing
-        kid = license_keys.key_id(signing.public_key())
-        try:
-            return license_file.write(document, lambda payload: license_keys.sign_license(signing, kid, payload))
-        except LicenseFileError as error:
-            raise InputRefused(str(error), code="license_too_long", field=None) from error
+        return await self._signed(license_, token)
+
+    async def _signed(self, license_: License, token: MachineSecret) -> str:
+        document = _document(license_, token.text.reveal())
+        return license_file.file_text(document, await self.signer.sign_license(license_file.payload(document)))
+
+
+def _document(license_: License, token: str) -> LicenseDocument:
+    """Return what the file of a license says.
+
+    Raises:
+        InputRefused: the file would be too long.
+    """
+    document = LicenseDocument(
+        id=license_.id,
+        app=license_.app,
+        customer=license_.customer,
+        type=str(license_.type),
+        issued_at=render_instant(license_.issued_at),
+        expires_at=render_instant(license_.expires_at),
+        registry=license_.registry,
+        registry_token=token,
+        not_before=render_instant(license_.not_before) if license_.not_before else None,
+        repositories=license_.repositories,
+        fields=license_.fields,
+        contact=license_.contact,
+    )
+    try:
+        license_file.check_length(document)
+    except LicenseFileError as error:
+        raise InputRefused(str(error), code="license_too_long", field=None) from error
+    return document

@@ -155,6 +155,7 @@ class Permission(enum.Enum):
     KEYS_SHOW = _operator("see the installation's keys")
     KEYS_ROTATE = _operator("rotate the signing certificates")
     KEYS_ROTATE_LICENSE_KEY = _operator("rotate the license-signing key")
+    KEYS_ROTATE_SEALING_KEY = _operator("rotate the sealing key")
     KEYS_PREPARE_ROOT = _operator("prepare a new root certificate")
     KEYS_SWITCH_ROOT = _operator("switch to a new root certificate")
     KEYS_DROP_OLD_ROOTS = _operator("drop old root certificates")

@@ -44,13 +44,11 @@ from authsvc.keys.messages import (
     encode_reply,
     name_of,
 )
-from authsvc.keys.rotation import rotate_license_key
 from authsvc.keys.service_keys import (
     LocalKeys,
     create_service_keys,
     install_service_key,
     present_keys,
-    rotate_sealing_key,
 )
 from authsvc.logs import Logger, server_log
 from authsvc.server.worker_health import HEARTBEAT
@@ -189,9 +187,9 @@ class KeyService:
             case Unseal():
                 return {"secret": encode_bytes(await self.keys.unseal(operation.sealed, operation.context))}
             case _:
-                return self._administer(operation)
+                return await self._administer(operation)
 
-    def _administer(self, operation: Operation) -> dict[str, Any]:
+    async def _administer(self, operation: Operation) -> dict[str, Any]:
         match operation:
             case DescribeKeys():
                 return {"present": present_keys(self.directory)}
@@ -200,9 +198,9 @@ class KeyService:
             case CreateKeys():
                 return {"created": create_service_keys(self.directory)}
             case RotateLicenseKey():
-                return {"kid": rotate_license_key(self.directory)}
+                return {"kid": await self.keys.rotate_license_key()}
             case RotateSealingKey():
-                return {"key": rotate_sealing_key(self.directory)}
+                return {"key": await self.keys.rotate_sealing_key()}
             case _:
                 raise TypeError(f"{name_of(operation)} is not implemented")
 

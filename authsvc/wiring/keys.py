@@ -1,5 +1,6 @@
 """The use cases of keys, on a secrets directory and the list of workers."""
 
+import os
 import secrets
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -9,17 +10,19 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from authsvc.issuance import ISSUER
 from authsvc.keys import rotation
+from authsvc.keys.client import KeyServiceClient
 from authsvc.keys.secrets_dir import (
-    load_license_public_keys,
+    LICENSE_SIGNING_KEY,
     load_next_root,
     load_roots,
     load_token_root,
     root_is_offline,
 )
+from authsvc.keys.service_keys import LocalKeys
 from authsvc.manage.keys import Keys, Root
+from authsvc.manage.license_signer import LicenseSigner
 from authsvc.registries.ours import accepts
 from authsvc.settings import Settings
-from authsvc.signing import license_keys
 from authsvc.signing.jws import Leaf
 from authsvc.signing.root import fingerprint, issue_leaf
 from authsvc.spec.claims import Claims
@@ -35,9 +38,13 @@ class Files:
 
     Attributes:
         directory: where it is.
+        signer: knows the license keys.
+        rotating: changes the keys of the key service.
     """
 
     directory: Path
+    signer: LicenseSigner
+    rotating: LocalKeys | KeyServiceClient
 
     def roots(self) -> list[Root]:
         """Return the roots in the bundle and what each is for."""
@@ -53,13 +60,17 @@ class Files:
             for name in (fingerprint(root),)
         ]
 
-    def license_keys(self) -> list[str]:
+    async def license_keys(self) -> list[str]:
         """Return the names of the published license keys; the first one signs."""
-        return [license_keys.key_id(key) for key in load_license_public_keys(self.directory)]
+        return [str(key["kid"]) for key in await self.signer.license_keys()]
 
-    def rotate_license_key(self) -> str:
+    async def rotate_license_key(self) -> str:
         """Put a new license-signing key in use and return its name."""
-        return rotation.rotate_license_key(self.directory)
+        return await self.rotating.rotate_license_key()
+
+    async def rotate_sealing_key(self) -> str:
+        """Put a new sealing key in use and return its name."""
+        return await self.rotating.rotate_sealing_key()
 
     def prepare_root(self, now: datetime) -> str:
         """Make the next root and return its fingerprint."""
@@ -72,6 +83,16 @@ class Files:
     def drop_old_roots(self) -> list[str]:
         """Take old roots out of the bundle and return their fingerprints."""
         return [fingerprint(root) for root in rotation.drop_old_roots(self.directory)]
+
+
+def license_signer(settings: Settings) -> LocalKeys | KeyServiceClient:
+    """Return who signs license files: the key files where they can be read, else the key service.
+
+    A command of the operator runs where the files are; one in the server's container of compose.yaml does not.
+    """
+    if settings.key_socket is None or os.access(settings.keys_dir / LICENSE_SIGNING_KEY, os.R_OK):
+        return LocalKeys(settings.keys_dir)
+    return KeyServiceClient.at(settings.key_socket)
 
 
 def make_keys(settings: Settings, workers: RedisWorkerRegistry) -> Keys:
@@ -95,4 +116,12 @@ def make_keys(settings: Settings, workers: RedisWorkerRegistry) -> Keys:
         return await accepts(settings.registry_url, leaf.sign(claims.to_json()))
 
     longest = max(settings.pull_token_life, settings.push_token_life)
-    return Keys(Files(settings.secrets_dir), workers, next_root_accepted, longest, clock)
+    files = Files(settings.secrets_dir, license_signer(settings), _rotating(settings))
+    return Keys(files, workers, next_root_accepted, longest, clock)
+
+
+def _rotating(settings: Settings) -> LocalKeys | KeyServiceClient:
+    """Return who changes the keys of the key service: it itself when it has a socket for that, else the files."""
+    if settings.key_admin_socket is None:
+        return LocalKeys(settings.keys_dir)
+    return KeyServiceClient.at(settings.key_admin_socket)

@@ -11,11 +11,10 @@ from functools import cached_property
 from attrs import field, frozen
 
 from authsvc.audit.entry import ChangeLog
-from authsvc.keys.secrets_dir import load_license_public_keys, load_license_signing_key, load_license_token_key
 from authsvc.manage.actor import Actor
 from authsvc.manage.audit import Audit
 from authsvc.manage.keys import Keys
-from authsvc.manage.licenses import LicenseKeys, Licenses
+from authsvc.manage.licenses import Licenses
 from authsvc.manage.links import Links
 from authsvc.manage.members import Members
 from authsvc.manage.operation import Operation
@@ -31,7 +30,7 @@ from authsvc.store.records import Records
 from authsvc.store.server_check import check_server
 from authsvc.store.workers import RedisWorkerRegistry
 from authsvc.wiring import clock
-from authsvc.wiring.keys import make_keys
+from authsvc.wiring.keys import license_signer, make_keys
 from authsvc.wiring.stores import make_stores
 
 OPERATION_ID_BYTES = 16
@@ -61,12 +60,6 @@ class Management:
         return make_stores(Records(self.connection, Codec(), self.log))
 
     @cached_property
-    def _license_keys(self) -> LicenseKeys:
-        folder = self.settings.secrets_dir
-        public = tuple(load_license_public_keys(folder))
-        return LicenseKeys(load_license_signing_key(folder), load_license_token_key(folder), public)
-
-    @cached_property
     def teams(self) -> Teams:
         """Teams and apps."""
         return Teams(self._stores)
@@ -94,7 +87,7 @@ class Management:
     @cached_property
     def licenses(self) -> Licenses:
         """Licenses. What makes or checks a file raises SetupRefused when a key is unusable."""
-        return Licenses(self._stores, lambda: self._license_keys, self.registry)
+        return Licenses(self._stores, license_signer(self.settings), self.registry)
 
     @cached_property
     def audit(self) -> Audit:

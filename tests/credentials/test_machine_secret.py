@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authsvc.credentials.machine_secret import ID_ALPHABET, MachineSecret, derive_license_token, new_id
+from authsvc.credentials.machine_secret import (
+    ID_ALPHABET,
+    LICENSE_TOKEN_LENGTH,
+    MachineSecret,
+    derive_license_token,
+    new_id,
+)
 from authsvc.license_file import registry_token
 from authsvc.redaction import Secret
 from tests.support.builders import LICENSE_ID, TOKEN_KEY, license_token
@@ -57,6 +63,11 @@ def test_derivation(key: bytes, license_id: str, generation: int) -> None:
     expected = MachineSecret.build("lic", license_id, hmac.new(key, message, hashlib.sha256).digest())
 
     assert expected == derive_license_token(key, license_id, generation)
+
+
+def test_the_length_of_a_license_token() -> None:
+    """The length of a license file is known before its token is derived."""
+    assert len(derive_license_token(bytes(32), "0" * 16, 1).text.reveal()) == LICENSE_TOKEN_LENGTH
 
 
 def test_every_derivation_differs() -> None:

@@ -28,11 +28,15 @@ class NoFiles:
         """Return the root."""
         return [Root(ROOT, datetime.now(UTC) + timedelta(days=1), "in use")]
 
-    def license_keys(self) -> list[str]:
+    async def license_keys(self) -> list[str]:
         """Return the name of the key."""
         return [KID]
 
-    def rotate_license_key(self) -> str:
+    async def rotate_license_key(self) -> str:
+        """Do nothing."""
+        raise NotImplementedError
+
+    async def rotate_sealing_key(self) -> str:
         """Do nothing."""
         raise NotImplementedError
 

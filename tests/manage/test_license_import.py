@@ -293,15 +293,16 @@ async def test_a_half_written_file_of_a_killed_import_is_replaced(house: Install
 async def test_the_keys_lie_beside_the_files(house: Installation, tmp_path: Path) -> None:
     """Customers verify their files with them; an older set is replaced, and anything else is not."""
     shelf, keys = LicenseFolder(tmp_path), tmp_path / "license-key.json"
-    for before in (None, '{"keys": []}', house.licenses.verification_keys()):
+    ours = await house.licenses.verification_keys()
+    for before in (None, '{"keys": []}', ours):
         if before is not None:
             keys.write_text(before)
-        shelf.put_keys(house.licenses.verification_keys())
-        assert house.licenses.verification_keys() == keys.read_text()
+        shelf.put_keys(ours)
+        assert ours == keys.read_text()
     keys.write_text("notes")
 
     with pytest.raises(InputRefused, match="is not a key file of this installation"):
-        shelf.put_keys(house.licenses.verification_keys())
+        shelf.put_keys(ours)
     assert "notes" == keys.read_text()
 
 

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from attrs import evolve
 
 from authsvc.credentials.machine_secret import derive_license_token
 from authsvc.errors import ConfirmationNeeded, Conflict, InputRefused, NotFound
@@ -15,7 +14,7 @@ from authsvc.manage.licenses import Licenses
 from authsvc.tenancy.records import License
 from authsvc.tenancy.terms import LicenseTerms
 from tests.support.builders import SERVICE, TOKEN_KEY
-from tests.support.installation import APP, DENIED, OPERATOR, OTHER_APP, REFUSED, Installation, confirmed
+from tests.support.installation import APP, DENIED, OPERATOR, OTHER_APP, REFUSED, Installation, KeysInMemory, confirmed
 
 DAY = timedelta(days=1)
 PULL = f"repository:{APP}/x:pull"
@@ -219,8 +218,7 @@ async def test_a_file_is_the_same_whenever_it_is_downloaded(house: Installation)
 async def test_another_token_key_is_noticed_and_rotation_is_the_way_out(house: Installation) -> None:
     """A file is never written with a token that would not log in; a rotation derives one under the new key."""
     made, token = await make(house)
-    keys = evolve(house.licenses.keys(), token=bytes(32))
-    moved = Licenses(house.stores, lambda: keys, SERVICE)
+    moved = Licenses(house.stores, KeysInMemory(token=bytes(32)), SERVICE)
     with pytest.raises(Conflict, match="made under another license-token key"):
         await moved.download(OPERATOR, made.id)
     _, file = await moved.rotate(made.id, DAY, house.operation())

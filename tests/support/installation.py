@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Any, TypeVar
 
-from attrs import define, field
+from attrs import define, field, frozen
 from cryptography.hazmat.primitives.asymmetric import ec
 from typing_extensions import override
 
@@ -17,7 +17,7 @@ from authsvc.audit.entry import Entry
 from authsvc.client import Client
 from authsvc.credentials.authenticator import Authenticator
 from authsvc.credentials.facts import CredentialFactsReader
-from authsvc.credentials.machine_secret import derive_license_token
+from authsvc.credentials.machine_secret import MachineSecret, derive_license_token
 from authsvc.credentials.password_cache import PasswordCache
 from authsvc.credentials.throttled_passwords import ThrottledPasswords
 from authsvc.credentials.verifier import PasswordVerifier
@@ -25,7 +25,7 @@ from authsvc.errors import AccountDenied, ConfirmationNeeded, CredentialsRefused
 from authsvc.issuance import Issuance, Issued, Lifetimes
 from authsvc.logs import make_logger
 from authsvc.manage.actor import Actor
-from authsvc.manage.licenses import LicenseKeys, Licenses
+from authsvc.manage.licenses import Licenses
 from authsvc.manage.links import Links
 from authsvc.manage.members import Members
 from authsvc.manage.operation import Operation
@@ -33,6 +33,7 @@ from authsvc.manage.service_accounts import ServiceAccounts
 from authsvc.manage.teams import Teams
 from authsvc.manage.tokens import SignIns, Tokens
 from authsvc.redaction import Secret
+from authsvc.signing.license_keys import jwk, key_id, sign_license
 from authsvc.spec.token_request import RefreshGrant, TokenRequest, UserPassword, from_query
 from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
@@ -52,6 +53,26 @@ EVERYTHING = f"repository:{APP}/x:pull,push,delete"
 
 REFUSED, DENIED = "refused", "denied"
 """Outcomes of :meth:`Installation.gets`: nobody was recognised, however often; somebody was, and may not come in."""
+
+
+@frozen
+class KeysInMemory:
+    """Signs license files with a key of its own, and derives registry tokens under the test installation's."""
+
+    signing: ec.EllipticCurvePrivateKey = field(factory=lambda: ec.generate_private_key(ec.SECP256R1()))
+    token: bytes = TOKEN_KEY
+
+    async def sign_license(self, payload: bytes) -> str:
+        """Return the signature."""
+        return sign_license(self.signing, key_id(self.signing.public_key()), payload)
+
+    async def derive_license_token(self, license_id: str, generation: int) -> MachineSecret:
+        """Return the registry token."""
+        return derive_license_token(self.token, license_id, generation)
+
+    async def license_keys(self) -> list[dict[str, Any]]:
+        """Return the one public key."""
+        return [jwk(self.signing.public_key())]
 
 
 class InsistentMembers(Members):
@@ -104,14 +125,12 @@ class Installation:
         self.stores = make_stores(self.records)
         self.standings = RedisCredentialFacts(self.connection, codec)
         self.usage = RedisUsage(self.connection, make_logger("error"))
-        signing = ec.generate_private_key(ec.SECP256R1())
-        keys = LicenseKeys(signing, TOKEN_KEY, (signing.public_key(),))
         self.teams = Teams(self.stores)
         self.members: Members = InsistentMembers(self.stores)
         self.links = Links(self.stores)
         self.tokens = Tokens(self.stores)
         self.service_accounts = ServiceAccounts(self.stores)
-        self.licenses = Licenses(self.stores, lambda: keys, SERVICE)
+        self.licenses = Licenses(self.stores, KeysInMemory(), SERVICE)
         self.sign_ins = SignIns(self.stores.sign_ins, self.random.randbytes)
         self.leaf = Root.make().leaf(life=timedelta(days=4000))
         self.issuance = self.issues(self.standings)
