@@ -19,11 +19,15 @@ Result = TypeVar("Result")
 class FairShare:
     """Lets a bounded number of jobs run at once; tenants with waiting jobs take turns."""
 
-    def __init__(self, places: int, per_tenant: int, max_waiting: int) -> None:
-        """Run ``places`` jobs at once, ``per_tenant`` of one tenant, while ``max_waiting`` of each tenant wait."""
+    def __init__(self, places: int, per_tenant: int, max_waiting: int, refusal: str) -> None:
+        """Run ``places`` jobs at once, ``per_tenant`` of one tenant, while ``max_waiting`` of each tenant wait.
+
+        ``refusal`` is the sentence for a tenant with too many.
+        """
         self._free = places
         self._per_tenant = per_tenant
         self._max_waiting = max_waiting
+        self._refusal = refusal
         self._running: Counter[str] = Counter()
         # In the order of their next turn.
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
@@ -37,7 +41,7 @@ class FairShare:
         """
         queue = self._waiting.setdefault(tenant, deque())
         if len(queue) >= self._max_waiting:
-            raise Overloaded("too many preflights of your team are running; try again in a few seconds")
+            raise Overloaded(self._refusal)
         turn = asyncio.get_running_loop().create_future()
         queue.append(turn)
         self._admit()

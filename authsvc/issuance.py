@@ -9,10 +9,12 @@ from attrs import frozen
 from authsvc.client import Client
 from authsvc.credentials.proof import Proof, classify
 from authsvc.credentials.subject import LicensesSubject, LicenseSubject, MemberSubject, Subject
+from authsvc.decision import Decision
 from authsvc.errors import STORE_AWAY, AccountDenied, CredentialsRefused, StoreUnavailable
 from authsvc.outcomes import ISSUED_DEGRADED, ISSUED_EMPTY, ISSUED_IN_FULL, ISSUED_IN_PART, Outcome
-from authsvc.policy import Decision, decide, namespaces
+from authsvc.policy import decide, namespaces
 from authsvc.redaction import Secret
+from authsvc.refusal_sentences import denial_sentence
 from authsvc.signing.jws import Signer
 from authsvc.spec.claims import Claims
 from authsvc.spec.scope import ResourceScope
@@ -106,7 +108,7 @@ def decided(subject: Subject, requested: tuple[ResourceScope, ...], now: datetim
     if decision.unanswered:
         raise StoreUnavailable(STORE_AWAY, detail=f"not covered by what {subject.id} was seen to grant lately")
     if decision.account is not None:
-        raise Denied(decision.account, decision.holder(subject))
+        raise Denied(denial_sentence(decision.account), decision.holder(subject))
     return decision
 
 

@@ -20,6 +20,7 @@ from authsvc.credentials.subject import (
     SingleSubject,
     Subject,
 )
+from authsvc.decision import DELETE, PULL, PUSH, Decision, Denial, DenialReason, Reason, Refusal, RefusalReason
 from authsvc.spec.claims import Access
 from authsvc.spec.reference import Repository
 from authsvc.spec.scope import ALL_ACTIONS, ResourceScope
@@ -27,7 +28,6 @@ from authsvc.tenancy.machine_records import PersonalToken, ServiceAccount
 from authsvc.tenancy.patterns import PROXY, covers_native, covers_proxied
 from authsvc.tenancy.records import App, License, Member, Role
 
-PULL, PUSH, DELETE = "pull", "push", "delete"
 ACTIONS = frozenset({PULL, PUSH, DELETE})
 """Every action that can be granted on a repository. ``*`` never is: the registry reads it as "everything"."""
 
@@ -39,6 +39,9 @@ ROLE_ACTIONS: dict[Role, frozenset[str]] = {
 """What a member may do in the apps of the team (docs/isolation.md shows this table)."""
 
 REPOSITORY = "repository"
+
+Entitlement = tuple[frozenset[str], Reason | None]
+"""Actions that a subject may do on a resource, and why when there are none or fewer."""
 
 
 @frozen
@@ -54,48 +57,6 @@ class RepositoryLocation:
     app: str
     rest: tuple[str, ...]
     upstream: str | None = None
-
-
-@frozen
-class Refusal:
-    """A requested action that was not granted, and why. For the log: the client learns only what it got."""
-
-    scope: str
-    action: str
-    reason: str
-
-
-@frozen
-class Decision:
-    """What a request gets.
-
-    Attributes:
-        access: the granted resources with their actions; resources without any are left out.
-        refusals: what was asked and not granted.
-        account: a sentence when a fact about the whole account forbids any use, else None; then ``access`` is empty.
-        ends_at: when the right itself ends, so that no token outlives it; None for no end.
-        licenses: of several licenses the ids of those that the decision is about: that granted, or whose denial
-            ``account`` is, or, when nothing is granted, those for the apps asked for; empty for all of them.
-        unanswered: whether nothing is granted, and a license that could not be checked might have granted something.
-    """
-
-    access: tuple[Access, ...] = ()
-    refusals: tuple[Refusal, ...] = ()
-    account: str | None = None
-    ends_at: datetime | None = None
-    licenses: tuple[str, ...] = ()
-    unanswered: bool = False
-
-    @property
-    def pushes(self) -> bool:
-        """Whether anything but pulling is granted."""
-        return any(action != PULL for entry in self.access for action in entry.actions)
-
-    def holder(self, subject: Subject) -> Subject:
-        """Return whom the decision is about, as far as ``subject`` is several licenses."""
-        if not isinstance(subject, LicensesSubject) or not self.licenses:
-            return subject
-        return evolve(subject, licenses=tuple(one for one in subject.licenses if one.id in self.licenses))
 
 
 def decide(subject: Subject, requested: Iterable[ResourceScope], now: datetime) -> Decision:
@@ -132,18 +93,19 @@ def _granted(subject: Subject, requested: Iterable[ResourceScope]) -> tuple[tupl
 
 
 def _refusals(
-    scope: ResourceScope, granted: frozenset[str], entitled: frozenset[str], reason: str
+    scope: ResourceScope, granted: frozenset[str], entitled: frozenset[str], reason: Reason | None
 ) -> Iterable[Refusal]:
     """Return what of one scope was not granted. Its text is made once: a scope may be long and have many actions."""
     missing = sorted(set(scope.actions) - granted - {ALL_ACTIONS})
     nothing_of_all = ALL_ACTIONS in scope.actions and not granted
     if not (missing or nothing_of_all):
         return
-    text, allowed = str(scope), ", ".join(sorted(entitled))
+    text = str(scope)
+    otherwise = Reason(RefusalReason.ACTION_NOT_ALLOWED, tuple(sorted(entitled)))
     for action in missing:
-        yield Refusal(text, action, reason or f"{action} is not among {allowed}")
+        yield Refusal(text, action, reason or otherwise)
     if nothing_of_all:
-        yield Refusal(text, ALL_ACTIONS, reason or "nothing is granted here")
+        yield Refusal(text, ALL_ACTIONS, reason or Reason(RefusalReason.NOTHING_GRANTED))
 
 
 def _decide_together(subject: LicensesSubject, requested: tuple[ResourceScope, ...], now: datetime) -> Decision:
@@ -208,16 +170,16 @@ def locate(name: str) -> RepositoryLocation | None:
             return None
 
 
-def _entitled(subject: Subject, scope: ResourceScope) -> tuple[frozenset[str], str]:
+def _entitled(subject: Subject, scope: ResourceScope) -> Entitlement:
     """Return the actions that ``subject`` may do on the resource of ``scope``, and why when there are none."""
     nothing: frozenset[str] = frozenset()
     if scope.type != REPOSITORY:
-        return nothing, f"nobody is granted anything on the resource type {scope.type!r}"
+        return nothing, Reason(RefusalReason.RESOURCE_TYPE, scope.type)
     if scope.resource_class is not None:
-        return nothing, f"repositories of class {scope.resource_class!r} are not served"
+        return nothing, Reason(RefusalReason.RESOURCE_CLASS, scope.resource_class)
     place = locate(scope.name)
     if place is None:
-        return nothing, "the name is not a repository of any app"
+        return nothing, Reason(RefusalReason.NOT_A_REPOSITORY)
     match subject:
         case LicenseSubject(license_):
             actions, reason = _license_actions(license_, place)
@@ -232,22 +194,22 @@ def _entitled(subject: Subject, scope: ResourceScope) -> tuple[frozenset[str], s
     return (actions & {PULL} if place.upstream is not None else actions), reason
 
 
-def _license_actions(license_: License, place: RepositoryLocation) -> tuple[frozenset[str], str]:
+def _license_actions(license_: License, place: RepositoryLocation) -> Entitlement:
     nothing: frozenset[str] = frozenset()
     if place.app != license_.app:
-        return nothing, f"the license is for the app {license_.app}"
+        return nothing, Reason(RefusalReason.LICENSE_FOR_OTHER_APP, license_.app)
     if not _covered(license_.repositories, place):
-        return nothing, "the license does not cover this repository"
-    return frozenset({PULL}), ""
+        return nothing, Reason(RefusalReason.NOT_COVERED_BY_LICENSE)
+    return frozenset({PULL}), None
 
 
-def _licenses_actions(licenses: tuple[License, ...], place: RepositoryLocation) -> tuple[frozenset[str], str]:
+def _licenses_actions(licenses: tuple[License, ...], place: RepositoryLocation) -> Entitlement:
     """Return the union of what each of several licenses gives."""
     own = [_license_actions(license_, place) for license_ in licenses if license_.app == place.app]
     if not own:
-        return frozenset(), f"none of the licenses in force is for the app {place.app}"
+        return frozenset(), Reason(RefusalReason.NO_LICENSE_FOR_APP, place.app)
     actions = frozenset[str]().union(*(one for one, _ in own))
-    return actions, "" if actions else own[0][1]
+    return actions, None if actions else own[0][1]
 
 
 def _covered(patterns: tuple[str, ...] | None, place: RepositoryLocation) -> bool:
@@ -263,19 +225,19 @@ def _covers(pattern: str, place: RepositoryLocation) -> bool:
     return covers_proxied(pattern, place.upstream, place.rest)
 
 
-def _member_actions(member: Member, apps: Mapping[str, App], place: RepositoryLocation) -> tuple[frozenset[str], str]:
+def _member_actions(member: Member, apps: Mapping[str, App], place: RepositoryLocation) -> Entitlement:
     nothing: frozenset[str] = frozenset()
     reason = _outside(member.team, apps, place)
     if reason:
         return nothing, reason
     if member.apps is not None and place.app not in member.apps:
-        return nothing, f"the member is limited to {', '.join(member.apps) or 'no app'}"
-    return ROLE_ACTIONS[member.role], ""
+        return nothing, Reason(RefusalReason.MEMBER_LIMITED, tuple(member.apps))
+    return ROLE_ACTIONS[member.role], None
 
 
 def _service_account_actions(
     account: ServiceAccount, creator: Member | None, apps: Mapping[str, App], place: RepositoryLocation
-) -> tuple[frozenset[str], str]:
+) -> Entitlement:
     """Return what the grants give, and never more than its creator holds now (threat 13)."""
     nothing: frozenset[str] = frozenset()
     reason = _outside(account.team, apps, place)
@@ -285,24 +247,24 @@ def _service_account_actions(
         *(grant.actions for grant in account.grants if grant.app == place.app and _covers(grant.pattern, place))
     )
     if not granted:
-        return nothing, "no grant of the service account covers this repository"
+        return nothing, Reason(RefusalReason.NOT_COVERED_BY_GRANTS)
     if PUSH in granted and place.upstream is None:  # push alone is of no use: the registry asks for both (design #10)
         granted |= {PULL}
     if creator is None:
-        return granted, ""
+        return granted, None
     held, _ = _member_actions(creator, apps, place)
     may = granted & held
-    return may, "" if may == granted else f"the account's creator {creator.email} may not do that here"
+    return may, None if may == granted else Reason(RefusalReason.CREATOR_MAY_NOT, creator.email)
 
 
-def _outside(team: str, apps: Mapping[str, App], place: RepositoryLocation) -> str:
-    """Return why ``place`` is out of reach for everybody in ``team``, or an empty text."""
+def _outside(team: str, apps: Mapping[str, App], place: RepositoryLocation) -> Reason | None:
+    """Return why ``place`` is out of reach for everybody in ``team``, or None."""
     app = apps.get(place.app)
     if app is None or app.slug != place.app:
-        return "there is no such app"
+        return Reason(RefusalReason.APP_UNKNOWN)
     if app.team != team:
-        return "the app belongs to another team"
-    return f"the app was archived on {day(app.archived_at)}" if app.archived_at is not None else ""
+        return Reason(RefusalReason.APP_OF_OTHER_TEAM)
+    return None if app.archived_at is None else Reason(RefusalReason.APP_ARCHIVED, app.archived_at)
 
 
 def _ends_at(subject: SingleSubject) -> datetime | None:
@@ -318,8 +280,8 @@ def _ends_at(subject: SingleSubject) -> datetime | None:
             return None
 
 
-def _account_denial(subject: SingleSubject, now: datetime) -> str | None:
-    """Return why the whole account is refused: what, since when, whom to ask (design #9)."""
+def _account_denial(subject: SingleSubject, now: datetime) -> Denial | None:
+    """Return why the whole account is refused, or None when it counts."""
     match subject:
         case LicenseSubject(license_, app):
             return license_denial(license_, app, now)
@@ -333,51 +295,47 @@ def _account_denial(subject: SingleSubject, now: datetime) -> str | None:
             assert_never(subject)
 
 
-def _member_denial(member: Member) -> str | None:
+def _member_denial(member: Member) -> Denial | None:
     if member.disabled_at is None:
         return None
-    return f"the account {member.email} was disabled on {day(member.disabled_at)}; ask an owner of {member.team}"
+    return Denial(DenialReason.MEMBER_DISABLED, member.disabled_at, member.email, ask=member.team)
 
 
-def _personal_token_denial(token: PersonalToken, member: Member, now: datetime) -> str | None:
-    whose, ask = f"the token {token.name} of {member.email}", f"create a new one, or ask an owner of {member.team}"
+def _personal_token_denial(token: PersonalToken, member: Member, now: datetime) -> Denial | None:
     if token.revoked_at is not None:
-        return f"{whose} was revoked on {day(token.revoked_at)}; {ask}"
+        return Denial(DenialReason.TOKEN_REVOKED, token.revoked_at, token.name, member.email, member.team)
     if token.expires_at is not None and now >= token.expires_at:
-        return f"{whose} expired on {day(token.expires_at)}; {ask}"
+        return Denial(DenialReason.TOKEN_EXPIRED, token.expires_at, token.name, member.email, member.team)
     return None
 
 
-def _service_account_denial(account: ServiceAccount, creator: Member | None, now: datetime) -> str | None:
-    whose, ask = f"the service account {account.name}", f"ask an owner of {account.team}"
-    if account.revoked_at is not None:
-        return f"{whose} was revoked on {day(account.revoked_at)}; {ask}"
-    if account.disabled_at is not None:
-        return f"{whose} was disabled on {day(account.disabled_at)}; {ask}"
-    if account.expires_at is not None and now >= account.expires_at:
-        return f"{whose} expired on {day(account.expires_at)}; {ask}"
+def _service_account_denial(account: ServiceAccount, creator: Member | None, now: datetime) -> Denial | None:
     gone = None if creator is None else creator.removed_at or creator.disabled_at
-    return None if gone is None else f"{whose} ended when its creator left on {day(gone)}; {ask}"
+    facts = (
+        (DenialReason.SERVICE_ACCOUNT_REVOKED, account.revoked_at),
+        (DenialReason.SERVICE_ACCOUNT_DISABLED, account.disabled_at),
+        (DenialReason.SERVICE_ACCOUNT_EXPIRED, _past(account.expires_at, now)),
+        (DenialReason.CREATOR_LEFT, gone),
+    )
+    return next((Denial(reason, at, account.name, ask=account.team) for reason, at in facts if at is not None), None)
 
 
-def license_denial(license_: License, app: App, now: datetime) -> str | None:
+def _past(at: datetime | None, now: datetime) -> datetime | None:
+    return at if at is not None and now >= at else None
+
+
+def license_denial(license_: License, app: App, now: datetime) -> Denial | None:
     """Return why ``license_`` is refused now, or None when it counts."""
-    whose = f"license {license_.id} of {license_.customer}"
-    ask = f"contact {license_.contact}" if license_.contact else "ask the vendor"
-    what: str | None
     match license_.state(now):
+        case "active" if app.archived_at is None:
+            return None
         case "active":
-            what = f"the app {app.slug} was archived on {day(app.archived_at)}" if app.archived_at else None
+            return Denial(DenialReason.APP_ARCHIVED, app.archived_at or now, app.slug, ask=license_.contact)
         case "pending":
-            what = f"{whose} begins on {day(license_.not_before or now)}"
+            reason, at = DenialReason.LICENSE_PENDING, license_.not_before or now
         case "expired":
-            what = f"{whose} expired on {day(license_.expires_at)}"
+            reason, at = DenialReason.LICENSE_EXPIRED, license_.expires_at
         case _:
             # Archiving is for the vendor's lists; the customer is told that the license is revoked.
-            what = f"{whose} was revoked on {day(license_.revoked_at or license_.archived_at or now)}"
-    return None if what is None else f"{what}; {ask}"
-
-
-def day(at: datetime) -> str:
-    """Return ``at`` as people need it: the date, with the time only when it is not midnight UTC."""
-    return at.strftime("%Y-%m-%d" if at.hour == at.minute == at.second == 0 else "%Y-%m-%d %H:%M UTC")
+            reason, at = DenialReason.LICENSE_REVOKED, license_.revoked_at or license_.archived_at or now
+    return Denial(reason, at, license_.id, license_.customer, license_.contact)

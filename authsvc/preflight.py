@@ -15,12 +15,14 @@ from authsvc.client import Client
 from authsvc.credentials.machine_secret import REFRESH_KIND, MachineSecret
 from authsvc.credentials.proof import LicensesProof, MachineProof, Proof, classify
 from authsvc.credentials.subject import LicensesSubject, LicenseSubject, MemberSubject, ServiceAccountSubject, Subject
+from authsvc.decision import PULL, Reason, RefusalReason
 from authsvc.errors import STORE_AWAY, CredentialsRefused, InputRefused
 from authsvc.fair_share import FairShare, InFlight
 from authsvc.issuance import ISSUER, RequestAuthenticator, decided
 from authsvc.license_file import in_words
-from authsvc.policy import PULL, REPOSITORY, day, decide, locate, namespaces
+from authsvc.policy import REPOSITORY, decide, locate, namespaces
 from authsvc.redaction import Secret
+from authsvc.refusal_sentences import ask_vendor, day, denial_sentence, reason_sentence
 from authsvc.signing.jws import Signer
 from authsvc.spec.claims import Access, Claims
 from authsvc.spec.reference import Reference
@@ -45,6 +47,8 @@ PER_TEAM = 4
 
 MAX_WAITING = 1000
 """Most questions of one team that wait: twenty full preflights."""
+
+TOO_MANY = "too many preflights of your team are running; try again in a few seconds"
 
 LOOK_WITHIN = 20.0
 """Seconds in which the registry must have answered for an image, waiting included: nginx gives a preflight 30."""
@@ -163,7 +167,7 @@ class Preflight:
     signer: Signer
     service: str
     new_token_id: Callable[[], str]
-    _share: FairShare = field(init=False, factory=lambda: FairShare(AT_ONCE, PER_TEAM, MAX_WAITING), eq=False)
+    _share: FairShare = field(init=False, factory=lambda: FairShare(AT_ONCE, PER_TEAM, MAX_WAITING, TOO_MANY), eq=False)
     _in_flight: InFlight[tuple[str, str, str], FoundManifest] = field(init=False, factory=InFlight, eq=False)
 
     async def check(self, presented: Presented, images: Sequence[str], client: Client, now: datetime) -> Report:
@@ -300,10 +304,11 @@ def _refusal(subject: Subject, scope: ResourceScope, now: datetime) -> str:
     if decision.unanswered:
         return STORE_AWAY
     if decision.account is not None:  # of one among several licenses; a single one would have been refused before
-        return decision.account
+        return denial_sentence(decision.account)
     licenses = (subject.license,) if isinstance(subject, LicenseSubject) else subject.licenses
-    reason = next((refusal.reason for refusal in decision.refusals), "the license does not cover this repository")
-    return f"{reason}; {_ask(*(one for one in licenses if len(licenses) == 1 or one.id in decision.licenses))}"
+    reason = next((one.reason for one in decision.refusals), Reason(RefusalReason.NOT_COVERED_BY_LICENSE))
+    whom = _ask(*(one for one in licenses if len(licenses) == 1 or one.id in decision.licenses))
+    return f"{reason_sentence(reason, PULL)}; {whom}"
 
 
 def _shown(subject: Subject, proof: Proof) -> tuple[ShownLicense, ...]:
@@ -348,5 +353,4 @@ def _warnings(shown: ShownLicense, now: datetime, *, alone: bool) -> tuple[Warne
 
 
 def _ask(*licenses: License) -> str:
-    contacts = sorted({license_.contact for license_ in licenses if license_.contact})
-    return f"contact {' or '.join(contacts)}" if contacts else "ask the vendor"
+    return ask_vendor(license_.contact for license_ in licenses)

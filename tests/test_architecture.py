@@ -18,7 +18,9 @@ CORE_ROOMS = ("spec/", "tenancy/", "credentials/", "signing/")
 """Folders whose modules decide and compute; see docs/architecture.md."""
 
 CORE_MODULES = (
+    "decision.py",
     "policy.py",
+    "refusal_sentences.py",
     "issuance.py",
     "client.py",
     "outcomes.py",
@@ -59,6 +61,8 @@ PURE_IMPORTS = (
     *("authsvc.spec", "authsvc.tenancy", "authsvc.credentials", "authsvc.signing"),
     *(
         "authsvc.policy",
+        "authsvc.decision",
+        "authsvc.refusal_sentences",
         "authsvc.issuance",
         "authsvc.client",
         "authsvc.outcomes",
@@ -125,7 +129,8 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "spec license_file throttle",
         "tenancy signing outcomes",
         "credentials",
-        "policy",
+        "decision",
+        "policy refusal_sentences",
         "issuance fair_share metrics",
         "preflight audit",
         "keys store registries",

@@ -46,7 +46,7 @@ async def settle() -> None:
 
 async def test_one_tenant_never_holds_every_place() -> None:
     """Two hundred jobs of one team leave places for another, which begins at once."""
-    office = Office(FairShare(8, 4, 1000))
+    office = Office(FairShare(8, 4, 1000, "too many"))
     flood = [asyncio.create_task(office.job("flood", wait=True)) for _ in range(200)]
     await settle()
 
@@ -59,7 +59,7 @@ async def test_one_tenant_never_holds_every_place() -> None:
 
 async def test_tenants_take_turns() -> None:
     """With more tenants than places nobody waits for more than one job of each of the others."""
-    office = Office(FairShare(1, 1, 1000))
+    office = Office(FairShare(1, 1, 1000, "too many"))
     jobs = [asyncio.create_task(office.job(tenant)) for tenant in ["a"] * 50 + ["b"] * 50 + ["c"]]
     await asyncio.gather(*jobs)
 
@@ -68,7 +68,7 @@ async def test_tenants_take_turns() -> None:
 
 async def test_the_queue_of_a_tenant_is_bounded() -> None:
     """One more than may wait is refused, and other tenants are not."""
-    share = FairShare(1, 1, 2)
+    share = FairShare(1, 1, 2, "too many")
     async with AsyncExitStack() as held:
         await held.enter_async_context(share.place("a"))
         waiting = [asyncio.create_task(held.enter_async_context(share.place("a"))) for _ in range(2)]
@@ -86,7 +86,7 @@ async def test_the_queue_of_a_tenant_is_bounded() -> None:
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["run", "cancel"]), st.integers(0, 3)), max_size=30))
 async def test_no_place_is_lost(jobs: list[tuple[str, str, int]]) -> None:
     """However jobs are cancelled, while they wait or run, afterwards every place is free and no limit was passed."""
-    share = FairShare(3, 2, 1000)
+    share = FairShare(3, 2, 1000, "too many")
     office = Office(share)
     tasks = []
     for tenant, fate, steps in jobs:

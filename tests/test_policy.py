@@ -16,7 +16,9 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from authsvc.credentials.subject import LicenseSubject
-from authsvc.policy import Decision, RepositoryLocation, decide, locate, namespaces
+from authsvc.decision import Decision
+from authsvc.policy import RepositoryLocation, decide, locate, namespaces
+from authsvc.refusal_sentences import denial_sentence
 from authsvc.spec.scope import ResourceScope, merge_scopes
 from authsvc.tenancy.records import Role
 from tests.support.broken_twins import (
@@ -307,7 +309,10 @@ def test_an_account_that_does_not_count(subject: Person, sentence: str, implemen
     scopes = merge_scopes(["repository:acme/x:*"]).scopes
 
     with holds(implementation, decide):
-        assert [Decision(account=sentence)] * 2 == [implementation(subject, asked, NOW) for asked in (scopes, ())]
+        decisions = [implementation(subject, asked, NOW) for asked in (scopes, ())]
+        denials = [decision.account for decision in decisions if decision.account is not None]
+        assert [sentence] * 2 == [denial_sentence(denial) for denial in denials]
+        assert [Decision(account=denial) for denial in denials] == decisions
 
 
 def test_the_end_of_the_right_ends_the_token() -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from authsvc.credentials.subject import LicensesSubject
 from authsvc.policy import decide
+from authsvc.refusal_sentences import denial_sentence
 from authsvc.spec.scope import ResourceScope, merge_scopes
 from authsvc.tenancy.records import App, License
 from tests.support.broken_twins import (
@@ -206,7 +207,8 @@ def test_the_newest_license_says_why() -> None:
     old = make_license("c4", app="tools", revoked_at=NOW)
     for asked in ("", "repository:tools/x:pull"):
         decision = decided(old, NEWEST, asked=asked)
-        assert str(decision.account).startswith("license c3 of Globex expired on ")
+        assert decision.account is not None
+        assert denial_sentence(decision.account).startswith("license c3 of Globex expired on ")
         assert ("c3",) == decision.licenses
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from authsvc.credentials.subject import MemberSubject, ServiceAccountSubject
 from authsvc.policy import decide
+from authsvc.refusal_sentences import denial_sentence, refusal_sentence
 from authsvc.spec.scope import ResourceScope, merge_scopes
 from authsvc.tenancy.machine_records import Grant, ServiceAccount
 from authsvc.tenancy.records import Member, Role
@@ -143,7 +144,7 @@ def test_the_reason_is_the_right_one() -> None:
     assert [
         "the account's creator me@acme.test may not do that here",
         *["push is not among pull"] * 3,
-    ] == [refusal.reason for (refusal,) in refusals]
+    ] == [refusal_sentence(refusal) for (refusal,) in refusals]
 
 
 ACCOUNT = make_service_account(Grant("acme", "**", ("pull",)))
@@ -179,7 +180,8 @@ def test_an_account_that_does_not_count(subject: MemberSubject | ServiceAccountS
     """A machine whose account or owner does not count gets nothing, and one sentence that says why."""
     decision = decide(subject, merge_scopes(["repository:acme/x:pull"]).scopes, NOW)
 
-    assert ((), sentence) == (decision.access, decision.account)
+    assert decision.account is not None
+    assert ((), sentence) == (decision.access, denial_sentence(decision.account))
 
 
 @pytest.mark.parametrize(

@@ -21,10 +21,12 @@ from authsvc.credentials.subject import (
     ServiceAccountSubject,
     Subject,
 )
+from authsvc.decision import Refusal
 from authsvc.errors import AuthsvcError
 from authsvc.issuance import Denied, Issued
 from authsvc.outcomes import outcome_of_error
-from authsvc.policy import Refusal, namespaces
+from authsvc.policy import namespaces
+from authsvc.refusal_sentences import refusal_sentence
 from authsvc.spec.claims import Access
 from authsvc.spec.scope import ResourceScope
 from authsvc.spec.token_request import TokenRequest
@@ -126,7 +128,12 @@ class Facts:
             "dropped": self.dropped,
             "granted": [f"{a.type}:{a.name}:{','.join(a.actions)}" for a in self.granted],
             "refused": [
-                {"scope": unsecret(r.scope), "action": r.action, "reason": unsecret(r.reason)} for r in self.refused
+                {
+                    "scope": unsecret(r.scope),
+                    "action": r.action,
+                    "reason": unsecret(refusal_sentence(r)),
+                }
+                for r in self.refused
             ],
             "credential": self.credential.to_json() if self.credential else None,
             "kind": self.kind,

@@ -14,6 +14,7 @@ from authsvc.errors import AuthsvcError
 from authsvc.issuance import Denied, Issued
 from authsvc.logs import Logger
 from authsvc.outcomes import outcome_of_error
+from authsvc.refusal_sentences import refusal_sentence
 from authsvc.spec.scope import ScopeSet
 from authsvc.spec.token_request import TokenRequest, Unreadable, from_form, from_query
 from authsvc.web.client import CLIENT
@@ -108,7 +109,7 @@ def _facts(issued: Issued) -> dict[str, Any]:
     return {
         "subject": issued.claims.subject,
         "granted": [f"{a.type}:{a.name}:{','.join(a.actions)}" for a in issued.claims.access],
-        "refused": [f"{r.scope} {r.action}: {r.reason}" for r in issued.decision.refusals],
+        "refused": [f"{r.scope} {r.action}: {refusal_sentence(r)}" for r in issued.decision.refusals],
         "degraded": issued.claims.degraded,
         "token_id": issued.claims.token_id,
         "expires_at": issued.claims.expires_at.isoformat(),

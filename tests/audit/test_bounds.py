@@ -19,6 +19,7 @@ from authsvc.audit.entry import ENCODER, MAX_ENTRY
 from authsvc.audit.token_event import TokenEvent, token_event_of
 from authsvc.issuance import Issued
 from authsvc.logs import MAX_LINE, make_logger
+from authsvc.refusal_sentences import refusal_sentence
 from authsvc.spec import scope
 from tests.support.builders import as_license, make_license
 from tests.support.decisions import asked, issued
@@ -68,7 +69,7 @@ def answered(bomb: str) -> tuple[Issued, TokenEvent]:
 def work(token: Issued, told: TokenEvent) -> int:
     """Return how many characters and objects a request leads to before anything is cut."""
     facts: Any = told.to_json()
-    refusals = [f"{refusal.scope} {refusal.action}: {refusal.reason}" for refusal in token.decision.refusals]
+    refusals = [f"{refusal.scope} {refusal.action}: {refusal_sentence(refusal)}" for refusal in token.decision.refusals]
     return len(json.dumps(facts)) + sum(map(len, refusals))
 
 
@@ -112,7 +113,7 @@ def test_a_pull_beside_a_bomb_is_granted_and_told(name: str) -> None:
     """The token has the pull, the entry names it and has at most 8 KiB, and so has the line of the log."""
     token, _ = answered(BOMBS[name](8000))
     log = io.StringIO()
-    refused = [f"{refusal.scope} {refusal.action}: {refusal.reason}" for refusal in token.decision.refusals]
+    refused = [f"{refusal.scope} {refusal.action}: {refusal_sentence(refusal)}" for refusal in token.decision.refusals]
     make_logger("info", log).info("token.issued", granted=[PULL], refused=refused)
 
     assert ["acme/x"] == [access.name for access in token.claims.access]

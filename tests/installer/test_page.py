@@ -8,6 +8,7 @@ import pytest
 
 from authsvc.installer.license_tool import _parser
 from authsvc.policy import license_denial
+from authsvc.refusal_sentences import denial_sentence
 from tests.support.builders import NOW, make_app, make_license
 
 PAGE = (Path(__file__).parents[2] / "docs/license-holders.md").read_text(encoding="utf-8")
@@ -39,17 +40,18 @@ def test_nothing_else_is_documented() -> None:
 def test_the_sentences_of_refusals() -> None:
     """The sentences in the table are those of the server."""
     archived = make_app(archived_at=NOW)
-    cases = (
+    denials = (
         license_denial(make_license(expires_at=NOW), make_app(), NOW),
         license_denial(make_license(not_before=NOW.replace(year=2030)), make_app(), NOW),
         license_denial(make_license(revoked_at=NOW), make_app(), NOW),
         license_denial(make_license(), archived, NOW),
     )
+    cases = [denial_sentence(denial) for denial in denials if denial is not None]
+    assert 4 == len(cases)
     patterns = [
         re.escape(text).replace("…", "[^;]+")
         for text in re.findall(r"^\| `((?:license|the app) [^`]+)` \|", PAGE, re.MULTILINE)
     ]
     assert 4 == len(patterns)
     for sentence in cases:
-        assert sentence is not None
         assert any(re.match(pattern, sentence) for pattern in patterns), sentence

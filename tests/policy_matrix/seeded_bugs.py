@@ -13,7 +13,8 @@ from attrs import evolve
 
 from authsvc import policy
 from authsvc.credentials.subject import LicensesSubject, MemberSubject, SingleSubject, Subject
-from authsvc.policy import Decision, RepositoryLocation
+from authsvc.decision import Decision, Denial, Reason
+from authsvc.policy import RepositoryLocation
 from authsvc.spec.claims import Access
 from authsvc.spec.scope import ResourceScope
 from authsvc.tenancy.machine_records import PersonalToken, ServiceAccount
@@ -21,7 +22,7 @@ from authsvc.tenancy.patterns import covers_native, covers_proxied
 from authsvc.tenancy.records import App, License, Member, Role
 
 Bug = Callable[[pytest.MonkeyPatch], None]
-Entitled = tuple[frozenset[str], str]
+Entitled = tuple[frozenset[str], Reason | None]
 
 BUGS: dict[str, Bug] = {}
 
@@ -130,12 +131,12 @@ def _developers_delete(member: Member, apps: Mapping[str, App], place: Repositor
 
 
 @bug("whose app it is, is ignored", "_outside")
-def _any_team(team: str, apps: Mapping[str, App], place: RepositoryLocation) -> str:
+def _any_team(team: str, apps: Mapping[str, App], place: RepositoryLocation) -> Reason | None:
     return outside(team, {slug: evolve(app, team=team) for slug, app in apps.items()}, place)
 
 
 @bug("an archived app is as good as any", "_outside")
-def _archived(team: str, apps: Mapping[str, App], place: RepositoryLocation) -> str:
+def _archived(team: str, apps: Mapping[str, App], place: RepositoryLocation) -> Reason | None:
     return outside(team, {slug: evolve(app, archived_at=None) for slug, app in apps.items()}, place)
 
 
@@ -182,12 +183,12 @@ def _push_alone(
 
 
 @bug("the creator's end is ignored", "_service_account_denial")
-def _orphan(account: ServiceAccount, _: Member | None, now: datetime) -> str | None:
+def _orphan(account: ServiceAccount, _: Member | None, now: datetime) -> Denial | None:
     return account_denial(account, None, now)
 
 
 @bug("a disabled service account goes on", "_service_account_denial")
-def _disabled(account: ServiceAccount, creator: Member | None, now: datetime) -> str | None:
+def _disabled(account: ServiceAccount, creator: Member | None, now: datetime) -> Denial | None:
     return account_denial(evolve(account, disabled_at=None), creator, now)
 
 
@@ -235,7 +236,7 @@ def _whole_with_proxies(patterns: tuple[str, ...] | None, place: RepositoryLocat
 
 
 @bug("an expired license counts at the instant of its end", "license_denial")
-def _at_the_end(license_: License, app: App, now: datetime) -> str | None:
+def _at_the_end(license_: License, app: App, now: datetime) -> Denial | None:
     begun = license_.not_before is not None and license_.not_before <= now
     return license_denial(
         evolve(license_, not_before=None) if begun else license_, app, now - timedelta(microseconds=1)
@@ -243,17 +244,17 @@ def _at_the_end(license_: License, app: App, now: datetime) -> str | None:
 
 
 @bug("a license counts before it begins", "license_denial")
-def _too_early(license_: License, app: App, now: datetime) -> str | None:
+def _too_early(license_: License, app: App, now: datetime) -> Denial | None:
     return license_denial(evolve(license_, not_before=None), app, now)
 
 
 @bug("an archived license goes on", "license_denial")
-def _archived_license(license_: License, app: App, now: datetime) -> str | None:
+def _archived_license(license_: License, app: App, now: datetime) -> Denial | None:
     return license_denial(evolve(license_, archived_at=None), app, now)
 
 
 @bug("the license of an archived app goes on", "license_denial")
-def _archived_app(license_: License, app: App, now: datetime) -> str | None:
+def _archived_app(license_: License, app: App, now: datetime) -> Denial | None:
     return license_denial(license_, evolve(app, archived_at=None), now)
 
 
@@ -305,17 +306,17 @@ def _silent(subject: LicensesSubject, requested: tuple[ResourceScope, ...], now:
 
 
 @bug("a personal token never ends", "_personal_token_denial")
-def _endless(token: PersonalToken, member: Member, now: datetime) -> str | None:
+def _endless(token: PersonalToken, member: Member, now: datetime) -> Denial | None:
     return personal_denial(evolve(token, expires_at=None), member, now)
 
 
 @bug("a revoked personal token goes on", "_personal_token_denial")
-def _revoked(token: PersonalToken, member: Member, now: datetime) -> str | None:
+def _revoked(token: PersonalToken, member: Member, now: datetime) -> Denial | None:
     return personal_denial(evolve(token, revoked_at=None), member, now)
 
 
 @bug("a disabled member's tokens go on", "_account_denial")
-def _members_tokens(subject: SingleSubject, now: datetime) -> str | None:
+def _members_tokens(subject: SingleSubject, now: datetime) -> Denial | None:
     if isinstance(subject, MemberSubject) and isinstance(subject.by, PersonalToken):
         return personal_denial(subject.by, subject.member, now)
     return any_denial(subject, now)

@@ -1,12 +1,13 @@
 """Wrong ways to decide, each seen somewhere: what the properties of tests/test_policy.py must catch."""
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from attrs import evolve
 
 from authsvc.credentials.subject import LicensesSubject, LicenseSubject, MemberSubject
-from authsvc.policy import Decision, RepositoryLocation, decide, locate
+from authsvc.decision import Decision, Denial, DenialReason
+from authsvc.policy import RepositoryLocation, decide, locate
 from authsvc.spec.claims import Access
 from authsvc.spec.scope import ResourceScope
 from authsvc.tenancy.records import Role
@@ -185,10 +186,13 @@ def everybody_signs(subject: LicensesSubject, requested: Sequence[ResourceScope]
     return evolve(decision, licenses=tuple(one.id for one in subject.licenses)) if decision.access else decision
 
 
+ENDED = Denial(DenialReason.LICENSE_EXPIRED, datetime.min.replace(tzinfo=UTC), "ended")
+
+
 def one_denies_all(subject: LicensesSubject, requested: Sequence[ResourceScope], now: datetime) -> Decision:
     """Deny the request because of one license that is not in force."""
     ended = next((one for one in subject.licenses if one.state(now) != "active"), None)
-    return decide(subject, requested, now) if ended is None else Decision(account="ended", licenses=(ended.id,))
+    return decide(subject, requested, now) if ended is None else Decision(account=ENDED, licenses=(ended.id,))
 
 
 def never_denied(subject: LicensesSubject, requested: Sequence[ResourceScope], now: datetime) -> Decision:
