@@ -9,7 +9,8 @@
     │   ├── NotFound          it names something that does not exist
     │   └── Conflict          it contradicts what exists already
     │       ├── ConfirmationNeeded   it ends access for others, and nobody has confirmed that
-    │       └── LastOwner            it would leave a team without an owner
+    │       ├── LastOwner            it would leave a team without an owner
+    │       └── OperationRepeated    it was carried out before, under the same operation id
     ├── CredentialsRefused    identity was not proven (HTTP 401 UNAUTHORIZED)
     │   └── WrongSecret       a secret was shown that opens nothing; the throttle counts it
     ├── AccountDenied         identity is proven, the account may not be used now (HTTP 401 DENIED)
@@ -39,6 +40,8 @@ ErrorCode = Literal[
     "conflict",
     "confirmation_needed",
     "last_owner",
+    "operation_repeated",
+    "idempotency_conflict",
     "credentials_refused",
     "account_denied",
     "permission_denied",
@@ -239,6 +242,21 @@ class LastOwner(Conflict):
     """The change would leave a team without anybody who can manage it."""
 
     default_code: ClassVar[ErrorCode] = "last_owner"
+
+
+class OperationRepeated(Conflict):
+    """The operation was carried out before, by the same request; nothing was changed now.
+
+    Attributes:
+        result: id of what it created or changed; None when that is not known any more.
+    """
+
+    default_code: ClassVar[ErrorCode] = "operation_repeated"
+
+    def __init__(self, message: str, result: str | None) -> None:
+        """Keep what the first attempt made beside the sentence."""
+        super().__init__(message)
+        self.result = result
 
 
 class CredentialsRefused(AuthsvcError):

@@ -18,6 +18,7 @@ from authsvc.errors import (
     InputRefused,
     LastOwner,
     NotFound,
+    OperationRepeated,
     Overloaded,
     PermissionDenied,
     SecretsRefused,
@@ -126,6 +127,7 @@ OF_ERRORS: Mapping[type[AuthsvcError], Outcome] = {
     Conflict: _never(HTTPStatus.CONFLICT, registry_error.UNKNOWN),
     ConfirmationNeeded: _never(HTTPStatus.CONFLICT, registry_error.UNKNOWN),
     LastOwner: _never(HTTPStatus.CONFLICT, registry_error.UNKNOWN),
+    OperationRepeated: _never(HTTPStatus.CONFLICT, registry_error.UNKNOWN),
     # These end a start, so no client ever gets them.
     SetupRefused: FAULT,
     SecretsRefused: FAULT,

@@ -214,6 +214,7 @@ PURE_AT_IMPORT = {
         "option",
     ),
     *("argument", "version_option", "add_command"),
+    *("repeatable", "shows_secret"),
 }
 """Lower-case callables that a module may call while it is imported; constructors, in CapWords, come besides."""
 

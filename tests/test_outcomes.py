@@ -31,6 +31,7 @@ EXPECTED = {
     "Conflict": (*UNANSWERED, "fault", 409, "UNKNOWN"),
     "ConfirmationNeeded": (*UNANSWERED, "fault", 409, "UNKNOWN"),
     "LastOwner": (*UNANSWERED, "fault", 409, "UNKNOWN"),
+    "OperationRepeated": (*UNANSWERED, "fault", 409, "UNKNOWN"),
     "SetupRefused": (*UNANSWERED, "fault", 500, "UNKNOWN"),
     "SecretsRefused": (*UNANSWERED, "fault", 500, "UNKNOWN"),
     "AuthsvcError": (*UNANSWERED, "fault", 500, "UNKNOWN"),

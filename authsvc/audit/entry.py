@@ -28,6 +28,7 @@ class Entry:
         event: a constant ``noun.verb`` of docs/logs.md.
         actor: who did it: a subject, or ``system:authsvc``.
         facts: JSON values, never a secret.
+        request_hash: of a change made under an idempotency key: identifies the request; it is not written.
     """
 
     id: str
@@ -35,6 +36,7 @@ class Entry:
     event: str
     actor: str
     facts: Mapping[str, Any] = field(factory=dict)
+    request_hash: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the line as it is stored, listed and exported."""

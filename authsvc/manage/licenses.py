@@ -12,6 +12,7 @@ from authsvc.license_file import LicenseDocument, LicenseFileError
 from authsvc.manage.actor import Actor
 from authsvc.manage.authorization import permitted
 from authsvc.manage.confirmation import require
+from authsvc.manage.idempotency import repeatable
 from authsvc.manage.license_signer import LicenseSigner
 from authsvc.manage.lookup import find_app, find_license, find_open_app, require_app, require_license
 from authsvc.manage.operation import Operation
@@ -47,7 +48,15 @@ class Licenses:
     signer: LicenseSigner
     registry: str
 
+    async def _first(self, license_id: str, operation: Operation) -> License:
+        return (await find_license(self.stores, operation.actor, license_id)).record
+
+    async def _first_with_file(self, license_id: str, operation: Operation) -> tuple[License, str]:
+        license_ = await self._first(license_id, operation)
+        return license_, await self._file_of(license_)
+
     @permitted(Permission.LICENSE_CREATE)
+    @repeatable(_first_with_file)
     async def create(self, app: str, terms: LicenseTerms, operation: Operation) -> tuple[License, str]:
         """Return a new license and its file.
 
@@ -69,6 +78,7 @@ class Licenses:
         return await find_open_app(self.stores, actor, app)
 
     @permitted(Permission.LICENSE_CREATE_IN)
+    @repeatable(_first_with_file)
     async def create_in(
         self, app: Versioned[App], terms: LicenseTerms, operation: Operation, reference: str | None = None
     ) -> tuple[License, str]:
@@ -141,6 +151,7 @@ class Licenses:
         return f"{json.dumps(document, indent=2)}\n"
 
     @permitted(Permission.LICENSE_EXTEND)
+    @repeatable(_first_with_file)
     async def extend(self, license_id: str, expires: str, operation: Operation) -> tuple[License, str]:
         """Return the license with another end, later or earlier, and its file; the registry token stays the same.
 
@@ -162,6 +173,7 @@ class Licenses:
         return await self._set(stored, changed, operation), file
 
     @permitted(Permission.LICENSE_ROTATE)
+    @repeatable(_first_with_file)
     async def rotate(
         self, license_id: str, overlap: timedelta, operation: Operation, confirmed: str | None = None
     ) -> tuple[License, str]:
@@ -186,6 +198,7 @@ class Licenses:
         return await self._set(stored, changed, operation, "license.rotated", **facts), file
 
     @permitted(Permission.LICENSE_REVOKE)
+    @repeatable(_first)
     async def revoke(self, license_id: str, operation: Operation) -> License:
         """Refuse the license from now on. Revoking twice keeps the first time.
 
@@ -199,6 +212,7 @@ class Licenses:
         )
 
     @permitted(Permission.LICENSE_ARCHIVE)
+    @repeatable(_first)
     async def archive(self, license_id: str, operation: Operation) -> License:
         """Refuse the license from now on and hide it from lists.
 
@@ -212,6 +226,7 @@ class Licenses:
         )
 
     @permitted(Permission.LICENSE_REINSTATE)
+    @repeatable(_first)
     async def reinstate(self, license_id: str, operation: Operation) -> License:
         """Undo :meth:`revoke` and :meth:`archive`.
 

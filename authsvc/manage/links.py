@@ -14,9 +14,11 @@ from authsvc.credentials.password import SALT_BYTES, check_rules, hash_password
 from authsvc.errors import Conflict, InputRefused
 from authsvc.manage.actor import Actor
 from authsvc.manage.authorization import permitted
+from authsvc.manage.idempotency import repeatable, shows_secret
 from authsvc.manage.lookup import (
     find_apps_of,
     find_member,
+    find_member_by_id,
     find_team,
     names_around,
 )
@@ -43,7 +45,12 @@ class Links:
 
     stores: Stores
 
+    async def _redeemed(self, member_id: str, _operation: Operation) -> Member:
+        # The link proved who this is, and the request is the same.
+        return await find_member_by_id(self.stores, Actor.operator(), member_id)
+
     @permitted(Permission.MEMBER_INVITE)
+    @shows_secret
     async def invite(self, email: str, team: str, role: str, apps: Sequence[str], operation: Operation) -> Secret:
         """Return the secret of a new one-time link by which this address joins; an older link is void.
 
@@ -75,6 +82,7 @@ class Links:
         )
 
     @permitted(Permission.MEMBER_RESET)
+    @shows_secret
     async def reset(self, email: str, operation: Operation) -> Secret:
         """Return the secret of a new one-time link that sets a new password; an older link is void.
 
@@ -101,6 +109,7 @@ class Links:
         )
 
     @permitted(Permission.LINK_REDEEM)
+    @repeatable(_redeemed)
     async def redeem(self, link: Secret, password: Secret, operation: Operation) -> Member:
         """Consume a link and return the member that it made or gave a new password. A refused password consumes none.
 

@@ -122,6 +122,18 @@ async def find_member(stores: Stores, actor: Actor, email: str) -> Versioned[Mem
     return found
 
 
+async def find_member_by_id(stores: Stores, actor: Actor, member_id: str) -> Member:
+    """Return the member with this id, also one who was removed.
+
+    Raises:
+        NotFound: there is none for the actor.
+    """
+    found = await stores.members.get(member_id)
+    if found is None or not actor.sees(found.record.team):
+        raise NotFound(f"there is no member {member_id[:40]!r}", code="member_not_found")
+    return found.record
+
+
 async def find_service_account(stores: Stores, actor: Actor, team: str, name: str) -> Versioned[ServiceAccount]:
     """Return the service account of this name; a service account sees none but itself.
 

@@ -16,9 +16,11 @@ from authsvc.errors import Conflict, InputRefused, LastOwner, PermissionDenied
 from authsvc.manage.actor import Actor, Person
 from authsvc.manage.authorization import permitted
 from authsvc.manage.confirmation import EndedAccess, counted, require
+from authsvc.manage.idempotency import repeatable
 from authsvc.manage.lookup import (
     find_apps_of,
     find_member,
+    find_member_by_id,
     find_team,
     names_around,
 )
@@ -44,7 +46,11 @@ class Members:
 
     stores: Stores
 
+    async def _first(self, member_id: str, operation: Operation) -> Member:
+        return await find_member_by_id(self.stores, operation.actor, member_id)
+
     @permitted(Permission.MEMBER_ADD)
+    @repeatable(_first)
     async def add(
         self, email: str, team: str, role: str, apps: Sequence[str], password: Secret, operation: Operation
     ) -> Member:
@@ -97,6 +103,7 @@ class Members:
         return Person(member.id, member.email)
 
     @permitted(Permission.MEMBER_DISABLE)
+    @repeatable(_first)
     async def disable(
         self, email: str, operation: Operation, confirmed: str | None = None, *, force: bool = False
     ) -> Member:
@@ -116,6 +123,7 @@ class Members:
         return await self._replace(stored, changed, operation.entry("member.disabled", **facts_of(changed)), witness)
 
     @permitted(Permission.MEMBER_ENABLE)
+    @repeatable(_first)
     async def enable(self, email: str, operation: Operation) -> Member:
         """Undo :meth:`disable`; what was signed in with before stays ended.
 
@@ -128,6 +136,7 @@ class Members:
         return await self._change(stored, evolve(stored.record, disabled_at=None), "member.enabled", operation)
 
     @permitted(Permission.MEMBER_SET_ROLE)
+    @repeatable(_first)
     async def set_role(
         self, email: str, role: str, apps: Sequence[str] | None, operation: Operation, *, force: bool = False
     ) -> Member:
@@ -151,6 +160,7 @@ class Members:
         return await self._change(stored, changed, "member.role_set", operation, force=force, **facts)
 
     @permitted(Permission.MEMBER_SET_PASSWORD)
+    @repeatable(_first)
     async def set_password(self, email: str, password: Secret, operation: Operation) -> Member:
         """Set another password; the old one and the sign-ins made with it end at once, personal tokens stay.
 
@@ -168,6 +178,7 @@ class Members:
         return await self._change(stored, changed, "member.password_set", operation)
 
     @permitted(Permission.MEMBER_REMOVE)
+    @repeatable(_first)
     async def remove(
         self, email: str, operation: Operation, confirmed: str | None = None, *, force: bool = False
     ) -> Member:

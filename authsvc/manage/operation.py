@@ -1,13 +1,17 @@
 """One change of management: who makes it, when, and under which id."""
 
+import hashlib
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 from attrs import frozen
 
 from authsvc.audit.entry import Entry
 from authsvc.manage.actor import Actor
+
+OPERATION_ID_LENGTH = 32
+"""Hexadecimal digits."""
 
 
 @frozen
@@ -17,17 +21,41 @@ class Operation:
     Attributes:
         actor: who makes it.
         now: the one reading of the clock for the whole change, aware UTC.
-        operation_id: random; the same when the change is repeated after an unclear failure.
+        operation_id: random, or derived from an idempotency key: the same when the change is repeated.
         entropy: returns that many random bytes.
+        request_hash: identifies the request when it came with an idempotency key, else empty.
     """
 
     actor: Actor
     now: datetime
     operation_id: str
     entropy: Callable[[int], bytes]
+    request_hash: str = ""
+
+    @classmethod
+    def keyed(
+        cls, actor: Actor, now: datetime, idempotency_key: str, request: bytes, entropy: Callable[[int], bytes]
+    ) -> Self:
+        """Begin a change, or repeat it: the same actor's same key is the same operation.
+
+        Args:
+            actor: who makes it; equal keys of two actors have nothing to do with each other.
+            now: the present.
+            idempotency_key: chosen by the client, one for each change.
+            request: what is asked for, whole: the method, the path and the body. Another one under the same key is
+                refused.
+            entropy: returns that many random bytes.
+        """
+        operation_id = _digest(actor.subject.encode(), idempotency_key.encode())[:OPERATION_ID_LENGTH]
+        return cls(actor, now, operation_id, entropy, _digest(request))
 
     def entry(self, event: str, **facts: Any) -> Entry:
         """Return the audit entry of this change: a constant ``noun.verb`` and its facts, never a secret."""
         person = self.actor.on_behalf_of
         behalf = {} if person is None else {"on_behalf_of": {"member": person.id, "email": person.email}}
-        return Entry(self.operation_id, self.now, event, self.actor.subject, behalf | facts)
+        return Entry(self.operation_id, self.now, event, self.actor.subject, behalf | facts, self.request_hash)
+
+
+def _digest(*parts: bytes) -> str:
+    """Return the SHA-256 of parts of any length, so that no two sequences of parts look alike."""
+    return hashlib.sha256(b"".join(b"%d:%b" % (len(part), part) for part in parts)).hexdigest()

@@ -10,6 +10,7 @@ from authsvc.errors import Conflict, InputRefused
 from authsvc.manage.actor import Actor
 from authsvc.manage.authorization import permitted
 from authsvc.manage.confirmation import require
+from authsvc.manage.idempotency import repeatable, shows_secret
 from authsvc.manage.lookup import SERVICE_ACCOUNT_NAME, find_apps_of, find_service_account, find_team
 from authsvc.manage.operation import Operation
 from authsvc.manage.permissions import Permission
@@ -37,7 +38,13 @@ class ServiceAccounts:
 
     stores: Stores
 
+    async def _first(self, account_id: str, operation: Operation) -> ServiceAccount:
+        found = await self.stores.service_accounts.get(account_id)
+        team, name = (found.record.team, found.record.name) if found is not None else ("", account_id)
+        return (await find_service_account(self.stores, operation.actor, team, name)).record
+
     @permitted(Permission.SERVICE_ACCOUNT_CREATE)
+    @shows_secret
     async def create(
         self, name: str, team: str, grants: Sequence[str], api: str | None, expires: str | None, operation: Operation
     ) -> tuple[ServiceAccount, Secret]:
@@ -99,6 +106,7 @@ class ServiceAccounts:
         return [(account, used.get(account.id)) for account in accounts]
 
     @permitted(Permission.SERVICE_ACCOUNT_ROTATE)
+    @shows_secret
     async def rotate(
         self, name: str, team: str, overlap: timedelta, operation: Operation, confirmed: str | None = None
     ) -> tuple[ServiceAccount, Secret]:
@@ -125,6 +133,7 @@ class ServiceAccounts:
         return changed, secret.text
 
     @permitted(Permission.SERVICE_ACCOUNT_DISABLE)
+    @repeatable(_first)
     async def disable(self, name: str, team: str, operation: Operation) -> ServiceAccount:
         """Refuse the account from now on.
 
@@ -136,6 +145,7 @@ class ServiceAccounts:
         return await self._change(stored, changed, "service-account.disabled", operation)
 
     @permitted(Permission.SERVICE_ACCOUNT_ENABLE)
+    @repeatable(_first)
     async def enable(self, name: str, team: str, operation: Operation) -> ServiceAccount:
         """Undo :meth:`disable`.
 
@@ -147,6 +157,7 @@ class ServiceAccounts:
         return await self._change(stored, evolve(stored.record, disabled_at=None), "service-account.enabled", operation)
 
     @permitted(Permission.SERVICE_ACCOUNT_REVOKE)
+    @repeatable(_first)
     async def revoke(self, name: str, team: str, operation: Operation) -> ServiceAccount:
         """Refuse the account for good; its name is not given again.
 

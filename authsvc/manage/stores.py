@@ -1,8 +1,9 @@
 """Where the use cases read and write records: one protocol per aggregate. ``store/`` implements them on Redis.
 
 Every method raises StoreUnavailable when the store does not answer. Every change carries the audit's entry of the
-operation and is made once for its id; it raises Conflict when what it rests on has changed since it was read. The
-store writes the entry to the audit in the same step, and to the log when the change is durable.
+operation and is made once for its id: it raises OperationRepeated when another attempt was faster, and Conflict when
+what it rests on has changed since it was read. The store writes the entry to the audit in the same step, and to the
+log when the change is durable.
 """
 
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -86,8 +87,9 @@ class SignInStore(Protocol):
 
 
 class ServiceAccountStore(Protocol):
-    """Service accounts, by team and name; lists are by name, with revoked ones."""
+    """Service accounts, by id and by team and name; lists are by name, with revoked ones."""
 
+    async def get(self, account_id: str) -> Versioned[ServiceAccount] | None: ...
     async def by_name(self, team: str, name: str) -> Versioned[ServiceAccount] | None: ...
     async def of_team(self, team: str) -> list[ServiceAccount]: ...
     async def add(self, account: ServiceAccount, entry: Entry) -> None: ...
@@ -105,6 +107,19 @@ class LicenseStore(Protocol):
     ) -> list[tuple[LicenseReference, License] | None]: ...
     async def add(self, license_: License, app: Versioned[App], entry: Entry) -> None: ...
     async def replace(self, old: Versioned[License], new: License, entry: Entry) -> None: ...
+
+
+class OperationStore(Protocol):
+    """Operations that were carried out within the last day."""
+
+    async def require_new(self, operation_id: str, request_hash: str) -> None:
+        """Accept an operation that was not carried out.
+
+        Raises:
+            OperationRepeated: it was, by the same request.
+            Conflict: it was, by another request (code ``idempotency_conflict``).
+        """
+        ...
 
 
 class UsageReader(Protocol):
@@ -126,3 +141,4 @@ class Stores:
     service_accounts: ServiceAccountStore
     licenses: LicenseStore
     usage: UsageReader
+    operations: OperationStore

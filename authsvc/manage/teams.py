@@ -9,6 +9,7 @@ from authsvc.errors import Conflict
 from authsvc.manage.actor import Actor
 from authsvc.manage.authorization import permitted
 from authsvc.manage.confirmation import EndedAccess, counted, require
+from authsvc.manage.idempotency import repeatable
 from authsvc.manage.lookup import find_app, find_team
 from authsvc.manage.operation import Operation
 from authsvc.manage.permissions import Permission
@@ -55,7 +56,14 @@ class Teams:
 
     stores: Stores
 
+    async def _first_team(self, slug: str, operation: Operation) -> Team:
+        return await find_team(self.stores, operation.actor, slug)
+
+    async def _first_app(self, slug: str, operation: Operation) -> App:
+        return (await find_app(self.stores, operation.actor, slug)).record
+
     @permitted(Permission.TEAM_CREATE)
+    @repeatable(_first_team)
     async def create(self, slug: str, name: str | None, operation: Operation) -> Team:
         """Return a new team.
 
@@ -74,6 +82,7 @@ class Teams:
         return [team for team in await self.stores.teams.all() if actor.sees(team.slug)]
 
     @permitted(Permission.APP_CREATE)
+    @repeatable(_first_app)
     async def create_app(self, slug: str, team: str, name: str | None, operation: Operation) -> App:
         """Return a new app, which is a new registry namespace.
 
@@ -146,6 +155,7 @@ class Teams:
         )
 
     @permitted(Permission.APP_ARCHIVE)
+    @repeatable(_first_app)
     async def archive_app(self, slug: str, operation: Operation, confirmed: str | None = None) -> App:
         """Put an app away: nothing pushes to it or pulls from it. Archiving twice changes nothing.
 
@@ -164,6 +174,7 @@ class Teams:
         return await self._set_app(stored, app, "app.archived", operation, licenses=use.licenses)
 
     @permitted(Permission.APP_REINSTATE)
+    @repeatable(_first_app)
     async def reinstate_app(self, slug: str, operation: Operation) -> App:
         """Undo :meth:`archive_app`: everybody has the access again that they would have had all the while.
 

@@ -16,6 +16,7 @@ from authsvc.credentials.machine_secret import (
 from authsvc.errors import Conflict, InputRefused
 from authsvc.manage.actor import Actor
 from authsvc.manage.authorization import permitted
+from authsvc.manage.idempotency import repeatable, shows_secret
 from authsvc.manage.lookup import find_member, find_token
 from authsvc.manage.operation import Operation
 from authsvc.manage.permissions import Permission
@@ -75,7 +76,11 @@ class Tokens:
 
     stores: Stores
 
+    async def _revoked(self, _token_id: str, _operation: Operation) -> None:
+        return None
+
     @permitted(Permission.TOKEN_CREATE)
+    @shows_secret
     async def create(
         self, name: str, email: str, expires: str | None, api: str | None, operation: Operation
     ) -> tuple[PersonalToken, Secret]:
@@ -154,6 +159,7 @@ class Tokens:
         return [line for line in lines if line.live]
 
     @permitted(Permission.TOKEN_REVOKE)
+    @repeatable(_revoked)
     async def revoke(self, token_id: str, operation: Operation) -> None:
         """Refuse a personal token or a sign-in from now on. Revoking twice keeps the first time.
 

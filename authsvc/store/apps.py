@@ -29,7 +29,7 @@ class RedisApps:
         Raises:
             Conflict: the slug is taken, by this team or another one.
         """
-        change = self.records.change(entry)
+        change = self.records.change(entry, app.slug)
         change.expect_absent(
             keys.app(app.slug),
             f"the app {app.slug!r} exists already; a slug is one namespace for all teams",
@@ -46,4 +46,4 @@ class RedisApps:
         Raises:
             Conflict: it is no longer what ``old`` says.
         """
-        await self.records.replace(keys.app(new.slug), old, new, entry)
+        await self.records.replace(keys.app, new.slug, old, new, entry)

@@ -57,7 +57,7 @@ class RedisLicenses:
         Raises:
             Conflict: the app changed meanwhile, or another license has the reference.
         """
-        change, encode = self.records.change(entry), self.records.codec.encode
+        change, encode = self.records.change(entry, license_.id), self.records.codec.encode
         change.expect(keys.app(license_.app), app.version, CHANGED_MEANWHILE)
         change.expect_absent(keys.license_(license_.id), CHANGED_MEANWHILE)
         change.put(keys.license_(license_.id), encode(license_))
@@ -75,4 +75,4 @@ class RedisLicenses:
         Raises:
             Conflict: it is no longer what ``old`` says.
         """
-        await self.records.replace(keys.license_(new.id), old, new, entry)
+        await self.records.replace(keys.license_, new.id, old, new, entry)

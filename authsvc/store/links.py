@@ -30,7 +30,7 @@ class RedisLinks:
 
     async def add(self, link: OneTimeLink, life_seconds: int, entry: Entry) -> None:
         """Store a new link; an older one for the same address is void from now on."""
-        change = self.records.change(entry)
+        change = self.records.change(entry, link.id)
         change.put(keys.link(link.id), self.records.codec.encode(link), life_seconds)
         change.put(keys.pending_link(link.email), link.id.encode(), life_seconds)
         await change.apply(self.records.connection)
@@ -41,7 +41,7 @@ class RedisLinks:
         Raises:
             Conflict: the link was used or replaced meanwhile, or the address belongs to a member already.
         """
-        change = self._consuming(link, entry)
+        change = self._consuming(link, entry, member.id)
         put_new_member(change, self.records, member)
         await change.apply(self.records.connection)
 
@@ -53,13 +53,13 @@ class RedisLinks:
         Raises:
             Conflict: the link was used or replaced meanwhile, or the member changed.
         """
-        change = self._consuming(link, entry)
+        change = self._consuming(link, entry, new.id)
         change.expect(keys.member(new.id), old.version, CHANGED_MEANWHILE)
         change.put(keys.member(new.id), self.records.codec.encode_change(old.version, new))
         await change.apply(self.records.connection)
 
-    def _consuming(self, link: Versioned[OneTimeLink], entry: Entry) -> Transaction:
-        change = self.records.change(entry)
+    def _consuming(self, link: Versioned[OneTimeLink], entry: Entry, member_id: str) -> Transaction:
+        change = self.records.change(entry, member_id)
         change.expect(keys.link(link.record.id), link.version, VOID, code="link_void")
         change.expect(keys.pending_link(link.record.email), link.record.id.encode(), VOID, code="link_void")
         change.remove(keys.link(link.record.id))

@@ -36,7 +36,7 @@ class RedisMembers:
         Raises:
             Conflict: the address belongs to a member already, of this team or another one.
         """
-        change = self.records.change(entry)
+        change = self.records.change(entry, member.id)
         put_new_member(change, self.records, member)
         change.remove(keys.pending_link(member.email))  # an invitation must not outlive a membership given by hand
         await change.apply(self.records.connection)
@@ -71,7 +71,7 @@ class RedisMembers:
         await change.apply(self.records.connection)
 
     def _changing(self, old: Versioned[Member], witness: Versioned[Member] | None, entry: Entry) -> Transaction:
-        change = self.records.change(entry)
+        change = self.records.change(entry, old.record.id)
         for seen in (old, witness):
             if seen is not None:
                 change.expect(keys.member(seen.record.id), seen.version, CHANGED_MEANWHILE)

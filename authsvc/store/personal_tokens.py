@@ -33,7 +33,7 @@ class RedisPersonalTokens:
         Raises:
             Conflict: the member changed, or a token of this name was made meanwhile.
         """
-        change = self.records.change(entry)
+        change = self.records.change(entry, token.id)
         name = keys.personal_token_name(token.member, token.name)
         if namesake is None:
             change.expect_absent(name, CHANGED_MEANWHILE)
@@ -52,4 +52,4 @@ class RedisPersonalTokens:
         Raises:
             Conflict: it is no longer what ``old`` says.
         """
-        await self.records.replace(keys.personal_token(new.id), old, new, entry)
+        await self.records.replace(keys.personal_token, new.id, old, new, entry)

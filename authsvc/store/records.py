@@ -52,17 +52,19 @@ class Records:
         """Return the record in ``raw``, which is its version."""
         return Versioned(self.codec.decode(raw, kind), Version(raw))
 
-    def change(self, entry: Entry) -> Transaction:
-        """Begin a change, which ``entry`` tells of."""
-        return Transaction(entry, self.log)
+    def change(self, entry: Entry, result: str) -> Transaction:
+        """Begin a change, which ``entry`` tells of; ``result`` is the id of what is created or changed."""
+        return Transaction(entry, self.log, result)
 
-    async def replace(self, key: str, old: Versioned[T], new: T, entry: Entry) -> None:
+    async def replace(self, key: Callable[[str], str], record_id: str, old: Versioned[T], new: T, entry: Entry) -> None:
         """Store a changed record with the fields that a newer authsvc gave it; it is forgotten when ``old`` would be.
+
+        ``key`` makes the key of its id.
 
         Raises:
             Conflict: it is no longer what ``old`` says.
         """
-        change = self.change(entry)
-        change.expect(key, old.version, CHANGED_MEANWHILE)
-        change.put(key, self.codec.encode_change(old.version, new), keep_life=True)
+        change = self.change(entry, record_id)
+        change.expect(key(record_id), old.version, CHANGED_MEANWHILE)
+        change.put(key(record_id), self.codec.encode_change(old.version, new), keep_life=True)
         await change.apply(self.connection)

@@ -15,12 +15,16 @@ class RedisServiceAccounts:
 
     records: Records
 
+    async def get(self, account_id: str) -> Versioned[ServiceAccount] | None:
+        """Return the service account with this id."""
+        return await self.records.get(keys.service_account(account_id), ServiceAccount)
+
     async def by_name(self, team: str, name: str) -> Versioned[ServiceAccount] | None:
         """Return the service account of this name."""
         account_id = await self.records.connection.get(keys.service_account_name(team, name))
         if account_id is None:
             return None
-        return await self.records.get(keys.service_account(account_id.decode()), ServiceAccount)
+        return await self.get(account_id.decode())
 
     async def of_team(self, team: str) -> list[ServiceAccount]:
         """Return a team's service accounts, revoked ones too, by name."""
@@ -33,7 +37,7 @@ class RedisServiceAccounts:
         Raises:
             Conflict: the name is taken in the team; names are never given twice.
         """
-        change = self.records.change(entry)
+        change = self.records.change(entry, account.id)
         change.expect_absent(
             keys.service_account_name(account.team, account.name),
             f"the team {account.team!r} has or had a service account {account.name!r}; choose another name",
@@ -51,4 +55,4 @@ class RedisServiceAccounts:
         Raises:
             Conflict: it is no longer what ``old`` says.
         """
-        await self.records.replace(keys.service_account(new.id), old, new, entry)
+        await self.records.replace(keys.service_account, new.id, old, new, entry)

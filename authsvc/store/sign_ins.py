@@ -34,7 +34,7 @@ class RedisSignIns:
         Raises:
             Conflict: the member got ``newest`` tokens within ``window`` before this one.
         """
-        change = self.records.change(entry)
+        change = self.records.change(entry, token.id)
         index = keys.member_refresh_tokens(token.member)
         since = (token.created_at - window).timestamp()
         recent = f"the member got {newest} refresh tokens a short time ago"
@@ -50,4 +50,4 @@ class RedisSignIns:
         Raises:
             Conflict: it is no longer what ``old`` says.
         """
-        await self.records.replace(keys.refresh_token(new.id), old, new, entry)
+        await self.records.replace(keys.refresh_token, new.id, old, new, entry)

@@ -29,7 +29,7 @@ class RedisTeams:
         Raises:
             Conflict: the slug is taken.
         """
-        change = self.records.change(entry)
+        change = self.records.change(entry, team.slug)
         change.expect_absent(
             keys.team(team.slug), f"the team {team.slug!r} exists already", code="slug_taken", field="slug"
         )

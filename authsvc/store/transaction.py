@@ -8,6 +8,7 @@ the change is durable: a use case hands its entry over once.
 """
 
 import json
+import secrets
 from typing import Any, Literal
 
 from attrs import Factory, define, frozen
@@ -17,9 +18,7 @@ from authsvc.errors import Conflict, ErrorCode, StoreRefused, StoreUnavailable
 from authsvc.store import keys
 from authsvc.store.audit_size import ADD_TO_STREAM
 from authsvc.store.connection import Connection
-
-OPERATION_MARK_LIFE = 24 * 3600
-"""Seconds for which an applied operation is known: far longer than any caller retries."""
+from authsvc.store.operations import MARK_LIFE, OperationMark
 
 UNCLEAR = "the service's database did not confirm the change, which may be done or not; look before you repeat it"
 
@@ -29,7 +28,8 @@ _APPLY = (
     ADD_TO_STREAM
     + """
 local plan = cjson.decode(ARGV[1])
-if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+local mark = redis.call('GET', KEYS[1])
+if mark then return mark end
 for place, check in ipairs(plan.checks) do
   if check.kind == 'fewer' then
     if redis.call('ZCOUNT', KEYS[check.key], check.value, '+inf') >= check.most then return place end
@@ -54,7 +54,7 @@ for _, write in ipairs(plan.writes) do
   end
 end
 add_to_stream(KEYS[2], KEYS[3], {'entry', ARGV[3]})
-redis.call('SET', KEYS[1], '1', 'EX', ARGV[2])
+redis.call('SET', KEYS[1], ARGV[4], 'EX', ARGV[2])
 return 0
 """
 )
@@ -83,12 +83,16 @@ class Transaction:
         entry: what the audit records of it, in the same step; its id is one per intention, the same for every attempt
             to carry it out.
         log: where the entry is written once the change is durable.
+        result: id of what is created or changed, for a repeat of the same operation.
     """
 
     entry: Entry
     log: ChangeLog = unlogged
+    result: str | None = None
     _checks: list[_Precondition] = Factory(list)
     _writes: list[tuple[str, str, tuple[str, ...]]] = Factory(list)
+    _attempt: str = Factory(lambda: secrets.token_hex(8))
+    _logged: bool = False
 
     def expect_absent(
         self, key: str, message: str, code: ErrorCode = "version_conflict", field: str | None = None
@@ -141,7 +145,9 @@ class Transaction:
         """Carry the change out, once, and then log it.
 
         Raises:
-            Conflict: a precondition does not hold; nothing was written.
+            OperationRepeated: another transaction carried out this operation, for the same request.
+            Conflict: a precondition does not hold, or another transaction carried out an operation of this id for
+                another request; nothing was written.
             StoreRefused: Redis refused the change; nothing was written.
             StoreUnavailable: Redis did not answer, twice; ``uncertain`` says whether the change may be done. Sending
                 the same change again is safe.
@@ -154,22 +160,40 @@ class Transaction:
             "checks": [{"kind": c.kind, "key": number[c.key], "value": c.value, "most": c.most} for c in self._checks],
             "writes": [{"command": w[0], "key": number[w[1]], "arguments": w[2]} for w in writes],
         }
-        script = connection.redis.register_script(_APPLY)
+        mark = OperationMark(self.entry.request_hash, self.result, self._attempt)
         key_names = [keys.operation(self.entry.id), keys.AUDIT, keys.AUDIT_SIZE, *names]
-        arguments: list[str | int] = [json.dumps(plan), OPERATION_MARK_LIFE, self.entry.text()]
-        try:
-            failed = await connection.run(script(keys=key_names, args=arguments))
-        except StoreRefused:
-            raise
-        except StoreUnavailable as first:
-            # The reply may be lost and the change done: the operation's mark makes asking again harmless.
-            try:
-                failed = await connection.run(script(keys=key_names, args=arguments))
-            except StoreUnavailable as second:
-                if first.uncertain or second.uncertain:
-                    raise StoreUnavailable(UNCLEAR, uncertain=True, detail=second.detail) from second
-                raise StoreUnavailable(NOT_DONE, detail=second.detail) from second
-        if failed:
-            broken = self._checks[failed - 1]
+        reply = await _run(connection, key_names, [json.dumps(plan), MARK_LIFE, self.entry.text(), mark.text()])
+        if isinstance(reply, bytes):
+            found = OperationMark.parse(reply)
+            if found.attempt != self._attempt:  # else the reply to the first attempt was lost
+                raise found.error_for(self.entry.request_hash)
+        elif reply:
+            broken = self._checks[reply - 1]
             raise Conflict(broken.message, code=broken.code, field=broken.field)
-        self.log(self.entry)
+        if not self._logged:
+            self._logged = True
+            self.log(self.entry)
+
+
+async def _run(connection: Connection, key_names: list[str], arguments: list[str | int]) -> bytes | int:
+    """Return the mark of an operation that was carried out before, the number of the check that failed, or 0.
+
+    Raises:
+        StoreRefused: Redis refused the change; nothing was written.
+        StoreUnavailable: Redis did not answer, twice.
+    """
+    script = connection.redis.register_script(_APPLY)
+    reply: bytes | int
+    try:
+        reply = await connection.run(script(keys=key_names, args=arguments))
+    except StoreRefused:
+        raise
+    except StoreUnavailable as first:
+        # The reply may be lost and the change done: the operation's mark makes asking again harmless.
+        try:
+            reply = await connection.run(script(keys=key_names, args=arguments))
+        except StoreUnavailable as second:
+            if first.uncertain or second.uncertain:
+                raise StoreUnavailable(UNCLEAR, uncertain=True, detail=second.detail) from second
+            raise StoreUnavailable(NOT_DONE, detail=second.detail) from second
+    return reply

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from authsvc.audit.entry import ChangeLog, Entry
-from authsvc.errors import Conflict
+from authsvc.errors import Conflict, OperationRepeated
 from authsvc.store import keys
 from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
@@ -78,11 +78,14 @@ class RedisWorkerRegistry:
     async def _request_once(self, entry: Entry, above: int) -> int:
         before = await self._connection.get(keys.KEY_GENERATION)
         number = max(int(before or 0), above) + 1
-        change = Transaction(entry, self._log)
+        change = Transaction(entry, self._log, str(number))
         if before is None:
             change.expect_absent(keys.KEY_GENERATION, REQUESTED_MEANWHILE, code="keys_locked")
         else:
             change.expect(keys.KEY_GENERATION, before, REQUESTED_MEANWHILE, code="keys_locked")
         change.put(keys.KEY_GENERATION, str(number).encode())
-        await change.apply(self._connection)
+        try:
+            await change.apply(self._connection)
+        except OperationRepeated as repeated:
+            return int(repeated.result or number)
         return number

@@ -5,6 +5,7 @@ from authsvc.store.apps import RedisApps
 from authsvc.store.licenses import RedisLicenses
 from authsvc.store.links import RedisLinks
 from authsvc.store.members import RedisMembers
+from authsvc.store.operations import RedisOperations
 from authsvc.store.personal_tokens import RedisPersonalTokens
 from authsvc.store.records import Records
 from authsvc.store.service_accounts import RedisServiceAccounts
@@ -25,4 +26,5 @@ def make_stores(records: Records) -> Stores:
         service_accounts=RedisServiceAccounts(records),
         licenses=RedisLicenses(records),
         usage=RedisUsageReader(records.connection),
+        operations=RedisOperations(records.connection),
     )

@@ -12,7 +12,7 @@ from attrs import evolve
 
 from authsvc.audit.entry import Entry
 from authsvc.credentials.facts import CredentialFacts
-from authsvc.errors import Conflict, StoreUnavailable
+from authsvc.errors import Conflict, OperationRepeated, StoreUnavailable
 from authsvc.manage.stores import Stores
 from authsvc.redaction import Secret
 from authsvc.store import keys
@@ -121,10 +121,12 @@ async def test_a_name_is_given_once(stores: Stores) -> None:
 
 
 async def test_the_same_operation_twice_has_one_effect(stores: Stores) -> None:
-    """A change that is sent again after a lost reply is neither refused nor done twice."""
+    """A change that is asked for again is not done twice, and the second caller learns what the first one made."""
     await stores.teams.add(TEAM, entry("op-1"))
-    await stores.teams.add(evolve(TEAM, name="never written"), entry("op-1"))
+    with pytest.raises(OperationRepeated) as repeated:
+        await stores.teams.add(evolve(TEAM, name="never written"), entry("op-1"))
 
+    assert "acme" == repeated.value.result
     assert [TEAM] == await stores.teams.all()
 
 

@@ -9,7 +9,7 @@ import pytest
 from typing_extensions import override
 
 from authsvc.audit.entry import ChangeLog, Entry
-from authsvc.errors import Conflict, StoreUnavailable
+from authsvc.errors import Conflict, OperationRepeated, StoreUnavailable
 from authsvc.redaction import Secret
 from authsvc.store import keys
 from authsvc.store.connection import Connection
@@ -138,7 +138,8 @@ async def test_a_full_window_refuses_the_change(connection: Connection, scores: 
 
 async def test_a_second_attempt_has_no_second_effect(connection: Connection) -> None:
     """The same operation again is neither refused nor done, though its precondition no longer holds."""
-    work = change()
+    logged: list[Entry] = []
+    work = change(log=logged.append)
     work.expect_absent("key", "it is there")
     work.put("key", b"1")
     for _ in range(2):
@@ -148,6 +149,24 @@ async def test_a_second_attempt_has_no_second_effect(connection: Connection) -> 
 
     assert await connection.get("key") is None
     assert ["op-1"] == await told(connection)
+    assert [work.entry] == logged
+
+
+async def test_another_attempt_is_neither_done_nor_logged(connection: Connection) -> None:
+    """Two processes that are given one operation do it once; the second one learns what the first one made."""
+    logged: list[Entry] = []
+    for result in ("first", "second"):
+        work = Transaction(Entry("op-1", NOW, "test.done", "system:authsvc"), logged.append, result)
+        work.put(result, b"1")
+        if result == "first":
+            await work.apply(connection)
+        else:
+            with pytest.raises(OperationRepeated) as repeated:
+                await work.apply(connection)
+            assert "first" == repeated.value.result
+
+    assert await connection.get("second") is None
+    assert (["op-1"], 1) == (await told(connection), len(logged))
 
 
 class Deaf(Connection):

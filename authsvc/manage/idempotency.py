@@ -1,0 +1,100 @@
+"""Use cases that answer a repeated request with the first result (design #18).
+
+A change is made once for its operation's id, whatever comes between: that is the store's work. Here is what a caller
+gets who asks again, because the answer was lost or a client sends a request twice at once: what the first attempt
+made, read anew. A secret that is shown once is stored nowhere, so a repeat of such a use case is refused.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable, Coroutine
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
+
+from authsvc.errors import InputRefused, OperationRepeated
+from authsvc.manage.operation import Operation
+from authsvc.manage.stores import Stores
+
+SHOWN_ONCE = (
+    "this was done already, by the same request, and the secret that it made is shown only once; make a new one"
+)
+
+
+_MARK = "__repeatable__"
+
+
+class _HasStores(Protocol):
+    @property
+    def stores(self) -> Stores: ...
+
+
+S = TypeVar("S", bound=_HasStores)
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_UseCase = Callable[Concatenate[S, P], Coroutine[Any, Any, T]]
+_FirstResult = Callable[[S, str, Operation], Coroutine[Any, Any, T]]
+
+
+def repeatable(first_result: _FirstResult[S, T]) -> Callable[[_UseCase[S, P, T]], _UseCase[S, P, T]]:
+    """Make a use case answer a repeat of its operation with the first result.
+
+    Args:
+        first_result: reads it again, by the id of what the first attempt created or changed, as far as the actor sees
+            it now.
+
+    Raises:
+        OperationRepeated: from the use case, when a repeat cannot be answered.
+        Conflict: from the use case, when another request had the same idempotency key (``idempotency_conflict``).
+    """
+
+    def decorate(use_case: _UseCase[S, P, T]) -> _UseCase[S, P, T]:
+        index = list(inspect.signature(use_case).parameters).index("operation") - 1  # without self
+
+        @functools.wraps(use_case)
+        async def answered(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
+            operation = cast("Operation", kwargs["operation"] if "operation" in kwargs else args[index])
+
+            async def require_new() -> None:
+                await self.stores.operations.require_new(operation.operation_id, operation.request_hash)
+
+            try:
+                if operation.request_hash:
+                    await require_new()
+                return await use_case(self, *args, **kwargs)
+            except OperationRepeated as repeated:
+                first = repeated
+            except InputRefused:
+                # Perhaps because of what the first attempt did: what it names exists now, or does no longer.
+                try:
+                    await require_new()
+                except OperationRepeated as repeated:
+                    first = repeated
+                else:
+                    raise
+            if first.result is None:
+                raise first
+            return await first_result(self, first.result, operation)
+
+        setattr(answered, _MARK, True)
+        return answered
+
+    return decorate
+
+
+def is_repeatable(use_case: object) -> bool:
+    """Whether a use case answers a repeat of its operation, with the first result or a refusal."""
+    return getattr(use_case, _MARK, False) is True
+
+
+def shows_secret(use_case: _UseCase[S, P, T]) -> _UseCase[S, P, T]:
+    """Make a use case that shows a new secret once refuse a repeat of its operation.
+
+    Raises:
+        OperationRepeated: from the use case, when it is a repeat.
+        Conflict: as :func:`repeatable`.
+    """
+
+    async def refuse(_self: S, result: str, _operation: Operation) -> T:
+        raise OperationRepeated(SHOWN_ONCE, result)
+
+    return repeatable(refuse)(use_case)

@@ -1,0 +1,78 @@
+"""Marks of operations that were carried out: what makes it harmless to ask for a change again (design #18)."""
+
+import json
+from typing import Self
+
+from attrs import frozen
+
+from authsvc.errors import Conflict, OperationRepeated, StoreUnavailable
+from authsvc.store import keys
+from authsvc.store.connection import Connection
+
+MARK_LIFE = 24 * 3600
+"""Seconds for which an operation that was carried out is known: far longer than anybody retries."""
+
+REPEATED = "this was done already, by the same request"
+
+OTHER_REQUEST = "another request was sent with this idempotency key; use a new key for each change"
+
+
+@frozen
+class OperationMark:
+    """What is known of an operation that was carried out.
+
+    Attributes:
+        request: hash of the request; empty when it came without an idempotency key.
+        result: id of what was created or changed; None in a mark of an older version.
+        attempt: identifies the transaction that carried it out.
+    """
+
+    request: str
+    result: str | None
+    attempt: str
+
+    @classmethod
+    def parse(cls, raw: bytes) -> Self:
+        """Return the mark; one that an older version wrote says nothing but that the operation was carried out.
+
+        Raises:
+            StoreUnavailable: it is damaged.
+        """
+        try:
+            fields = json.loads(raw)
+            return cls("", None, "") if fields == 1 else cls(fields["request"], fields["result"], fields["attempt"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreUnavailable("a stored record is damaged", detail=f"operation mark: {error!r}") from error
+
+    def text(self) -> str:
+        """Return the mark as it is stored."""
+        return json.dumps({"request": self.request, "result": self.result, "attempt": self.attempt})
+
+    def error_for(self, request_hash: str) -> Conflict:
+        """Return what a later attempt is told that carries the hash of its request."""
+        if self.request and request_hash and self.request != request_hash:
+            return Conflict(OTHER_REQUEST, code="idempotency_conflict")
+        return OperationRepeated(REPEATED, self.result)
+
+
+@frozen
+class RedisOperations:
+    """The marks of one installation.
+
+    Attributes:
+        connection: to Redis.
+    """
+
+    connection: Connection
+
+    async def require_new(self, operation_id: str, request_hash: str) -> None:
+        """Accept an operation that was not carried out within the last day.
+
+        Raises:
+            OperationRepeated: it was, by the same request.
+            Conflict: it was, by another request (code ``idempotency_conflict``).
+            StoreUnavailable: Redis does not answer.
+        """
+        raw = await self.connection.get(keys.operation(operation_id))
+        if raw is not None:
+            raise OperationMark.parse(raw).error_for(request_hash)
