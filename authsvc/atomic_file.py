@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     AnyPath = Union[str, os.PathLike[str]]  # noqa: UP007  Python 3.9 has no other
 
 PRIVATE, PUBLIC = 0o600, 0o644
-"""Permissions of a new file: for its owner alone, or for everybody to read. The umask can only take from them."""
+"""Permissions of a new file: for its owner alone, or for every user to read. The umask can only take from them."""
 
 _DRAFT = re.compile(r"\..+\.[0-9a-f]{16}", re.ASCII)
 _LOCK_STEP = 0.02
@@ -62,7 +62,7 @@ def replace(path: AnyPath, content: bytes, *, mode: int = PRIVATE, keep_mode: bo
 def create(path: AnyPath, content: bytes, *, mode: int = PRIVATE, sync: bool = True) -> bool:
     """Write ``content`` to ``path`` unless something has that name; return whether it was written.
 
-    Two who create one file at once agree on one content.
+    Two processes that create one file at once agree on one content.
 
     Args:
         path: of the file.
@@ -128,7 +128,7 @@ def sync_folder(folder: AnyPath) -> None:
 
 @contextmanager
 def locked(folders: Iterable[AnyPath], seconds: float) -> Iterator[None]:
-    """Hold some folders for a change that reads files before it writes them; a process that ends lets go.
+    """Hold some folders for a change that reads files before it writes them; a process that ends releases them.
 
     The folders themselves are locked (flock(2)), so that no lock file is left in them. Where the file system has no
     such locks there is none.

@@ -21,7 +21,7 @@ _ROOT = 0
 
 
 def read_secret(path: Path) -> bytes:
-    """Return the content of a file of our own that nobody else may read.
+    """Return the content of a file of this user that no other user may read.
 
     Raises:
         SecretsRefused: it is a symbolic link, not a regular file, too long, or another user owns it or may read it.
@@ -31,7 +31,7 @@ def read_secret(path: Path) -> bytes:
 
 
 def read_secret_in(directory: Path, name: str) -> bytes:
-    """Return the content of a secret file in a directory, both our own and closed to others.
+    """Return the content of a secret file in a directory, both of this user and closed to others.
 
     Raises:
         SecretsRefused: as :func:`read_secret`, of the file or of the directory.
@@ -43,7 +43,7 @@ def read_secret_in(directory: Path, name: str) -> bytes:
 
 @contextmanager
 def private_directory(path: Path) -> Iterator[int]:
-    """Yield the descriptor of a directory of our own that nobody else may enter.
+    """Yield the descriptor of a directory of this user that no other user may enter.
 
     Raises:
         SecretsRefused: it is a symbolic link or not a directory, or another user owns it or may enter it.

@@ -78,7 +78,7 @@ def init_command(
     as_json: bool,
 ) -> None:
     """Make secrets and configuration in DIR; what is there already stays."""
-    from authsvc.setup.compose import parse_request
+    from authsvc.setup.compose import parse_options
 
     if token_root and (check or not compose):
         raise click.UsageError("--token-root goes with --compose, and without --check")
@@ -86,7 +86,7 @@ def init_command(
         bind, url = _addresses(listen, public_url)
         if compose:
             root = data_dir.absolute()
-            request = parse_request(root, url, tls or "", profiles or "", s3, store_network)
+            request = parse_options(root, url, tls or "", profiles or "", s3, store_network)
             names = _init_compose(request, check=check, token_root=token_root)
         else:
             root, names = _init(data_dir, bind, url, check=check)

@@ -53,7 +53,7 @@ def load_authority(directory: Path, keys: Path | None, *, offline: bool) -> Auth
 
 
 def load_leaf_files(key_path: Path, certificate_path: Path, roots: Sequence[x509.Certificate]) -> Leaf:
-    """Return the leaf that somebody with an offline root issued.
+    """Return the leaf that was issued with an offline root.
 
     Raises:
         SecretsRefused: a file is missing, readable by others or unusable, or the certificate is for another key or
@@ -83,7 +83,7 @@ def issue_offline(
     now: datetime,
     life: timedelta,
 ) -> x509.Certificate:
-    """Return a leaf for a key that somebody else keeps.
+    """Return a leaf for a key that stays with its owner.
 
     Args:
         root: the root certificate.

@@ -1,8 +1,8 @@
 """Files with secrets: whole or not at all, and for their owner alone.
 
-Rule 1: a file is 0600, its directory 0700, and both belong to who reads them, or they are refused.
+Rule 1: a file is 0600, its directory 0700, and both belong to the user who reads them, or they are refused.
 Rule 2: a file is written whole under another name and then put in place, so a crash leaves nothing half-written; what
-was put in place is on the disk, name and all, before anybody hears of it.
+was put in place is on the disk, name and all, before the change is reported.
 """
 
 import errno
@@ -57,7 +57,7 @@ def load_ec_key(path: Path, read_file: Callable[[Path], bytes] | None = None) ->
 def create(path: Path, make: Callable[[], bytes]) -> bool:
     """Write ``make()`` to ``path`` unless it exists; return whether it was written.
 
-    Two who create at once agree on one content.
+    Two processes that create it at once agree on one content.
 
     Raises:
         SecretsRefused: it cannot be written.
@@ -98,7 +98,7 @@ def changing(directory: Path) -> Iterator[None]:
 
     Raises:
         Conflict: another process is changing keys in it.
-        SecretsRefused: it cannot be written, or is not ours alone.
+        SecretsRefused: it cannot be written, or other users may read it.
     """
     try:
         with private_directory(directory) as folder:

@@ -4,7 +4,7 @@ Packets travel over unix sockets of the type SOCK_SEQPACKET: the kernel keeps th
 read in part, also when a key service that dies is replaced on the same socket. A reply carries the number of its
 request: one that comes after the deadline must not be taken for the reply to the next.
 
-Whoever sends is not trusted: every field is checked, unknown ones are refused, and a refusal never quotes a value.
+The sender is not trusted: every field is checked, unknown ones are refused, and a refusal never quotes a value.
 """
 
 import base64

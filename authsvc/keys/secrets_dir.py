@@ -130,7 +130,7 @@ def load_token_root(directory: Path) -> tuple[x509.Certificate, ec.EllipticCurve
 
 
 def load_roots(directory: Path) -> list[x509.Certificate]:
-    """Return every root certificate that the registry is told to trust; more than one while a root is replaced.
+    """Return every root certificate that the registry trusts; more than one while a root is replaced.
 
     Raises:
         SecretsRefused: missing, readable by others, or not self-signed P-256 certificates.

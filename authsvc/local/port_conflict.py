@@ -155,7 +155,7 @@ def _has_open(process: "psutil.Process", listener: PortOwner) -> bool:
 
 
 def _user(listener: PortOwner) -> str:
-    """Return the user whose socket it is, which everybody may know and psutil does not say."""
+    """Return the owner of a socket, which any user may read and psutil does not report."""
     owners: dict[tuple[Address, int], int] = {}
     for name in ("tcp", "tcp6"):
         try:

@@ -117,7 +117,7 @@ def redis_file_argument(path: Path) -> str:
     """Return ``path`` as redis must be given it.
 
     A name with ``*``, ``?`` or ``[`` is a glob pattern to redis 7 (loadServerConfig in config.c), and one that
-    matches nothing starts a redis with default settings, on port 6379 for everybody.
+    matches nothing starts a redis with default settings, on port 6379 for everyone.
     """
     text = str(path)
     return re.sub(r"([*?\[\\])", r"\\\1", text) if re.search(r"[*?\[]", text) else text

@@ -1,4 +1,4 @@
-"""What to type next, with the values of this installation."""
+"""Prints what to type next (the quickstart), with the values of this installation."""
 
 import shlex
 from pathlib import Path
@@ -10,7 +10,7 @@ _LOCAL = ("localhost", "127.0.0.1", "[::1]")
 
 
 def first_start(public_url: PublicUrl, data_dir: Path, scripts: Path | None) -> str:
-    """Return the story from an empty installation to a revoked license.
+    """Return the steps from an empty installation to a revoked license.
 
     Args:
         public_url: the registry's name.
@@ -50,7 +50,7 @@ As the vendor again:
 
 
 def later_start(data_dir: Path, scripts: Path | None) -> str:
-    """Return what a second terminal needs, for somebody who knows the story."""
+    """Return what a second terminal needs, without the steps."""
     return f"In a second terminal:\n\n{_settings(data_dir, scripts)}\n  authsvc --help\n"
 
 

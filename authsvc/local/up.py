@@ -36,7 +36,7 @@ _TRUSTED = "AUTHSVC_TRUSTED_PROXIES"
 
 @frozen
 class UpOptions:
-    """What somebody asked ``authsvc up`` for."""
+    """The options of ``authsvc up``."""
 
     data_dir: Path
     listen: ListenAddress
@@ -59,7 +59,7 @@ class Ready:
 
 
 async def up(
-    request: UpOptions,
+    options: UpOptions,
     environ: Mapping[str, str],
     *,
     on_ready: Callable[[Ready], None],
@@ -70,7 +70,7 @@ async def up(
     SIGHUP without that is handed on to serve, which replaces its workers.
 
     Args:
-        request: where and how.
+        options: where and how.
         environ: the environment, for PATH and the settings of authsvc.
         on_ready: called once a push would work.
         say: takes one line for a person.
@@ -85,28 +85,28 @@ async def up(
         )
     proxies = _in_front(environ)
     binaries = find_binaries(environ.get("PATH"))
-    if not was_used(request.data_dir):
-        # A first start that is refused here leaves no folder behind; later ones clear leftovers first.
-        port_conflict.refuse_if_taken(request.listen, also_loopback=request.public_url.is_localhost)
-    settings = _check(request, proxies, environ)
-    layout = prepare(request.data_dir)
+    if not was_used(options.data_dir):
+        # A first start that is refused here leaves no folder behind; later ones clear what an earlier run left first.
+        port_conflict.refuse_if_taken(options.listen, also_loopback=options.public_url.is_localhost)
+    settings = _check(options, proxies, environ)
+    layout = prepare(options.data_dir)
     with locked(layout):
         await stale_processes.clear(layout.root, layout.run, (layout.edge_address, layout.inside_address))
-        port_conflict.refuse_if_taken(request.listen, also_loopback=request.public_url.is_localhost)
+        port_conflict.refuse_if_taken(options.listen, also_loopback=options.public_url.is_localhost)
         with _listening() as edge, _listening() as inside, _signals(say) as (stopping, hurry, hung_up):
             site = Site(
-                listen=request.listen, public_url=request.public_url, edge=_address(edge), trusted_proxies=proxies
+                listen=options.listen, public_url=options.public_url, edge=_address(edge), trusted_proxies=proxies
             )
             init(layout, site, datetime.now(UTC))
             write_file(layout.edge_address, f"{_address(edge)}\n")
             write_file(layout.inside_address, f"{_address(inside)}\n")
-            parts = _parts(layout, binaries, request, environ, edge=edge, inside=inside)
+            parts = _parts(layout, binaries, options, environ, edge=edge, inside=inside)
 
             hung_up.extend(part.child for part in parts if part.child.program.name == "serve")
 
             def ready() -> None:
-                first = write_file(layout.story_told, "The first start has said what to type next.\n")
-                on_ready(Ready(request.public_url, layout.root, _address(edge), first))
+                first = write_file(layout.quickstart_shown, "The first start has said what to type next.\n")
+                on_ready(Ready(options.public_url, layout.root, _address(edge), first))
 
             reserve = settings.redis_disk_reserve * MIB
             watch = DiskWatch(settings.redis_disk, reserve, lambda watch: say(describe(watch)))
@@ -119,10 +119,10 @@ async def up(
                 layout.inside_address.unlink(missing_ok=True)
 
 
-def _check(request: UpOptions, proxies: tuple[str, ...], environ: Mapping[str, str]) -> Settings:
+def _check(options: UpOptions, proxies: tuple[str, ...], environ: Mapping[str, str]) -> Settings:
     """Refuse what serve would refuse, before anything is written or started; return its settings."""
-    layout = data_dir.check(request.data_dir)
-    site = Site(listen=request.listen, public_url=request.public_url, edge=ANY_EDGE, trusted_proxies=proxies)
+    layout = data_dir.check(options.data_dir)
+    site = Site(listen=options.listen, public_url=options.public_url, edge=ANY_EDGE, trusted_proxies=proxies)
     check(layout, site, environ)
     settings = check_settings(environ, rendered_settings(layout, site))
     if root_is_offline(layout.secrets):
@@ -133,15 +133,15 @@ def _check(request: UpOptions, proxies: tuple[str, ...], environ: Mapping[str, s
 def _parts(
     layout: Layout,
     binaries: Binaries,
-    request: UpOptions,
+    options: UpOptions,
     environ: Mapping[str, str],
     *,
     edge: socket.socket,
     inside: socket.socket,
 ) -> list[supervisor.Part]:
     """Return the children in the order in which they need each other."""
-    url = request.public_url
-    serve = programs.serve(layout, environ, edge=edge.fileno(), inside=inside.fileno(), workers=request.workers)
+    url = options.public_url
+    serve = programs.serve(layout, environ, edge=edge.fileno(), inside=inside.fileno(), workers=options.workers)
     parts = (
         (programs.redis(layout, binaries, environ), partial(probes.redis_answers, layout.redis_socket)),
         (
@@ -149,7 +149,7 @@ def _parts(
             partial(probes.registry_challenges, layout.registry_socket, url),
         ),
         (serve, partial(probes.serve_is_ready, *inside.getsockname())),
-        (programs.nginx(layout, binaries, environ), partial(probes.push_would_work, request.listen, url)),
+        (programs.nginx(layout, binaries, environ), partial(probes.push_would_work, options.listen, url)),
     )
     for program, _ in parts:
         put_log_aside(program.log)

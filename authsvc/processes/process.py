@@ -60,8 +60,8 @@ class ManagedProcess:
         self._log_before = 0
 
     @property
-    def last_word(self) -> str | None:
-        """What the program's log says about its end."""
+    def last_words(self) -> str | None:
+        """What the program's log says about its end, or None."""
         return cause_of_end(self.program.log, self._log_before)
 
     async def start(self) -> None:
@@ -143,11 +143,11 @@ def last_lines(log: Path, count: int = 5, since: int = 0) -> list[str]:
 
 
 def cause_of_end(log: Path, since: int) -> str | None:
-    """Return the line in which a program said why it ended, as far as it can be told from its last words.
+    """Return the line of its log in which a program most likely said why it ended.
 
     Args:
         log: of the program.
-        since: the log's size when the program was started; older lines are another one's.
+        since: the log's size when the program was started; older lines are an earlier process'.
     """
     lines = [line for line in last_lines(log, 20, since) if line.strip()]
     telling = [line for line in lines if any(os.strerror(number) in line for number in _FATAL)]

@@ -17,7 +17,7 @@ _READY_WITHIN = 60.0
 """Seconds in which a part must be ready, not counting those in which it says that it loads its data."""
 
 _LOADED_WITHIN = 3600.0
-"""Seconds in which it must have loaded its data."""
+"""Seconds in which a part must have loaded its data."""
 
 _ASK_AGAIN = 0.05
 """Seconds between two probes."""
@@ -35,7 +35,7 @@ class Loading(NotReady):
 
 @frozen
 class Part:
-    """A child and the question whether it does its work."""
+    """A child and the probe that asks whether it does its work."""
 
     child: ManagedProcess
     probe: Callable[[], Awaitable[None]]
@@ -91,16 +91,16 @@ async def _until_ready(part: Part, say: Callable[[str], None]) -> None:
     """
     clock = asyncio.get_running_loop().time
     began = clock()
-    deadline, told = began + _READY_WITHIN, False
+    deadline, reported = began + _READY_WITHIN, False
     while True:
         try:
             await part.probe()
         except NotReady as error:
             if isinstance(error, Loading):
                 deadline = min(clock() + _READY_WITHIN, began + _LOADED_WITHIN)
-                if not told:
+                if not reported:
                     say(f"{part.child.program.name} is not ready: {error}")
-                    told = True
+                    reported = True
             if clock() >= deadline:
                 what = f"is not ready after {clock() - began:.0f} s: {error}"
                 raise SetupRefused(_with_log(part.child, what)) from error
@@ -130,8 +130,8 @@ async def _keep(part: Part, stopping: asyncio.Event, say: Callable[[str], None])
         if isinstance(outcome, OSError):
             say(f"{program.name} cannot be started: {outcome}; trying again in {pause:g} s")
             return
-        word = (exhausted(part.data) if part.data else None) or part.child.last_word
-        why = f": {word}" if word and outcome != -signal.SIGKILL else ""
+        words = (exhausted(part.data) if part.data else None) or part.child.last_words
+        why = f": {words}" if words and outcome != -signal.SIGKILL else ""
         say(f"{program.name} {describe_exit(outcome)}{why}; starting it again in {pause:g} s (log: {program.log})")
 
     await keep_running(run_once, stopping, report, _PAUSES)

@@ -56,7 +56,7 @@ class WorkerStatusStore(Protocol):
 
 
 class FromParent:
-    """A leaf of one's own, from the parent that has the root."""
+    """A leaf from the parent process, which has the root."""
 
     def __init__(self, requester: LeafRequester) -> None:
         """Ask through ``requester``."""
@@ -69,7 +69,7 @@ class FromParent:
 
 
 class FromFiles:
-    """A leaf that somebody with an offline root made; read again for every renewal."""
+    """A leaf that was issued with an offline root; its files are read again for every renewal."""
 
     def __init__(self, requester: LeafRequester, key: Path, certificate: Path, secrets_dir: Path) -> None:
         """Read ``key`` and ``certificate``, and ask ``requester`` for the rest."""
@@ -105,7 +105,7 @@ class CertificateRenewer:
         logger: Logger,
         clock: Callable[[], datetime],
     ) -> None:
-        """Install leaves of ``source`` in ``keyring``, and hand the license keys to ``publish``."""
+        """Install leaves from ``source`` in ``keyring``, and pass the license keys to ``publish``."""
         self.id = new_worker_id()
         self._source = source
         self._keyring = keyring

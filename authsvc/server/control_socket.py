@@ -1,6 +1,6 @@
 """The control socket of a server: a local command asks the parent to replace its workers, and waits for the result.
 
-A unix socket that only its own user may open (0600), so whoever may use it could send signals as well. One JSON line
+A unix socket that only its own user may open (0600), so its users could send signals as well. One JSON line
 each way: ``{"command": "reload"}``, then ``{"reason": null, "workers": 2}`` when it is done.
 """
 
@@ -9,17 +9,18 @@ import json
 import os
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
-from attrs import asdict, frozen
+from attrs import asdict
 
-from authsvc import atomic_file
 from authsvc.errors import AuthsvcError, Conflict, NotFound
 from authsvc.logs import Logger
 from authsvc.server.reloads import ReloadResult, Reloads
+from authsvc.server.unix_socket import unix_listener
 
 MAX_LINE = 4096
+SOCKET_MODE = 0o600
 REQUEST_DEADLINE = 5.0
 """Seconds that a command may take to say what it wants."""
 
@@ -30,37 +31,26 @@ new ones start, and the old ones finish their requests."""
 CONNECT_DEADLINE = 5.0
 
 
-@frozen
-class _Listening:
-    server: asyncio.Server
-    handlers: set[asyncio.Task[None]]
-    path: Path
-    inode: int
-
-
 @asynccontextmanager
 async def control_socket(path: Path | None, reloads: Reloads, logger: Logger) -> AsyncIterator[None]:
-    """Listen for commands while the context lasts; a server that cannot goes on without, and says so.
+    """Listen for commands while the context lasts; a server that cannot listen goes on without, and logs it.
 
     Args:
         path: of the socket; None for none.
         reloads: takes requests to replace the workers.
         logger: the server's.
     """
-    try:
-        server = None if path is None else await _listen(path, reloads)
-    except (OSError, AuthsvcError) as error:
-        logger.warning("control.unavailable", reason=str(error))
-        server = None
-    try:
+    async with AsyncExitStack() as stack:
+        try:
+            if path is not None:
+                await stack.enter_async_context(_listening(path, reloads))
+        except (OSError, AuthsvcError) as error:
+            logger.warning("control.unavailable", reason=str(error))
         yield
-    finally:
-        if server is not None:
-            await _close(server)
 
 
 async def request_reload(path: Path, deadline: float = RELOAD_DEADLINE) -> ReloadResult:
-    """Ask the server at ``path`` to replace its workers and return what became of it.
+    """Ask the server at ``path`` to replace its workers and return the result.
 
     Raises:
         NotFound: no server listens there.
@@ -90,16 +80,16 @@ async def request_reload(path: Path, deadline: float = RELOAD_DEADLINE) -> Reloa
             await writer.wait_closed()
 
 
-async def _listen(path: Path, reloads: Reloads) -> _Listening:
-    """Listen at ``path``, in the place of a socket that nobody listens on any more.
+@asynccontextmanager
+async def _listening(path: Path, reloads: Reloads) -> AsyncIterator[None]:
+    """Listen at ``path``, in the place of a socket without a server.
 
     Raises:
-        Conflict: somebody does.
-        OSError: it cannot be made.
+        Conflict: another server listens there.
+        OSError: the socket cannot be made.
     """
     if _answers(path):
         raise Conflict(f"another server listens at {path}")
-
     handlers = set[asyncio.Task[None]]()
 
     def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -107,38 +97,15 @@ async def _listen(path: Path, reloads: Reloads) -> _Listening:
         handlers.add(handler)
         handler.add_done_callback(handlers.discard)
 
-    # Private before anybody can see it, and in place at once.
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        os.fchmod(listener.fileno(), 0o600)
-        listener.bind(os.fspath(draft))
-        draft.chmod(0o600)
-        listener.listen()
-        atomic_file.move(draft, path)
-        listener.setblocking(False)  # noqa: FBT003  the standard library takes it by position only
+    with unix_listener(path, SOCKET_MODE) as listener:
         server = await asyncio.start_unix_server(connected, sock=listener, limit=MAX_LINE)
-        return _Listening(server, handlers, path, os.stat(path, follow_symlinks=False).st_ino)  # noqa: PTH116  at the start
-    except OSError:
-        listener.close()
-        draft.unlink(missing_ok=True)
-        raise
-
-
-async def _close(listening: _Listening) -> None:
-    """Hang up, and remove the socket unless another server has put its own in its place."""
-    listening.server.close()
-    _remove(listening)
-    for handler in listening.handlers:
-        handler.cancel()
-    await asyncio.gather(*listening.handlers, return_exceptions=True)
-
-
-def _remove(listening: _Listening) -> None:
-    with suppress(FileNotFoundError):
-        if listening.path.lstat().st_ino == listening.inode:
-            listening.path.unlink()
+        try:
+            yield
+        finally:
+            server.close()
+            for handler in handlers:
+                handler.cancel()
+            await asyncio.gather(*handlers, return_exceptions=True)
 
 
 def _answers(path: Path) -> bool:
@@ -164,7 +131,7 @@ async def _handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, re
 async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, reloads: Reloads) -> None:
     async with asyncio.timeout(REQUEST_DEADLINE):
         line = await reader.readline()
-    if not line:  # a look whether somebody listens
+    if not line:  # a probe whether a server listens
         return
     message = json.loads(line)
     if not isinstance(message, dict) or message.get("command") != "reload":

@@ -8,15 +8,15 @@ import asyncio
 import os
 import socket
 import struct
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
-from authsvc import atomic_file
 from authsvc.errors import SetupRefused
 from authsvc.keys.service_keys import check_service_keys, present_keys
 from authsvc.logs import server_log
 from authsvc.server.key_service import KeyPeer, KeyService, not_counted, stop_signals
+from authsvc.server.unix_socket import unix_listener
 
 IDLE_DEADLINE = 30.0
 """Seconds that a connection may be silent."""
@@ -64,41 +64,24 @@ async def listening(service: KeyService, path: Path, *, administration: bool = F
             serving.add(task)
             task.add_done_callback(serving.discard)
 
-    listener = _bind(path)
-    inode = os.stat(path, follow_symlinks=False).st_ino  # noqa: PTH116  at the start
-    accepting = asyncio.create_task(accept())
-    try:
-        yield
-    finally:
-        for task in (accepting, *serving):
-            task.cancel()
-        await asyncio.gather(accepting, *serving, return_exceptions=True)
-        listener.close()
-        _remove(path, inode)
+    with _listener(path) as listener:
+        accepting = asyncio.create_task(accept())
+        try:
+            yield
+        finally:
+            for task in (accepting, *serving):
+                task.cancel()
+            await asyncio.gather(accepting, *serving, return_exceptions=True)
 
 
-def _remove(path: Path, inode: int) -> None:
-    """Remove the socket unless another key service has put its own in its place."""
-    with suppress(FileNotFoundError):
-        if path.lstat().st_ino == inode:
-            path.unlink()
-
-
-def _bind(path: Path) -> socket.socket:
-    """Return a socket that listens at ``path``; it is private before anyone can connect."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
-    try:
-        draft.unlink(missing_ok=True)
-        os.fchmod(listener.fileno(), SOCKET_MODE)
-        listener.bind(os.fspath(draft))
-        draft.chmod(SOCKET_MODE)
-        listener.listen(MAX_CONNECTIONS)
-        atomic_file.move(draft, path)
-    except OSError as error:
-        listener.close()
-        raise SetupRefused(f"the key service cannot listen at {path}: {error.strerror or error}") from error
-    return listener
+@contextmanager
+def _listener(path: Path) -> Iterator[socket.socket]:
+    with ExitStack() as stack:
+        try:
+            listener = stack.enter_context(unix_listener(path, SOCKET_MODE, socket.SOCK_SEQPACKET, MAX_CONNECTIONS))
+        except OSError as error:
+            raise SetupRefused(f"the key service cannot listen at {path}: {error.strerror or error}") from error
+        yield listener
 
 
 async def serve_sockets(directory: Path, users: Path, administration: Path | None, log_level: str) -> None:

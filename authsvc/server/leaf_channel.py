@@ -96,7 +96,7 @@ class LeafIssuer:
                     await writer.drain()
                 on_leaf()
         except (ConnectionError, TimeoutError, ValueError, KeyError, TypeError, AttributeError):
-            return  # the worker is gone or mad; the supervisor sees it end
+            return  # the worker is gone, or sends what no worker sends; the supervisor sees it end
         finally:
             writer.close()
 
@@ -135,7 +135,7 @@ class LeafRequester:
         self._deadline = deadline
         self._asked = 0
         self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
-        self._hearing = asyncio.create_task(self._hear())
+        self._receiving = asyncio.create_task(self._receive())
 
     @classmethod
     async def open(cls, channel: socket.socket, deadline: float = ANSWER_DEADLINE) -> "LeafRequester":
@@ -177,8 +177,8 @@ class LeafRequester:
 
     async def close(self) -> None:
         """Hang up."""
-        self._hearing.cancel()
-        await asyncio.gather(self._hearing, return_exceptions=True)
+        self._receiving.cancel()
+        await asyncio.gather(self._receiving, return_exceptions=True)
         self._writer.close()
         with suppress(ConnectionError):
             await self._writer.wait_closed()
@@ -203,8 +203,8 @@ class LeafRequester:
         self._writer.write(json.dumps(message).encode() + b"\n")
         await self._writer.drain()
 
-    async def _hear(self) -> None:
-        """Hand every answer to whoever still waits for it, until the channel ends."""
+    async def _receive(self) -> None:
+        """Hand every answer to the request that waits for it, until the channel ends."""
         try:
             while line := await self._reader.readline():
                 answer = json.loads(line)
@@ -212,7 +212,7 @@ class LeafRequester:
                 if answered is not None and not answered.done():
                     answered.set_result(answer)
         except (ConnectionError, ValueError, KeyError, TypeError):
-            pass  # a mad parent is as good as none
+            pass  # a parent that sends something else is treated as gone
         finally:
             self.gone.set()
             for answered in self._waiting.values():

@@ -38,11 +38,13 @@ def bind(address: str, option: str) -> socket.socket:
     """Return a listening socket for ``HOST:PORT``, or the inherited one for ``fd:N``.
 
     Raises:
-        SetupRefused: of another form, or it cannot be bound.
+        SetupRefused: it has another form, or it cannot be bound.
     """
     form = _ADDRESS.fullmatch(address)
     if form is None:
-        raise SetupRefused(f"{option} {address[:80]!r} is no address; write HOST:PORT, or fd:N for an inherited socket")
+        raise SetupRefused(
+            f"{option} {address[:80]!r} is not an address; write HOST:PORT, or fd:N for an inherited socket"
+        )
     try:
         if form["fd"] is not None:
             listener = socket.socket(fileno=int(form["fd"]))
@@ -68,7 +70,7 @@ async def serve(
         environment: where the settings come from.
         listeners: what the workers accept on.
         workers: how many.
-        inherited: whether somebody else holds the listeners too, so that requests wait on them even when this process
+        inherited: whether another process holds the listeners too, so that requests wait on them even when this process
             refuses to start. Then it starts with unusable keys as well: workers answer that they cannot sign.
 
     Raises:

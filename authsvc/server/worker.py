@@ -4,7 +4,7 @@ It answers also while it has no certificate: tokens get 503 then, and /readyz sa
 
 Started by :mod:`authsvc.server.worker_pool` as
 ``python -m authsvc.server.worker EDGE INSIDE CHANNEL METRICS SLOT THREADS KEYS``, where the first four and the
-last are numbers of inherited file descriptors. SIGTERM ends it; SIGQUIT ends it when nobody is connected.
+last are numbers of inherited file descriptors. SIGTERM ends it; SIGQUIT ends it when its last connection ends.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ from authsvc.wiring.server import Counting, Hashing, Live, ended, running_worker
 
 @frozen
 class Inherited:
-    """What the parent gives a worker: descriptors, and its place among the others."""
+    """What the parent gives a worker: descriptors, and its slot in the shared metrics."""
 
     edge: int
     inside: int
@@ -51,7 +51,7 @@ class Inherited:
 
 
 async def work(settings: Settings, inherited: Inherited, guess_key: bytes) -> None:
-    """Serve until told to end, or until the parent is gone."""
+    """Serve until a signal ends it, or until the parent is gone."""
     shared_metrics = SharedMetrics(inherited.shared_metrics, SlotLayout())
     counting = Counting(shared_metrics, shared_metrics.slot(inherited.slot))
     with server_log(settings.log_level, lambda lost: counting.slot.inc(LOG_LOST, by=lost)) as logger:

@@ -81,7 +81,7 @@ class WorkerHealth:
 
     Attributes:
         look_at: returns the state of the worker's main thread.
-        silent: seconds since the last heartbeat that the parent was there to hear one.
+        silent: seconds since the last heartbeat, without those in which the parent did not run.
     """
 
     look_at: Callable[[], ThreadState | None]
@@ -137,7 +137,7 @@ async def kill_when_hung(
 
     Args:
         process: to be watched until this is cancelled.
-        health: hears its heartbeats.
+        health: judges its heartbeats.
         report: called with the seconds of silence and the reason before it is killed.
     """
     clock = asyncio.get_running_loop().time

@@ -56,7 +56,7 @@ _REDIS_DISK = "/var/lib/redis/primary:/var/lib/redis/replica"
 
 @frozen
 class ComposeOptions:
-    """What ``authsvc init --compose`` is told.
+    """The options of ``authsvc init --compose``.
 
     Attributes:
         root: the folder whose subfolders are the volumes.
@@ -75,7 +75,7 @@ class ComposeOptions:
     store_network: str
 
 
-def parse_request(
+def parse_options(
     root: Path,
     public_url: PublicUrl,
     tls: str,
@@ -118,11 +118,11 @@ def parse_request(
     )
 
 
-def check_compose(request: ComposeOptions, environ: Mapping[str, str]) -> tuple[str, ...]:
+def check_compose(options: ComposeOptions, environ: Mapping[str, str]) -> tuple[str, ...]:
     """Check everything that serve would refuse, and write nothing.
 
     Args:
-        request: what is to be rendered.
+        options: what is to be rendered.
         environ: the environment, for the settings of authsvc.
 
     Returns:
@@ -132,21 +132,21 @@ def check_compose(request: ComposeOptions, environ: Mapping[str, str]) -> tuple[
         SecretsRefused: a secret is unusable.
         SetupRefused: a setting is unusable, or a volume is missing or cannot be written.
     """
-    check_volumes(request.root)
-    directory = request.root / "secrets"
-    settings = check_settings(environ, asdict(_authsvc(request, _NO_SECRET)))
+    check_volumes(options.root)
+    directory = options.root / "secrets"
+    settings = check_settings(environ, asdict(_authsvc(options, _NO_SECRET)))
     absent = check_secrets(directory, settings)
     if not (directory / REDIS_SECRET).exists():
         absent = (*absent, REDIS_SECRET)
-    files = _files(request, _no_secrets() if absent else _secrets(directory))
-    return absent + tuple(name for name, text in files.items() if differs(request.root / "config" / name, text))
+    files = _files(options, _no_secrets() if absent else _secrets(directory))
+    return absent + tuple(name for name, text in files.items() if differs(options.root / "config" / name, text))
 
 
-def init_compose(request: ComposeOptions, environ: Mapping[str, str], now: datetime) -> tuple[str, ...]:
+def init_compose(options: ComposeOptions, environ: Mapping[str, str], now: datetime) -> tuple[str, ...]:
     """Make the secrets that are missing and render every service's configuration; a second call changes nothing.
 
     Args:
-        request: what is to be rendered.
+        options: what is to be rendered.
         environ: the environment, for the settings of authsvc.
         now: the time of making, aware.
 
@@ -157,14 +157,14 @@ def init_compose(request: ComposeOptions, environ: Mapping[str, str], now: datet
         SecretsRefused: as :func:`check_compose`; nothing is written then.
         SetupRefused: as :func:`check_compose`.
     """
-    check_compose(request, environ)
-    directory = request.root / "secrets"
+    check_compose(options, environ)
+    directory = options.root / "secrets"
     new_redis = () if (directory / REDIS_SECRET).exists() else (REDIS_SECRET,)
     created = create_missing(directory, now) + new_redis
-    files = _files(request, _secrets(directory))
-    changed = tuple(name for name, text in files.items() if write_file(request.root / "config" / name, text))
+    files = _files(options, _secrets(directory))
+    changed = tuple(name for name, text in files.items() if write_file(options.root / "config" / name, text))
     for folder in VOLUMES:
-        mark_volume(request.root / folder)
+        mark_volume(options.root / folder)
     return created + changed
 
 
@@ -207,15 +207,15 @@ def _roots(directory: Path) -> str:
     return read(directory / TOKEN_ROOT_CERTIFICATE).decode("ascii")
 
 
-def _files(request: ComposeOptions, secrets: _Secrets) -> dict[str, str]:
+def _files(options: ComposeOptions, secrets: _Secrets) -> dict[str, str]:
     return {
-        **_registry(request, secrets),
-        **_redis(request, secrets.redis),
-        "nginx/nginx.conf": render.render(_nginx(request)),
+        **_registry(options, secrets),
+        **_redis(options, secrets.redis),
+        "nginx/nginx.conf": render.render(_nginx(options)),
         "nginx/nginx.sh": render.copy_script("nginx.sh"),
         "nginx/acme.sh": render.copy_script("acme.sh"),
-        "nginx/host": f"{request.public_url.host}\n",
-        "authsvc/authsvc.toml": render.render(_authsvc(request, secrets.redis)),
+        "nginx/host": f"{options.public_url.host}\n",
+        "authsvc/authsvc.toml": render.render(_authsvc(options, secrets.redis)),
     }
 
 
@@ -252,40 +252,40 @@ def check_volumes(root: Path) -> None:
         check_volume(folder, names)
 
 
-def _serving(request: ComposeOptions) -> str:
-    if "registry3" in request.profiles:
+def _serving(options: ComposeOptions) -> str:
+    if "registry3" in options.profiles:
         return "registry3"
-    return "registry-s3" if "s3" in request.profiles else "registry"
+    return "registry-s3" if "s3" in options.profiles else "registry"
 
 
-def _registry(request: ComposeOptions, secrets: _Secrets) -> dict[str, str]:
+def _registry(options: ComposeOptions, secrets: _Secrets) -> dict[str, str]:
     """Return the registry's folder: one configuration that writes and one that does not, and who serves them."""
     values = render.RegistryValues(
         network="tcp",
         address=f":{_REGISTRY_PORT}",
         storage_dir="/var/lib/registry",
-        realm=request.public_url.realm,
-        service=request.public_url.authority,
+        realm=options.public_url.realm,
+        service=options.public_url.authority,
         issuer=ISSUER,
         # registry3 has its folder elsewhere, and says so with REGISTRY_AUTH_TOKEN_ROOTCERTBUNDLE.
         root_certificate=f"/etc/docker/registry/{TOKEN_ROOT_CERTIFICATE}",
         http_secret=secrets.http,
-        s3=request.s3 if "s3" in request.profiles else None,
+        s3=options.s3 if "s3" in options.profiles else None,
     )
     return {
         f"registry/{TOKEN_ROOT_CERTIFICATE}": secrets.roots,
         "registry/config.yml": render.render(values),
         "registry/read-only.yml": render.render(evolve(values, read_only=True)),
         "registry/registry.sh": render.copy_script("registry.sh"),
-        "registry/serves": f"{_serving(request)}\n",
+        "registry/serves": f"{_serving(options)}\n",
     }
 
 
-def _redis(request: ComposeOptions, secret: bytes) -> dict[str, str]:
+def _redis(options: ComposeOptions, secret: bytes) -> dict[str, str]:
     """Return redis' folder: the primary's and a replica's configuration, and every sentinel's."""
 
     def address(last: int) -> str:
-        return f"{request.store_network}.{last}"
+        return f"{options.store_network}.{last}"
 
     users = render.RedisUsers(
         **{name: hashlib.sha256(_password(secret, name).encode()).hexdigest() for name in _USERS},
@@ -296,10 +296,10 @@ def _redis(request: ComposeOptions, secret: bytes) -> dict[str, str]:
         bind="*",
         port=_REDIS_PORT,
         users=users,
-        announce=address(_PRIMARY) if "sentinel" in request.profiles else None,
+        announce=address(_PRIMARY) if "sentinel" in options.profiles else None,
     )
     files = {"redis/redis.conf": render.render(primary), "redis/redis.sh": render.copy_script("redis.sh")}
-    if "sentinel" not in request.profiles:
+    if "sentinel" not in options.profiles:
         return files
     replica = evolve(primary, announce=address(_REPLICA), primary=address(_PRIMARY))
     sentinels = {
@@ -325,34 +325,34 @@ def _password(secret: bytes, user: str) -> str:
     return hmac.digest(secret, b"redis user " + user.encode(), "sha256").hex()
 
 
-def _nginx(request: ComposeOptions) -> render.NginxValues:
+def _nginx(options: ComposeOptions) -> render.NginxValues:
     return render.NginxValues(
         listen="0.0.0.0:5000",  # a container's own addresses
-        public_scheme=request.public_url.scheme,
-        public_authority=request.public_url.authority,
-        registry_upstream=f"{_serving(request)}:{_REGISTRY_PORT}",
+        public_scheme=options.public_url.scheme,
+        public_authority=options.public_url.authority,
+        registry_upstream=f"{_serving(options)}:{_REGISTRY_PORT}",
         edge_upstream="authsvc:8080",
         pid_file="/tmp/nginx.pid",  # noqa: S108  of a container, whose only writable place this is
         temp_dir="/tmp",  # noqa: S108  same
         resolver="127.0.0.11",
-        certificate="/certificates/fullchain.pem" if request.tls else None,
-        certificate_key="/certificates/privkey.pem" if request.tls else None,
+        certificate="/certificates/fullchain.pem" if options.tls else None,
+        certificate_key="/certificates/privkey.pem" if options.tls else None,
         probe="127.0.0.1:5002",
     )
 
 
-def _authsvc(request: ComposeOptions, secret: bytes) -> render.AuthsvcValues:
+def _authsvc(options: ComposeOptions, secret: bytes) -> render.AuthsvcValues:
     user = f"authsvc:{_password(secret, 'authsvc')}"
     redis_url = f"redis://{user}@redis:{_REDIS_PORT}/0"
-    if "sentinel" in request.profiles:
-        sentinels = ",".join(f"{request.store_network}.{last}" for last in SENTINELS.values())
+    if "sentinel" in options.profiles:
+        sentinels = ",".join(f"{options.store_network}.{last}" for last in SENTINELS.values())
         redis_url = f"redis+sentinel://{user}@{sentinels}/{SENTINEL_SERVICE}"
     return render.AuthsvcValues(
-        public_url=request.public_url.text,
+        public_url=options.public_url.text,
         redis_url=redis_url,
         redis_disk=_REDIS_DISK,
-        registry_url=f"http://{_serving(request)}:{_REGISTRY_PORT}",
+        registry_url=f"http://{_serving(options)}:{_REGISTRY_PORT}",
         secrets_dir="/var/lib/authsvc/secrets",
-        private_clients="on" if request.public_url.is_localhost else "off",
+        private_clients="on" if options.public_url.is_localhost else "off",
         control_socket="/tmp/authsvc.sock",  # noqa: S108  of the container, whose only writable place this is
     )

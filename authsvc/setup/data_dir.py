@@ -1,4 +1,4 @@
-"""The data directory on the disk: recognised by its marker, made private, and never taken from anybody else.
+"""The data directory on the disk: recognised by its marker, made private, and never taken from another user or program.
 
 Rule 1: a directory is used if it is empty or has our marker. Anything else is refused unchanged: with ``--data-dir
 /var`` it would become 0700. Directories made before there was a marker are recognised by what only we write.
@@ -104,7 +104,7 @@ def check_volume(path: Path, names: Iterable[str]) -> None:
 
     Args:
         path: where it is mounted.
-        names: of the files that we write there, which make a volume without a marker one of ours.
+        names: of the files that ``init`` writes there, by which a volume without a marker is recognised.
 
     Raises:
         SetupRefused: it is not a directory, another user's, or has other files in it and no marker.
@@ -163,7 +163,10 @@ def _make_root(path: Path) -> None:
 
 @contextmanager
 def _opened(path: Path, what: str) -> Iterator[int]:
-    """Yield the descriptor of a directory of ours. A link to it must be ours too: its owner decides what it names."""
+    """Yield the descriptor of a directory of this user.
+
+    A link to it must be this user's too: its owner decides what it names.
+    """
     try:
         link = path.lstat()
         if stat.S_ISLNK(link.st_mode) and link.st_uid not in {0, os.geteuid()}:

@@ -83,7 +83,7 @@ class Layout:
         return self.run / "inside-address"
 
     @property
-    def story_told(self) -> Path:
+    def quickstart_shown(self) -> Path:
         """Exists once the first start has said what to type next."""
         return self.config / "story-told"
 

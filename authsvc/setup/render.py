@@ -70,7 +70,7 @@ class RedisValues:
     port: int = 0
     users: RedisUsers | None = None
     announce: str | None = None
-    """The address that sentinels and replicas hear."""
+    """The address that it announces to sentinels and replicas."""
     primary: str | None = None
     """Address of the redis that this one follows at first; on the same port."""
 
@@ -117,7 +117,7 @@ class NginxValues:
 
 @frozen
 class AuthsvcValues:
-    """What ``authsvc serve`` is told by file."""
+    """What authsvc.toml tells ``authsvc serve``."""
 
     public_url: str
     redis_url: str

@@ -14,7 +14,7 @@ from authsvc.errors import SetupRefused
 from authsvc.keys.secrets_dir import LICENSE_SIGNING_KEY, TOKEN_ROOT_CERTIFICATE
 from authsvc.listen_address import parse_listen
 from authsvc.public_url import parse_public_url
-from authsvc.setup.compose import VOLUMES, init_compose, parse_request
+from authsvc.setup.compose import VOLUMES, init_compose, parse_options
 from authsvc.setup.data_dir import MARKER, check, prepare, recognise
 from authsvc.setup.init import Site, init
 from authsvc.setup.layout import FOLDERS, Layout
@@ -260,7 +260,7 @@ def volumes(folder: Path) -> Path:
 def compose(root: Path) -> tuple[str, ...]:
     """Run what the service `init` of compose.yaml runs."""
     url = parse_public_url("http://localhost:5000")
-    return init_compose(parse_request(root, url, "", "sentinel", None, "198.18.213"), {}, NOW)
+    return init_compose(parse_options(root, url, "", "sentinel", None, "198.18.213"), {}, NOW)
 
 
 def test_volumes_are_marked_and_go_on(volumes: Path) -> None:
