@@ -1,11 +1,9 @@
-"""The ``authsvc`` command. A subcommand's module is imported when it is called, so that ``--help`` is quick."""
-
-import importlib
+"""The ``authsvc`` command."""
 
 import click
-from typing_extensions import override
 
 import authsvc
+from authsvc.cli.lazy_group import LazyGroup
 
 COMMANDS = {
     "app": ("authsvc.cli.app", "app_group"),
@@ -25,23 +23,7 @@ COMMANDS = {
 """Every subcommand, with the module and the name it is found under."""
 
 
-class LazyGroup(click.Group):
-    """A group that imports a subcommand when it is wanted."""
-
-    @override
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(COMMANDS)
-
-    @override
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        module, name = COMMANDS[cmd_name]
-        command: click.Command = getattr(importlib.import_module(module), name)
-        return command
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, subcommands=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(authsvc.__version__, prog_name="authsvc")
 def main() -> None:
     """Private image distribution for software vendors, in front of the stock registry."""

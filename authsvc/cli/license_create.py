@@ -1,0 +1,78 @@
+"""``authsvc license create``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from authsvc.cli.console import common_options, run, say
+from authsvc.cli.license_output import LicenseOutput, key_option, print_changed, write_key
+from authsvc.license_file import COMFORTABLE_BYTES
+from authsvc.tenancy.dates import render_instant
+
+if TYPE_CHECKING:
+    from authsvc.tenancy.records import App, License
+    from authsvc.wiring.management import Management
+
+
+@click.command("create")
+@click.option("--app", required=True, metavar="APP", help="The app whose images it pulls.")
+@click.option("--customer", required=True, metavar="NAME", help="Who holds it.")
+@click.option(
+    "--type",
+    "type_",
+    type=click.Choice(["trial", "paid", "dev"]),
+    default="paid",
+    show_default=True,
+    help="For reports.",
+)
+@click.option("--expires", required=True, metavar="WHEN", help="2028-01-31, 2028-01-31T12:00:00Z, or 365d from now.")
+@click.option("--not-before", metavar="WHEN", help="When it begins, written likewise.  [default: now]")
+@click.option("--repository", "repositories", multiple=True, metavar="PATTERN", help="Only these; may be repeated.")
+@click.option("--field", "fields", multiple=True, metavar="K=V", help="For the vendor's software; may be repeated.")
+@click.option("--contact", metavar="TEXT", help="Whom the customer asks; shown in every refusal.")
+@click.option("--output", metavar="FILE", help="Write the license file there; - is standard output.")
+@key_option
+@common_options
+def create(
+    app: str,
+    customer: str,
+    type_: str,
+    expires: str,
+    not_before: str | None,
+    repositories: tuple[str, ...],
+    fields: tuple[str, ...],
+    contact: str | None,
+    output: str | None,
+    key_output: str | None,
+    data_dir: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Make a license and its file, and hand out the key that verifies it."""
+
+    async def use(manage: "Management") -> "tuple[License, App, str, str]":
+        from authsvc.tenancy.terms import LicenseTerms
+
+        operation = manage.operation()
+        terms = LicenseTerms.parse(
+            customer=customer,
+            expires=expires,
+            type_=type_,
+            not_before=not_before,
+            repositories=repositories or None,
+            fields=fields,
+            contact=contact,
+            now=operation.now,
+        )
+        made, file = await manage.licenses.create(app, terms, operation)
+        return made, await manage.teams.app(manage.actor, made.app), file, await manage.licenses.verification_keys()
+
+    with LicenseOutput(output) as target:
+        made, app_, file, key = run(data_dir, use)
+        target.write(file)
+    key_file = write_key(key, key_output, output)
+    if len(file) > COMFORTABLE_BYTES:
+        say(f"authsvc: the file has {len(file)} bytes; Windows stores passwords of at most 2560", err=True)
+    what = f"for {made.app} until {render_instant(made.expires_at)}"
+    print_changed(made, app_, output, what, as_json=as_json, key_file=key_file)
