@@ -1,4 +1,4 @@
-"""Shares a bounded number of places among tenants, and does equal work once.
+"""Shares a bounded number of places among tenants.
 
 One queue for everybody lets one tenant fill it. Here each tenant has a queue of its own, the tenants take turns, and
 none may hold all places at once.
@@ -6,14 +6,10 @@ none may hold all places at once.
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Generic, TypeVar
 
 from authsvc.errors import Overloaded
-
-Key = TypeVar("Key", bound=Hashable)
-Result = TypeVar("Result")
 
 
 class FairShare:
@@ -86,30 +82,3 @@ class FairShare:
                 self._free -= 1
                 self._running[tenant] += 1
                 turn.set_result(None)
-
-
-class InFlight(Generic[Key, Result]):
-    """Asks equal questions once: who asks while an answer is on its way waits for that answer."""
-
-    def __init__(self) -> None:
-        """Start with nothing in flight."""
-        self._tasks: dict[Key, asyncio.Task[Result]] = {}
-        self._waiters: Counter[Key] = Counter()
-
-    async def ask(self, key: Key, fetch: Callable[[], Awaitable[Result]]) -> Result:
-        """Return what ``fetch`` returns, for every caller with an equal ``key``; it ends when the last one leaves."""
-        task = self._tasks.get(key)
-        if task is None:
-            task = self._tasks[key] = asyncio.ensure_future(_call(fetch))
-        self._waiters[key] += 1
-        try:
-            return await asyncio.shield(task)
-        finally:
-            self._waiters[key] -= 1
-            if not self._waiters[key]:
-                del self._waiters[key], self._tasks[key]
-                task.cancel()
-
-
-async def _call(fetch: Callable[[], Awaitable[Result]]) -> Result:
-    return await fetch()

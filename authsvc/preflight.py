@@ -17,7 +17,8 @@ from authsvc.credentials.proof import LicensesProof, MachineProof, Proof, classi
 from authsvc.credentials.subject import LicensesSubject, LicenseSubject, MemberSubject, ServiceAccountSubject, Subject
 from authsvc.decision import PULL, Reason, RefusalReason
 from authsvc.errors import STORE_AWAY, CredentialsRefused, InputRefused
-from authsvc.fair_share import FairShare, InFlight
+from authsvc.fair_share import FairShare
+from authsvc.in_flight import InFlight
 from authsvc.issuance import ISSUER, RequestAuthenticator, decided
 from authsvc.license_file import in_words
 from authsvc.policy import REPOSITORY, decide, locate, namespaces
@@ -168,7 +169,9 @@ class Preflight:
     service: str
     new_token_id: Callable[[], str]
     _share: FairShare = field(init=False, factory=lambda: FairShare(AT_ONCE, PER_TEAM, MAX_WAITING, TOO_MANY), eq=False)
-    _in_flight: InFlight[tuple[str, str, str], FoundManifest] = field(init=False, factory=InFlight, eq=False)
+    _in_flight: InFlight[tuple[str, str, str], FoundManifest] = field(
+        init=False, factory=lambda: InFlight(cancel_unwanted=True), eq=False
+    )
 
     async def check(self, presented: Presented, images: Sequence[str], client: Client, now: datetime) -> Report:
         """Return what would happen to a pull of each of ``images``.
@@ -239,7 +242,7 @@ class Preflight:
 
         try:
             async with asyncio.timeout(LOOK_WITHIN):
-                return await self._in_flight.ask((team, repository, reference), ask)
+                return await self._in_flight.ask((team, repository, reference), lambda: asyncio.ensure_future(ask()))
         except TimeoutError:
             return FoundManifest(None)
 

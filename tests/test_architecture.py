@@ -26,6 +26,7 @@ CORE_MODULES = (
     "outcomes.py",
     "preflight.py",
     "fair_share.py",
+    "in_flight.py",
     "license_file.py",
     "bounded_json.py",
     "errors.py",
@@ -48,12 +49,14 @@ CORE_SHELL = {
     "issuance.py",
     "preflight.py",
     "fair_share.py",
+    "in_flight.py",
 }
 """The modules of the core rooms that wait for others. They get `now` as an argument too."""
 
 PURE_IMPORTS = (
     *("__future__", "base64", "binascii", "collections", "contextlib.suppress", "dataclasses", "datetime", "enum"),
     "functools.lru_cache",
+    "functools.partial",
     *("functools.cached_property",),
     *("hashlib", "hmac", "http.HTTPStatus", "ipaddress", "json", "math", "re", "typing", "urllib.parse"),
     *("heapq", "logging.ERROR", "logging.INFO", "zlib"),
@@ -68,6 +71,7 @@ PURE_IMPORTS = (
         "authsvc.outcomes",
         "authsvc.throttle",
         "authsvc.fair_share",
+        "authsvc.in_flight",
         "authsvc.license_file",
         "authsvc.errors",
         "authsvc.redaction",
@@ -123,7 +127,7 @@ CLI_MAY_IMPORT = (
 LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(row.split())
     for row in (
-        "client errors redaction printable atomic_file bounded_json disk_room worker_status log_writer",
+        "client in_flight errors redaction printable atomic_file bounded_json disk_room worker_status log_writer",
         "private_file public_url redis_url logs processes",
         "listen_address settings",
         "spec license_file throttle",

@@ -1,4 +1,4 @@
-"""Places that tenants share, and equal work that is done once."""
+"""Places that tenants share."""
 
 import asyncio
 from contextlib import AsyncExitStack, suppress
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authsvc.errors import Overloaded
-from authsvc.fair_share import FairShare, InFlight
+from authsvc.fair_share import FairShare
 
 
 class Office:
@@ -103,53 +103,3 @@ async def test_no_place_is_lost(jobs: list[tuple[str, str, int]]) -> None:
     assert all(count <= 2 for tenant, count in office.most.items() if tenant != "all")
     assert office.most.get("all", 0) <= 3
     assert (3, {}, {}) == (share._free, dict(share._running), share._waiting)
-
-
-async def test_equal_questions_are_asked_once() -> None:
-    """Everybody who asks while the answer is on its way gets that answer; who asks later asks anew."""
-    in_flight: InFlight[str, int] = InFlight()
-    asked: list[str] = []
-    answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    async def fetch() -> int:
-        asked.append("x")
-        await answer
-        return len(asked)
-
-    tasks = [asyncio.create_task(in_flight.ask("x", fetch)) for _ in range(50)]
-    await settle()
-    tasks[0].cancel()
-    await settle()
-    answer.set_result(None)
-
-    assert [1] * 49 == await asyncio.gather(*tasks[1:])
-    assert 2 == await in_flight.ask("x", fetch)
-
-
-async def test_a_question_ends_with_the_last_who_waits() -> None:
-    """Work for nobody is cancelled, and a failure reaches everybody."""
-    in_flight: InFlight[str, int] = InFlight()
-    ended: list[str] = []
-
-    async def forever() -> int:
-        try:
-            await asyncio.get_running_loop().create_future()
-        finally:
-            ended.append("x")
-        return 0
-
-    async def fails() -> int:
-        await asyncio.sleep(0)
-        raise Overloaded("no")
-
-    tasks = [asyncio.create_task(in_flight.ask("x", forever)) for _ in range(2)]
-    await settle()
-    tasks[0].cancel()
-    await settle()
-    assert [] == ended
-    tasks[1].cancel()
-    await settle()
-    assert ["x"] == ended
-
-    results = await asyncio.gather(*(in_flight.ask("x", fails) for _ in range(3)), return_exceptions=True)
-    assert [Overloaded] * 3 == [type(one) for one in results]

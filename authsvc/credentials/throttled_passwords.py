@@ -22,6 +22,7 @@ from authsvc.credentials.password import MAX_BYTES
 from authsvc.credentials.password_cache import PasswordCache
 from authsvc.credentials.verifier import Lane, PasswordRecord, PasswordVerifier, overloaded
 from authsvc.errors import Throttled
+from authsvc.in_flight import InFlight
 from authsvc.redaction import Secret
 from authsvc.throttle import PAIR, Admission, Attempt, TATs, guess_digest, limits_of, longest_wait
 
@@ -83,7 +84,7 @@ class ThrottledPasswords:
         self._throttle = throttle
         self._guess_key = guess_key
         self._on_unclear = on_unclear
-        self._flights: dict[tuple[Attempt, bool], asyncio.Task[bool]] = {}
+        self._in_flight: InFlight[tuple[Attempt, bool], bool] = InFlight()
         self._evaluating: Counter[tuple[str, str]] = Counter()
 
     async def verify(
@@ -122,10 +123,11 @@ class ThrottledPasswords:
         cached = self._cache.has(guess, client.network, now)
         if cached and self._is_quiet(attempt, tats, now):
             return True
-        flight = self._flights.get((attempt, cached)) or self._start(attempt, record, password, now, cached=cached)
         try:
             async with asyncio.timeout(CHECK_DEADLINE):
-                return await asyncio.shield(flight)
+                return await self._in_flight.ask(
+                    (attempt, cached), lambda: self._start(attempt, record, password, now, cached=cached)
+                )
         except TimeoutError as error:
             raise overloaded() from error
 
@@ -150,21 +152,17 @@ class ThrottledPasswords:
         self, attempt: Attempt, record: PasswordRecord | None, password: Secret, now: datetime, *, cached: bool
     ) -> "asyncio.Task[bool]":
         """Evaluate in a task of its own: a client that hangs up must not leave its guess unsettled."""
-        flight = asyncio.create_task(self._evaluate(attempt, record, password, now, cached=cached))
+        evaluation = asyncio.create_task(self._evaluate(attempt, record, password, now, cached=cached))
         pair = (attempt.email, attempt.network)
-        self._flights[attempt, cached] = flight
         self._evaluating[pair] += 1
 
-        def landed(done: "asyncio.Task[bool]") -> None:
-            del self._flights[attempt, cached]
+        def ended(_: "asyncio.Task[bool]") -> None:
             self._evaluating[pair] -= 1
             if not self._evaluating[pair]:
                 del self._evaluating[pair]
-            if not done.cancelled():
-                done.exception()  # whoever asked has heard of it, unless they hung up
 
-        flight.add_done_callback(landed)
-        return flight
+        evaluation.add_done_callback(ended)
+        return evaluation
 
     async def _evaluate(
         self, attempt: Attempt, record: PasswordRecord | None, password: Secret, now: datetime, *, cached: bool

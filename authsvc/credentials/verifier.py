@@ -19,6 +19,7 @@ from attrs import frozen
 
 from authsvc.credentials.password import UNKNOWN_ACCOUNT, verify_password
 from authsvc.errors import Overloaded
+from authsvc.in_flight import InFlight
 from authsvc.redaction import Secret
 
 MAX_WAITING = 64
@@ -86,7 +87,7 @@ class PasswordVerifier:
         self._max_waiting = max_waiting
         self._on_waiting = on_waiting
         self._lanes: dict[Lane, deque[_PendingCheck]] = {lane: deque() for lane in Lane}
-        self._flights: dict[tuple[str, Lane], asyncio.Future[bool]] = {}
+        self._in_flight: InFlight[tuple[str, Lane], bool] = InFlight()
 
     async def verify(self, guess: str, record: PasswordRecord | None, password: Secret, lane: Lane) -> bool:
         """Whether ``password`` is the account's; None for ``record`` costs as much and is never right.
@@ -100,20 +101,18 @@ class PasswordVerifier:
         Raises:
             Overloaded: too many checks wait in the lane; this one was not made.
         """
-        flight = self._flights.get((guess, lane)) or self._start(guess, record, password, lane)
-        return await asyncio.shield(flight) and record is not None
+        answer = await self._in_flight.ask((guess, lane), lambda: self._enqueue(record, password, lane))
+        return answer and record is not None
 
-    def _start(self, guess: str, record: PasswordRecord | None, password: Secret, lane: Lane) -> "asyncio.Future[bool]":
+    def _enqueue(self, record: PasswordRecord | None, password: Secret, lane: Lane) -> "asyncio.Future[bool]":
         if len(self._lanes[lane]) >= self._max_waiting:
             raise overloaded()
         wanted = UNKNOWN_ACCOUNT if record is None else record.password_hash
-        flight: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._flights[guess, lane] = flight
-        flight.add_done_callback(lambda _: self._flights.pop((guess, lane)))
-        self._lanes[lane].append(_PendingCheck(lane, password, wanted, flight))
+        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._lanes[lane].append(_PendingCheck(lane, password, wanted, answer))
         self._on_waiting(lane, 1)
         self._dispatch()
-        return flight
+        return answer
 
     def _dispatch(self) -> None:
         while self._idle and (lane := next((queue for queue in self._lanes.values() if queue), None)):

@@ -443,7 +443,7 @@ async def test_who_hangs_up_is_counted(house: House) -> None:
         await asyncio.sleep(0)
         asked.cancel()
         await asyncio.gather(asked, return_exceptions=True)
-    while house.guard._flights:
+    while house.guard._in_flight._questions:
         await asyncio.sleep(0)
 
     assert house.hashes <= PAIR.burst
@@ -487,7 +487,7 @@ async def test_a_slow_check_is_given_up(house: House, monkeypatch: pytest.Monkey
     monkeypatch.setattr(module, "CHECK_DEADLINE", 0.0)
     assert await house.tries(PASSWORD) == "overloaded"
     monkeypatch.undo()
-    while house.guard._flights:
+    while house.guard._in_flight._questions:
         await asyncio.sleep(0)
 
     assert await house.tries(PASSWORD) == "right"
