@@ -14,6 +14,7 @@ import os
 
 from authsvc.installer import es256, host
 from authsvc.installer.license_store import KEYS, SYSTEM_FOLDER, ToolError, own_folder
+from authsvc.installer.trusted_key import TrustedKey, thumbprint
 
 TYPE_CHECKING = False  # see authsvc.license_file
 if TYPE_CHECKING:
@@ -25,33 +26,6 @@ MAX_FILE = 256 * 1024
 
 _SPKI_HEAD = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d030107034200")
 """What stands before the point in a P-256 SubjectPublicKeyInfo (RFC 5480 §2): always the same 26 bytes."""
-
-
-class TrustedKey:
-    """One public key.
-
-    Attributes:
-        kid: its RFC 7638 thumbprint.
-        point: 04 || x || y.
-        registries: those whose license files it signs; empty while no key file of it names one.
-        paths: the files that hold it.
-    """
-
-    def __init__(self, kid: str, point: bytes) -> None:
-        """Take a key that no file has bound yet."""
-        self.kid = kid
-        self.point = point
-        self.registries: set[str] = set()
-        self.paths: list[str] = []
-
-    def verify(self, data: bytes, signature: bytes) -> bool:
-        """Whether this key made the 64-byte ES256 ``signature`` of ``data``."""
-        return es256.verify(self.point, data, signature)
-
-    def jwk(self) -> dict[str, str]:
-        """Return the key as a JWK (RFC 7517)."""
-        x, y = _coordinates(self.point)
-        return {"crv": "P-256", "kty": "EC", "x": x, "y": y, "alg": "ES256", "use": "sig", "kid": self.kid}
 
 
 class TrustedKeys:
@@ -132,13 +106,6 @@ def key_file(registry: str, keys: Iterable[TrustedKey]) -> str:
     return f"{json.dumps({'registry': registry, 'keys': [key.jwk() for key in keys]}, indent=2)}\n"
 
 
-def thumbprint(point: bytes) -> str:
-    """Return the RFC 7638 SHA-256 thumbprint of the key at ``point``: the ``kid`` that authsvc gives it."""
-    x, y = _coordinates(point)
-    canonical = f'{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}'
-    return _base64url(es256.digest(canonical.encode("ascii")))
-
-
 def _add(keys: TrustedKeys, path: str) -> None:
     try:
         with open(path, "rb") as file:
@@ -206,12 +173,3 @@ def _decoded(text: str) -> bytes:
         return base64.b64decode(text.replace("-", "+").replace("_", "/"), validate=True)
     except binascii.Error as error:
         raise ValueError("a key in it is not base64") from error
-
-
-def _coordinates(point: bytes) -> tuple[str, str]:
-    """Return x and y of a point as a JWK has them."""
-    return _base64url(point[1 : 1 + es256.COORDINATE_BYTES]), _base64url(point[1 + es256.COORDINATE_BYTES :])
-
-
-def _base64url(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from authsvc.installer.keys import TrustedKey
+    from authsvc.installer.trusted_key import TrustedKey
 
 VARIABLE = "AUTHSVC_LICENSE"
 """Names a license file or a folder of them; several are joined as in PATH."""

@@ -19,6 +19,8 @@ TYPE_CHECKING = False  # see authsvc.license_file
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from authsvc.installer.trusted_key import TrustedKey
+
 NOT_CHECKED = "signature not checked"
 NO_KEY = "there is no key of the vendor to check with"
 GET_KEY = "ask the vendor for their current key file, then: authsvc-license login --key KEYFILE LICENSE"
@@ -152,14 +154,14 @@ def not_checked(licenses: Iterable[InstalledLicense]) -> list[str]:
     return [f"{NOT_CHECKED}: {', '.join(paths)}: no key of the vendor is here"] if paths else []
 
 
-def _require_signature(license_: InstalledLicense, key: keys.TrustedKey) -> None:
+def _require_signature(license_: InstalledLicense, key: TrustedKey) -> None:
     try:
         verify(license_.text, lambda kid, data, signature: kid == key.kid and key.verify(data, signature))
     except LicenseFileError as error:
         raise ToolError(f"{license_.path}: {error}", field=error.field) from error
 
 
-def _require_binding(license_: InstalledLicense, key: keys.TrustedKey, bound: list[keys.TrustedKey]) -> None:
+def _require_binding(license_: InstalledLicense, key: TrustedKey, bound: list[TrustedKey]) -> None:
     """Refuse a file that the key of another registry signed.
 
     Raises:

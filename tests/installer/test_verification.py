@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from authsvc.installer import es256, keys, verification
 from authsvc.installer.license_store import InstalledLicense
+from authsvc.installer.trusted_key import TrustedKey, thumbprint
 from authsvc.license_file import key_id, parse
 from authsvc.license_file import verify as verify_file
 from tests.installer import trust_matrix
@@ -37,7 +38,7 @@ def test_matrix() -> None:
 
 def believe_any_signature(patch: pytest.MonkeyPatch) -> None:
     """Forget to look at the signature."""
-    patch.setattr(keys.TrustedKey, "verify", lambda *_: True)
+    patch.setattr(TrustedKey, "verify", lambda *_: True)
 
 
 def compare_nothing(patch: pytest.MonkeyPatch) -> None:
@@ -93,7 +94,7 @@ def believe_names(patch: pytest.MonkeyPatch) -> None:
     def add(self: keys.TrustedKeys, text: str, path: str = "") -> None:
         body = json.loads(text)
         for entry in body["keys"]:
-            named = {**entry, "kid": keys.thumbprint(point_of(entry))}
+            named = {**entry, "kid": thumbprint(point_of(entry))}
             keys_of_entry = keys.TrustedKeys()
             original(keys_of_entry, json.dumps({**body, "keys": [named]}), path)
             (key,) = keys_of_entry._keys.values()
@@ -281,7 +282,7 @@ def test_a_key_of_another_registry(tool: Tool, home: Path, tmp_path: Path) -> No
     """Vendor B's own key, well named, signs nothing for the registry of vendor A."""
     put_keys(home / ".config/authsvc/keys/a.json")
     put_keys(home / ".config/authsvc/keys/b.json", FORGER, registry="b.test")
-    forgery = put_file(tmp_path / "forged.json", key=FORGER, kid=keys.thumbprint(es256_point(FORGER)))
+    forgery = put_file(tmp_path / "forged.json", key=FORGER, kid=thumbprint(es256_point(FORGER)))
 
     ran = tool("verify", forgery)
 
@@ -326,7 +327,7 @@ def test_login_binds_a_key_that_an_earlier_version_kept(tool: Tool, home: Path, 
 def test_a_new_key_of_the_vendor(tool: Tool, home: Path, tmp_path: Path) -> None:
     """After a rotation a file is not called forged: exit 4 says what to do, and doing it works."""
     tool("login", "--key", put_keys(tmp_path / "old.json"), put_file(tmp_path / "a.json"))
-    new_kid = keys.thumbprint(es256_point(FORGER))
+    new_kid = thumbprint(es256_point(FORGER))
     renewed = put_file(tmp_path / "renewed.json", key=FORGER, kid=new_kid)
 
     for words in (("login",), ("verify",), ("login", "--key", tmp_path / "old.json")):
@@ -343,7 +344,7 @@ def test_other_keys_of_a_registry_are_a_decision(tool: Tool, home: Path, tmp_pat
     """A key file that names the registry of another vendor takes nothing over, unless it is told to."""
     tool("login", "--key", put_keys(tmp_path / "old.json"), put_file(tmp_path / "a.json"))
     new = put_keys(tmp_path / "new.json", FORGER)
-    file = put_file(tmp_path / "b.json", key=FORGER, kid=keys.thumbprint(es256_point(FORGER)))
+    file = put_file(tmp_path / "b.json", key=FORGER, kid=thumbprint(es256_point(FORGER)))
 
     refused = tool("login", "--key", new, file)
     assert (1, "") == (refused.code, refused.out)
