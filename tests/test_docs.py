@@ -265,7 +265,7 @@ def called_events(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:
     """Yield every call that writes a log event, with the event's name."""
     for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
         name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-        if name not in LEVELS | {"log", "entry", "partial"}:
+        if name not in LEVELS | {"log", "entry", "entry_of_change", "partial"}:
             continue
         for argument in call.args[:2]:
             if isinstance(argument, ast.Constant) and EVENT.fullmatch(event := str(argument.value)):
@@ -282,8 +282,11 @@ def code_events() -> dict[str, set[str]]:
                 events.setdefault(node.value, set())
         for event, call in called_events(tree):
             events[event].update(word.arg or HANDED_ON for word in call.keywords)
-            if isinstance(call.func, ast.Attribute) and call.func.attr == "entry":
+            name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+            if name in {"entry", "entry_of_change"}:
                 events[event].update(OF_EVERY_CHANGE)
+            if name == "entry_of_change":
+                events[event].add("changed")
     return events
 
 

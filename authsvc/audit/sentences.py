@@ -9,6 +9,9 @@ from authsvc.audit.token_event import MANY
 from authsvc.bounded_json import CUT
 from authsvc.outcomes import TOKEN_DENIED, TOKEN_ISSUED, TOKEN_REFUSED, TOKEN_THROTTLED, TOKEN_UNANSWERED
 
+CHANGED = "changed"
+"""Fact of a change: the old and the new value of each field."""
+
 _OUTCOMES = {
     TOKEN_ISSUED: "A token was issued.",
     TOKEN_DENIED: "No token: we know who asked, and the account may not be used.",
@@ -37,7 +40,7 @@ _PROVEN_BY = ("kind", "id", "name", "member", "licenses")
 _OF_THE_REQUEST = {
     *("at", "event", "actor", "id", "cursor", "requests", "count", "last_at", "last_id", "addresses"),
     *("asked", "dropped", "granted", "refused", "credential", "kind", "reason", "detail", "degraded"),
-    *("address", "client_id", "user_agent", "token_id", CUT, TRUNCATED),
+    *("address", "client_id", "user_agent", "token_id", CHANGED, CUT, TRUNCATED),
 }
 
 
@@ -73,7 +76,8 @@ def sentences(facts: Mapping[str, Any], remedies: Mapping[str, str] = REMEDIES) 
 def summary(facts: Mapping[str, Any]) -> str:
     """Return an entry's content in one line."""
     if facts["event"] not in _OUTCOMES:
-        return _listed_facts({name: value for name, value in facts.items() if name not in _OF_THE_REQUEST})
+        said = _listed_facts({name: value for name, value in facts.items() if name not in _OF_THE_REQUEST})
+        return "; ".join(filter(None, [said, ", ".join(_changes(facts))]))
     if facts["actor"] == MANY:
         return f"different decisions on the app {facts.get('app', 'of each')}"
     if facts.get("refused"):
@@ -153,7 +157,24 @@ def _many(facts: Mapping[str, Any]) -> list[str]:
 def _change(facts: Mapping[str, Any]) -> list[str]:
     said = _listed_facts({name: value for name, value in facts.items() if name not in _OF_THE_REQUEST})
     first = f"{when(facts['at'])}: {facts['event']}, by {facts['actor']}."
-    return [first, *([f"With: {said}."] if said else []), *_cut(facts)]
+    changes = _changes(facts)
+    changed = [f"Changed: {'; '.join(changes)}."] if changes else []
+    return [first, *([f"With: {said}."] if said else []), *changed, *_cut(facts)]
+
+
+def _changes(facts: Mapping[str, Any]) -> list[str]:
+    """Return for each field that a change set its old and its new value; an entry that was cut may lack some."""
+    changed = facts.get(CHANGED)
+    found = []
+    for name, values in changed.items() if isinstance(changed, Mapping) else ():
+        if name != CUT and isinstance(values, list):
+            old, new = [*map(_value, values), "(cut)", "(cut)"][:2]
+            found.append(f"{str(name).replace('_', ' ')} from {old} to {new}")
+    return found
+
+
+def _value(value: object) -> str:
+    return "nothing" if value is None else _listed(value) if isinstance(value, list) else str(value)
 
 
 def _cut(facts: Mapping[str, Any]) -> list[str]:

@@ -271,7 +271,8 @@ class Licenses:
     ) -> License:
         if new != old.record:
             state = new.state(operation.now)
-            entry = operation.entry(event, license=new.id, app=new.app, team=new.team, state=state, **facts)
+            named = {"license": new.id, "app": new.app, "team": new.team, "state": state}
+            entry = operation.entry_of_change(event, old.record, new, **named, **facts)
             await self.stores.licenses.replace(old, new, entry)
         return new
 

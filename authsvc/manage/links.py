@@ -143,7 +143,8 @@ class Links:
         if old is None or (old.record.id, old.record.epoch) != (terms.member, terms.epoch):
             raise _void()
         member = at_next_epoch(old.record, password_hash=hash_password(password, salt=operation.entropy(SALT_BYTES)))
-        entry = operation.entry("member.password_reset", **facts_of(member), link=terms.id)
+        facts = {**facts_of(member), "link": terms.id}
+        entry = operation.entry_of_change("member.password_reset", old.record, member, **facts)
         await self.stores.links.accept_reset(link, old, member, entry)
         return member
 

@@ -120,7 +120,8 @@ class Members:
         changed = at_next_epoch(stored.record, disabled_at=operation.now)
         witness = await self._another_owner(stored.record, changed, operation, force=force)
         require(await self._ends("disabling", stored.record, operation), confirmed)
-        return await self._replace(stored, changed, operation.entry("member.disabled", **facts_of(changed)), witness)
+        entry = operation.entry_of_change("member.disabled", stored.record, changed, **facts_of(changed))
+        return await self._replace(stored, changed, entry, witness)
 
     @permitted(Permission.MEMBER_ENABLE)
     @repeatable(_first)
@@ -193,7 +194,7 @@ class Members:
         removed = at_next_epoch(stored.record, removed_at=operation.now)
         witness = await self._another_owner(stored.record, removed, operation, force=force)
         require(await self._ends("removing", stored.record, operation), confirmed)
-        entry = operation.entry("member.removed", **facts_of(removed))
+        entry = operation.entry_of_change("member.removed", stored.record, removed, **facts_of(removed))
         await self.stores.members.remove(stored, removed, entry, witness=witness)
         return removed
 
@@ -208,7 +209,8 @@ class Members:
         **facts: object,
     ) -> Member:
         witness = await self._another_owner(old.record, new, operation, force=force)
-        return await self._replace(old, new, operation.entry(event, **facts_of(new), **facts), witness)
+        entry = operation.entry_of_change(event, old.record, new, **facts_of(new), **facts)
+        return await self._replace(old, new, entry, witness)
 
     async def _replace(
         self, old: Versioned[Member], new: Member, entry: Entry, witness: Versioned[Member] | None

@@ -3,12 +3,15 @@
 import hashlib
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from attrs import frozen
 
 from authsvc.audit.entry import Entry
 from authsvc.manage.actor import Actor
+from authsvc.manage.changed_fields import changed_fields
+
+T = TypeVar("T")
 
 OPERATION_ID_LENGTH = 32
 """Hexadecimal digits."""
@@ -54,6 +57,13 @@ class Operation:
         person = self.actor.on_behalf_of
         behalf = {} if person is None else {"on_behalf_of": {"member": person.id, "email": person.email}}
         return Entry(self.operation_id, self.now, event, self.actor.subject, behalf | facts, self.request_hash)
+
+    def entry_of_change(self, event: str, old: T, new: T, **facts: Any) -> Entry:
+        """Return the audit entry of this change of a record: as :meth:`entry`, with the fields that differ.
+
+        ``changed`` has for each of them its old and its new value (:func:`changed_fields`).
+        """
+        return self.entry(event, **facts, changed=changed_fields(old, new))
 
 
 def _digest(*parts: bytes) -> str:

@@ -172,7 +172,7 @@ class ServiceAccounts:
         self, old: Versioned[ServiceAccount], new: ServiceAccount, event: str, operation: Operation, **facts: object
     ) -> ServiceAccount:
         if new != old.record:
-            entry = operation.entry(event, **_facts(new), **facts)
+            entry = operation.entry_of_change(event, old.record, new, **_facts(new), **facts)
             await self.stores.service_accounts.replace(old, new, entry)
         return new
 

@@ -188,6 +188,6 @@ class Teams:
         return await self._set_app(stored, evolve(stored.record, archived_at=None), "app.reinstated", operation)
 
     async def _set_app(self, old: Versioned[App], new: App, event: str, operation: Operation, **facts: object) -> App:
-        entry = operation.entry(event, app=new.slug, team=new.team, **facts)
+        entry = operation.entry_of_change(event, old.record, new, app=new.slug, team=new.team, **facts)
         await self.stores.apps.replace(old, new, entry)
         return new

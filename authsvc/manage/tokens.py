@@ -175,10 +175,12 @@ class Tokens:
         facts = {"token": token_id, "member": found.record.member, "team": owner and owner.record.team}
         if personal is not None:
             changed = evolve(personal.record, revoked_at=operation.now)
-            await self.stores.personal_tokens.replace(personal, changed, operation.entry("token.revoked", **facts))
+            entry = operation.entry_of_change("token.revoked", personal.record, changed, **facts)
+            await self.stores.personal_tokens.replace(personal, changed, entry)
         elif sign_in is not None:
             ended = evolve(sign_in.record, revoked_at=operation.now)
-            await self.stores.sign_ins.replace(sign_in, ended, operation.entry("sign-in.revoked", **facts))
+            entry = operation.entry_of_change("sign-in.revoked", sign_in.record, ended, **facts)
+            await self.stores.sign_ins.replace(sign_in, ended, entry)
 
 
 @frozen

@@ -7,6 +7,7 @@ import pytest
 from authsvc.credentials import password, verifier
 from authsvc.redaction import Secret
 from authsvc.store.connection import Connection
+from tests.manage.use_cases import fill
 from tests.support.installation import Installation, installed
 from tests.support.redis_server import RedisServer, patient, server_in_background
 
@@ -43,3 +44,10 @@ async def house(connection: Connection) -> AsyncIterator[Installation]:
     """Yield an installation with one team and two apps."""
     async with installed(connection) as made:
         yield made
+
+
+@pytest.fixture
+async def filled(house: Installation) -> Installation:
+    """Return an installation with a member, a service account and a license."""
+    await fill(house)
+    return house

@@ -1,0 +1,68 @@
+"""What a change made of a record, for its audit entry: the old and the new value of each field, and no secret."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from attrs import fields
+
+from authsvc.redaction import Secret
+from authsvc.tenancy.machine_records import Grant
+from authsvc.tenancy.records import TokenDigest
+
+UNSHOWN = frozenset({"epoch", "sha256"})
+"""Fields that are nothing to a reader: a counter that follows from other changes, and the digest of a secret."""
+
+IS_SET = "set"
+"""Stands for the value of a secret, of which nothing else is said."""
+
+NAMES = {"password_hash": "password"}
+"""Fields that are named for what a person sets."""
+
+
+def changed_fields(old: Any, new: Any) -> dict[str, list[Any]]:
+    """Return the fields in which two forms of a record differ, each with its old and its new value as JSON.
+
+    A field of a license's own fields is ``fields.NAME``; a value that is not there is null.
+
+    Args:
+        old: a record, an attrs class.
+        new: of the same class.
+    """
+    names = [attribute.name for attribute in fields(type(old)) if attribute.name not in UNSHOWN]
+    before, after = _values(old, names), _values(new, names)
+    return {
+        NAMES.get(name, name): [_shown(before.get(name)), _shown(after.get(name))]
+        for name in dict.fromkeys([*before, *after])
+        if before.get(name) != after.get(name)
+    }
+
+
+def _values(record: Any, names: list[str]) -> dict[str, Any]:
+    """Return the values of a record by field, those of a mapping one by one."""
+    found: dict[str, Any] = {}
+    for name in names:
+        value = getattr(record, name)
+        if isinstance(value, Mapping):
+            found |= {f"{name}.{key}": inner for key, inner in value.items()}
+        else:
+            found[name] = value
+    return found
+
+
+def _shown(value: Any) -> Any:
+    """Return a value as JSON that a person can read. Of a token only its generation and its end are said."""
+    match value:
+        case Secret():
+            return IS_SET
+        case TokenDigest():
+            end = "" if value.ends_at is None else f" until {value.ends_at.isoformat()}"
+            return f"generation {value.generation}{end}"
+        case Grant():
+            return value.render()
+        case datetime():
+            return value.isoformat()
+        case tuple() | list():
+            return [_shown(one) for one in value]
+        case _:
+            return value
