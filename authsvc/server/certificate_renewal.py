@@ -23,6 +23,7 @@ from authsvc.server.leaf_channel import LeafRequester
 from authsvc.signing.jws import Leaf
 from authsvc.signing.keyring import Keyring
 from authsvc.signing.root import fingerprint, issuer_of
+from authsvc.store.workers import RedisWorkerRegistry
 from authsvc.worker_status import WorkerStatus
 
 RETRY = 5.0
@@ -45,14 +46,6 @@ class LeafSource(Protocol):
     async def renew(self) -> tuple[Leaf, str, dict[str, Any]]:
         """Return a leaf, the fingerprint of its root, and the JWK set to publish."""
         ...
-
-
-class WorkerStatusStore(Protocol):
-    """The registry of workers."""
-
-    async def heartbeat(self, status: WorkerStatus) -> None: ...
-    async def deregister(self, worker_id: str) -> None: ...
-    async def generation(self) -> int: ...
 
 
 class FromParent:
@@ -125,7 +118,7 @@ class CertificateRenewer:
         end = self._keyring.not_after
         return end.isoformat() if end else None
 
-    async def run(self, workers: WorkerStatusStore, renewal: timedelta) -> None:
+    async def run(self, workers: RedisWorkerRegistry, renewal: timedelta) -> None:
         """Get the first leaf, and another one whenever ``renewal`` has passed or a renewal is requested.
 
         Return when the parent is gone. While there is no leaf yet, it is requested again and again: the worker answers
@@ -160,12 +153,12 @@ class CertificateRenewer:
             await self._heartbeat(workers)
             await asyncio.sleep(min(LOOK, renewal.total_seconds()))
 
-    async def deregister(self, workers: WorkerStatusStore) -> None:
+    async def deregister(self, workers: RedisWorkerRegistry) -> None:
         """Remove this worker from the registry; while Redis is down its status expires by itself."""
         with suppress(StoreUnavailable):
             await workers.deregister(self.id)
 
-    async def _requested_generation(self, workers: WorkerStatusStore) -> int | None:
+    async def _requested_generation(self, workers: RedisWorkerRegistry) -> int | None:
         """Return the number of the last renewal that was requested, or None while Redis is down."""
         try:
             return await workers.generation()
@@ -203,7 +196,7 @@ class CertificateRenewer:
             seen_at=now,
         )
 
-    async def _heartbeat(self, workers: WorkerStatusStore) -> None:
+    async def _heartbeat(self, workers: RedisWorkerRegistry) -> None:
         """Write a new status at once, and an unchanged one every :data:`HEARTBEAT_INTERVAL`."""
         now = asyncio.get_running_loop().time()
         if self._status is None or (

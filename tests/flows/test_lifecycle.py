@@ -153,8 +153,8 @@ def test_a_sign_in_opens_nothing_but_the_token_endpoint(stack: Stack, app: str, 
 def test_two_hundred_pulls_with_one_sign_in(stack: Stack, app: str, team: str) -> None:
     """It does not rotate: many layers at once, each with the same token, all come through."""
     kept = signed_in(stack, make_member(stack, team, "viewer"))
-    with ThreadPoolExecutor(16) as crew:
-        replies = list(crew.map(lambda _: by_refresh(stack, app, kept), range(200)))
+    with ThreadPoolExecutor(16) as pool:
+        replies = list(pool.map(lambda _: by_refresh(stack, app, kept), range(200)))
 
     assert {(200, PULL_ONLY)} == {(reply.status, actions(reply)) for reply in replies}
     assert all("refresh_token" not in reply.json() for reply in replies)
@@ -165,8 +165,8 @@ def test_a_member_who_signs_in_again_and_again(stack: Stack, app: str, team: str
     account = make_member(stack, team, "viewer")
     first_answer = post_token(stack.port, account, access_type="offline")
     first = first_answer.json()["refresh_token"]
-    with ThreadPoolExecutor(8) as crew:
-        replies = list(crew.map(lambda _: post_token(stack.port, account, access_type="offline"), range(60)))
+    with ThreadPoolExecutor(8) as pool:
+        replies = list(pool.map(lambda _: post_token(stack.port, account, access_type="offline"), range(60)))
     member = claims_of(first_answer.json()["token"])["sub"]
     entries = stack.json("audit", "list", "--event", "sign-in.kept", "--subject", member, "--limit", "100")
 

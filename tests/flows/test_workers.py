@@ -24,10 +24,10 @@ ROLLS = 3
 
 
 @pytest.fixture(scope="module")
-def crew() -> Iterator[Stack]:
+def pool() -> Iterator[Stack]:
     """Return a stack with two workers."""
     with running_stack(options=("--workers", "2")) as stack:
-        make_team(stack, "crewapp")
+        make_team(stack, "poolapp")
         yield stack
 
 
@@ -51,7 +51,7 @@ class KeptConnections:
 
     def __init__(self, stack: Stack, port: int, account: Account) -> None:
         """Connect to ``port`` as ``account``."""
-        self._target = f"/auth/token?service={stack.name}&scope=repository:crewapp/x:pull"
+        self._target = f"/auth/token?service={stack.name}&scope=repository:poolapp/x:pull"
         self._port = port
         self._headers = basic(account)
         self._own = threading.local()
@@ -103,149 +103,149 @@ def roll(stack: Stack, process: int) -> None:
 
 
 @pytest.mark.parametrize("direct", [False, True], ids=["nginx", "directly"])
-def test_workers_are_replaced_without_a_failed_request(crew: Stack, direct: bool) -> None:
+def test_workers_are_replaced_without_a_failed_request(pool: Stack, direct: bool) -> None:
     """Three times under load, on kept connections and new ones: every request gets its token."""
-    account = make_license(crew, "crewapp").account
-    port = port_of(crew, "edge") if direct else crew.port
-    scope = "repository:crewapp/x:pull"
+    account = make_license(pool, "poolapp").account
+    port = port_of(pool, "edge") if direct else pool.port
+    scope = "repository:poolapp/x:pull"
     with (
-        KeptConnections(crew, port, account) as connections,
+        KeptConnections(pool, port, account) as connections,
         meanwhile(connections.once, threads=4) as kept,
-        meanwhile(lambda: get_token(port, account, scope, service=crew.name).status, threads=2) as fresh,
+        meanwhile(lambda: get_token(port, account, scope, service=pool.name).status, threads=2) as fresh,
     ):
         for number in range(1, ROLLS + 1):
             until(lambda: min(kept.results[200], fresh.results[200]) > 15 * number, "there is load")  # noqa: B023
-            before = workers(crew)
-            assert crew.json("reload") == {"reloaded": True, "workers": 2, "reason": None}
-            assert not workers(crew) & before
+            before = workers(pool)
+            assert pool.json("reload") == {"reloaded": True, "workers": 2, "reason": None}
+            assert not workers(pool) & before
     assert ({200}, {200}) == (set(kept.results), set(fresh.results))
 
 
-def test_the_load_would_see_a_worker_that_is_not_replaced_gently(crew: Stack) -> None:
+def test_the_load_would_see_a_worker_that_is_not_replaced_gently(pool: Stack) -> None:
     """Killing workers instead breaks requests of the same load, so its silence above means something."""
-    account = make_license(crew, "crewapp").account
-    port = port_of(crew, "edge")
-    with KeptConnections(crew, port, account) as connections, meanwhile(connections.once, threads=4) as load:
+    account = make_license(pool, "poolapp").account
+    port = port_of(pool, "edge")
+    with KeptConnections(pool, port, account) as connections, meanwhile(connections.once, threads=4) as load:
         until(lambda: load.results[200] > 20, "there is load")
-        for worker in workers(crew):
+        for worker in workers(pool):
             os.kill(worker, signal.SIGKILL)
         until(lambda: len(load.results) > 1, "it is noticed")
-        until(lambda: scrape(crew)["authsvc_workers"] == 2, "they are back")
+        until(lambda: scrape(pool)["authsvc_workers"] == 2, "they are back")
     assert {200} != set(load.results)
 
 
-def test_up_hands_sighup_on(crew: Stack) -> None:
+def test_up_hands_sighup_on(pool: Stack) -> None:
     """SIGHUP to `authsvc up` replaces the workers and nothing else."""
-    assert crew.process is not None
-    others = {name: crew.pid(name) for name in ("redis", "registry", "serve", "nginx")}
-    roll(crew, crew.process.pid)
-    assert others == {name: crew.pid(name) for name in others}
+    assert pool.process is not None
+    others = {name: pool.pid(name) for name in ("redis", "registry", "serve", "nginx")}
+    roll(pool, pool.process.pid)
+    assert others == {name: pool.pid(name) for name in others}
 
 
 @pytest.mark.parametrize("line", ["nonsense = 1", 'log_level = "loud"'])
-def test_unusable_settings_leave_the_old_workers(crew: Stack, line: str) -> None:
+def test_unusable_settings_leave_the_old_workers(pool: Stack, line: str) -> None:
     """A roll that would not start is refused with a sentence, and everything goes on as it was."""
-    file = crew.data_dir / "config" / "authsvc.toml"
-    good, before, refused = file.read_text(), workers(crew), events(crew, "roll.refused")
+    file = pool.data_dir / "config" / "authsvc.toml"
+    good, before, refused = file.read_text(), workers(pool), events(pool, "roll.refused")
     file.write_text(f"{good}{line}\n")
     try:
-        os.kill(crew.pid("serve"), signal.SIGHUP)
-        until(lambda: events(crew, "roll.refused") > refused, "it is refused")
+        os.kill(pool.pid("serve"), signal.SIGHUP)
+        until(lambda: events(pool, "roll.refused") > refused, "it is refused")
         # The command is told by its own reading of the settings.
-        assert crew.authsvc("reload", check=False).code == 2
+        assert pool.authsvc("reload", check=False).code == 2
         # One that dies meanwhile comes back as it was.
         os.kill(min(before), signal.SIGKILL)
-        until(lambda: len(workers(crew) - before) == 1 and scrape(crew)["authsvc_workers"] == 2, "it is back", 60)
-        before = workers(crew)
+        until(lambda: len(workers(pool) - before) == 1 and scrape(pool)["authsvc_workers"] == 2, "it is back", 60)
+        before = workers(pool)
     finally:
         file.write_text(good)
-    assert (before, 401) == (workers(crew), get_token(crew.port, None).status)
+    assert (before, 401) == (workers(pool), get_token(pool.port, None).status)
 
 
-def test_every_worker_tells_the_sum_and_no_counter_goes_backwards(crew: Stack) -> None:
+def test_every_worker_tells_the_sum_and_no_counter_goes_backwards(pool: Stack) -> None:
     """Over requests, a killed worker and a roll: each scrape knows all that was counted before it."""
-    account = make_license(crew, "crewapp").account
+    account = make_license(pool, "poolapp").account
     name = "authsvc_token_requests_total|issued|full"
 
     def count(number: int) -> float:
         for _ in range(number):
-            assert get_token(port_of(crew, "edge"), account, service=crew.name).status == 200
-        found = {scrape(crew)[name] for _ in range(10)}
+            assert get_token(port_of(pool, "edge"), account, service=pool.name).status == 200
+        found = {scrape(pool)[name] for _ in range(10)}
         assert len(found) == 1, "workers disagree"
         return found.pop()
 
     start = count(0)
     assert start + 20 == count(20)
-    deaths = scrape(crew)["authsvc_worker_deaths_total"]
-    os.kill(min(workers(crew)), signal.SIGKILL)
-    until(lambda: scrape(crew)["authsvc_worker_deaths_total"] == deaths + 1, "the death is counted")
-    until(lambda: scrape(crew)["authsvc_workers"] == 2, "two workers serve")
+    deaths = scrape(pool)["authsvc_worker_deaths_total"]
+    os.kill(min(workers(pool)), signal.SIGKILL)
+    until(lambda: scrape(pool)["authsvc_worker_deaths_total"] == deaths + 1, "the death is counted")
+    until(lambda: scrape(pool)["authsvc_workers"] == 2, "two workers serve")
     assert start + 30 == count(10)
-    roll(crew, crew.pid("serve"))
+    roll(pool, pool.pid("serve"))
     assert start + 35 == count(5)
-    until(lambda: scrape(crew)["authsvc_workers"] == 2, "two workers serve")
+    until(lambda: scrape(pool)["authsvc_workers"] == 2, "two workers serve")
 
 
-def test_what_clients_send_makes_no_series(crew: Stack) -> None:
+def test_what_clients_send_makes_no_series(pool: Stack) -> None:
     """Strange methods, paths, scopes and accounts are counted under names that were there before."""
-    before = scrape(crew)
+    before = scrape(pool)
     for path in ("/auth/token?scope=repository:strange/name:pull", "/strange", "/auth/token/../x"):
         for method in ("GET", "POST", "STRANGE"):
-            ask(port_of(crew, "edge"), method, path, headers=basic(Account("strange@user.test", "strange password")))
-    after = scrape(crew)
+            ask(port_of(pool, "edge"), method, path, headers=basic(Account("strange@user.test", "strange password")))
+    after = scrape(pool)
     assert before.keys() == after.keys()
     assert after["authsvc_http_requests_total|edge|4xx"] > before["authsvc_http_requests_total|edge|4xx"]
 
 
-def test_a_stopped_worker_is_replaced(crew: Stack) -> None:
+def test_a_stopped_worker_is_replaced(pool: Stack) -> None:
     """SIGSTOP to every worker: whoever asks meanwhile waits, others take their place, and all is answered again."""
-    account, hung = make_license(crew, "crewapp").account, workers(crew)
-    before = events(crew, "worker.hung")
+    account, hung = make_license(pool, "poolapp").account, workers(pool)
+    before = events(pool, "worker.hung")
     for worker in hung:
         os.kill(worker, signal.SIGSTOP)
-    until(lambda: events(crew, "worker.hung") == before + 2, "they are noticed")
-    until(lambda: scrape(crew)["authsvc_workers"] == 2, "others serve")
-    assert not workers(crew) & hung
-    assert {200} == {get_token(crew.port, account, service=crew.name).status for _ in range(20)}
+    until(lambda: events(pool, "worker.hung") == before + 2, "they are noticed")
+    until(lambda: scrape(pool)["authsvc_workers"] == 2, "others serve")
+    assert not workers(pool) & hung
+    assert {200} == {get_token(pool.port, account, service=pool.name).status for _ in range(20)}
 
 
-def test_a_stopped_server_listens_before_it_judges(crew: Stack) -> None:
+def test_a_stopped_server_listens_before_it_judges(pool: Stack) -> None:
     """The parent was stopped for longer than any worker may be silent: it must not take them for hung then."""
-    before, hung = workers(crew), events(crew, "worker.hung")
-    os.kill(crew.pid("serve"), signal.SIGSTOP)
+    before, hung = workers(pool), events(pool, "worker.hung")
+    os.kill(pool.pid("serve"), signal.SIGSTOP)
     try:
         time.sleep(SILENCE + 2)
     finally:
-        os.kill(crew.pid("serve"), signal.SIGCONT)
-    roll(crew, crew.pid("serve"))  # it works again
-    assert not workers(crew) & before
-    assert events(crew, "worker.hung") == hung
+        os.kill(pool.pid("serve"), signal.SIGCONT)
+    roll(pool, pool.pid("serve"))  # it works again
+    assert not workers(pool) & before
+    assert events(pool, "worker.hung") == hung
 
 
 @pytest.mark.parametrize("killed", ["workers", "server"])
-def test_without_the_root_key_all_is_answered(crew: Stack, killed: str) -> None:
+def test_without_the_root_key_all_is_answered(pool: Stack, killed: str) -> None:
     """The key is gone and whoever had a certificate too: clients are told to try again, and operators why."""
-    account, inside = make_license(crew, "crewapp").account, port_of(crew, "inside")
-    key = crew.data_dir / "secrets" / TOKEN_ROOT_KEY
-    aside, before = key.rename(key.with_suffix(".aside")), workers(crew)
+    account, inside = make_license(pool, "poolapp").account, port_of(pool, "inside")
+    key = pool.data_dir / "secrets" / TOKEN_ROOT_KEY
+    aside, before = key.rename(key.with_suffix(".aside")), workers(pool)
     try:
-        for process in before if killed == "workers" else [crew.pid("serve")]:
+        for process in before if killed == "workers" else [pool.pid("serve")]:
             os.kill(process, signal.SIGKILL)
         until(lambda: not any(map(is_alive, before)), "they are gone")
-        reply = get_token(crew.port, account, service=crew.name)
+        reply = get_token(pool.port, account, service=pool.name)
         assert (503, "UNAVAILABLE") == (reply.status, reply.error()[0])
         ready = ask(inside, "GET", "/readyz")
         assert (503, "down") == (ready.status, ready.json()["leaf"]["status"])
-        assert scrape(crew)["authsvc_workers"] == 0
-        assert ask(crew.port, "GET", "/livez").status == 200
-        keys = ask(crew.port, "GET", "/auth/license-keys.json")
+        assert scrape(pool)["authsvc_workers"] == 0
+        assert ask(pool.port, "GET", "/livez").status == 200
+        keys = ask(pool.port, "GET", "/auth/license-keys.json")
         assert (503, False) == (keys.status, b'"keys"' in keys.body)
-        reload_refused(crew)
+        reload_refused(pool)
     finally:
         aside.rename(key)
-    until(lambda: scrape(crew)["authsvc_workers"] == 2, "the workers have certificates")
-    assert 200 == get_token(crew.port, account, service=crew.name).status
-    assert b'"kid"' in ask(crew.port, "GET", "/auth/license-keys.json").body
+    until(lambda: scrape(pool)["authsvc_workers"] == 2, "the workers have certificates")
+    assert 200 == get_token(pool.port, account, service=pool.name).status
+    assert b'"kid"' in ask(pool.port, "GET", "/auth/license-keys.json").body
 
 
 def reload_refused(stack: Stack) -> None:

@@ -156,7 +156,7 @@ class Files:
         """Return the root."""
         return [management.Root("r", NOW + LIFE, "in use")]
 
-    def license_keys(self) -> list[str]:
+    async def license_keys(self) -> list[str]:
         """Return none."""
         return []
 
