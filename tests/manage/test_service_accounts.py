@@ -380,3 +380,19 @@ async def test_the_secret_is_stored_hashed_only(house: Installation) -> None:
     everything = await house.everything_stored() + repr([entry.to_json() for entry in house.told])
 
     assert not [secret for secret in (first, second) if secret.reveal()[21:60] in everything]
+
+
+async def test_a_service_account_rotates_itself_and_sees_no_other(house: Installation) -> None:
+    """Another account of the team looks to it exactly like one that is not there."""
+    account, _ = await make(house, api="manage")
+    await make(house, name="other")
+    actor = Actor.of_service_account(account, None, house.now)
+    changed, secret = await house.service_accounts.rotate("ci", TEAM, timedelta(0), house.operation(actor))
+    refusals = []
+    for name in ("other", "absent"):
+        with pytest.raises(NotFound) as missing:
+            await house.service_accounts.rotate(name, TEAM, timedelta(0), house.operation(actor))
+        refusals.append(str(missing.value).replace(name, "NAME"))
+
+    assert (2, "pull,push") == (changed.tokens[0].generation, await house.gets(secret))
+    assert refusals[0] == refusals[1] == "the team 'acme-team' has no service account 'NAME'"

@@ -32,6 +32,8 @@ UNSEEN_READS = {
     "links.redeem: links.get",
     "links._set_password: members.by_email",
     "links._maker_still_may: members.get",
+    # The account that a repeated operation changed at first; then it is looked up by its name.
+    "service_accounts._first: service_accounts.get",
     # Who owns a token that was found.
     "tokens.revoke: members.get",
     # Within an app that the actor was found to see.

@@ -1,0 +1,204 @@
+"""Every use case as a call, and what authsvc does about each cell of the table."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+from attrs import frozen
+
+from authsvc.errors import Conflict, InputRefused, NotFound, PermissionDenied
+from authsvc.manage.audit import AuditQuery
+from authsvc.manage.license_import import LicenseImport
+from authsvc.manage.license_rows import LicenseRow
+from authsvc.tenancy.records import App, License
+from authsvc.tenancy.versioned import Versioned
+from tests.permission_matrix.oracle import DENIED, FILE, MISSING, NOTHING, NOWHERE, SELF, YES, Cell, load
+from tests.permission_matrix.world import PASSWORD, Someone, Things, World
+from tests.support.installation import confirmed
+
+ORACLE = load(FILE.read_text(encoding="utf-8"))
+
+LATER = "2099-01-31"
+SPAN = timedelta(hours=1)
+ANY = AuditQuery()
+
+
+@frozen
+class Call:
+    """One call of a use case.
+
+    Attributes:
+        world: where.
+        who: calls.
+        at: what lies at the place of the cell.
+    """
+
+    world: World
+    who: Someone
+    at: Things
+
+    def app(self) -> Versioned[App]:
+        """Return the app as it was looked up before."""
+        assert self.at.records is not None
+        return self.at.records[0]
+
+    def license(self) -> License:
+        """Return the license as it was looked up before."""
+        assert self.at.records is not None
+        return self.at.records[1]
+
+    def rows(self) -> list[Any]:
+        """Return the rows of an import."""
+        return [LicenseRow(2, "ref-1", self.world.terms())]
+
+
+Use = Callable[[Call], Any]
+
+
+def _simple(use: Callable[[Call, World, Any, Things], Any]) -> Use:
+    return lambda c: use(c, c.world, c.who.actor, c.at)
+
+
+def _change(use: Callable[[World, Things, Any], Any]) -> Use:
+    return lambda c: use(c.world, c.at, c.world.operation(c.who.actor))
+
+
+CALLS: dict[str, Use] = {
+    "Teams.create": _change(lambda w, _, o: w.teams.create("fresh-team", None, o)),
+    "Teams.teams": _simple(lambda _, w, a, __: w.teams.teams(a)),
+    "Teams.create_app": _change(lambda w, t, o: w.teams.create_app("fresh", t.team, None, o)),
+    "Teams.apps": _simple(lambda _, w, a, t: w.teams.apps(a, t.team)),
+    "Teams.app": _simple(lambda _, w, a, t: w.teams.app(a, t.app)),
+    "Teams.use_of": _simple(lambda _, w, a, t: w.teams.use_of(a, t.app, w.now)),
+    "Teams.archive_app": _change(lambda w, t, o: confirmed(w.teams.archive_app, t.app, o)),
+    "Teams.reinstate_app": _change(lambda w, t, o: w.teams.reinstate_app(t.app, o)),
+    "Members.add": _change(lambda w, t, o: w.members.add("fresh@x.test", t.team, "viewer", (), PASSWORD, o)),
+    "Members.list": _simple(lambda _, w, a, t: w.members.list(a, t.team)),
+    "Members.disable": _change(lambda w, t, o: w.members.disable(t.email, o)),
+    "Members.enable": _change(lambda w, t, o: w.members.enable(t.email, o)),
+    "Members.set_role": _change(lambda w, t, o: w.members.set_role(t.email, "viewer", None, o)),
+    "Members.remove": _change(lambda w, t, o: w.members.remove(t.email, o)),
+    "Members.set_password": _change(lambda w, t, o: w.members.set_password(t.email, PASSWORD, o)),
+    "Members.person": _simple(lambda _, w, a, t: w.members.person(a, t.email)),
+    "Links.invite": _change(lambda w, t, o: w.links.invite("fresh@x.test", t.team, "viewer", (), o)),
+    "Links.reset": _change(lambda w, t, o: w.links.reset(t.email, o)),
+    "Links.redeem": _change(lambda w, _, o: w.links.redeem(w.link, PASSWORD, o)),
+    "Tokens.create": _change(lambda w, t, o: w.tokens.create("fresh", t.email, None, None, o)),
+    "Tokens.list": _simple(lambda _, w, a, t: w.tokens.list(a, t.email, w.now)),
+    "Tokens.revoke": _change(lambda w, t, o: w.tokens.revoke(t.token, o)),
+    "SignIns.keep": _simple(lambda c, w, _, __: w.sign_ins.keep(c.who.member, "docker", w.now)),  # type: ignore[arg-type]
+    "ServiceAccounts.create": _change(
+        lambda w, t, o: w.service_accounts.create("fresh", t.team, (), "manage", None, o)
+    ),
+    "ServiceAccounts.list": _simple(lambda _, w, a, t: w.service_accounts.list(a, t.team)),
+    "ServiceAccounts.rotate": _change(lambda w, t, o: w.service_accounts.rotate(t.account, t.team, SPAN, o)),
+    "ServiceAccounts.disable": _change(lambda w, t, o: w.service_accounts.disable(t.account, t.team, o)),
+    "ServiceAccounts.enable": _change(lambda w, t, o: w.service_accounts.enable(t.account, t.team, o)),
+    "ServiceAccounts.revoke": _change(lambda w, t, o: w.service_accounts.revoke(t.account, t.team, o)),
+    "Licenses.open_app": _simple(lambda _, w, a, t: w.licenses.open_app(a, t.app)),
+    "Licenses.check": _simple(lambda c, w, a, _: w.licenses.check(a, c.app(), w.terms(), w.now)),
+    "Licenses.create_in": lambda c: c.world.licenses.create_in(
+        c.app(), c.world.terms(), c.world.operation(c.who.actor)
+    ),
+    "Licenses.file_of": _simple(lambda c, w, a, _: w.licenses.file_of(a, c.license())),
+    "Licenses.list": _simple(lambda _, w, a, t: w.licenses.list(a, t.app)),
+    "Licenses.show": _simple(lambda _, w, a, t: w.licenses.show(a, t.license)),
+    "Licenses.create": _change(lambda w, t, o: w.licenses.create(t.app, w.terms(), o)),
+    "Licenses.extend": _change(lambda w, t, o: w.licenses.extend(t.license, LATER, o)),
+    "Licenses.rotate": _change(lambda w, t, o: w.licenses.rotate(t.license, SPAN, o)),
+    "Licenses.revoke": _change(lambda w, t, o: w.licenses.revoke(t.license, o)),
+    "Licenses.archive": _change(lambda w, t, o: w.licenses.archive(t.license, o)),
+    "Licenses.reinstate": _change(lambda w, t, o: w.licenses.reinstate(t.license, o)),
+    "Licenses.download": _simple(lambda _, w, a, t: w.licenses.download(a, t.license)),
+    "Licenses.verification_keys": _simple(lambda _, w, __, ___: w.licenses.verification_keys()),
+    "LicenseImport.check": _simple(lambda c, w, a, _: LicenseImport(w.licenses, c.app()).check(a, c.rows(), w.now)),
+    "LicenseImport.carry_out": _simple(
+        lambda c, w, a, _: LicenseImport(w.licenses, c.app()).carry_out(
+            a, c.rows(), lambda: w.operation(a), lambda _: None
+        )
+    ),
+    "Audit.entries": _simple(lambda _, w, a, __: w.audit.entries(a, ANY, w.now, limit=1000, unproven=True)),
+    "Audit.follow": _simple(lambda _, w, a, __: w.audit.follow(a, ANY, "0-1", w.now)),
+    "Audit.pages": _simple(lambda _, w, a, __: w.audit.pages(a, "")),
+    "Audit.trimmed_until": _simple(lambda _, w, a, __: w.audit.trimmed_until(a)),
+    "Audit.explain": _simple(lambda _, w, a, __: w.audit.explain(a, "op-3")),
+    "Audit.decisions": _simple(lambda _, w, a, __: w.audit.decisions(a, "member:x", 9, w.now)),
+    "Keys.show": _simple(lambda _, w, a, __: w.keys.show(a)),
+    "Keys.rotate": _change(lambda w, _, o: w.keys.rotate(o)),
+    "Keys.rotate_license_key": _change(lambda w, _, o: w.keys.rotate_license_key(o)),
+    "Keys.rotate_sealing_key": _change(lambda w, _, o: w.keys.rotate_sealing_key(o)),
+    "Keys.prepare_root": _change(lambda w, _, o: w.keys.prepare_root(o)),
+    "Keys.switch_root": _change(lambda w, _, o: w.keys.switch_root(o, force=True)),
+    "Keys.drop_old_roots": _change(lambda w, _, o: w.keys.drop_old_roots(o, force=True)),
+}
+"""What is called for each use case of the table."""
+
+
+@frozen
+class Answer:
+    """What came back.
+
+    Attributes:
+        outcome: as the table says it.
+        told: what the actor learned: the result of a call, or sentence, code and argument of a refusal.
+        commands: how many commands Redis got meanwhile.
+        changed: whether anything is stored otherwise than before.
+    """
+
+    outcome: str
+    told: str
+    commands: int
+    changed: bool
+
+
+async def answer(world: World, cell: Cell) -> Answer:
+    """Call the use case of a cell; afterwards everything is as before."""
+    who = world.actors[cell.actor]
+    at = _things(world, who, cell.place)
+    world.commands, told, outcome = 0, "", YES
+    try:
+        told = repr(await _result(CALLS[cell.use_case](Call(world, who, at))))
+    except PermissionDenied as error:
+        outcome, told = DENIED, f"{error} [{error.code}]"
+    except NotFound as error:
+        outcome, told = MISSING, f"{error} [{error.code} {error.field} {sorted(error.facts)}]"
+    except (Conflict, InputRefused) as error:
+        if not cell.use_case.startswith("Keys."):  # there is no old root to drop
+            raise
+        told = str(error)
+    commands = world.commands
+    changed = commands > 0 and await world.content() != world.digest
+    if changed:
+        await world.restore()
+    return Answer(outcome, _unnamed(told, at) if outcome == MISSING else told, commands, changed)
+
+
+def _things(world: World, who: Someone, place: str) -> Things:
+    if place == NOTHING:
+        return world.places[NOWHERE]
+    if place != SELF:
+        return world.places[place]
+    nothing = world.places[NOWHERE]
+    email = nothing.email if who.member is None else who.member.email
+    name, team = (nothing.account, nothing.team) if who.account is None else (who.account.name, who.account.team)
+    return Things(team, nothing.app, email, who.token, name, nothing.license)
+
+
+async def _result(result: Any) -> Any:
+    if isinstance(result, AsyncIterator):
+        return [item async for item in result]
+    return await result if isinstance(result, Awaitable) else result
+
+
+def _unnamed(told: str, at: Things) -> str:
+    """Return a sentence without the names that the actor gave, so that two can be compared."""
+    for name in sorted((at.team, at.app, at.email, at.token, at.account, at.license), key=len, reverse=True):
+        told = told.replace(f"'{name}'", "NAME")
+    return told
+
+
+def reads(cell: Cell) -> bool:
+    """Whether the use case of a cell changes nothing."""
+    facts = ORACLE.rows[ORACLE.use_cases[cell.use_case]["row"]]
+    level = facts["owner"] if facts["owner"] != "-" else "manage"
+    return bool(level == "read" and not facts.get("public"))
