@@ -13,7 +13,7 @@ from authsvc.cli.console import common_options, print_json, refuse, run, say
 from authsvc.errors import InputRefused
 
 if TYPE_CHECKING:
-    from authsvc.manage.license_import import LicenseImport, Outcome, Plan
+    from authsvc.manage.license_import import ImportOutcome, LicenseImport, Plan
     from authsvc.manage.license_rows import Read
     from authsvc.wiring.management import Management
 
@@ -43,7 +43,7 @@ def import_command(
     """Make a license for each row of FILE. Importing it again makes only what is missing."""
     kind = form or ("jsonl" if file.suffix in {".jsonl", ".ndjson"} else "csv")
 
-    async def use(manage: "Management") -> "tuple[Plan, Outcome | None]":
+    async def use(manage: "Management") -> "tuple[Plan, ImportOutcome | None]":
         from authsvc.cli.license_folder import LicenseFolder
         from authsvc.manage.license_import import LicenseImport
         from authsvc.wiring import clock
@@ -70,7 +70,7 @@ def import_command(
 
 async def _carried_out(
     work: "LicenseImport", plan: "Plan", rows: "Callable[[], Iterator[Read]]", manage: "Management"
-) -> "Outcome":
+) -> "ImportOutcome":
     with _progress(plan.rows) as advance:
         return await work.carry_out(manage.actor, rows(), manage.operation, advance)
 
@@ -103,7 +103,7 @@ def _rows(text: IO[str], kind: str) -> "Iterator[Read]":
     return read_jsonl(lines) if kind == "jsonl" else read_csv(lines)
 
 
-def _facts(app: str, plan: "Plan", outcome: "Outcome | None") -> dict[str, Any]:
+def _facts(app: str, plan: "Plan", outcome: "ImportOutcome | None") -> dict[str, Any]:
     done = {"created": 0, "existing": 0, "files": None} if outcome is None else asdict(outcome)
     return {
         "app": app,
@@ -134,7 +134,7 @@ def _explain(file: Path, plan: "Plan", *, as_json: bool) -> None:
     )
 
 
-def _summarise(plan: "Plan", outcome: "Outcome", output_dir: Path | None) -> None:
+def _summarise(plan: "Plan", outcome: "ImportOutcome", output_dir: Path | None) -> None:
     say(f"{outcome.created} licenses made, {outcome.existing} were there already")
     if plan.changed:
         say(f"{len(plan.changed)} rows differ from their licenses and were left out; --json names them", err=True)

@@ -86,7 +86,7 @@ class Plan:
 
 
 @define
-class Outcome:
+class ImportOutcome:
     """What an import did.
 
     Attributes:
@@ -146,7 +146,7 @@ class LicenseImport:
         rows: Iterable[Read],
         begin: Callable[[], Operation],
         on_progress: Callable[[int], None],
-    ) -> Outcome:
+    ) -> ImportOutcome:
         """Make the licenses that are missing and put their files on the shelf.
 
         Args:
@@ -162,7 +162,7 @@ class LicenseImport:
             StoreUnavailable: the store does not answer; repeating the import goes on where it ended.
         """
         require_app(actor, self.app.record)
-        outcome = Outcome()
+        outcome = ImportOutcome()
         for chunk in _chunks(rows):
             good = [row for row in chunk if isinstance(row, LicenseRow)]
             if len(good) < len(chunk):
@@ -204,7 +204,7 @@ class LicenseImport:
             plan.problems.append(RowProblem(row.line, "row", obstacle))
 
     async def _one(
-        self, actor: Actor, row: LicenseRow, known: Known | None, begin: Callable[[], Operation], outcome: Outcome
+        self, actor: Actor, row: LicenseRow, known: Known | None, begin: Callable[[], Operation], outcome: ImportOutcome
     ) -> None:
         if known is None:
             known = await self._created(row, begin(), outcome)
@@ -214,7 +214,7 @@ class LicenseImport:
         license_ = known[1]
         await self._shelve(license_, lambda: self.licenses.file_of(actor, license_), outcome)
 
-    async def _created(self, row: LicenseRow, operation: Operation, outcome: Outcome) -> Known | None:
+    async def _created(self, row: LicenseRow, operation: Operation, outcome: ImportOutcome) -> Known | None:
         """Make the license of a row; return what is known of the reference when somebody else was faster."""
         try:
             license_, file = await self.licenses.create_in(self.app, row.terms, operation, row.reference)
@@ -231,7 +231,7 @@ class LicenseImport:
         await self._shelve(license_, made, outcome)
         return None
 
-    async def _shelve(self, license_: License, text: Callable[[], Awaitable[str]], outcome: Outcome) -> None:
+    async def _shelve(self, license_: License, text: Callable[[], Awaitable[str]], outcome: ImportOutcome) -> None:
         if self.shelf is not None:
             outcome.files[await self.shelf.put(license_, text)] += 1
 

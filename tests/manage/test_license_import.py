@@ -13,7 +13,7 @@ from attrs import evolve
 from authsvc.cli.license_folder import LicenseFolder
 from authsvc.errors import Conflict, InputRefused
 from authsvc.license_file import registry_token
-from authsvc.manage.license_import import CHUNK, MAX_ROWS, Changed, LicenseImport, Outcome, Plan
+from authsvc.manage.license_import import CHUNK, MAX_ROWS, Changed, ImportOutcome, LicenseImport, Plan
 from authsvc.manage.license_rows import LicenseRow, Read, RowProblem
 from authsvc.manage.operation import Operation
 from authsvc.tenancy.records import License
@@ -39,7 +39,7 @@ async def carry_out(
     rows: Iterable[Read],
     shelf: LicenseFolder | None = None,
     operation: Callable[[], Operation] | None = None,
-) -> Outcome:
+) -> ImportOutcome:
     """Import rows and return what it did."""
     return await (await importing(house, shelf)).carry_out(OPERATOR, rows, operation or house.operation, lambda _: None)
 
@@ -56,7 +56,7 @@ async def test_a_row_is_a_license(house: Installation) -> None:
     outcome = await (await importing(house)).carry_out(OPERATOR, rows, house.operation, done.append)
     made = {license_.reference: license_ for license_ in await house.licenses.list(OPERATOR, APP)}
 
-    assert Outcome(created=len(rows)) == outcome
+    assert ImportOutcome(created=len(rows)) == outcome
     assert [CHUNK, CHUNK, 3] == done
     assert {row.reference: row.terms.customer for row in rows} == {ref: one.customer for ref, one in made.items()}
     token = registry_token(await house.licenses.download(OPERATOR, made["A-7"].id))
@@ -73,7 +73,7 @@ async def test_the_same_file_again_makes_nothing(house: Installation) -> None:
     house.pass_time(days=1)
 
     assert Plan(rows=40) == await check(house, *rows)
-    assert Outcome(existing=40) == await carry_out(house, rows)
+    assert ImportOutcome(existing=40) == await carry_out(house, rows)
     assert before == await house.everything_stored()
 
 
@@ -89,7 +89,7 @@ async def test_what_was_done_to_a_license_since_is_no_difference(house: Installa
     house.now = END
 
     assert Plan(rows=5) == await check(house, *rows)
-    assert Outcome(existing=5) == await carry_out(house, rows)
+    assert ImportOutcome(existing=5) == await carry_out(house, rows)
     assert ["revoked", "archived"] == [(await house.licenses.show(OPERATOR, ids[f"A-{n}"])).state(NOW) for n in (2, 3)]
 
 
@@ -103,7 +103,7 @@ async def test_a_changed_row_is_told_and_not_applied(house: Installation) -> Non
 
     assert [Changed(3, "A-1", before["A-1"].id, ("customer", "field.seats"))] == plan.changed
     assert (4, 1, []) == (plan.rows, plan.new, plan.problems)
-    assert Outcome(existing=3) == await carry_out(house, [rows[0], changed, rows[2]])
+    assert ImportOutcome(existing=3) == await carry_out(house, [rows[0], changed, rows[2]])
     assert before == {one.reference: one for one in await house.licenses.list(OPERATOR, APP)}
 
 
@@ -128,7 +128,7 @@ async def test_a_reference_is_of_its_app(house: Installation) -> None:
     other = await importing(house, app=OTHER_APP)
 
     assert 1 == (await other.check(OPERATOR, rows, house.now)).new
-    assert Outcome(created=1) == await other.carry_out(OPERATOR, rows, house.operation, lambda _: None)
+    assert ImportOutcome(created=1) == await other.carry_out(OPERATOR, rows, house.operation, lambda _: None)
 
 
 async def test_two_imports_at_once_make_every_license_once(house: Installation) -> None:
