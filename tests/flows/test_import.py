@@ -51,9 +51,10 @@ class Place:
             "AUTHSVC_SECRETS_DIR": str(self.folder / "d" / "secrets"),
         }
 
-    def authsvc(self, *arguments: str, check: bool = True, seconds: float = PATIENCE) -> Ran:
+    def authsvc(self, *arguments: str, check: bool = True, seconds: float = PATIENCE, stdin: str | bytes = "") -> Ran:
         """Run one command."""
-        return run(*COMMAND, *arguments, environ=self.environ, cwd=self.folder, check=check, seconds=seconds)
+        environ, folder = self.environ, self.folder
+        return run(*COMMAND, *arguments, environ=environ, cwd=folder, check=check, seconds=seconds, stdin=stdin)
 
     def json(self, *arguments: str) -> Any:
         """Run one command that succeeds and return what it says."""
@@ -178,6 +179,43 @@ def test_what_can_not_be_imported_is_refused(place: tuple[Place, str], arguments
     assert code == told.code
     assert "Traceback" not in told.err
     assert [] == here.json("license", "list", "--app", app)
+
+
+def test_a_dry_run_makes_nothing(place: tuple[Place, str]) -> None:
+    """It says what an import would do, problems and changed rows included, and writes neither licenses nor files."""
+    here, app = place
+    here.authsvc("license", "import", here.rows(2), "--app", app)
+    dry = ("license", "import", here.rows(3), "--app", app, "--output-dir", "files", "--dry-run")
+
+    assert "1 license would be made, 2 were there already\n" == here.authsvc(*dry).out
+    assert {"dry_run": True, "new": 1, "created": 0}.items() <= here.json(*dry).items()
+    here.file("rows.csv", HEAD + "Other,2031-01-31,A-0,0\n")
+    assert "rows.csv:2: customer: differs" in here.authsvc(*dry, check=False).err
+    assert "1 row differs from its license and is left out" in here.authsvc(*dry, "--skip-changed").err
+    here.file("rows.csv", HEAD + "C,soon,1,1\n")
+    assert "1 problem in 1 row; no license was made" in here.authsvc(*dry, check=False).err
+    assert 2 == len(here.json("license", "list", "--app", app))
+    assert not (here.folder / "files").exists()
+
+
+@pytest.mark.parametrize(
+    ("form", "text"),
+    [
+        ((), HEAD + "Ünal,2031-01-31,A-1,1\n"),
+        (("--format", "jsonl"), '{"customer": "Ünal", "expires": "2031-01-31", "reference": "A-1"}\n'),
+    ],
+)
+def test_standard_input_is_a_file_too(place: tuple[Place, str], form: tuple[str, ...], text: str) -> None:
+    """It is read twice as a file is, and a problem in it is named by its line."""
+    here, app = place
+    command = ("license", "import", "-", "--app", app, *form)
+    assert "1 license made, 0 were there already\n" == here.authsvc(*command, stdin=text).out
+    told = here.authsvc(*command, check=False, stdin=text.encode().replace("ü".upper().encode(), b"\xff"))
+
+    assert (1, True) == (told.code, told.err.startswith("-:"))
+    assert "customer: it is not UTF-8" in told.err
+    (listed,) = here.json("license", "list", "--app", app)
+    assert ("Ünal", "A-1") == (listed["customer"], listed["reference"])
 
 
 def killed_three_times(here: Place, app: str, count: int) -> list[int] | None:

@@ -1,0 +1,112 @@
+"""Files of rows, CSV or JSON lines: reading them twice, also from standard input, and saying what is wrong in them."""
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from io import TextIOWrapper
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, BinaryIO, cast
+
+import click
+from attrs import frozen
+
+from authsvc.cli.console import say
+from authsvc.errors import InputRefused
+
+if TYPE_CHECKING:
+    from authsvc.manage.license_rows import RowProblem
+
+SHOWN = 200
+"""Most problems that are printed for people; --json has all."""
+
+STDIN = Path("-")
+
+row_file_option = click.argument(
+    "file", type=click.Path(path_type=Path, exists=True, dir_okay=False, readable=True, allow_dash=True)
+)
+format_option = click.option(
+    "--format", "form", type=click.Choice(["csv", "jsonl"]), help="What FILE is.  [default: by its name, else csv]"
+)
+dry_run_option = click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")
+
+
+@frozen
+class RowFile:
+    """An open file of rows.
+
+    Attributes:
+        kind: ``csv`` or ``jsonl``.
+    """
+
+    kind: str
+    _text: IO[str]
+
+    @classmethod
+    @contextmanager
+    def open(cls, file: Path, form: str | None) -> "Iterator[RowFile]":
+        """Open ``file``, ``-`` for standard input; bytes that are not UTF-8 are reported by their line and column.
+
+        Args:
+            file: as typed.
+            form: ``csv`` or ``jsonl``; None to go by the name.
+
+        Raises:
+            InputRefused: it cannot be read.
+        """
+        kind = form or ("jsonl" if file.suffix in {".jsonl", ".ndjson"} else "csv")
+        try:
+            with (
+                _spooled() if file == STDIN else file.open("rb") as opened,
+                TextIOWrapper(cast("IO[bytes]", opened), "utf-8-sig", "surrogateescape", newline="") as text,
+            ):
+                yield cls(kind, text)
+        except OSError as error:
+            name = "standard input" if file == STDIN else file
+            raise InputRefused(f"cannot read {name}: {error.strerror}") from error
+
+    def lines(self, longest: int) -> Iterator[str]:
+        """Return the lines from the first one on; of a line longer than ``longest``, one character more than that."""
+        self._text.seek(0)
+        return iter(lambda: self._text.readline(longest + 1), "")
+
+
+@contextmanager
+def _spooled() -> Iterator[BinaryIO]:
+    """Copy standard input to a temporary file without a name: the rows are read twice."""
+    with tempfile.TemporaryFile() as copy:
+        shutil.copyfileobj(sys.stdin.buffer, copy)
+        copy.seek(0)
+        yield cast("BinaryIO", copy)
+
+
+@contextmanager
+def progress(rows: int) -> Iterator[Callable[[int], None]]:
+    """Show a bar on standard error if it is a terminal; yield what moves it."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    with click.progressbar(length=rows, label="licenses", file=sys.stderr, show_pos=True) as bar:
+        yield bar.update
+
+
+def print_problems(file: Path, problems: "Sequence[RowProblem]", others: Iterable[str] = ()) -> None:
+    """Print what is wrong in a file, a line each, for people.
+
+    Args:
+        file: as typed.
+        problems: in the order of the lines.
+        others: further lines, which name the file themselves.
+    """
+    lines = [f"{file}:{problem.line}: {problem.column}: {problem.text}" for problem in problems]
+    lines += others
+    for line in lines[:SHOWN]:
+        say(line, err=True)
+    if len(lines) > SHOWN:
+        say(f"and {len(lines) - SHOWN} more; --json prints all", err=True)
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """Return ``1 row``, ``2 rows`` and so on."""
+    return f"{number} {one if number == 1 else many or f'{one}s'}"
