@@ -15,6 +15,9 @@ MAX_ENTRY = 8 * 1024
 MAX_TEXT = 7 * 1024
 """Most bytes of its JSON; the rest is for request ids."""
 
+ON_BEHALF_OF = "on_behalf_of"
+"""Key of the member for whom the operator acted: ``{"member": id, "email": address}``."""
+
 ENCODER = json.JSONEncoder(separators=(",", ":"))
 
 

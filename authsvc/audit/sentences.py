@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC
 from typing import Any
 
+from authsvc.audit.entry import ON_BEHALF_OF
 from authsvc.audit.stored_entry import TRUNCATED, instant
 from authsvc.audit.token_event import MANY
 from authsvc.bounded_json import CUT
@@ -41,6 +42,7 @@ _OF_THE_REQUEST = {
     *("at", "event", "actor", "id", "cursor", "requests", "count", "last_at", "last_id", "addresses"),
     *("asked", "dropped", "granted", "refused", "credential", "kind", "reason", "detail", "degraded"),
     *("address", "client_id", "user_agent", "token_id", CHANGED, CUT, TRUNCATED),
+    ON_BEHALF_OF,
 }
 
 
@@ -94,6 +96,12 @@ def when(text: str) -> str:
     """Return an instant as people read it, to the second in UTC."""
     at = instant(text)
     return "at an unknown time" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def who(facts: Mapping[str, Any]) -> str:
+    """Return who did it, as people read it: the actor, and the member on whose behalf the operator did it."""
+    person = facts.get(ON_BEHALF_OF)
+    return f"{facts['actor']} for {person.get('email')}" if isinstance(person, Mapping) else str(facts["actor"])
 
 
 def _outcome(facts: Mapping[str, Any]) -> str:
@@ -156,7 +164,7 @@ def _many(facts: Mapping[str, Any]) -> list[str]:
 
 def _change(facts: Mapping[str, Any]) -> list[str]:
     said = _listed_facts({name: value for name, value in facts.items() if name not in _OF_THE_REQUEST})
-    first = f"{when(facts['at'])}: {facts['event']}, by {facts['actor']}."
+    first = f"{when(facts['at'])}: {facts['event']}, by {who(facts)}."
     changes = _changes(facts)
     changed = [f"Changed: {'; '.join(changes)}."] if changes else []
     return [first, *([f"With: {said}."] if said else []), *changed, *_cut(facts)]

@@ -152,11 +152,11 @@ def _follow(data_dir: Path | None, wanted: "AuditQuery", *, as_json: bool) -> No
 
 
 def _row(kept: "StoredEntry") -> tuple[str, ...]:
-    from authsvc.audit.sentences import summary, when
+    from authsvc.audit.sentences import summary, when, who
 
     facts = kept.facts
     times = str(facts.get("count", 1))
-    shown = (when(facts["at"]), facts["event"], facts["actor"], times, summary(facts)[:MAX_SUMMARY], facts["id"])
+    shown = (when(facts["at"]), facts["event"], who(facts), times, summary(facts)[:MAX_SUMMARY], facts["id"])
     return tuple(map(str, shown))
 
 

@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 
 from authsvc.cli.hints import explained
-from authsvc.errors import AuthsvcError, ConfirmationNeeded, LastOwner, SetupRefused, StoreRefused, StoreUnavailable
+from authsvc.errors import (
+    AuthsvcError,
+    ConfirmationNeeded,
+    InputRefused,
+    LastOwner,
+    SetupRefused,
+    StoreRefused,
+    StoreUnavailable,
+)
 from authsvc.printable import printable, printable_json, printable_lines
 
 if TYPE_CHECKING:
@@ -25,6 +33,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 DEFAULT_DATA_DIR = Path("authsvc-data")
+
+_PERSON = "acting-person"
+"""Where a command keeps what ``--as`` says."""
 
 _DEADLINE = 30.0
 """Seconds that a command may take."""
@@ -45,7 +56,19 @@ overlap_option = click.option(
 
 
 def common_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add ``--data-dir`` and ``--json``."""
+    """Add ``--data-dir``, ``--json`` and ``--as``; :func:`run` reads the last one itself."""
+    return click.option(
+        "--as",
+        "person",
+        metavar="EMAIL",
+        expose_value=False,
+        callback=_note_person,
+        help="Who acts: the member that the audit names beside the operator.",
+    )(local_options(command))
+
+
+def local_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add ``--data-dir`` and ``--json``, for a command that neither reads nor writes the database."""
     command = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")(command)
     return click.option(
         "--data-dir",
@@ -53,6 +76,10 @@ def common_options(command: Callable[..., None]) -> Callable[..., None]:
         metavar="DIR",
         help="The installation of `authsvc up`.  [default: $AUTHSVC_DATA_DIR, else ./authsvc-data]",
     )(command)
+
+
+def _note_person(context: click.Context, _option: click.Parameter, email: str | None) -> None:
+    context.meta[_PERSON] = email
 
 
 def run(data_dir: Path | None, use: Callable[["Management"], Awaitable[T]], *, deadline: float | None = _DEADLINE) -> T:
@@ -64,9 +91,12 @@ def run(data_dir: Path | None, use: Callable[["Management"], Awaitable[T]], *, d
     """
     from authsvc.wiring.management import management
 
+    context = click.get_current_context(silent=True)
+    person: str | None = None if context is None else context.meta.get(_PERSON)
+
     async def opened(settings: "Settings", log: "ChangeLog") -> T:
         async with asyncio.timeout(deadline), management(settings, log) as use_cases:
-            return await use(use_cases)
+            return await use(use_cases if person is None else await _on_behalf_of(use_cases, person))
 
     folder: Path | None = None
     try:
@@ -84,6 +114,13 @@ def run(data_dir: Path | None, use: Callable[["Management"], Awaitable[T]], *, d
         refuse(explained(error))
     except TimeoutError:
         refuse(f"no answer within {_DEADLINE:.0f} seconds; look before you repeat it, it may have been done")
+
+
+async def _on_behalf_of(use_cases: "Management", email: str) -> "Management":
+    try:
+        return await use_cases.on_behalf_of(email)
+    except InputRefused as error:
+        raise InputRefused(f"--as: {error}", code=error.code, field="as", facts=error.facts) from error
 
 
 def refuse(sentence: str, code: int = 1) -> NoReturn:

@@ -11,6 +11,7 @@ from authsvc import atomic_file
 from authsvc.cli.console import (
     common_options,
     find,
+    local_options,
     print_document,
     print_json,
     print_table,
@@ -103,7 +104,7 @@ def rotate(
 @click.option("--request", type=click.Path(path_type=Path), required=True, metavar="FILE", help="For whose key.")
 @click.option("--life", default="30d", show_default=True, metavar="SPAN", help="How long it is valid, up to 90d.")
 @click.option("--output", required=True, metavar="FILE", help="Write the certificate there; - is standard output.")
-@common_options
+@local_options
 def issue(request: Path, life: str, output: str, data_dir: Path | None, *, as_json: bool) -> None:
     """Make a leaf certificate, where the root is, for a key that stays where it is. Nothing has to run here."""
     from cryptography.hazmat.primitives.serialization import Encoding

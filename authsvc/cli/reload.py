@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
-from authsvc.cli.console import common_options, find, print_json, refuse, say
+from authsvc.cli.console import find, local_options, print_json, refuse, say
 from authsvc.cli.hints import explained
 from authsvc.errors import AuthsvcError, SetupRefused
 
 
 @click.command("reload")
-@common_options
+@local_options
 def reload_command(data_dir: Path | None, *, as_json: bool) -> None:
     """Replace the workers of this installation without dropping a request, and wait until it is done."""
     from authsvc.server.control_socket import request_reload

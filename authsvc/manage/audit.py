@@ -8,6 +8,7 @@ from typing import Protocol
 from attrs import frozen
 
 from authsvc.audit.aggregator import ID_BYTES
+from authsvc.audit.entry import ON_BEHALF_OF
 from authsvc.audit.stored_entry import StoredEntry, instant
 from authsvc.errors import InputRefused
 from authsvc.manage.actor import Actor
@@ -295,8 +296,9 @@ def _is_among(event: str, events: tuple[str, ...]) -> bool:
 
 def _actors(kept: StoredEntry) -> set[str]:
     """Return who did it: the actor, and the person on whose behalf the operator did it."""
-    behalf = kept.facts.get("on_behalf_of") or {}
-    return {str(kept.facts["actor"]), *([f"member:{behalf['member']}"] if "member" in behalf else [])}
+    person = kept.facts.get(ON_BEHALF_OF)
+    behalf = {f"member:{person['member']}"} if isinstance(person, dict) and "member" in person else set()
+    return {str(kept.facts["actor"]), *behalf}
 
 
 def _subjects(kept: StoredEntry) -> set[str]:

@@ -7,7 +7,7 @@ from typing import Any, Self, TypeVar
 
 from attrs import frozen
 
-from authsvc.audit.entry import Entry
+from authsvc.audit.entry import ON_BEHALF_OF, Entry
 from authsvc.manage.actor import Actor
 from authsvc.manage.changed_fields import changed_fields
 
@@ -55,7 +55,7 @@ class Operation:
     def entry(self, event: str, **facts: Any) -> Entry:
         """Return the audit entry of this change: a constant ``noun.verb`` and its facts, never a secret."""
         person = self.actor.on_behalf_of
-        behalf = {} if person is None else {"on_behalf_of": {"member": person.id, "email": person.email}}
+        behalf = {} if person is None else {ON_BEHALF_OF: {"member": person.id, "email": person.email}}
         return Entry(self.operation_id, self.now, event, self.actor.subject, behalf | facts, self.request_hash)
 
     def entry_of_change(self, event: str, old: T, new: T, **facts: Any) -> Entry:

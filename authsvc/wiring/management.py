@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cached_property
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from authsvc.audit.entry import ChangeLog
 from authsvc.manage.actor import Actor
@@ -103,6 +103,17 @@ class Management:
     def registry(self) -> str:
         """Host and port that clients log in to."""
         return self.settings.public_url.authority
+
+    async def on_behalf_of(self, email: str) -> "Management":
+        """Return the same use cases for the operator who acts for a member: the audit names both.
+
+        Raises:
+            InputRefused: it is no address.
+            NotFound: no member has it.
+            Conflict: the member is disabled.
+            StoreUnavailable: Redis does not answer.
+        """
+        return evolve(self, actor=Actor.operator(await self.members.person(self.actor, email)))
 
     def operation(self) -> Operation:
         """Begin one change."""
