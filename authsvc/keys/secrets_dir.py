@@ -39,12 +39,13 @@ SERVICE_KEYS = (RETIRED_LICENSE_KEYS, LICENSE_TOKEN_KEY, SEALING_KEY, LICENSE_SI
 """The files of the key service, in the order in which they are written: a key signs when its predecessors are known."""
 
 
-def create_missing(directory: Path, now: datetime) -> tuple[str, ...]:
+def create_missing(directory: Path, now: datetime, *, service_keys: bool = True) -> tuple[str, ...]:
     """Check every secret that is there and create those that are not.
 
     Args:
         directory: made with mode 0700 when missing.
         now: the time of making, aware.
+        service_keys: whether the keys of the key service are here too.
 
     Returns:
         The names of the files that are new.
@@ -66,9 +67,11 @@ def create_missing(directory: Path, now: datetime) -> tuple[str, ...]:
         name
         for name, make in (
             *(() if offline else ((TOKEN_ROOT_KEY, new_key_pem),)),
-            (LICENSE_SIGNING_KEY, new_key_pem),
-            (LICENSE_TOKEN_KEY, new_hex_key),
-            (SEALING_KEY, new_hex_key),
+            *(
+                ((LICENSE_SIGNING_KEY, new_key_pem), (LICENSE_TOKEN_KEY, new_hex_key), (SEALING_KEY, new_hex_key))
+                if service_keys
+                else ()
+            ),
             (REGISTRY_HTTP_SECRET, new_hex_key),
         )
         if create(directory / name, make)
@@ -79,9 +82,9 @@ def create_missing(directory: Path, now: datetime) -> tuple[str, ...]:
     return tuple(created)
 
 
-def missing(directory: Path) -> tuple[str, ...]:
+def missing(directory: Path, *, service_keys: bool = True) -> tuple[str, ...]:
     """Return the names of the files that :func:`create_missing` would create."""
-    names = [LICENSE_SIGNING_KEY, LICENSE_TOKEN_KEY, SEALING_KEY, REGISTRY_HTTP_SECRET]
+    names = [*((LICENSE_SIGNING_KEY, LICENSE_TOKEN_KEY, SEALING_KEY) if service_keys else ()), REGISTRY_HTTP_SECRET]
     if not root_is_offline(directory):
         names = [TOKEN_ROOT_KEY, *names, TOKEN_ROOT_CERTIFICATE]
     return tuple(name for name in names if not os.path.lexists(directory / name))

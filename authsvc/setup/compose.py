@@ -2,7 +2,7 @@
 
 Rule 1: names and paths here are those of compose.yaml, and nowhere else in the program.
 Rule 2: a service gets a folder, which is a volume that only it and ``init`` mount: nginx has no way to the
-registry's secret, and nothing but ``init`` and authsvc to the keys.
+registry's secret, nothing but ``init`` and authsvc to the token root, and nothing but the key service to its keys.
 Rule 3: nothing is made but files: every folder is a volume, made by the image with its owner and mode.
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
-from attrs import asdict, evolve, field, frozen
+from attrs import evolve, field, frozen
 
 from authsvc.errors import SetupRefused
 from authsvc.issuance import ISSUER
@@ -37,6 +37,7 @@ from authsvc.keys.secrets_dir import (
 from authsvc.public_url import PublicUrl
 from authsvc.setup import render
 from authsvc.setup.data_dir import check_volume, mark_volume
+from authsvc.setup.key_handover import hand_over, missing_service_keys
 from authsvc.setup.layout import differs, write_file
 from authsvc.setup.start_check import check_secrets, check_settings
 
@@ -47,6 +48,9 @@ SENTINELS = {"sentinel-1": 21, "sentinel-2": 22, "sentinel-3": 23}
 _PRIMARY, _REPLICA = 11, 12
 SENTINEL_SERVICE = "authsvc"
 _NETWORK = re.compile(r"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?!$)|$)){3}", re.ASCII)
+
+KEY_ADMIN_SOCKET = "key-admin/key-service.sock"
+"""Below the folder of the volumes: where `init` gives the key service its keys."""
 
 _REGISTRY_PORT = 5000
 _REDIS_PORT = 6379
@@ -134,12 +138,13 @@ def check_compose(options: ComposeOptions, environ: Mapping[str, str]) -> tuple[
     """
     check_volumes(options.root)
     directory = options.root / "secrets"
-    settings = check_settings(environ, asdict(_authsvc(options, _NO_SECRET)))
+    settings = check_settings(environ, _authsvc(options, _NO_SECRET).settings())
     absent = check_secrets(directory, settings)
     if not (directory / REDIS_SECRET).exists():
         absent = (*absent, REDIS_SECRET)
     files = _files(options, _no_secrets() if absent else _secrets(directory))
-    return absent + tuple(name for name, text in files.items() if differs(options.root / "config" / name, text))
+    moved = missing_service_keys(options.root / KEY_ADMIN_SOCKET, directory)
+    return absent + moved + tuple(name for name, text in files.items() if differs(options.root / "config" / name, text))
 
 
 def init_compose(options: ComposeOptions, environ: Mapping[str, str], now: datetime) -> tuple[str, ...]:
@@ -160,7 +165,8 @@ def init_compose(options: ComposeOptions, environ: Mapping[str, str], now: datet
     check_compose(options, environ)
     directory = options.root / "secrets"
     new_redis = () if (directory / REDIS_SECRET).exists() else (REDIS_SECRET,)
-    created = create_missing(directory, now) + new_redis
+    created = create_missing(directory, now, service_keys=False) + new_redis
+    created += hand_over(options.root / KEY_ADMIN_SOCKET, directory)
     files = _files(options, _secrets(directory))
     changed = tuple(name for name, text in files.items() if write_file(options.root / "config" / name, text))
     for folder in VOLUMES:
@@ -355,4 +361,5 @@ def _authsvc(options: ComposeOptions, secret: bytes) -> render.AuthsvcValues:
         secrets_dir="/var/lib/authsvc/secrets",
         private_clients="on" if options.public_url.is_localhost else "off",
         control_socket="/tmp/authsvc.sock",  # noqa: S108  of the container, whose only writable place this is
+        key_socket="/var/lib/authsvc/key-socket/key-service.sock",
     )

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
 
-from attrs import asdict, frozen
+from attrs import frozen
 
 from authsvc.issuance import ISSUER
 from authsvc.keys.secrets_dir import REGISTRY_HTTP_SECRET, TOKEN_ROOT_CERTIFICATE, create_missing, registry_http_secret
@@ -98,7 +98,7 @@ def init(layout: Layout, site: Site, now: datetime) -> tuple[str, ...]:
 
 def rendered_settings(layout: Layout, site: Site) -> dict[str, str]:
     """Return what authsvc.toml says."""
-    return asdict(_authsvc(layout, site))
+    return _authsvc(layout, site).settings()
 
 
 _NO_SECRET = "0" * 64

@@ -127,6 +127,12 @@ class AuthsvcValues:
     secrets_dir: str
     private_clients: str
     control_socket: str
+    key_socket: str | None = None
+    """Of a key service in a container of its own."""
+
+    def settings(self) -> dict[str, str]:
+        """Return the settings that the file says, by name."""
+        return {name: text for name, text in asdict(self).items() if text is not None}
 
 
 class _Quoted(str):

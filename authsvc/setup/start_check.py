@@ -59,7 +59,7 @@ def check_secrets(directory: Path, settings: Settings) -> tuple[str, ...]:
     Raises:
         SecretsRefused: serve would refuse to start with them.
     """
-    absent = missing(directory)
+    absent = missing(directory, service_keys=settings.key_socket is None)
     if os.path.lexists(directory):
         check_present(directory)
     if settings.leaf_files is not None and not (directory / TOKEN_ROOT_CERTIFICATE).exists():

@@ -15,6 +15,7 @@ from authsvc.keys.rotation import prepare_root
 from authsvc.keys.secrets_dir import LICENSE_SIGNING_KEY, TOKEN_ROOT_CERTIFICATE, TOKEN_ROOT_KEY
 from authsvc.settings import SETTINGS, load
 from authsvc.setup.compose import VOLUMES
+from tests.support.key_service import key_service_of_volumes
 from tests.support.stack import GOOD_PATH, short_folder
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -42,13 +43,19 @@ BAD = {
     "audit_export_dir": "audit",
     "log_level": "loud",
     "control_socket": "serve.sock",
+    "keys_dir": " ",
+    "key_socket": "keys.sock",
+    "key_admin_socket": "admin.sock",
 }
 """A value of each setting with which no server starts."""
 
 NAMED = {"public_url": "--public-url", "leaf_renewal": "AUTHSVC_LEAF_LIFE"}
 """How a refusal names a setting that it does not name by its variable."""
 
-IN_COMPOSE = set(BAD) - {"public_url", "redis_url", "secrets_dir", "registry_url", "redis_disk", "control_socket"}
+IN_COMPOSE = set(BAD) - {
+    *("public_url", "redis_url", "secrets_dir", "registry_url", "redis_disk", "control_socket"),
+    *("keys_dir", "key_socket", "key_admin_socket"),
+}
 """Those that a container gets from its environment."""
 
 
@@ -60,11 +67,12 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture
-def volumes(folder: Path) -> Path:
-    """Return the folder of compose's volumes, each empty."""
+def volumes(folder: Path) -> Iterator[Path]:
+    """Yield the folder of compose's volumes, each empty, with a key service that has no keys yet."""
     for name in VOLUMES:
         (folder / name).mkdir(parents=True, mode=0o700)
-    return folder
+    with key_service_of_volumes(folder):
+        yield folder
 
 
 def authsvc(*arguments: str, **settings: str) -> Result:

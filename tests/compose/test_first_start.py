@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from authsvc.keys.secrets_dir import LICENSE_SIGNING_KEY, LICENSE_TOKEN_KEY, SEALING_KEY
 from tests.compose.engine import ComposeEngine, Project
 from tests.compose.story import Shop, open_shop
 from tests.support.waiting import until
@@ -14,6 +15,11 @@ from tests.support.waiting import until
 pytestmark = pytest.mark.system
 
 SERVICES = ("init", "redis", "registry", "authsvc", "nginx")
+
+EARLIER = """
+cd /keys && rm -f sealing.key .changing && ls && mv * /secrets/ && chown 10001:10001 /secrets/*
+"""
+"""Puts the keys where an earlier version has them, and prints their names."""
 
 SCAN = """
 import socket, sys
@@ -89,10 +95,10 @@ def test_the_story(shop: Shop) -> None:
 
 def test_every_container_is_confined(shop: Shop) -> None:
     """No root, no writable root file system, no capability, no new privileges, limits, rotated logs, pinned images."""
-    for service in SERVICES:
+    for service in (*SERVICES, "key-service"):
         facts = inspect(shop.project, service)
         host = facts["HostConfig"]
-        assert facts["Config"]["User"] == "10001:10001", service
+        assert facts["Config"]["User"] == ("10002:10001" if service == "key-service" else "10001:10001"), service
         assert host["ReadonlyRootfs"], service
         assert [*host["CapDrop"]] == ["ALL"], service
         assert not host["CapAdd"], service
@@ -109,9 +115,10 @@ def test_every_container_is_confined(shop: Shop) -> None:
 
 def test_no_secret_in_an_environment_or_a_command(shop: Shop) -> None:
     """What the engine shows of a container opens nothing: secrets are files."""
-    secrets = shop.project.compose(
-        "exec", "-T", "authsvc", "sh", "-c", "cat /var/lib/authsvc/secrets/*.secret /var/lib/authsvc/secrets/*.key"
-    ).out.split()
+    secrets = [
+        *shop.project.compose("exec", "-T", "authsvc", "sh", "-c", "cat /var/lib/authsvc/secrets/*.secret").out.split(),
+        *shop.project.compose("exec", "-T", "key-service", "sh", "-c", "cat /var/lib/authsvc/keys/*.key").out.split(),
+    ]
     configured = re.findall(
         r"//authsvc:(\w+)@", shop.project.compose("exec", "-T", "authsvc", "cat", "/etc/authsvc/authsvc.toml").out
     )
@@ -127,6 +134,49 @@ def test_only_authsvc_sees_the_keys(shop: Shop) -> None:
         assert "secrets" not in json.dumps(inspect(shop.project, service)["Mounts"]), service
     (keys,) = [mount for mount in inspect(shop.project, "authsvc")["Mounts"] if "secrets" in mount["Destination"]]
     assert not keys["RW"]
+
+
+def test_only_the_key_service_sees_its_keys(shop: Shop) -> None:
+    """Their volume is in its container alone, and the socket that changes keys is not in authsvc's."""
+    for service in SERVICES:
+        mounts = [mount["Destination"] for mount in inspect(shop.project, service)["Mounts"]]
+        assert "/var/lib/authsvc/keys" not in mounts, service
+        assert ("/var/lib/authsvc/key-admin" in mounts) == (service == "init"), service
+    inside = shop.project.compose("exec", "-T", "authsvc", "ls", "-A", "/var/lib/authsvc/secrets").out
+    assert not {LICENSE_SIGNING_KEY, LICENSE_TOKEN_KEY, SEALING_KEY} & set(inside.split())
+    assert inspect(shop.project, "key-service")["HostConfig"]["NetworkMode"] == "none"
+
+
+def test_without_the_key_service_pulls_go_on(shop: Shop) -> None:
+    """What needs its keys is refused with a sentence, and works again when it is back."""
+    create = ("exec", "-T", "authsvc", "authsvc", "license", "create", "--app", "myapp", "--customer", "Initech")
+    terms = ("--expires", "2031-01-31", "--output", "-")
+    shop.project.compose("stop", "key-service")
+    refused = shop.project.compose(*create, *terms, check=False)
+    shop.still_sells()
+    shop.project.compose("start", "key-service")
+
+    assert (1, True) == (refused.code, "keys cannot be used now" in refused.said), refused
+    until(lambda: shop.project.compose(*create, *terms, check=False).code == 0, "a license is made")
+
+
+def test_an_installation_of_an_earlier_version_is_upgraded(shop: Shop) -> None:
+    """All keys are in one volume there; `up` moves them, and the license of before logs in and is downloaded again."""
+    before = shop.project.authsvc("license", "download", shop.license_id, "--output", "-")
+    moved = shop.project.engine.docker(
+        *("run", "--rm", "--user", "0", "--volume", "authsvc_keys:/keys", "--volume", "authsvc_secrets:/secrets"),
+        *(python_image(shop.project.engine), "sh", "-c", EARLIER),
+        check=True,
+    )
+    shop.project.compose("down")
+    shop.project.up()
+    after = shop.project.authsvc("license", "download", shop.license_id, "--output", "-")
+
+    assert moved.out.split() == sorted([LICENSE_SIGNING_KEY, LICENSE_TOKEN_KEY])
+    assert LICENSE_SIGNING_KEY in shop.project.compose("logs", "init").out
+    assert json.loads(before)["license"] == json.loads(after)["license"]
+    shop.still_sells()
+    test_only_the_key_service_sees_its_keys(shop)
 
 
 def test_the_image_is_small_and_compiles_nothing(shop: Shop) -> None:
@@ -220,7 +270,8 @@ for folder, _, names in sorted(os.walk("/var/lib/authsvc")):
     print(folder, oct(os.stat(folder).st_mode))
     for name in sorted(names):
         path = os.path.join(folder, name)
-        print(path, oct(os.stat(path).st_mode), hashlib.sha256(open(path, "rb").read()).hexdigest())
+        if os.path.isfile(path):
+            print(path, oct(os.stat(path).st_mode), hashlib.sha256(open(path, "rb").read()).hexdigest())
 """
 
 
@@ -281,6 +332,7 @@ def test_keys_are_changed_while_it_runs(shop: Shop) -> None:
 
     refused = shop.project.compose("exec", "-T", "authsvc", "authsvc", "keys", "rotate", "--license", check=False)
     keys("rotate", "--license")
+    keys("rotate", "--sealing")
     keys("rotate", "--root", "prepare")
     early = keys("rotate", "--root", "switch", code=1)
     shop.still_sells()
@@ -303,7 +355,8 @@ def test_a_backup_restores_everything(shop: Shop, tmp_path: Path) -> None:
     """The commands of docs/deploy.md bring keys, records and images back onto an empty host."""
     kept = {
         "redis": ("redis", "/data"),
-        "keys": ("authsvc", "/var/lib/authsvc/secrets"),
+        "secrets": ("authsvc", "/var/lib/authsvc/secrets"),
+        "keys": ("key-service", "/var/lib/authsvc/keys"),
         "audit": ("authsvc", "/var/lib/authsvc/audit"),
         "images": ("registry", "/var/lib/registry"),
     }
@@ -314,8 +367,9 @@ def test_a_backup_restores_everything(shop: Shop, tmp_path: Path) -> None:
             shop.project.compose("unpause", "redis")
     shop.project.compose("down", "--volumes")
     shop.project.compose("up", "--no-start")
-    for name, (_, folder) in kept.items():
-        pack(shop.project, "init", tmp_path, "-C", folder, "-xzf", f"/backup/{name}.tgz")
+    for name, (service, folder) in kept.items():
+        place = "key-service" if service == "key-service" else "init"
+        pack(shop.project, place, tmp_path, "-C", folder, "-xzf", f"/backup/{name}.tgz")
     shop.project.up()
 
     shop.login_as_customer()

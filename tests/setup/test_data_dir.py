@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from authsvc.setup.compose import VOLUMES, init_compose, parse_options
 from authsvc.setup.data_dir import MARKER, check, prepare, recognise
 from authsvc.setup.init import Site, init
 from authsvc.setup.layout import FOLDERS, Layout
+from tests.support.key_service import key_service_of_volumes
 from tests.support.waiting import PATIENCE
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -250,11 +251,12 @@ def test_what_does_not_exist_is_not_made_by_a_look(folder: Path) -> None:
 
 
 @pytest.fixture
-def volumes(folder: Path) -> Path:
-    """Return the folder of compose's volumes, each empty."""
+def volumes(folder: Path) -> Iterator[Path]:
+    """Yield the folder of compose's volumes, each empty, with a key service that has no keys yet."""
     for name in VOLUMES:
         (folder / name).mkdir(parents=True, mode=0o700)
-    return folder
+    with key_service_of_volumes(folder):
+        yield folder
 
 
 def compose(root: Path) -> tuple[str, ...]:

@@ -3,9 +3,10 @@
 import asyncio
 import json
 import socket
+import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from io import StringIO
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from authsvc.keys.client import DEADLINE, KeyServiceClient
 from authsvc.keys.service_keys import create_service_keys
 from authsvc.logs import make_logger
 from authsvc.server.key_service import WORKER_BURST, WORKER_RATE, KeyPeer, KeyService
-from tests.support.waiting import PATIENCE, becomes
+from authsvc.setup.compose import KEY_ADMIN_SOCKET
+from tests.support.stack import short_folder
+from tests.support.waiting import PATIENCE, becomes, until
 
 
 def make_keys(folder: Path) -> Path:
@@ -53,6 +56,26 @@ async def exchange(channel: socket.socket, packet: bytes) -> dict[str, object]:
         await loop.sock_sendall(channel, packet)
         reply: dict[str, object] = json.loads(await loop.sock_recv(channel, 1024 * 1024))
     return reply
+
+
+@contextmanager
+def key_service_of_volumes(root: Path) -> Iterator[Path]:
+    """Run the key service of compose.yaml on the folder of the volumes; yield the directory of its keys."""
+    with short_folder() as keys:
+        (root / KEY_ADMIN_SOCKET).parent.mkdir(parents=True, exist_ok=True)
+        with subprocess.Popen(
+            (
+                *(sys.executable, "-m", "authsvc", "key-service", "--keys-dir", str(keys)),
+                *("--socket", str(keys / "users.sock"), "--admin-socket", str(root / KEY_ADMIN_SOCKET)),
+            ),
+            stderr=subprocess.DEVNULL,
+        ) as process:
+            try:
+                until((root / KEY_ADMIN_SOCKET).exists, "the key service listens")
+                yield keys
+            finally:
+                process.terminate()
+                process.wait(PATIENCE)
 
 
 @frozen
