@@ -15,12 +15,12 @@ from authsvc.errors import Overloaded
 class FairShare:
     """Lets a bounded number of jobs run at once; tenants with waiting jobs take turns."""
 
-    def __init__(self, places: int, per_tenant: int, max_waiting: int, refusal: str) -> None:
+    def __init__(self, slots: int, per_tenant: int, max_waiting: int, refusal: str) -> None:
         """Run ``places`` jobs at once, ``per_tenant`` of one tenant, while ``max_waiting`` of each tenant wait.
 
         ``refusal`` is the sentence for a tenant with too many.
         """
-        self._free = places
+        self._free = slots
         self._per_tenant = per_tenant
         self._max_waiting = max_waiting
         self._refusal = refusal
@@ -29,7 +29,7 @@ class FairShare:
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
 
     @asynccontextmanager
-    async def place(self, tenant: str) -> AsyncIterator[None]:
+    async def slot(self, tenant: str) -> AsyncIterator[None]:
         """Hold a place for as long as the context lasts.
 
         Raises:
@@ -47,14 +47,14 @@ class FairShare:
             if turn.cancelled():  # it was still waiting
                 self._forget(tenant, turn)
             else:
-                self._leave(tenant)
+                self._release(tenant)
             raise
         try:
             yield
         finally:
-            self._leave(tenant)
+            self._release(tenant)
 
-    def _leave(self, tenant: str) -> None:
+    def _release(self, tenant: str) -> None:
         self._free += 1
         self._running[tenant] -= 1
         if not self._running[tenant]:

@@ -1,4 +1,4 @@
-"""The way from request to token: the numbered steps, and nothing else."""
+"""Issues registry tokens: the numbered steps from a token request to its response."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -30,7 +30,7 @@ EARLY = timedelta(seconds=30)
 
 
 class SignInIssuer(Protocol):
-    """Whoever makes refresh tokens."""
+    """Issues refresh tokens."""
 
     async def keep(self, member: Member, client: str | None, now: datetime) -> Secret | None:
         """Return a new refresh token for ``member``, or None if they got too many within a short time."""
@@ -38,7 +38,7 @@ class SignInIssuer(Protocol):
 
 
 class RequestAuthenticator(Protocol):
-    """Whoever turns a proof into a subject."""
+    """Turns a proof into a subject."""
 
     async def authenticate(self, proof: Proof, namespaces: frozenset[str], client: Client, now: datetime) -> Subject:
         """Return the proven subject."""
@@ -46,7 +46,7 @@ class RequestAuthenticator(Protocol):
 
 
 DEGRADED_LIFE = timedelta(seconds=60)
-"""Life of a token that was issued while the store was away (design #13)."""
+"""Life of a token that was issued while the store was unavailable (design #13)."""
 
 
 @frozen
@@ -125,7 +125,7 @@ class Issuance:
         new_token_id: Callable[[], str],
         sign_ins: SignInIssuer | None = None,
     ) -> None:
-        """Issue tokens whose audience is always ``service``; without ``sign_ins`` no sign-in is kept."""
+        """Issue tokens whose audience is always ``service``; without ``sign_ins`` no refresh token is issued."""
         self._authenticator = authenticator
         self._signer = signer
         self._service = service

@@ -138,14 +138,14 @@ def _decide_together(subject: LicensesSubject, requested: tuple[ResourceScope, .
 
 def _grants(license_: License, entry: Access) -> bool:
     """Whether ``license_`` alone grants any of ``entry``."""
-    place = locate(entry.name)
-    return place is not None and bool(_license_actions(license_, place)[0].intersection(entry.actions))
+    location = locate(entry.name)
+    return location is not None and bool(_license_actions(license_, location)[0].intersection(entry.actions))
 
 
 def namespaces(requested: Iterable[ResourceScope]) -> frozenset[str]:
     """Return the slugs of the apps that ``requested`` asks for."""
-    places = (locate(scope.name) for scope in requested if scope.type == REPOSITORY)
-    return frozenset(place.app for place in places if place is not None)
+    locations = (locate(scope.name) for scope in requested if scope.type == REPOSITORY)
+    return frozenset(location.app for location in locations if location is not None)
 
 
 @lru_cache(1024)
@@ -177,90 +177,92 @@ def _entitled(subject: Subject, scope: ResourceScope) -> Entitlement:
         return nothing, Reason(RefusalReason.RESOURCE_TYPE, scope.type)
     if scope.resource_class is not None:
         return nothing, Reason(RefusalReason.RESOURCE_CLASS, scope.resource_class)
-    place = locate(scope.name)
-    if place is None:
+    location = locate(scope.name)
+    if location is None:
         return nothing, Reason(RefusalReason.NOT_A_REPOSITORY)
     match subject:
         case LicenseSubject(license_):
-            actions, reason = _license_actions(license_, place)
+            actions, reason = _license_actions(license_, location)
         case LicensesSubject(licenses):
-            actions, reason = _licenses_actions(licenses, place)
+            actions, reason = _licenses_actions(licenses, location)
         case MemberSubject(member, apps):
-            actions, reason = _member_actions(member, apps, place)
+            actions, reason = _member_actions(member, apps, location)
         case ServiceAccountSubject(account, apps, creator):
-            actions, reason = _service_account_actions(account, creator, apps, place)
+            actions, reason = _service_account_actions(account, creator, apps, location)
         case _:
             assert_never(subject)
-    return (actions & {PULL} if place.upstream is not None else actions), reason
+    return (actions & {PULL} if location.upstream is not None else actions), reason
 
 
-def _license_actions(license_: License, place: RepositoryLocation) -> Entitlement:
+def _license_actions(license_: License, location: RepositoryLocation) -> Entitlement:
     nothing: frozenset[str] = frozenset()
-    if place.app != license_.app:
+    if location.app != license_.app:
         return nothing, Reason(RefusalReason.LICENSE_FOR_OTHER_APP, license_.app)
-    if not _covered(license_.repositories, place):
+    if not _covered(license_.repositories, location):
         return nothing, Reason(RefusalReason.NOT_COVERED_BY_LICENSE)
     return frozenset({PULL}), None
 
 
-def _licenses_actions(licenses: tuple[License, ...], place: RepositoryLocation) -> Entitlement:
+def _licenses_actions(licenses: tuple[License, ...], location: RepositoryLocation) -> Entitlement:
     """Return the union of what each of several licenses gives."""
-    own = [_license_actions(license_, place) for license_ in licenses if license_.app == place.app]
+    own = [_license_actions(license_, location) for license_ in licenses if license_.app == location.app]
     if not own:
-        return frozenset(), Reason(RefusalReason.NO_LICENSE_FOR_APP, place.app)
+        return frozenset(), Reason(RefusalReason.NO_LICENSE_FOR_APP, location.app)
     actions = frozenset[str]().union(*(one for one, _ in own))
     return actions, None if actions else own[0][1]
 
 
-def _covered(patterns: tuple[str, ...] | None, place: RepositoryLocation) -> bool:
+def _covered(patterns: tuple[str, ...] | None, location: RepositoryLocation) -> bool:
     """Whether patterns cover ``place``; None covers the whole native app and nothing pulled through."""
     if patterns is None:
-        return place.upstream is None
-    return any(_covers(pattern, place) for pattern in patterns)
+        return location.upstream is None
+    return any(_covers(pattern, location) for pattern in patterns)
 
 
-def _covers(pattern: str, place: RepositoryLocation) -> bool:
-    if place.upstream is None:
-        return covers_native(pattern, place.rest)
-    return covers_proxied(pattern, place.upstream, place.rest)
+def _covers(pattern: str, location: RepositoryLocation) -> bool:
+    if location.upstream is None:
+        return covers_native(pattern, location.rest)
+    return covers_proxied(pattern, location.upstream, location.rest)
 
 
-def _member_actions(member: Member, apps: Mapping[str, App], place: RepositoryLocation) -> Entitlement:
+def _member_actions(member: Member, apps: Mapping[str, App], location: RepositoryLocation) -> Entitlement:
     nothing: frozenset[str] = frozenset()
-    reason = _outside(member.team, apps, place)
+    reason = _outside(member.team, apps, location)
     if reason:
         return nothing, reason
-    if member.apps is not None and place.app not in member.apps:
+    if member.apps is not None and location.app not in member.apps:
         return nothing, Reason(RefusalReason.MEMBER_LIMITED, tuple(member.apps))
     return ROLE_ACTIONS[member.role], None
 
 
 def _service_account_actions(
-    account: ServiceAccount, creator: Member | None, apps: Mapping[str, App], place: RepositoryLocation
+    account: ServiceAccount, creator: Member | None, apps: Mapping[str, App], location: RepositoryLocation
 ) -> Entitlement:
     """Return what the grants give, and never more than its creator holds now (threat 13)."""
     nothing: frozenset[str] = frozenset()
-    reason = _outside(account.team, apps, place)
+    reason = _outside(account.team, apps, location)
     if reason:
         return nothing, reason
     granted = nothing.union(
-        *(grant.actions for grant in account.grants if grant.app == place.app and _covers(grant.pattern, place))
+        *(grant.actions for grant in account.grants if grant.app == location.app and _covers(grant.pattern, location))
     )
     if not granted:
         return nothing, Reason(RefusalReason.NOT_COVERED_BY_GRANTS)
-    if PUSH in granted and place.upstream is None:  # push alone is of no use: the registry asks for both (design #10)
+    if (
+        PUSH in granted and location.upstream is None
+    ):  # push alone is of no use: the registry asks for both (design #10)
         granted |= {PULL}
     if creator is None:
         return granted, None
-    held, _ = _member_actions(creator, apps, place)
+    held, _ = _member_actions(creator, apps, location)
     may = granted & held
     return may, None if may == granted else Reason(RefusalReason.CREATOR_MAY_NOT, creator.email)
 
 
-def _outside(team: str, apps: Mapping[str, App], place: RepositoryLocation) -> Reason | None:
+def _outside(team: str, apps: Mapping[str, App], location: RepositoryLocation) -> Reason | None:
     """Return why ``place`` is out of reach for everybody in ``team``, or None."""
-    app = apps.get(place.app)
-    if app is None or app.slug != place.app:
+    app = apps.get(location.app)
+    if app is None or app.slug != location.app:
         return Reason(RefusalReason.APP_UNKNOWN)
     if app.team != team:
         return Reason(RefusalReason.APP_OF_OTHER_TEAM)
@@ -336,6 +338,6 @@ def license_denial(license_: License, app: App, now: datetime) -> Denial | None:
         case "expired":
             reason, at = DenialReason.LICENSE_EXPIRED, license_.expires_at
         case _:
-            # Archiving is for the vendor's lists; the customer is told that the license is revoked.
+            # Archiving is for the vendor's lists; the customer reads that the license is revoked.
             reason, at = DenialReason.LICENSE_REVOKED, license_.revoked_at or license_.archived_at or now
     return Denial(reason, at, license_.id, license_.customer, license_.contact)

@@ -1,7 +1,7 @@
-"""Will tonight's install work? What a credential may pull, whether it is there, and what is about to end.
+"""The preflight of an installation: what a credential may pull, whether it exists, and what is about to end.
 
 The same steps as a token request (:mod:`authsvc.issuance`), but the answer is for people: for each image a verdict
-with its reason. Whether an image exists is told only to those who may pull it.
+with its reason. Whether an image exists is answered only to those who may pull it.
 """
 
 import asyncio
@@ -51,11 +51,11 @@ MAX_WAITING = 1000
 
 TOO_MANY = "too many preflights of your team are running; try again in a few seconds"
 
-LOOK_WITHIN = 20.0
+LOOKUP_DEADLINE = 20.0
 """Seconds in which the registry must have answered for an image, waiting included: nginx gives a preflight 30."""
 
 SOON = timedelta(days=30)
-"""Before its end a license is said to end soon."""
+"""Time before its end at which a license gets a warning."""
 
 REFRESH_REFUSED = "a refresh token is for pulls and pushes alone; use your password, a token or a license file here"
 
@@ -85,7 +85,7 @@ class Verdict:
 
     Attributes:
         image: as it was asked.
-        ok: whether it would be pulled; None when that cannot be told.
+        ok: whether it would be pulled; None when that is unknown.
         may_pull: whether the credential covers it.
         found: what the registry says, when it was asked.
         reason: a sentence when not all is well, or None.
@@ -99,7 +99,7 @@ class Verdict:
 
 
 @frozen
-class Warned:
+class ExpiryWarning:
     """Something that will stop working.
 
     Attributes:
@@ -114,7 +114,7 @@ class Warned:
 
 
 @frozen
-class ShownLicense:
+class PresentedLicense:
     """A license whose secret was shown.
 
     Attributes:
@@ -133,20 +133,20 @@ class Report:
     Attributes:
         subject: who asked.
         verdicts: one for each image, in the order asked.
-        licenses: those that were shown; none for anybody else.
+        licenses: those that were presented; none for members and service accounts.
         warnings: what is about to end.
     """
 
     subject: Subject
     verdicts: tuple[Verdict, ...] = ()
-    licenses: tuple[ShownLicense, ...] = ()
-    warnings: tuple[Warned, ...] = ()
+    licenses: tuple[PresentedLicense, ...] = ()
+    warnings: tuple[ExpiryWarning, ...] = ()
 
 
 class ManifestLookup(Protocol):
-    """Whoever knows what our registry holds."""
+    """Finds manifests in our registry."""
 
-    async def look(self, repository: str, reference: str, token: Secret) -> FoundManifest:
+    async def find(self, repository: str, reference: str, token: Secret) -> FoundManifest:
         """Return what is there under a tag or digest."""
         ...
 
@@ -204,9 +204,9 @@ class Preflight:
             for image, reference in zip(images, references, strict=True)
         )
         # 5. What is about to end.
-        shown = _shown(subject, proof)
-        warnings = tuple(warned for one in shown for warned in _warnings(one, now, alone=len(shown) == 1))
-        return Report(subject, tuple(verdicts), shown, warnings)
+        licenses = _presented(subject, proof)
+        warnings = tuple(warning for one in licenses for warning in _warnings(one, now, alone=len(licenses) == 1))
+        return Report(subject, tuple(verdicts), licenses, warnings)
 
     def _elsewhere(self, image: str, domain: str) -> Verdict:
         """Return the verdict on an image that is not spelled as one of ours."""
@@ -223,25 +223,25 @@ class Preflight:
         if reference.path in refusals:
             reason = refusals[reference.path]
             return Verdict(image, ok=None if reason == STORE_AWAY else False, may_pull=False, reason=reason)
-        place = locate(reference.path)
-        if place is not None and place.upstream is not None:
-            return Verdict(image, ok=None, may_pull=True, reason=f"it is pulled through from {place.upstream}")
+        location = locate(reference.path)
+        if location is not None and location.upstream is not None:
+            return Verdict(image, ok=None, may_pull=True, reason=f"it is pulled through from {location.upstream}")
         team = _team(subject, reference.path.partition("/")[0])
-        found = await self._look(team, reference.path, reference.digest or reference.tag or "", now)
+        found = await self._find(team, reference.path, reference.digest or reference.tag or "", now)
         verdict = Verdict(image, ok=found.exists is True, may_pull=True, found=found)
         if found.exists is None:
             return evolve(verdict, reason="the registry did not answer; try again")
         return verdict if found.exists else evolve(verdict, reason="there is no such image")
 
-    async def _look(self, team: str, repository: str, reference: str, now: datetime) -> FoundManifest:
+    async def _find(self, team: str, repository: str, reference: str, now: datetime) -> FoundManifest:
         """Return what the registry says; a question that the team is asking already is not asked again."""
 
         async def ask() -> FoundManifest:
-            async with self._share.place(team):
-                return await self.registry.look(repository, reference, self._token(repository, now))
+            async with self._share.slot(team):
+                return await self.registry.find(repository, reference, self._token(repository, now))
 
         try:
-            async with asyncio.timeout(LOOK_WITHIN):
+            async with asyncio.timeout(LOOKUP_DEADLINE):
                 return await self._in_flight.ask((team, repository, reference), lambda: asyncio.ensure_future(ask()))
         except TimeoutError:
             return FoundManifest(None)
@@ -314,7 +314,7 @@ def _refusal(subject: Subject, scope: ResourceScope, now: datetime) -> str:
     return f"{reason_sentence(reason, PULL)}; {whom}"
 
 
-def _shown(subject: Subject, proof: Proof) -> tuple[ShownLicense, ...]:
+def _presented(subject: Subject, proof: Proof) -> tuple[PresentedLicense, ...]:
     """Return the licenses behind ``subject``, with the ends of the tokens that were shown."""
     if isinstance(subject, LicenseSubject):
         licenses: tuple[License, ...] = (subject.license,)
@@ -327,7 +327,7 @@ def _shown(subject: Subject, proof: Proof) -> tuple[ShownLicense, ...]:
             secrets = proof.secrets
         case _:
             secrets = ()
-    return tuple(ShownLicense(one, _token_end(one, secrets)) for one in licenses)
+    return tuple(PresentedLicense(one, _token_end(one, secrets)) for one in licenses)
 
 
 def _token_end(license_: License, secrets: Sequence[MachineSecret]) -> datetime | None:
@@ -336,22 +336,22 @@ def _token_end(license_: License, secrets: Sequence[MachineSecret]) -> datetime 
     return None if None in ends else max((end for end in ends if end is not None), default=None)
 
 
-def _warnings(shown: ShownLicense, now: datetime, *, alone: bool) -> tuple[Warned, ...]:
+def _warnings(presented: PresentedLicense, now: datetime, *, alone: bool) -> tuple[ExpiryWarning, ...]:
     """Return what is about to end; a license that is not ``alone`` is named, and one that has ended is no warning."""
-    license_, warnings = shown.license, []
+    license_, warnings = presented.license, []
     if not alone and license_.state(now) != "active":
         return ()
     whose = "" if alone else f" {license_.id} for {license_.app}"
-    if shown.token_ends_at is not None:
-        left = in_words((shown.token_ends_at - now).total_seconds())
+    if presented.token_ends_at is not None:
+        left = in_words((presented.token_ends_at - now).total_seconds())
         what = "this file's token" if alone else f"the token in the file of license{whose}"
         text = f"{what} ends in {left}; a newer file exists; {_ask(license_)} for it"
-        warnings.append(Warned("token-ends", text, shown.token_ends_at))
+        warnings.append(ExpiryWarning("token-ends", text, presented.token_ends_at))
     end = license_.expires_at
     if end - now <= SOON:
         left = in_words((end - now).total_seconds())
         text = f"the license{whose} ends in {left}, on {day(end)}; {_ask(license_)}"
-        warnings.append(Warned("license-ends", text, end))
+        warnings.append(ExpiryWarning("license-ends", text, end))
     return tuple(warnings)
 
 

@@ -88,7 +88,7 @@ class Attempt:
 
 @frozen
 class Admission:
-    """What the throttle says to an attempt.
+    """The throttle's reply to an attempt.
 
     Attributes:
         repeated: this password was wrong here within the last hour: not counted, need not be evaluated again.

@@ -23,7 +23,7 @@ class Office:
 
     async def job(self, tenant: str, *, wait: bool = False) -> None:
         """Hold a place for a few turns of the loop, or until :meth:`end`."""
-        async with self._share.place(tenant):
+        async with self._share.slot(tenant):
             self.begun.append(tenant)
             self._running.append(tenant)
             self.most[tenant] = max(self.most.get(tenant, 0), self._running.count(tenant))
@@ -70,12 +70,12 @@ async def test_the_queue_of_a_tenant_is_bounded() -> None:
     """One more than may wait is refused, and other tenants are not."""
     share = FairShare(1, 1, 2, "too many")
     async with AsyncExitStack() as held:
-        await held.enter_async_context(share.place("a"))
-        waiting = [asyncio.create_task(held.enter_async_context(share.place("a"))) for _ in range(2)]
+        await held.enter_async_context(share.slot("a"))
+        waiting = [asyncio.create_task(held.enter_async_context(share.slot("a"))) for _ in range(2)]
         await settle()
         with pytest.raises(Overloaded):
-            await held.enter_async_context(share.place("a"))
-        other = asyncio.create_task(held.enter_async_context(share.place("b")))
+            await held.enter_async_context(share.slot("a"))
+        other = asyncio.create_task(held.enter_async_context(share.slot("b")))
         await settle()
         assert not other.done()
         for task in (*waiting, other):

@@ -19,24 +19,24 @@ def listed(text: str) -> frozenset[str]:
 
 ENGLISH = listed(
     """
-    account action active added after all answer any append archived asked attempt available before between
+    account action active added after all answer any append archived attempt audited available before between
     bounded busy by catalogue changed check checked checker closed collected confirm confirmation conflict
     connected copy count counted counting create credential current date death denial denied derive describe
-    disk document done each early ended entry event existing expected explanation export fact failed fair field
+    disk document done each early ended entry event existing expected expiry explanation export fact failed fair field
     filter finder flight folder found free from full given group handover has hashing health helper history host
     id image import in inherited input inside install installed interval is issued kind known label last later
     layout level library lifetime limit limited line list listen listening live loaded loader loading local
     location long lookup lost machine manage managed management mark match matching maximum merged message
     minimum missing move moved name named needed newest next no not nothing old on one only open order ordered
     other our ours outcome output outside overloaded own owner page pair part past path pause pauses peer
-    pending per period person plan policy precondition present preview previous printable private problem
+    pending per period person plan policy precondition present presented preview previous printable private problem
     program progress public purpose question quoted random range rate read reader readiness ready real reason
     recent record refusal refused region reissue related remote removed rename renamed repeated report requester
     required reserved result right room row rule run running same saved search seen selected selection sender
     sentence set setting setup share shared short shown side since single site size skipped slow some sorted
     source special split stale start starting state step stopping stored strength such sum summary taken target
     term than time too tool total tried trimmer trusted type unavailable unknown unreadable unused up update
-    updated usage use used user valid value verification view waiting warned watch what when where which who
+    updated usage use used user valid value verification view waiting warning watch what when where which who
     whole with within word work writer wrong
     """
 )

@@ -31,7 +31,7 @@ class Registry:
         self.running = 0
         self.may_answer = asyncio.Event()
 
-    async def look(self, repository: str, reference: str, token: Secret) -> FoundManifest:
+    async def find(self, repository: str, reference: str, token: Secret) -> FoundManifest:
         """Answer that the image is there."""
         del token
         self.asked.append(f"{repository}:{reference}")
@@ -123,7 +123,7 @@ async def test_another_spelling_of_the_registry(spelling: str) -> None:
 
 async def test_a_registry_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who waits for too long gets an answer that says so, not an error."""
-    monkeypatch.setattr(preflight, "LOOK_WITHIN", 0.05)
+    monkeypatch.setattr(preflight, "LOOKUP_DEADLINE", 0.05)
     report = await check(of(as_license(make_license()), Registry()), "acme/x:1")
 
     assert (False, "the registry did not answer; try again") == (report.verdicts[0].ok, report.verdicts[0].reason)

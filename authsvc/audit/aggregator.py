@@ -1,4 +1,4 @@
-"""Repeats become one entry: which decisions are the same, and when a heap of them is told. Pure arithmetic.
+"""Aggregates repeated token events into one audit entry with a count: which are the same, and when one is recorded.
 
 Rule 1: the first decision of its kind is recorded at once, so that anyone who looks for it finds it.
 Rule 2: repeats are grouped and recorded together: first after two seconds, then after twice as long each time, up to
@@ -22,47 +22,47 @@ from attrs import define, evolve, field, frozen
 from authsvc.audit.entry import ENCODER, MAX_ENTRY
 from authsvc.audit.token_event import TokenEvent, unsecret
 
-FIRST_PAUSE, LONGEST_PAUSE = 2.0, 300.0
+FIRST_INTERVAL, LONGEST_INTERVAL = 2.0, 300.0
 """Seconds between two entries of the same thing: after the first, and at most."""
 
-FIRST_PAUSE_OF_COMPLETE, PAUSE_OF_COMPLETE = 3600.0, 24 * 3600.0
+FIRST_INTERVAL_OF_COMPLETE, INTERVAL_OF_COMPLETE = 3600.0, 24 * 3600.0
 """The same for tokens that lack nothing."""
 
 DEFAULT_GROUPS = 16_384
-"""Most heaps that wait at once, unless the setting says otherwise."""
+"""Most groups that wait at once, unless the setting says otherwise."""
 
 BYTES_A_GROUP = 1024
-"""Bytes of memory that heaps may take, for each that may wait: 16 MiB by default."""
+"""Bytes of memory that groups may take, for each that may wait: 16 MiB by default."""
 
 GROUP_OVERHEAD = 700
-"""About the bytes that Python needs for a heap besides its text and ids, and for the time at which it was told."""
+"""About the bytes that Python needs for a group besides its text and ids, and for the time of its last entry."""
 
 UNPROVEN_PART = 4
-"""Which part of the heaps may be of what happened before identity: one in so many."""
+"""Part of the groups that may be for events before identity is proven: one in so many."""
 
 MAX_MERGED = 256
-"""Most heaps by app and outcome; beyond, they are by outcome alone."""
+"""Most groups by app and outcome; beyond, groups are by outcome alone."""
 
 MAX_EXAMPLES = 10
-"""Most decisions that such a heap names."""
+"""Most events that such a group lists as examples."""
 
 MAX_MERGED_IDS = 64
-"""Most request ids of one heap by app or without identity, besides the last."""
+"""Most request ids of one group by app or without identity, besides the last."""
 
 TAIL = 768
-"""Bytes of an entry that are kept free for what is known only at its end."""
+"""Bytes of an entry that are reserved for what is known only at its end."""
 
 MAX_CAUSES, MAX_NETWORKS = 8, 4096
-"""Most causes of failure that a network can have at once, and most networks that are told apart."""
+"""Most causes of failure that a network can have at once, and most networks that are distinguished."""
 
 VARIOUS = "various causes"
 """The cause of all failures of a network that are one cause too many."""
 
 MAX_ADDRESSES, MAX_ADDRESS = 5, 64
-"""Most addresses that a heap names, and most characters of one."""
+"""Most addresses that a group lists, and most characters of one."""
 
 ID_BYTES = 8
-"""Length of a request id; in a heap they stand one behind the other."""
+"""Length of a packed request id; those of a group are joined."""
 
 
 @frozen
@@ -72,9 +72,9 @@ class PendingEntry:
     Attributes:
         text: JSON.
         ids: the request ids behind it, packed.
-        count: how many decisions it stands for.
+        count: how many events it counts.
         proven: whether identity was proven; what is not is the first to be trimmed.
-        needed: whether it is written even when the budget is used up: what the audit says of itself.
+        needed: whether it is written even when the budget is used up: the audit's entries about itself.
     """
 
     text: str
@@ -94,7 +94,7 @@ class _Group:
     proven: bool
     complete: bool
     max_ids: int
-    pause: float
+    interval: float
     merged: bool = False
     count: int = 0
     ids: bytes = b""
@@ -106,25 +106,25 @@ class _Group:
         """About the bytes of memory that it takes."""
         return len(self.first) + len(self.ids) + GROUP_OVERHEAD
 
-    def add(self, decision: TokenEvent, *, roomy: bool) -> None:
-        """Count a decision, and keep its id and more of it when there is room."""
+    def add(self, token_event: TokenEvent, *, roomy: bool) -> None:
+        """Count an event, and store its id and more of it while there is room."""
         self.count += 1
-        self.last_at, self.last_id = max(self.last_at, decision.at), decision.request_id
+        self.last_at, self.last_id = max(self.last_at, token_event.at), token_event.request_id
         if roomy and len(self.ids) < self.max_ids * ID_BYTES:
-            self.ids += packed(decision.request_id)
-        if len(self.addresses) < MAX_ADDRESSES and decision.client.address not in self.addresses:
-            self.addresses = (*self.addresses, decision.client.address)
+            self.ids += packed(token_event.request_id)
+        if len(self.addresses) < MAX_ADDRESSES and token_event.client.address not in self.addresses:
+            self.addresses = (*self.addresses, token_event.client.address)
         if self.merged and len(self.examples) < MAX_EXAMPLES:
-            self.examples = (*self.examples, decision.example())
+            self.examples = (*self.examples, token_event.example())
 
-    def told(self) -> PendingEntry:
+    def entry(self) -> PendingEntry:
         last: dict[str, Any] = {"count": self.count}
         if self.examples:
             last["examples"] = self.examples
         if self.count > 1:
             last |= {"last_at": self.last_at.isoformat(), "last_id": self.last_id}
             if len(self.addresses) > 1:
-                last["addresses"] = [_shown(address) for address in self.addresses]
+                last["addresses"] = [_truncated(address) for address in self.addresses]
         ids = self.ids
         if not self.complete and not has_id(ids, self.last_id):
             ids += packed(self.last_id)
@@ -133,48 +133,50 @@ class _Group:
 
 @define
 class Aggregator:
-    """Heaps of decisions. Times are Unix seconds.
+    """Groups of equal token events. Times are Unix seconds.
 
     Attributes:
-        max_groups: how many heaps may wait at once, besides those by app.
+        max_groups: how many groups may wait at once, besides those by app.
     """
 
     max_groups: int = DEFAULT_GROUPS
-    _heaps: dict[int, _Group] = field(factory=dict, init=False)
+    _groups: dict[int, _Group] = field(factory=dict, init=False)
     _schedule: list[tuple[float, int, int]] = field(factory=list, init=False)
-    _begun: int = field(default=0, init=False)
+    _started: int = field(default=0, init=False)
     _size: int = field(default=0, init=False)
     _unproven: int = field(default=0, init=False)
     _merged: int = field(default=0, init=False)
-    _paces: dict[int, tuple[float, float]] = field(factory=dict, init=False)
+    _intervals: dict[int, tuple[float, float]] = field(factory=dict, init=False)
     _causes: dict[str, set[str | None]] = field(factory=dict, init=False)
     _causes_since: float = field(default=0.0, init=False)
     _taken_at: float = field(default=0.0, init=False)
-    _fresh: int = field(default=0, init=False)
+    _due_count: int = field(default=0, init=False)
 
     @property
     def waiting(self) -> int:
-        """How many heaps there are."""
-        return len(self._heaps)
+        """How many groups wait."""
+        return len(self._groups)
 
     @property
-    def fresh(self) -> int:
+    def due_count(self) -> int:
         """Approximate number of groups that the next :meth:`take` returns."""
-        return self._fresh
+        return self._due_count
 
-    def note(self, decision: TokenEvent) -> None:
-        """Take one decision."""
-        now = decision.at.timestamp()
-        key, told = self._key(decision, now)
-        heap = self._heaps.get(key)
-        if heap is None and self._is_full(proven=decision.proven):
-            key, app = self._merged_key(decision)
-            heap = self._heaps.get(key) or self._begin(key, decision, decision.text_of_many(app), now, merged=True)
-        elif heap is None:
-            heap = self._begin(key, decision, told.text(), now, merged=False)
-        before = len(heap.ids)
-        heap.add(decision, roomy=heap.merged or self._size < self.max_groups * BYTES_A_GROUP)
-        self._size += len(heap.ids) - before
+    def add(self, token_event: TokenEvent) -> None:
+        """Count one event in its group."""
+        now = token_event.at.timestamp()
+        key, grouped = self._key(token_event, now)
+        group = self._groups.get(key)
+        if group is None and self._is_full(proven=token_event.proven):
+            key, app = self._merged_key(token_event)
+            group = self._groups.get(key) or self._start_group(
+                key, token_event, token_event.text_of_many(app), now, merged=True
+            )
+        elif group is None:
+            group = self._start_group(key, token_event, grouped.text(), now, merged=False)
+        before = len(group.ids)
+        group.add(token_event, roomy=group.merged or self._size < self.max_groups * BYTES_A_GROUP)
+        self._size += len(group.ids) - before
 
     def take(self, now: float, *, everything: bool = False, most: int | None = None) -> list[PendingEntry]:
         """Return what is due, the longest due first, and forget it; or everything that waits.
@@ -185,78 +187,82 @@ class Aggregator:
             most: how many at most; there may be more. None for no limit.
         """
         # What was begun before the clock was set back may be due later than anything can be.
-        everything = everything or now < self._taken_at - FIRST_PAUSE
+        everything = everything or now < self._taken_at - FIRST_INTERVAL
         taken: list[_Group] = []
         while self._schedule and (everything or self._schedule[0][0] <= now) and (most is None or len(taken) < most):
             _, _, key = heapq.heappop(self._schedule)
-            heap = self._heaps.pop(key)
-            self._size -= heap.size
-            self._unproven -= not heap.proven
-            self._merged -= heap.merged
-            self._slow_down(key, heap, now)
-            taken.append(heap)
+            group = self._groups.pop(key)
+            self._size -= group.size
+            self._unproven -= not group.proven
+            self._merged -= group.merged
+            self._lengthen_interval(key, group, now)
+            taken.append(group)
         if most is None or len(taken) < most:
-            self._taken_at, self._fresh = now, 0
-        return [heap.told() for heap in sorted(taken, key=lambda heap: heap.first_at)]
+            self._taken_at, self._due_count = now, 0
+        return [group.entry() for group in sorted(taken, key=lambda group: group.first_at)]
 
     def _is_full(self, *, proven: bool) -> bool:
         """Whether another group would exceed a limit."""
         return (
-            len(self._heaps) - self._merged >= self.max_groups
+            len(self._groups) - self._merged >= self.max_groups
             or self._size >= self.max_groups * BYTES_A_GROUP
             or (not proven and self._unproven >= self.max_groups // UNPROVEN_PART)
         )
 
-    def _begin(self, key: int, decision: TokenEvent, text: str, now: float, *, merged: bool) -> _Group:
-        complete = decision.facts.complete and not merged
-        told_at, pause = self._paces.pop(key, (0.0, 0.0))
-        due = told_at + pause
-        if not now < due <= now + PAUSE_OF_COMPLETE:
+    def _start_group(self, key: int, token_event: TokenEvent, text: str, now: float, *, merged: bool) -> _Group:
+        complete = token_event.facts.complete and not merged
+        recorded_at, interval = self._intervals.pop(key, (0.0, 0.0))
+        due = recorded_at + interval
+        if not now < due <= now + INTERVAL_OF_COMPLETE:
             due = now
-            if not told_at <= now < told_at + max(pause, PAUSE_OF_COMPLETE if complete else 0):
-                pause = 0.0  # silent for as long: it is new again
-        at, room = decision.at, (MAX_ENTRY - TAIL - len(text)) // ID_BYTES - 1
-        few = 0 if complete else MAX_MERGED_IDS if merged or not decision.proven else room
-        heap = _Group(text, at, at, decision.request_id, due, decision.proven, complete, min(few, room), pause, merged)
-        self._heaps[key] = heap
-        heapq.heappush(self._schedule, (due, self._begun, key))
-        self._begun += 1
-        self._size += heap.size
-        self._unproven += not decision.proven
+            if not recorded_at <= now < recorded_at + max(interval, INTERVAL_OF_COMPLETE if complete else 0):
+                interval = 0.0  # silent for as long: it is new again
+        at, room = token_event.at, (MAX_ENTRY - TAIL - len(text)) // ID_BYTES - 1
+        few = 0 if complete else MAX_MERGED_IDS if merged or not token_event.proven else room
+        group = _Group(
+            text, at, at, token_event.request_id, due, token_event.proven, complete, min(few, room), interval, merged
+        )
+        self._groups[key] = group
+        heapq.heappush(self._schedule, (due, self._started, key))
+        self._started += 1
+        self._size += group.size
+        self._unproven += not token_event.proven
         self._merged += merged
-        self._fresh += due <= now
-        return heap
+        self._due_count += due <= now
+        return group
 
-    def _slow_down(self, key: int, heap: _Group, now: float) -> None:
-        if heap.complete:
-            longer = PAUSE_OF_COMPLETE if heap.pause else FIRST_PAUSE_OF_COMPLETE
+    def _lengthen_interval(self, key: int, group: _Group, now: float) -> None:
+        if group.complete:
+            longer = INTERVAL_OF_COMPLETE if group.interval else FIRST_INTERVAL_OF_COMPLETE
         else:
-            longer = min(max(heap.pause * 2, FIRST_PAUSE), LONGEST_PAUSE)
-        self._paces[key] = (now, longer)
-        if len(self._paces) > max(1, self.max_groups - len(self._heaps)):
-            del self._paces[next(iter(self._paces))]
+            longer = min(max(group.interval * 2, FIRST_INTERVAL), LONGEST_INTERVAL)
+        self._intervals[key] = (now, longer)
+        if len(self._intervals) > max(1, self.max_groups - len(self._groups)):
+            del self._intervals[next(iter(self._intervals))]
 
-    def _merged_key(self, decision: TokenEvent) -> tuple[int, str | None]:
+    def _merged_key(self, token_event: TokenEvent) -> tuple[int, str | None]:
         """Return the same number for one app and outcome, and the app."""
-        app = decision.app if self._merged < MAX_MERGED else None
-        return hash((decision.event, decision.proven, decision.facts.kind, decision.facts.complete, app)), app
+        app = token_event.app if self._merged < MAX_MERGED else None
+        return hash(
+            (token_event.event, token_event.proven, token_event.facts.kind, token_event.facts.complete, app)
+        ), app
 
-    def _key(self, decision: TokenEvent, now: float) -> tuple[int, TokenEvent]:
-        """Return the same number for repeats, and the decision as it is told.
+    def _key(self, token_event: TokenEvent, now: float) -> tuple[int, TokenEvent]:
+        """Return the same number for repeats, and the event as it is recorded.
 
         A hash of 64 bits under this process's own key stands for the facts, which are far larger: among 20,000 things
         two different ones meet in one of 10^11 processes.
         """
-        if decision.proven:
-            return hash((decision.event, decision.actor, decision.facts)), decision
-        network = decision.client.block
-        cause = self._cause(network, decision.facts.detail, now)
+        if token_event.proven:
+            return hash((token_event.event, token_event.actor, token_event.facts)), token_event
+        network = token_event.client.block
+        cause = self._cause(network, token_event.facts.detail, now)
         if cause == VARIOUS:
-            decision = evolve(decision, facts=evolve(decision.facts, detail=VARIOUS))
-        return hash((decision.event, network, decision.facts.kind, cause)), decision
+            token_event = evolve(token_event, facts=evolve(token_event.facts, detail=VARIOUS))
+        return hash((token_event.event, network, token_event.facts.kind, cause)), token_event
 
     def _cause(self, network: str, detail: str | None, now: float) -> str | None:
-        if now >= self._causes_since + LONGEST_PAUSE:
+        if now >= self._causes_since + LONGEST_INTERVAL:
             self._causes.clear()
             self._causes_since = now
         if network not in self._causes and len(self._causes) >= MAX_NETWORKS:
@@ -268,7 +274,7 @@ class Aggregator:
         return VARIOUS
 
 
-def _shown(address: str) -> str:
+def _truncated(address: str) -> str:
     return unsecret(address).encode("ascii", "replace")[:MAX_ADDRESS].decode()
 
 
@@ -283,13 +289,13 @@ def packed(request_id: str) -> bytes:
 
 def has_id(ids: bytes, request_id: str) -> bool:
     """Whether ``request_id`` is among the packed ``ids``."""
-    wanted = packed(request_id)
-    place = ids.find(wanted) if wanted else -1
-    while place >= 0 and place % ID_BYTES:
-        place = ids.find(wanted, place + 1)
-    return place >= 0
+    searched = packed(request_id)
+    index = ids.find(searched) if searched else -1
+    while index >= 0 and index % ID_BYTES:
+        index = ids.find(searched, index + 1)
+    return index >= 0
 
 
 def unpacked(ids: bytes) -> list[str]:
     """Return packed request ids, in their order."""
-    return [ids[place : place + ID_BYTES].hex() for place in range(0, len(ids), ID_BYTES)]
+    return [ids[index : index + ID_BYTES].hex() for index in range(0, len(ids), ID_BYTES)]

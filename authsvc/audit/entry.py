@@ -26,7 +26,7 @@ class Entry:
     """Something that happened.
 
     Attributes:
-        id: the request's or operation's id: the same act told twice has one id.
+        id: the request's or operation's id: an operation that is sent twice has one id.
         at: aware.
         event: a constant ``noun.verb`` of docs/logs.md.
         actor: who did it: a subject, or ``system:authsvc``.

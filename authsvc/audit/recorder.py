@@ -1,7 +1,7 @@
-"""The way from a decision to the store: collapsed in memory, written in batches, off the request path.
+"""Records token events in the audit: aggregated in memory, written in batches, off the request path.
 
-Nothing here waits for anybody on a request's behalf, and nothing here can fail one. While the store is away a bounded
-backlog waits; what does not fit is counted, and an entry ``audit.lost`` says how many as soon as one can be written.
+No request waits for the audit or fails with it. While the store is unavailable a bounded backlog waits; what does not
+fit is counted, and an entry ``audit.lost`` reports how many as soon as one can be written.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from attrs import define, frozen
 
 from authsvc.audit.aggregator import DEFAULT_GROUPS, Aggregator, PendingEntry
 from authsvc.audit.entry import Entry
-from authsvc.audit.token_event import Asked, token_event_of
+from authsvc.audit.token_event import AuditedRequest, token_event_of
 from authsvc.errors import StoreUnavailable
 from authsvc.issuance import Issued
 from authsvc.logs import Logger
@@ -31,7 +31,7 @@ MAX_BATCH_ENTRIES, MAX_BATCH_BYTES = 500, 256 * 1024
 """Most that one batch holds: Redis is busy with it for some milliseconds."""
 
 MAX_BACKLOG_BYTES = 4 * 1024 * 1024
-"""Most that waits for a store that is away: about 6,000 entries."""
+"""Longest backlog while the store is unavailable: about 6,000 entries."""
 
 NO_ROOM = "the disk of Redis is nearly full, and what is left is for changes"
 
@@ -55,7 +55,7 @@ class AppendResult:
 
 
 class AuditWriter(Protocol):
-    """Whoever keeps entries."""
+    """Stores entries."""
 
     async def append(self, batch_id: str, batch: Sequence[PendingEntry]) -> AppendResult:
         """Write a batch, once however often it is sent under the same id."""
@@ -64,21 +64,21 @@ class AuditWriter(Protocol):
 
 @define
 class _Backlog:
-    """What waits to be written; before identity apart, since it is the first to be given up."""
+    """Entries that wait to be written; those from before identity apart, since they are dropped first."""
 
     proven: deque[PendingEntry]
     unproven: deque[PendingEntry]
     size: int = 0
 
-    def add(self, told: PendingEntry) -> int:
-        """Keep ``told``; return how many decisions were given up for it."""
+    def add(self, entry: PendingEntry) -> int:
+        """Add an entry; return how many events were dropped for it."""
         lost = 0
-        while self.size + size_of(told) > MAX_BACKLOG_BYTES and self.unproven and told.proven:
+        while self.size + size_of(entry) > MAX_BACKLOG_BYTES and self.unproven and entry.proven:
             lost += self._drop(self.unproven)
-        if self.size + size_of(told) > MAX_BACKLOG_BYTES:
-            return lost + told.count
-        (self.proven if told.proven else self.unproven).append(told)
-        self.size += size_of(told)
+        if self.size + size_of(entry) > MAX_BACKLOG_BYTES:
+            return lost + entry.count
+        (self.proven if entry.proven else self.unproven).append(entry)
+        self.size += size_of(entry)
         return lost
 
     def batch(self) -> list[PendingEntry]:
@@ -99,7 +99,7 @@ class _Backlog:
 
 
 class AuditRecorder:
-    """Takes decisions and writes them down in the background."""
+    """Takes token events and writes them in the background."""
 
     def __init__(
         self,
@@ -110,11 +110,11 @@ class AuditRecorder:
         max_groups: int = DEFAULT_GROUPS,
         has_room: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Prepare a trail that writes nothing yet.
+        """Prepare a recorder; :meth:`run` writes.
 
         Args:
             store: takes the batches.
-            logger: hears of losses.
+            logger: for losses.
             clock: the wall clock.
             new_id: names batches and the audit's own entries.
             max_groups: how many may wait.
@@ -125,13 +125,13 @@ class AuditRecorder:
         self._logger = logger
         self._clock = clock
         self._new_id = new_id
-        self._collapser = Aggregator(max_groups)
+        self._aggregator = Aggregator(max_groups)
         self._backlog = _Backlog(deque(), deque())
         self._sending: tuple[str, list[PendingEntry]] | None = None
         self._lost_since: datetime | None = None
-        self._unsaid: Counter[str] = Counter()
-        self._saying: Counter[str] = Counter()
-        self._away = False
+        self._unreported: Counter[str] = Counter()
+        self._reporting: Counter[str] = Counter()
+        self._is_down = False
         self._wake = asyncio.Event()
         self.losses: Counter[str] = Counter()
         """Decisions of this process that no entry stands for, by their reason."""
@@ -145,23 +145,23 @@ class AuditRecorder:
     def waiting(self) -> int:
         """How many entries are not written yet."""
         sending = len(self._sending[1]) if self._sending else 0
-        return self._collapser.waiting + len(self._backlog.proven) + len(self._backlog.unproven) + sending
+        return self._aggregator.waiting + len(self._backlog.proven) + len(self._backlog.unproven) + sending
 
-    def note(self, asked: Asked, outcome: Issued | Exception) -> None:
-        """Take one decision. Never waits and never raises: a token does not depend on the audit."""
+    def record(self, asked: AuditedRequest, outcome: Issued | Exception) -> None:
+        """Take one token event. Never waits and never raises: a token does not depend on the audit."""
         try:
-            self._collapser.note(token_event_of(asked, outcome))
+            self._aggregator.add(token_event_of(asked, outcome))
         except Exception as error:
             self._logger.error("audit.failed", request_id=asked.request_id, exc_info=error)
-            self._lose(FAULT, 1)
-        if self._collapser.fresh >= FLUSH_AT:
+            self._count_lost(FAULT, 1)
+        if self._aggregator.due_count >= FLUSH_AT:
             self._wake.set()
 
-    def tell(self, entry: Entry) -> None:
-        """Take an entry of the audit's own, which is written even when the budget is used up."""
-        self._wait(PendingEntry(entry.text(), needed=True))
+    def append(self, entry: Entry) -> None:
+        """Take an entry of the audit about itself, which is written even when the budget is used up."""
+        self._queue(PendingEntry(entry.text(), needed=True))
 
-    async def keep_flushing(self) -> None:
+    async def run(self) -> None:
         """Write a batch every second until cancelled."""
         while True:
             with suppress(TimeoutError):
@@ -172,7 +172,7 @@ class AuditRecorder:
                 await self.flush()
             except Exception as error:
                 self._logger.error("audit.failed", request_id=None, exc_info=error)
-            if self._away:
+            if self._is_down:
                 await asyncio.sleep(FLUSH_EVERY)
 
     async def finish(self) -> None:
@@ -181,91 +181,93 @@ class AuditRecorder:
         With a full budget one entry of this process, ``audit.lost``, is written beyond it: no later one could be.
         """
         await self.flush(everything=True)
-        self._give_up()
+        self._count_unwritten()
 
     async def flush(self, *, everything: bool = False) -> None:
         """Write what is due, in batches; what cannot be written now stays.
 
         Args:
             everything: whether this is the last time: repeats are not waited for, what the budget has no room for is
-                lost at once, and the entry that says so is written all the same.
+                lost at once, and the entry that reports it is written beyond the budget.
         """
         # In parts: ten thousand entries that are due at one moment would hold up the requests of that moment.
         while True:
-            taken = self._collapser.take(self._clock().timestamp(), everything=everything, most=MAX_BATCH_ENTRIES)
-            for told in taken:
-                self._wait(told)
+            taken = self._aggregator.take(self._clock().timestamp(), everything=everything, most=MAX_BATCH_ENTRIES)
+            for entry in taken:
+                self._queue(entry)
             if not await self._write(last=everything) or len(taken) < MAX_BATCH_ENTRIES:
                 return
 
     async def _write(self, *, last: bool) -> bool:
         """Write the backlog; return whether that was done."""
-        while self._sending or self._backlog.size or self._unsaid:
+        while self._sending or self._backlog.size or self._unreported:
             if not self._has_room():
-                self._put_off(NO_ROOM)
+                self._postpone(NO_ROOM)
                 return False
             batch_id, batch = self._sending = self._sending or (self._new_id(), self._next_batch(last=last))
             try:
                 appended = await self._store.append(batch_id, batch)
             except StoreUnavailable as error:
                 # The reply may be lost and the batch written: the same one is sent again, under the same id.
-                self._put_off(error.detail)
+                self._postpone(error.detail)
                 return False
-            self._sending, self._away = None, False
-            said, self._saying = self._saying, Counter()
-            # What was lost before is said by the first entry: if that was not written, no other was.
-            refused = appended.lost == sum(told.count for told in batch if told.proven and not told.needed)
-            if said and refused and not batch[0].needed:
-                self._lose(BUDGET, appended.lost - said.total())
+            self._sending, self._is_down = None, False
+            reported, self._reporting = self._reporting, Counter()
+            # The first entry reports what was lost before: if that one was not written, no other was.
+            refused = appended.lost == sum(entry.count for entry in batch if entry.proven and not entry.needed)
+            if reported and refused and not batch[0].needed:
+                self._count_lost(BUDGET, appended.lost - reported.total())
             else:
-                self._unsaid -= said
-                self._lose(BUDGET, appended.lost)
+                self._unreported -= reported
+                self._count_lost(BUDGET, appended.lost)
             if appended.lost and not last:
                 return False
-            if not self._unsaid:
+            if not self._unreported:
                 self._lost_since = None
         return True
 
-    def _wait(self, told: PendingEntry) -> None:
-        lost = self._backlog.add(told)
-        self._lose(BACKLOG if self._has_room() else DISK, lost)
+    def _queue(self, entry: PendingEntry) -> None:
+        lost = self._backlog.add(entry)
+        self._count_lost(BACKLOG if self._has_room() else DISK, lost)
 
-    def _put_off(self, detail: str | None) -> None:
-        if not self._away:
+    def _postpone(self, detail: str | None) -> None:
+        if not self._is_down:
             self._logger.warning("audit.not_written", entries=self.waiting, detail=detail)
-        self._away = True
+        self._is_down = True
 
     def _next_batch(self, *, last: bool) -> list[PendingEntry]:
         batch = self._backlog.batch()
-        if self._unsaid and self._lost_since is not None:
-            facts = self._say_lost(self._lost_since)
+        if self._unreported and self._lost_since is not None:
+            facts = self._report_losses(self._lost_since)
             entry = Entry(self._new_id(), self._clock(), "audit.lost", SYSTEM, facts)
-            batch.insert(0, PendingEntry(entry.text(), count=self._unsaid.total(), needed=last))
-            self._saying = Counter(self._unsaid)
+            batch.insert(0, PendingEntry(entry.text(), count=self._unreported.total(), needed=last))
+            self._reporting = Counter(self._unreported)
         return batch
 
-    def _say_lost(self, since: datetime) -> dict[str, Any]:
-        """Log what no entry says yet, and return it."""
-        facts = {"lost": self._unsaid.total(), "since": since.isoformat(), "reasons": dict(self._unsaid)}
+    def _report_losses(self, since: datetime) -> dict[str, Any]:
+        """Log the losses that no entry reports yet, and return them."""
+        facts = {"lost": self._unreported.total(), "since": since.isoformat(), "reasons": dict(self._unreported)}
         self._logger.warning("audit.lost", **facts)
         return facts
 
-    def _give_up(self) -> None:
+    def _count_unwritten(self) -> None:
         """Count what the end of the process leaves unwritten."""
         backlog, sending = self._backlog, self._sending[1] if self._sending else []
-        grouped = self._collapser.take(self._clock().timestamp(), everything=True)
-        said = self._saying.total()
-        self._lose(STOPPED, sum(told.count for told in (*sending, *backlog.proven, *backlog.unproven, *grouped)) - said)
-        if self._unsaid and self._lost_since is not None:
-            self._say_lost(self._lost_since)
+        grouped = self._aggregator.take(self._clock().timestamp(), everything=True)
+        reported = self._reporting.total()
+        self._count_lost(
+            STOPPED, sum(entry.count for entry in (*sending, *backlog.proven, *backlog.unproven, *grouped)) - reported
+        )
+        if self._unreported and self._lost_since is not None:
+            self._report_losses(self._lost_since)
 
-    def _lose(self, reason: str, count: int) -> None:
+    def _count_lost(self, reason: str, count: int) -> None:
         if count:
             self.losses[reason] += count
-            self._unsaid[reason] += count
+            self._unreported[reason] += count
             self._lost_since = self._lost_since or self._clock()
 
 
-def size_of(told: PendingEntry) -> int:
+def size_of(entry: PendingEntry) -> int:
     """Return about how many bytes an entry takes."""
-    return len(told.text) + len(told.ids)
+    return len(entry.text) + len(entry.ids)

@@ -1,4 +1,4 @@
-"""Room in the audit: one worker exports the oldest entries, trims them, and raises the alarm when that is not enough.
+"""Retention of the audit: one worker exports the oldest entries, trims them, and raises an alarm if that is not enough.
 
 With a folder, entries are trimmed only after they are on the disk there, and never otherwise: then a full audit takes
 no more decisions until they can be. Without one, the oldest are dropped when the budget is used up.
@@ -18,8 +18,8 @@ from authsvc.audit.stored_entry import StoredEntry
 from authsvc.errors import StoreUnavailable
 from authsvc.logs import Logger
 
-LOOK_EVERY = 2.0
-"""Seconds between two looks."""
+CHECK_EVERY = 2.0
+"""Seconds between two checks."""
 
 ELECTED_FOR = 30
 """Seconds for which one worker trims; it is elected again while it lives."""
@@ -69,15 +69,15 @@ class Retention:
         self,
         stream: AuditTrimmer,
         folder: Path | None,
-        tell: Callable[[Entry], None],
+        record: Callable[[Entry], None],
         logger: Logger,
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
     ) -> None:
-        """Trim ``stream``, after exporting to ``folder`` when there is one; ``tell`` the audit of it."""
+        """Trim ``stream``, after exporting to ``folder`` when there is one; ``record`` takes the entries about it."""
         self._stream = stream
         self._folder = folder
-        self._tell = tell
+        self._record = record
         self._logger = logger
         self._clock = clock
         self._new_id = new_id
@@ -91,21 +91,21 @@ class Retention:
         """Which part of the budget was used at the last look; 1.0 is full."""
         return self.used / self._stream.share
 
-    async def keep(self, after_look: Callable[[], None] = lambda: None) -> None:
-        """Look every few seconds until cancelled, and say so each time."""
+    async def run(self, after_check: Callable[[], None] = lambda: None) -> None:
+        """Check every few seconds until cancelled, and call ``after_check`` each time."""
         while True:
             try:
-                await self.look()
+                await self.check()
             except StoreUnavailable:
-                pass  # the trail says so, and the next look comes soon
+                pass  # the recorder logs it, and the next check is soon
             except OSError as error:
                 self._logger.error("audit.not_exported", folder=str(self._folder), error=repr(error))
             except Exception as error:
                 self._logger.error("audit.failed", request_id=None, exc_info=error)
-            after_look()
-            await asyncio.sleep(LOOK_EVERY)
+            after_check()
+            await asyncio.sleep(CHECK_EVERY)
 
-    async def look(self) -> None:
+    async def check(self) -> None:
         """Measure, make room if there is need and it is our turn, and raise the alarm if that was not enough.
 
         Raises:
@@ -122,7 +122,7 @@ class Retention:
                 await self._make_room(end)
                 self.used = (await self._stream.used()).bytes
         finally:
-            # Without a folder room is made by forgetting: whoever wants to keep it must hear of it before.
+            # Without a folder entries are dropped: an operator who wants them must be warned before.
             if (before if self._folder is None else self.fill) >= ALARM:
                 await self._alarm()
 
@@ -151,7 +151,7 @@ class Retention:
                     return
                 await asyncio.to_thread(file.add, chunk)
                 gone += len(chunk)
-                size += sum(kept.size for kept in chunk)
+                size += sum(entry.size for entry in chunk)
                 cursor, until = chunk[-1].cursor, str(chunk[-1].facts["at"])
             if not cursor:
                 return
@@ -166,7 +166,7 @@ class Retention:
         await self._stream.trim(cursor, gone, size)
         facts = {"entries": gone, "until": until, "file": path}
         self._logger.info("audit.trimmed", entries=gone, until=until, file=path)
-        self._tell(Entry(self._new_id(), self._clock(), "audit.trimmed", SYSTEM, facts))
+        self._record(Entry(self._new_id(), self._clock(), "audit.trimmed", SYSTEM, facts))
 
     async def _elected(self) -> bool:
         return await self._stream.elect(self._name, ELECTED_FOR)
@@ -177,17 +177,17 @@ class Retention:
         share, exports = self._stream.share, self._folder is not None
         self._logger.warning("audit.nearly_full", used=self.used, budget=share, exports=exports)
         facts = {"used": self.used, "budget": share, "exports": exports}
-        self._tell(Entry(self._new_id(), self._clock(), "audit.nearly_full", SYSTEM, facts))
+        self._record(Entry(self._new_id(), self._clock(), "audit.nearly_full", SYSTEM, facts))
 
 
 def _oldest(chunk: Sequence[StoredEntry], size: float) -> list[StoredEntry]:
     """Return the first entries, as many as make room for ``size`` bytes."""
     taken = []
-    for kept in chunk:
+    for entry in chunk:
         if size <= 0:
             break
-        taken.append(kept)
-        size -= kept.size
+        taken.append(entry)
+        size -= entry.size
     return taken
 
 
@@ -230,7 +230,7 @@ class _Export:
             self._path = self._folder / f"audit-{chunk[0].cursor}.jsonl"
             self._draft = self._path.with_suffix(f".{self._writer}.part")
             self._descriptor = os.open(self._draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        text = "".join(f"{kept.line()}\n" for kept in chunk).encode()
+        text = "".join(f"{entry.line()}\n" for entry in chunk).encode()
         while text:
             text = text[os.write(self._descriptor, text) :]
 

@@ -1,4 +1,4 @@
-"""An entry in sentences, for somebody who was woken up by it."""
+"""Renders an audit entry as sentences for an operator."""
 
 from collections.abc import Mapping
 from datetime import UTC

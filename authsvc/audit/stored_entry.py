@@ -1,4 +1,4 @@
-"""An entry as it is kept: where it stands in its stream, its JSON, and the request ids behind it.
+"""A stored audit entry as it is read back: its cursor in the stream, its JSON and its request ids.
 
 Anything in the stream can be read, so that one bad entry cannot hide its neighbours: an entry that is too long is
 truncated, and one that is not ours is shown as ``audit.unreadable``.
@@ -19,7 +19,7 @@ from authsvc.printable import printable_json
 UNREADABLE = "audit.unreadable"
 
 TRUNCATED = "truncated"
-"""Member that says how many bytes of an entry are not shown."""
+"""Member with the number of bytes of an entry that are not shown."""
 
 MAX_SHOWN = 200
 """Characters that are shown of what cannot be read."""
@@ -41,7 +41,7 @@ class StoredEntry:
         cursor: the id in the stream, ``MILLISECONDS-NUMBER``; larger is later.
         text: JSON as it was written, or its beginning.
         ids: packed request ids; empty for a change.
-        proven: whether it is of the stream that is kept; what happened before identity is in the other one.
+        proven: whether it is of the stream of proven events and changes; events before identity are in the other one.
         length: bytes of the whole JSON.
         size: bytes of the budget that it takes.
     """
@@ -54,14 +54,14 @@ class StoredEntry:
     size: int = 0
 
     @property
-    def place(self) -> tuple[int, int]:
+    def position(self) -> tuple[int, int]:
         """The cursor, to be compared."""
         milliseconds, _, number = self.cursor.partition("-")
         return int(milliseconds), int(number)
 
     @cached_property
     def facts(self) -> dict[str, Any]:
-        """What it says; one that cannot be read says so."""
+        """Its members; an entry that cannot be read has the event :data:`UNREADABLE`."""
         missing = self.length - len(self.text)
         facts = _parsed(self.text, truncated=missing > 0)
         if facts is None or not _is_readable(facts):
@@ -122,25 +122,25 @@ def _is_shallow(value: object, depth: int) -> bool:
 
 def _whole_members(text: str) -> dict[str, Any]:
     facts: dict[str, Any] = {}
-    place = 1
+    index = 1
     try:
-        while text[place - 1] in "{,":
-            name, place = _DECODER.raw_decode(text, _after_blanks(text, place))
-            place = _after_blanks(text, place)
-            if text[place] != ":" or not isinstance(name, str):
+        while text[index - 1] in "{,":
+            name, index = _DECODER.raw_decode(text, _after_blanks(text, index))
+            index = _after_blanks(text, index)
+            if text[index] != ":" or not isinstance(name, str):
                 break
-            value, place = _DECODER.raw_decode(text, _after_blanks(text, place + 1))
+            value, index = _DECODER.raw_decode(text, _after_blanks(text, index + 1))
             facts[name] = value
-            place = _after_blanks(text, place) + 1
+            index = _after_blanks(text, index) + 1
     except (ValueError, IndexError, RecursionError):
         pass
     return facts
 
 
-def _after_blanks(text: str, place: int) -> int:
-    while text[place] in " \t\r\n":
-        place += 1
-    return place
+def _after_blanks(text: str, index: int) -> int:
+    while text[index] in " \t\r\n":
+        index += 1
+    return index
 
 
 def _is_readable(facts: Mapping[str, Any]) -> bool:

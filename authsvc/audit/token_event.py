@@ -1,4 +1,4 @@
-"""What the audit says of one request for a token: who, by which credential, what was asked, got and refused, and why.
+"""The audit event of a token request: who, by which credential, what was requested, granted and refused, and why.
 
 Facts are those of the moment of the decision, so that ``authsvc audit explain`` needs no record that has changed
 since. Nothing that signs in is among them, and text that nothing proves is cut and rid of our own secrets, because
@@ -40,10 +40,10 @@ MANY = "various"
 """The actor of an entry on decisions of many subjects."""
 
 MAX_EXAMPLE = 80
-"""Characters of what an example of many says."""
+"""Characters of each text in an example."""
 
 MAX_CLIENT_TEXT = 100
-"""Characters of unproven client text that are kept."""
+"""Characters of unproven client text that are stored."""
 
 MAX_LISTED = 10
 """Most patterns or grants that an entry repeats."""
@@ -52,7 +52,7 @@ _OUR_SECRET = re.compile(r"asv_[a-z]+_\w*", re.ASCII)
 
 
 @frozen
-class Asked:
+class AuditedRequest:
     """A request for a token, as the audit sees it.
 
     Attributes:
@@ -100,9 +100,9 @@ class Facts:
         refused: what was asked and not granted, each with its reason.
         credential: what proved the identity; None when nothing did.
         kind: the class of the error; None with a token.
-        reason: the sentence that the client was told; None with a token.
-        detail: more than the client was told.
-        degraded: whether the token was issued from memory while the store was away.
+        reason: the sentence that the client got; None with a token.
+        detail: more than the client learns.
+        degraded: whether the token was issued from memory while the store was unavailable.
     """
 
     asked: tuple[ResourceScope, ...] = ()
@@ -121,7 +121,7 @@ class Facts:
         return self.kind is None and not self.refused and not self.dropped
 
     def to_json(self) -> dict[str, Any]:
-        """Return the facts that say something."""
+        """Return the facts that are not empty."""
         found: dict[str, Any] = {
             # Of a token that lacks nothing, what was asked for is what was granted: most entries are of that kind.
             "asked": [] if self.granted and self.complete else [unsecret(str(scope)) for scope in self.asked],
@@ -146,7 +146,7 @@ class Facts:
 
 @frozen
 class TokenEvent:
-    """One decision, to be told.
+    """One token event, to be recorded.
 
     Attributes:
         request_id: of the request.
@@ -223,8 +223,8 @@ class TokenEvent:
         return bounded_json(ENCODER, self.to_json(), MAX_TEXT, ("granted",))
 
 
-def token_event_of(asked: Asked, outcome: Issued | Exception) -> TokenEvent:
-    """Return what is told of a request and of what became of it."""
+def token_event_of(asked: AuditedRequest, outcome: Issued | Exception) -> TokenEvent:
+    """Return the event of a request and its outcome."""
     scopes = asked.request.scopes
     if isinstance(outcome, Issued):
         facts = Facts(
@@ -251,7 +251,7 @@ def token_event_of(asked: Asked, outcome: Issued | Exception) -> TokenEvent:
     return TokenEvent(asked.request_id, asked.at, outcome_of_error(outcome).audit_event, subject, asked.client, facts)
 
 
-def _credential(subject: Subject, asked: Asked) -> Credential:
+def _credential(subject: Subject, asked: AuditedRequest) -> Credential:
     """Return what proved ``subject``; of several licenses those for the apps asked for, or all when there are none."""
     if isinstance(subject, LicensesSubject):
         subject = subject.for_apps(namespaces(asked.request.scopes.scopes))

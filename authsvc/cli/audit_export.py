@@ -53,7 +53,7 @@ class AuditExport:
 
     def is_behind(self, trimmed_until: str) -> bool:
         """Whether entries behind the end of the file are gone."""
-        return bool(self.cursor) and StoredEntry(trimmed_until, b"").place > StoredEntry(self.cursor, b"").place
+        return bool(self.cursor) and StoredEntry(trimmed_until, b"").position > StoredEntry(self.cursor, b"").position
 
     def add(self, page: Sequence[StoredEntry]) -> None:
         """Write some entries.
@@ -79,7 +79,7 @@ def _prepared(descriptor: int, path: str) -> str:
     if whole:
         try:
             cursor = str(json.loads(whole[whole.rfind(b"\n", 0, -1) + 1 :])["cursor"])
-            _ = StoredEntry(cursor, b"").place
+            _ = StoredEntry(cursor, b"").position
         except (ValueError, KeyError, TypeError) as error:
             raise InputRefused(f"{path[:200]} is no copy of an audit; choose another file") from error
     elif tail and not tail.startswith(b'{"cursor"'):

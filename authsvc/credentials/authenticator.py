@@ -1,4 +1,4 @@
-"""From proof to subject. The shell of this room: it asks the store and waits for hashes."""
+"""Authenticates requests: from what was presented to a proven subject, with the store's facts and password checks."""
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from datetime import datetime
@@ -28,7 +28,7 @@ SIGN_IN = "sign in with your account or license file: docker login"
 T = TypeVar("T")
 
 
-def _not_told(_credential_id: str, _now: datetime) -> None:
+def _ignore_use(_credential_id: str, _now: datetime) -> None:
     """Forget that a credential was used."""
 
 
@@ -37,27 +37,27 @@ class Authenticator:
 
     def __init__(
         self,
-        standings: CredentialFactsReader,
+        facts_reader: CredentialFactsReader,
         passwords: ThrottledPasswords,
         throttle: Throttle,
         *,
-        on_use: Callable[[str, datetime], None] = _not_told,
+        on_use: Callable[[str, datetime], None] = _ignore_use,
         recent: RecentLicenses | None = None,
     ) -> None:
-        """Ask ``standings`` for facts and ``passwords`` whether one is right.
+        """Ask ``facts_reader`` for facts and ``passwords`` whether one is right.
 
         Args:
-            standings: the store.
+            facts_reader: the store.
             passwords: evaluates passwords.
             throttle: counts unknown machine secrets.
-            on_use: told of every machine credential that signed in.
-            recent: licenses to believe in while the store is away; None to believe in none.
+            on_use: called for every machine credential that signed in.
+            recent: licenses to believe in while the store is unavailable; None to believe in none.
         """
-        self._standings = standings
+        self._facts = facts_reader
         self._passwords = passwords
         self._throttle = throttle
         self._on_use = on_use
-        self._licenses = LicenseAuthenticator(standings, recent)
+        self._licenses = LicenseAuthenticator(facts_reader, recent)
 
     async def authenticate(self, proof: Proof, namespaces: Collection[str], client: Client, now: datetime) -> Subject:
         """Return the proven subject with its facts.
@@ -91,12 +91,12 @@ class Authenticator:
     async def _by_password(
         self, proof: PasswordProof, namespaces: Collection[str], client: Client, now: datetime
     ) -> MemberSubject:
-        known, counted = await self._standings.member_by_email(proof.email, client.network)
+        known, counted = await self._facts.member_by_email(proof.email, client.network)
         record = None if known is None else PasswordRecord(known.id, known.epoch, known.password_hash)
         right = await self._passwords.verify(record, proof.email, proof.password, client, counted, now)
         if not right or known is None:
             raise _refusal("no such member" if known is None else f"wrong password of {known.subject}")
-        member, apps = await self._standings.member_standing(known.id, namespaces)
+        member, apps = await self._facts.member_facts(known.id, namespaces)
         if member is None or member.epoch != known.epoch or member.removed_at is not None:
             # Changed while the password was being hashed: what was proven is no longer true (threat 50).
             raise _refusal(f"{known.subject} changed during the check")
@@ -141,43 +141,43 @@ class Authenticator:
 
     async def _personal_token(self, secret: MachineSecret, namespaces: Collection[str]) -> MemberSubject:
         known = await self._opened(PersonalToken, secret, lambda token: [token.sha256])
-        standing = await self._standings.standing(PersonalToken, known.id, known.member, namespaces)
-        token = _still(standing, secret, lambda record: [record.sha256])
-        return MemberSubject(_owner(standing), standing.apps, token)
+        facts = await self._facts.credential_facts(PersonalToken, known.id, known.member, namespaces)
+        token = _still(facts, secret, lambda record: [record.sha256])
+        return MemberSubject(_owner(facts), facts.apps, token)
 
     async def _refresh_token(self, secret: MachineSecret, namespaces: Collection[str], now: datetime) -> MemberSubject:
         known = await self._opened(RefreshToken, secret, lambda token: [token.sha256])
-        standing = await self._standings.standing(RefreshToken, known.id, known.member, namespaces)
-        token = _still(standing, secret, lambda record: [record.sha256])
-        member = _owner(standing)
-        if token.revoked_at is not None or token.epoch != member.epoch or token.ended(standing.used_at, now):
+        facts = await self._facts.credential_facts(RefreshToken, known.id, known.member, namespaces)
+        token = _still(facts, secret, lambda record: [record.sha256])
+        member = _owner(facts)
+        if token.revoked_at is not None or token.epoch != member.epoch or token.ended(facts.used_at, now):
             raise CredentialsRefused(
                 "your sign-in has ended; sign in again with your password: docker login",
                 detail=f"refresh token {token.id} of {member.subject} ended",
             )
-        return MemberSubject(member, standing.apps, token)
+        return MemberSubject(member, facts.apps, token)
 
     async def _service_account(
         self, secret: MachineSecret, namespaces: Collection[str], now: datetime
     ) -> ServiceAccountSubject:
         known = await self._opened(ServiceAccount, secret, lambda account: _digests(account, now))
-        standing = await self._standings.standing(ServiceAccount, known.id, known.creator, namespaces)
-        account = _still(standing, secret, lambda record: _digests(record, now))
-        if account.creator is not None and standing.member is None:
+        facts = await self._facts.credential_facts(ServiceAccount, known.id, known.creator, namespaces)
+        account = _still(facts, secret, lambda record: _digests(record, now))
+        if account.creator is not None and facts.member is None:
             raise _refusal(f"the creator of {account.subject} is gone")
-        return ServiceAccountSubject(account, standing.apps, standing.member)
+        return ServiceAccountSubject(account, facts.apps, facts.member)
 
     async def _opened(self, kind: type[C], secret: MachineSecret, digests: Callable[[C], Iterable[str]]) -> C:
         """Return the credential that ``secret`` opens."""
-        known = await self._standings.credential(kind, secret.id)
+        known = await self._facts.credential(kind, secret.id)
         if known is None or not any(secret.has_digest(digest) for digest in digests(known)):
             raise _refusal(f"{'no' if known is None else 'wrong or rotated secret of'} {kind.__name__} {secret.id}")
         return known
 
 
-def _still(standing: CredentialFacts[T], secret: MachineSecret, digests: Callable[[T], Iterable[str]]) -> T:
+def _still(facts: CredentialFacts[T], secret: MachineSecret, digests: Callable[[T], Iterable[str]]) -> T:
     """Return the credential of ``standing``, which ``secret`` must open at that instant too (threat 50)."""
-    record = standing.credential
+    record = facts.credential
     if record is None or not any(secret.has_digest(digest) for digest in digests(record)):
         raise _refusal(f"{type(record).__name__} {secret.id} changed during the check")
     return record
@@ -187,8 +187,8 @@ def _digests(record: ServiceAccount, now: datetime) -> list[str]:
     return [token.sha256 for token in live_tokens(record.tokens, now)]
 
 
-def _owner(standing: CredentialFacts[T]) -> Member:
-    member = standing.member
+def _owner(facts: CredentialFacts[T]) -> Member:
+    member = facts.member
     if member is None or member.removed_at is not None:
         raise _refusal("the member behind the token is gone")
     return member

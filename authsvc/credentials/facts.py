@@ -1,4 +1,4 @@
-"""The facts that the authenticator asks the store for."""
+"""What the authenticator reads from the store about credentials, and the interface to read it."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -40,7 +40,7 @@ class CredentialFactsReader(Protocol):
         """Return the member with this canonical address, and what the throttle counts for it and ``network``."""
         ...
 
-    async def member_standing(self, member_id: str, slugs: Collection[str]) -> tuple[Member | None, Mapping[str, App]]:
+    async def member_facts(self, member_id: str, slugs: Collection[str]) -> tuple[Member | None, Mapping[str, App]]:
         """Return the member, and those apps of the given slugs that exist."""
         ...
 
@@ -54,7 +54,7 @@ class CredentialFactsReader(Protocol):
         """Return those licenses that exist, by id, and those apps of the given slugs that exist."""
         ...
 
-    async def standing(
+    async def credential_facts(
         self, kind: type[C], credential_id: str, member_id: str | None, slugs: Collection[str]
     ) -> CredentialFacts[C]:
         """Return a credential with the member behind it and those apps of the given slugs that exist."""

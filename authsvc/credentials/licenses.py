@@ -19,9 +19,9 @@ REFUSED = "the user name, password, token or license file is not right; check it
 class LicenseAuthenticator:
     """Finds the licenses that secrets open."""
 
-    def __init__(self, standings: CredentialFactsReader, recent: RecentLicenses | None) -> None:
-        """Ask ``standings``; while it is unavailable, use ``recent``, or nothing when that is None."""
-        self._standings = standings
+    def __init__(self, facts_reader: CredentialFactsReader, recent: RecentLicenses | None) -> None:
+        """Ask ``facts_reader``; while it is unavailable, use ``recent``, or nothing when that is None."""
+        self._facts = facts_reader
         self._recent = recent
 
     async def one(self, secret: MachineSecret, namespaces: Collection[str], now: datetime) -> LicenseSubject:
@@ -44,7 +44,7 @@ class LicenseAuthenticator:
                 self._recent.forget(secret)
             raise
         if self._recent is not None:
-            self._recent.keep(secret, subject, now, asked)
+            self._recent.remember(secret, subject, now, asked)
         return subject
 
     async def several(
@@ -75,18 +75,18 @@ class LicenseAuthenticator:
 
     async def _one(self, secret: MachineSecret, namespaces: Collection[str], now: datetime) -> LicenseSubject:
         # Who pulls asks for the license's own app, so one round trip brings all; who only signs in needs two.
-        standing = await self._standings.standing(License, secret.id, None, namespaces)
-        known = standing.credential
+        facts = await self._facts.credential_facts(License, secret.id, None, namespaces)
+        known = facts.credential
         if known is None or not opens(secret, known, now):
             raise _refusal(f"{'no' if known is None else 'wrong or rotated secret of'} License {secret.id}")
-        if known.app in standing.apps:
-            return LicenseSubject(known, standing.apps[known.app])
+        if known.app in facts.apps:
+            return LicenseSubject(known, facts.apps[known.app])
         self._note_ends(known)
-        standing = await self._standings.standing(License, known.id, None, [known.app])
-        license_ = standing.credential
+        facts = await self._facts.credential_facts(License, known.id, None, [known.app])
+        license_ = facts.credential
         if license_ is None or not opens(secret, license_, now):  # at that instant too (threat 50)
             raise _refusal(f"License {secret.id} changed during the check")
-        app = standing.apps.get(license_.app)
+        app = facts.apps.get(license_.app)
         if app is None:
             raise _refusal(f"the app of {license_.subject} is gone")
         return LicenseSubject(license_, app)
@@ -95,14 +95,14 @@ class LicenseAuthenticator:
         self, secrets: Sequence[MachineSecret], namespaces: Collection[str], now: datetime
     ) -> tuple[Mapping[str, License], Mapping[str, App]]:
         ids = list(dict.fromkeys(secret.id for secret in secrets))
-        licenses, apps = await self._standings.licenses(ids, namespaces)
+        licenses, apps = await self._facts.licenses(ids, namespaces)
         proven = _proven(secrets, licenses, now)
         self._note_ends(*(license_ for license_ in proven.values() if license_.app not in apps))
         if namespaces or not proven:
             return proven, apps
         # Who only signs in names no app; whether a license counts depends on its own, all as of one instant.
         slugs = sorted({license_.app for license_ in proven.values()})
-        licenses, apps = await self._standings.licenses(list(proven), slugs)
+        licenses, apps = await self._facts.licenses(list(proven), slugs)
         return _proven(secrets, licenses, now), apps
 
     def _remember(
@@ -120,10 +120,10 @@ class LicenseAuthenticator:
             if license_ is None or not opens(secret, license_, now):
                 self._recent.forget(secret)
             elif license_.app in apps:
-                self._recent.keep(secret, LicenseSubject(license_, apps[license_.app]), now, asked)
+                self._recent.remember(secret, LicenseSubject(license_, apps[license_.app]), now, asked)
 
     def _note_ends(self, *licenses: License) -> None:
-        """Take note of those that the store has ended, as far as they are not kept together with their app."""
+        """Take note of those that the store has ended, unless they are remembered together with their app."""
         for license_ in licenses:
             if self._recent is not None and (license_.revoked_at or license_.archived_at):
                 self._recent.end(license_)

@@ -113,7 +113,7 @@ def new_id(entropy: bytes) -> str:
     if len(entropy) * 8 != ID_LENGTH * 5:
         raise ValueError("an id is made of 10 bytes")
     number = int.from_bytes(entropy, "big")
-    return "".join(ID_ALPHABET[(number >> (5 * place)) & 31] for place in reversed(range(ID_LENGTH)))
+    return "".join(ID_ALPHABET[(number >> (5 * index)) & 31] for index in reversed(range(ID_LENGTH)))
 
 
 def is_id(text: str) -> bool:

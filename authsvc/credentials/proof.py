@@ -1,4 +1,4 @@
-"""What a request presents, told apart: a person's password, one machine secret or several, or nothing usable.
+"""Classifies what a request presents: a person's password, one machine secret or several, or nothing usable.
 
 A machine secret says by itself who it belongs to, so the user name beside it is ignored (design #7): people type
 ``license``, ``<token>``, an e-mail address or the secret again. A license file as the password is a wrapper around
@@ -41,7 +41,7 @@ class Junk:
 
     Attributes:
         why: for the log.
-        message: what the client is told instead of the usual sentence, or None.
+        message: what the client gets instead of the usual sentence, or None.
     """
 
     why: str

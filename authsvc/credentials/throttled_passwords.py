@@ -77,7 +77,7 @@ class ThrottledPasswords:
             cache: successes of this process.
             throttle: counts wrong passwords.
             guess_key: what wrong passwords are recognised under, the same in all workers of a server, never stored.
-            on_unclear: told of a network that may be a proxy's and not the client's.
+            on_unclear: called for a network that may be a proxy's and not the client's.
         """
         self._verifier = verifier
         self._cache = cache

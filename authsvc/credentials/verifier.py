@@ -79,7 +79,7 @@ class PasswordVerifier:
             threads: how many it has.
             verify: the hash check itself.
             max_waiting: most checks that wait in one lane.
-            on_waiting: told of every change in how many wait in a lane.
+            on_waiting: called with every change in how many wait in a lane.
         """
         self._executor = executor
         self._idle = threads

@@ -136,9 +136,9 @@ class Audit:
         found = await self._sifted(sieve, before, limit, proven=True)
         if unproven:
             found += await self._sifted(sieve, before, limit, proven=False)
-            found.sort(key=lambda kept: kept.place, reverse=True)
+            found.sort(key=lambda kept: kept.position, reverse=True)
             # The two streams can use one cursor for an entry each; a page does not end between them.
-            if len(found) > limit and found[limit].place == found[limit - 1].place:
+            if len(found) > limit and found[limit].position == found[limit - 1].position:
                 limit += 1
         return found[:limit]
 
@@ -207,7 +207,7 @@ class Audit:
         while len(found) < limit:
             page = await self.stream.before(before, PAGE, proven=proven)
             found += [kept for kept in page if sieve.lets_through(kept)]
-            if not page or page[-1].place < sieve.first_place:
+            if not page or page[-1].position < sieve.first_place:
                 break
             before = page[-1].cursor
         return found[:limit]

@@ -1,4 +1,4 @@
-"""Our own registry, as seen from inside."""
+"""Client of our own registry: whether it is up, and which manifests it holds."""
 
 import json
 import re
@@ -13,9 +13,9 @@ from authsvc.redaction import Secret
 from authsvc.spec.reference import DIGEST
 
 PROBE_DEADLINE = 1.0
-"""Seconds that a look at the registry may take."""
+"""Deadline of a probe of the registry, in seconds."""
 
-LOOK_DEADLINE = 5.0
+LOOKUP_DEADLINE = 5.0
 """Seconds in which one request about an image must be answered."""
 
 MAX_MANIFEST = 128 * 1024
@@ -29,7 +29,7 @@ INDEXES = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.di
 MANIFESTS = ("application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json")
 
 USUAL_PLATFORM = ("linux", "amd64")
-"""Whose size is told when an image has several platforms and this one is among them."""
+"""The platform whose size is given when an image has several platforms and this one is among them."""
 
 _DIGEST = re.compile(DIGEST, re.ASCII)
 
@@ -43,7 +43,7 @@ class OurRegistry:
         self._base: str | None = None
         if url is not None:
             self._base, connector = _reach(url)
-        timeout = aiohttp.ClientTimeout(total=LOOK_DEADLINE)
+        timeout = aiohttp.ClientTimeout(total=LOOKUP_DEADLINE)
         self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=False)
 
     async def __aenter__(self) -> Self:
@@ -52,7 +52,7 @@ class OurRegistry:
     async def __aexit__(self, *_: object) -> None:
         await self._session.close()
 
-    async def look(self, repository: str, reference: str, token: Secret) -> FoundManifest:
+    async def find(self, repository: str, reference: str, token: Secret) -> FoundManifest:
         """Return what is there under a tag or digest. ``token`` must open exactly ``repository`` for pulling."""
         if self._base is None:
             return FoundManifest(None)

@@ -2,7 +2,7 @@
 
 ``MEMORY USAGE`` of a stream is an estimate from a few of its entries, and one large entry among small ones escapes it.
 So a hash beside each stream keeps the bytes and the number of its entries. When the number is not the stream's own
-length, somebody else wrote or trimmed (an older version, a restored backup, a person), and the bytes are counted anew.
+length, something else wrote or trimmed (an older version, a restored backup, a person), and the bytes are counted anew.
 """
 
 from attrs import frozen
@@ -20,7 +20,7 @@ RECOUNT_BYTES, RECOUNT_ENTRIES = 1024 * 1024, 1_000
 ENTRY_SIZE = f"""
 local function entry_size(fields)
   local length = 0
-  for place = 2, #fields, 2 do length = length + #fields[place] end
+  for index = 2, #fields, 2 do length = length + #fields[index] end
   return length + math.floor(length / {OVERHEAD_SHARE}) + {ENTRY_OVERHEAD}
 end
 """

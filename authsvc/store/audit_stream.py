@@ -1,4 +1,4 @@
-"""The audit in Redis: two streams, one to be kept and one for what happened before anybody's identity was proven.
+"""The audit in Redis: a stream of proven events and changes, and one of events before identity is proven.
 
 Both have a share of the byte budget. The oldest entries of the second go when it is over its own, in the same step that
 makes it so. The first takes no decision that does not fit into its share, and takes changes always: a revocation has
@@ -21,7 +21,7 @@ MARK_LIFE = 3600
 """Seconds for which a written batch is known. One whose reply was lost is sent again within seconds."""
 
 MAX_UNPROVEN = 5_000
-"""Most entries that are kept of what happened before identity."""
+"""Most entries from before identity that are stored."""
 
 UNPROVEN_SHARE = 8
 """Which part of the budget they may take: one in so many."""
@@ -84,7 +84,7 @@ while #found < tonumber(ARGV[3]) and read < tonumber(ARGV[4]) do
   end
   if not row then break end
   local fields, size = {}, entry_size(row[2])
-  for place = 1, #row[2], 2 do fields[row[2][place]] = row[2][place + 1] end
+  for index = 1, #row[2], 2 do fields[row[2][index]] = row[2][index + 1] end
   local entry, ids = fields['entry'] or '', fields['ids'] or ''
   local most = tonumber(ARGV[5])
   found[#found + 1] = {row[1], string.sub(entry, 1, most), string.sub(ids, 1, most), #entry, size}
@@ -113,7 +113,7 @@ if before - redis.call('XLEN', KEYS[1]) == tonumber(ARGV[2]) then
 end
 """
 """A stream remembers which entry was deleted last, and not which was trimmed. When other entries went than were read,
-the count is left wrong, which is seen and mended."""
+the count is left wrong, which is noticed, and the stream is counted again."""
 
 
 @frozen
@@ -135,11 +135,11 @@ class RedisAudit:
             StoreUnavailable: Redis did not answer, or has no memory left; the batch may be sent again.
         """
         arguments: list[str | bytes | int] = [MARK_LIFE, self.share, self.budget - self.share, MAX_UNPROVEN]
-        for told in batch:
-            kind = "unproven" if not told.proven else "needed" if told.needed else "decision"
-            arguments += [kind, told.count, told.text, told.ids]
+        for entry in batch:
+            kind = "unproven" if not entry.proven else "needed" if entry.needed else "decision"
+            arguments += [kind, entry.count, entry.text, entry.ids]
         script = self.connection.redis.register_script(_APPEND)
-        names = [keys.operation(batch_id), *_kept_keys(), *_unproven_keys()]
+        names = [keys.operation(batch_id), *_proven_keys(), *_unproven_keys()]
         return AppendResult(lost=int(await self.connection.run(script(keys=names, args=arguments))))
 
     async def used(self) -> Used:
@@ -148,7 +148,7 @@ class RedisAudit:
         Raises:
             StoreUnavailable: Redis did not answer.
         """
-        return await StreamSize(self.connection, *_kept_keys()).used()
+        return await StreamSize(self.connection, *_proven_keys()).used()
 
     async def recount(self) -> None:
         """Count the bytes of both streams anew.
@@ -156,7 +156,7 @@ class RedisAudit:
         Raises:
             StoreUnavailable: Redis did not answer.
         """
-        for names in (_kept_keys(), _unproven_keys()):
+        for names in (_proven_keys(), _unproven_keys()):
             await StreamSize(self.connection, *names).recount()
 
     async def elect(self, name: str, life_seconds: int) -> bool:
@@ -166,10 +166,10 @@ class RedisAudit:
             StoreUnavailable: Redis did not answer.
         """
         script = self.connection.redis.register_script(_ELECT)
-        return bool(await self.connection.run(script(keys=[keys.AUDIT_KEEPER], args=[name, life_seconds * 1000])))
+        return bool(await self.connection.run(script(keys=[keys.AUDIT_TRIMMER], args=[name, life_seconds * 1000])))
 
     async def first_in(self, seconds: int) -> bool:
-        """Whether nobody has raised the alarm for so long; from now on somebody has.
+        """Whether no alarm was raised for so long; this call counts as one.
 
         Raises:
             StoreUnavailable: Redis did not answer, or has no memory left.
@@ -205,7 +205,7 @@ class RedisAudit:
             StoreUnavailable: Redis did not answer.
         """
         script = self.connection.redis.register_script(_TRIM)
-        await self.connection.run(script(keys=_kept_keys(), args=[cursor, entries, size]))
+        await self.connection.run(script(keys=_proven_keys(), args=[cursor, entries, size]))
 
     async def trimmed_until(self) -> str:
         """Return the cursor of the newest entry that was trimmed; ``0-0`` when none was.
@@ -229,7 +229,7 @@ class RedisAudit:
         ]
 
 
-def _kept_keys() -> list[str]:
+def _proven_keys() -> list[str]:
     return [keys.AUDIT, keys.AUDIT_SIZE]
 
 

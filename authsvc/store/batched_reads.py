@@ -28,7 +28,7 @@ Values = list[bytes | None]
 
 @define
 class _Batch:
-    places: dict[str, int] = field(factory=dict)
+    indexes: dict[str, int] = field(factory=dict)
     waiting: list[tuple[Sequence[str], asyncio.Future[Values]]] = field(factory=list)
     sending: asyncio.Handle | None = None
 
@@ -40,7 +40,7 @@ class BatchedReads:
         """Ask ``fetch`` for the values of many keys at once."""
         self._fetch = fetch
         self._open: _Batch | None = None
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._in_flight: set[asyncio.Task[None]] = set()
 
     async def read(self, keys: Sequence[str]) -> Values:
         """Return the values of ``keys``, as of one instant; raises what ``fetch`` raises."""
@@ -48,12 +48,12 @@ class BatchedReads:
             return await self._fetch(keys)
         loop = asyncio.get_running_loop()
         batch = self._open
-        if batch is None or len(batch.places) + len(keys) > MAX_KEYS:
+        if batch is None or len(batch.indexes) + len(keys) > MAX_KEYS:
             batch = self._open = _Batch()
-            busy = bool(self._under_way)
+            busy = bool(self._in_flight)
             batch.sending = loop.call_later(MAX_WAIT, self._send, batch) if busy else loop.call_soon(self._send, batch)
         for key in keys:
-            batch.places.setdefault(key, len(batch.places))
+            batch.indexes.setdefault(key, len(batch.indexes))
         answer: asyncio.Future[Values] = loop.create_future()
         batch.waiting.append((keys, answer))
         return await answer
@@ -62,19 +62,19 @@ class BatchedReads:
         if self._open is batch:
             self._open = None
         task = asyncio.get_running_loop().create_task(self._answer(batch))
-        self._under_way.add(task)
+        self._in_flight.add(task)
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self._under_way.discard(task)
+        self._in_flight.discard(task)
         waiting = self._open
-        if waiting is not None and not self._under_way and waiting.sending is not None:
+        if waiting is not None and not self._in_flight and waiting.sending is not None:
             waiting.sending.cancel()
             self._send(waiting)
 
     async def _answer(self, batch: _Batch) -> None:
         try:
-            values = await self._fetch(list(batch.places))
+            values = await self._fetch(list(batch.indexes))
         except Exception as error:  # noqa: BLE001  whatever it is, it is for those who asked
             for _, answer in batch.waiting:
                 if not answer.done():
@@ -82,7 +82,7 @@ class BatchedReads:
             return
         for keys, answer in batch.waiting:
             if not answer.done():
-                answer.set_result([values[batch.places[key]] for key in keys])
+                answer.set_result([values[batch.indexes[key]] for key in keys])
 
 
 def _copy(error: Exception) -> Exception:

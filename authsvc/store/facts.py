@@ -63,7 +63,7 @@ class RedisCredentialFacts:
         self._remember(email, member)
         return member, tats_of(tats)
 
-    async def member_standing(self, member_id: str, slugs: Collection[str]) -> tuple[Member | None, Mapping[str, App]]:
+    async def member_facts(self, member_id: str, slugs: Collection[str]) -> tuple[Member | None, Mapping[str, App]]:
         """Return the member, and those apps of the given slugs that exist, as of one instant."""
         member, *apps = await self._connection.get_all(keys.member(member_id), *map(keys.app, slugs))
         return self._codec.decode_optional(member, Member), self._apps(apps)
@@ -81,7 +81,7 @@ class RedisCredentialFacts:
         found = (self._codec.decode(raw, License) for raw in raws[: len(license_ids)] if raw is not None)
         return {license_.id: license_ for license_ in found}, self._apps(raws[len(license_ids) :])
 
-    async def standing(
+    async def credential_facts(
         self, kind: type[C], credential_id: str, member_id: str | None, slugs: Collection[str]
     ) -> CredentialFacts[C]:
         """Return a credential with the member behind it and those apps of the given slugs that exist."""

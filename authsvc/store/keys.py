@@ -16,12 +16,12 @@ AUDIT_UNPROVEN = f"{PREFIX}audit:noise"
 """Stream of entries on what happened before identity was proven; short, and the first to be trimmed."""
 
 AUDIT_SIZE = f"{PREFIX}audit:size"
-"""Bytes and entries of the stream of audit entries, counted by whoever writes or trims it."""
+"""Bytes and entries of the stream of audit entries, counted by each script that writes or trims it."""
 
 AUDIT_UNPROVEN_SIZE = f"{PREFIX}audit:noise:size"
 """The same of the stream of what happened before identity."""
 
-AUDIT_KEEPER = f"{PREFIX}audit:keeper"
+AUDIT_TRIMMER = f"{PREFIX}audit:keeper"
 """Who trims the audit, for some seconds."""
 
 AUDIT_ALARM = f"{PREFIX}audit:alarm"

@@ -1,4 +1,4 @@
-"""When credentials were last used: noted in memory, written in batches, worth nothing to security but idle ends."""
+"""When credentials were last used: collected in memory and written in batches; security needs it for idle ends only."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
@@ -15,24 +15,24 @@ from authsvc.store.connection import Connection
 FLUSH_EVERY = 10.0
 """Seconds between two batches."""
 
-MAX_NOTED = 50_000
-"""Most credentials noted between two batches; more are left to their next use."""
+MAX_USES = 50_000
+"""Most uses collected between two batches; more are left to their next use."""
 
 MAX_BATCH = 500
 """Most that one command writes: neither Redis nor this process serves anybody else for more than some milliseconds."""
 
 NO_ROOM = "the disk of Redis is nearly full"
 
-KEPT_FOR = 400 * 24 * 3600
-"""Seconds after which an unused credential's note is forgotten."""
+EXPIRES_AFTER = 400 * 24 * 3600
+"""Seconds after which the last use of a credential is forgotten."""
 
 _WRITE = """
-for place, key in ipairs(KEYS) do redis.call('SET', key, ARGV[place + 1], 'EX', ARGV[1]) end
+for index, key in ipairs(KEYS) do redis.call('SET', key, ARGV[index + 1], 'EX', ARGV[1]) end
 """
 
 
 class RedisUsage:
-    """Notes who signed in and writes it down in the background."""
+    """Collects uses of credentials and writes them in the background."""
 
     def __init__(self, connection: Connection, logger: Logger, has_room: Callable[[], bool] = lambda: True) -> None:
         """Write through ``connection`` while ``has_room`` says so: it can wait."""
@@ -40,29 +40,29 @@ class RedisUsage:
         self._connection = connection
         self._logger = logger
         self._write = connection.redis.register_script(_WRITE)
-        self._noted: dict[str, datetime] = {}
+        self._uses: dict[str, datetime] = {}
 
-    def note(self, credential_id: str, now: datetime) -> None:
+    def record(self, credential_id: str, now: datetime) -> None:
         """Remember that a credential was used."""
-        if credential_id in self._noted or len(self._noted) < MAX_NOTED:
-            self._noted[credential_id] = now
+        if credential_id in self._uses or len(self._uses) < MAX_USES:
+            self._uses[credential_id] = now
 
-    async def keep_flushing(self) -> None:
-        """Write a batch every few seconds until cancelled. Whoever cancels it calls :meth:`flush` once more."""
+    async def run(self) -> None:
+        """Write a batch every few seconds until cancelled. The caller that cancels it calls :meth:`flush` once more."""
         while True:
             await asyncio.sleep(FLUSH_EVERY)
             await self.flush()
 
     async def flush(self) -> None:
-        """Write what was noted; what cannot be written is dropped, since the next use says the same.
+        """Write what was collected; what cannot be written is dropped, since the next use says the same.
 
-        What is not written yet when this is cancelled stays noted.
+        What is not written yet when this is cancelled stays collected.
         """
-        waiting = list(self._noted.items())
+        waiting = list(self._uses.items())
         for first in range(0, len(waiting), MAX_BATCH):
             batch = waiting[first : first + MAX_BATCH]
             names = [keys.used(credential_id) for credential_id, _ in batch]
-            arguments: list[str | int] = [KEPT_FOR, *(at.isoformat() for _, at in batch)]
+            arguments: list[str | int] = [EXPIRES_AFTER, *(at.isoformat() for _, at in batch)]
             if not self._has_room():
                 self._drop(waiting[first:], NO_ROOM)
                 return
@@ -73,15 +73,15 @@ class RedisUsage:
                 return
             self._forget(batch)
 
-    def _drop(self, noted: Sequence[tuple[str, datetime]], why: str | None) -> None:
-        self._logger.warning("usage.not_written", credentials=len(noted), detail=why)
-        self._forget(noted)
+    def _drop(self, uses: Sequence[tuple[str, datetime]], why: str | None) -> None:
+        self._logger.warning("usage.not_written", credentials=len(uses), detail=why)
+        self._forget(uses)
 
-    def _forget(self, noted: Sequence[tuple[str, datetime]]) -> None:
+    def _forget(self, uses: Sequence[tuple[str, datetime]]) -> None:
         """Forget uses, but not those of the same credentials since then."""
-        for credential_id, at in noted:
-            if self._noted.get(credential_id) == at:
-                del self._noted[credential_id]
+        for credential_id, at in uses:
+            if self._uses.get(credential_id) == at:
+                del self._uses[credential_id]
 
 
 @frozen

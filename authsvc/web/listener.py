@@ -17,7 +17,7 @@ KEEPALIVE = 75.0
 DRAIN = 10.0
 """Seconds that running requests get at the end."""
 
-LOOK_AGAIN = 0.05
+POLL_INTERVAL = 0.05
 """Seconds between two looks at what is still open."""
 
 
@@ -94,4 +94,4 @@ class Drain:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while any(listener.connections for listener in self._listeners):  # noqa: ASYNC110  aiohttp tells no ends
-                    await asyncio.sleep(LOOK_AGAIN)
+                    await asyncio.sleep(POLL_INTERVAL)

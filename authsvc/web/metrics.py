@@ -1,4 +1,4 @@
-"""Counting what is answered, and ``/metrics``, which tells it."""
+"""Counts answers, and serves the counts at ``/metrics`` in the Prometheus text format."""
 
 import asyncio
 from collections.abc import Callable

@@ -33,7 +33,7 @@ class StoreProbe(Protocol):
 
 
 class LeafStatus(Protocol):
-    """Whoever knows whether tokens can be signed."""
+    """Whether tokens can be signed."""
 
     @property
     def not_after(self) -> datetime | None:

@@ -9,11 +9,11 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
-from authsvc.audit.token_event import Asked
+from authsvc.audit.token_event import AuditedRequest
 from authsvc.client import Client
 from authsvc.errors import AuthsvcError, InputRefused
 from authsvc.logs import Logger
-from authsvc.preflight import Report, ShownLicense, Verdict
+from authsvc.preflight import PresentedLicense, Report, Verdict
 from authsvc.spec.token_request import Presented, from_query
 from authsvc.tenancy.dates import render_instant
 from authsvc.web.client import CLIENT
@@ -22,12 +22,12 @@ from authsvc.web.token import BODY_DEADLINE, MAX_LOGGED, AuditSink, refusal_fact
 
 FORM = 'send {"images": ["registry/app/image:tag", ...]} as JSON'
 
-LOOK_AGAIN = 0.25
+POLL_INTERVAL = 0.25
 """Seconds between two looks at whether the client is still there."""
 
 
 class ImageChecker(Protocol):
-    """Whoever answers preflights."""
+    """Answers preflights."""
 
     async def check(self, presented: Presented, images: Sequence[str], client: Client, now: datetime) -> Report:
         """Return what would happen to a pull of each of ``images``."""
@@ -38,14 +38,14 @@ class PreflightEndpoint:
     """Reads both forms of the request, and writes one log event for each, whatever the outcome."""
 
     def __init__(
-        self, preflight: ImageChecker, service: str, logger: Logger, clock: Callable[[], datetime], tell: AuditSink
+        self, preflight: ImageChecker, service: str, logger: Logger, clock: Callable[[], datetime], record: AuditSink
     ) -> None:
-        """Ask ``preflight``, and ``tell`` the audit of sign-ins refused; ``clock`` is read once per request."""
+        """Ask ``preflight``, and ``record`` refused sign-ins in the audit; ``clock`` is read once per request."""
         self._preflight = preflight
         self._service = service
         self._logger = logger
         self._clock = clock
-        self._tell = tell
+        self._record = record
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes."""
@@ -83,7 +83,7 @@ class PreflightEndpoint:
             report = await _while_connected(request, check)
         except AuthsvcError as error:
             if not isinstance(error, InputRefused):
-                self._tell(Asked(request[REQUEST_ID], now, client, sign_in), error)
+                self._record(AuditedRequest(request[REQUEST_ID], now, client, sign_in), error)
             log.info("preflight.refused", **refusal_facts(error))
             raise
         if report is None:
@@ -99,7 +99,7 @@ async def _while_connected(request: web.Request, work: Coroutine[Any, Any, Repor
     task = asyncio.ensure_future(work)
     try:
         while not task.done():
-            await asyncio.wait((task,), timeout=LOOK_AGAIN)
+            await asyncio.wait((task,), timeout=POLL_INTERVAL)
             if request.transport is None:
                 return None
         return task.result()
@@ -112,7 +112,7 @@ def _to_json(report: Report, service: str, now: datetime) -> dict[str, Any]:
         "registry": service,
         "subject": report.subject.id,
         "license": _license(report.licenses[0], now) if len(report.licenses) == 1 else None,
-        "licenses": [_license(shown, now) for shown in report.licenses],
+        "licenses": [_license(presented, now) for presented in report.licenses],
         "warnings": [
             {"code": warned.code, "message": warned.message, "at": render_instant(warned.at)}
             for warned in report.warnings
@@ -121,8 +121,8 @@ def _to_json(report: Report, service: str, now: datetime) -> dict[str, Any]:
     }
 
 
-def _license(shown: ShownLicense, now: datetime) -> dict[str, Any]:
-    license_ = shown.license
+def _license(presented: PresentedLicense, now: datetime) -> dict[str, Any]:
+    license_ = presented.license
     return {
         "id": license_.id,
         "app": license_.app,
@@ -131,7 +131,7 @@ def _license(shown: ShownLicense, now: datetime) -> dict[str, Any]:
         "state": license_.state(now),
         "not_before": None if license_.not_before is None else render_instant(license_.not_before),
         "expires_at": render_instant(license_.expires_at),
-        "token_ends_at": None if shown.token_ends_at is None else render_instant(shown.token_ends_at),
+        "token_ends_at": None if presented.token_ends_at is None else render_instant(presented.token_ends_at),
         "fields": license_.fields,
         "contact": license_.contact,
     }

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from authsvc.audit.token_event import Asked
+from authsvc.audit.token_event import AuditedRequest
 from authsvc.client import Client
 from authsvc.errors import AuthsvcError
 from authsvc.issuance import Denied, Issued
@@ -29,26 +29,26 @@ MAX_LOGGED = 100
 
 
 class TokenIssuer(Protocol):
-    """Whoever issues tokens."""
+    """Issues tokens."""
 
     async def issue(self, request: TokenRequest, client: Client, now: datetime) -> Issued:
         """Return the token for ``request``."""
         ...
 
 
-AuditSink = Callable[[Asked, Issued | Exception], None]
-"""Whoever writes down what became of a request; it never waits and never raises."""
+AuditSink = Callable[[AuditedRequest, Issued | Exception], None]
+"""Records the outcome of a request in the audit; it never waits and never raises."""
 
 
 class TokenEndpoint:
-    """Reads both forms of the request, and tells log and audit of each, whatever the outcome."""
+    """Reads both forms of the request; log and audit get every outcome."""
 
-    def __init__(self, issuance: TokenIssuer, logger: Logger, clock: Callable[[], datetime], tell: AuditSink) -> None:
-        """Ask ``issuance``, and ``tell`` the audit; ``clock`` is read once per request."""
+    def __init__(self, issuance: TokenIssuer, logger: Logger, clock: Callable[[], datetime], record: AuditSink) -> None:
+        """Ask ``issuance``, and ``record`` the outcome in the audit; ``clock`` is read once per request."""
         self._issuance = issuance
         self._logger = logger
         self._clock = clock
-        self._tell = tell
+        self._record = record
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes."""
@@ -80,16 +80,16 @@ class TokenEndpoint:
             asked=[str(scope) for scope in token_request.scopes.scopes],
             dropped=token_request.scopes.dropped,
         )
-        asked = Asked(request[REQUEST_ID], now, client, token_request)
+        asked = AuditedRequest(request[REQUEST_ID], now, client, token_request)
         try:
             issued = await self._issuance.issue(token_request, client, now)
         except Exception as error:
-            self._tell(asked, error)
+            self._record(asked, error)
             outcome = outcome_of_error(error)
             if isinstance(error, AuthsvcError) and not outcome.is_fault:  # the middleware logs those
                 log.log(outcome.log_level, outcome.log_event, **refusal_facts(error))
             raise
-        self._tell(asked, issued)
+        self._record(asked, issued)
         log.log(issued.outcome.log_level, issued.outcome.log_event, **_facts(issued))
         return web.json_response(issued.response.to_json())
 

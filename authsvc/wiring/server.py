@@ -156,17 +156,17 @@ async def running_worker(
         stack.push_async_callback(connection.close)
         codec = Codec(DECODED_RECORDS)
         disk = await stack.enter_async_context(_disk(settings, logger, counting.slot))
-        standings, usage = RedisCredentialFacts(connection, codec), RedisUsage(connection, logger, disk.has_room)
+        facts, usage = RedisCredentialFacts(connection, codec), RedisUsage(connection, logger, disk.has_room)
         stack.push_async_callback(usage.flush)
-        stack.push_async_callback(ended, asyncio.create_task(usage.keep_flushing()))
-        trail = await stack.enter_async_context(_audit(settings, logger, counting.slot, disk.has_room))
+        stack.push_async_callback(ended, asyncio.create_task(usage.run()))
+        recorder = await stack.enter_async_context(_audit(settings, logger, counting.slot, disk.has_room))
         sign_ins = SignIns(RedisSignIns(Records(connection, codec, _change_log(logger))), secrets.token_bytes)
         throttle = RedisThrottle(connection)
         authenticator = Authenticator(
-            standings,
+            facts,
             stack.enter_context(_passwords(throttle, hashing, counting, logger)),
             throttle,
-            on_use=usage.note,
+            on_use=usage.record,
             recent=RecentLicenses() if settings.degraded_pulls else None,
         )
         service = settings.public_url.authority
@@ -190,8 +190,8 @@ async def running_worker(
             clock,
         )
         edge_routes = [
-            *TokenEndpoint(CountedIssuance(issuance, counting.slot), logger, clock, trail.note).routes(),
-            *PreflightEndpoint(preflight, service, logger, clock, trail.note).routes(),
+            *TokenEndpoint(CountedIssuance(issuance, counting.slot), logger, clock, recorder.record).routes(),
+            *PreflightEndpoint(preflight, service, logger, clock, recorder.record).routes(),
             license_keys(lambda: key_document(service, live.license_keys["keys"])),
             web.get("/livez", livez),
         ]
@@ -288,25 +288,25 @@ async def _audit(
     """Yield who takes decisions, on a connection of its own: what the audit waits for, no request waits for."""
     connection = Connection(settings.redis_url, deadline=settings.redis_deadline)
     stream = RedisAudit(connection, settings.audit_budget * 1024 * 1024)
-    trail = AuditRecorder(stream, logger, clock, new_audit_id, settings.audit_groups, has_room)
-    keeper = Retention(stream, settings.audit_export_dir, trail.tell, logger, clock, new_audit_id)
+    recorder = AuditRecorder(stream, logger, clock, new_audit_id, settings.audit_groups, has_room)
+    retention = Retention(stream, settings.audit_export_dir, recorder.append, logger, clock, new_audit_id)
     counted: Counter[str] = Counter()
 
     def count() -> None:
-        slot.set(AUDIT_USED, keeper.used)
+        slot.set(AUDIT_USED, retention.used)
         slot.set(AUDIT_BUDGET, stream.share)
-        slot.set(AUDIT_WAITING, trail.waiting)
-        for reason, lost in (trail.losses - counted).items():
+        slot.set(AUDIT_WAITING, recorder.waiting)
+        for reason, lost in (recorder.losses - counted).items():
             slot.inc(AUDIT_LOST, reason, by=lost)
-        counted.update(trail.losses - counted)
+        counted.update(recorder.losses - counted)
 
-    tasks = [asyncio.create_task(keeper.keep(count)), asyncio.create_task(trail.keep_flushing())]
+    tasks = [asyncio.create_task(retention.run(count)), asyncio.create_task(recorder.run())]
     try:
-        yield trail
+        yield recorder
     finally:
         for task in tasks:
             await ended(task)
-        await trail.finish()
+        await recorder.finish()
         count()
         await connection.close()
 

@@ -11,10 +11,9 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authsvc.audit import aggregator
 from authsvc.audit.aggregator import (
-    LONGEST_PAUSE,
-    PAUSE_OF_COMPLETE,
+    INTERVAL_OF_COMPLETE,
+    LONGEST_INTERVAL,
     Aggregator,
     PendingEntry,
     has_id,
@@ -56,14 +55,14 @@ def read(told: PendingEntry) -> dict[str, Any]:
 
 def run(decisions: list[TokenEvent], every: float = 1.0) -> list[PendingEntry]:
     """Return everything that is told when somebody looks every so many seconds, and at the end for all."""
-    collapser, told = Aggregator(), list[PendingEntry]()
+    aggregator, told = Aggregator(), list[PendingEntry]()
     look = START
     for decision in decisions:
         while look < decision.at.timestamp():
-            told += collapser.take(look)
+            told += aggregator.take(look)
             look += every
-        collapser.note(decision)
-    return told + collapser.take(look, everything=True)
+        aggregator.add(decision)
+    return told + aggregator.take(look, everything=True)
 
 
 SERIES = st.lists(
@@ -92,24 +91,26 @@ def test_every_decision_is_told_exactly_once(decisions: list[TokenEvent]) -> Non
 @given(SERIES)
 def test_the_first_of_its_kind_is_told_at_the_next_look(decisions: list[TokenEvent]) -> None:
     """Somebody who looks a moment after the first refusal finds it."""
-    collapser, seen = Aggregator(), set[tuple[str, str]]()
+    aggregator, seen = Aggregator(), set[tuple[str, str]]()
     for decision in decisions:
-        collapser.note(decision)
-        told = collapser.take(decision.at.timestamp())
+        aggregator.add(decision)
+        told = aggregator.take(decision.at.timestamp())
         kind = (decision.event, decision.actor)
         if kind not in seen:
             assert decision.request_id in {read(one)["id"] for one in told}
             seen.add(kind)
 
 
-@pytest.mark.parametrize(("make", "longest", "step"), [(a_denial, LONGEST_PAUSE, 7), (a_token, PAUSE_OF_COMPLETE, 600)])
+@pytest.mark.parametrize(
+    ("make", "longest", "step"), [(a_denial, LONGEST_INTERVAL, 7), (a_token, INTERVAL_OF_COMPLETE, 600)]
+)
 def test_nothing_waits_longer_than_its_pause(make: Any, longest: float, step: int) -> None:
     """A repeat is told five minutes after at the latest, and that of a token that lacks nothing after a day."""
-    collapser, noted = Aggregator(), list[int]()
+    aggregator, noted = Aggregator(), list[int]()
     for second in range(0, 2000 * step, step):
-        collapser.note(make(second))
+        aggregator.add(make(second))
         noted.append(second)
-        for one in collapser.take(START + second):
+        for one in aggregator.take(START + second):
             assert second - noted[0] <= longest + step
             del noted[: one.count]
 
@@ -149,24 +150,24 @@ def _at(text: str) -> Any:
 
 def test_silence_starts_over() -> None:
     """After a quiet pause the next one is a first again and is told at once."""
-    collapser = Aggregator()
+    aggregator = Aggregator()
     for second in (0, 1, 3):
-        collapser.note(a_denial(second))
-        collapser.take(START + second)
+        aggregator.add(a_denial(second))
+        aggregator.take(START + second)
     again = a_denial(60)
-    collapser.note(again)
+    aggregator.add(again)
 
-    (told,) = collapser.take(START + 60)
+    (told,) = aggregator.take(START + 60)
     assert has_id(told.ids, again.request_id)
 
 
 def test_ids_are_kept_while_the_entry_has_room_and_the_last_always() -> None:
     """A heap of five thousand refusals keeps the first ids and the last, in an entry of at most 8 KiB."""
-    collapser = Aggregator()
+    aggregator = Aggregator()
     decisions = [a_denial() for _ in range(5000)]
     for decision in decisions:
-        collapser.note(decision)
-    (told,) = collapser.take(START)
+        aggregator.add(decision)
+    (told,) = aggregator.take(START)
     kept = unpacked(told.ids)
 
     assert [*(d.request_id for d in decisions[: len(kept) - 1]), decisions[-1].request_id] == kept
@@ -176,11 +177,11 @@ def test_ids_are_kept_while_the_entry_has_room_and_the_last_always() -> None:
 
 def test_a_heap_names_its_first_addresses() -> None:
     """One license on many machines shows where from, without a list that grows."""
-    collapser = Aggregator()
+    aggregator = Aggregator()
     for number in range(50):
         request = asked(address=f"198.51.100.{number}")
-        collapser.note(token_event_of(request, denied()))
-    (told,) = collapser.take(START)
+        aggregator.add(token_event_of(request, denied()))
+    (told,) = aggregator.take(START)
 
     assert [f"198.51.100.{n}" for n in range(5)] == read(told)["addresses"]
 
@@ -206,22 +207,22 @@ def test_a_guesser_can_not_make_entries_by_making_up_causes() -> None:
 
 def test_an_outage_of_one_kind_is_one_entry_a_network() -> None:
     """The wait that a throttled client is told differs each time; the entries do not multiply."""
-    collapser = Aggregator()
+    aggregator = Aggregator()
     for seconds in range(100):
-        collapser.note(token_event_of(asked(), refused(f"m1 from 203.0.113.0/24, {seconds % 3}")))
+        aggregator.add(token_event_of(asked(), refused(f"m1 from 203.0.113.0/24, {seconds % 3}")))
 
-    assert 3 == len(collapser.take(START))
+    assert 3 == len(aggregator.take(START))
 
 
 def test_what_is_one_too_many_is_told_by_app_and_outcome() -> None:
     """With more subjects than fit, the rest is one entry of its app, with examples, and nothing is lost."""
-    collapser = Aggregator(10)
+    aggregator = Aggregator(10)
     people = [as_license(make_license(f"d{number:015d}")) for number in range(40)]
     decisions = [token_event_of(asked(), denied(who)) for who in people]
     for decision in decisions:
-        collapser.note(decision)
-    apart = collapser.waiting - 1
-    told = collapser.take(START)
+        aggregator.add(decision)
+    apart = aggregator.waiting - 1
+    told = aggregator.take(START)
     (many,) = [one for one in told if one.count > 1]
     facts = read(many)
 
@@ -231,16 +232,16 @@ def test_what_is_one_too_many_is_told_by_app_and_outcome() -> None:
     examples = [(decision.request_id, decision.actor) for decision in decisions[apart : apart + 10]]
     assert examples == [(example["id"], example["actor"]) for example in facts["examples"]]
     assert [decision.request_id for decision in decisions[apart:]] == unpacked(many.ids)
-    assert 0 == collapser.waiting
+    assert 0 == aggregator.waiting
 
 
 def test_failures_of_many_networks_leave_room_for_the_proven() -> None:
     """Guessers everywhere fill a quarter of the heaps; a license is told by name meanwhile."""
-    collapser = Aggregator(100)
+    aggregator = Aggregator(100)
     for number in range(1000):
-        collapser.note(a_failure(address=f"2001:db8:{number:x}::1"))
-    collapser.note(a_denial())
-    told = collapser.take(START)
+        aggregator.add(a_failure(address=f"2001:db8:{number:x}::1"))
+    aggregator.add(a_denial())
+    told = aggregator.take(START)
 
     assert 26 + 1 == len(told)
     assert 1001 == sum(one.count for one in told)
@@ -249,13 +250,13 @@ def test_failures_of_many_networks_leave_room_for_the_proven() -> None:
 
 def test_apps_beyond_many_share_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many apps there are, what is merged is bounded too."""
-    monkeypatch.setattr(aggregator, "MAX_MERGED", 3)
-    collapser = Aggregator(1)
+    monkeypatch.setattr("authsvc.audit.aggregator.MAX_MERGED", 3)
+    aggregator = Aggregator(1)
     for number in range(9):
-        collapser.note(token_event_of(asked(), denied(as_license(make_license(f"d{number:015d}", app=f"app{number}")))))
+        aggregator.add(token_event_of(asked(), denied(as_license(make_license(f"d{number:015d}", app=f"app{number}")))))
 
-    assert 1 + 3 + 1 == collapser.waiting
-    assert 9 == sum(one.count for one in collapser.take(START))
+    assert 1 + 3 + 1 == aggregator.waiting
+    assert 9 == sum(one.count for one in aggregator.take(START))
 
 
 def test_a_group_takes_a_kibibyte() -> None:
@@ -264,39 +265,39 @@ def test_a_group_takes_a_kibibyte() -> None:
     decision = a_token()
     tracemalloc.start()
     before, _ = tracemalloc.get_traced_memory()
-    collapser = Aggregator(groups)
+    aggregator = Aggregator(groups)
     for second in range(4):
         for number in range(groups + 100):
             at = NOW + timedelta(seconds=second)
-            collapser.note(evolve(decision, request_id=request_id(at), at=at, actor=f"license:{number:016d}"))
+            aggregator.add(evolve(decision, request_id=request_id(at), at=at, actor=f"license:{number:016d}"))
         if second == 0:
-            collapser.take(START)
+            aggregator.take(START)
     after, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
-    assert 0.8 * groups < collapser.waiting < groups + 10
+    assert 0.8 * groups < aggregator.waiting < groups + 10
     assert after - before <= groups * 1024
 
 
 def test_paces_are_forgotten_oldest_first() -> None:
     """Whoever was told longest ago is a first again when too many were told since."""
-    collapser = Aggregator(3)
+    aggregator = Aggregator(3)
     people = [as_license(make_license(f"d{number:015d}")) for number in range(4)]
     for who in people:
-        collapser.note(token_event_of(asked(), denied(who)))
-        collapser.take(START)
+        aggregator.add(token_event_of(asked(), denied(who)))
+        aggregator.take(START)
     for who in (people[0], people[3]):
-        collapser.note(token_event_of(asked(), denied(who)))
+        aggregator.add(token_event_of(asked(), denied(who)))
 
-    assert [people[0].id] == [read(one)["actor"] for one in collapser.take(START)]
+    assert [people[0].id] == [read(one)["actor"] for one in aggregator.take(START)]
 
 
 def test_what_is_due_can_be_taken_in_parts() -> None:
     """Many entries that are due at once come in parts, each once, and the rest stays."""
-    collapser = Aggregator()
+    aggregator = Aggregator()
     for number in range(25):
-        collapser.note(token_event_of(asked(), denied(as_license(make_license(f"d{number:015d}")))))
-    parts = [collapser.take(START, most=10) for _ in range(4)]
+        aggregator.add(token_event_of(asked(), denied(as_license(make_license(f"d{number:015d}")))))
+    parts = [aggregator.take(START, most=10) for _ in range(4)]
 
     assert [10, 10, 5, 0] == [len(part) for part in parts]
     assert 25 == len({read(one)["actor"] for part in parts for one in part})
@@ -304,14 +305,14 @@ def test_what_is_due_can_be_taken_in_parts() -> None:
 
 def test_a_clock_that_is_set_back_holds_nothing_up() -> None:
     """After the clock went back a day, the next decision is told at once."""
-    collapser = Aggregator()
+    aggregator = Aggregator()
     for second in (86_400, 86_401):
-        collapser.note(a_denial(second))
-        collapser.take(START + 86_400)
+        aggregator.add(a_denial(second))
+        aggregator.take(START + 86_400)
     back = a_denial(0)
-    collapser.note(back)
+    aggregator.add(back)
 
-    assert any(has_id(one.ids, back.request_id) for one in collapser.take(START + 1))
+    assert any(has_id(one.ids, back.request_id) for one in aggregator.take(START + 1))
 
 
 @given(st.lists(st.binary(min_size=8, max_size=8), max_size=20), st.binary(min_size=8, max_size=8))

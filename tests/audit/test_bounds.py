@@ -82,11 +82,11 @@ def check_linear(bomb: Bomb) -> None:
 
 def check_entry(bomb: Bomb) -> None:
     """Insist on an entry within its bounds, with the grant in it."""
-    collapser = Aggregator()
+    aggregator = Aggregator()
     _, told = answered(bomb(8000))
     for _ in range(2000):
-        collapser.note(told)
-    (entry,) = collapser.take(told.at.timestamp())
+        aggregator.add(told)
+    (entry,) = aggregator.take(told.at.timestamp())
     assert len(entry.text.encode()) + len(entry.ids) <= MAX_ENTRY
     facts = json.loads(entry.text)
     assert ([PULL], 2000) == (facts["granted"], facts["count"])
@@ -94,12 +94,12 @@ def check_entry(bomb: Bomb) -> None:
 
 def check_every_grant(subjects: int) -> None:
     """Insist that every token of more subjects than fit is in an entry."""
-    collapser = Aggregator(10)
+    aggregator = Aggregator(10)
     request = asked()
     for number in range(subjects):
         token = issued(request, as_license(make_license(f"c{number:015d}")))
-        collapser.note(token_event_of(request, token))
-    assert subjects == sum(one.count for one in collapser.take(request.at.timestamp(), everything=True))
+        aggregator.add(token_event_of(request, token))
+    assert subjects == sum(one.count for one in aggregator.take(request.at.timestamp(), everything=True))
 
 
 @pytest.mark.parametrize("name", BOMBS)
@@ -156,13 +156,13 @@ def test_a_grant_that_is_cut_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_forgotten_grant_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """Giving up what does not fit, without a count, is not enough."""
-    note = Aggregator.note
+    add = Aggregator.add
 
     def drops(self: Aggregator, told: TokenEvent) -> None:
         if self.waiting < self.max_groups:
-            note(self, told)
+            add(self, told)
 
-    monkeypatch.setattr(aggregator.Aggregator, "note", drops)
+    monkeypatch.setattr(aggregator.Aggregator, "add", drops)
     with pytest.raises(AssertionError):
         check_every_grant(500)
 
@@ -170,8 +170,8 @@ def test_a_forgotten_grant_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_equal_requests_are_repeats_whatever_was_left_out() -> None:
     """Two requests with the same bomb are one entry, so that repeating it is cheap."""
     _, told = answered(BOMBS["actions"](8000))
-    collapser = Aggregator()
-    collapser.note(told)
-    collapser.note(evolve(told, request_id="0" * 16))
+    aggregator = Aggregator()
+    aggregator.add(told)
+    aggregator.add(evolve(told, request_id="0" * 16))
 
-    assert 1 == len(collapser.take(told.at.timestamp()))
+    assert 1 == len(aggregator.take(told.at.timestamp()))

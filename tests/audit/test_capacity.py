@@ -22,7 +22,7 @@ DOCKER = "docker/27.5.1 go/go1.22.11 git-commit/4c9b3b0 kernel/6.1.0-28-amd64 os
 
 def bytes_of(licenses: int, days: int, every: int = PULL_EVERY) -> int:
     """Return what one worker writes for so many licenses that each pull one image every so many seconds."""
-    collapser, found = Aggregator(), 0
+    aggregator, found = Aggregator(), 0
     request = asked("repository:acme/api/worker:pull", user_agent=DOCKER)
     decisions = [
         token_event_of(request, issued(request, as_license(make_license(f"c{number:015d}", repositories=("api/*",)))))
@@ -31,8 +31,8 @@ def bytes_of(licenses: int, days: int, every: int = PULL_EVERY) -> int:
     for second in range(0, days * 86_400, every):
         at = NOW + timedelta(seconds=second)
         for decision in decisions:
-            collapser.note(evolve(decision, request_id=request_id(at), at=at))
-        for told in collapser.take(at.timestamp()):
+            aggregator.add(evolve(decision, request_id=request_id(at), at=at))
+        for told in aggregator.take(at.timestamp()):
             length = len(told.text) + len(told.ids)
             found += length + length // OVERHEAD_SHARE + ENTRY_OVERHEAD
     return found

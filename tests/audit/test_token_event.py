@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from authsvc.audit.token_event import Asked, TokenEvent, token_event_of
+from authsvc.audit.token_event import AuditedRequest, TokenEvent, token_event_of
 from authsvc.client import Client
 from authsvc.credentials.subject import MemberSubject, ServiceAccountSubject, Subject
 from authsvc.errors import Overloaded, StoreUnavailable, Throttled, WrongSecret
@@ -114,7 +114,9 @@ def test_text_of_the_client_is_cut_and_rid_of_secrets(field: str) -> None:
     secret = license_token().text.reveal()
     values: dict[str, Any] = {"address": "203.0.113.7", field: f"me {secret} {'x' * 500}"}
     client = Client(**values)
-    told = token_event_of(Asked("0" * 16, NOW, client, asked().request), refused(f"no member {secret}")).to_json()
+    told = token_event_of(
+        AuditedRequest("0" * 16, NOW, client, asked().request), refused(f"no member {secret}")
+    ).to_json()
 
     assert secret not in str(told)
     assert "me <redacted> x" in told[field]

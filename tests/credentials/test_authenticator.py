@@ -75,7 +75,7 @@ async def test_two_round_trips(desk: Desk, who: str) -> None:
     """Whatever the credential: one question for it, and one for everything else as of one instant."""
     await desk(EVERYBODY[who], "acme", "api")
 
-    assert ["first", "second"] == desk.standings.calls
+    assert ["first", "second"] == desk.facts_reader.calls
 
 
 @pytest.mark.parametrize(("slug", "questions"), [("acme", 1), ("api", 2)])
@@ -83,7 +83,7 @@ async def test_a_pull_with_a_license_takes_one_round_trip(desk: Desk, slug: str,
     """Asking for the license's own app brings everything at once; asking for another one takes a second question."""
     await desk(LICENSE, slug)
 
-    assert ["second"] * questions == desk.standings.calls
+    assert ["second"] * questions == desk.facts_reader.calls
 
 
 async def test_a_license_brings_its_own_app(desk: Desk) -> None:
@@ -100,7 +100,7 @@ async def test_nothing_and_junk(desk: Desk) -> None:
     nothing, junk = await desk.refusal(Nothing()), await desk.refusal(Junk("why"))
 
     assert [(SIGN_IN, "no credentials"), (REFUSED, "why")] == [(str(nothing), nothing.detail), (str(junk), junk.detail)]
-    assert [] == desk.standings.calls
+    assert [] == desk.facts_reader.calls
 
 
 UNPROVEN: dict[str, Proof] = {
@@ -177,9 +177,9 @@ async def test_a_member_changes_during_the_hash(desk: Desk, change: str) -> None
     edit, stays = CHANGES[change]
 
     def meanwhile() -> None:
-        changed = edit(desk.standings.members.pop(MEMBER_ID))
+        changed = edit(desk.facts_reader.members.pop(MEMBER_ID))
         if changed is not None:
-            desk.standings.put(changed)
+            desk.facts_reader.put(changed)
 
     desk.during_hash = meanwhile
     if stays:
@@ -193,7 +193,7 @@ async def test_a_member_changes_during_the_hash(desk: Desk, change: str) -> None
 async def test_the_newest_facts_count(desk: Desk) -> None:
     """A role that changes during the hash is the new one in the answer."""
     disabled = make_member(disabled_at=NOW)
-    desk.during_hash = lambda: desk.standings.put(disabled)
+    desk.during_hash = lambda: desk.facts_reader.put(disabled)
 
     assert MemberSubject(disabled, {}) == await desk(ME)
 
@@ -211,7 +211,7 @@ async def test_the_newest_facts_count(desk: Desk) -> None:
 )
 async def test_a_machine_changes_between_the_questions(desk: Desk, proof: Proof, record: Any) -> None:
     """A secret that is rotated between the two questions is refused."""
-    desk.standings.after_first = lambda: desk.standings.put(record)
+    desk.facts_reader.after_first = lambda: desk.facts_reader.put(record)
 
     assert "changed during the check" in str((await desk.refusal(proof, slug="another")).detail)
 
@@ -219,7 +219,7 @@ async def test_a_machine_changes_between_the_questions(desk: Desk, proof: Proof,
 async def test_a_revoked_license_is_proven(desk: Desk) -> None:
     """Identity and right are two things: a revoked license proves who asks, and policy says no with the reason."""
     revoked = make_license(revoked_at=NOW)
-    desk.standings.put(revoked)
+    desk.facts_reader.put(revoked)
 
     assert LicenseSubject(revoked, make_app("acme")) == await desk(LICENSE)
 
@@ -231,7 +231,7 @@ async def test_a_revoked_license_is_proven(desk: Desk) -> None:
 )  # fmt: skip
 async def test_overlap(desk: Desk, generation: int, at: datetime, expected: bool) -> None:
     """After a rotation the old token works to the end of the overlap, not a moment longer."""
-    desk.standings.put(make_license(generations=((2, None), (1, NOW + timedelta(hours=24)))))
+    desk.facts_reader.put(make_license(generations=((2, None), (1, NOW + timedelta(hours=24)))))
     proof = MachineProof(license_token(generation=generation))
 
     if expected:
@@ -252,9 +252,9 @@ async def test_overlap(desk: Desk, generation: int, at: datetime, expected: bool
 )
 async def test_an_ended_sign_in(desk: Desk, record: Any, at: datetime) -> None:
     """A refresh token that ended says so: it was proven, and the way out is to sign in again."""
-    desk.standings.put(record)
+    desk.facts_reader.put(record)
     if record.created_at < NOW - timedelta(days=30):
-        desk.standings.used_at[MACHINE_ID] = NOW
+        desk.facts_reader.used_at[MACHINE_ID] = NOW
 
     assert (
         str(await desk.refusal(REFRESH, at)) == "your sign-in has ended; sign in again with your password: docker login"
@@ -265,9 +265,9 @@ async def test_an_ended_sign_in(desk: Desk, record: Any, at: datetime) -> None:
 @pytest.mark.parametrize("gone", [True, False], ids=["gone", "removed"])
 async def test_a_token_ends_with_its_member(desk: Desk, proof: Proof, gone: bool) -> None:
     """A token of somebody who is no member any more proves nobody."""
-    del desk.standings.members[MEMBER_ID]
+    del desk.facts_reader.members[MEMBER_ID]
     if not gone:
-        desk.standings.put(make_member(removed_at=NOW))
+        desk.facts_reader.put(make_member(removed_at=NOW))
 
     assert (await desk.refusal(proof)).detail == "the member behind the token is gone"
 
@@ -315,7 +315,7 @@ async def test_machines_and_people_do_not_throttle_each_other(desk: Desk) -> Non
 async def test_the_store_is_away(desk: Desk, who: str) -> None:
     """A store that does not answer is no wrong password: everybody hears of it, and nobody is refused for it."""
     await desk(EVERYBODY[who])
-    desk.standings.away = True
+    desk.facts_reader.away = True
 
     with pytest.raises(StoreUnavailable):
         await desk(EVERYBODY[who])
@@ -327,7 +327,7 @@ async def test_licenses_go_on_for_a_minute(seconds: int, expected: bool) -> None
     async with opened(RecentLicenses()) as desk:
         for proof in EVERYBODY.values():
             await desk(proof)
-        desk.standings.away = True
+        desk.facts_reader.away = True
         at = NOW + timedelta(seconds=seconds)
 
         for proof in (ME, PERSONAL, REFRESH, SERVICE):
@@ -344,14 +344,14 @@ async def test_a_seen_revocation_is_not_forgotten() -> None:
     """What the store said last counts: revoked stays revoked, and a rotated token is not believed."""
     async with opened(RecentLicenses()) as desk:
         await desk(LICENSE)
-        desk.standings.put(make_license(revoked_at=NOW))
+        desk.facts_reader.put(make_license(revoked_at=NOW))
         await desk(LICENSE)
-        desk.standings.away = True
+        desk.facts_reader.away = True
         believed = await desk(LICENSE)
-        desk.standings.away = False
-        desk.standings.put(make_license(generations=((2, None),)))
+        desk.facts_reader.away = False
+        desk.facts_reader.put(make_license(generations=((2, None),)))
         await desk.refusal(LICENSE)
-        desk.standings.away = True
+        desk.facts_reader.away = True
 
         assert isinstance(believed, LicenseSubject)
         assert (NOW, True) == (believed.license.revoked_at, believed.stale)
@@ -362,9 +362,9 @@ async def test_a_seen_revocation_is_not_forgotten() -> None:
 async def test_a_rotated_token_is_not_believed_beyond_its_overlap() -> None:
     """The end of an overlap counts without the store too."""
     async with opened(RecentLicenses()) as desk:
-        desk.standings.put(make_license(generations=((2, None), (1, NOW + timedelta(seconds=5)))))
+        desk.facts_reader.put(make_license(generations=((2, None), (1, NOW + timedelta(seconds=5)))))
         await desk(LICENSE)
-        desk.standings.away = True
+        desk.facts_reader.away = True
 
         assert isinstance(await desk(LICENSE, now=NOW + timedelta(seconds=4)), LicenseSubject)
         with pytest.raises(StoreUnavailable):

@@ -27,7 +27,7 @@ LATER = NOW + timedelta(seconds=9)
 def at_desk(desk: Desk, *records: License) -> Desk:
     """Return the desk with further licenses."""
     for record in (OTHER, *records):
-        desk.standings.put(record)
+        desk.facts_reader.put(record)
     return desk
 
 
@@ -44,7 +44,7 @@ async def test_all_of_them_in_one_round_trip() -> None:
         subject = await found(at_desk(desk), BOTH, "acme")
 
         assert LicensesSubject((MINE, OTHER), {"acme": make_app("acme")}) == subject
-        assert ["licenses"] == desk.standings.calls
+        assert ["licenses"] == desk.facts_reader.calls
         assert f"license:{LICENSE_ID},{OTHER_ID}" == subject.id
 
 
@@ -54,7 +54,7 @@ async def test_signing_in_looks_up_every_app() -> None:
         subject = await found(at_desk(desk), BOTH)
 
         assert {"acme", "api"} == set(subject.apps)
-        assert ["licenses"] * 2 == desk.standings.calls
+        assert ["licenses"] * 2 == desk.facts_reader.calls
 
 
 @pytest.mark.parametrize("secret", [UNKNOWN, FORGED, license_token(generation=2)], ids=["unknown", "forged", "rotated"])
@@ -85,7 +85,7 @@ async def test_two_generations_of_one_license_are_one(old_first: bool) -> None:
     secrets = (license_token(), license_token(generation=2))
     proof = LicensesProof(secrets if old_first else secrets[::-1])
     async with opened() as desk:
-        desk.standings.put(rotated)
+        desk.facts_reader.put(rotated)
 
         for at in (NOW, LATER):
             subject = await desk(proof, "acme", now=at)
@@ -95,7 +95,7 @@ async def test_two_generations_of_one_license_are_one(old_first: bool) -> None:
 async def test_a_change_between_the_questions_counts() -> None:
     """A license that is rotated while its app is looked up is not among those proven (threat 50)."""
     async with opened() as desk:
-        at_desk(desk).standings.after_first = lambda: desk.standings.put(make_license(generations=((2, None),)))
+        at_desk(desk).facts_reader.after_first = lambda: desk.facts_reader.put(make_license(generations=((2, None),)))
 
         assert (OTHER,) == (await found(desk, BOTH)).licenses
 
@@ -113,7 +113,7 @@ async def test_while_the_store_is_away_those_seen_lately_count() -> None:
     """What the store confirmed within a minute counts; the subject says that the rest is unknown."""
     async with opened(RecentLicenses()) as desk:
         await found(at_desk(desk), BOTH, "api")
-        desk.standings.away = True
+        desk.facts_reader.away = True
 
         api = {"api": make_app("api")}
         assert LicensesSubject((OTHER,), api, stale=True, unchecked=True) == await found(desk, BOTH, "api")
@@ -129,9 +129,9 @@ async def test_a_seen_end_is_not_forgotten_while_the_store_is_away(ended: Licens
     """Whether the ended license was asked for or only came along: it is not believed to be in force again."""
     async with opened(RecentLicenses()) as desk:
         await found(at_desk(desk), BOTH, "acme", "api")
-        desk.standings.put(ended)
+        desk.facts_reader.put(ended)
         await found(desk, BOTH, slug)
-        desk.standings.away = True
+        desk.facts_reader.away = True
 
         licenses = (await found(desk, BOTH, "acme")).licenses
         assert not [one for one in licenses if one.id == LICENSE_ID and one.state(NOW) == "active"]
@@ -142,11 +142,11 @@ async def test_an_end_seen_with_one_file_counts_for_the_other() -> None:
     active, ended = (make_license(generations=((2, None), (1, LATER)), revoked_at=at) for at in (None, NOW))
     old, new = license_token(), license_token(generation=2)
     async with opened(RecentLicenses()) as desk:
-        desk.standings.put(active)
+        desk.facts_reader.put(active)
         await found(desk, LicensesProof((old, new)), "acme")
-        desk.standings.put(ended)
+        desk.facts_reader.put(ended)
         await found(desk, LicensesProof((new, UNKNOWN)), "acme")
-        desk.standings.away = True
+        desk.facts_reader.away = True
 
         assert (ended,) == (await found(desk, LicensesProof((old, UNKNOWN)), "acme")).licenses
 
@@ -156,11 +156,11 @@ async def test_an_end_of_one_that_came_along_counts_for_its_other_file() -> None
     active, ended = (make_license(generations=((2, None), (1, LATER)), revoked_at=at) for at in (None, NOW))
     old, new, other = license_token(), license_token(generation=2), license_token(OTHER_ID)
     async with opened(RecentLicenses()) as desk:
-        desk.standings.put(active)
+        desk.facts_reader.put(active)
         await found(at_desk(desk), LicensesProof((old, other)), "acme", "api")
-        desk.standings.put(ended)
+        desk.facts_reader.put(ended)
         await found(desk, LicensesProof((new, other)), "api")
-        desk.standings.away = True
+        desk.facts_reader.away = True
 
         assert (OTHER,) == (await found(desk, LicensesProof((old, other)), "acme")).licenses
 
@@ -170,9 +170,9 @@ async def test_an_end_seen_just_before_the_store_went_away_counts(proof: Proof) 
     """A sign-in takes two questions: the first answer says that it is revoked, the second one never comes."""
     async with opened(RecentLicenses()) as desk:
         await desk(proof, "acme")
-        desk.standings.put(evolve(MINE, revoked_at=NOW))
-        desk.standings.calls.clear()
-        desk.standings.after_first = lambda: setattr(desk.standings, "away", True)
+        desk.facts_reader.put(evolve(MINE, revoked_at=NOW))
+        desk.facts_reader.calls.clear()
+        desk.facts_reader.after_first = lambda: setattr(desk.facts_reader, "away", True)
         with pytest.raises(StoreUnavailable):
             await desk(proof)
 

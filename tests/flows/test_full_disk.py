@@ -65,7 +65,7 @@ async def test_a_full_disk_stops_the_audit_and_no_revocation(disk: SmallDisk, se
     disk.fill(leave=16384)
     watch.look()
 
-    trail.tell(own_entry(1))
+    trail.append(own_entry(1))
     await trail.flush()
     assert 1 == trail.waiting
     assert 0 == await connection.read(lambda: connection.redis.exists(keys.AUDIT))
@@ -88,7 +88,7 @@ async def test_without_the_check_the_audit_ends_redis(disk: SmallDisk, server: R
     )
     disk.fill()
     for number in range(100):
-        trail.tell(own_entry(number))
+        trail.append(own_entry(number))
     await trail.flush()
 
     assert 0 < trail.waiting

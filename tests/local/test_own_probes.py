@@ -88,4 +88,4 @@ async def test_a_worker_asks_its_registry_without_a_proxy(address: str, monkeypa
         monkeypatch.setenv(name, value)
     assert "up" == await registry_state(address.rstrip("/"))
     async with OurRegistry(address.rstrip("/")) as registry:
-        assert (await registry.look("app/worker", "1", Secret("token"))).exists
+        assert (await registry.find("app/worker", "1", Secret("token"))).exists

@@ -94,7 +94,7 @@ async def filled(office: Office) -> Office:
         ]
     ):
         request = asked(scope, at=START + timedelta(hours=hours), number=int(name, 16))
-        office.trail.note(request, outcome or issued(request, LICENSE))
+        office.trail.record(request, outcome or issued(request, LICENSE))
         await office.flush()
         await asyncio.sleep(0.002)  # Redis tells times apart by the millisecond
     office.now = START + timedelta(hours=4)
@@ -156,7 +156,7 @@ async def test_each_of_several_licenses_is_found(office: Office, wanted: AuditQu
         for number, slug in enumerate(slugs, 1)
     )
     request = asked("repository:acme/x:pull", "repository:api/x:pull,push", at=START)
-    office.trail.note(request, issued(request, LicensesSubject(each, {slug: make_app(slug) for slug in slugs})))
+    office.trail.record(request, issued(request, LicensesSubject(each, {slug: make_app(slug) for slug in slugs})))
     await office.flush()
 
     assert [request.request_id] * expected == await office.listed(wanted)
@@ -212,7 +212,7 @@ async def test_pages_have_no_gap_and_no_double(office: Office, monkeypatch: pyte
     monkeypatch.setattr(audit_module, "PAGE", 7)
     for number in range(60):
         who = LICENSE if number % 3 else OTHER
-        office.trail.note(asked(f"repository:acme/x{number}:pull", at=START, number=number), denied(who))
+        office.trail.record(asked(f"repository:acme/x{number}:pull", at=START, number=number), denied(who))
     await office.flush()
     found: list[StoredEntry] = []
     before = ""
@@ -220,7 +220,7 @@ async def test_pages_have_no_gap_and_no_double(office: Office, monkeypatch: pyte
         found += page
         assert len(page) == min(9, 40 - len(found) + len(page))
         before = page[-1].cursor
-        office.trail.note(asked("repository:acme/later:pull", at=START), denied(LICENSE))
+        office.trail.record(asked("repository:acme/later:pull", at=START), denied(LICENSE))
         await office.flush()
 
     expected = [request_id(START, number) for number in range(60) if number % 3]
@@ -236,7 +236,7 @@ async def test_every_refusal_that_somebody_was_shown_is_explained(office: Office
         outcome = denied(LICENSE) if number % 2 else refused(f"no License {number % 20}")
         request = asked(at=at, address=f"198.51.{number % 5}.1")
         shown[request.request_id] = "token.denied" if number % 2 else "token.refused"
-        office.trail.note(request, outcome)
+        office.trail.record(request, outcome)
         if not number % 10:
             await office.trail.flush()
     await office.flush()
@@ -256,7 +256,7 @@ async def test_an_id_that_was_one_too_many_leads_to_its_moment(office: Office) -
     """When a heap is larger than what is kept of it, an id of its time is answered with that heap."""
     requests = [asked(at=START) for _ in range(3000)]
     for request in requests:
-        office.trail.note(request, denied(LICENSE))
+        office.trail.record(request, denied(LICENSE))
     await office.flush()
 
     first = await office.audit.explain(OPERATOR, requests[0].request_id)
@@ -272,7 +272,7 @@ async def test_what_is_unknown_says_why(office: Office) -> None:
     """An id that was never told, one from before the audit begins, and one that is none are told apart."""
     change = Transaction(Entry("op", START, "license.changed", "system:authsvc", {"license": "c"}))
     await change.apply(office.stream.connection)
-    office.trail.note(asked(at=START), denied(LICENSE))
+    office.trail.record(asked(at=START), denied(LICENSE))
     await office.flush()
     never = await office.audit.explain(OPERATOR, request_id(START + timedelta(days=3), 7))
     beside = await office.audit.explain(OPERATOR, request_id(START, 7))
@@ -313,7 +313,7 @@ async def test_following(filled: Office) -> None:
     """A follower sees what comes after it began, once, oldest first."""
     nothing, cursor = await filled.audit.follow(OPERATOR, AuditQuery(events=("token",)), "", filled.now)
     request = asked("repository:acme/z:pull", at=filled.now)
-    filled.trail.note(request, issued(request, as_member(make_member(), make_app())))
+    filled.trail.record(request, issued(request, as_member(make_member(), make_app())))
     await filled.flush()
     (come,), cursor = await filled.audit.follow(OPERATOR, AuditQuery(events=("token",)), cursor, filled.now)
     again, _ = await filled.audit.follow(OPERATOR, AuditQuery(events=("token",)), cursor, filled.now)
@@ -342,7 +342,7 @@ async def test_a_copy_goes_on_where_it_ends(filled: Office, tmp_path: Path) -> N
     assert not await copy(filled, path)
     assert named(1, 2, 4) == ids(path)
     request = asked(at=filled.now)
-    filled.trail.note(request, denied(OTHER))
+    filled.trail.record(request, denied(OTHER))
     await filled.flush()
     whole = path.read_bytes()
     path.write_bytes(whole + whole[:50])
@@ -360,7 +360,7 @@ async def test_a_copy_tells_of_a_gap(filled: Office, tmp_path: Path) -> None:
     await forget(filled.stream, everything)
     assert not await copy(filled, path)
     for _ in range(2):
-        filled.trail.note(asked(at=filled.now), denied(OTHER))
+        filled.trail.record(asked(at=filled.now), denied(OTHER))
         await filled.flush()
         filled.now += timedelta(hours=2)
     later = await filled.stream.after("", 10)
@@ -375,13 +375,13 @@ async def test_no_entry_hides_the_others(office: Office, tmp_path: Path) -> None
     """Lists, explanations and copies go on past entries of megabytes and what is no entry, and show them."""
     redis, scope = office.stream.connection.redis, "repository:acme/x:pull"
     first, last = asked(scope, at=START, number=1), asked(scope, at=START, number=2)
-    office.trail.note(first, denied(LICENSE))
+    office.trail.record(first, denied(LICENSE))
     await office.flush()
     refused_ = [{"scope": scope, "action": f"a{n}", "reason": "no" * 50} for n in range(8000)]
     entry = {"at": START.isoformat(), "event": "token.issued", "actor": OTHER.id, "id": "old", "granted": [scope]}
     for text in (json.dumps({**entry, "refused": refused_}), "{", '{"event": 7}', '{"event": "x.y", "count": []}'):
         await redis.xadd(keys.AUDIT, {"entry": text})
-    office.trail.note(last, denied(OTHER))
+    office.trail.record(last, denied(OTHER))
     await office.flush()
     path = tmp_path / "audit.jsonl"
     await copy(office, path)
@@ -418,9 +418,9 @@ async def test_no_secret_is_in_any_entry(house: Installation, office: Office) ->
     for presented in (Secret(canary), secret, Secret(f"{canary}-wrong"), Secret(f"{secret.reveal()[:-1]}x")):
         request = asked(client_id=presented.reveal(), user_agent=secret.reveal(), at=START)
         try:
-            office.trail.note(request, await house.ask(presented, "me@acme.test"))
+            office.trail.record(request, await house.ask(presented, "me@acme.test"))
         except Exception as error:  # noqa: BLE001  refused or not, it is told
-            office.trail.note(request, error)
+            office.trail.record(request, error)
     await office.flush()
 
     everything = await house.everything_stored()

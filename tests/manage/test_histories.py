@@ -46,11 +46,11 @@ def test_every_secret_opens_exactly_what_it_should(server: RedisServer) -> None:
 class EpochForgotten(RedisCredentialFacts):
     """Believes in a sign-in for as long as its member lives."""
 
-    async def standing(
+    async def credential_facts(
         self, kind: type[C], credential_id: str, member_id: str | None, slugs: Collection[str]
     ) -> CredentialFacts[C]:
         """Return the facts, with the sign-in moved to the member's epoch."""
-        found = await super().standing(kind, credential_id, member_id, slugs)
+        found = await super().credential_facts(kind, credential_id, member_id, slugs)
         token, member = found.credential, found.member
         if isinstance(token, RefreshToken) and member is not None:
             return evolve(found, credential=evolve(token, epoch=member.epoch))
@@ -60,11 +60,11 @@ class EpochForgotten(RedisCredentialFacts):
 class FoundByAddress(RedisCredentialFacts):
     """Finds the member behind a token by the address, as if that were the person."""
 
-    async def standing(
+    async def credential_facts(
         self, kind: type[C], credential_id: str, member_id: str | None, slugs: Collection[str]
     ) -> CredentialFacts[C]:
         """Return the facts, with whoever has the address now."""
-        found = await super().standing(kind, credential_id, member_id, slugs)
+        found = await super().credential_facts(kind, credential_id, member_id, slugs)
         if found.member is None:
             return found
         member, _ = await self.member_by_email(found.member.email, "192.0.2.1")
@@ -79,23 +79,23 @@ class NeverReadAgain(RedisCredentialFacts):
         super().__init__(*arguments)  # type: ignore[arg-type]
         self.kept: dict[object, object] = {}
 
-    async def standing(
+    async def credential_facts(
         self, kind: type[C], credential_id: str, member_id: str | None, slugs: Collection[str]
     ) -> CredentialFacts[C]:
         """Return the facts of the first time."""
         if credential_id not in self.kept:
-            self.kept[credential_id] = await super().standing(kind, credential_id, member_id, slugs)
+            self.kept[credential_id] = await super().credential_facts(kind, credential_id, member_id, slugs)
         return self.kept[credential_id]  # type: ignore[return-value]
 
 
 class CreatorForgotten(RedisCredentialFacts):
     """Asks nobody who made a service account."""
 
-    async def standing(
+    async def credential_facts(
         self, kind: type[C], credential_id: str, member_id: str | None, slugs: Collection[str]
     ) -> CredentialFacts[C]:
         """Return the facts, with every account made by the operator."""
-        found = await super().standing(kind, credential_id, member_id, slugs)
+        found = await super().credential_facts(kind, credential_id, member_id, slugs)
         if isinstance(found.credential, ServiceAccount):
             return evolve(found, credential=evolve(found.credential, creator=None), member=None)
         return found
@@ -104,31 +104,31 @@ class CreatorForgotten(RedisCredentialFacts):
 class RemovalForgotten(RedisCredentialFacts):
     """Takes somebody who left for a member."""
 
-    async def standing(
+    async def credential_facts(
         self, kind: type[C], credential_id: str, member_id: str | None, slugs: Collection[str]
     ) -> CredentialFacts[C]:
         """Return the facts, with nobody removed."""
-        found = await super().standing(kind, credential_id, member_id, slugs)
+        found = await super().credential_facts(kind, credential_id, member_id, slugs)
         return found if found.member is None else evolve(found, member=evolve(found.member, removed_at=None))
 
 
 class DisablingForgotten(RedisCredentialFacts):
     """Lets everybody in who has the password."""
 
-    async def member_standing(self, member_id: str, slugs: Collection[str]) -> tuple[Member | None, Mapping[str, App]]:
+    async def member_facts(self, member_id: str, slugs: Collection[str]) -> tuple[Member | None, Mapping[str, App]]:
         """Return the facts, with nobody disabled."""
-        member, apps = await super().member_standing(member_id, slugs)
+        member, apps = await super().member_facts(member_id, slugs)
         return None if member is None else evolve(member, disabled_at=None), apps
 
 
 class RevocationForgotten(RedisCredentialFacts):
     """Reads everything but the end of a token."""
 
-    async def standing(
+    async def credential_facts(
         self, kind: type[C], credential_id: str, member_id: str | None, slugs: Collection[str]
     ) -> CredentialFacts[C]:
         """Return the facts, with no token revoked."""
-        found = await super().standing(kind, credential_id, member_id, slugs)
+        found = await super().credential_facts(kind, credential_id, member_id, slugs)
         if isinstance(found.credential, PersonalToken | RefreshToken | License):
             return evolve(found, credential=evolve(found.credential, revoked_at=None))
         return found
@@ -141,11 +141,11 @@ class OverlapForgotten(RedisCredentialFacts):
         """Return the credential without ends."""
         return without_ends(await super().credential(kind, credential_id))
 
-    async def standing(
+    async def credential_facts(
         self, kind: type[C], credential_id: str, member_id: str | None, slugs: Collection[str]
     ) -> CredentialFacts[C]:
         """Return the facts without ends."""
-        found = await super().standing(kind, credential_id, member_id, slugs)
+        found = await super().credential_facts(kind, credential_id, member_id, slugs)
         return evolve(found, credential=without_ends(found.credential))
 
 
@@ -175,16 +175,16 @@ class RememberedForEver(PasswordCache):
         return self._entry(guess, network) in self._remembered
 
 
-def reading(standings: type[RedisCredentialFacts]) -> Twin:
-    """Return a token path that reads through ``standings``."""
-    return lambda house: house.issues(standings(house.connection, Codec()))
+def reading(facts_reader: type[RedisCredentialFacts]) -> Twin:
+    """Return a token path that reads through ``facts_reader``."""
+    return lambda house: house.issues(facts_reader(house.connection, Codec()))
 
 
 def remembering(house: Installation) -> Issuance:
     """Return a token path that remembers passwords without their epoch."""
     throttle = RedisThrottle(house.connection)
     passwords = RememberedByAddress(house.verifier, RememberedForEver(b"k" * 32), throttle, b"g" * 32)
-    return house.issues(house.standings, passwords=passwords)
+    return house.issues(house.facts_reader, passwords=passwords)
 
 
 ANN = "ann@acme.test"

@@ -226,7 +226,7 @@ async def test_none_is_kept_when_the_setting_is_off(house: Installation) -> None
     """With AUTHSVC_REFRESH_TOKENS=off docker keeps the password; one that was kept before goes on working."""
     await owner(house)
     before = await sign_in(house)
-    off = house.issues(house.standings, keeps=False)
+    off = house.issues(house.facts_reader, keeps=False)
 
     assert (await house.ask(PASSWORD, EMAIL, offline=True, issuance=off)).response.refresh_token is None
     assert ALL == await house.gets(before, issuance=off)
@@ -289,7 +289,7 @@ async def test_a_change_of_the_member_ends_every_sign_in_at_once(house: Installa
 async def test_a_sign_in_that_was_bound_to_an_epoch_is_dead_before_it_is_told(house: Installation) -> None:
     """One that is kept from a member as it was a moment ago never works."""
     await owner(house)
-    stale, _ = await house.standings.member_by_email(EMAIL, "192.0.2.1")
+    stale, _ = await house.facts_reader.member_by_email(EMAIL, "192.0.2.1")
     assert stale is not None
     await house.members.set_password(EMAIL, PASSWORD, house.operation())
 
@@ -399,7 +399,7 @@ async def test_sign_ins_that_the_store_forgot_leave_no_trace_in_the_index(house:
 async def test_what_a_client_calls_itself_is_kept_short_and_printable(house: Installation) -> None:
     """The name of the client is unproven text: bounded, without control characters."""
     await owner(house)
-    member, _ = await house.standings.member_by_email(EMAIL, "192.0.2.1")
+    member, _ = await house.facts_reader.member_by_email(EMAIL, "192.0.2.1")
     assert member is not None
     for client in ("do\x1b[31mcker\n" + "x" * 500, "\x00", None):
         house.pass_time(seconds=1)

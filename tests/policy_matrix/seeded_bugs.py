@@ -73,8 +73,8 @@ def _root(name: str) -> RepositoryLocation | None:
 
 @bug("a pulled-through image counts as the app's own", "locate")
 def _proxied_is_native(name: str) -> RepositoryLocation | None:
-    place = locate(name)
-    return place if place is None else evolve(place, upstream=None)
+    location = locate(name)
+    return location if location is None else evolve(location, upstream=None)
 
 
 @bug("the star is written into the token", "decide")
@@ -115,70 +115,72 @@ def _any_class(subject: Subject, scope: ResourceScope) -> Entitled:
 @bug("proxies may be pushed to", "_entitled")
 def _proxy_push(subject: Subject, scope: ResourceScope) -> Entitled:
     actions, reason = entitled(subject, scope)
-    proxied = scope.type == "repository" and (place := locate(scope.name)) is not None and place.upstream is not None
+    proxied = (
+        scope.type == "repository" and (location := locate(scope.name)) is not None and location.upstream is not None
+    )
     return (actions | {"push"} if proxied and actions else actions), reason
 
 
 @bug("the limit of a member is ignored", "_member_actions")
-def _unlimited(member: Member, apps: Mapping[str, App], place: RepositoryLocation) -> Entitled:
-    return member_actions(evolve(member, apps=None), apps, place)
+def _unlimited(member: Member, apps: Mapping[str, App], location: RepositoryLocation) -> Entitled:
+    return member_actions(evolve(member, apps=None), apps, location)
 
 
 @bug("a developer may delete", "_member_actions")
-def _developers_delete(member: Member, apps: Mapping[str, App], place: RepositoryLocation) -> Entitled:
-    actions, reason = member_actions(member, apps, place)
+def _developers_delete(member: Member, apps: Mapping[str, App], location: RepositoryLocation) -> Entitled:
+    actions, reason = member_actions(member, apps, location)
     return (actions | {"delete"} if "push" in actions else actions), reason
 
 
 @bug("whose app it is, is ignored", "_outside")
-def _any_team(team: str, apps: Mapping[str, App], place: RepositoryLocation) -> Reason | None:
-    return outside(team, {slug: evolve(app, team=team) for slug, app in apps.items()}, place)
+def _any_team(team: str, apps: Mapping[str, App], location: RepositoryLocation) -> Reason | None:
+    return outside(team, {slug: evolve(app, team=team) for slug, app in apps.items()}, location)
 
 
 @bug("an archived app is as good as any", "_outside")
-def _archived(team: str, apps: Mapping[str, App], place: RepositoryLocation) -> Reason | None:
-    return outside(team, {slug: evolve(app, archived_at=None) for slug, app in apps.items()}, place)
+def _archived(team: str, apps: Mapping[str, App], location: RepositoryLocation) -> Reason | None:
+    return outside(team, {slug: evolve(app, archived_at=None) for slug, app in apps.items()}, location)
 
 
 @bug("the creator of a service account is ignored", "_service_account_actions")
 def _without_creator(
-    account: ServiceAccount, _: Member | None, apps: Mapping[str, App], place: RepositoryLocation
+    account: ServiceAccount, _: Member | None, apps: Mapping[str, App], location: RepositoryLocation
 ) -> Entitled:
-    return account_actions(account, None, apps, place)
+    return account_actions(account, None, apps, location)
 
 
 @bug("a service account may do what its creator may", "_service_account_actions")
 def _as_creator(
-    account: ServiceAccount, creator: Member | None, apps: Mapping[str, App], place: RepositoryLocation
+    account: ServiceAccount, creator: Member | None, apps: Mapping[str, App], location: RepositoryLocation
 ) -> Entitled:
     if creator is None:
-        return account_actions(account, creator, apps, place)
-    return member_actions(creator, apps, place)
+        return account_actions(account, creator, apps, location)
+    return member_actions(creator, apps, location)
 
 
 @bug("a grant is good for every app", "_service_account_actions")
 def _any_app(
-    account: ServiceAccount, creator: Member | None, apps: Mapping[str, App], place: RepositoryLocation
+    account: ServiceAccount, creator: Member | None, apps: Mapping[str, App], location: RepositoryLocation
 ) -> Entitled:
-    grants = tuple(evolve(grant, app=place.app) for grant in account.grants)
-    return account_actions(evolve(account, grants=grants), creator, apps, place)
+    grants = tuple(evolve(grant, app=location.app) for grant in account.grants)
+    return account_actions(evolve(account, grants=grants), creator, apps, location)
 
 
 @bug("a grant of push lets pull where nobody can push", "_service_account_actions")
 def _useless_push(
-    account: ServiceAccount, creator: Member | None, apps: Mapping[str, App], place: RepositoryLocation
+    account: ServiceAccount, creator: Member | None, apps: Mapping[str, App], location: RepositoryLocation
 ) -> Entitled:
     grants = tuple(
         evolve(grant, actions=(*grant.actions, "pull")) for grant in account.grants if "push" in grant.actions
     )
-    return account_actions(evolve(account, grants=(*account.grants, *grants)), creator, apps, place)
+    return account_actions(evolve(account, grants=(*account.grants, *grants)), creator, apps, location)
 
 
 @bug("a grant of push does not let pull", "_service_account_actions")
 def _push_alone(
-    account: ServiceAccount, creator: Member | None, apps: Mapping[str, App], place: RepositoryLocation
+    account: ServiceAccount, creator: Member | None, apps: Mapping[str, App], location: RepositoryLocation
 ) -> Entitled:
-    actions, reason = account_actions(account, creator, apps, place)
+    actions, reason = account_actions(account, creator, apps, location)
     return (actions if any("pull" in grant.actions for grant in account.grants) else actions - {"pull"}), reason
 
 
@@ -193,46 +195,46 @@ def _disabled(account: ServiceAccount, creator: Member | None, now: datetime) ->
 
 
 @bug("a pattern is matched against the whole name", "_covers")
-def _whole_name(pattern: str, place: RepositoryLocation) -> bool:
-    return covers_native(pattern, (place.app, *place.rest))
+def _whole_name(pattern: str, location: RepositoryLocation) -> bool:
+    return covers_native(pattern, (location.app, *location.rest))
 
 
 @bug("a star crosses the slash", "_covers")
-def _glob(pattern: str, place: RepositoryLocation) -> bool:
-    if place.upstream is not None:
-        return covers_proxied(pattern, place.upstream, place.rest)
-    return pattern.partition("/")[0] != "proxy" and fnmatch.fnmatchcase("/".join(place.rest), pattern)
+def _glob(pattern: str, location: RepositoryLocation) -> bool:
+    if location.upstream is not None:
+        return covers_proxied(pattern, location.upstream, location.rest)
+    return pattern.partition("/")[0] != "proxy" and fnmatch.fnmatchcase("/".join(location.rest), pattern)
 
 
 @bug("a pattern covers what begins like it", "_covers")
-def _beginning(pattern: str, place: RepositoryLocation) -> bool:
-    return place.upstream is None and "/".join(place.rest).startswith(pattern.rstrip("*"))
+def _beginning(pattern: str, location: RepositoryLocation) -> bool:
+    return location.upstream is None and "/".join(location.rest).startswith(pattern.rstrip("*"))
 
 
 @bug("two stars at the end cover nothing, too", "_covers")
-def _two_stars(pattern: str, place: RepositoryLocation) -> bool:
-    if place.upstream is not None:
-        return covers_proxied(pattern, place.upstream, place.rest)
-    return covers_native(pattern, place.rest) or pattern == "/".join((*place.rest, "**"))
+def _two_stars(pattern: str, location: RepositoryLocation) -> bool:
+    if location.upstream is not None:
+        return covers_proxied(pattern, location.upstream, location.rest)
+    return covers_native(pattern, location.rest) or pattern == "/".join((*location.rest, "**"))
 
 
 @bug("a native name that says proxy matches a proxy pattern", "_covers")
-def _says_proxy(pattern: str, place: RepositoryLocation) -> bool:
-    if place.upstream is None and place.rest[:1] == ("proxy",):
-        return covers_proxied(pattern, place.rest[1], place.rest[2:])
-    if place.upstream is not None:
-        return covers_proxied(pattern, place.upstream, place.rest)
-    return covers_native(pattern, place.rest)
+def _says_proxy(pattern: str, location: RepositoryLocation) -> bool:
+    if location.upstream is None and location.rest[:1] == ("proxy",):
+        return covers_proxied(pattern, location.rest[1], location.rest[2:])
+    if location.upstream is not None:
+        return covers_proxied(pattern, location.upstream, location.rest)
+    return covers_native(pattern, location.rest)
 
 
 @bug("no pattern is every pattern", "_covered")
-def _empty_is_all(patterns: tuple[str, ...] | None, place: RepositoryLocation) -> bool:
-    return covered(patterns or None, place)
+def _empty_is_all(patterns: tuple[str, ...] | None, location: RepositoryLocation) -> bool:
+    return covered(patterns or None, location)
 
 
 @bug("a whole app is its proxies, too", "_covered")
-def _whole_with_proxies(patterns: tuple[str, ...] | None, place: RepositoryLocation) -> bool:
-    return patterns is None or covered(patterns, place)
+def _whole_with_proxies(patterns: tuple[str, ...] | None, location: RepositoryLocation) -> bool:
+    return patterns is None or covered(patterns, location)
 
 
 @bug("an expired license counts at the instant of its end", "license_denial")
@@ -259,8 +261,8 @@ def _archived_app(license_: License, app: App, now: datetime) -> Denial | None:
 
 
 @bug("several licenses together may push", "_licenses_actions")
-def _together_push(licenses: tuple[License, ...], place: RepositoryLocation) -> Entitled:
-    actions, reason = licenses_actions(licenses, place)
+def _together_push(licenses: tuple[License, ...], location: RepositoryLocation) -> Entitled:
+    actions, reason = licenses_actions(licenses, location)
     return (actions | {"push"} if actions else actions), reason
 
 
@@ -273,8 +275,8 @@ def _pooled_patterns(subject: LicensesSubject, requested: tuple[ResourceScope, .
 
 
 @bug("of several licenses only the first grants", "_licenses_actions")
-def _first_alone(licenses: tuple[License, ...], place: RepositoryLocation) -> Entitled:
-    return licenses_actions(licenses[:1], place)
+def _first_alone(licenses: tuple[License, ...], location: RepositoryLocation) -> Entitled:
+    return licenses_actions(licenses[:1], location)
 
 
 @bug("a license that is not in force grants beside one that is", "_decide_together")

@@ -53,7 +53,7 @@ async def test_an_image(tmp_path: Path) -> None:
         return manifest(IMAGE.manifest)
 
     async with registry(answer, tmp_path) as asking:
-        assert FoundManifest(exists=True, digest=IMAGE.digest, size=SIZE) == await asking.look(
+        assert FoundManifest(exists=True, digest=IMAGE.digest, size=SIZE) == await asking.find(
             "acme/api/x", "1.0", TOKEN
         )
 
@@ -81,7 +81,7 @@ async def test_the_usual_platform_of_an_index(tmp_path: Path, order: int) -> Non
 
     async with registry(answer, tmp_path) as asking:
         expected = FoundManifest(exists=True, digest=digest_of(index), size=SIZE, platform="linux/amd64")
-        assert expected == await asking.look("acme/x", "1", TOKEN)
+        assert expected == await asking.find("acme/x", "1", TOKEN)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ async def test_other_answers(tmp_path: Path, status: int, body: bytes, found: Fo
         return web.Response(status=status, body=body, headers={"Location": "http://127.0.0.1:1/"})
 
     async with registry(answer, tmp_path) as asking:
-        assert found == await asking.look("acme/x", "1", TOKEN)
+        assert found == await asking.find("acme/x", "1", TOKEN)
 
 
 @pytest.mark.parametrize("chunked", [False, True])
@@ -127,7 +127,7 @@ async def test_a_long_manifest_is_there_and_not_read(tmp_path: Path, chunked: bo
         return response
 
     async with registry(answer, tmp_path) as asking:
-        assert FoundManifest(exists=True, digest=IMAGE.digest) == await asking.look("acme/x", "1", TOKEN)
+        assert FoundManifest(exists=True, digest=IMAGE.digest) == await asking.find("acme/x", "1", TOKEN)
 
 
 async def test_a_digest_in_an_index_is_not_a_path(tmp_path: Path) -> None:
@@ -139,13 +139,13 @@ async def test_a_digest_in_an_index_is_not_a_path(tmp_path: Path) -> None:
         return manifest(b'{"manifests": [{"digest": "../../../../metrics"}]}', INDEX)
 
     async with registry(answer, tmp_path) as asking:
-        assert (await asking.look("acme/x", "1", TOKEN)).size is None
+        assert (await asking.find("acme/x", "1", TOKEN)).size is None
     assert ["/v2/acme/x/manifests/1"] == seen
 
 
 async def test_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A registry that hangs, one that is down and one that is not known give no answer, within the deadline."""
-    monkeypatch.setattr(ours, "LOOK_DEADLINE", 0.2)
+    monkeypatch.setattr(ours, "LOOKUP_DEADLINE", 0.2)
     never = asyncio.Event()
 
     async def answer(_: web.Request) -> web.Response:
@@ -154,8 +154,8 @@ async def test_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         return web.Response()
 
     async with registry(answer, tmp_path) as asking:
-        assert FoundManifest(None) == await asking.look("acme/x", "1", TOKEN)
+        assert FoundManifest(None) == await asking.find("acme/x", "1", TOKEN)
         never.set()
     for url in (f"unix://{tmp_path}/nobody.sock", "http://127.0.0.1:1", None):
         async with OurRegistry(url) as asking:
-            assert FoundManifest(None) == await asking.look("acme/x", "1", TOKEN)
+            assert FoundManifest(None) == await asking.find("acme/x", "1", TOKEN)

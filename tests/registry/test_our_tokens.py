@@ -60,9 +60,9 @@ class Office:
 async def open_office(leaf: Leaf) -> AsyncIterator[Office]:
     """Yield an office that signs with ``leaf``."""
     async with opened() as desk:
-        desk.standings.put(make_app("acme-evil", team="evil-team"))
-        desk.standings.put(make_license(expires_at=real_now(3600), repositories=("x", "api/**")))
-        desk.standings.put(make_member())
+        desk.facts_reader.put(make_app("acme-evil", team="evil-team"))
+        desk.facts_reader.put(make_license(expires_at=real_now(3600), repositories=("x", "api/**")))
+        desk.facts_reader.put(make_member())
         lifetimes = Lifetimes()
         yield Office(
             Issuance(desk.authenticator, leaf, service=SERVICE, lifetimes=lifetimes, new_token_id=lambda: "t1")
@@ -320,7 +320,7 @@ async def test_a_license_at_its_end(registry: RealRegistry) -> None:
     """A token never outlives its license: the registry sees the license's end in it."""
     ends = real_now(30)
     async with opened() as desk:
-        desk.standings.put(evolve(make_license(), expires_at=ends))
+        desk.facts_reader.put(evolve(make_license(), expires_at=ends))
         leaf, lifetimes = registry.root.leaf(real_now()), Lifetimes()
         issuance = Issuance(desk.authenticator, leaf, service=SERVICE, lifetimes=lifetimes, new_token_id=lambda: "t")
         token = await Office(issuance).token(LICENSE, "repository:acme/x:pull")

@@ -12,7 +12,7 @@ import pytest
 from attrs import define, evolve, field, frozen
 from typing_extensions import override
 
-from authsvc.audit import retention as keeper_module
+from authsvc.audit import retention
 from authsvc.audit.aggregator import PendingEntry
 from authsvc.audit.entry import Entry
 from authsvc.audit.retention import Retention
@@ -121,11 +121,11 @@ async def test_nothing_happens_while_there_is_room(shop: Workshop, tmp_path: Pat
     """Below seven tenths nobody is elected, exports or alarms."""
     await shop.fill(0.6)
     keeper = shop.keeper(tmp_path)
-    await keeper.look()
+    await keeper.check()
 
     assert 0.6 <= keeper.fill < 0.7
     assert ([], [], "") == (list(tmp_path.iterdir()), shop.told, shop.log.getvalue())
-    assert not await shop.stream.connection.redis.exists(keys.AUDIT_KEEPER)
+    assert not await shop.stream.connection.redis.exists(keys.AUDIT_TRIMMER)
 
 
 async def test_entries_are_on_the_disk_before_they_are_trimmed(shop: Workshop, tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ async def test_entries_are_on_the_disk_before_they_are_trimmed(shop: Workshop, t
     folder = tmp_path / "made" / "here"
     await shop.fill(0.75)
     everything = await shop.numbers()
-    await shop.keeper(folder).look()
+    await shop.keeper(folder).check()
 
     left = await shop.numbers()
     assert everything == exported(folder) + left
@@ -155,7 +155,7 @@ async def test_many_rounds_export_everything_in_order(shop: Workshop, tmp_path: 
     for _ in range(4):
         await shop.fill(0.75)
         everything += [n for n in await shop.numbers() if n not in set(everything)]
-        await keeper.look()
+        await keeper.check()
 
     assert everything == exported(tmp_path) + await shop.numbers()
     assert 4 == len(list(tmp_path.iterdir()))
@@ -172,12 +172,12 @@ async def test_a_crash_before_trimming_exports_nothing_twice(shop: Workshop, tmp
 
     dying = Workshop(Dies(shop.stream.connection, MIB))
     with pytest.raises(StoreUnavailable):
-        await dying.keeper(tmp_path).look()
+        await dying.keeper(tmp_path).check()
     assert len(exported(tmp_path)) > 100
-    await shop.stream.connection.redis.delete(keys.AUDIT_KEEPER)
+    await shop.stream.connection.redis.delete(keys.AUDIT_TRIMMER)
     await shop.fill(0.85)
     everything += [n for n in await shop.numbers() if n > everything[-1]]
-    await shop.keeper(tmp_path).look()
+    await shop.keeper(tmp_path).check()
 
     assert everything == exported(tmp_path) + await shop.numbers()
     assert 1 == len(list(tmp_path.iterdir()))
@@ -195,11 +195,11 @@ async def test_a_torn_file_has_no_name(shop: Workshop, tmp_path: Path, monkeypat
     with monkeypatch.context() as patched:
         patched.setattr("os.fsync", refuses)
         with pytest.raises(OSError, match="No space left"):
-            await keeper.look()
+            await keeper.check()
     assert ([], everything) == (exported(tmp_path), await shop.numbers())
     assert [] == list(tmp_path.iterdir())
     (tmp_path / "audit-1-0.id-of-one-who-crashed.part").write_text("{")
-    await keeper.look()
+    await keeper.check()
 
     assert everything == exported(tmp_path) + await shop.numbers()
     assert [".jsonl"] == [file.suffix for file in tmp_path.iterdir()]
@@ -213,7 +213,7 @@ async def test_a_folder_that_can_not_be_written_ends_in_an_alarm_and_no_loss(sho
     everything = await shop.numbers()
     for _ in range(3):
         with pytest.raises(NotADirectoryError):
-            await keeper.look()
+            await keeper.check()
 
     assert everything == await shop.numbers()
     assert ["audit.nearly_full"] == shop.events()
@@ -227,12 +227,12 @@ async def test_without_a_folder_the_alarm_comes_before_the_loss(shop: Workshop) 
     keeper = shop.keeper(None)
     await shop.fill(0.82)
     everything = await shop.numbers()
-    await keeper.look()
+    await keeper.check()
     assert ["audit.nearly_full"] == shop.events()
     assert everything == await shop.numbers()
     await shop.fill(0.96)
     everything = await shop.numbers()
-    await keeper.look()
+    await keeper.check()
 
     left = await shop.numbers()
     assert ["audit.nearly_full", "audit.trimmed"] == shop.events()
@@ -249,8 +249,8 @@ async def test_a_stream_of_an_older_version_is_counted_and_trimmed(shop: Worksho
         text = json.dumps({"n": number, "event": "token.issued", "at": NOW.isoformat(), "refused": "x" * size})
         await redis.xadd(keys.AUDIT, {"entry": text, "ids": b"12345678"})
     keeper = shop.keeper(tmp_path)
-    await keeper.look()
-    await keeper.look()
+    await keeper.check()
+    await keeper.check()
 
     assert ["audit.trimmed"] == shop.events()
     assert (4, 2) == (shop.told[0].facts["entries"], await redis.xlen(keys.AUDIT))
@@ -263,7 +263,7 @@ async def test_an_older_version_that_still_writes_is_counted_once_a_minute(shop:
     keeper = shop.keeper(None)
     for number in range(5):
         await shop.stream.connection.redis.xadd(keys.AUDIT, {"entry": f'{{"n": {number}}}'})
-        await keeper.look()
+        await keeper.check()
 
     assert 1 == shop.log.getvalue().count("audit.recounted")
 
@@ -272,7 +272,7 @@ async def test_two_workers_do_not_trim_at_once(shop: Workshop, tmp_path: Path) -
     """Of many keepers that look at the same time one works, and every entry is in one file."""
     await shop.fill(0.75)
     everything = await shop.numbers()
-    await asyncio.gather(*(shop.keeper(tmp_path).look() for _ in range(8)))
+    await asyncio.gather(*(shop.keeper(tmp_path).check() for _ in range(8)))
 
     assert everything == exported(tmp_path) + await shop.numbers()
     assert ["audit.trimmed"] == shop.events()
@@ -285,10 +285,10 @@ async def test_whoever_is_not_elected_any_more_stops(shop: Workshop, tmp_path: P
 
     class Replaced(RedisAudit):
         async def after(self, cursor: str, count: int, *, proven: bool = True) -> list[Any]:
-            await self.connection.redis.set(keys.AUDIT_KEEPER, "another")
+            await self.connection.redis.set(keys.AUDIT_TRIMMER, "another")
             return await super().after(cursor, count, proven=proven)
 
-    await Workshop(Replaced(shop.stream.connection, MIB)).keeper(tmp_path).look()
+    await Workshop(Replaced(shop.stream.connection, MIB)).keeper(tmp_path).check()
 
     assert everything == await shop.numbers()
     assert [] == exported(tmp_path)
@@ -300,13 +300,13 @@ async def test_one_who_was_stopped_for_long_destroys_nothing(shop: Workshop, tmp
     everything = await shop.numbers()
 
     async def begun(stream: Stops) -> asyncio.Task[None]:
-        looking = asyncio.create_task(shop.evolved(stream).keeper(tmp_path).look())
+        looking = asyncio.create_task(shop.evolved(stream).keeper(tmp_path).check())
         await stream.stopped.wait()
         return looking
 
     first, second = Stops(shop.stream.connection, MIB, 4), Stops(shop.stream.connection, MIB, 2)
     looks = [await begun(first)]
-    await shop.stream.connection.redis.delete(keys.AUDIT_KEEPER)  # as when its time is over
+    await shop.stream.connection.redis.delete(keys.AUDIT_TRIMMER)  # as when its time is over
     looks.append(await begun(second))
     first.going_on.set()
     await asyncio.gather(looks[0], return_exceptions=True)
@@ -319,12 +319,12 @@ async def test_one_who_was_stopped_for_long_destroys_nothing(shop: Workshop, tmp
 
 async def test_it_goes_on_after_every_trouble(shop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder that appears later, or a Redis that comes back, is used at the next look."""
-    monkeypatch.setattr(keeper_module, "LOOK_EVERY", 0.05)
+    monkeypatch.setattr(retention, "CHECK_EVERY", 0.05)
     blocked = tmp_path / "folder"
     blocked.write_text("")
     await shop.fill(0.75)
     everything = await shop.numbers()
-    keeping = asyncio.create_task(shop.keeper(blocked).keep())
+    keeping = asyncio.create_task(shop.keeper(blocked).run())
     await becomes(lambda: "audit.not_exported" in shop.log.getvalue(), "it cannot be exported")
     blocked.unlink()
     await becomes(lambda: "audit.trimmed" in shop.log.getvalue(), "it is exported and trimmed")

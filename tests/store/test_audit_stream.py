@@ -97,7 +97,7 @@ async def test_a_lost_reply_loses_and_doubles_nothing() -> None:
         for number in range(60):
             if number % 20 == 10:
                 server.send(signal.SIGSTOP)
-            trail.note(asked(), denied(as_license(make_license(f"f{number:015d}"))))
+            trail.record(asked(), denied(as_license(make_license(f"f{number:015d}"))))
             flushing = asyncio.create_task(trail.flush())
             await asyncio.sleep(0.03)
             if number % 20 == 10:
@@ -126,11 +126,11 @@ async def test_redis_killed_and_back() -> None:
     async with redis_server() as server:
         connection, log = Connection(server.url), io.StringIO()
         trail = make_trail(RedisAudit(connection, PLENTY), log)
-        trail.note(asked(), denied())
+        trail.record(asked(), denied())
         await trail.flush()
         await server.stop(signal.SIGKILL)
         for number in range(50):
-            trail.note(asked(), denied(as_license(make_license(f"g{number:015d}"))))
+            trail.record(asked(), denied(as_license(make_license(f"g{number:015d}"))))
         await trail.flush()
         assert 50 == trail.waiting
         await server.start()
@@ -223,9 +223,9 @@ async def test_one_trims_at_a_time(connection: Connection) -> None:
     stream = RedisAudit(connection, PLENTY)
 
     assert [True, False, True] == [await stream.elect(name, 30) for name in ("a", "b", "a")]
-    await connection.redis.delete(keys.AUDIT_KEEPER)
+    await connection.redis.delete(keys.AUDIT_TRIMMER)
     assert await stream.elect("b", 30)
-    assert 29_000 < await connection.redis.pttl(keys.AUDIT_KEEPER) <= 30_000
+    assert 29_000 < await connection.redis.pttl(keys.AUDIT_TRIMMER) <= 30_000
 
 
 async def test_what_was_trimmed_is_known(connection: Connection) -> None:
@@ -257,8 +257,8 @@ async def test_ten_thousand_refusals_of_each_kind_are_few_bytes(connection: Conn
     """A cluster and a guesser that fail ten thousand times each leave some entries and some kilobytes."""
     trail = make_trail(RedisAudit(connection, PLENTY))
     for number in range(10_000):
-        trail.note(asked(address=f"198.51.100.{number % 250}"), denied())
-        trail.note(asked(address=f"198.51.100.{number % 250}"), refused(f"no License {number}"))
+        trail.record(asked(address=f"198.51.100.{number % 250}"), denied())
+        trail.record(asked(address=f"198.51.100.{number % 250}"), refused(f"no License {number}"))
         if number % 1000 == 0:
             await trail.flush()
     await trail.flush(everything=True)

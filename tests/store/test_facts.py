@@ -49,31 +49,33 @@ async def connection() -> AsyncIterator[Connection]:
 @pytest.mark.parametrize("record", [TOKEN, SIGN_IN, ACCOUNT])
 async def test_a_credential_comes_with_its_member_and_apps(connection: Connection, record: Any) -> None:
     """Who is behind it, the apps that exist of those asked for, and when it was last used."""
-    standings = RedisCredentialFacts(connection, Codec())
+    facts_reader = RedisCredentialFacts(connection, Codec())
     await connection.redis.set(keys.used(record.id), NOW.isoformat())
 
-    assert record == await standings.credential(type(record), record.id)
-    assert CredentialFacts(record, MEMBER, {"acme": APP}, NOW) == await standings.standing(
+    assert record == await facts_reader.credential(type(record), record.id)
+    assert CredentialFacts(record, MEMBER, {"acme": APP}, NOW) == await facts_reader.credential_facts(
         type(record), record.id, MEMBER.id, ["absent", "acme"]
     )
-    assert CredentialFacts(record, None, {}, NOW) == await standings.standing(type(record), record.id, None, [])
+    assert CredentialFacts(record, None, {}, NOW) == await facts_reader.credential_facts(
+        type(record), record.id, None, []
+    )
 
 
 async def test_an_id_of_another_kind_is_nobody(connection: Connection) -> None:
     """A personal token's id finds no account, license or sign-in, and the other way round."""
-    standings = RedisCredentialFacts(connection, Codec())
+    facts_reader = RedisCredentialFacts(connection, Codec())
 
     kinds: tuple[Any, ...] = (License, RefreshToken, ServiceAccount)
     for kind in kinds:
-        assert await standings.credential(kind, TOKEN.id) is None
-    assert await standings.credential(PersonalToken, ACCOUNT.id) is None
+        assert await facts_reader.credential(kind, TOKEN.id) is None
+    assert await facts_reader.credential(PersonalToken, ACCOUNT.id) is None
 
 
 async def test_the_second_read_is_one_command(connection: Connection) -> None:
     """One MGET: no change can come between the credential, its member and the apps."""
-    standings = RedisCredentialFacts(connection, Codec())
+    facts_reader = RedisCredentialFacts(connection, Codec())
     await connection.redis.config_resetstat()
-    await standings.standing(ServiceAccount, ACCOUNT.id, MEMBER.id, ["acme"])
+    await facts_reader.credential_facts(ServiceAccount, ACCOUNT.id, MEMBER.id, ["acme"])
     stats = await connection.redis.info("commandstats")
 
     assert {"cmdstat_mget": 1} == {
@@ -83,21 +85,21 @@ async def test_the_second_read_is_one_command(connection: Connection) -> None:
 
 async def test_a_member_is_found_by_the_address_of_now(connection: Connection) -> None:
     """After a removal nobody has it; after a new start the newcomer does."""
-    standings, stores = RedisCredentialFacts(connection, Codec()), make_stores(Records(connection, Codec()))
+    facts_reader, stores = RedisCredentialFacts(connection, Codec()), make_stores(Records(connection, Codec()))
     stored = await stores.members.by_email(MEMBER.email)
     assert stored is not None
     await stores.members.remove(stored, evolve(MEMBER, removed_at=NOW), entry("op-5"))
-    assert (await standings.member_by_email(MEMBER.email, "192.0.2.1"))[0] is None
+    assert (await facts_reader.member_by_email(MEMBER.email, "192.0.2.1"))[0] is None
     newcomer = evolve(MEMBER, id="n" * 16)
     await stores.members.add(newcomer, entry("op-6"))
 
-    assert newcomer == (await standings.member_by_email(MEMBER.email, "192.0.2.1"))[0]
+    assert newcomer == (await facts_reader.member_by_email(MEMBER.email, "192.0.2.1"))[0]
 
 
 async def test_a_damaged_note_of_use_is_an_error_of_ours(connection: Connection) -> None:
     """Whatever stands in Redis, the token path gets StoreUnavailable and no trace."""
-    standings = RedisCredentialFacts(connection, Codec())
+    facts_reader = RedisCredentialFacts(connection, Codec())
     for raw in (b"", b"yesterday", b"\xff", b"2026-08-01"):
         await connection.redis.set(keys.used(TOKEN.id), raw)
         with pytest.raises(StoreUnavailable):
-            await standings.standing(PersonalToken, TOKEN.id, MEMBER.id, [])
+            await facts_reader.credential_facts(PersonalToken, TOKEN.id, MEMBER.id, [])

@@ -41,16 +41,16 @@ class Trusting(RedisCredentialFacts):
         """Return who had the address last time."""
         last = self._last_ids.get(email)
         if last is not None:
-            return (await self.member_standing(last, ()))[0], {}
+            return (await self.member_facts(last, ()))[0], {}
         return await super().member_by_email(email, network)
 
 
-async def moved(standings: RedisCredentialFacts, connection: Connection) -> list[Member | None]:
+async def moved(facts_reader: RedisCredentialFacts, connection: Connection) -> list[Member | None]:
     """Look an address up while it belongs to Alice, then to Bob, then to nobody, then to Bob again."""
     seen = []
     for member, owner in ((ALICE, ALICE.id), (BOB, BOB.id), (BOB, None), (BOB, BOB.id)):
         await put(connection, member, owner)
-        seen += [(await standings.member_by_email(EMAIL, HOME))[0] for _ in range(2)]
+        seen += [(await facts_reader.member_by_email(EMAIL, HOME))[0] for _ in range(2)]
     return seen
 
 
@@ -63,15 +63,15 @@ async def test_an_address_is_whose_it_is_now(connection: Connection) -> None:
 
 async def test_what_is_remembered_is_bounded(connection: Connection) -> None:
     """Thousands of addresses do not grow the memory without end; members and strangers share one bound."""
-    standings = RedisCredentialFacts(connection, Codec())
+    facts_reader = RedisCredentialFacts(connection, Codec())
     for number in range(MAX_LAST_IDS + 9):
-        standings._remember(f"{number}@acme.test", ALICE)
-    standings._remember("stranger@acme.test", None)
+        facts_reader._remember(f"{number}@acme.test", ALICE)
+    facts_reader._remember("stranger@acme.test", None)
     assert (MAX_LAST_IDS, False, False, True) == (
-        len(standings._last_ids),
-        "0@acme.test" in standings._last_ids,
-        "9@acme.test" in standings._last_ids,
-        "stranger@acme.test" in standings._last_ids,
+        len(facts_reader._last_ids),
+        "0@acme.test" in facts_reader._last_ids,
+        "9@acme.test" in facts_reader._last_ids,
+        "stranger@acme.test" in facts_reader._last_ids,
     )
 
 
@@ -83,12 +83,12 @@ class Forgetting(RedisCredentialFacts):
             super()._remember(email, member)
 
 
-async def asked(standings: RedisCredentialFacts, connection: Connection, email: str) -> list[list[str]]:
+async def asked(facts_reader: RedisCredentialFacts, connection: Connection, email: str) -> list[list[str]]:
     """Return the commands that each of three looks at an address sends."""
     seen = []
     for _ in range(3):
         await connection.redis.config_resetstat()
-        await standings.member_by_email(email, HOME)
+        await facts_reader.member_by_email(email, HOME)
         stats = await connection.redis.info("commandstats")
         # What runs inside a script is there too, and depends on what it finds.
         names = {name for name in stats if name.removeprefix("cmdstat_") in {"mget", "eval", "evalsha"}}
@@ -110,25 +110,25 @@ async def test_an_address_of_nobody_is_asked_for_alike(
 
 async def test_a_changed_member_is_seen_at_once(connection: Connection) -> None:
     """What is remembered is whose the address is, never the record: a raised epoch counts with the next request."""
-    standings = RedisCredentialFacts(connection, Codec())
+    facts_reader = RedisCredentialFacts(connection, Codec())
     await put(connection, ALICE, ALICE.id)
-    before, _ = await standings.member_by_email(EMAIL, HOME)
+    before, _ = await facts_reader.member_by_email(EMAIL, HOME)
     await put(connection, make_member(member_id=ALICE.id, email=EMAIL, epoch=2), ALICE.id)
-    after, _ = await standings.member_by_email(EMAIL, HOME)
+    after, _ = await facts_reader.member_by_email(EMAIL, HOME)
     assert (1, 2) == (before and before.epoch, after and after.epoch)
 
 
 @pytest.mark.parametrize("email", [EMAIL, "nobody@acme.test"])
 async def test_what_is_counted_comes_along(connection: Connection, email: str) -> None:
     """For a member and for nobody, the first time, from then on, and when the address has moved."""
-    throttle, standings = RedisThrottle(connection), RedisCredentialFacts(connection, Codec())
+    throttle, facts_reader = RedisThrottle(connection), RedisCredentialFacts(connection, Codec())
     attempt = Attempt(email, None, HOME, "a guess")
     await throttle.wrong(attempt, await throttle.admit(attempt, NOW), NOW)
     expected = {limit: NOW.timestamp() + limit.interval.total_seconds() for limit in PASSWORD_LIMITS}
     for member in (ALICE, ALICE, BOB, BOB):
         await put(connection, member, member.id)
-        found, counted = await standings.member_by_email(email, HOME)
+        found, counted = await facts_reader.member_by_email(email, HOME)
         assert (member if email == EMAIL else None, expected) == (found, counted)
 
-    _, elsewhere = await standings.member_by_email(email, "203.0.113.9")
+    _, elsewhere = await facts_reader.member_by_email(email, "203.0.113.9")
     assert {PAIR: None, NETWORK: None, ACCOUNT: expected[ACCOUNT]} == elsewhere

@@ -82,29 +82,29 @@ async def filled(stores: Stores) -> Versioned[License]:
 async def test_every_record_comes_back_as_it_was(stores: Stores, connection: Connection) -> None:
     """Texts, times, patterns, fields and secrets survive the round trip, and indexes list them."""
     stored = await filled(stores)
-    standings = RedisCredentialFacts(connection, Codec())
+    facts_reader = RedisCredentialFacts(connection, Codec())
 
     assert LICENSE == stored.record
     assert [TEAM] == await stores.teams.all()
     assert [APP] == await stores.apps.of_team("acme")
     assert [LICENSE] == await stores.licenses.of_app("myapp")
-    assert MEMBER == (await standings.member_by_email("me@acme.test", "192.0.2.1"))[0]
-    assert (MEMBER, {"myapp": APP}) == await standings.member_standing(MEMBER.id, ["myapp", "absent"])
-    assert CredentialFacts(LICENSE, None, {"myapp": APP}) == await standings.standing(
+    assert MEMBER == (await facts_reader.member_by_email("me@acme.test", "192.0.2.1"))[0]
+    assert (MEMBER, {"myapp": APP}) == await facts_reader.member_facts(MEMBER.id, ["myapp", "absent"])
+    assert CredentialFacts(LICENSE, None, {"myapp": APP}) == await facts_reader.credential_facts(
         License, LICENSE.id, None, ["myapp"]
     )
 
 
 async def test_what_does_not_exist_is_none(stores: Stores, connection: Connection) -> None:
     """An unknown name is an answer, not an error."""
-    standings = RedisCredentialFacts(connection, Codec())
+    facts_reader = RedisCredentialFacts(connection, Codec())
 
     assert await stores.teams.get("acme") is None
     assert await stores.apps.get("myapp") is None
     assert await stores.licenses.get("k" * 16) is None
     assert [] == await stores.licenses.of_app("myapp")
-    assert (await standings.member_by_email("me@acme.test", "192.0.2.1"))[0] is None
-    assert (None, {}) == await standings.member_standing("m" * 16, [])
+    assert (await facts_reader.member_by_email("me@acme.test", "192.0.2.1"))[0] is None
+    assert (None, {}) == await facts_reader.member_facts("m" * 16, [])
 
 
 async def test_a_name_is_given_once(stores: Stores) -> None:

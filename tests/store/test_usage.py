@@ -33,7 +33,7 @@ async def test_only_the_last_use_is_written_and_once(connection: Connection) -> 
     """A thousand uses between two batches are one write."""
     noted = notes(connection)
     for second in range(1000):
-        noted.note("one", NOW + timedelta(seconds=second))
+        noted.record("one", NOW + timedelta(seconds=second))
     await connection.redis.config_resetstat()
     await noted.flush()
     await noted.flush()
@@ -46,8 +46,8 @@ async def test_the_most_that_is_noted_is_written_and_holds_up_nobody(connection:
     """Fifty thousand uses are written in batches, and between any two the worker answers others."""
     log, turns = io.StringIO(), 0
     noted = notes(connection, log)
-    for number in range(usage.MAX_NOTED):
-        noted.note(f"credential-{number}", NOW)
+    for number in range(usage.MAX_USES):
+        noted.record(f"credential-{number}", NOW)
     await connection.redis.config_resetstat()
     flushing = asyncio.create_task(noted.flush())
     while not flushing.done():
@@ -56,28 +56,28 @@ async def test_the_most_that_is_noted_is_written_and_holds_up_nobody(connection:
     await flushing
     calls = await connection.redis.info("commandstats")
 
-    assert ("", usage.MAX_NOTED) == (log.getvalue(), await connection.redis.dbsize())
+    assert ("", usage.MAX_USES) == (log.getvalue(), await connection.redis.dbsize())
     batches = sum(calls.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in ("eval", "evalsha"))
-    assert batches >= usage.MAX_NOTED / usage.MAX_BATCH
+    assert batches >= usage.MAX_USES / usage.MAX_BATCH
     assert turns >= batches
 
 
 async def test_a_note_is_forgotten_after_a_year_and_more(connection: Connection) -> None:
     """Longer than any idle end, and not for ever."""
     noted = notes(connection)
-    noted.note("one", NOW)
+    noted.record("one", NOW)
     await noted.flush()
 
-    assert usage.KEPT_FOR - 60 < await connection.redis.ttl(keys.used("one")) <= usage.KEPT_FOR
+    assert usage.EXPIRES_AFTER - 60 < await connection.redis.ttl(keys.used("one")) <= usage.EXPIRES_AFTER
 
 
 async def test_memory_is_bounded(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the bound new credentials wait for their next use; those that are noted go on."""
-    monkeypatch.setattr(usage, "MAX_NOTED", 2)
+    monkeypatch.setattr(usage, "MAX_USES", 2)
     noted = notes(connection)
     for name in ("one", "two", "three"):
-        noted.note(name, NOW)
-    noted.note("one", NOW + timedelta(hours=1))
+        noted.record(name, NOW)
+    noted.record("one", NOW + timedelta(hours=1))
     await noted.flush()
 
     assert (NOW + timedelta(hours=1)).isoformat().encode() == await connection.get(keys.used("one"))
@@ -92,9 +92,9 @@ async def test_what_is_left_is_written_at_the_end(monkeypatch: pytest.MonkeyPatc
         connection, other = Connection(server.url, deadline=3 * PATIENCE), Connection(server.url)
         noted, many = notes(connection), 2 * usage.MAX_BATCH
         for number in range(many):
-            noted.note(f"credential-{number}", NOW)
+            noted.record(f"credential-{number}", NOW)
         await other.redis.client_pause(int(PATIENCE * 1000), all=False)
-        flushing = asyncio.create_task(noted.keep_flushing())
+        flushing = asyncio.create_task(noted.run())
         async with asyncio.timeout(PATIENCE):
             while not any(client["cmd"].startswith("eval") for client in await other.redis.client_list()):
                 await asyncio.sleep(PAUSE)
@@ -111,10 +111,10 @@ async def test_what_is_left_is_written_at_the_end(monkeypatch: pytest.MonkeyPatc
 async def test_a_use_during_a_batch_is_written_by_the_next_one(connection: Connection) -> None:
     """What is written is forgotten, and nothing else."""
     noted = notes(connection)
-    noted.note("one", NOW)
+    noted.record("one", NOW)
     flushing = asyncio.create_task(noted.flush())
     await asyncio.sleep(0)
-    noted.note("one", NOW + timedelta(hours=1))
+    noted.record("one", NOW + timedelta(hours=1))
     await flushing
     first = await connection.get(keys.used("one"))
     await noted.flush()
@@ -131,8 +131,8 @@ async def test_a_batch_that_can_not_be_written_is_told_and_dropped() -> None:
     async with redis_server("--appendfsync", "no") as server:
         connection = Connection(server.url)
         noted = notes(connection, log)
-        noted.note("one", NOW)
-        noted.note("two", NOW)
+        noted.record("one", NOW)
+        noted.record("two", NOW)
         await server.stop()
         await noted.flush()
         await server.start()
@@ -149,6 +149,6 @@ async def back(connection: Connection, noted: RedisUsage) -> None:
     """Note once more until it is written: what fails is dropped."""
     async with asyncio.timeout(PATIENCE):
         while not await connection.redis.exists(keys.used("three")):
-            noted.note("three", NOW)
+            noted.record("three", NOW)
             await noted.flush()
             await asyncio.sleep(PAUSE)

@@ -142,7 +142,7 @@ def check_plainly(password: Secret, password_hash: Secret) -> bool:
 
 
 @define
-class MemoryStandings:
+class MemoryFacts:
     """Everything that the token path reads, in memory, in the interface of the store.
 
     Attributes:
@@ -166,12 +166,12 @@ class MemoryStandings:
     throttle: MemoryThrottle = field(factory=MemoryThrottle)
 
     @classmethod
-    def of(cls, *records: Member | App | Credential) -> "MemoryStandings":
+    def of(cls, *records: Member | App | Credential) -> "MemoryFacts":
         """Return a store that holds ``records``."""
-        standings = cls()
+        facts_reader = cls()
         for record in records:
-            standings.put(record)
-        return standings
+            facts_reader.put(record)
+        return facts_reader
 
     def put(self, record: Member | App | Credential) -> None:
         """Store ``record`` in place of an older one."""
@@ -188,7 +188,7 @@ class MemoryStandings:
         found = await self._first(next((m for m in self.members.values() if m.email == email), None))
         return found, await self.throttle.look(email, network)
 
-    async def member_standing(self, member_id: str, slugs: Collection[str]) -> tuple[Member | None, Mapping[str, App]]:
+    async def member_facts(self, member_id: str, slugs: Collection[str]) -> tuple[Member | None, Mapping[str, App]]:
         """Return the member and the apps of ``slugs`` that exist."""
         self._ask("second")
         return self.members.get(member_id), self._some(slugs)
@@ -208,7 +208,7 @@ class MemoryStandings:
             self.after_first()
         return {one: cast("License", record) for one, record in found.items() if record is not None}, apps
 
-    async def standing(
+    async def credential_facts(
         self, kind: type[C], credential_id: str, member_id: str | None, slugs: Collection[str]
     ) -> CredentialFacts[C]:
         """Return the credential, the member behind it and the apps of ``slugs`` that exist."""

@@ -3,7 +3,7 @@
 import itertools
 from datetime import datetime
 
-from authsvc.audit.token_event import Asked
+from authsvc.audit.token_event import AuditedRequest
 from authsvc.client import Client
 from authsvc.credentials.subject import Subject
 from authsvc.errors import CredentialsRefused
@@ -33,13 +33,15 @@ def asked(
     client_id: str | None = "docker",
     user_agent: str = "docker/27.5.1",
     number: int | None = None,
-) -> Asked:
+) -> AuditedRequest:
     """Return a request with an id of its own."""
     request = TokenRequest(SERVICE, merge_scopes(scopes or (SCOPE,)), None, client_id)
-    return Asked(request_id(at, number), at, Client(address, user_agent=user_agent, client_id=client_id), request)
+    return AuditedRequest(
+        request_id(at, number), at, Client(address, user_agent=user_agent, client_id=client_id), request
+    )
 
 
-def issued(request: Asked, subject: Subject | None = None) -> Issued:
+def issued(request: AuditedRequest, subject: Subject | None = None) -> Issued:
     """Return the token for a request of ``subject``; of a license of the app ``acme`` by default."""
     who = subject or as_license(make_license())
     decision = decide(who, request.request.scopes.scopes, request.at)

@@ -20,7 +20,7 @@ from authsvc.errors import CredentialsRefused
 from authsvc.redaction import Secret
 from tests.support.builders import (
     NOW,
-    MemoryStandings,
+    MemoryFacts,
     check_plainly,
     make_app,
     make_license,
@@ -47,14 +47,14 @@ class Desk:
     """An authenticator over a store in memory.
 
     Attributes:
-        standings: the store.
+        facts_reader: the store.
         authenticator: what is tested.
         hashes: how many passwords were checked.
         used: the credentials that were told to have signed in.
         during_hash: what happens while a password is being checked.
     """
 
-    standings: MemoryStandings = field(factory=lambda: MemoryStandings.of(*RECORDS))
+    facts_reader: MemoryFacts = field(factory=lambda: MemoryFacts.of(*RECORDS))
     hashes: int = 0
     used: list[str] = field(factory=list)
     during_hash: Callable[[], None] = field(default=lambda: None)
@@ -81,11 +81,11 @@ class Desk:
 async def opened(recent: RecentLicenses | None = None) -> AsyncIterator[Desk]:
     """Yield a desk with threads of its own."""
     desk = Desk()
-    throttle = desk.standings.throttle
+    throttle = desk.facts_reader.throttle
     with ThreadPoolExecutor(1) as executor:
         verifier = PasswordVerifier(executor, 1, verify=desk.check)
         passwords = ThrottledPasswords(verifier, PasswordCache(b"k" * 32), throttle, b"g" * 32)
         desk.authenticator = Authenticator(
-            desk.standings, passwords, throttle, on_use=lambda name, _: desk.used.append(name), recent=recent
+            desk.facts_reader, passwords, throttle, on_use=lambda name, _: desk.used.append(name), recent=recent
         )
         yield desk

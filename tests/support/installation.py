@@ -123,7 +123,7 @@ class Installation:
         codec = Codec()
         self.records = Records(self.connection, codec, self.told.append)
         self.stores = make_stores(self.records)
-        self.standings = RedisCredentialFacts(self.connection, codec)
+        self.facts_reader = RedisCredentialFacts(self.connection, codec)
         self.usage = RedisUsage(self.connection, make_logger("error"))
         self.teams = Teams(self.stores)
         self.members: Members = InsistentMembers(self.stores)
@@ -133,16 +133,16 @@ class Installation:
         self.licenses = Licenses(self.stores, KeysInMemory(), SERVICE)
         self.sign_ins = SignIns(self.stores.sign_ins, self.random.randbytes)
         self.leaf = Root.make().leaf(life=timedelta(days=4000))
-        self.issuance = self.issues(self.standings)
+        self.issuance = self.issues(self.facts_reader)
 
     def issues(
-        self, standings: CredentialFactsReader, *, keeps: bool = True, passwords: ThrottledPasswords | None = None
+        self, facts_reader: CredentialFactsReader, *, keeps: bool = True, passwords: ThrottledPasswords | None = None
     ) -> Issuance:
-        """Return a token path that reads ``standings``."""
+        """Return a token path that reads ``facts_reader``."""
         throttle = RedisThrottle(self.connection)
         passwords = passwords or ThrottledPasswords(self.verifier, self.cache, throttle, b"g" * 32)
         return Issuance(
-            Authenticator(standings, passwords, throttle, on_use=self.usage.note),
+            Authenticator(facts_reader, passwords, throttle, on_use=self.usage.record),
             self.leaf,
             service=SERVICE,
             lifetimes=Lifetimes(),
