@@ -35,9 +35,6 @@ ErrorCode = Literal[
     # of a whole class of errors
     "setup_refused",
     "secrets_refused",
-    "input_refused",
-    "not_found",
-    "conflict",
     "confirmation_needed",
     "last_owner",
     "operation_repeated",
@@ -53,6 +50,9 @@ ErrorCode = Literal[
     "internal_error",
     "record_too_new",
     # what was named exists or not, or is in another state
+    "server_running",
+    "reload_unfinished",
+    "server_not_found",
     "version_conflict",
     "tokens_too_many",
     "token_not_found",
@@ -92,6 +92,10 @@ ErrorCode = Literal[
     "root_key_missing",
     "secret_missing",
     # a value has the wrong form or is out of range
+    "image_invalid",
+    "images_too_many",
+    "body_invalid",
+    "file_unusable",
     "text_expected",
     "rows_too_many",
     "role_invalid",
@@ -145,7 +149,7 @@ class AuthsvcError(Exception):
     """Root of the tree; never raised itself.
 
     Attributes:
-        code: machine-readable meaning: the one given, else the class's own.
+        code: machine-readable meaning: the one given, else the class's own. Errors of input have to be given one.
         detail: what the log may know beyond the public sentence, or None.
         facts: values of the sentence by name, for a caller that adds a hint of its own; never a secret.
     """
@@ -186,13 +190,11 @@ class InputRefused(AuthsvcError):
         field: name of the argument that is refused, as :class:`FieldProblem` has it; None when it is no single one.
     """
 
-    default_code: ClassVar[ErrorCode] = "input_refused"
-
     def __init__(
         self,
         message: str,
         *,
-        code: ErrorCode | None = None,
+        code: ErrorCode,
         field: str | None = None,
         errors: Sequence[FieldProblem] = (),
         detail: str | None = None,
@@ -214,13 +216,9 @@ class InputRefused(AuthsvcError):
 class NotFound(InputRefused):
     """What was named does not exist."""
 
-    default_code: ClassVar[ErrorCode] = "not_found"
-
 
 class Conflict(InputRefused):
     """What was asked contradicts what exists already."""
-
-    default_code: ClassVar[ErrorCode] = "conflict"
 
 
 class ConfirmationNeeded(Conflict):
@@ -230,18 +228,18 @@ class ConfirmationNeeded(Conflict):
         mark: stands for what the sentence says would end.
     """
 
-    default_code: ClassVar[ErrorCode] = "confirmation_needed"
-
     def __init__(self, message: str, mark: str) -> None:
         """Keep what is to be confirmed beside the sentence."""
-        super().__init__(message)
+        super().__init__(message, code="confirmation_needed")
         self.mark = mark
 
 
 class LastOwner(Conflict):
-    """The change would leave a team without anybody who can manage it."""
+    """The change would leave a team without an owner who can manage all of it."""
 
-    default_code: ClassVar[ErrorCode] = "last_owner"
+    def __init__(self, message: str) -> None:
+        """Fix the code."""
+        super().__init__(message, code="last_owner")
 
 
 class OperationRepeated(Conflict):
@@ -251,11 +249,9 @@ class OperationRepeated(Conflict):
         result: id of what it created or changed; None when that is not known any more.
     """
 
-    default_code: ClassVar[ErrorCode] = "operation_repeated"
-
     def __init__(self, message: str, result: str | None) -> None:
         """Keep what the first attempt made beside the sentence."""
-        super().__init__(message)
+        super().__init__(message, code="operation_repeated")
         self.result = result
 
 

@@ -285,7 +285,11 @@ def _team(subject: Subject, app: str) -> str:
 
 def _at_most(images: Sequence[str]) -> Sequence[str]:
     if len(images) > MAX_IMAGES:
-        raise InputRefused(f"a preflight looks at {MAX_IMAGES} images at most, and this one names {len(images)}")
+        raise InputRefused(
+            f"a preflight looks at {MAX_IMAGES} images at most, and this one names {len(images)}",
+            code="images_too_many",
+            field="images",
+        )
     return images
 
 
@@ -293,7 +297,7 @@ def _parse(image: str) -> Reference:
     try:
         return Reference.parse(image)
     except ValueError as error:
-        raise InputRefused(f"{image[:200]!r} is no image: {error}") from error
+        raise InputRefused(f"{image[:200]!r} is no image: {error}", code="image_invalid", field="images") from error
 
 
 def _refusal(subject: Subject, scope: ResourceScope, now: datetime) -> str:

@@ -42,12 +42,18 @@ class AuditExport:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
-            raise InputRefused(f"cannot write {path[:200]}: {error.strerror}") from error
+            raise InputRefused(
+                f"cannot write {path[:200]}: {error.strerror}", code="file_unusable", field="file"
+            ) from error
         try:
             yield cls(_prepared(descriptor, path), descriptor)
             os.fsync(descriptor)
         except OSError as error:
-            raise InputRefused(f"cannot write {path[:200]}: {error.strerror}; run it again to continue") from error
+            raise InputRefused(
+                f"cannot write {path[:200]}: {error.strerror}; run it again to continue",
+                code="file_unusable",
+                field="file",
+            ) from error
         finally:
             os.close(descriptor)
 
@@ -74,16 +80,26 @@ def _prepared(descriptor: int, path: str) -> str:
     tail = os.pread(descriptor, TAIL, start)
     whole = tail[: tail.rfind(b"\n") + 1]
     if tail and not whole and start:
-        raise InputRefused(f"{path[:200]} is no copy of an audit; choose another file")
+        raise InputRefused(
+            f"{path[:200]} is no copy of an audit; choose another file", code="file_unusable", field="file"
+        )
     cursor = ""
     if whole:
         try:
             cursor = str(json.loads(whole[whole.rfind(b"\n", 0, -1) + 1 :])["cursor"])
             _ = StoredEntry(cursor, b"").position
         except (ValueError, KeyError, TypeError) as error:
-            raise InputRefused(f"{path[:200]} is no copy of an audit; choose another file") from error
+            raise InputRefused(
+                f"{path[:200]} is no copy of an audit; choose another file", code="file_unusable", field="file"
+            ) from error
     elif tail and not tail.startswith(b'{"cursor"'):
-        raise InputRefused(f"{path[:200]} is no copy of an audit; choose another file")
+        raise InputRefused(
+            f"{path[:200]} is no copy of an audit; choose another file", code="file_unusable", field="file"
+        )
     os.ftruncate(descriptor, start + len(whole))
     os.lseek(descriptor, 0, os.SEEK_END)
     return cursor
+
+
+def _unusable(sentence: str) -> InputRefused:
+    return InputRefused(sentence, code="file_unusable", field="file")

@@ -140,7 +140,7 @@ def _read(request: Path) -> bytes:
     with request.open("rb") as opened:
         data = opened.read(LONGEST_REQUEST + 1)
     if len(data) > LONGEST_REQUEST:
-        raise InputRefused(f"{request} is longer than any certificate request")
+        raise InputRefused(f"{request} is longer than any certificate request", code="file_unusable", field="request")
     return data
 
 

@@ -46,7 +46,7 @@ class LicenseFolder:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             atomic_file.remove_leftovers(folder)
         except OSError as error:
-            raise InputRefused(f"cannot use {folder}: {error.strerror}") from error
+            raise InputRefused(f"cannot use {folder}: {error.strerror}", code="file_unusable", field="file") from error
 
     def path(self, license_: License) -> Path:
         """Return where the file of a license is: named for people, and told apart by the id."""
@@ -75,7 +75,9 @@ class LicenseFolder:
             written = atomic_file.create(path, content, sync=False)
         except OSError as error:
             raise InputRefused(
-                f"cannot write {path}: {error.strerror}; import the file again when it can be"
+                f"cannot write {path}: {error.strerror}; import the file again when it can be",
+                code="file_unusable",
+                field="file",
             ) from error
         return "written" if written else self._compared(path, license_)
 
@@ -87,11 +89,13 @@ class LicenseFolder:
         """
         path = self._folder / KEYS
         if os.path.lexists(path) and not is_older_key_file(path, text):
-            raise InputRefused(f"{path} is not a key file of this installation; move it away")
+            raise InputRefused(
+                f"{path} is not a key file of this installation; move it away", code="file_unusable", field="file"
+            )
         try:
             atomic_file.replace(path, text.encode("ascii"), mode=atomic_file.PUBLIC)
         except OSError as error:
-            raise InputRefused(f"cannot write {path}: {error.strerror}") from error
+            raise InputRefused(f"cannot write {path}: {error.strerror}", code="file_unusable", field="file") from error
 
     def _is_taken(self, path: Path) -> bool:
         return os.path.lexists(path)
@@ -99,7 +103,7 @@ class LicenseFolder:
     def _compared(self, path: Path, license_: License) -> str:
         obstacle = self.obstacle(license_)
         if obstacle:
-            raise InputRefused(obstacle)
+            raise InputRefused(obstacle, code="file_unusable", field="file")
         said = self._said(path)
         return "kept" if said.get("expires_at") == render_instant(license_.expires_at) else "outdated"
 

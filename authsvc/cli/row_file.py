@@ -64,7 +64,7 @@ class RowFile:
                 yield cls(kind, text)
         except OSError as error:
             name = "standard input" if file == STDIN else file
-            raise InputRefused(f"cannot read {name}: {error.strerror}") from error
+            raise InputRefused(f"cannot read {name}: {error.strerror}", code="file_unusable", field="file") from error
 
     def lines(self, longest: int) -> Iterator[str]:
         """Return the lines from the first one on; of a line longer than ``longest``, one character more than that."""

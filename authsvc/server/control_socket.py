@@ -60,24 +60,37 @@ async def request_reload(path: Path, deadline: float = RELOAD_DEADLINE) -> Reloa
         async with asyncio.timeout(CONNECT_DEADLINE):
             reader, writer = await asyncio.open_unix_connection(path, limit=MAX_LINE)
     except (OSError, TimeoutError) as error:
-        raise NotFound(f"no server of this installation answers at {path}; is it running here?") from error
+        raise NotFound(
+            f"no server of this installation answers at {path}; is it running here?", code="server_not_found"
+        ) from error
     try:
         async with asyncio.timeout(deadline):
             writer.write(b'{"command": "reload"}\n')
             await writer.drain()
             line = await reader.readline()
         if not line.endswith(b"\n"):
-            raise Conflict("the server ended before its workers were replaced; its log says why")
+            raise Conflict(
+                "the server ended before its workers were replaced; its log says why", code="reload_unfinished"
+            )
         answer = json.loads(line)
         return ReloadResult(answer["reason"], answer["workers"])
     except TimeoutError as error:
-        raise Conflict(f"the workers were not replaced within {deadline:.0f} s; the server's log says why") from error
+        raise Conflict(
+            f"the workers were not replaced within {deadline:.0f} s; the server's log says why",
+            code="reload_unfinished",
+        ) from error
     except (ConnectionError, ValueError, KeyError) as error:
-        raise Conflict("the server ended before its workers were replaced; its log says why") from error
+        raise Conflict(
+            "the server ended before its workers were replaced; its log says why", code="reload_unfinished"
+        ) from error
     finally:
         writer.close()
         with suppress(ConnectionError):
             await writer.wait_closed()
+
+
+def _unfinished(sentence: str) -> Conflict:
+    return Conflict(sentence, code="reload_unfinished")
 
 
 @asynccontextmanager
@@ -89,7 +102,7 @@ async def _listening(path: Path, reloads: Reloads) -> AsyncIterator[None]:
         OSError: the socket cannot be made.
     """
     if _answers(path):
-        raise Conflict(f"another server listens at {path}")
+        raise Conflict(f"another server listens at {path}", code="server_running")
     handlers = set[asyncio.Task[None]]()
 
     def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

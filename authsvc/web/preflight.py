@@ -61,10 +61,10 @@ class PreflightEndpoint:
             async with asyncio.timeout(BODY_DEADLINE):
                 body = json.loads(await request.read())
         except (ValueError, TimeoutError, ConnectionError, RecursionError) as error:
-            raise InputRefused(f"the body could not be read; {FORM}") from error
+            raise InputRefused(f"the body could not be read; {FORM}", code="body_invalid", field="images") from error
         images = body.get("images") if isinstance(body, dict) else None
         if not isinstance(images, list) or not all(isinstance(image, str) for image in images):
-            raise InputRefused(f"the body names no images; {FORM}")
+            raise InputRefused(f"the body names no images; {FORM}", code="body_invalid", field="images")
         return await self._answer(request, images)
 
     async def _answer(self, request: web.Request, images: Sequence[str]) -> web.Response:

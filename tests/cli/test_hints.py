@@ -29,7 +29,7 @@ def given_facts() -> list[tuple[str, set[str]]]:
 def test_a_hint_stands_behind_its_sentence() -> None:
     """With a hint for the code both are shown, without one the sentence alone."""
     assert explained(SecretsRefused("x is missing", code="secret_missing")) == "x is missing; `authsvc init` makes it"
-    assert explained(Conflict("x is taken")) == "x is taken"
+    assert explained(Conflict("x is taken", code="slug_taken")) == "x is taken"
 
 
 @pytest.mark.parametrize("code", HINTS)

@@ -151,7 +151,7 @@ async def test_a_repetition_finishes_what_was_cut_off(house: Installation, tmp_p
         nonlocal begun
         begun += 1
         if begun > after:
-            raise InputRefused("cut off")
+            raise InputRefused("cut off", code="encoding_invalid")
         return house.operation()
 
     with pytest.raises(InputRefused, match="cut off"):
