@@ -4,6 +4,9 @@ from datetime import datetime, timedelta
 
 from attrs import frozen
 
+DATA_VERSION = 1
+"""What a worker of this version writes beside records: 1 is the entries of the ordered indexes; 0 was none."""
+
 SEEN_WITHIN = timedelta(seconds=20)
 """A worker without a heartbeat for this long counts as gone."""
 
@@ -21,6 +24,7 @@ class WorkerStatus:
         root: SHA-256 of the root certificate that it chains to, hexadecimal.
         license_keys: ``kid`` of each public key that it publishes.
         seen_at: time of the heartbeat.
+        data_version: :data:`DATA_VERSION` of the worker's authsvc.
     """
 
     id: str
@@ -31,3 +35,4 @@ class WorkerStatus:
     root: str
     license_keys: tuple[str, ...]
     seen_at: datetime
+    data_version: int = 0

@@ -54,6 +54,7 @@ CORE_SHELL = {
 """The modules of the core rooms that wait for others. They get `now` as an argument too."""
 
 PURE_IMPORTS = (
+    "unicodedata",
     *("__future__", "base64", "binascii", "collections", "contextlib.suppress", "dataclasses", "datetime", "enum"),
     "functools.lru_cache",
     "functools.partial",

@@ -24,7 +24,7 @@ from authsvc.signing.jws import Leaf
 from authsvc.signing.keyring import Keyring
 from authsvc.signing.root import fingerprint, issuer_of
 from authsvc.store.workers import RedisWorkerRegistry
-from authsvc.worker_status import WorkerStatus
+from authsvc.worker_status import DATA_VERSION, WorkerStatus
 
 RETRY = 5.0
 """Seconds between attempts to renew a leaf when it did not work."""
@@ -194,6 +194,7 @@ class CertificateRenewer:
             root=root,
             license_keys=tuple(key["kid"] for key in published["keys"]),
             seen_at=now,
+            data_version=DATA_VERSION,
         )
 
     async def _heartbeat(self, workers: RedisWorkerRegistry) -> None:

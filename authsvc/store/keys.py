@@ -38,6 +38,40 @@ KEY_GENERATION = f"{PREFIX}key-generation"
 """Number of the last call to renew signing certificates."""
 
 
+LEAF = f"{PREFIX}leaf:"
+"""With a number behind it: a part of an ordered index."""
+
+LEAVES = f"{PREFIX}leaves"
+"""Number of the newest leaf of all indexes."""
+
+
+MIGRATION = f"{PREFIX}migration:indexes"
+"""State of the passes that give records their index entries."""
+
+MIGRATION_LEASE = f"{PREFIX}migration:lease"
+"""Which worker makes the present pass, for some seconds."""
+
+
+def index(kind: str, owner: str = "") -> str:
+    """Ordered index of one kind; ``owner`` is the slug or id that it belongs to."""
+    return f"{PREFIX}index:{kind}:{owner}"
+
+
+def customer(customer_id: str) -> str:
+    """Record of a customer."""
+    return f"{PREFIX}customer:{customer_id}"
+
+
+def customer_name(name: str) -> str:
+    """Stands for a customer's exact name in the index of what is unique in a team; an id is behind it."""
+    return f"n{hashlib.sha256(name.encode()).hexdigest()[:32]}"
+
+
+def customer_reference(reference: str) -> str:
+    """Stands for a customer's exact reference there."""
+    return f"r{hashlib.sha256(reference.encode()).hexdigest()[:32]}"
+
+
 def worker(worker_id: str) -> str:
     """Last word of a worker; its id is ours, made of a host name's letters."""
     return f"{PREFIX}worker:{worker_id}"

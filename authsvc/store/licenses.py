@@ -1,12 +1,17 @@
 """Licenses in Redis, with the index of each app's licenses and of the vendor's own references."""
 
 from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
 
 from attrs import frozen
 
 from authsvc.audit.entry import Entry
 from authsvc.store import keys
+from authsvc.store.indexes import entries_of
+from authsvc.store.license_lists import LicenseLists
 from authsvc.store.records import CHANGED_MEANWHILE, Records
+from authsvc.tenancy.license_filter import LicenseFilter
+from authsvc.tenancy.pages import Page
 from authsvc.tenancy.records import App, License, LicenseReference
 from authsvc.tenancy.versioned import Versioned
 
@@ -27,6 +32,20 @@ class RedisLicenses:
     async def of_app(self, app: str) -> list[License]:
         """Return the licenses of an app, archived ones too, oldest first."""
         return [license_ async for page in self.pages_of_app(app) for license_ in page]
+
+    async def page(self, wanted: LicenseFilter, after: str | None, limit: int, now: datetime) -> Page[License]:
+        """Return one page of the licenses that a filter admits; :mod:`authsvc.store.license_lists` says in which order.
+
+        Args:
+            wanted: which licenses; its ``team`` is given if its ``app`` or ``apps`` is.
+            after: cursor of the page before, or None.
+            limit: most items.
+            now: decides on states.
+
+        Raises:
+            InputRefused: ``after`` is not a cursor of this list.
+        """
+        return await LicenseLists(self.records).page(wanted, after, limit, now)
 
     async def pages_of_app(self, app: str) -> AsyncIterator[list[License]]:
         """Yield the licenses of an app, archived ones too, oldest first, so many at a time that Redis is not held."""
@@ -67,6 +86,7 @@ class RedisLicenses:
             change.expect_absent(key, taken, code="reference_taken", field="reference")
             change.put(key, encode(LicenseReference(license_.id, license_.expires_at)))
         change.add_to_order(keys.app_licenses(license_.app), license_.issued_at.timestamp(), license_.id)
+        change.index(entries_of(license_))
         await change.apply(self.records.connection)
 
     async def replace(self, old: Versioned[License], new: License, entry: Entry) -> None:

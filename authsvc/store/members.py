@@ -4,8 +4,11 @@ from attrs import frozen
 
 from authsvc.audit.entry import Entry
 from authsvc.store import keys
+from authsvc.store.indexes import entries_of
+from authsvc.store.lists import SingleRangeList
 from authsvc.store.records import CHANGED_MEANWHILE, Records
 from authsvc.store.transaction import Transaction
+from authsvc.tenancy.pages import Page
 from authsvc.tenancy.records import Member
 from authsvc.tenancy.versioned import Versioned
 
@@ -30,6 +33,16 @@ class RedisMembers:
         found = await self.records.of_set(keys.team_members(team), keys.member, Member)
         return sorted((one for one in found if one.record.removed_at is None), key=lambda one: one.record.email)
 
+    async def page(self, team: str, after: str | None, limit: int) -> Page[Member]:
+        """Return one page of the members of a team, by address.
+
+        Raises:
+            InputRefused: ``after`` is not a cursor of this list.
+        """
+        index, names = keys.index("members", team), keys.team_members(team)
+        listed = SingleRangeList(self.records, Member, keys.member, index, names)
+        return await listed.page("members", after, limit, lambda member: member.removed_at is None)
+
     async def add(self, member: Member, entry: Entry) -> None:
         """Store a new member of an existing team.
 
@@ -51,6 +64,7 @@ class RedisMembers:
         """
         change = self._changing(old, witness, entry)
         change.put(keys.member(new.id), self.records.codec.encode_change(old.version, new), keep_life=True)
+        change.index(entries_of(new), entries_of(old.record))
         await change.apply(self.records.connection)
 
     async def remove(
@@ -68,6 +82,7 @@ class RedisMembers:
         change.remove(keys.member_email(new.email))
         change.remove(keys.pending_link(new.email))
         change.remove_from_set(keys.team_members(new.team), new.id)
+        change.index(entries_of(new), entries_of(old.record))
         await change.apply(self.records.connection)
 
     def _changing(self, old: Versioned[Member], witness: Versioned[Member] | None, entry: Entry) -> Transaction:
@@ -86,3 +101,4 @@ def put_new_member(change: Transaction, records: Records, member: Member) -> Non
     change.put(keys.member(member.id), records.codec.encode(member))
     change.put(keys.member_email(member.email), member.id.encode())
     change.add_to_set(keys.team_members(member.team), member.id)
+    change.index(entries_of(member))

@@ -4,8 +4,11 @@ from attrs import frozen
 
 from authsvc.audit.entry import Entry
 from authsvc.store import keys
+from authsvc.store.indexes import entries_of
+from authsvc.store.lists import SingleRangeList
 from authsvc.store.records import CHANGED_MEANWHILE, Records
 from authsvc.tenancy.machine_records import PersonalToken
+from authsvc.tenancy.pages import Page
 from authsvc.tenancy.records import Member
 from authsvc.tenancy.versioned import Versioned
 
@@ -24,6 +27,16 @@ class RedisPersonalTokens:
         """Return a member's tokens, revoked ones too, by name and then by age."""
         found = await self.records.of_set(keys.member_tokens(member_id), keys.personal_token, PersonalToken)
         return sorted((one.record for one in found), key=lambda token: (token.name, token.created_at))
+
+    async def page(self, member_id: str, after: str | None, limit: int) -> Page[PersonalToken]:
+        """Return one page of a member's tokens, revoked ones too, by name and then by age.
+
+        Raises:
+            InputRefused: ``after`` is not a cursor of this list.
+        """
+        index, names = keys.index("personal-tokens", member_id), keys.member_tokens(member_id)
+        listed = SingleRangeList(self.records, PersonalToken, keys.personal_token, index, names)
+        return await listed.page("tokens", after, limit)
 
     async def add(
         self, token: PersonalToken, owner: Versioned[Member], namesake: PersonalToken | None, entry: Entry
@@ -44,6 +57,7 @@ class RedisPersonalTokens:
         change.put(keys.personal_token(token.id), self.records.codec.encode(token))
         change.put(name, token.id.encode())
         change.add_to_set(keys.member_tokens(token.member), token.id)
+        change.index(entries_of(token))
         await change.apply(self.records.connection)
 
     async def replace(self, old: Versioned[PersonalToken], new: PersonalToken, entry: Entry) -> None:

@@ -1,14 +1,20 @@
 """Reading, listing and replacing records: what the modules of every aggregate share."""
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TypeVar
 
-from attrs import frozen
+from attrs import Factory, field, frozen
 
 from authsvc.audit.entry import ChangeLog, Entry
+from authsvc.errors import InputRefused, StoreUnavailable
+from authsvc.store import keys
 from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
+from authsvc.store.indexes import entries_of
+from authsvc.store.ordered_index import OrderedIndexes
 from authsvc.store.transaction import Transaction, unlogged
+from authsvc.tenancy.pages import read_cursor
 from authsvc.tenancy.versioned import Version, Versioned
 
 T = TypeVar("T")
@@ -27,11 +33,16 @@ class Records:
         connection: to Redis.
         codec: turns records into JSON and back.
         log: where changes are written once they are durable.
+        indexes: the ordered indexes.
     """
 
     connection: Connection
     codec: Codec
     log: ChangeLog = unlogged
+    indexes: OrderedIndexes = field(
+        init=False, repr=False, default=Factory(lambda self: OrderedIndexes(self.connection), takes_self=True)
+    )
+    _settled: list[bool] = field(init=False, factory=list, repr=False, eq=False)
 
     async def get(self, key: str, kind: type[T]) -> Versioned[T] | None:
         """Return the record at ``key``."""
@@ -52,6 +63,38 @@ class Records:
         """Return the record in ``raw``, which is its version."""
         return Versioned(self.codec.decode(raw, kind), Version(raw))
 
+    def readable(self, raw: bytes, kind: type[T]) -> T | None:
+        """Return the record in ``raw``; None when a newer authsvc wrote it.
+
+        Raises:
+            StoreUnavailable: it is damaged.
+        """
+        try:
+            return self.codec.decode(raw, kind)
+        except StoreUnavailable as error:
+            if error.code != "record_too_new":
+                raise
+            return None
+
+    async def list_mode(self, query: str, after: str | None) -> bool:
+        """Return whether a list relies on the indexes: as the page before did, else as soon as they are settled.
+
+        Raises:
+            InputRefused: ``after`` is not a cursor of this query.
+        """
+        if after is not None:
+            with suppress(InputRefused):
+                read_cursor(mode_query(query, settled=False), after)
+                return False
+            read_cursor(mode_query(query, settled=True), after)
+            return True
+        if not self._settled:
+            connection = self.connection
+            found = await connection.read(lambda: connection.redis.hget(keys.MIGRATION, "settled"))
+            if found == b"1":
+                self._settled.append(True)
+        return bool(self._settled)
+
     def change(self, entry: Entry, result: str) -> Transaction:
         """Begin a change, which ``entry`` tells of; ``result`` is the id of what is created or changed."""
         return Transaction(entry, self.log, result)
@@ -67,4 +110,10 @@ class Records:
         change = self.change(entry, record_id)
         change.expect(key(record_id), old.version, CHANGED_MEANWHILE)
         change.put(key(record_id), self.codec.encode_change(old.version, new), keep_life=True)
+        change.index(entries_of(new), entries_of(old.record))
         await change.apply(self.connection)
+
+
+def mode_query(query: str, *, settled: bool) -> str:
+    """Return what a cursor of ``query`` belongs to: the same list may be read in two ways."""
+    return query if settled else f"{query}, without indexes"

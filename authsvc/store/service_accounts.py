@@ -4,8 +4,11 @@ from attrs import frozen
 
 from authsvc.audit.entry import Entry
 from authsvc.store import keys
+from authsvc.store.indexes import entries_of
+from authsvc.store.lists import SingleRangeList
 from authsvc.store.records import Records
 from authsvc.tenancy.machine_records import ServiceAccount
+from authsvc.tenancy.pages import Page
 from authsvc.tenancy.versioned import Versioned
 
 
@@ -31,6 +34,16 @@ class RedisServiceAccounts:
         found = await self.records.of_set(keys.team_service_accounts(team), keys.service_account, ServiceAccount)
         return sorted((one.record for one in found), key=lambda account: account.name)
 
+    async def page(self, team: str, after: str | None, limit: int) -> Page[ServiceAccount]:
+        """Return one page of a team's service accounts, revoked ones too, by name.
+
+        Raises:
+            InputRefused: ``after`` is not a cursor of this list.
+        """
+        index, names = keys.index("service-accounts", team), keys.team_service_accounts(team)
+        listed = SingleRangeList(self.records, ServiceAccount, keys.service_account, index, names)
+        return await listed.page("service accounts", after, limit)
+
     async def add(self, account: ServiceAccount, entry: Entry) -> None:
         """Store a new service account.
 
@@ -47,6 +60,7 @@ class RedisServiceAccounts:
         change.put(keys.service_account(account.id), self.records.codec.encode(account))
         change.put(keys.service_account_name(account.team, account.name), account.id.encode())
         change.add_to_set(keys.team_service_accounts(account.team), account.id)
+        change.index(entries_of(account))
         await change.apply(self.records.connection)
 
     async def replace(self, old: Versioned[ServiceAccount], new: ServiceAccount, entry: Entry) -> None:

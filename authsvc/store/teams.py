@@ -4,7 +4,10 @@ from attrs import frozen
 
 from authsvc.audit.entry import Entry
 from authsvc.store import keys
+from authsvc.store.indexes import entries_of
+from authsvc.store.lists import SingleRangeList
 from authsvc.store.records import Records
+from authsvc.tenancy.pages import Page
 from authsvc.tenancy.records import Team
 
 
@@ -23,6 +26,15 @@ class RedisTeams:
         """Return all teams, by slug."""
         return [found.record for found in await self.records.of_set(keys.TEAMS, keys.team, Team)]
 
+    async def page(self, after: str | None, limit: int) -> Page[Team]:
+        """Return one page of all teams, by slug.
+
+        Raises:
+            InputRefused: ``after`` is not a cursor of this list.
+        """
+        listed = SingleRangeList(self.records, Team, keys.team, keys.index("teams"), keys.TEAMS, str)
+        return await listed.page("teams", after, limit)
+
     async def add(self, team: Team, entry: Entry) -> None:
         """Store a new team.
 
@@ -35,4 +47,5 @@ class RedisTeams:
         )
         change.put(keys.team(team.slug), self.records.codec.encode(team))
         change.add_to_set(keys.TEAMS, team.slug)
+        change.index(entries_of(team))
         await change.apply(self.records.connection)

@@ -18,7 +18,9 @@ from authsvc.errors import Conflict, ErrorCode, StoreRefused, StoreUnavailable
 from authsvc.store import keys
 from authsvc.store.audit_size import ADD_TO_STREAM
 from authsvc.store.connection import Connection
+from authsvc.store.indexes import IndexEntry
 from authsvc.store.operations import MARK_LIFE, OperationMark
+from authsvc.store.ordered_index import INDEX_FUNCTIONS
 
 UNCLEAR = "the service's database did not confirm the change, which may be done or not; look before you repeat it"
 
@@ -26,6 +28,7 @@ NOT_DONE = "the service's database does not answer, so nothing was changed; try 
 
 _APPLY = (
     ADD_TO_STREAM
+    + INDEX_FUNCTIONS
     + """
 local plan = cjson.decode(ARGV[1])
 local mark = redis.call('GET', KEYS[1])
@@ -33,6 +36,8 @@ if mark then return mark end
 for place, check in ipairs(plan.checks) do
   if check.kind == 'fewer' then
     if redis.call('ZCOUNT', KEYS[check.key], check.value, '+inf') >= check.most then return place end
+  elseif check.kind == 'unlisted' then
+    if index_find(KEYS[check.key], check.value) then return place end
   else
     local found = redis.call('GET', KEYS[check.key])
     if check.kind == 'absent' then
@@ -49,6 +54,10 @@ for _, write in ipairs(plan.writes) do
       redis.call('DEL', prefix .. item)
     end
     redis.call('ZREMRANGEBYRANK', KEYS[write.key], 0, -newest - 1)
+  elseif write.command == 'INDEX' then
+    index_add(KEYS[write.key], write.arguments[1])
+  elseif write.command == 'UNINDEX' then
+    index_remove(KEYS[write.key], write.arguments[1])
   else
     redis.call(write.command, KEYS[write.key], unpack(write.arguments))
   end
@@ -66,7 +75,7 @@ def unlogged(_entry: Entry) -> None:
 
 @frozen
 class _Precondition:
-    kind: Literal["same", "absent", "fewer"]
+    kind: Literal["same", "absent", "fewer", "unlisted"]
     key: str
     message: str
     code: ErrorCode
@@ -108,6 +117,10 @@ class Transaction:
         """Refuse the change when the sorted set at ``key`` has ``most`` items from ``since`` on."""
         self._checks.append(_Precondition("fewer", key, message, code, value=repr(since), most=most))
 
+    def expect_unlisted(self, index: str, prefix: str, message: str, code: ErrorCode, field: str) -> None:
+        """Refuse the change when an entry of the ordered index begins with ``prefix``."""
+        self._checks.append(_Precondition("unlisted", index, message, code, field, value=prefix))
+
     def put(self, key: str, raw: bytes, life_seconds: int | None = None, *, keep_life: bool = False) -> None:
         """Set ``key``, to be forgotten after ``life_seconds``, or when it would have been when ``keep_life``."""
         life = ("KEEPTTL",) if keep_life else () if life_seconds is None else ("EX", str(life_seconds))
@@ -128,6 +141,14 @@ class Transaction:
     def remove_from_set(self, key: str, item: str) -> None:
         """Remove ``item`` from the set at ``key``."""
         self._writes.append(("SREM", key, (item,)))
+
+    def index(self, new: frozenset[IndexEntry], old: frozenset[IndexEntry] = frozenset()) -> None:
+        """Put a record's ``new`` entries into their indexes, also those that should be there, and remove ``old`` ones.
+
+        So a record that an older authsvc has written, without entries, gets them with its next change.
+        """
+        self._writes += [("INDEX", index, (entry,)) for index, entry in sorted(new)]
+        self._writes += [("UNINDEX", index, (entry,)) for index, entry in sorted(old - new)]
 
     def keep_newest(self, key: str, newest: int, prefix: str) -> None:
         """Leave only the ``newest`` highest items in the sorted set at ``key``, and remove the others' records.
@@ -155,7 +176,7 @@ class Transaction:
         names = list(dict.fromkeys([*(c.key for c in self._checks), *(key for _, key, _ in self._writes)]))
         number = {name: place for place, name in enumerate(names, start=4)}
         # Records first, removals last: a full store refuses the first write, and then nothing was done.
-        writes = sorted(self._writes, key=lambda write: write[0] in {"DEL", "KEEP"})
+        writes = sorted(self._writes, key=lambda write: write[0] in {"DEL", "KEEP", "UNINDEX"})
         plan: dict[str, Any] = {
             "checks": [{"kind": c.kind, "key": number[c.key], "value": c.value, "most": c.most} for c in self._checks],
             "writes": [{"command": w[0], "key": number[w[1]], "arguments": w[2]} for w in writes],

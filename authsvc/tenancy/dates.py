@@ -70,17 +70,17 @@ def parse_end(text: str, now: datetime, what: str) -> datetime:
     return end
 
 
-def parse_span(text: str, what: str) -> timedelta:
+def parse_span(text: str, what: str, *, longest: timedelta = MAX_SPAN) -> timedelta:
     """Return a span of time: ``24h``, ``30m``, ``7d``, or ``0``.
 
     Raises:
-        InputRefused: of another form, or longer than 90 days.
+        InputRefused: of another form, or longer than ``longest``, whole days.
     """
     span = _SPAN.fullmatch(text)
     length = timedelta(**{_UNITS[span[2]]: int(span[1])}) if span else timedelta(0) if text == "0" else None
-    if length is None or length > MAX_SPAN:
+    if length is None or length > longest:
         raise InputRefused(
-            f"{what}: {text[:40]!r} is no span of time up to 90 days; write 24h, 30m, 7d or 0",
+            f"{what}: {text[:40]!r} is no span of time up to {longest.days} days; write 24h, 30m, 7d or 0",
             code="span_invalid",
             field=_argument(what),
         )

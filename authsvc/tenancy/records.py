@@ -136,7 +136,7 @@ class License:
         id: never reused.
         app: slug of the app.
         team: slug of the vendor.
-        customer: for people, and in every refusal.
+        customer: for people, and in every refusal: the name as written into the file.
         type: for reports.
         issued_at: aware.
         expires_at: aware; the first instant at which it no longer counts.
@@ -149,6 +149,7 @@ class License:
         reference: the vendor's own key, under which it was imported, or None.
         revoked_at: since when it is refused, or None.
         archived_at: since when it is refused and hidden, or None.
+        customer_id: of the customer it is made out to; None until a license of an older version is indexed.
     """
 
     id: str
@@ -167,6 +168,7 @@ class License:
     reference: str | None = None
     revoked_at: datetime | None = None
     archived_at: datetime | None = None
+    customer_id: str | None = None
 
     @property
     def subject(self) -> str:

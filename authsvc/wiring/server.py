@@ -51,10 +51,13 @@ from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
 from authsvc.store.facts import RedisCredentialFacts
 from authsvc.store.health import RedisHealth
+from authsvc.store.indexing import Indexing
+from authsvc.store.migration import Migration
 from authsvc.store.records import Records
 from authsvc.store.sign_ins import RedisSignIns
 from authsvc.store.throttle import RedisThrottle
 from authsvc.store.usage import RedisUsage
+from authsvc.store.workers import RedisWorkerRegistry
 from authsvc.web.client import ClientReader
 from authsvc.web.listener import Drain, Listener, make_web_app
 from authsvc.web.metrics import CountedIssuance, count_status, metrics
@@ -63,6 +66,7 @@ from authsvc.web.ops import Readiness, license_keys, livez
 from authsvc.web.preflight import PreflightEndpoint
 from authsvc.web.token import TokenEndpoint
 from authsvc.wiring import clock
+from authsvc.worker_status import DATA_VERSION
 
 REQUEST_NUMBER_BYTES = 4
 TOKEN_ID_BYTES = 16
@@ -160,6 +164,7 @@ async def running_worker(
         stack.push_async_callback(usage.flush)
         stack.push_async_callback(ended, asyncio.create_task(usage.run()))
         recorder = await stack.enter_async_context(_audit(settings, logger, counting.slot, disk.has_room))
+        await stack.enter_async_context(_indexing(settings, logger))
         sign_ins = SignIns(RedisSignIns(Records(connection, codec, _change_log(logger))), secrets.token_bytes)
         throttle = RedisThrottle(connection)
         authenticator = Authenticator(
@@ -308,6 +313,24 @@ async def _audit(
             await ended(task)
         await recorder.finish()
         count()
+        await connection.close()
+
+
+@asynccontextmanager
+async def _indexing(settings: Settings, logger: Logger) -> AsyncIterator[None]:
+    """Give older records their index entries in the background, on a connection of its own."""
+    connection = Connection(settings.redis_url, deadline=settings.redis_deadline)
+    workers = RedisWorkerRegistry(connection, Codec())
+
+    async def only_new() -> bool:
+        return all(worker.data_version >= DATA_VERSION for worker in await workers.list())
+
+    migration = Migration(Records(connection, Codec()), secrets.token_bytes)
+    task = asyncio.create_task(Indexing(migration, only_new, new_audit_id(), clock, logger).run())
+    try:
+        yield
+    finally:
+        await ended(task)
         await connection.close()
 
 

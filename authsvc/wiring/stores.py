@@ -2,6 +2,7 @@
 
 from authsvc.manage.stores import Stores
 from authsvc.store.apps import RedisApps
+from authsvc.store.customers import RedisCustomers
 from authsvc.store.licenses import RedisLicenses
 from authsvc.store.links import RedisLinks
 from authsvc.store.members import RedisMembers
@@ -24,6 +25,7 @@ def make_stores(records: Records) -> Stores:
         personal_tokens=RedisPersonalTokens(records),
         sign_ins=RedisSignIns(records),
         service_accounts=RedisServiceAccounts(records),
+        customers=RedisCustomers(records),
         licenses=RedisLicenses(records),
         usage=RedisUsageReader(records.connection),
         operations=RedisOperations(records.connection),

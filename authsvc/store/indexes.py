@@ -1,0 +1,108 @@
+"""Which entries of which ordered indexes belong to a record.
+
+An entry is a text that sorts, and the id of the record behind it. A change of a record writes the entries of its new
+form and removes those of its old form in the same step. A reader compares: an entry that is not among its record's is
+left over from an older authsvc, which knows no indexes, and is passed over.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from authsvc.credentials.machine_secret import ID_ALPHABET, ID_LENGTH
+from authsvc.store import keys
+from authsvc.tenancy.customers import Customer
+from authsvc.tenancy.machine_records import PersonalToken, ServiceAccount
+from authsvc.tenancy.records import App, License, Member, Team
+from authsvc.tenancy.search import fold, indexed, words
+
+IndexEntry = tuple[str, str]
+"""Key of an index, and one entry of it."""
+
+SEPARATOR = "\0"
+"""Between a text and the id behind it: sorts a text before every longer one that begins with it."""
+
+_INSTANT_DIGITS = 8
+
+
+def instant(at: datetime) -> str:
+    """Return ``at``, to the second, as text that sorts: from 1970 to the year 36000."""
+    seconds, digits = max(0, int(at.timestamp())), ""
+    for _ in range(_INSTANT_DIGITS):
+        seconds, digit = divmod(seconds, len(ID_ALPHABET))
+        digits = ID_ALPHABET[digit] + digits
+    return digits
+
+
+def text(value: str, record_id: str) -> str:
+    """Return an entry that sorts by as much of ``value`` as an index holds."""
+    return f"{indexed(value)}{SEPARATOR}{record_id}"
+
+
+def id_of(entry: str) -> str:
+    """Return the id at the end of an entry."""
+    return entry[-ID_LENGTH:]
+
+
+def entries_of(record: object) -> frozenset[IndexEntry]:
+    """Return every entry of a record."""
+    make = _ENTRIES.get(type(record))
+    return frozenset() if make is None else frozenset(make(record))
+
+
+def _license(license_: License) -> Iterable[IndexEntry]:
+    issued = instant(license_.issued_at) + license_.id
+    yield keys.index("team-licenses", license_.team), issued
+    yield keys.index("license-ends", license_.app), instant(license_.expires_at) + license_.id
+    if license_.not_before is not None:
+        yield keys.index("license-starts", license_.app), instant(license_.not_before) + license_.id
+    if license_.revoked_at is not None:
+        yield keys.index("licenses-revoked", license_.app), issued
+    if license_.archived_at is not None:
+        yield keys.index("licenses-archived", license_.app), issued
+    if license_.reference is not None:
+        yield keys.index("license-references", license_.app), text(fold(license_.reference), license_.id)
+    if license_.customer_id is not None:
+        yield keys.index("customer-licenses", license_.team), license_.customer_id + issued
+
+
+def _customer(customer: Customer) -> Iterable[IndexEntry]:
+    yield keys.index("customers", customer.team), text(fold(customer.name), customer.id)
+    yield keys.index("customer-keys", customer.team), keys.customer_name(customer.name) + customer.id
+    for word in words(customer.name):
+        yield keys.index("customer-words", customer.team), text(word, customer.id)
+    if customer.reference is not None:
+        yield keys.index("customer-keys", customer.team), keys.customer_reference(customer.reference) + customer.id
+        yield keys.index("customer-references", customer.team), text(fold(customer.reference), customer.id)
+
+
+def _team(team: Team) -> Iterable[IndexEntry]:
+    yield keys.index("teams"), team.slug
+
+
+def _app(app: App) -> Iterable[IndexEntry]:
+    yield keys.index("apps", app.team), app.slug
+
+
+def _member(member: Member) -> Iterable[IndexEntry]:
+    if member.removed_at is None:
+        yield keys.index("members", member.team), text(member.email, member.id)
+
+
+def _personal_token(token: PersonalToken) -> Iterable[IndexEntry]:
+    yield keys.index("personal-tokens", token.member), text(token.name, instant(token.created_at) + token.id)
+
+
+def _service_account(account: ServiceAccount) -> Iterable[IndexEntry]:
+    yield keys.index("service-accounts", account.team), text(account.name, account.id)
+
+
+_ENTRIES: Mapping[type, Callable[[Any], Iterable[IndexEntry]]] = {
+    License: _license,
+    Customer: _customer,
+    Team: _team,
+    App: _app,
+    Member: _member,
+    PersonalToken: _personal_token,
+    ServiceAccount: _service_account,
+}

@@ -1,0 +1,93 @@
+"""The background task that makes passes over the records (:mod:`authsvc.store.migration`), one worker at a time."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from datetime import datetime, timedelta
+
+from attrs import Factory, field, frozen
+
+from authsvc.errors import StoreUnavailable
+from authsvc.logs import Logger
+from authsvc.store.migration import LEASE_SECONDS, Migration, read_progress
+from authsvc.tenancy.pages import IndexProgress
+
+LOOK_EVERY = 5.0
+"""Seconds between two looks at whether a pass is due."""
+
+AGAIN_AFTER = timedelta(seconds=30)
+"""Time between two passes while the indexes are not settled."""
+
+PASS_EVERY = timedelta(days=1)
+"""Time between two passes later on."""
+
+RECENT = timedelta(minutes=10)
+"""A pass that ended so shortly before a start is good enough."""
+
+SHARE = 4
+"""A pass works for one part in so many of the time, and rests for the others."""
+
+LEAST_REST = 0.002
+"""Seconds of rest after each step, at least."""
+
+
+@frozen
+class Indexing:
+    """Makes passes for as long as a worker runs.
+
+    Attributes:
+        migration: makes a pass.
+        only_new: whether every worker that is alive writes index entries.
+        holder: random name of this worker.
+        clock: the present.
+        logger: where the beginning and the end of a pass are written.
+        started_at: of the worker.
+    """
+
+    migration: Migration
+    only_new: Callable[[], Awaitable[bool]]
+    holder: str
+    clock: Callable[[], datetime]
+    logger: Logger
+    started_at: datetime = field(init=False, default=Factory(lambda self: self.clock(), takes_self=True))
+
+    async def run(self) -> None:
+        """Make a pass whenever one is due, until cancelled."""
+        while True:
+            try:
+                await self.look()
+            except StoreUnavailable:
+                pass  # other parts report it, and the pass goes on from its place
+            except Exception as error:
+                self.logger.error("indexes.failed", exc_info=error)
+            await asyncio.sleep(LOOK_EVERY)
+
+    async def look(self) -> None:
+        """Make a pass if one is due and no other worker makes one.
+
+        Raises:
+            StoreUnavailable: Redis does not answer; the pass goes on at the next look.
+        """
+        before = await read_progress(self.migration.records)
+        if not self._is_due(before) or not await self.migration.lease(self.holder):
+            return
+        self.logger.info("indexes.begin", settled=before.settled)
+        loop = asyncio.get_running_loop()
+        leased = loop.time()
+        async with aclosing(self.migration.run(settles=self.only_new, clock=self.clock)) as steps:
+            async for seconds in steps:
+                if loop.time() > leased + LEASE_SECONDS / 3:
+                    if not await self.migration.lease(self.holder):
+                        return
+                    leased = loop.time()
+                await asyncio.sleep(max(LEAST_REST, seconds * (SHARE - 1)))
+        after = await read_progress(self.migration.records)
+        self.logger.info("indexes.end", settled=after.settled, licenses=after.done)
+
+    def _is_due(self, progress: IndexProgress) -> bool:
+        if progress.ended_at is None:
+            return True
+        if not progress.settled:
+            return self.clock() >= progress.ended_at + AGAIN_AFTER
+        missed = progress.ended_at < self.started_at - RECENT
+        return missed or self.clock() >= progress.ended_at + PASS_EVERY

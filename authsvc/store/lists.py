@@ -1,0 +1,213 @@
+"""Pages of records, read from ranges of ordered indexes, one after the other (design #18).
+
+A page costs what it examines: at most :data:`MAX_EXAMINED` records, in steps of :data:`STEP`, so that Redis serves
+others in between. With filters that few records pass, a page may therefore be short, or empty, and have a next one.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Generic, TypeVar
+
+from attrs import define, field, frozen
+
+from authsvc.store.indexes import entries_of, id_of
+from authsvc.store.records import Records, mode_query
+from authsvc.tenancy.pages import Page, read_cursor, write_cursor
+
+T = TypeVar("T")
+
+STEP = 100
+"""Entries, and then records, that are read with one command."""
+
+MAX_EXAMINED = 2_000
+"""Most records that are examined for one page."""
+
+RANGE_COST = 20
+"""An additional range, such as one more app, counts as so many records: it is one more command."""
+
+_JOIN = "\n"
+
+
+@frozen
+class Range:
+    """A part of a list.
+
+    Attributes:
+        name: tells the ranges of a list apart; without a line break.
+        index: key of the ordered index.
+        after: lower bound, an entry or the beginning of one, not included; empty for none.
+        before: upper bound, not included; empty for none.
+        read: reads entries in place of the ordered index; it takes a lower bound and a limit.
+    """
+
+    name: str
+    index: str
+    after: str = ""
+    before: bytes = b""
+    read: Callable[[str, int], Awaitable[list[str]]] | None = None
+
+
+def never(name: str) -> Range:
+    """Return a range that is empty."""
+
+    async def read(_after: str, _limit: int) -> list[str]:
+        return []
+
+    return Range(name, "", read=read)
+
+
+Ranges = Callable[[str], AsyncIterator[Range]]
+"""Yields the ranges of a list, each once and always in the same order, from the one with the given name on."""
+
+Keep = Callable[[T, str], Awaitable[bool]]
+"""Whether a record that was found under an entry is shown."""
+
+
+async def one_range(part: Range) -> AsyncIterator[Range]:
+    """Yield the only range of a list."""
+    yield part
+
+
+async def keep_all(_record: object, _entry: str) -> bool:
+    """Show every record."""
+    return True
+
+
+@define
+class _Progress(Generic[T]):
+    limit: int
+    items: list[T] = field(factory=list)
+    unreadable: list[str] = field(factory=list)
+    examined: int = 0
+    place: str = ""
+
+    def is_full(self) -> bool:
+        return len(self.items) + len(self.unreadable) >= self.limit or self.examined >= MAX_EXAMINED
+
+    def page(self, following: str | None) -> Page[T]:
+        return Page(tuple(self.items), following, tuple(self.unreadable))
+
+
+@frozen
+class List(Generic[T]):
+    """A list of records.
+
+    Attributes:
+        records: of the installation.
+        kind: of the records.
+        key: makes a record's key of its name.
+        name: makes a record's name, which is shown when it cannot be read, of an entry.
+    """
+
+    records: Records
+    kind: type[T]
+    key: Callable[[str], str]
+    name: Callable[[str], str] = id_of
+
+    async def page(
+        self, query: str, ranges: Ranges, after: str | None, limit: int, keep: Keep[T] = keep_all
+    ) -> Page[T]:
+        """Return one page.
+
+        Args:
+            query: stands for the list and its filters in the cursor.
+            ranges: of the list.
+            after: cursor of the page before, or None.
+            limit: most items.
+            keep: decides which records are shown.
+
+        Raises:
+            InputRefused: ``after`` is not a cursor of this query.
+            StoreUnavailable: Redis does not answer.
+        """
+        name, _, entry = (read_cursor(query, after) or "").partition(_JOIN)
+        found: _Progress[T] = _Progress(limit)
+        first = True
+        async for part in ranges(name):
+            found.examined += 0 if first else RANGE_COST
+            if found.is_full():
+                return found.page(write_cursor(query, f"{part.name}{_JOIN}"))
+            if not await self._read(part, entry if first and part.name == name else "", keep, found):
+                return found.page(write_cursor(query, found.place))
+            first = False
+        return found.page(None)
+
+    async def _read(self, part: Range, after: str, keep: Keep[T], found: _Progress[T]) -> bool:
+        """Examine a range behind ``after``; return whether it was examined to its end."""
+        after = max(after, part.after, key=str.encode)
+        while True:
+            # When the page is full, one more entry is looked for: a last page has no cursor.
+            wanted = 1 if found.is_full() else STEP
+            if part.read is None:
+                entries = await self.records.indexes.entries(part.index, after=after, before=part.before, limit=wanted)
+            else:
+                entries = await part.read(after, wanted)
+            if not entries or found.is_full():
+                return not entries
+            raws = await self.records.connection.get_all(*(self.key(self.name(entry)) for entry in entries))
+            for entry, raw in zip(entries, raws, strict=True):
+                if found.is_full():
+                    return False
+                found.examined += 1
+                found.place, after = f"{part.name}{_JOIN}{entry}", entry
+                if raw is not None:
+                    await self._examine(raw, part, entry, keep, found)
+
+    async def _examine(self, raw: bytes, part: Range, entry: str, keep: Keep[T], found: _Progress[T]) -> None:
+        record = self.records.readable(raw, self.kind)
+        if record is None:
+            found.unreadable.append(self.name(entry))
+        # An entry that is not among its record's is left over from an older authsvc.
+        elif (part.read is not None or (part.index, entry) in entries_of(record)) and await keep(record, entry):
+            found.items.append(record)
+
+
+@frozen
+class SingleRangeList(Generic[T]):
+    """A list that one range of an ordered index holds, and that an older authsvc keeps as a set of names.
+
+    Attributes:
+        records: of the installation.
+        kind: of the records.
+        key: makes a record's key of its name.
+        index: key of the ordered index.
+        names: key of the set of the records' names.
+        name: makes a record's name of an entry.
+    """
+
+    records: Records
+    kind: type[T]
+    key: Callable[[str], str]
+    index: str
+    names: str
+    name: Callable[[str], str] = id_of
+
+    async def page(
+        self, query: str, after: str | None, limit: int, keep: Callable[[T], bool] = lambda _: True
+    ) -> Page[T]:
+        """Return one page: in the order of the index, or of the names until the indexes are settled.
+
+        Args:
+            query: stands for the list and its filters in the cursor.
+            after: cursor of the page before, or None.
+            limit: most items.
+            keep: whether a record is shown.
+
+        Raises:
+            InputRefused: ``after`` is not a cursor of this list.
+            StoreUnavailable: Redis does not answer.
+        """
+        query = f"{query} {self.index}"
+        settled = await self.records.list_mode(query, after)
+        part = Range("", self.index, read=None if settled else self._named)
+        name = self.name if settled else str
+        listed: List[T] = List(self.records, self.kind, self.key, name)
+
+        async def shown(record: T, _entry: str) -> bool:
+            return keep(record)
+
+        return await listed.page(mode_query(query, settled=settled), lambda _: one_range(part), after, limit, shown)
+
+    async def _named(self, after: str, limit: int) -> list[str]:
+        connection = self.records.connection
+        found = await connection.read(lambda: connection.redis.smembers(self.names))
+        return [name for name in sorted(map(bytes.decode, found)) if name > after][:limit]

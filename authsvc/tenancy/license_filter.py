@@ -1,0 +1,121 @@
+"""Which licenses a list shows."""
+
+from datetime import datetime, timedelta
+from typing import Self
+
+from attrs import frozen
+
+from authsvc.errors import InputRefused
+from authsvc.tenancy.dates import parse_span
+from authsvc.tenancy.records import App, License
+from authsvc.tenancy.search import fold, words
+
+STATES = ("active", "expired", "revoked", "pending", "archived")
+"""The states of a license, as :meth:`authsvc.tenancy.records.License.state` has them."""
+
+MAX_ENDS_WITHIN = timedelta(days=3650)
+"""Farthest end that can be asked for."""
+
+MAX_TEXT = 200
+"""Longest text of a filter, in characters."""
+
+
+@frozen
+class LicenseFilter:
+    """The licenses of one app, of one team, or of all, that have everything asked for.
+
+    Attributes:
+        team: slug; None for every team.
+        app: slug, of ``team`` if that is given; None for every app.
+        apps: only licenses of these apps; None for no such limit.
+        customer: folded words, each of which begins a word of the customer's name; empty for no such filter.
+        customer_id: the one customer, or None.
+        reference: folded beginning of the license's reference, or None.
+        state: one of :data:`STATES`; None is every state but ``archived``.
+        ends_within: only licenses that end within this time from now and have not ended; without a ``state`` only
+            ``active`` and ``pending`` ones; None for no such filter.
+    """
+
+    team: str | None = None
+    app: str | None = None
+    apps: frozenset[str] | None = None
+    customer: tuple[str, ...] = ()
+    customer_id: str | None = None
+    reference: str | None = None
+    state: str | None = None
+    ends_within: timedelta | None = None
+
+    @classmethod
+    def parse(
+        cls,
+        *,
+        team: str | None = None,
+        app: str | None = None,
+        apps: frozenset[str] | None = None,
+        customer: str | None = None,
+        reference: str | None = None,
+        state: str | None = None,
+        ends_within: str | None = None,
+    ) -> Self:
+        """Return the filter that was typed.
+
+        Args:
+            team: slug, known to exist.
+            app: slug, known to exist.
+            apps: what the caller is limited to.
+            customer: words, or beginnings of words, of the customer's name, in any order, case and accents aside.
+            reference: the license's reference, or how it begins, likewise.
+            state: one of :data:`STATES`.
+            ends_within: a span such as ``30d``.
+
+        Raises:
+            InputRefused: something is not acceptable; the field names it.
+        """
+        if state is not None and state not in STATES:
+            raise InputRefused(
+                f"{state[:40]!r} is not a state of a license; use {', '.join(STATES)}",
+                code="license_state_invalid",
+                field="state",
+            )
+        for name, text in (("customer", customer), ("reference", reference)):
+            if text is not None and not 0 < len(text.strip()) <= MAX_TEXT:
+                raise InputRefused(
+                    f"the {name} to look for must have 1 to {MAX_TEXT} characters", code="length_invalid", field=name
+                )
+        found = () if customer is None else words(customer)
+        if customer is not None and not found:
+            raise InputRefused(
+                f"{customer[:40]!r} has no letter or digit to look for", code="search_empty", field="customer"
+            )
+        span = None if ends_within is None else parse_span(ends_within, "ends_within", longest=MAX_ENDS_WITHIN)
+        folded = None if reference is None else fold(reference.strip())
+        return cls(team, app, apps, found, None, folded, state, span)
+
+    def admits(self, license_: License, app: App, now: datetime) -> bool:
+        """Whether the list shows ``license_`` of ``app``; the customer is not looked at."""
+        state = license_.state_in(app, now)
+        return (
+            (self.app is None or license_.app == self.app)
+            and (self.apps is None or license_.app in self.apps)
+            and (self.team is None or license_.team == self.team)
+            and (self._default(license_, state) if self.state is None else state == self.state)
+            and (self.reference is None or fold(license_.reference or "").startswith(self.reference))
+            and (self.customer_id is None or license_.customer_id == self.customer_id)
+            and (self.ends_within is None or now < license_.expires_at <= now + self.ends_within)
+        )
+
+    def _default(self, license_: License, state: str) -> bool:
+        return license_.archived_at is None if self.ends_within is None else state in {"active", "pending"}
+
+    @property
+    def scope(self) -> "LicenseFilter":
+        """The same team and apps without any other filter."""
+        return LicenseFilter(self.team, self.app, self.apps)
+
+    @property
+    def query(self) -> str:
+        """A text that stands for this filter: a cursor belongs to it."""
+        limited = None if self.apps is None else sorted(self.apps)
+        span = None if self.ends_within is None else self.ends_within.total_seconds()
+        facts = (self.team, self.app, limited, self.customer, self.customer_id, self.reference, self.state, span)
+        return f"licenses {facts!r}"
