@@ -1,4 +1,4 @@
-"""Every way in which authsvc says no.
+"""The errors of authsvc: what is refused, and why.
 
 ::
 
@@ -8,7 +8,7 @@
     ├── InputRefused          a value given by a person is not acceptable (exit 1 or 2, HTTP 400)
     │   ├── NotFound          it names something that does not exist
     │   └── Conflict          it contradicts what exists already
-    │       ├── ConfirmationNeeded   it ends access for others, and nobody has confirmed that
+    │       ├── ConfirmationNeeded   it ends access for others, and the caller has not confirmed it
     │       ├── LastOwner            it would leave a team without an owner
     │       └── OperationRepeated    it was carried out before, under the same operation id
     ├── CredentialsRefused    identity was not proven (HTTP 401 UNAUTHORIZED)
@@ -258,7 +258,10 @@ class OperationRepeated(Conflict):
 
 
 class CredentialsRefused(AuthsvcError):
-    """Identity was not proven. One sentence for unknown and wrong, so that nobody learns which accounts exist."""
+    """Identity was not proven.
+
+    One sentence for unknown and wrong, so that a stranger does not learn which accounts exist.
+    """
 
     default_code: ClassVar[ErrorCode] = "credentials_refused"
 
@@ -324,7 +327,7 @@ class StoreRefused(StoreUnavailable):
 
 
 STORE_AWAY = "the service's database does not answer; try again in a few seconds"
-"""What is said whenever the store did not answer, whoever finds out."""
+"""The one sentence of every :class:`StoreUnavailable` after which trying again is safe."""
 
 
 class SignerUnavailable(AuthsvcError):

@@ -69,7 +69,7 @@ def show(slug: str, data_dir: Path | None, *, as_json: bool) -> None:
 @yes_option
 @common_options
 def archive(slug: str, data_dir: Path | None, *, yes: bool, as_json: bool) -> None:
-    """Put an app away: nobody pushes to it or pulls from it until it is reinstated; its slug is never given away."""
+    """Archive an app: pushes and pulls are refused until it is reinstated; its slug is never reused."""
 
     async def use(manage: "Management", confirmed: str | None) -> "App":
         return await manage.teams.archive_app(slug, manage.operation(), confirmed)

@@ -31,7 +31,7 @@ def audit_group() -> None:
 
 @audit_group.command("list")
 @click.option("--since", metavar="WHEN", help="Not before: 24h, 2027-01-31 or 2027-01-31T12:00:00Z.")
-@click.option("--until", metavar="WHEN", help="Before this; likewise.")
+@click.option("--until", metavar="WHEN", help="Before this, in the same forms.")
 @click.option("--event", "events", multiple=True, metavar="EVENT", help="token.denied, or token for all of them.")
 @click.option("--actor", metavar="SUBJECT", help="Who did it: license:ID, member:ID, system:authsvc …")
 @click.option("--app", metavar="APP", help="Only what names this app.")
@@ -107,7 +107,7 @@ def explain(
     if as_json and found.around:
         print_json({"request": found.request_id, "found": False, "around": [kept.to_json() for kept in found.around]})
     elif found.around:
-        say("its id was not kept, because there were too many; it is one of these:", err=True)
+        say("its id was not recorded, because there were too many; it is one of these:", err=True)
         _explain_all(list(found.around), as_json=False)
     if not found.around:
         refuse(_unknown(found))
@@ -180,6 +180,6 @@ def _unknown(found: "Explanation") -> str:
     if found.trimmed:
         return f"request {shown} was made at {made}; entries of that time were trimmed, look where they are exported"
     return (
-        f"the audit does not know request {shown} of {made} (yet): repeats are told within five minutes, and of tokens "
-        "that granted everything only some ids are kept; what is no request for a token is in the log only"
+        f"the audit does not know request {shown} of {made} (yet): repeats are recorded within five minutes, and "
+        "of tokens that granted everything only some ids; requests that are not for a token are in the log only"
     )

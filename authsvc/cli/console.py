@@ -86,7 +86,7 @@ def run(data_dir: Path | None, use: Callable[["Management"], Awaitable[T]], *, d
     """Run one use case on the installation and return its result; end the process when it is refused.
 
     Raises:
-        ConfirmationNeeded: somebody must be asked first.
+        ConfirmationNeeded: the user has to confirm it first.
         LastOwner: a team would have no owner.
     """
     from authsvc.wiring.management import management

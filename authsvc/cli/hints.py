@@ -1,7 +1,7 @@
 """What to type next: hints that name commands, by error code.
 
-The core and the use cases serve the portal and the API too, so their sentences name no command; whoever reads the
-command line gets the hint behind the sentence.
+The core and the use cases serve the portal and the API too, so their sentences name no command; the command
+line adds a hint to them.
 """
 
 import string

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     help="For reports.",
 )
 @click.option("--expires", required=True, metavar="WHEN", help="2028-01-31, 2028-01-31T12:00:00Z, or 365d from now.")
-@click.option("--not-before", metavar="WHEN", help="When it begins, written likewise.  [default: now]")
+@click.option("--not-before", metavar="WHEN", help="When it begins, in the same forms.  [default: now]")
 @click.option("--repository", "repositories", multiple=True, metavar="PATTERN", help="Only these; may be repeated.")
 @click.option("--field", "fields", multiple=True, metavar="K=V", help="For the vendor's software; may be repeated.")
 @click.option("--contact", metavar="TEXT", help="Whom the customer asks; shown in every refusal.")

@@ -34,7 +34,7 @@ def check_rules(password: Secret, names: Iterable[str]) -> None:
 
     Args:
         password: as typed.
-        names: what anybody may know of the person: the e-mail address, names of the team and its apps.
+        names: what anyone may know of the person: the e-mail address, names of the team and its apps.
 
     Raises:
         InputRefused: too short, too long, too easy to guess, or it begins like a token or a license file and could

@@ -37,7 +37,7 @@ class Nothing:
 
 @frozen
 class Junk:
-    """Credentials that can belong to nobody; refused without asking the store.
+    """Credentials that cannot belong to any account; refused without asking the store.
 
     Attributes:
         why: for the log.
@@ -96,7 +96,7 @@ def classify(presented: Presented) -> Proof:
         case Unreadable(why):
             return Junk(why)
         case RefreshGrant(token):
-            return _machine(token.reveal()) or Junk("the refresh token is not one of ours")
+            return _machine(token.reveal()) or Junk("the refresh token was not issued here")
         case UserPassword(username, password):
             return _machine(password.reveal()) or _person(username, password)
         case _:

@@ -1,6 +1,6 @@
 """Hashes passwords in a bounded thread pool, in two lanes (design #5, #15).
 
-One Argon2id check takes a core for tens of milliseconds, and anybody may ask for one. So:
+One Argon2id check takes a core for tens of milliseconds, and anyone may ask for one. So:
 
 1. at most as many checks run as there are threads, and in each lane at most so many wait; one more is refused at once.
    A place is held by the work, not by the request: a client that hangs up frees nothing early;

@@ -87,7 +87,7 @@ class ClientConfig:
             good = False
         if not good:
             raise ToolError(
-                f"{self.path} is not the JSON that docker and podman write; mend it first, nothing was changed"
+                f"{self.path} is not the JSON that docker and podman write; fix it first; nothing was changed"
             )
 
     def helper(self, registry: str) -> str | None:

@@ -253,7 +253,7 @@ class Members:
                 return other
         raise LastOwner(
             f"{old.email} is the last owner of the team {old.team} who can manage all of it; "
-            "make somebody else an owner first"
+            "make another member an owner first"
         )
 
 

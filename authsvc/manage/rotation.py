@@ -33,7 +33,7 @@ def rotation_ends(
         if token.ends_at is not None
     )
     mark = ",".join(f"{token.generation}:{token.ends_at}" for token in short)
-    return EndedAccess(f"{what} has been rotated already: {tokens}, and whoever still uses it is refused", mark)
+    return EndedAccess(f"{what} has been rotated already: {tokens}, and any client that still uses it is refused", mark)
 
 
 def ended(before: Sequence[TokenDigest], after: Sequence[TokenDigest], now: datetime) -> list[int]:

@@ -45,7 +45,7 @@ class Claims:
         expires_at: aware.
         token_id: unique, for the log.
         access: what is granted; empty is a valid token that only passes ``/v2/``.
-        degraded: whether it was issued from memory, while the store was away; the registry ignores the claim.
+        degraded: whether it was issued from memory, while the store was unreachable; the registry ignores the claim.
     """
 
     issuer: str

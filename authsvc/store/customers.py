@@ -130,8 +130,8 @@ def _expect_unique(change: Transaction, customer: Customer, before: Customer | N
     index = keys.index("customer-keys", customer.team)
     if before is None or customer.name != before.name:
         taken = NAME_TAKEN.format(team=customer.team, text=customer.name)
-        change.expect_unlisted(index, keys.customer_name(customer.name), taken, "name_taken", "name")
+        change.expect_unlisted(index, keys.customer_name(customer.name), taken, code="name_taken", field="name")
     if customer.reference is not None and (before is None or customer.reference != before.reference):
         taken = REFERENCE_TAKEN.format(team=customer.team, text=customer.reference)
         unique = keys.customer_reference(customer.reference)
-        change.expect_unlisted(index, unique, taken, "reference_taken", "reference")
+        change.expect_unlisted(index, unique, taken, code="reference_taken", field="reference")

@@ -1,7 +1,7 @@
 """The names that people give: slugs, e-mail addresses, free text.
 
 A slug is the first component of a repository name, and isolation is drawn by it (design #11): ASCII, lower-case,
-never changed, never given away again.
+never changed, never reused.
 """
 
 import re
@@ -22,7 +22,7 @@ RESERVED_SLUGS = frozenset(
         "root", "signin", "static", "status", "system", "token", "v1", "v2", "v3", "well-known",
     }
 )  # fmt: skip
-"""Words that are paths of ours, roles of Docker Hub, or a host name to a client."""
+"""Words that are internal paths, roles of Docker Hub, or a host name to a client."""
 
 _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
 _LOCAL_PART = re.compile(r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*", re.ASCII)

@@ -49,7 +49,7 @@ class App:
         team: slug of the owning team.
         name: for people.
         created_at: aware.
-        archived_at: when it was put away: nothing pushes to it and nothing pulls from it; None while in use.
+        archived_at: since when nothing pushes to it or pulls from it; None while in use.
     """
 
     slug: str

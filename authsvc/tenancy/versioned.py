@@ -12,7 +12,7 @@ Version = NewType("Version", bytes)
 
 @frozen
 class Versioned(Generic[T]):
-    """A record as it was read, so that a change of it can insist that nobody else has changed it since.
+    """A record as it was read, so that a change can require that it is unchanged since.
 
     Attributes:
         record: the value.

@@ -79,7 +79,7 @@ def test_the_last_owner_stays_unless_the_operator_insists(stack: Stack, app: str
     said = refused(stack, "member", command, owner, *options)
 
     assert f"{owner} is the last owner of the team {app}" in said
-    assert "make somebody else an owner first, or repeat it with --force" in said
+    assert "make another member an owner first, or repeat it with --force" in said
     stack.authsvc("member", command, owner, *options, "--force")
 
 

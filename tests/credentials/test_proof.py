@@ -184,8 +184,8 @@ def test_nobody(username: str, text: str, why: str) -> None:
     [
         (None, Nothing()),
         (Unreadable("why"), Junk("why")),
-        (RefreshGrant(Secret("")), Junk("the refresh token is not one of ours")),
-        (RefreshGrant(Secret("correct horse battery")), Junk("the refresh token is not one of ours")),
+        (RefreshGrant(Secret("")), Junk("the refresh token was not issued here")),
+        (RefreshGrant(Secret("correct horse battery")), Junk("the refresh token was not issued here")),
     ],
 )
 def test_the_rest(presented: Any, expected: Proof) -> None:

@@ -155,7 +155,7 @@ async def test_a_second_rotation_asks_before_it_ends_a_promise(house: Installati
         await house.licenses.rotate(made.id, DAY, house.operation())
     assert (
         f"the license {made.id} of Globex has been rotated already: token 1, which was to work until "
-        "2026-08-08T12:00:00Z, ends now, and whoever still uses it is refused" == str(asked.value)
+        "2026-08-08T12:00:00Z, ends now, and any client that still uses it is refused" == str(asked.value)
     )
     assert ["pull", "pull"] == [await house.gets(token) for token in (first, second)]
 
