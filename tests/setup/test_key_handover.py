@@ -109,6 +109,7 @@ def test_cut_off_anywhere(root: Path, keys: Path, old: Path, step: int, monkeypa
         hand_over(root / KEY_ADMIN_SOCKET, old)
     monkeypatch.undo()
     assert before.items() <= content(keys, old).items()
+    assert content(old) == before or before.items() <= content(keys).items(), "removed before all were there"
     hand_over(root / KEY_ADMIN_SOCKET, old)
 
     assert before.items() < content(keys).items()
