@@ -49,6 +49,10 @@ ErrorCode = Literal[
     "signer_unavailable",
     "internal_error",
     "record_too_new",
+    "customer_changed",
+    "customer_not_found",
+    "license_ambiguous",
+    "reference_conflict",
     # what was named exists or not, or is in another state
     "server_running",
     "reload_unfinished",

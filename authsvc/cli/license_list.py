@@ -22,7 +22,13 @@ def list_command(app: str, data_dir: Path | None, *, as_json: bool) -> None:
     """List the licenses of an app, without archived ones."""
 
     async def use(manage: "Management") -> "tuple[App, list[License]]":
-        return await manage.teams.app(manage.actor, app), await manage.licenses.list(manage.actor, app)
+        found, after = list["License"](), None
+        while True:
+            page = await manage.licenses.list(manage.actor, datetime.now(UTC), app=app, after=after)
+            found += page.items
+            after = page.next
+            if after is None:
+                return await manage.teams.app(manage.actor, app), found
 
     stored, licenses = run(data_dir, use)
     facts = [present.license_(license_, stored, datetime.now(UTC)) for license_ in licenses]

@@ -19,11 +19,13 @@ from attrs import define, field, frozen
 from authsvc.errors import Conflict, InputRefused
 from authsvc.manage.actor import Actor
 from authsvc.manage.authorization import permitted
+from authsvc.manage.license_customer import known_customer
 from authsvc.manage.license_rows import LicenseRow, Read, RowProblem, changed_columns
 from authsvc.manage.licenses import Licenses
 from authsvc.manage.lookup import require_app
 from authsvc.manage.operation import Operation
 from authsvc.manage.permissions import Permission
+from authsvc.tenancy.customers import Customer
 from authsvc.tenancy.records import App, License, LicenseReference
 from authsvc.tenancy.terms import LicenseTerms
 from authsvc.tenancy.versioned import Versioned
@@ -124,17 +126,22 @@ class LicenseImport:
             StoreUnavailable: the store does not answer.
         """
         require_app(actor, self.app.record)
-        plan, seen = Plan(), dict[bytes, int]()
+        plan, seen, named = Plan(), dict[bytes, int](), dict[bytes, bytes]()
         for chunk in _chunks(rows):
             plan.rows += len(chunk)
             if plan.rows > MAX_ROWS:
                 raise InputRefused(
                     f"a file has at most {MAX_ROWS:,} rows; split it", code="rows_too_many", field="rows"
                 )
-            known = await self._known([row.reference for row in chunk if isinstance(row, LicenseRow)])
+            good = [row for row in chunk if isinstance(row, LicenseRow)]
+            known = await self._known([row.reference for row in good])
+            new = [row for row in good if row.reference not in known]
+            for problems in await asyncio.gather(*(self._customer_problem(row, named) for row in new)):
+                plan.problems += problems
+            customers = await self._customers(known)
             for row in chunk:
                 if isinstance(row, LicenseRow):
-                    self._check_row(actor, row, known.get(row.reference), seen, plan, now)
+                    self._check_row(actor, row, known.get(row.reference), customers, seen, plan, now)
                 else:
                     plan.problems += row
         return plan
@@ -179,9 +186,16 @@ class LicenseImport:
         return outcome
 
     def _check_row(
-        self, actor: Actor, row: LicenseRow, known: Known | None, seen: dict[bytes, int], plan: Plan, now: datetime
+        self,
+        actor: Actor,
+        row: LicenseRow,
+        known: Known | None,
+        customers: dict[str, Customer],
+        seen: dict[bytes, int],
+        plan: Plan,
+        now: datetime,
     ) -> None:
-        digest = hashlib.blake2b(row.reference.encode("utf-8", "surrogatepass"), digest_size=12).digest()
+        digest = _digest(row.reference)
         before = seen.setdefault(digest, row.line)
         if before != row.line:
             twice = f"{row.reference!r} is on line {before} already; give each row a reference of its own"
@@ -196,12 +210,35 @@ class LicenseImport:
                 plan.problems.append(RowProblem(row.line, column, str(error)))
             return
         reference, license_ = known
-        columns = changed_columns(row.terms, _terms_of(license_), reference.expires_at)
+        customer = customers.get(license_.customer_id or "")
+        columns = changed_columns(row.terms, _terms_of(license_, customer), reference.expires_at)
         if columns:
             plan.changed.append(Changed(row.line, row.reference, license_.id, tuple(columns)))
         obstacle = None if self.shelf is None else self.shelf.obstacle(license_)
         if obstacle:
             plan.problems.append(RowProblem(row.line, "row", obstacle))
+
+    async def _customers(self, known: dict[str, Known]) -> dict[str, Customer]:
+        """Return the customers of licenses that are there, by id."""
+        ids = {license_.customer_id for _, license_ in known.values() if license_.customer_id is not None}
+        found = await asyncio.gather(*(self.licenses.stores.customers.get(one) for one in ids))
+        return {one.record.id: one.record for one in found if one is not None}
+
+    async def _customer_problem(self, row: LicenseRow, named: dict[bytes, bytes]) -> list[RowProblem]:
+        """Return what is wrong with the customer of a row; ``named`` are the references of the customers before."""
+        terms = row.terms
+        if terms.customer_reference is None:
+            return []
+        name, reference = _digest(terms.customer), _digest(terms.customer_reference)
+        if named.setdefault(name, reference) != reference:
+            twice = f"the customer {terms.customer!r} has another reference in a row before"
+            return [RowProblem(row.line, "customer_reference", twice)]
+        try:
+            names = (terms.customer, terms.customer_reference, terms.customer_email)
+            await known_customer(self.licenses.stores, self.app.record.team, *names)
+        except Conflict as error:
+            return [RowProblem(row.line, "customer_reference", str(error))]
+        return []
 
     async def _one(
         self, actor: Actor, row: LicenseRow, known: Known | None, begin: Callable[[], Operation], outcome: ImportOutcome
@@ -240,7 +277,11 @@ class LicenseImport:
         return {reference: known for reference, known in zip(references, found, strict=True) if known is not None}
 
 
-def _terms_of(license_: License) -> LicenseTerms:
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).digest()
+
+
+def _terms_of(license_: License, customer: Customer | None) -> LicenseTerms:
     return LicenseTerms(
         license_.customer,
         license_.expires_at,
@@ -249,6 +290,8 @@ def _terms_of(license_: License) -> LicenseTerms:
         license_.repositories,
         license_.fields,
         license_.contact,
+        None if customer is None else customer.reference,
+        None if customer is None else customer.email,
     )
 
 

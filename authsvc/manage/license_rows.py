@@ -9,13 +9,13 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from attrs import frozen
 
 from authsvc.errors import InputRefused
 from authsvc.tenancy.dates import parse_instant
-from authsvc.tenancy.names import parse_text
+from authsvc.tenancy.names import parse_email, parse_text
 from authsvc.tenancy.records import LicenseType
 from authsvc.tenancy.terms import (
     LicenseTerms,
@@ -28,9 +28,13 @@ from authsvc.tenancy.terms import (
     parse_type,
 )
 
+R = TypeVar("R")
 T = TypeVar("T")
 
-COLUMNS = ("customer", "expires", "type", "not_before", "repositories", "contact", "reference")
+COLUMNS = (
+    *("customer", "expires", "type", "not_before", "repositories", "contact", "reference"),
+    *("customer_reference", "customer_email"),
+)
 REQUIRED = ("customer", "expires")
 FIELD = "field."
 """Begins the column of a custom field: ``field.seats``."""
@@ -80,13 +84,29 @@ class LicenseRow:
 
 Read = LicenseRow | list[RowProblem]
 
+ParseValue = Callable[[str, object], object]
+"""Parses the value of a custom field, by its name, as the format of the file has it."""
 
-def read_csv(lines: Iterable[str]) -> Iterator[Read]:
+
+@frozen
+class RowType(Generic[R]):
+    """What the rows of a file say.
+
+    Attributes:
+        required: the columns that each row needs.
+        parse: makes a row, or a list of everything that is wrong with it, of its line and its cells.
+    """
+
+    required: tuple[str, ...]
+    parse: Callable[[int, Cells, ParseValue], R]
+
+
+def read_csv(lines: Iterable[str], kind: RowType[R]) -> Iterator[R | list[RowProblem]]:
     """Yield what each row of a CSV file says (RFC 4180), after a first row that names its columns."""
     reader = csv.reader(_bounded(lines), strict=True)
     try:
         names = [name.strip() for name in next(reader, [])]
-        problems = _heading_problems(names)
+        problems = _heading_problems(names, kind.required)
         if problems:
             yield problems
             return
@@ -99,7 +119,7 @@ def read_csv(lines: Iterable[str]) -> Iterator[Read]:
                 continue
             if len(cells) == len(names):
                 filled = {name: cell for name, cell in zip(names, cells, strict=True) if cell.strip()}
-                yield _row(line, filled, lambda name, cell: parse_field(name, _text(cell)))
+                yield kind.parse(line, filled, lambda name, cell: parse_field(name, _text(cell)))
             else:
                 wrong = f"it has {len(cells)} cells and the first row names {len(names)} columns"
                 yield [RowProblem(line, ROW, wrong)]
@@ -107,18 +127,19 @@ def read_csv(lines: Iterable[str]) -> Iterator[Read]:
         yield [RowProblem(reader.line_num + isinstance(error, _TooLongError), ROW, f"it is no CSV: {error}")]
 
 
-def read_jsonl(lines: Iterable[str]) -> Iterator[Read]:
+def read_jsonl(lines: Iterable[str], kind: RowType[R]) -> Iterator[R | list[RowProblem]]:
     """Yield what each line of a file of JSON objects says."""
     line = 0
     try:
         for line, text in enumerate(_bounded(lines), start=1):
             if text.strip():
-                yield _read_object(line, text)
+                read = _read_object(line, text, kind)
+                yield read
     except _TooLongError as error:
         yield [RowProblem(line + 1, ROW, f"it is no JSON: {error}")]
 
 
-def _read_object(line: int, text: str) -> Read:
+def _read_object(line: int, text: str, kind: RowType[R]) -> R | list[RowProblem]:
     try:
         found = json.loads(text, object_pairs_hook=_once)
     except (ValueError, RecursionError):
@@ -130,10 +151,10 @@ def _read_object(line: int, text: str) -> Read:
     if unknown:
         return [RowProblem(line, _shown(name), _unknown_column()) for name in unknown]
     filled = {name: cell for name, cell in cells.items() if _is_field(name) or cell is not None}
-    return _row(line, filled, check_field)
+    return kind.parse(line, filled, check_field)
 
 
-def _row(line: int, cells: Cells, parse_value: Callable[[str, object], object]) -> Read:
+def _row(line: int, cells: Cells, parse_value: ParseValue) -> Read:
     """Return the row in ``cells``, or everything that is wrong with it."""
     problems: list[RowProblem] = []
 
@@ -158,6 +179,8 @@ def _row(line: int, cells: Cells, parse_value: Callable[[str, object], object]) 
     repositories = column("repositories", lambda cell: parse_repositories(_patterns(cell)))
     contact = column("contact", lambda cell: parse_text(_text(cell), "contact"))
     reference = column("reference", lambda cell: parse_text(_key(cell), "reference"))
+    customer_reference = column("customer_reference", lambda cell: parse_text(_key(cell), "customer_reference"))
+    customer_email = column("customer_email", lambda cell: parse_email(_text(cell)))
     fields: dict[str, object] = {}
     for name in filter(_is_field, cells):
         short = name.removeprefix(FIELD)
@@ -167,8 +190,58 @@ def _row(line: int, cells: Cells, parse_value: Callable[[str, object], object]) 
         checked("not_before", lambda: check_period(start, end))
     if problems or customer is None or end is None:
         return problems
-    terms = LicenseTerms(customer, end, kind or LicenseType.PAID, start, repositories, fields, contact)
+    terms = LicenseTerms(
+        *(customer, end, kind or LicenseType.PAID, start, repositories, fields, contact),
+        customer_reference=customer_reference,
+        customer_email=customer_email,
+    )
     return LicenseRow(line, reference or customer, terms)
+
+
+LICENSE_ROWS: RowType[Read] = RowType(REQUIRED, _row)
+"""The rows of an import."""
+
+
+@frozen
+class RenewalRow:
+    """A row that gives a license another end.
+
+    Attributes:
+        line: on which it begins, from 1.
+        reference: of the license.
+        expires_at: its new end.
+    """
+
+    line: int
+    reference: str
+    expires_at: datetime
+
+
+ReadRenewal = RenewalRow | list[RowProblem]
+
+
+def _renewal(line: int, cells: Cells, _parse_value: ParseValue) -> ReadRenewal:
+    problems: list[RowProblem] = []
+    found: dict[str, Any] = {}
+    # As in an import, a license without a reference of its own has its customer's name.
+    key = "reference" if "reference" in cells else "customer"
+    parse: dict[str, Callable[[object], object]] = {
+        "expires": lambda cell: parse_instant(_text(cell).strip(), "expires"),
+        key: lambda cell: parse_text(_key(cell), key),
+    }
+    for name, parse_cell in parse.items():
+        if name not in cells:
+            problems.append(RowProblem(line, name if name == "expires" else "reference", "it is empty"))
+            continue
+        try:
+            found[name] = parse_cell(cells[name])
+        except InputRefused as error:
+            problems.append(RowProblem(line, name, str(error)))
+    return problems or RenewalRow(line, found[key], found["expires"])
+
+
+RENEWAL_ROWS: RowType[ReadRenewal] = RowType(("expires",), _renewal)
+"""The rows of a renewal; a file of an import has them too, and its other columns are not looked at."""
 
 
 def changed_columns(terms: LicenseTerms, now_said: LicenseTerms, imported_end: datetime) -> list[str]:
@@ -189,17 +262,22 @@ def changed_columns(terms: LicenseTerms, now_said: LicenseTerms, imported_end: d
     found = [name for name, (mine, theirs) in pairs.items() if mine != theirs]
     if terms.expires_at not in {imported_end, now_said.expires_at}:
         found.append("expires")
+    # A customer that has none yet got it from elsewhere, or gets it from a row with a new license.
+    if now_said.customer_reference not in {None, terms.customer_reference} and terms.customer_reference is not None:
+        found.append("customer_reference")
+    if now_said.customer_email not in {None, terms.customer_email} and terms.customer_email is not None:
+        found.append("customer_email")
     # As JSON: 1, 1.0 and true are equal to Python and three things to a license.
     mine, theirs = ({name: json.dumps(value) for name, value in t.fields.items()} for t in (terms, now_said))
     return found + sorted(FIELD + name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name))
 
 
-def _heading_problems(names: list[str]) -> list[RowProblem]:
+def _heading_problems(names: list[str], required: tuple[str, ...]) -> list[RowProblem]:
     if len(names) == 1 and any(separator in names[0] for separator in (SEPARATOR, "\t")):
         return [RowProblem(1, ROW, "columns are separated by ','; save the file as comma-separated values")]
     unknown = [RowProblem(1, _shown(name), _unknown_column()) for name in names if not _is_column(name)]
     twice = [RowProblem(1, name, "the column is there twice") for name in sorted(set(names)) if names.count(name) > 1]
-    missing = [RowProblem(1, name, "the column is missing") for name in REQUIRED if name not in names]
+    missing = [RowProblem(1, name, "the column is missing") for name in required if name not in names]
     return unknown + twice + missing
 
 

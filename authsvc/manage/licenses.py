@@ -2,41 +2,42 @@
 
 import json
 from datetime import datetime, timedelta
+from functools import partial
 
 from attrs import evolve, frozen
 
 from authsvc import license_file
-from authsvc.credentials.machine_secret import ID_BYTES, ID_LENGTH, LICENSE_TOKEN_LENGTH, MachineSecret, new_id
+from authsvc.credentials.machine_secret import ID_BYTES, MachineSecret, new_id
 from authsvc.errors import Conflict, InputRefused
-from authsvc.license_file import LicenseDocument, LicenseFileError
 from authsvc.manage.actor import Actor
 from authsvc.manage.authorization import permitted
 from authsvc.manage.confirmation import require
 from authsvc.manage.idempotency import repeatable
+from authsvc.manage.license_customer import choose_customer, customer_facts, with_customer
 from authsvc.manage.license_signer import LicenseSigner
-from authsvc.manage.lookup import find_app, find_license, find_open_app, require_app, require_license
+from authsvc.manage.license_writer import NO_ID, NO_TOKEN, document_of, replace_license
+from authsvc.manage.lookup import find_app, find_license, find_open_app, find_team, require_app, require_license
 from authsvc.manage.operation import Operation
 from authsvc.manage.permissions import Permission
 from authsvc.manage.rotation import ended, rotation_ends
 from authsvc.manage.stores import Stores
 from authsvc.signing import license_keys
+from authsvc.tenancy.customers import SelectedCustomer
 from authsvc.tenancy.dates import parse_end, render_instant
+from authsvc.tenancy.license_filter import LicenseFilter
+from authsvc.tenancy.license_update import LicenseUpdate
+from authsvc.tenancy.pages import IndexProgress, Page, page_size
 from authsvc.tenancy.records import App, License, TokenDigest, rotated
 from authsvc.tenancy.terms import LicenseTerms
 from authsvc.tenancy.versioned import Versioned
-
-NO_ID = "0" * ID_LENGTH
-"""Stands for the id of a license that is only thought of."""
-
-NO_TOKEN = "0" * LICENSE_TOKEN_LENGTH
-"""Stands for its registry token, with the same length."""
 
 
 @frozen
 class Licenses:
     """Creates and changes licenses.
 
-    Every method raises StoreUnavailable when the store does not answer.
+    A license is named by its id or its reference; the argument ``app`` narrows the search for a reference down to one
+    app. Every method raises StoreUnavailable when the store does not answer.
 
     Attributes:
         stores: the records.
@@ -100,9 +101,16 @@ class Licenses:
         token = await self.signer.derive_license_token(license_id, 1)
         license_ = evolve(license_, tokens=(TokenDigest(1, token.sha256()),))
         file = await self._signed(license_, token)
-        entry = operation.entry("license.created", license=license_.id, app=license_.app, team=license_.team)
-        await self.stores.licenses.add(license_, app, entry)
-        return license_, file
+
+        async def write(choice: SelectedCustomer) -> License:
+            made = evolve(license_, customer_id=choice.record.id)
+            named = {"license": made.id, "app": made.app, "team": made.team, **customer_facts(choice)}
+            await self.stores.licenses.add(made, app, operation.entry("license.created", **named), choice)
+            return made
+
+        names = (terms.customer, terms.customer_reference, terms.customer_email)
+        choose = partial(choose_customer, self.stores, license_.team, *names, operation)
+        return await with_customer(choose, write), file
 
     @permitted(Permission.LICENSE_PREVIEW)
     def check(self, actor: Actor, app: Versioned[App], terms: LicenseTerms, now: datetime) -> None:
@@ -113,36 +121,107 @@ class Licenses:
             NotFound: there is no such app for the actor.
         """
         require_app(actor, app.record)
-        _document(self._draft(app.record, terms, NO_ID, now, None), NO_TOKEN)
+        document_of(self._draft(app.record, terms, NO_ID, now, None), NO_TOKEN)
 
     @permitted(Permission.LICENSE_LIST)
-    async def list(self, actor: Actor, app: str) -> list[License]:
-        """Return the licenses of an app that are not archived, oldest first.
+    async def list(
+        self,
+        actor: Actor,
+        now: datetime,
+        *,
+        app: str | None = None,
+        team: str | None = None,
+        customer: str | None = None,
+        reference: str | None = None,
+        state: str | None = None,
+        ends_within: str | None = None,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> Page[License]:
+        """Return one page of licenses. :mod:`authsvc.store.license_lists` says in which order they are.
+
+        Args:
+            actor: who asks; a list never has more than the actor sees.
+            now: decides on states.
+            app: slug of the only app.
+            team: slug of the only team; None for all that the actor sees.
+            customer: words, or beginnings of words, of the customer's name, in any order, case and accents aside.
+            reference: the license's reference, or how it begins, likewise.
+            state: ``active``, ``expired``, ``revoked``, ``pending`` or ``archived``; None for all but archived ones.
+            ends_within: a span such as ``30d``: active and pending ones that end within it, or those of ``state``.
+            after: cursor of the page before, with the same filters; None for the first.
+            limit: most items, up to 100. A page may have fewer and a next one all the same.
 
         Raises:
-            NotFound: there is no such app.
+            InputRefused: a filter is not acceptable; ``after`` is not a cursor of this list.
+            NotFound: there is no such app or team for the actor.
         """
-        await find_app(self.stores, actor, app)
-        return [license_ for license_ in await self.stores.licenses.of_app(app) if license_.archived_at is None]
+        found = None if app is None else (await find_app(self.stores, actor, app)).record
+        owner = None if team is None else (await find_team(self.stores, actor, team)).slug
+        wanted = LicenseFilter.parse(
+            team=owner or (actor.team if found is None else found.team),
+            app=None if found is None else found.slug,
+            apps=actor.apps,
+            customer=customer,
+            reference=reference,
+            state=state,
+            ends_within=ends_within,
+        )
+        return await self.stores.licenses.page(wanted, after, page_size(limit), now)
+
+    @permitted(Permission.LICENSE_INDEX_PROGRESS)
+    async def index_progress(self, actor: Actor) -> IndexProgress:
+        """Return how far the indexes behind the lists are; ``actor`` is who asks."""
+        return await self.stores.licenses.index_progress()
+
+    @permitted(Permission.LICENSE_SET)
+    @repeatable(_first_with_file)
+    async def set(
+        self, license_id: str, changes: LicenseUpdate, operation: Operation, app: str | None = None
+    ) -> tuple[License, str]:
+        """Return the license with other terms, and its file; the registry token stays the same.
+
+        Another customer is a known one, or a new one that is created with the change; its name goes into the file.
+
+        Raises:
+            InputRefused: there would be too many custom fields, or the file would be too long.
+            NotFound: there is no such license for the actor.
+            Conflict: it was changed at the same moment, or no customer has the reference.
+        """
+        stored = await find_license(self.stores, operation.actor, license_id, app)
+        changed = changes.applied(stored.record)
+        if changes.customer is None and changes.customer_reference is None:
+            file = await self._file_of(changed)
+            return await replace_license(self.stores, stored, changed, operation), file
+
+        async def write(choice: SelectedCustomer) -> tuple[License, str]:
+            made = evolve(changed, customer=changes.customer or choice.record.name, customer_id=choice.record.id)
+            file = await self._file_of(made)
+            return await replace_license(
+                self.stores, stored, made, operation, choice=choice, facts=customer_facts(choice)
+            ), file
+
+        names = (changes.customer, changes.customer_reference, None)
+        return await with_customer(partial(choose_customer, self.stores, changed.team, *names, operation), write)
 
     @permitted(Permission.LICENSE_SHOW)
-    async def show(self, actor: Actor, license_id: str) -> License:
-        """Return one license, archived or not.
+    async def show(self, actor: Actor, license_id: str, app: str | None = None) -> License:
+        """Return one license, archived or not, by its id or its reference; ``app`` is needed if several have it.
 
         Raises:
             NotFound: there is no such license.
         """
-        return (await find_license(self.stores, actor, license_id)).record
+        return (await find_license(self.stores, actor, license_id, app)).record
 
     @permitted(Permission.LICENSE_DOWNLOAD)
-    async def download(self, actor: Actor, license_id: str) -> str:
+    async def download(self, actor: Actor, license_id: str, app: str | None = None) -> str:
         """Return the file of a license again, with the dates and the registry token of now.
 
         Raises:
             NotFound: there is no such license.
             Conflict: its token was derived under another license-token key than the one in the secrets directory.
         """
-        return await self._file_of((await find_license(self.stores, actor, license_id)).record)
+        return await self._file_of((await find_license(self.stores, actor, license_id, app)).record)
 
     @permitted(Permission.LICENSE_KEYS)
     async def verification_keys(self) -> str:
@@ -152,7 +231,9 @@ class Licenses:
 
     @permitted(Permission.LICENSE_EXTEND)
     @repeatable(_first_with_file)
-    async def extend(self, license_id: str, expires: str, operation: Operation) -> tuple[License, str]:
+    async def extend(
+        self, license_id: str, expires: str, operation: Operation, app: str | None = None
+    ) -> tuple[License, str]:
         """Return the license with another end, later or earlier, and its file; the registry token stays the same.
 
         Raises:
@@ -160,7 +241,7 @@ class Licenses:
             NotFound: there is no such license.
             Conflict: it was changed at the same moment.
         """
-        stored = await find_license(self.stores, operation.actor, license_id)
+        stored = await find_license(self.stores, operation.actor, license_id, app)
         end = parse_end(expires, operation.now, "expires")
         if stored.record.not_before is not None and end <= stored.record.not_before:
             raise InputRefused(
@@ -170,12 +251,17 @@ class Licenses:
             )
         changed = evolve(stored.record, expires_at=end)
         file = await self._file_of(changed)
-        return await self._set(stored, changed, operation), file
+        return await replace_license(self.stores, stored, changed, operation), file
 
     @permitted(Permission.LICENSE_ROTATE)
     @repeatable(_first_with_file)
     async def rotate(
-        self, license_id: str, overlap: timedelta, operation: Operation, confirmed: str | None = None
+        self,
+        license_id: str,
+        overlap: timedelta,
+        operation: Operation,
+        confirmed: str | None = None,
+        app: str | None = None,
     ) -> tuple[License, str]:
         """Return the license with a new registry token, and its file; the old token works for ``overlap`` more.
 
@@ -185,57 +271,62 @@ class Licenses:
                 says already that every old token shall end.
             Conflict: it was changed at the same moment.
         """
-        stored = await find_license(self.stores, operation.actor, license_id)
+        stored = await find_license(self.stores, operation.actor, license_id, app)
         before = stored.record
         generation = before.tokens[0].generation + 1
-        digest = (await self.signer.derive_license_token(license_id, generation)).sha256()
+        digest = (await self.signer.derive_license_token(before.id, generation)).sha256()
         changed = evolve(before, tokens=rotated(before.tokens, digest, overlap, operation.now))
         if overlap and before.state(operation.now) in {"active", "pending"}:
-            what = f"the license {license_id} of {before.customer}"
+            what = f"the license {before.id} of {before.customer}"
             require(rotation_ends(what, before.tokens, changed.tokens, operation.now), confirmed)
         file = await self._file_of(changed)
         facts = {"generation": generation, "ended": ended(before.tokens, changed.tokens, operation.now)}
-        return await self._set(stored, changed, operation, "license.rotated", **facts), file
+        return await replace_license(self.stores, stored, changed, operation, "license.rotated", facts=facts), file
 
     @permitted(Permission.LICENSE_REVOKE)
     @repeatable(_first)
-    async def revoke(self, license_id: str, operation: Operation) -> License:
+    async def revoke(self, license_id: str, operation: Operation, app: str | None = None) -> License:
         """Refuse the license from now on. Revoking twice keeps the first time.
 
         Raises:
             NotFound: there is no such license.
             Conflict: it was changed at the same moment.
         """
-        stored = await find_license(self.stores, operation.actor, license_id)
-        return await self._set(
-            stored, evolve(stored.record, revoked_at=stored.record.revoked_at or operation.now), operation
+        stored = await find_license(self.stores, operation.actor, license_id, app)
+        return await replace_license(
+            self.stores, stored, evolve(stored.record, revoked_at=stored.record.revoked_at or operation.now), operation
         )
 
     @permitted(Permission.LICENSE_ARCHIVE)
     @repeatable(_first)
-    async def archive(self, license_id: str, operation: Operation) -> License:
+    async def archive(self, license_id: str, operation: Operation, app: str | None = None) -> License:
         """Refuse the license from now on and hide it from lists.
 
         Raises:
             NotFound: there is no such license.
             Conflict: it was changed at the same moment.
         """
-        stored = await find_license(self.stores, operation.actor, license_id)
-        return await self._set(
-            stored, evolve(stored.record, archived_at=stored.record.archived_at or operation.now), operation
+        stored = await find_license(self.stores, operation.actor, license_id, app)
+        return await replace_license(
+            self.stores,
+            stored,
+            evolve(stored.record, archived_at=stored.record.archived_at or operation.now),
+            operation,
         )
 
     @permitted(Permission.LICENSE_REINSTATE)
     @repeatable(_first)
-    async def reinstate(self, license_id: str, operation: Operation) -> License:
+    async def reinstate(self, license_id: str, operation: Operation, app: str | None = None) -> License:
         """Undo :meth:`revoke` and :meth:`archive`.
 
         Raises:
             NotFound: there is no such license.
             Conflict: it was changed at the same moment.
         """
-        stored = await find_license(self.stores, operation.actor, license_id)
-        return await self._set(stored, evolve(stored.record, revoked_at=None, archived_at=None), operation)
+        stored = await find_license(self.stores, operation.actor, license_id, app)
+        return await replace_license(
+            self.stores, stored, evolve(stored.record, revoked_at=None, archived_at=None), operation
+        )
 
     def _draft(self, app: App, terms: LicenseTerms, license_id: str, now: datetime, reference: str | None) -> License:
         if terms.expires_at <= now:
@@ -261,21 +352,6 @@ class Licenses:
             reference=reference,
         )
 
-    async def _set(
-        self,
-        old: Versioned[License],
-        new: License,
-        operation: Operation,
-        event: str = "license.changed",
-        **facts: object,
-    ) -> License:
-        if new != old.record:
-            state = new.state(operation.now)
-            named = {"license": new.id, "app": new.app, "team": new.team, "state": state}
-            entry = operation.entry_of_change(event, old.record, new, **named, **facts)
-            await self.stores.licenses.replace(old, new, entry)
-        return new
-
     @permitted(Permission.LICENSE_FILE)
     async def file_of(self, actor: Actor, license_: License) -> str:
         """Return the file of a license as it is.
@@ -300,32 +376,5 @@ class Licenses:
         return await self._signed(license_, token)
 
     async def _signed(self, license_: License, token: MachineSecret) -> str:
-        document = _document(license_, token.text.reveal())
+        document = document_of(license_, token.text.reveal())
         return license_file.file_text(document, await self.signer.sign_license(license_file.payload(document)))
-
-
-def _document(license_: License, token: str) -> LicenseDocument:
-    """Return what the file of a license says.
-
-    Raises:
-        InputRefused: the file would be too long.
-    """
-    document = LicenseDocument(
-        id=license_.id,
-        app=license_.app,
-        customer=license_.customer,
-        type=str(license_.type),
-        issued_at=render_instant(license_.issued_at),
-        expires_at=render_instant(license_.expires_at),
-        registry=license_.registry,
-        registry_token=token,
-        not_before=render_instant(license_.not_before) if license_.not_before else None,
-        repositories=license_.repositories,
-        fields=license_.fields,
-        contact=license_.contact,
-    )
-    try:
-        license_file.check_length(document)
-    except LicenseFileError as error:
-        raise InputRefused(str(error), code="license_too_long", field=None) from error
-    return document

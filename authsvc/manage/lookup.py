@@ -5,16 +5,25 @@ same, to the letter, as for what exists nowhere, and it comes after the same rea
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
+from typing import TypeVar
 
 from authsvc.credentials.machine_secret import is_id
 from authsvc.errors import Conflict, NotFound
 from authsvc.manage.actor import Actor, ActorKind
 from authsvc.manage.stores import Stores
+from authsvc.tenancy.customers import Customer
 from authsvc.tenancy.machine_records import PersonalToken, RefreshToken, ServiceAccount
 from authsvc.tenancy.names import parse_email, parse_slug
+from authsvc.tenancy.pages import MAX_PAGE, Page
 from authsvc.tenancy.records import App, License, Member, Team
 from authsvc.tenancy.versioned import Versioned
+
+T = TypeVar("T")
+
+MAX_SHOWN = 5
+"""Most apps that a sentence names."""
 
 SERVICE_ACCOUNT_NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
 
@@ -87,15 +96,97 @@ async def find_apps_of(stores: Stores, slugs: Sequence[str], team: str) -> tuple
     return tuple(sorted(set(slugs))) or None
 
 
-async def find_license(stores: Stores, actor: Actor, license_id: str) -> Versioned[License]:
+async def find_license(stores: Stores, actor: Actor, name: str, app: str | None = None) -> Versioned[License]:
     """Return the license, archived or not.
 
+    Args:
+        stores: the records.
+        actor: who asks.
+        name: its id, or its reference: that of the one license of the actor's apps that has it.
+        app: slug of the only app that is looked at; None for all that the actor sees.
+
     Raises:
-        NotFound: there is no such license for the actor.
+        InputRefused: ``app`` can name no app.
+        NotFound: there is no such license, or no such app, for the actor.
+        Conflict: licenses of several apps have the reference.
     """
-    found = await stores.licenses.get(license_id) if is_id(license_id) else None
-    if found is None or not actor.sees(found.record.team, found.record.app):
-        raise _no_license(license_id)
+    slug = None if app is None else (await find_app(stores, actor, app)).record.slug
+    found = await stores.licenses.get(name) if is_id(name) else None
+    if found is None or not actor.sees(found.record.team, found.record.app) or slug not in {None, found.record.app}:
+        found = await _by_reference(stores, actor, name, slug)
+    if found is None:
+        raise _no_license(name)
+    return found
+
+
+async def _by_reference(stores: Stores, actor: Actor, reference: str, app: str | None) -> Versioned[License] | None:
+    chosen = [app] if app is not None else None if actor.apps is None else sorted(actor.apps)
+    portions = _all_apps(stores, actor) if chosen is None else _one(chosen)
+    found = [one async for slugs in portions for one in await stores.licenses.with_reference(slugs, reference)]
+    seen = [license_ for license_ in found if actor.sees(license_.team, license_.app)]
+    if len(seen) > 1:
+        apps = ", ".join(sorted(license_.app for license_ in seen)[:MAX_SHOWN])
+        raise Conflict(
+            f"licenses of several apps have the reference {reference[:60]!r}: {apps}; name the app, or the license by "
+            "its id",
+            code="license_ambiguous",
+            field="app",
+        )
+    return await stores.licenses.get(seen[0].id) if seen else None
+
+
+async def _all_apps(stores: Stores, actor: Actor) -> AsyncIterator[list[str]]:
+    """Yield the slugs of all apps that an actor without a limit sees, a page at a time."""
+    teams = _one([actor.team]) if actor.team is not None else _pages(stores.teams.page, lambda team: team.slug)
+    async for slugs in teams:
+        for team in slugs:
+            async for apps in _pages(partial(stores.apps.page, team, archived=True), lambda app: app.slug):
+                yield apps
+
+
+async def _pages(
+    page: Callable[[str | None, int], Awaitable[Page[T]]], slug: Callable[[T], str]
+) -> AsyncIterator[list[str]]:
+    after = None
+    while True:
+        found = await page(after, MAX_PAGE)
+        yield [slug(item) for item in found.items]
+        after = found.next
+        if after is None:
+            return
+
+
+async def _one(slugs: list[str]) -> AsyncIterator[list[str]]:
+    yield slugs
+
+
+async def find_customer(stores: Stores, actor: Actor, name: str, team: str | None = None) -> Versioned[Customer]:
+    """Return the customer, archived or not.
+
+    Args:
+        stores: the records.
+        actor: who asks.
+        name: its id; within the team also its reference, or exactly its name.
+        team: slug; None for the actor's own.
+
+    Raises:
+        InputRefused: ``team`` can name no team.
+        NotFound: there is no such customer, or no such team, for the actor: an actor that is limited to some apps sees
+            the customers with a license of them.
+    """
+    owner = actor.team if team is None else (await find_team(stores, actor, team)).slug
+    found = await stores.customers.get(name) if is_id(name) else None
+    if found is None or not actor.sees(found.record.team) or (team is not None and found.record.team != owner):
+        found = None
+        if owner is not None:
+            found = await stores.customers.by_reference(owner, name) or await stores.customers.by_name(owner, name)
+    if actor.apps is not None:
+        # What the actor does not see costs the same reads as what is not there.
+        record = None if found is None else found.record
+        if not await stores.customers.has_license(owner or "", None if record is None else record.id, actor.apps):
+            found = None
+    if found is None:
+        raise NotFound(f"there is no customer {name[:40]!r}", code="customer_not_found", field="customer")
     return found
 
 

@@ -84,6 +84,9 @@ _read_app = partial(
 _change_license = partial(
     PermissionRule, scope=PermissionScope.APP, roles=_WRITERS, service_accounts=PermissionScope.APP
 )
+_change_customer = partial(
+    PermissionRule, scope=PermissionScope.TEAM, roles=_WRITERS, service_accounts=PermissionScope.APP
+)
 _change_app = partial(PermissionRule, scope=PermissionScope.APP, roles=_OWNERS)
 _read_people = partial(PermissionRule, scope=PermissionScope.TEAM, roles=_WRITERS, access=AccessLevel.READ)
 _change_people = partial(PermissionRule, scope=PermissionScope.TEAM, roles=_OWNERS)
@@ -128,12 +131,19 @@ class Permission(enum.Enum):
     SERVICE_ACCOUNT_ENABLE = _change_people("enable a service account")
     SERVICE_ACCOUNT_REVOKE = _change_people("revoke a service account")
 
+    CUSTOMER_LIST = _read_app("list customers")
+    CUSTOMER_SHOW = _read_app("see a customer")
+    CUSTOMER_LICENSES = _read_app("list the licenses of a customer")
+    CUSTOMER_CREATE = _change_customer("create a customer")
+    CUSTOMER_SET = _change_customer("change a customer")
+
     LICENSE_LIST = _read_app("list licenses")
     LICENSE_SHOW = _read_app("see a license")
     LICENSE_OPEN_APP = _read_app("see whether an app takes licenses")
     LICENSE_PREVIEW = _read_app("preview a license")
     LICENSE_CREATE = _change_license("create a license")
     LICENSE_CREATE_IN = _change_license("create one of many licenses")
+    LICENSE_SET = _change_license("change a license")
     LICENSE_EXTEND = _change_license("extend a license")
     LICENSE_ROTATE = _change_license("rotate a license's registry token")
     LICENSE_REVOKE = _change_license("revoke a license")
@@ -142,6 +152,9 @@ class Permission(enum.Enum):
     LICENSE_DOWNLOAD = _change_license("download a license file")
     LICENSE_FILE = _change_license("write a license file")
     LICENSE_KEYS = _public("read the keys that verify license files")
+    LICENSE_INDEX_PROGRESS = _read_app("see whether lists are indexed")
+    LICENSE_RENEW_CHECK = _read_app("check a file of new ends")
+    LICENSE_RENEW = _change_license("renew licenses")
     LICENSE_IMPORT_CHECK = _read_app("check a file of licenses")
     LICENSE_IMPORT = _change_license("import licenses")
 

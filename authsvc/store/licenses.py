@@ -7,11 +7,14 @@ from attrs import frozen
 
 from authsvc.audit.entry import Entry
 from authsvc.store import keys
+from authsvc.store.customers import put_choice
 from authsvc.store.indexes import entries_of
 from authsvc.store.license_lists import LicenseLists
+from authsvc.store.migration import read_progress
 from authsvc.store.records import CHANGED_MEANWHILE, Records
+from authsvc.tenancy.customers import SelectedCustomer
 from authsvc.tenancy.license_filter import LicenseFilter
-from authsvc.tenancy.pages import Page
+from authsvc.tenancy.pages import IndexProgress, Page
 from authsvc.tenancy.records import App, License, LicenseReference
 from authsvc.tenancy.versioned import Versioned
 
@@ -28,10 +31,6 @@ class RedisLicenses:
     async def get(self, license_id: str) -> Versioned[License] | None:
         """Return the license."""
         return await self.records.get(keys.license_(license_id), License)
-
-    async def of_app(self, app: str) -> list[License]:
-        """Return the licenses of an app, archived ones too, oldest first."""
-        return [license_ async for page in self.pages_of_app(app) for license_ in page]
 
     async def page(self, wanted: LicenseFilter, after: str | None, limit: int, now: datetime) -> Page[License]:
         """Return one page of the licenses that a filter admits; :mod:`authsvc.store.license_lists` says in which order.
@@ -70,8 +69,18 @@ class RedisLicenses:
             (one, codec.decode(raw or b"", License)) if one else None for one, raw in zip(known, licenses, strict=True)
         ]
 
-    async def add(self, license_: License, app: Versioned[App], entry: Entry) -> None:
-        """Store a new license of ``app``, and under its reference if it has one.
+    async def with_reference(self, apps: Sequence[str], reference: str) -> list[License]:
+        """Return the licenses of these apps that have exactly this reference: at most one of each."""
+        connection, codec = self.records.connection, self.records.codec
+        raws = await connection.get_all(*(keys.license_reference(app, reference) for app in apps))
+        known = (codec.decode(raw, LicenseReference) for raw in raws if raw is not None)
+        found = await self.records.get_all((keys.license_(one.license) for one in known), License)
+        return [one.record for one in found]
+
+    async def add(
+        self, license_: License, app: Versioned[App], entry: Entry, customer: SelectedCustomer | None = None
+    ) -> None:
+        """Store a new license of ``app``, under its reference if it has one, and its customer if that is new.
 
         Raises:
             Conflict: the app changed meanwhile, or another license has the reference.
@@ -87,12 +96,23 @@ class RedisLicenses:
             change.put(key, encode(LicenseReference(license_.id, license_.expires_at)))
         change.add_to_order(keys.app_licenses(license_.app), license_.issued_at.timestamp(), license_.id)
         change.index(entries_of(license_))
+        if customer is not None:
+            put_choice(change, self.records, customer)
         await change.apply(self.records.connection)
 
-    async def replace(self, old: Versioned[License], new: License, entry: Entry) -> None:
-        """Store a changed license.
+    async def index_progress(self) -> IndexProgress:
+        """Return how far the indexes are."""
+        return await read_progress(self.records)
+
+    async def replace(
+        self, old: Versioned[License], new: License, entry: Entry, customer: SelectedCustomer | None = None
+    ) -> None:
+        """Store a changed license, and its customer if that is new.
 
         Raises:
             Conflict: it is no longer what ``old`` says.
         """
-        await self.records.replace(keys.license_, new.id, old, new, entry)
+        change = self.records.replacing(keys.license_, new.id, old, new, entry)
+        if customer is not None:
+            put_choice(change, self.records, customer)
+        await change.apply(self.records.connection)

@@ -107,11 +107,17 @@ class Records:
         Raises:
             Conflict: it is no longer what ``old`` says.
         """
+        await self.replacing(key, record_id, old, new, entry).apply(self.connection)
+
+    def replacing(
+        self, key: Callable[[str], str], record_id: str, old: Versioned[T], new: T, entry: Entry
+    ) -> Transaction:
+        """Return the change that :meth:`replace` makes."""
         change = self.change(entry, record_id)
         change.expect(key(record_id), old.version, CHANGED_MEANWHILE)
         change.put(key(record_id), self.codec.encode_change(old.version, new), keep_life=True)
         change.index(entries_of(new), entries_of(old.record))
-        await change.apply(self.connection)
+        return change
 
 
 def mode_query(query: str, *, settled: bool) -> str:

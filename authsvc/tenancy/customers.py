@@ -4,6 +4,8 @@ from datetime import datetime
 
 from attrs import frozen
 
+from authsvc.tenancy.versioned import Versioned
+
 
 @frozen
 class Customer:
@@ -28,3 +30,21 @@ class Customer:
     reference: str | None = None
     email: str | None = None
     archived_at: datetime | None = None
+
+
+@frozen
+class SelectedCustomer:
+    """The customer that a new or changed license is made out to, as it is written with the license.
+
+    Attributes:
+        record: the customer.
+        before: as it was read; None if it is new.
+    """
+
+    record: Customer
+    before: Versioned[Customer] | None = None
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the customer is created with the license."""
+        return self.before is None

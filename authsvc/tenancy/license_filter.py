@@ -77,19 +77,9 @@ class LicenseFilter:
                 code="license_state_invalid",
                 field="state",
             )
-        for name, text in (("customer", customer), ("reference", reference)):
-            if text is not None and not 0 < len(text.strip()) <= MAX_TEXT:
-                raise InputRefused(
-                    f"the {name} to look for must have 1 to {MAX_TEXT} characters", code="length_invalid", field=name
-                )
-        found = () if customer is None else words(customer)
-        if customer is not None and not found:
-            raise InputRefused(
-                f"{customer[:40]!r} has no letter or digit to look for", code="search_empty", field="customer"
-            )
+        found = parse_words(customer, "customer")
         span = None if ends_within is None else parse_span(ends_within, "ends_within", longest=MAX_ENDS_WITHIN)
-        folded = None if reference is None else fold(reference.strip())
-        return cls(team, app, apps, found, None, folded, state, span)
+        return cls(team, app, apps, found, None, parse_reference(reference), state, span)
 
     def admits(self, license_: License, app: App, now: datetime) -> bool:
         """Whether the list shows ``license_`` of ``app``; the customer is not looked at."""
@@ -119,3 +109,37 @@ class LicenseFilter:
         span = None if self.ends_within is None else self.ends_within.total_seconds()
         facts = (self.team, self.app, limited, self.customer, self.customer_id, self.reference, self.state, span)
         return f"licenses {facts!r}"
+
+
+def parse_words(text: str | None, field: str) -> tuple[str, ...]:
+    """Return the folded words to look for; empty for None.
+
+    Raises:
+        InputRefused: there is no word in it, or it is too long; ``field`` names it.
+    """
+    if text is None:
+        return ()
+    _check_length(text, field)
+    found = words(text)
+    if not found:
+        raise InputRefused(f"{text[:40]!r} has no letter or digit to look for", code="search_empty", field=field)
+    return found
+
+
+def parse_reference(text: str | None) -> str | None:
+    """Return the folded beginning of a reference to look for; None for None.
+
+    Raises:
+        InputRefused: it is empty or too long.
+    """
+    if text is None:
+        return None
+    _check_length(text, "reference")
+    return fold(text.strip())
+
+
+def _check_length(text: str, field: str) -> None:
+    if not 0 < len(text.strip()) <= MAX_TEXT:
+        raise InputRefused(
+            f"the {field} to look for must have 1 to {MAX_TEXT} characters", code="length_invalid", field=field
+        )

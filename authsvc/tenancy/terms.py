@@ -11,7 +11,7 @@ from attrs import field, frozen
 
 from authsvc.errors import InputRefused
 from authsvc.tenancy.dates import parse_moment
-from authsvc.tenancy.names import parse_text
+from authsvc.tenancy.names import parse_email, parse_text
 from authsvc.tenancy.patterns import MAX_PATTERNS, parse_pattern
 from authsvc.tenancy.records import LicenseType
 
@@ -23,7 +23,11 @@ _FIELD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,62}", re.ASCII)
 
 @frozen
 class LicenseTerms:
-    """Checked terms; the attributes mean what they mean in :class:`authsvc.tenancy.records.License`."""
+    """Checked terms; the attributes mean what they mean in :class:`authsvc.tenancy.records.License`.
+
+    The customer's reference finds the customer before its name does, and reference and e-mail are given to a customer
+    that has none.
+    """
 
     customer: str
     expires_at: datetime
@@ -32,6 +36,8 @@ class LicenseTerms:
     repositories: tuple[str, ...] | None = None
     fields: Mapping[str, object] = field(factory=dict)
     contact: str | None = None
+    customer_reference: str | None = None
+    customer_email: str | None = None
 
     @classmethod
     def parse(
@@ -44,6 +50,8 @@ class LicenseTerms:
         repositories: Iterable[str] | None = None,
         fields: Iterable[str] = (),
         contact: str | None = None,
+        customer_reference: str | None = None,
+        customer_email: str | None = None,
         now: datetime,
     ) -> Self:
         """Return the terms that were typed.
@@ -56,6 +64,8 @@ class LicenseTerms:
             repositories: patterns relative to the app; None is the whole app.
             fields: ``name=value`` each; a value that is a JSON number, true, false or null is that.
             contact: one line of text.
+            customer_reference: the vendor's own key for the customer.
+            customer_email: of the customer.
             now: from which days are counted.
 
         Raises:
@@ -73,6 +83,10 @@ class LicenseTerms:
             repositories=None if repositories is None else parse_repositories(repositories),
             fields=_parse_fields(fields),
             contact=None if contact is None else parse_text(contact, "contact"),
+            customer_reference=(
+                None if customer_reference is None else parse_text(customer_reference, "customer_reference")
+            ),
+            customer_email=None if customer_email is None else parse_email(customer_email),
         )
 
 

@@ -13,7 +13,9 @@ from attrs import evolve, field, frozen
 from authsvc.audit.entry import ChangeLog
 from authsvc.manage.actor import Actor
 from authsvc.manage.audit import Audit
+from authsvc.manage.customers import Customers
 from authsvc.manage.keys import Keys
+from authsvc.manage.license_renewal import LicenseRenewal
 from authsvc.manage.licenses import Licenses
 from authsvc.manage.links import Links
 from authsvc.manage.members import Members
@@ -29,6 +31,7 @@ from authsvc.store.connection import Connection
 from authsvc.store.records import Records
 from authsvc.store.server_check import check_server
 from authsvc.store.workers import RedisWorkerRegistry
+from authsvc.tenancy.records import App
 from authsvc.wiring import clock
 from authsvc.wiring.keys import license_signer, make_keys
 from authsvc.wiring.stores import make_stores
@@ -83,6 +86,15 @@ class Management:
     def service_accounts(self) -> ServiceAccounts:
         """Machines' own accounts."""
         return ServiceAccounts(self._stores)
+
+    @cached_property
+    def customers(self) -> Customers:
+        """Whom licenses are made out to."""
+        return Customers(self._stores)
+
+    def renewal(self, app: App) -> LicenseRenewal:
+        """Return the use cases that give many licenses of an app another end."""
+        return LicenseRenewal(self._stores, app)
 
     @cached_property
     def licenses(self) -> Licenses:

@@ -31,7 +31,7 @@ async def test_it_counts_who_loses_access(house: Installation) -> None:
     """Only what is in force, or will be: neither ended nor revoked licenses, nor people and machines without access."""
     await sell(house, 205)
     await sell(house, not_before="2026-12-01")
-    for license_ in (await house.licenses.list(OPERATOR, APP))[:3]:
+    for license_ in (await house.listed(APP))[:3]:
         await house.licenses.revoke(license_.id, house.operation())
     for email, apps in (("all@acme.test", ()), ("one@acme.test", (APP,)), ("other@acme.test", (OTHER_APP,))):
         await house.members.add(email, TEAM, "developer", apps, PASSWORD, house.operation())
@@ -87,12 +87,12 @@ async def test_an_app_that_nobody_has_access_to_asks_nothing(house: Installation
 async def test_lists_and_refusals_tell_the_truth(house: Installation) -> None:
     """No license of an archived app is called active, and whoever makes the app again learns that it is archived."""
     await sell(house)
-    revoked = (await house.licenses.list(OPERATOR, APP))[0]
+    revoked = (await house.listed(APP))[0]
     await house.licenses.revoke(revoked.id, house.operation())
     await sell(house)
     await confirmed(house.teams.archive_app, APP, house.operation())
     app = await house.teams.app(OPERATOR, APP)
-    facts = [present.license_(license_, app, house.now) for license_ in await house.licenses.list(OPERATOR, APP)]
+    facts = [present.license_(license_, app, house.now) for license_ in await house.listed(APP)]
 
     assert {"archived", "revoked"} == {one["state"] for one in facts}
     assert {app.archived_at.isoformat().replace("+00:00", "Z")} == {one["app_archived_at"] for one in facts}  # type: ignore[union-attr]

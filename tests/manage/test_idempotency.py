@@ -188,7 +188,7 @@ async def test_after_a_lost_reply_the_license_is_the_one_in_the_store(filled: In
     made, file = await behind.create(APP, terms(filled), keyed(filled))
     await deaf.close()
 
-    assert {made.id, license_id(filled)} == {one.id for one in await filled.licenses.list(OPERATOR, APP)}
+    assert {made.id, license_id(filled)} == {one.id for one in await filled.listed(APP)}
     assert shown((made, file)) == shown((made, await filled.licenses.download(OPERATOR, made.id)))
 
 

@@ -19,7 +19,7 @@ from authsvc.manage.operation import Operation
 from authsvc.tenancy.records import License
 from authsvc.tenancy.terms import LicenseTerms
 from tests.support.builders import NOW
-from tests.support.installation import APP, OPERATOR, OTHER_APP, Installation, confirmed
+from tests.support.installation import APP, OPERATOR, OTHER_APP, TEAM, Installation, confirmed
 
 END = datetime(2031, 1, 31, tzinfo=UTC)
 
@@ -54,7 +54,7 @@ async def test_a_row_is_a_license(house: Installation) -> None:
     rows = make_rows(2 * CHUNK + 3)
     done: list[int] = []
     outcome = await (await importing(house)).carry_out(OPERATOR, rows, house.operation, done.append)
-    made = {license_.reference: license_ for license_ in await house.licenses.list(OPERATOR, APP)}
+    made = {license_.reference: license_ for license_ in await house.listed(APP)}
 
     assert ImportOutcome(created=len(rows)) == outcome
     assert [CHUNK, CHUNK, 3] == done
@@ -81,7 +81,7 @@ async def test_what_was_done_to_a_license_since_is_no_difference(house: Installa
     """Extended, rotated, revoked, archived or expired: the row is known, and its license stays as it is."""
     rows = make_rows(5)
     await carry_out(house, rows)
-    ids = {one.reference: one.id for one in await house.licenses.list(OPERATOR, APP)}
+    ids = {one.reference: one.id for one in await house.listed(APP)}
     await house.licenses.extend(ids["A-0"], "2032-01-31", house.operation())
     await house.licenses.rotate(ids["A-1"], END - NOW, house.operation())
     await house.licenses.revoke(ids["A-2"], house.operation())
@@ -98,13 +98,13 @@ async def test_a_changed_row_is_told_and_not_applied(house: Installation) -> Non
     rows = make_rows(3)
     await carry_out(house, rows)
     changed = evolve(rows[1], terms=evolve(rows[1].terms, customer="Other", fields={"seats": 99}))
-    before = {one.reference: one for one in await house.licenses.list(OPERATOR, APP)}
+    before = {one.reference: one for one in await house.listed(APP)}
     plan = await check(house, rows[0], changed, rows[2], make_rows(4)[3])
 
     assert [Changed(3, "A-1", before["A-1"].id, ("customer", "field.seats"))] == plan.changed
     assert (4, 1, []) == (plan.rows, plan.new, plan.problems)
     assert ImportOutcome(existing=3) == await carry_out(house, [rows[0], changed, rows[2]])
-    assert before == {one.reference: one for one in await house.licenses.list(OPERATOR, APP)}
+    assert before == {one.reference: one for one in await house.listed(APP)}
 
 
 async def test_all_rows_are_checked_before_the_first_is_written(house: Installation) -> None:
@@ -138,7 +138,7 @@ async def test_two_imports_at_once_make_every_license_once(house: Installation) 
 
     assert 100 == sum(outcome.created for outcome in outcomes)
     assert {100} == {outcome.created + outcome.existing for outcome in outcomes}
-    assert 100 == len(await house.licenses.list(OPERATOR, APP))
+    assert 100 == len(await house.listed(APP))
 
 
 @pytest.mark.parametrize("after", [0, 1, 15, 16, 50])
@@ -156,13 +156,13 @@ async def test_a_repetition_finishes_what_was_cut_off(house: Installation, tmp_p
 
     with pytest.raises(InputRefused, match="cut off"):
         await carry_out(house, rows, shelf, failing)
-    there = len(await house.licenses.list(OPERATOR, APP))
+    there = len(await house.listed(APP))
     outcome = await carry_out(house, rows, shelf)
 
     assert after == there == outcome.existing
     assert (80 - after, 80 - after) == (outcome.created, outcome.files["written"])
     files = sorted((tmp_path / "files").iterdir())
-    assert sorted(one.id for one in await house.licenses.list(OPERATOR, APP)) == sorted(
+    assert sorted(one.id for one in await house.listed(APP)) == sorted(
         json.loads(file.read_text())["license"]["id"] for file in files
     )
 
@@ -176,7 +176,7 @@ async def test_an_archived_app_takes_none(house: Installation) -> None:
         await importing(house)
     with pytest.raises(Conflict, match="changed at the same moment"):
         await opened.carry_out(OPERATOR, make_rows(3), house.operation, lambda _: None)
-    assert [] == await house.stores.licenses.of_app(APP)
+    assert [] == await house.listed(APP)
 
 
 async def test_a_file_that_changes_under_the_import_ends_it(house: Installation) -> None:
@@ -207,7 +207,7 @@ async def shelved(house: Installation, folder: Path) -> tuple[LicenseFolder, Lic
     """Import one license with its file."""
     shelf = LicenseFolder(folder)
     await carry_out(house, make_rows(1), shelf)
-    (license_,) = await house.licenses.list(OPERATOR, APP)
+    (license_,) = await house.listed(APP)
     return shelf, license_, shelf.path(license_)
 
 
@@ -274,7 +274,7 @@ async def test_a_reference_becomes_a_harmless_name(
     """Whatever a reference holds, its file lies in the folder under letters, digits, dots and dashes."""
     shelf = LicenseFolder(tmp_path)
     await carry_out(house, [LicenseRow(2, reference, LicenseTerms("Globex", END))], shelf)
-    (license_,) = await house.licenses.list(OPERATOR, APP)
+    (license_,) = await house.listed(APP)
 
     assert [f"{name}-{license_.id}.license.json"] == [file.name for file in tmp_path.iterdir()]
     assert reference == license_.reference
@@ -312,3 +312,36 @@ async def test_a_folder_that_can_not_be_is_refused(house: Installation, tmp_path
 
     with pytest.raises(InputRefused, match="cannot use"):
         LicenseFolder(tmp_path / "file" / "files")
+
+
+def of_customer(number: int, name: str, reference: str | None, email: str | None = None) -> LicenseRow:
+    """Return a row for a customer."""
+    return LicenseRow(
+        number, f"A-{number}", LicenseTerms(name, END, customer_reference=reference, customer_email=email)
+    )
+
+
+async def test_rows_of_one_customer_make_one_customer(house: Installation) -> None:
+    """By reference or by name, and many rows at once; a reference that comes later is given to the customer."""
+    rows = [of_customer(2, "Globex", None), *(of_customer(n, "Globex", "C-1", "it@globex.test") for n in range(3, 40))]
+    await carry_out(house, rows)
+    await carry_out(house, [of_customer(40, "GLOBEX INC", "C-1")])
+    licenses = await house.listed(APP)
+    (customer,) = (await house.customers.list(OPERATOR, TEAM)).items
+
+    assert {customer.id} == {one.customer_id for one in licenses}
+    assert ("Globex", "C-1", "it@globex.test") == (customer.name, customer.reference, customer.email)
+    assert ["GLOBEX INC"] == [one.customer for one in licenses if one.reference == "A-40"]
+    assert Plan(rows=38) == await check(house, *rows)
+
+
+async def test_a_customer_that_would_be_another_is_a_problem(house: Installation) -> None:
+    """Two references for one name, in the file or in the store, are found before the first license is made."""
+    await carry_out(house, [of_customer(2, "Globex", "C-1")])
+    plan = await check(
+        house, of_customer(3, "Globex", "C-2"), of_customer(4, "New", "C-3"), of_customer(5, "New", "C-4")
+    )
+
+    assert [(3, "customer_reference"), (5, "customer_reference")] == [(one.line, one.column) for one in plan.problems]
+    changed = await check(house, of_customer(2, "Globex", "C-9", "x@globex.test"))
+    assert [("customer_reference",)] == [row.columns for row in changed.changed]

@@ -12,7 +12,17 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authsvc.manage.license_rows import MAX_LINE, LicenseRow, Read, RowProblem, changed_columns, read_csv, read_jsonl
+from authsvc.manage.license_rows import (
+    LICENSE_ROWS,
+    MAX_LINE,
+    LicenseRow,
+    Read,
+    RowProblem,
+    RowType,
+    changed_columns,
+    read_csv,
+    read_jsonl,
+)
 from authsvc.tenancy.records import LicenseType
 from authsvc.tenancy.terms import LicenseTerms
 
@@ -23,13 +33,13 @@ TERMS = LicenseTerms("Globex", END)
 
 def from_csv(text: str) -> list[Read]:
     """Read a CSV file."""
-    return list(read_csv(io.StringIO(text, newline="")))
+    return list(read_csv(io.StringIO(text, newline=""), LICENSE_ROWS))
 
 
 def from_jsonl(*objects: Any) -> list[Read]:
     """Read JSON lines; a text is a line as it is."""
     lines = [one if isinstance(one, str) else json.dumps(one) for one in objects]
-    return list(read_jsonl(f"{line}\n" for line in lines))
+    return list(read_jsonl((f"{line}\n" for line in lines), LICENSE_ROWS))
 
 
 def named(found: list[Read]) -> list[tuple[int, str]]:
@@ -221,7 +231,7 @@ def test_an_endless_line_is_not_read_to_its_end() -> None:
         raise AssertionError("it was read on")
 
     for read in (read_csv, read_jsonl):
-        (found,) = read(endless())
+        (found,) = read(endless(), LICENSE_ROWS)
         assert isinstance(found, list)
         assert [(1, "row")] == named([found])
         assert "longer than 65,536 characters" in found[0].text
@@ -229,9 +239,9 @@ def test_an_endless_line_is_not_read_to_its_end() -> None:
 
 @pytest.mark.parametrize("read", [read_csv, read_jsonl])
 @given(text=st.text(max_size=200))
-def test_no_file_breaks_the_reader(read: Callable[[Iterator[str]], Iterator[Read]], text: str) -> None:
+def test_no_file_breaks_the_reader(read: Callable[[Iterator[str], RowType[Read]], Iterator[Read]], text: str) -> None:
     """Whatever a file holds, it becomes rows and named problems."""
-    for found in read(iter(io.StringIO(text, newline=""))):
+    for found in read(iter(io.StringIO(text, newline="")), LICENSE_ROWS):
         assert isinstance(found, LicenseRow) or all(isinstance(problem, RowProblem) for problem in found)
 
 

@@ -232,7 +232,7 @@ async def test_revoking_and_archiving_refuse_at_once_and_reinstating_undoes_both
     made, token = await make(house)
     await getattr(house.licenses, end)(made.id, house.operation())
     sentence = await house.why(token)
-    listed = await house.licenses.list(OPERATOR, APP)
+    listed = await house.listed(APP)
     house.pass_time(hours=1)
     await getattr(house.licenses, end)(made.id, house.operation())
     assert sentence == await house.why(token)
@@ -240,7 +240,7 @@ async def test_revoking_and_archiving_refuse_at_once_and_reinstating_undoes_both
 
     assert f"license {made.id} of Globex was revoked on 2026-08-01 12:00 UTC; ask the vendor" == sentence
     assert (0 if end == "archive" else 1) == len(listed)
-    assert [made] == await house.licenses.list(OPERATOR, APP)
+    assert [made] == await house.listed(APP)
     assert "pull" == await house.gets(token)
     assert made.id == (await house.licenses.show(OPERATOR, made.id)).id
 

@@ -19,7 +19,7 @@ from authsvc.manage.stores import Stores
 
 FOLDER = Path(manage.__file__).parent
 
-READS = {"get", "by_email", "by_name", "by_references"}
+READS = {"get", "by_email", "by_name", "by_reference", "by_references", "with_reference"}
 """Methods of a store that return a record by a name or an id that somebody may have typed."""
 
 STORES = {attribute.name for attribute in fields(Stores)}
@@ -38,6 +38,13 @@ UNSEEN_READS = {
     "tokens.revoke: members.get",
     # Within an app that the actor was found to see.
     "license_import._known: licenses.by_references",
+    "license_renewal._known: licenses.by_references",
+    "license_import._customers: customers.get",
+    "license_renewal._one: licenses.get",
+    # Within the team of a license that the actor may write: a customer that an actor with a limit does not see is used
+    # when its exact name is given, as every license of the team uses it.
+    "license_customer.known_customer: customers.by_reference",
+    "license_customer.known_customer: customers.by_name",
 }
 """Reads outside lookup.py, each with its reason."""
 

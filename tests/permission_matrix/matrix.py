@@ -9,7 +9,9 @@ from attrs import frozen
 from authsvc.errors import Conflict, InputRefused, NotFound, PermissionDenied
 from authsvc.manage.audit import AuditQuery
 from authsvc.manage.license_import import LicenseImport
-from authsvc.manage.license_rows import LicenseRow
+from authsvc.manage.license_renewal import LicenseRenewal
+from authsvc.manage.license_rows import LicenseRow, RenewalRow
+from authsvc.tenancy.license_update import LicenseUpdate
 from authsvc.tenancy.records import App, License
 from authsvc.tenancy.versioned import Versioned
 from tests.permission_matrix.oracle import DENIED, FILE, MISSING, NOTHING, NOWHERE, SELF, YES, Cell, load
@@ -18,6 +20,7 @@ from tests.support.installation import confirmed
 
 ORACLE = load(FILE.read_text(encoding="utf-8"))
 
+CHANGES = LicenseUpdate(contact="new@x.test")
 LATER = "2099-01-31"
 SPAN = timedelta(hours=1)
 ANY = AuditQuery()
@@ -50,6 +53,10 @@ class Call:
     def rows(self) -> list[Any]:
         """Return the rows of an import."""
         return [LicenseRow(2, "ref-1", self.world.terms())]
+
+    def renewals(self) -> list[Any]:
+        """Return the rows of a renewal."""
+        return [RenewalRow(2, "renewed", self.world.now + timedelta(days=60))]
 
 
 Use = Callable[[Call], Any]
@@ -95,13 +102,20 @@ CALLS: dict[str, Use] = {
     "ServiceAccounts.disable": _change(lambda w, t, o: w.service_accounts.disable(t.account, t.team, o)),
     "ServiceAccounts.enable": _change(lambda w, t, o: w.service_accounts.enable(t.account, t.team, o)),
     "ServiceAccounts.revoke": _change(lambda w, t, o: w.service_accounts.revoke(t.account, t.team, o)),
+    "Customers.list": _simple(lambda _, w, a, t: w.customers.list(a, t.team)),
+    "Customers.show": _simple(lambda _, w, a, t: w.customers.show(a, t.customer)),
+    "Customers.licenses": _simple(lambda _, w, a, t: w.customers.licenses(a, t.customer, w.now)),
+    "Customers.create": _change(lambda w, t, o: w.customers.create(t.team, "Fresh Ltd", o)),
+    "Customers.set": _change(lambda w, t, o: w.customers.set(t.customer, o, email="x@fresh.test")),
     "Licenses.open_app": _simple(lambda _, w, a, t: w.licenses.open_app(a, t.app)),
     "Licenses.check": _simple(lambda c, w, a, _: w.licenses.check(a, c.app(), w.terms(), w.now)),
     "Licenses.create_in": lambda c: c.world.licenses.create_in(
         c.app(), c.world.terms(), c.world.operation(c.who.actor)
     ),
     "Licenses.file_of": _simple(lambda c, w, a, _: w.licenses.file_of(a, c.license())),
-    "Licenses.list": _simple(lambda _, w, a, t: w.licenses.list(a, t.app)),
+    "Licenses.list": _simple(lambda _, w, a, t: w.licenses.list(a, w.now, app=t.app)),
+    "Licenses.index_progress": _simple(lambda _, w, a, __: w.licenses.index_progress(a)),
+    "Licenses.set": _change(lambda w, t, o: w.licenses.set(t.license, CHANGES, o)),
     "Licenses.show": _simple(lambda _, w, a, t: w.licenses.show(a, t.license)),
     "Licenses.create": _change(lambda w, t, o: w.licenses.create(t.app, w.terms(), o)),
     "Licenses.extend": _change(lambda w, t, o: w.licenses.extend(t.license, LATER, o)),
@@ -111,6 +125,14 @@ CALLS: dict[str, Use] = {
     "Licenses.reinstate": _change(lambda w, t, o: w.licenses.reinstate(t.license, o)),
     "Licenses.download": _simple(lambda _, w, a, t: w.licenses.download(a, t.license)),
     "Licenses.verification_keys": _simple(lambda _, w, __, ___: w.licenses.verification_keys()),
+    "LicenseRenewal.check": _simple(
+        lambda c, w, a, _: LicenseRenewal(w.stores, c.app().record).check(a, c.renewals(), w.now)
+    ),
+    "LicenseRenewal.carry_out": _simple(
+        lambda c, w, a, _: LicenseRenewal(w.stores, c.app().record).carry_out(
+            a, c.renewals(), lambda: w.operation(a), lambda _: None
+        )
+    ),
     "LicenseImport.check": _simple(lambda c, w, a, _: LicenseImport(w.licenses, c.app()).check(a, c.rows(), w.now)),
     "LicenseImport.carry_out": _simple(
         lambda c, w, a, _: LicenseImport(w.licenses, c.app()).carry_out(
@@ -181,7 +203,7 @@ def _things(world: World, who: Someone, place: str) -> Things:
     nothing = world.places[NOWHERE]
     email = nothing.email if who.member is None else who.member.email
     name, team = (nothing.account, nothing.team) if who.account is None else (who.account.name, who.account.team)
-    return Things(team, nothing.app, email, who.token, name, nothing.license)
+    return Things(team, nothing.app, email, who.token, name, nothing.license, nothing.customer)
 
 
 async def _result(result: Any) -> Any:
@@ -192,7 +214,9 @@ async def _result(result: Any) -> Any:
 
 def _unnamed(told: str, at: Things) -> str:
     """Return a sentence without the names that the actor gave, so that two can be compared."""
-    for name in sorted((at.team, at.app, at.email, at.token, at.account, at.license), key=len, reverse=True):
+    for name in sorted(
+        (at.team, at.app, at.email, at.token, at.account, at.license, at.customer), key=len, reverse=True
+    ):
         told = told.replace(f"'{name}'", "NAME")
     return told
 

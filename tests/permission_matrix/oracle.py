@@ -103,8 +103,10 @@ class Oracle:
         if actor["kind"] == "service account":
             cell = row["service-account"]
             # Nothing can exceed what its creator holds; its own rotation gives it nothing.
-            if creator is not None and "own" not in row and row[creator["role"]] == "-":
-                return False
+            if creator is not None and "own" not in row:
+                closed = "apps" in creator and row["limited"] == "closed"
+                if closed or row[creator["role"]] == "-":
+                    return False
             return cell != "-" and _reaches(actor["api"], cell)
         if "apps" in actor and row["limited"] == "closed":
             return False
@@ -148,7 +150,7 @@ def load(text: str) -> Oracle:
     used = {facts["row"] for facts in oracle.use_cases.values()}
     if used != set(oracle.rows):
         raise TableError(f"these rows are not there, or not used: {sorted(used ^ set(oracle.rows))}")
-    known = {NOTHING, ONESELF, "app", "license", *OF_A_TEAM, *RECORDS}
+    known = {NOTHING, ONESELF, "app", "customer", "license", *OF_A_TEAM, *RECORDS}
     if not {facts["names"] for facts in oracle.use_cases.values()} <= known:
         raise TableError("a use case names an unknown kind of object")
     return oracle

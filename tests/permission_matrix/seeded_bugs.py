@@ -72,9 +72,9 @@ unchecked(Members, "set_role")
 
 
 @bug("a use case looks before it checks", Licenses, "revoke", "Licenses.revoke")
-async def _looks_first(self: Licenses, license_id: str, operation: Operation) -> License:
+async def _looks_first(self: Licenses, license_id: str, operation: Operation, app: str | None = None) -> License:
     await find_license(self.stores, operation.actor, license_id)
-    return await revoke(self, license_id, operation)
+    return await revoke(self, license_id, operation, app)
 
 
 @bug("service accounts are not checked", Actor, "require", "Licenses.create", "Members.list")
@@ -191,7 +191,7 @@ async def _any_account(stores: Stores, actor: Actor, team: str, name: str) -> An
 
 
 @bug("a foreign license gets a sentence of its own", licenses_module, "find_license", "Licenses.show")
-async def _told_apart(stores: Stores, actor: Actor, license_id: str) -> Versioned[License]:
+async def _told_apart(stores: Stores, actor: Actor, license_id: str, _app: str | None) -> Versioned[License]:
     found = await stores.licenses.get(license_id)
     if found is not None and not sees(actor, found.record.team, found.record.app):
         raise NotFound("it is not yours", code="license_not_found", field="license_id")
@@ -199,7 +199,7 @@ async def _told_apart(stores: Stores, actor: Actor, license_id: str) -> Versione
 
 
 @bug("a foreign license takes longer", licenses_module, "find_license", "Licenses.show")
-async def _takes_longer(stores: Stores, actor: Actor, license_id: str) -> Versioned[License]:
+async def _takes_longer(stores: Stores, actor: Actor, license_id: str, _app: str | None) -> Versioned[License]:
     if await stores.licenses.get(license_id) is not None:
         await stores.teams.get("globex-team")
     return await find_license(stores, actor, license_id)

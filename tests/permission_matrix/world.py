@@ -17,6 +17,7 @@ from authsvc.keys.secrets_dir import create_missing
 from authsvc.keys.service_keys import LocalKeys
 from authsvc.manage.actor import Actor
 from authsvc.manage.audit import Audit
+from authsvc.manage.customers import Customers
 from authsvc.manage.keys import Keys
 from authsvc.manage.licenses import Licenses
 from authsvc.manage.links import Links
@@ -67,6 +68,7 @@ class Things:
         token: id of the personal token.
         account: name of a service account.
         license: id.
+        customer: id.
         records: what was looked up before: the app and the license; None where there is nothing.
     """
 
@@ -76,6 +78,7 @@ class Things:
     token: str
     account: str
     license: str
+    customer: str
     records: tuple[Versioned[App], License] | None = None
 
 
@@ -128,6 +131,7 @@ class World:
         self.teams, self.members, self.links = Teams(self.stores), Members(self.stores), Links(self.stores)
         self.tokens, self.service_accounts = Tokens(self.stores), ServiceAccounts(self.stores)
         self.sign_ins = SignIns(self.stores.sign_ins, self._random.randbytes)
+        self.customers = Customers(self.stores)
         self.licenses = Licenses(self.stores, keys, SERVICE)
         self.audit = Audit(RedisAudit(self.connection, AUDIT_BUDGET), self.stores.apps)
         registry = RedisWorkerRegistry(self.connection, Codec())
@@ -182,7 +186,9 @@ class World:
         await self.service_accounts.create(account, team, [f"{app}/**:pull"], None, None, self.operation())
         license_, _ = await self.licenses.create(app, self.terms(f"Customer of {app}"), self.operation())
         opened = await self.licenses.open_app(OPERATOR, app)
-        return Things(team, app, email, token.id, account, license_.id, (opened, license_))
+        await self.licenses.create_in(opened, self.terms("Renewed"), self.operation(), "renewed")
+        things = (email, token.id, account, license_.id, license_.customer_id or "")
+        return Things(team, app, *things, (opened, license_))
 
     async def _actor(self, name: str, facts: Mapping[str, Any]) -> Someone:
         match facts["kind"]:
@@ -248,7 +254,7 @@ class World:
 
 def _nothing() -> Things:
     gone = f"{0:015}9"
-    return Things(f"{NOWHERE}-team", NOWHERE, f"nobody@{NOWHERE}.test", gone, "robot-nowhere", gone)
+    return Things(f"{NOWHERE}-team", NOWHERE, f"nobody@{NOWHERE}.test", gone, "robot-nowhere", gone, gone)
 
 
 async def _registry_is_down() -> bool | None:

@@ -25,6 +25,7 @@ from authsvc.errors import AccountDenied, ConfirmationNeeded, CredentialsRefused
 from authsvc.issuance import Issuance, Issued, Lifetimes
 from authsvc.logs import make_logger
 from authsvc.manage.actor import Actor
+from authsvc.manage.customers import Customers
 from authsvc.manage.licenses import Licenses
 from authsvc.manage.links import Links
 from authsvc.manage.members import Members
@@ -130,6 +131,7 @@ class Installation:
         self.links = Links(self.stores)
         self.tokens = Tokens(self.stores)
         self.service_accounts = ServiceAccounts(self.stores)
+        self.customers = Customers(self.stores)
         self.licenses = Licenses(self.stores, KeysInMemory(), SERVICE)
         self.sign_ins = SignIns(self.stores.sign_ins, self.random.randbytes)
         self.leaf = Root.make().leaf(life=timedelta(days=4000))
@@ -153,6 +155,17 @@ class Installation:
     def operation(self, actor: Actor = OPERATOR) -> Operation:
         """Begin one act at the present."""
         return Operation(actor, self.now, f"op-{next(self._serial)}", self.random.randbytes)
+
+    async def listed(self, app: str, **wanted: str) -> list[License]:
+        """Return every license that a list shows to the operator, page by page."""
+        found: list[License] = []
+        after: str | None = None
+        while True:
+            page = await self.licenses.list(OPERATOR, self.now, app=app, after=after, limit=7, **wanted)
+            found += page.items
+            after = page.next
+            if after is None:
+                return found
 
     def registry_token(self, license_: License) -> str:
         """Return the newest registry token of a license."""

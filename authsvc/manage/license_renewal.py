@@ -1,0 +1,176 @@
+"""New ends for many licenses, from a file: each row names a license by its reference and says when it ends.
+
+A row whose license ends then already changes nothing, so a file may be used again, and a renewal that was cut off is
+simply repeated. The file is read twice, a chunk at a time: every row is checked before the first license is changed.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from itertools import islice
+
+from attrs import define, evolve, field, frozen
+
+from authsvc.errors import InputRefused
+from authsvc.manage.actor import Actor
+from authsvc.manage.authorization import permitted
+from authsvc.manage.license_import import CHUNK, MAX_ROWS
+from authsvc.manage.license_rows import ReadRenewal, RenewalRow, RowProblem
+from authsvc.manage.license_writer import replace_license
+from authsvc.manage.lookup import require_app
+from authsvc.manage.operation import Operation
+from authsvc.manage.permissions import Permission
+from authsvc.manage.stores import Stores
+from authsvc.tenancy.dates import render_instant
+from authsvc.tenancy.records import App, License
+from authsvc.tenancy.versioned import Versioned
+
+
+@define
+class RenewalPlan:
+    """What a file would do.
+
+    Attributes:
+        rows: how many it has.
+        changed: how many of them give a license another end.
+        unchanged: how many name the end that the license has.
+        problems: what must be corrected first, in the order of the lines.
+    """
+
+    rows: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    problems: list[RowProblem] = field(factory=list)
+
+
+@define
+class RenewalOutcome:
+    """What a renewal did.
+
+    Attributes:
+        renewed: licenses that have another end now.
+        unchanged: licenses that had it already.
+    """
+
+    renewed: int = 0
+    unchanged: int = 0
+
+
+@frozen
+class LicenseRenewal:
+    """One renewal of licenses of one app, which may be archived.
+
+    Attributes:
+        stores: the records.
+        app: as it was found for the actor.
+    """
+
+    stores: Stores
+    app: App
+
+    @permitted(Permission.LICENSE_RENEW_CHECK)
+    async def check(self, actor: Actor, rows: Iterable[ReadRenewal], now: datetime) -> RenewalPlan:
+        """Return what ``rows`` would do. Nothing is written.
+
+        Raises:
+            InputRefused: there are too many rows.
+            NotFound: there is no such app for the actor.
+            StoreUnavailable: the store does not answer.
+        """
+        require_app(actor, self.app)
+        plan, seen = RenewalPlan(), dict[bytes, int]()
+        for chunk in _chunks(rows):
+            plan.rows += len(chunk)
+            if plan.rows > MAX_ROWS:
+                raise InputRefused(
+                    f"a file has at most {MAX_ROWS:,} rows; split it", code="rows_too_many", field="rows"
+                )
+            known = await self._known([row for row in chunk if isinstance(row, RenewalRow)])
+            for row in chunk:
+                if isinstance(row, RenewalRow):
+                    self._check_row(row, known.get(row.reference), seen, plan, now)
+                else:
+                    plan.problems += row
+        return plan
+
+    @permitted(Permission.LICENSE_RENEW)
+    async def carry_out(
+        self,
+        actor: Actor,
+        rows: Iterable[ReadRenewal],
+        begin: Callable[[], Operation],
+        on_progress: Callable[[int], None],
+    ) -> RenewalOutcome:
+        """Give the licenses their new ends; registry tokens stay the same, and new files can be downloaded.
+
+        Args:
+            actor: who renews.
+            rows: the same that were checked.
+            begin: begins the operation of one license, by the same actor.
+            on_progress: told how many more rows are done.
+
+        Raises:
+            InputRefused: a row has become wrong since it was checked; those before it are done.
+            NotFound: there is no such app for the actor.
+            Conflict: a license was changed at the same moment; those before are done.
+            StoreUnavailable: the store does not answer; repeating the renewal goes on where it ended.
+        """
+        require_app(actor, self.app)
+        outcome = RenewalOutcome()
+        for chunk in _chunks(rows):
+            good = [row for row in chunk if isinstance(row, RenewalRow)]
+            known = await self._known(good)
+            if len(known) < len(chunk):
+                raise InputRefused(
+                    "the file was changed while it was read; start again", code="file_changed", field="rows"
+                )
+            work = (self._one(row, known[row.reference].id, begin, outcome) for row in good)
+            # All of them end before the first failure is reported: a repetition then finds what is done.
+            failures = [f for f in await asyncio.gather(*work, return_exceptions=True) if isinstance(f, BaseException)]
+            if failures:
+                raise failures[0]
+            on_progress(len(chunk))
+        return outcome
+
+    def _check_row(
+        self, row: RenewalRow, known: License | None, seen: dict[bytes, int], plan: RenewalPlan, now: datetime
+    ) -> None:
+        digest = hashlib.blake2b(row.reference.encode("utf-8", "surrogatepass"), digest_size=12).digest()
+        before = seen.setdefault(digest, row.line)
+        if before != row.line:
+            wrong = ("reference", f"{row.reference!r} is on line {before} already; name each license once")
+        elif known is None:
+            wrong = ("reference", f"the app {self.app.slug!r} has no license with the reference {row.reference!r}")
+        elif known.expires_at == row.expires_at:
+            plan.unchanged += 1
+            return
+        elif row.expires_at <= now:
+            wrong = ("expires", f"{render_instant(row.expires_at)} is not in the future")
+        elif known.not_before is not None and row.expires_at <= known.not_before:
+            wrong = ("expires", f"the license begins on {render_instant(known.not_before)}; it must end later")
+        else:
+            plan.changed += 1
+            return
+        plan.problems.append(RowProblem(row.line, *wrong))
+
+    async def _one(
+        self, row: RenewalRow, license_id: str, begin: Callable[[], Operation], outcome: RenewalOutcome
+    ) -> None:
+        stored: Versioned[License] | None = await self.stores.licenses.get(license_id)
+        if stored is None or stored.record.expires_at == row.expires_at:
+            outcome.unchanged += 1
+            return
+        await replace_license(self.stores, stored, evolve(stored.record, expires_at=row.expires_at), begin())
+        outcome.renewed += 1
+
+    async def _known(self, rows: list[RenewalRow]) -> dict[str, License]:
+        references = [row.reference for row in rows]
+        found = await self.stores.licenses.by_references(self.app.slug, references)
+        return {reference: known[1] for reference, known in zip(references, found, strict=True) if known is not None}
+
+
+def _chunks(rows: Iterable[ReadRenewal]) -> Iterator[list[ReadRenewal]]:
+    rest = iter(rows)
+    while chunk := list(islice(rest, CHUNK)):
+        yield chunk
