@@ -40,6 +40,9 @@ from authsvc.keys.sealing import SealContext
 DEADLINE = 3.0
 """Seconds that one operation may take, with a restart of the key service in them: it is back after about one."""
 
+_CONNECT_AGAIN = 0.01
+"""Seconds between two tries to connect."""
+
 DONE, REFUSED, UNAVAILABLE = "done", "refused", "unavailable"
 """What becomes of an operation, for metrics."""
 
@@ -201,7 +204,12 @@ class KeyServiceClient:
             yield self._inherited
             return
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK) as channel:
-            await asyncio.get_running_loop().sock_connect(channel, str(self._path))
+            while True:
+                try:
+                    channel.connect(str(self._path))
+                    break
+                except BlockingIOError:  # too many wait to be accepted, unix(7)
+                    await asyncio.sleep(_CONNECT_AGAIN)
             yield channel
 
 

@@ -74,12 +74,15 @@ class KeyPeer:
         rate: operations per second.
         burst: operations at once after a silence.
         administration: whether it may change keys.
+        shared: whether it has several connections. Then an operation above the rate waits for its turn, after at most
+            one of every other connection: a connection that floods does not take the rate from the others.
     """
 
     name: str
     rate: float
     burst: float
     administration: bool = False
+    shared: bool = False
     _tokens: float = field(init=False)
     _filled_at: float = 0.0
     _refusals: int = 0
@@ -89,17 +92,18 @@ class KeyPeer:
         """Begin with a full bucket."""
         self._tokens = self.burst
 
-    def check_rate(self, now: float, number: int) -> None:
-        """Take one operation from the bucket.
+    def take(self, now: float, number: int) -> float:
+        """Take one operation from the bucket; return the seconds until it is in there, if several connections share it.
 
         Raises:
-            MessageRefused: there is none.
+            MessageRefused: there is none, and one connection alone has emptied it.
         """
         self._tokens = min(self.burst, self._tokens + (now - self._filled_at) * self.rate)
         self._filled_at = now
-        if self._tokens < 1:
+        if self._tokens < 1 and not self.shared:
             raise MessageRefused("too many operations", messages.TOO_FAST, number)
         self._tokens -= 1
+        return max(0.0, -self._tokens / self.rate)
 
     def refusals(self, now: float) -> int:
         """Count a refusal; return how many the log has not heard of, or 0 while it is too early for another line."""
@@ -150,7 +154,8 @@ class KeyService:
         try:
             number, operation = decode_request(packet, administration=peer.administration)
             name = name_of(operation)
-            peer.check_rate(asyncio.get_running_loop().time(), number)
+            if pause := peer.take(asyncio.get_running_loop().time(), number):
+                await asyncio.sleep(pause)
             result = await self._perform(operation)
         except MessageRefused as error:
             code, reason, number = error.code, str(error), error.number

@@ -22,10 +22,13 @@ IDLE_DEADLINE = 30.0
 """Seconds that a connection may be silent."""
 
 MAX_CONNECTIONS = 64
-"""Connections to one socket at the same time; more are closed at once."""
+"""Connections to one socket at the same time; one more closes the oldest, so that nobody can occupy all of them."""
 
 SOCKET_RATE, SOCKET_BURST = 2000.0, 4000.0
-"""Operations per second of all connections of one user, and how many at once: an import takes two for each license."""
+"""Operations per second of all connections of one user, and how many at once: an import takes two for each license.
+
+More wait for their turn. The workers and the command line of compose.yaml are one user.
+"""
 
 SOCKET_MODE = 0o660
 _CREDENTIALS = struct.Struct("3i")
@@ -41,11 +44,17 @@ async def listening(service: KeyService, path: Path, *, administration: bool = F
         SetupRefused: the socket cannot be made.
     """
     peers: dict[int, KeyPeer] = {}
-    serving = set[asyncio.Task[None]]()
+    serving: dict[asyncio.Task[None], None] = {}
     kind = "admin" if administration else "user"
+    refusing = KeyPeer(kind, SOCKET_RATE, SOCKET_BURST)
+
+    def refused(uid: int, gid: int, *, known: bool) -> None:
+        if count := refusing.refusals(asyncio.get_running_loop().time()):
+            service.logger.warning("key_service.peer_refused", socket=kind, uid=uid, gid=gid, known=known, count=count)
 
     async def accept() -> None:
         while True:
+            await asyncio.sleep(0)  # the accept does not wait while there is another one: others are served meanwhile
             try:
                 channel, _ = await asyncio.get_running_loop().sock_accept(listener)
             except OSError:  # no descriptors left, for now
@@ -54,15 +63,21 @@ async def listening(service: KeyService, path: Path, *, administration: bool = F
             _pid, uid, gid = _CREDENTIALS.unpack(
                 channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
             )
-            known = uid == os.geteuid() or gid == os.getegid()
-            if not known or len(serving) >= MAX_CONNECTIONS:
+            if uid != os.geteuid() and gid != os.getegid():
                 channel.close()
-                service.logger.warning("key_service.peer_refused", socket=kind, uid=uid, gid=gid, known=known)
+                refused(uid, gid, known=False)
                 continue
-            peer = peers.setdefault(uid, KeyPeer(f"{kind} {uid}", SOCKET_RATE, SOCKET_BURST, administration))
+            if len(serving) >= MAX_CONNECTIONS:
+                oldest = next(iter(serving))
+                del serving[oldest]
+                oldest.cancel()
+                refused(uid, gid, known=True)
+            peer = peers.setdefault(
+                uid, KeyPeer(f"{kind} {uid}", SOCKET_RATE, SOCKET_BURST, administration, shared=True)
+            )
             task = asyncio.create_task(service.serve(channel, peer, IDLE_DEADLINE))
-            serving.add(task)
-            task.add_done_callback(serving.discard)
+            serving[task] = None
+            task.add_done_callback(lambda ended: serving.pop(ended, None))
 
     with _listener(path) as listener:
         accepting = asyncio.create_task(accept())

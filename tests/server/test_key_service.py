@@ -5,6 +5,8 @@ import json
 import os
 import signal
 import socket
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
 from io import StringIO
 from pathlib import Path
 
@@ -300,3 +302,72 @@ async def test_who_may_connect(
 
     assert (code == 0) == served
     assert ("key_service.peer_refused" in log.getvalue()) != served
+
+
+FLOOD = """
+import socket, sys, threading
+with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as channel:
+    channel.connect(sys.argv[1])
+
+    def send():
+        while True:
+            channel.send(b'{"number": 1, "operation": "list_license_keys"}')
+
+    threading.Thread(target=send, daemon=True).start()
+    while channel.recv(65536):
+        print(flush=True)
+"""
+
+CONNECT = """
+import socket, sys
+while True:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as channel:
+        channel.connect(sys.argv[1])
+"""
+
+
+@asynccontextmanager
+async def hostile(code: str, path: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run a program of the same user against a socket."""
+    process = await asyncio.create_subprocess_exec(
+        *("/usr/bin/python3", "-ISc", code, str(path)), stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        await process.communicate()
+
+
+async def test_held_connections_lock_nobody_out(tmp_path: Path, keys: Path) -> None:
+    """One that holds as many connections as there may be loses the oldest to whoever comes next."""
+    async with real_key_service(tmp_path, keys) as service:
+        with ExitStack() as held:
+            for _ in range(key_sockets.MAX_CONNECTIONS + 10):
+                one = held.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+                await asyncio.to_thread(one.connect, str(service.socket))
+            assert [await works(service.client()) for _ in range(20)] == [True] * 20
+
+
+async def test_a_flooded_socket_serves_the_others(keys: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One connection that uses up the rate of its user gets its share, and another one of that user the same."""
+    monkeypatch.setattr(key_sockets, "SOCKET_RATE", 100.0)
+    monkeypatch.setattr(key_sockets, "SOCKET_BURST", 10.0)
+    with short_folder() as folder:
+        path = folder / "keys.sock"
+        service = KeyService(keys, make_logger("info", StringIO()))
+        async with key_sockets.listening(service, path), hostile(FLOOD, path) as flood:
+            assert flood.stdout is not None
+            began = asyncio.get_running_loop().time()
+            for _ in range(20):
+                await asyncio.wait_for(flood.stdout.readline(), PATIENCE)
+            assert [await works(KeyServiceClient.at(path)) for _ in range(20)] == [True] * 20
+            assert asyncio.get_running_loop().time() - began >= (20 + 20 - 10) / 100
+
+
+async def test_many_who_connect_do_not_starve_others(tmp_path: Path, keys: Path) -> None:
+    """While processes connect as fast as they can, another one is served, and the log does not grow with them."""
+    async with real_key_service(tmp_path, keys) as service:
+        async with hostile(CONNECT, service.socket), hostile(CONNECT, service.socket):
+            assert [await works(service.client()) for _ in range(20)] == [True] * 20
+        assert len(service.log.read_text().splitlines()) < 20
