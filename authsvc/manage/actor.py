@@ -172,6 +172,18 @@ class Actor:
         if not self.is_operator and (self.kind is not ActorKind.MEMBER or email != self.name):
             raise PermissionDenied(f"{self._who} may {permission.rule.action} for {self.name} only")
 
+    def require_in_person(self, action: str) -> None:
+        """Accept the operator, and a member who signed in in person instead of with a token.
+
+        Args:
+            action: what only they may do, as it completes "a token may not …".
+
+        Raises:
+            PermissionDenied: it is a token.
+        """
+        if not self.is_operator and self.access is not AccessLevel.FULL:
+            raise PermissionDenied(self._only_in_person(action))
+
     def sees(self, team: str, app: str | None = None) -> bool:
         """Whether what belongs to ``team``, and to its ``app`` if it belongs to one, exists for this actor."""
         if self.is_operator:
@@ -209,7 +221,7 @@ class Actor:
         if self.access >= rule.access:
             return None
         if rule.access is AccessLevel.FULL:
-            return f"a token may not {rule.action}; {self.name} has to sign in in person"
+            return self._only_in_person(rule.action)
         if self.access is AccessLevel.NONE:
             return f"this token is for the registry only; to {rule.action} takes a token with API access"
         return f"this token may only read; to {rule.action} takes a token with the API access 'manage'"
@@ -220,11 +232,16 @@ class Actor:
         apps = ", ".join(sorted(self.apps)) or "no app"
         return f"{self._who} is limited to {apps}; to {rule.action} takes access to the whole team"
 
+    def _only_in_person(self, action: str) -> str:
+        return f"a token may not {action}; {self.name} has to sign in in person"
+
     @property
     def _who(self) -> str:
         return f"the service account {self.name}" if self.kind is ActorKind.SERVICE_ACCOUNT else self.name
 
 
 def _who_may(rule: PermissionRule) -> str:
+    if rule.roles == frozenset(Role):
+        return "members may"
     names = {Role.OWNER: "owners", Role.DEVELOPER: "developers", Role.VIEWER: "viewers"}
     return f"{' and '.join(names[role] for role in Role if role in rule.roles)} may"

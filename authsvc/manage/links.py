@@ -88,8 +88,11 @@ class Links:
 
         Raises:
             NotFound: nobody has this address.
+            PermissionDenied: a token asks for a link to its own member's password.
         """
         member = (await find_member(self.stores, operation.actor, email)).record
+        if member.id == operation.actor.member_id:
+            operation.actor.require_in_person("set its member's password")
         return await self._link(
             OneTimeLink(
                 id="",

@@ -88,7 +88,7 @@ _change_customer = partial(
     PermissionRule, scope=PermissionScope.TEAM, roles=_WRITERS, service_accounts=PermissionScope.APP
 )
 _change_app = partial(PermissionRule, scope=PermissionScope.APP, roles=_OWNERS)
-_read_people = partial(PermissionRule, scope=PermissionScope.TEAM, roles=_WRITERS, access=AccessLevel.READ)
+_read_people = partial(PermissionRule, scope=PermissionScope.TEAM, roles=_EVERY_ROLE, access=AccessLevel.READ)
 _change_people = partial(PermissionRule, scope=PermissionScope.TEAM, roles=_OWNERS)
 _read_audit = partial(PermissionRule, scope=PermissionScope.TEAM, roles=_OWNERS, access=AccessLevel.READ)
 _explain = partial(PermissionRule, scope=PermissionScope.APP, roles=_WRITERS, access=AccessLevel.READ)

@@ -166,8 +166,11 @@ class Tokens:
         Raises:
             NotFound: there is no such token.
             Conflict: it was changed at the same moment.
+            PermissionDenied: a token wants to end a sign-in.
         """
         personal, sign_in = await find_token(self.stores, operation.actor, token_id)
+        if sign_in is not None:
+            operation.actor.require_in_person("end a sign-in")
         found = personal or sign_in
         if found is None or found.record.revoked_at is not None:
             return

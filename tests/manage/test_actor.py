@@ -89,7 +89,7 @@ def test_subjects_are_those_of_tokens() -> None:
         (
             Actor.of_service_account(make_service_account(api=MANAGE), None, NOW),
             Permission.MEMBER_LIST,
-            "the service account deployer may not list the team's members; owners and developers may",
+            "the service account deployer may not list the team's members; members may",
         ),
         (
             Actor.of_service_account(

@@ -7,12 +7,12 @@ from datetime import timedelta
 import pytest
 
 from authsvc.credentials.machine_secret import LINK_KIND, MachineSecret
-from authsvc.errors import InputRefused, NotFound
+from authsvc.errors import InputRefused, NotFound, PermissionDenied
 from authsvc.manage.actor import Actor
 from authsvc.manage.links import VOID
 from authsvc.redaction import Secret
-from authsvc.tenancy.machine_records import LINK_LIFE
-from tests.support.builders import PASSWORD
+from authsvc.tenancy.machine_records import LINK_LIFE, ApiAccess
+from tests.support.builders import PASSWORD, make_personal_token
 from tests.support.installation import APP, DENIED, OPERATOR, OTHER_APP, REFUSED, TEAM, Installation
 
 EMAIL = "ann@acme.test"
@@ -68,6 +68,20 @@ async def test_a_reset_ends_the_old_password_and_all_that_came_of_it(house: Inst
 
     assert [REFUSED, REFUSED] == [await house.gets(PASSWORD, EMAIL), await house.gets(kept)]
     assert ["delete,pull,push"] * 2 == [await house.gets(CHOSEN, EMAIL), await house.gets(personal)]
+
+
+async def test_a_token_cannot_set_its_own_members_password(house: Installation) -> None:
+    """A stolen token would otherwise become a sign-in; for others, an owner's token makes links as the owner does."""
+    owner = await house.members.add(EMAIL, TEAM, "owner", (), PASSWORD, house.operation())
+    await member(house, "kim@acme.test", "viewer")
+    by_token = Actor.of_personal_token(make_personal_token(member=owner.id, api=ApiAccess.MANAGE), owner, house.now)
+    before = await house.everything_stored()
+
+    with pytest.raises(PermissionDenied, match="a token may not set its member's password"):
+        await house.links.reset(EMAIL.upper(), house.operation(by_token))
+    assert before == await house.everything_stored()
+    assert await house.links.reset("kim@acme.test", house.operation(by_token))
+    assert await house.links.reset(EMAIL, house.operation(Actor.of_member(owner)))
 
 
 async def test_a_reset_does_not_enable(house: Installation) -> None:

@@ -8,13 +8,20 @@ import pytest
 from attrs import evolve
 
 from authsvc.credentials.machine_secret import MachineSecret
-from authsvc.errors import Conflict, InputRefused, NotFound
+from authsvc.errors import Conflict, InputRefused, NotFound, PermissionDenied
+from authsvc.manage.actor import Actor
 from authsvc.manage.tokens import MAX_PERSONAL_TOKENS, Tokens
 from authsvc.redaction import Secret
 from authsvc.store.personal_tokens import RedisPersonalTokens
-from authsvc.tenancy.machine_records import MAX_REFRESH_TOKENS, REFRESH_LIFE, REFRESH_WINDOW, PersonalToken
+from authsvc.tenancy.machine_records import (
+    MAX_REFRESH_TOKENS,
+    REFRESH_LIFE,
+    REFRESH_WINDOW,
+    ApiAccess,
+    PersonalToken,
+)
 from authsvc.tenancy.records import Role
-from tests.support.builders import PASSWORD
+from tests.support.builders import PASSWORD, make_personal_token
 from tests.support.installation import APP, DENIED, OPERATOR, OTHER_APP, REFUSED, TEAM, Installation
 
 EMAIL = "ann@acme.test"
@@ -432,3 +439,18 @@ async def test_use_is_noted_in_batches_and_a_lost_batch_harms_nothing(house: Ins
 
     assert {token_id: house.now} == await house.stores.usage.used_at([token_id])
     assert timedelta(days=300) < timedelta(seconds=await house.connection.redis.ttl(f"authsvc:used:{token_id}"))
+
+
+async def test_a_token_revokes_tokens_and_ends_no_sign_in(house: Installation) -> None:
+    """Sign-ins are for a member who signed in in person, as the password is."""
+    member = await house.members.add(EMAIL, TEAM, "owner", (), PASSWORD, house.operation())
+    token_id, _ = await personal(house)
+    kept = await sign_in(house)
+    by_token = Actor.of_personal_token(make_personal_token(member=member.id, api=ApiAccess.MANAGE), member, house.now)
+    await house.tokens.revoke(token_id, house.operation(by_token))
+
+    with pytest.raises(PermissionDenied, match="a token may not end a sign-in"):
+        await house.tokens.revoke(id_of(kept), house.operation(by_token))
+    assert ALL == await house.gets(kept)
+    await house.tokens.revoke(id_of(kept), house.operation(Actor.of_member(member)))
+    assert ALL != await house.gets(kept)
