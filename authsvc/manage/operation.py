@@ -44,13 +44,15 @@ class Operation:
         Args:
             actor: who makes it; equal keys of two actors have nothing to do with each other.
             now: the present.
-            idempotency_key: chosen by the client, one for each change.
+            idempotency_key: chosen by the client, one for each change; hard to guess when the request has a password.
             request: what is asked for, whole: the method, the path and the body. Another one under the same key is
                 refused.
             entropy: returns that many random bytes.
         """
         operation_id = _digest(actor.subject.encode(), idempotency_key.encode())[:OPERATION_ID_LENGTH]
-        return cls(actor, now, operation_id, entropy, _digest(request))
+        # The hash is stored, and a request may have a password in it: without the key, which is not, nobody can tell
+        # by the hash whether they guessed the password.
+        return cls(actor, now, operation_id, entropy, _digest(idempotency_key.encode(), request))
 
     def entry(self, event: str, **facts: Any) -> Entry:
         """Return the audit entry of this change: a constant ``noun.verb`` and its facts, never a secret."""

@@ -1,6 +1,7 @@
 """A repeated request gets the first answer: one after the other, at once, and after a lost reply."""
 
 import asyncio
+import hashlib
 import importlib
 import inspect
 import json
@@ -122,6 +123,20 @@ async def test_another_request_under_the_same_key_is_refused(filled: Installatio
         await use_case(filled, keyed(filled, b"POST /b"))
     assert "idempotency_conflict" == told.value.code
     assert before == await filled.everything_stored()
+
+
+async def test_a_stored_hash_says_nothing_of_the_request(filled: Installation) -> None:
+    """A request may have a password in it: whoever has the store, and not the key, cannot try passwords on its hash."""
+    request = b'POST /members {"password": "a bad one"}'
+    await CREATING["member"](filled, keyed(filled, request))
+    operation = keyed(filled, request)
+    raw = await filled.connection.get(keys.operation(operation.operation_id))
+
+    assert raw is not None
+    assert operation.request_hash == json.loads(raw)["request"]
+    plain = (request, b"%d:%b" % (len(request), request))
+    assert not any(hashlib.sha256(text).hexdigest().encode() in raw for text in plain)
+    assert keyed(filled, request, "k-2").request_hash != operation.request_hash
 
 
 async def test_a_refused_request_may_be_repeated_with_its_key(filled: Installation) -> None:
