@@ -45,7 +45,7 @@ def permitted(permission: Permission) -> Callable[[Callable[P, R]], Callable[P, 
                 _actor_in(kwargs[given] if given in kwargs else args[index]).require(permission)
             return method(*args, **kwargs)
 
-        setattr(checked, _MARK, permission)
+        setattr(checked, _MARK, (permission, checked))
         return checked
 
     return decorate
@@ -64,6 +64,9 @@ def _actor_in(circumstances: object) -> Actor:
 
 
 def permission_of(method: object) -> Permission | None:
-    """Return the permission that a use case checks; None for a method that checks none."""
-    found = getattr(method, _MARK, None)
-    return found if isinstance(found, Permission) else None
+    """Return the permission that a use case checks before anything else; None for a method that checks none.
+
+    A decorator around the check inherits its mark, and might answer before it: such a method counts as unchecked.
+    """
+    permission, checked = getattr(method, _MARK, (None, None))
+    return permission if checked is getattr(method, "__func__", method) else None

@@ -14,6 +14,8 @@ from attrs import fields
 from authsvc import manage
 from authsvc.manage.actor import Actor
 from authsvc.manage.authorization import permission_of, permitted
+from authsvc.manage.idempotency import repeatable
+from authsvc.manage.operation import Operation
 from authsvc.manage.permissions import Permission
 from authsvc.manage.stores import Stores
 
@@ -117,6 +119,11 @@ def test_every_use_case_has_a_permission_of_its_own() -> None:
 class Careless:
     """A class of use cases, one of which forgot its permission."""
 
+    stores: Stores
+
+    async def _first(self, _result: str, _operation: Operation) -> None:
+        """Answer a repeat."""
+
     @permitted(Permission.LICENSE_SHOW)
     async def show(self, actor: Actor) -> None:
         """Check."""
@@ -127,6 +134,11 @@ class Careless:
     async def stream(self, actor: Actor) -> AsyncIterator[Actor]:
         """Check nothing either."""
         yield actor
+
+    @repeatable(_first)
+    @permitted(Permission.LICENSE_REVOKE)
+    async def late(self, operation: Operation) -> None:
+        """Check only what is no repeat."""
 
     def helper(self) -> None:
         """Be public in a class of use cases, so be one."""
@@ -144,8 +156,11 @@ class Values:
 
 
 def test_a_use_case_without_a_permission_is_noticed() -> None:
-    """The walk finds coroutines and plain methods beside them, and leaves private ones and values alone."""
-    assert unchecked([Careless, Values]) == ["Careless.forget", "Careless.stream", "Careless.helper"]
+    """The walk finds coroutines and plain methods beside them, and leaves private ones and values alone.
+
+    A check inside what answers a repeat would let somebody who lost the permission read the first result.
+    """
+    assert unchecked([Careless, Values]) == [f"Careless.{name}" for name in ("forget", "stream", "late", "helper")]
 
 
 def test_records_are_looked_up_in_one_place() -> None:
