@@ -45,13 +45,13 @@ ENGLISH = listed(
 FIELD = listed(
     """
     address aggregator api atomic audit authenticator authority authorization authsvc backoff batch batched
-    binaries cache certificate channel claim cli client codec compose config configuration connection console
+    binaries cache certificate channel claim cli client codec column compose config configuration connection console
     context control cursor customer dialect digest dir endpoint error es256 exposition file handler hash hmac
     idempotency index indexing init installer issuance issuer json jws key kubelet label lazy leaf listener log
     login main manifest memory metric middleware migration nginx node ops option pagination password permission
     pool port portal prefix process proxy query redirect redis reference registry reload render renewal renewer
     reply request resource response restart root rotation s3 schema secret sentinel serve server session
-    settings signature signer socket spec stack status stdin store stream supervisor tcp thread throttle
+    settings signature signer socket spec stack status stdin store stream supervisor table tcp thread throttle
     throttled tls token transaction unix url verifier versioned web webhook worker yaml
     """
 )

@@ -14,11 +14,13 @@ HINTS: Mapping[ErrorCode, tuple[str, ...]] = {
         "make it with: authsvc app create {app} --team TEAM",
         "see: authsvc app list --team {team}",
     ),
+    "customer_not_found": ("see: authsvc customer list --team TEAM",),
     "email_taken": ("for a new password use: authsvc member reset {email}",),
     "keys_read_only": (
         "with compose.yaml: docker compose run --rm keys, instead of: docker compose exec authsvc authsvc keys",
     ),
-    "license_not_found": ("see: authsvc license list --app APP",),
+    "license_ambiguous": ("for instance: authsvc license show REFERENCE --app APP",),
+    "license_not_found": ("see: authsvc license list",),
     "member_not_found": ("see: authsvc member list --team TEAM",),
     "next_root_missing": ("begin with: authsvc keys rotate --root prepare",),
     "next_root_unconfirmed": (

@@ -12,8 +12,10 @@ COMMANDS = {
     "import": ("authsvc.cli.license_import", "import_command"),
     "list": ("authsvc.cli.license_list", "list_command"),
     "reinstate": ("authsvc.cli.license_state", "reinstate"),
+    "renew": ("authsvc.cli.license_renewal", "renew_command"),
     "revoke": ("authsvc.cli.license_state", "revoke"),
     "rotate": ("authsvc.cli.license_reissue", "rotate"),
+    "set": ("authsvc.cli.license_set", "set_command"),
     "show": ("authsvc.cli.license_state", "show"),
 }
 """Every subcommand, with the module and the name it is found under."""

@@ -5,37 +5,107 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from attrs import define, field
 
 from authsvc.cli import present
-from authsvc.cli.console import common_options, print_json, print_table, run
+from authsvc.cli.console import common_options, say
 from authsvc.cli.license_output import say_if_archived
+from authsvc.cli.pagination import Column, Facts, Table, page_of, paging_options, print_list
+from authsvc.tenancy.license_filter import STATES
 
 if TYPE_CHECKING:
+    from authsvc.tenancy.pages import IndexProgress, Page
     from authsvc.tenancy.records import App, License
     from authsvc.wiring.management import Management
 
+MIDNIGHT = "T00:00:00Z"
+
 
 @click.command("list")
-@click.option("--app", required=True, metavar="APP", help="Whose licenses.")
+@click.option("--app", metavar="APP", help="Only this app's.")
+@click.option("--customer", metavar="TEXT", help="Only of customers with words in their name that begin so.")
+@click.option("--reference", metavar="TEXT", help="Only those whose reference begins so.")
+@click.option("--state", type=click.Choice(STATES), help="Only those in this state.  [default: all but archived]")
+@click.option("--ends-within", metavar="SPAN", help="Only active and pending ones that end within it, such as 30d.")
+@paging_options
 @common_options
-def list_command(app: str, data_dir: Path | None, *, as_json: bool) -> None:
-    """List the licenses of an app, without archived ones."""
+def list_command(
+    app: str | None,
+    customer: str | None,
+    reference: str | None,
+    state: str | None,
+    ends_within: str | None,
+    limit: int | None,
+    after: str | None,
+    data_dir: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """List licenses, without archived ones unless --state asks for them."""
+    facts = LicenseFacts()
 
-    async def use(manage: "Management") -> "tuple[App, list[License]]":
-        found, after = list["License"](), None
-        while True:
-            page = await manage.licenses.list(manage.actor, datetime.now(UTC), app=app, after=after)
-            found += page.items
-            after = page.next
-            if after is None:
-                return await manage.teams.app(manage.actor, app), found
+    async def fetch(manage: "Management", cursor: str | None, size: int) -> "Page[Facts]":
+        page = await manage.licenses.list(
+            manage.actor,
+            datetime.now(UTC),
+            app=app,
+            customer=customer,
+            reference=reference,
+            state=state,
+            ends_within=ends_within,
+            after=cursor,
+            limit=size,
+        )
+        return await facts.of(manage, page)
 
-    stored, licenses = run(data_dir, use)
-    facts = [present.license_(license_, stored, datetime.now(UTC)) for license_ in licenses]
-    if as_json:
-        print_json(facts)
-        return
-    rows = [(f["id"], f["customer"], f["type"], f["state"], f["expires_at"]) for f in facts]
-    print_table(("ID", "CUSTOMER", "TYPE", "STATE", "ENDS"), rows, f"no license for {app} yet")
-    if rows:
-        say_if_archived(stored)
+    print_list(data_dir, fetch, license_table(app), limit=limit, after=after, as_json=as_json)
+    if not as_json:
+        for each in facts.archived_apps:
+            say_if_archived(each)
+
+
+@define
+class LicenseFacts:
+    """Makes what is shown of pages of licenses; it reads each app once, and how far the indexes are once."""
+
+    _apps: "dict[str, App]" = field(init=False, factory=dict)
+    _begun: bool = field(init=False, default=False)
+
+    async def of(self, manage: "Management", page: "Page[License]") -> "Page[Facts]":
+        """Return a page of what is shown; before the first one, say so if lists are being indexed."""
+        if not self._begun:
+            say_if_indexing(await manage.licenses.index_progress(manage.actor))
+            self._begun = True
+        for license_ in page.items:
+            if license_.app not in self._apps:
+                self._apps[license_.app] = await manage.teams.app(manage.actor, license_.app)
+        now = datetime.now(UTC)
+        return page_of(page, lambda license_: present.license_(license_, self._apps[license_.app], now))
+
+    @property
+    def archived_apps(self) -> "list[App]":
+        """The archived apps among those of the licenses."""
+        return [app for app in self._apps.values() if app.archived_at is not None]
+
+
+def say_if_indexing(progress: "IndexProgress") -> None:
+    """Say on standard error, in one line, that lists are being indexed after an upgrade, if they are."""
+    if not progress.settled and progress.total:
+        say(
+            f"authsvc: the lists are being indexed after an upgrade ({progress.percent} %): filters take longer, and "
+            "customers of older licenses may be missing",
+            err=True,
+        )
+
+
+def license_table(app: str | None) -> Table:
+    """Return the table of licenses; it names the app of each one when there may be several."""
+    apps = () if app else (Column("APP"),)
+    columns = (Column("CUSTOMER", cut=True), Column("REFERENCE"), Column("TYPE"), Column("STATE"), Column("ENDS"))
+
+    def row(facts: Facts) -> tuple[str, ...]:
+        ends = facts["expires_at"].removesuffix(MIDNIGHT)
+        rest = (facts["customer"], facts["reference"] or "-", facts["type"], facts["state"], ends)
+        return (facts["id"], *((facts["app"],) if apps else ()), *rest)
+
+    return Table((Column("ID"), *apps, *columns), row, f"no such license for {app}" if app else "no such license")

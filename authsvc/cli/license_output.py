@@ -1,6 +1,7 @@
 """Writing license files and the keys that verify them, and saying what became of a license."""
 
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -25,6 +26,14 @@ key_option = click.option(
     metavar="FILE",
     help="Write the keys that verify the file there.  [default: NAME.license-key.json beside it]",
 )
+
+
+def license_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add what names one license: its id or its reference, and ``--app`` to tell equal references apart."""
+    command = click.option("--app", metavar="APP", help="Its app, when licenses of several apps have the reference.")(
+        command
+    )
+    return click.argument("license_id", metavar="ID|REFERENCE")(command)
 
 
 class LicenseOutput:

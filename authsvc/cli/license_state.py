@@ -10,24 +10,26 @@ import click
 
 from authsvc.cli import present
 from authsvc.cli.console import common_options, print_json, print_table, run, say
-from authsvc.cli.license_output import say_if_archived
+from authsvc.cli.license_output import license_options, say_if_archived
 
 if TYPE_CHECKING:
     from authsvc.tenancy.records import App, License
     from authsvc.wiring.management import Management
 
 
-def _command(name: str, help_: str, use: "Callable[[Management, str], Awaitable[License]]") -> click.Command:
+def _command(
+    name: str, help_: str, use: "Callable[[Management, str, str | None], Awaitable[License]]"
+) -> click.Command:
     @click.command(name, help=help_)
-    @click.argument("license_id", metavar="ID")
+    @license_options
     @common_options
-    def command(license_id: str, data_dir: Path | None, *, as_json: bool) -> None:
+    def command(license_id: str, app: str | None, data_dir: Path | None, *, as_json: bool) -> None:
         async def with_app(manage: "Management") -> "tuple[License, App]":
-            found = await use(manage, license_id)
+            found = await use(manage, license_id, app)
             return found, await manage.teams.app(manage.actor, found.app)
 
-        found, app = run(data_dir, with_app)
-        facts = present.license_(found, app, datetime.now(UTC))
+        found, app_ = run(data_dir, with_app)
+        facts = present.license_(found, app_, datetime.now(UTC))
         if as_json:
             print_json(facts)
         elif name == "show":
@@ -37,7 +39,7 @@ def _command(name: str, help_: str, use: "Callable[[Management, str], Awaitable[
         else:
             say(f"license {facts['id']} of {facts['customer']} is {facts['state']}")
         if not as_json:
-            say_if_archived(app)
+            say_if_archived(app_)
 
     return command
 
@@ -57,19 +59,21 @@ def _token(facts: dict[str, object]) -> str:
     return f"token {facts['generation']}" + (f" until {facts['ends_at']}" if facts["ends_at"] else "")
 
 
-show = _command("show", "Show one license.", lambda manage, license_id: manage.licenses.show(manage.actor, license_id))
+show = _command(
+    "show", "Show one license.", lambda manage, license_id, app: manage.licenses.show(manage.actor, license_id, app)
+)
 revoke = _command(
     "revoke",
     "Refuse a license from now on; a pull token already given out still works for up to six minutes by default.",
-    lambda manage, license_id: manage.licenses.revoke(license_id, manage.operation()),
+    lambda manage, license_id, app: manage.licenses.revoke(license_id, manage.operation(), app),
 )
 reinstate = _command(
     "reinstate",
     "Undo revoke and archive.",
-    lambda manage, license_id: manage.licenses.reinstate(license_id, manage.operation()),
+    lambda manage, license_id, app: manage.licenses.reinstate(license_id, manage.operation(), app),
 )
 archive = _command(
     "archive",
     "Revoke a license and hide it from lists.",
-    lambda manage, license_id: manage.licenses.archive(license_id, manage.operation()),
+    lambda manage, license_id, app: manage.licenses.archive(license_id, manage.operation(), app),
 )

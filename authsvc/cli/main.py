@@ -8,6 +8,7 @@ from authsvc.cli.lazy_group import LazyGroup
 COMMANDS = {
     "app": ("authsvc.cli.app", "app_group"),
     "audit": ("authsvc.cli.audit", "audit_group"),
+    "customer": ("authsvc.cli.customer", "customer_group"),
     "init": ("authsvc.cli.stack", "init_command"),
     "key-service": ("authsvc.cli.serve", "key_service_command"),
     "keys": ("authsvc.cli.keys", "keys_group"),

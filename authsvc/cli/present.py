@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from authsvc.tenancy.customers import Customer
 from authsvc.tenancy.dates import render_instant, render_optional
 from authsvc.tenancy.records import App, License, Member, Team, TokenDigest, live_tokens
 
@@ -36,6 +37,19 @@ def member(record: Member) -> dict[str, Any]:
     }
 
 
+def customer(record: Customer) -> dict[str, Any]:
+    """Return a customer, without the licenses."""
+    return {
+        "id": record.id,
+        "team": record.team,
+        "name": record.name,
+        "reference": record.reference,
+        "email": record.email,
+        "created_at": render_instant(record.created_at),
+        "archived_at": render_optional(record.archived_at),
+    }
+
+
 def tokens(records: tuple[TokenDigest, ...], now: datetime) -> list[dict[str, Any]]:
     """Return the tokens that log in now, newest first, each with its own end if it has one."""
     return [
@@ -51,6 +65,7 @@ def license_(record: License, app: App, now: datetime) -> dict[str, Any]:
         "app": record.app,
         "team": record.team,
         "customer": record.customer,
+        "customer_id": record.customer_id,
         "type": str(record.type),
         "state": record.state_in(app, now),
         "issued_at": render_instant(record.issued_at),

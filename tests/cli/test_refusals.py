@@ -58,7 +58,7 @@ def state(stack: Stack, app: str) -> tuple[object, ...]:
         (("app", "show", "nowhere"), 1, "there is no app 'nowhere'"),
         (("app", "archive", "nowhere"), 1, "there is no app 'nowhere'"),
         (("app", "list", "--team", "nowhere"), 1, "there is no team 'nowhere'"),
-        (("license", "list"), 2, "Missing option '--app'"),
+        (("license", "renew", "-"), 2, "Missing option '--app'"),
         (("license", "list", "--app", "nowhere"), 1, "there is no app 'nowhere'"),
         (("license", "show", "nowhere"), 1, "there is no license 'nowhere'"),
         (("license", "show", "*"), 1, "there is no license '*'"),

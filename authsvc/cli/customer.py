@@ -1,0 +1,128 @@
+"""``authsvc customer``."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from authsvc.cli import present
+from authsvc.cli.console import common_options, print_json, print_table, run, say
+from authsvc.cli.license_list import LicenseFacts, license_table, say_if_indexing
+from authsvc.cli.pagination import Column, Facts, ListOwner, Table, page_of, paging_options, print_list
+
+if TYPE_CHECKING:
+    from authsvc.tenancy.customers import Customer
+    from authsvc.tenancy.pages import Page
+    from authsvc.wiring.management import Management
+
+_team_option = click.option("--team", required=True, metavar="TEAM", help="The vendor's team.")
+
+
+@click.group("customer")
+def customer_group() -> None:
+    """Customers: whom a team's licenses are made out to."""
+
+
+@customer_group.command("create")
+@click.argument("name")
+@_team_option
+@click.option("--reference", metavar="TEXT", help="Your own key for the customer, such as a CRM number.")
+@click.option("--email", metavar="EMAIL", help="The customer's address.")
+@common_options
+def create(
+    name: str, team: str, reference: str | None, email: str | None, data_dir: Path | None, *, as_json: bool
+) -> None:
+    """Make a customer; a license for an unknown customer makes one too."""
+    made = run(data_dir, lambda manage: manage.customers.create(team, name, manage.operation(), reference, email))
+    _print(made, f"customer {made.id} is {made.name}", as_json=as_json)
+
+
+@customer_group.command("list")
+@_team_option
+@click.option("--name", metavar="TEXT", help="Only those with words in their name that begin so.")
+@click.option("--reference", metavar="TEXT", help="Only those whose reference begins so.")
+@paging_options
+@common_options
+def list_(
+    team: str,
+    name: str | None,
+    reference: str | None,
+    limit: int | None,
+    after: str | None,
+    data_dir: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """List the customers of a team, by name."""
+
+    async def fetch(manage: "Management", cursor: str | None, size: int) -> "Page[Facts]":
+        page = await manage.customers.list(manage.actor, team, text=name, reference=reference, after=cursor, limit=size)
+        if cursor == after:
+            say_if_indexing(await manage.licenses.index_progress(manage.actor))
+        return page_of(page, present.customer)
+
+    columns = (Column("ID"), Column("NAME", cut=True), Column("REFERENCE"), Column("EMAIL"))
+    names = ("id", "name", "reference", "email")
+    table = Table(columns, lambda facts: [facts[name] or "-" for name in names], f"no such customer of {team}")
+    print_list(data_dir, fetch, table, limit=limit, after=after, as_json=as_json)
+
+
+@customer_group.command("show")
+@click.argument("customer")
+@_team_option
+@common_options
+def show(customer: str, team: str, data_dir: Path | None, *, as_json: bool) -> None:
+    """Show a customer, by name, reference or id, and its licenses that are not archived."""
+    licenses = LicenseFacts()
+
+    async def found(manage: "Management") -> Facts:
+        return present.customer(await manage.customers.show(manage.actor, customer, team))
+
+    async def fetch(manage: "Management", cursor: str | None, size: int) -> "Page[Facts]":
+        now = datetime.now(UTC)
+        page = await manage.customers.licenses(manage.actor, customer, now, team, after=cursor, limit=size)
+        return await licenses.of(manage, page)
+
+    print_list(data_dir, fetch, license_table(None), as_json=as_json, owner=ListOwner(found, "licenses", _print_facts))
+
+
+@customer_group.command("set")
+@click.argument("customer")
+@_team_option
+@click.option("--name", help="Another name; licenses and their files keep the old one.")
+@click.option("--reference", metavar="TEXT", help="Another reference; '' for none.")
+@click.option("--email", metavar="EMAIL", help="Another address; '' for none.")
+@common_options
+def set_(
+    customer: str,
+    team: str,
+    name: str | None,
+    reference: str | None,
+    email: str | None,
+    data_dir: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Change a customer, by name, reference or id."""
+    if name is None and reference is None and email is None:
+        raise click.UsageError("say what to change: --name, --reference or --email")
+    changed = run(
+        data_dir,
+        lambda manage: manage.customers.set(
+            customer, manage.operation(), team, name=name, reference=reference, email=email
+        ),
+    )
+    _print(changed, f"customer {changed.id} is {changed.name}", as_json=as_json)
+
+
+def _print(customer: "Customer", sentence: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json(present.customer(customer))
+    else:
+        say(sentence)
+
+
+def _print_facts(facts: Facts) -> None:
+    print_table(("FIELD", "VALUE"), [(name, value or "-") for name, value in facts.items()], "")
+    say()

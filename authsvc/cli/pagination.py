@@ -1,0 +1,252 @@
+"""Printing a list page by page, in bounded memory."""
+
+import asyncio
+import os
+import sys
+import textwrap
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from attrs import define, field, frozen
+
+from authsvc.cli.console import print_document, run, say
+from authsvc.printable import printable, printable_json
+
+if TYPE_CHECKING:
+    from authsvc.tenancy.pages import Page
+    from authsvc.wiring.management import Management
+
+T = TypeVar("T")
+
+Facts = dict[str, Any]
+"""One item of a list, as JSON has it."""
+
+Fetch = Callable[["Management", str | None, int], Awaitable["Page[Facts]"]]
+"""Reads the page behind a cursor, or the first one, with at most so many items."""
+
+PAGE_DEADLINE = 30.0
+"""Seconds that one page may take."""
+
+LINE = 100
+"""Characters of a line of a table, if its columns that may be cut are wide enough for that."""
+
+LEAST, MOST = 12, 40
+"""Characters to which a column is cut at most, and that it has when later pages may need them."""
+
+MOST_ITEMS = 1_000_000
+"""Largest ``--limit``; without one a list has no end."""
+
+_GAP = "  "
+
+
+@frozen
+class Column:
+    """A column of a table.
+
+    Attributes:
+        heading: its name.
+        cut: whether long cells are cut so that a line fits; what is typed in other commands never is.
+    """
+
+    heading: str
+    cut: bool = False
+
+
+@frozen
+class Table:
+    """How a list looks to people.
+
+    Attributes:
+        columns: from left to right.
+        row: makes the cells of an item.
+        empty: the sentence for a list without items.
+    """
+
+    columns: tuple[Column, ...]
+    row: Callable[[Facts], Sequence[str]]
+    empty: str
+
+
+@frozen
+class ListOwner:
+    """The object that a list belongs to; for people it stands above the list.
+
+    Attributes:
+        fetch: reads it.
+        member: the list's name in the JSON object.
+        show: prints it for people.
+    """
+
+    fetch: Callable[["Management"], Awaitable[Facts]]
+    member: str
+    show: Callable[[Facts], None]
+
+
+def paging_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add ``--limit`` and ``--after``."""
+    command = click.option("--after", metavar="CURSOR", help="Continue behind the list that ended with this cursor.")(
+        command
+    )
+    return click.option(
+        "--limit",
+        type=click.IntRange(1, MOST_ITEMS),
+        metavar="N",
+        help="Stop after N; the cursor of the rest is on standard error.",
+    )(command)
+
+
+def print_list(
+    data_dir: Path | None,
+    fetch: Fetch,
+    table: Table,
+    *,
+    as_json: bool,
+    limit: int | None = None,
+    after: str | None = None,
+    owner: ListOwner | None = None,
+) -> None:
+    """Print a list as its pages come: a table, or one JSON list.
+
+    The process ends when a page is refused; a JSON list that has begun is then left without its end. A reader that
+    closes the pipe ends the list, and nothing is said.
+
+    Args:
+        data_dir: as typed.
+        fetch: reads a page.
+        table: how the list looks to people.
+        as_json: whether to print JSON.
+        limit: most items, or None for all.
+        after: the cursor to continue behind, or None.
+        owner: the object that the list belongs to, if any; JSON is this object then.
+    """
+
+    async def use(manage: "Management") -> str | None:
+        async with asyncio.timeout(PAGE_DEADLINE):
+            facts = None if owner is None else await owner.fetch(manage)
+        output = _json_list(owner, facts) if as_json else _Lines(table)
+        cursor, left = after, limit
+        while True:
+            async with asyncio.timeout(PAGE_DEADLINE):
+                page = await fetch(manage, cursor, _page_size(left))
+            if owner is not None and facts is not None and not as_json:
+                owner.show(facts)
+                facts = None
+            output.add(page.items, more=page.next is not None)
+            _warn(page.unreadable)
+            cursor = page.next
+            left = None if left is None else left - len(page.items)
+            if cursor is None or left == 0:
+                output.end()
+                return cursor
+
+    try:
+        following = run(data_dir, use, deadline=None)
+    except BrokenPipeError:
+        _discard_output()
+        return
+    if following is not None:
+        say(f"next: {following}", err=True)
+
+
+def page_of(page: "Page[T]", facts: Callable[[T], Facts]) -> "Page[Facts]":
+    """Return a page of what is shown of the records of ``page``."""
+    from authsvc.tenancy.pages import Page
+
+    return Page(tuple(map(facts, page.items)), page.next, page.unreadable)
+
+
+def _page_size(left: int | None) -> int:
+    from authsvc.tenancy.pages import MAX_PAGE
+
+    return MAX_PAGE if left is None else min(left, MAX_PAGE)
+
+
+def _warn(unreadable: Sequence[str]) -> None:
+    for name in unreadable:
+        say(f"authsvc: {name} was written by a newer authsvc and is left out", err=True)
+
+
+def _discard_output() -> None:
+    """Let nothing fail that is still to be written to a pipe without a reader."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+@define
+class _JsonList:
+    """A JSON list, printed as it comes: the same text as of a value that is printed at once."""
+
+    before: str = ""
+    margin: str = ""
+    behind: str = ""
+    _begun: bool = field(init=False, default=False)
+
+    def add(self, items: Sequence[Facts], *, more: bool) -> None:  # noqa: ARG002 - for tables
+        if items:
+            texts = (textwrap.indent(printable_json(item, 2), self.margin + _GAP) for item in items)
+            print_document((",\n" if self._begun else f"{self.before}[\n") + ",\n".join(texts))
+            self._begun = True
+
+    def end(self) -> None:
+        closing = f"\n{self.margin}]" if self._begun else f"{self.before}[]"
+        print_document(f"{closing}{self.behind}\n")
+
+
+def _json_list(owner: ListOwner | None, facts: Facts | None) -> _JsonList:
+    if owner is None or facts is None:
+        return _JsonList()
+    whole = printable_json({**facts, owner.member: []}, 2)
+    return _JsonList(whole.removesuffix("[]\n}"), _GAP, "\n}")
+
+
+@define
+class _Lines:
+    """A table, printed as it comes. Its columns are as wide as the first page needs."""
+
+    table: Table
+    _widths: list[int] | None = field(init=False, default=None)
+
+    def add(self, items: Sequence[Facts], *, more: bool) -> None:
+        if not items:
+            return
+        rows = [[printable(cell) for cell in self.table.row(item)] for item in items]
+        if self._widths is None:
+            self._widths = widths_of(self.table.columns, rows, more=more)
+            rows.insert(0, [column.heading for column in self.table.columns])
+        say("\n".join(self._line(row, self._widths) for row in rows))
+
+    def end(self) -> None:
+        if self._widths is None:
+            say(self.table.empty, err=True)
+
+    def _line(self, row: Sequence[str], widths: Sequence[int]) -> str:
+        cells = []
+        for cell, column, width in zip(row, self.table.columns, widths, strict=True):
+            shown = f"{cell[: width - 1]}…" if column.cut and len(cell) > width else cell
+            cells.append(shown.ljust(width))
+        return _GAP.join(cells).rstrip()
+
+
+def widths_of(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, more: bool) -> list[int]:
+    """Return the widths of a table's columns.
+
+    Args:
+        columns: of the table.
+        rows: of its first page, at least one.
+        more: whether other pages follow, whose cells may be longer.
+    """
+    cells = zip(*rows, strict=True)
+    widths = [max(len(column.heading), *map(len, texts)) for column, texts in zip(columns, cells, strict=True)]
+    flexible = [place for place, column in enumerate(columns) if column.cut]
+    if more:
+        for place in flexible:
+            widths[place] = max(widths[place], MOST)
+    while sum(widths) + len(_GAP) * (len(widths) - 1) > LINE:
+        widest = max(flexible, key=lambda place: widths[place], default=None)
+        if widest is None or widths[widest] <= LEAST:
+            break
+        widths[widest] -= 1
+    return widths
