@@ -60,7 +60,7 @@ def create_missing(directory: Path, now: datetime, *, service_keys: bool = True)
             sync_folder(folder.parent)
     except OSError as error:
         raise SecretsRefused(f"cannot make the secrets directory {directory}: {error.strerror}") from error
-    check_present(directory)
+    check_present(directory, service_keys=service_keys)
     # An installation whose root is kept offline: a new key here would never match the registry's bundle.
     offline = root_is_offline(directory)
     created = [
@@ -78,7 +78,7 @@ def create_missing(directory: Path, now: datetime, *, service_keys: bool = True)
     ]
     if not offline:
         created += _create_root(directory, now)
-    check_present(directory)
+    check_present(directory, service_keys=service_keys)
     return tuple(created)
 
 
@@ -90,8 +90,13 @@ def missing(directory: Path, *, service_keys: bool = True) -> tuple[str, ...]:
     return tuple(name for name in names if not os.path.lexists(directory / name))
 
 
-def check_present(directory: Path) -> None:
+def check_present(directory: Path, *, service_keys: bool = True) -> None:
     """Check every secret that is in the directory; one that is missing is not an error.
+
+    Args:
+        directory: the secrets directory.
+        service_keys: whether the keys of the key service are here too. Otherwise a symbolic link in the place of one
+            says that it was moved (:func:`authsvc.setup.key_handover.leave_link`).
 
     Raises:
         SecretsRefused: the directory or a file is another user's, open to others, weak or damaged.
@@ -114,6 +119,8 @@ def check_present(directory: Path) -> None:
         REGISTRY_HTTP_SECRET: lambda: registry_http_secret(directory),
         REDIS_SECRET: lambda: _long_enough(directory / REDIS_SECRET),
     }
+    if not service_keys:
+        present -= {name for name in SERVICE_KEYS if (directory / name).is_symlink()}
     for name, check in checks.items():
         if name in present:
             check()

@@ -37,7 +37,7 @@ from authsvc.keys.secrets_dir import (
 from authsvc.public_url import PublicUrl
 from authsvc.setup import render
 from authsvc.setup.data_dir import check_volume, mark_volume
-from authsvc.setup.key_handover import hand_over, missing_service_keys
+from authsvc.setup.key_handover import hand_over, leave_link, missing_service_keys
 from authsvc.setup.layout import differs, write_file
 from authsvc.setup.start_check import check_secrets, check_settings
 
@@ -51,6 +51,9 @@ _NETWORK = re.compile(r"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?!
 
 KEY_ADMIN_SOCKET = "key-admin/key-service.sock"
 """Below the folder of the volumes: where `init` gives the key service its keys."""
+
+_KEYS = "/var/lib/authsvc/keys"
+"""Where the key service sees its keys."""
 
 _REGISTRY_PORT = 5000
 _REDIS_PORT = 6379
@@ -171,6 +174,7 @@ def init_compose(options: ComposeOptions, environ: Mapping[str, str], now: datet
     changed = tuple(name for name, text in files.items() if write_file(options.root / "config" / name, text))
     for folder in VOLUMES:
         mark_volume(options.root / folder)
+    leave_link(directory, _KEYS)  # after the mark: a link in a volume without one is not ours
     return created + changed
 
 

@@ -6,12 +6,14 @@ accepted when it is the same, and refused when it is another one.
 """
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 
+from authsvc.atomic_file import sync_folder
 from authsvc.errors import Conflict, Overloaded, SetupRefused, SignerUnavailable
 from authsvc.keys.client import KeyServiceClient
 from authsvc.keys.files import read
-from authsvc.keys.secrets_dir import RETIRED_LICENSE_KEYS, SERVICE_KEYS
+from authsvc.keys.secrets_dir import LICENSE_SIGNING_KEY, RETIRED_LICENSE_KEYS, SERVICE_KEYS
 from authsvc.keys.service_keys import present_keys, remove_service_keys
 
 STARTED_WITHIN = 30.0
@@ -45,6 +47,27 @@ def hand_over(socket: Path, secrets: Path) -> tuple[str, ...]:
         SetupRefused: the key service does not answer, or has another key than ``secrets``; nothing is removed.
     """
     return asyncio.run(_hand_over(KeyServiceClient.at(socket), secrets))
+
+
+def leave_link(secrets: Path, keys: str) -> None:
+    """Leave a symbolic link in the place of the license-signing key.
+
+    A version from before there was a key service refuses to start then, and says that what the link names belongs in
+    its place. Without, it would make new keys, under which no license that was handed out is genuine.
+
+    Args:
+        secrets: the secrets directory, whose keys have been handed over.
+        keys: the key service's directory, as the key service sees it.
+
+    Raises:
+        SetupRefused: it cannot be made.
+    """
+    try:
+        with suppress(FileExistsError):
+            (secrets / LICENSE_SIGNING_KEY).symlink_to(f"{keys}/{LICENSE_SIGNING_KEY}")
+        sync_folder(secrets)
+    except OSError as error:
+        raise SetupRefused(f"cannot write {secrets / LICENSE_SIGNING_KEY}: {error.strerror}") from error
 
 
 async def _hand_over(client: KeyServiceClient, secrets: Path) -> tuple[str, ...]:

@@ -59,9 +59,10 @@ def check_secrets(directory: Path, settings: Settings) -> tuple[str, ...]:
     Raises:
         SecretsRefused: serve would refuse to start with them.
     """
-    absent = missing(directory, service_keys=settings.key_socket is None)
+    service_keys = settings.key_socket is None
+    absent = missing(directory, service_keys=service_keys)
     if os.path.lexists(directory):
-        check_present(directory)
+        check_present(directory, service_keys=service_keys)
     if settings.leaf_files is not None and not (directory / TOKEN_ROOT_CERTIFICATE).exists():
         raise SecretsRefused(
             f"AUTHSVC_LEAF_CERTIFICATE is set, and {directory / TOKEN_ROOT_CERTIFICATE} is missing: put the "

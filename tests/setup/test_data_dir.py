@@ -271,6 +271,7 @@ def test_volumes_are_marked_and_go_on(volumes: Path) -> None:
     assert all((volumes / name / MARKER).is_file() for name in VOLUMES)
     for name in VOLUMES:
         (volumes / name / MARKER).unlink()
+    (volumes / "secrets" / LICENSE_SIGNING_KEY).unlink()
     (volumes / "secrets" / ".changing").touch()
     (volumes / "config/redis" / ".redis.conf.new").touch()
     assert compose(volumes) == ()

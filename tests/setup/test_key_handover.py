@@ -16,9 +16,10 @@ from authsvc.keys.secrets_dir import (
     SERVICE_KEYS,
     create_missing,
 )
-from authsvc.keys.service_keys import present_keys
+from authsvc.keys.service_keys import install_service_key, present_keys
+from authsvc.public_url import parse_public_url
 from authsvc.setup import key_handover
-from authsvc.setup.compose import KEY_ADMIN_SOCKET
+from authsvc.setup.compose import KEY_ADMIN_SOCKET, VOLUMES, init_compose, parse_options
 from authsvc.setup.key_handover import hand_over, missing_service_keys
 from tests.support.key_service import key_service_of_volumes
 from tests.support.stack import short_folder
@@ -165,3 +166,34 @@ def test_without_a_key_service(root: Path, old: Path, monkeypatch: pytest.Monkey
         hand_over(root / KEY_ADMIN_SOCKET, old)
 
     assert content(old) == before
+
+
+def compose(root: Path) -> tuple[str, ...]:
+    """Run what the service `init` of compose.yaml runs."""
+    for name in VOLUMES:
+        (root / name).mkdir(parents=True, mode=0o700, exist_ok=True)
+    url = parse_public_url("http://localhost:5000")
+    return init_compose(parse_options(root, url, "", "", None, "198.18.213"), {}, datetime.now(UTC))
+
+
+def test_an_earlier_version_makes_no_new_keys(root: Path, keys: Path) -> None:
+    """It looks for all keys in `secrets`, finds the link in the place of one, and refuses to start."""
+    secrets = root / "secrets"
+    compose(root)
+    with pytest.raises(SecretsRefused, match="is a symbolic link, which is not followed; put what it names"):
+        create_missing(secrets, datetime.now(UTC))  # as the earlier version does
+    assert not [name for name in SERVICE_KEYS if (secrets / name).exists()]
+    assert (secrets / LICENSE_SIGNING_KEY).readlink() == Path("/var/lib/authsvc/keys/license-signing.key.pem")
+    assert compose(root) == ()
+
+
+def test_a_restored_earlier_version_goes_on(root: Path, keys: Path) -> None:
+    """Keys that are put back in the place of the link are used there, and are handed over by the next upgrade."""
+    secrets = root / "secrets"
+    compose(root)
+    for name in present_keys(keys):
+        (secrets / name).unlink(missing_ok=True)
+        install_service_key(secrets, name, (keys / name).read_bytes())
+    assert create_missing(secrets, datetime.now(UTC)) == ()
+    assert set(compose(root)) == set(present_keys(keys))
+    assert present_keys(secrets) == ()
