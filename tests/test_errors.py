@@ -37,8 +37,9 @@ def uncoded(source: str) -> list[str]:
         if name == "InputRefused" and not given & {"field", "errors"}:
             found.append(f"line {call.lineno}: InputRefused without field")
         if name == "" and isinstance(call.func, ast.Attribute) and call.func.attr.startswith("expect"):
-            named = isinstance(call.args[-1], ast.Name) and call.args[-1].id == "CHANGED_MEANWHILE"
-            if not named and "code" not in given:
+            meanwhile = isinstance(call.args[-1], ast.Name) and call.args[-1].id == "CHANGED_MEANWHILE"
+            by_place = any(isinstance(word, ast.Constant) and word.value in CODES for word in call.args)
+            if not meanwhile and not by_place and "code" not in given:
                 found.append(f"line {call.lineno}: {call.func.attr} without code")
     return found
 
@@ -73,6 +74,7 @@ def test_every_error_of_input_has_a_code() -> None:
         ("raise InputRefused('x', code='date_invalid', errors=found)", []),
         ("change.expect_absent(key, 'it is taken')", ["line 1: expect_absent without code"]),
         ("change.expect(key, raw, CHANGED_MEANWHILE)", []),
+        ("change.expect(key, raw, CHANGED_MEANWHILE, 'slug_taken')", []),
     ],
 )
 def test_errors_without_a_code_are_noticed(source: str, missing: list[str]) -> None:
