@@ -1,7 +1,7 @@
-"""Shares a bounded number of places among tenants.
+"""Fair scheduling: shares a bounded number of slots among tenants, who take turns.
 
 One queue for everybody lets one tenant fill it. Here each tenant has a queue of its own, the tenants take turns, and
-none may hold all places at once.
+none may hold all slots at once.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ class FairShare:
     """Lets a bounded number of jobs run at once; tenants with waiting jobs take turns."""
 
     def __init__(self, slots: int, per_tenant: int, max_waiting: int, refusal: str) -> None:
-        """Run ``places`` jobs at once, ``per_tenant`` of one tenant, while ``max_waiting`` of each tenant wait.
+        """Run ``slots`` jobs at once, ``per_tenant`` of one tenant, while ``max_waiting`` of each tenant wait.
 
         ``refusal`` is the sentence for a tenant with too many.
         """
@@ -30,7 +30,7 @@ class FairShare:
 
     @asynccontextmanager
     async def slot(self, tenant: str) -> AsyncIterator[None]:
-        """Hold a place for as long as the context lasts.
+        """Hold a slot for as long as the context lasts.
 
         Raises:
             Overloaded: too many jobs of this tenant wait already.
@@ -69,7 +69,7 @@ class FairShare:
             self._waiting.pop(tenant, None)
 
     def _admit(self) -> None:
-        """Give free places to those whose turn it is."""
+        """Give free slots to the tenants whose turn it is."""
         while self._free:
             tenant = next((one for one in self._waiting if self._running[one] < self._per_tenant), None)
             if tenant is None:

@@ -1,4 +1,4 @@
-"""Who may do what: one pure function, :func:`decide`.
+"""Authorization: what a subject may do, as one pure function, :func:`decide`.
 
 The registry enforces exactly what a token says, so this module is the isolation between vendors. What it grants is
 always a part of what was asked and of what the subject is entitled to; a refused scope is left out and never fails

@@ -1,6 +1,6 @@
-"""How many wrong passwords are too many: named limits, and the arithmetic of GCRA (the generic cell rate algorithm).
+"""Rate limits for wrong passwords: named limits, and the arithmetic of GCRA (the generic cell rate algorithm).
 
-A guess takes its place in every bucket **before** it is evaluated, in one atomic step, and gives it back when it was
+A guess is counted in every bucket **before** it is evaluated, in one atomic step, and taken back when it was
 right or was not evaluated after all. So the number of wrong guesses that are ever evaluated is bounded, however many
 come at once (design #15, docs/throttle.md).
 
@@ -102,7 +102,7 @@ class Admission:
 
     @property
     def admitted(self) -> bool:
-        """Whether the password may be evaluated; its place is taken and must be settled."""
+        """Whether the password may be evaluated; the attempt is counted and must be settled."""
         return not self.repeated and self.wait <= 0
 
     @property

@@ -31,7 +31,7 @@ class RecentLicenses:
         self._refusals = 0
 
     def asking(self) -> int:
-        """Return what places a question to the store among the refusals seen; to be taken before it is asked."""
+        """Return the number of refusals seen so far; to be read before the store is asked."""
         return self._refusals
 
     def remember(self, secret: MachineSecret, subject: LicenseSubject, now: datetime, asked: int) -> None:

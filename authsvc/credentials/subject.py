@@ -1,4 +1,4 @@
-"""A proven identity, with the facts about it as of one instant."""
+"""Subjects: proven identities (a member, a service account, licenses), with their facts as of one instant."""
 
 from collections.abc import Collection, Mapping
 

@@ -1,11 +1,11 @@
 """Passwords behind the throttle: above a limit a password is not evaluated at all (design #15, docs/throttle.md).
 
-An attempt takes its place in the throttle's buckets first, in one atomic step of the store, then it is evaluated, then
-it is settled: right, wrong, or not evaluated. A guess whose place is not granted is never hashed, and neither is it
+An attempt is counted in the throttle's buckets first, in one atomic step of the store, then it is evaluated, then
+it is settled: right, wrong, or not evaluated. A guess that is not admitted is never hashed, and neither is it
 looked up among the passwords that were right a moment ago.
 
 docker sends the right password with every token request. One that was right within the last minute, from the same
-network, needs no place while nothing speaks against its account and network: no wrong password is counted there, and
+network, is not counted while nothing speaks against its account and network: no wrong password is counted there, and
 none is being evaluated in this worker. So it costs no write; and of guesses that come at once, each worker can
 answer one at most in this way before they are counted (docs/decisions/0017-throttle-before-evaluation.md).
 """
@@ -34,7 +34,7 @@ class Throttle(Protocol):
     """Where wrong secrets are counted."""
 
     async def admit(self, attempt: Attempt, now: datetime) -> Admission:
-        """Take the place of an attempt, or say why it has none."""
+        """Count an attempt before it is evaluated, or return why it is not admitted."""
         ...
 
     async def right(self, attempt: Attempt, admission: Admission, now: datetime) -> None:
@@ -139,7 +139,7 @@ class ThrottledPasswords:
         return f"{record.account_id}\0{record.epoch}\0{record.password_hash.reveal()}"
 
     def _is_quiet(self, attempt: Attempt, tats: TATs, now: datetime) -> bool:
-        """Whether nothing speaks against the account and network, so that a cached success needs no place.
+        """Whether nothing speaks against the account and network, so that a cached success need not be counted.
 
         What is cached was right from this network within the last minute, so the account knows the network.
         """

@@ -3,7 +3,7 @@
 One Argon2id check takes a core for tens of milliseconds, and anyone may ask for one. So:
 
 1. at most as many checks run as there are threads, and in each lane at most so many wait; one more is refused at once.
-   A place is held by the work, not by the request: a client that hangs up frees nothing early;
+   A thread is held by the work, not by the request: a client that hangs up frees nothing early;
 2. networks that the account has signed in from before go first. Everybody else queues behind them, so a flood of
    guesses from new addresses delays a member at home by one check at most;
 3. the same password of the same account is checked once at a time: who asks meanwhile shares the answer.

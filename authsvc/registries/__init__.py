@@ -1,1 +1,1 @@
-"""HTTP to registries: so far only the question whether ours is up."""
+"""HTTP clients of registries."""

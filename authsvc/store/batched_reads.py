@@ -1,4 +1,4 @@
-"""Reads that are asked for in the same moment travel together, as one command.
+"""Batches reads that are asked for in the same moment into one command.
 
 redis-py spends far more time on a command than on one more key in it: a connection from the pool, a deadline, a
 write, a reply to parse. A worker that answers sixteen requests at once needs the same few kinds of facts for each, so

@@ -1,4 +1,4 @@
-"""What the token path reads. Two round trips at most: the credential, then everything as of one instant."""
+"""Reads for the token path. Two round trips at most: the credential, then everything as of one instant."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping

@@ -63,12 +63,12 @@ local seen = ARGV[6] == '1' and redis.call('ZSCORE', KEYS[2], ARGV[4])
 local known = seen and tonumber(seen) > tonumber(ARGV[5]) and 1 or 0
 if tried and tonumber(tried) > tonumber(ARGV[3]) then return {{1, known, '0'}} end
 local worst = 0
-for place = 3, #KEYS - known do
-  worst = math.max(worst, over(KEYS[place], now, tonumber(ARGV[2 * place + 1]), tonumber(ARGV[2 * place + 2])))
+for index = 3, #KEYS - known do
+  worst = math.max(worst, over(KEYS[index], now, tonumber(ARGV[2 * index + 1]), tonumber(ARGV[2 * index + 2])))
 end
 if worst > 0 then return {{0, known, string.format('%.3f', worst)}} end
-for place = 3, #KEYS - known do
-  spend(KEYS[place], now, tonumber(ARGV[2 * place + 1]), tonumber(ARGV[2 * place + 2]))
+for index = 3, #KEYS - known do
+  spend(KEYS[index], now, tonumber(ARGV[2 * index + 1]), tonumber(ARGV[2 * index + 2]))
 end
 return {{0, known, '0'}}
 """
@@ -87,7 +87,7 @@ if outcome == 'wrong' then
   redis.call('EXPIRE', KEYS[1], ARGV[6])
 end
 if back then
-  for place = 3, #KEYS do refund(KEYS[place], now, tonumber(ARGV[9 + place])) end
+  for index = 3, #KEYS do refund(KEYS[index], now, tonumber(ARGV[9 + index])) end
 end
 if outcome == 'right' then
   redis.call('DEL', KEYS[3])
@@ -106,10 +106,10 @@ _COUNT = f"""{_ARITHMETIC}
 local now, worst = tonumber(ARGV[1]), 0
 if ARGV[2] == 'POST' then redis.call('SET', KEYS[1], '1', 'EX', ARGV[3]) end
 local same = ARGV[2] == 'GET' and redis.call('DEL', KEYS[1]) == 1
-for place = 2, #KEYS do
-  local burst, interval = tonumber(ARGV[2 * place]), tonumber(ARGV[2 * place + 1])
-  worst = math.max(worst, over(KEYS[place], now, burst, interval))
-  if not same then spend(KEYS[place], now, burst, interval) end
+for index = 2, #KEYS do
+  local burst, interval = tonumber(ARGV[2 * index]), tonumber(ARGV[2 * index + 1])
+  worst = math.max(worst, over(KEYS[index], now, burst, interval))
+  if not same then spend(KEYS[index], now, burst, interval) end
 end
 return string.format('%.3f', worst)
 """
@@ -132,7 +132,7 @@ class RedisThrottle:
         self._count = connection.redis.register_script(_COUNT)
 
     async def admit(self, attempt: Attempt, now: datetime) -> Admission:
-        """Take the place of an attempt in every bucket that applies, or say why it has none."""
+        """Count an attempt in every bucket that applies, or return why it is not admitted."""
         arguments: list[str | float] = [
             *(now.timestamp(), attempt.guess, _before(now, WRONG_LIFE)),
             *(_hash(attempt.network), _before(now, KNOWN_LIFE), int(attempt.exempts)),

@@ -1,1 +1,1 @@
-"""HTTP served, and only here: reading requests into values, and values into replies. Nothing is decided here."""
+"""The HTTP server: requests become values, and values replies. Nothing is decided here."""

@@ -1,4 +1,4 @@
-"""What happens around every request: an id, an error as a reply, and headers that keep caches away."""
+"""The middleware of every request: a request id, the client, errors as replies, and headers against caching."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus

@@ -1,4 +1,4 @@
-"""``GET`` and ``POST /auth/preflight``."""
+"""The preflight endpoint, ``GET`` and ``POST /auth/preflight``: reads both forms, answers, logs."""
 
 import asyncio
 import json

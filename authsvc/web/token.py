@@ -1,4 +1,4 @@
-"""``GET`` and ``POST /auth/token``."""
+"""The token endpoint, ``GET`` and ``POST /auth/token``: reads both forms, answers, logs."""
 
 import asyncio
 from collections.abc import Callable
