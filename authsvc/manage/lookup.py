@@ -175,19 +175,27 @@ async def find_customer(stores: Stores, actor: Actor, name: str, team: str | Non
             the customers with a license of them.
     """
     owner = actor.team if team is None else (await find_team(stores, actor, team)).slug
-    found = await stores.customers.get(name) if is_id(name) else None
-    if found is None or not actor.sees(found.record.team) or (team is not None and found.record.team != owner):
-        found = None
-        if owner is not None:
-            found = await stores.customers.by_reference(owner, name) or await stores.customers.by_name(owner, name)
-    if actor.apps is not None:
-        # What the actor does not see costs the same reads as what is not there.
-        record = None if found is None else found.record
-        if not await stores.customers.has_license(owner or "", None if record is None else record.id, actor.apps):
-            found = None
+    by_id = await stores.customers.get(name) if is_id(name) else None
+    if by_id is not None and (not actor.sees(by_id.record.team) or (team is not None and by_id.record.team != owner)):
+        by_id = None
+    # What the actor does not see costs the same reads as what is not there, so every way is gone to its end.
+    found = await _shown_customer(stores, actor, owner, by_id)
+    if found is None and owner is not None:
+        named = await stores.customers.by_reference(owner, name) or await stores.customers.by_name(owner, name)
+        found = await _shown_customer(stores, actor, owner, named)
     if found is None:
         raise NotFound(f"there is no customer {name[:40]!r}", code="customer_not_found", field="customer")
     return found
+
+
+async def _shown_customer(
+    stores: Stores, actor: Actor, team: str | None, found: Versioned[Customer] | None
+) -> Versioned[Customer] | None:
+    """Return a customer of the team if the actor sees it; None takes the same reads as one that it does not see."""
+    if actor.apps is None:
+        return found
+    customer_id = None if found is None else found.record.id
+    return found if await stores.customers.has_license(team or "", customer_id, actor.apps) else None
 
 
 def require_license(actor: Actor, license_: License) -> None:
