@@ -1,5 +1,6 @@
 """What a change made of a record, for its audit entry: the old and the new value of each field, and no secret."""
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -34,8 +35,16 @@ def changed_fields(old: Any, new: Any) -> dict[str, list[Any]]:
     return {
         NAMES.get(name, name): [_shown(before.get(name)), _shown(after.get(name))]
         for name in dict.fromkeys([*before, *after])
-        if before.get(name) != after.get(name)
+        if _differ(before, after, name)
     }
+
+
+def _differ(before: Mapping[str, Any], after: Mapping[str, Any], name: str) -> bool:
+    """Whether a field has another value, or is there in one form only. 1, 1.0 and true are three values."""
+    old, new = before.get(name), after.get(name)
+    if (name in before) != (name in after) or old != new:
+        return True
+    return json.dumps(_shown(old), sort_keys=True) != json.dumps(_shown(new), sort_keys=True)
 
 
 def _values(record: Any, names: list[str]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The records: frozen values, each with the rules that need nothing but itself."""
 
 import enum
+import json
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -128,6 +129,11 @@ def rotated(tokens: tuple[TokenDigest, ...], sha256: str, overlap: timedelta, no
     return newest, evolve(old[0], ends_at=ends_at)
 
 
+def _as_json(fields: dict[str, Any]) -> str:
+    """Return what two licenses' own fields are compared by: 1, 1.0 and true are equal in Python, and not in a file."""
+    return json.dumps(fields, sort_keys=True)
+
+
 @frozen
 class License:
     """A customer's right to pull one app's images until it ends.
@@ -163,7 +169,7 @@ class License:
     tokens: tuple[TokenDigest, ...]
     not_before: datetime | None = None
     repositories: tuple[str, ...] | None = None
-    fields: dict[str, Any] = field(factory=dict, hash=False)
+    fields: dict[str, Any] = field(factory=dict, hash=False, eq=_as_json)
     contact: str | None = None
     reference: str | None = None
     revoked_at: datetime | None = None

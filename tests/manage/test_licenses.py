@@ -11,6 +11,7 @@ from authsvc.credentials.machine_secret import derive_license_token
 from authsvc.errors import ConfirmationNeeded, Conflict, InputRefused, NotFound
 from authsvc.license_file import registry_token
 from authsvc.manage.licenses import Licenses
+from authsvc.tenancy.license_update import LicenseUpdate
 from authsvc.tenancy.records import License
 from authsvc.tenancy.terms import LicenseTerms
 from tests.support.builders import SERVICE, TOKEN_KEY
@@ -60,6 +61,21 @@ async def test_extending_keeps_the_token(house: Installation) -> None:
     assert made.tokens == changed.tokens
     house.pass_time(seconds=1)
     assert f"license {made.id} of Globex expired on 2027-01-31; ask the vendor" == await house.why(token)
+
+
+@pytest.mark.parametrize(("before", "after"), [("1", "true"), ("true", "1"), ("1", "1.0"), ("false", "0")])
+async def test_a_field_changes_to_a_value_that_python_calls_equal(house: Installation, before: str, after: str) -> None:
+    """What the new file says is what is stored, and the audit has it."""
+    made, _ = await make(house, fields=[f"seats={before}"])
+    changed, file = await house.licenses.set(made.id, LicenseUpdate.parse(fields=[f"seats={after}"]), house.operation())
+    stored = await house.licenses.show(OPERATOR, made.id)
+
+    assert [after] * 3 == [
+        json.dumps(fields["seats"]) for fields in (says(file)["fields"], stored.fields, changed.fields)
+    ]
+    assert json.dumps({"fields.seats": [json.loads(before), json.loads(after)]}) == json.dumps(
+        house.told[-1].facts["changed"]
+    )
 
 
 async def test_an_expired_license_comes_back_by_extending(house: Installation) -> None:
