@@ -53,6 +53,7 @@ MEMBER = {"kind": "password", "id": "m1", "member": "me@acme.test", "team": "acm
         (entry(event="license.created", app="acme", team="globex-team", license="c1"), "operator"),
         (entry(event="member.added", team="acme-team"), "operator owner"),
         (entry(event="member.added", team="globex-team"), "operator"),
+        (entry(event="member.added", team="acme-team", credential=MEMBER | {"team": "globex-team"}), "operator"),
         (entry(event="keys.rotated"), "operator"),
         (entry(event="audit.trimmed", count=7), "operator"),
         (StoredEntry("1-1", b"junk", length=4), "operator"),

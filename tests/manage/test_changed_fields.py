@@ -16,7 +16,15 @@ from authsvc.redaction import Secret
 from authsvc.tenancy.machine_records import Grant
 from authsvc.tenancy.records import LicenseType, Role, TokenDigest
 from tests.manage.use_cases import CHANGING, EMAIL, SECRET, license_id
-from tests.support.builders import NOW, PASSWORD, make_app, make_license, make_member, make_service_account
+from tests.support.builders import (
+    NOW,
+    PASSWORD,
+    make_app,
+    make_license,
+    make_member,
+    make_personal_token,
+    make_service_account,
+)
 from tests.support.installation import OPERATOR, Installation
 
 LATER = NOW + timedelta(days=3)
@@ -47,6 +55,7 @@ LATER = NOW + timedelta(days=3)
         (make_license(), {"tokens": (TokenDigest(2, "ab" * 32), TokenDigest(1, "cd" * 32, LATER))}, {
             "tokens": [["generation 1"], ["generation 2", f"generation 1 until {LATER.isoformat()}"]],
         }),
+        (make_personal_token(), {"sha256": "ab" * 32, "name": "new"}, {"name": ["ci", "new"]}),
         (make_service_account(Grant("acme", "**", ("pull",))), {"grants": (Grant("acme", "x", ("pull", "push")),)}, {
             "grants": [["acme/**:pull"], ["acme/x:pull,push"]],
         }),

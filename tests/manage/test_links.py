@@ -271,10 +271,16 @@ async def test_a_reset_for_nobody_is_refused(house: Installation) -> None:
         ("is removed and rejoins", False),
     ],
 )
-async def test_an_invitation_is_worth_what_its_maker_is(house: Installation, fate: str, works: bool) -> None:
-    """An owner who leaves or loses the right to invite takes open invitations along: re-checked at use."""
+@pytest.mark.parametrize("purpose", ["invite", "reset"])
+async def test_a_link_is_worth_what_its_maker_is(house: Installation, purpose: str, fate: str, works: bool) -> None:
+    """An owner who leaves or loses the right to make links takes open ones along: re-checked at use."""
     boss = "boss@acme.test"
-    link = await invite(house, actor=await member(house, boss))
+    maker = await member(house, boss)
+    if purpose == "invite":
+        link = await invite(house, actor=maker)
+    else:
+        await member(house)
+        link = await house.links.reset(EMAIL, house.operation(maker))
     if fate == "becomes a developer":
         await house.members.set_role(boss, "developer", None, house.operation())
     elif fate == "is limited":
