@@ -96,7 +96,7 @@ def seal(key: bytes, secret: bytes, context: SealContext, nonce: bytes) -> str:
         raise InputRefused(f"the secret is longer than {MAX_SECRET} bytes", code="length_invalid", field="secret")
     name = sealing_key_id(key)
     ciphertext = AESGCM(key).encrypt(nonce, secret, _associated_data(name, context))
-    return f"{_PREFIX}.{name}.{base64.urlsafe_b64encode(nonce + ciphertext).rstrip(b'=').decode('ascii')}"
+    return f"{_PREFIX}.{name}.{_text(nonce + ciphertext)}"
 
 
 def unseal(keys: Sequence[bytes], sealed: str, context: SealContext) -> bytes:
@@ -121,13 +121,19 @@ def unseal(keys: Sequence[bytes], sealed: str, context: SealContext) -> bytes:
             f"the secret was sealed under the key {form[1]}, which is not in the sealing key file",
             code="sealing_key_missing",
         )
+    damaged = Conflict("the sealed secret is damaged, or was sealed for something else", code="sealed_secret_invalid")
     try:
         data = base64.b64decode(form[2] + "=" * (-len(form[2]) % 4), altchars=b"-_", validate=True)
-        return AESGCM(key).decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], _associated_data(form[1], context))
+        secret = AESGCM(key).decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], _associated_data(form[1], context))
     except (InvalidTag, binascii.Error) as error:
-        raise Conflict(
-            "the sealed secret is damaged, or was sealed for something else", code="sealed_secret_invalid"
-        ) from error
+        raise damaged from error
+    if _text(data) != form[2]:  # the last character may have bits that stand for nothing
+        raise damaged
+    return secret
+
+
+def _text(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
 
 
 def _associated_data(name: str, context: SealContext) -> bytes:

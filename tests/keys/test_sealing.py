@@ -1,5 +1,6 @@
 """Sealed secrets open only under their key and for what they were sealed for."""
 
+import string
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from authsvc.keys.sealing import MAX_SECRET, MAX_VERSION, SealContext, seal, sea
 
 KEY, OTHER = bytes(range(32)), bytes(range(1, 33))
 NONCE = b"n" * 12
+BASE64URL = string.ascii_letters + string.digits + "-_"
 CONTEXT = SealContext("upstream_credential", "acme", "link1", 3)
 
 
@@ -52,16 +54,14 @@ def test_the_name_of_a_key_is_bound_too() -> None:
         unseal([KEY, OTHER], sealed, CONTEXT)
 
 
-@given(st.integers(min_value=len("sealed1.0123456789abcdef."), max_value=66), st.sampled_from("AZ09-_"))
-def test_every_character_counts(position: int, other: str) -> None:
-    """A changed character is noticed, wherever it is."""
-    sealed = seal(KEY, b"a secret text", CONTEXT, NONCE)
-    changed = sealed[:position] + other + sealed[position + 1 :]
-    if changed == sealed or position >= len(sealed):
-        return
-
-    with pytest.raises(Conflict):
-        unseal([KEY], changed, CONTEXT)
+@pytest.mark.parametrize("secret", [b"a secret text", b"a secret text.", b"a secret text.."])
+def test_every_character_counts(secret: bytes) -> None:
+    """A changed character is noticed, wherever it is: also in the last one, of which base64 may not need every bit."""
+    sealed = seal(KEY, secret, CONTEXT, NONCE)
+    for position in range(len("sealed1.0123456789abcdef."), len(sealed)):
+        for other in set(BASE64URL) - {sealed[position]}:
+            with pytest.raises(Conflict):
+                unseal([KEY], sealed[:position] + other + sealed[position + 1 :], CONTEXT)
 
 
 @given(st.text(max_size=200))
