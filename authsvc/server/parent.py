@@ -105,9 +105,10 @@ async def _serve(
     guess_key = secrets.token_bytes(GUESS_KEY_BYTES)
 
     keys = _key_service(settings, shared_metrics, logger)
+    published = _published(settings, logger)
 
     def make_context(current: Settings, given: Mapping[str, str]) -> WorkerContext:
-        issuer = LeafIssuer(partial(load_signing_keys, current), current.leaf_life, clock, _published(current, logger))
+        issuer = LeafIssuer(partial(load_signing_keys, current), current.leaf_life, clock, published)
         return WorkerContext(issuer, listeners, shared_metrics, threads, guess_key, given, logger, keys)
 
     def reload_context() -> WorkerContext:
@@ -115,6 +116,8 @@ async def _serve(
         load_signing_keys(current)
         if keys is not None:
             keys.restart(current.keys_dir, current.log_level)
+        if published is not None and current.key_socket is not None:
+            published.ask_at(current.key_socket)
         return make_context(current, given)
 
     stopping, reloads = asyncio.Event(), Reloads()

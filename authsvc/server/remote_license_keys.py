@@ -5,7 +5,7 @@ from typing import Any
 
 from attrs import define, field
 
-from authsvc.errors import Overloaded, SignerUnavailable
+from authsvc.errors import AuthsvcError, SignerUnavailable
 from authsvc.keys.client import KeyServiceClient
 from authsvc.logs import Logger
 
@@ -31,10 +31,15 @@ class RemoteLicenseKeys:
         """Return the keys of the key service that listens at ``path``."""
         return cls(KeyServiceClient.at(path, deadline=DEADLINE), logger)
 
+    def ask_at(self, path: Path) -> None:
+        """Ask the key service that listens at ``path`` from now on."""
+        self.client = KeyServiceClient.at(path, deadline=DEADLINE)
+
     async def published(self) -> dict[str, Any]:
         """Return the JWK set to publish; without keys while the key service never answered."""
         try:
             self._last = {"keys": await self.client.license_keys()}
-        except (SignerUnavailable, Overloaded) as error:
-            self.logger.error("key_service.unavailable", reason=error.detail or str(error))
+        except AuthsvcError as error:  # a key service of another version may also refuse
+            detail = error.detail if isinstance(error, SignerUnavailable) else None
+            self.logger.error("key_service.unavailable", reason=detail or str(error))
         return self._last

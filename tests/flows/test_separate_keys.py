@@ -32,12 +32,14 @@ class Installation:
         environ: of the server and of commands.
         edge: port of the listener for nginx.
         inside: port of the listener for operators.
+        server: the process.
     """
 
     folder: Path
     environ: dict[str, str]
     edge: int
     inside: int
+    server: asyncio.subprocess.Process
 
     async def authsvc(self, *arguments: str, check: bool = True, admin: Path | None = None) -> Ran:
         """Run a command in the server's place."""
@@ -54,6 +56,13 @@ class Installation:
         """Return the names of the license keys that the server publishes."""
         reply = await self.ask(self.edge, "/auth/license-keys.json")
         return [key["kid"] for key in json.loads(reply.body)["keys"]] if reply.status == 200 else []
+
+    async def reload(self) -> None:
+        """Replace the worker, and wait until the old one is gone."""
+        log, told = self.folder / "serve.log", '"event": "roll.done"'
+        before = log.read_text().count(told)
+        self.server.send_signal(signal.SIGHUP)
+        await becomes(lambda: log.read_text().count(told) > before, "the worker is replaced")
 
 
 @asynccontextmanager
@@ -80,7 +89,7 @@ async def installation(folder: Path, socket: Path) -> AsyncIterator[Installation
     try:
         log_file = folder / "serve.log"
         await becomes(lambda: "worker.started" in log_file.read_text(), "the server serves")
-        yield Installation(folder, environ, edge, inside)
+        yield Installation(folder, environ, edge, inside, server)
     finally:
         server.terminate()
         await asyncio.wait_for(server.wait(), PATIENCE)
@@ -152,6 +161,8 @@ async def test_without_the_key_service(folder: Path) -> None:
             assert (await here.ask(here.inside, "/readyz")).json()["keys"] == "down"
             refused = await here.authsvc("license", "create", *terms, check=False)
             assert (refused.code, "keys cannot be used now" in refused.err) == (1, True)
+            assert await here.published() == kids
+            await here.reload()
             assert await here.published() == kids
         async with real_key_service(folder, keys):
             assert (await here.authsvc("license", "create", *terms)).code == 0
