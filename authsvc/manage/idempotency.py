@@ -13,6 +13,9 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
 from authsvc.errors import InputRefused, OperationRepeated
 from authsvc.manage.operation import Operation
 from authsvc.manage.stores import Stores
+from authsvc.tenancy.customers import Customer
+from authsvc.tenancy.machine_records import PersonalToken, ServiceAccount
+from authsvc.tenancy.records import App, License, Member, Team
 
 SHOWN_ONCE = (
     "this was done already, by the same request, and the secret that it made is shown only once; make a new one"
@@ -54,31 +57,56 @@ def repeatable(first_result: _FirstResult[S, T]) -> Callable[[_UseCase[S, P, T]]
         async def answered(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
             operation = cast("Operation", kwargs["operation"] if "operation" in kwargs else args[index])
 
-            async def require_new() -> None:
-                await self.stores.operations.require_new(operation.operation_id, operation.request_hash)
-
             try:
-                if operation.request_hash:
-                    await require_new()
-                return await use_case(self, *args, **kwargs)
+                return await _carry_out(self.stores, operation, functools.partial(use_case, self, *args, **kwargs))
             except OperationRepeated as repeated:
-                first = repeated
-            except InputRefused:
-                # Perhaps because of what the first attempt did: what it names exists now, or does no longer.
-                try:
-                    await require_new()
-                except OperationRepeated as repeated:
-                    first = repeated
-                else:
+                if repeated.result is None:
                     raise
-            if first.result is None:
-                raise first
-            return await first_result(self, first.result, operation)
+                result = repeated.result
+            return await first_result(self, result, operation)
 
         setattr(answered, _MARK, True)
         return answered
 
     return decorate
+
+
+async def _carry_out(stores: Stores, operation: Operation, use_case: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Return what a use case returns whose operation was not carried out before.
+
+    Raises:
+        OperationRepeated: it was, by the same request.
+        Conflict: it was, by another request with the same idempotency key.
+    """
+    require_new = functools.partial(stores.operations.require_new, operation.operation_id, operation.request_hash)
+    if operation.request_hash:
+        await require_new()
+    try:
+        answer = await use_case()
+    except OperationRepeated:
+        raise
+    except InputRefused:
+        # Perhaps because of what the first attempt did: what it names exists now, or does no longer.
+        await require_new()
+        raise
+    if operation.request_hash:
+        # A use case that finds nothing to change writes no mark. Its repeat must change nothing either, whatever
+        # somebody else has changed by then.
+        await stores.operations.note(operation.operation_id, operation.request_hash, _result_of(answer))
+    return answer
+
+
+def _result_of(answer: object) -> str:
+    """Return the id by which the first result is read again, of what a use case returned."""
+    match answer[0] if isinstance(answer, tuple) else answer:
+        case Team(slug=slug) | App(slug=slug):
+            return slug
+        case Member(id=found) | License(id=found) | ServiceAccount(id=found) | Customer(id=found):
+            return found
+        case PersonalToken(id=found):
+            return found
+        case _:
+            return ""  # nothing to read again
 
 
 def is_repeatable(use_case: object) -> bool:

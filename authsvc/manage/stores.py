@@ -160,6 +160,14 @@ class OperationStore(Protocol):
         """
         ...
 
+    async def note(self, operation_id: str, request_hash: str, result: str) -> None:
+        """Remember an operation that found nothing to change; one that is known stays as it is.
+
+        Raises:
+            Conflict: it was carried out by another request (code ``idempotency_conflict``).
+        """
+        ...
+
 
 class UsageReader(Protocol):
     """When credentials last logged in."""

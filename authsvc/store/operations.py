@@ -1,6 +1,7 @@
 """Marks of operations that were carried out: what makes it harmless to ask for a change again (design #18)."""
 
 import json
+from contextlib import suppress
 from typing import Self
 
 from attrs import frozen
@@ -76,3 +77,15 @@ class RedisOperations:
         raw = await self.connection.get(keys.operation(operation_id))
         if raw is not None:
             raise OperationMark.parse(raw).error_for(request_hash)
+
+    async def note(self, operation_id: str, request_hash: str, result: str) -> None:
+        """Remember an operation that found nothing to change; one that is known stays as it is.
+
+        Raises:
+            Conflict: it was carried out by another request (code ``idempotency_conflict``).
+            StoreUnavailable: Redis does not answer.
+        """
+        key, mark = keys.operation(operation_id), OperationMark(request_hash, result, "").text()
+        if await self.connection.run(self.connection.redis.set(key, mark, ex=MARK_LIFE, nx=True)) is None:
+            with suppress(OperationRepeated):
+                await self.require_new(operation_id, request_hash)

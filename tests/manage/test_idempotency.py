@@ -29,7 +29,7 @@ from authsvc.store import keys
 from authsvc.store.connection import Connection
 from authsvc.store.licenses import RedisLicenses
 from authsvc.tenancy.records import Role
-from tests.manage.use_cases import CHANGING, CREATING, NEW, SECRET, license_id, terms
+from tests.manage.use_cases import CHANGING, CREATING, EMAIL, NEW, SECRET, UseCase, license_id, terms
 from tests.support.builders import PASSWORD, SERVICE
 from tests.support.installation import APP, OPERATOR, TEAM, Installation
 
@@ -102,6 +102,55 @@ async def test_a_secret_is_shown_once(filled: Installation, name: str, at_once: 
     assert {"operation_repeated"} == {error.code for error in refused}
     assert all("shown only once" in str(error) for error in refused)
     assert 1 == len(filled.told) - logged
+
+
+UNCHANGED: dict[str, tuple[UseCase, UseCase]] = {
+    "app reinstated": (
+        lambda house, operation: house.teams.reinstate_app("annex", operation),
+        CHANGING["app archived"],
+    ),
+    "member enabled": (
+        lambda house, operation: house.members.enable(EMAIL, operation),
+        CHANGING["member disabled"],
+    ),
+    "account enabled": (
+        lambda house, operation: house.service_accounts.enable("ci", TEAM, operation),
+        CHANGING["account disabled"],
+    ),
+    "license reinstated": (
+        lambda house, operation: house.licenses.reinstate(license_id(house), operation),
+        CHANGING["license revoked"],
+    ),
+}
+"""Use cases that find nothing to change, each with what somebody else does next."""
+
+
+@pytest.mark.parametrize("name", UNCHANGED)
+async def test_a_repeat_of_what_changed_nothing_changes_nothing(filled: Installation, name: str) -> None:
+    """A late repeat does not undo what somebody else did meanwhile, and the key stands for this request alone."""
+    use_case, other = UNCHANGED[name]
+    logged = len(filled.told)
+    await use_case(filled, keyed(filled))
+    assert logged == len(filled.told)
+    await other(filled, filled.operation())
+    before = await filled.everything_stored()
+    await use_case(filled, keyed(filled))
+
+    with pytest.raises(Conflict, match="another request"):
+        await use_case(filled, keyed(filled, b"POST /b"))
+    assert before == await filled.everything_stored()
+
+
+async def test_a_revoked_token_is_revoked_once_for_a_key(filled: Installation) -> None:
+    """A use case that returns nothing is answered again too."""
+    token, _ = await filled.tokens.create("laptop", EMAIL, None, None, filled.operation())
+    for _ in range(2):
+        await filled.tokens.revoke(token.id, filled.operation())
+    for request in (b"POST /a", b"POST /a"):
+        await filled.tokens.revoke(token.id, keyed(filled, request))
+
+    with pytest.raises(Conflict, match="another request"):
+        await filled.tokens.revoke(token.id, keyed(filled, b"POST /b"))
 
 
 async def test_a_link_is_redeemed_once_and_answered_twice(filled: Installation) -> None:
