@@ -11,6 +11,7 @@ from attrs import evolve
 
 from authsvc.credentials.machine_secret import ID_BYTES, new_id
 from authsvc.errors import Conflict
+from authsvc.manage.changed_fields import changed_fields
 from authsvc.manage.operation import Operation
 from authsvc.manage.stores import Stores
 from authsvc.tenancy.customers import Customer, SelectedCustomer
@@ -32,6 +33,11 @@ async def choose_customer(
             name for a new one.
     """
     known = await known_customer(stores, team, name, reference, email)
+    apps = operation.actor.apps
+    if name is None and apps is not None:
+        # The license gets the customer's name: somebody who is limited to some apps does not learn it by a reference.
+        customer_id = None if known is None else known.record.id
+        known = known if await stores.customers.has_license(team, customer_id, apps) else None
     if known is not None:
         return known
     if name is None:
@@ -76,15 +82,20 @@ async def with_customer(
 
 def customer_facts(choice: SelectedCustomer) -> dict[str, object]:
     """Return what the audit entry of a license says about its customer."""
-    created = {"customer_created": True} if choice.is_new else {}
-    return {"customer": choice.record.id, **created}
+    facts: dict[str, object] = {"customer": choice.record.id}
+    if choice.before is None:
+        facts["customer_created"] = True
+    elif changed := changed_fields(choice.before.record, choice.record):
+        facts["customer_changed"] = changed
+    return facts
 
 
 def _completed(known: Versioned[Customer], reference: str | None, email: str | None) -> SelectedCustomer:
     customer = known.record
     if reference is not None and customer.reference not in {None, reference}:
         raise Conflict(
-            f"the customer {customer.name!r} has the reference {customer.reference!r}, not {reference!r}",
+            # Which one, not everybody who may create a license may see.
+            f"the customer {customer.name!r} has another reference than {reference!r}",
             code="reference_conflict",
             field="customer_reference",
         )

@@ -10,9 +10,9 @@ from attrs import evolve
 from authsvc.errors import Conflict, InputRefused, NotFound
 from authsvc.manage.actor import Actor
 from authsvc.tenancy.license_update import LicenseUpdate
-from authsvc.tenancy.records import License
+from authsvc.tenancy.records import License, Role
 from authsvc.tenancy.terms import LicenseTerms
-from tests.support.builders import PASSWORD
+from tests.support.builders import PASSWORD, make_member
 from tests.support.installation import APP, OPERATOR, OTHER_APP, TEAM, Installation
 from tests.support.migrated import migrate
 
@@ -65,9 +65,28 @@ async def test_a_reference_is_given_to_a_customer_that_has_none_and_never_change
     again = await make(house, "Globex", customer_reference="C-7")
 
     assert made.customer_id == again.customer_id
-    with pytest.raises(Conflict, match="has the reference 'C-7', not 'C-8'") as refused:
+    with pytest.raises(Conflict, match="has another reference than 'C-8'") as refused:
         await make(house, "Globex", customer_reference="C-8")
     assert "customer_reference" == refused.value.field
+    assert "C-7" not in str(refused.value)
+    assert {"reference": [None, "C-7"]} == house.told[-1].facts["customer_changed"]
+
+
+async def test_a_reference_tells_no_name_to_somebody_with_a_limit(house: Installation) -> None:
+    """Who is limited to some apps moves a license to a customer that they see, and hears of no other one."""
+    mine, other = await make(house, "Mine Ltd", customer_reference="C-1"), "Secret Corp"
+    await make(house, "Seen Ltd", customer_reference="C-2")
+    await house.customers.create(TEAM, other, house.operation(), "C-3")
+    limited = Actor.of_member(make_member(Role.DEVELOPER, apps=(APP,)))
+    moved, _ = await house.licenses.set(mine.id, LicenseUpdate(customer_reference="C-2"), house.operation(limited))
+    assert "Seen Ltd" == moved.customer
+
+    for reference in ("C-3", "C-4"):
+        with pytest.raises(Conflict) as refused:
+            await house.licenses.set(mine.id, LicenseUpdate(customer_reference=reference), house.operation(limited))
+        assert "customer_not_found" == refused.value.code
+        assert other not in str(refused.value)
+    assert moved == await house.licenses.show(OPERATOR, mine.id)
 
 
 async def test_a_renamed_customer_changes_no_file(house: Installation) -> None:
