@@ -34,7 +34,7 @@ DEFAULT_GROUPS = 16_384
 BYTES_A_GROUP = 1024
 """Bytes of memory that groups may take, for each that may wait: 16 MiB by default."""
 
-GROUP_OVERHEAD = 700
+GROUP_OVERHEAD = 740
 """About the bytes that Python needs for a group besides its text and ids, and for the time of its last entry."""
 
 UNPROVEN_PART = 4
@@ -90,7 +90,6 @@ class _Group:
     first_at: datetime
     last_at: datetime
     last_id: str
-    due: float
     proven: bool
     complete: bool
     max_ids: int
@@ -220,7 +219,7 @@ class Aggregator:
         at, room = token_event.at, (MAX_ENTRY - TAIL - len(text)) // ID_BYTES - 1
         few = 0 if complete else MAX_MERGED_IDS if merged or not token_event.proven else room
         group = _Group(
-            text, at, at, token_event.request_id, due, token_event.proven, complete, min(few, room), interval, merged
+            text, at, at, token_event.request_id, token_event.proven, complete, min(few, room), interval, merged
         )
         self._groups[key] = group
         heapq.heappush(self._schedule, (due, self._started, key))
