@@ -87,7 +87,7 @@ async def find_apps_of(stores: Stores, slugs: Sequence[str], team: str) -> tuple
         InputRefused: a slug can name no app.
         NotFound: the team has no such app; the same sentence when another team has it.
     """
-    for slug in slugs:
+    for slug in dict.fromkeys(slugs):
         app = await stores.apps.get(parse_slug(slug, "app"))
         if app is None or app.record.team != team:
             raise NotFound(

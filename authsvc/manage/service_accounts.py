@@ -70,13 +70,14 @@ class ServiceAccounts:
                 field="name",
             )
         owner = await find_team(self.stores, operation.actor, team)
-        rows = tuple([await self._grant(text, owner) for text in grants])
-        if len(rows) > MAX_PATTERNS or (not rows and api is None):
+        # Counted first: each grant costs a read.
+        if len(grants) > MAX_PATTERNS or (not grants and api is None):
             raise InputRefused(
                 f"a service account needs 1 to {MAX_PATTERNS} grants, such as myapp/**:pull",
                 code="grants_count_invalid",
                 field="grants",
             )
+        rows = tuple([await self._grant(text, owner) for text in grants])
         secret = MachineSecret.build(SERVICE_KIND, new_id(operation.entropy(ID_BYTES)), operation.entropy(SECRET_BYTES))
         account = ServiceAccount(
             id=secret.id,

@@ -109,12 +109,14 @@ async def test_a_bad_name_is_refused(house: Installation, name: str) -> None:
 
 @pytest.mark.parametrize("api", [None, "read"])
 async def test_the_number_of_grants_is_bounded(house: Installation, api: str | None) -> None:
-    """A hundred grants are accepted and one more is not, with API access or without."""
+    """A hundred grants are accepted and one more is not, with API access or without, before any app is looked up."""
     rows = [f"{APP}/x{number}:pull" for number in range(MAX_PATTERNS + 1)]
     await make(house, *rows[:-1], name="most", api=api)
 
     with pytest.raises(InputRefused, match="1 to 100 grants"):
         await make(house, *rows, name="too-many", api=api)
+    with pytest.raises(InputRefused, match="1 to 100 grants"):
+        await make(house, *["unknown/x:pull"] * len(rows), name="too-many", api=api)
 
 
 async def test_no_grant_is_for_the_api_alone(house: Installation) -> None:
