@@ -78,6 +78,12 @@ class Scene:
         """Return its process id, once there is one."""
         return until(lambda: key_service_of(self.stack.pid("serve")), "the key service runs")
 
+    def begin(self) -> None:
+        """Replace the worker of the test before, which may have other code, by one as it is."""
+        self.code.write_text("")
+        roll(self.stack, self.stack.pid("serve"))
+        until(lambda: self.state() == "up", "the key service answers")
+
     def state(self) -> str:
         """Return what a worker says about the key service."""
         state: str = ask(port_of(self.stack, "inside"), "GET", "/readyz").json()["keys"]
@@ -148,8 +154,7 @@ def test_a_worker_that_keeps_a_file_open_is_caught(scene: Scene) -> None:
 
 def test_a_killed_key_service_is_replaced(scene: Scene) -> None:
     """Tokens are served meanwhile, the same worker is served by the next one, and the death is counted."""
-    roll(scene.stack, scene.stack.pid("serve"))
-    until(lambda: scene.state() == "up", "the key service answers")
+    scene.begin()
     before, killed = workers(scene.stack), scene.key_service()
     deaths = scrape(scene.stack)["authsvc_key_service_deaths_total"]
     os.kill(killed, signal.SIGKILL)
@@ -165,6 +170,7 @@ def test_a_killed_key_service_is_replaced(scene: Scene) -> None:
 
 def test_a_stopped_key_service_is_replaced(scene: Scene) -> None:
     """It is shown as down within a deadline and killed when it stays silent; tokens are served all the time."""
+    scene.begin()
     stopped = scene.key_service()
     os.kill(stopped, signal.SIGSTOP)
     began = time.monotonic()
@@ -177,6 +183,7 @@ def test_a_stopped_key_service_is_replaced(scene: Scene) -> None:
 
 def test_it_is_replaced_with_the_workers(scene: Scene) -> None:
     """A reload, as after an update, gives it new code too, and no operation fails for that."""
+    scene.begin()
     before = scene.key_service()
     roll(scene.stack, scene.stack.pid("serve"))
     until(lambda: scene.key_service() != before, "there is another one")
