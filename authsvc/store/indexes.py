@@ -19,6 +19,10 @@ from authsvc.tenancy.search import fold, indexed, words
 IndexEntry = tuple[str, str]
 """Key of an index, and one entry of it."""
 
+NO_TEXT = " "
+"""Stands in an entry for a text of which nothing is left when it is folded, such as a lone accent: no entry may begin
+with the separator."""
+
 SEPARATOR = "\0"
 """Between a text and the id behind it: sorts a text before every longer one that begins with it."""
 
@@ -36,7 +40,7 @@ def instant(at: datetime) -> str:
 
 def text(value: str, record_id: str) -> str:
     """Return an entry that sorts by as much of ``value`` as an index holds."""
-    return f"{indexed(value)}{SEPARATOR}{record_id}"
+    return f"{indexed(value) or NO_TEXT}{SEPARATOR}{record_id}"
 
 
 def id_of(entry: str) -> str:

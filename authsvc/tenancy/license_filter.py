@@ -122,7 +122,7 @@ def parse_words(text: str | None, field: str) -> tuple[str, ...]:
     _check_length(text, field)
     found = words(text)
     if not found:
-        raise InputRefused(f"{text[:40]!r} has no letter or digit to look for", code="search_empty", field=field)
+        raise _nothing_to_look_for(text, field)
     return found
 
 
@@ -130,12 +130,19 @@ def parse_reference(text: str | None) -> str | None:
     """Return the folded beginning of a reference to look for; None for None.
 
     Raises:
-        InputRefused: it is empty or too long.
+        InputRefused: it is empty or too long, or nothing of it is compared.
     """
     if text is None:
         return None
     _check_length(text, "reference")
-    return fold(text.strip())
+    found = fold(text.strip())
+    if not found:
+        raise _nothing_to_look_for(text, "reference")
+    return found
+
+
+def _nothing_to_look_for(text: str, field: str) -> InputRefused:
+    return InputRefused(f"{text[:40]!r} has no letter or digit to look for", code="search_empty", field=field)
 
 
 def _check_length(text: str, field: str) -> None:

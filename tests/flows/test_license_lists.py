@@ -219,6 +219,7 @@ def test_customers(stack: Stack, app: str) -> None:
         (("license", "list", "--ends-within", "soon"), 1, "span of time"),
         (("license", "list", "--limit", "0"), 2, "--limit"),
         (("license", "list", "--customer", "-"), 1, "no letter or digit"),
+        (("license", "list", "--reference", "\u0301"), 1, "no letter or digit"),
         (("license", "renew", "absent.csv", "--app", "APP"), 2, "does not exist"),
     ],
 )

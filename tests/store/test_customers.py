@@ -100,3 +100,20 @@ async def test_search_by_words_and_by_reference(customers: RedisCustomers, limit
     )
     assert ["Acme Corp"] == await names_of(customers, reference="c", limit=limit)
     assert 3 == len(await names_of(customers, reference="X-", limit=limit))
+
+
+async def test_texts_of_which_folding_leaves_nothing_spoil_no_index(customers: RedisCustomers) -> None:
+    """A name or a reference that is only accents is listed with the others, and hides none of them."""
+    accents = [f"\u0301{chr(0x0300 + number)}" for number in range(20)]
+    others = [f"Customer {number:03}" for number in range(150)]
+    for number, name in enumerate([*accents, *others]):
+        await customers.add(Customer(f"{number:016}", "acme", name, NOW, f"\u0302{name}"), entry())
+
+    assert [*accents, ACME.name, *others] == await names_of(customers)
+    assert [ACME.name] == await names_of(customers, reference="c-1")
+    assert others[:100] == (await names_of(customers, reference="Customer 0"))
+    for name in [*accents, *others]:
+        found = await customers.by_reference("acme", f"\u0302{name}")
+        assert found is not None
+        await customers.replace(found, evolve(found.record, name=f"New {name}", reference=None), entry())
+    assert sorted([*(f"New {name}" for name in [*accents, *others]), ACME.name]) == sorted(await names_of(customers))
