@@ -21,7 +21,7 @@ from attrs import evolve, frozen
 from authsvc.credentials.machine_secret import ID_BYTES, new_id
 from authsvc.errors import StoreUnavailable
 from authsvc.store import keys
-from authsvc.store.indexes import entries_of, id_of
+from authsvc.store.indexes import entries_of
 from authsvc.store.ordered_index import INDEX_FUNCTIONS
 from authsvc.store.records import Records
 from authsvc.tenancy.customers import Customer
@@ -57,15 +57,21 @@ return changed
 )
 
 # Nobody creates a second customer of a name: neither a command nor another replica at the same moment.
-_ADD_CUSTOMER = (
+_ADD_CUSTOMERS = (
     INDEX_FUNCTIONS
     + """
-local item = cjson.decode(ARGV[1])
-local found = index_find(KEYS[1], item.name)
-if found then return string.sub(found, #item.name + 1) end
-redis.call('SET', item.key, item.record)
-for _, entry in ipairs(item.entries) do index_add(entry[1], entry[2]) end
-return item.id
+local ids = {}
+for number, item in ipairs(cjson.decode(ARGV[1])) do
+  local found = index_find(item.index, item.name)
+  if found then
+    ids[number] = string.sub(found, #item.name + 1)
+  else
+    redis.call('SET', item.key, item.record)
+    for _, entry in ipairs(item.entries) do index_add(entry[1], entry[2]) end
+    ids[number] = item.id
+  end
+end
+return ids
 """
 )
 
@@ -188,43 +194,54 @@ class Migration:
         for _ in range(ATTEMPTS):
             raws = await self.records.connection.get_all(*map(batch.key, names))
             found = [(name, raw) for name, raw in zip(names, raws, strict=True) if raw is not None]
-            items = [(name, await self._item(batch, name, raw)) for name, raw in found]
-            changed = await self._write([item for _, item in items if item is not None])
-            names = [name for number, (name, _) in enumerate(one for one in items if one[1]) if number in changed]
+            records = [(name, raw, self.records.readable(raw, batch.kind)) for name, raw in found]
+            customers = await self._customers([record for _, _, record in records if isinstance(record, License)])
+            # A record of a newer authsvc has its entries.
+            items = [
+                (name, self._item(batch.key(name), raw, record, customers))
+                for name, raw, record in records
+                if record is not None
+            ]
+            changed = await self._write([item for _, item in items])
+            names = [name for number, (name, _) in enumerate(items) if number in changed]
             if not names:
                 return
 
-    async def _item(self, batch: MigrationStep, name: str, raw: bytes) -> dict[str, Any] | None:
-        """Return what is to be written for a record; None for one of a newer authsvc, which has its entries."""
-        record: object | None = self.records.readable(raw, batch.kind)
-        if record is None:
-            return None
+    def _item(self, key: str, raw: bytes, record: object, customers: Mapping[tuple[str, str], str]) -> dict[str, Any]:
         new = raw
         if isinstance(record, License) and record.customer_id is None:
-            record = evolve(record, customer_id=await self._customer(record))
+            record = evolve(record, customer_id=customers[_customer_of(record)])
             new = self.records.codec.encode_change(raw, record)
-        entries = sorted(entries_of(record))
-        return {"key": batch.key(name), "old": raw.decode(), "new": new.decode(), "entries": entries}
+        return {"key": key, "old": raw.decode(), "new": new.decode(), "entries": sorted(entries_of(record))}
 
-    async def _customer(self, license_: License) -> str:
-        """Return the id of the customer with the name that a license was made out to; create one if there is none."""
-        name, index = license_.customer.strip(), keys.index("customer-keys", license_.team)
-        unique = keys.customer_name(name)
-        known = await self.records.indexes.first(index, unique)
-        if known is not None:
-            return id_of(known)
-        customer = Customer(new_id(self.entropy(ID_BYTES)), license_.team, name, license_.issued_at)
-        item = {
-            "name": unique,
-            "id": customer.id,
-            "key": keys.customer(customer.id),
-            "record": self.records.codec.encode(customer).decode(),
-            "entries": sorted(entries_of(customer)),
-        }
+    async def _customers(self, licenses: Sequence[License]) -> dict[tuple[str, str], str]:
+        """Return by team and name the ids of the customers of licenses that have none yet; create unknown ones.
+
+        All of a step are created with one command: each command waits for the disk.
+        """
+        first: dict[tuple[str, str], License] = {}
+        for license_ in licenses:
+            if license_.customer_id is None:
+                first.setdefault(_customer_of(license_), license_)
+        if not first:
+            return {}
+        items = []
+        for (team, name), license_ in first.items():
+            customer = Customer(new_id(self.entropy(ID_BYTES)), team, name, license_.issued_at)
+            items.append(
+                {
+                    "index": keys.index("customer-keys", team),
+                    "name": keys.customer_name(name),
+                    "id": customer.id,
+                    "key": keys.customer(customer.id),
+                    "record": self.records.codec.encode(customer).decode(),
+                    "entries": sorted(entries_of(customer)),
+                }
+            )
         connection = self.records.connection
-        script = connection.redis.register_script(_ADD_CUSTOMER)
-        found: bytes = await connection.run(script(keys=[index], args=[json.dumps(item)]))
-        return found.decode()
+        script = connection.redis.register_script(_ADD_CUSTOMERS)
+        ids: list[bytes] = await connection.run(script(keys=[], args=[json.dumps(items)]))
+        return dict(zip(first, map(bytes.decode, ids), strict=True))
 
     async def _write(self, items: list[dict[str, Any]]) -> set[int]:
         """Write the entries of records that are unchanged; return the numbers of the others."""
@@ -274,6 +291,11 @@ async def read_progress(records: Records) -> IndexProgress:
         return IndexProgress(settled == b"1", int(done or 0), int(total or 0), ended)
     except ValueError as error:
         raise StoreUnavailable("a stored record is damaged", detail=f"migration: {error!r}") from error
+
+
+def _customer_of(license_: License) -> tuple[str, str]:
+    """Return the team and the name of the customer that a license was made out to."""
+    return license_.team, license_.customer.strip()
 
 
 def _place(*parts: str) -> str:

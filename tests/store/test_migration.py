@@ -208,6 +208,20 @@ async def test_a_pass_goes_on_where_it_was_killed(records: Records, monkeypatch:
     assert [] == await found_wrong(records)
 
 
+async def test_a_step_creates_its_customers_with_one_command(records: Records) -> None:
+    """Each command waits for the disk: one for each of 100,000 customers would take hours of a pass that rests."""
+    named = [
+        make_license(f"{number:016}", app="acme-a", team="acme", customer=f"Customer {number}") for number in range(200)
+    ]
+    await write_old_licenses(records, named)
+    calls = (await records.connection.redis.info("commandstats"))["cmdstat_evalsha"]["calls"]
+    steps = await migrate(records)
+    calls = (await records.connection.redis.info("commandstats"))["cmdstat_evalsha"]["calls"] - calls
+
+    assert 200 / migration.STEP < steps < calls <= 2 * steps
+    assert [] == await found_wrong(records)
+
+
 async def test_replicas_at_once_and_changes_meanwhile(records: Records, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two passes without any regard for each other, while licenses are created, extended and revoked."""
     monkeypatch.setattr(migration, "STEP", 2)
