@@ -24,7 +24,7 @@ PASS_EVERY = timedelta(days=1)
 RECENT = timedelta(minutes=10)
 """A pass that ended so shortly before a start is good enough."""
 
-SHARE = 4
+SHARE = 2
 """A pass works for one part in so many of the time, and rests for the others."""
 
 LEAST_REST = 0.002

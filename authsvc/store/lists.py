@@ -1,9 +1,11 @@
 """Pages of records, read from ranges of ordered indexes, one after the other (design #18).
 
-A page costs what it examines: at most :data:`MAX_EXAMINED` records, in steps of :data:`STEP`, so that Redis serves
-others in between. With filters that few records pass, a page may therefore be short, or empty, and have a next one.
+A page costs what it examines: at most :data:`MAX_EXAMINED` records within :data:`MAX_SECONDS`, in steps of
+:data:`STEP`, so that Redis and this process serve others in between. With filters that few records pass, a page may
+therefore be short, or empty, and have a next one.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Generic, TypeVar
 
@@ -20,6 +22,9 @@ STEP = 100
 
 MAX_EXAMINED = 2_000
 """Most records that are examined for one page."""
+
+MAX_SECONDS, LEAST_EXAMINED = 0.03, 500
+"""After this time a page ends, if it has examined so many records; so a slow machine cuts only sparse lists short."""
 
 RANGE_COST = 20
 """An additional range, such as one more app, counts as so many records: it is one more command."""
@@ -79,9 +84,13 @@ class _Progress(Generic[T]):
     unreadable: list[str] = field(factory=list)
     examined: int = 0
     place: str = ""
+    ends_at: float = field(factory=lambda: asyncio.get_running_loop().time() + MAX_SECONDS)
 
     def is_full(self) -> bool:
         return len(self.items) + len(self.unreadable) >= self.limit or self.examined >= MAX_EXAMINED
+
+    def is_late(self) -> bool:
+        return self.examined >= LEAST_EXAMINED and asyncio.get_running_loop().time() > self.ends_at
 
     def page(self, following: str | None) -> Page[T]:
         return Page(tuple(self.items), following, tuple(self.unreadable))
@@ -124,7 +133,7 @@ class List(Generic[T]):
         first = True
         async for part in ranges(name):
             found.examined += 0 if first else RANGE_COST
-            if found.is_full():
+            if found.is_full() or found.is_late():
                 return found.page(write_cursor(query, f"{part.name}{_JOIN}"))
             if not await self._read(part, entry if first and part.name == name else "", keep, found):
                 return found.page(write_cursor(query, found.place))
@@ -136,12 +145,13 @@ class List(Generic[T]):
         after = max(after, part.after, key=str.encode)
         while True:
             # When the page is full, one more entry is looked for: a last page has no cursor.
-            wanted = 1 if found.is_full() else STEP
+            late = found.is_full() or found.is_late()
+            wanted = 1 if late else STEP
             if part.read is None:
                 entries = await self.records.indexes.entries(part.index, after=after, before=part.before, limit=wanted)
             else:
                 entries = await part.read(after, wanted)
-            if not entries or found.is_full():
+            if not entries or late:
                 return not entries
             raws = await self.records.connection.get_all(*(self.key(self.name(entry)) for entry in entries))
             for entry, raw in zip(entries, raws, strict=True):
@@ -157,7 +167,7 @@ class List(Generic[T]):
         if record is None:
             found.unreadable.append(self.name(entry))
         # An entry that is not among its record's is left over from an older authsvc.
-        elif (part.read is not None or (part.index, entry) in entries_of(record)) and await keep(record, entry):
+        elif await keep(record, entry) and (part.read is not None or (part.index, entry) in entries_of(record)):
             found.items.append(record)
 
 

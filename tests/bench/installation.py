@@ -96,7 +96,7 @@ def fill(stack: Stack, licenses: int, members: int, newcomers: int, flooded: int
             await manage.teams.create(TEAM, None, manage.operation())
             await manage.teams.create_app(APP, TEAM, None, manage.operation())
             return Credentials(
-                await _gather([_license(manage, number) for number in range(licenses)], AT_ONCE),
+                await _gather([make_license(manage, number) for number in range(licenses)], AT_ONCE),
                 await _gather([_member(manage, f"m{number}@bench.test") for number in range(members)], 1),
                 await _gather([_member(manage, f"n{number}@bench.test") for number in range(newcomers)], 1),
                 [await _at_home(manage, throttle, number) for number in range(flooded)],
@@ -110,7 +110,8 @@ def _untold(_entry: Entry) -> None:
     """Keep no record of what is only made to be measured."""
 
 
-async def _license(manage: Management, number: int) -> str:
+async def make_license(manage: Management, number: int) -> str:
+    """Make a license and return the authorization value of its holder."""
     operation = manage.operation()
     terms = LicenseTerms.parse(
         customer=f"Customer {number}",
