@@ -8,7 +8,7 @@ from attrs import asdict
 
 from authsvc.cli import present
 from authsvc.cli.confirm import run_confirmed, yes_option
-from authsvc.cli.console import common_options, print_json, print_table, run, say
+from authsvc.cli.console import common_options, everything, print_json, print_table, run, say
 
 if TYPE_CHECKING:
     from authsvc.manage.teams import AppUse
@@ -41,7 +41,10 @@ def create(slug: str, team: str, name: str | None, data_dir: Path | None, *, as_
 @common_options
 def list_(team: str | None, data_dir: Path | None, *, archived: bool, as_json: bool) -> None:
     """List the apps in use."""
-    apps = run(data_dir, lambda manage: manage.teams.apps(manage.actor, team, archived=archived))
+    apps = run(
+        data_dir,
+        lambda manage: everything(lambda after: manage.teams.apps(manage.actor, team, archived=archived, after=after)),
+    )
     if as_json:
         print_json([present.app(app) for app in apps])
         return

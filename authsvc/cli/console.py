@@ -28,6 +28,7 @@ from authsvc.printable import printable, printable_json, printable_lines
 if TYPE_CHECKING:
     from authsvc.audit.entry import ChangeLog, Entry
     from authsvc.settings import Settings
+    from authsvc.tenancy.pages import Page
     from authsvc.wiring.management import Management
 
 T = TypeVar("T")
@@ -189,6 +190,19 @@ def say(text: str = "", *, err: bool = False) -> None:
 def print_document(text: str) -> None:
     """Print a file as it is, for another program to read."""
     click.echo(text, nl=False)
+
+
+async def everything(page_after: "Callable[[str | None], Awaitable[Page[T]]]") -> list[T]:
+    """Return all items of a short list, page by page, and warn of records that a newer authsvc wrote."""
+    found, after = list[T](), None
+    while True:
+        page = await page_after(after)
+        found += page.items
+        for name in page.unreadable:
+            say(f"{name} was written by a newer authsvc and is left out; upgrade this one", err=True)
+        after = page.next
+        if after is None:
+            return found
 
 
 def print_json(value: Any, indent: int | None = 2) -> None:

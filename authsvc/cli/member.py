@@ -10,7 +10,7 @@ import click
 
 from authsvc.cli import present
 from authsvc.cli.confirm import run_confirmed, yes_option
-from authsvc.cli.console import common_options, print_json, print_table, refuse, run, say
+from authsvc.cli.console import common_options, everything, print_json, print_table, refuse, run, say
 from authsvc.cli.passwords import read_line, read_password
 from authsvc.errors import LastOwner
 from authsvc.redaction import Secret
@@ -71,7 +71,12 @@ def add(
 @common_options
 def list_(team: str, data_dir: Path | None, *, as_json: bool) -> None:
     """List the members of a team."""
-    facts = [present.member(member) for member in run(data_dir, lambda manage: manage.members.list(manage.actor, team))]
+    facts = [
+        present.member(member)
+        for member in run(
+            data_dir, lambda manage: everything(lambda after: manage.members.list(manage.actor, team, after=after))
+        )
+    ]
     if as_json:
         print_json(facts)
         return

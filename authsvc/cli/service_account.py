@@ -9,7 +9,7 @@ import click
 
 from authsvc.cli import present
 from authsvc.cli.confirm import run_confirmed, yes_option
-from authsvc.cli.console import common_options, overlap_option, print_json, print_table, run, say
+from authsvc.cli.console import common_options, everything, overlap_option, print_json, print_table, run, say
 from authsvc.tenancy.dates import parse_span, render_instant, render_optional
 from authsvc.tenancy.machine_records import ServiceAccount
 from authsvc.wiring import clock
@@ -73,7 +73,9 @@ def rotate(name: str, team: str, overlap: str, data_dir: Path | None, *, yes: bo
 @common_options
 def list_(team: str, data_dir: Path | None, *, as_json: bool) -> None:
     """List a team's service accounts, without revoked ones."""
-    found = run(data_dir, lambda manage: manage.service_accounts.list(manage.actor, team))
+    found = run(
+        data_dir, lambda manage: everything(lambda after: manage.service_accounts.list(manage.actor, team, after=after))
+    )
     now = clock()
     facts = [_facts(account, now) | {"used_at": render_optional(used_at)} for account, used_at in found]
     if as_json:

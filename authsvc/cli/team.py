@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from authsvc.cli import present
-from authsvc.cli.console import common_options, print_json, print_table, run, say
+from authsvc.cli.console import common_options, everything, print_json, print_table, run, say
 
 
 @click.group("team")
@@ -30,7 +30,7 @@ def create(slug: str, name: str | None, data_dir: Path | None, *, as_json: bool)
 @common_options
 def list_(data_dir: Path | None, *, as_json: bool) -> None:
     """List all teams."""
-    teams = run(data_dir, lambda manage: manage.teams.teams(manage.actor))
+    teams = run(data_dir, lambda manage: everything(lambda after: manage.teams.teams(manage.actor, after=after)))
     if as_json:
         print_json([present.team(team) for team in teams])
     else:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from authsvc.cli.console import common_options, print_json, print_table, run, say
+from authsvc.cli.console import common_options, everything, print_json, print_table, run, say
 from authsvc.tenancy.dates import render_instant, render_optional
 from authsvc.wiring import clock
 
@@ -50,7 +50,10 @@ def create(
 @common_options
 def list_(member: str, data_dir: Path | None, *, as_json: bool) -> None:
     """List what the member can sign in with beside the password."""
-    lines = run(data_dir, lambda manage: manage.tokens.list(manage.actor, member, clock()))
+    lines = run(
+        data_dir,
+        lambda manage: everything(lambda after: manage.tokens.list(manage.actor, member, clock(), after=after)),
+    )
     facts = [
         {
             "id": line.id,

@@ -29,6 +29,7 @@ from authsvc.manage.permissions import Permission
 from authsvc.manage.stores import Stores
 from authsvc.redaction import Secret
 from authsvc.tenancy.names import parse_email
+from authsvc.tenancy.pages import MAX_PAGE, Page, page_size
 from authsvc.tenancy.records import Member, Role
 from authsvc.tenancy.versioned import Versioned
 
@@ -79,14 +80,15 @@ class Members:
         return member
 
     @permitted(Permission.MEMBER_LIST)
-    async def list(self, actor: Actor, team: str) -> list[Member]:
-        """Return the members of a team, by address.
+    async def list(self, actor: Actor, team: str, *, after: str | None = None, limit: int = MAX_PAGE) -> Page[Member]:
+        """Return one page of the members of a team, by address.
 
         Raises:
+            InputRefused: ``after`` is not a cursor of this list.
             NotFound: there is no such team.
         """
         owner = await find_team(self.stores, actor, team)
-        return [found.record for found in await self.stores.members.of_team(owner.slug)]
+        return await self.stores.members.page(owner.slug, after, page_size(limit))
 
     @permitted(Permission.MEMBER_ACT_AS)
     async def person(self, actor: Actor, email: str) -> Person:

@@ -21,6 +21,7 @@ from authsvc.policy import ACTIONS
 from authsvc.redaction import Secret
 from authsvc.tenancy.dates import parse_end, render_instant
 from authsvc.tenancy.machine_records import Grant, ServiceAccount
+from authsvc.tenancy.pages import MAX_PAGE, Page, page_size
 from authsvc.tenancy.patterns import MAX_PATTERNS, parse_pattern
 from authsvc.tenancy.records import Team, TokenDigest, rotated
 from authsvc.tenancy.versioned import Versioned
@@ -95,16 +96,19 @@ class ServiceAccounts:
         return account, secret.text
 
     @permitted(Permission.SERVICE_ACCOUNT_LIST)
-    async def list(self, actor: Actor, team: str) -> list[tuple[ServiceAccount, datetime | None]]:
-        """Return a team's service accounts that are not revoked, each with when it last logged in.
+    async def list(
+        self, actor: Actor, team: str, *, after: str | None = None, limit: int = MAX_PAGE
+    ) -> Page[tuple[ServiceAccount, datetime | None]]:
+        """Return one page of a team's service accounts that are not revoked, by name, each with its last use.
 
         Raises:
+            InputRefused: ``after`` is not a cursor of this list.
             NotFound: there is no such team.
         """
         owner = await find_team(self.stores, actor, team)
-        accounts = [a for a in await self.stores.service_accounts.of_team(owner.slug) if a.revoked_at is None]
-        used = await self.stores.usage.used_at([account.id for account in accounts])
-        return [(account, used.get(account.id)) for account in accounts]
+        page = await self.stores.service_accounts.page(owner.slug, after, page_size(limit))
+        used = await self.stores.usage.used_at([account.id for account in page.items])
+        return Page(tuple((one, used.get(one.id)) for one in page.items), page.next, page.unreadable)
 
     @permitted(Permission.SERVICE_ACCOUNT_ROTATE)
     @shows_secret

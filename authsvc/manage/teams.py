@@ -15,6 +15,7 @@ from authsvc.manage.operation import Operation
 from authsvc.manage.permissions import Permission
 from authsvc.manage.stores import Stores
 from authsvc.tenancy.names import parse_slug, parse_text
+from authsvc.tenancy.pages import MAX_PAGE, Page, page_size
 from authsvc.tenancy.records import App, Team
 from authsvc.tenancy.versioned import Versioned
 
@@ -77,9 +78,15 @@ class Teams:
         return team
 
     @permitted(Permission.TEAM_LIST)
-    async def teams(self, actor: Actor) -> list[Team]:
-        """Return every team that the actor sees."""
-        return [team for team in await self.stores.teams.all() if actor.sees(team.slug)]
+    async def teams(self, actor: Actor, *, after: str | None = None, limit: int = MAX_PAGE) -> Page[Team]:
+        """Return one page of the teams that the actor sees, by slug.
+
+        Raises:
+            InputRefused: ``after`` is not a cursor of this list.
+        """
+        if actor.is_operator:
+            return await self.stores.teams.page(after, page_size(limit))
+        return Page(((await find_team(self.stores, actor, actor.team or "")),))
 
     @permitted(Permission.APP_CREATE)
     @repeatable(_first_app)
@@ -105,20 +112,23 @@ class Teams:
         return app
 
     @permitted(Permission.APP_LIST)
-    async def apps(self, actor: Actor, team: str | None, *, archived: bool = False) -> list[App]:
-        """Return the apps in use, and archived ones if wanted, of one team or of all that the actor sees.
+    async def apps(
+        self,
+        actor: Actor,
+        team: str | None,
+        *,
+        archived: bool = False,
+        after: str | None = None,
+        limit: int = MAX_PAGE,
+    ) -> Page[App]:
+        """Return one page of the apps in use, and archived ones if wanted, of one team or of all that the actor sees.
 
         Raises:
-            NotFound: there is no such team.
+            InputRefused: ``after`` is not a cursor of this list.
+            NotFound: there is no such team for the actor.
         """
-        if team is not None:
-            slugs = [(await find_team(self.stores, actor, team)).slug]
-        elif actor.team is not None:
-            slugs = [actor.team]
-        else:
-            slugs = [owner.slug for owner in await self.stores.teams.all()]
-        found = [app for slug in slugs for app in await self.stores.apps.of_team(slug)]
-        return [app for app in found if actor.sees(app.team, app.slug) and (archived or app.archived_at is None)]
+        owner = actor.team if team is None else (await find_team(self.stores, actor, team)).slug
+        return await self.stores.apps.page(owner, after, page_size(limit), archived=archived, only=actor.apps)
 
     @permitted(Permission.APP_SHOW)
     async def app(self, actor: Actor, slug: str) -> App:

@@ -32,6 +32,7 @@ from authsvc.tenancy.machine_records import (
     RefreshToken,
 )
 from authsvc.tenancy.names import parse_email, parse_text
+from authsvc.tenancy.pages import MAX_PAGE, Page, page_size
 from authsvc.tenancy.records import Member
 
 OPERATION_BYTES = 16
@@ -128,17 +129,21 @@ class Tokens:
         return token, secret.text
 
     @permitted(Permission.TOKEN_LIST)
-    async def list(self, actor: Actor, email: str, now: datetime) -> list[TokenLine]:
-        """Return a member's live personal tokens and sign-ins.
+    async def list(
+        self, actor: Actor, email: str, now: datetime, *, after: str | None = None, limit: int = MAX_PAGE
+    ) -> Page[TokenLine]:
+        """Return one page of what a member can sign in with beside the password: tokens by name, then the sign-ins.
 
         Raises:
+            InputRefused: ``after`` is not a cursor of this list.
             NotFound: nobody has this address.
             PermissionDenied: it is another member's.
         """
         actor.require_self(parse_email(email), Permission.TOKEN_LIST)
         member = (await find_member(self.stores, actor, email)).record
-        personal = await self.stores.personal_tokens.of_member(member.id)
-        sign_ins = await self.stores.sign_ins.of_member(member.id)
+        page = await self.stores.personal_tokens.page(member.id, after, page_size(limit))
+        personal = page.items
+        sign_ins = await self.stores.sign_ins.of_member(member.id) if page.next is None else []
         used = await self.stores.usage.used_at([*(token.id for token in personal), *(token.id for token in sign_ins)])
         lines = [
             TokenLine(
@@ -156,7 +161,7 @@ class Tokens:
                     not ended and sign_in.revoked_at is None,
                 )
             )  # fmt: skip
-        return [line for line in lines if line.live]
+        return Page(tuple(line for line in lines if line.live), page.next, page.unreadable)
 
     @permitted(Permission.TOKEN_REVOKE)
     @repeatable(_revoked)

@@ -1,12 +1,16 @@
 """Apps in Redis."""
 
+from collections.abc import AsyncIterator
+from functools import partial
+
 from attrs import frozen
 
 from authsvc.audit.entry import Entry
 from authsvc.store import keys
 from authsvc.store.indexes import entries_of
-from authsvc.store.lists import SingleRangeList
+from authsvc.store.lists import STEP, Range, SetList
 from authsvc.store.records import Records
+from authsvc.store.teams import team_list
 from authsvc.tenancy.pages import Page
 from authsvc.tenancy.records import App
 from authsvc.tenancy.versioned import Versioned
@@ -27,12 +31,12 @@ class RedisApps:
         return [found.record for found in await self.records.of_set(keys.team_apps(team), keys.app, App)]
 
     async def page(
-        self, team: str, after: str | None, limit: int, *, archived: bool, only: frozenset[str] | None = None
+        self, team: str | None, after: str | None, limit: int, *, archived: bool, only: frozenset[str] | None = None
     ) -> Page[App]:
-        """Return one page of the apps of a team, by slug.
+        """Return one page of the apps of a team, by slug, or of all teams, team by team.
 
         Args:
-            team: slug.
+            team: slug, or None for all.
             after: cursor of the page before, or None.
             limit: most items.
             archived: whether archived ones are shown.
@@ -41,13 +45,24 @@ class RedisApps:
         Raises:
             InputRefused: ``after`` is not a cursor of this list.
         """
-        listed = SingleRangeList(self.records, App, keys.app, keys.index("apps", team), keys.team_apps(team), str)
-        query = f"apps {archived} {None if only is None else sorted(only)}"
+        listed = SetList(self.records, App, keys.app, partial(keys.index, "apps"), keys.team_apps, str)
 
         def shown(app: App) -> bool:
             return (archived or app.archived_at is None) and (only is None or app.slug in only)
 
-        return await listed.page(query, after, limit, shown)
+        async def of_all(first: str) -> AsyncIterator[Range]:
+            teams, after_team = await team_list(self.records).range_of(""), ""
+            slugs = [first] if first else []
+            while True:
+                for slug in slugs:
+                    yield await listed.range_of(slug)
+                    after_team = slug
+                slugs = await teams.entries(self.records, after_team, STEP)
+                if not slugs:
+                    return
+
+        query = f"apps {archived} {None if only is None else sorted(only)}"
+        return await listed.page(of_all if team is None else team, query, after, limit, shown)
 
     async def add(self, app: App, entry: Entry) -> None:
         """Store a new app of an existing team.

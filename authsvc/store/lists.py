@@ -7,12 +7,14 @@ therefore be short, or empty, and have a next one.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from itertools import islice
 from typing import Generic, TypeVar
 
 from attrs import define, field, frozen
 
 from authsvc.store.indexes import entries_of, id_of
-from authsvc.store.records import Records, mode_query
+from authsvc.store.records import Records
 from authsvc.tenancy.pages import Page, read_cursor, write_cursor
 
 T = TypeVar("T")
@@ -49,6 +51,16 @@ class Range:
     after: str = ""
     before: bytes = b""
     read: Callable[[str, int], Awaitable[list[str]]] | None = None
+
+    async def entries(self, records: Records, after: str, limit: int) -> list[str]:
+        """Return the first entries behind ``after``, which is not below the lower bound.
+
+        Raises:
+            StoreUnavailable: Redis does not answer.
+        """
+        if self.read is not None:
+            return await self.read(after, limit)
+        return await records.indexes.entries(self.index, after=after, before=self.before, limit=limit)
 
 
 def never(name: str) -> Range:
@@ -147,10 +159,7 @@ class List(Generic[T]):
             # When the page is full, one more entry is looked for: a last page has no cursor.
             late = found.is_full() or found.is_late()
             wanted = 1 if late else STEP
-            if part.read is None:
-                entries = await self.records.indexes.entries(part.index, after=after, before=part.before, limit=wanted)
-            else:
-                entries = await part.read(after, wanted)
+            entries = await part.entries(self.records, after, wanted)
             if not entries or late:
                 return not entries
             raws = await self.records.connection.get_all(*(self.key(self.name(entry)) for entry in entries))
@@ -172,31 +181,39 @@ class List(Generic[T]):
 
 
 @frozen
-class SingleRangeList(Generic[T]):
-    """A list that one range of an ordered index holds, and that an older authsvc keeps as a set of names.
+class SetList(Generic[T]):
+    """Lists that an ordered index holds, each for one owner, and that an older authsvc keeps as a set of names.
+
+    Until the indexes are settled, what the index will hold is computed of all records of the set.
 
     Attributes:
         records: of the installation.
         kind: of the records.
         key: makes a record's key of its name.
-        index: key of the ordered index.
-        names: key of the set of the records' names.
+        index: makes the key of the ordered index of its owner.
+        names: makes the key of the set of the records' names of their owner.
         name: makes a record's name of an entry.
     """
 
     records: Records
     kind: type[T]
     key: Callable[[str], str]
-    index: str
-    names: str
+    index: Callable[[str], str]
+    names: Callable[[str], str]
     name: Callable[[str], str] = id_of
 
     async def page(
-        self, query: str, after: str | None, limit: int, keep: Callable[[T], bool] = lambda _: True
+        self,
+        owners: Ranges | str,
+        query: str,
+        after: str | None,
+        limit: int,
+        keep: Callable[[T], bool] = lambda _: True,
     ) -> Page[T]:
-        """Return one page: in the order of the index, or of the names until the indexes are settled.
+        """Return one page.
 
         Args:
+            owners: slug or id of the owner; or yields the ranges of several, as :meth:`range_of` makes them.
             query: stands for the list and its filters in the cursor.
             after: cursor of the page before, or None.
             limit: most items.
@@ -206,18 +223,30 @@ class SingleRangeList(Generic[T]):
             InputRefused: ``after`` is not a cursor of this list.
             StoreUnavailable: Redis does not answer.
         """
-        query = f"{query} {self.index}"
-        settled = await self.records.list_mode(query, after)
-        part = Range("", self.index, read=None if settled else self._named)
-        name = self.name if settled else str
-        listed: List[T] = List(self.records, self.kind, self.key, name)
 
         async def shown(record: T, _entry: str) -> bool:
             return keep(record)
 
-        return await listed.page(mode_query(query, settled=settled), lambda _: one_range(part), after, limit, shown)
+        listed: List[T] = List(self.records, self.kind, self.key, self.name)
+        if isinstance(owners, str):
+            part = await self.range_of(owners)
+            return await listed.page(f"{query} {owners}", lambda _: one_range(part), after, limit, shown)
+        return await listed.page(query, owners, after, limit, shown)
 
-    async def _named(self, after: str, limit: int) -> list[str]:
-        connection = self.records.connection
-        found = await connection.read(lambda: connection.redis.smembers(self.names))
-        return [name for name in sorted(map(bytes.decode, found)) if name > after][:limit]
+    async def range_of(self, owner: str) -> Range:
+        """Return the range of one owner."""
+        settled = await self.records.are_settled()
+        read = None if settled else partial(self.computed, owner)
+        return Range(owner, self.index(owner), read=read)
+
+    async def computed(self, owner: str, after: str, limit: int) -> list[str]:
+        """Return entries of an owner as its index will have them, behind ``after``."""
+        connection, index = self.records.connection, self.index(owner)
+        found = await connection.read(lambda: connection.redis.smembers(self.names(owner)))
+        names, entries = sorted(map(bytes.decode, found)), list[str]()
+        for start in range(0, len(names), STEP):
+            raws = await connection.get_all(*map(self.key, names[start : start + STEP]))
+            records = (self.records.readable(raw, self.kind) for raw in raws if raw is not None)
+            entries += (entry for one in records if one for where, entry in entries_of(one) if where == index)
+        behind = (entry for entry in sorted(entries, key=str.encode) if entry.encode() > after.encode())
+        return list(islice(behind, limit))

@@ -1,11 +1,13 @@
 """Members in Redis: by id, by address, and by team."""
 
+from functools import partial
+
 from attrs import frozen
 
 from authsvc.audit.entry import Entry
 from authsvc.store import keys
 from authsvc.store.indexes import entries_of
-from authsvc.store.lists import SingleRangeList
+from authsvc.store.lists import SetList
 from authsvc.store.records import CHANGED_MEANWHILE, Records
 from authsvc.store.transaction import Transaction
 from authsvc.tenancy.pages import Page
@@ -39,9 +41,8 @@ class RedisMembers:
         Raises:
             InputRefused: ``after`` is not a cursor of this list.
         """
-        index, names = keys.index("members", team), keys.team_members(team)
-        listed = SingleRangeList(self.records, Member, keys.member, index, names)
-        return await listed.page("members", after, limit, lambda member: member.removed_at is None)
+        listed = SetList(self.records, Member, keys.member, partial(keys.index, "members"), keys.team_members)
+        return await listed.page(team, "members", after, limit)
 
     async def add(self, member: Member, entry: Entry) -> None:
         """Store a new member of an existing team.

@@ -1,11 +1,13 @@
 """Personal tokens in Redis: by id, by name, and by member."""
 
+from functools import partial
+
 from attrs import frozen
 
 from authsvc.audit.entry import Entry
 from authsvc.store import keys
 from authsvc.store.indexes import entries_of
-from authsvc.store.lists import SingleRangeList
+from authsvc.store.lists import SetList
 from authsvc.store.records import CHANGED_MEANWHILE, Records
 from authsvc.tenancy.machine_records import PersonalToken
 from authsvc.tenancy.pages import Page
@@ -34,9 +36,9 @@ class RedisPersonalTokens:
         Raises:
             InputRefused: ``after`` is not a cursor of this list.
         """
-        index, names = keys.index("personal-tokens", member_id), keys.member_tokens(member_id)
-        listed = SingleRangeList(self.records, PersonalToken, keys.personal_token, index, names)
-        return await listed.page("tokens", after, limit)
+        index = partial(keys.index, "personal-tokens")
+        listed = SetList(self.records, PersonalToken, keys.personal_token, index, keys.member_tokens)
+        return await listed.page(member_id, "tokens", after, limit)
 
     async def add(
         self, token: PersonalToken, owner: Versioned[Member], namesake: PersonalToken | None, entry: Entry

@@ -88,6 +88,10 @@ class Records:
                 return False
             read_cursor(mode_query(query, settled=True), after)
             return True
+        return await self.are_settled()
+
+    async def are_settled(self) -> bool:
+        """Return whether lists can rely on the indexes."""
         if not self._settled:
             connection = self.connection
             found = await connection.read(lambda: connection.redis.hget(keys.MIGRATION, "settled"))

@@ -1,11 +1,13 @@
 """Service accounts in Redis: by id, by name, and by team."""
 
+from functools import partial
+
 from attrs import frozen
 
 from authsvc.audit.entry import Entry
 from authsvc.store import keys
 from authsvc.store.indexes import entries_of
-from authsvc.store.lists import SingleRangeList
+from authsvc.store.lists import SetList
 from authsvc.store.records import Records
 from authsvc.tenancy.machine_records import ServiceAccount
 from authsvc.tenancy.pages import Page
@@ -35,14 +37,14 @@ class RedisServiceAccounts:
         return sorted((one.record for one in found), key=lambda account: account.name)
 
     async def page(self, team: str, after: str | None, limit: int) -> Page[ServiceAccount]:
-        """Return one page of a team's service accounts, revoked ones too, by name.
+        """Return one page of a team's service accounts, by name, without revoked ones.
 
         Raises:
             InputRefused: ``after`` is not a cursor of this list.
         """
-        index, names = keys.index("service-accounts", team), keys.team_service_accounts(team)
-        listed = SingleRangeList(self.records, ServiceAccount, keys.service_account, index, names)
-        return await listed.page("service accounts", after, limit)
+        index = partial(keys.index, "service-accounts")
+        listed = SetList(self.records, ServiceAccount, keys.service_account, index, keys.team_service_accounts)
+        return await listed.page(team, "accounts", after, limit, lambda account: account.revoked_at is None)
 
     async def add(self, account: ServiceAccount, entry: Entry) -> None:
         """Store a new service account.

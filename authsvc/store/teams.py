@@ -1,11 +1,13 @@
 """Teams in Redis."""
 
+from functools import partial
+
 from attrs import frozen
 
 from authsvc.audit.entry import Entry
 from authsvc.store import keys
 from authsvc.store.indexes import entries_of
-from authsvc.store.lists import SingleRangeList
+from authsvc.store.lists import SetList
 from authsvc.store.records import Records
 from authsvc.tenancy.pages import Page
 from authsvc.tenancy.records import Team
@@ -32,8 +34,7 @@ class RedisTeams:
         Raises:
             InputRefused: ``after`` is not a cursor of this list.
         """
-        listed = SingleRangeList(self.records, Team, keys.team, keys.index("teams"), keys.TEAMS, str)
-        return await listed.page("teams", after, limit)
+        return await team_list(self.records).page("", "teams", after, limit)
 
     async def add(self, team: Team, entry: Entry) -> None:
         """Store a new team.
@@ -49,3 +50,8 @@ class RedisTeams:
         change.add_to_set(keys.TEAMS, team.slug)
         change.index(entries_of(team))
         await change.apply(self.records.connection)
+
+
+def team_list(records: Records) -> SetList[Team]:
+    """Return the one list of all teams, whose owner is nobody."""
+    return SetList(records, Team, keys.team, partial(keys.index, "teams"), lambda _: keys.TEAMS, str)

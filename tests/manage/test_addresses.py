@@ -150,7 +150,7 @@ async def test_a_twin_is_no_account(house: Installation, text: str) -> None:
         with pytest.raises(InputRefused):
             await use()
     assert REFUSED == await house.gets(PASSWORD, text)
-    assert 1 == len(await house.members.list(OPERATOR, TEAM))
+    assert 1 == len(await house.all_members(OPERATOR, TEAM))
 
 
 async def test_other_addresses_are_other_accounts(house: Installation) -> None:
@@ -159,7 +159,7 @@ async def test_other_addresses_are_other_accounts(house: Installation) -> None:
     for email in everybody:
         await house.members.add(email, TEAM, "viewer", (), PASSWORD, house.operation())
 
-    assert sorted(everybody) == [member.email for member in await house.members.list(OPERATOR, TEAM)]
-    assert len(everybody) == len({member.id for member in await house.members.list(OPERATOR, TEAM)})
+    assert sorted(everybody) == [member.email for member in await house.all_members(OPERATOR, TEAM)]
+    assert len(everybody) == len({member.id for member in await house.all_members(OPERATOR, TEAM)})
     await house.members.remove(EMAIL, house.operation())
     assert ["pull"] * len(OTHERS) == [await house.gets(PASSWORD, email) for email in OTHERS]

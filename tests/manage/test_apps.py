@@ -96,8 +96,8 @@ async def test_lists_and_refusals_tell_the_truth(house: Installation) -> None:
 
     assert {"archived", "revoked"} == {one["state"] for one in facts}
     assert {app.archived_at.isoformat().replace("+00:00", "Z")} == {one["app_archived_at"] for one in facts}  # type: ignore[union-attr]
-    assert [OTHER_APP] == [one.slug for one in await house.teams.apps(OPERATOR, TEAM)]
-    assert [APP, OTHER_APP] == [one.slug for one in await house.teams.apps(OPERATOR, TEAM, archived=True)]
+    assert [OTHER_APP] == [one.slug for one in await house.all_apps(OPERATOR, TEAM)]
+    assert [APP, OTHER_APP] == [one.slug for one in await house.all_apps(OPERATOR, TEAM, archived=True)]
     with pytest.raises(Conflict, match="the app 'acme' is archived, and a slug is never given again; reinstate it"):
         await house.teams.create_app(APP, TEAM, None, house.operation())
     with pytest.raises(Conflict, match="the app 'acme' is archived; a license for it could pull nothing"):

@@ -108,7 +108,7 @@ async def test_tokens_and_a_redeemed_link(filled: Installation) -> None:
     """What has no name in the table: a token, a sign-in and a password by a link."""
     await filled.tokens.create("laptop", EMAIL, None, None, filled.operation())
     await filled.ask(PASSWORD, EMAIL, offline=True)
-    for line in await filled.tokens.list(OPERATOR, EMAIL, filled.now):
+    for line in await filled.all_tokens(OPERATOR, EMAIL, filled.now):
         await filled.tokens.revoke(line.id, filled.operation())
     link = await filled.links.reset(EMAIL, filled.operation())
     await filled.links.redeem(link, PASSWORD, filled.operation())

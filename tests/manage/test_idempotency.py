@@ -199,7 +199,7 @@ async def test_a_refused_request_may_be_repeated_with_its_key(filled: Installati
 
 async def test_equal_keys_of_two_actors_do_not_meet(filled: Installation) -> None:
     """A key is the actor's own, however the two are written side by side."""
-    member = (await filled.members.list(OPERATOR, TEAM))[0]
+    member = (await filled.all_members(OPERATOR, TEAM))[0]
     actors = [
         *(Actor.of_member(evolve(member, id=member_id, role=Role.OWNER)) for member_id in ("a", "a1", "b", "")),
         OPERATOR,
@@ -214,7 +214,7 @@ async def test_equal_keys_of_two_actors_do_not_meet(filled: Installation) -> Non
 
 async def test_a_repeat_shows_no_more_than_the_actor_sees_now(filled: Installation) -> None:
     """Whoever was limited to another app since then does not get the file again by the old key."""
-    member = (await filled.members.list(OPERATOR, TEAM))[0]
+    member = (await filled.all_members(OPERATOR, TEAM))[0]
     owner = Actor.of_member(evolve(member, role=Role.OWNER))
     await CREATING["license"](filled, keyed(filled, actor=owner))
     limited = evolve(owner, apps=frozenset({"annex"}))

@@ -83,9 +83,9 @@ async def test_members_are_listed_by_address(house: Installation) -> None:
     await house.members.disable("bob@acme.test", house.operation())
     await house.members.remove("ann@acme.test", house.operation())
 
-    assert ["bob@acme.test", "zoe@acme.test"] == [m.email for m in await house.members.list(OPERATOR, TEAM)]
+    assert ["bob@acme.test", "zoe@acme.test"] == [m.email for m in await house.all_members(OPERATOR, TEAM)]
     with pytest.raises(NotFound):
-        await house.members.list(OPERATOR, "nobodys")
+        await house.all_members(OPERATOR, "nobodys")
 
 
 async def test_disabling_refuses_at_once_and_says_so(house: Installation) -> None:
@@ -135,7 +135,7 @@ async def test_a_wrong_role_or_limit_changes_nothing(house: Installation, role: 
 
     with pytest.raises(InputRefused):
         await house.members.set_role(EMAIL, role, apps, house.operation())
-    assert [before] == await house.members.list(OPERATOR, TEAM)
+    assert [before] == await house.all_members(OPERATOR, TEAM)
 
 
 async def test_a_new_password_ends_the_old_one_at_once_a_hundred_times(house: Installation) -> None:
@@ -209,7 +209,7 @@ async def test_rejoining_takes_nothing_over(house: Installation) -> None:
 
     assert first.id != second.id
     assert [REFUSED, REFUSED, DENIED] == [await house.gets(secret) for secret in (personal, kept, machine)]
-    assert [] == await house.tokens.list(OPERATOR, EMAIL, house.now)
+    assert [] == await house.all_tokens(OPERATOR, EMAIL, house.now)
     with pytest.raises(InputRefused, match="the link is not valid"):
         await house.links.redeem(reset, NEW_PASSWORD, house.operation())
 
@@ -226,7 +226,7 @@ async def test_of_two_removals_at_once_the_newcomer_survives(house: Installation
 
     with pytest.raises(Conflict):
         await house.stores.members.remove(removed, removed.record, house.operation().entry("member.removed"))
-    assert [newcomer] == await house.members.list(OPERATOR, TEAM)
+    assert [newcomer] == await house.all_members(OPERATOR, TEAM)
     assert "delete,pull,push" == await house.gets(PASSWORD, EMAIL)
 
 

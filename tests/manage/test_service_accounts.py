@@ -97,7 +97,7 @@ async def test_a_bad_grant_is_refused(house: Installation, grant: str) -> None:
 
     with pytest.raises(InputRefused):
         await make(house, f"{APP}/**:pull", grant)
-    assert [] == await house.service_accounts.list(OPERATOR, TEAM)
+    assert [] == await house.all_service_accounts(OPERATOR, TEAM)
 
 
 @pytest.mark.parametrize("name", ["", "CI", "ci build", "ci:*", "-ci", "ci-", "ci/x", "cí", "ci\n", "x" * 61])
@@ -162,7 +162,7 @@ async def test_disabled_is_for_now_and_revoked_for_good(house: Installation) -> 
     assert "the service account ci was revoked on 2026-08-01 12:00 UTC; ask an owner of acme-team" == (
         await house.why(secret)
     )
-    assert [] == await house.service_accounts.list(OPERATOR, TEAM)
+    assert [] == await house.all_service_accounts(OPERATOR, TEAM)
     with pytest.raises(Conflict, match="is revoked; make a new one"):
         await house.service_accounts.rotate("ci", TEAM, DAY, house.operation())
 
@@ -270,7 +270,7 @@ async def test_it_never_exceeds_its_maker(house: Installation, fate: str) -> Non
 
     assert in_app == await house.gets(secret)
     assert in_other == await house.gets(secret, scope=EVERYTHING.replace(APP, OTHER_APP))
-    assert [before] == [account for account, _ in await house.service_accounts.list(OPERATOR, TEAM)]
+    assert [before] == [account for account, _ in await house.all_service_accounts(OPERATOR, TEAM)]
 
 
 @pytest.mark.parametrize("change", ["disable", "remove"])
@@ -306,7 +306,7 @@ async def test_who_made_nothing_or_is_disabled_already_goes_without_a_question(h
     await maker(house)
     await house.members.remove(MAKER, house.operation())
 
-    assert [] == [member.email for member in await house.members.list(OPERATOR, TEAM)]
+    assert [] == [member.email for member in await house.all_members(OPERATOR, TEAM)]
 
 
 async def test_a_maker_who_comes_back_by_another_door_revives_nothing(house: Installation) -> None:
@@ -339,7 +339,7 @@ async def test_the_list_tells_when_each_was_used(house: Installation) -> None:
     await house.usage.flush()
 
     assert [("idle", None), ("used", house.now)] == [
-        (a.name, at) for a, at in await house.service_accounts.list(OPERATOR, TEAM)
+        (a.name, at) for a, at in await house.all_service_accounts(OPERATOR, TEAM)
     ]
 
 

@@ -143,7 +143,7 @@ async def test_of_sixteen_tokens_of_one_name_at_once_one_is_made(house: Installa
     results = await asyncio.gather(*racers, return_exceptions=True)
 
     assert 15 == len([result for result in results if isinstance(result, Conflict)])
-    assert ["laptop"] == [line.name for line in await house.tokens.list(OPERATOR, EMAIL, house.now)]
+    assert ["laptop"] == [line.name for line in await house.all_tokens(OPERATOR, EMAIL, house.now)]
 
 
 @pytest.mark.parametrize("end", ["revoked", "expired"])
@@ -200,14 +200,14 @@ async def test_the_list_has_what_is_live_and_when_it_was_used(house: Installatio
     await house.tokens.create("his", "bob@acme.test", None, None, house.operation())
     for name, expires in (("short", "1d"), ("gone", None), ("kept", "90d")):
         await personal(house, name, expires)
-    gone = next(line for line in await house.tokens.list(OPERATOR, EMAIL, house.now) if line.name == "gone")
+    gone = next(line for line in await house.all_tokens(OPERATOR, EMAIL, house.now) if line.name == "gone")
     await house.tokens.revoke(gone.id, house.operation())
     kept = await sign_in(house)
     house.pass_time(days=1)
     await house.gets(kept)
     await house.usage.flush()
 
-    lines = await house.tokens.list(OPERATOR, EMAIL, house.now)
+    lines = await house.all_tokens(OPERATOR, EMAIL, house.now)
     assert [("personal", "kept", None), ("sign-in", "docker", house.now)] == [
         (x.kind, x.name, x.used_at) for x in lines
     ]
@@ -226,7 +226,7 @@ async def test_a_sign_in_is_kept_only_for_a_password_and_only_when_asked(house: 
     assert (await house.ask(PASSWORD, EMAIL)).response.refresh_token is None
     for secret in (token, machine, kept):
         assert (await house.ask(secret, offline=True)).response.refresh_token is None
-    assert 1 == len(await house.stores.sign_ins.of_member((await house.members.list(OPERATOR, TEAM))[0].id))
+    assert 1 == len(await house.stores.sign_ins.of_member((await house.all_members(OPERATOR, TEAM))[0].id))
 
 
 async def test_none_is_kept_when_the_setting_is_off(house: Installation) -> None:
@@ -314,7 +314,7 @@ async def test_revoking_ends_one_sign_in_and_no_other(house: Installation) -> No
         await house.tokens.revoke(id_of(laptop), house.operation())
 
     assert [REFUSED, ALL] == [await house.gets(laptop), await house.gets(desktop)]
-    assert [id_of(desktop)] == [line.id for line in await house.tokens.list(OPERATOR, EMAIL, house.now)]
+    assert [id_of(desktop)] == [line.id for line in await house.all_tokens(OPERATOR, EMAIL, house.now)]
     assert "your sign-in has ended; sign in again with your password: docker login" == await house.why(laptop)
 
 
@@ -330,7 +330,7 @@ async def test_an_idle_sign_in_ends_after_thirty_days(house: Installation) -> No
     house.pass_time(microseconds=1)
 
     assert REFUSED == await house.gets(kept)
-    assert [] == await house.tokens.list(OPERATOR, EMAIL, house.now)
+    assert [] == await house.all_tokens(OPERATOR, EMAIL, house.now)
 
 
 async def test_a_sign_in_ends_after_ninety_days_however_often_it_is_used(house: Installation) -> None:
@@ -400,7 +400,7 @@ async def test_sign_ins_that_the_store_forgot_leave_no_trace_in_the_index(house:
 
     (index,) = await house.connection.redis.keys("authsvc:member-refresh-tokens:*")
     assert MAX_REFRESH_TOKENS == await house.connection.redis.zcard(index)
-    assert 1 == len(await house.tokens.list(OPERATOR, EMAIL, house.now))
+    assert 1 == len(await house.all_tokens(OPERATOR, EMAIL, house.now))
 
 
 async def test_what_a_client_calls_itself_is_kept_short_and_printable(house: Installation) -> None:
@@ -413,7 +413,7 @@ async def test_what_a_client_calls_itself_is_kept_short_and_printable(house: Ins
         await house.sign_ins.keep(member, client, house.now)
 
     assert ["unknown", "unknown", "do[31mcker" + "x" * 50] == [
-        line.name for line in await house.tokens.list(OPERATOR, EMAIL, house.now)
+        line.name for line in await house.all_tokens(OPERATOR, EMAIL, house.now)
     ]
 
 

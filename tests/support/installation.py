@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from typing_extensions import override
 
 from authsvc.audit.entry import Entry
+from authsvc.cli.console import everything
 from authsvc.client import Client
 from authsvc.credentials.authenticator import Authenticator
 from authsvc.credentials.facts import CredentialFactsReader
@@ -32,7 +33,7 @@ from authsvc.manage.members import Members
 from authsvc.manage.operation import Operation
 from authsvc.manage.service_accounts import ServiceAccounts
 from authsvc.manage.teams import Teams
-from authsvc.manage.tokens import SignIns, Tokens
+from authsvc.manage.tokens import SignIns, TokenLine, Tokens
 from authsvc.redaction import Secret
 from authsvc.signing.license_keys import jwk, key_id, sign_license
 from authsvc.spec.token_request import RefreshGrant, TokenRequest, UserPassword, from_query
@@ -42,7 +43,8 @@ from authsvc.store.facts import RedisCredentialFacts
 from authsvc.store.records import Records
 from authsvc.store.throttle import RedisThrottle
 from authsvc.store.usage import RedisUsage
-from authsvc.tenancy.records import License, Member
+from authsvc.tenancy.machine_records import ServiceAccount
+from authsvc.tenancy.records import App, License, Member
 from authsvc.wiring.stores import make_stores
 from tests.support.builders import NOW, SERVICE, TOKEN_KEY, Root
 
@@ -158,14 +160,24 @@ class Installation:
 
     async def listed(self, app: str, **wanted: str) -> list[License]:
         """Return every license that a list shows to the operator, page by page."""
-        found: list[License] = []
-        after: str | None = None
-        while True:
-            page = await self.licenses.list(OPERATOR, self.now, app=app, after=after, limit=7, **wanted)
-            found += page.items
-            after = page.next
-            if after is None:
-                return found
+        listed = self.licenses.list
+        return await everything(lambda after: listed(OPERATOR, self.now, app=app, after=after, limit=7, **wanted))
+
+    async def all_members(self, actor: Actor, team: str) -> list[Member]:
+        """Return all members of a team."""
+        return await everything(lambda after: self.members.list(actor, team, after=after))
+
+    async def all_apps(self, actor: Actor, team: str, *, archived: bool = False) -> list[App]:
+        """Return all apps of a team."""
+        return await everything(lambda after: self.teams.apps(actor, team, archived=archived, after=after))
+
+    async def all_service_accounts(self, actor: Actor, team: str) -> list[tuple[ServiceAccount, datetime | None]]:
+        """Return all service accounts of a team that are not revoked, with their last use."""
+        return await everything(lambda after: self.service_accounts.list(actor, team, after=after))
+
+    async def all_tokens(self, actor: Actor, email: str, now: datetime) -> list[TokenLine]:
+        """Return everything that a member can sign in with beside the password."""
+        return await everything(lambda after: self.tokens.list(actor, email, now, after=after))
 
     def registry_token(self, license_: License) -> str:
         """Return the newest registry token of a license."""
