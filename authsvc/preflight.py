@@ -297,7 +297,7 @@ def _parse(image: str) -> Reference:
     try:
         return Reference.parse(image)
     except ValueError as error:
-        raise InputRefused(f"{image[:200]!r} is no image: {error}", code="image_invalid", field="images") from error
+        raise InputRefused(f"{image[:200]!r} is not an image: {error}", code="image_invalid", field="images") from error
 
 
 def _refusal(subject: Subject, scope: ResourceScope, now: datetime) -> str:

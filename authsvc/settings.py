@@ -349,7 +349,7 @@ def _from_file(path: str) -> dict[str, tuple[str, str]]:
     given: dict[str, tuple[str, str]] = {}
     for name, value in table.items():
         if name not in known:
-            raise SetupRefused(f"{path} sets {name!r}, which is no setting; known are: {', '.join(sorted(known))}")
+            raise SetupRefused(f"{path} sets {name!r}, which is not a setting; known are: {', '.join(sorted(known))}")
         if isinstance(value, bool) or not isinstance(value, str | int):
             raise SetupRefused(f"{path}: {name} must be a text or a whole number")
         given[name] = (str(value), f"{name} in {path}")
@@ -369,7 +369,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, tuple[str, st
             name, text = by_file_variable[variable].name, _read(environment[variable], variable)
         else:
             known = ", ".join(sorted(by_variable))
-            raise SetupRefused(f"{variable} is no setting of authsvc; known are: {known}")
+            raise SetupRefused(f"{variable} is not a setting of authsvc; known are: {known}")
         if name in given:
             raise SetupRefused(f"{variable} and {given[name][1]} say the same thing; remove one of them")
         given[name] = (text, variable)

@@ -107,8 +107,8 @@ def test_a_code_stays_when_the_class_changes() -> None:
 
 def test_an_error_about_an_argument_lists_it() -> None:
     """One refused argument is a list of one; several are handed over as they are; none is an empty list."""
-    one = InputRefused("expires: 'x' is no date", code="date_invalid", field="expires")
+    one = InputRefused("expires: 'x' is not a date", code="date_invalid", field="expires")
     several = (FieldProblem("expires", "date_invalid", "no date"), FieldProblem("type", "license_type_invalid", "none"))
-    assert one.errors == (FieldProblem("expires", "date_invalid", "expires: 'x' is no date"),)
+    assert one.errors == (FieldProblem("expires", "date_invalid", "expires: 'x' is not a date"),)
     assert InputRefused("two arguments are wrong", code="date_invalid", errors=several).errors == several
     assert NotFound("there is no such team", code="team_not_found").errors == ()

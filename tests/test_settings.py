@@ -184,7 +184,7 @@ def test_unknown_names(name: str) -> None:
     """A misspelt setting is refused, with the list of right ones; its value is not shown."""
     sentence = refusal({**NEEDED, name: "s3cret"})
 
-    assert sentence.startswith(f"{name} is no setting of authsvc; known are: AUTHSVC_AUDIT_BUDGET, ")
+    assert sentence.startswith(f"{name} is not a setting of authsvc; known are: AUTHSVC_AUDIT_BUDGET, ")
     assert "s3cret" not in sentence
 
 
@@ -247,10 +247,10 @@ def test_a_bad_value(name: str, value: str, sentence: str) -> None:
         ("= 1", "is not TOML"),
         ("redis_url = 'a'\nredis_url = 'b'", "is not TOML"),
         ("\xff", "is not TOML"),
-        ("reddis_url = 'x'", "sets 'reddis_url', which is no setting; known are: audit_budget, "),
+        ("reddis_url = 'x'", "sets 'reddis_url', which is not a setting; known are: audit_budget, "),
         ("log_level = true", "log_level must be a text or a whole number"),
         ("pull_token_life = 90.5", "pull_token_life must be a text or a whole number"),
-        ("[redis]\nurl = 'x'", "sets 'redis', which is no setting"),
+        ("[redis]\nurl = 'x'", "sets 'redis', which is not a setting"),
         ("pull_token_life = 1", "authsvc.toml must be a number of seconds from 60 to 3600, not '1'"),
     ],
 )

@@ -98,5 +98,6 @@ def _print(facts: dict[str, Any], *, as_json: bool) -> None:
 
 def _cell(value: object) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in value.items())
+        names = {name: name.replace("_", " ") for name in value}
+        return ", ".join(f"{n} {names[name].removesuffix('s') if n == 1 else names[name]}" for name, n in value.items())
     return str(value or "-")

@@ -81,7 +81,7 @@ def _prepared(descriptor: int, path: str) -> str:
     whole = tail[: tail.rfind(b"\n") + 1]
     if tail and not whole and start:
         raise InputRefused(
-            f"{path[:200]} is no copy of an audit; choose another file", code="file_unusable", field="file"
+            f"{path[:200]} is not a copy of an audit; choose another file", code="file_unusable", field="file"
         )
     cursor = ""
     if whole:
@@ -90,11 +90,11 @@ def _prepared(descriptor: int, path: str) -> str:
             _ = StoredEntry(cursor, b"").position
         except (ValueError, KeyError, TypeError) as error:
             raise InputRefused(
-                f"{path[:200]} is no copy of an audit; choose another file", code="file_unusable", field="file"
+                f"{path[:200]} is not a copy of an audit; choose another file", code="file_unusable", field="file"
             ) from error
     elif tail and not tail.startswith(b'{"cursor"'):
         raise InputRefused(
-            f"{path[:200]} is no copy of an audit; choose another file", code="file_unusable", field="file"
+            f"{path[:200]} is not a copy of an audit; choose another file", code="file_unusable", field="file"
         )
     os.ftruncate(descriptor, start + len(whole))
     os.lseek(descriptor, 0, os.SEEK_END)

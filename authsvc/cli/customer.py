@@ -35,7 +35,7 @@ def create(
 ) -> None:
     """Make a customer; a license for an unknown customer makes one too."""
     made = run(data_dir, lambda manage: manage.customers.create(team, name, manage.operation(), reference, email))
-    _print(made, f"customer {made.id} is {made.name}", as_json=as_json)
+    _print(made, f"customer {made.name} created; its id is {made.id}", as_json=as_json)
 
 
 @customer_group.command("list")
@@ -64,7 +64,7 @@ def list_(
 
     columns = (Column("ID"), Column("NAME", cut=True), Column("REFERENCE"), Column("EMAIL"))
     names = ("id", "name", "reference", "email")
-    table = Table(columns, lambda facts: [facts[name] or "-" for name in names], f"no such customer of {team}")
+    table = Table(columns, lambda facts: [facts[name] or "-" for name in names], f"no customer of {team} matches")
     print_list(data_dir, fetch, table, limit=limit, after=after, as_json=as_json)
 
 
@@ -84,7 +84,13 @@ def show(customer: str, team: str, data_dir: Path | None, *, as_json: bool) -> N
         page = await manage.customers.licenses(manage.actor, customer, now, team, after=cursor, limit=size)
         return await licenses.of(manage, page)
 
-    print_list(data_dir, fetch, license_table(None), as_json=as_json, owner=ListOwner(found, "licenses", _print_facts))
+    print_list(
+        data_dir,
+        fetch,
+        license_table(None, empty="no license"),
+        as_json=as_json,
+        owner=ListOwner(found, "licenses", _print_facts),
+    )
 
 
 @customer_group.command("set")
@@ -113,7 +119,7 @@ def set_(
             customer, manage.operation(), team, name=name, reference=reference, email=email
         ),
     )
-    _print(changed, f"customer {changed.id} is {changed.name}", as_json=as_json)
+    _print(changed, f"customer {changed.name} changed; its id is {changed.id}", as_json=as_json)
 
 
 def _print(customer: "Customer", sentence: str, *, as_json: bool) -> None:

@@ -98,8 +98,13 @@ def say_if_indexing(progress: "IndexProgress") -> None:
         )
 
 
-def license_table(app: str | None) -> Table:
-    """Return the table of licenses; it names the app of each one when there may be several."""
+def license_table(app: str | None, empty: str | None = None) -> Table:
+    """Return the table of licenses; it names the app of each one when there may be several.
+
+    Args:
+        app: the one app, or None for several.
+        empty: the sentence for a list without items; by default that no license matches.
+    """
     apps = () if app else (Column("APP"),)
     columns = (Column("CUSTOMER", cut=True), Column("REFERENCE"), Column("TYPE"), Column("STATE"), Column("ENDS"))
 
@@ -108,4 +113,5 @@ def license_table(app: str | None) -> Table:
         rest = (facts["customer"], facts["reference"] or "-", facts["type"], facts["state"], ends)
         return (facts["id"], *((facts["app"],) if apps else ()), *rest)
 
-    return Table((Column("ID"), *apps, *columns), row, f"no such license for {app}" if app else "no such license")
+    nothing = empty or (f"no license for {app} matches" if app else "no license matches")
+    return Table((Column("ID"), *apps, *columns), row, nothing)

@@ -60,4 +60,4 @@ def set_command(
     with LicenseOutput(output) as target:
         changed, app_, file = run(data_dir, use)
         target.write(file)
-    print_changed(changed, app_, output, "is up to date", as_json=as_json)
+    print_changed(changed, app_, output, "is changed", as_json=as_json)

@@ -191,7 +191,7 @@ _end_command(
 _end_command(
     "remove",
     "End the membership of EMAIL; all its tokens die, and service accounts it made.",
-    "no member any more",
+    "not a member any more",
     lambda manage, email, confirmed, force: manage.members.remove(email, manage.operation(), confirmed, force=force),
 )
 

@@ -40,9 +40,9 @@ def pull_secret(licenses: Sequence[InstalledLicense], namespace: str | None, nam
     """
     name = name or f"{licenses[0].says['app']}-license"
     if not _SUBDOMAIN.fullmatch(name):
-        raise ToolError(f"{name[:80]!r} is no name for a secret: use a-z, 0-9, '-' and '.'", 2)
+        raise ToolError(f"{name[:80]!r} is not a name for a secret: use a-z, 0-9, '-' and '.'", 2)
     if namespace is not None and not _NAMESPACE.fullmatch(namespace):
-        raise ToolError(f"{namespace[:80]!r} is no name of a namespace: use up to 63 of a-z, 0-9 and '-'", 2)
+        raise ToolError(f"{namespace[:80]!r} is not a name of a namespace: use up to 63 of a-z, 0-9 and '-'", 2)
     auths = {
         registry: {"username": USERNAME, "password": secret, "auth": _basic(secret)}
         for registry, secret in _secrets(licenses).items()

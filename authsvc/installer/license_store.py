@@ -157,7 +157,7 @@ def check_form(says: dict[str, Any]) -> None:
         raise LicenseFileError("this is not a license file: its 'registry' is not the name of a registry", "registry")
     for name in ("not_before", "contact"):
         if not isinstance(says.setdefault(name, None), (str, type(None))):
-            raise LicenseFileError(f"this is not a license file: {name!r} is no text", name)
+            raise LicenseFileError(f"this is not a license file: {name!r} is not a text", name)
 
 
 def find(environ: Mapping[str, str]) -> tuple[list[InstalledLicense], list[str]]:

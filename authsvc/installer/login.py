@@ -179,5 +179,5 @@ def _name(license_: InstalledLicense) -> str:
     """Return the name under which a license is kept: its id, so that a newer file of it takes its place."""
     license_id = str(license_.says["id"])
     if not _ID.fullmatch(license_id):
-        raise ToolError("the license's id is no name for a file; ask the vendor for the file again")
+        raise ToolError("the license's id is not a name for a file; ask the vendor for the file again")
     return f"{license_.says['app']}-{license_id}" if _ID.fullmatch(license_.says["app"]) else license_id

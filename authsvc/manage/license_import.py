@@ -207,7 +207,7 @@ class LicenseImport:
                 self.licenses.check(actor, self.app, row.terms, now)
             except InputRefused as error:
                 column = "expires" if row.terms.expires_at <= now else "row"
-                plan.problems.append(RowProblem(row.line, column, str(error)))
+                plan.problems.append(RowProblem(row.line, column, str(error).removeprefix(f"{column}: ")))
             return
         reference, license_ = known
         customer = customers.get(license_.customer_id or "")

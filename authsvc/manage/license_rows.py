@@ -169,7 +169,7 @@ def _row(line: int, cells: Cells, parse_value: ParseValue) -> Read:
         try:
             return parse()
         except InputRefused as error:
-            problems.append(RowProblem(line, name, str(error)))
+            problems.append(_refused(line, name, error))
             return None
 
     customer = column("customer", lambda cell: parse_text(_text(cell), "customer"))
@@ -236,7 +236,7 @@ def _renewal(line: int, cells: Cells, _parse_value: ParseValue) -> ReadRenewal:
         try:
             found[name] = parse_cell(cells[name])
         except InputRefused as error:
-            problems.append(RowProblem(line, name, str(error)))
+            problems.append(_refused(line, name, error))
     return problems or RenewalRow(line, found[key], found["expires"])
 
 
@@ -270,6 +270,11 @@ def changed_columns(terms: LicenseTerms, now_said: LicenseTerms, imported_end: d
     # As JSON: 1, 1.0 and true are equal to Python and three things to a license.
     mine, theirs = ({name: json.dumps(value) for name, value in t.fields.items()} for t in (terms, now_said))
     return found + sorted(FIELD + name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name))
+
+
+def _refused(line: int, column: str, error: InputRefused) -> RowProblem:
+    # The column names the argument already.
+    return RowProblem(line, column, str(error).removeprefix(f"{column}: "))
 
 
 def _heading_problems(names: list[str], required: tuple[str, ...]) -> list[RowProblem]:

@@ -266,7 +266,7 @@ def parse_role(text: str) -> Role:
         InputRefused: there is no such role.
     """
     if text not in list(Role):
-        raise InputRefused(f"{text[:40]!r} is no role; use {', '.join(Role)}", code="role_invalid", field="role")
+        raise InputRefused(f"{text[:40]!r} is not a role; use {', '.join(Role)}", code="role_invalid", field="role")
     return Role(text)
 
 

@@ -193,8 +193,8 @@ class ServiceAccounts:
         actions = tuple(sorted({action for action in actions_text.split(",") if action}))
         if not (colon and slash and actions and ACTIONS.issuperset(actions)):
             raise InputRefused(
-                f"{text[:80]!r} is no grant; write APP/PATTERN:ACTIONS with actions of {', '.join(sorted(ACTIONS))}, "
-                "such as myapp/**:pull,push",
+                f"{text[:80]!r} is not a grant; write APP/PATTERN:ACTIONS with actions of {', '.join(sorted(ACTIONS))}"
+                ", such as myapp/**:pull,push",
                 code="grant_invalid",
                 field="grants",
             )

@@ -28,7 +28,7 @@ def parse_instant(text: str, what: str) -> datetime:
         with suppress(ValueError):
             return datetime.fromisoformat(text).replace(tzinfo=UTC)
     raise InputRefused(
-        f"{what}: {text[:40]!r} is no date; write 2027-01-31 (00:00 UTC at its start) or 2027-01-31T12:00:00Z",
+        f"{what}: {text[:40]!r} is not a date; write 2027-01-31 (00:00 UTC at its start) or 2027-01-31T12:00:00Z",
         code="date_invalid",
         field=_argument(what),
     )
@@ -80,7 +80,7 @@ def parse_span(text: str, what: str, *, longest: timedelta = MAX_SPAN) -> timede
     length = timedelta(**{_UNITS[span[2]]: int(span[1])}) if span else timedelta(0) if text == "0" else None
     if length is None or length > longest:
         raise InputRefused(
-            f"{what}: {text[:40]!r} is no span of time up to {longest.days} days; write 24h, 30m, 7d or 0",
+            f"{what}: {text[:40]!r} is not a span of time up to {longest.days} days; write 24h, 30m, 7d or 0",
             code="span_invalid",
             field=_argument(what),
         )

@@ -98,7 +98,9 @@ def parse_type(text: str) -> LicenseType:
     """
     if text not in list(LicenseType):
         raise InputRefused(
-            f"{text[:40]!r} is no license type; use {', '.join(LicenseType)}", code="license_type_invalid", field="type"
+            f"{text[:40]!r} is not a license type; use {', '.join(LicenseType)}",
+            code="license_type_invalid",
+            field="type",
         )
     return LicenseType(text)
 
@@ -193,7 +195,9 @@ def _parse_fields(pairs: Iterable[str]) -> dict[str, object]:
         name, equals, text = pair.partition("=")
         if not equals or not is_field_name(name):
             raise InputRefused(
-                f"{pair[:60]!r} is no field; write name=value, such as seats=25", code="field_invalid", field="fields"
+                f"{pair[:60]!r} is not a field; write name=value, such as seats=25",
+                code="field_invalid",
+                field="fields",
             )
         if name in fields:
             raise InputRefused(f"the field {name!r} is given twice", code="field_duplicated", field=_of(name))

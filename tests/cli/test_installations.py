@@ -67,7 +67,7 @@ def test_it_does_not_run(data_dir: Path) -> None:
 @pytest.mark.parametrize(
     ("environ", "words"),
     [
-        ({"AUTHSVC_PULL_TOKEN_LIVE": "60"}, "AUTHSVC_PULL_TOKEN_LIVE is no setting of authsvc; known are:"),
+        ({"AUTHSVC_PULL_TOKEN_LIVE": "60"}, "AUTHSVC_PULL_TOKEN_LIVE is not a setting of authsvc; known are:"),
         ({"AUTHSVC_PULL_TOKEN_LIFE": "5m"}, "AUTHSVC_PULL_TOKEN_LIFE must be a number of seconds from 60 to 3600"),
         ({"AUTHSVC_PULL_TOKEN_LIFE": "59"}, "AUTHSVC_PULL_TOKEN_LIFE must be a number of seconds from 60 to 3600"),
         ({"AUTHSVC_PUSH_TOKEN_LIFE": ""}, "AUTHSVC_PUSH_TOKEN_LIFE is empty; remove it"),

@@ -124,7 +124,7 @@ def test_what_is_wrong_is_named_and_nothing_is_made(place: tuple[Place, str]) ->
     assert (1, "") == (told.code, told.out)
     assert [
         "bad.csv:3: customer: it is empty",
-        f"bad.csv:3: expires: expires: 'soon' is no date; {DATES}",
+        f"bad.csv:3: expires: 'soon' is not a date; {DATES}",
         "bad.csv:4: reference: '1' is on line 2 already; give each row a reference of its own",
         "bad.csv:5: expires: the license would have ended at 2020-01-01T00:00:00Z, before now",
         "authsvc: 4 problems in 4 rows; no license was made",

@@ -195,8 +195,8 @@ def test_denied(world: World) -> None:
             json.dumps({"images": ["redis"] * 51}).encode(),
             "a preflight looks at 50 images at most, and this one names 51",
         ),
-        (b'{"images": ["UPPER/case:1:2"]}', "'UPPER/case:1:2' is no image"),
-        (b'{"images": ["a/b\\nc"]}', "'a/b\\nc' is no image"),
+        (b'{"images": ["UPPER/case:1:2"]}', "'UPPER/case:1:2' is not an image"),
+        (b'{"images": ["a/b\\nc"]}', "'a/b\\nc' is not an image"),
     ],
 )
 def test_malformed_requests(world: World, body: bytes, said: str) -> None:

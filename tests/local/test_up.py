@@ -239,7 +239,7 @@ def test_a_wrong_setting_stops_the_start(folder: Path, free_port: int) -> None:
     """What serve would refuse is refused before anything is made or started."""
     text = refused(folder, free_port, AUTHSVC_NONSENSE="1")
 
-    assert text.startswith("authsvc: AUTHSVC_NONSENSE is no setting")
+    assert text.startswith("authsvc: AUTHSVC_NONSENSE is not a setting")
     assert not (folder / "my data").exists()
 
 

@@ -194,8 +194,8 @@ async def test_no_page_ends_between_two_of_one_cursor(office: Office) -> None:
 @pytest.mark.parametrize(
     ("wanted", "before", "limit", "sentence"),
     [
-        (AuditQuery(since="yesterday"), "", 50, "since: 'yesterday' is no date"),
-        (AuditQuery(until="99999d"), "", 50, "until: '99999d' is no span"),
+        (AuditQuery(since="yesterday"), "", 50, "since: 'yesterday' is not a date"),
+        (AuditQuery(until="99999d"), "", 50, "until: '99999d' is not a span"),
         (AuditQuery(), "x", 50, "before: 'x' is not a cursor"),
         (AuditQuery(), "", 0, "limit: give a number from 1 to 10000"),
         (AuditQuery(), "", 10_001, "limit: give a number from 1 to 10000"),
@@ -398,7 +398,7 @@ async def test_a_file_of_something_else_is_left_alone(office: Office, tmp_path: 
     """What is no copy of an audit is refused and not changed."""
     path = tmp_path / "precious"
     path.write_text(content)
-    with pytest.raises(InputRefused, match="is no copy of an audit"):
+    with pytest.raises(InputRefused, match="is not a copy of an audit"):
         await copy(office, path)
 
     assert content == path.read_text()

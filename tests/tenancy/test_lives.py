@@ -30,7 +30,9 @@ def test_spans(text: str, expected: timedelta) -> None:
 )
 def test_no_spans(text: str) -> None:
     """Anything else, or more than 90 days, is refused with a sentence that shows a right one."""
-    with pytest.raises(InputRefused, match=r"^overlap: .* is no span of time up to 90 days; write 24h, 30m, 7d or 0$"):
+    with pytest.raises(
+        InputRefused, match=r"^overlap: .* is not a span of time up to 90 days; write 24h, 30m, 7d or 0$"
+    ):
         parse_span(text, "overlap")
 
 
@@ -59,7 +61,9 @@ def test_ends_in_the_past(text: str) -> None:
 @pytest.mark.parametrize("text", ["", "-1d", "100000d", "1h", "soon", "d", "1.5d", "\u0661d", "9d\n"])
 def test_no_ends(text: str) -> None:
     """Anything else is refused with a sentence that shows a right one."""
-    with pytest.raises(InputRefused, match=r"^expires: .* is no date; write 2027-01-31 .*, or 90d for days from now$"):
+    with pytest.raises(
+        InputRefused, match=r"^expires: .* is not a date; write 2027-01-31 .*, or 90d for days from now$"
+    ):
         parse_end(text, NOW, "expires")
 
 

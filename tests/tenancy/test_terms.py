@@ -39,7 +39,7 @@ def test_a_day_begins_at_midnight_utc(at: datetime) -> None:
 )  # fmt: skip
 def test_no_dates(text: str) -> None:
     """What is no date is refused with a sentence that names the option and shows a right one."""
-    with pytest.raises(InputRefused, match=r"^expires: .* is no date; write 2027-01-31"):
+    with pytest.raises(InputRefused, match=r"^expires: .* is not a date; write 2027-01-31"):
         parse_instant(text, "expires")
 
 
@@ -90,15 +90,15 @@ def test_no_repositories_and_all_of_them() -> None:
         ({"customer": ""}, "the customer must have 1 to 200 characters"),
         ({"customer": "a\nb"}, "the customer holds a control character"),
         ({"contact": "x" * 201}, "the contact must have 1 to 200 characters"),
-        ({"expires": "soon"}, "expires: 'soon' is no date"),
-        ({"type_": "free"}, "'free' is no license type; use trial, paid, dev"),
+        ({"expires": "soon"}, "expires: 'soon' is not a date"),
+        ({"type_": "free"}, "'free' is not a license type; use trial, paid, dev"),
         ({"not_before": "2031-01-31"}, "would end before it begins"),
-        ({"not_before": "x"}, "not-before: 'x' is no date"),
+        ({"not_before": "x"}, "not-before: 'x' is not a date"),
         ({"repositories": ["A"]}, "'A' is not a repository pattern"),
         ({"repositories": ["a"] * 101}, "at most 100 repository patterns"),
-        ({"fields": ["seats"]}, "'seats' is no field; write name=value"),
-        ({"fields": ["=1"]}, "'=1' is no field"),
-        ({"fields": ["1a=1"]}, "'1a=1' is no field"),
+        ({"fields": ["seats"]}, "'seats' is not a field; write name=value"),
+        ({"fields": ["=1"]}, "'=1' is not a field"),
+        ({"fields": ["1a=1"]}, "'1a=1' is not a field"),
         ({"fields": ["a=1", "a=2"]}, "the field 'a' is given twice"),
         ({"fields": ["a="]}, "the field a must have 1 to 200 characters"),
         ({"fields": ["a=b\x1bc"]}, "the field a holds a control character"),
