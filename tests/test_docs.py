@@ -409,7 +409,26 @@ def test_role_table_is_the_policy() -> None:
     assert granted == {str(role): set(actions) for role, actions in ROLE_ACTIONS.items()}
 
 
-# The story
+# HTTP
+
+
+ROUTE = re.compile(r'web\.(get|post)\(\s*"(/[^"]+)"')
+
+
+def test_every_path_is_documented() -> None:
+    """The paths and methods of docs/protocol.md are those that the code serves."""
+    sources = [
+        path.read_text(encoding="utf-8") for folder in ("web", "wiring") for path in (HOUSE / folder).glob("*.py")
+    ]
+    served: dict[str, set[str]] = {}
+    for method, path in ROUTE.findall("\n".join(sources)):
+        served.setdefault(path, set()).add(method.upper())
+    documented = {codes(row[0])[0]: set(row[2].split(", ")) for row in rows(page("protocol.md"), "## HTTP surface")}
+    assert documented == served
+    assert len(served) > 5
+
+
+# The quickstart
 
 
 def commands(text: str) -> list[str]:
@@ -419,11 +438,11 @@ def commands(text: str) -> list[str]:
     return [line for line in lines if re.match(r"(authsvc|docker|podman|skopeo) ", line)]
 
 
-def test_the_readme_tells_the_story_that_up_prints() -> None:
+def test_the_quickstart_of_the_readme_is_what_up_prints() -> None:
     """The commands in README are those that the first start prints, in the same order."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     printed = first_start(parse_public_url("http://localhost:5000"), Path("/d"), None)
-    told = commands("".join(fences(section(readme, "## The story"), "sh")))
+    told = commands("".join(fences(section(readme, "## Quickstart"), "sh")))
     assert told == commands(printed)
     assert len(told) > 15
 
