@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from datetime import datetime, timedelta
 
-from attrs import Factory, field, frozen
+from attrs import Factory, evolve, field, frozen
 
 from authsvc.errors import StoreUnavailable
 from authsvc.logs import Logger
@@ -69,6 +69,10 @@ class Indexing:
             StoreUnavailable: Redis does not answer; the pass goes on at the next look.
         """
         before = await read_progress(self.migration.records)
+        if before.settled and await self._older_writes(before):
+            await self.migration.unsettle()
+            self.logger.info("indexes.unsettled")
+            before = evolve(before, settled=False)
         if not self._is_due(before) or not await self.migration.lease(self.holder):
             return
         self.logger.info("indexes.begin", settled=before.settled)
@@ -83,6 +87,12 @@ class Indexing:
                 await asyncio.sleep(max(LEAST_REST, seconds * (SHARE - 1)))
         after = await read_progress(self.migration.records)
         self.logger.info("indexes.end", settled=after.settled, licenses=after.done)
+
+    async def _older_writes(self, progress: IndexProgress) -> bool:
+        if not await self.only_new():
+            return True
+        # After a way back to an older version and forth again, no worker is left to tell of it.
+        return self._is_due(progress) and await self.migration.older_wrote()
 
     def _is_due(self, progress: IndexProgress) -> bool:
         if progress.ended_at is None:

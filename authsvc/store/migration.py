@@ -5,9 +5,9 @@ condition that these are unchanged, in one script. So a step may be repeated, tw
 record that is changed meanwhile is read again. The place that a pass has reached is in Redis; a pass that was killed
 goes on from there.
 
-The lists rely on the indexes once a pass has ended that no worker of an older authsvc lived to see the start of. An
-older authsvc writes records without entries; a pass every day, and one after each start, finds what such a command
-line has written later.
+The lists rely on the indexes once a pass has ended that no worker of an older authsvc lived to see the start of. They
+cease to when such a worker is back, or was: an older authsvc writes records without entries. A pass every day, and one
+after each start, finds what an older command line has written later.
 """
 
 import json
@@ -33,6 +33,9 @@ T = TypeVar("T")
 
 STEP = 30
 """Records of one step: one to two milliseconds of Redis."""
+
+NEWEST = 100
+"""How many of the newest licenses of an app tell whether an older authsvc has created any."""
 
 ATTEMPTS = 5
 """How often a record that changes under a step is read again; the next pass finds it otherwise."""
@@ -142,6 +145,23 @@ class Migration:
             return False
         # It may have ended and gone to another in between; two at once do no harm.
         return bool(await connection.run(connection.redis.expire(key, LEASE_SECONDS)))
+
+    async def unsettle(self) -> None:
+        """Let lists do without the indexes until the end of the next pass."""
+        await self._save({}, "settled")
+
+    async def older_wrote(self) -> bool:
+        """Whether an older authsvc created one of the newest licenses of an app: it has no customer."""
+        connection = self.records.connection
+        for team in await self._names(keys.TEAMS):
+            for app in await self._names(keys.team_apps(team)):
+                index = keys.app_licenses(app)
+                ids = await connection.read(lambda: connection.redis.zrange(index, -NEWEST, -1))  # noqa: B023
+                raws = await connection.get_all(*(keys.license_(license_id.decode()) for license_id in ids))
+                found = (self.records.readable(raw, License) for raw in raws if raw is not None)
+                if any(license_ is not None and license_.customer_id is None for license_ in found):
+                    return True
+        return False
 
     async def _batches(self, place: list[str]) -> AsyncIterator[MigrationStep]:
         """Yield what is behind ``place``: first everything small, team by team, then the licenses of each app."""
@@ -265,7 +285,8 @@ class Migration:
     async def _save(self, fields: dict[str, str], *removed: str) -> None:
         connection = self.records.connection
         async with connection.redis.pipeline(transaction=True) as change:
-            _ = change.hset(keys.MIGRATION, mapping=cast("Mapping[Any, Any]", fields))
+            if fields:
+                _ = change.hset(keys.MIGRATION, mapping=cast("Mapping[Any, Any]", fields))
             if removed:
                 _ = change.hdel(keys.MIGRATION, *removed)
             await connection.run(change.execute())

@@ -42,7 +42,6 @@ class Records:
     indexes: OrderedIndexes = field(
         init=False, repr=False, default=Factory(lambda self: OrderedIndexes(self.connection), takes_self=True)
     )
-    _settled: list[bool] = field(init=False, factory=list, repr=False, eq=False)
 
     async def get(self, key: str, kind: type[T]) -> Versioned[T] | None:
         """Return the record at ``key``."""
@@ -91,13 +90,10 @@ class Records:
         return await self.are_settled()
 
     async def are_settled(self) -> bool:
-        """Return whether lists can rely on the indexes."""
-        if not self._settled:
-            connection = self.connection
-            found = await connection.read(lambda: connection.redis.hget(keys.MIGRATION, "settled"))
-            if found == b"1":
-                self._settled.append(True)
-        return bool(self._settled)
+        """Return whether lists can rely on the indexes now."""
+        connection = self.connection
+        found = await connection.read(lambda: connection.redis.hget(keys.MIGRATION, "settled"))
+        return bool(found == b"1")
 
     def change(self, entry: Entry, result: str) -> Transaction:
         """Begin a change, which ``entry`` tells of; ``result`` is the id of what is created or changed."""
