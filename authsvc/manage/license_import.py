@@ -177,11 +177,13 @@ class LicenseImport:
                     "the file was changed while it was imported; import it again", code="file_changed", field="rows"
                 )
             known = await self._known([row.reference for row in good])
-            work = (self._one(actor, row, known.get(row.reference), begin, outcome) for row in good)
-            # All of them end before the first failure is told: a repetition then finds what is there.
-            failures = [f for f in await asyncio.gather(*work, return_exceptions=True) if isinstance(f, BaseException)]
-            if failures:
-                raise failures[0]
+            for turn in _turns(good):
+                work = (self._one(actor, row, known.get(row.reference), begin, outcome) for row in turn)
+                # All of them end before the first failure is reported: a repetition then finds what is there.
+                ended = await asyncio.gather(*work, return_exceptions=True)
+                failures = [f for f in ended if isinstance(f, BaseException)]
+                if failures:
+                    raise failures[0]
             on_progress(len(chunk))
         return outcome
 
@@ -293,6 +295,25 @@ def _terms_of(license_: License, customer: Customer | None) -> LicenseTerms:
         None if customer is None else customer.reference,
         None if customer is None else customer.email,
     )
+
+
+def _turns(rows: Iterable[LicenseRow]) -> list[list[LicenseRow]]:
+    """Return what is done at the same time, in order: customers come out as if the rows were done one by one.
+
+    A row waits for the first one of each other description of its customer, and for the first one of its own.
+    """
+    turns: list[list[LicenseRow]] = []
+    described: dict[tuple[str, str | None, str | None], int] = {}
+    for row in rows:
+        own = (row.terms.customer, row.terms.customer_reference, row.terms.customer_email)
+        if own in described:
+            turn = described[own] + 1
+        else:
+            same = (described[one] + 1 for one in described if one[0] == own[0] or (one[1] and one[1] == own[1]))
+            turn = described[own] = max(same, default=0)
+        turns += [[] for _ in range(len(turns), turn + 1)]
+        turns[turn].append(row)
+    return turns
 
 
 def _chunks(items: Iterable[T]) -> Iterator[list[T]]:

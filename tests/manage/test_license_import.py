@@ -6,6 +6,8 @@ import stat
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
+from random import Random
+from typing import Any
 
 import pytest
 from attrs import evolve
@@ -333,6 +335,35 @@ async def test_rows_of_one_customer_make_one_customer(house: Installation) -> No
     assert ("Globex", "C-1", "it@globex.test") == (customer.name, customer.reference, customer.email)
     assert ["GLOBEX INC"] == [one.customer for one in licenses if one.reference == "A-40"]
     assert Plan(rows=38) == await check(house, *rows)
+
+
+@pytest.mark.parametrize("attempt", range(5))
+async def test_customers_come_out_as_if_rows_were_imported_one_by_one(
+    house: Installation, monkeypatch: pytest.MonkeyPatch, attempt: int
+) -> None:
+    """The first row names the customer; one that comes later has the customer that was there by then."""
+    import_row, random = LicenseImport._one, Random(attempt)
+
+    async def late(self: LicenseImport, *arguments: Any) -> None:
+        await asyncio.sleep(random.random() / 50)
+        await import_row(self, *arguments)
+
+    monkeypatch.setattr(LicenseImport, "_one", late)
+    described = [
+        ("Globex", "C-1"),
+        ("GLOBEX", "C-1"),
+        ("Globex", None),
+        ("Acme", None),
+        ("ACME", "C-2"),
+        ("Acme", "C-2"),
+    ]
+    rows = [of_customer(2 + number, *described[number % 6]) for number in range(12 + attempt)]
+    await carry_out(house, rows)
+    customers = {one.id: (one.name, one.reference) for one in (await house.customers.list(OPERATOR, TEAM)).items}
+
+    assert [("ACME", "C-2"), ("Acme", None), ("Globex", "C-1")] == sorted(customers.values())
+    theirs = {one.reference: customers[one.customer_id or ""][0] for one in await house.listed(APP)}
+    assert ["Globex", "Globex", "Globex", "Acme", "ACME", "ACME"] == [theirs[f"A-{2 + number}"] for number in range(6)]
 
 
 async def test_a_customer_that_would_be_another_is_a_problem(house: Installation) -> None:
