@@ -68,6 +68,7 @@ def _license(license_: License) -> Iterable[IndexEntry]:
         yield keys.index("license-references", license_.app), text(fold(license_.reference), license_.id)
     if license_.customer_id is not None:
         yield keys.index("customer-licenses", license_.team), license_.customer_id + issued
+        yield keys.index("app-customers", license_.app), license_.customer_id + issued
 
 
 def _customer(customer: Customer) -> Iterable[IndexEntry]:

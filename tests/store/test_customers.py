@@ -9,13 +9,16 @@ from attrs import evolve
 
 from authsvc.audit.entry import Entry
 from authsvc.errors import Conflict
+from authsvc.store import keys
 from authsvc.store.codec import Codec
 from authsvc.store.customers import RedisCustomers
 from authsvc.store.records import Records
 from authsvc.tenancy.customers import Customer
 from authsvc.tenancy.pages import Page
 from authsvc.tenancy.search import fold, words
-from tests.support.builders import NOW
+from tests.support.builders import NOW, make_license
+from tests.support.migrated import migrate
+from tests.support.old_records import write_old_licenses
 from tests.support.redis_server import connected
 
 _serial = itertools.count()
@@ -117,3 +120,28 @@ async def test_texts_of_which_folding_leaves_nothing_spoil_no_index(customers: R
         assert found is not None
         await customers.replace(found, evolve(found.record, name=f"New {name}", reference=None), entry())
     assert sorted([*(f"New {name}" for name in [*accents, *others]), ACME.name]) == sorted(await names_of(customers))
+
+
+async def test_whether_a_customer_has_licenses_of_an_app_takes_few_reads(customers: RedisCustomers) -> None:
+    """However many licenses of other apps it has: an actor that is limited to some apps asks for every customer."""
+    records = customers.records
+    other = [make_license(f"{n:016}", app="other", team="acme", customer=ACME.name) for n in range(300)]
+    own = make_license("9" * 16, app="shop", team="acme", customer=ACME.name)
+    await write_old_licenses(records, [*other, own])
+    await records.connection.redis.sadd(keys.TEAMS, "acme")
+    await records.connection.redis.sadd(keys.team_apps("acme"), "other", "shop")
+    await migrate(records)
+    stats = await records.connection.redis.info("stats")
+    answers = [await customers.has_license("acme", ACME.id, frozenset({app})) for app in ("shop", "third")]
+    answers.append(await customers.has_license("globex", ACME.id, frozenset({"shop"})))
+    after = await records.connection.redis.info("stats")
+
+    assert [True, False, False] == answers
+    assert after["keyspace_hits"] - stats["keyspace_hits"] < 60
+    assert [ACME.name] == [one.name for one in (await limited(customers, "shop")).items]
+    assert () == (await limited(customers, "third")).items
+
+
+async def limited(customers: RedisCustomers, app: str) -> Page[Customer]:
+    """Return the customers with a license of an app."""
+    return await customers.page("acme", (), None, None, 100, frozenset({app}))
