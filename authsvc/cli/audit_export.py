@@ -37,7 +37,14 @@ class AuditExport:
             InputRefused: it cannot be written, or is no copy of an audit.
         """
         if path == STANDARD_OUTPUT:
-            yield cls("", sys.stdout.fileno())
+            try:
+                yield cls("", sys.stdout.fileno())
+            except BrokenPipeError:
+                raise
+            except OSError as error:
+                raise InputRefused(
+                    f"cannot write standard output: {error.strerror}", code="file_unusable", field="file"
+                ) from error
             return
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)

@@ -6,10 +6,10 @@ Exit codes: 0 done, 1 refused (the reason on standard error), 2 wrong usage or n
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import IO, TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
@@ -32,6 +32,20 @@ if TYPE_CHECKING:
     from authsvc.wiring.management import Management
 
 T = TypeVar("T")
+
+
+class OutputFailed(click.ClickException):
+    """Standard output takes nothing more, for instance because its disk is full."""
+
+    def __init__(self, error: OSError) -> None:
+        """Say why, by the system's ``error``."""
+        super().__init__(f"cannot write standard output: {error.strerror}; look before you repeat a change")
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print the sentence as any other refusal."""
+        del file
+        say(f"authsvc: {self.message}", err=True)
+
 
 DEFAULT_DATA_DIR = Path("authsvc-data")
 
@@ -182,14 +196,37 @@ def _change_log(folder: Path | None) -> "ChangeLog":
     return write
 
 
+def discard_output() -> None:
+    """Let nothing fail that is still to be written to standard output, which takes nothing more."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+@contextmanager
+def _output(*, err: bool = False) -> Iterator[None]:
+    """Turn a standard output that takes nothing more into a refusal."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise  # a reader that has seen enough is no error of a list
+    except OSError as error:
+        if err:
+            raise
+        discard_output()
+        raise OutputFailed(error) from error
+
+
 def say(text: str = "", *, err: bool = False) -> None:
     """Print text for people, each of its lines made printable."""
-    click.echo(printable_lines(text), err=err)
+    with _output(err=err):
+        click.echo(printable_lines(text), err=err)
 
 
 def print_document(text: str) -> None:
     """Print a file as it is, for another program to read."""
-    click.echo(text, nl=False)
+    with _output():
+        click.echo(text, nl=False)
 
 
 async def everything(page_after: "Callable[[str | None], Awaitable[Page[T]]]") -> list[T]:
@@ -207,7 +244,8 @@ async def everything(page_after: "Callable[[str | None], Awaitable[Page[T]]]") -
 
 def print_json(value: Any, indent: int | None = 2) -> None:
     """Print one JSON value; without ``indent`` on one line."""
-    click.echo(printable_json(value, indent))
+    with _output():
+        click.echo(printable_json(value, indent))
 
 
 def print_table(headings: tuple[str, ...], rows: Sequence[tuple[str, ...]], empty: str) -> None:

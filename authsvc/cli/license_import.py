@@ -51,14 +51,14 @@ def import_command(
         from authsvc.wiring import clock
 
         opened = await manage.licenses.open_app(manage.actor, app)
-        shelf = LicenseFolder(output_dir) if output_dir and not dry_run else None
-        work = LicenseImport(manage.licenses, opened, shelf)
+        folder = LicenseFolder(output_dir) if output_dir and not dry_run else None
+        work = LicenseImport(manage.licenses, opened, folder)
         with RowFile.open(file, form) as source:
             plan = await work.check(manage.actor, _rows(source), clock())
             if dry_run or plan.problems or (plan.changed and not skip_changed):
                 return plan, None
-            if shelf is not None:
-                shelf.put_keys(await manage.licenses.verification_keys())
+            if folder is not None:
+                folder.put_keys(await manage.licenses.verification_keys())
             return plan, await _carried_out(work, plan, lambda: _rows(source), manage)
 
     plan, outcome = run(data_dir, use, deadline=None)

@@ -1,8 +1,6 @@
 """Printing a list page by page, in bounded memory."""
 
 import asyncio
-import os
-import sys
 import textwrap
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -11,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from attrs import define, field, frozen
 
-from authsvc.cli.console import print_document, run, say
+from authsvc.cli.console import discard_output, print_document, run, say
 from authsvc.printable import printable, printable_json
 
 if TYPE_CHECKING:
@@ -144,7 +142,7 @@ def print_list(
     try:
         following = run(data_dir, use, deadline=None)
     except BrokenPipeError:
-        _discard_output()
+        discard_output()
         return
     if following is not None:
         say(f"next: {following}", err=True)
@@ -166,13 +164,6 @@ def _page_size(left: int | None) -> int:
 def _warn(unreadable: Sequence[str]) -> None:
     for name in unreadable:
         say(f"authsvc: {name} was written by a newer authsvc and is left out", err=True)
-
-
-def _discard_output() -> None:
-    """Let nothing fail that is still to be written to a pipe without a reader."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
 
 
 @define

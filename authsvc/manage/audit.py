@@ -132,10 +132,10 @@ class Audit:
             )
         if not 1 <= limit <= MAX_LIMIT:
             raise InputRefused(f"limit: give a number from 1 to {MAX_LIMIT}", code="limit_invalid", field="limit")
-        sieve = _Filter.of(wanted, now, view)
-        found = await self._sifted(sieve, before, limit, proven=True)
+        filter_ = _Filter.of(wanted, now, view)
+        found = await self._filtered(filter_, before, limit, proven=True)
         if unproven:
-            found += await self._sifted(sieve, before, limit, proven=False)
+            found += await self._filtered(filter_, before, limit, proven=False)
             found.sort(key=lambda kept: kept.position, reverse=True)
             # The two streams can use one cursor for an entry each; a page does not end between them.
             if len(found) > limit and found[limit].position == found[limit - 1].position:
@@ -153,12 +153,12 @@ class Audit:
         Raises:
             InputRefused: a time is not acceptable.
         """
-        sieve = _Filter.of(wanted, now, await AuditView.of(actor, self.apps))
+        filter_ = _Filter.of(wanted, now, await AuditView.of(actor, self.apps))
         if not after:
             newest = await self.stream.before("", 1)
             return [], newest[0].cursor if newest else "0-0"
         rows = await self.stream.after(after, PAGE)
-        return [kept for kept in rows if sieve.lets_through(kept)], rows[-1].cursor if rows else after
+        return [kept for kept in rows if filter_.lets_through(kept)], rows[-1].cursor if rows else after
 
     @permitted(Permission.AUDIT_EXPLAIN)
     async def explain(self, actor: Actor, request_id: str) -> Explanation:
@@ -202,12 +202,12 @@ class Audit:
         """Return the cursor of the newest entry that was trimmed; ``0-0`` when none was."""
         return await self.stream.trimmed_until()
 
-    async def _sifted(self, sieve: "_Filter", before: str, limit: int, *, proven: bool) -> list[StoredEntry]:
+    async def _filtered(self, filter_: "_Filter", before: str, limit: int, *, proven: bool) -> list[StoredEntry]:
         found: list[StoredEntry] = []
         while len(found) < limit:
             page = await self.stream.before(before, PAGE, proven=proven)
-            found += [kept for kept in page if sieve.lets_through(kept)]
-            if not page or page[-1].position < sieve.first_place:
+            found += [kept for kept in page if filter_.lets_through(kept)]
+            if not page or page[-1].position < filter_.first_place:
                 break
             before = page[-1].cursor
         return found[:limit]

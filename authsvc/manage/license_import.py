@@ -109,12 +109,12 @@ class LicenseImport:
     Attributes:
         licenses: the use cases of single licenses.
         app: open for new licenses.
-        shelf: where files are put, or None.
+        sink: where files are put, or None.
     """
 
     licenses: Licenses
     app: Versioned[App]
-    shelf: FileSink | None = None
+    sink: FileSink | None = None
 
     @permitted(Permission.LICENSE_IMPORT_CHECK)
     async def check(self, actor: Actor, rows: Iterable[Read], now: datetime) -> Plan:
@@ -154,7 +154,7 @@ class LicenseImport:
         begin: Callable[[], Operation],
         on_progress: Callable[[int], None],
     ) -> ImportOutcome:
-        """Make the licenses that are missing and put their files on the shelf.
+        """Make the licenses that are missing and hand their files to the sink.
 
         Args:
             actor: who imports.
@@ -216,7 +216,7 @@ class LicenseImport:
         columns = changed_columns(row.terms, _terms_of(license_, customer), reference.expires_at)
         if columns:
             plan.changed.append(Changed(row.line, row.reference, license_.id, tuple(columns)))
-        obstacle = None if self.shelf is None else self.shelf.obstacle(license_)
+        obstacle = None if self.sink is None else self.sink.obstacle(license_)
         if obstacle:
             plan.problems.append(RowProblem(row.line, "row", obstacle))
 
@@ -271,8 +271,8 @@ class LicenseImport:
         return None
 
     async def _shelve(self, license_: License, text: Callable[[], Awaitable[str]], outcome: ImportOutcome) -> None:
-        if self.shelf is not None:
-            outcome.files[await self.shelf.put(license_, text)] += 1
+        if self.sink is not None:
+            outcome.files[await self.sink.put(license_, text)] += 1
 
     async def _known(self, references: list[str]) -> dict[str, Known]:
         found = await self.licenses.stores.licenses.by_references(self.app.record.slug, references)

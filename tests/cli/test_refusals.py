@@ -1,5 +1,8 @@
 """Wrong arguments and files on a running installation: one clear sentence, the right exit code, nothing half-done."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -196,3 +199,27 @@ def test_a_license_file_is_private(stack: Stack, app: str, tmp_path: Path) -> No
     ran = call(*given, "--output", str(tmp_path / "x.json"), "--data-dir", str(stack.data_dir))
     assert ran.code == 0
     assert (tmp_path / "x.json").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("team", "list"),
+        ("license", "list"),
+        ("license", "list", "--json"),
+        ("audit", "export", "-"),
+        ("license", "download", "{license}", "--output", "-"),
+    ],
+    ids=" ".join,
+)
+def test_output_that_cannot_be_written(stack: Stack, license_: License, arguments: tuple[str, ...]) -> None:
+    """A full disk behind standard output is a refusal in one line, and no traceback."""
+    words = [word.format(license=license_.id) for word in arguments]
+    command = (sys.executable, "-W", "error", "-m", "authsvc", *words, "--data-dir", str(stack.data_dir))
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            command, env=os.environ, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        )
+    assert 1 == done.returncode
+    assert done.stderr.startswith("authsvc: cannot write standard output: No space left on device")
+    assert 1 == len(done.stderr.splitlines())

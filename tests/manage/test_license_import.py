@@ -31,24 +31,24 @@ def make_rows(count: int) -> list[LicenseRow]:
     return [LicenseRow(n + 2, f"A-{n}", LicenseTerms(f"Customer {n}", END, fields={"seats": n})) for n in range(count)]
 
 
-async def importing(house: Installation, shelf: LicenseFolder | None = None, app: str = APP) -> LicenseImport:
+async def importing(house: Installation, sink: LicenseFolder | None = None, app: str = APP) -> LicenseImport:
     """Return an import into an open app."""
-    return LicenseImport(house.licenses, await house.licenses.open_app(OPERATOR, app), shelf)
+    return LicenseImport(house.licenses, await house.licenses.open_app(OPERATOR, app), sink)
 
 
 async def carry_out(
     house: Installation,
     rows: Iterable[Read],
-    shelf: LicenseFolder | None = None,
+    sink: LicenseFolder | None = None,
     operation: Callable[[], Operation] | None = None,
 ) -> ImportOutcome:
     """Import rows and return what it did."""
-    return await (await importing(house, shelf)).carry_out(OPERATOR, rows, operation or house.operation, lambda _: None)
+    return await (await importing(house, sink)).carry_out(OPERATOR, rows, operation or house.operation, lambda _: None)
 
 
-async def check(house: Installation, *rows: Read, shelf: LicenseFolder | None = None) -> Plan:
+async def check(house: Installation, *rows: Read, sink: LicenseFolder | None = None) -> Plan:
     """Return what importing the rows would do."""
-    return await (await importing(house, shelf)).check(OPERATOR, rows, house.now)
+    return await (await importing(house, sink)).check(OPERATOR, rows, house.now)
 
 
 async def test_a_row_is_a_license(house: Installation) -> None:
@@ -146,7 +146,7 @@ async def test_two_imports_at_once_make_every_license_once(house: Installation) 
 @pytest.mark.parametrize("after", [0, 1, 15, 16, 50])
 async def test_a_repetition_finishes_what_was_cut_off(house: Installation, tmp_path: Path, after: int) -> None:
     """Wherever it ended, importing again makes what is missing, and the files of all."""
-    rows, shelf = make_rows(80), LicenseFolder(tmp_path / "files")
+    rows, sink = make_rows(80), LicenseFolder(tmp_path / "files")
     begun = 0
 
     def failing() -> Operation:
@@ -157,9 +157,9 @@ async def test_a_repetition_finishes_what_was_cut_off(house: Installation, tmp_p
         return house.operation()
 
     with pytest.raises(InputRefused, match="cut off"):
-        await carry_out(house, rows, shelf, failing)
+        await carry_out(house, rows, sink, failing)
     there = len(await house.listed(APP))
-    outcome = await carry_out(house, rows, shelf)
+    outcome = await carry_out(house, rows, sink)
 
     assert after == there == outcome.existing
     assert (80 - after, 80 - after) == (outcome.created, outcome.files["written"])
@@ -207,10 +207,10 @@ async def test_the_number_of_rows_is_bounded(house: Installation) -> None:
 
 async def shelved(house: Installation, folder: Path) -> tuple[LicenseFolder, License, Path]:
     """Import one license with its file."""
-    shelf = LicenseFolder(folder)
-    await carry_out(house, make_rows(1), shelf)
+    sink = LicenseFolder(folder)
+    await carry_out(house, make_rows(1), sink)
     (license_,) = await house.listed(APP)
-    return shelf, license_, shelf.path(license_)
+    return sink, license_, sink.path(license_)
 
 
 async def test_files_are_private_and_whole(house: Installation, tmp_path: Path) -> None:
@@ -227,15 +227,15 @@ async def test_files_are_private_and_whole(house: Installation, tmp_path: Path) 
 
 async def test_a_file_that_is_there_is_never_overwritten(house: Installation, tmp_path: Path) -> None:
     """Its bytes stay; one of before a renewal is counted as outdated; a missing one is written again."""
-    shelf, license_, path = await shelved(house, tmp_path)
+    sink, license_, path = await shelved(house, tmp_path)
     before = path.read_bytes()
-    assert {"written": 0, "kept": 1, "outdated": 0} == (await carry_out(house, make_rows(1), shelf)).files
+    assert {"written": 0, "kept": 1, "outdated": 0} == (await carry_out(house, make_rows(1), sink)).files
     await house.licenses.extend(license_.id, "2032-01-31", house.operation())
-    assert {"written": 0, "kept": 0, "outdated": 1} == (await carry_out(house, make_rows(1), shelf)).files
+    assert {"written": 0, "kept": 0, "outdated": 1} == (await carry_out(house, make_rows(1), sink)).files
     assert before == path.read_bytes()
     path.unlink()
 
-    assert {"written": 1, "kept": 0, "outdated": 0} == (await carry_out(house, make_rows(1), shelf)).files
+    assert {"written": 1, "kept": 0, "outdated": 0} == (await carry_out(house, make_rows(1), sink)).files
     assert "2032-01-31T00:00:00Z" == json.loads(path.read_text())["license"]["expires_at"]
 
 
@@ -244,16 +244,16 @@ async def test_something_else_under_the_name_is_told_before_the_first_write(
     house: Installation, tmp_path: Path, content: str | None
 ) -> None:
     """Whatever it is, it stays, and the row names it; a link into the void is something too."""
-    shelf, license_, path = await shelved(house, tmp_path)
+    sink, license_, path = await shelved(house, tmp_path)
     path.unlink()
     path.symlink_to("nowhere") if content is None else path.write_text(content)
-    plan = await check(house, *make_rows(1), shelf=shelf)
+    plan = await check(house, *make_rows(1), sink=sink)
 
     assert [RowProblem(2, "row", f"{path} is something else than the file of license {license_.id}; move it away")] == (
         plan.problems
     )
     with pytest.raises(InputRefused, match="move it away"):
-        await carry_out(house, make_rows(1), shelf)
+        await carry_out(house, make_rows(1), sink)
     assert content is None or content == path.read_text()
 
 
@@ -274,8 +274,8 @@ async def test_a_reference_becomes_a_harmless_name(
     house: Installation, tmp_path: Path, reference: str, name: str
 ) -> None:
     """Whatever a reference holds, its file lies in the folder under letters, digits, dots and dashes."""
-    shelf = LicenseFolder(tmp_path)
-    await carry_out(house, [LicenseRow(2, reference, LicenseTerms("Globex", END))], shelf)
+    sink = LicenseFolder(tmp_path)
+    await carry_out(house, [LicenseRow(2, reference, LicenseTerms("Globex", END))], sink)
     (license_,) = await house.listed(APP)
 
     assert [f"{name}-{license_.id}.license.json"] == [file.name for file in tmp_path.iterdir()]
@@ -294,17 +294,17 @@ async def test_a_half_written_file_of_a_killed_import_is_replaced(house: Install
 
 async def test_the_keys_lie_beside_the_files(house: Installation, tmp_path: Path) -> None:
     """Customers verify their files with them; an older set is replaced, and anything else is not."""
-    shelf, keys = LicenseFolder(tmp_path), tmp_path / "license-key.json"
+    sink, keys = LicenseFolder(tmp_path), tmp_path / "license-key.json"
     ours = await house.licenses.verification_keys()
     for before in (None, '{"keys": []}', ours):
         if before is not None:
             keys.write_text(before)
-        shelf.put_keys(ours)
+        sink.put_keys(ours)
         assert ours == keys.read_text()
     keys.write_text("notes")
 
     with pytest.raises(InputRefused, match="is not a key file of this installation"):
-        shelf.put_keys(ours)
+        sink.put_keys(ours)
     assert "notes" == keys.read_text()
 
 
