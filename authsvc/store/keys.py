@@ -64,12 +64,12 @@ def customer(customer_id: str) -> str:
 
 def customer_name(name: str) -> str:
     """Stands for a customer's exact name in the index of what is unique in a team; an id is behind it."""
-    return f"n{hashlib.sha256(name.encode()).hexdigest()[:32]}"
+    return f"n{_digest(name)[:32]}"
 
 
 def customer_reference(reference: str) -> str:
     """Stands for a customer's exact reference there."""
-    return f"r{hashlib.sha256(reference.encode()).hexdigest()[:32]}"
+    return f"r{_digest(reference)[:32]}"
 
 
 def worker(worker_id: str) -> str:
@@ -99,7 +99,7 @@ def member(member_id: str) -> str:
 
 def member_email(email: str) -> str:
     """Id of the member with this canonical address."""
-    return f"{PREFIX}member-email:{hashlib.sha256(email.encode()).hexdigest()}"
+    return f"{PREFIX}member-email:{_digest(email)}"
 
 
 def team_members(slug: str) -> str:
@@ -119,7 +119,7 @@ def app_licenses(slug: str) -> str:
 
 def license_reference(slug: str, reference: str) -> str:
     """Which license of an app was made for a vendor's own key."""
-    return f"{PREFIX}license-reference:{slug}:{hashlib.sha256(reference.encode()).hexdigest()}"
+    return f"{PREFIX}license-reference:{slug}:{_digest(reference)}"
 
 
 def personal_token(token_id: str) -> str:
@@ -129,7 +129,7 @@ def personal_token(token_id: str) -> str:
 
 def personal_token_name(member_id: str, name: str) -> str:
     """Id of the newest personal token of this name."""
-    return f"{PREFIX}personal-token-name:{member_id}:{hashlib.sha256(name.encode()).hexdigest()}"
+    return f"{PREFIX}personal-token-name:{member_id}:{_digest(name)}"
 
 
 def member_tokens(member_id: str) -> str:
@@ -169,7 +169,7 @@ def link(link_id: str) -> str:
 
 def pending_link(email: str) -> str:
     """Id of the one link that is open for this canonical address; a newer one takes its place."""
-    return f"{PREFIX}pending-link:{hashlib.sha256(email.encode()).hexdigest()}"
+    return f"{PREFIX}pending-link:{_digest(email)}"
 
 
 def used(credential_id: str) -> str:
@@ -190,3 +190,8 @@ def known_networks(member_id: str) -> str:
 def operation(operation_id: str) -> str:
     """Mark of a change that was applied."""
     return f"{PREFIX}op:{operation_id}"
+
+
+def _digest(text: str) -> str:
+    # What is looked for may have bytes that are no UTF-8, as Python reads them from a command line; it is not found.
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

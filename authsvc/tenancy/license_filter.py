@@ -7,6 +7,7 @@ from attrs import frozen
 
 from authsvc.errors import InputRefused
 from authsvc.tenancy.dates import parse_span
+from authsvc.tenancy.names import parse_text
 from authsvc.tenancy.records import App, License
 from authsvc.tenancy.search import fold, words
 
@@ -130,12 +131,12 @@ def parse_reference(text: str | None) -> str | None:
     """Return the folded beginning of a reference to look for; None for None.
 
     Raises:
-        InputRefused: it is empty or too long, or nothing of it is compared.
+        InputRefused: it is empty, too long or not printable, or nothing of it is compared.
     """
     if text is None:
         return None
     _check_length(text, "reference")
-    found = fold(text.strip())
+    found = fold(parse_text(text, "reference"))
     if not found:
         raise _nothing_to_look_for(text, "reference")
     return found

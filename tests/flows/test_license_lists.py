@@ -222,6 +222,10 @@ def test_customers(stack: Stack, app: str) -> None:
         (("license", "list", "--limit", "0"), 2, "--limit"),
         (("license", "list", "--customer", "-"), 1, "no letter or digit"),
         (("license", "list", "--reference", "\u0301"), 1, "no letter or digit"),
+        (("license", "list", "--reference", "PO\udcff"), 1, "control character"),
+        (("license", "list", "--after", "\udcff"), 1, "is not a cursor"),
+        (("license", "show", "PO-4\udcff"), 1, "there is no license"),
+        (("customer", "show", "\udcff", "--team", "TEAM"), 1, "there is no customer"),
         (("license", "renew", "absent.csv", "--app", "APP"), 2, "does not exist"),
     ],
 )
