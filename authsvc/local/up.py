@@ -183,7 +183,7 @@ def _signals(say: Callable[[str], None]) -> Iterator[tuple[asyncio.Event, asynci
             hurry.set()
             return
         stopping.set()
-        say("stopping; once more hurries")
+        say("stopping; interrupt again to stop without waiting")
 
     def hang_up() -> None:
         if had_terminal and not _has_terminal():

@@ -128,7 +128,7 @@ def test_first_start_and_clean_stop(folder: Path, free_port: int) -> None:
 
         assert inside(folder) == []
         assert [path.name for path in stack.layout.run.iterdir()] == ["lock"]
-        assert stack.stderr() == "authsvc: stopping; once more hurries\n"
+        assert stack.stderr() == "authsvc: stopping; interrupt again to stop without waiting\n"
         with pytest.raises(urllib.error.URLError):
             stack.get("/v2/")
 
