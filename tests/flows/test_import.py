@@ -292,8 +292,9 @@ def test_thousands_of_rows(place: tuple[Place, str]) -> None:
     assert large < MAX_RESIDENT
     assert large - small < 20 * 1024
     print(f"{asked} reads for {count} rows; {large // 1024} MiB")  # noqa: T201
-    # One change each, and the reads before them many rows at a time; a command of its own asks ten times and more.
-    assert asked < 2 * count
+    # One look for the customer and one change each, and the other reads many rows at a time; a command of its own asks
+    # ten times and more.
+    assert asked < 3 * count
 
 
 async def reads(redis_url: str) -> int:
