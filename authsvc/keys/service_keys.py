@@ -5,6 +5,7 @@ key service of its own container they are in the secrets directory, beside the t
 """
 
 import json
+import os
 import secrets
 from collections.abc import Callable
 from pathlib import Path
@@ -38,8 +39,13 @@ MAX_GENERATION = 2**31
 
 
 def present_keys(directory: Path) -> tuple[str, ...]:
-    """Return the names of the key files that are in ``directory``."""
-    return tuple(name for name in SERVICE_KEYS if (directory / name).exists())
+    """Return the names of the key files that are in ``directory``.
+
+    A symbolic link is none: it says where a key was moved, and what it names may not even be looked at from here.
+    """
+    return tuple(
+        name for name in SERVICE_KEYS if os.path.lexists(directory / name) and not (directory / name).is_symlink()
+    )
 
 
 def create_service_keys(directory: Path) -> tuple[str, ...]:

