@@ -4,15 +4,13 @@ A row has a reference, the vendor's own key for it. Its license and the note tha
 the same change, so an import that was cut off is simply repeated: what is there stays, what is missing is made, and
 nothing is made twice. A row that no longer says what was imported for its reference is told, never applied.
 
-The file is read twice, a chunk at a time: every row is checked before the first license is made.
+The file is read twice, a batch at a time: every row is checked before the first license is made.
 """
 
 import asyncio
-import hashlib
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
-from itertools import islice
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from attrs import define, field, frozen
 
@@ -25,18 +23,11 @@ from authsvc.manage.licenses import Licenses
 from authsvc.manage.lookup import require_app
 from authsvc.manage.operation import Operation
 from authsvc.manage.permissions import Permission
+from authsvc.manage.row_batches import batches, check_row_count, finish_all, text_digest
 from authsvc.tenancy.customers import Customer
 from authsvc.tenancy.records import App, License, LicenseReference
 from authsvc.tenancy.terms import LicenseTerms
 from authsvc.tenancy.versioned import Versioned
-
-T = TypeVar("T")
-
-CHUNK = 16
-"""Rows that are looked up together and made at the same time."""
-
-MAX_ROWS = 100_000
-"""Most rows of one file: the references that are held against each other fit into some megabytes."""
 
 Known = tuple[LicenseReference, License]
 
@@ -127,19 +118,16 @@ class LicenseImport:
         """
         require_app(actor, self.app.record)
         plan, seen, named = Plan(), dict[bytes, int](), dict[bytes, bytes]()
-        for chunk in _chunks(rows):
-            plan.rows += len(chunk)
-            if plan.rows > MAX_ROWS:
-                raise InputRefused(
-                    f"a file has at most {MAX_ROWS:,} rows; split it", code="rows_too_many", field="rows"
-                )
-            good = [row for row in chunk if isinstance(row, LicenseRow)]
+        for batch in batches(rows):
+            plan.rows += len(batch)
+            check_row_count(plan.rows)
+            good = [row for row in batch if isinstance(row, LicenseRow)]
             known = await self._known([row.reference for row in good])
             new = [row for row in good if row.reference not in known]
             for problems in await asyncio.gather(*(self._customer_problem(row, named) for row in new)):
                 plan.problems += problems
             customers = await self._customers(known)
-            for row in chunk:
+            for row in batch:
                 if isinstance(row, LicenseRow):
                     self._check_row(actor, row, known.get(row.reference), customers, seen, plan, now)
                 else:
@@ -170,21 +158,16 @@ class LicenseImport:
         """
         require_app(actor, self.app.record)
         outcome = ImportOutcome()
-        for chunk in _chunks(rows):
-            good = [row for row in chunk if isinstance(row, LicenseRow)]
-            if len(good) < len(chunk):
+        for batch in batches(rows):
+            good = [row for row in batch if isinstance(row, LicenseRow)]
+            if len(good) < len(batch):
                 raise InputRefused(
                     "the file was changed while it was imported; import it again", code="file_changed", field="rows"
                 )
             known = await self._known([row.reference for row in good])
             for turn in _turns(good):
-                work = (self._one(actor, row, known.get(row.reference), begin, outcome) for row in turn)
-                # All of them end before the first failure is reported: a repetition then finds what is there.
-                ended = await asyncio.gather(*work, return_exceptions=True)
-                failures = [f for f in ended if isinstance(f, BaseException)]
-                if failures:
-                    raise failures[0]
-            on_progress(len(chunk))
+                await finish_all(self._one(actor, row, known.get(row.reference), begin, outcome) for row in turn)
+            on_progress(len(batch))
         return outcome
 
     def _check_row(
@@ -197,7 +180,7 @@ class LicenseImport:
         plan: Plan,
         now: datetime,
     ) -> None:
-        digest = _digest(row.reference)
+        digest = text_digest(row.reference)
         before = seen.setdefault(digest, row.line)
         if before != row.line:
             twice = f"{row.reference!r} is on line {before} already; give each row a reference of its own"
@@ -231,7 +214,7 @@ class LicenseImport:
         terms = row.terms
         if terms.customer_reference is None:
             return []
-        name, reference = _digest(terms.customer), _digest(terms.customer_reference)
+        name, reference = text_digest(terms.customer), text_digest(terms.customer_reference)
         if named.setdefault(name, reference) != reference:
             twice = f"the customer {terms.customer!r} has another reference in a row before"
             return [RowProblem(row.line, "customer_reference", twice)]
@@ -279,10 +262,6 @@ class LicenseImport:
         return {reference: known for reference, known in zip(references, found, strict=True) if known is not None}
 
 
-def _digest(text: str) -> bytes:
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).digest()
-
-
 def _terms_of(license_: License, customer: Customer | None) -> LicenseTerms:
     return LicenseTerms(
         license_.customer,
@@ -314,9 +293,3 @@ def _turns(rows: Iterable[LicenseRow]) -> list[list[LicenseRow]]:
         turns += [[] for _ in range(len(turns), turn + 1)]
         turns[turn].append(row)
     return turns
-
-
-def _chunks(items: Iterable[T]) -> Iterator[list[T]]:
-    rest = iter(items)
-    while chunk := list(islice(rest, CHUNK)):
-        yield chunk

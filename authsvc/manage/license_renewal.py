@@ -1,26 +1,23 @@
 """New ends for many licenses, from a file: each row names a license by its reference and says when it ends.
 
 A row whose license ends then already changes nothing, so a file may be used again, and a renewal that was cut off is
-simply repeated. The file is read twice, a chunk at a time: every row is checked before the first license is changed.
+simply repeated. The file is read twice, a batch at a time: every row is checked before the first license is changed.
 """
 
-import asyncio
-import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from datetime import datetime
-from itertools import islice
 
 from attrs import define, evolve, field, frozen
 
 from authsvc.errors import InputRefused
 from authsvc.manage.actor import Actor
 from authsvc.manage.authorization import permitted
-from authsvc.manage.license_import import CHUNK, MAX_ROWS
 from authsvc.manage.license_rows import ReadRenewal, RenewalRow, RowProblem
 from authsvc.manage.license_writer import replace_license
 from authsvc.manage.lookup import require_app
 from authsvc.manage.operation import Operation
 from authsvc.manage.permissions import Permission
+from authsvc.manage.row_batches import batches, check_row_count, finish_all, text_digest
 from authsvc.manage.stores import Stores
 from authsvc.tenancy.dates import render_instant
 from authsvc.tenancy.records import App, License
@@ -80,14 +77,11 @@ class LicenseRenewal:
         """
         require_app(actor, self.app)
         plan, seen = RenewalPlan(), dict[bytes, int]()
-        for chunk in _chunks(rows):
-            plan.rows += len(chunk)
-            if plan.rows > MAX_ROWS:
-                raise InputRefused(
-                    f"a file has at most {MAX_ROWS:,} rows; split it", code="rows_too_many", field="rows"
-                )
-            known = await self._known([row for row in chunk if isinstance(row, RenewalRow)])
-            for row in chunk:
+        for batch in batches(rows):
+            plan.rows += len(batch)
+            check_row_count(plan.rows)
+            known = await self._known([row for row in batch if isinstance(row, RenewalRow)])
+            for row in batch:
                 if isinstance(row, RenewalRow):
                     self._check_row(row, known.get(row.reference), seen, plan, now)
                 else:
@@ -118,25 +112,21 @@ class LicenseRenewal:
         """
         require_app(actor, self.app)
         outcome = RenewalOutcome()
-        for chunk in _chunks(rows):
-            good = [row for row in chunk if isinstance(row, RenewalRow)]
+        for batch in batches(rows):
+            good = [row for row in batch if isinstance(row, RenewalRow)]
             known = await self._known(good)
-            if len(known) < len(chunk):
+            if len(known) < len(batch):
                 raise InputRefused(
                     "the file was changed while it was read; start again", code="file_changed", field="rows"
                 )
-            work = (self._one(row, known[row.reference].id, begin, outcome) for row in good)
-            # All of them end before the first failure is reported: a repetition then finds what is done.
-            failures = [f for f in await asyncio.gather(*work, return_exceptions=True) if isinstance(f, BaseException)]
-            if failures:
-                raise failures[0]
-            on_progress(len(chunk))
+            await finish_all(self._one(row, known[row.reference].id, begin, outcome) for row in good)
+            on_progress(len(batch))
         return outcome
 
     def _check_row(
         self, row: RenewalRow, known: License | None, seen: dict[bytes, int], plan: RenewalPlan, now: datetime
     ) -> None:
-        digest = hashlib.blake2b(row.reference.encode("utf-8", "surrogatepass"), digest_size=12).digest()
+        digest = text_digest(row.reference)
         before = seen.setdefault(digest, row.line)
         if before != row.line:
             wrong = ("reference", f"{row.reference!r} is on line {before} already; name each license once")
@@ -168,9 +158,3 @@ class LicenseRenewal:
         references = [row.reference for row in rows]
         found = await self.stores.licenses.by_references(self.app.slug, references)
         return {reference: known[1] for reference, known in zip(references, found, strict=True) if known is not None}
-
-
-def _chunks(rows: Iterable[ReadRenewal]) -> Iterator[list[ReadRenewal]]:
-    rest = iter(rows)
-    while chunk := list(islice(rest, CHUNK)):
-        yield chunk

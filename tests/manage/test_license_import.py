@@ -15,9 +15,10 @@ from attrs import evolve
 from authsvc.cli.license_folder import LicenseFolder
 from authsvc.errors import Conflict, InputRefused
 from authsvc.license_file import registry_token
-from authsvc.manage.license_import import CHUNK, MAX_ROWS, Changed, ImportOutcome, LicenseImport, Plan
+from authsvc.manage.license_import import Changed, ImportOutcome, LicenseImport, Plan
 from authsvc.manage.license_rows import LicenseRow, Read, RowProblem
 from authsvc.manage.operation import Operation
+from authsvc.manage.row_batches import BATCH, MAX_ROWS
 from authsvc.tenancy.records import License
 from authsvc.tenancy.terms import LicenseTerms
 from tests.support.builders import NOW
@@ -53,13 +54,13 @@ async def check(house: Installation, *rows: Read, sink: LicenseFolder | None = N
 
 async def test_a_row_is_a_license(house: Installation) -> None:
     """Each license says what its row says, under its reference, and its file logs in."""
-    rows = make_rows(2 * CHUNK + 3)
+    rows = make_rows(2 * BATCH + 3)
     done: list[int] = []
     outcome = await (await importing(house)).carry_out(OPERATOR, rows, house.operation, done.append)
     made = {license_.reference: license_ for license_ in await house.listed(APP)}
 
     assert ImportOutcome(created=len(rows)) == outcome
-    assert [CHUNK, CHUNK, 3] == done
+    assert [BATCH, BATCH, 3] == done
     assert {row.reference: row.terms.customer for row in rows} == {ref: one.customer for ref, one in made.items()}
     token = registry_token(await house.licenses.download(OPERATOR, made["A-7"].id))
     assert token is not None
@@ -199,7 +200,7 @@ async def test_the_number_of_rows_is_bounded(house: Installation) -> None:
 
     with pytest.raises(InputRefused, match="at most 100,000 rows"):
         await (await importing(house)).check(OPERATOR, endless(), house.now)
-    assert read <= MAX_ROWS + CHUNK
+    assert read <= MAX_ROWS + BATCH
 
 
 # Files

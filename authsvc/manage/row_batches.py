@@ -1,0 +1,50 @@
+"""Rows of a file, a batch at a time: what the import and the renewal of licenses share."""
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Iterable, Iterator
+from itertools import islice
+from typing import TypeVar
+
+from authsvc.errors import InputRefused
+
+T = TypeVar("T")
+
+BATCH = 16
+"""Rows that are looked up together and carried out at the same time."""
+
+MAX_ROWS = 100_000
+"""Most rows of one file: the digests of their references fit into some megabytes."""
+
+
+def batches(rows: Iterable[T]) -> Iterator[list[T]]:
+    """Yield the rows in lists of at most :data:`BATCH`."""
+    rest = iter(rows)
+    while batch := list(islice(rest, BATCH)):
+        yield batch
+
+
+def check_row_count(count: int) -> None:
+    """Accept the number of rows that were read so far.
+
+    Raises:
+        InputRefused: there are more than :data:`MAX_ROWS`.
+    """
+    if count > MAX_ROWS:
+        raise InputRefused(f"a file has at most {MAX_ROWS:,} rows; split it", code="rows_too_many", field="rows")
+
+
+def text_digest(text: str) -> bytes:
+    """Return 12 bytes that stand for a text of a file, which may be long."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).digest()
+
+
+async def finish_all(work: Iterable[Awaitable[object]]) -> None:
+    """Wait for all of ``work``, also when some of it fails: a repetition then finds what is done.
+
+    Raises:
+        BaseException: the first failure.
+    """
+    for ended in await asyncio.gather(*work, return_exceptions=True):
+        if isinstance(ended, BaseException):
+            raise ended
