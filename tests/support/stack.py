@@ -85,6 +85,19 @@ def free_port() -> int:
             return port
 
 
+@contextmanager
+def _heeded_hang_ups() -> Iterator[None]:
+    """Start programs that heed SIGHUP, also when the tests run below nohup(1), which has them ignore it."""
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        yield
+        return
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
 @define
 class Stack:
     """One installation in a folder of its own.
@@ -135,7 +148,7 @@ class Stack:
         """Start and return what was printed once it is ready."""
         before = self.out.stat().st_size if self.out.exists() else 0
         arguments = ("up", "--data-dir", str(self.data_dir), "--listen", f"127.0.0.1:{self.port}", *self.options)
-        with self.out.open("ab") as out, self.err.open("ab") as err:
+        with self.out.open("ab") as out, self.err.open("ab") as err, _heeded_hang_ups():
             self.process = subprocess.Popen(
                 (*self.command, *arguments),
                 stdin=subprocess.DEVNULL,
