@@ -31,8 +31,8 @@ ENGLISH = listed(
     other our ours outcome output outside overloaded own owner page pair part past path pause pauses peer
     pending per period person plan policy precondition present presented preview previous printable private problem
     program progress public purpose question quoted random range rate read reader readiness ready real reason
-    recent record refusal refused region reissue related remote removed rename renamed repeated report requester
-    required reserved result right room row rule run running same saved search seen selected selection sender
+    recent record recorded refusal refused region reissue related remote removed rename renamed repeated report
+    requester required reserved result right room row rule run running same saved search seen selected selection sender
     sentence set setting setup share shared short shown side since single site size skipped slow some sorted
     source special split stale start starting state step stopping stored strength such sum summary taken target
     term than time too tool total tried trimmer trusted type unavailable unknown unreadable unused up update

@@ -47,7 +47,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "decision",
         "policy refusal_sentences",
         "issuance fair_share metrics",
-        "preflight audit",
+        "preflight audit activity",
         "keys store registries",
         "manage",
         "web",

@@ -15,6 +15,7 @@ CORE_SHELL = {
     "preflight.py",
     "fair_share.py",
     "in_flight.py",
+    "activity/event_sink.py",
 }
 """The modules of the core rooms that wait for others. They get `now` as an argument too."""
 
@@ -27,7 +28,7 @@ PURE_IMPORTS = (
     *("hashlib", "hmac", "http.HTTPStatus", "ipaddress", "json", "math", "re", "typing", "urllib.parse"),
     *("heapq", "logging.ERROR", "logging.INFO", "zlib"),
     *("attrs", "cryptography", "jwt", "typing_extensions", "zxcvbn"),
-    *("authsvc.spec", "authsvc.tenancy", "authsvc.credentials", "authsvc.signing"),
+    *("authsvc.spec", "authsvc.tenancy", "authsvc.credentials", "authsvc.signing", "authsvc.activity"),
     *(
         "authsvc.policy",
         "authsvc.decision",
