@@ -106,6 +106,7 @@ ErrorCode = Literal[
     "limit_invalid",
     "license_too_long",
     "grants_count_invalid",
+    "grant_exceeds_creator",
     "grant_invalid",
     "encoding_invalid",
     "cursor_invalid",

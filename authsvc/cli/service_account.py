@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from authsvc.wiring.management import Management
 
 _team_option = click.option("--team", required=True, metavar="TEAM", help="The team it belongs to.")
+_grants_option = click.option(
+    "--grant", "grants", multiple=True, metavar="APP/PATTERN:ACTIONS", help="myapp/**:pull,push; repeatable."
+)
 
 
 @click.group("service-account")
@@ -29,7 +32,7 @@ def service_account_group() -> None:
 @service_account_group.command("create")
 @click.argument("name")
 @_team_option
-@click.option("--grant", "grants", multiple=True, metavar="APP/PATTERN:ACTIONS", help="myapp/**:pull,push; repeatable.")
+@_grants_option
 @click.option("--api", type=click.Choice(["read", "manage"]), help="Also for the management API.")
 @click.option("--expires", metavar="WHEN", help="90d, 2027-01-31 or 2027-01-31T12:00:00Z.  [default: never]")
 @common_options
@@ -66,6 +69,21 @@ def rotate(name: str, team: str, overlap: str, data_dir: Path | None, *, yes: bo
         return *await manage.service_accounts.rotate(name, team, span, operation, confirmed), manage.registry
 
     _print_secret(*run_confirmed(data_dir, use, yes=yes), as_json=as_json)
+
+
+@service_account_group.command("set-grants")
+@click.argument("name")
+@_team_option
+@_grants_option
+@common_options
+def set_grants(name: str, team: str, grants: tuple[str, ...], data_dir: Path | None, *, as_json: bool) -> None:
+    """Give the account these grants in place of all that it has; its token stays."""
+    changed = run(data_dir, lambda manage: manage.service_accounts.set_grants(name, team, grants, manage.operation()))
+    facts = _facts(changed, clock())
+    if as_json:
+        print_json(facts)
+    else:
+        say(f"service account {facts['name']} has the grants {' '.join(facts['grants']) or '(none)'}")
 
 
 @service_account_group.command("list")

@@ -163,13 +163,17 @@ class Actor:
         if denial is not None:
             raise PermissionDenied(denial)
 
-    def require_self(self, email: str, permission: Permission) -> None:
+    def require_self(self, member: str, permission: Permission) -> None:
         """Accept the operator, and a member who means their own account. No record is looked at.
 
+        Args:
+            member: an id, or an address in its canonical form.
+            permission: what is wanted of it.
+
         Raises:
-            PermissionDenied: it is the address of somebody else, or of nobody.
+            PermissionDenied: it is another member's account, or nobody's.
         """
-        if not self.is_operator and (self.kind is not ActorKind.MEMBER or email != self.name):
+        if not self.is_operator and (self.kind is not ActorKind.MEMBER or member not in {self.id, self.name}):
             raise PermissionDenied(f"{self._who} may {permission.rule.action} for {self.name} only")
 
     def require_in_person(self, action: str) -> None:

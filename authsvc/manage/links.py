@@ -83,30 +83,35 @@ class Links:
 
     @permitted(Permission.MEMBER_RESET)
     @shows_secret
-    async def reset(self, email: str, operation: Operation) -> Secret:
+    async def reset(self, member: str, operation: Operation) -> Secret:
         """Return the secret of a new one-time link that sets a new password; an older link is void.
 
+        Args:
+            member: id or e-mail address.
+            operation: the circumstances.
+
         Raises:
-            NotFound: nobody has this address.
+            InputRefused: it is neither an id nor an address.
+            NotFound: there is no such member for the actor.
             PermissionDenied: a token asks for a link to its own member's password.
         """
-        member = (await find_member(self.stores, operation.actor, email)).record
-        if member.id == operation.actor.member_id:
+        found = (await find_member(self.stores, operation.actor, member)).record
+        if found.id == operation.actor.member_id:
             operation.actor.require_in_person("set its member's password")
         return await self._link(
             OneTimeLink(
                 id="",
                 purpose=LinkPurpose.RESET,
                 sha256="",
-                team=member.team,
-                email=member.email,
-                role=member.role,
-                apps=member.apps,
+                team=found.team,
+                email=found.email,
+                role=found.role,
+                apps=found.apps,
                 created_at=operation.now,
                 expires_at=operation.now + LINK_LIFE,
                 creator=operation.actor.member_id,
-                member=member.id,
-                epoch=member.epoch,
+                member=found.id,
+                epoch=found.epoch,
             ),
             operation,
         )

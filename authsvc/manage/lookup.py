@@ -208,16 +208,29 @@ def require_license(actor: Actor, license_: License) -> None:
         raise _no_license(license_.id)
 
 
-async def find_member(stores: Stores, actor: Actor, email: str) -> Versioned[Member]:
-    """Return the member with this address.
+def parse_member(text: str) -> str:
+    """Return what names a member: an id as it is, or an e-mail address in its canonical form.
 
     Raises:
-        InputRefused: it is no address.
+        InputRefused: it is neither.
+    """
+    return text if is_id(text) else parse_email(text)
+
+
+async def find_member(stores: Stores, actor: Actor, member: str) -> Versioned[Member]:
+    """Return the member with this id or address, without those who were removed.
+
+    Raises:
+        InputRefused: it is neither an id nor an address.
         NotFound: nobody in the actor's team has it.
     """
-    found = await stores.members.by_email(parse_email(email))
+    named = parse_member(member)
+    if is_id(named):
+        found = await stores.members.get(named)
+        return _seen_member(actor, None if found is None or found.record.removed_at else found, named)
+    found = await stores.members.by_email(named)
     if found is None or not actor.sees(found.record.team):
-        raise NotFound(f"no member has the address {email[:80]!r}", code="member_not_found", field="email")
+        raise NotFound(f"no member has the address {member[:80]!r}", code="member_not_found", field="email")
     return found
 
 
@@ -227,30 +240,48 @@ async def find_member_by_id(stores: Stores, actor: Actor, member_id: str) -> Mem
     Raises:
         NotFound: there is none for the actor.
     """
-    found = await stores.members.get(member_id)
+    found = await stores.members.get(member_id) if is_id(member_id) else None
+    return _seen_member(actor, found, member_id).record
+
+
+def _seen_member(actor: Actor, found: Versioned[Member] | None, member_id: str) -> Versioned[Member]:
     if found is None or not actor.sees(found.record.team):
-        raise NotFound(f"there is no member {member_id[:40]!r}", code="member_not_found")
-    return found.record
+        raise NotFound(f"there is no member {member_id[:40]!r}", code="member_not_found", field="member")
+    return found
 
 
-async def find_service_account(stores: Stores, actor: Actor, team: str, name: str) -> Versioned[ServiceAccount]:
-    """Return the service account of this name; a service account sees none but itself.
+async def find_service_account(
+    stores: Stores, actor: Actor, account: str, team: str | None = None
+) -> Versioned[ServiceAccount]:
+    """Return the service account, revoked or not; a service account sees none but itself.
+
+    Args:
+        stores: the records.
+        actor: who asks.
+        account: its id; within the team also its name.
+        team: slug; None for the actor's own.
 
     Raises:
         InputRefused: ``team`` can name no team.
-        NotFound: there is no such team for the actor, or the team has no such account.
+        NotFound: there is no such account, or no such team, for the actor.
     """
-    owner = await find_team(stores, actor, team)
-    found = await stores.service_accounts.by_name(owner.slug, name) if SERVICE_ACCOUNT_NAME.fullmatch(name) else None
+    owner = actor.team if team is None else (await find_team(stores, actor, team)).slug
+    found = await stores.service_accounts.get(account) if is_id(account) else None
+    if found is not None and (not actor.sees(found.record.team) or (team is not None and found.record.team != owner)):
+        found = None
+    if found is None and owner is not None and SERVICE_ACCOUNT_NAME.fullmatch(account):
+        found = await stores.service_accounts.by_name(owner, account)
     other = actor.kind is ActorKind.SERVICE_ACCOUNT and found is not None and found.record.id != actor.id
-    if found is None or other:
-        raise NotFound(
-            f"the team {team!r} has no service account {name[:60]!r}",
-            code="service_account_not_found",
-            field="name",
-            facts={"team": team},
-        )
-    return found
+    if found is not None and not other:
+        return found
+    if owner is None:
+        raise NotFound(f"there is no service account {account[:60]!r}", code="service_account_not_found", field="name")
+    raise NotFound(
+        f"the team {owner!r} has no service account {account[:60]!r}",
+        code="service_account_not_found",
+        field="name",
+        facts={"team": owner},
+    )
 
 
 async def find_token(

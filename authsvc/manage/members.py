@@ -10,7 +10,7 @@ from typing import Any
 from attrs import evolve, frozen
 
 from authsvc.audit.entry import Entry
-from authsvc.credentials.machine_secret import ID_BYTES, new_id
+from authsvc.credentials.machine_secret import ID_BYTES, is_id, new_id
 from authsvc.credentials.password import SALT_BYTES, check_rules, hash_password
 from authsvc.errors import Conflict, InputRefused, LastOwner, PermissionDenied
 from authsvc.manage.actor import Actor, Person
@@ -23,6 +23,7 @@ from authsvc.manage.lookup import (
     find_member_by_id,
     find_team,
     names_around,
+    parse_member,
 )
 from authsvc.manage.operation import Operation
 from authsvc.manage.permissions import Permission
@@ -39,7 +40,7 @@ MAX_NAMED = 10
 
 @frozen
 class Members:
-    """Adds, changes and removes members.
+    """Adds, changes and removes members. A ``member`` is named by id or e-mail address.
 
     Every method raises StoreUnavailable when the store does not answer, and Conflict when what it changes was changed
     at the same moment.
@@ -90,33 +91,45 @@ class Members:
         owner = await find_team(self.stores, actor, team)
         return await self.stores.members.page(owner.slug, after, page_size(limit))
 
+    @permitted(Permission.MEMBER_SHOW)
+    async def show(self, actor: Actor, member: str) -> Member:
+        """Return one member; by the id also one who was removed, whom the audit may name.
+
+        Raises:
+            InputRefused: it is neither an id nor an address.
+            NotFound: there is no such member for the actor.
+        """
+        if is_id(member):
+            return await find_member_by_id(self.stores, actor, member)
+        return (await find_member(self.stores, actor, member)).record
+
     @permitted(Permission.MEMBER_ACT_AS)
-    async def person(self, actor: Actor, email: str) -> Person:
+    async def person(self, actor: Actor, member: str) -> Person:
         """Return the member for whom the operator acts.
 
         Raises:
-            InputRefused: it is no address.
-            NotFound: nobody has this address, or no longer.
+            InputRefused: it is neither an id nor an address.
+            NotFound: there is no such member, or no longer.
             Conflict: the member is disabled.
         """
-        member = (await find_member(self.stores, actor, email)).record
-        if member.disabled_at is not None:
-            raise Conflict(f"{member.email} is disabled; nobody can act as a disabled member", code="member_disabled")
-        return Person(member.id, member.email)
+        found = (await find_member(self.stores, actor, member)).record
+        if found.disabled_at is not None:
+            raise Conflict(f"{found.email} is disabled; nobody can act as a disabled member", code="member_disabled")
+        return Person(found.id, found.email)
 
     @permitted(Permission.MEMBER_DISABLE)
     @repeatable(_first)
     async def disable(
-        self, email: str, operation: Operation, confirmed: str | None = None, *, force: bool = False
+        self, member: str, operation: Operation, confirmed: str | None = None, *, force: bool = False
     ) -> Member:
         """Refuse the account and its tokens from now on; its sign-ins end for good.
 
         Raises:
-            NotFound: nobody has this address.
+            NotFound: there is no such member for the actor.
             LastOwner: the team would have no owner; the operator may ``force`` it.
             ConfirmationNeeded: service accounts that the member made would be refused as well.
         """
-        stored = await find_member(self.stores, operation.actor, email)
+        stored = await find_member(self.stores, operation.actor, member)
         if stored.record.disabled_at is not None:
             return stored.record
         changed = at_next_epoch(stored.record, disabled_at=operation.now)
@@ -127,13 +140,13 @@ class Members:
 
     @permitted(Permission.MEMBER_ENABLE)
     @repeatable(_first)
-    async def enable(self, email: str, operation: Operation) -> Member:
+    async def enable(self, member: str, operation: Operation) -> Member:
         """Undo :meth:`disable`; what was signed in with before stays ended.
 
         Raises:
-            NotFound: nobody has this address.
+            NotFound: there is no such member for the actor.
         """
-        stored = await find_member(self.stores, operation.actor, email)
+        stored = await find_member(self.stores, operation.actor, member)
         if stored.record.disabled_at is None:
             return stored.record
         return await self._change(stored, evolve(stored.record, disabled_at=None), "member.enabled", operation)
@@ -141,16 +154,16 @@ class Members:
     @permitted(Permission.MEMBER_SET_ROLE)
     @repeatable(_first)
     async def set_role(
-        self, email: str, role: str, apps: Sequence[str] | None, operation: Operation, *, force: bool = False
+        self, member: str, role: str, apps: Sequence[str] | None, operation: Operation, *, force: bool = False
     ) -> Member:
         """Give the member another role, and other limits unless ``apps`` is None; empty lifts the limits.
 
         Raises:
             InputRefused: there is no such role.
-            NotFound: nobody has this address, or the team has no such app.
+            NotFound: there is no such member for the actor, or the team has no such app.
             LastOwner: the team would have no owner; the operator may ``force`` it.
         """
-        stored = await find_member(self.stores, operation.actor, email)
+        stored = await find_member(self.stores, operation.actor, member)
         team = stored.record.team
         limits = stored.record.apps if apps is None else await find_apps_of(self.stores, apps, team)
         changed = at_next_epoch(stored.record, role=parse_role(role), apps=limits)
@@ -164,16 +177,16 @@ class Members:
 
     @permitted(Permission.MEMBER_SET_PASSWORD)
     @repeatable(_first)
-    async def set_password(self, email: str, password: Secret, operation: Operation) -> Member:
+    async def set_password(self, member: str, password: Secret, operation: Operation) -> Member:
         """Set another password; the old one and the sign-ins made with it end at once, personal tokens stay.
 
         Raises:
             InputRefused: the password is not acceptable.
-            NotFound: nobody has this address.
+            NotFound: there is no such member for the actor.
             PermissionDenied: it is another member's.
         """
-        operation.actor.require_self(parse_email(email), Permission.MEMBER_SET_PASSWORD)
-        stored = await find_member(self.stores, operation.actor, email)
+        operation.actor.require_self(parse_member(member), Permission.MEMBER_SET_PASSWORD)
+        stored = await find_member(self.stores, operation.actor, member)
         check_rules(password, await names_around(self.stores, stored.record.email, stored.record.team))
         changed = at_next_epoch(
             stored.record, password_hash=hash_password(password, salt=operation.entropy(SALT_BYTES))
@@ -183,16 +196,16 @@ class Members:
     @permitted(Permission.MEMBER_REMOVE)
     @repeatable(_first)
     async def remove(
-        self, email: str, operation: Operation, confirmed: str | None = None, *, force: bool = False
+        self, member: str, operation: Operation, confirmed: str | None = None, *, force: bool = False
     ) -> Member:
         """End the membership: every credential dies, the address is free for a new account with a new id.
 
         Raises:
-            NotFound: nobody has this address.
+            NotFound: there is no such member for the actor.
             LastOwner: the team would have no owner; the operator may ``force`` it.
             ConfirmationNeeded: service accounts that the member made would end as well.
         """
-        stored = await find_member(self.stores, operation.actor, email)
+        stored = await find_member(self.stores, operation.actor, member)
         removed = at_next_epoch(stored.record, removed_at=operation.now)
         witness = await self._another_owner(stored.record, removed, operation, force=force)
         require(await self._ends("removing", stored.record, operation), confirmed)

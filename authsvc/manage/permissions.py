@@ -108,6 +108,7 @@ class Permission(enum.Enum):
     APP_REINSTATE = _change_app("reinstate an app")
 
     MEMBER_LIST = _read_people("list the team's members")
+    MEMBER_SHOW = _read_people("see a member")
     MEMBER_ADD = _change_people("add a member")
     MEMBER_DISABLE = _change_people("disable a member")
     MEMBER_ENABLE = _change_people("enable a member")
@@ -121,11 +122,14 @@ class Permission(enum.Enum):
 
     TOKEN_CREATE = _own("create a personal token")
     TOKEN_LIST = _own("list personal tokens and sign-ins", access=AccessLevel.READ)
+    TOKEN_SHOW = _own("see a personal token or a sign-in", access=AccessLevel.READ)
     TOKEN_REVOKE = _own("revoke a personal token or a sign-in")
     SIGN_IN_KEEP = _own("stay signed in", access=AccessLevel.FULL)
 
     SERVICE_ACCOUNT_LIST = _read_people("list the team's service accounts")
+    SERVICE_ACCOUNT_SHOW = _read_people("see a service account")
     SERVICE_ACCOUNT_CREATE = _change_people("create a service account")
+    SERVICE_ACCOUNT_SET_GRANTS = _change_people("change a service account's grants")
     SERVICE_ACCOUNT_ROTATE = _change_people("rotate a service account's secret", service_accounts=PermissionScope.OWN)
     SERVICE_ACCOUNT_DISABLE = _change_people("disable a service account")
     SERVICE_ACCOUNT_ENABLE = _change_people("enable a service account")

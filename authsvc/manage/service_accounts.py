@@ -11,19 +11,25 @@ from authsvc.manage.actor import Actor
 from authsvc.manage.authorization import permitted
 from authsvc.manage.confirmation import require
 from authsvc.manage.idempotency import repeatable, shows_secret
-from authsvc.manage.lookup import SERVICE_ACCOUNT_NAME, find_apps_of, find_service_account, find_team
+from authsvc.manage.lookup import (
+    SERVICE_ACCOUNT_NAME,
+    find_apps_of,
+    find_member_by_id,
+    find_service_account,
+    find_team,
+)
 from authsvc.manage.operation import Operation
 from authsvc.manage.permissions import Permission
 from authsvc.manage.rotation import ended, rotation_ends
 from authsvc.manage.stores import Stores
 from authsvc.manage.tokens import parse_api
-from authsvc.policy import ACTIONS
+from authsvc.policy import ACTIONS, ROLE_ACTIONS
 from authsvc.redaction import Secret
 from authsvc.tenancy.dates import parse_end, render_instant
 from authsvc.tenancy.machine_records import Grant, ServiceAccount
 from authsvc.tenancy.pages import MAX_PAGE, Page, page_size
 from authsvc.tenancy.patterns import MAX_PATTERNS, parse_pattern
-from authsvc.tenancy.records import Team, TokenDigest, rotated
+from authsvc.tenancy.records import Member, TokenDigest, rotated
 from authsvc.tenancy.versioned import Versioned
 
 MAX_NAME = 60
@@ -31,7 +37,9 @@ MAX_NAME = 60
 
 @frozen
 class ServiceAccounts:
-    """Makes and changes service accounts.
+    """Makes and changes service accounts. An account is named by its id, or by team and name.
+
+    A ``team`` of None is the actor's own.
 
     Every method raises StoreUnavailable when the store does not answer, and Conflict when what it changes was changed
     at the same moment.
@@ -40,9 +48,7 @@ class ServiceAccounts:
     stores: Stores
 
     async def _first(self, account_id: str, operation: Operation) -> ServiceAccount:
-        found = await self.stores.service_accounts.get(account_id)
-        team, name = (found.record.team, found.record.name) if found is not None else ("", account_id)
-        return (await find_service_account(self.stores, operation.actor, team, name)).record
+        return (await find_service_account(self.stores, operation.actor, account_id)).record
 
     @permitted(Permission.SERVICE_ACCOUNT_CREATE)
     @shows_secret
@@ -71,14 +77,7 @@ class ServiceAccounts:
                 field="name",
             )
         owner = await find_team(self.stores, operation.actor, team)
-        # Counted first: each grant costs a read.
-        if len(grants) > MAX_PATTERNS or (not grants and api is None):
-            raise InputRefused(
-                f"a service account needs 1 to {MAX_PATTERNS} grants, such as myapp/**:pull",
-                code="grants_count_invalid",
-                field="grants",
-            )
-        rows = tuple([await self._grant(text, owner) for text in grants])
+        rows = await self._grants(grants, owner.slug, api)
         secret = MachineSecret.build(SERVICE_KIND, new_id(operation.entropy(ID_BYTES)), operation.entropy(SECRET_BYTES))
         account = ServiceAccount(
             id=secret.id,
@@ -110,10 +109,47 @@ class ServiceAccounts:
         used = await self.stores.usage.used_at([account.id for account in page.items])
         return Page(tuple((one, used.get(one.id)) for one in page.items), page.next, page.unreadable)
 
+    @permitted(Permission.SERVICE_ACCOUNT_SHOW)
+    async def show(self, actor: Actor, name: str, team: str | None = None) -> tuple[ServiceAccount, datetime | None]:
+        """Return one service account, revoked or not, with its last use.
+
+        Raises:
+            InputRefused: ``team`` can name no team.
+            NotFound: there is no such account, or no such team, for the actor.
+        """
+        account = (await find_service_account(self.stores, actor, name, team)).record
+        used = await self.stores.usage.used_at([account.id])
+        return account, used.get(account.id)
+
+    @permitted(Permission.SERVICE_ACCOUNT_SET_GRANTS)
+    @repeatable(_first)
+    async def set_grants(
+        self, name: str, team: str | None, grants: Sequence[str], operation: Operation
+    ) -> ServiceAccount:
+        """Give the account other grants in place of all that it has; its secret stays, and the next token has them.
+
+        Args:
+            name: id, or name within ``team``.
+            team: slug; None for the actor's own.
+            grants: as for :meth:`create`.
+            operation: the circumstances.
+
+        Raises:
+            InputRefused: a grant is not acceptable, or gives more than the member who made the account may do.
+            NotFound: there is no such account, or the team has no such app.
+            Conflict: the account is revoked.
+        """
+        stored = await self._unrevoked(name, team, operation)
+        account = stored.record
+        rows = await self._grants(grants, account.team, account.api)
+        if account.creator is not None:
+            _require_held(rows, await find_member_by_id(self.stores, operation.actor, account.creator))
+        return await self._change(stored, evolve(account, grants=rows), "service-account.grants_set", operation)
+
     @permitted(Permission.SERVICE_ACCOUNT_ROTATE)
     @shows_secret
     async def rotate(
-        self, name: str, team: str, overlap: timedelta, operation: Operation, confirmed: str | None = None
+        self, name: str, team: str | None, overlap: timedelta, operation: Operation, confirmed: str | None = None
     ) -> tuple[ServiceAccount, Secret]:
         """Return the account with a new secret; the newest old one works for ``overlap`` more, others end now.
 
@@ -139,19 +175,19 @@ class ServiceAccounts:
 
     @permitted(Permission.SERVICE_ACCOUNT_DISABLE)
     @repeatable(_first)
-    async def disable(self, name: str, team: str, operation: Operation) -> ServiceAccount:
+    async def disable(self, name: str, team: str | None, operation: Operation) -> ServiceAccount:
         """Refuse the account from now on.
 
         Raises:
             NotFound: there is no such account.
         """
-        stored = await find_service_account(self.stores, operation.actor, team, name)
+        stored = await find_service_account(self.stores, operation.actor, name, team)
         changed = evolve(stored.record, disabled_at=stored.record.disabled_at or operation.now)
         return await self._change(stored, changed, "service-account.disabled", operation)
 
     @permitted(Permission.SERVICE_ACCOUNT_ENABLE)
     @repeatable(_first)
-    async def enable(self, name: str, team: str, operation: Operation) -> ServiceAccount:
+    async def enable(self, name: str, team: str | None, operation: Operation) -> ServiceAccount:
         """Undo :meth:`disable`.
 
         Raises:
@@ -163,13 +199,13 @@ class ServiceAccounts:
 
     @permitted(Permission.SERVICE_ACCOUNT_REVOKE)
     @repeatable(_first)
-    async def revoke(self, name: str, team: str, operation: Operation) -> ServiceAccount:
+    async def revoke(self, name: str, team: str | None, operation: Operation) -> ServiceAccount:
         """Refuse the account for good; its name is not given again.
 
         Raises:
             NotFound: there is no such account.
         """
-        stored = await find_service_account(self.stores, operation.actor, team, name)
+        stored = await find_service_account(self.stores, operation.actor, name, team)
         changed = evolve(stored.record, revoked_at=stored.record.revoked_at or operation.now)
         return await self._change(stored, changed, "service-account.revoked", operation)
 
@@ -181,13 +217,23 @@ class ServiceAccounts:
             await self.stores.service_accounts.replace(old, new, entry)
         return new
 
-    async def _unrevoked(self, name: str, team: str, operation: Operation) -> Versioned[ServiceAccount]:
-        stored = await find_service_account(self.stores, operation.actor, team, name)
+    async def _unrevoked(self, name: str, team: str | None, operation: Operation) -> Versioned[ServiceAccount]:
+        stored = await find_service_account(self.stores, operation.actor, name, team)
         if stored.record.revoked_at is not None:
             raise Conflict(f"the service account {name!r} is revoked; make a new one", code="service_account_revoked")
         return stored
 
-    async def _grant(self, text: str, team: Team) -> Grant:
+    async def _grants(self, grants: Sequence[str], team: str, api: str | None) -> tuple[Grant, ...]:
+        # Counted first: each grant costs a read.
+        if len(grants) > MAX_PATTERNS or (not grants and api is None):
+            raise InputRefused(
+                f"a service account needs 1 to {MAX_PATTERNS} grants, such as myapp/**:pull",
+                code="grants_count_invalid",
+                field="grants",
+            )
+        return tuple([await self._grant(text, team) for text in grants])
+
+    async def _grant(self, text: str, team: str) -> Grant:
         path, colon, actions_text = text.rpartition(":")
         slug, slash, pattern = path.partition("/")
         actions = tuple(sorted({action for action in actions_text.split(",") if action}))
@@ -198,8 +244,26 @@ class ServiceAccounts:
                 code="grant_invalid",
                 field="grants",
             )
-        await find_apps_of(self.stores, [slug], team.slug)
+        await find_apps_of(self.stores, [slug], team)
         return Grant(slug, parse_pattern(pattern, "grants"), actions)
+
+
+def _require_held(grants: Sequence[Grant], creator: Member) -> None:
+    """Accept grants of what the account's creator may do now: beyond that, they would give nothing when used.
+
+    Raises:
+        InputRefused: one gives more.
+    """
+    for grant in grants:
+        outside = creator.apps is not None and grant.app not in creator.apps
+        more = set(grant.actions) if outside else set(grant.actions) - ROLE_ACTIONS[creator.role]
+        if more:
+            raise InputRefused(
+                f"{grant.render()!r} gives more than {creator.email}, who created the account, may do now "
+                f"({', '.join(sorted(more))}); leave that out, or make a new account",
+                code="grant_exceeds_creator",
+                field="grants",
+            )
 
 
 def _facts(account: ServiceAccount) -> dict[str, object]:

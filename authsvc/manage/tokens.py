@@ -13,11 +13,11 @@ from authsvc.credentials.machine_secret import (
     MachineSecret,
     new_id,
 )
-from authsvc.errors import Conflict, InputRefused
+from authsvc.errors import Conflict, InputRefused, NotFound
 from authsvc.manage.actor import Actor
 from authsvc.manage.authorization import permitted
 from authsvc.manage.idempotency import repeatable, shows_secret
-from authsvc.manage.lookup import find_member, find_token
+from authsvc.manage.lookup import find_member, find_token, parse_member
 from authsvc.manage.operation import Operation
 from authsvc.manage.permissions import Permission
 from authsvc.manage.stores import SignInStore, Stores
@@ -31,7 +31,7 @@ from authsvc.tenancy.machine_records import (
     PersonalToken,
     RefreshToken,
 )
-from authsvc.tenancy.names import parse_email, parse_text
+from authsvc.tenancy.names import parse_text
 from authsvc.tenancy.pages import MAX_PAGE, Page, page_size
 from authsvc.tenancy.records import Member
 
@@ -83,18 +83,25 @@ class Tokens:
     @permitted(Permission.TOKEN_CREATE)
     @shows_secret
     async def create(
-        self, name: str, email: str, expires: str | None, api: str | None, operation: Operation
+        self, name: str, member: str, expires: str | None, api: str | None, operation: Operation
     ) -> tuple[PersonalToken, Secret]:
         """Return a new personal token and its secret, which is shown this once.
 
+        Args:
+            name: unique among the member's live tokens.
+            member: id or e-mail address of the owner.
+            expires: a day, an instant or a number of days such as ``90d``; None for no end.
+            api: ``read``, ``manage`` or None.
+            operation: the circumstances.
+
         Raises:
             InputRefused: something is not acceptable.
-            NotFound: nobody has this address.
+            NotFound: there is no such member.
             Conflict: the member has a live token of this name, or too many, or was changed at the same moment.
             PermissionDenied: it is another member's.
         """
-        operation.actor.require_self(parse_email(email), Permission.TOKEN_CREATE)
-        owner = await find_member(self.stores, operation.actor, email)
+        operation.actor.require_self(parse_member(member), Permission.TOKEN_CREATE)
+        owner = await find_member(self.stores, operation.actor, member)
         title = parse_text(name, "name")
         ends = None if expires is None else parse_end(expires, operation.now, "expires")
         made = await self.stores.personal_tokens.of_member(owner.record.id)
@@ -130,38 +137,42 @@ class Tokens:
 
     @permitted(Permission.TOKEN_LIST)
     async def list(
-        self, actor: Actor, email: str, now: datetime, *, after: str | None = None, limit: int = MAX_PAGE
+        self, actor: Actor, member: str, now: datetime, *, after: str | None = None, limit: int = MAX_PAGE
     ) -> Page[TokenLine]:
         """Return one page of what a member can sign in with beside the password: tokens by name, then the sign-ins.
 
         Raises:
             InputRefused: ``after`` is not a cursor of this list.
-            NotFound: nobody has this address.
+            NotFound: there is no such member.
             PermissionDenied: it is another member's.
         """
-        actor.require_self(parse_email(email), Permission.TOKEN_LIST)
-        member = (await find_member(self.stores, actor, email)).record
-        page = await self.stores.personal_tokens.page(member.id, after, page_size(limit))
+        actor.require_self(parse_member(member), Permission.TOKEN_LIST)
+        owner = (await find_member(self.stores, actor, member)).record
+        page = await self.stores.personal_tokens.page(owner.id, after, page_size(limit))
         personal = page.items
-        sign_ins = await self.stores.sign_ins.of_member(member.id) if page.next is None else []
+        sign_ins = await self.stores.sign_ins.of_member(owner.id) if page.next is None else []
         used = await self.stores.usage.used_at([*(token.id for token in personal), *(token.id for token in sign_ins)])
         lines = [
-            TokenLine(
-                token.id, "personal", token.name, token.created_at, token.expires_at, used.get(token.id),
-                _live(token, now), None if token.api is None else str(token.api),
-            )
-            for token in personal
-        ]  # fmt: skip
-        for sign_in in sign_ins:
-            ended = sign_in.ended(used.get(sign_in.id), now) or sign_in.epoch != member.epoch
-            lines.append(
-                TokenLine(
-                    sign_in.id, "sign-in", sign_in.client or "unknown", sign_in.created_at,
-                    sign_in.created_at + REFRESH_LIFE, used.get(sign_in.id),
-                    not ended and sign_in.revoked_at is None,
-                )
-            )  # fmt: skip
+            *(_token_line(token, used.get(token.id), now) for token in personal),
+            *(_sign_in_line(sign_in, owner, used.get(sign_in.id), now) for sign_in in sign_ins),
+        ]
         return Page(tuple(line for line in lines if line.live), page.next, page.unreadable)
+
+    @permitted(Permission.TOKEN_SHOW)
+    async def show(self, actor: Actor, token_id: str, now: datetime) -> TokenLine:
+        """Return a personal token or a sign-in, live or not.
+
+        Raises:
+            NotFound: there is no such token for the actor.
+        """
+        personal, sign_in = await find_token(self.stores, actor, token_id)
+        used = (await self.stores.usage.used_at([token_id])).get(token_id)
+        if personal is not None:
+            return _token_line(personal.record, used, now)
+        owner = None if sign_in is None else await self.stores.members.get(sign_in.record.member)
+        if sign_in is None or owner is None:
+            raise NotFound(f"there is no token {token_id[:40]!r}", code="token_not_found", field="token_id")
+        return _sign_in_line(sign_in.record, owner.record, used, now)
 
     @permitted(Permission.TOKEN_REVOKE)
     @repeatable(_revoked)
@@ -240,6 +251,17 @@ def parse_api(text: str | None) -> ApiAccess | None:
             field="api",
         )
     return None if text is None else ApiAccess(text)
+
+
+def _token_line(token: PersonalToken, used_at: datetime | None, now: datetime) -> TokenLine:
+    api, live = None if token.api is None else str(token.api), _live(token, now)
+    return TokenLine(token.id, "personal", token.name, token.created_at, token.expires_at, used_at, live, api)
+
+
+def _sign_in_line(sign_in: RefreshToken, owner: Member, used_at: datetime | None, now: datetime) -> TokenLine:
+    ended = sign_in.ended(used_at, now) or sign_in.epoch != owner.epoch or sign_in.revoked_at is not None
+    end = sign_in.created_at + REFRESH_LIFE
+    return TokenLine(sign_in.id, "sign-in", sign_in.client or "unknown", sign_in.created_at, end, used_at, not ended)
 
 
 def _live(token: PersonalToken, now: datetime) -> bool:

@@ -252,3 +252,23 @@ async def test_every_change_is_told_with_who_and_no_secret(house: Installation) 
     assert 1 == len({line["member"] for line in told})
     assert len(told) == len({line["id"] for line in told})
     assert NEW_PASSWORD.reveal() not in await house.everything_stored()
+
+
+async def test_a_member_is_named_by_the_id_too(house: Installation) -> None:
+    """Every change takes the id in place of the address; a removed member is shown by it, and changed no more."""
+    other, member = await add(house), await add(house, "bob@acme.test", "viewer")
+    members = house.members
+    assert [member, member] == [await members.show(OPERATOR, name) for name in (member.id, "Bob@acme.test")]
+    await members.set_role(member.id, "developer", None, house.operation())
+    await members.disable(member.id, house.operation())
+    await members.enable(member.id, house.operation())
+    await members.set_password(member.id, NEW_PASSWORD, house.operation())
+    assert "pull,push" == await house.gets(NEW_PASSWORD, "bob@acme.test")
+    removed = await members.remove(member.id, house.operation())
+
+    assert removed == await members.show(OPERATOR, member.id)
+    with pytest.raises(NotFound, match=f"there is no member '{member.id}'"):
+        await members.enable(member.id, house.operation())
+    with pytest.raises(NotFound):
+        await members.show(OPERATOR, "bob@acme.test")
+    assert [other.id] == [one.id for one in await house.all_members(OPERATOR, TEAM)]

@@ -398,3 +398,66 @@ async def test_a_service_account_rotates_itself_and_sees_no_other(house: Install
 
     assert (2, "pull,push") == (changed.tokens[0].generation, await house.gets(secret))
     assert refusals[0] == refusals[1] == "the team 'acme-team' has no service account 'NAME'"
+
+
+async def test_other_grants_count_at_the_next_token(house: Installation) -> None:
+    """They take the place of all that were there; the secret stays, and the audit has the old and the new ones."""
+    account, secret = await make(house, f"{APP}/**:pull,push", f"{OTHER_APP}/**:pull")
+    changed = await house.service_accounts.set_grants("ci", TEAM, [f"{APP}/x:pull"], house.operation())
+
+    assert [f"{APP}/x:pull"] == [grant.render() for grant in changed.grants]
+    assert ["pull", ""] == [
+        await house.gets(secret, scope=f"repository:{name}:pull,push") for name in (f"{APP}/x", f"{OTHER_APP}/x")
+    ]
+    entry = house.told[-1]
+    assert ("service-account.grants_set", account.id) == (entry.event, entry.facts["service_account"])
+    assert {"grants": [[f"{APP}/**:pull,push", f"{OTHER_APP}/**:pull"], [f"{APP}/x:pull"]]} == entry.facts["changed"]
+
+
+@pytest.mark.parametrize("grant", ["", f"{APP}/**:fly", "absent/x:pull", "theirs/x:pull"])
+async def test_other_grants_are_checked_as_the_first_ones(house: Installation, grant: str) -> None:
+    """One that is not acceptable leaves the account as it was; so do none at all without API access."""
+    await house.teams.create("rivals", None, house.operation())
+    await house.teams.create_app("theirs", "rivals", None, house.operation())
+    account, _ = await make(house)
+    for grants in ([f"{APP}/**:pull", grant], [], [f"{APP}/x:pull"] * (MAX_PATTERNS + 1)):
+        with pytest.raises(InputRefused):
+            await house.service_accounts.set_grants("ci", TEAM, grants, house.operation())
+
+    assert (account, None) == await house.service_accounts.show(OPERATOR, "ci", TEAM)
+
+
+async def test_other_grants_never_exceed_the_creator(house: Installation) -> None:
+    """What the member who made the account may not do now is refused by name, whoever asks for it."""
+    actor = await maker(house)
+    await make(house, actor=actor)
+    await house.members.set_role(MAKER, "developer", [APP], house.operation())
+
+    with pytest.raises(InputRefused, match=f"more than {MAKER}, who created the account, may do now .delete."):
+        await house.service_accounts.set_grants("ci", TEAM, [f"{APP}/**:pull,delete"], house.operation())
+    with pytest.raises(InputRefused, match="pull"):
+        await house.service_accounts.set_grants("ci", TEAM, [f"{OTHER_APP}/**:pull"], house.operation())
+    await house.service_accounts.set_grants("ci", TEAM, [f"{APP}/**:pull,push"], house.operation())
+
+
+async def test_a_revoked_account_gets_no_grants(house: Installation) -> None:
+    """Nothing makes it work again."""
+    await make(house)
+    await house.service_accounts.revoke("ci", TEAM, house.operation())
+
+    with pytest.raises(Conflict, match="is revoked; make a new one"):
+        await house.service_accounts.set_grants("ci", TEAM, [f"{APP}/x:pull"], house.operation())
+
+
+async def test_an_account_is_found_by_its_id(house: Installation) -> None:
+    """The id alone is enough, also for the operator, who belongs to no team; with another team it finds nothing."""
+    await house.teams.create("rivals", None, house.operation())
+    account, _ = await make(house)
+    found, used_at = await house.service_accounts.show(OPERATOR, account.id)
+    assert (account, None) == (found, used_at)
+    assert (await house.service_accounts.disable(account.id, None, house.operation())).disabled_at == house.now
+
+    with pytest.raises(NotFound):
+        await house.service_accounts.show(OPERATOR, account.id, "rivals")
+    with pytest.raises(NotFound, match="there is no service account 'ci'"):
+        await house.service_accounts.show(OPERATOR, "ci")

@@ -213,6 +213,27 @@ async def test_the_list_has_what_is_live_and_when_it_was_used(house: Installatio
     ]
 
 
+async def test_one_is_shown_by_its_id_to_its_owner(house: Installation) -> None:
+    """A personal token and a sign-in, live or ended, with the last use; other members get the answer for none."""
+    for email in (EMAIL, "bob@acme.test"):
+        await owner(house, email)
+    ann, bob = [await house.members.show(OPERATOR, email) for email in (EMAIL, "bob@acme.test")]
+    token, _ = await house.tokens.create("laptop", ann.id, "1d", "read", house.operation(Actor.of_member(ann)))
+    kept = await sign_in(house)
+    await house.gets(kept)
+    await house.usage.flush()
+    shown = [await house.tokens.show(Actor.of_member(ann), one, house.now) for one in (token.id, id_of(kept))]
+    assert [("laptop", True, None, "read"), ("docker", True, house.now, None)] == [
+        (line.name, line.live, line.used_at, line.api) for line in shown
+    ]
+    house.pass_time(days=100)
+
+    for one in (token.id, id_of(kept)):
+        assert not (await house.tokens.show(Actor.of_member(ann), one, house.now)).live
+        with pytest.raises(NotFound, match=f"there is no token '{one}'"):
+            await house.tokens.show(Actor.of_member(bob), one, house.now)
+
+
 # Sign-ins
 
 

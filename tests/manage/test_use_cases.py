@@ -34,9 +34,8 @@ UNSEEN_READS = {
     "links.redeem: links.get",
     "links._set_password: members.by_email",
     "links._maker_still_may: members.get",
-    # The account that a repeated operation changed at first; then it is looked up by its name.
-    "service_accounts._first: service_accounts.get",
     # Who owns a token that was found.
+    "tokens.show: members.get",
     "tokens.revoke: members.get",
     # Within an app that the actor was found to see.
     "license_import._known: licenses.by_references",

@@ -44,6 +44,9 @@ CHANGING: dict[str, UseCase] = {
     "member's role": lambda house, operation: house.members.set_role(EMAIL, "developer", None, operation),
     "member's password": lambda house, operation: house.members.set_password(EMAIL, PASSWORD, operation),
     "member removed": lambda house, operation: house.members.remove(EMAIL, operation),
+    "account's grants": lambda house, operation: house.service_accounts.set_grants(
+        "ci", TEAM, ["acme/x:pull"], operation
+    ),
     "account disabled": lambda house, operation: house.service_accounts.disable("ci", TEAM, operation),
     "account revoked": lambda house, operation: house.service_accounts.revoke("ci", TEAM, operation),
     "license extended": lambda house, operation: house.licenses.extend(license_id(house), "200d", operation),

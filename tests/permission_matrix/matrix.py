@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from authsvc.errors import Conflict, InputRefused, NotFound, PermissionDenied
 from authsvc.manage.audit import AuditQuery
@@ -81,6 +81,7 @@ CALLS: dict[str, Use] = {
     "Teams.reinstate_app": _change(lambda w, t, o: w.teams.reinstate_app(t.app, o)),
     "Members.add": _change(lambda w, t, o: w.members.add("fresh@x.test", t.team, "viewer", (), PASSWORD, o)),
     "Members.list": _simple(lambda _, w, a, t: w.members.list(a, t.team)),
+    "Members.show": _simple(lambda _, w, a, t: w.members.show(a, t.email)),
     "Members.disable": _change(lambda w, t, o: w.members.disable(t.email, o)),
     "Members.enable": _change(lambda w, t, o: w.members.enable(t.email, o)),
     "Members.set_role": _change(lambda w, t, o: w.members.set_role(t.email, "viewer", None, o)),
@@ -92,12 +93,17 @@ CALLS: dict[str, Use] = {
     "Links.redeem": _change(lambda w, _, o: w.links.redeem(w.link, PASSWORD, o)),
     "Tokens.create": _change(lambda w, t, o: w.tokens.create("fresh", t.email, None, None, o)),
     "Tokens.list": _simple(lambda _, w, a, t: w.tokens.list(a, t.email, w.now)),
+    "Tokens.show": _simple(lambda _, w, a, t: w.tokens.show(a, t.token, w.now)),
     "Tokens.revoke": _change(lambda w, t, o: w.tokens.revoke(t.token, o)),
     "SignIns.keep": _simple(lambda c, w, _, __: w.sign_ins.keep(c.who.member, "docker", w.now)),  # type: ignore[arg-type]
     "ServiceAccounts.create": _change(
         lambda w, t, o: w.service_accounts.create("fresh", t.team, (), "manage", None, o)
     ),
     "ServiceAccounts.list": _simple(lambda _, w, a, t: w.service_accounts.list(a, t.team)),
+    "ServiceAccounts.show": _simple(lambda _, w, a, t: w.service_accounts.show(a, t.account, t.team)),
+    "ServiceAccounts.set_grants": _change(
+        lambda w, t, o: w.service_accounts.set_grants(t.account, t.team, (f"{t.app}/**:pull",), o)
+    ),
     "ServiceAccounts.rotate": _change(lambda w, t, o: w.service_accounts.rotate(t.account, t.team, SPAN, o)),
     "ServiceAccounts.disable": _change(lambda w, t, o: w.service_accounts.disable(t.account, t.team, o)),
     "ServiceAccounts.enable": _change(lambda w, t, o: w.service_accounts.enable(t.account, t.team, o)),
@@ -173,10 +179,18 @@ class Answer:
     changed: bool
 
 
-async def answer(world: World, cell: Cell) -> Answer:
-    """Call the use case of a cell; afterwards everything is as before."""
+async def answer(world: World, cell: Cell, *, by_id: bool = False) -> Answer:
+    """Call the use case of a cell; afterwards everything is as before.
+
+    Args:
+        world: as it was built.
+        cell: which.
+        by_id: whether the call names a member and a service account by its id.
+    """
     who = world.actors[cell.actor]
     at = _things(world, who, cell.place)
+    if by_id:
+        at = evolve(at, email=at.member_id, account=at.account_id)
     world.commands, told, outcome = 0, "", YES
     try:
         told = repr(await _result(CALLS[cell.use_case](Call(world, who, at))))
@@ -203,7 +217,9 @@ def _things(world: World, who: Someone, place: str) -> Things:
     nothing = world.places[NOWHERE]
     email = nothing.email if who.member is None else who.member.email
     name, team = (nothing.account, nothing.team) if who.account is None else (who.account.name, who.account.team)
-    return Things(team, nothing.app, email, who.token, name, nothing.license, nothing.customer)
+    member_id = nothing.member_id if who.member is None else who.member.id
+    account_id = nothing.account_id if who.account is None else who.account.id
+    return Things(team, nothing.app, email, member_id, who.token, name, account_id, nothing.license, nothing.customer)
 
 
 async def _result(result: Any) -> Any:

@@ -173,7 +173,7 @@ def _owners_operate(self: Permission) -> PermissionRule:
 
 
 @bug("anybody may use anybody's account", Actor, "require_self", "Tokens.create", "Members.set_password")
-def _not_self(self: Actor, email: str, permission: Permission) -> None:
+def _not_self(self: Actor, member: str, permission: Permission) -> None:
     """Accept everything."""
 
 
@@ -183,7 +183,7 @@ async def _any_token(stores: Stores, actor: Actor, token_id: str) -> Any:
 
 
 @bug("a service account rotates others", accounts_module, "find_service_account", "ServiceAccounts.rotate")
-async def _any_account(stores: Stores, actor: Actor, team: str, name: str) -> Any:
+async def _any_account(stores: Stores, actor: Actor, name: str, team: str) -> Any:
     found = await stores.service_accounts.by_name(team, name)
     if found is None or not sees(actor, team):
         raise NotFound("there is none", code="service_account_not_found", field="name")

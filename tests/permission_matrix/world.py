@@ -65,8 +65,10 @@ class Things:
         team: slug.
         app: slug.
         email: of a member, who has a personal token and a sign-in.
+        member_id: of that member.
         token: id of the personal token.
         account: name of a service account.
+        account_id: of that account.
         license: id.
         customer: id.
         records: what was looked up before: the app and the license; None where there is nothing.
@@ -75,8 +77,10 @@ class Things:
     team: str
     app: str
     email: str
+    member_id: str
     token: str
     account: str
+    account_id: str
     license: str
     customer: str
     records: tuple[Versioned[App], License] | None = None
@@ -183,11 +187,12 @@ class World:
         token, _ = await self.tokens.create("laptop", email, None, None, self.operation())
         await self.sign_ins.keep(mate, "docker", self.now)
         account = f"robot-{name}"
-        await self.service_accounts.create(account, team, [f"{app}/**:pull"], None, None, self.operation())
+        create = (account, team, [f"{app}/**:pull"], None, None)
+        robot, _ = await self.service_accounts.create(*create, self.operation())
         license_, _ = await self.licenses.create(app, self.terms(f"Customer of {app}"), self.operation())
         opened = await self.licenses.open_app(OPERATOR, app)
         await self.licenses.create_in(opened, self.terms("Renewed"), self.operation(), "renewed")
-        things = (email, token.id, account, license_.id, license_.customer_id or "")
+        things = (email, mate.id, token.id, account, robot.id, license_.id, license_.customer_id or "")
         return Things(team, app, *things, (opened, license_))
 
     async def _actor(self, name: str, facts: Mapping[str, Any]) -> Someone:
@@ -254,7 +259,7 @@ class World:
 
 def _nothing() -> Things:
     gone = f"{0:015}9"
-    return Things(f"{NOWHERE}-team", NOWHERE, f"nobody@{NOWHERE}.test", gone, "robot-nowhere", gone, gone)
+    return Things(f"{NOWHERE}-team", NOWHERE, f"nobody@{NOWHERE}.test", gone, gone, "robot-nowhere", gone, gone, gone)
 
 
 async def _registry_is_down() -> bool | None:

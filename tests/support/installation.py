@@ -83,21 +83,21 @@ class InsistentMembers(Members):
 
     @override
     async def disable(
-        self, email: str, operation: Operation, confirmed: str | None = None, *, force: bool = True
+        self, member: str, operation: Operation, confirmed: str | None = None, *, force: bool = True
     ) -> Member:
-        return await super().disable(email, operation, confirmed, force=force and operation.actor.is_operator)
+        return await super().disable(member, operation, confirmed, force=force and operation.actor.is_operator)
 
     @override
     async def set_role(
-        self, email: str, role: str, apps: Sequence[str] | None, operation: Operation, *, force: bool = True
+        self, member: str, role: str, apps: Sequence[str] | None, operation: Operation, *, force: bool = True
     ) -> Member:
-        return await super().set_role(email, role, apps, operation, force=force and operation.actor.is_operator)
+        return await super().set_role(member, role, apps, operation, force=force and operation.actor.is_operator)
 
     @override
     async def remove(
-        self, email: str, operation: Operation, confirmed: str | None = None, *, force: bool = True
+        self, member: str, operation: Operation, confirmed: str | None = None, *, force: bool = True
     ) -> Member:
-        return await super().remove(email, operation, confirmed, force=force and operation.actor.is_operator)
+        return await super().remove(member, operation, confirmed, force=force and operation.actor.is_operator)
 
 
 @define(slots=False)
