@@ -19,6 +19,7 @@
     ├── Overloaded            too much of the same work is queued (HTTP 503)
     ├── StoreUnavailable      Redis did not answer in time (HTTP 503, never 401)
     │   └── StoreRefused      Redis answered, and refused; nothing was changed
+    ├── RegistryUnavailable   the registry did not answer in time, or unusably (HTTP 503)
     └── SignerUnavailable     no leaf certificate lives long enough to sign (HTTP 503)
 
 This module knows no HTTP: ``outcomes.py`` is the one table that does. The text of an error is public: a sentence
@@ -46,6 +47,7 @@ ErrorCode = Literal[
     "overloaded",
     "store_unavailable",
     "store_refused",
+    "registry_unavailable",
     "signer_unavailable",
     "internal_error",
     "record_too_new",
@@ -333,6 +335,12 @@ class StoreRefused(StoreUnavailable):
 
 STORE_AWAY = "the service's database does not answer; try again in a few seconds"
 """The one sentence of every :class:`StoreUnavailable` after which trying again is safe."""
+
+
+class RegistryUnavailable(AuthsvcError):
+    """Our registry did not answer in time, or its answer cannot be used."""
+
+    default_code: ClassVar[ErrorCode] = "registry_unavailable"
 
 
 class SignerUnavailable(AuthsvcError):

@@ -5,7 +5,7 @@ with its reason. Whether an image exists is answered only to those who may pull 
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -19,26 +19,19 @@ from authsvc.decision import PULL, Reason, RefusalReason
 from authsvc.errors import STORE_AWAY, CredentialsRefused, InputRefused
 from authsvc.fair_share import FairShare
 from authsvc.in_flight import InFlight
-from authsvc.issuance import ISSUER, RequestAuthenticator, decided
+from authsvc.issuance import RequestAuthenticator, decided
 from authsvc.license_file import in_words
 from authsvc.policy import REPOSITORY, decide, locate, namespaces
 from authsvc.redaction import Secret
 from authsvc.refusal_sentences import ask_vendor, day, denial_sentence, reason_sentence
-from authsvc.signing.jws import Signer
-from authsvc.spec.claims import Access, Claims
 from authsvc.spec.reference import Reference
 from authsvc.spec.scope import ResourceScope
 from authsvc.spec.token_request import Presented
+from authsvc.system_token import SystemTokens
 from authsvc.tenancy.records import License
 
 MAX_IMAGES = 50
 """Most images in one request."""
-
-SUBJECT = "system:authsvc"
-"""The ``sub`` of the tokens that the server signs for itself."""
-
-TOKEN_LIFE = timedelta(minutes=1)
-"""How long such a token lives."""
 
 AT_ONCE = 8
 """Most questions to the registry at one time, over all requests of a worker."""
@@ -158,16 +151,14 @@ class Preflight:
     Attributes:
         authenticator: proves who asks.
         registry: ours.
-        signer: signs the tokens with which our own server asks it.
+        tokens: signs the tokens with which our own server asks it.
         service: the registry's name.
-        new_token_id: makes the ids of those tokens.
     """
 
     authenticator: RequestAuthenticator
     registry: ManifestLookup
-    signer: Signer
+    tokens: SystemTokens
     service: str
-    new_token_id: Callable[[], str]
     _share: FairShare = field(init=False, factory=lambda: FairShare(AT_ONCE, PER_TEAM, MAX_WAITING, TOO_MANY), eq=False)
     _in_flight: InFlight[tuple[str, str, str], FoundManifest] = field(
         init=False, factory=lambda: InFlight(cancel_unwanted=True), eq=False
@@ -238,26 +229,15 @@ class Preflight:
 
         async def ask() -> FoundManifest:
             async with self._share.slot(team):
-                return await self.registry.find(repository, reference, self._token(repository, now))
+                return await self.registry.find(
+                    repository, reference, self.tokens.for_repository(repository, (PULL,), now)
+                )
 
         try:
             async with asyncio.timeout(LOOKUP_DEADLINE):
                 return await self._in_flight.ask((team, repository, reference), lambda: asyncio.ensure_future(ask()))
         except TimeoutError:
             return FoundManifest(None)
-
-    def _token(self, repository: str, now: datetime) -> Secret:
-        """Return a token of our own for pulling exactly ``repository``."""
-        claims = Claims(
-            issuer=ISSUER,
-            subject=SUBJECT,
-            audience=self.service,
-            issued_at=now,
-            expires_at=now + TOKEN_LIFE,
-            token_id=self.new_token_id(),
-            access=(Access(REPOSITORY, repository, (PULL,)),),
-        )
-        return Secret(self.signer.sign(claims.to_json()))
 
 
 async def _all(work: Iterable[Coroutine[Any, Any, Verdict]]) -> Sequence[Verdict]:

@@ -21,7 +21,7 @@ ENGLISH = listed(
     """
     account action active added after all answer any append archived attempt audited available before between
     bounded busy by catalogue changed check checked checker closed collected confirm confirmation conflict
-    connected copy count counted counting create credential current date death denial denied derive describe
+    connected content copy count counted counting create credential current date death denial denied derive describe
     disk document done each early ended entry event existing expected expiry explanation export fact failed fair field
     filter finder flight folder found free from full given group handover has hashing health helper history host
     id image import in inherited input inside install installed interval is issued kind known label last later
@@ -46,10 +46,10 @@ FIELD = listed(
     """
     address aggregator api atomic audit authenticator authority authorization authsvc backoff batch batched
     binaries cache certificate channel claim cli client codec column compose config configuration connection console
-    context control cursor customer dialect digest dir endpoint error es256 exposition file handler hash hmac
+    context control cursor customer descriptor dialect digest dir endpoint error es256 exposition file handler hash hmac
     idempotency index indexing init installer issuance issuer json jws key kubelet label lazy leaf listener log
     login main manifest memory metric middleware migration nginx node ops option pagination password permission
-    pool port portal prefix process proxy query redirect redis reference registry reload render renewal renewer
+    platform pool port portal prefix process proxy query redirect redis reference registry reload render renewal renewer
     reply request resource response restart root rotation s3 schema secret sentinel serve server session
     settings signature signer socket spec stack status stdin store stream supervisor table tcp thread throttle
     throttled tls token transaction unix url verifier versioned web webhook worker yaml

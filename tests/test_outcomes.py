@@ -26,6 +26,7 @@ EXPECTED = {
     "StoreRefused": (*UNANSWERED, "store", 503, "UNAVAILABLE"),
     "SignerUnavailable": (*UNANSWERED, "signer", 503, "UNAVAILABLE"),
     "PermissionDenied": (*UNANSWERED, "fault", 403, "DENIED"),
+    "RegistryUnavailable": (*UNANSWERED, "fault", 503, "UNAVAILABLE"),
     "InputRefused": (*UNANSWERED, "fault", 400, "UNSUPPORTED"),
     "NotFound": (*UNANSWERED, "fault", 404, "UNKNOWN"),
     "Conflict": (*UNANSWERED, "fault", 409, "UNKNOWN"),

@@ -16,6 +16,7 @@ from authsvc.errors import CredentialsRefused
 from authsvc.preflight import FoundManifest, Preflight
 from authsvc.redaction import Secret
 from authsvc.spec.token_request import Presented, RefreshGrant, UserPassword
+from authsvc.system_token import SystemTokens
 from tests.support.builders import NOW, SERVICE, Knows, Root, as_license, as_member, make_app, make_license, make_member
 
 LEAF = Root.make().leaf()
@@ -45,7 +46,7 @@ class Registry:
 
 def of(subject: Subject, registry: Registry, shared: Preflight | None = None) -> Preflight:
     """Return the preflight of one worker for ``subject``; ``shared`` is the same worker's for another."""
-    made = Preflight(Knows(subject), registry, LEAF, SERVICE, lambda: "t1")
+    made = Preflight(Knows(subject), registry, SystemTokens(LEAF, SERVICE, lambda: "t1"), SERVICE)
     if shared is not None:
         object.__setattr__(made, "_share", shared._share)
         object.__setattr__(made, "_in_flight", shared._in_flight)

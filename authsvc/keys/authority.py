@@ -19,6 +19,9 @@ from authsvc.signing import license_keys
 from authsvc.signing.jws import Leaf
 from authsvc.signing.root import issue_leaf, issuer_of
 
+OWN_LEAF_LIFE = timedelta(minutes=10)
+"""Life of the leaf of a command: longer than any command runs and any of its tokens lives."""
+
 
 @frozen
 class Authority:
@@ -74,6 +77,13 @@ def load_leaf_files(key_path: Path, certificate_path: Path, roots: Sequence[x509
             "its tokens"
         )
     return Leaf(key, certificate)
+
+
+def make_own_leaf(root: x509.Certificate, root_key: ec.EllipticCurvePrivateKey, now: datetime) -> Leaf:
+    """Return a leaf for a process that has the root at hand and signs a few tokens for itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    serial = secrets.randbits(158) | 1
+    return Leaf(key, issue_leaf(root, root_key, key.public_key(), serial=serial, now=now, life=OWN_LEAF_LIFE))
 
 
 def issue_offline(

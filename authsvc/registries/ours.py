@@ -1,16 +1,15 @@
-"""Client of our own registry: whether it is up, and which manifests it holds."""
+"""What other parts ask of our own registry: whether it is up, and which manifests it holds."""
 
-import json
-import re
 from http import HTTPStatus
-from typing import Any, Self
-from urllib.parse import unquote, urlsplit
 
-import aiohttp
+from attrs import frozen
 
+from authsvc.errors import RegistryUnavailable
+from authsvc.images.manifest import NO_PLATFORM, Descriptor, Manifest, parse_manifest
 from authsvc.preflight import FoundManifest
 from authsvc.redaction import Secret
-from authsvc.spec.reference import DIGEST
+from authsvc.registries.reader import ACCEPT, MAX_MANIFEST, ManifestContent, read_manifest
+from authsvc.registries.session import RegistryReply, RegistrySession
 
 PROBE_DEADLINE = 1.0
 """Deadline of a probe of the registry, in seconds."""
@@ -18,86 +17,63 @@ PROBE_DEADLINE = 1.0
 LOOKUP_DEADLINE = 5.0
 """Seconds in which one request about an image must be answered."""
 
-MAX_MANIFEST = 128 * 1024
-"""Longest manifest that is read, in bytes.
-
-A registry takes 4 MB, and whoever pushes decides; reading and parsing those would hold up every other request. Usual
-manifests and indexes have less than 30 kB. Of a longer one only its size stays unknown.
-"""
-
-INDEXES = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
-MANIFESTS = ("application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json")
-
 USUAL_PLATFORM = ("linux", "amd64")
 """The platform whose size is given when an image has several platforms and this one is among them."""
 
-_DIGEST = re.compile(DIGEST, re.ASCII)
 
-
+@frozen
 class OurRegistry:
-    """Asks our registry about images. One connection pool per worker; close it at the end."""
+    """Looks for images in our registry.
 
-    def __init__(self, url: str | None) -> None:
-        """Ask at ``url``, http or unix; None gives no answers."""
-        connector: aiohttp.BaseConnector | None = None
-        self._base: str | None = None
-        if url is not None:
-            self._base, connector = _reach(url)
-        timeout = aiohttp.ClientTimeout(total=LOOKUP_DEADLINE)
-        self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=False)
+    Attributes:
+        session: to it; None gives no answers.
+    """
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._session.close()
+    session: RegistrySession | None
 
     async def find(self, repository: str, reference: str, token: Secret) -> FoundManifest:
         """Return what is there under a tag or digest. ``token`` must open exactly ``repository`` for pulling."""
-        if self._base is None:
-            return FoundManifest(None)
         try:
-            status, digest, manifest = await self._manifest(repository, reference, token)
-            if status != HTTPStatus.OK or manifest is None:
-                # One that is too long to be read is there all the same.
-                there = True if status == HTTPStatus.OK and digest is not None else None
-                return FoundManifest(exists=False if status == HTTPStatus.NOT_FOUND else there, digest=digest)
-            children = _children(manifest)
-            if not children:
-                return FoundManifest(exists=True, digest=digest, size=_size(manifest))
-            child = next((one for one in children if _platform(one) == USUAL_PLATFORM), children[0])
-            size = await self._size_of(repository, str(child.get("digest")), token)
-            return FoundManifest(exists=True, digest=digest, size=size, platform="/".join(_platform(child)))
-        except (TimeoutError, aiohttp.ClientError, OSError):
+            found = await self._manifest(repository, reference, token)
+            if found is None:
+                return FoundManifest(exists=False)
+            manifest = _parsed(found)
+            if manifest is None:
+                # One that is too long to be read, or strange, is there all the same.
+                return FoundManifest(exists=True, digest=found.digest)
+            if not manifest.children:
+                size = manifest.size if manifest.config is not None else None
+                return FoundManifest(exists=True, digest=found.digest, size=size)
+            child = _usual(manifest.children)
+            of_child = await self._manifest(repository, child.digest, token)
+            measured = None if of_child is None else _parsed(of_child)
+            size = measured.size if measured is not None and measured.config is not None else None
+            return FoundManifest(exists=True, digest=found.digest, size=size, platform="/".join(_platform(child)))
+        except RegistryUnavailable:
             return FoundManifest(None)
 
-    async def _size_of(self, repository: str, digest: str, token: Secret) -> int | None:
-        """Return the size of one platform's image; whoever pushed the index wrote the digest."""
-        if not _DIGEST.fullmatch(digest):
-            return None
-        _, _, manifest = await self._manifest(repository, digest, token)
-        return None if manifest is None else _size(manifest)
+    async def _manifest(self, repository: str, reference: str, token: Secret) -> ManifestContent | None:
+        if self.session is None:
+            raise RegistryUnavailable("no registry is known")
+        path = f"/v2/{repository}/manifests/{reference}"
+        reply = await self.session.request(
+            "GET", path, token, headers={"Accept": ACCEPT}, longest=MAX_MANIFEST, deadline=LOOKUP_DEADLINE
+        )
+        return read_manifest(reply, path, reference)
 
-    async def _manifest(
-        self, repository: str, reference: str, token: Secret
-    ) -> tuple[int, str | None, dict[str, Any] | None]:
-        """Return status, digest and body of a manifest; the body only when it is one."""
-        async with self._session.get(
-            f"{self._base}/v2/{repository}/manifests/{reference}",
-            headers={"Accept": ", ".join((*INDEXES, *MANIFESTS)), "Authorization": f"Bearer {token.reveal()}"},
-            allow_redirects=False,
-        ) as response:
-            if response.status != HTTPStatus.OK:
-                return response.status, None, None
-            digest = response.headers.get("Docker-Content-Digest")
-            if (response.content_length or 0) > MAX_MANIFEST:
-                return response.status, digest, None  # leaving closes the connection, so the body is not read
-            content = bytearray()
-            async for chunk in response.content.iter_any():
-                content += chunk
-                if len(content) > MAX_MANIFEST:
-                    return response.status, digest, None
-            return response.status, digest, _json_object(bytes(content))
+
+def _parsed(found: ManifestContent) -> Manifest | None:
+    return None if found.content is None else parse_manifest(found.content, found.media_type)
+
+
+def _usual(children: tuple[Descriptor, ...]) -> Descriptor:
+    """Return the image in an index whose size is given; attestations (platform ``unknown``) are none."""
+    images = [child for child in children if child.platform != NO_PLATFORM] or list(children)
+    return next((one for one in images if _platform(one) == USUAL_PLATFORM), images[0])
+
+
+def _platform(child: Descriptor) -> tuple[str, str]:
+    return ("any", "any") if child.platform is None else (child.platform.os, child.platform.architecture)
 
 
 async def registry_state(url: str | None) -> str:
@@ -107,66 +83,20 @@ async def registry_state(url: str | None) -> str:
     """
     if url is None:
         return "not watched"
-    base, connector = _reach(url)
-    timeout = aiohttp.ClientTimeout(total=PROBE_DEADLINE)
-    try:
-        async with (
-            aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=False) as session,
-            session.get(f"{base}/v2/", allow_redirects=False) as response,
-        ):
-            return "up" if response.status == HTTPStatus.UNAUTHORIZED else "down"
-    except (TimeoutError, aiohttp.ClientError, OSError):
-        return "down"
+    reply = await _probe(url, None)
+    return "up" if reply is not None and reply.status == HTTPStatus.UNAUTHORIZED else "down"
 
 
-async def accepts(url: str, token: str) -> bool | None:
+async def accepts(url: str, token: Secret) -> bool | None:
     """Return whether the registry at ``url`` accepts ``token``, or None when it does not say."""
-    base, connector = _reach(url)
-    timeout = aiohttp.ClientTimeout(total=PROBE_DEADLINE)
-    headers = {"Authorization": f"Bearer {token}"}
+    reply = await _probe(url, token)
+    verdicts = {int(HTTPStatus.OK): True, int(HTTPStatus.UNAUTHORIZED): False}
+    return None if reply is None else verdicts.get(reply.status)
+
+
+async def _probe(url: str, token: Secret | None) -> RegistryReply | None:
     try:
-        async with (
-            aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=False) as session,
-            session.get(f"{base}/v2/", headers=headers, allow_redirects=False) as response,
-        ):
-            verdicts = {HTTPStatus.OK: True, HTTPStatus.UNAUTHORIZED: False}
-            return verdicts.get(HTTPStatus(response.status))
-    except (TimeoutError, aiohttp.ClientError, OSError, ValueError):
+        async with RegistrySession(url) as session:
+            return await session.request("GET", "/v2/", token, deadline=PROBE_DEADLINE)
+    except RegistryUnavailable:
         return None
-
-
-def _reach(url: str) -> tuple[str, aiohttp.BaseConnector]:
-    """Return the base of requests to ``url`` and what connects them."""
-    parts = urlsplit(url)
-    if parts.scheme == "unix":
-        return "http://registry", aiohttp.UnixConnector(unquote(parts.path))
-    return url, aiohttp.TCPConnector()
-
-
-def _json_object(content: bytes) -> dict[str, Any] | None:
-    try:
-        value = json.loads(content)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def _children(manifest: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the images in an index; attestations (platform ``unknown``) are none."""
-    entries = manifest.get("manifests")
-    found = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
-    return [entry for entry in found if "unknown" not in _platform(entry)] or found
-
-
-def _platform(entry: dict[str, Any]) -> tuple[str, str]:
-    platform = entry.get("platform")
-    facts = platform if isinstance(platform, dict) else {}
-    return str(facts.get("os", "any")), str(facts.get("architecture", "any"))
-
-
-def _size(manifest: dict[str, Any]) -> int | None:
-    """Return the bytes of the configuration and the layers; whoever pushed the manifest wrote them."""
-    layers = manifest.get("layers")
-    blobs = [manifest.get("config"), *(layers if isinstance(layers, list) else [])]
-    sizes = [blob.get("size") for blob in blobs if isinstance(blob, dict)]
-    return sum(size for size in sizes if isinstance(size, int)) if sizes else None

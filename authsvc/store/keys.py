@@ -45,6 +45,10 @@ LEAVES = f"{PREFIX}leaves"
 """Number of the newest leaf of all indexes."""
 
 
+IMAGES_CHANGED = f"{PREFIX}images:changed"
+"""Set of what was pushed or deleted and is not read from the registry yet: ``REPOSITORY:TAG`` when a push names its
+tag, else ``REPOSITORY``."""
+
 MIGRATION = f"{PREFIX}migration:indexes"
 """State of the passes that give records their index entries."""
 

@@ -2,14 +2,14 @@
 
 import os
 import secrets
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from attrs import frozen
-from cryptography.hazmat.primitives.asymmetric import ec
 
-from authsvc.issuance import ISSUER
+from authsvc.errors import SecretsRefused
 from authsvc.keys import rotation
+from authsvc.keys.authority import load_leaf_files, make_own_leaf
 from authsvc.keys.client import KeyServiceClient
 from authsvc.keys.secrets_dir import (
     LICENSE_SIGNING_KEY,
@@ -23,13 +23,13 @@ from authsvc.manage.keys import Keys, Root
 from authsvc.manage.license_signer import LicenseSigner
 from authsvc.registries.ours import accepts
 from authsvc.settings import Settings
-from authsvc.signing.jws import Leaf
-from authsvc.signing.root import fingerprint, issue_leaf
-from authsvc.spec.claims import Claims
+from authsvc.signing.jws import Leaf, Signer
+from authsvc.signing.root import fingerprint
 from authsvc.store.workers import RedisWorkerRegistry
+from authsvc.system_token import SystemTokens
 from authsvc.wiring import clock
 
-PROBE_LIFE = timedelta(minutes=1)
+TOKEN_ID_BYTES = 16
 
 
 @frozen
@@ -85,6 +85,30 @@ class Files:
         return [fingerprint(root) for root in rotation.drop_old_roots(self.directory)]
 
 
+def system_tokens(settings: Settings, signer: Signer) -> SystemTokens:
+    """Return what makes tokens for our own questions to the registry, signed by ``signer``."""
+    return SystemTokens(signer, settings.public_url.authority, lambda: secrets.token_hex(TOKEN_ID_BYTES))
+
+
+def operator_leaf(settings: Settings, now: datetime) -> Leaf:
+    """Return the leaf with which a command of the operator signs its questions to the registry.
+
+    It is made with the root where its key is, and read from the server's files where the root is kept offline.
+
+    Raises:
+        SecretsRefused: neither can be read here.
+    """
+    directory = settings.secrets_dir
+    if not root_is_offline(directory):
+        return make_own_leaf(*load_token_root(directory), now)
+    if settings.leaf_files is None:
+        raise SecretsRefused(
+            "the root key is kept offline and AUTHSVC_LEAF_KEY and AUTHSVC_LEAF_CERTIFICATE are not set here, so this "
+            "command cannot sign a question to the registry; run it with the settings of the server"
+        )
+    return load_leaf_files(*settings.leaf_files, load_roots(directory))
+
+
 def license_signer(settings: Settings) -> LocalKeys | KeyServiceClient:
     """Return who signs license files: the key files where they can be read, else the key service.
 
@@ -102,18 +126,9 @@ def make_keys(settings: Settings, workers: RedisWorkerRegistry) -> Keys:
         prepared = load_next_root(settings.secrets_dir)
         if prepared is None or settings.registry_url is None:
             return None
-        root, root_key = prepared
-        key, now = ec.generate_private_key(ec.SECP256R1()), clock()
-        leaf = Leaf(key, issue_leaf(root, root_key, key.public_key(), serial=secrets.randbits(158) | 1, now=now))
-        claims = Claims(
-            issuer=ISSUER,
-            subject="system:authsvc",
-            audience=settings.public_url.authority,
-            issued_at=now,
-            expires_at=now + PROBE_LIFE,
-            token_id=secrets.token_hex(16),
-        )
-        return await accepts(settings.registry_url, leaf.sign(claims.to_json()))
+        now = clock()
+        tokens = system_tokens(settings, make_own_leaf(*prepared, now))
+        return await accepts(settings.registry_url, tokens.for_probe(now))
 
     longest = max(settings.pull_token_life, settings.push_token_life)
     files = Files(settings.secrets_dir, license_signer(settings), _rotating(settings))

@@ -43,6 +43,7 @@ from authsvc.metrics.hashing import CountedThreads
 from authsvc.metrics.shared_metrics import SharedMetrics, Slot
 from authsvc.preflight import Preflight
 from authsvc.registries.ours import OurRegistry, registry_state
+from authsvc.registries.session import RegistrySession
 from authsvc.settings import Settings
 from authsvc.signing.keyring import Keyring
 from authsvc.signing.license_keys import key_document
@@ -66,6 +67,7 @@ from authsvc.web.ops import Readiness, license_keys, livez
 from authsvc.web.preflight import PreflightEndpoint
 from authsvc.web.token import TokenEndpoint
 from authsvc.wiring import clock
+from authsvc.wiring.keys import system_tokens
 from authsvc.worker_status import DATA_VERSION
 
 REQUEST_NUMBER_BYTES = 4
@@ -183,13 +185,14 @@ async def running_worker(
             new_token_id=new_token_id,
             sign_ins=sign_ins if settings.refresh_tokens else None,
         )
-        registry = await stack.enter_async_context(OurRegistry(settings.registry_url))
-        preflight = Preflight(authenticator, registry, live.keyring, service, new_token_id)
+        url = settings.registry_url
+        session = None if url is None else await stack.enter_async_context(RegistrySession(url))
+        preflight = Preflight(authenticator, OurRegistry(session), system_tokens(settings, live.keyring), service)
         readiness = Readiness(
             RedisHealth(connection),
             disk,
             live.keyring,
-            lambda: registry_state(settings.registry_url),
+            lambda: registry_state(url),
             lambda: _keys_state(live.keys),
             counting.clients_are_unclear,
             clock,

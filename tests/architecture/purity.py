@@ -28,12 +28,20 @@ PURE_IMPORTS = (
     *("hashlib", "hmac", "http.HTTPStatus", "ipaddress", "json", "math", "re", "typing", "urllib.parse"),
     *("heapq", "logging.ERROR", "logging.INFO", "zlib"),
     *("attrs", "cryptography", "jwt", "typing_extensions", "zxcvbn"),
-    *("authsvc.spec", "authsvc.tenancy", "authsvc.credentials", "authsvc.signing", "authsvc.activity"),
+    *(
+        "authsvc.spec",
+        "authsvc.tenancy",
+        "authsvc.credentials",
+        "authsvc.signing",
+        "authsvc.activity",
+        "authsvc.images",
+    ),
     *(
         "authsvc.policy",
         "authsvc.decision",
         "authsvc.refusal_sentences",
         "authsvc.issuance",
+        "authsvc.system_token",
         "authsvc.client",
         "authsvc.outcomes",
         "authsvc.throttle",
@@ -63,7 +71,7 @@ CLOCK_READERS = ("wiring/", "cli/", "local/up.py", "installer/credential_helper.
 """Who may read the wall clock: the composition root and the entry points."""
 
 PURE_AT_IMPORT = {
-    *("partial", "permitted", "unique"),
+    *("partial", "permitted", "unique", "join"),
     *("TypeVar", "timedelta", "compile", "frozenset", "set", "tuple", "dict", "list", "str", "range", "fromhex"),
     *("frozen", "define", "field", "dataclass", "classmethod", "staticmethod", "property", "override"),
     *(

@@ -9,7 +9,7 @@ from attrs import frozen
 
 HOUSE = Path(__file__).parents[2] / "authsvc"
 
-CORE_ROOMS = ("spec/", "tenancy/", "credentials/", "signing/", "activity/")
+CORE_ROOMS = ("spec/", "tenancy/", "credentials/", "signing/", "activity/", "images/")
 """Folders whose modules decide and compute; see docs/architecture.md."""
 
 CORE_MODULES = (
@@ -19,6 +19,7 @@ CORE_MODULES = (
     "issuance.py",
     "client.py",
     "outcomes.py",
+    "system_token.py",
     "preflight.py",
     "fair_share.py",
     "in_flight.py",

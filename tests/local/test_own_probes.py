@@ -18,6 +18,8 @@ from typing_extensions import override
 
 from authsvc.redaction import Secret
 from authsvc.registries.ours import OurRegistry, registry_state
+from authsvc.registries.session import RegistrySession
+from tests.support.oci import digest_of
 from tests.support.stack import GOOD_PATH
 from tests.support.waiting import PATIENCE
 
@@ -33,6 +35,7 @@ class Answers(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer as a registry that has every image, and wants a token for its base."""
         self.send_response(401 if self.path == "/v2/" else 200)
+        self.send_header("Docker-Content-Digest", digest_of(b"{}"))
         self.end_headers()
         self.wfile.write(b"{}")
 
@@ -87,5 +90,5 @@ async def test_a_worker_asks_its_registry_without_a_proxy(address: str, monkeypa
     for name, value in PROXIES.items():
         monkeypatch.setenv(name, value)
     assert "up" == await registry_state(address.rstrip("/"))
-    async with OurRegistry(address.rstrip("/")) as registry:
-        assert (await registry.find("app/worker", "1", Secret("token"))).exists
+    async with RegistrySession(address) as session:
+        assert (await OurRegistry(session).find("app/worker", "1", Secret("token"))).exists

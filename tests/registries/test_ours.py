@@ -9,14 +9,18 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from authsvc.images.manifest import INDEXES, MANIFESTS
 from authsvc.preflight import FoundManifest
 from authsvc.redaction import Secret
 from authsvc.registries import ours
 from authsvc.registries.ours import OurRegistry
+from authsvc.registries.reader import MAX_MANIFEST
+from authsvc.registries.session import RegistrySession
 from tests.support.oci import INDEX, MANIFEST, Image, digest_of
 
 IMAGE = Image(b"content")
 SIZE = len(IMAGE.layer) + len(IMAGE.config)
+DIGEST = b"sha256:" + b"a" * 64
 TOKEN = Secret("header.payload.signature")
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -33,8 +37,8 @@ async def registry(answer: Answer, folder: Path) -> AsyncIterator[OurRegistry]:
     path = folder / "r ?.sock"
     await web.UnixSite(runner, str(path)).start()
     try:
-        async with OurRegistry(f"unix://{str(path).replace(' ', '%20').replace('?', '%3F')}") as asking:
-            yield asking
+        async with RegistrySession(f"unix://{str(path).replace(' ', '%20').replace('?', '%3F')}") as session:
+            yield OurRegistry(session)
     finally:
         await runner.cleanup()
 
@@ -60,16 +64,16 @@ async def test_an_image(tmp_path: Path) -> None:
     (request,) = seen
     assert "/v2/acme/api/x/manifests/1.0" == request.path
     assert f"Bearer {TOKEN.reveal()}" == request.headers["Authorization"]
-    assert all(kind in request.headers["Accept"] for kind in (*ours.INDEXES, *ours.MANIFESTS))
+    assert all(kind in request.headers["Accept"] for kind in (*INDEXES, *MANIFESTS))
 
 
 @pytest.mark.parametrize("order", [1, -1])
 async def test_the_usual_platform_of_an_index(tmp_path: Path, order: int) -> None:
     """Of several platforms linux/amd64 is measured, and attestations are none."""
     entries = [
-        {"digest": "sha256:" + "a" * 64, "platform": {"os": "unknown", "architecture": "unknown"}},
-        {"digest": "sha256:" + "b" * 64, "platform": {"os": "linux", "architecture": "arm64"}},
-        {"digest": IMAGE.digest, "platform": {"os": "linux", "architecture": "amd64"}},
+        {"digest": "sha256:" + "a" * 64, "size": 1, "platform": {"os": "unknown", "architecture": "unknown"}},
+        {"digest": "sha256:" + "b" * 64, "size": 1, "platform": {"os": "linux", "architecture": "arm64"}},
+        {"digest": IMAGE.digest, "size": 1, "platform": {"os": "linux", "architecture": "amd64"}},
     ][::order]
     index = json.dumps({"manifests": entries}).encode()
 
@@ -85,29 +89,52 @@ async def test_the_usual_platform_of_an_index(tmp_path: Path, order: int) -> Non
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "found"),
+    ("status", "body", "size"),
     [
-        (404, b"{}", FoundManifest(exists=False)),
-        (401, b"{}", FoundManifest(None)),
-        (307, b"{}", FoundManifest(None)),
-        (500, b"{}", FoundManifest(None)),
-        (200, b"not json", FoundManifest(None)),
-        (200, b"[]", FoundManifest(None)),
-        (200, b"[" * 100_000, FoundManifest(None)),
-        (200, b" " * (ours.MAX_MANIFEST + 1), FoundManifest(None)),
-        (200, b'{"config": 5, "layers": "x"}', FoundManifest(exists=True)),
-        (200, b'{"config": {"size": "x"}, "layers": [{"size": 7}, 5]}', FoundManifest(exists=True, size=7)),
-        (200, b'{"manifests": [5], "config": {"size": 1}}', FoundManifest(exists=True, size=1)),
+        (404, b"{}", None),
+        (200, b"not json", None),
+        (200, b"[]", None),
+        (200, b"[" * 100_000, None),
+        (200, b" " * (MAX_MANIFEST + 1), None),
+        (200, b'{"config": 5, "layers": "x"}', None),
+        (200, b'{"config": {"digest": "%b", "size": "x"}, "layers": []}' % DIGEST, None),
+        (200, b'{"config": {"digest": "%b", "size": 7}, "layers": [5]}' % DIGEST, None),
+        (200, b'{"config": {"digest": "%b", "size": 7}, "layers": null}' % DIGEST, 7),
     ],
 )
-async def test_other_answers(tmp_path: Path, status: int, body: bytes, found: FoundManifest) -> None:
-    """Only a 404 means that an image is missing; what cannot be understood is no answer."""
+async def test_strange_manifests(tmp_path: Path, status: int, body: bytes, size: int | None) -> None:
+    """What the registry holds is there, whatever it is; only what can be understood has a size."""
 
     async def answer(_: web.Request) -> web.Response:
-        return web.Response(status=status, body=body, headers={"Location": "http://127.0.0.1:1/"})
+        return manifest(body) if status == 200 else web.Response(status=status)
 
     async with registry(answer, tmp_path) as asking:
-        assert found == await asking.find("acme/x", "1", TOKEN)
+        found = await asking.find("acme/x", "1", TOKEN)
+    if status == 404:
+        assert found == FoundManifest(exists=False)
+    else:
+        assert found == FoundManifest(exists=True, digest=digest_of(body), size=size)
+
+
+@pytest.mark.parametrize(
+    ("status", "headers"),
+    [
+        (401, {}),
+        (307, {"Location": "http://127.0.0.1:1/"}),
+        (500, {}),
+        (200, {}),
+        (200, {"Docker-Content-Digest": "sha256:" + "0" * 64}),
+        (200, {"Docker-Content-Digest": "md5:" + "0" * 32}),
+    ],
+)
+async def test_unusable_answers(tmp_path: Path, status: int, headers: dict[str, str]) -> None:
+    """Another status, no digest, and one that is not that of the content: nothing is known then."""
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(status=status, body=IMAGE.manifest, headers={"Content-Type": MANIFEST, **headers})
+
+    async with registry(answer, tmp_path) as asking:
+        assert FoundManifest(None) == await asking.find("acme/x", "1", TOKEN)
 
 
 @pytest.mark.parametrize("chunked", [False, True])
@@ -119,11 +146,11 @@ async def test_a_long_manifest_is_there_and_not_read(tmp_path: Path, chunked: bo
         if chunked:
             response.enable_chunked_encoding()
         else:
-            response.content_length = 100 * ours.MAX_MANIFEST
+            response.content_length = 100 * MAX_MANIFEST
         await response.prepare(request)
         with suppress(ConnectionError):
             for _ in range(100):
-                await response.write(b" " * ours.MAX_MANIFEST)
+                await response.write(b" " * MAX_MANIFEST)
         return response
 
     async with registry(answer, tmp_path) as asking:
@@ -136,7 +163,7 @@ async def test_a_digest_in_an_index_is_not_a_path(tmp_path: Path) -> None:
 
     async def answer(request: web.Request) -> web.Response:
         seen.append(request.path)
-        return manifest(b'{"manifests": [{"digest": "../../../../metrics"}]}', INDEX)
+        return manifest(b'{"manifests": [{"digest": "../../../../metrics", "size": 1}]}', INDEX)
 
     async with registry(answer, tmp_path) as asking:
         assert (await asking.find("acme/x", "1", TOKEN)).size is None
@@ -156,6 +183,7 @@ async def test_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     async with registry(answer, tmp_path) as asking:
         assert FoundManifest(None) == await asking.find("acme/x", "1", TOKEN)
         never.set()
-    for url in (f"unix://{tmp_path}/nobody.sock", "http://127.0.0.1:1", None):
-        async with OurRegistry(url) as asking:
-            assert FoundManifest(None) == await asking.find("acme/x", "1", TOKEN)
+    for url in (f"unix://{tmp_path}/nobody.sock", "http://127.0.0.1:1"):
+        async with RegistrySession(url) as session:
+            assert FoundManifest(None) == await OurRegistry(session).find("acme/x", "1", TOKEN)
+    assert FoundManifest(None) == await OurRegistry(None).find("acme/x", "1", TOKEN)

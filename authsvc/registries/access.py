@@ -1,0 +1,61 @@
+"""The token of each request that we make of our registry: made for exactly its repository, used for half its life."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from datetime import datetime
+
+from attrs import field, frozen
+
+from authsvc.redaction import Secret
+from authsvc.system_token import LIFE, SystemTokens
+
+MAX_KEPT = 32
+"""Most tokens that are kept for their next use."""
+
+_Scope = tuple[str, tuple[str, ...]]
+
+_CATALOG: _Scope = ("", ())
+
+
+@frozen
+class RegistryAccess:
+    """Gives out tokens.
+
+    Attributes:
+        tokens: signs them.
+        clock: the present.
+    """
+
+    tokens: SystemTokens
+    clock: Callable[[], datetime]
+    _kept: OrderedDict[_Scope, tuple[Secret, datetime]] = field(init=False, repr=False, factory=OrderedDict, eq=False)
+
+    def to_catalog(self) -> Secret:
+        """Return a token that lists all repositories.
+
+        Raises:
+            SignerUnavailable: there is no certificate that outlives the token.
+        """
+        return self._token(_CATALOG)
+
+    def to(self, repository: str, *actions: str) -> Secret:
+        """Return a token for ``actions`` on exactly one repository.
+
+        Raises:
+            ValueError: as :meth:`authsvc.system_token.SystemTokens.for_repository`.
+            SignerUnavailable: there is no certificate that outlives the token.
+        """
+        return self._token((repository, actions))
+
+    def _token(self, scope: _Scope) -> Secret:
+        now = self.clock()
+        token, made_at = self._kept.get(scope, (None, now))
+        if token is None or not made_at <= now < made_at + LIFE / 2:
+            repository, actions = scope
+            new = self.tokens.for_repository(repository, actions, now) if repository else self.tokens.for_catalog(now)
+            self._kept[scope] = (new, now)
+            token = new
+        self._kept.move_to_end(scope)
+        while len(self._kept) > MAX_KEPT:
+            self._kept.popitem(last=False)
+        return token
