@@ -51,7 +51,7 @@ FIELD = listed(
     login main manifest memory metric middleware migration nginx node ops option pagination password permission
     platform pool port portal prefix process proxy query redirect redis reference registry reload render renewal renewer
     reply request resource response restart root rotation s3 schema secret sentinel serve server session
-    settings signature signer socket spec stack status stdin store stream supervisor table tcp thread throttle
+    settings signature signer socket spec stack status stdin store stream supervisor table tar tcp thread throttle
     throttled tls token transaction unix url verifier versioned web webhook worker yaml
     """
 )

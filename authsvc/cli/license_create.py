@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 @click.option("--repository", "repositories", multiple=True, metavar="PATTERN", help="Only these; may be repeated.")
 @click.option("--field", "fields", multiple=True, metavar="K=V", help="For the vendor's software; may be repeated.")
 @click.option("--contact", metavar="TEXT", help="Whom the customer asks; shown in every refusal.")
+@click.option("--customer-reference", metavar="TEXT", help="Your own key for the customer, which finds it by that.")
+@click.option("--customer-email", metavar="EMAIL", help="Of the customer, if it has none yet.")
 @click.option("--output", metavar="FILE", help="Write the license file there; - is standard output.")
 @key_option
 @common_options
@@ -43,6 +45,8 @@ def create(
     repositories: tuple[str, ...],
     fields: tuple[str, ...],
     contact: str | None,
+    customer_reference: str | None,
+    customer_email: str | None,
     output: str | None,
     key_output: str | None,
     data_dir: Path | None,
@@ -63,6 +67,8 @@ def create(
             repositories=repositories or None,
             fields=fields,
             contact=contact,
+            customer_reference=customer_reference,
+            customer_email=customer_email,
             now=operation.now,
         )
         made, file = await manage.licenses.create(app, terms, operation)

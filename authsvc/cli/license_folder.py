@@ -20,6 +20,12 @@ MAX_NAME = 60
 """Characters of the reference that stand in a file's name."""
 
 
+def file_name(license_: License) -> str:
+    """Return the name of a license's file: readable for people, and told apart by the id."""
+    word = re.sub(r"[^A-Za-z0-9._-]+", "-", license_.reference or license_.customer)[:MAX_NAME].strip("-.")
+    return f"{word or 'license'}-{license_.id}{SUFFIX}"
+
+
 def is_older_key_file(path: Path, text: str) -> bool:
     """Whether the file at ``path`` holds keys of the key file ``text``, which may then take its place.
 
@@ -49,9 +55,8 @@ class LicenseFolder:
             raise InputRefused(f"cannot use {folder}: {error.strerror}", code="file_unusable", field="file") from error
 
     def path(self, license_: License) -> Path:
-        """Return where the file of a license is: named for people, and told apart by the id."""
-        word = re.sub(r"[^A-Za-z0-9._-]+", "-", license_.reference or license_.customer)[:MAX_NAME].strip("-.")
-        return self._folder / f"{word or 'license'}-{license_.id}{SUFFIX}"
+        """Return where the file of a license is."""
+        return self._folder / file_name(license_)
 
     def obstacle(self, license_: License) -> str | None:
         """Return why the file of this license cannot be kept there, or None."""

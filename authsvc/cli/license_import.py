@@ -1,11 +1,12 @@
 """``authsvc license import``."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
-from attrs import asdict
+from attrs import asdict, evolve
 
 from authsvc.cli.console import common_options, print_json, refuse, run, say
 from authsvc.cli.row_file import (
@@ -19,9 +20,15 @@ from authsvc.cli.row_file import (
 )
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from authsvc.cli.license_folder import LicenseFolder
+    from authsvc.cli.license_tar import LicenseTar
     from authsvc.manage.license_import import ImportOutcome, LicenseImport, Plan
     from authsvc.manage.license_rows import Read
     from authsvc.wiring.management import Management
+
+STDOUT = "-"
 
 
 @click.command("import")
@@ -29,6 +36,7 @@ if TYPE_CHECKING:
 @click.option("--app", required=True, metavar="APP", help="The app that the licenses are for.")
 @format_option
 @click.option("--output-dir", type=click.Path(path_type=Path), metavar="DIR", help="Write the license files there.")
+@click.option("--output-tar", metavar="FILE", help="Write all of them into one tar instead; - is standard output.")
 @click.option("--skip-changed", is_flag=True, help="Leave out rows that differ from their licenses; import the rest.")
 @dry_run_option
 @common_options
@@ -37,6 +45,7 @@ def import_command(
     app: str,
     form: str | None,
     output_dir: Path | None,
+    output_tar: str | None,
     data_dir: Path | None,
     *,
     skip_changed: bool,
@@ -44,6 +53,11 @@ def import_command(
     as_json: bool,
 ) -> None:
     """Make a license for each row of FILE, - is standard input. Importing it again makes only what is missing."""
+    piped = output_tar == STDOUT
+    if output_dir and output_tar:
+        raise click.UsageError("--output-dir and --output-tar contradict each other")
+    if piped and as_json:
+        raise click.UsageError("--json and --output-tar - both write to standard output")
 
     async def use(manage: "Management") -> "tuple[Plan, ImportOutcome | None]":
         from authsvc.cli.license_folder import LicenseFolder
@@ -57,9 +71,10 @@ def import_command(
             plan = await work.check(manage.actor, _rows(source), clock())
             if dry_run or plan.problems or (plan.changed and not skip_changed):
                 return plan, None
-            if folder is not None:
-                folder.put_keys(await manage.licenses.verification_keys())
-            return plan, await _carried_out(work, plan, lambda: _rows(source), manage)
+            with _sink(folder, output_tar, clock()) as sink:
+                if sink is not None:
+                    sink.put_keys(await manage.licenses.verification_keys())
+                return plan, await _carried_out(evolve(work, sink=sink), plan, lambda: _rows(source), manage)
 
     plan, outcome = run(data_dir, use, deadline=None)
     if as_json:
@@ -69,10 +84,24 @@ def import_command(
     if as_json:
         return
     if outcome is None:
-        say(f"{counted(plan.new, 'license')} would be made, {plan.rows - plan.new} were there already")
+        say(f"{counted(plan.new, 'license')} would be made, {plan.rows - plan.new} were there already", err=piped)
         _say_left_out(plan)
     else:
-        _summarise(plan, outcome, output_dir)
+        _summarise(plan, outcome, output_tar or output_dir, piped=piped)
+
+
+@contextmanager
+def _sink(
+    folder: "LicenseFolder | None", output_tar: str | None, now: "datetime"
+) -> "Iterator[LicenseFolder | LicenseTar | None]":
+    """Yield what takes the files, if anything does."""
+    from authsvc.cli.license_tar import LicenseTar
+
+    if output_tar is None:
+        yield folder
+        return
+    with LicenseTar.open(output_tar, now) as tar:
+        yield tar
 
 
 async def _carried_out(
@@ -127,12 +156,13 @@ def _say_left_out(plan: "Plan") -> None:
         say(f"{rows} left out; --json names them", err=True)
 
 
-def _summarise(plan: "Plan", outcome: "ImportOutcome", output_dir: Path | None) -> None:
-    say(f"{counted(outcome.created, 'license')} made, {outcome.existing} were there already")
+def _summarise(plan: "Plan", outcome: "ImportOutcome", output: Path | str | None, *, piped: bool) -> None:
+    say(f"{counted(outcome.created, 'license')} made, {outcome.existing} were there already", err=piped)
     _say_left_out(plan)
-    if output_dir is not None:
+    if output is not None:
         written = counted(outcome.files["written"], "file")
-        say(f"{written} written to {output_dir}, {outcome.files['kept']} were there")
+        where = "standard output" if piped else output
+        say(f"{written} written to {where}, {outcome.files['kept']} were there", err=piped)
     if outcome.files["outdated"]:
         say(
             f"{counted(outcome.files['outdated'], 'file')} there older than the license and left alone; remove such "

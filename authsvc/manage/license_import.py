@@ -184,7 +184,7 @@ class LicenseImport:
         before = seen.setdefault(digest, row.line)
         if before != row.line:
             twice = f"{row.reference!r} is on line {before} already; give each row a reference of its own"
-            plan.problems.append(RowProblem(row.line, "reference", twice))
+            plan.problems.append(RowProblem(row.line, "reference", twice, "reference_duplicated"))
             return
         if known is None:
             plan.new += 1
@@ -192,7 +192,7 @@ class LicenseImport:
                 self.licenses.check(actor, self.app, row.terms, now)
             except InputRefused as error:
                 column = "expires" if row.terms.expires_at <= now else "row"
-                plan.problems.append(RowProblem(row.line, column, str(error).removeprefix(f"{column}: ")))
+                plan.problems.append(RowProblem(row.line, column, str(error).removeprefix(f"{column}: "), error.code))
             return
         reference, license_ = known
         customer = customers.get(license_.customer_id or "")
@@ -201,7 +201,7 @@ class LicenseImport:
             plan.changed.append(Changed(row.line, row.reference, license_.id, tuple(columns)))
         obstacle = None if self.sink is None else self.sink.obstacle(license_)
         if obstacle:
-            plan.problems.append(RowProblem(row.line, "row", obstacle))
+            plan.problems.append(RowProblem(row.line, "row", obstacle, "file_unusable"))
 
     async def _customers(self, known: dict[str, Known]) -> dict[str, Customer]:
         """Return the customers of licenses that are there, by id."""
@@ -217,12 +217,12 @@ class LicenseImport:
         name, reference = text_digest(terms.customer), text_digest(terms.customer_reference)
         if named.setdefault(name, reference) != reference:
             twice = f"the customer {terms.customer!r} has another reference in a row before"
-            return [RowProblem(row.line, "customer_reference", twice)]
+            return [RowProblem(row.line, "customer_reference", twice, "reference_conflict")]
         try:
             names = (terms.customer, terms.customer_reference, terms.customer_email)
             await known_customer(self.licenses.stores, self.app.record.team, *names)
         except Conflict as error:
-            return [RowProblem(row.line, "customer_reference", str(error))]
+            return [RowProblem(row.line, "customer_reference", str(error), error.code)]
         return []
 
     async def _one(

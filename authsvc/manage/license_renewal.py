@@ -9,7 +9,7 @@ from datetime import datetime
 
 from attrs import define, evolve, field, frozen
 
-from authsvc.errors import InputRefused
+from authsvc.errors import ErrorCode, InputRefused
 from authsvc.manage.actor import Actor
 from authsvc.manage.authorization import permitted
 from authsvc.manage.license_rows import ReadRenewal, RenewalRow, RowProblem
@@ -128,17 +128,21 @@ class LicenseRenewal:
     ) -> None:
         digest = text_digest(row.reference)
         before = seen.setdefault(digest, row.line)
+        wrong: tuple[str, str, ErrorCode]
         if before != row.line:
-            wrong = ("reference", f"{row.reference!r} is on line {before} already; name each license once")
+            twice = f"{row.reference!r} is on line {before} already; name each license once"
+            wrong = ("reference", twice, "reference_duplicated")
         elif known is None:
-            wrong = ("reference", f"the app {self.app.slug!r} has no license with the reference {row.reference!r}")
+            unknown = f"the app {self.app.slug!r} has no license with the reference {row.reference!r}"
+            wrong = ("reference", unknown, "license_not_found")
         elif known.expires_at == row.expires_at:
             plan.unchanged += 1
             return
         elif row.expires_at <= now:
-            wrong = ("expires", f"{render_instant(row.expires_at)} is not in the future")
+            wrong = ("expires", f"{render_instant(row.expires_at)} is not in the future", "date_not_in_future")
         elif known.not_before is not None and row.expires_at <= known.not_before:
-            wrong = ("expires", f"the license begins on {render_instant(known.not_before)}; it must end later")
+            start = render_instant(known.not_before)
+            wrong = ("expires", f"the license begins on {start}; it must end later", "period_invalid")
         else:
             plan.changed += 1
             return

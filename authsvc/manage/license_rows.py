@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from attrs import frozen
 
-from authsvc.errors import InputRefused
+from authsvc.errors import ErrorCode, InputRefused
 from authsvc.tenancy.dates import parse_instant
 from authsvc.tenancy.names import parse_email, parse_text
 from authsvc.tenancy.records import LicenseType
@@ -60,11 +60,13 @@ class RowProblem:
         line: on which the row begins, from 1.
         column: its name, or ``row``.
         text: what is wrong, for people.
+        code: the same, machine-readable.
     """
 
     line: int
     column: str
     text: str
+    code: ErrorCode
 
 
 @frozen
@@ -122,9 +124,9 @@ def read_csv(lines: Iterable[str], kind: RowType[R]) -> Iterator[R | list[RowPro
                 yield kind.parse(line, filled, lambda name, cell: parse_field(name, _text(cell)))
             else:
                 wrong = f"it has {len(cells)} cells and the first row names {len(names)} columns"
-                yield [RowProblem(line, ROW, wrong)]
+                yield [_unreadable(line, wrong)]
     except (csv.Error, _TooLongError) as error:
-        yield [RowProblem(reader.line_num + isinstance(error, _TooLongError), ROW, f"it is no CSV: {error}")]
+        yield [_unreadable(reader.line_num + isinstance(error, _TooLongError), f"it is not CSV: {error}")]
 
 
 def read_jsonl(lines: Iterable[str], kind: RowType[R]) -> Iterator[R | list[RowProblem]]:
@@ -136,20 +138,20 @@ def read_jsonl(lines: Iterable[str], kind: RowType[R]) -> Iterator[R | list[RowP
                 read = _read_object(line, text, kind)
                 yield read
     except _TooLongError as error:
-        yield [RowProblem(line + 1, ROW, f"it is no JSON: {error}")]
+        yield [_unreadable(line + 1, f"it is not JSON: {error}")]
 
 
 def _read_object(line: int, text: str, kind: RowType[R]) -> R | list[RowProblem]:
     try:
         found = json.loads(text, object_pairs_hook=_once)
     except (ValueError, RecursionError):
-        return [RowProblem(line, ROW, "it is no JSON, or a name is there twice")]
+        return [_unreadable(line, "it is not JSON, or a name is there twice")]
     cells = _flattened(found) if isinstance(found, dict) else None
     if cells is None:
-        return [RowProblem(line, ROW, 'it is no JSON object, or its "fields" is none')]
+        return [_unreadable(line, 'it is not a JSON object, or its "fields" is not one')]
     unknown = [name for name in cells if not _is_column(name)]
     if unknown:
-        return [RowProblem(line, _shown(name), _unknown_column()) for name in unknown]
+        return [_unknown_column(line, name) for name in unknown]
     filled = {name: cell for name, cell in cells.items() if _is_field(name) or cell is not None}
     return kind.parse(line, filled, check_field)
 
@@ -161,7 +163,7 @@ def _row(line: int, cells: Cells, parse_value: ParseValue) -> Read:
     def column(name: str, parse: Callable[[Any], T]) -> T | None:
         if name not in cells:
             if name in REQUIRED:
-                problems.append(RowProblem(line, name, "it is empty"))
+                problems.append(_missing(line, name))
             return None
         return checked(name, lambda: parse(cells[name]))
 
@@ -231,7 +233,7 @@ def _renewal(line: int, cells: Cells, _parse_value: ParseValue) -> ReadRenewal:
     }
     for name, parse_cell in parse.items():
         if name not in cells:
-            problems.append(RowProblem(line, name if name == "expires" else "reference", "it is empty"))
+            problems.append(_missing(line, name if name == "expires" else "reference"))
             continue
         try:
             found[name] = parse_cell(cells[name])
@@ -274,15 +276,27 @@ def changed_columns(terms: LicenseTerms, now_said: LicenseTerms, imported_end: d
 
 def _refused(line: int, column: str, error: InputRefused) -> RowProblem:
     # The column names the argument already.
-    return RowProblem(line, column, str(error).removeprefix(f"{column}: "))
+    return RowProblem(line, column, str(error).removeprefix(f"{column}: "), error.code)
+
+
+def _missing(line: int, column: str) -> RowProblem:
+    return RowProblem(line, column, "it is empty", "value_missing")
+
+
+def _unreadable(line: int, text: str) -> RowProblem:
+    return RowProblem(line, ROW, text, "row_unreadable")
 
 
 def _heading_problems(names: list[str], required: tuple[str, ...]) -> list[RowProblem]:
     if len(names) == 1 and any(separator in names[0] for separator in (SEPARATOR, "\t")):
-        return [RowProblem(1, ROW, "columns are separated by ','; save the file as comma-separated values")]
-    unknown = [RowProblem(1, _shown(name), _unknown_column()) for name in names if not _is_column(name)]
-    twice = [RowProblem(1, name, "the column is there twice") for name in sorted(set(names)) if names.count(name) > 1]
-    missing = [RowProblem(1, name, "the column is missing") for name in required if name not in names]
+        return [_unreadable(1, "columns are separated by ','; save the file as comma-separated values")]
+    unknown = [_unknown_column(1, name) for name in names if not _is_column(name)]
+    twice = [
+        RowProblem(1, name, "the column is there twice", "column_duplicated")
+        for name in sorted(set(names))
+        if names.count(name) > 1
+    ]
+    missing = [RowProblem(1, name, "the column is missing", "column_missing") for name in required if name not in names]
     return unknown + twice + missing
 
 
@@ -311,8 +325,9 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def _unknown_column() -> str:
-    return f"there is no such column; known are {', '.join(COLUMNS)} and {FIELD}NAME"
+def _unknown_column(line: int, name: str) -> RowProblem:
+    known = f"there is no such column; known are {', '.join(COLUMNS)} and {FIELD}NAME"
+    return RowProblem(line, _shown(name), known, "column_unknown")
 
 
 def _text(cell: object) -> str:

@@ -9,9 +9,14 @@ are ordered by their bytes. All scores are 0. A leaf without entries does not ex
 """
 
 from collections.abc import Sequence
+from typing import cast
 
 from authsvc.store import keys
+from authsvc.store.batched_reads import BatchedReads, Values
 from authsvc.store.connection import Connection
+
+_SEPARATOR = "\0"
+"""Between the key of an index and what is looked for in it; no key has one."""
 
 LEAF_SIZE = 128
 """Most entries of a leaf: ``zset-max-listpack-entries`` of Redis' defaults."""
@@ -87,6 +92,13 @@ end
 return found
 """
 
+_FIND = f"""#!lua flags=no-writes
+{INDEX_FUNCTIONS}
+local found = {{}}
+for number, index in ipairs(KEYS) do found[number] = index_find(index, ARGV[number]) or false end
+return found
+"""
+
 
 def end_of(prefix: str) -> bytes:
     """Return the bound below which everything lies that begins with ``prefix``."""
@@ -100,6 +112,8 @@ class OrderedIndexes:
         """Read through ``connection``."""
         self._connection = connection
         self._range = connection.redis.register_script(_RANGE)
+        self._find = connection.redis.register_script(_FIND)
+        self._finds = BatchedReads(self._found)
 
     async def entries(self, index: str, *, after: str = "", before: bytes = b"", limit: int) -> list[str]:
         """Return the first ``limit`` entries between two bounds, in order, neither bound included.
@@ -115,5 +129,10 @@ class OrderedIndexes:
         return [entry.decode() for entry in found]
 
     async def first(self, index: str, prefix: str) -> str | None:
-        """Return the first entry that begins with ``prefix``."""
-        return next(iter(await self.entries(index, after=prefix, before=end_of(prefix), limit=1)), None)
+        """Return the first entry that begins with ``prefix``; what is asked for at the same moment is one command."""
+        (found,) = await self._finds.read([index + _SEPARATOR + prefix])
+        return None if found is None else found.decode()
+
+    async def _found(self, wanted: Sequence[str]) -> Values:
+        indexes, _, prefixes = zip(*(one.partition(_SEPARATOR) for one in wanted), strict=True)
+        return cast("Values", await self._connection.read(lambda: self._find(keys=indexes, args=prefixes)))

@@ -116,7 +116,7 @@ async def test_all_rows_are_checked_before_the_first_is_written(house: Installat
     past = LicenseRow(4, "past", LicenseTerms("Past", NOW))
     long = LicenseRow(5, "long", LicenseTerms("Long", END, fields={f"f{n}": "x" * 200 for n in range(40)}))
     twin = LicenseRow(6, "A-0", LicenseTerms("Twin", END))
-    plan = await check(house, make_rows(1)[0], [RowProblem(3, "type", "no")], past, long, twin)
+    plan = await check(house, make_rows(1)[0], [RowProblem(3, "type", "no", "license_type_invalid")], past, long, twin)
 
     assert [(3, "type"), (4, "expires"), (5, "row"), (6, "reference")] == [(p.line, p.column) for p in plan.problems]
     assert "'A-0' is on line 2 already" in plan.problems[-1].text
@@ -185,7 +185,7 @@ async def test_an_archived_app_takes_none(house: Installation) -> None:
 async def test_a_file_that_changes_under_the_import_ends_it(house: Installation) -> None:
     """A row that cannot be read any more is not passed over."""
     with pytest.raises(InputRefused, match="the file was changed while it was imported"):
-        await carry_out(house, [make_rows(1)[0], [RowProblem(3, "type", "no")]])
+        await carry_out(house, [make_rows(1)[0], [RowProblem(3, "type", "no", "license_type_invalid")]])
 
 
 async def test_the_number_of_rows_is_bounded(house: Installation) -> None:
@@ -250,9 +250,8 @@ async def test_something_else_under_the_name_is_told_before_the_first_write(
     path.symlink_to("nowhere") if content is None else path.write_text(content)
     plan = await check(house, *make_rows(1), sink=sink)
 
-    assert [RowProblem(2, "row", f"{path} is something else than the file of license {license_.id}; move it away")] == (
-        plan.problems
-    )
+    elsewhere = f"{path} is something else than the file of license {license_.id}; move it away"
+    assert [RowProblem(2, "row", elsewhere, "file_unusable")] == plan.problems
     with pytest.raises(InputRefused, match="move it away"):
         await carry_out(house, make_rows(1), sink)
     assert content is None or content == path.read_text()

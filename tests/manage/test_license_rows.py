@@ -295,3 +295,22 @@ def test_an_extended_license_is_no_changed_row() -> None:
     assert [] == changed_columns(TERMS, extended, END)
     assert [] == changed_columns(extended, extended, END)
     assert ["expires"] == changed_columns(evolve(TERMS, expires_at=START), extended, END)
+
+
+@pytest.mark.parametrize(
+    ("text", "codes"),
+    [
+        ("customer,expires,expire\n", ["column_unknown"]),
+        ("customer\n", ["column_missing"]),
+        ("customer,expires,customer\n", ["column_duplicated"]),
+        ("customer;expires\n", ["row_unreadable"]),
+        ("customer,expires\nA\n", ["row_unreadable"]),
+        ('customer,expires\n"A,2031-01-31\n', ["row_unreadable"]),
+        ("customer,expires,type\n,soon,gratis\n", ["value_missing", "date_invalid", "license_type_invalid"]),
+    ],
+)
+def test_a_problem_has_a_code(text: str, codes: list[str]) -> None:
+    """Programs tell one kind of problem from another without reading the sentence."""
+    problems = [problem for read in from_csv(text) if isinstance(read, list) for problem in read]
+
+    assert codes == [problem.code for problem in problems]

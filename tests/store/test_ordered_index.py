@@ -127,3 +127,21 @@ async def test_changes_from_many_sides_meet(connection: Connection) -> None:
         found += page
         after = page[-1]
     assert mine == found
+
+
+async def test_what_is_looked_for_at_one_moment_is_one_command(server: RedisServer) -> None:
+    """Each look gets its own answer, from its own index."""
+    sent: list[float] = []
+    connection = Connection(server.url, lambda seconds, _: sent.append(seconds), deadline=60)
+    try:
+        await connection.redis.flushall()
+        entries = [f"{number:03}\0x" for number in range(300)]
+        await change(connection, *(f"+{entry}" for entry in entries))
+        indexes, other = OrderedIndexes(connection), keys.index("test", "other")
+        looks = [(index, f"{number:03}") for number in range(0, 300, 10) for index in (INDEX, other)]
+        found = await asyncio.gather(*(indexes.first(*look) for look in looks))
+    finally:
+        await connection.close()
+
+    assert found == [f"{prefix}\0x" if index == INDEX else None for index, prefix in looks]
+    assert len(sent) == 1
