@@ -53,6 +53,7 @@ FIELD = listed(
     reply request resource response restart root rotation s3 schema secret sentinel serve server session
     settings signature signer socket spec stack status stdin store stream supervisor table tar tcp thread throttle
     throttled tls token transaction unix url verifier versioned web webhook worker yaml
+    script
     """
 )
 """Terms of the field: what somebody who builds such servers would search for."""

@@ -17,11 +17,14 @@ class RecordedEvents:
         accepted: how many were recorded now.
         duplicate: how many had been recorded before: the registry sends an event again when it missed our answer.
         ignored: how many are not recorded, such as those of our own requests and of repositories that belong to no app.
+        dropped: how many should have been recorded and never will be: they are too old, or there was no room for them
+            for too long.
     """
 
     accepted: int = 0
     duplicate: int = 0
     ignored: int = 0
+    dropped: int = 0
 
 
 class EventSink(Protocol):

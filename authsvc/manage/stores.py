@@ -6,12 +6,14 @@ what it rests on has changed since it was read. The store writes the entry to th
 log when the change is durable.
 """
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from attrs import frozen
 
+from authsvc.activity.history import ImageHistory, ImagePull
+from authsvc.activity.image_name import ImageName
 from authsvc.audit.entry import Entry
 from authsvc.tenancy.customers import Customer, SelectedCustomer
 from authsvc.tenancy.license_filter import LicenseFilter
@@ -175,6 +177,32 @@ class UsageReader(Protocol):
     async def used_at(self, credential_ids: Iterable[str]) -> dict[str, datetime]: ...
 
 
+class ActivityReader(Protocol):
+    """Who pushed and pulled what, from the registry's events. None and a missing entry are *unknown*, never *none*."""
+
+    async def histories(self, images: Sequence[ImageName]) -> list[ImageHistory]:
+        """Return what is known of each image, in order; one round trip for 200 names, a tag with a digest being two."""
+        ...
+
+    async def pulls(
+        self, image: ImageName, since: datetime, now: datetime, *, after: str | None = None, limit: int = 100
+    ) -> Page[ImagePull]:
+        """Return the accounts that pulled an image since an instant, of a tag with a digest those that pulled either.
+
+        Raises:
+            InputRefused: ``after`` is not a cursor of this list.
+        """
+        ...
+
+
+class ActivityCrawl(Protocol):
+    """Takes over what a crawl of the registry found."""
+
+    async def reconcile(self, repository: str, found: Mapping[str, str], gone: Collection[str], as_of: datetime) -> int:
+        """Note the digests of tags that no push is known of, and the tags that are gone; return how many changed."""
+        ...
+
+
 @frozen
 class Stores:
     """Every aggregate of one installation."""
@@ -190,3 +218,4 @@ class Stores:
     licenses: LicenseStore
     usage: UsageReader
     operations: OperationStore
+    activity: ActivityReader

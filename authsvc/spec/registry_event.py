@@ -4,7 +4,8 @@
 
     POST  Content-Type: application/vnd.docker.distribution.events.v1+json   (2.x), …events.v2+json (3.x)
     {"events": [{"id", "timestamp", "action",
-                 "target": {"mediaType", "digest", "size", "length", "repository", "fromRepository", "url", "tag"},
+                 "target": {"mediaType", "digest", "size", "length", "repository", "fromRepository", "url", "tag",
+                            "references": [{"mediaType", "digest", "size"}]},
                  "request": {"id", "addr", "host", "method", "useragent"},
                  "actor": {"name"}, "source": {"addr", "instanceID"}}]}
 
@@ -36,6 +37,14 @@ MEDIA_TYPES = frozenset(
 
 MAX_EVENTS = 500
 """Most events that are read from one notification; the registry sends one."""
+
+MAX_REFERENCES = 1_000
+"""Most references of one manifest that are read."""
+
+INDEXES = frozenset(
+    {"application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"}
+)
+"""Media types of manifests that refer to manifests, one for each platform."""
 
 MAX_SUBJECT = 1_024
 """Longest subject in characters: that of eight licenses is shorter."""
@@ -82,6 +91,8 @@ class RegistryEvent:
         subject: of the token, as it was signed; None if it had none.
         request_id: the registry's own.
         instance_id: of the registry process; another one after each restart.
+        parts: digests of the manifests that an index refers to; empty for anything else, and if the registry's
+            configuration does not ask for references.
     """
 
     id: str
@@ -99,6 +110,7 @@ class RegistryEvent:
     subject: str | None = None
     request_id: str = ""
     instance_id: str = ""
+    parts: tuple[str, ...] = ()
 
 
 @frozen
@@ -171,6 +183,7 @@ def _event(record: object) -> RegistryEvent:
         subject=actor.whole("name", MAX_SUBJECT),
         request_id=request.shortened("id"),
         instance_id=source.shortened("instanceID"),
+        parts=_parts(target),
     )
 
 
@@ -273,3 +286,12 @@ def _address(text: str) -> str | None:
     """Return the address in ``addr``: that of a forwarding header as it is, that of a connection with its port."""
     address = parse_address(text) or parse_address(text.rpartition(":")[0].strip("[]"))
     return None if address is None else str(address)
+
+
+def _parts(target: _EventPart) -> tuple[str, ...]:
+    """Return the digests of the manifests in an index; references that are not of the grammar are left out."""
+    references = target.values.get("references")
+    if target.values.get("mediaType") not in INDEXES or not isinstance(references, list):
+        return ()
+    found = (one.get("digest") for one in references[:MAX_REFERENCES] if isinstance(one, dict))
+    return tuple(digest for digest in found if isinstance(digest, str) and _DIGEST.fullmatch(digest))

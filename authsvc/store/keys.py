@@ -56,6 +56,53 @@ MIGRATION_LEASE = f"{PREFIX}migration:lease"
 """Which worker makes the present pass, for some seconds."""
 
 
+IMAGES_CHANGED = f"{PREFIX}images:changed"
+"""Set of the repositories that were pushed to or deleted from since their images were last read."""
+
+ACTIVITY = f"{PREFIX}activity:"
+"""What every key of the activity begins with (:mod:`authsvc.store.activity_script` makes most of their names)."""
+
+
+def activity_accounts(app: str) -> str:
+    """Hash of the numbers that stand for the subjects with activity in an app."""
+    return f"{ACTIVITY}accounts:{app}"
+
+
+def activity_account_part(app: str, part: int) -> str:
+    """Hash of a part of an app's accounts: subject, first and last pull, by the rest of the number."""
+    return f"{ACTIVITY}account:{app}:{part}"
+
+
+def activity_counts(resolution: str, app: str, account: int, block: int) -> str:
+    """Hash of what an account did in one block of hours or days; account 0 is the whole app."""
+    return f"{ACTIVITY}{resolution}:{app}:{account}:{block}"
+
+
+def activity_active(app: str, day: int) -> str:
+    """Bitmap of the numbers of the accounts with activity on a day."""
+    return f"{ACTIVITY}active:{app}:{day}"
+
+
+def activity_used(app: str, account: int, era: int) -> str:
+    """Hash of the images that an account pulled, or asked for, in an era."""
+    return f"{ACTIVITY}used:{app}:{account}:{era}"
+
+
+def activity_networks(app: str, account: int, era: int) -> str:
+    """Hash of the networks that an account came from in an era."""
+    return f"{ACTIVITY}networks:{app}:{account}:{era}"
+
+
+def activity_image(image: str) -> str:
+    """Hash of what is known of a repository, tag or digest; ``image`` is a hash of its name."""
+    return f"{ACTIVITY}image:{image}"
+
+
+def activity_users(image: str, era: int, part: int) -> str:
+    """Hash of a part of the accounts that did something with an image in an era, with the last pull of each."""
+    return f"{ACTIVITY}users:{image}:{era}:{part}"
+
+
 def index(kind: str, owner: str = "") -> str:
     """Ordered index of one kind; ``owner`` is the slug or id that it belongs to."""
     return f"{PREFIX}index:{kind}:{owner}"

@@ -7,17 +7,22 @@ together, their ids stand in one subject: ``license:<id>,<id>``. Whatever reads 
 
 from collections.abc import Iterable
 
-_LICENSES = "license:"
+LICENSE = "license:"
+"""What the subject of a license begins with; its id is behind it."""
+
+SYSTEM = "system:authsvc"
+"""The subject of authsvc itself at the registry, and of the operator."""
+
 _COMMA = ","
 
 
 def join_licenses(ids: Iterable[str]) -> str:
     """Return the subject of licenses that count together: their ids once each, sorted."""
-    return _LICENSES + _COMMA.join(sorted(set(ids)))
+    return LICENSE + _COMMA.join(sorted(set(ids)))
 
 
 def split_subject(subject: str) -> tuple[str, ...]:
     """Return the subjects of one record each that ``subject`` names; one that is not several licenses is itself."""
-    if not subject.startswith(_LICENSES):
+    if not subject.startswith(LICENSE):
         return (subject,)
-    return tuple(f"{_LICENSES}{license_id}" for license_id in subject.removeprefix(_LICENSES).split(_COMMA))
+    return tuple(f"{LICENSE}{license_id}" for license_id in subject.removeprefix(LICENSE).split(_COMMA))

@@ -1,6 +1,7 @@
 """The records of one installation, in Redis."""
 
 from authsvc.manage.stores import Stores
+from authsvc.store.activity_images import RedisActivityImages
 from authsvc.store.apps import RedisApps
 from authsvc.store.customers import RedisCustomers
 from authsvc.store.licenses import RedisLicenses
@@ -29,4 +30,5 @@ def make_stores(records: Records) -> Stores:
         licenses=RedisLicenses(records),
         usage=RedisUsageReader(records.connection),
         operations=RedisOperations(records.connection),
+        activity=RedisActivityImages(records.connection),
     )

@@ -66,3 +66,15 @@ def test_what_is_no_notification(text: bytes) -> None:
     """A text that has no events is refused as a whole."""
     with pytest.raises(ValueError, match=r"."):
         parse_notification(text)
+
+
+def test_an_index_names_the_manifests_in_it() -> None:
+    """References of anything else, and those that are not of the grammar, are left out."""
+    references = [{"digest": DIGEST}, {"digest": "sha256:x"}, {}, 7]
+    index = "application/vnd.oci.image.index.v1+json"
+    of_index = changed("target", repository="acme/app", mediaType=index, references=references)
+    of_image = changed("target", repository="acme/app", references=references)
+    odd = changed("target", repository="acme/app", mediaType=index, references={"digest": DIGEST})
+    events = parse_notification(body(of_index, of_image, odd)).events
+
+    assert [(DIGEST,), (), ()] == [event.parts for event in events]

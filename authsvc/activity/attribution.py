@@ -1,0 +1,207 @@
+"""Whose activity an event of the registry is, and what is counted of it.
+
+=========================================  ==================================================================
+event                                      counted
+=========================================  ==================================================================
+GET of a manifest                          a pull
+HEAD of a manifest                         a head: clients ask so whether a tag has changed
+PUT of a manifest                          a push
+DELETE                                     a delete
+GET of a blob                              a download: its whole size as egress
+anything else: HEAD and upload of a blob,  nothing
+mount
+=========================================  ==================================================================
+
+A license counts for its own app alone. Of several licenses in one subject, each one of the repository's app counts,
+and the app once. Everyone else counts for the app of the repository. What authsvc itself does at the registry is
+nobody's activity, but changes images.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from attrs import frozen
+
+from authsvc.activity.image_name import ImageName
+from authsvc.client import UNKNOWN, network_of
+from authsvc.credentials.machine_secret import is_id
+from authsvc.policy import locate
+from authsvc.spec.registry_event import EventAction, RegistryEvent
+from authsvc.tenancy.subjects import LICENSE, SYSTEM, join_licenses, split_subject
+
+HOURS_KEPT = timedelta(days=14)
+"""For how long counts by hour are stored. An older event is not counted: whether it was before is forgotten."""
+
+DAYS_KEPT = timedelta(days=400)
+"""For how long counts by day are stored."""
+
+CLOCK_SLACK = timedelta(minutes=5)
+"""By how much the clock of the registry may be ahead; an event from later than that counts as of now."""
+
+MAX_SECTIONS = 100
+"""Most manifests of an index that are remembered as a part of it."""
+
+MANIFESTS = frozenset(
+    {
+        "application/vnd.oci.image.manifest.v1+json",
+        "application/vnd.oci.image.index.v1+json",
+        "application/vnd.docker.distribution.manifest.v2+json",
+        "application/vnd.docker.distribution.manifest.list.v2+json",
+        "application/vnd.docker.distribution.manifest.v1+json",
+        "application/vnd.docker.distribution.manifest.v1+prettyjws",
+    }
+)
+"""Media types of manifests and indexes; an event of another type is of a blob."""
+
+_SUBJECTS = ("member", "service-account", "license")
+
+
+class ActivityKind(StrEnum):
+    """What is counted."""
+
+    PULL = "pull"
+    HEAD = "head"
+    PUSH = "push"
+    DELETE = "delete"
+    DOWNLOAD = "download"
+
+
+class NotCounted(StrEnum):
+    """Why an event is not counted."""
+
+    NO_APP = "no_app"
+    """Its repository belongs to no app."""
+
+    NOTHING = "nothing"
+    """It is not an activity."""
+
+    TOO_OLD = "too_old"
+    """It is older than :data:`HOURS_KEPT`."""
+
+
+@frozen
+class ActivityEvent:
+    """What is counted of one event.
+
+    Attributes:
+        id: of the registry's event.
+        timestamp: as the registry gave it.
+        at: as of when it counts: the same, unless that is in the future.
+        app: slug.
+        kind: what is counted; None for what authsvc did itself, which only changes images.
+        action: what was done.
+        image: the repository with tag and digest as far as the event has them; of a download the repository.
+        accounts: subjects of one record each that it counts for; empty when the token had no usable subject.
+        size: bytes of a download.
+        network: of the client, as :func:`authsvc.client.network_of` names it; None if it is not known.
+        parts: digests of the manifests of an index.
+    """
+
+    id: str
+    timestamp: datetime
+    at: datetime
+    app: str
+    kind: ActivityKind | None
+    action: EventAction
+    image: ImageName
+    accounts: tuple[str, ...] = ()
+    size: int = 0
+    network: str | None = None
+    parts: tuple[str, ...] = ()
+
+    @property
+    def changes_images(self) -> bool:
+        """Whether the repository's tags or digests may be others now."""
+        return self.action in {EventAction.PUSH, EventAction.DELETE}
+
+    @property
+    def by(self) -> str | None:
+        """The accounts as one subject, or None."""
+        if len(self.accounts) > 1:
+            return join_licenses(subject.removeprefix(LICENSE) for subject in self.accounts)
+        return next(iter(self.accounts), None)
+
+
+def needed_apps(events: Iterable[RegistryEvent]) -> set[str]:
+    """Return the slugs of the apps that :func:`attributed` must know of, if they exist."""
+    located = (locate(event.repository) for event in events)
+    return {location.app for location in located if location is not None}
+
+
+def needed_licenses(events: Iterable[RegistryEvent]) -> set[str]:
+    """Return the ids of the licenses whose apps :func:`attributed` must know."""
+    subjects = {event.subject for event in events if event.subject is not None}
+    named = {one.removeprefix(LICENSE) for subject in subjects for one in split_subject(subject) if _is_license(one)}
+    return {license_id for license_id in named if is_id(license_id)}
+
+
+def attributed(
+    event: RegistryEvent, apps: Collection[str], app_of: Mapping[str, str], now: datetime
+) -> ActivityEvent | NotCounted:
+    """Return what is counted of ``event``.
+
+    Args:
+        event: as the registry sent it.
+        apps: slugs that exist.
+        app_of: the slug of each license's app, by the license's id.
+        now: the time of the request.
+    """
+    location = locate(event.repository)
+    if location is None or location.app not in apps:
+        return NotCounted.NO_APP
+    own = event.subject == SYSTEM
+    kind = _kind(event)
+    if kind is None or (own and event.action not in {EventAction.PUSH, EventAction.DELETE}):
+        return NotCounted.NOTHING
+    if event.timestamp < now - HOURS_KEPT:
+        return NotCounted.TOO_OLD
+    whole = kind is not ActivityKind.DOWNLOAD
+    return ActivityEvent(
+        id=event.id,
+        timestamp=event.timestamp,
+        at=event.timestamp if event.timestamp <= now + CLOCK_SLACK else now,
+        app=location.app,
+        kind=None if own else kind,
+        action=event.action,
+        image=ImageName(event.repository, event.tag, event.digest) if whole else ImageName(event.repository),
+        accounts=() if own else _accounts(event.subject, location.app, app_of),
+        size=0 if whole else event.size or 0,
+        network=_network(event.address),
+        parts=event.parts[:MAX_SECTIONS] if whole else (),
+    )
+
+
+def _kind(event: RegistryEvent) -> ActivityKind | None:
+    manifest = event.tag is not None or event.media_type in MANIFESTS
+    match event.action, event.method:
+        case (EventAction.DELETE, _):  # its media type is empty in 3.x
+            return ActivityKind.DELETE
+        case (EventAction.PUSH, _) if manifest:
+            return ActivityKind.PUSH
+        case (EventAction.PULL, "GET"):
+            return ActivityKind.PULL if manifest else ActivityKind.DOWNLOAD
+        case (EventAction.PULL, "HEAD") if manifest:
+            return ActivityKind.HEAD
+        case _:
+            return None
+
+
+def _accounts(subject: str | None, app: str, app_of: Mapping[str, str]) -> tuple[str, ...]:
+    found = []
+    for one in split_subject(subject or ""):
+        kind, _, record_id = one.partition(":")
+        if kind not in _SUBJECTS or not is_id(record_id):
+            continue
+        if not _is_license(one) or app_of.get(record_id) == app:
+            found.append(one)
+    return tuple(sorted(set(found)))
+
+
+def _is_license(subject: str) -> bool:
+    return subject.startswith(LICENSE)
+
+
+def _network(address: str | None) -> str | None:
+    found = network_of(address)
+    return None if found == UNKNOWN else found

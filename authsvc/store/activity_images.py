@@ -1,0 +1,183 @@
+"""Reads what is known of images: last pushes and pulls, and which accounts pulled them."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from attrs import evolve, frozen
+
+from authsvc.activity.history import ImageHistory, ImagePull, LastUse
+from authsvc.activity.image_name import ImageName
+from authsvc.policy import locate
+from authsvc.store import keys
+from authsvc.store.activity_layout import (
+    ACCOUNTS_PER_PART,
+    USERS_PER_PART,
+    eras,
+    image_hash,
+    instant,
+    long_digest,
+    long_subject,
+)
+from authsvc.store.connection import Connection
+from authsvc.tenancy.pages import Page, read_cursor, write_cursor
+
+MAX_IMAGES = 200
+"""Most images that one command reads; Redis takes a millisecond for it."""
+
+MAX_PARTS = 8
+"""Parts of the accounts of an image that one page reads: 2,000 accounts."""
+
+# Returns each hash whole; the keys of one reading are bounded by who calls.
+_HASHES = """#!lua flags=no-writes
+local found = {}
+for place, key in ipairs(KEYS) do found[place] = redis.call('HGETALL', key) end
+return found
+"""
+
+
+async def read_hashes(connection: Connection, names: Sequence[str]) -> list[dict[bytes, bytes]]:
+    """Return the hashes at some keys, in order and as of one instant; one that does not exist is empty.
+
+    Raises:
+        StoreUnavailable: Redis does not answer.
+    """
+    if not names:
+        return []
+    script = connection.redis.register_script(_HASHES)
+    found = await connection.read(lambda: script(keys=list(names)))
+    return [dict(zip(flat[::2], flat[1::2], strict=True)) for flat in found]
+
+
+@frozen
+class RedisActivityImages:
+    """Reads what is known of images. Every method raises StoreUnavailable when Redis does not answer.
+
+    Attributes:
+        connection: to Redis.
+    """
+
+    connection: Connection
+
+    async def histories(self, images: Sequence[ImageName]) -> list[ImageHistory]:
+        """Return what is known of each image, in order; one round trip for 200 names, a tag with a digest being two."""
+        names = list(dict.fromkeys(name for image in images for name in _looked_up(image)))
+        known: dict[ImageName, ImageHistory] = {}
+        for start in range(0, len(names), MAX_IMAGES):
+            step = names[start : start + MAX_IMAGES]
+            records = await read_hashes(self.connection, [keys.activity_image(image_hash(name)) for name in step])
+            known |= {name: _history(name, record) for name, record in zip(step, records, strict=True)}
+        return [_of_image(image, known) for image in images]
+
+    async def pulls(
+        self, image: ImageName, since: datetime, now: datetime, *, after: str | None = None, limit: int = 100
+    ) -> Page[ImagePull]:
+        """Return the accounts that pulled an image, with the last pull of each; in the order in which they first came.
+
+        Args:
+            image: a repository, tag or digest; of a tag with a digest those that pulled either.
+            since: only those that pulled since then; for at most 400 days.
+            now: the time of the request.
+            after: cursor of the page before, or None.
+            limit: most accounts.
+
+        Raises:
+            InputRefused: ``after`` is not a cursor of this list.
+        """
+        query = f"image pulls {image!r} {since.isoformat()}"
+        first = int(read_cursor(query, after) or 0) + 1
+        location = locate(image.repository)
+        if location is None:
+            return Page(())
+        app = location.app
+        total = await self.account_total(app)
+        found: dict[int, datetime] = {}
+        part, last_part = first // USERS_PER_PART, total // USERS_PER_PART
+        ends = min(last_part + 1, part + MAX_PARTS)
+        while part < ends and len(found) <= limit:
+            found |= await self._part(image, part, since, now, first)
+            part += 1
+        chosen = sorted(found)[:limit]
+        subjects = await self.subjects(app, chosen)
+        items = tuple(ImagePull(subjects[number], found[number]) for number in chosen if number in subjects)
+        place = chosen[-1] if len(found) > limit else part * USERS_PER_PART - 1
+        return Page(items, write_cursor(query, str(place)) if len(found) > limit or part <= last_part else None)
+
+    async def _part(
+        self, image: ImageName, part: int, since: datetime, now: datetime, first: int
+    ) -> dict[int, datetime]:
+        """Return the last pull of each account of one part, from the number ``first`` on."""
+        hashes = [image_hash(name) for name in _looked_up(image)]
+        names = [keys.activity_users(name, era, part) for name in hashes for era in eras(since, now)]
+        found: dict[int, int] = {}
+        for users in await read_hashes(self.connection, names):
+            for rest, at in users.items():
+                number = part * USERS_PER_PART + int(rest)
+                if number >= first and int(at) >= since.timestamp():
+                    found[number] = max(found.get(number, 0), int(at))
+        return {number: instant(at) for number, at in found.items() if at}
+
+    async def account_total(self, app: str) -> int:
+        """Return the greatest number of an account of an app."""
+        return int(await self.connection.read(lambda: self.connection.redis.hlen(keys.activity_accounts(app))))
+
+    async def subjects(self, app: str, numbers: Sequence[int]) -> dict[int, str]:
+        """Return the subjects that some numbers of an app stand for."""
+        parts = sorted({number // ACCOUNTS_PER_PART for number in numbers})
+        records = await read_hashes(self.connection, [keys.activity_account_part(app, part) for part in parts])
+        by_part = dict(zip(parts, records, strict=True))
+        found = {}
+        for number in numbers:
+            part, rest = divmod(number, ACCOUNTS_PER_PART)
+            record = by_part[part].get(b"%d" % rest)
+            if record is not None:
+                found[number] = long_subject(record.split(b" ")[0].decode())
+        return found
+
+
+def _looked_up(image: ImageName) -> tuple[ImageName, ...]:
+    """Return the names that have the history of an image: of a tag with a digest both."""
+    return image.names[1:] or image.names
+
+
+def _of_image(image: ImageName, known: Mapping[ImageName, ImageHistory]) -> ImageHistory:
+    first, *others = (known[name] for name in _looked_up(image))
+    for other in others:
+        first = evolve(
+            first,
+            pulled=_newer(first.pulled, other.pulled),
+            pulled_by_license=_newer(first.pulled_by_license, other.pulled_by_license),
+            is_part=other.is_part,
+        )
+    return evolve(first, image=image)
+
+
+def _newer(one: LastUse | None, other: LastUse | None) -> LastUse | None:
+    return max((use for use in (one, other) if use is not None), key=lambda use: use.at, default=None)
+
+
+def _history(name: ImageName, record: Mapping[bytes, bytes]) -> ImageHistory:
+    pushed, found = _last(name, record, b"p"), _last(name, record, b"c")
+    deleted = int(record.get(b"xs", 0)) / 1000
+    newest = max((use.at.timestamp() for use in (pushed, found) if use is not None), default=0.0)
+    if found is not None and pushed is not None:
+        # A crawl that found what was pushed adds nothing; one that found something else shows that an event was lost.
+        same = found.digest == pushed.digest or found.at < pushed.at
+        pushed, found = (pushed, None) if same else (None, found)
+    return ImageHistory(
+        name,
+        pushed,
+        _last(name, record, b"g"),
+        _last(name, record, b"l"),
+        found,
+        instant(deleted) if deleted and newest <= deleted else None,
+        record.get(b"c") == b"1",
+    )
+
+
+def _last(name: ImageName, record: Mapping[bytes, bytes], letter: bytes) -> LastUse | None:
+    at = record.get(letter + b"s")
+    if at is None:
+        return None
+    by = record.get(letter + b"b", b"").decode()
+    digest = record.get(letter + b"d", b"").decode()
+    return LastUse(instant(int(at) / 1000), long_subject(by) if by else None, long_digest(digest) or name.digest)

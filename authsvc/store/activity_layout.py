@@ -1,0 +1,234 @@
+"""How the activity lies in Redis: spans of time, hashes of names, and packed values.
+
+A *count* is a field of a hash: one of an account, for a block of hours or days. The field is the unit within its
+block (1 byte), what was done (1 byte) and a hash of the image's name (8 bytes); the value is the first and the last
+second within the unit (3 bytes each), how often as decimal digits, and for downloads a blank and the bytes.
+
+What is kept for long and is not bound to a day is written anew in every *era*, and read from the last few: so every
+key has one end that is known when it is made, and nothing has to be cleaned up.
+"""
+
+import hashlib
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from attrs import frozen
+
+from authsvc.activity.attribution import DAYS_KEPT, HOURS_KEPT, ActivityKind
+from authsvc.activity.image_name import ImageName
+from authsvc.tenancy.subjects import LICENSE
+
+HOUR, DAY = 3600, 86400
+
+BLOCK_DAYS = 16
+"""Days of one block of counts by day; a block of counts by hour is a day."""
+
+ERA_DAYS = 8 * BLOCK_DAYS
+"""Days of one era."""
+
+ACCOUNTS_PER_PART = 128
+"""Accounts in one hash of accounts: Redis stores hashes of up to 512 short fields as one block of memory."""
+
+USERS_PER_PART = 256
+"""Accounts in one hash of the accounts that used an image."""
+
+MAX_COUNTS = 2_000
+"""Most counts of an account in 16 days, and a quarter of it in a day by the hour. What is more is counted without its
+image."""
+
+MAX_APP_COUNTS = 8_000
+"""The same for a whole app."""
+
+MAX_USED = 1_000
+"""Most images in an era of which an account's use is remembered."""
+
+MAX_NETWORKS = 64
+"""Most networks of an account in an era."""
+
+MAX_NEW_IMAGES = 20_000
+"""Most names of images that become known of an app in 16 days."""
+
+SHA256 = "sha256:"
+
+MORE = "+"
+"""Field of a hash that is full: there were more."""
+
+NO_IMAGE = b"\0" * 8
+"""Stands in a count for images that are not told apart."""
+
+KIND_LETTERS = {
+    ActivityKind.PULL: "g",
+    ActivityKind.HEAD: "h",
+    ActivityKind.PUSH: "u",
+    ActivityKind.DELETE: "x",
+    ActivityKind.DOWNLOAD: "b",
+}
+"""How a count names what was done: get, head, upload, delete, and the bytes of downloads."""
+
+_KINDS = {
+    "g": ActivityKind.PULL,
+    "h": ActivityKind.HEAD,
+    "u": ActivityKind.PUSH,
+    "x": ActivityKind.DELETE,
+    "b": ActivityKind.DOWNLOAD,
+}
+
+_SHORT = {"member": "m", "service-account": "s", "license": "l"}
+_LONG = {"m": "member", "s": "service-account", "l": "license"}
+
+
+class Resolution(StrEnum):
+    """The length of the spans that are counted."""
+
+    HOUR = "hour"
+    DAY = "day"
+
+    @property
+    def unit(self) -> int:
+        """Seconds of one span."""
+        return HOUR if self is Resolution.HOUR else DAY
+
+    @property
+    def units(self) -> int:
+        """Spans of one block."""
+        return 24 if self is Resolution.HOUR else BLOCK_DAYS
+
+    def block(self, at: datetime) -> int:
+        """Return the number of the block that ``at`` lies in."""
+        return seconds(at) // (self.unit * self.units)
+
+    def oldest(self, now: datetime) -> datetime:
+        """Return since when counts are complete."""
+        return now - (HOURS_KEPT if self is Resolution.HOUR else DAYS_KEPT)
+
+
+@frozen
+class Count:
+    """How often an account did one thing with one image in one hour or day.
+
+    Attributes:
+        start: of the hour or day.
+        kind: what it did.
+        image: hash of the image's name; :data:`NO_IMAGE` for several that are not told apart.
+        first_at: of the first time, to the second.
+        last_at: of the last time.
+        times: how often.
+        size: bytes of downloads.
+        field: under which it is stored.
+    """
+
+    start: datetime
+    kind: ActivityKind
+    image: bytes
+    first_at: datetime
+    last_at: datetime
+    times: int
+    size: int
+    field: bytes
+
+    @classmethod
+    def read(cls, resolution: Resolution, block: int, field: bytes, value: bytes) -> "Count":
+        """Return what a field of a block says."""
+        start = (block * resolution.units + field[0]) * resolution.unit
+        times, _, size = value[6:].partition(b" ")
+        return cls(
+            start=instant(start),
+            kind=_KINDS[chr(field[1])],
+            image=field[2:],
+            first_at=instant(start + int.from_bytes(value[:3], "big")),
+            last_at=instant(start + int.from_bytes(value[3:6], "big")),
+            times=int(times),
+            size=int(size or 0),
+            field=field,
+        )
+
+
+@frozen
+class ImageUse:
+    """What one account did with one image in an era.
+
+    Attributes:
+        first_pull: or None.
+        last_pull: or None.
+        last_head: when it last asked for the digest under a tag, or None.
+        pulls: how often it got the manifest.
+    """
+
+    first_pull: datetime | None
+    last_pull: datetime | None
+    last_head: datetime | None
+    pulls: int
+
+    @classmethod
+    def read(cls, value: bytes) -> "ImageUse":
+        """Return what a value says."""
+        first, last, head = (_optional(int.from_bytes(value[at : at + 4], "big")) for at in (0, 4, 8))
+        return cls(first, last, head, int(value[12:]))
+
+    def joined(self, other: "ImageUse") -> "ImageUse":
+        """Return both together."""
+        firsts = [one for one in (self.first_pull, other.first_pull) if one]
+        lasts = [one for one in (self.last_pull, other.last_pull) if one]
+        heads = [one for one in (self.last_head, other.last_head) if one]
+        return ImageUse(
+            min(firsts, default=None), max(lasts, default=None), max(heads, default=None), self.pulls + other.pulls
+        )
+
+
+def seconds(at: datetime) -> int:
+    """Return ``at`` as whole seconds since 1970."""
+    return int(at.timestamp())
+
+
+def instant(at: float) -> datetime:
+    """Return seconds since 1970 as an aware instant."""
+    return datetime.fromtimestamp(at, UTC)
+
+
+def _optional(at: int) -> datetime | None:
+    return instant(at) if at else None
+
+
+def era_of(at: datetime) -> int:
+    """Return the number of the era that ``at`` lies in."""
+    return seconds(at) // (ERA_DAYS * DAY)
+
+
+def eras(since: datetime, now: datetime) -> range:
+    """Return the numbers of the eras with anything between two instants."""
+    return range(era_of(since), era_of(now) + 1)
+
+
+def image_hash(image: ImageName) -> str:
+    """Return 64 bits, in hexadecimal, that stand for a name.
+
+    By chance, one of 10^10 apps with 50,000 names each has two names with the same bits.
+    """
+    text = "\0".join((image.repository, image.tag or "", image.digest or ""))
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def short_digest(digest: str | None) -> str | None:
+    """Return a digest as it is stored: Redis packs no hash with a value of more than 64 bytes."""
+    return None if digest is None else digest.removeprefix(SHA256)
+
+
+def long_digest(short: str | None) -> str | None:
+    """Return the digest that is stored as ``short``; None for nothing."""
+    return (short if ":" in short else SHA256 + short) if short else None
+
+
+def short_subject(subject: str) -> str:
+    """Return a subject as it is stored: a letter and the id; of several licenses their ids with commas."""
+    kind, _, record_id = subject.partition(":")
+    return _SHORT[kind] + record_id
+
+
+def long_subject(short: str) -> str:
+    """Return the subject that is stored as ``short``."""
+    return f"{_LONG[short[0]]}:{short[1:]}"
+
+
+def is_license(subject: str | None) -> bool:
+    """Whether a subject is a license, or several."""
+    return subject is not None and subject.startswith(LICENSE)
