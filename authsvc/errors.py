@@ -10,6 +10,7 @@
     │   └── Conflict          it contradicts what exists already
     │       ├── ConfirmationNeeded   it ends access for others, and the caller has not confirmed it
     │       ├── LastOwner            it would leave a team without an owner
+    │       ├── PreconditionFailed   it was changed since the client read it (HTTP 412)
     │       └── OperationRepeated    it was carried out before, under the same operation id
     ├── CredentialsRefused    identity was not proven (HTTP 401 UNAUTHORIZED)
     │   └── WrongSecret       a secret was shown that opens nothing; the throttle counts it
@@ -50,6 +51,14 @@ ErrorCode = Literal[
     "registry_unavailable",
     "signer_unavailable",
     "internal_error",
+    # of a request to the management API
+    "path_not_found",
+    "method_not_allowed",
+    "media_type_unsupported",
+    "body_too_large",
+    "header_invalid",
+    "request_refused",
+    "service_unavailable",
     "record_too_new",
     "customer_changed",
     "customer_not_found",
@@ -103,6 +112,10 @@ ErrorCode = Literal[
     "body_invalid",
     "file_unusable",
     "text_expected",
+    "argument_unknown",
+    "argument_missing",
+    "argument_repeated",
+    "type_invalid",
     "rows_too_many",
     "row_unreadable",
     "column_duplicated",
@@ -255,6 +268,14 @@ class LastOwner(Conflict):
     def __init__(self, message: str) -> None:
         """Fix the code."""
         super().__init__(message, code="last_owner")
+
+
+class PreconditionFailed(Conflict):
+    """What is to be changed is not what the client has read."""
+
+    def __init__(self, message: str) -> None:
+        """Fix the code."""
+        super().__init__(message, code="version_conflict")
 
 
 class OperationRepeated(Conflict):

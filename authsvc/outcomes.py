@@ -21,6 +21,7 @@ from authsvc.errors import (
     OperationRepeated,
     Overloaded,
     PermissionDenied,
+    PreconditionFailed,
     RegistryUnavailable,
     SecretsRefused,
     SetupRefused,
@@ -129,6 +130,7 @@ OF_ERRORS: Mapping[type[AuthsvcError], Outcome] = {
     Conflict: _never(HTTPStatus.CONFLICT, registry_error.UNKNOWN),
     ConfirmationNeeded: _never(HTTPStatus.CONFLICT, registry_error.UNKNOWN),
     LastOwner: _never(HTTPStatus.CONFLICT, registry_error.UNKNOWN),
+    PreconditionFailed: _never(HTTPStatus.PRECONDITION_FAILED, registry_error.UNKNOWN),
     OperationRepeated: _never(HTTPStatus.CONFLICT, registry_error.UNKNOWN),
     # These end a start, so no client ever gets them.
     SetupRefused: FAULT,

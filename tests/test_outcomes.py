@@ -32,6 +32,7 @@ EXPECTED = {
     "Conflict": (*UNANSWERED, "fault", 409, "UNKNOWN"),
     "ConfirmationNeeded": (*UNANSWERED, "fault", 409, "UNKNOWN"),
     "LastOwner": (*UNANSWERED, "fault", 409, "UNKNOWN"),
+    "PreconditionFailed": (*UNANSWERED, "fault", 412, "UNKNOWN"),
     "OperationRepeated": (*UNANSWERED, "fault", 409, "UNKNOWN"),
     "SetupRefused": (*UNANSWERED, "fault", 500, "UNKNOWN"),
     "SecretsRefused": (*UNANSWERED, "fault", 500, "UNKNOWN"),

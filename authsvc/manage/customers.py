@@ -151,6 +151,7 @@ class Customers:
             Conflict: another customer of the team has the name or the reference, or it was changed at the same moment.
         """
         stored = await find_customer(self.stores, operation.actor, customer, team)
+        operation.require_match(stored.record)
         old = stored.record
         new = evolve(
             old,

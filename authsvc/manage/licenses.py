@@ -26,6 +26,7 @@ from authsvc.tenancy.customers import SelectedCustomer
 from authsvc.tenancy.dates import parse_end, render_instant
 from authsvc.tenancy.license_filter import LicenseFilter
 from authsvc.tenancy.license_update import LicenseUpdate
+from authsvc.tenancy.names import parse_text
 from authsvc.tenancy.pages import IndexProgress, Page, page_size
 from authsvc.tenancy.records import App, License, TokenDigest, rotated
 from authsvc.tenancy.terms import LicenseTerms
@@ -58,15 +59,21 @@ class Licenses:
 
     @permitted(Permission.LICENSE_CREATE)
     @repeatable(_first_with_file)
-    async def create(self, app: str, terms: LicenseTerms, operation: Operation) -> tuple[License, str]:
-        """Return a new license and its file.
+    async def create(
+        self, app: str, terms: LicenseTerms, operation: Operation, reference: str | None = None
+    ) -> tuple[License, str]:
+        """Return a new license and its file; ``reference`` is the vendor's own key for it.
 
         Raises:
-            InputRefused: the license would have ended already, or its file would be too long.
+            InputRefused: the license would have ended already, its file would be too long, or the reference is not
+                acceptable.
             NotFound: there is no such app.
-            Conflict: the app is archived, or was changed at the same moment.
+            Conflict: the app is archived, or was changed at the same moment, or another license has the reference.
         """
-        return await self._add(await find_open_app(self.stores, operation.actor, app), terms, operation)
+        found = await find_open_app(self.stores, operation.actor, app)
+        return await self._add(
+            found, terms, operation, None if reference is None else parse_text(reference, "reference")
+        )
 
     @permitted(Permission.LICENSE_OPEN_APP)
     async def open_app(self, actor: Actor, app: str) -> Versioned[App]:
@@ -189,6 +196,7 @@ class Licenses:
             Conflict: it was changed at the same moment, or no customer has the reference.
         """
         stored = await find_license(self.stores, operation.actor, license_id, app)
+        operation.require_match(stored.record)
         changed = changes.applied(stored.record)
         if changes.customer is None and changes.customer_reference is None:
             file = await self._file_of(changed)
@@ -242,6 +250,7 @@ class Licenses:
             Conflict: it was changed at the same moment.
         """
         stored = await find_license(self.stores, operation.actor, license_id, app)
+        operation.require_match(stored.record)
         end = parse_end(expires, operation.now, "expires")
         if stored.record.not_before is not None and end <= stored.record.not_before:
             raise InputRefused(
@@ -272,6 +281,7 @@ class Licenses:
             Conflict: it was changed at the same moment.
         """
         stored = await find_license(self.stores, operation.actor, license_id, app)
+        operation.require_match(stored.record)
         before = stored.record
         generation = before.tokens[0].generation + 1
         digest = (await self.signer.derive_license_token(before.id, generation)).sha256()
@@ -293,6 +303,7 @@ class Licenses:
             Conflict: it was changed at the same moment.
         """
         stored = await find_license(self.stores, operation.actor, license_id, app)
+        operation.require_match(stored.record)
         return await replace_license(
             self.stores, stored, evolve(stored.record, revoked_at=stored.record.revoked_at or operation.now), operation
         )
@@ -307,6 +318,7 @@ class Licenses:
             Conflict: it was changed at the same moment.
         """
         stored = await find_license(self.stores, operation.actor, license_id, app)
+        operation.require_match(stored.record)
         return await replace_license(
             self.stores,
             stored,
@@ -324,6 +336,7 @@ class Licenses:
             Conflict: it was changed at the same moment.
         """
         stored = await find_license(self.stores, operation.actor, license_id, app)
+        operation.require_match(stored.record)
         return await replace_license(
             self.stores, stored, evolve(stored.record, revoked_at=None, archived_at=None), operation
         )

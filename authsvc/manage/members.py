@@ -130,6 +130,7 @@ class Members:
             ConfirmationNeeded: service accounts that the member made would be refused as well.
         """
         stored = await find_member(self.stores, operation.actor, member)
+        operation.require_match(stored.record)
         if stored.record.disabled_at is not None:
             return stored.record
         changed = at_next_epoch(stored.record, disabled_at=operation.now)
@@ -147,6 +148,7 @@ class Members:
             NotFound: there is no such member for the actor.
         """
         stored = await find_member(self.stores, operation.actor, member)
+        operation.require_match(stored.record)
         if stored.record.disabled_at is None:
             return stored.record
         return await self._change(stored, evolve(stored.record, disabled_at=None), "member.enabled", operation)
@@ -164,6 +166,7 @@ class Members:
             LastOwner: the team would have no owner; the operator may ``force`` it.
         """
         stored = await find_member(self.stores, operation.actor, member)
+        operation.require_match(stored.record)
         team = stored.record.team
         limits = stored.record.apps if apps is None else await find_apps_of(self.stores, apps, team)
         changed = at_next_epoch(stored.record, role=parse_role(role), apps=limits)
@@ -187,6 +190,7 @@ class Members:
         """
         operation.actor.require_self(parse_member(member), Permission.MEMBER_SET_PASSWORD)
         stored = await find_member(self.stores, operation.actor, member)
+        operation.require_match(stored.record)
         check_rules(password, await names_around(self.stores, stored.record.email, stored.record.team))
         changed = at_next_epoch(
             stored.record, password_hash=hash_password(password, salt=operation.entropy(SALT_BYTES))
@@ -206,6 +210,7 @@ class Members:
             ConfirmationNeeded: service accounts that the member made would end as well.
         """
         stored = await find_member(self.stores, operation.actor, member)
+        operation.require_match(stored.record)
         removed = at_next_epoch(stored.record, removed_at=operation.now)
         witness = await self._another_owner(stored.record, removed, operation, force=force)
         require(await self._ends("removing", stored.record, operation), confirmed)

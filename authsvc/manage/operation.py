@@ -7,9 +7,11 @@ from typing import Any, Self, TypeVar
 
 from attrs import frozen
 
-from authsvc.audit.entry import ON_BEHALF_OF, Entry
+from authsvc.audit.entry import ON_BEHALF_OF, REQUEST_ID, Entry
+from authsvc.errors import PreconditionFailed
 from authsvc.manage.actor import Actor
 from authsvc.manage.changed_fields import changed_fields
+from authsvc.manage.etag import ANY, etag
 
 T = TypeVar("T")
 
@@ -27,6 +29,8 @@ class Operation:
         operation_id: random, or derived from an idempotency key: the same when the change is repeated.
         entropy: returns that many random bytes.
         request_hash: identifies the request when it came with an idempotency key, else empty.
+        if_match: entity tags, one of which the record that is changed must have; None for any record.
+        request_id: of the HTTP request that asked for the change, or None.
     """
 
     actor: Actor
@@ -34,6 +38,8 @@ class Operation:
     operation_id: str
     entropy: Callable[[int], bytes]
     request_hash: str = ""
+    if_match: tuple[str, ...] | None = None
+    request_id: str | None = None
 
     @classmethod
     def keyed(
@@ -54,11 +60,23 @@ class Operation:
         # by the hash whether they guessed the password.
         return cls(actor, now, operation_id, entropy, _digest(idempotency_key.encode(), request))
 
+    def require_match(self, record: Any) -> None:
+        """Accept the record that is to be changed, as it was just read, if the client has seen it like this.
+
+        Raises:
+            PreconditionFailed: it has none of the entity tags that were asked for.
+        """
+        if self.if_match is not None and ANY not in self.if_match and etag(record) not in self.if_match:
+            raise PreconditionFailed("this was changed since you read it; read it again, and repeat the change on that")
+
     def entry(self, event: str, **facts: Any) -> Entry:
         """Return the audit entry of this change: a constant ``noun.verb`` and its facts, never a secret."""
         person = self.actor.on_behalf_of
         behalf = {} if person is None else {ON_BEHALF_OF: {"member": person.id, "email": person.email}}
-        return Entry(self.operation_id, self.now, event, self.actor.subject, behalf | facts, self.request_hash)
+        request = {} if self.request_id is None else {REQUEST_ID: self.request_id}
+        return Entry(
+            self.operation_id, self.now, event, self.actor.subject, behalf | facts | request, self.request_hash
+        )
 
     def entry_of_change(self, event: str, old: T, new: T, **facts: Any) -> Entry:
         """Return the audit entry of this change of a record: as :meth:`entry`, with the fields that differ.

@@ -182,6 +182,7 @@ class ServiceAccounts:
             NotFound: there is no such account.
         """
         stored = await find_service_account(self.stores, operation.actor, name, team)
+        operation.require_match(stored.record)
         changed = evolve(stored.record, disabled_at=stored.record.disabled_at or operation.now)
         return await self._change(stored, changed, "service-account.disabled", operation)
 
@@ -206,6 +207,7 @@ class ServiceAccounts:
             NotFound: there is no such account.
         """
         stored = await find_service_account(self.stores, operation.actor, name, team)
+        operation.require_match(stored.record)
         changed = evolve(stored.record, revoked_at=stored.record.revoked_at or operation.now)
         return await self._change(stored, changed, "service-account.revoked", operation)
 
@@ -219,6 +221,7 @@ class ServiceAccounts:
 
     async def _unrevoked(self, name: str, team: str | None, operation: Operation) -> Versioned[ServiceAccount]:
         stored = await find_service_account(self.stores, operation.actor, name, team)
+        operation.require_match(stored.record)
         if stored.record.revoked_at is not None:
             raise Conflict(f"the service account {name!r} is revoked; make a new one", code="service_account_revoked")
         return stored

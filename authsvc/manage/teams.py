@@ -175,6 +175,7 @@ class Teams:
             Conflict: it was changed at the same moment.
         """
         stored = await find_app(self.stores, operation.actor, slug)
+        operation.require_match(stored.record)
         if stored.record.archived_at is not None:
             return stored.record
         use = await self._use_of(stored.record, operation.now)
@@ -193,6 +194,7 @@ class Teams:
             Conflict: it was changed at the same moment.
         """
         stored = await find_app(self.stores, operation.actor, slug)
+        operation.require_match(stored.record)
         if stored.record.archived_at is None:
             return stored.record
         return await self._set_app(stored, evolve(stored.record, archived_at=None), "app.reinstated", operation)

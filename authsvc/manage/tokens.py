@@ -188,7 +188,10 @@ class Tokens:
         if sign_in is not None:
             operation.actor.require_in_person("end a sign-in")
         found = personal or sign_in
-        if found is None or found.record.revoked_at is not None:
+        if found is None:
+            return
+        operation.require_match(found.record)
+        if found.record.revoked_at is not None:
             return
         owner = await self.stores.members.get(found.record.member)
         facts = {"token": token_id, "member": found.record.member, "team": owner and owner.record.team}

@@ -93,6 +93,23 @@ HTTP_REQUESTS = Metric(
     "Requests of any kind by listener and class of status.",
     (Label("listener", (EDGE, INSIDE)), Label("status", STATUSES)),
 )
+COLLECTIONS = (
+    *("teams", "members", "apps", "images", "tokens", "service-accounts", "customers", "licenses", "license-keys"),
+    *("upstreams", "webhooks", "audit", "activity", "openapi"),
+)
+API_REQUESTS = Metric(
+    "authsvc_api_requests_total",
+    Kind.COUNTER,
+    "Requests to the management API by collection, method and class of status.",
+    (
+        Label("collection", (*COLLECTIONS, OTHER)),
+        Label("method", ("GET", "POST", "PATCH", "DELETE", OTHER)),
+        Label("status", STATUSES),
+    ),
+)
+API_SECONDS = Metric(
+    "authsvc_api_request_seconds", Kind.HISTOGRAM, "Time from a routed request to its answer.", buckets=SLOW
+)
 KNOWN, NEW = "known", "new"
 
 PASSWORDS_WAITING = Metric(
@@ -159,7 +176,8 @@ KEY_SERVICE_DEATHS = Metric(
 )
 
 METRICS = (
-    *(TOKEN_REQUESTS, TOKEN_SECONDS, HTTP_REQUESTS, PASSWORDS_WAITING, PASSWORDS_RUNNING, PASSWORD_SECONDS),
+    *(TOKEN_REQUESTS, TOKEN_SECONDS, HTTP_REQUESTS, API_REQUESTS, API_SECONDS),
+    *(PASSWORDS_WAITING, PASSWORDS_RUNNING, PASSWORD_SECONDS),
     UNCLEAR_CLIENTS,
     *(STORE_SECONDS, STORE_ERRORS, STORE_DISK_FREE, STORE_DISK_SIZE),
     *(LEAF_EXPIRY, LEAF_FAILURES, WORKERS, WORKER_DEATHS),

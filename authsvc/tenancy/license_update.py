@@ -8,7 +8,7 @@ from attrs import evolve, field, frozen
 from authsvc.errors import InputRefused
 from authsvc.tenancy.names import parse_text
 from authsvc.tenancy.records import License
-from authsvc.tenancy.terms import check_fields, is_field_name, parse_field, parse_repositories
+from authsvc.tenancy.terms import check_field_values, check_fields, is_field_name, parse_field, parse_repositories
 
 
 @frozen
@@ -42,7 +42,7 @@ class LicenseUpdate:
         contact: str | None = None,
         repositories: Iterable[str] | None = None,
         whole_app: bool = False,
-        fields: Iterable[str] = (),
+        fields: Iterable[str] | Mapping[str, object] = (),
     ) -> Self:
         """Return the changes that were typed.
 
@@ -52,26 +52,17 @@ class LicenseUpdate:
             contact: one line of text; empty to remove the contact.
             repositories: patterns relative to the app.
             whole_app: whether the license covers the whole app again.
-            fields: ``name=value`` each, as in :meth:`authsvc.tenancy.terms.LicenseTerms.parse`; ``name=`` removes it.
+            fields: ``name=value`` each, as in :meth:`authsvc.tenancy.terms.LicenseTerms.parse`, where ``name=``
+                removes it; or values by name, where None does.
 
         Raises:
             InputRefused: something is not acceptable.
         """
-        values, removed = dict[str, object](), set[str]()
-        for pair in fields:
-            name, equals, text = pair.partition("=")
-            if not equals or not is_field_name(name):
-                raise InputRefused(
-                    f"{pair[:60]!r} is not a field; write name=value, such as seats=25, or name= to remove it",
-                    code="field_invalid",
-                    field="fields",
-                )
-            if name in values or name in removed:
-                raise InputRefused(f"the field {name!r} is given twice", code="field_duplicated", field="fields")
-            if text:
-                values[name] = parse_field(name, text)
-            else:
-                removed.add(name)
+        if isinstance(fields, Mapping):
+            values = check_field_values({name: value for name, value in fields.items() if value is not None})
+            removed = {name for name, value in fields.items() if value is None}
+        else:
+            values, removed = _parse_pairs(fields)
         return cls(
             customer=None if customer is None else parse_text(customer, "customer"),
             customer_reference=(
@@ -101,3 +92,23 @@ class LicenseUpdate:
             kept = {name: value for name, value in license_.fields.items() if name not in self.removed_fields}
             check_fields(changes.setdefault("fields", {**kept, **self.fields}))
         return evolve(license_, **changes)
+
+
+def _parse_pairs(pairs: Iterable[str]) -> tuple[dict[str, object], set[str]]:
+    """Return the fields that get another value, and the names of those that go."""
+    values, removed = dict[str, object](), set[str]()
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals or not is_field_name(name):
+            raise InputRefused(
+                f"{pair[:60]!r} is not a field; write name=value, such as seats=25, or name= to remove it",
+                code="field_invalid",
+                field="fields",
+            )
+        if name in values or name in removed:
+            raise InputRefused(f"the field {name!r} is given twice", code="field_duplicated", field="fields")
+        if text:
+            values[name] = parse_field(name, text)
+        else:
+            removed.add(name)
+    return values, removed

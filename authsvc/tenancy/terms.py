@@ -48,7 +48,7 @@ class LicenseTerms:
         type_: str = "paid",
         not_before: str | None = None,
         repositories: Iterable[str] | None = None,
-        fields: Iterable[str] = (),
+        fields: Iterable[str] | Mapping[str, object] = (),
         contact: str | None = None,
         customer_reference: str | None = None,
         customer_email: str | None = None,
@@ -62,7 +62,8 @@ class LicenseTerms:
             type_: one of :class:`LicenseType`.
             not_before: the same, before ``expires``.
             repositories: patterns relative to the app; None is the whole app.
-            fields: ``name=value`` each; a value that is a JSON number, true, false or null is that.
+            fields: ``name=value`` each, where a value that is a JSON number, true, false or null is that; or values
+                by name.
             contact: one line of text.
             customer_reference: the vendor's own key for the customer.
             customer_email: of the customer.
@@ -178,6 +179,23 @@ def check_field(name: str, value: object) -> object:
     return parse_text(value, f"field {name}", _of(name))
 
 
+def check_field_values(values: Mapping[str, object]) -> dict[str, object]:
+    """Return custom fields whose values have a type already.
+
+    Raises:
+        InputRefused: a name or a value is not acceptable, or there are too many.
+    """
+    for name in values:
+        if not is_field_name(name):
+            raise InputRefused(
+                f"{name[:60]!r} cannot name a field: use 1 to 63 of A-Z, a-z, 0-9, '_', '.' and '-', a letter first",
+                code="field_invalid",
+                field="fields",
+            )
+    check_fields(values)
+    return {name: check_field(name, value) for name, value in values.items()}
+
+
 def is_plain(value: object) -> bool:
     """Whether a value is null, a truth value or a number that JSON can write."""
     # 1e400 is read as infinity and cannot be written.
@@ -189,7 +207,9 @@ def _of(name: str) -> str:
     return f"fields.{name}"
 
 
-def _parse_fields(pairs: Iterable[str]) -> dict[str, object]:
+def _parse_fields(pairs: Iterable[str] | Mapping[str, object]) -> dict[str, object]:
+    if isinstance(pairs, Mapping):
+        return check_field_values(pairs)
     fields: dict[str, object] = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")

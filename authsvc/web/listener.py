@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from aiohttp import web
@@ -21,10 +21,16 @@ POLL_INTERVAL = 0.05
 """Seconds between two looks at what is still open."""
 
 
-def make_web_app(routes: Iterable[web.AbstractRouteDef], middleware: object) -> web.Application:
-    """Return an application with ``routes`` inside ``middleware``."""
+def make_web_app(
+    routes: Iterable[web.AbstractRouteDef],
+    middleware: object,
+    applications: Mapping[str, web.Application] | None = None,
+) -> web.Application:
+    """Return an application with ``routes`` inside ``middleware``, and others by the prefix of their paths."""
     web_app = web.Application(middlewares=[middleware], client_max_size=MAX_BODY_BYTES)  # type: ignore[list-item]
     web_app.add_routes(routes)
+    for prefix, application in (applications or {}).items():
+        web_app.add_subapp(prefix, application)
     return web_app
 
 

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from authsvc.client import Client
 from authsvc.issuance import Issued
-from authsvc.metrics.catalogue import HTTP_REQUESTS, TOKEN_REQUESTS, TOKEN_SECONDS
+from authsvc.metrics.catalogue import API_REQUESTS, API_SECONDS, HTTP_REQUESTS, TOKEN_REQUESTS, TOKEN_SECONDS
 from authsvc.metrics.exposition import CONTENT_TYPE, exposition
 from authsvc.metrics.shared_metrics import SharedMetrics, Slot
 from authsvc.outcomes import FAULT, outcome_of_error
@@ -41,11 +41,26 @@ class CountedIssuance:
         return issued
 
 
+def count_api_request(slot: Slot) -> Callable[[str, str, int, float], None]:
+    """Return what counts a request to the management API: its collection, method, status and seconds."""
+
+    def count(collection: str, method: str, status: int, seconds: float) -> None:
+        slot.inc(API_REQUESTS, collection, method, status_class(status))
+        slot.observe(API_SECONDS, seconds)
+
+    return count
+
+
+def status_class(status: int) -> str:
+    """Return the class of a status, such as ``2xx``."""
+    return f"{min(max(status // 100, 2), 5)}xx"
+
+
 def count_status(slot: Slot, listener: str) -> Callable[[web.StreamResponse], None]:
     """Return what counts the answers of a listener."""
 
     def count(response: web.StreamResponse) -> None:
-        slot.inc(HTTP_REQUESTS, listener, f"{min(max(response.status // 100, 2), 5)}xx")
+        slot.inc(HTTP_REQUESTS, listener, status_class(response.status))
 
     return count
 

@@ -1,7 +1,7 @@
 """What a client learns of an error, before a renderer puts it into the dialect of the endpoint.
 
 A dialect is one function from :class:`PublicError` to a response; :mod:`authsvc.web.registry_dialect` is that of
-docker, podman and containerd.
+docker, podman and containerd, :mod:`authsvc.web.api.problem` that of the management API.
 """
 
 import math
@@ -9,7 +9,7 @@ from http import HTTPStatus
 
 from attrs import frozen
 
-from authsvc.errors import Throttled
+from authsvc.errors import AuthsvcError, ConfirmationNeeded, ErrorCode, FieldProblem, InputRefused, Throttled
 from authsvc.outcomes import outcome_of_error
 from authsvc.spec.registry_error import UNKNOWN
 
@@ -29,6 +29,9 @@ class PublicError:
         message: a sentence for people.
         request_id: finds the request in log and audit.
         retry_after: seconds after which the client may try again, or None.
+        code: machine-readable, of docs/errors.md.
+        problems: what is wrong, argument by argument; None when the error is not about input.
+        mark: what the client repeats the request with to confirm it, or None.
     """
 
     status: HTTPStatus
@@ -36,6 +39,9 @@ class PublicError:
     message: str
     request_id: str
     retry_after: int | None = None
+    code: ErrorCode = "internal_error"
+    problems: tuple[FieldProblem, ...] | None = None
+    mark: str | None = None
 
 
 def public_error(error: Exception, request_id: str) -> PublicError:
@@ -45,4 +51,13 @@ def public_error(error: Exception, request_id: str) -> PublicError:
     retry_after = RETRY_AFTER if outcome.status is HTTPStatus.SERVICE_UNAVAILABLE else None
     if isinstance(error, Throttled):
         retry_after = max(1, math.ceil(error.retry_after))
-    return PublicError(outcome.status, outcome.registry_code or UNKNOWN, message, request_id, retry_after)
+    return PublicError(
+        outcome.status,
+        outcome.registry_code or UNKNOWN,
+        message,
+        request_id,
+        retry_after,
+        code=error.code if isinstance(error, AuthsvcError) and not outcome.is_fault else "internal_error",
+        problems=error.errors if isinstance(error, InputRefused) else None,
+        mark=error.mark if isinstance(error, ConfirmationNeeded) else None,
+    )

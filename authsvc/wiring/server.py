@@ -4,7 +4,7 @@ import asyncio
 import secrets
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any
 
@@ -59,6 +59,7 @@ from authsvc.store.sign_ins import RedisSignIns
 from authsvc.store.throttle import RedisThrottle
 from authsvc.store.usage import RedisUsage
 from authsvc.store.workers import RedisWorkerRegistry
+from authsvc.web.api.endpoint import PREFIX
 from authsvc.web.client import ClientReader
 from authsvc.web.listener import Drain, Listener, make_web_app
 from authsvc.web.metrics import CountedIssuance, count_status, metrics
@@ -67,6 +68,7 @@ from authsvc.web.ops import Readiness, license_keys, livez
 from authsvc.web.preflight import PreflightEndpoint
 from authsvc.web.token import TokenEndpoint
 from authsvc.wiring import clock
+from authsvc.wiring.api import management_api
 from authsvc.wiring.keys import system_tokens
 from authsvc.worker_status import DATA_VERSION
 
@@ -131,6 +133,23 @@ class Counting:
 
 
 @frozen
+class ServedRoutes:
+    """What one listener serves.
+
+    Attributes:
+        name: of the listener.
+        routes: of the listener itself.
+        bound: the socket.
+        applications: further applications by the prefix of their paths.
+    """
+
+    name: str
+    routes: Iterable[web.AbstractRouteDef]
+    bound: socket.socket
+    applications: Mapping[str, web.Application] = field(factory=dict)
+
+
+@frozen
 class Hashing:
     """What a worker checks passwords with.
 
@@ -169,9 +188,10 @@ async def running_worker(
         await stack.enter_async_context(_indexing(settings, logger))
         sign_ins = SignIns(RedisSignIns(Records(connection, codec, _change_log(logger))), secrets.token_bytes)
         throttle = RedisThrottle(connection)
+        passwords = stack.enter_context(_passwords(throttle, hashing, counting, logger))
         authenticator = Authenticator(
             facts,
-            stack.enter_context(_passwords(throttle, hashing, counting, logger)),
+            passwords,
             throttle,
             on_use=usage.record,
             recent=RecentLicenses() if settings.degraded_pulls else None,
@@ -203,8 +223,14 @@ async def running_worker(
             license_keys(lambda: key_document(service, live.license_keys["keys"])),
             web.get("/livez", livez),
         ]
+        api = await stack.enter_async_context(
+            management_api(settings, live.keys, passwords, usage.record, _change_log(logger), logger, counting.slot)
+        )
         inside_routes = [*readiness.routes(), metrics(counting.shared_metrics, clock)]
-        served = ((EDGE, edge_routes, edge), (INSIDE, inside_routes, inside))
+        served = (
+            ServedRoutes(EDGE, edge_routes, edge, {PREFIX: api}),
+            ServedRoutes(INSIDE, inside_routes, inside),
+        )
         yield await stack.enter_async_context(_listeners(settings, served, logger, counting.slot))
 
 
@@ -223,7 +249,7 @@ async def _keys_state(keys: KeyServiceClient | None) -> str:
 @asynccontextmanager
 async def _listeners(
     settings: Settings,
-    served: Iterable[tuple[str, Iterable[web.AbstractRouteDef], socket.socket]],
+    served: Iterable[ServedRoutes],
     logger: Logger,
     slot: Slot,
 ) -> AsyncIterator[Drain]:
@@ -232,13 +258,13 @@ async def _listeners(
         listeners: list[Listener] = []
         drain = Drain(listeners)
         clients = ClientReader(settings.trusted_proxies, settings.private_clients)
-        for name, routes, bound in served:
-            seen = (count_status(slot, name), drain.mark)
+        for one in served:
+            seen = (count_status(slot, one.name), drain.mark)
             middleware = around(logger, settings.public_url.authority, new_request_id, clients, seen)
-            listener = Listener(make_web_app(routes, middleware))
+            listener = Listener(make_web_app(one.routes, middleware, one.applications))
             stack.push_async_callback(listener.close)
             listeners.append(listener)
-            await listener.start(bound)
+            await listener.start(one.bound)
         yield drain
 
 

@@ -72,7 +72,20 @@ CLOCK_READERS = ("wiring/", "cli/", "local/up.py", "installer/credential_helper.
 
 PURE_AT_IMPORT = {
     *("partial", "permitted", "unique", "join"),
-    *("TypeVar", "timedelta", "compile", "frozenset", "set", "tuple", "dict", "list", "str", "range", "fromhex"),
+    *(
+        "TypeVar",
+        "datetime",
+        "timedelta",
+        "compile",
+        "frozenset",
+        "set",
+        "tuple",
+        "dict",
+        "list",
+        "str",
+        "range",
+        "fromhex",
+    ),
     *("frozen", "define", "field", "dataclass", "classmethod", "staticmethod", "property", "override"),
     *(
         "contextmanager",

@@ -1,0 +1,79 @@
+"""The use cases of one installation, in one place: what the command line, the management API and the portal call."""
+
+from functools import cached_property
+
+from attrs import frozen
+
+from authsvc.manage.audit import Audit, AuditReader
+from authsvc.manage.customers import Customers
+from authsvc.manage.license_renewal import LicenseRenewal
+from authsvc.manage.license_signer import LicenseSigner
+from authsvc.manage.licenses import Licenses
+from authsvc.manage.links import Links
+from authsvc.manage.members import Members
+from authsvc.manage.service_accounts import ServiceAccounts
+from authsvc.manage.stores import Stores
+from authsvc.manage.teams import Teams
+from authsvc.manage.tokens import Tokens
+from authsvc.tenancy.records import App
+
+
+@frozen(slots=False)
+class UseCases:
+    """Everything that can be asked for and changed, by whichever interface.
+
+    Attributes:
+        stores: the records.
+        signer: signs license files; asked only by what makes one.
+        registry: host and port that clients log in to.
+        audit_reader: the entries of the audit.
+    """
+
+    stores: Stores
+    signer: LicenseSigner
+    registry: str
+    audit_reader: AuditReader
+
+    @cached_property
+    def teams(self) -> Teams:
+        """Teams and apps."""
+        return Teams(self.stores)
+
+    @cached_property
+    def members(self) -> Members:
+        """The people in them."""
+        return Members(self.stores)
+
+    @cached_property
+    def links(self) -> Links:
+        """Invitations and resets."""
+        return Links(self.stores)
+
+    @cached_property
+    def tokens(self) -> Tokens:
+        """Personal tokens and sign-ins."""
+        return Tokens(self.stores)
+
+    @cached_property
+    def service_accounts(self) -> ServiceAccounts:
+        """Machines' own accounts."""
+        return ServiceAccounts(self.stores)
+
+    @cached_property
+    def customers(self) -> Customers:
+        """Whom licenses are made out to."""
+        return Customers(self.stores)
+
+    @cached_property
+    def licenses(self) -> Licenses:
+        """Licenses. What makes or checks a file raises what its signer raises."""
+        return Licenses(self.stores, self.signer, self.registry)
+
+    def renewal(self, app: App) -> LicenseRenewal:
+        """Return the use cases that give many licenses of an app another end."""
+        return LicenseRenewal(self.stores, app)
+
+    @cached_property
+    def audit(self) -> Audit:
+        """What was decided and changed."""
+        return Audit(self.audit_reader, self.stores.apps)

@@ -1,0 +1,1 @@
+"""The management API, ``/api/v1``: declared endpoints around the use cases of ``manage/``, and their document."""

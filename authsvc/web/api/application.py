@@ -1,0 +1,234 @@
+"""The application of the management API: routes, authentication, parsing, one log line and one count per request."""
+
+import asyncio
+import secrets
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from aiohttp import web
+from attrs import evolve, frozen
+
+from authsvc.errors import (
+    AccountDenied,
+    AuthsvcError,
+    Conflict,
+    CredentialsRefused,
+    InputRefused,
+    PermissionDenied,
+    PreconditionFailed,
+)
+from authsvc.logs import Logger
+from authsvc.manage.actor import Actor
+from authsvc.manage.operation import OPERATION_ID_LENGTH, Operation
+from authsvc.manage.use_cases import UseCases
+from authsvc.outcomes import REQUEST_FAILED, outcome_of_error
+from authsvc.web.api.arguments import parse_body, parse_query, render_answer
+from authsvc.web.api.authentication import ApiAuthentication
+from authsvc.web.api.endpoint import (
+    PREFIX,
+    VERSION,
+    AnyAnswer,
+    Call,
+    Endpoint,
+    FileAnswer,
+    ListAnswer,
+    ObjectAnswer,
+)
+from authsvc.web.api.json_body import parse_json, read_body, require_json
+from authsvc.web.api.openapi import DOCUMENT_PATH
+from authsvc.web.api.problem import render_http_error, render_problem
+from authsvc.web.api.request_headers import idempotency_key, if_match
+from authsvc.web.client import CLIENT
+from authsvc.web.middleware import REQUEST_ID, Handler
+from authsvc.web.public_error import public_error
+
+ACTOR = web.RequestKey("actor", Actor)
+"""Who asks, once that is proven."""
+
+COLLECTION = web.RequestKey("collection", str)
+"""The collection of the endpoint that a request reached."""
+
+MAX_LOGGED = 100
+"""Characters of unproven client text that reach the log."""
+
+ANSWERED, REFUSED = "api.answered", "api.refused"
+
+CountRequest = Callable[[str, str, int, float], None]
+"""Counts a request by collection, method, status and seconds."""
+
+
+@frozen
+class ManagementApi:
+    """Everything that the API needs.
+
+    Attributes:
+        use_cases: what it calls.
+        authentication: proves who asks.
+        endpoints: what it serves.
+        document: the OpenAPI document, as JSON.
+        logger: gets one line for each request.
+        clock: read once per request.
+        count: counts each request.
+    """
+
+    use_cases: UseCases
+    authentication: ApiAuthentication
+    endpoints: tuple[Endpoint, ...]
+    document: bytes
+    logger: Logger
+    clock: Callable[[], datetime]
+    count: CountRequest = lambda _collection, _method, _status, _seconds: None
+
+    def application(self) -> web.Application:
+        """Return the application, to be added below ``/api``."""
+        application = web.Application(middlewares=[self._middleware()])
+        application.router.add_get(DOCUMENT_PATH, self._document, allow_head=False)
+        for endpoint in self.endpoints:
+            application.router.add_route(endpoint.method, f"{VERSION}{endpoint.path}", self._handler(endpoint))
+        return application
+
+    async def _document(self, request: web.Request) -> web.Response:
+        request[COLLECTION] = "openapi"
+        return web.Response(body=self.document, content_type="application/json")
+
+    def _handler(self, endpoint: Endpoint) -> Handler:
+        async def handle(request: web.Request) -> web.Response:
+            request[COLLECTION] = endpoint.collection
+            now = self.clock()
+            actor = request[ACTOR] = await self.authentication.actor(request, request[CLIENT], now)
+            actor.require(endpoint.permission)
+            call = await _read_call(request, endpoint, actor, now)
+            try:
+                answer = await endpoint.call(self.use_cases, call)
+            except Conflict as error:
+                if call.operation.if_match is not None and error.code == "version_conflict":
+                    raise PreconditionFailed(str(error)) from error
+                raise
+            return _rendered(request, endpoint, answer)
+
+        return handle
+
+    def _middleware(self) -> Any:
+        @web.middleware
+        async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+            seconds = asyncio.get_running_loop().time
+            began = seconds()
+            facts: Mapping[str, Any] = {}
+            try:
+                response = await handler(request)
+            except web.HTTPException as error:
+                response = render_http_error(error, request[REQUEST_ID])
+            except Exception as error:
+                if outcome_of_error(error).is_fault:
+                    self.logger.error(REQUEST_FAILED, request_id=request[REQUEST_ID], path=request.path, exc_info=error)
+                response, facts = render_problem(public_error(error, request[REQUEST_ID])), _facts(error)
+            collection = request.get(COLLECTION, "other")
+            self.count(collection, request.method, response.status, seconds() - began)
+            self._log(request, response.status, facts)
+            return response
+
+        return middleware
+
+    def _log(self, request: web.Request, status: int, facts: Mapping[str, Any]) -> None:
+        actor = request.get(ACTOR)
+        resource = request.match_info.route.resource
+        self.logger.info(
+            ANSWERED if status < HTTPStatus.BAD_REQUEST else REFUSED,
+            request_id=request[REQUEST_ID],
+            actor=None if actor is None else actor.subject,
+            method=request.method[:MAX_LOGGED],
+            route=None if resource is None else resource.canonical,
+            status=status,
+            address=request[CLIENT].address[:MAX_LOGGED],
+            user_agent=request[CLIENT].user_agent[:MAX_LOGGED],
+            **facts,
+        )
+
+
+def _facts(error: Exception) -> Mapping[str, Any]:
+    """Return what the log says of an error: of input only its code, since a value may be a secret."""
+    if not isinstance(error, AuthsvcError):
+        return {"code": "internal_error"}
+    facts: dict[str, Any] = {"code": error.code}
+    if isinstance(error, CredentialsRefused | AccountDenied | PermissionDenied):
+        facts["reason"] = str(error)
+    if error.detail is not None:
+        facts["detail"] = error.detail
+    return facts
+
+
+async def _read_call(request: web.Request, endpoint: Endpoint, actor: Actor, now: datetime) -> Call[Any, Any]:
+    """Return the parsed request.
+
+    Raises:
+        InputRefused: something in it is not acceptable.
+        HTTPUnsupportedMediaType: the body is not JSON.
+        HTTPRequestEntityTooLarge: the body is too long.
+    """
+    query: object = parse_query(_query_pairs(request), endpoint.query)
+    body = await read_body(request)
+    document: dict[str, Any] = {}
+    if body:
+        require_json(request)
+        document = parse_json(body)
+    parsed: object = parse_body(document, endpoint.body)
+    return Call(actor, now, dict(request.match_info), query, parsed, _operation(request, endpoint, actor, now, body))
+
+
+def _operation(request: web.Request, endpoint: Endpoint, actor: Actor, now: datetime, body: bytes) -> Operation:
+    key = idempotency_key(request.headers) if endpoint.changes else None
+    if key is None:
+        operation = Operation(actor, now, secrets.token_hex(OPERATION_ID_LENGTH // 2), secrets.token_bytes)
+    else:
+        whole = f"{request.method} {request.raw_path}\n".encode() + body
+        operation = Operation.keyed(actor, now, key, whole, secrets.token_bytes)
+    condition = if_match(request.headers) if endpoint.if_match else None
+    return evolve(operation, if_match=condition, request_id=request[REQUEST_ID])
+
+
+def _query_pairs(request: web.Request) -> Iterable[tuple[str, str]]:
+    """Return the query parameters.
+
+    Raises:
+        InputRefused: they are not UTF-8, or too many.
+    """
+    try:
+        return parse_qsl(request.rel_url.raw_query_string, keep_blank_values=True, errors="strict", max_num_fields=100)
+    except ValueError as error:
+        raise InputRefused(
+            "the query cannot be read: it is not UTF-8, or has too many parameters", code="encoding_invalid", field=None
+        ) from error
+
+
+def _rendered(request: web.Request, endpoint: Endpoint, answer: AnyAnswer) -> web.Response:
+    response: web.Response
+    match answer:
+        case FileAnswer(text, name, media_type):
+            response = web.Response(text=text, content_type=media_type)
+            response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+        case ListAnswer(items, following):
+            response = web.json_response({"items": [render_answer(item) for item in items], "next": following})
+            if following is not None:
+                response.headers["Link"] = f'<{_next_page(request, following)}>; rel="next"'
+        case ObjectAnswer(body, tag, location):
+            response = _object(endpoint, body)
+            if tag is not None:
+                response.headers["ETag"] = tag
+            if location is not None:
+                response.headers["Location"] = f"{PREFIX}{VERSION}{location}"
+    return response
+
+
+def _object(endpoint: Endpoint, body: object) -> web.Response:
+    if body is None:
+        return web.Response(status=HTTPStatus.NO_CONTENT)
+    return web.json_response(render_answer(body), status=endpoint.status)
+
+
+def _next_page(request: web.Request, cursor: str) -> str:
+    """Return the address of the next page (RFC 8288), relative to the server."""
+    kept = [(name, value) for name, value in _query_pairs(request) if name != "after"]
+    return f"{request.rel_url.raw_path}?{urlencode([*kept, ('after', cursor)])}"

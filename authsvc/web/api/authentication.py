@@ -1,0 +1,85 @@
+"""Authenticates requests to the management API: a bearer token becomes an actor (design #12).
+
+Only personal tokens and service-account tokens that were created with API access are accepted. Passwords, refresh
+tokens, license tokens and registry tokens are refused without being looked up.
+"""
+
+from datetime import datetime
+from typing import Protocol
+
+from aiohttp import web
+from attrs import frozen
+
+from authsvc.client import Client
+from authsvc.credentials.machine_secret import PERSONAL_KIND, SERVICE_KIND, MachineSecret
+from authsvc.credentials.proof import MachineProof, Proof
+from authsvc.credentials.subject import MemberSubject, ServiceAccountSubject, Subject
+from authsvc.errors import CredentialsRefused, WrongSecret
+from authsvc.issuance import decided
+from authsvc.manage.actor import Actor
+from authsvc.tenancy.machine_records import PersonalToken
+
+SCHEME = "bearer"
+
+SIGN_IN = "send a personal or service-account token with API access as 'Authorization: Bearer asv_…'"
+UNKNOWN = "this token is not valid: it is misspelt, unknown or was replaced; check it, or create a new one"
+NO_ACCESS = "this token is for the registry only; create one with API access 'read' or 'manage'"
+
+
+class BearerAuthenticator(Protocol):
+    """Proves who is asking."""
+
+    async def authenticate(self, proof: Proof, namespaces: tuple[str, ...], client: Client, now: datetime) -> Subject:
+        """Return the proven subject."""
+        ...
+
+
+@frozen
+class ApiAuthentication:
+    """Turns the credentials of a request into an actor.
+
+    Attributes:
+        authenticator: the same that registry tokens are issued by, so that unknown tokens are counted.
+    """
+
+    authenticator: BearerAuthenticator
+
+    async def actor(self, request: web.Request, client: Client, now: datetime) -> Actor:
+        """Return who asks, from the records as they are now.
+
+        Raises:
+            CredentialsRefused: there is no such token, or it is not one for this API.
+            AccountDenied: the account or the token is disabled, revoked or expired.
+            Throttled: too many unknown tokens came from there.
+            StoreUnavailable: the store did not answer.
+        """
+        proof = MachineProof(bearer_secret(request.headers.getall("Authorization", [])))
+        try:
+            subject = await self.authenticator.authenticate(proof, (), client, now)
+        except WrongSecret as error:
+            raise WrongSecret(UNKNOWN, detail=error.detail) from None
+        decided(subject, (), now)
+        match subject:
+            case MemberSubject(member, by=PersonalToken() as token) if token.api is not None:
+                return Actor.of_personal_token(token, member, now)
+            case ServiceAccountSubject(account, creator=creator) if account.api is not None:
+                return Actor.of_service_account(account, creator, now)
+            case _:
+                raise CredentialsRefused(NO_ACCESS, detail=f"{subject.id} without API access")
+
+
+def bearer_secret(headers: list[str]) -> MachineSecret:
+    """Return the one machine secret in the headers ``Authorization`` (RFC 6750 §2.1).
+
+    Raises:
+        CredentialsRefused: there is none, several, or one of a kind that this API does not accept.
+    """
+    if len(headers) != 1:
+        raise CredentialsRefused(SIGN_IN, detail=f"{len(headers)} headers Authorization")
+    scheme, _, text = headers[0].partition(" ")
+    secret = MachineSecret.parse(text.strip(" ")) if scheme.lower() == SCHEME else None
+    if secret is None:
+        raise CredentialsRefused(SIGN_IN, detail="no bearer token of ours")
+    if secret.kind not in {PERSONAL_KIND, SERVICE_KIND}:
+        raise CredentialsRefused(SIGN_IN, detail=f"a secret of kind {secret.kind!r}")
+    return secret

@@ -1,0 +1,184 @@
+"""What an endpoint of the management API is: its declaration, from which the routes and the document are made."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from functools import cached_property
+from http import HTTPStatus
+from typing import Any, Generic, TypeVar, get_args, get_type_hints
+from urllib.parse import quote
+
+from attrs import frozen
+
+from authsvc.manage.actor import Actor
+from authsvc.manage.etag import etag
+from authsvc.manage.operation import Operation
+from authsvc.manage.permissions import Permission
+from authsvc.manage.use_cases import UseCases
+from authsvc.web.api.api_errors import NO_ERRORS, ApiErrors
+
+Q_co = TypeVar("Q_co", covariant=True)
+B_co = TypeVar("B_co", covariant=True)
+
+PREFIX = "/api"
+VERSION = "/v1"
+
+
+@frozen
+class NoQuery:
+    """A request without query parameters."""
+
+
+@frozen
+class NoBody:
+    """A request without a body."""
+
+
+@frozen
+class Call(Generic[Q_co, B_co]):
+    """One request to an endpoint, parsed.
+
+    Attributes:
+        actor: who asks.
+        now: the one reading of the clock.
+        path: the variables of the path, decoded.
+        query: the query parameters.
+        body: the body.
+        operation: of the change, for endpoints that change something.
+    """
+
+    actor: Actor
+    now: datetime
+    path: Mapping[str, str]
+    query: Q_co
+    body: B_co
+    operation: Operation
+
+
+AnyCall = Call[Any, Any]
+
+
+@frozen
+class ObjectAnswer:
+    """What an endpoint returns.
+
+    Attributes:
+        body: of the declared answer type; None for no content.
+        etag: of the object in it, or None.
+        location: path of a new object, below ``/api/v1``, or None.
+    """
+
+    body: object = None
+    etag: str | None = None
+    location: str | None = None
+
+
+@frozen
+class ListAnswer:
+    """One page of a list.
+
+    Attributes:
+        items: of the declared answer type.
+        next: cursor of the next page, or None.
+    """
+
+    items: tuple[object, ...]
+    next: str | None
+
+
+@frozen
+class FileAnswer:
+    """A file to be saved.
+
+    Attributes:
+        text: ASCII.
+        name: of the file.
+        media_type: of the text.
+    """
+
+    text: str
+    name: str
+    media_type: str
+
+
+AnyAnswer = ObjectAnswer | ListAnswer | FileAnswer
+
+
+@frozen(slots=False)
+class Endpoint:
+    """One operation of the API.
+
+    Attributes:
+        method: in capitals.
+        path: below ``/api/v1``, with its variables in braces.
+        name: of the operation, in camelCase; unique.
+        summary: what it does, in a few words.
+        permission: of the use case; checked before anything of the request is parsed.
+        call: calls the use case; its annotation ``Call[QUERY, BODY]`` says what query and body are parsed into.
+        answer: attrs class of the answer, or of the items of a list; None for no content or a file.
+        is_list: whether it answers a page of a list.
+        has_etag: whether the answer is an object with an entity tag.
+        if_match: whether the header ``If-Match`` counts.
+        media_type: of a file that it answers with, or None.
+        status: when it succeeds.
+        errors: its own, beside those that every endpoint has.
+        request_example: a body, or None.
+        answer_example: an answer, or an item of a list.
+        description: more than the summary, in Markdown.
+    """
+
+    method: str
+    path: str
+    name: str
+    summary: str
+    permission: Permission
+    call: Callable[[UseCases, AnyCall], Awaitable[AnyAnswer]]
+    answer: type | None = None
+    is_list: bool = False
+    has_etag: bool = False
+    if_match: bool = False
+    media_type: str | None = None
+    status: HTTPStatus = HTTPStatus.OK
+    errors: ApiErrors = NO_ERRORS
+    request_example: object = None
+    answer_example: object = None
+    description: str = ""
+
+    @cached_property
+    def query(self) -> type:
+        """The attrs class of the query parameters."""
+        return self._parsed[0]
+
+    @cached_property
+    def body(self) -> type:
+        """The attrs class of the body."""
+        return self._parsed[1]
+
+    @property
+    def _parsed(self) -> tuple[type, type]:
+        query, body = get_args(get_type_hints(self.call)["call"])
+        return query, body
+
+    @property
+    def changes(self) -> bool:
+        """Whether it changes something."""
+        return self.method != "GET"
+
+    @property
+    def collection(self) -> str:
+        """The first part of its path."""
+        return self.path.split("/")[1]
+
+
+def found(record: object, body: object) -> ObjectAnswer:
+    """Return the answer with one object.
+
+    Args:
+        record: that the object was made of.
+        body: the object, of the declared answer type.
+    """
+    return ObjectAnswer(body, etag(record))
+
+
+def created(record: object, body: object, *path: str) -> ObjectAnswer:
+    """Return the answer with a new object and where it is found: the parts of its path below ``/api/v1``."""
+    return ObjectAnswer(body, etag(record), "".join(f"/{quote(part, safe='')}" for part in path))

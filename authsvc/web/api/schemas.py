@@ -1,0 +1,98 @@
+"""JSON schemas of the attrs classes that requests are parsed into and answers are made of (design #19).
+
+msgspec makes the schemas; what a class and its attributes mean is taken from the docstring of the class.
+"""
+
+import enum
+import inspect
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Annotated, Any, get_args
+
+import attrs
+import msgspec
+
+from authsvc.redaction import Secret
+
+Instant = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A time, which the schema describes as RFC 3339 with an offset."""
+
+Schema = dict[str, Any]
+
+REFERENCE = "#/components/schemas/{name}"
+
+_SECTION = re.compile(r"^Attributes:\n(?P<body>(?:[ ]{4}.*\n?|\n)*)", re.MULTILINE)
+_ATTRIBUTE = re.compile(r"^[ ]{4}(?P<name>\w+): (?P<text>.*(?:\n[ ]{8,}.*)*)", re.MULTILINE)
+
+
+def component_schemas(kinds: Iterable[type], closed: Iterable[type]) -> dict[str, Schema]:
+    """Return the schemas of ``kinds`` and of every class within them, by class name.
+
+    Args:
+        kinds: attrs classes.
+        closed: those of which unknown members are refused, with the classes within them.
+    """
+    classes = {one.__name__: one for one in _within(kinds)}
+    _, components = msgspec.json.schema_components(classes.values(), schema_hook=_schema, ref_template=REFERENCE)
+    strict = {one.__name__ for one in _within(closed) if attrs.has(one)}
+    schemas: dict[str, Schema] = {}
+    for name, schema in sorted(components.items()):
+        schemas[name] = _described(schema, classes[name])
+        if name in strict:
+            schemas[name]["additionalProperties"] = False
+    return schemas
+
+
+def attribute_texts(kind: type) -> Mapping[str, str]:
+    """Return what the docstrings of a class and its bases say of each attribute."""
+    texts: dict[str, str] = {}
+    for one in reversed(kind.__mro__):
+        section = _SECTION.search(inspect.cleandoc(one.__doc__ or ""))
+        for found in _ATTRIBUTE.finditer(section["body"] if section else ""):
+            texts[found["name"]] = _sentence(found["text"])
+    return texts
+
+
+def reference_to(kind: type) -> Schema:
+    """Return a reference to the schema of a class."""
+    return {"$ref": REFERENCE.format(name=kind.__name__)}
+
+
+def _described(schema: Schema, kind: type) -> Schema:
+    text = _SECTION.sub("", inspect.cleandoc(kind.__doc__ or ""))
+    described = {**schema, "description": " ".join(text.split())}
+    texts = attribute_texts(kind)
+    if "properties" in schema:
+        described["properties"] = {
+            name: {**inner, "description": texts[name]} if name in texts else inner
+            for name, inner in schema["properties"].items()
+        }
+    return described
+
+
+def _sentence(text: str) -> str:
+    plain = " ".join(text.split())
+    return plain[:1].upper() + plain[1:]
+
+
+def _within(kinds: Iterable[Any]) -> Iterator[Any]:
+    """Yield the attrs classes and enumerations among and within ``kinds``, each once."""
+    seen: dict[Any, None] = {}
+    waiting = list(kinds)
+    while waiting:
+        kind = waiting.pop()
+        waiting += get_args(kind)
+        if not isinstance(kind, type) or kind in seen or not (attrs.has(kind) or issubclass(kind, enum.Enum)):
+            continue
+        seen[kind] = None
+        if attrs.has(kind):
+            attrs.resolve_types(kind)
+            waiting += [attribute.type for attribute in attrs.fields(kind)]
+    yield from seen
+
+
+def _schema(kind: type) -> Schema:
+    if kind is Secret:
+        return {"type": "string", "format": "password"}
+    raise NotImplementedError

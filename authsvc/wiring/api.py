@@ -1,0 +1,98 @@
+"""The management API of a worker, on a Redis connection of its own: its load takes none of the token path's."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from aiohttp import web
+from attrs import frozen
+
+from authsvc.audit.entry import ChangeLog
+from authsvc.credentials.authenticator import Authenticator
+from authsvc.credentials.machine_secret import MachineSecret
+from authsvc.credentials.throttled_passwords import ThrottledPasswords
+from authsvc.errors import SignerUnavailable
+from authsvc.keys.client import KeyServiceClient
+from authsvc.logs import Logger
+from authsvc.manage.license_signer import LicenseSigner
+from authsvc.metrics.shared_metrics import Slot
+from authsvc.settings import Settings
+from authsvc.store.codec import Codec
+from authsvc.store.connection import Connection
+from authsvc.store.facts import RedisCredentialFacts
+from authsvc.store.throttle import RedisThrottle
+from authsvc.web.api import collections
+from authsvc.web.api.application import ManagementApi
+from authsvc.web.api.authentication import ApiAuthentication
+from authsvc.web.metrics import count_api_request
+from authsvc.wiring import clock
+from authsvc.wiring.management import server_use_cases
+
+NO_KEY_SERVICE = "license files cannot be signed here: no key service is configured"
+
+DECODED_RECORDS = 4_096
+"""Records that stay decoded for the management API."""
+
+
+@frozen
+class NoLicenseSigner:
+    """Signs nothing: this worker has no key service."""
+
+    async def sign_license(self, payload: bytes) -> str:  # noqa: ARG002  as every signer
+        """Refuse."""
+        raise SignerUnavailable(NO_KEY_SERVICE)
+
+    async def derive_license_token(self, license_id: str, generation: int) -> MachineSecret:  # noqa: ARG002  likewise
+        """Refuse."""
+        raise SignerUnavailable(NO_KEY_SERVICE)
+
+    async def license_keys(self) -> list[dict[str, Any]]:
+        """Refuse."""
+        raise SignerUnavailable(NO_KEY_SERVICE)
+
+
+@asynccontextmanager
+async def management_api(
+    settings: Settings,
+    keys: KeyServiceClient | None,
+    passwords: ThrottledPasswords,
+    on_use: Callable[[str, datetime], None],
+    log: ChangeLog,
+    logger: Logger,
+    slot: Slot,
+) -> AsyncIterator[web.Application]:
+    """Yield the application, to be served below ``/api``.
+
+    Args:
+        settings: of the installation.
+        keys: client of the key service, or None.
+        passwords: what the authenticator checks passwords with; the API accepts none.
+        on_use: called for every credential that was accepted.
+        log: where changes are written once they are durable.
+        logger: gets one line for each request.
+        slot: where requests are counted.
+    """
+    connection = Connection(settings.redis_url, deadline=settings.redis_deadline)
+    try:
+        codec = Codec(DECODED_RECORDS)
+        facts, throttle = RedisCredentialFacts(connection, codec), RedisThrottle(connection)
+        signer: LicenseSigner = NoLicenseSigner() if keys is None else keys
+        yield ManagementApi(
+            server_use_cases(settings, connection, codec, signer, log),
+            ApiAuthentication(Authenticator(facts, passwords, throttle, on_use=on_use)),
+            collections.ENDPOINTS,
+            api_document(),
+            logger,
+            clock,
+            count_api_request(slot),
+        ).application()
+    finally:
+        await connection.close()
+
+
+@lru_cache
+def api_document() -> bytes:
+    """Return the OpenAPI document, which is made once per process."""
+    return collections.document()

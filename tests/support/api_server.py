@@ -1,0 +1,195 @@
+"""The management API on a socket, over the installation of a test; every answer is checked against its document."""
+
+import asyncio
+import json
+import re
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from io import StringIO
+from socket import create_server
+from typing import Any
+
+from aiohttp import ClientSession, web
+from attrs import define, field, frozen
+from openapi_schema_validator import OAS31Validator
+from yarl import URL
+
+from authsvc.credentials.authenticator import Authenticator
+from authsvc.credentials.throttled_passwords import ThrottledPasswords
+from authsvc.logs import make_logger
+from authsvc.manage.license_signer import LicenseSigner
+from authsvc.manage.use_cases import UseCases
+from authsvc.redaction import Secret
+from authsvc.store.audit_stream import RedisAudit
+from authsvc.store.throttle import RedisThrottle
+from authsvc.web.api import collections
+from authsvc.web.api.application import ManagementApi
+from authsvc.web.api.authentication import ApiAuthentication
+from authsvc.web.api.endpoint import PREFIX
+from authsvc.web.client import ClientReader
+from authsvc.web.listener import Listener, make_web_app
+from authsvc.web.middleware import around
+from tests.support.builders import SERVICE
+from tests.support.installation import Installation, KeysInMemory
+
+AUDIT_BUDGET = 64 * 1024 * 1024
+
+DOCUMENT: Mapping[str, Any] = json.loads(collections.document())
+
+
+@frozen
+class ApiReply:
+    """An answer.
+
+    Attributes:
+        headers: with names in lower case.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        """Return the body as JSON."""
+        return json.loads(self.body)
+
+    @property
+    def code(self) -> str:
+        """The code of an error."""
+        assert self.headers["content-type"] == "application/problem+json; charset=utf-8", self
+        return str(self.json()["code"])
+
+    @property
+    def etag(self) -> str:
+        """The entity tag."""
+        return self.headers["etag"]
+
+    def fields(self) -> dict[str, str]:
+        """Return the code of each argument that an error lists."""
+        return {one["field"]: one["code"] for one in self.json()["errors"]}
+
+
+@define
+class ApiServer:
+    """A running API.
+
+    Attributes:
+        house: the installation behind it.
+        port: where it listens.
+        log: what it logs.
+        session: of its client.
+        application: below ``/api``.
+        counted: collection, method and status of each request.
+    """
+
+    house: Installation
+    port: int
+    log: StringIO
+    session: ClientSession
+    application: web.Application
+    counted: list[tuple[str, str, int]] = field(factory=list)
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        token: Secret | str | None = None,
+        body: Any = None,
+        *,
+        raw: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        checked: bool = True,
+    ) -> ApiReply:
+        """Send one request, whose path is sent as it is, below ``/api/v1`` unless it begins with ``/api``."""
+        whole = path if path.startswith(PREFIX) else f"/api/v1{path}"
+        sent = dict(headers or {})
+        if token is not None:
+            sent["Authorization"] = f"Bearer {token.reveal() if isinstance(token, Secret) else token}"
+        data = raw
+        if body is not None:
+            data = json.dumps(body).encode()
+        if data is not None:
+            sent.setdefault("Content-Type", "application/json")
+        url = URL(f"http://127.0.0.1:{self.port}{whole}", encoded=True)
+        async with self.session.request(method, url, data=data, headers=sent, allow_redirects=False) as answer:
+            found = {name.lower(): value for name, value in answer.headers.items()}
+            reply = ApiReply(answer.status, found, await answer.read())
+        if checked:
+            check(method, whole.partition("?")[0], reply)
+        return reply
+
+    async def say(self, raw: bytes) -> bytes:
+        """Send bytes and return all that comes back."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        writer.write(raw)
+        await writer.drain()
+        answer = await reader.read()
+        writer.close()
+        return answer
+
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        """Return the lines of an event."""
+        lines = [json.loads(line) for line in self.log.getvalue().splitlines()]
+        return [line for line in lines if line["event"] == event]
+
+
+def check(method: str, path: str, reply: ApiReply) -> None:
+    """Accept an answer that is as the document says, and an error outside of it that is a problem."""
+    operation = operation_of(method, path)
+    if operation is None or str(reply.status) not in operation["responses"]:
+        assert operation is None or (reply.status, reply.code) == (405, "method_not_allowed"), (method, path, reply)
+        validate({"$ref": "#/components/schemas/Problem"}, reply.json())
+        return
+    response = operation["responses"][str(reply.status)]
+    assert {name.lower() for name in response.get("headers", {})} - {"link"} <= reply.headers.keys(), reply
+    content = response.get("content")
+    if content is None:
+        assert reply.body == b"", reply
+        return
+    ((media_type, described),) = content.items()
+    assert reply.headers["content-type"].partition(";")[0] == media_type, reply
+    validate(described["schema"], reply.json())
+
+
+def validate(schema: Mapping[str, Any], found: Any) -> None:
+    """Accept what a schema of the document describes."""
+    OAS31Validator({**schema, "components": DOCUMENT["components"]}).validate(found)
+
+
+def operation_of(method: str, path: str) -> Any:
+    """Return the operation of the document that serves a path, or None."""
+    for template, item in DOCUMENT["paths"].items():
+        pattern = re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(template))
+        if re.fullmatch(pattern, path) and method.lower() in item:
+            return item[method.lower()]
+    return None
+
+
+@asynccontextmanager
+async def api_server(house: Installation, signer: LicenseSigner | None = None) -> AsyncIterator[ApiServer]:
+    """Serve the API of an installation."""
+    log = StringIO()
+    logger = make_logger("info", log)
+    counted: list[tuple[str, str, int]] = []
+    throttle = RedisThrottle(house.connection)
+    passwords = ThrottledPasswords(house.verifier, house.cache, throttle, b"g" * 32)
+    authenticator = Authenticator(house.facts_reader, passwords, throttle, on_use=house.usage.record)
+    api = ManagementApi(
+        UseCases(house.stores, signer or KeysInMemory(), SERVICE, RedisAudit(house.connection, AUDIT_BUDGET)),
+        ApiAuthentication(authenticator),
+        collections.ENDPOINTS,
+        collections.document(),
+        logger,
+        lambda: house.now,
+        lambda collection, method, status, _: counted.append((collection, method, status)),
+    )
+    middleware = around(logger, SERVICE, lambda: secrets.token_hex(8), ClientReader(), ())
+    application = api.application()
+    listener = Listener(make_web_app([], middleware, {PREFIX: application}))
+    with create_server(("127.0.0.1", 0)) as bound:
+        bound.setblocking(False)
+        await listener.start(bound)
+        async with ClientSession() as session:
+            yield ApiServer(house, bound.getsockname()[1], log, session, application, counted)
+        await listener.close()

@@ -1,0 +1,124 @@
+"""The OpenAPI document: valid, complete, and made of the types that parse the requests."""
+
+import json
+from collections import Counter
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+from attrs import evolve
+from openapi_spec_validator import validate
+
+from authsvc.errors import FieldProblem, InputRefused
+from authsvc.metrics.catalogue import COLLECTIONS
+from authsvc.web.api import collections
+from authsvc.web.api.api_errors import ApiErrors
+from authsvc.web.api.arguments import parse_body, parse_query
+from authsvc.web.api.endpoint import Endpoint, NoBody
+from authsvc.web.api.openapi import errors_of, variable_names
+from authsvc.web.api.schemas import attribute_texts
+from tests.support.api_server import DOCUMENT, ApiServer
+from tests.support.api_server import validate as validate_schema
+
+ROOT = Path(__file__).parent.parent.parent.parent
+
+OPERATIONS = {
+    (method.upper(), path): operation for path, item in DOCUMENT["paths"].items() for method, operation in item.items()
+}
+
+every_endpoint = pytest.mark.parametrize("endpoint", collections.ENDPOINTS, ids=lambda endpoint: endpoint.name)
+
+
+async def test_it_is_served_to_everybody(api: ApiServer) -> None:
+    """Without a credential, as it is made."""
+    reply = await api.ask("GET", "/api/openapi.json")
+    assert (reply.status, reply.json()) == (200, DOCUMENT)
+
+
+def test_it_is_valid() -> None:
+    """By the rules of OpenAPI 3.1."""
+    validate(json.loads(json.dumps(DOCUMENT)))
+    assert DOCUMENT["openapi"].startswith("3.1")
+
+
+async def test_it_has_every_route_and_no_other(api: ApiServer) -> None:
+    """Both ways."""
+    routes = {(route.method, route.resource.canonical) for route in api.application.router.routes() if route.resource}
+    assert set(OPERATIONS) == routes
+
+
+def test_operations_have_names_of_their_own() -> None:
+    """So have their variables and collections, which the metrics know."""
+    assert max(Counter(operation["operationId"] for operation in OPERATIONS.values()).values()) == 1
+    used = {name for endpoint in collections.ENDPOINTS for name in variable_names(endpoint.path)}
+    assert used == set(collections.VARIABLES)
+    tags = {tag for operation in OPERATIONS.values() for tag in operation["tags"]}
+    assert tags == set(collections.TAGS) <= set(COLLECTIONS)
+
+
+@every_endpoint
+def test_examples_are_what_they_are_examples_of(endpoint: Endpoint) -> None:
+    """A request example parses and an answer example is described by its schema; everything that can have one has."""
+    operation = OPERATIONS[(endpoint.method, f"/api/v1{endpoint.path}")]
+    assert (endpoint.body is NoBody) == (endpoint.request_example is None)
+    if endpoint.body is not NoBody:
+        example: Any = endpoint.request_example
+        parse_body(example, endpoint.body)
+        content = operation["requestBody"]["content"]["application/json"]
+        validate_schema(content["schema"], content["example"])
+    assert (endpoint.answer is None) == (endpoint.answer_example is None)
+    if endpoint.answer is not None:
+        assert type(endpoint.answer_example) is endpoint.answer
+        content = operation["responses"][str(int(endpoint.status))]["content"]["application/json"]
+        validate_schema(content["schema"], content["example"])
+
+
+@every_endpoint
+def test_everything_is_described(endpoint: Endpoint) -> None:
+    """The class of a query, a body or an answer says what each attribute means, and the operation who may."""
+    for kind in {endpoint.query, endpoint.body, endpoint.answer} - {None}:
+        assert kind is not None
+        assert {one.name for one in attrs.fields(kind)} <= attribute_texts(kind).keys(), kind
+    operation = OPERATIONS[(endpoint.method, f"/api/v1{endpoint.path}")]
+    assert "Who may: " in operation["description"]
+    assert all(parameter["description"] for parameter in operation["parameters"])
+
+
+@every_endpoint
+def test_errors_are_documented_codes(endpoint: Endpoint) -> None:
+    """Every code of an endpoint is in docs/errors.md, and it has the ones that all have."""
+    page = (ROOT / "docs/errors.md").read_text(encoding="utf-8")
+    errors = errors_of(endpoint)
+    assert isinstance(errors, ApiErrors)
+    codes = {code for several in errors.by_status().values() for code in several}
+    assert {code for code in codes if f"| `{code}` |" not in page} == set()
+    assert {"credentials_refused", "permission_denied", "store_unavailable", "internal_error"} <= codes
+
+
+@every_endpoint
+def test_unknown_parameters_are_refused(endpoint: Endpoint) -> None:
+    """Of every endpoint, in the query and in the body."""
+    for parse in (partial(parse_query, [("no_such", "1")]), partial(parse_body, {"no_such": 1})):
+        for kind in (endpoint.query, endpoint.body):
+            with pytest.raises(InputRefused) as refused:
+                parse(kind)
+            assert FieldProblem("no_such", "argument_unknown", "") in [
+                evolve(one, detail="") for one in refused.value.errors
+            ]
+    schemas = DOCUMENT["components"]["schemas"]
+    if endpoint.body is not NoBody:
+        assert schemas[endpoint.body.__name__]["additionalProperties"] is False
+
+
+def test_times_say_that_they_are_times() -> None:
+    """Every attribute of an answer whose name ends with ``_at`` has the format of a time."""
+    found = [
+        inner
+        for schema in DOCUMENT["components"]["schemas"].values()
+        for name, inner in schema.get("properties", {}).items()
+        if name.endswith("_at")
+    ]
+    assert found
+    assert all('"date-time"' in json.dumps(inner) for inner in found)
