@@ -10,7 +10,7 @@ import json
 from importlib.resources import files
 
 import jinja2
-from attrs import asdict, frozen
+from attrs import asdict, field, frozen
 
 from authsvc.errors import SetupRefused
 
@@ -25,6 +25,15 @@ class S3Values:
     """``https://HOST[:PORT]`` of a server that is not Amazon's."""
     folder: str
     """Prefix of every object's name, starting with a slash."""
+
+
+@frozen
+class EventsValues:
+    """Where the registry sends its events."""
+
+    url: str
+    bearer: str = field(repr=False)
+    """What it shows there (RFC 6750 §2.1)."""
 
 
 @frozen
@@ -47,6 +56,8 @@ class RegistryValues:
     read_only: bool = False
     s3: S3Values | None = None
     """None: in ``storage_dir``."""
+    events: EventsValues | None = None
+    """None: nobody is notified."""
 
 
 @frozen

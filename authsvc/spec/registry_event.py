@@ -12,6 +12,7 @@
 Both versions have these members; a member without a value is left out in 2.x, and may be ``""`` or ``0`` in 3.x, as in
 the events of deleted tags. What decides whose event it is and what of is checked by its grammar, and an event without
 it is unusable. The rest is cut to a bounded length, and may hold any character: it comes from clients.
+The Content-Type is not looked at: a body of a later version is worth an attempt, and plain JSON means the same.
 """
 
 import json
@@ -25,15 +26,6 @@ from attrs import frozen
 
 from authsvc.client import parse_address
 from authsvc.spec.reference import DIGEST, MAX_NAME_LENGTH, TAG, Repository
-
-MEDIA_TYPES = frozenset(
-    {
-        "application/vnd.docker.distribution.events.v1+json",
-        "application/vnd.docker.distribution.events.v2+json",
-        "application/json",
-    }
-)
-"""The types of a notification; the members are the same."""
 
 MAX_EVENTS = 500
 """Most events that are read from one notification; the registry sends one."""
