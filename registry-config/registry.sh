@@ -69,7 +69,12 @@ end() {
 }
 
 serve() {
-    trap 'end; exit 0' TERM INT
+    # Its events go to authsvc, which is not behind the proxy that docker gives every container; a bucket may be.
+    NO_PROXY="authsvc,${NO_PROXY:-${no_proxy:-}}"
+    no_proxy=$NO_PROXY
+    export NO_PROXY no_proxy
+    # nginx has ended before; the events of the last requests need a moment to arrive.
+    trap 'sleep 1; end; exit 0' TERM INT
     until chosen; do
         sleep 3600 &
         child=$!
@@ -82,7 +87,7 @@ serve() {
         flock -s -n "$lock" true || wanted=read-only
         if [ "$wanted" != "$mode" ]; then
             end
-            trap 'end; exit 0' TERM INT
+            trap 'sleep 1; end; exit 0' TERM INT
             # `read-only` may be read here only while no registry that writes is alive.
             echo "$wanted" >"$mode_file"
             mode=$wanted

@@ -110,7 +110,7 @@ def _init(data_dir: Path, bind: "ListenAddress", url: "PublicUrl", *, check: boo
     from authsvc.setup import init
     from authsvc.setup.layout import locked
 
-    site = init.Site(listen=bind, public_url=url, edge=init.ANY_EDGE)
+    site = init.Site(listen=bind, public_url=url, edge=init.ANY_EDGE, inside=init.ANY_INSIDE)
     layout = directory.check(data_dir)
     would_write = init.check(layout, site, os.environ)
     if check:

@@ -28,6 +28,7 @@ RETIRED_LICENSE_KEYS = "license-retired.keys.pem"
 LICENSE_TOKEN_KEY = "license-token.key"  # noqa: S105  a file name
 SEALING_KEY = "sealing.key"
 REGISTRY_HTTP_SECRET = "registry-http.secret"  # noqa: S105  a file name
+REGISTRY_EVENTS_SECRET = "registry-events.secret"  # noqa: S105  a file name
 REDIS_SECRET = "redis.secret"  # noqa: S105  a file name
 
 _PEM_END = b"-----END PUBLIC KEY-----"
@@ -73,6 +74,7 @@ def create_missing(directory: Path, now: datetime, *, service_keys: bool = True)
                 else ()
             ),
             (REGISTRY_HTTP_SECRET, new_hex_key),
+            (REGISTRY_EVENTS_SECRET, new_hex_key),
         )
         if create(directory / name, make)
     ]
@@ -84,7 +86,10 @@ def create_missing(directory: Path, now: datetime, *, service_keys: bool = True)
 
 def missing(directory: Path, *, service_keys: bool = True) -> tuple[str, ...]:
     """Return the names of the files that :func:`create_missing` would create."""
-    names = [*((LICENSE_SIGNING_KEY, LICENSE_TOKEN_KEY, SEALING_KEY) if service_keys else ()), REGISTRY_HTTP_SECRET]
+    names = [
+        *((LICENSE_SIGNING_KEY, LICENSE_TOKEN_KEY, SEALING_KEY) if service_keys else ()),
+        *(REGISTRY_HTTP_SECRET, REGISTRY_EVENTS_SECRET),
+    ]
     if not root_is_offline(directory):
         names = [TOKEN_ROOT_KEY, *names, TOKEN_ROOT_CERTIFICATE]
     return tuple(name for name in names if not os.path.lexists(directory / name))
@@ -117,6 +122,7 @@ def check_present(directory: Path, *, service_keys: bool = True) -> None:
         LICENSE_TOKEN_KEY: lambda: load_license_token_key(directory),
         SEALING_KEY: lambda: load_sealing_keys(directory),
         REGISTRY_HTTP_SECRET: lambda: registry_http_secret(directory),
+        REGISTRY_EVENTS_SECRET: lambda: load_event_bearers(directory),
         REDIS_SECRET: lambda: _long_enough(directory / REDIS_SECRET),
     }
     if not service_keys:
@@ -261,6 +267,19 @@ def registry_http_secret(directory: Path) -> str:
         return _long_enough(path).decode("ascii")
     except ValueError as error:
         raise SecretsRefused(f"{path} must hold ASCII characters only") from error
+
+
+def load_event_bearers(directory: Path) -> tuple[str, ...]:
+    """Return the bearers of the registry's notifications: it sends the first one, and authsvc accepts all of them.
+
+    Raises:
+        SecretsRefused: missing, readable by others, another user's, or not lines of 64 hexadecimal digits.
+    """
+    path = directory / REGISTRY_EVENTS_SECRET
+    bearers = tuple(parse_hex_key(line, path).hex() for line in read(path).split())
+    if not bearers:
+        raise SecretsRefused(f"{path} is empty; remove it to have a new one made")
+    return bearers
 
 
 def redis_secret(directory: Path) -> bytes:

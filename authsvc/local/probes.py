@@ -5,16 +5,24 @@ A probe raises ``NotReady`` with the reason; asking again and giving up are the 
 
 import asyncio
 from collections.abc import Coroutine, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from attrs import frozen
 
 from authsvc.listen_address import ListenAddress
+from authsvc.metrics.catalogue import RECORDED, REGISTRY_NOTIFICATIONS
 from authsvc.processes.supervisor import Loading, NotReady
 from authsvc.public_url import PublicUrl
 
 _TIMEOUT = 2.0
 """Seconds for one question and its answer."""
+
+_QUIET = 0.25
+"""Seconds without an event after which the registry has none left: it sends one right after the other."""
+
+_ARRIVED_WITHIN = 5.0
+"""Seconds in which the last ones must arrive."""
 
 
 _Opening = Coroutine[None, None, tuple[asyncio.StreamReader, asyncio.StreamWriter]]
@@ -64,6 +72,20 @@ async def serve_is_ready(host: str, port: int) -> None:
         raise NotReady(f"/readyz answers {answer.status}")
 
 
+async def events_have_arrived(host: str, port: int) -> None:
+    """Wait, some seconds at most, until authsvc's inside listener gets no more events of the registry.
+
+    The registry loses what it has not delivered when it ends, and it cannot be asked how much that is: its debug
+    listener, which says so, also shows the bearer to every user of the machine.
+    """
+    with suppress(TimeoutError, NotReady):
+        async with asyncio.timeout(_ARRIVED_WITHIN):
+            before = None
+            while before != (recorded := await _recorded_notifications(host, port)):
+                before = recorded
+                await asyncio.sleep(_QUIET)
+
+
 async def push_would_work(listen: ListenAddress, public_url: PublicUrl) -> None:
     """Walk the first two steps of every docker client through nginx: the challenge, then the token endpoint.
 
@@ -101,20 +123,32 @@ def _expect_challenge(answer: Answer, public_url: PublicUrl) -> None:
         raise NotReady(f"/v2/ answers {answer.status} with {challenge[:80]!r} instead of 401 with our realm")
 
 
+async def _recorded_notifications(host: str, port: int) -> bytes:
+    """Return the line of the metrics that says how many were recorded."""
+    opening = asyncio.open_connection(host, port)
+    text = await _exchange(opening, _request("/metrics", f"{host}:{port}"), until=None)
+    series = f'{REGISTRY_NOTIFICATIONS.name}{{answer="{RECORDED}"}} '.encode()
+    return next((line for line in text.splitlines() if line.startswith(series)), b"")
+
+
 async def _get(opening: _Opening, path: str, host: str) -> Answer:
-    request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: authsvc-up\r\nConnection: close\r\n\r\n"
-    return parse_answer(await _exchange(opening, request.encode("ascii"), until=b"\r\n\r\n"))
+    return parse_answer(await _exchange(opening, _request(path, host), until=b"\r\n\r\n"))
 
 
-async def _exchange(opening: _Opening, question: bytes, *, until: bytes) -> bytes:
-    """Send ``question`` and return the answer up to ``until``."""
+def _request(path: str, host: str) -> bytes:
+    lines = (f"GET {path} HTTP/1.1", f"Host: {host}", "User-Agent: authsvc-up", "Connection: close", "", "")
+    return "\r\n".join(lines).encode("ascii")
+
+
+async def _exchange(opening: _Opening, question: bytes, *, until: bytes | None) -> bytes:
+    """Send ``question`` and return the answer up to ``until``, or to the end of the connection."""
     try:
         async with asyncio.timeout(_TIMEOUT):
             reader, writer = await opening
             try:
                 writer.write(question)
                 await writer.drain()
-                return await reader.readuntil(until)
+                return await (reader.read() if until is None else reader.readuntil(until))
             finally:
                 writer.close()
     except TimeoutError as error:

@@ -59,7 +59,10 @@ def redis(layout: Layout, binaries: Binaries, environ: Mapping[str, str]) -> Pro
 
 
 def registry(layout: Layout, binaries: Binaries, environ: Mapping[str, str]) -> Program:
-    """Return the stock registry. By the time it is ended nginx is gone, so nothing is left to drain."""
+    """Return the stock registry. By the time it is ended nginx is gone, so no request is left to finish.
+
+    It gets no proxy from our environment: authsvc, where its events go, is on this machine.
+    """
     return _program(
         layout,
         "registry",

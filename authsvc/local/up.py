@@ -24,7 +24,7 @@ from authsvc.public_url import PublicUrl
 from authsvc.settings import Settings, parse_networks
 from authsvc.setup import data_dir
 from authsvc.setup.data_dir import prepare
-from authsvc.setup.init import ANY_EDGE, Site, check, init, rendered_settings
+from authsvc.setup.init import ANY_EDGE, ANY_INSIDE, Site, check, init, rendered_settings
 from authsvc.setup.layout import Layout, locked, was_used, write_file
 from authsvc.setup.start_check import check_settings, load_signing_keys
 
@@ -94,9 +94,7 @@ async def up(
         await stale_processes.clear(layout.root, layout.run, (layout.edge_address, layout.inside_address))
         port_conflict.refuse_if_taken(options.listen, also_loopback=options.public_url.is_localhost)
         with _listening() as edge, _listening() as inside, _signals(say) as (stopping, hurry, hung_up):
-            site = Site(
-                listen=options.listen, public_url=options.public_url, edge=_address(edge), trusted_proxies=proxies
-            )
+            site = Site(options.listen, options.public_url, _address(edge), _address(inside), trusted_proxies=proxies)
             init(layout, site, datetime.now(UTC))
             write_file(layout.edge_address, f"{_address(edge)}\n")
             write_file(layout.inside_address, f"{_address(inside)}\n")
@@ -122,7 +120,7 @@ async def up(
 def _check(options: UpOptions, proxies: tuple[str, ...], environ: Mapping[str, str]) -> Settings:
     """Refuse what serve would refuse, before anything is written or started; return its settings."""
     layout = data_dir.check(options.data_dir)
-    site = Site(listen=options.listen, public_url=options.public_url, edge=ANY_EDGE, trusted_proxies=proxies)
+    site = Site(options.listen, options.public_url, ANY_EDGE, ANY_INSIDE, trusted_proxies=proxies)
     check(layout, site, environ)
     settings = check_settings(environ, rendered_settings(layout, site))
     if root_is_offline(layout.secrets):
@@ -144,18 +142,21 @@ def _parts(
     serve = programs.serve(layout, environ, edge=edge.fileno(), inside=inside.fileno(), workers=options.workers)
     parts = (
         (programs.redis(layout, binaries, environ), partial(probes.redis_answers, layout.redis_socket)),
+        # Before the registry and longer than it, to take its events.
+        (serve, partial(probes.serve_is_ready, *inside.getsockname())),
         (
             programs.registry(layout, binaries, environ),
             partial(probes.registry_challenges, layout.registry_socket, url),
         ),
-        (serve, partial(probes.serve_is_ready, *inside.getsockname())),
         (programs.nginx(layout, binaries, environ), partial(probes.push_would_work, options.listen, url)),
     )
     for program, _ in parts:
         put_log_aside(program.log)
     data = {"redis": layout.redis, "registry": layout.registry}
+    before_stop = {"registry": partial(probes.events_have_arrived, *inside.getsockname())}
     return [
-        supervisor.Part(child=ManagedProcess(program), probe=ask, data=data.get(program.name)) for program, ask in parts
+        supervisor.Part(ManagedProcess(program), ask, data.get(program.name), before_stop.get(program.name))
+        for program, ask in parts
     ]
 
 

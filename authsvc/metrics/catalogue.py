@@ -155,6 +155,39 @@ AUDIT_LOST = Metric(
     "Decisions that could not be written to the audit, by the reason.",
     (Label("reason", AUDIT_LOSSES),),
 )
+ACCEPTED, DUPLICATE, IGNORED, UNUSABLE = "accepted", "duplicate", "ignored", "unusable"
+
+REGISTRY_EVENTS = Metric(
+    "authsvc_registry_events_total",
+    Kind.COUNTER,
+    "Events of the registry by what became of them.",
+    (Label("outcome", (ACCEPTED, DUPLICATE, IGNORED, UNUSABLE)),),
+)
+RECORDED, UNAUTHORIZED, UNAVAILABLE, OVERLOADED, INCOMPLETE = (
+    "recorded",
+    "unauthorized",
+    "unavailable",
+    "overloaded",
+    "incomplete",
+)
+
+REGISTRY_NOTIFICATIONS = Metric(
+    "authsvc_registry_notifications_total",
+    Kind.COUNTER,
+    "Requests with which the registry sent events, by the answer; all but the recorded ones are sent again.",
+    (Label("answer", (RECORDED, UNUSABLE, UNAUTHORIZED, UNAVAILABLE, OVERLOADED, INCOMPLETE)),),
+)
+REGISTRY_NOTIFICATION_SECONDS = Metric(
+    "authsvc_registry_notification_seconds",
+    Kind.HISTOGRAM,
+    "Time in which the events of one request were recorded.",
+    buckets=FAST,
+)
+REGISTRY_LAST_EVENT = Metric(
+    "authsvc_registry_last_event_timestamp_seconds",
+    Kind.LARGEST,
+    "Unix time at which the last events were recorded; 0 when none were by the workers that serve.",
+)
 LOG_LOST = Metric("authsvc_log_lost_total", Kind.COUNTER, "Log lines that could not be written.")
 METRICS_LOST = Metric(
     "authsvc_metrics_lost_total", Kind.COUNTER, "Measurements with a label value that no series is declared for."
@@ -183,6 +216,7 @@ METRICS = (
     *(LEAF_EXPIRY, LEAF_FAILURES, WORKERS, WORKER_DEATHS),
     *(AUDIT_USED, AUDIT_BUDGET, AUDIT_WAITING, AUDIT_LOST, LOG_LOST, METRICS_LOST),
     *(KEY_OPERATIONS, KEY_SERVICE_DEATHS),
+    *(REGISTRY_EVENTS, REGISTRY_NOTIFICATIONS, REGISTRY_NOTIFICATION_SECONDS, REGISTRY_LAST_EVENT),
 )
 """All of them, in the order in which they are shown."""
 

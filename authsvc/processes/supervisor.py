@@ -42,6 +42,8 @@ class Part:
     """Raises ``NotReady`` while it does not."""
     data: Path | None = None
     """Folder of its data, whose disk may be why it ends."""
+    before_stop: Callable[[], Awaitable[None]] | None = None
+    """Returns, within seconds, when the child has nothing left to do for a part that is still there."""
 
 
 async def run(
@@ -64,14 +66,18 @@ async def run(
     Raises:
         SetupRefused: a part ended or was not ready in time at the start. Nothing is left running.
     """
+    ready = False
     try:
         _, started = await first_of(stopping.wait(), _start(parts, say))
         if started.cancelled():
             return
+        ready = True
         on_ready()
         await first_of(stopping.wait(), *(_keep(part, stopping, say) for part in parts))
     finally:
         for part in reversed(parts):
+            if ready and part.before_stop is not None:
+                await first_of(part.before_stop(), hurry.wait())
             await part.child.stop(hurry)
 
 

@@ -13,8 +13,10 @@ import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
+from hashlib import sha256
 
 from authsvc.errors import SecretsRefused, SetupRefused, StoreUnavailable
+from authsvc.keys.secrets_dir import load_event_bearers
 from authsvc.logs import Logger, server_log
 from authsvc.metrics.catalogue import KEY_SERVICE_DEATHS, LOG_LOST
 from authsvc.metrics.shared_metrics import SharedMetrics
@@ -109,7 +111,8 @@ async def _serve(
 
     def make_context(current: Settings, given: Mapping[str, str]) -> WorkerContext:
         issuer = LeafIssuer(partial(load_signing_keys, current), current.leaf_life, clock, published)
-        return WorkerContext(issuer, listeners, shared_metrics, threads, guess_key, given, logger, keys)
+        bearers = _event_bearers(current, logger)
+        return WorkerContext(issuer, listeners, shared_metrics, threads, guess_key, given, logger, keys, bearers)
 
     def reload_context() -> WorkerContext:
         current, given = load_with_texts(environment)
@@ -130,6 +133,20 @@ async def _serve(
         async with _running(keys):
             await WorkerPool(reload_context, workers, logger).run(make_context(settings, texts), stopping, reloads)
     logger.info("server.stopped", pid=os.getpid())
+
+
+def _event_bearers(settings: Settings, logger: Logger) -> tuple[bytes, ...]:
+    """Return the SHA-256 of each bearer that the registry may show: all that a worker needs to know.
+
+    Without a usable file nothing but the events is refused, which the registry goes on sending: an installation whose
+    secrets are from before there were events serves tokens until ``init`` has added it.
+    """
+    try:
+        bearers = load_event_bearers(settings.secrets_dir)
+    except SecretsRefused as error:
+        logger.error("events.no_bearer", reason=str(error))
+        return ()
+    return tuple(sha256(bearer.encode("ascii")).digest() for bearer in bearers)
 
 
 def _key_service(settings: Settings, shared_metrics: SharedMetrics, logger: Logger) -> KeyServiceProcess | None:

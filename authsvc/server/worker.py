@@ -18,7 +18,7 @@ import sys
 from contextlib import suppress
 
 import uvloop
-from attrs import frozen
+from attrs import field, frozen
 
 from authsvc.keys.client import KeyServiceClient
 from authsvc.logs import LibraryHandler, Logger, server_log
@@ -28,7 +28,7 @@ from authsvc.processes.waiting import first_of
 from authsvc.server.certificate_renewal import CertificateRenewer, FromFiles, FromParent
 from authsvc.server.leaf_channel import LeafRequester
 from authsvc.server.worker_health import HEARTBEAT
-from authsvc.server.worker_pool import DRAIN, GUESS_KEY_BYTES, NO_KEYS
+from authsvc.server.worker_pool import DRAIN, EVENT_BEARERS, GUESS_KEY_BYTES, NO_KEYS
 from authsvc.settings import Settings, load
 from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
@@ -50,20 +50,33 @@ class Inherited:
     keys: int
 
 
-async def work(settings: Settings, inherited: Inherited, guess_key: bytes) -> None:
+@frozen
+class Given:
+    """What the parent writes to a worker's standard input besides its settings.
+
+    Attributes:
+        guess_key: what wrong passwords are recognised under.
+        event_bearers: SHA-256 of each bearer that the registry may show with its events.
+    """
+
+    guess_key: bytes = field(repr=False)
+    event_bearers: tuple[bytes, ...]
+
+
+async def work(settings: Settings, inherited: Inherited, given: Given) -> None:
     """Serve until a signal ends it, or until the parent is gone."""
     shared_metrics = SharedMetrics(inherited.shared_metrics, SlotLayout())
     counting = Counting(shared_metrics, shared_metrics.slot(inherited.slot))
     with server_log(settings.log_level, lambda lost: counting.slot.inc(LOG_LOST, by=lost)) as logger:
-        await _work(settings, inherited, guess_key, counting, logger)
+        await _work(settings, inherited, given, counting, logger)
 
 
-async def _work(settings: Settings, inherited: Inherited, guess_key: bytes, counting: Counting, logger: Logger) -> None:
+async def _work(settings: Settings, inherited: Inherited, given: Given, counting: Counting, logger: Logger) -> None:
     logging.getLogger().handlers = [LibraryHandler(logger)]
     stop, leave = asyncio.Event(), asyncio.Event()
     for number, event in ((signal.SIGTERM, stop), (signal.SIGINT, stop), (signal.SIGQUIT, leave)):
         asyncio.get_running_loop().add_signal_handler(number, event.set)
-    live = Live(_keys(settings, inherited, counting.slot))
+    live = Live(_keys(settings, inherited, counting.slot), event_bearers=given.event_bearers)
     connection = Connection(settings.redis_url, deadline=settings.redis_deadline)
     workers = RedisWorkerRegistry(connection, Codec())
     requester = await LeafRequester.open(socket.socket(fileno=inherited.channel))
@@ -72,7 +85,7 @@ async def _work(settings: Settings, inherited: Inherited, guess_key: bytes, coun
     renewing = asyncio.create_task(renewer.run(workers, settings.leaf_renewal))
     # Where there is a root key the certificate comes now, before a request could be refused for want of it.
     await first_of(renewer.has_tried.wait(), requester.gone.wait(), stop.wait())
-    hashing = Hashing(inherited.threads, guess_key)
+    hashing = Hashing(inherited.threads, given.guess_key)
     edge, inside = (socket.socket(fileno=number) for number in (inherited.edge, inherited.inside))
     async with running_worker(settings, live, edge, inside, logger, hashing, counting) as drain:
         logger.info("worker.started", pid=os.getpid(), leaf_until=renewer.leaf_until)
@@ -130,8 +143,10 @@ def main() -> None:
     guess_key = sys.stdin.buffer.read(GUESS_KEY_BYTES)
     if len(guess_key) != GUESS_KEY_BYTES:
         sys.exit("a worker needs its key on standard input: the parent of the server starts it")
-    settings = load({}, json.loads(sys.stdin.buffer.read()))
-    uvloop.run(work(settings, Inherited(*map(int, sys.argv[1:])), guess_key))
+    texts = json.loads(sys.stdin.buffer.read())
+    bearers = tuple(map(bytes.fromhex, texts.pop(EVENT_BEARERS, "").split()))
+    settings, inherited = load({}, texts), Inherited(*map(int, sys.argv[1:]))
+    uvloop.run(work(settings, inherited, Given(guess_key, bearers)))
 
 
 if __name__ == "__main__":

@@ -47,6 +47,10 @@ GUESS_KEY_BYTES = 32
 """Length of the key under which workers recognise wrong passwords that are tried again. A server draws it when it
 starts, and it goes to each worker on standard input: it is in no file, no environment and no argument."""
 
+EVENT_BEARERS = "event_bearers"
+"""Among the settings on a worker's standard input: SHA-256 of each bearer that the registry may show, hexadecimal,
+joined by spaces. A parent of an earlier version sends none."""
+
 NO_KEYS = -1
 """In the place of the descriptor of a worker's channel to the key service, when that runs in another container."""
 
@@ -81,6 +85,7 @@ class WorkerContext:
             goes on with them, whatever a file says by then.
         logger: the server's.
         keys: the key service, or None when it runs in another container.
+        event_bearers: SHA-256 of each bearer that the registry may show with its events.
     """
 
     issuer: LeafIssuer
@@ -91,6 +96,7 @@ class WorkerContext:
     settings: Mapping[str, str] = field(repr=False)
     logger: Logger
     keys: KeyServiceProcess | None = None
+    event_bearers: tuple[bytes, ...] = ()
 
 
 @define(eq=False)
@@ -191,7 +197,9 @@ class WorkerProcess:
         Raises:
             OSError: the pipe cannot hold them.
         """
-        content = self.context.guess_key + json.dumps(dict(self.context.settings)).encode()
+        bearers = " ".join(digest.hex() for digest in self.context.event_bearers)
+        texts = {**self.context.settings, EVENT_BEARERS: bearers}
+        content = self.context.guess_key + json.dumps(texts).encode()
         if len(content) > fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ):
             fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, len(content))
         os.write(pipe, content)

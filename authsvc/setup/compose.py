@@ -24,12 +24,14 @@ from authsvc.keys.secrets_dir import (
     LICENSE_TOKEN_KEY,
     NEXT_ROOT_KEY,
     REDIS_SECRET,
+    REGISTRY_EVENTS_SECRET,
     REGISTRY_HTTP_SECRET,
     RETIRED_LICENSE_KEYS,
     SEALING_KEY,
     TOKEN_ROOT_CERTIFICATE,
     TOKEN_ROOT_KEY,
     create_missing,
+    load_event_bearers,
     load_roots,
     redis_secret,
     registry_http_secret,
@@ -56,6 +58,7 @@ _KEYS = "/var/lib/authsvc/keys"
 """Where the key service sees its keys."""
 
 _REGISTRY_PORT = 5000
+_INSIDE_PORT = 8081
 _REDIS_PORT = 6379
 _REDIS_DISK = "/var/lib/redis/primary:/var/lib/redis/replica"
 """Where authsvc sees the file systems of both: either may be the primary of the moment."""
@@ -195,7 +198,8 @@ def renew_token_root(root: Path) -> tuple[str, ...]:
 
 @frozen
 class _Secrets:
-    http: str
+    http: str = field(repr=False)
+    bearer: str = field(repr=False)
     roots: str
     redis: bytes = field(repr=False)
 
@@ -205,11 +209,12 @@ _NO_SECRET = b"0" * 64
 
 
 def _no_secrets() -> _Secrets:
-    return _Secrets(_NO_SECRET.decode(), "", _NO_SECRET)
+    return _Secrets(_NO_SECRET.decode(), _NO_SECRET.decode(), "", _NO_SECRET)
 
 
 def _secrets(directory: Path) -> _Secrets:
-    return _Secrets(registry_http_secret(directory), _roots(directory), redis_secret(directory))
+    bearer = load_event_bearers(directory)[0]
+    return _Secrets(registry_http_secret(directory), bearer, _roots(directory), redis_secret(directory))
 
 
 def _roots(directory: Path) -> str:
@@ -233,7 +238,7 @@ VOLUMES = {
     "secrets": frozenset(
         {
             *(TOKEN_ROOT_KEY, TOKEN_ROOT_CERTIFICATE, NEXT_ROOT_KEY, LICENSE_SIGNING_KEY, RETIRED_LICENSE_KEYS),
-            *(LICENSE_TOKEN_KEY, SEALING_KEY, REGISTRY_HTTP_SECRET, REDIS_SECRET),
+            *(LICENSE_TOKEN_KEY, SEALING_KEY, REGISTRY_HTTP_SECRET, REGISTRY_EVENTS_SECRET, REDIS_SECRET),
         }
     ),
     "config/registry": frozenset({TOKEN_ROOT_CERTIFICATE, "config.yml", "read-only.yml", "registry.sh", "serves"}),

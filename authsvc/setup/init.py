@@ -2,23 +2,30 @@
 
 import os
 import pwd
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
 
-from attrs import frozen
+from attrs import field, frozen
 
 from authsvc.issuance import ISSUER
-from authsvc.keys.secrets_dir import REGISTRY_HTTP_SECRET, TOKEN_ROOT_CERTIFICATE, create_missing, registry_http_secret
+from authsvc.keys.secrets_dir import (
+    REGISTRY_EVENTS_SECRET,
+    REGISTRY_HTTP_SECRET,
+    TOKEN_ROOT_CERTIFICATE,
+    create_missing,
+    load_event_bearers,
+    registry_http_secret,
+)
 from authsvc.listen_address import ListenAddress
 from authsvc.public_url import PublicUrl
 from authsvc.setup import render
 from authsvc.setup.layout import Layout, differs, write_file
 from authsvc.setup.start_check import check_secrets, check_settings
 
-ANY_EDGE = "127.0.0.1:8080"
-"""Where nginx looks for authsvc when ``init`` is run alone; ``up`` renders the address it has bound."""
+ANY_EDGE, ANY_INSIDE = "127.0.0.1:8080", "127.0.0.1:8081"
+"""Where nginx and the registry look for authsvc when ``init`` is run alone; ``up`` renders the addresses it bound."""
 
 
 @frozen
@@ -29,6 +36,8 @@ class Site:
     public_url: PublicUrl
     edge: str
     """``host:port`` of authsvc's edge listener, where nginx finds it."""
+    inside: str
+    """``host:port`` of authsvc's inside listener, where the registry sends its events."""
     trusted_proxies: tuple[str, ...] = ()
     """Networks of the proxies in front of nginx."""
 
@@ -70,8 +79,7 @@ def check(layout: Layout, site: Site, environ: Mapping[str, str]) -> tuple[str, 
     """
     settings = check_settings(environ, rendered_settings(layout, site))
     absent = check_secrets(layout.secrets, settings)
-    secret = _NO_SECRET if REGISTRY_HTTP_SECRET in absent else registry_http_secret(layout.secrets)
-    texts = _texts(layout, site, secret)
+    texts = _texts(layout, site, _registry_secrets(layout.secrets, absent))
     return absent + tuple(path.name for path, text in texts.items() if differs(path, text))
 
 
@@ -91,7 +99,7 @@ def init(layout: Layout, site: Site, now: datetime) -> tuple[str, ...]:
         SetupRefused: a path or address cannot stand in a configuration file.
     """
     created = create_missing(layout.secrets, now)
-    texts = _texts(layout, site, registry_http_secret(layout.secrets))
+    texts = _texts(layout, site, _registry_secrets(layout.secrets))
     changed = tuple(path.name for path, text in texts.items() if write_file(path, text))
     return created + changed
 
@@ -105,10 +113,23 @@ _NO_SECRET = "0" * 64
 """In the place of a secret that is not made yet, to see whether the rest can be rendered."""
 
 
-def _texts(layout: Layout, site: Site, http_secret: str) -> dict[Path, str]:
+@frozen
+class _RegistrySecrets:
+    http: str = field(repr=False)
+    bearer: str = field(repr=False)
+
+
+def _registry_secrets(directory: Path, absent: Collection[str] = ()) -> _RegistrySecrets:
+    return _RegistrySecrets(
+        _NO_SECRET if REGISTRY_HTTP_SECRET in absent else registry_http_secret(directory),
+        _NO_SECRET if REGISTRY_EVENTS_SECRET in absent else load_event_bearers(directory)[0],
+    )
+
+
+def _texts(layout: Layout, site: Site, secrets: _RegistrySecrets) -> dict[Path, str]:
     files = configuration_of(layout)
     return {
-        files.registry: render.render(_registry(layout, site, http_secret)),
+        files.registry: render.render(_registry(layout, site, secrets)),
         files.redis: render.render(
             render.RedisValues(directory=str(layout.redis), unix_socket=str(layout.redis_socket))
         ),
@@ -117,7 +138,7 @@ def _texts(layout: Layout, site: Site, http_secret: str) -> dict[Path, str]:
     }
 
 
-def _registry(layout: Layout, site: Site, http_secret: str) -> render.RegistryValues:
+def _registry(layout: Layout, site: Site, secrets: _RegistrySecrets) -> render.RegistryValues:
     return render.RegistryValues(
         network="unix",
         address=str(layout.registry_socket),
@@ -126,7 +147,7 @@ def _registry(layout: Layout, site: Site, http_secret: str) -> render.RegistryVa
         service=site.public_url.authority,
         issuer=ISSUER,
         root_certificate=str(layout.secrets / TOKEN_ROOT_CERTIFICATE),
-        http_secret=http_secret,
+        http_secret=secrets.http,
     )
 
 

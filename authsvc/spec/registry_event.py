@@ -27,6 +27,9 @@ from attrs import frozen
 from authsvc.client import parse_address
 from authsvc.spec.reference import DIGEST, MAX_NAME_LENGTH, TAG, Repository
 
+NOTIFICATION_PATH = "/events/registry"
+"""Where authsvc takes notifications, on its inside listener."""
+
 MAX_EVENTS = 500
 """Most events that are read from one notification; the registry sends one."""
 

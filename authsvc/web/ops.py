@@ -77,6 +77,7 @@ class Readiness:
         registry: Callable[[], Awaitable[str]],
         keys: Callable[[], Awaitable[str]],
         clients_are_unclear: Callable[[], bool],
+        last_event: Callable[[], datetime | None],
         clock: Callable[[], datetime],
     ) -> None:
         """Look at all of them for each request.
@@ -88,6 +89,7 @@ class Readiness:
             registry: returns its state.
             keys: returns the state of the key service.
             clients_are_unclear: whether clients may be hidden behind a proxy that is not configured.
+            last_event: returns when the registry's last events were recorded, None if none were since the start.
             clock: the wall clock.
         """
         self._store = store
@@ -96,6 +98,7 @@ class Readiness:
         self._registry = registry
         self._keys = keys
         self._clients_are_unclear = clients_are_unclear
+        self._last_event = last_event
         self._clock = clock
 
     def routes(self) -> list[web.RouteDef]:
@@ -113,7 +116,7 @@ class Readiness:
             store = "down"
             if isinstance(error, StoreRefused):
                 refusal = error.detail
-        now = self._clock()
+        now, last_event = self._clock(), self._last_event()
         leaf = self._leaf.ready(now)
         ready = leaf and store == "up"
         body = {
@@ -128,6 +131,7 @@ class Readiness:
             },
             "registry": await self._registry(),
             "keys": await self._keys(),
+            "events": {"last_at": last_event.isoformat() if last_event else None},
             "client_addresses": UNCLEAR if self._clients_are_unclear() else "clear",
         }
         return web.json_response(body, status=HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE)

@@ -6,6 +6,7 @@ import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 from aiohttp import web
@@ -33,6 +34,7 @@ from authsvc.metrics.catalogue import (
     EDGE,
     INSIDE,
     PASSWORDS_WAITING,
+    REGISTRY_LAST_EVENT,
     STORE_DISK_FREE,
     STORE_DISK_SIZE,
     STORE_ERRORS,
@@ -94,11 +96,13 @@ class Live:
         keys: the client; None when there is no key service.
         keyring: the signing certificate.
         license_keys: the published JWK set.
+        event_bearers: SHA-256 of each bearer that the registry may show with its events.
     """
 
     keys: KeyServiceClient | None = None
     keyring: Keyring = field(factory=Keyring)
     license_keys: dict[str, Any] = field(factory=lambda: {"keys": []})
+    event_bearers: tuple[bytes, ...] = ()
 
     def publish(self, jwk_set: dict[str, Any]) -> None:
         """Publish other license keys from now on."""
@@ -126,6 +130,11 @@ class Counting:
     def password_waits(self, lane: Lane, change: int) -> None:
         """Count one password check more or less that waits."""
         self.slot.inc(PASSWORDS_WAITING, lane, by=change)
+
+    def last_event(self) -> datetime | None:
+        """When any worker recorded the registry's last events; None if none has since the server started."""
+        at = max(cells[0] for cells in self.shared_metrics.cells(REGISTRY_LAST_EVENT, ()))
+        return datetime.fromtimestamp(at, UTC) if at else None
 
     def clients_are_unclear(self) -> bool:
         """Whether any worker has seen passwords from addresses that may be an unconfigured proxy's."""
@@ -215,6 +224,7 @@ async def running_worker(
             lambda: registry_state(url),
             lambda: _keys_state(live.keys),
             counting.clients_are_unclear,
+            counting.last_event,
             clock,
         )
         edge_routes = [

@@ -145,6 +145,7 @@ CERTIFICATE = "token-root.cert.pem"
 SIGNING = "license-signing.key.pem"
 TOKEN = "license-token.key"
 HTTP = "registry-http.secret"
+EVENTS = "registry-events.secret"
 P256 = ec.SECP256R1()
 
 
@@ -171,6 +172,9 @@ P256 = ec.SECP256R1()
         (TOKEN, text("ab" * 16), "hexadecimal digits"),
         (TOKEN, text("not hexadecimal"), "must hold 64 hexadecimal digits"),
         (HTTP, text("short"), "is shorter than 32 characters"),
+        (EVENTS, mode(0o640), "is open to others (mode 0640)"),
+        (EVENTS, text(""), "is empty; remove it to have a new one made"),
+        (EVENTS, text(f"{'ab' * 31}cd\nshort\n"), "must hold 64 hexadecimal digits"),
     ],
 )
 @pytest.mark.parametrize("command", ["init", "up"])

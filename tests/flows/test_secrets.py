@@ -191,7 +191,7 @@ def plain(client: "Redis", key: bytes) -> bytes:
 def test_no_secret_is_anywhere(run: Run) -> None:
     """No password, token or key is in a log, in Redis, on a command line, in the images, or was printed."""
     found = run.canaries.found_in(run.texts)
-    # The one exception by design: the registry reads its secret from its configuration, which is 0600.
+    # The one exception by design: the registry reads its secrets from its configuration, which is 0600.
     assert found == {("registry-http.secret", "d/config/registry.yml")}
 
 

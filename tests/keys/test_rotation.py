@@ -18,6 +18,7 @@ from authsvc.keys.secrets_dir import (
     LICENSE_TOKEN_KEY,
     NEXT_ROOT_KEY,
     REDIS_SECRET,
+    REGISTRY_EVENTS_SECRET,
     REGISTRY_HTTP_SECRET,
     RETIRED_LICENSE_KEYS,
     SEALING_KEY,
@@ -197,6 +198,7 @@ SECRETS = (
     LICENSE_SIGNING_KEY,
     LICENSE_TOKEN_KEY,
     SEALING_KEY,
+    REGISTRY_EVENTS_SECRET,
     REGISTRY_HTTP_SECRET,
     REDIS_SECRET,
     NEXT_ROOT_KEY,
@@ -242,7 +244,7 @@ def test_init_takes_over_no_secret_that_it_would_not_make(
         (full_directory / name).chmod(0o640)  # an empty list of retired keys is a good one
     else:
         spoil(full_directory / name)
-    for missing in (LICENSE_TOKEN_KEY, REGISTRY_HTTP_SECRET):
+    for missing in (LICENSE_TOKEN_KEY, REGISTRY_HTTP_SECRET, REGISTRY_EVENTS_SECRET):
         if missing != name:
             (full_directory / missing).unlink()
     before = sorted(path.name for path in full_directory.iterdir())

@@ -22,7 +22,9 @@ from tests.support.key_service import key_service_of_volumes
 from tests.support.waiting import PATIENCE
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
-SITE = Site(parse_listen("127.0.0.1:5000"), parse_public_url("http://localhost:5000"), "127.0.0.1:8080")
+SITE = Site(
+    parse_listen("127.0.0.1:5000"), parse_public_url("http://localhost:5000"), "127.0.0.1:8080", "127.0.0.1:8081"
+)
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="root is needed to become another user")
 SOMEBODY_ELSE = 4_000_000_000
 

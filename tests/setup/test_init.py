@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+from attrs import evolve
 from redis import Redis
 
 from authsvc.listen_address import parse_listen
@@ -28,6 +29,7 @@ SITE = Site(
     listen=parse_listen("127.0.0.1:5000"),
     public_url=parse_public_url("https://registry.example.com"),
     edge="127.0.0.1:8080",
+    inside="127.0.0.1:8081",
 )
 
 
@@ -73,7 +75,7 @@ def test_a_second_call_changes_nothing(layout: Layout) -> None:
 def test_another_address_changes_the_configuration_alone(layout: Layout) -> None:
     """A new public URL keeps keys and secrets."""
     init(layout, SITE, NOW)
-    moved = Site(SITE.listen, parse_public_url("https://other.example"), SITE.edge)
+    moved = evolve(SITE, public_url=parse_public_url("https://other.example"))
 
     assert init(layout, moved, NOW) == ("registry.yml", "nginx.conf", "authsvc.toml")
 

@@ -19,24 +19,9 @@ from authsvc.spec.registry_event import (
     RegistryEvent,
     parse_notification,
 )
+from tests.support.registry_events import EVENT, changed, notification
 from tests.support.vectors import cases, name_of
 
-DIGEST = f"sha256:{'0a' * 32}"
-EVENT: dict[str, Any] = {
-    "id": "320678d8-ca14-430f-8bb6-4ca139cd83f7",
-    "timestamp": "2026-11-27T14:19:00.123456789+01:00",
-    "action": "pull",
-    "target": {
-        "mediaType": "application/vnd.oci.image.manifest.v1+json",
-        "digest": DIGEST,
-        "size": 708,
-        "repository": "acme/app",
-        "tag": "1.0",
-    },
-    "request": {"id": "r1", "addr": "203.0.113.7", "method": "GET", "useragent": "skopeo/1.9.3"},
-    "actor": {"name": "license:L1"},
-    "source": {"addr": "host:5000", "instanceID": "i1"},
-}
 TEXTS = st.text(st.characters(), max_size=400)  # lone surrogates too
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | TEXTS,
@@ -45,34 +30,24 @@ JSON = st.recursive(
 )
 
 
-def body(*records: object) -> bytes:
-    """Return a notification."""
-    return json.dumps({"events": records}).encode()
-
-
-def changed(part: str | None = None, **members: object) -> dict[str, Any]:
-    """Return the event with other members, at the top or in one part."""
-    return {**EVENT, **members} if part is None else {**EVENT, part: {**EVENT[part], **members}}
-
-
 def read(record: object) -> RegistryEvent:
     """Return the one event of a notification."""
-    (event,) = parse_notification(body(record)).events
+    (event,) = parse_notification(notification(record)).events
     return event
 
 
 @pytest.mark.parametrize("case", cases("registry_events.json", "notification"), ids=name_of)
 def test_examples(case: dict[str, Any]) -> None:
     """What each version sends becomes the values that it means; a member that is left out has its default."""
-    notification = parse_notification(json.dumps(case["notification"]).encode())
+    parsed = parse_notification(json.dumps(case["notification"]).encode())
 
     defaults = {a.name: a.default for a in fields(RegistryEvent) if a.name in {"media_type", "digest", "size", "tag"}}
     expected = [
         {**defaults, "from_repository": None, **means, "timestamp": datetime.fromisoformat(means["timestamp"])}
         for means in case["means"]
     ]
-    assert [asdict(event) for event in notification.events] == expected
-    assert notification.unusable == ()
+    assert [asdict(event) for event in parsed.events] == expected
+    assert parsed.unusable == ()
 
 
 @pytest.mark.parametrize(
@@ -155,18 +130,18 @@ def test_addresses(text: object, expected: str | None) -> None:
 )
 def test_a_broken_event_does_not_lose_the_others(record: object, member: str) -> None:
     """What decides whose event it is must be right; the member is named, and the events beside it are read."""
-    notification = parse_notification(body(EVENT, record, changed(id="second")))
+    parsed = parse_notification(notification(EVENT, record, changed(id="second")))
 
-    assert [event.id for event in notification.events] == [EVENT["id"], "second"]
-    assert notification.unusable == (member,)
+    assert [event.id for event in parsed.events] == [EVENT["id"], "second"]
+    assert parsed.unusable == (member,)
 
 
 def test_more_events_than_are_read() -> None:
     """The first ones count, and the others are named."""
-    notification = parse_notification(body(*(changed(id=f"e{number}") for number in range(MAX_EVENTS + 2))))
+    parsed = parse_notification(notification(*(changed(id=f"e{number}") for number in range(MAX_EVENTS + 2))))
 
-    assert [event.id for event in notification.events] == [f"e{number}" for number in range(MAX_EVENTS)]
-    assert notification.unusable == ("events", "events")
+    assert [event.id for event in parsed.events] == [f"e{number}" for number in range(MAX_EVENTS)]
+    assert parsed.unusable == ("events", "events")
 
 
 def test_what_may_be_missing() -> None:
@@ -224,10 +199,10 @@ def test_any_bytes(text: bytes) -> None:
 def test_any_member(part: str | None, name: st.DataObject, value: Any) -> None:
     """Whatever stands in one member, the event is read or unusable, and everything that is read has its bounds."""
     member = name.draw(st.sampled_from(sorted(EVENT if part is None else EVENT[part])))
-    notification = parse_notification(body(changed(part, **{member: value})))
+    parsed = parse_notification(notification(changed(part, **{member: value})))
 
-    assert len(notification.events) + len(notification.unusable) == 1
-    for event in notification.events:
+    assert len(parsed.events) + len(parsed.unusable) == 1
+    for event in parsed.events:
         assert event.timestamp.tzinfo is UTC
         assert event.size is None or 0 < event.size <= MAX_SIZE
         assert len(event.subject or "") <= MAX_SUBJECT

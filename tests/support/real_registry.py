@@ -15,7 +15,7 @@ from attrs import field, frozen
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from authsvc.issuance import ISSUER
-from authsvc.setup.render import RegistryValues, render
+from authsvc.setup.render import EventsValues, RegistryValues, render
 from tests.support.builders import SERVICE, Root
 from tests.support.registry_rules import real_now
 from tests.support.waiting import PATIENCE, until
@@ -111,10 +111,15 @@ class RealRegistry:
         except (OSError, http.client.HTTPException):
             return False
 
+    @property
+    def log(self) -> str:
+        """What it printed."""
+        return (self.folder / "log").read_text(errors="replace")
+
 
 @contextmanager
-def running(binary: Path) -> Iterator[RealRegistry]:
-    """Run ``binary`` with a root and a folder of its own."""
+def running(binary: Path, events: EventsValues | None = None) -> Iterator[RealRegistry]:
+    """Run ``binary`` with a root and a folder of its own; it sends its events where ``events`` says."""
     assert binary.exists(), f"{binary} is missing: make test fetches it"
     folder = Path(tempfile.mkdtemp(prefix="asvreg-"))
     root = Root.make(now=real_now())
@@ -128,6 +133,7 @@ def running(binary: Path) -> Iterator[RealRegistry]:
         issuer=ISSUER,
         root_certificate=str(folder / "root.pem"),
         http_secret="0" * 64,
+        events=events,
     )
     (folder / "registry.yml").write_text(render(values))
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder)}
