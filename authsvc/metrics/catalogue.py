@@ -155,13 +155,13 @@ AUDIT_LOST = Metric(
     "Decisions that could not be written to the audit, by the reason.",
     (Label("reason", AUDIT_LOSSES),),
 )
-ACCEPTED, DUPLICATE, IGNORED, UNUSABLE = "accepted", "duplicate", "ignored", "unusable"
+ACCEPTED, DUPLICATE, IGNORED, DROPPED, UNUSABLE = "accepted", "duplicate", "ignored", "dropped", "unusable"
 
 REGISTRY_EVENTS = Metric(
     "authsvc_registry_events_total",
     Kind.COUNTER,
     "Events of the registry by what became of them.",
-    (Label("outcome", (ACCEPTED, DUPLICATE, IGNORED, UNUSABLE)),),
+    (Label("outcome", (ACCEPTED, DUPLICATE, IGNORED, DROPPED, UNUSABLE)),),
 )
 RECORDED, UNAUTHORIZED, UNAVAILABLE, OVERLOADED, INCOMPLETE = (
     "recorded",

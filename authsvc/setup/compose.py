@@ -42,6 +42,7 @@ from authsvc.setup.data_dir import check_volume, mark_volume
 from authsvc.setup.key_handover import hand_over, leave_link, missing_service_keys
 from authsvc.setup.layout import differs, write_file
 from authsvc.setup.start_check import check_secrets, check_settings
+from authsvc.spec.registry_event import NOTIFICATION_PATH
 
 KNOWN_PROFILES = frozenset({"registry3", "s3", "gc", "keys", "sentinel", "acme"})
 
@@ -286,6 +287,7 @@ def _registry(options: ComposeOptions, secrets: _Secrets) -> dict[str, str]:
         root_certificate=f"/etc/docker/registry/{TOKEN_ROOT_CERTIFICATE}",
         http_secret=secrets.http,
         s3=options.s3 if "s3" in options.profiles else None,
+        events=render.EventsValues(f"http://authsvc:{_INSIDE_PORT}{NOTIFICATION_PATH}", secrets.bearer),
     )
     return {
         f"registry/{TOKEN_ROOT_CERTIFICATE}": secrets.roots,

@@ -23,6 +23,7 @@ from authsvc.public_url import PublicUrl
 from authsvc.setup import render
 from authsvc.setup.layout import Layout, differs, write_file
 from authsvc.setup.start_check import check_secrets, check_settings
+from authsvc.spec.registry_event import NOTIFICATION_PATH
 
 ANY_EDGE, ANY_INSIDE = "127.0.0.1:8080", "127.0.0.1:8081"
 """Where nginx and the registry look for authsvc when ``init`` is run alone; ``up`` renders the addresses it bound."""
@@ -148,6 +149,7 @@ def _registry(layout: Layout, site: Site, secrets: _RegistrySecrets) -> render.R
         issuer=ISSUER,
         root_certificate=str(layout.secrets / TOKEN_ROOT_CERTIFICATE),
         http_secret=secrets.http,
+        events=render.EventsValues(f"http://{site.inside}{NOTIFICATION_PATH}", secrets.bearer),
     )
 
 

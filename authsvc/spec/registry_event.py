@@ -286,7 +286,7 @@ def _address(text: str) -> str | None:
 def _parts(target: _EventPart) -> tuple[str, ...]:
     """Return the digests of the manifests in an index; references that are not of the grammar are left out."""
     references = target.values.get("references")
-    if target.values.get("mediaType") not in INDEXES or not isinstance(references, list):
+    if target.shortened("mediaType") not in INDEXES or not isinstance(references, list):
         return ()
     found = (one.get("digest") for one in references[:MAX_REFERENCES] if isinstance(one, dict))
     return tuple(digest for digest in found if isinstance(digest, str) and _DIGEST.fullmatch(digest))

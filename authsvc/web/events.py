@@ -90,8 +90,11 @@ class EventsEndpoint:
             metric.ACCEPTED: recorded.accepted,
             metric.DUPLICATE: recorded.duplicate,
             metric.IGNORED: recorded.ignored,
+            metric.DROPPED: recorded.dropped,
             metric.UNUSABLE: len(notification.unusable),
         }
+        if recorded.dropped:
+            self._report("events.dropped", request, dropped=recorded.dropped)
         for outcome, count in outcomes.items():
             self._slot.inc(metric.REGISTRY_EVENTS, outcome, by=count)
         return web.json_response(outcomes)

@@ -6,7 +6,7 @@ import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -34,7 +34,6 @@ from authsvc.metrics.catalogue import (
     EDGE,
     INSIDE,
     PASSWORDS_WAITING,
-    REGISTRY_LAST_EVENT,
     STORE_DISK_FREE,
     STORE_DISK_SIZE,
     STORE_ERRORS,
@@ -71,6 +70,7 @@ from authsvc.web.preflight import PreflightEndpoint
 from authsvc.web.token import TokenEndpoint
 from authsvc.wiring import clock
 from authsvc.wiring.api import management_api
+from authsvc.wiring.events import events_endpoint, last_event
 from authsvc.wiring.keys import system_tokens
 from authsvc.worker_status import DATA_VERSION
 
@@ -130,11 +130,6 @@ class Counting:
     def password_waits(self, lane: Lane, change: int) -> None:
         """Count one password check more or less that waits."""
         self.slot.inc(PASSWORDS_WAITING, lane, by=change)
-
-    def last_event(self) -> datetime | None:
-        """When any worker recorded the registry's last events; None if none has since the server started."""
-        at = max(cells[0] for cells in self.shared_metrics.cells(REGISTRY_LAST_EVENT, ()))
-        return datetime.fromtimestamp(at, UTC) if at else None
 
     def clients_are_unclear(self) -> bool:
         """Whether any worker has seen passwords from addresses that may be an unconfigured proxy's."""
@@ -224,7 +219,7 @@ async def running_worker(
             lambda: registry_state(url),
             lambda: _keys_state(live.keys),
             counting.clients_are_unclear,
-            counting.last_event,
+            partial(last_event, counting.shared_metrics),
             clock,
         )
         edge_routes = [
@@ -236,7 +231,13 @@ async def running_worker(
         api = await stack.enter_async_context(
             management_api(settings, live.keys, passwords, usage.record, _change_log(logger), logger, counting.slot)
         )
-        inside_routes = [*readiness.routes(), metrics(counting.shared_metrics, clock)]
+        inside_routes = [
+            *readiness.routes(),
+            metrics(counting.shared_metrics, clock),
+            *await stack.enter_async_context(
+                events_endpoint(settings, live.event_bearers, codec, disk.has_room, counting.slot, logger)
+            ),
+        ]
         served = (
             ServedRoutes(EDGE, edge_routes, edge, {PREFIX: api}),
             ServedRoutes(INSIDE, inside_routes, inside),

@@ -98,7 +98,7 @@ async def test_events_are_recorded_before_the_answer(endpoint: Endpoint) -> None
         notification(EVENT, changed(id="b"), EVENT, changed("actor", name="system:authsvc"), {})
     )
 
-    assert (status, said) == (200, {"accepted": 2, "duplicate": 1, "ignored": 1, "unusable": 1})
+    assert (status, said) == (200, {"accepted": 2, "duplicate": 1, "ignored": 1, "dropped": 0, "unusable": 1})
     assert list(endpoint.sink.events) == [EVENT["id"], "b"]
     expected = {"accepted events": 2, "duplicate events": 1, "ignored events": 1, "unusable events": 1}
     assert endpoint.counted == {"recorded": 1, **expected}
