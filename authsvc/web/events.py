@@ -24,7 +24,7 @@ from authsvc.logs import Logger
 from authsvc.metrics import catalogue as metric
 from authsvc.metrics.shared_metrics import Slot
 from authsvc.spec.registry_error import UNAUTHORIZED, RegistryError
-from authsvc.spec.registry_event import NOTIFICATION_PATH, Notification, parse_notification
+from authsvc.spec.registry_event import Notification, parse_notification
 from authsvc.web.client import CLIENT
 from authsvc.web.middleware import REQUEST_ID
 
@@ -71,7 +71,7 @@ class EventsEndpoint:
 
     def routes(self) -> list[web.RouteDef]:
         """Return the route."""
-        return [web.post(NOTIFICATION_PATH, self.post)]
+        return [web.post("/events/registry", self.post)]
 
     async def post(self, request: web.Request) -> web.Response:
         """Answer 200 when every usable event is on the disk."""
