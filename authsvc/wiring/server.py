@@ -4,7 +4,7 @@ import asyncio
 import secrets
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any
@@ -61,10 +61,8 @@ from authsvc.store.throttle import RedisThrottle
 from authsvc.store.usage import RedisUsage
 from authsvc.store.workers import RedisWorkerRegistry
 from authsvc.web.api.endpoint import PREFIX
-from authsvc.web.client import ClientReader
-from authsvc.web.listener import Drain, Listener, make_web_app
-from authsvc.web.metrics import CountedIssuance, count_status, metrics
-from authsvc.web.middleware import around
+from authsvc.web.listener import Drain
+from authsvc.web.metrics import CountedIssuance, metrics
 from authsvc.web.ops import Readiness, license_keys, livez
 from authsvc.web.preflight import PreflightEndpoint
 from authsvc.web.token import TokenEndpoint
@@ -72,9 +70,9 @@ from authsvc.wiring import clock
 from authsvc.wiring.api import management_api
 from authsvc.wiring.events import events_endpoint, last_event
 from authsvc.wiring.keys import system_tokens
+from authsvc.wiring.listeners import ServedRoutes, listeners
 from authsvc.worker_status import DATA_VERSION
 
-REQUEST_NUMBER_BYTES = 4
 TOKEN_ID_BYTES = 16
 AUDIT_ID_BYTES = 16
 
@@ -137,23 +135,6 @@ class Counting:
 
 
 @frozen
-class ServedRoutes:
-    """What one listener serves.
-
-    Attributes:
-        name: of the listener.
-        routes: of the listener itself.
-        bound: the socket.
-        applications: further applications by the prefix of their paths.
-    """
-
-    name: str
-    routes: Iterable[web.AbstractRouteDef]
-    bound: socket.socket
-    applications: Mapping[str, web.Application] = field(factory=dict)
-
-
-@frozen
 class Hashing:
     """What a worker checks passwords with.
 
@@ -212,16 +193,6 @@ async def running_worker(
         url = settings.registry_url
         session = None if url is None else await stack.enter_async_context(RegistrySession(url))
         preflight = Preflight(authenticator, OurRegistry(session), system_tokens(settings, live.keyring), service)
-        readiness = Readiness(
-            RedisHealth(connection),
-            disk,
-            live.keyring,
-            lambda: registry_state(url),
-            lambda: _keys_state(live.keys),
-            counting.clients_are_unclear,
-            partial(last_event, counting.shared_metrics),
-            clock,
-        )
         edge_routes = [
             *TokenEndpoint(CountedIssuance(issuance, counting.slot), logger, clock, recorder.record).routes(),
             *PreflightEndpoint(preflight, service, logger, clock, recorder.record).routes(),
@@ -231,18 +202,31 @@ async def running_worker(
         api = await stack.enter_async_context(
             management_api(settings, live.keys, passwords, usage.record, _change_log(logger), logger, counting.slot)
         )
-        inside_routes = [
-            *readiness.routes(),
-            metrics(counting.shared_metrics, clock),
-            *await stack.enter_async_context(
-                events_endpoint(settings, live.event_bearers, codec, disk.has_room, counting.slot, logger)
-            ),
-        ]
+        events = await stack.enter_async_context(
+            events_endpoint(settings, live.event_bearers, codec, disk.has_room, counting.slot, logger)
+        )
+        readiness = _readiness(settings, live, connection, disk, counting)
+        inside_routes = [*readiness.routes(), metrics(counting.shared_metrics, clock), *events]
         served = (
             ServedRoutes(EDGE, edge_routes, edge, {PREFIX: api}),
             ServedRoutes(INSIDE, inside_routes, inside),
         )
-        yield await stack.enter_async_context(_listeners(settings, served, logger, counting.slot))
+        yield await stack.enter_async_context(listeners(settings, served, logger, counting.slot))
+
+
+def _readiness(
+    settings: Settings, live: Live, connection: Connection, disk: DiskWatch, counting: Counting
+) -> Readiness:
+    return Readiness(
+        RedisHealth(connection),
+        disk,
+        live.keyring,
+        lambda: registry_state(settings.registry_url),
+        lambda: _keys_state(live.keys),
+        counting.clients_are_unclear,
+        partial(last_event, counting.shared_metrics),
+        clock,
+    )
 
 
 async def _keys_state(keys: KeyServiceClient | None) -> str:
@@ -255,28 +239,6 @@ async def _keys_state(keys: KeyServiceClient | None) -> str:
     except (TimeoutError, AuthsvcError):
         return "down"
     return "up"
-
-
-@asynccontextmanager
-async def _listeners(
-    settings: Settings,
-    served: Iterable[ServedRoutes],
-    logger: Logger,
-    slot: Slot,
-) -> AsyncIterator[Drain]:
-    """Serve the routes of each listener on its socket; yield what ends them without a client noticing."""
-    async with AsyncExitStack() as stack:
-        listeners: list[Listener] = []
-        drain = Drain(listeners)
-        clients = ClientReader(settings.trusted_proxies, settings.private_clients)
-        for one in served:
-            seen = (count_status(slot, one.name), drain.mark)
-            middleware = around(logger, settings.public_url.authority, new_request_id, clients, seen)
-            listener = Listener(make_web_app(one.routes, middleware, one.applications))
-            stack.push_async_callback(listener.close)
-            listeners.append(listener)
-            await listener.start(one.bound)
-        yield drain
 
 
 @contextmanager
@@ -399,8 +361,3 @@ def new_token_id() -> str:
 def new_audit_id() -> str:
     """Return the name of a batch, or of an entry that the audit writes of itself."""
     return secrets.token_hex(AUDIT_ID_BYTES)
-
-
-def new_request_id() -> str:
-    """Return an id that finds one request in the log and in the audit: the second it was made in, and a number."""
-    return f"{int(clock().timestamp()):08x}{secrets.token_hex(REQUEST_NUMBER_BYTES)}"

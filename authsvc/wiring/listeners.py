@@ -1,0 +1,61 @@
+"""The listeners of a worker: routes on sockets, inside the middleware."""
+
+import secrets
+import socket
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from aiohttp import web
+from attrs import field, frozen
+
+from authsvc.logs import Logger
+from authsvc.metrics.shared_metrics import Slot
+from authsvc.settings import Settings
+from authsvc.web.client import ClientReader
+from authsvc.web.listener import Drain, Listener, make_web_app
+from authsvc.web.metrics import count_status
+from authsvc.web.middleware import around
+from authsvc.wiring import clock
+
+REQUEST_NUMBER_BYTES = 4
+
+
+@frozen
+class ServedRoutes:
+    """What one listener serves.
+
+    Attributes:
+        name: of the listener.
+        routes: of the listener itself.
+        bound: the socket.
+        applications: further applications by the prefix of their paths.
+    """
+
+    name: str
+    routes: Iterable[web.AbstractRouteDef]
+    bound: socket.socket
+    applications: Mapping[str, web.Application] = field(factory=dict)
+
+
+@asynccontextmanager
+async def listeners(
+    settings: Settings, served: Iterable[ServedRoutes], logger: Logger, slot: Slot
+) -> AsyncIterator[Drain]:
+    """Serve the routes of each listener on its socket; yield what ends them without a client noticing."""
+    async with AsyncExitStack() as stack:
+        opened: list[Listener] = []
+        drain = Drain(opened)
+        clients = ClientReader(settings.trusted_proxies, settings.private_clients)
+        for one in served:
+            seen = (count_status(slot, one.name), drain.mark)
+            middleware = around(logger, settings.public_url.authority, new_request_id, clients, seen)
+            listener = Listener(make_web_app(one.routes, middleware, one.applications))
+            stack.push_async_callback(listener.close)
+            opened.append(listener)
+            await listener.start(one.bound)
+        yield drain
+
+
+def new_request_id() -> str:
+    """Return an id that finds one request in the log and in the audit: the second it was made in, and a number."""
+    return f"{int(clock().timestamp()):08x}{secrets.token_hex(REQUEST_NUMBER_BYTES)}"
