@@ -191,7 +191,7 @@ async def answer(world: World, cell: Cell, *, by_id: bool = False) -> Answer:
     at = _things(world, who, cell.place)
     if by_id:
         at = evolve(at, email=at.member_id, account=at.account_id)
-    world.commands, told, outcome = 0, "", YES
+    writes, world.commands, told, outcome = await world.writes(), 0, "", YES
     try:
         told = repr(await _result(CALLS[cell.use_case](Call(world, who, at))))
     except PermissionDenied as error:
@@ -203,7 +203,7 @@ async def answer(world: World, cell: Cell, *, by_id: bool = False) -> Answer:
             raise
         told = str(error)
     commands = world.commands
-    changed = commands > 0 and await world.content() != world.digest
+    changed = await world.writes() != writes and await world.content() != world.digest
     if changed:
         await world.restore()
     return Answer(outcome, _unnamed(told, at) if outcome == MISSING else told, commands, changed)

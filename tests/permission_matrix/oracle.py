@@ -11,6 +11,9 @@ FILE = Path(__file__).with_name("table.toml")
 YES, DENIED, MISSING = "yes", "denied", "missing"
 """It is done; the actor may not; there is no such thing, as far as the actor can know."""
 
+UNPROVEN = "unproven"
+"""The bearer token of a request is not accepted, so that nobody asks."""
+
 SELF, NOWHERE, NOTHING, ONESELF = "self", "nowhere", "nothing", "oneself"
 LEVELS = ("none", "read", "manage", "person")
 ROLES = ("owner", "developer", "viewer")
@@ -46,12 +49,14 @@ class Oracle:
         actors: the facts of each, by name.
         rows: the cells of each row.
         use_cases: row and kind of object of each.
+        operations: the same of each operation of the management API.
     """
 
     places: Mapping[str, Mapping[str, str]]
     actors: Mapping[str, Mapping[str, Any]]
     rows: Mapping[str, Mapping[str, Any]]
     use_cases: Mapping[str, Mapping[str, str]]
+    operations: Mapping[str, Mapping[str, str]]
 
     def cells(self) -> Iterator[Cell]:
         """Yield every question."""
@@ -59,6 +64,17 @@ class Oracle:
             for actor in self.actors:
                 for place in self.places_of(facts["names"], actor):
                     yield Cell(actor, use_case, place)
+
+    def requests(self) -> Iterator[Cell]:
+        """Yield every question to the management API: those of the actors that can have a bearer token."""
+        for operation, facts in self.operations.items():
+            for actor in filter(self.has_bearer, self.actors):
+                for place in self.places_of(facts["names"], actor):
+                    yield Cell(actor, operation, place)
+
+    def has_bearer(self, actor: str) -> bool:
+        """Whether an actor can send a bearer token: not the operator, and not a member in person."""
+        return "api" in self.actors[actor]
 
     def places_of(self, names: str, actor: str) -> Iterator[str]:
         """Yield where an object of this kind can lie."""
@@ -77,7 +93,18 @@ class Oracle:
 
     def answer(self, cell: Cell) -> str:
         """Return what must come back."""
-        actor, row = self.actors[cell.actor], self.rows[self.use_cases[cell.use_case]["row"]]
+        return self._answer(cell, self.use_cases[cell.use_case])
+
+    def answer_to_request(self, cell: Cell) -> str:
+        """Return what the management API must answer; the cell's use case is an operation."""
+        actor, facts = self.actors[cell.actor], self.operations[cell.use_case]
+        accepted = actor["api"] != "none" and "state" not in actor and "state" not in actor.get("creator", {})
+        if not accepted and not self.rows[facts["row"]].get("public"):
+            return UNPROVEN
+        return self._answer(cell, facts)
+
+    def _answer(self, cell: Cell, facts: Mapping[str, str]) -> str:
+        actor, row, names = self.actors[cell.actor], self.rows[facts["row"]], facts["names"]
         if row.get("public"):
             return YES
         if actor["kind"] == "operator":
@@ -86,7 +113,6 @@ class Oracle:
             return DENIED
         if cell.place in {NOTHING, SELF}:
             return YES
-        names = self.use_cases[cell.use_case]["names"]
         if row.get("own") in {"all", actor["kind"]}:
             return DENIED if names == "account" else MISSING
         return YES if self._sees(actor, names, self.places[cell.place]) else MISSING
@@ -135,7 +161,7 @@ def load(text: str) -> Oracle:
         TableError: it is not complete.
     """
     table = tomllib.loads(text)
-    oracle = Oracle(table["places"], table["actors"], table["rows"], table["use_cases"])
+    oracle = Oracle(table["places"], table["actors"], table["rows"], table["use_cases"], table["operations"])
     for name, row in oracle.rows.items():
         cells = [row.get(column) for column in (*ROLES, "service-account")]
         if not set(cells) <= {"-", *LEVELS[1:]} or row.get("limited") not in {"within", "closed"}:
@@ -150,7 +176,14 @@ def load(text: str) -> Oracle:
     used = {facts["row"] for facts in oracle.use_cases.values()}
     if used != set(oracle.rows):
         raise TableError(f"these rows are not there, or not used: {sorted(used ^ set(oracle.rows))}")
-    known = {NOTHING, ONESELF, "app", "customer", "license", *OF_A_TEAM, *RECORDS}
-    if not {facts["names"] for facts in oracle.use_cases.values()} <= known:
-        raise TableError("a use case names an unknown kind of object")
+    _check_names(oracle)
     return oracle
+
+
+def _check_names(oracle: Oracle) -> None:
+    known = {NOTHING, ONESELF, "app", "customer", "license", *OF_A_TEAM, *RECORDS}
+    for name, facts in (*oracle.use_cases.items(), *oracle.operations.items()):
+        if facts["names"] not in known:
+            raise TableError(f"{name} names an unknown kind of object")
+        if facts["row"] not in oracle.rows:
+            raise TableError(f"{name} has a row that is not there")

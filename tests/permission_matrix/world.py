@@ -30,6 +30,7 @@ from authsvc.redaction import Secret
 from authsvc.store.audit_stream import RedisAudit
 from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
+from authsvc.store.keys import PREFIX
 from authsvc.store.records import Records
 from authsvc.store.workers import RedisWorkerRegistry
 from authsvc.tenancy.machine_records import PersonalToken, ServiceAccount
@@ -95,12 +96,14 @@ class Someone:
         member: behind it, or None.
         token: id of a personal token of the member, or empty.
         account: its record, when it is a service account.
+        bearer: the secret of the token or of the account, or None.
     """
 
     actor: Actor
     member: Member | None = None
     token: str = ""
     account: ServiceAccount | None = None
+    bearer: Secret | None = None
 
 
 @define(slots=False)
@@ -173,8 +176,19 @@ class World:
         """Make everything as it was built."""
         await self._copy(COPY, LIVE)
 
+    async def forget_throttle(self) -> None:
+        """Forget which secrets were wrong."""
+        counters = [key async for key in self.connection.redis.scan_iter(match=f"{PREFIX}throttle:*", count=1000)]
+        if counters:
+            await self.connection.redis.delete(*counters)
+
     async def _copy(self, source: int, target: int) -> None:
         await self.connection.redis.eval(_RESTORE, 0, str(source), str(target))
+
+    async def writes(self) -> int:
+        """Return how often anything was written so far."""
+        facts: dict[str, int] = await self.connection.redis.info("persistence")
+        return facts["rdb_changes_since_last_save"]
 
     async def content(self) -> bytes:
         """Return a digest of everything that is stored."""
@@ -212,7 +226,7 @@ class World:
         api = facts.get("api", "none")
         expires = (self.now + timedelta(seconds=1)).strftime("%Y-%m-%dT%H:%M:%SZ") if state == "token expired" else None
         create = ("tool", email, expires, None if api == "none" else api)
-        token, _ = await self.tokens.create(*create, self.operation())
+        token, secret = await self.tokens.create(*create, self.operation())
         if state == "token revoked":
             await self.tokens.revoke(token.id, self.operation())
         if state in {"disabled", "removed"}:
@@ -224,7 +238,7 @@ class World:
         stored: Versioned[PersonalToken] | None = await self.stores.personal_tokens.get(token.id)
         record = token if stored is None else stored.record
         at = self.now + timedelta(hours=1) if state == "token expired" else self.now
-        return Someone(Actor.of_personal_token(record, member, at), member, token.id)
+        return Someone(Actor.of_personal_token(record, member, at), member, token.id, bearer=secret)
 
     async def _service_account(self, name: str, facts: Mapping[str, Any]) -> Someone:
         team, state, creator = facts.get("team", "acme-team"), facts.get("state"), facts.get("creator")
@@ -236,7 +250,7 @@ class World:
         expires = (self.now + timedelta(seconds=1)).strftime("%Y-%m-%dT%H:%M:%SZ") if state == "expired" else None
         app = next(p["app"] for p in self.oracle.places.values() if p.get("team") == team)
         create = (f"bot-{name}", team, [f"{app}/**:pull"], api, expires)
-        account, _ = await self.service_accounts.create(*create, self.operation(maker))
+        account, secret = await self.service_accounts.create(*create, self.operation(maker))
         if state in {"disabled", "revoked"}:
             change = self.service_accounts.disable if state == "disabled" else self.service_accounts.revoke
             await change(account.name, team, self.operation())
@@ -250,7 +264,7 @@ class World:
         record = account if found is None else found.record
         at = self.now + timedelta(hours=1) if state == "expired" else self.now
         actor = Actor.of_service_account(record, None if behind is None else behind.record, at)
-        return Someone(actor, account=record)
+        return Someone(actor, account=record, bearer=secret)
 
     async def _current(self, member: Member) -> Member:
         stored = await self.stores.members.get(member.id)
