@@ -77,6 +77,7 @@ CHANGED = {
     "member removed": {"removed_at"},
     "account disabled": {"disabled_at"},
     "account revoked": {"revoked_at"},
+    "account's grants": {"grants"},
     "license extended": {"expires_at"},
     "license rotated": {"tokens"},
     "license revoked": {"revoked_at"},

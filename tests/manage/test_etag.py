@@ -19,20 +19,20 @@ from tests.support.installation import OPERATOR, Installation
 MANAGE = Path(__file__).parent.parent.parent / "authsvc/manage"
 
 LOOKUPS = {"find_app", "find_license", "find_customer", "find_member", "find_service_account", "find_token"}
+"""What use cases look records up with that they change."""
 
 MAKES_ANOTHER = {"create", "invite", "reset"}
 """Use cases that look a record up and create another one."""
 
 
 def unconditional(source: str) -> list[str]:
-    """Return the use cases that look up what they change and do not ask whether the client has seen it."""
+    """Return the methods that look up what is to be changed and do not ask whether the client has seen it."""
     found = []
     for function in (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.AsyncFunctionDef)):
         names = {ast.unparse(call.func).split(".")[-1] for call in ast.walk(function) if isinstance(call, ast.Call)}
         takes = {argument.arg for argument in function.args.args} >= {"self", "operation"}
-        looks_up = names & (LOOKUPS | {"_unrevoked"})
-        public = not function.name.startswith("_") and function.name not in MAKES_ANOTHER
-        if takes and public and looks_up and "require_match" not in names:
+        changes = function.name not in MAKES_ANOTHER and not function.name.startswith("_first")
+        if takes and changes and names & LOOKUPS and "require_match" not in names:
             found.append(function.name)
     return found
 

@@ -141,7 +141,7 @@ def check(method: str, path: str, reply: ApiReply) -> None:
         assert operation is None or (reply.status, reply.code) == (405, "method_not_allowed"), (method, path, reply)
         validate({"$ref": "#/components/schemas/Problem"}, reply.json())
         return
-    response = operation["responses"][str(reply.status)]
+    response = resolved(operation["responses"][str(reply.status)])
     assert {name.lower() for name in response.get("headers", {})} - {"link"} <= reply.headers.keys(), reply
     content = response.get("content")
     if content is None:
@@ -150,6 +150,14 @@ def check(method: str, path: str, reply: ApiReply) -> None:
     ((media_type, described),) = content.items()
     assert reply.headers["content-type"].partition(";")[0] == media_type, reply
     validate(described["schema"], reply.json())
+
+
+def resolved(described: Any) -> Any:
+    """Return what a part of the document says, also when it refers to a component."""
+    if "$ref" not in described:
+        return described
+    _, _, kind, name = described["$ref"].split("/")
+    return DOCUMENT["components"][kind][name]
 
 
 def validate(schema: Mapping[str, Any], found: Any) -> None:

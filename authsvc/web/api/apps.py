@@ -77,7 +77,7 @@ async def _list(use_cases: UseCases, call: Call[AppQuery, NoBody]) -> ListAnswer
 
 async def _create(use_cases: UseCases, call: Call[NoQuery, NewApp]) -> ObjectAnswer:
     wanted = call.body
-    team = wanted.team if wanted.team is not None else call.actor.team or ""
+    team = wanted.team if wanted.team is not None else call.team
     app = await use_cases.teams.create_app(wanted.slug, team, wanted.name, call.operation)
     return created(app, app_view(app), "apps", app.slug)
 

@@ -2,20 +2,48 @@
 
 from collections.abc import Mapping
 
-from authsvc.web.api import apps, license_endpoints
+from authsvc.web.api import (
+    apps,
+    customers,
+    license_endpoints,
+    license_keys,
+    members,
+    service_accounts,
+    teams,
+    tokens,
+)
 from authsvc.web.api.endpoint import Endpoint
 from authsvc.web.api.openapi import openapi_document
 
-ENDPOINTS: tuple[Endpoint, ...] = (*apps.ENDPOINTS, *license_endpoints.ENDPOINTS)
+ENDPOINTS: tuple[Endpoint, ...] = (
+    *apps.ENDPOINTS,
+    *customers.ENDPOINTS,
+    *license_endpoints.ENDPOINTS,
+    *license_keys.ENDPOINTS,
+    *members.ENDPOINTS,
+    *service_accounts.ENDPOINTS,
+    *teams.ENDPOINTS,
+    *tokens.ENDPOINTS,
+)
 
 VARIABLES: Mapping[str, tuple[str, str]] = {
+    "account": ("Id of the service account, or its name.", "ci-build"),
     "app": ("Slug of the app.", "myapp"),
+    "customer": ("Id of the customer, its reference, or exactly its name.", "crm-4711"),
     "license": ("Id of the license, or its reference.", "order-1001"),
+    "member": ("Id of the member, or the e-mail address.", "kim@vendor.com"),
+    "token": ("Id of the token.", "3t8w5q1mzk9x2b7f"),
 }
 
 TAGS: Mapping[str, str] = {
     "apps": "Applications; the slug of one is the namespace of its repositories.",
+    "customers": "Whom licenses are made out to.",
     "licenses": "What customers pull with.",
+    "license-keys": "What license files are verified with.",
+    "members": "The people of the team.",
+    "service-accounts": "Machines' own accounts.",
+    "teams": "The vendor.",
+    "tokens": "The caller's own tokens.",
     "openapi": "This document.",
 }
 

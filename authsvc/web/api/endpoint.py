@@ -53,6 +53,11 @@ class Call(Generic[Q_co, B_co]):
     body: B_co
     operation: Operation
 
+    @property
+    def team(self) -> str:
+        """Slug of the team of the actor, who is never the operator here."""
+        return self.actor.team or ""
+
 
 AnyCall = Call[Any, Any]
 
@@ -155,7 +160,8 @@ class Endpoint:
 
     @property
     def _parsed(self) -> tuple[type, type]:
-        query, body = get_args(get_type_hints(self.call)["call"])
+        _use_cases, call, _answer = get_type_hints(self.call).values()
+        query, body = get_args(call)
         return query, body
 
     @property

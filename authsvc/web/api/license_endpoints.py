@@ -9,7 +9,6 @@ from authsvc.web.api.api_errors import ApiErrors
 from authsvc.web.api.endpoint import Endpoint
 from authsvc.web.api.licenses import (
     LicenseView,
-    TokenView,
     archive_license,
     change_license,
     create_license,
@@ -24,6 +23,7 @@ from authsvc.web.api.licenses import (
 from authsvc.web.api.parameters import (
     CONFIRM_ERRORS,
     PAGE_ERRORS,
+    TokenView,
 )
 
 EXAMPLE = LicenseView(

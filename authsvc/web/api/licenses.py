@@ -22,26 +22,10 @@ from authsvc.web.api.endpoint import (
     created,
     found,
 )
-from authsvc.web.api.parameters import ConfirmQuery, PageQuery
+from authsvc.web.api.parameters import ConfirmQuery, PageQuery, TokenRotation, TokenView, token_views
 from authsvc.web.api.schemas import Instant
 
 FieldValue = str | int | float | bool | None
-
-DAY = "24h"
-"""How long an old registry token goes on working after a rotation, unless it is said."""
-
-
-@frozen
-class TokenView:
-    """A registry token that logs in now; never the token itself.
-
-    Attributes:
-        generation: 1 for the first one; each rotation makes the next.
-        ends_at: when it stops, or null.
-    """
-
-    generation: int
-    ends_at: Instant | None
 
 
 @frozen
@@ -153,17 +137,6 @@ class NewEnd:
 
 
 @frozen
-class LicenseRotation:
-    """How a registry token is replaced.
-
-    Attributes:
-        overlap: how long the old one goes on working, such as `24h`, `30m` or `7d`; `0` ends it at once.
-    """
-
-    overlap: str = DAY
-
-
-@frozen
 class LicenseListQuery(PageQuery):
     """Which licenses.
 
@@ -225,7 +198,7 @@ def license_view(license_: License, app: App, call: AnyCall) -> LicenseView:
         revoked_at=license_.revoked_at,
         archived_at=license_.archived_at,
         app_archived_at=app.archived_at,
-        tokens=tuple(TokenView(one.generation, one.ends_at) for one in live_tokens(license_.tokens, call.now)),
+        tokens=token_views(live_tokens(license_.tokens, call.now)),
     )
 
 
@@ -305,7 +278,7 @@ async def extend_license(use_cases: UseCases, call: Call[LicenseQuery, NewEnd]) 
     return await _shown(use_cases, call, license_)
 
 
-async def rotate_license(use_cases: UseCases, call: Call[RotationQuery, LicenseRotation]) -> ObjectAnswer:
+async def rotate_license(use_cases: UseCases, call: Call[RotationQuery, TokenRotation]) -> ObjectAnswer:
     """Give a license a new registry token."""
     query, overlap = call.query, parse_span(call.body.overlap, "overlap")
     license_, _ = await use_cases.licenses.rotate(

@@ -89,6 +89,11 @@ def openapi_document(
         "paths": {f"{PREFIX}{DOCUMENT_PATH}": {"get": _document_operation()}, **paths},
         "components": {
             "schemas": component_schemas([*bodies, *answers, Problem], bodies),
+            "responses": {
+                _response_name(status): _error_response(status, codes)
+                for status, codes in COMMON_ERRORS.by_status().items()
+            },
+            "parameters": {_parameter_name(one): one for one in (_idempotency_key(), _if_match())},
             "securitySchemes": {
                 "bearer": {
                     "type": "http",
@@ -168,31 +173,54 @@ def _query_parameters(endpoint: Endpoint) -> Iterable[Schema]:
 
 def _header_parameters(endpoint: Endpoint) -> Iterable[Schema]:
     if endpoint.changes:
-        text = "Chosen by the client, one for each change: a repeat within a day gets the first result."
-        schema = {"type": "string", "minLength": 1, "maxLength": MAX_KEY, "pattern": "^[!-~]+$"}
-        yield {"name": IDEMPOTENCY_KEY, "in": "header", "required": False, "description": text, "schema": schema}
+        yield {"$ref": f"#/components/parameters/{_parameter_name(_idempotency_key())}"}
     if endpoint.if_match:
-        text = "The `ETag` of what is to be changed, as it was read, or `*`; otherwise the change is refused with 412."
-        schema = {"type": "string", "pattern": '^(\\*|"[!#-~]*")$'}
-        yield {"name": IF_MATCH, "in": "header", "required": False, "description": text, "schema": schema}
+        yield {"$ref": f"#/components/parameters/{_parameter_name(_if_match())}"}
+
+
+def _idempotency_key() -> Schema:
+    text = "Chosen by the client, one for each change: a repeat within a day gets the first result."
+    schema = {"type": "string", "minLength": 1, "maxLength": MAX_KEY, "pattern": "^[!-~]+$"}
+    return {"name": IDEMPOTENCY_KEY, "in": "header", "required": False, "description": text, "schema": schema}
+
+
+def _if_match() -> Schema:
+    text = "The `ETag` of what is to be changed, as it was read, or `*`; otherwise the change is refused with 412."
+    schema = {"type": "string", "pattern": '^(\\*|"[!#-~]*")$'}
+    return {"name": IF_MATCH, "in": "header", "required": False, "description": text, "schema": schema}
+
+
+def _parameter_name(parameter: Schema) -> str:
+    return str(parameter["name"]).replace("-", "")
 
 
 def _responses(endpoint: Endpoint) -> Schema:
     responses = {str(int(endpoint.status)): _success(endpoint)}
+    common = COMMON_ERRORS.by_status()
     for status, codes in errors_of(endpoint).by_status().items():
-        code = {"type": "string", "enum": list(codes)}
-        schema = {"allOf": [reference_to(Problem), {"type": "object", "properties": {"code": code}}]}
-        headers = {}
-        if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
-            headers["Retry-After"] = {"description": "Seconds to wait.", "schema": {"type": "integer"}}
-        if status is HTTPStatus.UNAUTHORIZED:
-            headers["WWW-Authenticate"] = {"description": "`Bearer`.", "schema": {"type": "string"}}
-        responses[str(int(status))] = {
-            "description": f"{status.phrase}: {', '.join(f'`{one}`' for one in codes)}.",
-            **({"headers": headers} if headers else {}),
-            "content": {PROBLEM_JSON: {"schema": schema}},
-        }
+        shared = codes == common.get(status)
+        reference = {"$ref": f"#/components/responses/{_response_name(status)}"}
+        responses[str(int(status))] = reference if shared else _error_response(status, codes)
     return responses
+
+
+def _response_name(status: HTTPStatus) -> str:
+    return status.phrase.replace(" ", "")
+
+
+def _error_response(status: HTTPStatus, codes: Sequence[str]) -> Schema:
+    code = {"type": "string", "enum": list(codes)}
+    schema = {"allOf": [reference_to(Problem), {"type": "object", "properties": {"code": code}}]}
+    headers = {}
+    if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
+        headers["Retry-After"] = {"description": "Seconds to wait.", "schema": {"type": "integer"}}
+    if status is HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = {"description": "`Bearer`.", "schema": {"type": "string"}}
+    return {
+        "description": f"{status.phrase}: {', '.join(f'`{one}`' for one in codes)}.",
+        **({"headers": headers} if headers else {}),
+        "content": {PROBLEM_JSON: {"schema": schema}},
+    }
 
 
 def _success(endpoint: Endpoint) -> Schema:
@@ -227,7 +255,9 @@ def _who_may(permission: Permission) -> str:
     """Return a sentence on who may call a use case."""
     rule = permission.rule
     if rule.scope is PermissionScope.OPERATOR:
-        return "Nobody but the operator of the installation, who uses the command line."
+        return "Who may: only the operator of the installation, who uses the command line."
+    if rule.scope is PermissionScope.PUBLIC:
+        return "Who may: every token with API access."
     access = "read" if rule.access <= AccessLevel.READ else "manage"
     who = [_ROLES[role] for role in Role if role in rule.roles]
     if rule.service_accounts is PermissionScope.APP:

@@ -1,12 +1,15 @@
-"""Query parameters that several endpoints have, and the errors that come with them."""
+"""Parameters and parts of answers that several endpoints have, and the errors that come with them."""
 
+from collections.abc import Iterable
 from typing import Annotated
 
 from attrs import frozen
 from msgspec import Meta
 
 from authsvc.tenancy.pages import MAX_PAGE
+from authsvc.tenancy.records import TokenDigest
 from authsvc.web.api.api_errors import ApiErrors
+from authsvc.web.api.schemas import Instant
 
 
 @frozen
@@ -31,6 +34,35 @@ class ConfirmQuery:
     """
 
     confirm: str | None = None
+
+
+@frozen
+class TokenView:
+    """A token that signs in now; never the token itself.
+
+    Attributes:
+        generation: 1 for the first one; each rotation makes the next.
+        ends_at: when it stops, or null.
+    """
+
+    generation: int
+    ends_at: Instant | None
+
+
+@frozen
+class TokenRotation:
+    """How a token is replaced.
+
+    Attributes:
+        overlap: how long the old one goes on working, such as `24h`, `30m` or `7d`; `0` ends it at once.
+    """
+
+    overlap: str = "24h"
+
+
+def token_views(tokens: Iterable[TokenDigest]) -> tuple[TokenView, ...]:
+    """Return what is shown of tokens."""
+    return tuple(TokenView(token.generation, token.ends_at) for token in tokens)
 
 
 PAGE_ERRORS = ApiErrors(refused=("limit_invalid", "cursor_invalid"))

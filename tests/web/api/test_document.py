@@ -19,7 +19,7 @@ from authsvc.web.api.arguments import parse_body, parse_query
 from authsvc.web.api.endpoint import Endpoint, NoBody
 from authsvc.web.api.openapi import errors_of, variable_names
 from authsvc.web.api.schemas import attribute_texts
-from tests.support.api_server import DOCUMENT, ApiServer
+from tests.support.api_server import DOCUMENT, ApiServer, resolved
 from tests.support.api_server import validate as validate_schema
 
 ROOT = Path(__file__).parent.parent.parent.parent
@@ -83,7 +83,7 @@ def test_everything_is_described(endpoint: Endpoint) -> None:
         assert {one.name for one in attrs.fields(kind)} <= attribute_texts(kind).keys(), kind
     operation = OPERATIONS[(endpoint.method, f"/api/v1{endpoint.path}")]
     assert "Who may: " in operation["description"]
-    assert all(parameter["description"] for parameter in operation["parameters"])
+    assert all(resolved(parameter)["description"] for parameter in operation["parameters"])
 
 
 @every_endpoint

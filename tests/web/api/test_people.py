@@ -1,0 +1,227 @@
+"""Teams, members, tokens and service accounts in the management API."""
+
+from urllib.parse import quote
+
+from authsvc.credentials.machine_secret import MachineSecret
+from authsvc.redaction import Secret
+from tests.support.api_server import ApiServer
+from tests.support.builders import PASSWORD
+from tests.support.installation import APP, OTHER_APP, TEAM
+from tests.web.api.conftest import People
+
+OWNER, DEVELOPER, VIEWER = "owner@acme.test", "developer@acme.test", "viewer@acme.test"
+
+
+async def test_a_team_is_its_owners_business(api: ApiServer, people: People) -> None:
+    """An owner reads the one team that there is for them."""
+    reply = await api.ask("GET", "/teams", people["owner-read"])
+    assert [one["slug"] for one in reply.json()["items"]] == [TEAM]
+    for name in ("developer", "viewer", "limited", "machine"):
+        assert (await api.ask("GET", "/teams", people[name])).status == 403
+
+
+async def test_a_member_from_invitation_to_removal(api: ApiServer, people: People) -> None:
+    """Invited by link, given another role, disabled, enabled, reset and removed."""
+    owner, email = people["owner"], "kim@acme.test"
+    invited = await api.ask("POST", "/members", owner, {"email": email, "role": "developer", "apps": [APP]})
+    assert (invited.status, invited.json()["email"]) == (200, email)
+    joined = await api.house.links.redeem(Secret(invited.json()["link"]), PASSWORD, api.house.operation())
+
+    shown = await api.ask("GET", f"/members/{email}", people["viewer-read"])
+    assert (shown.json()["id"], shown.json()["apps"]) == (joined.id, [APP])
+    listed = await api.ask("GET", "/members?limit=100", owner)
+    assert shown.json() in listed.json()["items"]
+
+    changed = await api.ask(
+        "PATCH", f"/members/{joined.id}", owner, {"role": "viewer", "apps": None}, headers={"If-Match": shown.etag}
+    )
+    assert (changed.json()["role"], changed.json()["apps"]) == ("viewer", None)
+    stale = await api.ask("PATCH", f"/members/{email}", owner, {"role": "owner"}, headers={"If-Match": shown.etag})
+    assert stale.status == 412
+    kept = await api.ask("PATCH", f"/members/{email}", owner, {"role": "viewer", "apps": [OTHER_APP]})
+    assert (await api.ask("PATCH", f"/members/{email}", owner, {"role": "viewer"})).json() == kept.json()
+
+    assert (await api.ask("POST", f"/members/{email}/disable", owner)).json()["disabled_at"] is not None
+    assert (await api.ask("POST", f"/members/{email}/enable", owner)).json()["disabled_at"] is None
+    reset = await api.ask("POST", f"/members/{email}/reset", owner)
+    assert MachineSecret.parse(reset.json()["link"]) is not None
+    assert (await api.ask("DELETE", f"/members/{email}", owner)).status == 204
+    assert (await api.ask("GET", f"/members/{email}", owner)).status == 404
+    assert (await api.ask("GET", f"/members/{joined.id}", owner)).json()["removed_at"] is not None
+
+
+async def test_a_link_is_shown_once(api: ApiServer, people: People) -> None:
+    """A repeat of the invitation does not show it again, and makes no other."""
+    body, key = {"email": "kim@acme.test", "role": "viewer"}, {"Idempotency-Key": "k"}
+    first = await api.ask("POST", "/members", people["owner"], body, headers=key)
+    before = len(api.house.told)
+    again = await api.ask("POST", "/members", people["owner"], body, headers=key)
+    assert (first.status, again.status, again.code) == (200, 409, "operation_repeated")
+    assert len(api.house.told) == before
+
+
+async def test_the_last_owner_stays(api: ApiServer, people: People) -> None:
+    """Whoever asks through the API: only the operator may leave a team without one."""
+    owner = people["owner"]
+    for method, path, body in (
+        ("PATCH", f"/members/{OWNER}", {"role": "viewer"}),
+        ("POST", f"/members/{OWNER}/disable", None),
+        ("DELETE", f"/members/{OWNER}", None),
+    ):
+        reply = await api.ask(method, path, owner, body)
+        assert (reply.status, reply.code) == (409, "last_owner")
+
+
+async def test_a_token_changes_no_password_of_its_own_member(api: ApiServer, people: People) -> None:
+    """A stolen token must not become a password; an owner resets other members."""
+    reply = await api.ask("POST", f"/members/{OWNER}/reset", people["owner"])
+    assert (reply.status, reply.code) == (403, "permission_denied")
+    assert (await api.ask("POST", f"/members/{VIEWER}/reset", people["owner"])).status == 200
+
+
+async def test_removing_the_creator_of_a_service_account(api: ApiServer, people: People) -> None:
+    """It ends the account too, so it has to be confirmed."""
+    await api.ask("PATCH", f"/members/{DEVELOPER}", people["owner"], {"role": "owner"})
+    await api.ask("POST", "/service-accounts", people["developer"], {"name": "deploy", "grants": [f"{APP}/**:pull"]})
+    for method, path in (("POST", f"/members/{DEVELOPER}/disable"), ("DELETE", f"/members/{DEVELOPER}")):
+        asked = await api.ask(method, path, people["owner"])
+        assert (asked.code, asked.json()["mark"]) == ("confirmation_needed", "deploy")
+    gone = await api.ask("DELETE", f"/members/{DEVELOPER}?confirm=deploy", people["owner"])
+    assert gone.status == 204
+
+
+async def test_own_tokens(api: ApiServer, people: People) -> None:
+    """A member creates, reads and revokes tokens of their own, and sees nobody else's."""
+    developer = people["developer"]
+    made = await api.ask("POST", "/tokens", developer, {"name": "laptop", "expires": "90d", "api": "read"})
+    token = made.json()
+    assert made.headers["location"] == f"/api/v1/tokens/{token['id']}"
+    assert (await api.ask("GET", "/apps", token["token"])).status == 200
+    listed = await api.ask("GET", "/tokens", token["token"])
+    assert {one["name"] for one in listed.json()["items"]} == {"tool", "tool-read", "tool-registry", "laptop"}
+    assert "token" not in listed.json()["items"][0]
+    for path in (f"/tokens/{token['id']}", f"/tokens/{'0' * 16}"):
+        assert (await api.ask("GET", path, people["owner"])).status == 404
+        assert (await api.ask("POST", f"{path}/revoke", people["owner"])).status == 404
+    assert (await api.ask("POST", f"/tokens/{token['id']}/revoke", token["token"])).status == 403
+    assert (await api.ask("POST", f"/tokens/{token['id']}/revoke", developer)).status == 204
+    assert (await api.ask("GET", f"/tokens/{token['id']}", developer)).json()["live"] is False
+    assert (await api.ask("GET", "/apps", token["token"])).code == "account_denied"
+
+
+async def test_a_sign_in_is_ended_in_person(api: ApiServer, people: People) -> None:
+    """A token lists its member's sign-ins, and ends none."""
+    member = await api.house.stores.members.by_email(OWNER)
+    assert member is not None
+    await api.house.sign_ins.keep(member.record, "docker", api.house.now)
+    items = (await api.ask("GET", "/tokens", people["owner"])).json()["items"]
+    (sign_in,) = [one["id"] for one in items if one["kind"] == "sign-in"]
+    reply = await api.ask("POST", f"/tokens/{sign_in}/revoke", people["owner"])
+    assert (reply.status, reply.code) == (403, "permission_denied")
+
+
+async def test_machines_have_no_tokens_of_their_own(api: ApiServer, people: People) -> None:
+    """A service account makes nothing that has rights of its own."""
+    machine = people["machine"]
+    for method, path, body in (
+        ("POST", "/tokens", {"name": "x"}),
+        ("GET", "/tokens", None),
+        ("POST", "/service-accounts", {"name": "x", "grants": [f"{APP}/**:pull"]}),
+        ("POST", "/members", {"email": "x@acme.test", "role": "owner"}),
+        ("GET", "/members", None),
+        ("GET", "/service-accounts", None),
+    ):
+        assert (await api.ask(method, path, machine, body)).status == 403, path
+
+
+async def test_a_service_account_from_its_beginning_to_its_end(api: ApiServer, people: People) -> None:
+    """Created, given other grants, rotated, disabled, enabled and revoked by an owner."""
+    owner = people["owner"]
+    body = {"name": "deploy", "grants": [f"{APP}/**:pull,push"], "api": "read", "expires": "90d"}
+    made = await api.ask("POST", "/service-accounts", owner, body)
+    secret = made.json()["token"]
+    path = made.headers["location"].removeprefix("/api/v1")
+    assert (await api.ask("GET", "/apps", secret)).status == 200
+    await api.house.usage.flush()
+    shown = await api.ask("GET", "/service-accounts/deploy", people["viewer-read"])
+    assert shown.json() == (await api.ask("GET", path, owner)).json()
+    assert (shown.json()["grants"], shown.json()["api"]) == ([f"{APP}/**:pull,push"], "read")
+    assert shown.json()["used_at"] is not None
+    assert shown.json() in (await api.ask("GET", "/service-accounts", owner)).json()["items"]
+
+    narrowed = await api.ask("PATCH", path, owner, {"grants": [f"{APP}/x:pull"]}, headers={"If-Match": shown.etag})
+    assert narrowed.json()["grants"] == [f"{APP}/x:pull"]
+    rotated = await api.ask("POST", f"{path}/rotate", owner, {"overlap": "0"})
+    assert (await api.ask("GET", "/apps", secret)).status == 401
+    assert (await api.ask("GET", "/apps", rotated.json()["token"])).status == 200
+    assert (await api.ask("POST", f"{path}/disable", owner)).json()["disabled_at"] is not None
+    assert (await api.ask("POST", f"{path}/enable", owner)).json()["disabled_at"] is None
+    ended = await api.ask("POST", f"{path}/revoke", owner)
+    assert (ended.json()["revoked_at"] is not None, ended.json()["tokens"]) == (True, [])
+    again = await api.ask("POST", f"{path}/rotate", owner)
+    assert (again.status, again.code) == (409, "service_account_revoked")
+
+
+async def test_a_service_account_rotates_itself_and_no_other(api: ApiServer, people: People) -> None:
+    """Its own token it may replace; another account does not exist for it."""
+    machine = people["machine"]
+    other = await api.ask("POST", "/service-accounts/machine-read/rotate", machine)
+    nowhere = await api.ask("POST", "/service-accounts/nowhere/rotate", machine)
+    assert (other.status, nowhere.status) == (404, 404)
+    own = await api.ask("POST", "/service-accounts/machine/rotate", machine, {})
+    assert (await api.ask("GET", "/apps", own.json()["token"])).status == 200
+
+
+async def test_another_vendors_people_are_not_there(api: ApiServer, people: People) -> None:
+    """Neither by name nor by id; the answer is that of somebody who exists nowhere."""
+    account = await api.house.stores.service_accounts.by_name(TEAM, "machine")
+    member = await api.house.stores.members.by_email(VIEWER)
+    assert account is not None
+    assert member is not None
+    stranger = people["stranger"]
+
+    async def told(method: str, path: str, name: str, body: object) -> tuple[int, str]:
+        reply = await api.ask(method, path.replace("NAME", quote(name)), stranger, body)
+        return reply.status, reply.body.decode().replace(reply.json()["request_id"], "").replace(name, "NAME")
+
+    for method, path, body in (
+        ("GET", "/members/NAME", None),
+        ("PATCH", "/members/NAME", {"role": "viewer"}),
+        ("DELETE", "/members/NAME", None),
+        ("POST", "/members/NAME/disable", None),
+        ("POST", "/members/NAME/enable", None),
+        ("POST", "/members/NAME/reset", None),
+    ):
+        for name, nowhere in ((VIEWER, "nobody@acme.test"), (member.record.id, "0" * 16)):
+            foreign = await told(method, path, name, body)
+            assert foreign == await told(method, path, nowhere, body)
+            assert foreign[0] == 404
+    grants = {"grants": ["globex/x:pull"]}
+    for method, path in (
+        ("GET", "/service-accounts/NAME"),
+        ("PATCH", "/service-accounts/NAME"),
+        ("POST", "/service-accounts/NAME/rotate"),
+        ("POST", "/service-accounts/NAME/disable"),
+        ("POST", "/service-accounts/NAME/enable"),
+        ("POST", "/service-accounts/NAME/revoke"),
+    ):
+        for name, nowhere in (("machine", "nowhere"), (account.record.id, "0" * 16)):
+            sent = grants if method == "PATCH" else None
+            foreign = await told(method, path, name, sent)
+            assert foreign == await told(method, path, nowhere, sent)
+            assert foreign[0] == 404
+    limited = await api.ask("GET", "/members", people["limited"])
+    assert (limited.status, limited.code) == (403, "permission_denied")
+
+
+async def test_grants_stay_within_the_team_and_its_creator(api: ApiServer, people: People) -> None:
+    """No grant on another vendor's app, and none of a form that means nothing."""
+    for grants, status in (
+        (["globex/**:pull"], 404),
+        ([f"{APP}/**:admin"], 400),
+        ([f"{APP}:pull"], 400),
+        ([], 400),
+        ([f"{APP}/**:pull"] * 200, 400),
+    ):
+        reply = await api.ask("POST", "/service-accounts", people["owner"], {"name": "x", "grants": grants})
+        assert reply.status == status, (grants, reply)
