@@ -137,6 +137,41 @@ def test_the_edge_has_no_way_to_it(shop: Shop) -> None:
     assert post(inside_port(shop.stack), {"Authorization": f"Bearer {bearer[::-1]}"}).status == 401
 
 
+def test_a_bearer_is_replaced_while_everything_runs(shop: Shop) -> None:
+    """Two are accepted meanwhile; without any, events are refused and wait, and tokens are served all the same."""
+    path = shop.stack.data_dir / "secrets" / "registry-events.secret"
+    old, new = path.read_text(), f"{'5e' * 31}0d\n"
+    app, license_ = shop.new_app()
+    puller = Puller.of(shop, app, license_)
+
+    def answer(bearer: str) -> int:
+        headers = {"Authorization": f"Bearer {bearer.strip()}"}
+        return ask(inside_port(shop.stack), "POST", "/events/registry", headers=headers, body=notification()).status
+
+    try:
+        path.write_text(new + old)
+        shop.stack.authsvc("reload")
+        assert [answer(old), answer(new), answer("0" * 64)] == [200, 200, 401]
+        assert puller.pull()
+        becomes_recorded(shop, app, PULL, 1)
+
+        path.write_text(new)
+        shop.stack.authsvc("reload")
+        assert [answer(old), answer(new)] == [401, 200]
+        path.unlink()
+        shop.stack.authsvc("reload")
+        assert [answer(old), answer(new)] == [401, 401]
+        assert puller.pull()
+        Puller.of(shop, app, license_)
+    finally:
+        path.write_text(old)
+        path.chmod(0o600)
+        shop.stack.authsvc("reload")
+    becomes_recorded(shop, app, PULL, 2)
+    said = [event["event"] for event in shop.stack.events("serve.log")]
+    assert {"events.no_bearer", "events.refused"} <= set(said)
+
+
 def test_a_server_that_is_down(shop: Shop) -> None:
     """What happens while serve or its workers are dead arrives later, and once."""
     app, license_ = shop.new_app()

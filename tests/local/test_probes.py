@@ -1,6 +1,7 @@
 """The questions that tell running from working."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,10 +11,12 @@ import pytest
 from authsvc.listen_address import ListenAddress
 from authsvc.local import probes
 from authsvc.local.probes import Answer, parse_answer
+from authsvc.metrics.catalogue import REGISTRY_NOTIFICATIONS
 from authsvc.processes.supervisor import Loading, NotReady
 from authsvc.public_url import parse_public_url
 
 URL = parse_public_url("http://localhost:5000")
+SERIES = REGISTRY_NOTIFICATIONS.name
 CHALLENGE = (
     b"HTTP/1.1 401 Unauthorized\r\n"
     b'Www-Authenticate: Bearer realm="http://localhost:5000/auth/token",service="localhost:5000"\r\n\r\n'
@@ -109,6 +112,30 @@ async def test_silence_ends(folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
         with pytest.raises(NotReady, match=r"no answer within 0\.1 s"):
             await probes.redis_answers(folder / "sock")
         await gone.wait()
+
+
+async def test_events_have_arrived_when_no_more_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is asked as long as the number of recorded notifications grows; others do not count."""
+    monkeypatch.setattr(probes, "_QUIET", 0.01)
+    answers = [b"HTTP/1.1 200 OK\r\n\r\n# TYPE a counter\n"]
+    for unauthorized, recorded in enumerate((7, 8, 9, 9)):
+        text = f'{SERIES}{{answer="unauthorized"}} {unauthorized}\n{SERIES}{{answer="recorded"}} {recorded}.0\n'
+        answers.append(answers[0] + text.encode())
+    asked = iter(answers[1:])
+    async with answering(lambda _: next(asked)) as port:
+        await probes.events_have_arrived("127.0.0.1", port)
+    assert list(asked) == []
+
+
+async def test_events_that_never_end_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is a limit, and a server that is gone is not waited for."""
+    monkeypatch.setattr(probes, "_QUIET", 0.001)
+    monkeypatch.setattr(probes, "_ARRIVED_WITHIN", 0.2)
+    numbers = itertools.count()
+    async with answering(lambda _: f'\r\n\r\n{SERIES}{{answer="recorded"}} {next(numbers)}\n'.encode()) as port:
+        await probes.events_have_arrived("127.0.0.1", port)
+    assert next(numbers) > 1
+    await probes.events_have_arrived("127.0.0.1", port)
 
 
 def test_parse_answer() -> None:

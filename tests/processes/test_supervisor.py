@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from attrs import define, field
+from attrs import define, evolve, field
 
 from authsvc.errors import SetupRefused
 from authsvc.processes import supervisor
@@ -111,6 +111,29 @@ async def test_they_end_in_reverse(stack: Stack) -> None:
     await task
 
     assert order.read_text() == "cba"
+
+
+@pytest.mark.parametrize("hurry", [False, True])
+async def test_a_part_may_have_something_to_finish(stack: Stack, hurry: bool) -> None:
+    """It is ended when it has, or at once in a hurry; the parts that it needs are still there."""
+    finished, running_then = asyncio.Event(), list[Path]()
+
+    async def before_stop() -> None:
+        running_then.extend(running(stack.layout))
+        await finished.wait()
+
+    parts = (stack.part("a"), evolve(stack.part("b"), before_stop=before_stop))
+    task = asyncio.create_task(stack.run(*parts))
+    async with asyncio.timeout(PATIENCE):
+        await stack.ready.wait()
+
+    stack.stopping.set()
+    await becomes(lambda: running_then, "the part is asked to finish")
+    assert len(running(stack.layout)) == len(running_then) == 2
+    (stack.hurry if hurry else finished).set()
+    async with asyncio.timeout(PATIENCE):
+        await task
+    assert running(stack.layout) == []
 
 
 async def test_a_part_that_ends_while_starting_stops_the_start(stack: Stack) -> None:

@@ -14,6 +14,7 @@ import pytest
 from attrs import evolve
 from redis import Redis
 
+from authsvc.keys.secrets_dir import REGISTRY_EVENTS_SECRET
 from authsvc.listen_address import parse_listen
 from authsvc.local.programs import find_binaries, redis_file_argument
 from authsvc.public_url import parse_public_url
@@ -78,6 +79,30 @@ def test_another_address_changes_the_configuration_alone(layout: Layout) -> None
     moved = evolve(SITE, public_url=parse_public_url("https://other.example"))
 
     assert init(layout, moved, NOW) == ("registry.yml", "nginx.conf", "authsvc.toml")
+
+
+def test_an_older_installation_gets_the_bearer(layout: Layout) -> None:
+    """Its secrets stay as they are, and the registry is configured with the new one."""
+    init(layout, SITE, NOW)
+    (layout.secrets / REGISTRY_EVENTS_SECRET).unlink()
+    before = {path.name: path.read_bytes() for path in layout.secrets.iterdir()}
+
+    assert init(layout, SITE, NOW) == (REGISTRY_EVENTS_SECRET, "registry.yml")
+
+    after = {path.name: path.read_bytes() for path in layout.secrets.iterdir()}
+    bearer = after.pop(REGISTRY_EVENTS_SECRET).decode().strip()
+    assert after == before
+    assert f'"Bearer {bearer}"' in configuration_of(layout).registry.read_text()
+
+
+def test_the_newest_bearer_is_sent(layout: Layout) -> None:
+    """While it is replaced, the first line counts."""
+    init(layout, SITE, NOW)
+    path = layout.secrets / REGISTRY_EVENTS_SECRET
+    path.write_text(f"{'5E' * 31}0d\n{path.read_text()}")
+
+    assert init(layout, SITE, NOW) == ("registry.yml",)
+    assert f'"Bearer {"5e" * 31}0d"' in configuration_of(layout).registry.read_text()
 
 
 def test_authsvc_gets_its_paths(hostile: Layout) -> None:

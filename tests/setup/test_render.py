@@ -5,11 +5,13 @@ import tomllib
 
 import attrs
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from authsvc.errors import SetupRefused
 from authsvc.setup import render
+from authsvc.web.events import READ_DEADLINE, RECORD_DEADLINE
 
 HOSTILE = "a\"b'c\\d: #e {{f}} %g ; &h *i !j [k] l? ünï 🐳"
 """A directory name that means something in each language."""
@@ -111,3 +113,29 @@ def test_separate_containers() -> None:
     # Redis replays its append-only file as this user, and drops what the user may not do.
     assert "\nuser default off ~* &* +@all\n" in redis
     assert 'user authsvc on "#a1" ' in redis
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_the_registry_sends_events(read_only: bool) -> None:
+    """One endpoint with one bearer, which gets everything, also from a registry that is read-only for a while."""
+    events = render.EventsValues(f"http://authsvc:8081/{HOSTILE}", "5e" * 32)
+    text = render.render(attrs.evolve(REGISTRY, events=events, read_only=read_only))
+
+    (endpoint,) = yaml.safe_load(text)["notifications"]["endpoints"]
+    assert endpoint == {
+        "name": "authsvc",
+        "url": f"http://authsvc:8081/{HOSTILE}",
+        "headers": {"Authorization": [f"Bearer {'5e' * 32}"]},
+        "timeout": "5s",
+        "threshold": 3,
+        "backoff": "1s",
+    }
+    assert "5e5e" not in repr(attrs.evolve(REGISTRY, events=events))
+    assert "notifications" not in yaml.safe_load(render.render(REGISTRY))
+
+
+def test_authsvc_answers_before_the_registry_gives_up() -> None:
+    """Otherwise events come again that were recorded, and later ones wait."""
+    text = render.render(attrs.evolve(REGISTRY, events=render.EventsValues("http://a/", "b")))
+    (endpoint,) = yaml.safe_load(text)["notifications"]["endpoints"]
+    assert READ_DEADLINE + RECORD_DEADLINE < float(endpoint["timeout"].removesuffix("s"))
