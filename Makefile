@@ -56,6 +56,11 @@ bench: dev ## tokens per second of one worker on one core, beside a bare handler
 	@.ci/install-packages $(BENCH_PACKAGES)
 	@$(PY) -m tests.bench $(ARGS)
 
+.PHONY: bench-events
+bench-events: dev ## 50,000 events of the registry, each counted once, and what tokens wait meanwhile (ARGS=--help)
+	@.ci/install-packages $(RUN_PACKAGES)
+	@$(PY) -m tests.bench.events $(ARGS)
+
 .PHONY: lint
 lint: dev ## ruff (rules and format) and mypy
 	@$(PY) -m ruff check .

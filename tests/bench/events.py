@@ -1,0 +1,131 @@
+"""``make bench-events``: 50,000 events of the registry, 30 % of them duplicates and 20 % out of order.
+
+Four senders, as four registry processes, send one event in one request over a connection of its own, and send it again
+after a 503. A license holder asks for a token every 20 ms, before and meanwhile. It fails when one event is lost or
+counted twice, or when tokens wait more than twice as long.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import aiohttp
+from redis import Redis
+
+from authsvc.activity.attribution import ActivityKind
+from authsvc.keys.secrets_dir import load_event_bearers
+from tests.bench import installation
+from tests.bench.__main__ import cores
+from tests.bench.flood import Answer, Waited, ask
+from tests.bench.load import Target
+from tests.support.recorded_activity import inside_port, recorded, redis_url
+from tests.support.registry_events import Record, disordered, notification, random_events
+from tests.support.stack import Stack
+
+SENDERS = 4
+LICENSES = 100
+IDLE_TOKENS = 250
+TOKEN_PAUSE = 0.02
+RETRY_PAUSE = 0.05
+KINDS = {
+    ("pull", "GET"): ActivityKind.PULL,
+    ("pull", "HEAD"): ActivityKind.HEAD,
+    ("push", "PUT"): ActivityKind.PUSH,
+}
+
+
+async def tokens(target: Target, credentials: Sequence[str], count: int, stop: asyncio.Event) -> Waited:
+    """Ask for tokens one by one, ``count`` times or until ``stop``, and return how long that took."""
+    answers: list[Answer] = []
+    while len(answers) < count and not stop.is_set():
+        answers.append(await ask(target, (credentials[len(answers) % len(credentials)], "192.0.2.1")))
+        await asyncio.sleep(TOKEN_PAUSE)
+    return Waited.of(answers)
+
+
+async def send(stack: Stack, events: Sequence[Record]) -> Counter[str]:
+    """Send events as a registry does, and return what became of them, with how many answers were 503."""
+    (bearer, *_), found = load_event_bearers(stack.data_dir / "secrets"), Counter[str]()
+    url, headers = f"http://127.0.0.1:{inside_port(stack)}/events/registry", {"Authorization": f"Bearer {bearer}"}
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session:
+        for event in events:
+            while True:
+                async with session.post(url, data=notification(event), headers=headers) as reply:
+                    if reply.status == 200:
+                        found.update(await reply.json())
+                        break
+                    found[str(reply.status)] += 1
+                await asyncio.sleep(RETRY_PAUSE)
+    return found
+
+
+async def flooded(stack: Stack, events: Sequence[Record], credentials: Sequence[str]) -> dict[str, Any]:
+    """Send all events, and return the figures."""
+    target, stop = installation.target(stack), asyncio.Event()
+    idle = await tokens(target, credentials, IDLE_TOKENS, asyncio.Event())
+    asking = asyncio.create_task(tokens(target, credentials, sys.maxsize, stop))
+    processor, began = processor_seconds(installation.worker(stack)), time.monotonic()
+    answers = sum(
+        await asyncio.gather(*(send(stack, events[sender::SENDERS]) for sender in range(SENDERS))), Counter[str]()
+    )
+    seconds, used = time.monotonic() - began, processor_seconds(installation.worker(stack)) - processor
+    stop.set()
+    meanwhile = await asking
+    return {
+        "events": len(events),
+        "per_second": round(len(events) / seconds),
+        "answers": dict(answers),
+        "worker_seconds_per_1000": round(used / len(events) * 1000, 2),
+        "token_p50_ms": {"idle": idle.p50, "meanwhile": meanwhile.p50},
+        "token_p99_ms": {"idle": idle.p99, "meanwhile": meanwhile.p99},
+        "tokens_refused": idle.refused + meanwhile.refused,
+    }
+
+
+def processor_seconds(process: int) -> float:
+    """Return the processor time that a process has used (proc(5), ``utime`` and ``stime``), tokens included."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / 100
+
+
+def used_memory(stack: Stack) -> int:
+    """Return the bytes that Redis uses."""
+    with Redis.from_url(redis_url(stack)) as client:
+        return int(client.info("memory")["used_memory"])
+
+
+def main() -> None:
+    """Measure, compare with an independent count, and fail when they differ."""
+    parser = argparse.ArgumentParser(prog="make bench-events", description=__doc__)
+    parser.add_argument("--events", type=int, default=50_000, help="how many are sent, duplicates included")
+    chosen = parser.parse_args()
+    chance, now = Random(10), datetime.now(UTC)
+    with installation.installation(*cores()) as stack:
+        credentials = installation.fill(stack, LICENSES, 0, 0).licenses
+        subjects = [f"license:{one['id']}" for one in stack.json("license", "list", "--app", installation.APP)]
+        distinct = random_events(chance, installation.REPOSITORY, "", chosen.events * 7 // 10, now)
+        for event in distinct:
+            event["actor"] = {"name": chance.choice(subjects)}
+        repeated = chance.choices(distinct, k=chosen.events - len(distinct))
+        memory = used_memory(stack)
+        found = asyncio.run(flooded(stack, disordered(chance, [*distinct, *repeated]), credentials))
+        found["redis_bytes_per_event"] = round((used_memory(stack) - memory) / len(distinct))
+        counted = recorded(stack, installation.APP)
+    expected = Counter(KINDS[event["action"], event["request"]["method"]] for event in distinct)
+    found |= {"lost": (expected - counted).total(), "doubled": (counted - expected).total()}
+    print(json.dumps(found, indent=2))  # noqa: T201  what the command is for
+    waits = found["token_p99_ms"]
+    if found["lost"] or found["doubled"] or waits["meanwhile"] > 2 * waits["idle"]:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
