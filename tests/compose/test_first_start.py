@@ -94,6 +94,23 @@ def test_the_story(shop: Shop) -> None:
     shop.still_sells()
 
 
+def test_the_registry_sends_its_events(shop: Shop) -> None:
+    """What is pushed and pulled reaches authsvc over the network of the containers; none is refused or unreadable."""
+
+    def counted() -> dict[str, float]:
+        ask = "import urllib.request as r; print(r.build_opener(r.ProxyHandler({})).open('http://127.0.0.1:8081/metrics').read().decode())"
+        text = shop.project.compose("exec", "-T", "authsvc", "python3", "-c", ask).out
+        found = re.findall(r'^authsvc_registry_\w+_total\{\w+="(\w+)"\} ([0-9.]+)$', text, re.MULTILINE)
+        return {name: float(value) for name, value in found}
+
+    before = counted()["accepted"]
+    assert before, "the pushes of the story"
+    shop.still_sells()
+    until(lambda: counted()["accepted"] > before, "the pull is recorded")
+    now = counted()
+    assert (now["unusable"], now["dropped"], now["unauthorized"]) == (0, 0, 0)
+
+
 def test_every_container_is_confined(shop: Shop) -> None:
     """No root, no writable root file system, no capability, no new privileges, limits, rotated logs, pinned images."""
     for service in (*SERVICES, "key-service"):
