@@ -21,22 +21,22 @@ ENGLISH = listed(
     """
     account action active added after all ambiguous answer any append archived attempt audited available before
     between bounded busy by call case catalogue change changed check checked checker closed collected collection
-    confirm confirmation conflict connected content copy count counted counting create credential current date
-    death denial denied derive describe disk document done each early end ended entry event existing expected
-    expiry explanation export fact failed fair field filter finder flight folder found free from full given group
-    handover has hashing health helper history host id image import in inherited input inside install installed
-    interval is issued kind known label last later layout level library lifetime limit limited line list listen
-    listening live loaded loader loading local location long lookup lost machine manage managed management mark
-    match matching maximum merged message minimum missing move moved name named needed new newest next no not
-    nothing object old on one only open order ordered other our ours outcome output outside overloaded own owner
-    page pair part past path pause pauses peer pending per period person plan policy precondition present
-    presented preview previous printable private problem program progress public purpose question quoted random
-    range rate read reader readiness ready real reason recent record recorded refusal refused region reissue
-    related remote removed rename renamed repeated report requester required reserved result right room row rule
-    run running same saved search seen selected selection sender sentence served set setting setup share shared
-    short shown side since single site size skipped slow some sorted source special split stale start starting
-    state step stopping stored strength such sum summary taken target term than time too tool total tried trimmer
-    trusted type unavailable unknown unreadable unused up update updated usage use used user valid value
+    confirm confirmation conflict connected containing content copy count counted counting create credential current
+    date death delete deleted deletion denial denied derive describe disk document done each early end ended entry
+    event existing expected expiry explanation export fact failed fair field filter finder flight folder found free
+    from full given group handover has hashing health helper history host id image import in inherited input inside
+    install installed interval is issued kind known label last later layout level library lifetime limit limited
+    line list listen listening live loaded loader loading local location lock long lookup lost machine manage
+    managed management mark match matching maximum merged message minimum missing move moved name named needed new
+    newest next no not nothing object old on one only open order ordered other our ours outcome output outside
+    overloaded own owner page pair part past path pause pauses peer pending per period person plan policy
+    precondition present presented preview previous printable private problem program progress public purpose
+    question quoted random range rate read reader readiness ready real reason recent record recorded refusal refused
+    region reissue related remote removed rename renamed repeated report requester required reserved result right
+    room row rule run running same saved search seen selected selection sender sentence served set setting setup
+    share shared short shown side since single site size skipped slow some sorted source special split stale start
+    starting state step stopping stored strength such sum summary taken target term than time too tool total tried
+    trimmer trusted type unavailable unknown unreadable unused up update updated usage use used user valid value
     verification view waiting warning watch what when where which who whole with within word work writer wrong
     """
 )
@@ -52,7 +52,7 @@ FIELD = listed(
     migration nginx node openapi ops option pagination parameter password permission platform pool port portal
     prefix process proxy query redirect redis reference registry reload render renewal renewer reply request
     resource response restart root rotation route s3 schema script secret sentinel serve server session settings
-    signature signer socket spec stack status stdin store stream supervisor table tar tcp thread throttle
+    signature signer socket spec stack status stdin store stream supervisor table tag tar tcp thread throttle
     throttled tls token transaction unix url verifier versioned web webhook worker yaml
     """
 )

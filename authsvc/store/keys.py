@@ -238,6 +238,21 @@ def known_networks(member_id: str) -> str:
     return f"{PREFIX}known-networks:{member_id}"
 
 
+def repository_lock(repository: str) -> str:
+    """Who deletes from a repository now, for some seconds."""
+    return f"{PREFIX}repository-lock:{_digest(repository)[:32]}"
+
+
+def tag_events(repository: str) -> str:
+    """Stream of what the registry reports of tags of a repository while something is deleted from it."""
+    return f"{PREFIX}tag-events:{_digest(repository)[:32]}"
+
+
+def pending_deletion(repository: str) -> str:
+    """Deletion of an image of a repository that was begun and whose end is not recorded."""
+    return f"{PREFIX}pending-deletion:{_digest(repository)[:32]}"
+
+
 def operation(operation_id: str) -> str:
     """Mark of a change that was applied."""
     return f"{PREFIX}op:{operation_id}"

@@ -13,6 +13,7 @@ from authsvc.settings import Settings
 from authsvc.store.activity_sink import RedisActivitySink
 from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
+from authsvc.store.tag_events import TagEventSink
 from authsvc.web.events import EventsEndpoint
 from authsvc.wiring import clock
 
@@ -29,7 +30,7 @@ async def events_endpoint(
     """Yield the routes; events have a connection of their own, so that no token request waits behind them."""
     connection = Connection(settings.redis_url, deadline=settings.redis_deadline)
     try:
-        sink = RedisActivitySink(connection, codec, has_room)
+        sink = TagEventSink(RedisActivitySink(connection, codec, has_room), connection)
         yield EventsEndpoint(sink, bearer_hashes, slot, logger, clock).routes()
     finally:
         await connection.close()

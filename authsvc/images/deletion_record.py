@@ -1,0 +1,79 @@
+"""Deletions of images as they are stored: one that was begun, and what became of one."""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Self
+
+from attrs import asdict, field, frozen
+
+MAX_TAGS = 100
+"""Most tags that are kept of one deletion; a count says how many there were."""
+
+
+@frozen
+class PendingDeletion:
+    """A deletion that was begun and whose end is not recorded: after a crash, what has to be looked at.
+
+    Attributes:
+        repository: name.
+        tag: None when a digest was deleted.
+        digest: of the manifest; None for a tag whose manifest was gone.
+        operation_id: of the deletion.
+        actor: who began it, a subject.
+        started_at: aware.
+        request_hash: of an operation with an idempotency key, else empty.
+        facts: of the audit's entry about its end.
+    """
+
+    repository: str
+    tag: str | None
+    digest: str | None
+    operation_id: str
+    actor: str
+    started_at: datetime
+    request_hash: str = ""
+    facts: Mapping[str, Any] = field(factory=dict, hash=False)
+
+
+@frozen
+class DeletedImage:
+    """What a deletion did.
+
+    Attributes:
+        repository: name.
+        tag: None when a digest was deleted.
+        digest: of the manifest; None for a tag whose manifest was gone.
+        manifest_deleted: whether the manifest is gone too; otherwise it can still be pulled by its digest.
+        tags_deleted: sorted, :data:`MAX_TAGS` of them at most.
+        tags_kept: other tags of the manifest, which stay; sorted, as many at most.
+        attached: signatures and other things of the manifest, which stay; as many at most.
+        pushed_again: what a tag points at that was to go and was pushed at the same moment; it stays.
+        restored: other tags that were pushed at the same moment, went with the manifest and were put back.
+    """
+
+    repository: str
+    tag: str | None
+    digest: str | None
+    manifest_deleted: bool = False
+    tags_deleted: tuple[str, ...] = ()
+    tags_kept: tuple[str, ...] = ()
+    attached: tuple[str, ...] = ()
+    pushed_again: Mapping[str, str] = field(factory=dict, hash=False)
+    restored: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return what :meth:`text` wrote."""
+        fields: Any = json.loads(text)
+        values: Any = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+        return cls(**values)
+
+    def text(self) -> str:
+        """Return it as JSON, for a repeat of the same operation."""
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+    @property
+    def reference(self) -> str:
+        """What was deleted, as people write it."""
+        return f"{self.repository}:{self.tag}" if self.tag is not None else f"{self.repository}@{self.digest}"

@@ -1,0 +1,258 @@
+"""Deleting an image from a registry by its tag or its digest, so that nothing else is lost.
+
+A tag goes alone, unless it is the last one of a manifest that nothing else needs: then the manifest goes. A digest
+goes with all of its tags. No registry offers a condition on a change ("only if the tag still points there"). So
+where a tag points is looked at right before each change; every tag of the repository is looked at afterwards; and a
+push of the same moment that was lost is found in the registry's events and put back.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
+from typing import Any, Protocol, TypeVar
+
+from attrs import evolve, field, frozen
+
+from authsvc.errors import Conflict
+from authsvc.images.manifest_use import ManifestUse, RepositoryTags
+from authsvc.images.placeholder import read_placeholder
+from authsvc.images.tag_changes import TagChange, is_complete, lost_pushes
+from authsvc.registries.reader import ManifestContent
+from authsvc.registries.repository_reader import RepositoryReader
+from authsvc.registries.tag_deletion import CHANGED, RepositoryLock, TagDeletion, persist
+from authsvc.registries.writer import DeleteReply
+
+T = TypeVar("T")
+
+
+class TagEvents(Protocol):
+    """What the registry reports of pushes and deletions in a repository."""
+
+    async def position(self, repository: str) -> str:
+        """Return where the reports stand now.
+
+        Raises:
+            StoreUnavailable: the store does not answer.
+        """
+        ...
+
+    async def since(
+        self, repository: str, position: str, complete: Callable[[tuple[TagChange, ...]], bool]
+    ) -> tuple[TagChange, ...] | None:
+        """Return what was reported since, in order, as soon as it is ``complete``; None when it is not, soon enough.
+
+        Raises:
+            StoreUnavailable: the store does not answer.
+        """
+        ...
+
+
+@frozen
+class DeletionPlan:
+    """What a deletion would do, as of one look at the repository.
+
+    Attributes:
+        tag: that goes; None when the digest goes with all of its tags.
+        use: of the manifest.
+        before: where every tag points.
+        original: the manifest whole; None for a tag whose manifest is gone.
+        is_leftover: whether the tag shows a placeholder, which a deletion left behind that did not finish.
+        replaced: what the placeholder stands for, by its own word.
+        position: where the registry's reports stood before.
+    """
+
+    tag: str | None
+    use: ManifestUse
+    before: RepositoryTags
+    original: ManifestContent | None = field(repr=False)
+    is_leftover: bool = False
+    replaced: str | None = None
+    position: str = ""
+
+    @property
+    def digest(self) -> str | None:
+        """Of the manifest; None for a tag whose manifest is gone."""
+        return self.use.digest
+
+    @property
+    def deletes_manifest(self) -> bool:
+        """Whether the manifest goes."""
+        return self.tag is None or (self.digest is not None and not self.use.needs_manifest(self.tag))
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The tags that go."""
+        return self.use.tags if self.tag is None else (self.tag,)
+
+
+@frozen
+class Deleted:
+    """What became of a deletion.
+
+    Attributes:
+        tags: that are gone, sorted.
+        manifest: whether the manifest is gone.
+        pushed: what a tag points at that was to go, because it was pushed at the same moment.
+        restored: other tags that were pushed at the same moment and went with the manifest: they were put back.
+        after: where every tag points now.
+        sure: whether the registry reported everything that happened at the same moment, so that no push was lost.
+    """
+
+    tags: tuple[str, ...]
+    manifest: bool
+    pushed: Mapping[str, str]
+    restored: tuple[str, ...]
+    after: RepositoryTags
+    sure: bool = False
+
+
+@frozen
+class Deletion:
+    """Deletes from one repository, whose lock is held.
+
+    Every method raises RegistryUnavailable when the registry gives no usable answer, and Conflict when it is read-only,
+    when the image has changed, when the repository has too many tags, or when the lock is lost.
+
+    Attributes:
+        reading: of the repository.
+        lock: of the repository.
+        entropy: returns that many random bytes.
+        events: what the registry reports of it.
+    """
+
+    reading: RepositoryReader
+    lock: RepositoryLock = field(repr=False)
+    entropy: Callable[[int], bytes] = field(repr=False)
+    events: TagEvents = field(repr=False)
+
+    async def plan(
+        self, tag: str | None, digest: str | None, expected: Mapping[str, str | None]
+    ) -> DeletionPlan | None:
+        """Return what deleting a tag, or else a digest, would do; None when there is no such image.
+
+        Args:
+            tag: which tag.
+            digest: which digest, when ``tag`` is None.
+            expected: where tags probably point; it saves the registry work.
+        """
+        position = await self.events.position(self.reading.repository)
+        before = await self.reading.tags(expected)
+        if tag is not None and tag not in before.digests:
+            return None
+        digest = digest if tag is None else before.digests[tag]
+        original = None if digest is None else await self.reading.writer.original(digest)
+        if original is None:
+            # A tag can outlive its manifest: when the registry broke off, or removed it during a push.
+            use = ManifestUse(None, () if tag is None else (tag,))
+            return None if tag is None else DeletionPlan(tag, use, before, None, position=position)
+        use = await self.reading.use(original.digest, before)
+        left = read_placeholder(original.content or b"", original.media_type)
+        return DeletionPlan(
+            tag, use, before, original, left is not None, None if left is None else left.replaced, position
+        )
+
+    async def carry_out(self, plan: DeletionPlan) -> Deleted:
+        """Delete what is planned, to the end, also when the caller is cancelled meanwhile."""
+        return await _uninterrupted(self._carry_out(plan))
+
+    async def _carry_out(self, plan: DeletionPlan) -> Deleted:
+        tags = TagDeletion(self.reading, self.lock, self.entropy)
+        if plan.original is not None and plan.deletes_manifest:
+            broken = await self._delete_manifest(plan, plan.original.digest, tags)
+            return await self._settled(plan, await self._after_manifest(plan, plan.original, tags, broken), tags)
+        for tag in plan.tags:
+            await tags.take_away(tag, plan.original)
+        after = await self.reading.tags(plan.before.digests)
+        # The registry may have broken off between removing a placeholder and its tag.
+        dangling = [tag for tag in plan.tags if tag in after.digests and after.digests[tag] is None]
+        for tag in dangling:
+            await tags.by_placeholder(tag, None)
+            after = await self.reading.tags(after.digests)
+        return await self._settled(plan, _deleted(plan, after, ()), tags)
+
+    async def _delete_manifest(self, plan: DeletionPlan, digest: str, deletion: TagDeletion) -> bool:
+        """Delete a manifest; return whether the registry may have broken off and left tags of it."""
+        attempts = 0
+
+        async def attempt() -> DeleteReply:
+            nonlocal attempts
+            tags = await self.reading.tags(plan.before.digests)
+            if not set(tags.of(digest)) <= set(plan.tags):
+                raise Conflict(CHANGED, code="image_changed", field="reference")
+            await self.lock.extend()
+            attempts += 1
+            return await self.reading.writer.delete(digest)
+
+        await deletion.manifest(digest, attempt)
+        return attempts > 1
+
+    async def _after_manifest(
+        self,
+        plan: DeletionPlan,
+        original: ManifestContent,
+        deletion: TagDeletion,
+        broken: bool,  # noqa: FBT001
+    ) -> Deleted:
+        """Look at every tag after a manifest was deleted; put back what was being pushed to another one."""
+        others = {tag: found for tag, found in plan.before.digests.items() if found != original.digest}
+        after = dict((await self.reading.tags(others)).digests)
+        restored = []
+        for tag in [tag for tag, found in after.items() if found is None and others.get(tag, "") is not None]:
+            if broken and tag in plan.tags:
+                await deletion.by_placeholder(tag, None)
+                del after[tag]
+            else:
+                # The registry removed the manifest while it was being pushed to this tag.
+                await self._restore(tag, original)
+                after[tag] = original.digest
+                restored.append(tag)
+        return _deleted(plan, RepositoryTags(after), restored)
+
+    async def _settled(self, plan: DeletionPlan, deleted: Deleted, deletion: TagDeletion) -> Deleted:
+        """Put back what others pushed between the last look at a tag and the change that took it."""
+        awaited = {*deletion.answered, *(deleted.tags if deletion.answered else ())}
+        changes = await self.events.since(
+            self.reading.repository, plan.position, lambda found: is_complete(found, awaited)
+        )
+        if changes is None:
+            return deleted
+        after, restored = dict(deleted.after.digests), list(deleted.restored)
+        for tag, digest in lost_pushes(changes, after, plan.tags, {*deletion.digests, plan.digest}).items():
+            is_original = plan.original is not None and digest == plan.original.digest
+            content = plan.original if is_original else await self.reading.writer.original(digest)
+            if content is not None and await self._restore(tag, content):
+                after[tag] = digest
+                restored.append(tag)
+        return evolve(_deleted(plan, RepositoryTags(after), restored), sure=True)
+
+    async def _restore(self, tag: str, content: ManifestContent) -> bool:
+        """Let a tag point at a manifest again; return whether it had not been pushed meanwhile."""
+        if await self.reading.digest(tag) is not None:
+            return False
+        await persist(lambda: self.reading.writer.put(tag, content))
+        return True
+
+
+def _deleted(plan: DeletionPlan, after: RepositoryTags, restored: list[str] | tuple[str, ...]) -> Deleted:
+    pushed = {tag: found for tag in plan.tags if (found := after.digests.get(tag)) is not None}
+    others = tuple(sorted(tag for tag in restored if tag not in plan.tags))
+    # A manifest that was put back under another tag is there again.
+    manifest = plan.deletes_manifest and plan.original is not None and not after.of(plan.original.digest)
+    return Deleted(tuple(tag for tag in plan.tags if tag not in pushed), manifest, pushed, others, after)
+
+
+async def _uninterrupted(work: Coroutine[Any, Any, T]) -> T:
+    """Return the result of ``work``, which goes on to its end when the caller is cancelled; the caller waits for it.
+
+    Every request in it has a deadline, so it ends. Cut off, it could leave a placeholder under a tag.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        while not task.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()  # it was looked at; what the caller gets is its cancellation
+        raise

@@ -1,0 +1,143 @@
+"""Reading what depends on an image: where all tags of its repository point, and which indexes contain it."""
+
+import asyncio
+from collections.abc import Coroutine, Iterable, Iterator, Mapping
+from contextlib import suppress
+
+from attrs import field, frozen
+
+from authsvc.errors import Conflict, RegistryUnavailable
+from authsvc.images.manifest import INDEXES, parse_manifest
+from authsvc.images.manifest_use import ContainingIndex, ManifestUse, RepositoryTags, attached_tags, mentioned_digests
+from authsvc.registries.reader import RegistryReader
+from authsvc.registries.writer import RepositoryWriter
+
+AT_ONCE = 4
+"""Most questions at one time: deleting leaves room for other requests to the registry."""
+
+PAUSES = (0.02, 0.2)
+"""Seconds after which it is asked again where a tag points."""
+
+MAX_TAGS = 20_000
+"""Most tags of a repository in which a deletion looks for siblings."""
+
+MAX_NESTED = 3
+"""Most indexes within each other that are followed."""
+
+TOO_MANY = f"the repository has more than {MAX_TAGS:,} tags, too many to look at each one before an image is deleted"
+
+
+@frozen
+class RepositoryReader:
+    """Reads one repository. Every method raises RegistryUnavailable when the registry gives no usable answer.
+
+    Attributes:
+        reader: of its registry.
+        writer: of the repository.
+    """
+
+    reader: RegistryReader = field(repr=False)
+    writer: RepositoryWriter
+
+    @property
+    def repository(self) -> str:
+        """Its name."""
+        return self.writer.repository
+
+    async def digest(self, tag: str, expected: str | None = None) -> str | None:
+        """Return where a tag points; None when that is nothing. Not reported as a pull if it is ``expected``.
+
+        A registry that keeps its files on a disk answers with an error while the tag is being written: it empties the
+        file first. So it is asked again.
+        """
+        for pause in PAUSES:
+            with suppress(RegistryUnavailable):
+                return await self.reader.digest(self.repository, tag, expected)
+            await asyncio.sleep(pause)
+        return await self.reader.digest(self.repository, tag, expected)
+
+    async def tags(self, expected: Mapping[str, str | None]) -> RepositoryTags:
+        """Return where every tag points now; nothing when there is no such repository.
+
+        Args:
+            expected: where a tag probably points. The registry reports no pull of one that does.
+
+        Raises:
+            Conflict: there are too many tags.
+        """
+        names = iter(await self.names())
+        found: dict[str, str | None] = {}
+
+        async def look(names: Iterator[str]) -> None:
+            for tag in names:
+                found[tag] = await self.digest(tag, expected.get(tag))
+
+        await _at_once(look(names) for _ in range(AT_ONCE))
+        return RepositoryTags(found)
+
+    async def use(self, digest: str, tags: RepositoryTags) -> ManifestUse:
+        """Return what depends on a manifest."""
+        indexes: list[ContainingIndex] = []
+        others = iter([other for other in tags.tagged() if other != digest])
+
+        async def look(others: Iterator[str]) -> None:
+            for other in others:
+                found = await self._contains(other, digest, MAX_NESTED)
+                indexes.extend([ContainingIndex(other, tags.of(other))] if found else [])
+
+        await _at_once(look(others) for _ in range(AT_ONCE))
+        attached = {*attached_tags(digest, tags.digests), *await self._referrers(digest)}
+        by_digest = sorted(indexes, key=lambda index: index.digest)
+        return ManifestUse(digest, tags.of(digest), tuple(by_digest), tuple(sorted(attached)))
+
+    async def names(self) -> list[str]:
+        """Return all tags, each once.
+
+        Raises:
+            Conflict: there are too many.
+        """
+        names: dict[str, None] = {}
+        last = None
+        while True:
+            part = await self.reader.tags(self.repository, last)
+            if part is None:
+                return []
+            names.update(dict.fromkeys(part.names))
+            if len(names) > MAX_TAGS:
+                raise Conflict(TOO_MANY, code="tags_too_many")
+            if part.last is None or part.last == last:
+                return list(names)
+            last = part.last
+
+    async def _contains(self, other: str, digest: str, depth: int) -> bool:
+        """Whether ``other`` is an index that contains the manifest."""
+        found = await self.writer.original(other)
+        if found is None or found.content is None or found.media_type not in INDEXES:
+            return False
+        if digest in mentioned_digests(found.content):
+            return True
+        manifest = parse_manifest(found.content, found.media_type) if depth > 1 else None
+        nested = [child.digest for child in manifest.children if child.media_type in INDEXES] if manifest else []
+        for child in nested:
+            if await self._contains(child, digest, depth - 1):
+                return True
+        return False
+
+    async def _referrers(self, digest: str) -> frozenset[str]:
+        """Return the digests of what refers to a manifest, as far as the registry says so: 2.8 does not."""
+        content = await self.reader.referrers(self.repository, digest)
+        return frozenset() if content is None else mentioned_digests(content) - {digest}
+
+
+async def _at_once(jobs: Iterable[Coroutine[None, None, None]]) -> None:
+    """Wait for all jobs; the first one that fails ends the others, and its error is raised.
+
+    Raises:
+        AuthsvcError: as the job.
+    """
+    try:
+        async with asyncio.TaskGroup() as group:
+            for job in jobs:
+                group.create_task(job)
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from failed

@@ -1,0 +1,64 @@
+"""Deletions of images: the lock of a repository, and what was begun and is not recorded as ended, in Redis.
+
+The registry and Redis have no transaction in common. So a deletion is recorded before it begins, and its end in one
+step with the audit's entry; what a crash leaves in between, the next deletion in the repository finds and completes.
+"""
+
+from contextlib import AbstractAsyncContextManager
+
+from attrs import frozen
+
+from authsvc.audit.entry import Entry
+from authsvc.images.deletion_record import PendingDeletion
+from authsvc.store import keys
+from authsvc.store.records import CHANGED_MEANWHILE, Records
+from authsvc.store.repository_lock import RedisRepositoryLock, RepositoryLocks
+from authsvc.tenancy.versioned import Versioned
+
+
+@frozen
+class RedisImageDeletions:
+    """The deletions of one installation. Every method raises StoreUnavailable when Redis does not answer."""
+
+    records: Records
+    locks: RepositoryLocks
+
+    def locked(self, repository: str, holder: str) -> AbstractAsyncContextManager[RedisRepositoryLock]:
+        """Hold the lock of a repository until the context ends, under the random name ``holder``.
+
+        Raises:
+            Conflict: another deletion goes on for too long.
+        """
+        return self.locks.locked(repository, holder)
+
+    async def pending(self, repository: str) -> Versioned[PendingDeletion] | None:
+        """Return what was begun in a repository and is not recorded as ended."""
+        return await self.records.get(keys.pending_deletion(repository), PendingDeletion)
+
+    async def begin(self, deletion: PendingDeletion, entry: Entry) -> Versioned[PendingDeletion]:
+        """Record that a deletion begins.
+
+        Raises:
+            Conflict: another one was begun and is not recorded as ended.
+        """
+        key = keys.pending_deletion(deletion.repository)
+        raw = self.records.codec.encode(deletion)
+        change = self.records.change(entry, "")
+        change.expect_absent(key, CHANGED_MEANWHILE)
+        change.put(key, raw)
+        await change.apply(self.records.connection)
+        return self.records.versioned(raw, PendingDeletion)
+
+    async def end(self, deletion: Versioned[PendingDeletion], entry: Entry, result: str = "") -> None:
+        """Record the end of a deletion, whatever it was; the index of images reads the repository again.
+
+        Raises:
+            Conflict: it was recorded by another process.
+            OperationRepeated: the same.
+        """
+        key = keys.pending_deletion(deletion.record.repository)
+        change = self.records.change(entry, result)
+        change.expect(key, deletion.version, CHANGED_MEANWHILE)
+        change.add_to_set(keys.IMAGES_CHANGED, deletion.record.repository)
+        change.remove(key)
+        await change.apply(self.records.connection)

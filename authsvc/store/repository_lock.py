@@ -1,0 +1,140 @@
+"""A lock on one repository of the registry, for all replicas and the command line: a lease in Redis.
+
+Only its holder extends or releases it, which Redis checks in the same step. It ends by itself soon after its holder
+does, and is extended in the background while a request to the registry takes long. A holder that was stopped for
+longer than a lease finds out at its next :meth:`RedisRepositoryLock.extend`; one that was stopped between that and its
+request to the registry does not, because the registry knows nothing of the lock.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from attrs import define, field, frozen
+
+from authsvc.errors import Conflict, StoreUnavailable
+from authsvc.store import keys
+from authsvc.store.connection import Connection
+
+LEASE = 15.0
+"""Seconds after which a lock ends whose holder does nothing any more."""
+
+PATIENCE = 20.0
+"""Seconds that a holder-to-be waits: longer than a lease, so that the lock of a holder that died is waited out."""
+
+PAUSE = 0.2
+"""Seconds between two attempts to get a lock."""
+
+CANCEL_AGAIN = 0.2
+"""Seconds after which the extending is cancelled again."""
+
+BUSY = "another deletion in this repository is running; try again when it has ended"
+
+LOST = "another deletion in this repository may have begun, because this one took too long; look and try again"
+
+_EXTEND = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return 0"
+
+_RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+
+
+@define
+class RedisRepositoryLock:
+    """A lock that is held.
+
+    Attributes:
+        connection: to Redis.
+        key: of the lock.
+        holder: a random name.
+        lease: seconds.
+    """
+
+    connection: Connection = field(repr=False)
+    key: str
+    holder: str
+    lease: float
+
+    async def extend(self) -> None:
+        """Keep the lock for another lease.
+
+        Raises:
+            Conflict: it has ended, and another holder may have it.
+            StoreUnavailable: Redis does not answer.
+        """
+        if not await self._run(_EXTEND, round(self.lease * 1000)):
+            raise Conflict(LOST, code="image_deletion_running")
+
+    async def release(self) -> None:
+        """Give the lock up, if it is still held.
+
+        Raises:
+            StoreUnavailable: Redis does not answer.
+        """
+        await self._run(_RELEASE)
+
+    async def keep(self) -> None:
+        """Extend the lock until it is lost; what Redis does not answer is asked again."""
+        while True:
+            await asyncio.sleep(self.lease / 4)
+            with suppress(StoreUnavailable):
+                await self.extend()
+
+    async def _run(self, script: str, *arguments: int) -> Any:
+        run = self.connection.redis.register_script(script)
+        return await self.connection.run(run(keys=[self.key], args=[self.holder, *arguments]))
+
+
+@frozen
+class RepositoryLocks:
+    """The locks of one installation.
+
+    Attributes:
+        connection: to Redis.
+        lease: seconds.
+        patience: seconds that are waited for a lock.
+    """
+
+    connection: Connection
+    lease: float = LEASE
+    patience: float = PATIENCE
+
+    @asynccontextmanager
+    async def locked(self, repository: str, holder: str) -> AsyncIterator[RedisRepositoryLock]:
+        """Hold the lock of a repository until the context ends.
+
+        Args:
+            repository: name.
+            holder: a random name.
+
+        Raises:
+            Conflict: another deletion goes on for too long.
+            StoreUnavailable: Redis does not answer.
+        """
+        lock = RedisRepositoryLock(self.connection, keys.repository_lock(repository), holder, self.lease)
+        await self._acquire(lock)
+        keeping = asyncio.create_task(_kept(lock))
+        try:
+            yield lock
+        finally:
+            while not keeping.done():  # redis-py loses a cancellation that arrives with a reply
+                keeping.cancel()
+                await asyncio.wait({keeping}, timeout=CANCEL_AGAIN)
+            with suppress(StoreUnavailable):  # it ends by itself
+                await lock.release()
+
+    async def _acquire(self, lock: RedisRepositoryLock) -> None:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self.patience
+        redis, life = self.connection.redis, round(self.lease * 1000)
+        while not await self.connection.run(redis.set(lock.key, lock.holder, nx=True, px=life)):
+            if await self.connection.get(lock.key) == lock.holder.encode():
+                return  # the answer to an earlier attempt was lost
+            if loop.time() > deadline:
+                raise Conflict(BUSY, code="image_deletion_running")
+            await asyncio.sleep(PAUSE)
+
+
+async def _kept(lock: RedisRepositoryLock) -> None:
+    """Keep a lock; that it was lost is found out by whoever extends it next."""
+    with suppress(Conflict):
+        await lock.keep()
