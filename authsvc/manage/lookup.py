@@ -266,13 +266,19 @@ async def find_service_account(
         NotFound: there is no such account, or no such team, for the actor.
     """
     owner = actor.team if team is None else (await find_team(stores, actor, team)).slug
-    found = await stores.service_accounts.get(account) if is_id(account) else None
-    if found is not None and (not actor.sees(found.record.team) or (team is not None and found.record.team != owner)):
-        found = None
-    if found is None and owner is not None and SERVICE_ACCOUNT_NAME.fullmatch(account):
-        found = await stores.service_accounts.by_name(owner, account)
-    other = actor.kind is ActorKind.SERVICE_ACCOUNT and found is not None and found.record.id != actor.id
-    if found is not None and not other:
+    if actor.kind is ActorKind.SERVICE_ACCOUNT:
+        # Whatever it names, the same one record is read, so that nothing tells which others there are.
+        found = await stores.service_accounts.get(actor.id)
+        named = found is not None and account in {found.record.id, found.record.name}
+        found = found if named else None
+    else:
+        found = await stores.service_accounts.get(account) if is_id(account) else None
+        foreign = found is not None and not actor.sees(found.record.team)
+        if found is not None and (foreign or (team is not None and found.record.team != owner)):
+            found = None
+        if found is None and owner is not None and SERVICE_ACCOUNT_NAME.fullmatch(account):
+            found = await stores.service_accounts.by_name(owner, account)
+    if found is not None:
         return found
     if owner is None:
         raise NotFound(f"there is no service account {account[:60]!r}", code="service_account_not_found", field="name")

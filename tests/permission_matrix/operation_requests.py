@@ -5,16 +5,17 @@ object, are in ``NAMES``, and its body has an example that uses the names of ``E
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote, urlencode
 
 from attrs import evolve, field, frozen
 
 from tests.permission_matrix.oracle import DENIED, MISSING, NOTHING, SELF, UNPROVEN, YES, Cell, Oracle
 from tests.permission_matrix.world import Someone, Things, World
-from tests.support.api_server import ApiReply, ApiServer
+from tests.support.api_server import ApiReply, ApiServer, resolved
 
 NAMES: Mapping[str, Callable[[Things], str]] = {
     "app": lambda at: at.app,
@@ -72,7 +73,8 @@ class Operation:
         variables = [part.partition("}")[0].partition(":")[0] for part in path.split("{")[1:]]
         for variable in variables:
             path = path.replace(f"{{{variable}}}", quote(names[variable](at), safe=""))
-        parameters = [one["name"] for one in self.facts.get("parameters", ()) if one["in"] == "query"]
+        described = [resolved(one) for one in self.facts.get("parameters", ())]
+        parameters = [one["name"] for one in described if one["in"] == "query"]
         body = _renamed(self._example(), at)
         if isinstance(body, dict):
             body |= NEW.get(self.facts["operationId"], {})
@@ -114,6 +116,11 @@ class Request:
         """Return the request with a parameter and a body that nothing accepts."""
         raw = None if self.method in {"GET", "DELETE"} else b"{"
         return evolve(self.but(no_such="1"), body=None, raw=raw)
+
+    def carries(self, name: str) -> bool:
+        """Whether the name, as a whole word, is in the path, the query or the body."""
+        sent = f"{unquote(self.path)} {self.query} {json.dumps(self.body)}"
+        return re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", sent) is not None
 
     async def send(self, api: ApiServer, token: Any, *, checked: bool = False) -> ApiReply:
         """Send it; what has to be confirmed is confirmed."""
@@ -192,7 +199,9 @@ class Questioner:
             changed = await world.content() != world.digest
         if changed:
             await world.restore()
-        return Answered(outcome, _told(reply, at), commands, changed)
+        return Answered(
+            outcome, _told(reply, [name for name in names_of(at) if request.carries(name)]), commands, changed
+        )
 
     def _things(self, cell: Cell) -> Things:
         """Return what a request names; what it does not ask about is the actor's own."""
@@ -233,15 +242,16 @@ def _renamed(example: Any, at: Things) -> Any:
             return example
 
 
-def _told(reply: ApiReply, at: Things) -> str:
+def _told(reply: ApiReply, names: Iterable[str]) -> str:
+    """Return what an answer tells, without the names that were sent."""
     headers = {name: value for name, value in reply.headers.items() if name not in PER_ANSWER}
     body = reply.body.decode()
-    if reply.headers["content-type"].startswith("application/problem+json"):
+    if reply.headers.get("content-type", "").startswith("application/problem+json"):
         body = json.dumps({**reply.json(), "request_id": ""})
     told = f"{headers} {body}"
     if reply.status != 404:
         return told
-    for name in sorted(names_of(at), key=len, reverse=True):
+    for name in sorted(names, key=len, reverse=True):
         told = told.replace(name, "NAME")
     return told
 

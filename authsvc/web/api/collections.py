@@ -27,11 +27,11 @@ ENDPOINTS: tuple[Endpoint, ...] = (
 )
 
 VARIABLES: Mapping[str, tuple[str, str]] = {
-    "account": ("Id of the service account, or its name.", "ci-build"),
     "app": ("Slug of the app.", "myapp"),
     "customer": ("Id of the customer, its reference, or exactly its name.", "crm-4711"),
     "license": ("Id of the license, or its reference.", "order-1001"),
     "member": ("Id of the member, or the e-mail address.", "kim@vendor.com"),
+    "service_account": ("Id of the service account, or its name.", "ci-build"),
     "token": ("Id of the token.", "3t8w5q1mzk9x2b7f"),
 }
 

@@ -136,7 +136,7 @@ async def _list(use_cases: UseCases, call: Call[PageQuery, NoBody]) -> ListAnswe
 
 
 async def _show(use_cases: UseCases, call: Call[NoQuery, NoBody]) -> ObjectAnswer:
-    return await _shown(use_cases, call, call.path["account"])
+    return await _shown(use_cases, call, call.path["service_account"])
 
 
 async def _create(use_cases: UseCases, call: Call[NoQuery, NewServiceAccount]) -> ObjectAnswer:
@@ -148,7 +148,7 @@ async def _create(use_cases: UseCases, call: Call[NoQuery, NewServiceAccount]) -
 
 
 async def _set_grants(use_cases: UseCases, call: Call[NoQuery, GrantChange]) -> ObjectAnswer:
-    named = call.path["account"]
+    named = call.path["service_account"]
     account = await use_cases.service_accounts.set_grants(named, None, call.body.grants, call.operation)
     return await _shown(use_cases, call, account.id)
 
@@ -156,23 +156,23 @@ async def _set_grants(use_cases: UseCases, call: Call[NoQuery, GrantChange]) -> 
 async def _rotate(use_cases: UseCases, call: Call[ConfirmQuery, TokenRotation]) -> ObjectAnswer:
     overlap = parse_span(call.body.overlap, "overlap")
     account, secret = await use_cases.service_accounts.rotate(
-        call.path["account"], None, overlap, call.operation, call.query.confirm
+        call.path["service_account"], None, overlap, call.operation, call.query.confirm
     )
     return ObjectAnswer(_secret(account, secret, call))
 
 
 async def _disable(use_cases: UseCases, call: Call[NoQuery, NoBody]) -> ObjectAnswer:
-    account = await use_cases.service_accounts.disable(call.path["account"], None, call.operation)
+    account = await use_cases.service_accounts.disable(call.path["service_account"], None, call.operation)
     return await _shown(use_cases, call, account.id)
 
 
 async def _enable(use_cases: UseCases, call: Call[NoQuery, NoBody]) -> ObjectAnswer:
-    account = await use_cases.service_accounts.enable(call.path["account"], None, call.operation)
+    account = await use_cases.service_accounts.enable(call.path["service_account"], None, call.operation)
     return await _shown(use_cases, call, account.id)
 
 
 async def _revoke(use_cases: UseCases, call: Call[NoQuery, NoBody]) -> ObjectAnswer:
-    account = await use_cases.service_accounts.revoke(call.path["account"], None, call.operation)
+    account = await use_cases.service_accounts.revoke(call.path["service_account"], None, call.operation)
     return await _shown(use_cases, call, account.id)
 
 
@@ -228,14 +228,19 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         description="The token is shown this once. It may do no more than the member who created the account.",
     ),
     Endpoint(
-        *("GET", "/service-accounts/{account}", "getServiceAccount", "Read a service account"),
+        *("GET", "/service-accounts/{service_account}", "getServiceAccount", "Read a service account"),
         *(Permission.SERVICE_ACCOUNT_SHOW, _show, ServiceAccountView),
         has_etag=True,
         errors=ONE,
         answer_example=EXAMPLE,
     ),
     Endpoint(
-        *("PATCH", "/service-accounts/{account}", "changeServiceAccount", "Give a service account other grants"),
+        *(
+            "PATCH",
+            "/service-accounts/{service_account}",
+            "changeServiceAccount",
+            "Give a service account other grants",
+        ),
         *(Permission.SERVICE_ACCOUNT_SET_GRANTS, _set_grants, ServiceAccountView),
         has_etag=True,
         if_match=True,
@@ -244,7 +249,12 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         answer_example=EXAMPLE,
     ),
     Endpoint(
-        *("POST", "/service-accounts/{account}/rotate", "rotateServiceAccount", "Give a service account a new token"),
+        *(
+            "POST",
+            "/service-accounts/{service_account}/rotate",
+            "rotateServiceAccount",
+            "Give a service account a new token",
+        ),
         *(Permission.SERVICE_ACCOUNT_ROTATE, _rotate, ServiceAccountSecret),
         if_match=True,
         errors=ONE
@@ -256,7 +266,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         description="The token is shown this once; the old one goes on working for `overlap`.",
     ),
     Endpoint(
-        *("POST", "/service-accounts/{account}/disable", "disableServiceAccount", "Disable a service account"),
+        *("POST", "/service-accounts/{service_account}/disable", "disableServiceAccount", "Disable a service account"),
         *(Permission.SERVICE_ACCOUNT_DISABLE, _disable, ServiceAccountView),
         has_etag=True,
         if_match=True,
@@ -264,7 +274,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         answer_example=EXAMPLE,
     ),
     Endpoint(
-        *("POST", "/service-accounts/{account}/enable", "enableServiceAccount", "Enable a service account"),
+        *("POST", "/service-accounts/{service_account}/enable", "enableServiceAccount", "Enable a service account"),
         *(Permission.SERVICE_ACCOUNT_ENABLE, _enable, ServiceAccountView),
         has_etag=True,
         if_match=True,
@@ -272,7 +282,12 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         answer_example=EXAMPLE,
     ),
     Endpoint(
-        *("POST", "/service-accounts/{account}/revoke", "revokeServiceAccount", "Revoke a service account for good"),
+        *(
+            "POST",
+            "/service-accounts/{service_account}/revoke",
+            "revokeServiceAccount",
+            "Revoke a service account for good",
+        ),
         *(Permission.SERVICE_ACCOUNT_REVOKE, _revoke, ServiceAccountView),
         has_etag=True,
         if_match=True,
