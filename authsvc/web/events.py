@@ -82,7 +82,7 @@ class EventsEndpoint:
             notification = await self._read(request)
             if notification is None:
                 return web.json_response({"unusable": 1})
-            recorded = await self._record(notification, now)
+            recorded = await self._record(request, notification, now)
         self._slot.inc(metric.REGISTRY_NOTIFICATIONS, metric.RECORDED)
         if notification.events:
             self._slot.set(metric.REGISTRY_LAST_EVENT, int(now.timestamp()))
@@ -129,7 +129,7 @@ class EventsEndpoint:
             self._report("events.unusable", request, members=list(notification.unusable[:MAX_NAMED]))
         return notification
 
-    async def _record(self, notification: Notification, now: datetime) -> RecordedEvents:
+    async def _record(self, request: web.Request, notification: Notification, now: datetime) -> RecordedEvents:
         if not notification.events:
             return RecordedEvents()
         clock = asyncio.get_running_loop().time
@@ -139,7 +139,10 @@ class EventsEndpoint:
                 return await self._sink.record(notification.events, now)
         except Exception as error:
             self._slot.inc(metric.REGISTRY_NOTIFICATIONS, metric.UNAVAILABLE)
+            if isinstance(error, StoreUnavailable):  # the middleware logs an internal error
+                self._report("events.unavailable", request, detail=error.detail)
             if isinstance(error, TimeoutError):
+                self._report("events.unavailable", request, detail=f"no answer in {RECORD_DEADLINE} s")
                 raise StoreUnavailable("the events could not be recorded in time; send them again") from error
             raise
         finally:

@@ -1,8 +1,8 @@
 """``make bench-events``: 50,000 events of the registry, 30 % of them duplicates and 20 % out of order.
 
-Four senders, as four registry processes, send one event in one request over a connection of its own, and send it again
-after a 503. A license holder asks for a token every 20 ms, before and meanwhile. It fails when one event is lost or
-counted twice, or when tokens wait more than twice as long.
+A sender, as a registry process, sends one event in one request over a connection of its own, and the next one after the
+answer; after a 503 it sends the same again. A license holder asks for a token every 20 ms, before and meanwhile. It
+fails when one event is lost or counted twice, or when tokens wait more than twice as long.
 """
 
 import argparse
@@ -30,7 +30,6 @@ from tests.support.recorded_activity import inside_port, recorded, redis_url
 from tests.support.registry_events import Record, disordered, notification, random_events
 from tests.support.stack import Stack
 
-SENDERS = 4
 LICENSES = 100
 IDLE_TOKENS = 250
 TOKEN_PAUSE = 0.02
@@ -67,14 +66,14 @@ async def send(stack: Stack, events: Sequence[Record]) -> Counter[str]:
     return found
 
 
-async def flooded(stack: Stack, events: Sequence[Record], credentials: Sequence[str]) -> dict[str, Any]:
+async def flooded(stack: Stack, events: Sequence[Record], credentials: Sequence[str], senders: int) -> dict[str, Any]:
     """Send all events, and return the figures."""
     target, stop = installation.target(stack), asyncio.Event()
     idle = await tokens(target, credentials, IDLE_TOKENS, asyncio.Event())
     asking = asyncio.create_task(tokens(target, credentials, sys.maxsize, stop))
     processor, began = processor_seconds(installation.worker(stack)), time.monotonic()
     answers = sum(
-        await asyncio.gather(*(send(stack, events[sender::SENDERS]) for sender in range(SENDERS))), Counter[str]()
+        await asyncio.gather(*(send(stack, events[sender::senders]) for sender in range(senders))), Counter[str]()
     )
     seconds, used = time.monotonic() - began, processor_seconds(installation.worker(stack)) - processor
     stop.set()
@@ -106,6 +105,7 @@ def main() -> None:
     """Measure, compare with an independent count, and fail when they differ."""
     parser = argparse.ArgumentParser(prog="make bench-events", description=__doc__)
     parser.add_argument("--events", type=int, default=50_000, help="how many are sent, duplicates included")
+    parser.add_argument("--senders", type=int, default=1, help="registry processes")
     chosen = parser.parse_args()
     chance, now = Random(10), datetime.now(UTC)
     with installation.installation(*cores()) as stack:
@@ -116,7 +116,8 @@ def main() -> None:
             event["actor"] = {"name": chance.choice(subjects)}
         repeated = chance.choices(distinct, k=chosen.events - len(distinct))
         memory = used_memory(stack)
-        found = asyncio.run(flooded(stack, disordered(chance, [*distinct, *repeated]), credentials))
+        events = disordered(chance, [*distinct, *repeated])
+        found = asyncio.run(flooded(stack, events, credentials, chosen.senders))
         found["redis_bytes_per_event"] = round((used_memory(stack) - memory) / len(distinct))
         counted = recorded(stack, installation.APP)
     expected = Counter(KINDS[event["action"], event["request"]["method"]] for event in distinct)

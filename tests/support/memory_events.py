@@ -19,12 +19,14 @@ class MemoryEvents:
         failure: raised in the place of recording, if any.
         may_go_on: recording waits for it.
         waiting: how many callers wait.
+        asked: set when the first one comes.
     """
 
     events: dict[str, RegistryEvent] = Factory(dict)
     failure: Exception | None = None
     may_go_on: asyncio.Event = Factory(asyncio.Event)
     waiting: int = 0
+    asked: asyncio.Event = Factory(asyncio.Event)
 
     def __attrs_post_init__(self) -> None:
         """Wait for nothing until a test says so."""
@@ -34,6 +36,7 @@ class MemoryEvents:
         """Record what is new."""
         assert now.tzinfo is not None
         self.waiting += 1
+        self.asked.set()
         try:
             await self.may_go_on.wait()
         finally:
