@@ -21,21 +21,22 @@ ENGLISH = listed(
     """
     account action active added after all ambiguous answer any append archived attempt audited available before
     between bounded busy by call case catalogue change changed check checked checker closed collected collection
-    confirm confirmation conflict connected containing content copy count counted counting create credential current
-    date death delete deleted deletion denial denied derive describe disk document done each early end ended entry
-    event existing expected expiry explanation export fact failed fair field filter finder flight folder found free
-    from full given group handover has hashing health helper history host id image import in inherited input inside
-    install installed interval is issued kind known label last later layout level library lifetime limit limited
-    line list listen listening live loaded loader loading local location lock long lookup lost machine manage
-    managed management mark match matching maximum merged message minimum missing move moved name named needed new
-    newest next no not nothing object old on one only open order ordered other our ours outcome output outside
-    overloaded own owner page pair part past path pause pauses peer pending per period person plan policy
-    precondition present presented preview previous printable private problem program progress public purpose
-    question quoted random range rate read reader readiness ready real reason recent record recorded refusal refused
-    region reissue related remote removed rename renamed repeated report requester required reserved result right
-    room row rule run running same saved search seen selected selection sender sentence served set setting setup
-    share shared short shown side since single site size skipped slow some sorted source special split stale start
-    starting state step stopping stored strength such sum summary taken target term than time too tool total tried
+    confirm confirmation conflict connected containing content copy count counted counting create credential
+    current date death delete deleted deletion demand denial denied derive describe described disk document done
+    each early end ended entry event evidence existing expected expiry explanation export fact failed fair field
+    filter finder flight folder format found free from full given group handover has hashing health helper
+    history host id image import in indexed inherited input inside install installed interval is issued kind
+    known label last later layout level library lifetime limit limited line list listed listen listening live
+    loaded loader loading local location lock long lookup lost machine manage managed management mark match
+    matching maximum merged message minimum missing move moved name named needed new newest next no not nothing
+    object old on one only open order ordered other our ours outcome output outside overloaded own owner pace
+    page pair part past path pause pauses peer pending per period person plan policy precondition present
+    presented preview previous printable private problem program progress public purpose question quoted random
+    range rate read reader readiness ready real reason recent record recorded refusal refused region reissue
+    related remote removed rename renamed repeated report requester required reserved result right room row rule
+    run running same saved search seen selected selection sender sentence served set setting setup share shared
+    short shown side since single site size skipped slow some sorted source special split stale start starting
+    state step stopping stored strength such sum summary taken target term than time too tool total tried
     trimmer trusted type unavailable unknown unreadable unused up update updated usage use used user valid value
     verification view waiting warning watch what when where which who whole with within word work writer wrong
     """
@@ -44,16 +45,17 @@ ENGLISH = listed(
 
 FIELD = listed(
     """
-    address aggregator api application argument atomic audit authentication authenticator authority authorization
-    authsvc backoff batch batched bearer binaries body cache certificate channel claim cli client codec column
-    compose config configuration connection console context control cursor customer descriptor dialect digest dir
-    endpoint error es256 etag exposition file handler hash header hmac idempotency index indexing init installer
-    issuance issuer json jws key kubelet label lazy leaf listener log login main manifest memory metric middleware
-    migration nginx node openapi ops option pagination parameter password permission platform pool port portal
-    prefix process proxy query redirect redis reference registry reload render renewal renewer reply request
-    resource response restart root rotation route s3 schema script secret sentinel serve server session settings
-    signature signer socket spec stack status stdin store stream supervisor table tag tar tcp thread throttle
-    throttled tls token transaction unix url verifier versioned web webhook worker yaml
+    address aggregator api application argument atomic audit authentication authenticator authority
+    authorization authsvc backoff batch batched bearer binaries blob body cache certificate channel claim cli
+    client codec column compose config configuration connection console context control counter crawler cursor
+    customer descriptor dialect digest dir endpoint error es256 etag exposition file handler hash header hmac
+    idempotency index indexing init installer issuance issuer json jws key kubelet label lazy leaf listener log
+    login main manifest memory metric middleware migration nginx node observer openapi ops option pagination
+    parameter password permission platform pool port portal prefix process proxy query redirect redis reference
+    refresher registry reload render renewal renewer reply request resource response restart root rotation route
+    s3 schema script secret sentinel serve server session settings signature signer socket spec stack status
+    stdin store stream supervisor table tag tar tcp thread throttle throttled tls token transaction unix url
+    verifier versioned web webhook worker yaml
     """
 )
 """Terms of the field: what somebody who builds such servers would search for."""

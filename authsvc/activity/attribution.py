@@ -111,9 +111,18 @@ class ActivityEvent:
     parts: tuple[str, ...] = ()
 
     @property
-    def changes_images(self) -> bool:
-        """Whether the repository's tags or digests may be others now."""
-        return self.action in {EventAction.PUSH, EventAction.DELETE}
+    def changed(self) -> ImageName | None:
+        """What the index of images has to read again: a tag, or all tags of a digest that is gone; None for nothing.
+
+        A push without a tag changes no tag: it is a platform of an index whose tag is pushed next.
+        """
+        match self.action, self.image:
+            case (EventAction.PUSH | EventAction.DELETE, ImageName(repository, str() as tag)):
+                return ImageName(repository, tag)
+            case (EventAction.DELETE, image):
+                return image
+            case _:
+                return None
 
     @property
     def by(self) -> str | None:

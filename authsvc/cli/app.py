@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 import click
 from attrs import asdict
 
-from authsvc.cli import present
+from authsvc.cli import image_facts, present
 from authsvc.cli.confirm import run_confirmed, yes_option
 from authsvc.cli.console import common_options, everything, print_json, print_table, run, say
 
 if TYPE_CHECKING:
+    from authsvc.cli.image_facts import Facts
     from authsvc.manage.teams import AppUse
     from authsvc.tenancy.records import App
     from authsvc.wiring.management import Management
@@ -58,13 +59,15 @@ def list_(team: str | None, data_dir: Path | None, *, archived: bool, as_json: b
 def show(slug: str, data_dir: Path | None, *, as_json: bool) -> None:
     """Show one app, archived or not, and who has access to it."""
 
-    async def use(manage: "Management") -> "tuple[App, AppUse]":
+    async def use(manage: "Management") -> "tuple[App, AppUse, Facts | None]":
         app = await manage.teams.app(manage.actor, slug)
-        return app, await manage.teams.use_of(manage.actor, slug, manage.operation().now)
+        images = image_facts.app_images(*await manage.images.sum(manage.actor, slug))
+        return app, await manage.teams.use_of(manage.actor, slug, manage.operation().now), images
 
-    app, found = run(data_dir, use)
+    app, found, images = run(data_dir, use)
     access = "access" if app.archived_at is None else "access_if_reinstated"
-    _print(present.app(app) | {access: asdict(found)}, as_json=as_json)
+    facts = present.app(app) | {access: asdict(found)}
+    _print(facts | {"images": images if as_json else _images(images)}, as_json=as_json)
 
 
 @app_group.command("archive")
@@ -94,6 +97,23 @@ def _print(facts: dict[str, Any], *, as_json: bool) -> None:
         print_json(facts)
     else:
         print_table(("FIELD", "VALUE"), [(name, _cell(value)) for name, value in facts.items()], "")
+
+
+def _images(facts: "Facts | None") -> str:
+    """Return what the images of an app add up to, in one line; what is not known is said."""
+    from authsvc.manage.confirmation import counted
+
+    if facts is None:
+        return "not counted yet"
+    unknown, unfinished = facts["images_of_unknown_size"], facts["unfinished_deletions"]
+    notes = [
+        f"{counted(facts['tags'], 'tag', 'tags')} in {counted(facts['repositories'], 'repository', 'repositories')}",
+        image_facts.size(facts["size"]) + (f" and {unknown} of unknown size" if unknown else ""),
+        *([counted(unfinished, "unfinished deletion", "unfinished deletions")] if unfinished else []),
+        *([] if facts["all_indexed"] else ["more than are indexed"]),
+        f"as of {facts['counted_at']}",
+    ]
+    return ", ".join(notes)
 
 
 def _cell(value: object) -> str:

@@ -9,10 +9,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
+from authsvc.activity.image_name import ImageName
 from authsvc.credentials.machine_secret import is_id
 from authsvc.errors import Conflict, NotFound
 from authsvc.manage.actor import Actor, ActorKind
 from authsvc.manage.stores import Stores
+from authsvc.policy import locate
 from authsvc.tenancy.customers import Customer
 from authsvc.tenancy.machine_records import PersonalToken, RefreshToken, ServiceAccount
 from authsvc.tenancy.names import parse_email, parse_slug
@@ -68,6 +70,25 @@ async def find_open_app(stores: Stores, actor: Actor, slug: str) -> Versioned[Ap
             f"the app {slug!r} is archived; a license for it could pull nothing", code="app_archived", field="app"
         )
     return app
+
+
+async def find_app_of_image(stores: Stores, actor: Actor, image: ImageName, field: str = "image") -> App:
+    """Return the app that an image belongs to, archived or not; whether there is such an image is not looked at.
+
+    Raises:
+        NotFound: there is no such app for the actor: the sentence is that of an unknown image.
+    """
+    location = locate(image.repository)
+    slug = "" if location is None or location.upstream is not None else location.app
+    app = await stores.apps.get(slug)
+    if app is None or not actor.sees(app.record.team, app.record.slug):
+        raise no_image(image, field)
+    return app.record
+
+
+def no_image(image: ImageName, field: str = "image") -> NotFound:
+    """Return the error about an image that does not exist for an actor."""
+    return NotFound(f"there is no image {str(image)!r}", code="image_not_found", field=field)
 
 
 def require_app(actor: Actor, app: App) -> None:

@@ -107,6 +107,10 @@ class Permission(enum.Enum):
     APP_ARCHIVE = _change_app("archive an app")
     APP_REINSTATE = _change_app("reinstate an app")
 
+    IMAGE_LIST = _read_app("list images")
+    IMAGE_SHOW = _read_app("see an image")
+    IMAGE_SUM = _read_app("see what the images of an app add up to")
+
     MEMBER_LIST = _read_people("list the team's members")
     MEMBER_SHOW = _read_people("see a member")
     MEMBER_ADD = _change_people("add a member")

@@ -15,6 +15,8 @@ from attrs import frozen
 from authsvc.activity.history import ImageHistory, ImagePull
 from authsvc.activity.image_name import ImageName
 from authsvc.audit.entry import Entry
+from authsvc.images.index import AppImages, CrawlState, ImageScope, IndexedTag, RepositoryState
+from authsvc.images.summary import BlobList
 from authsvc.tenancy.customers import Customer, SelectedCustomer
 from authsvc.tenancy.license_filter import LicenseFilter
 from authsvc.tenancy.machine_records import OneTimeLink, PersonalToken, RefreshToken, ServiceAccount
@@ -171,6 +173,19 @@ class OperationStore(Protocol):
         ...
 
 
+class ImageStore(Protocol):
+    """The index of images: what the registry was last found to hold. Lists are by repository and tag."""
+
+    async def page(self, scope: ImageScope, after: str | None, limit: int) -> Page[IndexedTag]: ...
+    async def repository(self, name: str, app: str) -> RepositoryState | None: ...
+    async def tag(self, repository: str, tag: str) -> IndexedTag | None: ...
+    async def described(self, repository: str, digest: str) -> IndexedTag: ...
+    async def tags_of(self, repository: str, digest: str, limit: int) -> list[str]: ...
+    async def blobs(self, app: str, digest: str) -> tuple[BlobList, ...] | None: ...
+    async def app(self, slug: str) -> AppImages | None: ...
+    async def crawl(self) -> CrawlState: ...
+
+
 class UsageReader(Protocol):
     """When credentials last logged in."""
 
@@ -219,3 +234,4 @@ class Stores:
     usage: UsageReader
     operations: OperationStore
     activity: ActivityReader
+    images: ImageStore

@@ -6,6 +6,7 @@ from attrs import frozen
 
 from authsvc.manage.audit import Audit, AuditReader
 from authsvc.manage.customers import Customers
+from authsvc.manage.images import Images, RegistryImages
 from authsvc.manage.license_renewal import LicenseRenewal
 from authsvc.manage.license_signer import LicenseSigner
 from authsvc.manage.licenses import Licenses
@@ -27,12 +28,14 @@ class UseCases:
         signer: signs license files; asked only by what makes one.
         registry: host and port that clients log in to.
         audit_reader: the entries of the audit.
+        registry_images: asks our registry for images that are not indexed yet.
     """
 
     stores: Stores
     signer: LicenseSigner
     registry: str
     audit_reader: AuditReader
+    registry_images: RegistryImages
 
     @cached_property
     def teams(self) -> Teams:
@@ -72,6 +75,11 @@ class UseCases:
     def renewal(self, app: App) -> LicenseRenewal:
         """Return the use cases that give many licenses of an app another end."""
         return LicenseRenewal(self.stores, app)
+
+    @cached_property
+    def images(self) -> Images:
+        """What lies in the registry. What asks the registry raises SetupRefused when no key can sign a question."""
+        return Images(self.stores, self.registry_images, self.registry)
 
     @cached_property
     def audit(self) -> Audit:

@@ -208,6 +208,24 @@ KEY_SERVICE_DEATHS = Metric(
     "authsvc_key_service_deaths_total", Kind.COUNTER, "Key services that ended without being asked to."
 )
 
+IMAGES_CRAWLED = Metric(
+    "authsvc_images_crawled_timestamp_seconds",
+    Kind.LARGEST,
+    "Unix time at which the last whole crawl of the registry ended; 0 when this server has not looked.",
+)
+IMAGES_CRAWL_SECONDS = Metric("authsvc_images_crawl_seconds", Kind.LARGEST, "Time that the last whole crawl took.")
+IMAGES_CRAWL_UNREAD = Metric(
+    "authsvc_images_crawl_unread", Kind.LARGEST, "Repositories and tags that the last whole crawl could not read."
+)
+IMAGES_FAILURES = Metric(
+    "authsvc_images_failures_total",
+    Kind.COUNTER,
+    "Changes of images and crawls that stopped because the registry gave no usable answer.",
+)
+IMAGES_WAITING = Metric(
+    "authsvc_images_waiting", Kind.LARGEST, "Pushes and deletions that the index of images has not read yet."
+)
+
 METRICS = (
     *(TOKEN_REQUESTS, TOKEN_SECONDS, HTTP_REQUESTS, API_REQUESTS, API_SECONDS),
     *(PASSWORDS_WAITING, PASSWORDS_RUNNING, PASSWORD_SECONDS),
@@ -217,6 +235,7 @@ METRICS = (
     *(AUDIT_USED, AUDIT_BUDGET, AUDIT_WAITING, AUDIT_LOST, LOG_LOST, METRICS_LOST),
     *(KEY_OPERATIONS, KEY_SERVICE_DEATHS),
     *(REGISTRY_EVENTS, REGISTRY_NOTIFICATIONS, REGISTRY_NOTIFICATION_SECONDS, REGISTRY_LAST_EVENT),
+    *(IMAGES_CRAWLED, IMAGES_CRAWL_SECONDS, IMAGES_CRAWL_UNREAD, IMAGES_FAILURES, IMAGES_WAITING),
 )
 """All of them, in the order in which they are shown."""
 

@@ -1,8 +1,13 @@
-"""Waits for whichever of several things happens first."""
+"""Waits for whichever of several things happens first, for all of them, and for the end of what is cancelled."""
 
 import asyncio
-from collections.abc import Awaitable
-from typing import Any
+from collections.abc import Awaitable, Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+CANCEL_AGAIN = 0.2
+"""Seconds after which a task that goes on is cancelled again."""
 
 
 async def first_of(*work: Awaitable[Any], seconds: float | None = None) -> list[asyncio.Future[Any]]:
@@ -26,3 +31,23 @@ async def first_of(*work: Awaitable[Any], seconds: float | None = None) -> list[
         if not future.cancelled():
             future.result()
     return futures
+
+
+async def all_of(*work: Coroutine[Any, Any, T]) -> list[T]:
+    """Return the results of several pieces of work in order; when one fails, or the caller is cancelled, all end."""
+    tasks = [asyncio.ensure_future(one) for one in work]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        await ended(*tasks)
+
+
+async def ended(*tasks: asyncio.Task[Any]) -> None:
+    """Cancel background tasks and wait for their end.
+
+    They are asked again: redis-py loses a cancellation that arrives just when a pipeline's reply does.
+    """
+    while going_on := [task for task in tasks if not task.done()]:
+        for task in going_on:
+            task.cancel()
+        await asyncio.wait(going_on, timeout=CANCEL_AGAIN)

@@ -8,7 +8,7 @@ from authsvc.errors import RegistryUnavailable
 from authsvc.images.manifest import NO_PLATFORM, Descriptor, Manifest, parse_manifest
 from authsvc.preflight import FoundManifest
 from authsvc.redaction import Secret
-from authsvc.registries.reader import ACCEPT, MAX_MANIFEST, ManifestContent, read_manifest
+from authsvc.registries.reader import ACCEPT, ManifestContent, read_manifest
 from authsvc.registries.session import RegistryReply, RegistrySession
 
 PROBE_DEADLINE = 1.0
@@ -16,6 +16,9 @@ PROBE_DEADLINE = 1.0
 
 LOOKUP_DEADLINE = 5.0
 """Seconds in which one request about an image must be answered."""
+
+MAX_MANIFEST = 128 * 1024
+"""Longest manifest that is read for a preflight, in bytes: a person waits. Of a longer one only its size is unknown."""
 
 USUAL_PLATFORM = ("linux", "amd64")
 """The platform whose size is given when an image has several platforms and this one is among them."""

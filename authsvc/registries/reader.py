@@ -15,6 +15,9 @@ from authsvc.redaction import Secret
 from authsvc.registries.access import RegistryAccess
 from authsvc.registries.session import UNUSUAL, RegistryReply, RegistrySession, unusual
 
+PING_DEADLINE = 1.0
+"""Seconds in which the registry must say that it is there."""
+
 LIST_DEADLINE = 60.0
 """Seconds for one page of a list: 2.8 looks through its whole storage for a page of the catalog."""
 
@@ -82,6 +85,12 @@ class RegistryReader:
 
     session: RegistrySession
     access: RegistryAccess
+
+    async def ping(self) -> None:
+        """Return when the registry answers at all."""
+        reply = await self.session.request("GET", "/v2/", deadline=PING_DEADLINE)
+        if reply.status != HTTPStatus.UNAUTHORIZED:
+            raise unusual(reply, "/v2/")
 
     async def catalog(self, last: str | None = None) -> NamePage:
         """Return a page of the names of all repositories, behind ``last``."""

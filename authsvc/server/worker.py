@@ -24,7 +24,7 @@ from authsvc.keys.client import KeyServiceClient
 from authsvc.logs import LibraryHandler, Logger, server_log
 from authsvc.metrics.catalogue import KEY_OPERATIONS, LOG_LOST, SlotLayout
 from authsvc.metrics.shared_metrics import SharedMetrics, Slot
-from authsvc.processes.waiting import first_of
+from authsvc.processes.waiting import ended, first_of
 from authsvc.server.certificate_renewal import CertificateRenewer, FromFiles, FromParent
 from authsvc.server.leaf_channel import LeafRequester
 from authsvc.server.worker_health import HEARTBEAT
@@ -34,7 +34,7 @@ from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
 from authsvc.store.workers import RedisWorkerRegistry
 from authsvc.wiring import clock
-from authsvc.wiring.server import Counting, Hashing, Live, ended, running_worker
+from authsvc.wiring.server import Counting, Hashing, Live, running_worker
 
 
 @frozen

@@ -159,7 +159,7 @@ def _planned(event: ActivityEvent) -> dict[str, Any]:
         "licensed": is_license(event.by) or None,
         "size": event.size,
         "network": event.network,
-        "changed": event.image.repository if event.changes_images else None,
+        "changed": None if event.changed is None else str(event.changed),
         "deletes": event.action is EventAction.DELETE or None,
     }
     return {name: value for name, value in facts.items() if value is not None}

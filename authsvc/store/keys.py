@@ -46,8 +46,20 @@ LEAVES = f"{PREFIX}leaves"
 
 
 IMAGES_CHANGED = f"{PREFIX}images:changed"
-"""Set of what was pushed or deleted and is not read from the registry yet: ``REPOSITORY:TAG`` when a push names its
-tag, else ``REPOSITORY``."""
+"""Set of what was pushed or deleted and is not read from the registry yet: ``REPOSITORY:TAG``, ``REPOSITORY@DIGEST``
+for all tags of a digest, or ``REPOSITORY`` for all of its tags."""
+
+IMAGES_TAKEN = f"{PREFIX}images:taken"
+"""Set of what of that is being read; after a crash it is read again."""
+
+IMAGES_UNCOUNTED = f"{PREFIX}images:uncounted"
+"""Set of the apps whose images have changed since they were last added up."""
+
+IMAGES_LEASE = f"{PREFIX}images:lease"
+"""Which worker reads the registry for the index of images, for some seconds."""
+
+IMAGES_CRAWL = f"{PREFIX}images:crawl"
+"""Hash: how far the present crawl of the registry is, and how the last one ended."""
 
 MIGRATION = f"{PREFIX}migration:indexes"
 """State of the passes that give records their index entries."""
@@ -55,9 +67,6 @@ MIGRATION = f"{PREFIX}migration:indexes"
 MIGRATION_LEASE = f"{PREFIX}migration:lease"
 """Which worker makes the present pass, for some seconds."""
 
-
-IMAGES_CHANGED = f"{PREFIX}images:changed"
-"""Set of the repositories that were pushed to or deleted from since their images were last read."""
 
 ACTIVITY = f"{PREFIX}activity:"
 """What every key of the activity begins with (:mod:`authsvc.store.activity_script` makes most of their names)."""
@@ -171,6 +180,31 @@ def app_licenses(slug: str) -> str:
 def license_reference(slug: str, reference: str) -> str:
     """Which license of an app was made for a vendor's own key."""
     return f"{PREFIX}license-reference:{slug}:{_digest(reference)}"
+
+
+def repository(name: str) -> str:
+    """Hash: what the index of images knows of a repository as a whole; the name has the grammar of one of an app."""
+    return f"{PREFIX}repository:{name}"
+
+
+def referrers(name: str) -> str:
+    """Hash of what refers to the manifests of a repository, by digest, where the registry lists that."""
+    return f"{PREFIX}referrers:{name}"
+
+
+def image(slug: str, digest: str) -> str:
+    """Summary of an image of an app; each app has its own, so that none learns what another one has."""
+    return f"{PREFIX}image:{slug}:{digest}"
+
+
+def image_blobs(slug: str, digest: str) -> str:
+    """The configurations and layers of an image of an app."""
+    return f"{PREFIX}image-blobs:{slug}:{digest}"
+
+
+def app_images(slug: str) -> str:
+    """Hash: what all images of an app add up to."""
+    return f"{PREFIX}app-images:{slug}"
 
 
 def personal_token(token_id: str) -> str:

@@ -75,21 +75,28 @@ end
 """Lua that changes and searches an index: ``index_add(index, entry)`` and ``index_remove(index, entry)``, which do
 nothing when it is done already, and ``index_find(index, prefix)``, the first entry that begins so, or nil."""
 
-_RANGE = f"""#!lua flags=no-writes
-local index, after, before, wanted = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3])
-local top = redis.call('ZREVRANGEBYLEX', index, '(' .. after .. '\\0', '-', 'LIMIT', 0, 1)[1]
-local found, rank = {{}}, top and redis.call('ZRANK', index, top) or 0
-local first, last = rank, before == '' and '+' or '(' .. before
-while #found < wanted do
-  local here = redis.call('ZRANGE', index, rank, rank)[1]
-  if not here then break end
-  local leaf = '{keys.LEAF}' .. string.match(here, '%d+$')
-  local part = redis.call('ZRANGEBYLEX', leaf, '(' .. after, last, 'LIMIT', 0, wanted - #found)
-  if #part == 0 and rank > first + 1 then break end
-  for _, one in ipairs(part) do found[#found + 1] = one end
-  rank = rank + 1
+INDEX_RANGE = f"""
+local function index_range(index, after, before, wanted)
+  local top = redis.call('ZREVRANGEBYLEX', index, '(' .. after .. '\\0', '-', 'LIMIT', 0, 1)[1]
+  local found, rank = {{}}, top and redis.call('ZRANK', index, top) or 0
+  local first, last = rank, before == '' and '+' or '(' .. before
+  while #found < wanted do
+    local here = redis.call('ZRANGE', index, rank, rank)[1]
+    if not here then break end
+    local leaf = '{keys.LEAF}' .. string.match(here, '%d+$')
+    local part = redis.call('ZRANGEBYLEX', leaf, '(' .. after, last, 'LIMIT', 0, wanted - #found)
+    if #part == 0 and rank > first + 1 then break end
+    for _, one in ipairs(part) do found[#found + 1] = one end
+    rank = rank + 1
+  end
+  return found
 end
-return found
+"""
+"""Lua that reads an index: ``index_range(index, after, before, wanted)``, the first entries between two bounds."""
+
+_RANGE = f"""#!lua flags=no-writes
+{INDEX_RANGE}
+return index_range(KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3]))
 """
 
 _FIND = f"""#!lua flags=no-writes

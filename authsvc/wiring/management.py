@@ -12,6 +12,7 @@ from attrs import evolve, field, frozen
 
 from authsvc.audit.entry import ChangeLog
 from authsvc.manage.actor import Actor
+from authsvc.manage.images import RegistryImages
 from authsvc.manage.keys import Keys
 from authsvc.manage.license_signer import LicenseSigner
 from authsvc.manage.operation import Operation
@@ -24,6 +25,7 @@ from authsvc.store.records import Records
 from authsvc.store.server_check import check_server
 from authsvc.store.workers import RedisWorkerRegistry
 from authsvc.wiring import clock
+from authsvc.wiring.images import RegistryOnDemand
 from authsvc.wiring.keys import license_signer, make_keys
 from authsvc.wiring.stores import make_stores
 
@@ -76,7 +78,12 @@ def audit_reader(settings: Settings, connection: Connection) -> RedisAudit:
 
 
 def server_use_cases(
-    settings: Settings, connection: Connection, codec: Codec, signer: LicenseSigner, log: ChangeLog
+    settings: Settings,
+    connection: Connection,
+    codec: Codec,
+    signer: LicenseSigner,
+    images: RegistryImages,
+    log: ChangeLog,
 ) -> UseCases:
     """Return the use cases as a worker of the server calls them.
 
@@ -85,6 +92,7 @@ def server_use_cases(
         connection: to its Redis.
         codec: decodes its records.
         signer: signs license files; a worker has no key of its own for that.
+        images: asks the registry for images.
         log: where changes are written once they are durable.
     """
     return UseCases(
@@ -92,6 +100,7 @@ def server_use_cases(
         signer,
         settings.public_url.authority,
         audit_reader(settings, connection),
+        images,
     )
 
 
@@ -115,6 +124,7 @@ async def management(settings: Settings, log: ChangeLog) -> AsyncIterator[Manage
             license_signer(settings),
             settings.public_url.authority,
             audit_reader(settings, connection),
+            RegistryOnDemand(settings),
             settings,
             connection,
             log,

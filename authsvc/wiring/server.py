@@ -43,8 +43,8 @@ from authsvc.metrics.catalogue import (
 from authsvc.metrics.hashing import CountedThreads
 from authsvc.metrics.shared_metrics import SharedMetrics, Slot
 from authsvc.preflight import Preflight
+from authsvc.processes.waiting import ended
 from authsvc.registries.ours import OurRegistry, registry_state
-from authsvc.registries.session import RegistrySession
 from authsvc.settings import Settings
 from authsvc.signing.keyring import Keyring
 from authsvc.signing.license_keys import key_document
@@ -69,6 +69,7 @@ from authsvc.web.token import TokenEndpoint
 from authsvc.wiring import clock
 from authsvc.wiring.api import management_api
 from authsvc.wiring.events import events_endpoint, last_event
+from authsvc.wiring.images import indexed_registry, registry_images
 from authsvc.wiring.keys import system_tokens
 from authsvc.wiring.listeners import ServedRoutes, listeners
 from authsvc.worker_status import DATA_VERSION
@@ -81,9 +82,6 @@ DECODED_RECORDS = 16_384
 
 KEYS_PROBE = 1.0
 """Seconds in which the key service must answer to be shown as up."""
-
-CANCEL_AGAIN = 0.2
-"""Seconds after which a background task that goes on is cancelled again."""
 
 
 @define
@@ -171,7 +169,6 @@ async def running_worker(
         stack.push_async_callback(ended, asyncio.create_task(usage.run()))
         recorder = await stack.enter_async_context(_audit(settings, logger, counting.slot, disk.has_room))
         await stack.enter_async_context(_indexing(settings, logger))
-        sign_ins = SignIns(RedisSignIns(Records(connection, codec, _change_log(logger))), secrets.token_bytes)
         throttle = RedisThrottle(connection)
         passwords = stack.enter_context(_passwords(throttle, hashing, counting, logger))
         authenticator = Authenticator(
@@ -182,17 +179,12 @@ async def running_worker(
             recent=RecentLicenses() if settings.degraded_pulls else None,
         )
         service = settings.public_url.authority
-        issuance = Issuance(
-            authenticator,
-            live.keyring,
-            service=service,
-            lifetimes=Lifetimes(settings.pull_token_life, settings.push_token_life),
-            new_token_id=new_token_id,
-            sign_ins=sign_ins if settings.refresh_tokens else None,
+        issuance = _issuance(settings, authenticator, live, Records(connection, codec, _change_log(logger)))
+        tokens = system_tokens(settings, live.keyring)
+        session = await stack.enter_async_context(
+            indexed_registry(settings, tokens, new_audit_id(), logger, counting.slot, disk.has_room)
         )
-        url = settings.registry_url
-        session = None if url is None else await stack.enter_async_context(RegistrySession(url))
-        preflight = Preflight(authenticator, OurRegistry(session), system_tokens(settings, live.keyring), service)
+        preflight = Preflight(authenticator, OurRegistry(session), tokens, service)
         edge_routes = [
             *TokenEndpoint(CountedIssuance(issuance, counting.slot), logger, clock, recorder.record).routes(),
             *PreflightEndpoint(preflight, service, logger, clock, recorder.record).routes(),
@@ -200,7 +192,16 @@ async def running_worker(
             web.get("/livez", livez),
         ]
         api = await stack.enter_async_context(
-            management_api(settings, live.keys, passwords, usage.record, _change_log(logger), logger, counting.slot)
+            management_api(
+                settings,
+                live.keys,
+                registry_images(session, tokens),
+                passwords,
+                usage.record,
+                _change_log(logger),
+                logger,
+                counting.slot,
+            )
         )
         events = await stack.enter_async_context(
             events_endpoint(settings, live.event_bearers, codec, disk.has_room, counting.slot, logger)
@@ -226,6 +227,19 @@ def _readiness(
         counting.clients_are_unclear,
         partial(last_event, counting.shared_metrics),
         clock,
+    )
+
+
+def _issuance(settings: Settings, authenticator: Authenticator, live: Live, records: Records) -> Issuance:
+    """Return what issues tokens, and refresh tokens if the setting is on."""
+    sign_ins = SignIns(RedisSignIns(records), secrets.token_bytes)
+    return Issuance(
+        authenticator,
+        live.keyring,
+        service=settings.public_url.authority,
+        lifetimes=Lifetimes(settings.pull_token_life, settings.push_token_life),
+        new_token_id=new_token_id,
+        sign_ins=sign_ins if settings.refresh_tokens else None,
     )
 
 
@@ -341,16 +355,6 @@ def _change_log(logger: Logger) -> ChangeLog:
         logger.info(entry.event, actor=entry.actor, id=entry.id, **entry.facts)
 
     return write
-
-
-async def ended(task: asyncio.Task[None]) -> None:
-    """Cancel a background task and wait for its end.
-
-    It is asked again: redis-py loses a cancellation that arrives just when a pipeline's reply does.
-    """
-    while not task.done():
-        task.cancel()
-        await asyncio.wait({task}, timeout=CANCEL_AGAIN)
 
 
 def new_token_id() -> str:

@@ -4,6 +4,7 @@ from authsvc.manage.stores import Stores
 from authsvc.store.activity_images import RedisActivityImages
 from authsvc.store.apps import RedisApps
 from authsvc.store.customers import RedisCustomers
+from authsvc.store.images import RedisImages
 from authsvc.store.licenses import RedisLicenses
 from authsvc.store.links import RedisLinks
 from authsvc.store.members import RedisMembers
@@ -31,4 +32,5 @@ def make_stores(records: Records) -> Stores:
         usage=RedisUsageReader(records.connection),
         operations=RedisOperations(records.connection),
         activity=RedisActivityImages(records.connection),
+        images=RedisImages(records),
     )

@@ -10,6 +10,8 @@ ENTRY_POINTS = ("server/worker.py", "server/parent.py", "cli/", "wiring/")
 
 CLI_MAY_IMPORT = (
     "cli",
+    "activity.history",
+    "images",
     "audit.entry",
     "audit.stored_entry",
     "audit.sentences",
@@ -50,6 +52,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "system_token",
         "preflight audit activity",
         "keys store registries",
+        "image_index",
         "manage",
         "web",
         "wiring",

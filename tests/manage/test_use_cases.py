@@ -37,6 +37,11 @@ UNSEEN_READS = {
     # Who owns a token that was found.
     "tokens.show: members.get",
     "tokens.revoke: members.get",
+    # Who pushed and pulled images of an app that the actor was found to see.
+    "subject_names._name_of: members.get",
+    "subject_names._name_of: service_accounts.get",
+    "subject_names._name_of: licenses.get",
+    "images._customers: licenses.get",
     # Within an app that the actor was found to see.
     "license_import._known: licenses.by_references",
     "license_renewal._known: licenses.by_references",

@@ -79,6 +79,9 @@ CALLS: dict[str, Use] = {
     "Teams.use_of": _simple(lambda _, w, a, t: w.teams.use_of(a, t.app, w.now)),
     "Teams.archive_app": _change(lambda w, t, o: confirmed(w.teams.archive_app, t.app, o)),
     "Teams.reinstate_app": _change(lambda w, t, o: w.teams.reinstate_app(t.app, o)),
+    "Images.list": _simple(lambda _, w, a, t: w.images.list(a, app=t.app)),
+    "Images.show": _simple(lambda _, w, a, t: w.images.show(a, t.image, w.now)),
+    "Images.sum": _simple(lambda _, w, a, t: w.images.sum(a, t.app)),
     "Members.add": _change(lambda w, t, o: w.members.add("fresh@x.test", t.team, "viewer", (), PASSWORD, o)),
     "Members.list": _simple(lambda _, w, a, t: w.members.list(a, t.team)),
     "Members.show": _simple(lambda _, w, a, t: w.members.show(a, t.email)),
@@ -219,7 +222,8 @@ def _things(world: World, who: Someone, place: str) -> Things:
     name, team = (nothing.account, nothing.team) if who.account is None else (who.account.name, who.account.team)
     member_id = nothing.member_id if who.member is None else who.member.id
     account_id = nothing.account_id if who.account is None else who.account.id
-    return Things(team, nothing.app, email, member_id, who.token, name, account_id, nothing.license, nothing.customer)
+    own = (email, member_id, who.token, name, account_id)
+    return Things(team, nothing.app, *own, nothing.license, nothing.customer, nothing.image)
 
 
 async def _result(result: Any) -> Any:
@@ -230,9 +234,8 @@ async def _result(result: Any) -> Any:
 
 def _unnamed(told: str, at: Things) -> str:
     """Return a sentence without the names that the actor gave, so that two can be compared."""
-    for name in sorted(
-        (at.team, at.app, at.email, at.token, at.account, at.license, at.customer), key=len, reverse=True
-    ):
+    names = (at.team, at.app, at.email, at.token, at.account, at.license, at.customer, at.image)
+    for name in sorted(names, key=len, reverse=True):
         told = told.replace(f"'{name}'", "NAME")
     return told
 

@@ -13,11 +13,15 @@ from typing import Any
 
 from attrs import define, field, frozen
 
+from authsvc.images.index import IndexChange
+from authsvc.images.manifest import parse_manifest
+from authsvc.images.summary import of_manifest
 from authsvc.keys.secrets_dir import create_missing
 from authsvc.keys.service_keys import LocalKeys
 from authsvc.manage.actor import Actor
 from authsvc.manage.audit import Audit
 from authsvc.manage.customers import Customers
+from authsvc.manage.images import Images
 from authsvc.manage.keys import Keys
 from authsvc.manage.licenses import Licenses
 from authsvc.manage.links import Links
@@ -30,6 +34,7 @@ from authsvc.redaction import Secret
 from authsvc.store.audit_stream import RedisAudit
 from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
+from authsvc.store.image_index import RedisImageIndex
 from authsvc.store.keys import PREFIX
 from authsvc.store.records import Records
 from authsvc.store.workers import RedisWorkerRegistry
@@ -37,11 +42,13 @@ from authsvc.tenancy.machine_records import PersonalToken, ServiceAccount
 from authsvc.tenancy.records import App, License, Member
 from authsvc.tenancy.terms import LicenseTerms
 from authsvc.tenancy.versioned import Versioned
+from authsvc.wiring.images import NoRegistry
 from authsvc.wiring.keys import Files
 from authsvc.wiring.stores import make_stores
 from tests.permission_matrix.oracle import NOWHERE, Oracle
 from tests.support.builders import SERVICE
 from tests.support.installation import confirmed
+from tests.support.oci import MANIFEST, Image
 
 PASSWORD = Secret("seven tiny violins hum")
 OPERATOR = Actor.operator()
@@ -72,6 +79,7 @@ class Things:
         account_id: of that account.
         license: id.
         customer: id.
+        image: an image of the app.
         records: what was looked up before: the app and the license; None where there is nothing.
     """
 
@@ -84,6 +92,7 @@ class Things:
     account_id: str
     license: str
     customer: str
+    image: str
     records: tuple[Versioned[App], License] | None = None
 
 
@@ -140,6 +149,7 @@ class World:
         self.sign_ins = SignIns(self.stores.sign_ins, self._random.randbytes)
         self.customers = Customers(self.stores)
         self.licenses = Licenses(self.stores, keys, SERVICE)
+        self.images = Images(self.stores, NoRegistry(), SERVICE)
         self.audit = Audit(RedisAudit(self.connection, AUDIT_BUDGET), self.stores.apps)
         registry = RedisWorkerRegistry(self.connection, Codec())
         self.keys = Keys(
@@ -206,8 +216,17 @@ class World:
         license_, _ = await self.licenses.create(app, self.terms(f"Customer of {app}"), self.operation())
         opened = await self.licenses.open_app(OPERATOR, app)
         await self.licenses.create_in(opened, self.terms("Renewed"), self.operation(), "renewed")
-        things = (email, mate.id, token.id, account, robot.id, license_.id, license_.customer_id or "")
+        await self._index_image(f"{app}/api", app)
+        things = (email, mate.id, token.id, account, robot.id, license_.id, license_.customer_id or "", f"{app}/api:v1")
         return Things(team, app, *things, (opened, license_))
+
+    async def _index_image(self, repository: str, app: str) -> None:
+        """Put an image into the index, as a crawl of the registry does."""
+        index, image = RedisImageIndex(self.connection, Codec()), Image(app.encode())
+        manifest = parse_manifest(image.manifest, MANIFEST)
+        assert manifest is not None
+        await index.save(app, [of_manifest(image.digest, manifest, None)])
+        await index.apply(repository, app, [IndexChange("v1", None, image.digest)], self.now)
 
     async def _actor(self, name: str, facts: Mapping[str, Any]) -> Someone:
         match facts["kind"]:
@@ -273,7 +292,9 @@ class World:
 
 def _nothing() -> Things:
     gone = f"{0:015}9"
-    return Things(f"{NOWHERE}-team", NOWHERE, f"nobody@{NOWHERE}.test", gone, gone, "robot-nowhere", gone, gone, gone)
+    image = f"{NOWHERE}/api:v1"
+    person = (f"nobody@{NOWHERE}.test", gone, gone, "robot-nowhere", gone)
+    return Things(f"{NOWHERE}-team", NOWHERE, *person, gone, gone, image)
 
 
 async def _registry_is_down() -> bool | None:

@@ -13,8 +13,7 @@ from authsvc.images.manifest import INDEXES, MANIFESTS
 from authsvc.preflight import FoundManifest
 from authsvc.redaction import Secret
 from authsvc.registries import ours
-from authsvc.registries.ours import OurRegistry
-from authsvc.registries.reader import MAX_MANIFEST
+from authsvc.registries.ours import MAX_MANIFEST, OurRegistry
 from authsvc.registries.session import RegistrySession
 from tests.support.oci import INDEX, MANIFEST, Image, digest_of
 

@@ -17,6 +17,7 @@ from authsvc.logs import make_logger
 from authsvc.manage import keys as management
 from authsvc.manage.actor import Actor
 from authsvc.manage.operation import Operation
+from authsvc.processes.waiting import ended
 from authsvc.server import certificate_renewal
 from authsvc.server.certificate_renewal import CertificateRenewer
 from authsvc.server.worker_pool import make_shared_metrics
@@ -25,7 +26,6 @@ from authsvc.signing.keyring import Keyring
 from authsvc.store import keys
 from authsvc.store.codec import Codec
 from authsvc.store.workers import RedisWorkerRegistry
-from authsvc.wiring.server import ended
 from tests.support.builders import NOW, Root
 from tests.support.redis_server import connected
 from tests.support.waiting import PATIENCE, PAUSE, becomes

@@ -8,10 +8,10 @@ from datetime import timedelta
 import pytest
 
 from authsvc.logs import make_logger
+from authsvc.processes.waiting import ended
 from authsvc.store import keys, usage
 from authsvc.store.connection import Connection
 from authsvc.store.usage import RedisUsage
-from authsvc.wiring.server import ended
 from tests.support.builders import NOW
 from tests.support.redis_server import connected, redis_server
 from tests.support.waiting import PATIENCE, PAUSE

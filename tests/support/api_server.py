@@ -30,6 +30,7 @@ from authsvc.web.api.endpoint import PREFIX
 from authsvc.web.client import ClientReader
 from authsvc.web.listener import Listener, make_web_app
 from authsvc.web.middleware import around
+from authsvc.wiring.images import NoRegistry
 from tests.support.builders import SERVICE
 from tests.support.installation import Installation, KeysInMemory
 
@@ -183,8 +184,9 @@ async def api_server(house: Installation, signer: LicenseSigner | None = None) -
     throttle = RedisThrottle(house.connection)
     passwords = ThrottledPasswords(house.verifier, house.cache, throttle, b"g" * 32)
     authenticator = Authenticator(house.facts_reader, passwords, throttle, on_use=house.usage.record)
+    audit = RedisAudit(house.connection, AUDIT_BUDGET)
     api = ManagementApi(
-        UseCases(house.stores, signer or KeysInMemory(), SERVICE, RedisAudit(house.connection, AUDIT_BUDGET)),
+        UseCases(house.stores, signer or KeysInMemory(), SERVICE, audit, NoRegistry()),
         ApiAuthentication(authenticator),
         collections.ENDPOINTS,
         collections.document(),

@@ -1,0 +1,274 @@
+"""Images: what lies in the registry, who pushed it, and who runs it.
+
+What is listed comes from the index of images, a copy of what the registry holds, with the time of that copy. Only what
+the index does not have, such as a tag that was pushed a moment ago, is asked of the registry.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from attrs import field, frozen
+
+from authsvc.activity.history import ImageHistory
+from authsvc.activity.image_name import ImageName
+from authsvc.errors import RegistryUnavailable
+from authsvc.fair_share import FairShare
+from authsvc.images.index import AppImages, CrawlState, ImageScope, IndexedTag, RepositoryState
+from authsvc.images.summary import BlobList, DescribedImage
+from authsvc.manage.actor import Actor
+from authsvc.manage.authorization import permitted
+from authsvc.manage.lookup import find_app, find_app_of_image, no_image
+from authsvc.manage.permissions import Permission
+from authsvc.manage.stores import Stores
+from authsvc.manage.subject_names import names_of
+from authsvc.tenancy.pages import MAX_PAGE, Page, page_size
+from authsvc.tenancy.subjects import split_subject
+
+RUNS = timedelta(days=30)
+"""Who pulled an image within this time counts as one who runs it."""
+
+MAX_TAGS = 100
+"""Most tags of one digest that are shown."""
+
+MAX_CUSTOMERS = 100
+"""Most licenses that are shown of those that pulled an image."""
+
+AT_ONCE, PER_TEAM, MAX_WAITING = 8, 4, 100
+"""Most questions to the registry at one time, of these for one team, and of one team that wait."""
+
+TOO_MANY = "too many images of your team are being looked up; try again in a few seconds"
+
+
+@frozen
+class ListedImage:
+    """A tag, or a digest, with what is known of it.
+
+    Attributes:
+        image: from the index: repository, tag (empty for a digest that was asked for), digest and what it is.
+        history: last push and pull; each is None when it is unknown.
+        names: of the subjects in it, as far as they have records.
+    """
+
+    image: IndexedTag
+    history: ImageHistory
+    names: dict[str, str] = field(factory=dict, hash=False)
+
+
+@frozen
+class RunningCustomer:
+    """A license with which an image was pulled lately.
+
+    Attributes:
+        license: its id.
+        customer: as written into the file; None when the license is not known any more.
+        pulled_at: the last time.
+    """
+
+    license: str
+    customer: str | None
+    pulled_at: datetime
+
+
+@frozen
+class ShownImage:
+    """Everything about one image.
+
+    Attributes:
+        listed: as in a list.
+        blobs: of each platform, in the order of its platforms; None when they are not known.
+        tags: further names of the same digest, the first :data:`MAX_TAGS`.
+        customers: who pulled it within :data:`RUNS`, as far as the registry's events say.
+        from_registry: whether the registry was asked right now, because the index does not have it.
+    """
+
+    listed: ListedImage
+    blobs: tuple[BlobList, ...] | None
+    tags: tuple[str, ...]
+    customers: tuple[RunningCustomer, ...]
+    from_registry: bool = False
+
+
+@frozen
+class ShownRepository:
+    """A repository as a whole.
+
+    Attributes:
+        state: how many tags, and as of when.
+        history: last push and pull of any of its images; each is None when it is unknown.
+        names: of the subjects in it.
+        from_registry: whether the registry was asked right now.
+    """
+
+    state: RepositoryState
+    history: ImageHistory
+    names: dict[str, str] = field(factory=dict, hash=False)
+    from_registry: bool = False
+
+
+class RegistryImages(Protocol):
+    """Asks our registry. Every method raises RegistryUnavailable when it gives no usable answer."""
+
+    async def find(self, repository: str, reference: str) -> DescribedImage | None:
+        """Return what is under a tag or digest; None when nothing is."""
+        ...
+
+    async def count_tags(self, repository: str) -> int:
+        """Return how many tags a repository has; 0 when there is no such repository."""
+        ...
+
+
+@frozen
+class Images:
+    """Lists and shows images. Every method raises StoreUnavailable when the store does not answer.
+
+    Attributes:
+        stores: the records.
+        registry: ours.
+        service: host and port of it, which may stand before a name.
+    """
+
+    stores: Stores
+    registry: RegistryImages
+    service: str
+    _share: FairShare = field(init=False, factory=lambda: FairShare(AT_ONCE, PER_TEAM, MAX_WAITING, TOO_MANY), eq=False)
+
+    @permitted(Permission.IMAGE_LIST)
+    async def list(
+        self,
+        actor: Actor,
+        *,
+        app: str | None = None,
+        repository: str | None = None,
+        after: str | None = None,
+        limit: int = MAX_PAGE,
+    ) -> Page[ListedImage]:
+        """Return one page of the tags that the actor sees: of an app, of a repository, or of all apps.
+
+        Raises:
+            InputRefused: ``after`` is not a cursor of this list, or a name cannot be one.
+            NotFound: there is no such app or repository for the actor.
+        """
+        size = page_size(limit)
+        slugs = None if app is None else frozenset({(await find_app(self.stores, actor, app)).record.slug})
+        if repository is not None:
+            image = ImageName.parse(self._local(repository), "repository")
+            if image.tag is not None or image.digest is not None:
+                raise no_image(image, "repository")
+            found = await find_app_of_image(self.stores, actor, image, "repository")
+            state = await self.stores.images.repository(image.repository, found.slug)
+            if state is None or (slugs is not None and found.slug not in slugs):
+                raise no_image(image, "repository")
+            scope = ImageScope(repository=image.repository)
+        else:
+            scope = ImageScope(actor.team, slugs if slugs is not None else actor.apps)
+        page = await self.stores.images.page(scope, after, size)
+        return Page(tuple(await self._listed(page.items)), page.next)
+
+    @permitted(Permission.IMAGE_SHOW)
+    async def show(self, actor: Actor, name: str, now: datetime) -> ShownImage | ShownRepository:
+        """Return an image, or a repository when ``name`` has neither tag nor digest.
+
+        Raises:
+            InputRefused: ``name`` is not that of an image.
+            NotFound: there is no such image for the actor.
+            RegistryUnavailable: the index does not have it, and the registry does not answer.
+            Overloaded: too many such questions of the team wait already.
+        """
+        image = ImageName.parse(self._local(name))
+        app = await find_app_of_image(self.stores, actor, image)
+        if image.tag is None and image.digest is None:
+            return await self._repository(actor, image, app.slug, now)
+        found, fresh = await self._find(actor, image, app.slug)
+        (listed,) = await self._listed([found])
+        blobs = fresh.blobs if fresh is not None else await self.stores.images.blobs(app.slug, found.digest)
+        tags = await self.stores.images.tags_of(image.repository, found.digest, MAX_TAGS)
+        known = ImageName(image.repository, image.tag, found.digest)
+        customers = await self._customers(known, now)
+        return ShownImage(listed, blobs, tuple(tags), customers, from_registry=fresh is not None)
+
+    @permitted(Permission.IMAGE_SUM)
+    async def sum(self, actor: Actor, app: str) -> tuple[AppImages | None, CrawlState]:
+        """Return what the images of an app add up to, None when that is not known yet, and how old the index is.
+
+        Raises:
+            NotFound: there is no such app for the actor.
+        """
+        slug = (await find_app(self.stores, actor, app)).record.slug
+        return await self.stores.images.app(slug), await self.stores.images.crawl()
+
+    async def _find(self, actor: Actor, image: ImageName, app: str) -> tuple[IndexedTag, DescribedImage | None]:
+        """Return an image from the index, or from the registry with what that says of it."""
+        store = self.stores.images
+        found = None
+        if image.tag is not None:
+            found = await store.tag(image.repository, image.tag)
+        elif image.digest is not None and await store.tags_of(image.repository, image.digest, 1):
+            found = await store.described(image.repository, image.digest)
+        if found is not None and found.summary is not None:
+            return found, None
+        try:
+            described = await self._ask(actor, image.repository, image.digest or image.tag or "")
+        except RegistryUnavailable:
+            if found is None:
+                raise
+            return found, None
+        if described is None:
+            raise no_image(image)
+        summary = described.summary
+        known = await store.described(image.repository, summary.digest)
+        evidence = known.evidence.union(summary.evidence)
+        return IndexedTag(image.repository, image.tag or "", summary.digest, summary, evidence), described
+
+    async def _ask(self, actor: Actor, repository: str, reference: str) -> DescribedImage | None:
+        async with self._share.slot(actor.team or ""):
+            return await self.registry.find(repository, reference)
+
+    async def _repository(self, actor: Actor, image: ImageName, app: str, now: datetime) -> ShownRepository:
+        state, fresh = await self.stores.images.repository(image.repository, app), False
+        if state is None:
+            async with self._share.slot(actor.team or ""):
+                tags = await self.registry.count_tags(image.repository)
+            if not tags:
+                raise no_image(image)
+            state, fresh = RepositoryState(image.repository, app, tags, now), True
+        (history,) = await self.stores.activity.histories([image])
+        names = await names_of(self.stores, _subjects(history))
+        return ShownRepository(state, history, names, from_registry=fresh)
+
+    async def _listed(self, tags: Sequence[IndexedTag]) -> Sequence[ListedImage]:
+        """Return tags with their histories."""
+        histories = await self.stores.activity.histories(
+            [ImageName(one.repository, one.tag or None, one.digest) for one in tags]
+        )
+        names = await names_of(self.stores, [subject for one in histories for subject in _subjects(one)])
+        return [
+            ListedImage(one, history, {subject: names[subject] for subject in _parts(history) if subject in names})
+            for one, history in zip(tags, histories, strict=True)
+        ]
+
+    async def _customers(self, image: ImageName, now: datetime) -> tuple[RunningCustomer, ...]:
+        """Return the licenses with which an image was pulled lately, the last first."""
+        found, after = list[RunningCustomer](), None
+        while True:
+            page = await self.stores.activity.pulls(image, now - RUNS, now, after=after, limit=MAX_PAGE)
+            ids = [(one.subject.partition(":")[2], one.at) for one in page.items if one.subject.startswith("license:")]
+            records = await asyncio.gather(*(self.stores.licenses.get(license_id) for license_id, _ in ids))
+            for (license_id, at), license_ in zip(ids, records, strict=True):
+                found.append(RunningCustomer(license_id, None if license_ is None else license_.record.customer, at))
+            after = page.next
+            if after is None or len(found) >= MAX_CUSTOMERS:
+                return tuple(sorted(found, key=lambda one: one.pulled_at, reverse=True)[:MAX_CUSTOMERS])
+
+    def _local(self, name: str) -> str:
+        """Return a name without the registry's own host before it, as people copy it from a command of docker."""
+        return name.removeprefix(f"{self.service}/")
+
+
+def _subjects(history: ImageHistory) -> list[str | None]:
+    return [use.subject for use in (history.pushed, history.pulled, history.pulled_by_license) if use is not None]
+
+
+def _parts(history: ImageHistory) -> list[str]:
+    return [part for subject in _subjects(history) if subject is not None for part in split_subject(subject)]

@@ -1,0 +1,287 @@
+"""Writing the index of images: what the registry was found to hold. Reading it is in :mod:`authsvc.store.images`.
+
+For each repository two ordered indexes hold its tags, one by tag and one by digest. A change says what the index had
+when the registry was asked; if another process has written something else meanwhile, it is refused, and the caller
+asks again. So an answer that is older than what is stored is never stored.
+
+Summaries of images live for :data:`LIFE` after a crawl has last seen a tag of them.
+"""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any, cast
+
+from attrs import Factory, field, frozen
+
+from authsvc.images.evidence import Evidence
+from authsvc.images.index import IndexChange
+from authsvc.images.summary import DescribedImage
+from authsvc.store import keys
+from authsvc.store.codec import Codec
+from authsvc.store.connection import Connection
+from authsvc.store.image_format import encode_blobs, read_tag_entry, read_tags_of, repository_entry, short
+from authsvc.store.ordered_index import INDEX_FUNCTIONS, OrderedIndexes
+
+STEP = 100
+"""Most tags, or images, of one script: one to three milliseconds of Redis."""
+
+LIFE = 14 * 24 * 3600
+"""Seconds for which an image is kept after a crawl has seen it last."""
+
+INCOMPLETE_LIFE = 12 * 3600
+"""The same of one of which a part was missing: a later crawl reads it again."""
+
+MAX_APP_TAGS = 200_000
+"""Most tags of an app that are in the index."""
+
+MAX_APP_BYTES = 256 * 1024 * 1024
+"""Most bytes that is kept of an app's images: whoever may push must not fill Redis."""
+
+_FIND = (
+    "#!lua flags=no-writes\n"
+    + INDEX_FUNCTIONS
+    + """
+local found = {}
+for number, tag in ipairs(ARGV) do found[number] = index_find(KEYS[1], tag .. '\\0') or '' end
+return found
+"""
+)
+
+_APPLY = (
+    INDEX_FUNCTIONS
+    + """
+local tags, digests, state, repositories, uncounted = unpack(KEYS)
+local app, entry, now = ARGV[1], ARGV[2], ARGV[3]
+local refused, count = {}, 0
+for number, item in ipairs(cjson.decode(ARGV[4])) do
+  local found = index_find(tags, item.tag .. '\\0')
+  local current = found and string.sub(found, #item.tag + 2) or ''
+  if current ~= item.old then
+    refused[#refused + 1] = number - 1
+  elseif current ~= item.new then
+    if found then
+      index_remove(tags, found)
+      index_remove(digests, current .. '\\0' .. item.tag)
+      count = count - 1
+    end
+    if item.new ~= '' then
+      index_add(tags, item.tag .. '\\0' .. item.new)
+      index_add(digests, item.new .. '\\0' .. item.tag)
+      count = count + 1
+    end
+    redis.call('HSET', state, 'changed_at', now)
+    redis.call('SADD', uncounted, app)
+  end
+end
+if redis.call('EXISTS', state) == 1 then
+  if redis.call('HINCRBY', state, 'tags', count) > 0 then
+    index_add(repositories, entry)
+  else
+    redis.call('DEL', state)
+    index_remove(repositories, entry)
+  end
+end
+return refused
+"""
+)
+
+# What lives for less than ARGV[1] more seconds is missing as well: it is read again, and kept for longer.
+_KEEP = """
+local missing = {}
+for number, key in ipairs(KEYS) do
+  local left = redis.call('TTL', key)
+  if left <= tonumber(ARGV[1]) then
+    missing[#missing + 1] = number - 1
+  elseif left < tonumber(ARGV[2]) / 2 then
+    redis.call('EXPIRE', key, ARGV[2])
+  end
+end
+return missing
+"""
+
+_SAVE = """
+for number, key in ipairs(KEYS) do redis.call('SET', key, ARGV[2 * number - 1], 'EX', ARGV[2 * number]) end
+"""
+
+_FINISH = """
+if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], unpack(ARGV)) end
+"""
+
+_TAKE = """
+local taken = redis.call('SPOP', KEYS[1], ARGV[1])
+if #taken > 0 then redis.call('SADD', KEYS[2], unpack(taken)) end
+return taken
+"""
+
+_TAKE_BACK = """
+if redis.call('EXISTS', KEYS[2]) == 1 then
+  redis.call('SUNIONSTORE', KEYS[1], KEYS[1], KEYS[2])
+  redis.call('DEL', KEYS[2])
+end
+"""
+
+_LEASE = """
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
+return holder and 1 or 2
+"""
+
+_RELEASE = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+"""
+
+
+@frozen
+class RedisImageIndex:
+    """The index of one installation. Every method raises StoreUnavailable when Redis does not answer.
+
+    Attributes:
+        connection: to Redis.
+        codec: turns summaries into JSON.
+    """
+
+    connection: Connection
+    codec: Codec
+    _indexes: OrderedIndexes = field(
+        init=False, repr=False, default=Factory(lambda self: OrderedIndexes(self.connection), takes_self=True)
+    )
+
+    # --- who writes -------------------------------------------------------------------------------------------------
+
+    async def lease(self, holder: str, seconds: int) -> bool:
+        """Whether ``holder``, a random name, is the one that writes for so many seconds from now.
+
+        What an earlier holder did not finish is to be read again then.
+        """
+        got = await self._run(_LEASE, [keys.IMAGES_LEASE], holder, seconds)
+        if got > 1:
+            await self.take_back()
+        return bool(got)
+
+    async def release(self, holder: str) -> None:
+        """Let another worker write."""
+        await self._run(_RELEASE, [keys.IMAGES_LEASE], holder)
+
+    # --- what has changed -------------------------------------------------------------------------------------------
+
+    async def take_changed(self, limit: int) -> list[bytes]:
+        """Take some of what has changed (:data:`authsvc.store.keys.IMAGES_CHANGED`); :meth:`done` ends it."""
+        taken: list[bytes] = await self._run(_TAKE, [keys.IMAGES_CHANGED, keys.IMAGES_TAKEN], limit)
+        return taken
+
+    async def take_back(self) -> None:
+        """Let everything be taken again that was taken and is not done."""
+        await self._run(_TAKE_BACK, [keys.IMAGES_CHANGED, keys.IMAGES_TAKEN])
+
+    async def done(self, changed: Collection[bytes]) -> None:
+        """Forget what was taken and read."""
+        if changed:
+            redis = self.connection.redis
+            await self.connection.run(redis.srem(keys.IMAGES_TAKEN, *changed))
+
+    async def changed(self) -> int:
+        """Return how many changes nobody has taken yet."""
+        redis = self.connection.redis
+        return int(await self.connection.read(lambda: redis.scard(keys.IMAGES_CHANGED)))
+
+    async def mark_changed(self, changed: str) -> None:
+        """Let something be read again."""
+        await self.connection.run(self.connection.redis.sadd(keys.IMAGES_CHANGED, changed))
+
+    # --- the tags of a repository -----------------------------------------------------------------------------------
+
+    async def digests(self, repository: str, tags: Sequence[str]) -> dict[str, str]:
+        """Return the digests of those of some tags, at most :data:`STEP`, that are in the index."""
+        found = await self._run(_FIND, [keys.index("image-tags", repository)], *tags)
+        entries = (entry.decode() for entry in found if entry)
+        return dict(read_tag_entry(entry) for entry in entries)
+
+    async def tags(self, repository: str, after: str) -> list[tuple[str, str]]:
+        """Return the next tags in the index behind a tag, at most :data:`STEP`, with their digests."""
+        index = keys.index("image-tags", repository)
+        entries = await self._indexes.entries(index, after=f"{after}\0\x7f" if after else "", limit=STEP)
+        return [read_tag_entry(entry) for entry in entries]
+
+    async def tags_of(self, repository: str, digest: str, after: str) -> list[str]:
+        """Return the next tags of a digest in the index behind a tag, at most :data:`STEP`."""
+        return await read_tags_of(self._indexes, repository, digest, after, STEP)
+
+    async def apply(self, repository: str, app: str, changes: Sequence[IndexChange], now: datetime) -> list[str]:
+        """Write at most :data:`STEP` changes; return the tags of those that others were faster with."""
+        items = [
+            {"tag": one.tag, "old": short(one.old) if one.old else "", "new": short(one.new) if one.new else ""}
+            for one in changes
+        ]
+        names = [
+            keys.index("image-tags", repository),
+            keys.index("image-digests", repository),
+            keys.repository(repository),
+            keys.index("repositories", app),
+            keys.IMAGES_UNCOUNTED,
+        ]
+        refused = await self._run(_APPLY, names, app, repository_entry(repository), now.isoformat(), json.dumps(items))
+        return [changes[number].tag for number in refused]
+
+    async def finish(self, repository: str, read_at: datetime, crawl: str, *, all_tags: bool, unread: int) -> None:
+        """Note that a repository was compared whole; one without tags does not exist.
+
+        Args:
+            repository: name.
+            read_at: when that began.
+            crawl: in which crawl; empty for none.
+            all_tags: whether every tag is in the index.
+            unread: how many tags could not be read.
+        """
+        fields: list[str | int] = ["read_at", read_at.isoformat(), "all_tags", int(all_tags), "unread", unread]
+        of_crawl = ["crawl", crawl] if crawl else []
+        await self._run(_FINISH, [keys.repository(repository)], *fields, *of_crawl)
+
+    async def has_room(self, app: str) -> bool:
+        """Whether the index takes more images of an app: as of when they were last added up."""
+        redis = self.connection.redis
+        tags, size = await self.connection.read(lambda: redis.hmget(keys.app_images(app), ["tags", "bytes"]))
+        return int(tags or 0) < MAX_APP_TAGS and int(size or 0) < MAX_APP_BYTES
+
+    # --- images -----------------------------------------------------------------------------------------------------
+
+    async def missing(self, app: str, digests: Sequence[str]) -> set[str]:
+        """Return those of some images that are to be read again; the others are kept for longer."""
+        found = set[str]()
+        for start in range(0, len(digests), STEP):
+            part = [*digests[start : start + STEP]]
+            names = [name for digest in part for name in _names(app, digest)]
+            numbers = await self._run(_KEEP, names, INCOMPLETE_LIFE, LIFE)
+            found |= {part[number // 2] for number in numbers}
+        return found
+
+    async def save(self, app: str, images: Sequence[DescribedImage]) -> None:
+        """Store what images are."""
+        for start in range(0, len(images), STEP):
+            part = images[start : start + STEP]
+            names = [name for one in part for name in _names(app, one.summary.digest)]
+            values: list[bytes | int] = []
+            for one in part:
+                life = LIFE if one.summary.complete else INCOMPLETE_LIFE
+                values += [self.codec.encode(one.summary), life, encode_blobs(one.blobs), life]
+            await self._run(_SAVE, names, *values)
+
+    async def save_referrers(self, repository: str, found: Mapping[str, Collection[Evidence]]) -> None:
+        """Replace what refers to the manifests of a repository; nothing means that the registry does not say."""
+        redis, key = self.connection.redis, keys.referrers(repository)
+        rows = {short(digest): json.dumps(sorted(evidence)) for digest, evidence in found.items()}
+        async with redis.pipeline(transaction=True) as change:
+            _ = change.delete(key)
+            if rows:
+                _ = change.hset(key, mapping=cast("Mapping[Any, Any]", rows))
+                _ = change.expire(key, LIFE)
+            await self.connection.run(change.execute())
+
+    async def _run(self, text: str, names: Sequence[str], *arguments: str | bytes | int) -> Any:
+        script = self.connection.redis.register_script(text)
+        return await self.connection.run(script(keys=list(names), args=list(arguments)))
+
+
+def _names(app: str, digest: str) -> tuple[str, str]:
+    return keys.image(app, short(digest)), keys.image_blobs(app, short(digest))

@@ -1,0 +1,174 @@
+"""The index of images: what keeps it, and what reads the registry for it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from attrs import frozen
+
+from authsvc.errors import RegistryUnavailable
+from authsvc.image_index.counter import ImageCounter
+from authsvc.image_index.crawler import Crawler
+from authsvc.image_index.pace import Pace
+from authsvc.image_index.refresher import ImageRefresher, RefreshMetrics
+from authsvc.image_index.repository_update import RepositoryUpdate
+from authsvc.images.index import CrawlState
+from authsvc.images.summary import DescribedImage
+from authsvc.logs import Logger
+from authsvc.manage.images import RegistryImages
+from authsvc.metrics.catalogue import (
+    IMAGES_CRAWL_SECONDS,
+    IMAGES_CRAWL_UNREAD,
+    IMAGES_CRAWLED,
+    IMAGES_FAILURES,
+    IMAGES_WAITING,
+)
+from authsvc.metrics.shared_metrics import Slot
+from authsvc.processes.waiting import ended
+from authsvc.registries.access import RegistryAccess
+from authsvc.registries.image_reader import ImageReader
+from authsvc.registries.reader import RegistryReader
+from authsvc.registries.session import RegistrySession
+from authsvc.settings import Settings
+from authsvc.store.activity_crawl import RedisActivityCrawl
+from authsvc.store.codec import Codec
+from authsvc.store.connection import Connection
+from authsvc.store.image_crawl import RedisImageCrawl
+from authsvc.store.image_index import RedisImageIndex
+from authsvc.store.images import RedisImages
+from authsvc.store.records import Records
+from authsvc.system_token import SystemTokens
+from authsvc.wiring import clock
+from authsvc.wiring.keys import operator_leaf, system_tokens
+
+NO_REGISTRY = "the address of the registry is not set (AUTHSVC_REGISTRY_URL), so it cannot be asked"
+
+GENTLE = Pace(1.0)
+"""A crawl rests as long as it works."""
+
+
+@frozen
+class RegistryOnDemand:
+    """The registry as a command asks it: with a connection, and a leaf of the operator, for each question.
+
+    Attributes:
+        settings: of the installation.
+    """
+
+    settings: Settings
+
+    async def find(self, repository: str, reference: str) -> DescribedImage | None:
+        """Return what is under a tag or digest; None when nothing is."""
+        async with self._images() as images:
+            return await images.find(repository, reference)
+
+    async def count_tags(self, repository: str) -> int:
+        """Return how many tags a repository has."""
+        async with self._images() as images:
+            return await images.count_tags(repository)
+
+    @asynccontextmanager
+    async def _images(self) -> AsyncIterator[ImageReader]:
+        """Yield what reads the registry.
+
+        Raises:
+            RegistryUnavailable: it is not known where it is.
+            SecretsRefused: there is no leaf.
+        """
+        if self.settings.registry_url is None:
+            raise RegistryUnavailable(NO_REGISTRY)
+        tokens = system_tokens(self.settings, operator_leaf(self.settings, clock()))
+        async with RegistrySession(self.settings.registry_url) as session:
+            yield image_reader(session, tokens)
+
+
+@frozen
+class NoRegistry:
+    """Stands for a registry whose address is not known: every question is refused."""
+
+    async def find(self, repository: str, reference: str) -> DescribedImage | None:  # noqa: ARG002  as every registry
+        """Refuse."""
+        raise RegistryUnavailable(NO_REGISTRY)
+
+    async def count_tags(self, repository: str) -> int:  # noqa: ARG002  likewise
+        """Refuse."""
+        raise RegistryUnavailable(NO_REGISTRY)
+
+
+def registry_images(session: RegistrySession | None, tokens: SystemTokens) -> RegistryImages:
+    """Return the registry as the use cases of a worker ask it."""
+    return NoRegistry() if session is None else image_reader(session, tokens)
+
+
+def image_reader(session: RegistrySession, tokens: SystemTokens) -> ImageReader:
+    """Return what reads the registry on an open session."""
+    return ImageReader(RegistryReader(session, RegistryAccess(tokens, clock)))
+
+
+@asynccontextmanager
+async def indexed_registry(
+    settings: Settings,
+    tokens: SystemTokens,
+    holder: str,
+    logger: Logger,
+    slot: Slot,
+    has_room: Callable[[], bool],
+) -> AsyncIterator[RegistrySession | None]:
+    """Yield a session to the registry, or None without one, and keep the index of images true in the background.
+
+    What works in the background has connections of its own.
+
+    Args:
+        settings: of the installation.
+        tokens: make the tokens for the registry.
+        holder: random name of this worker.
+        logger: where crawls and failures are written.
+        slot: where they are counted.
+        has_room: whether what can wait may be written to Redis now.
+    """
+    if settings.registry_url is None:
+        yield None
+        return
+    connection = Connection(settings.redis_url, deadline=settings.redis_deadline)
+    async with RegistrySession(settings.registry_url) as asking, RegistrySession(settings.registry_url) as session:
+        records = Records(connection, Codec())
+        index, state, reading = (
+            RedisImageIndex(connection, records.codec),
+            RedisImageCrawl(records),
+            RedisImages(records),
+        )
+        reader = image_reader(session, tokens)
+        crawling = RepositoryUpdate(index, reader, clock, GENTLE, RedisActivityCrawl(connection))
+        refresher = ImageRefresher(
+            index,
+            state,
+            RepositoryUpdate(index, reader, clock),
+            Crawler(state, reading, crawling, clock, logger),
+            ImageCounter(state, clock, GENTLE),
+            holder,
+            clock,
+            logger,
+            has_room,
+            _metrics(slot),
+        )
+        task = asyncio.create_task(refresher.run())
+        try:
+            yield asking
+        finally:
+            await ended(task)
+            await connection.close()
+
+
+def _metrics(slot: Slot) -> RefreshMetrics:
+    def crawled(state: CrawlState) -> None:
+        if state.ended_at is not None:
+            slot.set(IMAGES_CRAWLED, int(state.ended_at.timestamp()))
+            slot.set(IMAGES_CRAWL_SECONDS, state.seconds)
+        if state.started_at is None:
+            slot.set(IMAGES_CRAWL_UNREAD, state.errors)
+
+    return RefreshMetrics(
+        crawled=crawled,
+        failed=lambda: slot.inc(IMAGES_FAILURES),
+        waiting=lambda count: slot.set(IMAGES_WAITING, count),
+    )
