@@ -137,7 +137,7 @@ class ImageRefresher:
                 pause = 0.0
             except (RegistryUnavailable, SignerUnavailable) as error:
                 self.metrics.failed()
-                if not pause:
+                if pause == FIRST_PAUSE:  # once; and at a start the registry may still be starting
                     self.logger.warning("images.registry_down", detail=error.detail or str(error))
                 rest = pause = min(LONGEST_PAUSE, 2 * pause or FIRST_PAUSE)
             await asyncio.sleep(rest)

@@ -28,6 +28,9 @@ AT_ONCE = 4
 MAX_TAGS = 100_000
 """Most tags of a repository that are in the index."""
 
+MAX_NEW_TAGS = 100
+"""Most tags of a new repository that is read whole at once; a larger one waits for a crawl."""
+
 MAX_FAILURES = 3
 """After so many tags in a row that could not be read the registry counts as down."""
 
@@ -120,8 +123,17 @@ class RepositoryUpdate:
             content = await self.pace.of(self.images.reader.manifest(repository, tag, batch.known.get(tag)))
             _sort_in(batch, tag, content)
             if not await self._conflicts(repository, app, batch):
+                await self._read_new(repository, app)
                 return
         await self.index.mark_changed(f"{repository}:{tag}")
+
+    async def _read_new(self, repository: str, app: str) -> None:
+        """Compare a repository whole that never was, so that everything is known of it now and not after a crawl."""
+        if not await self.index.is_new(repository):
+            return
+        names, _ = await self._names(repository)
+        if len(names) <= MAX_NEW_TAGS:
+            await self.whole(repository, app)
 
     async def digest(self, repository: str, app: str, digest: str) -> None:
         """Compare every tag that the index has of a digest."""

@@ -71,9 +71,20 @@ async def test_what_is_named_is_read(world: World) -> None:
         await until_names(world)
         world.content.push("acme/api", "v1", ONE)
         world.content.push("acme/api", "v2", ONE)
-        world.content.push("acme/api", "v3", TWO)
-        await changed(world, "acme/api:v1", "acme/api:v2", "stranger/api:v1", "", "::", "acme", "Ä/b:v", "acme/api@x")
+        await changed(
+            world,
+            "acme/api:v1",
+            "acme/api:v2",
+            "acme/api:v9",
+            "stranger/api:v1",
+            "",
+            "::",
+            "acme",
+            "Ä/b:v",
+            "acme/api@x",
+        )
         await until_names(world, "acme/api:v1", "acme/api:v2")
+        world.content.push("acme/api", "v3", TWO)
         await changed(world, "acme/api")
         await until_names(world, "acme/api:v1", "acme/api:v2", "acme/api:v3")
         world.content.delete("acme/api", ONE.digest)
@@ -85,6 +96,25 @@ async def test_what_is_named_is_read(world: World) -> None:
     state = await world.images.repository("acme/api", "acme")
     assert state is not None
     assert (state.tags, state.changed_at) == (1, world.now)
+
+
+async def test_a_new_repository_is_read_whole(world: World) -> None:
+    """So that its first image is known to be unsigned at once; one with many tags waits for the crawl."""
+    for tag in ("v1", "v2"):
+        world.content.push("acme/new", tag, ONE)
+    update = world.update
+    await update.tag("acme/new", "acme", "v1")
+    state = await world.images.repository("acme/new", "acme")
+    assert state is not None
+    assert (state.tags, state.read_at) == (2, world.now)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("authsvc.image_index.repository_update.MAX_NEW_TAGS", 1)
+        for tag in ("v1", "v2"):
+            world.content.push("acme/large", tag, ONE)
+        await update.tag("acme/large", "acme", "v1")
+    state = await world.images.repository("acme/large", "acme")
+    assert state is not None
+    assert (state.tags, state.read_at) == (1, None)
 
 
 async def test_one_worker_works_at_a_time(world: World) -> None:
