@@ -54,3 +54,18 @@ def explained(error: AuthsvcError) -> str:
 def named_facts(hint: str) -> set[str]:
     """Return the facts that a hint shows."""
     return {name for _, name, _, _ in string.Formatter().parse(hint) if name}
+
+
+def secret_hint(registry: str, user: str, *, api: bool, registry_too: bool = True) -> str:
+    """Return what a secret that was just printed is for.
+
+    Args:
+        registry: host and port that clients log in to.
+        user: user name to log in with.
+        api: whether the secret is for the management API.
+        registry_too: whether it is for the registry, if it is for the API.
+    """
+    login = f"as the password: docker login {registry} -u {user}"
+    bearer = "at the management API: 'Authorization: Bearer TOKEN'"
+    uses = [login] if not api else [bearer, login] if registry_too else [bearer]
+    return f"shown once; use it {', or '.join(uses)}"

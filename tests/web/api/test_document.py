@@ -122,3 +122,10 @@ def test_times_say_that_they_are_times() -> None:
     ]
     assert found
     assert all('"date-time"' in json.dumps(inner) for inner in found)
+
+
+def test_collections_are_in_the_page() -> None:
+    """docs/api.md has a row for each."""
+    text = (ROOT / "docs/api.md").read_text(encoding="utf-8")
+    missing = [name for name in collections.TAGS if name != "openapi" and f"| `/{name}` |" not in text]
+    assert not missing, f"add rows for these to the table below '## Collections' in docs/api.md: {missing}"
