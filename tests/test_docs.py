@@ -12,6 +12,7 @@ import pytest
 from attrs import asdict
 
 from authsvc import errors
+from authsvc.audit.events import EVENTS
 from authsvc.cli.main import main
 from authsvc.errors import AuthsvcError, SetupRefused
 from authsvc.keys import secrets_dir
@@ -310,6 +311,12 @@ def audit_events() -> set[str]:
 def test_every_event_is_documented() -> None:
     """The events of docs/logs.md and docs/audit.md are those that the code writes."""
     assert set(documented_events()) | audit_events() == set(code_events())
+
+
+def test_the_audit_knows_its_events() -> None:
+    """A list can be filtered by every event that the pages list as one of the audit, and by no other."""
+    changes = {codes(row[0])[0] for row in rows(page("logs.md"), "## Changes")}
+    assert {event for event in changes if EVENT.fullmatch(event)} | audit_events() == EVENTS
 
 
 def test_every_key_is_documented() -> None:

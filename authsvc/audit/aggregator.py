@@ -9,7 +9,9 @@ Rule 4: with a proven identity, an entry keeps as many request ids as it has roo
 user; for fully granted tokens it keeps the first and the last.
 Rule 5: before identity is proven, everything from one /24 or /64 with one cause is the same, and of causes, which a
 guesser can make up, a network has few.
-Rule 6: memory is bounded. When no more groups fit, new decisions are grouped by app and outcome, with a few examples:
+Rule 6: a subject begins so many groups, and then a few every minute. Beyond that its requests are one group by
+outcome, with a few examples: who asks for something else each time fills the audit no faster than others do.
+Rule 7: memory is bounded. When no more groups fit, new decisions are grouped by app and outcome, with a few examples:
 the entry has less detail, and every decision is still counted.
 """
 
@@ -21,6 +23,7 @@ from attrs import define, evolve, field, frozen
 
 from authsvc.audit.entry import ENCODER, MAX_ENTRY
 from authsvc.audit.token_event import TokenEvent, unsecret
+from authsvc.tenancy.subjects import split_subject
 
 FIRST_INTERVAL, LONGEST_INTERVAL = 2.0, 300.0
 """Seconds between two entries of the same thing: after the first, and at most."""
@@ -39,6 +42,13 @@ GROUP_OVERHEAD = 740
 
 UNPROVEN_PART = 4
 """Part of the groups that may be for events before identity is proven: one in so many."""
+
+MAX_STARTS, START_EVERY = 200, 15.0
+"""Groups that a subject may begin at once, and seconds after which it may begin one more: 5,960 entries on the first
+day, some 4 MB. Once a group is known, a token that lacks nothing begins it again for free, which it does once a day."""
+
+STARTS_PART = 16
+"""Of how many subjects that is remembered: as a part of the most groups, those of the last requests."""
 
 MAX_MERGED = 256
 """Most groups by app and outcome; beyond, groups are by outcome alone."""
@@ -75,6 +85,7 @@ class PendingEntry:
         count: how many events it counts.
         proven: whether identity was proven; what is not is the first to be trimmed.
         needed: whether it is written even when the budget is used up: the audit's entries about itself.
+        team: slug of the team that it belongs to; empty when it belongs to none.
     """
 
     text: str
@@ -82,6 +93,7 @@ class PendingEntry:
     count: int = 1
     proven: bool = True
     needed: bool = False
+    team: str = ""
 
 
 @define
@@ -94,7 +106,9 @@ class _Group:
     complete: bool
     max_ids: int
     interval: float
+    team: str = ""
     merged: bool = False
+    various: bool = False
     count: int = 0
     ids: bytes = b""
     addresses: tuple[str, ...] = ()
@@ -113,7 +127,7 @@ class _Group:
             self.ids += packed(token_event.request_id)
         if len(self.addresses) < MAX_ADDRESSES and token_event.client.address not in self.addresses:
             self.addresses = (*self.addresses, token_event.client.address)
-        if self.merged and len(self.examples) < MAX_EXAMPLES:
+        if self.various and len(self.examples) < MAX_EXAMPLES:
             self.examples = (*self.examples, token_event.example())
 
     def entry(self) -> PendingEntry:
@@ -127,7 +141,8 @@ class _Group:
         ids = self.ids
         if not self.complete and not has_id(ids, self.last_id):
             ids += packed(self.last_id)
-        return PendingEntry(f"{self.first[:-1]},{ENCODER.encode(last)[1:]}", ids, self.count, self.proven)
+        text = f"{self.first[:-1]},{ENCODER.encode(last)[1:]}"
+        return PendingEntry(text, ids, self.count, self.proven, team=self.team)
 
 
 @define
@@ -146,6 +161,7 @@ class Aggregator:
     _unproven: int = field(default=0, init=False)
     _merged: int = field(default=0, init=False)
     _intervals: dict[int, tuple[float, float]] = field(factory=dict, init=False)
+    _starts: dict[int, float] = field(factory=dict, init=False)
     _causes: dict[str, set[str | None]] = field(factory=dict, init=False)
     _causes_since: float = field(default=0.0, init=False)
     _taken_at: float = field(default=0.0, init=False)
@@ -165,14 +181,18 @@ class Aggregator:
         """Count one event in its group."""
         now = token_event.at.timestamp()
         key, grouped = self._key(token_event, now)
-        group = self._groups.get(key)
+        group, various = self._groups.get(key), False
+        if group is None and not self._may_start(key, token_event, now):
+            key, various = _key_of_more(token_event), True
+            group = self._groups.get(key)
         if group is None and self._is_full(proven=token_event.proven):
             key, app = self._merged_key(token_event)
             group = self._groups.get(key) or self._start_group(
-                key, token_event, token_event.text_of_many(app), now, merged=True
+                key, token_event, token_event.text_of_many(app), now, merged=True, app=app
             )
         elif group is None:
-            group = self._start_group(key, token_event, grouped.text(), now, merged=False)
+            text = token_event.text_of_more() if various else grouped.text()
+            group = self._start_group(key, token_event, text, now, various=various)
         before = len(group.ids)
         group.add(token_event, roomy=group.merged or self._size < self.max_groups * BYTES_A_GROUP)
         self._size += len(group.ids) - before
@@ -200,6 +220,20 @@ class Aggregator:
             self._taken_at, self._due_count = now, 0
         return [group.entry() for group in sorted(taken, key=lambda group: group.first_at)]
 
+    def _may_start(self, key: int, token_event: TokenEvent, now: float) -> bool:
+        """Whether the subject may begin this group; that counts, unless it is a known one of a day."""
+        if not token_event.proven or (token_event.facts.complete and key in self._intervals):
+            return True
+        # Of several licenses the first stands for all: they come in many combinations.
+        subject = hash(split_subject(token_event.actor)[0])
+        # The time at which as many groups as were begun are all paid for: one is added by each, as in a leaky bucket.
+        paid = min(max(self._starts.pop(subject, now), now), now + MAX_STARTS * START_EVERY)
+        may = paid <= now + (MAX_STARTS - 1) * START_EVERY
+        self._starts[subject] = paid + may * START_EVERY
+        if len(self._starts) > self.max_groups // STARTS_PART:
+            del self._starts[next(iter(self._starts))]
+        return may
+
     def _is_full(self, *, proven: bool) -> bool:
         """Whether another group would exceed a limit."""
         return (
@@ -208,8 +242,18 @@ class Aggregator:
             or (not proven and self._unproven >= self.max_groups // UNPROVEN_PART)
         )
 
-    def _start_group(self, key: int, token_event: TokenEvent, text: str, now: float, *, merged: bool) -> _Group:
-        complete = token_event.facts.complete and not merged
+    def _start_group(
+        self,
+        key: int,
+        token_event: TokenEvent,
+        text: str,
+        now: float,
+        *,
+        merged: bool = False,
+        various: bool = False,
+        app: str | None = None,
+    ) -> _Group:
+        complete = token_event.facts.complete and not (merged or various)
         recorded_at, interval = self._intervals.pop(key, (0.0, 0.0))
         due = recorded_at + interval
         if not now < due <= now + INTERVAL_OF_COMPLETE:
@@ -219,7 +263,10 @@ class Aggregator:
         at, room = token_event.at, (MAX_ENTRY - TAIL - len(text)) // ID_BYTES - 1
         few = 0 if complete else MAX_MERGED_IDS if merged or not token_event.proven else room
         group = _Group(
-            text, at, at, token_event.request_id, token_event.proven, complete, min(few, room), interval, merged
+            *(text, at, at, token_event.request_id, token_event.proven, complete, min(few, room), interval),
+            token_event.team if not merged else token_event.team_of(app),
+            merged,
+            merged or various,
         )
         self._groups[key] = group
         heapq.heappush(self._schedule, (due, self._started, key))
@@ -271,6 +318,13 @@ class Aggregator:
             causes.add(detail)
             return detail
         return VARIOUS
+
+
+def _key_of_more(token_event: TokenEvent) -> int:
+    """Return the same number for one subject, credential and outcome."""
+    facts = token_event.facts
+    proof = None if facts.credential is None else (facts.credential.kind, facts.credential.id)
+    return hash(("more", token_event.event, token_event.actor, proof, facts.kind, facts.complete))
 
 
 def _truncated(address: str) -> str:

@@ -16,7 +16,7 @@ MAX_TEXT = 7 * 1024
 """Most bytes of its JSON; the rest is for request ids."""
 
 ON_BEHALF_OF = "on_behalf_of"
-"""Key of the member for whom the operator acted: ``{"member": id, "email": address}``."""
+"""Key of the member for whom the operator acted: ``{"member": id, "email": address, "team": slug}``."""
 
 REQUEST_ID = "request_id"
 """Key of the id of the HTTP request that asked for a change."""
@@ -43,6 +43,11 @@ class Entry:
     actor: str
     facts: Mapping[str, Any] = field(factory=dict)
     request_hash: str = ""
+
+    @property
+    def team(self) -> str:
+        """Slug of the team that it belongs to; empty when it belongs to none."""
+        return str(self.facts.get("team") or "")
 
     def to_json(self) -> dict[str, Any]:
         """Return the line as it is stored, listed and exported."""

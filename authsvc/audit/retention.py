@@ -6,7 +6,7 @@ no more decisions until they can be. Without one, the oldest are dropped when th
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol, Self
@@ -59,7 +59,7 @@ class AuditTrimmer(Protocol):
     async def elect(self, name: str, life_seconds: int) -> bool: ...
     async def first_in(self, seconds: int) -> bool: ...
     async def after(self, cursor: str, count: int) -> list[StoredEntry]: ...
-    async def trim(self, cursor: str, entries: int, size: int) -> None: ...
+    async def trim(self, cursor: str, entries: int, size: int, teams: Collection[str]) -> None: ...
 
 
 class Retention:
@@ -142,6 +142,7 @@ class Retention:
         """Export, then trim, the oldest entries down to the part ``end`` of the budget."""
         used, goal = (await self._stream.used()).bytes, end * self._stream.share
         gone, size, cursor, until, path = 0, 0, "", "", None
+        teams = set[str]()
         with _Export(self._folder, self._name) as file:
             while used - size > goal:
                 chunk = _oldest(await self._stream.after(cursor, CHUNK), used - size - goal)
@@ -152,6 +153,7 @@ class Retention:
                 await asyncio.to_thread(file.add, chunk)
                 gone += len(chunk)
                 size += sum(entry.size for entry in chunk)
+                teams.update(entry.team for entry in chunk if entry.team)
                 cursor, until = chunk[-1].cursor, str(chunk[-1].facts["at"])
             if not cursor:
                 return
@@ -163,7 +165,7 @@ class Retention:
             path = await asyncio.to_thread(file.finish)
         if not await self._elected():
             return
-        await self._stream.trim(cursor, gone, size)
+        await self._stream.trim(cursor, gone, size, teams)
         facts = {"entries": gone, "until": until, "file": path}
         self._logger.info("audit.trimmed", entries=gone, until=until, file=path)
         self._record(Entry(self._new_id(), self._clock(), "audit.trimmed", SYSTEM, facts))

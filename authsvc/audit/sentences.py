@@ -6,7 +6,7 @@ from typing import Any
 
 from authsvc.audit.entry import ON_BEHALF_OF
 from authsvc.audit.stored_entry import TRUNCATED, instant
-from authsvc.audit.token_event import MANY
+from authsvc.audit.token_event import ACTIVE, MANY, WITH_ITS_APP
 from authsvc.bounded_json import CUT
 from authsvc.outcomes import TOKEN_DENIED, TOKEN_ISSUED, TOKEN_REFUSED, TOKEN_THROTTLED, TOKEN_UNANSWERED
 
@@ -34,6 +34,7 @@ REMEDIES: Mapping[str, str] = {
     "expired": "extend the license {id}",
     "revoked": "reinstate the license {id}",
     "archived": "reinstate the license {id}",
+    WITH_ITS_APP: "reinstate the app {app}",
 }
 """What restores the access of a license, by its state."""
 
@@ -57,11 +58,13 @@ def sentences(facts: Mapping[str, Any], remedies: Mapping[str, str] = REMEDIES) 
         return _change(facts)
     if facts["actor"] == MANY:
         return _many(facts)
+    if facts.get("examples"):
+        return _more(facts, remedies)
     found = [f"{when(facts['at'])}: {_outcome(facts)}", *_why(facts), f"Asked for: {_listed(facts.get('asked'))}."]
     if facts["event"] == TOKEN_ISSUED:
         found.append(f"Granted: {_listed(facts.get('granted'))}.")
     if facts.get("credential"):
-        found += _credential(str(facts["actor"]), facts["credential"], remedies)
+        found += _credential(str(facts["actor"]), _stated(facts), remedies)
     if facts.get("degraded"):
         found.append("It was issued from memory, because the database was unreachable; it lived for a minute.")
     found.append(_source(facts))
@@ -82,6 +85,8 @@ def summary(facts: Mapping[str, Any]) -> str:
         return "; ".join(filter(None, [said, ", ".join(_changes(facts))]))
     if facts["actor"] == MANY:
         return f"different decisions on the app {facts.get('app', 'of each')}"
+    if facts.get("examples"):
+        return "different requests, counted together"
     if facts.get("refused"):
         first = facts["refused"][0]
         more = len(facts["refused"]) - 1
@@ -124,6 +129,13 @@ def _why(facts: Mapping[str, Any]) -> list[str]:
     return found
 
 
+def _stated(facts: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the credential with the state that counted: older versions called a license of an archived app active."""
+    credential: Mapping[str, Any] = facts["credential"]
+    alone = facts["event"] == TOKEN_DENIED and credential.get("kind") == "license"
+    return {**credential, "state": WITH_ITS_APP} if alone and credential.get("state") == ACTIVE else credential
+
+
 def _credential(actor: str, credential: Mapping[str, Any], remedies: Mapping[str, str]) -> list[str]:
     form = _CREDENTIALS.get(str(credential.get("kind")), "{kind} {id}")
     shown = form.format_map({name: credential.get(name, "unknown") for name in _PROVEN_BY})
@@ -139,7 +151,11 @@ def _credential(actor: str, credential: Mapping[str, Any], remedies: Mapping[str
 
 def _remedy(credential: Mapping[str, Any], remedies: Mapping[str, str]) -> list[str]:
     form = remedies.get(str(credential.get("state")))
-    return [] if form is None else [f"To restore access: {form.format(id=credential.get('id', 'ID'))}"]
+    return (
+        []
+        if form is None
+        else [f"To restore access: {form.format(id=credential.get('id', 'ID'), app=credential.get('app', 'APP'))}"]
+    )
 
 
 def _source(facts: Mapping[str, Any]) -> str:
@@ -159,6 +175,18 @@ def _many(facts: Mapping[str, Any]) -> list[str]:
         f"{when(facts['at'])}: {_OUTCOMES[facts['event']]}",
         f"So many different subjects came at once that {count}. Some of them:",
         *examples,
+    ]
+
+
+def _more(facts: Mapping[str, Any], remedies: Mapping[str, str]) -> list[str]:
+    """Return what an entry says that stands for many different requests of one subject."""
+    until = when(facts.get("last_at", facts["at"]))
+    count = f"{facts.get('count', 1)} of them until {until} are counted together"
+    return [
+        f"{when(facts['at'])}: {_OUTCOMES[facts['event']]}",
+        f"This subject asked for so many different things that {count}. Some of them:",
+        *(f"{one.get('id')}: {one.get('asked')}" for one in facts["examples"]),
+        *(_credential(str(facts["actor"]), _stated(facts), remedies) if facts.get("credential") else ()),
     ]
 
 

@@ -10,9 +10,10 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from authsvc.audit.aggregator import has_id, unpacked
+from authsvc.audit.entry import ENCODER
 from authsvc.bounded_json import CUT
 from authsvc.printable import printable_json
 
@@ -44,6 +45,7 @@ class StoredEntry:
         proven: whether it is of the stream of proven events and changes; events before identity are in the other one.
         length: bytes of the whole JSON.
         size: bytes of the budget that it takes.
+        team: slug of the team that it belongs to; empty for none, and for what an older version wrote.
     """
 
     cursor: str
@@ -52,6 +54,7 @@ class StoredEntry:
     proven: bool = True
     length: int = 0
     size: int = 0
+    team: str = ""
 
     @property
     def position(self) -> tuple[int, int]:
@@ -73,10 +76,17 @@ class StoredEntry:
             facts["addresses"] = [facts["address"]]
         return {**_NOBODY, **facts, **({TRUNCATED: missing} if missing > 0 else {})}
 
+    def without(self, name: str) -> "StoredEntry":
+        """Return the entry without one of its members."""
+        facts = {key: value for key, value in self.facts.items() if key != name}
+        text = ENCODER.encode(facts).encode()
+        return evolve(self, text=text, length=len(text))
+
     def is_about(self, request_id: str) -> bool:
         """Whether it stands for the request or the operation of this id."""
         return has_id(self.ids, request_id) or (
-            request_id.encode() in self.text and request_id in {self.facts["id"], self.facts.get("last_id")}
+            request_id.encode() in self.text
+            and request_id in {self.facts["id"], self.facts.get("last_id"), self.facts.get("request_id")}
         )
 
     def to_json(self) -> dict[str, Any]:

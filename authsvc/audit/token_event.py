@@ -31,13 +31,16 @@ from authsvc.spec.claims import Access
 from authsvc.spec.scope import ResourceScope
 from authsvc.spec.token_request import TokenRequest
 from authsvc.tenancy.machine_records import Grant, PersonalToken
-from authsvc.tenancy.records import License
+from authsvc.tenancy.records import App, License
 
 UNPROVEN = "unproven"
 """The actor of an entry before identity."""
 
 MANY = "various"
 """The actor of an entry on decisions of many subjects."""
+
+ACTIVE, WITH_ITS_APP = "active", "archived with its app"
+"""States of a license that is in force by itself: so is its app, or the app is archived."""
 
 MAX_EXAMPLE = 80
 """Characters of each text in an example."""
@@ -156,6 +159,7 @@ class TokenEvent:
         client: who called.
         facts: the content.
         token_id: claim ``jti``, or None without a token.
+        owners: teams of the subject, each with the app that a license of it is for, or with None.
     """
 
     request_id: str
@@ -165,6 +169,19 @@ class TokenEvent:
     client: Client
     facts: Facts
     token_id: str | None = None
+    owners: tuple[tuple[str | None, str], ...] = ()
+
+    @property
+    def team(self) -> str:
+        """Slug of the team that an entry on this event alone belongs to; empty when that is no team, or several."""
+        teams = {team for _, team in self.owners}
+        return teams.pop() if len(teams) == 1 else ""
+
+    def team_of(self, app: str | None) -> str:
+        """Return the slug of the team that an entry on events of ``app`` belongs to; empty when that is no team."""
+        if app is None:
+            return ""
+        return next((team for slug, team in self.owners if slug in {app, None}), "")
 
     @property
     def proven(self) -> bool:
@@ -210,6 +227,20 @@ class TokenEvent:
         }
         return ENCODER.encode({name: value for name, value in facts.items() if value is not None})
 
+    def text_of_more(self) -> str:
+        """Return, as JSON, the entry of this one and of other requests of the same subject and outcome."""
+        credential = self.facts.credential
+        facts = {
+            "at": self.at.isoformat(),
+            "event": self.event,
+            "actor": self.actor,
+            "id": self.request_id,
+            "credential": None if credential is None else credential.to_json(),
+            "kind": self.facts.kind,
+            "partial": None if self.facts.complete or self.facts.kind else True,
+        }
+        return bounded_json(ENCODER, {name: value for name, value in facts.items() if value is not None}, MAX_TEXT)
+
     def example(self) -> dict[str, str]:
         """Return this one in a few words, as one of many."""
         asked = unsecret(" ".join(str(scope) for scope in self.facts.asked[:1]))[:MAX_EXAMPLE]
@@ -235,9 +266,10 @@ def token_event_of(asked: AuditedRequest, outcome: Issued | Exception) -> TokenE
             _credential(outcome.subject, asked),
             degraded=outcome.claims.degraded,
         )
-        subject, token_id = outcome.claims.subject, outcome.claims.token_id
         return TokenEvent(
-            asked.request_id, asked.at, outcome.outcome.audit_event, subject, asked.client, facts, token_id
+            *(asked.request_id, asked.at, outcome.outcome.audit_event, outcome.claims.subject, asked.client, facts),
+            outcome.claims.token_id,
+            _owners(outcome.subject, asked),
         )
     subject = outcome.subject.id if isinstance(outcome, Denied) else UNPROVEN
     facts = Facts(
@@ -248,25 +280,44 @@ def token_event_of(asked: AuditedRequest, outcome: Issued | Exception) -> TokenE
         reason=str(outcome) if isinstance(outcome, AuthsvcError) else "something went wrong on our side",
         detail=outcome.detail if isinstance(outcome, AuthsvcError) else None,
     )
-    return TokenEvent(asked.request_id, asked.at, outcome_of_error(outcome).audit_event, subject, asked.client, facts)
+    return TokenEvent(
+        *(asked.request_id, asked.at, outcome_of_error(outcome).audit_event, subject, asked.client, facts),
+        owners=_owners(outcome.subject, asked) if isinstance(outcome, Denied) else (),
+    )
+
+
+def _recorded(subject: Subject, asked: AuditedRequest) -> Subject:
+    """Return ``subject``; of several licenses those for the apps asked for, or all when there are none."""
+    if isinstance(subject, LicensesSubject):
+        return subject.for_apps(namespaces(asked.request.scopes.scopes))
+    return subject
 
 
 def _credential(subject: Subject, asked: AuditedRequest) -> Credential:
-    """Return what proved ``subject``; of several licenses those for the apps asked for, or all when there are none."""
-    if isinstance(subject, LicensesSubject):
-        subject = subject.for_apps(namespaces(asked.request.scopes.scopes))
-    return credential_of(subject, asked.at)
+    return credential_of(_recorded(subject, asked), asked.at)
+
+
+def _owners(subject: Subject, asked: AuditedRequest) -> tuple[tuple[str | None, str], ...]:
+    match _recorded(subject, asked):
+        case LicenseSubject(license_):
+            return ((license_.app, license_.team),)
+        case LicensesSubject(licenses):
+            return tuple((license_.app, license_.team) for license_ in licenses)
+        case MemberSubject(member):
+            return ((None, member.team),)
+        case ServiceAccountSubject(account):
+            return ((None, account.team),)
 
 
 def credential_of(subject: Subject, now: datetime) -> Credential:
     """Return what proved ``subject``, with its facts at ``now``."""
     match subject:
-        case LicenseSubject(license_):
-            return _license(license_, now)
-        case LicensesSubject((license_,)):
-            return _license(license_, now)
-        case LicensesSubject(licenses):
-            each = tuple(_license(license_, now) for license_ in licenses)
+        case LicenseSubject(license_, app):
+            return _license(license_, app, now)
+        case LicensesSubject((license_,), apps):
+            return _license(license_, apps.get(license_.app), now)
+        case LicensesSubject(licenses, apps):
+            each = tuple(_license(license_, apps.get(license_.app), now) for license_ in licenses)
             return Credential("licenses", ",".join(one.id for one in each), (("licenses", each),))
         case MemberSubject(member, by=by):
             facts: tuple[tuple[str, Any], ...] = (
@@ -295,12 +346,13 @@ def credential_of(subject: Subject, now: datetime) -> Credential:
             assert_never(subject)
 
 
-def _license(license_: License, now: datetime) -> Credential:
+def _license(license_: License, app: App | None, now: datetime) -> Credential:
+    state = license_.state(now)
     return Credential(
         "license",
         license_.id,
         (
-            ("state", license_.state(now)),
+            ("state", WITH_ITS_APP if state == ACTIVE and app is not None and app.archived_at is not None else state),
             ("ends_at", license_.expires_at),
             ("not_before", license_.not_before),
             ("app", license_.app),

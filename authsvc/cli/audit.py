@@ -6,19 +6,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from attrs import evolve
 
-from authsvc.cli.console import common_options, print_json, print_table, refuse, run, say
+from authsvc.cli.console import common_options, print_json, refuse, run, say
 from authsvc.cli.hints import REMEDIES
+from authsvc.cli.pagination import Column, Table, page_of, print_list
 from authsvc.printable import printable
 from authsvc.wiring import clock
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from authsvc.audit.stored_entry import StoredEntry
-    from authsvc.manage.audit import AuditQuery, Explanation
+    from authsvc.manage.audit import Explanation
+    from authsvc.manage.audit_query import AuditQuery
+    from authsvc.tenancy.pages import Page
     from authsvc.wiring.management import Management
 
 POLL_EVERY = 1.0
 """Seconds between two looks of ``--follow``."""
+
+MAX_AROUND = 5
+"""Most entries that a request may be one of which are shown."""
 
 MAX_SUMMARY = 120
 """Characters of the last column of a list."""
@@ -33,7 +42,7 @@ def audit_group() -> None:
 @click.option("--since", metavar="WHEN", help="Not before: 24h, 2027-01-31 or 2027-01-31T12:00:00Z.")
 @click.option("--until", metavar="WHEN", help="Before this, in the same forms.")
 @click.option("--event", "events", multiple=True, metavar="EVENT", help="token.denied, or token for all of them.")
-@click.option("--actor", metavar="SUBJECT", help="Who did it: license:ID, member:ID, system:authsvc …")
+@click.option("--actor", metavar="SUBJECT", help="Who did it: license:ID, member:ID, an e-mail address …")
 @click.option("--app", metavar="APP", help="Only what names this app.")
 @click.option("--subject", metavar="SUBJECT", help="Who did it, or whom it was done to.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, metavar="N", help="How many.")
@@ -57,60 +66,83 @@ def list_(
     as_json: bool,
 ) -> None:
     """List entries, newest first."""
-    from authsvc.manage.audit import AuditQuery
+    from authsvc.manage.audit_query import AuditQuery
 
     wanted = AuditQuery(since, until, events, actor, app, subject)
     if follow:
         with suppress(KeyboardInterrupt):
             _follow(data_dir, wanted, as_json=as_json)
         return
-    found = run(
-        data_dir,
-        lambda manage: manage.audit.entries(
-            manage.actor, wanted, clock(), limit=limit, before=before or "", unproven=unproven
-        ),
-        deadline=None,
-    )
-    if as_json:
-        print_json([kept.to_json() for kept in found])
-        return
-    print_table(
-        ("TIME", "EVENT", "WHO", "TIMES", "WHAT", "REQUEST"), [_row(kept) for kept in found], "no entries match"
-    )
-    if len(found) == limit:
-        say(f"older ones: --before {found[-1].cursor}", err=True)
+    now = clock()
+
+    async def fetch(manage: "Management", after: str | None, size: int) -> "Page[dict[str, Any]]":
+        page = await manage.audit.entries(manage.actor, wanted, now, after=after, limit=size, unproven=unproven)
+        return page_of(page, lambda entry: entry.to_json())
+
+    print_list(data_dir, fetch, TABLE, as_json=as_json, limit=limit, after=before, rest="older ones: --before {}")
 
 
 @audit_group.command("explain")
 @click.argument("request_id", required=False)
 @click.option("--subject", metavar="SUBJECT", help="Explain the decisions on this subject's requests instead.")
+@click.option("--team", metavar="TEAM", help="Whose customer or service account a name of SUBJECT means.")
 @click.option("--last", is_flag=False, flag_value=1, type=click.IntRange(1, 100), metavar="[N]", help="The newest N.")
 @common_options
 def explain(
-    request_id: str | None, subject: str | None, last: int | None, data_dir: Path | None, *, as_json: bool
+    request_id: str | None,
+    subject: str | None,
+    team: str | None,
+    last: int | None,
+    data_dir: Path | None,
+    *,
+    as_json: bool,
 ) -> None:
     """Say why: the rule, the credential and the facts at that time. A refusal shows its request id to the client."""
     if (request_id is None) == (subject is None) or (last is not None and subject is None):
         refuse("give a REQUEST_ID, or --subject SUBJECT --last", code=2)
     if subject is not None:
-        decisions = run(
-            data_dir, lambda manage: manage.audit.decisions(manage.actor, subject, last or 1, clock()), deadline=None
-        )
-        if not decisions:
+        found = run(data_dir, lambda manage: _decisions(manage, subject, team, last or 1), deadline=None)
+        if not found:
             refuse(f"the audit knows no decision on a request of {subject[:80]!r}")
-        _explain_all(decisions, as_json=as_json)
+        _explain_all(found, as_json=as_json)
         return
-    found = run(data_dir, lambda manage: manage.audit.explain(manage.actor, (request_id or "").strip()), deadline=None)
-    if found.kept is not None:
-        _explain_all([found.kept], as_json=as_json)
+    explanation = run(data_dir, lambda manage: _explanation(manage, (request_id or "").strip()), deadline=None)
+    if explanation.kept is not None:
+        _explain_all([explanation.kept], as_json=as_json)
         return
-    if as_json and found.around:
-        print_json({"request": found.request_id, "found": False, "around": [kept.to_json() for kept in found.around]})
-    elif found.around:
+    if as_json and explanation.around:
+        around = [kept.to_json() for kept in explanation.around]
+        print_json({"request": explanation.request_id, "found": False, "around": around})
+    elif explanation.around:
         say("its id was not recorded, because there were too many; it is one of these:", err=True)
-        _explain_all(list(found.around), as_json=False)
-    if not found.around:
-        refuse(_unknown(found))
+        _explain_all(list(explanation.around), as_json=False)
+    if not explanation.around:
+        refuse(_unknown(explanation))
+
+
+async def _decisions(manage: "Management", subject: str, team: str | None, count: int) -> "list[StoredEntry]":
+    """Return the newest decisions, page by page: a page may be empty and have a next one."""
+    found: list[StoredEntry] = []
+    after, now = None, clock()
+    while len(found) < count:
+        page = await manage.audit.decisions(
+            manage.actor, subject, now, team=team, after=after, limit=count - len(found)
+        )
+        found += page.items
+        after = page.next
+        if after is None:
+            break
+    return found
+
+
+async def _explanation(manage: "Management", request_id: str) -> "Explanation":
+    """Return what is known in the end: an answer may say where to go on looking."""
+    found = await manage.audit.explain(manage.actor, request_id)
+    around = found.around
+    while found.next is not None:
+        found = await manage.audit.explain(manage.actor, request_id, found.next)
+        around = (*found.around, *around)
+    return evolve(found, around=around[:MAX_AROUND])
 
 
 @audit_group.command("export")
@@ -119,12 +151,13 @@ def explain(
 def export(file: str, data_dir: Path | None, *, as_json: bool) -> None:
     """Copy all entries to FILE, one JSON object a line, oldest first; a file that is there is continued."""
     from authsvc.cli.audit_export import AuditExport
+    from authsvc.manage.audit_query import AuditQuery
 
     async def copied(manage: "Management") -> tuple[int, bool]:
         count = 0
         with AuditExport.open(file) as target:
             missing = target.is_behind(await manage.audit.trimmed_until(manage.actor))
-            async for page in manage.audit.pages(manage.actor, target.cursor):
+            async for page in manage.audit.pages(manage.actor, AuditQuery(), clock(), target.cursor):
                 target.add(page)
                 count += len(page)
         return count, missing
@@ -147,17 +180,23 @@ def _follow(data_dir: Path | None, wanted: "AuditQuery", *, as_json: bool) -> No
     while True:
         found, cursor = run(data_dir, more)
         for kept in found:
-            print_json(kept.to_json(), None) if as_json else say("  ".join(map(printable, _row(kept))))
+            print_json(kept.to_json(), None) if as_json else say("  ".join(map(printable, _row(kept.facts))))
         time.sleep(0 if found else POLL_EVERY)
 
 
-def _row(kept: "StoredEntry") -> tuple[str, ...]:
+def _row(facts: "Mapping[str, Any]") -> tuple[str, ...]:
     from authsvc.audit.sentences import summary, when, who
 
-    facts = kept.facts
     times = str(facts.get("count", 1))
     shown = (when(facts["at"]), facts["event"], who(facts), times, summary(facts)[:MAX_SUMMARY], facts["id"])
     return tuple(map(str, shown))
+
+
+TABLE = Table(
+    (Column("TIME"), Column("EVENT"), Column("WHO"), Column("TIMES"), Column("WHAT"), Column("REQUEST")),
+    _row,
+    "no entries match",
+)
 
 
 def _explain_all(found: "list[StoredEntry]", *, as_json: bool) -> None:

@@ -77,7 +77,8 @@ class AuditExport:
         text = "".join(f"{kept.line()}\n" for kept in page).encode()
         while text:
             text = text[os.write(self._descriptor, text) :]
-        self.cursor = page[-1].cursor
+        if page:
+            self.cursor = page[-1].cursor
 
 
 def _prepared(descriptor: int, path: str) -> str:

@@ -39,6 +39,7 @@ REMEDIES: Mapping[str, str] = {
     "expired": "authsvc license extend {id} --expires WHEN",
     "revoked": "authsvc license reinstate {id}",
     "archived": "authsvc license reinstate {id}",
+    "archived with its app": "authsvc app reinstate {app}",
 }
 """What restores the access of a license, by its state."""
 

@@ -104,6 +104,7 @@ def print_list(
     limit: int | None = None,
     after: str | None = None,
     owner: ListOwner | None = None,
+    rest: str = "next: {}",
 ) -> None:
     """Print a list as its pages come: a table, or one JSON list.
 
@@ -118,6 +119,7 @@ def print_list(
         limit: most items, or None for all.
         after: the cursor to continue behind, or None.
         owner: the object that the list belongs to, if any; JSON is this object then.
+        rest: says, for people, that something follows; the braces stand for the cursor.
     """
 
     async def use(manage: "Management") -> str | None:
@@ -145,7 +147,7 @@ def print_list(
         discard_output()
         return
     if following is not None:
-        say(f"next: {following}", err=True)
+        say(rest.format(following), err=True)
 
 
 def page_of(page: "Page[T]", facts: Callable[[T], Facts]) -> "Page[Facts]":

@@ -38,10 +38,12 @@ class Person:
     Attributes:
         id: of the member.
         email: canonical form.
+        team: slug.
     """
 
     id: str
     email: str
+    team: str
 
 
 @frozen

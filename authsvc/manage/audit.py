@@ -1,4 +1,7 @@
-"""Reading the audit: lists, explanations and copies."""
+"""Reading the audit: lists, explanations and copies, each in pages whose work is bounded.
+
+No page looks at more than :data:`MAX_EXAMINED` entries: it may be short, or empty, and have a cursor all the same.
+"""
 
 import re
 from collections.abc import AsyncIterator
@@ -8,57 +11,64 @@ from typing import Protocol
 from attrs import frozen
 
 from authsvc.audit.aggregator import ID_BYTES
-from authsvc.audit.entry import ON_BEHALF_OF
+from authsvc.audit.events import DECISIONS
+from authsvc.audit.selection import EVERYTHING, EntrySelection, SelectedEntries
 from authsvc.audit.stored_entry import StoredEntry, instant
 from authsvc.errors import InputRefused
 from authsvc.manage.actor import Actor
-from authsvc.manage.audit_view import DECISIONS, AuditView, apps_of
+from authsvc.manage.audit_query import (
+    CLOCK_SLACK,
+    LATEST_WRITE,
+    NO_SUBJECT,
+    AuditFilter,
+    AuditQuery,
+    cursor_at,
+    parse_cursor,
+    position,
+    quoted,
+    selection_for,
+)
+from authsvc.manage.audit_subject import find_subject
+from authsvc.manage.audit_view import AuditView
 from authsvc.manage.authorization import permitted
 from authsvc.manage.permissions import Permission
-from authsvc.manage.stores import AppStore
+from authsvc.manage.stores import Stores
 from authsvc.outcomes import TOKEN_ISSUED
-from authsvc.tenancy.dates import parse_instant, parse_span
-from authsvc.tenancy.subjects import split_subject
+from authsvc.tenancy.pages import MAX_PAGE, Page, page_size
 
-PAGE = 500
-"""Entries that are read at once: Redis is busy with them for about a millisecond."""
+STEP = 500
+"""Entries that one command looks at: Redis is busy with them for one to three milliseconds."""
 
-MAX_LIMIT = 10_000
-CLOCK_SLACK = timedelta(minutes=5)
-"""By how much the clocks of Redis and of a worker may differ."""
+MAX_EXAMINED = 2_000
+"""Entries that one page looks at (design #18)."""
 
-_CURSOR = re.compile(r"[0-9]{1,15}-[0-9]{1,10}", re.ASCII)
+LEAST = 50
+"""Entries that one command returns at least, if there are so many, even when fewer are missing."""
+
+MAX_AROUND = 5
+"""Most entries that a request may be one of which are shown."""
+
+MAX_ID = 64
+"""Characters of an operation id that are looked for."""
+
 _REQUEST_ID = re.compile(r"[0-9a-f]{16}", re.ASCII)
-_SPAN = re.compile(r"[0-9]+[mhd]", re.ASCII)
 
 
 class AuditReader(Protocol):
     """The two streams."""
 
-    async def after(self, cursor: str, count: int, *, proven: bool = True) -> list[StoredEntry]: ...
-    async def before(self, cursor: str, count: int, *, proven: bool = True) -> list[StoredEntry]: ...
+    async def read(
+        self,
+        selection: EntrySelection,
+        cursor: str,
+        *,
+        forward: bool,
+        limit: int,
+        examine: int,
+        stop: str = "",
+        proven: bool = True,
+    ) -> SelectedEntries: ...
     async def trimmed_until(self) -> str: ...
-
-
-@frozen
-class AuditQuery:
-    """Which entries are wanted; None is any.
-
-    Attributes:
-        since: not before; an instant, or a span back from now such as ``24h``.
-        until: before this; likewise.
-        events: whole names, or what stands in front of the dot.
-        actor: who did it.
-        app: slug of an app that it names.
-        subject: whom it is about: the actor, or the member, license or service account that was changed.
-    """
-
-    since: str | None = None
-    until: str | None = None
-    events: tuple[str, ...] = ()
-    actor: str | None = None
-    app: str | None = None
-    subject: str | None = None
 
 
 @frozen
@@ -71,6 +81,7 @@ class Explanation:
         around: when there is none, entries whose repeats it may be one of, newest first.
         made_at: when the id was made, as it says itself; None for one that is not a request's.
         trimmed: whether entries of that time have been trimmed.
+        next: where to go on looking; None when everything was looked at, or the entry was found.
     """
 
     request_id: str
@@ -78,6 +89,17 @@ class Explanation:
     around: tuple[StoredEntry, ...] = ()
     made_at: datetime | None = None
     trimmed: bool = False
+    next: str | None = None
+
+
+@frozen
+class _Search:
+    """A part of the search for a request id: from ``start`` to ``stop``, oldest first."""
+
+    selection: EntrySelection
+    start: str
+    stop: str
+    proven: bool
 
 
 @frozen
@@ -88,11 +110,11 @@ class Audit:
 
     Attributes:
         stream: the entries.
-        apps: tells which apps are the team's.
+        stores: the records that entries are about.
     """
 
     stream: AuditReader
-    apps: AppStore
+    stores: Stores
 
     @permitted(Permission.AUDIT_LIST)
     async def entries(
@@ -101,46 +123,58 @@ class Audit:
         wanted: AuditQuery,
         now: datetime,
         *,
-        limit: int = 50,
-        before: str = "",
+        after: str | None = None,
+        limit: int = MAX_PAGE,
         unproven: bool = False,
-    ) -> list[StoredEntry]:
-        """Return the newest entries that are wanted, newest first.
+    ) -> Page[StoredEntry]:
+        """Return one page of the entries that are wanted, newest first.
 
         Args:
             actor: who looks.
             wanted: which.
             now: spans are counted back from here.
-            limit: how many at most.
-            before: the cursor of the last entry of the page before.
-            unproven: also what happened before identity was proven.
+            after: the cursor of the page before, or of any entry.
+            limit: how many at most, up to 100.
+            unproven: also what happened before identity was proven, which the operator alone sees.
 
         Raises:
-            InputRefused: a time, a cursor or the limit is not acceptable.
+            InputRefused: a time, an event, a subject, a cursor or the limit is not acceptable.
+            NotFound: nothing has the name of the actor or the subject that is wanted.
         """
-        view = await AuditView.of(actor, self.apps)
-        return await self._entries(view, wanted, now, limit=limit, before=before, unproven=unproven)
+        filter_ = await self._filter(actor, wanted, now)
+        with_unproven = actor.is_operator and (unproven or filter_.wants_unproven)
+        return await self._page(filter_, after, page_size(limit), unproven=with_unproven)
 
-    async def _entries(
-        self, view: AuditView, wanted: AuditQuery, now: datetime, *, limit: int, before: str, unproven: bool
-    ) -> list[StoredEntry]:
-        if before and not _CURSOR.fullmatch(before):
-            raise InputRefused(
-                f"before: {before[:40]!r} is not a cursor; take one of the entries' own",
-                code="cursor_invalid",
-                field="before",
-            )
-        if not 1 <= limit <= MAX_LIMIT:
-            raise InputRefused(f"limit: give a number from 1 to {MAX_LIMIT}", code="limit_invalid", field="limit")
-        filter_ = _Filter.of(wanted, now, view)
-        found = await self._filtered(filter_, before, limit, proven=True)
-        if unproven:
-            found += await self._filtered(filter_, before, limit, proven=False)
-            found.sort(key=lambda kept: kept.position, reverse=True)
-            # The two streams can use one cursor for an entry each; a page does not end between them.
-            if len(found) > limit and found[limit].position == found[limit - 1].position:
-                limit += 1
-        return found[:limit]
+    @permitted(Permission.AUDIT_DECISIONS)
+    async def decisions(
+        self,
+        actor: Actor,
+        subject: str,
+        now: datetime,
+        *,
+        team: str | None = None,
+        after: str | None = None,
+        limit: int = MAX_PAGE,
+    ) -> Page[StoredEntry]:
+        """Return one page of the decisions on a subject's requests, newest first.
+
+        Args:
+            actor: who asks.
+            subject: as for :func:`~authsvc.manage.audit_subject.find_subject`.
+            now: the present.
+            team: slug, for the names and references of an actor without a team.
+            after: the cursor of the page before.
+            limit: how many at most, up to 100.
+
+        Raises:
+            InputRefused: the subject, the cursor or the limit is not acceptable.
+            NotFound: nothing has this name for the actor.
+            Conflict: licenses of several apps have this reference.
+        """
+        view = await AuditView.of(actor, self.stores.apps)
+        found = await find_subject(self.stores, actor, subject, now, "subject", team)
+        filter_ = AuditFilter(view, events=DECISIONS, subject=found)
+        return await self._page(filter_, after, page_size(limit), unproven=False)
 
     @permitted(Permission.AUDIT_FOLLOW)
     async def follow(
@@ -151,170 +185,186 @@ class Audit:
         With an empty cursor nothing is returned but where the end is.
 
         Raises:
-            InputRefused: a time is not acceptable.
+            InputRefused: as for :meth:`entries`.
+            NotFound: as for :meth:`entries`.
         """
-        filter_ = _Filter.of(wanted, now, await AuditView.of(actor, self.apps))
-        if not after:
-            newest = await self.stream.before("", 1)
-            return [], newest[0].cursor if newest else "0-0"
-        rows = await self.stream.after(after, PAGE)
-        return [kept for kept in rows if filter_.lets_through(kept)], rows[-1].cursor if rows else after
-
-    @permitted(Permission.AUDIT_EXPLAIN)
-    async def explain(self, actor: Actor, request_id: str) -> Explanation:
-        """Return what is known of a request that was shown to somebody, or of a change's operation."""
-        view = await AuditView.of(actor, self.apps)
-        if not _REQUEST_ID.fullmatch(request_id):
-            return Explanation(request_id, await self._newest(request_id, view))
-        made_at = datetime.fromtimestamp(int(request_id[:8], 16), UTC)
-        start = f"{max(0, int((made_at - CLOCK_SLACK).timestamp() * 1000))}-0"
-        for proven in (True, False):
-            async for page in self._pages(start, proven=proven):
-                kept = next((kept for kept in page if kept.is_about(request_id) and view.shows(kept)), None)
-                if kept is not None:
-                    return Explanation(request_id, kept, made_at=made_at)
-        around = [kept for proven in (True, False) for kept in await self._around(made_at, view, proven=proven)]
-        milliseconds = int((await self.stream.trimmed_until()).partition("-")[0])
-        trimmed = milliseconds >= int(made_at.timestamp() * 1000)
-        return Explanation(request_id, None, tuple(around), made_at, trimmed)
-
-    @permitted(Permission.AUDIT_DECISIONS)
-    async def decisions(self, actor: Actor, subject: str, count: int, now: datetime) -> list[StoredEntry]:
-        """Return the newest decisions on a subject's requests, newest first."""
-        wanted = AuditQuery(actor=subject, events=DECISIONS)
-        view = await AuditView.of(actor, self.apps)
-        return await self._entries(view, wanted, now, limit=count, before="", unproven=False)
+        filter_ = await self._filter(actor, wanted, now)
+        if not parse_cursor(after):
+            newest = await self.stream.read(EVERYTHING, "", forward=False, limit=1, examine=1)
+            return [], newest.cursor or "0-0"
+        found = await self.stream.read(filter_.selection, after, forward=True, limit=STEP, examine=STEP)
+        return filter_.chosen(found.entries), found.cursor or after
 
     @permitted(Permission.AUDIT_EXPORT)
-    async def pages(self, actor: Actor, after: str, *, proven: bool = True) -> AsyncIterator[list[StoredEntry]]:
-        """Yield all entries behind the cursor ``after``, oldest first; a page may be empty."""
-        view = await AuditView.of(actor, self.apps)
-        async for page in self._pages(after, proven=proven):
-            yield [kept for kept in page if view.shows(kept)]
+    async def pages(
+        self, actor: Actor, wanted: AuditQuery, now: datetime, after: str = ""
+    ) -> AsyncIterator[list[StoredEntry]]:
+        """Yield all entries behind a cursor that are wanted, oldest first; a page may be empty.
 
-    async def _pages(self, after: str, *, proven: bool) -> AsyncIterator[list[StoredEntry]]:
-        while page := await self.stream.after(after, PAGE, proven=proven):
-            after = page[-1].cursor
-            yield page
+        Args:
+            actor: who looks.
+            wanted: which.
+            now: spans are counted back from here.
+            after: the cursor, or empty for the beginning.
+
+        Raises:
+            InputRefused: as for :meth:`entries`.
+            NotFound: as for :meth:`entries`.
+        """
+        filter_ = await self._filter(actor, wanted, now)
+        cursor, at_end = max(parse_cursor(after), filter_.oldest, key=_order), False
+        while not at_end:
+            found = await self.stream.read(
+                filter_.selection, cursor, forward=True, limit=STEP, examine=STEP, stop=filter_.newest
+            )
+            cursor, at_end = found.cursor or cursor, found.at_end
+            yield filter_.chosen(found.entries)
 
     @permitted(Permission.AUDIT_TRIMMED)
     async def trimmed_until(self, actor: Actor) -> str:
         """Return the cursor of the newest entry that was trimmed; ``0-0`` when none was."""
         return await self.stream.trimmed_until()
 
-    async def _filtered(self, filter_: "_Filter", before: str, limit: int, *, proven: bool) -> list[StoredEntry]:
-        found: list[StoredEntry] = []
-        while len(found) < limit:
-            page = await self.stream.before(before, PAGE, proven=proven)
-            found += [kept for kept in page if filter_.lets_through(kept)]
-            if not page or page[-1].position < filter_.first_place:
+    @permitted(Permission.AUDIT_EXPLAIN)
+    async def explain(self, actor: Actor, request_id: str, after: str | None = None) -> Explanation:
+        """Return what is known of a request that was shown to somebody, or of a change's operation.
+
+        Args:
+            actor: who asks.
+            request_id: of the request or the operation.
+            after: ``next`` of the answer before, to go on looking.
+
+        Raises:
+            InputRefused: ``after`` does not come from such an answer.
+        """
+        view = await AuditView.of(actor, self.stores.apps)
+        first, cursor = _read_place(after)
+        if not _REQUEST_ID.fullmatch(request_id):
+            return await self._explain_change(view, request_id, cursor)
+        made_at = datetime.fromtimestamp(int(request_id[:8], 16), UTC)
+        searches, left, around = _searches(view, request_id, made_at), MAX_EXAMINED, list[StoredEntry]()
+        for number, search in enumerate(searches[first:], start=first):
+            at, cursor, at_end = cursor or search.start, "", False
+            while not at_end and left > 0:
+                found = await self.stream.read(
+                    search.selection, at, forward=True, limit=LEAST, examine=min(left, STEP), stop=search.stop,
+                    proven=search.proven,
+                )  # fmt: skip
+                at, at_end, left = found.cursor or at, found.at_end, left - found.examined
+                for entry in map(view.as_seen, filter(view.shows, found.entries)):
+                    if search.selection.repeated:
+                        around += [entry] if _may_stand_for(entry, made_at) else []
+                    elif entry.is_about(request_id):
+                        return Explanation(request_id, entry, made_at=made_at)
+            if not at_end:
+                return Explanation(request_id, None, _newest(around), made_at, next=f"{number}:{at}")
+        until, _ = position(await self.stream.trimmed_until())
+        return Explanation(request_id, None, _newest(around), made_at, until >= int(made_at.timestamp() * 1000))
+
+    async def _explain_change(self, view: AuditView, operation_id: str, cursor: str) -> Explanation:
+        """Look for a change by the id of its operation, from the newest one on."""
+        selection, left = selection_for(view, clauses=((quoted(operation_id[:MAX_ID]),),)), MAX_EXAMINED
+        while left > 0:
+            found = await self.stream.read(selection, cursor, forward=False, limit=LEAST, examine=min(left, STEP))
+            cursor, left = found.cursor or cursor, left - found.examined
+            for entry in map(view.as_seen, filter(view.shows, found.entries)):
+                if entry.is_about(operation_id):
+                    return Explanation(operation_id, entry)
+            if found.at_end:
+                return Explanation(operation_id, None)
+        return Explanation(operation_id, None, next=f"0:{cursor}")
+
+    async def _filter(self, actor: Actor, wanted: AuditQuery, now: datetime) -> AuditFilter:
+        view = await AuditView.of(actor, self.stores.apps)
+        asked = ((wanted.actor, "actor"), (wanted.subject, "subject"))
+        who, whom = [
+            NO_SUBJECT if text is None else await find_subject(self.stores, actor, text, now, field)
+            for text, field in asked
+        ]
+        return AuditFilter.of(wanted, now, view, who, whom)
+
+    async def _page(self, filter_: AuditFilter, after: str | None, limit: int, *, unproven: bool) -> Page[StoredEntry]:
+        cursor = parse_cursor(after or "")
+        if filter_.newest and (not cursor or position(filter_.newest) < position(cursor)):
+            cursor = filter_.newest
+        streams = (True, False) if unproven else (True,)
+        parts = [
+            await self._backwards(filter_, cursor, limit, MAX_EXAMINED // len(streams), proven=proven)
+            for proven in streams
+        ]
+        # Where one stream was not read to its end, the page ends: what is older is for the next one.
+        frontier = max((stop for _, stop in parts if stop), key=position, default=None)
+        found = [entry for part, _ in parts for entry in part]
+        found = [entry for entry in found if frontier is None or entry.position >= position(frontier)]
+        found.sort(key=lambda entry: entry.position, reverse=True)
+        if len(found) > limit:
+            # The two streams can use one cursor for an entry each; a page does not end between them.
+            end = limit + (found[limit].position == found[limit - 1].position)
+            found, frontier = found[:end], found[limit - 1].cursor
+        return Page(tuple(found), frontier)
+
+    async def _backwards(
+        self, filter_: AuditFilter, cursor: str, limit: int, most: int, *, proven: bool
+    ) -> tuple[list[StoredEntry], str | None]:
+        """Return the next entries that are wanted, and where the reading stopped; None at the end of the stream."""
+        found, left = list[StoredEntry](), most
+        while left > 0:
+            reading = await self.stream.read(
+                filter_.selection, cursor, forward=False, limit=max(limit - len(found), LEAST),
+                examine=min(left, STEP), stop=filter_.oldest, proven=proven,
+            )  # fmt: skip
+            found += filter_.chosen(reading.entries)
+            cursor, left = reading.cursor or cursor, left - reading.examined
+            if len(found) > limit:
+                return found[: limit + 1], found[limit - 1].cursor
+            if reading.at_end:
+                return found, None
+            if len(found) == limit:
                 break
-            before = page[-1].cursor
-        return found[:limit]
-
-    async def _newest(self, request_id: str, view: AuditView) -> StoredEntry | None:
-        before = ""
-        while page := await self.stream.before(before, PAGE):
-            kept = next((kept for kept in page if kept.is_about(request_id) and view.shows(kept)), None)
-            if kept is not None:
-                return kept
-            before = page[-1].cursor
-        return None
-
-    async def _around(self, made_at: datetime, view: AuditView, *, proven: bool) -> list[StoredEntry]:
-        """Return refusals that were heaped up at the time and are so many that not every id was kept."""
-        found = []
-        start = f"{max(0, int((made_at - CLOCK_SLACK).timestamp() * 1000))}-0"
-        async for page in self._pages(start, proven=proven):
-            for kept in page:
-                if kept.text.endswith(b'"count":1}'):  # most are single; reading JSON costs more than looking
-                    continue
-                began, ended = instant(kept.facts["at"]), instant(kept.facts.get("last_at"))
-                if (
-                    began is not None
-                    and began - timedelta(seconds=1) <= made_at <= (ended or began)
-                    and kept.facts.get("count", 0) > len(kept.ids) // ID_BYTES
-                    and _lacks_something(kept)
-                    and view.shows(kept)
-                ):
-                    found.append(kept)
-        return found[::-1][:5]
+        return found, cursor
 
 
-@frozen
-class _Filter:
-    wanted: AuditQuery
-    since: datetime | None
-    until: datetime | None
-    view: AuditView
-
-    @classmethod
-    def of(cls, wanted: AuditQuery, now: datetime, view: AuditView) -> "_Filter":
-        return cls(wanted, _time(wanted.since, now, "since"), _time(wanted.until, now, "until"), view)
-
-    @property
-    def first_place(self) -> tuple[int, int]:
-        """Nothing in front of this can be wanted: an entry is written after what it tells of."""
-        return (0, 0) if self.since is None else (int((self.since - CLOCK_SLACK).timestamp() * 1000), 0)
-
-    def lets_through(self, kept: StoredEntry) -> bool:
-        wanted = self.wanted
-        # Looking for a text costs a tenth of reading JSON, and most entries are not wanted.
-        for subject in (wanted.actor, wanted.subject):
-            if subject is not None and any(
-                one.encode() not in kept.text for one in subject.rpartition(":")[2].split(",")
-            ):
-                return False
-        if wanted.app is not None and wanted.app.encode() not in kept.text:
-            return False
-        began, ended = instant(kept.facts["at"]), instant(kept.facts.get("last_at", kept.facts["at"]))
-        return (
-            (self.since is None or (ended is not None and ended >= self.since))
-            and (self.until is None or (began is not None and began < self.until))
-            and (not wanted.events or _is_among(str(kept.facts["event"]), wanted.events))
-            and (wanted.actor is None or any(_names(one, wanted.actor) for one in _actors(kept)))
-            and (wanted.app is None or wanted.app in apps_of(kept))
-            and (wanted.subject is None or any(_names(one, wanted.subject) for one in _subjects(kept)))
-            and self.view.shows(kept)
-        )
+def _searches(view: AuditView, request_id: str, made_at: datetime) -> list[_Search]:
+    """Return where an id may be: first in an entry, then behind one that has not all of its ids."""
+    start, stop = cursor_at(made_at - CLOCK_SLACK), cursor_at(made_at + LATEST_WRITE)
+    exact, around = selection_for(view, request_id=request_id), selection_for(view, repeated=True)
+    streams = (True, False) if view.actor.is_operator else (True,)
+    return [_Search(selection, start, stop, proven) for selection in (exact, around) for proven in streams]
 
 
-def _lacks_something(kept: StoredEntry) -> bool:
+def _may_stand_for(entry: StoredEntry, made_at: datetime) -> bool:
+    """Whether an entry counts refusals of that time, and so many that not every id is in it."""
+    facts = entry.facts
+    began, ended = instant(facts["at"]), instant(facts.get("last_at"))
+    return (
+        began is not None
+        and began - timedelta(seconds=1) <= made_at <= (ended or began)
+        and facts.get("count", 0) > len(entry.ids) // ID_BYTES
+        and _lacks_something(entry)
+    )
+
+
+def _newest(entries: list[StoredEntry]) -> tuple[StoredEntry, ...]:
+    return tuple(entries[::-1][:MAX_AROUND])
+
+
+def _lacks_something(entry: StoredEntry) -> bool:
     """Whether anybody was refused anything."""
-    facts = kept.facts
+    facts = entry.facts
     return facts["event"] != TOKEN_ISSUED or any(facts.get(name) for name in ("refused", "dropped", "partial"))
 
 
-def _names(subject: str, wanted: str) -> bool:
-    """Whether ``subject`` is ``wanted``, or names it among several licenses."""
-    return set(split_subject(wanted)) <= set(split_subject(subject))
+def _read_place(text: str | None) -> tuple[int, str]:
+    """Return the search and the cursor of ``next`` of an explanation.
+
+    Raises:
+        InputRefused: it does not come from one.
+    """
+    number, colon, cursor = (text or "0:").partition(":")
+    if not colon or number not in {"0", "1", "2", "3"}:
+        raise InputRefused("after: take `next` of the answer before", code="cursor_invalid", field="after")
+    return int(number), parse_cursor(cursor)
 
 
-def _is_among(event: str, events: tuple[str, ...]) -> bool:
-    return event in events or event.partition(".")[0] in events
-
-
-def _actors(kept: StoredEntry) -> set[str]:
-    """Return who did it: the actor, and the person on whose behalf the operator did it."""
-    person = kept.facts.get(ON_BEHALF_OF)
-    behalf = {f"member:{person['member']}"} if isinstance(person, dict) and "member" in person else set()
-    return {str(kept.facts["actor"]), *behalf}
-
-
-def _subjects(kept: StoredEntry) -> set[str]:
-    """Return whom an entry is about, as subjects."""
-    facts = kept.facts
-    named = {"member": "member", "license": "license", "service_account": "service-account"}
-    examples = (str(example.get("actor")) for example in facts.get("examples", ()))
-    return {*_actors(kept), *examples, *(f"{kind}:{facts[name]}" for name, kind in named.items() if name in facts)}
-
-
-def _time(text: str | None, now: datetime, what: str) -> datetime | None:
-    if text is None:
-        return None
-    if _SPAN.fullmatch(text):
-        return now - parse_span(text, what)
-    try:
-        return parse_instant(text, what)
-    except InputRefused as error:
-        raise InputRefused(f"{error}, or 24h for a span back from now", code=error.code, field=error.field) from error
+def _order(cursor: str) -> tuple[int, int]:
+    return position(cursor) if cursor else (0, 0)

@@ -7,16 +7,14 @@ licenses of several vendors, which would show one of them the customers of anoth
 
 from attrs import frozen
 
+from authsvc.audit.entry import ON_BEHALF_OF
+from authsvc.audit.events import DECISIONS
 from authsvc.audit.stored_entry import StoredEntry
 from authsvc.manage.actor import Actor
 from authsvc.manage.permissions import Permission
 from authsvc.manage.stores import AppStore
-from authsvc.outcomes import TOKEN_DENIED, TOKEN_ISSUED, TOKEN_REFUSED, TOKEN_THROTTLED, TOKEN_UNANSWERED
 from authsvc.policy import namespaces
 from authsvc.spec.scope import merge_scopes
-
-DECISIONS = (TOKEN_ISSUED, TOKEN_DENIED, TOKEN_REFUSED, TOKEN_THROTTLED, TOKEN_UNANSWERED)
-"""Events that are decisions on requests; every other event is a change."""
 
 
 @frozen
@@ -52,6 +50,14 @@ class AuditView:
         if not self.actor.may(Permission.AUDIT_LIST) and entry.facts["event"] not in DECISIONS:
             return False
         return self.actor.apps is None or self._within(apps_of(entry))
+
+    def as_seen(self, entry: StoredEntry) -> StoredEntry:
+        """Return ``entry`` as the actor sees it: without a person of another team for whom the operator acted."""
+        person = entry.facts.get(ON_BEHALF_OF)
+        if self.actor.is_operator or person is None:
+            return entry
+        own = isinstance(person, dict) and person.get("team") == self.actor.team
+        return entry if own else entry.without(ON_BEHALF_OF)
 
     def _is_of_the_team(self, entry: StoredEntry) -> bool:
         credential = entry.facts.get("credential") or {}

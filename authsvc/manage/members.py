@@ -115,7 +115,7 @@ class Members:
         found = (await find_member(self.stores, actor, member)).record
         if found.disabled_at is not None:
             raise Conflict(f"{found.email} is disabled; nobody can act as a disabled member", code="member_disabled")
-        return Person(found.id, found.email)
+        return Person(found.id, found.email, found.team)
 
     @permitted(Permission.MEMBER_DISABLE)
     @repeatable(_first)

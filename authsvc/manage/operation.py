@@ -72,7 +72,9 @@ class Operation:
     def entry(self, event: str, **facts: Any) -> Entry:
         """Return the audit entry of this change: a constant ``noun.verb`` and its facts, never a secret."""
         person = self.actor.on_behalf_of
-        behalf = {} if person is None else {ON_BEHALF_OF: {"member": person.id, "email": person.email}}
+        behalf = (
+            {} if person is None else {ON_BEHALF_OF: {"member": person.id, "email": person.email, "team": person.team}}
+        )
         request = {} if self.request_id is None else {REQUEST_ID: self.request_id}
         return Entry(
             self.operation_id, self.now, event, self.actor.subject, behalf | facts | request, self.request_hash

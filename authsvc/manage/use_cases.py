@@ -84,4 +84,4 @@ class UseCases:
     @cached_property
     def audit(self) -> Audit:
         """What was decided and changed."""
-        return Audit(self.audit_reader, self.stores.apps)
+        return Audit(self.audit_reader, self.stores)

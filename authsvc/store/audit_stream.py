@@ -5,16 +5,19 @@ makes it so. The first takes no decision that does not fit into its share, and t
 room.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from attrs import frozen
 
-from authsvc.audit.aggregator import PendingEntry
+from authsvc.audit.aggregator import PendingEntry, packed
 from authsvc.audit.recorder import AppendResult
+from authsvc.audit.selection import EVERYTHING, EntrySelection, SelectedEntries
 from authsvc.audit.stored_entry import StoredEntry
 from authsvc.store import keys
-from authsvc.store.audit_size import ADD_TO_STREAM, ENTRY_SIZE, StreamSize, Used
+from authsvc.store.audit_index import ADD_TO_AUDIT, READ_AUDIT
+from authsvc.store.audit_size import ENTRY_SIZE, StreamSize, Used
 from authsvc.store.connection import Connection
 
 MARK_LIFE = 3600
@@ -34,7 +37,7 @@ MAX_FIELD = 64 * 1024
 when a client asked for thousands of actions."""
 
 _APPEND = (
-    ADD_TO_STREAM
+    ADD_TO_AUDIT
     + """
 local known = redis.call('GET', KEYS[1])
 if known then return tonumber(known) end
@@ -42,14 +45,15 @@ local lost, full = 0, false
 local share, unproven_share, most_unproven = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local function bytes(size) return tonumber(redis.call('HGET', size, 'bytes') or 0) end
 local used = bytes(KEYS[3])
-for i = 5, #ARGV, 4 do
+check_index(KEYS[2])
+for i = 5, #ARGV, 5 do
   local fields = {'entry', ARGV[i + 2]}
   if ARGV[i + 3] ~= '' then fields[3] = 'ids'; fields[4] = ARGV[i + 3] end
   full = full or used + entry_size(fields) > share
   if ARGV[i] == 'unproven' then
     add_to_stream(KEYS[4], KEYS[5], fields)
   elseif ARGV[i] == 'needed' or not full then
-    add_to_stream(KEYS[2], KEYS[3], fields)
+    add_to_audit(KEYS[2], KEYS[3], fields, ARGV[i + 4])
     used = used + entry_size(fields)
   else
     lost = lost + tonumber(ARGV[i + 1])
@@ -70,29 +74,7 @@ return lost
 """
 )
 
-_READ = (
-    "#!lua flags=no-writes\n"
-    + ENTRY_SIZE
-    + """
-local found, read, start = {}, 0, ARGV[2]
-while #found < tonumber(ARGV[3]) and read < tonumber(ARGV[4]) do
-  local row
-  if ARGV[1] == 'after' then
-    row = redis.call('XRANGE', KEYS[1], start, '+', 'COUNT', 1)[1]
-  else
-    row = redis.call('XREVRANGE', KEYS[1], start, '-', 'COUNT', 1)[1]
-  end
-  if not row then break end
-  local fields, size = {}, entry_size(row[2])
-  for index = 1, #row[2], 2 do fields[row[2][index]] = row[2][index + 1] end
-  local entry, ids = fields['entry'] or '', fields['ids'] or ''
-  local most = tonumber(ARGV[5])
-  found[#found + 1] = {row[1], string.sub(entry, 1, most), string.sub(ids, 1, most), #entry, size}
-  start, read = '(' .. row[1], read + size
-end
-return found
-"""
-)
+_READ = "#!lua flags=no-writes\n" + ENTRY_SIZE + READ_AUDIT
 
 # A script that makes room, or leads to it, runs also when Redis is out of memory.
 _ELECT = """#!lua flags=allow-oom
@@ -116,6 +98,18 @@ end
 the count is left wrong, which is noticed, and the stream is counted again."""
 
 
+_TRIM_INDEX = """#!lua flags=allow-oom
+for _, index in ipairs(KEYS) do
+  redis.call('XTRIM', index, 'MINID', ARGV[1])
+  redis.call('XDEL', index, ARGV[1])
+  if redis.call('XLEN', index) == 0 then redis.call('DEL', index) end
+end
+"""
+
+MAX_TRIMMED = 500
+"""Most indexes of teams that one command trims."""
+
+
 @frozen
 class RedisAudit:
     """Writes and trims, within a budget in bytes for both streams together."""
@@ -137,7 +131,7 @@ class RedisAudit:
         arguments: list[str | bytes | int] = [MARK_LIFE, self.share, self.budget - self.share, MAX_UNPROVEN]
         for entry in batch:
             kind = "unproven" if not entry.proven else "needed" if entry.needed else "decision"
-            arguments += [kind, entry.count, entry.text, entry.ids]
+            arguments += [kind, entry.count, entry.text, entry.ids, entry.team]
         script = self.connection.redis.register_script(_APPEND)
         names = [keys.operation(batch_id), *_proven_keys(), *_unproven_keys()]
         return AppendResult(lost=int(await self.connection.run(script(keys=names, args=arguments))))
@@ -183,7 +177,7 @@ class RedisAudit:
         Raises:
             StoreUnavailable: Redis did not answer.
         """
-        return await self._read("after", f"({cursor}" if cursor else "-", count, proven=proven)
+        return (await self.read(EVERYTHING, cursor, forward=True, limit=count, examine=count, proven=proven)).entries
 
     async def before(self, cursor: str, count: int, *, proven: bool = True) -> list[StoredEntry]:
         """Return some entries in front of ``cursor``, newest first; from the end for an empty one; none at the end.
@@ -191,19 +185,74 @@ class RedisAudit:
         Raises:
             StoreUnavailable: Redis did not answer.
         """
-        return await self._read("before", f"({cursor}" if cursor else "+", count, proven=proven)
+        return (await self.read(EVERYTHING, cursor, forward=False, limit=count, examine=count, proven=proven)).entries
 
-    async def trim(self, cursor: str, entries: int, size: int) -> None:
+    async def read(
+        self,
+        selection: EntrySelection,
+        cursor: str,
+        *,
+        forward: bool,
+        limit: int,
+        examine: int,
+        stop: str = "",
+        proven: bool = True,
+    ) -> SelectedEntries:
+        """Return some entries, by one command.
+
+        Args:
+            selection: which.
+            cursor: to begin behind, in the direction of the reading; empty for the end of the stream.
+            forward: whether to read from the oldest to the newest.
+            limit: most entries to return.
+            examine: most entries to look at.
+            stop: the last cursor to look at, or an id between two; empty for the other end of the stream.
+            proven: which stream.
+
+        Raises:
+            StoreUnavailable: Redis did not answer.
+        """
+        first, last = ("-", "+") if forward else ("+", "-")
+        wanted = {
+            "team": selection.team or "",
+            "names": selection.names,
+            "clauses": selection.clauses,
+            "request_id": selection.request_id or "",
+            "repeated": selection.repeated,
+        }
+        arguments: list[str | bytes | int] = [
+            "after" if forward else "before",
+            f"({cursor}" if cursor else first,
+            stop or last,
+            *(limit, examine, MAX_PAGE_BYTES, MAX_FIELD),
+            json.dumps(wanted),
+            packed(selection.request_id or ""),
+        ]
+        script = self.connection.redis.register_script(_READ)
+        names = [keys.AUDIT if proven else keys.AUDIT_UNPROVEN]
+        rows, at, at_end, examined = await self.connection.read(lambda: script(keys=names, args=arguments))
+        entries = [
+            StoredEntry(str(cursor, "ascii"), text, ids, proven, length, size, str(team, "ascii", "replace"))
+            for cursor, text, ids, length, size, team in rows
+        ]
+        return SelectedEntries(entries, str(at, "ascii"), examined, bool(at_end))
+
+    async def trim(self, cursor: str, entries: int, size: int, teams: Collection[str]) -> None:
         """Forget the entries up to and including ``cursor``.
 
         Args:
             cursor: of the last one to go.
             entries: how many there are.
             size: what they take, as they were read.
+            teams: slugs of the teams that they belong to.
 
         Raises:
             StoreUnavailable: Redis did not answer.
         """
+        index = self.connection.redis.register_script(_TRIM_INDEX)
+        names = [f"{keys.AUDIT_TEAM}{team}" for team in sorted(teams)]
+        for start in range(0, len(names), MAX_TRIMMED):
+            await self.connection.run(index(keys=names[start : start + MAX_TRIMMED], args=[cursor]))
         script = self.connection.redis.register_script(_TRIM)
         await self.connection.run(script(keys=_proven_keys(), args=[cursor, entries, size]))
 
@@ -217,16 +266,6 @@ class RedisAudit:
             return "0-0"
         info = await self.connection.read(lambda: self.connection.redis.xinfo_stream(keys.AUDIT))
         return str(info["max-deleted-entry-id"], "ascii")
-
-    async def _read(self, direction: str, start: str, count: int, *, proven: bool) -> list[StoredEntry]:
-        script = self.connection.redis.register_script(_READ)
-        names = [keys.AUDIT if proven else keys.AUDIT_UNPROVEN]
-        arguments: list[str | int] = [direction, start, count, MAX_PAGE_BYTES, MAX_FIELD]
-        rows = await self.connection.read(lambda: script(keys=names, args=arguments))
-        return [
-            StoredEntry(str(cursor, "ascii"), text, ids, proven, length, size)
-            for cursor, text, ids, length, size in rows
-        ]
 
 
 def _proven_keys() -> list[str]:

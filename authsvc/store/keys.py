@@ -21,6 +21,12 @@ AUDIT_SIZE = f"{PREFIX}audit:size"
 AUDIT_UNPROVEN_SIZE = f"{PREFIX}audit:noise:size"
 """The same of the stream of what happened before identity."""
 
+AUDIT_INDEX = f"{PREFIX}audit:index"
+"""From which entry on those of each team are indexed, and the last one that was."""
+
+AUDIT_TEAM = f"{PREFIX}audit:team:"
+"""With a team's slug behind it: stream of the ids of the team's audit entries."""
+
 AUDIT_TRIMMER = f"{PREFIX}audit:keeper"
 """Who trims the audit, for some seconds."""
 

@@ -16,7 +16,7 @@ from attrs import Factory, define, frozen
 from authsvc.audit.entry import ChangeLog, Entry
 from authsvc.errors import Conflict, ErrorCode, StoreRefused, StoreUnavailable
 from authsvc.store import keys
-from authsvc.store.audit_size import ADD_TO_STREAM
+from authsvc.store.audit_index import ADD_TO_AUDIT
 from authsvc.store.connection import Connection
 from authsvc.store.indexes import IndexEntry
 from authsvc.store.operations import MARK_LIFE, OperationMark
@@ -27,7 +27,7 @@ UNCLEAR = "the service's database did not confirm the change, which may be done 
 NOT_DONE = "the service's database does not answer, so nothing was changed; try again in a few seconds"
 
 _APPLY = (
-    ADD_TO_STREAM
+    ADD_TO_AUDIT
     + INDEX_FUNCTIONS
     + """
 local plan = cjson.decode(ARGV[1])
@@ -62,7 +62,8 @@ for _, write in ipairs(plan.writes) do
     redis.call(write.command, KEYS[write.key], unpack(write.arguments))
   end
 end
-add_to_stream(KEYS[2], KEYS[3], {'entry', ARGV[3]})
+check_index(KEYS[2])
+add_to_audit(KEYS[2], KEYS[3], {'entry', ARGV[3]}, ARGV[5])
 redis.call('SET', KEYS[1], ARGV[4], 'EX', ARGV[2])
 return 0
 """
@@ -183,7 +184,8 @@ class Transaction:
         }
         mark = OperationMark(self.entry.request_hash, self.result, self._attempt)
         key_names = [keys.operation(self.entry.id), keys.AUDIT, keys.AUDIT_SIZE, *names]
-        reply = await _run(connection, key_names, [json.dumps(plan), MARK_LIFE, self.entry.text(), mark.text()])
+        said: list[str | int] = [json.dumps(plan), MARK_LIFE, self.entry.text(), mark.text(), self.entry.team]
+        reply = await _run(connection, key_names, said)
         if isinstance(reply, bytes):
             found = OperationMark.parse(reply)
             if found.attempt != self._attempt:  # else the reply to the first attempt was lost

@@ -71,7 +71,7 @@ CLOCK_READERS = ("wiring/", "cli/", "local/up.py", "installer/credential_helper.
 """Who may read the wall clock: the composition root and the entry points."""
 
 PURE_AT_IMPORT = {
-    *("partial", "permitted", "unique", "join"),
+    *("partial", "permitted", "unique", "join", "partition"),
     *(
         "TypeVar",
         "datetime",

@@ -1,8 +1,9 @@
 """Repeats become one entry: nothing is counted twice or forgotten, and the first of its kind is told at once."""
 
+import gc
 import json
 import tracemalloc
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -14,6 +15,8 @@ from hypothesis import strategies as st
 from authsvc.audit.aggregator import (
     INTERVAL_OF_COMPLETE,
     LONGEST_INTERVAL,
+    MAX_STARTS,
+    START_EVERY,
     Aggregator,
     PendingEntry,
     has_id,
@@ -23,7 +26,7 @@ from authsvc.audit.aggregator import (
 from authsvc.audit.entry import MAX_ENTRY
 from authsvc.audit.token_event import TokenEvent, token_event_of
 from authsvc.outcomes import TOKEN_DENIED
-from tests.support.builders import NOW, as_license, make_license
+from tests.support.builders import NOW, as_license, as_member, make_app, make_license, make_member
 from tests.support.decisions import asked, denied, issued, refused, request_id
 
 START = NOW.timestamp()
@@ -272,6 +275,7 @@ def test_a_group_takes_a_kibibyte() -> None:
             aggregator.add(evolve(decision, request_id=request_id(at), at=at, actor=f"license:{number:016d}"))
         if second == 0:
             aggregator.take(START)
+    gc.collect()  # JSON encoders are cycles, which wait for it
     after, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
@@ -329,3 +333,77 @@ def test_packed_ids_are_found_and_no_others(ids: list[bytes], other: bytes) -> N
 def test_what_is_no_request_id_packs_to_nothing(text: str) -> None:
     """Only ids of our own making stand among the packed ones."""
     assert (b"", False) == (packed(text), has_id(b"\0" * 16, text))
+
+
+# --- one subject that asks for something else each time ---------------------------------------------------------------
+
+
+def flood(aggregator: Aggregator, count: int, *, begin: datetime = NOW, span: float = 60.0) -> list[PendingEntry]:
+    """Let one member ask for ``count`` different things, and another one for one now and then; return all entries."""
+    taken: list[PendingEntry] = []
+    for number in range(count):
+        at = begin + timedelta(seconds=number * span / count)
+        request = asked(f"repository:acme/x{number}:pull", at=at, number=number)
+        aggregator.add(token_event_of(request, issued(request, as_member(make_member(), make_app()))))
+        if number % 100 == 0:
+            request = asked("repository:acme/own:pull", at=at, number=10**6 + number)
+            aggregator.add(token_event_of(request, issued(request, as_license(make_license()))))
+            taken += aggregator.take(at.timestamp())
+    return taken + aggregator.take(begin.timestamp() + span, everything=True)
+
+
+def entries_of(taken: list[PendingEntry], actor: str) -> list[dict[str, Any]]:
+    """Return what the entries on an actor say."""
+    return [facts for entry in taken if (facts := json.loads(entry.text))["actor"].startswith(actor)]
+
+
+def is_bounded(taken: list[PendingEntry], count: int) -> bool:
+    """Whether every request of the flood is counted, in few entries, and the other subject has its own."""
+    flooding, other = entries_of(taken, "member:"), entries_of(taken, "license:")
+    assert count == sum(facts["count"] for facts in flooding)
+    assert count // 100 == sum(facts["count"] for facts in other)
+    assert all("granted" in facts for facts in other)
+    return len(flooding) <= MAX_STARTS + 60 / START_EVERY + 10
+
+
+def test_a_subject_that_always_asks_for_something_else_writes_few_entries() -> None:
+    """Beyond a number its requests are counted together, with examples, its credential and its team."""
+    taken = flood(Aggregator(), 5000)
+    assert is_bounded(taken, 5000)
+    more = [facts for facts in entries_of(taken, "member:") if "examples" in facts]
+
+    assert {"credential", "count", "examples", "event"} <= more[0].keys()
+    assert 10 == max(len(facts["examples"]) for facts in more)
+    assert more[0]["examples"][0]["asked"].startswith("repository:acme/x")
+    assert {"acme-team"} == {entry.team for entry in taken}
+
+
+def test_without_the_bound_it_fills_the_audit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test above rejects an aggregator that lets a subject begin as many groups as it likes."""
+    monkeypatch.setattr(Aggregator, "_may_start", lambda *_: True)
+    assert not is_bounded(flood(Aggregator(), 5000), 5000)
+
+
+def test_after_a_pause_a_subject_begins_groups_again() -> None:
+    """One every few seconds, and after an hour as many as at first; what is known is begun again for free."""
+    aggregator = Aggregator()
+    flood(aggregator, 1000)
+    quiet = flood(aggregator, 1000, begin=NOW + timedelta(seconds=60 + 10 * START_EVERY))
+    assert 1 <= sum("examples" not in facts for facts in entries_of(quiet, "member:")) <= MAX_STARTS + 20
+    later = flood(aggregator, MAX_STARTS, begin=NOW + timedelta(seconds=2 * MAX_STARTS * START_EVERY))
+
+    assert MAX_STARTS == sum("examples" not in facts for facts in entries_of(later, "member:"))
+
+
+def test_combinations_of_licenses_count_as_one_subject() -> None:
+    """A holder of eight licenses has 255 names, and no more entries than a holder of one."""
+    aggregator = Aggregator()
+    taken: list[PendingEntry] = []
+    for number in range(2000):
+        decision = token_event_of(asked(f"repository:acme/x{number}:pull", number=number), denied())
+        ids = sorted({f"c{bit}" for bit in range(8) if number >> bit & 1} | {"c0"})
+        aggregator.add(evolve(decision, actor=f"license:{','.join(ids)}"))
+    taken += aggregator.take(NOW.timestamp(), everything=True)
+
+    assert sum("examples" not in json.loads(entry.text) for entry in taken) <= MAX_STARTS
+    assert 2000 == sum(entry.count for entry in taken)

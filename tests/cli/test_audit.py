@@ -62,7 +62,7 @@ def listed(stack: Stack, *arguments: str) -> list[dict[str, object]]:
         (("explain", "\x1b[31mred"), 1, "no change '\\x1b[31mred'"),
         (("explain", "--subject", "license:none", "--last"), 1, "no decision on a request of 'license:none'"),
         (("list", "--since", "soon"), 1, "2027-01-31T12:00:00Z, or 24h for a span back from now"),
-        (("list", "--before", "now"), 1, "before: 'now' is not a cursor"),
+        (("list", "--before", "now"), 1, "'now' is not a cursor of the audit"),
         (("list", "--limit", "0"), 2, "0 is not in the range"),
         (("export",), 2, "Missing argument 'FILE'"),
         (("export", "/nowhere/audit.jsonl"), 1, "cannot write /nowhere/audit.jsonl: No such file or directory"),

@@ -219,11 +219,15 @@ def test_a_tiny_budget_exports_and_a_revocation_always_has_room(tmp_path: Path) 
     folder, number, sizes = tmp_path / "audit", itertools.count(), list[int]()
     with running_stack(options=("--workers", "2"), AUDIT_BUDGET="1", AUDIT_EXPORT_DIR=str(folder)) as stack:
         make_team(stack, "app", slug="acme")
-        license_ = make_license(stack, "app")
+        # One subject alone does not fill the audit: beyond a number its requests are counted together.
+        licenses = [make_license(stack, "app") for _ in range(8)]
+        license_ = licenses[0]
         redis = Redis(unix_socket_path=str(stack.data_dir / "run" / "redis.sock"))
 
         def new_decision() -> int:
-            return get_token(stack.port, license_.account, f"repository:app/x{next(number)}:pull").status
+            count = next(number)
+            account = licenses[count % len(licenses)].account
+            return get_token(stack.port, account, f"repository:app/x{count}:pull").status
 
         def is_exported() -> bool:
             sizes.append(_size(redis))

@@ -27,7 +27,7 @@ def denial(actor: Actor, permission: Permission) -> str:
 
 def test_the_operator_may_everything_and_sees_everything() -> None:
     """Also on behalf of a person, which changes the audit and no right."""
-    operator = Actor.operator(on_behalf_of=Person("m1", "me@acme.test"))
+    operator = Actor.operator(on_behalf_of=Person("m1", "me@acme.test", "acme-team"))
 
     assert all(operator.may(permission) for permission in Permission)
     assert operator.sees("any-team", "any-app")

@@ -16,16 +16,17 @@ from authsvc.credentials.subject import LicensesSubject
 from authsvc.errors import InputRefused
 from authsvc.logs import make_logger
 from authsvc.manage import audit as audit_module
-from authsvc.manage.audit import Audit, AuditQuery
+from authsvc.manage.audit import Audit
+from authsvc.manage.audit_query import AuditQuery
 from authsvc.redaction import Secret
 from authsvc.store import keys
-from authsvc.store.apps import RedisApps
 from authsvc.store.audit_stream import RedisAudit
 from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
 from authsvc.store.records import Records
 from authsvc.store.transaction import Transaction
 from authsvc.tenancy.dates import render_instant
+from authsvc.wiring.stores import make_stores
 from tests.support.audit_stream import forget
 from tests.support.builders import as_license, as_member, make_app, make_license, make_member
 from tests.support.decisions import asked, denied, issued, refused, request_id
@@ -59,7 +60,7 @@ class Office:
     def __attrs_post_init__(self) -> None:
         """Put the trail and the reader together, as wiring/ does."""
         self.stream = RedisAudit(self.connection, BUDGET)
-        self.audit = Audit(self.stream, RedisApps(Records(self.connection, Codec())))
+        self.audit = Audit(self.stream, make_stores(Records(self.connection, Codec())))
         self.trail = AuditRecorder(self.stream, make_logger("error"), lambda: self.now, self._id)
 
     def _id(self) -> str:
@@ -68,8 +69,18 @@ class Office:
 
     async def listed(self, wanted: AuditQuery, limit: int = 50, *, unproven: bool = False) -> list[str]:
         """Return the ids of the entries that are wanted."""
-        found = await self.audit.entries(OPERATOR, wanted, self.now, limit=limit, unproven=unproven)
-        return [kept.facts["id"] for kept in found]
+        page = await self.audit.entries(OPERATOR, wanted, self.now, limit=limit, unproven=unproven)
+        return [kept.facts["id"] for kept in page.items]
+
+    async def all_pages(self, wanted: AuditQuery, limit: int, *, unproven: bool = False) -> list[list[StoredEntry]]:
+        """Return the pages of the entries that are wanted, from the newest to the last."""
+        pages, after = [], None
+        while True:
+            page = await self.audit.entries(OPERATOR, wanted, START, limit=limit, after=after, unproven=unproven)
+            pages.append(list(page.items))
+            after = page.next
+            if after is None:
+                return pages
 
     async def flush(self) -> None:
         """Write everything that waits."""
@@ -113,9 +124,9 @@ def named(*numbers: int) -> list[str]:
         (AuditQuery(events=("token.denied",)), (2, 1)),
         (AuditQuery(events=("token",)), (4, 2, 1)),
         (AuditQuery(events=("license", "token.issued")), (4,)),
-        (AuditQuery(events=("tok",)), ()),
         (AuditQuery(actor=LICENSE.id), (4, 1)),
-        (AuditQuery(actor=LICENSE.license.id), ()),
+        (AuditQuery(actor=LICENSE.license.id), (4, 1)),
+        (AuditQuery(actor="0" * 16), ()),
         (AuditQuery(subject=OTHER.id), (2,)),
         (AuditQuery(app="acme"), (4, 1)),
         (AuditQuery(app="other"), (2,)),
@@ -182,44 +193,47 @@ async def test_no_page_ends_between_two_of_one_cursor(office: Office) -> None:
         for key in (keys.AUDIT, keys.AUDIT_UNPROVEN):
             entry = {"at": START.isoformat(), "event": "test.done", "actor": "x", "id": f"{key}-{number}"}
             await office.stream.connection.redis.xadd(key, {"entry": json.dumps(entry)}, id=f"{number}-0")
-    found: list[str] = []
-    before = ""
-    while page := await office.audit.entries(OPERATOR, AuditQuery(), START, limit=1, before=before, unproven=True):
-        found += [kept.facts["id"] for kept in page]
-        before = page[-1].cursor
+    pages = await office.all_pages(AuditQuery(), 1, unproven=True)
+    found = [kept.facts["id"] for page in pages for kept in page]
 
     assert 6 == len(set(found)) == len(found)
 
 
 @pytest.mark.parametrize(
-    ("wanted", "before", "limit", "sentence"),
+    ("wanted", "after", "limit", "sentence"),
     [
         (AuditQuery(since="yesterday"), "", 50, "since: 'yesterday' is not a date"),
         (AuditQuery(until="99999d"), "", 50, "until: '99999d' is not a span"),
-        (AuditQuery(), "x", 50, "before: 'x' is not a cursor"),
-        (AuditQuery(), "", 0, "limit: give a number from 1 to 10000"),
-        (AuditQuery(), "", 10_001, "limit: give a number from 1 to 10000"),
+        (AuditQuery(), "x", 50, "'x' is not a cursor of the audit"),
+        (AuditQuery(), "", 0, "a page has 1 to 100 items, not 0"),
+        (AuditQuery(), "", 101, "a page has 1 to 100 items"),
+        (AuditQuery(events=("license.revoked",)), "", 50, "'license.revoked' is not an event .* license.changed"),
+        (AuditQuery(events=("tok",)), "", 50, "'tok' is not an event"),
+        (AuditQuery(subject=""), "", 50, "subject: write 1 to 200 characters"),
+        (AuditQuery(actor="a\nb"), "", 50, "actor: write 1 to 200 characters"),
+        (AuditQuery(subject="license"), "", 50, "nothing is named 'license'"),
     ],
 )
-async def test_bad_questions(office: Office, wanted: AuditQuery, before: str, limit: int, sentence: str) -> None:
+async def test_bad_questions(office: Office, wanted: AuditQuery, after: str, limit: int, sentence: str) -> None:
     """What cannot be understood is refused in a sentence."""
     with pytest.raises(InputRefused, match=sentence):
-        await office.audit.entries(OPERATOR, wanted, START, limit=limit, before=before)
+        await office.audit.entries(OPERATOR, wanted, START, limit=limit, after=after)
 
 
 async def test_pages_have_no_gap_and_no_double(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     """Cursors lead through everything, while more is written at the other end, and whatever is filtered."""
-    monkeypatch.setattr(audit_module, "PAGE", 7)
+    monkeypatch.setattr(audit_module, "STEP", 7)
     for number in range(60):
         who = LICENSE if number % 3 else OTHER
         office.trail.record(asked(f"repository:acme/x{number}:pull", at=START, number=number), denied(who))
     await office.flush()
-    found: list[StoredEntry] = []
-    before = ""
-    while page := await office.audit.entries(OPERATOR, AuditQuery(actor=LICENSE.id), START, limit=9, before=before):
-        found += page
-        assert len(page) == min(9, 40 - len(found) + len(page))
-        before = page[-1].cursor
+    found, after = list[StoredEntry](), ""
+    while len(found) < 40:
+        page = await office.audit.entries(OPERATOR, AuditQuery(actor=LICENSE.id), START, limit=9, after=after)
+        found += page.items
+        assert len(page.items) == min(9, 40 - len(found) + len(page.items))
+        assert (page.next is None) <= (len(found) == 40)
+        after = page.next or ""
         office.trail.record(asked("repository:acme/later:pull", at=START), denied(LICENSE))
         await office.flush()
 
@@ -289,7 +303,7 @@ async def test_what_is_unknown_says_why(office: Office) -> None:
 async def test_a_change_is_explained_by_its_operation(house: Installation) -> None:
     """The id that a change's log line shows leads to its entry."""
     stream = RedisAudit(house.connection, BUDGET)
-    found = await Audit(stream, house.stores.apps).explain(OPERATOR, house.told[0].id)
+    found = await Audit(stream, house.stores).explain(OPERATOR, house.told[0].id)
 
     assert found.kept is not None
     assert house.told[0].event == found.kept.facts["event"]
@@ -297,16 +311,15 @@ async def test_a_change_is_explained_by_its_operation(house: Installation) -> No
 
 async def test_the_last_decisions_of_a_subject(filled: Office) -> None:
     """What was refused inside a 200 is found by its subject, newest first, and changes are no decisions."""
-    (last,) = await filled.audit.decisions(OPERATOR, LICENSE.id, 1, filled.now)
+    (last,) = (await filled.audit.decisions(OPERATOR, LICENSE.id, filled.now, limit=1)).items
 
     assert named(4)[0] == last.facts["id"]
     assert [
         {"scope": "repository:acme/x:pull,push", "action": "push", "reason": "push is not among pull"}
     ] == last.facts["refused"]
-    assert named(4, 1) == [
-        kept.facts["id"] for kept in await filled.audit.decisions(OPERATOR, LICENSE.id, 9, filled.now)
-    ]
-    assert [] == await filled.audit.decisions(OPERATOR, "license:nobody", 1, filled.now)
+    both = await filled.audit.decisions(OPERATOR, LICENSE.id, filled.now)
+    assert (named(4, 1), None) == ([kept.facts["id"] for kept in both.items], both.next)
+    assert () == (await filled.audit.decisions(OPERATOR, "license:nobody", filled.now)).items
 
 
 async def test_following(filled: Office) -> None:
@@ -325,7 +338,7 @@ async def copy(office: Office, path: Path) -> bool:
     """Copy the audit into a file, as the command does; return whether something is missing."""
     with AuditExport.open(str(path)) as file:
         missing = file.is_behind(await office.audit.trimmed_until(OPERATOR))
-        async for page in office.audit.pages(OPERATOR, file.cursor):
+        async for page in office.audit.pages(OPERATOR, AuditQuery(), office.now, file.cursor):
             file.add(page)
     return missing
 

@@ -7,7 +7,8 @@ import pytest
 
 from authsvc.audit.stored_entry import StoredEntry
 from authsvc.manage.actor import Actor
-from authsvc.manage.audit import Audit, AuditQuery
+from authsvc.manage.audit import Audit
+from authsvc.manage.audit_query import AuditQuery
 from authsvc.manage.audit_view import AuditView
 from authsvc.store.audit_stream import RedisAudit
 from authsvc.tenancy.records import Role
@@ -73,10 +74,10 @@ async def test_a_team_reads_its_own_changes(house: Installation) -> None:
     owner = Actor.of_member(await house.members.add("me@x.test", TEAM, "owner", (), PASSWORD, house.operation()))
     theirs = next(entry.id for entry in house.told if entry.facts.get("app") == "globex")
     ours = next(entry.id for entry in house.told if entry.facts.get("app") == APP)
-    audit = Audit(RedisAudit(house.connection, 1 << 26), house.stores.apps)
+    audit = Audit(RedisAudit(house.connection, 1 << 26), house.stores)
 
-    listed = await audit.entries(owner, AuditQuery(), house.now, limit=100)
-    copied = [kept async for page in audit.pages(owner, "") for kept in page]
+    listed = (await audit.entries(owner, AuditQuery(), house.now)).items
+    copied = [kept async for page in audit.pages(owner, AuditQuery(), house.now) for kept in page]
     followed, _ = await audit.follow(owner, AuditQuery(), "0-1", house.now)
 
     assert len(listed) == len(copied) == len(followed) > 3

@@ -7,7 +7,7 @@ from typing import Any
 from attrs import evolve, frozen
 
 from authsvc.errors import Conflict, InputRefused, NotFound, PermissionDenied
-from authsvc.manage.audit import AuditQuery
+from authsvc.manage.audit_query import AuditQuery
 from authsvc.manage.license_import import LicenseImport
 from authsvc.manage.license_renewal import LicenseRenewal
 from authsvc.manage.license_rows import LicenseRow, RenewalRow
@@ -148,12 +148,12 @@ CALLS: dict[str, Use] = {
             a, c.rows(), lambda: w.operation(a), lambda _: None
         )
     ),
-    "Audit.entries": _simple(lambda _, w, a, __: w.audit.entries(a, ANY, w.now, limit=1000, unproven=True)),
+    "Audit.entries": _simple(lambda _, w, a, __: w.audit.entries(a, ANY, w.now, unproven=True)),
     "Audit.follow": _simple(lambda _, w, a, __: w.audit.follow(a, ANY, "0-1", w.now)),
-    "Audit.pages": _simple(lambda _, w, a, __: w.audit.pages(a, "")),
+    "Audit.pages": _simple(lambda _, w, a, __: w.audit.pages(a, ANY, w.now)),
     "Audit.trimmed_until": _simple(lambda _, w, a, __: w.audit.trimmed_until(a)),
     "Audit.explain": _simple(lambda _, w, a, __: w.audit.explain(a, "op-3")),
-    "Audit.decisions": _simple(lambda _, w, a, __: w.audit.decisions(a, "member:x", 9, w.now)),
+    "Audit.decisions": _simple(lambda _, w, a, __: w.audit.decisions(a, "member:x", w.now)),
     "Keys.show": _simple(lambda _, w, a, __: w.keys.show(a)),
     "Keys.rotate": _change(lambda w, _, o: w.keys.rotate(o)),
     "Keys.rotate_license_key": _change(lambda w, _, o: w.keys.rotate_license_key(o)),

@@ -150,7 +150,7 @@ class World:
         self.customers = Customers(self.stores)
         self.licenses = Licenses(self.stores, keys, SERVICE)
         self.images = Images(self.stores, NoRegistry(), SERVICE)
-        self.audit = Audit(RedisAudit(self.connection, AUDIT_BUDGET), self.stores.apps)
+        self.audit = Audit(RedisAudit(self.connection, AUDIT_BUDGET), self.stores)
         registry = RedisWorkerRegistry(self.connection, Codec())
         self.keys = Keys(
             Files(self.folder, keys, keys), registry, _registry_is_down, timedelta(minutes=5), lambda: self.now

@@ -3,7 +3,7 @@
 import asyncio
 import io
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -167,8 +167,8 @@ async def test_a_crash_before_trimming_exports_nothing_twice(shop: Workshop, tmp
     everything = await shop.numbers()
 
     class Dies(RedisAudit):
-        async def trim(self, cursor: str, entries: int, size: int) -> None:
-            raise StoreUnavailable("away", detail=f"{cursor} {entries} {size}")
+        async def trim(self, cursor: str, entries: int, size: int, teams: Collection[str]) -> None:
+            raise StoreUnavailable("away", detail=f"{cursor} {entries} {size} {teams}")
 
     dying = Workshop(Dies(shop.stream.connection, MIB))
     with pytest.raises(StoreUnavailable):

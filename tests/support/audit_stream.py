@@ -8,4 +8,5 @@ from authsvc.store.audit_stream import RedisAudit
 
 async def forget(stream: RedisAudit, entries: Sequence[StoredEntry]) -> None:
     """Trim the oldest entries, as they were read."""
-    await stream.trim(entries[-1].cursor, len(entries), sum(entry.size for entry in entries))
+    teams = {entry.team for entry in entries if entry.team}
+    await stream.trim(entries[-1].cursor, len(entries), sum(entry.size for entry in entries), teams)

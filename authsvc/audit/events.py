@@ -1,0 +1,37 @@
+"""The events of the audit, by name: what a list can be filtered by."""
+
+from authsvc.audit.stored_entry import UNREADABLE
+from authsvc.outcomes import TOKEN_DENIED, TOKEN_ISSUED, TOKEN_REFUSED, TOKEN_THROTTLED, TOKEN_UNANSWERED
+
+DECISIONS = (TOKEN_ISSUED, TOKEN_DENIED, TOKEN_REFUSED, TOKEN_THROTTLED, TOKEN_UNANSWERED)
+"""Decisions on requests; every other event is a change, or of the audit itself."""
+
+UNPROVEN = frozenset({TOKEN_REFUSED, TOKEN_THROTTLED, TOKEN_UNANSWERED})
+"""Decisions before identity is proven; they are in a stream of their own."""
+
+CHANGES = (
+    *("team.created", "app.created", "app.archived", "app.reinstated"),
+    *("member.added", "member.joined", "member.role_set", "member.disabled", "member.enabled", "member.removed"),
+    *("member.password_set", "member.password_reset", "link.created"),
+    *("token.created", "token.revoked", "sign-in.kept", "sign-in.revoked"),
+    *("service-account.created", "service-account.grants_set", "service-account.rotated"),
+    *("service-account.disabled", "service-account.enabled", "service-account.revoked"),
+    *("customer.created", "customer.changed", "license.created", "license.changed", "license.rotated"),
+    *("keys.rotated", "keys.license_rotated", "keys.sealing_rotated"),
+    *("keys.root_prepared", "keys.root_switched", "keys.roots_dropped"),
+)
+"""Changes of management."""
+
+OF_THE_AUDIT = ("audit.lost", "audit.nearly_full", "audit.trimmed", UNREADABLE)
+"""What the audit says about itself."""
+
+EVENTS = frozenset({*DECISIONS, *CHANGES, *OF_THE_AUDIT})
+"""Every event."""
+
+GROUPS = frozenset(event.partition(".")[0] for event in EVENTS)
+"""What stands before the dot, for all events that begin so."""
+
+
+def is_among(event: str, wanted: tuple[str, ...]) -> bool:
+    """Whether ``event`` is one of ``wanted``, which are names of events or groups."""
+    return event in wanted or event.partition(".")[0] in wanted
