@@ -87,6 +87,7 @@ ErrorCode = Literal[
     "member_disabled",
     "member_not_found",
     "link_void",
+    "license_differs",
     "license_not_found",
     "image_not_found",
     "file_changed",

@@ -3,17 +3,19 @@
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Self
+from typing import Self, TypeVar
 
 from attrs import field, frozen
 
-from authsvc.errors import InputRefused
+from authsvc.errors import FieldProblem, InputRefused
 from authsvc.tenancy.dates import parse_moment
 from authsvc.tenancy.names import parse_email, parse_text
 from authsvc.tenancy.patterns import MAX_PATTERNS, parse_pattern
 from authsvc.tenancy.records import LicenseType
+
+T = TypeVar("T")
 
 MAX_FIELDS = 50
 """Most custom fields in one license."""
@@ -70,25 +72,44 @@ class LicenseTerms:
             now: from which days are counted.
 
         Raises:
-            InputRefused: something is not acceptable.
+            InputRefused: something is not acceptable; all of it is listed.
         """
-        kind = parse_type(type_)
-        end = parse_moment(expires, now, "expires")
-        start = None if not_before is None else parse_moment(not_before, now, "not-before")
-        check_period(start, end)
-        return cls(
-            customer=parse_text(customer, "customer"),
-            expires_at=end,
-            type=kind,
-            not_before=start,
-            repositories=None if repositories is None else parse_repositories(repositories),
-            fields=_parse_fields(fields),
-            contact=None if contact is None else parse_text(contact, "contact"),
-            customer_reference=(
-                None if customer_reference is None else parse_text(customer_reference, "customer_reference")
-            ),
-            customer_email=None if customer_email is None else parse_email(customer_email),
+        problems: list[FieldProblem] = []
+
+        def checked(name: str, parse: Callable[[], T]) -> T | None:
+            try:
+                return parse()
+            except InputRefused as error:
+                place = error.field if error.field is not None and error.field.startswith(f"{name}.") else name
+                problems.append(FieldProblem(place, error.code, str(error)))
+                return None
+
+        def optional(name: str, text: str | None, parse: Callable[[str], T]) -> T | None:
+            return None if text is None else checked(name, lambda: parse(text))
+
+        kind = checked("type", lambda: parse_type(type_))
+        end = checked("expires", lambda: parse_moment(expires, now, "expires"))
+        start = optional("not_before", not_before, lambda text: parse_moment(text, now, "not-before"))
+        name = checked("customer", lambda: parse_text(customer, "customer"))
+        patterns = None if repositories is None else checked("repositories", lambda: parse_repositories(repositories))
+        values = checked("fields", lambda: _parse_fields(fields))
+        contact = optional("contact", contact, lambda text: parse_text(text, "contact"))
+        reference = optional(
+            "customer_reference", customer_reference, lambda text: parse_text(text, "customer_reference")
         )
+        email = optional("customer_email", customer_email, parse_email)
+        if end is not None:
+            checked("not_before", lambda: check_period(start, end))
+        if problems or kind is None or end is None or name is None or values is None:
+            raise refused_together(problems)
+        return cls(name, end, kind, start, patterns, values, contact, reference, email)
+
+
+def refused_together(problems: Sequence[FieldProblem]) -> InputRefused:
+    """Return the error that lists several refused arguments; its sentence is that of the first one."""
+    first, *others = problems
+    more = f" (and {len(others)} more)" if others else ""
+    return InputRefused(f"{first.detail}{more}", code=first.code, field=first.field, errors=problems)
 
 
 def parse_type(text: str) -> LicenseType:
@@ -114,7 +135,7 @@ def check_period(start: datetime | None, end: datetime) -> None:
     """
     if start is not None and start >= end:
         raise InputRefused(
-            "the license would end before it begins; give a --not-before that is earlier",
+            "the license would end before it begins; let it begin earlier",
             code="period_invalid",
             field="not_before",
         )

@@ -89,7 +89,7 @@ async def management_api(
             api_document(),
             logger,
             clock,
-            count_api_request(slot),
+            count=count_api_request(slot),
         ).application()
     finally:
         await connection.close()

@@ -38,8 +38,8 @@ IDS: Mapping[str, Callable[[Things], str]] = {
 EXAMPLES: Mapping[str, Callable[[Things], str]] = {"myapp": lambda at: at.app, "acme": lambda at: at.team}
 """What the examples of bodies call an app and a team."""
 
-NEW: Mapping[str, Mapping[str, Any]] = {"createApp": {"slug": "fresh"}}
-"""Members of bodies that must not be the names of what there is."""
+NEW: Mapping[str, Mapping[str, Any]] = {"createApp": {"slug": "fresh"}, "renewLicenses": {"rows": []}}
+"""Members of bodies that cannot be what the example says: a name that there is, or a license that there is not."""
 
 OUTCOMES = {401: UNPROVEN, 403: DENIED, 404: MISSING}
 

@@ -17,6 +17,7 @@ from yarl import URL
 
 from authsvc.credentials.authenticator import Authenticator
 from authsvc.credentials.throttled_passwords import ThrottledPasswords
+from authsvc.fair_share import FairShare
 from authsvc.logs import make_logger
 from authsvc.manage.license_signer import LicenseSigner
 from authsvc.manage.use_cases import UseCases
@@ -176,7 +177,9 @@ def operation_of(method: str, path: str) -> Any:
 
 
 @asynccontextmanager
-async def api_server(house: Installation, signer: LicenseSigner | None = None) -> AsyncIterator[ApiServer]:
+async def api_server(
+    house: Installation, signer: LicenseSigner | None = None, share: FairShare | None = None
+) -> AsyncIterator[ApiServer]:
     """Serve the API of an installation."""
     log = StringIO()
     logger = make_logger("info", log)
@@ -192,7 +195,8 @@ async def api_server(house: Installation, signer: LicenseSigner | None = None) -
         collections.document(),
         logger,
         lambda: house.now,
-        lambda collection, method, status, _: counted.append((collection, method, status)),
+        share=share or FairShare(16, 8, 64, "busy"),
+        count=lambda collection, method, status, _: counted.append((collection, method, status)),
     )
     middleware = around(logger, SERVICE, lambda: secrets.token_hex(8), ClientReader(), ())
     application = api.application()

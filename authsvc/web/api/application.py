@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from aiohttp import web
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from authsvc.errors import (
     AccountDenied,
@@ -20,6 +20,7 @@ from authsvc.errors import (
     PermissionDenied,
     PreconditionFailed,
 )
+from authsvc.fair_share import FairShare
 from authsvc.logs import Logger
 from authsvc.manage.actor import Actor
 from authsvc.manage.operation import OPERATION_ID_LENGTH, Operation
@@ -54,6 +55,10 @@ COLLECTION = web.RequestKey("collection", str)
 MAX_LOGGED = 100
 """Characters of unproven client text that reach the log."""
 
+SLOTS, PER_TEAM, MAX_WAITING = 16, 8, 64
+"""Requests of one worker that work at once, of one team at once, and of one team that wait: what tokens are issued
+with is left alone, and one team does not keep another from its turn."""
+
 ANSWERED, REFUSED = "api.answered", "api.refused"
 
 CountRequest = Callable[[str, str, int, float], None]
@@ -71,6 +76,7 @@ class ManagementApi:
         document: the OpenAPI document, as JSON.
         logger: gets one line for each request.
         clock: read once per request.
+        share: lets so many requests work at once; teams take turns.
         count: counts each request.
     """
 
@@ -80,6 +86,9 @@ class ManagementApi:
     document: bytes
     logger: Logger
     clock: Callable[[], datetime]
+    share: FairShare = field(
+        factory=lambda: FairShare(SLOTS, PER_TEAM, MAX_WAITING, "too many requests of your team are waiting; try again")
+    )
     count: CountRequest = lambda _collection, _method, _status, _seconds: None
 
     def application(self) -> web.Application:
@@ -102,7 +111,8 @@ class ManagementApi:
             actor.require(endpoint.permission)
             call = await _read_call(request, endpoint, actor, now)
             try:
-                answer = await endpoint.call(self.use_cases, call)
+                async with self.share.slot(call.team):
+                    answer = await endpoint.call(self.use_cases, call)
             except Conflict as error:
                 if call.operation.if_match is not None and error.code == "version_conflict":
                     raise PreconditionFailed(str(error)) from error
@@ -179,7 +189,7 @@ async def _read_call(request: web.Request, endpoint: Endpoint, actor: Actor, now
 
 
 def _operation(request: web.Request, endpoint: Endpoint, actor: Actor, now: datetime, body: bytes) -> Operation:
-    key = idempotency_key(request.headers) if endpoint.changes else None
+    key = idempotency_key(request.headers) if endpoint.changes and endpoint.is_repeatable else None
     if key is None:
         operation = Operation(actor, now, secrets.token_hex(OPERATION_ID_LENGTH // 2), secrets.token_bytes)
     else:

@@ -16,7 +16,7 @@ from authsvc.web.api.parameters import (
     ConfirmQuery,
     PageQuery,
 )
-from authsvc.web.api.schemas import Instant
+from authsvc.web.api.schemas import Instant, Line, Slug
 
 
 @frozen
@@ -48,9 +48,9 @@ class NewApp:
         team: slug of the vendor; the caller's own if left out.
     """
 
-    slug: str
-    name: str | None = None
-    team: str | None = None
+    slug: Slug
+    name: Line | None = None
+    team: Slug | None = None
 
 
 @frozen

@@ -5,7 +5,7 @@ import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, TypeVar, Union, cast, get_args, get_origin
+from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin
 
 import attrs
 import cattrs
@@ -127,6 +127,8 @@ def _named(kind: Any) -> str:
 
 
 def _named_one(kind: Any) -> str:
+    if get_origin(kind) is Annotated:
+        kind = get_args(kind)[0]
     if isinstance(kind, type) and issubclass(kind, enum.Enum):
         return f"one of {', '.join(str(one.value) for one in kind)}"
     plain: dict[Any, str] = {str: "a text", int: "a whole number", bool: "true or false", float: "a number"}

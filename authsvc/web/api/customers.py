@@ -14,7 +14,7 @@ from authsvc.web.api.api_errors import ApiErrors
 from authsvc.web.api.endpoint import Call, Endpoint, ListAnswer, NoBody, NoQuery, ObjectAnswer, created, found
 from authsvc.web.api.licenses import LicenseView, license_page
 from authsvc.web.api.parameters import PAGE_ERRORS, PageQuery
-from authsvc.web.api.schemas import Instant
+from authsvc.web.api.schemas import Email, Instant, Line
 
 
 @frozen
@@ -50,9 +50,9 @@ class NewCustomer:
         email: of the customer.
     """
 
-    name: str
-    reference: str | None = None
-    email: str | None = None
+    name: Line
+    reference: Line | None = None
+    email: Email | None = None
 
 
 @frozen
@@ -65,9 +65,9 @@ class CustomerChange:
         email: another address; null removes it.
     """
 
-    name: str | UnsetType = UNSET
-    reference: str | UnsetType | None = UNSET
-    email: str | UnsetType | None = UNSET
+    name: Line | UnsetType = UNSET
+    reference: Line | UnsetType | None = UNSET
+    email: Email | UnsetType | None = UNSET
 
 
 @frozen
@@ -79,8 +79,8 @@ class CustomerListQuery(PageQuery):
         reference: the customer's reference, or how it begins, likewise; the list is then by reference.
     """
 
-    text: str | None = None
-    reference: str | None = None
+    text: Line | None = None
+    reference: Line | None = None
 
 
 def customer_view(customer: Customer) -> CustomerView:
@@ -158,7 +158,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         *("GET", "/customers", "listCustomers", "List customers, by name"),
         *(Permission.CUSTOMER_LIST, _list, CustomerView),
         is_list=True,
-        errors=PAGE_ERRORS | ApiErrors(refused=("search_empty", "length_invalid")),
+        errors=PAGE_ERRORS | ApiErrors(refused=("search_empty", "length_invalid", "text_not_printable")),
         answer_example=EXAMPLE,
     ),
     Endpoint(

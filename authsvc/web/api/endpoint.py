@@ -123,6 +123,7 @@ class Endpoint:
         is_list: whether it answers a page of a list.
         has_etag: whether the answer is an object with an entity tag.
         if_match: whether the header ``If-Match`` counts.
+        is_repeatable: whether the header ``Idempotency-Key`` counts, when it changes something.
         media_type: of a file that it answers with, or None.
         status: when it succeeds.
         errors: its own, beside those that every endpoint has.
@@ -141,6 +142,7 @@ class Endpoint:
     is_list: bool = False
     has_etag: bool = False
     if_match: bool = False
+    is_repeatable: bool = True
     media_type: str | None = None
     status: HTTPStatus = HTTPStatus.OK
     errors: ApiErrors = NO_ERRORS

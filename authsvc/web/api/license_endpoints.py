@@ -8,6 +8,7 @@ from authsvc.tenancy.records import LicenseType
 from authsvc.web.api.api_errors import ApiErrors
 from authsvc.web.api.endpoint import Endpoint
 from authsvc.web.api.licenses import (
+    LicenseState,
     LicenseView,
     archive_license,
     change_license,
@@ -33,7 +34,7 @@ EXAMPLE = LicenseView(
     customer="Acme Corp",
     customer_id="7h2m4k9q1wz8x3tb",
     type=LicenseType.PAID,
-    state="active",
+    state=LicenseState.ACTIVE,
     issued_at=datetime(2026, 11, 27, 9, 30, tzinfo=UTC),
     not_before=None,
     expires_at=datetime(2027, 11, 27, tzinfo=UTC),
@@ -81,8 +82,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         | ApiErrors(
             not_found=("app_not_found",),
             refused=(
-                *("slug_invalid", "slug_reserved", "license_state_invalid", "span_invalid", "search_empty"),
-                "length_invalid",
+                *("slug_invalid", "slug_reserved", "span_invalid", "search_empty"),
+                *("length_invalid", "text_not_printable"),
             ),
         ),
         answer_example=EXAMPLE,

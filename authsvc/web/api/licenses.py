@@ -1,5 +1,6 @@
 """Licenses in the management API: what ``/licenses`` parses, answers and calls."""
 
+import enum
 import json
 
 from attrs import field, frozen
@@ -23,9 +24,19 @@ from authsvc.web.api.endpoint import (
     found,
 )
 from authsvc.web.api.parameters import ConfirmQuery, PageQuery, TokenRotation, TokenView, token_views
-from authsvc.web.api.schemas import Instant
+from authsvc.web.api.schemas import Email, Instant, Line, Slug, Span, When
 
 FieldValue = str | int | float | bool | None
+
+
+class LicenseState(enum.StrEnum):
+    """What a license is now."""
+
+    ACTIVE = "active"
+    PENDING = "pending"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+    ARCHIVED = "archived"
 
 
 @frozen
@@ -39,7 +50,7 @@ class LicenseView:
         customer: name, as it is written into the file.
         customer_id: of the customer; null until a license of an older version is indexed.
         type: for reports; it changes no right.
-        state: `active`, `pending` (has not begun), `expired`, `revoked` or `archived`.
+        state: what it is now; `pending` has not begun.
         issued_at: when it was created.
         not_before: when it begins, or null.
         expires_at: the first instant at which it no longer counts.
@@ -60,7 +71,7 @@ class LicenseView:
     customer: str
     customer_id: str | None
     type: LicenseType
-    state: str
+    state: LicenseState
     issued_at: Instant
     not_before: Instant | None
     expires_at: Instant
@@ -93,17 +104,17 @@ class NewLicense:
         customer_email: given to a customer that has none.
     """
 
-    app: str
-    customer: str
-    expires: str
+    app: Slug
+    customer: Line
+    expires: When
     type: LicenseType = LicenseType.PAID
-    not_before: str | None = None
-    repositories: tuple[str, ...] | None = None
+    not_before: When | None = None
+    repositories: tuple[Line, ...] | None = None
     fields: dict[str, FieldValue] = field(factory=dict)
-    contact: str | None = None
-    reference: str | None = None
-    customer_reference: str | None = None
-    customer_email: str | None = None
+    contact: Line | None = None
+    reference: Line | None = None
+    customer_reference: Line | None = None
+    customer_email: Email | None = None
 
 
 @frozen
@@ -118,10 +129,10 @@ class LicenseChange:
         fields: custom fields that get another value; null removes one.
     """
 
-    customer: str | UnsetType = UNSET
-    customer_reference: str | UnsetType = UNSET
-    contact: str | UnsetType | None = UNSET
-    repositories: tuple[str, ...] | UnsetType | None = UNSET
+    customer: Line | UnsetType = UNSET
+    customer_reference: Line | UnsetType = UNSET
+    contact: Line | UnsetType | None = UNSET
+    repositories: tuple[Line, ...] | UnsetType | None = UNSET
     fields: dict[str, FieldValue] | UnsetType = UNSET
 
 
@@ -133,7 +144,7 @@ class NewEnd:
         expires: `2027-01-31` (00:00 UTC at its start), `2027-01-31T12:00:00Z`, or `365d` from now; in the future.
     """
 
-    expires: str
+    expires: When
 
 
 @frozen
@@ -144,15 +155,15 @@ class LicenseListQuery(PageQuery):
         app: slug of the only app.
         customer: words, or beginnings of words, of the customer's name, in any order, case and accents aside.
         reference: the license's reference, or how it begins, likewise.
-        state: `active`, `expired`, `revoked`, `pending` or `archived`; all but archived ones if left out.
+        state: the state of all of them; all but archived ones if left out.
         ends_within: a span such as `30d`; active and pending ones that end within it, or those of `state`.
     """
 
-    app: str | None = None
-    customer: str | None = None
-    reference: str | None = None
-    state: str | None = None
-    ends_within: str | None = None
+    app: Slug | None = None
+    customer: Line | None = None
+    reference: Line | None = None
+    state: LicenseState | None = None
+    ends_within: Span | None = None
 
 
 @frozen
@@ -163,7 +174,7 @@ class LicenseQuery:
         app: slug of the app; needed when licenses of several apps have the reference.
     """
 
-    app: str | None = None
+    app: Slug | None = None
 
 
 @frozen
@@ -174,7 +185,7 @@ class RotationQuery(ConfirmQuery):
         app: slug of the app; needed when licenses of several apps have the reference.
     """
 
-    app: str | None = None
+    app: Slug | None = None
 
 
 def license_view(license_: License, app: App, call: AnyCall) -> LicenseView:
@@ -186,7 +197,7 @@ def license_view(license_: License, app: App, call: AnyCall) -> LicenseView:
         customer=license_.customer,
         customer_id=license_.customer_id,
         type=license_.type,
-        state=license_.state_in(app, call.now),
+        state=LicenseState(license_.state_in(app, call.now)),
         issued_at=license_.issued_at,
         not_before=license_.not_before,
         expires_at=license_.expires_at,

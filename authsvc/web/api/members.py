@@ -22,7 +22,7 @@ from authsvc.web.api.endpoint import (
     found,
 )
 from authsvc.web.api.parameters import CONFIRM_ERRORS, PAGE_ERRORS, ConfirmQuery, PageQuery
-from authsvc.web.api.schemas import Instant
+from authsvc.web.api.schemas import Email, Instant, Slug
 
 
 @frozen
@@ -60,9 +60,9 @@ class NewMember:
         apps: slugs of the apps that the member is limited to; every app if left out.
     """
 
-    email: str
+    email: Email
     role: Role
-    apps: tuple[str, ...] = ()
+    apps: tuple[Slug, ...] = ()
 
 
 @frozen
@@ -75,7 +75,7 @@ class MemberChange:
     """
 
     role: Role
-    apps: tuple[str, ...] | UnsetType | None = UNSET
+    apps: tuple[Slug, ...] | UnsetType | None = UNSET
 
 
 @frozen

@@ -61,6 +61,8 @@ CHANGE_ERRORS = ApiErrors(
 MATCH_ERRORS = ApiErrors(changed=("version_conflict",))
 """What every endpoint that heeds ``If-Match`` may answer."""
 
+IF_MATCH_PATTERN = '^(\\*|"[0-9a-f]{32}"(, ?"[0-9a-f]{32}")*)$'
+
 _ROLES = {Role.OWNER: "owners", Role.DEVELOPER: "developers", Role.VIEWER: "viewers"}
 
 
@@ -172,7 +174,7 @@ def _query_parameters(endpoint: Endpoint) -> Iterable[Schema]:
 
 
 def _header_parameters(endpoint: Endpoint) -> Iterable[Schema]:
-    if endpoint.changes:
+    if endpoint.changes and endpoint.is_repeatable:
         yield {"$ref": f"#/components/parameters/{_parameter_name(_idempotency_key())}"}
     if endpoint.if_match:
         yield {"$ref": f"#/components/parameters/{_parameter_name(_if_match())}"}
@@ -186,7 +188,7 @@ def _idempotency_key() -> Schema:
 
 def _if_match() -> Schema:
     text = "The `ETag` of what is to be changed, as it was read, or `*`; otherwise the change is refused with 412."
-    schema = {"type": "string", "pattern": '^(\\*|"[!#-~]*")$'}
+    schema = {"type": "string", "pattern": IF_MATCH_PATTERN}
     return {"name": IF_MATCH, "in": "header", "required": False, "description": text, "schema": schema}
 
 

@@ -6,10 +6,13 @@ from typing import Annotated
 from attrs import frozen
 from msgspec import Meta
 
-from authsvc.tenancy.pages import MAX_PAGE
+from authsvc.tenancy.pages import MAX_CURSOR, MAX_PAGE
 from authsvc.tenancy.records import TokenDigest
 from authsvc.web.api.api_errors import ApiErrors
-from authsvc.web.api.schemas import Instant
+from authsvc.web.api.schemas import Instant, Span
+
+Cursor = Annotated[str, Meta(min_length=1, max_length=MAX_CURSOR)]
+"""Where a page of a list begins."""
 
 
 @frozen
@@ -22,7 +25,7 @@ class PageQuery:
     """
 
     limit: Annotated[int, Meta(ge=1, le=MAX_PAGE)] = MAX_PAGE
-    after: str | None = None
+    after: Cursor | None = None
 
 
 @frozen
@@ -57,7 +60,7 @@ class TokenRotation:
         overlap: how long the old one goes on working, such as `24h`, `30m` or `7d`; `0` ends it at once.
     """
 
-    overlap: str = "24h"
+    overlap: Span = "24h"
 
 
 def token_views(tokens: Iterable[TokenDigest]) -> tuple[TokenView, ...]:

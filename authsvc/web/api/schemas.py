@@ -14,9 +14,33 @@ import attrs
 import msgspec
 
 from authsvc.redaction import Secret
+from authsvc.tenancy.names import MAX_EMAIL, MAX_SLUG, MAX_TEXT, MIN_SLUG
 
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 """A time, which the schema describes as RFC 3339 with an offset."""
+
+# What the schemas say of texts; the use cases check them, and say more: a slug may be reserved, a date may be past.
+
+Slug = Annotated[str, msgspec.Meta(pattern="^[a-z0-9]+(-[a-z0-9]+)*$", min_length=MIN_SLUG, max_length=MAX_SLUG)]
+"""The name of a team or an app."""
+
+Line = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_TEXT)]
+"""One line of text."""
+
+Email = Annotated[str, msgspec.Meta(min_length=3, max_length=MAX_EMAIL, extra_json_schema={"format": "email"})]
+"""An e-mail address."""
+
+When = Annotated[
+    str,
+    msgspec.Meta(pattern="^([0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2}Z)?|[0-9]{1,5}d)$"),
+]
+"""A date, a time or a number of days from now."""
+
+Day = Annotated[str, msgspec.Meta(pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2}Z)?$")]
+"""A date or a time."""
+
+Span = Annotated[str, msgspec.Meta(pattern="^([0-9]{1,6}[mhd]|0)$")]
+"""A span of time."""
 
 Schema = dict[str, Any]
 

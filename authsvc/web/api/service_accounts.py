@@ -2,8 +2,10 @@
 
 from datetime import UTC, datetime
 from http import HTTPStatus
+from typing import Annotated
 
 from attrs import frozen
+from msgspec import Meta
 
 from authsvc.manage.permissions import Permission
 from authsvc.manage.use_cases import UseCases
@@ -22,7 +24,10 @@ from authsvc.web.api.parameters import (
     TokenView,
     token_views,
 )
-from authsvc.web.api.schemas import Instant
+from authsvc.web.api.schemas import Instant, When
+
+ServiceAccountName = Annotated[str, Meta(pattern="^[a-z0-9]+(-[a-z0-9]+)*$", min_length=1, max_length=60)]
+"""The name of a service account."""
 
 
 @frozen
@@ -69,10 +74,10 @@ class NewServiceAccount:
         expires: `2027-01-31` (00:00 UTC at its start), `2027-01-31T12:00:00Z`, or `90d` from now; never if left out.
     """
 
-    name: str
+    name: ServiceAccountName
     grants: tuple[str, ...] = ()
     api: ApiAccess | None = None
-    expires: str | None = None
+    expires: When | None = None
 
 
 @frozen

@@ -13,7 +13,7 @@ from authsvc.tenancy.machine_records import ApiAccess
 from authsvc.web.api.api_errors import ApiErrors
 from authsvc.web.api.endpoint import Call, Endpoint, ListAnswer, NoBody, NoQuery, ObjectAnswer
 from authsvc.web.api.parameters import PAGE_ERRORS, PageQuery
-from authsvc.web.api.schemas import Instant
+from authsvc.web.api.schemas import Instant, Line, When
 
 
 @frozen
@@ -51,8 +51,8 @@ class NewPersonalToken:
         api: `read` or `manage` for this API too; the registry alone if left out.
     """
 
-    name: str
-    expires: str | None = None
+    name: Line
+    expires: When | None = None
     api: ApiAccess | None = None
 
 

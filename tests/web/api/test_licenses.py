@@ -111,12 +111,37 @@ async def test_what_a_license_cannot_be(api: ApiServer, people: People) -> None:
         ({"fields": {"1": 1}}, {"fields": "field_invalid"}),
         ({"app": 7, "team": "x"}, {"app": "type_invalid", "team": "argument_unknown"}),
         ({"reference": ""}, {"reference": "length_invalid"}),
+        ({"customer_email": "x"}, {"customer_email": "email_invalid"}),
+        (
+            {"expires": "x", "contact": "", "repositories": ["/"], "fields": {"a": {}}},
+            {
+                "expires": "date_invalid",
+                "contact": "length_invalid",
+                "repositories": "pattern_invalid",
+                "fields.a": "field_invalid",
+            },
+        ),
     ):
         reply = await api.ask("POST", "/licenses", token, {**NEW, **wrong})
         assert (reply.status, reply.fields()) == (400, fields), (wrong, reply)
     missing = await api.ask("POST", "/licenses", token, {})
     assert missing.fields() == dict.fromkeys(("app", "customer", "expires"), "argument_missing")
     assert len(api.house.told) == before
+
+
+async def test_filters_that_are_not_understood(api: ApiServer, people: People) -> None:
+    """Each is named."""
+    for query, fields in (
+        ("state=gone", {"state": "type_invalid"}),
+        ("ends_within=1y", {"ends_within": "span_invalid"}),
+        ("customer=!", {"customer": "search_empty"}),
+        ("customer=", {"customer": "length_invalid"}),
+        ("reference=a%16b", {"reference": "text_not_printable"}),
+        ("reference=", {"reference": "length_invalid"}),
+        ("app=UPPER", {"app": "slug_invalid"}),
+    ):
+        reply = await api.ask("GET", f"/licenses?{query}", people["viewer"])
+        assert (reply.status, reply.fields()) == (400, fields), (query, reply)
 
 
 async def test_the_same_reference_twice(api: ApiServer, people: People) -> None:

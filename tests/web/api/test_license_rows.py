@@ -1,0 +1,107 @@
+"""Many licenses in one request: all of it, or what is wrong with each row."""
+
+from typing import Any
+
+from authsvc.web.api.license_rows import MAX_ROWS
+from tests.support.api_server import ApiServer
+from tests.support.installation import APP, OTHER_APP
+from tests.web.api.conftest import People
+
+
+def row(number: int, **more: Any) -> dict[str, Any]:
+    """Return a row."""
+    return {"customer": f"Customer {number}", "expires": "2027-01-31", "reference": f"order-{number}", **more}
+
+
+def body(*rows: dict[str, Any], app: str = APP) -> dict[str, Any]:
+    """Return the body of an import."""
+    return {"app": app, "rows": list(rows)}
+
+
+async def test_an_import_and_a_renewal(api: ApiServer, people: People) -> None:
+    """Tried, done, and done again without effect."""
+    token, rows = people["machine"], [row(number, fields={"seats": number}) for number in range(30)]
+    tried = await api.ask("POST", "/licenses/import?dry_run=true", token, body(*rows))
+    assert tried.json() == {"dry_run": True, "created": 30, "existing": 0, "changed": []}
+    assert (await api.ask("GET", "/licenses", token)).json()["items"] == []
+    done = await api.ask("POST", "/licenses/import", token, body(*rows))
+    assert done.json() == {"dry_run": False, "created": 30, "existing": 0, "changed": []}
+    again = await api.ask("POST", "/licenses/import", token, body(*rows, row(30)))
+    assert again.json() == {"dry_run": False, "created": 1, "existing": 30, "changed": []}
+    assert (await api.ask("GET", "/licenses/order-7", token)).json()["fields"] == {"seats": 7}
+
+    ends = body(*({"reference": f"order-{number}", "expires": "2028-01-31"} for number in range(10)))
+    tried = await api.ask("POST", "/licenses/renew?dry_run=true", token, ends)
+    assert tried.json() == {"dry_run": True, "renewed": 10, "unchanged": 0}
+    renewed = await api.ask("POST", "/licenses/renew", token, ends)
+    assert renewed.json() == {"dry_run": False, "renewed": 10, "unchanged": 0}
+    assert (await api.ask("POST", "/licenses/renew", token, ends)).json()["unchanged"] == 10
+    assert (await api.ask("GET", "/licenses/order-7", token)).json()["expires_at"] == "2028-01-31T00:00:00Z"
+    assert len({entry.id for entry in api.house.told}) == len(api.house.told)
+
+
+async def test_problems_are_named_by_row(api: ApiServer, people: People) -> None:
+    """All of them, and nothing is made."""
+    token = people["developer"]
+    wrong = [
+        row(0),
+        row(1, expires="tomorrow", contact="\x00"),
+        row(2, repositories=["../x"], fields={"seats": [1]}),
+        row(0),
+        row(4, expires="2020-01-01"),
+    ]
+    reply = await api.ask("POST", "/licenses/import", token, body(*wrong))
+    assert reply.status == 400
+    assert reply.fields() == {
+        "rows.1.expires": "date_invalid",
+        "rows.1.contact": "text_not_printable",
+        "rows.2.repositories": "pattern_invalid",
+        "rows.2.fields.seats": "field_invalid",
+        "rows.3.reference": "reference_duplicated",
+        "rows.4.expires": "date_not_in_future",
+    }
+    formless = await api.ask("POST", "/licenses/import", token, body({"customer": 5, "x": 1}, row(1)))
+    assert formless.fields() == {
+        "rows.0.customer": "type_invalid",
+        "rows.0.expires": "argument_missing",
+        "rows.0.x": "argument_unknown",
+    }
+    assert (await api.ask("GET", "/licenses", token)).json()["items"] == []
+    unknown = await api.ask("POST", "/licenses/renew", token, body({"reference": "no", "expires": "2028-01-01"}))
+    assert (unknown.status, unknown.fields()) == (400, {"rows.0.reference": "license_not_found"})
+
+
+async def test_rows_that_differ_from_their_licenses(api: ApiServer, people: People) -> None:
+    """They refuse the request, or are left out when that is asked for; a license is never changed by an import."""
+    token = people["developer"]
+    await api.ask("POST", "/licenses/import", token, body(row(0), row(1)))
+    changed = body(row(0, contact="new"), row(2))
+    refused = await api.ask("POST", "/licenses/import", token, changed)
+    assert (refused.status, refused.fields()) == (409, {"rows.0": "license_differs"})
+    done = await api.ask("POST", "/licenses/import?skip_changed=true", token, changed)
+    license_ = (await api.ask("GET", "/licenses/order-0", token)).json()
+    assert done.json() == {
+        "dry_run": False,
+        "created": 1,
+        "existing": 1,
+        "changed": [{"row": 0, "license": license_["id"], "members": ["contact"]}],
+    }
+    assert license_["contact"] is None
+
+
+async def test_too_many_rows(api: ApiServer, people: People) -> None:
+    """A request is bounded in rows as in bytes."""
+    many = body(*(row(number) for number in range(MAX_ROWS + 1)))
+    for path in ("/licenses/import", "/licenses/renew"):
+        rows = many if "import" in path else body(*({"reference": "x", "expires": "2027-01-01"},) * (MAX_ROWS + 1))
+        reply = await api.ask("POST", path, people["developer"], rows)
+        assert (reply.status, reply.fields()) == (400, {"rows": "rows_too_many"})
+    assert (await api.ask("POST", "/licenses/import", people["developer"], body())).json()["created"] == 0
+
+
+async def test_who_may_import(api: ApiServer, people: People) -> None:
+    """Who may create licenses of the app, for that app."""
+    for name, status in (("viewer", 403), ("machine-read", 403), ("limited", 200), ("stranger", 404)):
+        assert (await api.ask("POST", "/licenses/import", people[name], body(row(1)))).status == status
+    other = await api.ask("POST", "/licenses/import", people["limited"], body(row(1), app=OTHER_APP))
+    assert (other.status, other.code) == (404, "app_not_found")
