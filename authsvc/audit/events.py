@@ -11,6 +11,7 @@ UNPROVEN = frozenset({TOKEN_REFUSED, TOKEN_THROTTLED, TOKEN_UNANSWERED})
 
 CHANGES = (
     *("team.created", "app.created", "app.archived", "app.reinstated"),
+    *("image.deletion_started", "image.deleted", "image.deletion_failed"),
     *("member.added", "member.joined", "member.role_set", "member.disabled", "member.enabled", "member.removed"),
     *("member.password_set", "member.password_reset", "link.created"),
     *("token.created", "token.revoked", "sign-in.kept", "sign-in.revoked"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from authsvc.cli.console import refuse, run, say
+from authsvc.cli.console import DEADLINE, refuse, run, say
 from authsvc.errors import ConfirmationNeeded
 
 if TYPE_CHECKING:
@@ -18,18 +18,25 @@ T = TypeVar("T")
 yes_option = click.option("--yes", is_flag=True, help="Do not ask before access is ended; for scripts.")
 
 
-def run_confirmed(data_dir: Path | None, use: "Callable[[Management, str | None], Awaitable[T]]", *, yes: bool) -> T:
+def run_confirmed(
+    data_dir: Path | None,
+    use: "Callable[[Management, str | None], Awaitable[T]]",
+    *,
+    yes: bool,
+    deadline: float | None = DEADLINE,
+) -> T:
     """Run a use case, and once more when what it would end is confirmed; end the process when it is not.
 
     Args:
         data_dir: as typed.
         use: called with the installation and the mark of what was confirmed, None at first.
         yes: whether ``--yes`` was typed: then it is said and not asked.
+        deadline: seconds that each attempt may take.
     """
     confirmed: str | None = None
     while True:
         try:
-            return run(data_dir, lambda manage, mark=confirmed: use(manage, mark))  # type: ignore[misc]
+            return run(data_dir, lambda manage, mark=confirmed: use(manage, mark), deadline=deadline)  # type: ignore[misc]
         except ConfirmationNeeded as needed:
             if yes:
                 say(f"authsvc: {needed}", err=True)

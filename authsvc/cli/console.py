@@ -52,7 +52,7 @@ DEFAULT_DATA_DIR = Path("authsvc-data")
 _PERSON = "acting-person"
 """Where a command keeps what ``--as`` says."""
 
-_DEADLINE = 30.0
+DEADLINE = 30.0
 """Seconds that a command may take."""
 
 _PLACES = (
@@ -97,7 +97,7 @@ def _note_person(context: click.Context, _option: click.Parameter, email: str | 
     context.meta[_PERSON] = email
 
 
-def run(data_dir: Path | None, use: Callable[["Management"], Awaitable[T]], *, deadline: float | None = _DEADLINE) -> T:
+def run(data_dir: Path | None, use: Callable[["Management"], Awaitable[T]], *, deadline: float | None = DEADLINE) -> T:
     """Run one use case on the installation and return its result; end the process when it is refused.
 
     Raises:
@@ -128,7 +128,7 @@ def run(data_dir: Path | None, use: Callable[["Management"], Awaitable[T]], *, d
     except AuthsvcError as error:
         refuse(explained(error))
     except TimeoutError:
-        refuse(f"no answer within {_DEADLINE:.0f} seconds; look before you repeat it, it may have been done")
+        refuse(f"no answer within {deadline or DEADLINE:.0f} seconds; look before you repeat it, it may have been done")
 
 
 async def _on_behalf_of(use_cases: "Management", email: str) -> "Management":

@@ -8,6 +8,7 @@ import click
 
 from authsvc.cli import image_facts
 from authsvc.cli.console import common_options, print_json, print_table, run, say
+from authsvc.cli.image_delete import delete_command
 from authsvc.cli.image_facts import NONE, SHORT, UNKNOWN, size, when, yes_or_no
 from authsvc.cli.pagination import Column, Facts, Table, page_of, paging_options, print_list
 
@@ -21,7 +22,7 @@ LAYERS = 10
 
 @click.group("image")
 def image_group() -> None:
-    """Images in the registry: their tags, platforms and sizes, who pushed them and who runs them."""
+    """Images in the registry: their tags, platforms and sizes, who pushed them and who runs them; and deleting them."""
 
 
 @image_group.command("list")
@@ -64,6 +65,9 @@ def show_command(image: str, data_dir: Path | None, *, as_json: bool) -> None:
         _print_image(facts, now)
     else:
         _print_repository(facts, now)
+
+
+image_group.add_command(delete_command)
 
 
 def _table(now: datetime) -> Table:

@@ -48,8 +48,10 @@ class DeletedImage:
         tags_deleted: sorted, :data:`MAX_TAGS` of them at most.
         tags_kept: other tags of the manifest, which stay; sorted, as many at most.
         attached: signatures and other things of the manifest, which stay; as many at most.
+        parts: digests of what a deleted index lists, such as the images of its platforms: they stay; as many at most.
         pushed_again: what a tag points at that was to go and was pushed at the same moment; it stays.
         restored: other tags that were pushed at the same moment, went with the manifest and were put back.
+        pushes_checked: whether the registry reported, in time, everything that was pushed at the same moment.
     """
 
     repository: str
@@ -59,8 +61,10 @@ class DeletedImage:
     tags_deleted: tuple[str, ...] = ()
     tags_kept: tuple[str, ...] = ()
     attached: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
     pushed_again: Mapping[str, str] = field(factory=dict, hash=False)
     restored: tuple[str, ...] = ()
+    pushes_checked: bool = False
 
     @classmethod
     def parse(cls, text: str) -> Self:

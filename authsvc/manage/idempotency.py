@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
 
 from authsvc.errors import InputRefused, OperationRepeated
+from authsvc.images.deletion_record import DeletedImage
 from authsvc.manage.operation import Operation
 from authsvc.manage.stores import Stores
 from authsvc.tenancy.customers import Customer
@@ -105,6 +106,8 @@ def _result_of(answer: object) -> str:
             return found
         case PersonalToken(id=found):
             return found
+        case DeletedImage():
+            return answer.text() if isinstance(answer, DeletedImage) else ""  # nothing is left to read again
         case _:
             return ""  # nothing to read again
 

@@ -7,6 +7,7 @@ log when the change is durable.
 """
 
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -15,8 +16,10 @@ from attrs import frozen
 from authsvc.activity.history import ImageHistory, ImagePull
 from authsvc.activity.image_name import ImageName
 from authsvc.audit.entry import Entry
+from authsvc.images.deletion_record import PendingDeletion
 from authsvc.images.index import AppImages, CrawlState, ImageScope, IndexedTag, RepositoryState
 from authsvc.images.summary import BlobList
+from authsvc.registries.tag_deletion import RepositoryLock
 from authsvc.tenancy.customers import Customer, SelectedCustomer
 from authsvc.tenancy.license_filter import LicenseFilter
 from authsvc.tenancy.machine_records import OneTimeLink, PersonalToken, RefreshToken, ServiceAccount
@@ -218,6 +221,30 @@ class ActivityCrawl(Protocol):
         ...
 
 
+class ImageDeletionStore(Protocol):
+    """What is being deleted from the registry, one image of a repository at a time."""
+
+    def locked(self, repository: str, holder: str) -> AbstractAsyncContextManager[RepositoryLock]:
+        """Hold the lock of a repository until the context ends, under the random name ``holder``.
+
+        Raises:
+            Conflict: another deletion goes on for too long.
+        """
+        ...
+
+    async def pending(self, repository: str) -> Versioned[PendingDeletion] | None: ...
+    async def begin(self, deletion: PendingDeletion, entry: Entry) -> Versioned[PendingDeletion]: ...
+    async def end(self, deletion: Versioned[PendingDeletion], entry: Entry, result: str = "") -> None: ...
+
+    async def indexed(self, repository: str) -> dict[str, str | None]:
+        """Return where the tags of a repository point, as the index of images has it."""
+        ...
+
+    async def reindex(self, repository: str, app: str, digests: Mapping[str, str | None], now: datetime) -> None:
+        """Let the index have some tags as they are now; None for one that is gone."""
+        ...
+
+
 @frozen
 class Stores:
     """Every aggregate of one installation."""
@@ -235,3 +262,4 @@ class Stores:
     operations: OperationStore
     activity: ActivityReader
     images: ImageStore
+    image_deletions: ImageDeletionStore

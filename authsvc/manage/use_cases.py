@@ -6,6 +6,7 @@ from attrs import frozen
 
 from authsvc.manage.audit import Audit, AuditReader
 from authsvc.manage.customers import Customers
+from authsvc.manage.image_deletions import ImageDeletions, RegistryDeletions
 from authsvc.manage.images import Images, RegistryImages
 from authsvc.manage.license_renewal import LicenseRenewal
 from authsvc.manage.license_signer import LicenseSigner
@@ -29,6 +30,7 @@ class UseCases:
         registry: host and port that clients log in to.
         audit_reader: the entries of the audit.
         registry_images: asks our registry for images that are not indexed yet.
+        registry_deletions: deletes from our registry.
     """
 
     stores: Stores
@@ -36,6 +38,7 @@ class UseCases:
     registry: str
     audit_reader: AuditReader
     registry_images: RegistryImages
+    registry_deletions: RegistryDeletions
 
     @cached_property
     def teams(self) -> Teams:
@@ -80,6 +83,11 @@ class UseCases:
     def images(self) -> Images:
         """What lies in the registry. What asks the registry raises SetupRefused when no key can sign a question."""
         return Images(self.stores, self.registry_images, self.registry)
+
+    @cached_property
+    def image_deletions(self) -> ImageDeletions:
+        """Deleting from it. It raises SetupRefused when no key can sign a request."""
+        return ImageDeletions(self.stores, self.registry_deletions, self.registry)
 
     @cached_property
     def audit(self) -> Audit:

@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeVar
 from attrs import evolve, field, frozen
 
 from authsvc.errors import Conflict
+from authsvc.images.manifest import parse_manifest
 from authsvc.images.manifest_use import ManifestUse, RepositoryTags
 from authsvc.images.placeholder import read_placeholder
 from authsvc.images.tag_changes import TagChange, is_complete, lost_pushes
@@ -78,6 +79,15 @@ class DeletionPlan:
     def deletes_manifest(self) -> bool:
         """Whether the manifest goes."""
         return self.tag is None or (self.digest is not None and not self.use.needs_manifest(self.tag))
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What the manifest lists, if it is an index, as far as it has no tag of its own; sorted."""
+        if self.original is None or self.original.content is None:
+            return ()
+        manifest = parse_manifest(self.original.content, self.original.media_type)
+        listed = {child.digest for child in manifest.children} if manifest else set[str]()
+        return tuple(sorted(listed - set(self.before.tagged())))
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -153,7 +163,7 @@ class Deletion:
 
     async def carry_out(self, plan: DeletionPlan) -> Deleted:
         """Delete what is planned, to the end, also when the caller is cancelled meanwhile."""
-        return await _uninterrupted(self._carry_out(plan))
+        return await uninterrupted(self._carry_out(plan))
 
     async def _carry_out(self, plan: DeletionPlan) -> Deleted:
         tags = TagDeletion(self.reading, self.lock, self.entropy)
@@ -241,7 +251,7 @@ def _deleted(plan: DeletionPlan, after: RepositoryTags, restored: list[str] | tu
     return Deleted(tuple(tag for tag in plan.tags if tag not in pushed), manifest, pushed, others, after)
 
 
-async def _uninterrupted(work: Coroutine[Any, Any, T]) -> T:
+async def uninterrupted(work: Coroutine[Any, Any, T]) -> T:
     """Return the result of ``work``, which goes on to its end when the caller is cancelled; the caller waits for it.
 
     Every request in it has a deadline, so it ends. Cut off, it could leave a placeholder under a tag.

@@ -4,13 +4,17 @@ The registry and Redis have no transaction in common. So a deletion is recorded 
 step with the audit's entry; what a crash leaves in between, the next deletion in the repository finds and completes.
 """
 
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 
 from attrs import frozen
 
 from authsvc.audit.entry import Entry
 from authsvc.images.deletion_record import PendingDeletion
+from authsvc.images.index import IndexChange
 from authsvc.store import keys
+from authsvc.store.image_index import STEP, RedisImageIndex
 from authsvc.store.records import CHANGED_MEANWHILE, Records
 from authsvc.store.repository_lock import RedisRepositoryLock, RepositoryLocks
 from authsvc.tenancy.versioned import Versioned
@@ -22,6 +26,7 @@ class RedisImageDeletions:
 
     records: Records
     locks: RepositoryLocks
+    index: RedisImageIndex
 
     def locked(self, repository: str, holder: str) -> AbstractAsyncContextManager[RedisRepositoryLock]:
         """Hold the lock of a repository until the context ends, under the random name ``holder``.
@@ -62,3 +67,24 @@ class RedisImageDeletions:
         change.add_to_set(keys.IMAGES_CHANGED, deletion.record.repository)
         change.remove(key)
         await change.apply(self.records.connection)
+
+    async def indexed(self, repository: str) -> dict[str, str | None]:
+        """Return where the tags of a repository point, as the index of images has it."""
+        found: dict[str, str | None] = {}
+        last = ""
+        while tags := await self.index.tags(repository, last):
+            found |= tags
+            last = tags[-1][0]
+        return found
+
+    async def reindex(self, repository: str, app: str, digests: Mapping[str, str | None], now: datetime) -> None:
+        """Let the index have some tags as they are now; None for one that is gone.
+
+        A tag that another process has changed meanwhile is left to it: the repository is read again anyway.
+        """
+        tags = sorted(digests)
+        for start in range(0, len(tags), STEP):
+            part = tags[start : start + STEP]
+            old = await self.index.digests(repository, part)
+            changes = [IndexChange(tag, old.get(tag), digests[tag]) for tag in part]
+            await self.index.apply(repository, app, changes, now)

@@ -16,6 +16,7 @@ from authsvc.credentials.throttled_passwords import ThrottledPasswords
 from authsvc.errors import SignerUnavailable
 from authsvc.keys.client import KeyServiceClient
 from authsvc.logs import Logger
+from authsvc.manage.image_deletions import RegistryDeletions
 from authsvc.manage.images import RegistryImages
 from authsvc.manage.license_signer import LicenseSigner
 from authsvc.metrics.shared_metrics import Slot
@@ -59,6 +60,7 @@ async def management_api(
     settings: Settings,
     keys: KeyServiceClient | None,
     images: RegistryImages,
+    deletions: Callable[[Connection], RegistryDeletions],
     passwords: ThrottledPasswords,
     on_use: Callable[[str, datetime], None],
     log: ChangeLog,
@@ -71,6 +73,7 @@ async def management_api(
         settings: of the installation.
         keys: client of the key service, or None.
         images: asks the registry for images.
+        deletions: makes what deletes from the registry, with the events that are read from Redis.
         passwords: what the authenticator checks passwords with; the API accepts none.
         on_use: called for every credential that was accepted.
         log: where changes are written once they are durable.
@@ -83,7 +86,7 @@ async def management_api(
         facts, throttle = RedisCredentialFacts(connection, codec), RedisThrottle(connection)
         signer: LicenseSigner = NoLicenseSigner() if keys is None else keys
         yield ManagementApi(
-            server_use_cases(settings, connection, codec, signer, images, log),
+            server_use_cases(settings, connection, codec, signer, images, deletions, log),
             ApiAuthentication(Authenticator(facts, passwords, throttle, on_use=on_use)),
             collections.ENDPOINTS,
             api_document(),

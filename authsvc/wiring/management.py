@@ -4,7 +4,7 @@ Each is built when it is first asked for, and so is every key: ``team list`` ope
 """
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import cached_property
 
@@ -12,6 +12,7 @@ from attrs import evolve, field, frozen
 
 from authsvc.audit.entry import ChangeLog
 from authsvc.manage.actor import Actor
+from authsvc.manage.image_deletions import RegistryDeletions
 from authsvc.manage.images import RegistryImages
 from authsvc.manage.keys import Keys
 from authsvc.manage.license_signer import LicenseSigner
@@ -25,6 +26,7 @@ from authsvc.store.records import Records
 from authsvc.store.server_check import check_server
 from authsvc.store.workers import RedisWorkerRegistry
 from authsvc.wiring import clock
+from authsvc.wiring.image_deletions import OperatorDeletions
 from authsvc.wiring.images import RegistryOnDemand
 from authsvc.wiring.keys import license_signer, make_keys
 from authsvc.wiring.stores import make_stores
@@ -83,6 +85,7 @@ def server_use_cases(
     codec: Codec,
     signer: LicenseSigner,
     images: RegistryImages,
+    deletions: Callable[[Connection], RegistryDeletions],
     log: ChangeLog,
 ) -> UseCases:
     """Return the use cases as a worker of the server calls them.
@@ -93,6 +96,7 @@ def server_use_cases(
         codec: decodes its records.
         signer: signs license files; a worker has no key of its own for that.
         images: asks the registry for images.
+        deletions: makes what deletes from the registry, with the events that are read from Redis.
         log: where changes are written once they are durable.
     """
     return UseCases(
@@ -101,6 +105,7 @@ def server_use_cases(
         settings.public_url.authority,
         audit_reader(settings, connection),
         images,
+        deletions(connection),
     )
 
 
@@ -125,6 +130,7 @@ async def management(settings: Settings, log: ChangeLog) -> AsyncIterator[Manage
             settings.public_url.authority,
             audit_reader(settings, connection),
             RegistryOnDemand(settings),
+            OperatorDeletions(settings, connection),
             settings,
             connection,
             log,

@@ -69,6 +69,7 @@ from authsvc.web.token import TokenEndpoint
 from authsvc.wiring import clock
 from authsvc.wiring.api import management_api
 from authsvc.wiring.events import events_endpoint, last_event
+from authsvc.wiring.image_deletions import SessionDeletions
 from authsvc.wiring.images import indexed_registry, registry_images
 from authsvc.wiring.keys import system_tokens
 from authsvc.wiring.listeners import ServedRoutes, listeners
@@ -196,6 +197,7 @@ async def running_worker(
                 settings,
                 live.keys,
                 registry_images(session, tokens),
+                partial(SessionDeletions, session, tokens),
                 passwords,
                 usage.record,
                 _change_log(logger),

@@ -4,6 +4,8 @@ from authsvc.manage.stores import Stores
 from authsvc.store.activity_images import RedisActivityImages
 from authsvc.store.apps import RedisApps
 from authsvc.store.customers import RedisCustomers
+from authsvc.store.image_deletions import RedisImageDeletions
+from authsvc.store.image_index import RedisImageIndex
 from authsvc.store.images import RedisImages
 from authsvc.store.licenses import RedisLicenses
 from authsvc.store.links import RedisLinks
@@ -11,6 +13,7 @@ from authsvc.store.members import RedisMembers
 from authsvc.store.operations import RedisOperations
 from authsvc.store.personal_tokens import RedisPersonalTokens
 from authsvc.store.records import Records
+from authsvc.store.repository_lock import RepositoryLocks
 from authsvc.store.service_accounts import RedisServiceAccounts
 from authsvc.store.sign_ins import RedisSignIns
 from authsvc.store.teams import RedisTeams
@@ -33,4 +36,7 @@ def make_stores(records: Records) -> Stores:
         operations=RedisOperations(records.connection),
         activity=RedisActivityImages(records.connection),
         images=RedisImages(records),
+        image_deletions=RedisImageDeletions(
+            records, RepositoryLocks(records.connection), RedisImageIndex(records.connection, records.codec)
+        ),
     )

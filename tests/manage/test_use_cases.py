@@ -42,6 +42,7 @@ UNSEEN_READS = {
     "subject_names._name_of: service_accounts.get",
     "subject_names._name_of: licenses.get",
     "images._customers: licenses.get",
+    "ended_images.customers_of_image: licenses.get",
     # Within an app that the actor was found to see.
     "license_import._known: licenses.by_references",
     "license_renewal._known: licenses.by_references",

@@ -81,6 +81,7 @@ CALLS: dict[str, Use] = {
     "Teams.reinstate_app": _change(lambda w, t, o: w.teams.reinstate_app(t.app, o)),
     "Images.list": _simple(lambda _, w, a, t: w.images.list(a, app=t.app)),
     "Images.show": _simple(lambda _, w, a, t: w.images.show(a, t.image, w.now)),
+    "ImageDeletions.delete": _change(lambda w, t, o: confirmed(w.image_deletions.delete, t.image, o)),
     "Images.sum": _simple(lambda _, w, a, t: w.images.sum(a, t.app)),
     "Members.add": _change(lambda w, t, o: w.members.add("fresh@x.test", t.team, "viewer", (), PASSWORD, o)),
     "Members.list": _simple(lambda _, w, a, t: w.members.list(a, t.team)),

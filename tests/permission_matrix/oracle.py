@@ -113,9 +113,20 @@ class Oracle:
             return DENIED
         if cell.place in {NOTHING, SELF}:
             return YES
+        return self._among(actor, row, names, self.places[cell.place])
+
+    def _among(self, actor: Mapping[str, Any], row: Mapping[str, Any], names: str, place: Mapping[str, str]) -> str:
+        """Return what an actor gets that may do it to something, by where that lies."""
+        if row.get("granted") and actor["kind"] == "service account":
+            return self._granted(actor, place)
         if row.get("own") in {"all", actor["kind"]}:
             return DENIED if names == "account" else MISSING
-        return YES if self._sees(actor, names, self.places[cell.place]) else MISSING
+        return YES if self._sees(actor, names, place) else MISSING
+
+    def _granted(self, actor: Mapping[str, Any], place: Mapping[str, str]) -> str:
+        """Return what a service account gets that has a grant for the first app of its team."""
+        first = next(one["app"] for one in self.places.values() if one.get("team") == _team(actor))
+        return YES if place.get("app") == first else DENIED
 
     def _sees(self, actor: Mapping[str, Any], names: str, place: Mapping[str, str]) -> bool:
         if place.get("team") != _team(actor):

@@ -13,6 +13,7 @@ from attrs import evolve, frozen
 from authsvc.audit.selection import EntrySelection
 from authsvc.errors import NotFound
 from authsvc.manage import audit_query as audit_query_module
+from authsvc.manage import image_deletions as deletions_module
 from authsvc.manage import licenses as licenses_module
 from authsvc.manage import service_accounts as accounts_module
 from authsvc.manage import tokens as tokens_module
@@ -214,3 +215,8 @@ def _every_team(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 BUGS["the audit shows every team"] = Bug(_every_team, ("Audit.entries", "Audit.pages"))
+
+
+@bug("a service account deletes without a grant for it", deletions_module, "_require_grant", "ImageDeletions.delete")
+def _no_grant(actor: Actor, image: object) -> None:
+    """Accept everything."""

@@ -21,6 +21,7 @@ from authsvc.keys.service_keys import LocalKeys
 from authsvc.manage.actor import Actor
 from authsvc.manage.audit import Audit
 from authsvc.manage.customers import Customers
+from authsvc.manage.image_deletions import ImageDeletions
 from authsvc.manage.images import Images
 from authsvc.manage.keys import Keys
 from authsvc.manage.licenses import Licenses
@@ -47,6 +48,7 @@ from authsvc.wiring.keys import Files
 from authsvc.wiring.stores import make_stores
 from tests.permission_matrix.oracle import NOWHERE, Oracle
 from tests.support.builders import SERVICE
+from tests.support.indexed_registry import IndexedRegistry
 from tests.support.installation import confirmed
 from tests.support.oci import MANIFEST, Image
 
@@ -150,6 +152,7 @@ class World:
         self.customers = Customers(self.stores)
         self.licenses = Licenses(self.stores, keys, SERVICE)
         self.images = Images(self.stores, NoRegistry(), SERVICE)
+        self.image_deletions = ImageDeletions(self.stores, IndexedRegistry(), SERVICE)
         self.audit = Audit(RedisAudit(self.connection, AUDIT_BUDGET), self.stores)
         registry = RedisWorkerRegistry(self.connection, Codec())
         self.keys = Keys(
@@ -268,7 +271,7 @@ class World:
         api = None if facts["api"] == "none" else facts["api"]
         expires = (self.now + timedelta(seconds=1)).strftime("%Y-%m-%dT%H:%M:%SZ") if state == "expired" else None
         app = next(p["app"] for p in self.oracle.places.values() if p.get("team") == team)
-        create = (f"bot-{name}", team, [f"{app}/**:pull"], api, expires)
+        create = (f"bot-{name}", team, [f"{app}/**:pull,delete"], api, expires)
         account, secret = await self.service_accounts.create(*create, self.operation(maker))
         if state in {"disabled", "revoked"}:
             change = self.service_accounts.disable if state == "disabled" else self.service_accounts.revoke

@@ -33,6 +33,7 @@ from authsvc.web.listener import Listener, make_web_app
 from authsvc.web.middleware import around
 from authsvc.wiring.images import NoRegistry
 from tests.support.builders import SERVICE
+from tests.support.indexed_registry import IndexedRegistry
 from tests.support.installation import Installation, KeysInMemory
 
 AUDIT_BUDGET = 64 * 1024 * 1024
@@ -189,7 +190,7 @@ async def api_server(
     authenticator = Authenticator(house.facts_reader, passwords, throttle, on_use=house.usage.record)
     audit = RedisAudit(house.connection, AUDIT_BUDGET)
     api = ManagementApi(
-        UseCases(house.stores, signer or KeysInMemory(), SERVICE, audit, NoRegistry()),
+        UseCases(house.stores, signer or KeysInMemory(), SERVICE, audit, NoRegistry(), IndexedRegistry()),
         ApiAuthentication(authenticator),
         collections.ENDPOINTS,
         collections.document(),

@@ -1,0 +1,76 @@
+"""``authsvc image delete``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from authsvc.cli.confirm import run_confirmed, yes_option
+from authsvc.cli.console import common_options, print_json, say
+
+if TYPE_CHECKING:
+    from authsvc.images.deletion_record import DeletedImage
+    from authsvc.wiring.management import Management
+
+DEADLINE = 300.0
+"""Seconds that a deletion may take: the registry reads every tag of the repository, more than once."""
+
+
+@click.command("delete")
+@click.argument("image", metavar="REPOSITORY:TAG|REPOSITORY@DIGEST")
+@yes_option
+@common_options
+def delete_command(image: str, data_dir: Path | None, *, yes: bool, as_json: bool) -> None:
+    """Delete a tag, and nothing but that tag; or a digest with all of its tags.
+
+    With the last tag of an image the image goes too, unless an index or a signature needs it. A digest is always asked
+    about, a tag only when customers pulled it in the last 30 days. The registry frees the space when it is cleaned up.
+    """
+
+    async def use(manage: "Management", confirmed: str | None) -> "DeletedImage":
+        return await manage.image_deletions.delete(image, manage.operation(), confirmed)
+
+    deleted = run_confirmed(data_dir, use, yes=yes, deadline=DEADLINE)
+    if as_json:
+        print_json(facts(deleted))
+        return
+    for line in _lines(deleted):
+        say(line)
+
+
+def facts(deleted: "DeletedImage") -> dict[str, Any]:
+    """Return what a deletion did, for machines."""
+    return {
+        "repository": deleted.repository,
+        "tag": deleted.tag,
+        "digest": deleted.digest,
+        "manifest_deleted": deleted.manifest_deleted,
+        "tags_deleted": list(deleted.tags_deleted),
+        "tags_kept": list(deleted.tags_kept),
+        "attached": list(deleted.attached),
+        "parts": list(deleted.parts),
+        "pushed_again": dict(deleted.pushed_again),
+        "restored": list(deleted.restored),
+        "pushes_checked": deleted.pushes_checked,
+    }
+
+
+def _lines(deleted: "DeletedImage") -> list[str]:
+    lines = [f"{deleted.reference} deleted"]
+    if deleted.tag is None and deleted.tags_deleted:
+        lines[0] += f", with its tags {', '.join(deleted.tags_deleted)}"
+    if deleted.tags_kept:
+        lines.append(f"its image stays under {', '.join(deleted.tags_kept)}")
+    elif not deleted.manifest_deleted and not deleted.pushed_again:
+        lines.append(f"its image can still be pulled as {deleted.repository}@{deleted.digest}")
+    if deleted.attached and deleted.manifest_deleted:
+        lines.append(f"what was attached to it stays: {', '.join(deleted.attached)}")
+    if deleted.parts:
+        parts = ", ".join(f"{deleted.repository}@{digest}" for digest in deleted.parts)
+        lines.append(f"what it listed stays until it is deleted too: {parts}")
+    lines += [f"{tag} was pushed again meanwhile and is {digest} now" for tag, digest in deleted.pushed_again.items()]
+    if deleted.restored:
+        lines.append(f"pushed meanwhile, and put back: {', '.join(deleted.restored)}")
+    if not deleted.pushes_checked:
+        lines.append("the registry did not report in time: if somebody pushed there at this moment, push again")
+    return lines

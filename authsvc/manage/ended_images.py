@@ -1,0 +1,115 @@
+"""What deleting an image would take from whom: the sentence that is confirmed, and a mark for exactly what it says."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+from attrs import frozen
+
+from authsvc.activity.image_name import ImageName
+from authsvc.images.manifest_use import ContainingIndex
+from authsvc.manage.confirmation import EndedAccess, counted
+from authsvc.manage.stores import Stores
+from authsvc.registries.deletion import DeletionPlan
+from authsvc.tenancy.pages import MAX_PAGE
+
+LATELY = timedelta(days=30)
+"""Who pulled an image within this time is named before it is deleted."""
+
+MAX_NAMED = 50
+"""Most tags, indexes and customers each that a sentence names; it counts the others."""
+
+MARK_LENGTH = 32
+"""Hexadecimal digits."""
+
+
+@frozen
+class ImageCustomer:
+    """A customer who pulled an image lately.
+
+    Attributes:
+        key: what tells customers apart: the id of the record, else the name on the license.
+        name: as written on the license.
+    """
+
+    key: str
+    name: str
+
+
+async def customers_of_image(stores: Stores, image: ImageName, now: datetime) -> tuple[ImageCustomer, ...]:
+    """Return every customer with a license that pulled an image within :data:`LATELY`, by name.
+
+    As far as the registry's events say: docker asks for the digest of a tag and pulls that, so of a tag with a digest
+    those count that pulled either.
+
+    Raises:
+        StoreUnavailable: the store does not answer.
+    """
+    found: dict[str, ImageCustomer] = {}
+    after: str | None = None
+    while True:
+        page = await stores.activity.pulls(image, now - LATELY, now, after=after, limit=MAX_PAGE)
+        ids = [one.subject.partition(":")[2] for one in page.items if one.subject.startswith("license:")]
+        licenses = await asyncio.gather(*(stores.licenses.get(license_id) for license_id in ids))
+        for license_ in (one.record for one in licenses if one is not None):
+            key = license_.customer_id or license_.customer
+            found[key] = ImageCustomer(key, license_.customer)
+        after = page.next
+        if after is None:
+            return tuple(sorted(found.values(), key=lambda one: (one.name, one.key)))
+
+
+def ended_access(
+    image: ImageName, plan: DeletionPlan, customers: Sequence[ImageCustomer], app: str
+) -> EndedAccess | None:
+    """Return what has to be confirmed before an image is deleted; None if nothing has to be.
+
+    A digest is always confirmed. A tag is, when customers pulled it lately; a placeholder that a deletion left behind
+    never is, because nobody can run it.
+
+    Args:
+        image: as it was named.
+        plan: what would be deleted.
+        customers: who pulled it lately.
+        app: slug of its app.
+    """
+    if plan.tag is not None and (plan.is_leftover or not customers):
+        return None
+    parts = [*_what_goes(image, plan), _who_pulled(customers, app)]
+    said = [
+        *(str(image), plan.digest, plan.deletes_manifest, list(plan.tags)),
+        [[index.digest, list(index.tags)] for index in plan.use.indexes if plan.tag is None],
+        [customer.key for customer in customers],
+    ]
+    mark = hashlib.sha256(json.dumps(said).encode()).hexdigest()[:MARK_LENGTH]
+    return EndedAccess(f"deleting {image} {'; '.join(parts)}", mark)
+
+
+def _what_goes(image: ImageName, plan: DeletionPlan) -> Iterable[str]:
+    if plan.tag is not None:
+        yield "removes the image" if plan.deletes_manifest else "removes this tag; its other tags and its digest stay"
+        return
+    tags = [f":{tag}" for tag in plan.tags]
+    yield f"removes {counted(len(tags), 'tag')}: {listed(tags)}" if tags else "removes an image without tags"
+    if plan.use.indexes:
+        names = [_index_name(image, index) for index in plan.use.indexes]
+        yield f"breaks {counted(len(names), 'index', 'indexes')} that it is a part of: {listed(names)}"
+
+
+def _index_name(image: ImageName, index: ContainingIndex) -> str:
+    return f"{image.repository}:{index.tags[0]}" if index.tags else f"{image.repository}@{index.digest}"
+
+
+def _who_pulled(customers: Sequence[ImageCustomer], app: str) -> str:
+    if not customers:
+        return f"no pull by a customer of {app} is recorded in the last {LATELY.days} days"
+    names = listed([customer.name for customer in customers])
+    return f"{counted(len(customers), 'customer')} pulled it in the last {LATELY.days} days: {names}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names for a person: the first :data:`MAX_NAMED`, and how many there are besides."""
+    more = len(names) - MAX_NAMED
+    return ", ".join(names[:MAX_NAMED]) + (f" and {more:,} more" if more > 0 else "")

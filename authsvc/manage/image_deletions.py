@@ -1,0 +1,309 @@
+"""Deleting images: one tag, which leaves its siblings, or a digest with all of its tags.
+
+The registry and the store have no transaction in common. So under the repository's lock a deletion is recorded as
+begun, carried out, and recorded as ended, in one step with the audit's entry. What a crash leaves in between, the next
+deletion in the repository completes first.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
+from typing import Any, Protocol
+
+from attrs import evolve, field, frozen
+
+from authsvc.activity.image_name import ImageName
+from authsvc.audit.entry import ON_BEHALF_OF, Entry
+from authsvc.decision import DELETE
+from authsvc.errors import AuthsvcError, Conflict, InputRefused, PermissionDenied, StoreUnavailable
+from authsvc.fair_share import FairShare
+from authsvc.images.deletion_record import MAX_TAGS, DeletedImage, PendingDeletion
+from authsvc.manage.actor import Actor, ActorKind
+from authsvc.manage.authorization import permitted
+from authsvc.manage.confirmation import require
+from authsvc.manage.ended_images import customers_of_image, ended_access
+from authsvc.manage.idempotency import repeatable
+from authsvc.manage.lookup import find_app_of_image, no_image
+from authsvc.manage.operation import Operation
+from authsvc.manage.permissions import Permission
+from authsvc.manage.stores import Stores
+from authsvc.policy import locate
+from authsvc.registries.deletion import Deleted, DeletionPlan, uninterrupted
+from authsvc.registries.tag_deletion import RepositoryLock
+from authsvc.tenancy.patterns import covers_native
+from authsvc.tenancy.records import App
+from authsvc.tenancy.versioned import Versioned
+
+HOLDER_BYTES = 16
+
+AT_ONCE, PER_TEAM, MAX_WAITING = 4, 2, 20
+"""Most deletions at one time, of these for one team, and of one team that wait."""
+
+TOO_MANY = "too many images of your team are being deleted; try again in a few seconds"
+
+UNRECORDED = "the image was deleted, and the service's database did not confirm that it is recorded; look at it again"
+
+
+class RegistryDeletion(Protocol):
+    """Deletes from one repository (:class:`authsvc.registries.deletion.Deletion`)."""
+
+    async def plan(
+        self, tag: str | None, digest: str | None, expected: dict[str, str | None]
+    ) -> DeletionPlan | None: ...
+    async def carry_out(self, plan: DeletionPlan) -> Deleted: ...
+
+
+class RegistryDeletions(Protocol):
+    """Our registry, as far as it is deleted from."""
+
+    def repository(
+        self, name: str, lock: RepositoryLock, entropy: Callable[[int], bytes]
+    ) -> AbstractAsyncContextManager[RegistryDeletion]:
+        """Yield what deletes from a repository, whose lock is held.
+
+        Raises:
+            RegistryUnavailable: it is not known where the registry is.
+        """
+        ...
+
+
+@frozen
+class ImageDeletions:
+    """Deletes images. Every method raises StoreUnavailable when the store does not answer.
+
+    Attributes:
+        stores: the records.
+        registry: ours.
+        service: host and port of it, which may stand before a name.
+    """
+
+    stores: Stores
+    registry: RegistryDeletions
+    service: str
+    _share: FairShare = field(init=False, factory=lambda: FairShare(AT_ONCE, PER_TEAM, MAX_WAITING, TOO_MANY), eq=False)
+
+    async def _first(self, result: str, operation: Operation) -> DeletedImage:
+        deleted = DeletedImage.parse(result)
+        await find_app_of_image(self.stores, operation.actor, ImageName(deleted.repository))
+        return deleted
+
+    @permitted(Permission.IMAGE_DELETE)
+    @repeatable(_first)
+    async def delete(self, name: str, operation: Operation, confirmed: str | None = None) -> DeletedImage:
+        """Delete a tag, and with the last one of a manifest the manifest; or a digest with all of its tags.
+
+        The bytes of layers stay in the registry until it is cleaned up.
+
+        Args:
+            name: ``REPOSITORY:TAG`` or ``REPOSITORY@DIGEST``.
+            operation: its entity tag, if it has one, is the digest that the tag must point at.
+            confirmed: the mark of what was confirmed.
+
+        Raises:
+            InputRefused: ``name`` does not name a tag or digest of this registry.
+            PermissionDenied: a service account has no grant to delete there.
+            NotFound: there is no such image for the actor.
+            PreconditionFailed: the tag points at another digest.
+            ConfirmationNeeded: a digest is to be deleted, or a tag that customers pulled lately.
+            Conflict: the image was changed at the same moment, another deletion takes too long, or the registry is
+                read-only.
+            RegistryUnavailable: the registry does not answer; the sentence says how the image was left.
+            Overloaded: too many deletions of the team wait already.
+        """
+        image = self._named(name)
+        _require_grant(operation.actor, image)
+        app = await find_app_of_image(self.stores, operation.actor, image)
+        holder, locked = operation.entropy(HOLDER_BYTES).hex(), self.stores.image_deletions.locked
+        async with (
+            self._share.slot(app.team),
+            locked(image.repository, holder) as lock,
+            self.registry.repository(image.repository, lock, operation.entropy) as deletion,
+        ):
+            earlier = await self._completed(deletion, image, operation)
+            return earlier or await self._deleted(deletion, image, app, operation, confirmed)
+
+    def _named(self, name: str) -> ImageName:
+        image = ImageName.parse(name.removeprefix(f"{self.service}/"))
+        location = locate(image.repository)
+        if location is not None and location.upstream is not None:
+            raise InputRefused(
+                f"{str(image)[:200]!r} is pulled through from another registry, which alone can delete it",
+                code="image_invalid",
+                field="image",
+            )
+        if image.tag is None and image.digest is None:
+            raise InputRefused(
+                f"{str(image)[:200]!r} is a repository; name one tag or digest of it, REPOSITORY:TAG or "
+                "REPOSITORY@DIGEST",
+                code="image_invalid",
+                field="image",
+            )
+        return image
+
+    async def _deleted(
+        self, deletion: RegistryDeletion, image: ImageName, app: App, operation: Operation, confirmed: str | None
+    ) -> DeletedImage:
+        expected = await self.stores.image_deletions.indexed(image.repository)
+        plan = await deletion.plan(image.tag, image.digest, expected)
+        if plan is None:
+            raise no_image(image)
+        _require_match(operation, image, plan)
+        named = ImageName(image.repository, image.tag, plan.digest)
+        customers = () if plan.is_leftover else await customers_of_image(self.stores, named, operation.now)
+        require(ended_access(image, plan, customers, app.slug), confirmed)
+        facts = {
+            "app": app.slug,
+            "team": app.team,
+            **_reference(image, plan),
+            "kept": _some(tag for tag in plan.use.tags if tag not in plan.tags),
+            "customers": len(customers),
+        }
+        return await uninterrupted(self._carry_out(deletion, image, plan, operation, facts))
+
+    async def _carry_out(
+        self,
+        deletion: RegistryDeletion,
+        image: ImageName,
+        plan: DeletionPlan,
+        operation: Operation,
+        facts: dict[str, Any],
+    ) -> DeletedImage:
+        """Delete what is planned, with a record before and after."""
+        pending = await self._begin(image, operation, facts)
+        try:
+            deleted = await deletion.carry_out(plan)
+        except AuthsvcError as error:
+            with suppress(StoreUnavailable, Conflict):
+                failed = _entry_of(pending.record, operation, "image.deletion_failed", reason=error.code)
+                await self.stores.image_deletions.end(pending, evolve(failed, id=operation.entropy(HOLDER_BYTES).hex()))
+            raise
+        result = _result(image, plan, deleted)
+        await self._end(pending, operation, result)
+        gone_or_new = {tag: deleted.after.digests.get(tag) for tag in (*plan.tags, *deleted.restored)}
+        with suppress(StoreUnavailable):  # it is marked as changed, so the index reads it again soon
+            await self.stores.image_deletions.reindex(image.repository, facts["app"], gone_or_new, operation.now)
+        return result
+
+    async def _begin(self, image: ImageName, operation: Operation, facts: dict[str, Any]) -> Versioned[PendingDeletion]:
+        person = operation.actor.on_behalf_of
+        behalf = {} if person is None else {ON_BEHALF_OF: {"member": person.id, "email": person.email}}
+        pending = PendingDeletion(
+            image.repository,
+            image.tag,
+            facts["digest"],
+            operation.operation_id,
+            operation.actor.subject,
+            operation.now,
+            operation.request_hash,
+            behalf | facts,
+        )
+        # Each attempt has an entry of its own, so that a repeat of an operation that failed is recorded too.
+        attempt = evolve(operation, operation_id=operation.entropy(HOLDER_BYTES).hex())
+        entry = attempt.entry("image.deletion_started", operation=operation.operation_id, **facts)
+        return await self.stores.image_deletions.begin(pending, evolve(entry, request_hash=""))
+
+    async def _end(self, pending: Versioned[PendingDeletion], operation: Operation, result: DeletedImage) -> None:
+        record = pending.record
+        entry = _entry_of(
+            record,
+            operation,
+            "image.deleted",
+            manifest_deleted=result.manifest_deleted,
+            tags_deleted=list(result.tags_deleted),
+            pushed_again=dict(result.pushed_again),
+            restored=list(result.restored),
+            pushes_checked=result.pushes_checked,
+        )
+        try:
+            await self.stores.image_deletions.end(pending, entry, result.text())
+        except StoreUnavailable as error:
+            raise StoreUnavailable(UNRECORDED, uncertain=True, detail=error.detail) from error
+
+    async def _completed(
+        self, deletion: RegistryDeletion, image: ImageName, operation: Operation
+    ) -> DeletedImage | None:
+        """Complete a deletion that was begun before a crash; return what it did if it is what is asked for now."""
+        pending = await self.stores.image_deletions.pending(image.repository)
+        if pending is None:
+            return None
+        record = pending.record
+        begun = ImageName(record.repository, record.tag, record.digest if record.tag is None else None)
+        plan = await deletion.plan(begun.tag, begun.digest, {})
+        result = None
+        if plan is None:
+            whole = record.digest is None or await deletion.plan(None, record.digest, {}) is None
+            tags = tuple(record.facts.get("tags", ()))
+            result = DeletedImage(record.repository, record.tag, record.digest, whole, tags)
+        elif plan.is_leftover:
+            result = _result(begun, plan, await uninterrupted(deletion.carry_out(plan)))
+        try:
+            if result is None:
+                failed = _entry_of(record, operation, "image.deletion_failed", reason="interrupted")
+                await self.stores.image_deletions.end(pending, evolve(failed, id=operation.entropy(HOLDER_BYTES).hex()))
+            else:
+                await self._end(pending, operation, result)
+        except Conflict:
+            return None  # another process was faster
+        return result if begun == image else None
+
+
+def _require_grant(actor: Actor, image: ImageName) -> None:
+    """Accept a service account that may delete there at the registry too, and everybody else. Nothing is read.
+
+    Raises:
+        PermissionDenied: it has no grant for that.
+    """
+    location = locate(image.repository)
+    if actor.kind is not ActorKind.SERVICE_ACCOUNT or location is None:
+        return
+    if not any(
+        grant.app == location.app and DELETE in grant.actions and covers_native(grant.pattern, location.rest)
+        for grant in actor.grants
+    ):
+        raise PermissionDenied(
+            f"the service account {actor.name} has no grant with delete for {image.repository}; an owner can add one"
+        )
+
+
+def _require_match(operation: Operation, image: ImageName, plan: DeletionPlan) -> None:
+    """Accept an image that the client has seen like this: by its digest, as the registry's own entity tag has it.
+
+    Raises:
+        PreconditionFailed: it points at something else.
+    """
+    if operation.if_match is None or f'"{plan.digest}"' not in operation.if_match:
+        operation.require_match(ImageName(image.repository, image.tag, plan.digest))
+
+
+def _reference(image: ImageName, plan: DeletionPlan) -> dict[str, Any]:
+    """Return what an entry says of the image: of a leftover what was deleted, by its own word."""
+    digest = plan.replaced if plan.is_leftover else plan.digest
+    return {"repository": image.repository, "tag": image.tag, "digest": digest, "tags": _some(plan.tags)}
+
+
+def _entry_of(pending: PendingDeletion, operation: Operation, event: str, **facts: Any) -> Entry:
+    """Return the entry about the end of a deletion, in the name of whoever began it."""
+    said = {name: value for name, value in pending.facts.items() if name != "tags"} | facts
+    return Entry(pending.operation_id, operation.now, event, pending.actor, said, pending.request_hash)
+
+
+def _result(image: ImageName, plan: DeletionPlan, deleted: Deleted) -> DeletedImage:
+    digest = plan.replaced if plan.is_leftover else plan.digest
+    kept = () if plan.is_leftover else deleted.after.of(plan.digest)
+    return DeletedImage(
+        image.repository,
+        image.tag,
+        digest,
+        deleted.manifest and not plan.is_leftover,
+        tuple(_some(deleted.tags)),
+        tuple(_some(tag for tag in kept if tag not in plan.tags)),
+        tuple(_some(plan.use.attached)),
+        tuple(_some(plan.parts)) if deleted.manifest else (),
+        dict(deleted.pushed),
+        deleted.restored,
+        deleted.sure,
+    )
+
+
+def _some(tags: Any) -> list[str]:
+    found: Sequence[str] = sorted(tags)
+    return list(found[:MAX_TAGS])
