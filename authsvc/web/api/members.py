@@ -2,10 +2,12 @@
 
 from datetime import UTC, datetime
 from http import HTTPStatus
+from typing import Annotated
 
 from attrs import frozen
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
+from authsvc.errors import InputRefused
 from authsvc.manage.permissions import Permission
 from authsvc.manage.use_cases import UseCases
 from authsvc.redaction import Secret
@@ -23,6 +25,9 @@ from authsvc.web.api.endpoint import (
 )
 from authsvc.web.api.parameters import CONFIRM_ERRORS, PAGE_ERRORS, ConfirmQuery, PageQuery
 from authsvc.web.api.schemas import Email, Instant, Slug
+
+AppLimits = Annotated[tuple[Slug, ...], Meta(min_length=1)]
+"""Slugs of the apps that a member is limited to. Without one it might mean no app or no limit, so it is refused."""
 
 
 @frozen
@@ -57,12 +62,12 @@ class NewMember:
     Attributes:
         email: of the person.
         role: what the member may do.
-        apps: slugs of the apps that the member is limited to; every app if left out.
+        apps: slugs of the apps that the member is limited to, one at least; every app if left out or null.
     """
 
     email: Email
     role: Role
-    apps: tuple[Slug, ...] = ()
+    apps: AppLimits | None = None
 
 
 @frozen
@@ -71,11 +76,12 @@ class MemberChange:
 
     Attributes:
         role: what the member may do.
-        apps: slugs of the apps that the member is limited to; null lifts the limit, and it stays if left out.
+        apps: slugs of the apps that the member is limited to, one at least; null lifts the limit, and it stays if left
+            out.
     """
 
     role: Role
-    apps: tuple[Slug, ...] | UnsetType | None = UNSET
+    apps: AppLimits | UnsetType | None = UNSET
 
 
 @frozen
@@ -107,6 +113,19 @@ def member_view(member: Member) -> MemberView:
     )
 
 
+def _limits(apps: AppLimits | None) -> AppLimits:
+    """Return the limits as the use cases take them: none for every app.
+
+    Raises:
+        InputRefused: a list has none.
+    """
+    if apps is not None and not apps:
+        raise InputRefused(
+            "apps names no app; name one at least, or send null for every app", code="value_missing", field="apps"
+        )
+    return apps or ()
+
+
 async def _list(use_cases: UseCases, call: Call[PageQuery, NoBody]) -> ListAnswer:
     page = await use_cases.members.list(call.actor, call.team, after=call.query.after, limit=call.query.limit)
     return ListAnswer(tuple(map(member_view, page.items)), page.next)
@@ -119,13 +138,13 @@ async def _show(use_cases: UseCases, call: Call[NoQuery, NoBody]) -> ObjectAnswe
 
 async def _invite(use_cases: UseCases, call: Call[NoQuery, NewMember]) -> ObjectAnswer:
     wanted = call.body
-    link = await use_cases.links.invite(wanted.email, call.team, wanted.role, wanted.apps, call.operation)
+    link = await use_cases.links.invite(wanted.email, call.team, wanted.role, _limits(wanted.apps), call.operation)
     return ObjectAnswer(OneTimeLinkView(wanted.email, link, call.now + LINK_LIFE))
 
 
 async def _change(use_cases: UseCases, call: Call[NoQuery, MemberChange]) -> ObjectAnswer:
     wanted = call.body
-    apps = None if wanted.apps is UNSET else wanted.apps or ()
+    apps = None if wanted.apps is UNSET else _limits(wanted.apps)
     member = await use_cases.members.set_role(call.path["member"], wanted.role, apps, call.operation)
     return found(member, member_view(member))
 
@@ -169,7 +188,7 @@ LINK_EXAMPLE = OneTimeLinkView(
 ONE = ApiErrors(not_found=("member_not_found",), refused=("email_invalid",))
 """Errors of every endpoint that names a member."""
 
-LIMITS = ApiErrors(not_found=("app_not_found",), refused=("slug_invalid", "slug_reserved"))
+LIMITS = ApiErrors(not_found=("app_not_found",), refused=("slug_invalid", "slug_reserved", "value_missing"))
 """Errors of the apps that a member is limited to."""
 
 LAST = ApiErrors(conflict=("last_owner",))

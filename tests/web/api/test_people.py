@@ -50,6 +50,21 @@ async def test_a_member_from_invitation_to_removal(api: ApiServer, people: Peopl
     assert (await api.ask("GET", f"/members/{joined.id}", owner)).json()["removed_at"] is not None
 
 
+async def test_an_empty_list_of_apps_lifts_no_limit(api: ApiServer, people: People) -> None:
+    """It is refused: a program whose list became empty must not give a member every app of the team."""
+    owner, path = people["owner"], "/members/limited@acme.test"
+    limited = await api.ask("GET", path, owner)
+    for method, where, body in (
+        ("PATCH", path, {"role": "developer", "apps": []}),
+        ("POST", "/members", {"email": "kim@acme.test", "role": "viewer", "apps": []}),
+    ):
+        reply = await api.ask(method, where, owner, body)
+        assert (reply.status, reply.code) == (400, "value_missing")
+        assert [one["field"] for one in reply.json()["errors"]] == ["apps"]
+    assert (await api.ask("GET", path, owner)).json() == limited.json()
+    assert limited.json()["apps"] == [APP]
+
+
 async def test_a_link_is_shown_once(api: ApiServer, people: People) -> None:
     """A repeat of the invitation does not show it again, and makes no other."""
     body, key = {"email": "kim@acme.test", "role": "viewer"}, {"Idempotency-Key": "k"}
