@@ -15,7 +15,7 @@ from authsvc.manage.operation import Operation
 from authsvc.manage.permissions import Permission
 from authsvc.manage.stores import Stores
 from authsvc.tenancy.names import parse_slug, parse_text
-from authsvc.tenancy.pages import MAX_PAGE, Page, page_size
+from authsvc.tenancy.pages import MAX_PAGE, Page, page_size, read_cursor
 from authsvc.tenancy.records import App, Team
 from authsvc.tenancy.versioned import Versioned
 
@@ -82,10 +82,12 @@ class Teams:
         """Return one page of the teams that the actor sees, by slug.
 
         Raises:
-            InputRefused: ``after`` is not a cursor of this list.
+            InputRefused: ``limit`` is out of range, or ``after`` is not a cursor of this list.
         """
+        size = page_size(limit)
         if actor.is_operator:
-            return await self.stores.teams.page(after, page_size(limit))
+            return await self.stores.teams.page(after, size)
+        read_cursor(f"team of {actor.team}", after)  # the list of one team has no second page, and no cursor
         return Page(((await find_team(self.stores, actor, actor.team or "")),))
 
     @permitted(Permission.APP_CREATE)

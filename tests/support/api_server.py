@@ -28,6 +28,8 @@ from authsvc.web.api import collections
 from authsvc.web.api.application import ManagementApi
 from authsvc.web.api.authentication import ApiAuthentication
 from authsvc.web.api.endpoint import PREFIX
+from authsvc.web.api.openapi import CODES_OF_RESPONSE
+from authsvc.web.api.problem import PROBLEM_JSON
 from authsvc.web.client import ClientReader
 from authsvc.web.listener import Listener, make_web_app
 from authsvc.web.middleware import around
@@ -152,6 +154,9 @@ def check(method: str, path: str, reply: ApiReply) -> None:
         return
     ((media_type, described),) = content.items()
     assert reply.headers["content-type"].partition(";")[0] == media_type, reply
+    if media_type == PROBLEM_JSON:
+        codes = described["schema"]["allOf"][1]["properties"]["code"][CODES_OF_RESPONSE]
+        assert reply.code in codes, f"{method} {path} does not document the code {reply.code} of a {reply.status}"
     validate(described["schema"], reply.json())
 
 
