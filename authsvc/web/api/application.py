@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 from aiohttp import web
 from attrs import evolve, field, frozen
@@ -241,4 +241,5 @@ def _object(endpoint: Endpoint, body: object) -> web.Response:
 def _next_page(request: web.Request, cursor: str) -> str:
     """Return the address of the next page (RFC 8288), relative to the server."""
     kept = [(name, value) for name, value in _query_pairs(request) if name != "after"]
-    return f"{request.rel_url.raw_path}?{urlencode([*kept, ('after', cursor)])}"
+    path = quote(request.rel_url.raw_path, safe="/%:@!$&'()*+,;=~")
+    return f"{path}?{urlencode([*kept, ('after', cursor)])}"

@@ -13,7 +13,7 @@ from authsvc.web.api.arguments import CODES, render_answer
 from authsvc.web.api.endpoint import PREFIX, VERSION, Endpoint, NoBody
 from authsvc.web.api.problem import PROBLEM_JSON, Problem
 from authsvc.web.api.request_headers import IDEMPOTENCY_KEY, IF_MATCH, MAX_KEY
-from authsvc.web.api.schemas import Schema, attribute_texts, component_schemas, reference_to
+from authsvc.web.api.schemas import Schema, attribute_texts, component_schemas, public_name, reference_to
 
 DOCUMENT_PATH = "/openapi.json"
 """Below ``/api``."""
@@ -146,7 +146,7 @@ def _operation(endpoint: Endpoint, variables: Mapping[str, tuple[str, str]]) -> 
         content: Schema = {"schema": reference_to(endpoint.body)}
         if endpoint.request_example is not None:
             content["example"] = endpoint.request_example
-        required = bool(component_schemas([endpoint.body], ())[endpoint.body.__name__].get("required"))
+        required = bool(component_schemas([endpoint.body], ())[public_name(endpoint.body.__name__)].get("required"))
         operation["requestBody"] = {"required": required, "content": {JSON: content}}
     return operation
 
@@ -164,7 +164,7 @@ def variable_names(path: str) -> list[str]:
 
 
 def _query_parameters(endpoint: Endpoint) -> Iterable[Schema]:
-    schema = component_schemas([endpoint.query], ())[endpoint.query.__name__]
+    schema = component_schemas([endpoint.query], ())[public_name(endpoint.query.__name__)]
     texts = attribute_texts(endpoint.query)
     for name, inner in schema.get("properties", {}).items():
         kept = {key: value for key, value in inner.items() if key not in {"description", "default"}}

@@ -44,6 +44,9 @@ Span = Annotated[str, msgspec.Meta(pattern="^([0-9]{1,6}[mhd]|0)$")]
 
 Schema = dict[str, Any]
 
+SUFFIXES = ("View", "Body")
+"""What the names of classes end with that have the same name as a record, and those of their schemas do not."""
+
 REFERENCE = "#/components/schemas/{name}"
 
 _SECTION = re.compile(r"^Attributes:\n(?P<body>(?:[ ]{4}.*\n?|\n)*)", re.MULTILINE)
@@ -51,7 +54,7 @@ _ATTRIBUTE = re.compile(r"^[ ]{4}(?P<name>\w+): (?P<text>.*(?:\n[ ]{8,}.*)*)", r
 
 
 def component_schemas(kinds: Iterable[type], closed: Iterable[type]) -> dict[str, Schema]:
-    """Return the schemas of ``kinds`` and of every class within them, by class name.
+    """Return the schemas of ``kinds`` and of every class within them, by the name that the document gives each.
 
     Args:
         kinds: attrs classes.
@@ -62,10 +65,16 @@ def component_schemas(kinds: Iterable[type], closed: Iterable[type]) -> dict[str
     strict = {one.__name__ for one in _within(closed) if attrs.has(one)}
     schemas: dict[str, Schema] = {}
     for name, schema in sorted(components.items()):
-        schemas[name] = _described(schema, classes[name])
+        described = schemas[public_name(name)] = _renamed(_described(schema, classes[name]))
+        described["title"] = public_name(name)
         if name in strict:
-            schemas[name]["additionalProperties"] = False
+            described["additionalProperties"] = False
     return schemas
+
+
+def public_name(name: str) -> str:
+    """Return what the document calls the schema of a class: a client need not know that it is our view of a record."""
+    return next((name.removesuffix(one) for one in SUFFIXES if name.endswith(one)), name)
 
 
 def attribute_texts(kind: type) -> Mapping[str, str]:
@@ -80,7 +89,20 @@ def attribute_texts(kind: type) -> Mapping[str, str]:
 
 def reference_to(kind: type) -> Schema:
     """Return a reference to the schema of a class."""
-    return {"$ref": REFERENCE.format(name=kind.__name__)}
+    return {"$ref": REFERENCE.format(name=public_name(kind.__name__))}
+
+
+def _renamed(schema: Any) -> Any:
+    """Return a schema whose references have the names of the document."""
+    match schema:
+        case {"$ref": str(reference), **more}:
+            return {"$ref": REFERENCE.format(name=public_name(reference.rpartition("/")[2])), **more}
+        case dict():
+            return {name: _renamed(inner) for name, inner in schema.items()}
+        case list():
+            return [_renamed(inner) for inner in schema]
+        case _:
+            return schema
 
 
 def _described(schema: Schema, kind: type) -> Schema:

@@ -1,6 +1,7 @@
 """The OpenAPI document: valid, complete, and made of the types that parse the requests."""
 
 import json
+import re
 from collections import Counter
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from authsvc.web.api.api_errors import ApiErrors
 from authsvc.web.api.arguments import parse_body, parse_query
 from authsvc.web.api.endpoint import Endpoint, NoBody
 from authsvc.web.api.openapi import errors_of, variable_names
-from authsvc.web.api.schemas import attribute_texts
+from authsvc.web.api.schemas import attribute_texts, public_name
 from tests.support.api_server import DOCUMENT, ApiServer, resolved
 from tests.support.api_server import validate as validate_schema
 
@@ -109,7 +110,7 @@ def test_unknown_parameters_are_refused(endpoint: Endpoint) -> None:
             ]
     schemas = DOCUMENT["components"]["schemas"]
     if endpoint.body is not NoBody:
-        assert schemas[endpoint.body.__name__]["additionalProperties"] is False
+        assert schemas[public_name(endpoint.body.__name__)]["additionalProperties"] is False
 
 
 def test_times_say_that_they_are_times() -> None:
@@ -129,3 +130,12 @@ def test_collections_are_in_the_page() -> None:
     text = (ROOT / "docs/api.md").read_text(encoding="utf-8")
     missing = [name for name in collections.TAGS if name != "openapi" and f"| `/{name}` |" not in text]
     assert not missing, f"add rows for these to the table below '## Collections' in docs/api.md: {missing}"
+
+
+def test_schemas_have_names_of_their_own() -> None:
+    """No two classes have one schema, and every reference leads to one."""
+    kinds = {kind for endpoint in collections.ENDPOINTS for kind in (endpoint.body, endpoint.answer) if kind}
+    assert len({public_name(kind.__name__) for kind in kinds}) == len(kinds)
+    references = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(DOCUMENT)))
+    assert references <= set(DOCUMENT["components"]["schemas"])
+    assert not [name for name in DOCUMENT["components"]["schemas"] if name.endswith(("View", "Body"))]

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from authsvc.web.api import json_body
 from tests.support.api_server import ApiServer
 from tests.support.installation import APP
 from tests.web.api.conftest import THEIR_APP, People
@@ -67,6 +68,18 @@ async def test_a_body_that_is_too_long(api: ApiServer, people: People) -> None:
     """The limit is on what is read, not on what is said."""
     reply = await api.ask(*CREATE, people["developer"], raw=b" " * 70_000)
     assert (reply.status, reply.code) == (413, "body_too_large")
+
+
+async def test_a_body_that_does_not_arrive(api: ApiServer, people: People, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that stops in the middle of its body holds nothing for long."""
+    monkeypatch.setattr(json_body, "BODY_DEADLINE", 0.05)
+    head = (
+        "POST /api/v1/licenses HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n"
+        f"Content-Length: 100\r\nAuthorization: Bearer {people['developer'].reveal()}\r\n\r\n{{"
+    )
+    answer = await api.say(head.encode())
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"the body did not arrive" in answer
 
 
 async def test_a_body_where_none_is_expected(api: ApiServer, people: People) -> None:
