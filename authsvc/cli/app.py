@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 import click
 from attrs import asdict
 
-from authsvc.cli import image_facts, present
+from authsvc.cli import image_format, present
 from authsvc.cli.confirm import run_confirmed, yes_option
 from authsvc.cli.console import common_options, everything, print_json, print_table, run, say
 
 if TYPE_CHECKING:
-    from authsvc.cli.image_facts import Facts
+    from authsvc.cli.image_format import Facts
     from authsvc.manage.teams import AppUse
     from authsvc.tenancy.records import App
     from authsvc.wiring.management import Management
@@ -58,10 +58,11 @@ def list_(team: str | None, data_dir: Path | None, *, archived: bool, as_json: b
 @common_options
 def show(slug: str, data_dir: Path | None, *, as_json: bool) -> None:
     """Show one app, archived or not, and who has access to it."""
+    from authsvc.manage.image_facts import sum_facts
 
-    async def use(manage: "Management") -> "tuple[App, AppUse, Facts | None]":
+    async def use(manage: "Management") -> "tuple[App, AppUse, Facts]":
         app = await manage.teams.app(manage.actor, slug)
-        images = image_facts.app_images(*await manage.images.sum(manage.actor, slug))
+        images = image_format.as_json(sum_facts(slug, *await manage.images.sum(manage.actor, slug)))
         return app, await manage.teams.use_of(manage.actor, slug, manage.operation().now), images
 
     app, found, images = run(data_dir, use)
@@ -99,16 +100,16 @@ def _print(facts: dict[str, Any], *, as_json: bool) -> None:
         print_table(("FIELD", "VALUE"), [(name, _cell(value)) for name, value in facts.items()], "")
 
 
-def _images(facts: "Facts | None") -> str:
+def _images(facts: "Facts") -> str:
     """Return what the images of an app add up to, in one line; what is not known is said."""
     from authsvc.manage.confirmation import counted
 
-    if facts is None:
+    if facts["counted_at"] is None:
         return "not counted yet"
     unknown, unfinished = facts["images_of_unknown_size"], facts["unfinished_deletions"]
     notes = [
         f"{counted(facts['tags'], 'tag', 'tags')} in {counted(facts['repositories'], 'repository', 'repositories')}",
-        image_facts.size(facts["size"]) + (f" and {unknown} of unknown size" if unknown else ""),
+        image_format.size(facts["size"]) + (f" and {unknown} of unknown size" if unknown else ""),
         *([counted(unfinished, "unfinished deletion", "unfinished deletions")] if unfinished else []),
         *([] if facts["all_indexed"] else ["more than are indexed"]),
         f"as of {facts['counted_at']}",

@@ -6,15 +6,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from authsvc.cli import image_facts
+from authsvc.cli import image_format
 from authsvc.cli.console import common_options, print_json, print_table, run, say
 from authsvc.cli.image_delete import delete_command
-from authsvc.cli.image_facts import NONE, SHORT, UNKNOWN, size, when, yes_or_no
+from authsvc.cli.image_format import NONE, UNKNOWN, size, when, yes_or_no
 from authsvc.cli.pagination import Column, Facts, Table, page_of, paging_options, print_list
 
 if TYPE_CHECKING:
     from authsvc.tenancy.pages import Page
     from authsvc.wiring.management import Management
+
+SHORT = 12
+"""Hexadecimal digits of a digest in a table, as docker shows them."""
 
 LAYERS = 10
 """Most layers of a platform that are shown to people; JSON has all of them."""
@@ -40,11 +43,13 @@ def list_command(
     as_json: bool,
 ) -> None:
     """List tags. A question mark is what is not known; a dash behind a known push is a pull that nobody recorded."""
+    from authsvc.manage.image_facts import listed_facts
+
     now = datetime.now(UTC)
 
     async def fetch(manage: "Management", cursor: str | None, limit: int) -> "Page[Facts]":
         page = await manage.images.list(manage.actor, app=app, repository=repository, after=cursor, limit=limit)
-        return page_of(page, image_facts.listed)
+        return page_of(page, lambda one: image_format.as_json(listed_facts(one)))
 
     print_list(data_dir, fetch, _table(now), limit=limit, after=after, as_json=as_json)
 
@@ -54,17 +59,24 @@ def list_command(
 @common_options
 def show_command(image: str, data_dir: Path | None, *, as_json: bool) -> None:
     """Show one image with its platforms, layers and the customers that run it, or a repository as a whole."""
-    from authsvc.manage.images import ShownImage
+    from authsvc.manage.image_facts import image_facts, repository_facts
+    from authsvc.manage.images import is_repository
 
     now = datetime.now(UTC)
-    shown = run(data_dir, lambda manage: manage.images.show(manage.actor, image, now))
-    facts = image_facts.image(shown) if isinstance(shown, ShownImage) else image_facts.repository(shown)
+
+    async def use(manage: "Management") -> "tuple[Facts, bool]":
+        if is_repository(image, manage.registry):
+            return repository_facts(await manage.images.repository(manage.actor, image, now)), True
+        return image_facts(await manage.images.show(manage.actor, image, now)), False
+
+    found, whole = run(data_dir, use)
+    facts = image_format.as_json(found)
     if as_json:
         print_json(facts)
-    elif isinstance(shown, ShownImage):
-        _print_image(facts, now)
-    else:
+    elif whole:
         _print_repository(facts, now)
+    else:
+        _print_image(facts, now)
 
 
 image_group.add_command(delete_command)
@@ -86,7 +98,7 @@ def _table(now: datetime) -> Table:
         return (
             f"{facts['repository']}:{facts['tag']}",
             _short(facts["digest"]),
-            image_facts.platforms(facts),
+            image_format.platforms(facts),
             size(facts["size"]),
             when(facts["pushed_at"], now),
             _last_pull(facts, now),

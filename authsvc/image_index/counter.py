@@ -6,6 +6,7 @@ from datetime import datetime
 from attrs import define, field, frozen
 
 from authsvc.image_index.pace import Pace
+from authsvc.images import placeholder
 from authsvc.images.index import AppImages
 from authsvc.images.manifest import ImageKind
 from authsvc.store.image_crawl import RedisImageCrawl, StoredImage
@@ -15,9 +16,6 @@ STEP = 50
 
 MAX_BLOBS = 500_000
 """Most different blobs of an app that are told apart; with more, the size of further images is not known."""
-
-LEFTOVER = "application/vnd.authsvc.placeholder.v1+json"
-"""``artifactType`` of what stands under a tag while it is deleted: what is still there belongs to a crash."""
 
 
 @define
@@ -34,7 +32,7 @@ class _Sum:
         """Add an image that was not added yet."""
         self.bytes += image.bytes
         summary = image.summary
-        if summary is not None and summary.artifact_type == LEFTOVER:
+        if summary is not None and summary.artifact_type == placeholder.ARTIFACT_TYPE:
             self.leftovers += 1
         is_known = summary is not None and summary.kind is not ImageKind.UNKNOWN and summary.size is not None
         if not is_known or image.blobs is None or len(self.blobs) > MAX_BLOBS:

@@ -13,7 +13,7 @@ from attrs import field, frozen
 
 from authsvc.activity.history import ImageHistory
 from authsvc.activity.image_name import ImageName
-from authsvc.errors import RegistryUnavailable
+from authsvc.errors import InputRefused, RegistryUnavailable
 from authsvc.fair_share import FairShare
 from authsvc.images.index import AppImages, CrawlState, ImageScope, IndexedTag, RepositoryState
 from authsvc.images.summary import BlobList, DescribedImage
@@ -153,7 +153,7 @@ class Images:
         size = page_size(limit)
         slugs = None if app is None else frozenset({(await find_app(self.stores, actor, app)).record.slug})
         if repository is not None:
-            image = ImageName.parse(self._local(repository), "repository")
+            image = ImageName.parse(without_host(repository, self.service), "repository")
             if image.tag is not None or image.digest is not None:
                 raise no_image(image, "repository")
             found = await find_app_of_image(self.stores, actor, image, "repository")
@@ -167,19 +167,23 @@ class Images:
         return Page(tuple(await self._listed(page.items)), page.next)
 
     @permitted(Permission.IMAGE_SHOW)
-    async def show(self, actor: Actor, name: str, now: datetime) -> ShownImage | ShownRepository:
-        """Return an image, or a repository when ``name`` has neither tag nor digest.
+    async def show(self, actor: Actor, name: str, now: datetime) -> ShownImage:
+        """Return an image.
 
         Raises:
-            InputRefused: ``name`` is not that of an image.
+            InputRefused: ``name`` is not that of an image, or has neither tag nor digest.
             NotFound: there is no such image for the actor.
             RegistryUnavailable: the index does not have it, and the registry does not answer.
             Overloaded: too many such questions of the team wait already.
         """
-        image = ImageName.parse(self._local(name))
-        app = await find_app_of_image(self.stores, actor, image)
+        image = ImageName.parse(without_host(name, self.service))
         if image.tag is None and image.digest is None:
-            return await self._repository(actor, image, app.slug, now)
+            raise InputRefused(
+                f"{name[:80]!r} names a whole repository; name an image as REPOSITORY:TAG or REPOSITORY@DIGEST",
+                code="image_invalid",
+                field="image",
+            )
+        app = await find_app_of_image(self.stores, actor, image)
         found, fresh = await self._find(actor, image, app.slug)
         (listed,) = await self._listed([found])
         blobs = fresh.blobs if fresh is not None else await self.stores.images.blobs(app.slug, found.digest)
@@ -187,6 +191,31 @@ class Images:
         known = ImageName(image.repository, image.tag, found.digest)
         customers = await self._customers(known, now)
         return ShownImage(listed, blobs, tuple(tags), customers, from_registry=fresh is not None)
+
+    @permitted(Permission.IMAGE_REPOSITORY)
+    async def repository(self, actor: Actor, name: str, now: datetime) -> ShownRepository:
+        """Return a repository as a whole.
+
+        Raises:
+            InputRefused: ``name`` is not that of a repository.
+            NotFound: there is no such repository for the actor.
+            RegistryUnavailable: the index does not have it, and the registry does not answer.
+            Overloaded: too many such questions of the team wait already.
+        """
+        image = ImageName.parse(without_host(name, self.service))
+        app = await find_app_of_image(self.stores, actor, image)
+        if image.tag is not None or image.digest is not None:
+            raise no_image(image)
+        state, fresh = await self.stores.images.repository(image.repository, app.slug), False
+        if state is None:
+            async with self._share.slot(actor.team or ""):
+                tags = await self.registry.count_tags(image.repository)
+            if not tags:
+                raise no_image(image)
+            state, fresh = RepositoryState(image.repository, app.slug, tags, now), True
+        (history,) = await self.stores.activity.histories([image])
+        names = await names_of(self.stores, _subjects(history))
+        return ShownRepository(state, history, names, from_registry=fresh)
 
     @permitted(Permission.IMAGE_SUM)
     async def sum(self, actor: Actor, app: str) -> tuple[AppImages | None, CrawlState]:
@@ -225,18 +254,6 @@ class Images:
         async with self._share.slot(actor.team or ""):
             return await self.registry.find(repository, reference)
 
-    async def _repository(self, actor: Actor, image: ImageName, app: str, now: datetime) -> ShownRepository:
-        state, fresh = await self.stores.images.repository(image.repository, app), False
-        if state is None:
-            async with self._share.slot(actor.team or ""):
-                tags = await self.registry.count_tags(image.repository)
-            if not tags:
-                raise no_image(image)
-            state, fresh = RepositoryState(image.repository, app, tags, now), True
-        (history,) = await self.stores.activity.histories([image])
-        names = await names_of(self.stores, _subjects(history))
-        return ShownRepository(state, history, names, from_registry=fresh)
-
     async def _listed(self, tags: Sequence[IndexedTag]) -> Sequence[ListedImage]:
         """Return tags with their histories."""
         histories = await self.stores.activity.histories(
@@ -261,9 +278,20 @@ class Images:
             if after is None or len(found) >= MAX_CUSTOMERS:
                 return tuple(sorted(found, key=lambda one: one.pulled_at, reverse=True)[:MAX_CUSTOMERS])
 
-    def _local(self, name: str) -> str:
-        """Return a name without the registry's own host before it, as people copy it from a command of docker."""
-        return name.removeprefix(f"{self.service}/")
+
+def is_repository(name: str, service: str) -> bool:
+    """Whether a name is that of a whole repository, and not of an image in it.
+
+    Raises:
+        InputRefused: it is neither.
+    """
+    image = ImageName.parse(without_host(name, service))
+    return image.tag is None and image.digest is None
+
+
+def without_host(name: str, service: str) -> str:
+    """Return a name without the registry's own host before it, as people copy it from a command of docker."""
+    return name.removeprefix(f"{service}/")
 
 
 def _subjects(history: ImageHistory) -> list[str | None]:

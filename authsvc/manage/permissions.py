@@ -110,6 +110,7 @@ class Permission(enum.Enum):
     IMAGE_LIST = _read_app("list images")
     IMAGE_SHOW = _read_app("see an image")
     IMAGE_DELETE = PermissionRule("delete an image", PermissionScope.APP, _OWNERS, service_accounts=PermissionScope.APP)
+    IMAGE_REPOSITORY = _read_app("see a repository")
     IMAGE_SUM = _read_app("see what the images of an app add up to")
 
     MEMBER_LIST = _read_people("list the team's members")

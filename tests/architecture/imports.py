@@ -10,7 +10,6 @@ ENTRY_POINTS = ("server/worker.py", "server/parent.py", "cli/", "wiring/")
 
 CLI_MAY_IMPORT = (
     "cli",
-    "activity.history",
     "images",
     "audit.entry",
     "audit.stored_entry",

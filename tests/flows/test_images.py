@@ -100,7 +100,7 @@ def test_a_moved_and_a_deleted_tag(stack: Stack, app: str) -> None:
         return stack.json("app", "show", app)["images"]
 
     both = len(ONE.config) + len(ONE.layer) + len(TWO.config) + len(TWO.layer)
-    until(lambda: (total() or {}).get("size") == both, "both images are added up")
+    until(lambda: total()["size"] == both, "both images are added up")
     client.ask("DELETE", f"/v2/{repository}/manifests/{ONE.digest}")
     until(lambda: set(listed(stack, app, "latest")) == {"latest"}, "the deleted tag is not listed")
     until(lambda: (total()["tags"], total()["size"]) == (1, len(TWO.config) + len(TWO.layer)), "it does not count")

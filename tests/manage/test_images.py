@@ -112,9 +112,7 @@ class World:
 
     async def shown(self, name: str, actor: Actor | None = None) -> ShownImage:
         """Return an image."""
-        found = await self.images.show(actor or self.owner, name, self.house.now)
-        assert isinstance(found, ShownImage)
-        return found
+        return await self.images.show(actor or self.owner, name, self.house.now)
 
 
 @pytest.fixture
@@ -225,7 +223,7 @@ async def test_a_registry_that_is_down(world: World) -> None:
     with pytest.raises(RegistryUnavailable):
         await world.shown("acme/api:v9")
     with pytest.raises(RegistryUnavailable):
-        await world.images.show(world.owner, "acme/nothing", NOW)
+        await world.images.repository(world.owner, "acme/nothing", NOW)
     index = RedisImageIndex(world.house.connection, Codec())
     await index.apply("acme/api", "acme", [IndexChange("bare", None, THREE.digest)], NOW)
     bare = await world.shown("acme/api:bare")
@@ -242,25 +240,23 @@ async def test_an_image_that_cannot_be_read(world: World) -> None:
 
 async def test_a_repository(world: World) -> None:
     """How many tags, and since when that is known; a new one is asked of the registry."""
-    shown = await world.images.show(world.owner, "acme/api", NOW)
-    assert isinstance(shown, ShownRepository)
+    shown = await world.images.repository(world.owner, "acme/api", NOW)
     assert (shown.state.tags, shown.state.read_at, shown.from_registry) == (3, NOW, False)
     world.registry.images = {("acme/new", "v1"): described(ONE)}
-    fresh = await world.images.show(world.owner, "acme/new", NOW)
-    assert isinstance(fresh, ShownRepository)
+    fresh = await world.images.repository(world.owner, "acme/new", NOW)
     assert (fresh.state.tags, fresh.from_registry) == (1, True)
     with pytest.raises(NotFound):
-        await world.images.show(world.owner, "acme/none", NOW)
+        await world.images.repository(world.owner, "acme/none", NOW)
 
 
 @pytest.mark.parametrize("name", ["globex/api", "globex/api:v1", "globex/api:v9", f"globex/api@{THREE.digest}"])
 async def test_what_another_team_has(world: World, name: str) -> None:
     """It is as unknown as what nobody has, and the registry is not even asked."""
     world.registry.images = {("globex/api", "v1"): described(THREE)}
-    told = set()
+    told, use = set(), world.images
     for asked in (name, name.replace("globex", "nowhere")):
         with pytest.raises(NotFound) as refused:
-            await world.images.show(world.owner, asked, NOW)
+            await (use.show if ":" in asked else use.repository)(world.owner, asked, NOW)
         told.add(str(refused.value).replace(asked, "NAME"))
     assert len(told) == 1
     assert world.registry.asked == []
@@ -270,7 +266,7 @@ async def test_no_name_of_another_team_is_told(world: World) -> None:
     """In no result of the first team is a word of the second."""
     results: list[ListedImage | ShownImage | ShownRepository] = []
     results += (await world.images.list(world.owner)).items
-    results += [await world.shown("acme/api:v1"), await world.images.show(world.owner, "acme/api", NOW)]
+    results += [await world.shown("acme/api:v1"), await world.images.repository(world.owner, "acme/api", NOW)]
     assert "globex" not in repr([evolve_names(one) for one in results]).lower()
 
 

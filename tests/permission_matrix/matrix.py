@@ -82,6 +82,7 @@ CALLS: dict[str, Use] = {
     "Images.list": _simple(lambda _, w, a, t: w.images.list(a, app=t.app)),
     "Images.show": _simple(lambda _, w, a, t: w.images.show(a, t.image, w.now)),
     "ImageDeletions.delete": _change(lambda w, t, o: confirmed(w.image_deletions.delete, t.image, o)),
+    "Images.repository": _simple(lambda _, w, a, t: w.images.repository(a, f"{t.app}/api", w.now)),
     "Images.sum": _simple(lambda _, w, a, t: w.images.sum(a, t.app)),
     "Members.add": _change(lambda w, t, o: w.members.add("fresh@x.test", t.team, "viewer", (), PASSWORD, o)),
     "Members.list": _simple(lambda _, w, a, t: w.members.list(a, t.team)),
@@ -235,7 +236,7 @@ async def _result(result: Any) -> Any:
 
 def _unnamed(told: str, at: Things) -> str:
     """Return a sentence without the names that the actor gave, so that two can be compared."""
-    names = (at.team, at.app, at.email, at.token, at.account, at.license, at.customer, at.image)
+    names = (at.team, at.app, at.email, at.token, at.account, at.license, at.customer, at.image, f"{at.app}/api")
     for name in sorted(names, key=len, reverse=True):
         told = told.replace(f"'{name}'", "NAME")
     return told

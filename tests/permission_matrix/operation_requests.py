@@ -20,6 +20,7 @@ from tests.support.api_server import ApiReply, ApiServer, resolved
 NAMES: Mapping[str, Callable[[Things], str]] = {
     "app": lambda at: at.app,
     "team": lambda at: at.team,
+    "image": lambda at: at.image,
     "license": lambda at: at.license,
     "customer": lambda at: at.customer,
     "member": lambda at: at.email,

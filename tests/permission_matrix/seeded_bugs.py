@@ -10,15 +10,19 @@ from typing import Any
 import pytest
 from attrs import evolve, frozen
 
+from authsvc.activity.image_name import ImageName
 from authsvc.audit.selection import EntrySelection
 from authsvc.errors import NotFound
+from authsvc.images.index import ImageScope
 from authsvc.manage import audit_query as audit_query_module
 from authsvc.manage import image_deletions as deletions_module
+from authsvc.manage import images as images_module
 from authsvc.manage import licenses as licenses_module
 from authsvc.manage import service_accounts as accounts_module
 from authsvc.manage import tokens as tokens_module
 from authsvc.manage.actor import Actor
 from authsvc.manage.audit_view import AuditView
+from authsvc.manage.images import Images
 from authsvc.manage.licenses import Licenses
 from authsvc.manage.lookup import find_license
 from authsvc.manage.members import Members
@@ -26,7 +30,7 @@ from authsvc.manage.operation import Operation
 from authsvc.manage.permissions import AccessLevel, Permission, PermissionRule, PermissionScope
 from authsvc.manage.stores import Stores
 from authsvc.tenancy.machine_records import PersonalToken, ServiceAccount
-from authsvc.tenancy.records import License, Member, Role
+from authsvc.tenancy.records import App, License, Member, Role
 from authsvc.tenancy.versioned import Versioned
 
 
@@ -71,6 +75,7 @@ unchecked(Licenses, "revoke")
 unchecked(Licenses, "show")
 unchecked(Licenses, "file_of")
 unchecked(Members, "list")
+unchecked(Images, "show")
 unchecked(Members, "set_role")
 
 
@@ -220,3 +225,18 @@ BUGS["the audit shows every team"] = Bug(_every_team, ("Audit.entries", "Audit.p
 @bug("a service account deletes without a grant for it", deletions_module, "_require_grant", "ImageDeletions.delete")
 def _no_grant(actor: Actor, image: object) -> None:
     """Accept everything."""
+
+
+@bug("the images of every app are found", images_module, "find_app_of_image", "Images.show")
+async def _any_app_of_image(stores: Stores, _actor: Actor, image: ImageName, _field: str = "image") -> App:
+    app = await stores.apps.get(image.repository.partition("/")[0])
+    if app is None:
+        raise NotFound("there is no image", code="image_not_found")
+    return app.record
+
+
+@bug("a list of images is not limited to what the actor sees", Images, "list", "Images.list")
+async def _all_images(self: Images, actor: Actor, **more: Any) -> Any:
+    page = await self.stores.images.page(ImageScope(), None, 100)
+    del actor, more
+    return page

@@ -176,7 +176,8 @@ def validate(schema: Mapping[str, Any], found: Any) -> None:
 def operation_of(method: str, path: str) -> Any:
     """Return the operation of the document that serves a path, or None."""
     for template, item in DOCUMENT["paths"].items():
-        pattern = re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(template))
+        # The name of an image may have its slashes as they are.
+        pattern = re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(template).replace(r"\{image\}", ".+"))
         if re.fullmatch(pattern, path) and method.lower() in item:
             return item[method.lower()]
     return None

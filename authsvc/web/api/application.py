@@ -96,7 +96,7 @@ class ManagementApi:
         application = web.Application(middlewares=[self._middleware()])
         application.router.add_get(DOCUMENT_PATH, self._document, allow_head=False)
         for endpoint in self.endpoints:
-            application.router.add_route(endpoint.method, f"{VERSION}{endpoint.path}", self._handler(endpoint))
+            application.router.add_route(endpoint.method, f"{VERSION}{endpoint.route}", self._handler(endpoint))
         return application
 
     async def _document(self, request: web.Request) -> web.Response:

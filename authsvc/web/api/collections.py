@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from authsvc.web.api import (
     apps,
     customers,
+    images,
     license_endpoints,
     license_keys,
     license_rows,
@@ -19,6 +20,7 @@ from authsvc.web.api.openapi import openapi_document
 ENDPOINTS: tuple[Endpoint, ...] = (
     *apps.ENDPOINTS,
     *customers.ENDPOINTS,
+    *images.ENDPOINTS,
     *license_endpoints.ENDPOINTS,
     *license_rows.ENDPOINTS,
     *license_keys.ENDPOINTS,
@@ -31,6 +33,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
 VARIABLES: Mapping[str, tuple[str, str]] = {
     "app": ("Slug of the app.", "myapp"),
     "customer": ("Id of the customer, its reference, or exactly its name.", "crm-4711"),
+    "image": ("`REPOSITORY:TAG` or `REPOSITORY@DIGEST`; a slash in it may be `/` or `%2F`.", "myapp/worker:1.2"),
     "license": ("Id of the license, or its reference.", "order-1001"),
     "member": ("Id of the member, or the e-mail address.", "kim@vendor.com"),
     "service_account": ("Id of the service account, or its name.", "ci-build"),
@@ -40,6 +43,7 @@ VARIABLES: Mapping[str, tuple[str, str]] = {
 TAGS: Mapping[str, str] = {
     "apps": "Applications; the slug of one is the namespace of its repositories.",
     "customers": "Whom licenses are made out to.",
+    "images": "What is in the registry, and who runs it.",
     "licenses": "What customers pull with.",
     "license-keys": "What license files are verified with.",
     "members": "The people of the team.",

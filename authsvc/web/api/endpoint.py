@@ -167,6 +167,11 @@ class Endpoint:
         return query, body
 
     @property
+    def route(self) -> str:
+        """The path as a route: the names of images have slashes."""
+        return self.path.replace("{image}", "{image:.+}")
+
+    @property
     def changes(self) -> bool:
         """Whether it changes something."""
         return self.method != "GET"
