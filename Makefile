@@ -61,6 +61,11 @@ bench-events: dev ## 50,000 events of the registry, each counted once, and what 
 	@.ci/install-packages $(RUN_PACKAGES)
 	@$(PY) -m tests.bench.events $(ARGS)
 
+.PHONY: bench-activity
+bench-activity: dev ## 50,000 registry events against an independent count, and what a license takes in a year (ARGS=--help)
+	@.ci/install-packages $(RUN_PACKAGES)
+	@$(PY) -m tests.bench.activity $(ARGS)
+
 .PHONY: lint
 lint: dev ## ruff (rules and format) and mypy
 	@$(PY) -m ruff check .

@@ -131,6 +131,8 @@ ErrorCode = Literal[
     "reference_duplicated",
     "value_missing",
     "role_invalid",
+    "resolution_invalid",
+    "activity_source_invalid",
     "limit_invalid",
     "license_too_long",
     "grants_count_invalid",

@@ -39,6 +39,7 @@ ENGLISH = listed(
     state step stopping stored strength such sum summary taken target term than time too tool total tried
     trimmer trusted type unavailable unknown unreadable unused up update updated usage use used user valid value
     verification view waiting warning watch what when where which who whole with within word work writer wrong
+    day
     """
 )
 """Plain English, in which a name is read as it is."""
@@ -47,7 +48,7 @@ FIELD = listed(
     """
     address aggregator api application argument atomic audit authentication authenticator authority
     authorization authsvc backoff batch batched bearer binaries blob body cache certificate channel claim cli
-    client codec column compose config configuration connection console context control counter crawler cursor
+    client codec column compose csv config configuration connection console context control counter crawler cursor
     customer descriptor dialect digest dir endpoint error es256 etag exposition file handler hash header hmac
     idempotency index indexing init installer issuance issuer json jws key kubelet label lazy leaf listener log
     login main manifest memory metric middleware migration nginx node observer openapi ops option pagination

@@ -6,6 +6,7 @@ import authsvc
 from authsvc.cli.lazy_group import LazyGroup
 
 COMMANDS = {
+    "activity": ("authsvc.cli.activity", "activity_group"),
     "app": ("authsvc.cli.app", "app_group"),
     "audit": ("authsvc.cli.audit", "audit_group"),
     "customer": ("authsvc.cli.customer", "customer_group"),

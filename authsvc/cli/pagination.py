@@ -4,7 +4,7 @@ import asyncio
 import textwrap
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
 from attrs import define, field, frozen
@@ -82,6 +82,18 @@ class ListOwner:
     show: Callable[[Facts], None]
 
 
+class ListOutput(Protocol):
+    """Prints a list, page by page."""
+
+    def add(self, items: Sequence[Facts], *, more: bool) -> None:
+        """Print the items of one page; ``more`` is whether others follow."""
+        ...
+
+    def end(self) -> None:
+        """Print what ends the list."""
+        ...
+
+
 def paging_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add ``--limit`` and ``--after``."""
     command = click.option("--after", metavar="CURSOR", help="Continue behind the list that ended with this cursor.")(
@@ -105,8 +117,9 @@ def print_list(
     after: str | None = None,
     owner: ListOwner | None = None,
     rest: str = "next: {}",
+    output: ListOutput | None = None,
 ) -> None:
-    """Print a list as its pages come: a table, or one JSON list.
+    """Print a list as its pages come: a table, one JSON list, or something else.
 
     The process ends when a page is refused; a JSON list that has begun is then left without its end. A reader that
     closes the pipe ends the list, and nothing is said.
@@ -120,12 +133,13 @@ def print_list(
         after: the cursor to continue behind, or None.
         owner: the object that the list belongs to, if any; JSON is this object then.
         rest: says, for people, that something follows; the braces stand for the cursor.
+        output: prints the list in a form of its own, if it is given.
     """
 
     async def use(manage: "Management") -> str | None:
         async with asyncio.timeout(PAGE_DEADLINE):
             facts = None if owner is None else await owner.fetch(manage)
-        output = _json_list(owner, facts) if as_json else _Lines(table)
+        printed = output or (_json_list(owner, facts) if as_json else _Lines(table))
         cursor, left = after, limit
         while True:
             async with asyncio.timeout(PAGE_DEADLINE):
@@ -133,12 +147,12 @@ def print_list(
             if owner is not None and facts is not None and not as_json:
                 owner.show(facts)
                 facts = None
-            output.add(page.items, more=page.next is not None)
+            printed.add(page.items, more=page.next is not None)
             _warn(page.unreadable)
             cursor = page.next
             left = None if left is None else left - len(page.items)
             if cursor is None or left == 0:
-                output.end()
+                printed.end()
                 return cursor
 
     try:

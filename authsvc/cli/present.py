@@ -3,6 +3,8 @@
 from datetime import datetime
 from typing import Any
 
+from authsvc.activity.history import AppDay, ImageHistory, LastUse, Version
+from authsvc.manage.activity_view import ActivityLine, ActivitySummary, ImageUser
 from authsvc.tenancy.customers import Customer
 from authsvc.tenancy.dates import render_instant, render_optional
 from authsvc.tenancy.records import App, License, Member, Team, TokenDigest, live_tokens
@@ -81,3 +83,111 @@ def license_(record: License, app: App, now: datetime) -> dict[str, Any]:
         "app_archived_at": render_optional(app.archived_at),
         "tokens": tokens(record.tokens, now),
     }
+
+
+def activity_row(row: ActivityLine) -> dict[str, Any]:
+    """Return a row of a list of activity; the members are the columns of the comma-separated form too."""
+    return {
+        "period": render_instant(row.period),
+        "resolution": str(row.resolution),
+        "app": row.app,
+        "repository": row.repository,
+        "tag": row.tag,
+        "digest": row.digest,
+        "action": str(row.action),
+        "subject": row.subject,
+        "license": row.license,
+        "customer": row.customer,
+        "customer_id": row.customer_id,
+        "count": row.count,
+        "bytes": row.bytes,
+        "first_at": render_instant(row.first_at),
+        "last_at": render_instant(row.last_at),
+        "source": row.source,
+    }
+
+
+def activity_summary(summary: ActivitySummary) -> dict[str, Any]:
+    """Return what licenses did, without their versions."""
+    return {
+        "first_pull_at": render_optional(summary.first_pull),
+        "last_pull_at": render_optional(summary.last_pull),
+        "since": render_optional(summary.since),
+        "licenses": [
+            {
+                "license": one.license,
+                "app": one.app,
+                "customer": one.customer,
+                "customer_id": one.customer_id,
+                "first_pull_at": render_optional(one.first_pull),
+                "last_pull_at": render_optional(one.last_pull),
+                "pulls": one.pulls,
+                "bytes": one.bytes,
+                "networks": one.networks,
+            }
+            for one in summary.licenses
+        ],
+        "networks": list(summary.networks),
+        "more_licenses": summary.more_licenses,
+        "more_networks": summary.more_networks,
+        "more_versions": summary.more_versions,
+    }
+
+
+def version(record: Version) -> dict[str, Any]:
+    """Return a version of an image that an account has."""
+    return {
+        "repository": record.repository,
+        "digest": record.digest,
+        "tags": list(record.tags),
+        "first_pull_at": render_optional(record.first_pull),
+        "last_pull_at": render_optional(record.last_pull),
+        "last_head_at": render_optional(record.last_head),
+        "pulls": record.pulls,
+        "is_part": record.is_part,
+    }
+
+
+def app_day(day: AppDay) -> dict[str, Any]:
+    """Return what everyone together did in an app on one day."""
+    return {
+        "day": render_instant(day.start),
+        "app": day.app,
+        "pulls": day.pulls,
+        "heads": day.heads,
+        "pushes": day.pushes,
+        "deletes": day.deletes,
+        "bytes": day.size,
+    }
+
+
+def image_history(history: ImageHistory) -> dict[str, Any]:
+    """Return what is known of a repository, tag or digest."""
+    return {
+        "repository": history.image.repository,
+        "tag": history.image.tag,
+        "digest": history.digest,
+        "pushed": _last_use(history.pushed),
+        "found": _last_use(history.found),
+        "pulled": _last_use(history.pulled),
+        "pulled_by_license": _last_use(history.pulled_by_license),
+        "deleted_at": render_optional(history.deleted_at),
+        "is_part": history.is_part,
+    }
+
+
+def image_user(user: ImageUser) -> dict[str, Any]:
+    """Return an account that pulled an image."""
+    return {
+        "subject": user.subject,
+        "license": user.license,
+        "customer": user.customer,
+        "customer_id": user.customer_id,
+        "last_pull_at": render_instant(user.last_pull),
+        "versions": None if user.versions is None else [version(one) for one in user.versions],
+        "more_versions": user.more_versions,
+    }
+
+
+def _last_use(use: LastUse | None) -> dict[str, Any] | None:
+    return None if use is None else {"at": render_instant(use.at), "subject": use.subject, "digest": use.digest}

@@ -72,14 +72,23 @@ async def find_open_app(stores: Stores, actor: Actor, slug: str) -> Versioned[Ap
     return app
 
 
-async def find_app_of_image(stores: Stores, actor: Actor, image: ImageName, field: str = "image") -> App:
+async def find_app_of_image(
+    stores: Stores, actor: Actor, image: ImageName, field: str = "image", *, proxied: bool = False
+) -> App:
     """Return the app that an image belongs to, archived or not; whether there is such an image is not looked at.
+
+    Args:
+        stores: the records.
+        actor: who asks.
+        image: its name.
+        field: the argument that named it.
+        proxied: whether images of linked registries count too; our own registry does not have them.
 
     Raises:
         NotFound: there is no such app for the actor: the sentence is that of an unknown image.
     """
     location = locate(image.repository)
-    slug = "" if location is None or location.upstream is not None else location.app
+    slug = "" if location is None or (location.upstream is not None and not proxied) else location.app
     app = await stores.apps.get(slug)
     if app is None or not actor.sees(app.record.team, app.record.slug):
         raise no_image(image, field)

@@ -168,6 +168,13 @@ class Permission(enum.Enum):
     LICENSE_IMPORT_CHECK = _read_app("check a file of licenses")
     LICENSE_IMPORT = _change_license("import licenses")
 
+    ACTIVITY_LIST = _read_app("list activity")
+    ACTIVITY_LICENSE = _read_app("see the activity of a license")
+    ACTIVITY_CUSTOMER = _read_app("see the activity of a customer")
+    ACTIVITY_APP = _read_app("see the activity of an app")
+    ACTIVITY_IMAGE = _read_app("see who uses an image")
+    ACTIVITY_UNUSED = _read_app("see which images nobody uses")
+
     AUDIT_LIST = _read_audit("list the audit")
     AUDIT_FOLLOW = _read_audit("follow the audit")
     AUDIT_EXPORT = _read_audit("export the audit")

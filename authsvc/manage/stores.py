@@ -13,7 +13,8 @@ from typing import Protocol
 
 from attrs import frozen
 
-from authsvc.activity.history import ImageHistory, ImagePull
+from authsvc.activity.activity_filter import ActivityFilter
+from authsvc.activity.history import AccountActivity, ActivityRow, AppDay, ImageHistory, ImagePull
 from authsvc.activity.image_name import ImageName
 from authsvc.audit.entry import Entry
 from authsvc.images.deletion_record import PendingDeletion
@@ -196,7 +197,17 @@ class UsageReader(Protocol):
 
 
 class ActivityReader(Protocol):
-    """Who pushed and pulled what, from the registry's events. None and a missing entry are *unknown*, never *none*."""
+    """Who pushed and pulled what, from the registry's events. None and a missing entry are *unknown*, never *none*.
+
+    What takes a cursor raises InputRefused when it is not one of the same list.
+    """
+
+    async def rows(self, wanted: ActivityFilter, after: str | None, limit: int) -> Page[ActivityRow]:
+        """Return one page of what accounts did by the hour or day.
+
+        The order is that of :mod:`authsvc.store.activity_spans`: the newest periods first in spans of 16 days.
+        """
+        ...
 
     async def histories(self, images: Sequence[ImageName]) -> list[ImageHistory]:
         """Return what is known of each image, in order; one round trip for 200 names, a tag with a digest being two."""
@@ -207,9 +218,22 @@ class ActivityReader(Protocol):
     ) -> Page[ImagePull]:
         """Return the accounts that pulled an image since an instant, of a tag with a digest those that pulled either.
 
-        Raises:
-            InputRefused: ``after`` is not a cursor of this list.
+        They are in the order in which they first came to the app, each with its last pull.
         """
+        ...
+
+    async def accounts(self, wanted: Sequence[tuple[str, str]], now: datetime) -> list[AccountActivity | None]:
+        """Return what each account did, by app and subject, in order; None for one without activity. 100 at most."""
+        ...
+
+    async def days(
+        self, app: str, since: datetime, until: datetime, *, after: str | None = None, limit: int = 100
+    ) -> Page[AppDay]:
+        """Return one page of the days of an app, newest first; days without activity are left out."""
+        ...
+
+    async def tags(self, repository: str, *, after: str | None = None, limit: int = 100) -> Page[ImageHistory]:
+        """Return one page of a repository's tags, as far as they are known, each with its digest, newest first."""
         ...
 
 

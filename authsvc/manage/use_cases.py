@@ -4,9 +4,11 @@ from functools import cached_property
 
 from attrs import frozen
 
+from authsvc.manage.activity import Activity
 from authsvc.manage.audit import Audit, AuditReader
 from authsvc.manage.customers import Customers
 from authsvc.manage.image_deletions import ImageDeletions, RegistryDeletions
+from authsvc.manage.image_users import ImageUsers
 from authsvc.manage.images import Images, RegistryImages
 from authsvc.manage.license_renewal import LicenseRenewal
 from authsvc.manage.license_signer import LicenseSigner
@@ -54,6 +56,16 @@ class UseCases:
     def links(self) -> Links:
         """Invitations and resets."""
         return Links(self.stores)
+
+    @cached_property
+    def activity(self) -> Activity:
+        """Who pushed and pulled what."""
+        return Activity(self.stores, self.audit_reader)
+
+    @cached_property
+    def image_users(self) -> ImageUsers:
+        """Who has which version of an image."""
+        return ImageUsers(self.stores)
 
     @cached_property
     def tokens(self) -> Tokens:

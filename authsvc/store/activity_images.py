@@ -1,6 +1,6 @@
 """Reads what is known of images: last pushes and pulls, and which accounts pulled them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 
 from attrs import evolve, frozen
@@ -17,6 +17,7 @@ from authsvc.store.activity_layout import (
     instant,
     long_digest,
     long_subject,
+    short_subject,
 )
 from authsvc.store.connection import Connection
 from authsvc.tenancy.pages import Page, read_cursor, write_cursor
@@ -83,38 +84,53 @@ class RedisActivityImages:
         Raises:
             InputRefused: ``after`` is not a cursor of this list.
         """
-        query = f"image pulls {image!r} {since.isoformat()}"
-        first = int(read_cursor(query, after) or 0) + 1
+        query = f"image pulls {image}"
         location = locate(image.repository)
+        found: dict[int, datetime] = {}
+        last, at_end, parts = int(read_cursor(query, after) or 0), True, 0
         if location is None:
             return Page(())
-        app = location.app
-        total = await self.account_total(app)
-        found: dict[int, datetime] = {}
-        part, last_part = first // USERS_PER_PART, total // USERS_PER_PART
-        ends = min(last_part + 1, part + MAX_PARTS)
-        while part < ends and len(found) <= limit:
-            found |= await self._part(image, part, since, now, first)
-            part += 1
+        async for end, users in self.users(image, since, now, last + 1):
+            found |= {number: at for number, at in users.items() if at is not None and at >= since}
+            parts += 1
+            if len(found) > limit or parts == MAX_PARTS:
+                at_end = False
+                last = end
+                break
         chosen = sorted(found)[:limit]
-        subjects = await self.subjects(app, chosen)
+        subjects = await self.subjects(location.app, chosen)
         items = tuple(ImagePull(subjects[number], found[number]) for number in chosen if number in subjects)
-        place = chosen[-1] if len(found) > limit else part * USERS_PER_PART - 1
-        return Page(items, write_cursor(query, str(place)) if len(found) > limit or part <= last_part else None)
+        place = chosen[-1] if len(found) > limit else last
+        return Page(items, None if at_end else write_cursor(query, str(place)))
 
-    async def _part(
-        self, image: ImageName, part: int, since: datetime, now: datetime, first: int
-    ) -> dict[int, datetime]:
-        """Return the last pull of each account of one part, from the number ``first`` on."""
+    async def users(
+        self, image: ImageName, since: datetime, until: datetime, start: int
+    ) -> AsyncIterator[tuple[int, dict[int, datetime | None]]]:
+        """Yield the accounts that did anything with an image in the eras between two instants.
+
+        Yields:
+            The last number that it is about, and by number the last pull of each account, or None; in ascending order,
+            from the number ``start`` on.
+        """
+        location = locate(image.repository)
+        total = 0 if location is None else await self.account_total(location.app)
         hashes = [image_hash(name) for name in _looked_up(image)]
-        names = [keys.activity_users(name, era, part) for name in hashes for era in eras(since, now)]
-        found: dict[int, int] = {}
-        for users in await read_hashes(self.connection, names):
-            for rest, at in users.items():
-                number = part * USERS_PER_PART + int(rest)
-                if number >= first and int(at) >= since.timestamp():
-                    found[number] = max(found.get(number, 0), int(at))
-        return {number: instant(at) for number, at in found.items() if at}
+        for part in range(start // USERS_PER_PART, total // USERS_PER_PART + 1):
+            names = [keys.activity_users(name, era, part) for name in hashes for era in eras(since, until)]
+            found: dict[int, int] = {}
+            for users in await read_hashes(self.connection, names):
+                for rest, at in users.items():
+                    number = part * USERS_PER_PART + int(rest)
+                    if number >= start:
+                        found[number] = max(found.get(number, 0), int(at))
+            by_number = {number: instant(found[number]) if found[number] else None for number in sorted(found)}
+            yield (part + 1) * USERS_PER_PART - 1, by_number
+
+    async def account(self, app: str, subject: str) -> int | None:
+        """Return the number of a subject in an app; None if it has no activity there."""
+        name = short_subject(subject)
+        number = await self.connection.read(lambda: self.connection.redis.hget(keys.activity_accounts(app), name))
+        return None if number is None else int(number)
 
     async def account_total(self, app: str) -> int:
         """Return the greatest number of an account of an app."""

@@ -10,11 +10,12 @@ key has one end that is known when it is made, and nothing has to be cleaned up.
 
 import hashlib
 from datetime import UTC, datetime
-from enum import StrEnum
 
 from attrs import frozen
 
-from authsvc.activity.attribution import DAYS_KEPT, HOURS_KEPT, ActivityKind
+from authsvc.activity.activity_filter import Resolution
+from authsvc.activity.attribution import ActivityKind
+from authsvc.activity.history import ImageUse
 from authsvc.activity.image_name import ImageName
 from authsvc.tenancy.subjects import LICENSE
 
@@ -53,6 +54,9 @@ SHA256 = "sha256:"
 MORE = "+"
 """Field of a hash that is full: there were more."""
 
+BYTES = "bytes"
+"""Field of the hash of used images: the bytes of all downloads."""
+
 NO_IMAGE = b"\0" * 8
 """Stands in a count for images that are not told apart."""
 
@@ -75,31 +79,6 @@ _KINDS = {
 
 _SHORT = {"member": "m", "service-account": "s", "license": "l"}
 _LONG = {"m": "member", "s": "service-account", "l": "license"}
-
-
-class Resolution(StrEnum):
-    """The length of the spans that are counted."""
-
-    HOUR = "hour"
-    DAY = "day"
-
-    @property
-    def unit(self) -> int:
-        """Seconds of one span."""
-        return HOUR if self is Resolution.HOUR else DAY
-
-    @property
-    def units(self) -> int:
-        """Spans of one block."""
-        return 24 if self is Resolution.HOUR else BLOCK_DAYS
-
-    def block(self, at: datetime) -> int:
-        """Return the number of the block that ``at`` lies in."""
-        return seconds(at) // (self.unit * self.units)
-
-    def oldest(self, now: datetime) -> datetime:
-        """Return since when counts are complete."""
-        return now - (HOURS_KEPT if self is Resolution.HOUR else DAYS_KEPT)
 
 
 @frozen
@@ -129,7 +108,7 @@ class Count:
     @classmethod
     def read(cls, resolution: Resolution, block: int, field: bytes, value: bytes) -> "Count":
         """Return what a field of a block says."""
-        start = (block * resolution.units + field[0]) * resolution.unit
+        start = (block * units_of(resolution) + field[0]) * resolution.seconds
         times, _, size = value[6:].partition(b" ")
         return cls(
             start=instant(start),
@@ -143,36 +122,29 @@ class Count:
         )
 
 
-@frozen
-class ImageUse:
-    """What one account did with one image in an era.
+def read_use(image: ImageName, value: bytes, *, is_part: bool) -> ImageUse:
+    """Return what the value of an image says in a hash of used images."""
+    first, last, head = (_optional(int.from_bytes(value[at : at + 4], "big")) for at in (0, 4, 8))
+    return ImageUse(image, first, last, head, int(value[12:]), is_part)
 
-    Attributes:
-        first_pull: or None.
-        last_pull: or None.
-        last_head: when it last asked for the digest under a tag, or None.
-        pulls: how often it got the manifest.
-    """
 
-    first_pull: datetime | None
-    last_pull: datetime | None
-    last_head: datetime | None
-    pulls: int
+def joined_uses(one: bytes | None, other: bytes) -> bytes:
+    """Return the values of an image in two eras together."""
+    if one is None:
+        return other
+    first, last, head = ([int.from_bytes(value[at : at + 4], "big") for value in (one, other)] for at in (0, 4, 8))
+    ends = (min(first) or max(first), max(last), max(head))
+    return b"".join(at.to_bytes(4, "big") for at in ends) + b"%d" % (int(one[12:]) + int(other[12:]))
 
-    @classmethod
-    def read(cls, value: bytes) -> "ImageUse":
-        """Return what a value says."""
-        first, last, head = (_optional(int.from_bytes(value[at : at + 4], "big")) for at in (0, 4, 8))
-        return cls(first, last, head, int(value[12:]))
 
-    def joined(self, other: "ImageUse") -> "ImageUse":
-        """Return both together."""
-        firsts = [one for one in (self.first_pull, other.first_pull) if one]
-        lasts = [one for one in (self.last_pull, other.last_pull) if one]
-        heads = [one for one in (self.last_head, other.last_head) if one]
-        return ImageUse(
-            min(firsts, default=None), max(lasts, default=None), max(heads, default=None), self.pulls + other.pulls
-        )
+def units_of(resolution: Resolution) -> int:
+    """Return how many hours or days one block has."""
+    return DAY // HOUR if resolution is Resolution.HOUR else BLOCK_DAYS
+
+
+def block_of(resolution: Resolution, at: datetime) -> int:
+    """Return the number of the block that ``at`` lies in."""
+    return seconds(at) // (resolution.seconds * units_of(resolution))
 
 
 def seconds(at: datetime) -> int:

@@ -176,6 +176,12 @@ local function use(app, number, name, event)
   redis.call('HSET', key, image, struct.pack('>I4I4I4', first, last, head) .. times)
   if size == 0 then end_at(key, event.era_until) end
 end
+local function downloaded(app, number, event)
+  local key = base .. 'used:' .. app .. ':' .. number .. ':' .. event.era
+  local size = redis.call('HLEN', key)
+  redis.call('HINCRBY', key, '{layout.BYTES}', event.size)
+  if size == 0 then end_at(key, event.era_until) end
+end
 local function user_of(name, number, event)
   local size = {layout.USERS_PER_PART}
   local key = base .. 'users:' .. name.hash .. ':' .. event.era .. ':' .. math.floor(number / size)
@@ -223,9 +229,8 @@ local function follow(names, event)
 end
 local function count_for(event, number, names, image, part)
   if not part then count_all(event.app, number, event.letter, image, event, {layout.MAX_COUNTS}) end
-  if event.kind ~= 'download' then
-    for _, name in ipairs(names) do user_of(name, number, event) end
-  end
+  if event.kind == 'download' then downloaded(event.app, number, event) end
+  for _, name in ipairs(names) do user_of(name, number, event) end
   if (event.kind == 'pull' or event.kind == 'head') and image ~= NO_IMAGE then
     use(event.app, number, event.image, event)
   end

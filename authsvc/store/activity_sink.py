@@ -92,7 +92,9 @@ class RedisActivitySink:
         counted = [one for one in found if isinstance(one, ActivityEvent)]
         dropped = sum(one is NotCounted.TOO_OLD for one in found)
         ignored = sum(isinstance(one, NotCounted) for one in found) - dropped + sum(one.kind is None for one in counted)
-        if counted and not self.has_room():
+        if not counted:
+            return RecordedEvents(ignored=ignored, dropped=dropped)
+        if not self.has_room():
             self._require_patience(now, StoreUnavailable(STORE_AWAY, detail=NO_ROOM))
             return RecordedEvents(ignored=ignored, dropped=dropped + len(counted))
         try:

@@ -1,7 +1,7 @@
 """The records of one installation, in Redis."""
 
 from authsvc.manage.stores import Stores
-from authsvc.store.activity_images import RedisActivityImages
+from authsvc.store.activity import RedisActivity
 from authsvc.store.apps import RedisApps
 from authsvc.store.customers import RedisCustomers
 from authsvc.store.image_deletions import RedisImageDeletions
@@ -34,7 +34,7 @@ def make_stores(records: Records) -> Stores:
         licenses=RedisLicenses(records),
         usage=RedisUsageReader(records.connection),
         operations=RedisOperations(records.connection),
-        activity=RedisActivityImages(records.connection),
+        activity=RedisActivity(records),
         images=RedisImages(records),
         image_deletions=RedisImageDeletions(
             records, RepositoryLocks(records.connection), RedisImageIndex(records.connection, records.codec)

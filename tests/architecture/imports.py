@@ -10,6 +10,8 @@ ENTRY_POINTS = ("server/worker.py", "server/parent.py", "cli/", "wiring/")
 
 CLI_MAY_IMPORT = (
     "cli",
+    "activity.history",
+    "activity.export",
     "images",
     "audit.entry",
     "audit.stored_entry",

@@ -43,6 +43,8 @@ UNSEEN_READS = {
     "subject_names._name_of: licenses.get",
     "images._customers: licenses.get",
     "ended_images.customers_of_image: licenses.get",
+    # The licenses behind rows of activity: those that the actor does not see are left out.
+    "activity_view.of: licenses.get",
     # Within an app that the actor was found to see.
     "license_import._known: licenses.by_references",
     "license_renewal._known: licenses.by_references",

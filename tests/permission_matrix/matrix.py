@@ -7,6 +7,7 @@ from typing import Any
 from attrs import evolve, frozen
 
 from authsvc.errors import Conflict, InputRefused, NotFound, PermissionDenied
+from authsvc.manage.activity import ActivityQuery
 from authsvc.manage.audit_query import AuditQuery
 from authsvc.manage.license_import import LicenseImport
 from authsvc.manage.license_renewal import LicenseRenewal
@@ -150,6 +151,12 @@ CALLS: dict[str, Use] = {
             a, c.rows(), lambda: w.operation(a), lambda _: None
         )
     ),
+    "Activity.rows": _simple(lambda _, w, a, t: w.activity.rows(a, ActivityQuery(app=t.app), w.now)),
+    "Activity.license": _simple(lambda _, w, a, t: w.activity.license(a, t.license, w.now)),
+    "Activity.customer": _simple(lambda _, w, a, t: w.activity.customer(a, t.customer, w.now)),
+    "Activity.app": _simple(lambda _, w, a, t: w.activity.app(a, t.app, w.now)),
+    "ImageUsers.show": _simple(lambda _, w, a, t: w.image_users.show(a, t.image, w.now)),
+    "ImageUsers.unused": _simple(lambda _, w, a, t: w.image_users.unused(a, f"{t.app}/api", w.now)),
     "Audit.entries": _simple(lambda _, w, a, __: w.audit.entries(a, ANY, w.now, unproven=True)),
     "Audit.follow": _simple(lambda _, w, a, __: w.audit.follow(a, ANY, "0-1", w.now)),
     "Audit.pages": _simple(lambda _, w, a, __: w.audit.pages(a, ANY, w.now)),

@@ -18,10 +18,12 @@ from authsvc.images.manifest import parse_manifest
 from authsvc.images.summary import of_manifest
 from authsvc.keys.secrets_dir import create_missing
 from authsvc.keys.service_keys import LocalKeys
+from authsvc.manage.activity import Activity
 from authsvc.manage.actor import Actor
 from authsvc.manage.audit import Audit
 from authsvc.manage.customers import Customers
 from authsvc.manage.image_deletions import ImageDeletions
+from authsvc.manage.image_users import ImageUsers
 from authsvc.manage.images import Images
 from authsvc.manage.keys import Keys
 from authsvc.manage.licenses import Licenses
@@ -154,6 +156,8 @@ class World:
         self.images = Images(self.stores, NoRegistry(), SERVICE)
         self.image_deletions = ImageDeletions(self.stores, IndexedRegistry(), SERVICE)
         self.audit = Audit(RedisAudit(self.connection, AUDIT_BUDGET), self.stores)
+        self.activity = Activity(self.stores, self.audit.stream)
+        self.image_users = ImageUsers(self.stores)
         registry = RedisWorkerRegistry(self.connection, Codec())
         self.keys = Keys(
             Files(self.folder, keys, keys), registry, _registry_is_down, timedelta(minutes=5), lambda: self.now

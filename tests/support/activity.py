@@ -8,12 +8,16 @@ from typing import Any
 
 from attrs import frozen
 
+from authsvc.audit.entry import Entry
 from authsvc.spec.registry_event import EventAction, RegistryEvent
-from authsvc.store import keys
 from authsvc.store.activity_images import RedisActivityImages
 from authsvc.store.activity_sink import RedisActivitySink
 from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
+from authsvc.store.records import Records
+from authsvc.tenancy.customers import Customer
+from authsvc.tenancy.records import Team
+from authsvc.wiring.stores import make_stores
 from tests.support.builders import NOW, make_app, make_license
 from tests.support.redis_server import connected
 
@@ -60,6 +64,19 @@ def blob(size: int, **changes: Any) -> RegistryEvent:
     return event(media_type=BLOB, size=size, tag=None, **changes)
 
 
+INITECH = Customer("k000000000000001", "acme-team", "Initech", NOW)
+HOOLI = Customer("k000000000000002", "acme-team", "Hooli", NOW)
+FOREIGN = Customer("k000000000000003", "globex-team", "Initech", NOW)
+"""Of another team."""
+
+LICENSES = (
+    make_license("c000000000000001", customer="Initech", customer_id=INITECH.id),
+    make_license("c000000000000002", customer="Hooli", customer_id=HOOLI.id),
+    make_license("c000000000000003", app="globex", team="globex-team", customer="Initech", customer_id=FOREIGN.id),
+    make_license("c000000000000004", app="tools", customer="Initech", customer_id=INITECH.id),
+)
+
+
 @frozen
 class Recording:
     """A store with two apps of one team, an app of another, two licenses of the first app and one of the last.
@@ -81,19 +98,22 @@ class Recording:
 
 
 async def fill(connection: Connection) -> None:
-    """Write the apps and licenses."""
-    codec = Codec()
-    apps = (make_app("acme"), make_app("tools"), make_app("globex", team="globex-team"))
-    for app in apps:
-        await connection.redis.set(keys.app(app.slug), codec.encode(app))
-    licenses = (
-        make_license("c000000000000001"),
-        make_license("c000000000000002"),
-        make_license("c000000000000003", app="globex", team="globex-team"),
-        make_license("c000000000000004", app="tools"),
-    )
-    for license_ in licenses:
-        await connection.redis.set(keys.license_(license_.id), codec.encode(license_))
+    """Write the teams, apps, customers and licenses."""
+    stores = make_stores(Records(connection, Codec()))
+    for team, apps in (("acme-team", ("acme", "tools")), ("globex-team", ("globex",))):
+        await stores.teams.add(Team(team, team, NOW), _entry())
+        for slug in apps:
+            await stores.apps.add(make_app(slug, team=team), _entry())
+    for customer in (INITECH, HOOLI, FOREIGN):
+        await stores.customers.add(customer, _entry())
+    for license_ in LICENSES:
+        app = await stores.apps.get(license_.app)
+        assert app is not None
+        await stores.licenses.add(license_, app, _entry())
+
+
+def _entry() -> Entry:
+    return Entry(f"fill-{next(_serial)}", NOW, "test.done", "system:authsvc")
 
 
 @asynccontextmanager
