@@ -62,6 +62,7 @@ class Actor:
         creator: the member who created the service account and whose rights bound it; None for the operator's.
         inactive: why the account may not be used now, as it completes its name; None while it may.
         on_behalf_of: for whom the operator acts, or None.
+        token: id of the personal token by which a member acts; None in person.
     """
 
     kind: ActorKind
@@ -75,6 +76,7 @@ class Actor:
     creator: "Actor | None" = None
     inactive: str | None = None
     on_behalf_of: Person | None = None
+    token: str | None = None
 
     @classmethod
     def operator(cls, on_behalf_of: Person | None = None) -> Self:
@@ -100,7 +102,7 @@ class Actor:
     @classmethod
     def of_personal_token(cls, token: PersonalToken, member: Member, now: datetime) -> Self:
         """Return the member who owns a personal token, with no more access than the token carries."""
-        actor = evolve(cls.of_member(member), access=_LEVELS[token.api])
+        actor = evolve(cls.of_member(member), access=_LEVELS[token.api], token=token.id)
         if token.member != member.id:
             return evolve(actor, inactive="does not own this token")
         if token.revoked_at is not None:

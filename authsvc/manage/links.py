@@ -2,10 +2,11 @@
 
 A link is bound to one person as they are: team, address and role for an invitation, account and epoch for a reset. A
 newer link for the same address, a change of the account or its use makes it void, and so does whatever takes the right
-to hand it out from the member who made it. Only its SHA-256 is kept.
+to hand it out from the member who made it, or ends the token by which that member acted. Only its SHA-256 is kept.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from attrs import evolve, frozen
 
@@ -77,6 +78,7 @@ class Links:
                 created_at=operation.now,
                 expires_at=operation.now + LINK_LIFE,
                 creator=operation.actor.member_id,
+                token=operation.actor.token,
             ),
             operation,
         )
@@ -110,6 +112,7 @@ class Links:
                 created_at=operation.now,
                 expires_at=operation.now + LINK_LIFE,
                 creator=operation.actor.member_id,
+                token=operation.actor.token,
                 member=found.id,
                 epoch=found.epoch,
             ),
@@ -128,7 +131,7 @@ class Links:
         stored = None if secret is None or secret.kind != LINK_KIND else await self.stores.links.get(secret.id)
         if secret is None or stored is None or not secret.has_digest(stored.record.sha256):
             raise _void()
-        if operation.now >= stored.record.expires_at or not await self._maker_still_may(stored.record):
+        if operation.now >= stored.record.expires_at or not await self._maker_still_may(stored.record, operation.now):
             raise _void()
         check_rules(password, await names_around(self.stores, stored.record.email, stored.record.team))
         try:
@@ -156,14 +159,19 @@ class Links:
         await self.stores.links.accept_reset(link, old, member, entry)
         return member
 
-    async def _maker_still_may(self, link: OneTimeLink) -> bool:
-        """Whether who made the link could make it now: the operator always, a member by the permissions of now."""
+    async def _maker_still_may(self, link: OneTimeLink, now: datetime) -> bool:
+        """Whether the operator made the link, or a member who could make it now, with the same token if with any."""
         if link.creator is None:
             return True
         stored = await self.stores.members.get(link.creator)
         if stored is None:
             return False
         maker = Actor.of_member(stored.record)
+        if link.token is not None:
+            token = await self.stores.personal_tokens.get(link.token)
+            if token is None:
+                return False
+            maker = Actor.of_personal_token(token.record, stored.record, now)
         purposes = {LinkPurpose.INVITE: Permission.MEMBER_INVITE, LinkPurpose.RESET: Permission.MEMBER_RESET}
         return maker.may(purposes[link.purpose]) and maker.sees(link.team)
 

@@ -173,6 +173,7 @@ class OneTimeLink:
         member: id of the member whose password is reset; None for an invitation.
         epoch: the member's at the time of making; another one voids the link.
         used_at: when it was consumed, or None.
+        token: id of the personal token by which its maker acted, which has to be live at its use; None if by none.
     """
 
     id: str
@@ -188,3 +189,4 @@ class OneTimeLink:
     member: str | None = None
     epoch: int | None = None
     used_at: datetime | None = None
+    token: str | None = None

@@ -2,16 +2,17 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
+from attrs import evolve
 
 from authsvc.credentials.machine_secret import LINK_KIND, MachineSecret
 from authsvc.errors import InputRefused, NotFound, PermissionDenied
 from authsvc.manage.actor import Actor
-from authsvc.manage.links import VOID
+from authsvc.manage.links import VOID, Links
 from authsvc.redaction import Secret
-from authsvc.tenancy.machine_records import LINK_LIFE, ApiAccess
+from authsvc.tenancy.machine_records import LINK_LIFE, ApiAccess, OneTimeLink
 from tests.support.builders import PASSWORD, make_personal_token
 from tests.support.installation import APP, DENIED, OPERATOR, OTHER_APP, REFUSED, TEAM, Installation
 
@@ -296,3 +297,59 @@ async def test_a_link_is_worth_what_its_maker_is(house: Installation, purpose: s
         assert EMAIL == (await house.links.redeem(link, CHOSEN, house.operation())).email
     else:
         assert VOID == await refusal(house, link)
+
+
+async def link_by_token(house: Installation, purpose: str, expires: str | None = None) -> tuple[Secret, str]:
+    """Make a link with the token of another owner; return it and the id of the token."""
+    owner = await house.members.add("boss@acme.test", TEAM, "owner", (), PASSWORD, house.operation())
+    token, _ = await house.tokens.create("crm", owner.id, expires, "manage", house.operation())
+    by_token = Actor.of_personal_token(token, owner, house.now)
+    if purpose == "invite":
+        return await invite(house, "owner", actor=by_token), token.id
+    await member(house)
+    return await house.links.reset(EMAIL, house.operation(by_token)), token.id
+
+
+@pytest.mark.parametrize(
+    ("fate", "works"), [("stays", True), ("is revoked", False), ("is about to expire", True), ("expires", False)]
+)
+@pytest.mark.parametrize("purpose", ["invite", "reset"])
+async def test_a_link_ends_with_the_token_that_made_it(
+    house: Installation, purpose: str, fate: str, works: bool
+) -> None:
+    """Revoking a stolen token takes back the ways in that it made, although its member is an owner still."""
+    link, token = await link_by_token(house, purpose, "2d" if "expire" in fate else None)
+    if fate == "is revoked":
+        await house.tokens.revoke(token, house.operation())
+    elif "expire" in fate:
+        house.now += timedelta(days=2, seconds=0 if fate == "expires" else -1)
+    before = await house.everything_stored()
+
+    if works:
+        assert EMAIL == (await house.links.redeem(link, CHOSEN, house.operation())).email
+    else:
+        assert VOID == await refusal(house, link)
+        assert before == await house.everything_stored()
+
+
+async def test_another_token_of_the_maker_may_end(house: Installation) -> None:
+    """Only the token by which the link was made counts."""
+    link, _ = await link_by_token(house, "invite")
+    other, _ = await house.tokens.create("laptop", "boss@acme.test", None, "manage", house.operation())
+    await house.tokens.revoke(other.id, house.operation())
+
+    assert EMAIL == (await house.links.redeem(link, CHOSEN, house.operation())).email
+
+
+async def test_the_token_is_what_refuses_the_link(house: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A check that forgets the token, as it did for links that older versions stored, accepts the same link."""
+    link, token = await link_by_token(house, "invite")
+    await house.tokens.revoke(token, house.operation())
+    assert VOID == await refusal(house, link)
+    still_may = Links._maker_still_may
+
+    async def forgetful(self: Links, terms: OneTimeLink, now: datetime) -> bool:
+        return await still_may(self, evolve(terms, token=None), now)
+
+    monkeypatch.setattr(Links, "_maker_still_may", forgetful)
+    assert EMAIL == (await house.links.redeem(link, CHOSEN, house.operation())).email

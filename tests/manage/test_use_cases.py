@@ -34,6 +34,7 @@ UNSEEN_READS = {
     "links.redeem: links.get",
     "links._set_password: members.by_email",
     "links._maker_still_may: members.get",
+    "links._maker_still_may: personal_tokens.get",
     # Who owns a token that was found.
     "tokens.show: members.get",
     "tokens.revoke: members.get",

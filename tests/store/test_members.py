@@ -57,6 +57,7 @@ LINK = OneTimeLink(
     creator="c" * 16,
     member=MEMBER.id,
     epoch=1,
+    token=TOKEN.id,
 )
 
 
