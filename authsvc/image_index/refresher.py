@@ -11,14 +11,12 @@ from datetime import datetime, timedelta
 
 from attrs import field, frozen
 
-from authsvc.activity.image_name import ImageName
-from authsvc.errors import AuthsvcError, InputRefused, RegistryUnavailable, SignerUnavailable, StoreUnavailable
+from authsvc.errors import RegistryUnavailable, SignerUnavailable, StoreUnavailable
+from authsvc.image_index.change_reader import ChangeReader
 from authsvc.image_index.counter import ImageCounter
 from authsvc.image_index.crawler import Crawler
-from authsvc.image_index.repository_update import RepositoryUpdate
 from authsvc.images.index import CrawlState
 from authsvc.logs import Logger
-from authsvc.policy import locate
 from authsvc.processes.waiting import ended
 from authsvc.store.image_crawl import RedisImageCrawl
 from authsvc.store.image_index import RedisImageIndex
@@ -41,9 +39,6 @@ CRAWL_LOOK_EVERY = 5.0
 COUNT_REST = 20
 """The images of an app are added up again after so many times as long as that took, at the earliest."""
 
-MAX_TAKEN = 20
-"""Most changes that are taken at one time."""
-
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 """Seconds until the registry is asked again after it did not answer; doubled each time."""
 
@@ -54,13 +49,11 @@ class RefreshMetrics:
 
     Attributes:
         crawled: hears of each crawl that ended, and of the last one when the work begins.
-        failed: hears of each question to the registry or to Redis that ended the work for a while.
-        waiting: hears how many changes are not read yet.
+        failed: hears of each failure that ended the work for a while.
     """
 
     crawled: Callable[[CrawlState], None] = lambda _: None
     failed: Callable[[], None] = lambda: None
-    waiting: Callable[[int], None] = lambda _: None
 
 
 @frozen
@@ -70,7 +63,7 @@ class ImageRefresher:
     Attributes:
         index: says who works, and what has changed.
         state: how far a crawl is, and which apps are to be added up.
-        update: reads what has changed, without rest.
+        changes: reads what has changed.
         crawler: reads everything, with rests.
         counter: adds up.
         holder: random name of this worker.
@@ -82,7 +75,7 @@ class ImageRefresher:
 
     index: RedisImageIndex
     state: RedisImageCrawl
-    update: RepositoryUpdate
+    changes: ChangeReader
     crawler: Crawler
     counter: ImageCounter
     holder: str
@@ -144,50 +137,8 @@ class ImageRefresher:
 
     async def _read_changes(self) -> float:
         """Read what has changed."""
-        await self.index.take_back()
-        while taken := await self.index.take_changed(MAX_TAKEN):
-            self.metrics.waiting(await self.index.changed())
-            for changed in taken:
-                await self._read_change(changed.decode("utf-8", "replace"))
-                await self.index.done([changed])
-        self.metrics.waiting(0)
+        await self.changes.read()
         return CHANGES_EVERY
-
-    async def _read_change(self, changed: str) -> None:
-        """Read one change. One outside of apps is nobody's."""
-        try:
-            image = ImageName.parse(changed)
-        except InputRefused:
-            return
-        place = locate(image.repository)
-        if place is None or place.upstream is not None or not await self.state.known_apps([place.app]):
-            return
-        try:
-            await self._update(image, place.app)
-        except (StoreUnavailable, SignerUnavailable):
-            raise
-        except Exception as error:
-            # One that cannot be read must not keep the others from being read.
-            if isinstance(error, RegistryUnavailable) and not await self._registry_answers():
-                raise
-            self.metrics.failed()
-            detail = error.detail if isinstance(error, AuthsvcError) else repr(error)
-            self.logger.warning("images.unreadable", image=str(image), detail=detail)
-
-    async def _update(self, image: ImageName, app: str) -> None:
-        if image.tag is not None:
-            await self.update.tag(image.repository, app, image.tag)
-        elif image.digest is not None:
-            await self.update.digest(image.repository, app, image.digest)
-        else:
-            await self.update.whole(image.repository, app)
-
-    async def _registry_answers(self) -> bool:
-        try:
-            await self.update.images.reader.ping()
-        except RegistryUnavailable:
-            return False
-        return True
 
     async def _crawl_when_due(self) -> float:
         """Make a crawl if one is due, or the rest of one."""

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from attrs import frozen
 
 from authsvc.errors import RegistryUnavailable
+from authsvc.image_index.change_reader import ChangeReader
 from authsvc.image_index.counter import ImageCounter
 from authsvc.image_index.crawler import Crawler
 from authsvc.image_index.pace import Pace
@@ -138,18 +139,19 @@ async def indexed_registry(
             RedisImages(records),
         )
         reader = image_reader(session, tokens)
+        crawled, failed, waiting = _counting(slot)
         crawling = RepositoryUpdate(index, reader, clock, GENTLE, RedisActivityCrawl(connection))
         refresher = ImageRefresher(
             index,
             state,
-            RepositoryUpdate(index, reader, clock),
+            ChangeReader(index, state, RepositoryUpdate(index, reader, clock), logger, failed, waiting),
             Crawler(state, reading, crawling, clock, logger),
             ImageCounter(state, clock, GENTLE),
             holder,
             clock,
             logger,
             has_room,
-            _metrics(slot),
+            RefreshMetrics(crawled, failed),
         )
         task = asyncio.create_task(refresher.run())
         try:
@@ -159,7 +161,9 @@ async def indexed_registry(
             await connection.close()
 
 
-def _metrics(slot: Slot) -> RefreshMetrics:
+def _counting(slot: Slot) -> tuple[Callable[[CrawlState], None], Callable[[], None], Callable[[int], None]]:
+    """Return what counts crawls, failures, and changes that wait."""
+
     def crawled(state: CrawlState) -> None:
         if state.ended_at is not None:
             slot.set(IMAGES_CRAWLED, int(state.ended_at.timestamp()))
@@ -167,8 +171,10 @@ def _metrics(slot: Slot) -> RefreshMetrics:
         if state.started_at is None:
             slot.set(IMAGES_CRAWL_UNREAD, state.errors)
 
-    return RefreshMetrics(
-        crawled=crawled,
-        failed=lambda: slot.inc(IMAGES_FAILURES),
-        waiting=lambda count: slot.set(IMAGES_WAITING, count),
-    )
+    def failed() -> None:
+        slot.inc(IMAGES_FAILURES)
+
+    def waiting(count: int) -> None:
+        slot.set(IMAGES_WAITING, count)
+
+    return crawled, failed, waiting

@@ -12,7 +12,7 @@ from authsvc.images.evidence import Evidence
 from authsvc.images.index import IndexedTag
 from authsvc.images.manifest import ImageKind
 from authsvc.store import keys
-from tests.image_index.world import World
+from tests.image_index.world import World, world_between
 from tests.support.attached import (
     DSSE,
     EMPTY,
@@ -26,6 +26,8 @@ from tests.support.attached import (
     platform_index,
 )
 from tests.support.oci import INDEX, MANIFEST, Image
+from tests.support.real_registry import TRIXIE, running
+from tests.support.redis_server import connected
 
 ONE, TWO, THREE = Image(b"one"), Image(b"two"), Image(b"three")
 
@@ -70,6 +72,20 @@ async def test_everything_is_found(world: World) -> None:
     assert [str(one.platform) for one in listed.summary.platforms or ()] == ["linux/amd64"]
     assert (listed.signed, listed.sbom, listed.read_at) == (False, False, world.now)
     assert await world.images.tags_of("acme/api", TWO.digest, 9) == ["latest", "v2"]
+
+
+async def test_the_newer_registry() -> None:
+    """Debian 13's 2.8.3 answers alike."""
+    with running(TRIXIE) as registry:
+        async with connected("--appendfsync", "no") as connection, world_between(connection, registry) as world:
+            world.content.push("acme/api", "v1", ONE)
+            index = world.content.push_json("acme/api", "v2", platform_index({"linux/amd64": ONE}))
+            await world.crawl()
+            assert await world.names() == ["acme/api:v1", "acme/api:v2"]
+            assert (await only(world, "acme/api", "v2")).digest == index
+            world.content.delete("acme/api", index)
+            await world.crawl()
+            assert await world.names() == ["acme/api:v1"]
 
 
 async def test_what_has_changed_since(world: World) -> None:

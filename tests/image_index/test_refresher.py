@@ -9,6 +9,7 @@ import pytest
 from attrs import evolve
 
 from authsvc.errors import RegistryUnavailable
+from authsvc.image_index import change_reader
 from authsvc.image_index import refresher as refreshing
 from authsvc.image_index.refresher import CRAWL_EVERY, ImageRefresher, RefreshMetrics
 from authsvc.processes.waiting import ended
@@ -52,6 +53,7 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
         ("FIRST_PAUSE", 0.1),
     ):
         monkeypatch.setattr(refreshing, name, seconds)
+    monkeypatch.setattr(change_reader, "AGAIN_AFTER", (0.1, 0.2))
 
 
 async def test_a_first_start_crawls(world: World) -> None:
@@ -96,6 +98,21 @@ async def test_what_is_named_is_read(world: World) -> None:
     state = await world.images.repository("acme/api", "acme")
     assert state is not None
     assert (state.tags, state.changed_at) == (1, world.now)
+
+
+async def test_a_tag_that_the_registry_writes_after_it_reported_the_push(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is read again after a while; until then the change is not forgotten, whatever happens to the worker."""
+    monkeypatch.setattr(change_reader, "AGAIN_AFTER", (0.1,) * 300)
+    await world.crawl()
+    async with running(world.refresher()):
+        await changed(world, "acme/api:late")
+        async with asyncio.timeout(PATIENCE):
+            while await world.connection.redis.smembers(keys.IMAGES_TAKEN) != {b"acme/api:late"}:
+                await asyncio.sleep(0.01)
+        world.content.push("acme/api", "late", ONE)
+        await until_names(world, "acme/api:late")
 
 
 async def test_a_new_repository_is_read_whole(world: World) -> None:

@@ -8,6 +8,7 @@ from functools import partial
 from attrs import define, field
 
 from authsvc.audit.entry import Entry
+from authsvc.image_index.change_reader import ChangeReader
 from authsvc.image_index.counter import ImageCounter
 from authsvc.image_index.crawler import Crawler
 from authsvc.image_index.pace import Pace
@@ -99,10 +100,10 @@ class World:
 
     def refresher(self, holder: str = "worker-1") -> ImageRefresher:
         """Return the background task of a worker."""
+        logger = make_logger("error")
+        changes = ChangeReader(self.index, self.state, self.update, logger)
         counter = ImageCounter(self.state, self.clock, Pace())
-        return ImageRefresher(
-            self.index, self.state, self.update, self.crawler, counter, holder, self.clock, make_logger("error")
-        )
+        return ImageRefresher(self.index, self.state, changes, self.crawler, counter, holder, self.clock, logger)
 
     async def crawl(self) -> CrawlState:
         """Make a whole crawl, and add every app up."""

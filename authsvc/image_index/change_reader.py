@@ -1,0 +1,112 @@
+"""Reads what the registry's events say has changed: each change at once, and again a little later.
+
+Distribution reports a push before it writes the tag (``registry/handlers/manifests.go``): what is read at once may be
+the tag as it was. So each change is read again after a while, which costs the registry an answer without content; it
+counts as read, and is forgotten in Redis, after the last time.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from attrs import define, field
+
+from authsvc.activity.image_name import ImageName
+from authsvc.errors import AuthsvcError, InputRefused, RegistryUnavailable, SignerUnavailable, StoreUnavailable
+from authsvc.image_index.repository_update import RepositoryUpdate
+from authsvc.logs import Logger
+from authsvc.policy import locate
+from authsvc.store.image_crawl import RedisImageCrawl
+from authsvc.store.image_index import RedisImageIndex
+
+AGAIN_AFTER = (2.0, 15.0)
+"""Seconds after a change was read at which it is read again."""
+
+MAX_TAKEN = 20
+"""Most changes that are taken at one time."""
+
+
+@define
+class ChangeReader:
+    """Reads changes.
+
+    Attributes:
+        index: says what has changed.
+        state: knows the apps.
+        update: reads the registry, without rest.
+        logger: where failures are written.
+        failed: hears of each change that could not be read.
+        waiting: hears how many changes nobody has read yet.
+    """
+
+    index: RedisImageIndex
+    state: RedisImageCrawl
+    update: RepositoryUpdate
+    logger: Logger
+    failed: Callable[[], None] = lambda: None
+    waiting: Callable[[int], None] = lambda _: None
+    _again: dict[bytes, tuple[float, int]] = field(init=False, factory=dict)
+    _interrupted: bool = field(init=False, default=True)
+
+    async def read(self) -> None:
+        """Read everything that has changed, and what is due for another time.
+
+        Raises:
+            StoreUnavailable: Redis does not answer; what is not read is read the next time.
+            RegistryUnavailable: the registry does not answer; the same.
+            SignerUnavailable: no token can be signed; the same.
+        """
+        if self._interrupted:
+            self._again.clear()
+            await self.index.take_back()
+        self._interrupted = True
+        now = asyncio.get_running_loop().time
+        while taken := await self.index.take_changed(MAX_TAKEN):
+            self.waiting(await self.index.changed())
+            for changed in taken:
+                await self._read(changed)
+                self._again[changed] = now() + AGAIN_AFTER[0], 1
+        self.waiting(0)
+        for changed, times in [(changed, times) for changed, (due, times) in self._again.items() if due <= now()]:
+            await self._read(changed)
+            if times < len(AGAIN_AFTER):
+                self._again[changed] = now() + AGAIN_AFTER[times], times + 1
+            else:
+                del self._again[changed]
+                await self.index.done([changed])
+        self._interrupted = False
+
+    async def _read(self, changed: bytes) -> None:
+        """Read one change. One outside of apps is nobody's."""
+        try:
+            image = ImageName.parse(changed.decode("utf-8", "replace"))
+        except InputRefused:
+            return
+        place = locate(image.repository)
+        if place is None or place.upstream is not None or not await self.state.known_apps([place.app]):
+            return
+        try:
+            await self._update(image, place.app)
+        except (StoreUnavailable, SignerUnavailable):
+            raise
+        except Exception as error:
+            # One that cannot be read must not keep the others from being read.
+            if isinstance(error, RegistryUnavailable) and not await self._registry_answers():
+                raise
+            self.failed()
+            detail = error.detail if isinstance(error, AuthsvcError) else repr(error)
+            self.logger.warning("images.unreadable", image=str(image), detail=detail)
+
+    async def _update(self, image: ImageName, app: str) -> None:
+        if image.tag is not None:
+            await self.update.tag(image.repository, app, image.tag)
+        elif image.digest is not None:
+            await self.update.digest(image.repository, app, image.digest)
+        else:
+            await self.update.whole(image.repository, app)
+
+    async def _registry_answers(self) -> bool:
+        try:
+            await self.update.images.reader.ping()
+        except RegistryUnavailable:
+            return False
+        return True
