@@ -6,9 +6,15 @@ change would end something else by then, it is refused and asked about again, so
 are the same.
 """
 
+import hashlib
+import json
+
 from attrs import frozen
 
 from authsvc.errors import ConfirmationNeeded
+
+MARK_LENGTH = 32
+"""Hexadecimal digits."""
 
 
 @frozen
@@ -17,7 +23,7 @@ class EndedAccess:
 
     Attributes:
         sentence: for a person, with numbers and names.
-        mark: equal for equal ends.
+        mark: of :func:`mark_of`; equal for equal ends.
     """
 
     sentence: str
@@ -36,6 +42,11 @@ def require(ends: EndedAccess | None, confirmed: str | None) -> None:
     """
     if ends is not None and confirmed != ends.mark:
         raise ConfirmationNeeded(ends.sentence, ends.mark)
+
+
+def mark_of(*ends: object) -> str:
+    """Return the mark of what would end, which JSON can hold: as short for any number of names."""
+    return hashlib.sha256(json.dumps(ends).encode()).hexdigest()[:MARK_LENGTH]
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:

@@ -1,8 +1,6 @@
 """What deleting an image would take from whom: the sentence that is confirmed, and a mark for exactly what it says."""
 
 import asyncio
-import hashlib
-import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
@@ -10,7 +8,7 @@ from attrs import frozen
 
 from authsvc.activity.image_name import ImageName
 from authsvc.images.manifest_use import ContainingIndex
-from authsvc.manage.confirmation import EndedAccess, counted
+from authsvc.manage.confirmation import EndedAccess, counted, mark_of
 from authsvc.manage.stores import Stores
 from authsvc.registries.deletion import DeletionPlan
 from authsvc.tenancy.pages import MAX_PAGE
@@ -20,9 +18,6 @@ LATELY = timedelta(days=30)
 
 MAX_NAMED = 50
 """Most tags, indexes and customers each that a sentence names; it counts the others."""
-
-MARK_LENGTH = 32
-"""Hexadecimal digits."""
 
 
 @frozen
@@ -83,8 +78,7 @@ def ended_access(
         [[index.digest, list(index.tags)] for index in plan.use.indexes if plan.tag is None],
         [customer.key for customer in customers],
     ]
-    mark = hashlib.sha256(json.dumps(said).encode()).hexdigest()[:MARK_LENGTH]
-    return EndedAccess(f"deleting {image} {'; '.join(parts)}", mark)
+    return EndedAccess(f"deleting {image} {'; '.join(parts)}", mark_of(*said))
 
 
 def _what_goes(image: ImageName, plan: DeletionPlan) -> Iterable[str]:

@@ -15,7 +15,7 @@ from authsvc.credentials.password import SALT_BYTES, check_rules, hash_password
 from authsvc.errors import Conflict, InputRefused, LastOwner, PermissionDenied
 from authsvc.manage.actor import Actor, Person
 from authsvc.manage.authorization import permitted
-from authsvc.manage.confirmation import EndedAccess, counted, require
+from authsvc.manage.confirmation import EndedAccess, counted, mark_of, require
 from authsvc.manage.idempotency import repeatable
 from authsvc.manage.lookup import (
     find_apps_of,
@@ -243,14 +243,13 @@ class Members:
         if member.disabled_at is not None:  # they are refused already
             return None
         accounts = await self.stores.service_accounts.of_team(member.team)
-        made = [
-            account.name for account in accounts if account.creator == member.id and account.in_force(operation.now)
-        ]
+        made = [account for account in accounts if account.creator == member.id and account.in_force(operation.now)]
         if not made:
             return None
-        named = ", ".join(made[:MAX_NAMED]) + (", …" if len(made) > MAX_NAMED else "")
+        named = ", ".join(account.name for account in made[:MAX_NAMED]) + (", …" if len(made) > MAX_NAMED else "")
         number = counted(len(made), "service account")
-        return EndedAccess(f"{what} {member.email} ends {number} that this member made: {named}", ",".join(made))
+        mark = mark_of(what, member.id, [account.id for account in made])
+        return EndedAccess(f"{what} {member.email} ends {number} that this member made: {named}", mark)
 
     async def _another_owner(
         self, old: Member, new: Member, operation: Operation, *, force: bool

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from authsvc.manage.confirmation import EndedAccess
+from authsvc.manage.confirmation import EndedAccess, mark_of
 from authsvc.tenancy.dates import render_instant
 from authsvc.tenancy.records import TokenDigest, live_tokens
 
@@ -32,7 +32,7 @@ def rotation_ends(
         for token in short
         if token.ends_at is not None
     )
-    mark = ",".join(f"{token.generation}:{token.ends_at}" for token in short)
+    mark = mark_of(what, [(token.generation, str(token.ends_at)) for token in short])
     return EndedAccess(f"{what} has been rotated already: {tokens}, and any client that still uses it is refused", mark)
 
 

@@ -8,7 +8,7 @@ from attrs import evolve, frozen
 from authsvc.errors import Conflict
 from authsvc.manage.actor import Actor
 from authsvc.manage.authorization import permitted
-from authsvc.manage.confirmation import EndedAccess, counted, require
+from authsvc.manage.confirmation import EndedAccess, counted, mark_of, require
 from authsvc.manage.idempotency import repeatable
 from authsvc.manage.lookup import find_app, find_team
 from authsvc.manage.operation import Operation
@@ -182,7 +182,8 @@ class Teams:
             return stored.record
         use = await self._use_of(stored.record, operation.now)
         if str(use):
-            require(EndedAccess(f"archiving the app {slug} ends access to its images for {use}", str(use)), confirmed)
+            sentence = f"archiving the app {slug} ends access to its images for {use}"
+            require(EndedAccess(sentence, mark_of(stored.record.slug, str(use))), confirmed)
         app = evolve(stored.record, archived_at=operation.now)
         return await self._set_app(stored, app, "app.archived", operation, licenses=use.licenses)
 

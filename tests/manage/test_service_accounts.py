@@ -1,5 +1,6 @@
 """Service accounts: a machine may do its grants, never more than its maker may now, and ends when told to."""
 
+import re
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
@@ -289,7 +290,11 @@ async def test_whoever_ends_a_maker_is_told_what_ends_too(house: Installation, c
         ConfirmationNeeded, match=r"ends 2 service accounts that this member made: ci, deploy$"
     ) as asked:
         await end(MAKER, house.operation())
+    assert re.fullmatch("[0-9a-f]{32}", asked.value.mark), "a mark is as short for any number of accounts"
     assert "pull,push" == await house.gets(secret)
+    other = {"disable": house.members.remove, "remove": house.members.disable}[change]
+    with pytest.raises(ConfirmationNeeded):
+        await other(MAKER, house.operation(), asked.value.mark)
     await house.service_accounts.revoke("deploy", TEAM, house.operation())
     with pytest.raises(ConfirmationNeeded, match=r"ends 1 service account that this member made: ci$"):
         await end(MAKER, house.operation(), asked.value.mark)
