@@ -24,6 +24,7 @@ from authsvc.fair_share import FairShare
 from authsvc.logs import Logger
 from authsvc.manage.actor import Actor
 from authsvc.manage.operation import OPERATION_ID_LENGTH, Operation
+from authsvc.manage.permissions import Permission
 from authsvc.manage.use_cases import UseCases
 from authsvc.outcomes import REQUEST_FAILED, outcome_of_error
 from authsvc.web.api.arguments import parse_body, parse_query, render_answer
@@ -58,6 +59,9 @@ MAX_LOGGED = 100
 SLOTS, PER_TEAM, MAX_WAITING = 16, 8, 64
 """Requests of one worker that work at once, of one team at once, and of one team that wait: what tokens are issued
 with is left alone, and one team does not keep another from its turn."""
+
+DRY_RUN = "dry_run"
+"""Query parameter of a preview."""
 
 ANSWERED, REFUSED = "api.answered", "api.refused"
 
@@ -108,7 +112,7 @@ class ManagementApi:
             request[COLLECTION] = endpoint.collection
             now = self.clock()
             actor = request[ACTOR] = await self.authentication.actor(request, request[CLIENT], now)
-            actor.require(endpoint.permission)
+            actor.require(_permission(request, endpoint))
             call = await _read_call(request, endpoint, actor, now)
             try:
                 async with self.share.slot(call.team):
@@ -168,6 +172,12 @@ def _facts(error: Exception) -> Mapping[str, Any]:
     if error.detail is not None:
         facts["detail"] = error.detail
     return facts
+
+
+def _permission(request: web.Request, endpoint: Endpoint) -> Permission:
+    """Return what the request needs. The query is not parsed yet: whatever is not plainly a preview counts as none."""
+    is_preview = request.query.getall(DRY_RUN, []) == ["true"]
+    return endpoint.preview if endpoint.preview is not None and is_preview else endpoint.permission
 
 
 async def _read_call(request: web.Request, endpoint: Endpoint, actor: Actor, now: datetime) -> Call[Any, Any]:

@@ -119,6 +119,7 @@ class Endpoint:
         summary: what it does, in a few words.
         permission: of the use case; checked before anything of the request is parsed.
         call: calls the use case; its annotation ``Call[QUERY, BODY]`` says what query and body are parsed into.
+        preview: permission that is checked instead when the query says ``dry_run=true``; None if it cannot.
         answer: attrs class of the answer, or of the items of a list; None for no content or a file.
         is_list: whether it answers a page of a list.
         has_etag: whether the answer is an object with an entity tag.
@@ -139,6 +140,7 @@ class Endpoint:
     permission: Permission
     call: Callable[[UseCases, AnyCall], Awaitable[AnyAnswer]]
     answer: type | None = None
+    preview: Permission | None = None
     is_list: bool = False
     has_etag: bool = False
     if_match: bool = False

@@ -280,7 +280,7 @@ EXAMPLE_ROW = {"customer": "Acme Corp", "expires": "2027-11-27", "reference": "o
 ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         *("POST", "/licenses/import", "importLicenses", "Create many licenses"),
-        *(Permission.LICENSE_IMPORT, _import, ImportView),
+        *(Permission.LICENSE_IMPORT, _import, ImportView, Permission.LICENSE_IMPORT_CHECK),
         is_repeatable=False,
         errors=ROWS
         | TERMS
@@ -294,7 +294,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     ),
     Endpoint(
         *("POST", "/licenses/renew", "renewLicenses", "Give many licenses another end"),
-        *(Permission.LICENSE_RENEW, _renew, RenewalView),
+        *(Permission.LICENSE_RENEW, _renew, RenewalView, Permission.LICENSE_RENEW_CHECK),
         is_repeatable=False,
         errors=ROWS | PERIOD | ApiErrors(refused=("license_not_found", "license_too_long")),
         request_example={"app": "myapp", "rows": [{"reference": "order-1001", "expires": "2028-11-27"}]},

@@ -134,7 +134,7 @@ def _operation(endpoint: Endpoint, variables: Mapping[str, tuple[str, str]]) -> 
         "operationId": endpoint.name,
         "tags": [endpoint.collection],
         "summary": endpoint.summary,
-        "description": "\n\n".join(filter(None, (endpoint.description, _who_may(endpoint.permission)))),
+        "description": "\n\n".join(filter(None, (endpoint.description, _who_may_use(endpoint)))),
         "parameters": [
             *_path_parameters(endpoint, variables),
             *_query_parameters(endpoint),
@@ -255,6 +255,13 @@ def _answer_content(endpoint: Endpoint) -> Schema:
         schema = {"type": "object", "properties": members, "required": ["items", "next"]}
         example = None if example is None else {"items": [example], "next": None}
     return {"schema": schema} if example is None else {"schema": schema, "example": example}
+
+
+def _who_may_use(endpoint: Endpoint) -> str:
+    texts = [_who_may(endpoint.permission)]
+    if endpoint.preview is not None:
+        texts.append(f"With `dry_run=true`: {_who_may(endpoint.preview)}")
+    return " ".join(texts)
 
 
 def _who_may(permission: Permission) -> str:

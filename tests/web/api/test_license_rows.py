@@ -105,3 +105,20 @@ async def test_who_may_import(api: ApiServer, people: People) -> None:
         assert (await api.ask("POST", "/licenses/import", people[name], body(row(1)))).status == status
     other = await api.ask("POST", "/licenses/import", people["limited"], body(row(1), app=OTHER_APP))
     assert (other.status, other.code) == (404, "app_not_found")
+
+
+async def test_trying_takes_read_access_only(api: ApiServer, people: People) -> None:
+    """Who may read licenses may check rows; carrying them out is denied before anything else of it is looked at."""
+    await api.ask("POST", "/licenses/import", people["developer"], body(row(0)))
+    ends = body({"reference": "order-0", "expires": "2028-01-31"})
+    before = await api.house.everything_stored()
+    for name in ("viewer-read", "developer-read", "machine-read"):
+        tried = await api.ask("POST", "/licenses/import?dry_run=true", people[name], body(row(0), row(1)))
+        assert (tried.status, tried.json().get("created"), tried.json().get("existing")) == (200, 1, 1), name
+        tried = await api.ask("POST", "/licenses/renew?dry_run=true", people[name], ends)
+        assert (tried.status, tried.json().get("renewed")) == (200, 1), name
+        for path in ("/licenses/import", "/licenses/renew"):
+            for query in ("", "?dry_run=false", "?dry_run=1", "?dry_run=true&dry_run=false", "?skip_changed=true"):
+                reply = await api.ask("POST", path + query, people[name], raw=b"{")
+                assert (reply.status, reply.code) == (403, "permission_denied"), (name, path, query)
+    assert await api.house.everything_stored() == before
