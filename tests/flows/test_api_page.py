@@ -14,10 +14,12 @@ from attrs import define
 
 from authsvc.store.operations import MARK_LIFE
 from authsvc.tenancy.pages import MAX_PAGE
+from authsvc.web.api.application import MAX_WAITING, PER_TEAM, SLOTS
 from authsvc.web.api.json_body import BODY_DEADLINE
+from authsvc.web.api.license_rows import MAX_ROWS
 from authsvc.web.api.request_headers import MAX_KEY
 from authsvc.web.listener import MAX_BODY_BYTES
-from tests.support.api_server import DOCUMENT
+from tests.support.api_server import DOCUMENT, operation_of
 from tests.support.http_client import Reply, ask, get_token
 from tests.support.stack import PASSWORD, Ran, Stack, run, running_stack
 from tests.support.tenants import License
@@ -248,12 +250,27 @@ def test_limits_are_those_of_the_code(crm: Crm) -> None:
     body = PARTS["Limits"]
     assert f"| {MAX_BODY_BYTES // 1024} KiB, `application/json`" in body
     assert f"| items of a page | {MAX_PAGE} |" in body
+    assert f"/licenses/renew` | {MAX_ROWS} |" in body
+    assert f"a worker works on {SLOTS}, of them {PER_TEAM} of one team; {MAX_WAITING} of a team may wait" in body
     assert f"arrive | {BODY_DEADLINE:.0f} seconds |" in body
     assert code_of(crm.ask("POST", "/licenses", b" " * (MAX_BODY_BYTES + 1))) == (413, "body_too_large")
     assert code_of(crm.ask("GET", f"/licenses?limit={MAX_PAGE + 1}")) == (400, "limit_invalid")
     assert code_of(crm.ask("POST", "/licenses", b"{}", Content_Encoding="gzip")) == (415, "media_type_unsupported")
     assert crm.ask("GET", "/licenses", X_Long="x" * 15_000).status == 200
     assert code_of(crm.ask("GET", "/licenses", X_Long="x" * 17_000)) == (431, "request_refused")
+
+
+def test_every_command_is_of_an_operation() -> None:
+    """Each address that a command of the page calls is in the document, with the method that curl uses for it."""
+    lines = [line for part in PARTS.values() for block in fences(part, "sh") for line in block.splitlines()]
+    commands = [line for line in lines if "$API/" in line]
+    assert len(commands) >= 7
+    for command in commands:
+        _, _, path = command.partition("$API")
+        path = "/api/v1" + re.split('[?" ]', path)[0]
+        named = re.search(r"--request (\w+)", command)
+        method = named[1] if named else "POST" if "--json" in command else "GET"
+        assert operation_of(method, path) is not None, (method, path)
 
 
 def test_unknown_members_are_refused(crm: Crm) -> None:
