@@ -42,7 +42,7 @@ from authsvc.web.api.endpoint import (
 from authsvc.web.api.json_body import parse_json, read_body, require_json
 from authsvc.web.api.openapi import DOCUMENT_PATH
 from authsvc.web.api.problem import render_http_error, render_problem
-from authsvc.web.api.request_headers import idempotency_key, if_match
+from authsvc.web.api.request_headers import IDEMPOTENCY_KEY, IF_MATCH, idempotency_key, if_match, require_unused
 from authsvc.web.client import CLIENT
 from authsvc.web.middleware import REQUEST_ID, Handler
 from authsvc.web.public_error import public_error
@@ -199,14 +199,16 @@ async def _read_call(request: web.Request, endpoint: Endpoint, actor: Actor, now
 
 
 def _operation(request: web.Request, endpoint: Endpoint, actor: Actor, now: datetime, body: bytes) -> Operation:
-    key = idempotency_key(request.headers) if endpoint.changes and endpoint.is_repeatable else None
+    for name, is_heeded in ((IDEMPOTENCY_KEY, endpoint.is_keyed), (IF_MATCH, endpoint.if_match)):
+        if not is_heeded:
+            require_unused(request.headers, name)
+    key = idempotency_key(request.headers)
     if key is None:
         operation = Operation(actor, now, secrets.token_hex(OPERATION_ID_LENGTH // 2), secrets.token_bytes)
     else:
         whole = f"{request.method} {request.raw_path}\n".encode() + body
         operation = Operation.keyed(actor, now, key, whole, secrets.token_bytes)
-    condition = if_match(request.headers) if endpoint.if_match else None
-    return evolve(operation, if_match=condition, request_id=request[REQUEST_ID])
+    return evolve(operation, if_match=if_match(request.headers), request_id=request[REQUEST_ID])
 
 
 def _query_pairs(request: web.Request) -> Iterable[tuple[str, str]]:

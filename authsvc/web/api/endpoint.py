@@ -179,6 +179,11 @@ class Endpoint:
         return self.method != "GET"
 
     @property
+    def is_keyed(self) -> bool:
+        """Whether the header ``Idempotency-Key`` counts."""
+        return self.changes and self.is_repeatable
+
+    @property
     def collection(self) -> str:
         """The first part of its path."""
         return self.path.split("/")[1]

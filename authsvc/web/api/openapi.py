@@ -45,7 +45,7 @@ change it.
 """
 
 COMMON_ERRORS = ApiErrors(
-    refused=("body_invalid", "encoding_invalid", *CODES),
+    refused=("body_invalid", "encoding_invalid", "header_invalid", *CODES),
     unproven=("credentials_refused", "account_denied"),
     forbidden=("permission_denied",),
     too_large=("body_too_large",),
@@ -56,9 +56,7 @@ COMMON_ERRORS = ApiErrors(
 )
 """What every endpoint may answer."""
 
-CHANGE_ERRORS = ApiErrors(
-    refused=("header_invalid",), conflict=("version_conflict", "idempotency_conflict", "operation_repeated")
-)
+CHANGE_ERRORS = ApiErrors(conflict=("version_conflict", "idempotency_conflict", "operation_repeated"))
 """What every endpoint that changes something may answer."""
 
 MATCH_ERRORS = ApiErrors(changed=("version_conflict",))
@@ -177,7 +175,7 @@ def _query_parameters(endpoint: Endpoint) -> Iterable[Schema]:
 
 
 def _header_parameters(endpoint: Endpoint) -> Iterable[Schema]:
-    if endpoint.changes and endpoint.is_repeatable:
+    if endpoint.is_keyed:
         yield {"$ref": f"#/components/parameters/{_parameter_name(_idempotency_key())}"}
     if endpoint.if_match:
         yield {"$ref": f"#/components/parameters/{_parameter_name(_if_match())}"}

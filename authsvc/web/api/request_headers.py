@@ -54,5 +54,15 @@ def if_match(headers: CIMultiDictProxy[str]) -> tuple[str, ...] | None:
     return tuple(tags)
 
 
+def require_unused(headers: CIMultiDictProxy[str], name: str) -> None:
+    """Accept a request without a header that its endpoint does not heed: its client would rely on it in vain.
+
+    Raises:
+        InputRefused: it has the header.
+    """
+    if name in headers:
+        raise _refused(f"{name} is not heeded by this operation; leave it out")
+
+
 def _refused(sentence: str) -> InputRefused:
     return InputRefused(sentence, code="header_invalid", field=sentence.partition(" ")[0])

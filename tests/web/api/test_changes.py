@@ -142,3 +142,22 @@ async def test_archiving_an_app_has_to_be_confirmed(api: ApiServer, people: Peop
     assert archived.json()["archived_at"] is not None
     assert [one["slug"] for one in (await api.ask("GET", "/apps", token)).json()["items"]] == ["annex"]
     assert (await api.ask("POST", f"/apps/{APP}/reinstate", token)).json()["archived_at"] is None
+
+
+async def test_a_header_that_would_not_be_heeded(api: ApiServer, people: People) -> None:
+    """It is refused instead of ignored: the client believes that it guards the request. Nothing is changed."""
+    token = people["owner"]
+    await api.ask("POST", "/licenses", token, NEW)
+    before = len(api.house.told)
+    rows = {"app": APP, "rows": [{"customer": "Acme", "expires": "2027-01-31"}]}
+    for header, method, path, body in (
+        ("If-Match", "POST", "/licenses", {**NEW, "reference": "another"}),
+        ("If-Match", "GET", "/licenses/order-1001", None),
+        ("If-Match", "POST", "/licenses/import", rows),
+        ("Idempotency-Key", "POST", "/licenses/import", rows),
+        ("Idempotency-Key", "GET", "/licenses", None),
+    ):
+        reply = await api.ask(method, path, token, body, headers={header: "*"})
+        assert (reply.status, reply.fields()) == (400, {header: "header_invalid"}), (header, path)
+        assert header in reply.json()["detail"]
+    assert len(api.house.told) == before
