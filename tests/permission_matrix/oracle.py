@@ -103,6 +103,11 @@ class Oracle:
             return UNPROVEN
         return self._answer(cell, facts)
 
+    def rests_on_grant(self, cell: Cell) -> bool:
+        """Whether the grants of a service account decide, and so the name that is sent."""
+        row = self.rows[self.operations[cell.use_case]["row"]]
+        return bool(row.get("granted")) and self.actors[cell.actor]["kind"] == "service account"
+
     def _answer(self, cell: Cell, facts: Mapping[str, str]) -> str:
         actor, row, names = self.actors[cell.actor], self.rows[facts["row"]], facts["names"]
         if row.get("public"):

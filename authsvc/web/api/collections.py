@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from authsvc.web.api import (
     apps,
     customers,
+    image_deletions,
     images,
     license_endpoints,
     license_keys,
@@ -21,6 +22,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *apps.ENDPOINTS,
     *customers.ENDPOINTS,
     *images.ENDPOINTS,
+    *image_deletions.ENDPOINTS,
     *license_endpoints.ENDPOINTS,
     *license_rows.ENDPOINTS,
     *license_keys.ENDPOINTS,

@@ -1,0 +1,91 @@
+"""Deleting images in the management API: ``DELETE /images/{image}``."""
+
+from attrs import frozen
+
+from authsvc.images.deletion_record import DeletedImage
+from authsvc.manage.permissions import Permission
+from authsvc.manage.use_cases import UseCases
+from authsvc.web.api.api_errors import ApiErrors
+from authsvc.web.api.endpoint import Call, Endpoint, NoBody, ObjectAnswer
+from authsvc.web.api.images import ONE
+from authsvc.web.api.parameters import CONFIRM_ERRORS, ConfirmQuery
+
+
+@frozen
+class DeletedImageView:
+    """What a deletion did. Lists have 100 tags or digests at most.
+
+    Attributes:
+        repository: full name.
+        tag: null when a digest was deleted.
+        digest: of the manifest; null for a tag whose manifest was gone.
+        manifest_deleted: whether the manifest is gone too; otherwise it can still be pulled by its digest.
+        tags_deleted: tags that are gone.
+        tags_kept: other tags of the manifest, which stay.
+        attached: digests of signatures and other things of the manifest, which stay.
+        parts: digests that the deleted index listed and that stay.
+        pushed_again: what a tag points at that was to go and was pushed at the same moment.
+        restored: other tags that were pushed at the same moment, went with the manifest and were put back.
+        pushes_checked: whether the registry reported all that happened at the same moment, so that no push was lost.
+    """
+
+    repository: str
+    tag: str | None
+    digest: str | None
+    manifest_deleted: bool
+    tags_deleted: tuple[str, ...]
+    tags_kept: tuple[str, ...]
+    attached: tuple[str, ...]
+    parts: tuple[str, ...]
+    pushed_again: dict[str, str]
+    restored: tuple[str, ...]
+    pushes_checked: bool
+
+
+def _deleted_view(deleted: DeletedImage) -> DeletedImageView:
+    return DeletedImageView(
+        deleted.repository,
+        deleted.tag,
+        deleted.digest,
+        deleted.manifest_deleted,
+        deleted.tags_deleted,
+        deleted.tags_kept,
+        deleted.attached,
+        deleted.parts,
+        dict(deleted.pushed_again),
+        deleted.restored,
+        deleted.pushes_checked,
+    )
+
+
+async def _delete(use_cases: UseCases, call: Call[ConfirmQuery, NoBody]) -> ObjectAnswer:
+    deleted = await use_cases.image_deletions.delete(call.path["image"], call.operation, call.query.confirm)
+    return ObjectAnswer(_deleted_view(deleted))
+
+
+EXAMPLE = DeletedImageView(
+    repository="myapp/worker",
+    tag="1.2",
+    digest=f"sha256:{'3f' * 32}",
+    manifest_deleted=False,
+    tags_deleted=("1.2",),
+    tags_kept=("latest",),
+    attached=(),
+    parts=(),
+    pushed_again={},
+    restored=(),
+    pushes_checked=True,
+)
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    Endpoint(
+        *("DELETE", "/images/{image}", "deleteImage", "Delete a tag, or a digest with its tags"),
+        *(Permission.IMAGE_DELETE, _delete, DeletedImageView),
+        if_match=True,
+        errors=ONE | CONFIRM_ERRORS | ApiErrors(conflict=("image_changed", "image_deletion_running")),
+        answer_example=EXAMPLE,
+        description="A tag goes alone, and its manifest with it if it was the last one and nothing needs it. A digest, "
+        "and a tag that customers pulled within 30 days, has to be confirmed. A service account needs a grant with "
+        "`delete` for the repository. With the digest in quotes as `If-Match`, a tag that was moved meanwhile stays.",
+    ),
+)
