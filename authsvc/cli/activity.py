@@ -91,7 +91,8 @@ class CsvLines:
 
     def add(self, items: Sequence[Facts], *, more: bool) -> None:  # noqa: ARG002 - for tables
         """Print the rows of one page."""
-        from authsvc.activity.export import COLUMNS, csv_line
+        from authsvc.activity.export import COLUMNS
+        from authsvc.spreadsheet_csv import csv_line
 
         lines = [] if self._begun else [csv_line(COLUMNS)]
         self._begun = True

@@ -157,7 +157,7 @@ def export(file: str, data_dir: Path | None, *, as_json: bool) -> None:
         count = 0
         with AuditExport.open(file) as target:
             missing = target.is_behind(await manage.audit.trimmed_until(manage.actor))
-            async for page in manage.audit.pages(manage.actor, AuditQuery(), clock(), target.cursor):
+            async for page in manage.audit.pages(manage.actor, AuditQuery(), clock(), target.cursor or None):
                 target.add(page)
                 count += len(page)
         return count, missing

@@ -189,15 +189,15 @@ class Audit:
             NotFound: as for :meth:`entries`.
         """
         filter_ = await self._filter(actor, wanted, now)
-        if not parse_cursor(after):
+        if not after:
             newest = await self.stream.read(EVERYTHING, "", forward=False, limit=1, examine=1)
             return [], newest.cursor or "0-0"
-        found = await self.stream.read(filter_.selection, after, forward=True, limit=STEP, examine=STEP)
+        found = await self.stream.read(filter_.selection, parse_cursor(after), forward=True, limit=STEP, examine=STEP)
         return filter_.chosen(found.entries), found.cursor or after
 
     @permitted(Permission.AUDIT_EXPORT)
     async def pages(
-        self, actor: Actor, wanted: AuditQuery, now: datetime, after: str = ""
+        self, actor: Actor, wanted: AuditQuery, now: datetime, after: str | None = None
     ) -> AsyncIterator[list[StoredEntry]]:
         """Yield all entries behind a cursor that are wanted, oldest first; a page may be empty.
 
@@ -205,7 +205,7 @@ class Audit:
             actor: who looks.
             wanted: which.
             now: spans are counted back from here.
-            after: the cursor, or empty for the beginning.
+            after: the cursor, or None for the beginning.
 
         Raises:
             InputRefused: as for :meth:`entries`.
@@ -284,7 +284,7 @@ class Audit:
         return AuditFilter.of(wanted, now, view, who, whom)
 
     async def _page(self, filter_: AuditFilter, after: str | None, limit: int, *, unproven: bool) -> Page[StoredEntry]:
-        cursor = parse_cursor(after or "")
+        cursor = parse_cursor(after)
         if filter_.newest and (not cursor or position(filter_.newest) < position(cursor)):
             cursor = filter_.newest
         streams = (True, False) if unproven else (True,)
@@ -360,7 +360,9 @@ def _read_place(text: str | None) -> tuple[int, str]:
     Raises:
         InputRefused: it does not come from one.
     """
-    number, colon, cursor = (text or "0:").partition(":")
+    if text is None:
+        return 0, ""
+    number, colon, cursor = text.partition(":")
     if not colon or number not in {"0", "1", "2", "3"}:
         raise InputRefused("after: take `next` of the answer before", code="cursor_invalid", field="after")
     return int(number), parse_cursor(cursor)

@@ -155,19 +155,19 @@ def selection_for(
     return EntrySelection(team, names, clauses, request_id, repeated)
 
 
-def parse_cursor(text: str) -> str:
-    """Return a cursor, or nothing for an empty text.
+def parse_cursor(text: str | None) -> str:
+    """Return a cursor, or nothing for None.
 
     Raises:
         InputRefused: it is not one.
     """
-    if text and not _CURSOR.fullmatch(text):
+    if text is not None and not _CURSOR.fullmatch(text):
         raise InputRefused(
             f"{text[:40]!r} is not a cursor of the audit; take that of an entry, or of the page before",
             code="cursor_invalid",
             field="after",
         )
-    return text
+    return text or ""
 
 
 def position(cursor: str) -> tuple[int, int]:

@@ -36,13 +36,14 @@ CLI_MAY_IMPORT = (
     "license_file",
     "atomic_file",
     "printable",
+    "spreadsheet_csv",
 )
 
 LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(row.split())
     for row in (
         "client in_flight errors redaction printable atomic_file bounded_json disk_room worker_status log_writer",
-        "private_file public_url redis_url logs processes",
+        "private_file public_url redis_url logs processes spreadsheet_csv",
         "listen_address settings",
         "spec license_file throttle",
         "tenancy signing outcomes images",

@@ -227,13 +227,13 @@ async def test_pages_have_no_gap_and_no_double(office: Office, monkeypatch: pyte
         who = LICENSE if number % 3 else OTHER
         office.trail.record(asked(f"repository:acme/x{number}:pull", at=START, number=number), denied(who))
     await office.flush()
-    found, after = list[StoredEntry](), ""
+    found, after = list[StoredEntry](), None
     while len(found) < 40:
         page = await office.audit.entries(OPERATOR, AuditQuery(actor=LICENSE.id), START, limit=9, after=after)
         found += page.items
         assert len(page.items) == min(9, 40 - len(found) + len(page.items))
         assert (page.next is None) <= (len(found) == 40)
-        after = page.next or ""
+        after = page.next
         office.trail.record(asked("repository:acme/later:pull", at=START), denied(LICENSE))
         await office.flush()
 
@@ -338,7 +338,7 @@ async def copy(office: Office, path: Path) -> bool:
     """Copy the audit into a file, as the command does; return whether something is missing."""
     with AuditExport.open(str(path)) as file:
         missing = file.is_behind(await office.audit.trimmed_until(OPERATOR))
-        async for page in office.audit.pages(OPERATOR, AuditQuery(), office.now, file.cursor):
+        async for page in office.audit.pages(OPERATOR, AuditQuery(), office.now, file.cursor or None):
             file.add(page)
     return missing
 

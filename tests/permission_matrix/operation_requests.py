@@ -26,6 +26,8 @@ NAMES: Mapping[str, Callable[[Things], str]] = {
     "member": lambda at: at.email,
     "token": lambda at: at.token,
     "service_account": lambda at: at.account,
+    "subject": lambda at: f"license:{at.license}",
+    "request_id": lambda _: "op-3",
 }
 """How an object of a place is named where a variable, a parameter or a member has this name."""
 
@@ -79,7 +81,7 @@ class Operation:
         body = _renamed(self._example(), at)
         if isinstance(body, dict):
             body |= NEW.get(self.facts["operationId"], {})
-        query = {}
+        query = {one["name"]: names[one["name"]](at) for one in described if one["in"] == "query" and one["required"]}
         if kind in NAMES and kind not in variables:
             if kind in parameters:
                 query[kind] = names[kind](at)

@@ -152,12 +152,13 @@ def check(method: str, path: str, reply: ApiReply) -> None:
     if content is None:
         assert reply.body == b"", reply
         return
-    ((media_type, described),) = content.items()
-    assert reply.headers["content-type"].partition(";")[0] == media_type, reply
+    media_type = reply.headers["content-type"].partition(";")[0]
+    assert media_type in content, reply
+    schema = content[media_type]["schema"]
     if media_type == PROBLEM_JSON:
-        codes = described["schema"]["allOf"][1]["properties"]["code"][CODES_OF_RESPONSE]
+        codes = schema["allOf"][1]["properties"]["code"][CODES_OF_RESPONSE]
         assert reply.code in codes, f"{method} {path} does not document the code {reply.code} of a {reply.status}"
-    validate(described["schema"], reply.json())
+    validate(schema, reply.json() if media_type.endswith("json") else reply.body.decode())
 
 
 def resolved(described: Any) -> Any:
@@ -205,7 +206,11 @@ async def api_server(
         share=share or FairShare(16, 8, 64, "busy"),
         count=lambda collection, method, status, _: counted.append((collection, method, status)),
     )
-    middleware = around(logger, SERVICE, lambda: secrets.token_hex(8), ClientReader(), ())
+
+    def new_request_id() -> str:
+        return f"{int(house.now.timestamp()):08x}{secrets.token_hex(4)}"
+
+    middleware = around(logger, SERVICE, new_request_id, ClientReader(), ())
     application = api.application()
     listener = Listener(make_web_app([], middleware, {PREFIX: application}))
     with create_server(("127.0.0.1", 0)) as bound:

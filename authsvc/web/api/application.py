@@ -30,19 +30,27 @@ from authsvc.outcomes import REQUEST_FAILED, outcome_of_error
 from authsvc.web.api.arguments import parse_body, parse_query, render_answer
 from authsvc.web.api.authentication import ApiAuthentication
 from authsvc.web.api.endpoint import (
+    JSON,
     PREFIX,
     VERSION,
-    AnyAnswer,
     Call,
     Endpoint,
     FileAnswer,
     ListAnswer,
     ObjectAnswer,
+    StreamAnswer,
 )
 from authsvc.web.api.json_body import parse_json, read_body, require_json
 from authsvc.web.api.openapi import DOCUMENT_PATH
 from authsvc.web.api.problem import render_http_error, render_problem
-from authsvc.web.api.request_headers import IDEMPOTENCY_KEY, IF_MATCH, idempotency_key, if_match, require_unused
+from authsvc.web.api.request_headers import (
+    IDEMPOTENCY_KEY,
+    IF_MATCH,
+    idempotency_key,
+    if_match,
+    preferred_type,
+    require_unused,
+)
 from authsvc.web.client import CLIENT
 from authsvc.web.middleware import REQUEST_ID, Handler
 from authsvc.web.public_error import public_error
@@ -52,6 +60,12 @@ ACTOR = web.RequestKey("actor", Actor)
 
 COLLECTION = web.RequestKey("collection", str)
 """The collection of the endpoint that a request reached."""
+
+ABORTED = web.RequestKey("aborted", bool)
+"""Whether an answer ended before it was whole."""
+
+SEND_DEADLINE = 30.0
+"""Seconds that a client may take to receive one part of a stream."""
 
 MAX_LOGGED = 100
 """Characters of unproven client text that reach the log."""
@@ -103,12 +117,42 @@ class ManagementApi:
             application.router.add_route(endpoint.method, f"{VERSION}{endpoint.route}", self._handler(endpoint))
         return application
 
+    async def _stream(self, request: web.Request, answer: StreamAnswer, team: str) -> web.StreamResponse:
+        """Send a file a part at a time, with chunked coding: if a part cannot be made or sent, its end is missing.
+
+        Raises:
+            AuthsvcError: the first part is refused.
+        """
+        pages, response = aiter(answer.pages), web.StreamResponse()
+
+        async def next_page() -> str | None:
+            async with self.share.slot(team):  # a slow client takes no turn
+                return await anext(pages, None)
+
+        page = await next_page()
+        response.content_type, response.charset = answer.media_type, "utf-8"
+        response.headers["Content-Disposition"] = f'attachment; filename="{answer.name}"'
+        await response.prepare(request)
+        try:
+            while page is not None:
+                async with asyncio.timeout(SEND_DEADLINE):
+                    await response.write(page.encode())
+                page = await next_page()
+        except Exception as error:
+            # The status is sent already. Without the last chunk, a client knows that the file is not whole.
+            if not isinstance(error, ConnectionError | TimeoutError | AuthsvcError):
+                self.logger.error(REQUEST_FAILED, request_id=request[REQUEST_ID], path=request.path, exc_info=error)
+            request[ABORTED] = True
+            if request.transport is not None:
+                request.transport.abort()
+        return response
+
     async def _document(self, request: web.Request) -> web.Response:
         request[COLLECTION] = "openapi"
         return web.Response(body=self.document, content_type="application/json")
 
     def _handler(self, endpoint: Endpoint) -> Handler:
-        async def handle(request: web.Request) -> web.Response:
+        async def handle(request: web.Request) -> web.StreamResponse:
             request[COLLECTION] = endpoint.collection
             now = self.clock()
             actor = request[ACTOR] = await self.authentication.actor(request, request[CLIENT], now)
@@ -121,6 +165,8 @@ class ManagementApi:
                 if call.operation.if_match is not None and error.code == "version_conflict":
                     raise PreconditionFailed(str(error)) from error
                 raise
+            if isinstance(answer, StreamAnswer):
+                return await self._stream(request, answer, call.team)
             return _rendered(request, endpoint, answer)
 
         return handle
@@ -141,6 +187,8 @@ class ManagementApi:
                 response, facts = render_problem(public_error(error, request[REQUEST_ID])), _facts(error)
             collection = request.get(COLLECTION, "other")
             self.count(collection, request.method, response.status, seconds() - began)
+            if request.get(ABORTED, False):
+                facts = {"aborted": True}
             self._log(request, response.status, facts)
             return response
 
@@ -195,7 +243,9 @@ async def _read_call(request: web.Request, endpoint: Endpoint, actor: Actor, now
         require_json(request)
         document = parse_json(body)
     parsed: object = parse_body(document, endpoint.body)
-    return Call(actor, now, dict(request.match_info), query, parsed, _operation(request, endpoint, actor, now, body))
+    operation = _operation(request, endpoint, actor, now, body)
+    media_type = preferred_type(request.headers, (JSON, *endpoint.streams))
+    return Call(actor, now, dict(request.match_info), query, parsed, operation, media_type)
 
 
 def _operation(request: web.Request, endpoint: Endpoint, actor: Actor, now: datetime, body: bytes) -> Operation:
@@ -225,7 +275,7 @@ def _query_pairs(request: web.Request) -> Iterable[tuple[str, str]]:
         ) from error
 
 
-def _rendered(request: web.Request, endpoint: Endpoint, answer: AnyAnswer) -> web.Response:
+def _rendered(request: web.Request, endpoint: Endpoint, answer: ObjectAnswer | ListAnswer | FileAnswer) -> web.Response:
     response: web.Response
     match answer:
         case FileAnswer(text, name, media_type):

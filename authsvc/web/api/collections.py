@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from authsvc.web.api import (
     apps,
+    audit,
     customers,
     image_deletions,
     images,
@@ -20,6 +21,7 @@ from authsvc.web.api.openapi import openapi_document
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     *apps.ENDPOINTS,
+    *audit.ENDPOINTS,
     *customers.ENDPOINTS,
     *images.ENDPOINTS,
     *image_deletions.ENDPOINTS,
@@ -37,6 +39,7 @@ VARIABLES: Mapping[str, tuple[str, str]] = {
     "customer": ("Id of the customer, its reference, or exactly its name.", "crm-4711"),
     "image": ("`REPOSITORY:TAG` or `REPOSITORY@DIGEST`; a slash in it may be `/` or `%2F`.", "myapp/worker:1.2"),
     "license": ("Id of the license, or its reference.", "order-1001"),
+    "request_id": ("Request id, as the client was shown it, or the id of an operation.", "6b099ebdc94a68bd"),
     "member": ("Id of the member, or the e-mail address.", "kim@vendor.com"),
     "service_account": ("Id of the service account, or its name.", "ci-build"),
     "token": ("Id of the token.", "3t8w5q1mzk9x2b7f"),
@@ -44,6 +47,7 @@ VARIABLES: Mapping[str, tuple[str, str]] = {
 
 TAGS: Mapping[str, str] = {
     "apps": "Applications; the slug of one is the namespace of its repositories.",
+    "audit": "What was decided and changed, by whom and why.",
     "customers": "Whom licenses are made out to.",
     "images": "What is in the registry, and who runs it.",
     "licenses": "What customers pull with.",

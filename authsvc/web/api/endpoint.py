@@ -1,6 +1,6 @@
 """What an endpoint of the management API is: its declaration, from which the routes and the document are made."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import datetime
 from functools import cached_property
 from http import HTTPStatus
@@ -21,6 +21,8 @@ B_co = TypeVar("B_co", covariant=True)
 
 PREFIX = "/api"
 VERSION = "/v1"
+
+JSON = "application/json"
 
 
 @frozen
@@ -44,6 +46,7 @@ class Call(Generic[Q_co, B_co]):
         query: the query parameters.
         body: the body.
         operation: of the change, for endpoints that change something.
+        media_type: JSON, or one of the endpoint's streams if the client prefers it.
     """
 
     actor: Actor
@@ -52,6 +55,7 @@ class Call(Generic[Q_co, B_co]):
     query: Q_co
     body: B_co
     operation: Operation
+    media_type: str = JSON
 
     @property
     def team(self) -> str:
@@ -105,7 +109,22 @@ class FileAnswer:
     media_type: str
 
 
-AnyAnswer = ObjectAnswer | ListAnswer | FileAnswer
+@frozen
+class StreamAnswer:
+    """A file that is made while it is sent.
+
+    Attributes:
+        pages: its text, a part at a time; what is not acceptable is refused by the first one.
+        name: of the file.
+        media_type: of the text, which is sent as UTF-8.
+    """
+
+    pages: AsyncIterator[str]
+    name: str
+    media_type: str
+
+
+AnyAnswer = ObjectAnswer | ListAnswer | FileAnswer | StreamAnswer
 
 
 @frozen(slots=False)
@@ -126,6 +145,7 @@ class Endpoint:
         if_match: whether the header ``If-Match`` counts.
         is_repeatable: whether the header ``Idempotency-Key`` counts, when it changes something.
         media_type: of a file that it answers with, or None.
+        streams: media types of the files that it streams instead of JSON, if the client prefers one of them.
         status: when it succeeds.
         errors: its own, beside those that every endpoint has.
         request_example: a body, or None.
@@ -146,6 +166,7 @@ class Endpoint:
     if_match: bool = False
     is_repeatable: bool = True
     media_type: str | None = None
+    streams: tuple[str, ...] = ()
     status: HTTPStatus = HTTPStatus.OK
     errors: ApiErrors = NO_ERRORS
     request_example: object = None

@@ -10,15 +10,13 @@ from authsvc.manage.permissions import AccessLevel, Permission, PermissionScope
 from authsvc.tenancy.records import Role
 from authsvc.web.api.api_errors import ApiErrors
 from authsvc.web.api.arguments import CODES, render_answer
-from authsvc.web.api.endpoint import PREFIX, VERSION, Endpoint, NoBody
+from authsvc.web.api.endpoint import JSON, PREFIX, VERSION, Endpoint, NoBody
 from authsvc.web.api.problem import PROBLEM_JSON, Problem
 from authsvc.web.api.request_headers import IDEMPOTENCY_KEY, IF_MATCH, MAX_KEY
 from authsvc.web.api.schemas import Schema, attribute_texts, component_schemas, public_name, reference_to
 
 DOCUMENT_PATH = "/openapi.json"
 """Below ``/api``."""
-
-JSON = "application/json"
 
 CODES_OF_RESPONSE = "x-extensible-enum"
 """Lists the codes of a response; the keyword is that of Zalando's guidelines for APIs, which some generators know."""
@@ -234,7 +232,8 @@ def _success(endpoint: Endpoint) -> Schema:
         response["content"] = {endpoint.media_type: {"schema": {"type": "object"}}}
         headers["Content-Disposition"] = {"description": "A name for the file.", "schema": {"type": "string"}}
     elif endpoint.answer is not None:
-        response["content"] = {JSON: _answer_content(endpoint)}
+        text = {"schema": {"type": "string"}}
+        response["content"] = {JSON: _answer_content(endpoint), **dict.fromkeys(endpoint.streams, text)}
     if endpoint.is_list:
         headers["Link"] = {"description": "The next page, `rel=next`, if there is one.", "schema": {"type": "string"}}
     if endpoint.has_etag:

@@ -1,6 +1,7 @@
-"""Reads the request headers of the management API that steer a change: ``Idempotency-Key`` and ``If-Match``."""
+"""Reads request headers of the management API: ``Idempotency-Key`` and ``If-Match`` of changes, and ``Accept``."""
 
 import re
+from collections.abc import Sequence
 
 from multidict import CIMultiDictProxy
 
@@ -15,6 +16,10 @@ MAX_KEY = 255
 MAX_TAGS = 20
 """Most entity tags in one request."""
 
+MAX_RANGES = 50
+"""Most media types of one request that are looked at."""
+
+_WEIGHT = re.compile(r"q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)", re.ASCII)
 _KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?", re.ASCII)
 _TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e]*"', re.ASCII)
 
@@ -62,6 +67,33 @@ def require_unused(headers: CIMultiDictProxy[str], name: str) -> None:
     """
     if name in headers:
         raise _refused(f"{name} is not heeded by this operation; leave it out")
+
+
+def preferred_type(headers: CIMultiDictProxy[str], offered: Sequence[str]) -> str:
+    """Return the media type that a client prefers (RFC 9110 §12.5.1); the first one when it accepts none of them.
+
+    Args:
+        headers: of the request.
+        offered: media types, the usual one first; among equally welcome ones the first is taken.
+    """
+    accepted = [_media_range(part) for part in ",".join(headers.getall("Accept", [])).split(",")[:MAX_RANGES]]
+    quality = {one: _quality(one, accepted) for one in offered}
+    return max(offered, key=lambda one: quality[one])
+
+
+def _media_range(text: str) -> tuple[str, float]:
+    media_type, *parameters = (part.strip().lower() for part in text.split(";"))
+    weights = [_WEIGHT.fullmatch(parameter) for parameter in parameters]
+    return media_type, next((float(weight[1]) for weight in weights if weight is not None), 1.0)
+
+
+def _quality(media_type: str, accepted: Sequence[tuple[str, float]]) -> float:
+    """Return how welcome a media type is, by the most specific range that has it."""
+    for wanted in (media_type, f"{media_type.partition('/')[0]}/*", "*/*"):
+        found = [quality for name, quality in accepted if name == wanted]
+        if found:
+            return max(found)
+    return 0.0
 
 
 def _refused(sentence: str) -> InputRefused:

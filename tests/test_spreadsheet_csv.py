@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authsvc.activity.export import csv_line
+from authsvc.spreadsheet_csv import csv_line
 
 FORMULA = "=+-@\t\r\n＝＋－＠"  # noqa: RUF001 - spreadsheets take wide forms for the same
 
