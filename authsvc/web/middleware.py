@@ -40,11 +40,16 @@ def around(
             if outcome_of_error(error).is_fault:
                 logger.error("request.failed", request_id=request_id, path=request.path, exc_info=error)
             response = render(public_error(error, request_id), service)
-        response.headers["Cache-Control"] = "no-store"
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["X-Request-Id"] = request_id
+        add_headers(response, request_id)
         for see in on_answer:
             see(response)
         return response
 
     return middleware
+
+
+def add_headers(response: web.StreamResponse, request_id: str) -> None:
+    """Add the headers of every answer; to one that is streamed before it begins."""
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["X-Request-Id"] = request_id

@@ -21,6 +21,7 @@ NAMES: Mapping[str, Callable[[Things], str]] = {
     "app": lambda at: at.app,
     "team": lambda at: at.team,
     "image": lambda at: at.image,
+    "repository": lambda at: at.image.rpartition(":")[0],
     "license": lambda at: at.license,
     "customer": lambda at: at.customer,
     "member": lambda at: at.email,

@@ -52,7 +52,7 @@ from authsvc.web.api.request_headers import (
     require_unused,
 )
 from authsvc.web.client import CLIENT
-from authsvc.web.middleware import REQUEST_ID, Handler
+from authsvc.web.middleware import REQUEST_ID, Handler, add_headers
 from authsvc.web.public_error import public_error
 
 ACTOR = web.RequestKey("actor", Actor)
@@ -132,6 +132,7 @@ class ManagementApi:
         page = await next_page()
         response.content_type, response.charset = answer.media_type, "utf-8"
         response.headers["Content-Disposition"] = f'attachment; filename="{answer.name}"'
+        add_headers(response, request[REQUEST_ID])
         await response.prepare(request)
         try:
             while page is not None:

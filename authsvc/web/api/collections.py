@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from authsvc.web.api import (
+    activity,
     apps,
     audit,
     customers,
@@ -20,6 +21,7 @@ from authsvc.web.api.endpoint import Endpoint
 from authsvc.web.api.openapi import openapi_document
 
 ENDPOINTS: tuple[Endpoint, ...] = (
+    *activity.ENDPOINTS,
     *apps.ENDPOINTS,
     *audit.ENDPOINTS,
     *customers.ENDPOINTS,
@@ -46,6 +48,7 @@ VARIABLES: Mapping[str, tuple[str, str]] = {
 }
 
 TAGS: Mapping[str, str] = {
+    "activity": "Who pushed and pulled what.",
     "apps": "Applications; the slug of one is the namespace of its repositories.",
     "audit": "What was decided and changed, by whom and why.",
     "customers": "Whom licenses are made out to.",

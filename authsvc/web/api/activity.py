@@ -1,0 +1,181 @@
+"""Activity in the management API: ``/activity``, who pushed and pulled what."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+from attrs import asdict, frozen
+
+from authsvc.activity.activity_filter import Resolution
+from authsvc.activity.export import COLUMNS
+from authsvc.manage.activity import ActivityQuery
+from authsvc.manage.activity_view import ActivityLine
+from authsvc.manage.permissions import Permission
+from authsvc.manage.use_cases import UseCases
+from authsvc.spreadsheet_csv import MEDIA_TYPE as CSV
+from authsvc.spreadsheet_csv import csv_line
+from authsvc.tenancy.dates import render_instant
+from authsvc.tenancy.pages import MAX_PAGE, Page
+from authsvc.web.api import activity_summaries
+from authsvc.web.api.api_errors import ApiErrors
+from authsvc.web.api.endpoint import Call, Endpoint, ListAnswer, NoBody, StreamAnswer
+from authsvc.web.api.parameters import PAGE_ERRORS, PageQuery
+from authsvc.web.api.schemas import Instant
+
+FILE_NAME = "activity.csv"
+
+
+@frozen
+class ActivityRowView:
+    """What an account did with an image in one hour or day. Null is *unknown*, never *none*.
+
+    Attributes:
+        period: beginning of the hour or day.
+        resolution: `hour` or `day`.
+        app: slug.
+        repository: full name; null for several images that are not told apart.
+        tag: under which it was asked for; null if by digest, and in rows of bytes and of tokens.
+        digest: of the manifest or index; null in rows of bytes, of tokens and of deleted tags.
+        action: `pull`, `head`, `push` or `delete`.
+        subject: whose activity, such as `license:<id>` or `member:<id>`.
+        license: id, if it is a license.
+        customer: name on that license.
+        customer_id: of the license's customer.
+        count: how often; 0 in rows of bytes.
+        bytes: size of the blobs that were asked for; null in all other rows.
+        first_at: of the first time in the period.
+        last_at: of the last time.
+        source: `registry` (its events) or `token` (issued tokens, as the audit has them).
+    """
+
+    period: Instant
+    resolution: Resolution
+    app: str
+    repository: str | None
+    tag: str | None
+    digest: str | None
+    action: str
+    subject: str | None
+    license: str | None
+    customer: str | None
+    customer_id: str | None
+    count: int
+    bytes: int | None
+    first_at: Instant
+    last_at: Instant
+    source: str
+
+
+@frozen
+class ActivityListQuery(PageQuery):
+    """Which rows.
+
+    Attributes:
+        app: slug of the only app.
+        license: id or reference of the only license.
+        customer: id, reference or exact name of the only customer.
+        image: the only repository, tag or digest, such as `myapp/worker` or `myapp/worker:1.2`.
+        since: periods that end after this: a date, a time or a span back from now such as `7d`.
+        until: periods that begin before this, in the same forms.
+        resolution: `hour`, kept for 14 days, or `day`, kept for 400.
+        source: `registry` or `token`.
+    """
+
+    app: str | None = None
+    license: str | None = None
+    customer: str | None = None
+    image: str | None = None
+    since: str | None = None
+    until: str | None = None
+    resolution: str | None = None
+    source: str | None = None
+
+
+def _view(row: ActivityLine) -> ActivityRowView:
+    return ActivityRowView(**asdict(row, recurse=False))
+
+
+async def _page(
+    use_cases: UseCases, call: Call[ActivityListQuery, NoBody], after: str | None, limit: int
+) -> Page[ActivityLine]:
+    query = call.query
+    wanted = ActivityQuery(
+        query.app,
+        query.license,
+        query.customer,
+        query.image,
+        query.since,
+        query.until,
+        query.resolution,
+        query.source,
+        call.actor.team,
+    )
+    return await use_cases.activity.rows(call.actor, wanted, call.now, after=after, limit=limit)
+
+
+async def _list(use_cases: UseCases, call: Call[ActivityListQuery, NoBody]) -> ListAnswer | StreamAnswer:
+    as_csv = call.media_type == CSV
+    page = await _page(use_cases, call, call.query.after, MAX_PAGE if as_csv else call.query.limit)
+    if as_csv:
+        return StreamAnswer(_csv(use_cases, call, page), FILE_NAME, CSV)
+    return ListAnswer(tuple(map(_view, page.items)), page.next)
+
+
+async def _csv(
+    use_cases: UseCases, call: Call[ActivityListQuery, NoBody], page: Page[ActivityLine]
+) -> AsyncIterator[str]:
+    """Yield all rows behind and with those of ``page``, page by page."""
+    yield csv_line(COLUMNS) + "".join(map(_line, page.items))
+    while page.next is not None:
+        page = await _page(use_cases, call, page.next, MAX_PAGE)
+        yield "".join(map(_line, page.items))
+
+
+def _line(row: ActivityLine) -> str:
+    values = asdict(row, recurse=False)
+    return csv_line(render_instant(one) if isinstance(one, datetime) else one for one in map(values.get, COLUMNS))
+
+
+_AT = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
+
+EXAMPLE = ActivityRowView(
+    period=_AT.replace(hour=0, minute=0),
+    resolution=Resolution.DAY,
+    app="myapp",
+    repository="myapp/worker",
+    tag="1.2",
+    digest=f"sha256:{'3f' * 32}",
+    action="pull",
+    subject="license:7h2m4k9q1wz8x3tb",
+    license="7h2m4k9q1wz8x3tb",
+    customer="Acme Corp",
+    customer_id="43kyqh9g1mn5m42g",
+    count=3,
+    bytes=None,
+    first_at=_AT,
+    last_at=_AT.replace(hour=17),
+    source="registry",
+)
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    Endpoint(
+        *("GET", "/activity", "listActivity", "List who pushed and pulled what, by the hour or day"),
+        *(Permission.ACTIVITY_LIST, _list, ActivityRowView),
+        is_list=True,
+        streams=(CSV,),
+        errors=PAGE_ERRORS
+        | ApiErrors(
+            refused=(
+                *("slug_invalid", "slug_reserved", "image_invalid", "date_invalid", "span_invalid", "period_invalid"),
+                *("resolution_invalid", "activity_source_invalid"),
+            ),
+            not_found=("app_not_found", "license_not_found", "customer_not_found", "image_not_found"),
+            conflict=("license_ambiguous",),
+        ),
+        answer_example=EXAMPLE,
+        description="The newest periods come first in blocks of 16 days (one day by the hour), and in a block the rows "
+        "of one account are together. Bytes are rows of their own, by repository.\n\n"
+        "With `Accept: text/csv` the answer has every row, as comma-separated values for a spreadsheet; `limit` does "
+        "not count then.",
+    ),
+    *activity_summaries.ENDPOINTS,
+)
