@@ -1,6 +1,5 @@
 """What the index of images says: a copy, for fast lists, of what the registry holds. The registry is the truth."""
 
-from collections.abc import Collection
 from datetime import datetime
 
 from attrs import frozen
@@ -151,8 +150,3 @@ class IndexChange:
     tag: str
     old: str | None
     new: str | None
-
-
-def distinct(tags: Collection[IndexedTag]) -> list[str]:
-    """Return the digests of some tags, each once, in order."""
-    return list(dict.fromkeys(one.digest for one in tags))

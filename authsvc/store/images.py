@@ -11,7 +11,7 @@ from typing import Any
 from attrs import Factory, field, frozen
 
 from authsvc.images.evidence import COSIGN_TAGS, Evidence, tag_of
-from authsvc.images.index import AppImages, CrawlState, ImageScope, IndexedTag, RepositoryState, distinct
+from authsvc.images.index import AppImages, CrawlState, ImageScope, IndexedTag, RepositoryState
 from authsvc.images.summary import BlobList, ImageSummary
 from authsvc.store import keys
 from authsvc.store.apps import RedisApps
@@ -40,6 +40,19 @@ _JOIN = " "
 """Between the parts of a place in a list: no name has it."""
 
 _STATE_FIELDS = ("tags", "read_at", "changed_at", "all_tags", "unread")
+
+# One script in place of many commands: a page may be about a hundred repositories.
+_FIELDS_OF_EACH = """#!lua flags=no-writes
+local found = {}
+for number, key in ipairs(KEYS) do found[number] = redis.call('HMGET', key, unpack(ARGV)) end
+return found
+"""
+
+_FIELD_OF_EACH = """#!lua flags=no-writes
+local found = {}
+for number, key in ipairs(KEYS) do found[number] = redis.call('HGET', key, ARGV[number]) end
+return found
+"""
 
 _PAGE = f"""#!lua flags=no-writes
 {INDEX_RANGE}
@@ -240,38 +253,15 @@ class RedisImages:
         return dict(zip(found, decoded, strict=True))
 
     async def _referrers(self, tags: Sequence[IndexedTag]) -> dict[tuple[str, str], frozenset[Evidence]]:
-        found = dict[tuple[str, str], frozenset[Evidence]]()
-        by_repository: dict[str, list[IndexedTag]] = {}
-        for one in tags:
-            by_repository.setdefault(one.repository, []).append(one)
-        rows = await self._many(
-            [
-                ("HMGET", keys.referrers(repository), *(short(digest) for digest in distinct(some)))
-                for repository, some in by_repository.items()
-            ]
-        )
-        for (repository, some), row in zip(by_repository.items(), rows, strict=True):
-            for digest, raw in zip(distinct(some), row, strict=True):
-                found[repository, digest] = frozenset(_evidence(raw))
-        return found
+        images = list(dict.fromkeys((one.repository, one.digest) for one in tags))
+        names = [keys.referrers(repository) for repository, _ in images]
+        raws = await self._read(_FIELD_OF_EACH, names, *(short(digest) for _, digest in images))
+        return {image: frozenset(_evidence(raw)) for image, raw in zip(images, raws, strict=True)}
 
     async def _states(self, names: Iterable[str]) -> dict[str, RepositoryState | None]:
         wanted = list(names)
-        rows = await self._many([("HMGET", keys.repository(name), *_STATE_FIELDS) for name in wanted])
+        rows = await self._read(_FIELDS_OF_EACH, [keys.repository(name) for name in wanted], *_STATE_FIELDS)
         return {name: _state(name, row) for name, row in zip(wanted, rows, strict=True)}
-
-    async def _many(self, commands: Sequence[Sequence[str]]) -> list[Any]:
-        """Return the replies to commands that only read, which are sent together."""
-        connection = self.records.connection
-
-        async def attempt() -> list[Any]:
-            async with connection.redis.pipeline(transaction=False) as reads:
-                for command in commands:
-                    _ = reads.execute_command(*command)
-                return await reads.execute()
-
-        replies: list[Any] = await connection.read(attempt)
-        return replies
 
     async def _hash(self, key: str) -> dict[str, bytes]:
         connection = self.records.connection

@@ -18,7 +18,7 @@ from authsvc.store import keys
 from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
 from authsvc.store.image_format import decode_blobs, encode_blobs, long, short
-from authsvc.store.image_index import INCOMPLETE_LIFE, LIFE, STEP, RedisImageIndex
+from authsvc.store.image_index import INCOMPLETE_LIFE, LIFE, RedisImageIndex
 from authsvc.store.images import RedisImages
 from authsvc.store.records import Records
 from authsvc.tenancy.records import App, Team
@@ -59,8 +59,7 @@ class World:
         app = repository.partition("/")[0]
         known = await self.index.digests(repository, list(tags))
         changes = [IndexChange(tag, known.get(tag), digest or name(tag)) for tag in tags]
-        for start in range(0, len(changes), STEP):
-            assert await self.index.apply(repository, app, changes[start : start + STEP], NOW) == []
+        assert await self.index.apply(repository, app, changes, NOW) == []
         await self.index.finish(repository, NOW, "", all_tags=True, unread=0)
 
     async def listed(self, scope: ImageScope, limit: int) -> list[str]:
