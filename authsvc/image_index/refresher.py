@@ -7,6 +7,7 @@ listed, and a crawl goes on from its place.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from attrs import field, frozen
@@ -86,16 +87,24 @@ class ImageRefresher:
 
     async def run(self) -> None:
         """Work whenever no other worker does, until cancelled."""
-        while True:
-            try:
-                if await self.index.lease(self.holder, LEASE_SECONDS):
-                    await self._work()
-            except StoreUnavailable:
-                pass  # other parts report it, and everything goes on from its place
-            except Exception as error:
-                self.logger.error("images.failed", exc_info=error)
-                self.metrics.failed()
-            await asyncio.sleep(LOOK_EVERY)
+        try:
+            while True:
+                await self._look()
+                await asyncio.sleep(LOOK_EVERY)
+        finally:
+            with suppress(StoreUnavailable):
+                await self.index.release(self.holder)
+
+    async def _look(self) -> None:
+        """Work if no other worker does."""
+        try:
+            if await self.index.lease(self.holder, LEASE_SECONDS):
+                await self._work()
+        except StoreUnavailable:
+            pass  # other parts report it, and everything goes on from its place
+        except Exception as error:
+            self.logger.error("images.failed", exc_info=error)
+            self.metrics.failed()
 
     async def _work(self) -> None:
         """Work until this is no longer the only worker that does, or something fails; or until cancelled."""
@@ -108,7 +117,6 @@ class ImageRefresher:
                 task.result()
         finally:
             await ended(*tasks)
-            await self.index.release(self.holder)
 
     async def _extend_lease(self) -> None:
         """Return when another worker has the lease."""

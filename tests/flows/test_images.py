@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.attached import IN_TOTO, SPDX, artifact, attestation_row, platform_index
+from tests.support.http_client import ask
 from tests.support.oci import INDEX, MANIFEST, Image, digest_of
 from tests.support.registry_client import Client
 from tests.support.skopeo import Skopeo
@@ -136,3 +137,18 @@ def test_nothing_of_another_team(stack: Stack, app: str) -> None:
         refused = stack.authsvc("image", "show", name, check=False)
         assert (refused.code, refused.out) == (1, "")
         assert said in refused.err
+
+
+def test_the_crawl_is_in_metrics_and_log(stack: Stack) -> None:
+    """When the last one ended, and what it found."""
+    inside = int((stack.data_dir / "run" / "inside-address").read_text().strip().rpartition(":")[2])
+
+    def crawled() -> bool:
+        lines = ask(inside, "GET", "/metrics").body.decode().splitlines()
+        name = "authsvc_images_crawled_timestamp_seconds"
+        return any(line.startswith(f"{name} ") and float(line.split()[1]) > 0 for line in lines)
+
+    until(crawled, "the end of the first crawl is in the metrics")
+    ends = [event for event in stack.events("serve.log") if event["event"] == "images.crawl_end"]
+    assert ends
+    assert ends[0].keys() >= {"seconds", "repositories", "outside", "errors"}

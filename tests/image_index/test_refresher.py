@@ -8,14 +8,18 @@ from datetime import timedelta
 import pytest
 from attrs import evolve
 
-from authsvc.errors import RegistryUnavailable
+from authsvc.errors import RegistryUnavailable, StoreUnavailable
 from authsvc.image_index import change_reader
 from authsvc.image_index import refresher as refreshing
 from authsvc.image_index.refresher import CRAWL_EVERY, ImageRefresher, RefreshMetrics
 from authsvc.processes.waiting import ended
 from authsvc.store import keys
-from tests.image_index.world import World
+from authsvc.store.connection import Connection
+from tests.image_index.world import World, world_between
 from tests.support.oci import Image
+from tests.support.real_registry import INSTALLED
+from tests.support.real_registry import running as running_registry
+from tests.support.redis_server import redis_server
 from tests.support.waiting import PATIENCE
 
 ONE, TWO = Image(b"one"), Image(b"two")
@@ -138,14 +142,24 @@ async def test_one_worker_works_at_a_time(world: World) -> None:
     """Another one takes over when it ends, at once; after a crash when its lease has run out."""
     first, second = world.refresher("worker-1"), world.refresher("worker-2")
     redis = world.connection.redis
+
+    async def until_holder(holder: bytes) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while await redis.get(keys.IMAGES_LEASE) != holder:
+                await asyncio.sleep(0.02)
+
+    async with running(first):
+        await until_holder(b"worker-1")
+        async with asyncio.timeout(PATIENCE):
+            while await world.images.app("acme") is None:
+                await asyncio.sleep(0.05)
+        async with running(second):
+            world.content.push("acme/api", "v1", ONE)
+            await changed(world, "acme/api:v1")
+            await until_names(world, "acme/api:v1")
+            assert await redis.get(keys.IMAGES_LEASE) == b"worker-1"
     async with running(second):
-        async with running(first):
-            await until_names(world)
-        assert await redis.get(keys.IMAGES_LEASE) in {b"worker-2", None}
-        world.content.push("acme/api", "v1", ONE)
-        await changed(world, "acme/api:v1")
-        await until_names(world, "acme/api:v1")
-        assert await redis.get(keys.IMAGES_LEASE) == b"worker-2"
+        await until_holder(b"worker-2")
     assert await redis.get(keys.IMAGES_LEASE) is None
 
     assert await world.index.lease("dead", 10)
@@ -185,6 +199,34 @@ async def test_a_registry_that_is_down_for_a_while(world: World) -> None:
             assert await world.names() == []
             is_down = False
             await until_names(world, "acme/api:v1")
+
+
+async def test_redis_that_is_down_for_a_while() -> None:
+    """The background task goes on when it is back, with what was noted before."""
+    with running_registry(INSTALLED) as registry:
+        async with redis_server("--appendfsync", "no") as server:
+            connection = Connection(server.url, deadline=10)
+            async with world_between(connection, registry) as world, running(world.refresher()):
+                await until_names(world)
+                world.content.push("acme/api", "v1", ONE)
+                await server.stop()
+                await asyncio.sleep(0.3)
+                await server.start()
+                await _until_stored(world, "acme/api:v1")
+                await until_names(world, "acme/api:v1")
+            await connection.close()
+
+
+async def _until_stored(world: World, what: str) -> None:
+    """Note a change as soon as Redis takes it: connections from before its restart fail once."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            try:
+                await world.index.mark_changed(what)
+            except StoreUnavailable:
+                await asyncio.sleep(0.05)
+            else:
+                return
 
 
 async def test_one_change_that_cannot_be_read(world: World) -> None:
