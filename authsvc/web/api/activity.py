@@ -135,10 +135,10 @@ def _line(row: ActivityLine) -> str:
     return csv_line(render_instant(one) if isinstance(one, datetime) else one for one in map(values.get, COLUMNS))
 
 
-_AT = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
+_DAY, _AT = datetime(2026, 11, 2, tzinfo=UTC), datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
 
 EXAMPLE = ActivityRowView(
-    period=_AT.replace(hour=0, minute=0),
+    period=_DAY,
     resolution=Resolution.DAY,
     app="myapp",
     repository="myapp/worker",
@@ -152,7 +152,7 @@ EXAMPLE = ActivityRowView(
     count=3,
     bytes=None,
     first_at=_AT,
-    last_at=_AT.replace(hour=17),
+    last_at=datetime(2026, 11, 2, 17, 30, tzinfo=UTC),
     source="registry",
 )
 

@@ -203,7 +203,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         errors=PAGE_ERRORS
         | _TIMES
         | ApiErrors(refused=("slug_invalid", "slug_reserved", "period_invalid"), not_found=("app_not_found",)),
-        answer_example=AppDayView(_AT.replace(hour=0, minute=0), "myapp", 120, 300, 4, 0, 5_414_445_240),
+        answer_example=AppDayView(datetime(2026, 11, 2, tzinfo=UTC), "myapp", 120, 300, 4, 0, 5_414_445_240),
         description="The newest days come first; those without activity are left out.",
     ),
     Endpoint(
