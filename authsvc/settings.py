@@ -76,7 +76,7 @@ class Settings:
         redis_disk: folders on the file systems that Redis writes to; none when they cannot be seen from here.
         redis_disk_reserve: MiB that are left free there by everything that can wait.
         secrets_dir: the secrets directory.
-        registry_url: where the registry answers, for ``/readyz`` to show; None to not look.
+        registry_url: where the registry answers; None for an installation without lists of images.
         pull_token_life: of a token that only pulls.
         push_token_life: of a token that may push or delete.
         leaf_life: of a worker's signing certificate.

@@ -12,9 +12,10 @@ from attrs import define, field
 
 from authsvc.activity.image_name import ImageName
 from authsvc.errors import AuthsvcError, InputRefused, RegistryUnavailable, SignerUnavailable, StoreUnavailable
-from authsvc.image_index.repository_update import RepositoryUpdate
+from authsvc.image_index.repository_update import AT_ONCE, RepositoryUpdate
 from authsvc.logs import Logger
 from authsvc.policy import locate
+from authsvc.processes.waiting import all_of
 from authsvc.store.image_crawl import RedisImageCrawl
 from authsvc.store.image_index import RedisImageIndex
 
@@ -62,9 +63,9 @@ class ChangeReader:
         now = asyncio.get_running_loop().time
         while taken := await self.index.take_changed(MAX_TAKEN):
             self.waiting(await self.index.changed())
-            for changed in taken:
-                await self._read(changed)
-                self._again[changed] = now() + AGAIN_AFTER[0], 1
+            for start in range(0, len(taken), AT_ONCE):
+                await all_of(*(self._read(changed) for changed in taken[start : start + AT_ONCE]))
+            self._again |= {changed: (now() + AGAIN_AFTER[0], 1) for changed in taken}
         self.waiting(0)
         for changed, times in [(changed, times) for changed, (due, times) in self._again.items() if due <= now()]:
             await self._read(changed)

@@ -129,7 +129,7 @@ class RepositoryUpdate:
 
     async def _read_new(self, repository: str, app: str) -> None:
         """Compare a repository whole that never was, so that everything is known of it now and not after a crawl."""
-        if not await self.index.is_new(repository):
+        if not await self.index.is_new(repository, MAX_NEW_TAGS):
             return
         names, _ = await self._names(repository)
         if len(names) <= MAX_NEW_TAGS:

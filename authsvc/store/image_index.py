@@ -248,11 +248,11 @@ class RedisImageIndex:
         of_crawl = ["crawl", crawl] if crawl else []
         await self._run(_FINISH, [keys.repository(repository)], *fields, *of_crawl)
 
-    async def is_new(self, repository: str) -> bool:
-        """Whether a repository is in the index and was never compared whole."""
+    async def is_new(self, repository: str, most: int) -> bool:
+        """Whether a repository is in the index, with ``most`` tags or fewer, and was never compared whole."""
         redis, key = self.connection.redis, keys.repository(repository)
         tags, read_at = await self.connection.read(lambda: redis.hmget(key, ["tags", "read_at"]))
-        return tags is not None and read_at is None
+        return tags is not None and int(tags) <= most and read_at is None
 
     async def has_room(self, app: str) -> bool:
         """Whether the index takes more images of an app: as of when they were last added up."""
