@@ -41,7 +41,8 @@ def test_the_audit_names_the_person_and_the_permissions_are_the_operators(stack:
     subject = f"license:{license_['id']}"
     (entry,) = stack.json("audit", "list", "--subject", subject)
 
-    assert ("system:authsvc", {"member": member["id"], "email": ann}) == (entry["actor"], entry["on_behalf_of"])
+    person = {"member": member["id"], "email": ann, "team": app}
+    assert ("system:authsvc", person) == (entry["actor"], entry["on_behalf_of"])
     assert f"system:authsvc for {ann}" in command(stack, "audit", "list", "--subject", subject).out
     assert f"license.created, by system:authsvc for {ann}." in command(stack, "audit", "explain", entry["id"]).out
     for option in ("--actor", "--subject"):
