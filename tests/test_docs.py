@@ -35,7 +35,7 @@ WITHOUT_DATABASE = {"authsvc reload", "authsvc keys issue"}
 LEVELS = {"debug", "info", "warning", "error"}
 OF_EVERY_CHANGE = {"actor", "id"}
 HANDED_ON = "**"
-EVENT = re.compile(r"[a-z-]+\.(?!conf|json|toml|yml|sh|sock|pid|log|key|secret|io)[a-z_]+")
+EVENT = re.compile(r"[a-z-]+\.(?!conf|csv|json|toml|yml|sh|sock|pid|log|key|secret|io)[a-z_]+")
 """A constant `noun.verb`; the exceptions are ends of file and host names."""
 
 Row = list[str]

@@ -60,17 +60,17 @@ class ChangeReader:
             self._again.clear()
             await self.index.take_back()
         self._interrupted = True
-        now = asyncio.get_running_loop().time
+        seconds = asyncio.get_running_loop().time
         while taken := await self.index.take_changed(MAX_TAKEN):
             self.waiting(await self.index.changed())
             for start in range(0, len(taken), AT_ONCE):
                 await all_of(*(self._read(changed) for changed in taken[start : start + AT_ONCE]))
-            self._again |= {changed: (now() + AGAIN_AFTER[0], 1) for changed in taken}
+            self._again |= {changed: (seconds() + AGAIN_AFTER[0], 1) for changed in taken}
         self.waiting(0)
-        for changed, times in [(changed, times) for changed, (due, times) in self._again.items() if due <= now()]:
+        for changed, times in [(changed, times) for changed, (due, times) in self._again.items() if due <= seconds()]:
             await self._read(changed)
             if times < len(AGAIN_AFTER):
-                self._again[changed] = now() + AGAIN_AFTER[times], times + 1
+                self._again[changed] = seconds() + AGAIN_AFTER[times], times + 1
             else:
                 del self._again[changed]
                 await self.index.done([changed])
