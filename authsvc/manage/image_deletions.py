@@ -185,7 +185,9 @@ class ImageDeletions:
 
     async def _begin(self, image: ImageName, operation: Operation, facts: dict[str, Any]) -> Versioned[PendingDeletion]:
         person = operation.actor.on_behalf_of
-        behalf = {} if person is None else {ON_BEHALF_OF: {"member": person.id, "email": person.email}}
+        behalf = (
+            {} if person is None else {ON_BEHALF_OF: {"member": person.id, "email": person.email, "team": person.team}}
+        )
         pending = PendingDeletion(
             image.repository,
             image.tag,
