@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from attrs import define
@@ -163,6 +164,23 @@ def test_repeating(crm: Crm) -> None:
     assert all(f"409 `{code}`" in text for code in ("idempotency_conflict", "reference_taken", "operation_repeated"))
     assert f"up to {MAX_KEY} printable" in text
     assert ("within a day" in text, MARK_LIFE) == (True, 24 * 3600)
+
+
+def test_references_in_addresses(crm: Crm) -> None:
+    """Any text percent-encoded, but for the two words that name what is done to many licenses."""
+    for reference, address, status in (
+        ("2026/17", "2026%2F17", 200),
+        ("Größe 1 & 2?", quote("Größe 1 & 2?", safe=""), 200),
+        ("imports", "imports", 200),
+        ("import", "import", 405),
+        ("renew", "renew", 405),
+    ):
+        new = {"app": "myapp", "customer": "Umbrella", "reference": reference, "expires": "90d"}
+        made = crm.ask("POST", "/licenses", new).json()
+        found = crm.ask("GET", f"/licenses/{address}")
+        assert found.status == status, (reference, found)
+        assert crm.ask("GET", f"/licenses/{made['id']}").json() == made
+        assert found.headers.get("allow", "POST") == "POST"
 
 
 def test_an_error(crm: Crm) -> None:

@@ -24,6 +24,9 @@ VERSION = "/v1"
 
 JSON = "application/json"
 
+ONE_LICENSE = "(?!(?:import|renew)(?:/|$))[^/]+"
+"""A license in a path, and not what is done to many; one with such a reference is named by its id."""
+
 
 @frozen
 class NoQuery:
@@ -191,8 +194,8 @@ class Endpoint:
 
     @property
     def route(self) -> str:
-        """The path as a route: the names of images have slashes."""
-        return self.path.replace("{image}", "{image:.+}")
+        """The path as a route: the names of images have slashes, and some words name no license."""
+        return self.path.replace("{image}", "{image:.+}").replace("{license}", f"{{license:{ONE_LICENSE}}}")
 
     @property
     def changes(self) -> bool:
