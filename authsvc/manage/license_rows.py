@@ -18,6 +18,7 @@ from authsvc.tenancy.dates import parse_instant
 from authsvc.tenancy.names import parse_email, parse_text
 from authsvc.tenancy.records import LicenseType
 from authsvc.tenancy.terms import (
+    FIELD_NAMES,
     LicenseTerms,
     check_field,
     check_fields,
@@ -151,7 +152,7 @@ def _read_object(line: int, text: str, kind: RowType[R]) -> R | list[RowProblem]
         return [_unreadable(line, 'it is not a JSON object, or its "fields" is not one')]
     unknown = [name for name in cells if not _is_column(name)]
     if unknown:
-        return [_unknown_column(line, name) for name in unknown]
+        return [_unknown_field(line, name) if _is_field(name) else _unknown_column(line, name) for name in unknown]
     filled = {name: cell for name, cell in cells.items() if _is_field(name) or cell is not None}
     return kind.parse(line, filled, check_field)
 
@@ -328,6 +329,10 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _unknown_column(line: int, name: str) -> RowProblem:
     known = f"there is no such column; known are {', '.join(COLUMNS)} and {FIELD}NAME"
     return RowProblem(line, _shown(name), known, "column_unknown")
+
+
+def _unknown_field(line: int, name: str) -> RowProblem:
+    return RowProblem(line, _shown(name), f"it cannot name a field: use {FIELD_NAMES}", "field_invalid")
 
 
 def _text(cell: object) -> str:

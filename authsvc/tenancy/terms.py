@@ -20,6 +20,9 @@ T = TypeVar("T")
 MAX_FIELDS = 50
 """Most custom fields in one license."""
 
+FIELD_NAMES = "1 to 63 of A-Z, a-z, 0-9, '_', '.' and '-', a letter first"
+"""What a name of a custom field is, for people."""
+
 _FIELD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,62}", re.ASCII)
 
 
@@ -209,7 +212,7 @@ def check_field_values(values: Mapping[str, object]) -> dict[str, object]:
     for name in values:
         if not is_field_name(name):
             raise InputRefused(
-                f"{name[:60]!r} cannot name a field: use 1 to 63 of A-Z, a-z, 0-9, '_', '.' and '-', a letter first",
+                f"{name[:60]!r} cannot name a field: use {FIELD_NAMES}",
                 code="field_invalid",
                 field="fields",
             )

@@ -298,6 +298,7 @@ ROWS = ApiErrors(
     not_found=("app_not_found",),
     refused=(
         *("rows_too_many", "reference_duplicated", "value_missing", "text_expected", "file_changed"),
+        "row_unreadable",  # it has more than fits into a line of a file
         *("slug_invalid", "slug_reserved"),
     ),
 )

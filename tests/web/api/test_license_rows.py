@@ -1,5 +1,6 @@
 """Many licenses in one request: all of it, or what is wrong with each row."""
 
+import json
 from typing import Any
 
 from authsvc.web.api.license_rows import MAX_ROWS
@@ -122,3 +123,12 @@ async def test_trying_takes_read_access_only(api: ApiServer, people: People) -> 
                 reply = await api.ask("POST", path + query, people[name], raw=b"{")
                 assert (reply.status, reply.code) == (403, "permission_denied"), (name, path, query)
     assert await api.house.everything_stored() == before
+
+
+async def test_what_is_no_name_of_a_field(api: ApiServer, people: People) -> None:
+    """It is called what it is in the body, and not a column; a row beyond a line of a file is refused too."""
+    reply = await api.ask("POST", "/licenses/import", people["developer"], body(row(0), row(1, fields={"": 1})))
+    assert (reply.status, reply.fields()) == (400, {"rows.1.fields.": "field_invalid"})
+    raw = json.dumps(body(row(0, contact="é" * 12_000)), ensure_ascii=False).encode()
+    long = await api.ask("POST", "/licenses/import", people["developer"], raw=raw)
+    assert (long.status, long.code) == (400, "row_unreadable")
