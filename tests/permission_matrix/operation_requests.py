@@ -253,7 +253,7 @@ def _told(reply: ApiReply, names: Iterable[str]) -> str:
     if reply.headers.get("content-type", "").startswith("application/problem+json"):
         body = json.dumps({**reply.json(), "request_id": ""})
     told = f"{headers} {body}"
-    if reply.status < 400:
+    if reply.status not in {403, 404}:  # a refusal may repeat what was asked for
         return told
     for name in sorted(names, key=len, reverse=True):
         told = told.replace(name, "NAME")

@@ -53,7 +53,7 @@ async def disagreements(
     asking: Questioner, cells: Iterable[Cell], names: Mapping[str, Callable[[Things], str]] = NAMES
 ) -> AsyncIterator[str]:
     """Yield what is wrong, request by request."""
-    refused: dict[tuple[str, str], dict[str, Answered]] = defaultdict(dict)
+    missing: dict[tuple[str, str], dict[str, Answered]] = defaultdict(dict)
     hidden = {actor: hidden_from(asking.world, actor) for actor in asking.world.actors}
     for cell in cells:
         operation = OPERATIONS[cell.use_case]
@@ -65,13 +65,13 @@ async def disagreements(
             yield f"{cell}: changed something"
         elif not is_public(cell.use_case) and (leaked := hidden[cell.actor].shown_in(got.told)):
             yield f"{cell}: shows {leaked}"
-        elif got.outcome in {MISSING, DENIED}:
-            refused[cell.actor, cell.use_case][cell.place] = got
+        elif got.outcome == MISSING:
+            missing[cell.actor, cell.use_case][cell.place] = got
         if expected == DENIED and not ORACLE.rests_on_grant(cell):
             broken = await asking.answer(request.broken(), at, cell.actor)
             if broken.outcome != DENIED:
                 yield f"{cell}: what is sent is looked at before the permission: {broken.outcome}"
-    for (actor, name), answers in refused.items():
+    for (actor, name), answers in missing.items():
         if len({(one.told, one.commands) for one in answers.values()}) > 1:
             yield f"{actor}, {name}: what is foreign and what is unknown are told apart: {answers}"
 
