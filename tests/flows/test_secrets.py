@@ -4,6 +4,7 @@ import os
 import secrets
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlencode
@@ -61,7 +62,10 @@ def run() -> Iterator[Run]:
         trouble(stack, owner, license_, canaries)
         keys(stack, canaries)
         assert stack.process is not None
-        lines = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in family_of(stack.process.pid)]
+        lines = list[bytes]()
+        for pid in family_of(stack.process.pid):
+            with suppress(FileNotFoundError):  # Redis writes its file in a child that ends
+                lines.append(Path(f"/proc/{pid}/cmdline").read_bytes())
         texts["command lines"] = b"\n".join(lines)
         texts["redis, as it answers"] = in_redis(stack)
         stack.stop()
