@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from attrs import evolve, field, frozen
 
 from authsvc.activity.image_name import ImageName
-from authsvc.audit.entry import ON_BEHALF_OF, Entry
+from authsvc.audit.entry import Entry
 from authsvc.decision import DELETE
 from authsvc.errors import AuthsvcError, Conflict, InputRefused, PermissionDenied, StoreUnavailable
 from authsvc.fair_share import FairShare
@@ -184,10 +184,6 @@ class ImageDeletions:
         return result
 
     async def _begin(self, image: ImageName, operation: Operation, facts: dict[str, Any]) -> Versioned[PendingDeletion]:
-        person = operation.actor.on_behalf_of
-        behalf = (
-            {} if person is None else {ON_BEHALF_OF: {"member": person.id, "email": person.email, "team": person.team}}
-        )
         pending = PendingDeletion(
             image.repository,
             image.tag,
@@ -196,7 +192,7 @@ class ImageDeletions:
             operation.actor.subject,
             operation.now,
             operation.request_hash,
-            behalf | facts,
+            operation.behalf | facts,
         )
         # Each attempt has an entry of its own, so that a repeat of an operation that failed is recorded too.
         attempt = evolve(operation, operation_id=operation.entropy(HOLDER_BYTES).hex())
@@ -283,7 +279,7 @@ def _reference(image: ImageName, plan: DeletionPlan) -> dict[str, Any]:
 
 
 def _entry_of(pending: PendingDeletion, operation: Operation, event: str, **facts: Any) -> Entry:
-    """Return the entry about the end of a deletion, in the name of whoever began it."""
+    """Return the entry about the end of a deletion, in the name of the actor who began it."""
     said = {name: value for name, value in pending.facts.items() if name != "tags"} | facts
     return Entry(pending.operation_id, operation.now, event, pending.actor, said, pending.request_hash)
 

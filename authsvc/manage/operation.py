@@ -71,14 +71,17 @@ class Operation:
 
     def entry(self, event: str, **facts: Any) -> Entry:
         """Return the audit entry of this change: a constant ``noun.verb`` and its facts, never a secret."""
-        person = self.actor.on_behalf_of
-        behalf = (
-            {} if person is None else {ON_BEHALF_OF: {"member": person.id, "email": person.email, "team": person.team}}
-        )
         request = {} if self.request_id is None else {REQUEST_ID: self.request_id}
-        return Entry(
-            self.operation_id, self.now, event, self.actor.subject, behalf | facts | request, self.request_hash
-        )
+        whole = self.behalf | facts | request
+        return Entry(self.operation_id, self.now, event, self.actor.subject, whole, self.request_hash)
+
+    @property
+    def behalf(self) -> dict[str, Any]:
+        """What an audit entry says of the member for whom the operator acts; empty when the actor acts for itself."""
+        person = self.actor.on_behalf_of
+        if person is None:
+            return {}
+        return {ON_BEHALF_OF: {"member": person.id, "email": person.email, "team": person.team}}
 
     def entry_of_change(self, event: str, old: T, new: T, **facts: Any) -> Entry:
         """Return the audit entry of this change of a record: as :meth:`entry`, with the fields that differ.
