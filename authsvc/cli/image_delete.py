@@ -1,7 +1,7 @@
 """``authsvc image delete``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -32,27 +32,10 @@ def delete_command(image: str, data_dir: Path | None, *, yes: bool, as_json: boo
 
     deleted = run_confirmed(data_dir, use, yes=yes, deadline=DEADLINE)
     if as_json:
-        print_json(facts(deleted))
+        print_json(deleted.facts())
         return
     for line in _lines(deleted):
         say(line)
-
-
-def facts(deleted: "DeletedImage") -> dict[str, Any]:
-    """Return what a deletion did, for machines."""
-    return {
-        "repository": deleted.repository,
-        "tag": deleted.tag,
-        "digest": deleted.digest,
-        "manifest_deleted": deleted.manifest_deleted,
-        "tags_deleted": list(deleted.tags_deleted),
-        "tags_kept": list(deleted.tags_kept),
-        "attached": list(deleted.attached),
-        "parts": list(deleted.parts),
-        "pushed_again": dict(deleted.pushed_again),
-        "restored": list(deleted.restored),
-        "pushes_checked": deleted.pushes_checked,
-    }
 
 
 def _lines(deleted: "DeletedImage") -> list[str]:
@@ -72,5 +55,5 @@ def _lines(deleted: "DeletedImage") -> list[str]:
     if deleted.restored:
         lines.append(f"pushed meanwhile, and put back: {', '.join(deleted.restored)}")
     if not deleted.pushes_checked:
-        lines.append("the registry did not report in time: if somebody pushed there at this moment, push again")
+        lines.append("the registry did not report in time: if an image was pushed there meanwhile, push it again")
     return lines

@@ -73,9 +73,13 @@ class DeletedImage:
         values: Any = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
         return cls(**values)
 
+    def facts(self) -> dict[str, Any]:
+        """Return its attributes by name, for the command line and the management API."""
+        return asdict(self, recurse=False)
+
     def text(self) -> str:
         """Return it as JSON, for a repeat of the same operation."""
-        return json.dumps(asdict(self), separators=(",", ":"))
+        return json.dumps(self.facts(), separators=(",", ":"))
 
     @property
     def reference(self) -> str:

@@ -2,7 +2,6 @@
 
 from attrs import frozen
 
-from authsvc.images.deletion_record import DeletedImage
 from authsvc.manage.permissions import Permission
 from authsvc.manage.use_cases import UseCases
 from authsvc.web.api.api_errors import ApiErrors
@@ -42,25 +41,9 @@ class DeletedImageView:
     pushes_checked: bool
 
 
-def _deleted_view(deleted: DeletedImage) -> DeletedImageView:
-    return DeletedImageView(
-        deleted.repository,
-        deleted.tag,
-        deleted.digest,
-        deleted.manifest_deleted,
-        deleted.tags_deleted,
-        deleted.tags_kept,
-        deleted.attached,
-        deleted.parts,
-        dict(deleted.pushed_again),
-        deleted.restored,
-        deleted.pushes_checked,
-    )
-
-
 async def _delete(use_cases: UseCases, call: Call[ConfirmQuery, NoBody]) -> ObjectAnswer:
     deleted = await use_cases.image_deletions.delete(call.path["image"], call.operation, call.query.confirm)
-    return ObjectAnswer(_deleted_view(deleted))
+    return ObjectAnswer(DeletedImageView(**deleted.facts()))
 
 
 EXAMPLE = DeletedImageView(

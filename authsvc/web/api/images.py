@@ -307,8 +307,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         *("GET", "/apps/{app}/images", "getAppImages", "Read what the images of an app add up to"),
         *(Permission.IMAGE_SUM, _sum, AppImagesView),
         errors=ONE_APP,
-        answer_example=AppImagesView(
-            "myapp", 3, 42, 1_204_118_112, 0, 0, all_indexed=True, counted_at=_AT, crawled_at=_AT
-        ),
+        answer_example=SUM_EXAMPLE,
     ),
 )
