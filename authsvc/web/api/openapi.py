@@ -32,8 +32,8 @@ A page may have fewer items than `limit` and a `next` all the same.
 
 **Errors** are `application/problem+json` (RFC 9457) with a `code` that never changes its meaning.
 
-**Repeating:** a change with the header `Idempotency-Key` is carried out once; a repeat within a day gets the first
-result.
+**Repeating:** a change with the header `Idempotency-Key` is carried out once; a repeat within a day
+changes nothing and gets the object as it is now.
 
 **Concurrent changes:** send the `ETag` of what you read as `If-Match`, and the change is refused with 412 if it was
 changed meanwhile. The tag stands for what is stored; the state of a license, which follows from the clock, does not
@@ -180,7 +180,7 @@ def _header_parameters(endpoint: Endpoint) -> Iterable[Schema]:
 
 
 def _idempotency_key() -> Schema:
-    text = "Chosen by the client, one for each change: a repeat within a day gets the first result."
+    text = "Chosen by the client, one for each change: a repeat within a day changes nothing."
     schema = {"type": "string", "minLength": 1, "maxLength": MAX_KEY, "pattern": "^[!-~]+$"}
     return {"name": IDEMPOTENCY_KEY, "in": "header", "required": False, "description": text, "schema": schema}
 
