@@ -1,7 +1,7 @@
 """Comma-separated values (RFC 4180) that a spreadsheet opens without running anything in them.
 
 A text that begins with a character by which spreadsheets recognise a formula gets an apostrophe in front, as OWASP
-recommends ("CSV Injection"): names and what clients say about themselves are texts that somebody else wrote.
+recommends ("CSV Injection"): names and what clients say about themselves are untrusted.
 """
 
 import re

@@ -75,7 +75,7 @@ class ActivityFilter:
         Args:
             now: spans are counted back from here.
             since: an instant, or a span such as ``7d``; None for all that is kept.
-            until: likewise; None for now.
+            until: in the same forms; None for now.
             resolution: ``hour`` or ``day``; None for days.
             image: a repository, with a tag or digest or without.
 

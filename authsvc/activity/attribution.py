@@ -14,7 +14,7 @@ mount
 
 A license counts for its own app alone. Of several licenses in one subject, each one of the repository's app counts,
 and the app once. Everyone else counts for the app of the repository. What authsvc itself does at the registry is
-nobody's activity, but changes images.
+not counted as activity, but it changes images.
 """
 
 from collections.abc import Collection, Iterable, Mapping

@@ -1,7 +1,7 @@
 """Which audit entries a reading returns, as far as that is decided where the entries are, and what came of it.
 
-The choice is made by texts that an entry must have, because that costs a tenth of reading its JSON. Whoever asks looks
-at the entries that come back: texts can be in another place than meant.
+The choice is made by texts that an entry must have, because that costs a tenth of reading its JSON. The caller
+checks the entries that come back: a text can be in another field than the one meant.
 """
 
 from collections.abc import Sequence

@@ -173,12 +173,12 @@ class TokenEvent:
 
     @property
     def team(self) -> str:
-        """Slug of the team that an entry on this event alone belongs to; empty when that is no team, or several."""
+        """Slug of the team that owns an entry on this event alone; empty when no team or several teams do."""
         teams = {team for _, team in self.owners}
         return teams.pop() if len(teams) == 1 else ""
 
     def team_of(self, app: str | None) -> str:
-        """Return the slug of the team that an entry on events of ``app`` belongs to; empty when that is no team."""
+        """Return the slug of the team that owns an entry on events of ``app``; empty when none does."""
         if app is None:
             return ""
         return next((team for slug, team in self.owners if slug in {app, None}), "")

@@ -77,7 +77,7 @@ class ChangeReader:
         self._interrupted = False
 
     async def _read(self, changed: bytes) -> None:
-        """Read one change. One outside of apps is nobody's."""
+        """Read one change; one in a repository that belongs to no app is skipped."""
         try:
             image = ImageName.parse(changed.decode("utf-8", "replace"))
         except InputRefused:

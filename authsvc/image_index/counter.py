@@ -15,7 +15,7 @@ STEP = 50
 """Images that are read with one command."""
 
 MAX_BLOBS = 500_000
-"""Most different blobs of an app that are told apart; with more, the size of further images is not known."""
+"""Most distinct blobs of an app that are counted; beyond them, the size of further images is unknown."""
 
 
 @define

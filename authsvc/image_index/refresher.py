@@ -107,7 +107,7 @@ class ImageRefresher:
             self.metrics.failed()
 
     async def _work(self) -> None:
-        """Work until this is no longer the only worker that does, or something fails; or until cancelled."""
+        """Work until the lease is lost, something fails, or the task is cancelled."""
         jobs = (self._read_changes, self._crawl_when_due, self._add_up)
         tasks = [asyncio.create_task(self._again_and_again(job)) for job in jobs]
         tasks.append(asyncio.create_task(self._extend_lease()))
@@ -167,7 +167,7 @@ class ImageRefresher:
         try:
             found = await self.counter.count(app)
         except BaseException:
-            # Whoever works next adds it up; while Redis is down the next crawl says so.
+            # The next worker with the lease adds it up; while Redis is down the next crawl says so.
             await self._mark_uncounted(app)
             raise
         if found.leftovers:

@@ -1,6 +1,6 @@
 """Manifests and indexes as a registry stores them (OCI image specification v1.1; Docker image manifest v2, schema 2).
 
-Whoever pushes decides what is in one, so every field is checked, and what is bounded here is bounded everywhere.
+Its content comes from the person who pushed it, so every field is checked and bounded here, once for all callers.
 """
 
 import enum
@@ -75,7 +75,7 @@ class Descriptor:
 
     Attributes:
         digest: of its content.
-        size: in bytes, as whoever pushed the manifest wrote it.
+        size: in bytes, as the manifest claims.
         media_type: empty when it has none that can be read.
         platform: of an image in an index, or None.
         artifact_type: of an artifact in an index, or None.

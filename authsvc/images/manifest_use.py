@@ -74,6 +74,6 @@ def attached_tags(digest: str, tags: Iterable[str]) -> tuple[str, ...]:
 def mentioned_digests(content: bytes) -> frozenset[str]:
     """Return every digest that a manifest of any length mentions, without parsing it.
 
-    An index contains at most these. Parsing four megabytes that somebody else wrote would hold up other requests.
+    An index contains at most these. Parsing four megabytes of untrusted JSON would hold up other requests.
     """
     return frozenset(found.decode() for found in _DIGESTS.findall(content))

@@ -77,7 +77,7 @@ def replaced_by(manifest: Manifest) -> str | None:
 def read_placeholder(content: bytes, media_type: str) -> Placeholder | None:
     """Return the placeholder in ``content``; None when it is something else.
 
-    Whoever may push can push a placeholder too, so what it says of itself is for people to read and decides nothing.
+    Anyone who may push can push a placeholder too, so its annotations are shown to people and decide nothing.
     """
     manifest = parse_manifest(content, media_type)
     if manifest is None or not is_placeholder(manifest):

@@ -41,7 +41,7 @@ class ActivityQuery:
         customer: id, reference, or exact name.
         image: repository, with a tag or digest or without.
         since: a date, an instant, or a span back from now; None for all that is kept.
-        until: likewise; None for now.
+        until: in the same forms; None for now.
         resolution: ``hour`` or ``day``; None for days.
         source: ``registry`` or ``token``; None for the registry's events.
         team: slug: of whose apps, and whose customer.

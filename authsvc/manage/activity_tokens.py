@@ -1,4 +1,4 @@
-"""Activity from decisions on tokens: a token that allows a pull was issued, so somebody asked, whatever the registry
+"""Activity from decisions on tokens: a token that allows a pull was issued, so a client asked, whatever the registry
 said of it afterwards, and even if its events were lost.
 """  # noqa: D205
 

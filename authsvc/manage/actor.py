@@ -175,7 +175,7 @@ class Actor:
             permission: what is wanted of it.
 
         Raises:
-            PermissionDenied: it is another member's account, or nobody's.
+            PermissionDenied: it is another member's account, or there is no such account.
         """
         if not self.is_operator and (self.kind is not ActorKind.MEMBER or member not in {self.id, self.name}):
             raise PermissionDenied(f"{self._who} may {permission.rule.action} for {self.name} only")

@@ -227,7 +227,7 @@ class Audit:
 
     @permitted(Permission.AUDIT_EXPLAIN)
     async def explain(self, actor: Actor, request_id: str, after: str | None = None) -> Explanation:
-        """Return what is known of a request that was shown to somebody, or of a change's operation.
+        """Return what is known of a request, by the id in its answer, or of a change's operation.
 
         Args:
             actor: who asks.

@@ -1,4 +1,4 @@
-"""What restores the access of a license, in words for whoever reads an explanation of the audit."""
+"""What restores the access of a license, in words that fit the reader of an explanation."""
 
 from collections.abc import Mapping
 
@@ -17,7 +17,7 @@ _NEEDED: Mapping[str, Permission] = {
 
 
 def remedies_for(actor: Actor) -> Mapping[str, str]:
-    """Return the remedies by state: what the reader's role does not allow is for somebody to be asked.
+    """Return the remedies by state: for what the reader's role does not allow, whom to ask.
 
     How much access the reader's token carries makes no difference: the person behind it can sign in.
     """

@@ -99,8 +99,8 @@ class TagDeletion:
         self.digests.append(placeholder.digest)
         try:
             await self._put_placeholder(tag, original, placeholder)
-            # Nothing but this tag points at the placeholder. So deleting it is right, whoever has the lock by now, and
-            # whatever somebody has pushed to the tag.
+            # Nothing but this tag points at the placeholder. So deleting it is right, even if the lock was lost and
+            # the tag was pushed to meanwhile.
             reply = await persist(lambda: self.reading.writer.delete(placeholder.digest))
         except RegistryUnavailable as error:
             await self._put_back(tag, placeholder, original, error.detail)

@@ -39,7 +39,7 @@ MAX_APP_TAGS = 200_000
 """Most tags of an app that are in the index."""
 
 MAX_APP_BYTES = 256 * 1024 * 1024
-"""Most bytes that is kept of an app's images: whoever may push must not fill Redis."""
+"""Most bytes that are stored about an app's images: a member who may push must not fill Redis."""
 
 _FIND = (
     "#!lua flags=no-writes\n"

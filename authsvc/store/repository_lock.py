@@ -135,6 +135,6 @@ class RepositoryLocks:
 
 
 async def _kept(lock: RedisRepositoryLock) -> None:
-    """Keep a lock; that it was lost is found out by whoever extends it next."""
+    """Keep a lock; the next call of extend() finds out that it was lost."""
     with suppress(Conflict):
         await lock.keep()

@@ -46,7 +46,7 @@ class NoLicenseSigner:
         """Refuse."""
         raise SignerUnavailable(NO_KEY_SERVICE)
 
-    async def derive_license_token(self, license_id: str, generation: int) -> MachineSecret:  # noqa: ARG002  likewise
+    async def derive_license_token(self, license_id: str, generation: int) -> MachineSecret:  # noqa: ARG002  the same
         """Refuse."""
         raise SignerUnavailable(NO_KEY_SERVICE)
 

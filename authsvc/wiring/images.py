@@ -91,7 +91,7 @@ class NoRegistry:
         """Refuse."""
         raise RegistryUnavailable(NO_REGISTRY)
 
-    async def count_tags(self, repository: str) -> int:  # noqa: ARG002  likewise
+    async def count_tags(self, repository: str) -> int:  # noqa: ARG002  the same
         """Refuse."""
         raise RegistryUnavailable(NO_REGISTRY)
 

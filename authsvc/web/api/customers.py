@@ -76,7 +76,7 @@ class CustomerListQuery(PageQuery):
 
     Attributes:
         text: words, or beginnings of words, of the name, in any order, case and accents aside.
-        reference: the customer's reference, or how it begins, likewise; the list is then by reference.
+        reference: the customer's reference, or how it begins, case and accents aside; the list is then by reference.
     """
 
     text: Line | None = None

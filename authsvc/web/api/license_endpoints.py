@@ -183,6 +183,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         *(Permission.LICENSE_DOWNLOAD, download_license),
         media_type="application/json",
         errors=ONE | SIGNED,
-        description="The file has the registry token: whoever has the file can pull. It can be downloaded again.",
+        description="The file has the registry token: anyone who has the file can pull. It can be downloaded again.",
     ),
 )

@@ -154,7 +154,7 @@ class LicenseListQuery(PageQuery):
     Attributes:
         app: slug of the only app.
         customer: words, or beginnings of words, of the customer's name, in any order, case and accents aside.
-        reference: the license's reference, or how it begins, likewise.
+        reference: the license's reference, or how it begins, case and accents aside.
         state: the state of all of them; all but archived ones if left out.
         ends_within: a span such as `30d`; active and pending ones that end within it, or those of `state`.
     """

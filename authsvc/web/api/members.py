@@ -201,7 +201,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         answer_example=EXAMPLE,
     ),
     Endpoint(
-        *("POST", "/members", "inviteMember", "Invite somebody to the team"),
+        *("POST", "/members", "inviteMember", "Invite a person to the team"),
         *(Permission.MEMBER_INVITE, _invite, OneTimeLinkView),
         errors=LIMITS | ApiErrors(refused=("email_invalid", "email_taken")),
         request_example={"email": "kim@vendor.com", "role": "developer", "apps": ["myapp"]},
