@@ -4,6 +4,7 @@ Every call has a deadline, and a key service that is down, stopped or restarted 
 """
 
 import asyncio
+import math
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -40,8 +41,13 @@ from authsvc.keys.sealing import SealContext
 DEADLINE = 3.0
 """Seconds that one operation may take, with a restart of the key service in them: it is back after about one."""
 
+TURN_DEADLINE = 8.0
+"""Seconds that an operation may wait for those before it: the key service gives each worker so many a second."""
+
 _CONNECT_AGAIN = 0.01
 """Seconds between two tries to connect."""
+
+TOO_MANY = "too many operations with keys at once; try again in a few seconds"
 
 DONE, REFUSED, UNAVAILABLE = "done", "refused", "unavailable"
 """What becomes of an operation, for metrics."""
@@ -52,17 +58,22 @@ class KeyServiceClient:
     """Calls the key service. Operations of one client follow each other.
 
     Every method raises SignerUnavailable when the key service does not answer in time or cannot use its keys, and
-    Overloaded when it got too many requests from here.
+    Overloaded when too many operations are before it.
 
     Attributes:
-        deadline: seconds for one operation, with the wait for those before it.
+        deadline: seconds for one operation, from when it is sent.
+        turn_deadline: seconds that it may wait for those before it.
         on_operation: called with the name of each operation and what became of it.
+        answered_at: when the key service answered last, by the clock of the event loop.
     """
 
     _inherited: socket.socket | None = None
     _path: Path | None = None
     deadline: float = DEADLINE
     on_operation: Callable[[str, str], None] = lambda _operation, _outcome: None
+    turn_deadline: float = TURN_DEADLINE
+    answered_at: float = -math.inf
+    _failed_at: float = -math.inf
     _number: int = 0
     _turn: asyncio.Lock = field(factory=asyncio.Lock)
 
@@ -163,6 +174,9 @@ class KeyServiceClient:
         except (OSError, TimeoutError, MessageRefused) as error:
             self.on_operation(name, UNAVAILABLE)
             raise _unavailable(f"{type(error).__name__}: {error}") from error
+        except Overloaded:
+            self.on_operation(name, REFUSED)
+            raise
         if reply.result is not None:
             self.on_operation(name, DONE)
             return reply.result
@@ -172,7 +186,7 @@ class KeyServiceClient:
             case messages.UNAVAILABLE:
                 raise _unavailable(reason)
             case messages.TOO_FAST:
-                raise Overloaded("too many operations with keys at once; try again in a few seconds")
+                raise Overloaded(TOO_MANY)
             case messages.CONFLICT:
                 raise Conflict(reason, code="key_service_refused")
             case _:
@@ -185,18 +199,50 @@ class KeyServiceClient:
             OSError: the key service is not there.
             TimeoutError: it did not answer in time.
             MessageRefused: what came is not a reply.
+            Overloaded: too many operations are before this one.
         """
+        async with self._taking_turn():
+            try:
+                async with asyncio.timeout(self.deadline), self._connected() as channel:
+                    reply = await self._ask(channel, operation)
+            except (OSError, TimeoutError):
+                self._failed_at = asyncio.get_running_loop().time()
+                raise
+            self.answered_at = asyncio.get_running_loop().time()
+            return reply
+
+    @asynccontextmanager
+    async def _taking_turn(self) -> AsyncIterator[None]:
+        """Be the one whose operation is sent.
+
+        Raises:
+            Overloaded: too many are before this one.
+            TimeoutError: one before it got no answer; this one does not wait for as long again.
+        """
+        began = asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout(self.turn_deadline):
+                await self._turn.acquire()
+        except TimeoutError as error:
+            raise Overloaded(TOO_MANY) from error
+        try:
+            if self._failed_at > began:
+                raise TimeoutError("the operation before got no answer")
+            yield
+        finally:
+            self._turn.release()
+
+    async def _ask(self, channel: socket.socket, operation: Operation) -> KeyReply:
         loop = asyncio.get_running_loop()
-        async with asyncio.timeout(self.deadline), self._turn, self._connected() as channel:
-            self._number += 1
-            await loop.sock_sendall(channel, encode_request(self._number, operation))
-            while True:
-                packet = await loop.sock_recv(channel, MAX_REPLY + 1)
-                if not packet:
-                    raise ConnectionResetError("the key service hung up")
-                reply = decode_reply(packet)
-                if reply.number == self._number:  # any other is late
-                    return reply
+        self._number += 1
+        await loop.sock_sendall(channel, encode_request(self._number, operation))
+        while True:
+            packet = await loop.sock_recv(channel, MAX_REPLY + 1)
+            if not packet:
+                raise ConnectionResetError("the key service hung up")
+            reply = decode_reply(packet)
+            if reply.number == self._number:  # any other is late
+                return reply
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[socket.socket]:

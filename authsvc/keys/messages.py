@@ -33,7 +33,7 @@ MAX_REPLY = 64 * 1024
 _MAX_NUMBER = 2**53 - 1
 
 INVALID, TOO_LONG, TOO_FAST, CONFLICT, UNAVAILABLE = "invalid", "too_long", "too_fast", "conflict", "unavailable"
-"""Codes of refusals."""
+"""Codes of refusals. ``TOO_FAST`` is of an older key service, which did not let operations wait."""
 
 
 class MessageRefused(ValueError):

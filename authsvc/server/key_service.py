@@ -57,7 +57,7 @@ REPLY_DEADLINE = 5.0
 """Seconds in which a peer must take a reply, or it is hung up on."""
 
 WORKER_RATE, WORKER_BURST = 50.0, 200.0
-"""Operations per second of one worker, and how many at once after a silence. An API request takes two."""
+"""Operations per second of one worker, and how many at once after a silence. A new license takes two."""
 
 REFUSALS_LOGGED_EVERY = 1.0
 """Seconds between two log lines about refusals of one peer."""
@@ -74,15 +74,15 @@ class KeyPeer:
         rate: operations per second.
         burst: operations at once after a silence.
         administration: whether it may change keys.
-        shared: whether it has several connections. Then an operation above the rate waits for its turn, after at most
-            one of every other connection: a connection that floods does not take the rate from the others.
+
+    An operation above the rate waits for its turn. A connection has one operation at a time, so that it waits for at
+    most one of every other connection of the same peer: none that floods takes the rate from the others.
     """
 
     name: str
     rate: float
     burst: float
     administration: bool = False
-    shared: bool = False
     _tokens: float = field(init=False)
     _filled_at: float = 0.0
     _refusals: int = 0
@@ -92,16 +92,10 @@ class KeyPeer:
         """Begin with a full bucket."""
         self._tokens = self.burst
 
-    def take(self, now: float, number: int) -> float:
-        """Take one operation from the bucket; return the seconds until it is in there, if several connections share it.
-
-        Raises:
-            MessageRefused: there is none, and one connection alone has emptied it.
-        """
+    def take(self, now: float) -> float:
+        """Take one operation from the bucket; return the seconds until it is in there."""
         self._tokens = min(self.burst, self._tokens + (now - self._filled_at) * self.rate)
         self._filled_at = now
-        if self._tokens < 1 and not self.shared:
-            raise MessageRefused("too many operations", messages.TOO_FAST, number)
         self._tokens -= 1
         return max(0.0, -self._tokens / self.rate)
 
@@ -154,7 +148,7 @@ class KeyService:
         try:
             number, operation = decode_request(packet, administration=peer.administration)
             name = name_of(operation)
-            if pause := peer.take(asyncio.get_running_loop().time(), number):
+            if pause := peer.take(asyncio.get_running_loop().time()):
                 await asyncio.sleep(pause)
             result = await self._perform(operation)
         except MessageRefused as error:

@@ -72,9 +72,7 @@ async def listening(service: KeyService, path: Path, *, administration: bool = F
                 del serving[oldest]
                 oldest.cancel()
                 refused(uid, gid, known=True)
-            peer = peers.setdefault(
-                uid, KeyPeer(f"{kind} {uid}", SOCKET_RATE, SOCKET_BURST, administration, shared=True)
-            )
+            peer = peers.setdefault(uid, KeyPeer(f"{kind} {uid}", SOCKET_RATE, SOCKET_BURST, administration))
             task = asyncio.create_task(service.serve(channel, peer, IDLE_DEADLINE))
             serving[task] = None
             task.add_done_callback(lambda ended: serving.pop(ended, None))

@@ -128,15 +128,39 @@ async def test_no_secret_is_logged(keys: Path) -> None:
 
 
 async def test_the_rate_is_bounded(keys: Path) -> None:
-    """Above its rate a worker is refused as overloaded; a moment later it is served again."""
+    """Above its rate a worker waits; what would wait longer than its deadline is refused as overloaded."""
+    seconds = asyncio.get_running_loop().time
     async with key_service(keys, rate=20, burst=5) as channel:
         client = KeyServiceClient.on_socket(channel)
-        for _ in range(5):
-            await client.license_keys()
-        with pytest.raises(Overloaded):
-            await asyncio.gather(*(client.license_keys() for _ in range(20)))
-        await asyncio.sleep(0.3)
+        began = seconds()
+        await asyncio.gather(*(client.license_keys() for _ in range(15)))
+        assert seconds() - began >= (15 - 5) / 20
+        client.turn_deadline = 0.2
+        ended = await asyncio.gather(*(client.license_keys() for _ in range(20)), return_exceptions=True)
+        assert isinstance(ended[0], list)
+        assert isinstance(ended[-1], Overloaded)
         assert await client.license_keys()
+
+
+async def test_an_older_key_service_refuses_above_the_rate() -> None:
+    """One that does not let operations wait is understood as well."""
+    near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with near, far:
+        far.send(b'{"number": 1, "refused": "too_fast", "reason": "too many operations"}')
+        with pytest.raises(Overloaded):
+            await KeyServiceClient.on_socket(near).license_keys()
+
+
+async def test_one_that_does_not_answer_costs_its_deadline_once() -> None:
+    """Operations that wait behind one without an answer end with it, and do not wait as long again."""
+    near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    seconds = asyncio.get_running_loop().time
+    with near, far:
+        client = KeyServiceClient.on_socket(near, deadline=0.3)
+        began = seconds()
+        ended = await asyncio.gather(*(client.license_keys() for _ in range(50)), return_exceptions=True)
+        assert all(isinstance(one, SignerUnavailable) for one in ended)
+        assert seconds() - began < 0.3 * 10
 
 
 async def test_one_that_floods_does_not_starve_others(keys: Path) -> None:

@@ -7,12 +7,12 @@ again changes nothing, so a request whose answer was lost is simply sent again.
 import asyncio
 import json
 import secrets
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 
 from attrs import evolve, field, frozen
 
 from authsvc.errors import Conflict, ErrorCode, FieldProblem, InputRefused, Overloaded
-from authsvc.manage.license_import import Changed, ImportOutcome, LicenseImport, Plan
+from authsvc.manage.license_import import Changed, LicenseImport, Plan
 from authsvc.manage.license_rows import (
     LICENSE_ROWS,
     RENEWAL_ROWS,
@@ -34,11 +34,11 @@ from authsvc.web.api.licenses import FieldValue
 from authsvc.web.api.schemas import Day, Email, Line, Slug
 
 MAX_ROWS = 100
-"""Most rows of one request: two signatures each, as many as a worker gets at once from the key service."""
+"""Most rows of one request: two operations with keys each, as many as a worker gets at once from the key service."""
 
 
-PATIENCE, PAUSE = 20.0, 0.5
-"""Seconds after which an import gives up, below the 30 s of nginx, and between two attempts."""
+PATIENCE = 20.0
+"""Seconds after which an import begins no further batch of rows, below the 30 s of nginx."""
 
 
 @frozen
@@ -192,31 +192,22 @@ async def _import(use_cases: UseCases, call: Call[ImportQuery, LicenseImportBody
         raise _differ(plan.changed)
     if query.dry_run:
         return ObjectAnswer(_imported(plan, plan.new, dry_run=True))
-    created = await _in_turns(plan, lambda: work.carry_out(call.actor, read(), _operations(call), _ignore_progress))
-    return ObjectAnswer(_imported(plan, created, dry_run=False))
+    outcome = await work.carry_out(call.actor, read(), _operations(call), _end_in_time(plan.rows))
+    return ObjectAnswer(_imported(plan, outcome.created, dry_run=False))
 
 
-async def _in_turns(plan: Plan, carry_out: Callable[[], Awaitable[ImportOutcome]]) -> int:
-    """Return how many licenses an import has created.
-
-    The key service gives a worker so many signatures a second. An import that needs more goes on where it ended.
-
-    Raises:
-        Overloaded: it needs longer than a client waits; sent again, it goes on.
-    """
+def _end_in_time(rows: int) -> Callable[[int], None]:
+    """Return what an import of so many rows calls after each batch: it waits for two signatures a row."""
     seconds = asyncio.get_running_loop().time
-    latest, waited = seconds() + PATIENCE, False
-    while True:
-        try:
-            outcome = await carry_out()
-        except Overloaded:
-            if seconds() + PAUSE > latest:
-                raise
-            await asyncio.sleep(PAUSE)
-            waited = True
-        else:
-            # What an attempt made before it was refused is not in the outcome of the last one.
-            return plan.new if waited else outcome.created
+    latest, left = seconds() + PATIENCE, rows
+
+    def check(done: int) -> None:
+        nonlocal left
+        left -= done
+        if left > 0 and seconds() > latest:
+            raise Overloaded("this takes longer than a request may; send it again, and it goes on where it ended")
+
+    return check
 
 
 async def _renew(use_cases: UseCases, call: Call[PreviewQuery, LicenseRenewalBody]) -> ObjectAnswer:

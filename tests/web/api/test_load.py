@@ -7,14 +7,15 @@ from typing import Any
 import pytest
 
 from authsvc.credentials.machine_secret import MachineSecret
-from authsvc.errors import Overloaded
 from authsvc.fair_share import FairShare
+from authsvc.keys.client import KeyServiceClient
 from authsvc.redaction import Secret
 from authsvc.store.connection import Connection
 from authsvc.web.api import license_rows
 from authsvc.wiring.api import NoLicenseSigner
 from tests.support.api_server import api_server
 from tests.support.installation import Installation, KeysInMemory
+from tests.support.key_service import key_service, make_keys
 from tests.support.waiting import becomes
 from tests.web.api.conftest import People
 from tests.web.api.test_licenses import NEW
@@ -60,43 +61,50 @@ async def test_one_team_does_not_keep_another_from_its_turn(house: Installation,
     assert signer.asked == 2
 
 
-class RationedSigner(KeysInMemory):
-    """Refuses every operation beyond so many, until it is given more."""
-
-    left = 0
-
-    async def derive_license_token(self, license_id: str, generation: int) -> MachineSecret:
-        """Derive, or refuse."""
-        if RationedSigner.left <= 0:
-            raise Overloaded("too many operations with keys at once; try again in a few seconds")
-        RationedSigner.left -= 1
-        return await super().derive_license_token(license_id, generation)
-
-
-async def test_an_import_takes_as_long_as_the_key_service_needs(
-    house: Installation, people: People, monkeypatch: pytest.MonkeyPatch
+async def test_changes_wait_for_the_rate_of_the_key_service(
+    house: Installation, people: People, tmp_path: Path
 ) -> None:
-    """It goes on where it ended, and says at last what it made; what does not come to an end is refused."""
-    monkeypatch.setattr(license_rows, "PAUSE", 0.01)
-    rows = [{"customer": "Globex", "expires": "2027-01-31", "reference": f"order-{number}"} for number in range(40)]
-    body = {"app": "acme", "rows": rows}
+    """Many more licenses than it signs at once are created all the same, one by one and by import."""
+    rows = [{"customer": "Globex", "expires": "2027-01-31", "reference": f"order-{number}"} for number in range(20)]
+    async with (
+        key_service(make_keys(tmp_path / "keys"), rate=100, burst=10) as channel,
+        api_server(house, KeyServiceClient.on_socket(channel)) as api,
+    ):
+        seconds = asyncio.get_running_loop().time
+        began = seconds()
+        singly = [api.ask("POST", "/licenses", people["developer"], {**NEW, "reference": f"{n}"}) for n in range(20)]
+        made = api.ask("POST", "/licenses/import", people["developer"], {"app": "acme", "rows": rows})
+        replies = await asyncio.gather(made, *singly)
+        took = seconds() - began
+    assert [201] * 20 == [one.status for one in replies[1:]]
+    assert replies[0].json() == {"dry_run": False, "created": 20, "existing": 0, "changed": []}
+    assert sum(entry.event == "license.created" for entry in house.told) == 40
+    assert took >= (40 * 2 - 10) / 100, "they waited for the rate"
 
-    async def ration() -> None:
-        for _ in range(8):
-            RationedSigner.left = 5
-            await becomes(lambda: RationedSigner.left <= 0, "the ration is used up")
 
-    async with api_server(house, RationedSigner()) as api:
-        rationing = asyncio.create_task(ration())
-        reply = await api.ask("POST", "/licenses/import", people["developer"], body)
-        await rationing
-        assert reply.json() == {"dry_run": False, "created": 40, "existing": 0, "changed": []}
-        assert sum(entry.event == "license.created" for entry in house.told) == 40
-        RationedSigner.left = 0
-        monkeypatch.setattr(license_rows, "PATIENCE", 0.05)
-        body["rows"] = [{**rows[0], "reference": "another"}]
-        late = await api.ask("POST", "/licenses/import", people["developer"], body)
-        assert (late.status, late.code, late.headers["retry-after"]) == (503, "overloaded", "2")
+async def test_a_wait_for_the_key_service_ends(
+    house: Installation, people: People, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What would wait too long is refused with the time to try again; an import goes on where it ended."""
+    rows = [{"customer": "Globex", "expires": "2027-01-31", "reference": f"order-{number}"} for number in range(20)]
+    many = {"app": "acme", "rows": rows}
+    async with key_service(make_keys(tmp_path / "keys"), rate=100, burst=1) as channel:
+        client = KeyServiceClient.on_socket(channel)
+        async with api_server(house, client) as api:
+            monkeypatch.setattr(license_rows, "PATIENCE", 0.0)
+            late = await api.ask("POST", "/licenses/import", people["developer"], many)
+            assert (late.status, late.code, late.headers["retry-after"]) == (503, "overloaded", "2")
+            monkeypatch.undo()
+            again = await api.ask("POST", "/licenses/import", people["developer"], many)
+            assert again.json() == {"dry_run": False, "created": 4, "existing": 16, "changed": []}
+            client.turn_deadline = 0.0
+            one, other = await asyncio.gather(
+                *(api.ask("POST", "/licenses", people["developer"], {**NEW, "reference": f"{n}"}) for n in range(2))
+            )
+            assert {one.status, other.status} == {201, 503}
+            (refused,) = [reply for reply in (one, other) if reply.status == 503]
+            assert (refused.code, refused.headers["retry-after"]) == ("overloaded", "2")
+    assert sum(entry.event == "license.created" for entry in house.told) == 21
 
 
 async def test_without_a_key_service(house: Installation, people: People) -> None:
