@@ -13,7 +13,8 @@
     │       ├── PreconditionFailed   it was changed since the client read it (HTTP 412)
     │       └── OperationRepeated    it was carried out before, under the same operation id
     ├── CredentialsRefused    identity was not proven (HTTP 401 UNAUTHORIZED)
-    │   └── WrongSecret       a secret was shown that opens nothing; the throttle counts it
+    │   ├── WrongSecret       a secret was shown that opens nothing; the throttle counts it
+    │   └── TokenRefused      a registry token is damaged, expired, or not from one of our roots
     ├── AccountDenied         identity is proven, the account may not be used now (HTTP 401 DENIED)
     ├── PermissionDenied      identity is proven, and this actor may not do that (HTTP 403)
     ├── Throttled             too many wrong secrets came from there (HTTP 429)
@@ -313,6 +314,10 @@ class CredentialsRefused(AuthsvcError):
 
 class WrongSecret(CredentialsRefused):
     """A well-formed secret was shown that opens nothing, or no longer."""
+
+
+class TokenRefused(CredentialsRefused):
+    """A registry token is damaged, expired, for another service, or not from one of our roots."""
 
 
 class AccountDenied(AuthsvcError):

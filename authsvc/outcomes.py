@@ -29,6 +29,7 @@ from authsvc.errors import (
     StoreRefused,
     StoreUnavailable,
     Throttled,
+    TokenRefused,
     WrongSecret,
 )
 from authsvc.spec import registry_error
@@ -124,6 +125,7 @@ OF_ERRORS: Mapping[type[AuthsvcError], Outcome] = {
     StoreRefused: _unavailable("store"),
     SignerUnavailable: _unavailable("signer"),
     PermissionDenied: _never(HTTPStatus.FORBIDDEN, registry_error.DENIED),
+    TokenRefused: _never(HTTPStatus.UNAUTHORIZED, registry_error.UNAUTHORIZED),
     RegistryUnavailable: _never(HTTPStatus.SERVICE_UNAVAILABLE, registry_error.UNAVAILABLE),
     InputRefused: _never(HTTPStatus.BAD_REQUEST, registry_error.UNSUPPORTED),
     NotFound: _never(HTTPStatus.NOT_FOUND, registry_error.UNKNOWN),

@@ -19,6 +19,7 @@ UNANSWERED = ("token.unanswered", "failed")
 EXPECTED = {
     "CredentialsRefused": ("token.refused", "refused", "credentials", 401, "UNAUTHORIZED"),
     "WrongSecret": ("token.refused", "refused", "wrong_secret", 401, "UNAUTHORIZED"),
+    "TokenRefused": (*UNANSWERED, "fault", 401, "UNAUTHORIZED"),
     "AccountDenied": ("token.denied", "refused", "account", 401, "DENIED"),
     "Throttled": ("token.throttled", "refused", "throttled", 429, "TOOMANYREQUESTS"),
     "Overloaded": (*UNANSWERED, "overloaded", 503, "UNAVAILABLE"),

@@ -1,0 +1,161 @@
+"""Verifies registry tokens by the rules of the registry (distribution ``registry/auth/token/token.go``), and stricter.
+
+A token of any replica counts: it brings its leaf certificate in ``x5c``, and the leaf must be issued by one of our
+roots. The registry also takes a chain, a ``kid`` or a ``jwk``; no token of ours has one, so here they are refused.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import jwt
+from attrs import frozen
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from authsvc.errors import TokenRefused
+from authsvc.signing.jws import ALGORITHM, JWS
+from authsvc.signing.root import issuer_of
+from authsvc.spec.claims import Access
+
+LEEWAY = 60
+"""Seconds by which ``exp`` and ``nbf`` may be wrong, as in the registry."""
+
+MAX_TOKEN = 16 * 1024
+"""Longest token, in characters; nginx lets no longer header pass."""
+
+
+@frozen
+class RegistryToken:
+    """What a verified token says.
+
+    Attributes:
+        subject: ``license:<id>``, ``member:<id>`` …; several licenses are joined by commas.
+        access: what it grants.
+        token_id: its ``jti``, for the log.
+    """
+
+    subject: str
+    access: tuple[Access, ...]
+    token_id: str | None = None
+
+    def allows(self, repository: str, action: str) -> bool:
+        """Whether the token grants ``action`` on exactly that repository."""
+        return any(
+            entry.type == "repository"
+            and entry.resource_class is None
+            and entry.name == repository
+            and action in entry.actions
+            for entry in self.access
+        )
+
+
+def verify(token: str, roots: Sequence[x509.Certificate], *, issuer: str, service: str, now: datetime) -> RegistryToken:
+    """Return what ``token`` says.
+
+    Args:
+        token: a compact JWS.
+        roots: certificates of the token roots that are trusted now: the one in use, and others during a change.
+        issuer: the only ``iss`` that counts.
+        service: the only ``aud`` that counts.
+        now: the request's one reading of the clock.
+
+    Raises:
+        TokenRefused: a rule is broken; ``detail`` says which one, for the log.
+    """
+    if len(token) > MAX_TOKEN:
+        raise _refused("too long")
+    key = _key(_x5c(token), roots, now)
+    try:
+        payload = JWS.decode(token, key, algorithms=[ALGORITHM])
+        claims = json.loads(payload)
+    except (jwt.PyJWTError, ValueError, RecursionError, TypeError) as error:
+        raise _refused(f"signature: {type(error).__name__}") from error
+    if not isinstance(claims, dict):
+        raise _refused("claims are not an object")
+    _check_claims(claims, issuer, service, now)
+    subject, token_id = claims.get("sub", ""), claims.get("jti")
+    if not isinstance(subject, str) or not isinstance(token_id, str | None):
+        raise _refused("sub or jti is not a text")
+    return RegistryToken(subject, _access(claims.get("access")), token_id)
+
+
+def _x5c(token: str) -> bytes:
+    """Return the certificate that the header brings, in DER."""
+    try:
+        header = JWS.get_unverified_header(token)
+        x5c = header["x5c"]
+        (text,) = x5c if isinstance(x5c, list) else []
+        if header.get("alg") != ALGORITHM or "crit" in header or "jwk" in header:
+            raise _refused("header")
+        return base64.b64decode(text, validate=True)
+    except (jwt.PyJWTError, binascii.Error, KeyError, ValueError, TypeError, RecursionError) as error:
+        raise _refused(f"header: {type(error).__name__}") from error
+
+
+def _key(der: bytes, roots: Sequence[x509.Certificate], now: datetime) -> ec.EllipticCurvePublicKey:
+    """Return the key of a leaf certificate that counts now."""
+    try:
+        leaf = x509.load_der_x509_certificate(der)
+        root = issuer_of(leaf, roots)
+        constraints = leaf.extensions.get_extension_for_class(x509.BasicConstraints).value
+        usage = leaf.extensions.get_extension_for_class(x509.KeyUsage).value
+        key = leaf.public_key()
+    except (ValueError, UnsupportedAlgorithm, x509.ExtensionNotFound, x509.DuplicateExtension) as error:
+        raise _refused(f"certificate: {type(error).__name__}") from error
+    if root is None:
+        raise _refused("the certificate is not from one of our roots")
+    if constraints.ca or not usage.digital_signature:
+        raise _refused("the certificate is not that of a leaf")
+    if not all(one.not_valid_before_utc <= now <= one.not_valid_after_utc for one in (leaf, root)):
+        raise _refused("the certificate is not valid now")
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise _refused("the certificate is not for a P-256 key")
+    return key
+
+
+def _check_claims(claims: dict[str, Any], issuer: str, service: str, now: datetime) -> None:
+    at = now.timestamp()
+    if claims.get("iss") != issuer:
+        raise _refused("another issuer")
+    if claims.get("aud") != service:  # a text: a list of audiences is not one
+        raise _refused("for another service")
+    if at > _seconds(claims, "exp") + LEEWAY:
+        raise _refused("expired")
+    if "nbf" in claims and at < _seconds(claims, "nbf") - LEEWAY:
+        raise _refused("not yet valid")
+
+
+def _seconds(claims: dict[str, Any], name: str) -> int:
+    value = claims.get(name)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise _refused(f"{name} is not an integer")
+    return value
+
+
+def _access(value: Any) -> tuple[Access, ...]:
+    """Return the ``access`` claim. Anything malformed refuses the token; ``*`` is not an action of ours."""
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        raise _refused("access is malformed")
+    return tuple(_entry(entry) for entry in value)
+
+
+def _entry(value: Any) -> Access:
+    match value:
+        case {"type": str(kind), "name": str(name), "actions": list(actions)} if all(
+            isinstance(action, str) for action in actions
+        ):
+            resource_class = value.get("class")
+            return Access(kind, name, tuple(actions), None if resource_class is None else str(resource_class))
+        case _:
+            raise _refused("access is malformed")
+
+
+def _refused(why: str) -> TokenRefused:
+    return TokenRefused("the token is not valid; sign in again", detail=why)
