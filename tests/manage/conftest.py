@@ -6,10 +6,15 @@ import pytest
 
 from authsvc.credentials import password, verifier
 from authsvc.redaction import Secret
+from authsvc.registries import tag_deletion
 from authsvc.store.connection import Connection
 from tests.manage.use_cases import fill
+from tests.support.deletion_desk import DeletionDesk
+from tests.support.deletions import Scene
 from tests.support.installation import Installation, installed
+from tests.support.real_registry import INSTALLED, RealRegistry
 from tests.support.redis_server import RedisServer, patient, server_in_background
+from tests.support.tag_reports import TagReports, reporting
 
 
 @pytest.fixture(scope="session")
@@ -51,3 +56,21 @@ async def filled(house: Installation) -> Installation:
     """Return an installation with a member, a service account and a license."""
     await fill(house)
     return house
+
+
+@pytest.fixture(scope="session")
+def reported() -> Iterator[tuple[RealRegistry, TagReports]]:
+    """Return a running registry and what it reports, which the tests of a process share."""
+    with reporting(INSTALLED) as running:
+        yield running
+
+
+@pytest.fixture
+async def desk(
+    house: Installation, reported: tuple[RealRegistry, TagReports], monkeypatch: pytest.MonkeyPatch
+) -> DeletionDesk:
+    """Return an installation, and an empty repository of its app; attempts of a deletion follow each other at once."""
+    monkeypatch.setattr(tag_deletion, "PAUSES", (0.0, 0.0))
+    scene = Scene(*reported)
+    scene.upload()
+    return DeletionDesk(house, scene)
