@@ -8,8 +8,7 @@ from attrs import frozen
 from authsvc.errors import Conflict, RegistryUnavailable
 from authsvc.registries import tag_deletion
 from authsvc.registries.deletion import Deleted, Deletion
-from authsvc.registries.tag_deletion import TagDeletion
-from tests.support.deletions import Killed, Scene, Variant, delete
+from tests.support.deletions import Careless, Killed, Scene, Variant, delete
 from tests.support.oci import INDEX, index_of
 from tests.support.real_registry import INSTALLED, TRIXIE, RealRegistry
 from tests.support.tag_reports import TagReports, reporting
@@ -329,23 +328,6 @@ async def test_no_answer_at_every_step(
 
 
 # --- that these tests would notice ------------------------------------------------------------------------------------
-
-
-class Careless(TagDeletion):
-    """Deletes the digest that the tag points at, as a plain registry client does."""
-
-    async def take_away(self, tag: str, original: object) -> None:  # noqa: ARG002
-        """Delete all tags of the manifest."""
-        digest = await self.reading.digest(tag)
-        assert digest is not None
-        await self.reading.writer.delete(digest)
-
-
-class Blind(TagDeletion):
-    """Puts the placeholder without a look at what the tag points at now."""
-
-    async def _require_unchanged(self, tag: str, original: object) -> None:
-        """Accept everything."""
 
 
 async def expect_noticed(test: Callable[..., object], *arguments: object) -> None:

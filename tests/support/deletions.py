@@ -18,6 +18,7 @@ from authsvc.registries.deletion import Deleted, Deletion
 from authsvc.registries.reader import RegistryReader
 from authsvc.registries.repository_reader import RepositoryReader
 from authsvc.registries.session import RegistryReply, RegistrySession
+from authsvc.registries.tag_deletion import TagDeletion
 from authsvc.registries.writer import RepositoryWriter
 from authsvc.signing.jws import Signer
 from authsvc.system_token import SystemTokens
@@ -179,6 +180,16 @@ class Scene:
                 RegistryReader(session, access), RepositoryWriter(session, access, self.repository)
             )
             yield kind(reading, Free(), random.randbytes, self.reports), session
+
+
+class Careless(TagDeletion):
+    """Deletes the digest that the tag points at, as a plain registry client does."""
+
+    async def take_away(self, tag: str, original: object) -> None:  # noqa: ARG002
+        """Delete all tags of the manifest."""
+        digest = await self.reading.digest(tag)
+        assert digest is not None
+        await self.reading.writer.delete(digest)
 
 
 async def delete(deletion: Deletion, tag: str | None, digest: str | None = None) -> Deleted | None:
