@@ -19,12 +19,14 @@ class RecordedEvents:
         ignored: how many are not recorded, such as those of our own requests and of repositories that belong to no app.
         dropped: how many should have been recorded and never will be: they are too old, or there was no room for them
             for too long.
+        no_room: how many of the dropped ones there was no room for.
     """
 
     accepted: int = 0
     duplicate: int = 0
     ignored: int = 0
     dropped: int = 0
+    no_room: int = 0
 
 
 class EventSink(Protocol):

@@ -139,6 +139,12 @@ STORE_DISK_FREE = Metric(
 STORE_DISK_SIZE = Metric(
     "authsvc_store_disk_size_bytes", Kind.LARGEST, "Size of the disk of Redis; 0 when it is not known."
 )
+STORE_MEMORY_USED = Metric(
+    "authsvc_store_memory_used_bytes", Kind.LARGEST, "Memory that Redis uses, as it compares it with its maxmemory."
+)
+STORE_MEMORY_LIMIT = Metric(
+    "authsvc_store_memory_limit_bytes", Kind.LARGEST, "maxmemory of Redis; 0 when there is none or it is not known."
+)
 LEAF_EXPIRY = Metric(
     "authsvc_leaf_expiry_seconds", Kind.SOONEST, "Time until the first of the workers' signing certificates ends."
 )
@@ -230,7 +236,7 @@ METRICS = (
     *(TOKEN_REQUESTS, TOKEN_SECONDS, HTTP_REQUESTS, API_REQUESTS, API_SECONDS),
     *(PASSWORDS_WAITING, PASSWORDS_RUNNING, PASSWORD_SECONDS),
     UNCLEAR_CLIENTS,
-    *(STORE_SECONDS, STORE_ERRORS, STORE_DISK_FREE, STORE_DISK_SIZE),
+    *(STORE_SECONDS, STORE_ERRORS, STORE_DISK_FREE, STORE_DISK_SIZE, STORE_MEMORY_USED, STORE_MEMORY_LIMIT),
     *(LEAF_EXPIRY, LEAF_FAILURES, WORKERS, WORKER_DEATHS),
     *(AUDIT_USED, AUDIT_BUDGET, AUDIT_WAITING, AUDIT_LOST, LOG_LOST, METRICS_LOST),
     *(KEY_OPERATIONS, KEY_SERVICE_DEATHS),

@@ -56,7 +56,7 @@ GRACE = timedelta(minutes=10)
 """For how long the registry is asked to send events again when there is no room for them. It queues them in its memory,
 which ends some time; after that they are dropped and counted."""
 
-NO_ROOM = "the disk of Redis is nearly full"
+NO_ROOM = "the disk or the memory of Redis is nearly full"
 
 
 @define
@@ -96,12 +96,12 @@ class RedisActivitySink:
             return RecordedEvents(ignored=ignored, dropped=dropped)
         if not self.has_room():
             self._require_patience(now, StoreUnavailable(STORE_AWAY, detail=NO_ROOM))
-            return RecordedEvents(ignored=ignored, dropped=dropped + len(counted))
+            return RecordedEvents(ignored=ignored, dropped=dropped + len(counted), no_room=len(counted))
         try:
             new = await self._write(counted, now)
         except StoreRefused as refused:
             self._require_patience(now, refused)
-            return RecordedEvents(ignored=ignored, dropped=dropped + len(counted))
+            return RecordedEvents(ignored=ignored, dropped=dropped + len(counted), no_room=len(counted))
         self._full_since = None
         accepted = sum(new and one.kind is not None for one, new in zip(counted, new, strict=True))
         duplicate = sum(not new and one.kind is not None for one, new in zip(counted, new, strict=True))

@@ -8,7 +8,7 @@ from authsvc.audit.entry import Entry
 from authsvc.store import keys
 from authsvc.store.indexes import entries_of
 from authsvc.store.lists import SetList
-from authsvc.store.records import CHANGED_MEANWHILE, Records
+from authsvc.store.records import CHANGED_MEANWHILE, Records, ends_access
 from authsvc.store.transaction import Transaction
 from authsvc.tenancy.pages import Page
 from authsvc.tenancy.records import Member
@@ -63,7 +63,7 @@ class RedisMembers:
         Raises:
             Conflict: it is no longer what ``old`` says, or the witness is not.
         """
-        change = self._changing(old, witness, entry)
+        change = self._changing(old, new, witness, entry)
         change.put(keys.member(new.id), self.records.codec.encode_change(old.version, new), keep_life=True)
         change.index(entries_of(new), entries_of(old.record))
         await change.apply(self.records.connection)
@@ -76,7 +76,7 @@ class RedisMembers:
         Raises:
             Conflict: it is no longer what ``old`` says, or the witness is not.
         """
-        change = self._changing(old, witness, entry)
+        change = self._changing(old, new, witness, entry)
         # Between two reads the address may have gone to another member, who must keep it.
         change.expect(keys.member_email(new.email), new.id.encode(), CHANGED_MEANWHILE)
         change.put(keys.member(new.id), self.records.codec.encode_change(old.version, new))
@@ -86,11 +86,14 @@ class RedisMembers:
         change.index(entries_of(new), entries_of(old.record))
         await change.apply(self.records.connection)
 
-    def _changing(self, old: Versioned[Member], witness: Versioned[Member] | None, entry: Entry) -> Transaction:
+    def _changing(
+        self, old: Versioned[Member], new: Member, witness: Versioned[Member] | None, entry: Entry
+    ) -> Transaction:
         change = self.records.change(entry, old.record.id)
         for seen in (old, witness):
             if seen is not None:
                 change.expect(keys.member(seen.record.id), seen.version, CHANGED_MEANWHILE)
+        change.ends_access = ends_access(old.record, new)
         return change
 
 

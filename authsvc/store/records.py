@@ -19,6 +19,9 @@ from authsvc.tenancy.versioned import Version, Versioned
 
 T = TypeVar("T")
 
+ENDINGS = ("revoked_at", "archived_at", "disabled_at", "removed_at")
+"""Fields of records that say since when there is no access."""
+
 CHANGED_MEANWHILE = "it was changed at the same moment by another request; look at it and try again"
 
 
@@ -117,7 +120,13 @@ class Records:
         change.expect(key(record_id), old.version, CHANGED_MEANWHILE)
         change.put(key(record_id), self.codec.encode_change(old.version, new), keep_life=True)
         change.index(entries_of(new), entries_of(old.record))
+        change.ends_access = ends_access(old.record, new)
         return change
+
+
+def ends_access(old: object, new: object) -> bool:
+    """Whether a change of a record revokes, archives, disables or removes what it stands for."""
+    return any(getattr(old, name, None) is None and getattr(new, name, None) is not None for name in ENDINGS)
 
 
 def mode_query(query: str, *, settled: bool) -> str:

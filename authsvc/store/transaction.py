@@ -69,6 +69,9 @@ return 0
 """
 )
 
+_APPLY_ALWAYS = f"#!lua flags=allow-oom\n{_APPLY}"
+"""The same beyond ``maxmemory``: about 2 KB for each time that access ends."""
+
 
 def unlogged(_entry: Entry) -> None:
     """Write nothing: of a change that the audit alone records."""
@@ -94,11 +97,13 @@ class Transaction:
             to carry it out.
         log: where the entry is written once the change is durable.
         result: id of what is created or changed, for a repeat of the same operation.
+        ends_access: whether it takes somebody's access away: then it is done also when the memory of Redis is full.
     """
 
     entry: Entry
     log: ChangeLog = unlogged
     result: str | None = None
+    ends_access: bool = False
     _checks: list[_Precondition] = Factory(list)
     _writes: list[tuple[str, str, tuple[str, ...]]] = Factory(list)
     _attempt: str = Factory(lambda: secrets.token_hex(8))
@@ -185,7 +190,7 @@ class Transaction:
         mark = OperationMark(self.entry.request_hash, self.result, self._attempt)
         key_names = [keys.operation(self.entry.id), keys.AUDIT, keys.AUDIT_SIZE, *names]
         said: list[str | int] = [json.dumps(plan), MARK_LIFE, self.entry.text(), mark.text(), self.entry.team]
-        reply = await _run(connection, key_names, said)
+        reply = await _run(connection, _APPLY_ALWAYS if self.ends_access else _APPLY, key_names, said)
         if isinstance(reply, bytes):
             found = OperationMark.parse(reply)
             if found.attempt != self._attempt:  # else the reply to the first attempt was lost
@@ -198,14 +203,14 @@ class Transaction:
             self.log(self.entry)
 
 
-async def _run(connection: Connection, key_names: list[str], arguments: list[str | int]) -> bytes | int:
+async def _run(connection: Connection, text: str, key_names: list[str], arguments: list[str | int]) -> bytes | int:
     """Return the mark of an operation that was carried out before, the number of the check that failed, or 0.
 
     Raises:
         StoreRefused: Redis refused the change; nothing was written.
         StoreUnavailable: Redis did not answer, twice.
     """
-    script = connection.redis.register_script(_APPLY)
+    script = connection.redis.register_script(text)
     reply: bytes | int
     try:
         reply = await connection.run(script(keys=key_names, args=arguments))

@@ -94,7 +94,7 @@ class EventsEndpoint:
             metric.UNUSABLE: len(notification.unusable),
         }
         if recorded.dropped:
-            self._report("events.dropped", request, dropped=recorded.dropped)
+            self._report("events.dropped", request, dropped=recorded.dropped, no_room=recorded.no_room)
         for outcome, count in outcomes.items():
             self._slot.inc(metric.REGISTRY_EVENTS, outcome, by=count)
         return web.json_response(outcomes)

@@ -73,6 +73,7 @@ class Readiness:
         self,
         store: StoreProbe,
         disk: DiskWatch,
+        memory: Callable[[], Mapping[str, Any]],
         leaf: LeafStatus,
         registry: Callable[[], Awaitable[str]],
         keys: Callable[[], Awaitable[str]],
@@ -85,6 +86,7 @@ class Readiness:
         Args:
             store: Redis.
             disk: of Redis.
+            memory: returns how much room is left in the memory of Redis.
             leaf: the signing certificate.
             registry: returns its state.
             keys: returns the state of the key service.
@@ -94,6 +96,7 @@ class Readiness:
         """
         self._store = store
         self._disk = disk
+        self._memory = memory
         self._leaf = leaf
         self._registry = registry
         self._keys = keys
@@ -125,6 +128,7 @@ class Readiness:
             "store_refuses": refusal,
             "store_files": store_files,
             "store_disk": _disk(self._disk),
+            "store_memory": self._memory(),
             "leaf": {
                 "status": ("ending" if self._leaf.ending(now) else "up") if leaf else "down",
                 "not_after": self._leaf.not_after.isoformat() if self._leaf.not_after else None,

@@ -20,7 +20,7 @@ from authsvc.credentials.password_cache import PasswordCache
 from authsvc.credentials.recent import RecentLicenses
 from authsvc.credentials.throttled_passwords import ThrottledPasswords
 from authsvc.credentials.verifier import Lane, PasswordVerifier
-from authsvc.disk_room import MIB, DiskWatch, Room, describe
+from authsvc.disk_room import DiskWatch
 from authsvc.errors import AuthsvcError
 from authsvc.issuance import Issuance, Lifetimes
 from authsvc.keys.client import KeyServiceClient
@@ -34,8 +34,6 @@ from authsvc.metrics.catalogue import (
     EDGE,
     INSIDE,
     PASSWORDS_WAITING,
-    STORE_DISK_FREE,
-    STORE_DISK_SIZE,
     STORE_ERRORS,
     STORE_SECONDS,
     UNCLEAR_CLIENTS,
@@ -54,6 +52,7 @@ from authsvc.store.connection import Connection
 from authsvc.store.facts import RedisCredentialFacts
 from authsvc.store.health import RedisHealth
 from authsvc.store.indexing import Indexing
+from authsvc.store.memory_room import MemoryWatch
 from authsvc.store.migration import Migration
 from authsvc.store.records import Records
 from authsvc.store.sign_ins import RedisSignIns
@@ -73,6 +72,7 @@ from authsvc.wiring.image_deletions import SessionDeletions
 from authsvc.wiring.images import indexed_registry, registry_images
 from authsvc.wiring.keys import system_tokens
 from authsvc.wiring.listeners import ServedRoutes, listeners
+from authsvc.wiring.room import watched_disk, watched_memory
 from authsvc.worker_status import DATA_VERSION
 
 TOKEN_ID_BYTES = 16
@@ -164,7 +164,12 @@ async def running_worker(
         connection = Connection(settings.redis_url, counting.store_command, deadline=settings.redis_deadline)
         stack.push_async_callback(connection.close)
         codec = Codec(DECODED_RECORDS)
-        disk = await stack.enter_async_context(_disk(settings, logger, counting.slot))
+        disk = await stack.enter_async_context(watched_disk(settings, logger, counting.slot))
+        memory = await stack.enter_async_context(watched_memory(connection, logger, counting.slot))
+
+        def has_room() -> bool:
+            return disk.has_room() and memory.has_room()
+
         facts, usage = RedisCredentialFacts(connection, codec), RedisUsage(connection, logger, disk.has_room)
         stack.push_async_callback(usage.flush)
         stack.push_async_callback(ended, asyncio.create_task(usage.run()))
@@ -183,7 +188,7 @@ async def running_worker(
         issuance = _issuance(settings, authenticator, live, Records(connection, codec, _change_log(logger)))
         tokens = system_tokens(settings, live.keyring)
         session = await stack.enter_async_context(
-            indexed_registry(settings, tokens, new_audit_id(), logger, counting.slot, disk.has_room)
+            indexed_registry(settings, tokens, new_audit_id(), logger, counting.slot, has_room)
         )
         preflight = Preflight(authenticator, OurRegistry(session), tokens, service)
         edge_routes = [
@@ -206,9 +211,9 @@ async def running_worker(
             )
         )
         events = await stack.enter_async_context(
-            events_endpoint(settings, live.event_bearers, codec, disk.has_room, counting.slot, logger)
+            events_endpoint(settings, live.event_bearers, codec, has_room, counting.slot, logger)
         )
-        readiness = _readiness(settings, live, connection, disk, counting)
+        readiness = _readiness(settings, live, connection, disk, memory, counting)
         inside_routes = [*readiness.routes(), metrics(counting.shared_metrics, clock), *events]
         served = (
             ServedRoutes(EDGE, edge_routes, edge, {PREFIX: api}),
@@ -218,11 +223,12 @@ async def running_worker(
 
 
 def _readiness(
-    settings: Settings, live: Live, connection: Connection, disk: DiskWatch, counting: Counting
+    settings: Settings, live: Live, connection: Connection, disk: DiskWatch, memory: MemoryWatch, counting: Counting
 ) -> Readiness:
     return Readiness(
         RedisHealth(connection),
         disk,
+        memory.facts,
         live.keyring,
         lambda: registry_state(settings.registry_url),
         lambda: _keys_state(live.keys),
@@ -284,27 +290,6 @@ def _passwords(
         )
     finally:
         executor.shutdown(wait=False, cancel_futures=True)
-
-
-@asynccontextmanager
-async def _disk(settings: Settings, logger: Logger, slot: Slot) -> AsyncIterator[DiskWatch]:
-    """Yield who watches the room that Redis has on its disk."""
-
-    def changed(watch: DiskWatch) -> None:
-        log = logger.info if watch.room is Room.ENOUGH else logger.warning
-        free = watch.disk.free if watch.disk else None
-        log("store.disk", room=watch.room.value, free=free, reserve=watch.reserve, detail=describe(watch))
-
-    def count() -> None:
-        slot.set(STORE_DISK_FREE, watch.disk.free if watch.disk else 0)
-        slot.set(STORE_DISK_SIZE, watch.disk.size if watch.disk else 0)
-
-    watch = DiskWatch(settings.redis_disk, settings.redis_disk_reserve * MIB, changed)
-    looking = asyncio.create_task(watch.keep_looking(count))
-    try:
-        yield watch
-    finally:
-        await ended(looking)
 
 
 @asynccontextmanager

@@ -11,15 +11,16 @@ from pathlib import Path
 
 import pytest
 from attrs import frozen
+from redis import Redis
 
 from authsvc.activity.attribution import ActivityKind
 from authsvc.activity.image_name import ImageName
 from authsvc.keys.secrets_dir import load_event_bearers
-from tests.support.http_client import Reply, ask
+from tests.support.http_client import Reply, ask, get_token
 from tests.support.load import meanwhile
 from tests.support.oci import MANIFEST, Image
 from tests.support.processes import workers_of
-from tests.support.recorded_activity import downloaded, history, inside_port, metric, recorded
+from tests.support.recorded_activity import downloaded, history, inside_port, metric, recorded, redis_url
 from tests.support.registry_client import Client
 from tests.support.registry_events import Record, disordered, notification, random_events, split_at_random
 from tests.support.skopeo import Skopeo
@@ -209,6 +210,39 @@ def test_a_redis_that_is_killed(shop: Shop) -> None:
     becomes_recorded(shop, app, PULL, tally.results[True])
     assert metric(shop.stack, NOTIFICATIONS, "unavailable") > before
     assert metric(shop.stack, EVENTS, "unusable") == 0
+
+
+def test_a_redis_whose_memory_is_full(shop: Shop) -> None:
+    """Events wait, a license is revoked for good, and what waited is recorded when there is room again."""
+    stack, (app, license_) = shop.stack, shop.new_app()
+    puller, revoked = Puller.of(shop, app, license_), make_license(stack, app)
+    becomes_recorded(shop, app, PUSH, 1)
+
+    def room() -> str:
+        return str(ask(inside_port(stack), "GET", "/readyz").json()["store_memory"]["room"])
+
+    pulled: list[bool] = []
+    with Redis.from_url(redis_url(stack)) as redis:
+        redis.config_set("maxmemory", int(redis.info("memory")["used_memory"] * 1.1))
+        try:
+            until(lambda: room() == "full", "it is noticed")
+            before = metric(stack, NOTIFICATIONS, "unavailable")
+
+            def waits() -> bool:
+                pulled.append(puller.pull())
+                return metric(stack, NOTIFICATIONS, "unavailable") > before
+
+            until(waits, "both workers have noticed, and events wait, while Redis itself would take them")
+            redis.config_set("maxmemory", "1mb")
+            stack.authsvc("license", "revoke", revoked.id)
+            assert get_token(stack.port, revoked.account, puller.scope).status == 401
+        finally:
+            redis.config_set("maxmemory", "0")
+    assert all(pulled)
+    becomes_recorded(shop, app, PULL, len(pulled))
+    until(lambda: room() == "enough", "activity goes on")
+    said = [event["room"] for event in stack.events("serve.log") if event["event"] == "store.memory"]
+    assert {"full", "enough"} == set(said)
 
 
 def test_a_registry_that_is_killed_with_events(shop: Shop) -> None:

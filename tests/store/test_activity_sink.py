@@ -164,7 +164,7 @@ async def test_without_room_the_registry_keeps_its_events_for_some_time(store: R
     assert RecordedEvents(ignored=1) == await sink.record([event(repository="nobody/web")], NOW)
     with pytest.raises(StoreUnavailable):
         await sink.record([event()], NOW + GRACE - timedelta(seconds=1))
-    assert RecordedEvents(dropped=1) == await sink.record([event()], NOW + GRACE)
+    assert RecordedEvents(dropped=1, no_room=1) == await sink.record([event()], NOW + GRACE)
     room = True
     assert RecordedEvents(accepted=1) == await sink.record([event()], NOW + GRACE)
     room = False
@@ -178,7 +178,7 @@ async def test_without_memory_nothing_is_half_recorded(store: Recording) -> None
     await store.connection.redis.config_set("maxmemory", "1mb")
     with pytest.raises(StoreRefused):
         await store.sink.record([one], NOW)
-    assert RecordedEvents(dropped=1) == await store.sink.record([one], NOW + GRACE)
+    assert RecordedEvents(dropped=1, no_room=1) == await store.sink.record([one], NOW + GRACE)
     await store.connection.redis.config_set("maxmemory", "0")
     assert not [key async for key in store.connection.redis.scan_iter(f"{keys.ACTIVITY}*")]
     assert RecordedEvents(accepted=1) == await store.sink.record([one], NOW)
