@@ -166,6 +166,7 @@ ErrorCode = Literal[
     "slug_reserved",
     "span_invalid",
     "text_not_printable",
+    "url_invalid",
 ]
 """Every machine-readable code. One code is one meaning; a code is never renamed or reused."""
 

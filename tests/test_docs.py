@@ -36,6 +36,10 @@ LEVELS = {"debug", "info", "warning", "error"}
 OF_EVERY_CHANGE = {"actor", "id"}
 HANDED_ON = "**"
 EVENT = re.compile(r"[a-z-]+\.(?!conf|csv|json|toml|yml|sh|sock|pid|log|key|secret|io)[a-z_]+")
+
+NOT_EVENTS = {"gitlab.com"}
+"""Host names that look like an event."""
+
 """A constant `noun.verb`; the exceptions are ends of file and host names."""
 
 Row = list[str]
@@ -283,7 +287,9 @@ def code_events() -> dict[str, set[str]]:
     for path in HOUSE.rglob("*.py"):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         for node in ast.walk(tree):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str) and EVENT.fullmatch(node.value):
+            if not isinstance(node, ast.Constant) or node.value in NOT_EVENTS:
+                continue
+            if isinstance(node.value, str) and EVENT.fullmatch(node.value):
                 events.setdefault(node.value, set())
         for event, call in called_events(tree):
             events[event].update(word.arg or HANDED_ON for word in call.keywords)

@@ -33,9 +33,10 @@ ENGLISH = listed(
     page pair part past path pause pauses peer pending per period person plan policy precondition present
     presented preview previous printable private problem program progress public purpose question quoted random
     range rate read reader readiness ready real reason recent record recorded refusal refused region reissue
-    related remote removed rename renamed repeated report requester required reserved result right room row rule
-    run running same saved search seen selected selection sender sentence served set setting setup share shared
-    short shown side since single site size skipped slow some sorted source special split spreadsheet stale start
+    related remote removed rename renamed repeated report requester required requirement reserved result right
+    room row rule run running same saved search seen selected selection sender sentence served set setting setup share
+    shared short shown side since single site size skipped slow some sorted source special split spreadsheet stale
+    start
     starting state step stopping stored strength such sum summary taken target term than time too tool total tried
     trimmer trusted type unavailable unknown unreadable unused up update updated usage use used user valid value
     verification view waiting warning watch what when where which who whole with within word work writer wrong

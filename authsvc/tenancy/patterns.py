@@ -23,6 +23,13 @@ MIN_PROXY_COMPONENTS = 3
 _COMPONENT = re.compile(r"\*\*|[a-z0-9*](?:[a-z0-9._*-]*[a-z0-9*])?", re.ASCII)
 
 
+def is_pattern(text: str) -> bool:
+    """Whether ``text`` is of the grammar of a pattern, relative to whatever it is relative to."""
+    components = text.split("/")
+    whole = all(_COMPONENT.fullmatch(c) and ("**" not in c or c == "**") for c in components)
+    return 0 < len(text) <= MAX_NAME_LENGTH and whole
+
+
 def parse_pattern(text: str, field: str = "repositories") -> str:
     """Return ``text`` when it is a pattern.
 
@@ -33,15 +40,14 @@ def parse_pattern(text: str, field: str = "repositories") -> str:
     Raises:
         InputRefused: not of the grammar.
     """
-    components = text.split("/")
-    whole = all(_COMPONENT.fullmatch(c) and ("**" not in c or c == "**") for c in components)
-    if not (0 < len(text) <= MAX_NAME_LENGTH and whole):
+    if not is_pattern(text):
         raise InputRefused(
             f"{text[:80]!r} is not a repository pattern: lower-case components joined by '/', with '*' inside one "
             "component and '**' for any depth, relative to the app, such as worker or api/*",
             code="pattern_invalid",
             field=field,
         )
+    components = text.split("/")
     if components[0] == PROXY and (len(components) < MIN_PROXY_COMPONENTS or "*" in components[1]):
         raise InputRefused(
             f"{text[:80]!r} must name one upstream and what of it, such as proxy/hub/**",

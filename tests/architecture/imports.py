@@ -53,7 +53,9 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "issuance fair_share metrics",
         "system_token",
         "preflight audit activity",
-        "keys store registries",
+        "keys",
+        "upstreams",
+        "store registries",
         "image_index",
         "manage",
         "web",
@@ -90,6 +92,13 @@ def manage_knows_no_store(module: Module) -> list[str]:
     if not module.path.startswith("manage/"):
         return []
     return [name for name in module.imports if within(name, "authsvc.store")]
+
+
+def keys_are_not_read_below_manage(module: Module) -> list[str]:
+    """Find imports of keys/ by what stores and sends secrets; what a sealed secret is bound to may be named."""
+    if not module.path.startswith(("upstreams/", "store/", "registries/")):
+        return []
+    return [n for n in module.imports if within(n, "authsvc.keys") and not within(n, "authsvc.keys.sealing")]
 
 
 def wiring_only_from_entry_points(module: Module) -> list[str]:

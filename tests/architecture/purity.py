@@ -27,7 +27,7 @@ PURE_IMPORTS = (
     *("functools.cached_property",),
     *("hashlib", "hmac", "http.HTTPStatus", "ipaddress", "json", "math", "re", "typing", "urllib.parse"),
     *("heapq", "logging.ERROR", "logging.INFO", "zlib"),
-    *("attrs", "cryptography", "jwt", "typing_extensions", "zxcvbn"),
+    *("attrs", "cryptography", "idna", "jwt", "typing_extensions", "zxcvbn"),
     *(
         "authsvc.spec",
         "authsvc.tenancy",
@@ -35,6 +35,8 @@ PURE_IMPORTS = (
         "authsvc.signing",
         "authsvc.activity",
         "authsvc.images",
+        "authsvc.upstreams",
+        "authsvc.keys.sealing",
     ),
     *(
         "authsvc.policy",
