@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 SHOWN_DIGEST = 19
 """Characters of a digest in a table; ``--json`` has all of it."""
 
+USED_VERSIONS = 10
+"""Most versions that stand beside a license or customer."""
+
 MAX_CELL = 5
 """Most items that one cell lists."""
 
@@ -209,6 +212,24 @@ def _print_history(facts: Facts) -> None:
     ]
     print_table(("FIELD", "VALUE"), rows, "")
     say()
+
+
+def usage_rows(usage: Facts) -> list[tuple[str, str]]:
+    """Return what is shown of :func:`authsvc.cli.present.usage` beside a license or customer."""
+    versions = [_version(one) for one in usage["versions"] if not one["is_part"]]
+    more, networks = " and more" if usage["more_networks"] else "", usage["networks"]
+    return [
+        ("last_pull", usage["last_pull_at"] or "-"),
+        ("versions_in_use", _several(versions) + (" and more" if usage["more_versions"] else "")),
+        ("networks", f"{len(networks)}{more}: {_several(networks)}" if networks else "-"),
+    ]
+
+
+def _version(facts: Facts) -> str:
+    """Return a version by its tags, or else its digest."""
+    if facts["tags"]:
+        return f"{facts['repository']}:{'|'.join(facts['tags'])}"
+    return f"{facts['repository']}@{_short(facts['digest'])}"
 
 
 def size(count: int | None) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from authsvc.cli import present
+from authsvc.cli.activity_summary import USED_VERSIONS, usage_rows
 from authsvc.cli.console import common_options, print_json, print_table, run, say
 from authsvc.cli.license_list import LicenseFacts, license_table, say_if_indexing
 from authsvc.cli.pagination import Column, Facts, ListOwner, Table, page_of, paging_options, print_list
@@ -73,11 +74,13 @@ def list_(
 @_team_option
 @common_options
 def show(customer: str, team: str, data_dir: Path | None, *, as_json: bool) -> None:
-    """Show a customer, by name, reference or id, and its licenses that are not archived."""
+    """Show a customer, by name, reference or id, what it pulled, and its licenses that are not archived."""
     licenses = LicenseFacts()
 
     async def found(manage: "Management") -> Facts:
-        return present.customer(await manage.customers.show(manage.actor, customer, team))
+        record, now = await manage.customers.show(manage.actor, customer, team), datetime.now(UTC)
+        used = await manage.activity.customer(manage.actor, record.id, now, limit=USED_VERSIONS)
+        return present.customer(record) | {"activity": present.usage(used)}
 
     async def fetch(manage: "Management", cursor: str | None, size: int) -> "Page[Facts]":
         now = datetime.now(UTC)
@@ -130,5 +133,6 @@ def _print(customer: "Customer", sentence: str, *, as_json: bool) -> None:
 
 
 def _print_facts(facts: Facts) -> None:
-    print_table(("FIELD", "VALUE"), [(name, value or "-") for name, value in facts.items()], "")
+    rows = [(name, value or "-") for name, value in facts.items() if name != "activity"]
+    print_table(("FIELD", "VALUE"), [*rows, *usage_rows(facts["activity"])], "")
     say()

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 from authsvc.cli import present
+from authsvc.cli.activity_summary import USED_VERSIONS, usage_rows
 from authsvc.cli.console import common_options, print_json, print_table, run, say
 from authsvc.cli.license_output import license_options, say_if_archived
 
 if TYPE_CHECKING:
+    from authsvc.manage.activity_view import ActivitySummary
     from authsvc.tenancy.records import App, License
     from authsvc.wiring.management import Management
 
@@ -32,10 +34,6 @@ def _command(
         facts = present.license_(found, app_, datetime.now(UTC))
         if as_json:
             print_json(facts)
-        elif name == "show":
-            covered = [f"all of {found.app}"] if facts["repositories"] is None else facts["repositories"]
-            facts["repositories"] = covered or ["nothing"]
-            print_table(("FIELD", "VALUE"), [(key, _cell(value)) for key, value in facts.items()], "")
         else:
             say(f"license {facts['id']} of {facts['customer']} is {facts['state']}")
         if not as_json:
@@ -59,9 +57,30 @@ def _token(facts: dict[str, object]) -> str:
     return f"token {facts['generation']}" + (f" until {facts['ends_at']}" if facts["ends_at"] else "")
 
 
-show = _command(
-    "show", "Show one license.", lambda manage, license_id, app: manage.licenses.show(manage.actor, license_id, app)
-)
+@click.command("show")
+@license_options
+@common_options
+def show(license_id: str, app: str | None, data_dir: Path | None, *, as_json: bool) -> None:
+    """Show one license, and what it pulled."""
+    now = datetime.now(UTC)
+
+    async def found(manage: "Management") -> "tuple[License, App, ActivitySummary]":
+        license_ = await manage.licenses.show(manage.actor, license_id, app)
+        used = await manage.activity.license(manage.actor, license_.id, now, limit=USED_VERSIONS)
+        return license_, await manage.teams.app(manage.actor, license_.app), used
+
+    license_, app_, used = run(data_dir, found)
+    facts, usage = present.license_(license_, app_, now), present.usage(used)
+    if as_json:
+        print_json(facts | {"activity": usage})
+        return
+    covered = [f"all of {license_.app}"] if facts["repositories"] is None else facts["repositories"]
+    facts["repositories"] = covered or ["nothing"]
+    rows = [(key, _cell(value)) for key, value in facts.items()]
+    print_table(("FIELD", "VALUE"), [*rows, *usage_rows(usage)], "")
+    say_if_archived(app_)
+
+
 revoke = _command(
     "revoke",
     "Refuse a license from now on; a pull token already given out still works for up to six minutes by default.",

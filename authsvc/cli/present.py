@@ -148,6 +148,18 @@ def version(record: Version) -> dict[str, Any]:
     }
 
 
+def usage(summary: ActivitySummary) -> dict[str, Any]:
+    """Return what stands beside a license or customer: what its licenses did together, with the newest versions."""
+    facts = activity_summary(summary)
+    licenses = facts.pop("licenses")
+    return facts | {
+        "pulls": sum(one["pulls"] for one in licenses),
+        "bytes": sum(one["bytes"] for one in licenses),
+        "versions": [version(one) for one in summary.versions],
+        "more_versions": summary.more_versions or summary.next is not None,
+    }
+
+
 def app_day(day: AppDay) -> dict[str, Any]:
     """Return what everyone together did in an app on one day."""
     return {

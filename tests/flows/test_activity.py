@@ -191,3 +191,28 @@ def test_what_cannot_be_shown_is_refused(stack: Stack, arguments: tuple[str, ...
     ran = stack.authsvc("activity", *arguments, check=False)
     assert (code, "") == (ran.code, ran.out)
     assert ran.err.strip()
+
+
+def test_a_license_and_a_customer_are_shown_with_what_they_pulled(vendor: Vendor) -> None:
+    """The last pull, the versions and the networks; a license that pulled nothing has none, and nobody else's."""
+    stack, (first, second) = vendor.stack, vendor.licenses
+    shown = stack.json("license", "show", first.id)
+    used = shown["activity"]
+    assert vendor.activity("license", first.id)["last_pull_at"] == used["last_pull_at"] is not None
+    assert (2, 2 * size(IMAGE), False) == tuple(used[name] for name in ("pulls", "bytes", "more_versions"))
+    assert {digest_of(index_of(IMAGE.manifest)), IMAGE.digest} == {version["digest"] for version in used["versions"]}
+    assert len(used["networks"]) == 1
+    customer = stack.json("customer", "show", shown["customer_id"], "--team", shown["team"])
+    assert customer["activity"] == used
+    for command in (("license", "show", first.id), ("customer", "show", "=Initech, Inc.", "--team", shown["team"])):
+        table = stack.authsvc(*command).out
+        assert f"{vendor.app}/worker:1.0" in table
+        assert used["last_pull_at"] in table
+        assert f"1: {used['networks'][0]}" in table
+
+    idle = stack.json("license", "show", make_license(stack, vendor.app, "--customer", "Hooli").id)
+    names = ("last_pull_at", "versions", "networks", "pulls", "bytes", "more_versions")
+    assert [None, [], [], 0, 0, False] == [idle["activity"][name] for name in names]
+    hooli = stack.json("customer", "show", "Hooli", "--team", shown["team"])["activity"]
+    assert (1, size(IMAGE)) == (hooli["pulls"], hooli["bytes"]), "the other vendor has a customer of that name"
+    assert second.id != idle["id"]
