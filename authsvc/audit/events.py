@@ -4,10 +4,13 @@ from authsvc.audit.stored_entry import UNREADABLE
 from authsvc.outcomes import TOKEN_DENIED, TOKEN_ISSUED, TOKEN_REFUSED, TOKEN_THROTTLED, TOKEN_UNANSWERED
 
 DECISIONS = (TOKEN_ISSUED, TOKEN_DENIED, TOKEN_REFUSED, TOKEN_THROTTLED, TOKEN_UNANSWERED)
-"""Decisions on requests; every other event is a change, or of the audit itself."""
+"""Decisions on requests for tokens; every other event is of management, or of the audit itself."""
 
 UNPROVEN = frozenset({TOKEN_REFUSED, TOKEN_THROTTLED, TOKEN_UNANSWERED})
 """Decisions before identity is proven; they are in a stream of their own."""
+
+MANAGEMENT_DENIED = "management.denied"
+"""A use case of management that was asked for by an account that may not call it."""
 
 CHANGES = (
     *("team.created", "app.created", "app.archived", "app.reinstated"),
@@ -26,7 +29,7 @@ CHANGES = (
 OF_THE_AUDIT = ("audit.lost", "audit.nearly_full", "audit.trimmed", UNREADABLE)
 """What the audit says about itself."""
 
-EVENTS = frozenset({*DECISIONS, *CHANGES, *OF_THE_AUDIT})
+EVENTS = frozenset({*DECISIONS, MANAGEMENT_DENIED, *CHANGES, *OF_THE_AUDIT})
 """Every event."""
 
 GROUPS = frozenset(event.partition(".")[0] for event in EVENTS)

@@ -1,4 +1,4 @@
-"""Records token events in the audit: aggregated in memory, written in batches, off the request path.
+"""Records token events and denials of management: aggregated in memory, written in batches, off the request path.
 
 No request waits for the audit or fails with it. While the store is unavailable a bounded backlog waits; what does not
 fit is counted, and an entry ``audit.lost`` reports how many as soon as one can be written.
@@ -15,7 +15,8 @@ from attrs import define, frozen
 
 from authsvc.audit.aggregator import DEFAULT_GROUPS, Aggregator, PendingEntry
 from authsvc.audit.entry import Entry
-from authsvc.audit.token_event import AuditedRequest, token_event_of
+from authsvc.audit.management_denial import ManagementDenial, denial_event
+from authsvc.audit.token_event import AuditedRequest, TokenEvent, token_event_of
 from authsvc.errors import StoreUnavailable
 from authsvc.issuance import Issued
 from authsvc.logs import Logger
@@ -149,10 +150,17 @@ class AuditRecorder:
 
     def record(self, asked: AuditedRequest, outcome: Issued | Exception) -> None:
         """Take one token event. Never waits and never raises: a token does not depend on the audit."""
+        self._add(asked.request_id, lambda: token_event_of(asked, outcome))
+
+    def record_denied(self, denial: ManagementDenial) -> None:
+        """Take a denied request for a use case of management, as :meth:`record` does."""
+        self._add(denial.request_id, lambda: denial_event(denial))
+
+    def _add(self, request_id: str, make_event: Callable[[], TokenEvent]) -> None:
         try:
-            self._aggregator.add(token_event_of(asked, outcome))
+            self._aggregator.add(make_event())
         except Exception as error:
-            self._logger.error("audit.failed", request_id=asked.request_id, exc_info=error)
+            self._logger.error("audit.failed", request_id=request_id, exc_info=error)
             self._count_lost(FAULT, 1)
         if self._aggregator.due_count >= FLUSH_AT:
             self._wake.set()

@@ -5,6 +5,7 @@ from datetime import UTC
 from typing import Any
 
 from authsvc.audit.entry import ON_BEHALF_OF
+from authsvc.audit.events import MANAGEMENT_DENIED
 from authsvc.audit.stored_entry import TRUNCATED, instant
 from authsvc.audit.token_event import ACTIVE, MANY, WITH_ITS_APP
 from authsvc.bounded_json import CUT
@@ -19,6 +20,7 @@ _OUTCOMES = {
     TOKEN_REFUSED: "No token: it was not proven who asked.",
     TOKEN_THROTTLED: "No token: too many wrong secrets had come for that account or from there.",
     TOKEN_UNANSWERED: "No token: a part of the service was unreachable, and nothing was decided.",
+    MANAGEMENT_DENIED: "Nothing was done: we know who asked, and the account may not do that.",
 }
 
 _CREDENTIALS = {
@@ -41,7 +43,7 @@ REMEDIES: Mapping[str, str] = {
 _PROVEN_BY = ("kind", "id", "name", "member", "licenses")
 _OF_THE_REQUEST = {
     *("at", "event", "actor", "id", "cursor", "requests", "count", "last_at", "last_id", "addresses"),
-    *("asked", "dropped", "granted", "refused", "credential", "kind", "reason", "detail", "degraded"),
+    *("asked", "dropped", "granted", "refused", "credential", "kind", "reason", "detail", "degraded", "use_case"),
     *("address", "client_id", "user_agent", "token_id", CHANGED, CUT, TRUNCATED),
     ON_BEHALF_OF,
 }
@@ -60,7 +62,7 @@ def sentences(facts: Mapping[str, Any], remedies: Mapping[str, str] = REMEDIES) 
         return _many(facts)
     if facts.get("examples"):
         return _more(facts, remedies)
-    found = [f"{when(facts['at'])}: {_outcome(facts)}", *_why(facts), f"Asked for: {_listed(facts.get('asked'))}."]
+    found = [f"{when(facts['at'])}: {_outcome(facts)}", *_why(facts), f"Asked for: {_asked(facts)}."]
     if facts["event"] == TOKEN_ISSUED:
         found.append(f"Granted: {_listed(facts.get('granted'))}.")
     if facts.get("credential"):
@@ -115,6 +117,10 @@ def _outcome(facts: Mapping[str, Any]) -> str:
     if facts.get("granted"):
         return "A token was issued, with less than was asked for."
     return "A token was issued that allows nothing: everything asked for was refused."
+
+
+def _asked(facts: Mapping[str, Any]) -> str:
+    return str(facts.get("use_case") or _listed(facts.get("asked")))
 
 
 def _why(facts: Mapping[str, Any]) -> list[str]:

@@ -106,6 +106,7 @@ class Facts:
         reason: the sentence that the client got; None with a token.
         detail: more than the client learns.
         degraded: whether the token was issued from memory while the store was unavailable.
+        use_case: of management that was asked for instead of a token; None for a token.
     """
 
     asked: tuple[ResourceScope, ...] = ()
@@ -117,6 +118,7 @@ class Facts:
     reason: str | None = None
     detail: str | None = None
     degraded: bool = False
+    use_case: str | None = None
 
     @property
     def complete(self) -> bool:
@@ -143,6 +145,7 @@ class Facts:
             "reason": self.reason,
             "detail": None if self.detail is None else unsecret(self.detail)[: 3 * MAX_CLIENT_TEXT],
             "degraded": self.degraded,
+            "use_case": self.use_case,
         }
         return {name: value for name, value in found.items() if value}
 
@@ -243,8 +246,8 @@ class TokenEvent:
 
     def example(self) -> dict[str, str]:
         """Return this one in a few words, as one of many."""
-        asked = unsecret(" ".join(str(scope) for scope in self.facts.asked[:1]))[:MAX_EXAMPLE]
-        return {"id": self.request_id, "actor": self.actor[:MAX_EXAMPLE], "asked": asked}
+        asked = self.facts.use_case or unsecret(" ".join(str(scope) for scope in self.facts.asked[:1]))
+        return {"id": self.request_id, "actor": self.actor[:MAX_EXAMPLE], "asked": asked[:MAX_EXAMPLE]}
 
     def text(self) -> str:
         """Return the entry as JSON of at most :data:`~authsvc.audit.entry.MAX_TEXT` bytes; grants are never cut.

@@ -26,7 +26,7 @@ from authsvc.store.connection import Connection
 from authsvc.store.facts import RedisCredentialFacts
 from authsvc.store.throttle import RedisThrottle
 from authsvc.web.api import collections
-from authsvc.web.api.application import ManagementApi
+from authsvc.web.api.application import ManagementApi, RecordDenied
 from authsvc.web.api.authentication import ApiAuthentication
 from authsvc.web.metrics import count_api_request
 from authsvc.wiring import clock
@@ -64,6 +64,7 @@ async def management_api(
     passwords: ThrottledPasswords,
     on_use: Callable[[str, datetime], None],
     log: ChangeLog,
+    record_denied: RecordDenied,
     logger: Logger,
     slot: Slot,
 ) -> AsyncIterator[web.Application]:
@@ -77,6 +78,7 @@ async def management_api(
         passwords: what the authenticator checks passwords with; the API accepts none.
         on_use: called for every credential that was accepted.
         log: where changes are written once they are durable.
+        record_denied: writes denials to the audit.
         logger: gets one line for each request.
         slot: where requests are counted.
     """
@@ -93,6 +95,7 @@ async def management_api(
             logger,
             clock,
             count=count_api_request(slot),
+            record_denied=record_denied,
         ).application()
     finally:
         await connection.close()

@@ -206,6 +206,7 @@ async def running_worker(
                 passwords,
                 usage.record,
                 _change_log(logger),
+                recorder.record_denied,
                 logger,
                 counting.slot,
             )

@@ -15,6 +15,7 @@ from attrs import define, field, frozen
 from openapi_schema_validator import OAS31Validator
 from yarl import URL
 
+from authsvc.audit.recorder import AuditRecorder
 from authsvc.credentials.authenticator import Authenticator
 from authsvc.credentials.throttled_passwords import ThrottledPasswords
 from authsvc.fair_share import FairShare
@@ -85,6 +86,7 @@ class ApiServer:
         log: what it logs.
         session: of its client.
         application: below ``/api``.
+        recorder: of denials.
         counted: collection, method and status of each request.
     """
 
@@ -93,6 +95,7 @@ class ApiServer:
     log: StringIO
     session: ClientSession
     application: web.Application
+    recorder: AuditRecorder
     counted: list[tuple[str, str, int]] = field(factory=list)
 
     async def ask(
@@ -196,6 +199,7 @@ async def api_server(
     passwords = ThrottledPasswords(house.verifier, house.cache, throttle, b"g" * 32)
     authenticator = Authenticator(house.facts_reader, passwords, throttle, on_use=house.usage.record)
     audit = RedisAudit(house.connection, AUDIT_BUDGET)
+    recorder = AuditRecorder(audit, logger, lambda: house.now, lambda: secrets.token_hex(8))
     api = ManagementApi(
         UseCases(house.stores, signer or KeysInMemory(), SERVICE, audit, NoRegistry(), IndexedRegistry()),
         ApiAuthentication(authenticator),
@@ -205,6 +209,7 @@ async def api_server(
         lambda: house.now,
         share=share or FairShare(16, 8, 64, "busy"),
         count=lambda collection, method, status, _: counted.append((collection, method, status)),
+        record_denied=recorder.record_denied,
     )
 
     def new_request_id() -> str:
@@ -217,5 +222,5 @@ async def api_server(
         bound.setblocking(False)
         await listener.start(bound)
         async with ClientSession() as session:
-            yield ApiServer(house, bound.getsockname()[1], log, session, application, counted)
+            yield ApiServer(house, bound.getsockname()[1], log, session, application, recorder, counted)
         await listener.close()

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 from aiohttp import web
 from attrs import evolve, field, frozen
 
+from authsvc.audit.management_denial import ManagementDenial
 from authsvc.errors import (
     AccountDenied,
     AuthsvcError,
@@ -82,6 +83,9 @@ ANSWERED, REFUSED = "api.answered", "api.refused"
 CountRequest = Callable[[str, str, int, float], None]
 """Counts a request by collection, method, status and seconds."""
 
+RecordDenied = Callable[[ManagementDenial], None]
+"""Records that an account may not do what it asked for."""
+
 
 @frozen
 class ManagementApi:
@@ -96,6 +100,7 @@ class ManagementApi:
         clock: read once per request.
         share: lets so many requests work at once; teams take turns.
         count: counts each request.
+        record_denied: writes a denial to the audit; neither waits nor fails.
     """
 
     use_cases: UseCases
@@ -108,6 +113,7 @@ class ManagementApi:
         factory=lambda: FairShare(SLOTS, PER_TEAM, MAX_WAITING, "too many requests of your team are waiting; try again")
     )
     count: CountRequest = lambda _collection, _method, _status, _seconds: None
+    record_denied: RecordDenied = lambda _denial: None
 
     def application(self) -> web.Application:
         """Return the application, to be added below ``/api``."""
@@ -156,21 +162,33 @@ class ManagementApi:
         async def handle(request: web.Request) -> web.StreamResponse:
             request[COLLECTION] = endpoint.collection
             now = self.clock()
-            actor = request[ACTOR] = await self.authentication.actor(request, request[CLIENT], now)
-            actor.require(_permission(request, endpoint))
-            call = await _read_call(request, endpoint, actor, now)
+            caller = await self.authentication.caller(request, request[CLIENT], now)
+            request[ACTOR] = caller.actor
             try:
-                async with self.share.slot(call.team):
-                    answer = await endpoint.call(self.use_cases, call)
-            except Conflict as error:
-                if call.operation.if_match is not None and error.code == "version_conflict":
-                    raise PreconditionFailed(str(error)) from error
+                return await self._answer(request, endpoint, caller.actor, now)
+            except PermissionDenied as error:
+                action = _permission(request, endpoint).rule.action
+                denial = ManagementDenial(request[REQUEST_ID], now, request[CLIENT], caller.subject, action, error)
+                self.record_denied(denial)
                 raise
-            if isinstance(answer, StreamAnswer):
-                return await self._stream(request, answer, call.team)
-            return _rendered(request, endpoint, answer)
 
         return handle
+
+    async def _answer(
+        self, request: web.Request, endpoint: Endpoint, actor: Actor, now: datetime
+    ) -> web.StreamResponse:
+        actor.require(_permission(request, endpoint))
+        call = await _read_call(request, endpoint, actor, now)
+        try:
+            async with self.share.slot(call.team):
+                answer = await endpoint.call(self.use_cases, call)
+        except Conflict as error:
+            if call.operation.if_match is not None and error.code == "version_conflict":
+                raise PreconditionFailed(str(error)) from error
+            raise
+        if isinstance(answer, StreamAnswer):
+            return await self._stream(request, answer, call.team)
+        return _rendered(request, endpoint, answer)
 
     def _middleware(self) -> Any:
         @web.middleware

@@ -35,6 +35,19 @@ class BearerAuthenticator(Protocol):
 
 
 @frozen
+class Caller:
+    """Who asks.
+
+    Attributes:
+        actor: with what it may do.
+        subject: the proven identity, with the credential that proved it.
+    """
+
+    actor: Actor
+    subject: MemberSubject | ServiceAccountSubject
+
+
+@frozen
 class ApiAuthentication:
     """Turns the credentials of a request into an actor.
 
@@ -44,7 +57,7 @@ class ApiAuthentication:
 
     authenticator: BearerAuthenticator
 
-    async def actor(self, request: web.Request, client: Client, now: datetime) -> Actor:
+    async def caller(self, request: web.Request, client: Client, now: datetime) -> Caller:
         """Return who asks, from the records as they are now.
 
         Raises:
@@ -61,9 +74,9 @@ class ApiAuthentication:
         decided(subject, (), now)
         match subject:
             case MemberSubject(member, by=PersonalToken() as token) if token.api is not None:
-                return Actor.of_personal_token(token, member, now)
+                return Caller(Actor.of_personal_token(token, member, now), subject)
             case ServiceAccountSubject(account, creator=creator) if account.api is not None:
-                return Actor.of_service_account(account, creator, now)
+                return Caller(Actor.of_service_account(account, creator, now), subject)
             case _:
                 raise CredentialsRefused(NO_ACCESS, detail=f"{subject.id} without API access")
 
