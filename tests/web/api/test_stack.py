@@ -66,6 +66,13 @@ def test_the_document_is_public(stack: Stack) -> None:
         ("DELETE", "/api/v1/apps", 0, 405, "method_not_allowed"),
         ("POST", "/api/v1/apps", 70_000, 413, "body_too_large"),
         ("GET", "/api/v1/apps", 0, 401, "credentials_refused"),
+        ("GET", "//api/v1/apps", 0, 404, "path_not_found"),
+        ("GET", "/api%2fv1/apps", 0, 404, "path_not_found"),
+        ("GET", "/x/../api/v1/apps", 0, 404, "path_not_found"),
+        ("POST", "/api?x=1", 70_000, 413, "body_too_large"),
+        ("GET", f"/api/v1/apps?after={'x' * 17_000}", 0, 414, "request_refused"),
+        ("GET", "/api/v1/%zz", 0, 400, "request_refused"),
+        ("GET", "/api/../../x", 0, 400, "request_refused"),
     ],
 )
 def test_errors_are_problems(stack: Stack, method: str, path: str, size: int, status: int, code: str) -> None:
@@ -83,6 +90,12 @@ def test_a_registry_token_is_not_a_bearer_token(stack: Stack, app: str, token: s
     assert call(stack, "GET", "/api/v1/apps", registry).status == 401
     basic = base64.b64encode(f"x:{token}".encode()).decode()
     assert ask(stack.port, "GET", "/api/v1/apps", headers={"Authorization": f"Basic {basic}"}).status == 401
+
+
+@pytest.mark.parametrize("target", ["/apis", f"/auth/token?service=/api/{'x' * 17_000}"])
+def test_other_addresses_keep_the_dialect_of_the_registry(stack: Stack, target: str) -> None:
+    """Also those that look a little like the API."""
+    assert ask(stack.port, "GET", target).error()[0] in {"NOT_FOUND", "UNSUPPORTED", "UNAUTHORIZED"}
 
 
 def test_headers_that_are_too_long(stack: Stack) -> None:
