@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 @click.option("--repository", "repositories", multiple=True, metavar="PATTERN", help="Only these; may be repeated.")
 @click.option("--field", "fields", multiple=True, metavar="K=V", help="For the vendor's software; may be repeated.")
 @click.option("--contact", metavar="TEXT", help="Whom the customer asks; shown in every refusal.")
+@click.option("--reference", metavar="TEXT", help="Your own key for it, such as an order; unique in the app.")
 @click.option("--customer-reference", metavar="TEXT", help="Your own key for the customer, which finds it by that.")
 @click.option("--customer-email", metavar="EMAIL", help="Of the customer, if it has none yet.")
 @click.option("--output", metavar="FILE", help="Write the license file there; - is standard output.")
@@ -45,6 +46,7 @@ def create(
     repositories: tuple[str, ...],
     fields: tuple[str, ...],
     contact: str | None,
+    reference: str | None,
     customer_reference: str | None,
     customer_email: str | None,
     output: str | None,
@@ -71,7 +73,7 @@ def create(
             customer_email=customer_email,
             now=operation.now,
         )
-        made, file = await manage.licenses.create(app, terms, operation)
+        made, file = await manage.licenses.create(app, terms, operation, reference)
         return made, await manage.teams.app(manage.actor, made.app), file, await manage.licenses.verification_keys()
 
     with LicenseOutput(output) as target:

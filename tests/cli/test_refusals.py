@@ -84,6 +84,8 @@ def state(stack: Stack, app: str) -> tuple[object, ...]:
         ((*CREATE, "--type", "gold"), 2, "'gold' is not one of"),
         ((*CREATE, "--customer", ""), 1, "the customer must have 1 to 200 characters"),
         ((*CREATE, "--contact", "a\nb"), 1, "holds a control character"),
+        ((*CREATE, "--reference", " "), 1, "the reference must have 1 to 200 characters"),
+        ((*CREATE, "--reference", "a\nb"), 1, "holds a control character"),
         ((*CREATE, "--contact", "x" * 201), 1, "the contact must have 1 to 200 characters"),
         ((*CREATE, "--field", "seats"), 1, "'seats' is not a field"),
         ((*CREATE, "--field", "=5"), 1, "is not a field"),

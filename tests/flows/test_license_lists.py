@@ -139,6 +139,19 @@ def test_a_license_from_its_creation_to_its_renewal(stack: Stack, app: str, tmp_
     assert "LIFE-1" in table.splitlines()[-1]
 
 
+def test_a_license_is_created_with_a_reference(stack: Stack, app: str) -> None:
+    """It is found and changed by that, and no other license of the app gets it."""
+    create = ("license", "create", "--app", f"{app}-2", "--customer", "Umbrella", "--expires", "2031-01-31")
+    made = stack.json(*create, "--reference", "  PO 7/2026 ")
+    again = stack.authsvc(*create, "--reference", "PO 7/2026", check=False)
+
+    assert "PO 7/2026" == made["reference"]
+    assert made["id"] == stack.json("license", "show", "PO 7/2026")["id"]
+    assert [made["id"]] == [one["id"] for one in stack.json("license", "list", "--reference", "PO 7")]
+    assert (1, True) == (again.code, "for the reference 'PO 7/2026' already" in again.err), again
+    assert "revoked" == stack.json("license", "revoke", "PO 7/2026")["state"]
+
+
 def test_problems_of_a_renewal(stack: Stack, app: str) -> None:
     """Every bad row is named by its line and column, and no license is changed, not even those of good rows."""
     before = stack.json("license", "list", "--app", app)
