@@ -44,6 +44,9 @@ TOKEN_ISSUED, TOKEN_DENIED, TOKEN_REFUSED, TOKEN_THROTTLED, TOKEN_UNANSWERED = (
 """Events of the audit: with a token; identity proven, the account may not be used; identity not proven; the same, one
 time too many; no decision at all, because an internal part was down."""
 
+MANAGEMENT_DENIED = "management.denied"
+"""The audit's event for a use case of management that an account asked for and may not call."""
+
 REQUEST_FAILED = "request.failed"
 """Log event of an internal error."""
 

@@ -1,16 +1,20 @@
 """The events of the audit, by name: what a list can be filtered by."""
 
 from authsvc.audit.stored_entry import UNREADABLE
-from authsvc.outcomes import TOKEN_DENIED, TOKEN_ISSUED, TOKEN_REFUSED, TOKEN_THROTTLED, TOKEN_UNANSWERED
+from authsvc.outcomes import (
+    MANAGEMENT_DENIED,
+    TOKEN_DENIED,
+    TOKEN_ISSUED,
+    TOKEN_REFUSED,
+    TOKEN_THROTTLED,
+    TOKEN_UNANSWERED,
+)
 
 DECISIONS = (TOKEN_ISSUED, TOKEN_DENIED, TOKEN_REFUSED, TOKEN_THROTTLED, TOKEN_UNANSWERED)
 """Decisions on requests for tokens; every other event is of management, or of the audit itself."""
 
 UNPROVEN = frozenset({TOKEN_REFUSED, TOKEN_THROTTLED, TOKEN_UNANSWERED})
 """Decisions before identity is proven; they are in a stream of their own."""
-
-MANAGEMENT_DENIED = "management.denied"
-"""A use case of management that was asked for by an account that may not call it."""
 
 CHANGES = (
     *("team.created", "app.created", "app.archived", "app.reinstated"),

@@ -5,11 +5,17 @@ from datetime import UTC
 from typing import Any
 
 from authsvc.audit.entry import ON_BEHALF_OF
-from authsvc.audit.events import MANAGEMENT_DENIED
 from authsvc.audit.stored_entry import TRUNCATED, instant
 from authsvc.audit.token_event import ACTIVE, MANY, WITH_ITS_APP
 from authsvc.bounded_json import CUT
-from authsvc.outcomes import TOKEN_DENIED, TOKEN_ISSUED, TOKEN_REFUSED, TOKEN_THROTTLED, TOKEN_UNANSWERED
+from authsvc.outcomes import (
+    MANAGEMENT_DENIED,
+    TOKEN_DENIED,
+    TOKEN_ISSUED,
+    TOKEN_REFUSED,
+    TOKEN_THROTTLED,
+    TOKEN_UNANSWERED,
+)
 
 CHANGED = "changed"
 """Fact of a change: the old and the new value of each field."""

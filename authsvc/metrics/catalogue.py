@@ -103,7 +103,7 @@ API_REQUESTS = Metric(
     "Requests to the management API by collection, method and class of status.",
     (
         Label("collection", (*COLLECTIONS, OTHER)),
-        Label("method", ("GET", "POST", "PATCH", "DELETE", OTHER)),
+        Label("method", ("GET", "HEAD", "POST", "PATCH", "DELETE", OTHER)),
         Label("status", STATUSES),
     ),
 )

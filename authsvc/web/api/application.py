@@ -1,6 +1,7 @@
 """The application of the management API: routes, authentication, parsing, one log line and one count per request."""
 
 import asyncio
+import json
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
@@ -9,6 +10,7 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
 from aiohttp import web
+from aiohttp.hdrs import METH_HEAD
 from attrs import evolve, field, frozen
 
 from authsvc.audit.management_denial import ManagementDenial
@@ -28,6 +30,7 @@ from authsvc.manage.operation import OPERATION_ID_LENGTH, Operation
 from authsvc.manage.permissions import Permission
 from authsvc.manage.use_cases import UseCases
 from authsvc.outcomes import REQUEST_FAILED, outcome_of_error
+from authsvc.web.api.answer_etag import IF_NONE_MATCH, has_seen, tag_of_answer
 from authsvc.web.api.arguments import parse_body, parse_query, render_answer
 from authsvc.web.api.authentication import ApiAuthentication
 from authsvc.web.api.endpoint import (
@@ -118,9 +121,11 @@ class ManagementApi:
     def application(self) -> web.Application:
         """Return the application, to be added below ``/api``."""
         application = web.Application(middlewares=[self._middleware()])
-        application.router.add_get(DOCUMENT_PATH, self._document, allow_head=False)
+        application.router.add_get(DOCUMENT_PATH, self._document)
         for endpoint in self.endpoints:
-            application.router.add_route(endpoint.method, f"{VERSION}{endpoint.route}", self._handler(endpoint))
+            handler = self._handler(endpoint)
+            for method in endpoint.methods:
+                application.router.add_route(method, f"{VERSION}{endpoint.route}", handler)
         return application
 
     async def _stream(self, request: web.Request, answer: StreamAnswer, team: str) -> web.StreamResponse:
@@ -140,6 +145,8 @@ class ManagementApi:
         response.headers["Content-Disposition"] = f'attachment; filename="{answer.name}"'
         add_headers(response, request[REQUEST_ID])
         await response.prepare(request)
+        if request.method == METH_HEAD:
+            return response
         try:
             while page is not None:
                 async with asyncio.timeout(SEND_DEADLINE):
@@ -268,7 +275,12 @@ async def _read_call(request: web.Request, endpoint: Endpoint, actor: Actor, now
 
 
 def _operation(request: web.Request, endpoint: Endpoint, actor: Actor, now: datetime, body: bytes) -> Operation:
-    for name, is_heeded in ((IDEMPOTENCY_KEY, endpoint.is_keyed), (IF_MATCH, endpoint.if_match)):
+    heeded = (
+        (IDEMPOTENCY_KEY, endpoint.is_keyed),
+        (IF_MATCH, endpoint.if_match),
+        (IF_NONE_MATCH, not endpoint.changes),
+    )
+    for name, is_heeded in heeded:
         if not is_heeded:
             require_unused(request.headers, name)
     key = idempotency_key(request.headers)
@@ -305,18 +317,22 @@ def _rendered(request: web.Request, endpoint: Endpoint, answer: ObjectAnswer | L
             if following is not None:
                 response.headers["Link"] = f'<{_next_page(request, following)}>; rel="next"'
         case ObjectAnswer(body, tag, location):
-            response = _object(endpoint, body)
-            if tag is not None:
-                response.headers["ETag"] = tag
+            response = _object(request, endpoint, body, tag)
             if location is not None:
                 response.headers["Location"] = f"{PREFIX}{VERSION}{location}"
     return response
 
 
-def _object(endpoint: Endpoint, body: object) -> web.Response:
+def _object(request: web.Request, endpoint: Endpoint, body: object, record_tag: str | None) -> web.Response:
     if body is None:
         return web.Response(status=HTTPStatus.NO_CONTENT)
-    return web.json_response(render_answer(body), status=endpoint.status)
+    text = json.dumps(render_answer(body))
+    if record_tag is None:
+        return web.Response(text=text, status=endpoint.status, content_type=JSON)
+    tag = tag_of_answer(record_tag, text)
+    if not endpoint.changes and has_seen(request.headers, tag):
+        return web.Response(status=HTTPStatus.NOT_MODIFIED, headers={"ETag": tag})
+    return web.Response(text=text, status=endpoint.status, content_type=JSON, headers={"ETag": tag})
 
 
 def _next_page(request: web.Request, cursor: str) -> str:

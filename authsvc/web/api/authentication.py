@@ -35,7 +35,7 @@ class BearerAuthenticator(Protocol):
 
 
 @frozen
-class Caller:
+class RequestActor:
     """Who asks.
 
     Attributes:
@@ -57,7 +57,7 @@ class ApiAuthentication:
 
     authenticator: BearerAuthenticator
 
-    async def caller(self, request: web.Request, client: Client, now: datetime) -> Caller:
+    async def caller(self, request: web.Request, client: Client, now: datetime) -> RequestActor:
         """Return who asks, from the records as they are now.
 
         Raises:
@@ -74,9 +74,9 @@ class ApiAuthentication:
         decided(subject, (), now)
         match subject:
             case MemberSubject(member, by=PersonalToken() as token) if token.api is not None:
-                return Caller(Actor.of_personal_token(token, member, now), subject)
+                return RequestActor(Actor.of_personal_token(token, member, now), subject)
             case ServiceAccountSubject(account, creator=creator) if account.api is not None:
-                return Caller(Actor.of_service_account(account, creator, now), subject)
+                return RequestActor(Actor.of_service_account(account, creator, now), subject)
             case _:
                 raise CredentialsRefused(NO_ACCESS, detail=f"{subject.id} without API access")
 

@@ -75,7 +75,7 @@ class ObjectAnswer:
 
     Attributes:
         body: of the declared answer type; None for no content.
-        etag: of the object in it, or None.
+        etag: of the record that the object was made of, or None.
         location: path of a new object, below ``/api/v1``, or None.
     """
 
@@ -201,6 +201,11 @@ class Endpoint:
     def changes(self) -> bool:
         """Whether it changes something."""
         return self.method != "GET"
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The methods that it serves: HEAD like GET, without the body."""
+        return (self.method,) if self.changes else (self.method, "HEAD")
 
     @property
     def is_keyed(self) -> bool:

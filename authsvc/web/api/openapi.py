@@ -8,6 +8,7 @@ from typing import Any
 from authsvc import __version__
 from authsvc.manage.permissions import AccessLevel, Permission, PermissionScope
 from authsvc.tenancy.records import Role
+from authsvc.web.api.answer_etag import IF_NONE_MATCH, SUFFIX_LENGTH
 from authsvc.web.api.api_errors import ApiErrors
 from authsvc.web.api.arguments import CODES, render_answer
 from authsvc.web.api.endpoint import JSON, PREFIX, VERSION, Endpoint, NoBody
@@ -36,8 +37,8 @@ A page may have fewer items than `limit` and a `next` all the same.
 changes nothing and gets the object as it is now.
 
 **Concurrent changes:** send the `ETag` of what you read as `If-Match`, and the change is refused with 412 if it was
-changed meanwhile. The tag stands for what is stored; the state of a license, which follows from the clock, does not
-change it.
+changed meanwhile. Send it as `If-None-Match` with the next read, and the answer is 304 without a body if it would be
+the same. `HEAD` is answered like `GET`, without the body.
 
 **Times** are RFC 3339 in UTC. A date without a time means 00:00 UTC at its start.
 """
@@ -60,7 +61,10 @@ CHANGE_ERRORS = ApiErrors(conflict=("version_conflict", "idempotency_conflict", 
 MATCH_ERRORS = ApiErrors(changed=("version_conflict",))
 """What every endpoint that heeds ``If-Match`` may answer."""
 
-IF_MATCH_PATTERN = '^(\\*|"[0-9a-f]{32}"(, ?"[0-9a-f]{32}")*)$'
+_TAG = f'"[0-9a-f]{{32}}(-[0-9a-f]{{{SUFFIX_LENGTH}}})?"'
+IF_MATCH_PATTERN = f"^(\\*|{_TAG}(, ?{_TAG})*)$"
+
+_ETAG = {"ETag": {"description": "To be sent as `If-Match` or `If-None-Match`.", "schema": {"type": "string"}}}
 
 _ROLES = {Role.OWNER: "owners", Role.DEVELOPER: "developers", Role.VIEWER: "viewers"}
 
@@ -94,7 +98,7 @@ def openapi_document(
                 _response_name(status): _error_response(status, codes)
                 for status, codes in COMMON_ERRORS.by_status().items()
             },
-            "parameters": {_parameter_name(one): one for one in (_idempotency_key(), _if_match())},
+            "parameters": {_parameter_name(one): one for one in (_idempotency_key(), _if_match(), _if_none_match())},
             "securitySchemes": {
                 "bearer": {
                     "type": "http",
@@ -177,6 +181,8 @@ def _header_parameters(endpoint: Endpoint) -> Iterable[Schema]:
         yield {"$ref": f"#/components/parameters/{_parameter_name(_idempotency_key())}"}
     if endpoint.if_match:
         yield {"$ref": f"#/components/parameters/{_parameter_name(_if_match())}"}
+    if endpoint.has_etag and not endpoint.changes:
+        yield {"$ref": f"#/components/parameters/{_parameter_name(_if_none_match())}"}
 
 
 def _idempotency_key() -> Schema:
@@ -191,12 +197,19 @@ def _if_match() -> Schema:
     return {"name": IF_MATCH, "in": "header", "required": False, "description": text, "schema": schema}
 
 
+def _if_none_match() -> Schema:
+    text = "The `ETag` of what the client has; if that is the answer still, it is 304 without a body."
+    return {"name": IF_NONE_MATCH, "in": "header", "required": False, "description": text, "schema": {"type": "string"}}
+
+
 def _parameter_name(parameter: Schema) -> str:
     return str(parameter["name"]).replace("-", "")
 
 
 def _responses(endpoint: Endpoint) -> Schema:
     responses = {str(int(endpoint.status)): _success(endpoint)}
+    if endpoint.has_etag and not endpoint.changes:
+        responses["304"] = {"description": "Not Modified.", "headers": _ETAG}
     common = COMMON_ERRORS.by_status()
     for status, codes in errors_of(endpoint).by_status().items():
         shared = codes == common.get(status)
@@ -237,7 +250,7 @@ def _success(endpoint: Endpoint) -> Schema:
     if endpoint.is_list:
         headers["Link"] = {"description": "The next page, `rel=next`, if there is one.", "schema": {"type": "string"}}
     if endpoint.has_etag:
-        headers["ETag"] = {"description": "To be sent as `If-Match`.", "schema": {"type": "string"}}
+        headers |= _ETAG
     if endpoint.status is HTTPStatus.CREATED:
         headers["Location"] = {"description": "Where the new object is.", "schema": {"type": "string"}}
     return {**response, "headers": headers} if headers else response

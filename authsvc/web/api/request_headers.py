@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from multidict import CIMultiDictProxy
 
 from authsvc.errors import InputRefused
+from authsvc.web.api.answer_etag import record_tag
 
 IDEMPOTENCY_KEY = "Idempotency-Key"
 IF_MATCH = "If-Match"
@@ -39,7 +40,7 @@ def idempotency_key(headers: CIMultiDictProxy[str]) -> str | None:
 
 
 def if_match(headers: CIMultiDictProxy[str]) -> tuple[str, ...] | None:
-    """Return the entity tags of which the changed object must have one, ``*`` for any; None without a condition.
+    """Return the tags of which the changed record must have one, ``*`` for any; None without a condition.
 
     A weak tag is refused rather than ignored: it never matches (RFC 9110 §13.1.1).
 
@@ -56,7 +57,7 @@ def if_match(headers: CIMultiDictProxy[str]) -> tuple[str, ...] | None:
         raise _refused(f"{IF_MATCH} must be * or up to {MAX_TAGS} entity tags, as the header ETag has them")
     if any(tag.startswith("W/") for tag in tags):
         raise _refused(f"{IF_MATCH} has a weak entity tag, which matches nothing; send the header ETag as it came")
-    return tuple(tags)
+    return tuple(map(record_tag, tags))
 
 
 def require_unused(headers: CIMultiDictProxy[str], name: str) -> None:

@@ -109,7 +109,7 @@ async def test_a_body_where_none_is_expected(api: ApiServer, people: People) -> 
         ("GET", "/api/V1/apps", 404),
         ("GET", "/api/v1/apps;x=1", 404),
         ("GET", "/api/openapi.json/", 404),
-        ("HEAD", "/api/v1/apps", 405),
+        ("HEAD", "/api/v1/licenses/x/revoke", 405),
         ("OPTIONS", "/api/v1/apps", 405),
         ("PUT", "/api/v1/apps", 405),
         ("DELETE", "/api/v1/apps/acme", 405),
