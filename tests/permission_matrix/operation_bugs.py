@@ -26,7 +26,7 @@ from authsvc.tenancy.records import License
 from authsvc.tenancy.versioned import Versioned
 from authsvc.web.api import authentication, collections
 from authsvc.web.api.apps import AppQuery, app_view
-from authsvc.web.api.authentication import ApiAuthentication, bearer_secret
+from authsvc.web.api.authentication import ApiAuthentication, RequestActor, bearer_secret
 from authsvc.web.api.endpoint import Call, ListAnswer, NoBody, ObjectAnswer, found
 from authsvc.web.api.licenses import LicenseQuery, license_view
 
@@ -102,12 +102,14 @@ async def _told_apart(stores: Stores, actor: Actor, name: str, app: str | None =
     return await find_license(stores, actor, name, app)
 
 
-@bug("a token for the registry alone is accepted", ApiAuthentication, "actor", "listApps")
-async def _any_token(self: ApiAuthentication, request: web.Request, client: Client, now: datetime) -> Actor:
+@bug("a token for the registry alone is accepted", ApiAuthentication, "caller", "listApps")
+async def _any_token(self: ApiAuthentication, request: web.Request, client: Client, now: datetime) -> RequestActor:
     proof = MachineProof(bearer_secret(request.headers.getall("Authorization", [])))
-    match await self.authenticator.authenticate(proof, (), client, now):
+    subject = await self.authenticator.authenticate(proof, (), client, now)
+    match subject:
         case MemberSubject(member, by=PersonalToken() as token):
-            return Actor.of_personal_token(evolve(token, api=token.api or ApiAccess.READ), member, now)
+            wrong = evolve(token, api=token.api or ApiAccess.READ)
+            return RequestActor(Actor.of_personal_token(wrong, member, now), subject)
         case _:
             raise CredentialsRefused("a machine", detail="")
 

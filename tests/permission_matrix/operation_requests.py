@@ -42,7 +42,10 @@ IDS: Mapping[str, Callable[[Things], str]] = {
 EXAMPLES: Mapping[str, Callable[[Things], str]] = {"myapp": lambda at: at.app, "acme": lambda at: at.team}
 """What the examples of bodies call an app and a team."""
 
-NEW: Mapping[str, Mapping[str, Any]] = {"createApp": {"slug": "fresh"}, "renewLicenses": {"rows": []}}
+NEW: Mapping[str, Mapping[str, Any]] = {
+    "createApp": {"slug": "fresh"},
+    "renewLicenses": {"rows": [{"reference": "renewed", "expires": "2028-11-27"}]},
+}
 """Members of bodies that cannot be what the example says: a name that there is, or a license that there is not."""
 
 OUTCOMES = {401: UNPROVEN, 403: DENIED, 404: MISSING}

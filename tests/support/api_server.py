@@ -27,11 +27,13 @@ from authsvc.redaction import Secret
 from authsvc.store.audit_stream import RedisAudit
 from authsvc.store.throttle import RedisThrottle
 from authsvc.web.api import collections
+from authsvc.web.api.answer_etag import IF_NONE_MATCH
 from authsvc.web.api.application import ManagementApi
 from authsvc.web.api.authentication import ApiAuthentication
 from authsvc.web.api.endpoint import PREFIX
 from authsvc.web.api.openapi import CODES_OF_RESPONSE
 from authsvc.web.api.problem import PROBLEM_JSON
+from authsvc.web.api.request_headers import IDEMPOTENCY_KEY, IF_MATCH
 from authsvc.web.client import ClientReader
 from authsvc.web.listener import Listener, make_web_app
 from authsvc.web.middleware import around
@@ -74,7 +76,7 @@ class ApiReply:
 
     def fields(self) -> dict[str, str]:
         """Return the code of each argument that an error lists."""
-        return {one["field"]: one["code"] for one in self.json()["errors"]}
+        return {one["field"]: one["code"] for one in self.json().get("errors", ())}
 
 
 @define
@@ -165,7 +167,19 @@ def check(method: str, path: str, reply: ApiReply) -> None:
     if media_type == PROBLEM_JSON:
         codes = schema["allOf"][1]["properties"]["code"][CODES_OF_RESPONSE]
         assert reply.code in codes, f"{method} {path} does not document the code {reply.code} of a {reply.status}"
+        named = {name.partition(".")[0] for name, code in reply.fields().items() if code != "argument_unknown"}
+        assert named <= arguments_of(operation), (method, path, reply.fields())
     validate(schema, reply.json() if media_type.endswith("json") else reply.body.decode())
+
+
+def arguments_of(operation: Any) -> set[str]:
+    """Return what the errors of an operation may name, as the client sends it; ``body`` is the whole of it."""
+    parameters = {resolved(parameter)["name"] for parameter in operation["parameters"]}
+    names = parameters | {"body", IDEMPOTENCY_KEY, IF_MATCH, IF_NONE_MATCH}
+    if "requestBody" in operation:
+        schema = operation["requestBody"]["content"]["application/json"]["schema"]
+        names |= resolved(schema).get("properties", {}).keys()
+    return names
 
 
 def resolved(described: Any) -> Any:

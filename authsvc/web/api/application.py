@@ -57,13 +57,16 @@ from authsvc.web.api.request_headers import (
 )
 from authsvc.web.client import CLIENT
 from authsvc.web.middleware import REQUEST_ID, Handler, add_headers
-from authsvc.web.public_error import public_error
+from authsvc.web.public_error import PublicError, public_error
 
 ACTOR = web.RequestKey("actor", Actor)
 """Who asks, once that is proven."""
 
 COLLECTION = web.RequestKey("collection", str)
 """The collection of the endpoint that a request reached."""
+
+ENDPOINT = web.RequestKey("endpoint", Endpoint)
+"""The endpoint that a request reached."""
 
 ABORTED = web.RequestKey("aborted", bool)
 """Whether an answer ended before it was whole."""
@@ -167,7 +170,7 @@ class ManagementApi:
 
     def _handler(self, endpoint: Endpoint) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
-            request[COLLECTION] = endpoint.collection
+            request[COLLECTION], request[ENDPOINT] = endpoint.collection, endpoint
             now = self.clock()
             caller = await self.authentication.caller(request, request[CLIENT], now)
             request[ACTOR] = caller.actor
@@ -210,7 +213,7 @@ class ManagementApi:
             except Exception as error:
                 if outcome_of_error(error).is_fault:
                     self.logger.error(REQUEST_FAILED, request_id=request[REQUEST_ID], path=request.path, exc_info=error)
-                response, facts = render_problem(public_error(error, request[REQUEST_ID])), _facts(error)
+                response, facts = render_problem(_public(request, error)), _facts(error)
             collection = request.get(COLLECTION, "other")
             self.count(collection, request.method, response.status, seconds() - began)
             if request.get(ABORTED, False):
@@ -234,6 +237,14 @@ class ManagementApi:
             user_agent=request[CLIENT].user_agent[:MAX_LOGGED],
             **facts,
         )
+
+
+def _public(request: web.Request, error: Exception) -> PublicError:
+    """Return what a client learns of an error: arguments have the names that they have in a request."""
+    public, endpoint = public_error(error, request[REQUEST_ID]), request.get(ENDPOINT)
+    if public.problems is None or endpoint is None:
+        return public
+    return evolve(public, problems=tuple(evolve(one, field=endpoint.argument(one.field)) for one in public.problems))
 
 
 def _facts(error: Exception) -> Mapping[str, Any]:

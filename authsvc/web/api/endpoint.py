@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any, Generic, TypeVar, get_args, get_type_hints
 from urllib.parse import quote
 
-from attrs import frozen
+from attrs import fields, frozen
 
 from authsvc.manage.actor import Actor
 from authsvc.manage.etag import etag
@@ -26,6 +26,19 @@ JSON = "application/json"
 
 ONE_LICENSE = "(?!(?:import|renew)(?:/|$))[^/]+"
 """A license in a path, and not what is done to many; one with such a reference is named by its id."""
+
+
+ARGUMENTS: Mapping[str, tuple[str, ...]] = {
+    "license_id": ("license",),
+    "token_id": ("token",),
+    "events": ("event",),
+    "email": ("customer_email", "member"),
+    "name": ("service_account",),
+    "image": ("repository",),
+    "app": ("slug", "apps", "grants"),
+    "apps": ("grants",),
+}
+"""Arguments of use cases that a request has under another name: the first of these that the endpoint has."""
 
 
 @frozen
@@ -185,6 +198,20 @@ class Endpoint:
     def body(self) -> type:
         """The attrs class of the body."""
         return self._parsed[1]
+
+    @cached_property
+    def arguments(self) -> frozenset[str]:
+        """The names of all that a client sends: variables of the path, query parameters and members of the body."""
+        variables = (part.partition("}")[0] for part in self.path.split("{")[1:])
+        members = (attribute.name for kind in (self.query, self.body) for attribute in fields(kind))
+        return frozenset((*variables, *members))
+
+    def argument(self, field: str) -> str:
+        """Return what an argument of the use case, or a part of one, is called in a request."""
+        root, dot, rest = field.partition(".")
+        if root not in self.arguments:
+            root = next((name for name in ARGUMENTS.get(root, ()) if name in self.arguments), root)
+        return f"{root}{dot}{rest}"
 
     @property
     def _parsed(self) -> tuple[type, type]:

@@ -229,8 +229,10 @@ def _lines(rows: tuple[object, ...]) -> list[str]:
     """Return the rows as lines of a file, which the use cases read.
 
     Raises:
-        InputRefused: there are too many.
+        InputRefused: there are none, or too many.
     """
+    if not rows:
+        raise InputRefused("rows is empty; send at least one row", code="argument_missing", field="rows")
     if len(rows) > MAX_ROWS:
         raise InputRefused(
             f"a request has at most {MAX_ROWS} rows, not {len(rows)}; split it", code="rows_too_many", field="rows"

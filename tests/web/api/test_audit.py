@@ -127,7 +127,7 @@ async def test_a_change_is_explained_by_its_request(api: ApiServer, people: Peop
 
 
 QUESTIONS: list[tuple[str, str, str]] = [
-    ("/audit?event=license.revoked", "event_invalid", "events"),
+    ("/audit?event=license.revoked", "event_invalid", "event"),
     ("/audit?since=yesterday", "date_invalid", "since"),
     ("/audit?after=x", "cursor_invalid", "after"),
     ("/audit?after=", "cursor_invalid", "after"),
