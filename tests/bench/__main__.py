@@ -17,10 +17,11 @@ from attrs import asdict
 
 from tests.bench import installation
 from tests.bench.bare import bare_server
+from tests.bench.beside import EventLoad, run_beside
 from tests.bench.cold import run_cold
 from tests.bench.flood import run_flood
 from tests.bench.load import Load, Target, basic, run_load, write_credentials
-from tests.bench.report import BARE, figures, table
+from tests.bench.report import BARE, EVENTS_BESIDE, TOKENS_BESIDE, beside_events, figures, table
 
 LICENSES = 10_000
 MEMBERS = 16
@@ -28,10 +29,14 @@ COLD_PER_ROUND = 48
 FLOODED = 40
 """Members who sign in at home during the flood, and as many elsewhere."""
 
+EVENT_LICENSES = 100
+"""Licenses that pull in the events."""
+
 WARM_UP = 2
 """Seconds of load before anything is counted."""
 
 LICENSE, MEMBER, OTHER = "license tokens", "member passwords, warm", "the other server"
+EVENTS = "registry events, alone"
 
 Kinds = Mapping[str, tuple[Target, Path]]
 
@@ -60,18 +65,25 @@ def cores() -> tuple[int | None, int | None]:
     return (free[0], free[-1]) if len(free) > 1 else (None, None)
 
 
-def measure(kinds: Kinds, chosen: argparse.Namespace) -> list[dict[str, Load]]:
-    """Return the runs of each kind, round by round, the bare handler in each."""
+def measure(kinds: Kinds, chosen: argparse.Namespace, events: EventLoad | None = None) -> list[dict[str, Load]]:
+    """Return the runs of each kind, round by round, the bare handler in each; and license tokens beside events."""
     server_core, generator_core = cores()
     target, credentials = next(iter(kinds.values()))
     with bare_server(server_core, target.service, target.scope) as bare:
         all_kinds = {BARE: (bare, credentials), **kinds}
         for to, values in all_kinds.values():
             run_load(to, values, WARM_UP, generator_core)
-        return [
-            {kind: run_load(to, values, chosen.seconds, generator_core) for kind, (to, values) in all_kinds.items()}
-            for _ in range(chosen.rounds)
-        ]
+        rounds = []
+        for _ in range(chosen.rounds):
+            runs = {
+                kind: run_load(to, values, chosen.seconds, generator_core) for kind, (to, values) in all_kinds.items()
+            }
+            if events is not None:
+                runs[EVENTS] = events.run(chosen.seconds, generator_core)
+                both = run_beside(*kinds[LICENSE], events, runs[EVENTS], chosen.seconds, generator_core)
+                runs[TOKENS_BESIDE], runs[EVENTS_BESIDE] = both
+            rounds.append(runs)
+        return rounds
 
 
 def ours(chosen: argparse.Namespace, folder: Path) -> dict[str, Any]:
@@ -83,13 +95,15 @@ def ours(chosen: argparse.Namespace, folder: Path) -> dict[str, Any]:
             LICENSE: (target, write_credentials(folder / "licenses", known.licenses)),
             MEMBER: (target, write_credentials(folder / "members", known.members)),
         }
-        rounds = measure(kinds, chosen)
+        subjects = [f"license:{one['id']}" for one in stack.json("license", "list", "--limit", str(EVENT_LICENSES))]
+        rounds = measure(kinds, chosen, EventLoad.of(stack, subjects, folder, installation.REPOSITORY))
         resident = installation.resident_mebibytes(installation.worker(stack))
         at_home, elsewhere = run_flood(target, known.at_home, known.elsewhere)
         step = COLD_PER_ROUND
         cold = [run_cold(target, known.newcomers[at : at + step]) for at in range(0, len(known.newcomers), step)]
     return {
         "loads": figures(rounds),
+        "beside_events": beside_events(rounds, LICENSE),
         "cold_argon2id_per_second": round(median(cold), 1),
         "flood": {"at home": asdict(at_home), "elsewhere": asdict(elsewhere)},
         "worker_mebibytes": round(resident, 1),

@@ -5,6 +5,7 @@ import json
 import os
 import resource
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
@@ -69,6 +70,11 @@ def basic(username: str, password: str) -> str:
 
 def write_credentials(path: Path, values: list[str]) -> Path:
     """Write Authorization values where the generator reads them; nobody else may."""
+    return write_lines(path, values)
+
+
+def write_lines(path: Path, values: list[str]) -> Path:
+    """Write lines where the generator reads them; nobody else may."""
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
         file.writelines(f"{value}\n" for value in values)
     return path
@@ -76,13 +82,39 @@ def write_credentials(path: Path, values: list[str]) -> Path:
 
 def run_load(target: Target, credentials: Path, seconds: int, core: int | None) -> Load:
     """Load ``target`` for ``seconds`` over 16 connections from one thread, on ``core`` when it is given."""
-    pinned = ("taskset", "-c", str(core)) if core is not None else ()
     split = urlsplit(target.url)
-    before, server_before = resource.getrusage(resource.RUSAGE_CHILDREN), _processor_seconds(target.process)
+    arguments = (str(credentials), target.path)
+    url = f"{split.scheme}://{split.netloc}/"
+    return generate(SCRIPT, url, arguments, seconds, core, connections=CONNECTIONS, process=target.process)
+
+
+def generate(
+    script: Path,
+    url: str,
+    arguments: Sequence[str],
+    seconds: int,
+    core: int | None,
+    *,
+    connections: int,
+    process: int | None,
+) -> Load:
+    """Load a server with what a script makes.
+
+    Args:
+        script: for wrk.
+        url: of the server.
+        arguments: of the script.
+        seconds: how long.
+        core: on which the generator runs, or None.
+        connections: at one time, from one thread.
+        process: who answers, when it runs on this machine.
+    """
+    pinned = ("taskset", "-c", str(core)) if core is not None else ()
+    before, server_before = resource.getrusage(resource.RUSAGE_CHILDREN), _processor_seconds(process)
     done = subprocess.run(
         (
-            *(*pinned, "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "10s"),
-            *("-s", str(SCRIPT), f"{split.scheme}://{split.netloc}/", "--", str(credentials), target.path),
+            *(*pinned, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s"),
+            *("-s", str(script), url, "--", *arguments),
         ),
         capture_output=True,
         text=True,
@@ -91,8 +123,8 @@ def run_load(target: Target, credentials: Path, seconds: int, core: int | None) 
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    server = _processor_seconds(target.process) - server_before
-    return parse(done.stdout, used, server if target.process is not None else None)
+    server = _processor_seconds(process) - server_before
+    return parse(done.stdout, used, server if process is not None else None)
 
 
 def parse(output: str, used: float, server: float | None) -> Load:

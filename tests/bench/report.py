@@ -9,6 +9,7 @@ from attrs import asdict
 from tests.bench.load import Load
 
 BARE = "bare handler"
+TOKENS_BESIDE, EVENTS_BESIDE = "license tokens beside events", "registry events, meanwhile"
 GENERATOR_LIMIT = 0.9
 """Above this part of its core the generator may be what is measured."""
 
@@ -31,24 +32,41 @@ def figures(rounds: Sequence[Round]) -> dict[str, Any]:
     }
 
 
+def beside_events(rounds: Sequence[Round], alone: str) -> dict[str, float]:
+    """Return what events cost the tokens beside them: ratios to the tokens ``alone`` of the same round."""
+    pairs = [(run[TOKENS_BESIDE], run[alone]) for run in rounds]
+    return {
+        "cpu_ratio": round(median((one.processor or 0) / (other.processor or 1) for one, other in pairs), 3),
+        "p50_ratio": round(median(one.p50 / other.p50 for one, other in pairs), 3),
+        "p99_ratio": round(median(one.p99 / other.p99 for one, other in pairs), 3),
+        "events_per_second": round(median(run[EVENTS_BESIDE].per_second for run in rounds), 1),
+    }
+
+
 def table(result: Mapping[str, Any]) -> str:
     """Return the figures for a person."""
     titles = (("per second", 12), ("to bare", 10), ("p50 ms", 9), ("p99 ms", 9), ("not 2xx", 9), ("generator", 11))
-    lines = [" " * 26 + "".join(f"{title:>{width}}" for title, width in (*titles, ("CPU µs", 9)))]
+    lines = [" " * 30 + "".join(f"{title:>{width}}" for title, width in (*titles, ("CPU µs", 9)))]
     lines += [
-        f"{kind:26}{f['per_second']:12,.0f}{f['to_bare']:10.3f}{f['p50']:9.2f}{f['p99']:9.2f}"
+        f"{kind:30}{f['per_second']:12,.0f}{f['to_bare']:10.3f}{f['p50']:9.2f}{f['p99']:9.2f}"
         f"{f['refused'] + f['broken']:9.0f}{f['generator']:11.0%}"
         f"{'-' if f['processor'] is None else round(f['processor']):>9}"
         for kind, f in result["loads"].items()
     ]
+    if "beside_events" in result:
+        f = result["beside_events"]
+        lines.append(
+            f"beside {f['events_per_second']:.0f} events a second, to license tokens without: "
+            f"CPU {f['cpu_ratio']:.2f}, p50 {f['p50_ratio']:.2f}, p99 {f['p99_ratio']:.2f}"
+        )
     if "cold_argon2id_per_second" in result:
-        lines.append(f"{'cold Argon2id':26}{result['cold_argon2id_per_second']:12,.1f}")
+        lines.append(f"{'cold Argon2id':30}{result['cold_argon2id_per_second']:12,.1f}")
     lines += [
-        f"{f'in a flood, {where}':26}{'':12}{'':10}{f['p50']:9.2f}{f['p99']:9.2f}{f['refused']:9.0f}"
+        f"{f'in a flood, {where}':30}{'':12}{'':10}{f['p50']:9.2f}{f['p99']:9.2f}{f['refused']:9.0f}"
         for where, f in result.get("flood", {}).items()
     ]
     if "worker_mebibytes" in result:
-        lines.append(f"{'RSS of the worker, MiB':26}{result['worker_mebibytes']:12,.1f}")
+        lines.append(f"{'RSS of the worker, MiB':30}{result['worker_mebibytes']:12,.1f}")
     return "\n".join([*lines, *warnings(result)])
 
 

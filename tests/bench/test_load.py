@@ -2,12 +2,18 @@
 
 from pathlib import Path
 
+from attrs import evolve
+
+from authsvc.activity.attribution import ActivityKind
 from tests.bench import installation
 from tests.bench.bare import bare_server
+from tests.bench.beside import EventLoad, run_beside
 from tests.bench.cold import run_cold
 from tests.bench.flood import run_flood
 from tests.bench.load import Target, basic, run_load, write_credentials
+from tests.support.recorded_activity import recorded
 from tests.support.stack import Stack
+from tests.support.tenants import make_license, make_team, unique
 
 
 def test_the_bare_handler_answers_everything(tmp_path: Path) -> None:
@@ -32,6 +38,20 @@ def test_licenses_and_members_of_a_real_stack_are_accepted(stack: Stack, tmp_pat
     }
     assert run_cold(target, known.newcomers) > 0
     assert all(0 < waited.p50 <= waited.p99 for waited in run_flood(target, known.at_home, known.elsewhere))
+
+
+def test_events_of_the_generator_are_recorded(stack: Stack, tmp_path: Path) -> None:
+    """Each is a new one, and counts for its license; tokens beside them are answered."""
+    app = unique("bench")
+    make_team(stack, app)
+    license_ = make_license(stack, app)
+    target = evolve(installation.target(stack), scope=f"repository:{app}/x:pull")
+    events = EventLoad.of(stack, [f"license:{license_.id}"], tmp_path, f"{app}/worker")
+    alone = events.run(1, None)
+    values = write_credentials(tmp_path / "values", [basic(license_.account.username, license_.token)])
+    tokens, meanwhile = run_beside(target, values, events, alone, 1, None)
+    assert (0, 0, 0, 0) == (alone.refused, alone.broken, tokens.refused, meanwhile.refused)
+    assert recorded(stack, app)[ActivityKind.PULL] >= alone.per_second > 1
 
 
 def test_credentials_are_for_the_owner_alone(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from attrs import asdict, evolve
 
 from tests.bench.flood import Answer, Waited
 from tests.bench.load import Load, parse
-from tests.bench.report import BARE, figures, table
+from tests.bench.report import BARE, EVENTS_BESIDE, TOKENS_BESIDE, beside_events, figures, table
 
 RUN = Load(per_second=100.0, p50=1.0, p99=2.0, refused=0, broken=0, generator=0.2, processor=50.0)
 
@@ -24,6 +24,20 @@ def test_one_bad_round_does_not_count() -> None:
     """Medians, not means."""
     rounds = [{BARE: RUN, "ours": evolve(RUN, p99=p99)} for p99 in (2.0, 900.0, 3.0)]
     assert 3.0 == figures(rounds)["ours"]["p99"]
+
+
+def test_tokens_beside_events_are_compared_within_their_round() -> None:
+    """With the tokens without events of the same round."""
+    rounds = [
+        {
+            "tokens": evolve(RUN, p99=slow, processor=slow),
+            TOKENS_BESIDE: evolve(RUN, p99=1.5 * slow, processor=1.25 * slow),
+            EVENTS_BESIDE: evolve(RUN, per_second=300.0),
+        }
+        for slow in (2.0, 800.0, 40.0)
+    ]
+    expected = {"cpu_ratio": 1.25, "p50_ratio": 1.0, "p99_ratio": 1.5, "events_per_second": 300.0}
+    assert expected == beside_events(rounds, "tokens")
 
 
 def test_what_wrk_prints_is_read() -> None:
