@@ -167,6 +167,8 @@ ErrorCode = Literal[
     "span_invalid",
     "text_not_printable",
     "url_invalid",
+    # external registries
+    "upstream_address_refused",
 ]
 """Every machine-readable code. One code is one meaning; a code is never renamed or reused."""
 

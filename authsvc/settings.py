@@ -95,6 +95,8 @@ class Settings:
         keys_dir: where the keys of the key service are; the secrets directory unless set.
         key_socket: where a key service in another container listens; None when the server runs its own.
         key_admin_socket: where it takes administration; None when that is not for this process.
+        upstream_private_networks: private networks that a linked external registry may be in.
+        upstream_ca_file: certificates that vouch for external registries; None for those of the system.
     """
 
     public_url: PublicUrl
@@ -122,6 +124,8 @@ class Settings:
     keys_dir: Path
     key_socket: Path | None
     key_admin_socket: Path | None
+    upstream_private_networks: tuple[Network, ...]
+    upstream_ca_file: Path | None
 
     @property
     def leaf_files(self) -> tuple[Path, Path] | None:
@@ -270,6 +274,8 @@ SETTINGS = (
     _Setting("keys_dir", lambda text, _: Path(text), optional=True),
     _Setting("key_socket", _socket_path, optional=True),
     _Setting("key_admin_socket", _socket_path, optional=True),
+    _Setting("upstream_private_networks", parse_networks, optional=True),
+    _Setting("upstream_ca_file", _absolute_path, optional=True),
 )
 """What can be set; the fields of :class:`Settings`, in its order."""
 
@@ -308,6 +314,7 @@ def load_with_texts(
         else:
             values[setting.name] = setting.value(text, source)
     values["redis_disk"] = values["redis_disk"] or ()
+    values["upstream_private_networks"] = values["upstream_private_networks"] or ()
     values["keys_dir"] = values["keys_dir"] or values["secrets_dir"]
     values["leaf_renewal"] = values["leaf_renewal"] or values["leaf_life"] / 2
     longest = max(values["pull_token_life"], values["push_token_life"])

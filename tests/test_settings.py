@@ -53,6 +53,8 @@ def test_defaults() -> None:
         keys_dir=Path("/run/secrets"),
         key_socket=None,
         key_admin_socket=None,
+        upstream_private_networks=(),
+        upstream_ca_file=None,
     )
 
     assert expected == load({**NEEDED, "PATH": "/bin", "HOME": "/root"})
@@ -101,6 +103,8 @@ def test_everything_by_environment() -> None:
         keys_dir=Path("/var/keys"),
         key_socket=Path("/run/keys.sock"),
         key_admin_socket=Path("/run/admin.sock"),
+        upstream_private_networks=(ip_network("10.1.0.0/16"), ip_network("fd00:1::/32")),
+        upstream_ca_file=Path("/etc/ca.pem"),
     )
 
     assert expected == load(
@@ -130,6 +134,8 @@ def test_everything_by_environment() -> None:
             "AUTHSVC_KEYS_DIR": "/var/keys",
             "AUTHSVC_KEY_SOCKET": "/run/keys.sock",
             "AUTHSVC_KEY_ADMIN_SOCKET": "/run/admin.sock",
+            "AUTHSVC_UPSTREAM_PRIVATE_NETWORKS": "10.1.0.0/16, fd00:1::/32",
+            "AUTHSVC_UPSTREAM_CA_FILE": "/etc/ca.pem",
         }
     )
 

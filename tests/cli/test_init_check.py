@@ -46,6 +46,8 @@ BAD = {
     "keys_dir": " ",
     "key_socket": "keys.sock",
     "key_admin_socket": "admin.sock",
+    "upstream_private_networks": "the office",
+    "upstream_ca_file": "ca.pem",
 }
 """A value of each setting with which no server starts."""
 
