@@ -22,6 +22,11 @@
     ├── StoreUnavailable      Redis did not answer in time (HTTP 503, never 401)
     │   └── StoreRefused      Redis answered, and refused; nothing was changed
     ├── RegistryUnavailable   the registry did not answer in time, or unusably (HTTP 503)
+    ├── UpstreamFailed        an external registry gave nothing that can be passed on
+    │   ├── UpstreamUnavailable    it did not answer in time, or unusably (HTTP 502)
+    │   ├── UpstreamRefused        it refused the credential of the link, or access with it (HTTP 502)
+    │   ├── UpstreamLimited        it takes no more requests for a while (HTTP 429)
+    │   └── UpstreamNotFound       it does not have what was asked for (HTTP 404)
     └── SignerUnavailable     no leaf certificate lives long enough to sign (HTTP 503)
 
 This module knows no HTTP: ``outcomes.py`` is the one table that does. The text of an error is public: a sentence
@@ -51,6 +56,10 @@ ErrorCode = Literal[
     "store_refused",
     "registry_unavailable",
     "signer_unavailable",
+    "upstream_unavailable",
+    "upstream_refused",
+    "upstream_limited",
+    "upstream_not_found",
     "internal_error",
     # of a request to the management API
     "path_not_found",
@@ -169,6 +178,7 @@ ErrorCode = Literal[
     "url_invalid",
     # external registries
     "upstream_address_refused",
+    "upstream_answer_invalid",
 ]
 """Every machine-readable code. One code is one meaning; a code is never renamed or reused."""
 
@@ -387,6 +397,52 @@ class RegistryUnavailable(AuthsvcError):
     """Our registry did not answer in time, or its answer cannot be used."""
 
     default_code: ClassVar[ErrorCode] = "registry_unavailable"
+
+
+class UpstreamFailed(AuthsvcError):
+    """A linked external registry gave nothing that can be passed on; its subclasses say why."""
+
+    default_code: ClassVar[ErrorCode] = "upstream_unavailable"
+
+
+class UpstreamUnavailable(UpstreamFailed):
+    """It did not answer in time, or its answer cannot be used."""
+
+
+class UpstreamRefused(UpstreamFailed):
+    """It refused the credential of the link, or access with it.
+
+    Attributes:
+        credential: whether the credential itself was refused, so that nothing can be pulled with it.
+    """
+
+    default_code: ClassVar[ErrorCode] = "upstream_refused"
+
+    def __init__(self, message: str, *, credential: bool, detail: str | None = None) -> None:
+        """Keep what was refused beside the sentence."""
+        super().__init__(message, detail=detail)
+        self.credential = credential
+
+
+class UpstreamLimited(UpstreamFailed):
+    """It takes no more requests for a while.
+
+    Attributes:
+        retry_after: seconds after which it takes one again.
+    """
+
+    default_code: ClassVar[ErrorCode] = "upstream_limited"
+
+    def __init__(self, message: str, retry_after: float, *, detail: str | None = None) -> None:
+        """Keep how long to wait beside the sentence."""
+        super().__init__(message, detail=detail)
+        self.retry_after = retry_after
+
+
+class UpstreamNotFound(UpstreamFailed):
+    """It does not have what was asked for."""
+
+    default_code: ClassVar[ErrorCode] = "upstream_not_found"
 
 
 class SignerUnavailable(AuthsvcError):

@@ -30,6 +30,11 @@ from authsvc.errors import (
     StoreUnavailable,
     Throttled,
     TokenRefused,
+    UpstreamFailed,
+    UpstreamLimited,
+    UpstreamNotFound,
+    UpstreamRefused,
+    UpstreamUnavailable,
     WrongSecret,
 )
 from authsvc.spec import registry_error
@@ -130,6 +135,11 @@ OF_ERRORS: Mapping[type[AuthsvcError], Outcome] = {
     PermissionDenied: _never(HTTPStatus.FORBIDDEN, registry_error.DENIED),
     TokenRefused: _never(HTTPStatus.UNAUTHORIZED, registry_error.UNAUTHORIZED),
     RegistryUnavailable: _never(HTTPStatus.SERVICE_UNAVAILABLE, registry_error.UNAVAILABLE),
+    UpstreamFailed: _never(HTTPStatus.BAD_GATEWAY, registry_error.UNAVAILABLE),
+    UpstreamUnavailable: _never(HTTPStatus.BAD_GATEWAY, registry_error.UNAVAILABLE),
+    UpstreamRefused: _never(HTTPStatus.BAD_GATEWAY, registry_error.UNAVAILABLE),
+    UpstreamLimited: _never(HTTPStatus.TOO_MANY_REQUESTS, registry_error.TOOMANYREQUESTS),
+    UpstreamNotFound: _never(HTTPStatus.NOT_FOUND, registry_error.UNKNOWN),
     InputRefused: _never(HTTPStatus.BAD_REQUEST, registry_error.UNSUPPORTED),
     NotFound: _never(HTTPStatus.NOT_FOUND, registry_error.UNKNOWN),
     Conflict: _never(HTTPStatus.CONFLICT, registry_error.UNKNOWN),

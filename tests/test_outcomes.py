@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from authsvc import errors
-from authsvc.errors import AuthsvcError, StoreRefused, Throttled
+from authsvc.errors import AuthsvcError, StoreRefused, Throttled, UpstreamLimited
 from authsvc.issuance import Denied
 from authsvc.metrics.catalogue import TOKEN_REQUESTS
 from authsvc.outcomes import FAULT, LABELS, OF_ERRORS, OF_TOKENS, Outcome, outcome_of_error
@@ -28,6 +28,11 @@ EXPECTED = {
     "SignerUnavailable": (*UNANSWERED, "signer", 503, "UNAVAILABLE"),
     "PermissionDenied": (*UNANSWERED, "fault", 403, "DENIED"),
     "RegistryUnavailable": (*UNANSWERED, "fault", 503, "UNAVAILABLE"),
+    "UpstreamFailed": (*UNANSWERED, "fault", 502, "UNAVAILABLE"),
+    "UpstreamUnavailable": (*UNANSWERED, "fault", 502, "UNAVAILABLE"),
+    "UpstreamRefused": (*UNANSWERED, "fault", 502, "UNAVAILABLE"),
+    "UpstreamLimited": (*UNANSWERED, "fault", 429, "TOOMANYREQUESTS"),
+    "UpstreamNotFound": (*UNANSWERED, "fault", 404, "UNKNOWN"),
     "InputRefused": (*UNANSWERED, "fault", 400, "UNSUPPORTED"),
     "NotFound": (*UNANSWERED, "fault", 404, "UNKNOWN"),
     "Conflict": (*UNANSWERED, "fault", 409, "UNKNOWN"),
@@ -99,6 +104,7 @@ def test_what_a_client_learns() -> None:
     """The sentence of our own errors, nothing of a fault, and when to try again."""
     fault = public_error(KeyError("asv_secret"), "id")
     throttled = public_error(Throttled("wait", 0.2), "id")
+    limited = public_error(UpstreamLimited("later", 61.5), "id")
     down = public_error(StoreRefused("no", detail="private"), "id")
 
     assert (500, "something went wrong on our side; tell the vendor", None) == (
@@ -106,4 +112,6 @@ def test_what_a_client_learns() -> None:
         fault.message,
         fault.retry_after,
     )
-    assert [(429, "wait", 1), (503, "no", 2)] == [(e.status, e.message, e.retry_after) for e in (throttled, down)]
+    assert [(429, "wait", 1), (503, "no", 2), (429, "later", 62)] == [
+        (e.status, e.message, e.retry_after) for e in (throttled, down, limited)
+    ]

@@ -9,7 +9,15 @@ from http import HTTPStatus
 
 from attrs import frozen
 
-from authsvc.errors import AuthsvcError, ConfirmationNeeded, ErrorCode, FieldProblem, InputRefused, Throttled
+from authsvc.errors import (
+    AuthsvcError,
+    ConfirmationNeeded,
+    ErrorCode,
+    FieldProblem,
+    InputRefused,
+    Throttled,
+    UpstreamLimited,
+)
 from authsvc.outcomes import outcome_of_error
 from authsvc.spec.registry_error import UNKNOWN
 
@@ -49,7 +57,7 @@ def public_error(error: Exception, request_id: str) -> PublicError:
     outcome = outcome_of_error(error)
     message = FAULT_MESSAGE if outcome.is_fault else str(error)
     retry_after = RETRY_AFTER if outcome.status is HTTPStatus.SERVICE_UNAVAILABLE else None
-    if isinstance(error, Throttled):
+    if isinstance(error, Throttled | UpstreamLimited):
         retry_after = max(1, math.ceil(error.retry_after))
     return PublicError(
         outcome.status,

@@ -1,0 +1,113 @@
+"""How much of this process each team and each link may take, so that a dead or slow upstream slows nobody else."""
+
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from attrs import define, field
+
+from authsvc.errors import Overloaded, UpstreamUnavailable
+from authsvc.fair_share import FairShare
+
+REQUESTS, REQUESTS_OF_A_TEAM, REQUESTS_OF_A_LINK = 64, 16, 6
+"""Most requests at one time: of all, of the links of one team, and of one link."""
+
+WAITING = 64
+"""Most requests of one link that wait for their turn."""
+
+LONG_BODIES, LONG_BODIES_OF_A_TEAM = 6, 2
+"""Most bodies at one time that are longer than :data:`SHORT`."""
+
+SHORT = 256 * 1024
+"""Bytes of a body that are read without waiting for room."""
+
+FAILURES = 3
+"""Failures in a row after which a link is left alone for a while."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 2.0, 60.0
+"""Seconds between two attempts to reach an upstream that fails; the pause doubles with every failure."""
+
+MAX_KNOWN = 4096
+
+BUSY = "too many requests to this registry are under way; try again in a few seconds"
+
+
+@define
+class Breaker:
+    """Counts the failures in a row of one link; while it is open, one attempt is made after each pause."""
+
+    failures: int = 0
+    next_attempt: float = 0.0
+
+    def lets_through(self, now: float) -> bool:
+        """Whether a request may be tried; an open breaker lets one through after each pause."""
+        if self.failures < FAILURES:
+            return True
+        if now < self.next_attempt:
+            return False
+        self.next_attempt = now + self._pause
+        return True
+
+    def failed(self, now: float) -> None:
+        """Count one failure more."""
+        self.failures += 1
+        self.next_attempt = now + self._pause
+
+    @property
+    def _pause(self) -> float:
+        return float(min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(max(0, self.failures - FAILURES), 6)))
+
+
+@define(eq=False)
+class UpstreamRoom:
+    """Gives out the room of one process.
+
+    Attributes:
+        monotonic: seconds of a clock that never goes back.
+    """
+
+    monotonic: Callable[[], float] = field(repr=False)
+    _links: FairShare = field(init=False, repr=False)
+    _teams: FairShare = field(init=False, repr=False)
+    _bodies: FairShare = field(init=False, repr=False)
+    _breakers: OrderedDict[str, Breaker] = field(init=False, factory=OrderedDict, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Start empty."""
+        unbounded = REQUESTS * WAITING
+        self._links = FairShare(unbounded, REQUESTS_OF_A_LINK, WAITING, BUSY)
+        self._teams = FairShare(REQUESTS, REQUESTS_OF_A_TEAM, unbounded, BUSY)
+        self._bodies = FairShare(LONG_BODIES, LONG_BODIES_OF_A_TEAM, unbounded, BUSY)
+
+    @asynccontextmanager
+    async def request(self, team: str, link: str) -> AsyncIterator[None]:
+        """Hold room for one request for as long as the context lasts.
+
+        The room of the link comes first: a link whose registry is dead takes a part of its team's room, not all of it.
+
+        Raises:
+            UpstreamUnavailable: too many requests of this link wait already.
+        """
+        try:
+            async with self._links.slot(link), self._teams.slot(team):
+                yield
+        except Overloaded as error:
+            raise UpstreamUnavailable(BUSY) from error
+
+    @asynccontextmanager
+    async def long_body(self, team: str) -> AsyncIterator[None]:
+        """Hold room for a long body for as long as the context lasts."""
+        async with self._bodies.slot(team):
+            yield
+
+    def breaker(self, link: str) -> Breaker:
+        """Return the breaker of a link; that of the link that was used the longest ago is forgotten for a new one."""
+        breaker = self._breakers.setdefault(link, Breaker())
+        self._breakers.move_to_end(link)
+        while len(self._breakers) > MAX_KNOWN:
+            self._breakers.popitem(last=False)
+        return breaker
+
+    def succeeded(self, link: str) -> None:
+        """Close the breaker of a link whose upstream has answered."""
+        self._breakers.pop(link, None)

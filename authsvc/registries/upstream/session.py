@@ -1,0 +1,261 @@
+"""Requests to external registries, whose answers are not trusted: bounded in time, length and number.
+
+A request goes to an address that was just checked, with the host's name for TLS and ``Host``. The HTTP library itself
+resolves no name, follows no redirect, keeps no cookie, uses no proxy and unpacks nothing.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from http import HTTPStatus
+from typing import Any, Self
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from attrs import field, frozen
+from typing_extensions import override
+from yarl import URL
+
+from authsvc import __version__
+from authsvc.errors import UpstreamUnavailable
+from authsvc.redaction import Secret
+from authsvc.registries.upstream.guard import guarded_socket
+from authsvc.registries.upstream.resolver import UpstreamResolver, VettedAddress, vetted
+from authsvc.registries.upstream.room import SHORT, UpstreamRoom
+from authsvc.upstreams.origin import Origin
+
+DEADLINE = 10.0
+"""Seconds for one request, with everything: its turn, the name, TLS and the body."""
+
+CONNECT_DEADLINE = 5.0
+
+MAX_HEADER, MAX_HEADERS = 16 * 1024, 100
+"""Longest header of an answer in bytes, and most headers. A ``Location`` with a signature has about 2,000."""
+
+MAX_ERROR = 16 * 1024
+"""Longest body of an answer that is not 200, in bytes; of a longer one nothing is read."""
+
+MAX_ADDRESSES = 2
+"""Addresses of a name that are tried."""
+
+IDLE_FOR = 20.0
+"""Seconds for which a connection that is not used stays open."""
+
+
+@frozen
+class Asker:
+    """On whose behalf a request is made.
+
+    Attributes:
+        team: slug of the team that has the link.
+        link: id of the link.
+    """
+
+    team: str
+    link: str
+
+
+@frozen
+class UpstreamReply:
+    """What an external registry answered.
+
+    Attributes:
+        status: HTTP status.
+        headers: whose names are looked up in any case.
+        content: the body; of an answer that is not 200 at most :data:`MAX_ERROR` bytes of it, or nothing.
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    content: bytes = field(repr=False)
+
+
+class _NoNames(AbstractResolver):
+    """Resolves nothing: every request names the address that it goes to."""
+
+    @override
+    async def resolve(self, host: str, port: int = 0, family: Any = 0) -> list[ResolveResult]:
+        raise OSError(f"{host!r} was not resolved before")
+
+    @override
+    async def close(self) -> None:
+        pass
+
+
+class UpstreamSession:
+    """Sends requests to external registries. Close it at the end."""
+
+    def __init__(
+        self,
+        resolver: UpstreamResolver,
+        tls: ssl.SSLContext,
+        monotonic: Callable[[], float],
+        deadline: float = DEADLINE,
+    ) -> None:
+        """Send requests where ``resolver`` lets them, verified by ``tls``; each ends after ``deadline`` seconds."""
+        self.resolver = resolver
+        self._monotonic = monotonic
+        self._deadline = deadline
+        self._room = UpstreamRoom(monotonic)
+        connector = aiohttp.TCPConnector(
+            resolver=_NoNames(),
+            use_dns_cache=False,
+            ssl=tls,
+            limit=0,
+            keepalive_timeout=IDLE_FOR,
+            happy_eyeballs_delay=None,
+            socket_factory=guarded_socket(resolver.rules),
+        )
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+            auto_decompress=False,
+            requote_redirect_url=False,
+            max_line_size=MAX_HEADER,
+            max_field_size=MAX_HEADER,
+            max_headers=MAX_HEADERS,
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_DEADLINE),
+            skip_auto_headers=("Accept", "Content-Type", "User-Agent"),
+        )
+
+    async def __aenter__(self) -> Self:
+        await self.resolver.__aenter__()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._session.close()
+        await self.resolver.__aexit__()
+
+    async def request(
+        self,
+        asker: Asker,
+        origin: Origin,
+        method: str,
+        target: str,
+        *,
+        authorization: Secret | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        longest: int = 0,
+    ) -> UpstreamReply:
+        """Return the answer to one request, whatever its status.
+
+        Args:
+            asker: on whose behalf.
+            origin: where to.
+            method: of the request.
+            target: path and query, as sent; printable ASCII without a blank.
+            authorization: value of that header; None for none.
+            headers: others.
+            body: None for none.
+            longest: bytes of the body of a 200 at most.
+
+        Raises:
+            UpstreamUnavailable: it cannot be reached or does not answer in time, its address is refused, or the answer
+                is longer or of another form than it may be.
+        """
+        breaker = self._room.breaker(asker.link)
+        if not breaker.lets_through(self._monotonic()):
+            raise UpstreamUnavailable(f"{origin.authority} has not answered lately; it is asked again in a while")
+        given = {"Accept-Encoding": "identity", "User-Agent": f"authsvc/{__version__}", **(headers or {})}
+        if authorization is not None:
+            given["Authorization"] = authorization.reveal()
+        sending = _Sending(origin, method, target, {**given, "Host": origin.authority}, body, longest)
+        try:
+            async with asyncio.timeout(self._deadline), self._room.request(asker.team, asker.link):
+                return await self._counted(asker, sending)
+        except TimeoutError as error:
+            breaker.failed(self._monotonic())
+            raise UpstreamUnavailable(f"{origin.authority} did not answer in time") from error
+
+    async def _counted(self, asker: Asker, sending: "_Sending") -> UpstreamReply:
+        try:
+            reply = await self._sent(asker, sending)
+        except UpstreamUnavailable as error:
+            if error.code == "upstream_unavailable":
+                self._room.breaker(asker.link).failed(self._monotonic())
+            raise
+        self._room.succeeded(asker.link)
+        return reply
+
+    async def _sent(self, asker: Asker, sending: "_Sending") -> UpstreamReply:
+        addresses = await self.resolver.addresses(sending.origin, asker.team)
+        tried = addresses[:MAX_ADDRESSES]
+        for address in tried:
+            try:
+                return await self._sent_to(asker, sending, vetted(address, sending.origin.port))
+            except aiohttp.ClientSSLError as error:
+                raise _tls_failure(sending.origin, error) from error
+            except aiohttp.ClientConnectorError as error:
+                if address == tried[-1]:
+                    raise UpstreamUnavailable(
+                        f"{sending.origin.authority} cannot be reached: no connection", detail=repr(error)[:500]
+                    ) from error
+            except (aiohttp.ClientError, OSError, ValueError) as error:
+                raise UpstreamUnavailable(
+                    f"{sending.origin.authority} broke off, or its answer is not HTTP", detail=repr(error)[:500]
+                ) from error
+        raise UpstreamUnavailable(f"{sending.origin.authority} has no address")  # never: there is at least one
+
+    async def _sent_to(self, asker: Asker, sending: "_Sending", address: VettedAddress) -> UpstreamReply:
+        url = URL(f"{sending.origin.scheme}://{address.authority}{sending.target}", encoded=True)
+        async with self._session.request(
+            sending.method,
+            url,
+            headers=sending.headers,
+            data=sending.body,
+            allow_redirects=False,
+            server_hostname=sending.origin.host if sending.origin.scheme == "https" else None,
+        ) as response:
+            if sending.method == "HEAD":
+                return UpstreamReply(response.status, response.headers, b"")
+            if response.status != HTTPStatus.OK:
+                content = await self._read(asker, response, MAX_ERROR)
+                return UpstreamReply(response.status, response.headers, content or b"")
+            if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+                raise _unusable(sending.origin, "is packed, though it was asked for as it is")
+            content = await self._read(asker, response, sending.longest)
+            if content is None:
+                raise _unusable(sending.origin, f"is longer than {sending.longest} bytes")
+            return UpstreamReply(response.status, response.headers, content)
+
+    async def _read(self, asker: Asker, response: aiohttp.ClientResponse, longest: int) -> bytes | None:
+        """Return the body, or None; the connection of one that is not read to its end is closed."""
+        if (response.content_length or 0) > longest:
+            response.close()
+            return None
+        content = bytearray()
+        async with AsyncExitStack() as room:
+            held = False
+            async for chunk in response.content.iter_any():
+                content += chunk
+                if len(content) > longest:
+                    response.close()
+                    return None
+                if len(content) > SHORT and not held:
+                    await room.enter_async_context(self._room.long_body(asker.team))
+                    held = True
+            return bytes(content)
+
+
+@frozen
+class _Sending:
+    origin: Origin
+    method: str
+    target: str
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes | None = field(repr=False)
+    longest: int
+
+
+def _tls_failure(origin: Origin, error: aiohttp.ClientSSLError) -> UpstreamUnavailable:
+    """Return the error about a TLS connection; OpenSSL's words say what is wrong with a certificate."""
+    certificate = getattr(error, "certificate_error", None)
+    why = str(getattr(certificate, "verify_message", "")) or "the connection could not be made secure"
+    return UpstreamUnavailable(f"{origin.authority}: TLS failed: {why[:200]}", detail=repr(error)[:500])
+
+
+def _unusable(origin: Origin, why: str) -> UpstreamUnavailable:
+    return UpstreamUnavailable(f"an answer of {origin.authority} {why}", code="upstream_answer_invalid")
