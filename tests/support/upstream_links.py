@@ -7,6 +7,9 @@ from typing import Any
 
 from attrs import define, evolve, field
 
+from authsvc.redaction import Secret
+from authsvc.registries.upstream.access import UpstreamAccess
+from authsvc.registries.upstream.client import UpstreamClient
 from authsvc.registries.upstream.resolver import UpstreamResolver
 from authsvc.registries.upstream.session import Asker, UpstreamSession
 from authsvc.registries.upstream.tls import upstream_tls
@@ -99,3 +102,37 @@ def make_link(origin: Origin, **other: Any) -> UpstreamLink:
         changed_at=NOW,
     )
     return evolve(link, **other)
+
+
+@define
+class Credentials:
+    """Opens the credentials of links, and counts how often.
+
+    Attributes:
+        secrets: by id and version of the link.
+        opened: which, in order.
+    """
+
+    secrets: dict[tuple[str, int], str] = field(factory=dict)
+    opened: list[tuple[str, int]] = field(factory=list)
+
+    async def __call__(self, link: UpstreamLink) -> Secret:
+        """Return the credential of ``link``."""
+        self.opened.append((link.id, link.credential_version))
+        return Secret(self.secrets[link.id, link.credential_version])
+
+
+@asynccontextmanager
+async def upstream_client(
+    authority: UpstreamAuthority,
+    *,
+    secrets: dict[tuple[str, int], str] | None = None,
+    names: Names | None = None,
+    rules: AddressRules = LOOPBACK,
+    clock: Clock | None = None,
+    deadline: float = 30.0,
+) -> AsyncIterator[UpstreamClient]:
+    """Yield a client that trusts ``authority`` and knows the credentials of links."""
+    at = clock or Clock()
+    async with upstream_session(authority, names=names, rules=rules, clock=at, deadline=deadline) as session:
+        yield UpstreamClient(session, UpstreamAccess(session, Credentials(secrets or {}), at))

@@ -178,7 +178,7 @@ class StubUpstream:
                 if not await _send(writer, self._answer(request), head=request.method == "HEAD"):
                     break
         except (OSError, asyncio.CancelledError, asyncio.IncompleteReadError, ValueError):
-            pass  # the client has left, or the test is over
+            writer.transport.abort()  # the client has left, or the test is over
         finally:
             writer.close()
             with suppress(OSError, asyncio.CancelledError):

@@ -8,7 +8,6 @@ import asyncio
 import gzip
 import ipaddress
 import ssl
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -30,19 +29,6 @@ from tests.support.upstream_tls import UpstreamAuthority
 from tests.support.waiting import becomes
 
 PUBLIC = "registry.example.com"
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> UpstreamAuthority:
-    """Return an authority that the client trusts."""
-    return UpstreamAuthority.make(tmp_path_factory.mktemp("ca"))
-
-
-@pytest.fixture
-def stub(authority: UpstreamAuthority) -> Iterator[StubUpstream]:
-    """Run a good registry."""
-    with StubUpstream(tls=authority.issue("localhost", "127.0.0.1", PUBLIC).server_context()) as running:
-        yield running
 
 
 def resident_mib() -> float:

@@ -1,0 +1,109 @@
+"""Where nginx fetches a blob, and where a redirect of an external registry may lead.
+
+A ``Location`` is decided by the upstream. It is followed to another host with TLS only, to an address that is checked
+anew, and never with a credential. It is passed on byte for byte, because content networks sign it.
+"""
+
+import re
+from urllib.parse import urlsplit
+
+from attrs import field, frozen
+
+from authsvc.errors import InputRefused, UpstreamUnavailable
+from authsvc.redaction import Secret
+from authsvc.registries.upstream.resolver import UpstreamResolver, VettedAddress, vetted
+from authsvc.upstreams.link import UpstreamLink
+from authsvc.upstreams.origin import Origin, parse_origin
+
+MAX_LOCATION = 8 * 1024
+"""Longest address of a redirect, in characters."""
+
+MAX_HOPS = 5
+"""Most redirects for one request."""
+
+_LOCATION = re.compile(rf"[!-~]{{1,{MAX_LOCATION}}}", re.ASCII)
+
+
+@frozen
+class BlobTarget:
+    """One request for a blob, as nginx is to make it.
+
+    Attributes:
+        origin: whose; its host is the name for TLS, its authority the value of ``Host``.
+        address: that was checked, to connect to.
+        uri: path and query, byte for byte.
+        authorization: value of that header; None for none.
+    """
+
+    origin: Origin
+    address: VettedAddress
+    uri: str = field(repr=False)
+    authorization: Secret | None = None
+
+    @property
+    def url(self) -> str:
+        """All of it, as a redirect from there is to be read."""
+        return f"{self.origin.text}{self.uri}"
+
+
+async def redirect_target(
+    resolver: UpstreamResolver, link: UpstreamLink, location: str, base: str | None = None
+) -> BlobTarget:
+    """Return where a redirect leads.
+
+    Args:
+        resolver: checks addresses.
+        link: whose registry has redirected.
+        location: value of that header.
+        base: URL of the request that was redirected; None for one to the registry itself.
+
+    Raises:
+        UpstreamUnavailable: it leads where no request may go.
+    """
+    origin, uri = _parsed(link, location, link.origin if base is None else _origin_of(link, base))
+    address = (await resolver.addresses(origin, link.team))[0]
+    if resolver.rules.is_exception(address) and not await _is_inside(resolver, link):
+        raise _refused(link, location)
+    return BlobTarget(origin, vetted(address, origin.port), uri)
+
+
+async def _is_inside(resolver: UpstreamResolver, link: UpstreamLink) -> bool:
+    """Whether the registry of a link is itself in a private network that the operator has excepted.
+
+    A public one has no reason to send us into it.
+    """
+    return all(map(resolver.rules.is_exception, await resolver.addresses(link.origin, link.team)))
+
+
+def _parsed(link: UpstreamLink, location: str, base: Origin) -> tuple[Origin, str]:
+    if not _LOCATION.fullmatch(location) or "\\" in location:
+        raise _refused(link, location)
+    text = location.partition("#")[0]
+    if text.startswith("/") and not text.startswith("//"):
+        return base, text
+    origin = _origin_of(link, text)
+    if base.scheme == "https" and origin.scheme != "https":
+        raise _refused(link, location)
+    uri = text[len(_base(text)) :]
+    return origin, uri if uri.startswith("/") else f"/{uri}"
+
+
+def _origin_of(link: UpstreamLink, url: str) -> Origin:
+    try:
+        return parse_origin(_base(url), plain_http=link.origin.scheme == "http")
+    except (InputRefused, ValueError) as error:
+        raise _refused(link, url) from error
+
+
+def _base(url: str) -> str:
+    """Return scheme and authority of a URL as they are spelled in it."""
+    parts = urlsplit(url)
+    base = f"{parts.scheme}://{parts.netloc}"
+    return base if url[: len(base)].lower() == base.lower() else ""
+
+
+def _refused(link: UpstreamLink, location: str) -> UpstreamUnavailable:
+    return UpstreamUnavailable(
+        f"{link.origin.authority} redirects to where no request may go", code="upstream_answer_invalid",
+        detail=repr(location[:300]),
+    )  # fmt: skip
