@@ -8,8 +8,8 @@ from typing import get_args
 
 import pytest
 
+from authsvc.error_codes import ErrorCode
 from authsvc.errors import (
-    ErrorCode,
     FieldProblem,
     InputRefused,
     LastOwner,

@@ -7,7 +7,8 @@ line adds a hint to them.
 import string
 from collections.abc import Mapping
 
-from authsvc.errors import AuthsvcError, ErrorCode
+from authsvc.error_codes import ErrorCode
+from authsvc.errors import AuthsvcError
 
 HINTS: Mapping[ErrorCode, tuple[str, ...]] = {
     "app_not_found": (

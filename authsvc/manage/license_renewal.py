@@ -9,7 +9,8 @@ from datetime import datetime
 
 from attrs import define, evolve, field, frozen
 
-from authsvc.errors import ErrorCode, InputRefused
+from authsvc.error_codes import ErrorCode
+from authsvc.errors import InputRefused
 from authsvc.manage.actor import Actor
 from authsvc.manage.authorization import permitted
 from authsvc.manage.license_rows import ReadRenewal, RenewalRow, RowProblem

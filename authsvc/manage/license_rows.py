@@ -13,7 +13,8 @@ from typing import Any, Generic, TypeVar
 
 from attrs import frozen
 
-from authsvc.errors import ErrorCode, InputRefused
+from authsvc.error_codes import ErrorCode
+from authsvc.errors import InputRefused
 from authsvc.tenancy.dates import parse_instant
 from authsvc.tenancy.names import parse_email, parse_text
 from authsvc.tenancy.records import LicenseType

@@ -14,7 +14,8 @@ from typing import Any, Literal
 from attrs import Factory, define, frozen
 
 from authsvc.audit.entry import ChangeLog, Entry
-from authsvc.errors import Conflict, ErrorCode, StoreRefused, StoreUnavailable
+from authsvc.error_codes import ErrorCode
+from authsvc.errors import Conflict, StoreRefused, StoreUnavailable
 from authsvc.store import keys
 from authsvc.store.audit_index import ADD_TO_AUDIT
 from authsvc.store.connection import Connection

@@ -9,10 +9,10 @@ from http import HTTPStatus
 
 from attrs import frozen
 
+from authsvc.error_codes import ErrorCode
 from authsvc.errors import (
     AuthsvcError,
     ConfirmationNeeded,
-    ErrorCode,
     FieldProblem,
     InputRefused,
     Throttled,

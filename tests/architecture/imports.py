@@ -28,6 +28,7 @@ CLI_MAY_IMPORT = (
     "wiring",
     "tenancy",
     "signing.root",
+    "error_codes",
     "errors",
     "redaction",
     "settings",
@@ -42,6 +43,7 @@ CLI_MAY_IMPORT = (
 LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(row.split())
     for row in (
+        "error_codes",
         "client in_flight errors redaction printable atomic_file bounded_json disk_room worker_status log_writer",
         "private_file public_url redis_url logs processes spreadsheet_csv",
         "listen_address settings",

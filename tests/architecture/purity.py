@@ -50,6 +50,7 @@ PURE_IMPORTS = (
         "authsvc.fair_share",
         "authsvc.in_flight",
         "authsvc.license_file",
+        "authsvc.error_codes",
         "authsvc.errors",
         "authsvc.redaction",
         "authsvc.printable",

@@ -25,6 +25,7 @@ CORE_MODULES = (
     "in_flight.py",
     "license_file.py",
     "bounded_json.py",
+    "error_codes.py",
     "errors.py",
     "redaction.py",
     "printable.py",

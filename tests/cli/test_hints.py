@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from authsvc.cli.hints import HINTS, REMEDIES, explained, named_facts
-from authsvc.errors import Conflict, ErrorCode, NotFound, SecretsRefused
+from authsvc.error_codes import ErrorCode
+from authsvc.errors import Conflict, NotFound, SecretsRefused
 from tests.test_docs import unknown_command
 
 HOUSE = Path(__file__).parent.parent.parent / "authsvc"

@@ -5,13 +5,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import psutil
 from attrs import define, evolve, field
 
 from authsvc.redaction import Secret
 from authsvc.registries.upstream.access import UpstreamAccess
 from authsvc.registries.upstream.client import UpstreamClient
 from authsvc.registries.upstream.resolver import UpstreamResolver
-from authsvc.registries.upstream.session import Asker, UpstreamSession
+from authsvc.registries.upstream.session import Requester, UpstreamSession
 from authsvc.registries.upstream.tls import upstream_tls
 from authsvc.upstreams.addresses import AddressRules
 from authsvc.upstreams.link import UpstreamLink
@@ -20,11 +21,12 @@ from authsvc.upstreams.providers import Provider
 from tests.support.builders import NOW
 from tests.support.upstream_stub import StubUpstream
 from tests.support.upstream_tls import UpstreamAuthority
+from tests.support.waiting import becomes
 
 LOOPBACK = AddressRules((ipaddress.ip_network("127.0.0.0/8"),))
 """The rules of an operator who lets upstreams be on this machine."""
 
-ASKER = Asker("acme", "up-1")
+REQUESTER = Requester("acme", "up-1")
 
 
 @define
@@ -75,6 +77,15 @@ async def upstream_session(
     resolver = UpstreamResolver(rules, at, names or Names())
     async with UpstreamSession(resolver, upstream_tls(authority.file), at, deadline) as session:
         yield session
+
+
+async def without_connections(stub: StubUpstream) -> None:
+    """Return when no connection of ours leads to ``stub``: TLS of a request that was given up ends a little later."""
+
+    def ended() -> bool:
+        return all(stub.port not in one.raddr for one in psutil.Process().net_connections("tcp"))
+
+    await becomes(ended, "the end of all connections")
 
 
 def origin_of(stub: StubUpstream, host: str = "localhost") -> Origin:

@@ -269,7 +269,7 @@ async def _send(writer: asyncio.StreamWriter, answer: Answer, *, head: bool) -> 
         else:
             writer.write(answer.body)
         await writer.drain()
-        if not answer.endless:
+        if not answer.endless or writer.transport.is_closing():
             break
     return not answer.endless and length == len(answer.body)
 

@@ -1,1 +1,1 @@
-"""The HTTP client of external registries, which are not trusted: see docs/external-registries.md."""
+"""The HTTP client of external registries, which are not trusted."""

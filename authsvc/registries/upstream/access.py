@@ -20,7 +20,7 @@ from authsvc.errors import UpstreamRefused, UpstreamUnavailable
 from authsvc.in_flight import InFlight
 from authsvc.redaction import Secret
 from authsvc.registries.upstream.answers import limited, unusual
-from authsvc.registries.upstream.session import Asker, UpstreamReply, UpstreamSession
+from authsvc.registries.upstream.session import Requester, UpstreamReply, UpstreamSession
 from authsvc.upstreams.challenge import BEARER, Challenge, TokenServer, choose, parse_challenges, token_server
 from authsvc.upstreams.link import UpstreamLink
 from authsvc.upstreams.providers import Provider
@@ -66,7 +66,7 @@ class ProviderTokens(Protocol):
 
 
 @frozen
-class _Kept:
+class _SavedHeader:
     value: Secret | None
     fetched_at: float
     until: float
@@ -87,7 +87,7 @@ class UpstreamAccess:
     unseal: Unseal = field(repr=False)
     monotonic: Callable[[], float] = field(repr=False)
     ecr: ProviderTokens | None = field(default=None, repr=False)
-    _kept: OrderedDict[Key, _Kept] = field(init=False, factory=OrderedDict, repr=False)
+    _kept: OrderedDict[Key, _SavedHeader] = field(init=False, factory=OrderedDict, repr=False)
     _challenges: OrderedDict[Key, tuple[Challenge | None, float]] = field(init=False, factory=OrderedDict, repr=False)
     _flights: InFlight[Key, Secret | None] = field(init=False, factory=InFlight, repr=False)
 
@@ -130,7 +130,7 @@ class UpstreamAccess:
         found = self._challenges.get(_key(link, ""))
         if found is not None and self.monotonic() < found[1]:
             return found[0]
-        reply = await self.session.request(asker_of(link), link.origin, "GET", "/v2/", longest=MAX_TOKEN_ANSWER)
+        reply = await self.session.request(requester_of(link), link.origin, "GET", "/v2/", longest=MAX_TOKEN_ANSWER)
         if reply.status == HTTPStatus.TOO_MANY_REQUESTS:
             raise limited(link.origin, reply)
         if reply.status == HTTPStatus.OK:
@@ -193,7 +193,7 @@ class UpstreamAccess:
         """
         target = server.target_for(repository)
         reply = await self.session.request(
-            asker_of(link), server.origin, "GET", target, authorization=basic, longest=MAX_TOKEN_ANSWER
+            requester_of(link), server.origin, "GET", target, authorization=basic, longest=MAX_TOKEN_ANSWER
         )
         if reply.status == HTTPStatus.TOO_MANY_REQUESTS:
             raise limited(server.origin, reply)
@@ -208,7 +208,7 @@ class UpstreamAccess:
 
     def _keep(self, link: UpstreamLink, repository: str, value: Secret | None, life: float) -> Secret | None:
         now = self.monotonic()
-        self._kept[_key(link, repository)] = _Kept(value, now, now + life)
+        self._kept[_key(link, repository)] = _SavedHeader(value, now, now + life)
         self._kept.move_to_end(_key(link, repository))
         while len(self._kept) > MAX_REMEMBERED:
             self._kept.popitem(last=False)
@@ -220,9 +220,9 @@ def _key(link: UpstreamLink, repository: str) -> Key:
     return (f"{link.team} {link.id} {link.username}", link.origin.text, link.credential_version, repository)
 
 
-def asker_of(link: UpstreamLink) -> Asker:
+def requester_of(link: UpstreamLink) -> Requester:
     """Return on whose behalf requests for ``link`` are made."""
-    return Asker(link.team, link.id)
+    return Requester(link.team, link.id)
 
 
 async def basic_of(link: UpstreamLink, unseal: Unseal) -> Secret | None:
@@ -254,6 +254,6 @@ def _read_token(server: TokenServer, reply: UpstreamReply) -> tuple[Secret, floa
     if not isinstance(token, str) or not _TOKEN.fullmatch(token):
         raise unusable
     life = answer.get("expires_in")
-    if isinstance(life, bool) or not isinstance(life, int | float) or not 0 < life:
+    if isinstance(life, bool) or not isinstance(life, int | float) or not life > 0:
         life = DEFAULT_LIFE
     return Secret(token), USED_PART * float(min(life, LONGEST_LIFE))

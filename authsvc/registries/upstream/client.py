@@ -17,7 +17,7 @@ from attrs import field, frozen
 from authsvc.errors import UpstreamNotFound, UpstreamUnavailable
 from authsvc.images.manifest import INDEXES, MANIFESTS, is_digest, json_object
 from authsvc.redaction import Secret
-from authsvc.registries.upstream.access import UpstreamAccess, asker_of
+from authsvc.registries.upstream.access import UpstreamAccess, requester_of
 from authsvc.registries.upstream.answers import failure
 from authsvc.registries.upstream.session import UpstreamReply, UpstreamSession
 from authsvc.registries.upstream.targets import MAX_HOPS, BlobTarget, redirect_target
@@ -46,7 +46,7 @@ _HASHES = {"sha256": hashlib.sha256, "sha384": hashlib.sha384, "sha512": hashlib
 
 
 @frozen
-class UpstreamManifestHead:
+class UpstreamManifestHeaders:
     """What a registry says of a manifest without sending it.
 
     Attributes:
@@ -89,7 +89,7 @@ class UpstreamTags:
 
 
 @frozen
-class _Asked:
+class _UpstreamQuestion:
     """One question, and where it is asked.
 
     Attributes:
@@ -121,23 +121,23 @@ class UpstreamClient:
     session: UpstreamSession = field(repr=False)
     access: UpstreamAccess = field(repr=False)
 
-    async def head_manifest(self, link: UpstreamLink, repository: str, reference: str) -> UpstreamManifestHead:
+    async def head_manifest(self, link: UpstreamLink, repository: str, reference: str) -> UpstreamManifestHeaders:
         """Return what the registry says of the manifest under a tag or digest."""
         target = _manifest_target(repository, reference)
-        reply = await self._ask(_Asked(link, repository, "HEAD", target, ACCEPT))
+        reply = await self._ask(_UpstreamQuestion(link, repository, "HEAD", target, ACCEPT))
         digest = reply.headers.get("Docker-Content-Digest", "")
         if not is_digest(digest):  # optional by the specification
             found = await self.get_manifest(link, repository, reference)
-            return UpstreamManifestHead(found.digest, found.media_type, len(found.content))
+            return UpstreamManifestHeaders(found.digest, found.media_type, len(found.content))
         if is_digest(reference) and digest != reference:
             raise _unusable(link, "is about another manifest than was asked for")
         said = reply.headers.get("Content-Length", "")
-        return UpstreamManifestHead(digest, _media_type(link, reply), int(said) if _SIZE.fullmatch(said) else None)
+        return UpstreamManifestHeaders(digest, _media_type(link, reply), int(said) if _SIZE.fullmatch(said) else None)
 
     async def get_manifest(self, link: UpstreamLink, repository: str, reference: str) -> UpstreamManifest:
         """Return the manifest under a tag or digest."""
         target = _manifest_target(repository, reference)
-        reply = await self._ask(_Asked(link, repository, "GET", target, ACCEPT, MAX_MANIFEST))
+        reply = await self._ask(_UpstreamQuestion(link, repository, "GET", target, ACCEPT, MAX_MANIFEST))
         said = reply.headers.get("Docker-Content-Digest", "")
         expected = reference if is_digest(reference) else said
         digest = digest_of(reply.content, expected if is_digest(expected) else "sha256:")
@@ -153,7 +153,7 @@ class UpstreamClient:
         for _ in range(MAX_TAGS_PAGES):
             if target is None or len(names) > MAX_TAGS:
                 break
-            reply = await self._ask(_Asked(link, repository, "GET", target))
+            reply = await self._ask(_UpstreamQuestion(link, repository, "GET", target))
             answer = json_object(reply.content)
             listed = None if answer is None else answer.get("tags")
             if answer is None or not isinstance(listed, list | None):
@@ -174,7 +174,7 @@ class UpstreamClient:
             raise UpstreamNotFound(f"{digest[:100]!r} is not a digest")
         query = "" if artifact_type is None else f"?{urlencode({'artifactType': artifact_type[:255]})}"
         target = f"/v2/{repository}/referrers/{digest}{query}"
-        reply = await self._ask(_Asked(link, repository, "GET", target, OCI_INDEX, MAX_MANIFEST))
+        reply = await self._ask(_UpstreamQuestion(link, repository, "GET", target, OCI_INDEX, MAX_MANIFEST))
         answer = json_object(reply.content)
         if answer is None or not isinstance(answer.get("manifests"), list):
             raise _unusable(link, "is not an index")
@@ -204,7 +204,7 @@ class UpstreamClient:
         _check(link, repository)
         return await self.access.renewed(link, repository)
 
-    async def _ask(self, asked: _Asked) -> UpstreamReply:
+    async def _ask(self, asked: _UpstreamQuestion) -> UpstreamReply:
         """Return the answer 200 to a question, after one more try with a new token and after redirects."""
         link = asked.link
         _check(link, asked.repository)
@@ -220,7 +220,7 @@ class UpstreamClient:
         basic = authorization is not None and authorization.reveal().startswith("Basic ")
         raise failure(link.origin, asked.repository, asked.target, reply, basic=basic)
 
-    async def _follow(self, asked: _Asked, reply: UpstreamReply) -> UpstreamReply:
+    async def _follow(self, asked: _UpstreamQuestion, reply: UpstreamReply) -> UpstreamReply:
         base: str | None = f"{asked.link.origin.text}{asked.target}"
         for _ in range(MAX_HOPS):
             if reply.status not in _REDIRECTS:
@@ -231,10 +231,12 @@ class UpstreamClient:
             raise _unusable(asked.link, "is a redirect after many others")
         return reply
 
-    async def _send(self, asked: _Asked, origin: Origin, target: str, authorization: Secret | None) -> UpstreamReply:
+    async def _send(
+        self, asked: _UpstreamQuestion, origin: Origin, target: str, authorization: Secret | None
+    ) -> UpstreamReply:
         headers: Mapping[str, str] = {"Accept": asked.accept}
         return await self.session.request(
-            asker_of(asked.link), origin, asked.method, target,
+            requester_of(asked.link), origin, asked.method, target,
             authorization=authorization, headers=headers, longest=asked.longest,
         )  # fmt: skip
 

@@ -33,7 +33,7 @@ BUSY = "too many requests to this registry are under way; try again in a few sec
 
 
 @define
-class Breaker:
+class LinkBreaker:
     """Counts the failures in a row of one link; while it is open, one attempt is made after each pause."""
 
     failures: int = 0
@@ -70,7 +70,7 @@ class UpstreamRoom:
     _links: FairShare = field(init=False, repr=False)
     _teams: FairShare = field(init=False, repr=False)
     _bodies: FairShare = field(init=False, repr=False)
-    _breakers: OrderedDict[str, Breaker] = field(init=False, factory=OrderedDict, repr=False)
+    _breakers: OrderedDict[str, LinkBreaker] = field(init=False, factory=OrderedDict, repr=False)
 
     def __attrs_post_init__(self) -> None:
         """Start empty."""
@@ -100,9 +100,9 @@ class UpstreamRoom:
         async with self._bodies.slot(team):
             yield
 
-    def breaker(self, link: str) -> Breaker:
+    def breaker(self, link: str) -> LinkBreaker:
         """Return the breaker of a link; that of the link that was used the longest ago is forgotten for a new one."""
-        breaker = self._breakers.setdefault(link, Breaker())
+        breaker = self._breakers.setdefault(link, LinkBreaker())
         self._breakers.move_to_end(link)
         while len(self._breakers) > MAX_KNOWN:
             self._breakers.popitem(last=False)

@@ -20,15 +20,16 @@ from yarl import URL
 from authsvc import __version__
 from authsvc.errors import UpstreamUnavailable
 from authsvc.redaction import Secret
-from authsvc.registries.upstream.guard import guarded_socket
 from authsvc.registries.upstream.resolver import UpstreamResolver, VettedAddress, vetted
 from authsvc.registries.upstream.room import SHORT, UpstreamRoom
+from authsvc.registries.upstream.socket_check import checked_socket
 from authsvc.upstreams.origin import Origin
 
 DEADLINE = 10.0
 """Seconds for one request, with everything: its turn, the name, TLS and the body."""
 
-CONNECT_DEADLINE = 5.0
+CONNECT_PART = 0.5
+"""Part of that time in which TCP and TLS must be there."""
 
 MAX_HEADER, MAX_HEADERS = 16 * 1024, 100
 """Longest header of an answer in bytes, and most headers. A ``Location`` with a signature has about 2,000."""
@@ -44,7 +45,7 @@ IDLE_FOR = 20.0
 
 
 @frozen
-class Asker:
+class Requester:
     """On whose behalf a request is made.
 
     Attributes:
@@ -105,7 +106,7 @@ class UpstreamSession:
             limit=0,
             keepalive_timeout=IDLE_FOR,
             happy_eyeballs_delay=None,
-            socket_factory=guarded_socket(resolver.rules),
+            socket_factory=checked_socket(resolver.rules),
         )
         self._session = aiohttp.ClientSession(
             connector=connector,
@@ -116,7 +117,7 @@ class UpstreamSession:
             max_line_size=MAX_HEADER,
             max_field_size=MAX_HEADER,
             max_headers=MAX_HEADERS,
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_DEADLINE),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_PART * deadline),
             skip_auto_headers=("Accept", "Content-Type", "User-Agent"),
         )
 
@@ -130,7 +131,7 @@ class UpstreamSession:
 
     async def request(
         self,
-        asker: Asker,
+        requester: Requester,
         origin: Origin,
         method: str,
         target: str,
@@ -143,7 +144,7 @@ class UpstreamSession:
         """Return the answer to one request, whatever its status.
 
         Args:
-            asker: on whose behalf.
+            requester: on whose behalf.
             origin: where to.
             method: of the request.
             target: path and query, as sent; printable ASCII without a blank.
@@ -156,39 +157,39 @@ class UpstreamSession:
             UpstreamUnavailable: it cannot be reached or does not answer in time, its address is refused, or the answer
                 is longer or of another form than it may be.
         """
-        breaker = self._room.breaker(asker.link)
+        breaker = self._room.breaker(requester.link)
         if not breaker.lets_through(self._monotonic()):
             raise UpstreamUnavailable(f"{origin.authority} has not answered lately; it is asked again in a while")
         given = {"Accept-Encoding": "identity", "User-Agent": f"authsvc/{__version__}", **(headers or {})}
         if authorization is not None:
             given["Authorization"] = authorization.reveal()
-        sending = _Sending(origin, method, target, {**given, "Host": origin.authority}, body, longest)
+        sending = _UpstreamRequest(origin, method, target, {**given, "Host": origin.authority}, body, longest)
         try:
-            async with asyncio.timeout(self._deadline), self._room.request(asker.team, asker.link):
-                return await self._counted(asker, sending)
+            async with asyncio.timeout(self._deadline), self._room.request(requester.team, requester.link):
+                return await self._counted(requester, sending)
         except TimeoutError as error:
             breaker.failed(self._monotonic())
             raise UpstreamUnavailable(f"{origin.authority} did not answer in time") from error
 
-    async def _counted(self, asker: Asker, sending: "_Sending") -> UpstreamReply:
+    async def _counted(self, requester: Requester, sending: "_UpstreamRequest") -> UpstreamReply:
         try:
-            reply = await self._sent(asker, sending)
+            reply = await self._sent(requester, sending)
         except UpstreamUnavailable as error:
             if error.code == "upstream_unavailable":
-                self._room.breaker(asker.link).failed(self._monotonic())
+                self._room.breaker(requester.link).failed(self._monotonic())
             raise
-        self._room.succeeded(asker.link)
+        self._room.succeeded(requester.link)
         return reply
 
-    async def _sent(self, asker: Asker, sending: "_Sending") -> UpstreamReply:
-        addresses = await self.resolver.addresses(sending.origin, asker.team)
+    async def _sent(self, requester: Requester, sending: "_UpstreamRequest") -> UpstreamReply:
+        addresses = await self.resolver.addresses(sending.origin, requester.team)
         tried = addresses[:MAX_ADDRESSES]
         for address in tried:
             try:
-                return await self._sent_to(asker, sending, vetted(address, sending.origin.port))
+                return await self._sent_to(requester, sending, vetted(address, sending.origin.port))
             except aiohttp.ClientSSLError as error:
                 raise _tls_failure(sending.origin, error) from error
-            except aiohttp.ClientConnectorError as error:
+            except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
                 if address == tried[-1]:
                     raise UpstreamUnavailable(
                         f"{sending.origin.authority} cannot be reached: no connection", detail=repr(error)[:500]
@@ -199,7 +200,9 @@ class UpstreamSession:
                 ) from error
         raise UpstreamUnavailable(f"{sending.origin.authority} has no address")  # never: there is at least one
 
-    async def _sent_to(self, asker: Asker, sending: "_Sending", address: VettedAddress) -> UpstreamReply:
+    async def _sent_to(
+        self, requester: Requester, sending: "_UpstreamRequest", address: VettedAddress
+    ) -> UpstreamReply:
         url = URL(f"{sending.origin.scheme}://{address.authority}{sending.target}", encoded=True)
         async with self._session.request(
             sending.method,
@@ -209,22 +212,29 @@ class UpstreamSession:
             allow_redirects=False,
             server_hostname=sending.origin.host if sending.origin.scheme == "https" else None,
         ) as response:
-            if sending.method == "HEAD":
-                return UpstreamReply(response.status, response.headers, b"")
-            if response.status != HTTPStatus.OK:
-                content = await self._read(asker, response, MAX_ERROR)
-                return UpstreamReply(response.status, response.headers, content or b"")
-            if response.headers.get("Content-Encoding", "identity").lower() != "identity":
-                raise _unusable(sending.origin, "is packed, though it was asked for as it is")
-            content = await self._read(asker, response, sending.longest)
-            if content is None:
-                raise _unusable(sending.origin, f"is longer than {sending.longest} bytes")
-            return UpstreamReply(response.status, response.headers, content)
+            try:
+                return await self._received(requester, sending, response)
+            finally:
+                _leave(response)
 
-    async def _read(self, asker: Asker, response: aiohttp.ClientResponse, longest: int) -> bytes | None:
-        """Return the body, or None; the connection of one that is not read to its end is closed."""
+    async def _received(
+        self, requester: Requester, sending: "_UpstreamRequest", response: aiohttp.ClientResponse
+    ) -> UpstreamReply:
+        if sending.method == "HEAD":
+            return UpstreamReply(response.status, response.headers, b"")
+        if response.status != HTTPStatus.OK:
+            content = await self._read(requester, response, MAX_ERROR)
+            return UpstreamReply(response.status, response.headers, content or b"")
+        if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+            raise _unusable(sending.origin, "is packed, though it was asked for as it is")
+        content = await self._read(requester, response, sending.longest)
+        if content is None:
+            raise _unusable(sending.origin, f"is longer than {sending.longest} bytes")
+        return UpstreamReply(response.status, response.headers, content)
+
+    async def _read(self, requester: Requester, response: aiohttp.ClientResponse, longest: int) -> bytes | None:
+        """Return the body, or None when it is longer."""
         if (response.content_length or 0) > longest:
-            response.close()
             return None
         content = bytearray()
         async with AsyncExitStack() as room:
@@ -232,22 +242,28 @@ class UpstreamSession:
             async for chunk in response.content.iter_any():
                 content += chunk
                 if len(content) > longest:
-                    response.close()
                     return None
                 if len(content) > SHORT and not held:
-                    await room.enter_async_context(self._room.long_body(asker.team))
+                    await room.enter_async_context(self._room.long_body(requester.team))
                     held = True
             return bytes(content)
 
 
 @frozen
-class _Sending:
+class _UpstreamRequest:
     origin: Origin
     method: str
     target: str
     headers: Mapping[str, str] = field(repr=False)
     body: bytes | None = field(repr=False)
     longest: int
+
+
+def _leave(response: aiohttp.ClientResponse) -> None:
+    """Cut the connection of an answer that was not read to its end: no peer keeps it open by not saying goodbye."""
+    connection = response.connection
+    if connection is not None and connection.transport is not None and not response.content.at_eof():
+        connection.transport.abort()
 
 
 def _tls_failure(origin: Origin, error: aiohttp.ClientSSLError) -> UpstreamUnavailable:

@@ -5,7 +5,7 @@ from typing import Self
 
 from attrs import fields, frozen
 
-from authsvc.errors import ErrorCode
+from authsvc.error_codes import ErrorCode
 
 Codes = tuple[ErrorCode, ...]
 

@@ -12,7 +12,8 @@ import cattrs
 from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError, IterableValidationError
 from msgspec import UnsetType
 
-from authsvc.errors import ErrorCode, FieldProblem, InputRefused
+from authsvc.error_codes import ErrorCode
+from authsvc.errors import FieldProblem, InputRefused
 from authsvc.redaction import Secret
 from authsvc.tenancy.dates import render_instant
 

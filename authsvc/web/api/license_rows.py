@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable
 
 from attrs import evolve, field, frozen
 
-from authsvc.errors import Conflict, ErrorCode, FieldProblem, InputRefused, Overloaded
+from authsvc.error_codes import ErrorCode
+from authsvc.errors import Conflict, FieldProblem, InputRefused, Overloaded
 from authsvc.manage.license_import import Changed, LicenseImport, Plan
 from authsvc.manage.license_rows import (
     LICENSE_ROWS,

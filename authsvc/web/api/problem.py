@@ -7,7 +7,7 @@ from typing import Any
 from aiohttp import web
 from attrs import frozen
 
-from authsvc.errors import ErrorCode
+from authsvc.error_codes import ErrorCode
 from authsvc.spec.registry_error import UNSUPPORTED
 from authsvc.web.public_error import PublicError
 

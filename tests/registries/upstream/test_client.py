@@ -17,7 +17,7 @@ from authsvc.errors import (
     UpstreamRefused,
     UpstreamUnavailable,
 )
-from authsvc.registries.upstream.client import MAX_MANIFEST, UpstreamClient, UpstreamManifestHead
+from authsvc.registries.upstream.client import MAX_MANIFEST, UpstreamClient, UpstreamManifestHeaders
 from authsvc.registries.upstream.targets import MAX_HOPS
 from authsvc.upstreams.link import UpstreamLink
 from authsvc.upstreams.origin import Origin
@@ -75,7 +75,7 @@ async def test_a_good_registry(stub: StubUpstream, authority: UpstreamAuthority,
 
     assert by_tag == by_digest
     assert (by_tag.content, by_tag.media_type, by_tag.digest) == (IMAGE.manifest, MANIFEST, IMAGE.digest)
-    assert head == UpstreamManifestHead(IMAGE.digest, MANIFEST, len(IMAGE.manifest))
+    assert head == UpstreamManifestHeaders(IMAGE.digest, MANIFEST, len(IMAGE.manifest))
     assert (tags.names, tags.complete) == (("v1",), True)
     assert (blob.address.authority, blob.origin) == (f"127.0.0.1:{stub.port}", link.origin)
     assert blob.uri == f"/v2/org/app/blobs/{digest_of(IMAGE.layer)}"
@@ -306,7 +306,7 @@ async def test_a_tag_is_what_its_header_says(stub: StubUpstream, authority: Upst
         stub.answers[MANIFEST_PATH] = Answer(200, (kind,), IMAGE.manifest)
         assert (await client.get_manifest(link, "org/app", "v1")).digest == IMAGE.digest
         assert (await client.head_manifest(link, "org/app", "v1")).digest == IMAGE.digest
-        stub.answers[MANIFEST_PATH] = Answer(200, (("Content-Type", "x\ty"),), b"{}")
+        stub.answers[MANIFEST_PATH] = Answer(200, (("Content-Type", "nonsense"),), b"{}")
         assert "what kind" in str(await failure(client, link))
 
 

@@ -19,11 +19,19 @@ from authsvc.errors import InputRefused, SetupRefused, UpstreamUnavailable
 from authsvc.redaction import Secret
 from authsvc.registries.upstream.resolver import UpstreamResolver
 from authsvc.registries.upstream.room import FAILURES, REQUESTS_OF_A_LINK
-from authsvc.registries.upstream.session import MAX_HEADERS, Asker, UpstreamSession
+from authsvc.registries.upstream.session import MAX_HEADERS, Requester, UpstreamSession
 from authsvc.registries.upstream.tls import upstream_tls
 from authsvc.upstreams.addresses import Address, AddressRules
 from authsvc.upstreams.origin import Origin
-from tests.support.upstream_links import ASKER, LOOPBACK, Clock, Names, origin_of, upstream_session
+from tests.support.upstream_links import (
+    LOOPBACK,
+    REQUESTER,
+    Clock,
+    Names,
+    origin_of,
+    upstream_session,
+    without_connections,
+)
 from tests.support.upstream_stub import Answer, StubUpstream
 from tests.support.upstream_tls import UpstreamAuthority
 from tests.support.waiting import becomes
@@ -39,7 +47,7 @@ def resident_mib() -> float:
 async def refused(session: UpstreamSession, origin: Origin, path: str = "/v2/", longest: int = 1000) -> str:
     """Return why a request fails."""
     with pytest.raises(UpstreamUnavailable) as error:
-        await session.request(ASKER, origin, "GET", path, longest=longest)
+        await session.request(REQUESTER, origin, "GET", path, longest=longest)
     return f"{error.value.code}: {error.value}"
 
 
@@ -49,7 +57,7 @@ async def test_a_request_says_who_it_is_for(stub: StubUpstream, authority: Upstr
     target = "/v2/a%2Fb/x?q=%20+%3b&y=1"
     async with upstream_session(authority) as session:
         reply = await session.request(
-            ASKER, origin_of(stub, host), "GET", target, authorization=Secret("Basic x"), headers={"Accept": "a/b"}
+            REQUESTER, origin_of(stub, host), "GET", target, authorization=Secret("Basic x"), headers={"Accept": "a/b"}
         )
 
     assert reply.status == 404
@@ -69,7 +77,7 @@ async def test_one_connection_serves_many_requests(stub: StubUpstream, authority
     stub.answers["/v2/"] = Answer(200, (("Set-Cookie", "a=b; Path=/"),), b"{}")
     async with upstream_session(authority) as session:
         for _ in range(3):
-            await session.request(ASKER, origin_of(stub), "GET", "/v2/", longest=10)
+            await session.request(REQUESTER, origin_of(stub), "GET", "/v2/", longest=10)
     assert stub.connections == 1
     assert [one.headers.get("cookie") for one in stub.seen] == [None] * 3
 
@@ -96,7 +104,7 @@ async def test_rebinding(stub: StubUpstream, authority: UpstreamAuthority) -> No
         async with upstream_session(authority, names=names, rules=rules, clock=clock) as session:
             for _ in range(500):
                 with suppress(UpstreamUnavailable):
-                    reply = await session.request(ASKER, origin_of(stub, PUBLIC), "GET", "/v2/", longest=10)
+                    reply = await session.request(REQUESTER, origin_of(stub, PUBLIC), "GET", "/v2/", longest=10)
                     statuses.append(reply.status)
                 clock.seconds += 61  # nothing is remembered, and no breaker is open
         assert good.connections >= 1
@@ -109,7 +117,7 @@ async def test_the_address_that_was_checked_is_the_one_that_is_connected_to(
     """The name is looked up once for a connection, and its answer is pinned."""
     names = Names({PUBLIC: [["127.0.0.1"], ["127.0.0.99"]]})
     async with upstream_session(authority, names=names) as session:
-        reply = await session.request(ASKER, origin_of(stub, PUBLIC), "GET", "/v2/", longest=10)
+        reply = await session.request(REQUESTER, origin_of(stub, PUBLIC), "GET", "/v2/", longest=10)
     assert (reply.status, names.asked, stub.connections) == (200, [PUBLIC], 1)
     assert stub.seen[0].headers["host"] == f"{PUBLIC}:{stub.port}"
 
@@ -139,7 +147,7 @@ async def test_plain_http_only_in_excepted_networks(authority: UpstreamAuthority
     """Not even when the operator excepts all addresses: a public one is no exception."""
     with StubUpstream() as stub:
         async with upstream_session(authority) as session:
-            assert (await session.request(ASKER, origin_of(stub), "GET", "/v2/", longest=10)).status == 200
+            assert (await session.request(REQUESTER, origin_of(stub), "GET", "/v2/", longest=10)).status == 200
         public = Names({PUBLIC: [["1.1.1.1"]]})
         async with upstream_session(authority, names=public) as session:
             assert "without TLS" in await refused(session, origin_of(stub, PUBLIC))
@@ -199,11 +207,11 @@ async def test_hostile_answers(stub: StubUpstream, authority: UpstreamAuthority,
     """Attack 38: an error and no bytes, in little memory; the next request is served."""
     stub.answers["/v2/hostile"] = HOSTILE[name]
     async with upstream_session(authority) as session:
-        await session.request(ASKER, origin_of(stub), "GET", "/v2/", longest=10)
+        await session.request(REQUESTER, origin_of(stub), "GET", "/v2/", longest=10)
         before = resident_mib()
         assert (await refused(session, origin_of(stub), "/v2/hostile")).startswith("upstream_")
         assert resident_mib() - before < 20
-        assert (await session.request(ASKER, origin_of(stub), "GET", "/v2/", longest=10)).status == 200
+        assert (await session.request(REQUESTER, origin_of(stub), "GET", "/v2/", longest=10)).status == 200
 
 
 @pytest.mark.parametrize(
@@ -214,13 +222,14 @@ async def test_slow_answers(stub: StubUpstream, authority: UpstreamAuthority, an
     stub.answers["/v2/slow"] = answer
     async with upstream_session(authority, deadline=0.7) as session:
         assert "in time" in await refused(session, origin_of(stub), "/v2/slow")
+        await without_connections(stub)
 
 
 async def test_an_error_has_a_short_body(stub: StubUpstream, authority: UpstreamAuthority) -> None:
     """Of a longer one nothing is read; the status counts."""
     stub.answers["/v2/"] = Answer(503, (), b"x" * 100_000)
     async with upstream_session(authority) as session:
-        reply = await session.request(ASKER, origin_of(stub), "GET", "/v2/", longest=10)
+        reply = await session.request(REQUESTER, origin_of(stub), "GET", "/v2/", longest=10)
     assert (reply.status, reply.content) == (503, b"")
 
 
@@ -228,7 +237,7 @@ async def test_redirects_are_not_followed(stub: StubUpstream, authority: Upstrea
     """The library does not; we decide."""
     stub.answers["/v2/"] = Answer(307, (("Location", "/token"),))
     async with upstream_session(authority) as session:
-        assert (await session.request(ASKER, origin_of(stub), "GET", "/v2/")).status == 307
+        assert (await session.request(REQUESTER, origin_of(stub), "GET", "/v2/")).status == 307
     assert len(stub.seen) == 1
 
 
@@ -238,17 +247,18 @@ async def test_a_silent_upstream_slows_nobody_else(stub: StubUpstream, authority
     origin = origin_of(stub)
     async with upstream_session(authority) as session:
         waiting = [
-            asyncio.ensure_future(session.request(ASKER, origin, "GET", "/v2/silent"))
+            asyncio.ensure_future(session.request(REQUESTER, origin, "GET", "/v2/silent"))
             for _ in range(3 * REQUESTS_OF_A_LINK)
         ]
         await becomes(lambda: len(stub.asked("silent")) == REQUESTS_OF_A_LINK, "the requests that have their turn")
-        for asker in (Asker("acme", "up-2"), Asker("other", "up-3")):
-            assert (await session.request(asker, origin, "GET", "/v2/", longest=10)).status == 200
+        for requester in (Requester("acme", "up-2"), Requester("other", "up-3")):
+            assert (await session.request(requester, origin, "GET", "/v2/", longest=10)).status == 200
         assert len(stub.asked("silent")) == REQUESTS_OF_A_LINK
         assert not any(one.done() for one in waiting)
         for one in waiting:
             one.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
+        await without_connections(stub)
 
 
 async def test_a_dead_upstream_is_left_alone(stub: StubUpstream, authority: UpstreamAuthority) -> None:
@@ -262,11 +272,11 @@ async def test_a_dead_upstream_is_left_alone(stub: StubUpstream, authority: Upst
         seen = len(stub.seen)
         assert "lately" in await refused(session, origin, "/v2/")
         assert len(stub.seen) == seen
-        assert (await session.request(Asker("acme", "up-2"), origin, "GET", "/v2/", longest=10)).status == 200
+        assert (await session.request(Requester("acme", "up-2"), origin, "GET", "/v2/", longest=10)).status == 200
         clock.seconds += 5
-        assert (await session.request(ASKER, origin, "GET", "/v2/", longest=10)).status == 200
+        assert (await session.request(REQUESTER, origin, "GET", "/v2/", longest=10)).status == 200
         await refused(session, origin, "/v2/dead")
-        assert (await session.request(ASKER, origin, "GET", "/v2/", longest=10)).status == 200
+        assert (await session.request(REQUESTER, origin, "GET", "/v2/", longest=10)).status == 200
 
 
 async def test_a_name_server_that_does_not_answer(authority: UpstreamAuthority) -> None:

@@ -9,7 +9,7 @@ from authsvc.upstreams.addresses import AddressRules, parse_literal
 AddressInfo = tuple[int | socket.AddressFamily, int | socket.SocketKind, int, str, tuple[Any, ...]]
 
 
-def guarded_socket(rules: AddressRules) -> Callable[[AddressInfo], socket.socket]:
+def checked_socket(rules: AddressRules) -> Callable[[AddressInfo], socket.socket]:
     """Return what makes sockets, and makes none for an address that ``rules`` refuse, whoever asks for it."""
 
     def make(info: AddressInfo) -> socket.socket:
