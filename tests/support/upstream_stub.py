@@ -175,7 +175,7 @@ class StubUpstream:
         try:
             while (request := await _read(reader)) is not None:
                 self.seen.append(request)
-                if not await _send(writer, self._answer(request), head=request.method == "HEAD"):
+                if not await _send(reader, writer, self._answer(request), head=request.method == "HEAD"):
                     break
         except (OSError, asyncio.CancelledError, asyncio.IncompleteReadError, ValueError):
             writer.transport.abort()  # the client has left, or the test is over
@@ -248,9 +248,12 @@ async def _read(reader: asyncio.StreamReader) -> Seen | None:
     return Seen(method, target, headers, body)
 
 
-async def _send(writer: asyncio.StreamWriter, answer: Answer, *, head: bool) -> bool:
+async def _send(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: Answer, *, head: bool) -> bool:
     """Send an answer; return whether the connection can be used again."""
-    await asyncio.sleep(answer.delay)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(answer.delay):
+            if answer.delay and not await reader.read(1):
+                raise ConnectionResetError("the client has left")
     if answer.raw is not None:
         writer.write(answer.raw)
         await writer.drain()
@@ -269,7 +272,8 @@ async def _send(writer: asyncio.StreamWriter, answer: Answer, *, head: bool) -> 
         else:
             writer.write(answer.body)
         await writer.drain()
-        if not answer.endless or writer.transport.is_closing():
+        await asyncio.sleep(0)  # TLS does not say that the client has left before the loop has had its turn
+        if not answer.endless:
             break
     return not answer.endless and length == len(answer.body)
 

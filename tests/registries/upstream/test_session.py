@@ -222,7 +222,7 @@ async def test_slow_answers(stub: StubUpstream, authority: UpstreamAuthority, an
     stub.answers["/v2/slow"] = answer
     async with upstream_session(authority, deadline=0.7) as session:
         assert "in time" in await refused(session, origin_of(stub), "/v2/slow")
-        await without_connections(stub)
+    await without_connections(stub)
 
 
 async def test_an_error_has_a_short_body(stub: StubUpstream, authority: UpstreamAuthority) -> None:
@@ -258,7 +258,7 @@ async def test_a_silent_upstream_slows_nobody_else(stub: StubUpstream, authority
         for one in waiting:
             one.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
-        await without_connections(stub)
+    await without_connections(stub)
 
 
 async def test_a_dead_upstream_is_left_alone(stub: StubUpstream, authority: UpstreamAuthority) -> None:
