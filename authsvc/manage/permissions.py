@@ -100,6 +100,7 @@ class Permission(enum.Enum):
 
     TEAM_CREATE = _operator("create a team")
     TEAM_LIST = PermissionRule("see the team's settings", PermissionScope.TEAM, _OWNERS, AccessLevel.READ)
+    TEAM_SHOW = PermissionRule("see a team", PermissionScope.TEAM, _OWNERS, AccessLevel.READ)
     APP_LIST = _read_app("list apps")
     APP_SHOW = _read_app("see an app")
     APP_USE = PermissionRule("see who uses an app", PermissionScope.APP, _WRITERS, AccessLevel.READ)
@@ -151,6 +152,7 @@ class Permission(enum.Enum):
     LICENSE_SHOW = _read_app("see a license")
     LICENSE_OPEN_APP = _read_app("see whether an app takes licenses")
     LICENSE_PREVIEW = _read_app("preview a license")
+    LICENSE_PREVIEW_IMAGES = _read_app("see what a license would pull")
     LICENSE_CREATE = _change_license("create a license")
     LICENSE_CREATE_IN = _change_license("create one of many licenses")
     LICENSE_SET = _change_license("change a license")

@@ -90,6 +90,16 @@ class Teams:
         read_cursor(f"team of {actor.team}", after)  # the list of one team has no second page, and no cursor
         return Page(((await find_team(self.stores, actor, actor.team or "")),))
 
+    @permitted(Permission.TEAM_SHOW)
+    async def team(self, actor: Actor, slug: str) -> Team:
+        """Return a team.
+
+        Raises:
+            InputRefused: the slug can name no team.
+            NotFound: there is no such team for the actor.
+        """
+        return await find_team(self.stores, actor, slug)
+
     @permitted(Permission.APP_CREATE)
     @repeatable(_first_app)
     async def create_app(self, slug: str, team: str, name: str | None, operation: Operation) -> App:

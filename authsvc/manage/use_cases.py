@@ -10,6 +10,7 @@ from authsvc.manage.customers import Customers
 from authsvc.manage.image_deletions import ImageDeletions, RegistryDeletions
 from authsvc.manage.image_users import ImageUsers
 from authsvc.manage.images import Images, RegistryImages
+from authsvc.manage.license_preview import LicensePreview
 from authsvc.manage.license_renewal import LicenseRenewal
 from authsvc.manage.license_signer import LicenseSigner
 from authsvc.manage.licenses import Licenses
@@ -86,6 +87,11 @@ class UseCases:
     def licenses(self) -> Licenses:
         """Licenses. What makes or checks a file raises what its signer raises."""
         return Licenses(self.stores, self.signer, self.registry)
+
+    @cached_property
+    def license_preview(self) -> LicensePreview:
+        """What a license would pull."""
+        return LicensePreview(self.stores)
 
     def renewal(self, app: App) -> LicenseRenewal:
         """Return the use cases that give many licenses of an app another end."""

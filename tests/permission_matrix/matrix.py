@@ -74,6 +74,7 @@ def _change(use: Callable[[World, Things, Any], Any]) -> Use:
 CALLS: dict[str, Use] = {
     "Teams.create": _change(lambda w, _, o: w.teams.create("fresh-team", None, o)),
     "Teams.teams": _simple(lambda _, w, a, __: w.teams.teams(a)),
+    "Teams.team": _simple(lambda _, w, a, t: w.teams.team(a, t.team)),
     "Teams.create_app": _change(lambda w, t, o: w.teams.create_app("fresh", t.team, None, o)),
     "Teams.apps": _simple(lambda _, w, a, t: w.teams.apps(a, t.team)),
     "Teams.app": _simple(lambda _, w, a, t: w.teams.app(a, t.app)),
@@ -137,6 +138,7 @@ CALLS: dict[str, Use] = {
     "Licenses.reinstate": _change(lambda w, t, o: w.licenses.reinstate(t.license, o)),
     "Licenses.download": _simple(lambda _, w, a, t: w.licenses.download(a, t.license)),
     "Licenses.verification_keys": _simple(lambda _, w, __, ___: w.licenses.verification_keys()),
+    "LicensePreview.images": _simple(lambda _, w, a, t: w.license_preview.images(a, t.app, None)),
     "LicenseRenewal.check": _simple(
         lambda c, w, a, _: LicenseRenewal(w.stores, c.app().record).check(a, c.renewals(), w.now)
     ),

@@ -26,6 +26,7 @@ from authsvc.manage.image_deletions import ImageDeletions
 from authsvc.manage.image_users import ImageUsers
 from authsvc.manage.images import Images
 from authsvc.manage.keys import Keys
+from authsvc.manage.license_preview import LicensePreview
 from authsvc.manage.licenses import Licenses
 from authsvc.manage.links import Links
 from authsvc.manage.members import Members
@@ -153,6 +154,7 @@ class World:
         self.sign_ins = SignIns(self.stores.sign_ins, self._random.randbytes)
         self.customers = Customers(self.stores)
         self.licenses = Licenses(self.stores, keys, SERVICE)
+        self.license_preview = LicensePreview(self.stores)
         self.images = Images(self.stores, NoRegistry(), SERVICE)
         self.image_deletions = ImageDeletions(self.stores, IndexedRegistry(), SERVICE)
         self.audit = Audit(RedisAudit(self.connection, AUDIT_BUDGET), self.stores)

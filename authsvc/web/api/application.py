@@ -325,7 +325,7 @@ def _rendered(request: web.Request, endpoint: Endpoint, answer: ObjectAnswer | L
             response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
         case ListAnswer(items, following):
             response = web.json_response({"items": [render_answer(item) for item in items], "next": following})
-            if following is not None:
+            if following is not None and not endpoint.changes:
                 response.headers["Link"] = f'<{_next_page(request, following)}>; rel="next"'
         case ObjectAnswer(body, tag, location):
             response = _object(request, endpoint, body, tag)

@@ -11,6 +11,7 @@ from authsvc.web.api import (
     images,
     license_endpoints,
     license_keys,
+    license_preview,
     license_rows,
     members,
     service_accounts,
@@ -28,6 +29,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *images.ENDPOINTS,
     *image_deletions.ENDPOINTS,
     *license_endpoints.ENDPOINTS,
+    *license_preview.ENDPOINTS,
     *license_rows.ENDPOINTS,
     *license_keys.ENDPOINTS,
     *members.ENDPOINTS,
@@ -44,6 +46,7 @@ VARIABLES: Mapping[str, tuple[str, str]] = {
     "request_id": ("Request id, as the client was shown it, or the id of an operation.", "6b099ebdc94a68bd"),
     "member": ("Id of the member, or the e-mail address.", "kim@vendor.com"),
     "service_account": ("Id of the service account, or its name.", "ci-build"),
+    "team": ("Slug of the team.", "acme"),
     "token": ("Id of the token.", "3t8w5q1mzk9x2b7f"),
 }
 

@@ -24,7 +24,7 @@ VERSION = "/v1"
 
 JSON = "application/json"
 
-ONE_LICENSE = "(?!(?:import|renew)(?:/|$))[^/]+"
+ONE_LICENSE = "(?!(?:import|preview|renew)(?:/|$))[^/]+"
 """A license in a path, and not what is done to many; one with such a reference is named by its id."""
 
 

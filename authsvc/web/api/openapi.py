@@ -247,7 +247,7 @@ def _success(endpoint: Endpoint) -> Schema:
     elif endpoint.answer is not None:
         text = {"schema": {"type": "string"}}
         response["content"] = {JSON: _answer_content(endpoint), **dict.fromkeys(endpoint.streams, text)}
-    if endpoint.is_list:
+    if endpoint.is_list and not endpoint.changes:
         headers["Link"] = {"description": "The next page, `rel=next`, if there is one.", "schema": {"type": "string"}}
     if endpoint.has_etag:
         headers |= _ETAG

@@ -6,7 +6,9 @@ from attrs import frozen
 
 from authsvc.manage.permissions import Permission
 from authsvc.manage.use_cases import UseCases
-from authsvc.web.api.endpoint import Call, Endpoint, ListAnswer, NoBody
+from authsvc.tenancy.records import Team
+from authsvc.web.api.api_errors import ApiErrors
+from authsvc.web.api.endpoint import Call, Endpoint, ListAnswer, NoBody, NoQuery, ObjectAnswer, found
 from authsvc.web.api.parameters import PAGE_ERRORS, PageQuery
 from authsvc.web.api.schemas import Instant
 
@@ -26,17 +28,34 @@ class TeamView:
     created_at: Instant
 
 
+def _view(team: Team) -> TeamView:
+    return TeamView(team.slug, team.name, team.created_at)
+
+
 async def _list(use_cases: UseCases, call: Call[PageQuery, NoBody]) -> ListAnswer:
     page = await use_cases.teams.teams(call.actor, after=call.query.after, limit=call.query.limit)
-    return ListAnswer(tuple(TeamView(team.slug, team.name, team.created_at) for team in page.items), page.next)
+    return ListAnswer(tuple(map(_view, page.items)), page.next)
 
+
+async def _show(use_cases: UseCases, call: Call[NoQuery, NoBody]) -> ObjectAnswer:
+    team = await use_cases.teams.team(call.actor, call.path["team"])
+    return found(team, _view(team))
+
+
+EXAMPLE = TeamView("acme", "Acme Software", datetime(2026, 11, 2, 9, 0, tzinfo=UTC))
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         *("GET", "/teams", "listTeams", "List teams: the caller's own", Permission.TEAM_LIST, _list, TeamView),
         is_list=True,
         errors=PAGE_ERRORS,
-        answer_example=TeamView("acme", "Acme Software", datetime(2026, 11, 2, 9, 0, tzinfo=UTC)),
+        answer_example=EXAMPLE,
         description="Teams are created by the operator of the installation.",
+    ),
+    Endpoint(
+        *("GET", "/teams/{team}", "getTeam", "Read a team", Permission.TEAM_SHOW, _show, TeamView),
+        has_etag=True,
+        errors=ApiErrors(not_found=("team_not_found",), refused=("slug_invalid", "slug_reserved")),
+        answer_example=EXAMPLE,
     ),
 )

@@ -1,0 +1,101 @@
+"""What a license would pull, before there is one: the same that it is granted afterwards."""
+
+import pytest
+
+from authsvc.manage import license_preview
+from authsvc.policy import decide
+from authsvc.spec.scope import merge_scopes
+from tests.support.api_server import ApiServer
+from tests.support.builders import NOW, as_license, make_license
+from tests.support.installation import APP, OTHER_APP
+from tests.support.oci import Image
+from tests.web.api.conftest import THEIR_APP, People
+from tests.web.api.test_images import index
+
+NAMES = ("worker", "api/web", "api/v2/web", "proxy/hub/x", "tools")
+REPOSITORIES = [f"{APP}/{name}" for name in NAMES]
+
+
+@pytest.fixture(autouse=True)
+async def images(api: ApiServer) -> None:
+    """Put images of both teams into the index."""
+    for name in (*REPOSITORIES, f"{OTHER_APP}/worker", f"{THEIR_APP}/worker"):
+        await index(api, name, "1.0", Image(name.encode()))
+    await index(api, f"{APP}/worker", "2.0", Image(b"two"))
+
+
+async def previewed(api: ApiServer, people: People, *patterns: str | None, query: str = "") -> list[str]:
+    """Return the tags that a license with some patterns would pull; None stands for the whole app."""
+    body = {"app": APP, "repositories": None if patterns == (None,) else list(patterns)}
+    reply = await api.ask("POST", f"/licenses/preview{query}", people["viewer-read"], body)
+    assert reply.status == 200, reply
+    return [f"{one['repository']}:{one['tag']}" for one in reply.json()["items"]]
+
+
+@pytest.mark.parametrize(
+    "patterns",
+    [
+        (None,),
+        (),
+        ("worker",),
+        ("api/*",),
+        ("api/**",),
+        ("**",),
+        ("*",),
+        ("w*", "api/*/web"),
+        ("proxy/hub/**",),
+        ("x",),
+    ],
+)
+async def test_it_is_what_the_license_gets(api: ApiServer, people: People, patterns: tuple[str | None, ...]) -> None:
+    """Each repository by the policy that tokens are issued by."""
+    license_ = make_license(repositories=None if patterns == (None,) else tuple(map(str, patterns)))
+    scopes = merge_scopes([f"repository:{name}:pull" for name in REPOSITORIES]).scopes
+    granted = {access.name for access in decide(as_license(license_), scopes, NOW).access}
+
+    assert {name.partition(":")[0] for name in await previewed(api, people, *patterns)} == granted
+
+
+async def test_pages(api: ApiServer, people: People, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page is bounded in what it looks at, may be short, and the next one goes on."""
+    monkeypatch.setattr(license_preview, "MAX_READS", 1)
+    found, after, pages = list[str](), "", 0
+    while True:
+        body = {"app": APP, "repositories": ["worker"]}
+        reply = (await api.ask("POST", f"/licenses/preview?limit=1{after}", people["machine-read"], body)).json()
+        found += [one["tag"] for one in reply["items"]]
+        pages += 1
+        if reply["next"] is None:
+            break
+        after = f"&after={reply['next']}"
+    assert (["1.0", "2.0"], len(REPOSITORIES) + 1) == (found, pages)
+
+
+async def test_what_it_refuses(api: ApiServer, people: People) -> None:
+    """Bad patterns, too many of them, cursors of another app, and apps that are not there for the caller."""
+    for repositories, code in (
+        (["Worker"], "pattern_invalid"),
+        (["proxy/x"], "pattern_invalid"),
+        (["x"] * 101, "patterns_too_many"),
+    ):
+        body = {"app": APP, "repositories": repositories}
+        reply = await api.ask("POST", "/licenses/preview", people["viewer"], body)
+        assert (400, {"repositories": code}) == (reply.status, reply.fields())
+    first = await api.ask("POST", "/licenses/preview?limit=1", people["viewer"], {"app": APP})
+    assert "link" not in first.headers
+    other = await api.ask(
+        "POST", f"/licenses/preview?after={first.json()['next']}", people["viewer"], {"app": OTHER_APP}
+    )
+    assert {"after": "cursor_invalid"} == other.fields()
+    for who, app in (("viewer", THEIR_APP), ("limited", OTHER_APP), ("stranger", APP), ("viewer", "nothing")):
+        missing = await api.ask("POST", "/licenses/preview", people[who], {"app": app})
+        assert (404, "app_not_found") == (missing.status, missing.code)
+
+
+async def test_a_team(api: ApiServer, people: People) -> None:
+    """One's own is read; another one is not there."""
+    mine = await api.ask("GET", "/teams/acme-team", people["owner-read"])
+    assert (200, "acme-team") == (mine.status, mine.json()["slug"])
+    assert (await api.ask("GET", "/teams", people["owner"])).json()["items"] == [mine.json()]
+    for slug in ("globex-team", "nothing"):
+        assert 404 == (await api.ask("GET", f"/teams/{slug}", people["owner"])).status
