@@ -40,7 +40,7 @@ COMPOSE_ONLY = frozenset(
     f"AUTHSVC_{name}"
     for name in (
         *("ACME_ADDRESS", "ACME_EMAIL", "ACME_INTERVAL", "ACME_PORT", "ACME_SERVER", "ADDRESS"),
-        *("CERTBOT_IMAGE", "CERTIFICATES", "CERTIFICATE_INTERVAL", "IMAGE", "MEMORY", "NGINX_IMAGE"),
+        *("CERTBOT_IMAGE", "CERTIFICATES", "CERTIFICATE_INTERVAL", "IMAGE", "MEMORY", "NGINX_IMAGE", "NGINX_MEMORY"),
         *("PYTHON_IMAGE", "REDIS_IMAGE", "REDIS_MAXMEMORY", "REDIS_MEMORY", "REGISTRY3_IMAGE"),
         *("REGISTRY_IMAGE", "REGISTRY_MEMORY", "S3_BUCKET", "S3_CREDENTIALS", "S3_ENDPOINT", "S3_FOLDER"),
         *("S3_REGION", "STORE_NETWORK", "TLS"),
@@ -60,6 +60,10 @@ MIN_REDIS_DEADLINE, MAX_REDIS_DEADLINE = 0.5, 60
 """Seconds. Less would fail on a healthy network; clients do not wait longer than a minute for a token."""
 
 MIN_AUDIT_BUDGET, MAX_AUDIT_BUDGET = 1, 65536
+"""MiB."""
+
+DEFAULT_CACHE_SIZE = 10 * 1024
+MIN_CACHE_SIZE, MAX_CACHE_SIZE = 100, 1000000 * 1024
 """MiB."""
 
 MIN_AUDIT_GROUPS, MAX_AUDIT_GROUPS = 1024, 1024 * 1024
@@ -91,6 +95,7 @@ class Settings:
         audit_groups: how many different decisions each worker counts up before it writes them.
         audit_export_dir: where its oldest entries go before they are trimmed; None to drop them.
         log_level: ``debug``, ``info``, ``warning`` or ``error``.
+        upstream_cache_size: MiB that nginx may keep of linked registries; read by what renders its configuration.
         control_socket: where the server takes commands of its own host; None for nowhere.
         keys_dir: where the keys of the key service are; the secrets directory unless set.
         key_socket: where a key service in another container listens; None when the server runs its own.
@@ -120,6 +125,7 @@ class Settings:
     audit_groups: int
     audit_export_dir: Path | None
     log_level: str
+    upstream_cache_size: int
     control_socket: Path | None
     keys_dir: Path
     key_socket: Path | None
@@ -219,6 +225,19 @@ def parse_networks(text: str, name: str) -> tuple[Network, ...]:
         raise SetupRefused(f"{name} must list networks such as 10.0.0.0/8,::1/128: {error}") from error
 
 
+def parse_size(text: str, name: str) -> int:
+    """Return the MiB in the value of the setting ``name``: ``500m`` or ``10g``.
+
+    Raises:
+        SetupRefused: it is not a size, or too small for one layer.
+    """
+    form = re.fullmatch(r"([0-9]{1,7})([mg])", text.lower(), re.ASCII)
+    size = 0 if form is None else int(form[1]) * (1024 if form[2] == "g" else 1)
+    if not MIN_CACHE_SIZE <= size <= MAX_CACHE_SIZE:
+        raise SetupRefused(f"{name} must be a size from 100m to 1000000g such as 10g, not {text[:40]!r}")
+    return size
+
+
 def _on_or_off(text: str, name: str) -> bool:
     return _one_of("on", "off")(text, name) == "on"
 
@@ -270,6 +289,7 @@ SETTINGS = (
     _Setting("audit_groups", _number(MIN_AUDIT_GROUPS, MAX_AUDIT_GROUPS), "16384"),
     _Setting("audit_export_dir", _absolute_path, optional=True),
     _Setting("log_level", _one_of("debug", "info", "warning", "error"), "info"),
+    _Setting("upstream_cache_size", parse_size, "10g"),
     _Setting("control_socket", _socket_path, optional=True),
     _Setting("keys_dir", lambda text, _: Path(text), optional=True),
     _Setting("key_socket", _socket_path, optional=True),

@@ -304,7 +304,14 @@ def code_events() -> dict[str, set[str]]:
 def documented_events() -> dict[str, Row]:
     """Return the rows of docs/logs.md by event."""
     text = page("logs.md")
-    headings = ("## Decisions on tokens", "## Preflights", "## Management API", "## Changes", "## The server itself")
+    headings = (
+        "## Decisions on tokens",
+        "## Preflights",
+        "## Management API",
+        "## Linked registries",
+        "## Changes",
+        "## The server itself",
+    )
     found = [row for heading in headings for row in rows(text, heading)]
     return {codes(row[0])[0]: row for row in found if EVENT.fullmatch(codes(row[0])[0])}
 

@@ -109,8 +109,15 @@ def _init(data_dir: Path, bind: "ListenAddress", url: "PublicUrl", *, check: boo
     from authsvc.setup import data_dir as directory
     from authsvc.setup import init
     from authsvc.setup.layout import locked
+    from authsvc.setup.pull_through import pull_through_of
 
-    site = init.Site(listen=bind, public_url=url, edge=init.ANY_EDGE, inside=init.ANY_INSIDE)
+    site = init.Site(
+        listen=bind,
+        public_url=url,
+        edge=init.ANY_EDGE,
+        inside=init.ANY_INSIDE,
+        pull_through=pull_through_of(os.environ),
+    )
     layout = directory.check(data_dir)
     would_write = init.check(layout, site, os.environ)
     if check:

@@ -26,6 +26,7 @@ from authsvc.setup import data_dir
 from authsvc.setup.data_dir import prepare
 from authsvc.setup.init import ANY_EDGE, ANY_INSIDE, Site, check, init, rendered_settings
 from authsvc.setup.layout import Layout, locked, was_used, write_file
+from authsvc.setup.pull_through import pull_through_of
 from authsvc.setup.start_check import check_settings, load_signing_keys
 
 _BACKLOG = 1024
@@ -83,18 +84,17 @@ async def up(
             "AUTHSVC_CONFIG is for `authsvc serve`; `authsvc up` writes that file itself, so unset it and give "
             "other settings as AUTHSVC_* variables"
         )
-    proxies = _in_front(environ)
     binaries = find_binaries(environ.get("PATH"))
     if not was_used(options.data_dir):
         # A first start that is refused here leaves no folder behind; later ones clear what an earlier run left first.
         port_conflict.refuse_if_taken(options.listen, also_loopback=options.public_url.is_localhost)
-    settings = _check(options, proxies, environ)
+    settings = _check(options, environ)
     layout = prepare(options.data_dir)
     with locked(layout):
         await stale_processes.clear(layout.root, layout.run, (layout.edge_address, layout.inside_address))
         port_conflict.refuse_if_taken(options.listen, also_loopback=options.public_url.is_localhost)
         with _listening() as edge, _listening() as inside, _signals(say) as (stopping, hurry, hung_up):
-            site = Site(options.listen, options.public_url, _address(edge), _address(inside), trusted_proxies=proxies)
+            site = _site(options, environ, _address(edge), _address(inside))
             init(layout, site, datetime.now(UTC))
             write_file(layout.edge_address, f"{_address(edge)}\n")
             write_file(layout.inside_address, f"{_address(inside)}\n")
@@ -117,15 +117,26 @@ async def up(
                 layout.inside_address.unlink(missing_ok=True)
 
 
-def _check(options: UpOptions, proxies: tuple[str, ...], environ: Mapping[str, str]) -> Settings:
+def _check(options: UpOptions, environ: Mapping[str, str]) -> Settings:
     """Refuse what serve would refuse, before anything is written or started; return its settings."""
     layout = data_dir.check(options.data_dir)
-    site = Site(options.listen, options.public_url, ANY_EDGE, ANY_INSIDE, trusted_proxies=proxies)
+    site = _site(options, environ, ANY_EDGE, ANY_INSIDE)
     check(layout, site, environ)
     settings = check_settings(environ, rendered_settings(layout, site))
     if root_is_offline(layout.secrets):
         load_signing_keys(settings)
     return settings
+
+
+def _site(options: UpOptions, environ: Mapping[str, str], edge: str, inside: str) -> Site:
+    return Site(
+        options.listen,
+        options.public_url,
+        edge,
+        inside,
+        trusted_proxies=_in_front(environ),
+        pull_through=pull_through_of(environ),
+    )
 
 
 def _parts(

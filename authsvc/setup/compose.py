@@ -41,6 +41,7 @@ from authsvc.setup import render
 from authsvc.setup.data_dir import check_volume, mark_volume
 from authsvc.setup.key_handover import hand_over, leave_link, missing_service_keys
 from authsvc.setup.layout import differs, write_file
+from authsvc.setup.pull_through import PullThrough, pull_through_of
 from authsvc.setup.start_check import check_secrets, check_settings
 from authsvc.spec.registry_event import NOTIFICATION_PATH
 
@@ -149,7 +150,7 @@ def check_compose(options: ComposeOptions, environ: Mapping[str, str]) -> tuple[
     absent = check_secrets(directory, settings)
     if not (directory / REDIS_SECRET).exists():
         absent = (*absent, REDIS_SECRET)
-    files = _files(options, _no_secrets() if absent else _secrets(directory))
+    files = _files(options, environ, _no_secrets() if absent else _secrets(directory))
     moved = missing_service_keys(options.root / KEY_ADMIN_SOCKET, directory)
     return absent + moved + tuple(name for name, text in files.items() if differs(options.root / "config" / name, text))
 
@@ -174,7 +175,7 @@ def init_compose(options: ComposeOptions, environ: Mapping[str, str], now: datet
     new_redis = () if (directory / REDIS_SECRET).exists() else (REDIS_SECRET,)
     created = create_missing(directory, now, service_keys=False) + new_redis
     created += hand_over(options.root / KEY_ADMIN_SOCKET, directory)
-    files = _files(options, _secrets(directory))
+    files = _files(options, environ, _secrets(directory))
     changed = tuple(name for name, text in files.items() if write_file(options.root / "config" / name, text))
     for folder in VOLUMES:
         mark_volume(options.root / folder)
@@ -223,11 +224,11 @@ def _roots(directory: Path) -> str:
     return read(directory / TOKEN_ROOT_CERTIFICATE).decode("ascii")
 
 
-def _files(options: ComposeOptions, secrets: _Secrets) -> dict[str, str]:
+def _files(options: ComposeOptions, environ: Mapping[str, str], secrets: _Secrets) -> dict[str, str]:
     return {
         **_registry(options, secrets),
         **_redis(options, secrets.redis),
-        "nginx/nginx.conf": render.render(_nginx(options)),
+        "nginx/nginx.conf": render.render(nginx_values(options, pull_through_of(environ))),
         "nginx/nginx.sh": render.copy_script("nginx.sh"),
         "nginx/acme.sh": render.copy_script("acme.sh"),
         "nginx/host": f"{options.public_url.host}\n",
@@ -342,7 +343,8 @@ def _password(secret: bytes, user: str) -> str:
     return hmac.digest(secret, b"redis user " + user.encode(), "sha256").hex()
 
 
-def _nginx(options: ComposeOptions) -> render.NginxValues:
+def nginx_values(options: ComposeOptions, pull_through: PullThrough) -> render.NginxValues:
+    """Return what nginx's configuration depends on."""
     return render.NginxValues(
         listen="0.0.0.0:5000",  # a container's own addresses
         public_scheme=options.public_url.scheme,
@@ -355,6 +357,9 @@ def _nginx(options: ComposeOptions) -> render.NginxValues:
         certificate="/certificates/fullchain.pem" if options.tls else None,
         certificate_key="/certificates/privkey.pem" if options.tls else None,
         probe="127.0.0.1:5002",
+        cache_dir="/var/cache/authsvc/linked",
+        cache_size=pull_through.cache_size,
+        ca_file="/etc/ssl/certs/ca-certificates.crt",  # of nginx's image
     )
 
 

@@ -22,6 +22,7 @@ from authsvc.listen_address import ListenAddress
 from authsvc.public_url import PublicUrl
 from authsvc.setup import render
 from authsvc.setup.layout import Layout, differs, write_file
+from authsvc.setup.pull_through import PullThrough
 from authsvc.setup.start_check import check_secrets, check_settings
 from authsvc.spec.registry_event import NOTIFICATION_PATH
 
@@ -41,6 +42,8 @@ class Site:
     """``host:port`` of authsvc's inside listener, where the registry sends its events."""
     trusted_proxies: tuple[str, ...] = ()
     """Networks of the proxies in front of nginx."""
+    pull_through: PullThrough = field(factory=PullThrough)
+    """Of linked registries."""
 
 
 @frozen
@@ -165,6 +168,9 @@ def _nginx(layout: Layout, site: Site) -> render.NginxValues:
         # Only root may choose, and must: nginx's own default may not enter the data directory.
         user=pwd.getpwuid(os.geteuid()).pw_name if os.geteuid() == 0 else None,
         trusted_proxies=site.trusted_proxies,
+        cache_dir=str(layout.nginx / "linked"),
+        cache_size=site.pull_through.cache_size,
+        ca_file=site.pull_through.ca_file,
     )
 
 

@@ -7,12 +7,14 @@ functions that ``authsvc up`` uses.
 """
 
 import json
+import re
 from importlib.resources import files
 
 import jinja2
 from attrs import asdict, field, frozen
 
 from authsvc.errors import SetupRefused
+from authsvc.settings import DEFAULT_CACHE_SIZE
 
 
 @frozen
@@ -122,6 +124,12 @@ class NginxValues:
     certificate_key: str | None = None
     probe: str | None = None
     """``host:port`` where nginx alone answers."""
+    cache_dir: str = ""
+    """Folder for blobs of linked registries."""
+    cache_size: int = DEFAULT_CACHE_SIZE
+    """How much it may take, in MiB."""
+    ca_file: str | None = None
+    """Certificates that linked registries are checked with; None when there are none, and no blob is fetched."""
     trusted_proxies: tuple[str, ...] = ()
     """Networks of the proxies in front of nginx, whose word on the client's address counts."""
 
@@ -177,7 +185,7 @@ def render(values: Values) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(yaml=quote_json, toml=quote_json, nginx=quote_nginx, redis=quote_redis)
+    environment.filters.update(yaml=quote_json, toml=quote_json, nginx=quote_nginx, redis=quote_redis, word=quote_word)
     return environment.from_string(_text(_TEMPLATES[type(values)])).render(asdict(values))
 
 
@@ -213,6 +221,13 @@ def quote_redis(value: str) -> str:
         SetupRefused: ``value`` has control or other unprintable characters.
     """
     return _quote_backslash(value)
+
+
+def quote_word(value: str) -> str:
+    """Let a word of the template itself pass."""
+    if not re.fullmatch(r"[a-z-]+", value, re.ASCII):
+        raise TypeError(f"{value!r} is not a word of a template")
+    return _Quoted(value)
 
 
 def _quote_backslash(value: str) -> str:

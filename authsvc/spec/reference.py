@@ -42,6 +42,11 @@ _DIGEST = re.compile(DIGEST, re.ASCII)
 _HEX_ID = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
+def is_digest(text: str) -> bool:
+    """Whether ``text`` is of the grammar of a digest."""
+    return _DIGEST.fullmatch(text) is not None
+
+
 def is_tag(text: str) -> bool:
     """Whether ``text`` is of the grammar of a tag."""
     return _TAG.fullmatch(text) is not None

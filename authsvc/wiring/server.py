@@ -72,6 +72,7 @@ from authsvc.wiring.image_deletions import SessionDeletions
 from authsvc.wiring.images import indexed_registry, registry_images
 from authsvc.wiring.keys import system_tokens
 from authsvc.wiring.listeners import ServedRoutes, listeners
+from authsvc.wiring.proxy import proxy_endpoint
 from authsvc.wiring.room import watched_disk, watched_memory
 from authsvc.worker_status import DATA_VERSION
 
@@ -196,6 +197,7 @@ async def running_worker(
             *PreflightEndpoint(preflight, service, logger, clock, recorder.record).routes(),
             license_keys(lambda: key_document(service, live.license_keys["keys"])),
             web.get("/livez", livez),
+            *proxy_endpoint(settings, logger).routes(),
         ]
         api = await stack.enter_async_context(
             management_api(

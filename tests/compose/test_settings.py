@@ -1,8 +1,14 @@
 """Every setting of the server can be set where an operator of compose sets things."""
 
 import re
+from typing import Any
 
+import yaml
+
+from authsvc.public_url import parse_public_url
 from authsvc.settings import SETTINGS
+from authsvc.setup.compose import nginx_values, parse_options
+from authsvc.setup.pull_through import pull_through_of
 from tests.compose.engine import ROOT
 
 RENDERED = {"public_url", "redis_url", "redis_disk", "registry_url", "secrets_dir", "control_socket", "key_socket"}
@@ -21,3 +27,28 @@ def test_every_setting_is_passed_on() -> None:
     settings = {setting.name for setting in SETTINGS} - RENDERED - OFFLINE_ROOT - KEY_SERVICE
 
     assert {name.upper() for name in settings} <= given
+
+
+def targets(service: dict[str, Any]) -> dict[str, str]:
+    """Return where a service has its volumes."""
+    pairs = [one if isinstance(one, dict) else None for one in service["volumes"]]
+    texts = [one.split(":") for one in service["volumes"] if isinstance(one, str)]
+    return {**{one["source"]: one["target"] for one in pairs if one}, **{one[0]: one[1] for one in texts}}
+
+
+def test_linked_registries_are_reached_and_cached() -> None:
+    """Nginx caches in a volume that `init` has given its owner, and both it and authsvc have a way out."""
+    text = (ROOT / "compose.yaml").read_text()
+    compose = yaml.safe_load(text)
+    services, networks = compose["services"], compose["networks"]
+    options = parse_options(ROOT, parse_public_url("http://localhost:5000"), "", "", None, "198.18.213")
+    values = nginx_values(options, pull_through_of({"AUTHSVC_UPSTREAM_CACHE_SIZE": "2g"}))
+
+    assert targets(services["nginx"])["upstream-cache"] == targets(services["init"])["upstream-cache"]
+    folder = targets(services["nginx"])["upstream-cache"]
+    assert values.cache_dir.startswith(f"{folder}/")
+    assert values.cache_size == 2048
+    assert f" {folder.removeprefix('/')} " in text, "the image makes the folder with its owner"
+    for name in ("nginx", "authsvc"):
+        assert [one for one in services[name]["networks"] if not (networks[one] or {}).get("internal")], name
+    assert "upstreams" not in [*services["registry"]["networks"], *services["redis"]["networks"]]

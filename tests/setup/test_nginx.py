@@ -2,131 +2,20 @@
 
 import asyncio
 import json
-import os
-import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from attrs import define, frozen
 
-from authsvc.local.programs import find_binaries
-from authsvc.setup import render
+from tests.support.front import Answer, Front, running_front
 from tests.support.waiting import PATIENCE
-
-_Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answer with the head that arrived."""
-    head = await reader.readuntil(b"\r\n\r\n")
-    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b" % (len(head), head))
-
-
-@define
-class Upstream:
-    """A server behind nginx, which answers as the test says."""
-
-    talk: _Talk = echo
-    asked: int = 0
-
-    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one connection."""
-        self.asked += 1
-        try:
-            await self.talk(reader, writer)
-            await writer.drain()
-        finally:
-            writer.close()
-
-
-@frozen
-class Answer:
-    """A response as it came over the wire."""
-
-    status_line: str
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def status(self) -> int:
-        """The status code."""
-        return int(self.status_line.split()[1])
-
-
-@frozen
-class Front:
-    """A running nginx."""
-
-    port: int
-    registry: Upstream
-    edge: Upstream
-    registry_server: asyncio.Server
-    edge_server: asyncio.Server
-
-    async def ask(self, request: bytes) -> Answer:
-        """Send raw bytes and read one response."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        writer.write(request)
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-        status_line, *lines = head.strip().split("\r\n")
-        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-        if headers.get("transfer-encoding") == "chunked":
-            body = await reader.readuntil(b"0\r\n\r\n")
-        else:
-            body = await reader.readexactly(int(headers.get("content-length", 0)))
-        writer.close()
-        return Answer(status_line, headers, body)
-
-    async def get(self, path: str, *headers: str) -> Answer:
-        """Send a GET."""
-        lines = "".join(f"{line}\r\n" for line in headers)
-        return await self.ask(f"GET {path} HTTP/1.1\r\nHost: typed.example\r\n{lines}\r\n".encode())
 
 
 @pytest.fixture
 async def front(folder: Path, free_port: int) -> AsyncIterator[Front]:
-    """Run nginx in front of two upstreams, one on a socket with a space in its path."""
-    registry, edge = Upstream(), Upstream()
-    registry_server = await asyncio.start_unix_server(registry, folder / "registry.sock")
-    edge_server = await asyncio.start_server(edge, "127.0.0.1", 0)
-    edge_port = edge_server.sockets[0].getsockname()[1]
-    (folder / "temp").mkdir()
-    values = render.NginxValues(
-        listen=f"127.0.0.1:{free_port}",
-        public_scheme="https",
-        public_authority="public.example",
-        registry_upstream=f"unix:{folder / 'registry.sock'}",
-        edge_upstream=f"127.0.0.1:{edge_port}",
-        pid_file=str(folder / "nginx.pid"),
-        temp_dir=str(folder / "temp"),
-        user="root" if os.geteuid() == 0 else None,
-    )
-    (folder / "nginx.conf").write_text(render.render(values))
-    command = [find_binaries(os.environ["PATH"]).nginx, "-e", "stderr", "-p", f"{folder}/", "-c"]
-    process = await asyncio.create_subprocess_exec(
-        *command, str(folder / "nginx.conf"), stderr=asyncio.subprocess.DEVNULL
-    )
-    try:
-        await _until_open(free_port)
-        yield Front(free_port, registry, edge, registry_server, edge_server)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        await process.wait()
-        registry_server.close()
-        edge_server.close()
-
-
-async def _until_open(port: int) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-            except OSError:
-                await asyncio.sleep(0.02)
-            else:
-                writer.close()
-                return
+    """Run nginx in front of two servers."""
+    async with running_front(folder, free_port) as running:
+        yield running
 
 
 def message(answer: Answer) -> str:

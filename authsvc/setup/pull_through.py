@@ -1,0 +1,50 @@
+"""What nginx needs for images of linked registries: how much it may cache, and whose certificates it trusts."""
+
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+
+from attrs import frozen
+
+from authsvc.settings import DEFAULT_CACHE_SIZE, parse_size
+
+CACHE_SIZE = "AUTHSVC_UPSTREAM_CACHE_SIZE"
+CA_FILE = "AUTHSVC_UPSTREAM_CA_FILE"
+
+_SYSTEM_CERTIFICATES = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/cert.pem",
+)
+"""Where Debian, Fedora and Alpine keep the certificates of public authorities, in one file."""
+
+
+@frozen
+class PullThrough:
+    """How nginx fetches blobs of linked registries.
+
+    Attributes:
+        cache_size: MiB.
+        ca_file: PEM file of the authorities that are trusted; None when there is none, and nothing is fetched.
+    """
+
+    cache_size: int = DEFAULT_CACHE_SIZE
+    ca_file: str | None = None
+
+
+def pull_through_of(environ: Mapping[str, str]) -> PullThrough:
+    """Return what the environment says, and the system's certificates where it says nothing.
+
+    Raises:
+        SetupRefused: the size is not one.
+    """
+    size = environ.get(CACHE_SIZE)
+    return PullThrough(
+        DEFAULT_CACHE_SIZE if size is None else parse_size(size, CACHE_SIZE),
+        environ.get(CA_FILE) or _system_certificates(),
+    )
+
+
+def _system_certificates() -> str | None:
+    paths = (*_SYSTEM_CERTIFICATES, ssl.get_default_verify_paths().openssl_cafile)
+    return next((path for path in paths if Path(path).is_file()), None)

@@ -1,0 +1,101 @@
+"""The endpoint of pulled-through images: who asks, for what, and whether the token grants it."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from http import HTTPStatus
+
+from aiohttp import web
+from attrs import frozen
+from cryptography import x509
+
+from authsvc.decision import PULL
+from authsvc.errors import TokenRefused
+from authsvc.issuance import ISSUER
+from authsvc.logs import Logger
+from authsvc.policy import RepositoryLocation, locate
+from authsvc.signing.registry_token import RegistryToken, verify
+from authsvc.spec.pull_path import PullPath, parse_pull_path
+from authsvc.spec.registry_error import NAME_INVALID, NAME_UNKNOWN, UNSUPPORTED
+from authsvc.web.middleware import REQUEST_ID
+from authsvc.web.proxy.answers import challenge, refuse
+
+
+@frozen
+class TokenRules:
+    """What a registry token is verified against.
+
+    Attributes:
+        realm: where clients get one.
+        service: its audience.
+        roots: returns the roots that are trusted now.
+        clock: returns the time.
+    """
+
+    realm: str
+    service: str
+    roots: Callable[[], Sequence[x509.Certificate]]
+    clock: Callable[[], datetime]
+
+
+class ProxyEndpoint:
+    """Answers ``/v2/proxy/…``."""
+
+    def __init__(self, tokens: TokenRules, logger: Logger) -> None:
+        """Verify tokens by ``tokens``."""
+        self._tokens = tokens
+        self._logger = logger
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the routes: everything that nginx may take for an address below ``/v2/proxy/``."""
+        return [web.route("*", "/v2/{path:.*}", self.handle)]
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer one request."""
+        request_id = request[REQUEST_ID]
+        if request.method not in {"GET", "HEAD"}:
+            return refuse(
+                HTTPStatus.METHOD_NOT_ALLOWED,
+                UNSUPPORTED,
+                "images of a linked registry can only be pulled here; push to the linked registry itself",
+                request_id,
+                {"Allow": "GET, HEAD"},
+            )
+        path = parse_pull_path(request.raw_path)
+        location = None if path is None else locate(str(path.repository))
+        if path is None or location is None or location.upstream is None:
+            return refuse(
+                HTTPStatus.NOT_FOUND,
+                NAME_INVALID,
+                "nothing is served at this address; an image of a linked registry is proxy/APP/UPSTREAM/REPOSITORY",
+                request_id,
+            )
+        token = self._token(request, path)
+        if isinstance(token, web.Response):
+            return token
+        return await self._answer(request, path, location, token)
+
+    async def _answer(
+        self, request: web.Request, _path: PullPath, location: RepositoryLocation, _token: RegistryToken
+    ) -> web.StreamResponse:
+        return refuse(
+            HTTPStatus.NOT_FOUND,
+            NAME_UNKNOWN,
+            f"the app {location.app} has no linked registry {location.upstream}",
+            request[REQUEST_ID],
+        )
+
+    def _token(self, request: web.Request, path: PullPath) -> RegistryToken | web.Response:
+        """Return the token of a request that may pull, or the challenge."""
+        rules, request_id = self._tokens, request[REQUEST_ID]
+        scope = f"repository:{path.repository}:{PULL}"
+        scheme, _, text = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not text:
+            return challenge(rules.realm, rules.service, scope, request_id)
+        try:
+            token = verify(text.strip(), rules.roots(), issuer=ISSUER, service=rules.service, now=rules.clock())
+        except TokenRefused as error:
+            self._logger.info("proxy.token_refused", request_id=request_id, detail=error.detail)
+            return challenge(rules.realm, rules.service, scope, request_id, "invalid_token")
+        if not token.allows(str(path.repository), PULL):
+            return challenge(rules.realm, rules.service, scope, request_id, "insufficient_scope")
+        return token

@@ -1,0 +1,359 @@
+"""What nginx does for linked registries: it fetches what authsvc names, and believes nobody else."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from attrs import define, field
+
+from tests.support.front import Answer, Front, running_front
+from tests.support.waiting import PATIENCE
+
+BLOB = bytes(range(256)) * 4000
+DIGEST = f"sha256:{hashlib.sha256(BLOB).hexdigest()}"
+PATH = f"/v2/proxy/acme/hub/org/image/blobs/{DIGEST}"
+SECRET = "Bearer of-the-upstream"
+
+
+@define
+class Linked:
+    """A linked registry: one TCP server that answers each request as the test says."""
+
+    answer: Callable[[str], bytes] = field(init=False)
+    port: int = 0
+    heads: list[str] = field(factory=list)
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer one connection."""
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        self.heads.append(head)
+        writer.write(self.answer(head))
+        await writer.drain()
+        writer.close()
+
+
+def whole(body: bytes, status: str = "200 OK", *headers: str) -> bytes:
+    """Return a response with a length."""
+    lines = "".join(f"{line}\r\n" for line in headers)
+    return f"HTTP/1.1 {status}\r\n{lines}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body
+
+
+@define
+class Pulls:
+    """Nginx, a linked registry behind it, and an authsvc that says what the test wants."""
+
+    front: Front
+    linked: Linked
+    steps: list[dict[str, str]] = field(factory=list)
+    key: str = "acme:link-1:1:0:org/image:" + DIGEST
+    on_answer: Callable[[dict[str, str]], bytes] = lambda _: whole(b"", "502 Bad Gateway")
+
+    async def decide(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer as authsvc does: where to go at first, and what then at the later steps."""
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        request, *lines = head.strip().split("\r\n")
+        step = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+        step["request"] = request
+        self.steps.append(step)
+        writer.write(self.on_answer(step) if step.get("x-authsvc-step") == "answer" else self.target(request))
+        await writer.drain()
+
+    def target(self, request: str = "GET", uri: str = "/v2/org/image/blobs/x?a=%2F%20+;%25", hop: str = "0") -> bytes:
+        """Return the X-Accel answer for the linked registry."""
+        kind = "blob-head" if request.startswith("HEAD") else "blob"
+        return whole(
+            b"",
+            "200 OK",
+            f"X-Accel-Redirect: /-/{kind}",
+            "Content-Type: application/octet-stream",
+            f"X-Linked-Address: http://127.0.0.1:{self.linked.port}",
+            f"X-Linked-Uri: {uri}",
+            "X-Linked-Host: upstream.example",
+            "X-Linked-Name: upstream.example",
+            *([f"X-Linked-Authorization: {SECRET}"] if hop == "0" else []),
+            f"X-Linked-Key: {self.key}",
+            "X-Linked-Team: acme",
+            "X-Linked-Link: link-1",
+            f"X-Linked-Digest: {DIGEST}",
+            f"X-Linked-Hop: {hop}",
+        )
+
+    async def get(self, *headers: str, method: str = "GET") -> Answer:
+        """Ask for the blob."""
+        lines = "".join(f"{line}\r\n" for line in ("Authorization: Bearer ours", *headers))
+        request = f"{method} {PATH} HTTP/1.1\r\nHost: typed.example\r\n{lines}\r\n"
+        return await self.front.ask(request.encode(), bodiless=method == "HEAD")
+
+
+@asynccontextmanager
+async def running_pulls(
+    folder: Path, port: int, change: Callable[[str], str] = lambda text: text
+) -> AsyncIterator[Pulls]:
+    """Run all three."""
+    linked = Linked()
+    linked.answer = lambda _: whole(BLOB, "200 OK", "Content-Type: text/html", "Set-Cookie: a=b")
+    server = await asyncio.start_server(linked, "127.0.0.1", 0)
+    linked.port = server.sockets[0].getsockname()[1]
+    async with server, running_front(folder, port, change) as front:
+        pulls = Pulls(front, linked)
+        front.edge.talk = pulls.decide
+        yield pulls
+
+
+@pytest.fixture
+async def pulls(folder: Path, free_port: int) -> AsyncIterator[Pulls]:
+    """Run all three."""
+    async with running_pulls(folder, free_port) as running:
+        yield running
+
+
+async def test_a_blob_is_fetched_once(pulls: Pulls) -> None:
+    """Bytes, our own headers, one request to the linked registry for many; each pull is decided by authsvc."""
+    answers = [await pulls.get(), *await asyncio.gather(*(pulls.get() for _ in range(10)))]
+
+    assert {(answer.status, answer.body) for answer in answers} == {(200, BLOB)}
+    assert len(pulls.linked.heads) == 1
+    assert len(pulls.steps) == 11
+    headers = answers[-1].headers
+    assert headers["content-type"] == "application/octet-stream"
+    assert headers["docker-content-digest"] == DIGEST
+    assert "set-cookie" not in headers
+    assert not [name for name in headers if name.startswith("x-linked")]
+
+
+async def test_forty_cold_pulls_are_one_fetch(pulls: Pulls) -> None:
+    """Those who come while a blob arrives wait for it."""
+    answers = await asyncio.gather(*(pulls.get() for _ in range(40)))
+
+    assert {(answer.status, answer.body) for answer in answers} == {(200, BLOB)}
+    assert len(pulls.linked.heads) == 1
+
+
+async def test_what_the_linked_registry_sees(pulls: Pulls) -> None:
+    """The URI byte for byte, its own credential, and nothing of the client or of ours."""
+    await pulls.get("Cookie: a=b", "X-Authsvc-Step: evil", "X-Forwarded-For: 6.6.6.6", "User-Agent: client/1")
+
+    request, *lines = pulls.linked.heads[0].strip().split("\r\n")
+    assert request == "GET /v2/org/image/blobs/x?a=%2F%20+;%25 HTTP/1.1"
+    assert sorted(lines) == [
+        "Accept-Encoding: identity",
+        "Accept: */*",
+        f"Authorization: {SECRET}",
+        "Connection: close",
+        "Host: upstream.example",
+        "User-Agent: authsvc",
+    ]
+
+
+@pytest.mark.parametrize("path", [PATH, "/auth/token", "/api/v1/apps", "/livez"])
+async def test_a_client_cannot_name_a_step(pulls: Pulls, path: str) -> None:
+    """The headers between nginx and authsvc are overwritten everywhere."""
+    names = ("Step", "Digest", "Status", "Location", "Hop", "Limited")
+    await pulls.front.get(path, *(f"X-Authsvc-{name}: evil" for name in names))
+
+    assert "evil" not in json.dumps(pulls.steps)
+
+
+@pytest.mark.parametrize("path", ["/-/blob", "/-/manifest", "/-/blob-head", "/-/", "/v2/../-/blob", "/%2d/blob"])
+async def test_no_client_reaches_an_internal_location(pulls: Pulls, path: str) -> None:
+    """They are for authsvc's redirects alone."""
+    answer = await pulls.front.get(path, f"X-Linked-Address: http://127.0.0.1:{pulls.linked.port}", "X-Linked-Uri: /")
+
+    assert answer.status == 404
+    assert (pulls.linked.heads, pulls.steps) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "part"),
+    [("0-9", 206, BLOB[:10]), ("1000-", 206, BLOB[1000:]), ("-5", 206, BLOB[-5:]), (f"{len(BLOB)}-", 416, None)],
+)
+async def test_ranges(pulls: Pulls, asked: str, status: int, part: bytes | None) -> None:
+    """A part of a blob, cached or not."""
+    for _ in range(2):
+        answer = await pulls.get(f"Range: bytes={asked}")
+        assert answer.status == status
+        assert part is None or answer.body == part
+    # A range that lies outside of an unknown blob is answered, and what follows of the blob is not kept.
+    assert len(pulls.linked.heads) == (1 if part else 2)
+
+
+async def test_a_head_is_no_fetch(pulls: Pulls) -> None:
+    """The size comes from the linked registry, and no byte of the blob."""
+    answer = await pulls.get(method="HEAD")
+
+    assert (answer.status, answer.headers["content-length"]) == (200, str(len(BLOB)))
+    assert pulls.linked.heads[0].startswith("HEAD ")
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_is_followed_by_authsvc(pulls: Pulls, status: int) -> None:
+    """Nginx asks authsvc, which answers with a new address; the credential does not go there."""
+    place = "https://cdn.example/x?sig=a%2Fb+c"
+
+    def linked(head: str) -> bytes:
+        return whole(BLOB) if "GET /cdn" in head else whole(b"", f"{status} There", f"Location: {place}")
+
+    pulls.linked.answer = linked
+    pulls.on_answer = lambda _: pulls.target(uri="/cdn", hop="1")
+
+    assert (await pulls.get()).body == BLOB
+    assert pulls.steps[1]["request"] == f"GET {PATH} HTTP/1.1"
+    assert pulls.steps[1]["x-authsvc-location"] == place
+    assert pulls.steps[1]["x-authsvc-hop"] == "0"
+    assert pulls.steps[1]["x-authsvc-status"].endswith(str(status))
+    assert pulls.steps[1]["authorization"] == "Bearer ours"
+    assert "Authorization" not in pulls.linked.heads[1]
+    # What came by a redirect is cached under the same name.
+    assert (await pulls.get()).body == BLOB
+    assert len(pulls.linked.heads) == 2
+
+
+async def test_four_hops_and_no_more(pulls: Pulls) -> None:
+    """An endless redirect ends, also when authsvc would go on."""
+    pulls.linked.answer = lambda _: whole(b"", "302 There", "Location: /x")
+    pulls.on_answer = lambda step: pulls.target(hop=str(int(step["x-authsvc-hop"]) + 1))
+
+    assert (await pulls.get()).status == 500
+    assert 5 == len(pulls.linked.heads)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 416, 429, 500, 502, 503])
+async def test_an_error_of_the_linked_registry_is_told_by_authsvc(pulls: Pulls, status: int) -> None:
+    """Its own words reach no client, and it is not cached."""
+    pulls.linked.answer = lambda _: whole(b"secret words", f"{status} No")
+    pulls.on_answer = lambda _: whole(b"{}", "404 ours", "Content-Type: application/json")
+    answers = [await pulls.get(), await pulls.get()]
+
+    if status == 416:  # what nginx says for itself of a range, too
+        assert {answer.status for answer in answers} == {416}
+        return
+    assert {(answer.status_line, answer.body) for answer in answers} == {("HTTP/1.1 404 ours", b"{}")}
+    assert pulls.steps[1]["x-authsvc-status"].split()[-1] == str(status)
+    assert len(pulls.linked.heads) == 2
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(BLOB) + BLOB[:100_000],
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10\r\nabcdefghijklmnop\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\n" + BLOB[:100_000],
+    ],
+    ids=["short", "chunks", "endless"],
+)
+async def test_half_a_blob_is_not_kept(pulls: Pulls, broken: bytes) -> None:
+    """A connection that breaks is a broken pull, and the next one fetches again."""
+    pulls.linked.answer = lambda _: broken
+    with pytest.raises((asyncio.IncompleteReadError, AssertionError)):
+        assert (await pulls.get()).body == BLOB
+    pulls.linked.answer = lambda _: whole(BLOB)
+
+    async with asyncio.timeout(PATIENCE):
+        while (await pulls.get()).body != BLOB:
+            pass
+
+
+async def test_a_cached_blob_outlives_its_registry(pulls: Pulls) -> None:
+    """What is known by its digest needs no linked registry any more; what is not, is told by authsvc."""
+    await pulls.get()
+    pulls.linked.port = 1
+    pulls.on_answer = lambda step: whole(step["x-authsvc-status"].encode(), "503 ours")
+
+    assert (await pulls.get()).body == BLOB
+    pulls.key = "another"
+    answer = await pulls.get()
+    assert (answer.status, answer.body.split()[-1]) == (503, b"502")
+
+
+async def test_keys_keep_credentials_apart(pulls: Pulls) -> None:
+    """Another team, link, credential or repository is another fetch."""
+    for key in ("a", "b", "a", "b"):
+        pulls.key = key
+        assert (await pulls.get()).body == BLOB
+
+    assert len(pulls.linked.heads) == 2
+
+
+HOSTILE = whole(
+    b"",
+    "200 OK",
+    "X-Accel-Redirect: /-/blob-head",
+    "X-Accel-Limit-Rate: 1",
+    "X-Accel-Expires: 1",
+    "X-Linked-Address: http://127.0.0.1:{port}",
+    "X-Linked-Uri: /metadata",
+    "X-Linked-Host: metadata.internal",
+    "X-Linked-Name: x",
+)
+
+
+async def stolen(pulls: Pulls) -> bool:
+    """Whether a linked registry can send nginx to an address of its choice."""
+    hostile = HOSTILE.replace(b"{port}", str(pulls.linked.port).encode())
+    pulls.linked.answer = lambda head: whole(b"inside") if "/metadata" in head else hostile
+    await pulls.get()
+    return any("GET /metadata" in head for head in pulls.linked.heads)
+
+
+async def test_a_hostile_x_accel_redirect(pulls: Pulls) -> None:
+    """The trap of this design: an upstream's own X-Accel-Redirect is only a header, which nobody sees."""
+    assert not await stolen(pulls)
+
+
+async def test_the_trap_is_real(folder: Path, free_port: int) -> None:
+    """Without the one directive the same upstream has nginx fetch whatever it names."""
+
+    def broken(text: str) -> str:
+        directive = "proxy_ignore_headers X-Accel-Redirect X-Accel-Expires"
+        assert text.count(directive) == 1
+        return text.replace(directive, "proxy_ignore_headers X-Accel-Expires")
+
+    async with running_pulls(folder, free_port, broken) as pulls:
+        assert await stolen(pulls)
+
+
+async def test_the_registry_has_no_redirects_either(pulls: Pulls) -> None:
+    """Our own registry, which S3 or a plug-in may answer through, opens nothing."""
+
+    async def hostile(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(HOSTILE.replace(b"{port}", str(pulls.linked.port).encode()))
+        writer.close()
+
+    pulls.front.registry.talk = hostile
+    await pulls.front.get("/v2/acme/x/blobs/y")
+
+    assert pulls.linked.heads == []
+
+
+async def test_a_manifest_comes_from_authsvc_once(pulls: Pulls) -> None:
+    """Nginx asks authsvc for it with the client's token, and keeps it; HEAD and GET are one fetch."""
+    key = "manifest"
+
+    async def decide(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        pulls.linked.heads.append(head)
+        manifest = whole(b'{"m":1}', "200 OK", "Content-Type: application/x", "Cache-Control: no-store")
+        accel = (
+            "X-Accel-Redirect: /-/manifest",
+            f"X-Linked-Digest: {DIGEST}",
+            f"X-Linked-Key: {key}",
+            'X-Linked-Warning: 110 - "stale"',
+        )
+        writer.write(manifest if "X-Authsvc-Step: manifest" in head else whole(b"", "200 OK", *accel))
+
+    pulls.front.edge.talk = decide
+    answers = [await pulls.get(method=method) for method in ("HEAD", "GET", "GET")]
+
+    assert [(answer.status, answer.body) for answer in answers] == [(200, b""), (200, b'{"m":1}'), (200, b'{"m":1}')]
+    assert {answer.headers["content-length"] for answer in answers} == {"7"}
+    assert {answer.headers["warning"] for answer in answers} == {'110 - "stale"'}
+    fetches = [head for head in pulls.linked.heads if "X-Authsvc-Step: manifest" in head]
+    assert len(fetches) == 1
+    assert fetches[0].startswith(f"GET {PATH} HTTP/1.1\r\n")
+    assert f"X-Authsvc-Digest: {DIGEST}\r\n" in fetches[0]
+    assert "Authorization: Bearer ours\r\n" in fetches[0]
