@@ -225,7 +225,7 @@ def quote_redis(value: str) -> str:
 
 def quote_word(value: str) -> str:
     """Let a word of the template itself pass."""
-    if not re.fullmatch(r"[a-z-]+", value, re.ASCII):
+    if not re.fullmatch(r"[A-Za-z-]+", value, re.ASCII):
         raise TypeError(f"{value!r} is not a word of a template")
     return _Quoted(value)
 

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -59,12 +60,26 @@ class Pulls:
         step = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
         step["request"] = request
         self.steps.append(step)
-        writer.write(self.on_answer(step) if step.get("x-authsvc-step") == "answer" else self.target(request))
+        now = step.get("x-authsvc-step", "")
+        writer.write({"": self.cached, "target": self.target, "answer": lambda: self.on_answer(step)}[now]())
         await writer.drain()
 
-    def target(self, request: str = "GET", uri: str = "/v2/org/image/blobs/x?a=%2F%20+;%25", hop: str = "0") -> bytes:
+    def cached(self) -> bytes:
+        """Return the first answer: where it would be if it were here."""
+        return whole(
+            b"",
+            "200 OK",
+            "X-Accel-Redirect: /-/cached",
+            "Content-Type: application/octet-stream",
+            f"X-Linked-Key: {self.key}",
+            "X-Linked-Team: acme",
+            "X-Linked-Link: link-1",
+            f"X-Linked-Digest: {DIGEST}",
+        )
+
+    def target(self, uri: str = "/v2/org/image/blobs/x?a=%2F%20+;%25", hop: str = "0") -> bytes:
         """Return the X-Accel answer for the linked registry."""
-        kind = "blob-head" if request.startswith("HEAD") else "blob"
+        kind = "blob-head" if self.steps[-1]["x-authsvc-method"] == "HEAD" else "blob"
         return whole(
             b"",
             "200 OK",
@@ -76,8 +91,7 @@ class Pulls:
             "X-Linked-Name: upstream.example",
             *([f"X-Linked-Authorization: {SECRET}"] if hop == "0" else []),
             f"X-Linked-Key: {self.key}",
-            "X-Linked-Team: acme",
-            "X-Linked-Link: link-1",
+            "X-Linked-Origin: http://upstream.example",
             f"X-Linked-Digest: {DIGEST}",
             f"X-Linked-Hop: {hop}",
         )
@@ -117,7 +131,7 @@ async def test_a_blob_is_fetched_once(pulls: Pulls) -> None:
 
     assert {(answer.status, answer.body) for answer in answers} == {(200, BLOB)}
     assert len(pulls.linked.heads) == 1
-    assert len(pulls.steps) == 11
+    assert Counter(step.get("x-authsvc-step", "") for step in pulls.steps) == {"": 11, "target": 1}
     headers = answers[-1].headers
     assert headers["content-type"] == "application/octet-stream"
     assert headers["docker-content-digest"] == DIGEST
@@ -152,13 +166,13 @@ async def test_what_the_linked_registry_sees(pulls: Pulls) -> None:
 @pytest.mark.parametrize("path", [PATH, "/auth/token", "/api/v1/apps", "/livez"])
 async def test_a_client_cannot_name_a_step(pulls: Pulls, path: str) -> None:
     """The headers between nginx and authsvc are overwritten everywhere."""
-    names = ("Step", "Digest", "Status", "Location", "Hop", "Limited")
+    names = ("Step", "Digest", "Status", "Location", "Hop", "Limited", "Origin", "Method")
     await pulls.front.get(path, *(f"X-Authsvc-{name}: evil" for name in names))
 
     assert "evil" not in json.dumps(pulls.steps)
 
 
-@pytest.mark.parametrize("path", ["/-/blob", "/-/manifest", "/-/blob-head", "/-/", "/v2/../-/blob", "/%2d/blob"])
+@pytest.mark.parametrize("path", ["/-/blob", "/-/manifest", "/-/cached", "/-/", "/v2/../-/blob", "/%2d/blob"])
 async def test_no_client_reaches_an_internal_location(pulls: Pulls, path: str) -> None:
     """They are for authsvc's redirects alone."""
     answer = await pulls.front.get(path, f"X-Linked-Address: http://127.0.0.1:{pulls.linked.port}", "X-Linked-Uri: /")
@@ -183,10 +197,14 @@ async def test_ranges(pulls: Pulls, asked: str, status: int, part: bytes | None)
 
 async def test_a_head_is_no_fetch(pulls: Pulls) -> None:
     """The size comes from the linked registry, and no byte of the blob."""
+    for _ in range(2):
+        answer = await pulls.get(method="HEAD")
+        assert (answer.status, answer.headers["content-length"]) == (200, str(len(BLOB)))
+    assert [head.split()[0] for head in pulls.linked.heads] == ["HEAD"] * 2
+    await pulls.get()
     answer = await pulls.get(method="HEAD")
-
     assert (answer.status, answer.headers["content-length"]) == (200, str(len(BLOB)))
-    assert pulls.linked.heads[0].startswith("HEAD ")
+    assert len(pulls.linked.heads) == 3
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -201,11 +219,12 @@ async def test_a_redirect_is_followed_by_authsvc(pulls: Pulls, status: int) -> N
     pulls.on_answer = lambda _: pulls.target(uri="/cdn", hop="1")
 
     assert (await pulls.get()).body == BLOB
-    assert pulls.steps[1]["request"] == f"GET {PATH} HTTP/1.1"
-    assert pulls.steps[1]["x-authsvc-location"] == place
-    assert pulls.steps[1]["x-authsvc-hop"] == "0"
-    assert pulls.steps[1]["x-authsvc-status"].endswith(str(status))
-    assert pulls.steps[1]["authorization"] == "Bearer ours"
+    step = pulls.steps[2]
+    assert step["request"] == f"GET {PATH} HTTP/1.1"
+    assert (step["x-authsvc-location"], step["x-authsvc-origin"]) == (place, "http://upstream.example")
+    assert (step["x-authsvc-hop"], step["x-authsvc-method"]) == ("0", "GET")
+    assert step["x-authsvc-status"].endswith(str(status))
+    assert step["authorization"] == "Bearer ours"
     assert "Authorization" not in pulls.linked.heads[1]
     # What came by a redirect is cached under the same name.
     assert (await pulls.get()).body == BLOB
@@ -232,7 +251,7 @@ async def test_an_error_of_the_linked_registry_is_told_by_authsvc(pulls: Pulls, 
         assert {answer.status for answer in answers} == {416}
         return
     assert {(answer.status_line, answer.body) for answer in answers} == {("HTTP/1.1 404 ours", b"{}")}
-    assert pulls.steps[1]["x-authsvc-status"].split()[-1] == str(status)
+    assert pulls.steps[2]["x-authsvc-status"].split()[-1] == str(status)
     assert len(pulls.linked.heads) == 2
 
 
