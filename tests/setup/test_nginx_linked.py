@@ -60,8 +60,14 @@ class Pulls:
         step = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
         step["request"] = request
         self.steps.append(step)
-        now = step.get("x-authsvc-step", "")
-        writer.write({"": self.cached, "target": self.target, "answer": lambda: self.on_answer(step)}[now]())
+        match step.get("x-authsvc-step", ""):
+            case "answer":
+                answer = self.on_answer(step)
+            case "target":
+                answer = self.target()
+            case _:
+                answer = self.cached()
+        writer.write(answer)
         await writer.drain()
 
     def cached(self) -> bytes:
