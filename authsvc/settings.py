@@ -23,6 +23,17 @@ from authsvc.private_file import read_trusted
 from authsvc.public_url import PublicUrl, parse_public_url
 from authsvc.redaction import Secret
 from authsvc.redis_url import SCHEME, parse_sentinel_url
+from authsvc.setting_values import (
+    decimal_seconds,
+    number,
+    one_of,
+    parse_absolute_path,
+    parse_absolute_paths,
+    parse_on_or_off,
+    parse_size,
+    parse_socket_path,
+    seconds,
+)
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -53,17 +64,10 @@ MIN_TOKEN_LIFE, MAX_TOKEN_LIFE = 60, 3600
 
 DEFAULT_LEAF_LIFE = 24 * 3600
 
-MAX_SOCKET_PATH, LONGEST_SUFFIX = 107, 10
-"""Bytes that fit in ``sun_path`` with the NUL behind them, and those that a draft of the socket has more."""
-
 MIN_REDIS_DEADLINE, MAX_REDIS_DEADLINE = 0.5, 60
 """Seconds. Less would fail on a healthy network; clients do not wait longer than a minute for a token."""
 
 MIN_AUDIT_BUDGET, MAX_AUDIT_BUDGET = 1, 65536
-"""MiB."""
-
-DEFAULT_CACHE_SIZE = 10 * 1024
-MIN_CACHE_SIZE, MAX_CACHE_SIZE = 100, 1000000 * 1024
 """MiB."""
 
 MIN_AUDIT_GROUPS, MAX_AUDIT_GROUPS = 1024, 1024 * 1024
@@ -159,60 +163,6 @@ class _Setting:
         return self.parse(text, source)
 
 
-def _seconds(least: int, most: int) -> Callable[[str, str], timedelta]:
-    def parse(text: str, name: str) -> timedelta:
-        if not re.fullmatch(r"[0-9]{1,9}", text, re.ASCII) or not least <= int(text) <= most:
-            raise SetupRefused(f"{name} must be a number of seconds from {least} to {most}, not {text[:40]!r}")
-        return timedelta(seconds=int(text))
-
-    return parse
-
-
-def _decimal_seconds(least: float, most: float) -> Callable[[str, str], float]:
-    def parse(text: str, name: str) -> float:
-        if not re.fullmatch(r"[0-9]{1,9}(?:\.[0-9]{1,3})?", text, re.ASCII) or not least <= float(text) <= most:
-            raise SetupRefused(f"{name} must be a number of seconds from {least} to {most}, not {text[:40]!r}")
-        return float(text)
-
-    return parse
-
-
-def _number(least: int, most: int, of: str = "") -> Callable[[str, str], int]:
-    def parse(text: str, name: str) -> int:
-        if not re.fullmatch(r"[0-9]{1,9}", text, re.ASCII) or not least <= int(text) <= most:
-            raise SetupRefused(f"{name} must be a number{of} from {least} to {most}, not {text[:40]!r}")
-        return int(text)
-
-    return parse
-
-
-def _absolute_path(text: str, name: str) -> Path:
-    if not text.startswith("/") or "\0" in text:
-        raise SetupRefused(f"{name} must be an absolute path, not {text[:200]!r}")
-    return Path(text)
-
-
-def _socket_path(text: str, name: str) -> Path:
-    path = _absolute_path(text, name)
-    if len(text.encode()) > MAX_SOCKET_PATH - LONGEST_SUFFIX:
-        raise SetupRefused(f"{name} must have at most {MAX_SOCKET_PATH - LONGEST_SUFFIX} bytes, as a socket's name")
-    return path
-
-
-def _absolute_paths(text: str, name: str) -> tuple[Path, ...]:
-    # A colon may also be a part of a name.
-    return tuple(_absolute_path(part, name) for part in re.split(r":(?=/)", text) if part)
-
-
-def _one_of(*words: str) -> Callable[[str, str], str]:
-    def parse(text: str, name: str) -> str:
-        if text not in words:
-            raise SetupRefused(f"{name} must be one of {', '.join(words)}, not {text[:40]!r}")
-        return text
-
-    return parse
-
-
 def parse_networks(text: str, name: str) -> tuple[Network, ...]:
     """Return the networks in the value of the setting ``name``.
 
@@ -223,23 +173,6 @@ def parse_networks(text: str, name: str) -> tuple[Network, ...]:
         return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
     except ValueError as error:
         raise SetupRefused(f"{name} must list networks such as 10.0.0.0/8,::1/128: {error}") from error
-
-
-def parse_size(text: str, name: str) -> int:
-    """Return the MiB in the value of the setting ``name``: ``500m`` or ``10g``.
-
-    Raises:
-        SetupRefused: it is not a size, or too small for one layer.
-    """
-    form = re.fullmatch(r"([0-9]{1,7})([mg])", text.lower(), re.ASCII)
-    size = 0 if form is None else int(form[1]) * (1024 if form[2] == "g" else 1)
-    if not MIN_CACHE_SIZE <= size <= MAX_CACHE_SIZE:
-        raise SetupRefused(f"{name} must be a size from 100m to 1000000g such as 10g, not {text[:40]!r}")
-    return size
-
-
-def _on_or_off(text: str, name: str) -> bool:
-    return _one_of("on", "off")(text, name) == "on"
 
 
 def _redis_url(text: str, name: str) -> Secret:
@@ -270,32 +203,32 @@ def _registry_url(text: str, name: str) -> str:
 SETTINGS = (
     _Setting("public_url", parse_public_url, "http://localhost:5000"),
     _Setting("redis_url", _redis_url, secret=True),
-    _Setting("redis_deadline", _decimal_seconds(MIN_REDIS_DEADLINE, MAX_REDIS_DEADLINE), "1.5"),
-    _Setting("redis_disk", _absolute_paths, optional=True),
-    _Setting("redis_disk_reserve", _number(1, 1024 * 1024, " of MiB"), str(DEFAULT_RESERVE)),
+    _Setting("redis_deadline", decimal_seconds(MIN_REDIS_DEADLINE, MAX_REDIS_DEADLINE), "1.5"),
+    _Setting("redis_disk", parse_absolute_paths, optional=True),
+    _Setting("redis_disk_reserve", number(1, 1024 * 1024, " of MiB"), str(DEFAULT_RESERVE)),
     _Setting("secrets_dir", lambda text, _: Path(text)),
     _Setting("registry_url", _registry_url, optional=True),
-    _Setting("pull_token_life", _seconds(MIN_TOKEN_LIFE, MAX_TOKEN_LIFE), "300"),
-    _Setting("push_token_life", _seconds(MIN_TOKEN_LIFE, MAX_TOKEN_LIFE), "900"),
-    _Setting("leaf_life", _seconds(600, 90 * 24 * 3600), str(DEFAULT_LEAF_LIFE)),
-    _Setting("leaf_renewal", _seconds(1, 45 * 24 * 3600), optional=True),
+    _Setting("pull_token_life", seconds(MIN_TOKEN_LIFE, MAX_TOKEN_LIFE), "300"),
+    _Setting("push_token_life", seconds(MIN_TOKEN_LIFE, MAX_TOKEN_LIFE), "900"),
+    _Setting("leaf_life", seconds(600, 90 * 24 * 3600), str(DEFAULT_LEAF_LIFE)),
+    _Setting("leaf_renewal", seconds(1, 45 * 24 * 3600), optional=True),
     _Setting("leaf_key", lambda text, _: Path(text), optional=True),
     _Setting("leaf_certificate", lambda text, _: Path(text), optional=True),
     _Setting("trusted_proxies", parse_networks, "127.0.0.0/8,::1/128"),
-    _Setting("private_clients", _on_or_off, optional=True),
-    _Setting("degraded_pulls", _on_or_off, "on"),
-    _Setting("refresh_tokens", _on_or_off, "on"),
-    _Setting("audit_budget", _number(MIN_AUDIT_BUDGET, MAX_AUDIT_BUDGET, " of MiB"), "256"),
-    _Setting("audit_groups", _number(MIN_AUDIT_GROUPS, MAX_AUDIT_GROUPS), "16384"),
-    _Setting("audit_export_dir", _absolute_path, optional=True),
-    _Setting("log_level", _one_of("debug", "info", "warning", "error"), "info"),
+    _Setting("private_clients", parse_on_or_off, optional=True),
+    _Setting("degraded_pulls", parse_on_or_off, "on"),
+    _Setting("refresh_tokens", parse_on_or_off, "on"),
+    _Setting("audit_budget", number(MIN_AUDIT_BUDGET, MAX_AUDIT_BUDGET, " of MiB"), "256"),
+    _Setting("audit_groups", number(MIN_AUDIT_GROUPS, MAX_AUDIT_GROUPS), "16384"),
+    _Setting("audit_export_dir", parse_absolute_path, optional=True),
+    _Setting("log_level", one_of("debug", "info", "warning", "error"), "info"),
     _Setting("upstream_cache_size", parse_size, "10g"),
-    _Setting("control_socket", _socket_path, optional=True),
+    _Setting("control_socket", parse_socket_path, optional=True),
     _Setting("keys_dir", lambda text, _: Path(text), optional=True),
-    _Setting("key_socket", _socket_path, optional=True),
-    _Setting("key_admin_socket", _socket_path, optional=True),
+    _Setting("key_socket", parse_socket_path, optional=True),
+    _Setting("key_admin_socket", parse_socket_path, optional=True),
     _Setting("upstream_private_networks", parse_networks, optional=True),
-    _Setting("upstream_ca_file", _absolute_path, optional=True),
+    _Setting("upstream_ca_file", parse_absolute_path, optional=True),
 )
 """What can be set; the fields of :class:`Settings`, in its order."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from authsvc.settings import DEFAULT_CACHE_SIZE, parse_size
+from authsvc.setting_values import DEFAULT_CACHE_SIZE, parse_size
 
 CACHE_SIZE = "AUTHSVC_UPSTREAM_CACHE_SIZE"
 CA_FILE = "AUTHSVC_UPSTREAM_CA_FILE"

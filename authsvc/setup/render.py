@@ -14,7 +14,7 @@ import jinja2
 from attrs import asdict, field, frozen
 
 from authsvc.errors import SetupRefused
-from authsvc.settings import DEFAULT_CACHE_SIZE
+from authsvc.setting_values import DEFAULT_CACHE_SIZE
 
 
 @frozen

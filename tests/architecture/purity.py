@@ -102,6 +102,7 @@ PURE_AT_IMPORT = {
     ),
     *("argument", "version_option", "add_command"),
     *("repeatable", "shows_secret"),
+    *("seconds", "decimal_seconds", "number", "one_of"),
 }
 """Lower-case callables that a module may call while it is imported; constructors, in CapWords, come besides."""
 
