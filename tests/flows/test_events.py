@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from attrs import frozen
@@ -267,6 +268,20 @@ def test_a_registry_that_is_killed_with_events(shop: Shop) -> None:
     known = history(shop.stack, ImageName(f"{lost_app}/worker", "1"))
     assert arrived <= 1
     assert (known.pulled is not None) == (arrived == 1)
+
+    token = shop.stack.json("token", "create", unique("crm"), "--member", shop.owner.username, "--api", "read")["token"]
+
+    def rows(source: str) -> list[dict[str, Any]]:
+        path = f"/api/v1/activity?license={lost_license.id}&source={source}"
+        reply = ask(shop.stack.port, "GET", path, headers={"Authorization": f"Bearer {token}"})
+        found: list[dict[str, Any]] = reply.json()["items"]
+        return found
+
+    asked = until(lambda: rows("token"), "the API says that the customer asked")
+    assert {("token", f"{lost_app}/worker", lost_license.id, None)} == {
+        (row["source"], row["repository"], row["license"], row["digest"]) for row in asked
+    }
+    assert arrived == sum(row["count"] for row in rows("registry") if row["action"] == "pull")
 
 
 def test_a_clean_stop_delivers_what_is_queued(shop: Shop) -> None:

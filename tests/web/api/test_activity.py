@@ -16,8 +16,8 @@ from authsvc.store.codec import Codec
 from authsvc.tenancy.terms import LicenseTerms
 from tests.support.activity import INDEX, blob, digest, event, push
 from tests.support.api_server import ApiServer
-from tests.support.installation import APP, OTHER_APP
-from tests.web.api.conftest import THEIR_APP, People
+from tests.support.installation import APP, OPERATOR, OTHER_APP
+from tests.web.api.conftest import OTHER_TEAM, THEIR_APP, People
 
 TEAMS = {APP: "=Initech", OTHER_APP: "Hooli", THEIR_APP: "Hooli of the others"}
 IMAGES = 130
@@ -76,6 +76,47 @@ async def test_rows(api: ApiServer, people: People, licenses: dict[str, str]) ->
     hours = await rows(api, people["viewer"], f"app={OTHER_APP}&resolution=hour&since=1d&customer=Hooli")
     assert 3 == len(hours)
     assert [] == await rows(api, people["viewer"], "source=token")
+
+
+ADDRESSES = (
+    "/activity",
+    "/activity?limit=1",
+    "/activity?resolution=hour",
+    "/activity?source=token",
+    "/activity?since=30d",
+    "/activity?customer=Hooli",
+    "/activity?customer=Nobody",
+    "/activity/apps/{app}",
+    "/activity/licenses/{license}",
+    "/activity/customers/{customer}",
+    "/activity/images/{app}/worker",
+    "/activity/images/{app}/worker:1.0",
+    f"/activity/images/{{app}}/worker@{digest()}",
+    "/activity/unused-tags?repository={app}/worker",
+    "/licenses/{license}",
+    "/customers/{customer}",
+)
+"""What somebody asks for without naming anything of another team."""
+
+
+async def test_no_answer_names_the_other_team(api: ApiServer, people: People, licenses: dict[str, str]) -> None:
+    """Whoever asks, for whatever, as JSON and as a spreadsheet: nothing of the other team's is in it."""
+    customers = {app: (await api.house.licenses.show(OPERATOR, one)).customer_id for app, one in licenses.items()}
+    names = {app: {app, licenses[app], customers[app], TEAMS[app]} for app in TEAMS}
+    ours, theirs = names[APP] | names[OTHER_APP] - {"Hooli"}, names[THEIR_APP] | {OTHER_TEAM, "of the others"}
+    answered = 0
+    for who, app, foreign in (
+        *((who, APP, theirs) for who in ("owner", "viewer-read", "machine-read", "limited-read")),
+        ("stranger", THEIR_APP, ours),
+    ):
+        for address in ADDRESSES:
+            path = address.format(app=app, license=licenses[app], customer=customers[app])
+            for accept in ("application/json", "text/csv"):
+                reply = await api.ask("GET", path, people[who], headers={"Accept": accept})
+                answered += reply.status == 200
+                said = reply.body.decode() + str(reply.headers)
+                assert not [name for name in foreign if str(name) in said], (who, path)
+    assert answered > 5 * len(ADDRESSES), "most of them have an answer"
 
 
 async def test_a_spreadsheet_has_every_row(api: ApiServer, people: People, licenses: dict[str, str]) -> None:
