@@ -108,7 +108,7 @@ class UpstreamResolver:
             UpstreamUnavailable: the name cannot be resolved, or leads where no upstream may be.
         """
         try:
-            return self._checked(origin, await self._found(origin, team))
+            return self._checked(origin, await self.look_up(origin, team))
         except InputRefused as error:
             raise UpstreamUnavailable(str(error), code="upstream_address_refused") from error
 
@@ -123,7 +123,7 @@ class UpstreamResolver:
             InputRefused: it leads where no upstream may be.
         """
         with contextlib.suppress(UpstreamUnavailable):
-            self._checked(origin, await self._found(origin, team))
+            self._checked(origin, await self.look_up(origin, team))
 
     def _checked(self, origin: Origin, addresses: tuple[Address, ...]) -> tuple[Address, ...]:
         self.rules.check_addresses(origin.host, addresses)
@@ -136,7 +136,13 @@ class UpstreamResolver:
             )
         return tuple(sorted(addresses, key=lambda address: address.version))
 
-    async def _found(self, origin: Origin, team: str) -> tuple[Address, ...]:
+    async def look_up(self, origin: Origin, team: str) -> tuple[Address, ...]:
+        """Return the addresses of ``origin``, none of which has been checked yet.
+
+        Raises:
+            InputRefused: the host is an address or has a port that no upstream may have.
+            UpstreamUnavailable: the name cannot be resolved.
+        """
         literal = self.rules.check_host(origin.host, origin.port)
         if literal is not None:
             return (literal,)

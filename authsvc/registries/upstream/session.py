@@ -169,7 +169,9 @@ class UpstreamSession:
                 return await self._counted(requester, sending)
         except TimeoutError as error:
             breaker.failed(self._monotonic())
-            raise UpstreamUnavailable(f"{origin.authority} did not answer in time") from error
+            raise UpstreamUnavailable(
+                f"{origin.authority} did not answer in time", facts={"stage": "connection"}
+            ) from error
 
     async def _counted(self, requester: Requester, sending: "_UpstreamRequest") -> UpstreamReply:
         try:
@@ -192,7 +194,9 @@ class UpstreamSession:
             except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
                 if address == tried[-1]:
                     raise UpstreamUnavailable(
-                        f"{sending.origin.authority} cannot be reached: no connection", detail=repr(error)[:500]
+                        f"{sending.origin.authority} cannot be reached: no connection",
+                        detail=repr(error)[:500],
+                        facts={"stage": "connection"},
                     ) from error
             except (aiohttp.ClientError, OSError, ValueError) as error:
                 raise UpstreamUnavailable(
@@ -270,7 +274,9 @@ def _tls_failure(origin: Origin, error: aiohttp.ClientSSLError) -> UpstreamUnava
     """Return the error about a TLS connection; OpenSSL's words say what is wrong with a certificate."""
     certificate = getattr(error, "certificate_error", None)
     why = str(getattr(certificate, "verify_message", "")) or "the connection could not be made secure"
-    return UpstreamUnavailable(f"{origin.authority}: TLS failed: {why[:200]}", detail=repr(error)[:500])
+    return UpstreamUnavailable(
+        f"{origin.authority}: TLS failed: {why[:200]}", detail=repr(error)[:500], facts={"stage": "tls"}
+    )
 
 
 def _unusable(origin: Origin, why: str) -> UpstreamUnavailable:
