@@ -18,6 +18,9 @@ MAX_TEXT = 7 * 1024
 ON_BEHALF_OF = "on_behalf_of"
 """Key of the member for whom the operator acted: ``{"member": id, "email": address, "team": slug}``."""
 
+BATCH = "batch"
+"""Key of what one change of many was a part of: ``{"kind": "import" or "renewal", "rows": number, "file": name}``."""
+
 REQUEST_ID = "request_id"
 """Key of the id of the HTTP request that asked for a change."""
 

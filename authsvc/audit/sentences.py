@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC
 from typing import Any
 
-from authsvc.audit.entry import ON_BEHALF_OF
+from authsvc.audit.entry import BATCH, ON_BEHALF_OF
 from authsvc.audit.stored_entry import TRUNCATED, instant
 from authsvc.audit.token_event import ACTIVE, MANY, WITH_ITS_APP
 from authsvc.bounded_json import CUT
@@ -51,7 +51,7 @@ _OF_THE_REQUEST = {
     *("at", "event", "actor", "id", "cursor", "requests", "count", "last_at", "last_id", "addresses"),
     *("asked", "dropped", "granted", "refused", "credential", "kind", "reason", "detail", "degraded", "use_case"),
     *("address", "client_id", "user_agent", "token_id", CHANGED, CUT, TRUNCATED),
-    ON_BEHALF_OF,
+    *(ON_BEHALF_OF, BATCH),
 }
 
 
@@ -90,7 +90,7 @@ def summary(facts: Mapping[str, Any]) -> str:
     """Return an entry's content in one line."""
     if facts["event"] not in _OUTCOMES:
         said = _listed_facts({name: value for name, value in facts.items() if name not in _OF_THE_REQUEST})
-        return "; ".join(filter(None, [said, ", ".join(_changes(facts))]))
+        return "; ".join(filter(None, [_batch(facts), said, ", ".join(_changes(facts))]))
     if facts["actor"] == MANY:
         return f"different decisions on the app {facts.get('app', 'of each')}"
     if facts.get("examples"):
@@ -207,7 +207,17 @@ def _change(facts: Mapping[str, Any]) -> list[str]:
     first = f"{when(facts['at'])}: {facts['event']}, by {who(facts)}."
     changes = _changes(facts)
     changed = [f"Changed: {'; '.join(changes)}."] if changes else []
-    return [first, *([f"With: {said}."] if said else []), *changed, *_cut(facts)]
+    batch = f"Part of the {_batch(facts)}." if _batch(facts) else ""
+    return [first, *filter(None, [batch, f"With: {said}." if said else ""]), *changed, *_cut(facts)]
+
+
+def _batch(facts: Mapping[str, Any]) -> str:
+    """Return what one change of many was a part of; empty if it was none."""
+    batch = facts.get(BATCH)
+    if not isinstance(batch, Mapping):
+        return ""
+    source = f" of {batch['file']}" if batch.get("file") else ""
+    return f"{batch.get('kind')}{source} with {batch.get('rows')} {'row' if batch.get('rows') == 1 else 'rows'}"
 
 
 def _changes(facts: Mapping[str, Any]) -> list[str]:

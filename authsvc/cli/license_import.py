@@ -14,6 +14,7 @@ from authsvc.cli.row_file import (
     counted,
     dry_run_option,
     format_option,
+    operations_of,
     print_problems,
     progress,
     row_file_option,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from authsvc.cli.license_tar import LicenseTar
     from authsvc.manage.license_import import ImportOutcome, LicenseImport, Plan
     from authsvc.manage.license_rows import Read
+    from authsvc.manage.operation import Operation
     from authsvc.wiring.management import Management
 
 STDOUT = "-"
@@ -74,7 +76,8 @@ def import_command(
             with _sink(folder, output_tar, clock()) as sink:
                 if sink is not None:
                     sink.put_keys(await manage.licenses.verification_keys())
-                return plan, await _carried_out(evolve(work, sink=sink), plan, lambda: _rows(source), manage)
+                begin = operations_of(manage, "import", plan.rows, file)
+                return plan, await _carried_out(evolve(work, sink=sink), plan, lambda: _rows(source), manage, begin)
 
     plan, outcome = run(data_dir, use, deadline=None)
     if as_json:
@@ -105,10 +108,14 @@ def _sink(
 
 
 async def _carried_out(
-    work: "LicenseImport", plan: "Plan", rows: "Callable[[], Iterator[Read]]", manage: "Management"
+    work: "LicenseImport",
+    plan: "Plan",
+    rows: "Callable[[], Iterator[Read]]",
+    manage: "Management",
+    begin: "Callable[[], Operation]",
 ) -> "ImportOutcome":
     with progress(plan.rows) as advance:
-        return await work.carry_out(manage.actor, rows(), manage.operation, advance)
+        return await work.carry_out(manage.actor, rows(), begin, advance)
 
 
 def _rows(source: RowFile) -> "Iterator[Read]":

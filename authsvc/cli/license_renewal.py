@@ -13,6 +13,7 @@ from authsvc.cli.row_file import (
     counted,
     dry_run_option,
     format_option,
+    operations_of,
     print_problems,
     progress,
     row_file_option,
@@ -43,8 +44,9 @@ def renew_command(
             plan = await work.check(manage.actor, _rows(source), clock())
             if dry_run or plan.problems:
                 return plan, None
+            begin = operations_of(manage, "renewal", plan.rows, file)
             with progress(plan.rows) as advance:
-                return plan, await work.carry_out(manage.actor, _rows(source), manage.operation, advance)
+                return plan, await work.carry_out(manage.actor, _rows(source), begin, advance)
 
     plan, outcome = run(data_dir, use, deadline=None)
     if as_json:

@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
 import click
-from attrs import frozen
+from attrs import evolve, frozen
 
 from authsvc.cli.console import say
 from authsvc.errors import InputRefused
 
 if TYPE_CHECKING:
     from authsvc.manage.license_rows import RowProblem
+    from authsvc.manage.operation import BatchKind, Operation
+    from authsvc.wiring.management import Management
 
 SHOWN = 200
 """Most problems that are printed for people; --json has all."""
@@ -30,6 +32,14 @@ format_option = click.option(
     "--format", "form", type=click.Choice(["csv", "jsonl"]), help="What FILE is.  [default: by its name, else csv]"
 )
 dry_run_option = click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")
+
+
+def operations_of(manage: "Management", kind: "BatchKind", rows: int, file: Path) -> "Callable[[], Operation]":
+    """Return what begins the operation of each row: the audit names the file, and how many rows it has."""
+    from authsvc.manage.operation import RowBatch
+
+    batch = RowBatch(kind, rows, None if file == STDIN else file.name)
+    return lambda: evolve(manage.operation(), batch=batch)
 
 
 @frozen

@@ -3,11 +3,12 @@
 import hashlib
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from attrs import frozen
 
-from authsvc.audit.entry import ON_BEHALF_OF, REQUEST_ID, Entry
+from authsvc.audit.entry import BATCH, ON_BEHALF_OF, REQUEST_ID, Entry
+from authsvc.audit.token_event import unsecret
 from authsvc.errors import PreconditionFailed
 from authsvc.manage.actor import Actor
 from authsvc.manage.changed_fields import changed_fields
@@ -17,6 +18,34 @@ T = TypeVar("T")
 
 OPERATION_ID_LENGTH = 32
 """Hexadecimal digits."""
+
+
+BatchKind = Literal["import", "renewal"]
+
+MAX_FILE_NAME = 100
+"""Characters of a file's name that the audit has."""
+
+
+@frozen
+class RowBatch:
+    """What one change of many is a part of.
+
+    Attributes:
+        kind: of what.
+        rows: how many it has in all, also of what is there already.
+        file: name of its file without the folder, or None.
+    """
+
+    kind: BatchKind
+    rows: int
+    file: str | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """Return what an audit entry says of it."""
+        if self.file is None:
+            return {"kind": self.kind, "rows": self.rows}
+        shown = "".join(character if character.isprintable() else "?" for character in self.file)
+        return {"kind": self.kind, "rows": self.rows, "file": unsecret(shown)[:MAX_FILE_NAME]}
 
 
 @frozen
@@ -31,6 +60,7 @@ class Operation:
         request_hash: identifies the request when it came with an idempotency key, else empty.
         if_match: entity tags, one of which the record that is changed must have; None for any record.
         request_id: of the HTTP request that asked for the change, or None.
+        batch: of changes, of which this is one, or None.
     """
 
     actor: Actor
@@ -40,6 +70,7 @@ class Operation:
     request_hash: str = ""
     if_match: tuple[str, ...] | None = None
     request_id: str | None = None
+    batch: RowBatch | None = None
 
     @classmethod
     def keyed(
@@ -72,7 +103,8 @@ class Operation:
     def entry(self, event: str, **facts: Any) -> Entry:
         """Return the audit entry of this change: a constant ``noun.verb`` and its facts, never a secret."""
         request = {} if self.request_id is None else {REQUEST_ID: self.request_id}
-        whole = self.behalf | facts | request
+        batch = {} if self.batch is None else {BATCH: self.batch.facts()}
+        whole = self.behalf | facts | batch | request
         return Entry(self.operation_id, self.now, event, self.actor.subject, whole, self.request_hash)
 
     @property

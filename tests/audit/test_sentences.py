@@ -8,6 +8,7 @@ from authsvc.audit.sentences import sentences, summary, when
 from authsvc.audit.token_event import token_event_of
 from authsvc.credentials.subject import LicensesSubject
 from authsvc.errors import StoreUnavailable
+from authsvc.manage.operation import RowBatch
 from tests.support.builders import NOW, as_license, as_member, make_app, make_license, make_member
 from tests.support.decisions import asked, denied, issued, refused
 
@@ -68,6 +69,19 @@ def test_a_token_that_allows_nothing() -> None:
     request = asked("repository:other/y:pull")
 
     assert "everything asked for was refused" in sentences(entry(request, issued(request)))[0]
+
+
+def test_a_change_that_is_one_of_many() -> None:
+    """Which file it came from, and how many rows that has."""
+    facts = {"at": NOW.isoformat(), "event": "license.created", "actor": "system:authsvc", "id": "op", "license": "c1"}
+    for batch, text in (
+        ({"kind": "import", "rows": 250, "file": "orders.csv"}, "import of orders.csv with 250 rows"),
+        ({"kind": "renewal", "rows": 1}, "renewal with 1 row"),
+    ):
+        assert f"Part of the {text}." == sentences({**facts, "batch": batch})[1]
+        assert summary({**facts, "batch": batch}).startswith(f"{text}; license c1")
+    assert "license c1" == summary({**facts, "batch": "nonsense"})
+    assert {"file": "a?b<redacted>", "kind": "import", "rows": 1} == RowBatch("import", 1, "a\x1bbasv_lic_x").facts()
 
 
 def test_a_failure_before_identity() -> None:

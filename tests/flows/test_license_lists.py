@@ -118,6 +118,13 @@ def test_a_license_from_its_creation_to_its_renewal(stack: Stack, app: str, tmp_
     assert "2031-01-31T00:00:00Z" == stack.json("license", "show", "LIFE-1")["expires_at"]
     assert "1 license renewed, 0 unchanged\n" == renew().out
     assert "0 licenses renewed, 1 unchanged\n" == renew().out
+    changed, made = stack.json("audit", "list", "--app", own, "--event", "license")
+    assert ({"kind": "renewal", "rows": 1, "file": "renewals.csv"}, "license.changed") == (
+        changed["batch"],
+        changed["event"],
+    )
+    assert {"kind": "import", "rows": 1} == made["batch"], "it came through standard input"
+    assert "renewal of renewals.csv with 1 row" in stack.authsvc("audit", "list", "--app", own).out
 
     changed = stack.json(
         *("license", "set", "LIFE-1", "--customer", "Initech Europe", "--contact", "sales@vendor.example"),

@@ -23,7 +23,7 @@ from authsvc.manage.license_rows import (
     RowProblem,
     read_jsonl,
 )
-from authsvc.manage.operation import OPERATION_ID_LENGTH, Operation
+from authsvc.manage.operation import OPERATION_ID_LENGTH, BatchKind, Operation, RowBatch
 from authsvc.manage.permissions import Permission
 from authsvc.manage.use_cases import UseCases
 from authsvc.tenancy.records import LicenseType
@@ -193,7 +193,7 @@ async def _import(use_cases: UseCases, call: Call[ImportQuery, LicenseImportBody
         raise _differ(plan.changed)
     if query.dry_run:
         return ObjectAnswer(_imported(plan, plan.new, dry_run=True))
-    outcome = await work.carry_out(call.actor, read(), _operations(call), _end_in_time(plan.rows))
+    outcome = await work.carry_out(call.actor, read(), _operations(call, "import", plan.rows), _end_in_time(plan.rows))
     return ObjectAnswer(_imported(plan, outcome.created, dry_run=False))
 
 
@@ -222,7 +222,7 @@ async def _renew(use_cases: UseCases, call: Call[PreviewQuery, LicenseRenewalBod
     _require_good(plan.problems)
     if call.query.dry_run:
         return ObjectAnswer(RenewalView(dry_run=True, renewed=plan.changed, unchanged=plan.unchanged))
-    outcome = await work.carry_out(call.actor, read(), _operations(call), _ignore_progress)
+    outcome = await work.carry_out(call.actor, read(), _operations(call, "renewal", plan.rows), _ignore_progress)
     return ObjectAnswer(RenewalView(dry_run=False, renewed=outcome.renewed, unchanged=outcome.unchanged))
 
 
@@ -241,12 +241,13 @@ def _lines(rows: tuple[object, ...]) -> list[str]:
     return [json.dumps(render_answer(row)) for row in rows]
 
 
-def _operations(call: AnyCall) -> Callable[[], Operation]:
+def _operations(call: AnyCall, kind: BatchKind, rows: int) -> Callable[[], Operation]:
     """Return what begins the operation of one license: each has an id of its own."""
+    batch = RowBatch(kind, rows)
 
     def begin() -> Operation:
         new = secrets.token_hex(OPERATION_ID_LENGTH // 2)
-        return evolve(call.operation, operation_id=new, request_hash="")
+        return evolve(call.operation, operation_id=new, request_hash="", batch=batch)
 
     return begin
 

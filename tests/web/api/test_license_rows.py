@@ -39,6 +39,9 @@ async def test_an_import_and_a_renewal(api: ApiServer, people: People) -> None:
     assert (await api.ask("POST", "/licenses/renew", token, ends)).json()["unchanged"] == 10
     assert (await api.ask("GET", "/licenses/order-7", token)).json()["expires_at"] == "2028-01-31T00:00:00Z"
     assert len({entry.id for entry in api.house.told}) == len(api.house.told)
+    batches = [entry.facts.get("batch") for entry in api.house.told if entry.event.startswith("license.")]
+    assert {"import", "renewal"} == {batch["kind"] for batch in batches if batch is not None}
+    assert all(batch is not None and batch["rows"] > 0 and "file" not in batch for batch in batches)
 
 
 async def test_problems_are_named_by_row(api: ApiServer, people: People) -> None:
