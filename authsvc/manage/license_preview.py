@@ -1,5 +1,6 @@
 """What a license would pull: its patterns against the images that its app has now."""
 
+import asyncio
 from collections.abc import Sequence
 
 from attrs import frozen
@@ -11,11 +12,15 @@ from authsvc.manage.authorization import permitted
 from authsvc.manage.lookup import find_app
 from authsvc.manage.permissions import Permission
 from authsvc.manage.stores import Stores
+from authsvc.spec.reference import MAX_NAME_LENGTH
 from authsvc.tenancy.pages import MAX_PAGE, Page, page_size
 from authsvc.tenancy.patterns import MAX_PATTERNS, covers_native, parse_pattern
 
 MAX_READS = 20
 """Most pages of the index of images that one page looks at (design #18)."""
+
+MAX_STEPS = 4_000_000
+"""About the steps of comparing that one page may take: some tenths of a second, however long the patterns are."""
 
 
 @frozen
@@ -56,11 +61,19 @@ class LicensePreview:
         size, patterns = page_size(limit), _parsed(repositories)
         found = (await find_app(self.stores, actor, app)).record
         tags, scope, cursor = list[IndexedTag](), ImageScope(found.team, frozenset({found.slug})), after
+        steps, covered = MAX_STEPS, dict[str, bool]()
+        costs = sum(len(one) for one in patterns or () if "*" in one)  # for each character of a name
         for _ in range(MAX_READS):
-            page = await self.stores.images.page(scope, cursor, size - len(tags))
-            tags += [tag for tag in page.items if _is_covered(tag.repository, patterns)]
+            room = max(1, min(size - len(tags), steps // (1 + costs * MAX_NAME_LENGTH)))
+            page = await self.stores.images.page(scope, cursor, room)
+            for tag in page.items:
+                if tag.repository not in covered:
+                    steps -= costs * len(tag.repository)
+                    covered[tag.repository] = _is_covered(tag.repository, patterns)
+                    await asyncio.sleep(0)  # others are served between two names
+                tags += [tag] if covered[tag.repository] else []
             cursor = page.next
-            if cursor is None or len(tags) == size:
+            if cursor is None or len(tags) == size or steps <= 0:
                 break
         return Page(tuple(tags), cursor)
 

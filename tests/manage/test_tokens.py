@@ -1,4 +1,4 @@
-"""Personal tokens and sign-ins: what a member's tools hold, how long it works, and what ends it."""
+"""Personal tokens: what a member's tools hold, how long it works, and what ends it."""
 
 import asyncio
 from datetime import datetime, timedelta
@@ -47,9 +47,6 @@ def id_of(secret: Secret) -> str:
     parsed = MachineSecret.parse(secret.reveal())
     assert parsed is not None
     return parsed.id
-
-
-# Personal tokens
 
 
 async def test_a_personal_token_is_its_member_now(house: Installation) -> None:
@@ -227,9 +224,6 @@ async def test_one_is_shown_by_its_id_to_its_owner(house: Installation) -> None:
         assert not (await house.tokens.show(Actor.of_member(ann), one, house.now)).live
         with pytest.raises(NotFound, match=f"there is no token '{one}'"):
             await house.tokens.show(Actor.of_member(bob), one, house.now)
-
-
-# Sign-ins
 
 
 async def test_secrets_are_stored_hashed_only(house: Installation) -> None:

@@ -5,13 +5,13 @@ import json
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
 from aiohttp import web
-from aiohttp.hdrs import METH_HEAD
-from attrs import evolve, field, frozen
+from attrs import Factory, evolve, field, frozen
 
 from authsvc.audit.management_denial import ManagementDenial
 from authsvc.errors import (
@@ -55,8 +55,9 @@ from authsvc.web.api.request_headers import (
     preferred_type,
     require_unused,
 )
+from authsvc.web.api.stream_sender import ABORTED, StreamSender
 from authsvc.web.client import CLIENT
-from authsvc.web.middleware import REQUEST_ID, Handler, add_headers
+from authsvc.web.middleware import REQUEST_ID, Handler
 from authsvc.web.public_error import PublicError, public_error
 
 ACTOR = web.RequestKey("actor", Actor)
@@ -67,12 +68,6 @@ COLLECTION = web.RequestKey("collection", str)
 
 ENDPOINT = web.RequestKey("endpoint", Endpoint)
 """The endpoint that a request reached."""
-
-ABORTED = web.RequestKey("aborted", bool)
-"""Whether an answer ended before it was whole."""
-
-SEND_DEADLINE = 30.0
-"""Seconds that a client may take to receive one part of a stream."""
 
 MAX_LOGGED = 100
 """Characters of unproven client text that reach the log."""
@@ -120,6 +115,9 @@ class ManagementApi:
     )
     count: CountRequest = lambda _collection, _method, _status, _seconds: None
     record_denied: RecordDenied = lambda _denial: None
+    _streams: StreamSender = field(
+        init=False, default=Factory(lambda self: StreamSender(self.share, self.logger), takes_self=True)
+    )
 
     def application(self) -> web.Application:
         """Return the application, to be added below ``/api``."""
@@ -130,39 +128,6 @@ class ManagementApi:
             for method in endpoint.methods:
                 application.router.add_route(method, f"{VERSION}{endpoint.route}", handler)
         return application
-
-    async def _stream(self, request: web.Request, answer: StreamAnswer, team: str) -> web.StreamResponse:
-        """Send a file a part at a time, with chunked coding: if a part cannot be made or sent, its end is missing.
-
-        Raises:
-            AuthsvcError: the first part is refused.
-        """
-        pages, response = aiter(answer.pages), web.StreamResponse()
-
-        async def next_page() -> str | None:
-            async with self.share.slot(team):  # a slow client takes no turn
-                return await anext(pages, None)
-
-        page = await next_page()
-        response.content_type, response.charset = answer.media_type, "utf-8"
-        response.headers["Content-Disposition"] = f'attachment; filename="{answer.name}"'
-        add_headers(response, request[REQUEST_ID])
-        await response.prepare(request)
-        if request.method == METH_HEAD:
-            return response
-        try:
-            while page is not None:
-                async with asyncio.timeout(SEND_DEADLINE):
-                    await response.write(page.encode())
-                page = await next_page()
-        except Exception as error:
-            # The status is sent already. Without the last chunk, a client knows that the file is not whole.
-            if not isinstance(error, ConnectionError | TimeoutError | AuthsvcError):
-                self.logger.error(REQUEST_FAILED, request_id=request[REQUEST_ID], path=request.path, exc_info=error)
-            request[ABORTED] = True
-            if request.transport is not None:
-                request.transport.abort()
-        return response
 
     async def _document(self, request: web.Request) -> web.Response:
         request[COLLECTION] = "openapi"
@@ -197,8 +162,19 @@ class ManagementApi:
                 raise PreconditionFailed(str(error)) from error
             raise
         if isinstance(answer, StreamAnswer):
-            return await self._stream(request, answer, call.team)
+            still_allowed = partial(self._require_same, request, actor)
+            return await self._streams.send(request, answer, call.team, still_allowed)
         return _rendered(request, endpoint, answer)
+
+    async def _require_same(self, request: web.Request, actor: Actor) -> None:
+        """Accept an actor who may do now what it might when the request came.
+
+        Raises:
+            AuthsvcError: the token or the account has ended, or may do something else.
+        """
+        caller = await self.authentication.caller(request, request[CLIENT], self.clock())
+        if caller.actor != actor:
+            raise PermissionDenied("what this token may do has changed since the request began")
 
     def _middleware(self) -> Any:
         @web.middleware

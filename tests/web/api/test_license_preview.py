@@ -99,3 +99,15 @@ async def test_a_team(api: ApiServer, people: People) -> None:
     assert (await api.ask("GET", "/teams", people["owner"])).json()["items"] == [mine.json()]
     for slug in ("globex-team", "nothing"):
         assert 404 == (await api.ask("GET", f"/teams/{slug}", people["owner"])).status
+
+
+async def test_patterns_that_are_slow(api: ApiServer, people: People, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much there is to compare, a page ends, and the pages together have everything."""
+    monkeypatch.setattr(license_preview, "MAX_STEPS", 1)
+    body: dict[str, object] = {"app": APP, "repositories": ["*a" * 100, "w*"]}
+    found, path, pages = list[str](), "/licenses/preview", 0
+    while path:
+        reply = (await api.ask("POST", path, people["machine-read"], body)).json()
+        found += [one["tag"] for one in reply["items"]]
+        path, pages = f"/licenses/preview?after={reply['next']}" if reply["next"] else "", pages + 1
+    assert (["1.0", "2.0"], len(REPOSITORIES) + 1) == (found, pages)
