@@ -31,6 +31,7 @@ HINTS: Mapping[ErrorCode, tuple[str, ...]] = {
     "root_key_missing": ("`authsvc keys issue` makes a leaf",),
     "secret_missing": ("`authsvc init` makes it",),
     "service_account_not_found": ("see: authsvc service-account list --team {team}",),
+    "upstream_link_not_found": ("see: authsvc upstream list --app {app}", "see: authsvc upstream list"),
     "team_not_found": ("make it with: authsvc team create {team}",),
     "token_not_found": ("see: authsvc token list --member EMAIL",),
 }

@@ -21,6 +21,7 @@ COMMANDS = {
     "service-account": ("authsvc.cli.service_account", "service_account_group"),
     "team": ("authsvc.cli.team", "team_group"),
     "token": ("authsvc.cli.token", "token_group"),
+    "upstream": ("authsvc.cli.upstream", "upstream_group"),
     "up": ("authsvc.cli.stack", "up_command"),
 }
 """Every subcommand, with the module and the name it is found under."""

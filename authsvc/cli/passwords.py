@@ -4,8 +4,11 @@ import sys
 
 import click
 
-from authsvc.cli.console import refuse
+from authsvc.cli.console import refuse, say
 from authsvc.redaction import Secret
+
+_LONGEST_SECRET = 16 * 1024
+"""Bytes of a secret that is kept for others; less is kept, and its sentence says so."""
 
 _LONGEST_LINE = 4096
 """Bytes that are read; a password may have 1,024."""
@@ -22,6 +25,27 @@ def read_password(*, from_stdin: bool) -> Secret:
     if not sys.stdin.isatty():
         raise click.UsageError("there is no terminal to ask for the password; use --password-stdin")
     return Secret(click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
+
+
+def read_secret(what: str, *, from_stdin: bool) -> Secret:
+    """Return a secret of somebody else: all of standard input, such as a key file, or asked for without echo.
+
+    Raises:
+        click.UsageError: it should be asked for, and there is no terminal.
+    """
+    if not from_stdin:
+        if not sys.stdin.isatty():
+            raise click.UsageError(f"there is no terminal to ask for the {what}; use --secret-stdin")
+        return Secret(click.prompt(what[:1].upper() + what[1:], hide_input=True, err=True))
+    if sys.stdin.isatty():
+        say(f"The {what}, then Ctrl-D:", err=True)
+    text = sys.stdin.buffer.read(_LONGEST_SECRET + 1)
+    if len(text) > _LONGEST_SECRET:
+        refuse(f"the {what} is longer than {_LONGEST_SECRET} bytes")
+    try:
+        return Secret(text.decode("utf-8"))
+    except UnicodeDecodeError:
+        refuse(f"the {what} is not UTF-8 text")
 
 
 def read_line(what: str) -> Secret:

@@ -10,14 +10,18 @@ from attrs import fields
 from authsvc.redaction import Secret
 from authsvc.tenancy.machine_records import Grant
 from authsvc.tenancy.records import TokenDigest
+from authsvc.upstreams.origin import Origin
 
-UNSHOWN = frozenset({"epoch", "sha256"})
-"""Fields that are nothing to a reader: a counter that follows from other changes, and the digest of a secret."""
+UNSHOWN = frozenset({"epoch", "sha256", "changed_at"})
+"""Fields that are nothing to a reader: what follows from other changes, and the digest of a secret."""
+
+SEALED = frozenset({"sealed_secret"})
+"""Fields that hold an encrypted secret."""
 
 IS_SET = "set"
 """Stands for the value of a secret, of which nothing else is said."""
 
-NAMES = {"password_hash": "password"}
+NAMES = {"password_hash": "password", "sealed_secret": "secret"}
 """Fields that are named for what a person sets."""
 
 
@@ -55,8 +59,15 @@ def _values(record: Any, names: list[str]) -> dict[str, Any]:
         if isinstance(value, Mapping):
             found |= {f"{name}.{key}": inner for key, inner in value.items()}
         else:
-            found[name] = value
+            found[name] = _plain(name, value)
     return found
+
+
+def _plain(name: str, value: Any) -> Any:
+    """Return a value that can be compared and shown: of what is sealed, that it is set."""
+    if isinstance(value, Origin):
+        return value.text
+    return Secret(value) if name in SEALED and value is not None else value
 
 
 def _shown(value: Any) -> Any:

@@ -21,6 +21,7 @@ from authsvc.tenancy.names import parse_email, parse_slug
 from authsvc.tenancy.pages import MAX_PAGE, Page
 from authsvc.tenancy.records import App, License, Member, Team
 from authsvc.tenancy.versioned import Versioned
+from authsvc.upstreams.link import LINK_NAME, UpstreamLink
 
 T = TypeVar("T")
 
@@ -52,7 +53,7 @@ async def find_app(stores: Stores, actor: Actor, slug: str) -> Versioned[App]:
     """
     app = await stores.apps.get(parse_slug(slug, "app"))
     if app is None or not actor.sees(app.record.team, app.record.slug):
-        raise _no_app(slug)
+        raise no_app(slug)
     return app
 
 
@@ -107,7 +108,7 @@ def require_app(actor: Actor, app: App) -> None:
         NotFound: there is no such app for the actor.
     """
     if not actor.sees(app.team, app.slug):
-        raise _no_app(app.slug)
+        raise no_app(app.slug)
 
 
 async def find_apps_of(stores: Stores, slugs: Sequence[str], team: str) -> tuple[str, ...] | None:
@@ -320,6 +321,37 @@ async def find_service_account(
     )
 
 
+async def find_upstream(stores: Stores, actor: Actor, upstream: str, app: str | None = None) -> Versioned[UpstreamLink]:
+    """Return the link to an external registry.
+
+    Args:
+        stores: the records.
+        actor: who asks.
+        upstream: its id; with ``app`` its name there.
+        app: slug, or None.
+
+    Raises:
+        InputRefused: ``app`` can name no app.
+        NotFound: there is no such link, or no such app, for the actor.
+    """
+    found = None
+    if app is None:
+        found = await stores.upstreams.get(upstream) if is_id(upstream) else None
+    else:
+        slug = (await find_app(stores, actor, app)).record.slug
+        found = await stores.upstreams.by_name(slug, upstream) if LINK_NAME.fullmatch(upstream) else None
+    if found is not None and actor.sees(found.record.team, found.record.app):
+        return found
+    if app is None:
+        raise NotFound(f"there is no upstream {upstream[:60]!r}", code="upstream_link_not_found", field="upstream")
+    raise NotFound(
+        f"the app {app!r} has no upstream {upstream[:60]!r}",
+        code="upstream_link_not_found",
+        field="upstream",
+        facts={"app": app},
+    )
+
+
 async def find_token(
     stores: Stores, actor: Actor, token_id: str
 ) -> tuple[Versioned[PersonalToken] | None, Versioned[RefreshToken] | None]:
@@ -345,7 +377,8 @@ async def names_around(stores: Stores, email: str, team: str) -> list[str]:
     return [email, team, *([found.name] if found is not None else []), *names]
 
 
-def _no_app(slug: str) -> NotFound:
+def no_app(slug: str) -> NotFound:
+    """Return the error about an app that does not exist for an actor."""
     return NotFound(f"there is no app {slug!r}", code="app_not_found", field="app", facts={"app": slug})
 
 

@@ -142,6 +142,13 @@ class Permission(enum.Enum):
     SERVICE_ACCOUNT_ENABLE = _change_people("enable a service account")
     SERVICE_ACCOUNT_REVOKE = _change_people("revoke a service account")
 
+    UPSTREAM_LIST = _read_people("list the team's upstreams")
+    UPSTREAM_SHOW = _read_people("see an upstream")
+    UPSTREAM_LINK = _change_people("link an upstream")
+    UPSTREAM_SET = _change_people("change an upstream")
+    UPSTREAM_PURGE = _change_people("purge an upstream")
+    UPSTREAM_UNLINK = _change_people("unlink an upstream")
+
     CUSTOMER_LIST = _read_app("list customers")
     CUSTOMER_SHOW = _read_app("see a customer")
     CUSTOMER_LICENSES = _read_app("list the licenses of a customer")

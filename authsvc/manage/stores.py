@@ -27,6 +27,8 @@ from authsvc.tenancy.machine_records import OneTimeLink, PersonalToken, RefreshT
 from authsvc.tenancy.pages import IndexProgress, Page
 from authsvc.tenancy.records import App, License, LicenseReference, Member, Team
 from authsvc.tenancy.versioned import Versioned
+from authsvc.upstreams.health import UpstreamHealth
+from authsvc.upstreams.link import UpstreamLink
 
 
 class TeamStore(Protocol):
@@ -269,6 +271,29 @@ class ImageDeletionStore(Protocol):
         ...
 
 
+class UpstreamStore(Protocol):
+    """Links to external registries, by app and name, and by id; lists are by app and name."""
+
+    async def find(self, app: str, name: str) -> UpstreamLink | None: ...
+    async def by_name(self, app: str, name: str) -> Versioned[UpstreamLink] | None: ...
+    async def get(self, link_id: str) -> Versioned[UpstreamLink] | None: ...
+    async def page(
+        self, team: str | None, after: str | None, limit: int, *, app: str | None = None
+    ) -> Page[UpstreamLink]: ...
+    async def health(self, links: Sequence[UpstreamLink]) -> list[UpstreamHealth]: ...
+
+    async def add(self, link: UpstreamLink, app: Versioned[App], entry: Entry) -> None:
+        """Store a new link.
+
+        Raises:
+            Conflict: the app has a link of this name, or app or team have as many as they may have.
+        """
+        ...
+
+    async def replace(self, old: Versioned[UpstreamLink], new: UpstreamLink, entry: Entry) -> None: ...
+    async def remove(self, old: Versioned[UpstreamLink], entry: Entry) -> None: ...
+
+
 @frozen
 class Stores:
     """Every aggregate of one installation."""
@@ -287,3 +312,4 @@ class Stores:
     activity: ActivityReader
     images: ImageStore
     image_deletions: ImageDeletionStore
+    upstreams: UpstreamStore

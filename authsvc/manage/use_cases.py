@@ -16,10 +16,12 @@ from authsvc.manage.license_signer import LicenseSigner
 from authsvc.manage.licenses import Licenses
 from authsvc.manage.links import Links
 from authsvc.manage.members import Members
+from authsvc.manage.secret_sealer import SecretSealer
 from authsvc.manage.service_accounts import ServiceAccounts
 from authsvc.manage.stores import Stores
 from authsvc.manage.teams import Teams
 from authsvc.manage.tokens import Tokens
+from authsvc.manage.upstreams import Upstreams
 from authsvc.tenancy.records import App
 
 
@@ -34,6 +36,7 @@ class UseCases:
         audit_reader: the entries of the audit.
         registry_images: asks our registry for images that are not indexed yet.
         registry_deletions: deletes from our registry.
+        sealer: seals the credentials of upstreams; asked only by what has one.
     """
 
     stores: Stores
@@ -42,6 +45,7 @@ class UseCases:
     audit_reader: AuditReader
     registry_images: RegistryImages
     registry_deletions: RegistryDeletions
+    sealer: SecretSealer
 
     @cached_property
     def teams(self) -> Teams:
@@ -82,6 +86,11 @@ class UseCases:
     def customers(self) -> Customers:
         """Whom licenses are made out to."""
         return Customers(self.stores)
+
+    @cached_property
+    def upstreams(self) -> Upstreams:
+        """Links to external registries. What has a secret raises what its sealer raises."""
+        return Upstreams(self.stores, self.sealer)
 
     @cached_property
     def licenses(self) -> Licenses:

@@ -15,6 +15,7 @@ from authsvc.tenancy.customers import Customer
 from authsvc.tenancy.machine_records import PersonalToken, ServiceAccount
 from authsvc.tenancy.records import App, License, Member, Team
 from authsvc.tenancy.search import fold, indexed, words
+from authsvc.upstreams.link import UpstreamLink
 
 IndexEntry = tuple[str, str]
 """Key of an index, and one entry of it."""
@@ -102,6 +103,10 @@ def _service_account(account: ServiceAccount) -> Iterable[IndexEntry]:
     yield keys.index("service-accounts", account.team), text(account.name, account.id)
 
 
+def _upstream(link: UpstreamLink) -> Iterable[IndexEntry]:
+    yield keys.index("upstreams", link.team), f"{link.app}/{link.name}"
+
+
 _ENTRIES: Mapping[type, Callable[[Any], Iterable[IndexEntry]]] = {
     License: _license,
     Customer: _customer,
@@ -110,4 +115,5 @@ _ENTRIES: Mapping[type, Callable[[Any], Iterable[IndexEntry]]] = {
     Member: _member,
     PersonalToken: _personal_token,
     ServiceAccount: _service_account,
+    UpstreamLink: _upstream,
 }

@@ -263,6 +263,31 @@ def pending_link(email: str) -> str:
     return f"{PREFIX}pending-link:{_digest(email)}"
 
 
+def upstream(slug: str, name: str) -> str:
+    """Link of an app to an external registry; the name has a slug's grammar."""
+    return f"{PREFIX}upstream:{slug}:{name}"
+
+
+def upstream_id(link_id: str) -> str:
+    """App and name of the link of this id, with a slash between them."""
+    return f"{PREFIX}upstream-id:{link_id}"
+
+
+def team_upstreams(slug: str) -> str:
+    """Sorted set of the ids of a team's links, by Unix time of making."""
+    return f"{PREFIX}team-upstreams:{slug}"
+
+
+def app_upstreams(slug: str) -> str:
+    """The same of an app's links."""
+    return f"{PREFIX}app-upstreams:{slug}"
+
+
+def upstream_health(link_id: str, credential_version: int) -> str:
+    """Hash of how a link fares with its present credential."""
+    return f"{PREFIX}upstream-health:{link_id}:{credential_version}"
+
+
 def used(credential_id: str) -> str:
     """When a credential last logged in, to the minute or so."""
     return f"{PREFIX}used:{credential_id}"

@@ -145,6 +145,10 @@ class Transaction:
         """Add ``item`` to the sorted set at ``key``."""
         self._writes.append(("ZADD", key, (repr(score), item)))
 
+    def remove_from_order(self, key: str, item: str) -> None:
+        """Remove ``item`` from the sorted set at ``key``."""
+        self._writes.append(("ZREM", key, (item,)))
+
     def remove_from_set(self, key: str, item: str) -> None:
         """Remove ``item`` from the set at ``key``."""
         self._writes.append(("SREM", key, (item,)))

@@ -16,11 +16,17 @@ from authsvc.upstreams.providers import PRESETS, Provider
 CREDENTIAL_KIND = "upstream_credential"
 """Kind of the sealed secrets of links."""
 
-MAX_LINK_NAME = 40
+MAXLINK_NAME = 40
+
+MAX_LINKS_OF_APP = 20
+"""Most links of one app."""
+
+MAX_LINKS_OF_TEAM = 100
+"""Most links of all apps of a team."""
 
 LIBRARY = "library"
 
-_LINK_NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
+LINK_NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
 
 
 @frozen
@@ -70,10 +76,10 @@ def parse_link_name(text: str) -> str:
     Raises:
         InputRefused: not of the grammar, or too long.
     """
-    if len(text) <= MAX_LINK_NAME and _LINK_NAME.fullmatch(text):
+    if len(text) <= MAXLINK_NAME and LINK_NAME.fullmatch(text):
         return text
     raise InputRefused(
-        f"{text[:60]!r} cannot name an upstream: use at most {MAX_LINK_NAME} of a-z, 0-9 and single '-' inside, such "
+        f"{text[:60]!r} cannot name an upstream: use at most {MAXLINK_NAME} of a-z, 0-9 and single '-' inside, such "
         "as quay",
         code="name_invalid",
         field="name",

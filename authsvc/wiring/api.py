@@ -15,10 +15,10 @@ from authsvc.credentials.machine_secret import MachineSecret
 from authsvc.credentials.throttled_passwords import ThrottledPasswords
 from authsvc.errors import SignerUnavailable
 from authsvc.keys.client import KeyServiceClient
+from authsvc.keys.sealing import SealContext
 from authsvc.logs import Logger
 from authsvc.manage.image_deletions import RegistryDeletions
 from authsvc.manage.images import RegistryImages
-from authsvc.manage.license_signer import LicenseSigner
 from authsvc.metrics.shared_metrics import Slot
 from authsvc.settings import Settings
 from authsvc.store.codec import Codec
@@ -30,17 +30,18 @@ from authsvc.web.api.application import ManagementApi, RecordDenied
 from authsvc.web.api.authentication import ApiAuthentication
 from authsvc.web.metrics import count_api_request
 from authsvc.wiring import clock
+from authsvc.wiring.keys import ServiceKeys
 from authsvc.wiring.management import server_use_cases
 
-NO_KEY_SERVICE = "license files cannot be signed here: no key service is configured"
+NO_KEY_SERVICE = "license files cannot be signed and secrets cannot be kept here: no key service is configured"
 
 DECODED_RECORDS = 4_096
 """Records that stay decoded for the management API."""
 
 
 @frozen
-class NoLicenseSigner:
-    """Signs nothing: this worker has no key service."""
+class NoServiceKeys:
+    """Signs and seals nothing: this worker has no key service."""
 
     async def sign_license(self, payload: bytes) -> str:  # noqa: ARG002  as every signer
         """Refuse."""
@@ -51,6 +52,14 @@ class NoLicenseSigner:
         raise SignerUnavailable(NO_KEY_SERVICE)
 
     async def license_keys(self) -> list[dict[str, Any]]:
+        """Refuse."""
+        raise SignerUnavailable(NO_KEY_SERVICE)
+
+    async def seal(self, secret: bytes, context: SealContext) -> str:  # noqa: ARG002  the same
+        """Refuse."""
+        raise SignerUnavailable(NO_KEY_SERVICE)
+
+    async def unseal(self, sealed: str, context: SealContext) -> bytes:  # noqa: ARG002  the same
         """Refuse."""
         raise SignerUnavailable(NO_KEY_SERVICE)
 
@@ -86,7 +95,7 @@ async def management_api(
     try:
         codec = Codec(DECODED_RECORDS)
         facts, throttle = RedisCredentialFacts(connection, codec), RedisThrottle(connection)
-        signer: LicenseSigner = NoLicenseSigner() if keys is None else keys
+        signer: ServiceKeys = NoServiceKeys() if keys is None else keys
         yield ManagementApi(
             server_use_cases(settings, connection, codec, signer, images, deletions, log),
             ApiAuthentication(Authenticator(facts, passwords, throttle, on_use=on_use)),

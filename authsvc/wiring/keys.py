@@ -4,6 +4,7 @@ import os
 import secrets
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
 from attrs import frozen
 
@@ -21,6 +22,7 @@ from authsvc.keys.secrets_dir import (
 from authsvc.keys.service_keys import LocalKeys
 from authsvc.manage.keys import Keys, Root
 from authsvc.manage.license_signer import LicenseSigner
+from authsvc.manage.secret_sealer import SecretSealer
 from authsvc.registries.ours import accepts
 from authsvc.settings import Settings
 from authsvc.signing.jws import Leaf, Signer
@@ -109,8 +111,12 @@ def operator_leaf(settings: Settings, now: datetime) -> Leaf:
     return load_leaf_files(*settings.leaf_files, load_roots(directory))
 
 
+class ServiceKeys(LicenseSigner, SecretSealer, Protocol):
+    """Signs license files and seals secrets."""
+
+
 def license_signer(settings: Settings) -> LocalKeys | KeyServiceClient:
-    """Return who signs license files: the key files where they can be read, else the key service.
+    """Return who signs license files and seals secrets: the key files where they can be read, else the key service.
 
     A command of the operator runs where the files are; one in the server's container of compose.yaml does not.
     """

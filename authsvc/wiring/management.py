@@ -15,7 +15,6 @@ from authsvc.manage.actor import Actor
 from authsvc.manage.image_deletions import RegistryDeletions
 from authsvc.manage.images import RegistryImages
 from authsvc.manage.keys import Keys
-from authsvc.manage.license_signer import LicenseSigner
 from authsvc.manage.operation import Operation
 from authsvc.manage.use_cases import UseCases
 from authsvc.settings import Settings
@@ -28,7 +27,7 @@ from authsvc.store.workers import RedisWorkerRegistry
 from authsvc.wiring import clock
 from authsvc.wiring.image_deletions import OperatorDeletions
 from authsvc.wiring.images import RegistryOnDemand
-from authsvc.wiring.keys import license_signer, make_keys
+from authsvc.wiring.keys import ServiceKeys, license_signer, make_keys
 from authsvc.wiring.stores import make_stores
 
 OPERATION_ID_BYTES = 16
@@ -83,7 +82,7 @@ def server_use_cases(
     settings: Settings,
     connection: Connection,
     codec: Codec,
-    signer: LicenseSigner,
+    keys: ServiceKeys,
     images: RegistryImages,
     deletions: Callable[[Connection], RegistryDeletions],
     log: ChangeLog,
@@ -94,18 +93,19 @@ def server_use_cases(
         settings: of the installation.
         connection: to its Redis.
         codec: decodes its records.
-        signer: signs license files; a worker has no key of its own for that.
+        keys: sign license files and seal secrets; a worker has no key of its own for that.
         images: asks the registry for images.
         deletions: makes what deletes from the registry, with the events that are read from Redis.
         log: where changes are written once they are durable.
     """
     return UseCases(
         make_stores(Records(connection, codec, log)),
-        signer,
+        keys,
         settings.public_url.authority,
         audit_reader(settings, connection),
         images,
         deletions(connection),
+        keys,
     )
 
 
@@ -122,15 +122,17 @@ async def management(settings: Settings, log: ChangeLog) -> AsyncIterator[Manage
         StoreUnavailable: Redis does not answer.
     """
     connection = Connection(settings.redis_url, deadline=max(PATIENCE, settings.redis_deadline))
+    keys = license_signer(settings)
     try:
         await check_server(connection)
         yield Management(
             make_stores(Records(connection, Codec(), log)),
-            license_signer(settings),
+            keys,
             settings.public_url.authority,
             audit_reader(settings, connection),
             RegistryOnDemand(settings),
             OperatorDeletions(settings, connection),
+            keys,
             settings,
             connection,
             log,

@@ -17,6 +17,7 @@ from authsvc.store.repository_lock import RepositoryLocks
 from authsvc.store.service_accounts import RedisServiceAccounts
 from authsvc.store.sign_ins import RedisSignIns
 from authsvc.store.teams import RedisTeams
+from authsvc.store.upstreams import RedisUpstreams
 from authsvc.store.usage import RedisUsageReader
 
 
@@ -39,4 +40,5 @@ def make_stores(records: Records) -> Stores:
         image_deletions=RedisImageDeletions(
             records, RepositoryLocks(records.connection), RedisImageIndex(records.connection, records.codec)
         ),
+        upstreams=RedisUpstreams(records),
     )

@@ -27,6 +27,7 @@ CLI_MAY_IMPORT = (
     "public_url",
     "wiring",
     "tenancy",
+    "upstreams",
     "signing.root",
     "error_codes",
     "errors",

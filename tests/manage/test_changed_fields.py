@@ -83,6 +83,8 @@ CHANGED = {
     "license revoked": {"revoked_at"},
     "license archived": {"archived_at"},
     "account rotated": {"tokens"},
+    "upstream changed": {"username", "secret", "credential_version"},
+    "upstream purged": {"purge_count"},
 }
 """Which fields each use case changes."""
 

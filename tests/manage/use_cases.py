@@ -5,11 +5,15 @@ from datetime import timedelta
 from typing import Any
 
 from authsvc.manage.operation import Operation
+from authsvc.manage.upstreams import LinkChange
+from authsvc.redaction import Secret
 from authsvc.tenancy.terms import LicenseTerms
+from authsvc.upstreams.terms import LinkTerms
 from tests.support.builders import PASSWORD
 from tests.support.installation import APP, TEAM, Installation, confirmed
 
 EMAIL, NEW = "kim@acme.test", "new@acme.test"
+LINK = LinkTerms.parse("quay", None, "org+robot", Secret("a key"), ["org/**"])
 UseCase = Callable[[Installation, Operation], Awaitable[Any]]
 
 
@@ -28,6 +32,7 @@ async def fill(house: Installation) -> None:
     await house.members.add(EMAIL, TEAM, "viewer", (), PASSWORD, house.operation())
     await house.service_accounts.create("ci", TEAM, ["acme/**:pull"], None, None, house.operation())
     await house.licenses.create(APP, terms(house), house.operation())
+    await house.upstreams.link(APP, "quay", LINK, house.operation())
 
 
 CREATING: dict[str, UseCase] = {
@@ -35,6 +40,7 @@ CREATING: dict[str, UseCase] = {
     "app": lambda house, operation: house.teams.create_app("tools", TEAM, None, operation),
     "member": lambda house, operation: house.members.add(NEW, TEAM, "viewer", (), PASSWORD, operation),
     "license": lambda house, operation: house.licenses.create(APP, terms(house), operation),
+    "upstream": lambda house, operation: house.upstreams.link(APP, "hub", LINK, operation),
 }
 """What is created and can be read again."""
 
@@ -52,6 +58,10 @@ CHANGING: dict[str, UseCase] = {
     "license extended": lambda house, operation: house.licenses.extend(license_id(house), "200d", operation),
     "license rotated": lambda house, operation: house.licenses.rotate(license_id(house), timedelta(1), operation),
     "license revoked": lambda house, operation: house.licenses.revoke(license_id(house), operation),
+    "upstream changed": lambda house, operation: house.upstreams.set(
+        "quay", APP, LinkChange(username="org+other", secret=Secret("another key")), operation
+    ),
+    "upstream purged": lambda house, operation: house.upstreams.purge("quay", APP, operation),
     "license archived": lambda house, operation: house.licenses.archive(license_id(house), operation),
 }
 """What is changed and can be read again."""

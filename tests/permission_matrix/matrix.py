@@ -12,9 +12,11 @@ from authsvc.manage.audit_query import AuditQuery
 from authsvc.manage.license_import import LicenseImport
 from authsvc.manage.license_renewal import LicenseRenewal
 from authsvc.manage.license_rows import LicenseRow, RenewalRow
+from authsvc.manage.upstreams import LinkChange
 from authsvc.tenancy.license_update import LicenseUpdate
 from authsvc.tenancy.records import App, License
 from authsvc.tenancy.versioned import Versioned
+from authsvc.upstreams.terms import LinkTerms
 from tests.permission_matrix.oracle import DENIED, FILE, MISSING, NOTHING, NOWHERE, SELF, YES, Cell, load
 from tests.permission_matrix.world import PASSWORD, Someone, Things, World
 from tests.support.installation import confirmed
@@ -25,6 +27,8 @@ CHANGES = LicenseUpdate(contact="new@x.test")
 LATER = "2099-01-31"
 SPAN = timedelta(hours=1)
 ANY = AuditQuery()
+TERMS = LinkTerms.parse("quay", None, None, None, ["org/**"])
+NARROWED = LinkChange(repositories=("org/api",))
 
 
 @frozen
@@ -115,6 +119,12 @@ CALLS: dict[str, Use] = {
     "ServiceAccounts.disable": _change(lambda w, t, o: w.service_accounts.disable(t.account, t.team, o)),
     "ServiceAccounts.enable": _change(lambda w, t, o: w.service_accounts.enable(t.account, t.team, o)),
     "ServiceAccounts.revoke": _change(lambda w, t, o: w.service_accounts.revoke(t.account, t.team, o)),
+    "Upstreams.link": _change(lambda w, t, o: w.upstreams.link(t.app, "fresh", TERMS, o)),
+    "Upstreams.list": _simple(lambda _, w, a, t: w.upstreams.list(a, app=t.app)),
+    "Upstreams.show": _simple(lambda _, w, a, t: w.upstreams.show(a, t.upstream)),
+    "Upstreams.set": _change(lambda w, t, o: w.upstreams.set(t.upstream, None, NARROWED, o)),
+    "Upstreams.purge": _change(lambda w, t, o: w.upstreams.purge(t.upstream, None, o)),
+    "Upstreams.unlink": _change(lambda w, t, o: w.upstreams.unlink(t.upstream, None, o)),
     "Customers.list": _simple(lambda _, w, a, t: w.customers.list(a, t.team)),
     "Customers.show": _simple(lambda _, w, a, t: w.customers.show(a, t.customer)),
     "Customers.licenses": _simple(lambda _, w, a, t: w.customers.licenses(a, t.customer, w.now)),
@@ -234,7 +244,7 @@ def _things(world: World, who: Someone, place: str) -> Things:
     member_id = nothing.member_id if who.member is None else who.member.id
     account_id = nothing.account_id if who.account is None else who.account.id
     own = (email, member_id, who.token, name, account_id)
-    return Things(team, nothing.app, *own, nothing.license, nothing.customer, nothing.image)
+    return Things(team, nothing.app, *own, nothing.license, nothing.customer, nothing.image, nothing.upstream)
 
 
 async def _result(result: Any) -> Any:
@@ -245,7 +255,18 @@ async def _result(result: Any) -> Any:
 
 def _unnamed(told: str, at: Things) -> str:
     """Return a sentence without the names that the actor gave, so that two can be compared."""
-    names = (at.team, at.app, at.email, at.token, at.account, at.license, at.customer, at.image, f"{at.app}/api")
+    names = (
+        at.team,
+        at.app,
+        at.email,
+        at.token,
+        at.account,
+        at.license,
+        at.customer,
+        at.image,
+        f"{at.app}/api",
+        at.upstream,
+    )
     for name in sorted(names, key=len, reverse=True):
         told = told.replace(f"'{name}'", "NAME")
     return told

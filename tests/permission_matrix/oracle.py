@@ -197,7 +197,7 @@ def load(text: str) -> Oracle:
 
 
 def _check_names(oracle: Oracle) -> None:
-    known = {NOTHING, ONESELF, "app", "customer", "image", "license", "repository", *OF_A_TEAM, *RECORDS}
+    known = {NOTHING, ONESELF, "app", "customer", "image", "license", "repository", "upstream", *OF_A_TEAM, *RECORDS}
     for name, facts in (*oracle.use_cases.items(), *oracle.operations.items()):
         if facts["names"] not in known:
             raise TableError(f"{name} names an unknown kind of object")

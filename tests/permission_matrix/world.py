@@ -34,6 +34,7 @@ from authsvc.manage.operation import Operation
 from authsvc.manage.service_accounts import ServiceAccounts
 from authsvc.manage.teams import Teams
 from authsvc.manage.tokens import SignIns, Tokens
+from authsvc.manage.upstreams import Upstreams
 from authsvc.redaction import Secret
 from authsvc.store.audit_stream import RedisAudit
 from authsvc.store.codec import Codec
@@ -46,6 +47,7 @@ from authsvc.tenancy.machine_records import PersonalToken, ServiceAccount
 from authsvc.tenancy.records import App, License, Member
 from authsvc.tenancy.terms import LicenseTerms
 from authsvc.tenancy.versioned import Versioned
+from authsvc.upstreams.terms import LinkTerms
 from authsvc.wiring.images import NoRegistry
 from authsvc.wiring.keys import Files
 from authsvc.wiring.stores import make_stores
@@ -85,6 +87,7 @@ class Things:
         license: id.
         customer: id.
         image: an image of the app.
+        upstream: id of a link of the app to an external registry.
         records: what was looked up before: the app and the license; None where there is nothing.
     """
 
@@ -98,6 +101,7 @@ class Things:
     license: str
     customer: str
     image: str
+    upstream: str
     records: tuple[Versioned[App], License] | None = None
 
 
@@ -153,6 +157,7 @@ class World:
         self.tokens, self.service_accounts = Tokens(self.stores), ServiceAccounts(self.stores)
         self.sign_ins = SignIns(self.stores.sign_ins, self._random.randbytes)
         self.customers = Customers(self.stores)
+        self.upstreams = Upstreams(self.stores, keys)
         self.licenses = Licenses(self.stores, keys, SERVICE)
         self.license_preview = LicensePreview(self.stores)
         self.images = Images(self.stores, NoRegistry(), SERVICE)
@@ -227,7 +232,9 @@ class World:
         await self.licenses.create_in(opened, self.terms("Renewed"), self.operation(), "renewed")
         await self._index_image(f"{app}/api", app)
         things = (email, mate.id, token.id, account, robot.id, license_.id, license_.customer_id or "", f"{app}/api:v1")
-        return Things(team, app, *things, (opened, license_))
+        terms = LinkTerms.parse("quay", None, "org+robot", Secret("a key"), ["org/**"])
+        link = await self.upstreams.link(app, "quay", terms, self.operation())
+        return Things(team, app, *things, link.id, (opened, license_))
 
     async def _index_image(self, repository: str, app: str) -> None:
         """Put an image into the index, as a crawl of the registry does."""
@@ -303,7 +310,7 @@ def _nothing() -> Things:
     gone = f"{0:015}9"
     image = f"{NOWHERE}/api:v1"
     person = (f"nobody@{NOWHERE}.test", gone, gone, "robot-nowhere", gone)
-    return Things(f"{NOWHERE}-team", NOWHERE, *person, gone, gone, image)
+    return Things(f"{NOWHERE}-team", NOWHERE, *person, gone, gone, image, gone)
 
 
 async def _registry_is_down() -> bool | None:

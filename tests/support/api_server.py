@@ -219,7 +219,9 @@ async def api_server(
     audit = RedisAudit(house.connection, AUDIT_BUDGET)
     recorder = AuditRecorder(audit, logger, lambda: house.now, lambda: secrets.token_hex(8))
     api = ManagementApi(
-        UseCases(house.stores, signer or KeysInMemory(), SERVICE, audit, NoRegistry(), IndexedRegistry()),
+        UseCases(
+            house.stores, signer or KeysInMemory(), SERVICE, audit, NoRegistry(), IndexedRegistry(), sealer=house.keys
+        ),
         ApiAuthentication(authenticator),
         collections.ENDPOINTS,
         collections.document(),

@@ -2,6 +2,7 @@
 
 import base64
 import itertools
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -24,6 +25,7 @@ from authsvc.credentials.throttled_passwords import ThrottledPasswords
 from authsvc.credentials.verifier import PasswordVerifier
 from authsvc.errors import AccountDenied, ConfirmationNeeded, CredentialsRefused, Throttled
 from authsvc.issuance import Issuance, Issued, Lifetimes
+from authsvc.keys.sealing import NONCE_BYTES, SEALING_KEY_BYTES, SealContext, seal, unseal
 from authsvc.logs import make_logger
 from authsvc.manage.actor import Actor
 from authsvc.manage.customers import Customers
@@ -34,6 +36,7 @@ from authsvc.manage.operation import Operation
 from authsvc.manage.service_accounts import ServiceAccounts
 from authsvc.manage.teams import Teams
 from authsvc.manage.tokens import SignIns, TokenLine, Tokens
+from authsvc.manage.upstreams import Upstreams
 from authsvc.redaction import Secret
 from authsvc.signing.license_keys import jwk, key_id, sign_license
 from authsvc.spec.token_request import RefreshGrant, TokenRequest, UserPassword, from_query
@@ -64,6 +67,7 @@ class KeysInMemory:
 
     signing: ec.EllipticCurvePrivateKey = field(factory=lambda: ec.generate_private_key(ec.SECP256R1()))
     token: bytes = TOKEN_KEY
+    sealing: tuple[bytes, ...] = field(factory=lambda: (secrets.token_bytes(SEALING_KEY_BYTES),))
 
     async def sign_license(self, payload: bytes) -> str:
         """Return the signature."""
@@ -76,6 +80,14 @@ class KeysInMemory:
     async def license_keys(self) -> list[dict[str, Any]]:
         """Return the one public key."""
         return [jwk(self.signing.public_key())]
+
+    async def seal(self, secret: bytes, context: SealContext) -> str:
+        """Return the secret sealed."""
+        return seal(self.sealing[0], secret, context, secrets.token_bytes(NONCE_BYTES))
+
+    async def unseal(self, sealed: str, context: SealContext) -> bytes:
+        """Return the secret in ``sealed``."""
+        return unseal(self.sealing, sealed, context)
 
 
 class InsistentMembers(Members):
@@ -134,7 +146,9 @@ class Installation:
         self.tokens = Tokens(self.stores)
         self.service_accounts = ServiceAccounts(self.stores)
         self.customers = Customers(self.stores)
-        self.licenses = Licenses(self.stores, KeysInMemory(), SERVICE)
+        self.keys = KeysInMemory()
+        self.upstreams = Upstreams(self.stores, self.keys)
+        self.licenses = Licenses(self.stores, self.keys, SERVICE)
         self.sign_ins = SignIns(self.stores.sign_ins, self.random.randbytes)
         self.leaf = Root.make().leaf(life=timedelta(days=4000))
         self.issuance = self.issues(self.facts_reader)

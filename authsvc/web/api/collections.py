@@ -17,6 +17,7 @@ from authsvc.web.api import (
     service_accounts,
     teams,
     tokens,
+    upstreams,
 )
 from authsvc.web.api.endpoint import Endpoint
 from authsvc.web.api.openapi import openapi_document
@@ -36,6 +37,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *service_accounts.ENDPOINTS,
     *teams.ENDPOINTS,
     *tokens.ENDPOINTS,
+    *upstreams.ENDPOINTS,
 )
 
 VARIABLES: Mapping[str, tuple[str, str]] = {
@@ -47,6 +49,7 @@ VARIABLES: Mapping[str, tuple[str, str]] = {
     "member": ("Id of the member, or the e-mail address.", "kim@vendor.com"),
     "service_account": ("Id of the service account, or its name.", "ci-build"),
     "team": ("Slug of the team.", "acme"),
+    "upstream": ("Id of the link.", "4m7x2q9wzk1t8b3f"),
     "token": ("Id of the token.", "3t8w5q1mzk9x2b7f"),
 }
 
@@ -62,6 +65,7 @@ TAGS: Mapping[str, str] = {
     "service-accounts": "Machines' own accounts.",
     "teams": "The vendor.",
     "tokens": "The caller's own tokens.",
+    "upstreams": "External registries that apps show.",
     "openapi": "This document.",
 }
 

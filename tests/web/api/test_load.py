@@ -12,7 +12,7 @@ from authsvc.keys.client import KeyServiceClient
 from authsvc.redaction import Secret
 from authsvc.store.connection import Connection
 from authsvc.web.api import license_rows
-from authsvc.wiring.api import NoLicenseSigner
+from authsvc.wiring.api import NoServiceKeys
 from tests.support.api_server import api_server
 from tests.support.installation import Installation, KeysInMemory
 from tests.support.key_service import key_service, make_keys
@@ -109,7 +109,7 @@ async def test_a_wait_for_the_key_service_ends(
 
 async def test_without_a_key_service(house: Installation, people: People) -> None:
     """What needs a signature gets 503 and changes nothing; everything else goes on."""
-    async with api_server(house, NoLicenseSigner()) as api:
+    async with api_server(house, NoServiceKeys()) as api:
         before = len(house.told)
         reply = await api.ask("POST", "/licenses", people["developer"], NEW)
         assert (reply.status, reply.code) == (503, "signer_unavailable")

@@ -1,0 +1,278 @@
+"""Links of external registries to apps: made, changed, purged and ended."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from attrs import evolve, frozen
+
+from authsvc.credentials.machine_secret import ID_BYTES, new_id
+from authsvc.errors import Conflict
+from authsvc.manage.actor import Actor
+from authsvc.manage.authorization import permitted
+from authsvc.manage.confirmation import EndedAccess, counted, mark_of, require
+from authsvc.manage.idempotency import repeatable
+from authsvc.manage.lookup import find_app, find_team, find_upstream, no_app
+from authsvc.manage.operation import Operation
+from authsvc.manage.permissions import Permission
+from authsvc.manage.secret_sealer import SecretSealer
+from authsvc.manage.stores import Stores
+from authsvc.redaction import Secret
+from authsvc.tenancy.pages import MAX_PAGE, Page, page_size
+from authsvc.tenancy.patterns import PROXY
+from authsvc.tenancy.versioned import Versioned
+from authsvc.upstreams.health import UpstreamHealth
+from authsvc.upstreams.link import UpstreamLink, credential_context, parse_exposed, parse_link_name
+from authsvc.upstreams.providers import PRESETS
+from authsvc.upstreams.terms import LinkTerms, UpstreamCredential, parse_credential, with_token_hosts
+
+
+@frozen
+class LinkChange:
+    """What is changed of a link; None leaves it as it is.
+
+    Attributes:
+        repositories: patterns in place of all that it has.
+        token_hosts: hosts in place of all that it has.
+        username: of another credential.
+        secret: of another credential.
+        credential_ends_at: when that one ends, as the vendor states it.
+        anonymous: whether the credential is removed.
+    """
+
+    repositories: Sequence[str] | None = None
+    token_hosts: Sequence[str] | None = None
+    username: str | None = None
+    secret: Secret | None = None
+    credential_ends_at: datetime | None = None
+    anonymous: bool = False
+
+    @property
+    def has_credential(self) -> bool:
+        """Whether the credential is changed."""
+        return self.anonymous or self.username is not None or self.secret is not None
+
+
+@frozen
+class Upstreams:
+    """Links external registries. A link is named by its id, or by its app and its name there.
+
+    Every method raises StoreUnavailable when the store does not answer, and Conflict when what it changes was changed
+    at the same moment. What seals a secret raises what the sealer raises.
+    """
+
+    stores: Stores
+    sealer: SecretSealer
+
+    async def _first(self, link_id: str, operation: Operation) -> UpstreamLink:
+        return (await find_upstream(self.stores, operation.actor, link_id)).record
+
+    async def _ended(self, _link_id: str, _operation: Operation) -> None:
+        """Return what a repeat of an end gets: nothing is left to read again."""
+
+    @permitted(Permission.UPSTREAM_LINK)
+    @repeatable(_first)
+    async def link(
+        self,
+        app: str,
+        name: str,
+        terms: LinkTerms,
+        operation: Operation,
+        credential_ends_at: datetime | None = None,
+    ) -> UpstreamLink:
+        """Return a new link.
+
+        Args:
+            app: slug.
+            name: unique in the app; part of every image name.
+            terms: what it is made of.
+            operation: the circumstances.
+            credential_ends_at: when the credential ends, as the vendor states it; None when nobody knows.
+
+        Raises:
+            InputRefused: the name is not acceptable.
+            NotFound: there is no such app.
+            Conflict: the app is archived or has a link of this name, or app or team have as many as they may have.
+        """
+        known = parse_link_name(name)
+        found = await find_app(self.stores, operation.actor, app)
+        if found.record.archived_at is not None:
+            raise Conflict(f"the app {app!r} is archived; nothing is pulled from it", code="app_archived", field="app")
+        link = UpstreamLink(
+            id=new_id(operation.entropy(ID_BYTES)),
+            team=found.record.team,
+            app=found.record.slug,
+            name=known,
+            provider=terms.provider,
+            origin=terms.origin,
+            token_hosts=terms.token_hosts,
+            repositories=terms.repositories,
+            username=None,
+            sealed_secret=None,
+            credential_version=1,
+            purge_count=0,
+            created_at=operation.now,
+            created_by=operation.actor.member_id,
+            changed_at=operation.now,
+            credential_ends_at=credential_ends_at,
+        )
+        link = await self._with_credential(link, terms.credential)
+        entry = operation.entry(
+            "upstream.linked",
+            **_facts(link),
+            provider=str(link.provider),
+            origin=link.origin.text,
+            repositories=list(link.repositories),
+            username=link.username,
+        )
+        await self.stores.upstreams.add(link, found, entry)
+        return link
+
+    @permitted(Permission.UPSTREAM_LIST)
+    async def list(
+        self,
+        actor: Actor,
+        *,
+        team: str | None = None,
+        app: str | None = None,
+        after: str | None = None,
+        limit: int = MAX_PAGE,
+    ) -> Page[tuple[UpstreamLink, UpstreamHealth]]:
+        """Return one page of the links of an app, of a team, or of all teams that the actor sees, each with its health.
+
+        Raises:
+            InputRefused: ``after`` is not a cursor of this list.
+            NotFound: there is no such team or app for the actor.
+        """
+        owner = actor.team if team is None else (await find_team(self.stores, actor, team)).slug
+        if app is not None:
+            found = (await find_app(self.stores, actor, app)).record
+            if team is not None and found.team != owner:
+                raise no_app(app)
+            owner = found.team
+        page = await self.stores.upstreams.page(owner, after, page_size(limit), app=app)
+        health = await self.stores.upstreams.health(page.items)
+        return Page(tuple(zip(page.items, health, strict=True)), page.next, page.unreadable)
+
+    @permitted(Permission.UPSTREAM_SHOW)
+    async def show(self, actor: Actor, name: str, app: str | None = None) -> tuple[UpstreamLink, UpstreamHealth]:
+        """Return one link with its health; its secret is never shown again.
+
+        Args:
+            actor: who asks.
+            name: id, or name within ``app``.
+            app: slug, or None.
+
+        Raises:
+            NotFound: there is no such link, or no such app, for the actor.
+        """
+        link = (await find_upstream(self.stores, actor, name, app)).record
+        return link, (await self.stores.upstreams.health([link]))[0]
+
+    @permitted(Permission.UPSTREAM_SET)
+    @repeatable(_first)
+    async def set(self, name: str, app: str | None, change: LinkChange, operation: Operation) -> UpstreamLink:
+        """Return the link with other repositories, token hosts or another credential.
+
+        A new credential is a new version: nothing that the old one fetched is served any more.
+
+        Raises:
+            InputRefused: something is not acceptable.
+            NotFound: there is no such link.
+        """
+        stored = await self._found(name, app, operation)
+        new = old = stored.record
+        if change.repositories is not None:
+            new = evolve(new, repositories=parse_exposed(change.repositories))
+        if change.token_hosts is not None:
+            new = evolve(new, token_hosts=with_token_hosts(PRESETS[old.provider], old.origin, change.token_hosts))
+        if change.has_credential:
+            new = evolve(new, credential_version=old.credential_version + 1, credential_ends_at=None)
+            new = await self._with_credential(new, _credential(old, change))
+        if change.credential_ends_at is not None:
+            new = evolve(new, credential_ends_at=change.credential_ends_at)
+        return await self._replace(stored, new, "upstream.changed", operation)
+
+    @permitted(Permission.UPSTREAM_PURGE)
+    @repeatable(_first)
+    async def purge(self, name: str, app: str | None, operation: Operation) -> UpstreamLink:
+        """Serve nothing any more that was cached of the upstream until now; the next pulls fetch it again.
+
+        Raises:
+            NotFound: there is no such link.
+        """
+        stored = await self._found(name, app, operation)
+        purged = evolve(stored.record, purge_count=stored.record.purge_count + 1)
+        return await self._replace(stored, purged, "upstream.purged", operation)
+
+    @permitted(Permission.UPSTREAM_UNLINK)
+    @repeatable(_ended)
+    async def unlink(self, name: str, app: str | None, operation: Operation, confirmed: str | None = None) -> None:
+        """End a link: nothing is pulled through it any more, and its credential is removed.
+
+        Raises:
+            NotFound: there is no such link.
+            ConfirmationNeeded: licenses in force name it.
+        """
+        stored = await self._found(name, app, operation)
+        link = stored.record
+        licenses = await self._licenses(link, operation.now)
+        if licenses:
+            sentence = (
+                f"unlinking the upstream {link.name} of the app {link.app} ends access to its images for "
+                f"{counted(licenses, 'license')}"
+            )
+            require(EndedAccess(sentence, mark_of(link.id, licenses)), confirmed)
+        await self.stores.upstreams.remove(
+            stored, operation.entry("upstream.unlinked", **_facts(link), licenses=licenses)
+        )
+
+    async def _licenses(self, link: UpstreamLink, now: datetime) -> int:
+        """Return how many licenses in force have a pattern for images of the link."""
+        prefix = f"{PROXY}/{link.name}/"
+        return sum(
+            [
+                any(pattern.startswith(prefix) for pattern in license_.repositories or ())
+                async for page in self.stores.licenses.pages_of_app(link.app)
+                for license_ in page
+                if license_.state(now) == "active"
+            ]
+        )
+
+    async def _with_credential(self, link: UpstreamLink, credential: UpstreamCredential | None) -> UpstreamLink:
+        if credential is None:
+            return evolve(link, username=None, sealed_secret=None)
+        sealed = await self.sealer.seal(credential.secret.reveal().encode(), credential_context(link))
+        return evolve(link, username=credential.username, sealed_secret=sealed)
+
+    async def _found(self, name: str, app: str | None, operation: Operation) -> Versioned[UpstreamLink]:
+        stored = await find_upstream(self.stores, operation.actor, name, app)
+        operation.require_match(stored.record)
+        return stored
+
+    async def _replace(
+        self, old: Versioned[UpstreamLink], new: UpstreamLink, event: str, operation: Operation
+    ) -> UpstreamLink:
+        if new == old.record:
+            return new
+        new = evolve(new, changed_at=operation.now)
+        await self.stores.upstreams.replace(old, new, operation.entry_of_change(event, old.record, new, **_facts(new)))
+        return new
+
+
+def _credential(link: UpstreamLink, change: LinkChange) -> UpstreamCredential | None:
+    """Return the new credential of a link; a new secret alone is for the username that it has.
+
+    Raises:
+        InputRefused: it is not one of the provider's.
+    """
+    preset = PRESETS[link.provider]
+    if change.anonymous:
+        return parse_credential(preset, None, None)
+    username = change.username
+    if username is None and not preset.fixed_usernames:
+        username = link.username
+    return parse_credential(preset, username, change.secret)
+
+
+def _facts(link: UpstreamLink) -> dict[str, object]:
+    return {"upstream": link.id, "name": link.name, "app": link.app, "team": link.team}

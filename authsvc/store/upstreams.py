@@ -1,0 +1,250 @@
+"""Links to external registries in Redis: by app and name, by id, and by team; and how each link fares.
+
+What customers pull through a link asks for it by app and name, with one GET. Health is written by whoever asks the
+upstream, and is not worth an entry in the audit: a link that is used a thousand times a second writes it once a minute.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from attrs import define, field, frozen
+
+from authsvc.audit.entry import Entry
+from authsvc.errors import StoreUnavailable
+from authsvc.store import keys
+from authsvc.store.codec import decode_instant
+from authsvc.store.connection import Connection
+from authsvc.store.indexes import entries_of
+from authsvc.store.lists import STEP, List, Range
+from authsvc.store.ordered_index import end_of
+from authsvc.store.records import CHANGED_MEANWHILE, Records
+from authsvc.store.teams import team_list
+from authsvc.tenancy.pages import Page
+from authsvc.tenancy.records import App
+from authsvc.tenancy.versioned import Versioned
+from authsvc.upstreams.health import UpstreamHealth
+from authsvc.upstreams.link import MAX_LINKS_OF_APP, MAX_LINKS_OF_TEAM, UpstreamLink
+
+HEALTH_EVERY = timedelta(minutes=1)
+"""The same kind of news of a link is written so often at most, by each process."""
+
+HEALTH_LIFE = 400 * 24 * 3600
+"""Seconds after which the health of a link that nobody uses is forgotten."""
+
+MAX_ERROR = 500
+"""Most characters of the sentence about an error."""
+
+MAX_NOTED = 4_096
+"""Links whose last news a process remembers, so as not to write it again."""
+
+
+@frozen
+class RedisUpstreams:
+    """The links of one installation. Every method raises StoreUnavailable when Redis does not answer."""
+
+    records: Records
+
+    async def find(self, app: str, name: str) -> UpstreamLink | None:
+        """Return the link of an app under this name."""
+        found = await self.by_name(app, name)
+        return None if found is None else found.record
+
+    async def by_name(self, app: str, name: str) -> Versioned[UpstreamLink] | None:
+        """Return the same with its version."""
+        return await self.records.get(keys.upstream(app, name), UpstreamLink)
+
+    async def get(self, link_id: str) -> Versioned[UpstreamLink] | None:
+        """Return the link with this id."""
+        place = await self.records.connection.get(keys.upstream_id(link_id))
+        # An unknown id costs the same reads as the id of somebody else's link.
+        key = keys.NONE if place is None else keys.upstream(*_place(place.decode()))
+        found = await self.records.get(key, UpstreamLink)
+        return found if found is not None and found.record.id == link_id else None
+
+    async def page(
+        self, team: str | None, after: str | None, limit: int, *, app: str | None = None
+    ) -> Page[UpstreamLink]:
+        """Return one page of the links of a team, by app and name, or of all teams, team by team.
+
+        Args:
+            team: slug, or None for all.
+            after: cursor of the page before, or None.
+            limit: most items.
+            app: slug of the only app whose links are listed, or None.
+
+        Raises:
+            InputRefused: ``after`` is not a cursor of this list.
+        """
+
+        async def ranges(first: str) -> AsyncIterator[Range]:
+            if team is not None:
+                yield _range(team, app)
+                return
+            teams, slugs = await team_list(self.records).range_of(""), [first] if first else []
+            while True:
+                for slug in slugs:
+                    yield _range(slug, app)
+                slugs = await teams.entries(self.records, slugs[-1] if slugs else "", STEP)
+                if not slugs:
+                    return
+
+        listed = List(self.records, UpstreamLink, lambda entry: keys.upstream(*_place(entry)), str)
+        return await listed.page(f"upstreams {team} {app}", ranges, after, limit)
+
+    async def add(self, link: UpstreamLink, app: Versioned[App], entry: Entry) -> None:
+        """Store a new link.
+
+        Raises:
+            Conflict: the app has a link of this name, was changed meanwhile, or app or team have as many as they may.
+        """
+        change = self.records.change(entry, link.id)
+        change.expect(keys.app(link.app), app.version, CHANGED_MEANWHILE)
+        change.expect_absent(
+            keys.upstream(link.app, link.name),
+            f"the app {link.app!r} has an upstream {link.name!r} already; choose another name, or change that one",
+            code="name_taken",
+            field="name",
+        )
+        for key, most, owner in (
+            (keys.app_upstreams(link.app), MAX_LINKS_OF_APP, f"the app {link.app!r}"),
+            (keys.team_upstreams(link.team), MAX_LINKS_OF_TEAM, f"the team {link.team!r}"),
+        ):
+            change.expect_fewer(key, most, 0, f"{owner} has {most} upstreams, which is the limit", "upstreams_too_many")
+            change.add_to_order(key, link.created_at.timestamp(), link.id)
+        change.put(keys.upstream(link.app, link.name), self.records.codec.encode(link))
+        change.put(keys.upstream_id(link.id), f"{link.app}/{link.name}".encode())
+        change.index(entries_of(link))
+        await change.apply(self.records.connection)
+
+    async def replace(self, old: Versioned[UpstreamLink], new: UpstreamLink, entry: Entry) -> None:
+        """Store a changed link. What is known of a credential that was replaced is forgotten.
+
+        Raises:
+            Conflict: it is no longer what ``old`` says.
+        """
+        key = keys.upstream(new.app, new.name)
+        change = self.records.change(entry, new.id)
+        change.expect(key, old.version, CHANGED_MEANWHILE)
+        change.put(key, self.records.codec.encode_change(old.version, new))
+        if new.credential_version != old.record.credential_version:
+            change.remove(_health_key(old.record))
+        await change.apply(self.records.connection)
+
+    async def remove(self, old: Versioned[UpstreamLink], entry: Entry) -> None:
+        """Remove a link, its credential with it; its name may be given again.
+
+        Raises:
+            Conflict: it is no longer what ``old`` says.
+        """
+        link = old.record
+        key = keys.upstream(link.app, link.name)
+        change = self.records.change(entry, link.id)
+        change.expect(key, old.version, CHANGED_MEANWHILE)
+        change.remove(key)
+        change.remove(keys.upstream_id(link.id))
+        change.remove(_health_key(link))
+        change.remove_from_order(keys.app_upstreams(link.app), link.id)
+        change.remove_from_order(keys.team_upstreams(link.team), link.id)
+        change.index(frozenset(), entries_of(link))
+        await change.apply(self.records.connection)
+
+    async def health(self, links: Sequence[UpstreamLink]) -> list[UpstreamHealth]:
+        """Return how each link fares, in order."""
+        if not links:
+            return []
+        redis = self.records.connection.redis
+
+        async def read() -> list[Mapping[bytes, bytes]]:
+            async with redis.pipeline(transaction=False) as pipeline:
+                for link in links:
+                    _ = pipeline.hgetall(_health_key(link))
+                found: list[Mapping[bytes, bytes]] = await pipeline.execute()
+                return found
+
+        return [_health(found) for found in await self.records.connection.read(read)]
+
+
+@define
+class RedisUpstreamHealth:
+    """Writes how links fare; the same kind of news once a minute at most.
+
+    Nothing is raised when Redis does not answer: the next request says the same.
+
+    Attributes:
+        connection: to Redis.
+    """
+
+    connection: Connection
+    _noted: dict[str, tuple[str, datetime]] = field(factory=dict, init=False)
+
+    async def note_good(self, link: UpstreamLink, now: datetime) -> None:
+        """Note that the upstream gave what was asked."""
+        await self._note(link, "", now, {"good_at": now.isoformat()})
+
+    async def note_error(self, link: UpstreamLink, now: datetime, code: str, sentence: str) -> None:
+        """Note that a request failed.
+
+        Args:
+            link: the link.
+            now: the present.
+            code: machine-readable kind of the failure.
+            sentence: what a vendor can act on; without secrets.
+        """
+        facts = {"error_at": now.isoformat(), "error_code": code, "error": sentence[:MAX_ERROR]}
+        await self._note(link, code, now, facts)
+
+    async def note_credential_end(self, link: UpstreamLink, ends_at: datetime) -> None:
+        """Note when the credential ends, as the upstream says it."""
+        await self._write(_health_key(link), {"credential_ends_at": ends_at.isoformat()})
+
+    async def _note(self, link: UpstreamLink, news: str, now: datetime, facts: Mapping[str, str]) -> None:
+        key = _health_key(link)
+        noted = self._noted.get(key)
+        if noted is not None and noted[0] == news and now - noted[1] < HEALTH_EVERY:
+            return
+        while len(self._noted) >= MAX_NOTED:
+            del self._noted[next(iter(self._noted))]
+        self._noted[key] = (news, now)
+        await self._write(key, facts)
+
+    async def _write(self, key: str, facts: Mapping[str, str]) -> None:
+        try:
+            async with self.connection.redis.pipeline(transaction=True) as change:
+                for name, value in facts.items():
+                    _ = change.hset(key, name, value)
+                _ = change.expire(key, HEALTH_LIFE)
+                await self.connection.run(change.execute())
+        except StoreUnavailable:
+            self._noted.pop(key, None)
+
+
+def _health_key(link: UpstreamLink) -> str:
+    return keys.upstream_health(link.id, link.credential_version)
+
+
+def _health(found: Mapping[bytes, bytes]) -> UpstreamHealth:
+    def text(name: bytes) -> str | None:
+        return found[name].decode() if name in found else None
+
+    def instant(name: bytes) -> datetime | None:
+        return decode_instant(found[name]) if name in found else None
+
+    return UpstreamHealth(
+        last_good_at=instant(b"good_at"),
+        last_error_at=instant(b"error_at"),
+        last_error_code=text(b"error_code"),
+        last_error=text(b"error"),
+        credential_ends_at=instant(b"credential_ends_at"),
+    )
+
+
+def _place(text: str) -> tuple[str, str]:
+    app, _, name = text.partition("/")
+    return app, name
+
+
+def _range(team: str, app: str | None) -> Range:
+    index = keys.index("upstreams", team)
+    if app is None:
+        return Range(team, index)
+    return Range(team, index, after=f"{app}/", before=end_of(f"{app}/"))

@@ -1,0 +1,308 @@
+"""Links to external registries in the management API: ``/upstreams``."""
+
+from datetime import UTC, datetime
+from http import HTTPStatus
+
+from attrs import frozen
+from msgspec import UNSET, UnsetType
+
+from authsvc.manage.permissions import Permission
+from authsvc.manage.upstreams import LinkChange
+from authsvc.manage.use_cases import UseCases
+from authsvc.redaction import Secret
+from authsvc.tenancy.dates import parse_end
+from authsvc.upstreams.health import UpstreamHealth
+from authsvc.upstreams.link import UpstreamLink
+from authsvc.upstreams.providers import Provider
+from authsvc.upstreams.terms import LinkTerms
+from authsvc.web.api.api_errors import ApiErrors
+from authsvc.web.api.endpoint import AnyCall, Call, Endpoint, ListAnswer, NoBody, NoQuery, ObjectAnswer, created, found
+from authsvc.web.api.parameters import CONFIRM_ERRORS, PAGE_ERRORS, ConfirmQuery, PageQuery
+from authsvc.web.api.schemas import Instant, Slug, When
+
+
+@frozen
+class UpstreamView:
+    """An external registry as one app shows it; its secret is never shown.
+
+    Attributes:
+        id: never changes.
+        name: unique in the app; part of every image name.
+        app: slug of the app that shows it.
+        team: slug of the vendor.
+        provider: who runs it.
+        url: where it is.
+        token_hosts: other hosts that may ask for the secret.
+        repositories: patterns of what is shown, relative to the registry.
+        username: what the secret belongs to, or null.
+        has_secret: whether it is asked with a secret.
+        credential_version: raised by every change of the secret.
+        credential_ends_at: when the secret ends, as stated, or as the registry says; null if nobody knows.
+        purges: how often it was purged.
+        created_at: when it was linked.
+        created_by: id of the member who linked it; null for the operator.
+        changed_at: when it was last changed.
+        last_good_at: when it last gave what was asked, or null.
+        last_error_at: when a request to it last failed, or null.
+        last_error_code: what failed, for programs, or null.
+        last_error: the same for people, or null.
+    """
+
+    id: str
+    name: str
+    app: str
+    team: str
+    provider: Provider
+    url: str
+    token_hosts: tuple[str, ...]
+    repositories: tuple[str, ...]
+    username: str | None
+    has_secret: bool
+    credential_version: int
+    credential_ends_at: Instant | None
+    purges: int
+    created_at: Instant
+    created_by: str | None
+    changed_at: Instant
+    last_good_at: Instant | None
+    last_error_at: Instant | None
+    last_error_code: str | None
+    last_error: str | None
+
+
+@frozen
+class UpstreamListQuery(PageQuery):
+    """Which links.
+
+    Attributes:
+        app: slug of the only app whose links are listed.
+    """
+
+    app: Slug | None = None
+
+
+@frozen
+class NewUpstream:
+    """An external registry to be linked. What each provider needs is in docs/external-registries.md.
+
+    Attributes:
+        app: slug of the app that shows it.
+        name: of a-z, 0-9 and `-`; unique in the app.
+        provider: who runs it.
+        repositories: patterns of what is shown, as the registry names it, such as `org/**`.
+        url: its address, scheme and host alone; the provider's own if left out.
+        username: what the secret belongs to.
+        secret: password, token, or a key file as text.
+        token_hosts: other hosts, with https at port 443, that may ask for the secret.
+        credential_ends: when the secret ends, `2027-01-31` or `90d`; shown in lists.
+    """
+
+    app: Slug
+    name: str
+    provider: Provider
+    repositories: tuple[str, ...]
+    url: str | None = None
+    username: str | None = None
+    secret: Secret | None = None
+    token_hosts: tuple[str, ...] = ()
+    credential_ends: When | None = None
+
+
+@frozen
+class UpstreamChange:
+    """What is to be changed of a link; what is left out stays (as in RFC 7396).
+
+    Attributes:
+        repositories: patterns in place of all that it has.
+        token_hosts: hosts in place of all that were given.
+        username: of the new secret; the present one if left out.
+        secret: another secret, which makes the link forget what the old one fetched; null removes it.
+        credential_ends: when the secret ends.
+    """
+
+    repositories: tuple[str, ...] | None = None
+    token_hosts: tuple[str, ...] | None = None
+    username: str | None = None
+    secret: Secret | UnsetType | None = UNSET
+    credential_ends: When | None = None
+
+
+def _view(link: UpstreamLink, health: UpstreamHealth) -> UpstreamView:
+    return UpstreamView(
+        id=link.id,
+        name=link.name,
+        app=link.app,
+        team=link.team,
+        provider=link.provider,
+        url=link.origin.text,
+        token_hosts=link.token_hosts,
+        repositories=link.repositories,
+        username=link.username,
+        has_secret=link.sealed_secret is not None,
+        credential_version=link.credential_version,
+        credential_ends_at=link.credential_ends_at or health.credential_ends_at,
+        purges=link.purge_count,
+        created_at=link.created_at,
+        created_by=link.created_by,
+        changed_at=link.changed_at,
+        last_good_at=health.last_good_at,
+        last_error_at=health.last_error_at,
+        last_error_code=health.last_error_code,
+        last_error=health.last_error,
+    )
+
+
+def _end(text: str | None, call: AnyCall) -> datetime | None:
+    return None if text is None else parse_end(text, call.now, "credential_ends")
+
+
+async def _shown(use_cases: UseCases, call: AnyCall, link_id: str) -> ObjectAnswer:
+    link, health = await use_cases.upstreams.show(call.actor, link_id)
+    return found(link, _view(link, health))
+
+
+async def _list(use_cases: UseCases, call: Call[UpstreamListQuery, NoBody]) -> ListAnswer:
+    query = call.query
+    page = await use_cases.upstreams.list(call.actor, app=query.app, after=query.after, limit=query.limit)
+    return ListAnswer(tuple(_view(*one) for one in page.items), page.next)
+
+
+async def _link(use_cases: UseCases, call: Call[NoQuery, NewUpstream]) -> ObjectAnswer:
+    wanted = call.body
+    terms = LinkTerms.parse(
+        wanted.provider, wanted.url, wanted.username, wanted.secret, wanted.repositories, wanted.token_hosts
+    )
+    ends_at = _end(wanted.credential_ends, call)
+    link = await use_cases.upstreams.link(wanted.app, wanted.name, terms, call.operation, ends_at)
+    return created(link, _view(link, UpstreamHealth()), "upstreams", link.id)
+
+
+async def _show(use_cases: UseCases, call: Call[NoQuery, NoBody]) -> ObjectAnswer:
+    return await _shown(use_cases, call, call.path["upstream"])
+
+
+async def _change(use_cases: UseCases, call: Call[NoQuery, UpstreamChange]) -> ObjectAnswer:
+    wanted = call.body
+    secret = wanted.secret
+    change = LinkChange(
+        repositories=wanted.repositories,
+        token_hosts=wanted.token_hosts,
+        username=wanted.username,
+        secret=secret if isinstance(secret, Secret) else None,
+        credential_ends_at=_end(wanted.credential_ends, call),
+        anonymous=secret is None,
+    )
+    link = await use_cases.upstreams.set(call.path["upstream"], None, change, call.operation)
+    return await _shown(use_cases, call, link.id)
+
+
+async def _purge(use_cases: UseCases, call: Call[NoQuery, NoBody]) -> ObjectAnswer:
+    link = await use_cases.upstreams.purge(call.path["upstream"], None, call.operation)
+    return await _shown(use_cases, call, link.id)
+
+
+async def _unlink(use_cases: UseCases, call: Call[ConfirmQuery, NoBody]) -> ObjectAnswer:
+    await use_cases.upstreams.unlink(call.path["upstream"], None, call.operation, call.query.confirm)
+    return ObjectAnswer()
+
+
+EXAMPLE = UpstreamView(
+    id="4m7x2q9wzk1t8b3f",
+    name="quay",
+    app="myapp",
+    team="acme",
+    provider=Provider.QUAY,
+    url="https://quay.io",
+    token_hosts=(),
+    repositories=("org/**",),
+    username="org+robot",
+    has_secret=True,
+    credential_version=1,
+    credential_ends_at=datetime(2027, 2, 25, tzinfo=UTC),
+    purges=0,
+    created_at=datetime(2026, 11, 27, 9, 30, tzinfo=UTC),
+    created_by="8w2q6m1ztk4x9b3f",
+    changed_at=datetime(2026, 11, 27, 9, 30, tzinfo=UTC),
+    last_good_at=datetime(2026, 11, 27, 17, 5, tzinfo=UTC),
+    last_error_at=None,
+    last_error_code=None,
+    last_error=None,
+)
+
+ONE = ApiErrors(not_found=("upstream_link_not_found",))
+"""Errors of every endpoint that names a link."""
+
+TERMS = ApiErrors(
+    refused=(
+        *("pattern_invalid", "patterns_too_many", "value_missing", "url_invalid", "username_invalid"),
+        *("secret_invalid", "date_invalid", "date_not_in_future", "key_service_refused"),
+    ),
+    conflict=("key_service_refused",),
+    unavailable=("signer_unavailable", "overloaded"),
+)
+"""Errors of what a link is made of."""
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    Endpoint(
+        *("GET", "/upstreams", "listUpstreams", "List links to external registries, by app and name"),
+        *(Permission.UPSTREAM_LIST, _list, UpstreamView),
+        is_list=True,
+        errors=PAGE_ERRORS | ApiErrors(refused=("slug_invalid", "slug_reserved"), not_found=("app_not_found",)),
+        answer_example=EXAMPLE,
+    ),
+    Endpoint(
+        *("POST", "/upstreams", "linkUpstream", "Link an external registry to an app"),
+        *(Permission.UPSTREAM_LINK, _link, UpstreamView),
+        status=HTTPStatus.CREATED,
+        has_etag=True,
+        errors=TERMS
+        | ApiErrors(
+            refused=("name_invalid", "value_unexpected", "slug_invalid", "slug_reserved"),
+            not_found=("app_not_found",),
+            conflict=("name_taken", "app_archived", "upstreams_too_many"),
+        ),
+        request_example={
+            "app": "myapp",
+            "name": "hub",
+            "provider": "dockerhub",
+            "username": "acme",
+            "secret": "dckr_pat_…",
+            "repositories": ["acme/*"],
+        },
+        answer_example=EXAMPLE,
+        description="The secret is sealed for this link, and never shown again.",
+    ),
+    Endpoint(
+        *("GET", "/upstreams/{upstream}", "getUpstream", "Read a link to an external registry"),
+        *(Permission.UPSTREAM_SHOW, _show, UpstreamView),
+        has_etag=True,
+        errors=ONE,
+        answer_example=EXAMPLE,
+    ),
+    Endpoint(
+        *("PATCH", "/upstreams/{upstream}", "changeUpstream", "Change a link to an external registry"),
+        *(Permission.UPSTREAM_SET, _change, UpstreamView),
+        has_etag=True,
+        if_match=True,
+        errors=ONE | TERMS,
+        request_example={"repositories": ["org/api", "org/web"]},
+        answer_example=EXAMPLE,
+        description="With another secret, nothing that the old one fetched is served any more.",
+    ),
+    Endpoint(
+        *("POST", "/upstreams/{upstream}/purge", "purgeUpstream", "Serve nothing any more that was cached until now"),
+        *(Permission.UPSTREAM_PURGE, _purge, UpstreamView),
+        has_etag=True,
+        if_match=True,
+        errors=ONE,
+        answer_example=EXAMPLE,
+    ),
+    Endpoint(
+        *("DELETE", "/upstreams/{upstream}", "unlinkUpstream", "End a link to an external registry"),
+        *(Permission.UPSTREAM_UNLINK, _unlink),
+        status=HTTPStatus.NO_CONTENT,
+        if_match=True,
+        errors=ONE | CONFIRM_ERRORS,
+        description="Its secret is removed. When licenses in force have a pattern for it, it has to be confirmed.",
+    ),
+)
