@@ -99,6 +99,8 @@ class Settings:
         audit_groups: how many different decisions each worker counts up before it writes them.
         audit_export_dir: where its oldest entries go before they are trimmed; None to drop them.
         log_level: ``debug``, ``info``, ``warning`` or ``error``.
+        upstream_tag_interval: for which a tag of a linked registry is not looked up again.
+        upstream_stale_limit: for which its last known image stands in while that registry does not answer.
         upstream_cache_size: MiB that nginx may keep of linked registries; read by what renders its configuration.
         control_socket: where the server takes commands of its own host; None for nowhere.
         keys_dir: where the keys of the key service are; the secrets directory unless set.
@@ -129,6 +131,8 @@ class Settings:
     audit_groups: int
     audit_export_dir: Path | None
     log_level: str
+    upstream_tag_interval: timedelta
+    upstream_stale_limit: timedelta
     upstream_cache_size: int
     control_socket: Path | None
     keys_dir: Path
@@ -222,6 +226,8 @@ SETTINGS = (
     _Setting("audit_groups", number(MIN_AUDIT_GROUPS, MAX_AUDIT_GROUPS), "16384"),
     _Setting("audit_export_dir", parse_absolute_path, optional=True),
     _Setting("log_level", one_of("debug", "info", "warning", "error"), "info"),
+    _Setting("upstream_tag_interval", seconds(1, 24 * 3600), "60"),
+    _Setting("upstream_stale_limit", seconds(0, 90 * 24 * 3600), str(7 * 24 * 3600)),
     _Setting("upstream_cache_size", parse_size, "10g"),
     _Setting("control_socket", parse_socket_path, optional=True),
     _Setting("keys_dir", lambda text, _: Path(text), optional=True),

@@ -28,7 +28,8 @@ ENGLISH = listed(
     history host id image import in indexed inherited input inside install installed interval is issued kind
     known label last later layout level library lifetime limit limited line list listed listen listening live
     loaded loader loading local location lock long lookup lost machine manage managed management mark match
-    matching maximum merged through message minimum missing move moved name named needed new newest next no not nothing
+    through remembered resolved listing
+    matching maximum merged message minimum missing move moved name named needed new newest next no not nothing
     object old on one only open order ordered other our ours outcome output outside overloaded own owner pace
     page pair part past path pause pauses peer pending per period person plan policy precondition present
     presented preview previous printable private problem program progress public purpose question quoted random
@@ -47,10 +48,10 @@ ENGLISH = listed(
 
 FIELD = listed(
     """
-    address aggregator api application argument atomic audit authentication authenticator authority
+    accel address aggregator api application argument atomic audit authentication authenticator authority
     authorization authsvc backoff batch batched bearer binaries blob body cache certificate channel claim cli
     client codec column compose csv config configuration connection console context control counter crawler cursor
-    customer descriptor dialect digest dir endpoint error es256 etag exposition file handler hash header hmac
+    customer descriptor dialect digest dir endpoint error es256 etag exposition file handler hash head header hmac
     idempotency index indexing init installer issuance issuer json jws key kubelet label lazy leaf listener log
     login main manifest memory metric middleware migration nginx node observer openapi ops option pagination
     parameter password permission platform pool port portal prefix process proxy query redirect redis reference

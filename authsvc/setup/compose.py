@@ -228,7 +228,7 @@ def _files(options: ComposeOptions, environ: Mapping[str, str], secrets: _Secret
     return {
         **_registry(options, secrets),
         **_redis(options, secrets.redis),
-        "nginx/nginx.conf": render.render(nginx_values(options, pull_through_of(environ))),
+        "nginx/nginx.conf": render.render(nginx_values(options, pull_through_of(environ, system=False))),
         "nginx/nginx.sh": render.copy_script("nginx.sh"),
         "nginx/acme.sh": render.copy_script("acme.sh"),
         "nginx/host": f"{options.public_url.host}\n",
@@ -359,7 +359,7 @@ def nginx_values(options: ComposeOptions, pull_through: PullThrough) -> render.N
         probe="127.0.0.1:5002",
         cache_dir="/var/cache/authsvc/linked",
         cache_size=pull_through.cache_size,
-        ca_file="/etc/ssl/certs/ca-certificates.crt",  # of nginx's image
+        ca_file=pull_through.ca_file or "/etc/ssl/certs/ca-certificates.crt",  # of nginx's image
     )
 
 

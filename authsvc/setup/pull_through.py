@@ -6,7 +6,8 @@ from pathlib import Path
 
 from attrs import frozen
 
-from authsvc.setting_values import DEFAULT_CACHE_SIZE, parse_size
+from authsvc.registries.upstream.tls import upstream_tls
+from authsvc.setting_values import DEFAULT_CACHE_SIZE, parse_absolute_path, parse_size
 
 CACHE_SIZE = "AUTHSVC_UPSTREAM_CACHE_SIZE"
 CA_FILE = "AUTHSVC_UPSTREAM_CA_FILE"
@@ -32,17 +33,22 @@ class PullThrough:
     ca_file: str | None = None
 
 
-def pull_through_of(environ: Mapping[str, str]) -> PullThrough:
-    """Return what the environment says, and the system's certificates where it says nothing.
+def pull_through_of(environ: Mapping[str, str], *, system: bool = True) -> PullThrough:
+    """Return what the environment says.
+
+    Args:
+        environ: the environment.
+        system: whether nginx runs on this system, whose certificates it trusts when the environment names none.
 
     Raises:
-        SetupRefused: the size is not one.
+        SetupRefused: the size is not one, or the certificates cannot be read.
     """
-    size = environ.get(CACHE_SIZE)
-    return PullThrough(
-        DEFAULT_CACHE_SIZE if size is None else parse_size(size, CACHE_SIZE),
-        environ.get(CA_FILE) or _system_certificates(),
-    )
+    size, ca_file = environ.get(CACHE_SIZE), environ.get(CA_FILE)
+    if ca_file is not None:
+        upstream_tls(parse_absolute_path(ca_file, CA_FILE))
+    elif system:
+        ca_file = _system_certificates()
+    return PullThrough(DEFAULT_CACHE_SIZE if size is None else parse_size(size, CACHE_SIZE), ca_file)
 
 
 def _system_certificates() -> str | None:

@@ -318,6 +318,16 @@ def pending_deletion(repository: str) -> str:
     return f"{PREFIX}pending-deletion:{_digest(repository)[:32]}"
 
 
+def upstream_tag(scope: str, repository: str, tag: str) -> str:
+    """What a tag of a linked registry meant; ``scope`` is the link with its credential and purges."""
+    return f"{PREFIX}upstream-tag:{scope}:{_digest(f'{repository}:{tag}')[:32]}"
+
+
+def upstream_tags(scope: str) -> str:
+    """Sorted set of the keys of a link's remembered tags, by Unix time of their last look-up."""
+    return f"{PREFIX}upstream-tags:{scope}"
+
+
 def operation(operation_id: str) -> str:
     """Mark of a change that was applied."""
     return f"{PREFIX}op:{operation_id}"

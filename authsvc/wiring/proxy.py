@@ -1,14 +1,91 @@
-"""Pull-through of linked registries in a worker."""
+"""Pull-through of linked registries in a worker, on a Redis connection of its own."""
 
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+from authsvc.errors import Conflict, Overloaded, SignerUnavailable, UpstreamUnavailable
+from authsvc.keys.client import KeyServiceClient
 from authsvc.keys.trusted_roots import TrustedRoots
 from authsvc.logs import Logger
+from authsvc.redaction import Secret
+from authsvc.registries.upstream.access import Unseal, UpstreamAccess
+from authsvc.registries.upstream.client import UpstreamClient
+from authsvc.registries.upstream.resolver import UpstreamResolver
+from authsvc.registries.upstream.session import UpstreamSession
+from authsvc.registries.upstream.tls import upstream_tls
 from authsvc.settings import Settings
+from authsvc.store.connection import Connection
+from authsvc.store.upstream_tags import RedisUpstreamTags
+from authsvc.upstreams.addresses import AddressRules
+from authsvc.upstreams.link import UpstreamLink, credential_context
+from authsvc.upstreams.tag_policy import TagPolicy
 from authsvc.web.proxy.endpoint import ProxyEndpoint, TokenRules
+from authsvc.web.proxy.pulls import Pulls
+from authsvc.web.proxy.tags import TagResolver
 from authsvc.wiring import clock
 
+CLOSED = "the credential of this link cannot be opened now"
 
-def proxy_endpoint(settings: Settings, logger: Logger) -> ProxyEndpoint:
-    """Return what answers ``/v2/proxy/…``."""
+
+class NoLinks:
+    """No registry is linked, and nothing is noted of any: links are not stored yet."""
+
+    async def find(self, app: str, name: str) -> UpstreamLink | None:  # noqa: ARG002  as every store of links
+        """Return None."""
+        return None
+
+    async def note_good(self, link: UpstreamLink, now: datetime) -> None:
+        """Do nothing."""
+
+    async def note_error(self, link: UpstreamLink, now: datetime, code: str, sentence: str) -> None:
+        """Do nothing."""
+
+
+@asynccontextmanager
+async def proxy_endpoint(
+    settings: Settings, keys: KeyServiceClient | None, logger: Logger
+) -> AsyncIterator[ProxyEndpoint]:
+    """Yield what answers ``/v2/proxy/…``."""
     url = settings.public_url
-    rules = TokenRules(url.realm, url.authority, TrustedRoots(settings.secrets_dir).current, clock)
-    return ProxyEndpoint(rules, logger)
+    tokens = TokenRules(url.realm, url.authority, TrustedRoots(settings.secrets_dir).current, clock)
+    connection = Connection(settings.redis_url, deadline=settings.redis_deadline)
+    try:
+        async with upstream_client(settings, keys) as client:
+            policy = TagPolicy(settings.upstream_tag_interval, settings.upstream_stale_limit)
+            memory = RedisUpstreamTags(connection, settings.upstream_stale_limit + settings.upstream_tag_interval)
+            links = NoLinks()
+            pulls = Pulls(
+                links,
+                client,
+                TagResolver(client, memory, policy, clock),
+                links,
+                logger,
+                clock,
+            )
+            yield ProxyEndpoint(tokens, pulls, logger)
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
+async def upstream_client(settings: Settings, keys: KeyServiceClient | None) -> AsyncIterator[UpstreamClient]:
+    """Yield what asks linked registries, with credentials that the key service opens."""
+    rules = AddressRules(settings.upstream_private_networks)
+    resolver = UpstreamResolver(rules, time.monotonic)
+    async with UpstreamSession(resolver, upstream_tls(settings.upstream_ca_file), time.monotonic) as session:
+        yield UpstreamClient(session, UpstreamAccess(session, _unseal(keys), time.monotonic))
+
+
+def _unseal(keys: KeyServiceClient | None) -> Unseal:
+    async def unseal(link: UpstreamLink) -> Secret:
+        if keys is None or link.sealed_secret is None:
+            raise UpstreamUnavailable(CLOSED, detail="there is no key service, or no secret")
+        try:
+            return Secret((await keys.unseal(link.sealed_secret, credential_context(link))).decode())
+        except (Conflict, Overloaded, SignerUnavailable) as error:
+            # Not the customer's concern: what is cached goes on being served.
+            raise UpstreamUnavailable(CLOSED, detail=error.detail or str(error)) from error
+
+    return unseal

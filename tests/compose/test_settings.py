@@ -1,6 +1,7 @@
 """Every setting of the server can be set where an operator of compose sets things."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -8,8 +9,9 @@ import yaml
 from authsvc.public_url import parse_public_url
 from authsvc.settings import SETTINGS
 from authsvc.setup.compose import nginx_values, parse_options
-from authsvc.setup.pull_through import pull_through_of
+from authsvc.setup.pull_through import PullThrough, pull_through_of
 from tests.compose.engine import ROOT
+from tests.support.upstream_tls import UpstreamAuthority
 
 RENDERED = {"public_url", "redis_url", "redis_disk", "registry_url", "secrets_dir", "control_socket", "key_socket"}
 """In authsvc.toml, which `init` writes."""
@@ -36,19 +38,25 @@ def targets(service: dict[str, Any]) -> dict[str, str]:
     return {**{one["source"]: one["target"] for one in pairs if one}, **{one[0]: one[1] for one in texts}}
 
 
-def test_linked_registries_are_reached_and_cached() -> None:
+def test_linked_registries_are_reached_and_cached(tmp_path: Path) -> None:
     """Nginx caches in a volume that `init` has given its owner, and both it and authsvc have a way out."""
     text = (ROOT / "compose.yaml").read_text()
     compose = yaml.safe_load(text)
     services, networks = compose["services"], compose["networks"]
     options = parse_options(ROOT, parse_public_url("http://localhost:5000"), "", "", None, "198.18.213")
-    values = nginx_values(options, pull_through_of({"AUTHSVC_UPSTREAM_CACHE_SIZE": "2g"}))
+    authorities = str(UpstreamAuthority.make(tmp_path / "ca").file)
+    environ = {"AUTHSVC_UPSTREAM_CACHE_SIZE": "2g", "AUTHSVC_UPSTREAM_CA_FILE": authorities}
+    values = nginx_values(options, pull_through_of(environ, system=False))
 
     assert targets(services["nginx"])["upstream-cache"] == targets(services["init"])["upstream-cache"]
     folder = targets(services["nginx"])["upstream-cache"]
     assert values.cache_dir.startswith(f"{folder}/")
-    assert values.cache_size == 2048
+    assert (values.cache_size, values.ca_file) == (2048, authorities)
+    assert nginx_values(options, PullThrough()).ca_file == "/etc/ssl/certs/ca-certificates.crt"
     assert f" {folder.removeprefix('/')} " in text, "the image makes the folder with its owner"
+    certificates = "${AUTHSVC_UPSTREAM_CA_FILE:-/dev/null}:${AUTHSVC_UPSTREAM_CA_FILE:-/etc/no-upstream-ca}:ro"
+    for name in ("nginx", "authsvc", "init"):
+        assert certificates in services[name]["volumes"], "under the path that it has on the host"
     for name in ("nginx", "authsvc"):
         assert [one for one in services[name]["networks"] if not (networks[one] or {}).get("internal")], name
     assert "upstreams" not in [*services["registry"]["networks"], *services["redis"]["networks"]]

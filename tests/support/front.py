@@ -6,8 +6,9 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
-from attrs import define, frozen
+from attrs import define, evolve, frozen
 
 from authsvc.local.programs import find_binaries
 from authsvc.setup import render
@@ -94,7 +95,7 @@ async def _body(reader: asyncio.StreamReader, headers: dict[str, str]) -> bytes:
 
 @asynccontextmanager
 async def running_front(
-    folder: Path, port: int, change: Callable[[str], str] = lambda text: text
+    folder: Path, port: int, change: Callable[[str], str] = lambda text: text, **values: Any
 ) -> AsyncIterator[Front]:
     """Run nginx on ``port`` in front of two servers, one on a socket with a space in its path.
 
@@ -102,13 +103,14 @@ async def running_front(
         folder: an empty folder.
         port: a free one.
         change: what the test changes in the configuration.
+        values: other values of the configuration than usual.
     """
     registry, edge = Upstream(), Upstream()
     registry_server = await asyncio.start_unix_server(registry, folder / "registry.sock")
     edge_server = await asyncio.start_server(edge, "127.0.0.1", 0)
     edge_port = edge_server.sockets[0].getsockname()[1]
     (folder / "temp").mkdir()
-    values = render.NginxValues(
+    usual = render.NginxValues(
         listen=f"127.0.0.1:{port}",
         public_scheme="https",
         public_authority="public.example",
@@ -120,7 +122,7 @@ async def running_front(
         cache_dir=str(folder / "cache"),
         ca_file="/etc/ssl/certs/ca-certificates.crt",
     )
-    (folder / "nginx.conf").write_text(change(render.render(values)))
+    (folder / "nginx.conf").write_text(change(render.render(evolve(usual, **values))))
     command = [find_binaries(os.environ["PATH"]).nginx, "-e", "stderr", "-p", f"{folder}/", "-c"]
     process = await asyncio.create_subprocess_exec(
         *command, str(folder / "nginx.conf"), stderr=asyncio.subprocess.DEVNULL

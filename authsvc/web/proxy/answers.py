@@ -1,10 +1,14 @@
 """What a registry client is told at ``/v2/proxy/``: errors and challenges in the words of a registry."""
 
+import math
 from http import HTTPStatus
 
 from aiohttp import web
 
-from authsvc.spec.registry_error import DENIED, UNAUTHORIZED, RegistryError
+from authsvc.errors import UpstreamFailed, UpstreamLimited
+from authsvc.outcomes import outcome_of_error
+from authsvc.spec.pull_path import PullKind
+from authsvc.spec.registry_error import BLOB_UNKNOWN, DENIED, MANIFEST_UNKNOWN, UNAUTHORIZED, UNKNOWN, RegistryError
 
 API_VERSION = {"Docker-Distribution-Api-Version": "registry/2.0"}
 
@@ -36,3 +40,13 @@ def challenge(realm: str, service: str, scope: str | None, request_id: str, erro
     if error == "insufficient_scope":
         code, message = DENIED, "requested access to the resource is denied"
     return refuse(HTTPStatus.UNAUTHORIZED, code, message, request_id, {"WWW-Authenticate": f"Bearer {','.join(parts)}"})
+
+
+def upstream_error(error: UpstreamFailed, kind: PullKind, request_id: str) -> web.Response:
+    """Return what a client is told when a linked registry gave nothing; of a limit, when to come back."""
+    row = outcome_of_error(error)
+    code = row.registry_code or UNKNOWN
+    if row.status == HTTPStatus.NOT_FOUND:
+        code = BLOB_UNKNOWN if kind is PullKind.BLOB else MANIFEST_UNKNOWN
+    headers = {"Retry-After": str(math.ceil(error.retry_after))} if isinstance(error, UpstreamLimited) else None
+    return refuse(row.status, code, str(error), request_id, headers)

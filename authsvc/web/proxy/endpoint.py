@@ -12,12 +12,13 @@ from authsvc.decision import PULL
 from authsvc.errors import TokenRefused
 from authsvc.issuance import ISSUER
 from authsvc.logs import Logger
-from authsvc.policy import RepositoryLocation, locate
+from authsvc.policy import locate
 from authsvc.signing.registry_token import RegistryToken, verify
 from authsvc.spec.pull_path import PullPath, parse_pull_path
-from authsvc.spec.registry_error import NAME_INVALID, NAME_UNKNOWN, UNSUPPORTED
+from authsvc.spec.registry_error import NAME_INVALID, UNSUPPORTED
 from authsvc.web.middleware import REQUEST_ID
 from authsvc.web.proxy.answers import challenge, refuse
+from authsvc.web.proxy.pulls import Pulls
 
 
 @frozen
@@ -40,9 +41,10 @@ class TokenRules:
 class ProxyEndpoint:
     """Answers ``/v2/proxy/…``."""
 
-    def __init__(self, tokens: TokenRules, logger: Logger) -> None:
-        """Verify tokens by ``tokens``."""
+    def __init__(self, tokens: TokenRules, pulls: Pulls, logger: Logger) -> None:
+        """Verify tokens by ``tokens``, and answer by ``pulls``."""
         self._tokens = tokens
+        self._pulls = pulls
         self._logger = logger
 
     def routes(self) -> list[web.RouteDef]:
@@ -72,17 +74,7 @@ class ProxyEndpoint:
         token = self._token(request, path)
         if isinstance(token, web.Response):
             return token
-        return await self._answer(request, path, location, token)
-
-    async def _answer(
-        self, request: web.Request, _path: PullPath, location: RepositoryLocation, _token: RegistryToken
-    ) -> web.StreamResponse:
-        return refuse(
-            HTTPStatus.NOT_FOUND,
-            NAME_UNKNOWN,
-            f"the app {location.app} has no linked registry {location.upstream}",
-            request[REQUEST_ID],
-        )
+        return await self._pulls.answer(request, path, location)
 
     def _token(self, request: web.Request, path: PullPath) -> RegistryToken | web.Response:
         """Return the token of a request that may pull, or the challenge."""

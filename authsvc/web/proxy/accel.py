@@ -1,0 +1,64 @@
+"""Answers that send nginx on (``X-Accel-Redirect``): to its cache, or to where a blob is fetched.
+
+nginx takes the headers below into variables of its own and passes none of them to a client; the locations are in
+``registry-config/nginx.conf``.
+"""
+
+from aiohttp import web
+
+from authsvc.registries.upstream.targets import BlobTarget
+from authsvc.upstreams.link import UpstreamLink, blob_cache_key
+
+OCTETS = "application/octet-stream"
+
+
+def send_to_cache(link: UpstreamLink, repository: str, digest: str) -> web.Response:
+    """Let nginx serve a blob from its cache; what is not there it asks for again, at the step ``target``."""
+    return _accel(
+        "cached",
+        {
+            "X-Linked-Key": f"blob:{blob_cache_key(link, repository, digest)}",
+            "X-Linked-Digest": digest,
+            "X-Linked-Team": link.team,
+            "X-Linked-Link": link.id,
+        },
+    )
+
+
+def send_to_manifest(link: UpstreamLink, repository: str, digest: str, warning: str | None) -> web.Response:
+    """Let nginx serve a manifest from its cache; what is not there it asks us for, at the step ``manifest``."""
+    headers = {"X-Linked-Key": f"manifest:{blob_cache_key(link, repository, digest)}", "X-Linked-Digest": digest}
+    return _accel("manifest", headers if warning is None else {**headers, "X-Linked-Warning": warning})
+
+
+def send_to_registry(
+    link: UpstreamLink, repository: str, digest: str, target: BlobTarget, *, head: bool, hop: int
+) -> web.Response:
+    """Let nginx fetch a blob from ``target`` and cache it.
+
+    Args:
+        link: the link.
+        repository: as the upstream names it.
+        digest: of the blob.
+        target: a checked address, and what is sent there.
+        head: whether only the size is wanted, which is not cached.
+        hop: how often the linked registry has sent us on.
+    """
+    headers = {
+        "X-Linked-Address": f"{target.origin.scheme}://{target.address.authority}",
+        "X-Linked-Uri": target.uri,
+        "X-Linked-Host": target.origin.authority,
+        "X-Linked-Name": target.origin.host,
+        "X-Linked-Origin": target.origin.text,
+        "X-Linked-Key": f"blob:{blob_cache_key(link, repository, digest)}",
+        "X-Linked-Digest": digest,
+        "X-Linked-Hop": str(hop),
+    }
+    if target.authorization is not None:
+        headers["X-Linked-Authorization"] = target.authorization.reveal()
+    return _accel("blob-head" if head else "blob", headers)
+
+
+def _accel(location: str, headers: dict[str, str]) -> web.Response:
+    # The type is what the client gets with a blob, whatever the linked registry says.
+    return web.Response(content_type=OCTETS, headers={"X-Accel-Redirect": f"/-/{location}", **headers})

@@ -1,0 +1,224 @@
+"""A pull of a linked image, step by step: which link, which manifest, and where its blobs are.
+
+Every step is decided anew from the token and the link. nginx says at which step it is with headers that no client can
+set; what they may choose is limited to what the token opens anyway.
+"""
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+from http import HTTPStatus
+from typing import Protocol
+
+from aiohttp import web
+from attrs import define, field, frozen
+
+from authsvc.errors import (
+    Overloaded,
+    UpstreamFailed,
+    UpstreamLimited,
+    UpstreamNotFound,
+    UpstreamRefused,
+    UpstreamUnavailable,
+)
+from authsvc.logs import Logger
+from authsvc.policy import RepositoryLocation
+from authsvc.registries.upstream.client import OCI_INDEX, UpstreamClient
+from authsvc.registries.upstream.targets import BlobTarget
+from authsvc.spec.pull_path import PullKind, PullPath
+from authsvc.spec.reference import is_digest
+from authsvc.spec.registry_error import NAME_UNKNOWN, TOOMANYREQUESTS
+from authsvc.upstreams.link import UpstreamLink, exposes, upstream_repository
+from authsvc.upstreams.tag_policy import STALE_WARNING
+from authsvc.web.middleware import REQUEST_ID
+from authsvc.web.proxy import accel
+from authsvc.web.proxy.answers import API_VERSION, refuse, upstream_error
+from authsvc.web.proxy.listing import list_page
+from authsvc.web.proxy.tags import TagResolver
+
+STEP, DIGEST, METHOD = "X-Authsvc-Step", "X-Authsvc-Digest", "X-Authsvc-Method"
+STATUS, LOCATION, ORIGIN, HOP = "X-Authsvc-Status", "X-Authsvc-Location", "X-Authsvc-Origin", "X-Authsvc-Hop"
+LIMITED, RETRY_AFTER = "X-Authsvc-Limited", "X-Authsvc-Retry-After"
+
+MAX_HOPS = 3
+"""How often a linked registry may send us on for one blob, a new token included: nginx ends a request after ten
+redirects inside itself, of which each takes two, and the beginning and the error at the end three."""
+
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+LATER = 5
+"""Seconds after which a client tries again that found too many transfers under way."""
+
+_NUMBER = re.compile(r"[0-9]{1,6}", re.ASCII)
+
+
+class LinkFinder(Protocol):
+    """Which registries are linked."""
+
+    async def find(self, app: str, name: str) -> UpstreamLink | None:
+        """Return the link of an app under this name."""
+        ...
+
+
+class Health(Protocol):
+    """Takes news of how links fare."""
+
+    async def note_good(self, link: UpstreamLink, now: datetime) -> None:
+        """Note that the registry gave what was asked."""
+        ...
+
+    async def note_error(self, link: UpstreamLink, now: datetime, code: str, sentence: str) -> None:
+        """Note that a request failed."""
+        ...
+
+
+@frozen
+class Pull:
+    """One request that may be answered.
+
+    Attributes:
+        request: as it came.
+        path: what it asks for.
+        link: through which.
+        repository: as the linked registry names it.
+    """
+
+    request: web.Request
+    path: PullPath
+    link: UpstreamLink
+    repository: str
+
+    def said(self, name: str) -> str:
+        """Return what nginx said."""
+        return self.request.headers.get(name, "")
+
+
+@define(eq=False)
+class Pulls:
+    """Answers requests whose token opens the repository.
+
+    Attributes:
+        links: which registries are linked.
+        client: asks them.
+        tags: what their tags mean.
+        health: takes news of them.
+        logger: of this process.
+        clock: returns the time.
+    """
+
+    links: LinkFinder
+    client: UpstreamClient = field(repr=False)
+    tags: TagResolver = field(repr=False)
+    health: Health = field(repr=False)
+    logger: Logger = field(repr=False)
+    clock: Callable[[], datetime] = field(repr=False)
+
+    async def answer(self, request: web.Request, path: PullPath, location: RepositoryLocation) -> web.Response:
+        """Return the answer; every error of a linked registry is one in the words of a registry."""
+        request_id = request[REQUEST_ID]
+        link = await self.links.find(location.app, location.upstream or "")
+        if link is None:
+            sentence = f"the app {location.app} has no linked registry {location.upstream}"
+            return refuse(HTTPStatus.NOT_FOUND, NAME_UNKNOWN, sentence, request_id)
+        repository = upstream_repository(link, location.rest)
+        if not exposes(link, repository):
+            sentence = f"the linked registry {link.name} of the app {link.app} does not offer {repository}"
+            return refuse(HTTPStatus.NOT_FOUND, NAME_UNKNOWN, sentence, request_id)
+        pull = Pull(request, path, link, repository)
+        try:
+            return await self._answer(pull)
+        except Overloaded as error:
+            return refuse(
+                HTTPStatus.TOO_MANY_REQUESTS, TOOMANYREQUESTS, str(error), request_id, {"Retry-After": str(LATER)}
+            )
+        except UpstreamFailed as error:
+            await self._failed(pull, error)
+            return upstream_error(error, path.kind, request_id)
+
+    async def _answer(self, pull: Pull) -> web.Response:
+        match pull.path.kind:
+            case PullKind.MANIFEST:
+                return await self._manifest(pull)
+            case PullKind.BLOB:
+                return await self._blob(pull)
+            case PullKind.TAGS:
+                tags = await self.client.list_tags(pull.link, pull.repository)
+                return list_page(str(pull.path.repository), tags.names, pull.request.query)
+            case PullKind.REFERRERS:
+                wanted = pull.request.query.get("artifactType")
+                index = await self.client.referrers(pull.link, pull.repository, pull.path.reference, wanted)
+                return web.Response(body=index, content_type=OCI_INDEX, headers=API_VERSION)
+
+    async def _manifest(self, pull: Pull) -> web.Response:
+        link, repository = pull.link, pull.repository
+        if pull.said(STEP) == "manifest" and is_digest(pull.said(DIGEST)):
+            found = await self.client.get_manifest(link, repository, pull.said(DIGEST))
+            await self.health.note_good(link, self.clock())
+            headers = {**API_VERSION, "Docker-Content-Digest": found.digest, "ETag": f'"{found.digest}"'}
+            return web.Response(body=found.content, headers={**headers, "Content-Type": found.media_type})
+        if pull.path.digest is not None:
+            return accel.send_to_manifest(link, repository, pull.path.digest, None)
+        resolved = await self.tags.resolve(link, repository, pull.path.reference)
+        if resolved.stale:
+            self._log(pull, "proxy.stale", detail=resolved.digest)
+        return accel.send_to_manifest(link, repository, resolved.digest, STALE_WARNING if resolved.stale else None)
+
+    async def _blob(self, pull: Pull) -> web.Response:
+        link, repository, digest = pull.link, pull.repository, pull.path.reference
+        match pull.said(STEP):
+            case "target":
+                target, hop = await self.client.blob_target(link, repository, digest), 0
+            case "answer":
+                if pull.said(LIMITED) == "REJECTED":
+                    raise Overloaded("too many images of linked registries are being pulled; try again in a moment")
+                hop = _number(pull.said(HOP)) + 1
+                target = await self._next(pull, hop)
+            case _:
+                return accel.send_to_cache(link, repository, digest)
+        head = pull.said(METHOD) == "HEAD"
+        return accel.send_to_registry(link, repository, digest, target, head=head, hop=hop)
+
+    async def _next(self, pull: Pull, hop: int) -> BlobTarget:
+        """Return where to go after a linked registry has not given the blob; raises UpstreamFailed when nowhere."""
+        link, origin = pull.link, pull.link.origin
+        status = _number(pull.said(STATUS).split()[-1]) if pull.said(STATUS) else 0
+        place = pull.said(ORIGIN) or origin.text
+        if status in REDIRECTS and hop <= MAX_HOPS:
+            return await self.client.redirect_target(link, pull.said(LOCATION), f"{place}/")
+        host = place.partition("://")[2]
+        match status:
+            case HTTPStatus.UNAUTHORIZED if hop == 1:
+                await self.client.access.renewed(link, pull.repository)
+                return await self.client.blob_target(link, pull.repository, pull.path.reference)
+            case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
+                raise UpstreamRefused(f"{host} refuses access to {pull.repository} ({status})", credential=False)
+            case HTTPStatus.NOT_FOUND:
+                raise UpstreamNotFound(f"{host} does not have this blob in the repository {pull.repository}")
+            case HTTPStatus.TOO_MANY_REQUESTS:
+                pause = _number(pull.said(RETRY_AFTER)) or 60
+                raise UpstreamLimited(f"{host} takes no more requests for now", float(min(pause, 3600)))
+            case HTTPStatus.BAD_GATEWAY | HTTPStatus.GATEWAY_TIMEOUT:
+                raise UpstreamUnavailable(f"{host} cannot be reached, or its certificate is not accepted")
+            case _ if status in REDIRECTS:
+                raise UpstreamUnavailable(f"{host} redirects again and again")
+            case _:
+                raise UpstreamUnavailable(f"{host} answers {status} when it is asked for a blob")
+
+    async def _failed(self, pull: Pull, error: UpstreamFailed) -> None:
+        self._log(pull, "proxy.failed", code=error.code, reason=str(error), detail=error.detail)
+        if not isinstance(error, UpstreamNotFound):
+            await self.health.note_error(pull.link, self.clock(), error.code, str(error))
+
+    def _log(self, pull: Pull, event: str, **facts: str | None) -> None:
+        self.logger.info(
+            event,
+            request_id=pull.request[REQUEST_ID],
+            repository=str(pull.path.repository),
+            reference=pull.path.reference,
+            link=pull.link.id,
+            **facts,
+        )
+
+
+def _number(text: str) -> int:
+    return int(text) if _NUMBER.fullmatch(text) else 0
