@@ -111,7 +111,7 @@ def _row(facts: Facts) -> Sequence[str]:
         facts["action"],
         _image(facts),
         facts["customer"] or facts["subject"] or "-",
-        str(facts["count"]),
+        str(facts["count"]) if facts["bytes"] is None else "-",
         size(facts["bytes"]),
         facts["last_at"],
     )

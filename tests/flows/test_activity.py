@@ -163,7 +163,10 @@ def test_nothing_of_the_rival_appears(vendor: Vendor) -> None:
 def test_tables_are_for_people(vendor: Vendor) -> None:
     """Headings, and a sentence where there is nothing."""
     run = vendor.stack.authsvc
-    assert run("activity", "list", "--app", vendor.app).out.startswith("PERIOD")
+    head, *lines = (line.split() for line in run("activity", "list", "--app", vendor.app).out.splitlines())
+    assert head[:2] == ["PERIOD", "ACTION"]
+    assert {True, False} == {line[-2] == "-" for line in lines}
+    assert not [line for line in lines if (line[-3] == "-") == (line[-2] == "-")], "either a count or bytes"
     assert "no activity matches" in run("activity", "list", "--app", vendor.app, "--until", "300d").err
     shown = run("activity", "license", vendor.licenses[0].id).out
     assert "counted since" in shown

@@ -55,6 +55,14 @@ def test_the_marks(used: int, limit: int, before: Room, expected: Room) -> None:
     assert expected is room_in(Memory(used, limit), expected)
 
 
+def test_no_limit_is_described_as_none() -> None:
+    """And not as a limit of 0 MiB."""
+    assert "uses 3 MiB and has no maxmemory, so activity" in describe_memory(Memory(3 * MIB, 0))
+    assert "uses 3 of the 100 MiB of its maxmemory, so activity and the index of images go on" in describe_memory(
+        Memory(3 * MIB, 100 * MIB)
+    )
+
+
 async def flooded(sink: RedisActivitySink, watch: MemoryWatch) -> int:
     """Send one notification after the other until one is not taken; return how many were."""
     for number in range(FLOOD):
