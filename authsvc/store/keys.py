@@ -308,6 +308,16 @@ def repository_lock(repository: str) -> str:
     return f"{PREFIX}repository-lock:{_digest(repository)[:32]}"
 
 
+def upstream_token(link_id: str, version: int) -> str:
+    """Sealed token of a linked registry, for one version of its credential."""
+    return f"{PREFIX}upstream-token:{link_id}:{version}"
+
+
+def upstream_token_lock(link_id: str) -> str:
+    """Who fetches a token of a linked registry now, for some seconds."""
+    return f"{PREFIX}upstream-token-lock:{link_id}"
+
+
 def tag_events(repository: str) -> str:
     """Stream of what the registry reports of tags of a repository while something is deleted from it."""
     return f"{PREFIX}tag-events:{_digest(repository)[:32]}"
