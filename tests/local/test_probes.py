@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -125,6 +126,21 @@ async def test_events_have_arrived_when_no_more_come(monkeypatch: pytest.MonkeyP
     async with answering(lambda _: next(asked)) as port:
         await probes.events_have_arrived("127.0.0.1", port)
     assert list(asked) == []
+
+
+async def test_a_slow_server_is_given_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where an answer takes long, so does an event: one that comes some answers later is waited for."""
+    monkeypatch.setattr(probes, "_QUIET", 0.001)
+    began, numbers = time.monotonic(), list[int]()
+
+    def slow(_: bytes) -> bytes:
+        time.sleep(0.05)
+        numbers.append(7 if time.monotonic() < began + 0.3 else 8)
+        return f'\r\n\r\n{SERIES}{{answer="recorded"}} {numbers[-1]}\n'.encode()
+
+    async with answering(slow) as port:
+        await probes.events_have_arrived("127.0.0.1", port)
+    assert numbers[-1] == 8
 
 
 async def test_events_that_never_end_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
