@@ -25,6 +25,9 @@ MAX_SHOWN = 60
 MAX_DIGITS = 9
 """Most digits of a number in a query."""
 
+MAX_ITEMS = 1_000
+"""Most items of a list that are looked at: what is wrong with 20,000 of them would occupy a worker for seconds."""
+
 MAX_PROBLEMS = 20
 """Most problems that one error lists."""
 
@@ -33,6 +36,10 @@ BOOLEANS = {"true": True, "false": False}
 
 class _WrongTypeError(Exception):
     """A value has not the type that is declared."""
+
+
+class _LongListError(_WrongTypeError):
+    """A list is longer than any that is accepted."""
 
 
 def parse_body(document: Mapping[str, Any], kind: type[T]) -> T:
@@ -173,6 +180,8 @@ def _structure_union(value: Any, kind: Any, converter: cattrs.Converter) -> Any:
             return converter.structure(value, one)
         except (ClassValidationError, IterableValidationError) as error:
             failures.append(error)
+        except _LongListError:
+            raise
         except _WrongTypeError:
             continue
     if failures and isinstance(value, dict | list):  # the type is right, and something in it is not
@@ -183,6 +192,8 @@ def _structure_union(value: Any, kind: Any, converter: cattrs.Converter) -> Any:
 def _structure_tuple(value: Any, kind: Any, converter: cattrs.Converter) -> tuple[Any, ...]:
     if type(value) is not list:
         raise _WrongTypeError("a list")
+    if len(value) > MAX_ITEMS:
+        raise _LongListError(f"a list of at most {MAX_ITEMS:,} items")
     items: list[Any] = converter.structure(value, cast("Any", types.GenericAlias(list, get_args(kind)[:1])))
     return tuple(items)
 

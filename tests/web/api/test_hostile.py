@@ -70,6 +70,19 @@ async def test_a_body_that_is_too_long(api: ApiServer, people: People) -> None:
     assert (reply.status, reply.code) == (413, "body_too_large")
 
 
+async def test_a_list_that_is_too_long_is_not_looked_at(api: ApiServer, people: People) -> None:
+    """One problem, and not one for each of its items, which take a worker seconds to list."""
+    for path, name, items in (
+        ("/licenses/import", "rows", [1] * 20_000),
+        ("/licenses", "repositories", [1] * 20_000),
+        ("/licenses/preview", "repositories", ["x"] * 10_000),
+    ):
+        body = {"app": "acme", "customer": "x", "expires": "9d", name: items}
+        reply = await api.ask("POST", path, people["developer"], body, checked=False)
+        problem = next(one for one in reply.json()["errors"] if one["field"] == name)
+        assert (reply.status, problem["detail"]) == (400, f"{name} must be a list of at most 1,000 items")
+
+
 async def test_a_body_that_does_not_arrive(api: ApiServer, people: People, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that stops in the middle of its body holds nothing for long."""
     monkeypatch.setattr(json_body, "BODY_DEADLINE", 0.05)
