@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from attrs import asdict
 
 from authsvc.cli.confirm import run_confirmed, yes_option
 from authsvc.cli.console import common_options, print_json, print_table, refuse, run, say
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from authsvc.upstreams.health import UpstreamHealth
     from authsvc.upstreams.link import UpstreamLink
     from authsvc.wiring.management import Management
+
+_OUTCOMES = {True: "ok", False: "FAILED", None: "-"}
 
 _SHORT = "%Y-%m-%d %H:%M"
 
@@ -164,6 +167,29 @@ def set_(
 
     changed = run(data_dir, use)
     _print(changed, f"upstream {changed.name} of {changed.app} changed", as_json=as_json)
+
+
+@upstream_group.command("test")
+@click.argument("name")
+@_app_option
+@click.option(
+    "--repository",
+    metavar="REPOSITORY[:TAG]",
+    help="What to ask for, as the registry names it.  [default: what the link names]",
+)
+@common_options
+def test(name: str, app: str, repository: str | None, data_dir: Path | None, *, as_json: bool) -> None:
+    """Ask a linked registry step by step what a pull would ask, and say what is wrong."""
+    steps = run(data_dir, lambda manage: manage.upstreams.test(name, app, repository, manage.operation()))
+    if as_json:
+        print_json([asdict(step) for step in steps])
+    else:
+        for step in steps:
+            say(f"{_OUTCOMES[step.ok]:6}  {step.step:9}  {step.words}")
+            if step.remedy is not None:
+                say(f"{'':6}  {'':9}  {step.remedy}")
+    if any(step.ok is False for step in steps):
+        sys.exit(1)
 
 
 @upstream_group.command("purge")

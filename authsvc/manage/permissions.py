@@ -146,6 +146,7 @@ class Permission(enum.Enum):
     UPSTREAM_SHOW = _read_people("see an upstream")
     UPSTREAM_LINK = _change_people("link an upstream")
     UPSTREAM_SET = _change_people("change an upstream")
+    UPSTREAM_TEST = _change_people("test an upstream")
     UPSTREAM_PURGE = _change_people("purge an upstream")
     UPSTREAM_UNLINK = _change_people("unlink an upstream")
 

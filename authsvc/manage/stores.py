@@ -29,6 +29,7 @@ from authsvc.tenancy.records import App, License, LicenseReference, Member, Team
 from authsvc.tenancy.versioned import Versioned
 from authsvc.upstreams.health import UpstreamHealth
 from authsvc.upstreams.link import UpstreamLink
+from authsvc.upstreams.probe import ProbeStep
 
 
 class TeamStore(Protocol):
@@ -290,6 +291,7 @@ class UpstreamStore(Protocol):
         """
         ...
 
+    async def note(self, link: UpstreamLink, now: datetime, failed: ProbeStep | None) -> None: ...
     async def replace(self, old: Versioned[UpstreamLink], new: UpstreamLink, entry: Entry) -> None: ...
     async def remove(self, old: Versioned[UpstreamLink], entry: Entry) -> None: ...
 

@@ -16,12 +16,14 @@ from authsvc.manage.operation import Operation
 from authsvc.manage.permissions import Permission
 from authsvc.manage.secret_sealer import SecretSealer
 from authsvc.manage.stores import Stores
+from authsvc.manage.upstream_checks import UpstreamChecks
 from authsvc.redaction import Secret
 from authsvc.tenancy.pages import MAX_PAGE, Page, page_size
 from authsvc.tenancy.patterns import PROXY
 from authsvc.tenancy.versioned import Versioned
 from authsvc.upstreams.health import UpstreamHealth
 from authsvc.upstreams.link import UpstreamLink, credential_context, parse_exposed, parse_link_name
+from authsvc.upstreams.probe import ProbeStep
 from authsvc.upstreams.providers import PRESETS
 from authsvc.upstreams.terms import LinkTerms, UpstreamCredential, parse_credential, with_token_hosts
 
@@ -62,6 +64,7 @@ class Upstreams:
 
     stores: Stores
     sealer: SecretSealer
+    checks: UpstreamChecks
 
     async def _first(self, link_id: str, operation: Operation) -> UpstreamLink:
         return (await find_upstream(self.stores, operation.actor, link_id)).record
@@ -89,7 +92,7 @@ class Upstreams:
             credential_ends_at: when the credential ends, as the vendor states it; None when nobody knows.
 
         Raises:
-            InputRefused: the name is not acceptable.
+            InputRefused: the name is not acceptable, or the address one where no upstream may be.
             NotFound: there is no such app.
             Conflict: the app is archived or has a link of this name, or app or team have as many as they may have.
         """
@@ -97,6 +100,7 @@ class Upstreams:
         found = await find_app(self.stores, operation.actor, app)
         if found.record.archived_at is not None:
             raise Conflict(f"the app {app!r} is archived; nothing is pulled from it", code="app_archived", field="app")
+        await self.checks.vet_host(terms.origin, found.record.team)
         link = UpstreamLink(
             id=new_id(operation.entropy(ID_BYTES)),
             team=found.record.team,
@@ -191,6 +195,34 @@ class Upstreams:
         if change.credential_ends_at is not None:
             new = evolve(new, credential_ends_at=change.credential_ends_at)
         return await self._replace(stored, new, "upstream.changed", operation)
+
+    @permitted(Permission.UPSTREAM_TEST)
+    async def test(
+        self, name: str, app: str | None, repository: str | None, operation: Operation
+    ) -> Sequence[ProbeStep]:
+        """Return what each step of a test of the link finds; the link's health has it too.
+
+        It changes nothing of the link, and the audit does not record it.
+
+        Args:
+            name: id, or name within ``app``.
+            app: slug, or None.
+            repository: as the upstream names it, with a tag if wanted; None for one that the link names.
+            operation: the circumstances.
+
+        Raises:
+            NotFound: there is no such link.
+            Conflict: its secret cannot be opened.
+        """
+        link = (await find_upstream(self.stores, operation.actor, name, app)).record
+        secret = None
+        if link.sealed_secret is not None:
+            opened = await self.sealer.unseal(link.sealed_secret, credential_context(link))
+            secret = Secret(opened.decode())
+        steps = await self.checks.probe(link, secret, repository)
+        failed = next((step for step in steps if step.ok is False), None)
+        await self.stores.upstreams.note(link, operation.now, failed)
+        return steps
 
     @permitted(Permission.UPSTREAM_PURGE)
     @repeatable(_first)

@@ -21,6 +21,7 @@ from authsvc.manage.service_accounts import ServiceAccounts
 from authsvc.manage.stores import Stores
 from authsvc.manage.teams import Teams
 from authsvc.manage.tokens import Tokens
+from authsvc.manage.upstream_checks import UpstreamChecks
 from authsvc.manage.upstreams import Upstreams
 from authsvc.tenancy.records import App
 
@@ -37,6 +38,7 @@ class UseCases:
         registry_images: asks our registry for images that are not indexed yet.
         registry_deletions: deletes from our registry.
         sealer: seals the credentials of upstreams; asked only by what has one.
+        upstream_checks: asks external registries.
     """
 
     stores: Stores
@@ -46,6 +48,7 @@ class UseCases:
     registry_images: RegistryImages
     registry_deletions: RegistryDeletions
     sealer: SecretSealer
+    upstream_checks: UpstreamChecks
 
     @cached_property
     def teams(self) -> Teams:
@@ -90,7 +93,7 @@ class UseCases:
     @cached_property
     def upstreams(self) -> Upstreams:
         """Links to external registries. What has a secret raises what its sealer raises."""
-        return Upstreams(self.stores, self.sealer)
+        return Upstreams(self.stores, self.sealer, self.upstream_checks)
 
     @cached_property
     def licenses(self) -> Licenses:

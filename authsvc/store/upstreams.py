@@ -24,6 +24,7 @@ from authsvc.tenancy.records import App
 from authsvc.tenancy.versioned import Versioned
 from authsvc.upstreams.health import UpstreamHealth
 from authsvc.upstreams.link import MAX_LINKS_OF_APP, MAX_LINKS_OF_TEAM, UpstreamLink
+from authsvc.upstreams.probe import ProbeStep
 
 HEALTH_EVERY = timedelta(minutes=1)
 """The same kind of news of a link is written so often at most, by each process."""
@@ -162,6 +163,14 @@ class RedisUpstreams:
                 return found
 
         return [_health(found) for found in await self.records.connection.read(read)]
+
+    async def note(self, link: UpstreamLink, now: datetime, failed: ProbeStep | None) -> None:
+        """Note the result of a test: the step that failed, or None if all were right."""
+        health = RedisUpstreamHealth(self.records.connection)
+        if failed is None:
+            await health.note_good(link, now)
+        else:
+            await health.note_error(link, now, failed.step, failed.words)
 
 
 @define

@@ -73,8 +73,6 @@ class LinkTerms:
         secret: Secret | None,
         repositories: Iterable[str],
         hosts: Sequence[str] = (),
-        *,
-        plain_http: bool = False,
     ) -> "LinkTerms":
         """Return what was given, complete and in its one form.
 
@@ -85,14 +83,14 @@ class LinkTerms:
             secret: or None.
             repositories: patterns.
             hosts: hosts besides the registry's, and the provider's, that may ask for the credential.
-            plain_http: whether an address without TLS may be given at all.
 
         Raises:
             InputRefused: something is missing, or not acceptable.
         """
         preset = find_preset(provider)
         _require_complete(preset, {"url": bool(url), "username": bool(username), "secret": bool(secret)})
-        origin = parse_origin(url or preset.default_url or "", plain_http=plain_http)
+        # Whether it may be used without TLS depends on the network that its address is in.
+        origin = parse_origin(url or preset.default_url or "", plain_http=True)
         if preset.provider is Provider.ECR and ecr_region(origin.host) is None:
             raise InputRefused(
                 f"{origin.text} is not the address of a private registry of Amazon ECR, such as "

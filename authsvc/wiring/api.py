@@ -32,6 +32,7 @@ from authsvc.web.metrics import count_api_request
 from authsvc.wiring import clock
 from authsvc.wiring.keys import ServiceKeys
 from authsvc.wiring.management import server_use_cases
+from authsvc.wiring.upstreams import registry_checks
 
 NO_KEY_SERVICE = "license files cannot be signed and secrets cannot be kept here: no key service is configured"
 
@@ -96,16 +97,17 @@ async def management_api(
         codec = Codec(DECODED_RECORDS)
         facts, throttle = RedisCredentialFacts(connection, codec), RedisThrottle(connection)
         signer: ServiceKeys = NoServiceKeys() if keys is None else keys
-        yield ManagementApi(
-            server_use_cases(settings, connection, codec, signer, images, deletions, log),
-            ApiAuthentication(Authenticator(facts, passwords, throttle, on_use=on_use)),
-            collections.ENDPOINTS,
-            api_document(),
-            logger,
-            clock,
-            count=count_api_request(slot),
-            record_denied=record_denied,
-        ).application()
+        async with registry_checks(settings) as checks:
+            yield ManagementApi(
+                server_use_cases(settings, connection, codec, signer, images, deletions, checks, log),
+                ApiAuthentication(Authenticator(facts, passwords, throttle, on_use=on_use)),
+                collections.ENDPOINTS,
+                api_document(),
+                logger,
+                clock,
+                count=count_api_request(slot),
+                record_denied=record_denied,
+            ).application()
     finally:
         await connection.close()
 

@@ -16,6 +16,7 @@ from authsvc.manage.image_deletions import RegistryDeletions
 from authsvc.manage.images import RegistryImages
 from authsvc.manage.keys import Keys
 from authsvc.manage.operation import Operation
+from authsvc.manage.upstream_checks import UpstreamChecks
 from authsvc.manage.use_cases import UseCases
 from authsvc.settings import Settings
 from authsvc.store.audit_stream import RedisAudit
@@ -29,6 +30,7 @@ from authsvc.wiring.image_deletions import OperatorDeletions
 from authsvc.wiring.images import RegistryOnDemand
 from authsvc.wiring.keys import ServiceKeys, license_signer, make_keys
 from authsvc.wiring.stores import make_stores
+from authsvc.wiring.upstreams import RegistryChecksOnDemand
 
 OPERATION_ID_BYTES = 16
 
@@ -85,6 +87,7 @@ def server_use_cases(
     keys: ServiceKeys,
     images: RegistryImages,
     deletions: Callable[[Connection], RegistryDeletions],
+    checks: UpstreamChecks,
     log: ChangeLog,
 ) -> UseCases:
     """Return the use cases as a worker of the server calls them.
@@ -96,6 +99,7 @@ def server_use_cases(
         keys: sign license files and seal secrets; a worker has no key of its own for that.
         images: asks the registry for images.
         deletions: makes what deletes from the registry, with the events that are read from Redis.
+        checks: ask external registries.
         log: where changes are written once they are durable.
     """
     return UseCases(
@@ -106,6 +110,7 @@ def server_use_cases(
         images,
         deletions(connection),
         keys,
+        checks,
     )
 
 
@@ -133,6 +138,7 @@ async def management(settings: Settings, log: ChangeLog) -> AsyncIterator[Manage
             RegistryOnDemand(settings),
             OperatorDeletions(settings, connection),
             keys,
+            RegistryChecksOnDemand(settings),
             settings,
             connection,
             log,

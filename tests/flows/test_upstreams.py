@@ -5,9 +5,12 @@ from typing import Any
 
 import pytest
 
+from tests.support.command import call
+from tests.support.oci import Image
 from tests.support.stack import Ran, Stack
 from tests.support.tenants import make_team, unique
 from tests.support.terminal import type_line
+from tests.support.upstream_registry import USERS, upstream_registry
 
 SECRET = "robot-key-of-the-vendor"
 LINE = 100
@@ -44,7 +47,7 @@ def listed(stack: Stack, app: str) -> list[dict[str, Any]]:
         (("--provider", "artifactory"), "JFrog Artifactory: the url is missing: the address of your Artifactory"),
         (("--provider", "artifactory", "--url", "https://a.jfrog.io/api"), "give only https://a.jfrog.io"),
         (("--provider", "other", "--url", "r.example.com"), "has no scheme; write https://r.example.com"),
-        (("--provider", "other", "--url", "http://r.example.com"), "is without TLS"),
+        (("--provider", "other", "--url", "http://1.1.1.1"), "is without TLS"),
         (("--provider", "acr"), "the username is missing: the name of a repository-scoped token"),
         (("--provider", "acr"), "; --secret-stdin reads the secret from standard input"),
         (("--provider", "ghcr", "--username", "me"), "the secret is missing: the personal access token (classic)"),
@@ -107,3 +110,36 @@ def test_a_secret_is_asked_for_without_echo(stack: Stack, app: str) -> None:
     said = type_line(line, SECRET, environ=environ, cwd=stack.folder, prompt="Secret:").out
     assert f"upstream asked of {app} linked to https://ghcr.io" in said
     assert SECRET not in said
+
+
+def test_a_link_to_a_real_registry_is_tested(stack: Stack, app: str) -> None:
+    """With htpasswd and an authority of its own: refused, found good, with a wrong secret, and not trusted."""
+    with upstream_registry() as elsewhere:
+        digest = elsewhere.push("org/api", "1.2", Image(b"api"))
+        settings = {
+            "AUTHSVC_UPSTREAM_PRIVATE_NETWORKS": "127.0.0.0/8,::1/128",
+            "AUTHSVC_UPSTREAM_CA_FILE": str(elsewhere.authority.file),
+            "AUTHSVC_DATA_DIR": str(stack.data_dir),
+        }
+
+        def ask(verb: str, *more: str, stdin: str = "", environ: dict[str, str] = settings) -> Ran:
+            return call("upstream", verb, "real", "--app", app, *more, environ=environ, stdin=stdin)
+
+        where = ("--provider", "other", "--url", elsewhere.url, "--repository", "org/**")
+        refused = ask("link", *where, environ={"AUTHSVC_DATA_DIR": str(stack.data_dir)})
+        assert (refused.code, "is or leads to a loopback address" in refused.err) == (1, True)
+        assert ask("link", *where, "--username", "alice", "--secret-stdin", stdin=USERS["alice"]).code == 0
+        good = ask("test", "--repository", "org/api:1.2")
+        assert good.code == 0, good
+        assert f"org/api:1.2 is {digest}" in good.out
+        assert [line.split()[:2] for line in good.out.splitlines()] == [
+            ["ok", step] for step in ("dns", "address", "tls", "challenge", "token", "manifest")
+        ]
+
+        ask("set", "--secret-stdin", stdin="not-her-password")
+        wrong = ask("test", "--repository", "org/api:1.2")
+        assert (wrong.code, "refuses the credential" in wrong.out) == (1, True), wrong
+        untrusted = ask("test", environ={name: value for name, value in settings.items() if "CA_FILE" not in name})
+        assert ("FAILED  tls" in untrusted.out, "authority" in untrusted.out) == (True, True), untrusted
+    (link,) = [one for one in listed(stack, app) if one["name"] == "real"]
+    assert (link["last_error_code"], link["last_good_at"]) == ("tls", None)

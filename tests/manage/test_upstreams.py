@@ -17,6 +17,7 @@ from authsvc.tenancy.terms import LicenseTerms
 from authsvc.upstreams.link import UpstreamLink, credential_context
 from authsvc.upstreams.terms import LinkTerms
 from tests.support.installation import APP, OPERATOR, OTHER_APP, TEAM, Installation, confirmed
+from tests.support.upstreams_in_memory import UpstreamsInMemory
 
 KEY, OTHER_KEY = "first-robot-key", "second-robot-key"
 TERMS = LinkTerms.parse("quay", None, "org+robot", Secret(KEY), ["org/**"])
@@ -227,7 +228,7 @@ async def test_links_survive_another_sealing_key(house: Installation, tmp_path: 
     """After a rotation old secrets open, and new ones are sealed under the new key: what docs/keys.md promises."""
     create_service_keys(tmp_path)
     keys = LocalKeys(tmp_path)
-    upstreams = Upstreams(house.stores, keys)
+    upstreams = Upstreams(house.stores, keys, UpstreamsInMemory())
     old = await upstreams.link(APP, "old", TERMS, house.operation())
     name = await keys.rotate_sealing_key()
     new = await upstreams.link(APP, "new", TERMS, house.operation())

@@ -123,6 +123,7 @@ CALLS: dict[str, Use] = {
     "Upstreams.list": _simple(lambda _, w, a, t: w.upstreams.list(a, app=t.app)),
     "Upstreams.show": _simple(lambda _, w, a, t: w.upstreams.show(a, t.upstream)),
     "Upstreams.set": _change(lambda w, t, o: w.upstreams.set(t.upstream, None, NARROWED, o)),
+    "Upstreams.test": _change(lambda w, t, o: w.upstreams.test(t.upstream, None, None, o)),
     "Upstreams.purge": _change(lambda w, t, o: w.upstreams.purge(t.upstream, None, o)),
     "Upstreams.unlink": _change(lambda w, t, o: w.upstreams.unlink(t.upstream, None, o)),
     "Customers.list": _simple(lambda _, w, a, t: w.customers.list(a, t.team)),

@@ -45,7 +45,8 @@ async def questioner(world: World) -> AsyncIterator[Questioner]:
     await world.build()
     with ThreadPoolExecutor(1) as executor:
         house = Installation(world.connection, PasswordVerifier(executor, 1), now=world.now)
-        async with api_server(house, LocalKeys(world.folder)) as api:
+        keys = LocalKeys(world.folder)
+        async with api_server(house, keys, sealer=keys) as api:
             yield Questioner(world, api)
 
 

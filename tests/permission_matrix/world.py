@@ -56,6 +56,7 @@ from tests.support.builders import SERVICE
 from tests.support.indexed_registry import IndexedRegistry
 from tests.support.installation import confirmed
 from tests.support.oci import MANIFEST, Image
+from tests.support.upstreams_in_memory import UpstreamsInMemory
 
 PASSWORD = Secret("seven tiny violins hum")
 OPERATOR = Actor.operator()
@@ -157,7 +158,7 @@ class World:
         self.tokens, self.service_accounts = Tokens(self.stores), ServiceAccounts(self.stores)
         self.sign_ins = SignIns(self.stores.sign_ins, self._random.randbytes)
         self.customers = Customers(self.stores)
-        self.upstreams = Upstreams(self.stores, keys)
+        self.upstreams = Upstreams(self.stores, keys, UpstreamsInMemory())
         self.licenses = Licenses(self.stores, keys, SERVICE)
         self.license_preview = LicensePreview(self.stores)
         self.images = Images(self.stores, NoRegistry(), SERVICE)

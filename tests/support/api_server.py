@@ -22,6 +22,7 @@ from authsvc.credentials.throttled_passwords import ThrottledPasswords
 from authsvc.fair_share import FairShare
 from authsvc.logs import make_logger
 from authsvc.manage.license_signer import LicenseSigner
+from authsvc.manage.secret_sealer import SecretSealer
 from authsvc.manage.use_cases import UseCases
 from authsvc.redaction import Secret
 from authsvc.store.audit_stream import RedisAudit
@@ -207,7 +208,10 @@ def operation_of(method: str, path: str) -> Any:
 
 @asynccontextmanager
 async def api_server(
-    house: Installation, signer: LicenseSigner | None = None, share: FairShare | None = None
+    house: Installation,
+    signer: LicenseSigner | None = None,
+    share: FairShare | None = None,
+    sealer: SecretSealer | None = None,
 ) -> AsyncIterator[ApiServer]:
     """Serve the API of an installation."""
     log = StringIO()
@@ -220,7 +224,9 @@ async def api_server(
     recorder = AuditRecorder(audit, logger, lambda: house.now, lambda: secrets.token_hex(8))
     api = ManagementApi(
         UseCases(
-            house.stores, signer or KeysInMemory(), SERVICE, audit, NoRegistry(), IndexedRegistry(), sealer=house.keys
+            *(house.stores, signer or KeysInMemory(), SERVICE, audit, NoRegistry(), IndexedRegistry()),
+            sealer=sealer or house.keys,
+            upstream_checks=house.checks,
         ),
         ApiAuthentication(authenticator),
         collections.ENDPOINTS,

@@ -50,6 +50,7 @@ from authsvc.tenancy.machine_records import ServiceAccount
 from authsvc.tenancy.records import App, License, Member
 from authsvc.wiring.stores import make_stores
 from tests.support.builders import NOW, SERVICE, TOKEN_KEY, Root
+from tests.support.upstreams_in_memory import UpstreamsInMemory
 
 T = TypeVar("T")
 
@@ -67,7 +68,7 @@ class KeysInMemory:
 
     signing: ec.EllipticCurvePrivateKey = field(factory=lambda: ec.generate_private_key(ec.SECP256R1()))
     token: bytes = TOKEN_KEY
-    sealing: tuple[bytes, ...] = field(factory=lambda: (secrets.token_bytes(SEALING_KEY_BYTES),))
+    sealing: list[bytes] = field(factory=lambda: [secrets.token_bytes(SEALING_KEY_BYTES)])
 
     async def sign_license(self, payload: bytes) -> str:
         """Return the signature."""
@@ -147,7 +148,8 @@ class Installation:
         self.service_accounts = ServiceAccounts(self.stores)
         self.customers = Customers(self.stores)
         self.keys = KeysInMemory()
-        self.upstreams = Upstreams(self.stores, self.keys)
+        self.checks = UpstreamsInMemory()
+        self.upstreams = Upstreams(self.stores, self.keys, self.checks)
         self.licenses = Licenses(self.stores, self.keys, SERVICE)
         self.sign_ins = SignIns(self.stores.sign_ins, self.random.randbytes)
         self.leaf = Root.make().leaf(life=timedelta(days=4000))

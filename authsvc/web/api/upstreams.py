@@ -127,6 +127,48 @@ class UpstreamChange:
     credential_ends: When | None = None
 
 
+@frozen
+class ProbeRequest:
+    """What is tested of a link.
+
+    Attributes:
+        repository: an image of the registry, as that names it, such as `org/api:1.2`; any tag if it has none, and what
+            the link names if left out.
+    """
+
+    repository: str | None = None
+
+
+@frozen
+class ProbeStepView:
+    """One step of a test.
+
+    Attributes:
+        step: `dns`, `address`, `tls`, `challenge`, `token` or `manifest`.
+        ok: whether it was right; null if it was not tried.
+        words: what was found.
+        remedy: what to do if it was not right, or null.
+    """
+
+    step: str
+    ok: bool | None
+    words: str
+    remedy: str | None
+
+
+@frozen
+class ProbeResult:
+    """What a test of a link found.
+
+    Attributes:
+        ok: whether no step failed.
+        steps: in order.
+    """
+
+    ok: bool
+    steps: tuple[ProbeStepView, ...]
+
+
 def _view(link: UpstreamLink, health: UpstreamHealth) -> UpstreamView:
     return UpstreamView(
         id=link.id,
@@ -196,6 +238,12 @@ async def _change(use_cases: UseCases, call: Call[NoQuery, UpstreamChange]) -> O
     return await _shown(use_cases, call, link.id)
 
 
+async def _test(use_cases: UseCases, call: Call[NoQuery, ProbeRequest]) -> ObjectAnswer:
+    steps = await use_cases.upstreams.test(call.path["upstream"], None, call.body.repository, call.operation)
+    views = tuple(ProbeStepView(one.step, one.ok, one.words, one.remedy) for one in steps)
+    return ObjectAnswer(ProbeResult(all(one.ok is not False for one in steps), views))
+
+
 async def _purge(use_cases: UseCases, call: Call[NoQuery, NoBody]) -> ObjectAnswer:
     link = await use_cases.upstreams.purge(call.path["upstream"], None, call.operation)
     return await _shown(use_cases, call, link.id)
@@ -234,13 +282,33 @@ ONE = ApiErrors(not_found=("upstream_link_not_found",))
 
 TERMS = ApiErrors(
     refused=(
-        *("pattern_invalid", "patterns_too_many", "value_missing", "url_invalid", "username_invalid"),
+        *(
+            "pattern_invalid",
+            "patterns_too_many",
+            "value_missing",
+            "url_invalid",
+            "username_invalid",
+            "upstream_address_refused",
+        ),
         *("secret_invalid", "date_invalid", "date_not_in_future", "key_service_refused"),
     ),
     conflict=("key_service_refused",),
     unavailable=("signer_unavailable", "overloaded"),
 )
 """Errors of what a link is made of."""
+
+TEST_EXAMPLE = ProbeResult(
+    ok=False,
+    steps=(
+        ProbeStepView(step="dns", ok=True, words="quay.io is resolved", remedy=None),
+        ProbeStepView(
+            step="address",
+            ok=False,
+            words="quay.io is or leads to a private address",
+            remedy="use the registry's public address",
+        ),
+    ),
+)
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
@@ -288,6 +356,16 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         request_example={"repositories": ["org/api", "org/web"]},
         answer_example=EXAMPLE,
         description="With another secret, nothing that the old one fetched is served any more.",
+    ),
+    Endpoint(
+        *("POST", "/upstreams/{upstream}/test", "testUpstream", "Test a link to an external registry"),
+        *(Permission.UPSTREAM_TEST, _test, ProbeResult),
+        is_repeatable=False,
+        errors=ONE | ApiErrors(conflict=("key_service_refused",), unavailable=("signer_unavailable",)),
+        request_example={"repository": "org/api:1.2"},
+        answer_example=TEST_EXAMPLE,
+        description="Step by step, up to the first that is not right: names, addresses, TLS, challenge, token, "
+        "manifest. A test that finds something wrong is answered with 200 all the same.",
     ),
     Endpoint(
         *("POST", "/upstreams/{upstream}/purge", "purgeUpstream", "Serve nothing any more that was cached until now"),

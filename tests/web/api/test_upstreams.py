@@ -2,6 +2,7 @@
 
 import pytest
 
+from authsvc.upstreams.probe import ProbeStep
 from authsvc.wiring.api import NoServiceKeys
 from tests.support.api_server import ApiServer, api_server
 from tests.support.installation import APP, OTHER_APP, Installation
@@ -86,6 +87,28 @@ async def test_refused_links(
     body = {name: value for name, value in {**NEW, **changes}.items() if value is not None}
     reply = await api.ask("POST", "/upstreams", people["owner"], body)
     assert (reply.status, reply.fields()) == (status, fields)
+
+
+async def test_a_link_is_tested(api: ApiServer, people: People) -> None:
+    """Each step with its words; the last result is in the link's own answer. An address may be refused at once."""
+    link = (await api.ask("POST", "/upstreams", people["owner"], NEW)).json()
+    path = f"/upstreams/{link['id']}"
+    failed = ProbeStep("token", ok=False, words="refused", remedy="set another secret")
+    api.house.checks.steps = [failed, ProbeStep("manifest", None, "not tried")]
+    reply = await api.ask("POST", f"{path}/test", people["owner"], {"repository": "org/api"})
+    assert reply.json() == {
+        "ok": False,
+        "steps": [
+            {"step": "token", "ok": False, "words": "refused", "remedy": "set another secret"},
+            {"step": "manifest", "ok": None, "words": "not tried", "remedy": None},
+        ],
+    }
+    shown = (await api.ask("GET", path, people["viewer"])).json()
+    assert (shown["last_error_code"], shown["last_error"]) == ("token", "refused")
+
+    api.house.checks.refused = {"quay.io"}
+    refused = await api.ask("POST", "/upstreams", people["owner"], {**NEW, "name": "other"})
+    assert (refused.status, refused.fields()) == (400, {"url": "upstream_address_refused"})
 
 
 async def test_lists_are_of_the_team(api: ApiServer, people: People) -> None:
