@@ -6,7 +6,10 @@ from contextlib import asynccontextmanager
 
 from attrs import frozen
 
+from authsvc.errors import Conflict
+from authsvc.keys.sealing import SealContext
 from authsvc.redaction import Secret
+from authsvc.registries.upstream.ecr import EcrTokens, ecr_origin
 from authsvc.registries.upstream.probe import RegistryProbe
 from authsvc.registries.upstream.resolver import UpstreamResolver
 from authsvc.registries.upstream.session import UpstreamSession
@@ -16,12 +19,39 @@ from authsvc.upstreams.addresses import AddressRules
 from authsvc.upstreams.link import UpstreamLink
 from authsvc.upstreams.origin import Origin, parse_origin
 from authsvc.upstreams.probe import ProbeStep
+from authsvc.upstreams.sealed_token import SealedToken
+from authsvc.wiring import clock
 
 
 def address_rules(settings: Settings) -> AddressRules:
     """Return where upstreams of this installation may be: not at its own address."""
     own = parse_origin(settings.public_url.text, plain_http=True)
     return AddressRules(settings.upstream_private_networks, frozenset({(own.host, own.port)}))
+
+
+class NoSavedTokens:
+    """Keeps no token: a test of a link must not pass because of a token that was fetched before."""
+
+    async def find(self, link: str, version: int) -> SealedToken | None:
+        """Find none."""
+
+    async def put(self, link: str, version: int, token: SealedToken) -> None:
+        """Forget it."""
+
+    async def acquire(self, link: str, holder: str) -> bool:  # noqa: ARG002  as where tokens are kept
+        """Let everybody fetch one."""
+        return True
+
+    async def release(self, link: str, holder: str) -> None:
+        """Do nothing."""
+
+    async def seal(self, secret: bytes, context: SealContext) -> str:  # noqa: ARG002  the same
+        """Return nothing of it, since it is not kept."""
+        return ""
+
+    async def unseal(self, sealed: str, context: SealContext) -> bytes:  # noqa: ARG002  the same
+        """Refuse, since nothing was kept."""
+        raise Conflict("no token is kept here", code="sealed_secret_invalid")
 
 
 @frozen
@@ -31,10 +61,12 @@ class RegistryChecks:
     Attributes:
         session: to external registries.
         monotonic: seconds of a clock that never goes back.
+        amazon: returns where Amazon gives out tokens, by the host of the registry.
     """
 
     session: UpstreamSession
     monotonic: Callable[[], float]
+    amazon: Callable[[str], Origin | None] = ecr_origin
 
     async def vet_host(self, origin: Origin, team: str) -> None:
         """Accept where an upstream may be.
@@ -46,7 +78,9 @@ class RegistryChecks:
 
     async def probe(self, link: UpstreamLink, secret: Secret | None, repository: str | None) -> Sequence[ProbeStep]:
         """Return what a test of a link finds."""
-        return await RegistryProbe(self.session, self.monotonic).probe(link, secret, repository)
+        unused = NoSavedTokens()
+        ecr = EcrTokens(self.session, unused, unused, clock, lambda: "", self.amazon)
+        return await RegistryProbe(self.session, self.monotonic, ecr).probe(link, secret, repository)
 
 
 @asynccontextmanager
