@@ -9,7 +9,7 @@ from attrs import evolve
 
 from authsvc.audit.entry import Entry
 from authsvc.error_codes import ErrorCode
-from authsvc.errors import Conflict
+from authsvc.errors import Conflict, StoreRefused
 from authsvc.store import keys
 from authsvc.store.apps import RedisApps
 from authsvc.store.codec import Codec
@@ -146,6 +146,16 @@ async def test_a_name_is_unique_among_links_that_are_there(place: Place) -> None
     assert await place.upstreams.get(stored.record.id) is None
     assert (await place.add(second)).record == second
     assert await place.upstreams.get(stored.record.id) is None, "the id of the ended link does not lead to the new one"
+
+
+async def test_a_link_is_ended_also_without_memory(place: Place) -> None:
+    """Its credential goes, whatever fills Redis; another link is refused then."""
+    stored = await place.add(make_link())
+    await place.connection.redis.config_set("maxmemory", "1mb")
+    with pytest.raises(StoreRefused):
+        await place.add(make_link("other"))
+    await place.upstreams.remove(stored, entry())
+    assert await place.upstreams.find("acme", "quay") is None
 
 
 async def test_nothing_is_left_of_a_link_that_has_ended(place: Place) -> None:
