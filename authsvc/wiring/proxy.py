@@ -1,14 +1,16 @@
 """Pull-through of linked registries in a worker, on a Redis connection of its own."""
 
+import asyncio
+import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import datetime
 
 from authsvc.errors import Conflict, Overloaded, SignerUnavailable, UpstreamUnavailable
 from authsvc.keys.client import KeyServiceClient
 from authsvc.keys.trusted_roots import TrustedRoots
 from authsvc.logs import Logger
+from authsvc.processes.waiting import ended
 from authsvc.redaction import Secret
 from authsvc.registries.upstream.access import Unseal, UpstreamAccess
 from authsvc.registries.upstream.client import UpstreamClient
@@ -16,56 +18,58 @@ from authsvc.registries.upstream.resolver import UpstreamResolver
 from authsvc.registries.upstream.session import UpstreamSession
 from authsvc.registries.upstream.tls import upstream_tls
 from authsvc.settings import Settings
+from authsvc.store.activity_sink import RedisActivitySink
+from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
+from authsvc.store.records import Records
 from authsvc.store.upstream_tags import RedisUpstreamTags
+from authsvc.store.upstreams import RedisUpstreamHealth, RedisUpstreams
 from authsvc.upstreams.addresses import AddressRules
 from authsvc.upstreams.link import UpstreamLink, credential_context
 from authsvc.upstreams.tag_policy import TagPolicy
 from authsvc.web.proxy.endpoint import ProxyEndpoint, TokenRules
 from authsvc.web.proxy.pulls import Pulls
+from authsvc.web.proxy.recorder import PullRecorder
 from authsvc.web.proxy.tags import TagResolver
 from authsvc.wiring import clock
+
+DECODED_LINKS = 1_024
+"""Links that a worker keeps decoded."""
+
+EVENT_ID_BYTES = 16
 
 CLOSED = "the credential of this link cannot be opened now"
 
 
-class NoLinks:
-    """No registry is linked, and nothing is noted of any: links are not stored yet."""
-
-    async def find(self, app: str, name: str) -> UpstreamLink | None:  # noqa: ARG002  as every store of links
-        """Return None."""
-        return None
-
-    async def note_good(self, link: UpstreamLink, now: datetime) -> None:
-        """Do nothing."""
-
-    async def note_error(self, link: UpstreamLink, now: datetime, code: str, sentence: str) -> None:
-        """Do nothing."""
-
-
 @asynccontextmanager
 async def proxy_endpoint(
-    settings: Settings, keys: KeyServiceClient | None, logger: Logger
+    settings: Settings, keys: KeyServiceClient | None, has_room: Callable[[], bool], logger: Logger
 ) -> AsyncIterator[ProxyEndpoint]:
     """Yield what answers ``/v2/proxy/…``."""
     url = settings.public_url
     tokens = TokenRules(url.realm, url.authority, TrustedRoots(settings.secrets_dir).current, clock)
-    connection = Connection(settings.redis_url, deadline=settings.redis_deadline)
+    connection, codec = Connection(settings.redis_url, deadline=settings.redis_deadline), Codec(DECODED_LINKS)
+    recorder = PullRecorder(RedisActivitySink(connection, codec, has_room), logger, clock)
+    recording = asyncio.create_task(recorder.run())
     try:
         async with upstream_client(settings, keys) as client:
             policy = TagPolicy(settings.upstream_tag_interval, settings.upstream_stale_limit)
             memory = RedisUpstreamTags(connection, settings.upstream_stale_limit + settings.upstream_tag_interval)
-            links = NoLinks()
             pulls = Pulls(
-                links,
+                RedisUpstreams(Records(connection, codec)),
                 client,
                 TagResolver(client, memory, policy, clock),
-                links,
+                memory,
+                RedisUpstreamHealth(connection),
+                recorder.record,
+                lambda: secrets.token_hex(EVENT_ID_BYTES),
                 logger,
                 clock,
             )
             yield ProxyEndpoint(tokens, pulls, logger)
     finally:
+        await ended(recording)
+        await recorder.finish()
         await connection.close()
 
 

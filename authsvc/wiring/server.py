@@ -197,7 +197,7 @@ async def running_worker(
             *PreflightEndpoint(preflight, service, logger, clock, recorder.record).routes(),
             license_keys(lambda: key_document(service, live.license_keys["keys"])),
             web.get("/livez", livez),
-            *(await stack.enter_async_context(proxy_endpoint(settings, live.keys, logger))).routes(),
+            *(await stack.enter_async_context(proxy_endpoint(settings, live.keys, has_room, logger))).routes(),
         ]
         api = await stack.enter_async_context(
             management_api(

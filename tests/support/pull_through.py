@@ -2,6 +2,7 @@
 
 import io
 import ipaddress
+import itertools
 import json
 import socket
 from collections.abc import AsyncIterator
@@ -14,6 +15,7 @@ from attrs import define, field
 from authsvc.issuance import ISSUER
 from authsvc.logs import make_logger
 from authsvc.spec.claims import Access, Claims
+from authsvc.spec.registry_event import RegistryEvent
 from authsvc.store.connection import Connection
 from authsvc.store.upstream_tags import RedisUpstreamTags
 from authsvc.upstreams.link import UpstreamLink
@@ -90,6 +92,7 @@ class PullThrough:
         root: signs tokens.
         log: of the endpoint.
         seconds: by which the life of upstream tokens is told.
+        events: what counts as activity.
     """
 
     front: Front
@@ -100,6 +103,7 @@ class PullThrough:
     root: Root
     log: io.StringIO
     seconds: Clock
+    events: list[RegistryEvent]
 
     def token(self, *repositories: str, subject: str = "license:abc") -> str:
         """Return a registry token that pulls ``repositories``."""
@@ -147,6 +151,7 @@ async def pull_through(
 ) -> AsyncIterator[PullThrough]:
     """Run all of it; nginx and the client trust ``authority``."""
     clock, links, health = MovingClock(), MemoryLinks(), MemoryHealth()
+    events: list[RegistryEvent] = []
     root, log = Root.make(clock()), io.StringIO()
     logger = make_logger("info", log)
     rules = TokenRules(REALM, SERVICE, lambda: (root.certificate,), clock)
@@ -154,7 +159,9 @@ async def pull_through(
     seconds = Clock()
     async with connected() as connection, upstream_client(authority, secrets=secrets, clock=seconds) as client:
         memory = RedisUpstreamTags(connection, timedelta(days=8))
-        pulls = Pulls(links, client, TagResolver(client, memory, policy, clock), health, logger, clock)
+        resolver = TagResolver(client, memory, policy, clock)
+        ids = map(str, itertools.count())
+        pulls = Pulls(links, client, resolver, memory, health, events.append, lambda: next(ids), logger, clock)
         endpoint = ProxyEndpoint(rules, pulls, logger)
         reader = ClientReader((ipaddress.ip_network("127.0.0.0/8"),))
         app = make_web_app(endpoint.routes(), around(logger, SERVICE, lambda: "r1", reader, []))
@@ -163,5 +170,5 @@ async def pull_through(
             await listener.start(bound)
             address = f"127.0.0.1:{bound.getsockname()[1]}"
             async with running_front(folder, port, edge_upstream=address, ca_file=str(authority.file)) as front:
-                yield PullThrough(front, links, health, clock, connection, root, log, seconds)
+                yield PullThrough(front, links, health, clock, connection, root, log, seconds, events)
             await listener.close()

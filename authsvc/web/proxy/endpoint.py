@@ -74,7 +74,7 @@ class ProxyEndpoint:
         token = self._token(request, path)
         if isinstance(token, web.Response):
             return token
-        return await self._pulls.answer(request, path, location)
+        return await self._pulls.answer(request, path, location, token.subject)
 
     def _token(self, request: web.Request, path: PullPath) -> RegistryToken | web.Response:
         """Return the token of a request that may pull, or the challenge."""

@@ -6,6 +6,7 @@ set; what they may choose is limited to what the token opens anyway.
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from http import HTTPStatus
 from typing import Protocol
@@ -15,6 +16,7 @@ from attrs import define, field, frozen
 
 from authsvc.errors import (
     Overloaded,
+    StoreUnavailable,
     UpstreamFailed,
     UpstreamLimited,
     UpstreamNotFound,
@@ -28,8 +30,10 @@ from authsvc.registries.upstream.targets import BlobTarget
 from authsvc.spec.pull_path import PullKind, PullPath
 from authsvc.spec.reference import is_digest
 from authsvc.spec.registry_error import NAME_UNKNOWN, TOOMANYREQUESTS
+from authsvc.spec.registry_event import MAX_TEXT, EventAction, RegistryEvent
 from authsvc.upstreams.link import UpstreamLink, exposes, upstream_repository
 from authsvc.upstreams.tag_policy import STALE_WARNING
+from authsvc.web.client import CLIENT
 from authsvc.web.middleware import REQUEST_ID
 from authsvc.web.proxy import accel
 from authsvc.web.proxy.answers import API_VERSION, refuse, upstream_error
@@ -72,6 +76,20 @@ class Health(Protocol):
         ...
 
 
+class ManifestMemory(Protocol):
+    """Which manifests were fetched before."""
+
+    async def media_type_of(self, link: UpstreamLink, repository: str, digest: str) -> str | None:
+        """Return the media type of one; None when it is not known."""
+        ...
+
+    async def put_media_type(
+        self, link: UpstreamLink, repository: str, digest: str, media_type: str, now: datetime
+    ) -> None:
+        """Remember one."""
+        ...
+
+
 @frozen
 class Pull:
     """One request that may be answered.
@@ -81,12 +99,14 @@ class Pull:
         path: what it asks for.
         link: through which.
         repository: as the linked registry names it.
+        subject: of the token.
     """
 
     request: web.Request
     path: PullPath
     link: UpstreamLink
     repository: str
+    subject: str
 
     def said(self, name: str) -> str:
         """Return what nginx said."""
@@ -101,7 +121,10 @@ class Pulls:
         links: which registries are linked.
         client: asks them.
         tags: what their tags mean.
+        manifests: which of them were fetched before.
         health: takes news of them.
+        record: takes what counts as activity.
+        new_id: makes the id of an event.
         logger: of this process.
         clock: returns the time.
     """
@@ -109,11 +132,16 @@ class Pulls:
     links: LinkFinder
     client: UpstreamClient = field(repr=False)
     tags: TagResolver = field(repr=False)
+    manifests: ManifestMemory = field(repr=False)
     health: Health = field(repr=False)
+    record: Callable[[RegistryEvent], None] = field(repr=False)
+    new_id: Callable[[], str] = field(repr=False)
     logger: Logger = field(repr=False)
     clock: Callable[[], datetime] = field(repr=False)
 
-    async def answer(self, request: web.Request, path: PullPath, location: RepositoryLocation) -> web.Response:
+    async def answer(
+        self, request: web.Request, path: PullPath, location: RepositoryLocation, subject: str
+    ) -> web.Response:
         """Return the answer; every error of a linked registry is one in the words of a registry."""
         request_id = request[REQUEST_ID]
         link = await self.links.find(location.app, location.upstream or "")
@@ -124,7 +152,7 @@ class Pulls:
         if not exposes(link, repository):
             sentence = f"the linked registry {link.name} of the app {link.app} does not offer {repository}"
             return refuse(HTTPStatus.NOT_FOUND, NAME_UNKNOWN, sentence, request_id)
-        pull = Pull(request, path, link, repository)
+        pull = Pull(request, path, link, repository, subject)
         try:
             return await self._answer(pull)
         except Overloaded as error:
@@ -153,15 +181,53 @@ class Pulls:
         link, repository = pull.link, pull.repository
         if pull.said(STEP) == "manifest" and is_digest(pull.said(DIGEST)):
             found = await self.client.get_manifest(link, repository, pull.said(DIGEST))
-            await self.health.note_good(link, self.clock())
+            now = self.clock()
+            await self.health.note_good(link, now)
+            if await self._known(pull, found.digest) is None:
+                with suppress(StoreUnavailable):
+                    await self.manifests.put_media_type(link, repository, found.digest, found.media_type, now)
+                self._count(pull, found.digest, found.media_type, pull.said(METHOD))
             headers = {**API_VERSION, "Docker-Content-Digest": found.digest, "ETag": f'"{found.digest}"'}
             return web.Response(body=found.content, headers={**headers, "Content-Type": found.media_type})
         if pull.path.digest is not None:
+            await self._count_known(pull, pull.path.digest)
             return accel.send_to_manifest(link, repository, pull.path.digest, None)
         resolved = await self.tags.resolve(link, repository, pull.path.reference)
         if resolved.stale:
             self._log(pull, "proxy.stale", detail=resolved.digest)
+        await self._count_known(pull, resolved.digest)
         return accel.send_to_manifest(link, repository, resolved.digest, STALE_WARNING if resolved.stale else None)
+
+    async def _known(self, pull: Pull, digest: str) -> str | None:
+        try:
+            return await self.manifests.media_type_of(pull.link, pull.repository, digest)
+        except StoreUnavailable:
+            return None
+
+    async def _count_known(self, pull: Pull, digest: str) -> None:
+        """Count a pull now when nginx may have the manifest; one that is fetched first is counted when it is there."""
+        media_type = await self._known(pull, digest)
+        if media_type is not None:
+            self._count(pull, digest, media_type, pull.request.method)
+
+    def _count(self, pull: Pull, digest: str, media_type: str, method: str) -> None:
+        client = pull.request[CLIENT]
+        self.record(
+            RegistryEvent(
+                id=self.new_id(),
+                timestamp=self.clock(),
+                action=EventAction.PULL,
+                repository=str(pull.path.repository),
+                media_type=media_type,
+                digest=digest,
+                tag=None if pull.path.digest else pull.path.reference,
+                method=method,
+                address=client.address,
+                user_agent=client.user_agent[:MAX_TEXT],
+                subject=pull.subject,
+                request_id=pull.request[REQUEST_ID],
+            )
+        )
 
     async def _blob(self, pull: Pull) -> web.Response:
         link, repository, digest = pull.link, pull.repository, pull.path.reference

@@ -357,3 +357,27 @@ async def test_a_slow_registry_slows_nobody_else(pulls: PullThrough, stub: StubU
         for one in slow:
             one.cancel()
         await asyncio.gather(*slow, return_exceptions=True)
+
+
+async def test_pulls_are_activity(pulls: PullThrough) -> None:
+    """Each manifest that a client gets is one pull of the license, cached or not; one that is not there is none."""
+    digest = digest_of(IMAGE.manifest)
+    for _ in range(2):
+        await pulls.head("manifests/1.0")
+        await pulls.get("manifests/1.0", "User-Agent: docker/1")
+        await pulls.get(f"manifests/{digest}")
+        await pulls.get(f"blobs/{LAYER}")
+        for missing in ("2.0", "sha256:" + "0" * 64):
+            await pulls.get(f"manifests/{missing}")
+
+    counted = Counter((event.method, event.tag, event.digest, event.media_type) for event in pulls.events)
+    assert counted == {
+        ("HEAD", "1.0", digest, MANIFEST): 2,
+        ("GET", "1.0", digest, MANIFEST): 2,
+        ("GET", None, digest, MANIFEST): 2,
+    }
+    assert {(event.repository, event.subject, event.address) for event in pulls.events} == {
+        (REPOSITORY, "license:abc", "127.0.0.1")
+    }
+    assert "docker/1" in {event.user_agent for event in pulls.events}
+    assert len({event.id for event in pulls.events}) == 6

@@ -1,0 +1,78 @@
+"""Records pulls of linked images as activity, beside the pulls: none waits for it, and none fails with it.
+
+The registry queues its events while Redis is away; here the queue is bounded, and what does not fit is lost and said
+in the log.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+
+from authsvc.activity.event_sink import EventSink
+from authsvc.errors import StoreUnavailable
+from authsvc.logs import Logger
+from authsvc.spec.registry_event import RegistryEvent
+
+MAX_WAITING = 2_000
+"""Events that wait for Redis, at about 1 KiB each."""
+
+BATCH = 25
+
+ATTEMPTS, PAUSE = 10, 1.0
+"""How often the same events are tried, and the seconds between two attempts."""
+
+LAST_WORDS = 2.0
+"""Seconds that a process that ends waits for its last events."""
+
+
+class PullRecorder:
+    """Takes events and records them in the background."""
+
+    def __init__(self, sink: EventSink, logger: Logger, clock: Callable[[], datetime], pause: float = PAUSE) -> None:
+        """Record in ``sink``."""
+        self._sink = sink
+        self._logger = logger
+        self._clock = clock
+        self._pause = pause
+        self._waiting: asyncio.Queue[RegistryEvent] = asyncio.Queue(MAX_WAITING)
+        self._lost = 0
+
+    def record(self, event: RegistryEvent) -> None:
+        """Take an event; at once, whatever happens."""
+        try:
+            self._waiting.put_nowait(event)
+        except asyncio.QueueFull:
+            self._lost += 1
+
+    async def run(self) -> None:
+        """Record what was taken, until cancelled."""
+        while True:
+            await self._write(await self._batch())
+
+    async def finish(self) -> None:
+        """Record what still waits, if it does not take long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_WORDS):
+                while not self._waiting.empty():
+                    await self._write(await self._batch())
+
+    async def _batch(self) -> list[RegistryEvent]:
+        events = [await self._waiting.get()]
+        while len(events) < BATCH and not self._waiting.empty():
+            events.append(self._waiting.get_nowait())
+        return events
+
+    async def _write(self, events: list[RegistryEvent]) -> None:
+        """Record events, each once, however often they are tried."""
+        for _ in range(ATTEMPTS):
+            try:
+                await self._sink.record(events, self._clock())
+                break
+            except StoreUnavailable:
+                await asyncio.sleep(self._pause)
+        else:
+            self._lost += len(events)
+        if self._lost:
+            self._logger.warning("proxy.activity_lost", count=self._lost)
+            self._lost = 0

@@ -1,0 +1,114 @@
+"""Images of a linked registry through everything that `authsvc up` starts: a vendor links, a customer pulls."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from attrs import frozen
+
+from tests.support.attached import platform_index
+from tests.support.oci import INDEX, Image, digest_of
+from tests.support.registry_client import Client
+from tests.support.skopeo import Skopeo
+from tests.support.stack import Stack, running_stack
+from tests.support.tenants import License, make_license, make_team
+from tests.support.upstream_registry import USERS, upstream_registry
+from tests.support.upstream_tls import UpstreamAuthority
+from tests.support.waiting import until
+
+IMAGES = {"linux/amd64": Image(b"amd" * 50_000), "linux/arm64": Image(b"arm" * 50_000)}
+MULTI = json.dumps(platform_index(IMAGES)).encode()
+
+
+@frozen
+class Shop:
+    """A vendor's installation that shows a registry with htpasswd and TLS of its own authority."""
+
+    stack: Stack
+    holder: License
+    upstream: ExitStack
+
+    def client(self) -> Client:
+        """Return the customer's client."""
+        return Client(self.stack.port, self.holder.account)
+
+    def get(self, rest: str) -> bytes:
+        """Return what the customer gets."""
+        reply = self.client().ask("GET", f"/v2/proxy/shop/hub/org/image/{rest}")
+        assert reply.status == 200, reply
+        return reply.body
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """Run both, with an image for two platforms in the linked registry."""
+    authority = UpstreamAuthority.make(tmp_path_factory.mktemp("ca"))
+    settings = {"UPSTREAM_CA_FILE": str(authority.file), "UPSTREAM_PRIVATE_NETWORKS": "127.0.0.0/8"}
+    with ExitStack() as ending, running_stack(options=("--workers", "2"), **settings) as stack:
+        upstream = ending.enter_context(upstream_registry(authority))
+        for image in IMAGES.values():
+            upstream.push("org/image", f"of-{image.digest[7:15]}", image)
+        upstream.push_manifest("org/image", "1.0", INDEX, MULTI)
+        make_team(stack, "shop")
+        stack.authsvc(
+            *("upstream", "link", "hub", "--app", "shop", "--provider", "other", "--url", upstream.url),
+            *("--username", "alice", "--secret-stdin", "--repository", "org/**"),
+            stdin=USERS["alice"],
+        )
+        yield Shop(stack, make_license(stack, "shop", "--repository", "proxy/hub/org/**"), ending)
+
+
+def test_skopeo_pulls_all_platforms(shop: Shop, tmp_path: Path) -> None:
+    """The image index and every image in it arrive, byte for byte; the customer's one host is ours."""
+    skopeo = Skopeo(shop.stack, tmp_path)
+    assert skopeo.log_in(shop.holder.account).code == 0
+    reference = f"docker://{shop.stack.name}/proxy/shop/hub/org/image:1.0"
+    done = skopeo.run("copy", "--all", "--src-tls-verify=false", reference, f"dir:{tmp_path / 'pulled'}")
+    assert done.code == 0, done
+
+    pulled = {hashlib.sha256(file.read_bytes()).hexdigest() for file in (tmp_path / "pulled").iterdir()}
+    parts = [MULTI, *(part for one in IMAGES.values() for part in (one.manifest, one.config, one.layer))]
+    assert {digest_of(part).removeprefix("sha256:") for part in parts} <= pulled
+
+
+def test_another_repository_is_not_there(shop: Shop) -> None:
+    """What the license does not cover is refused, and what the link does not show does not exist."""
+    wide = make_license(shop.stack, "shop", "--repository", "proxy/hub/**")
+    reply = Client(shop.stack.port, shop.holder.account).ask("GET", "/v2/proxy/shop/hub/secret/x/manifests/1")
+    assert reply.status == 401
+    reply = Client(shop.stack.port, wide.account).ask("GET", "/v2/proxy/shop/hub/secret/x/manifests/1")
+    assert (reply.status, reply.error()[0]) == (404, "NAME_UNKNOWN")
+
+
+def test_a_restart_keeps_the_cache_and_a_dead_registry_is_survived(shop: Shop) -> None:
+    """What was pulled once is served while its registry is away, also after a restart of ours."""
+    layer = IMAGES["linux/amd64"].layer
+    rests = {"manifests/1.0": MULTI, f"blobs/{digest_of(layer)}": layer}
+    for rest, body in rests.items():
+        assert shop.get(rest) == body
+    shop.stack.stop()
+    shop.upstream.close()
+    shop.stack.start()
+    for rest, body in rests.items():
+        assert shop.get(rest) == body
+
+
+def test_pulls_are_activity_of_the_license(shop: Shop) -> None:
+    """The vendor sees who pulled what, as for an image of their own."""
+
+    def pulls() -> list[str]:
+        rows = shop.stack.json("activity", "list", "--app", "shop", "--license", shop.holder.id)
+        return [text for row in rows if "proxy/shop/hub/org/image" in (text := json.dumps(row))]
+
+    assert until(pulls, "the pull is in the activity")
+
+
+def test_unlinking_ends_it(shop: Shop) -> None:
+    """At once, for what is cached too."""
+    shop.stack.authsvc("upstream", "unlink", "hub", "--app", "shop", "--yes")
+    reply = shop.client().ask("GET", "/v2/proxy/shop/hub/org/image/manifests/1.0")
+
+    assert (reply.status, reply.error()[0]) == (404, "NAME_UNKNOWN")
