@@ -3,6 +3,8 @@
 import asyncio
 import hashlib
 import json
+import random
+import re
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -282,6 +284,19 @@ async def test_half_a_blob_is_not_kept(pulls: Pulls, broken: bytes) -> None:
             pass
 
 
+async def test_a_connection_that_breaks_anywhere(pulls: Pulls) -> None:
+    """At fifty places: the client sees that it broke, never other bytes, and the next pull has all of them."""
+    places = random.Random(20261127).sample(range(len(BLOB)), 50)
+    for place in places:
+        pulls.key, cut = str(place), whole(BLOB)[: -len(BLOB)] + BLOB[:place]
+        pulls.linked.answer = lambda _, cut=cut: cut  # type: ignore[misc]
+        with pytest.raises(asyncio.IncompleteReadError) as broken:
+            await pulls.get()
+        assert BLOB.startswith(broken.value.partial) or not broken.value.partial
+        pulls.linked.answer = lambda _: whole(BLOB)
+        assert (await pulls.get()).body == BLOB
+
+
 async def test_a_cached_blob_outlives_its_registry(pulls: Pulls) -> None:
     """What is known by its digest needs no linked registry any more; what is not, is told by authsvc."""
     await pulls.get()
@@ -382,3 +397,39 @@ async def test_a_manifest_comes_from_authsvc_once(pulls: Pulls) -> None:
     assert fetches[0].startswith(f"GET {PATH} HTTP/1.1\r\n")
     assert f"X-Authsvc-Digest: {DIGEST}\r\n" in fetches[0]
     assert "Authorization: Bearer ours\r\n" in fetches[0]
+
+
+@pytest.mark.parametrize("zone", ["linked_team", "linked_link", "linked_all"])
+async def test_more_transfers_than_allowed(folder: Path, free_port: int, zone: str) -> None:
+    """One above the limit of a team, a link or all is told by authsvc, and the others go on."""
+
+    def one(text: str) -> str:
+        changed, count = re.subn(rf"limit_conn {zone} \d+;", f"limit_conn {zone} 1;", text)
+        assert count == 1
+        return changed
+
+    async with running_pulls(folder, free_port, one) as pulls:
+        may_go_on = asyncio.Event()
+
+        async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            arrived.set()
+            await may_go_on.wait()
+            writer.write(whole(BLOB))
+            await writer.drain()
+            writer.close()
+
+        arrived = asyncio.Event()
+        async with await asyncio.start_server(slow, "127.0.0.1", 0) as server:
+            pulls.linked.port = server.sockets[0].getsockname()[1]
+            pulls.on_answer = lambda step: whole(step["x-authsvc-limited"].encode(), "429 ours")
+            first = asyncio.ensure_future(pulls.get())
+            async with asyncio.timeout(PATIENCE):
+                await arrived.wait()
+            second = await pulls.get()
+            may_go_on.set()
+
+            assert (second.status, second.body) == (429, b"REJECTED")
+            assert (await first).body == BLOB
+            # There is room again, and what authsvc is asked then is not about the limit.
+            assert (await pulls.get()).body == BLOB
