@@ -221,13 +221,16 @@ def test_only_the_edge_answers(shop: Shop) -> None:
     listening = engine.inside("ss", "-Hltn").out.split("\n")[:-1]
     published = {line.split()[3] for line in listening if "127.0.0.11" not in line}
 
-    assert len(addresses) == 6
+    assert len(addresses) == 7
     # On any network of the engine's but ours.
     assert scan(engine, "bridge", addresses, inner) == []
     # Beside nginx on the network of the published port: all of its ports, and no name of anybody else.
     assert scan(engine, "authsvc_outside", ["nginx"], "all") == ["nginx:5000"]
     beside = scan(engine, "authsvc_outside", ["authsvc", "redis", "registry"], "5000")
     assert beside == [f"{name}: no such name" for name in ("authsvc", "redis", "registry")]
+    # On the network that is authsvc's way out there is nobody but authsvc.
+    way_out = scan(engine, "authsvc_upstreams", ["nginx", "redis", "registry"], "5000,6379")
+    assert way_out == [f"{name}: no such name" for name in ("nginx", "redis", "registry")]
     assert published == {"127.0.0.1:5000"}
 
 

@@ -54,7 +54,7 @@ def test_linked_registries_are_reached_and_cached(tmp_path: Path) -> None:
     assert (values.cache_size, values.ca_file) == (2048, authorities)
     assert nginx_values(options, PullThrough()).ca_file == "/etc/ssl/certs/ca-certificates.crt"
     assert f" {folder.removeprefix('/')} " in text, "the image makes the folder with its owner"
-    certificates = "${AUTHSVC_UPSTREAM_CA_FILE:-/dev/null}:${AUTHSVC_UPSTREAM_CA_FILE:-/etc/no-upstream-ca}:ro"
+    certificates = "${AUTHSVC_UPSTREAM_CA_FILE:-upstream-ca}:${AUTHSVC_UPSTREAM_CA_FILE:-/upstream-ca}:ro"
     for name in ("nginx", "authsvc", "init"):
         assert certificates in services[name]["volumes"], "under the path that it has on the host"
     for name in ("nginx", "authsvc"):
