@@ -87,7 +87,7 @@ async def test_nothing_connects_to_a_refused_address(stub: StubUpstream, authori
     names = Names({"a.example": [["127.0.0.1"]], "b.example": [["1.1.1.1", "127.0.0.1"]], "c.example": [["::1"]]})
     async with upstream_session(authority, names=names, rules=AddressRules()) as session:
         for host in ("127.0.0.1", "localhost", "a.example", "b.example", "c.example", "::1", "::ffff:127.0.0.1"):
-            assert await refused(session, origin_of(stub, host)) >= "upstream_address_refused"
+            assert (await refused(session, origin_of(stub, host))).startswith("upstream_address_refused")
             with pytest.raises(InputRefused):
                 await session.resolver.vet_host(origin_of(stub, host), "acme")
     assert stub.connections == 0
