@@ -32,6 +32,7 @@ from authsvc.web.proxy.pulls import Pulls
 from authsvc.web.proxy.recorder import PullRecorder
 from authsvc.web.proxy.tags import TagResolver
 from authsvc.wiring import clock
+from authsvc.wiring.ecr import ecr_tokens
 
 DECODED_LINKS = 1_024
 """Links that a worker keeps decoded."""
@@ -78,8 +79,11 @@ async def upstream_client(settings: Settings, keys: KeyServiceClient | None) -> 
     """Yield what asks linked registries, with credentials that the key service opens."""
     rules = AddressRules(settings.upstream_private_networks)
     resolver = UpstreamResolver(rules, time.monotonic)
-    async with UpstreamSession(resolver, upstream_tls(settings.upstream_ca_file), time.monotonic) as session:
-        yield UpstreamClient(session, UpstreamAccess(session, _unseal(keys), time.monotonic))
+    async with (
+        UpstreamSession(resolver, upstream_tls(settings.upstream_ca_file), time.monotonic) as session,
+        ecr_tokens(settings, session, keys) as ecr,
+    ):
+        yield UpstreamClient(session, UpstreamAccess(session, _unseal(keys), time.monotonic, ecr))
 
 
 def _unseal(keys: KeyServiceClient | None) -> Unseal:

@@ -10,6 +10,7 @@ import binascii
 import json
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any, Protocol
@@ -18,6 +19,8 @@ from attrs import field, frozen
 
 from authsvc.errors import (
     Conflict,
+    Overloaded,
+    SignerUnavailable,
     StoreUnavailable,
     UpstreamFailed,
     UpstreamLimited,
@@ -147,7 +150,8 @@ class EcrTokens:
         try:
             return await self._good(link, renew=renew) or await self._renewed(link, unseal, renew=renew)
         finally:
-            await self.tokens.release(link.id, holder)
+            with suppress(StoreUnavailable):  # it ends by itself
+                await self.tokens.release(link.id, holder)
 
     async def _renewed(self, link: UpstreamLink, unseal: Unseal, *, renew: bool) -> tuple[Secret, float]:
         try:
@@ -157,9 +161,10 @@ class EcrTokens:
             if old is None:
                 raise
             return old
-        sealed = await self.sealer.seal(token.reveal().encode("ascii"), _context(link))
-        kept = SealedToken(sealed, self.clock(), ends_at)
-        await self.tokens.put(link.id, link.credential_version, kept)
+        with suppress(Overloaded, SignerUnavailable, StoreUnavailable):  # then it serves this process alone
+            sealed = await self.sealer.seal(token.reveal().encode("ascii"), _context(link))
+            kept = SealedToken(sealed, self.clock(), ends_at)
+            await self.tokens.put(link.id, link.credential_version, kept)
         return _header((token, ends_at), self.clock())
 
     async def _good(self, link: UpstreamLink, *, renew: bool) -> tuple[Secret, float] | None:
@@ -178,7 +183,7 @@ class EcrTokens:
             return None
         try:
             token = Secret((await self.sealer.unseal(stored.sealed, _context(link))).decode("ascii"))
-        except Conflict:  # its key is gone: a new token is to be had
+        except (Conflict, Overloaded, SignerUnavailable):  # a new token is to be had
             return None
         return _header((token, stored.ends_at), self.clock())
 
