@@ -137,7 +137,7 @@ class UpstreamAccess:
             return self._remembered(link, None)
         if reply.status != HTTPStatus.UNAUTHORIZED:
             raise unusual(link.origin, "/v2/", reply)
-        return self._remembered(link, self._chosen(link, reply.headers.get("WWW-Authenticate", "")))
+        return self._remembered(link, self._chosen(link, reply.challenges))
 
     def _chosen(self, link: UpstreamLink, header: str) -> Challenge:
         challenge = choose(parse_challenges(header))

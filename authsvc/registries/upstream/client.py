@@ -211,8 +211,7 @@ class UpstreamClient:
         authorization = await self.access.authorization(link, asked.repository)
         reply = await self._send(asked, link.origin, asked.target, authorization)
         if reply.status == HTTPStatus.UNAUTHORIZED:
-            header = reply.headers.get("WWW-Authenticate")
-            authorization = await self.access.renewed(link, asked.repository, header)
+            authorization = await self.access.renewed(link, asked.repository, reply.challenges)
             reply = await self._send(asked, link.origin, asked.target, authorization)
         reply = await self._follow(asked, reply)
         if reply.status == HTTPStatus.OK:

@@ -65,11 +65,13 @@ class UpstreamReply:
         status: HTTP status.
         headers: whose names are looked up in any case.
         content: the body; of an answer that is not 200 at most :data:`MAX_ERROR` bytes of it, or nothing.
+        challenges: all headers ``WWW-Authenticate`` as one (RFC 9110 §5.3).
     """
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
     content: bytes = field(repr=False)
+    challenges: str = field(default="", repr=False)
 
 
 class _NoNames(AbstractResolver):
@@ -225,10 +227,10 @@ class UpstreamSession:
         self, requester: Requester, sending: "_UpstreamRequest", response: aiohttp.ClientResponse
     ) -> UpstreamReply:
         if sending.method == "HEAD":
-            return UpstreamReply(response.status, response.headers, b"")
+            return UpstreamReply(response.status, response.headers, b"", _challenges(response))
         if response.status != HTTPStatus.OK:
             content = await self._read(requester, response, MAX_ERROR)
-            return UpstreamReply(response.status, response.headers, content or b"")
+            return UpstreamReply(response.status, response.headers, content or b"", _challenges(response))
         if response.headers.get("Content-Encoding", "identity").lower() != "identity":
             raise _unusable(sending.origin, "is packed, though it was asked for as it is")
         content = await self._read(requester, response, sending.longest)
@@ -261,6 +263,10 @@ class _UpstreamRequest:
     headers: Mapping[str, str] = field(repr=False)
     body: bytes | None = field(repr=False)
     longest: int
+
+
+def _challenges(response: aiohttp.ClientResponse) -> str:
+    return ", ".join(response.headers.getall("WWW-Authenticate", ()))
 
 
 def _leave(response: aiohttp.ClientResponse) -> None:

@@ -126,6 +126,22 @@ async def test_a_registry_that_changes_how_it_is_signed_in_to(stub: StubUpstream
         assert (await client.get_manifest(link, "org/app", "v1")).digest == IMAGE.digest
 
 
+async def test_challenges_in_several_headers(stub: StubUpstream, authority: UpstreamAuthority) -> None:
+    """All of them count, in /v2/ and in the answer to a pull."""
+    clock = Clock()
+    link = private(stub)
+    bearer = f'Bearer realm="{stub.url}/token",service="stub"'
+    both = Answer(401, (("WWW-Authenticate", "Negotiate"), ("WWW-Authenticate", bearer)))
+    stub.answers["/v2/"] = both
+    async with upstream_client(authority, secrets={("up-1", 1): "s3cret"}, clock=clock) as client:
+        assert (await client.get_manifest(link, "org/app", "v1")).digest == IMAGE.digest
+        clock.seconds += 10
+        stub.answers["/v2/org/app/manifests/v1"] = both
+        with pytest.raises(UpstreamRefused):
+            await client.get_manifest(link, "org/app", "v1")
+    assert len(stub.asked("/token")) == 2
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from attrs import define
+from attrs import define, field
 
-from authsvc.errors import UpstreamFailed, UpstreamLimited, UpstreamRefused, UpstreamUnavailable
+from authsvc.errors import Overloaded, UpstreamFailed, UpstreamLimited, UpstreamRefused, UpstreamUnavailable
 from authsvc.keys.sealing import NONCE_BYTES, SealContext, seal, unseal
 from authsvc.redaction import Secret
 from authsvc.registries.upstream.access import UpstreamAccess
@@ -39,14 +39,19 @@ class Sealer:
 
     key: bytes = bytes(range(32))
     sealed: int = 0
+    is_busy: bool = False
 
     async def seal(self, secret: bytes, context: SealContext) -> str:
         """Return ``secret`` sealed."""
+        if self.is_busy:
+            raise Overloaded("too many operations")
         self.sealed += 1
         return seal(self.key, secret, context, self.sealed.to_bytes(NONCE_BYTES, "big"))
 
     async def unseal(self, sealed: str, context: SealContext) -> bytes:
         """Return the secret in ``sealed``."""
+        if self.is_busy:
+            raise Overloaded("too many operations")
         return unseal([self.key], sealed, context)
 
 
@@ -67,6 +72,7 @@ class Amazon:
     authority: UpstreamAuthority
     now: datetime = NOW
     given: int = 0
+    sealer: Sealer = field(factory=Sealer)
 
     def gives(self, life: timedelta = timedelta(hours=12)) -> str:
         """Give a new token to whoever asks; return it."""
@@ -91,7 +97,7 @@ class Amazon:
                 ecr = EcrTokens(
                     session,
                     tokens,
-                    Sealer(),
+                    self.sealer,
                     lambda: self.now,
                     lambda: f"{id(session)}",
                     lambda _: origin_of(self.stub),
@@ -213,6 +219,22 @@ async def test_without_redis_each_replica_asks_for_itself(amazon: Amazon) -> Non
     async with amazon.replica() as access:
         await amazon.redis.stop()
         assert await shown(access, amazon.link()) == token
+
+
+async def test_a_key_service_that_is_busy(amazon: Amazon) -> None:
+    """A token that cannot be sealed or opened costs another exchange, and the pull nothing."""
+    amazon.sealer.is_busy = True
+    token = amazon.gives()
+    for _ in range(2):
+        async with amazon.replica() as access:
+            assert await shown(access, amazon.link()) == token
+    amazon.sealer.is_busy = False
+    async with amazon.replica() as access:
+        assert await shown(access, amazon.link()) == token
+    amazon.sealer.is_busy = True
+    async with amazon.replica() as access:
+        assert await shown(access, amazon.link()) == token
+    assert len(amazon.stub.seen) == 4
 
 
 @pytest.mark.parametrize(
