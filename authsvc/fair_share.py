@@ -11,19 +11,26 @@ from contextlib import asynccontextmanager
 
 from authsvc.errors import Overloaded
 
+PATIENCE = 10.0
+"""Seconds that a job waits for its turn, unless it is given more."""
+
 
 class FairShare:
     """Lets a bounded number of jobs run at once; tenants with waiting jobs take turns."""
 
-    def __init__(self, slots: int, per_tenant: int, max_waiting: int, refusal: str) -> None:
+    def __init__(
+        self, slots: int, per_tenant: int, max_waiting: int, refusal: str, *, patience: float = PATIENCE
+    ) -> None:
         """Run ``slots`` jobs at once, ``per_tenant`` of one tenant, while ``max_waiting`` of each tenant wait.
 
-        ``refusal`` is the sentence for a tenant with too many.
+        ``refusal`` is the sentence for a tenant with too many, and for a job whose turn does not come within
+        ``patience`` seconds.
         """
         self._free = slots
         self._per_tenant = per_tenant
         self._max_waiting = max_waiting
         self._refusal = refusal
+        self._patience = patience
         self._running: Counter[str] = Counter()
         # In the order of their next turn.
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
@@ -31,6 +38,22 @@ class FairShare:
     @asynccontextmanager
     async def slot(self, tenant: str) -> AsyncIterator[None]:
         """Hold a slot for as long as the context lasts.
+
+        Raises:
+            Overloaded: too many jobs of this tenant wait already, or its turn does not come soon enough.
+        """
+        try:
+            async with asyncio.timeout(self._patience):
+                await self._take_turn(tenant)
+        except TimeoutError as late:
+            raise Overloaded(self._refusal) from late
+        try:
+            yield
+        finally:
+            self._release(tenant)
+
+    async def _take_turn(self, tenant: str) -> None:
+        """Wait for a slot and hold it.
 
         Raises:
             Overloaded: too many jobs of this tenant wait already.
@@ -49,10 +72,6 @@ class FairShare:
             else:
                 self._release(tenant)
             raise
-        try:
-            yield
-        finally:
-            self._release(tenant)
 
     def _release(self, tenant: str) -> None:
         self._free += 1

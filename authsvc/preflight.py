@@ -144,6 +144,11 @@ class ManifestLookup(Protocol):
         ...
 
 
+def _fair_share() -> FairShare:
+    # A question ends at its own deadline first.
+    return FairShare(AT_ONCE, PER_TEAM, MAX_WAITING, TOO_MANY, patience=2 * LOOKUP_DEADLINE)
+
+
 @frozen
 class Preflight:
     """Answers preflights of one service.
@@ -159,7 +164,7 @@ class Preflight:
     registry: ManifestLookup
     tokens: SystemTokens
     service: str
-    _share: FairShare = field(init=False, factory=lambda: FairShare(AT_ONCE, PER_TEAM, MAX_WAITING, TOO_MANY), eq=False)
+    _share: FairShare = field(init=False, factory=_fair_share, eq=False)
     _in_flight: InFlight[tuple[str, str, str], FoundManifest] = field(
         init=False, factory=lambda: InFlight(cancel_unwanted=True), eq=False
     )

@@ -103,3 +103,21 @@ async def test_no_place_is_lost(jobs: list[tuple[str, str, int]]) -> None:
     assert all(count <= 2 for tenant, count in office.most.items() if tenant != "all")
     assert office.most.get("all", 0) <= 3
     assert (3, {}, {}) == (share._free, dict(share._running), share._waiting)
+
+
+async def test_a_turn_that_does_not_come() -> None:
+    """A job that waited for its turn for too long is refused, holds nothing, and leaves its place in the queue."""
+    share = FairShare(1, 1, 1, "busy", patience=0.01)
+    async with share.slot("slow"):
+        for _ in range(2):
+            with pytest.raises(Overloaded, match="busy"):
+                async with share.slot("slow"):
+                    pytest.fail("there is no free slot")
+    async with share.slot("slow"):
+        pass
+
+
+async def test_a_job_may_take_longer_than_it_waits() -> None:
+    """The time is for the turn alone."""
+    async with FairShare(1, 1, 1, "busy", patience=0.01).slot("slow"):
+        await asyncio.sleep(0.05)

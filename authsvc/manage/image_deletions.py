@@ -38,6 +38,9 @@ HOLDER_BYTES = 16
 AT_ONCE, PER_TEAM, MAX_WAITING = 4, 2, 20
 """Most deletions at one time, of these for one team, and of one team that wait."""
 
+PATIENCE = 60.0
+"""Seconds that a deletion waits for its turn: in a repository of 5,000 tags one takes about 20."""
+
 TOO_MANY = "too many images of your team are being deleted; try again in a few seconds"
 
 UNRECORDED = "the image was deleted, and the service's database did not confirm that it is recorded; look at it again"
@@ -66,6 +69,10 @@ class RegistryDeletions(Protocol):
         ...
 
 
+def _fair_share() -> FairShare:
+    return FairShare(AT_ONCE, PER_TEAM, MAX_WAITING, TOO_MANY, patience=PATIENCE)
+
+
 @frozen
 class ImageDeletions:
     """Deletes images. Every method raises StoreUnavailable when the store does not answer.
@@ -79,7 +86,7 @@ class ImageDeletions:
     stores: Stores
     registry: RegistryDeletions
     service: str
-    _share: FairShare = field(init=False, factory=lambda: FairShare(AT_ONCE, PER_TEAM, MAX_WAITING, TOO_MANY), eq=False)
+    _share: FairShare = field(init=False, factory=_fair_share, eq=False)
 
     async def _first(self, result: str, operation: Operation) -> DeletedImage:
         deleted = DeletedImage.parse(result)
@@ -107,7 +114,7 @@ class ImageDeletions:
             Conflict: the image was changed at the same moment, another deletion takes too long, or the registry is
                 read-only.
             RegistryUnavailable: the registry does not answer; the sentence says how the image was left.
-            Overloaded: too many deletions of the team wait already.
+            Overloaded: too many deletions of the team wait already, or go on for too long.
         """
         image = self._named(name)
         _require_grant(operation.actor, image)

@@ -76,6 +76,14 @@ SLOTS, PER_TEAM, MAX_WAITING = 16, 8, 64
 """Requests of one worker that work at once, of one team at once, and of one team that wait: what tokens are issued
 with is left alone, and one team does not keep another from its turn."""
 
+REGISTRY_SLOTS, REGISTRY_PER_TEAM = 64, 32
+"""The same of requests that wait for the registry: they take little work, and each use case has a queue of its own."""
+
+PATIENCE = 20.0
+"""Seconds that a request waits for its turn: nginx gives it 30 in all."""
+
+BUSY = "too many requests of your team are waiting; try again in a few seconds"
+
 DRY_RUN = "dry_run"
 """Query parameter of a preview."""
 
@@ -100,6 +108,7 @@ class ManagementApi:
         logger: gets one line for each request.
         clock: read once per request.
         share: lets so many requests work at once; teams take turns.
+        registry_share: the same for requests that may wait for the registry, so that they keep no others waiting.
         count: counts each request.
         record_denied: writes a denial to the audit; neither waits nor fails.
     """
@@ -110,8 +119,9 @@ class ManagementApi:
     document: bytes
     logger: Logger
     clock: Callable[[], datetime]
-    share: FairShare = field(
-        factory=lambda: FairShare(SLOTS, PER_TEAM, MAX_WAITING, "too many requests of your team are waiting; try again")
+    share: FairShare = field(factory=lambda: FairShare(SLOTS, PER_TEAM, MAX_WAITING, BUSY, patience=PATIENCE))
+    registry_share: FairShare = field(
+        factory=lambda: FairShare(REGISTRY_SLOTS, REGISTRY_PER_TEAM, MAX_WAITING, BUSY, patience=PATIENCE)
     )
     count: CountRequest = lambda _collection, _method, _status, _seconds: None
     record_denied: RecordDenied = lambda _denial: None
@@ -155,7 +165,7 @@ class ManagementApi:
         actor.require(_permission(request, endpoint))
         call = await _read_call(request, endpoint, actor, now)
         try:
-            async with self.share.slot(call.team):
+            async with (self.registry_share if endpoint.asks_registry else self.share).slot(call.team):
                 answer = await endpoint.call(self.use_cases, call)
         except Conflict as error:
             if call.operation.if_match is not None and error.code == "version_conflict":

@@ -60,12 +60,17 @@ EXAMPLE = DeletedImageView(
     pushes_checked=True,
 )
 
+CONFLICTS = ApiErrors(
+    conflict=("image_changed", "image_deletion_running", "registry_read_only", "tags_too_many"),
+)
+
 ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         *("DELETE", "/images/{image}", "deleteImage", "Delete a tag, or a digest with its tags"),
         *(Permission.IMAGE_DELETE, _delete, DeletedImageView),
         if_match=True,
-        errors=ONE | CONFIRM_ERRORS | ApiErrors(conflict=("image_changed", "image_deletion_running")),
+        asks_registry=True,
+        errors=ONE | CONFIRM_ERRORS | CONFLICTS,
         answer_example=EXAMPLE,
         description="A tag goes alone, and its manifest with it if it was the last one and nothing needs it. A digest, "
         "and a tag that customers pulled within 30 days, has to be confirmed. A service account needs a grant with "

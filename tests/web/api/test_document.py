@@ -3,17 +3,26 @@
 import json
 import re
 from collections import Counter
-from functools import partial
+from collections.abc import Mapping
+from functools import cached_property, partial
+from importlib import import_module
+from inspect import getattr_static, getsource
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, get_args, get_type_hints
 
 import attrs
 import pytest
 from attrs import evolve
 from openapi_spec_validator import validate
 
+from authsvc.error_codes import ErrorCode
 from authsvc.errors import FieldProblem, InputRefused
+from authsvc.manage import image_deletions
+from authsvc.manage.use_cases import UseCases
 from authsvc.metrics.catalogue import COLLECTIONS
+from authsvc.registries import deletion, repository_reader, tag_deletion, writer
+from authsvc.store import repository_lock
 from authsvc.web.api import collections
 from authsvc.web.api.api_errors import ApiErrors
 from authsvc.web.api.arguments import parse_body, parse_query
@@ -97,6 +106,49 @@ def test_errors_are_documented_codes(endpoint: Endpoint) -> None:
     codes = {code for several in errors.by_status().values() for code in several}
     assert {code for code in codes if f"| `{code}` |" not in page} == set()
     assert {"credentials_refused", "permission_denied", "store_unavailable", "internal_error"} <= codes
+
+
+NOT_OF_THE_API: Mapping[str, tuple[ErrorCode, ...]] = {
+    "of values that the API's own types refuse": ("activity_source_invalid", "api_access_invalid", "role_invalid"),
+    "of what the command line and the portal alone call": ("link_void", "member_disabled"),
+}
+
+
+def test_codes_of_a_use_case_are_declared() -> None:
+    """Each code in the module of a use case is declared by an endpoint that calls it, or is one of those above."""
+    declared: dict[str, set[str]] = {}
+    for endpoint in collections.ENDPOINTS:
+        codes = {code for several in errors_of(endpoint).by_status().values() for code in several}
+        for name in re.findall(r"use_cases\.(\w+)", getsource(endpoint.call)):
+            declared.setdefault(name, set()).update(codes)
+    modules = {
+        name: get_type_hints(made.func)["return"].__module__
+        for name in declared
+        if isinstance(made := getattr_static(UseCases, name, None), cached_property)
+    }
+    assert {"image_deletions", "licenses", "members"} <= modules.keys()
+    elsewhere = {code for codes in NOT_OF_THE_API.values() for code in codes}
+    missing = {
+        name: undeclared
+        for name, module in modules.items()
+        if (undeclared := codes_in(import_module(module)) - declared[name] - elsewhere)
+    }
+    assert not missing, "declare these at the endpoints of the use cases that can raise them"
+
+
+def codes_in(module: ModuleType) -> set[str]:
+    """Return the codes of errors that are raised in a module."""
+    text = getsource(module)
+    return {code for code in get_args(ErrorCode) if f'code="{code}"' in text}
+
+
+def test_a_deletion_declares_what_the_registry_and_its_lock_can_refuse() -> None:
+    """Every code that is written where images are deleted is one of the endpoint's."""
+    modules = (deletion, repository_reader, tag_deletion, writer, repository_lock, image_deletions)
+    written = set[str]().union(*map(codes_in, modules))
+    (endpoint,) = [one for one in collections.ENDPOINTS if one.name == "deleteImage"]
+    assert "registry_read_only" in written
+    assert written <= {code for codes in errors_of(endpoint).by_status().values() for code in codes}
 
 
 @every_endpoint

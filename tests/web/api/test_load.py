@@ -1,6 +1,8 @@
 """What the management API does when a part is slow or down, and when too much is asked of it."""
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +11,18 @@ import pytest
 from authsvc.credentials.machine_secret import MachineSecret
 from authsvc.fair_share import FairShare
 from authsvc.keys.client import KeyServiceClient
+from authsvc.manage import image_deletions
 from authsvc.redaction import Secret
+from authsvc.registries.tag_deletion import RepositoryLock
 from authsvc.store.connection import Connection
 from authsvc.web.api import license_rows
+from authsvc.web.api.application import PER_TEAM
 from authsvc.wiring.api import NoServiceKeys
 from tests.support.api_server import api_server
+from tests.support.indexed_registry import IndexedRepository
 from tests.support.installation import Installation, KeysInMemory
 from tests.support.key_service import key_service, make_keys
-from tests.support.waiting import becomes
+from tests.support.waiting import PATIENCE, becomes
 from tests.web.api.conftest import People
 from tests.web.api.test_licenses import NEW
 
@@ -59,6 +65,58 @@ async def test_one_team_does_not_keep_another_from_its_turn(house: Installation,
         signer.allowed.set()
         assert sorted(one.status for one in await asyncio.gather(*made)) == [201, 201, 503]
     assert signer.asked == 2
+
+
+class SlowRegistry:
+    """Answers when it is allowed to."""
+
+    def __init__(self) -> None:
+        self.allowed = asyncio.Event()
+
+    @asynccontextmanager
+    async def repository(
+        self, name: str, lock: RepositoryLock, entropy: Callable[[int], bytes]
+    ) -> AsyncIterator[IndexedRepository]:
+        """Wait, and yield what deletes."""
+        await self.allowed.wait()
+        del name, lock, entropy
+        yield IndexedRepository()
+
+
+async def test_slow_deletions_keep_no_other_request_of_the_team_waiting(
+    house: Installation, people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More deletions than a team has turns wait for the registry, and licenses are made all the same."""
+    registry = SlowRegistry()
+    monkeypatch.setattr("tests.support.api_server.IndexedRegistry", lambda: registry)
+    async with api_server(house, share=FairShare(16, 8, 64, "busy", patience=PATIENCE)) as api:
+        deletions = [
+            asyncio.create_task(api.ask("DELETE", f"/images/acme%2Fr{number}:1", people["owner"]))
+            for number in range(PER_TEAM + 1)
+        ]
+        made = await asyncio.wait_for(api.ask("POST", "/licenses", people["developer"], NEW), PATIENCE)
+        assert (made.status, [one.done() for one in deletions]) == (201, [False] * len(deletions))
+        registry.allowed.set()
+        assert {one.code for one in await asyncio.gather(*deletions)} == {"image_not_found"}
+
+
+async def test_a_deletion_whose_turn_does_not_come(
+    house: Installation, people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is refused after a while, with the time to try again."""
+    monkeypatch.setattr(image_deletions, "PATIENCE", 0.05)
+    registry = SlowRegistry()
+    monkeypatch.setattr("tests.support.api_server.IndexedRegistry", lambda: registry)
+    async with api_server(house) as api:
+        running = [
+            asyncio.create_task(api.ask("DELETE", f"/images/acme%2Fr{number}:1", people["owner"]))
+            for number in range(image_deletions.PER_TEAM + 1)
+        ]
+        await becomes(lambda: any(one.done() for one in running), "one is refused")
+        (late,) = [one.result() for one in running if one.done()]
+        assert (late.status, late.code, late.headers["retry-after"]) == (503, "overloaded", "2")
+        registry.allowed.set()
+        await asyncio.gather(*running)
 
 
 async def test_changes_wait_for_the_rate_of_the_key_service(

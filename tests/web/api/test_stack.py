@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 
 import pytest
 
@@ -49,6 +50,15 @@ def test_a_license_that_was_made_by_a_program_pulls(stack: Stack, app: str, toke
     assert call(stack, "POST", f"/api/v1/licenses/{license_id}/revoke", token).status == 200
     assert get_token(stack.port, license_.account, scope).status == 401
     assert stack.json("license", "show", license_id)["state"] == "revoked"
+
+
+def test_every_address_reaches_a_worker(stack: Stack) -> None:
+    """With nothing to show, each operation of the document is refused by the API, not redirected by nginx."""
+    for path, item in call(stack, "GET", "/api/openapi.json").json()["paths"].items():
+        for method in item:
+            reply = call(stack, method.upper(), re.sub(r"{\w+}", "x", path))
+            reached = reply.status == 401 or path == "/api/openapi.json"
+            assert reached, (method, path, reply)
 
 
 def test_the_document_is_public(stack: Stack) -> None:
