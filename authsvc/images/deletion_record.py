@@ -48,7 +48,8 @@ class DeletedImage:
         tags_deleted: sorted, :data:`MAX_TAGS` of them at most.
         tags_kept: other tags of the manifest, which stay; sorted, as many at most.
         attached: signatures and other things of the manifest, which stay; as many at most.
-        parts: digests of what a deleted index lists, such as the images of its platforms: they stay; as many at most.
+        parts: digests of what a deleted index lists, such as the images of its platforms, and nothing else does: they
+            stay; as many at most.
         pushed_again: what a tag points at that was to go and was pushed at the same moment; it stays.
         restored: other tags that were pushed at the same moment, went with the manifest and were put back.
         pushes_checked: whether the registry reported, in time, everything that was pushed at the same moment.

@@ -53,12 +53,14 @@ class ManifestUse:
         tags: all of its tags, sorted.
         indexes: tagged ones that contain it, directly or within another index.
         attached: tags and digests of signatures and other things that are attached to it, sorted.
+        parts: of an index, what it lists that has no tag and is in no other tagged index, sorted.
     """
 
     digest: str | None
     tags: tuple[str, ...] = ()
     indexes: tuple[ContainingIndex, ...] = ()
     attached: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
 
     def needs_manifest(self, without: str) -> bool:
         """Whether anything but the tag ``without`` needs the manifest."""

@@ -302,7 +302,7 @@ def _result(image: ImageName, plan: DeletionPlan, deleted: Deleted) -> DeletedIm
         tuple(_some(deleted.tags)),
         tuple(_some(tag for tag in kept if tag not in plan.tags)),
         tuple(_some(plan.use.attached)),
-        tuple(_some(plan.parts)) if deleted.manifest else (),
+        tuple(_some(plan.use.parts)) if deleted.manifest else (),
         dict(deleted.pushed),
         deleted.restored,
         deleted.sure,

@@ -7,14 +7,13 @@ push of the same moment that was lost is found in the registry's events and put 
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
 from attrs import evolve, field, frozen
 
 from authsvc.errors import Conflict
-from authsvc.images.manifest import parse_manifest
 from authsvc.images.manifest_use import ManifestUse, RepositoryTags
 from authsvc.images.placeholder import read_placeholder
 from authsvc.images.tag_changes import TagChange, is_complete, lost_pushes
@@ -79,15 +78,6 @@ class DeletionPlan:
     def deletes_manifest(self) -> bool:
         """Whether the manifest goes."""
         return self.tag is None or (self.digest is not None and not self.use.needs_manifest(self.tag))
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """What the manifest lists, if it is an index, as far as it has no tag of its own; sorted."""
-        if self.original is None or self.original.content is None:
-            return ()
-        manifest = parse_manifest(self.original.content, self.original.media_type)
-        listed = {child.digest for child in manifest.children} if manifest else set[str]()
-        return tuple(sorted(listed - set(self.before.tagged())))
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -155,7 +145,7 @@ class Deletion:
             # A tag can outlive its manifest: when the registry broke off, or removed it during a push.
             use = ManifestUse(None, () if tag is None else (tag,))
             return None if tag is None else DeletionPlan(tag, use, before, None, position=position)
-        use = await self.reading.use(original.digest, before)
+        use = await self.reading.use(original, before)
         left = read_placeholder(original.content or b"", original.media_type)
         return DeletionPlan(
             tag, use, before, original, left is not None, None if left is None else left.replaced, position
@@ -233,7 +223,21 @@ class Deletion:
             if content is not None and await self._restore(tag, content):
                 after[tag] = digest
                 restored.append(tag)
-        return evolve(_deleted(plan, RepositoryTags(after), restored), sure=True)
+        settled = evolve(_deleted(plan, RepositoryTags(after), restored), sure=True)
+        original = plan.original
+        if settled.manifest and original is not None and await self._is_listed_again(original.digest, plan, changes):
+            await persist(lambda: self.reading.writer.put(original.digest, original))
+            return evolve(settled, manifest=False)
+        return settled
+
+    async def _is_listed_again(self, deleted: str, plan: DeletionPlan, changes: Iterable[TagChange]) -> bool:
+        """Whether an index was pushed meanwhile that contains the manifest, which the registry had when it took it."""
+        known = {deleted, *(index.digest for index in plan.use.indexes)}
+        pushed = {change.digest for change in changes if change.tag is not None and not change.own} - known
+        for digest in pushed:
+            if digest is not None and await self.reading.mentioned(digest, {deleted}):
+                return True
+        return False
 
     async def _restore(self, tag: str, content: ManifestContent) -> bool:
         """Let a tag point at a manifest again; return whether it had not been pushed meanwhile."""

@@ -1,7 +1,7 @@
 """Reading what depends on an image: where all tags of its repository point, and which indexes contain it."""
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Collection, Coroutine, Iterable, Iterator, Mapping
 from contextlib import suppress
 
 from attrs import field, frozen
@@ -9,7 +9,7 @@ from attrs import field, frozen
 from authsvc.errors import Conflict, RegistryUnavailable
 from authsvc.images.manifest import INDEXES, parse_manifest
 from authsvc.images.manifest_use import ContainingIndex, ManifestUse, RepositoryTags, attached_tags, mentioned_digests
-from authsvc.registries.reader import RegistryReader
+from authsvc.registries.reader import ManifestContent, RegistryReader
 from authsvc.registries.writer import RepositoryWriter
 
 AT_ONCE = 4
@@ -75,20 +75,24 @@ class RepositoryReader:
         await _at_once(look(names) for _ in range(AT_ONCE))
         return RepositoryTags(found)
 
-    async def use(self, digest: str, tags: RepositoryTags) -> ManifestUse:
+    async def use(self, manifest: ManifestContent, tags: RepositoryTags) -> ManifestUse:
         """Return what depends on a manifest."""
-        indexes: list[ContainingIndex] = []
+        digest, indexes = manifest.digest, list[ContainingIndex]()
         others = iter([other for other in tags.tagged() if other != digest])
+        parts = set(_listed(manifest)).difference(tags.tagged())
 
         async def look(others: Iterator[str]) -> None:
             for other in others:
-                found = await self._contains(other, digest, MAX_NESTED)
-                indexes.extend([ContainingIndex(other, tags.of(other))] if found else [])
+                found = await self.mentioned(other, {digest, *parts})
+                parts.difference_update(found)
+                indexes.extend([ContainingIndex(other, tags.of(other))] if digest in found else [])
 
         await _at_once(look(others) for _ in range(AT_ONCE))
         attached = {*attached_tags(digest, tags.digests), *await self._referrers(digest)}
         by_digest = sorted(indexes, key=lambda index: index.digest)
-        return ManifestUse(digest, tags.of(digest), tuple(by_digest), tuple(sorted(attached)))
+        return ManifestUse(
+            digest, tags.of(digest), tuple(by_digest), tuple(sorted(attached)), tuple(sorted(parts - {digest}))
+        )
 
     async def names(self) -> list[str]:
         """Return all tags, each once.
@@ -109,24 +113,29 @@ class RepositoryReader:
                 return list(names)
             last = part.last
 
-    async def _contains(self, other: str, digest: str, depth: int) -> bool:
-        """Whether ``other`` is an index that contains the manifest."""
+    async def mentioned(self, other: str, wanted: Collection[str], depth: int = MAX_NESTED) -> frozenset[str]:
+        """Return those of some manifests that are in ``other``, if it is an index, or in an index within it."""
         found = await self.writer.original(other)
         if found is None or found.content is None or found.media_type not in INDEXES:
-            return False
-        if digest in mentioned_digests(found.content):
-            return True
-        manifest = parse_manifest(found.content, found.media_type) if depth > 1 else None
-        nested = [child.digest for child in manifest.children if child.media_type in INDEXES] if manifest else []
-        for child in nested:
-            if await self._contains(child, digest, depth - 1):
-                return True
-        return False
+            return frozenset()
+        mentioned = mentioned_digests(found.content).intersection(wanted)
+        if depth > 1 and len(mentioned) < len(wanted):
+            manifest = parse_manifest(found.content, found.media_type)
+            for child in manifest.children if manifest else ():
+                if child.media_type in INDEXES:
+                    mentioned |= await self.mentioned(child.digest, wanted, depth - 1)
+        return mentioned
 
     async def _referrers(self, digest: str) -> frozenset[str]:
         """Return the digests of what refers to a manifest, as far as the registry says so: 2.8 does not."""
         content = await self.reader.referrers(self.repository, digest)
         return frozenset() if content is None else mentioned_digests(content) - {digest}
+
+
+def _listed(manifest: ManifestContent) -> tuple[str, ...]:
+    """Return the digests of what an index lists."""
+    parsed = None if manifest.content is None else parse_manifest(manifest.content, manifest.media_type)
+    return () if parsed is None else tuple(child.digest for child in parsed.children)
 
 
 async def _at_once(jobs: Iterable[Coroutine[None, None, None]]) -> None:

@@ -1,5 +1,6 @@
 """Deleting images as a use case, on a real Redis and a real registry: what is recorded, and what is asked."""
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -151,6 +152,19 @@ async def test_the_parts_of_an_index(desk: DeletionDesk) -> None:
     assert desk.scene.get(ONE.digest) == ONE.manifest
     await desk.confirm(f"@{ONE.digest}")
     assert desk.scene.get(ONE.digest) is None
+
+
+async def test_a_part_of_two_indexes(desk: DeletionDesk) -> None:
+    """It is not named as a part that is left over while another tagged index contains it."""
+    both = json.loads(index_of(ONE.manifest))
+    both["manifests"] += json.loads(index_of(TWO.manifest))["manifests"]
+    for image in (ONE, TWO):
+        desk.scene.put(image.digest, image.manifest)
+    desk.scene.put("both", json.dumps(both).encode(), INDEX)
+    desk.scene.put("one", index_of(ONE.manifest), INDEX)
+    first, last = await desk.delete(":both"), await desk.delete(":one")
+
+    assert (first.parts, last.parts) == ((TWO.digest,), (ONE.digest,))
 
 
 @pytest.mark.parametrize("change", ["tag", "customer", "image"])

@@ -1,6 +1,7 @@
 """Deleting from real registries: one tag goes, and nothing else does, whatever happens in between."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import pytest
 from attrs import frozen
@@ -255,6 +256,33 @@ async def test_a_push_at_every_step(reported: tuple[RealRegistry, TagReports], n
             # It may also have been pushed after it was found to be gone.
             assert set(done.tags) >= case.going - content.keys(), where
             assert set(done.pushed) <= content.keys(), where
+
+
+@pytest.mark.parametrize("name", ["last tag", "digest"])
+async def test_an_index_is_pushed_at_every_step(reported: tuple[RealRegistry, TagReports], name: str) -> None:
+    """An index that the registry took while its part was deleted is whole: what it contains is there."""
+    case, index, taken = CASES[name], index_of(GOES.manifest), 0
+    # Before its decision, a deletion of the digest would name the index as one that breaks.
+    for step in await steps_of(case, reported, reading=case.tag is not None):
+        scene = filled(Scene(*reported))
+        case.set_up(scene)
+        answered: list[int] = []
+
+        def act(number: int, scene: Scene = scene, step: int = step, answered: list[int] = answered) -> None:
+            if number == step and not answered:
+                headers = {"Content-Type": INDEX}
+                answered.append(scene.ask("PUT", "manifests/multi", body=index, headers=headers).status)
+
+        async with scene.deleting() as (deletion, session):
+            session.before = act
+            with suppress(Conflict):
+                await case.delete(deletion)
+        unharmed(scene, case)
+        if answered == [201]:
+            taken += 1
+            where = f"{name}, before {session.sent[step:][:1]}"
+            assert (scene.get("multi"), scene.get(GOES.digest)) == (index, GOES.manifest), where
+    assert taken
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -22,7 +22,7 @@ class DeletedImageView:
         tags_deleted: tags that are gone.
         tags_kept: other tags of the manifest, which stay.
         attached: digests of signatures and other things of the manifest, which stay.
-        parts: digests that the deleted index listed and that stay.
+        parts: digests that the deleted index listed and nothing else needs; they stay until they are deleted too.
         pushed_again: what a tag points at that was to go and was pushed at the same moment.
         restored: other tags that were pushed at the same moment, went with the manifest and were put back.
         pushes_checked: whether the registry reported all that happened at the same moment, so that no push was lost.
