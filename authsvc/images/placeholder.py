@@ -25,6 +25,9 @@ EMPTY_DIGEST = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61
 
 NONCE_BYTES = 16
 
+MAX_LENGTH = 2_048
+"""Bytes that no placeholder reaches; what is longer is not parsed."""
+
 _EMPTY = {"mediaType": "application/vnd.oci.empty.v1+json", "digest": EMPTY_DIGEST, "size": 2}
 _TAG, _REPLACED, _NONCE = "authsvc-tag", "authsvc-replaced", "authsvc-nonce"
 
@@ -79,7 +82,7 @@ def read_placeholder(content: bytes, media_type: str) -> Placeholder | None:
 
     Anyone who may push can push a placeholder too, so its annotations are shown to people and decide nothing.
     """
-    manifest = parse_manifest(content, media_type)
+    manifest = parse_manifest(content, media_type) if len(content) < MAX_LENGTH else None
     if manifest is None or not is_placeholder(manifest):
         return None
     return Placeholder(manifest.annotations.get(_TAG, ""), replaced_by(manifest), content)

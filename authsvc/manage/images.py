@@ -38,6 +38,11 @@ MAX_CUSTOMERS = 100
 AT_ONCE, PER_TEAM, MAX_WAITING = 8, 4, 100
 """Most questions to the registry at one time, of these for one team, and of one team that wait."""
 
+ASK_DEADLINE = 20.0
+"""Seconds in which the registry must answer all that is asked of it for one image: nginx gives a request 30."""
+
+TOO_SLOW = "the registry answers too slowly; try again later"
+
 TOO_MANY = "too many images of your team are being looked up; try again in a few seconds"
 
 
@@ -252,7 +257,11 @@ class Images:
 
     async def _ask(self, actor: Actor, repository: str, reference: str) -> DescribedImage | None:
         async with self._share.slot(actor.team or ""):
-            return await self.registry.find(repository, reference)
+            try:
+                async with asyncio.timeout(ASK_DEADLINE):
+                    return await self.registry.find(repository, reference)
+            except TimeoutError as late:
+                raise RegistryUnavailable(TOO_SLOW) from late
 
     async def _listed(self, tags: Sequence[IndexedTag]) -> Sequence[ListedImage]:
         """Return tags with their histories."""

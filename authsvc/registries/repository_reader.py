@@ -7,9 +7,10 @@ from contextlib import suppress
 from attrs import field, frozen
 
 from authsvc.errors import Conflict, RegistryUnavailable
-from authsvc.images.manifest import INDEXES, parse_manifest
+from authsvc.images.manifest import INDEXES, Manifest, parse_manifest
 from authsvc.images.manifest_use import ContainingIndex, ManifestUse, RepositoryTags, attached_tags, mentioned_digests
-from authsvc.registries.reader import ManifestContent, RegistryReader
+from authsvc.registries.reader import MAX_MANIFEST, ManifestContent, RegistryReader
+from authsvc.registries.session import NO_ANSWER
 from authsvc.registries.writer import RepositoryWriter
 
 AT_ONCE = 4
@@ -23,6 +24,9 @@ MAX_TAGS = 20_000
 
 MAX_NESTED = 3
 """Most indexes within each other that are followed."""
+
+DEADLINE = 100.0
+"""Seconds for a look at every tag of a repository, or at every tagged manifest: some seconds per 1,000 are usual."""
 
 TOO_MANY = f"the repository has more than {MAX_TAGS:,} tags, too many to look at each one before an image is deleted"
 
@@ -114,16 +118,21 @@ class RepositoryReader:
             last = part.last
 
     async def mentioned(self, other: str, wanted: Collection[str], depth: int = MAX_NESTED) -> frozenset[str]:
-        """Return those of some manifests that are in ``other``, if it is an index, or in an index within it."""
+        """Return those of some manifests that are in ``other``, if it is an index, or in an index within it.
+
+        One that is too long to be read, or cannot be understood, may contain all of them. So it counts as if it did.
+        """
         found = await self.writer.original(other)
         if found is None or found.content is None or found.media_type not in INDEXES:
             return frozenset()
         mentioned = mentioned_digests(found.content).intersection(wanted)
-        if depth > 1 and len(mentioned) < len(wanted):
-            manifest = parse_manifest(found.content, found.media_type)
-            for child in manifest.children if manifest else ():
-                if child.media_type in INDEXES:
-                    mentioned |= await self.mentioned(child.digest, wanted, depth - 1)
+        manifest = _parsed(found)
+        if manifest is None:
+            return frozenset(wanted)
+        for child in dict.fromkeys(child.digest for child in manifest.children if child.media_type in INDEXES):
+            if len(mentioned) == len(wanted):
+                break
+            mentioned |= await self.mentioned(child, wanted, depth - 1) if depth > 1 else frozenset(wanted)
         return mentioned
 
     async def _referrers(self, digest: str) -> frozenset[str]:
@@ -134,8 +143,15 @@ class RepositoryReader:
 
 def _listed(manifest: ManifestContent) -> tuple[str, ...]:
     """Return the digests of what an index lists."""
-    parsed = None if manifest.content is None else parse_manifest(manifest.content, manifest.media_type)
+    parsed = _parsed(manifest)
     return () if parsed is None else tuple(child.digest for child in parsed.children)
+
+
+def _parsed(manifest: ManifestContent) -> Manifest | None:
+    """Return a manifest that is short enough: parsing four megabytes would hold up every other request."""
+    if manifest.content is None or len(manifest.content) > MAX_MANIFEST:
+        return None
+    return parse_manifest(manifest.content, manifest.media_type)
 
 
 async def _at_once(jobs: Iterable[Coroutine[None, None, None]]) -> None:
@@ -143,10 +159,13 @@ async def _at_once(jobs: Iterable[Coroutine[None, None, None]]) -> None:
 
     Raises:
         AuthsvcError: as the job.
+        RegistryUnavailable: they take too long together.
     """
     try:
-        async with asyncio.TaskGroup() as group:
+        async with asyncio.timeout(DEADLINE), asyncio.TaskGroup() as group:
             for job in jobs:
                 group.create_task(job)
     except ExceptionGroup as failed:
         raise failed.exceptions[0] from failed
+    except TimeoutError as late:
+        raise RegistryUnavailable(NO_ANSWER, detail=f"no answers to all questions in {DEADLINE:.0f} s") from late

@@ -247,6 +247,8 @@ async def test_a_push_at_every_step(reported: tuple[RealRegistry, TagReports], n
             except Conflict as refused:
                 done = None
                 assert refused.code == "image_changed"  # noqa: PT017
+        if not pushed:
+            continue  # fewer requests than were counted: one is repeated when it meets a tag that is being written
         content, where = scene.content(), f"{name}, {push}, before {session.sent[step:][:1]}"
         unharmed(scene, case, tag)
         assert not scene.placeholders(), where
