@@ -69,18 +69,27 @@ def test_random_histories(redis: RedisServer, reported: tuple[RealRegistry, TagR
     histories()
 
 
+def undisturbed(steps: list[Step]) -> list[Step]:
+    """Return the steps at which nobody dies or pushes at the same moment."""
+    return [step for step in steps if not isinstance(step, Delete) or step == Delete(step.name)]
+
+
 def test_deleting_the_digest_of_a_tag_is_noticed(
     redis: RedisServer, reported: tuple[RealRegistry, TagReports], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The histories fail for a deletion that takes the siblings of a tag."""
-    monkeypatch.setattr("authsvc.registries.deletion.TagDeletion", Careless)
+    # A push that is reported late would be taken for one of the same moment, and the sibling put back.
+    monkeypatch.setattr(reported[1], "silent", True)
+    siblings: list[Step] = [Push("a", "one"), Push("b", "one"), Delete("a")]
 
-    @settings(FEW, phases=[Phase.generate])
-    @given(HISTORIES)
+    @settings(FEW, max_examples=50, phases=[Phase.generate])
+    @given(HISTORIES.map(undisturbed))
     def histories(steps: list[Step]) -> None:
         play(redis, reported, steps)
 
+    play(redis, reported, siblings)
+    monkeypatch.setattr("authsvc.registries.deletion.TagDeletion", Careless)
     with pytest.raises(AssertionError):
         histories()
     with pytest.raises(AssertionError):
-        play(redis, reported, [Push("a", "one"), Push("b", "one"), Delete("a")])
+        play(redis, reported, siblings)

@@ -77,6 +77,7 @@ def test_the_document_is_public(stack: Stack) -> None:
         ("POST", "/api/v1/apps", 70_000, 413, "body_too_large"),
         ("GET", "/api/v1/apps", 0, 401, "credentials_refused"),
         ("GET", "//api/v1/apps", 0, 404, "path_not_found"),
+        ("GET", "//api/v1/images/x", 0, 404, "path_not_found"),
         ("GET", "/api%2fv1/apps", 0, 404, "path_not_found"),
         ("GET", "/x/../api/v1/apps", 0, 404, "path_not_found"),
         ("POST", "/api?x=1", 70_000, 413, "body_too_large"),
