@@ -66,6 +66,11 @@ bench-activity: dev ## 50,000 registry events against an independent count, and 
 	@.ci/install-packages $(RUN_PACKAGES)
 	@$(PY) -m tests.bench.activity $(ARGS)
 
+.PHONY: bench-images
+bench-images: dev ## a crawl of 10,000 tags: requests to the registry and CPU for each, and lists page by page (ARGS=--help)
+	@.ci/install-packages $(RUN_PACKAGES)
+	@$(PY) -m tests.bench.images $(ARGS)
+
 .PHONY: lint
 lint: dev ## ruff (rules and format) and mypy
 	@$(PY) -m ruff check .
