@@ -90,12 +90,17 @@ class RedisTagEvents:
     async def since(
         self, repository: str, position: str, complete: Callable[[tuple[TagChange, ...]], bool]
     ) -> tuple[TagChange, ...] | None:
-        """Return what was reported since, in order, as soon as it is ``complete``; None when it is not, soon enough."""
+        """Return what was reported since, in order, as soon as it is ``complete``; None when it is not, soon enough.
+
+        None too when so much was reported that some of it may be gone.
+        """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self.patience
         redis, key = self.connection.redis, keys.tag_events(repository)
         while True:
             entries = await self.connection.read(lambda: redis.xrange(key, min=f"({position}"))
+            if len(entries) >= MAX_CHANGES:
+                return None  # earlier ones may have been trimmed
             changes = tuple(TagChange(*json.loads(fields[b"c"])) for _, fields in entries)
             if complete(changes):
                 return changes

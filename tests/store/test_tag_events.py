@@ -11,6 +11,7 @@ from authsvc.activity.event_sink import RecordedEvents
 from authsvc.errors import StoreUnavailable
 from authsvc.images.tag_changes import TagChange
 from authsvc.spec.registry_event import EventAction, RegistryEvent
+from authsvc.store import tag_events
 from authsvc.store.connection import Connection
 from authsvc.store.repository_lock import RepositoryLocks
 from authsvc.store.tag_events import RedisTagEvents, TagEventSink
@@ -97,6 +98,18 @@ async def test_waiting_for_a_report(connection: Connection) -> None:
         assert [change.tag for change in found] == ["1.0", "2.0"]
         silent = RedisTagEvents(connection, patience=0.0)
         assert await silent.since(REPOSITORY, position, lambda found: len(found) == 3) is None
+
+
+async def test_more_reports_than_are_stored(connection: Connection) -> None:
+    """Then the first ones may be gone, so what is there is not complete, whatever it says."""
+    sink, events = TagEventSink(Recorded(), connection), RedisTagEvents(connection)
+    async with RepositoryLocks(connection).locked(REPOSITORY, "h1"):
+        await sink.record([push("before")], NOW)
+        position = await events.position(REPOSITORY)
+        await sink.record([push(f"{number}") for number in range(tag_events.MAX_CHANGES - 1)], NOW)
+        assert len(await changes(events, position)) == tag_events.MAX_CHANGES - 1
+        await sink.record([push("last")], NOW)
+        assert await events.since(REPOSITORY, position, lambda _: True) is None
 
 
 async def test_an_unrecorded_event_is_sent_again(connection: Connection) -> None:
