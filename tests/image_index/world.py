@@ -27,11 +27,17 @@ from authsvc.store.records import Records
 from authsvc.tenancy.records import App, Team
 from authsvc.wiring.stores import make_stores
 from tests.support.builders import NOW
+from tests.support.oci import Image
 from tests.support.real_registry import RealRegistry
 from tests.support.registry_content import Content
 
 TEAMS: Mapping[str, tuple[str, ...]] = {"acme-team": ("acme", "annex"), "globex-team": ("globex",)}
 """Teams with their apps."""
+
+
+def size_of(*images: Image) -> int:
+    """Return the bytes of images that share no blob."""
+    return sum(len(image.config) + len(image.layer) for image in images)
 
 
 @define
@@ -132,6 +138,12 @@ class World:
             after = page.next
             if after is None:
                 return found
+
+    async def only(self, repository: str, tag: str) -> IndexedTag:
+        """Return a tag of the index."""
+        found = await self.images.tag(repository, tag)
+        assert found is not None
+        return found
 
     async def names(self, **scope: object) -> list[str]:
         """Return every tag with its repository."""
