@@ -98,6 +98,7 @@ def test_a_restart_keeps_the_cache_and_a_dead_registry_is_survived(shop: Shop) -
 
 def test_pulls_are_activity_of_the_license(shop: Shop) -> None:
     """The vendor sees who pulled what, as for an image of their own."""
+    assert shop.get("manifests/1.0") == MULTI
 
     def pulls() -> list[str]:
         rows = shop.stack.json("activity", "list", "--app", "shop", "--license", shop.holder.id)
