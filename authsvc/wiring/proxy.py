@@ -24,7 +24,6 @@ from authsvc.store.connection import Connection
 from authsvc.store.records import Records
 from authsvc.store.upstream_tags import RedisUpstreamTags
 from authsvc.store.upstreams import RedisUpstreamHealth, RedisUpstreams
-from authsvc.upstreams.addresses import AddressRules
 from authsvc.upstreams.link import UpstreamLink, credential_context
 from authsvc.upstreams.tag_policy import TagPolicy
 from authsvc.web.proxy.endpoint import ProxyEndpoint, TokenRules
@@ -33,6 +32,7 @@ from authsvc.web.proxy.recorder import PullRecorder
 from authsvc.web.proxy.tags import TagResolver
 from authsvc.wiring import clock
 from authsvc.wiring.ecr import ecr_tokens
+from authsvc.wiring.upstreams import address_rules
 
 DECODED_LINKS = 1_024
 """Links that a worker keeps decoded."""
@@ -77,8 +77,7 @@ async def proxy_endpoint(
 @asynccontextmanager
 async def upstream_client(settings: Settings, keys: KeyServiceClient | None) -> AsyncIterator[UpstreamClient]:
     """Yield what asks linked registries, with credentials that the key service opens."""
-    rules = AddressRules(settings.upstream_private_networks)
-    resolver = UpstreamResolver(rules, time.monotonic)
+    resolver = UpstreamResolver(address_rules(settings), time.monotonic)
     async with (
         UpstreamSession(resolver, upstream_tls(settings.upstream_ca_file), time.monotonic) as session,
         ecr_tokens(settings, session, keys) as ecr,
