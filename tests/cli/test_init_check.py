@@ -46,6 +46,9 @@ BAD = {
     "keys_dir": " ",
     "key_socket": "keys.sock",
     "key_admin_socket": "admin.sock",
+    "upstream_tag_interval": "0",
+    "upstream_stale_limit": "7d",
+    "upstream_cache_size": "large",
     "upstream_private_networks": "the office",
     "upstream_ca_file": "ca.pem",
 }

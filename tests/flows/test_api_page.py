@@ -231,11 +231,17 @@ def test_lists(crm: Crm) -> None:
 def test_changing_what_was_read(crm: Crm) -> None:
     """The change is made, and refused when it is repeated with the tag of before."""
     crm.ask("POST", "/licenses", {"app": "myapp", "customer": "Acme Corp", "reference": "order-1001", "expires": "9d"})
-    (commands,) = blocks("Changing only what you have read")
+    commands, again = blocks("Changing only what you have read")
     assert crm.gets(commands)["fields"]["seats"] == 50
     stale = crm.types(commands.splitlines()[1].replace("50", "60"))
     assert (stale.code, json.loads(stale.out)["code"]) == (22, "version_conflict")
     assert crm.gets('call "$API/licenses/order-1001"')["fields"]["seats"] == 50
+    read = crm.folder / "order.json"
+    for seats in (50, None):  # what was changed since is read again, once
+        read.unlink(missing_ok=True)
+        assert crm.types(again).code == 0
+        found = json.loads(read.read_text())["fields"]["seats"] if read.exists() and read.read_bytes() else None
+        assert found == seats
 
 
 def test_what_a_token_may(crm: Crm) -> None:
@@ -268,7 +274,7 @@ def test_limits_are_those_of_the_code(crm: Crm) -> None:
     body = PARTS["Limits"]
     assert f"| {MAX_BODY_BYTES // 1024} KiB, `application/json`" in body
     assert f"| items of a page | {MAX_PAGE} |" in body
-    assert f"/licenses/renew` | {MAX_ROWS} |" in body
+    assert f"/licenses/renew` | 1 to {MAX_ROWS} |" in body
     assert f"a worker works on {SLOTS}, of them {PER_TEAM} of one team; {MAX_WAITING} of a team may wait" in body
     assert f"arrive | {BODY_DEADLINE:.0f} seconds |" in body
     assert code_of(crm.ask("POST", "/licenses", b" " * (MAX_BODY_BYTES + 1))) == (413, "body_too_large")
