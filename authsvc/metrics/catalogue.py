@@ -232,6 +232,47 @@ IMAGES_WAITING = Metric(
     "authsvc_images_waiting", Kind.LARGEST, "Pushes and deletions that the index of images has not read yet."
 )
 
+PROXY_REQUESTS = Metric(
+    "authsvc_proxy_requests_total",
+    Kind.COUNTER,
+    "Requests for something of a linked registry that token and link allow.",
+    (Label("kind", ("manifests", "blobs", "tags", "referrers")),),
+)
+PROXY_MISSES = Metric(
+    "authsvc_proxy_misses_total",
+    Kind.COUNTER,
+    "Those of them for which the cache of nginx had nothing.",
+    (Label("kind", ("manifests", "blobs")),),
+)
+PROXY_STALE = Metric(
+    "authsvc_proxy_stale_total",
+    Kind.COUNTER,
+    "Tags that were answered with what they meant last, because the linked registry gave no answer.",
+)
+PROXY_FAILURES = Metric(
+    "authsvc_proxy_failures_total",
+    Kind.COUNTER,
+    "Requests that got nothing, by the code of the error.",
+    (
+        Label(
+            "reason",
+            (
+                *("upstream_unavailable", "upstream_refused", "upstream_limited", "upstream_not_found", "overloaded"),
+                OTHER,
+            ),
+        ),
+    ),
+)
+NO_ANSWER = "none"
+UPSTREAM_STATUSES = ("2xx", "3xx", "401", "403", "404", "429", "4xx", "5xx", NO_ANSWER)
+
+PROXY_UPSTREAM_ANSWERS = Metric(
+    "authsvc_proxy_upstream_answers_total",
+    Kind.COUNTER,
+    "Answers of linked registries by their status, without those of blobs that nginx passed on.",
+    (Label("status", UPSTREAM_STATUSES),),
+)
+
 METRICS = (
     *(TOKEN_REQUESTS, TOKEN_SECONDS, HTTP_REQUESTS, API_REQUESTS, API_SECONDS),
     *(PASSWORDS_WAITING, PASSWORDS_RUNNING, PASSWORD_SECONDS),
@@ -242,6 +283,7 @@ METRICS = (
     *(KEY_OPERATIONS, KEY_SERVICE_DEATHS),
     *(REGISTRY_EVENTS, REGISTRY_NOTIFICATIONS, REGISTRY_NOTIFICATION_SECONDS, REGISTRY_LAST_EVENT),
     *(IMAGES_CRAWLED, IMAGES_CRAWL_SECONDS, IMAGES_CRAWL_UNREAD, IMAGES_FAILURES, IMAGES_WAITING),
+    *(PROXY_REQUESTS, PROXY_MISSES, PROXY_STALE, PROXY_FAILURES, PROXY_UPSTREAM_ANSWERS),
 )
 """All of them, in the order in which they are shown."""
 

@@ -338,6 +338,16 @@ def upstream_tags(scope: str) -> str:
     return f"{PREFIX}upstream-tags:{scope}"
 
 
+def upstream_content(scope: str, kind: str, repository: str, digest: str) -> str:
+    """What is known of a manifest or blob of a linked registry; ``scope`` as above."""
+    return f"{PREFIX}upstream-content:{scope}:{_digest(f'{kind}:{repository}:{digest}')[:32]}"
+
+
+def upstream_contents(scope: str) -> str:
+    """Sorted set of the keys of what is known of a link's manifests and blobs, by Unix time of their last use."""
+    return f"{PREFIX}upstream-contents:{scope}"
+
+
 def operation(operation_id: str) -> str:
     """Mark of a change that was applied."""
     return f"{PREFIX}op:{operation_id}"

@@ -1,7 +1,7 @@
-"""What the tags of linked registries meant when they were last looked up, and what their manifests are, in Redis.
+"""What the tags of linked registries meant when they were last looked up, in Redis.
 
-One key for each tag or manifest, which Redis forgets by itself, and of each link at most so many: when another one
-comes, the one that was looked up longest ago goes. A purge of the link, or another credential, begins anew.
+One key for each tag, which Redis forgets by itself, and of each link at most so many: when another one comes, the one
+that was looked up longest ago goes. A purge of the link, or another credential, begins anew.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,7 @@ from authsvc.upstreams.link import UpstreamLink
 from authsvc.upstreams.tag_policy import RememberedTag
 
 MAX_TAGS = 10_000
-"""Tags and manifests of one link that are remembered, at about 250 bytes each."""
+"""Tags of one link that are remembered, at about 250 bytes each."""
 
 _REMEMBER = """
 redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[4])
@@ -53,24 +53,10 @@ class RedisUpstreamTags:
     async def put(self, link: UpstreamLink, repository: str, tag: str, remembered: RememberedTag) -> None:
         """Remember what a tag means."""
         at = int(remembered.checked_at.timestamp())
-        await self._write(link, repository, tag, at, f"{at} {remembered.digest}")
-
-    async def media_type_of(self, link: UpstreamLink, repository: str, digest: str) -> str | None:
-        """Return the media type of a manifest that was fetched before; None when it is not known."""
-        value = await self.connection.get(keys.upstream_tag(_scope(link), repository, digest))
-        return None if value is None else value.decode()
-
-    async def put_media_type(
-        self, link: UpstreamLink, repository: str, digest: str, media_type: str, now: datetime
-    ) -> None:
-        """Remember the media type of a manifest. No tag is spelled like a digest."""
-        await self._write(link, repository, digest, int(now.timestamp()), media_type)
-
-    async def _write(self, link: UpstreamLink, repository: str, name: str, at: int, value: str) -> None:
-        key, index = keys.upstream_tag(_scope(link), repository, name), keys.upstream_tags(_scope(link))
+        key, index = keys.upstream_tag(_scope(link), repository, tag), keys.upstream_tags(_scope(link))
         run = self.connection.redis.register_script(_REMEMBER)
         life = max(1, round(self.life.total_seconds()))
-        arguments: list[str | int] = [value, at, self.most, life]
+        arguments: list[str | int] = [f"{at} {remembered.digest}", at, self.most, life]
         await self.connection.run(run(keys=[key, index], args=arguments))
 
     async def forget(self, link: UpstreamLink, repository: str, tag: str) -> None:

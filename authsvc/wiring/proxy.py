@@ -10,6 +10,7 @@ from authsvc.errors import Conflict, Overloaded, SignerUnavailable, UpstreamUnav
 from authsvc.keys.client import KeyServiceClient
 from authsvc.keys.trusted_roots import TrustedRoots
 from authsvc.logs import Logger
+from authsvc.metrics.shared_metrics import Slot
 from authsvc.processes.waiting import ended
 from authsvc.redaction import Secret
 from authsvc.registries.upstream.access import Unseal, UpstreamAccess
@@ -22,10 +23,13 @@ from authsvc.store.activity_sink import RedisActivitySink
 from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
 from authsvc.store.records import Records
+from authsvc.store.upstream_contents import RedisUpstreamContents
 from authsvc.store.upstream_tags import RedisUpstreamTags
 from authsvc.store.upstreams import RedisUpstreamHealth, RedisUpstreams
 from authsvc.upstreams.link import UpstreamLink, credential_context
 from authsvc.upstreams.tag_policy import TagPolicy
+from authsvc.web.proxy.activity import PullActivity
+from authsvc.web.proxy.counts import PullCounts
 from authsvc.web.proxy.endpoint import ProxyEndpoint, TokenRules
 from authsvc.web.proxy.pulls import Pulls
 from authsvc.web.proxy.recorder import PullRecorder
@@ -44,26 +48,31 @@ CLOSED = "the credential of this link cannot be opened now"
 
 @asynccontextmanager
 async def proxy_endpoint(
-    settings: Settings, keys: KeyServiceClient | None, has_room: Callable[[], bool], logger: Logger
+    settings: Settings, keys: KeyServiceClient | None, has_room: Callable[[], bool], logger: Logger, slot: Slot
 ) -> AsyncIterator[ProxyEndpoint]:
     """Yield what answers ``/v2/proxy/…``."""
     url = settings.public_url
     tokens = TokenRules(url.realm, url.authority, TrustedRoots(settings.secrets_dir).current, clock)
     connection, codec = Connection(settings.redis_url, deadline=settings.redis_deadline), Codec(DECODED_LINKS)
     recorder = PullRecorder(RedisActivitySink(connection, codec, has_room), logger, clock)
+    counts = PullCounts(slot)
     recording = asyncio.create_task(recorder.run())
     try:
-        async with upstream_client(settings, keys) as client:
+        async with upstream_client(settings, keys, counts.answered) as client:
             policy = TagPolicy(settings.upstream_tag_interval, settings.upstream_stale_limit)
             memory = RedisUpstreamTags(connection, settings.upstream_stale_limit + settings.upstream_tag_interval)
             pulls = Pulls(
                 RedisUpstreams(Records(connection, codec)),
                 client,
                 TagResolver(client, memory, policy, clock),
-                memory,
+                PullActivity(
+                    RedisUpstreamContents(connection),
+                    recorder.record,
+                    lambda: secrets.token_hex(EVENT_ID_BYTES),
+                    clock,
+                ),
                 RedisUpstreamHealth(connection),
-                recorder.record,
-                lambda: secrets.token_hex(EVENT_ID_BYTES),
+                counts,
                 logger,
                 clock,
             )
@@ -75,11 +84,15 @@ async def proxy_endpoint(
 
 
 @asynccontextmanager
-async def upstream_client(settings: Settings, keys: KeyServiceClient | None) -> AsyncIterator[UpstreamClient]:
+async def upstream_client(
+    settings: Settings, keys: KeyServiceClient | None, answered: Callable[[int | None], None]
+) -> AsyncIterator[UpstreamClient]:
     """Yield what asks linked registries, with credentials that the key service opens."""
     resolver = UpstreamResolver(address_rules(settings), time.monotonic)
     async with (
-        UpstreamSession(resolver, upstream_tls(settings.upstream_ca_file), time.monotonic) as session,
+        UpstreamSession(
+            resolver, upstream_tls(settings.upstream_ca_file), time.monotonic, answered=answered
+        ) as session,
         ecr_tokens(settings, session, keys) as ecr,
     ):
         yield UpstreamClient(session, UpstreamAccess(session, _unseal(keys), time.monotonic, ecr))

@@ -192,12 +192,13 @@ async def running_worker(
             indexed_registry(settings, tokens, new_audit_id(), logger, counting.slot, has_room)
         )
         preflight = Preflight(authenticator, OurRegistry(session), tokens, service)
+        proxied = await stack.enter_async_context(proxy_endpoint(settings, live.keys, has_room, logger, counting.slot))
         edge_routes = [
             *TokenEndpoint(CountedIssuance(issuance, counting.slot), logger, clock, recorder.record).routes(),
             *PreflightEndpoint(preflight, service, logger, clock, recorder.record).routes(),
             license_keys(lambda: key_document(service, live.license_keys["keys"])),
             web.get("/livez", livez),
-            *(await stack.enter_async_context(proxy_endpoint(settings, live.keys, has_room, logger))).routes(),
+            *proxied.routes(),
         ]
         api = await stack.enter_async_context(
             management_api(
@@ -217,10 +218,9 @@ async def running_worker(
             events_endpoint(settings, live.event_bearers, codec, has_room, counting.slot, logger)
         )
         readiness = _readiness(settings, live, connection, disk, memory, counting)
-        inside_routes = [*readiness.routes(), metrics(counting.shared_metrics, clock), *events]
         served = (
             ServedRoutes(EDGE, edge_routes, edge, {PREFIX: api}),
-            ServedRoutes(INSIDE, inside_routes, inside),
+            ServedRoutes(INSIDE, [*readiness.routes(), metrics(counting.shared_metrics, clock), *events], inside),
         )
         yield await stack.enter_async_context(listeners(settings, served, logger, counting.slot))
 

@@ -14,15 +14,20 @@ from attrs import define, field
 
 from authsvc.issuance import ISSUER
 from authsvc.logs import make_logger
+from authsvc.metrics.catalogue import Metric, SlotLayout
+from authsvc.metrics.shared_metrics import SharedMetrics
 from authsvc.spec.claims import Access, Claims
 from authsvc.spec.registry_event import RegistryEvent
 from authsvc.store.connection import Connection
+from authsvc.store.upstream_contents import RedisUpstreamContents
 from authsvc.store.upstream_tags import RedisUpstreamTags
 from authsvc.upstreams.link import UpstreamLink
 from authsvc.upstreams.tag_policy import TagPolicy
 from authsvc.web.client import ClientReader
 from authsvc.web.listener import Listener, make_web_app
 from authsvc.web.middleware import around
+from authsvc.web.proxy.activity import PullActivity
+from authsvc.web.proxy.counts import PullCounts
 from authsvc.web.proxy.endpoint import ProxyEndpoint, TokenRules
 from authsvc.web.proxy.pulls import Pulls
 from authsvc.web.proxy.tags import TagResolver
@@ -93,6 +98,7 @@ class PullThrough:
         log: of the endpoint.
         seconds: by which the life of upstream tokens is told.
         events: what counts as activity.
+        metrics: what was counted.
     """
 
     front: Front
@@ -104,6 +110,12 @@ class PullThrough:
     log: io.StringIO
     seconds: Clock
     events: list[RegistryEvent]
+    metrics: SharedMetrics
+
+    def counted(self, metric: Metric) -> dict[str, int]:
+        """Return what was counted, by the label, without what was not."""
+        counts = {"".join(labels): self.metrics.cells(metric, labels)[0][0] for labels in metric.series}
+        return {label: count for label, count in counts.items() if count}
 
     def token(self, *repositories: str, subject: str = "license:abc") -> str:
         """Return a registry token that pulls ``repositories``."""
@@ -157,11 +169,16 @@ async def pull_through(
     rules = TokenRules(REALM, SERVICE, lambda: (root.certificate,), clock)
     policy = policy or TagPolicy(timedelta(minutes=1), timedelta(days=7))
     seconds = Clock()
-    async with connected() as connection, upstream_client(authority, secrets=secrets, clock=seconds) as client:
-        memory = RedisUpstreamTags(connection, timedelta(days=8))
-        resolver = TagResolver(client, memory, policy, clock)
+    shared = SharedMetrics.make(1, SlotLayout())
+    counts = PullCounts(shared.slot(0))
+    async with (
+        connected() as connection,
+        upstream_client(authority, secrets=secrets, clock=seconds, answered=counts.answered) as client,
+    ):
+        resolver = TagResolver(client, RedisUpstreamTags(connection, timedelta(days=8)), policy, clock)
         ids = map(str, itertools.count())
-        pulls = Pulls(links, client, resolver, memory, health, events.append, lambda: next(ids), logger, clock)
+        activity = PullActivity(RedisUpstreamContents(connection), events.append, lambda: next(ids), clock)
+        pulls = Pulls(links, client, resolver, activity, health, counts, logger, clock)
         endpoint = ProxyEndpoint(rules, pulls, logger)
         reader = ClientReader((ipaddress.ip_network("127.0.0.0/8"),))
         app = make_web_app(endpoint.routes(), around(logger, SERVICE, lambda: "r1", reader, []))
@@ -170,5 +187,5 @@ async def pull_through(
             await listener.start(bound)
             address = f"127.0.0.1:{bound.getsockname()[1]}"
             async with running_front(folder, port, edge_upstream=address, ca_file=str(authority.file)) as front:
-                yield PullThrough(front, links, health, clock, connection, root, log, seconds, events)
+                yield PullThrough(front, links, health, clock, connection, root, log, seconds, events, shared)
             await listener.close()

@@ -1,7 +1,7 @@
 """Links to stubs of external registries, and the client that asks them as the server does."""
 
 import ipaddress
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -71,11 +71,12 @@ async def upstream_session(
     rules: AddressRules = LOOPBACK,
     clock: Clock | None = None,
     deadline: float = 30.0,
+    answered: Callable[[int | None], None] = lambda _: None,
 ) -> AsyncIterator[UpstreamSession]:
     """Yield a session that trusts ``authority``."""
     at = clock or Clock()
     resolver = UpstreamResolver(rules, at, names or Names())
-    async with UpstreamSession(resolver, upstream_tls(authority.file), at, deadline) as session:
+    async with UpstreamSession(resolver, upstream_tls(authority.file), at, deadline, answered) as session:
         yield session
 
 
@@ -142,8 +143,11 @@ async def upstream_client(
     rules: AddressRules = LOOPBACK,
     clock: Clock | None = None,
     deadline: float = 30.0,
+    answered: Callable[[int | None], None] = lambda _: None,
 ) -> AsyncIterator[UpstreamClient]:
     """Yield a client that trusts ``authority`` and knows the credentials of links."""
     at = clock or Clock()
-    async with upstream_session(authority, names=names, rules=rules, clock=at, deadline=deadline) as session:
+    async with upstream_session(
+        authority, names=names, rules=rules, clock=at, deadline=deadline, answered=answered
+    ) as session:
         yield UpstreamClient(session, UpstreamAccess(session, Credentials(secrets or {}), at))

@@ -95,11 +95,16 @@ class UpstreamSession:
         tls: ssl.SSLContext,
         monotonic: Callable[[], float],
         deadline: float = DEADLINE,
+        answered: Callable[[int | None], None] = lambda _: None,
     ) -> None:
-        """Send requests where ``resolver`` lets them, verified by ``tls``; each ends after ``deadline`` seconds."""
+        """Send requests where ``resolver`` lets them, verified by ``tls``; each ends after ``deadline`` seconds.
+
+        ``answered`` is told the status of each answer, or None when there was no usable one.
+        """
         self.resolver = resolver
         self._monotonic = monotonic
         self._deadline = deadline
+        self._answered = answered
         self._room = UpstreamRoom(monotonic)
         connector = aiohttp.TCPConnector(
             resolver=_NoNames(),
@@ -171,6 +176,7 @@ class UpstreamSession:
                 return await self._counted(requester, sending)
         except TimeoutError as error:
             breaker.failed(self._monotonic())
+            self._answered(None)
             raise UpstreamUnavailable(
                 f"{origin.authority} did not answer in time", facts={"stage": "connection"}
             ) from error
@@ -181,8 +187,10 @@ class UpstreamSession:
         except UpstreamUnavailable as error:
             if error.code == "upstream_unavailable":
                 self._room.breaker(requester.link).failed(self._monotonic())
+                self._answered(None)
             raise
         self._room.succeeded(requester.link)
+        self._answered(reply.status)
         return reply
 
     async def _sent(self, requester: Requester, sending: "_UpstreamRequest") -> UpstreamReply:

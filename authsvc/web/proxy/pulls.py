@@ -6,17 +6,15 @@ set; what they may choose is limited to what the token opens anyway.
 
 import re
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import datetime
 from http import HTTPStatus
 from typing import Protocol
 
 from aiohttp import web
-from attrs import define, field, frozen
+from attrs import define, field
 
 from authsvc.errors import (
     Overloaded,
-    StoreUnavailable,
     UpstreamFailed,
     UpstreamLimited,
     UpstreamNotFound,
@@ -30,25 +28,35 @@ from authsvc.registries.upstream.targets import BlobTarget
 from authsvc.spec.pull_path import PullKind, PullPath
 from authsvc.spec.reference import is_digest
 from authsvc.spec.registry_error import NAME_UNKNOWN, TOOMANYREQUESTS
-from authsvc.spec.registry_event import MAX_TEXT, EventAction, RegistryEvent
 from authsvc.upstreams.link import UpstreamLink, exposes, upstream_repository
 from authsvc.upstreams.tag_policy import STALE_WARNING
-from authsvc.web.client import CLIENT
 from authsvc.web.middleware import REQUEST_ID
 from authsvc.web.proxy import accel
+from authsvc.web.proxy.activity import PullActivity
 from authsvc.web.proxy.answers import API_VERSION, refuse, upstream_error
+from authsvc.web.proxy.counts import PullCounts
 from authsvc.web.proxy.listing import list_page
+from authsvc.web.proxy.pull import (
+    DIGEST,
+    HOP,
+    LIMITED,
+    LOCATION,
+    METHOD,
+    ORIGIN,
+    RETRY_AFTER,
+    STATUS,
+    STEP,
+    Pull,
+)
 from authsvc.web.proxy.tags import TagResolver
-
-STEP, DIGEST, METHOD = "X-Authsvc-Step", "X-Authsvc-Digest", "X-Authsvc-Method"
-STATUS, LOCATION, ORIGIN, HOP = "X-Authsvc-Status", "X-Authsvc-Location", "X-Authsvc-Origin", "X-Authsvc-Hop"
-LIMITED, RETRY_AFTER = "X-Authsvc-Limited", "X-Authsvc-Retry-After"
 
 MAX_HOPS = 3
 """How often a linked registry may send us on for one blob, a new token included: nginx ends a request after ten
 redirects inside itself, of which each takes two, and the beginning and the error at the end three."""
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+NO_ANSWER = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT})
 
 LATER = 5
 """Seconds after which a client tries again that found too many transfers under way."""
@@ -76,43 +84,6 @@ class Health(Protocol):
         ...
 
 
-class ManifestMemory(Protocol):
-    """Which manifests were fetched before."""
-
-    async def media_type_of(self, link: UpstreamLink, repository: str, digest: str) -> str | None:
-        """Return the media type of one; None when it is not known."""
-        ...
-
-    async def put_media_type(
-        self, link: UpstreamLink, repository: str, digest: str, media_type: str, now: datetime
-    ) -> None:
-        """Remember one."""
-        ...
-
-
-@frozen
-class Pull:
-    """One request that may be answered.
-
-    Attributes:
-        request: as it came.
-        path: what it asks for.
-        link: through which.
-        repository: as the linked registry names it.
-        subject: of the token.
-    """
-
-    request: web.Request
-    path: PullPath
-    link: UpstreamLink
-    repository: str
-    subject: str
-
-    def said(self, name: str) -> str:
-        """Return what nginx said."""
-        return self.request.headers.get(name, "")
-
-
 @define(eq=False)
 class Pulls:
     """Answers requests whose token opens the repository.
@@ -121,10 +92,9 @@ class Pulls:
         links: which registries are linked.
         client: asks them.
         tags: what their tags mean.
-        manifests: which of them were fetched before.
-        health: takes news of them.
-        record: takes what counts as activity.
-        new_id: makes the id of an event.
+        activity: counts what is pulled.
+        health: takes news of how the links fare.
+        counts: takes what became of the requests.
         logger: of this process.
         clock: returns the time.
     """
@@ -132,10 +102,9 @@ class Pulls:
     links: LinkFinder
     client: UpstreamClient = field(repr=False)
     tags: TagResolver = field(repr=False)
-    manifests: ManifestMemory = field(repr=False)
+    activity: PullActivity = field(repr=False)
     health: Health = field(repr=False)
-    record: Callable[[RegistryEvent], None] = field(repr=False)
-    new_id: Callable[[], str] = field(repr=False)
+    counts: PullCounts = field(repr=False)
     logger: Logger = field(repr=False)
     clock: Callable[[], datetime] = field(repr=False)
 
@@ -153,9 +122,11 @@ class Pulls:
             sentence = f"the linked registry {link.name} of the app {link.app} does not offer {repository}"
             return refuse(HTTPStatus.NOT_FOUND, NAME_UNKNOWN, sentence, request_id)
         pull = Pull(request, path, link, repository, subject)
+        self.counts.asked(path.kind, pull.said(STEP))
         try:
             return await self._answer(pull)
         except Overloaded as error:
+            self.counts.failed(error.code)
             return refuse(
                 HTTPStatus.TOO_MANY_REQUESTS, TOOMANYREQUESTS, str(error), request_id, {"Retry-After": str(LATER)}
             )
@@ -181,53 +152,19 @@ class Pulls:
         link, repository = pull.link, pull.repository
         if pull.said(STEP) == "manifest" and is_digest(pull.said(DIGEST)):
             found = await self.client.get_manifest(link, repository, pull.said(DIGEST))
-            now = self.clock()
-            await self.health.note_good(link, now)
-            if await self._known(pull, found.digest) is None:
-                with suppress(StoreUnavailable):
-                    await self.manifests.put_media_type(link, repository, found.digest, found.media_type, now)
-                self._count(pull, found.digest, found.media_type, pull.said(METHOD))
+            await self.health.note_good(link, self.clock())
+            await self.activity.fetched(pull, found)
             headers = {**API_VERSION, "Docker-Content-Digest": found.digest, "ETag": f'"{found.digest}"'}
             return web.Response(body=found.content, headers={**headers, "Content-Type": found.media_type})
         if pull.path.digest is not None:
-            await self._count_known(pull, pull.path.digest)
+            await self.activity.asked_for_manifest(pull, pull.path.digest)
             return accel.send_to_manifest(link, repository, pull.path.digest, None)
         resolved = await self.tags.resolve(link, repository, pull.path.reference)
         if resolved.stale:
+            self.counts.stale()
             self._log(pull, "proxy.stale", detail=resolved.digest)
-        await self._count_known(pull, resolved.digest)
+        await self.activity.asked_for_manifest(pull, resolved.digest)
         return accel.send_to_manifest(link, repository, resolved.digest, STALE_WARNING if resolved.stale else None)
-
-    async def _known(self, pull: Pull, digest: str) -> str | None:
-        try:
-            return await self.manifests.media_type_of(pull.link, pull.repository, digest)
-        except StoreUnavailable:
-            return None
-
-    async def _count_known(self, pull: Pull, digest: str) -> None:
-        """Count a pull now when nginx may have the manifest; one that is fetched first is counted when it is there."""
-        media_type = await self._known(pull, digest)
-        if media_type is not None:
-            self._count(pull, digest, media_type, pull.request.method)
-
-    def _count(self, pull: Pull, digest: str, media_type: str, method: str) -> None:
-        client = pull.request[CLIENT]
-        self.record(
-            RegistryEvent(
-                id=self.new_id(),
-                timestamp=self.clock(),
-                action=EventAction.PULL,
-                repository=str(pull.path.repository),
-                media_type=media_type,
-                digest=digest,
-                tag=None if pull.path.digest else pull.path.reference,
-                method=method,
-                address=client.address,
-                user_agent=client.user_agent[:MAX_TEXT],
-                subject=pull.subject,
-                request_id=pull.request[REQUEST_ID],
-            )
-        )
 
     async def _blob(self, pull: Pull) -> web.Response:
         link, repository, digest = pull.link, pull.repository, pull.path.reference
@@ -240,6 +177,7 @@ class Pulls:
                 hop = _number(pull.said(HOP)) + 1
                 target = await self._next(pull, hop)
             case _:
+                await self.activity.asked_for_blob(pull)
                 return accel.send_to_cache(link, repository, digest)
         head = pull.said(METHOD) == "HEAD"
         return accel.send_to_registry(link, repository, digest, target, head=head, hop=hop)
@@ -249,6 +187,8 @@ class Pulls:
         link, origin = pull.link, pull.link.origin
         status = _number(pull.said(STATUS).split()[-1]) if pull.said(STATUS) else 0
         place = pull.said(ORIGIN) or origin.text
+        # nginx says 502 and 504 itself when it has no answer.
+        self.counts.answered(status if status and status not in NO_ANSWER else None)
         if status in REDIRECTS and hop <= MAX_HOPS:
             return await self.client.redirect_target(link, pull.said(LOCATION), f"{place}/")
         host = place.partition("://")[2]
@@ -263,7 +203,7 @@ class Pulls:
             case HTTPStatus.TOO_MANY_REQUESTS:
                 pause = _number(pull.said(RETRY_AFTER)) or 60
                 raise UpstreamLimited(f"{host} takes no more requests for now", float(min(pause, 3600)))
-            case HTTPStatus.BAD_GATEWAY | HTTPStatus.GATEWAY_TIMEOUT:
+            case _ if status in NO_ANSWER:
                 raise UpstreamUnavailable(f"{host} cannot be reached, or its certificate is not accepted")
             case _ if status in REDIRECTS:
                 raise UpstreamUnavailable(f"{host} redirects again and again")
@@ -271,6 +211,7 @@ class Pulls:
                 raise UpstreamUnavailable(f"{host} answers {status} when it is asked for a blob")
 
     async def _failed(self, pull: Pull, error: UpstreamFailed) -> None:
+        self.counts.failed(error.code)
         self._log(pull, "proxy.failed", code=error.code, reason=str(error), detail=error.detail)
         if not isinstance(error, UpstreamNotFound):
             await self.health.note_error(pull.link, self.clock(), error.code, str(error))

@@ -3,16 +3,14 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from attrs import evolve
 
 from tests.support.attached import platform_index
 from tests.support.oci import INDEX, MANIFEST, Image, digest_of
-from tests.support.pull_through import PullThrough, code_of, pull_through
+from tests.support.pull_through import PullThrough, code_of
 from tests.support.stack import free_port as unused_port
 from tests.support.upstream_links import make_link, origin_of
 from tests.support.upstream_stub import Answer, StubUpstream
@@ -22,34 +20,6 @@ from tests.support.waiting import PATIENCE
 IMAGE = Image(b"one" * 1000)
 LAYER = digest_of(IMAGE.layer)
 REPOSITORY = "proxy/shop/stub/org/image"
-SECRETS = {("up-1", 1): "first", ("up-2", 1): "second", ("up-1", 2): "renewed"}
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> UpstreamAuthority:
-    """Return who vouches for every linked registry."""
-    return UpstreamAuthority.make(tmp_path_factory.mktemp("ca"))
-
-
-@pytest.fixture
-def stub(authority: UpstreamAuthority) -> Iterator[StubUpstream]:
-    """Run a registry that wants a Bearer token, for two accounts."""
-    with StubUpstream(
-        authority.issue().server_context(), auth="bearer", users={"alice": "first", "bob": "second"}
-    ) as running:
-        running.put("org/image", "1.0", IMAGE)
-        yield running
-
-
-@pytest.fixture
-async def pulls(
-    folder: Path, free_port: int, authority: UpstreamAuthority, stub: StubUpstream
-) -> AsyncIterator[PullThrough]:
-    """Run everything, with the registry linked by ``shop`` as ``stub``."""
-    async with pull_through(folder, free_port, authority, secrets=SECRETS) as running:
-        link = make_link(origin_of(stub), username="alice", sealed_secret="x", repositories=("org/**",))
-        running.links.put(link)
-        yield running
 
 
 async def test_an_image_is_pulled(pulls: PullThrough, stub: StubUpstream) -> None:
@@ -357,27 +327,3 @@ async def test_a_slow_registry_slows_nobody_else(pulls: PullThrough, stub: StubU
         for one in slow:
             one.cancel()
         await asyncio.gather(*slow, return_exceptions=True)
-
-
-async def test_pulls_are_activity(pulls: PullThrough) -> None:
-    """Each manifest that a client gets is one pull of the license, cached or not; one that is not there is none."""
-    digest = digest_of(IMAGE.manifest)
-    for _ in range(2):
-        await pulls.head("manifests/1.0")
-        await pulls.get("manifests/1.0", "User-Agent: docker/1")
-        await pulls.get(f"manifests/{digest}")
-        await pulls.get(f"blobs/{LAYER}")
-        for missing in ("2.0", "sha256:" + "0" * 64):
-            await pulls.get(f"manifests/{missing}")
-
-    counted = Counter((event.method, event.tag, event.digest, event.media_type) for event in pulls.events)
-    assert counted == {
-        ("HEAD", "1.0", digest, MANIFEST): 2,
-        ("GET", "1.0", digest, MANIFEST): 2,
-        ("GET", None, digest, MANIFEST): 2,
-    }
-    assert {(event.repository, event.subject, event.address) for event in pulls.events} == {
-        (REPOSITORY, "license:abc", "127.0.0.1")
-    }
-    assert "docker/1" in {event.user_agent for event in pulls.events}
-    assert len({event.id for event in pulls.events}) == 6

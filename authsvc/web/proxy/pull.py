@@ -1,0 +1,34 @@
+"""One request for something of a linked registry, and how far nginx has come with it."""
+
+from aiohttp import web
+from attrs import frozen
+
+from authsvc.spec.pull_path import PullPath
+from authsvc.upstreams.link import UpstreamLink
+
+STEP, DIGEST, METHOD = "X-Authsvc-Step", "X-Authsvc-Digest", "X-Authsvc-Method"
+STATUS, LOCATION, ORIGIN, HOP = "X-Authsvc-Status", "X-Authsvc-Location", "X-Authsvc-Origin", "X-Authsvc-Hop"
+LIMITED, RETRY_AFTER = "X-Authsvc-Limited", "X-Authsvc-Retry-After"
+
+
+@frozen
+class Pull:
+    """One request that may be answered.
+
+    Attributes:
+        request: as it came.
+        path: what it asks for.
+        link: through which.
+        repository: as the linked registry names it.
+        subject: of the token.
+    """
+
+    request: web.Request
+    path: PullPath
+    link: UpstreamLink
+    repository: str
+    subject: str
+
+    def said(self, name: str) -> str:
+        """Return what nginx said."""
+        return self.request.headers.get(name, "")
