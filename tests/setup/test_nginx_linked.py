@@ -1,129 +1,17 @@
 """What nginx does for linked registries: it fetches what authsvc names, and believes nobody else."""
 
 import asyncio
-import hashlib
 import json
 import random
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from attrs import define, field
 
-from tests.support.front import Answer, Front, running_front
+from tests.support.linked_front import BLOB, DIGEST, PATH, SECRET, Pulls, running_pulls, whole
 from tests.support.waiting import PATIENCE
-
-BLOB = bytes(range(256)) * 4000
-DIGEST = f"sha256:{hashlib.sha256(BLOB).hexdigest()}"
-PATH = f"/v2/proxy/acme/hub/org/image/blobs/{DIGEST}"
-SECRET = "Bearer of-the-upstream"
-
-
-@define
-class Linked:
-    """A linked registry: one TCP server that answers each request as the test says."""
-
-    answer: Callable[[str], bytes] = field(init=False)
-    port: int = 0
-    heads: list[str] = field(factory=list)
-
-    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one connection."""
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-        self.heads.append(head)
-        writer.write(self.answer(head))
-        await writer.drain()
-        writer.close()
-
-
-def whole(body: bytes, status: str = "200 OK", *headers: str) -> bytes:
-    """Return a response with a length."""
-    lines = "".join(f"{line}\r\n" for line in headers)
-    return f"HTTP/1.1 {status}\r\n{lines}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body
-
-
-@define
-class Pulls:
-    """Nginx, a linked registry behind it, and an authsvc that says what the test wants."""
-
-    front: Front
-    linked: Linked
-    steps: list[dict[str, str]] = field(factory=list)
-    key: str = "acme:link-1:1:0:org/image:" + DIGEST
-    on_answer: Callable[[dict[str, str]], bytes] = lambda _: whole(b"", "502 Bad Gateway")
-
-    async def decide(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer as authsvc does: where to go at first, and what then at the later steps."""
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-        request, *lines = head.strip().split("\r\n")
-        step = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
-        step["request"] = request
-        self.steps.append(step)
-        match step.get("x-authsvc-step", ""):
-            case "answer":
-                answer = self.on_answer(step)
-            case "target":
-                answer = self.target()
-            case _:
-                answer = self.cached()
-        writer.write(answer)
-        await writer.drain()
-
-    def cached(self) -> bytes:
-        """Return the first answer: where it would be if it were here."""
-        return whole(
-            b"",
-            "200 OK",
-            "X-Accel-Redirect: /-/cached",
-            "Content-Type: application/octet-stream",
-            f"X-Linked-Key: {self.key}",
-            "X-Linked-Team: acme",
-            "X-Linked-Link: link-1",
-            f"X-Linked-Digest: {DIGEST}",
-        )
-
-    def target(self, uri: str = "/v2/org/image/blobs/x?a=%2F%20+;%25", hop: str = "0") -> bytes:
-        """Return the X-Accel answer for the linked registry."""
-        kind = "blob-head" if self.steps[-1]["x-authsvc-method"] == "HEAD" else "blob"
-        return whole(
-            b"",
-            "200 OK",
-            f"X-Accel-Redirect: /-/{kind}",
-            "Content-Type: application/octet-stream",
-            f"X-Linked-Address: http://127.0.0.1:{self.linked.port}",
-            f"X-Linked-Uri: {uri}",
-            "X-Linked-Host: upstream.example",
-            "X-Linked-Name: upstream.example",
-            *([f"X-Linked-Authorization: {SECRET}"] if hop == "0" else []),
-            f"X-Linked-Key: {self.key}",
-            "X-Linked-Origin: http://upstream.example",
-            f"X-Linked-Digest: {DIGEST}",
-            f"X-Linked-Hop: {hop}",
-        )
-
-    async def get(self, *headers: str, method: str = "GET") -> Answer:
-        """Ask for the blob."""
-        lines = "".join(f"{line}\r\n" for line in ("Authorization: Bearer ours", *headers))
-        request = f"{method} {PATH} HTTP/1.1\r\nHost: typed.example\r\n{lines}\r\n"
-        return await self.front.ask(request.encode(), bodiless=method == "HEAD")
-
-
-@asynccontextmanager
-async def running_pulls(
-    folder: Path, port: int, change: Callable[[str], str] = lambda text: text
-) -> AsyncIterator[Pulls]:
-    """Run all three."""
-    linked = Linked()
-    linked.answer = lambda _: whole(BLOB, "200 OK", "Content-Type: text/html", "Set-Cookie: a=b")
-    server = await asyncio.start_server(linked, "127.0.0.1", 0)
-    linked.port = server.sockets[0].getsockname()[1]
-    async with server, running_front(folder, port, change) as front:
-        pulls = Pulls(front, linked)
-        front.edge.talk = pulls.decide
-        yield pulls
 
 
 @pytest.fixture
@@ -316,58 +204,6 @@ async def test_keys_keep_credentials_apart(pulls: Pulls) -> None:
         assert (await pulls.get()).body == BLOB
 
     assert len(pulls.linked.heads) == 2
-
-
-HOSTILE = whole(
-    b"",
-    "200 OK",
-    "X-Accel-Redirect: /-/blob-head",
-    "X-Accel-Limit-Rate: 1",
-    "X-Accel-Expires: 1",
-    "X-Linked-Address: http://127.0.0.1:{port}",
-    "X-Linked-Uri: /metadata",
-    "X-Linked-Host: metadata.internal",
-    "X-Linked-Name: x",
-)
-
-
-async def stolen(pulls: Pulls) -> bool:
-    """Whether a linked registry can send nginx to an address of its choice."""
-    hostile = HOSTILE.replace(b"{port}", str(pulls.linked.port).encode())
-    pulls.linked.answer = lambda head: whole(b"inside") if "/metadata" in head else hostile
-    await pulls.get()
-    return any("GET /metadata" in head for head in pulls.linked.heads)
-
-
-async def test_a_hostile_x_accel_redirect(pulls: Pulls) -> None:
-    """The trap of this design: an upstream's own X-Accel-Redirect is only a header, which nobody sees."""
-    assert not await stolen(pulls)
-
-
-async def test_the_trap_is_real(folder: Path, free_port: int) -> None:
-    """Without the one directive the same upstream has nginx fetch whatever it names."""
-
-    def broken(text: str) -> str:
-        directive = "proxy_ignore_headers X-Accel-Redirect X-Accel-Expires"
-        assert text.count(directive) == 1
-        return text.replace(directive, "proxy_ignore_headers X-Accel-Expires")
-
-    async with running_pulls(folder, free_port, broken) as pulls:
-        assert await stolen(pulls)
-
-
-async def test_the_registry_has_no_redirects_either(pulls: Pulls) -> None:
-    """Our own registry, which S3 or a plug-in may answer through, opens nothing."""
-
-    async def hostile(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(HOSTILE.replace(b"{port}", str(pulls.linked.port).encode()))
-        writer.close()
-
-    pulls.front.registry.talk = hostile
-    await pulls.front.get("/v2/acme/x/blobs/y")
-
-    assert pulls.linked.heads == []
 
 
 async def test_a_manifest_comes_from_authsvc_once(pulls: Pulls) -> None:

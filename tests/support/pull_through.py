@@ -90,6 +90,7 @@ class PullThrough:
 
     Attributes:
         front: nginx.
+        folder: of nginx.
         links: what is linked.
         health: what was noted of it.
         clock: of the endpoint.
@@ -102,6 +103,7 @@ class PullThrough:
     """
 
     front: Front
+    folder: Path
     links: MemoryLinks
     health: MemoryHealth
     clock: MovingClock
@@ -187,5 +189,5 @@ async def pull_through(
             await listener.start(bound)
             address = f"127.0.0.1:{bound.getsockname()[1]}"
             async with running_front(folder, port, edge_upstream=address, ca_file=str(authority.file)) as front:
-                yield PullThrough(front, links, health, clock, connection, root, log, seconds, events, shared)
+                yield PullThrough(front, folder, links, health, clock, connection, root, log, seconds, events, shared)
             await listener.close()

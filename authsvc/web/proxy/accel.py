@@ -1,7 +1,9 @@
-"""Answers that send nginx on (``X-Accel-Redirect``): to its cache, or to where a blob is fetched.
+"""Answers that send nginx on: to its cache, or to where a blob is fetched.
 
 nginx takes the headers below into variables of its own and passes none of them to a client; the locations are in
-``registry-config/nginx.conf``.
+``registry-config/nginx.conf``. Where it has looked into its cache, nginx obeys no ``X-Accel-Redirect``: of a blob that
+is there, that header would be a linked registry's. There a status that no linked registry can have in the cache sends
+it on, and no client sees it.
 """
 
 from aiohttp import web
@@ -10,6 +12,9 @@ from authsvc.registries.upstream.targets import BlobTarget
 from authsvc.upstreams.link import UpstreamLink, blob_cache_key
 
 OCTETS = "application/octet-stream"
+
+FETCH_BLOB, FETCH_SIZE = 461, 462
+"""Statuses of nginx and us alone, which its location for cached blobs takes for the way to fetch one, or its size."""
 
 
 def send_to_cache(link: UpstreamLink, repository: str, digest: str) -> web.Response:
@@ -32,7 +37,7 @@ def send_to_manifest(link: UpstreamLink, repository: str, digest: str, warning: 
 
 
 def send_to_registry(
-    link: UpstreamLink, repository: str, digest: str, target: BlobTarget, *, head: bool, hop: int
+    link: UpstreamLink, repository: str, digest: str, target: BlobTarget, *, head: bool, hop: int | None
 ) -> web.Response:
     """Let nginx fetch a blob from ``target`` and cache it.
 
@@ -42,7 +47,7 @@ def send_to_registry(
         digest: of the blob.
         target: a checked address, and what is sent there.
         head: whether only the size is wanted, which is not cached.
-        hop: how often the linked registry has sent us on.
+        hop: how often the linked registry has sent us on; None when nginx has only looked into its cache.
     """
     headers = {
         "X-Linked-Address": f"{target.origin.scheme}://{target.address.authority}",
@@ -52,10 +57,13 @@ def send_to_registry(
         "X-Linked-Origin": target.origin.text,
         "X-Linked-Key": f"blob:{blob_cache_key(link, repository, digest)}",
         "X-Linked-Digest": digest,
-        "X-Linked-Hop": str(hop),
+        "X-Linked-Hop": str(hop or 0),
     }
     if target.authorization is not None:
         headers["X-Linked-Authorization"] = target.authorization.reveal()
+    if hop is None:
+        status = FETCH_SIZE if head else FETCH_BLOB
+        return web.Response(status=status, reason="Elsewhere", content_type=OCTETS, headers=headers)
     return _accel("blob-head" if head else "blob", headers)
 
 

@@ -168,9 +168,10 @@ class Pulls:
 
     async def _blob(self, pull: Pull) -> web.Response:
         link, repository, digest = pull.link, pull.repository, pull.path.reference
+        hop: int | None = None
         match pull.said(STEP):
             case "target":
-                target, hop = await self.client.blob_target(link, repository, digest), 0
+                target = await self.client.blob_target(link, repository, digest)
             case "answer":
                 if pull.said(LIMITED) == "REJECTED":
                     raise Overloaded("too many images of linked registries are being pulled; try again in a moment")

@@ -34,6 +34,8 @@ async def test_an_image_is_pulled(pulls: PullThrough, stub: StubUpstream) -> Non
             assert (answer.status, answer.body) == (200, IMAGE.manifest)
             assert answer.headers["content-type"] == MANIFEST
         for blob in (IMAGE.config, IMAGE.layer):
+            size = (await pulls.head(f"blobs/{digest_of(blob)}")).headers["content-length"]
+            assert size == str(len(blob))
             answer = await pulls.get(f"blobs/{digest_of(blob)}")
             assert (answer.status, answer.body) == (200, blob)
     asked = Counter(f"{one.method} {one.path.partition('/org/image/')[2]}" for one in stub.seen if "/org/" in one.path)
@@ -270,6 +272,27 @@ async def test_two_teams_and_two_credentials(pulls: PullThrough, stub: StubUpstr
     tokens = Counter(one.authorization for one in stub.seen if one.path.endswith(f"/blobs/{LAYER}"))
     assert len(tokens) == 2
     assert set(tokens.values()) == {1}
+
+
+async def test_a_linked_registry_reads_nothing_of_another_team(
+    pulls: PullThrough, authority: UpstreamAuthority
+) -> None:
+    """Its headers are stored with its blob, and ask for what another team has cached on every pull of it."""
+    await pulls.get("manifests/1.0")
+    await pulls.get(f"blobs/{LAYER}")
+    foreign = (f"blob:acme:up-1:1:0:org/image:{LAYER}", f"manifest:acme:up-1:1:0:org/image:{digest_of(IMAGE.manifest)}")
+    cached = b"".join(file.read_bytes() for file in (pulls.folder / "cache").rglob("*") if file.is_file())
+    with StubUpstream(authority.issue().server_context()) as evil:
+        pulls.links.put(make_link(origin_of(evil), id="up-2", team="evil", app="evil", name="stub"))
+        for number, key in enumerate(foreign):
+            assert f"KEY: {key}\n".encode() in cached
+            digest = f"sha256:{number:064}"
+            headers = (("X-Accel-Redirect", "/-/cached"), ("X-Linked-Key", key))
+            evil.answers[f"/v2/x/y/blobs/{digest}"] = Answer(200, headers, b"its own")
+            answers = [await pulls.get(f"blobs/{digest}", repository="proxy/evil/stub/x/y") for _ in range(3)]
+
+            assert {(answer.status, answer.body) for answer in answers} == {(200, b"its own")}
+            assert "x-linked-key" not in answers[-1].headers
 
 
 async def test_another_credential_and_a_purge_begin_anew(pulls: PullThrough, stub: StubUpstream) -> None:

@@ -1,0 +1,150 @@
+"""Linked registries that want more of nginx than to pass on their bytes, and what it would do if it believed them."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.linked_front import BLOB, Pulls, running_pulls, whole
+
+LAYER_OF_ANOTHER = b"a layer of another team"
+TARGETS = ("/-/blob-head", "/-/blob", "/-/cached", "/-/manifest", "/livez", "/nginx-error", "@linked-answer")
+
+
+@pytest.fixture
+async def pulls(folder: Path, free_port: int) -> AsyncIterator[Pulls]:
+    """Run all three."""
+    async with running_pulls(folder, free_port) as running:
+        yield running
+
+
+def hostile(pulls: Pulls, target: str, *headers: str) -> bytes:
+    """Return a blob whose headers would have nginx read a foreign one, and fetch what no client can reach."""
+    return whole(
+        BLOB,
+        "200 OK",
+        f"X-Accel-Redirect: {target}",
+        "X-Linked-Key: another",
+        f"X-Linked-Address: http://127.0.0.1:{pulls.linked.port}",
+        "X-Linked-Uri: /metadata",
+        "X-Linked-Host: metadata.internal",
+        "X-Linked-Name: x",
+        *headers,
+    )
+
+
+async def gained(pulls: Pulls, target: str, *headers: str) -> set[str]:
+    """Return what a linked registry gains from three pulls of its blob."""
+    pulls.linked.answer = lambda head: whole(b"inside") if "/metadata" in head else hostile(pulls, target, *headers)
+    pulls.key = f"own:{target}"
+    found = set()
+    for _ in range(3):
+        try:
+            answer = await pulls.get()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            found.add("broken")
+        else:
+            found |= {"foreign"} if answer.body == LAYER_OF_ANOTHER else set()
+            found |= set() if (answer.status, answer.body) == (200, BLOB) else {"answer"}
+    return found | ({"fetch"} if any("GET /metadata" in head for head in pulls.linked.heads) else set())
+
+
+async def pull_of_another(pulls: Pulls) -> None:
+    """Have a blob of another team in the cache."""
+    pulls.linked.answer = lambda _: whole(LAYER_OF_ANOTHER)
+    pulls.key = "another"
+    assert (await pulls.get()).body == LAYER_OF_ANOTHER
+
+
+async def test_a_hostile_x_accel_redirect(pulls: Pulls) -> None:
+    """An upstream's own X-Accel-Redirect is only a header, when it comes and on every hit of the cache."""
+    await pull_of_another(pulls)
+
+    slow = ("X-Accel-Limit-Rate: 1", "X-Accel-Expires: 1")
+    assert {target: await gained(pulls, target, *slow) for target in TARGETS} == {key: set() for key in TARGETS}
+    assert [step.get("x-authsvc-step") for step in pulls.steps].count("target") == 1 + len(TARGETS)
+
+
+async def test_the_trap_is_real(folder: Path, free_port: int) -> None:
+    """Without the one directive the same upstream has nginx fetch whatever it names."""
+
+    def broken(text: str) -> str:
+        directive = "proxy_ignore_headers X-Accel-Redirect X-Accel-Expires"
+        assert text.count(directive) == 1
+        return text.replace(directive, "proxy_ignore_headers X-Accel-Expires")
+
+    async with running_pulls(folder, free_port, broken) as pulls:
+        assert "fetch" in await gained(pulls, "/-/blob-head")
+
+
+async def test_the_trap_of_the_cache_is_real(folder: Path, free_port: int) -> None:
+    """When the location of cached blobs obeys X-Accel-Redirect, as it once did, a hit obeys the linked registry."""
+
+    def broken(text: str) -> str:
+        directive = "proxy_intercept_errors on;\n            error_page 461"
+        assert text.count(directive) == 1
+        return text.replace(directive, "proxy_ignore_headers Vary;\n            error_page 461")
+
+    async with running_pulls(folder, free_port, broken) as pulls:
+        pulls.redirects = True
+        await pull_of_another(pulls)
+
+        assert "foreign" in await gained(pulls, "/-/cached")
+
+
+async def test_the_registry_has_no_redirects_either(pulls: Pulls) -> None:
+    """Our own registry, which S3 or a plug-in may answer through, opens nothing."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(hostile(pulls, "/-/blob-head"))
+        writer.close()
+
+    pulls.front.registry.talk = answer
+    await pulls.front.get("/v2/acme/x/blobs/y")
+
+    assert pulls.linked.heads == []
+
+
+async def test_headers_that_a_browser_or_a_client_obeys(pulls: Pulls) -> None:
+    """The client gets the bytes, and no instruction of a linked registry, neither at first nor from the cache."""
+    names = ["Content-Encoding", "Access-Control-Allow-Origin", "Access-Control-Allow-Credentials", "NEL", "Report-To"]
+    names += ["Reporting-Endpoints", "Service-Worker-Allowed", "X-Linked-Key", "X-Linked-Authorization", "Set-Cookie"]
+    pulls.linked.answer = lambda _: whole(BLOB, "200 OK", *(f"{name}: evil" for name in names))
+    for method in ("HEAD", "GET", "GET"):
+        assert "evil" not in (await pulls.get(method=method)).headers.values()
+
+
+@pytest.mark.parametrize("header", ["Range: bytes=1024000-", 'If-Match: "x"'])
+async def test_a_condition_that_does_not_hold(pulls: Pulls, header: str) -> None:
+    """It is told in the words of a registry, of a blob that is fetched and of one that is cached."""
+    for _ in range(2):
+        answer = await pulls.get(header)
+        (error,) = json.loads(answer.body)["errors"]
+        assert (answer.status, error["code"]) == (416 if "Range" in header else 412, "UNSUPPORTED")
+        pulls.linked.answer = lambda _: whole(BLOB)
+        assert (await pulls.get()).body == BLOB
+
+
+@pytest.mark.parametrize("path", ["/-/cached", "/%2d/cached", "/%2d/blob", "/-/manifest?x=|200", "/-/none"])
+async def test_an_internal_address_is_nothing(pulls: Pulls, path: str) -> None:
+    """And that is told in the words of a registry, too."""
+    answer = await pulls.front.get(path)
+
+    assert (answer.status, json.loads(answer.body)["errors"][0]["code"]) == (404, "NOT_FOUND")
+    assert pulls.steps == []
+
+
+@pytest.mark.parametrize("status", [310, 430, 461, 462, 463, 498, 599])
+async def test_a_status_that_nobody_knows(pulls: Pulls, status: int) -> None:
+    """It is told by authsvc; also one by which authsvc sends nginx on is an error when a linked registry says it."""
+    pulls.linked.answer = lambda _: whole(
+        b"", f"{status} Elsewhere", "X-Linked-Key: another", "X-Linked-Uri: /metadata"
+    )
+    answer = await pulls.get()
+
+    assert answer.status == 502
+    assert [step.get("x-authsvc-step", "") for step in pulls.steps] == ["", "target", "answer"]
+    assert len(pulls.linked.heads) == 1
