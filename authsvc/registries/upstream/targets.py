@@ -103,7 +103,13 @@ def _base(url: str) -> str:
 
 
 def _refused(link: UpstreamLink, location: str) -> UpstreamUnavailable:
+    # Path and query are left out: they may open a blob for whoever reads the log.
+    try:
+        parts = urlsplit(location)
+        place = f"{parts.scheme}://{parts.hostname or ''}"
+    except ValueError:
+        place = "not a URL"
     return UpstreamUnavailable(
         f"{link.origin.authority} redirects to where no request may go", code="upstream_answer_invalid",
-        detail=repr(location[:300]),
+        detail=repr(place[:300]),
     )  # fmt: skip
