@@ -186,6 +186,7 @@ def render(values: Values) -> str:
         keep_trailing_newline=True,
     )
     environment.filters.update(yaml=quote_json, toml=quote_json, nginx=quote_nginx, redis=quote_redis, word=quote_word)
+    environment.filters["at_most"] = match_at_most
     return environment.from_string(_text(_TEMPLATES[type(values)])).render(asdict(values))
 
 
@@ -228,6 +229,16 @@ def quote_word(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z-]+", value, re.ASCII):
         raise TypeError(f"{value!r} is not a word of a template")
     return _Quoted(value)
+
+
+def match_at_most(limit: int) -> str:
+    """Return a regular expression for the decimal numbers from 0 to ``limit``, which nginx cannot compare."""
+    digits = str(limit)
+    rest = len(digits) - 1
+    smaller = [
+        f"{digits[:at]}[0-{int(digit) - 1}][0-9]{{{rest - at}}}" for at, digit in enumerate(digits) if digit > "0"
+    ]
+    return _Quoted(f"({'|'.join([f'[0-9]{{1,{rest}}}', *smaller, digits])})")
 
 
 def _quote_backslash(value: str) -> str:

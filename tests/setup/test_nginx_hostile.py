@@ -108,6 +108,39 @@ async def test_the_registry_has_no_redirects_either(pulls: Pulls) -> None:
     assert pulls.linked.heads == []
 
 
+MOST = 1024 * 1024
+"""Bytes of a blob that a cache of 4 MiB keeps."""
+SHORT = "Content-Length: 5"
+LONG = f"Content-Length: {MOST + 1}"
+CHUNKED = "Transfer-Encoding: chunked"
+
+
+@pytest.mark.parametrize(
+    ("headers", "asked", "is_kept"),
+    [
+        ([f"Content-Length: {MOST}"], "bytes=0-", True),
+        ([LONG], "bytes=0-", False),
+        ([SHORT, LONG], "bytes=0-", False),
+        ([SHORT, LONG], "bytes=0-9", False),
+        ([SHORT, LONG], "bytes=0-0,2-9", False),
+        ([SHORT, CHUNKED], "bytes=0-", False),
+    ],
+    ids=["most", "more", "two", "range", "ranges", "chunked"],
+)
+async def test_a_large_blob_is_not_kept(
+    folder: Path, free_port: int, headers: list[str], asked: str, *, is_kept: bool
+) -> None:
+    """What takes more than a quarter of the cache, or hides how much it takes, is passed on and never written."""
+    async with running_pulls(folder, free_port, cache_size=4) as pulls:
+        lines = "".join(f"{line}\r\n" for line in headers)
+        body = b"5\r\nbytes\r\n0\r\n\r\n" if CHUNKED in headers else bytes(int(headers[-1].split()[-1]))
+        pulls.linked.answer = lambda _: f"HTTP/1.1 200 OK\r\n{lines}\r\n".encode() + body
+        for _ in range(2):
+            assert (await pulls.get(f"Range: {asked}")).status in {200, 206}
+
+    assert len(pulls.linked.heads) == (1 if is_kept else 2)
+
+
 async def test_headers_that_a_browser_or_a_client_obeys(pulls: Pulls) -> None:
     """The client gets the bytes, and no instruction of a linked registry, neither at first nor from the cache."""
     names = ["Content-Encoding", "Access-Control-Allow-Origin", "Access-Control-Allow-Credentials", "NEL", "Report-To"]

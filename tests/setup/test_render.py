@@ -1,6 +1,7 @@
 """Configuration text, read back by a parser of its own language."""
 
 import json
+import re
 import tomllib
 
 import attrs
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from authsvc.errors import SetupRefused
 from authsvc.setup import render
+from authsvc.setup.render import match_at_most
 from authsvc.web.events import READ_DEADLINE, RECORD_DEADLINE
 
 HOSTILE = "a\"b'c\\d: #e {{f}} %g ; &h *i !j [k] l? ünï 🐳"
@@ -95,6 +97,14 @@ def test_a_value_without_a_filter_fails() -> None:
     """A template that forgets to quote is an error, not an injection."""
     with pytest.raises(TypeError, match="without a quoting filter"):
         render._only_quoted("plain")
+
+
+@pytest.mark.parametrize("limit", [10, 109, 999, 1000, 2048, 26214])
+def test_numbers_at_most(limit: int) -> None:
+    """The regular expression has every number up to the limit, and none above."""
+    matches = re.compile(match_at_most(limit)).fullmatch
+
+    assert [number for number in range(10 * limit + 10) if matches(str(number))] == list(range(limit + 1))
 
 
 def test_separate_containers() -> None:

@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from attrs import define, field
 
@@ -113,14 +114,14 @@ class Pulls:
 
 @asynccontextmanager
 async def running_pulls(
-    folder: Path, port: int, change: Callable[[str], str] = lambda text: text
+    folder: Path, port: int, change: Callable[[str], str] = lambda text: text, **values: Any
 ) -> AsyncIterator[Pulls]:
     """Run all three."""
     linked = Linked()
     linked.answer = lambda _: whole(BLOB, "200 OK", "Content-Type: text/html", "Set-Cookie: a=b")
     server = await asyncio.start_server(linked, "127.0.0.1", 0)
     linked.port = server.sockets[0].getsockname()[1]
-    async with server, running_front(folder, port, change) as front:
+    async with server, running_front(folder, port, change, **values) as front:
         pulls = Pulls(front, linked)
         front.edge.talk = pulls.decide
         yield pulls
