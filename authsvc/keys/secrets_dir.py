@@ -29,6 +29,7 @@ LICENSE_TOKEN_KEY = "license-token.key"  # noqa: S105  a file name
 SEALING_KEY = "sealing.key"
 REGISTRY_HTTP_SECRET = "registry-http.secret"  # noqa: S105  a file name
 REGISTRY_EVENTS_SECRET = "registry-events.secret"  # noqa: S105  a file name
+NGINX_SECRET = "nginx.secret"  # noqa: S105  a file name
 REDIS_SECRET = "redis.secret"  # noqa: S105  a file name
 
 _PEM_END = b"-----END PUBLIC KEY-----"
@@ -75,6 +76,7 @@ def create_missing(directory: Path, now: datetime, *, service_keys: bool = True)
             ),
             (REGISTRY_HTTP_SECRET, new_hex_key),
             (REGISTRY_EVENTS_SECRET, new_hex_key),
+            (NGINX_SECRET, new_hex_key),
         )
         if create(directory / name, make)
     ]
@@ -88,7 +90,7 @@ def missing(directory: Path, *, service_keys: bool = True) -> tuple[str, ...]:
     """Return the names of the files that :func:`create_missing` would create."""
     names = [
         *((LICENSE_SIGNING_KEY, LICENSE_TOKEN_KEY, SEALING_KEY) if service_keys else ()),
-        *(REGISTRY_HTTP_SECRET, REGISTRY_EVENTS_SECRET),
+        *(REGISTRY_HTTP_SECRET, REGISTRY_EVENTS_SECRET, NGINX_SECRET),
     ]
     if not root_is_offline(directory):
         names = [TOKEN_ROOT_KEY, *names, TOKEN_ROOT_CERTIFICATE]
@@ -123,6 +125,7 @@ def check_present(directory: Path, *, service_keys: bool = True) -> None:
         SEALING_KEY: lambda: load_sealing_keys(directory),
         REGISTRY_HTTP_SECRET: lambda: registry_http_secret(directory),
         REGISTRY_EVENTS_SECRET: lambda: load_event_bearers(directory),
+        NGINX_SECRET: lambda: load_nginx_secrets(directory),
         REDIS_SECRET: lambda: _long_enough(directory / REDIS_SECRET),
     }
     if not service_keys:
@@ -275,11 +278,23 @@ def load_event_bearers(directory: Path) -> tuple[str, ...]:
     Raises:
         SecretsRefused: missing, readable by others, another user's, or not lines of 64 hexadecimal digits.
     """
-    path = directory / REGISTRY_EVENTS_SECRET
-    bearers = tuple(parse_hex_key(line, path).hex() for line in read(path).split())
-    if not bearers:
+    return _hex_lines(directory / REGISTRY_EVENTS_SECRET)
+
+
+def load_nginx_secrets(directory: Path) -> tuple[str, ...]:
+    """Return what nginx shows authsvc for pulls of linked registries: the first one, and authsvc accepts all of them.
+
+    Raises:
+        SecretsRefused: missing, readable by others, another user's, or not lines of 64 hexadecimal digits.
+    """
+    return _hex_lines(directory / NGINX_SECRET)
+
+
+def _hex_lines(path: Path) -> tuple[str, ...]:
+    found = tuple(parse_hex_key(line, path).hex() for line in read(path).split())
+    if not found:
         raise SecretsRefused(f"{path} is empty; remove it to have a new one made")
-    return bearers
+    return found
 
 
 def redis_secret(directory: Path) -> bytes:

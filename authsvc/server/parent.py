@@ -10,13 +10,13 @@ import re
 import secrets
 import signal
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from hashlib import sha256
 
 from authsvc.errors import SecretsRefused, SetupRefused, StoreUnavailable
-from authsvc.keys.secrets_dir import load_event_bearers
+from authsvc.keys.secrets_dir import load_event_bearers, load_nginx_secrets
 from authsvc.logs import Logger, server_log
 from authsvc.metrics.catalogue import KEY_SERVICE_DEATHS, LOG_LOST
 from authsvc.metrics.shared_metrics import SharedMetrics
@@ -111,8 +111,9 @@ async def _serve(
 
     def make_context(current: Settings, given: Mapping[str, str]) -> WorkerContext:
         issuer = LeafIssuer(partial(load_signing_keys, current), current.leaf_life, clock, published)
-        bearers = _event_bearers(current, logger)
-        return WorkerContext(issuer, listeners, shared_metrics, threads, guess_key, given, logger, keys, bearers)
+        bearers = _hashes(partial(load_event_bearers, current.secrets_dir), "events.no_bearer", logger)
+        shown = _hashes(partial(load_nginx_secrets, current.secrets_dir), "proxy.no_secret", logger)
+        return WorkerContext(issuer, listeners, shared_metrics, threads, guess_key, given, logger, keys, bearers, shown)
 
     def reload_context() -> WorkerContext:
         current, given = load_with_texts(environment)
@@ -135,18 +136,18 @@ async def _serve(
     logger.info("server.stopped", pid=os.getpid())
 
 
-def _event_bearers(settings: Settings, logger: Logger) -> tuple[bytes, ...]:
-    """Return the SHA-256 of each bearer that the registry may show: all that a worker needs to know.
+def _hashes(load_shown: Callable[[], tuple[str, ...]], event: str, logger: Logger) -> tuple[bytes, ...]:
+    """Return the SHA-256 of each secret that our registry or nginx may show: all that a worker needs to know.
 
-    Without a usable file nothing but the events is refused, which the registry goes on sending: an installation whose
-    secrets are from before there were events serves tokens until ``init`` has added it.
+    Without a usable file nothing is refused but what must show it, and ``event`` is logged: an installation whose
+    secrets are from before there was this one serves tokens until ``init`` has added it.
     """
     try:
-        bearers = load_event_bearers(settings.secrets_dir)
+        secrets_shown = load_shown()
     except SecretsRefused as error:
-        logger.error("events.no_bearer", reason=str(error))
+        logger.error(event, reason=str(error))
         return ()
-    return tuple(sha256(bearer.encode("ascii")).digest() for bearer in bearers)
+    return tuple(sha256(each.encode("ascii")).digest() for each in secrets_shown)
 
 
 def _key_service(settings: Settings, shared_metrics: SharedMetrics, logger: Logger) -> KeyServiceProcess | None:

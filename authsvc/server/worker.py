@@ -28,7 +28,7 @@ from authsvc.processes.waiting import ended, first_of
 from authsvc.server.certificate_renewal import CertificateRenewer, FromFiles, FromParent
 from authsvc.server.leaf_channel import LeafRequester
 from authsvc.server.worker_health import HEARTBEAT
-from authsvc.server.worker_pool import DRAIN, EVENT_BEARERS, GUESS_KEY_BYTES, NO_KEYS
+from authsvc.server.worker_pool import DRAIN, EVENT_BEARERS, GUESS_KEY_BYTES, NGINX_SECRETS, NO_KEYS
 from authsvc.settings import Settings, load
 from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
@@ -57,10 +57,12 @@ class Given:
     Attributes:
         guess_key: what wrong passwords are recognised under.
         event_bearers: SHA-256 of each bearer that the registry may show with its events.
+        nginx_secrets: SHA-256 of each secret that nginx may show for pulls of linked registries.
     """
 
     guess_key: bytes = field(repr=False)
     event_bearers: tuple[bytes, ...]
+    nginx_secrets: tuple[bytes, ...]
 
 
 async def work(settings: Settings, inherited: Inherited, given: Given) -> None:
@@ -76,7 +78,11 @@ async def _work(settings: Settings, inherited: Inherited, given: Given, counting
     stop, leave = asyncio.Event(), asyncio.Event()
     for number, event in ((signal.SIGTERM, stop), (signal.SIGINT, stop), (signal.SIGQUIT, leave)):
         asyncio.get_running_loop().add_signal_handler(number, event.set)
-    live = Live(_keys(settings, inherited, counting.slot), event_bearers=given.event_bearers)
+    live = Live(
+        _keys(settings, inherited, counting.slot),
+        event_bearers=given.event_bearers,
+        nginx_secrets=given.nginx_secrets,
+    )
     connection = Connection(settings.redis_url, deadline=settings.redis_deadline)
     workers = RedisWorkerRegistry(connection, Codec())
     requester = await LeafRequester.open(socket.socket(fileno=inherited.channel))
@@ -144,9 +150,9 @@ def main() -> None:
     if len(guess_key) != GUESS_KEY_BYTES:
         sys.exit("a worker needs its key on standard input: the parent of the server starts it")
     texts = json.loads(sys.stdin.buffer.read())
-    bearers = tuple(map(bytes.fromhex, texts.pop(EVENT_BEARERS, "").split()))
+    bearers, shown = (tuple(map(bytes.fromhex, texts.pop(name, "").split())) for name in (EVENT_BEARERS, NGINX_SECRETS))
     settings, inherited = load({}, texts), Inherited(*map(int, sys.argv[1:]))
-    uvloop.run(work(settings, inherited, Given(guess_key, bearers)))
+    uvloop.run(work(settings, inherited, Given(guess_key, bearers, shown)))
 
 
 if __name__ == "__main__":

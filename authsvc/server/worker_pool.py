@@ -51,6 +51,9 @@ EVENT_BEARERS = "event_bearers"
 """Among the settings on a worker's standard input: SHA-256 of each bearer that the registry may show, hexadecimal,
 joined by spaces. A parent of an earlier version sends none."""
 
+NGINX_SECRETS = "nginx_secrets"
+"""The same of each secret that nginx may show."""
+
 NO_KEYS = -1
 """In the place of the descriptor of a worker's channel to the key service, when that runs in another container."""
 
@@ -86,6 +89,7 @@ class WorkerContext:
         logger: the server's.
         keys: the key service, or None when it runs in another container.
         event_bearers: SHA-256 of each bearer that the registry may show with its events.
+        nginx_secrets: SHA-256 of each secret that nginx may show for pulls of linked registries.
     """
 
     issuer: LeafIssuer
@@ -97,6 +101,7 @@ class WorkerContext:
     logger: Logger
     keys: KeyServiceProcess | None = None
     event_bearers: tuple[bytes, ...] = ()
+    nginx_secrets: tuple[bytes, ...] = ()
 
 
 @define(eq=False)
@@ -197,8 +202,9 @@ class WorkerProcess:
         Raises:
             OSError: the pipe cannot hold them.
         """
-        bearers = " ".join(digest.hex() for digest in self.context.event_bearers)
-        texts = {**self.context.settings, EVENT_BEARERS: bearers}
+        hashes = {EVENT_BEARERS: self.context.event_bearers, NGINX_SECRETS: self.context.nginx_secrets}
+        joined = {name: " ".join(digest.hex() for digest in digests) for name, digests in hashes.items()}
+        texts = {**self.context.settings, **joined}
         content = self.context.guess_key + json.dumps(texts).encode()
         if len(content) > fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ):
             fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, len(content))

@@ -23,6 +23,7 @@ from authsvc.keys.secrets_dir import (
     LICENSE_SIGNING_KEY,
     LICENSE_TOKEN_KEY,
     NEXT_ROOT_KEY,
+    NGINX_SECRET,
     REDIS_SECRET,
     REGISTRY_EVENTS_SECRET,
     REGISTRY_HTTP_SECRET,
@@ -32,6 +33,7 @@ from authsvc.keys.secrets_dir import (
     TOKEN_ROOT_KEY,
     create_missing,
     load_event_bearers,
+    load_nginx_secrets,
     load_roots,
     redis_secret,
     registry_http_secret,
@@ -202,6 +204,7 @@ def renew_token_root(root: Path) -> tuple[str, ...]:
 class _Secrets:
     http: str = field(repr=False)
     bearer: str = field(repr=False)
+    nginx: str = field(repr=False)
     roots: str
     redis: bytes = field(repr=False)
 
@@ -211,12 +214,13 @@ _NO_SECRET = b"0" * 64
 
 
 def _no_secrets() -> _Secrets:
-    return _Secrets(_NO_SECRET.decode(), _NO_SECRET.decode(), "", _NO_SECRET)
+    none = _NO_SECRET.decode()
+    return _Secrets(none, none, none, "", _NO_SECRET)
 
 
 def _secrets(directory: Path) -> _Secrets:
-    bearer = load_event_bearers(directory)[0]
-    return _Secrets(registry_http_secret(directory), bearer, _roots(directory), redis_secret(directory))
+    bearer, nginx = load_event_bearers(directory)[0], load_nginx_secrets(directory)[0]
+    return _Secrets(registry_http_secret(directory), bearer, nginx, _roots(directory), redis_secret(directory))
 
 
 def _roots(directory: Path) -> str:
@@ -228,7 +232,7 @@ def _files(options: ComposeOptions, environ: Mapping[str, str], secrets: _Secret
     return {
         **_registry(options, secrets),
         **_redis(options, secrets.redis),
-        "nginx/nginx.conf": render.render(nginx_values(options, pull_through_of(environ, system=False))),
+        "nginx/nginx.conf": render.render(nginx_values(options, secrets.nginx, pull_through_of(environ, system=False))),
         "nginx/nginx.sh": render.copy_script("nginx.sh"),
         "nginx/acme.sh": render.copy_script("acme.sh"),
         "nginx/host": f"{options.public_url.host}\n",
@@ -240,7 +244,8 @@ VOLUMES = {
     "secrets": frozenset(
         {
             *(TOKEN_ROOT_KEY, TOKEN_ROOT_CERTIFICATE, NEXT_ROOT_KEY, LICENSE_SIGNING_KEY, RETIRED_LICENSE_KEYS),
-            *(LICENSE_TOKEN_KEY, SEALING_KEY, REGISTRY_HTTP_SECRET, REGISTRY_EVENTS_SECRET, REDIS_SECRET),
+            *(LICENSE_TOKEN_KEY, SEALING_KEY, REGISTRY_HTTP_SECRET, REGISTRY_EVENTS_SECRET),
+            *(NGINX_SECRET, REDIS_SECRET),
         }
     ),
     "config/registry": frozenset({TOKEN_ROOT_CERTIFICATE, "config.yml", "read-only.yml", "registry.sh", "serves"}),
@@ -343,7 +348,7 @@ def _password(secret: bytes, user: str) -> str:
     return hmac.digest(secret, b"redis user " + user.encode(), "sha256").hex()
 
 
-def nginx_values(options: ComposeOptions, pull_through: PullThrough) -> render.NginxValues:
+def nginx_values(options: ComposeOptions, secret: str, pull_through: PullThrough) -> render.NginxValues:
     """Return what nginx's configuration depends on."""
     return render.NginxValues(
         listen="0.0.0.0:5000",  # a container's own addresses
@@ -353,6 +358,7 @@ def nginx_values(options: ComposeOptions, pull_through: PullThrough) -> render.N
         edge_upstream="authsvc:8080",
         pid_file="/tmp/nginx.pid",  # noqa: S108  of a container, whose only writable place this is
         temp_dir="/tmp",  # noqa: S108  same
+        secret=secret,
         resolver="127.0.0.11",
         certificate="/certificates/fullchain.pem" if options.tls else None,
         certificate_key="/certificates/privkey.pem" if options.tls else None,

@@ -11,11 +11,13 @@ from attrs import field, frozen
 
 from authsvc.issuance import ISSUER
 from authsvc.keys.secrets_dir import (
+    NGINX_SECRET,
     REGISTRY_EVENTS_SECRET,
     REGISTRY_HTTP_SECRET,
     TOKEN_ROOT_CERTIFICATE,
     create_missing,
     load_event_bearers,
+    load_nginx_secrets,
     registry_http_secret,
 )
 from authsvc.listen_address import ListenAddress
@@ -83,7 +85,7 @@ def check(layout: Layout, site: Site, environ: Mapping[str, str]) -> tuple[str, 
     """
     settings = check_settings(environ, rendered_settings(layout, site))
     absent = check_secrets(layout.secrets, settings)
-    texts = _texts(layout, site, _registry_secrets(layout.secrets, absent))
+    texts = _texts(layout, site, _secrets(layout.secrets, absent))
     return absent + tuple(path.name for path, text in texts.items() if differs(path, text))
 
 
@@ -103,7 +105,7 @@ def init(layout: Layout, site: Site, now: datetime) -> tuple[str, ...]:
         SetupRefused: a path or address cannot stand in a configuration file.
     """
     created = create_missing(layout.secrets, now)
-    texts = _texts(layout, site, _registry_secrets(layout.secrets))
+    texts = _texts(layout, site, _secrets(layout.secrets))
     changed = tuple(path.name for path, text in texts.items() if write_file(path, text))
     return created + changed
 
@@ -118,31 +120,35 @@ _NO_SECRET = "0" * 64
 
 
 @frozen
-class _RegistrySecrets:
+class _ServerSecrets:
+    """The secrets that stand in a configuration."""
+
     http: str = field(repr=False)
     bearer: str = field(repr=False)
+    nginx: str = field(repr=False)
 
 
-def _registry_secrets(directory: Path, absent: Collection[str] = ()) -> _RegistrySecrets:
-    return _RegistrySecrets(
+def _secrets(directory: Path, absent: Collection[str] = ()) -> _ServerSecrets:
+    return _ServerSecrets(
         _NO_SECRET if REGISTRY_HTTP_SECRET in absent else registry_http_secret(directory),
         _NO_SECRET if REGISTRY_EVENTS_SECRET in absent else load_event_bearers(directory)[0],
+        _NO_SECRET if NGINX_SECRET in absent else load_nginx_secrets(directory)[0],
     )
 
 
-def _texts(layout: Layout, site: Site, secrets: _RegistrySecrets) -> dict[Path, str]:
+def _texts(layout: Layout, site: Site, secrets: _ServerSecrets) -> dict[Path, str]:
     files = configuration_of(layout)
     return {
         files.registry: render.render(_registry(layout, site, secrets)),
         files.redis: render.render(
             render.RedisValues(directory=str(layout.redis), unix_socket=str(layout.redis_socket))
         ),
-        files.nginx: render.render(_nginx(layout, site)),
+        files.nginx: render.render(_nginx(layout, site, secrets)),
         files.authsvc: render.render(_authsvc(layout, site)),
     }
 
 
-def _registry(layout: Layout, site: Site, secrets: _RegistrySecrets) -> render.RegistryValues:
+def _registry(layout: Layout, site: Site, secrets: _ServerSecrets) -> render.RegistryValues:
     return render.RegistryValues(
         network="unix",
         address=str(layout.registry_socket),
@@ -156,7 +162,7 @@ def _registry(layout: Layout, site: Site, secrets: _RegistrySecrets) -> render.R
     )
 
 
-def _nginx(layout: Layout, site: Site) -> render.NginxValues:
+def _nginx(layout: Layout, site: Site, secrets: _ServerSecrets) -> render.NginxValues:
     return render.NginxValues(
         listen=site.listen.authority,
         public_scheme=site.public_url.scheme,
@@ -165,6 +171,7 @@ def _nginx(layout: Layout, site: Site) -> render.NginxValues:
         edge_upstream=site.edge,
         pid_file=str(layout.run / "nginx-master.pid"),
         temp_dir=str(layout.nginx),
+        secret=secrets.nginx,
         # Only root may choose, and must: nginx's own default may not enter the data directory.
         user=pwd.getpwuid(os.geteuid()).pw_name if os.geteuid() == 0 else None,
         trusted_proxies=site.trusted_proxies,

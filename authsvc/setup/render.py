@@ -115,6 +115,8 @@ class NginxValues:
     """Like ``registry_upstream``, of authsvc's edge listener."""
     pid_file: str
     temp_dir: str
+    secret: str = field(repr=False)
+    """What it shows authsvc for pulls of linked registries."""
     user: str | None = None
     """Whom the workers run as; only root may choose."""
     resolver: str | None = None

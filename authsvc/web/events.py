@@ -7,12 +7,10 @@ unavailable or too much is in flight. The bearer and the events are never logged
 """
 
 import asyncio
-import hmac
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from hashlib import sha256
 from http import HTTPStatus
 from typing import Any
 
@@ -27,6 +25,7 @@ from authsvc.spec.registry_error import UNAUTHORIZED, RegistryError
 from authsvc.spec.registry_event import Notification, parse_notification
 from authsvc.web.client import CLIENT
 from authsvc.web.middleware import REQUEST_ID
+from authsvc.web.shown_secret import is_known
 
 MAX_NOTIFICATION_BYTES = 1024 * 1024
 """Longest body; that of the real registry has about a thousand."""
@@ -171,6 +170,4 @@ def is_accepted(headers: Sequence[str], bearer_hashes: Sequence[bytes]) -> bool:
     if len(headers) != 1:
         return False
     scheme, _, bearer = headers[0].partition(" ")
-    presented = sha256(bearer.encode("utf-8", "surrogateescape")).digest()
-    found = [hmac.compare_digest(presented, accepted) for accepted in bearer_hashes]
-    return scheme.lower() == "bearer" and any(found)
+    return is_known(bearer, bearer_hashes) and scheme.lower() == "bearer"

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from authsvc.errors import Conflict, Overloaded, SignerUnavailable, UpstreamUnavailable
@@ -31,6 +31,7 @@ from authsvc.upstreams.tag_policy import TagPolicy
 from authsvc.web.proxy.activity import PullActivity
 from authsvc.web.proxy.counts import PullCounts
 from authsvc.web.proxy.endpoint import ProxyEndpoint, TokenRules
+from authsvc.web.proxy.nginx_only import NginxOnly
 from authsvc.web.proxy.pulls import Pulls
 from authsvc.web.proxy.recorder import PullRecorder
 from authsvc.web.proxy.tags import TagResolver
@@ -48,9 +49,14 @@ CLOSED = "the credential of this link cannot be opened now"
 
 @asynccontextmanager
 async def proxy_endpoint(
-    settings: Settings, keys: KeyServiceClient | None, has_room: Callable[[], bool], logger: Logger, slot: Slot
+    settings: Settings,
+    keys: KeyServiceClient | None,
+    nginx_hashes: Sequence[bytes],
+    has_room: Callable[[], bool],
+    logger: Logger,
+    slot: Slot,
 ) -> AsyncIterator[ProxyEndpoint]:
-    """Yield what answers ``/v2/proxy/…``."""
+    """Yield what answers ``/v2/proxy/…``, to an nginx that shows a secret with one of the SHA-256 hashes."""
     url = settings.public_url
     tokens = TokenRules(url.realm, url.authority, TrustedRoots(settings.secrets_dir).current, clock)
     connection, codec = Connection(settings.redis_url, deadline=settings.redis_deadline), Codec(DECODED_LINKS)
@@ -76,7 +82,7 @@ async def proxy_endpoint(
                 logger,
                 clock,
             )
-            yield ProxyEndpoint(tokens, pulls, logger)
+            yield ProxyEndpoint(NginxOnly(nginx_hashes, logger), tokens, pulls, logger)
     finally:
         await ended(recording)
         await recorder.finish()

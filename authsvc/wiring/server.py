@@ -95,12 +95,14 @@ class Live:
         keyring: the signing certificate.
         license_keys: the published JWK set.
         event_bearers: SHA-256 of each bearer that the registry may show with its events.
+        nginx_secrets: SHA-256 of each secret that nginx may show for pulls of linked registries.
     """
 
     keys: KeyServiceClient | None = None
     keyring: Keyring = field(factory=Keyring)
     license_keys: dict[str, Any] = field(factory=lambda: {"keys": []})
     event_bearers: tuple[bytes, ...] = ()
+    nginx_secrets: tuple[bytes, ...] = ()
 
     def publish(self, jwk_set: dict[str, Any]) -> None:
         """Publish other license keys from now on."""
@@ -192,13 +194,13 @@ async def running_worker(
             indexed_registry(settings, tokens, new_audit_id(), logger, counting.slot, has_room)
         )
         preflight = Preflight(authenticator, OurRegistry(session), tokens, service)
-        proxied = await stack.enter_async_context(proxy_endpoint(settings, live.keys, has_room, logger, counting.slot))
+        proxied = proxy_endpoint(settings, live.keys, live.nginx_secrets, has_room, logger, counting.slot)
         edge_routes = [
             *TokenEndpoint(CountedIssuance(issuance, counting.slot), logger, clock, recorder.record).routes(),
             *PreflightEndpoint(preflight, service, logger, clock, recorder.record).routes(),
             license_keys(lambda: key_document(service, live.license_keys["keys"])),
             web.get("/livez", livez),
-            *proxied.routes(),
+            *(await stack.enter_async_context(proxied)).routes(),
         ]
         api = await stack.enter_async_context(
             management_api(
@@ -218,10 +220,8 @@ async def running_worker(
             events_endpoint(settings, live.event_bearers, codec, has_room, counting.slot, logger)
         )
         readiness = _readiness(settings, live, connection, disk, memory, counting)
-        served = (
-            ServedRoutes(EDGE, edge_routes, edge, {PREFIX: api}),
-            ServedRoutes(INSIDE, [*readiness.routes(), metrics(counting.shared_metrics, clock), *events], inside),
-        )
+        inside_routes = [*readiness.routes(), metrics(counting.shared_metrics, clock), *events]
+        served = (ServedRoutes(EDGE, edge_routes, edge, {PREFIX: api}), ServedRoutes(INSIDE, inside_routes, inside))
         yield await stack.enter_async_context(listeners(settings, served, logger, counting.slot))
 
 

@@ -146,6 +146,7 @@ SIGNING = "license-signing.key.pem"
 TOKEN = "license-token.key"
 HTTP = "registry-http.secret"
 EVENTS = "registry-events.secret"
+NGINX = "nginx.secret"
 P256 = ec.SECP256R1()
 
 
@@ -175,6 +176,8 @@ P256 = ec.SECP256R1()
         (EVENTS, mode(0o640), "is open to others (mode 0640)"),
         (EVENTS, text(""), "is empty; remove it to have a new one made"),
         (EVENTS, text(f"{'ab' * 31}cd\nshort\n"), "must hold 64 hexadecimal digits"),
+        (NGINX, mode(0o640), "is open to others (mode 0640)"),
+        (NGINX, text(""), "is empty; remove it to have a new one made"),
     ],
 )
 @pytest.mark.parametrize("command", ["init", "up"])

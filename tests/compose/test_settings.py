@@ -46,13 +46,13 @@ def test_linked_registries_are_reached_and_cached(tmp_path: Path) -> None:
     options = parse_options(ROOT, parse_public_url("http://localhost:5000"), "", "", None, "198.18.213")
     authorities = str(UpstreamAuthority.make(tmp_path / "ca").file)
     environ = {"AUTHSVC_UPSTREAM_CACHE_SIZE": "2g", "AUTHSVC_UPSTREAM_CA_FILE": authorities}
-    values = nginx_values(options, pull_through_of(environ, system=False))
+    values = nginx_values(options, "5e" * 32, pull_through_of(environ, system=False))
 
     assert targets(services["nginx"])["upstream-cache"] == targets(services["init"])["upstream-cache"]
     folder = targets(services["nginx"])["upstream-cache"]
     assert values.cache_dir.startswith(f"{folder}/")
     assert (values.cache_size, values.ca_file) == (2048, authorities)
-    assert nginx_values(options, PullThrough()).ca_file == "/etc/ssl/certs/ca-certificates.crt"
+    assert nginx_values(options, "5e" * 32, PullThrough()).ca_file == "/etc/ssl/certs/ca-certificates.crt"
     assert f" {folder.removeprefix('/')} " in text, "the image makes the folder with its owner"
     certificates = "${AUTHSVC_UPSTREAM_CA_FILE:-upstream-ca}:${AUTHSVC_UPSTREAM_CA_FILE:-/upstream-ca}:ro"
     for name in ("nginx", "authsvc", "init"):

@@ -2,14 +2,19 @@
 
 import hashlib
 import json
+import os
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from attrs import evolve, frozen
 
+from authsvc.keys.secrets_dir import load_nginx_secrets
 from tests.support.attached import platform_index
+from tests.support.http_client import Reply, ask, get_token
 from tests.support.oci import INDEX, Image, digest_of
 from tests.support.registry_client import Client
 from tests.support.skopeo import Skopeo
@@ -101,6 +106,34 @@ def test_pulls_are_activity_of_the_license(shop: Shop) -> None:
     assert until(lambda: counts() == [(0, len(image.layer)), (1, 0)], "and so are the bytes")
 
 
+def test_beside_nginx_nobody_is_answered(shop: Shop) -> None:
+    """Who reaches the edge listener itself gets no credential, whatever step they name, without nginx' secret."""
+    repository, data_dir = "proxy/shop/hub/org/image", shop.stack.data_dir
+    edge = int((data_dir / "run" / "edge-address").read_text().rpartition(":")[2])
+    token = shop.client().token(f"repository:{repository}:pull")
+    blob = f"/v2/{repository}/blobs/{digest_of(IMAGES['linux/arm64'].layer)}"
+
+    def answer(*, step: str, **shown: str) -> Reply:
+        said = {"X-Authsvc-Step": step, **{f"X-Authsvc-{name}": value for name, value in shown.items()}}
+        return ask(edge, "GET", blob, headers={"Authorization": f"Bearer {token}", **said})
+
+    for step in ("", "target", "answer"):
+        for shown in ({}, {"Secret": "0" * 64}):
+            reply = answer(step=step, **shown)
+            assert (reply.status, reply.error()[0]) == (503, "UNAVAILABLE")
+            assert not [name for name in reply.headers if name.startswith(("x-linked", "x-accel"))]
+
+    def refused() -> list[dict[str, Any]]:
+        return [one for one in shop.stack.events("serve.log") if one["event"] == "proxy.not_from_nginx"]
+
+    assert until(refused, "it is in the log")[0]["level"] == "warning"
+
+    secret = load_nginx_secrets(data_dir / "secrets")[0]
+    assert answer(step="target", Secret=secret).headers["x-linked-authorization"].startswith("Basic ")
+    assert f'"{secret}"' in (data_dir / "config" / "nginx.conf").read_text()
+    assert secret not in (data_dir / "log" / "serve.log").read_text()
+
+
 def test_a_restart_keeps_the_cache_and_a_dead_registry_is_survived(shop: Shop) -> None:
     """What was pulled once is served while its registry is away, also after a restart of ours."""
     layer = IMAGES["linux/amd64"].layer
@@ -120,3 +153,18 @@ def test_unlinking_ends_it(shop: Shop) -> None:
     reply = shop.client().ask("GET", "/v2/proxy/shop/hub/org/image/manifests/1.0")
 
     assert (reply.status, reply.error()[0]) == (404, "NAME_UNKNOWN")
+
+
+def test_without_the_secret_of_nginx(shop: Shop) -> None:
+    """Pulls of linked registries are refused, and everything else is served; the log says what is missing."""
+    (shop.stack.data_dir / "secrets" / "nginx.secret").unlink()
+    os.kill(shop.stack.pid("serve"), signal.SIGKILL)  # it is started again, and reads what is there then
+
+    def refused() -> bool:
+        reply = ask(shop.stack.port, "GET", "/v2/proxy/shop/hub/org/image/manifests/1.0")
+        return reply.status == 503 and "nginx, which has not shown its secret" in reply.error()[1]
+
+    until(refused, "a pull is refused")
+    assert "proxy.no_secret" in [event["event"] for event in shop.stack.events("serve.log")]
+    token = get_token(shop.stack.port, shop.holder.account, "repository:proxy/shop/hub/org/image:pull")
+    assert token.status == 200

@@ -138,6 +138,13 @@ def trouble(stack: Stack, owner: Account, license_: License, canaries: Canaries)
             b"GET /auth/token HTTP/1.1\r\nHost: x\r\nAuthorization: %s\r\n nonsense\r\n\r\n" % license_.token.encode(),
         )
         say(number, b"GET /auth/token HTTP/9.9\r\n%s\r\n\r\n" % owner.password.encode())
+    # The secret of nginx: shown, in the wrong place, in a header that is too long, and in no request at all.
+    shown = {"X-Authsvc-Secret": (stack.data_dir / "secrets" / "nginx.secret").read_text().strip()}
+    for number in (port, edge):
+        for headers in (shown, {**shown, "X-Authsvc-Step": "target"}, {"Authorization": f"Bearer {shown}"}):
+            assert ask(number, "GET", "/v2/proxy/app/hub/x/tags/list", headers=headers).status in {401, 503}
+        too_long = {"X-Authsvc-Secret": shown["X-Authsvc-Secret"] + "x" * 20_000}
+        assert ask(number, "GET", "/v2/proxy/app/hub/x/tags/list", headers=too_long).status in {400, 431}
     # Tokens that the registry refuses, and says so in its own log.
     dead = forge(stack, {"app/worker": ["pull"]}, age=timedelta(hours=1))
     live = get_token(port, owner, "repository:app/worker:pull").json()["token"]
@@ -195,8 +202,12 @@ def plain(client: "Redis", key: bytes) -> bytes:
 def test_no_secret_is_anywhere(run: Run) -> None:
     """No password, token or key is in a log, in Redis, on a command line, in the images, or was printed."""
     found = run.canaries.found_in(run.texts)
-    # The one exception by design: the registry reads its secrets from its configuration, which is 0600.
-    assert found == {(name, "d/config/registry.yml") for name in ("registry-http.secret", "registry-events.secret")}
+    # The one exception by design: the registry and nginx read theirs from their configuration, which is 0600.
+    assert found == {
+        ("registry-http.secret", "d/config/registry.yml"),
+        ("registry-events.secret", "d/config/registry.yml"),
+        ("nginx.secret", "d/config/nginx.conf"),
+    }
 
 
 def test_the_search_has_looked_at_everything(run: Run) -> None:

@@ -17,6 +17,7 @@ from authsvc.keys.secrets_dir import (
     LICENSE_SIGNING_KEY,
     LICENSE_TOKEN_KEY,
     NEXT_ROOT_KEY,
+    NGINX_SECRET,
     REDIS_SECRET,
     REGISTRY_EVENTS_SECRET,
     REGISTRY_HTTP_SECRET,
@@ -199,6 +200,7 @@ SECRETS = (
     LICENSE_TOKEN_KEY,
     SEALING_KEY,
     REGISTRY_EVENTS_SECRET,
+    NGINX_SECRET,
     REGISTRY_HTTP_SECRET,
     REDIS_SECRET,
     NEXT_ROOT_KEY,
@@ -244,7 +246,7 @@ def test_init_takes_over_no_secret_that_it_would_not_make(
         (full_directory / name).chmod(0o640)  # an empty list of retired keys is a good one
     else:
         spoil(full_directory / name)
-    for missing in (LICENSE_TOKEN_KEY, REGISTRY_HTTP_SECRET, REGISTRY_EVENTS_SECRET):
+    for missing in (LICENSE_TOKEN_KEY, REGISTRY_HTTP_SECRET, REGISTRY_EVENTS_SECRET, NGINX_SECRET):
         if missing != name:
             (full_directory / missing).unlink()
     before = sorted(path.name for path in full_directory.iterdir())

@@ -14,7 +14,7 @@ import pytest
 from attrs import evolve
 from redis import Redis
 
-from authsvc.keys.secrets_dir import REGISTRY_EVENTS_SECRET
+from authsvc.keys.secrets_dir import NGINX_SECRET, REGISTRY_EVENTS_SECRET
 from authsvc.listen_address import parse_listen
 from authsvc.local.programs import find_binaries, redis_file_argument
 from authsvc.public_url import parse_public_url
@@ -93,6 +93,19 @@ def test_an_older_installation_gets_the_bearer(layout: Layout) -> None:
     bearer = after.pop(REGISTRY_EVENTS_SECRET).decode().strip()
     assert after == before
     assert f'"Bearer {bearer}"' in configuration_of(layout).registry.read_text()
+
+
+def test_an_older_installation_gets_the_secret_of_nginx(layout: Layout) -> None:
+    """The next `init` makes it, and nginx is configured with the newest line."""
+    init(layout, SITE, NOW)
+    path = layout.secrets / NGINX_SECRET
+    path.unlink()
+
+    assert init(layout, SITE, NOW) == (NGINX_SECRET, "nginx.conf")
+    assert f'"{path.read_text().strip()}"' in configuration_of(layout).nginx.read_text()
+    path.write_text(f"{'5E' * 31}0d\n{path.read_text()}")
+    assert init(layout, SITE, NOW) == ("nginx.conf",)
+    assert f'"{"5e" * 31}0d"' in configuration_of(layout).nginx.read_text()
 
 
 def test_the_newest_bearer_is_sent(layout: Layout) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.front import NGINX_SECRET
 from tests.support.linked_front import BLOB, DIGEST, PATH, SECRET, Pulls, running_pulls, whole
 from tests.support.waiting import PATIENCE
 
@@ -62,10 +63,28 @@ async def test_what_the_linked_registry_sees(pulls: Pulls) -> None:
 @pytest.mark.parametrize("path", [PATH, "/auth/token", "/api/v1/apps", "/livez"])
 async def test_a_client_cannot_name_a_step(pulls: Pulls, path: str) -> None:
     """The headers between nginx and authsvc are overwritten everywhere."""
-    names = ("Step", "Digest", "Status", "Location", "Hop", "Limited", "Origin", "Method")
+    names = ("Step", "Digest", "Status", "Location", "Hop", "Limited", "Origin", "Method", "Secret")
     await pulls.front.get(path, *(f"X-Authsvc-{name}: evil" for name in names))
 
     assert "evil" not in json.dumps(pulls.steps)
+
+
+async def test_authsvc_is_shown_the_secret_for_linked_images_alone(pulls: Pulls) -> None:
+    """At every step of a pull, and nowhere else: neither our registry nor a linked one sees it."""
+    pulls.linked.answer = lambda _: whole(b"", "404 No")
+    pulls.on_answer = lambda _: whole(b"{}", "404 ours")
+    await pulls.get()
+    assert [step.get("x-authsvc-step", "") for step in pulls.steps] == ["", "target", "answer"]
+    assert {step["x-authsvc-secret"] for step in pulls.steps} == {NGINX_SECRET}
+    del pulls.steps[:]
+    for path in ("/auth/token", "/api/v1/apps", "/api/v1/images/x", "/livez"):
+        await pulls.front.get(path)
+    pulls.front.registry.talk = pulls.decide
+    for path in ("/v2/", "/v2/acme/x/tags/list", "/v2"):
+        await pulls.front.get(path)
+
+    assert len(pulls.steps) == 7
+    assert NGINX_SECRET not in json.dumps([pulls.steps, pulls.linked.heads])
 
 
 @pytest.mark.parametrize("path", ["/-/blob", "/-/manifest", "/-/cached", "/-/", "/v2/../-/blob", "/%2d/blob"])
@@ -233,6 +252,7 @@ async def test_a_manifest_comes_from_authsvc_once(pulls: Pulls) -> None:
     assert fetches[0].startswith(f"GET {PATH} HTTP/1.1\r\n")
     assert f"X-Authsvc-Digest: {DIGEST}\r\n" in fetches[0]
     assert "Authorization: Bearer ours\r\n" in fetches[0]
+    assert f"X-Authsvc-Secret: {NGINX_SECRET}\r\n" in fetches[0]
 
 
 @pytest.mark.parametrize("zone", ["linked_team", "linked_link", "linked_all"])

@@ -38,6 +38,7 @@ NGINX = render.NginxValues(
     edge_upstream="authsvc:8080",
     pid_file="/run/nginx.pid",
     temp_dir="/tmp/nginx",
+    secret="s" * 64,
 )
 
 

@@ -14,6 +14,8 @@ from authsvc.local.programs import find_binaries
 from authsvc.setup import render
 from tests.support.waiting import PATIENCE
 
+NGINX_SECRET = "5e" * 32
+
 _Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -118,6 +120,7 @@ async def running_front(
         edge_upstream=f"127.0.0.1:{edge_port}",
         pid_file=str(folder / "nginx.pid"),
         temp_dir=str(folder / "temp"),
+        secret=NGINX_SECRET,
         user="root" if os.geteuid() == 0 else None,
         cache_dir=str(folder / "cache"),
         ca_file="/etc/ssl/certs/ca-certificates.crt",

@@ -8,9 +8,10 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from authsvc.issuance import ISSUER
 from authsvc.logs import make_logger
@@ -29,10 +30,11 @@ from authsvc.web.middleware import around
 from authsvc.web.proxy.activity import PullActivity
 from authsvc.web.proxy.counts import PullCounts
 from authsvc.web.proxy.endpoint import ProxyEndpoint, TokenRules
+from authsvc.web.proxy.nginx_only import NginxOnly
 from authsvc.web.proxy.pulls import Pulls
 from authsvc.web.proxy.tags import TagResolver
 from tests.support.builders import SERVICE, Root
-from tests.support.front import Answer, Front, running_front
+from tests.support.front import NGINX_SECRET, Answer, Front, running_front
 from tests.support.redis_server import connected
 from tests.support.upstream_links import Clock, upstream_client
 from tests.support.upstream_tls import UpstreamAuthority
@@ -100,6 +102,7 @@ class PullThrough:
         seconds: by which the life of upstream tokens is told.
         events: what counts as activity.
         metrics: what was counted.
+        edge_port: where the endpoint listens, beside nginx.
     """
 
     front: Front
@@ -113,6 +116,7 @@ class PullThrough:
     seconds: Clock
     events: list[RegistryEvent]
     metrics: SharedMetrics
+    edge_port: int
 
     def counted(self, metric: Metric) -> dict[str, int]:
         """Return what was counted, by the label, without what was not."""
@@ -138,6 +142,12 @@ class PullThrough:
         lines = "".join(f"{line}\r\n" for line in (f"Authorization: Bearer {self.token(repository)}", *headers))
         text = f"{method} /v2/{repository}/{rest} HTTP/1.1\r\nHost: typed.example\r\n{lines}\r\n"
         return await self.front.ask(text.encode(), bodiless=method == "HEAD")
+
+    async def ask_beside_nginx(self, repository: str, rest: str, *headers: str) -> Answer:
+        """Send a GET to the endpoint itself, as somebody does who reaches its listener."""
+        return await evolve(self, front=evolve(self.front, port=self.edge_port)).get(
+            rest, *headers, repository=repository
+        )
 
     async def get(self, rest: str, *headers: str, repository: str = "proxy/shop/stub/org/image") -> Answer:
         """Send a GET."""
@@ -181,13 +191,17 @@ async def pull_through(
         ids = map(str, itertools.count())
         activity = PullActivity(RedisUpstreamContents(connection), events.append, lambda: next(ids), clock)
         pulls = Pulls(links, client, resolver, activity, health, counts, logger, clock)
-        endpoint = ProxyEndpoint(rules, pulls, logger)
+        nginx = NginxOnly([sha256(one.encode()).digest() for one in ("newer", NGINX_SECRET)], logger)
+        endpoint = ProxyEndpoint(nginx, rules, pulls, logger)
         reader = ClientReader((ipaddress.ip_network("127.0.0.0/8"),))
         app = make_web_app(endpoint.routes(), around(logger, SERVICE, lambda: "r1", reader, []))
         listener = Listener(app)
         with socket.create_server(("127.0.0.1", 0)) as bound:
             await listener.start(bound)
-            address = f"127.0.0.1:{bound.getsockname()[1]}"
+            edge_port = bound.getsockname()[1]
+            address = f"127.0.0.1:{edge_port}"
             async with running_front(folder, port, edge_upstream=address, ca_file=str(authority.file)) as front:
-                yield PullThrough(front, folder, links, health, clock, connection, root, log, seconds, events, shared)
+                yield PullThrough(
+                    front, folder, links, health, clock, connection, root, log, seconds, events, shared, edge_port
+                )
             await listener.close()

@@ -18,6 +18,7 @@ from authsvc.spec.pull_path import PullPath, parse_pull_path
 from authsvc.spec.registry_error import NAME_INVALID, UNSUPPORTED
 from authsvc.web.middleware import REQUEST_ID
 from authsvc.web.proxy.answers import challenge, refuse
+from authsvc.web.proxy.nginx_only import NginxOnly
 from authsvc.web.proxy.pulls import Pulls
 
 
@@ -41,8 +42,9 @@ class TokenRules:
 class ProxyEndpoint:
     """Answers ``/v2/proxy/…``."""
 
-    def __init__(self, tokens: TokenRules, pulls: Pulls, logger: Logger) -> None:
-        """Verify tokens by ``tokens``, and answer by ``pulls``."""
+    def __init__(self, nginx: NginxOnly, tokens: TokenRules, pulls: Pulls, logger: Logger) -> None:
+        """Refuse whom ``nginx`` refuses, verify tokens by ``tokens``, and answer by ``pulls``."""
+        self._nginx = nginx
         self._tokens = tokens
         self._pulls = pulls
         self._logger = logger
@@ -54,6 +56,9 @@ class ProxyEndpoint:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request."""
         request_id = request[REQUEST_ID]
+        refusal = self._nginx.refusal(request)
+        if refusal is not None:
+            return refusal
         if request.method not in {"GET", "HEAD"}:
             return refuse(
                 HTTPStatus.METHOD_NOT_ALLOWED,

@@ -4,11 +4,14 @@ import asyncio
 import json
 from collections import Counter
 from datetime import timedelta
+from hashlib import sha256
 
 import pytest
 from attrs import evolve
 
+from authsvc.web.proxy.accel import FETCH_BLOB
 from tests.support.attached import platform_index
+from tests.support.front import NGINX_SECRET
 from tests.support.oci import INDEX, MANIFEST, Image, digest_of
 from tests.support.pull_through import PullThrough, code_of
 from tests.support.stack import free_port as unused_port
@@ -57,6 +60,45 @@ async def test_nothing_of_the_client_or_of_ours_arrives(pulls: PullThrough, stub
     for word in (token, "a=b", "client/1", "6.6.6.6", "x-authsvc", "x-linked", "127.0.0.1"):
         assert word not in seen.lower()
     assert {one.path for one in stub.seen if (one.authorization or "").startswith("Basic")} == {"/token"}
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        [],
+        [""],
+        ["0" * 64],
+        [NGINX_SECRET[:-1]],
+        [f"{NGINX_SECRET}0"],
+        [NGINX_SECRET.upper()],
+        [sha256(NGINX_SECRET.encode()).hexdigest()],
+        [NGINX_SECRET, NGINX_SECRET],
+        ["0" * 64, NGINX_SECRET],
+    ],
+)
+async def test_nginx_alone_is_answered(pulls: PullThrough, stub: StubUpstream, shown: list[str]) -> None:
+    """Without exactly its secret there is no answer at any step, and no word of the linked registry."""
+    lines = [f"X-Authsvc-Secret: {one}" for one in shown]
+    for step in ("", "target", "answer", "manifest"):
+        for rest in (f"blobs/{LAYER}", f"manifests/{digest_of(IMAGE.manifest)}", "tags/list"):
+            answer = await pulls.ask_beside_nginx(REPOSITORY, rest, f"X-Authsvc-Step: {step}", *lines)
+            assert code_of(answer) == (503, "UNAVAILABLE")
+            assert not [name for name in answer.headers if name.startswith(("x-linked", "x-accel"))]
+    assert not stub.seen
+    # One line in a minute, without what was shown.
+    log = pulls.log.getvalue()
+    assert log.count("proxy.not_from_nginx") == 1
+    assert not [one for one in shown if one and one in log]
+
+
+async def test_its_secret_opens_the_steps(pulls: PullThrough) -> None:
+    """What the test before expects to be refused is answered: the credential is there."""
+    answer = await pulls.ask_beside_nginx(
+        REPOSITORY, f"blobs/{LAYER}", "X-Authsvc-Step: target", f"X-Authsvc-Secret: {NGINX_SECRET}"
+    )
+
+    assert answer.status == FETCH_BLOB
+    assert answer.headers["x-linked-authorization"].startswith("Bearer ")
 
 
 @pytest.mark.parametrize("rest", ["manifests/2.0", f"manifests/sha256:{'0' * 64}", f"blobs/sha256:{'0' * 64}"])
