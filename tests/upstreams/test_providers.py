@@ -44,6 +44,13 @@ def test_region_of_ecr(host: str, region: str | None) -> None:
     assert ecr_region(host) == region
 
 
+def test_every_dot_of_a_host_of_ecr_counts() -> None:
+    """A name with something else in the place of one dot is somebody else's."""
+    host = "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn"
+    dots = [place for place, character in enumerate(host) if character == "."]
+    assert [ecr_region(f"{host[:place]}x{host[place + 1 :]}") for place in dots] == [None] * 6
+
+
 @pytest.mark.parametrize(
     ("provider", "url", "expected"),
     [

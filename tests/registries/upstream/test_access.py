@@ -4,8 +4,10 @@ Attack 39; CVE-2026-103868 and CVE-2026-103869 (pulp-container: credentials of o
 """
 
 import asyncio
+from typing import Any
 
 import pytest
+from attrs import evolve
 
 from authsvc.errors import UpstreamFailed, UpstreamRefused, UpstreamUnavailable
 from authsvc.registries.upstream.access import UpstreamAccess
@@ -68,6 +70,24 @@ async def test_no_credential_is_used_for_another_link(
         found = await asyncio.gather(*map(pull, turns))
     # The first version is refused by the registry, whatever the second has fetched before.
     assert found == [link.credential_version == 2 for link in turns]
+
+
+@pytest.mark.parametrize(
+    "other", [{"id": "up-2"}, {"team": "other"}, {"username": "bob"}, {"credential_version": 2}, {"host": "127.0.0.1"}]
+)
+async def test_what_is_kept_is_for_one_link(
+    stub: StubUpstream, authority: UpstreamAuthority, other: dict[str, Any]
+) -> None:
+    """What differs in one fact alone has its credential opened for itself, and its registry asked how to sign in."""
+    link = private(stub, "basic")
+    host = other.get("host", "localhost")
+    facts = {name: value for name, value in other.items() if name != "host"}
+    another = evolve(link, origin=origin_of(stub, host), **facts)
+    async with upstream_client(authority, secrets={(f"up-{n}", v): "s3cret" for n in (1, 2) for v in (1, 2)}) as client:
+        for each in (link, another, link, another):
+            await client.access.authorization(each, "org/app")
+        assert opened(client) == 2
+    assert len(stub.asked("/v2/")) == 2
 
 
 async def test_a_token_is_for_one_repository(stub: StubUpstream, authority: UpstreamAuthority) -> None:

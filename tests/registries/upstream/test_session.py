@@ -148,9 +148,9 @@ async def test_plain_http_only_in_excepted_networks(authority: UpstreamAuthority
     with StubUpstream() as stub:
         async with upstream_session(authority) as session:
             assert (await session.request(REQUESTER, origin_of(stub), "GET", "/v2/", longest=10)).status == 200
-        public = Names({PUBLIC: [["1.1.1.1"]]})
-        async with upstream_session(authority, names=public) as session:
-            assert "without TLS" in await refused(session, origin_of(stub, PUBLIC))
+        for addresses in (["1.1.1.1"], ["127.0.0.1", "1.1.1.1"]):
+            async with upstream_session(authority, names=Names({PUBLIC: [addresses]})) as session:
+                assert "without TLS" in await refused(session, origin_of(stub, PUBLIC))
 
 
 @pytest.mark.parametrize(
@@ -187,31 +187,57 @@ def test_a_bad_file_of_authorities_is_refused_at_start(tmp_path: Path, content: 
         upstream_tls(tmp_path / "ca.pem")
 
 
+PACKED = (("Content-Encoding", "gzip"),)
+TOO_LONG = ("upstream_answer_invalid", "is longer than 1000 bytes")
+IS_PACKED = ("upstream_answer_invalid", "is packed, though")
+NO_HTTP = ("upstream_unavailable", "broke off, or its answer is not HTTP")
+
 HOSTILE = {
-    "longer than said": Answer(200, (), b"x" * 2000),
-    "says it is longer": Answer(200, (), b"x", length=10**10),
-    "truncated": Answer(200, (), b"x" * 10, length=500),
-    "endless": Answer(200, (), b"x" * 65536, endless=True),
-    "packed": Answer(200, (("Content-Encoding", "gzip"),), gzip.compress(bytes(10_000_000))),
-    "long header": Answer(200, (("X", "y" * 40_000),)),
-    "many headers": Answer(200, tuple((f"X-{n}", "y") for n in range(MAX_HEADERS + 50))),
-    "no HTTP": Answer(raw=b"\x16\x03\x01 SSH-2.0-x\r\n\r\n"),
-    "nothing": Answer(raw=b""),
-    "two lengths": Answer(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"),
-    "never-ending header": Answer(raw=b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 100_000),
+    "too long": (Answer(200, (), b"x" * 1001), TOO_LONG),
+    "says it is longer": (Answer(200, (), b"x", length=10**10), TOO_LONG),
+    "endless": (Answer(200, (), b"x" * 65536, endless=True), TOO_LONG),
+    "packed": (Answer(200, PACKED, gzip.compress(b"{}")), IS_PACKED),
+    "a packed bomb": (Answer(200, PACKED, gzip.compress(bytes(10_000_000))), IS_PACKED),
+    "truncated": (Answer(200, (), b"x" * 10, length=500), NO_HTTP),
+    "long header": (Answer(200, (("X", "y" * 40_000),)), NO_HTTP),
+    "many headers": (Answer(200, tuple((f"X-{n}", "y") for n in range(MAX_HEADERS + 50))), NO_HTTP),
+    "no HTTP": (Answer(raw=b"\x16\x03\x01 SSH-2.0-x\r\n\r\n"), NO_HTTP),
+    "nothing": (Answer(raw=b""), NO_HTTP),
+    "two lengths": (Answer(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"), NO_HTTP),
+    "never-ending header": (Answer(raw=b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 100_000), NO_HTTP),
 }
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 async def test_hostile_answers(stub: StubUpstream, authority: UpstreamAuthority, name: str) -> None:
-    """Attack 38: an error and no bytes, in little memory; the next request is served."""
-    stub.answers["/v2/hostile"] = HOSTILE[name]
+    """Attack 38: an error that says what is wrong, and no bytes, in little memory; the next request is served."""
+    answer, (code, why) = HOSTILE[name]
+    stub.answers["/v2/hostile"] = answer
     async with upstream_session(authority) as session:
         await session.request(REQUESTER, origin_of(stub), "GET", "/v2/", longest=10)
         before = resident_mib()
-        assert (await refused(session, origin_of(stub), "/v2/hostile")).startswith("upstream_")
+        words = await refused(session, origin_of(stub), "/v2/hostile")
+        assert words.startswith(f"{code}: ")
+        assert why in words
         assert resident_mib() - before < 20
         assert (await session.request(REQUESTER, origin_of(stub), "GET", "/v2/", longest=10)).status == 200
+
+
+async def test_nothing_is_unpacked(stub: StubUpstream, authority: UpstreamAuthority) -> None:
+    """Of an error, which is read in any case, the bytes are those that came: unpacked, they could be any number."""
+    packed = gzip.compress(b"x" * 100)
+    stub.answers["/v2/"] = Answer(503, PACKED, packed)
+    async with upstream_session(authority) as session:
+        reply = await session.request(REQUESTER, origin_of(stub), "GET", "/v2/", longest=10)
+    assert (reply.status, reply.content) == (503, packed)
+
+
+async def test_the_longest_answer(stub: StubUpstream, authority: UpstreamAuthority) -> None:
+    """As long as it may be, it is passed on."""
+    stub.answers["/v2/"] = Answer(200, (), b"x" * 1000)
+    async with upstream_session(authority) as session:
+        reply = await session.request(REQUESTER, origin_of(stub), "GET", "/v2/", longest=1000)
+    assert reply.content == b"x" * 1000
 
 
 @pytest.mark.parametrize(
