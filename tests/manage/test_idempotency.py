@@ -272,6 +272,10 @@ OTHERS = {"Keys", "LicenseImport"}
 for each license, and finds by its reference what an earlier import made."""
 
 
+ASK_AGAIN = {"Upstreams.test"}
+"""Change nothing that the audit records: a repeat asks the upstream again, and that is what it is repeated for."""
+
+
 def use_cases() -> list[type]:
     """Return every class of manage/ that has use cases."""
     modules = [
@@ -285,7 +289,8 @@ def unrepeatable(kind: type) -> list[str]:
     """Return the use cases that begin an operation and do not answer a repeat."""
     methods = inspect.getmembers(kind, inspect.isfunction)
     changing = [(name, method) for name, method in methods if "operation" in inspect.signature(method).parameters]
-    return [f"{kind.__name__}.{name}" for name, method in changing if name[0] != "_" and not is_repeatable(method)]
+    found = [f"{kind.__name__}.{name}" for name, method in changing if name[0] != "_" and not is_repeatable(method)]
+    return [name for name in found if name not in ASK_AGAIN]
 
 
 def test_every_use_case_answers_a_repeat() -> None:
