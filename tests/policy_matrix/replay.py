@@ -17,6 +17,9 @@ from tests.support.waiting import PATIENCE
 
 NO_SUCH_DIGEST = f"sha256:{'0' * 64}"
 
+LINKED, LINKED_SLASHES = "proxy/", 3
+"""How the name of a linked image begins, and how many slashes it has at least: proxy/APP/LINK/REPOSITORY."""
+
 THIN_RIGHTS, THIN_NOTHING, THIN_STATES = 3, 7, 24
 """One cell in so many is replayed: where something is allowed, where nothing is, and in another state than active."""
 
@@ -118,12 +121,18 @@ class Replay:
         if kind == "registry":
             self._operate(cell, token, "list", "GET", "/v2/_catalog", 401)
             return
-        read = 200 if name in self.world.stored else 404
-        may = expected.granted
-        self._operate(cell, token, "pull", "GET", f"/v2/{name}/manifests/{TAG}", read if "pull" in may else 401)
-        self._operate(cell, token, "push", "POST", f"/v2/{name}/blobs/uploads/", 202 if "push" in may else 401)
-        target = f"/v2/{name}/manifests/{NO_SUCH_DIGEST}"
-        self._operate(cell, token, "delete", "DELETE", target, 404 if "delete" in may else 401)
+        self._try_all(cell, token, name, expected.granted)
+
+    def _try_all(self, cell: Cell, token: str, name: str, may: frozenset[str]) -> None:
+        """Pull, push and delete. What is linked authsvc answers itself: it takes no push from anybody."""
+        denied = {"pull": 401, "push": 401, "delete": 401}
+        allowed = {"pull": 200 if name in self.world.stored else 404, "push": 202, "delete": 404}
+        if name.startswith(LINKED):
+            denied = {"pull": 401 if name.count("/") >= LINKED_SLASHES else 404, "push": 405, "delete": 405}
+        expected = {action: (allowed if action in may else denied)[action] for action in denied}
+        self._operate(cell, token, "pull", "GET", f"/v2/{name}/manifests/{TAG}", expected["pull"])
+        self._operate(cell, token, "push", "POST", f"/v2/{name}/blobs/uploads/", expected["push"])
+        self._operate(cell, token, "delete", "DELETE", f"/v2/{name}/manifests/{NO_SUCH_DIGEST}", expected["delete"])
 
     def _operate(self, cell: Cell, token: str, what: str, method: str, target: str, expected: int) -> None:
         reply = self.wire.ask(method, target, {**bearer(token), "Accept": MANIFEST})
