@@ -158,9 +158,14 @@ class Connection:
         answered: bool | None = None
         if not self._breaker.lets_through(clock()):
             raise StoreUnavailable(STORE_AWAY, detail="the breaker is open")
+        task = asyncio.current_task()
+        cancellations = task.cancelling() if task else 0
         try:
             async with asyncio.timeout(self._deadline):
                 reply = await attempts()
+                # asyncio.wait_for, which redis-py sends with, can forget a cancellation in Python 3.11 (cpython#86296).
+                if task and task.cancelling() > cancellations:
+                    raise asyncio.CancelledError
         except (RedisError, OSError, TimeoutError) as error:
             answered = False
             raise self._translated(error, clock()) from error

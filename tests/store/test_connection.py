@@ -187,3 +187,25 @@ async def test_a_distrusted_pool_opens_new_connections_once() -> None:
         assert first != second
         assert second == await number()
         await connection.close()
+
+
+async def test_a_task_that_is_cancelled_ends() -> None:
+    """Whatever the command waits for at that moment; ``asyncio.wait_for`` of Python 3.11 forgets a cancellation."""
+    async with redis_server() as server:
+        connection = Connection(server.url, deadline=PATIENCE)
+        await connection.get("k")
+
+        async def ask_forever() -> None:
+            while True:
+                await connection.run(connection.redis.set("k", "1"))
+
+        for steps in range(60):
+            task = asyncio.create_task(ask_forever())
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            task.cancel()
+            try:
+                await asyncio.wait_for(asyncio.shield(task), PATIENCE / 10)
+            except asyncio.CancelledError:
+                assert task.cancelled(), steps
+        await connection.close()
