@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from io import StringIO
 from pathlib import Path
 
@@ -105,6 +105,14 @@ class RealKeyService:
         return KeyServiceClient.at(self.admin_socket)
 
 
+def _listens(path: Path) -> bool:
+    """Whether a service listens there; one that was killed leaves its socket behind."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as asking, suppress(OSError):
+        asking.connect(str(path))
+        return True
+    return False
+
+
 @asynccontextmanager
 async def real_key_service(folder: Path, keys: Path) -> AsyncIterator[RealKeyService]:
     """Run ``authsvc key-service`` on a directory of keys, with its sockets in ``folder``."""
@@ -117,7 +125,7 @@ async def real_key_service(folder: Path, keys: Path) -> AsyncIterator[RealKeySer
             stderr=stderr,
         )
     try:
-        await becomes(lambda: admin.exists() or process.returncode is not None, "the key service listens")
+        await becomes(lambda: _listens(admin) or process.returncode is not None, "the key service listens")
         yield RealKeyService(keys, users, admin, process, log)
     finally:
         if process.returncode is None:
