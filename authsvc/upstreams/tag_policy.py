@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from attrs import frozen
 
-from authsvc.errors import UpstreamFailed, UpstreamNotFound
+from authsvc.errors import Overloaded, UpstreamFailed, UpstreamNotFound
 
 STALE_WARNING = '110 authsvc "the linked registry does not answer; this is the image that the tag named last"'
 """Value of the header ``Warning`` (RFC 7234 §5.5.1)."""
@@ -57,8 +57,10 @@ class TagPolicy:
         """Whether the registry need not be asked. A time that lies ahead, after a clock went back, is not fresh."""
         return timedelta() <= now - remembered.checked_at < self.interval
 
-    def stands_in(self, remembered: RememberedTag | None, error: UpstreamFailed, now: datetime) -> ResolvedTag | None:
-        """Return what a tag means for now though the registry failed with ``error``; None to tell the error."""
+    def stands_in(
+        self, remembered: RememberedTag | None, error: UpstreamFailed | Overloaded, now: datetime
+    ) -> ResolvedTag | None:
+        """Return what a tag means for now though ``error`` kept us from asking; None to tell the error."""
         if remembered is None or isinstance(error, UpstreamNotFound):
             return None
         if now - remembered.checked_at >= self.stale_for:

@@ -31,9 +31,11 @@ from authsvc.upstreams.tag_policy import TagPolicy
 from authsvc.web.proxy.activity import PullActivity
 from authsvc.web.proxy.counts import PullCounts
 from authsvc.web.proxy.endpoint import ProxyEndpoint, TokenRules
+from authsvc.web.proxy.link_shares import LinkShares
 from authsvc.web.proxy.nginx_only import NginxOnly
 from authsvc.web.proxy.pulls import Pulls
 from authsvc.web.proxy.recorder import PullRecorder
+from authsvc.web.proxy.tag_lists import TagLists
 from authsvc.web.proxy.tags import TagResolver
 from authsvc.wiring import clock
 from authsvc.wiring.ecr import ecr_tokens
@@ -67,10 +69,13 @@ async def proxy_endpoint(
         async with upstream_client(settings, keys, counts.answered) as client:
             policy = TagPolicy(settings.upstream_tag_interval, settings.upstream_stale_limit)
             memory = RedisUpstreamTags(connection, settings.upstream_stale_limit + settings.upstream_tag_interval)
+            shares = LinkShares()
             pulls = Pulls(
                 RedisUpstreams(Records(connection, codec)),
                 client,
-                TagResolver(client, memory, policy, clock),
+                TagResolver(client, memory, policy, clock, shares),
+                TagLists(client, shares, policy.interval, clock),
+                shares,
                 PullActivity(
                     RedisUpstreamContents(connection),
                     recorder.record,

@@ -30,8 +30,10 @@ from authsvc.web.middleware import around
 from authsvc.web.proxy.activity import PullActivity
 from authsvc.web.proxy.counts import PullCounts
 from authsvc.web.proxy.endpoint import ProxyEndpoint, TokenRules
+from authsvc.web.proxy.link_shares import LinkShares
 from authsvc.web.proxy.nginx_only import NginxOnly
 from authsvc.web.proxy.pulls import Pulls
+from authsvc.web.proxy.tag_lists import TagLists
 from authsvc.web.proxy.tags import TagResolver
 from tests.support.builders import SERVICE, Root
 from tests.support.front import NGINX_SECRET, Answer, Front, running_front
@@ -137,9 +139,10 @@ class PullThrough:
         )
         return self.root.leaf(now).sign(claims.to_json())
 
-    async def ask(self, method: str, repository: str, rest: str, *headers: str) -> Answer:
-        """Send a request with a token for ``repository``."""
-        lines = "".join(f"{line}\r\n" for line in (f"Authorization: Bearer {self.token(repository)}", *headers))
+    async def ask(self, method: str, repository: str, rest: str, *headers: str, subject: str = "license:abc") -> Answer:
+        """Send a request with a token of ``subject`` for ``repository``."""
+        token = self.token(repository, subject=subject)
+        lines = "".join(f"{line}\r\n" for line in (f"Authorization: Bearer {token}", *headers))
         text = f"{method} /v2/{repository}/{rest} HTTP/1.1\r\nHost: typed.example\r\n{lines}\r\n"
         return await self.front.ask(text.encode(), bodiless=method == "HEAD")
 
@@ -149,9 +152,15 @@ class PullThrough:
             rest, *headers, repository=repository
         )
 
-    async def get(self, rest: str, *headers: str, repository: str = "proxy/shop/stub/org/image") -> Answer:
+    async def get(
+        self,
+        rest: str,
+        *headers: str,
+        repository: str = "proxy/shop/stub/org/image",
+        subject: str = "license:abc",
+    ) -> Answer:
         """Send a GET."""
-        return await self.ask("GET", repository, rest, *headers)
+        return await self.ask("GET", repository, rest, *headers, subject=subject)
 
     async def head(self, rest: str, repository: str = "proxy/shop/stub/org/image") -> Answer:
         """Send a HEAD."""
@@ -187,10 +196,13 @@ async def pull_through(
         connected() as connection,
         upstream_client(authority, secrets=secrets, clock=seconds, answered=counts.answered) as client,
     ):
-        resolver = TagResolver(client, RedisUpstreamTags(connection, timedelta(days=8)), policy, clock)
+        memory = RedisUpstreamTags(connection, timedelta(days=8))
+        shares = LinkShares()
+        resolver = TagResolver(client, memory, policy, clock, shares)
+        lists = TagLists(client, shares, policy.interval, clock)
         ids = map(str, itertools.count())
         activity = PullActivity(RedisUpstreamContents(connection), events.append, lambda: next(ids), clock)
-        pulls = Pulls(links, client, resolver, activity, health, counts, logger, clock)
+        pulls = Pulls(links, client, resolver, lists, shares, activity, health, counts, logger, clock)
         nginx = NginxOnly([sha256(one.encode()).digest() for one in ("newer", NGINX_SECRET)], logger)
         endpoint = ProxyEndpoint(nginx, rules, pulls, logger)
         reader = ClientReader((ipaddress.ip_network("127.0.0.0/8"),))

@@ -139,6 +139,15 @@ class StubUpstream:
         """Return the requests whose target has ``text`` in it."""
         return [one for one in self.seen if text in one.target]
 
+    def hang_up(self) -> None:
+        """Cut all connections, also those whose answer is still due."""
+
+        def cut() -> None:
+            for task in list(self._running):
+                task.cancel()
+
+        self._loop.call_soon_threadsafe(cut)
+
     def __enter__(self) -> Self:
         self._thread = threading.Thread(target=self._run)
         self._thread.start()

@@ -103,6 +103,11 @@ class UpstreamAccess:
             return kept.value
         return await self._fetched(link, repository, None)
 
+    def is_ready(self, link: UpstreamLink, repository: str) -> bool:
+        """Whether :meth:`authorization` need not ask anybody."""
+        kept = self._kept.get(_key(link, repository))
+        return kept is not None and self.monotonic() < kept.until
+
     async def renewed(self, link: UpstreamLink, repository: str, header: str | None = None) -> Secret | None:
         """Return the header to try once more with, after the registry has answered 401.
 

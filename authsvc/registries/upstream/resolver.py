@@ -17,7 +17,7 @@ from typing import Self
 
 from attrs import define, field, frozen
 
-from authsvc.errors import InputRefused, Overloaded, UpstreamUnavailable
+from authsvc.errors import InputRefused, UpstreamUnavailable
 from authsvc.fair_share import FairShare
 from authsvc.in_flight import InFlight
 from authsvc.upstreams.addresses import Address, AddressRules, parse_literal
@@ -154,8 +154,6 @@ class UpstreamResolver:
         try:
             async with asyncio.timeout(self.deadline):
                 return await self._lookups.ask(key, lambda: asyncio.ensure_future(self._looked_up(origin.host, team)))
-        except Overloaded as error:
-            raise UpstreamUnavailable(f"{origin.host}: {error}; try again in a few seconds") from error
         except TimeoutError as error:
             raise UpstreamUnavailable(f"the name {origin.host} was not resolved in time") from error
 

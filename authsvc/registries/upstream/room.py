@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 
 from attrs import define, field
 
-from authsvc.errors import Overloaded, UpstreamUnavailable
 from authsvc.fair_share import FairShare
 
 REQUESTS, REQUESTS_OF_A_TEAM, REQUESTS_OF_A_LINK = 64, 16, 6
@@ -14,6 +13,9 @@ REQUESTS, REQUESTS_OF_A_TEAM, REQUESTS_OF_A_LINK = 64, 16, 6
 
 WAITING = 64
 """Most requests of one link that wait for their turn."""
+
+WAIT = 5.0
+"""Seconds for which one waits at most."""
 
 LONG_BODIES, LONG_BODIES_OF_A_TEAM = 6, 2
 """Most bodies at one time that are longer than :data:`SHORT`."""
@@ -39,13 +41,16 @@ class LinkBreaker:
     failures: int = 0
     next_attempt: float = 0.0
 
+    def is_open(self, now: float) -> bool:
+        """Whether no request may be tried now."""
+        return self.failures >= FAILURES and now < self.next_attempt
+
     def lets_through(self, now: float) -> bool:
         """Whether a request may be tried; an open breaker lets one through after each pause."""
-        if self.failures < FAILURES:
-            return True
-        if now < self.next_attempt:
+        if self.is_open(now):
             return False
-        self.next_attempt = now + self._pause
+        if self.failures >= FAILURES:
+            self.next_attempt = now + self._pause
         return True
 
     def failed(self, now: float) -> None:
@@ -75,9 +80,9 @@ class UpstreamRoom:
     def __attrs_post_init__(self) -> None:
         """Start empty."""
         unbounded = REQUESTS * WAITING
-        self._links = FairShare(unbounded, REQUESTS_OF_A_LINK, WAITING, BUSY)
-        self._teams = FairShare(REQUESTS, REQUESTS_OF_A_TEAM, unbounded, BUSY)
-        self._bodies = FairShare(LONG_BODIES, LONG_BODIES_OF_A_TEAM, unbounded, BUSY)
+        self._links = FairShare(unbounded, REQUESTS_OF_A_LINK, WAITING, BUSY, patience=WAIT)
+        self._teams = FairShare(REQUESTS, REQUESTS_OF_A_TEAM, unbounded, BUSY, patience=WAIT)
+        self._bodies = FairShare(LONG_BODIES, LONG_BODIES_OF_A_TEAM, unbounded, BUSY, patience=WAIT)
 
     @asynccontextmanager
     async def request(self, team: str, link: str) -> AsyncIterator[None]:
@@ -86,17 +91,18 @@ class UpstreamRoom:
         The room of the link comes first: a link whose registry is dead takes a part of its team's room, not all of it.
 
         Raises:
-            UpstreamUnavailable: too many requests of this link wait already.
+            Overloaded: too many requests of this link wait already, or the turn of this one does not come soon enough.
         """
-        try:
-            async with self._links.slot(link), self._teams.slot(team):
-                yield
-        except Overloaded as error:
-            raise UpstreamUnavailable(BUSY) from error
+        async with self._links.slot(link), self._teams.slot(team):
+            yield
 
     @asynccontextmanager
     async def long_body(self, team: str) -> AsyncIterator[None]:
-        """Hold room for a long body for as long as the context lasts."""
+        """Hold room for a long body for as long as the context lasts.
+
+        Raises:
+            Overloaded: there is none soon enough.
+        """
         async with self._bodies.slot(team):
             yield
 

@@ -26,7 +26,7 @@ from authsvc.registries.upstream.socket_check import checked_socket
 from authsvc.upstreams.origin import Origin
 
 DEADLINE = 10.0
-"""Seconds for one request, with everything: its turn, the name, TLS and the body."""
+"""Seconds for one request, with everything from its turn on: the name, TLS and the body."""
 
 CONNECT_PART = 0.5
 """Part of that time in which TCP and TLS must be there."""
@@ -163,22 +163,29 @@ class UpstreamSession:
         Raises:
             UpstreamUnavailable: it cannot be reached or does not answer in time, its address is refused, or the answer
                 is longer or of another form than it may be.
+            Overloaded: it is not the turn of this request soon enough, which says nothing of the registry.
         """
-        breaker = self._room.breaker(requester.link)
-        if not breaker.lets_through(self._monotonic()):
-            raise UpstreamUnavailable(f"{origin.authority} has not answered lately; it is asked again in a while")
+        lately = f"{origin.authority} has not answered lately; it is asked again in a while"
+        if self._room.breaker(requester.link).is_open(self._monotonic()):
+            raise UpstreamUnavailable(lately)
         given = {"Accept-Encoding": "identity", "User-Agent": f"authsvc/{__version__}", **(headers or {})}
         if authorization is not None:
             given["Authorization"] = authorization.reveal()
         sending = _UpstreamRequest(origin, method, target, {**given, "Host": origin.authority}, body, longest)
+        async with self._room.request(requester.team, requester.link):
+            if not self._room.breaker(requester.link).lets_through(self._monotonic()):
+                raise UpstreamUnavailable(lately)
+            return await self._in_time(requester, sending)
+
+    async def _in_time(self, requester: Requester, sending: "_UpstreamRequest") -> UpstreamReply:
         try:
-            async with asyncio.timeout(self._deadline), self._room.request(requester.team, requester.link):
+            async with asyncio.timeout(self._deadline):
                 return await self._counted(requester, sending)
         except TimeoutError as error:
-            breaker.failed(self._monotonic())
+            self._room.breaker(requester.link).failed(self._monotonic())
             self._answered(None)
             raise UpstreamUnavailable(
-                f"{origin.authority} did not answer in time", facts={"stage": "connection"}
+                f"{sending.origin.authority} did not answer in time", facts={"stage": "connection"}
             ) from error
 
     async def _counted(self, requester: Requester, sending: "_UpstreamRequest") -> UpstreamReply:

@@ -6,6 +6,7 @@ set; what they may choose is limited to what the token opens anyway.
 
 import re
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from http import HTTPStatus
 from typing import Protocol
@@ -35,7 +36,9 @@ from authsvc.web.proxy import accel
 from authsvc.web.proxy.activity import PullActivity
 from authsvc.web.proxy.answers import API_VERSION, refuse, upstream_error
 from authsvc.web.proxy.counts import PullCounts
+from authsvc.web.proxy.link_shares import LinkShares, SharedQuestions
 from authsvc.web.proxy.listing import list_page
+from authsvc.web.proxy.missing import MissingNames
 from authsvc.web.proxy.pull import (
     DIGEST,
     HOP,
@@ -48,6 +51,7 @@ from authsvc.web.proxy.pull import (
     STEP,
     Pull,
 )
+from authsvc.web.proxy.tag_lists import TagLists
 from authsvc.web.proxy.tags import TagResolver
 
 MAX_HOPS = 3
@@ -92,6 +96,8 @@ class Pulls:
         links: which registries are linked.
         client: asks them.
         tags: what their tags mean.
+        lists: which tags there are.
+        shares: in whose turns they are asked.
         activity: counts what is pulled.
         health: takes news of how the links fare.
         counts: takes what became of the requests.
@@ -102,11 +108,20 @@ class Pulls:
     links: LinkFinder
     client: UpstreamClient = field(repr=False)
     tags: TagResolver = field(repr=False)
+    lists: TagLists = field(repr=False)
+    shares: LinkShares = field(repr=False)
     activity: PullActivity = field(repr=False)
     health: Health = field(repr=False)
     counts: PullCounts = field(repr=False)
     logger: Logger = field(repr=False)
     clock: Callable[[], datetime] = field(repr=False)
+    _missing: MissingNames = field(init=False, repr=False)
+    _headers: SharedQuestions[tuple[str, int, str], bool] = field(init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Start with nothing known to be missing, and nothing asked."""
+        self._missing = MissingNames(self.clock)
+        self._headers = SharedQuestions(self.shares)
 
     async def answer(
         self, request: web.Request, path: PullPath, location: RepositoryLocation, subject: str
@@ -124,6 +139,7 @@ class Pulls:
         pull = Pull(request, path, link, repository, subject)
         self.counts.asked(path.kind, pull.said(STEP))
         try:
+            self._missing.check(link, repository, path.kind, path.reference)
             return await self._answer(pull)
         except Overloaded as error:
             self.counts.failed(error.code)
@@ -131,6 +147,8 @@ class Pulls:
                 HTTPStatus.TOO_MANY_REQUESTS, TOOMANYREQUESTS, str(error), request_id, {"Retry-After": str(LATER)}
             )
         except UpstreamFailed as error:
+            if isinstance(error, UpstreamNotFound):
+                self._missing.note(link, repository, path.kind, path.reference, str(error))
             await self._failed(pull, error)
             return upstream_error(error, path.kind, request_id)
 
@@ -141,17 +159,19 @@ class Pulls:
             case PullKind.BLOB:
                 return await self._blob(pull)
             case PullKind.TAGS:
-                tags = await self.client.list_tags(pull.link, pull.repository)
-                return list_page(str(pull.path.repository), tags.names, pull.request.query)
+                names = await self.lists.names(pull.link, pull.repository, pull.subject)
+                return list_page(str(pull.path.repository), names, pull.request.query)
             case PullKind.REFERRERS:
                 wanted = pull.request.query.get("artifactType")
-                index = await self.client.referrers(pull.link, pull.repository, pull.path.reference, wanted)
+                async with self._turn(pull):
+                    index = await self.client.referrers(pull.link, pull.repository, pull.path.reference, wanted)
                 return web.Response(body=index, content_type=OCI_INDEX, headers=API_VERSION)
 
     async def _manifest(self, pull: Pull) -> web.Response:
         link, repository = pull.link, pull.repository
         if pull.said(STEP) == "manifest" and is_digest(pull.said(DIGEST)):
-            found = await self.client.get_manifest(link, repository, pull.said(DIGEST))
+            async with self._turn(pull):
+                found = await self.client.get_manifest(link, repository, pull.said(DIGEST))
             await self.health.note_good(link, self.clock())
             await self.activity.fetched(pull, found)
             headers = {**API_VERSION, "Docker-Content-Digest": found.digest, "ETag": f'"{found.digest}"'}
@@ -159,7 +179,7 @@ class Pulls:
         if pull.path.digest is not None:
             await self.activity.asked_for_manifest(pull, pull.path.digest)
             return accel.send_to_manifest(link, repository, pull.path.digest, None)
-        resolved = await self.tags.resolve(link, repository, pull.path.reference)
+        resolved = await self.tags.resolve(link, repository, pull.path.reference, pull.subject)
         if resolved.stale:
             self.counts.stale()
             self._log(pull, "proxy.stale", detail=resolved.digest)
@@ -171,6 +191,7 @@ class Pulls:
         hop: int | None = None
         match pull.said(STEP):
             case "target":
+                await self._open(pull)
                 target = await self.client.blob_target(link, repository, digest)
             case "answer":
                 if pull.said(LIMITED) == "REJECTED":
@@ -195,8 +216,9 @@ class Pulls:
         host = place.partition("://")[2]
         match status:
             case HTTPStatus.UNAUTHORIZED if hop == 1:
-                await self.client.access.renewed(link, pull.repository)
-                return await self.client.blob_target(link, pull.repository, pull.path.reference)
+                async with self._turn(pull):
+                    await self.client.access.renewed(link, pull.repository)
+                    return await self.client.blob_target(link, pull.repository, pull.path.reference)
             case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
                 raise UpstreamRefused(f"{host} refuses access to {pull.repository} ({status})", credential=False)
             case HTTPStatus.NOT_FOUND:
@@ -210,6 +232,25 @@ class Pulls:
                 raise UpstreamUnavailable(f"{host} redirects again and again")
             case _:
                 raise UpstreamUnavailable(f"{host} answers {status} when it is asked for a blob")
+
+    async def _open(self, pull: Pull) -> None:
+        """Have the header ready that opens the repository, with one turn for all who pull from it."""
+        link, repository, access = pull.link, pull.repository, self.client.access
+
+        async def known() -> bool | None:
+            return access.is_ready(link, repository) or None
+
+        async def ask() -> bool:
+            await access.authorization(link, repository)
+            return True
+
+        if not access.is_ready(link, repository):
+            key = (link.id, link.credential_version, repository)
+            await self._headers.ask(link.id, pull.subject, key, known, ask)
+
+    def _turn(self, pull: Pull) -> AbstractAsyncContextManager[None]:
+        """Return what is held while the linked registry, or its token server, is asked for this subject."""
+        return self.shares.take(pull.link.id, pull.subject)
 
     async def _failed(self, pull: Pull, error: UpstreamFailed) -> None:
         self.counts.failed(error.code)

@@ -1,6 +1,5 @@
 """Finds out what a tag of a linked registry means, with as few questions to that registry as possible."""
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,10 +8,10 @@ from typing import Protocol
 
 from attrs import define, field
 
-from authsvc.errors import StoreUnavailable, UpstreamFailed, UpstreamLimited, UpstreamNotFound
-from authsvc.in_flight import InFlight
+from authsvc.errors import Overloaded, StoreUnavailable, UpstreamFailed, UpstreamLimited, UpstreamNotFound
 from authsvc.upstreams.link import UpstreamLink
 from authsvc.upstreams.tag_policy import RememberedTag, ResolvedTag, TagPolicy
+from authsvc.web.proxy.link_shares import LinkShares, SharedQuestions
 
 MAX_PAUSED = 4096
 """Tags whose failed look-up a process remembers."""
@@ -62,35 +61,54 @@ class TagResolver:
         memory: what they said before, shared by all workers.
         policy: for how long that counts.
         clock: returns the time.
+        shares: in whose turns the registries are asked.
     """
 
     source: TagSource
     memory: TagMemory
     policy: TagPolicy
     clock: Callable[[], datetime]
-    _flights: InFlight[Key, ResolvedTag] = field(init=False, factory=InFlight, repr=False)
+    shares: LinkShares
+    _questions: SharedQuestions[Key, ResolvedTag] = field(init=False, repr=False)
     _failed: OrderedDict[Key, tuple[datetime, UpstreamFailed]] = field(init=False, factory=OrderedDict, repr=False)
 
-    async def resolve(self, link: UpstreamLink, repository: str, tag: str) -> ResolvedTag:
-        """Return what ``tag`` means.
+    def __attrs_post_init__(self) -> None:
+        """Start with nothing asked."""
+        self._questions = SharedQuestions(self.shares)
+
+    async def resolve(self, link: UpstreamLink, repository: str, tag: str, subject: str) -> ResolvedTag:
+        """Return what ``tag`` means, asking on behalf of ``subject`` if it has to be.
 
         Raises:
             UpstreamFailed: the registry does not have it, or cannot be asked and nothing is known of it.
+            Overloaded: the turn of ``subject`` does not come soon enough, and nothing is known of the tag.
             StoreUnavailable: what is known cannot be read.
         """
         key = (link.id, link.credential_version, link.purge_count, repository, tag)
+
+        async def known() -> ResolvedTag | None:
+            return await self._known(key, link)
+
+        async def ask() -> ResolvedTag:
+            return await self._look_up(key, link, await self.memory.get(link, repository, tag))
+
+        found = await known()
+        if found is not None:
+            return found
+        try:
+            return await self._questions.ask(link.id, subject, key, known, ask)
+        except Overloaded as error:
+            return self._by_memory(await self.memory.get(link, repository, tag), error, self.clock())
+
+    async def _known(self, key: Key, link: UpstreamLink) -> ResolvedTag | None:
+        """Return what a tag means when the registry need not be asked, or was asked in vain a moment ago."""
+        *_, repository, tag = key
         remembered = await self.memory.get(link, repository, tag)
         now = self.clock()
         if remembered is not None and self.policy.is_fresh(remembered, now):
             return ResolvedTag(remembered.digest)
         failed = self._failed.get(key)
-        if failed is not None and now < failed[0]:
-            return self._by_memory(remembered, failed[1], now)
-
-        def start() -> asyncio.Task[ResolvedTag]:
-            return asyncio.create_task(self._look_up(key, link, remembered))
-
-        return await self._flights.ask(key, start)
+        return self._by_memory(remembered, failed[1], now) if failed is not None and now < failed[0] else None
 
     async def _look_up(self, key: Key, link: UpstreamLink, remembered: RememberedTag | None) -> ResolvedTag:
         *_, repository, tag = key
@@ -121,7 +139,9 @@ class TagResolver:
             self._failed.popitem(last=False)
         return self._by_memory(remembered, error, now)
 
-    def _by_memory(self, remembered: RememberedTag | None, error: UpstreamFailed, now: datetime) -> ResolvedTag:
+    def _by_memory(
+        self, remembered: RememberedTag | None, error: UpstreamFailed | Overloaded, now: datetime
+    ) -> ResolvedTag:
         stale = self.policy.stands_in(remembered, error, now)
         if stale is None:
             raise error

@@ -15,10 +15,10 @@ import aiohttp
 import psutil
 import pytest
 
-from authsvc.errors import InputRefused, SetupRefused, UpstreamUnavailable
+from authsvc.errors import InputRefused, Overloaded, SetupRefused, UpstreamUnavailable
 from authsvc.redaction import Secret
 from authsvc.registries.upstream.resolver import UpstreamResolver
-from authsvc.registries.upstream.room import FAILURES, REQUESTS_OF_A_LINK
+from authsvc.registries.upstream.room import FAILURES, REQUESTS_OF_A_LINK, WAITING
 from authsvc.registries.upstream.session import MAX_HEADERS, Requester, UpstreamSession
 from authsvc.registries.upstream.tls import upstream_tls
 from authsvc.upstreams.addresses import Address, AddressRules
@@ -284,6 +284,42 @@ async def test_a_silent_upstream_slows_nobody_else(stub: StubUpstream, authority
         for one in waiting:
             one.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
+    await without_connections(stub)
+
+
+async def test_too_many_requests_are_no_failure_of_the_upstream(
+    stub: StubUpstream, authority: UpstreamAuthority
+) -> None:
+    """They are refused as ours, and the next ones are sent."""
+    stub.answers["/v2/silent"] = Answer(200, delay=60.0)
+    origin = origin_of(stub)
+    async with upstream_session(authority) as session:
+        running = [
+            asyncio.ensure_future(session.request(REQUESTER, origin, "GET", "/v2/silent"))
+            for _ in range(REQUESTS_OF_A_LINK + WAITING)
+        ]
+        await becomes(lambda: len(stub.asked("silent")) == REQUESTS_OF_A_LINK, "the requests that have their turn")
+        for _ in range(2 * FAILURES):
+            with pytest.raises(Overloaded):
+                await session.request(REQUESTER, origin, "GET", "/v2/")
+        for one in running:
+            one.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        assert (await session.request(REQUESTER, origin, "GET", "/v2/", longest=10)).status == 200
+    await without_connections(stub)
+
+
+async def test_the_time_of_a_request_begins_with_its_turn(stub: StubUpstream, authority: UpstreamAuthority) -> None:
+    """Those that wait while others time out have not failed themselves."""
+    stub.answers["/v2/silent"] = Answer(200, delay=60.0)
+    async with upstream_session(authority, deadline=0.3) as session:
+        answers = await asyncio.gather(
+            *(refused(session, origin_of(stub), "/v2/silent") for _ in range(REQUESTS_OF_A_LINK + 3))
+        )
+    assert [("in time" in answer, "lately" in answer) for answer in answers] == [
+        *[(True, False)] * REQUESTS_OF_A_LINK,
+        *[(False, True)] * 3,
+    ]
     await without_connections(stub)
 
 

@@ -112,7 +112,7 @@ async def test_metrics(pulls: PullThrough, stub: StubUpstream, folder: Path) -> 
     pulls.clock.ahead += timedelta(minutes=2)
     stub.answers["/v2/org/image/manifests/1.0"] = Answer(429, (("Retry-After", "7"),))
     await pulls.get("manifests/1.0")
-    for status in (307, 404, 418, 502):
+    for status in (307, 418, 502, 404):  # a 404 is remembered
         stub.answers[f"/v2/org/image/blobs/{MISSING}"] = Answer(status, (("Location", "http://10.0.0.1/"),))
         await pulls.get(f"blobs/{MISSING}")
 

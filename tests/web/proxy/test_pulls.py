@@ -19,8 +19,8 @@ from tests.support.upstream_links import make_link, origin_of
 from tests.support.upstream_stub import Answer, StubUpstream
 from tests.support.upstream_tls import UpstreamAuthority
 from tests.support.waiting import PATIENCE
+from tests.web.proxy.conftest import IMAGE
 
-IMAGE = Image(b"one" * 1000)
 LAYER = digest_of(IMAGE.layer)
 REPOSITORY = "proxy/shop/stub/org/image"
 

@@ -1,0 +1,95 @@
+"""Shares what may be asked of a linked registry among the customers whose tokens ask for it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from contextlib import asynccontextmanager
+from typing import Generic, TypeVar
+
+from attrs import define, field
+
+from authsvc.fair_share import FairShare
+from authsvc.in_flight import InFlight
+from authsvc.registries.upstream.room import BUSY, REQUESTS_OF_A_LINK, WAIT, WAITING
+
+OF_A_SUBJECT = 3
+"""Most questions to one link at one time for one subject: half of what the link may have."""
+
+Key = TypeVar("Key", bound=Hashable)
+Result = TypeVar("Result")
+
+
+@define(eq=False)
+class _LinkShare:
+    share: FairShare
+    users: int = 0
+
+
+@define(eq=False)
+class LinkShares:
+    """Gives out turns at each link, in which the subjects of tokens alternate."""
+
+    _links: dict[str, _LinkShare] = field(init=False, factory=dict, repr=False)
+
+    @asynccontextmanager
+    async def take(self, link: str, subject: str) -> AsyncIterator[None]:
+        """Hold a turn for as long as the context lasts.
+
+        Raises:
+            Overloaded: too many questions of this subject wait already, or its turn does not come soon enough.
+        """
+        found = self._links.get(link)
+        if found is None:
+            share = FairShare(REQUESTS_OF_A_LINK, OF_A_SUBJECT, WAITING, BUSY, patience=WAIT)
+            found = self._links[link] = _LinkShare(share)
+        found.users += 1
+        try:
+            async with found.share.slot(subject):
+                yield
+        finally:
+            found.users -= 1
+            if not found.users:
+                del self._links[link]
+
+
+class SharedQuestions(Generic[Key, Result]):
+    """Asks each question once for all who ask it at the same time.
+
+    A subject waits for a turn with its own questions alone: who joins the question of another subject joins it when
+    that has its turn already.
+    """
+
+    def __init__(self, shares: LinkShares) -> None:
+        """Ask in the turns of ``shares``."""
+        self._shares = shares
+        self._waiting: InFlight[tuple[Key, str], Result] = InFlight()
+        self._asked: InFlight[Key, Result] = InFlight()
+
+    async def ask(
+        self,
+        link: str,
+        subject: str,
+        key: Key,
+        known: Callable[[], Awaitable[Result | None]],
+        ask: Callable[[], Awaitable[Result]],
+    ) -> Result:
+        """Return the answer to a question.
+
+        Args:
+            link: id of the link that is asked.
+            subject: on whose behalf.
+            key: equal for equal questions.
+            known: returns the answer when another has asked meanwhile.
+            ask: asks.
+
+        Raises:
+            Overloaded: the turn of this subject does not come soon enough.
+        """
+
+        async def in_turn() -> Result:
+            async with self._shares.take(link, subject):
+                answer = await known()
+                if answer is not None:
+                    return answer
+                return await self._asked.ask(key, lambda: asyncio.ensure_future(ask()))
+
+        return await self._waiting.ask((key, subject), lambda: asyncio.ensure_future(in_turn()))

@@ -1,0 +1,57 @@
+"""Remembers for seconds what linked registries do not have, so that one name is not asked for again and again."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from attrs import define, field
+
+from authsvc.errors import UpstreamNotFound
+from authsvc.spec.pull_path import PullKind
+from authsvc.upstreams.link import UpstreamLink
+
+MISSING_FOR = timedelta(seconds=5)
+"""How long a registry that has said 404 is not asked for the same again; a new image is seen that much later."""
+
+MAX_MISSING = 4096
+"""Names that a process remembers."""
+
+Key = tuple[str, int, int, str, str, str]
+
+KINDS = frozenset({PullKind.MANIFEST, PullKind.BLOB})
+
+
+@define(eq=False)
+class MissingNames:
+    """What is not there.
+
+    Attributes:
+        clock: returns the time.
+    """
+
+    clock: Callable[[], datetime]
+    _until: OrderedDict[Key, tuple[datetime, str]] = field(init=False, factory=OrderedDict, repr=False)
+
+    def check(self, link: UpstreamLink, repository: str, kind: PullKind, reference: str) -> None:
+        """Return unless the registry has just said that it does not have this.
+
+        Raises:
+            UpstreamNotFound: it has.
+        """
+        found = self._until.get(_key(link, repository, kind, reference))
+        if found is not None and timedelta() < found[0] - self.clock() <= MISSING_FOR:
+            raise UpstreamNotFound(found[1])
+
+    def note(self, link: UpstreamLink, repository: str, kind: PullKind, reference: str, sentence: str) -> None:
+        """Remember that the registry has just said that it does not have this; others go for it after a while."""
+        if kind not in KINDS:
+            return
+        key = _key(link, repository, kind, reference)
+        self._until[key] = (self.clock() + MISSING_FOR, sentence)
+        self._until.move_to_end(key)
+        while len(self._until) > MAX_MISSING:
+            self._until.popitem(last=False)
+
+
+def _key(link: UpstreamLink, repository: str, kind: PullKind, reference: str) -> Key:
+    return (link.id, link.credential_version, link.purge_count, repository, kind.name, reference)
