@@ -76,10 +76,13 @@ class AddressRules:
     Attributes:
         exceptions: private networks that an upstream may be in.
         own: hosts and ports of this installation itself; a link to them would lead in circles.
+        services: hosts and ports behind this installation, refused by name and by address: they trust who reaches
+            them, and an excepted network may have them in it.
     """
 
     exceptions: tuple[Network, ...] = ()
     own: frozenset[tuple[str, int]] = frozenset()
+    services: frozenset[tuple[str, int]] = frozenset()
 
     def refusal(self, address: Address) -> str | None:
         """Return what kind of address it is, such as ``a private address``, when it is refused; else None."""
@@ -112,8 +115,8 @@ class AddressRules:
         """
         if not _is_port(port):
             raise _refused(f"port {port} is not one of a registry: 443, 80, or one from 1024 that no other service has")
-        if (host, port) in self.own:
-            raise _refused("this is the address of this installation itself")
+        if (host, port) in self.own | self.services:
+            raise refused_as_own()
         address = parse_literal(host)
         if address is not None:
             if (found := self.refusal(address)) is not None:
@@ -153,6 +156,11 @@ def refusal_sentence(host: str, kind: str) -> str:
         f"{host[:MAX_HOST_LENGTH]} is or leads to {kind}; an upstream must have a public address, or one in a private "
         "network that the operator of this installation has excepted"
     )
+
+
+def refused_as_own() -> InputRefused:
+    """Return the error about an address of this installation."""
+    return _refused("this is the address of this installation itself")
 
 
 def _refused(sentence: str) -> InputRefused:

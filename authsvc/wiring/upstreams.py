@@ -1,14 +1,17 @@
 """What asks external registries, with the rules of this installation."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
 
 from attrs import frozen
 
 from authsvc.errors import Conflict
 from authsvc.keys.sealing import SealContext
 from authsvc.redaction import Secret
+from authsvc.redis_url import SCHEME, parse_sentinel_url
 from authsvc.registries.upstream.ecr import EcrTokens, ecr_origin
 from authsvc.registries.upstream.probe import RegistryProbe
 from authsvc.registries.upstream.resolver import UpstreamResolver
@@ -22,11 +25,30 @@ from authsvc.upstreams.probe import ProbeStep
 from authsvc.upstreams.sealed_token import SealedToken
 from authsvc.wiring import clock
 
+LISTENERS = (8080, 8081)
+"""Ports of a server in ``compose.yaml``, and of ``authsvc serve`` by default."""
+
+DEFAULT_PORTS = {"http": 80, "https": 443, "redis": 6379, "rediss": 6379}
+
 
 def address_rules(settings: Settings) -> AddressRules:
-    """Return where upstreams of this installation may be: not at its own address."""
+    """Return where upstreams of this installation may be: not at its own address, nor at the services behind it."""
     own = parse_origin(settings.public_url.text, plain_http=True)
-    return AddressRules(settings.upstream_private_networks, frozenset({(own.host, own.port)}))
+    return AddressRules(
+        settings.upstream_private_networks, frozenset({(own.host, own.port)}), frozenset(_services(settings))
+    )
+
+
+def _services(settings: Settings) -> Iterator[tuple[str, int]]:
+    """Yield the hosts and ports of what only this installation may ask, as far as the settings name them."""
+    yield from ((socket.gethostname().lower(), port) for port in LISTENERS)
+    redis = settings.redis_url.reveal()
+    if redis.startswith(SCHEME):
+        yield from parse_sentinel_url(redis).sentinels
+    for text in (redis, settings.registry_url or ""):
+        parts = urlsplit(text)
+        if parts.scheme in DEFAULT_PORTS and parts.hostname:
+            yield parts.hostname, parts.port or DEFAULT_PORTS[parts.scheme]
 
 
 class NoSavedTokens:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import socket
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,10 +11,11 @@ import pytest
 
 from authsvc.errors import InputRefused
 from authsvc.redaction import Secret
+from authsvc.settings import load
 from authsvc.upstreams.origin import Origin
 from authsvc.upstreams.probe import ProbeStep
 from authsvc.upstreams.providers import Provider
-from authsvc.wiring.upstreams import RegistryChecks
+from authsvc.wiring.upstreams import RegistryChecks, address_rules
 from tests.support.upstream_links import Names, make_link, origin_of, upstream_session
 from tests.support.upstream_stub import Answer, StubUpstream
 from tests.support.upstream_tls import UpstreamAuthority
@@ -44,6 +46,31 @@ async def test_a_test_of_amazon_s_key_asks_amazon_each_time(tmp_path: Path) -> N
             assert (await token_step()).ok is True
             stub.answers["/"] = gone
             assert (await token_step()).ok is False
+
+
+@pytest.mark.parametrize(
+    ("redis", "services"),
+    [
+        ("redis://:secret@redis/0", {("redis", 6379)}),
+        ("rediss://10.0.0.3:7000", {("10.0.0.3", 7000)}),
+        ("unix:///run/redis.sock", set()),
+        ("redis+sentinel://a,[::2]:7001/main", {("a", 26379), ("::2", 7001)}),
+    ],
+)
+def test_services_of_this_installation_are_no_upstreams(
+    tmp_path: Path, redis: str, services: set[tuple[str, int]]
+) -> None:
+    """Those that the settings name, and the server itself."""
+    settings = load(
+        {
+            "AUTHSVC_REDIS_URL": redis,
+            "AUTHSVC_REGISTRY_URL": "http://registry:5000",
+            "AUTHSVC_SECRETS_DIR": str(tmp_path),
+            "AUTHSVC_PUBLIC_URL": "https://registry.example.com",
+        }
+    )
+    listeners = {(socket.gethostname().lower(), port) for port in (8080, 8081)}
+    assert address_rules(settings).services == services | listeners | {("registry", 5000)}
 
 
 async def test_addresses_are_checked_by_the_same_rules(tmp_path: Path) -> None:

@@ -17,10 +17,10 @@ from typing import Self
 
 from attrs import define, field, frozen
 
-from authsvc.errors import InputRefused, UpstreamUnavailable
+from authsvc.errors import InputRefused, Overloaded, UpstreamUnavailable
 from authsvc.fair_share import FairShare
 from authsvc.in_flight import InFlight
-from authsvc.upstreams.addresses import Address, AddressRules, parse_literal
+from authsvc.upstreams.addresses import Address, AddressRules, parse_literal, refused_as_own
 from authsvc.upstreams.origin import Origin
 
 LOOKUPS, LOOKUPS_OF_A_TEAM, WAITING_LOOKUPS = 12, 2, 64
@@ -108,7 +108,7 @@ class UpstreamResolver:
             UpstreamUnavailable: the name cannot be resolved, or leads where no upstream may be.
         """
         try:
-            return self._checked(origin, await self.look_up(origin, team))
+            return await self._checked(origin, await self.look_up(origin, team), team)
         except InputRefused as error:
             raise UpstreamUnavailable(str(error), code="upstream_address_refused") from error
 
@@ -123,10 +123,13 @@ class UpstreamResolver:
             InputRefused: it leads where no upstream may be.
         """
         with contextlib.suppress(UpstreamUnavailable):
-            self._checked(origin, await self.look_up(origin, team))
+            await self._checked(origin, await self.look_up(origin, team), team)
 
-    def _checked(self, origin: Origin, addresses: tuple[Address, ...]) -> tuple[Address, ...]:
+    async def _checked(self, origin: Origin, addresses: tuple[Address, ...], team: str) -> tuple[Address, ...]:
         self.rules.check_addresses(origin.host, addresses)
+        for host, port in self.rules.services:
+            if port == origin.port and set(addresses) & set(await self._service(host, team)):
+                raise refused_as_own()
         if origin.scheme != "https" and not all(map(self.rules.is_exception, addresses)):
             raise InputRefused(
                 f"{origin.text} is without TLS, which is accepted only inside private networks that the operator of "
@@ -136,26 +139,37 @@ class UpstreamResolver:
             )
         return tuple(sorted(addresses, key=lambda address: address.version))
 
+    async def _service(self, host: str, team: str) -> tuple[Address, ...]:
+        """Return the addresses of a service of ours; none when its name cannot be resolved now."""
+        literal = parse_literal(host)
+        if literal is not None:
+            return (literal,)
+        with contextlib.suppress(UpstreamUnavailable, Overloaded):
+            return await self._found(host, team)
+        return ()
+
     async def look_up(self, origin: Origin, team: str) -> tuple[Address, ...]:
         """Return the addresses of ``origin``, none of which has been checked yet.
 
         Raises:
             InputRefused: the host is an address or has a port that no upstream may have.
             UpstreamUnavailable: the name cannot be resolved.
+            Overloaded: too many names of this team are being resolved.
         """
         literal = self.rules.check_host(origin.host, origin.port)
-        if literal is not None:
-            return (literal,)
-        remembered = self._remembered.get(origin.host)
+        return (literal,) if literal is not None else await self._found(origin.host, team)
+
+    async def _found(self, host: str, team: str) -> tuple[Address, ...]:
+        remembered = self._remembered.get(host)
         if remembered is not None and self.monotonic() < remembered.until:
             return remembered.addresses
         # Joined within a team: one team's name server cannot make another team wait.
-        key = (team, origin.host)
+        key = (team, host)
         try:
             async with asyncio.timeout(self.deadline):
-                return await self._lookups.ask(key, lambda: asyncio.ensure_future(self._looked_up(origin.host, team)))
+                return await self._lookups.ask(key, lambda: asyncio.ensure_future(self._looked_up(host, team)))
         except TimeoutError as error:
-            raise UpstreamUnavailable(f"the name {origin.host} was not resolved in time") from error
+            raise UpstreamUnavailable(f"the name {host} was not resolved in time") from error
 
     async def _looked_up(self, host: str, team: str) -> tuple[Address, ...]:
         async with self._share.slot(team):

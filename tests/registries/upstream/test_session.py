@@ -14,6 +14,7 @@ from pathlib import Path
 import aiohttp
 import psutil
 import pytest
+from attrs import evolve
 
 from authsvc.errors import InputRefused, Overloaded, SetupRefused, UpstreamUnavailable
 from authsvc.redaction import Secret
@@ -120,6 +121,23 @@ async def test_the_address_that_was_checked_is_the_one_that_is_connected_to(
         reply = await session.request(REQUESTER, origin_of(stub, PUBLIC), "GET", "/v2/", longest=10)
     assert (reply.status, names.asked, stub.connections) == (200, [PUBLIC], 1)
     assert stub.seen[0].headers["host"] == f"{PUBLIC}:{stub.port}"
+
+
+@pytest.mark.parametrize("service", ["registry", "127.0.0.1"])
+async def test_our_own_services_are_refused_by_any_name(
+    stub: StubUpstream, authority: UpstreamAuthority, service: str
+) -> None:
+    """An excepted network may have them in it; another port of the same host passes."""
+    names = Names({"registry": [["127.0.0.1"]], "evil.example": [["127.0.0.1"]], "c.example": [["127.0.0.2"]]})
+    rules = evolve(LOOPBACK, services=frozenset({(service, stub.port), ("gone.example", stub.port)}))
+    async with upstream_session(authority, names=names, rules=rules) as session:
+        for host in (service, "evil.example", "127.0.0.1"):
+            assert (await refused(session, origin_of(stub, host))).startswith("upstream_address_refused")
+            with pytest.raises(InputRefused):
+                await session.resolver.vet_host(origin_of(stub, host), "acme")
+        assert stub.connections == 0
+        await session.resolver.vet_host(evolve(origin_of(stub, "evil.example"), port=stub.port + 1), "acme")
+        await session.resolver.vet_host(origin_of(stub, "c.example"), "acme")
 
 
 async def test_the_socket_itself_refuses(stub: StubUpstream, authority: UpstreamAuthority) -> None:
