@@ -255,9 +255,9 @@ async def test_a_manifest_comes_from_authsvc_once(pulls: Pulls) -> None:
     assert f"X-Authsvc-Secret: {NGINX_SECRET}\r\n" in fetches[0]
 
 
-@pytest.mark.parametrize("zone", ["linked_team", "linked_link", "linked_all"])
+@pytest.mark.parametrize("zone", ["linked_subject", "linked_team", "linked_link", "linked_all"])
 async def test_more_transfers_than_allowed(folder: Path, free_port: int, zone: str) -> None:
-    """One above the limit of a team, a link or all is told by authsvc, and the others go on."""
+    """One above the limit of a customer, a team, a link or all is told by authsvc, and the others go on."""
 
     def one(text: str) -> str:
         changed, count = re.subn(rf"limit_conn {zone} \d+;", f"limit_conn {zone} 1;", text)

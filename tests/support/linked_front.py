@@ -80,6 +80,7 @@ class Pulls:
             f"X-Linked-Key: {self.key}",
             "X-Linked-Team: acme",
             "X-Linked-Link: link-1",
+            "X-Linked-Subject: abc",
             f"X-Linked-Digest: {DIGEST}",
         )
 

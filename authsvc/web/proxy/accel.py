@@ -6,6 +6,8 @@ is there, that header would be a linked registry's. There a status that no linke
 it on, and no client sees it.
 """
 
+import hashlib
+
 from aiohttp import web
 
 from authsvc.registries.upstream.targets import BlobTarget
@@ -17,8 +19,8 @@ FETCH_BLOB, FETCH_SIZE = 461, 462
 """Statuses of nginx and us alone, which its location for cached blobs takes for the way to fetch one, or its size."""
 
 
-def send_to_cache(link: UpstreamLink, repository: str, digest: str) -> web.Response:
-    """Let nginx serve a blob from its cache; what is not there it asks for again, at the step ``target``."""
+def send_to_cache(link: UpstreamLink, repository: str, digest: str, subject: str) -> web.Response:
+    """Let nginx serve a blob from its cache to ``subject``; at the step ``target`` it asks for what is not there."""
     return _accel(
         "cached",
         {
@@ -26,6 +28,7 @@ def send_to_cache(link: UpstreamLink, repository: str, digest: str) -> web.Respo
             "X-Linked-Digest": digest,
             "X-Linked-Team": link.team,
             "X-Linked-Link": link.id,
+            "X-Linked-Subject": hashlib.sha256(f"{link.team} {subject}".encode()).hexdigest()[:32],
         },
     )
 

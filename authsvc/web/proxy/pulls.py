@@ -200,7 +200,7 @@ class Pulls:
                 target = await self._next(pull, hop)
             case _:
                 await self.activity.asked_for_blob(pull)
-                return accel.send_to_cache(link, repository, digest)
+                return accel.send_to_cache(link, repository, digest, pull.subject)
         head = pull.said(METHOD) == "HEAD"
         return accel.send_to_registry(link, repository, digest, target, head=head, hop=hop)
 
