@@ -18,11 +18,14 @@ from tests.support.installation import OPERATOR, Installation
 
 MANAGE = Path(__file__).parent.parent.parent / "authsvc/manage"
 
-LOOKUPS = {"find_app", "find_license", "find_customer", "find_member", "find_service_account", "find_token"}
+LOOKUPS = {
+    *("find_app", "find_license", "find_customer", "find_member", "find_service_account", "find_token"),
+    "find_upstream",
+}
 """What use cases look records up with that they change."""
 
-MAKES_ANOTHER = {"create", "invite", "reset"}
-"""Use cases that look a record up and create another one."""
+MAKES_ANOTHER = {"create", "invite", "reset", "link", "test"}
+"""Use cases that look a record up and create another one, or change none."""
 
 
 def unconditional(source: str) -> list[str]:
