@@ -28,7 +28,7 @@ def read_password(*, from_stdin: bool) -> Secret:
 
 
 def read_secret(what: str, *, from_stdin: bool) -> Secret:
-    """Return a secret of somebody else: all of standard input, such as a key file, or asked for without echo.
+    """Return a secret that another service issued: all of standard input, such as a key file, or typed without echo.
 
     Raises:
         click.UsageError: it should be asked for, and there is no terminal.
