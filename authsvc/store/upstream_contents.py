@@ -12,7 +12,7 @@ from attrs import frozen
 
 from authsvc.store import keys
 from authsvc.store.connection import Connection
-from authsvc.upstreams.link import UpstreamLink
+from authsvc.upstreams.link import UpstreamLink, cache_scope
 
 MAX_CONTENTS = 20_000
 """Manifests and blobs of one link that are remembered, at about 250 bytes each."""
@@ -80,7 +80,7 @@ class RedisUpstreamContents:
         now: datetime,
     ) -> None:
         """Remember a manifest, and the sizes of its blobs by their digests."""
-        scope = _scope(link)
+        scope = cache_scope(link)
         values: dict[str, str | int] = {
             keys.upstream_content(scope, BLOB, repository, blob): size for blob, size in sizes.items()
         }
@@ -90,7 +90,7 @@ class RedisUpstreamContents:
         await self.connection.run(run(keys=[keys.upstream_contents(scope), *values], args=arguments))
 
     async def _recall(self, link: UpstreamLink, kind: str, repository: str, digest: str, now: datetime) -> bytes | None:
-        scope = _scope(link)
+        scope = cache_scope(link)
         run = self.connection.redis.register_script(_RECALL)
         names = [keys.upstream_contents(scope), keys.upstream_content(scope, kind, repository, digest)]
         value: bytes | None = await self.connection.run(run(keys=names, args=[int(now.timestamp()), self._seconds()]))
@@ -98,7 +98,3 @@ class RedisUpstreamContents:
 
     def _seconds(self) -> int:
         return max(1, round(self.life.total_seconds()))
-
-
-def _scope(link: UpstreamLink) -> str:
-    return f"{link.id}:{link.credential_version}:{link.purge_count}"

@@ -10,7 +10,7 @@ from attrs import frozen
 
 from authsvc.store import keys
 from authsvc.store.connection import Connection
-from authsvc.upstreams.link import UpstreamLink
+from authsvc.upstreams.link import UpstreamLink, cache_scope
 from authsvc.upstreams.tag_policy import RememberedTag
 
 MAX_TAGS = 10_000
@@ -44,7 +44,7 @@ class RedisUpstreamTags:
 
     async def get(self, link: UpstreamLink, repository: str, tag: str) -> RememberedTag | None:
         """Return what a tag meant."""
-        value = await self.connection.get(keys.upstream_tag(_scope(link), repository, tag))
+        value = await self.connection.get(keys.upstream_tag(cache_scope(link), repository, tag))
         if value is None:
             return None
         at, _, digest = value.decode("ascii").partition(" ")
@@ -53,7 +53,8 @@ class RedisUpstreamTags:
     async def put(self, link: UpstreamLink, repository: str, tag: str, remembered: RememberedTag) -> None:
         """Remember what a tag means."""
         at = int(remembered.checked_at.timestamp())
-        key, index = keys.upstream_tag(_scope(link), repository, tag), keys.upstream_tags(_scope(link))
+        scope = cache_scope(link)
+        key, index = keys.upstream_tag(scope, repository, tag), keys.upstream_tags(scope)
         run = self.connection.redis.register_script(_REMEMBER)
         life = max(1, round(self.life.total_seconds()))
         arguments: list[str | int] = [f"{at} {remembered.digest}", at, self.most, life]
@@ -61,10 +62,7 @@ class RedisUpstreamTags:
 
     async def forget(self, link: UpstreamLink, repository: str, tag: str) -> None:
         """Forget a tag that the registry does not have any more."""
-        key, index = keys.upstream_tag(_scope(link), repository, tag), keys.upstream_tags(_scope(link))
+        scope = cache_scope(link)
+        key, index = keys.upstream_tag(scope, repository, tag), keys.upstream_tags(scope)
         await self.connection.run(self.connection.redis.delete(key))
         await self.connection.run(self.connection.redis.zrem(index, key))
-
-
-def _scope(link: UpstreamLink) -> str:
-    return f"{link.id}:{link.credential_version}:{link.purge_count}"

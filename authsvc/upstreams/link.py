@@ -147,6 +147,14 @@ def credential_context(link: UpstreamLink) -> SealContext:
     return SealContext(CREDENTIAL_KIND, link.team, link.id, link.credential_version)
 
 
+def cache_scope(link: UpstreamLink) -> str:
+    """Return what everything that is remembered of a link's registry is kept under.
+
+    Another link, credential or purge has another scope, so nothing outlives a new secret or a purge.
+    """
+    return f"{link.id}:{link.credential_version}:{link.purge_count}"
+
+
 def blob_cache_key(link: UpstreamLink, repository: str, digest: str) -> str:
     """Return what a blob is cached under.
 
@@ -163,4 +171,4 @@ def blob_cache_key(link: UpstreamLink, repository: str, digest: str) -> str:
     """
     if ":" in repository:
         raise ValueError("a repository inside an upstream has no colon")
-    return f"{link.team}:{link.id}:{link.credential_version}:{link.purge_count}:{repository}:{digest}"
+    return f"{link.team}:{cache_scope(link)}:{repository}:{digest}"

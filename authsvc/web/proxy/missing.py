@@ -8,7 +8,7 @@ from attrs import define, field
 
 from authsvc.errors import UpstreamNotFound
 from authsvc.spec.pull_path import PullKind
-from authsvc.upstreams.link import UpstreamLink
+from authsvc.upstreams.link import UpstreamLink, cache_scope
 
 MISSING_FOR = timedelta(seconds=5)
 """How long a registry that has said 404 is not asked for the same again; a new image is seen that much later."""
@@ -16,7 +16,7 @@ MISSING_FOR = timedelta(seconds=5)
 MAX_MISSING = 4096
 """Names that a process remembers."""
 
-Key = tuple[str, int, int, str, str, str]
+Key = tuple[str, str, str, str]
 
 KINDS = frozenset({PullKind.MANIFEST, PullKind.BLOB})
 
@@ -54,4 +54,4 @@ class MissingNames:
 
 
 def _key(link: UpstreamLink, repository: str, kind: PullKind, reference: str) -> Key:
-    return (link.id, link.credential_version, link.purge_count, repository, kind.name, reference)
+    return (cache_scope(link), repository, kind.name, reference)

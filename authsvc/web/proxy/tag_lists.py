@@ -7,7 +7,7 @@ from typing import Protocol
 
 from attrs import define, field
 
-from authsvc.upstreams.link import UpstreamLink
+from authsvc.upstreams.link import UpstreamLink, cache_scope
 from authsvc.web.proxy.link_shares import LinkShares, SharedQuestions
 
 MAX_NAMES = 60_000
@@ -16,7 +16,7 @@ MAX_NAMES = 60_000
 EMPTY = 20
 """As how many names a list counts beyond its own: one without a tag takes memory too."""
 
-Key = tuple[str, int, int, str]
+Key = tuple[str, str]
 Names = tuple[str, ...]
 
 
@@ -67,7 +67,7 @@ class TagLists:
             UpstreamFailed: the registry does not say.
             Overloaded: the turn of ``subject`` does not come soon enough.
         """
-        key = (link.id, link.credential_version, link.purge_count, repository)
+        key = (cache_scope(link), repository)
 
         async def known() -> Names | None:
             return self._find(key)

@@ -9,14 +9,14 @@ from typing import Protocol
 from attrs import define, field
 
 from authsvc.errors import Overloaded, StoreUnavailable, UpstreamFailed, UpstreamLimited, UpstreamNotFound
-from authsvc.upstreams.link import UpstreamLink
+from authsvc.upstreams.link import UpstreamLink, cache_scope
 from authsvc.upstreams.tag_policy import RememberedTag, ResolvedTag, TagPolicy
 from authsvc.web.proxy.link_shares import LinkShares, SharedQuestions
 
 MAX_PAUSED = 4096
 """Tags whose failed look-up a process remembers."""
 
-Key = tuple[str, int, int, str, str]
+Key = tuple[str, str, str]
 
 
 class TagMemory(Protocol):
@@ -84,7 +84,7 @@ class TagResolver:
             Overloaded: the turn of ``subject`` does not come soon enough, and nothing is known of the tag.
             StoreUnavailable: what is known cannot be read.
         """
-        key = (link.id, link.credential_version, link.purge_count, repository, tag)
+        key = (cache_scope(link), repository, tag)
 
         async def known() -> ResolvedTag | None:
             return await self._known(key, link)
@@ -102,7 +102,7 @@ class TagResolver:
 
     async def _known(self, key: Key, link: UpstreamLink) -> ResolvedTag | None:
         """Return what a tag means when the registry need not be asked, or was asked in vain a moment ago."""
-        *_, repository, tag = key
+        _, repository, tag = key
         remembered = await self.memory.get(link, repository, tag)
         now = self.clock()
         if remembered is not None and self.policy.is_fresh(remembered, now):
@@ -111,7 +111,7 @@ class TagResolver:
         return self._by_memory(remembered, failed[1], now) if failed is not None and now < failed[0] else None
 
     async def _look_up(self, key: Key, link: UpstreamLink, remembered: RememberedTag | None) -> ResolvedTag:
-        *_, repository, tag = key
+        _, repository, tag = key
         try:
             found = await self.source.head_manifest(link, repository, tag)
         except UpstreamFailed as error:
@@ -124,7 +124,7 @@ class TagResolver:
     async def _failure(
         self, key: Key, link: UpstreamLink, remembered: RememberedTag | None, error: UpstreamFailed
     ) -> ResolvedTag:
-        *_, repository, tag = key
+        _, repository, tag = key
         now = self.clock()
         if isinstance(error, UpstreamNotFound):
             if remembered is not None:
