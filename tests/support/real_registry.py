@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -136,15 +136,22 @@ def running(binary: Path, events: EventsValues | None = None) -> Iterator[RealRe
         events=events,
     )
     (folder / "registry.yml").write_text(render(values))
+    registry = RealRegistry(folder, root)
+    with serving(binary, folder, registry.answers):
+        yield registry
+
+
+@contextmanager
+def serving(binary: Path, folder: Path, answers: Callable[[], bool]) -> Iterator[None]:
+    """Run ``binary`` by the ``registry.yml`` in ``folder`` while the context lasts; then the folder is removed."""
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder)}
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [str(binary), "serve", str(folder / "registry.yml")], env=environment, stdout=log, stderr=log
         )  # fmt: skip
     try:
-        registry = RealRegistry(folder, root)
-        until(lambda: _runs(process, folder) and registry.answers(), "the registry's first answer")
-        yield registry
+        until(lambda: _runs(process, folder) and answers(), "the registry's first answer")
+        yield
     finally:
         process.kill()
         process.wait()

@@ -2,10 +2,7 @@
 
 import base64
 import http.client
-import os
-import shutil
 import ssl
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,10 +11,10 @@ from pathlib import Path
 from attrs import frozen
 
 from tests.support.oci import MANIFEST, Image, digest_of
-from tests.support.real_registry import INSTALLED
+from tests.support.real_registry import INSTALLED, serving
 from tests.support.stack import free_port
 from tests.support.upstream_tls import UpstreamAuthority
-from tests.support.waiting import PATIENCE, until
+from tests.support.waiting import PATIENCE
 
 USERS = {"alice": "wonder-land-7", "bob": "builder-cat-9"}
 """Who may pull and push, with their passwords."""
@@ -106,21 +103,6 @@ def upstream_registry(
     (folder / "registry.yml").write_text(
         _CONFIGURATION.format(folder=folder, port=port, certificate=files.certificate, key=files.key)
     )
-    environment = {"PATH": os.environ["PATH"], "HOME": str(folder)}
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [str(binary), "serve", str(folder / "registry.yml")], env=environment, stdout=log, stderr=log
-        )  # fmt: skip
     registry = UpstreamRegistry(port, vouches)
-    try:
-        until(lambda: _runs(process, folder) and registry.answers(), "the external registry's first answer")
+    with serving(binary, folder, registry.answers):
         yield registry
-    finally:
-        process.kill()
-        process.wait()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _runs(process: "subprocess.Popen[bytes]", folder: Path) -> bool:
-    assert process.poll() is None, (folder / "log").read_text(errors="replace")[-2000:]
-    return True
