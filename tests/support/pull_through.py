@@ -40,6 +40,7 @@ from tests.support.front import NGINX_SECRET, Answer, Front, running_front
 from tests.support.redis_server import connected
 from tests.support.upstream_links import Clock, upstream_client
 from tests.support.upstream_tls import UpstreamAuthority
+from tests.support.waiting import PATIENCE
 
 REALM = f"https://{SERVICE}/auth/token"
 
@@ -77,6 +78,21 @@ class MemoryHealth:
         self.news.append((link.id, code))
 
 
+@define(eq=False, slots=False)
+class WatchedShares(LinkShares):
+    """Shares that say how often a turn was asked for, and in which nobody waits too long on a slow machine."""
+
+    patience: float = PATIENCE
+    asked: int = 0
+
+    @asynccontextmanager
+    async def take(self, link: str, subject: str) -> AsyncIterator[None]:
+        """Hold a turn."""
+        self.asked += 1
+        async with super().take(link, subject):
+            yield
+
+
 @define
 class MovingClock:
     """The wall clock, and how far a test has moved it."""
@@ -105,6 +121,7 @@ class PullThrough:
         events: what counts as activity.
         metrics: what was counted.
         edge_port: where the endpoint listens, beside nginx.
+        shares: turns at each link.
     """
 
     front: Front
@@ -119,6 +136,7 @@ class PullThrough:
     events: list[RegistryEvent]
     metrics: SharedMetrics
     edge_port: int
+    shares: WatchedShares
 
     def counted(self, metric: Metric) -> dict[str, int]:
         """Return what was counted, by the label, without what was not."""
@@ -197,7 +215,7 @@ async def pull_through(
         upstream_client(authority, secrets=secrets, clock=seconds, answered=counts.answered) as client,
     ):
         memory = RedisUpstreamTags(connection, timedelta(days=8))
-        shares = LinkShares()
+        shares = WatchedShares()
         resolver = TagResolver(client, memory, policy, clock, shares)
         lists = TagLists(client, shares, policy.interval, clock)
         ids = map(str, itertools.count())
@@ -214,6 +232,18 @@ async def pull_through(
             address = f"127.0.0.1:{edge_port}"
             async with running_front(folder, port, edge_upstream=address, ca_file=str(authority.file)) as front:
                 yield PullThrough(
-                    front, folder, links, health, clock, connection, root, log, seconds, events, shared, edge_port
+                    front,
+                    folder,
+                    links,
+                    health,
+                    clock,
+                    connection,
+                    root,
+                    log,
+                    seconds,
+                    events,
+                    shared,
+                    edge_port,
+                    shares,
                 )
             await listener.close()

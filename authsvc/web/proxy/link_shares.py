@@ -26,8 +26,13 @@ class _LinkShare:
 
 @define(eq=False)
 class LinkShares:
-    """Gives out turns at each link, in which the subjects of tokens alternate."""
+    """Gives out turns at each link, in which the subjects of tokens alternate.
 
+    Attributes:
+        patience: seconds that a question waits for its turn.
+    """
+
+    patience: float = WAIT
     _links: dict[str, _LinkShare] = field(init=False, factory=dict, repr=False)
 
     @asynccontextmanager
@@ -39,7 +44,7 @@ class LinkShares:
         """
         found = self._links.get(link)
         if found is None:
-            share = FairShare(REQUESTS_OF_A_LINK, OF_A_SUBJECT, WAITING, BUSY, patience=WAIT)
+            share = FairShare(REQUESTS_OF_A_LINK, OF_A_SUBJECT, WAITING, BUSY, patience=self.patience)
             found = self._links[link] = _LinkShare(share)
         found.users += 1
         try:

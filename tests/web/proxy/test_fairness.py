@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from attrs import define, evolve, field
@@ -35,19 +36,30 @@ def made_up(kind: str) -> Iterator[str]:
 
 @asynccontextmanager
 async def flood(pulls: PullThrough, stub: StubUpstream, *references: str) -> AsyncIterator[None]:
-    """Ask for images that the registry is slow to say anything about, as one subject, until all its turns are taken."""
+    """Ask for images that the registry is slow to say anything about, as one subject, until its queue is full.
+
+    They arrive in the order of ``references``: each is asked for when the one before it has a turn or waits for one.
+    """
     for reference in references:
         if ("org/image", reference) not in stub.manifests:
             stub.answers[f"/v2/org/image/manifests/{reference}"] = Answer(404, delay=PATIENCE)
-    jobs = [asyncio.ensure_future(pulls.get(f"manifests/{one}", subject=ATTACKER)) for one in references]
-    await becomes(lambda: sum(job.done() for job in jobs) >= FEW_TOO_MANY, "the refusal of those beyond the queue")
+    jobs = []
+    for arrived, reference in enumerate(references, pulls.shares.asked + 1):
+        jobs.append(asyncio.ensure_future(pulls.get(f"manifests/{reference}", subject=ATTACKER)))
+        await becomes(partial(has_arrived, pulls, arrived), "the arrival of each question")
+    refused = await asyncio.gather(*jobs[-FEW_TOO_MANY:])
+    assert Counter(code_of(answer) for answer in refused) == {(429, "TOOMANYREQUESTS"): FEW_TOO_MANY}
+    assert {answer.headers.get("retry-after") for answer in refused} == {"5"}
     yield
-    answers = [job.result() for job in jobs if job.done()]
-    assert Counter(code_of(answer) for answer in answers) == {(429, "TOOMANYREQUESTS"): FEW_TOO_MANY}
-    assert {answer.headers.get("retry-after") for answer in answers} == {"5"}
+    assert not any(job.done() for job in jobs[:-FEW_TOO_MANY])
     stub.answers = {}  # the queue empties at once
     stub.hang_up()
     await asyncio.gather(*jobs)
+
+
+def has_arrived(pulls: PullThrough, number: int) -> bool:
+    """Say whether so many questions have asked for a turn."""
+    return pulls.shares.asked >= number
 
 
 @pytest.mark.parametrize("kind", ["digest", "tag"])
