@@ -50,6 +50,7 @@ ErrorCode = Literal[
     "token_not_found",
     "upstream_link_not_found",
     "upstreams_too_many",
+    "webhooks_too_many",
     "team_not_found",
     "slug_taken",
     "sign_ins_too_many",

@@ -24,6 +24,7 @@ from authsvc.settings import OWNED_BY_OTHERS, SETTINGS
 from authsvc.setup.data_dir import MARKER, prepare
 from authsvc.setup.init import configuration_of
 from authsvc.tenancy.names import RESERVED_SLUGS
+from authsvc.webhooks.event import EventType
 
 ROOT = Path(__file__).parent.parent
 HOUSE = ROOT / "authsvc"
@@ -37,8 +38,8 @@ OF_EVERY_CHANGE = {"actor", "id"}
 HANDED_ON = "**"
 EVENT = re.compile(r"[a-z-]+\.(?!conf|csv|json|toml|yml|sh|sock|pid|log|key|secret|io)[a-z_]+")
 
-NOT_EVENTS = {"gitlab.com"}
-"""Host names that look like an event."""
+NOT_EVENTS = {"gitlab.com", *EventType}
+"""What looks like an event of the log or the audit: host names, and the types of events that webhooks send."""
 
 """A constant `noun.verb`; the exceptions are ends of file and host names."""
 

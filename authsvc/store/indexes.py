@@ -16,6 +16,7 @@ from authsvc.tenancy.machine_records import PersonalToken, ServiceAccount
 from authsvc.tenancy.records import App, License, Member, Team
 from authsvc.tenancy.search import fold, indexed, words
 from authsvc.upstreams.link import UpstreamLink
+from authsvc.webhooks.webhook import Webhook
 
 IndexEntry = tuple[str, str]
 """Key of an index, and one entry of it."""
@@ -107,6 +108,10 @@ def _upstream(link: UpstreamLink) -> Iterable[IndexEntry]:
     yield keys.index("upstreams", link.team), f"{link.app}/{link.name}"
 
 
+def _webhook(webhook: Webhook) -> Iterable[IndexEntry]:
+    yield keys.index("webhooks", webhook.team), instant(webhook.created_at) + webhook.id
+
+
 _ENTRIES: Mapping[type, Callable[[Any], Iterable[IndexEntry]]] = {
     License: _license,
     Customer: _customer,
@@ -116,4 +121,5 @@ _ENTRIES: Mapping[type, Callable[[Any], Iterable[IndexEntry]]] = {
     PersonalToken: _personal_token,
     ServiceAccount: _service_account,
     UpstreamLink: _upstream,
+    Webhook: _webhook,
 }

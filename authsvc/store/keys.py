@@ -74,6 +74,10 @@ MIGRATION_LEASE = f"{PREFIX}migration:lease"
 """Which worker makes the present pass, for some seconds."""
 
 
+WEBHOOKS = f"{PREFIX}webhooks"
+"""Sorted set of all webhooks, each as team and id with a slash between them, by Unix time of making."""
+
+
 ACTIVITY = f"{PREFIX}activity:"
 """What every key of the activity begins with (:mod:`authsvc.store.activity_script` makes most of their names)."""
 
@@ -286,6 +290,16 @@ def app_upstreams(slug: str) -> str:
 def upstream_health(link_id: str, credential_version: int) -> str:
     """Hash of how a link fares with its present credential."""
     return f"{PREFIX}upstream-health:{link_id}:{credential_version}"
+
+
+def webhook(webhook_id: str) -> str:
+    """Record of a webhook."""
+    return f"{PREFIX}webhook:{webhook_id}"
+
+
+def team_webhooks(slug: str) -> str:
+    """Sorted set of the ids of a team's webhooks, by Unix time of making."""
+    return f"{PREFIX}team-webhooks:{slug}"
 
 
 def used(credential_id: str) -> str:

@@ -28,6 +28,7 @@ CLI_MAY_IMPORT = (
     "wiring",
     "tenancy",
     "upstreams",
+    "webhooks",
     "signing.root",
     "error_codes",
     "errors",
@@ -58,6 +59,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "preflight audit activity",
         "keys",
         "upstreams",
+        "webhooks",
         "store registries",
         "image_index",
         "manage",
@@ -99,7 +101,7 @@ def manage_knows_no_store(module: Module) -> list[str]:
 
 def keys_are_not_read_below_manage(module: Module) -> list[str]:
     """Find imports of keys/ by what stores and sends secrets; what a sealed secret is bound to may be named."""
-    if not module.path.startswith(("upstreams/", "store/", "registries/")):
+    if not module.path.startswith(("upstreams/", "webhooks/", "store/", "registries/")):
         return []
     return [n for n in module.imports if within(n, "authsvc.keys") and not within(n, "authsvc.keys.sealing")]
 

@@ -36,6 +36,7 @@ PURE_IMPORTS = (
         "authsvc.activity",
         "authsvc.images",
         "authsvc.upstreams",
+        "authsvc.webhooks",
         "authsvc.keys.sealing",
     ),
     *(
@@ -74,7 +75,7 @@ CLOCK_READERS = ("wiring/", "cli/", "local/up.py", "installer/credential_helper.
 """Who may read the wall clock: the composition root and the entry points."""
 
 PURE_AT_IMPORT = {
-    *("partial", "permitted", "unique", "join", "partition"),
+    *("partial", "permitted", "unique", "join", "partition", "len"),
     *(
         "TypeVar",
         "datetime",

@@ -9,7 +9,7 @@ from attrs import frozen
 
 HOUSE = Path(__file__).parents[2] / "authsvc"
 
-CORE_ROOMS = ("spec/", "tenancy/", "credentials/", "signing/", "activity/", "images/", "upstreams/")
+CORE_ROOMS = ("spec/", "tenancy/", "credentials/", "signing/", "activity/", "images/", "upstreams/", "webhooks/")
 """Folders whose modules decide and compute; see docs/architecture.md."""
 
 CORE_MODULES = (
