@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.linked_front import BLOB, Pulls, running_pulls, whole
+from tests.support.linked_front import BLOB, PATH, Pulls, running_pulls, whole
+from tests.support.waiting import PATIENCE
 
 LAYER_OF_ANOTHER = b"a layer of another team"
 TARGETS = ("/-/blob-head", "/-/blob", "/-/cached", "/-/manifest", "/livez", "/nginx-error", "@linked-answer")
@@ -97,9 +99,9 @@ async def test_the_trap_of_the_cache_is_real(folder: Path, free_port: int) -> No
     """When the location of cached blobs obeys X-Accel-Redirect, as it once did, a hit obeys the linked registry."""
 
     def broken(text: str) -> str:
-        directive = "proxy_intercept_errors on;\n            error_page 461"
+        directive = "recursive_error_pages on;\n            send_timeout 900s;\n            proxy_pass http://edge"
         assert text.count(directive) == 1
-        return text.replace(directive, "proxy_ignore_headers Vary;\n            error_page 461")
+        return text.replace(directive, f"proxy_ignore_headers Vary; {directive}")
 
     async with running_pulls(folder, free_port, broken) as pulls:
         pulls.redirects = True
@@ -195,3 +197,76 @@ async def test_a_status_that_nobody_knows(pulls: Pulls, status: int) -> None:
     assert answer.status == 502
     assert [step.get("x-authsvc-step", "") for step in pulls.steps] == ["", "target", "answer"]
     assert len(pulls.linked.heads) == 1
+
+
+CHALLENGE = b'HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer realm="https://evil.example"\r\n\r\n'
+BEFORE = b"HTTP/1.1 102 Processing\r\nDate: now\r\n\r\n" + CHALLENGE
+OLD = CHALLENGE.replace(b"HTTP/1.1", b"HTTP/0.9")
+"""Go's library reads any version of one digit; nginx reads no version 0, and takes it for bytes of HTTP/0.9."""
+
+
+async def is_shown(pulls: Pulls, method: str, sent: bytes, redirected: bytes | None = None) -> bool:
+    """Whether a client sees the challenge that a linked registry sends, or where it redirects to."""
+    pulls.linked.answer = lambda head: redirected if redirected and " /cdn " in head else sent
+    for _ in range(2):
+        reader, writer = await asyncio.open_connection("127.0.0.1", pulls.front.port)
+        writer.write(f"{method} {PATH} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        async with asyncio.timeout(PATIENCE):
+            got = await reader.read()
+        writer.close()
+        while got.startswith(b"HTTP/1.1 1"):  # such a one comes before the answer (RFC 9110, section 15.2)
+            got = got.partition(b"\r\n\r\n")[2]
+        head = got.partition(b"\r\n\r\n")[0].lower()
+        if re.match(rb"http/\d.\d 401 ", head) and b"evil" in head:
+            return True
+    return False
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("sent", [BEFORE, BEFORE.replace(b"102", b"199"), OLD, OLD.lower(), b"HTTP/" + OLD, CHALLENGE])
+async def test_no_challenge_of_a_linked_registry(pulls: Pulls, method: str, sent: bytes) -> None:
+    """None reaches a client, which would bring its license there: neither before the answer nor in its place."""
+    pulls.on_answer = lambda _: whole(b"{}", "502 ours")
+    assert not await is_shown(pulls, method, sent)
+
+    # Nor from where it has redirected to.
+    pulls.on_answer = lambda step: pulls.target("/cdn") if step["x-authsvc-hop"] == "0" else whole(b"{}", "502 ours")
+    assert not await is_shown(pulls, method, whole(b"", "307 X", "Location: /cdn"), sent)
+
+
+@pytest.mark.parametrize(
+    ("sent", "safe", "broken"),
+    [(BEFORE, "=200 /-/blob", "= /-/blob"), (OLD, 'sub_filter $linked_no_http "refused: ";', "")],
+)
+async def test_the_traps_of_a_challenge_are_real(
+    folder: Path, free_port: int, sent: bytes, safe: str, broken: str
+) -> None:
+    """Without what keeps it back, a customer's client would see it."""
+
+    def changed(text: str) -> str:
+        assert safe in text
+        return text.replace(safe, broken)
+
+    async with running_pulls(folder, free_port, changed) as pulls:
+        assert await is_shown(pulls, "GET", sent)
+
+
+@pytest.mark.parametrize("status", ["099", "201", "206", "499", "600", "777", "999"])
+async def test_a_status_that_nginx_has_no_page_for(pulls: Pulls, status: str) -> None:
+    """To the client it is a blob of other bytes, which it sees by the digest; it is never kept."""
+    pulls.linked.answer = lambda _: whole(b"secret words", f"{status} X", "WWW-Authenticate: evil", "Upgrade: evil")
+    answer = await pulls.get()
+    assert answer.status_line == "HTTP/1.1 200 OK"
+    assert "evil" not in answer.headers.values()
+    pulls.linked.answer = lambda _: whole(BLOB)
+
+    assert (await pulls.get()).body == BLOB
+
+
+@pytest.mark.parametrize("length", ["Content-Length", "X-Length"])
+async def test_the_word_http_in_a_blob(pulls: Pulls, length: str) -> None:
+    """Bytes of a blob are left alone, whatever they are."""
+    body = b"HTTP/1.1 401\r\nhttp/\r\n\r\n" + BLOB
+    pulls.linked.answer = lambda _: whole(body, "200 OK", "Date: now").replace(b"Content-Length", length.encode())
+
+    assert [(await pulls.get()).body for _ in range(2)] == [body, body]

@@ -50,7 +50,7 @@ class Pulls:
     steps: list[dict[str, str]] = field(factory=list)
     key: str = "acme:link-1:1:0:org/image:" + DIGEST
     redirects: bool = False
-    """Whether authsvc uses X-Accel-Redirect at every step."""
+    """Whether authsvc uses X-Accel-Redirect where it should use a status."""
     on_answer: Callable[[dict[str, str]], bytes] = lambda _: whole(b"", "502 Bad Gateway")
 
     async def decide(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -76,7 +76,7 @@ class Pulls:
             b"",
             "200 OK",
             "X-Accel-Redirect: /-/cached",
-            "Content-Type: application/octet-stream",
+            "Content-Type: ",
             f"X-Linked-Key: {self.key}",
             "X-Linked-Team: acme",
             "X-Linked-Link: link-1",
@@ -85,9 +85,9 @@ class Pulls:
         )
 
     def target(self, uri: str = "/v2/org/image/blobs/x?a=%2F%20+;%25", hop: str = "0") -> bytes:
-        """Return the answer that sends nginx to the linked registry: by its status at the step ``target``."""
+        """Return the answer that sends nginx to the linked registry, by its status."""
         head = self.steps[-1]["x-authsvc-method"] == "HEAD"
-        if self.steps[-1]["x-authsvc-step"] == "target" and not self.redirects:
+        if not self.redirects:
             way = [f"{FETCH_SIZE if head else FETCH_BLOB} Elsewhere"]
         else:
             way = ["200 OK", f"X-Accel-Redirect: /-/{'blob-head' if head else 'blob'}"]

@@ -18,8 +18,9 @@ from authsvc.upstreams.origin import Origin, parse_origin
 MAX_LOCATION = 8 * 1024
 """Longest address of a redirect, in characters."""
 
-MAX_HOPS = 5
-"""Most redirects for one request."""
+MAX_HOPS = 3
+"""Most redirects for one request; of a blob a new token counts as one. nginx ends a request after ten redirects inside
+itself, of which each of these takes two, and the beginning and the error at the end three."""
 
 _LOCATION = re.compile(rf"[!-~]{{1,{MAX_LOCATION}}}", re.ASCII)
 

@@ -1,9 +1,9 @@
 """Answers that send nginx on: to its cache, or to where a blob is fetched.
 
 nginx takes the headers below into variables of its own and passes none of them to a client; the locations are in
-``registry-config/nginx.conf``. Where it has looked into its cache, nginx obeys no ``X-Accel-Redirect``: of a blob that
-is there, that header would be a linked registry's. There a status that no linked registry can have in the cache sends
-it on, and no client sees it.
+``registry-config/nginx.conf``. Once it has looked into its cache, nginx obeys no ``X-Accel-Redirect``: of a blob that
+is there, that header would be a linked registry's. From then on a status that no linked registry can have in the cache
+sends it on, and no client sees it.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from authsvc.upstreams.link import UpstreamLink, blob_cache_key
 OCTETS = "application/octet-stream"
 
 FETCH_BLOB, FETCH_SIZE = 461, 462
-"""Statuses of nginx and us alone, which its location for cached blobs takes for the way to fetch one, or its size."""
+"""Statuses of nginx and us alone, by which it goes and fetches a blob, or its size."""
 
 
 def send_to_cache(link: UpstreamLink, repository: str, digest: str, subject: str) -> web.Response:
@@ -64,12 +64,10 @@ def send_to_registry(
     }
     if target.authorization is not None:
         headers["X-Linked-Authorization"] = target.authorization.reveal()
-    if hop is None:
-        status = FETCH_SIZE if head else FETCH_BLOB
-        return web.Response(status=status, reason="Elsewhere", content_type=OCTETS, headers=headers)
-    return _accel("blob-head" if head else "blob", headers)
+    status = FETCH_SIZE if head else FETCH_BLOB
+    return web.Response(status=status, reason="Elsewhere", content_type=OCTETS, headers=headers)
 
 
 def _accel(location: str, headers: dict[str, str]) -> web.Response:
-    # The type is what the client gets with a blob, whatever the linked registry says.
-    return web.Response(content_type=OCTETS, headers={"X-Accel-Redirect": f"/-/{location}", **headers})
+    # Without a type: nginx would keep it, and says one itself.
+    return web.Response(headers={"Content-Type": "", "X-Accel-Redirect": f"/-/{location}", **headers})

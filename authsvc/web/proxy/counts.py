@@ -3,6 +3,7 @@
 from authsvc.metrics import catalogue as metric
 from authsvc.metrics.shared_metrics import Slot
 from authsvc.spec.pull_path import PullKind
+from authsvc.web.proxy.pull import PullStep
 
 
 class PullCounts:
@@ -19,9 +20,9 @@ class PullCounts:
             kind: what it asks for.
             step: at which nginx is; empty at the first.
         """
-        if not step:
+        if step == PullStep.FIRST:
             self._slot.inc(metric.PROXY_REQUESTS, kind.value)
-        elif step in {"manifest", "target"}:
+        elif step in {PullStep.MANIFEST, PullStep.TARGET}:
             self._slot.inc(metric.PROXY_MISSES, kind.value)
 
     def stale(self) -> None:

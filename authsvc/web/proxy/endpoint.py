@@ -15,10 +15,11 @@ from authsvc.logs import Logger
 from authsvc.policy import locate
 from authsvc.signing.registry_token import RegistryToken, verify
 from authsvc.spec.pull_path import PullPath, parse_pull_path
-from authsvc.spec.registry_error import NAME_INVALID, UNSUPPORTED
+from authsvc.spec.registry_error import NAME_INVALID, UNAVAILABLE, UNSUPPORTED
 from authsvc.web.middleware import REQUEST_ID
 from authsvc.web.proxy.answers import challenge, refuse
 from authsvc.web.proxy.nginx_only import NginxOnly
+from authsvc.web.proxy.pull import STEP, PullStep
 from authsvc.web.proxy.pulls import Pulls
 
 
@@ -78,7 +79,7 @@ class ProxyEndpoint:
             )
         token = self._token(request, path)
         if isinstance(token, web.Response):
-            return token
+            return token if request.headers.get(STEP) != PullStep.ANSWER else _too_late(request_id)
         return await self._pulls.answer(request, path, location, token.subject)
 
     def _token(self, request: web.Request, path: PullPath) -> RegistryToken | web.Response:
@@ -96,3 +97,13 @@ class ProxyEndpoint:
         if not token.allows(str(path.repository), PULL):
             return challenge(rules.realm, rules.service, scope, request_id, "insufficient_scope")
         return token
+
+
+def _too_late(request_id: str) -> web.Response:
+    """Return what a client is told whose token ended while a linked registry was asked.
+
+    It is not a challenge: nginx copies that of a linked registry, which has answered 401, to whatever we say then, and
+    a client would bring its license to where both of them name.
+    """
+    sentence = "the token ended before the linked registry answered; try again"
+    return refuse(HTTPStatus.SERVICE_UNAVAILABLE, UNAVAILABLE, sentence, request_id, {"Retry-After": "1"})

@@ -1,5 +1,7 @@
 """One request for something of a linked registry, and how far nginx has come with it."""
 
+from enum import StrEnum
+
 from aiohttp import web
 from attrs import frozen
 
@@ -9,6 +11,22 @@ from authsvc.upstreams.link import UpstreamLink
 STEP, DIGEST, METHOD = "X-Authsvc-Step", "X-Authsvc-Digest", "X-Authsvc-Method"
 STATUS, LOCATION, ORIGIN, HOP = "X-Authsvc-Status", "X-Authsvc-Location", "X-Authsvc-Origin", "X-Authsvc-Hop"
 LIMITED, RETRY_AFTER = "X-Authsvc-Limited", "X-Authsvc-Retry-After"
+
+
+class PullStep(StrEnum):
+    """How far nginx has come when it asks."""
+
+    FIRST = ""
+    """A client has asked."""
+
+    MANIFEST = "manifest"
+    """The cache does not have the manifest."""
+
+    TARGET = "target"
+    """The cache does not have the blob."""
+
+    ANSWER = "answer"
+    """The linked registry has not given the blob but said something else."""
 
 
 @frozen

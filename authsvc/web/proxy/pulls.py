@@ -25,7 +25,7 @@ from authsvc.errors import (
 from authsvc.logs import Logger
 from authsvc.policy import RepositoryLocation
 from authsvc.registries.upstream.client import OCI_INDEX, UpstreamClient
-from authsvc.registries.upstream.targets import BlobTarget
+from authsvc.registries.upstream.targets import MAX_HOPS, BlobTarget
 from authsvc.spec.pull_path import PullKind, PullPath
 from authsvc.spec.reference import is_digest
 from authsvc.spec.registry_error import NAME_UNKNOWN, TOOMANYREQUESTS
@@ -50,13 +50,10 @@ from authsvc.web.proxy.pull import (
     STATUS,
     STEP,
     Pull,
+    PullStep,
 )
 from authsvc.web.proxy.tag_lists import TagLists
 from authsvc.web.proxy.tags import TagResolver
-
-MAX_HOPS = 3
-"""How often a linked registry may send us on for one blob, a new token included: nginx ends a request after ten
-redirects inside itself, of which each takes two, and the beginning and the error at the end three."""
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
@@ -169,7 +166,7 @@ class Pulls:
 
     async def _manifest(self, pull: Pull) -> web.Response:
         link, repository = pull.link, pull.repository
-        if pull.said(STEP) == "manifest" and is_digest(pull.said(DIGEST)):
+        if pull.said(STEP) == PullStep.MANIFEST and is_digest(pull.said(DIGEST)):
             async with self._turn(pull):
                 found = await self.client.get_manifest(link, repository, pull.said(DIGEST))
             await self.health.note_good(link, self.clock())
@@ -190,10 +187,10 @@ class Pulls:
         link, repository, digest = pull.link, pull.repository, pull.path.reference
         hop: int | None = None
         match pull.said(STEP):
-            case "target":
+            case PullStep.TARGET:
                 await self._open(pull)
                 target = await self.client.blob_target(link, repository, digest)
-            case "answer":
+            case PullStep.ANSWER:
                 if pull.said(LIMITED) == "REJECTED":
                     raise Overloaded("too many images of linked registries are being pulled; try again in a moment")
                 hop = _number(pull.said(HOP)) + 1
