@@ -11,6 +11,7 @@ import pytest
 from tests.support.linked_front import BLOB, PATH, Pulls, running_pulls, whole
 from tests.support.waiting import PATIENCE
 
+SMUGGLED = b"HTTP/1.1 200 OK\r\nSet-Cookie: evil\r\nContent-Length: 4\r\n\r\nevil"
 LAYER_OF_ANOTHER = b"a layer of another team"
 TARGETS = ("/-/blob-head", "/-/blob", "/-/cached", "/-/manifest", "/livez", "/nginx-error", "@linked-answer")
 
@@ -160,7 +161,17 @@ async def test_a_large_blob_is_not_kept(
 async def test_headers_that_a_browser_or_a_client_obeys(pulls: Pulls) -> None:
     """The client gets the bytes, and no instruction of a linked registry, neither at first nor from the cache."""
     names = ["Content-Encoding", "Access-Control-Allow-Origin", "Access-Control-Allow-Credentials", "NEL", "Report-To"]
-    names += ["Reporting-Endpoints", "Service-Worker-Allowed", "X-Linked-Key", "X-Linked-Authorization", "Set-Cookie"]
+    names += [
+        "Cache-Control",
+        "Vary",
+        "Upgrade",
+        "Content-Range",
+        "Reporting-Endpoints",
+        "Service-Worker-Allowed",
+        "X-Linked-Key",
+        "X-Linked-Authorization",
+        "Set-Cookie",
+    ]
     pulls.linked.answer = lambda _: whole(BLOB, "200 OK", *(f"{name}: evil" for name in names))
     for method in ("HEAD", "GET", "GET"):
         assert "evil" not in (await pulls.get(method=method)).headers.values()
@@ -270,3 +281,43 @@ async def test_the_word_http_in_a_blob(pulls: Pulls, length: str) -> None:
     pulls.linked.answer = lambda _: whole(body, "200 OK", "Date: now").replace(b"Content-Length", length.encode())
 
     assert [(await pulls.get()).body for _ in range(2)] == [body, body]
+
+
+def beginning(status: str, *headers: str) -> bytes:
+    """Return a response that goes on with another one."""
+    return "".join(f"{line}\r\n" for line in (f"HTTP/1.1 {status}", *headers, "")).encode() + SMUGGLED
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        beginning("100 Continue", f"Content-Length: {len(SMUGGLED)}"),
+        beginning("101 Switching Protocols", "Upgrade: h2c", "Connection: upgrade"),
+        beginning("103 Early Hints", "Link: </x>"),
+        beginning("099 No"),
+        beginning("199 No"),
+        beginning("204 No Content", "Content-Length: 1"),
+        beginning("304 Not Modified", "Content-Length: 1"),
+        beginning("600 No"),
+        b"HTTPS/1.1 200 OK\r\n\r\n" + SMUGGLED,
+    ],
+    ids=["100", "101", "103", "099", "199", "204", "304", "600", "no-status"],
+)
+async def test_it_writes_no_answer_of_ours(pulls: Pulls, method: str, answer: bytes) -> None:
+    """Neither the head of the answer to the pull, nor that of the next one on a connection that clients share."""
+    pulls.linked.answer = lambda _: answer
+    reader, writer = await asyncio.open_connection("127.0.0.1", pulls.front.port)
+    for line in (f"{method} {PATH} HTTP/1.1", "Host: a", "Connection: upgrade", "Upgrade: h2c", ""):
+        writer.write(f"{line}\r\n".encode())
+    writer.write(b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n")
+    async with asyncio.timeout(PATIENCE):
+        received = await reader.read()
+    writer.close()
+
+    head = received.partition(b"\r\n\r\n")[0]
+    assert b"evil" not in head
+    if answer.startswith(b"HTTP/"):
+        assert head.startswith((b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 502 "))
+        assert b"\r\nConnection: close" in head
+    assert [step for step in pulls.steps if "/livez" in step["request"]] == []

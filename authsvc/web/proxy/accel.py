@@ -40,7 +40,7 @@ def send_to_manifest(link: UpstreamLink, repository: str, digest: str, warning: 
 
 
 def send_to_registry(
-    link: UpstreamLink, repository: str, digest: str, target: BlobTarget, *, head: bool, hop: int | None
+    link: UpstreamLink, repository: str, digest: str, target: BlobTarget, *, head: bool, hop: int
 ) -> web.Response:
     """Let nginx fetch a blob from ``target`` and cache it.
 
@@ -50,7 +50,7 @@ def send_to_registry(
         digest: of the blob.
         target: a checked address, and what is sent there.
         head: whether only the size is wanted, which is not cached.
-        hop: how often the linked registry has sent us on; None when nginx has only looked into its cache.
+        hop: how often the linked registry has sent us on.
     """
     headers = {
         "X-Linked-Address": f"{target.origin.scheme}://{target.address.authority}",
@@ -60,7 +60,7 @@ def send_to_registry(
         "X-Linked-Origin": target.origin.text,
         "X-Linked-Key": f"blob:{blob_cache_key(link, repository, digest)}",
         "X-Linked-Digest": digest,
-        "X-Linked-Hop": str(hop or 0),
+        "X-Linked-Hop": str(hop),
     }
     if target.authorization is not None:
         headers["X-Linked-Authorization"] = target.authorization.reveal()

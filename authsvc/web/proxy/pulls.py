@@ -185,7 +185,7 @@ class Pulls:
 
     async def _blob(self, pull: Pull) -> web.Response:
         link, repository, digest = pull.link, pull.repository, pull.path.reference
-        hop: int | None = None
+        hop = 0
         match pull.said(STEP):
             case PullStep.TARGET:
                 await self._open(pull)
