@@ -9,7 +9,7 @@ from attrs import frozen
 from authsvc.client import Client
 from authsvc.credentials.proof import Proof, classify
 from authsvc.credentials.subject import LicensesSubject, LicenseSubject, MemberSubject, Subject
-from authsvc.decision import Decision
+from authsvc.decision import Decision, DenialReason
 from authsvc.errors import STORE_AWAY, AccountDenied, CredentialsRefused, StoreUnavailable
 from authsvc.outcomes import ISSUED_DEGRADED, ISSUED_EMPTY, ISSUED_IN_FULL, ISSUED_IN_PART, Outcome
 from authsvc.policy import decide, namespaces
@@ -89,12 +89,13 @@ class Issued:
 
 
 class Denied(AccountDenied):
-    """The account may not be used; carries the subject for the log."""
+    """The account may not be used; carries the subject and the reason for the log and for webhooks."""
 
-    def __init__(self, message: str, subject: Subject) -> None:
-        """Keep the sentence and who it is about."""
+    def __init__(self, message: str, subject: Subject, reason: DenialReason) -> None:
+        """Keep the sentence, who it is about, and which fact forbids it."""
         super().__init__(message, detail=f"{subject.id} was denied")
         self.subject = subject
+        self.reason = reason
 
 
 def decided(subject: Subject, requested: tuple[ResourceScope, ...], now: datetime) -> Decision:
@@ -108,7 +109,7 @@ def decided(subject: Subject, requested: tuple[ResourceScope, ...], now: datetim
     if decision.unanswered:
         raise StoreUnavailable(STORE_AWAY, detail=f"not covered by what {subject.id} was seen to grant lately")
     if decision.account is not None:
-        raise Denied(denial_sentence(decision.account), decision.holder(subject))
+        raise Denied(denial_sentence(decision.account), decision.holder(subject), decision.account.reason)
     return decision
 
 

@@ -310,6 +310,7 @@ def documented_events() -> dict[str, Row]:
         "## Preflights",
         "## Management API",
         "## Linked registries",
+        "## Webhooks",
         "## Changes",
         "## The server itself",
     )

@@ -23,7 +23,7 @@ ENGLISH = listed(
     between bounded busy by call case catalogue change changed check checked checker closed collected collection
     confirm confirmation conflict connected containing content copy count counted counting create credential
     current date death delete deleted deletion demand denial denied derive describe described disk document done
-    each early end ended entry event evidence existing expected expiry explanation export fact failed fair field
+    due each early end ended entry event evidence existing expected expiry explanation export fact failed fair field
     filter finder flight folder format found free from full given group handover has hashing health helper
     history host id image import in indexed inherited input inside install installed interval is issued kind
     known label last later layout level library lifetime limit limited line list listed listen listening live
@@ -52,7 +52,7 @@ FIELD = listed(
     authorization authsvc backoff batch batched bearer binaries blob body cache certificate channel claim cli
     client codec column compose csv config configuration connection console context control counter crawler cursor
     customer descriptor dialect digest dir endpoint error es256 etag exposition file handler hash head header hmac
-    idempotency index indexing init installer issuance issuer json jws key kubelet label lazy leaf listener log
+    fanout idempotency index indexing init installer issuance issuer json jws key kubelet label lazy leaf listener log
     login main manifest memory metric middleware migration nginx node observer openapi ops option pagination
     parameter password permission platform pool port portal prefix process proxy query redirect redis reference
     refresher registry resolver reload render renewal renewer reply request resource response restart root

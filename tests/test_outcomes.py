@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from authsvc import errors
+from authsvc.decision import DenialReason
 from authsvc.errors import AuthsvcError, StoreRefused, Throttled, UpstreamLimited
 from authsvc.issuance import Denied
 from authsvc.metrics.catalogue import TOKEN_REQUESTS
@@ -90,7 +91,10 @@ def test_a_subclass_has_the_row_of_its_nearest_base() -> None:
     class Odd(StoreRefused):
         pass
 
-    assert outcome_of_error(Denied("no", as_license(make_license()))) is OF_ERRORS[errors.AccountDenied]
+    assert (
+        outcome_of_error(Denied("no", as_license(make_license()), DenialReason.LICENSE_EXPIRED))
+        is OF_ERRORS[errors.AccountDenied]
+    )
     assert outcome_of_error(Odd("no")) is OF_ERRORS[StoreRefused]
 
 

@@ -273,6 +273,19 @@ PROXY_UPSTREAM_ANSWERS = Metric(
     (Label("status", UPSTREAM_STATUSES),),
 )
 
+WEBHOOK_ATTEMPTS = Metric(
+    "authsvc_webhook_attempts_total",
+    Kind.COUNTER,
+    "Attempts to deliver an event to a webhook, by what became of the delivery.",
+    (Label("outcome", ("delivered", "retried", "failed")),),
+)
+WEBHOOKS_WAITING = Metric(
+    "authsvc_webhooks_waiting", Kind.GAUGE, "Events that wait for their delivery to webhooks, counted by the sender."
+)
+WEBHOOKS_DROPPED = Metric(
+    "authsvc_webhooks_dropped_total", Kind.COUNTER, "Events for webhooks that were dropped because too many waited."
+)
+
 METRICS = (
     *(TOKEN_REQUESTS, TOKEN_SECONDS, HTTP_REQUESTS, API_REQUESTS, API_SECONDS),
     *(PASSWORDS_WAITING, PASSWORDS_RUNNING, PASSWORD_SECONDS),
@@ -284,6 +297,7 @@ METRICS = (
     *(REGISTRY_EVENTS, REGISTRY_NOTIFICATIONS, REGISTRY_NOTIFICATION_SECONDS, REGISTRY_LAST_EVENT),
     *(IMAGES_CRAWLED, IMAGES_CRAWL_SECONDS, IMAGES_CRAWL_UNREAD, IMAGES_FAILURES, IMAGES_WAITING),
     *(PROXY_REQUESTS, PROXY_MISSES, PROXY_STALE, PROXY_FAILURES, PROXY_UPSTREAM_ANSWERS),
+    *(WEBHOOK_ATTEMPTS, WEBHOOKS_WAITING, WEBHOOKS_DROPPED),
 )
 """All of them, in the order in which they are shown."""
 

@@ -74,3 +74,24 @@ class Delivery:
     next_at: datetime | None = None
     status: int | None = None
     reason: str | None = None
+
+
+@frozen
+class DeliveryCounts:
+    """What the deliveries to a webhook add up to.
+
+    Attributes:
+        delivered: events that were delivered.
+        failed: events that are not tried again.
+        dropped: events that were dropped because too many waited.
+        waiting: events that wait.
+        failures: attempts that failed since the last one that worked.
+        failing_since: when the first of them failed, or None.
+    """
+
+    delivered: int = 0
+    failed: int = 0
+    dropped: int = 0
+    waiting: int = 0
+    failures: int = 0
+    failing_since: datetime | None = None

@@ -15,6 +15,7 @@ from attrs import define, field, frozen
 from authsvc.audit.entry import ChangeLog, Entry
 from authsvc.audit.recorder import AuditRecorder
 from authsvc.audit.retention import Retention
+from authsvc.audit.token_event import AuditedRequest
 from authsvc.credentials.authenticator import Authenticator
 from authsvc.credentials.password_cache import PasswordCache
 from authsvc.credentials.recent import RecentLicenses
@@ -22,7 +23,7 @@ from authsvc.credentials.throttled_passwords import ThrottledPasswords
 from authsvc.credentials.verifier import Lane, PasswordVerifier
 from authsvc.disk_room import DiskWatch
 from authsvc.errors import AuthsvcError
-from authsvc.issuance import Issuance, Lifetimes
+from authsvc.issuance import Issuance, Issued, Lifetimes
 from authsvc.keys.client import KeyServiceClient
 from authsvc.logs import Logger
 from authsvc.manage.tokens import SignIns
@@ -64,7 +65,8 @@ from authsvc.web.listener import Drain
 from authsvc.web.metrics import CountedIssuance, metrics
 from authsvc.web.ops import Readiness, license_keys, livez
 from authsvc.web.preflight import PreflightEndpoint
-from authsvc.web.token import TokenEndpoint
+from authsvc.web.token import AuditSink, TokenEndpoint
+from authsvc.webhook_sender.denials import DenialRecorder
 from authsvc.wiring import clock
 from authsvc.wiring.api import management_api
 from authsvc.wiring.events import events_endpoint, last_event
@@ -74,6 +76,7 @@ from authsvc.wiring.keys import system_tokens
 from authsvc.wiring.listeners import ServedRoutes, listeners
 from authsvc.wiring.proxy import proxy_endpoint
 from authsvc.wiring.room import watched_disk, watched_memory
+from authsvc.wiring.webhooks import webhooks_of_worker
 from authsvc.worker_status import DATA_VERSION
 
 TOKEN_ID_BYTES = 16
@@ -177,6 +180,8 @@ async def running_worker(
         stack.push_async_callback(usage.flush)
         stack.push_async_callback(ended, asyncio.create_task(usage.run()))
         recorder = await stack.enter_async_context(_audit(settings, logger, counting.slot, disk.has_room))
+        sending = webhooks_of_worker(settings, live.keys, has_room, _change_log(logger), logger, counting.slot)
+        denials = await stack.enter_async_context(sending)
         await stack.enter_async_context(_indexing(settings, logger))
         throttle = RedisThrottle(connection)
         passwords = stack.enter_context(_passwords(throttle, hashing, counting, logger))
@@ -187,7 +192,7 @@ async def running_worker(
             on_use=usage.record,
             recent=RecentLicenses() if settings.degraded_pulls else None,
         )
-        service = settings.public_url.authority
+        service, record = settings.public_url.authority, _recording(recorder, denials)
         issuance = _issuance(settings, authenticator, live, Records(connection, codec, _change_log(logger)))
         tokens = system_tokens(settings, live.keyring)
         session = await stack.enter_async_context(
@@ -196,8 +201,8 @@ async def running_worker(
         preflight = Preflight(authenticator, OurRegistry(session), tokens, service)
         proxied = proxy_endpoint(settings, live.keys, live.nginx_secrets, has_room, logger, counting.slot)
         edge_routes = [
-            *TokenEndpoint(CountedIssuance(issuance, counting.slot), logger, clock, recorder.record).routes(),
-            *PreflightEndpoint(preflight, service, logger, clock, recorder.record).routes(),
+            *TokenEndpoint(CountedIssuance(issuance, counting.slot), logger, clock, record).routes(),
+            *PreflightEndpoint(preflight, service, logger, clock, record).routes(),
             license_keys(lambda: key_document(service, live.license_keys["keys"])),
             web.get("/livez", livez),
             *(await stack.enter_async_context(proxied)).routes(),
@@ -223,6 +228,16 @@ async def running_worker(
         inside_routes = [*readiness.routes(), metrics(counting.shared_metrics, clock), *events]
         served = (ServedRoutes(EDGE, edge_routes, edge, {PREFIX: api}), ServedRoutes(INSIDE, inside_routes, inside))
         yield await stack.enter_async_context(listeners(settings, served, logger, counting.slot))
+
+
+def _recording(recorder: AuditRecorder, denials: DenialRecorder) -> AuditSink:
+    """Return what takes the outcome of every request: for the audit, and for webhooks."""
+
+    def record(asked: AuditedRequest, outcome: Issued | Exception) -> None:
+        recorder.record(asked, outcome)
+        denials.record(asked, outcome)
+
+    return record
 
 
 def _readiness(

@@ -61,7 +61,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "upstreams",
         "webhooks",
         "store registries",
-        "image_index",
+        "image_index webhook_sender",
         "manage",
         "web",
         "wiring",

@@ -6,6 +6,7 @@ from datetime import datetime
 from authsvc.audit.token_event import AuditedRequest
 from authsvc.client import Client
 from authsvc.credentials.subject import Subject
+from authsvc.decision import DenialReason
 from authsvc.errors import CredentialsRefused
 from authsvc.issuance import Denied, Issued
 from authsvc.policy import decide
@@ -51,7 +52,8 @@ def issued(request: AuditedRequest, subject: Subject | None = None) -> Issued:
 
 def denied(subject: Subject | None = None) -> Denied:
     """Return the refusal of a proven subject; of an expired license by default."""
-    return Denied("license c of Globex expired; contact sales@acme.test", subject or as_license(make_license()))
+    sentence = "license c of Globex expired; contact sales@acme.test"
+    return Denied(sentence, subject or as_license(make_license()), DenialReason.LICENSE_EXPIRED)
 
 
 def refused(cause: str = "no such member") -> CredentialsRefused:

@@ -146,7 +146,7 @@ class UpstreamSession:
         authorization: Secret | None = None,
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
-        longest: int = 0,
+        longest: int | None = 0,
     ) -> UpstreamReply:
         """Return the answer to one request, whatever its status.
 
@@ -158,7 +158,7 @@ class UpstreamSession:
             authorization: value of that header; None for none.
             headers: others.
             body: None for none.
-            longest: bytes of the body of a 200 at most.
+            longest: bytes of the body of a 200 at most; None when no body of any answer is read.
 
         Raises:
             UpstreamUnavailable: it cannot be reached or does not answer in time, its address is refused, or the answer
@@ -241,7 +241,7 @@ class UpstreamSession:
     async def _received(
         self, requester: Requester, sending: "_UpstreamRequest", response: aiohttp.ClientResponse
     ) -> UpstreamReply:
-        if sending.method == "HEAD":
+        if sending.method == "HEAD" or sending.longest is None:
             return UpstreamReply(response.status, response.headers, b"", _challenges(response))
         if response.status != HTTPStatus.OK:
             content = await self._read(requester, response, MAX_ERROR)
@@ -277,7 +277,7 @@ class _UpstreamRequest:
     target: str
     headers: Mapping[str, str] = field(repr=False)
     body: bytes | None = field(repr=False)
-    longest: int
+    longest: int | None
 
 
 def _challenges(response: aiohttp.ClientResponse) -> str:

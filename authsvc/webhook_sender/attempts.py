@@ -1,0 +1,148 @@
+"""Attempts to deliver: takes what is due for one webhook, sends it, and stores how that ended."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+
+from attrs import evolve, field, frozen
+
+from authsvc.audit.entry import Entry
+from authsvc.errors import Conflict, Overloaded, SignerUnavailable, StoreUnavailable
+from authsvc.redaction import Secret
+from authsvc.store.webhook_deliveries import DueWebhook, RedisWebhookDeliveries, StoredDelivery
+from authsvc.store.webhooks import RedisWebhooks
+from authsvc.tenancy.subjects import SYSTEM
+from authsvc.tenancy.versioned import Versioned
+from authsvc.webhook_sender.client import DeliveryReply, WebhookClient
+from authsvc.webhooks.delivery import Delivery, DeliveryAttempt, DeliveryState
+from authsvc.webhooks.schedule import GIVE_UP_AFTER, MAX_ATTEMPTS, is_given_up, next_attempt
+from authsvc.webhooks.webhook import Webhook
+
+TAKEN_BACK = timedelta(seconds=30)
+"""When a delivery is tried again whose sender ended in the middle of an attempt."""
+
+FRESH = 5.0
+"""Seconds within which a sender goes on after Redis has let it begin: less than its lease. One that was stopped in
+between sends nothing."""
+
+CLOSED = timedelta(seconds=30)
+"""For how long a webhook is left alone while its secret cannot be opened."""
+
+STORED_AGAIN, STORE_PAUSE = 4, 1.0
+"""How often the result of an attempt is stored while Redis does not answer, and the seconds in between."""
+
+DELIVERED, RETRIED, FAILED = "delivered", "retried", "failed"
+
+GONE = "the receiver answered 410, which says that it wants no more events"
+
+NEVER_WORKED = f"every attempt has failed for {GIVE_UP_AFTER.days} days"
+
+SECRET_LOST = "the signing secret cannot be opened with the keys of this installation; add the webhook again"  # noqa: S105
+
+INTERRUPTED = "the server was stopped during the last attempt"
+
+
+@frozen
+class DeliveryAttempts:
+    """Makes attempts. A failure of Redis is raised as StoreUnavailable, and the delivery is taken back later.
+
+    Attributes:
+        webhooks: where they are.
+        deliveries: what is due.
+        client: sends.
+        unseal: opens the signing secret of a webhook.
+        holder: random name of the sender.
+        clock: the present.
+        monotonic: seconds of a clock that never goes back.
+        chance: random, from 0 to 1.
+        new_id: makes the id of an audit entry.
+        counted: hears what became of each attempt.
+    """
+
+    webhooks: RedisWebhooks
+    deliveries: RedisWebhookDeliveries
+    client: WebhookClient
+    unseal: Callable[[Webhook], Awaitable[Secret]] = field(repr=False)
+    holder: str
+    clock: Callable[[], datetime] = field(repr=False)
+    monotonic: Callable[[], float] = field(repr=False)
+    chance: Callable[[], float] = field(repr=False)
+    new_id: Callable[[], str] = field(repr=False)
+    counted: Callable[[str], None] = field(default=lambda _: None, repr=False)
+
+    async def make(self, place: DueWebhook) -> None:
+        """Try the delivery that is due for the longest time."""
+        now = self.clock()
+        found = await self.webhooks.get(place.webhook)
+        if found is None or found.record.team != place.team:
+            await self.deliveries.forget(place)
+            return
+        webhook = found.record
+        if webhook.disabled_at is not None:
+            await self.deliveries.give_up(place, "the webhook was disabled", now)
+            return
+        due = await self.deliveries.next_due(place.webhook, now)
+        if due is None:
+            await self.deliveries.pause(place, now)
+        elif due.delivery.attempts >= MAX_ATTEMPTS:
+            failed = evolve(due.delivery, state=DeliveryState.FAILED, next_at=None, reason=INTERRUPTED)
+            await self._end(place, due, failed)
+        else:
+            await self._try(place, found, due)
+
+    async def _try(self, place: DueWebhook, found: Versioned[Webhook], due: StoredDelivery) -> None:
+        try:
+            secret: Secret | None = await self.unseal(found.record)
+        except (Overloaded, SignerUnavailable):
+            await self.deliveries.pause(place, self.clock() + CLOSED)
+            return
+        except Conflict:
+            secret = None
+        asked, now = self.monotonic(), self.clock()
+        begun = await self.deliveries.begin(self.holder, place, due, now, now + TAKEN_BACK)
+        if begun is None or self.monotonic() - asked > FRESH:
+            return
+        reply = await self._reply(found.record, begun, secret)
+        since = await self._end(place, begun, self._ended(begun.delivery, reply))
+        if reply.gone:
+            await self._disable(found, GONE)
+        elif not reply.attempt.ok and is_given_up(since, self.clock()):
+            await self._disable(found, NEVER_WORKED)
+
+    async def _reply(self, webhook: Webhook, begun: StoredDelivery, secret: Secret | None) -> DeliveryReply:
+        if secret is None:
+            return DeliveryReply(DeliveryAttempt(self.clock(), None, SECRET_LOST, 0))
+        try:
+            return await self.client.send(webhook, begun.delivery.event, begun.body, secret)
+        except Overloaded as error:
+            return DeliveryReply(DeliveryAttempt(self.clock(), None, str(error), 0))
+
+    def _ended(self, begun: Delivery, reply: DeliveryReply) -> Delivery:
+        """Return a delivery as it is after an attempt."""
+        attempt = reply.attempt
+        tried = evolve(begun, attempted_at=attempt.at, status=attempt.status, reason=attempt.reason, next_at=None)
+        if attempt.ok:
+            return evolve(tried, state=DeliveryState.DELIVERED)
+        again = None if reply.gone else next_attempt(begun.attempts, attempt.at, self.chance(), reply.retry_after)
+        return evolve(tried, state=DeliveryState.FAILED if again is None else DeliveryState.WAITING, next_at=again)
+
+    async def _end(self, place: DueWebhook, begun: StoredDelivery, ended: Delivery) -> datetime | None:
+        """Store how an attempt ended: what is not stored is sent again, so Redis is asked more than once."""
+        outcomes = {DeliveryState.DELIVERED: DELIVERED, DeliveryState.FAILED: FAILED, DeliveryState.WAITING: RETRIED}
+        self.counted(outcomes[ended.state])
+        for _ in range(STORED_AGAIN):
+            try:
+                return await self.deliveries.end(place, begun, ended, self.clock())
+            except StoreUnavailable:
+                await asyncio.sleep(STORE_PAUSE)
+        return await self.deliveries.end(place, begun, ended, self.clock())
+
+    async def _disable(self, found: Versioned[Webhook], why: str) -> None:
+        webhook, now = found.record, self.clock()
+        facts = {"team": webhook.team, "webhook": webhook.id, "reason": why}
+        entry = Entry(self.new_id(), now, "webhook.disabled", SYSTEM, facts)
+        try:
+            await self.webhooks.replace(found, evolve(webhook, disabled_at=now, disabled_reason=why), entry)
+        except Conflict:
+            return  # it was changed or removed at this moment: the next attempt sees it as it is now
+        await self.deliveries.give_up(DueWebhook(webhook.team, webhook.id), why, now)

@@ -1,0 +1,137 @@
+"""Webhooks in a worker: what notices events, and what sends them, on a Redis connection of its own."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from random import SystemRandom
+
+from authsvc.audit.entry import ChangeLog
+from authsvc.keys.client import KeyServiceClient
+from authsvc.logs import Logger
+from authsvc.metrics.catalogue import WEBHOOK_ATTEMPTS, WEBHOOKS_DROPPED, WEBHOOKS_WAITING
+from authsvc.metrics.shared_metrics import Slot
+from authsvc.processes.waiting import ended
+from authsvc.redaction import Secret
+from authsvc.registries.upstream.resolver import UpstreamResolver
+from authsvc.registries.upstream.session import UpstreamSession
+from authsvc.registries.upstream.tls import upstream_tls
+from authsvc.settings import Settings
+from authsvc.store.codec import Codec
+from authsvc.store.connection import Connection
+from authsvc.store.records import Records
+from authsvc.store.webhook_deliveries import RedisWebhookDeliveries
+from authsvc.store.webhook_outbox import WebhookOutbox
+from authsvc.store.webhooks import RedisWebhooks
+from authsvc.webhook_sender.attempts import DeliveryAttempts
+from authsvc.webhook_sender.client import WebhookClient
+from authsvc.webhook_sender.denials import DenialRecorder
+from authsvc.webhook_sender.fanout import EventFanout
+from authsvc.webhook_sender.sender import LAST_WORDS, Watcher, WebhookSender
+from authsvc.webhooks.webhook import Webhook, secret_context
+from authsvc.wiring import clock
+from authsvc.wiring.upstreams import address_rules
+
+ID_BYTES = 16
+
+
+@asynccontextmanager
+async def webhook_client(settings: Settings) -> AsyncIterator[WebhookClient]:
+    """Yield what sends one event at a time, where receivers of this installation may be.
+
+    Raises:
+        SetupRefused: the file of certificates cannot be read.
+    """
+    resolver = UpstreamResolver(address_rules(settings), time.monotonic)
+    async with UpstreamSession(resolver, upstream_tls(settings.upstream_ca_file), time.monotonic) as session:
+        yield WebhookClient(session, clock, time.monotonic)
+
+
+@asynccontextmanager
+async def webhooks_of_worker(
+    settings: Settings,
+    keys: KeyServiceClient | None,
+    has_room: Callable[[], bool],
+    log: ChangeLog,
+    logger: Logger,
+    slot: Slot,
+) -> AsyncIterator[DenialRecorder]:
+    """Send events in the background; yield what takes the outcomes of token requests.
+
+    Without a key service no signing secret can be opened, and another server sends.
+    """
+    connection = Connection(settings.redis_url, deadline=settings.redis_deadline)
+    outbox = WebhookOutbox(connection, has_room)
+    denials = DenialRecorder(outbox, logger, clock)
+    recording = asyncio.create_task(denials.run())
+    try:
+        async with AsyncExitStack() as stack:
+            if keys is not None:
+                await stack.enter_async_context(_sending(settings, keys, outbox, log, logger, slot))
+            yield denials
+    finally:
+        await ended(recording)
+        await denials.finish()
+        await connection.close()
+
+
+@asynccontextmanager
+async def _sending(
+    settings: Settings, keys: KeyServiceClient, outbox: WebhookOutbox, log: ChangeLog, logger: Logger, slot: Slot
+) -> AsyncIterator[None]:
+    """Send whenever no other worker does."""
+    records = Records(outbox.connection, Codec(), log)
+    webhooks, deliveries = RedisWebhooks(records), RedisWebhookDeliveries(outbox.connection, records.codec)
+    holder = new_id()
+    async with webhook_client(settings) as client:
+        attempts = DeliveryAttempts(
+            webhooks,
+            deliveries,
+            client,
+            _unseal(keys),
+            holder,
+            clock,
+            time.monotonic,
+            SystemRandom().random,
+            new_id,
+            lambda outcome: slot.inc(WEBHOOK_ATTEMPTS, outcome),
+        )
+        sender = WebhookSender(
+            outbox,
+            EventFanout(
+                outbox, webhooks, deliveries, records, holder, clock, logger,
+                lambda count: slot.inc(WEBHOOKS_DROPPED, by=count),
+            ),
+            deliveries,
+            attempts,
+            watchers(),
+            clock,
+            logger,
+            outbox.has_room,
+            lambda count: slot.set(WEBHOOKS_WAITING, count),
+        )  # fmt: skip
+        task = asyncio.create_task(sender.run())
+        try:
+            yield
+        finally:
+            sender.stop()
+            await asyncio.wait({task}, timeout=2 * LAST_WORDS)
+            await ended(task)
+
+
+def watchers() -> Sequence[Watcher]:
+    """Return what looks for events that nobody reports."""
+    return ()
+
+
+def _unseal(keys: KeyServiceClient) -> Callable[[Webhook], Awaitable[Secret]]:
+    async def unseal(webhook: Webhook) -> Secret:
+        return Secret((await keys.unseal(webhook.sealed_secret, secret_context(webhook))).decode())
+
+    return unseal
+
+
+def new_id() -> str:
+    """Return a random name of a sender, or the id of an audit entry."""
+    return secrets.token_hex(ID_BYTES)
