@@ -27,6 +27,9 @@ BLOCK_DAYS = 16
 ERA_DAYS = 8 * BLOCK_DAYS
 """Days of one era."""
 
+ERAS_KEPT = 3
+"""Eras before the present one that are stored for certain."""
+
 ACCOUNTS_PER_PART = 128
 """Accounts in one hash of accounts: Redis stores hashes of up to 512 short fields as one block of memory."""
 

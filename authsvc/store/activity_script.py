@@ -8,6 +8,9 @@ newest one with what belongs to it, so that events in another order give the sam
 from authsvc.store import activity_layout as layout
 from authsvc.store import keys
 from authsvc.store.ordered_index import INDEX_FUNCTIONS
+from authsvc.store.webhook_keys import TEAM_WEBHOOKS
+from authsvc.store.webhook_outbox import OFFER
+from authsvc.webhooks.event import EventType
 
 SEEN_PER_BUCKET = 512
 """Ids of events in one set: as many integers as Redis stores in eight bytes each."""
@@ -57,8 +60,10 @@ end
 local function account_pulled(app, number, at)
   local part, rest = account_part(app, number)
   local subject, first, last = string.match(redis.call('HGET', part, rest), '^(%S+) ?(%d*) ?(%d*)$')
+  local is_first = first == ''
   first, last = math.min(tonumber(first) or at, at), math.max(tonumber(last) or at, at)
   redis.call('HSET', part, rest, subject .. ' ' .. first .. ' ' .. last)
+  return is_first
 end
 """
 
@@ -191,17 +196,50 @@ local function user_of(name, number, event)
   redis.call('HSET', key, number % size, at)
   if not old then end_at(key, event.era_until) end
 end
+local function networks_key(app, number, era) return base .. 'networks:' .. app .. ':' .. number .. ':' .. era end
+local function is_from_elsewhere(app, number, event)
+  local is_known = false
+  for era = event.era - {layout.ERAS_KEPT}, event.era do
+    for _, network in ipairs(redis.call('HKEYS', networks_key(app, number, era))) do
+      if string.sub(network, 1, #event.block) == event.block then return false end
+      is_known = true
+    end
+  end
+  return is_known
+end
 local function network_of(app, number, event)
-  local key = base .. 'networks:' .. app .. ':' .. number .. ':' .. event.era
+  local key = networks_key(app, number, event.era)
   local old = redis.call('HGET', key, event.network)
-  if old and tonumber(old) >= event.at then return end
+  if old and tonumber(old) >= event.at then return false end
   local size = old and 1 or redis.call('HLEN', key)
   if not old and size >= {layout.MAX_NETWORKS} then
     redis.call('HSET', key, '{layout.MORE}', '')
-    return
+    return false
   end
+  local is_new = not old and event.watched and is_from_elsewhere(app, number, event)
   redis.call('HSET', key, event.network, event.at)
   if size == 0 then end_at(key, event.era_until) end
+  return is_new
+end
+"""
+
+# What webhooks are told of: only the sender knows how it is described (authsvc/webhook_sender/fanout.py).
+_NOTES = f"""
+local function note(event, kind, facts)
+  facts.note, facts.event, facts.at, facts.team, facts.app = kind, event.id, event.at, event.team, event.app
+  facts.repository, facts.tag, facts.digest = event.image.repository, event.image.tag, event.image.digest
+  offer(event.team, cjson.encode(facts))
+end
+local function note_of_license(event, kind, subject)
+  note(event, kind, {{license = string.sub(subject, 2), network = event.area}})
+end
+local function is_watched(event)
+  return event.team and redis.call('EXISTS', '{TEAM_WEBHOOKS}' .. event.team) == 1
+end
+local function note_push(event)
+  if event.watched and event.kind == 'push' and event.tagged then
+    note(event, '{EventType.PUSHED}', {{by = event.by}})
+  end
 end
 """
 
@@ -227,15 +265,19 @@ local function follow(names, event)
   end
   if event.deletes and #names == #event.names then deleted(names[#names], event) end
 end
-local function count_for(event, number, names, image, part)
+local function count_for(event, subject, names, image, part)
+  local number, is_license = account(event.app, subject), string.sub(subject, 1, 1) == 'l'
   if not part then count_all(event.app, number, event.letter, image, event, {layout.MAX_COUNTS}) end
   if event.kind == 'download' then downloaded(event.app, number, event) end
   for _, name in ipairs(names) do user_of(name, number, event) end
   if (event.kind == 'pull' or event.kind == 'head') and image ~= NO_IMAGE then
     use(event.app, number, event.image, event)
   end
-  if event.kind == 'pull' then account_pulled(event.app, number, event.at) end
-  if event.network then network_of(event.app, number, event) end
+  local is_first = event.kind == 'pull' and account_pulled(event.app, number, event.at)
+  local is_new = event.network and network_of(event.app, number, event)
+  if not event.watched or not is_license then return end
+  if is_first then note_of_license(event, '{EventType.FIRST_PULL}', subject) end
+  if is_new then note_of_license(event, '{EventType.NEW_NETWORK}', subject) end
 end
 local function record(event)
   if not is_new(event) then return 0 end
@@ -249,11 +291,13 @@ local function record(event)
   end
   follow(names, event)
   if not event.kind then return 1 end
+  event.watched = is_watched(event)
+  note_push(event)
   local image = image_of_count(event)
   local part = is_part(event)
   if not part then count_all(event.app, 0, event.letter, image, event, {layout.MAX_APP_COUNTS}) end
   for _, subject in ipairs(event.accounts) do
-    count_for(event, account(event.app, subject), names, image, part)
+    count_for(event, subject, names, image, part)
   end
   return 1
 end
@@ -276,6 +320,8 @@ RECORD = (
     + _COUNTS
     + _IMAGES
     + _USES
+    + OFFER
+    + _NOTES
     + _EVENT
     + """
 local results = {}

@@ -23,6 +23,7 @@ from authsvc.activity.attribution import (
 )
 from authsvc.activity.event_sink import RecordedEvents
 from authsvc.activity.image_name import ImageName
+from authsvc.client import block_of
 from authsvc.errors import STORE_AWAY, StoreRefused, StoreUnavailable
 from authsvc.spec.registry_event import EventAction, RegistryEvent
 from authsvc.store import keys
@@ -41,7 +42,7 @@ from authsvc.store.activity_layout import (
 from authsvc.store.activity_script import RECORD
 from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
-from authsvc.tenancy.records import License
+from authsvc.tenancy.records import App, License
 
 MAX_STEP = 25
 """Most events of one script: Redis serves nobody else for about two milliseconds. The registry sends them singly."""
@@ -72,7 +73,7 @@ class RedisActivitySink:
     connection: Connection
     codec: Codec
     has_room: Callable[[], bool] = field(default=lambda: True)
-    _apps: set[str] = field(init=False, factory=set)
+    _apps: dict[str, str] = field(init=False, factory=dict)
     _app_of: dict[str, str] = field(init=False, factory=dict)
     _full_since: datetime | None = field(init=False, default=None)
 
@@ -115,12 +116,12 @@ class RedisActivitySink:
 
     async def _learn(self, events: Sequence[RegistryEvent]) -> None:
         """Read the apps and licenses that are not known yet."""
-        apps, licenses = needed_apps(events) - self._apps, needed_licenses(events) - self._app_of.keys()
+        apps, licenses = needed_apps(events) - self._apps.keys(), needed_licenses(events) - self._app_of.keys()
         if not apps and not licenses:
             return
         names, ids = sorted(apps), sorted(licenses)
         raws = await self.connection.get_all(*map(keys.app, names), *map(keys.license_, ids))
-        self._apps |= {slug for slug, raw in zip(names, raws, strict=False) if raw is not None}
+        self._apps |= {slug: self._team(raw) for slug, raw in zip(names, raws, strict=False) if raw is not None}
         if len(self._app_of) + len(ids) > MAX_KNOWN:
             self._app_of.clear()
             ids = sorted(needed_licenses(events))
@@ -128,6 +129,13 @@ class RedisActivitySink:
         for license_id, raw in zip(ids, raws[len(names) :], strict=True):
             if raw is not None:
                 self._app_of[license_id] = self.codec.decode(raw, License).app
+
+    def _team(self, raw: bytes) -> str:
+        """Return the team of an app; nothing when a newer authsvc wrote the app: its activity counts all the same."""
+        try:
+            return self.codec.decode(raw, App).team
+        except StoreUnavailable:
+            return ""
 
     async def _write(self, events: Sequence[ActivityEvent], now: datetime) -> list[bool]:
         """Return of each event whether it is new."""
@@ -138,15 +146,16 @@ class RedisActivitySink:
                 "now": seconds(now),
                 "hours_kept": int(HOURS_KEPT.total_seconds()),
                 "days_kept": int(DAYS_KEPT.total_seconds()),
-                "events": [_planned(event) for event in events[start : start + MAX_STEP]],
+                "events": [_planned(event, self._apps[event.app]) for event in events[start : start + MAX_STEP]],
             }
             text = json.dumps(plan, separators=(",", ":"))
             new += map(bool, await self.connection.run(script(keys=[keys.IMAGES_CHANGED], args=[text])))
         return new
 
 
-def _planned(event: ActivityEvent) -> dict[str, Any]:
-    """Return what the script is told of an event; what is unknown is left out."""
+def _planned(event: ActivityEvent, team: str) -> dict[str, Any]:
+    """Return what the script is told of an event of an app of ``team``; what is unknown is left out."""
+    area = None if event.network is None else block_of(event.network.partition("/")[0])
     facts = {
         **planned_change(event.image, event.app, event.at),
         **_seen(event),
@@ -161,6 +170,9 @@ def _planned(event: ActivityEvent) -> dict[str, Any]:
         "licensed": is_license(event.by) or None,
         "size": event.size,
         "network": event.network,
+        "team": team or None,
+        "area": area,
+        "block": None if area is None else _prefix_of(area),
         "changed": None if event.changed is None else str(event.changed),
         "deletes": event.action is EventAction.DELETE or None,
     }
@@ -181,6 +193,11 @@ def planned_change(image: ImageName, app: str, at: datetime) -> dict[str, Any]:
         "entry": newest_first(at),
         "index": keys.index("activity-tags", image_hash(ImageName(image.repository))),
     }
+
+
+def _prefix_of(area: str) -> str:
+    """Return how every network begins that lies in a /24 or /64, as :func:`authsvc.client.network_of` names them."""
+    return area if ":" in area else area.rpartition(".")[0] + "."
 
 
 def _seen(event: ActivityEvent) -> dict[str, Any]:

@@ -81,8 +81,8 @@ BUGS = {
     ),
     "two licenses are two pulls of the app": SeededBug(
         _script(
-            "    count_for(event, account(event.app, subject), names, image, part)\n",
-            "    count_for(event, account(event.app, subject), names, image, part)\n"
+            "    count_for(event, subject, names, image, part)\n",
+            "    count_for(event, subject, names, image, part)\n"
             "    if subject ~= event.accounts[1] then count_all(event.app, 0, event.letter, image, event, 9) end\n",
         ),
         test_activity.test_an_apps_days_are_everyones_together,
