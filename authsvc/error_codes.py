@@ -51,6 +51,7 @@ ErrorCode = Literal[
     "upstream_link_not_found",
     "upstreams_too_many",
     "webhooks_too_many",
+    "webhook_not_found",
     "team_not_found",
     "slug_taken",
     "sign_ins_too_many",
@@ -145,6 +146,7 @@ ErrorCode = Literal[
     "username_invalid",
     "value_unexpected",
     "provider_invalid",
+    "webhook_type_invalid",
     "secret_invalid",
     # external registries
     "upstream_address_refused",

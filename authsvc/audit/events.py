@@ -25,7 +25,7 @@ CHANGES = (
     *("service-account.created", "service-account.grants_set", "service-account.rotated"),
     *("service-account.disabled", "service-account.enabled", "service-account.revoked"),
     *("upstream.linked", "upstream.changed", "upstream.purged", "upstream.unlinked"),
-    "webhook.disabled",
+    *("webhook.added", "webhook.disabled", "webhook.enabled", "webhook.removed"),
     *("customer.created", "customer.changed", "license.created", "license.changed", "license.rotated"),
     *("keys.rotated", "keys.license_rotated", "keys.sealing_rotated"),
     *("keys.root_prepared", "keys.root_switched", "keys.roots_dropped"),

@@ -32,6 +32,7 @@ HINTS: Mapping[ErrorCode, tuple[str, ...]] = {
     "secret_missing": ("`authsvc init` makes it",),
     "service_account_not_found": ("see: authsvc service-account list --team {team}",),
     "upstream_link_not_found": ("see: authsvc upstream list --app {app}", "see: authsvc upstream list"),
+    "webhook_not_found": ("see: authsvc webhook list",),
     "team_not_found": ("make it with: authsvc team create {team}",),
     "token_not_found": ("see: authsvc token list --member EMAIL",),
 }

@@ -22,6 +22,7 @@ COMMANDS = {
     "team": ("authsvc.cli.team", "team_group"),
     "token": ("authsvc.cli.token", "token_group"),
     "upstream": ("authsvc.cli.upstream", "upstream_group"),
+    "webhook": ("authsvc.cli.webhook", "webhook_group"),
     "up": ("authsvc.cli.stack", "up_command"),
 }
 """Every subcommand, with the module and the name it is found under."""

@@ -18,6 +18,7 @@ from authsvc.tenancy.customers import Customer
 from authsvc.tenancy.machine_records import PersonalToken, ServiceAccount
 from authsvc.tenancy.records import App, License, Member, Team
 from authsvc.upstreams.link import UpstreamLink
+from authsvc.webhooks.webhook import Webhook
 
 SHOWN_ONCE = (
     "this was done already, by the same request, and the secret that it made is shown only once; make a new one"
@@ -105,7 +106,7 @@ def _result_of(answer: object) -> str:
             return slug
         case Member(id=found) | License(id=found) | ServiceAccount(id=found) | Customer(id=found):
             return found
-        case PersonalToken(id=found) | UpstreamLink(id=found):
+        case PersonalToken(id=found) | UpstreamLink(id=found) | Webhook(id=found):
             return found
         case DeletedImage():
             return answer.text() if isinstance(answer, DeletedImage) else ""  # nothing is left to read again

@@ -22,6 +22,7 @@ from authsvc.tenancy.pages import MAX_PAGE, Page
 from authsvc.tenancy.records import App, License, Member, Team
 from authsvc.tenancy.versioned import Versioned
 from authsvc.upstreams.link import LINK_NAME, UpstreamLink
+from authsvc.webhooks.webhook import Webhook
 
 T = TypeVar("T")
 
@@ -350,6 +351,18 @@ async def find_upstream(stores: Stores, actor: Actor, upstream: str, app: str | 
         field="upstream",
         facts={"app": app},
     )
+
+
+async def find_webhook(stores: Stores, actor: Actor, webhook: str) -> Versioned[Webhook]:
+    """Return the webhook with this id.
+
+    Raises:
+        NotFound: there is no such webhook for the actor.
+    """
+    found = await stores.webhooks.get(webhook) if is_id(webhook) else None
+    if found is None or not actor.sees(found.record.team):
+        raise NotFound(f"there is no webhook {webhook[:60]!r}", code="webhook_not_found", field="webhook")
+    return found
 
 
 async def find_token(

@@ -150,6 +150,14 @@ class Permission(enum.Enum):
     UPSTREAM_PURGE = _change_people("purge an upstream")
     UPSTREAM_UNLINK = _change_people("unlink an upstream")
 
+    WEBHOOK_LIST = _read_people("list the team's webhooks")
+    WEBHOOK_SHOW = _read_people("see a webhook")
+    WEBHOOK_DELIVERIES = _read_people("see what was sent to a webhook")
+    WEBHOOK_ADD = _change_people("add a webhook")
+    WEBHOOK_TEST = _change_people("test a webhook")
+    WEBHOOK_ENABLE = _change_people("enable a webhook")
+    WEBHOOK_REMOVE = _change_people("remove a webhook")
+
     CUSTOMER_LIST = _read_app("list customers")
     CUSTOMER_SHOW = _read_app("see a customer")
     CUSTOMER_LICENSES = _read_app("list the licenses of a customer")

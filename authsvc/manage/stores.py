@@ -30,6 +30,8 @@ from authsvc.tenancy.versioned import Versioned
 from authsvc.upstreams.health import UpstreamHealth
 from authsvc.upstreams.link import UpstreamLink
 from authsvc.upstreams.probe import ProbeStep
+from authsvc.webhooks.delivery import Delivery, DeliveryCounts
+from authsvc.webhooks.webhook import Webhook
 
 
 class TeamStore(Protocol):
@@ -296,6 +298,23 @@ class UpstreamStore(Protocol):
     async def remove(self, old: Versioned[UpstreamLink], entry: Entry) -> None: ...
 
 
+class WebhookStore(Protocol):
+    """Webhooks, by id; lists are oldest first, with disabled ones."""
+
+    async def get(self, webhook_id: str) -> Versioned[Webhook] | None: ...
+    async def page(self, team: str | None, after: str | None, limit: int) -> Page[Webhook]: ...
+    async def add(self, webhook: Webhook, app: Versioned[App] | None, entry: Entry) -> None: ...
+    async def replace(self, old: Versioned[Webhook], new: Webhook, entry: Entry) -> None: ...
+    async def remove(self, old: Versioned[Webhook], entry: Entry) -> None: ...
+
+
+class DeliveryReader(Protocol):
+    """What was sent to webhooks, by id of the webhook."""
+
+    async def newest(self, webhook_id: str, limit: int) -> Sequence[Delivery]: ...
+    async def counts(self, webhook_ids: Sequence[str]) -> Sequence[DeliveryCounts]: ...
+
+
 @frozen
 class Stores:
     """Every aggregate of one installation."""
@@ -315,3 +334,5 @@ class Stores:
     images: ImageStore
     image_deletions: ImageDeletionStore
     upstreams: UpstreamStore
+    webhooks: WebhookStore
+    deliveries: DeliveryReader

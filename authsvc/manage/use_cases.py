@@ -23,6 +23,8 @@ from authsvc.manage.teams import Teams
 from authsvc.manage.tokens import Tokens
 from authsvc.manage.upstream_checks import UpstreamChecks
 from authsvc.manage.upstreams import Upstreams
+from authsvc.manage.webhook_checks import WebhookChecks
+from authsvc.manage.webhooks import Webhooks
 from authsvc.tenancy.records import App
 
 
@@ -37,8 +39,9 @@ class UseCases:
         audit_reader: the entries of the audit.
         registry_images: asks our registry for images that are not indexed yet.
         registry_deletions: deletes from our registry.
-        sealer: seals the credentials of upstreams; asked only by what has one.
+        sealer: seals the credentials of upstreams and webhooks; asked only by what has one.
         upstream_checks: asks external registries.
+        webhook_checks: asks the receivers of webhooks.
     """
 
     stores: Stores
@@ -49,6 +52,7 @@ class UseCases:
     registry_deletions: RegistryDeletions
     sealer: SecretSealer
     upstream_checks: UpstreamChecks
+    webhook_checks: WebhookChecks
 
     @cached_property
     def teams(self) -> Teams:
@@ -94,6 +98,11 @@ class UseCases:
     def upstreams(self) -> Upstreams:
         """Links to external registries. What has a secret raises what its sealer raises."""
         return Upstreams(self.stores, self.sealer, self.upstream_checks)
+
+    @cached_property
+    def webhooks(self) -> Webhooks:
+        """Addresses that events are sent to. What has a secret raises what its sealer raises."""
+        return Webhooks(self.stores, self.sealer, self.webhook_checks)
 
     @cached_property
     def licenses(self) -> Licenses:

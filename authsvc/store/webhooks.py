@@ -10,6 +10,8 @@ from authsvc.store.indexes import entries_of
 from authsvc.store.lists import STEP, List, Range
 from authsvc.store.records import CHANGED_MEANWHILE, Records
 from authsvc.store.teams import team_list
+from authsvc.store.webhook_deliveries import delivery_keys
+from authsvc.store.webhook_keys import WEBHOOKS_DUE
 from authsvc.tenancy.pages import Page
 from authsvc.tenancy.records import App
 from authsvc.tenancy.versioned import Versioned
@@ -96,7 +98,7 @@ class RedisWebhooks:
         await self.records.replace(keys.webhook, new.id, old, new, entry)
 
     async def remove(self, old: Versioned[Webhook], entry: Entry) -> None:
-        """Remove a webhook, its secret with it.
+        """Remove a webhook, with its secret and everything that is known of its deliveries.
 
         Raises:
             Conflict: it is no longer what ``old`` says.
@@ -107,6 +109,9 @@ class RedisWebhooks:
         change.remove(keys.webhook(webhook.id))
         change.remove_from_order(keys.team_webhooks(webhook.team), webhook.id)
         change.remove_from_order(keys.WEBHOOKS, _place(webhook))
+        for name in delivery_keys(webhook.id):
+            change.remove(name)
+        change.remove_from_order(WEBHOOKS_DUE, _place(webhook))
         change.index(frozenset(), entries_of(webhook))
         await change.apply(self.records.connection)
 

@@ -153,7 +153,7 @@ def parse_literal(host: str) -> Address | None:
 def refusal_sentence(host: str, kind: str) -> str:
     """Return why an upstream may not be at ``host``, which is or leads to ``kind``."""
     return (
-        f"{host[:MAX_HOST_LENGTH]} is or leads to {kind}; an upstream must have a public address, or one in a private "
+        f"{host[:MAX_HOST_LENGTH]} is or leads to {kind}; it must be a public address, or one in a private "
         "network that the operator of this installation has excepted"
     )
 

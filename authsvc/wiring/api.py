@@ -33,6 +33,7 @@ from authsvc.wiring import clock
 from authsvc.wiring.keys import ServiceKeys
 from authsvc.wiring.management import server_use_cases
 from authsvc.wiring.upstreams import registry_checks
+from authsvc.wiring.webhook_checks import receiver_checks
 
 NO_KEY_SERVICE = "license files cannot be signed and secrets cannot be kept here: no key service is configured"
 
@@ -97,9 +98,9 @@ async def management_api(
         codec = Codec(DECODED_RECORDS)
         facts, throttle = RedisCredentialFacts(connection, codec), RedisThrottle(connection)
         signer: ServiceKeys = NoServiceKeys() if keys is None else keys
-        async with registry_checks(settings) as checks:
+        async with registry_checks(settings) as checks, receiver_checks(settings) as receivers:
             yield ManagementApi(
-                server_use_cases(settings, connection, codec, signer, images, deletions, checks, log),
+                server_use_cases(settings, connection, codec, signer, images, deletions, checks, receivers, log),
                 ApiAuthentication(Authenticator(facts, passwords, throttle, on_use=on_use)),
                 collections.ENDPOINTS,
                 api_document(),

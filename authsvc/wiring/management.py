@@ -18,6 +18,7 @@ from authsvc.manage.keys import Keys
 from authsvc.manage.operation import Operation
 from authsvc.manage.upstream_checks import UpstreamChecks
 from authsvc.manage.use_cases import UseCases
+from authsvc.manage.webhook_checks import WebhookChecks
 from authsvc.settings import Settings
 from authsvc.store.audit_stream import RedisAudit
 from authsvc.store.codec import Codec
@@ -31,6 +32,7 @@ from authsvc.wiring.images import RegistryOnDemand
 from authsvc.wiring.keys import ServiceKeys, license_signer, make_keys
 from authsvc.wiring.stores import make_stores
 from authsvc.wiring.upstreams import RegistryChecksOnDemand
+from authsvc.wiring.webhook_checks import ReceiverChecksOnDemand
 
 OPERATION_ID_BYTES = 16
 
@@ -88,6 +90,7 @@ def server_use_cases(
     images: RegistryImages,
     deletions: Callable[[Connection], RegistryDeletions],
     checks: UpstreamChecks,
+    receivers: WebhookChecks,
     log: ChangeLog,
 ) -> UseCases:
     """Return the use cases as a worker of the server calls them.
@@ -100,6 +103,7 @@ def server_use_cases(
         images: asks the registry for images.
         deletions: makes what deletes from the registry, with the events that are read from Redis.
         checks: ask external registries.
+        receivers: ask the receivers of webhooks.
         log: where changes are written once they are durable.
     """
     return UseCases(
@@ -111,6 +115,7 @@ def server_use_cases(
         deletions(connection),
         keys,
         checks,
+        receivers,
     )
 
 
@@ -139,6 +144,7 @@ async def management(settings: Settings, log: ChangeLog) -> AsyncIterator[Manage
             OperatorDeletions(settings, connection),
             keys,
             RegistryChecksOnDemand(settings),
+            ReceiverChecksOnDemand(settings),
             settings,
             connection,
             log,

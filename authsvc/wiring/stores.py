@@ -19,6 +19,8 @@ from authsvc.store.sign_ins import RedisSignIns
 from authsvc.store.teams import RedisTeams
 from authsvc.store.upstreams import RedisUpstreams
 from authsvc.store.usage import RedisUsageReader
+from authsvc.store.webhook_deliveries import RedisWebhookDeliveries
+from authsvc.store.webhooks import RedisWebhooks
 
 
 def make_stores(records: Records) -> Stores:
@@ -41,4 +43,6 @@ def make_stores(records: Records) -> Stores:
             records, RepositoryLocks(records.connection), RedisImageIndex(records.connection, records.codec)
         ),
         upstreams=RedisUpstreams(records),
+        webhooks=RedisWebhooks(records),
+        deliveries=RedisWebhookDeliveries(records.connection, records.codec),
     )

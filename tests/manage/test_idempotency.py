@@ -272,8 +272,8 @@ OTHERS = {"Keys", "LicenseImport"}
 for each license, and finds by its reference what an earlier import made."""
 
 
-ASK_AGAIN = {"Upstreams.test"}
-"""Change nothing that the audit records: a repeat asks the upstream again, and that is what it is repeated for."""
+ASK_AGAIN = {"Upstreams.test", "Webhooks.test"}
+"""Change nothing that the audit records: a repeat asks the other server again, and that is what it is repeated for."""
 
 
 def use_cases() -> list[type]:

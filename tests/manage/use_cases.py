@@ -9,11 +9,13 @@ from authsvc.manage.upstreams import LinkChange
 from authsvc.redaction import Secret
 from authsvc.tenancy.terms import LicenseTerms
 from authsvc.upstreams.terms import LinkTerms
+from authsvc.webhooks.terms import WebhookTerms
 from tests.support.builders import PASSWORD
 from tests.support.installation import APP, TEAM, Installation, confirmed
 
 EMAIL, NEW = "kim@acme.test", "new@acme.test"
 LINK = LinkTerms.parse("quay", None, "org+robot", Secret("a key"), ["org/**"])
+HOOK = WebhookTerms.parse("https://hooks.example.com/in", None)
 UseCase = Callable[[Installation, Operation], Awaitable[Any]]
 
 
@@ -74,5 +76,6 @@ SECRET: dict[str, UseCase] = {
     "account rotated": lambda house, operation: house.service_accounts.rotate("ci", TEAM, timedelta(1), operation),
     "invite": lambda house, operation: house.links.invite(NEW, TEAM, "viewer", (), operation),
     "reset": lambda house, operation: house.links.reset(EMAIL, operation),
+    "webhook": lambda house, operation: house.webhooks.add(HOOK, operation, team=TEAM),
 }
 """What shows a secret once."""

@@ -17,8 +17,9 @@ from authsvc.tenancy.license_update import LicenseUpdate
 from authsvc.tenancy.records import App, License
 from authsvc.tenancy.versioned import Versioned
 from authsvc.upstreams.terms import LinkTerms
+from authsvc.webhooks.terms import WebhookTerms
 from tests.permission_matrix.oracle import DENIED, FILE, MISSING, NOTHING, NOWHERE, SELF, YES, Cell, load
-from tests.permission_matrix.world import PASSWORD, Someone, Things, World
+from tests.permission_matrix.world import PASSWORD, RECEIVER, Someone, Things, World
 from tests.support.installation import confirmed
 
 ORACLE = load(FILE.read_text(encoding="utf-8"))
@@ -28,6 +29,7 @@ LATER = "2099-01-31"
 SPAN = timedelta(hours=1)
 ANY = AuditQuery()
 TERMS = LinkTerms.parse("quay", None, None, None, ["org/**"])
+HOOK = WebhookTerms.parse(RECEIVER, ["license.ending"])
 NARROWED = LinkChange(repositories=("org/api",))
 
 
@@ -126,6 +128,13 @@ CALLS: dict[str, Use] = {
     "Upstreams.test": _change(lambda w, t, o: w.upstreams.test(t.upstream, None, None, o)),
     "Upstreams.purge": _change(lambda w, t, o: w.upstreams.purge(t.upstream, None, o)),
     "Upstreams.unlink": _change(lambda w, t, o: w.upstreams.unlink(t.upstream, None, o)),
+    "Webhooks.add": _change(lambda w, t, o: w.webhooks.add(HOOK, o, team=t.team)),
+    "Webhooks.list": _simple(lambda _, w, a, t: w.webhooks.list(a, team=t.team)),
+    "Webhooks.show": _simple(lambda _, w, a, t: w.webhooks.show(a, t.webhook)),
+    "Webhooks.deliveries": _simple(lambda _, w, a, t: w.webhooks.deliveries(a, t.webhook)),
+    "Webhooks.test": _change(lambda w, t, o: w.webhooks.test(t.webhook, o)),
+    "Webhooks.enable": _change(lambda w, t, o: w.webhooks.enable(t.webhook, o)),
+    "Webhooks.remove": _change(lambda w, t, o: w.webhooks.remove(t.webhook, o)),
     "Customers.list": _simple(lambda _, w, a, t: w.customers.list(a, t.team)),
     "Customers.show": _simple(lambda _, w, a, t: w.customers.show(a, t.customer)),
     "Customers.licenses": _simple(lambda _, w, a, t: w.customers.licenses(a, t.customer, w.now)),
@@ -245,7 +254,9 @@ def _things(world: World, who: Someone, place: str) -> Things:
     member_id = nothing.member_id if who.member is None else who.member.id
     account_id = nothing.account_id if who.account is None else who.account.id
     own = (email, member_id, who.token, name, account_id)
-    return Things(team, nothing.app, *own, nothing.license, nothing.customer, nothing.image, nothing.upstream)
+    return Things(
+        team, nothing.app, *own, nothing.license, nothing.customer, nothing.image, nothing.upstream, nothing.webhook
+    )
 
 
 async def _result(result: Any) -> Any:
@@ -267,6 +278,7 @@ def _unnamed(told: str, at: Things) -> str:
         at.image,
         f"{at.app}/api",
         at.upstream,
+        at.webhook,
     )
     for name in sorted(names, key=len, reverse=True):
         told = told.replace(f"'{name}'", "NAME")

@@ -35,6 +35,7 @@ from authsvc.manage.service_accounts import ServiceAccounts
 from authsvc.manage.teams import Teams
 from authsvc.manage.tokens import SignIns, Tokens
 from authsvc.manage.upstreams import Upstreams
+from authsvc.manage.webhooks import Webhooks
 from authsvc.redaction import Secret
 from authsvc.store.audit_stream import RedisAudit
 from authsvc.store.codec import Codec
@@ -48,6 +49,7 @@ from authsvc.tenancy.records import App, License, Member
 from authsvc.tenancy.terms import LicenseTerms
 from authsvc.tenancy.versioned import Versioned
 from authsvc.upstreams.terms import LinkTerms
+from authsvc.webhooks.terms import WebhookTerms
 from authsvc.wiring.images import NoRegistry
 from authsvc.wiring.keys import Files
 from authsvc.wiring.stores import make_stores
@@ -56,10 +58,12 @@ from tests.support.builders import SERVICE
 from tests.support.indexed_registry import IndexedRegistry
 from tests.support.installation import confirmed
 from tests.support.oci import MANIFEST, Image
+from tests.support.receivers_in_memory import ReceiversInMemory
 from tests.support.upstreams_in_memory import UpstreamsInMemory
 
 PASSWORD = Secret("seven tiny violins hum")
 OPERATOR = Actor.operator()
+RECEIVER = "https://hooks.example.com/in"
 AUDIT_BUDGET = 64 * 1024 * 1024
 
 _RESTORE = """
@@ -89,6 +93,7 @@ class Things:
         customer: id.
         image: an image of the app.
         upstream: id of a link of the app to an external registry.
+        webhook: id of a webhook of the team.
         records: what was looked up before: the app and the license; None where there is nothing.
     """
 
@@ -103,6 +108,7 @@ class Things:
     customer: str
     image: str
     upstream: str
+    webhook: str
     records: tuple[Versioned[App], License] | None = None
 
 
@@ -159,6 +165,7 @@ class World:
         self.sign_ins = SignIns(self.stores.sign_ins, self._random.randbytes)
         self.customers = Customers(self.stores)
         self.upstreams = Upstreams(self.stores, keys, UpstreamsInMemory())
+        self.webhooks = Webhooks(self.stores, keys, ReceiversInMemory())
         self.licenses = Licenses(self.stores, keys, SERVICE)
         self.license_preview = LicensePreview(self.stores)
         self.images = Images(self.stores, NoRegistry(), SERVICE)
@@ -235,7 +242,8 @@ class World:
         things = (email, mate.id, token.id, account, robot.id, license_.id, license_.customer_id or "", f"{app}/api:v1")
         terms = LinkTerms.parse("quay", None, "org+robot", Secret("a key"), ["org/**"])
         link = await self.upstreams.link(app, "quay", terms, self.operation())
-        return Things(team, app, *things, link.id, (opened, license_))
+        hook, _ = await self.webhooks.add(WebhookTerms.parse(RECEIVER, None), self.operation(), team=team)
+        return Things(team, app, *things, link.id, hook.id, (opened, license_))
 
     async def _index_image(self, repository: str, app: str) -> None:
         """Put an image into the index, as a crawl of the registry does."""
@@ -311,7 +319,7 @@ def _nothing() -> Things:
     gone = f"{0:015}9"
     image = f"{NOWHERE}/api:v1"
     person = (f"nobody@{NOWHERE}.test", gone, gone, "robot-nowhere", gone)
-    return Things(f"{NOWHERE}-team", NOWHERE, *person, gone, gone, image, gone)
+    return Things(f"{NOWHERE}-team", NOWHERE, *person, gone, gone, image, gone, gone)
 
 
 async def _registry_is_down() -> bool | None:

@@ -16,6 +16,8 @@ from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
 from authsvc.store.records import Records
 from authsvc.store.teams import RedisTeams
+from authsvc.store.webhook_deliveries import delivery_keys
+from authsvc.store.webhook_keys import WEBHOOKS_DUE
 from authsvc.store.webhooks import RedisWebhooks
 from authsvc.tenancy.records import App, Team
 from authsvc.tenancy.versioned import Versioned
@@ -151,9 +153,12 @@ async def test_the_limit_of_a_team(place: Place) -> None:
 
 
 async def test_nothing_is_left_of_a_webhook_that_was_removed(place: Place) -> None:
-    """Neither the sealed secret nor a place in a list or a limit, also when Redis has no memory left."""
+    """Neither the sealed secret nor a place in a list or a limit nor an event, also when Redis has no memory left."""
     before = set(await place.connection.redis.keys("*"))
     stored = await place.add(make_webhook())
+    for name in delivery_keys(stored.record.id):
+        await place.connection.redis.hset(name, "evt_1", "what a customer did")
+    await place.connection.redis.zadd(WEBHOOKS_DUE, {f"acme/{stored.record.id}": 1})
     await place.connection.redis.config_set("maxmemory", "1mb")
     with pytest.raises(StoreRefused):
         await place.add(make_webhook())

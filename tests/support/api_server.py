@@ -227,6 +227,7 @@ async def api_server(
             *(house.stores, signer or KeysInMemory(), SERVICE, audit, NoRegistry(), IndexedRegistry()),
             sealer=sealer or house.keys,
             upstream_checks=house.checks,
+            webhook_checks=house.receivers,
         ),
         ApiAuthentication(authenticator),
         collections.ENDPOINTS,

@@ -37,6 +37,7 @@ from authsvc.manage.service_accounts import ServiceAccounts
 from authsvc.manage.teams import Teams
 from authsvc.manage.tokens import SignIns, TokenLine, Tokens
 from authsvc.manage.upstreams import Upstreams
+from authsvc.manage.webhooks import Webhooks
 from authsvc.redaction import Secret
 from authsvc.signing.license_keys import jwk, key_id, sign_license
 from authsvc.spec.token_request import RefreshGrant, TokenRequest, UserPassword, from_query
@@ -50,6 +51,7 @@ from authsvc.tenancy.machine_records import ServiceAccount
 from authsvc.tenancy.records import App, License, Member
 from authsvc.wiring.stores import make_stores
 from tests.support.builders import NOW, SERVICE, TOKEN_KEY, Root
+from tests.support.receivers_in_memory import ReceiversInMemory
 from tests.support.upstreams_in_memory import UpstreamsInMemory
 
 T = TypeVar("T")
@@ -150,6 +152,8 @@ class Installation:
         self.keys = KeysInMemory()
         self.checks = UpstreamsInMemory()
         self.upstreams = Upstreams(self.stores, self.keys, self.checks)
+        self.receivers = ReceiversInMemory()
+        self.webhooks = Webhooks(self.stores, self.keys, self.receivers)
         self.licenses = Licenses(self.stores, self.keys, SERVICE)
         self.sign_ins = SignIns(self.stores.sign_ins, self.random.randbytes)
         self.leaf = Root.make().leaf(life=timedelta(days=4000))

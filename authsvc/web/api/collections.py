@@ -18,6 +18,7 @@ from authsvc.web.api import (
     teams,
     tokens,
     upstreams,
+    webhooks,
 )
 from authsvc.web.api.endpoint import Endpoint
 from authsvc.web.api.openapi import openapi_document
@@ -38,6 +39,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *teams.ENDPOINTS,
     *tokens.ENDPOINTS,
     *upstreams.ENDPOINTS,
+    *webhooks.ENDPOINTS,
 )
 
 VARIABLES: Mapping[str, tuple[str, str]] = {
@@ -50,6 +52,7 @@ VARIABLES: Mapping[str, tuple[str, str]] = {
     "service_account": ("Id of the service account, or its name.", "ci-build"),
     "team": ("Slug of the team.", "acme"),
     "upstream": ("Id of the link.", "4m7x2q9wzk1t8b3f"),
+    "webhook": ("Id of the webhook.", "2f8m4x7q9wzk1t3b"),
     "token": ("Id of the token.", "3t8w5q1mzk9x2b7f"),
 }
 
@@ -66,6 +69,7 @@ TAGS: Mapping[str, str] = {
     "teams": "The vendor.",
     "tokens": "The caller's own tokens.",
     "upstreams": "External registries that apps show.",
+    "webhooks": "Addresses that events are sent to.",
     "openapi": "This document.",
 }
 
