@@ -78,6 +78,10 @@ WEBHOOKS = f"{PREFIX}webhooks"
 """Sorted set of all webhooks, each as team and id with a slash between them, by Unix time of making."""
 
 
+WEBHOOK_ENDINGS = f"{PREFIX}webhook-endings"
+"""Hash: by app and number of days, up to which entry of the index of ends licenses were reported."""
+
+
 ACTIVITY = f"{PREFIX}activity:"
 """What every key of the activity begins with (:mod:`authsvc.store.activity_script` makes most of their names)."""
 
@@ -300,6 +304,11 @@ def webhook(webhook_id: str) -> str:
 def team_webhooks(slug: str) -> str:
     """Sorted set of the ids of a team's webhooks, by Unix time of making."""
     return f"{PREFIX}team-webhooks:{slug}"
+
+
+def webhook_failing(slug: str) -> str:
+    """Hash: by link of a team, the event by which it was reported that its credential fails."""
+    return f"{PREFIX}webhook-failing:{slug}"
 
 
 def used(credential_id: str) -> str:

@@ -18,15 +18,20 @@ from authsvc.registries.upstream.resolver import UpstreamResolver
 from authsvc.registries.upstream.session import UpstreamSession
 from authsvc.registries.upstream.tls import upstream_tls
 from authsvc.settings import Settings
+from authsvc.store.apps import RedisApps
 from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
 from authsvc.store.records import Records
+from authsvc.store.upstreams import RedisUpstreams
 from authsvc.store.webhook_deliveries import RedisWebhookDeliveries
 from authsvc.store.webhook_outbox import WebhookOutbox
+from authsvc.store.webhook_watches import RedisWebhookWatches
 from authsvc.store.webhooks import RedisWebhooks
 from authsvc.webhook_sender.attempts import DeliveryAttempts
 from authsvc.webhook_sender.client import WebhookClient
 from authsvc.webhook_sender.denials import DenialRecorder
+from authsvc.webhook_sender.ending_licenses import EndingLicenses
+from authsvc.webhook_sender.failing_credentials import FailingCredentials
 from authsvc.webhook_sender.fanout import EventFanout
 from authsvc.webhook_sender.sender import LAST_WORDS, Watcher, WebhookSender
 from authsvc.webhooks.webhook import Webhook, secret_context
@@ -105,7 +110,7 @@ async def _sending(
             ),
             deliveries,
             attempts,
-            watchers(),
+            watchers(records, outbox, webhooks, deliveries),
             clock,
             logger,
             outbox.has_room,
@@ -120,9 +125,15 @@ async def _sending(
             await ended(task)
 
 
-def watchers() -> Sequence[Watcher]:
+def watchers(
+    records: Records, outbox: WebhookOutbox, webhooks: RedisWebhooks, deliveries: RedisWebhookDeliveries
+) -> Sequence[Watcher]:
     """Return what looks for events that nobody reports."""
-    return ()
+    watches = RedisWebhookWatches(records)
+    return (
+        EndingLicenses(watches, webhooks, RedisApps(records), outbox, deliveries).look,
+        FailingCredentials(watches, webhooks, RedisUpstreams(records), outbox).look,
+    )
 
 
 def _unseal(keys: KeyServiceClient) -> Callable[[Webhook], Awaitable[Secret]]:
