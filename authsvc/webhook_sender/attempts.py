@@ -106,7 +106,7 @@ class DeliveryAttempts:
         since = await self._end(place, begun, self._ended(begun.delivery, reply))
         if reply.gone:
             await self._disable(found, GONE)
-        elif not reply.attempt.ok and is_given_up(since, self.clock()):
+        elif since is not None and is_given_up(max(since, found.record.changed_at), self.clock()):
             await self._disable(found, NEVER_WORKED)
 
     async def _reply(self, webhook: Webhook, begun: StoredDelivery, secret: Secret | None) -> DeliveryReply:
