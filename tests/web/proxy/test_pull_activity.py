@@ -17,6 +17,7 @@ from authsvc.metrics.catalogue import (
     PROXY_UPSTREAM_ANSWERS,
 )
 from authsvc.store import keys
+from authsvc.web.proxy.activity import MAX_READ
 from tests.support.attached import platform_index
 from tests.support.oci import INDEX, MANIFEST, Image, digest_of
 from tests.support.pull_through import PullThrough
@@ -86,7 +87,15 @@ async def test_the_platforms_of_an_index(pulls: PullThrough, stub: StubUpstream)
     assert set(event.parts) == {digest_of(image.manifest) for image in images.values()}
 
 
-@pytest.mark.parametrize("content", [b"{", b"[]", json.dumps({"layers": [{"digest": "x", "size": -1}]}).encode()])
+LONG = {**json.loads(IMAGE.manifest), "annotations": {"x": "x" * MAX_READ}}
+"""A worker would answer nobody else while it reads such a one."""
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"{", b"[]", json.dumps({"layers": [{"digest": "x", "size": -1}]}).encode(), json.dumps(LONG).encode()],
+    ids=["cut", "list", "size", "long"],
+)
 async def test_a_manifest_that_cannot_be_read(pulls: PullThrough, stub: StubUpstream, content: bytes) -> None:
     """It is passed on and counted; its blobs are nobody's bytes."""
     stub.put_manifest("org/image", "odd", MANIFEST, content)
