@@ -52,9 +52,10 @@ test-system: dev ## the tests that need an engine, a browser or compose (root)
 	@$(PYTEST) -m system $(PYTEST_ARGS)
 
 .PHONY: bench
-bench: dev ## tokens per second of one worker on one core, beside a bare handler (ARGS=--help)
+bench: dev ## tokens per second of one worker on one core, beside a bare handler (ARGS=--help); without ARGS bench-linked, too
 	@.ci/install-packages $(BENCH_PACKAGES)
 	@$(PY) -m tests.bench $(ARGS)
+	@[ -n "$(ARGS)" ] || $(PY) -m tests.bench.linked
 
 .PHONY: bench-events
 bench-events: dev ## 50,000 events of the registry, each counted once, and what tokens wait meanwhile (ARGS=--help)
@@ -65,6 +66,11 @@ bench-events: dev ## 50,000 events of the registry, each counted once, and what 
 bench-activity: dev ## 50,000 registry events against an independent count, and what a license takes in a year (ARGS=--help)
 	@.ci/install-packages $(RUN_PACKAGES)
 	@$(PY) -m tests.bench.activity $(ARGS)
+
+.PHONY: bench-linked
+bench-linked: dev ## CPU, rate and memory of pulls of linked images beside plain nginx, and who waits (ARGS=--help)
+	@.ci/install-packages $(RUN_PACKAGES)
+	@$(PY) -m tests.bench.linked $(ARGS)
 
 .PHONY: bench-images
 bench-images: dev ## a crawl of 10,000 tags: requests to the registry and CPU for each, and lists page by page (ARGS=--help)
