@@ -9,6 +9,7 @@ import binascii
 import json
 from collections.abc import Sequence
 from datetime import datetime
+from math import inf
 from typing import Any
 
 import jwt
@@ -37,11 +38,15 @@ class RegistryToken:
         subject: ``license:<id>``, ``member:<id>`` …; several licenses are joined by commas.
         access: what it grants.
         token_id: its ``jti``, for the log.
+        begins: timestamp before which the same verification would fail.
+        ends: timestamp after which it would fail.
     """
 
     subject: str
     access: tuple[Access, ...]
     token_id: str | None = None
+    begins: float = -inf
+    ends: float = inf
 
     def allows(self, repository: str, action: str) -> bool:
         """Whether the token grants ``action`` on exactly that repository."""
@@ -69,7 +74,7 @@ def verify(token: str, roots: Sequence[x509.Certificate], *, issuer: str, servic
     """
     if len(token) > MAX_TOKEN:
         raise _refused("too long")
-    key = _key(_x5c(token), roots, now)
+    key, begins, ends = _key(_x5c(token), roots, now)
     try:
         payload = JWS.decode(token, key, algorithms=[ALGORITHM])
         claims = json.loads(payload)
@@ -81,7 +86,8 @@ def verify(token: str, roots: Sequence[x509.Certificate], *, issuer: str, servic
     subject, token_id = claims.get("sub", ""), claims.get("jti")
     if not isinstance(subject, str) or not isinstance(token_id, str | None):
         raise _refused("sub or jti is not a text")
-    return RegistryToken(subject, _access(claims.get("access")), token_id)
+    begins, ends = max(begins, claims.get("nbf", 0) - LEEWAY), min(ends, claims["exp"] + LEEWAY)
+    return RegistryToken(subject, _access(claims.get("access")), token_id, begins, ends)
 
 
 def _x5c(token: str) -> bytes:
@@ -97,8 +103,10 @@ def _x5c(token: str) -> bytes:
         raise _refused(f"header: {type(error).__name__}") from error
 
 
-def _key(der: bytes, roots: Sequence[x509.Certificate], now: datetime) -> ec.EllipticCurvePublicKey:
-    """Return the key of a leaf certificate that counts now."""
+def _key(
+    der: bytes, roots: Sequence[x509.Certificate], now: datetime
+) -> tuple[ec.EllipticCurvePublicKey, float, float]:
+    """Return the key of a leaf certificate that counts now, and from when to when it does."""
     try:
         leaf = x509.load_der_x509_certificate(der)
         root = issuer_of(leaf, roots)
@@ -115,7 +123,9 @@ def _key(der: bytes, roots: Sequence[x509.Certificate], now: datetime) -> ec.Ell
         raise _refused("the certificate is not valid now")
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise _refused("the certificate is not for a P-256 key")
-    return key
+    begins = max(leaf.not_valid_before_utc, root.not_valid_before_utc)
+    ends = min(leaf.not_valid_after_utc, root.not_valid_after_utc)
+    return key, begins.timestamp(), ends.timestamp()
 
 
 def _check_claims(claims: dict[str, Any], issuer: str, service: str, now: datetime) -> None:

@@ -13,7 +13,8 @@ from authsvc.errors import TokenRefused
 from authsvc.issuance import ISSUER
 from authsvc.logs import Logger
 from authsvc.policy import locate
-from authsvc.signing.registry_token import RegistryToken, verify
+from authsvc.signing.known_tokens import KnownTokens
+from authsvc.signing.registry_token import RegistryToken
 from authsvc.spec.pull_path import PullPath, parse_pull_path
 from authsvc.spec.registry_error import NAME_INVALID, UNAVAILABLE, UNSUPPORTED
 from authsvc.web.middleware import REQUEST_ID
@@ -47,6 +48,7 @@ class ProxyEndpoint:
         """Refuse whom ``nginx`` refuses, verify tokens by ``tokens``, and answer by ``pulls``."""
         self._nginx = nginx
         self._tokens = tokens
+        self._verified = KnownTokens(ISSUER, tokens.service)
         self._pulls = pulls
         self._logger = logger
 
@@ -90,7 +92,7 @@ class ProxyEndpoint:
         if scheme.lower() != "bearer" or not text:
             return challenge(rules.realm, rules.service, scope, request_id)
         try:
-            token = verify(text.strip(), rules.roots(), issuer=ISSUER, service=rules.service, now=rules.clock())
+            token = self._verified.verify(text.strip(), rules.roots(), rules.clock())
         except TokenRefused as error:
             self._logger.info("proxy.token_refused", request_id=request_id, detail=error.detail)
             return challenge(rules.realm, rules.service, scope, request_id, "invalid_token")
