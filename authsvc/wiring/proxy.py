@@ -31,6 +31,7 @@ from authsvc.upstreams.tag_policy import TagPolicy
 from authsvc.web.proxy.activity import PullActivity
 from authsvc.web.proxy.counts import PullCounts
 from authsvc.web.proxy.endpoint import ProxyEndpoint, TokenRules
+from authsvc.web.proxy.known_contents import KnownContents
 from authsvc.web.proxy.link_shares import LinkShares
 from authsvc.web.proxy.nginx_only import NginxOnly
 from authsvc.web.proxy.pulls import Pulls
@@ -77,7 +78,7 @@ async def proxy_endpoint(
                 TagLists(client, shares, policy.interval, clock),
                 shares,
                 PullActivity(
-                    RedisUpstreamContents(connection),
+                    KnownContents(RedisUpstreamContents(connection)),
                     recorder.record,
                     lambda: secrets.token_hex(EVENT_ID_BYTES),
                     clock,

@@ -19,6 +19,9 @@ MAX_WAITING = 2_000
 
 BATCH = 25
 
+GATHER = 0.25
+"""Seconds that the first event of a batch waits for others: each batch costs Redis a write to its disk."""
+
 ATTEMPTS, PAUSE = 10, 1.0
 """How often the same events are tried, and the seconds between two attempts."""
 
@@ -29,13 +32,22 @@ LAST_WORDS = 2.0
 class PullRecorder:
     """Takes events and records them in the background."""
 
-    def __init__(self, sink: EventSink, logger: Logger, clock: Callable[[], datetime], pause: float = PAUSE) -> None:
+    def __init__(
+        self,
+        sink: EventSink,
+        logger: Logger,
+        clock: Callable[[], datetime],
+        pause: float = PAUSE,
+        gather: float = GATHER,
+    ) -> None:
         """Record in ``sink``."""
         self._sink = sink
         self._logger = logger
         self._clock = clock
         self._pause = pause
+        self._gather = gather
         self._waiting: asyncio.Queue[RegistryEvent] = asyncio.Queue(MAX_WAITING)
+        self._batch: list[RegistryEvent] = []
         self._lost = 0
 
     def record(self, event: RegistryEvent) -> None:
@@ -48,20 +60,23 @@ class PullRecorder:
     async def run(self) -> None:
         """Record what was taken, until cancelled."""
         while True:
-            await self._write(await self._batch())
+            self._batch.append(await self._waiting.get())
+            if self._waiting.qsize() < BATCH - 1:
+                await asyncio.sleep(self._gather)
+            await self._write_batch()
 
     async def finish(self) -> None:
         """Record what still waits, if it does not take long."""
         with suppress(TimeoutError):
             async with asyncio.timeout(LAST_WORDS):
-                while not self._waiting.empty():
-                    await self._write(await self._batch())
+                while self._batch or not self._waiting.empty():
+                    await self._write_batch()
 
-    async def _batch(self) -> list[RegistryEvent]:
-        events = [await self._waiting.get()]
-        while len(events) < BATCH and not self._waiting.empty():
-            events.append(self._waiting.get_nowait())
-        return events
+    async def _write_batch(self) -> None:
+        while len(self._batch) < BATCH and not self._waiting.empty():
+            self._batch.append(self._waiting.get_nowait())
+        await self._write(self._batch)
+        self._batch = []
 
     async def _write(self, events: list[RegistryEvent]) -> None:
         """Record events, each once, however often they are tried."""

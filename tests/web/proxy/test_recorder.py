@@ -10,7 +10,7 @@ from authsvc.errors import StoreUnavailable
 from authsvc.logs import make_logger
 from authsvc.processes.waiting import ended
 from authsvc.spec.registry_event import EventAction, RegistryEvent
-from authsvc.web.proxy.recorder import ATTEMPTS, MAX_WAITING, PullRecorder
+from authsvc.web.proxy.recorder import ATTEMPTS, BATCH, MAX_WAITING, PullRecorder
 from tests.support.builders import NOW
 from tests.support.memory_events import MemoryEvents
 from tests.support.waiting import PATIENCE
@@ -22,9 +22,9 @@ def event(number: int) -> RegistryEvent:
 
 
 @asynccontextmanager
-async def running(sink: MemoryEvents, log: io.StringIO) -> AsyncIterator[PullRecorder]:
-    """Run a recorder that does not pause."""
-    recorder = PullRecorder(sink, make_logger("info", log), lambda: NOW, pause=0)
+async def running(sink: MemoryEvents, log: io.StringIO, gather: float = 0) -> AsyncIterator[PullRecorder]:
+    """Run a recorder that does not pause, and waits ``gather`` seconds for a batch."""
+    recorder = PullRecorder(sink, make_logger("info", log), lambda: NOW, pause=0, gather=gather)
     task = asyncio.create_task(recorder.run())
     try:
         yield recorder
@@ -83,3 +83,30 @@ async def test_the_last_ones() -> None:
     await recorder.finish()
 
     assert set(sink.events) == {"1"}
+
+
+async def test_what_waits_for_its_batch_is_recorded_at_the_end() -> None:
+    """Also what was taken already when the process ended."""
+    sink, log = MemoryEvents(), io.StringIO()
+    sink.may_go_on.set()
+    async with running(sink, log, gather=PATIENCE) as recorder:
+        recorder.record(event(1))
+        await asyncio.sleep(0.01)
+        recorder.record(event(2))
+        await asyncio.sleep(0.01)
+        assert not sink.events
+    await recorder.finish()
+
+    assert set(sink.events) == {"1", "2"}
+
+
+async def test_a_full_batch_does_not_wait() -> None:
+    """Under load nothing is held back."""
+    sink, log = MemoryEvents(), io.StringIO()
+    sink.may_go_on.set()
+    async with running(sink, log, gather=PATIENCE) as recorder:
+        for number in range(BATCH):
+            recorder.record(event(number))
+        async with asyncio.timeout(PATIENCE / 2):
+            while len(sink.events) < BATCH:
+                await asyncio.sleep(0)
