@@ -259,9 +259,14 @@ class RegistryUnavailable(AuthsvcError):
 
 
 class UpstreamFailed(AuthsvcError):
-    """A linked external registry gave nothing that can be passed on; its subclasses say why."""
+    """A linked external registry gave nothing that can be passed on; its subclasses say why.
+
+    Attributes:
+        status: with which it, its token server or where it has redirected to has answered; None if it did not.
+    """
 
     default_code: ClassVar[ErrorCode] = "upstream_unavailable"
+    status: int | None = None
 
 
 class UpstreamUnavailable(UpstreamFailed):

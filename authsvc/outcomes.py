@@ -52,6 +52,10 @@ time too many; no decision at all, because an internal part was down."""
 MANAGEMENT_DENIED = "management.denied"
 """The audit's event for a use case of management that an account asked for and may not call."""
 
+PULL_FAILED, PULL_STALE = "pull.failed", "pull.stale"
+"""Events of the audit: a linked registry did not give what a proven account asked for; the image that the tag named
+last was served in its place."""
+
 REQUEST_FAILED = "request.failed"
 """Log event of an internal error."""
 

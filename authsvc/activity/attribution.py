@@ -27,7 +27,7 @@ from authsvc.activity.image_name import ImageName
 from authsvc.client import UNKNOWN, network_of
 from authsvc.credentials.machine_secret import is_id
 from authsvc.policy import locate
-from authsvc.spec.registry_event import EventAction, RegistryEvent
+from authsvc.spec.registry_event import CacheUse, EventAction, RegistryEvent
 from authsvc.tenancy.subjects import LICENSE, SYSTEM, join_licenses, split_subject
 
 HOURS_KEPT = timedelta(days=14)
@@ -96,6 +96,7 @@ class ActivityEvent:
         size: bytes of a download.
         network: of the client, as :func:`authsvc.client.network_of` names it; None if it is not known.
         parts: digests of the manifests of an index.
+        cache: of an image of a linked registry.
     """
 
     id: str
@@ -109,6 +110,7 @@ class ActivityEvent:
     size: int = 0
     network: str | None = None
     parts: tuple[str, ...] = ()
+    cache: CacheUse | None = None
 
     @property
     def changed(self) -> ImageName | None:
@@ -178,6 +180,7 @@ def attributed(
         size=0 if whole else event.size or 0,
         network=_network(event.address),
         parts=event.parts[:MAX_SECTIONS] if whole else (),
+        cache=event.cache,
     )
 
 

@@ -87,6 +87,9 @@ class ActivityRow:
         size: bytes of downloads; None for anything else, which is not measured.
         first_at: of the first time, to the second.
         last_at: of the last time.
+        hits: how often the cache of linked registries had it, of downloads for how many blobs; None for other images.
+        misses: how often it did not.
+        stale: how often it was what the tag meant last, because the registry could not be asked.
     """
 
     start: datetime
@@ -98,6 +101,9 @@ class ActivityRow:
     size: int | None
     first_at: datetime
     last_at: datetime
+    hits: int | None = None
+    misses: int | None = None
+    stale: int | None = None
 
 
 @frozen

@@ -3,6 +3,8 @@
 from authsvc.audit.stored_entry import UNREADABLE
 from authsvc.outcomes import (
     MANAGEMENT_DENIED,
+    PULL_FAILED,
+    PULL_STALE,
     TOKEN_DENIED,
     TOKEN_ISSUED,
     TOKEN_REFUSED,
@@ -10,8 +12,9 @@ from authsvc.outcomes import (
     TOKEN_UNANSWERED,
 )
 
-DECISIONS = (TOKEN_ISSUED, TOKEN_DENIED, TOKEN_REFUSED, TOKEN_THROTTLED, TOKEN_UNANSWERED)
-"""Decisions on requests for tokens; every other event is of management, or of the audit itself."""
+DECISIONS = (TOKEN_ISSUED, TOKEN_DENIED, TOKEN_REFUSED, TOKEN_THROTTLED, TOKEN_UNANSWERED, PULL_FAILED, PULL_STALE)
+"""Decisions on requests for tokens, and pulls that a linked registry did not serve; every other event is of
+management, or of the audit itself."""
 
 UNPROVEN = frozenset({TOKEN_REFUSED, TOKEN_THROTTLED, TOKEN_UNANSWERED})
 """Decisions before identity is proven; they are in a stream of their own."""

@@ -17,6 +17,7 @@ from authsvc.audit.aggregator import DEFAULT_GROUPS, Aggregator, PendingEntry
 from authsvc.audit.entry import Entry
 from authsvc.audit.management_denial import ManagementDenial, denial_event
 from authsvc.audit.token_event import AuditedRequest, TokenEvent, token_event_of
+from authsvc.audit.upstream_pull import UpstreamPull, pull_event
 from authsvc.errors import StoreUnavailable
 from authsvc.issuance import Issued
 from authsvc.logs import Logger
@@ -155,6 +156,10 @@ class AuditRecorder:
     def record_denied(self, denial: ManagementDenial) -> None:
         """Take a denied request for a use case of management, as :meth:`record` does."""
         self._add(denial.request_id, lambda: denial_event(denial))
+
+    def record_pull(self, pull: UpstreamPull) -> None:
+        """Take a pull that a linked registry did not serve, as :meth:`record` does."""
+        self._add(pull.request_id, lambda: pull_event(pull))
 
     def _add(self, request_id: str, make_event: Callable[[], TokenEvent]) -> None:
         try:

@@ -10,6 +10,8 @@ from authsvc.audit.token_event import ACTIVE, MANY, WITH_ITS_APP
 from authsvc.bounded_json import CUT
 from authsvc.outcomes import (
     MANAGEMENT_DENIED,
+    PULL_FAILED,
+    PULL_STALE,
     TOKEN_DENIED,
     TOKEN_ISSUED,
     TOKEN_REFUSED,
@@ -27,7 +29,11 @@ _OUTCOMES = {
     TOKEN_THROTTLED: "No token: too many wrong secrets had come for that account or from there.",
     TOKEN_UNANSWERED: "No token: a part of the service was unreachable, and nothing was decided.",
     MANAGEMENT_DENIED: "Nothing was done: we know who asked, and the account may not do that.",
+    PULL_FAILED: "Nothing was pulled: the token was good, and the linked registry did not give it.",
+    PULL_STALE: "The image was served that the tag named last, because the linked registry did not say what it is now.",
 }
+
+_PULLS = {PULL_FAILED, PULL_STALE}
 
 _CREDENTIALS = {
     "license": "the registry token of license {id}",
@@ -73,6 +79,8 @@ def sentences(facts: Mapping[str, Any], remedies: Mapping[str, str] = REMEDIES) 
         found.append(f"Granted: {_listed(facts.get('granted'))}.")
     if facts.get("credential"):
         found += _credential(str(facts["actor"]), _stated(facts), remedies)
+    if facts["event"] in _PULLS:
+        found += _linked(facts)
     if facts.get("degraded"):
         found.append("It was issued from memory, because the database was unreachable; it lived for a minute.")
     found.append(_source(facts))
@@ -102,7 +110,8 @@ def summary(facts: Mapping[str, Any]) -> str:
         return f"{text} (and {more} more)" if more else text
     if facts["event"] == TOKEN_ISSUED:
         return _listed(facts.get("granted"))
-    return str(facts.get("detail") if facts["event"] == TOKEN_REFUSED else facts.get("reason"))
+    said = str(facts.get("detail" if facts["event"] in {TOKEN_REFUSED, PULL_STALE} else "reason"))
+    return f"{facts.get('upstream')} {facts.get('reference')}: {said}" if facts["event"] in _PULLS else said
 
 
 def when(text: str) -> str:
@@ -159,6 +168,17 @@ def _credential(actor: str, credential: Mapping[str, Any], remedies: Mapping[str
             facts = {name: value for name, value in one.items() if name not in _PROVEN_BY}
             found += [f"True at that time of license {one.get('id')}: {_listed_facts(facts)}.", *_remedy(one, remedies)]
     return [*found, *_remedy(credential, remedies)]
+
+
+def _linked(facts: Mapping[str, Any]) -> list[str]:
+    """Return what is said of a pull of a linked image."""
+    status, served = facts.get("upstream_status"), facts.get("served")
+    answered = "was not asked, or gave no answer that can be used" if status is None else f"answered {status}"
+    return [
+        f"The linked registry {facts.get('upstream', 'unknown')}, asked for {facts.get('reference')}, {answered}.",
+        *([] if served is None else [f"Served: {served}."]),
+        f"Who: {facts['actor']}, by a registry token.",
+    ]
 
 
 def _remedy(credential: Mapping[str, Any], remedies: Mapping[str, str]) -> list[str]:

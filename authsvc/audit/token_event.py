@@ -107,6 +107,7 @@ class Facts:
         detail: more than the client learns.
         degraded: whether the token was issued from memory while the store was unavailable.
         use_case: of management that was asked for instead of a token; None for a token.
+        linked: of a pull of a linked image: names, and values of JSON; nothing for a token.
     """
 
     asked: tuple[ResourceScope, ...] = ()
@@ -119,6 +120,7 @@ class Facts:
     detail: str | None = None
     degraded: bool = False
     use_case: str | None = None
+    linked: tuple[tuple[str, Any], ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -146,6 +148,7 @@ class Facts:
             "detail": None if self.detail is None else unsecret(self.detail)[: 3 * MAX_CLIENT_TEXT],
             "degraded": self.degraded,
             "use_case": self.use_case,
+            **dict(self.linked),
         }
         return {name: value for name, value in found.items() if value}
 
@@ -214,7 +217,8 @@ class TokenEvent:
         found = namespaces(ResourceScope(a.type, a.name, a.actions, a.resource_class) for a in self.facts.granted)
         if found:
             return min(found)
-        named = dict(self.facts.credential.facts).get("app") if self.facts.credential else None
+        credential = self.facts.credential
+        named = dict(self.facts.linked if credential is None else credential.facts).get("app")
         return None if named is None else str(named)
 
     def text_of_many(self, app: str | None) -> str:
@@ -240,6 +244,7 @@ class TokenEvent:
             "id": self.request_id,
             "credential": None if credential is None else credential.to_json(),
             "kind": self.facts.kind,
+            **{name: value for name, value in self.facts.linked if name in {"team", "app"}},
             "partial": None if self.facts.complete or self.facts.kind else True,
         }
         return bounded_json(ENCODER, {name: value for name, value in facts.items() if value is not None}, MAX_TEXT)

@@ -71,7 +71,7 @@ def list_(
 
     columns = (
         *(Column("PERIOD"), Column("ACTION"), Column("IMAGE", cut=True), Column("WHO", cut=True)),
-        *(Column("COUNT"), Column("BYTES"), Column("LAST")),
+        *(Column("COUNT"), Column("BYTES"), Column("CACHE"), Column("LAST")),
     )
     table = Table(columns, _row, "no activity matches")
     print_list(data_dir, fetch, table, limit=limit, after=after, as_json=as_json, output=CsvLines() if as_csv else None)
@@ -113,8 +113,17 @@ def _row(facts: Facts) -> Sequence[str]:
         facts["customer"] or facts["subject"] or "-",
         str(facts["count"]) if facts["bytes"] is None else "-",
         size(facts["bytes"]),
+        _cache(facts),
         facts["last_at"],
     )
+
+
+def _cache(facts: Facts) -> str:
+    """Return how much of it the cache of linked registries had, and how often it was what a tag meant last."""
+    if facts["hits"] is None:
+        return "-"
+    had = f"{facts['hits']}/{facts['hits'] + facts['misses']}"
+    return f"{had}, {facts['stale']} stale" if facts["stale"] else had
 
 
 def _image(facts: Facts) -> str:

@@ -104,6 +104,9 @@ def activity_row(row: ActivityLine) -> dict[str, Any]:
         "first_at": render_instant(row.first_at),
         "last_at": render_instant(row.last_at),
         "source": row.source,
+        "hits": row.hits,
+        "misses": row.misses,
+        "stale": row.stale,
     }
 
 

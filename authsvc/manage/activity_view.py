@@ -40,6 +40,9 @@ class ActivityLine:
         first_at: of the first time in the period.
         last_at: of the last time.
         source: :data:`REGISTRY` or :data:`TOKEN`.
+        hits: how often the cache of linked registries had it, of bytes for how many blobs; None for other images.
+        misses: how often it did not.
+        stale: how often it was what the tag meant last, because the registry could not be asked.
     """
 
     period: datetime
@@ -58,6 +61,9 @@ class ActivityLine:
     first_at: datetime
     last_at: datetime
     source: str
+    hits: int | None = None
+    misses: int | None = None
+    stale: int | None = None
 
 
 @frozen
@@ -203,6 +209,9 @@ class LicenseNames:
             first_at=row.first_at,
             last_at=row.last_at,
             source=source,
+            hits=row.hits,
+            misses=row.misses,
+            stale=row.stale,
         )
 
     def user(self, subject: str, last_pull: datetime) -> ImageUser:

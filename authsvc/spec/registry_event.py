@@ -66,6 +66,16 @@ class EventAction(StrEnum):
     DELETE = "delete"
 
 
+class CacheUse(StrEnum):
+    """What is known of the cache of linked registries and a pull."""
+
+    MISS = "miss"
+    """It did not have what a pull asks for: an event of its own, beside that of the pull, which it does not repeat."""
+
+    STALE = "stale"
+    """A pull was answered by what its tag meant last."""
+
+
 @frozen
 class RegistryEvent:
     """One event.
@@ -88,6 +98,7 @@ class RegistryEvent:
         instance_id: of the registry process; another one after each restart.
         parts: digests of the manifests that an index refers to; empty for anything else, and if the registry's
             configuration does not ask for references.
+        cache: of an image of a linked registry; no registry sends it.
     """
 
     id: str
@@ -106,6 +117,7 @@ class RegistryEvent:
     request_id: str = ""
     instance_id: str = ""
     parts: tuple[str, ...] = ()
+    cache: CacheUse | None = None
 
 
 @frozen

@@ -2,7 +2,8 @@
 
 A *count* is a field of a hash: one of an account, for a block of hours or days. The field is the unit within its
 block (1 byte), what was done (1 byte) and a hash of the image's name (8 bytes); the value is the first and the last
-second within the unit (3 bytes each), how often as decimal digits, and for downloads a blank and the bytes.
+second within the unit (3 bytes each) and decimal digits, joined by blanks: how often; for downloads the bytes; and of
+linked registries the bytes or 0, how often the cache missed, and how often the tag was stale, unless both are 0.
 
 What is kept for long and is not bound to a day is written anew in every *era*, and read from the last few: so every
 key has one end that is known when it is made, and nothing has to be cleaned up.
@@ -96,6 +97,8 @@ class Count:
         last_at: of the last time.
         times: how often.
         size: bytes of downloads.
+        misses: how often the cache of linked registries did not have it.
+        stale: how often it was what a tag of a linked registry meant last.
         field: under which it is stored.
     """
 
@@ -106,21 +109,25 @@ class Count:
     last_at: datetime
     times: int
     size: int
+    misses: int
+    stale: int
     field: bytes
 
     @classmethod
     def read(cls, resolution: Resolution, block: int, field: bytes, value: bytes) -> "Count":
         """Return what a field of a block says."""
         start = (block * units_of(resolution) + field[0]) * resolution.seconds
-        times, _, size = value[6:].partition(b" ")
+        times, size, misses, stale = (*map(int, value[6:].split(b" ")), 0, 0, 0)[:4]
         return cls(
             start=instant(start),
             kind=_KINDS[chr(field[1])],
             image=field[2:],
             first_at=instant(start + int.from_bytes(value[:3], "big")),
             last_at=instant(start + int.from_bytes(value[3:6], "big")),
-            times=int(times),
-            size=int(size or 0),
+            times=times,
+            size=size,
+            misses=misses,
+            stale=stale,
             field=field,
         )
 

@@ -12,6 +12,7 @@ from authsvc.activity.activity_filter import ActivityFilter
 from authsvc.activity.attribution import ActivityKind
 from authsvc.activity.history import ActivityRow
 from authsvc.activity.image_name import ImageName
+from authsvc.policy import locate
 from authsvc.store import keys
 from authsvc.store.activity_images import MAX_IMAGES, RedisActivityImages, read_hashes
 from authsvc.store.activity_layout import NO_IMAGE, Count, long_digest
@@ -29,6 +30,9 @@ LAST = "~"
 """Stands in a cursor behind everything of a span."""
 
 _JOIN = "\n"
+
+_CACHED = frozenset({ActivityKind.PULL, ActivityKind.HEAD, ActivityKind.DOWNLOAD})
+"""What the cache of linked registries may have."""
 
 # Reads hashes until so many fields are read, at least one hash.
 _SOME_HASHES = """#!lua flags=no-writes
@@ -198,6 +202,8 @@ def _named(record: Mapping[bytes, bytes]) -> CountedImage:
 
 def _row(span: Span, count: Count, image: CountedImage, subject: str | None) -> ActivityRow:
     download = count.kind is ActivityKind.DOWNLOAD
+    location = None if image.name is None else locate(image.name.repository)
+    linked = count.kind in _CACHED and location is not None and location.upstream is not None
     return ActivityRow(
         start=count.start,
         app=span.app,
@@ -208,4 +214,7 @@ def _row(span: Span, count: Count, image: CountedImage, subject: str | None) -> 
         size=count.size if download else None,
         first_at=count.first_at,
         last_at=count.last_at,
+        hits=max(0, count.times - count.misses) if linked else None,
+        misses=count.misses if linked else None,
+        stale=count.stale if linked else None,
     )

@@ -80,14 +80,21 @@ local function count(name, unit, units, app, number, letter, image, event, most,
     field = start .. NO_IMAGE
     old = redis.call('HGET', key, field)
   end
-  local first, last, times, total = offset, offset, 0, 0
+  local first, last, times, total, missed, stale = offset, offset, 0, 0, 0, 0
   if old then
     first, last = struct.unpack('>I3I3', old)
-    times, total = string.match(string.sub(old, 7), '^(%d+) ?(%d*)$')
+    times, total, missed, stale = string.match(string.sub(old, 7), '^(%d+) ?(%d*) ?(%d*) ?(%d*)$')
+    total, missed, stale = tonumber(total) or 0, tonumber(missed) or 0, tonumber(stale) or 0
     first, last = math.min(first, offset), math.max(last, offset)
   end
-  local value = struct.pack('>I3I3', first, last) .. string.format('%.0f', times + 1)
-  if letter == 'b' then value = value .. ' ' .. string.format('%.0f', (tonumber(total) or 0) + event.size) end
+  if event.missed then
+    missed = missed + 1
+  else
+    times, total, stale = times + 1, total + event.size, stale + (event.stale and 1 or 0)
+  end
+  local value = struct.pack('>I3I3', first, last) .. string.format('%.0f', times)
+  if letter == 'b' or missed + stale > 0 then value = value .. ' ' .. string.format('%.0f', total) end
+  if missed + stale > 0 then value = value .. string.format(' %.0f %.0f', missed, stale) end
   redis.call('HSET', key, field, value)
   if size == 0 then end_at(key, (block + 1) * units * unit + life) end
   return not old
@@ -279,8 +286,20 @@ local function count_for(event, subject, names, image, part)
   if is_first then note_of_license(event, '{EventType.FIRST_PULL}', subject) end
   if is_new then note_of_license(event, '{EventType.NEW_NETWORK}', subject) end
 end
+local function count_missed(event)
+  local image = image_of_count(event)
+  if is_part(event) then return end
+  count_all(event.app, 0, event.letter, image, event, {layout.MAX_APP_COUNTS})
+  for _, subject in ipairs(event.accounts) do
+    count_all(event.app, account(event.app, subject), event.letter, image, event, {layout.MAX_COUNTS})
+  end
+end
 local function record(event)
   if not is_new(event) then return 0 end
+  if event.missed then
+    count_missed(event)
+    return 1
+  end
   if event.changed then redis.call('SADD', KEYS[1], event.changed) end
   for _, name in ipairs(event.parts) do
     if known(name, event) then redis.call('HSET', image_key(name), 'c', '1') end

@@ -25,7 +25,7 @@ from authsvc.activity.event_sink import RecordedEvents
 from authsvc.activity.image_name import ImageName
 from authsvc.client import block_of
 from authsvc.errors import STORE_AWAY, StoreRefused, StoreUnavailable
-from authsvc.spec.registry_event import EventAction, RegistryEvent
+from authsvc.spec.registry_event import CacheUse, EventAction, RegistryEvent
 from authsvc.store import keys
 from authsvc.store.activity_layout import (
     DAY,
@@ -175,6 +175,8 @@ def _planned(event: ActivityEvent, team: str) -> dict[str, Any]:
         "block": None if area is None else _prefix_of(area),
         "changed": None if event.changed is None else str(event.changed),
         "deletes": event.action is EventAction.DELETE or None,
+        "missed": event.cache is CacheUse.MISS or None,
+        "stale": event.cache is CacheUse.STALE or None,
     }
     return {name: value for name, value in facts.items() if value is not None}
 

@@ -34,11 +34,11 @@ class ResolvedTag:
 
     Attributes:
         digest: of the manifest.
-        stale: whether the registry could not be asked.
+        because: why the registry has not said so now; None when it has.
     """
 
     digest: str
-    stale: bool = False
+    because: UpstreamFailed | Overloaded | None = None
 
 
 @frozen
@@ -65,4 +65,4 @@ class TagPolicy:
             return None
         if now - remembered.checked_at >= self.stale_for:
             return None
-        return ResolvedTag(remembered.digest, stale=True)
+        return ResolvedTag(remembered.digest, error)

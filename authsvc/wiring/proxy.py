@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
+from authsvc.audit.recorder import AuditRecorder
 from authsvc.errors import Conflict, Overloaded, SignerUnavailable, UpstreamUnavailable
 from authsvc.keys.client import KeyServiceClient
 from authsvc.keys.trusted_roots import TrustedRoots
@@ -56,10 +57,21 @@ async def proxy_endpoint(
     keys: KeyServiceClient | None,
     nginx_hashes: Sequence[bytes],
     has_room: Callable[[], bool],
+    audit: AuditRecorder,
     logger: Logger,
     slot: Slot,
 ) -> AsyncIterator[ProxyEndpoint]:
-    """Yield what answers ``/v2/proxy/…``, to an nginx that shows a secret with one of the SHA-256 hashes."""
+    """Yield what answers ``/v2/proxy/…``, to an nginx that shows a secret with one of the SHA-256 hashes.
+
+    Args:
+        settings: of the installation.
+        keys: opens credentials; None when there is no key service.
+        nginx_hashes: SHA-256 of each secret of nginx.
+        has_room: whether there is room for what can wait.
+        audit: takes pulls that were not served.
+        logger: of this process.
+        slot: of its metrics.
+    """
     url = settings.public_url
     tokens = TokenRules(url.realm, url.authority, TrustedRoots(settings.secrets_dir).current, clock)
     connection, codec = Connection(settings.redis_url, deadline=settings.redis_deadline), Codec(DECODED_LINKS)
@@ -85,6 +97,7 @@ async def proxy_endpoint(
                 ),
                 RedisUpstreamHealth(connection),
                 counts,
+                audit.record_pull,
                 logger,
                 clock,
             )

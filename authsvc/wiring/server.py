@@ -199,7 +199,7 @@ async def running_worker(
             indexed_registry(settings, tokens, new_audit_id(), logger, counting.slot, has_room)
         )
         preflight = Preflight(authenticator, OurRegistry(session), tokens, service)
-        proxied = proxy_endpoint(settings, live.keys, live.nginx_secrets, has_room, logger, counting.slot)
+        proxied = proxy_endpoint(settings, live.keys, live.nginx_secrets, has_room, recorder, logger, counting.slot)
         edge_routes = [
             *TokenEndpoint(CountedIssuance(issuance, counting.slot), logger, clock, record).routes(),
             *PreflightEndpoint(preflight, service, logger, clock, record).routes(),

@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,44 @@ def test_pulls_are_activity_of_the_license(shop: Shop) -> None:
     other.get(f"manifests/{digest_of(image.manifest)}")
     other.get(f"blobs/{digest_of(image.layer)}")
     assert until(lambda: counts() == [(0, len(image.layer)), (1, 0)], "and so are the bytes")
+
+
+def test_the_cache_is_in_the_activity(shop: Shop) -> None:
+    """What nginx had, and what it did not have, of a license's own pulls."""
+    other = evolve(shop, holder=make_license(shop.stack, "shop", "--repository", "proxy/hub/org/**"))
+    shop.stack.authsvc("upstream", "purge", "hub", "--app", "shop")
+
+    def is_counted(hits: int) -> bool:
+        rows = shop.stack.json("activity", "list", "--app", "shop", "--license", other.holder.id)
+        linked = [row for row in rows if row["source"] == "registry"]
+        found = sorted((row["bytes"] is not None, row["hits"], row["misses"], row["stale"]) for row in linked)
+        return found == [(False, hits, 1, 0), (True, hits, 1, 0)]
+
+    image = IMAGES["linux/arm64"]
+    for hits in (0, 1):
+        for rest in ("manifests/1.0", f"manifests/{digest_of(image.manifest)}", f"blobs/{digest_of(image.layer)}"):
+            other.get(rest)
+        assert until(partial(is_counted, hits), "it is counted")
+    assert "1/2" in shop.stack.authsvc("activity", "list", "--license", other.holder.id).out
+
+
+def test_a_failed_pull_is_explained(shop: Shop) -> None:
+    """By the request id that the client was shown: what was asked for, what the linked registry said, and by whom."""
+    reply = shop.client().ask("GET", "/v2/proxy/shop/hub/org/image/manifests/none")
+    assert (reply.status, reply.error()[0]) == (404, "MANIFEST_UNKNOWN")
+    shown = reply.headers["x-request-id"]
+
+    def explained() -> str | None:
+        found = shop.stack.authsvc("audit", "explain", shown, check=False)
+        return found.out if found.code == 0 else None
+
+    text = until(explained, "it is in the audit")
+    assert "Nothing was pulled" in text
+    assert "The linked registry hub, asked for none, answered 404." in text
+    assert f"Who: license:{shop.holder.id}, by a registry token." in text
+    entries = shop.stack.json("audit", "list", "--event", "pull.failed", "--subject", f"license:{shop.holder.id}")
+    (entry,) = [one for one in entries if one.get("reference") == "none"]
+    assert (entry["app"], entry["upstream"], entry["upstream_status"]) == ("shop", "hub", 404)
 
 
 def test_beside_nginx_nobody_is_answered(shop: Shop) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from attrs import define, evolve, field
 
+from authsvc.audit.upstream_pull import UpstreamPull
 from authsvc.issuance import ISSUER
 from authsvc.logs import make_logger
 from authsvc.metrics.catalogue import Metric, SlotLayout
@@ -119,6 +120,7 @@ class PullThrough:
         log: of the endpoint.
         seconds: by which the life of upstream tokens is told.
         events: what counts as activity.
+        unserved: what goes to the audit.
         metrics: what was counted.
         edge_port: where the endpoint listens, beside nginx.
         shares: turns at each link.
@@ -134,6 +136,7 @@ class PullThrough:
     log: io.StringIO
     seconds: Clock
     events: list[RegistryEvent]
+    unserved: list[UpstreamPull]
     metrics: SharedMetrics
     edge_port: int
     shares: WatchedShares
@@ -203,6 +206,7 @@ async def pull_through(
     """Run all of it; nginx and the client trust ``authority``."""
     clock, links, health = MovingClock(), MemoryLinks(), MemoryHealth()
     events: list[RegistryEvent] = []
+    unserved: list[UpstreamPull] = []
     root, log = Root.make(clock()), io.StringIO()
     logger = make_logger("info", log)
     rules = TokenRules(REALM, SERVICE, lambda: (root.certificate,), clock)
@@ -220,7 +224,9 @@ async def pull_through(
         lists = TagLists(client, shares, policy.interval, clock)
         ids = map(str, itertools.count())
         activity = PullActivity(RedisUpstreamContents(connection), events.append, lambda: next(ids), clock)
-        pulls = Pulls(links, client, resolver, lists, shares, activity, health, counts, logger, clock)
+        pulls = Pulls(
+            *(links, client, resolver, lists, shares, activity, health, counts, unserved.append, logger, clock)
+        )
         nginx = NginxOnly([sha256(one.encode()).digest() for one in ("newer", NGINX_SECRET)], logger)
         endpoint = ProxyEndpoint(nginx, rules, pulls, logger)
         reader = ClientReader((ipaddress.ip_network("127.0.0.0/8"),))
@@ -232,18 +238,7 @@ async def pull_through(
             address = f"127.0.0.1:{edge_port}"
             async with running_front(folder, port, edge_upstream=address, ca_file=str(authority.file)) as front:
                 yield PullThrough(
-                    front,
-                    folder,
-                    links,
-                    health,
-                    clock,
-                    connection,
-                    root,
-                    log,
-                    seconds,
-                    events,
-                    shared,
-                    edge_port,
-                    shares,
+                    *(front, folder, links, health, clock, connection, root, log, seconds, events, unserved),
+                    *(shared, edge_port, shares),
                 )
             await listener.close()

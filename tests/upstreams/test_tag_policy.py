@@ -31,7 +31,7 @@ def test_stands_in_for_a_week(age: timedelta, error: UpstreamFailed) -> None:
     """While the registry fails, the last image stands in, marked as stale."""
     found = POLICY.stands_in(RememberedTag(DIGEST, NOW - age), error, NOW)
 
-    assert found == (ResolvedTag(DIGEST, stale=True) if age < timedelta(days=7) else None)
+    assert found == (ResolvedTag(DIGEST, error) if age < timedelta(days=7) else None)
 
 
 @pytest.mark.parametrize("error", [*FAILURES, UpstreamNotFound("x")], ids=lambda error: type(error).__name__)

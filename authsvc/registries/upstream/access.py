@@ -204,9 +204,11 @@ class UpstreamAccess:
             raise limited(server.origin, reply)
         if reply.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
             what = "without a credential gives no token" if basic is None else "refuses the credential of this link"
-            raise UpstreamRefused(
+            refused = UpstreamRefused(
                 f"{server.origin.authority} {what} ({reply.status})", credential=basic is not None, detail=target[:300]
             )
+            refused.status = reply.status
+            raise refused
         if reply.status != HTTPStatus.OK:
             raise unusual(server.origin, server.target, reply)
         return _read_token(server, reply)

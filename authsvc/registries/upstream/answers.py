@@ -17,15 +17,19 @@ def limited(origin: Origin, reply: UpstreamReply) -> UpstreamLimited:
     """Return the error about an answer 429."""
     said = reply.headers.get("Retry-After", "").strip()
     pause = int(said) if _SECONDS.fullmatch(said) else DEFAULT_PAUSE
-    return UpstreamLimited(
+    error = UpstreamLimited(
         f"{origin.authority} takes no more requests for now, perhaps because of its limit on pulls",
         float(min(max(pause, 1), LONGEST_PAUSE)),
     )
+    error.status = reply.status
+    return error
 
 
 def unusual(origin: Origin, target: str, reply: UpstreamReply) -> UpstreamUnavailable:
     """Return the error about a status that a registry has no reason for."""
-    return UpstreamUnavailable(f"{origin.authority} answers {reply.status} to {target.partition('?')[0][:200]}")
+    error = UpstreamUnavailable(f"{origin.authority} answers {reply.status} to {target.partition('?')[0][:200]}")
+    error.status = reply.status
+    return error
 
 
 def failure(origin: Origin, repository: str, target: str, reply: UpstreamReply, *, basic: bool) -> UpstreamFailed:
@@ -38,6 +42,12 @@ def failure(origin: Origin, repository: str, target: str, reply: UpstreamReply, 
         reply: the answer.
         basic: whether the request had the credential itself, so that a 401 is about it.
     """
+    error = _failure(origin, repository, target, reply, basic=basic)
+    error.status = reply.status
+    return error
+
+
+def _failure(origin: Origin, repository: str, target: str, reply: UpstreamReply, *, basic: bool) -> UpstreamFailed:
     if reply.status == HTTPStatus.NOT_FOUND:
         return UpstreamNotFound(f"{origin.authority} does not have this in the repository {repository}")
     if reply.status == HTTPStatus.TOO_MANY_REQUESTS:

@@ -204,7 +204,9 @@ class EcrTokens:
             requester_of(link), origin, "POST", "/", headers=signed, body=body, longest=MAX_ANSWER
         )
         if reply.status != HTTPStatus.OK:
-            raise _refusal(origin, reply)
+            refused = _refusal(origin, reply)
+            refused.status = reply.status
+            raise refused
         return _read(origin, reply, now)
 
 

@@ -45,6 +45,9 @@ class ActivityRowView:
         first_at: of the first time in the period.
         last_at: of the last time.
         source: `registry` (its events) or `token` (issued tokens, as the audit has them).
+        hits: how often the cache of linked registries had it, of bytes for how many blobs; null for other images.
+        misses: how often it did not.
+        stale: how often it was what the tag meant last, because the linked registry could not be asked.
     """
 
     period: Instant
@@ -63,6 +66,9 @@ class ActivityRowView:
     first_at: Instant
     last_at: Instant
     source: str
+    hits: int | None
+    misses: int | None
+    stale: int | None
 
 
 @frozen
@@ -154,6 +160,9 @@ EXAMPLE = ActivityRowView(
     first_at=_AT,
     last_at=datetime(2026, 11, 2, 17, 30, tzinfo=UTC),
     source="registry",
+    hits=None,
+    misses=None,
+    stale=None,
 )
 
 ENDPOINTS: tuple[Endpoint, ...] = (

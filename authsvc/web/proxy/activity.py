@@ -14,7 +14,7 @@ from attrs import define, field
 from authsvc.errors import StoreUnavailable
 from authsvc.images.manifest import Manifest, parse_manifest
 from authsvc.registries.upstream.client import UpstreamManifest
-from authsvc.spec.registry_event import MAX_TEXT, EventAction, RegistryEvent
+from authsvc.spec.registry_event import MAX_TEXT, CacheUse, EventAction, RegistryEvent
 from authsvc.upstreams.link import UpstreamLink
 from authsvc.web.client import CLIENT
 from authsvc.web.middleware import REQUEST_ID
@@ -69,14 +69,15 @@ class PullActivity:
     new_id: Callable[[], str] = field(repr=False)
     clock: Callable[[], datetime] = field(repr=False)
 
-    async def asked_for_manifest(self, pull: Pull, digest: str) -> None:
+    async def asked_for_manifest(self, pull: Pull, digest: str, *, stale: bool = False) -> None:
         """Count a pull now when nginx may have the manifest; one that is fetched first is counted when it is there."""
         media_type = await self._media_type(pull, digest)
         if media_type is not None:
-            self._count(pull, digest, media_type, pull.request.method)
+            cache = CacheUse.STALE if stale else None
+            self._count(pull, digest, media_type, pull.request.method, cache=cache)
 
     async def fetched(self, pull: Pull, found: UpstreamManifest) -> None:
-        """Learn what a manifest is, and count its pull unless that was done when it was asked for."""
+        """Learn what a manifest is, and count its pull, unless that was done when it was asked for, and the miss."""
         counted = await self._media_type(pull, found.digest) is not None
         manifest = parse_manifest(found.content, found.media_type) if len(found.content) <= MAX_READ else None
         with suppress(StoreUnavailable):
@@ -86,16 +87,24 @@ class PullActivity:
         if not counted:
             parts = () if manifest is None else tuple(child.digest for child in manifest.children)
             self._count(pull, found.digest, found.media_type, pull.said(METHOD), parts=parts)
+        self._count(pull, found.digest, found.media_type, pull.said(METHOD), cache=CacheUse.MISS)
 
     async def asked_for_blob(self, pull: Pull) -> None:
         """Count the size of a blob that a manifest has named."""
-        if pull.request.method != "GET":
-            return
+        if pull.request.method == "GET":
+            await self._count_blob(pull, None)
+
+    async def missed_blob(self, pull: Pull) -> None:
+        """Count that nginx does not have a blob, which was counted when it was asked for."""
+        if pull.said(METHOD) == "GET":
+            await self._count_blob(pull, CacheUse.MISS)
+
+    async def _count_blob(self, pull: Pull, cache: CacheUse | None) -> None:
         digest = pull.path.reference
         with suppress(StoreUnavailable):
             size = await self.contents.size_of(pull.link, pull.repository, digest, self.clock())
             if size is not None:
-                self._count(pull, digest, OCTETS, pull.request.method, size=size)
+                self._count(pull, digest, OCTETS, "GET", size=size, cache=cache)
 
     async def _media_type(self, pull: Pull, digest: str) -> str | None:
         try:
@@ -112,6 +121,7 @@ class PullActivity:
         *,
         size: int | None = None,
         parts: tuple[str, ...] = (),
+        cache: CacheUse | None = None,
     ) -> None:
         client = pull.request[CLIENT]
         tagged = size is None and pull.path.digest is None
@@ -131,6 +141,7 @@ class PullActivity:
                 subject=pull.subject,
                 request_id=pull.request[REQUEST_ID],
                 parts=parts,
+                cache=cache,
             )
         )
 

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from http import HTTPStatus
 
 from attrs import define, field
 
@@ -40,7 +41,9 @@ class MissingNames:
         """
         found = self._until.get(_key(link, repository, kind, reference))
         if found is not None and timedelta() < found[0] - self.clock() <= MISSING_FOR:
-            raise UpstreamNotFound(found[1])
+            error = UpstreamNotFound(found[1])
+            error.status = HTTPStatus.NOT_FOUND
+            raise error
 
     def note(self, link: UpstreamLink, repository: str, kind: PullKind, reference: str, sentence: str) -> None:
         """Remember that the registry has just said that it does not have this; others go for it after a while."""

@@ -5,6 +5,7 @@ from enum import StrEnum
 from aiohttp import web
 from attrs import frozen
 
+from authsvc.audit.upstream_pull import UpstreamImage
 from authsvc.spec.pull_path import PullPath
 from authsvc.upstreams.link import UpstreamLink
 
@@ -46,6 +47,12 @@ class Pull:
     link: UpstreamLink
     repository: str
     subject: str
+
+    @property
+    def upstream_image(self) -> UpstreamImage:
+        """What it asks for, as the audit names it."""
+        link, path = self.link, self.path
+        return UpstreamImage(link.team, link.app, link.name, str(path.repository), path.reference)
 
     def said(self, name: str) -> str:
         """Return what nginx said."""

@@ -14,7 +14,9 @@ from typing import Protocol
 from aiohttp import web
 from attrs import define, field
 
+from authsvc.audit.upstream_pull import UpstreamImage, UpstreamPull
 from authsvc.errors import (
+    AuthsvcError,
     Overloaded,
     UpstreamFailed,
     UpstreamLimited,
@@ -31,6 +33,7 @@ from authsvc.spec.reference import is_digest
 from authsvc.spec.registry_error import NAME_UNKNOWN, TOOMANYREQUESTS
 from authsvc.upstreams.link import UpstreamLink, exposes, upstream_repository
 from authsvc.upstreams.tag_policy import STALE_WARNING
+from authsvc.web.client import CLIENT
 from authsvc.web.middleware import REQUEST_ID
 from authsvc.web.proxy import accel
 from authsvc.web.proxy.activity import PullActivity
@@ -98,6 +101,7 @@ class Pulls:
         activity: counts what is pulled.
         health: takes news of how the links fare.
         counts: takes what became of the requests.
+        record: takes those that were not served, for the audit; neither waits nor fails.
         logger: of this process.
         clock: returns the time.
     """
@@ -110,6 +114,7 @@ class Pulls:
     activity: PullActivity = field(repr=False)
     health: Health = field(repr=False)
     counts: PullCounts = field(repr=False)
+    record: Callable[[UpstreamPull], None] = field(repr=False)
     logger: Logger = field(repr=False)
     clock: Callable[[], datetime] = field(repr=False)
     _missing: MissingNames = field(init=False, repr=False)
@@ -127,19 +132,24 @@ class Pulls:
         request_id = request[REQUEST_ID]
         link = await self.links.find(location.app, location.upstream or "")
         if link is None:
-            sentence = f"the app {location.app} has no linked registry {location.upstream}"
+            name = location.upstream or ""
+            image = UpstreamImage(None, location.app, name, str(path.repository), path.reference)
+            sentence = f"the app {location.app} has no linked registry {name}"
+            self._audit(request, subject, image, UpstreamNotFound(sentence))
             return refuse(HTTPStatus.NOT_FOUND, NAME_UNKNOWN, sentence, request_id)
         repository = upstream_repository(link, location.rest)
+        pull = Pull(request, path, link, repository, subject)
         if not exposes(link, repository):
             sentence = f"the linked registry {link.name} of the app {link.app} does not offer {repository}"
+            self._audit(request, subject, pull.upstream_image, UpstreamNotFound(sentence))
             return refuse(HTTPStatus.NOT_FOUND, NAME_UNKNOWN, sentence, request_id)
-        pull = Pull(request, path, link, repository, subject)
         self.counts.asked(path.kind, pull.said(STEP))
         try:
             self._missing.check(link, repository, path.kind, path.reference)
             return await self._answer(pull)
         except Overloaded as error:
             self.counts.failed(error.code)
+            self._audit(request, subject, pull.upstream_image, error)
             return refuse(
                 HTTPStatus.TOO_MANY_REQUESTS, TOOMANYREQUESTS, str(error), request_id, {"Retry-After": str(LATER)}
             )
@@ -177,37 +187,47 @@ class Pulls:
             await self.activity.asked_for_manifest(pull, pull.path.digest)
             return accel.send_to_manifest(link, repository, pull.path.digest, None)
         resolved = await self.tags.resolve(link, repository, pull.path.reference, pull.subject)
-        if resolved.stale:
+        stale = resolved.because is not None
+        if resolved.because is not None:
             self.counts.stale()
             self._log(pull, "proxy.stale", detail=resolved.digest)
-        await self.activity.asked_for_manifest(pull, resolved.digest)
-        return accel.send_to_manifest(link, repository, resolved.digest, STALE_WARNING if resolved.stale else None)
+            self._audit(pull.request, pull.subject, pull.upstream_image, resolved.because, resolved.digest)
+        await self.activity.asked_for_manifest(pull, resolved.digest, stale=stale)
+        return accel.send_to_manifest(link, repository, resolved.digest, STALE_WARNING if stale else None)
 
     async def _blob(self, pull: Pull) -> web.Response:
         link, repository, digest = pull.link, pull.repository, pull.path.reference
         hop = 0
         match pull.said(STEP):
             case PullStep.TARGET:
+                await self.activity.missed_blob(pull)
                 await self._open(pull)
                 target = await self.client.blob_target(link, repository, digest)
             case PullStep.ANSWER:
                 if pull.said(LIMITED) == "REJECTED":
                     raise Overloaded("too many images of linked registries are being pulled; try again in a moment")
                 hop = _number(pull.said(HOP)) + 1
-                target = await self._next(pull, hop)
+                target = await self._after_answer(pull, hop)
             case _:
                 await self.activity.asked_for_blob(pull)
                 return accel.send_to_cache(link, repository, digest, pull.subject)
         head = pull.said(METHOD) == "HEAD"
         return accel.send_to_registry(link, repository, digest, target, head=head, hop=hop)
 
-    async def _next(self, pull: Pull, hop: int) -> BlobTarget:
+    async def _after_answer(self, pull: Pull, hop: int) -> BlobTarget:
         """Return where to go after a linked registry has not given the blob; raises UpstreamFailed when nowhere."""
-        link, origin = pull.link, pull.link.origin
         status = _number(pull.said(STATUS).split()[-1]) if pull.said(STATUS) else 0
-        place = pull.said(ORIGIN) or origin.text
         # nginx says 502 and 504 itself when it has no answer.
-        self.counts.answered(status if status and status not in NO_ANSWER else None)
+        answered = status if status and status not in NO_ANSWER else None
+        self.counts.answered(answered)
+        try:
+            return await self._next(pull, hop, status)
+        except UpstreamFailed as error:
+            error.status = error.status or answered
+            raise
+
+    async def _next(self, pull: Pull, hop: int, status: int) -> BlobTarget:
+        link, place = pull.link, pull.said(ORIGIN) or pull.link.origin.text
         if status in REDIRECTS and hop <= MAX_HOPS:
             return await self.client.redirect_target(link, pull.said(LOCATION), f"{place}/")
         host = place.partition("://")[2]
@@ -252,8 +272,15 @@ class Pulls:
     async def _failed(self, pull: Pull, error: UpstreamFailed) -> None:
         self.counts.failed(error.code)
         self._log(pull, "proxy.failed", code=error.code, reason=str(error), detail=error.detail)
+        if pull.path.kind is not PullKind.REFERRERS:  # clients ask for them of every image, and most have none
+            self._audit(pull.request, pull.subject, pull.upstream_image, error)
         if not isinstance(error, UpstreamNotFound):
             await self.health.note_error(pull.link, self.clock(), error.code, str(error))
+
+    def _audit(
+        self, request: web.Request, subject: str, image: UpstreamImage, error: AuthsvcError, stale: str | None = None
+    ) -> None:
+        self.record(UpstreamPull(request[REQUEST_ID], self.clock(), request[CLIENT], subject, image, error, stale))
 
     def _log(self, pull: Pull, event: str, **facts: str | None) -> None:
         self.logger.info(

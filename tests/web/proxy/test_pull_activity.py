@@ -16,6 +16,7 @@ from authsvc.metrics.catalogue import (
     PROXY_STALE,
     PROXY_UPSTREAM_ANSWERS,
 )
+from authsvc.spec.registry_event import CacheUse
 from authsvc.store import keys
 from authsvc.web.proxy.activity import MAX_READ
 from tests.support.attached import platform_index
@@ -52,18 +53,22 @@ async def test_pulls_are_activity(pulls: PullThrough) -> None:
         for missing in ("manifests/2.0", f"manifests/{MISSING}", f"blobs/{MISSING}"):
             await pulls.get(missing)
 
-    counted = Counter((event.method, event.tag, event.digest, event.media_type, event.size) for event in pulls.events)
+    asked = [event for event in pulls.events if event.cache is None]
+    counted = Counter((event.method, event.tag, event.digest, event.media_type, event.size) for event in asked)
     assert counted == {
         ("HEAD", "1.0", DIGEST, MANIFEST, None): 2,
         ("GET", "1.0", DIGEST, MANIFEST, None): 2,
         ("GET", None, DIGEST, MANIFEST, None): 2,
         ("GET", None, LAYER, OCTETS, len(IMAGE.layer)): 2,
     }
+    # The first one of each kind was not in the cache, whatever is asked for by which name.
+    missed = Counter((event.method, event.tag, event.digest, event.size) for event in pulls.events if event.cache)
+    assert missed == {("HEAD", "1.0", DIGEST, None): 1, ("GET", None, LAYER, len(IMAGE.layer)): 1}
     assert {(event.repository, event.subject, event.address) for event in pulls.events} == {
         (REPOSITORY, "license:abc", "127.0.0.1")
     }
     assert "docker/1" in {event.user_agent for event in pulls.events}
-    assert len({event.id for event in pulls.events}) == 8
+    assert len({event.id for event in pulls.events}) == 10
 
 
 async def test_they_are_counted_a_year_later(pulls: PullThrough) -> None:
@@ -83,7 +88,8 @@ async def test_the_platforms_of_an_index(pulls: PullThrough, stub: StubUpstream)
     stub.put_manifest("org/image", "multi", INDEX, json.dumps(platform_index(images)).encode())
     await pulls.get("manifests/multi")
 
-    (event,) = pulls.events
+    event, missed = pulls.events
+    assert (event.cache, missed.cache, missed.parts) == (None, CacheUse.MISS, ())
     assert set(event.parts) == {digest_of(image.manifest) for image in images.values()}
 
 
@@ -102,7 +108,9 @@ async def test_a_manifest_that_cannot_be_read(pulls: PullThrough, stub: StubUpst
 
     assert (await pulls.get("manifests/odd")).body == content
     assert (await pulls.get(f"blobs/{LAYER}")).status == 200
-    assert [(event.digest, event.size) for event in pulls.events] == [(digest_of(content), None)]
+    assert [(event.digest, event.size, event.cache) for event in pulls.events] == [
+        (digest_of(content), None, cache) for cache in (None, CacheUse.MISS)
+    ]
 
 
 async def test_metrics(pulls: PullThrough, stub: StubUpstream, folder: Path) -> None:
@@ -144,4 +152,19 @@ async def test_what_the_cache_has_lost(pulls: PullThrough, folder: Path) -> None
     await pulls.get(f"blobs/{LAYER}")
 
     assert pulls.counted(PROXY_MISSES)["manifests"] == 2
-    assert [event.size for event in pulls.events] == [None, None, len(IMAGE.layer)]
+    miss = CacheUse.MISS
+    assert [(event.size, event.cache) for event in pulls.events] == [
+        *((None, None), (None, miss), (None, None), (None, miss)),
+        *((len(IMAGE.layer), None), (len(IMAGE.layer), miss)),
+    ]
+
+
+async def test_a_stale_tag(pulls: PullThrough, stub: StubUpstream) -> None:
+    """Each pull that is answered by what the tag meant last is counted as such."""
+    await pulls.get("manifests/1.0")
+    stub.answers["/v2/org/image/manifests/1.0"] = Answer(500)
+    pulls.clock.ahead += timedelta(minutes=2)
+    for _ in range(2):
+        await pulls.get("manifests/1.0")
+
+    assert [event.cache for event in pulls.events] == [None, CacheUse.MISS, CacheUse.STALE, CacheUse.STALE]

@@ -1,0 +1,91 @@
+"""Pulls of linked images in the audit: what a linked registry did not give, and tags that meant what they meant last.
+
+They are aggregated like decisions on tokens, so that nobody fills the audit by pulling again.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from attrs import frozen
+
+from authsvc.audit.token_event import Facts, TokenEvent, unsecret
+from authsvc.client import Client
+from authsvc.decision import PULL
+from authsvc.errors import AuthsvcError, UpstreamFailed
+from authsvc.outcomes import PULL_FAILED, PULL_STALE
+from authsvc.spec.scope import ResourceScope
+from authsvc.tenancy.subjects import split_subject
+
+
+@frozen
+class UpstreamImage:
+    """What was asked for.
+
+    Attributes:
+        team: slug; None when no registry is linked under this name.
+        app: slug.
+        upstream: name of the link.
+        repository: as clients name it.
+        reference: tag or digest, or ``list`` for its tags.
+    """
+
+    team: str | None
+    app: str
+    upstream: str
+    repository: str
+    reference: str
+
+
+@frozen
+class UpstreamPull:
+    """A pull that a linked registry did not serve.
+
+    Attributes:
+        request_id: ours; the client was shown it.
+        at: when.
+        client: who called.
+        subject: of the registry token.
+        image: what was asked for.
+        error: why it was not served.
+        stale: digest of the manifest that was served all the same, because the tag named it last; None for nothing.
+    """
+
+    request_id: str
+    at: datetime
+    client: Client
+    subject: str
+    image: UpstreamImage
+    error: AuthsvcError
+    stale: str | None = None
+
+
+def pull_event(pull: UpstreamPull) -> TokenEvent:
+    """Return the event of such a pull, which belongs to the team of the link.
+
+    Several licenses in one token may be of several teams, none of which may see the others'; such an event belongs to
+    nobody.
+    """
+    image, error = pull.image, pull.error
+    owned = image.team is not None and len(split_subject(pull.subject)) == 1
+    status = error.status if isinstance(error, UpstreamFailed) else None
+    about: dict[str, Any] = {
+        "team": image.team if owned else None,
+        "app": image.app if owned else None,
+        "upstream": image.upstream,
+        "reference": image.reference,
+        "upstream_status": status,
+        "served": pull.stale,
+    }
+    sentence = unsecret(str(error))
+    facts = Facts(
+        asked=(ResourceScope("repository", image.repository, (PULL,)),),
+        kind=type(error).__name__,
+        reason=sentence if pull.stale is None else None,
+        detail=error.detail if pull.stale is None else sentence,
+        linked=tuple((name, value) for name, value in about.items() if value is not None),
+    )
+    return TokenEvent(
+        *(pull.request_id, pull.at, PULL_FAILED if pull.stale is None else PULL_STALE),
+        *(pull.subject, pull.client, facts),
+        owners=((image.app, image.team),) if owned and image.team is not None else (),
+    )
