@@ -64,6 +64,9 @@ _PLACES = (
 )
 """Settings that say which installation is meant; an explicit --data-dir overrules them all."""
 
+_OF_THE_SERVER = ("AUTHSVC_UPSTREAM_PRIVATE_NETWORKS", "AUTHSVC_UPSTREAM_CA_FILE")
+"""Settings that a data directory has from its server: a command judges a linked registry as the server does."""
+
 
 overlap_option = click.option(
     "--overlap", default="24h", show_default=True, metavar="SPAN", help="The old token works so long; 0 ends it."
@@ -170,7 +173,7 @@ def find(data_dir: Path | None, environment: Mapping[str, str]) -> tuple["Settin
             f"there is no installation in {folder}; start one with `authsvc up`, or name it with --data-dir DIR"
         )
     recognise(folder)
-    kept = {name: value for name, value in environment.items() if name not in _PLACES}
+    kept = {name: value for name, value in environment.items() if name not in (*_PLACES, *_OF_THE_SERVER)}
     return load({**kept, CONFIG: str(file)}), folder
 
 

@@ -190,6 +190,8 @@ def _authsvc(layout: Layout, site: Site) -> render.AuthsvcValues:
         secrets_dir=str(layout.secrets),
         private_clients="on" if site.trusted_proxies or site.public_url.is_localhost else "off",
         control_socket=str(layout.control_socket),
+        upstream_private_networks=site.pull_through.private_networks,
+        upstream_ca_file=site.pull_through.own_ca_file,
     )
 
 

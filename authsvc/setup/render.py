@@ -150,6 +150,10 @@ class AuthsvcValues:
     control_socket: str
     key_socket: str | None = None
     """Of a key service in a container of its own."""
+    upstream_private_networks: str | None = None
+    """Networks that a linked registry may be in, joined by commas; None for public ones alone, or what is set."""
+    upstream_ca_file: str | None = None
+    """Certificates of their authorities; None for those of the system, or what is set."""
 
     def settings(self) -> dict[str, str]:
         """Return the settings that the file says, by name."""

@@ -59,11 +59,14 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
             upstream.push("org/image", f"of-{image.digest[7:15]}", image)
         upstream.push_manifest("org/image", "1.0", INDEX, MULTI)
         make_team(stack, "shop")
-        stack.authsvc(
+        # As a person does in another terminal: with nothing of the environment that the server was started with.
+        elsewhere = evolve(stack, settings={})
+        elsewhere.authsvc(
             *("upstream", "link", "hub", "--app", "shop", "--provider", "other", "--url", upstream.url),
             *("--username", "alice", "--secret-stdin", "--repository", "org/**"),
             stdin=USERS["alice"],
         )
+        assert elsewhere.authsvc("upstream", "test", "hub", "--app", "shop", "--repository", "org/image:1.0").code == 0
         yield Shop(stack, make_license(stack, "shop", "--repository", "proxy/hub/org/**"), ending)
 
 

@@ -119,14 +119,16 @@ def test_a_link_to_a_real_registry_is_tested(stack: Stack, app: str) -> None:
         settings = {
             "AUTHSVC_UPSTREAM_PRIVATE_NETWORKS": "127.0.0.0/8,::1/128",
             "AUTHSVC_UPSTREAM_CA_FILE": str(elsewhere.authority.file),
-            "AUTHSVC_DATA_DIR": str(stack.data_dir),
+            "AUTHSVC_CONFIG": str(stack.data_dir / "config" / "authsvc.toml"),
         }
 
         def ask(verb: str, *more: str, stdin: str = "", environ: dict[str, str] = settings) -> Ran:
             return call("upstream", verb, "real", "--app", app, *more, environ=environ, stdin=stdin)
 
         where = ("--provider", "other", "--url", elsewhere.url, "--repository", "org/**")
-        refused = ask("link", *where, environ={"AUTHSVC_DATA_DIR": str(stack.data_dir)})
+        # Of a data directory the settings of its server count, which has none; not those of a command.
+        asked = {**settings, "AUTHSVC_CONFIG": "", "AUTHSVC_DATA_DIR": str(stack.data_dir)}
+        refused = ask("link", *where, environ={name: value for name, value in asked.items() if value})
         assert (refused.code, "is or leads to a loopback address" in refused.err) == (1, True)
         assert ask("link", *where, "--username", "alice", "--secret-stdin", stdin=USERS["alice"]).code == 0
         good = ask("test", "--repository", "org/api:1.2")

@@ -54,6 +54,8 @@ def test_toml_gives_back_what_went_in(value: str) -> None:
         private_clients=value,
         control_socket=value,
         key_socket=value or None,
+        upstream_private_networks=value or None,
+        upstream_ca_file=value or None,
     )
 
     assert values.settings() == tomllib.loads(render.render(values))
