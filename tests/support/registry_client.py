@@ -35,11 +35,13 @@ class Client:
         port: of the registry.
         account: None for nobody.
         clock: seconds, by which a token's age is told.
+        service: that tokens are for; None for the port on localhost.
     """
 
     port: int
     account: Account | None
     clock: Callable[[], float] = time.monotonic
+    service: str | None = None
     _held: dict[str, _Held] = Factory(dict)
 
     def ask(
@@ -78,7 +80,7 @@ class Client:
         """
         held = self._held.get(scope)
         if held is None or self.clock() >= held.renew_at:
-            reply = get_token(self.port, self.account, *scope.split())
+            reply = get_token(self.port, self.account, *scope.split(), service=self.service)
             if reply.status != 200:
                 raise TokenRefused(reply)
             facts = reply.json()
