@@ -54,6 +54,8 @@ ErrorCode = Literal[
     "webhook_not_found",
     "team_not_found",
     "slug_taken",
+    "session_not_found",
+    "sessions_too_many",
     "sign_ins_too_many",
     "service_account_revoked",
     "service_account_not_found",

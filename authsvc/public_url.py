@@ -20,6 +20,9 @@ _PUBLIC_URL = re.compile(
 )
 
 
+_LOOPBACK = re.compile(r"127(?:\.[0-9]{1,3}){3}", re.ASCII)
+
+
 @frozen
 class PublicUrl:
     """What clients type, and the only source of realm and service (design §1)."""
@@ -43,6 +46,18 @@ class PublicUrl:
     def host(self) -> str:
         """The host without its port; an IPv6 address keeps its brackets."""
         return re.sub(r":[0-9]+\Z", "", self.authority)
+
+    @property
+    def origin(self) -> str:
+        """The URL as a browser sends it in the header ``Origin``: without the scheme's own port (RFC 6454 §6.2)."""
+        port = f":{_DEFAULT_PORTS[self.scheme]}"
+        return f"{self.scheme}://{self.authority.removesuffix(port)}"
+
+    @property
+    def takes_secure_cookies(self) -> bool:
+        """Whether browsers keep cookies with ``Secure`` from here: over TLS, and from this machine itself."""
+        is_loopback = self.is_localhost or self.host == "[::1]" or _LOOPBACK.fullmatch(self.host) is not None
+        return self.scheme == "https" or is_loopback
 
     @property
     def is_localhost(self) -> bool:

@@ -6,12 +6,6 @@ set -eu
 config=/etc/authsvc/nginx.conf
 look_again=${AUTHSVC_CERTIFICATE_INTERVAL:-60}
 
-# What a killed nginx had not fetched to its end: it looks at such files never again, and counts them for nothing.
-cache=$(sed -nE 's/^ *proxy_cache_path "(.*)" levels=.*$/\1/p' "$config")
-if [ -d "$cache" ]; then
-    find "$cache" -type f -name '*.[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]' -exec rm -f {} +
-fi
-
 certificates=$(sed -nE 's/^ *ssl_certificate(_key)? "(.*)";$/\2/p' "$config")
 if [ -n "$certificates" ]; then
     for file in $certificates; do

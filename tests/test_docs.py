@@ -309,6 +309,7 @@ def documented_events() -> dict[str, Row]:
         "## Decisions on tokens",
         "## Preflights",
         "## Management API",
+        "## Portal",
         "## Linked registries",
         "## Webhooks",
         "## Changes",

@@ -28,7 +28,7 @@ ENGLISH = listed(
     history host id image import in indexed inherited input inside install installed interval is issued kind
     known label last later layout level library lifetime limit limited line list listed listen listening live
     loaded loader loading local location lock long lookup lost machine manage managed management mark match
-    through remembered resolved listing
+    through remembered resolved listing visit
     matching maximum merged message minimum missing move moved name named needed new newest next no not nothing
     object old on one only open order ordered other our ours outcome output outside overloaded own owner pace
     page pair part past path pause pauses peer pending per period person plan policy precondition present
@@ -56,6 +56,7 @@ FIELD = listed(
     login main manifest memory metric middleware migration nginx node observer openapi ops option pagination
     parameter password permission platform pool port portal prefix process proxy query redirect redis reference
     receiver refresher registry resolver reload render renewal renewer reply request resource response restart root
+    cookies download form renderer rendering signed
     rotation route s3 schema script secret sentinel serve server session settings signature signer socket spec stack
     status
     stdin store stream supervisor table tag tar tcp thread throttle throttled tls token transaction unix url

@@ -39,6 +39,7 @@ PERSONAL_KIND = "pat"
 SERVICE_KIND = "sa"
 REFRESH_KIND = "ref"
 LINK_KIND = "link"
+SESSION_KIND = "ses"
 
 _ID = re.compile(rf"[{ID_ALPHABET}]{{{ID_LENGTH}}}", re.ASCII)
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"

@@ -26,7 +26,7 @@ from authsvc.setup import data_dir
 from authsvc.setup.data_dir import prepare
 from authsvc.setup.init import ANY_EDGE, ANY_INSIDE, Site, check, init, rendered_settings
 from authsvc.setup.layout import Layout, locked, was_used, write_file
-from authsvc.setup.pull_through import pull_through_of, remove_unfinished
+from authsvc.setup.pull_through import pull_through_of
 from authsvc.setup.start_check import check_settings, load_signing_keys
 
 _BACKLOG = 1024
@@ -163,7 +163,6 @@ def _parts(
     )
     for program, _ in parts:
         put_log_aside(program.log)
-    remove_unfinished(layout.nginx_cache)
     data = {"redis": layout.redis, "registry": layout.registry}
     before_stop = {"registry": partial(probes.events_have_arrived, *inside.getsockname())}
     return [

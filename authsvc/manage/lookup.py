@@ -16,7 +16,7 @@ from authsvc.manage.actor import Actor, ActorKind
 from authsvc.manage.stores import Stores
 from authsvc.policy import locate
 from authsvc.tenancy.customers import Customer
-from authsvc.tenancy.machine_records import PersonalToken, RefreshToken, ServiceAccount
+from authsvc.tenancy.machine_records import ServiceAccount
 from authsvc.tenancy.names import parse_email, parse_slug
 from authsvc.tenancy.pages import MAX_PAGE, Page
 from authsvc.tenancy.records import App, License, Member, Team
@@ -363,23 +363,6 @@ async def find_webhook(stores: Stores, actor: Actor, webhook: str) -> Versioned[
     if found is None or not actor.sees(found.record.team):
         raise NotFound(f"there is no webhook {webhook[:60]!r}", code="webhook_not_found", field="webhook")
     return found
-
-
-async def find_token(
-    stores: Stores, actor: Actor, token_id: str
-) -> tuple[Versioned[PersonalToken] | None, Versioned[RefreshToken] | None]:
-    """Return the personal token or the sign-in of this id; one of the two is None. A member sees their own alone.
-
-    Raises:
-        NotFound: there is no such token for the actor.
-    """
-    known = is_id(token_id)
-    personal = await stores.personal_tokens.get(token_id) if known else None
-    sign_in = await stores.sign_ins.get(token_id) if known else None
-    owner = personal.record.member if personal else sign_in.record.member if sign_in else None
-    if owner is None or not (actor.is_operator or owner == actor.member_id):
-        raise NotFound(f"there is no token {token_id[:40]!r}", code="token_not_found", field="token_id")
-    return personal, None if personal else sign_in
 
 
 async def names_around(stores: Stores, email: str, team: str) -> list[str]:

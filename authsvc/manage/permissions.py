@@ -133,6 +133,11 @@ class Permission(enum.Enum):
     TOKEN_REVOKE = _own("revoke a personal token or a sign-in")
     SIGN_IN_KEEP = _own("stay signed in", access=AccessLevel.FULL)
 
+    SESSION_BEGIN = _own("sign in to the portal", access=AccessLevel.FULL)
+    SESSION_LIST = _own("look at sessions", access=AccessLevel.FULL)
+    SESSION_END = _own("end a session", access=AccessLevel.FULL)
+    SESSION_END_ALL = _own("sign out everywhere", access=AccessLevel.FULL)
+
     SERVICE_ACCOUNT_LIST = _read_people("list the team's service accounts")
     SERVICE_ACCOUNT_SHOW = _read_people("see a service account")
     SERVICE_ACCOUNT_CREATE = _change_people("create a service account")

@@ -25,6 +25,7 @@ from authsvc.tenancy.customers import Customer, SelectedCustomer
 from authsvc.tenancy.license_filter import LicenseFilter
 from authsvc.tenancy.machine_records import OneTimeLink, PersonalToken, RefreshToken, ServiceAccount
 from authsvc.tenancy.pages import IndexProgress, Page
+from authsvc.tenancy.portal_session import PortalSession
 from authsvc.tenancy.records import App, License, LicenseReference, Member, Team
 from authsvc.tenancy.versioned import Versioned
 from authsvc.upstreams.health import UpstreamHealth
@@ -106,6 +107,17 @@ class SignInStore(Protocol):
         self, token: RefreshToken, newest: int, window: timedelta, life_seconds: int, entry: Entry
     ) -> None: ...
     async def replace(self, old: Versioned[RefreshToken], new: RefreshToken, entry: Entry) -> None: ...
+
+
+class SessionStore(Protocol):
+    """Sessions of the portal, by id; lists are newest first."""
+
+    async def get(self, session_id: str) -> Versioned[PortalSession] | None: ...
+    async def of_member(self, member_id: str) -> list[PortalSession]: ...
+    async def add(
+        self, session: PortalSession, newest: int, window: timedelta, life_seconds: int, entry: Entry
+    ) -> None: ...
+    async def replace(self, old: Versioned[PortalSession], new: PortalSession, entry: Entry) -> None: ...
 
 
 class ServiceAccountStore(Protocol):
@@ -325,6 +337,7 @@ class Stores:
     links: LinkStore
     personal_tokens: PersonalTokenStore
     sign_ins: SignInStore
+    sessions: SessionStore
     service_accounts: ServiceAccountStore
     customers: CustomerStore
     licenses: LicenseStore

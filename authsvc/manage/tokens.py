@@ -16,8 +16,9 @@ from authsvc.credentials.machine_secret import (
 from authsvc.errors import Conflict, InputRefused, NotFound
 from authsvc.manage.actor import Actor
 from authsvc.manage.authorization import permitted
+from authsvc.manage.credential_lookup import find_token
 from authsvc.manage.idempotency import repeatable, shows_secret
-from authsvc.manage.lookup import find_member, find_token, parse_member
+from authsvc.manage.lookup import find_member, parse_member
 from authsvc.manage.operation import Operation
 from authsvc.manage.permissions import Permission
 from authsvc.manage.stores import SignInStore, Stores

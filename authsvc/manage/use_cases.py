@@ -18,6 +18,7 @@ from authsvc.manage.links import Links
 from authsvc.manage.members import Members
 from authsvc.manage.secret_sealer import SecretSealer
 from authsvc.manage.service_accounts import ServiceAccounts
+from authsvc.manage.sessions import Sessions
 from authsvc.manage.stores import Stores
 from authsvc.manage.teams import Teams
 from authsvc.manage.tokens import Tokens
@@ -83,6 +84,11 @@ class UseCases:
     def tokens(self) -> Tokens:
         """Personal tokens and sign-ins."""
         return Tokens(self.stores)
+
+    @cached_property
+    def sessions(self) -> Sessions:
+        """Browsers that are signed in to the portal."""
+        return Sessions(self.stores)
 
     @cached_property
     def service_accounts(self) -> ServiceAccounts:

@@ -175,7 +175,7 @@ def _nginx(layout: Layout, site: Site, secrets: _ServerSecrets) -> render.NginxV
         # Only root may choose, and must: nginx's own default may not enter the data directory.
         user=pwd.getpwuid(os.geteuid()).pw_name if os.geteuid() == 0 else None,
         trusted_proxies=site.trusted_proxies,
-        cache_dir=str(layout.nginx_cache),
+        cache_dir=str(layout.nginx / "linked"),
         cache_size=site.pull_through.cache_size,
         ca_file=site.pull_through.ca_file,
     )

@@ -58,11 +58,6 @@ class Layout:
         return self.root / "nginx"
 
     @property
-    def nginx_cache(self) -> Path:
-        """Blobs and manifests of linked registries."""
-        return self.nginx / "linked"
-
-    @property
     def redis_socket(self) -> Path:
         """Where redis listens."""
         return self.run / "redis.sock"

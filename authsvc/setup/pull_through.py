@@ -60,18 +60,6 @@ def pull_through_of(environ: Mapping[str, str], *, system: bool = True) -> PullT
     )
 
 
-def remove_unfinished(cache: Path) -> None:
-    """Remove what nginx had not fetched to its end when it was killed; it must not run.
-
-    It looks at such files never again, and counts them for nothing. In Compose ``nginx.sh`` does the same.
-
-    Args:
-        cache: folder of nginx' cache, which need not exist.
-    """
-    for file in cache.glob(f"*/*/*.{'[0-9]' * 10}"):
-        file.unlink(missing_ok=True)
-
-
 def _system_certificates() -> str | None:
     paths = (*_SYSTEM_CERTIFICATES, ssl.get_default_verify_paths().openssl_cafile)
     return next((path for path in paths if Path(path).is_file()), None)

@@ -9,6 +9,7 @@ from authsvc.store.codec import Codec, decode_instant
 from authsvc.store.connection import Connection
 from authsvc.store.throttle import password_buckets, tats_of
 from authsvc.tenancy.machine_records import PersonalToken, RefreshToken, ServiceAccount
+from authsvc.tenancy.portal_session import PortalSession
 from authsvc.tenancy.records import App, License, Member
 from authsvc.throttle import TATs
 
@@ -27,6 +28,7 @@ both: with two, an address that stays remembered while others are asked for woul
 _KEY_OF: Mapping[type[Credential], Callable[[str], str]] = {
     License: keys.license_,
     PersonalToken: keys.personal_token,
+    PortalSession: keys.portal_session,
     RefreshToken: keys.refresh_token,
     ServiceAccount: keys.service_account,
 }

@@ -261,6 +261,16 @@ def member_refresh_tokens(member_id: str) -> str:
     return f"{PREFIX}member-refresh-tokens:{member_id}"
 
 
+def portal_session(session_id: str) -> str:
+    """Record of a session of the portal."""
+    return f"{PREFIX}portal-session:{session_id}"
+
+
+def member_sessions(member_id: str) -> str:
+    """Sorted set of the ids of a member's sessions of the portal, by Unix time of signing in."""
+    return f"{PREFIX}member-sessions:{member_id}"
+
+
 def link(link_id: str) -> str:
     """Record of a one-time link."""
     return f"{PREFIX}link:{link_id}"

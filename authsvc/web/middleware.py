@@ -49,7 +49,10 @@ def around(
 
 
 def add_headers(response: web.StreamResponse, request_id: str) -> None:
-    """Add the headers of every answer; to one that is streamed before it begins."""
-    response.headers["Cache-Control"] = "no-store"
+    """Add the headers of every answer; to one that is streamed before it begins.
+
+    An answer that says itself how long it may be cached is a file whose address changes with its content.
+    """
+    response.headers.setdefault("Cache-Control", "no-store")
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["X-Request-Id"] = request_id

@@ -1,6 +1,6 @@
-"""The management API of a worker, on a Redis connection of its own: its load takes none of the token path's."""
+"""Management API and portal of a worker, on a Redis connection of their own: their load slows no token down."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import lru_cache
@@ -12,6 +12,7 @@ from attrs import frozen
 from authsvc.audit.entry import ChangeLog
 from authsvc.credentials.authenticator import Authenticator
 from authsvc.credentials.machine_secret import MachineSecret
+from authsvc.credentials.portal_sessions import SessionAuthenticator
 from authsvc.credentials.throttled_passwords import ThrottledPasswords
 from authsvc.errors import SignerUnavailable
 from authsvc.keys.client import KeyServiceClient
@@ -28,7 +29,12 @@ from authsvc.store.throttle import RedisThrottle
 from authsvc.web.api import collections
 from authsvc.web.api.application import ManagementApi, RecordDenied
 from authsvc.web.api.authentication import ApiAuthentication
+from authsvc.web.api.endpoint import PREFIX as API_PREFIX
 from authsvc.web.metrics import count_api_request
+from authsvc.web.portal.application import Portal
+from authsvc.web.portal.pages import portal_routes
+from authsvc.web.portal.rendering import Renderer
+from authsvc.web.portal.route import PREFIX as PORTAL_PREFIX
 from authsvc.wiring import clock
 from authsvc.wiring.keys import ServiceKeys
 from authsvc.wiring.management import server_use_cases
@@ -67,7 +73,7 @@ class NoServiceKeys:
 
 
 @asynccontextmanager
-async def management_api(
+async def management_applications(
     settings: Settings,
     keys: KeyServiceClient | None,
     images: RegistryImages,
@@ -78,15 +84,15 @@ async def management_api(
     record_denied: RecordDenied,
     logger: Logger,
     slot: Slot,
-) -> AsyncIterator[web.Application]:
-    """Yield the application, to be served below ``/api``.
+) -> AsyncIterator[Mapping[str, web.Application]]:
+    """Yield the applications, by the prefix of their paths.
 
     Args:
         settings: of the installation.
         keys: client of the key service, or None.
         images: asks the registry for images.
         deletions: makes what deletes from the registry, with the events that are read from Redis.
-        passwords: what the authenticator checks passwords with; the API accepts none.
+        passwords: what the portal checks passwords with; the API accepts none.
         on_use: called for every credential that was accepted.
         log: where changes are written once they are durable.
         record_denied: writes denials to the audit.
@@ -99,16 +105,29 @@ async def management_api(
         facts, throttle = RedisCredentialFacts(connection, codec), RedisThrottle(connection)
         signer: ServiceKeys = NoServiceKeys() if keys is None else keys
         async with registry_checks(settings) as checks, receiver_checks(settings) as receivers:
-            yield ManagementApi(
-                server_use_cases(settings, connection, codec, signer, images, deletions, checks, receivers, log),
-                ApiAuthentication(Authenticator(facts, passwords, throttle, on_use=on_use)),
+            use_cases = server_use_cases(settings, connection, codec, signer, images, deletions, checks, receivers, log)
+            authenticator, count = Authenticator(facts, passwords, throttle, on_use=on_use), count_api_request(slot)
+            api = ManagementApi(
+                use_cases,
+                ApiAuthentication(authenticator),
                 collections.ENDPOINTS,
                 api_document(),
                 logger,
                 clock,
-                count=count_api_request(slot),
+                count=count,
                 record_denied=record_denied,
-            ).application()
+            )
+            portal = Portal(
+                SessionAuthenticator(facts, on_use),
+                portal_routes(use_cases, authenticator),
+                settings.public_url,
+                Renderer(settings.public_url.authority),
+                logger,
+                clock,
+                count=count,
+                record_denied=record_denied,
+            )
+            yield {API_PREFIX: api.application(), PORTAL_PREFIX: portal.application()}
     finally:
         await connection.close()
 

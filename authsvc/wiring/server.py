@@ -53,22 +53,22 @@ from authsvc.store.connection import Connection
 from authsvc.store.facts import RedisCredentialFacts
 from authsvc.store.health import RedisHealth
 from authsvc.store.indexing import Indexing
+from authsvc.store.member_credentials import refresh_tokens
 from authsvc.store.memory_room import MemoryWatch
 from authsvc.store.migration import Migration
 from authsvc.store.records import Records
-from authsvc.store.sign_ins import RedisSignIns
 from authsvc.store.throttle import RedisThrottle
 from authsvc.store.usage import RedisUsage
 from authsvc.store.workers import RedisWorkerRegistry
-from authsvc.web.api.endpoint import PREFIX
 from authsvc.web.listener import Drain
 from authsvc.web.metrics import CountedIssuance, metrics
 from authsvc.web.ops import Readiness, license_keys, livez
+from authsvc.web.portal.root_redirect import root_redirect
 from authsvc.web.preflight import PreflightEndpoint
 from authsvc.web.token import AuditSink, TokenEndpoint
 from authsvc.webhook_sender.denials import DenialRecorder
 from authsvc.wiring import clock
-from authsvc.wiring.api import management_api
+from authsvc.wiring.api import management_applications
 from authsvc.wiring.events import events_endpoint, last_event
 from authsvc.wiring.image_deletions import SessionDeletions
 from authsvc.wiring.images import indexed_registry, registry_images
@@ -203,12 +203,11 @@ async def running_worker(
         edge_routes = [
             *TokenEndpoint(CountedIssuance(issuance, counting.slot), logger, clock, record).routes(),
             *PreflightEndpoint(preflight, service, logger, clock, record).routes(),
-            license_keys(lambda: key_document(service, live.license_keys["keys"])),
-            web.get("/livez", livez),
+            *_public_routes(live, service),
             *(await stack.enter_async_context(proxied)).routes(),
         ]
-        api = await stack.enter_async_context(
-            management_api(
+        applications = await stack.enter_async_context(
+            management_applications(
                 settings,
                 live.keys,
                 registry_images(session, tokens),
@@ -226,7 +225,7 @@ async def running_worker(
         )
         readiness = _readiness(settings, live, connection, disk, memory, counting)
         inside_routes = [*readiness.routes(), metrics(counting.shared_metrics, clock), *events]
-        served = (ServedRoutes(EDGE, edge_routes, edge, {PREFIX: api}), ServedRoutes(INSIDE, inside_routes, inside))
+        served = (ServedRoutes(EDGE, edge_routes, edge, applications), ServedRoutes(INSIDE, inside_routes, inside))
         yield await stack.enter_async_context(listeners(settings, served, logger, counting.slot))
 
 
@@ -238,6 +237,12 @@ def _recording(recorder: AuditRecorder, denials: DenialRecorder) -> AuditSink:
         denials.record(asked, outcome)
 
     return record
+
+
+def _public_routes(live: Live, service: str) -> list[web.AbstractRouteDef]:
+    """Return the routes that anyone may ask for."""
+    keys = license_keys(lambda: key_document(service, live.license_keys["keys"]))
+    return [keys, web.get("/livez", livez), *root_redirect()]
 
 
 def _readiness(
@@ -258,7 +263,7 @@ def _readiness(
 
 def _issuance(settings: Settings, authenticator: Authenticator, live: Live, records: Records) -> Issuance:
     """Return what issues tokens, and refresh tokens if the setting is on."""
-    sign_ins = SignIns(RedisSignIns(records), secrets.token_bytes)
+    sign_ins = SignIns(refresh_tokens(records), secrets.token_bytes)
     return Issuance(
         authenticator,
         live.keyring,

@@ -9,13 +9,13 @@ from authsvc.store.image_index import RedisImageIndex
 from authsvc.store.images import RedisImages
 from authsvc.store.licenses import RedisLicenses
 from authsvc.store.links import RedisLinks
+from authsvc.store.member_credentials import portal_sessions, refresh_tokens
 from authsvc.store.members import RedisMembers
 from authsvc.store.operations import RedisOperations
 from authsvc.store.personal_tokens import RedisPersonalTokens
 from authsvc.store.records import Records
 from authsvc.store.repository_lock import RepositoryLocks
 from authsvc.store.service_accounts import RedisServiceAccounts
-from authsvc.store.sign_ins import RedisSignIns
 from authsvc.store.teams import RedisTeams
 from authsvc.store.upstreams import RedisUpstreams
 from authsvc.store.usage import RedisUsageReader
@@ -31,7 +31,8 @@ def make_stores(records: Records) -> Stores:
         members=RedisMembers(records),
         links=RedisLinks(records),
         personal_tokens=RedisPersonalTokens(records),
-        sign_ins=RedisSignIns(records),
+        sign_ins=refresh_tokens(records),
+        sessions=portal_sessions(records),
         service_accounts=RedisServiceAccounts(records),
         customers=RedisCustomers(records),
         licenses=RedisLicenses(records),

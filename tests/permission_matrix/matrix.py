@@ -6,6 +6,7 @@ from typing import Any
 
 from attrs import evolve, frozen
 
+from authsvc.client import Client
 from authsvc.errors import Conflict, InputRefused, NotFound, PermissionDenied
 from authsvc.manage.activity import ActivityQuery
 from authsvc.manage.audit_query import AuditQuery
@@ -109,6 +110,10 @@ CALLS: dict[str, Use] = {
     "Tokens.show": _simple(lambda _, w, a, t: w.tokens.show(a, t.token, w.now)),
     "Tokens.revoke": _change(lambda w, t, o: w.tokens.revoke(t.token, o)),
     "SignIns.keep": _simple(lambda c, w, _, __: w.sign_ins.keep(c.who.member, "docker", w.now)),  # type: ignore[arg-type]
+    "Sessions.begin": lambda c: c.world.sessions.begin(1, Client(), c.world.operation(c.who.actor)),
+    "Sessions.list": _simple(lambda _, w, a, __: w.sessions.list(a, w.now)),
+    "Sessions.end": lambda c: c.world.sessions.end(c.who.session, c.world.operation(c.who.actor)),
+    "Sessions.end_all": _change(lambda w, _, o: w.sessions.end_all(o)),
     "ServiceAccounts.create": _change(
         lambda w, t, o: w.service_accounts.create("fresh", t.team, (), "manage", None, o)
     ),

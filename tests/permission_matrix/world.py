@@ -13,6 +13,8 @@ from typing import Any
 
 from attrs import define, field, frozen
 
+from authsvc.client import Client
+from authsvc.credentials.machine_secret import MachineSecret
 from authsvc.images.index import IndexChange
 from authsvc.images.manifest import parse_manifest
 from authsvc.images.summary import of_manifest
@@ -32,6 +34,7 @@ from authsvc.manage.links import Links
 from authsvc.manage.members import Members
 from authsvc.manage.operation import Operation
 from authsvc.manage.service_accounts import ServiceAccounts
+from authsvc.manage.sessions import Sessions
 from authsvc.manage.teams import Teams
 from authsvc.manage.tokens import SignIns, Tokens
 from authsvc.manage.upstreams import Upstreams
@@ -122,6 +125,7 @@ class Someone:
         token: id of a personal token of the member, or empty.
         account: its record, when it is a service account.
         bearer: the secret of the token or of the account, or None.
+        session: id of a session of the portal, or empty.
     """
 
     actor: Actor
@@ -129,6 +133,7 @@ class Someone:
     token: str = ""
     account: ServiceAccount | None = None
     bearer: Secret | None = None
+    session: str = ""
 
 
 @define(slots=False)
@@ -162,6 +167,7 @@ class World:
         keys = LocalKeys(self.folder)
         self.teams, self.members, self.links = Teams(self.stores), Members(self.stores), Links(self.stores)
         self.tokens, self.service_accounts = Tokens(self.stores), ServiceAccounts(self.stores)
+        self.sessions = Sessions(self.stores)
         self.sign_ins = SignIns(self.stores.sign_ins, self._random.randbytes)
         self.customers = Customers(self.stores)
         self.upstreams = Upstreams(self.stores, keys, UpstreamsInMemory())
@@ -273,12 +279,15 @@ class World:
         token, secret = await self.tokens.create(*create, self.operation())
         if state == "token revoked":
             await self.tokens.revoke(token.id, self.operation())
+        operation = self.operation(Actor.of_member(member))
+        begun = MachineSecret.parse((await self.sessions.begin(member.epoch, Client(), operation)).reveal())
+        session = "" if begun is None else begun.id
         if state in {"disabled", "removed"}:
             change = self.members.disable if state == "disabled" else self.members.remove
             await change(email, self.operation())
         member = await self._current(member)
         if "api" not in facts:
-            return Someone(Actor.of_member(member), member, token.id)
+            return Someone(Actor.of_member(member), member, token.id, session=session)
         stored: Versioned[PersonalToken] | None = await self.stores.personal_tokens.get(token.id)
         record = token if stored is None else stored.record
         at = self.now + timedelta(hours=1) if state == "token expired" else self.now

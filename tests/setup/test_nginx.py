@@ -26,19 +26,21 @@ def message(answer: Answer) -> str:
 
 
 async def test_paths_reach_their_servers(front: Front) -> None:
-    """/v2/ is the registry's, /auth/ and /livez are authsvc's."""
+    """/v2/ is the registry's; tokens, portal and /livez are authsvc's."""
     for path in ("/v2", "/v2/", "/v2/a/b/manifests/1", "/v2//x"):
         assert f"GET {path} HTTP/1.1".encode() in (await front.get(path)).body
     assert (front.registry.asked, front.edge.asked) == (4, 0)
 
-    for path in ("/auth/token?scope=a%20b", "/auth/license-keys.json", "/livez"):
+    ours = ("/auth/token?scope=a%20b", "/auth/license-keys.json", "/livez", "/", "/portal", "/portal/images?a=%20")
+    for path in ours:
         assert f"GET {path} HTTP/1.1".encode() in (await front.get(path)).body
-    assert (front.registry.asked, front.edge.asked) == (4, 3)
+    assert (front.registry.asked, front.edge.asked) == (4, len(ours))
 
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/readyz", "/metrics", "/events/registry", "/auth", "/v1/", "/v2x", "/livez/", "/auth/../readyz",
+    ["//", "/portals", "//portal/", "/%70ortal/", "/portal/../readyz",
+     "/readyz", "/metrics", "/events/registry", "/auth", "/v1/", "/v2x", "/livez/", "/auth/../readyz",
      "/%72eadyz", "//readyz", "/v2/../metrics", "/v2/%2e%2e/readyz", "/nginx-error"],
 )  # fmt: skip
 async def test_nothing_else_is_served(front: Front, path: str) -> None:

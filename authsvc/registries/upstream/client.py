@@ -31,11 +31,7 @@ MAX_MANIFEST = 4 * 1024 * 1024
 MAX_TAGS, TAGS_PAGE, MAX_TAGS_PAGES = 20_000, 1_000, 40
 """Most tags of one repository that are listed, and of one page."""
 
-MAX_LIST, MAX_REFERRERS = 2 * 1024 * 1024, 1024 * 1024
-"""Longest list of tags, all pages together, and of referrers, in bytes: a worker that reads JSON answers nobody."""
-
-MAX_READ = 256 * 1024
-"""Longest manifest that is looked into for its type, in bytes."""
+MAX_LIST = 2 * 1024 * 1024
 
 ACCEPT = ", ".join((*INDEXES, *MANIFESTS))
 
@@ -154,12 +150,10 @@ class UpstreamClient:
         path = f"/v2/{repository}/tags/list"
         target: str | None = f"{path}?{urlencode({'n': TAGS_PAGE})}"
         names: set[str] = set()
-        left = MAX_LIST
         for _ in range(MAX_TAGS_PAGES):
             if target is None or len(names) > MAX_TAGS:
                 break
-            reply = await self._ask(_UpstreamQuestion(link, repository, "GET", target, longest=left))
-            left -= len(reply.content)
+            reply = await self._ask(_UpstreamQuestion(link, repository, "GET", target))
             answer = json_object(reply.content)
             listed = None if answer is None else answer.get("tags")
             if answer is None or not isinstance(listed, list | None):
@@ -180,7 +174,7 @@ class UpstreamClient:
             raise UpstreamNotFound(f"{digest[:100]!r} is not a digest")
         query = "" if artifact_type is None else f"?{urlencode({'artifactType': artifact_type[:255]})}"
         target = f"/v2/{repository}/referrers/{digest}{query}"
-        reply = await self._ask(_UpstreamQuestion(link, repository, "GET", target, OCI_INDEX, MAX_REFERRERS))
+        reply = await self._ask(_UpstreamQuestion(link, repository, "GET", target, OCI_INDEX, MAX_MANIFEST))
         answer = json_object(reply.content)
         if answer is None or not isinstance(answer.get("manifests"), list):
             raise _unusable(link, "is not an index")
@@ -266,7 +260,7 @@ def _media_type(link: UpstreamLink, reply: UpstreamReply) -> str:
     said = reply.headers.get("Content-Type", "").partition(";")[0].strip()
     if _MEDIA_TYPE.fullmatch(said):
         return said
-    inside: Any = (json_object(reply.content) or {}).get("mediaType") if 0 < len(reply.content) <= MAX_READ else None
+    inside: Any = (json_object(reply.content) or {}).get("mediaType") if reply.content else None
     if isinstance(inside, str) and _MEDIA_TYPE.fullmatch(inside):
         return inside
     raise _unusable(link, "does not say what kind of manifest it is")

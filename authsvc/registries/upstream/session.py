@@ -212,12 +212,12 @@ class UpstreamSession:
                 if address == tried[-1]:
                     raise UpstreamUnavailable(
                         f"{sending.origin.authority} cannot be reached: no connection",
-                        detail=_kind(error),
+                        detail=repr(error)[:500],
                         facts={"stage": "connection"},
                     ) from error
             except (aiohttp.ClientError, OSError, ValueError) as error:
                 raise UpstreamUnavailable(
-                    f"{sending.origin.authority} broke off, or its answer is not HTTP", detail=_kind(error)
+                    f"{sending.origin.authority} broke off, or its answer is not HTTP", detail=repr(error)[:500]
                 ) from error
         raise UpstreamUnavailable(f"{sending.origin.authority} has no address")  # never: there is at least one
 
@@ -296,18 +296,8 @@ def _tls_failure(origin: Origin, error: aiohttp.ClientSSLError) -> UpstreamUnava
     certificate = getattr(error, "certificate_error", None)
     why = str(getattr(certificate, "verify_message", "")) or "the connection could not be made secure"
     return UpstreamUnavailable(
-        f"{origin.authority}: TLS failed: {why[:200]}", detail=_kind(error), facts={"stage": "tls"}
+        f"{origin.authority}: TLS failed: {why[:200]}", detail=repr(error)[:500], facts={"stage": "tls"}
     )
-
-
-def _kind(error: Exception) -> str:
-    """Return what may be logged of an error of the library.
-
-    Its own words repeat the request, with its credential and the signature in its address, and what was answered.
-    """
-    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-    words = cause.strerror if isinstance(cause, OSError) else None
-    return f"{type(error).__name__}: {words}"[:200] if isinstance(words, str) else type(error).__name__
 
 
 def _unusable(origin: Origin, why: str) -> UpstreamUnavailable:

@@ -24,10 +24,6 @@ from authsvc.web.proxy.pull import METHOD, Pull
 MAX_BLOBS = 256
 """Blobs of one manifest whose sizes are remembered: an engine refuses an image of more than 127 layers."""
 
-MAX_READ = 256 * 1024
-"""Longest manifest that is looked into, in bytes. Reading 4 MiB of odd JSON takes 0.3 s, in which a worker answers
-nobody; an image of 127 layers has less than 64 KiB."""
-
 
 class ContentMemory(Protocol):
     """What is known of manifests that were fetched, and of their blobs."""
@@ -79,7 +75,7 @@ class PullActivity:
     async def fetched(self, pull: Pull, found: UpstreamManifest) -> None:
         """Learn what a manifest is, and count its pull, unless that was done when it was asked for, and the miss."""
         counted = await self._media_type(pull, found.digest) is not None
-        manifest = parse_manifest(found.content, found.media_type) if len(found.content) <= MAX_READ else None
+        manifest = parse_manifest(found.content, found.media_type)
         with suppress(StoreUnavailable):
             await self.contents.remember(
                 pull.link, pull.repository, found.digest, found.media_type, _sizes(manifest), self.clock()

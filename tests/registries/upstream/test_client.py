@@ -17,13 +17,7 @@ from authsvc.errors import (
     UpstreamRefused,
     UpstreamUnavailable,
 )
-from authsvc.registries.upstream.client import (
-    MAX_LIST,
-    MAX_MANIFEST,
-    MAX_REFERRERS,
-    UpstreamClient,
-    UpstreamManifestHeaders,
-)
+from authsvc.registries.upstream.client import MAX_MANIFEST, UpstreamClient, UpstreamManifestHeaders
 from authsvc.upstreams.link import UpstreamLink
 from authsvc.upstreams.origin import Origin
 from tests.support.oci import INDEX, MANIFEST, Image, digest_of, index_of
@@ -365,19 +359,7 @@ async def test_a_next_page_elsewhere(stub: StubUpstream, authority: UpstreamAuth
     assert len(stub.asked("tags")) == 1
 
 
-async def test_a_list_of_tags_has_an_end(stub: StubUpstream, authority: UpstreamAuthority) -> None:
-    """All of its pages together are no longer than one may be: each keeps the worker from everybody else."""
-    path = "/v2/org/app/tags/list"
-    stub.answers[path] = tags("a", *["é" * 1000] * (MAX_LIST // 3 // 6000), link=f"<{path}?n=2>; rel=next")
-    async with upstream_client(authority) as client:
-        with pytest.raises(UpstreamUnavailable, match="is longer than"):
-            await client.list_tags(make_link(origin_of(stub)), "org/app")
-    assert 3 <= len(stub.asked("tags")) <= 5
-
-
-@pytest.mark.parametrize(
-    "body", [b"", b"[]", b"{}", b'{"manifests": 1}', b"[" * 100_000, b'{"manifests": []}'.rjust(MAX_REFERRERS + 1)]
-)
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"manifests": 1}', b"[" * 100_000])
 async def test_referrers_are_an_index(stub: StubUpstream, authority: UpstreamAuthority, body: bytes) -> None:
     """Anything else is an error; an index is passed on as it is."""
     path = f"/v2/org/app/referrers/{IMAGE.digest}"

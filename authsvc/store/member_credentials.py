@@ -1,0 +1,95 @@
+"""What members are signed in with, in Redis: refresh tokens and portal sessions, by id and by member, newest first."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Generic, Protocol, TypeVar
+
+from attrs import frozen
+
+from authsvc.audit.entry import Entry
+from authsvc.error_codes import ErrorCode
+from authsvc.store import keys
+from authsvc.store.records import Records
+from authsvc.tenancy.machine_records import RefreshToken
+from authsvc.tenancy.portal_session import PortalSession
+from authsvc.tenancy.versioned import Versioned
+
+
+class MemberCredential(Protocol):
+    """What a member signed in with."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def member(self) -> str: ...
+    @property
+    def created_at(self) -> datetime: ...
+
+
+T = TypeVar("T", bound=MemberCredential)
+
+
+@frozen
+class RedisMemberCredentials(Generic[T]):
+    """The credentials of one kind. Every method raises StoreUnavailable when Redis does not answer.
+
+    Attributes:
+        records: of the installation.
+        kind: of the records.
+        key: makes the key of an id.
+        index: makes the key of a member's credentials.
+        too_many: what is said when a member makes too many at a time.
+    """
+
+    records: Records
+    kind: type[T]
+    key: Callable[[str], str]
+    index: Callable[[str], str]
+    too_many: tuple[str, ErrorCode]
+
+    async def get(self, credential_id: str) -> Versioned[T] | None:
+        """Return the credential."""
+        return await self.records.get(self.key(credential_id), self.kind)
+
+    async def of_member(self, member_id: str) -> list[T]:
+        """Return a member's credentials, newest first."""
+        connection, index = self.records.connection, self.index(member_id)
+        ids = await connection.read(lambda: connection.redis.zrevrange(index, 0, -1))
+        names = (self.key(credential_id.decode()) for credential_id in ids)
+        return [found.record for found in await self.records.get_all(names, self.kind)]
+
+    async def add(self, credential: T, newest: int, window: timedelta, life_seconds: int, entry: Entry) -> None:
+        """Store a new credential, forget it after ``life_seconds``, and all but the member's ``newest`` at once.
+
+        Raises:
+            Conflict: the member got ``newest`` credentials within ``window`` before this one.
+        """
+        change = self.records.change(entry, credential.id)
+        index = self.index(credential.member)
+        sentence, code = self.too_many
+        change.expect_fewer(index, newest, (credential.created_at - window).timestamp(), sentence, code=code)
+        change.put(self.key(credential.id), self.records.codec.encode(credential), life_seconds)
+        change.add_to_order(index, credential.created_at.timestamp(), credential.id)
+        change.keep_newest(index, newest, self.key(""))
+        await change.apply(self.records.connection)
+
+    async def replace(self, old: Versioned[T], new: T, entry: Entry) -> None:
+        """Store a changed credential.
+
+        Raises:
+            Conflict: it is no longer what ``old`` says.
+        """
+        await self.records.replace(self.key, new.id, old, new, entry)
+
+
+def refresh_tokens(records: Records) -> RedisMemberCredentials[RefreshToken]:
+    """Return the refresh tokens of one installation."""
+    too_many: tuple[str, ErrorCode] = "the member got too many refresh tokens a short time ago", "sign_ins_too_many"
+    return RedisMemberCredentials(records, RefreshToken, keys.refresh_token, keys.member_refresh_tokens, too_many)
+
+
+def portal_sessions(records: Records) -> RedisMemberCredentials[PortalSession]:
+    """Return the portal sessions of one installation."""
+    sentence = "this account has signed in too often within an hour; try again later"
+    too_many: tuple[str, ErrorCode] = sentence, "sessions_too_many"
+    return RedisMemberCredentials(records, PortalSession, keys.portal_session, keys.member_sessions, too_many)

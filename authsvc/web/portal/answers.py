@@ -1,0 +1,108 @@
+"""What a page's handler is given, and what it answers."""
+
+import secrets
+from collections.abc import Mapping
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any
+
+from attrs import field, frozen
+
+from authsvc.client import Client
+from authsvc.credentials.portal_sessions import SignedIn
+from authsvc.errors import CredentialsRefused
+from authsvc.manage.actor import Actor
+from authsvc.manage.operation import OPERATION_ID_LENGTH, Operation
+from authsvc.redaction import Secret
+
+
+@frozen
+class Visit:
+    """A request for a page, checked: a form was sent by a page of ours.
+
+    Attributes:
+        signed_in: who uses the browser, or None.
+        now: the request's one reading of the clock.
+        client: where it comes from.
+        request_id: of the request.
+        path: of the address, to come back to.
+        names: from the path, by name.
+        query: the first value of each parameter.
+        form: the first value of each field.
+    """
+
+    signed_in: SignedIn | None
+    now: datetime
+    client: Client
+    request_id: str
+    path: str
+    names: Mapping[str, str]
+    query: Mapping[str, str]
+    form: Mapping[str, str] = field(factory=dict, repr=False)
+
+    @property
+    def user(self) -> SignedIn:
+        """Who uses the browser.
+
+        Raises:
+            CredentialsRefused: nobody is signed in.
+        """
+        if self.signed_in is None:
+            raise CredentialsRefused("sign in first")
+        return self.signed_in
+
+    @property
+    def actor(self) -> Actor:
+        """The member who is signed in, with all their rights.
+
+        Raises:
+            CredentialsRefused: nobody is signed in.
+        """
+        return Actor.of_member(self.user.member)
+
+    def operation(self, actor: Actor | None = None) -> Operation:
+        """Begin one change, by the member who is signed in unless ``actor`` makes it."""
+        operation_id = secrets.token_hex(OPERATION_ID_LENGTH // 2)
+        by = self.actor if actor is None else actor
+        return Operation(by, self.now, operation_id, secrets.token_bytes, request_id=self.request_id)
+
+    def secret(self, name: str) -> Secret:
+        """Return a field whose value nobody may see; empty when it was not sent."""
+        return Secret(self.form.get(name, ""))
+
+
+@frozen
+class PageAnswer:
+    """A page.
+
+    Attributes:
+        template: name of the file.
+        values: what is in it.
+        status: of the answer.
+        refresh: seconds after which the browser asks again, or None.
+        retry_after: seconds after which a refused request may succeed, or None.
+    """
+
+    template: str
+    values: Mapping[str, Any] = field(factory=dict)
+    status: HTTPStatus = HTTPStatus.OK
+    refresh: int | None = None
+    retry_after: int | None = None
+
+
+@frozen
+class RedirectAnswer:
+    """Another page, which the browser asks for with GET.
+
+    Attributes:
+        to: path on this host.
+        cookie: signs the browser in, when it is not None.
+        signs_out: whether the browser is signed out.
+    """
+
+    to: str
+    cookie: Secret | None = field(default=None, repr=False)
+    signs_out: bool = False
+
+
+PortalAnswer = PageAnswer | RedirectAnswer

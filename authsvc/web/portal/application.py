@@ -1,0 +1,277 @@
+"""The application of the portal: who is signed in, forms from our own pages only, and errors as pages."""
+
+import asyncio
+import secrets
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import parse_qsl, quote
+
+from aiohttp import web
+from attrs import field, frozen
+
+from authsvc.audit.management_denial import ManagementDenial
+from authsvc.credentials.portal_sessions import SessionAuthenticator, SignedIn
+from authsvc.credentials.subject import MemberSubject
+from authsvc.errors import AuthsvcError, InputRefused, PermissionDenied
+from authsvc.fair_share import FairShare
+from authsvc.logs import Logger
+from authsvc.manage.actor import Actor
+from authsvc.manage.permissions import Permission
+from authsvc.outcomes import REQUEST_FAILED, outcome_of_error
+from authsvc.public_url import PublicUrl
+from authsvc.web.client import CLIENT
+from authsvc.web.middleware import REQUEST_ID, Handler
+from authsvc.web.portal.answers import PageAnswer, PortalAnswer, RedirectAnswer, Visit
+from authsvc.web.portal.cookies import FORM_COOKIE, SESSION_COOKIE, cookie_of, end_session, set_form, set_session
+from authsvc.web.portal.form_token import FIELD, check_form, form_token
+from authsvc.web.portal.headers import FOR_EVER, secure
+from authsvc.web.portal.rendering import STATIC, Renderer, static_file, static_path
+from authsvc.web.portal.route import PREFIX, SIGN_IN, Route
+from authsvc.web.public_error import PublicError, public_error
+
+SLOTS, PER_TEAM, MAX_WAITING, PATIENCE = 16, 8, 64, 20.0
+"""Pages of one worker that are made at once, of one team, and that wait for so many seconds; as at the API."""
+
+BUSY = "too many pages of your team are being loaded; try again in a few seconds"
+
+MAX_FIELDS = 200
+"""Fields of a form, and parameters of a query."""
+
+FORM_COOKIE_BYTES = 32
+
+MAX_LOGGED = 100
+"""Characters of unproven client text that reach the log."""
+
+SIGNED_IN = web.RequestKey("signed_in", SignedIn)
+"""Who uses the browser, once that is known."""
+
+FORM_SECRET = web.RequestKey("form_secret", str)
+"""The cookie that the token of forms is made of."""
+
+NEW_FORM_SECRET = web.RequestKey("new_form_secret", bool)
+"""Whether the browser has to be given it."""
+
+CountRequest = Callable[[str, str, int, float], None]
+RecordDenied = Callable[[ManagementDenial], None]
+
+
+@frozen
+class Portal:
+    """Everything that the pages need.
+
+    Attributes:
+        sessions: who is signed in.
+        routes: the pages.
+        public_url: what people open.
+        renderer: makes pages.
+        logger: gets one line for each request.
+        clock: read once per request.
+        record_denied: writes a denial to the audit; neither waits nor fails.
+        count: counts each request.
+        share: lets so many pages be made at once; teams take turns.
+    """
+
+    sessions: SessionAuthenticator
+    routes: Iterable[Route]
+    public_url: PublicUrl
+    renderer: Renderer
+    logger: Logger
+    clock: Callable[[], datetime]
+    record_denied: RecordDenied = lambda _denial: None
+    count: CountRequest = lambda _collection, _method, _status, _seconds: None
+    share: FairShare = field(factory=lambda: FairShare(SLOTS, PER_TEAM, MAX_WAITING, BUSY, patience=PATIENCE))
+
+    def application(self) -> web.Application:
+        """Return the application, to be added below ``/portal``."""
+        application = web.Application(middlewares=[self._middleware()])
+        for kind, media_type in STATIC.items():
+            application.router.add_get(static_path(kind).removeprefix(PREFIX), _static(kind, media_type))
+        for route in (*self.routes, Route("GET", "/{rest:.*}", _nowhere, public=True)):
+            application.router.add_route(route.method, route.path, self._handler(route))
+        return application
+
+    def _handler(self, route: Route) -> Handler:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            if not self.public_url.takes_secure_cookies:
+                return self._page(request, None, PageAnswer("no_tls", status=HTTPStatus.FORBIDDEN))
+            now = self.clock()
+            cookie = cookie_of(request, SESSION_COOKIE)
+            signed_in = await self.sessions.authenticate(cookie, now)
+            if signed_in is not None:
+                request[SIGNED_IN] = signed_in
+            self._remember_form_secret(request, cookie if signed_in is not None else None)
+            form = await self._form(request) if route.method == "POST" else {}
+            if signed_in is None and not route.public:
+                return self._redirect(RedirectAnswer(_sign_in_path(request)))
+            visit = Visit(
+                signed_in,
+                now,
+                request[CLIENT],
+                request[REQUEST_ID],
+                request.path,
+                dict(request.match_info),
+                _pairs(request.rel_url.raw_query_string),
+                form,
+            )
+            return await self._answer(request, route, visit)
+
+        return handle
+
+    async def _answer(self, request: web.Request, route: Route, visit: Visit) -> web.Response:
+        team = "" if visit.signed_in is None else visit.signed_in.member.team
+        try:
+            if route.permission is not None:
+                visit.actor.require(route.permission)
+            async with self.share.slot(team):
+                answer = await route.handler(visit)
+        except PermissionDenied as error:
+            if route.permission is not None and visit.signed_in is not None:
+                subject = MemberSubject(visit.signed_in.member)
+                action = route.permission.rule.action
+                self.record_denied(ManagementDenial(visit.request_id, visit.now, visit.client, subject, action, error))
+            raise
+        if isinstance(answer, RedirectAnswer):
+            return self._redirect(answer)
+        return self._page(request, visit, answer)
+
+    def _remember_form_secret(self, request: web.Request, session: str | None) -> None:
+        """Note what forms' tokens are made of: the session's cookie, or one of its own before anyone signs in."""
+        known = session or cookie_of(request, FORM_COOKIE)
+        request[NEW_FORM_SECRET] = known is None
+        request[FORM_SECRET] = known or secrets.token_urlsafe(FORM_COOKIE_BYTES)
+
+    async def _form(self, request: web.Request) -> Mapping[str, str]:
+        """Return the fields of a form that a page of ours has sent.
+
+        Raises:
+            InputRefused: it cannot be read.
+            PermissionDenied: it came from elsewhere.
+            HTTPRequestEntityTooLarge: it is too long.
+        """
+        if request.content_type != "application/x-www-form-urlencoded":
+            raise InputRefused("the form cannot be read", code="encoding_invalid", field=None)
+        raw = await request.read()
+        fields = _pairs(raw.decode("ascii", "replace"))
+        known = None if request[NEW_FORM_SECRET] else request[FORM_SECRET]
+        check_form(
+            request.headers.getall("Origin", []),
+            request.headers.get("Sec-Fetch-Site"),
+            self.public_url.origin,
+            known,
+            fields.get(FIELD, ""),
+        )
+        return fields
+
+    def _redirect(self, answer: RedirectAnswer) -> web.Response:
+        response = web.Response(status=HTTPStatus.SEE_OTHER, headers={"Location": answer.to})
+        if answer.cookie is not None:
+            set_session(response, answer.cookie)
+        elif answer.signs_out:
+            end_session(response)
+        return response
+
+    def _page(self, request: web.Request, visit: Visit | None, answer: PageAnswer) -> web.Response:
+        signed_in = request.get(SIGNED_IN)
+        text = self.renderer.render(
+            answer.template,
+            **{"notice": None, "error": None, "refresh": answer.refresh, **answer.values},
+            member=None if signed_in is None else signed_in.member,
+            may=_may_of(signed_in),
+            path=request.path,
+            now=self.clock() if visit is None else visit.now,
+            form_token=form_token(request.get(FORM_SECRET, "")),
+            public_url=self.public_url.text,
+        )
+        response = web.Response(text=text, status=answer.status, content_type="text/html")
+        if answer.retry_after is not None:
+            response.headers["Retry-After"] = str(answer.retry_after)
+        if request.get(NEW_FORM_SECRET, False):
+            set_form(response, request[FORM_SECRET])
+        return response
+
+    def _error(self, request: web.Request, error: PublicError) -> web.Response:
+        answer = PageAnswer("error", {"error": error}, error.status, retry_after=error.retry_after)
+        return self._page(request, None, answer)
+
+    def _middleware(self) -> Any:
+        @web.middleware
+        async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+            seconds = asyncio.get_running_loop().time
+            began = seconds()
+            facts: Mapping[str, Any] = {}
+            try:
+                response = await handler(request)
+            except web.HTTPException as error:
+                message = "there is no such page" if error.status == HTTPStatus.NOT_FOUND else error.reason
+                public = PublicError(HTTPStatus(error.status), "", message, request[REQUEST_ID])
+                response = self._error(request, public)
+            except Exception as error:
+                if outcome_of_error(error).is_fault:
+                    self.logger.error(REQUEST_FAILED, request_id=request[REQUEST_ID], path=request.path, exc_info=error)
+                facts = {"code": error.code, "detail": error.detail} if isinstance(error, AuthsvcError) else {}
+                response = self._error(request, public_error(error, request[REQUEST_ID]))
+            secure(response)
+            self.count("portal", request.method, response.status, seconds() - began)
+            self._log(request, response.status, facts)
+            return response
+
+        return middleware
+
+    def _log(self, request: web.Request, status: int, facts: Mapping[str, Any]) -> None:
+        signed_in = request.get(SIGNED_IN)
+        resource = request.match_info.route.resource
+        self.logger.info(
+            "portal.answered" if status < HTTPStatus.BAD_REQUEST else "portal.refused",
+            request_id=request[REQUEST_ID],
+            actor=None if signed_in is None else signed_in.member.subject,
+            method=request.method[:MAX_LOGGED],
+            route=None if resource is None else resource.canonical,
+            status=status,
+            address=request[CLIENT].address[:MAX_LOGGED],
+            user_agent=request[CLIENT].user_agent[:MAX_LOGGED],
+            **facts,
+        )
+
+
+def _static(kind: str, media_type: str) -> Handler:
+    async def handle(_request: web.Request) -> web.StreamResponse:
+        headers = {"Cache-Control": FOR_EVER}
+        return web.Response(body=static_file(kind), content_type=media_type, charset="utf-8", headers=headers)
+
+    return handle
+
+
+async def _nowhere(_visit: Visit) -> PortalAnswer:
+    """Refuse an address that no page has: a route of its own, so that who is signed in keeps the navigation."""
+    raise web.HTTPNotFound
+
+
+def _may_of(signed_in: SignedIn | None) -> Callable[[str], bool]:
+    """Return what says whether the member may call a use case: by the permission's name, for templates."""
+    actor = None if signed_in is None else Actor.of_member(signed_in.member)
+    return lambda name: actor is not None and actor.may(Permission[name])
+
+
+def _sign_in_path(request: web.Request) -> str:
+    """Return the sign-in page, which leads back to a page that was asked for with GET."""
+    if request.method != "GET":
+        return SIGN_IN
+    return f"{SIGN_IN}?next={quote(request.rel_url.raw_path_qs, safe='/')}"
+
+
+def _pairs(text: str) -> Mapping[str, str]:
+    """Return the first value of each name of a query or form.
+
+    Raises:
+        InputRefused: it is not UTF-8, or has too many.
+    """
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
+    except ValueError as error:
+        raise InputRefused("the form cannot be read", code="encoding_invalid", field=None) from error
+    first: dict[str, str] = {}
+    for name, value in pairs:
+        first.setdefault(name, value)
+    return first

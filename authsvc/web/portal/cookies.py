@@ -1,0 +1,60 @@
+"""The portal's two cookies.
+
+Their names begin with ``__Host-`` (RFC 6265bis §4.1.3.2): a browser takes them over TLS or from localhost only, for
+this host alone and the whole of it, so neither another host of the domain nor plain http can set or read one.
+"""
+
+from datetime import timedelta
+from typing import Literal
+
+from aiohttp import web
+
+from authsvc.redaction import Secret
+from authsvc.tenancy.portal_session import SESSION_LIFE
+
+SESSION_COOKIE = "__Host-authsvc-session"
+"""What a member is signed in with."""
+
+FORM_COOKIE = "__Host-authsvc-form"
+"""What the token of a form is made of before anyone is signed in."""
+
+FORM_LIFE = timedelta(hours=1)
+
+_SAME_SITE: Literal["Lax"] = "Lax"
+
+
+def cookie_of(request: web.Request, name: str) -> str | None:
+    """Return the cookie of this name; None when there is none, or more than one."""
+    values = [
+        value
+        for header in request.headers.getall("Cookie", [])
+        for pair in header.split(";")
+        for found, separator, value in [pair.strip(" \t").partition("=")]
+        if found == name and separator
+    ]
+    return values[0] if len(values) == 1 else None
+
+
+def set_session(response: web.Response, cookie: Secret) -> None:
+    """Sign the browser in; the cookie of the sign-in form ends."""
+    life = int(SESSION_LIFE.total_seconds())
+    response.set_cookie(
+        SESSION_COOKIE, cookie.reveal(), path="/", max_age=life, samesite=_SAME_SITE, secure=True, httponly=True
+    )
+    _delete(response, FORM_COOKIE)
+
+
+def set_form(response: web.Response, value: str) -> None:
+    """Give the browser what the token of its form is made of."""
+    life = int(FORM_LIFE.total_seconds())
+    response.set_cookie(FORM_COOKIE, value, path="/", max_age=life, samesite=_SAME_SITE, secure=True, httponly=True)
+
+
+def end_session(response: web.Response) -> None:
+    """Sign the browser out."""
+    _delete(response, SESSION_COOKIE)
+
+
+def _delete(response: web.Response, name: str) -> None:
+    # With the attributes of the prefix, without which a browser ignores the header.
+    response.del_cookie(name, path="/", secure=True, httponly=True, samesite=_SAME_SITE)

@@ -1,0 +1,44 @@
+"""Protection of forms against requests from other sites (OWASP ASVS 5.0 V3.5.1): three checks, each of which suffices.
+
+- ``Origin`` must be the public URL (RFC 6454): a browser sends it with every POST, and no page can change it.
+- ``Sec-Fetch-Site``, where the browser sends it, must be ``same-origin`` (W3C Fetch Metadata).
+- The form has a token that only a page of ours can have had: made of the browser's cookie, which no other site reads.
+"""
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Sequence
+
+from authsvc.errors import PermissionDenied
+
+FIELD = "form_token"
+"""Name of the token's field."""
+
+OTHER_SITE = "this form was not sent by a page of this portal; open the page again and repeat what you did"
+OLD_FORM = "this page is older than your session; open it again and repeat what you did"
+
+
+def form_token(cookie: str) -> str:
+    """Return the token of forms that are shown to the browser with ``cookie``: 43 characters."""
+    digest = hashlib.sha256(f"authsvc form token\0{cookie}".encode()).digest()
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def check_form(origins: Sequence[str], site: str | None, public_origin: str, cookie: str | None, sent: str) -> None:
+    """Accept a form that a page of ours has sent.
+
+    Args:
+        origins: values of the header ``Origin``.
+        site: value of ``Sec-Fetch-Site``, or None.
+        public_origin: scheme, host and port of the public URL.
+        cookie: of the browser, or None.
+        sent: the form's token.
+
+    Raises:
+        PermissionDenied: it came from elsewhere, or from a page of an earlier session.
+    """
+    if list(origins) != [public_origin] or site not in {None, "same-origin"}:
+        raise PermissionDenied(OTHER_SITE)
+    if cookie is None or not hmac.compare_digest(form_token(cookie).encode(), sent.encode()):
+        raise PermissionDenied(OLD_FORM)

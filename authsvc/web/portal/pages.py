@@ -1,0 +1,22 @@
+"""All pages of the portal."""
+
+from authsvc.manage.use_cases import UseCases
+from authsvc.web.portal.account_pages import AccountPages
+from authsvc.web.portal.image_pages import ImagePages
+from authsvc.web.portal.route import Route
+from authsvc.web.portal.sign_in_pages import PasswordAuthenticator, PasswordCheck, SignInPages
+
+
+def portal_routes(use_cases: UseCases, authenticator: PasswordAuthenticator) -> tuple[Route, ...]:
+    """Return the address of every page.
+
+    Args:
+        use_cases: what the pages call.
+        authenticator: checks passwords, behind the throttle.
+    """
+    passwords = PasswordCheck(authenticator)
+    return (
+        *SignInPages(passwords, use_cases.sessions).routes(),
+        *AccountPages(passwords, use_cases.members, use_cases.sessions).routes(),
+        *ImagePages(use_cases.teams, use_cases.images).routes(),
+    )

@@ -1,0 +1,93 @@
+"""Renders pages: Jinja2, everything escaped, and a name that is not there is an error instead of a gap."""
+
+import hashlib
+from datetime import datetime
+from functools import cached_property, lru_cache
+from importlib.resources import files
+from typing import Any
+
+import jinja2
+from attrs import frozen
+from markupsafe import Markup
+
+PACKAGE = "authsvc.web.portal"
+
+STATIC = {"css": "text/css", "js": "text/javascript"}
+"""The files that pages use, with their media types."""
+
+_UNITS = ("B", "KB", "MB", "GB", "TB")
+_STEP = 1000
+
+
+@frozen(slots=False)
+class Renderer:
+    """Makes pages of templates.
+
+    Attributes:
+        host: host and port, as in a command of docker.
+    """
+
+    host: str
+
+    @cached_property
+    def _environment(self) -> jinja2.Environment:
+        environment = jinja2.Environment(
+            loader=jinja2.PackageLoader(PACKAGE),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            auto_reload=False,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        environment.filters |= {"size": size, "instant": instant, "day": day}
+        environment.globals |= {"host": self.host, "static": static_path}
+        return environment
+
+    def render(self, template: str, **values: Any) -> str:
+        """Return the page of a template, which is named without its suffix."""
+        return self._environment.get_template(f"{template}.html").render(**values)
+
+
+@lru_cache
+def static_file(kind: str) -> bytes:
+    """Return the file of this kind."""
+    return files(PACKAGE).joinpath("static", f"portal.{kind}").read_bytes()
+
+
+@lru_cache
+def static_path(kind: str) -> str:
+    """Return the path of the file of this kind; it changes with the content, so that browsers may keep it for ever."""
+    return f"/portal/static/{hashlib.sha256(static_file(kind)).hexdigest()[:16]}/portal.{kind}"
+
+
+def size(value: int | None) -> str:
+    """Return a number of bytes for people, in decimal units, as registries' pages show it."""
+    if value is None:
+        return "unknown"
+    number, unit = float(value), 0
+    while number >= _STEP - 0.5 and unit < len(_UNITS) - 1:
+        number, unit = number / _STEP, unit + 1
+    return f"{number:.0f} {_UNITS[unit]}" if unit == 0 or number >= 100 else f"{number:.1f} {_UNITS[unit]}"  # noqa: PLR2004  three digits
+
+
+def day(value: datetime | None) -> str:
+    """Return an ISO day."""
+    return "-" if value is None else value.date().isoformat()
+
+
+def instant(value: datetime | None, now: datetime, missing: str = "unknown") -> Markup:
+    """Return how long ago something was, with the exact time in the element."""
+    if value is None:
+        return Markup(missing)  # noqa: S704  a word of the template
+    exact = value.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return Markup('<time datetime="{0}" title="{0}">{1}</time>').format(exact, ago(value, now))
+
+
+def ago(value: datetime, now: datetime) -> str:
+    """Return how long before ``now`` something was; the day, when that is more than a month."""
+    seconds = (now - value).total_seconds()
+    for most, divisor, unit in ((90, 1, "s"), (5400, 60, "min"), (129_600, 3600, "h")):
+        if seconds < most:
+            return "now" if unit == "s" else f"{round(seconds / divisor)} {unit} ago"
+    days = round(seconds / 86_400)
+    return f"{days} days ago" if days <= 30 else value.date().isoformat()  # noqa: PLR2004  a month

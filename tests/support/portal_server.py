@@ -1,0 +1,221 @@
+"""The portal on a socket, over the installation of a test, and a browser without JavaScript."""
+
+import json
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from io import StringIO
+from socket import create_server
+from typing import Any, Self
+from urllib.parse import urlencode
+
+from aiohttp import ClientSession, DummyCookieJar
+from attrs import define, field, frozen
+from yarl import URL
+
+from authsvc.audit.recorder import AuditRecorder
+from authsvc.credentials.authenticator import Authenticator
+from authsvc.credentials.portal_sessions import SessionAuthenticator
+from authsvc.credentials.throttled_passwords import ThrottledPasswords
+from authsvc.fair_share import FairShare
+from authsvc.logs import make_logger
+from authsvc.manage.use_cases import UseCases
+from authsvc.public_url import PublicUrl, parse_public_url
+from authsvc.store.audit_stream import RedisAudit
+from authsvc.store.throttle import RedisThrottle
+from authsvc.web.client import ClientReader
+from authsvc.web.listener import Listener, make_web_app
+from authsvc.web.middleware import around
+from authsvc.web.portal.application import Portal
+from authsvc.web.portal.pages import portal_routes
+from authsvc.web.portal.rendering import Renderer
+from authsvc.web.portal.root_redirect import root_redirect
+from authsvc.web.portal.route import PREFIX
+from authsvc.wiring.images import NoRegistry
+from tests.support.api_server import AUDIT_BUDGET
+from tests.support.builders import PASSWORD
+from tests.support.html_page import Element, Form, forms_of, read_page
+from tests.support.indexed_registry import IndexedRegistry
+from tests.support.installation import Installation
+
+PUBLIC_URL = parse_public_url("https://registry.example.com")
+
+
+@frozen
+class PageReply:
+    """An answer.
+
+    Attributes:
+        status: HTTP status.
+        headers: with names in lower case.
+        text: the body.
+        cookies: the values of ``Set-Cookie``.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    text: str
+    cookies: tuple[str, ...]
+
+    @property
+    def page(self) -> Element:
+        """The document."""
+        return read_page(self.text)
+
+    @property
+    def location(self) -> str:
+        """Where a redirect leads."""
+        assert self.status == 303, self
+        return self.headers["location"]
+
+    def form(self, action: str) -> Form:
+        """Return the form that is sent to ``action``, which the page must have once."""
+        (found,) = [one for one in forms_of(self.page) if one.action == action]
+        return found
+
+    def has_form(self, action: str) -> bool:
+        """Whether the page has a form that is sent to ``action``."""
+        return any(one.action == action for one in forms_of(self.page))
+
+
+@define
+class Browser:
+    """Keeps cookies and sends what a browser sends.
+
+    Attributes:
+        portal: the server.
+        cookies: by name.
+        headers: sent with every request.
+    """
+
+    portal: "PortalServer"
+    cookies: dict[str, str] = field(factory=dict)
+    headers: dict[str, str] = field(factory=lambda: {"User-Agent": "Firefox"})
+
+    async def ask(
+        self, method: str, path: str, data: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> PageReply:
+        """Send one request, and follow nothing."""
+        sent = {**self.headers, **(headers or {})}
+        if self.cookies and "Cookie" not in sent:
+            sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        reply = await self.portal.ask(method, path, data, {name: value for name, value in sent.items() if value})
+        for cookie in reply.cookies:
+            name, _, value = cookie.partition(";")[0].partition("=")
+            assert name.startswith("__Host-") and {"Secure", "HttpOnly", "Path=/", "SameSite=Lax"} <= set(  # noqa: PT018  one thing
+                cookie.split("; ")
+            ), cookie
+            if "Max-Age=0" in cookie:
+                self.cookies.pop(name, None)
+            else:
+                self.cookies[name] = value
+        return reply
+
+    async def get(self, path: str) -> PageReply:
+        """Open a page."""
+        return await self.ask("GET", path)
+
+    async def post(self, action: str, fields: Mapping[str, str], headers: Mapping[str, str] | None = None) -> PageReply:
+        """Send a form with exactly these fields."""
+        sent = {
+            "Content-Type": "application/x-www-form-urlencoded",
+            "Origin": self.portal.public_url.origin,
+            "Sec-Fetch-Site": "same-origin",
+            **(headers or {}),
+        }
+        return await self.ask("POST", action, urlencode(fields).encode(), sent)
+
+    async def submit(self, reply: PageReply, action: str, **fields: str) -> PageReply:
+        """Fill in a form of a page that is open, and send it."""
+        form = reply.form(action)
+        assert form.method == "post", form
+        unknown = fields.keys() - form.fields.keys()
+        assert not unknown, f"the form {action} has no {unknown}"
+        return await self.post(action, {**form.fields, **fields})
+
+    async def sign_in(self, email: str, password: str = PASSWORD.reveal()) -> Self:
+        """Sign in as a person does."""
+        form = await self.get(f"{PREFIX}/sign-in")
+        reply = await self.submit(form, f"{PREFIX}/sign-in", email=email, password=password)
+        assert reply.status == 303, reply.text
+        return self
+
+
+@define
+class PortalServer:
+    """A running portal.
+
+    Attributes:
+        house: the installation behind it.
+        port: where it listens.
+        log: what it logs.
+        session: of its clients.
+        recorder: of denials.
+        use_cases: what its pages call.
+        public_url: what people open.
+    """
+
+    house: Installation
+    port: int
+    log: StringIO
+    session: ClientSession
+    recorder: AuditRecorder
+    use_cases: UseCases
+    public_url: PublicUrl
+
+    def browser(self) -> Browser:
+        """Return a new browser."""
+        return Browser(self)
+
+    async def ask(self, method: str, path: str, data: bytes | None, headers: Mapping[str, str]) -> PageReply:
+        """Send one request, whose path is sent as it is."""
+        url = URL(f"http://127.0.0.1:{self.port}{path}", encoded=True)
+        async with self.session.request(method, url, data=data, headers=headers, allow_redirects=False) as answer:
+            found = {name.lower(): value for name, value in answer.headers.items()}
+            cookies = tuple(answer.headers.getall("Set-Cookie", []))
+            return PageReply(answer.status, found, await answer.text(), cookies)
+
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        """Return the lines of an event."""
+        lines = [json.loads(line) for line in self.log.getvalue().splitlines()]
+        return [line for line in lines if line["event"] == event]
+
+
+@asynccontextmanager
+async def portal_server(house: Installation, public_url: PublicUrl = PUBLIC_URL) -> AsyncIterator[PortalServer]:
+    """Serve the portal of an installation."""
+    log = StringIO()
+    logger = make_logger("info", log)
+    throttle = RedisThrottle(house.connection)
+    passwords = ThrottledPasswords(house.verifier, house.cache, throttle, b"g" * 32)
+    authenticator = Authenticator(house.facts_reader, passwords, throttle, on_use=house.usage.record)
+    audit = RedisAudit(house.connection, AUDIT_BUDGET)
+    recorder = AuditRecorder(audit, logger, lambda: house.now, lambda: secrets.token_hex(8))
+    use_cases = UseCases(
+        *(house.stores, house.keys, public_url.authority, audit, NoRegistry(), IndexedRegistry()),
+        sealer=house.keys,
+        upstream_checks=house.checks,
+        webhook_checks=house.receivers,
+    )
+    portal = Portal(
+        SessionAuthenticator(house.facts_reader, house.usage.record),
+        portal_routes(use_cases, authenticator),
+        public_url,
+        Renderer(public_url.authority),
+        logger,
+        lambda: house.now,
+        record_denied=recorder.record_denied,
+        share=FairShare(16, 8, 64, "busy"),
+    )
+
+    def new_request_id() -> str:
+        return f"{int(house.now.timestamp()):08x}{secrets.token_hex(4)}"
+
+    middleware = around(logger, public_url.authority, new_request_id, ClientReader(), ())
+    listener = Listener(make_web_app(root_redirect(), middleware, {PREFIX: portal.application()}))
+    with create_server(("127.0.0.1", 0)) as bound:
+        bound.setblocking(False)
+        await listener.start(bound)
+        async with ClientSession(cookie_jar=DummyCookieJar()) as session:
+            yield PortalServer(house, bound.getsockname()[1], log, session, recorder, use_cases, public_url)
+        await listener.close()
