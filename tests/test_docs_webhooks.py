@@ -6,10 +6,13 @@ import time
 import pytest
 
 from authsvc.redaction import Secret
+from authsvc.store.webhook_deliveries import MAX_WAITING, MAX_WAITING_BYTES
+from authsvc.store.webhook_outbox import MAX_EVENTS_OF_TEAM
 from authsvc.webhooks.delivery import MAX_LISTED
 from authsvc.webhooks.event import MAX_BODY, EventType
 from authsvc.webhooks.schedule import GIVE_UP_AFTER, MAX_ATTEMPTS, WAITS
 from authsvc.webhooks.signature import new_secret, signed_headers
+from authsvc.webhooks.watched_events import ENDING_DAYS, FAILING_FOR
 from authsvc.webhooks.webhook import MAX_WEBHOOKS_OF_TEAM
 from tests.test_docs import codes, fences, page, rows, section
 
@@ -67,11 +70,16 @@ def test_the_limits_are_those_of_the_code() -> None:
     text = section(page("webhooks.md"), "## Delivery")
     assert f"up to {MAX_WEBHOOKS_OF_TEAM} webhooks" in text
     assert f"newest {MAX_LISTED} events" in text
+    assert f"up to {MAX_EVENTS_OF_TEAM:,} events that are not shared out yet" in text
+    assert f"up to {MAX_WAITING} events, or {MAX_WAITING_BYTES // 1024**2} MiB, that wait" in text
     words = re.search(r"after (\d+) seconds, (\d+), (\d+) and (\d+) minutes, ([\d, and]+) hours", text)
     assert words is not None
     hours = [int(one) * 3600 for one in re.findall(r"\d+", words[5])]
     minutes = [int(words[place]) * 60 for place in (2, 3, 4)]
     assert [int(words[1]), *minutes, *hours] == [wait.total_seconds() for wait in WAITS]
+    types = section(page("webhooks.md"), "## Types of events")
+    assert f"ends in {ENDING_DAYS[0]}, {ENDING_DAYS[1]} or {ENDING_DAYS[2]} days" in types
+    assert f"for {FAILING_FOR.total_seconds() / 60:.0f} minutes" in types
     assert (MAX_ATTEMPTS, GIVE_UP_AFTER.days) == (10, 5)
     assert ("tenth attempt" in text, "five days" in text) == (True, True)
     assert f"at most {MAX_BODY // 1024} KiB" in page("webhooks.md")

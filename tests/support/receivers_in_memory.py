@@ -1,5 +1,7 @@
 """Receivers of webhooks that nobody connects to."""
 
+import asyncio
+
 from attrs import define, field
 
 from authsvc.errors import InputRefused
@@ -9,6 +11,7 @@ from authsvc.webhooks.delivery import DeliveryAttempt
 from authsvc.webhooks.event import WebhookEvent
 from authsvc.webhooks.webhook import Webhook
 from tests.support.builders import NOW
+from tests.support.waiting import already
 
 
 @define
@@ -19,11 +22,13 @@ class ReceiversInMemory:
         refused: hosts that no receiver may be at.
         attempt: what comes of sending.
         sent: webhook, secret and event of each call.
+        answers: whether they answer, and do not let everybody wait.
     """
 
     refused: set[str] = field(factory=set)
     attempt: DeliveryAttempt = field(factory=lambda: DeliveryAttempt(NOW, 204, None, 12))
     sent: list[tuple[Webhook, Secret, WebhookEvent]] = field(factory=list)
+    answers: asyncio.Event = field(factory=already)
 
     async def vet_host(self, origin: Origin, team: str) -> None:  # noqa: ARG002  as the real one
         """Refuse what is to be refused."""
@@ -32,5 +37,6 @@ class ReceiversInMemory:
 
     async def send(self, webhook: Webhook, secret: Secret, event: WebhookEvent) -> DeliveryAttempt:
         """Return what comes of it."""
+        await self.answers.wait()
         self.sent.append((webhook, secret, event))
         return self.attempt

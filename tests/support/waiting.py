@@ -43,3 +43,10 @@ async def becomes(look: Callable[[], T | None], what: str, patience: float = PAT
             return found
         assert loop.time() < deadline, f"{what}: did not happen within {patience:g} s"
         await asyncio.sleep(PAUSE / 5)
+
+
+def already() -> asyncio.Event:
+    """Return an event that has happened, and that a test can take back."""
+    event = asyncio.Event()
+    event.set()
+    return event

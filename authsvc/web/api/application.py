@@ -77,7 +77,8 @@ SLOTS, PER_TEAM, MAX_WAITING = 16, 8, 64
 with is left alone, and one team does not keep another from its turn."""
 
 REGISTRY_SLOTS, REGISTRY_PER_TEAM = 64, 32
-"""The same of requests that wait for the registry: they take little work, and each use case has a queue of its own."""
+"""The same of requests that wait for a registry or a receiver: they take little work, and what they wait for has queues
+of its own."""
 
 PATIENCE = 20.0
 """Seconds that a request waits for its turn: nginx gives it 30 in all."""
@@ -108,7 +109,8 @@ class ManagementApi:
         logger: gets one line for each request.
         clock: read once per request.
         share: lets so many requests work at once; teams take turns.
-        registry_share: the same for requests that may wait for the registry, so that they keep no others waiting.
+        registry_share: the same for requests that may wait for a registry or a receiver, so that they keep no others
+            waiting.
         count: counts each request.
         record_denied: writes a denial to the audit; neither waits nor fails.
     """
@@ -165,7 +167,7 @@ class ManagementApi:
         actor.require(_permission(request, endpoint))
         call = await _read_call(request, endpoint, actor, now)
         try:
-            async with (self.registry_share if endpoint.asks_registry else self.share).slot(call.team):
+            async with (self.registry_share if endpoint.asks_others else self.share).slot(call.team):
                 answer = await endpoint.call(self.use_cases, call)
         except Conflict as error:
             if call.operation.if_match is not None and error.code == "version_conflict":

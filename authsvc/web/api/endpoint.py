@@ -159,7 +159,8 @@ class Endpoint:
         is_list: whether it answers a page of a list.
         has_etag: whether the answer is an object with an entity tag.
         if_match: whether the header ``If-Match`` counts.
-        asks_registry: whether it may wait for the registry; it then takes no turn from those that do not.
+        asks_others: whether it may wait for a registry, a receiver or a name server; it then takes no turn from those
+            that do not.
         is_repeatable: whether the header ``Idempotency-Key`` counts, when it changes something.
         media_type: of a file that it answers with, or None.
         streams: media types of the files that it streams instead of JSON, if the client prefers one of them.
@@ -181,7 +182,7 @@ class Endpoint:
     is_list: bool = False
     has_etag: bool = False
     if_match: bool = False
-    asks_registry: bool = False
+    asks_others: bool = False
     is_repeatable: bool = True
     media_type: str | None = None
     streams: tuple[str, ...] = ()

@@ -69,7 +69,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         *("DELETE", "/images/{image}", "deleteImage", "Delete a tag, or a digest with its tags"),
         *(Permission.IMAGE_DELETE, _delete, DeletedImageView),
         if_match=True,
-        asks_registry=True,
+        asks_others=True,
         errors=ONE | CONFIRM_ERRORS | CONFLICTS,
         answer_example=EXAMPLE,
         description="A tag goes alone, and its manifest with it if it was the last one and nothing needs it. A digest, "

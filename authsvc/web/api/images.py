@@ -298,7 +298,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         *("GET", "/images/{image}", "getImage", "Read an image"),
         *(Permission.IMAGE_SHOW, _show, WholeImageView),
         has_etag=True,
-        asks_registry=True,
+        asks_others=True,
         errors=ONE,
         answer_example=WHOLE_EXAMPLE,
         description="With its layers, its other tags and the customers that run it. An image that is not indexed yet "

@@ -321,6 +321,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         *("POST", "/upstreams", "linkUpstream", "Link an external registry to an app"),
         *(Permission.UPSTREAM_LINK, _link, UpstreamView),
+        asks_others=True,
         status=HTTPStatus.CREATED,
         has_etag=True,
         errors=TERMS
@@ -360,6 +361,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         *("POST", "/upstreams/{upstream}/test", "testUpstream", "Test a link to an external registry"),
         *(Permission.UPSTREAM_TEST, _test, ProbeResult),
+        asks_others=True,
         is_repeatable=False,
         errors=ONE | ApiErrors(conflict=("key_service_refused",), unavailable=("signer_unavailable",)),
         request_example={"repository": "org/api:1.2"},

@@ -263,6 +263,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         *("POST", "/webhooks", "addWebhook", "Send events to an address"),
         *(Permission.WEBHOOK_ADD, _add, WebhookSecret),
+        asks_others=True,
         status=HTTPStatus.CREATED,
         has_etag=True,
         errors=ApiErrors(
@@ -300,6 +301,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         *("POST", "/webhooks/{webhook}/test", "testWebhook", "Send a test event now"),
         *(Permission.WEBHOOK_TEST, _test, WebhookTest),
+        asks_others=True,
         is_repeatable=False,
         errors=ONE | ApiErrors(conflict=("key_service_refused",), unavailable=("signer_unavailable", "overloaded")),
         answer_example=WebhookTest(ok=False, status=404, reason="the receiver answered 404", milliseconds=41),

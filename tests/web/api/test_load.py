@@ -20,7 +20,7 @@ from authsvc.web.api.application import PER_TEAM
 from authsvc.wiring.api import NoServiceKeys
 from tests.support.api_server import api_server
 from tests.support.indexed_registry import IndexedRepository
-from tests.support.installation import Installation, KeysInMemory
+from tests.support.installation import APP, Installation, KeysInMemory
 from tests.support.key_service import key_service, make_keys
 from tests.support.waiting import PATIENCE, becomes
 from tests.web.api.conftest import People
@@ -98,6 +98,29 @@ async def test_slow_deletions_keep_no_other_request_of_the_team_waiting(
         assert (made.status, [one.done() for one in deletions]) == (201, [False] * len(deletions))
         registry.allowed.set()
         assert {one.code for one in await asyncio.gather(*deletions)} == {"image_not_found"}
+
+
+@pytest.mark.parametrize("kind", ["webhooks", "upstreams"])
+async def test_slow_servers_of_others_keep_no_other_request_of_the_team_waiting(
+    house: Installation, people: People, kind: str
+) -> None:
+    """More tests than a team has turns wait for a server that never answers, and licenses are made all the same."""
+    for others in (house.receivers, house.checks):
+        others.answers.clear()
+    bodies: dict[str, dict[str, object]] = {
+        "webhooks": {"url": "https://hooks.example.com"},
+        "upstreams": {"app": APP, "name": "hub", "provider": "dockerhub", "repositories": ["library/*"]},
+    }
+    async with api_server(house, share=FairShare(16, 8, 64, "busy", patience=PATIENCE)) as api:
+        made = (await api.ask("POST", f"/{kind}", people["owner"], bodies[kind])).json()
+        test = f"/{kind}/{made['id']}/test"
+        raw = None if kind == "webhooks" else b"{}"
+        tests = [asyncio.create_task(api.ask("POST", test, people["owner"], raw=raw)) for _ in range(PER_TEAM + 1)]
+        license_ = await asyncio.wait_for(api.ask("POST", "/licenses", people["developer"], NEW), PATIENCE)
+        assert (license_.status, [one.done() for one in tests]) == (201, [False] * len(tests))
+        for others in (house.receivers, house.checks):
+            others.answers.set()
+        assert {one.status for one in await asyncio.gather(*tests)} == {200}
 
 
 async def test_a_deletion_whose_turn_does_not_come(
