@@ -108,7 +108,7 @@ class TagResolver:
         if remembered is not None and self.policy.is_fresh(remembered, now):
             return ResolvedTag(remembered.digest)
         failed = self._failed.get(key)
-        return self._by_memory(remembered, failed[1], now) if failed is not None and now < failed[0] else None
+        return self._by_memory(remembered, _copy(failed[1]), now) if failed is not None and now < failed[0] else None
 
     async def _look_up(self, key: Key, link: UpstreamLink, remembered: RememberedTag | None) -> ResolvedTag:
         _, repository, tag = key
@@ -134,7 +134,7 @@ class TagResolver:
         pause = self.policy.interval
         if isinstance(error, UpstreamLimited):
             pause = max(pause, timedelta(seconds=error.retry_after))
-        self._failed[key] = (now + pause, error)
+        self._failed[key] = (now + pause, _copy(error))
         while len(self._failed) > MAX_PAUSED:
             self._failed.popitem(last=False)
         return self._by_memory(remembered, error, now)
@@ -146,3 +146,10 @@ class TagResolver:
         if stale is None:
             raise error
         return stale
+
+
+def _copy(error: UpstreamFailed) -> UpstreamFailed:
+    """Return the same error for another time: the traceback of this one holds what was answered."""
+    copied = type(error).__new__(type(error), *error.args)
+    vars(copied).update(vars(error))
+    return copied
