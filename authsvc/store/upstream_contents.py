@@ -5,7 +5,7 @@ each, of each link at most so many, and those that were asked for longest ago go
 credential, begins anew.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from attrs import frozen
@@ -54,11 +54,13 @@ class RedisUpstreamContents:
         connection: to Redis.
         life: after which one is forgotten that nobody has asked for.
         most: of one link.
+        has_room: whether what can wait may be written to Redis now: when not, nothing more is remembered.
     """
 
     connection: Connection
     life: timedelta = LIFE
     most: int = MAX_CONTENTS
+    has_room: Callable[[], bool] = lambda: True
 
     async def media_type_of(self, link: UpstreamLink, repository: str, digest: str, now: datetime) -> str | None:
         """Return the media type of a manifest that was fetched; None when it is not known."""
@@ -80,6 +82,8 @@ class RedisUpstreamContents:
         now: datetime,
     ) -> None:
         """Remember a manifest, and the sizes of its blobs by their digests."""
+        if not self.has_room():
+            return
         scope = cache_scope(link)
         values: dict[str, str | int] = {
             keys.upstream_content(scope, BLOB, repository, blob): size for blob, size in sizes.items()

@@ -4,6 +4,7 @@ One key for each tag, which Redis forgets by itself, and of each link at most so
 that was looked up longest ago goes. A purge of the link, or another credential, begins anew.
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from attrs import frozen
@@ -36,11 +37,13 @@ class RedisUpstreamTags:
         connection: to Redis.
         life: after which a tag is forgotten that nobody has looked up.
         most: tags of one link.
+        has_room: whether what can wait may be written to Redis now: when not, a tag is looked up each time.
     """
 
     connection: Connection
     life: timedelta
     most: int = MAX_TAGS
+    has_room: Callable[[], bool] = lambda: True
 
     async def get(self, link: UpstreamLink, repository: str, tag: str) -> RememberedTag | None:
         """Return what a tag meant."""
@@ -52,6 +55,8 @@ class RedisUpstreamTags:
 
     async def put(self, link: UpstreamLink, repository: str, tag: str, remembered: RememberedTag) -> None:
         """Remember what a tag means."""
+        if not self.has_room():
+            return
         at = int(remembered.checked_at.timestamp())
         scope = cache_scope(link)
         key, index = keys.upstream_tag(scope, repository, tag), keys.upstream_tags(scope)

@@ -81,7 +81,8 @@ async def proxy_endpoint(
     try:
         async with upstream_client(settings, keys, counts.answered) as client:
             policy = TagPolicy(settings.upstream_tag_interval, settings.upstream_stale_limit)
-            memory = RedisUpstreamTags(connection, settings.upstream_stale_limit + settings.upstream_tag_interval)
+            life = settings.upstream_stale_limit + settings.upstream_tag_interval
+            memory = RedisUpstreamTags(connection, life, has_room=has_room)
             shares = LinkShares()
             pulls = Pulls(
                 RedisUpstreams(Records(connection, codec)),
@@ -90,7 +91,7 @@ async def proxy_endpoint(
                 TagLists(client, shares, policy.interval, clock),
                 shares,
                 PullActivity(
-                    KnownContents(RedisUpstreamContents(connection)),
+                    KnownContents(RedisUpstreamContents(connection, has_room=has_room)),
                     recorder.record,
                     lambda: secrets.token_hex(EVENT_ID_BYTES),
                     clock,

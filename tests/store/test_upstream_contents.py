@@ -57,3 +57,13 @@ async def test_those_go_that_nobody_asks_for(connection: Connection) -> None:
     assert [await contents.media_type_of(LINK, "org/a", f"m{number}", later) for number in (1, 2)] == [None, "x"]
     assert await connection.run(connection.redis.ttl(name)) > timedelta(days=399).total_seconds()
     assert len(await connection.run(connection.redis.keys("*upstream-content:*"))) == 3
+
+
+async def test_nothing_is_remembered_without_room(connection: Connection) -> None:
+    """What linked registries have fills no Redis that others' changes need; what is known stays."""
+    contents = RedisUpstreamContents(connection, has_room=lambda: False)
+    await RedisUpstreamContents(connection).remember(LINK, "org/a", "m1", "x", {"b1": 1}, NOW)
+    await contents.remember(LINK, "org/a", "m2", "x", {"b2": 2}, NOW)
+
+    assert [await contents.size_of(LINK, "org/a", digest, NOW) for digest in ("b1", "b2")] == [1, None]
+    assert [await contents.media_type_of(LINK, "org/a", digest, NOW) for digest in ("m1", "m2")] == ["x", None]

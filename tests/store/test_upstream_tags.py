@@ -73,3 +73,12 @@ async def test_they_end_by_themselves(connection: Connection) -> None:
 
     assert len(lives) == 2
     assert all(0 < life <= 7 * 24 * 3600 for life in lives)
+
+
+async def test_nothing_is_remembered_without_room(connection: Connection) -> None:
+    """What linked registries have fills no Redis that others' changes need; what is known stays."""
+    tags = RedisUpstreamTags(connection, timedelta(days=7), has_room=lambda: False)
+    await RedisUpstreamTags(connection, timedelta(days=7)).put(LINK, "org/a", "1", remembered(1))
+    await tags.put(LINK, "org/a", "2", remembered(2))
+
+    assert [await tags.get(LINK, "org/a", tag) for tag in "12"] == [remembered(1), None]
