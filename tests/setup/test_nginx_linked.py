@@ -44,9 +44,14 @@ async def test_forty_cold_pulls_are_one_fetch(pulls: Pulls) -> None:
     assert len(pulls.linked.heads) == 1
 
 
-async def test_what_the_linked_registry_sees(pulls: Pulls) -> None:
+@pytest.mark.parametrize(
+    "body",
+    ["Content-Length: 5\r\n\r\nhello", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n"],
+    ids=["length", "chunked"],
+)
+async def test_what_the_linked_registry_sees(pulls: Pulls, body: str) -> None:
     """The URI byte for byte, its own credential, and nothing of the client or of ours."""
-    await pulls.get("Cookie: a=b", "X-Authsvc-Step: evil", "X-Forwarded-For: 6.6.6.6", "User-Agent: client/1")
+    await pulls.get("Cookie: a=b", "X-Authsvc-Step: evil", "X-Forwarded-For: 6.6.6.6", "User-Agent: client/1", body)
 
     request, *lines = pulls.linked.heads[0].strip().split("\r\n")
     assert request == "GET /v2/org/image/blobs/x?a=%2F%20+;%25 HTTP/1.1"
