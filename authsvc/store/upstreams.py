@@ -5,6 +5,7 @@ upstream, and is not worth an entry in the audit: a link that is used a thousand
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from attrs import define, field, frozen
@@ -23,7 +24,7 @@ from authsvc.tenancy.pages import Page
 from authsvc.tenancy.records import App
 from authsvc.tenancy.versioned import Versioned
 from authsvc.upstreams.health import UpstreamHealth
-from authsvc.upstreams.link import MAX_LINKS_OF_APP, MAX_LINKS_OF_TEAM, UpstreamLink
+from authsvc.upstreams.link import MAX_LINKS_OF_APP, MAX_LINKS_OF_TEAM, UpstreamLink, cache_scope
 from authsvc.upstreams.probe import ProbeStep
 
 HEALTH_EVERY = timedelta(minutes=1)
@@ -31,6 +32,9 @@ HEALTH_EVERY = timedelta(minutes=1)
 
 HEALTH_LIFE = 400 * 24 * 3600
 """Seconds after which the health of a link that nobody uses is forgotten."""
+
+FORGOTTEN_AT_ONCE = 500
+"""Keys that are removed with one command."""
 
 MAX_ERROR = 500
 """Most characters of the sentence about an error."""
@@ -130,6 +134,8 @@ class RedisUpstreams:
         if new.credential_version != old.record.credential_version:
             change.remove(_health_key(old.record))
         await change.apply(self.records.connection)
+        if cache_scope(new) != cache_scope(old.record):
+            await self._forget(old.record)
 
     async def remove(self, old: Versioned[UpstreamLink], entry: Entry) -> None:
         """Remove a link, its credential with it; its name may be given again.
@@ -148,6 +154,15 @@ class RedisUpstreams:
         change.remove_from_order(keys.team_upstreams(link.team), link.id)
         change.index(frozenset(), entries_of(link))
         await change.apply(self.records.connection)
+        await self._forget(link)
+
+    async def _forget(self, link: UpstreamLink) -> None:
+        """Remove what is remembered of the link's registry: nobody asks for it again, and it would stay for a year."""
+        connection, scope = self.records.connection, cache_scope(link)
+        with suppress(StoreUnavailable):  # the change is done
+            for index in (keys.upstream_tags(scope), keys.upstream_contents(scope)):
+                while oldest := await connection.run(connection.redis.zpopmin(index, FORGOTTEN_AT_ONCE)):
+                    await connection.run(connection.redis.unlink(*(name for name, _ in oldest)))
 
     async def health(self, links: Sequence[UpstreamLink]) -> list[UpstreamHealth]:
         """Return how each link fares, in order."""

@@ -1,6 +1,7 @@
 """Links to external registries in Redis, and how each fares."""
 
 import itertools
+from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
@@ -16,6 +17,8 @@ from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
 from authsvc.store.records import Records
 from authsvc.store.teams import RedisTeams
+from authsvc.store.upstream_contents import RedisUpstreamContents
+from authsvc.store.upstream_tags import RedisUpstreamTags
 from authsvc.store.upstreams import HEALTH_EVERY, RedisUpstreamHealth, RedisUpstreams
 from authsvc.tenancy.records import App, Team
 from authsvc.tenancy.versioned import Versioned
@@ -23,6 +26,7 @@ from authsvc.upstreams.health import UpstreamHealth
 from authsvc.upstreams.link import MAX_LINKS_OF_APP, MAX_LINKS_OF_TEAM, UpstreamLink
 from authsvc.upstreams.origin import Origin
 from authsvc.upstreams.providers import Provider
+from authsvc.upstreams.tag_policy import RememberedTag
 from tests.support.builders import NOW
 from tests.support.redis_server import connected
 
@@ -248,6 +252,35 @@ async def test_health_of_another_credential_is_its_own(place: Place) -> None:
     await place.upstreams.replace(stored, new, entry())
 
     assert await place.upstreams.health([new, stored.record]) == [UpstreamHealth(), UpstreamHealth()]
+
+
+@pytest.mark.parametrize("change", ["purge", "credential", "unlink", "repositories"])
+async def test_what_nobody_asks_for_any_more_is_removed(
+    place: Place, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    """Of the registry's tags and manifests nothing outlives a purge, a new credential or the link for a year."""
+    monkeypatch.setattr("authsvc.store.upstreams.FORGOTTEN_AT_ONCE", 3)
+    stored, other = await place.add(make_link()), await place.add(make_link("hub"))
+    tags, contents = RedisUpstreamTags(place.connection, timedelta(days=7)), RedisUpstreamContents(place.connection)
+    for link in (stored.record, other.record):
+        for number in range(4):
+            await tags.put(link, "org/a", str(number), RememberedTag(f"sha256:{number:064}", NOW))
+            await contents.remember(link, "org/a", f"m{number}", "x", {f"b{number}": 1}, NOW)
+    if change == "unlink":
+        await place.upstreams.remove(stored, entry())
+    else:
+        changed = {
+            "purge": evolve(stored.record, purge_count=1),
+            "credential": evolve(stored.record, credential_version=2),
+            "repositories": evolve(stored.record, repositories=("other/**",)),
+        }
+        await place.upstreams.replace(stored, changed[change], entry())
+
+    names = await place.connection.run(place.connection.redis.keys(f"{keys.PREFIX}upstream-[tc]*"))
+    left = Counter(name.decode().removeprefix(keys.PREFIX).split(":")[1] for name in names)
+    whole = 4 + 8 + 2  # tags, manifests and blobs, and a list of each
+    assert left[other.record.id] == whole
+    assert left[stored.record.id] == (whole if change == "repositories" else 0)
 
 
 async def test_the_same_news_is_written_once_a_minute(place: Place) -> None:
