@@ -18,6 +18,7 @@ from authsvc.issuance import ISSUER
 from authsvc.logs import make_logger
 from authsvc.metrics.catalogue import Metric, SlotLayout
 from authsvc.metrics.shared_metrics import SharedMetrics
+from authsvc.registries.upstream.client import UpstreamClient
 from authsvc.spec.claims import Access, Claims
 from authsvc.spec.registry_event import RegistryEvent
 from authsvc.store.connection import Connection
@@ -124,6 +125,7 @@ class PullThrough:
         metrics: what was counted.
         edge_port: where the endpoint listens, beside nginx.
         shares: turns at each link.
+        client: asks linked registries.
     """
 
     front: Front
@@ -140,6 +142,7 @@ class PullThrough:
     metrics: SharedMetrics
     edge_port: int
     shares: WatchedShares
+    client: UpstreamClient
 
     def counted(self, metric: Metric) -> dict[str, int]:
         """Return what was counted, by the label, without what was not."""
@@ -239,6 +242,6 @@ async def pull_through(
             async with running_front(folder, port, edge_upstream=address, ca_file=str(authority.file)) as front:
                 yield PullThrough(
                     *(front, folder, links, health, clock, connection, root, log, seconds, events, unserved),
-                    *(shared, edge_port, shares),
+                    *(shared, edge_port, shares, client),
                 )
             await listener.close()

@@ -92,11 +92,13 @@ class StubUpstream:
         realm: of the Bearer challenge; None for its own token server.
         token_life: seconds that tokens say they live.
         answers: by ``METHOD PATH`` or ``PATH``; they go before everything else.
+        answers_of: by user and path: what this user alone is told, of Bearer tokens.
         manifests: by repository and tag or digest: media type and bytes.
         blobs: by repository and digest.
         seen: all requests, in order.
         connections: how many were accepted.
         tokens: those that are valid, with the repository each opens.
+        owners: whose they are.
     """
 
     tls: ssl.SSLContext | None = None
@@ -106,11 +108,13 @@ class StubUpstream:
     realm: str | None = None
     token_life: int = 300
     answers: dict[str, Answer] = field(factory=dict)
+    answers_of: dict[tuple[str, str], Answer] = field(factory=dict)
     manifests: dict[tuple[str, str], tuple[str, bytes]] = field(factory=dict)
     blobs: dict[tuple[str, str], bytes] = field(factory=dict)
     seen: list[Seen] = field(factory=list)
     connections: int = 0
     tokens: dict[str, str] = field(factory=dict)
+    owners: dict[str, str] = field(factory=dict)
     port: int = 0
     _issued: int = 0
     _loop: asyncio.AbstractEventLoop = field(factory=asyncio.new_event_loop, repr=False)
@@ -203,7 +207,8 @@ class StubUpstream:
         repository, kind, name = _parts(request.path)
         if not self._lets_in(request, repository):
             return Answer(401, (("WWW-Authenticate", self._challenge(repository)),), _errors("UNAUTHORIZED"))
-        return self._content(request, repository, kind, name)
+        user = self.owners.get((request.authorization or "").partition(" ")[2], "")
+        return self.answers_of.get((user, request.path)) or self._content(request, repository, kind, name)
 
     def _content(self, request: Seen, repository: str, kind: str, name: str) -> Answer:
         if request.path == "/v2/":
@@ -245,6 +250,8 @@ class StubUpstream:
         scope = request.query.get("scope", ["repository:*:pull"])[0]
         token = f"stub-token-{self.port}-{self._issued}"
         self.tokens[token] = scope.split(":")[1]
+        if shown:
+            self.owners[token] = base64.b64decode(shown).decode().partition(":")[0]
         return _json({"token": token, "expires_in": self.token_life})
 
 

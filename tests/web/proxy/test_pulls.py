@@ -299,21 +299,23 @@ async def test_a_token_that_ended_is_renewed_once(pulls: PullThrough, stub: Stub
 
 
 async def test_two_teams_and_two_credentials(pulls: PullThrough, stub: StubUpstream) -> None:
-    """Two hundred pulls at once of one registry: each with its own credential, and none of the other's cache."""
+    """Two hundred pulls at once of one registry: each gets what its own credential opens, and none the other's.
+
+    To each account the registry shows other bytes under the same digest, so that nothing crosses unseen.
+    """
     first = pulls.links.links["shop", "stub"]
     pulls.links.put(evolve(first, id="up-2", team="other", app="store", username="bob"))
+    path, owns = f"/v2/org/image/blobs/{LAYER}", {"shop": "alice", "store": "bob"}
+    stub.answers_of = {(user, path): Answer(200, body=f"of {user}".encode() * 5000) for user in owns.values()}
+    apps = [app for _ in range(100) for app in owns]
     answers = await asyncio.gather(
-        *(
-            pulls.get(f"blobs/{LAYER}", repository=f"proxy/{app}/stub/org/image")
-            for _ in range(100)
-            for app in ("shop", "store")
-        )
+        *(pulls.get(f"blobs/{LAYER}", repository=f"proxy/{app}/stub/org/image") for app in apps)
     )
 
-    assert {(answer.status, answer.body) for answer in answers} == {(200, IMAGE.layer)}
-    tokens = Counter(one.authorization for one in stub.seen if one.path.endswith(f"/blobs/{LAYER}"))
-    assert len(tokens) == 2
-    assert set(tokens.values()) == {1}
+    for app, answer in zip(apps, answers, strict=True):
+        assert (answer.status, answer.body) == (200, stub.answers_of[owns[app], path].body)
+    fetched = [(one.authorization or "").partition(" ")[2] for one in stub.seen if one.path == path]
+    assert Counter(map(stub.owners.get, fetched)) == {"alice": 1, "bob": 1}
 
 
 async def test_a_linked_registry_reads_nothing_of_another_team(
