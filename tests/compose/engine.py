@@ -47,6 +47,11 @@ class ComposeEngine(DockerEngine):
 
     namespace: str
 
+    @property
+    def machine(self) -> str:
+        """The address under which its containers reach this machine."""
+        return _address(1)
+
     def inside(self, *command: str, stdin: str = "", seconds: float = 60.0) -> Ran:
         """Run a command of this machine in the engine's network: what a person on that host would see."""
         argv = ("nsenter", f"--net=/run/netns/{self.namespace}", *command)
@@ -132,13 +137,17 @@ def compose_engine() -> Iterator[ComposeEngine]:
             yield engine
 
 
+def _address(number: int) -> str:
+    """Return an address of this machine (1) or the engine (2) for each other."""
+    # 198.18.0.0/15 is for tests of networks (RFC 2544 §C.2.2).
+    return f"198.19.{os.getpid() % 256}.{number}"
+
+
 @contextmanager
 def _namespace() -> Iterator[str]:
     """Make a network namespace that reaches what this machine reaches."""
     name = f"asv{os.getpid()}"
-    # 198.18.0.0/15 is for tests of networks (RFC 2544 §C.2.2).
-    subnet = f"198.19.{os.getpid() % 256}"
-    ours, theirs = f"{subnet}.1", f"{subnet}.2"
+    ours, theirs = _address(1), _address(2)
     forwarding = Path("/proc/sys/net/ipv4/ip_forward")
     was_forwarding = forwarding.read_text()
     rules = (

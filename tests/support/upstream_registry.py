@@ -13,7 +13,7 @@ from attrs import frozen
 from tests.support.oci import MANIFEST, Image, digest_of
 from tests.support.real_registry import INSTALLED, serving
 from tests.support.stack import free_port
-from tests.support.upstream_tls import UpstreamAuthority
+from tests.support.upstream_tls import LOCAL_HOSTS, UpstreamAuthority
 from tests.support.waiting import PATIENCE
 
 USERS = {"alice": "wonder-land-7", "bob": "builder-cat-9"}
@@ -28,7 +28,7 @@ _CONFIGURATION = """version: 0.1
 log: {{level: error, accesslog: {{disabled: true}}}}
 storage: {{filesystem: {{rootdirectory: "{folder}/storage"}}}}
 http:
-  addr: "127.0.0.1:{port}"
+  addr: "{address}:{port}"
   secret: stub
   tls: {{certificate: "{certificate}", key: "{key}"}}
 auth: {{htpasswd: {{realm: elsewhere, path: "{folder}/htpasswd"}}}}
@@ -92,16 +92,23 @@ class UpstreamRegistry:
 
 @contextmanager
 def upstream_registry(
-    authority: UpstreamAuthority | None = None, binary: Path = INSTALLED
+    authority: UpstreamAuthority | None = None, binary: Path = INSTALLED, *, address: str = "127.0.0.1", name: str = ""
 ) -> Iterator[UpstreamRegistry]:
-    """Run one with a folder of its own; ``authority`` vouches for it, by default a new one."""
+    """Run one with a folder of its own.
+
+    Args:
+        authority: vouches for it; by default a new one.
+        binary: to run.
+        address: where it listens.
+        name: under which it is known besides those of this machine.
+    """
     folder = Path(tempfile.mkdtemp(prefix="asvup-"))
     vouches = authority or UpstreamAuthority.make(folder / "ca")
-    files = vouches.issue()
+    files = vouches.issue(*LOCAL_HOSTS, *([name] if name else []))
     port = free_port()
     (folder / "htpasswd").write_text(_HTPASSWD)
     (folder / "registry.yml").write_text(
-        _CONFIGURATION.format(folder=folder, port=port, certificate=files.certificate, key=files.key)
+        _CONFIGURATION.format(folder=folder, address=address, port=port, certificate=files.certificate, key=files.key)
     )
     registry = UpstreamRegistry(port, vouches)
     with serving(binary, folder, registry.answers):
