@@ -69,12 +69,16 @@ class UpstreamRegistry:
     def push(self, repository: str, tag: str, image: Image) -> str:
         """Push an image, and return its digest."""
         for blob in (image.config, image.layer):
-            status, place = self.ask("POST", f"/v2/{repository}/blobs/uploads/")
-            assert status == 202, status
-            path = place.removeprefix(self.url)
-            status, _ = self.ask("PUT", f"{path}{'&' if '?' in path else '?'}digest={digest_of(blob)}", body=blob)
-            assert status == 201, status
+            self.push_blob(repository, blob)
         return self.push_manifest(repository, tag, MANIFEST, image.manifest)
+
+    def push_blob(self, repository: str, blob: bytes) -> None:
+        """Push a part of something."""
+        status, place = self.ask("POST", f"/v2/{repository}/blobs/uploads/")
+        assert status == 202, status
+        path = place.removeprefix(self.url)
+        status, _ = self.ask("PUT", f"{path}{'&' if '?' in path else '?'}digest={digest_of(blob)}", body=blob)
+        assert status == 201, status
 
     def push_manifest(self, repository: str, tag: str, media_type: str, content: bytes) -> str:
         """Push a manifest whose parts are there, and return its digest."""

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.attached import platform_index
+from tests.support.attached import EMPTY, artifact, platform_index
 from tests.support.containerd import Containerd
 from tests.support.docker_engine import DockerEngine
 from tests.support.http_client import ask
-from tests.support.oci import INDEX, Image, digest_of
+from tests.support.oci import INDEX, MANIFEST, Image, digest_of
 from tests.support.stack import Stack, running_stack
 from tests.support.tenants import License, make_license, make_team
 from tests.support.upstream_registry import USERS, upstream_registry
@@ -19,7 +19,12 @@ from tests.system.test_license_holder import CLIENTS, Holder
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
 
-IMAGE = Image(b"of the linked registry" * 10_000)
+IMAGE, OF_ARM = Image(b"of the linked registry" * 10_000), Image(b"for another machine" * 10_000)
+CHART = b"a chart" * 10_000
+ARTIFACT = json.dumps(
+    artifact(CHART, "application/vnd.example.chart", artifact_type="application/vnd.example")
+).encode()
+PLATFORMS = json.dumps(platform_index({"linux/arm64": OF_ARM, "linux/amd64": IMAGE})).encode()
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +34,11 @@ def linked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, Li
     settings = {"UPSTREAM_CA_FILE": str(authority.file), "UPSTREAM_PRIVATE_NETWORKS": "127.0.0.0/8"}
     with upstream_registry(authority) as upstream, running_stack(options=("--workers", "1"), **settings) as stack:
         upstream.push("org/image", "amd64", IMAGE)
-        upstream.push_manifest("org/image", "1.0", INDEX, json.dumps(platform_index({"linux/amd64": IMAGE})).encode())
+        upstream.push("org/image", "arm64", OF_ARM)
+        upstream.push_manifest("org/image", "1.0", INDEX, PLATFORMS)
+        for blob in (EMPTY, CHART):
+            upstream.push_blob("org/chart", blob)
+        upstream.push_manifest("org/chart", "1.0", MANIFEST, ARTIFACT)
         make_team(stack, "shop")
         stack.authsvc(
             *("upstream", "link", "hub", "--app", "shop", "--provider", "other", "--url", upstream.url),
@@ -57,11 +66,27 @@ def holder(
 
 @pytest.mark.parametrize("client", sorted(CLIENTS))
 def test_every_client_pulls(linked: tuple[Stack, License], holder: Holder, client: str) -> None:
-    """By tag and by digest."""
+    """Its own platform of two by tag and by digest, and one image by its digest."""
     name = f"{linked[0].name}/proxy/shop/hub/org/image"
-    for reference in (f"{name}:1.0", f"{name}@{digest_of(IMAGE.manifest)}"):
+    for reference in (f"{name}:1.0", f"{name}@{digest_of(PLATFORMS)}", f"{name}@{digest_of(IMAGE.manifest)}"):
         ran = CLIENTS[client](holder, reference)
         assert ran.code == 0, (client, ran)
+
+
+def test_an_artifact(linked: tuple[Stack, License], holder: Holder, tmp_path: Path) -> None:
+    """What is no image arrives byte for byte; containerd gets it, too, though it cannot run it."""
+    name = f"{linked[0].name}/proxy/shop/hub/org/chart:1.0"
+    ran = holder.run("skopeo", "copy", "--src-tls-verify=false", f"docker://{name}", f"dir:{tmp_path / 'pulled'}")
+    assert ran.code == 0, ran
+    assert {CHART, EMPTY, ARTIFACT} <= {file.read_bytes() for file in (tmp_path / "pulled").iterdir()}
+
+    token = holder.run("authsvc-license", "token", "acme.license.json", check=True).out.strip()
+    certs = f"{holder.folder}/certs.d"
+    holder.run("authsvc-license", "containerd", "--directory", certs, "acme.license.json", check=True)
+    ran = holder.daemon.ctr("content", "fetch", "--hosts-dir", certs, "--user", f"license:{token}", name)
+    assert ran.code == 0, ran
+    for part in (CHART, EMPTY, ARTIFACT):
+        assert holder.daemon.ctr("content", "get", digest_of(part)).out == part.decode()
 
 
 def test_a_push_says_why_not(linked: tuple[Stack, License], holder: Holder, tmp_path: Path) -> None:
