@@ -286,6 +286,11 @@ local function count_for(event, subject, names, image, part)
   if is_first then note_of_license(event, '{EventType.FIRST_PULL}', subject) end
   if is_new then note_of_license(event, '{EventType.NEW_NETWORK}', subject) end
 end
+local function know_parts(event)
+  for _, name in ipairs(event.parts) do
+    if known(name, event) then redis.call('HSET', image_key(name), 'c', '1') end
+  end
+end
 local function count_missed(event)
   local image = image_of_count(event)
   if is_part(event) then return end
@@ -296,14 +301,12 @@ local function count_missed(event)
 end
 local function record(event)
   if not is_new(event) then return 0 end
+  know_parts(event)
   if event.missed then
     count_missed(event)
     return 1
   end
   if event.changed then redis.call('SADD', KEYS[1], event.changed) end
-  for _, name in ipairs(event.parts) do
-    if known(name, event) then redis.call('HSET', image_key(name), 'c', '1') end
-  end
   local names = {{}}
   for _, name in ipairs(event.names) do
     if known(name, event) then names[#names + 1] = name end

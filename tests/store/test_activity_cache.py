@@ -86,8 +86,9 @@ async def test_a_miss_alone(store: Recording) -> None:
 
 async def test_a_platform_of_an_index(store: Recording) -> None:
     """It counts with its index, and so does that the cache did not have it."""
-    index = event(repository=REPOSITORY, media_type="application/vnd.oci.image.index.v1+json", parts=(digest(5),))
+    index_type = "application/vnd.oci.image.index.v1+json"
+    index = event(repository=REPOSITORY, media_type=index_type, parts=(digest(5),), cache=MISS)
     part = [event(repository=REPOSITORY, tag=None, digest=digest(5), cache=use) for use in (None, MISS)]
-    (row,) = await recorded(store, [index, *part])
+    (row,) = await recorded(store, [index, *part, event(repository=REPOSITORY)])
 
-    assert (row.kind, row.count, row.misses) == (ActivityKind.PULL, 1, 0)
+    assert (row.kind, row.count, row.misses) == (ActivityKind.PULL, 1, 1)

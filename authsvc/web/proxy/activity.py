@@ -66,24 +66,27 @@ class PullActivity:
     clock: Callable[[], datetime] = field(repr=False)
 
     async def asked_for_manifest(self, pull: Pull, digest: str, *, stale: bool = False) -> None:
-        """Count a pull now when nginx may have the manifest; one that is fetched first is counted when it is there."""
+        """Count a pull, unless by a digest that may not be there: that is counted when it is fetched.
+
+        Of many that ask for a tag at once, one has it fetched, and nginx lets the others wait without asking again.
+        """
         media_type = await self._media_type(pull, digest)
-        if media_type is not None:
+        if media_type is not None or pull.path.digest is None:
             cache = CacheUse.STALE if stale else None
             self._count(pull, digest, media_type, pull.request.method, cache=cache)
 
     async def fetched(self, pull: Pull, found: UpstreamManifest) -> None:
         """Learn what a manifest is, and count its pull, unless that was done when it was asked for, and the miss."""
-        counted = await self._media_type(pull, found.digest) is not None
+        counted = pull.path.digest is None or await self._media_type(pull, found.digest) is not None
         manifest = parse_manifest(found.content, found.media_type)
         with suppress(StoreUnavailable):
             await self.contents.remember(
                 pull.link, pull.repository, found.digest, found.media_type, _sizes(manifest), self.clock()
             )
         if not counted:
-            parts = () if manifest is None else tuple(child.digest for child in manifest.children)
-            self._count(pull, found.digest, found.media_type, pull.said(METHOD), parts=parts)
-        self._count(pull, found.digest, found.media_type, pull.said(METHOD), cache=CacheUse.MISS)
+            self._count(pull, found.digest, found.media_type, pull.said(METHOD))
+        parts = () if manifest is None else tuple(child.digest for child in manifest.children)
+        self._count(pull, found.digest, found.media_type, pull.said(METHOD), parts=parts, cache=CacheUse.MISS)
 
     async def asked_for_blob(self, pull: Pull) -> None:
         """Count the size of a blob that a manifest has named."""
@@ -112,7 +115,7 @@ class PullActivity:
         self,
         pull: Pull,
         digest: str,
-        media_type: str,
+        media_type: str | None,
         method: str,
         *,
         size: int | None = None,
