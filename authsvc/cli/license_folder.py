@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -10,20 +9,11 @@ from authsvc import atomic_file
 from authsvc.errors import InputRefused
 from authsvc.license_file import MAX_BYTES
 from authsvc.tenancy.dates import render_instant
+from authsvc.tenancy.license_names import file_name
 from authsvc.tenancy.records import License
 
-SUFFIX = ".license.json"
 KEYS = "license-key.json"
 """The public keys that verify the files of the folder; customers get it with their file."""
-
-MAX_NAME = 60
-"""Characters of the reference that stand in a file's name."""
-
-
-def file_name(license_: License) -> str:
-    """Return the name of a license's file: readable for people, and told apart by the id."""
-    word = re.sub(r"[^A-Za-z0-9._-]+", "-", license_.reference or license_.customer)[:MAX_NAME].strip("-.")
-    return f"{word or 'license'}-{license_.id}{SUFFIX}"
 
 
 def is_older_key_file(path: Path, text: str) -> bool:

@@ -20,7 +20,14 @@ from authsvc.manage.activity_view import (
 from authsvc.manage.actor import Actor
 from authsvc.manage.audit import AuditReader
 from authsvc.manage.authorization import permitted
-from authsvc.manage.lookup import find_app, find_app_of_image, find_customer, find_license, find_team
+from authsvc.manage.lookup import (
+    find_app,
+    find_app_of_image,
+    find_customer,
+    find_license,
+    find_team,
+    require_license,
+)
 from authsvc.manage.permissions import Permission
 from authsvc.manage.stores import Stores
 from authsvc.tenancy.license_filter import LicenseFilter
@@ -176,6 +183,18 @@ class Activity:
         size = page_size(limit)
         license_ = (await find_license(self.stores, actor, license_name, app)).record
         return await self._summary([license_], now, after, size)
+
+    @permitted(Permission.ACTIVITY_LICENSES)
+    async def licenses(self, actor: Actor, licenses: Sequence[License], now: datetime) -> list[LicenseUse]:
+        """Return what each of the licenses did, in order; those of one page of a list, 100 at most.
+
+        Raises:
+            NotFound: one of them is not there for the actor.
+        """
+        for license_ in licenses:
+            require_license(actor, license_)
+        found = await self.stores.activity.accounts([(one.app, one.subject) for one in licenses], now)
+        return [_use(license_, one) for license_, one in zip(licenses, found, strict=True)]
 
     @permitted(Permission.ACTIVITY_CUSTOMER)
     async def customer(

@@ -193,6 +193,7 @@ class Permission(enum.Enum):
 
     ACTIVITY_LIST = _read_app("list activity")
     ACTIVITY_LICENSE = _read_app("see the activity of a license")
+    ACTIVITY_LICENSES = _read_app("see the activity of licenses")
     ACTIVITY_CUSTOMER = _read_app("see the activity of a customer")
     ACTIVITY_APP = _read_app("see the activity of an app")
     ACTIVITY_IMAGE = _read_app("see who uses an image")

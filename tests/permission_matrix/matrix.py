@@ -179,6 +179,7 @@ CALLS: dict[str, Use] = {
         )
     ),
     "Activity.rows": _simple(lambda _, w, a, t: w.activity.rows(a, ActivityQuery(app=t.app), w.now)),
+    "Activity.licenses": _simple(lambda c, w, a, _: w.activity.licenses(a, [c.license()], w.now)),
     "Activity.license": _simple(lambda _, w, a, t: w.activity.license(a, t.license, w.now)),
     "Activity.customer": _simple(lambda _, w, a, t: w.activity.customer(a, t.customer, w.now)),
     "Activity.app": _simple(lambda _, w, a, t: w.activity.app(a, t.app, w.now)),

@@ -117,6 +117,6 @@ def _controls(form: Element) -> Iterator[tuple[str, str]]:
             chosen = next((option for option in options if "selected" in option.attributes), options[0])
             yield name, chosen.attributes.get("value", chosen.text)
         elif one.name == "textarea":
-            yield name, one.text
+            yield name, "".join(child for child in one.children if isinstance(child, str)).removeprefix("\n")
         elif one.attributes.get("type") not in {"checkbox", "radio"} or "checked" in one.attributes:
             yield name, one.attributes.get("value", "on" if one.attributes.get("type") == "checkbox" else "")

@@ -105,4 +105,19 @@ class RedirectAnswer:
     signs_out: bool = False
 
 
-PortalAnswer = PageAnswer | RedirectAnswer
+@frozen
+class DownloadAnswer:
+    """A file that the browser saves.
+
+    Attributes:
+        text: of it.
+        name: that it is saved as.
+        media_type: of it.
+    """
+
+    text: str = field(repr=False)
+    name: str
+    media_type: str
+
+
+PortalAnswer = PageAnswer | RedirectAnswer | DownloadAnswer

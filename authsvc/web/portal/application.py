@@ -23,7 +23,7 @@ from authsvc.outcomes import REQUEST_FAILED, outcome_of_error
 from authsvc.public_url import PublicUrl
 from authsvc.web.client import CLIENT
 from authsvc.web.middleware import REQUEST_ID, Handler
-from authsvc.web.portal.answers import PageAnswer, PortalAnswer, RedirectAnswer, Visit
+from authsvc.web.portal.answers import DownloadAnswer, PageAnswer, PortalAnswer, RedirectAnswer, Visit
 from authsvc.web.portal.cookies import FORM_COOKIE, SESSION_COOKIE, cookie_of, end_session, set_form, set_session
 from authsvc.web.portal.form_token import FIELD, check_form, form_token
 from authsvc.web.portal.headers import FOR_EVER, secure
@@ -132,9 +132,15 @@ class Portal:
                 action = route.permission.rule.action
                 self.record_denied(ManagementDenial(visit.request_id, visit.now, visit.client, subject, action, error))
             raise
-        if isinstance(answer, RedirectAnswer):
-            return self._redirect(answer)
-        return self._page(request, visit, answer)
+        match answer:
+            case RedirectAnswer():
+                return self._redirect(answer)
+            case DownloadAnswer(text, name, media_type):
+                response = web.Response(text=text, content_type=media_type)
+                response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+                return response
+            case PageAnswer():
+                return self._page(request, visit, answer)
 
     def _remember_form_secret(self, request: web.Request, session: str | None) -> None:
         """Note what forms' tokens are made of: the session's cookie, or one of its own before anyone signs in."""

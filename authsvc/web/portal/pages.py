@@ -2,7 +2,9 @@
 
 from authsvc.manage.use_cases import UseCases
 from authsvc.web.portal.account_pages import AccountPages
+from authsvc.web.portal.customer_pages import CustomerPages
 from authsvc.web.portal.image_pages import ImagePages
+from authsvc.web.portal.license_pages import LicensePages
 from authsvc.web.portal.route import Route
 from authsvc.web.portal.sign_in_pages import PasswordAuthenticator, PasswordCheck, SignInPages
 
@@ -15,8 +17,11 @@ def portal_routes(use_cases: UseCases, authenticator: PasswordAuthenticator) -> 
         authenticator: checks passwords, behind the throttle.
     """
     passwords = PasswordCheck(authenticator)
+    teams, licenses, activity = use_cases.teams, use_cases.licenses, use_cases.activity
     return (
         *SignInPages(passwords, use_cases.sessions).routes(),
         *AccountPages(passwords, use_cases.members, use_cases.sessions).routes(),
-        *ImagePages(use_cases.teams, use_cases.images).routes(),
+        *ImagePages(teams, use_cases.images).routes(),
+        *CustomerPages(teams, use_cases.customers, licenses, activity).routes(),
+        *LicensePages(teams, licenses, use_cases.license_preview, activity).routes(),
     )

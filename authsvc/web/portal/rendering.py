@@ -10,6 +10,8 @@ import jinja2
 from attrs import frozen
 from markupsafe import Markup
 
+from authsvc.web.portal.license_states import last_day
+
 PACKAGE = "authsvc.web.portal"
 
 STATIC = {"css": "text/css", "js": "text/javascript"}
@@ -39,7 +41,7 @@ class Renderer:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        environment.filters |= {"size": size, "instant": instant, "day": day}
+        environment.filters |= {"size": size, "instant": instant, "day": day, "last_day": last_day}
         environment.globals |= {"host": self.host, "static": static_path}
         return environment
 

@@ -1,0 +1,16 @@
+"""What the file of a license is called."""
+
+import re
+
+from authsvc.tenancy.records import License
+
+SUFFIX = ".license.json"
+
+MAX_NAME = 60
+"""Characters of the reference that stand in a file's name."""
+
+
+def file_name(license_: License) -> str:
+    """Return the name of a license's file: readable for people, and told apart by the id."""
+    word = re.sub(r"[^A-Za-z0-9._-]+", "-", license_.reference or license_.customer)[:MAX_NAME].strip("-.")
+    return f"{word or 'license'}-{license_.id}{SUFFIX}"
