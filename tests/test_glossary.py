@@ -56,7 +56,7 @@ FIELD = listed(
     login main manifest memory metric middleware migration nginx node observer openapi ops option pagination
     parameter password permission platform pool port portal prefix process proxy query redirect redis reference
     receiver refresher registry resolver reload render renewal renewer reply request resource response restart root
-    cookies download form renderer rendering signed
+    bar charts cookies download form renderer rendering signed
     rotation route s3 schema script secret sentinel serve server session settings signature signer socket spec stack
     status
     stdin store stream supervisor table tag tar tcp thread throttle throttled tls token transaction unix url

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 from attrs import define, field, frozen
 from typing_extensions import override
 
-VOID = frozenset({"input", "link", "meta", "br", "hr", "img", "rect", "line", "path", "circle"})
+VOID = frozenset({"input", "link", "meta", "br", "hr", "img"})
 """Elements without an end tag."""
 
 

@@ -2,6 +2,7 @@
 
 from authsvc.manage.use_cases import UseCases
 from authsvc.web.portal.account_pages import AccountPages
+from authsvc.web.portal.activity_pages import ActivityPages
 from authsvc.web.portal.customer_pages import CustomerPages
 from authsvc.web.portal.image_pages import ImagePages
 from authsvc.web.portal.license_pages import LicensePages
@@ -23,5 +24,6 @@ def portal_routes(use_cases: UseCases, authenticator: PasswordAuthenticator) -> 
         *AccountPages(passwords, use_cases.members, use_cases.sessions).routes(),
         *ImagePages(teams, use_cases.images).routes(),
         *CustomerPages(teams, use_cases.customers, licenses, activity).routes(),
+        *ActivityPages(teams, activity, use_cases.audit).routes(),
         *LicensePages(teams, licenses, use_cases.license_preview, activity).routes(),
     )
