@@ -55,7 +55,7 @@ REMEDIES: Mapping[str, str] = {
 _PROVEN_BY = ("kind", "id", "name", "member", "licenses")
 _OF_THE_REQUEST = {
     *("at", "event", "actor", "id", "cursor", "requests", "count", "last_at", "last_id", "addresses"),
-    *("asked", "dropped", "granted", "refused", "credential", "kind", "reason", "detail", "degraded", "use_case"),
+    *("asked", "dropped", "granted", "refused", "credential", "kind", "detail", "degraded", "use_case"),
     *("address", "client_id", "user_agent", "token_id", CHANGED, CUT, TRUNCATED),
     *(ON_BEHALF_OF, BATCH),
 }

@@ -121,6 +121,15 @@ def test_a_change() -> None:
     assert "license c1, app acme, apps a, b" == summary(told)
 
 
+def test_a_change_of_the_server_itself_says_why() -> None:
+    """The reason is a fact of it, and not an answer to a client."""
+    facts = {"at": NOW.isoformat(), "event": "webhook.disabled", "actor": "system:authsvc", "id": "op-1"}
+    told = {**facts, "team": "acme", "webhook": "w1", "reason": "the receiver answered 410"}
+
+    assert "team acme, webhook w1, reason the receiver answered 410" == summary(told)
+    assert sentences(told)[1] == "With: team acme, webhook w1, reason the receiver answered 410."
+
+
 @pytest.mark.parametrize("text", ["", "yesterday", "2026-99-99"])
 def test_a_damaged_time_is_no_error(text: str) -> None:
     """An entry that was damaged is shown as far as it goes."""
