@@ -29,6 +29,12 @@ LEEWAY = 60
 MAX_TOKEN = 16 * 1024
 """Longest token, in characters; nginx lets no longer header pass."""
 
+_UNREADABLE = (
+    *(ValueError, UnsupportedAlgorithm, x509.InvalidVersion, x509.UnsupportedGeneralNameType),
+    *(x509.ExtensionNotFound, x509.DuplicateExtension),
+)
+"""What the library raises about a certificate that anybody may send."""
+
 
 @frozen
 class RegistryToken:
@@ -113,7 +119,7 @@ def _key(
         constraints = leaf.extensions.get_extension_for_class(x509.BasicConstraints).value
         usage = leaf.extensions.get_extension_for_class(x509.KeyUsage).value
         key = leaf.public_key()
-    except (ValueError, UnsupportedAlgorithm, x509.ExtensionNotFound, x509.DuplicateExtension) as error:
+    except _UNREADABLE as error:
         raise _refused(f"certificate: {type(error).__name__}") from error
     if root is None:
         raise _refused("the certificate is not from one of our roots")

@@ -1,6 +1,9 @@
 """Registry tokens as authsvc itself verifies them, against the forgeries that the real registry refuses."""
 
 import inspect
+import json
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from types import ModuleType
 from typing import Any
@@ -9,6 +12,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -116,6 +120,29 @@ def test_the_leeway(after: int, accepted: bool) -> None:
 def test_a_root_that_has_ended() -> None:
     """A leaf whose dates are longer than its root's ends with the root."""
     assert not accepts(signed_by(leaf_with(root=OVER), make_claims(NOW)), roots=(OVER,))
+
+
+def of_another_version() -> bytes:
+    """Return a certificate of a version that there is not."""
+    der, third = ROOT.certificate.public_bytes(Encoding.DER), bytes.fromhex("a003020102")
+    assert der.count(third) == 1
+    return der.replace(third, bytes.fromhex("a003020105"))
+
+
+def with_an_odd_name() -> bytes:
+    """Return a certificate for a name of a kind that the library does not know: X.400."""
+    key, name = ec.generate_private_key(ec.SECP256R1()), ROOT.certificate.subject
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 9, NOW, NOW + timedelta(days=1))
+    odd = x509.UnrecognizedExtension(x509.SubjectAlternativeName.oid, bytes.fromhex("3003a30130"))
+    return builder.add_extension(odd, critical=False).sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
+
+
+@pytest.mark.parametrize("made", [of_another_version, with_an_odd_name])
+def test_a_certificate_that_the_library_cannot_read(made: Callable[[], bytes]) -> None:
+    """It is refused as any other: everybody can send one."""
+    header = {"alg": "ES256", "typ": "JWT", "x5c": [b64encode(made()).decode()]}
+
+    assert not accepts(f"{urlsafe_b64encode(json.dumps(header).encode()).decode().rstrip('=')}.e30.AAAA")
 
 
 @given(st.binary(max_size=60) | st.text(max_size=60).map(lambda text: text.encode("utf-8", "replace")))
