@@ -187,6 +187,7 @@ def _embedded(address: Address) -> ipaddress.IPv4Address | None:
     return last if is_translated or is_isatap else None
 
 
+@lru_cache(1024)
 def _kind(address: Address, table: tuple[tuple[str, str], ...]) -> str | None:
     return next((words for network, words in table if _within(address, _networks((network,)))), None)
 

@@ -19,7 +19,7 @@ MAX_WAITING = 2_000
 
 BATCH = 25
 
-GATHER = 0.25
+GATHER = 1.0
 """Seconds that the first event of a batch waits for others: each batch costs Redis a write to its disk."""
 
 ATTEMPTS, PAUSE = 10, 1.0
