@@ -18,10 +18,10 @@ from authsvc.webhooks.delivery import Delivery, DeliveryAttempt, DeliveryState
 from authsvc.webhooks.schedule import GIVE_UP_AFTER, MAX_ATTEMPTS, is_given_up, next_attempt
 from authsvc.webhooks.webhook import Webhook
 
-TAKEN_BACK = timedelta(seconds=30)
-"""When a delivery is tried again whose sender ended in the middle of an attempt."""
+TAKEN_BACK = timedelta(seconds=12)
+"""When a delivery is tried again whose sender ended in the middle of an attempt: later than any request takes."""
 
-FRESH = 5.0
+FRESH = 3.0
 """Seconds within which a sender goes on after Redis has let it begin: less than its lease. One that was stopped in
 between sends nothing."""
 
@@ -70,17 +70,17 @@ class DeliveryAttempts:
     new_id: Callable[[], str] = field(repr=False)
     counted: Callable[[str], None] = field(default=lambda _: None, repr=False)
 
-    async def make(self, place: DueWebhook) -> None:
-        """Try the delivery that is due for the longest time."""
+    async def make(self, place: DueWebhook) -> bool:
+        """Try the delivery that is due for the longest time; return False when nothing may begin now."""
         now = self.clock()
         found = await self.webhooks.get(place.webhook)
         if found is None or found.record.team != place.team:
             await self.deliveries.forget(place)
-            return
+            return True
         webhook = found.record
         if webhook.disabled_at is not None:
             await self.deliveries.give_up(place, "the webhook was disabled", now)
-            return
+            return True
         due = await self.deliveries.next_due(place.webhook, now)
         if due is None:
             await self.deliveries.pause(place, now)
@@ -88,26 +88,28 @@ class DeliveryAttempts:
             failed = evolve(due.delivery, state=DeliveryState.FAILED, next_at=None, reason=INTERRUPTED)
             await self._end(place, due, failed)
         else:
-            await self._try(place, found, due)
+            return await self._try(place, found, due)
+        return True
 
-    async def _try(self, place: DueWebhook, found: Versioned[Webhook], due: StoredDelivery) -> None:
+    async def _try(self, place: DueWebhook, found: Versioned[Webhook], due: StoredDelivery) -> bool:
         try:
             secret: Secret | None = await self.unseal(found.record)
         except (Overloaded, SignerUnavailable):
             await self.deliveries.pause(place, self.clock() + CLOSED)
-            return
+            return True
         except Conflict:
             secret = None
         asked, now = self.monotonic(), self.clock()
         begun = await self.deliveries.begin(self.holder, place, due, now, now + TAKEN_BACK)
         if begun is None or self.monotonic() - asked > FRESH:
-            return
+            return False
         reply = await self._reply(found.record, begun, secret)
         since = await self._end(place, begun, self._ended(begun.delivery, reply))
         if reply.gone:
             await self._disable(found, GONE)
         elif since is not None and is_given_up(max(since, found.record.changed_at), self.clock()):
             await self._disable(found, NEVER_WORKED)
+        return True
 
     async def _reply(self, webhook: Webhook, begun: StoredDelivery, secret: Secret | None) -> DeliveryReply:
         if secret is None:

@@ -21,10 +21,10 @@ from authsvc.store.webhook_outbox import WebhookOutbox
 from authsvc.webhook_sender.attempts import DeliveryAttempts
 from authsvc.webhook_sender.fanout import TEAMS, EventFanout
 
-LEASE_SECONDS = 10.0
+LEASE_SECONDS = 6.0
 """For how long one worker has the sending to itself; it extends this all the while."""
 
-LOOK_EVERY = 3.0
+LOOK_EVERY = 2.0
 """Seconds between two looks of a worker at whether the sending is free."""
 
 SEND_EVERY = 0.5
@@ -164,13 +164,16 @@ class WebhookSender:
     async def _make(self, place: DueWebhook) -> None:
         """Make one attempt; whatever fails, no other delivery does."""
         try:
-            await self.attempts.make(place)
+            may_go_on = await self.attempts.make(place)
         except StoreUnavailable:
-            await asyncio.sleep(SEND_EVERY)
+            may_go_on = False
         except Exception as error:
             self.logger.error("webhooks.failed", webhook=place.webhook, exc_info=error)
             with suppress(StoreUnavailable):
                 await self.deliveries.pause(place, self.clock() + FAULT_PAUSE)
+            may_go_on = False
+        if not may_go_on:
+            await asyncio.sleep(SEND_EVERY)
 
     async def _watch(self) -> None:
         while True:

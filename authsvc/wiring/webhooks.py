@@ -33,6 +33,7 @@ from authsvc.webhook_sender.denials import DenialRecorder
 from authsvc.webhook_sender.ending_licenses import EndingLicenses
 from authsvc.webhook_sender.failing_credentials import FailingCredentials
 from authsvc.webhook_sender.fanout import EventFanout
+from authsvc.webhook_sender.recent_secrets import RecentSecrets
 from authsvc.webhook_sender.sender import LAST_WORDS, Watcher, WebhookSender
 from authsvc.webhooks.webhook import Webhook, secret_context
 from authsvc.wiring import clock
@@ -94,7 +95,7 @@ async def _sending(
             webhooks,
             deliveries,
             client,
-            _unseal(keys),
+            RecentSecrets(_unseal(keys), time.monotonic).open,
             holder,
             clock,
             time.monotonic,

@@ -1,0 +1,48 @@
+"""Signing secrets that were opened a moment ago, so that a burst of deliveries does not keep the key service busy."""
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+
+from attrs import define, field, frozen
+
+from authsvc.redaction import Secret
+from authsvc.webhooks.webhook import Webhook
+
+KEPT_FOR = 30.0
+"""Seconds for which an opened secret is used without asking again."""
+
+MAX_KEPT = 256
+"""Secrets that a process has at one time."""
+
+
+@frozen
+class _RecentSecret:
+    secret: Secret
+    until: float
+
+
+@define(eq=False)
+class RecentSecrets:
+    """Opens the signing secrets of webhooks.
+
+    Attributes:
+        unseal: asks the key service.
+        monotonic: seconds of a clock that never goes back.
+    """
+
+    unseal: Callable[[Webhook], Awaitable[Secret]] = field(repr=False)
+    monotonic: Callable[[], float] = field(repr=False)
+    _opened: OrderedDict[tuple[str, str], _RecentSecret] = field(init=False, factory=OrderedDict, repr=False)
+
+    async def open(self, webhook: Webhook) -> Secret:
+        """Return the signing secret of a webhook; raises what :attr:`unseal` does."""
+        key = (webhook.id, webhook.sealed_secret)
+        found = self._opened.get(key)
+        if found is not None and self.monotonic() < found.until:
+            return found.secret
+        secret = await self.unseal(webhook)
+        self._opened[key] = _RecentSecret(secret, self.monotonic() + KEPT_FOR)
+        self._opened.move_to_end(key)
+        while len(self._opened) > MAX_KEPT:
+            self._opened.popitem(last=False)
+        return secret
