@@ -20,8 +20,9 @@ from tests.support.oci import INDEX, Image, digest_of
 from tests.support.registry_client import Client
 from tests.support.skopeo import Skopeo
 from tests.support.stack import Stack, running_stack
-from tests.support.tenants import License, make_license, make_team
+from tests.support.tenants import License, make_license, make_member, make_team
 from tests.support.upstream_registry import USERS, upstream_registry
+from tests.support.upstream_stub import Answer, StubUpstream
 from tests.support.upstream_tls import UpstreamAuthority
 from tests.support.waiting import until
 
@@ -34,8 +35,10 @@ class Shop:
     """A vendor's installation that shows a registry with htpasswd and TLS of its own authority."""
 
     stack: Stack
+    team: str
     holder: License
     upstream: ExitStack
+    receiver: StubUpstream
 
     def client(self) -> Client:
         """Return the customer's client."""
@@ -53,12 +56,13 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     """Run both, with an image for two platforms in the linked registry."""
     authority = UpstreamAuthority.make(tmp_path_factory.mktemp("ca"))
     settings = {"UPSTREAM_CA_FILE": str(authority.file), "UPSTREAM_PRIVATE_NETWORKS": "127.0.0.0/8"}
-    with ExitStack() as ending, running_stack(options=("--workers", "2"), **settings) as stack:
+    receiving = StubUpstream(tls=authority.issue("localhost").server_context(), answers={"/hook": Answer(204)})
+    with receiving as receiver, ExitStack() as ending, running_stack(options=("--workers", "2"), **settings) as stack:
         upstream = ending.enter_context(upstream_registry(authority))
         for image in IMAGES.values():
             upstream.push("org/image", f"of-{image.digest[7:15]}", image)
         upstream.push_manifest("org/image", "1.0", INDEX, MULTI)
-        make_team(stack, "shop")
+        team = make_team(stack, "shop")
         # As a person does in another terminal: with nothing of the environment that the server was started with.
         elsewhere = evolve(stack, settings={})
         elsewhere.authsvc(
@@ -67,7 +71,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
             stdin=USERS["alice"],
         )
         assert elsewhere.authsvc("upstream", "test", "hub", "--app", "shop", "--repository", "org/image:1.0").code == 0
-        yield Shop(stack, make_license(stack, "shop", "--repository", "proxy/hub/org/**"), ending)
+        yield Shop(stack, team, make_license(stack, "shop", "--repository", "proxy/hub/org/**"), ending, receiver)
 
 
 def test_skopeo_pulls_all_platforms(shop: Shop, tmp_path: Path) -> None:
@@ -146,6 +150,31 @@ def test_a_failed_pull_is_explained(shop: Shop) -> None:
     entries = shop.stack.json("audit", "list", "--event", "pull.failed", "--subject", f"license:{shop.holder.id}")
     (entry,) = [one for one in entries if one.get("reference") == "none"]
     assert (entry["app"], entry["upstream"], entry["upstream_status"]) == ("shop", "hub", 404)
+
+
+def test_a_webhook_hears_of_pulls_and_pushes(shop: Shop) -> None:
+    """Of the first pull of a linked image, of a push, and of a license that was revoked; each once."""
+    shop.stack.authsvc("webhook", "add", f"{shop.receiver.url}/hook", "--team", shop.team)
+    other = evolve(shop, holder=make_license(shop.stack, "shop", "--repository", "proxy/hub/org/**"))
+    for _ in range(2):
+        other.get("manifests/1.0")
+    vendor, image = make_member(shop.stack, shop.team, "developer"), IMAGES["linux/amd64"]
+    Client(shop.stack.port, vendor).push("shop/web", "2.0", image)
+    shop.stack.authsvc("license", "revoke", other.holder.id)
+    for _ in range(2):
+        assert get_token(shop.stack.port, other.holder.account, "repository:shop/web:pull").status == 401
+
+    def bodies() -> dict[str, Any]:
+        return {body["type"]: body["data"] for body in (json.loads(seen.body) for seen in shop.receiver.seen)}
+
+    until(lambda: len(bodies()) == 3, "three events")
+    first, pushed, denied = (bodies()[kind] for kind in ("license.first_pull", "image.pushed", "license.denied"))
+    assert first["license"]["id"] == denied["license"]["id"] == other.holder.id
+    assert first["image"]["repository"] == "proxy/shop/hub/org/image"
+    assert pushed["image"] == {"repository": "shop/web", "tag": "2.0", "digest": image.digest}
+    assert pushed["by"].startswith("member:")
+    assert denied["reason"] == "license_revoked"
+    assert len(shop.receiver.seen) == 3
 
 
 def test_beside_nginx_nobody_is_answered(shop: Shop) -> None:
