@@ -159,7 +159,9 @@ async def test_many_at_once_are_many_pulls(pulls: PullThrough) -> None:
     answers = await asyncio.gather(*(pulls.get("manifests/1.0") for _ in range(20)))
 
     assert {(one.status, one.body) for one in answers} == {(200, IMAGE.manifest)}
-    assert Counter(event.cache for event in pulls.events) == {None: 20, CacheUse.MISS: 1}
+    counted = Counter(event.cache for event in pulls.events)
+    assert counted[None] == 20
+    assert 1 <= counted[CacheUse.MISS] < 20  # nginx waits for the first one, but not for ever
 
 
 async def test_a_stale_tag(pulls: PullThrough, stub: StubUpstream) -> None:
