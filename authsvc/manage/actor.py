@@ -84,6 +84,11 @@ class Actor:
         return cls(ActorKind.OPERATOR, name="the operator", on_behalf_of=on_behalf_of)
 
     @classmethod
+    def visitor(cls) -> Self:
+        """Return somebody who has not signed in: only public use cases are open to them."""
+        return cls(ActorKind.MEMBER, name="a visitor", access=AccessLevel.NONE, inactive="has not signed in")
+
+    @classmethod
     def of_member(cls, member: Member) -> Self:
         """Return a member who signed in in person."""
         inactive = None if member.disabled_at is None else "is disabled"

@@ -144,7 +144,9 @@ class Links:
     async def _join(self, link: Versioned[OneTimeLink], password: Secret, operation: Operation) -> Member:
         terms = link.record
         member = new_member(terms.email, terms.team, terms.role, terms.apps, password, operation)
-        entry = operation.entry("member.joined", **facts_of(member), role=str(member.role), link=terms.id)
+        entry = _by_redeemer(operation, member).entry(
+            "member.joined", **facts_of(member), role=str(member.role), link=terms.id
+        )
         await self.stores.links.accept_invite(link, member, entry)
         return member
 
@@ -155,7 +157,7 @@ class Links:
             raise _void()
         member = at_next_epoch(old.record, password_hash=hash_password(password, salt=operation.entropy(SALT_BYTES)))
         facts = {**facts_of(member), "link": terms.id}
-        entry = operation.entry_of_change("member.password_reset", old.record, member, **facts)
+        entry = _by_redeemer(operation, member).entry_of_change("member.password_reset", old.record, member, **facts)
         await self.stores.links.accept_reset(link, old, member, entry)
         return member
 
@@ -182,6 +184,11 @@ class Links:
         entry = operation.entry("link.created", **facts)
         await self.stores.links.add(link, int(LINK_LIFE.total_seconds()), entry)
         return secret.text
+
+
+def _by_redeemer(operation: Operation, member: Member) -> Operation:
+    """Return the operation as the audit names who made it: the member, unless the operator did it for them."""
+    return operation if operation.actor.is_operator else evolve(operation, actor=Actor.of_member(member))
 
 
 def _void() -> InputRefused:

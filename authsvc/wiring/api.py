@@ -119,7 +119,7 @@ async def management_applications(
             )
             portal = Portal(
                 SessionAuthenticator(facts, on_use),
-                portal_routes(use_cases, authenticator),
+                portal_routes(use_cases, authenticator, settings.public_url),
                 settings.public_url,
                 Renderer(settings.public_url.authority),
                 logger,

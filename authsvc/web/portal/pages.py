@@ -1,26 +1,36 @@
 """All pages of the portal."""
 
 from authsvc.manage.use_cases import UseCases
+from authsvc.public_url import PublicUrl
 from authsvc.web.portal.account_pages import AccountPages
 from authsvc.web.portal.activity_pages import ActivityPages
 from authsvc.web.portal.customer_pages import CustomerPages
 from authsvc.web.portal.image_pages import ImagePages
+from authsvc.web.portal.join_pages import JoinPages
 from authsvc.web.portal.license_pages import LicensePages
 from authsvc.web.portal.route import Route
 from authsvc.web.portal.sign_in_pages import PasswordAuthenticator, PasswordCheck, SignInPages
+from authsvc.web.portal.team_pages import TeamPages
+from authsvc.web.portal.token_pages import TokenPages
 
 
-def portal_routes(use_cases: UseCases, authenticator: PasswordAuthenticator) -> tuple[Route, ...]:
+def portal_routes(
+    use_cases: UseCases, authenticator: PasswordAuthenticator, public_url: PublicUrl
+) -> tuple[Route, ...]:
     """Return the address of every page.
 
     Args:
         use_cases: what the pages call.
         authenticator: checks passwords, behind the throttle.
+        public_url: what people open.
     """
     passwords = PasswordCheck(authenticator)
     teams, licenses, activity = use_cases.teams, use_cases.licenses, use_cases.activity
     return (
         *SignInPages(passwords, use_cases.sessions).routes(),
+        *JoinPages(use_cases.links, use_cases.sessions).routes(),
+        *TeamPages(use_cases.members, use_cases.links, public_url.text).routes(),
+        *TokenPages(use_cases.tokens).routes(),
         *AccountPages(passwords, use_cases.members, use_cases.sessions).routes(),
         *ImagePages(teams, use_cases.images).routes(),
         *CustomerPages(teams, use_cases.customers, licenses, activity).routes(),

@@ -1,0 +1,134 @@
+"""The team: who is in it, with which role, and how people join it or get back in."""
+
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+
+from attrs import frozen
+
+from authsvc.errors import AuthsvcError, ConfirmationNeeded, Conflict, InputRefused, NotFound
+from authsvc.manage.links import Links
+from authsvc.manage.members import Members
+from authsvc.manage.operation import Operation
+from authsvc.manage.permissions import Permission
+from authsvc.outcomes import outcome_of_error
+from authsvc.redaction import Secret
+from authsvc.tenancy.records import Role
+from authsvc.web.portal.answers import PageAnswer, PortalAnswer, RedirectAnswer, Visit
+from authsvc.web.portal.route import PREFIX, Route
+
+TEAM = f"{PREFIX}/team"
+
+_DONE = {
+    "role": "The member has another role. Their sessions have ended.",
+    "disable": "The member is disabled. Their sessions and sign-ins have ended.",
+    "enable": "The member can sign in again.",
+    "remove": "The member was removed, with everything that they sign in with.",
+}
+
+
+@frozen
+class TeamPages:
+    """The pages of a team's people.
+
+    Attributes:
+        members: lists and changes them.
+        links: makes one-time links.
+        public_url: what a one-time link begins with.
+    """
+
+    members: Members
+    links: Links
+    public_url: str
+
+    def routes(self) -> tuple[Route, ...]:
+        """Return the addresses."""
+        one = "/team/{member}"
+        return (
+            Route("GET", "/team", self.list, Permission.MEMBER_LIST),
+            Route("POST", "/team/invite", self.invite, Permission.MEMBER_INVITE),
+            Route("GET", one, self.show, Permission.MEMBER_SHOW),
+            Route("POST", f"{one}/role", self.set_role, Permission.MEMBER_SET_ROLE),
+            Route("POST", f"{one}/reset", self.reset, Permission.MEMBER_RESET),
+            Route("POST", f"{one}/disable", self.disable, Permission.MEMBER_DISABLE),
+            Route("POST", f"{one}/enable", self.enable, Permission.MEMBER_ENABLE),
+            Route("POST", f"{one}/remove", self.remove, Permission.MEMBER_REMOVE),
+        )
+
+    async def list(self, visit: Visit) -> PortalAnswer:
+        """Show the members, by address."""
+        return await self._team(visit)
+
+    async def invite(self, visit: Visit) -> PortalAnswer:
+        """Show a one-time link by which somebody joins, this once."""
+        form, team = visit.form, visit.user.member.team
+        apps = form.get("apps", "").split()
+        try:
+            secret = await self.links.invite(form.get("email", ""), team, form.get("role", ""), apps, visit.operation())
+        except (InputRefused, NotFound, Conflict) as error:
+            return await self._team(visit, error)
+        return self._link(secret, form.get("email", "").strip())
+
+    async def show(self, visit: Visit) -> PortalAnswer:
+        """Show a member."""
+        return await self._member(visit)
+
+    async def reset(self, visit: Visit) -> PortalAnswer:
+        """Show a one-time link by which the member sets another password, this once."""
+        member = await self.members.show(visit.actor, visit.names["member"])
+        secret = await self.links.reset(member.id, visit.operation())
+        return self._link(secret, member.email)
+
+    async def set_role(self, visit: Visit) -> PortalAnswer:
+        """Give the member another role."""
+        role = visit.form.get("role", "")
+        return await self._changed(visit, "role", lambda name, op, _: self.members.set_role(name, role, None, op))
+
+    async def disable(self, visit: Visit) -> PortalAnswer:
+        """Refuse the account from now on."""
+        return await self._changed(visit, "disable", self.members.disable)
+
+    async def enable(self, visit: Visit) -> PortalAnswer:
+        """Undo it."""
+        return await self._changed(visit, "enable", lambda name, op, _: self.members.enable(name, op))
+
+    async def remove(self, visit: Visit) -> PortalAnswer:
+        """End the membership."""
+        return await self._changed(visit, "remove", self.members.remove)
+
+    async def _changed(
+        self, visit: Visit, what: str, change: Callable[[str, Operation, str | None], Awaitable[object]]
+    ) -> PortalAnswer:
+        name = visit.names["member"]
+        try:
+            await change(name, visit.operation(), visit.form.get("confirmed") or None)
+        except (InputRefused, Conflict) as error:
+            return await self._member(visit, error, what)
+        return RedirectAnswer(f"{TEAM}?done={what}" if what == "remove" else f"{TEAM}/{name}?done={what}")
+
+    def _link(self, secret: Secret, email: str) -> PageAnswer:
+        address = f"{self.public_url}{PREFIX}/join/{secret.reveal()}"
+        return PageAnswer("member_link", {"address": address, "email": email})
+
+    async def _team(self, visit: Visit, error: AuthsvcError | None = None) -> PageAnswer:
+        team = visit.user.member.team
+        page = await self.members.list(visit.actor, team, after=visit.query.get("after"))
+        values = {
+            "members": page.items,
+            "next": page.next,
+            "roles": list(Role),
+            "fields": {name: visit.form.get(name, "") for name in ("email", "role", "apps")},
+            "error": None if error is None else str(error),
+            "notice": _DONE.get(visit.query.get("done", "")),
+        }
+        return PageAnswer("team", values, HTTPStatus.OK if error is None else outcome_of_error(error).status)
+
+    async def _member(self, visit: Visit, error: AuthsvcError | None = None, what: str = "") -> PageAnswer:
+        values = {
+            "shown": await self.members.show(visit.actor, visit.names["member"]),
+            "roles": list(Role),
+            "confirm": error if isinstance(error, ConfirmationNeeded) else None,
+            "what": what,
+            "error": None if error is None else str(error),
+            "notice": _DONE.get(visit.query.get("done", "")),
+        }
+        return PageAnswer("member", values, HTTPStatus.OK if error is None else outcome_of_error(error).status)
