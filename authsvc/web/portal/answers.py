@@ -79,14 +79,12 @@ class PageAnswer:
         template: name of the file.
         values: what is in it.
         status: of the answer.
-        refresh: seconds after which the browser asks again, or None.
         retry_after: seconds after which a refused request may succeed, or None.
     """
 
     template: str
     values: Mapping[str, Any] = field(factory=dict)
     status: HTTPStatus = HTTPStatus.OK
-    refresh: int | None = None
     retry_after: int | None = None
 
 

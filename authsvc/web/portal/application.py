@@ -182,7 +182,7 @@ class Portal:
         signed_in = request.get(SIGNED_IN)
         text = self.renderer.render(
             answer.template,
-            **{"notice": None, "error": None, "refresh": answer.refresh, **answer.values},
+            **{"notice": None, "error": None, **answer.values},
             member=None if signed_in is None else signed_in.member,
             may=_may_of(signed_in),
             path=request.path,

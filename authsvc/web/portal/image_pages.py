@@ -14,7 +14,7 @@ from authsvc.web.portal.answers import PageAnswer, PortalAnswer, Visit
 from authsvc.web.portal.route import Route
 
 WAIT_FOR_FIRST = 10
-"""Seconds after which the page of an app without images looks again."""
+"""Seconds after which the page of an app without images looks again, with JavaScript."""
 
 
 @frozen
@@ -59,7 +59,7 @@ class ImagePages:
             "next": page.next,
         }
         is_empty = not page.items and repository is None and visit.query.get("after") is None
-        return PageAnswer("images", values, refresh=WAIT_FOR_FIRST if is_empty else None)
+        return PageAnswer("images", values | {"wait": WAIT_FOR_FIRST if is_empty else None})
 
     async def show(self, visit: Visit) -> PortalAnswer:
         """Show one image: platforms, further tags, and who runs it."""
