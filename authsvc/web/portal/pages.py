@@ -9,6 +9,7 @@ from authsvc.web.portal.image_pages import ImagePages
 from authsvc.web.portal.join_pages import JoinPages
 from authsvc.web.portal.license_pages import LicensePages
 from authsvc.web.portal.route import Route
+from authsvc.web.portal.service_account_pages import ServiceAccountPages
 from authsvc.web.portal.sign_in_pages import PasswordAuthenticator, PasswordCheck, SignInPages
 from authsvc.web.portal.team_pages import TeamPages
 from authsvc.web.portal.token_pages import TokenPages
@@ -30,6 +31,7 @@ def portal_routes(
         *SignInPages(passwords, use_cases.sessions).routes(),
         *JoinPages(use_cases.links, use_cases.sessions).routes(),
         *TeamPages(use_cases.members, use_cases.links, public_url.text).routes(),
+        *ServiceAccountPages(use_cases.service_accounts).routes(),
         *TokenPages(use_cases.tokens).routes(),
         *AccountPages(passwords, use_cases.members, use_cases.sessions).routes(),
         *ImagePages(teams, use_cases.images).routes(),
