@@ -39,7 +39,8 @@ class Vendor:
     def webhook(self, *arguments: str, check: bool = True, without: str | None = None) -> Ran:
         """Run a command, with the settings of an operator who lets receivers be on this machine, but perhaps one."""
         environ = {
-            "AUTHSVC_DATA_DIR": str(self.stack.data_dir),
+            # Of a data directory the settings of its server count, which has none; not those of a command.
+            "AUTHSVC_CONFIG": str(self.stack.data_dir / "config" / "authsvc.toml"),
             "AUTHSVC_UPSTREAM_PRIVATE_NETWORKS": "127.0.0.0/8,::1/128",
             "AUTHSVC_UPSTREAM_CA_FILE": str(self.authority),
         }
