@@ -16,7 +16,14 @@ from authsvc.manage.operation import Operation
 from authsvc.manage.permissions import Permission
 from authsvc.manage.stores import Stores
 from authsvc.redaction import Secret
-from authsvc.tenancy.portal_session import MAX_BROWSER, MAX_SESSIONS, SESSION_LIFE, SESSION_WINDOW, PortalSession
+from authsvc.tenancy.portal_session import (
+    MAX_BROWSER,
+    MAX_SESSIONS,
+    SESSION_LIFE,
+    SESSION_WINDOW,
+    PortalSession,
+    holder_of,
+)
 from authsvc.tenancy.records import Member
 
 
@@ -84,7 +91,7 @@ class Sessions:
     async def list(self, actor: Actor, now: datetime) -> tuple[SessionLine, ...]:
         """Return the actor's sessions that are in force, newest first: at most 20."""
         member = await find_member_by_id(self.stores, actor, actor.id)
-        sessions = await self.stores.sessions.of_member(member.id)
+        sessions = await self.stores.sessions.of_holder(holder_of(member.id, member.epoch))
         used = await self.stores.usage.used_at([session.id for session in sessions])
         return tuple(
             SessionLine(

@@ -151,7 +151,7 @@ class Tokens:
         owner = (await find_member(self.stores, actor, member)).record
         page = await self.stores.personal_tokens.page(owner.id, after, page_size(limit))
         personal = page.items
-        sign_ins = await self.stores.sign_ins.of_member(owner.id) if page.next is None else []
+        sign_ins = await self.stores.sign_ins.of_holder(owner.id) if page.next is None else []
         used = await self.stores.usage.used_at([*(token.id for token in personal), *(token.id for token in sign_ins)])
         lines = [
             *(_token_line(token, used.get(token.id), now) for token in personal),

@@ -266,9 +266,9 @@ def portal_session(session_id: str) -> str:
     return f"{PREFIX}portal-session:{session_id}"
 
 
-def member_sessions(member_id: str) -> str:
-    """Sorted set of the ids of a member's sessions of the portal, by Unix time of signing in."""
-    return f"{PREFIX}member-sessions:{member_id}"
+def holder_sessions(holder: str) -> str:
+    """Sorted set of the ids of a member's sessions of the portal of one epoch, by Unix time of signing in."""
+    return f"{PREFIX}holder-sessions:{holder}"
 
 
 def link(link_id: str) -> str:

@@ -21,7 +21,7 @@ class MemberCredential(Protocol):
     @property
     def id(self) -> str: ...
     @property
-    def member(self) -> str: ...
+    def holder(self) -> str: ...
     @property
     def created_at(self) -> datetime: ...
 
@@ -37,7 +37,7 @@ class RedisMemberCredentials(Generic[T]):
         records: of the installation.
         kind: of the records.
         key: makes the key of an id.
-        index: makes the key of a member's credentials.
+        index: makes the key of the credentials of one holder.
         too_many: what is said when a member makes too many at a time.
     """
 
@@ -51,25 +51,26 @@ class RedisMemberCredentials(Generic[T]):
         """Return the credential."""
         return await self.records.get(self.key(credential_id), self.kind)
 
-    async def of_member(self, member_id: str) -> list[T]:
-        """Return a member's credentials, newest first."""
-        connection, index = self.records.connection, self.index(member_id)
+    async def of_holder(self, holder: str) -> list[T]:
+        """Return the credentials of one holder, newest first."""
+        connection, index = self.records.connection, self.index(holder)
         ids = await connection.read(lambda: connection.redis.zrevrange(index, 0, -1))
         names = (self.key(credential_id.decode()) for credential_id in ids)
         return [found.record for found in await self.records.get_all(names, self.kind)]
 
     async def add(self, credential: T, newest: int, window: timedelta, life_seconds: int, entry: Entry) -> None:
-        """Store a new credential, forget it after ``life_seconds``, and all but the member's ``newest`` at once.
+        """Store a new credential, forget it after ``life_seconds``, and all but the holder's ``newest`` at once.
 
         Raises:
-            Conflict: the member got ``newest`` credentials within ``window`` before this one.
+            Conflict: the holder got ``newest`` credentials within ``window`` before this one.
         """
         change = self.records.change(entry, credential.id)
-        index = self.index(credential.member)
+        index = self.index(credential.holder)
         sentence, code = self.too_many
         change.expect_fewer(index, newest, (credential.created_at - window).timestamp(), sentence, code=code)
         change.put(self.key(credential.id), self.records.codec.encode(credential), life_seconds)
         change.add_to_order(index, credential.created_at.timestamp(), credential.id)
+        change.forget_after(index, life_seconds)
         change.keep_newest(index, newest, self.key(""))
         await change.apply(self.records.connection)
 
@@ -92,4 +93,4 @@ def portal_sessions(records: Records) -> RedisMemberCredentials[PortalSession]:
     """Return the portal sessions of one installation."""
     sentence = "this account has signed in too often within an hour; try again later"
     too_many: tuple[str, ErrorCode] = sentence, "sessions_too_many"
-    return RedisMemberCredentials(records, PortalSession, keys.portal_session, keys.member_sessions, too_many)
+    return RedisMemberCredentials(records, PortalSession, keys.portal_session, keys.holder_sessions, too_many)

@@ -145,6 +145,10 @@ class Transaction:
         """Add ``item`` to the sorted set at ``key``."""
         self._writes.append(("ZADD", key, (repr(score), item)))
 
+    def forget_after(self, key: str, seconds: int) -> None:
+        """Let ``key`` be forgotten ``seconds`` after this change, unless another one says later."""
+        self._writes.append(("EXPIRE", key, (str(seconds),)))
+
     def remove_from_order(self, key: str, item: str) -> None:
         """Remove ``item`` from the sorted set at ``key``."""
         self._writes.append(("ZREM", key, (item,)))

@@ -150,6 +150,11 @@ class RefreshToken:
     client: str | None = None
     revoked_at: datetime | None = None
 
+    @property
+    def holder(self) -> str:
+        """Whose it is: the member."""
+        return self.member
+
     def ended(self, used_at: datetime | None, now: datetime) -> bool:
         """Whether it is too old, or was idle for too long since ``used_at``."""
         return now >= self.created_at + REFRESH_LIFE or now >= (used_at or self.created_at) + REFRESH_IDLE

@@ -20,6 +20,11 @@ MAX_BROWSER = 200
 """Characters that are kept of what a browser calls itself."""
 
 
+def holder_of(member_id: str, epoch: int) -> str:
+    """Return what stands for a member at one epoch."""
+    return f"{member_id}-{epoch}"
+
+
 @frozen
 class PortalSession:
     """A member who is signed in to the portal with one browser.
@@ -43,6 +48,11 @@ class PortalSession:
     network: str = ""
     browser: str = ""
     revoked_at: datetime | None = None
+
+    @property
+    def holder(self) -> str:
+        """Whose session it is: sessions of another epoch are no longer the member's, and do not count."""
+        return holder_of(self.member, self.epoch)
 
     def ends_at(self, used_at: datetime | None) -> datetime:
         """Return when it ends by itself if it is not used again."""

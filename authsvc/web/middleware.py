@@ -14,6 +14,9 @@ from authsvc.web.registry_dialect import render
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+MAX_LOGGED = 200
+"""Characters of a path that reach the log."""
+
 REQUEST_ID = web.RequestKey("request_id", str)
 """Made by us for each request, never taken from the client: it finds the request in the log."""
 
@@ -38,7 +41,7 @@ def around(
             response = render(PublicError(HTTPStatus(error.status), UNSUPPORTED, message, request_id), service)
         except Exception as error:
             if outcome_of_error(error).is_fault:
-                logger.error("request.failed", request_id=request_id, path=request.path, exc_info=error)
+                logger.error("request.failed", request_id=request_id, path=logged_path(request), exc_info=error)
             response = render(public_error(error, request_id), service)
         add_headers(response, request_id)
         for see in on_answer:
@@ -46,6 +49,12 @@ def around(
         return response
 
     return middleware
+
+
+def logged_path(request: web.Request) -> str:
+    """Return the path for the log: without the values in it, one of which may be a secret."""
+    resource = request.match_info.route.resource
+    return request.path[:MAX_LOGGED] if resource is None else resource.canonical
 
 
 def add_headers(response: web.StreamResponse, request_id: str) -> None:

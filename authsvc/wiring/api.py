@@ -35,6 +35,7 @@ from authsvc.web.portal.application import Portal
 from authsvc.web.portal.pages import portal_routes
 from authsvc.web.portal.rendering import Renderer
 from authsvc.web.portal.route import PREFIX as PORTAL_PREFIX
+from authsvc.web.portal.sign_in_pages import RecordRefused
 from authsvc.wiring import clock
 from authsvc.wiring.keys import ServiceKeys
 from authsvc.wiring.management import server_use_cases
@@ -82,6 +83,7 @@ async def management_applications(
     on_use: Callable[[str, datetime], None],
     log: ChangeLog,
     record_denied: RecordDenied,
+    record_refused: RecordRefused,
     logger: Logger,
     slot: Slot,
 ) -> AsyncIterator[Mapping[str, web.Application]]:
@@ -96,6 +98,7 @@ async def management_applications(
         on_use: called for every credential that was accepted.
         log: where changes are written once they are durable.
         record_denied: writes denials to the audit.
+        record_refused: writes refused passwords to it.
         logger: gets one line for each request.
         slot: where requests are counted.
     """
@@ -119,7 +122,7 @@ async def management_applications(
             )
             portal = Portal(
                 SessionAuthenticator(facts, on_use),
-                portal_routes(use_cases, authenticator, settings.public_url),
+                portal_routes(use_cases, authenticator, record_refused, settings.public_url),
                 settings.public_url,
                 Renderer(settings.public_url.authority),
                 logger,

@@ -216,6 +216,7 @@ async def running_worker(
                 usage.record,
                 _change_log(logger),
                 recorder.record_denied,
+                recorder.record,
                 logger,
                 counting.slot,
             )

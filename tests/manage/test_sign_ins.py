@@ -28,7 +28,7 @@ async def test_a_sign_in_is_kept_only_for_a_password_and_only_when_asked(house: 
     assert (await house.ask(PASSWORD, EMAIL)).response.refresh_token is None
     for secret in (token, machine, kept):
         assert (await house.ask(secret, offline=True)).response.refresh_token is None
-    assert 1 == len(await house.stores.sign_ins.of_member((await house.all_members(OPERATOR, TEAM))[0].id))
+    assert 1 == len(await house.stores.sign_ins.of_holder((await house.all_members(OPERATOR, TEAM))[0].id))
 
 
 async def test_none_is_kept_when_the_setting_is_off(house: Installation) -> None:

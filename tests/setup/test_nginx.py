@@ -31,7 +31,16 @@ async def test_paths_reach_their_servers(front: Front) -> None:
         assert f"GET {path} HTTP/1.1".encode() in (await front.get(path)).body
     assert (front.registry.asked, front.edge.asked) == (4, 0)
 
-    ours = ("/auth/token?scope=a%20b", "/auth/license-keys.json", "/livez", "/", "/portal", "/portal/images?a=%20")
+    ours = (
+        "/auth/token?scope=a%20b",
+        "/auth/license-keys.json",
+        "/livez",
+        "/",
+        "/portal",
+        "/portal/images?a=%20",
+        "/portal/join",
+        "/portal/join/x",
+    )
     for path in ours:
         assert f"GET {path} HTTP/1.1".encode() in (await front.get(path)).body
     assert (front.registry.asked, front.edge.asked) == (4, len(ours))

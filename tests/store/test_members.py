@@ -101,7 +101,7 @@ async def test_every_record_comes_back_as_it_was(stores: Stores) -> None:
     assert [MEMBER] == [found.record for found in await stores.members.of_team("acme-team")]
     assert [TOKEN] == await stores.personal_tokens.of_member(MEMBER.id)
     assert [ACCOUNT] == await stores.service_accounts.of_team("acme-team")
-    assert [SIGN_IN] == await stores.sign_ins.of_member(MEMBER.id)
+    assert [SIGN_IN] == await stores.sign_ins.of_holder(MEMBER.id)
 
 
 async def test_what_does_not_exist_is_none(stores: Stores) -> None:
@@ -115,7 +115,7 @@ async def test_what_does_not_exist_is_none(stores: Stores) -> None:
         await stores.links.get("0" * 16),
     ]
     assert [] == await stores.members.of_team("absent")
-    assert [] == await stores.sign_ins.of_member("0" * 16)
+    assert [] == await stores.sign_ins.of_holder("0" * 16)
     assert {} == await stores.usage.used_at([])
     assert {} == await stores.usage.used_at(["0" * 16])
 
@@ -222,7 +222,9 @@ async def test_records_with_an_end_are_forgotten_by_the_store_too(stores: Stores
     for name in names:
         swept[name.decode().split(":")[1]] = await connection.redis.ttl(name) > 0
 
-    assert {"refresh-token", "link", "pending-link", "op"} == {kind for kind, is_swept in swept.items() if is_swept}
+    assert {"refresh-token", "member-refresh-tokens", "link", "pending-link", "op"} == {
+        kind for kind, is_swept in swept.items() if is_swept
+    }
 
 
 async def test_names_of_keys_hold_no_address_and_no_name(connection: Connection) -> None:

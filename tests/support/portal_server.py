@@ -199,7 +199,7 @@ async def portal_server(house: Installation, public_url: PublicUrl = PUBLIC_URL)
     )
     portal = Portal(
         SessionAuthenticator(house.facts_reader, house.usage.record),
-        portal_routes(use_cases, authenticator, public_url),
+        portal_routes(use_cases, authenticator, recorder.record, public_url),
         public_url,
         Renderer(public_url.authority),
         logger,

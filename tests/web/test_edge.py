@@ -25,7 +25,6 @@ def edge_port(stack: Stack) -> int:
         ("GET", "/auth", 404),
         ("GET", "/auth/token/", 404),
         ("GET", "/auth/nowhere", 404),
-        ("GET", "/", 404),
         ("GET", "/metrics", 404),
         ("GET", "/readyz", 404),
         ("GET", "/events/registry", 404),

@@ -57,7 +57,7 @@ from authsvc.web.api.request_headers import (
 )
 from authsvc.web.api.stream_sender import ABORTED, StreamSender
 from authsvc.web.client import CLIENT
-from authsvc.web.middleware import REQUEST_ID, Handler
+from authsvc.web.middleware import REQUEST_ID, Handler, logged_path
 from authsvc.web.public_error import PublicError, public_error
 
 ACTOR = web.RequestKey("actor", Actor)
@@ -200,7 +200,9 @@ class ManagementApi:
                 response = render_http_error(error, request[REQUEST_ID])
             except Exception as error:
                 if outcome_of_error(error).is_fault:
-                    self.logger.error(REQUEST_FAILED, request_id=request[REQUEST_ID], path=request.path, exc_info=error)
+                    self.logger.error(
+                        REQUEST_FAILED, request_id=request[REQUEST_ID], path=logged_path(request), exc_info=error
+                    )
                 response, facts = render_problem(_public(request, error)), _facts(error)
             collection = request.get(COLLECTION, "other")
             self.count(collection, request.method, response.status, seconds() - began)

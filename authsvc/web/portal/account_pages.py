@@ -1,19 +1,17 @@
 """The member's own account: password, sessions, and what docker keeps."""
 
-import hmac
 from http import HTTPStatus
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from authsvc.errors import CredentialsRefused, InputRefused, Overloaded, Throttled
+from authsvc.errors import Conflict, CredentialsRefused, InputRefused, Overloaded, Throttled
 from authsvc.manage.members import Members
 from authsvc.manage.permissions import Permission
 from authsvc.manage.sessions import Sessions
-from authsvc.outcomes import outcome_of_error
-from authsvc.redaction import Secret
 from authsvc.web.portal.answers import PageAnswer, PortalAnswer, RedirectAnswer, Visit
 from authsvc.web.portal.route import PREFIX, SIGN_IN, Route
 from authsvc.web.portal.sign_in_pages import PasswordCheck
+from authsvc.web.public_error import public_error
 
 ACCOUNT = f"{PREFIX}/account"
 
@@ -54,7 +52,7 @@ class AccountPages:
         The present password is asked for: a browser that was left open must not be enough.
         """
         member, new = visit.user.member, visit.secret("new")
-        if not hmac.compare_digest(_bytes(new), _bytes(visit.secret("again"))):
+        if not visit.has_same("new", "again"):
             return await self._account(visit, DIFFERENT, HTTPStatus.BAD_REQUEST)
         try:
             await self.passwords.member(member.email, visit.secret("present"), visit)
@@ -62,8 +60,12 @@ class AccountPages:
         except CredentialsRefused:
             return await self._account(visit, NOT_YOURS, HTTPStatus.BAD_REQUEST)
         except (InputRefused, Throttled, Overloaded) as error:
-            return await self._account(visit, str(error), outcome_of_error(error).status)
-        cookie = await self.sessions.begin(changed.epoch, visit.client, visit.operation())
+            public = public_error(error, visit.request_id)
+            return evolve(await self._account(visit, public.message, public.status), retry_after=public.retry_after)
+        try:
+            cookie = await self.sessions.begin(changed.epoch, visit.client, visit.operation())
+        except Conflict:  # the password is changed all the same
+            return RedirectAnswer(f"{SIGN_IN}?done=password", signs_out=True)
         return RedirectAnswer(f"{ACCOUNT}?done=password", cookie=cookie)
 
     async def end(self, visit: Visit) -> PortalAnswer:
@@ -88,10 +90,6 @@ class AccountPages:
             "notice": _DONE.get(visit.query.get("done", "")),
         }
         return PageAnswer("account", values, status)
-
-
-def _bytes(secret: Secret) -> bytes:
-    return secret.reveal().encode("utf-8", "surrogatepass")
 
 
 _DONE = {"password": "Your password was changed. Every other session has ended.", "session": "The session has ended."}

@@ -14,8 +14,7 @@ from authsvc.manage.audit import Audit
 from authsvc.manage.audit_remedies import remedies_for
 from authsvc.manage.permissions import Permission
 from authsvc.manage.teams import Teams
-from authsvc.outcomes import outcome_of_error
-from authsvc.web.portal.answers import PageAnswer, PortalAnswer, Visit
+from authsvc.web.portal.answers import PageAnswer, PortalAnswer, Visit, status_of
 from authsvc.web.portal.charts import bars
 from authsvc.web.portal.route import Route
 
@@ -76,7 +75,7 @@ class ActivityPages:
             app = chosen["app"] or (apps[0].slug if apps else None)
             days = () if app is None else await self._days(visit, app)
         except (InputRefused, NotFound, Conflict) as error:
-            return PageAnswer("activity", values | {"error": str(error)}, outcome_of_error(error).status)
+            return PageAnswer("activity", values | {"error": str(error)}, status_of(error))
         pulls = [(day.start.date().isoformat(), day.pulls) for day in days]
         values |= {"rows": page.items, "next": page.next, "chart": bars(pulls), "days": days, "chart_app": app}
         return PageAnswer("activity", values)
@@ -100,7 +99,7 @@ class ActivityPages:
                 page = await self.audit.decisions(visit.actor, subject, visit.now, after=visit.query.get("after"))
                 values |= {"found": shown(page.items), "asked": True, "next": page.next}
         except (InputRefused, NotFound) as error:
-            return PageAnswer("explain", values | {"error": str(error)}, outcome_of_error(error).status)
+            return PageAnswer("explain", values | {"error": str(error)}, status_of(error))
         return PageAnswer("explain", values)
 
     async def _days(self, visit: Visit, app: str) -> tuple[AppDay, ...]:

@@ -1,5 +1,6 @@
 """What a page's handler is given, and what it answers."""
 
+import hmac
 import secrets
 from collections.abc import Mapping
 from datetime import datetime
@@ -10,9 +11,10 @@ from attrs import field, frozen
 
 from authsvc.client import Client
 from authsvc.credentials.portal_sessions import SignedIn
-from authsvc.errors import CredentialsRefused
+from authsvc.errors import AuthsvcError, CredentialsRefused
 from authsvc.manage.actor import Actor
 from authsvc.manage.operation import OPERATION_ID_LENGTH, Operation
+from authsvc.outcomes import outcome_of_error
 from authsvc.redaction import Secret
 
 
@@ -66,6 +68,11 @@ class Visit:
         by = self.actor if actor is None else actor
         return Operation(by, self.now, operation_id, secrets.token_bytes, request_id=self.request_id)
 
+    def has_same(self, field_name: str, other: str) -> bool:
+        """Whether two fields have the same value, such as a password and its repetition."""
+        values = (self.form.get(name, "").encode("utf-8", "surrogatepass") for name in (field_name, other))
+        return hmac.compare_digest(*values)
+
     def secret(self, name: str) -> Secret:
         """Return a field whose value nobody may see; empty when it was not sent."""
         return Secret(self.form.get(name, ""))
@@ -80,12 +87,14 @@ class PageAnswer:
         values: what is in it.
         status: of the answer.
         retry_after: seconds after which a refused request may succeed, or None.
+        refusal: why it was refused, for the log, or None.
     """
 
     template: str
     values: Mapping[str, Any] = field(factory=dict)
     status: HTTPStatus = HTTPStatus.OK
     retry_after: int | None = None
+    refusal: AuthsvcError | None = field(default=None, repr=False)
 
 
 @frozen
@@ -101,6 +110,11 @@ class RedirectAnswer:
     to: str
     cookie: Secret | None = field(default=None, repr=False)
     signs_out: bool = False
+
+
+def status_of(error: AuthsvcError | None) -> HTTPStatus:
+    """Return the status of a page that shows ``error``, or nothing but what was asked for."""
+    return HTTPStatus.OK if error is None else outcome_of_error(error).status
 
 
 @frozen

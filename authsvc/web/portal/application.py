@@ -1,8 +1,10 @@
 """The application of the portal: who is signed in, forms from our own pages only, and errors as pages."""
 
 import asyncio
+import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any
@@ -22,7 +24,7 @@ from authsvc.manage.permissions import Permission
 from authsvc.outcomes import REQUEST_FAILED, outcome_of_error
 from authsvc.public_url import PublicUrl
 from authsvc.web.client import CLIENT
-from authsvc.web.middleware import REQUEST_ID, Handler
+from authsvc.web.middleware import REQUEST_ID, Handler, logged_path
 from authsvc.web.portal.answers import DownloadAnswer, PageAnswer, PortalAnswer, RedirectAnswer, Visit
 from authsvc.web.portal.cookies import FORM_COOKIE, SESSION_COOKIE, cookie_of, end_session, set_form, set_session
 from authsvc.web.portal.form_token import FIELD, check_form, form_token
@@ -34,6 +36,11 @@ from authsvc.web.public_error import PublicError, public_error
 SLOTS, PER_TEAM, MAX_WAITING, PATIENCE = 16, 8, 64, 20.0
 """Pages of one worker that are made at once, of one team, and that wait for so many seconds; as at the API."""
 
+VISITORS, PER_NETWORK, WAITING_OF_A_NETWORK = 16, 4, 16
+"""Forms of people who are not signed in that are worked on at once, of one network, and of one network that wait."""
+
+BUSY_SIGNING_IN = "too many people are signing in from your network; try again in a few seconds"
+
 BUSY = "too many pages of your team are being loaded; try again in a few seconds"
 
 MAX_FIELDS = 200
@@ -44,8 +51,16 @@ FORM_COOKIE_BYTES = 32
 MAX_LOGGED = 100
 """Characters of unproven client text that reach the log."""
 
+_PATH = re.compile(r"/portal/[!-~]*", re.ASCII)
+"""Where a page leads: below the portal, in printable ASCII."""
+
+LAST_RESORT = "<!doctype html><title>This did not work</title><p>Something went wrong on our side; tell the operator."
+
 SIGNED_IN = web.RequestKey("signed_in", SignedIn)
 """Who uses the browser, once that is known."""
+
+REFUSAL = web.RequestKey("refusal", AuthsvcError)
+"""Why a page says that something was refused."""
 
 FORM_SECRET = web.RequestKey("form_secret", str)
 """The cookie that the token of forms is made of."""
@@ -71,6 +86,7 @@ class Portal:
         record_denied: writes a denial to the audit; neither waits nor fails.
         count: counts each request.
         share: lets so many pages be made at once; teams take turns.
+        visitors: the same for the forms of those who have not signed in; their networks take turns.
     """
 
     sessions: SessionAuthenticator
@@ -82,6 +98,9 @@ class Portal:
     record_denied: RecordDenied = lambda _denial: None
     count: CountRequest = lambda _collection, _method, _status, _seconds: None
     share: FairShare = field(factory=lambda: FairShare(SLOTS, PER_TEAM, MAX_WAITING, BUSY, patience=PATIENCE))
+    visitors: FairShare = field(
+        factory=lambda: FairShare(VISITORS, PER_NETWORK, WAITING_OF_A_NETWORK, BUSY_SIGNING_IN, patience=PATIENCE)
+    )
 
     def application(self) -> web.Application:
         """Return the application, to be added below ``/portal``."""
@@ -120,11 +139,10 @@ class Portal:
         return handle
 
     async def _answer(self, request: web.Request, route: Route, visit: Visit) -> web.Response:
-        team = "" if visit.signed_in is None else visit.signed_in.member.team
         try:
             if route.permission is not None:
                 visit.actor.require(route.permission)
-            async with self.share.slot(team):
+            async with self._slot(route, visit):
                 answer = await route.handler(visit)
         except PermissionDenied as error:
             if route.permission is not None and visit.signed_in is not None:
@@ -140,7 +158,17 @@ class Portal:
                 response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
                 return response
             case PageAnswer():
+                if answer.refusal is not None:
+                    request[REFUSAL] = answer.refusal
                 return self._page(request, visit, answer)
+
+    def _slot(self, route: Route, visit: Visit) -> AbstractAsyncContextManager[None]:
+        """Return the turn of a request: of the team, or, of those who have not signed in, of their network."""
+        if route.public and route.method == "GET":
+            return nullcontext()
+        if visit.signed_in is not None:
+            return self.share.slot(visit.signed_in.member.team)
+        return self.visitors.slot(visit.client.network)
 
     def _remember_form_secret(self, request: web.Request, session: str | None) -> None:
         """Note what forms' tokens are made of: the session's cookie, or one of its own before anyone signs in."""
@@ -171,6 +199,8 @@ class Portal:
         return fields
 
     def _redirect(self, answer: RedirectAnswer) -> web.Response:
+        if not _PATH.fullmatch(answer.to):
+            raise ValueError(f"a redirect to {answer.to[:100]!r}")
         response = web.Response(status=HTTPStatus.SEE_OTHER, headers={"Location": answer.to})
         if answer.cookie is not None:
             set_session(response, answer.cookie)
@@ -199,28 +229,36 @@ class Portal:
 
     def _error(self, request: web.Request, error: PublicError) -> web.Response:
         answer = PageAnswer("error", {"error": error}, error.status, retry_after=error.retry_after)
-        return self._page(request, None, answer)
+        try:
+            return self._page(request, None, answer)
+        except Exception as failed:
+            self.logger.error(
+                REQUEST_FAILED, request_id=request[REQUEST_ID], path=logged_path(request), exc_info=failed
+            )
+            return web.Response(text=LAST_RESORT, status=HTTPStatus.INTERNAL_SERVER_ERROR, content_type="text/html")
 
     def _middleware(self) -> Any:
         @web.middleware
         async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
             seconds = asyncio.get_running_loop().time
             began = seconds()
-            facts: Mapping[str, Any] = {}
+            refused: Exception | None = None
             try:
                 response = await handler(request)
+                refused = request.get(REFUSAL)
             except web.HTTPException as error:
                 message = "there is no such page" if error.status == HTTPStatus.NOT_FOUND else error.reason
                 public = PublicError(HTTPStatus(error.status), "", message, request[REQUEST_ID])
                 response = self._error(request, public)
             except Exception as error:
                 if outcome_of_error(error).is_fault:
-                    self.logger.error(REQUEST_FAILED, request_id=request[REQUEST_ID], path=request.path, exc_info=error)
-                facts = {"code": error.code, "detail": error.detail} if isinstance(error, AuthsvcError) else {}
+                    path = logged_path(request)
+                    self.logger.error(REQUEST_FAILED, request_id=request[REQUEST_ID], path=path, exc_info=error)
+                refused = error
                 response = self._error(request, public_error(error, request[REQUEST_ID]))
             secure(response)
             self.count("portal", request.method, response.status, seconds() - began)
-            self._log(request, response.status, facts)
+            self._log(request, response.status, _facts(refused))
             return response
 
         return middleware
@@ -247,6 +285,11 @@ def _static(kind: str, media_type: str) -> Handler:
         return web.Response(body=static_file(kind), content_type=media_type, charset="utf-8", headers=headers)
 
     return handle
+
+
+def _facts(error: Exception | None) -> Mapping[str, Any]:
+    """Return what the log says of an error."""
+    return {"code": error.code, "detail": error.detail} if isinstance(error, AuthsvcError) else {}
 
 
 async def _nowhere(_visit: Visit) -> PortalAnswer:

@@ -24,7 +24,7 @@ _SAME_SITE: Literal["Lax"] = "Lax"
 
 
 def cookie_of(request: web.Request, name: str) -> str | None:
-    """Return the cookie of this name; None when there is none, or more than one."""
+    """Return the cookie of this name; None when there is none, more than one, or one that is not ASCII."""
     values = [
         value
         for header in request.headers.getall("Cookie", [])
@@ -32,7 +32,7 @@ def cookie_of(request: web.Request, name: str) -> str | None:
         for found, separator, value in [pair.strip(" \t").partition("=")]
         if found == name and separator
     ]
-    return values[0] if len(values) == 1 else None
+    return values[0] if len(values) == 1 and values[0].isascii() else None
 
 
 def set_session(response: web.Response, cookie: Secret) -> None:

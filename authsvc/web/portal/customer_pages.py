@@ -15,11 +15,10 @@ from authsvc.manage.customers import Customers
 from authsvc.manage.licenses import Licenses
 from authsvc.manage.permissions import Permission
 from authsvc.manage.teams import Teams
-from authsvc.outcomes import outcome_of_error
 from authsvc.tenancy.license_filter import STATES
 from authsvc.tenancy.pages import Page
 from authsvc.tenancy.records import License
-from authsvc.web.portal.answers import PageAnswer, PortalAnswer, RedirectAnswer, Visit
+from authsvc.web.portal.answers import PageAnswer, PortalAnswer, RedirectAnswer, Visit, status_of
 from authsvc.web.portal.license_states import ShownState, shown_state
 from authsvc.web.portal.route import PREFIX, Route
 
@@ -77,7 +76,7 @@ class CustomerPages:
             page = await self._found(visit, chosen)
         except (InputRefused, NotFound) as error:
             values |= {"rows": (), "next": None, "error": str(error)}
-            return PageAnswer("customers", values, outcome_of_error(error).status)
+            return PageAnswer("customers", values, status_of(error))
         values |= {"rows": await rows_of(self.activity, visit.actor, page.items, visit.now), "next": page.next}
         return PageAnswer("customers", values)
 
@@ -89,10 +88,10 @@ class CustomerPages:
         """Change name, reference and address."""
         fields = {name: visit.form.get(name, "").strip() for name in ("name", "reference", "email")}
         try:
-            await self.customers.set(visit.names["customer"], visit.operation(), **fields)
+            customer = await self.customers.set(visit.names["customer"], visit.operation(), **fields)
         except (InputRefused, Conflict) as error:
-            return await self._customer(visit, str(error), outcome_of_error(error).status)
-        return RedirectAnswer(f"{CUSTOMERS}/{visit.names['customer']}?done=changed")
+            return await self._customer(visit, str(error), status_of(error))
+        return RedirectAnswer(f"{CUSTOMERS}/{customer.id}?done=changed")
 
     async def _found(self, visit: Visit, chosen: dict[str, str]) -> Page[License]:
         """Return one page of licenses: by words of the customer's name, or by how the reference begins."""

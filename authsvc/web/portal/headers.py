@@ -7,10 +7,11 @@ POLICY = (
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
-# Not no-referrer: with that, browsers send "Origin: null" with every form (Fetch, "append a request Origin header").
+# Addresses may be secret: not even a file of ours learns from which page it is asked for. Not no-referrer: with that,
+# browsers send "Origin: null" with every form (Fetch, "append a request Origin header").
 HEADERS = {
     "Content-Security-Policy": POLICY,
-    "Referrer-Policy": "same-origin",
+    "Referrer-Policy": "strict-origin",
     "X-Frame-Options": "DENY",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",

@@ -1,6 +1,5 @@
 """Images: where to push, what lies in the registry, and who runs it."""
 
-from collections.abc import Sequence
 from itertools import groupby
 
 from attrs import frozen
@@ -9,7 +8,6 @@ from authsvc.manage.images import Images, ListedImage
 from authsvc.manage.permissions import Permission
 from authsvc.manage.teams import Teams
 from authsvc.tenancy.pages import Page
-from authsvc.tenancy.records import App
 from authsvc.web.portal.answers import PageAnswer, PortalAnswer, Visit
 from authsvc.web.portal.route import Route
 
@@ -39,9 +37,10 @@ class ImagePages:
     async def list(self, visit: Visit) -> PortalAnswer:
         """Show an app's repositories and tags, and the commands to push another."""
         apps = (await self.teams.apps(visit.actor, visit.user.member.team)).items
-        app = _chosen(apps, visit.query.get("app"))
-        if app is None:
+        slug = visit.query.get("app")
+        if not slug and not apps:
             return PageAnswer("no_apps")
+        app = await self.teams.app(visit.actor, slug) if slug else apps[0]
         found, crawl = await self.images.sum(visit.actor, app.slug)
         repository = visit.query.get("repository") or None
         page: Page[ListedImage] = await self.images.list(
@@ -65,8 +64,3 @@ class ImagePages:
         """Show one image: platforms, further tags, and who runs it."""
         shown = await self.images.show(visit.actor, visit.names["name"], visit.now)
         return PageAnswer("image", {"shown": shown})
-
-
-def _chosen(apps: Sequence[App], slug: str | None) -> App | None:
-    """Return the app of this slug, or the first one."""
-    return next((app for app in apps if app.slug == slug), apps[0] if apps else None)

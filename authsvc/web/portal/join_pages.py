@@ -1,16 +1,15 @@
 """Redeeming a one-time link: who is invited joins with a password of their own, who has lost theirs sets another."""
 
-import hmac
+from http import HTTPStatus
 
 from attrs import frozen
 
-from authsvc.errors import InputRefused
+from authsvc.errors import Conflict, InputRefused
 from authsvc.manage.actor import Actor
 from authsvc.manage.links import Links
 from authsvc.manage.sessions import Sessions
-from authsvc.outcomes import outcome_of_error
-from authsvc.web.portal.answers import PageAnswer, PortalAnswer, RedirectAnswer, Visit
-from authsvc.web.portal.route import HOME, Route
+from authsvc.web.portal.answers import PageAnswer, PortalAnswer, RedirectAnswer, Visit, status_of
+from authsvc.web.portal.route import HOME, SIGN_IN, Route
 
 DIFFERENT = "the two passwords differ"
 
@@ -42,13 +41,17 @@ class JoinPages:
     async def join(self, visit: Visit) -> PortalAnswer:
         """Redeem the link and sign the browser in."""
         link, password = visit.secret("link"), visit.secret("password")
-        again = visit.secret("again").reveal().encode("utf-8", "surrogatepass")
+        if not visit.has_same("password", "again"):
+            return PageAnswer("join", {"link": link.reveal(), "error": DIFFERENT}, HTTPStatus.BAD_REQUEST)
         try:
-            if not hmac.compare_digest(password.reveal().encode("utf-8", "surrogatepass"), again):
-                raise InputRefused(DIFFERENT, code="value_unexpected", field="password")  # noqa: TRY301  as all others
             member = await self.links.redeem(link, password, visit.operation(Actor.visitor()))
         except InputRefused as error:
             values = {"link": link.reveal(), "error": str(error)}
-            return PageAnswer("join", values, outcome_of_error(error).status)
-        cookie = await self.sessions.begin(member.epoch, visit.client, visit.operation(Actor.of_member(member)))
+            return PageAnswer("join", values, status_of(error))
+        if visit.signed_in is not None:  # with another account, or before the password was lost
+            await self.sessions.end(visit.user.session.id, visit.operation())
+        try:
+            cookie = await self.sessions.begin(member.epoch, visit.client, visit.operation(Actor.of_member(member)))
+        except Conflict:  # the link is redeemed all the same
+            return RedirectAnswer(f"{SIGN_IN}?done=password", signs_out=True)
         return RedirectAnswer(HOME, cookie=cookie)

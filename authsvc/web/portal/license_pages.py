@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from http import HTTPStatus
 
 from attrs import frozen
 
@@ -13,12 +12,11 @@ from authsvc.manage.licenses import Licenses
 from authsvc.manage.operation import Operation
 from authsvc.manage.permissions import Permission
 from authsvc.manage.teams import Teams
-from authsvc.outcomes import outcome_of_error
 from authsvc.tenancy.dates import parse_span
 from authsvc.tenancy.license_names import file_name
 from authsvc.tenancy.records import LicenseType
 from authsvc.tenancy.terms import LicenseTerms
-from authsvc.web.portal.answers import DownloadAnswer, PageAnswer, PortalAnswer, RedirectAnswer, Visit
+from authsvc.web.portal.answers import DownloadAnswer, PageAnswer, PortalAnswer, RedirectAnswer, Visit, status_of
 from authsvc.web.portal.license_states import end_after, shown_state
 from authsvc.web.portal.route import PREFIX, Route
 
@@ -135,12 +133,12 @@ class LicensePages:
         confirmed = visit.form.get("confirmed") or None
         try:
             overlap = parse_span(visit.form.get("overlap", "24h"), "overlap")
-            await self.licenses.rotate(visit.names["license"], overlap, visit.operation(), confirmed)
+            license_, _ = await self.licenses.rotate(visit.names["license"], overlap, visit.operation(), confirmed)
         except ConfirmationNeeded as needed:
             return await self._ask(visit, "rotate", confirm=needed)
         except (InputRefused, Conflict) as error:
             return await self._ask(visit, "rotate", error=error)
-        return RedirectAnswer(f"{LICENSES}/{visit.names['license']}?done=rotate")
+        return RedirectAnswer(f"{LICENSES}/{license_.id}?done=rotate")
 
     async def ask_revoke(self, visit: Visit) -> PortalAnswer:
         """Say what revoking ends."""
@@ -157,12 +155,12 @@ class LicensePages:
     async def _changed(
         self, visit: Visit, what: str, change: Callable[[str, Operation], Awaitable[object]]
     ) -> PortalAnswer:
-        name = visit.names["license"]
+        license_ = await self.licenses.show(visit.actor, visit.names["license"])
         try:
-            await change(name, visit.operation())
+            await change(license_.id, visit.operation())
         except (InputRefused, Conflict) as error:
             return await self._license(visit, error)
-        return RedirectAnswer(f"{LICENSES}/{name}?done={what}")
+        return RedirectAnswer(f"{LICENSES}/{license_.id}?done={what}")
 
     async def _license(self, visit: Visit, error: AuthsvcError | None = None) -> PageAnswer:
         license_ = await self.licenses.show(visit.actor, visit.names["license"])
@@ -174,7 +172,7 @@ class LicensePages:
             "error": None if error is None else str(error),
             "notice": _DONE.get(visit.query.get("done", "")),
         }
-        return PageAnswer("license", values, HTTPStatus.OK if error is None else outcome_of_error(error).status)
+        return PageAnswer("license", values, status_of(error))
 
     async def _ask(
         self, visit: Visit, what: str, *, confirm: ConfirmationNeeded | None = None, error: AuthsvcError | None = None
@@ -189,7 +187,7 @@ class LicensePages:
             "overlap": visit.form.get("overlap", "24h"),
             "error": None if error is None else str(error),
         }
-        status = HTTPStatus.OK if refused is None else outcome_of_error(refused).status
+        status = status_of(refused)
         return PageAnswer("license_change", values, status)
 
     async def _form(
@@ -204,4 +202,4 @@ class LicensePages:
             "error": None if error is None else str(error),
             "problems": {one.field: one.detail for one in error.errors} if isinstance(error, InputRefused) else {},
         }
-        return PageAnswer("license_new", shown, HTTPStatus.OK if error is None else outcome_of_error(error).status)
+        return PageAnswer("license_new", shown, status_of(error))

@@ -10,22 +10,23 @@ from authsvc.web.portal.join_pages import JoinPages
 from authsvc.web.portal.license_pages import LicensePages
 from authsvc.web.portal.route import Route
 from authsvc.web.portal.service_account_pages import ServiceAccountPages
-from authsvc.web.portal.sign_in_pages import PasswordAuthenticator, PasswordCheck, SignInPages
+from authsvc.web.portal.sign_in_pages import PasswordAuthenticator, PasswordCheck, RecordRefused, SignInPages
 from authsvc.web.portal.team_pages import TeamPages
 from authsvc.web.portal.token_pages import TokenPages
 
 
 def portal_routes(
-    use_cases: UseCases, authenticator: PasswordAuthenticator, public_url: PublicUrl
+    use_cases: UseCases, authenticator: PasswordAuthenticator, record: RecordRefused, public_url: PublicUrl
 ) -> tuple[Route, ...]:
     """Return the address of every page.
 
     Args:
         use_cases: what the pages call.
         authenticator: checks passwords, behind the throttle.
+        record: writes refused passwords to the audit.
         public_url: what people open.
     """
-    passwords = PasswordCheck(authenticator)
+    passwords = PasswordCheck(authenticator, record)
     teams, licenses, activity = use_cases.teams, use_cases.licenses, use_cases.activity
     return (
         *SignInPages(passwords, use_cases.sessions).routes(),

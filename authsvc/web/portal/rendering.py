@@ -1,6 +1,7 @@
 """Renders pages: Jinja2, everything escaped, and a name that is not there is an error instead of a gap."""
 
 import hashlib
+import shlex
 from datetime import datetime
 from functools import cached_property, lru_cache
 from importlib.resources import files
@@ -41,7 +42,13 @@ class Renderer:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        environment.filters |= {"size": size, "instant": instant, "day": day, "last_day": last_day}
+        environment.filters |= {
+            "size": size,
+            "instant": instant,
+            "day": day,
+            "last_day": last_day,
+            "quoted": shlex.quote,
+        }
         environment.globals |= {"host": self.host, "static": static_path}
         return environment
 

@@ -1,18 +1,16 @@
 """Service accounts: the team's own accounts for machines, such as a CI build."""
 
 from collections.abc import Awaitable
-from http import HTTPStatus
 
 from attrs import frozen
 
 from authsvc.errors import AuthsvcError, ConfirmationNeeded, Conflict, InputRefused, NotFound
 from authsvc.manage.permissions import Permission
 from authsvc.manage.service_accounts import ServiceAccounts
-from authsvc.outcomes import outcome_of_error
 from authsvc.redaction import Secret
 from authsvc.tenancy.dates import parse_span
 from authsvc.tenancy.machine_records import ApiAccess, ServiceAccount
-from authsvc.web.portal.answers import PageAnswer, PortalAnswer, RedirectAnswer, Visit
+from authsvc.web.portal.answers import PageAnswer, PortalAnswer, RedirectAnswer, Visit, status_of
 from authsvc.web.portal.license_states import end_after
 from authsvc.web.portal.route import PREFIX, Route
 
@@ -110,12 +108,12 @@ class ServiceAccountPages:
             visit, "revoke", self.accounts.revoke(visit.names["account"], None, visit.operation())
         )
 
-    async def _changed(self, visit: Visit, what: str, change: Awaitable[object]) -> PortalAnswer:
+    async def _changed(self, visit: Visit, what: str, change: Awaitable[ServiceAccount]) -> PortalAnswer:
         try:
-            await change
+            account = await change
         except (InputRefused, Conflict) as error:
             return await self._account(visit, error)
-        return RedirectAnswer(f"{ACCOUNTS}/{visit.names['account']}?done={what}")
+        return RedirectAnswer(f"{ACCOUNTS}/{account.id}?done={what}")
 
     async def _accounts(self, visit: Visit, error: AuthsvcError | None = None) -> PageAnswer:
         page = await self.accounts.list(visit.actor, visit.user.member.team, after=visit.query.get("after"))
@@ -126,7 +124,7 @@ class ServiceAccountPages:
             "fields": {name: visit.form.get(name, "") for name in FIELDS},
             "error": None if error is None else str(error),
         }
-        return PageAnswer("service_accounts", values, _status(error))
+        return PageAnswer("service_accounts", values, status_of(error))
 
     async def _account(self, visit: Visit, error: AuthsvcError | None = None) -> PageAnswer:
         account, used_at = await self.accounts.show(visit.actor, visit.names["account"])
@@ -139,12 +137,8 @@ class ServiceAccountPages:
             "error": None if error is None else str(error),
             "notice": _DONE.get(visit.query.get("done", "")),
         }
-        return PageAnswer("service_account", values, _status(error))
+        return PageAnswer("service_account", values, status_of(error))
 
 
 def _secret_page(account: ServiceAccount, secret: Secret) -> PageAnswer:
     return PageAnswer("service_account_secret", {"account": account, "secret": secret.reveal()})
-
-
-def _status(error: AuthsvcError | None) -> HTTPStatus:
-    return HTTPStatus.OK if error is None else outcome_of_error(error).status

@@ -1,13 +1,14 @@
 """Signing in with e-mail and password, and signing out."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from http import HTTPStatus
 from typing import Protocol
 
 from attrs import frozen
 
+from authsvc.audit.token_event import AuditedRequest
 from authsvc.client import Client
 from authsvc.credentials.proof import PasswordProof, Proof
 from authsvc.credentials.subject import MemberSubject, Subject
@@ -24,6 +25,8 @@ from authsvc.issuance import decided
 from authsvc.manage.actor import Actor
 from authsvc.manage.sessions import Sessions
 from authsvc.redaction import Secret
+from authsvc.spec.scope import merge_scopes
+from authsvc.spec.token_request import TokenRequest
 from authsvc.tenancy.names import parse_email
 from authsvc.tenancy.records import Member
 from authsvc.web.portal.answers import PageAnswer, PortalAnswer, RedirectAnswer, Visit
@@ -37,6 +40,9 @@ MAX_NEXT = 500
 """Characters of the address that a sign-in leads back to."""
 
 _LOCAL_PATH = re.compile(r"/portal/[A-Za-z0-9/?&=._~%@:+-]*", re.ASCII)
+
+
+RecordRefused = Callable[[AuditedRequest, Exception], None]
 
 
 class PasswordAuthenticator(Protocol):
@@ -53,9 +59,11 @@ class PasswordCheck:
 
     Attributes:
         authenticator: the one that registry tokens are issued by, so that wrong passwords are counted together.
+        record: writes what was refused to the audit, as of a request for a token; neither waits nor fails.
     """
 
     authenticator: PasswordAuthenticator
+    record: RecordRefused
 
     async def member(self, email: str, password: Secret, visit: Visit) -> Member:
         """Return the member with this address and password.
@@ -67,6 +75,14 @@ class PasswordCheck:
             Overloaded: too many passwords are being checked.
             StoreUnavailable: the store did not answer.
         """
+        try:
+            return await self._checked(email, password, visit)
+        except (CredentialsRefused, AccountDenied, Throttled) as error:
+            nothing = TokenRequest(None, merge_scopes(()), None)
+            self.record(AuditedRequest(visit.request_id, visit.now, visit.client, nothing), error)
+            raise
+
+    async def _checked(self, email: str, password: Secret, visit: Visit) -> Member:
         try:
             proof = PasswordProof(parse_email(email), password)
         except InputRefused:
@@ -110,7 +126,8 @@ class SignInPages:
         """Show the form; who is signed in goes on."""
         if visit.signed_in is not None:
             return RedirectAnswer(_following(visit.query))
-        return PageAnswer("sign_in", {"next": _following(visit.query), "email": ""})
+        done = "Your password is set. Sign in with it." if visit.query.get("done") == "password" else None
+        return PageAnswer("sign_in", {"next": _following(visit.query), "email": "", "notice": done})
 
     async def sign_in(self, visit: Visit) -> PortalAnswer:
         """Begin a session with a new id, whatever cookie the browser had before."""
@@ -119,6 +136,8 @@ class SignInPages:
             member = await self.passwords.member(email, visit.secret("password"), visit)
             operation = visit.operation(Actor.of_member(member))
             cookie = await self.sessions.begin(member.epoch, visit.client, operation)
+            if visit.signed_in is not None:
+                await self.sessions.end(visit.user.session.id, visit.operation())
         except (CredentialsRefused, AccountDenied, Throttled, Overloaded, Conflict) as error:
             return _refused(error, visit, {"next": following, "email": email})
         return RedirectAnswer(following, cookie=cookie)
@@ -132,7 +151,8 @@ class SignInPages:
 def _refused(error: AuthsvcError, visit: Visit, values: dict[str, str]) -> PageAnswer:
     public = public_error(error, visit.request_id)
     status = HTTPStatus.FORBIDDEN if isinstance(error, AccountDenied) else public.status
-    return PageAnswer("sign_in", {**values, "error": public.message}, status, retry_after=public.retry_after)
+    shown = {**values, "error": public.message}
+    return PageAnswer("sign_in", shown, status, retry_after=public.retry_after, refusal=error)
 
 
 def _following(values: Mapping[str, str]) -> str:

@@ -1,22 +1,22 @@
 """The team: who is in it, with which role, and how people join it or get back in."""
 
 from collections.abc import Awaitable, Callable
-from http import HTTPStatus
 
 from attrs import frozen
 
-from authsvc.errors import AuthsvcError, ConfirmationNeeded, Conflict, InputRefused, NotFound
+from authsvc.errors import AuthsvcError, ConfirmationNeeded, Conflict, InputRefused, NotFound, PermissionDenied
 from authsvc.manage.links import Links
 from authsvc.manage.members import Members
 from authsvc.manage.operation import Operation
 from authsvc.manage.permissions import Permission
-from authsvc.outcomes import outcome_of_error
 from authsvc.redaction import Secret
 from authsvc.tenancy.records import Role
-from authsvc.web.portal.answers import PageAnswer, PortalAnswer, RedirectAnswer, Visit
+from authsvc.web.portal.answers import PageAnswer, PortalAnswer, RedirectAnswer, Visit, status_of
 from authsvc.web.portal.route import PREFIX, Route
 
 TEAM = f"{PREFIX}/team"
+
+IN_PERSON = "your own password is changed on the page of your account, with the present one"
 
 _DONE = {
     "role": "The member has another role. Their sessions have ended.",
@@ -75,6 +75,8 @@ class TeamPages:
     async def reset(self, visit: Visit) -> PortalAnswer:
         """Show a one-time link by which the member sets another password, this once."""
         member = await self.members.show(visit.actor, visit.names["member"])
+        if member.id == visit.user.member.id:
+            raise PermissionDenied(IN_PERSON)
         secret = await self.links.reset(member.id, visit.operation())
         return self._link(secret, member.email)
 
@@ -98,12 +100,12 @@ class TeamPages:
     async def _changed(
         self, visit: Visit, what: str, change: Callable[[str, Operation, str | None], Awaitable[object]]
     ) -> PortalAnswer:
-        name = visit.names["member"]
+        member = await self.members.show(visit.actor, visit.names["member"])
         try:
-            await change(name, visit.operation(), visit.form.get("confirmed") or None)
+            await change(member.id, visit.operation(), visit.form.get("confirmed") or None)
         except (InputRefused, Conflict) as error:
             return await self._member(visit, error, what)
-        return RedirectAnswer(f"{TEAM}?done={what}" if what == "remove" else f"{TEAM}/{name}?done={what}")
+        return RedirectAnswer(f"{TEAM}?done={what}" if what == "remove" else f"{TEAM}/{member.id}?done={what}")
 
     def _link(self, secret: Secret, email: str) -> PageAnswer:
         address = f"{self.public_url}{PREFIX}/join/{secret.reveal()}"
@@ -120,7 +122,7 @@ class TeamPages:
             "error": None if error is None else str(error),
             "notice": _DONE.get(visit.query.get("done", "")),
         }
-        return PageAnswer("team", values, HTTPStatus.OK if error is None else outcome_of_error(error).status)
+        return PageAnswer("team", values, status_of(error))
 
     async def _member(self, visit: Visit, error: AuthsvcError | None = None, what: str = "") -> PageAnswer:
         values = {
@@ -131,4 +133,4 @@ class TeamPages:
             "error": None if error is None else str(error),
             "notice": _DONE.get(visit.query.get("done", "")),
         }
-        return PageAnswer("member", values, HTTPStatus.OK if error is None else outcome_of_error(error).status)
+        return PageAnswer("member", values, status_of(error))

@@ -1,15 +1,12 @@
 """The member's own tokens for tools, and what ``docker login`` has stored."""
 
-from http import HTTPStatus
-
 from attrs import frozen
 
 from authsvc.errors import AuthsvcError, Conflict, InputRefused
 from authsvc.manage.permissions import Permission
 from authsvc.manage.tokens import Tokens
-from authsvc.outcomes import outcome_of_error
 from authsvc.tenancy.machine_records import ApiAccess
-from authsvc.web.portal.answers import PageAnswer, PortalAnswer, RedirectAnswer, Visit
+from authsvc.web.portal.answers import PageAnswer, PortalAnswer, RedirectAnswer, Visit, status_of
 from authsvc.web.portal.license_states import end_after
 from authsvc.web.portal.route import PREFIX, Route
 
@@ -68,4 +65,4 @@ class TokenPages:
             "error": None if error is None else str(error),
             "notice": "The token is revoked." if visit.query.get("done") == "revoked" else None,
         }
-        return PageAnswer("tokens", values, HTTPStatus.OK if error is None else outcome_of_error(error).status)
+        return PageAnswer("tokens", values, status_of(error))

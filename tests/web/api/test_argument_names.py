@@ -27,6 +27,7 @@ PARSERS = {"parse_text", "parse_instant", "parse_moment", "parse_end", "parse_sp
 ELSEWHERE = {
     "body": "stands for the whole body",
     "password": "set in person, never by a token",
+    "session_id": "ended in person, in the portal",
     "link": "redeemed in person, on a page",
     "life": "a leaf certificate, on the command line",
     "request": "a certificate request, on the command line",

@@ -17,12 +17,19 @@ for (const button of document.querySelectorAll("button.copy")) {
 }
 
 // The page is loaded anew when it has something new to show, and not before: a reader is never interrupted for nothing.
+// It looks for an hour: a page that was left open must not keep its reader signed in.
 const waiting = document.querySelector("[data-wait]");
 if (waiting) {
-  setInterval(async () => {
+  const began = Date.now();
+  const timer = setInterval(async () => {
+    if (Date.now() - began > 3600000) {
+      clearInterval(timer);
+      return;
+    }
     try {
       const answer = await fetch(location.href, { redirect: "error" });
-      if (answer.ok && !(await answer.text()).includes("data-wait=")) location.reload();
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      if (answer.ok && !page.querySelector("[data-wait]")) location.reload();
     } catch {
       // The server is away or the session has ended; the link on the page says more.
     }
