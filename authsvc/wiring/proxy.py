@@ -16,9 +16,6 @@ from authsvc.processes.waiting import ended
 from authsvc.redaction import Secret
 from authsvc.registries.upstream.access import Unseal, UpstreamAccess
 from authsvc.registries.upstream.client import UpstreamClient
-from authsvc.registries.upstream.resolver import UpstreamResolver
-from authsvc.registries.upstream.session import UpstreamSession
-from authsvc.registries.upstream.tls import upstream_tls
 from authsvc.settings import Settings
 from authsvc.store.activity_sink import RedisActivitySink
 from authsvc.store.codec import Codec
@@ -41,7 +38,7 @@ from authsvc.web.proxy.tag_lists import TagLists
 from authsvc.web.proxy.tags import TagResolver
 from authsvc.wiring import clock
 from authsvc.wiring.ecr import ecr_tokens
-from authsvc.wiring.upstreams import address_rules
+from authsvc.wiring.upstreams import upstream_session
 
 DECODED_LINKS = 1_024
 """Links that a worker keeps decoded."""
@@ -114,11 +111,8 @@ async def upstream_client(
     settings: Settings, keys: KeyServiceClient | None, answered: Callable[[int | None], None]
 ) -> AsyncIterator[UpstreamClient]:
     """Yield what asks linked registries, with credentials that the key service opens."""
-    resolver = UpstreamResolver(address_rules(settings), time.monotonic)
     async with (
-        UpstreamSession(
-            resolver, upstream_tls(settings.upstream_ca_file), time.monotonic, answered=answered
-        ) as session,
+        upstream_session(settings, answered=answered) as session,
         ecr_tokens(settings, session, keys) as ecr,
     ):
         yield UpstreamClient(session, UpstreamAccess(session, _unseal(keys), time.monotonic, ecr))

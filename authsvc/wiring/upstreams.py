@@ -1,7 +1,7 @@
 """What asks external registries, with the rules of this installation."""
 
-import asyncio
 import socket
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
@@ -76,6 +76,23 @@ class NoSavedTokens:
         raise Conflict("no token is kept here", code="sealed_secret_invalid")
 
 
+def upstream_session(
+    settings: Settings, *, answered: Callable[[int | None], None] = lambda _status: None
+) -> UpstreamSession:
+    """Return what sends requests to servers of others, where the rules of this installation let them be.
+
+    Args:
+        settings: of the installation.
+        answered: hears the status of each answer, and None for no answer.
+
+    Raises:
+        SetupRefused: the file of certificates cannot be read.
+    """
+    resolver = UpstreamResolver(address_rules(settings), time.monotonic)
+    tls = upstream_tls(settings.upstream_ca_file)
+    return UpstreamSession(resolver, tls, time.monotonic, answered=answered)
+
+
 @frozen
 class RegistryChecks:
     """Checks addresses and tests links.
@@ -112,10 +129,8 @@ async def registry_checks(settings: Settings) -> AsyncIterator[RegistryChecks]:
     Raises:
         SetupRefused: the file of certificates cannot be read.
     """
-    monotonic = asyncio.get_running_loop().time
-    resolver = UpstreamResolver(address_rules(settings), monotonic)
-    async with UpstreamSession(resolver, upstream_tls(settings.upstream_ca_file), monotonic) as session:
-        yield RegistryChecks(session, monotonic)
+    async with upstream_session(settings) as session:
+        yield RegistryChecks(session, time.monotonic)
 
 
 @frozen

@@ -14,9 +14,6 @@ from authsvc.metrics.catalogue import WEBHOOK_ATTEMPTS, WEBHOOKS_DROPPED, WEBHOO
 from authsvc.metrics.shared_metrics import Slot
 from authsvc.processes.waiting import ended
 from authsvc.redaction import Secret
-from authsvc.registries.upstream.resolver import UpstreamResolver
-from authsvc.registries.upstream.session import UpstreamSession
-from authsvc.registries.upstream.tls import upstream_tls
 from authsvc.settings import Settings
 from authsvc.store.apps import RedisApps
 from authsvc.store.codec import Codec
@@ -37,7 +34,7 @@ from authsvc.webhook_sender.recent_secrets import RecentSecrets
 from authsvc.webhook_sender.sender import LAST_WORDS, Watcher, WebhookSender
 from authsvc.webhooks.webhook import Webhook, secret_context
 from authsvc.wiring import clock
-from authsvc.wiring.upstreams import address_rules
+from authsvc.wiring.upstreams import upstream_session
 
 ID_BYTES = 16
 
@@ -49,8 +46,7 @@ async def webhook_client(settings: Settings) -> AsyncIterator[WebhookClient]:
     Raises:
         SetupRefused: the file of certificates cannot be read.
     """
-    resolver = UpstreamResolver(address_rules(settings), time.monotonic)
-    async with UpstreamSession(resolver, upstream_tls(settings.upstream_ca_file), time.monotonic) as session:
+    async with upstream_session(settings) as session:
         yield WebhookClient(session, clock, time.monotonic)
 
 
