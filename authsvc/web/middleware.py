@@ -2,11 +2,12 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
+from typing import Any
 
 from aiohttp import web
 
 from authsvc.logs import Logger
-from authsvc.outcomes import outcome_of_error
+from authsvc.outcomes import REQUEST_FAILED, outcome_of_error
 from authsvc.spec.registry_error import UNSUPPORTED
 from authsvc.web.client import CLIENT, ClientReader
 from authsvc.web.public_error import PublicError, public_error
@@ -14,8 +15,8 @@ from authsvc.web.registry_dialect import render
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-MAX_LOGGED = 200
-"""Characters of a path that reach the log."""
+MAX_LOGGED, MAX_LOGGED_PATH = 100, 200
+"""Characters of unproven client text, and of a path, that reach the log."""
 
 REQUEST_ID = web.RequestKey("request_id", str)
 """Made by us for each request, never taken from the client: it finds the request in the log."""
@@ -41,7 +42,7 @@ def around(
             response = render(PublicError(HTTPStatus(error.status), UNSUPPORTED, message, request_id), service)
         except Exception as error:
             if outcome_of_error(error).is_fault:
-                logger.error("request.failed", request_id=request_id, path=logged_path(request), exc_info=error)
+                logger.error(REQUEST_FAILED, **fault_facts(request), exc_info=error)
             response = render(public_error(error, request_id), service)
         add_headers(response, request_id)
         for see in on_answer:
@@ -51,10 +52,29 @@ def around(
     return middleware
 
 
-def logged_path(request: web.Request) -> str:
-    """Return the path for the log: without the values in it, one of which may be a secret."""
+def fault_facts(request: web.Request) -> dict[str, Any]:
+    """Return what the log says of a request that failed; of its path no values, because one may be a secret."""
+    return {"request_id": request[REQUEST_ID], "path": _route(request) or request.path[:MAX_LOGGED_PATH]}
+
+
+def request_facts(request: web.Request, status: int, actor: str | None) -> dict[str, Any]:
+    """Return what the one log line of a request says of it; ``actor`` is the subject that made it, or None."""
+    client = request[CLIENT]
+    return {
+        "request_id": request[REQUEST_ID],
+        "actor": actor,
+        "method": request.method[:MAX_LOGGED],
+        "route": _route(request),
+        "status": status,
+        "address": client.address[:MAX_LOGGED],
+        "user_agent": client.user_agent[:MAX_LOGGED],
+    }
+
+
+def _route(request: web.Request) -> str | None:
+    """Return the path with the names of its variables instead of their values; None when nothing is served there."""
     resource = request.match_info.route.resource
-    return request.path[:MAX_LOGGED] if resource is None else resource.canonical
+    return None if resource is None else resource.canonical
 
 
 def add_headers(response: web.StreamResponse, request_id: str) -> None:

@@ -57,7 +57,7 @@ from authsvc.web.api.request_headers import (
 )
 from authsvc.web.api.stream_sender import ABORTED, StreamSender
 from authsvc.web.client import CLIENT
-from authsvc.web.middleware import REQUEST_ID, Handler, logged_path
+from authsvc.web.middleware import REQUEST_ID, Handler, fault_facts, request_facts
 from authsvc.web.public_error import PublicError, public_error
 
 ACTOR = web.RequestKey("actor", Actor)
@@ -68,9 +68,6 @@ COLLECTION = web.RequestKey("collection", str)
 
 ENDPOINT = web.RequestKey("endpoint", Endpoint)
 """The endpoint that a request reached."""
-
-MAX_LOGGED = 100
-"""Characters of unproven client text that reach the log."""
 
 SLOTS, PER_TEAM, MAX_WAITING = 16, 8, 64
 """Requests of one worker that work at once, of one team at once, and of one team that wait: what tokens are issued
@@ -200,9 +197,7 @@ class ManagementApi:
                 response = render_http_error(error, request[REQUEST_ID])
             except Exception as error:
                 if outcome_of_error(error).is_fault:
-                    self.logger.error(
-                        REQUEST_FAILED, request_id=request[REQUEST_ID], path=logged_path(request), exc_info=error
-                    )
+                    self.logger.error(REQUEST_FAILED, **fault_facts(request), exc_info=error)
                 response, facts = render_problem(_public(request, error)), _facts(error)
             collection = request.get(COLLECTION, "other")
             self.count(collection, request.method, response.status, seconds() - began)
@@ -215,18 +210,8 @@ class ManagementApi:
 
     def _log(self, request: web.Request, status: int, facts: Mapping[str, Any]) -> None:
         actor = request.get(ACTOR)
-        resource = request.match_info.route.resource
-        self.logger.info(
-            ANSWERED if status < HTTPStatus.BAD_REQUEST else REFUSED,
-            request_id=request[REQUEST_ID],
-            actor=None if actor is None else actor.subject,
-            method=request.method[:MAX_LOGGED],
-            route=None if resource is None else resource.canonical,
-            status=status,
-            address=request[CLIENT].address[:MAX_LOGGED],
-            user_agent=request[CLIENT].user_agent[:MAX_LOGGED],
-            **facts,
-        )
+        line = request_facts(request, status, None if actor is None else actor.subject)
+        self.logger.info(ANSWERED if status < HTTPStatus.BAD_REQUEST else REFUSED, **line, **facts)
 
 
 def _public(request: web.Request, error: Exception) -> PublicError:

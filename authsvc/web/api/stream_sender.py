@@ -14,7 +14,7 @@ from authsvc.fair_share import FairShare
 from authsvc.logs import Logger
 from authsvc.outcomes import REQUEST_FAILED
 from authsvc.web.api.endpoint import StreamAnswer
-from authsvc.web.middleware import REQUEST_ID, add_headers
+from authsvc.web.middleware import REQUEST_ID, add_headers, fault_facts
 
 ABORTED = web.RequestKey("aborted", bool)
 """Whether an answer ended before it was whole."""
@@ -76,7 +76,7 @@ class StreamSender:
             except Exception as error:
                 # The status is sent already. Without the last chunk, a client knows that the file is not whole.
                 if not isinstance(error, ConnectionError | TimeoutError | AuthsvcError):
-                    self.logger.error(REQUEST_FAILED, request_id=request[REQUEST_ID], path=request.path, exc_info=error)
+                    self.logger.error(REQUEST_FAILED, **fault_facts(request), exc_info=error)
                 request[ABORTED] = True
                 if request.transport is not None:
                     request.transport.abort()

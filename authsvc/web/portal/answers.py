@@ -27,7 +27,6 @@ class Visit:
         now: the request's one reading of the clock.
         client: where it comes from.
         request_id: of the request.
-        path: of the address, to come back to.
         names: from the path, by name.
         query: the first value of each parameter.
         form: the first value of each field.
@@ -37,7 +36,6 @@ class Visit:
     now: datetime
     client: Client
     request_id: str
-    path: str
     names: Mapping[str, str]
     query: Mapping[str, str]
     form: Mapping[str, str] = field(factory=dict, repr=False)

@@ -24,7 +24,7 @@ from authsvc.manage.permissions import Permission
 from authsvc.outcomes import REQUEST_FAILED, outcome_of_error
 from authsvc.public_url import PublicUrl
 from authsvc.web.client import CLIENT
-from authsvc.web.middleware import REQUEST_ID, Handler, logged_path
+from authsvc.web.middleware import REQUEST_ID, Handler, fault_facts, request_facts
 from authsvc.web.portal.answers import DownloadAnswer, PageAnswer, PortalAnswer, RedirectAnswer, Visit
 from authsvc.web.portal.cookies import FORM_COOKIE, SESSION_COOKIE, cookie_of, end_session, set_form, set_session
 from authsvc.web.portal.form_token import FIELD, check_form, form_token
@@ -47,9 +47,6 @@ MAX_FIELDS = 200
 """Fields of a form, and parameters of a query."""
 
 FORM_COOKIE_BYTES = 32
-
-MAX_LOGGED = 100
-"""Characters of unproven client text that reach the log."""
 
 _PATH = re.compile(r"/portal/[!-~]*", re.ASCII)
 """Where a page leads: below the portal, in printable ASCII."""
@@ -129,7 +126,6 @@ class Portal:
                 now,
                 request[CLIENT],
                 request[REQUEST_ID],
-                request.path,
                 dict(request.match_info),
                 _pairs(request.rel_url.raw_query_string),
                 form,
@@ -232,9 +228,7 @@ class Portal:
         try:
             return self._page(request, None, answer)
         except Exception as failed:
-            self.logger.error(
-                REQUEST_FAILED, request_id=request[REQUEST_ID], path=logged_path(request), exc_info=failed
-            )
+            self.logger.error(REQUEST_FAILED, **fault_facts(request), exc_info=failed)
             return web.Response(text=LAST_RESORT, status=HTTPStatus.INTERNAL_SERVER_ERROR, content_type="text/html")
 
     def _middleware(self) -> Any:
@@ -252,8 +246,7 @@ class Portal:
                 response = self._error(request, public)
             except Exception as error:
                 if outcome_of_error(error).is_fault:
-                    path = logged_path(request)
-                    self.logger.error(REQUEST_FAILED, request_id=request[REQUEST_ID], path=path, exc_info=error)
+                    self.logger.error(REQUEST_FAILED, **fault_facts(request), exc_info=error)
                 refused = error
                 response = self._error(request, public_error(error, request[REQUEST_ID]))
             secure(response)
@@ -265,18 +258,8 @@ class Portal:
 
     def _log(self, request: web.Request, status: int, facts: Mapping[str, Any]) -> None:
         signed_in = request.get(SIGNED_IN)
-        resource = request.match_info.route.resource
-        self.logger.info(
-            "portal.answered" if status < HTTPStatus.BAD_REQUEST else "portal.refused",
-            request_id=request[REQUEST_ID],
-            actor=None if signed_in is None else signed_in.member.subject,
-            method=request.method[:MAX_LOGGED],
-            route=None if resource is None else resource.canonical,
-            status=status,
-            address=request[CLIENT].address[:MAX_LOGGED],
-            user_agent=request[CLIENT].user_agent[:MAX_LOGGED],
-            **facts,
-        )
+        line = request_facts(request, status, None if signed_in is None else signed_in.member.subject)
+        self.logger.info("portal.answered" if status < HTTPStatus.BAD_REQUEST else "portal.refused", **line, **facts)
 
 
 def _static(kind: str, media_type: str) -> Handler:

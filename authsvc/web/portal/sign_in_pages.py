@@ -25,8 +25,7 @@ from authsvc.issuance import decided
 from authsvc.manage.actor import Actor
 from authsvc.manage.sessions import Sessions
 from authsvc.redaction import Secret
-from authsvc.spec.scope import merge_scopes
-from authsvc.spec.token_request import TokenRequest
+from authsvc.spec.token_request import from_query
 from authsvc.tenancy.names import parse_email
 from authsvc.tenancy.records import Member
 from authsvc.web.portal.answers import PageAnswer, PortalAnswer, RedirectAnswer, Visit
@@ -78,8 +77,8 @@ class PasswordCheck:
         try:
             return await self._checked(email, password, visit)
         except (CredentialsRefused, AccountDenied, Throttled) as error:
-            nothing = TokenRequest(None, merge_scopes(()), None)
-            self.record(AuditedRequest(visit.request_id, visit.now, visit.client, nothing), error)
+            asked = from_query((), None)  # for nothing: a sign-in has no scopes
+            self.record(AuditedRequest(visit.request_id, visit.now, visit.client, asked), error)
             raise
 
     async def _checked(self, email: str, password: Secret, visit: Visit) -> Member:
