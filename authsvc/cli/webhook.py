@@ -24,7 +24,7 @@ _NEWEST = 20
 
 @click.group("webhook")
 def webhook_group() -> None:
-    """Addresses of yours that are told when something happens."""
+    """Send events to your own systems."""
 
 
 @webhook_group.command("add")

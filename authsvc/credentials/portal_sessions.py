@@ -37,7 +37,7 @@ class SessionAuthenticator:
     on_use: Callable[[str, datetime], None]
 
     async def authenticate(self, cookie: str | None, now: datetime) -> SignedIn | None:
-        """Return who is signed in; None when the cookie is none, is no session's, or the session has ended.
+        """Return who is signed in; None without a valid cookie, and when its session has ended.
 
         A session ends with its member's epoch: when the password changes, when the member signs out everywhere, is
         disabled or removed, or gets another role.

@@ -85,7 +85,7 @@ class Actor:
 
     @classmethod
     def visitor(cls) -> Self:
-        """Return somebody who has not signed in: only public use cases are open to them."""
+        """Return a visitor who has not signed in; only public use cases are open to visitors."""
         return cls(ActorKind.MEMBER, name="a visitor", access=AccessLevel.NONE, inactive="has not signed in")
 
     @classmethod
