@@ -11,7 +11,7 @@ BENCH_PACKAGES := $(RUN_PACKAGES) wrk:wrk
 TEST_PACKAGES := $(BENCH_PACKAGES) skopeo:skopeo curl:curl wget:wget
 # Compose runs in a network of its own, on base images made of this machine's programs.
 SYSTEM_PACKAGES := $(TEST_PACKAGES) docker.io:dockerd iproute2:ip iptables:iptables openssl:openssl \
-	busybox:busybox python3-venv podman:podman buildah:buildah containerd:containerd
+	busybox:busybox python3-venv podman:podman buildah:buildah containerd:containerd chromium:chromium
 
 # Debian trixie's newer build of a package, unpacked beside the installed one, for the tests that want both.
 TRIXIE := .cache/trixie
