@@ -26,6 +26,7 @@ from tests.architecture.purity import (
     core_is_pure,
     import_does_no_work,
 )
+from tests.architecture.secrets import secrets_are_compared_in_constant_time
 from tests.architecture.size import (
     MAX_FUNCTION_LINES,
     MAX_MODULE_LINES,
@@ -62,6 +63,7 @@ WALLS: list[Callable[[Module], list[str]]] = [
     module_is_short,
     functions_are_short,
     import_does_no_work,
+    secrets_are_compared_in_constant_time,
 ]
 
 BREACHES: list[tuple[Callable[[Module], list[str]], str, str]] = [
@@ -138,6 +140,11 @@ BREACHES: list[tuple[Callable[[Module], list[str]], str, str]] = [
         "import click\noption = click.option(default=count())\n\n@option\ndef f(): ...",
     ),
     (import_does_no_work, "store/connection.py", "REDIS = Redis()"),
+    (secrets_are_compared_in_constant_time, "web/events.py", "def f(bearer, known):\n    return bearer == known"),
+    (secrets_are_compared_in_constant_time, "manage/links.py", "good = link.secret_sha256 != sent"),
+    (secrets_are_compared_in_constant_time, "manage/links.py", "good = sent in record.secrets"),
+    (secrets_are_compared_in_constant_time, "credentials/proof.py", "good = known == proof.password.reveal()"),
+    (secrets_are_compared_in_constant_time, "credentials/proof.py", "good = secret.sha256() == known[0]"),
 ]
 """For each wall small samples that break it: a checker that lets them pass would let anything pass."""
 
@@ -162,6 +169,9 @@ GOOD: list[tuple[Callable[[Module], list[str]], str, str]] = [
     (no_sentence_names_a_command, "cli/hints.py", "hint = 'make it with: authsvc team create'"),
     (no_sentence_names_a_command, "setup/init.py", '"""What `authsvc init` does."""\nN = 1\n"""Of `authsvc up`."""'),
     (no_sentence_names_a_command, "signing/root.py", "name = f'authsvc token root {serial}'"),
+    (secrets_are_compared_in_constant_time, "web/events.py", "good = hmac.compare_digest(bearer, known)"),
+    (secrets_are_compared_in_constant_time, "web/events.py", "empty = bearer == '' or token is None"),
+    (secrets_are_compared_in_constant_time, "tenancy/records.py", "same = token_id == other.token_id"),
 ]
 """Samples that look a little like a breach and are none."""
 

@@ -50,6 +50,34 @@ def test_a_promise_without_a_test_is_noticed() -> None:
     assert ["tests/nothing.py", "tests/test_docs_places.py -k nothing_at_all"] == missing(text)
 
 
+def test_every_threat_names_tests_that_exist() -> None:
+    """Each row of docs/threats.md names at least one test file, and each file exists."""
+    threats = numbered_rows(page("threats.md"))
+    assert all("`tests/" in row for row in threats.values())
+    assert missing(page("threats.md")) == []
+
+
+def numbered_rows(text: str) -> dict[int, str]:
+    """Return the rows of a page's tables that begin with a number, which is given once."""
+    found = [(int(match[1]), match[0]) for match in re.finditer(r"^\| (\d+) \|.*$", text, re.MULTILINE)]
+    assert len(found) == len(dict(found))
+    return dict(found)
+
+
+@pytest.mark.parametrize("kind", ["design", "threat"])
+def test_cited_numbers_can_be_looked_up(kind: str) -> None:
+    """What the code cites as "design #13" or "threat 50" is a row of docs/design.md or docs/threats.md."""
+    known = numbered_rows(page("design.md" if kind == "design" else "threats.md"))
+    sources = [*HOUSE.rglob("*.py"), *(ROOT / "tests").rglob("*.py"), *(ROOT / "docs").rglob("*.md")]
+    cited = [
+        (int(number), path)
+        for path in sources
+        for number in re.findall(rf"\b{kind} #?(\d+)", path.read_text(encoding="utf-8"))
+    ]
+    assert len(cited) > 10
+    assert [(number, str(path)) for number, path in cited if number not in known] == []
+
+
 def test_every_room_is_described() -> None:
     """The table of docs/architecture.md has every room of the house, and no other."""
     table = rows(page("architecture.md"), "## From a request to a token")
