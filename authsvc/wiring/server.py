@@ -184,14 +184,10 @@ async def running_worker(
         denials = await stack.enter_async_context(sending)
         await stack.enter_async_context(_indexing(settings, logger))
         throttle = RedisThrottle(connection)
-        passwords = stack.enter_context(_passwords(throttle, hashing, counting, logger))
-        authenticator = Authenticator(
-            facts,
-            passwords,
-            throttle,
-            on_use=usage.record,
-            recent=RecentLicenses() if settings.degraded_pulls else None,
-        )
+        verifier = stack.enter_context(_verifier(hashing, counting))
+        passwords = _passwords(verifier, throttle, hashing, counting, logger)
+        recent = RecentLicenses() if settings.degraded_pulls else None
+        authenticator = Authenticator(facts, passwords, throttle, on_use=usage.record, recent=recent)
         service, record = settings.public_url.authority, _recording(recorder, denials)
         issuance = _issuance(settings, authenticator, live, Records(connection, codec, _change_log(logger)))
         tokens = system_tokens(settings, live.keyring)
@@ -213,6 +209,7 @@ async def running_worker(
                 registry_images(session, tokens),
                 partial(SessionDeletions, session, tokens),
                 passwords,
+                verifier,
                 usage.record,
                 _change_log(logger),
                 recorder.record_denied,
@@ -291,11 +288,19 @@ async def _keys_state(keys: KeyServiceClient | None) -> str:
 
 
 @contextmanager
-def _passwords(
-    throttle: RedisThrottle, hashing: Hashing, counting: Counting, logger: Logger
-) -> Iterator[ThrottledPasswords]:
-    """Yield what evaluates passwords, with threads of its own."""
+def _verifier(hashing: Hashing, counting: Counting) -> Iterator[PasswordVerifier]:
+    """Yield what hashes passwords, with threads of its own."""
     executor = CountedThreads(hashing.threads, counting.slot)
+    try:
+        yield PasswordVerifier(executor, hashing.threads, on_waiting=counting.password_waits)
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _passwords(
+    verifier: PasswordVerifier, throttle: RedisThrottle, hashing: Hashing, counting: Counting, logger: Logger
+) -> ThrottledPasswords:
+    """Return what evaluates passwords."""
     reported: set[str] = set()
 
     def report(network: str) -> None:
@@ -304,16 +309,8 @@ def _passwords(
             logger.warning("clients.unclear", network=network)
             reported.add(network)
 
-    try:
-        yield ThrottledPasswords(
-            PasswordVerifier(executor, hashing.threads, on_waiting=counting.password_waits),
-            PasswordCache(secrets.token_bytes(32)),
-            throttle,
-            hashing.guess_key,
-            on_unclear=report,
-        )
-    finally:
-        executor.shutdown(wait=False, cancel_futures=True)
+    cache = PasswordCache(secrets.token_bytes(32))
+    return ThrottledPasswords(verifier, cache, throttle, hashing.guess_key, on_unclear=report)
 
 
 @asynccontextmanager
