@@ -149,6 +149,7 @@ class Permission(enum.Enum):
 
     UPSTREAM_LIST = _read_people("list the team's upstreams")
     UPSTREAM_SHOW = _read_people("see an upstream")
+    UPSTREAM_USE = _read_people("see who uses an upstream")
     UPSTREAM_LINK = _change_people("link an upstream")
     UPSTREAM_SET = _change_people("change an upstream")
     UPSTREAM_TEST = _change_people("test an upstream")

@@ -9,7 +9,7 @@ from authsvc.credentials.machine_secret import ID_BYTES, new_id
 from authsvc.errors import Conflict
 from authsvc.manage.actor import Actor
 from authsvc.manage.authorization import permitted
-from authsvc.manage.confirmation import EndedAccess, counted, mark_of, require
+from authsvc.manage.confirmation import require
 from authsvc.manage.idempotency import repeatable
 from authsvc.manage.lookup import find_app, find_team, find_upstream, no_app
 from authsvc.manage.operation import Operation
@@ -17,9 +17,9 @@ from authsvc.manage.permissions import Permission
 from authsvc.manage.secret_sealer import SecretSealer
 from authsvc.manage.stores import Stores
 from authsvc.manage.upstream_checks import UpstreamChecks
+from authsvc.manage.upstream_use import UpstreamUse, ended_by_unlinking, licenses_naming, use_of_link
 from authsvc.redaction import Secret
 from authsvc.tenancy.pages import MAX_PAGE, Page, page_size
-from authsvc.tenancy.patterns import PROXY
 from authsvc.tenancy.versioned import Versioned
 from authsvc.upstreams.health import UpstreamHealth
 from authsvc.upstreams.link import UpstreamLink, credential_context, parse_exposed, parse_link_name
@@ -172,6 +172,21 @@ class Upstreams:
         link = (await find_upstream(self.stores, actor, name, app)).record
         return link, (await self.stores.upstreams.health([link]))[0]
 
+    @permitted(Permission.UPSTREAM_USE)
+    async def use(self, actor: Actor, name: str, app: str | None, now: datetime) -> UpstreamUse:
+        """Return which licenses name a link, and when each pulled through it: whom unlinking it would affect.
+
+        Args:
+            actor: who asks.
+            name: id, or name within ``app``.
+            app: slug, or None.
+            now: the time of the request.
+
+        Raises:
+            NotFound: there is no such link, or no such app, for the actor.
+        """
+        return await use_of_link(self.stores, (await find_upstream(self.stores, actor, name, app)).record, now)
+
     @permitted(Permission.UPSTREAM_SET)
     @repeatable(_first)
     async def set(self, name: str, app: str | None, change: LinkChange, operation: Operation) -> UpstreamLink:
@@ -247,27 +262,10 @@ class Upstreams:
         """
         stored = await self._found(name, app, operation)
         link = stored.record
-        licenses = await self._licenses(link, operation.now)
-        if licenses:
-            sentence = (
-                f"unlinking the upstream {link.name} of the app {link.app} ends access to its images for "
-                f"{counted(licenses, 'license')}"
-            )
-            require(EndedAccess(sentence, mark_of(link.id, licenses)), confirmed)
+        licenses, _ = await licenses_naming(self.stores, link, operation.now)
+        require(ended_by_unlinking(link, licenses), confirmed)
         await self.stores.upstreams.remove(
             stored, operation.entry("upstream.unlinked", **_facts(link), licenses=licenses)
-        )
-
-    async def _licenses(self, link: UpstreamLink, now: datetime) -> int:
-        """Return how many licenses in force have a pattern for images of the link."""
-        prefix = f"{PROXY}/{link.name}/"
-        return sum(
-            [
-                any(pattern.startswith(prefix) for pattern in license_.repositories or ())
-                async for page in self.stores.licenses.pages_of_app(link.app)
-                for license_ in page
-                if license_.state(now) == "active"
-            ]
         )
 
     async def _with_credential(self, link: UpstreamLink, credential: UpstreamCredential | None) -> UpstreamLink:

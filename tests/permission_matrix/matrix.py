@@ -129,6 +129,7 @@ CALLS: dict[str, Use] = {
     "Upstreams.link": _change(lambda w, t, o: w.upstreams.link(t.app, "fresh", TERMS, o)),
     "Upstreams.list": _simple(lambda _, w, a, t: w.upstreams.list(a, app=t.app)),
     "Upstreams.show": _simple(lambda _, w, a, t: w.upstreams.show(a, t.upstream)),
+    "Upstreams.use": _simple(lambda _, w, a, t: w.upstreams.use(a, t.upstream, None, w.now)),
     "Upstreams.set": _change(lambda w, t, o: w.upstreams.set(t.upstream, None, NARROWED, o)),
     "Upstreams.test": _change(lambda w, t, o: w.upstreams.test(t.upstream, None, None, o)),
     "Upstreams.purge": _change(lambda w, t, o: w.upstreams.purge(t.upstream, None, o)),

@@ -36,6 +36,9 @@ from authsvc.web.public_error import PublicError, public_error
 SLOTS, PER_TEAM, MAX_WAITING, PATIENCE = 16, 8, 64, 20.0
 """Pages of one worker that are made at once, of one team, and that wait for so many seconds; as at the API."""
 
+ASKING, ASKING_PER_TEAM = 64, 32
+"""The same of pages that wait for a registry or a receiver, which keep no others waiting."""
+
 VISITORS, PER_NETWORK, WAITING_OF_A_NETWORK = 16, 4, 16
 """Forms of people who are not signed in that are worked on at once, of one network, and of one network that wait."""
 
@@ -83,6 +86,7 @@ class Portal:
         record_denied: writes a denial to the audit; neither waits nor fails.
         count: counts each request.
         share: lets so many pages be made at once; teams take turns.
+        asking: the same for pages that may wait for a registry or a receiver.
         visitors: the same for the forms of those who have not signed in; their networks take turns.
     """
 
@@ -95,6 +99,7 @@ class Portal:
     record_denied: RecordDenied = lambda _denial: None
     count: CountRequest = lambda _collection, _method, _status, _seconds: None
     share: FairShare = field(factory=lambda: FairShare(SLOTS, PER_TEAM, MAX_WAITING, BUSY, patience=PATIENCE))
+    asking: FairShare = field(factory=lambda: FairShare(ASKING, ASKING_PER_TEAM, MAX_WAITING, BUSY, patience=PATIENCE))
     visitors: FairShare = field(
         factory=lambda: FairShare(VISITORS, PER_NETWORK, WAITING_OF_A_NETWORK, BUSY_SIGNING_IN, patience=PATIENCE)
     )
@@ -163,7 +168,7 @@ class Portal:
         if route.public and route.method == "GET":
             return nullcontext()
         if visit.signed_in is not None:
-            return self.share.slot(visit.signed_in.member.team)
+            return (self.asking if route.asks_others else self.share).slot(visit.signed_in.member.team)
         return self.visitors.slot(visit.client.network)
 
     def _remember_form_secret(self, request: web.Request, session: str | None) -> None:

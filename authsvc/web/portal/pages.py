@@ -15,6 +15,8 @@ from authsvc.web.portal.settings_pages import SettingsPages
 from authsvc.web.portal.sign_in_pages import PasswordAuthenticator, PasswordCheck, RecordRefused, SignInPages
 from authsvc.web.portal.team_pages import TeamPages
 from authsvc.web.portal.token_pages import TokenPages
+from authsvc.web.portal.upstream_link_pages import UpstreamLinkPages
+from authsvc.web.portal.upstream_pages import UpstreamPages
 
 
 def portal_routes(
@@ -42,5 +44,7 @@ def portal_routes(
         *ImagePages(teams, use_cases.images).routes(),
         *CustomerPages(teams, use_cases.customers, licenses, activity).routes(),
         *ActivityPages(teams, activity, use_cases.audit).routes(),
+        *UpstreamLinkPages(teams, use_cases.upstreams).routes(),
+        *UpstreamPages(teams, use_cases.upstreams).routes(),
         *LicensePages(teams, licenses, use_cases.license_preview, activity).routes(),
     )

@@ -22,6 +22,8 @@ class Route:
         handler: answers it.
         permission: what the member must hold; a page without one is open to everybody who is signed in.
         public: whether it is open to those who are not signed in.
+        asks_others: whether it may wait for a registry, a receiver or a name server; it then takes no turn from those
+            that do not.
     """
 
     method: str
@@ -29,3 +31,4 @@ class Route:
     handler: Callable[[Visit], Awaitable[PortalAnswer]]
     permission: Permission | None = None
     public: bool = False
+    asks_others: bool = False
