@@ -17,6 +17,7 @@ from authsvc.web.portal.team_pages import TeamPages
 from authsvc.web.portal.token_pages import TokenPages
 from authsvc.web.portal.upstream_link_pages import UpstreamLinkPages
 from authsvc.web.portal.upstream_pages import UpstreamPages
+from authsvc.web.portal.webhook_pages import WebhookPages
 
 
 def portal_routes(
@@ -46,5 +47,6 @@ def portal_routes(
         *ActivityPages(teams, activity, use_cases.audit).routes(),
         *UpstreamLinkPages(teams, use_cases.upstreams).routes(),
         *UpstreamPages(teams, use_cases.upstreams).routes(),
+        *WebhookPages(teams, use_cases.webhooks).routes(),
         *LicensePages(teams, licenses, use_cases.license_preview, activity).routes(),
     )

@@ -9,14 +9,14 @@ from authsvc.web.portal.license_states import SOON, ShownState
 
 _DAY = timedelta(days=1)
 
-_LAST_DAY = "credential ends today"
+_LAST_DAY = "secret ends today"
 
 _ANY = "image"
 """Stands in a command for what a pattern leaves open."""
 
 
 def credential_end(link: UpstreamLink, health: UpstreamHealth) -> datetime | None:
-    """Return when the credential ends: as the vendor stated it, or else as the registry says it."""
+    """Return when the secret ends: as the vendor stated it, or else as the registry says it."""
     return link.credential_ends_at or health.credential_ends_at
 
 
@@ -24,14 +24,14 @@ def shown_health(link: UpstreamLink, health: UpstreamHealth, now: datetime) -> S
     """Return how a link fares: what is wrong comes before what will be."""
     end = credential_end(link, health)
     if end is not None and end <= now:
-        return ShownState("bad", f"credential ended {end.date().isoformat()}")
+        return ShownState("bad", f"secret ended {end.date().isoformat()}")
     if health.is_failing:
         return ShownState("bad", "failing")
     if end is not None and end - now <= SOON:
         days = (end - now) // _DAY
-        return ShownState("warn", f"credential ends in {days} {'day' if days == 1 else 'days'}" if days else _LAST_DAY)
+        return ShownState("warn", f"secret ends in {days} {'day' if days == 1 else 'days'}" if days else _LAST_DAY)
     if health.last_good_at is None:
-        return ShownState("", "not asked yet")
+        return ShownState("", "not used yet")
     return ShownState("ok", "working")
 
 

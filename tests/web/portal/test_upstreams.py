@@ -211,16 +211,16 @@ def test_health_in_words() -> None:
     link = make_link(QUAY.origin)
     good, bad = NOW - timedelta(minutes=5), NOW - timedelta(minutes=1)
     for health, days, kind, words in (
-        (UpstreamHealth(), None, "", "not asked yet"),
+        (UpstreamHealth(), None, "", "not used yet"),
         (UpstreamHealth(good), None, "ok", "working"),
         (UpstreamHealth(bad, good, "tls", "x"), None, "ok", "working"),
         (UpstreamHealth(good, bad, "tls", "x"), None, "bad", "failing"),
         (UpstreamHealth(None, bad, "tls", "x"), 10, "bad", "failing"),
-        (UpstreamHealth(good), 10, "warn", "credential ends in 10 days"),
-        (UpstreamHealth(good), 1, "warn", "credential ends in 1 day"),
+        (UpstreamHealth(good), 10, "warn", "secret ends in 10 days"),
+        (UpstreamHealth(good), 1, "warn", "secret ends in 1 day"),
         (UpstreamHealth(good), 31, "ok", "working"),
-        (UpstreamHealth(good, bad, "tls", "x"), -1, "bad", "credential ended"),
-        (UpstreamHealth(good, credential_ends_at=NOW + timedelta(hours=2)), None, "warn", "credential ends today"),
+        (UpstreamHealth(good, bad, "tls", "x"), -1, "bad", "secret ended"),
+        (UpstreamHealth(good, credential_ends_at=NOW + timedelta(hours=2)), None, "warn", "secret ends today"),
     ):
         end = None if days is None else NOW + timedelta(days=days)
         state = shown_health(evolve(link, credential_ends_at=end), health, NOW)
