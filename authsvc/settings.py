@@ -72,6 +72,8 @@ MIN_AUDIT_BUDGET, MAX_AUDIT_BUDGET = 1, 65536
 
 MIN_AUDIT_GROUPS, MAX_AUDIT_GROUPS = 1024, 1024 * 1024
 
+MIN_CACHED_RECORDS, MAX_CACHED_RECORDS = 256, 1024 * 1024
+
 
 @frozen
 class Settings:
@@ -81,6 +83,7 @@ class Settings:
         public_url: what clients type; the only source of realm, service and the license's registry.
         redis_url: the one primary.
         redis_deadline: seconds that one operation on it may take.
+        cached_records: records that each worker keeps decoded.
         redis_disk: folders on the file systems that Redis writes to; none when they cannot be seen from here.
         redis_disk_reserve: MiB that are left free there by everything that can wait.
         secrets_dir: the secrets directory.
@@ -113,6 +116,7 @@ class Settings:
     public_url: PublicUrl
     redis_url: Secret
     redis_deadline: float
+    cached_records: int
     redis_disk: tuple[Path, ...]
     redis_disk_reserve: int
     secrets_dir: Path
@@ -208,6 +212,7 @@ SETTINGS = (
     _Setting("public_url", parse_public_url, "http://localhost:5000"),
     _Setting("redis_url", _redis_url, secret=True),
     _Setting("redis_deadline", decimal_seconds(MIN_REDIS_DEADLINE, MAX_REDIS_DEADLINE), "1.5"),
+    _Setting("cached_records", number(MIN_CACHED_RECORDS, MAX_CACHED_RECORDS), "16384"),
     _Setting("redis_disk", parse_absolute_paths, optional=True),
     _Setting("redis_disk_reserve", number(1, 1024 * 1024, " of MiB"), str(DEFAULT_RESERVE)),
     _Setting("secrets_dir", lambda text, _: Path(text)),

@@ -17,6 +17,10 @@ T = TypeVar("T")
 C = TypeVar("C", License, PersonalToken, PortalSession, RefreshToken, ServiceAccount)
 
 
+class NotCached(LookupError):
+    """The cache alone cannot answer; the store can."""
+
+
 @frozen
 class CredentialFacts(Generic[T]):
     """A credential and what its use depends on, as of one instant.
@@ -59,4 +63,12 @@ class CredentialFactsReader(Protocol):
         self, kind: type[C], credential_id: str, member_id: str | None, slugs: Collection[str]
     ) -> CredentialFacts[C]:
         """Return a credential with the member behind it and those apps of the given slugs that exist."""
+        ...
+
+
+class RecentLicenses(Protocol):
+    """What the store had within the last minute, for the time while it is unavailable (design #13)."""
+
+    def recall(self, license_id: str) -> tuple[License, App] | None:
+        """Return a license and its app, as far as they are known, or None."""
         ...

@@ -1,14 +1,13 @@
 """Authenticates the registry tokens of licenses: one, or several that came in one password (design #7).
 
-While the store is unavailable, licenses that it confirmed within the last minute count (design #13).
+While the store is unavailable, licenses count as it had them within the last minute (design #13).
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
-from authsvc.credentials.facts import CredentialFactsReader
+from authsvc.credentials.facts import CredentialFactsReader, RecentLicenses
 from authsvc.credentials.machine_secret import MachineSecret
-from authsvc.credentials.recent import RecentLicenses
 from authsvc.credentials.subject import LicensesSubject, LicenseSubject
 from authsvc.errors import StoreUnavailable, WrongSecret
 from authsvc.tenancy.records import App, License, live_tokens
@@ -29,23 +28,15 @@ class LicenseAuthenticator:
 
         Raises:
             WrongSecret: it opens none.
-            StoreUnavailable: the store did not answer, and did not confirm this license within the last minute.
+            StoreUnavailable: the store did not answer, and did not have this license within the last minute.
         """
-        asked = 0 if self._recent is None else self._recent.asking()
         try:
-            subject = await self._one(secret, namespaces, now)
+            return await self._one(secret, namespaces, now)
         except StoreUnavailable:
-            recent = None if self._recent is None else self._recent.recall(secret, now)
+            recent = self._recall(secret, now)
             if recent is None:
                 raise
             return recent
-        except WrongSecret:
-            if self._recent is not None:
-                self._recent.forget(secret)
-            raise
-        if self._recent is not None:
-            self._recent.remember(secret, subject, now, asked)
-        return subject
 
     async def several(
         self, secrets: Sequence[MachineSecret], namespaces: Collection[str], now: datetime
@@ -57,17 +48,19 @@ class LicenseAuthenticator:
 
         Raises:
             WrongSecret: none of the secrets opens a license.
-            StoreUnavailable: the store did not answer, and confirmed none of these licenses within the last minute.
+            StoreUnavailable: the store did not answer, and had none of these licenses within the last minute.
         """
-        asked = 0 if self._recent is None else self._recent.asking()
         try:
             proven, apps = await self._several(secrets, namespaces, now)
         except StoreUnavailable:
-            recent = None if self._recent is None else _recalled(self._recent, secrets, now)
-            if recent is None:
+            recent = [self._recall(secret, now) for secret in secrets]
+            known = [subject for subject in recent if subject is not None]
+            if not known:
                 raise
-            return recent
-        self._remember(secrets, proven, apps, now, asked)
+            by_id = {subject.license.id: subject.license for subject in known}
+            licenses = tuple(by_id[license_id] for license_id in sorted(by_id))
+            apps = {subject.app.slug: subject.app for subject in known}
+            return LicensesSubject(licenses, apps, stale=True, unchecked=None in recent)
         if not proven:
             ids = ", ".join(dict.fromkeys(secret.id for secret in secrets))
             raise WrongSecret(REFUSED, detail=f"no live secret of any of the licenses {ids}")
@@ -81,7 +74,6 @@ class LicenseAuthenticator:
             raise _refusal(f"{'no' if known is None else 'wrong or rotated secret of'} License {secret.id}")
         if known.app in facts.apps:
             return LicenseSubject(known, facts.apps[known.app])
-        self._note_ends(known)
         facts = await self._facts.credential_facts(License, known.id, None, [known.app])
         license_ = facts.credential
         if license_ is None or not opens(secret, license_, now):  # at that instant too (threat 50)
@@ -97,7 +89,6 @@ class LicenseAuthenticator:
         ids = list(dict.fromkeys(secret.id for secret in secrets))
         licenses, apps = await self._facts.licenses(ids, namespaces)
         proven = _proven(secrets, licenses, now)
-        self._note_ends(*(license_ for license_ in proven.values() if license_.app not in apps))
         if namespaces or not proven:
             return proven, apps
         # Who only signs in names no app; whether a license counts depends on its own, all as of one instant.
@@ -105,28 +96,10 @@ class LicenseAuthenticator:
         licenses, apps = await self._facts.licenses(list(proven), slugs)
         return _proven(secrets, licenses, now), apps
 
-    def _remember(
-        self,
-        secrets: Iterable[MachineSecret],
-        proven: Mapping[str, License],
-        apps: Mapping[str, App],
-        now: datetime,
-        asked: int,
-    ) -> None:
-        if self._recent is None:
-            return
-        for secret in secrets:
-            license_ = proven.get(secret.id)
-            if license_ is None or not opens(secret, license_, now):
-                self._recent.forget(secret)
-            elif license_.app in apps:
-                self._recent.remember(secret, LicenseSubject(license_, apps[license_.app]), now, asked)
-
-    def _note_ends(self, *licenses: License) -> None:
-        """Take note of those that the store has ended, unless they are remembered together with their app."""
-        for license_ in licenses:
-            if self._recent is not None and (license_.revoked_at or license_.archived_at):
-                self._recent.end(license_)
+    def _recall(self, secret: MachineSecret, now: datetime) -> LicenseSubject | None:
+        """Return the license that ``secret`` opens as the store had it within the last minute, or None."""
+        known = None if self._recent is None else self._recent.recall(secret.id)
+        return LicenseSubject(*known, stale=True) if known is not None and opens(secret, known[0], now) else None
 
 
 def opens(secret: MachineSecret, license_: License, now: datetime) -> bool:
@@ -143,21 +116,6 @@ def _proven(secrets: Iterable[MachineSecret], licenses: Mapping[str, License], n
         for secret in secrets
         if secret.id in licenses and opens(secret, licenses[secret.id], now)
     }
-
-
-def _recalled(recent: RecentLicenses, secrets: Sequence[MachineSecret], now: datetime) -> LicensesSubject | None:
-    """Return the licenses that the store confirmed within the last minute, or None when there are none."""
-    found = [recent.recall(secret, now) for secret in secrets]
-    known = [subject for subject in found if subject is not None]
-    if not known:
-        return None
-    # Two answers of the store about one license or app can differ: one that ended it counts, so it comes last.
-    ended = sorted(known, key=lambda one: bool(one.license.revoked_at or one.license.archived_at))
-    licenses = {subject.license.id: subject.license for subject in ended}
-    apps = {one.app.slug: one.app for one in sorted(known, key=lambda one: one.app.archived_at is not None)}
-    return LicensesSubject(
-        tuple(licenses[license_id] for license_id in sorted(licenses)), apps, stale=True, unchecked=None in found
-    )
 
 
 def _refusal(why: str) -> WrongSecret:

@@ -16,7 +16,6 @@ from authsvc.manage.license_signer import LicenseSigner
 from authsvc.manage.licenses import Licenses
 from authsvc.manage.links import Links
 from authsvc.manage.members import Members
-from authsvc.manage.new_passwords import PasswordHasher
 from authsvc.manage.secret_sealer import SecretSealer
 from authsvc.manage.service_accounts import ServiceAccounts
 from authsvc.manage.sessions import Sessions
@@ -44,7 +43,6 @@ class UseCases:
         sealer: seals the credentials of upstreams and webhooks; asked only by what has one.
         upstream_checks: asks external registries.
         webhook_checks: asks the receivers of webhooks.
-        password_hasher: hashes new passwords.
     """
 
     stores: Stores
@@ -56,7 +54,6 @@ class UseCases:
     sealer: SecretSealer
     upstream_checks: UpstreamChecks
     webhook_checks: WebhookChecks
-    password_hasher: PasswordHasher
 
     @cached_property
     def teams(self) -> Teams:
@@ -66,12 +63,12 @@ class UseCases:
     @cached_property
     def members(self) -> Members:
         """The people in them."""
-        return Members(self.stores, self.password_hasher)
+        return Members(self.stores)
 
     @cached_property
     def links(self) -> Links:
         """Invitations and resets."""
-        return Links(self.stores, self.password_hasher)
+        return Links(self.stores)
 
     @cached_property
     def activity(self) -> Activity:

@@ -133,6 +133,18 @@ STORE_SECONDS = Metric(
 STORE_ERRORS = Metric(
     "authsvc_store_errors_total", Kind.COUNTER, "Commands to Redis that failed or had no answer in time."
 )
+CACHE, REDIS = "cache", "redis"
+
+RECORD_READS = Metric(
+    "authsvc_record_reads_total",
+    Kind.COUNTER,
+    "Questions for records of the token path and of linked registries, by what answered them.",
+    (Label("source", (CACHE, REDIS)),),
+)
+RECORDS_CACHED = Metric("authsvc_records_cached", Kind.GAUGE, "Records that the workers keep decoded.")
+WORKERS_TRACKING = Metric(
+    "authsvc_workers_tracking", Kind.GAUGE, "Workers whose cached records are kept current by Redis."
+)
 STORE_DISK_FREE = Metric(
     "authsvc_store_disk_free_bytes", Kind.LARGEST, "Room that is left on the disk of Redis; 0 when it is not known."
 )
@@ -291,6 +303,7 @@ METRICS = (
     *(PASSWORDS_WAITING, PASSWORDS_RUNNING, PASSWORD_SECONDS),
     UNCLEAR_CLIENTS,
     *(STORE_SECONDS, STORE_ERRORS, STORE_DISK_FREE, STORE_DISK_SIZE, STORE_MEMORY_USED, STORE_MEMORY_LIMIT),
+    *(RECORD_READS, RECORDS_CACHED, WORKERS_TRACKING),
     *(LEAF_EXPIRY, LEAF_FAILURES, WORKERS, WORKER_DEATHS),
     *(AUDIT_USED, AUDIT_BUDGET, AUDIT_WAITING, AUDIT_LOST, LOG_LOST, METRICS_LOST),
     *(KEY_OPERATIONS, KEY_SERVICE_DEATHS),

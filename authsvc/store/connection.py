@@ -6,8 +6,8 @@ docs/architecture.md, "Store"); so every client is made here.
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
 
 from redis.asyncio import Redis
@@ -211,6 +211,36 @@ class Connection:
 
     async def _fetch(self, keys: Sequence[str]) -> Values:
         return cast("Values", await self.read(lambda: self.redis.mget(keys)))
+
+    async def primary(self) -> tuple[str, int] | None:
+        """Return where the primary is as the sentinels say it, or None without sentinels.
+
+        Raises:
+            redis.exceptions.RedisError: none of them knows one.
+        """
+        return await self._pool.primary()
+
+    def distrust_older(self) -> None:
+        """Replace every connection that is open now when it is next used."""
+        self._pool.distrust(opened_before=asyncio.get_running_loop().time())
+
+    @asynccontextmanager
+    async def dedicated(self) -> AsyncIterator[asyncio.WriteTransport]:
+        """Yield a connection beside the pool with the same settings, in RESP3, for somebody who speaks Redis.
+
+        Raises:
+            redis.exceptions.RedisError: it cannot be made.
+        """
+        connection = self._pool.outside(protocol=3)
+        try:
+            await connection.connect()  # type: ignore[no-untyped-call]
+            writer = connection._writer  # noqa: SLF001  redis-py offers nothing that takes a message the moment it comes
+            if writer is None:
+                raise RedisConnectionError("the connection was closed")
+            yield writer.transport
+            writer.transport.abort()
+        finally:
+            await connection.disconnect(nowait=True)
 
     async def close(self) -> None:
         """Close every connection."""

@@ -1,14 +1,17 @@
 """Reads for the token path. Two round trips at most: the credential, then everything as of one instant."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, cast
 
 from authsvc.credentials.facts import C, Credential, CredentialFacts
 from authsvc.store import keys
+from authsvc.store.cached_reads import KEY_OF, RecordReads
 from authsvc.store.codec import Codec, decode_instant
 from authsvc.store.connection import Connection
+from authsvc.store.record_cache import RecordCache
 from authsvc.store.throttle import password_buckets, tats_of
-from authsvc.tenancy.machine_records import PersonalToken, RefreshToken, ServiceAccount
+from authsvc.tenancy.machine_records import RefreshToken
 from authsvc.tenancy.portal_session import PortalSession
 from authsvc.tenancy.records import App, License, Member
 from authsvc.throttle import TATs
@@ -25,22 +28,21 @@ MAX_LAST_IDS = 4096
 """Addresses of which it is remembered whose they were, or that they were nobody's; the oldest go first. One bound for
 both: with two, an address that stays remembered while others are asked for would be known to have an account."""
 
-_KEY_OF: Mapping[type[Credential], Callable[[str], str]] = {
-    License: keys.license_,
-    PersonalToken: keys.personal_token,
+_KEY_OF_IDLE: Mapping[type[Credential], Callable[[str], str]] = {
     PortalSession: keys.portal_session,
     RefreshToken: keys.refresh_token,
-    ServiceAccount: keys.service_account,
 }
+"""Credentials that end when they were idle for long."""
 
 
 class RedisCredentialFacts:
     """Reads facts about subjects. Every method raises StoreUnavailable when Redis does not answer."""
 
-    def __init__(self, connection: Connection, codec: Codec) -> None:
-        """Read through ``connection``."""
+    def __init__(self, connection: Connection, codec: Codec, cache: RecordCache | None = None) -> None:
+        """Read through ``connection``, and keep in ``cache`` what can be answered from there next time."""
         self._connection = connection
         self._codec = codec
+        self._reads = RecordReads(connection, codec, cache)
         self._member_by_email = connection.redis.register_script(_MEMBER_BY_EMAIL)
         self._last_ids: OrderedDict[str, str | None] = OrderedDict()
 
@@ -67,33 +69,40 @@ class RedisCredentialFacts:
 
     async def member_facts(self, member_id: str, slugs: Collection[str]) -> tuple[Member | None, Mapping[str, App]]:
         """Return the member, and those apps of the given slugs that exist, as of one instant."""
-        member, *apps = await self._connection.get_all(keys.member(member_id), *map(keys.app, slugs))
-        return self._codec.decode_optional(member, Member), self._apps(apps)
+        names = [keys.member(member_id), *map(keys.app, slugs)]
+        member, *apps = await self._reads.read(names, [Member, *_apps(slugs)])
+        return cast("Member | None", member), _by_slug(apps)
 
     async def credential(self, kind: type[C], credential_id: str) -> C | None:
         """Return the credential."""
-        return self._codec.decode_optional(await self._connection.get(_KEY_OF[kind](credential_id)), kind)
+        if kind in KEY_OF:
+            return cast("C | None", (await self._reads.read([KEY_OF[kind](credential_id)], [kind]))[0])
+        return self._codec.decode_optional(await self._connection.get(_KEY_OF_IDLE[kind](credential_id)), kind)
 
     async def licenses(
         self, license_ids: Collection[str], slugs: Collection[str]
     ) -> tuple[Mapping[str, License], Mapping[str, App]]:
         """Return those licenses that exist, by id, and those apps of the given slugs that exist, as of one instant."""
-        names = (*map(keys.license_, license_ids), *map(keys.app, slugs))
-        raws = await self._connection.get_all(*names)
-        found = (self._codec.decode(raw, License) for raw in raws[: len(license_ids)] if raw is not None)
-        return {license_.id: license_ for license_ in found}, self._apps(raws[len(license_ids) :])
+        names = [*map(keys.license_, license_ids), *map(keys.app, slugs)]
+        found = await self._reads.read(names, [*(License for _ in license_ids), *_apps(slugs)])
+        licenses = cast("list[License | None]", found[: len(license_ids)])
+        return {one.id: one for one in licenses if one is not None}, _by_slug(found[len(license_ids) :])
 
     async def credential_facts(
         self, kind: type[C], credential_id: str, member_id: str | None, slugs: Collection[str]
     ) -> CredentialFacts[C]:
         """Return a credential with the member behind it and those apps of the given slugs that exist."""
         member_key = keys.member(member_id) if member_id is not None else keys.NONE
-        names = (_KEY_OF[kind](credential_id), keys.used(credential_id), member_key, *map(keys.app, slugs))
-        credential, used_at, member, *apps = await self._connection.get_all(*names)
+        if kind in KEY_OF:
+            names = [KEY_OF[kind](credential_id), member_key, *map(keys.app, slugs)]
+            credential, member, *apps = await self._reads.read(names, [kind, Member, *_apps(slugs)])
+            return CredentialFacts(cast("C | None", credential), cast("Member | None", member), _by_slug(apps))
+        names = [_KEY_OF_IDLE[kind](credential_id), keys.used(credential_id), member_key, *map(keys.app, slugs)]
+        raw, used_at, raw_member, *raw_apps = await self._connection.get_all(*names)
         return CredentialFacts(
-            credential=self._codec.decode_optional(credential, kind),
-            member=self._codec.decode_optional(member, Member),
-            apps=self._apps(apps),
+            credential=self._codec.decode_optional(raw, kind),
+            member=self._codec.decode_optional(raw_member, Member),
+            apps=_by_slug([self._codec.decode_optional(one, App) for one in raw_apps]),
             used_at=None if used_at is None else decode_instant(used_at),
         )
 
@@ -103,6 +112,10 @@ class RedisCredentialFacts:
         while len(self._last_ids) > MAX_LAST_IDS:
             self._last_ids.popitem(last=False)
 
-    def _apps(self, raws: Collection[bytes | None]) -> Mapping[str, App]:
-        found = (self._codec.decode(raw, App) for raw in raws if raw is not None)
-        return {app.slug: app for app in found}
+
+def _apps(slugs: Collection[str]) -> list[type]:
+    return [App] * len(slugs)
+
+
+def _by_slug(apps: Sequence[Any]) -> Mapping[str, App]:
+    return {app.slug: app for app in cast("Sequence[App | None]", apps) if app is not None}

@@ -85,6 +85,11 @@ WEBHOOK_ENDINGS = f"{PREFIX}webhook-endings"
 ACTIVITY = f"{PREFIX}activity:"
 """What every key of the activity begins with (:mod:`authsvc.store.activity_script` makes most of their names)."""
 
+CACHED = tuple(
+    f"{PREFIX}{kind}:" for kind in ("license", "app", "member", "personal-token", "service-account", "upstream")
+)
+"""What the keys of the records begin with that workers cache; none of them is the beginning of another one."""
+
 
 def activity_accounts(app: str) -> str:
     """Hash of the numbers that stand for the subjects with activity in an app."""

@@ -43,6 +43,15 @@ class CheckedPool(BlockingConnectionPool):
         """Replace every connection that was opened before then (seconds of the loop's clock) when it is next used."""
         self._trusted_since = max(self._trusted_since, opened_before)
 
+    async def primary(self) -> tuple[str, int] | None:
+        """Return where the primary is; None when nobody but its address says it."""
+        return None
+
+    def outside(self, protocol: int) -> AbstractConnection:
+        """Return a connection with the settings of the pool that is not in it; nothing connects yet."""
+        connection: AbstractConnection = self.connection_class(**{**self.connection_kwargs, "protocol": protocol})
+        return connection
+
     @override
     async def get_connection(self, command_name: str | None = None, *keys: Any, **options: Any) -> AbstractConnection:
         try:

@@ -43,6 +43,10 @@ class PrimaryPool(CheckedPool):
         )
         self._primary: tuple[str, int] | None = None
 
+    @override
+    async def primary(self) -> tuple[str, int] | None:
+        return await self.get_master_address()
+
     async def get_master_address(self) -> tuple[str, int]:
         """Ask the sentinels, one after the other; the one that knew is asked first next time.
 

@@ -20,7 +20,6 @@ from authsvc.keys.sealing import SealContext
 from authsvc.logs import Logger
 from authsvc.manage.image_deletions import RegistryDeletions
 from authsvc.manage.images import RegistryImages
-from authsvc.manage.new_passwords import PasswordHasher
 from authsvc.metrics.shared_metrics import Slot
 from authsvc.settings import Settings
 from authsvc.store.codec import Codec
@@ -81,7 +80,6 @@ async def management_applications(
     images: RegistryImages,
     deletions: Callable[[Connection], RegistryDeletions],
     passwords: ThrottledPasswords,
-    hasher: PasswordHasher,
     on_use: Callable[[str, datetime], None],
     log: ChangeLog,
     record_denied: RecordDenied,
@@ -97,7 +95,6 @@ async def management_applications(
         images: asks the registry for images.
         deletions: makes what deletes from the registry, with the events that are read from Redis.
         passwords: what the portal checks passwords with; the API accepts none.
-        hasher: hashes the passwords that people choose.
         on_use: called for every credential that was accepted.
         log: where changes are written once they are durable.
         record_denied: writes denials to the audit.
@@ -111,9 +108,7 @@ async def management_applications(
         facts, throttle = RedisCredentialFacts(connection, codec), RedisThrottle(connection)
         signer: ServiceKeys = NoServiceKeys() if keys is None else keys
         async with registry_checks(settings) as checks, receiver_checks(settings) as receivers:
-            use_cases = server_use_cases(
-                settings, connection, codec, signer, images, deletions, checks, receivers, hasher, log
-            )
+            use_cases = server_use_cases(settings, connection, codec, signer, images, deletions, checks, receivers, log)
             authenticator, count = Authenticator(facts, passwords, throttle, on_use=on_use), count_api_request(slot)
             api = ManagementApi(
                 use_cases,

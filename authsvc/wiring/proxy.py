@@ -20,10 +20,9 @@ from authsvc.settings import Settings
 from authsvc.store.activity_sink import RedisActivitySink
 from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
-from authsvc.store.records import Records
 from authsvc.store.upstream_contents import RedisUpstreamContents
 from authsvc.store.upstream_tags import RedisUpstreamTags
-from authsvc.store.upstreams import RedisUpstreamHealth, RedisUpstreams
+from authsvc.store.upstreams import RedisUpstreamHealth
 from authsvc.upstreams.link import UpstreamLink, credential_context
 from authsvc.upstreams.tag_policy import TagPolicy
 from authsvc.web.proxy.activity import PullActivity
@@ -32,16 +31,13 @@ from authsvc.web.proxy.endpoint import ProxyEndpoint, TokenRules
 from authsvc.web.proxy.known_contents import KnownContents
 from authsvc.web.proxy.link_shares import LinkShares
 from authsvc.web.proxy.nginx_only import NginxOnly
-from authsvc.web.proxy.pulls import Pulls
+from authsvc.web.proxy.pulls import LinkFinder, Pulls
 from authsvc.web.proxy.recorder import PullRecorder
 from authsvc.web.proxy.tag_lists import TagLists
 from authsvc.web.proxy.tags import TagResolver
 from authsvc.wiring import clock
 from authsvc.wiring.ecr import ecr_tokens
 from authsvc.wiring.upstreams import upstream_session
-
-DECODED_LINKS = 1_024
-"""Links that a worker keeps decoded."""
 
 EVENT_ID_BYTES = 16
 
@@ -52,6 +48,7 @@ CLOSED = "the credential of this link cannot be opened now"
 async def proxy_endpoint(
     settings: Settings,
     keys: KeyServiceClient | None,
+    links: LinkFinder,
     nginx_hashes: Sequence[bytes],
     has_room: Callable[[], bool],
     audit: AuditRecorder,
@@ -63,6 +60,7 @@ async def proxy_endpoint(
     Args:
         settings: of the installation.
         keys: opens credentials; None when there is no key service.
+        links: which registries are linked.
         nginx_hashes: SHA-256 of each secret of nginx.
         has_room: whether there is room for what can wait.
         audit: takes pulls that were not served.
@@ -71,8 +69,8 @@ async def proxy_endpoint(
     """
     url = settings.public_url
     tokens = TokenRules(url.realm, url.authority, TrustedRoots(settings.secrets_dir).current, clock)
-    connection, codec = Connection(settings.redis_url, deadline=settings.redis_deadline), Codec(DECODED_LINKS)
-    recorder = PullRecorder(RedisActivitySink(connection, codec, has_room), logger, clock)
+    connection = Connection(settings.redis_url, deadline=settings.redis_deadline)
+    recorder = PullRecorder(RedisActivitySink(connection, Codec(), has_room), logger, clock)
     counts = PullCounts(slot)
     recording = asyncio.create_task(recorder.run())
     try:
@@ -82,7 +80,7 @@ async def proxy_endpoint(
             memory = RedisUpstreamTags(connection, life, has_room=has_room)
             shares = LinkShares()
             pulls = Pulls(
-                RedisUpstreams(Records(connection, codec)),
+                links,
                 client,
                 TagResolver(client, memory, policy, clock, shares),
                 TagLists(client, shares, policy.interval, clock),

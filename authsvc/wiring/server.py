@@ -18,7 +18,6 @@ from authsvc.audit.retention import Retention
 from authsvc.audit.token_event import AuditedRequest
 from authsvc.credentials.authenticator import Authenticator
 from authsvc.credentials.password_cache import PasswordCache
-from authsvc.credentials.recent import RecentLicenses
 from authsvc.credentials.throttled_passwords import ThrottledPasswords
 from authsvc.credentials.verifier import Lane, PasswordVerifier
 from authsvc.disk_room import DiskWatch
@@ -48,6 +47,7 @@ from authsvc.settings import Settings
 from authsvc.signing.keyring import Keyring
 from authsvc.signing.license_keys import key_document
 from authsvc.store.audit_stream import RedisAudit
+from authsvc.store.cached_reads import CachedFacts, CachedLinks, RecordReads
 from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
 from authsvc.store.facts import RedisCredentialFacts
@@ -75,6 +75,7 @@ from authsvc.wiring.images import indexed_registry, registry_images
 from authsvc.wiring.keys import system_tokens
 from authsvc.wiring.listeners import ServedRoutes, listeners
 from authsvc.wiring.proxy import proxy_endpoint
+from authsvc.wiring.record_cache import record_cache
 from authsvc.wiring.room import watched_disk, watched_memory
 from authsvc.wiring.webhooks import webhooks_of_worker
 from authsvc.worker_status import DATA_VERSION
@@ -82,8 +83,8 @@ from authsvc.worker_status import DATA_VERSION
 TOKEN_ID_BYTES = 16
 AUDIT_ID_BYTES = 16
 
-DECODED_RECORDS = 16_384
-"""Records that a worker keeps decoded, at about 2.3 KB each: with 256, ten thousand licenses in turn met none."""
+DECODED_RECORDS = 1_024
+"""Records that stay decoded beside the cache: those of members, who are looked for by address."""
 
 KEYS_PROBE = 1.0
 """Seconds in which the key service must answer to be shown as up."""
@@ -176,7 +177,9 @@ async def running_worker(
         def has_room() -> bool:
             return disk.has_room() and memory.has_room()
 
-        facts, usage = RedisCredentialFacts(connection, codec), RedisUsage(connection, logger, disk.has_room)
+        cache = await stack.enter_async_context(record_cache(settings, connection, logger, counting.slot))
+        facts, cached = RedisCredentialFacts(connection, codec, cache), CachedFacts(cache)
+        usage = RedisUsage(connection, logger, disk.has_room)
         stack.push_async_callback(usage.flush)
         stack.push_async_callback(ended, asyncio.create_task(usage.run()))
         recorder = await stack.enter_async_context(_audit(settings, logger, counting.slot, disk.has_room))
@@ -184,10 +187,9 @@ async def running_worker(
         denials = await stack.enter_async_context(sending)
         await stack.enter_async_context(_indexing(settings, logger))
         throttle = RedisThrottle(connection)
-        verifier = stack.enter_context(_verifier(hashing, counting))
-        passwords = _passwords(verifier, throttle, hashing, counting, logger)
-        recent = RecentLicenses() if settings.degraded_pulls else None
-        authenticator = Authenticator(facts, passwords, throttle, on_use=usage.record, recent=recent)
+        passwords = stack.enter_context(_passwords(throttle, hashing, counting, logger))
+        recent = cached if settings.degraded_pulls else None
+        authenticator = Authenticator(facts, passwords, throttle, on_use=usage.record, cached=cached, recent=recent)
         service, record = settings.public_url.authority, _recording(recorder, denials)
         issuance = _issuance(settings, authenticator, live, Records(connection, codec, _change_log(logger)))
         tokens = system_tokens(settings, live.keyring)
@@ -195,7 +197,9 @@ async def running_worker(
             indexed_registry(settings, tokens, new_audit_id(), logger, counting.slot, has_room)
         )
         preflight = Preflight(authenticator, OurRegistry(session), tokens, service)
-        proxied = proxy_endpoint(settings, live.keys, live.nginx_secrets, has_room, recorder, logger, counting.slot)
+        links = CachedLinks(RecordReads(connection, codec, cache), cache)
+        nginx = live.nginx_secrets
+        proxied = proxy_endpoint(settings, live.keys, links, nginx, has_room, recorder, logger, counting.slot)
         edge_routes = [
             *TokenEndpoint(CountedIssuance(issuance, counting.slot), logger, clock, record).routes(),
             *PreflightEndpoint(preflight, service, logger, clock, record).routes(),
@@ -209,7 +213,6 @@ async def running_worker(
                 registry_images(session, tokens),
                 partial(SessionDeletions, session, tokens),
                 passwords,
-                verifier,
                 usage.record,
                 _change_log(logger),
                 recorder.record_denied,
@@ -288,19 +291,11 @@ async def _keys_state(keys: KeyServiceClient | None) -> str:
 
 
 @contextmanager
-def _verifier(hashing: Hashing, counting: Counting) -> Iterator[PasswordVerifier]:
-    """Yield what hashes passwords, with threads of its own."""
-    executor = CountedThreads(hashing.threads, counting.slot)
-    try:
-        yield PasswordVerifier(executor, hashing.threads, on_waiting=counting.password_waits)
-    finally:
-        executor.shutdown(wait=False, cancel_futures=True)
-
-
 def _passwords(
-    verifier: PasswordVerifier, throttle: RedisThrottle, hashing: Hashing, counting: Counting, logger: Logger
-) -> ThrottledPasswords:
-    """Return what evaluates passwords."""
+    throttle: RedisThrottle, hashing: Hashing, counting: Counting, logger: Logger
+) -> Iterator[ThrottledPasswords]:
+    """Yield what evaluates passwords, with threads of its own."""
+    executor = CountedThreads(hashing.threads, counting.slot)
     reported: set[str] = set()
 
     def report(network: str) -> None:
@@ -309,8 +304,16 @@ def _passwords(
             logger.warning("clients.unclear", network=network)
             reported.add(network)
 
-    cache = PasswordCache(secrets.token_bytes(32))
-    return ThrottledPasswords(verifier, cache, throttle, hashing.guess_key, on_unclear=report)
+    try:
+        yield ThrottledPasswords(
+            PasswordVerifier(executor, hashing.threads, on_waiting=counting.password_waits),
+            PasswordCache(secrets.token_bytes(32)),
+            throttle,
+            hashing.guess_key,
+            on_unclear=report,
+        )
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ CORE_SHELL = {
     "credentials/authenticator.py",
     "credentials/licenses.py",
     "credentials/facts.py",
+    "credentials/machines.py",
     "credentials/portal_sessions.py",
     "credentials/verifier.py",
     "issuance.py",

@@ -40,6 +40,7 @@ BAD = {
     "refresh_tokens": "true",
     "audit_budget": "256m",
     "audit_groups": "many",
+    "cached_records": "255",
     "audit_export_dir": "audit",
     "log_level": "loud",
     "control_socket": "serve.sock",

@@ -153,6 +153,7 @@ class MemoryFacts:
         calls: what was asked, in order.
         after_first: what happens between the first answer and the second question.
         away: whether it does not answer.
+        recent: the licenses with their apps that it had when it was asked last, by id.
         throttle: what is counted.
     """
 
@@ -163,6 +164,7 @@ class MemoryFacts:
     calls: list[str] = field(factory=list)
     after_first: Callable[[], None] = field(default=lambda: None)
     away: bool = False
+    recent: dict[str, tuple[License, App]] = field(factory=dict)
     throttle: MemoryThrottle = field(factory=MemoryThrottle)
 
     @classmethod
@@ -204,6 +206,8 @@ class MemoryFacts:
         self._ask("licenses")
         found = {one: self.credentials.get((License, one)) for one in license_ids}
         apps = self._some(slugs)
+        for record in found.values():
+            self._saw(record, slugs)
         if len(self.calls) == 1:
             self.after_first()
         return {one: cast("License", record) for one, record in found.items() if record is not None}, apps
@@ -216,9 +220,18 @@ class MemoryFacts:
         found = cast("C | None", self.credentials.get((kind, credential_id)))
         member = None if member_id is None else self.members.get(member_id)
         answer = CredentialFacts(found, member, self._some(slugs), self.used_at.get(credential_id))
+        self._saw(found, slugs)
         if len(self.calls) == 1:
             self.after_first()
         return answer
+
+    def recall(self, license_id: str) -> tuple[License, App] | None:
+        """Return what it had of a license when it was asked last."""
+        return self.recent.get(license_id)
+
+    def _saw(self, record: Credential | None, slugs: Collection[str]) -> None:
+        if isinstance(record, License) and (record.app in slugs or record.id in self.recent):
+            self.recent[record.id] = (record, self.apps[record.app])
 
     def _ask(self, which: str) -> None:
         self.calls.append(which)

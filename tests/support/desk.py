@@ -12,7 +12,6 @@ from authsvc.client import Client
 from authsvc.credentials.authenticator import Authenticator
 from authsvc.credentials.password_cache import PasswordCache
 from authsvc.credentials.proof import Proof
-from authsvc.credentials.recent import RecentLicenses
 from authsvc.credentials.subject import Subject
 from authsvc.credentials.throttled_passwords import ThrottledPasswords
 from authsvc.credentials.verifier import PasswordVerifier
@@ -78,14 +77,18 @@ class Desk:
 
 
 @asynccontextmanager
-async def opened(recent: RecentLicenses | None = None) -> AsyncIterator[Desk]:
-    """Yield a desk with threads of its own."""
+async def opened(*, believing: bool = False) -> AsyncIterator[Desk]:
+    """Yield a desk with threads of its own; ``believing`` in what the store had, while it is away."""
     desk = Desk()
     throttle = desk.facts_reader.throttle
     with ThreadPoolExecutor(1) as executor:
         verifier = PasswordVerifier(executor, 1, verify=desk.check)
         passwords = ThrottledPasswords(verifier, PasswordCache(b"k" * 32), throttle, b"g" * 32)
         desk.authenticator = Authenticator(
-            desk.facts_reader, passwords, throttle, on_use=lambda name, _: desk.used.append(name), recent=recent
+            desk.facts_reader,
+            passwords,
+            throttle,
+            on_use=lambda name, _: desk.used.append(name),
+            recent=desk.facts_reader if believing else None,
         )
         yield desk

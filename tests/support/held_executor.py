@@ -5,7 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any
 
-from authsvc.errors import AuthsvcError
+from authsvc.redaction import Secret
 
 
 async def settle() -> None:
@@ -18,12 +18,12 @@ class HeldExecutor(Executor):
     """An executor whose work waits until it is let go: a machine as slow as the test wants.
 
     Attributes:
-        asked: the hash of every check that was started, the salt of every new password.
+        asked: the hash of every check that was started.
     """
 
     def __init__(self) -> None:
         """Hold everything."""
-        self.asked: list[Any] = []
+        self.asked: list[Secret] = []
         self._waiting: list[tuple[Future[Any], Callable[[], Any]]] = []
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
@@ -43,6 +43,6 @@ class HeldExecutor(Executor):
                 continue
             try:
                 future.set_result(work())
-            except (ValueError, AuthsvcError) as error:
+            except ValueError as error:
                 future.set_exception(error)
             await settle()

@@ -19,7 +19,6 @@ from authsvc.credentials.portal_sessions import SessionAuthenticator
 from authsvc.credentials.throttled_passwords import ThrottledPasswords
 from authsvc.fair_share import FairShare
 from authsvc.logs import make_logger
-from authsvc.manage.new_passwords import PasswordHasher
 from authsvc.manage.use_cases import UseCases
 from authsvc.public_url import PublicUrl, parse_public_url
 from authsvc.store.audit_stream import RedisAudit
@@ -183,10 +182,8 @@ class PortalServer:
 
 
 @asynccontextmanager
-async def portal_server(
-    house: Installation, public_url: PublicUrl = PUBLIC_URL, hasher: PasswordHasher | None = None
-) -> AsyncIterator[PortalServer]:
-    """Serve the portal of an installation, with another way to hash new passwords if one is given."""
+async def portal_server(house: Installation, public_url: PublicUrl = PUBLIC_URL) -> AsyncIterator[PortalServer]:
+    """Serve the portal of an installation."""
     log = StringIO()
     logger = make_logger("info", log)
     throttle = RedisThrottle(house.connection)
@@ -199,7 +196,6 @@ async def portal_server(
         sealer=house.keys,
         upstream_checks=house.checks,
         webhook_checks=house.receivers,
-        password_hasher=hasher or house.verifier,
     )
     portal = Portal(
         SessionAuthenticator(house.facts_reader, house.usage.record),
