@@ -31,6 +31,7 @@ CHANGES = (
     *("upstream.linked", "upstream.changed", "upstream.purged", "upstream.unlinked"),
     *("webhook.added", "webhook.disabled", "webhook.enabled", "webhook.removed"),
     *("customer.created", "customer.changed", "license.created", "license.changed", "license.rotated"),
+    *("license-link.created", "license-link.revoked", "license-link.downloaded"),
     *("keys.rotated", "keys.license_rotated", "keys.sealing_rotated"),
     *("keys.root_prepared", "keys.root_switched", "keys.roots_dropped"),
 )

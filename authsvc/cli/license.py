@@ -10,6 +10,7 @@ COMMANDS = {
     "download": ("authsvc.cli.license_reissue", "download"),
     "extend": ("authsvc.cli.license_reissue", "extend"),
     "import": ("authsvc.cli.license_import", "import_command"),
+    "link": ("authsvc.cli.license_link", "link_command"),
     "list": ("authsvc.cli.license_list", "list_command"),
     "reinstate": ("authsvc.cli.license_state", "reinstate"),
     "renew": ("authsvc.cli.license_renewal", "renew_command"),

@@ -40,6 +40,8 @@ SERVICE_KIND = "sa"
 REFRESH_KIND = "ref"
 LINK_KIND = "link"
 SESSION_KIND = "ses"
+PAGE_KIND = "page"
+"""Opens the page of a license."""
 
 _ID = re.compile(rf"[{ID_ALPHABET}]{{{ID_LENGTH}}}", re.ASCII)
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"

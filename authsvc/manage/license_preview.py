@@ -15,6 +15,7 @@ from authsvc.manage.stores import Stores
 from authsvc.spec.reference import MAX_NAME_LENGTH
 from authsvc.tenancy.pages import MAX_PAGE, Page, page_size
 from authsvc.tenancy.patterns import MAX_PATTERNS, covers_native, parse_pattern
+from authsvc.tenancy.records import App
 
 MAX_READS = 20
 """Most pages of the index of images that one page looks at (design #18)."""
@@ -58,24 +59,35 @@ class LicensePreview:
             InputRefused: a pattern, the cursor or the limit is not acceptable.
             NotFound: there is no such app for the actor.
         """
-        size, patterns = page_size(limit), _parsed(repositories)
         found = (await find_app(self.stores, actor, app)).record
-        tags, scope, cursor = list[IndexedTag](), ImageScope(found.team, frozenset({found.slug})), after
-        steps, covered = MAX_STEPS, dict[str, bool]()
-        costs = sum(len(one) for one in patterns or () if "*" in one)  # for each character of a name
-        for _ in range(MAX_READS):
-            room = max(1, min(size - len(tags), steps // (1 + costs * MAX_NAME_LENGTH)))
-            page = await self.stores.images.page(scope, cursor, room)
-            for tag in page.items:
-                if tag.repository not in covered:
-                    steps -= costs * len(tag.repository)
-                    covered[tag.repository] = _is_covered(tag.repository, patterns)
-                    await asyncio.sleep(0)  # others are served between two names
-                tags += [tag] if covered[tag.repository] else []
-            cursor = page.next
-            if cursor is None or len(tags) == size or steps <= 0:
-                break
-        return Page(tuple(tags), cursor)
+        return await covered_tags(self.stores, found, _parsed(repositories), after, limit)
+
+
+async def covered_tags(
+    stores: Stores, app: App, patterns: Sequence[str] | None, after: str | None, limit: int
+) -> Page[IndexedTag]:
+    """Return one page of an app's tags that ``patterns`` cover; it may be short, and have a next one.
+
+    Raises:
+        InputRefused: the cursor or the limit is not acceptable.
+    """
+    size, tags, cursor = page_size(limit), list[IndexedTag](), after
+    scope = ImageScope(app.team, frozenset({app.slug}))
+    steps, covered = MAX_STEPS, dict[str, bool]()
+    costs = sum(len(one) for one in patterns or () if "*" in one)  # for each character of a name
+    for _ in range(MAX_READS):
+        room = max(1, min(size - len(tags), steps // (1 + costs * MAX_NAME_LENGTH)))
+        page = await stores.images.page(scope, cursor, room)
+        for tag in page.items:
+            if tag.repository not in covered:
+                steps -= costs * len(tag.repository)
+                covered[tag.repository] = _is_covered(tag.repository, patterns)
+                await asyncio.sleep(0)  # others are served between two names
+            tags += [tag] if covered[tag.repository] else []
+        cursor = page.next
+        if cursor is None or len(tags) == size or steps <= 0:
+            break
+    return Page(tuple(tags), cursor)
 
 
 def _parsed(repositories: Sequence[str] | None) -> tuple[str, ...] | None:
@@ -90,6 +102,6 @@ def _parsed(repositories: Sequence[str] | None) -> tuple[str, ...] | None:
     return tuple(map(parse_pattern, repositories))
 
 
-def _is_covered(repository: str, patterns: tuple[str, ...] | None) -> bool:
+def _is_covered(repository: str, patterns: Sequence[str] | None) -> bool:
     rest = repository.split("/")[1:]
     return patterns is None or any(covers_native(pattern, rest) for pattern in patterns)

@@ -13,7 +13,7 @@ from attrs import evolve, frozen
 from authsvc.credentials.machine_secret import ID_BYTES, LINK_KIND, SECRET_BYTES, MachineSecret, new_id
 from authsvc.credentials.password import SALT_BYTES, check_rules, hash_password
 from authsvc.errors import Conflict, InputRefused
-from authsvc.manage.actor import Actor
+from authsvc.manage.actor import OPERATOR, Actor, ActorKind
 from authsvc.manage.authorization import permitted
 from authsvc.manage.idempotency import repeatable, shows_secret
 from authsvc.manage.lookup import (
@@ -23,6 +23,7 @@ from authsvc.manage.lookup import (
     find_team,
     names_around,
 )
+from authsvc.manage.maker import maker_now
 from authsvc.manage.members import at_next_epoch, facts_of, new_member, parse_role
 from authsvc.manage.operation import Operation
 from authsvc.manage.permissions import Permission
@@ -163,19 +164,10 @@ class Links:
 
     async def _maker_still_may(self, link: OneTimeLink, now: datetime) -> bool:
         """Whether the operator made the link, or a member who could make it now, with the same token if with any."""
-        if link.creator is None:
-            return True
-        stored = await self.stores.members.get(link.creator)
-        if stored is None:
-            return False
-        maker = Actor.of_member(stored.record)
-        if link.token is not None:
-            token = await self.stores.personal_tokens.get(link.token)
-            if token is None:
-                return False
-            maker = Actor.of_personal_token(token.record, stored.record, now)
+        subject = OPERATOR if link.creator is None else f"{ActorKind.MEMBER}:{link.creator}"
+        maker = await maker_now(self.stores, subject, link.token, now)
         purposes = {LinkPurpose.INVITE: Permission.MEMBER_INVITE, LinkPurpose.RESET: Permission.MEMBER_RESET}
-        return maker.may(purposes[link.purpose]) and maker.sees(link.team)
+        return maker is not None and maker.may(purposes[link.purpose]) and maker.sees(link.team)
 
     async def _link(self, terms: OneTimeLink, operation: Operation) -> Secret:
         secret = MachineSecret.build(LINK_KIND, new_id(operation.entropy(ID_BYTES)), operation.entropy(SECRET_BYTES))

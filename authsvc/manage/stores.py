@@ -23,6 +23,7 @@ from authsvc.images.summary import BlobList
 from authsvc.registries.tag_deletion import RepositoryLock
 from authsvc.tenancy.customers import Customer, SelectedCustomer
 from authsvc.tenancy.license_filter import LicenseFilter
+from authsvc.tenancy.license_link import LicenseLink
 from authsvc.tenancy.machine_records import OneTimeLink, PersonalToken, RefreshToken, ServiceAccount
 from authsvc.tenancy.pages import IndexProgress, Page
 from authsvc.tenancy.portal_session import PortalSession
@@ -171,6 +172,16 @@ class LicenseStore(Protocol):
         self, old: Versioned[License], new: License, entry: Entry, customer: SelectedCustomer | None = None
     ) -> None: ...
     async def index_progress(self) -> IndexProgress: ...
+
+
+class LicenseLinkStore(Protocol):
+    """Links to the pages of licenses, by id; lists are by end, without those that have ended or were taken back."""
+
+    async def get(self, link_id: str) -> Versioned[LicenseLink] | None: ...
+    async def of_license(self, license_id: str) -> list[Versioned[LicenseLink]]: ...
+    async def add(self, link: LicenseLink, license_: Versioned[License], entry: Entry) -> None: ...
+    async def remove(self, links: Sequence[Versioned[LicenseLink]], entry: Entry) -> None: ...
+    async def note_download(self, link: Versioned[LicenseLink], entry: Entry) -> None: ...
 
 
 class OperationStore(Protocol):
@@ -341,6 +352,7 @@ class Stores:
     service_accounts: ServiceAccountStore
     customers: CustomerStore
     licenses: LicenseStore
+    license_links: LicenseLinkStore
     usage: UsageReader
     operations: OperationStore
     activity: ActivityReader

@@ -10,6 +10,8 @@ from authsvc.manage.customers import Customers
 from authsvc.manage.image_deletions import ImageDeletions, RegistryDeletions
 from authsvc.manage.image_users import ImageUsers
 from authsvc.manage.images import Images, RegistryImages
+from authsvc.manage.license_by_link import LicenseByLink
+from authsvc.manage.license_links import LicenseLinks
 from authsvc.manage.license_preview import LicensePreview
 from authsvc.manage.license_renewal import LicenseRenewal
 from authsvc.manage.license_signer import LicenseSigner
@@ -114,6 +116,16 @@ class UseCases:
     def licenses(self) -> Licenses:
         """Licenses. What makes or checks a file raises what its signer raises."""
         return Licenses(self.stores, self.signer, self.registry)
+
+    @cached_property
+    def license_links(self) -> LicenseLinks:
+        """Links to the pages of licenses."""
+        return LicenseLinks(self.stores)
+
+    @cached_property
+    def license_by_link(self) -> LicenseByLink:
+        """What such a link opens. What makes a file raises what the signer raises."""
+        return LicenseByLink(self.stores, self.licenses)
 
     @cached_property
     def license_preview(self) -> LicensePreview:

@@ -30,6 +30,8 @@ from authsvc.web.api import collections
 from authsvc.web.api.application import ManagementApi, RecordDenied
 from authsvc.web.api.authentication import ApiAuthentication
 from authsvc.web.api.endpoint import PREFIX as API_PREFIX
+from authsvc.web.license_page.application import PREFIX as PAGES_PREFIX
+from authsvc.web.license_page.application import LicensePage
 from authsvc.web.metrics import count_api_request
 from authsvc.web.portal.application import Portal
 from authsvc.web.portal.pages import portal_routes
@@ -130,7 +132,20 @@ async def management_applications(
                 count=count,
                 record_denied=record_denied,
             )
-            yield {API_PREFIX: api.application(), PORTAL_PREFIX: portal.application()}
+            pages = LicensePage(
+                use_cases.license_by_link,
+                throttle,
+                settings.public_url,
+                Renderer(settings.public_url.authority),
+                logger,
+                clock,
+                count=count,
+            )
+            yield {
+                API_PREFIX: api.application(),
+                PORTAL_PREFIX: portal.application(),
+                PAGES_PREFIX: pages.application(),
+            }
     finally:
         await connection.close()
 

@@ -7,6 +7,7 @@ from authsvc.store.customers import RedisCustomers
 from authsvc.store.image_deletions import RedisImageDeletions
 from authsvc.store.image_index import RedisImageIndex
 from authsvc.store.images import RedisImages
+from authsvc.store.license_links import RedisLicenseLinks
 from authsvc.store.licenses import RedisLicenses
 from authsvc.store.links import RedisLinks
 from authsvc.store.member_credentials import portal_sessions, refresh_tokens
@@ -36,6 +37,7 @@ def make_stores(records: Records) -> Stores:
         service_accounts=RedisServiceAccounts(records),
         customers=RedisCustomers(records),
         licenses=RedisLicenses(records),
+        license_links=RedisLicenseLinks(records),
         usage=RedisUsageReader(records.connection),
         operations=RedisOperations(records.connection),
         activity=RedisActivity(records),

@@ -47,7 +47,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     for row in (
         "error_codes",
         "client in_flight errors redaction printable atomic_file bounded_json disk_room worker_status log_writer",
-        "private_file public_url redis_url setting_values logs processes spreadsheet_csv",
+        "private_file public_url tools_archive redis_url setting_values logs processes spreadsheet_csv",
         "listen_address settings",
         "spec license_file throttle",
         "tenancy signing outcomes images",

@@ -33,8 +33,16 @@ UNSEEN_READS = {
     # A link's secret proves the right to it, and what it rests on is in its own record.
     "links.redeem: links.get",
     "links._set_password: members.by_email",
-    "links._maker_still_may: members.get",
-    "links._maker_still_may: personal_tokens.get",
+    # Who made a link, by the link's own record; a link to a page has all that it opens in its own record.
+    "maker.maker_now: members.get",
+    "maker.maker_now: service_accounts.get",
+    "maker.maker_now: personal_tokens.get",
+    "license_by_link._opened: license_links.get",
+    "license_by_link._opened: licenses.get",
+    "license_by_link._opened: apps.get",
+    "license_by_link._opened: teams.get",
+    # A link whose id is given instead of its license's: one that the actor does not see is as one that is not there.
+    "license_links._one: license_links.get",
     # Who owns a token that was found.
     "tokens.show: members.get",
     "tokens.revoke: members.get",

@@ -77,5 +77,6 @@ SECRET: dict[str, UseCase] = {
     "invite": lambda house, operation: house.links.invite(NEW, TEAM, "viewer", (), operation),
     "reset": lambda house, operation: house.links.reset(EMAIL, operation),
     "webhook": lambda house, operation: house.webhooks.add(HOOK, operation, team=TEAM),
+    "license link": lambda house, operation: house.license_links.create(license_id(house), operation),
 }
 """What shows a secret once."""

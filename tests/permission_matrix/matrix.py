@@ -164,6 +164,12 @@ CALLS: dict[str, Use] = {
     "Licenses.reinstate": _change(lambda w, t, o: w.licenses.reinstate(t.license, o)),
     "Licenses.download": _simple(lambda _, w, a, t: w.licenses.download(a, t.license)),
     "Licenses.verification_keys": _simple(lambda _, w, __, ___: w.licenses.verification_keys()),
+    "LicenseLinks.create": _change(lambda w, t, o: w.license_links.create(t.license, o)),
+    "LicenseLinks.list": _simple(lambda _, w, a, t: w.license_links.list(a, t.license, w.now)),
+    "LicenseLinks.revoke": _change(lambda w, t, o: w.license_links.revoke(t.license, o)),
+    "LicenseByLink.open": _simple(lambda _, w, __, ___: w.license_by_link.open(w.page, w.now)),
+    "LicenseByLink.images": _simple(lambda _, w, __, ___: w.license_by_link.images(w.page, w.now)),
+    "LicenseByLink.download": _change(lambda w, _, o: w.license_by_link.download(w.page, "192.0.2.0/24", o)),
     "LicensePreview.images": _simple(lambda _, w, a, t: w.license_preview.images(a, t.app, None)),
     "LicenseRenewal.check": _simple(
         lambda c, w, a, _: LicenseRenewal(w.stores, c.app().record).check(a, c.renewals(), w.now)
@@ -262,7 +268,15 @@ def _things(world: World, who: Someone, place: str) -> Things:
     account_id = nothing.account_id if who.account is None else who.account.id
     own = (email, member_id, who.token, name, account_id)
     return Things(
-        team, nothing.app, *own, nothing.license, nothing.customer, nothing.image, nothing.upstream, nothing.webhook
+        team,
+        nothing.app,
+        *own,
+        nothing.license,
+        nothing.customer,
+        nothing.image,
+        nothing.upstream,
+        nothing.webhook,
+        nothing.link,
     )
 
 
@@ -286,6 +300,7 @@ def _unnamed(told: str, at: Things) -> str:
         f"{at.app}/api",
         at.upstream,
         at.webhook,
+        at.link,
     )
     for name in sorted(names, key=len, reverse=True):
         told = told.replace(f"'{name}'", "NAME")

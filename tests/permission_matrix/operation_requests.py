@@ -30,6 +30,7 @@ NAMES: Mapping[str, Callable[[Things], str]] = {
     "subject": lambda at: f"license:{at.license}",
     "upstream": lambda at: at.upstream,
     "webhook": lambda at: at.webhook,
+    "link": lambda at: at.link,
     "request_id": lambda _: "op-3",
 }
 """How an object of a place is named where a variable, a parameter or a member has this name."""
@@ -268,4 +269,4 @@ def _told(reply: ApiReply, names: Iterable[str]) -> str:
 def names_of(at: Things) -> Iterator[str]:
     """Yield everything that a request can name of a place."""
     people = (at.email, at.member_id, at.token, at.account, at.account_id, at.customer)
-    yield from (at.team, at.app, *people, at.license, at.upstream, at.webhook)
+    yield from (at.team, at.app, *people, at.license, at.upstream, at.webhook, at.link)

@@ -28,6 +28,8 @@ from authsvc.manage.image_deletions import ImageDeletions
 from authsvc.manage.image_users import ImageUsers
 from authsvc.manage.images import Images
 from authsvc.manage.keys import Keys
+from authsvc.manage.license_by_link import LicenseByLink
+from authsvc.manage.license_links import LicenseLinks
 from authsvc.manage.license_preview import LicensePreview
 from authsvc.manage.licenses import Licenses
 from authsvc.manage.links import Links
@@ -97,6 +99,7 @@ class Things:
         image: an image of the app.
         upstream: id of a link of the app to an external registry.
         webhook: id of a webhook of the team.
+        link: id of a link to the page of the license.
         records: what was looked up before: the app and the license; None where there is nothing.
     """
 
@@ -112,6 +115,7 @@ class Things:
     image: str
     upstream: str
     webhook: str
+    link: str
     records: tuple[Versioned[App], License] | None = None
 
 
@@ -173,6 +177,8 @@ class World:
         self.upstreams = Upstreams(self.stores, keys, UpstreamsInMemory())
         self.webhooks = Webhooks(self.stores, keys, ReceiversInMemory())
         self.licenses = Licenses(self.stores, keys, SERVICE)
+        self.license_links = LicenseLinks(self.stores)
+        self.license_by_link = LicenseByLink(self.stores, self.licenses)
         self.license_preview = LicensePreview(self.stores)
         self.images = Images(self.stores, NoRegistry(), SERVICE)
         self.image_deletions = ImageDeletions(self.stores, IndexedRegistry(), SERVICE)
@@ -249,7 +255,8 @@ class World:
         terms = LinkTerms.parse("quay", None, "org+robot", Secret("a key"), ["org/**"])
         link = await self.upstreams.link(app, "quay", terms, self.operation())
         hook, _ = await self.webhooks.add(WebhookTerms.parse(RECEIVER, None), self.operation(), team=team)
-        return Things(team, app, *things, link.id, hook.id, (opened, license_))
+        page, self.page = await self.license_links.create(license_.id, self.operation())
+        return Things(team, app, *things, link.id, hook.id, page.id, (opened, license_))
 
     async def _index_image(self, repository: str, app: str) -> None:
         """Put an image into the index, as a crawl of the registry does."""
@@ -328,7 +335,7 @@ def _nothing() -> Things:
     gone = f"{0:015}9"
     image = f"{NOWHERE}/api:v1"
     person = (f"nobody@{NOWHERE}.test", gone, gone, "robot-nowhere", gone)
-    return Things(f"{NOWHERE}-team", NOWHERE, *person, gone, gone, image, gone, gone)
+    return Things(f"{NOWHERE}-team", NOWHERE, *person, gone, gone, image, gone, gone, gone)
 
 
 async def _registry_is_down() -> bool | None:

@@ -29,6 +29,8 @@ from authsvc.keys.sealing import NONCE_BYTES, SEALING_KEY_BYTES, SealContext, se
 from authsvc.logs import make_logger
 from authsvc.manage.actor import Actor
 from authsvc.manage.customers import Customers
+from authsvc.manage.license_by_link import LicenseByLink
+from authsvc.manage.license_links import LicenseLinks
 from authsvc.manage.licenses import Licenses
 from authsvc.manage.links import Links
 from authsvc.manage.members import Members
@@ -155,6 +157,8 @@ class Installation:
         self.receivers = ReceiversInMemory()
         self.webhooks = Webhooks(self.stores, self.keys, self.receivers)
         self.licenses = Licenses(self.stores, self.keys, SERVICE)
+        self.license_links = LicenseLinks(self.stores)
+        self.license_by_link = LicenseByLink(self.stores, self.licenses)
         self.sign_ins = SignIns(self.stores.sign_ins, self.random.randbytes)
         self.leaf = Root.make().leaf(life=timedelta(days=4000))
         self.issuance = self.issues(self.facts_reader)

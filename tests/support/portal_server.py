@@ -24,6 +24,8 @@ from authsvc.public_url import PublicUrl, parse_public_url
 from authsvc.store.audit_stream import RedisAudit
 from authsvc.store.throttle import RedisThrottle
 from authsvc.web.client import ClientReader
+from authsvc.web.license_page.application import PREFIX as PAGES_PREFIX
+from authsvc.web.license_page.application import LicensePage
 from authsvc.web.listener import Listener, make_web_app
 from authsvc.web.middleware import around
 from authsvc.web.portal.application import Portal
@@ -208,11 +210,23 @@ async def portal_server(house: Installation, public_url: PublicUrl = PUBLIC_URL)
         share=FairShare(16, 8, 64, "busy"),
     )
 
+    pages = LicensePage(
+        use_cases.license_by_link,
+        throttle,
+        public_url,
+        Renderer(public_url.authority),
+        logger,
+        lambda: house.now,
+        share=FairShare(16, 4, 64, "busy"),
+    )
+
     def new_request_id() -> str:
         return f"{int(house.now.timestamp()):08x}{secrets.token_hex(4)}"
 
     middleware = around(logger, public_url.authority, new_request_id, ClientReader(), ())
-    listener = Listener(make_web_app(root_redirect(), middleware, {PREFIX: portal.application()}))
+    listener = Listener(
+        make_web_app(root_redirect(), middleware, {PREFIX: portal.application(), PAGES_PREFIX: pages.application()})
+    )
     with create_server(("127.0.0.1", 0)) as bound:
         bound.setblocking(False)
         await listener.start(bound)

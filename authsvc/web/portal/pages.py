@@ -7,6 +7,7 @@ from authsvc.web.portal.activity_pages import ActivityPages
 from authsvc.web.portal.customer_pages import CustomerPages
 from authsvc.web.portal.image_pages import ImagePages
 from authsvc.web.portal.join_pages import JoinPages
+from authsvc.web.portal.license_link_pages import LicenseLinkPages
 from authsvc.web.portal.license_pages import LicensePages
 from authsvc.web.portal.route import Route
 from authsvc.web.portal.service_account_pages import ServiceAccountPages
@@ -45,4 +46,5 @@ def portal_routes(
         *UpstreamPages(teams, use_cases.upstreams).routes(),
         *WebhookPages(teams, use_cases.webhooks).routes(),
         *LicensePages(teams, licenses, use_cases.license_preview, activity).routes(),
+        *LicenseLinkPages(licenses, use_cases.license_links, public_url.text).routes(),
     )

@@ -16,6 +16,17 @@ for (const button of document.querySelectorAll("button.copy")) {
   });
 }
 
+// Of several tools one is shown; without this script all of them are.
+const chooser = document.querySelector("select[data-choose]");
+if (chooser) {
+  const choose = () => {
+    for (const part of document.querySelectorAll("[data-tool]")) part.hidden = part.dataset.tool !== chooser.value;
+  };
+  chooser.hidden = false;
+  chooser.addEventListener("change", choose);
+  choose();
+}
+
 // The page is loaded anew when it has something new to show, and not before: a reader is never interrupted for nothing.
 // It looks for an hour: a page that was left open must not keep its reader signed in.
 const waiting = document.querySelector("[data-wait]");

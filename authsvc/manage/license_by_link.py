@@ -1,0 +1,167 @@
+"""The page of a license, as whoever has a link to it sees it: no account, one license, and nothing else.
+
+A link that is unknown, has ended, was taken back, or whose maker could not make it any more gets one answer, after the
+same look at the store.
+"""
+
+from datetime import datetime
+
+from attrs import evolve, frozen
+
+from authsvc.credentials.machine_secret import PAGE_KIND, MachineSecret
+from authsvc.errors import Conflict, NotFound
+from authsvc.images.index import IndexedTag
+from authsvc.manage.actor import Actor
+from authsvc.manage.authorization import permitted
+from authsvc.manage.idempotency import shows_secret
+from authsvc.manage.license_links import works
+from authsvc.manage.license_preview import covered_tags
+from authsvc.manage.licenses import Licenses
+from authsvc.manage.operation import Operation
+from authsvc.manage.permissions import Permission
+from authsvc.manage.stores import Stores
+from authsvc.redaction import Secret
+from authsvc.tenancy.license_link import LicenseLink
+from authsvc.tenancy.pages import MAX_PAGE, Page
+from authsvc.tenancy.patterns import PROXY
+from authsvc.tenancy.records import App, License
+from authsvc.tenancy.versioned import Versioned
+
+VOID = "this link does not work: it has ended, was taken back or is not complete; ask your vendor for a new one"
+"""One sentence for every reason, so that a guess learns nothing."""
+
+GIVEN_IN = frozenset({"active", "pending"})
+"""States in which the page gives the license file."""
+
+MAX_LINKED = 20
+"""Linked registries that are looked for."""
+
+ATTEMPTS = 3
+"""How often a download is noted at most, while others are noted at the same moment."""
+
+NO_DIGEST = "0" * 64
+"""What the secret of an unknown link is compared with."""
+
+
+@frozen
+class OpenedPage:
+    """What a link opens.
+
+    Attributes:
+        link: the record.
+        license: of which it is the page.
+        app: of the license.
+        vendor: name of the team.
+        state: of the license in its app, now.
+        linked: images of linked registries that it pulls: patterns that begin with the registry's name.
+    """
+
+    link: LicenseLink
+    license: License
+    app: App
+    vendor: str
+    state: str
+    linked: tuple[str, ...] = ()
+
+    @property
+    def gives_file(self) -> bool:
+        """Whether the license file can be downloaded."""
+        return self.state in GIVEN_IN
+
+
+@frozen
+class LicenseByLink:
+    """Opens the pages of licenses. Every method raises StoreUnavailable when the store does not answer.
+
+    Attributes:
+        stores: the records.
+        licenses: makes the file.
+    """
+
+    stores: Stores
+    licenses: Licenses
+
+    @permitted(Permission.LICENSE_PAGE_OPEN)
+    async def open(self, link: Secret, now: datetime) -> OpenedPage:
+        """Return what a link opens.
+
+        Raises:
+            NotFound: it opens nothing; one sentence for every reason.
+        """
+        page = (await self._opened(link, now))[1]
+        return evolve(page, linked=await self._linked(page))
+
+    @permitted(Permission.LICENSE_PAGE_IMAGES)
+    async def images(
+        self, link: Secret, now: datetime, *, after: str | None = None, limit: int = MAX_PAGE
+    ) -> Page[IndexedTag]:
+        """Return one page of the tags that the license pulls; it may be short, and have a next one.
+
+        Raises:
+            InputRefused: the cursor or the limit is not acceptable.
+            NotFound: the link opens nothing.
+        """
+        _, page = await self._opened(link, now)
+        return await covered_tags(self.stores, page.app, page.license.repositories, after, limit)
+
+    @permitted(Permission.LICENSE_PAGE_DOWNLOAD)
+    @shows_secret
+    async def download(self, link: Secret, network: str, operation: Operation) -> tuple[License, str]:
+        """Return the license and its file, which the audit records.
+
+        Args:
+            link: the secret.
+            network: from which it is asked for.
+            operation: the circumstances.
+
+        Raises:
+            NotFound: the link opens nothing.
+            Conflict: the license is not in force, the file was downloaded too often, or its token was derived under
+                another license-token key than the one in the secrets directory.
+        """
+        for attempt in range(1, ATTEMPTS + 1):
+            stored, page = await self._opened(link, operation.now)
+            if not page.gives_file:
+                raise Conflict(f"the license is {page.state}; there is no file for it", code="license_not_in_force")
+            file = await self.licenses.file_of(Actor.operator(), page.license)
+            facts = {"license": page.license.id, "app": page.app.slug, "team": page.app.team}
+            entry = operation.entry("license-link.downloaded", **facts, link=page.link.id, network=network)
+            entry = evolve(entry, actor=page.license.subject)  # there is no account: its holder acts
+            try:
+                await self.stores.license_links.note_download(stored, entry)
+            except Conflict as error:
+                if error.code != "version_conflict" or attempt == ATTEMPTS:
+                    raise
+            else:
+                return page.license, file
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _linked(self, page: OpenedPage) -> tuple[str, ...]:
+        """Return the license's patterns of registries that are linked now."""
+        begins = f"{PROXY}/"
+        patterns = [one.removeprefix(begins) for one in page.license.repositories or () if one.startswith(begins)]
+        names = sorted({one.partition("/")[0] for one in patterns})[:MAX_LINKED]
+        there = {name for name in names if await self.stores.upstreams.find(page.app.slug, name) is not None}
+        return tuple(one for one in patterns if one.partition("/")[0] in there)
+
+    async def _opened(self, link: Secret, now: datetime) -> tuple[Versioned[LicenseLink], OpenedPage]:
+        secret = MachineSecret.parse(link.reveal())
+        if secret is None or secret.kind != PAGE_KIND:
+            raise _void()
+        stored = await self.stores.license_links.get(secret.id)
+        right = secret.has_digest(NO_DIGEST if stored is None else stored.record.sha256)
+        if stored is None or not right or not await works(self.stores, stored.record, now):
+            raise _void()
+        record = stored.record
+        license_ = await self.stores.licenses.get(record.license)
+        app = await self.stores.apps.get(record.app)
+        team = await self.stores.teams.get(record.team)
+        if license_ is None or app is None:
+            raise _void()
+        vendor = record.team if team is None else team.name
+        state = license_.record.state_in(app.record, now)
+        return stored, OpenedPage(record, license_.record, app.record, vendor, state)
+
+
+def _void() -> NotFound:
+    return NotFound(VOID, code="license_link_void", field="link")

@@ -1,0 +1,275 @@
+"""The application of the pages of licenses, below ``/c``: the address is the secret, and everything follows from that.
+
+A page is in no cache, no log and no ``Referer``: the log has the route instead of the path, nginx logs nothing of these
+addresses, and no other site learns more than the origin. Links that open nothing get one answer for every reason, and
+are counted as every unknown machine secret is (docs/throttle.md).
+"""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from functools import lru_cache
+from http import HTTPStatus
+from typing import Any, Protocol
+from urllib.parse import parse_qs
+
+from aiohttp import web
+from attrs import evolve, field, frozen
+
+from authsvc.client import Client
+from authsvc.credentials.machine_secret import PAGE_KIND, MachineSecret
+from authsvc.credentials.throttled_passwords import throttled
+from authsvc.errors import AuthsvcError, InputRefused, NotFound, PermissionDenied
+from authsvc.fair_share import FairShare
+from authsvc.logs import Logger
+from authsvc.manage.actor import Actor
+from authsvc.manage.license_by_link import LicenseByLink, OpenedPage
+from authsvc.manage.operation import OPERATION_ID_LENGTH, Operation
+from authsvc.outcomes import REQUEST_FAILED, outcome_of_error
+from authsvc.public_url import PublicUrl
+from authsvc.redaction import Secret
+from authsvc.tenancy.license_names import file_name
+from authsvc.tools_archive import tools_archive
+from authsvc.web.client import CLIENT
+from authsvc.web.license_page.commands import TOOLS_FILE, commands
+from authsvc.web.middleware import REQUEST_ID, Handler, fault_facts, request_facts
+from authsvc.web.portal.headers import secure
+from authsvc.web.portal.license_states import shown_state
+from authsvc.web.portal.rendering import Renderer
+from authsvc.web.public_error import PublicError, public_error
+
+PREFIX = "/c"
+
+SLOTS, PER_NETWORK, MAX_WAITING, PATIENCE = 16, 4, 16, 20.0
+"""Pages of one worker that are made at once, for one network, and that wait for one network, for so many seconds."""
+
+BUSY = "too many pages are being loaded from your network; try again in a few seconds"
+OTHER_SITE = "this form was not sent by this page; open the link again and repeat what you did"
+UNKNOWN_LINKS = "links that do not work were opened from this network"
+
+PAGE_SIZE = 50
+"""Tags on one page."""
+
+REFUSAL = web.RequestKey("license_page_refusal", AuthsvcError)
+"""Why a page says that something was refused."""
+
+LAST_RESORT = "<!doctype html><title>This did not work</title><p>Something went wrong on our side; tell the vendor."
+
+CountRequest = Callable[[str, str, int, float], None]
+
+
+class UnknownSecrets(Protocol):
+    """Where unknown machine secrets are counted."""
+
+    async def count_machine(self, credential_id: str, network: str, method: str, now: datetime) -> float:
+        """Count one; return for how long its worst bucket was over the limit before."""
+        ...
+
+
+@frozen
+class PageVisit:
+    """A request for the page of a license.
+
+    Attributes:
+        link: the secret in its address.
+        now: the request's one reading of the clock.
+        client: where it comes from.
+        request_id: of the request.
+        query: the first value of each parameter.
+    """
+
+    link: Secret
+    now: datetime
+    client: Client
+    request_id: str
+    query: Mapping[str, str] = field(factory=dict)
+
+    def operation(self) -> Operation:
+        """Begin one change; whoever makes it has no account."""
+        operation_id = secrets.token_hex(OPERATION_ID_LENGTH // 2)
+        return Operation(Actor.visitor(), self.now, operation_id, secrets.token_bytes, request_id=self.request_id)
+
+
+@frozen
+class LicensePage:
+    """Serves the pages of licenses.
+
+    Attributes:
+        licenses: what a link opens.
+        unknown: where links that open nothing are counted.
+        public_url: what people open.
+        renderer: makes pages.
+        logger: gets one line for each request.
+        clock: read once per request.
+        count: counts each request.
+        share: lets so many pages be made at once; networks take turns.
+    """
+
+    licenses: LicenseByLink
+    unknown: UnknownSecrets
+    public_url: PublicUrl
+    renderer: Renderer
+    logger: Logger
+    clock: Callable[[], datetime]
+    count: CountRequest = lambda _collection, _method, _status, _seconds: None
+    share: FairShare = field(factory=lambda: FairShare(SLOTS, PER_NETWORK, MAX_WAITING, BUSY, patience=PATIENCE))
+
+    def application(self) -> web.Application:
+        """Return the application, to be added below ``/c``."""
+        application = web.Application(middlewares=[self._middleware()])
+        application.router.add_get(f"/{TOOLS_FILE}", _tools)
+        application.router.add_get("/{link}", self._handler(self._page))
+        application.router.add_post("/{link}/file", self._handler(self._file))
+        application.router.add_route("*", "/{rest:.*}", _nowhere)
+        return application
+
+    def _handler(self, answer: Callable[[PageVisit], Awaitable[web.Response]]) -> Handler:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            if request.method == "POST":
+                self._require_own_form(request)
+            visit = PageVisit(
+                *(Secret(request.match_info["link"]), self.clock(), request[CLIENT], request[REQUEST_ID]),
+                query=_first_values(request.rel_url.raw_query_string),
+            )
+            try:
+                async with self.share.slot(visit.client.network):
+                    return await answer(visit)
+            except NotFound as error:
+                await self._count_unknown(visit, error)
+                raise
+
+        return handle
+
+    async def _page(self, visit: PageVisit) -> web.Response:
+        return await self._shown(visit)
+
+    async def _file(self, visit: PageVisit) -> web.Response:
+        license_, text = await self.licenses.download(visit.link, visit.client.network, visit.operation())
+        response = web.Response(text=text, content_type="application/json")
+        response.headers["Content-Disposition"] = f'attachment; filename="{file_name(license_)}"'
+        return response
+
+    async def _shown(self, visit: PageVisit) -> web.Response:
+        opened = await self.licenses.open(visit.link, visit.now)
+        after = visit.query.get("after") or None
+        images = await self.licenses.images(visit.link, visit.now, after=after, limit=PAGE_SIZE)
+        host, slug = self.public_url.authority, opened.app.slug
+        first = next((f"{tag.repository}:{tag.tag}" for tag in images.items if tag.tag), f"{slug}/IMAGE:TAG")
+        file, keys = file_name(opened.license), f"{slug}.license-key.json"
+        values = {
+            "opened": opened,
+            "state": _state(opened, visit.now),
+            "images": images,
+            "is_first": after is None,
+            "address": f"{PREFIX}/{visit.link.reveal()}",
+            "key_name": keys,
+            "tools": commands(host, slug, file, keys, f"{host}/{first}"),
+            "tools_file": f"{PREFIX}/{TOOLS_FILE}",
+        }
+        return self._rendered("license_page", HTTPStatus.OK, **values)
+
+    def _rendered(self, template: str, status: HTTPStatus, **values: Any) -> web.Response:
+        text = self.renderer.render(template, **values)
+        return web.Response(text=text, status=status, content_type="text/html")
+
+    def _require_own_form(self, request: web.Request) -> None:
+        """Accept a form of our own page, and a request of no browser: who knows the address needs no other page.
+
+        Raises:
+            PermissionDenied: a page of another site has sent it.
+        """
+        origins, site = request.headers.getall("Origin", []), request.headers.get("Sec-Fetch-Site")
+        if origins not in ([], [self.public_url.origin]) or site not in {None, "same-origin"}:
+            raise PermissionDenied(OTHER_SITE)
+
+    async def _count_unknown(self, visit: PageVisit, error: NotFound) -> None:
+        """Count a link that opens nothing; one that cannot be one is no guess.
+
+        Raises:
+            Throttled: too many came from the network.
+        """
+        secret = MachineSecret.parse(visit.link.reveal())
+        if error.code != "license_link_void" or secret is None or secret.kind != PAGE_KIND:
+            return
+        over = await self.unknown.count_machine(secret.id, visit.client.network, "GET", visit.now)
+        if over > 0:
+            raise throttled(over, UNKNOWN_LINKS, "an unknown link to a page") from None
+
+    def _error(self, request: web.Request, error: PublicError) -> web.Response:
+        try:
+            response = self._rendered("license_page_error", error.status, error=error)
+        except Exception as failed:
+            self.logger.error(REQUEST_FAILED, **fault_facts(request), exc_info=failed)
+            return web.Response(text=LAST_RESORT, status=HTTPStatus.INTERNAL_SERVER_ERROR, content_type="text/html")
+        if error.retry_after is not None:
+            response.headers["Retry-After"] = str(error.retry_after)
+        return response
+
+    def _middleware(self) -> Any:
+        @web.middleware
+        async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+            seconds = asyncio.get_running_loop().time
+            began = seconds()
+            refused: Exception | None = None
+            try:
+                response = await handler(request)
+                refused = request.get(REFUSAL)
+            except web.HTTPException as error:
+                message = "there is no such page" if error.status == HTTPStatus.NOT_FOUND else error.reason
+                public = PublicError(HTTPStatus(error.status), "", message, request[REQUEST_ID])
+                response = self._error(request, public)
+            except Exception as error:
+                if outcome_of_error(error).is_fault:
+                    self.logger.error(REQUEST_FAILED, **fault_facts(request), exc_info=error)
+                refused = error
+                response = self._error(request, public_error(error, request[REQUEST_ID]))
+            secure(response)
+            response.headers["X-Robots-Tag"] = "noindex, nofollow"
+            self.count("license-pages", request.method, response.status, seconds() - began)
+            self._log(request, response.status, refused)
+            return response
+
+        return middleware
+
+    def _log(self, request: web.Request, status: int, refused: Exception | None) -> None:
+        facts = {"code": refused.code, "detail": refused.detail} if isinstance(refused, AuthsvcError) else {}
+        event = "license-page.answered" if status < HTTPStatus.BAD_REQUEST else "license-page.refused"
+        self.logger.info(event, **request_facts(request, status, None), **facts)
+
+
+def _state(opened: OpenedPage, now: datetime) -> Any:
+    """Return the state in words; of an archived app every license is archived."""
+    license_ = opened.license
+    if opened.state == "archived" and license_.archived_at is None:
+        license_ = evolve(license_, archived_at=opened.app.archived_at)
+    return shown_state(license_, now)
+
+
+async def _tools(_request: web.Request) -> web.Response:
+    """Send the license holder's tools, which are no secret."""
+    headers = {"Content-Disposition": f'attachment; filename="{TOOLS_FILE}"'}
+    body = await asyncio.to_thread(_archive)
+    return web.Response(body=body, content_type="application/octet-stream", headers=headers)
+
+
+@lru_cache(maxsize=1)
+def _archive() -> bytes:
+    return tools_archive()
+
+
+async def _nowhere(_request: web.Request) -> web.StreamResponse:
+    """Refuse an address that no page has: a route of its own, so that the log has no path."""
+    raise web.HTTPNotFound
+
+
+def _first_values(text: str) -> Mapping[str, str]:
+    """Return the first value of each parameter.
+
+    Raises:
+        InputRefused: it cannot be read.
+    """
+    try:
+        return {name: values[0] for name, values in parse_qs(text, errors="strict", max_num_fields=10).items()}
+    except ValueError as error:
+        raise InputRefused("the address cannot be read", code="encoding_invalid", field=None) from error
