@@ -36,7 +36,7 @@ WITHOUT_DATABASE = {"authsvc reload", "authsvc keys issue"}
 LEVELS = {"debug", "info", "warning", "error"}
 OF_EVERY_CHANGE = {"actor", "id"}
 HANDED_ON = "**"
-EVENT = re.compile(r"[a-z-]+\.(?!conf|csv|json|toml|yml|sh|sock|pid|log|key|secret|io)[a-z_]+")
+EVENT = re.compile(r"[a-z-]+\.(?!conf|csv|json|toml|yml|sh|sock|pid|log|key|secret|io|py)[a-z_]+")
 
 NOT_EVENTS = {"gitlab.com", *EventType}
 """What looks like an event of the log or the audit: host names, and the types of events that webhooks send."""

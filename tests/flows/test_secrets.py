@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 from attrs import frozen
@@ -59,6 +59,7 @@ def run() -> Iterator[Run]:
         )  # before it stands the id, which everybody may know
         canaries.add("the license file's signature", license_.document["signature"].rpartition(".")[2])
         everyday(stack, owner, license_, canaries)
+        pages(stack, license_, canaries)
         trouble(stack, owner, license_, canaries)
         keys(stack, canaries)
         assert stack.process is not None
@@ -164,6 +165,49 @@ def trouble(stack: Stack, owner: Account, license_: License, canaries: Canaries)
     until(lambda: get_token(port, license_.account).status == 200, "tokens are issued again")
     os.kill(stack.pid("registry"), signal.SIGKILL)
     assert ask(port, "GET", "/v2/", headers={"Authorization": f"Bearer {live}"}).status in {200, 503}
+
+
+def pages(stack: Stack, license_: License, canaries: Canaries) -> None:
+    """Open the customer's page as people do, and in the ways that go wrong; the address is the secret."""
+    port, made = stack.port, stack.json("license", "link", license_.document["license"]["id"])
+    page = urlsplit(made["url"]).path
+    wrong = f"{page[:-24]}{secrets.token_hex(12)}"
+    canaries.add("the link to the customer's page", page.rpartition("_")[2])
+    canaries.add("a mistyped link", wrong.rpartition("_")[2])
+    form = {"Origin": f"http://localhost:{port}", "Content-Type": FORM}
+    opened = ask(port, "GET", page)
+    assert (opened.status, b"Globex" in opened.body) == (200, True)
+    assert ask(port, "POST", f"{page}/file", headers=form, body=b"x=").status == 200
+    assert ask(port, "GET", wrong).status == 404
+    # Addresses that lead elsewhere or are read in two ways, bodies and addresses that are too long, and no HTTP at all.
+    for target in (
+        f"{page}/",
+        f"{page}/nothing",
+        f"/{page}",
+        f"/x/..{page}",
+        f"/%63{page[2:]}",
+        f"/C{page[2:]}",
+        page[2:],
+    ):
+        assert ask(port, "GET", target).status in {400, 404}, target
+    assert ask(port, "GET", f"{page}?after=%ff").status == 400
+    assert ask(port, "GET", f"{page}?after={'x' * 20_000}").status == 414
+    assert ask(port, "POST", f"{page}/file", headers=form, body=b"x" * 2_000_000).status == 413
+    edge = int((stack.data_dir / "run" / "edge-address").read_text().rpartition(":")[2])
+    for number in (port, edge):
+        say(number, f"GET {page} HTTP/9.9\r\n\r\n".encode())
+        say(number, f"GET {page} HTTP/1.1\r\nHost: x\r\n nonsense\r\n\r\n".encode())
+        assert ask(number, "GET", page, headers={"Referer": f"http://localhost:{port}{page}"}).status == 200
+    # Parts that fail while the page is open.
+    redis = stack.pid("redis")
+    os.kill(redis, signal.SIGSTOP)
+    assert ask(port, "GET", page).status == 503
+    os.kill(redis, signal.SIGCONT)
+    os.kill(stack.pid("serve"), signal.SIGKILL)
+    assert ask(port, "GET", page).status in {200, 503}
+    until(lambda: ask(port, "GET", page).status == 200, "the page opens again")
+    assert "taken back" in stack.authsvc("license", "link", "--revoke", made["id"]).said
+    assert ask(port, "GET", page).status == 404
 
 
 def keys(stack: Stack, canaries: Canaries) -> None:

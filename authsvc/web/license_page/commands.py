@@ -11,7 +11,7 @@ TOOLS_FILE = "authsvc-license.pyz"
 
 
 @frozen
-class Step:
+class ToolCommand:
     """One command.
 
     Attributes:
@@ -35,7 +35,7 @@ class Tool:
 
     key: str
     title: str
-    steps: tuple[Step, ...]
+    steps: tuple[ToolCommand, ...]
 
 
 def commands(host: str, app: str, file: str, keys: str, image: str) -> tuple[Tool, ...]:
@@ -56,43 +56,47 @@ def commands(host: str, app: str, file: str, keys: str, image: str) -> tuple[Too
     return (
         Tool(
             *("docker", "docker on Linux or macOS"),
-            (Step("Sign in", f"docker {sign_in} < {license_file}"), Step("Pull", f"docker pull {image}")),
+            (ToolCommand("Sign in", f"docker {sign_in} < {license_file}"), ToolCommand("Pull", f"docker pull {image}")),
         ),
         Tool(
             *("windows", "docker on Windows (PowerShell)"),
             (
-                Step("Sign in", f"Get-Content -Raw {windows_file} | docker {sign_in}"),
-                Step("Pull", f"docker pull {image}"),
+                ToolCommand("Sign in", f"Get-Content -Raw {windows_file} | docker {sign_in}"),
+                ToolCommand("Pull", f"docker pull {image}"),
             ),
         ),
         Tool(
             *("podman", "podman"),
-            (Step("Sign in", f"podman {sign_in} < {license_file}"), Step("Pull", f"podman pull {image}")),
+            (ToolCommand("Sign in", f"podman {sign_in} < {license_file}"), ToolCommand("Pull", f"podman pull {image}")),
         ),
         Tool(
             *("kubernetes", "Kubernetes"),
             (
-                Step(
+                ToolCommand(
                     "Make a pull secret in the namespace",
                     f"{tools} pull-secret --namespace default --name {secret} {license_file} | kubectl apply -f -",
                 ),
-                Step("Let its pods use it", f"kubectl patch serviceaccount default --namespace default -p '{account}'"),
+                ToolCommand(
+                    "Let its pods use it", f"kubectl patch serviceaccount default --namespace default -p '{account}'"
+                ),
             ),
         ),
         Tool(
             *("containerd", "containerd"),
-            (Step("Pull", f'ctr images pull --user "{USER}:$({tools} token {license_file})" {image}'),),
+            (ToolCommand("Pull", f'ctr images pull --user "{USER}:$({tools} token {license_file})" {image}'),),
         ),
         Tool(
             *("offline", "Without a connection"),
             (
-                Step("Sign in where there is a connection", f"skopeo {sign_in} < {license_file}"),
-                Step("Copy the image into a file", f"skopeo copy docker://{image} docker-archive:{archive}:{image}"),
-                Step("Carry the file over, and load it", f"docker load --input {archive}"),
+                ToolCommand("Sign in where there is a connection", f"skopeo {sign_in} < {license_file}"),
+                ToolCommand(
+                    "Copy the image into a file", f"skopeo copy docker://{image} docker-archive:{archive}:{image}"
+                ),
+                ToolCommand("Carry the file over, and load it", f"docker load --input {archive}"),
             ),
         ),
         Tool(
             *("verify", "Verify the license file"),
-            (Step("Works offline", f"{tools} verify --key {shlex.quote(keys)} {license_file}"),),
+            (ToolCommand("Works offline", f"{tools} verify --key {shlex.quote(keys)} {license_file}"),),
         ),
     )

@@ -28,7 +28,6 @@ ELSEWHERE = {
     "body": "stands for the whole body",
     "password": "set in person, never by a token",
     "session_id": "ended in person, in the portal",
-    "link": "redeemed in person, on a page",
     "life": "a leaf certificate, on the command line",
     "request": "a certificate request, on the command line",
 }
