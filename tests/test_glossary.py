@@ -29,6 +29,7 @@ ENGLISH = listed(
     known label last later layout level library lifetime limit limited line list listed listen listening live
     loaded loader loading local location lock long lookup lost machine manage managed management mark match
     through remembered resolved listing visit join opened command commands maker
+    pasted texts
     matching maximum merged message minimum missing move moved name named needed new newest next no not nothing
     object old on one only open order ordered other our ours outcome output outside overloaded own owner pace
     page pair part past path pause pauses peer pending per period person plan policy precondition present

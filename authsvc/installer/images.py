@@ -27,13 +27,14 @@ _YAML_BEGINS = set("{}[]\"'&*!|>%@`,?-")
 """Characters that begin no image, and begin something else than a plain text in YAML."""
 
 
-def find_images(data: bytes, source: str, registry: str) -> list[NamedImage]:
+def find_images(data: bytes, source: str, registry: str, max_nodes: int | None = None) -> list[NamedImage]:
     """Return what is named in a file, in its order.
 
     Args:
         data: the content.
         source: name of the file, for messages.
         registry: ``host[:port]`` of the license; its images are recognised in any text.
+        max_nodes: most values of YAML that are read; None for as many as the tools take.
 
     Raises:
         Refused: nothing is named, it is too long, or it is not text.
@@ -44,7 +45,7 @@ def find_images(data: bytes, source: str, registry: str) -> list[NamedImage]:
         # The YAML reader is loaded only when there is something to read.
         from authsvc.installer.manifests import find_in_manifests
 
-        found = find_in_manifests(text, source, registry)
+        found = find_in_manifests(text, source, registry, max_nodes)
     if not found:
         raise ToolError(
             f"no image was found in {source}; name some, or give a list of images, a compose file or manifests", 2

@@ -64,11 +64,11 @@ _PLAIN_NUMBER = re.compile(r"(?:0|[1-9][0-9]{0,5})(?:\.[0-9]{0,6}[1-9])?", re.AS
 """Numbers that every tool writes as they were read: 1.5, but not 1.10 or 1e3."""
 
 
-def find_in_manifests(text: str, source: str, registry: str) -> list[NamedImage]:
+def find_in_manifests(text: str, source: str, registry: str, max_nodes: int | None = None) -> list[NamedImage]:
     """Return what is named in the documents of ``text``, in the order of its lines."""
     finder = _Finder(source, registry)
     try:
-        for root in documents(text):
+        for root in documents(text, max_nodes):
             finder.read(root)
     except YamlProblem as problem:
         finder.report("-", problem.line, str(problem))

@@ -67,7 +67,7 @@ def rows(found: list[NamedImage], registry: str, ask: Callable[[list[str]], dict
     Raises:
         Refused: too many images.
     """
-    verdicts = [one.problem or _foreign(one.text, registry) for one in found]
+    verdicts = [why_not_asked(one, registry) for one in found]
     ours = [one.text for one, verdict in zip(found, verdicts) if verdict is None]
     if len(ours) > MAX_IMAGES:
         raise ToolError(f"the input names {len(ours)} images; check at most {MAX_IMAGES} at a time", 2)
@@ -86,6 +86,11 @@ def rows(found: list[NamedImage], registry: str, ask: Callable[[list[str]], dict
     everything = [row for group in listed for row in group]
     good = bool(ours) and not listed[1] and all(map(_is_good, listed[0]))
     return {**answer, "ok": good, "images": everything}
+
+
+def why_not_asked(image: NamedImage, registry: str) -> str | None:
+    """Return why the license's registry is not asked about something that was named, or None when it is."""
+    return image.problem or _foreign(image.text, registry)
 
 
 def _is_good(row: dict[str, Any]) -> bool:

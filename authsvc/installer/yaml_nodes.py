@@ -50,12 +50,13 @@ class YamlProblem(Exception):
 class _Loader(Reader, Scanner, Parser, Composer, Resolver):
     """PyYAML's loader without a constructor, which counts what it composes."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, max_nodes: int) -> None:
         Reader.__init__(self, text)
         Scanner.__init__(self)
         Parser.__init__(self)
         Composer.__init__(self)
         Resolver.__init__(self)
+        self._max_nodes = max_nodes
         self._nodes = 0
         self._depth = 0
 
@@ -74,21 +75,21 @@ class _Loader(Reader, Scanner, Parser, Composer, Resolver):
         line = event.start_mark.line + 1
         if self._depth > MAX_DEPTH:
             raise YamlProblem(f"it is nested deeper than {MAX_DEPTH} levels{_STOPPED}", line)
-        if self._nodes > MAX_NODES:
-            raise YamlProblem(f"it has more than {MAX_NODES} values; check it in parts{_STOPPED}", line)
+        if self._nodes > self._max_nodes:
+            raise YamlProblem(f"it has more than {self._max_nodes} values; check it in parts{_STOPPED}", line)
         node = super().compose_node(parent, index)
         self._depth -= 1
         return node
 
 
-def documents(text: str) -> Iterator[Node]:
-    """Yield the root of each document.
+def documents(text: str, max_nodes: int | None = None) -> Iterator[Node]:
+    """Yield the root of each document; of no more than ``max_nodes`` values, :data:`MAX_NODES` when that is None.
 
     Raises:
         YamlProblem: what follows the documents yielded so far is not YAML, or more than is read.
     """
     try:
-        loader = _Loader(_without_tabs(text))
+        loader = _Loader(_without_tabs(text), MAX_NODES if max_nodes is None else max_nodes)
         while (root := loader.get_node() if loader.check_node() else None) is not None:
             yield root
     except ReaderError as error:

@@ -104,6 +104,16 @@ class LicenseByLink:
         _, page = await self._opened(link, now)
         return await covered_tags(self.stores, page.app, page.license.repositories, after, limit)
 
+    @permitted(Permission.LICENSE_PAGE_CHECK)
+    async def sign_in(self, link: Secret, now: datetime) -> Secret:
+        """Return what a preflight of images signs in with: the registry token of the license.
+
+        Raises:
+            NotFound: the link opens nothing.
+        """
+        license_ = (await self._opened(link, now))[1].license
+        return (await self.licenses.signer.derive_license_token(license_.id, license_.tokens[0].generation)).text
+
     @permitted(Permission.LICENSE_PAGE_DOWNLOAD)
     @shows_secret
     async def download(self, link: Secret, network: str, operation: Operation) -> tuple[License, str]:

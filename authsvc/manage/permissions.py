@@ -191,6 +191,7 @@ class Permission(enum.Enum):
     LICENSE_LINK_REVOKE = _change_license("take back a link to the page of a license")
     LICENSE_PAGE_OPEN = _public("open the page of a license by its link")
     LICENSE_PAGE_IMAGES = _public("see on it what the license pulls")
+    LICENSE_PAGE_CHECK = _public("have it check images")
     LICENSE_PAGE_DOWNLOAD = _public("download the license file from it")
     LICENSE_INDEX_PROGRESS = _read_app("see whether lists are indexed")
     LICENSE_RENEW_CHECK = _read_app("check a file of new ends")

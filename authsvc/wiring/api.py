@@ -21,6 +21,7 @@ from authsvc.logs import Logger
 from authsvc.manage.image_deletions import RegistryDeletions
 from authsvc.manage.images import RegistryImages
 from authsvc.metrics.shared_metrics import Slot
+from authsvc.preflight import Preflight
 from authsvc.settings import Settings
 from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
@@ -32,6 +33,7 @@ from authsvc.web.api.authentication import ApiAuthentication
 from authsvc.web.api.endpoint import PREFIX as API_PREFIX
 from authsvc.web.license_page.application import PREFIX as PAGES_PREFIX
 from authsvc.web.license_page.application import LicensePage
+from authsvc.web.license_page.image_check import ImageCheck
 from authsvc.web.metrics import count_api_request
 from authsvc.web.portal.application import Portal
 from authsvc.web.portal.pages import portal_routes
@@ -41,6 +43,7 @@ from authsvc.web.portal.sign_in_pages import RecordRefused
 from authsvc.wiring import clock
 from authsvc.wiring.keys import ServiceKeys
 from authsvc.wiring.management import server_use_cases
+from authsvc.wiring.pasted_images import PastedTexts
 from authsvc.wiring.upstreams import registry_checks
 from authsvc.wiring.webhook_checks import receiver_checks
 
@@ -80,6 +83,7 @@ async def management_applications(
     settings: Settings,
     keys: KeyServiceClient | None,
     images: RegistryImages,
+    preflight: Preflight,
     deletions: Callable[[Connection], RegistryDeletions],
     passwords: ThrottledPasswords,
     on_use: Callable[[str, datetime], None],
@@ -95,6 +99,7 @@ async def management_applications(
         settings: of the installation.
         keys: client of the key service, or None.
         images: asks the registry for images.
+        preflight: says what would happen to a pull.
         deletions: makes what deletes from the registry, with the events that are read from Redis.
         passwords: what the portal checks passwords with; the API accepts none.
         on_use: called for every credential that was accepted.
@@ -134,6 +139,7 @@ async def management_applications(
             )
             pages = LicensePage(
                 use_cases.license_by_link,
+                ImageCheck(PastedTexts(settings.public_url.authority), preflight),
                 throttle,
                 settings.public_url,
                 Renderer(settings.public_url.authority),

@@ -210,7 +210,7 @@ async def running_worker(
             management_applications(
                 settings,
                 live.keys,
-                registry_images(session, tokens),
+                *(registry_images(session, tokens), preflight),
                 partial(SessionDeletions, session, tokens),
                 passwords,
                 usage.record,

@@ -20,12 +20,16 @@ from authsvc.credentials.throttled_passwords import ThrottledPasswords
 from authsvc.fair_share import FairShare
 from authsvc.logs import make_logger
 from authsvc.manage.use_cases import UseCases
+from authsvc.preflight import FoundManifest, Preflight
 from authsvc.public_url import PublicUrl, parse_public_url
+from authsvc.redaction import Secret
 from authsvc.store.audit_stream import RedisAudit
 from authsvc.store.throttle import RedisThrottle
+from authsvc.system_token import SystemTokens
 from authsvc.web.client import ClientReader
 from authsvc.web.license_page.application import PREFIX as PAGES_PREFIX
 from authsvc.web.license_page.application import LicensePage
+from authsvc.web.license_page.image_check import ImageCheck
 from authsvc.web.listener import Listener, make_web_app
 from authsvc.web.middleware import around
 from authsvc.web.portal.application import Portal
@@ -34,13 +38,26 @@ from authsvc.web.portal.rendering import Renderer
 from authsvc.web.portal.root_redirect import root_redirect
 from authsvc.web.portal.route import PREFIX
 from authsvc.wiring.images import NoRegistry
+from authsvc.wiring.pasted_images import PastedTexts
 from tests.support.api_server import AUDIT_BUDGET
-from tests.support.builders import PASSWORD
+from tests.support.builders import PASSWORD, Root
 from tests.support.html_page import Element, Form, forms_of, read_page
 from tests.support.indexed_registry import IndexedRegistry
 from tests.support.installation import Installation
 
 PUBLIC_URL = parse_public_url("https://registry.example.com")
+
+
+MISSING_TAG = "nothing"
+"""Tag that no image has."""
+
+
+class AnyImage:
+    """A registry that has every image, but for the one tag."""
+
+    async def find(self, repository: str, reference: str, token: Secret) -> FoundManifest:  # noqa: ARG002  as every lookup
+        """Return what is there."""
+        return FoundManifest(exists=reference != MISSING_TAG, size=7_000_000)
 
 
 @frozen
@@ -210,8 +227,11 @@ async def portal_server(house: Installation, public_url: PublicUrl = PUBLIC_URL)
         share=FairShare(16, 8, 64, "busy"),
     )
 
+    tokens = SystemTokens(Root.make().leaf(), public_url.authority, lambda: "t1")
+    preflight = Preflight(authenticator, AnyImage(), tokens, public_url.authority)
     pages = LicensePage(
         use_cases.license_by_link,
+        ImageCheck(PastedTexts(public_url.authority), preflight),
         throttle,
         public_url,
         Renderer(public_url.authority),

@@ -7,7 +7,8 @@ are counted as every unknown machine secret is (docs/throttle.md).
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import nullcontext
 from datetime import datetime
 from functools import lru_cache
 from http import HTTPStatus
@@ -20,7 +21,7 @@ from attrs import evolve, field, frozen
 from authsvc.client import Client
 from authsvc.credentials.machine_secret import PAGE_KIND, MachineSecret
 from authsvc.credentials.throttled_passwords import throttled
-from authsvc.errors import AuthsvcError, InputRefused, NotFound, PermissionDenied
+from authsvc.errors import AccountDenied, AuthsvcError, InputRefused, NotFound, PermissionDenied
 from authsvc.fair_share import FairShare
 from authsvc.logs import Logger
 from authsvc.manage.actor import Actor
@@ -33,11 +34,14 @@ from authsvc.tenancy.license_names import file_name
 from authsvc.tools_archive import tools_archive
 from authsvc.web.client import CLIENT
 from authsvc.web.license_page.commands import TOOLS_FILE, commands
+from authsvc.web.license_page.image_check import MAX_TEXT, CheckedImage, ImageCheck
 from authsvc.web.middleware import REQUEST_ID, Handler, fault_facts, request_facts
+from authsvc.web.portal.answers import status_of
 from authsvc.web.portal.headers import secure
 from authsvc.web.portal.license_states import shown_state
 from authsvc.web.portal.rendering import Renderer
 from authsvc.web.public_error import PublicError, public_error
+from authsvc.web.token import BODY_DEADLINE
 
 PREFIX = "/c"
 
@@ -47,6 +51,9 @@ SLOTS, PER_NETWORK, MAX_WAITING, PATIENCE = 16, 4, 16, 20.0
 BUSY = "too many pages are being loaded from your network; try again in a few seconds"
 OTHER_SITE = "this form was not sent by this page; open the link again and repeat what you did"
 UNKNOWN_LINKS = "links that do not work were opened from this network"
+
+MAX_FORM = 3 * MAX_TEXT + 1024
+"""Bytes of a form: one of the text may take three there."""
 
 PAGE_SIZE = 50
 """Tags on one page."""
@@ -77,13 +84,15 @@ class PageVisit:
         client: where it comes from.
         request_id: of the request.
         query: the first value of each parameter.
+        body: reads the body.
     """
 
     link: Secret
     now: datetime
     client: Client
     request_id: str
-    query: Mapping[str, str] = field(factory=dict)
+    query: Mapping[str, str]
+    body: Callable[[], Awaitable[bytes]]
 
     def operation(self) -> Operation:
         """Begin one change; whoever makes it has no account."""
@@ -97,6 +106,7 @@ class LicensePage:
 
     Attributes:
         licenses: what a link opens.
+        checks: checks the images in a text.
         unknown: where links that open nothing are counted.
         public_url: what people open.
         renderer: makes pages.
@@ -107,6 +117,7 @@ class LicensePage:
     """
 
     licenses: LicenseByLink
+    checks: ImageCheck
     unknown: UnknownSecrets
     public_url: PublicUrl
     renderer: Renderer
@@ -121,19 +132,22 @@ class LicensePage:
         application.router.add_get(f"/{TOOLS_FILE}", _tools)
         application.router.add_get("/{link}", self._handler(self._page))
         application.router.add_post("/{link}/file", self._handler(self._file))
+        application.router.add_post("/{link}/images", self._handler(self._check, takes_turn=False))
         application.router.add_route("*", "/{rest:.*}", _nowhere)
         return application
 
-    def _handler(self, answer: Callable[[PageVisit], Awaitable[web.Response]]) -> Handler:
+    def _handler(self, answer: Callable[[PageVisit], Awaitable[web.Response]], *, takes_turn: bool = True) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
             if request.method == "POST":
                 self._require_own_form(request)
             visit = PageVisit(
                 *(Secret(request.match_info["link"]), self.clock(), request[CLIENT], request[REQUEST_ID]),
                 query=_first_values(request.rel_url.raw_query_string),
+                body=lambda: _body(request),
             )
+            turn = self.share.slot(visit.client.network) if takes_turn else nullcontext()
             try:
-                async with self.share.slot(visit.client.network):
+                async with turn:
                     return await answer(visit)
             except NotFound as error:
                 await self._count_unknown(visit, error)
@@ -150,7 +164,26 @@ class LicensePage:
         response.headers["Content-Disposition"] = f'attachment; filename="{file_name(license_)}"'
         return response
 
-    async def _shown(self, visit: PageVisit) -> web.Response:
+    async def _check(self, visit: PageVisit) -> web.Response:
+        """Check the images in a text, which is not kept; the link is proven before anything of it is read."""
+        opened = await self.licenses.open(visit.link, visit.now)
+        async with self.checks.slot(opened.link.id):
+            text = _first_values((await visit.body()).decode("ascii", "replace")).get("text", "")
+            secret = await self.licenses.sign_in(visit.link, visit.now)
+            try:
+                found = await self.checks.check(opened.link.id, text, secret, visit.client, visit.now)
+            except (InputRefused, AccountDenied) as error:
+                return await self._shown(visit, text=text, error=error)
+        return await self._shown(visit, text=text, checked=found)
+
+    async def _shown(
+        self,
+        visit: PageVisit,
+        *,
+        text: str = "",
+        checked: Sequence[CheckedImage] | None = None,
+        error: AuthsvcError | None = None,
+    ) -> web.Response:
         opened = await self.licenses.open(visit.link, visit.now)
         after = visit.query.get("after") or None
         images = await self.licenses.images(visit.link, visit.now, after=after, limit=PAGE_SIZE)
@@ -166,8 +199,11 @@ class LicensePage:
             "key_name": keys,
             "tools": commands(host, slug, file, keys, f"{host}/{first}"),
             "tools_file": f"{PREFIX}/{TOOLS_FILE}",
+            "text": text,
+            "checked": checked,
+            "error": None if error is None else str(error),
         }
-        return self._rendered("license_page", HTTPStatus.OK, **values)
+        return self._rendered("license_page", status_of(error), **values)
 
     def _rendered(self, template: str, status: HTTPStatus, **values: Any) -> web.Response:
         text = self.renderer.render(template, **values)
@@ -263,6 +299,22 @@ async def _nowhere(_request: web.Request) -> web.StreamResponse:
     raise web.HTTPNotFound
 
 
+async def _body(request: web.Request) -> bytes:
+    """Return the body of a form.
+
+    Raises:
+        InputRefused: it is not one, or does not arrive.
+        HTTPRequestEntityTooLarge: it is too long.
+    """
+    if request.content_type != "application/x-www-form-urlencoded":
+        raise InputRefused("the form cannot be read", code="encoding_invalid", field=None)
+    try:
+        async with asyncio.timeout(BODY_DEADLINE):
+            return await request.clone(client_max_size=MAX_FORM).read()
+    except TimeoutError as error:
+        raise InputRefused("the form did not arrive in time", code="body_invalid", field=None) from error
+
+
 def _first_values(text: str) -> Mapping[str, str]:
     """Return the first value of each parameter.
 
@@ -272,4 +324,4 @@ def _first_values(text: str) -> Mapping[str, str]:
     try:
         return {name: values[0] for name, values in parse_qs(text, errors="strict", max_num_fields=10).items()}
     except ValueError as error:
-        raise InputRefused("the address cannot be read", code="encoding_invalid", field=None) from error
+        raise InputRefused("the form cannot be read", code="encoding_invalid", field=None) from error

@@ -15,7 +15,7 @@ from authsvc.throttle import MACHINE
 from authsvc.web.portal.headers import HEADERS
 from tests.support.html_page import Element
 from tests.support.installation import APP
-from tests.support.portal_server import Browser, PageReply, PortalServer
+from tests.support.portal_server import MISSING_TAG, Browser, PageReply, PortalServer
 
 pytestmark = pytest.mark.usefixtures("people")
 
@@ -164,6 +164,105 @@ async def test_hostile_texts_add_no_element(portal: PortalServer) -> None:
     assert [one.name for one in plain.page.walk()] == [one.name for one in hostile.page.walk()]
     assert "x" not in [one.attributes.get("id") for one in hostile.page.walk()]
     assert HOSTILE in hostile.page.text
+
+
+# --- will the install work? -------------------------------------------------------------------------------------------
+
+HOST = "registry.example.com"
+COMPOSE = f"""
+services:
+  worker: {{image: "{HOST}/{APP}/worker:1"}}
+  gone: {{image: "{HOST}/{APP}/worker:{MISSING_TAG}"}}
+  other: {{image: "{HOST}/annex/tool:1"}}
+  cache: {{image: "redis:7"}}
+  templated: {{image: "{HOST}/{APP}/worker:${{TAG}}"}}
+"""
+
+
+async def checked(portal: PortalServer, address: str, text: str) -> PageReply:
+    """Paste a text into the page and send it, with the line ends of a browser."""
+    return await portal.browser().post(f"{address}/images", {"text": text.replace("\n", "\r\n")})
+
+
+async def test_a_pasted_file_is_checked(portal: PortalServer) -> None:
+    """Each image with its line: can be pulled or not, and why, in the words of the preflight."""
+    address = await address_of(portal, await license_of(portal))
+    before = await portal.house.everything_stored()
+    page = await checked(portal, address, COMPOSE)
+    rows = [[cell.text for cell in row.all("td")] for row in page.page.all("tbody")[-1].all("tr")]
+    assert (page.status, [row[0].rpartition("/")[2] for row in rows], [row[1] for row in rows]) == (
+        200,
+        ["worker:1", f"worker:{MISSING_TAG}", "tool:1", "redis:7", "worker:${TAG}"],
+        ["3", "4", "5", "6", "7"],
+    )
+    for row, words in zip(
+        rows,
+        (
+            ("can be pulled",),
+            ("cannot be pulled", "there is no such image"),
+            ("cannot be pulled", "license"),
+            ("not checked", "it comes from docker.io"),
+            ("not checked", "it has a variable in it"),
+        ),
+        strict=True,
+    ):
+        assert all(word in row[2] for word in words), row
+    assert page.form(f"{address}/images#check").fields["text"].split() == COMPOSE.split()
+    # Nothing is kept: neither stored nor logged.
+    after = await portal.house.everything_stored()
+    assert set(after) - set(before) == set()
+    assert "worker:1" not in portal.log.getvalue() + repr(after)
+
+
+HOSTILE_TEXTS = {
+    "nothing in it": ("", "o image was found"),
+    "too long": ("#" * (256 * 1024 + 1), "longer than 256 KiB"),
+    "too many values": (f"a: [{'1,' * 10_001}]\nimage: {HOST}/{APP}/x:1", "more than 10000 values"),
+    "too deep": ("[" * 5_000, "nested deeper than 200 levels"),
+    "a list of too many": ("\n".join(f"{HOST}/{APP}/x{number}:1" for number in range(201)), "201 images"),
+    "aliases that multiply": (
+        "a0: &a0 {image: x}\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 40)),
+        "it comes from docker.io",
+    ),
+    "merges that multiply": (
+        "a0: &a0 {k0: v}\n"
+        + "".join(f"a{n}: &a{n}\n  <<: [{', '.join([f'*a{n - 1}'] * 9)}]\n  k{n}: v\n" for n in range(1, 99))
+        + f"image: {HOST}/{APP}/x:1",
+        "can be pulled",
+    ),
+    "no YAML": ("a: b: c: \t- }{", "this is not YAML"),
+    "no text": ("\x00\x01: \ud7ff", "does not allow the character"),
+    "markup": (f"image: >-\n  {HOSTILE}", "it is a template"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_TEXTS)
+async def test_hostile_texts_are_bounded(portal: PortalServer, name: str) -> None:
+    """Whatever is pasted is answered with a sentence on the page, and adds no element to it."""
+    text, words = HOSTILE_TEXTS[name]
+    page = await checked(portal, await address_of(portal, await license_of(portal)), text)
+    assert page.status in {200, 400}
+    assert words in page.page.text
+    assert "x" not in [one.attributes.get("id") for one in page.page.walk()]
+    assert len(page.page.all("script")) == 1
+
+
+async def test_a_form_that_is_too_long_or_from_elsewhere(portal: PortalServer) -> None:
+    """It is refused before it is read whole; and without a link that works nothing of it is read."""
+    address = await address_of(portal, await license_of(portal))
+    assert (await checked(portal, address, "é" * 140_000)).status == 413
+    assert (await checked(portal, f"{address[:-1]}x", "image: a")).status == 404
+    for headers in OTHER_SITES:
+        assert (await portal.browser().post(f"{address}/images", {"text": "image: a"}, headers)).status == 403
+
+
+async def test_a_license_that_ended_meanwhile_checks_nothing(portal: PortalServer) -> None:
+    """The page says what the preflight says."""
+    license_id = await license_of(portal)
+    address = await address_of(portal, license_id)
+    await portal.house.licenses.revoke(license_id, portal.house.operation())
+    page = await checked(portal, address, f"{HOST}/{APP}/x:1")
+    assert (page.status, "revoked" in page.page.text) == (401, True)
 
 
 # --- in the portal ----------------------------------------------------------------------------------------------------
