@@ -126,6 +126,7 @@ class LicenseLinks:
 
         Raises:
             NotFound: there is no such license for the actor, or it has no such link.
+            PreconditionFailed: a link has none of the entity tags that were asked for.
         """
         chosen: Sequence[Versioned[LicenseLink]] = () if link is not None else await self._one(operation.actor, name)
         if not chosen:
@@ -134,6 +135,8 @@ class LicenseLinks:
             chosen = [one for one in found if link in {None, one.record.id}]
         if link is not None and not chosen:
             raise NotFound(f"the license has no link {link[:40]!r}", code="license_link_not_found", field="link")
+        for one in chosen:
+            operation.require_match(one.record)
         if chosen:
             first, ids = chosen[0].record, [one.record.id for one in chosen]
             facts = {"license": first.license, "app": first.app, "team": first.team}
