@@ -63,6 +63,9 @@ MACHINE_NETWORK = Limit("machine-network", 100, timedelta(seconds=5))
 
 MACHINE_LIMITS = (MACHINE, MACHINE_NETWORK)
 
+CHOICE = Limit("choice", 10, timedelta(seconds=30))
+"""New passwords for one member or by one one-time link. Each takes a core for some tenths of a second."""
+
 TATs = Mapping[Limit, float | None]
 """State of each bucket in Unix seconds; None when nothing is counted in it."""
 

@@ -80,6 +80,18 @@ def hash_password(password: Secret, *, salt: bytes) -> Secret:
     return Secret(kdf.derive_phc_encoded(password.reveal().encode()))
 
 
+def hash_new_password(password: Secret, names: Iterable[str], salt: bytes) -> Secret:
+    """Return the hash of a password for a new or changed account. Blocks one core for some tenths of a second.
+
+    Two calls must not run at once in different threads (:mod:`authsvc.credentials.password_strength`).
+
+    Raises:
+        InputRefused: as :func:`check_rules`.
+    """
+    check_rules(password, names)
+    return hash_password(password, salt=salt)
+
+
 def verify_password(password: Secret, password_hash: Secret) -> bool:
     """Whether ``password`` has ``password_hash``. Blocks one core for tens of milliseconds."""
     try:

@@ -1,35 +1,39 @@
-"""Hashes passwords in a bounded thread pool, in two lanes (design #5, #15).
+"""Hashes passwords in a bounded thread pool, in lanes (design #5, #15).
 
 One Argon2id check takes a core for tens of milliseconds, and anyone may ask for one. So:
 
 1. at most as many checks run as there are threads, and in each lane at most so many wait; one more is refused at once.
    A thread is held by the work, not by the request: a client that hangs up frees nothing early;
-2. networks that the account has signed in from before go first. Everybody else queues behind them, so a flood of
-   guesses from new addresses delays a member at home by one check at most;
+2. networks that the account has signed in from before go first, then new passwords, one at a time. Everybody else
+   queues behind them, so a flood of guesses from new addresses delays a member at home by one check at most;
 3. the same password of the same account is checked once at a time: who asks meanwhile shares the answer.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Executor
 from enum import StrEnum
+from typing import Any, TypeVar
 
 from attrs import frozen
 
-from authsvc.credentials.password import UNKNOWN_ACCOUNT, verify_password
+from authsvc.credentials.password import UNKNOWN_ACCOUNT, hash_new_password, verify_password
 from authsvc.errors import Overloaded
 from authsvc.in_flight import InFlight
 from authsvc.redaction import Secret
 
+T = TypeVar("T")
+
 MAX_WAITING = 64
-"""Most checks that wait in one lane of one worker."""
+"""Most jobs that wait in one lane of one worker."""
 
 
 class Lane(StrEnum):
     """Who waits; the first one goes first."""
 
     KNOWN = "known"
+    CHOSEN = "chosen"
     NEW = "new"
 
 
@@ -49,11 +53,13 @@ class PasswordRecord:
 
 
 @frozen(eq=False)
-class _PendingCheck:
+class _Job:
+    """Work for a thread; its outcome goes to the future ``answer``, whose type is that of the work's result."""
+
     lane: Lane
-    password: Secret
-    wanted: Secret
-    answer: "asyncio.Future[bool]"
+    work: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    answer: "asyncio.Future[Any]"
 
 
 def _uncounted(_lane: Lane, _change: int) -> None:
@@ -61,7 +67,7 @@ def _uncounted(_lane: Lane, _change: int) -> None:
 
 
 class PasswordVerifier:
-    """Checks passwords in a thread pool, bounded and in order of lanes."""
+    """Checks passwords, and hashes new ones, in a thread pool: bounded and in order of lanes."""
 
     def __init__(
         self,
@@ -86,7 +92,8 @@ class PasswordVerifier:
         self._verify = verify
         self._max_waiting = max_waiting
         self._on_waiting = on_waiting
-        self._lanes: dict[Lane, deque[_PendingCheck]] = {lane: deque() for lane in Lane}
+        self._lanes: dict[Lane, deque[_Job]] = {lane: deque() for lane in Lane}
+        self._choosing = False
         self._in_flight: InFlight[tuple[str, Lane], bool] = InFlight()
 
     async def verify(self, guess: str, record: PasswordRecord | None, password: Secret, lane: Lane) -> bool:
@@ -101,39 +108,61 @@ class PasswordVerifier:
         Raises:
             Overloaded: too many checks wait in the lane; this one was not made.
         """
-        answer = await self._in_flight.ask((guess, lane), lambda: self._enqueue(record, password, lane))
+        wanted = UNKNOWN_ACCOUNT if record is None else record.password_hash
+        answer = await self._in_flight.ask((guess, lane), lambda: self._enqueue(lane, self._verify, password, wanted))
         return answer and record is not None
 
-    def _enqueue(self, record: PasswordRecord | None, password: Secret, lane: Lane) -> "asyncio.Future[bool]":
+    async def hash(self, password: Secret, names: Collection[str], salt: bytes) -> Secret:
+        """Return the hash of a new password; one is hashed at a time.
+
+        Args:
+            password: as typed.
+            names: what anyone may know of the person.
+            salt: random bytes.
+
+        Raises:
+            InputRefused: the password is not acceptable.
+            Overloaded: too many new passwords wait; this one was not looked at.
+        """
+        return await asyncio.shield(self._enqueue(Lane.CHOSEN, hash_new_password, password, names, salt))
+
+    def _enqueue(self, lane: Lane, work: Callable[..., T], *arguments: Any) -> "asyncio.Future[T]":
         if len(self._lanes[lane]) >= self._max_waiting:
             raise overloaded()
-        wanted = UNKNOWN_ACCOUNT if record is None else record.password_hash
-        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._lanes[lane].append(_PendingCheck(lane, password, wanted, answer))
+        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._lanes[lane].append(_Job(lane, work, arguments, answer))
         self._on_waiting(lane, 1)
         self._dispatch()
         return answer
 
     def _dispatch(self) -> None:
-        while self._idle and (lane := next((queue for queue in self._lanes.values() if queue), None)):
-            check = lane.popleft()
-            self._on_waiting(check.lane, -1)
+        while self._idle and (lane := self._next_lane()) is not None:
+            job = self._lanes[lane].popleft()
+            self._on_waiting(lane, -1)
             self._idle -= 1
-            work = asyncio.ensure_future(self._run(check))
-            work.add_done_callback(lambda done, check=check: self._landed(check, done))  # type: ignore[misc]
+            self._choosing = self._choosing or lane is Lane.CHOSEN
+            work = asyncio.ensure_future(self._run(job))
+            work.add_done_callback(lambda done, job=job: self._landed(job, done))  # type: ignore[misc]
 
-    async def _run(self, check: _PendingCheck) -> bool:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._executor, self._verify, check.password, check.wanted)
+    def _next_lane(self) -> Lane | None:
+        """Return the first lane in which a job waits that may start now."""
+        ready = (lane for lane, queue in self._lanes.items() if queue)
+        return next((lane for lane in ready if lane is not Lane.CHOSEN or not self._choosing), None)
 
-    def _landed(self, check: _PendingCheck, done: "asyncio.Future[bool]") -> None:
+    async def _run(self, job: _Job) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, job.work, *job.arguments)
+
+    def _landed(self, job: _Job, done: "asyncio.Future[Any]") -> None:
         self._idle += 1
+        if job.lane is Lane.CHOSEN:
+            self._choosing = False
         if done.cancelled():
-            check.answer.cancel()
+            job.answer.cancel()
         elif (error := done.exception()) is not None:
-            check.answer.set_exception(error)
+            job.answer.set_exception(error)
+            job.answer.exception()  # nobody may be left to hear of it
         else:
-            check.answer.set_result(done.result())
+            job.answer.set_result(done.result())
         self._dispatch()
 
 

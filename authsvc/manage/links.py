@@ -11,7 +11,6 @@ from datetime import datetime
 from attrs import evolve, frozen
 
 from authsvc.credentials.machine_secret import ID_BYTES, LINK_KIND, SECRET_BYTES, MachineSecret, new_id
-from authsvc.credentials.password import SALT_BYTES, check_rules, hash_password
 from authsvc.errors import Conflict, InputRefused
 from authsvc.manage.actor import OPERATOR, Actor, ActorKind
 from authsvc.manage.authorization import permitted
@@ -21,10 +20,10 @@ from authsvc.manage.lookup import (
     find_member,
     find_member_by_id,
     find_team,
-    names_around,
 )
 from authsvc.manage.maker import maker_now
 from authsvc.manage.members import at_next_epoch, facts_of, new_member, parse_role
+from authsvc.manage.new_passwords import PasswordHasher, hashed_for
 from authsvc.manage.operation import Operation
 from authsvc.manage.permissions import Permission
 from authsvc.manage.stores import Stores
@@ -43,9 +42,14 @@ class Links:
     """Makes and redeems one-time links.
 
     Every method raises StoreUnavailable when the store does not answer.
+
+    Attributes:
+        stores: the records.
+        hasher: hashes new passwords.
     """
 
     stores: Stores
+    hasher: PasswordHasher
 
     async def _redeemed(self, member_id: str, _operation: Operation) -> Member:
         # The link proved who this is, and the request is the same.
@@ -127,6 +131,8 @@ class Links:
 
         Raises:
             InputRefused: the link is void (one sentence for every reason), or the password is not acceptable.
+            Throttled: too many passwords were tried with this link.
+            Overloaded: too many new passwords wait to be hashed.
         """
         secret = MachineSecret.parse(link.reveal().strip())
         stored = None if secret is None or secret.kind != LINK_KIND else await self.stores.links.get(secret.id)
@@ -134,29 +140,32 @@ class Links:
             raise _void()
         if operation.now >= stored.record.expires_at or not await self._maker_still_may(stored.record, operation.now):
             raise _void()
-        check_rules(password, await names_around(self.stores, stored.record.email, stored.record.team))
+        terms = stored.record
+        password_hash = await hashed_for(
+            terms.id, password, terms.email, terms.team, self.stores, self.hasher, operation
+        )
         try:
-            if stored.record.purpose is LinkPurpose.INVITE:
-                return await self._join(stored, password, operation)
-            return await self._set_password(stored, password, operation)
+            if terms.purpose is LinkPurpose.INVITE:
+                return await self._join(stored, password_hash, operation)
+            return await self._set_password(stored, password_hash, operation)
         except Conflict:  # another request used the same link first, or changed the account
             raise _void() from None
 
-    async def _join(self, link: Versioned[OneTimeLink], password: Secret, operation: Operation) -> Member:
+    async def _join(self, link: Versioned[OneTimeLink], password_hash: Secret, operation: Operation) -> Member:
         terms = link.record
-        member = new_member(terms.email, terms.team, terms.role, terms.apps, password, operation)
+        member = new_member(terms.email, terms.team, terms.role, terms.apps, password_hash, operation)
         entry = _by_redeemer(operation, member).entry(
             "member.joined", **facts_of(member), role=str(member.role), link=terms.id
         )
         await self.stores.links.accept_invite(link, member, entry)
         return member
 
-    async def _set_password(self, link: Versioned[OneTimeLink], password: Secret, operation: Operation) -> Member:
+    async def _set_password(self, link: Versioned[OneTimeLink], password_hash: Secret, operation: Operation) -> Member:
         terms = link.record
         old = await self.stores.members.by_email(terms.email)
         if old is None or (old.record.id, old.record.epoch) != (terms.member, terms.epoch):
             raise _void()
-        member = at_next_epoch(old.record, password_hash=hash_password(password, salt=operation.entropy(SALT_BYTES)))
+        member = at_next_epoch(old.record, password_hash=password_hash)
         facts = {**facts_of(member), "link": terms.id}
         entry = _by_redeemer(operation, member).entry_of_change("member.password_reset", old.record, member, **facts)
         await self.stores.links.accept_reset(link, old, member, entry)

@@ -11,7 +11,6 @@ from attrs import evolve, frozen
 
 from authsvc.audit.entry import Entry
 from authsvc.credentials.machine_secret import ID_BYTES, is_id, new_id
-from authsvc.credentials.password import SALT_BYTES, check_rules, hash_password
 from authsvc.errors import Conflict, InputRefused, LastOwner, PermissionDenied
 from authsvc.manage.actor import Actor, Person
 from authsvc.manage.authorization import permitted
@@ -22,9 +21,9 @@ from authsvc.manage.lookup import (
     find_member,
     find_member_by_id,
     find_team,
-    names_around,
     parse_member,
 )
+from authsvc.manage.new_passwords import PasswordHasher, hashed_for
 from authsvc.manage.operation import Operation
 from authsvc.manage.permissions import Permission
 from authsvc.manage.stores import Stores
@@ -44,9 +43,14 @@ class Members:
 
     Every method raises StoreUnavailable when the store does not answer, and Conflict when what it changes was changed
     at the same moment.
+
+    Attributes:
+        stores: the records.
+        hasher: hashes new passwords.
     """
 
     stores: Stores
+    hasher: PasswordHasher
 
     async def _first(self, member_id: str, operation: Operation) -> Member:
         return await find_member_by_id(self.stores, operation.actor, member_id)
@@ -74,8 +78,10 @@ class Members:
         canonical, rank = parse_email(email), parse_role(role)
         owner = await find_team(self.stores, operation.actor, team)
         limits = await find_apps_of(self.stores, apps, owner.slug)
-        check_rules(password, await names_around(self.stores, canonical, owner.slug))
-        member = new_member(canonical, owner.slug, rank, limits, password, operation)
+        password_hash = await hashed_for(
+            canonical, password, canonical, owner.slug, self.stores, self.hasher, operation
+        )
+        member = new_member(canonical, owner.slug, rank, limits, password_hash, operation)
         entry = operation.entry("member.added", **facts_of(member), role=str(member.role))
         await self.stores.members.add(member, entry)
         return member
@@ -187,14 +193,15 @@ class Members:
             InputRefused: the password is not acceptable.
             NotFound: there is no such member for the actor.
             PermissionDenied: it is another member's.
+            Throttled: too many passwords were tried for the account.
+            Overloaded: too many new passwords wait to be hashed.
         """
         operation.actor.require_self(parse_member(member), Permission.MEMBER_SET_PASSWORD)
         stored = await find_member(self.stores, operation.actor, member)
         operation.require_match(stored.record)
-        check_rules(password, await names_around(self.stores, stored.record.email, stored.record.team))
-        changed = at_next_epoch(
-            stored.record, password_hash=hash_password(password, salt=operation.entropy(SALT_BYTES))
-        )
+        of = stored.record
+        password_hash = await hashed_for(of.id, password, of.email, of.team, self.stores, self.hasher, operation)
+        changed = at_next_epoch(of, password_hash=password_hash)
         return await self._change(stored, changed, "member.password_set", operation)
 
     @permitted(Permission.MEMBER_REMOVE)
@@ -288,7 +295,7 @@ def parse_role(text: str) -> Role:
 
 
 def new_member(
-    email: str, team: str, role: Role, apps: tuple[str, ...] | None, password: Secret, operation: Operation
+    email: str, team: str, role: Role, apps: tuple[str, ...] | None, password_hash: Secret, operation: Operation
 ) -> Member:
     """Return a member who was not there before."""
     return Member(
@@ -297,7 +304,7 @@ def new_member(
         team=team,
         role=role,
         apps=apps,
-        password_hash=hash_password(password, salt=operation.entropy(SALT_BYTES)),
+        password_hash=password_hash,
         epoch=1,
         created_at=operation.now,
     )

@@ -87,6 +87,12 @@ class LinkStore(Protocol):
     ) -> None: ...
 
 
+class PasswordChoiceStore(Protocol):
+    """How many new passwords were tried for a member or a link."""
+
+    async def count(self, counted_for: str, now: datetime) -> float: ...
+
+
 class PersonalTokenStore(Protocol):
     """Personal tokens, by id; lists are by name and then by age, with revoked ones."""
 
@@ -346,6 +352,7 @@ class Stores:
     apps: AppStore
     members: MemberStore
     links: LinkStore
+    password_choices: PasswordChoiceStore
     personal_tokens: PersonalTokenStore
     sign_ins: SignInStore
     sessions: SessionStore

@@ -26,20 +26,30 @@ class AppUse:
 
     Attributes:
         licenses: in force.
+        customers: who have them.
         pending: licenses that have not begun.
         members: people of the team.
         service_accounts: with a grant on it.
     """
 
     licenses: int
+    customers: int
     pending: int
     members: int
     service_accounts: int
 
+    def ended_by_archiving(self, app: str) -> EndedAccess | None:
+        """Return what archiving the app of this slug would end; None if nobody has access to it."""
+        said = str(self)
+        if not said:
+            return None
+        return EndedAccess(f"archiving the app {app} ends access to its images for {said}", mark_of(app, said))
+
     def __str__(self) -> str:
         """Return the numbers for a person, without those that are zero; empty if all are."""
+        owners = f" of {counted(self.customers, 'customer')}"
         counts = (
-            (self.licenses, "license in force", "licenses in force"),
+            (self.licenses, f"license in force{owners}", f"licenses in force{owners}"),
             (self.pending, "license that has not begun", "licenses that have not begun"),
             (self.members, "member", "members"),
             (self.service_accounts, "service account", "service accounts"),
@@ -162,8 +172,10 @@ class Teams:
 
     async def _use_of(self, app: App, now: datetime) -> AppUse:
         states: Counter[str] = Counter()
+        customers: set[str] = set()
         async for page in self.stores.licenses.pages_of_app(app.slug):
             states.update(license_.state(now) for license_ in page)
+            customers |= {one.customer_id or one.customer for one in page if one.state(now) == "active"}
         team = [found.record for found in await self.stores.members.of_team(app.team)]
         members = {m.id for m in team if m.disabled_at is None and (m.apps is None or app.slug in m.apps)}
         accounts = [a for a in await self.stores.service_accounts.of_team(app.team) if a.in_force(now)]
@@ -171,6 +183,7 @@ class Teams:
         bound = [a for a in accounts if a.creator is None or a.creator in members]
         return AppUse(
             licenses=states["active"],
+            customers=len(customers),
             pending=states["pending"],
             members=len(members),
             service_accounts=sum(any(grant.app == app.slug for grant in account.grants) for account in bound),
@@ -191,9 +204,7 @@ class Teams:
         if stored.record.archived_at is not None:
             return stored.record
         use = await self._use_of(stored.record, operation.now)
-        if str(use):
-            sentence = f"archiving the app {slug} ends access to its images for {use}"
-            require(EndedAccess(sentence, mark_of(stored.record.slug, str(use))), confirmed)
+        require(use.ended_by_archiving(stored.record.slug), confirmed)
         app = evolve(stored.record, archived_at=operation.now)
         return await self._set_app(stored, app, "app.archived", operation, licenses=use.licenses)
 

@@ -18,6 +18,7 @@ from authsvc.manage.license_signer import LicenseSigner
 from authsvc.manage.licenses import Licenses
 from authsvc.manage.links import Links
 from authsvc.manage.members import Members
+from authsvc.manage.new_passwords import PasswordHasher
 from authsvc.manage.secret_sealer import SecretSealer
 from authsvc.manage.service_accounts import ServiceAccounts
 from authsvc.manage.sessions import Sessions
@@ -45,6 +46,7 @@ class UseCases:
         sealer: seals the credentials of upstreams and webhooks; asked only by what has one.
         upstream_checks: asks external registries.
         webhook_checks: asks the receivers of webhooks.
+        password_hasher: hashes new passwords.
     """
 
     stores: Stores
@@ -56,6 +58,7 @@ class UseCases:
     sealer: SecretSealer
     upstream_checks: UpstreamChecks
     webhook_checks: WebhookChecks
+    password_hasher: PasswordHasher
 
     @cached_property
     def teams(self) -> Teams:
@@ -65,12 +68,12 @@ class UseCases:
     @cached_property
     def members(self) -> Members:
         """The people in them."""
-        return Members(self.stores)
+        return Members(self.stores, self.password_hasher)
 
     @cached_property
     def links(self) -> Links:
         """Invitations and resets."""
-        return Links(self.stores)
+        return Links(self.stores, self.password_hasher)
 
     @cached_property
     def activity(self) -> Activity:

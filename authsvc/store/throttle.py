@@ -33,7 +33,7 @@ both forms. Of passwords the second one is recognised as a repetition."""
 
 # The arithmetic of throttle.spend, wait and refund; a test holds them against each other. TATs are written with
 # milliseconds, and end by themselves when they mean nothing any more.
-_ARITHMETIC = """
+ARITHMETIC = """
 local function over(key, now, burst, interval)
   local tat = redis.call('GET', key)
   return tat and tonumber(tat) - now - (burst - 1) * interval or 0
@@ -56,7 +56,7 @@ end
 # KEYS: wrong passwords, known networks, then a bucket for each limit, the one for unknown networks last.
 # ARGV: now, guess, when the oldest wrong password counts, network, when the oldest known network counts, whether that
 # exempts; then burst and interval of each bucket.
-_CLAIM = f"""{_ARITHMETIC}
+_CLAIM = f"""{ARITHMETIC}
 local now = tonumber(ARGV[1])
 local tried = redis.call('ZSCORE', KEYS[1], ARGV[2])
 local seen = ARGV[6] == '1' and redis.call('ZSCORE', KEYS[2], ARGV[4])
@@ -76,7 +76,7 @@ return {{0, known, '0'}}
 # KEYS: wrong passwords, known networks, then the buckets that the attempt is counted in, its pair first.
 # ARGV: now, outcome, guess, oldest, most and life of wrong passwords, network, oldest, most and life of
 # known networks, whether this one may become one; then the interval of each bucket.
-_SETTLE = f"""{_ARITHMETIC}
+_SETTLE = f"""{ARITHMETIC}
 local now, outcome = tonumber(ARGV[1]), ARGV[2]
 local back = outcome ~= 'wrong'
 if outcome == 'wrong' then
@@ -102,7 +102,7 @@ return 0
 """
 
 # KEYS: mark of a POST, then a bucket for each limit. ARGV: now, method, life of the mark, burst and interval of each.
-_COUNT = f"""{_ARITHMETIC}
+_COUNT = f"""{ARITHMETIC}
 local now, worst = tonumber(ARGV[1]), 0
 if ARGV[2] == 'POST' then redis.call('SET', KEYS[1], '1', 'EX', ARGV[3]) end
 local same = ARGV[2] == 'GET' and redis.call('DEL', KEYS[1]) == 1
@@ -135,7 +135,7 @@ class RedisThrottle:
         """Count an attempt in every bucket that applies, or return why it is not admitted."""
         arguments: list[str | float] = [
             *(now.timestamp(), attempt.guess, _before(now, WRONG_LIFE)),
-            *(_hash(attempt.network), _before(now, KNOWN_LIFE), int(attempt.exempts)),
+            *(hashed(attempt.network), _before(now, KNOWN_LIFE), int(attempt.exempts)),
         ]
         for limit in PASSWORD_LIMITS:
             arguments += [limit.burst, limit.interval.total_seconds()]
@@ -161,7 +161,7 @@ class RedisThrottle:
         Returns:
             For how many seconds the worst bucket was over its limit before.
         """
-        paired = keys.throttle("paired", _hash(bucket(MACHINE, credential_id, network)))
+        paired = keys.throttle("paired", hashed(bucket(MACHINE, credential_id, network)))
         arguments: list[str | float] = [now.timestamp(), method, PAIRED_WITHIN]
         for limit in MACHINE_LIMITS:
             arguments += [limit.burst, limit.interval.total_seconds()]
@@ -173,7 +173,7 @@ class RedisThrottle:
         arguments: list[str | float] = [
             *(now.timestamp(), outcome, attempt.guess),
             *(_before(now, WRONG_LIFE), MAX_WRONG, int(WRONG_LIFE.total_seconds())),
-            *(_hash(attempt.network), _before(now, KNOWN_LIFE), MAX_KNOWN, int(KNOWN_LIFE.total_seconds())),
+            *(hashed(attempt.network), _before(now, KNOWN_LIFE), MAX_KNOWN, int(KNOWN_LIFE.total_seconds())),
             int(joins),
             *(limit.interval.total_seconds() for limit in admission.limits),
         ]
@@ -195,17 +195,18 @@ def tats_of(values: Sequence[bytes | None]) -> TATs:
 
 def _memories(attempt: Attempt) -> tuple[str, str]:
     """Return the keys of the wrong passwords of the pair, and of the networks known to the account."""
-    wrong = keys.throttle("wrong", _hash(f"{attempt.email}\0{attempt.network}"))
+    wrong = keys.throttle("wrong", hashed(f"{attempt.email}\0{attempt.network}"))
     return wrong, keys.NONE if attempt.account_id is None else keys.known_networks(attempt.account_id)
 
 
 def _buckets(limits: Collection[Limit], who: str, network: str) -> Sequence[str]:
-    return [keys.throttle(limit.name, _hash(bucket(limit, who, network))) for limit in limits]
+    return [keys.throttle(limit.name, hashed(bucket(limit, who, network))) for limit in limits]
 
 
 def _before(now: datetime, life: timedelta) -> float:
     return (now - life).timestamp()
 
 
-def _hash(text: str) -> str:
+def hashed(text: str) -> str:
+    """Return what stands for a name in the key of a bucket."""
     return hashlib.sha256(text.encode()).hexdigest()[:32]

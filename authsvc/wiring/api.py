@@ -20,6 +20,7 @@ from authsvc.keys.sealing import SealContext
 from authsvc.logs import Logger
 from authsvc.manage.image_deletions import RegistryDeletions
 from authsvc.manage.images import RegistryImages
+from authsvc.manage.new_passwords import PasswordHasher
 from authsvc.metrics.shared_metrics import Slot
 from authsvc.preflight import Preflight
 from authsvc.settings import Settings
@@ -86,6 +87,7 @@ async def management_applications(
     preflight: Preflight,
     deletions: Callable[[Connection], RegistryDeletions],
     passwords: ThrottledPasswords,
+    hasher: PasswordHasher,
     on_use: Callable[[str, datetime], None],
     log: ChangeLog,
     record_denied: RecordDenied,
@@ -102,6 +104,7 @@ async def management_applications(
         preflight: says what would happen to a pull.
         deletions: makes what deletes from the registry, with the events that are read from Redis.
         passwords: what the portal checks passwords with; the API accepts none.
+        hasher: hashes the passwords that people choose.
         on_use: called for every credential that was accepted.
         log: where changes are written once they are durable.
         record_denied: writes denials to the audit.
@@ -115,7 +118,9 @@ async def management_applications(
         facts, throttle = RedisCredentialFacts(connection, codec), RedisThrottle(connection)
         signer: ServiceKeys = NoServiceKeys() if keys is None else keys
         async with registry_checks(settings) as checks, receiver_checks(settings) as receivers:
-            use_cases = server_use_cases(settings, connection, codec, signer, images, deletions, checks, receivers, log)
+            use_cases = server_use_cases(
+                settings, connection, codec, signer, images, deletions, checks, receivers, hasher, log
+            )
             authenticator, count = Authenticator(facts, passwords, throttle, on_use=on_use), count_api_request(slot)
             api = ManagementApi(
                 use_cases,

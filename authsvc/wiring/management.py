@@ -4,21 +4,24 @@ Each is built when it is first asked for, and so is every key: ``team list`` ope
 """
 
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from functools import cached_property
 
 from attrs import evolve, field, frozen
 
 from authsvc.audit.entry import ChangeLog
+from authsvc.credentials.password import hash_new_password
 from authsvc.manage.actor import Actor
 from authsvc.manage.image_deletions import RegistryDeletions
 from authsvc.manage.images import RegistryImages
 from authsvc.manage.keys import Keys
+from authsvc.manage.new_passwords import PasswordHasher
 from authsvc.manage.operation import Operation
 from authsvc.manage.upstream_checks import UpstreamChecks
 from authsvc.manage.use_cases import UseCases
 from authsvc.manage.webhook_checks import WebhookChecks
+from authsvc.redaction import Secret
 from authsvc.settings import Settings
 from authsvc.store.audit_stream import RedisAudit
 from authsvc.store.codec import Codec
@@ -38,6 +41,19 @@ OPERATION_ID_BYTES = 16
 
 PATIENCE = 15.0
 """Seconds that an operation of the command line may take: a person waits longer than a client for its token."""
+
+
+@frozen
+class DirectHasher:
+    """Hashes new passwords at once: in the process of a command nobody else waits."""
+
+    async def hash(self, password: Secret, names: Collection[str], salt: bytes) -> Secret:
+        """Return the hash of an acceptable password.
+
+        Raises:
+            InputRefused: it is not.
+        """
+        return hash_new_password(password, names, salt)
 
 
 @frozen(slots=False)
@@ -91,6 +107,7 @@ def server_use_cases(
     deletions: Callable[[Connection], RegistryDeletions],
     checks: UpstreamChecks,
     receivers: WebhookChecks,
+    hasher: PasswordHasher,
     log: ChangeLog,
 ) -> UseCases:
     """Return the use cases as a worker of the server calls them.
@@ -104,6 +121,7 @@ def server_use_cases(
         deletions: makes what deletes from the registry, with the events that are read from Redis.
         checks: ask external registries.
         receivers: ask the receivers of webhooks.
+        hasher: hashes new passwords, off the event loop.
         log: where changes are written once they are durable.
     """
     return UseCases(
@@ -116,6 +134,7 @@ def server_use_cases(
         keys,
         checks,
         receivers,
+        hasher,
     )
 
 
@@ -145,6 +164,7 @@ async def management(settings: Settings, log: ChangeLog) -> AsyncIterator[Manage
             keys,
             RegistryChecksOnDemand(settings),
             ReceiverChecksOnDemand(settings),
+            DirectHasher(),
             settings,
             connection,
             log,

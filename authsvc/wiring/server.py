@@ -187,7 +187,8 @@ async def running_worker(
         denials = await stack.enter_async_context(sending)
         await stack.enter_async_context(_indexing(settings, logger))
         throttle = RedisThrottle(connection)
-        passwords = stack.enter_context(_passwords(throttle, hashing, counting, logger))
+        verifier = stack.enter_context(_verifier(hashing, counting))
+        passwords = _passwords(verifier, throttle, hashing, counting, logger)
         recent = cached if settings.degraded_pulls else None
         authenticator = Authenticator(facts, passwords, throttle, on_use=usage.record, cached=cached, recent=recent)
         service, record = settings.public_url.authority, _recording(recorder, denials)
@@ -197,8 +198,7 @@ async def running_worker(
             indexed_registry(settings, tokens, new_audit_id(), logger, counting.slot, has_room)
         )
         preflight = Preflight(authenticator, OurRegistry(session), tokens, service)
-        links = CachedLinks(RecordReads(connection, codec, cache), cache)
-        nginx = live.nginx_secrets
+        links, nginx = CachedLinks(RecordReads(connection, codec, cache), cache), live.nginx_secrets
         proxied = proxy_endpoint(settings, live.keys, links, nginx, has_room, recorder, logger, counting.slot)
         edge_routes = [
             *TokenEndpoint(CountedIssuance(issuance, counting.slot), logger, clock, record).routes(),
@@ -213,6 +213,7 @@ async def running_worker(
                 *(registry_images(session, tokens), preflight),
                 partial(SessionDeletions, session, tokens),
                 passwords,
+                verifier,
                 usage.record,
                 _change_log(logger),
                 recorder.record_denied,
@@ -291,11 +292,19 @@ async def _keys_state(keys: KeyServiceClient | None) -> str:
 
 
 @contextmanager
-def _passwords(
-    throttle: RedisThrottle, hashing: Hashing, counting: Counting, logger: Logger
-) -> Iterator[ThrottledPasswords]:
-    """Yield what evaluates passwords, with threads of its own."""
+def _verifier(hashing: Hashing, counting: Counting) -> Iterator[PasswordVerifier]:
+    """Yield what hashes passwords, with threads of its own."""
     executor = CountedThreads(hashing.threads, counting.slot)
+    try:
+        yield PasswordVerifier(executor, hashing.threads, on_waiting=counting.password_waits)
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _passwords(
+    verifier: PasswordVerifier, throttle: RedisThrottle, hashing: Hashing, counting: Counting, logger: Logger
+) -> ThrottledPasswords:
+    """Return what evaluates passwords."""
     reported: set[str] = set()
 
     def report(network: str) -> None:
@@ -304,16 +313,8 @@ def _passwords(
             logger.warning("clients.unclear", network=network)
             reported.add(network)
 
-    try:
-        yield ThrottledPasswords(
-            PasswordVerifier(executor, hashing.threads, on_waiting=counting.password_waits),
-            PasswordCache(secrets.token_bytes(32)),
-            throttle,
-            hashing.guess_key,
-            on_unclear=report,
-        )
-    finally:
-        executor.shutdown(wait=False, cancel_futures=True)
+    cache = PasswordCache(secrets.token_bytes(32))
+    return ThrottledPasswords(verifier, cache, throttle, hashing.guess_key, on_unclear=report)
 
 
 @asynccontextmanager

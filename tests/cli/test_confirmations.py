@@ -86,7 +86,10 @@ def test_the_last_owner_stays_unless_the_operator_insists(stack: Stack, app: str
 def test_an_app_is_archived_with_a_question_and_comes_back(stack: Stack, app: str, license_: License) -> None:
     """A script needs --yes; lists tell the truth meanwhile; reinstating gives the access back."""
     said = refused(stack, "app", "archive", app)
-    assert f"archiving the app {app} ends access to its images for 1 license in force; nothing was changed" in said
+    assert (
+        f"archiving the app {app} ends access to its images for 1 license in force of 1 customer; nothing was changed"
+        in said
+    )
     assert works(stack, license_)
     assert "1 license in force" in stack.authsvc("app", "archive", app, "--yes").err
     assert not works(stack, license_)

@@ -8,7 +8,7 @@ import pytest
 
 from authsvc.credentials.password import UNKNOWN_ACCOUNT, hash_password
 from authsvc.credentials.verifier import Lane, PasswordRecord, PasswordVerifier
-from authsvc.errors import Overloaded
+from authsvc.errors import InputRefused, Overloaded
 from authsvc.redaction import Secret
 from tests.support.builders import PASSWORD, check_plainly, plain_hash
 from tests.support.held_executor import HeldExecutor, settle
@@ -106,10 +106,10 @@ async def test_no_more_checks_than_threads() -> None:
     asked = [desk.ask(password) for password in numbered(5)]
     await settle()
 
-    assert (desk.checks, desk.waiting) == (2, {Lane.KNOWN: 0, Lane.NEW: 3})
+    assert (desk.checks, desk.waiting) == (2, {Lane.KNOWN: 0, Lane.CHOSEN: 0, Lane.NEW: 3})
     await desk.held.let_go()
     assert [False] * 5 == await asyncio.gather(*asked)
-    assert (desk.checks, desk.waiting) == (5, {Lane.KNOWN: 0, Lane.NEW: 0})
+    assert (desk.checks, desk.waiting) == (5, {Lane.KNOWN: 0, Lane.CHOSEN: 0, Lane.NEW: 0})
 
 
 async def test_known_networks_go_first() -> None:
@@ -192,6 +192,51 @@ async def test_a_failing_check_frees_its_place() -> None:
             await desk.answer()
 
     assert desk.checks == 3
+
+
+async def test_new_passwords_are_hashed_one_at_a_time() -> None:
+    """After known networks, before strangers; and while one is hashed, the other threads check passwords."""
+    desk = Desk(threads=2)
+    salts = [bytes([number]) * 16 for number in range(3)]
+    chosen = [asyncio.create_task(desk.verifier.hash(PASSWORD, (), salt)) for salt in salts]
+    await settle()
+    stranger, mine = desk.ask(record=None), desk.ask(WRONG)
+    await settle()
+    assert (desk.held.asked[0], desk.checks, desk.waiting[Lane.CHOSEN]) == (salts[0], 2, 2)
+    at_home = desk.ask(lane=Lane.KNOWN)
+    await settle()
+    await desk.held.let_go(1)
+    assert desk.held.asked[2] is ME.password_hash
+    assert not at_home.done()
+    await desk.held.let_go(1)
+    assert desk.held.asked[3] == salts[1]
+    await desk.held.let_go()
+    assert await asyncio.gather(*chosen) == [hash_password(PASSWORD, salt=salt) for salt in salts]
+    assert [False, False, True] == list(await asyncio.gather(stranger, mine, at_home))
+
+
+async def test_a_bad_new_password_frees_its_thread() -> None:
+    """As does one whose asker has hung up."""
+    desk = Desk(threads=1)
+    refused = asyncio.create_task(desk.verifier.hash(Secret("short"), (), bytes(16)))
+    gone = asyncio.create_task(desk.verifier.hash(PASSWORD, (), bytes(16)))
+    await settle()
+    gone.cancel()
+    last = asyncio.create_task(desk.verifier.hash(PASSWORD, (), bytes(16)))
+    await desk.held.let_go()
+    with pytest.raises(InputRefused, match="15 to 1,024 bytes"):
+        await refused
+    assert await last == hash_password(PASSWORD, salt=bytes(16))
+    assert await desk.answer()
+
+
+async def test_too_many_new_passwords_are_refused() -> None:
+    """Their lane is bounded like the others."""
+    desk = Desk(threads=1, max_waiting=2)
+    asked = [asyncio.create_task(desk.verifier.hash(PASSWORD, (), bytes(16))) for _ in range(4)]
+    await settle()
+    await desk.held.let_go()
+    assert [type(one) for one in await asyncio.gather(*asked, return_exceptions=True)] == [Secret] * 3 + [Overloaded]
 
 
 async def test_a_closed_executor_takes_no_place() -> None:

@@ -40,8 +40,8 @@ async def test_it_counts_who_loses_access(house: Installation) -> None:
     await house.service_accounts.revoke("gone", TEAM, house.operation())
 
     assert (
-        "archiving the app acme ends access to its images for 202 licenses in force, 1 license that has not begun, "
-        "2 members and 1 service account" == str(await asked(house))
+        "archiving the app acme ends access to its images for 202 licenses in force of 1 customer, "
+        "1 license that has not begun, 2 members and 1 service account" == str(await asked(house))
     )
 
 

@@ -28,7 +28,7 @@ CHANGES: dict[str, Change] = {
 
 def members_of(house: Installation) -> Members:
     """Return the use cases as everybody calls them."""
-    return Members(house.stores)
+    return Members(house.stores, house.verifier)
 
 
 async def add(house: Installation, email: str, role: str = "owner", apps: tuple[str, ...] = ()) -> Member:
@@ -93,7 +93,7 @@ async def test_two_owners_who_oust_each_other_at_once(house: Installation, first
             await both_have_looked.wait()
             return seen
 
-    members = Members(evolve(house.stores, members=BothLook(house.records)))
+    members = Members(evolve(house.stores, members=BothLook(house.records)), house.verifier)
     outcomes = await asyncio.gather(
         CHANGES[first](members, ANN, house), CHANGES[second](members, BOB, house), return_exceptions=True
     )

@@ -57,6 +57,7 @@ from authsvc.upstreams.terms import LinkTerms
 from authsvc.webhooks.terms import WebhookTerms
 from authsvc.wiring.images import NoRegistry
 from authsvc.wiring.keys import Files
+from authsvc.wiring.management import DirectHasher
 from authsvc.wiring.stores import make_stores
 from tests.permission_matrix.oracle import NOWHERE, Oracle
 from tests.support.builders import SERVICE
@@ -169,7 +170,8 @@ class World:
         self.stores = make_stores(Records(self.connection, Codec()))
         create_missing(self.folder, self.now)
         keys = LocalKeys(self.folder)
-        self.teams, self.members, self.links = Teams(self.stores), Members(self.stores), Links(self.stores)
+        self.teams, hasher = Teams(self.stores), DirectHasher()
+        self.members, self.links = Members(self.stores, hasher), Links(self.stores, hasher)
         self.tokens, self.service_accounts = Tokens(self.stores), ServiceAccounts(self.stores)
         self.sessions = Sessions(self.stores)
         self.sign_ins = SignIns(self.stores.sign_ins, self._random.randbytes)

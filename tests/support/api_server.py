@@ -228,6 +228,7 @@ async def api_server(
             sealer=sealer or house.keys,
             upstream_checks=house.checks,
             webhook_checks=house.receivers,
+            password_hasher=house.verifier,
         ),
         ApiAuthentication(authenticator),
         collections.ENDPOINTS,

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any
 
-from authsvc.redaction import Secret
+from authsvc.errors import AuthsvcError
 
 
 async def settle() -> None:
@@ -18,12 +18,12 @@ class HeldExecutor(Executor):
     """An executor whose work waits until it is let go: a machine as slow as the test wants.
 
     Attributes:
-        asked: the hash of every check that was started.
+        asked: the hash of every check that was started, the salt of every new password.
     """
 
     def __init__(self) -> None:
         """Hold everything."""
-        self.asked: list[Secret] = []
+        self.asked: list[Any] = []
         self._waiting: list[tuple[Future[Any], Callable[[], Any]]] = []
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
@@ -43,6 +43,6 @@ class HeldExecutor(Executor):
                 continue
             try:
                 future.set_result(work())
-            except ValueError as error:
+            except (ValueError, AuthsvcError) as error:
                 future.set_exception(error)
             await settle()

@@ -19,6 +19,7 @@ from authsvc.credentials.portal_sessions import SessionAuthenticator
 from authsvc.credentials.throttled_passwords import ThrottledPasswords
 from authsvc.fair_share import FairShare
 from authsvc.logs import make_logger
+from authsvc.manage.new_passwords import PasswordHasher
 from authsvc.manage.use_cases import UseCases
 from authsvc.preflight import FoundManifest, Preflight
 from authsvc.public_url import PublicUrl, parse_public_url
@@ -201,8 +202,10 @@ class PortalServer:
 
 
 @asynccontextmanager
-async def portal_server(house: Installation, public_url: PublicUrl = PUBLIC_URL) -> AsyncIterator[PortalServer]:
-    """Serve the portal of an installation."""
+async def portal_server(
+    house: Installation, public_url: PublicUrl = PUBLIC_URL, hasher: PasswordHasher | None = None
+) -> AsyncIterator[PortalServer]:
+    """Serve the portal of an installation, with another way to hash new passwords if one is given."""
     log = StringIO()
     logger = make_logger("info", log)
     throttle = RedisThrottle(house.connection)
@@ -215,6 +218,7 @@ async def portal_server(house: Installation, public_url: PublicUrl = PUBLIC_URL)
         sealer=house.keys,
         upstream_checks=house.checks,
         webhook_checks=house.receivers,
+        password_hasher=hasher or house.verifier,
     )
     portal = Portal(
         SessionAuthenticator(house.facts_reader, house.usage.record),

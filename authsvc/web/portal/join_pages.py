@@ -4,12 +4,13 @@ from http import HTTPStatus
 
 from attrs import frozen
 
-from authsvc.errors import Conflict, InputRefused
+from authsvc.errors import Conflict, InputRefused, Overloaded, Throttled
 from authsvc.manage.actor import Actor
 from authsvc.manage.links import Links
 from authsvc.manage.sessions import Sessions
-from authsvc.web.portal.answers import PageAnswer, PortalAnswer, RedirectAnswer, Visit, status_of
+from authsvc.web.portal.answers import PageAnswer, PortalAnswer, RedirectAnswer, Visit
 from authsvc.web.portal.route import HOME, SIGN_IN, Route
+from authsvc.web.public_error import public_error
 
 DIFFERENT = "the two passwords differ"
 
@@ -45,9 +46,10 @@ class JoinPages:
             return PageAnswer("join", {"link": link.reveal(), "error": DIFFERENT}, HTTPStatus.BAD_REQUEST)
         try:
             member = await self.links.redeem(link, password, visit.operation(Actor.visitor()))
-        except InputRefused as error:
-            values = {"link": link.reveal(), "error": str(error)}
-            return PageAnswer("join", values, status_of(error))
+        except (InputRefused, Throttled, Overloaded) as error:
+            public = public_error(error, visit.request_id)
+            values = {"link": link.reveal(), "error": public.message}
+            return PageAnswer("join", values, public.status, retry_after=public.retry_after, refusal=error)
         if visit.signed_in is not None:  # with another account, or before the password was lost
             await self.sessions.end(visit.user.session.id, visit.operation())
         try:

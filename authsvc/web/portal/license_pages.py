@@ -194,6 +194,8 @@ class LicensePages:
         self, visit: Visit, values: dict[str, str], *, preview: object = None, error: AuthsvcError | None = None
     ) -> PageAnswer:
         apps = (await self.teams.apps(visit.actor, visit.user.member.team)).items
+        if not apps:
+            return PageAnswer("no_apps", status=status_of(error))
         shown = {
             "apps": apps,
             "types": list(LicenseType),

@@ -4,6 +4,7 @@ from authsvc.manage.use_cases import UseCases
 from authsvc.public_url import PublicUrl
 from authsvc.web.portal.account_pages import AccountPages
 from authsvc.web.portal.activity_pages import ActivityPages
+from authsvc.web.portal.app_pages import AppPages
 from authsvc.web.portal.customer_pages import CustomerPages
 from authsvc.web.portal.image_pages import ImagePages
 from authsvc.web.portal.join_pages import JoinPages
@@ -11,6 +12,7 @@ from authsvc.web.portal.license_link_pages import LicenseLinkPages
 from authsvc.web.portal.license_pages import LicensePages
 from authsvc.web.portal.route import Route
 from authsvc.web.portal.service_account_pages import ServiceAccountPages
+from authsvc.web.portal.settings_pages import SettingsPages
 from authsvc.web.portal.sign_in_pages import PasswordAuthenticator, PasswordCheck, RecordRefused, SignInPages
 from authsvc.web.portal.team_pages import TeamPages
 from authsvc.web.portal.token_pages import TokenPages
@@ -39,6 +41,8 @@ def portal_routes(
         *ServiceAccountPages(use_cases.service_accounts).routes(),
         *TokenPages(use_cases.tokens).routes(),
         *AccountPages(passwords, use_cases.members, use_cases.sessions).routes(),
+        *SettingsPages(teams).routes(),
+        *AppPages(teams).routes(),
         *ImagePages(teams, use_cases.images).routes(),
         *CustomerPages(teams, use_cases.customers, licenses, activity).routes(),
         *ActivityPages(teams, activity, use_cases.audit).routes(),
