@@ -1,6 +1,6 @@
 """What the activity says of images and accounts, as it is read."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from attrs import frozen
@@ -70,6 +70,19 @@ class ImagePull:
 
     subject: str
     at: datetime
+
+
+@frozen
+class RunningLicenses:
+    """Which licenses pulled each of some images lately.
+
+    Attributes:
+        pulls: of each image, in order, the last pull by each license, by subject.
+        more: whether the app has so many accounts that not all were looked at: there may be further licenses.
+    """
+
+    pulls: tuple[Mapping[str, datetime], ...]
+    more: bool
 
 
 @frozen

@@ -107,6 +107,7 @@ def activity_row(row: ActivityLine) -> dict[str, Any]:
         "hits": row.hits,
         "misses": row.misses,
         "stale": row.stale,
+        "name": row.name,
     }
 
 
@@ -201,6 +202,7 @@ def image_user(user: ImageUser) -> dict[str, Any]:
         "last_pull_at": render_instant(user.last_pull),
         "versions": None if user.versions is None else [version(one) for one in user.versions],
         "more_versions": user.more_versions,
+        "name": user.name,
     }
 
 

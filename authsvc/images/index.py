@@ -16,16 +16,19 @@ class ImageScope:
         team: slug; None for all teams.
         apps: slugs of the only apps; None for all of the team.
         repository: the only repository; None for all.
+        tag: how the tags of it begin; empty for all tags.
     """
 
     team: str | None = None
     apps: frozenset[str] | None = None
     repository: str | None = None
+    tag: str = ""
 
     @property
     def query(self) -> str:
         """A text that stands for it in a cursor."""
-        return f"images {self.team} {None if self.apps is None else sorted(self.apps)} {self.repository}"
+        tag = f" {self.tag}" if self.tag else ""
+        return f"images {self.team} {None if self.apps is None else sorted(self.apps)} {self.repository}{tag}"
 
 
 @frozen
@@ -87,6 +90,19 @@ class IndexedTag:
     def sbom(self) -> bool | None:
         """Whether a bill of materials is there; None when that is unknown."""
         return present(self.evidence, Evidence.SBOM, complete=self.all_evidence)
+
+
+@frozen
+class RepositoryRow:
+    """A repository in a list.
+
+    Attributes:
+        state: of it.
+        newest: the tag that was pushed last, or found last by a crawl; None when the index has none of the newest.
+    """
+
+    state: RepositoryState
+    newest: IndexedTag | None
 
 
 @frozen

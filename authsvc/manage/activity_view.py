@@ -12,6 +12,7 @@ from authsvc.activity.history import ActivityRow, ImageHistory, Version
 from authsvc.activity.image_name import ImageName
 from authsvc.manage.actor import Actor
 from authsvc.manage.stores import Stores
+from authsvc.manage.subject_names import names_of
 from authsvc.tenancy.records import License
 from authsvc.tenancy.subjects import LICENSE
 
@@ -43,6 +44,7 @@ class ActivityLine:
         hits: how often the cache of linked registries had it, of bytes for how many blobs; None for other images.
         misses: how often it did not.
         stale: how often it was what the tag meant last, because the registry could not be asked.
+        name: of the member or service account, as long as there is one; None for a license, whose customer is named.
     """
 
     period: datetime
@@ -64,6 +66,7 @@ class ActivityLine:
     hits: int | None = None
     misses: int | None = None
     stale: int | None = None
+    name: str | None = None
 
 
 @frozen
@@ -140,6 +143,7 @@ class ImageUser:
         last_pull: of the image.
         versions: which of the image it has, the last used first; None when a tag or digest was asked for.
         more_versions: whether there are more.
+        name: of the member or service account, as long as there is one; None for a license, whose customer is named.
     """
 
     subject: str
@@ -149,6 +153,7 @@ class ImageUser:
     last_pull: datetime
     versions: tuple[Version, ...] | None = None
     more_versions: bool = False
+    name: str | None = None
 
 
 @frozen
@@ -168,25 +173,29 @@ class ImageActivity:
 
 @frozen
 class LicenseNames:
-    """The licenses behind some subjects, as far as an actor sees them.
+    """The licenses behind some subjects, as far as an actor sees them, and the names of the others.
 
     Attributes:
-        by_subject: each with its subject.
+        by_subject: each license with its subject.
+        names: of members and service accounts, by subject.
     """
 
     by_subject: Mapping[str, License]
+    names: Mapping[str, str]
 
     @classmethod
     async def of(cls, stores: Stores, actor: Actor, subjects: Iterable[str | None]) -> "LicenseNames":
-        """Read the licenses among some subjects, with one command.
+        """Read what some subjects stand for, with a few commands.
 
         Raises:
             StoreUnavailable: the store does not answer.
         """
-        named = sorted({subject for subject in subjects if subject is not None and subject.startswith(LICENSE)})
+        known = {subject for subject in subjects if subject is not None}
+        named = sorted(subject for subject in known if subject.startswith(LICENSE))
         found = await asyncio.gather(*(stores.licenses.get(subject.removeprefix(LICENSE)) for subject in named))
         licenses = (one.record for one in found if one is not None)
-        return cls({one.subject: one for one in licenses if actor.sees(one.team, one.app)})
+        names = await names_of(stores, sorted(known.difference(named)))
+        return cls({one.subject: one for one in licenses if actor.sees(one.team, one.app)}, names)
 
     def line(self, row: ActivityRow, resolution: Resolution, source: str) -> ActivityLine:
         """Return a row with the customer behind its subject."""
@@ -212,6 +221,7 @@ class LicenseNames:
             hits=row.hits,
             misses=row.misses,
             stale=row.stale,
+            name=self.names.get(row.subject or ""),
         )
 
     def user(self, subject: str, last_pull: datetime) -> ImageUser:
@@ -223,4 +233,5 @@ class LicenseNames:
             None if license_ is None else license_.customer,
             None if license_ is None else license_.customer_id,
             last_pull,
+            name=self.names.get(subject),
         )

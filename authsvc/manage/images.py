@@ -5,6 +5,7 @@ the index does not have, such as a tag that was pushed a moment ago, is asked of
 """
 
 import asyncio
+import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -23,8 +24,11 @@ from authsvc.manage.lookup import find_app, find_app_of_image, no_image
 from authsvc.manage.permissions import Permission
 from authsvc.manage.stores import Stores
 from authsvc.manage.subject_names import names_of
+from authsvc.spec.reference import TAG
 from authsvc.tenancy.pages import MAX_PAGE, Page, page_size
 from authsvc.tenancy.subjects import split_subject
+
+_TAG = re.compile(TAG, re.ASCII)
 
 RUNS = timedelta(days=30)
 """Who pulled an image within this time counts as one who runs it."""
@@ -69,11 +73,13 @@ class RunningCustomer:
         license: its id.
         customer: as written into the file; None when the license is not known any more.
         pulled_at: the last time.
+        customer_id: of the customer's record, or None.
     """
 
     license: str
     customer: str | None
     pulled_at: datetime
+    customer_id: str | None = None
 
 
 @frozen
@@ -146,10 +152,19 @@ class Images:
         *,
         app: str | None = None,
         repository: str | None = None,
+        tag: str = "",
         after: str | None = None,
         limit: int = MAX_PAGE,
     ) -> Page[ListedImage]:
         """Return one page of the tags that the actor sees: of an app, of a repository, or of all apps.
+
+        Args:
+            actor: who asks.
+            app: slug of the only app.
+            repository: the only repository.
+            tag: how its tags begin; it is looked at with ``repository`` alone.
+            after: cursor of the page before, or None.
+            limit: most items.
 
         Raises:
             InputRefused: ``after`` is not a cursor of this list, or a name cannot be one.
@@ -165,11 +180,11 @@ class Images:
             state = await self.stores.images.repository(image.repository, found.slug)
             if state is None or (slugs is not None and found.slug not in slugs):
                 raise no_image(image, "repository")
-            scope = ImageScope(repository=image.repository)
+            scope = ImageScope(repository=image.repository, tag=_tag_prefix(tag))
         else:
             scope = ImageScope(actor.team, slugs if slugs is not None else actor.apps)
         page = await self.stores.images.page(scope, after, size)
-        return Page(tuple(await self._listed(page.items)), page.next)
+        return Page(await listed_images(self.stores, page.items), page.next)
 
     @permitted(Permission.IMAGE_SHOW)
     async def show(self, actor: Actor, name: str, now: datetime) -> ShownImage:
@@ -190,7 +205,7 @@ class Images:
             )
         app = await find_app_of_image(self.stores, actor, image)
         found, fresh = await self._find(actor, image, app.slug)
-        (listed,) = await self._listed([found])
+        (listed,) = await listed_images(self.stores, [found])
         blobs = fresh.blobs if fresh is not None else await self.stores.images.blobs(app.slug, found.digest)
         tags = await self.stores.images.tags_of(image.repository, found.digest, MAX_TAGS)
         known = ImageName(image.repository, image.tag, found.digest)
@@ -263,17 +278,6 @@ class Images:
             except TimeoutError as late:
                 raise RegistryUnavailable(TOO_SLOW) from late
 
-    async def _listed(self, tags: Sequence[IndexedTag]) -> Sequence[ListedImage]:
-        """Return tags with their histories."""
-        histories = await self.stores.activity.histories(
-            [ImageName(one.repository, one.tag or None, one.digest) for one in tags]
-        )
-        names = await names_of(self.stores, [subject for one in histories for subject in _subjects(one)])
-        return [
-            ListedImage(one, history, {subject: names[subject] for subject in _parts(history) if subject in names})
-            for one, history in zip(tags, histories, strict=True)
-        ]
-
     async def _customers(self, image: ImageName, now: datetime) -> tuple[RunningCustomer, ...]:
         """Return the licenses with which an image was pulled lately, the last first."""
         found, after = list[RunningCustomer](), None
@@ -282,10 +286,31 @@ class Images:
             ids = [(one.subject.partition(":")[2], one.at) for one in page.items if one.subject.startswith("license:")]
             records = await asyncio.gather(*(self.stores.licenses.get(license_id) for license_id, _ in ids))
             for (license_id, at), license_ in zip(ids, records, strict=True):
-                found.append(RunningCustomer(license_id, None if license_ is None else license_.record.customer, at))
+                record = None if license_ is None else license_.record
+                found.append(
+                    RunningCustomer(license_id, None, at)
+                    if record is None
+                    else RunningCustomer(license_id, record.customer, at, record.customer_id)
+                )
             after = page.next
             if after is None or len(found) >= MAX_CUSTOMERS:
                 return tuple(sorted(found, key=lambda one: one.pulled_at, reverse=True)[:MAX_CUSTOMERS])
+
+
+async def listed_images(stores: Stores, tags: Sequence[IndexedTag]) -> tuple[ListedImage, ...]:
+    """Return tags with their histories.
+
+    Raises:
+        StoreUnavailable: the store does not answer.
+    """
+    histories = await stores.activity.histories(
+        [ImageName(one.repository, one.tag or None, one.digest) for one in tags]
+    )
+    names = await names_of(stores, [subject for one in histories for subject in _subjects(one)])
+    return tuple(
+        ListedImage(one, history, {subject: names[subject] for subject in _parts(history) if subject in names})
+        for one, history in zip(tags, histories, strict=True)
+    )
 
 
 def is_repository(name: str, service: str) -> bool:
@@ -296,6 +321,17 @@ def is_repository(name: str, service: str) -> bool:
     """
     image = ImageName.parse(without_host(name, service))
     return image.tag is None and image.digest is None
+
+
+def _tag_prefix(text: str) -> str:
+    """Return how tags begin.
+
+    Raises:
+        InputRefused: no tag begins so.
+    """
+    if text and not _TAG.fullmatch(text):
+        raise InputRefused(f"no tag begins with {text[:80]!r}", code="image_invalid", field="tag")
+    return text
 
 
 def without_host(name: str, service: str) -> str:

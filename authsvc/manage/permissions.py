@@ -112,6 +112,7 @@ class Permission(enum.Enum):
     IMAGE_SHOW = _read_app("see an image")
     IMAGE_DELETE = PermissionRule("delete an image", PermissionScope.APP, _OWNERS, service_accounts=PermissionScope.APP)
     IMAGE_REPOSITORY = _read_app("see a repository")
+    IMAGE_REPOSITORIES = _read_app("list repositories")
     IMAGE_SUM = _read_app("see what the images of an app add up to")
 
     MEMBER_LIST = _read_people("list the team's members")
@@ -205,6 +206,7 @@ class Permission(enum.Enum):
     ACTIVITY_CUSTOMER = _read_app("see the activity of a customer")
     ACTIVITY_APP = _read_app("see the activity of an app")
     ACTIVITY_IMAGE = _read_app("see who uses an image")
+    ACTIVITY_VERSIONS = _read_app("see which versions of an image customers run")
     ACTIVITY_UNUSED = _read_app("see which images nobody uses")
 
     AUDIT_LIST = _read_audit("list the audit")

@@ -14,11 +14,11 @@ from typing import Protocol
 from attrs import frozen
 
 from authsvc.activity.activity_filter import ActivityFilter
-from authsvc.activity.history import AccountActivity, ActivityRow, AppDay, ImageHistory, ImagePull
+from authsvc.activity.history import AccountActivity, ActivityRow, AppDay, ImageHistory, ImagePull, RunningLicenses
 from authsvc.activity.image_name import ImageName
 from authsvc.audit.entry import Entry
 from authsvc.images.deletion_record import PendingDeletion
-from authsvc.images.index import AppImages, CrawlState, ImageScope, IndexedTag, RepositoryState
+from authsvc.images.index import AppImages, CrawlState, ImageScope, IndexedTag, RepositoryRow, RepositoryState
 from authsvc.images.summary import BlobList
 from authsvc.registries.tag_deletion import RepositoryLock
 from authsvc.tenancy.customers import Customer, SelectedCustomer
@@ -224,6 +224,12 @@ class ImageStore(Protocol):
     async def crawl(self) -> CrawlState: ...
 
 
+class RepositoryStore(Protocol):
+    """The repositories in the index of images, by name, each with its newest tag."""
+
+    async def page(self, app: str, find: str, after: str | None, limit: int) -> Page[RepositoryRow]: ...
+
+
 class UsageReader(Protocol):
     """When credentials last logged in."""
 
@@ -253,6 +259,13 @@ class ActivityReader(Protocol):
         """Return the accounts that pulled an image since an instant, of a tag with a digest those that pulled either.
 
         They are in the order in which they first came to the app, each with its last pull.
+        """
+        ...
+
+    async def running(self, app: str, images: Sequence[ImageName], since: datetime, now: datetime) -> RunningLicenses:
+        """Return the licenses that pulled each of some images of an app since an instant.
+
+        Of a tag with a digest those that pulled either. It is bounded: with more accounts than it looks at, it says so.
         """
         ...
 
@@ -364,6 +377,7 @@ class Stores:
     operations: OperationStore
     activity: ActivityReader
     images: ImageStore
+    repositories: RepositoryStore
     image_deletions: ImageDeletionStore
     upstreams: UpstreamStore
     webhooks: WebhookStore

@@ -19,6 +19,7 @@ from authsvc.manage.licenses import Licenses
 from authsvc.manage.links import Links
 from authsvc.manage.members import Members
 from authsvc.manage.new_passwords import PasswordHasher
+from authsvc.manage.repositories import Repositories
 from authsvc.manage.secret_sealer import SecretSealer
 from authsvc.manage.service_accounts import ServiceAccounts
 from authsvc.manage.sessions import Sessions
@@ -143,6 +144,11 @@ class UseCases:
     def images(self) -> Images:
         """What lies in the registry. What asks the registry raises SetupRefused when no key can sign a question."""
         return Images(self.stores, self.registry_images, self.registry)
+
+    @cached_property
+    def repositories(self) -> Repositories:
+        """The repositories of an app, and who runs what is in them."""
+        return Repositories(self.stores)
 
     @cached_property
     def image_deletions(self) -> ImageDeletions:

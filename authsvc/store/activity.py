@@ -6,11 +6,12 @@ from datetime import datetime
 from attrs import frozen
 
 from authsvc.activity.activity_filter import ActivityFilter
-from authsvc.activity.history import AccountActivity, ActivityRow, AppDay, ImageHistory, ImagePull
+from authsvc.activity.history import AccountActivity, ActivityRow, AppDay, ImageHistory, ImagePull, RunningLicenses
 from authsvc.activity.image_name import ImageName
 from authsvc.store.activity_accounts import RedisActivityAccounts
 from authsvc.store.activity_images import RedisActivityImages
 from authsvc.store.activity_rows import RedisActivityRows
+from authsvc.store.activity_running import RedisRunningLicenses
 from authsvc.store.records import Records
 from authsvc.tenancy.pages import Page
 
@@ -50,6 +51,10 @@ class RedisActivity:
     ) -> Page[ImagePull]:
         """Return one page of the accounts that pulled an image."""
         return await self._images.pulls(image, since, now, after=after, limit=limit)
+
+    async def running(self, app: str, images: Sequence[ImageName], since: datetime, now: datetime) -> RunningLicenses:
+        """Return the licenses that pulled each of some images of an app."""
+        return await RedisRunningLicenses(self._images).of(app, images, since, now)
 
     async def accounts(self, wanted: Sequence[tuple[str, str]], now: datetime) -> list[AccountActivity | None]:
         """Return what each account did."""

@@ -19,6 +19,7 @@ from authsvc.store.activity_layout import (
     ERA_DAYS,
     MORE,
     NO_IMAGE,
+    TAG_HASH,
     Count,
     eras,
     image_hash,
@@ -37,9 +38,6 @@ MAX_ACCOUNTS = 100
 
 MAX_COUNTS_READ = 8_000
 """Counts after which a page of days ends: so many an app's block has at most, but for some."""
-
-TAG_HASH = 16
-"""Characters at the end of an entry of the index of tags: the hash of the tag's name."""
 
 
 @frozen

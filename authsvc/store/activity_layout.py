@@ -53,6 +53,9 @@ MAX_NETWORKS = 64
 MAX_NEW_IMAGES = 20_000
 """Most names of images that become known of an app in 16 days."""
 
+TAG_HASH = 16
+"""Characters at the end of an entry of the index of a repository's tags: the hash of the tag's name."""
+
 SHA256 = "sha256:"
 
 MORE = "+"

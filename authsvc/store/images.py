@@ -26,7 +26,7 @@ from authsvc.store.image_format import (
     short,
 )
 from authsvc.store.lists import STEP
-from authsvc.store.ordered_index import INDEX_FUNCTIONS, INDEX_RANGE
+from authsvc.store.ordered_index import INDEX_FUNCTIONS, INDEX_RANGE, end_of
 from authsvc.store.records import Records
 from authsvc.tenancy.pages import MAX_PAGE, Page, read_cursor, write_cursor
 
@@ -56,9 +56,9 @@ return found
 
 _PAGE = f"""#!lua flags=no-writes
 {INDEX_RANGE}
-local after, wanted, found, count = ARGV[1], tonumber(ARGV[2]), {{}}, 0
+local after, wanted, before, found, count = ARGV[1], tonumber(ARGV[2]), ARGV[3], {{}}, 0
 for number, index in ipairs(KEYS) do
-  local part = index_range(index, number == 1 and after or '', '', wanted - count)
+  local part = index_range(index, number == 1 and after or '', before, wanted - count)
   found[number] = part
   count = count + #part
   if count >= wanted then break end
@@ -112,16 +112,16 @@ class RedisImages:
         found: list[tuple[str, str]] = []
         looked = 0
         async for repositories in self._repositories(scope, app, name):
-            some = await self._entries(repositories, entry, limit + 1 - len(found))
+            some = await self._entries(repositories, entry or scope.tag, limit + 1 - len(found), end_of(scope.tag))
             found += some
             if len(found) > limit:
                 found = found[:limit]
-                return Page(await self._indexed(found), write_cursor(scope.query, _JOIN.join(found[-1])))
+                return Page(await self.indexed(found), write_cursor(scope.query, _JOIN.join(found[-1])))
             looked, entry = looked + len(repositories), ""
             if looked >= MAX_REPOSITORIES:  # hardly: a repository in the index has a tag
                 place = _JOIN.join((repositories[-1], f"{SEPARATOR}\x7f"))
-                return Page(await self._indexed(found), write_cursor(scope.query, place))
-        return Page(await self._indexed(found))
+                return Page(await self.indexed(found), write_cursor(scope.query, place))
+        return Page(await self.indexed(found))
 
     async def _repositories(self, scope: ImageScope, app: str, name: str) -> AsyncIterator[list[str]]:
         """Yield the repositories of a scope in order, some at a time, from the named one of the named app on."""
@@ -157,25 +157,27 @@ class RedisImages:
             if after is None:
                 return
 
-    async def _entries(self, repositories: Sequence[str], after: str, limit: int) -> list[tuple[str, str]]:
+    async def _entries(
+        self, repositories: Sequence[str], after: str, limit: int, before: bytes
+    ) -> list[tuple[str, str]]:
         names = [keys.index("image-tags", name) for name in repositories]
-        found = await self._read(_PAGE, names, after, limit)
+        found = await self._read(_PAGE, names, after, limit, before)
         return [(name, entry.decode()) for name, part in zip(repositories, found, strict=False) for entry in part or ()]
 
     # --- one --------------------------------------------------------------------------------------------------------
 
     async def repository(self, name: str, app: str) -> RepositoryState | None:
         """Return a repository of an app; None when the index has none of this name with a tag."""
-        return (await self._states([name]))[name] if name.startswith(f"{app}/") else None
+        return (await self.states([name]))[name] if name.startswith(f"{app}/") else None
 
     async def tag(self, repository: str, tag: str) -> IndexedTag | None:
         """Return a tag; None when the index does not have it."""
         entry = await self._read(_FIND, [keys.index("image-tags", repository)], f"{tag}{SEPARATOR}")
-        return None if entry is None else (await self._indexed([(repository, entry.decode())]))[0]
+        return None if entry is None else (await self.indexed([(repository, entry.decode())]))[0]
 
     async def described(self, repository: str, digest: str) -> IndexedTag:
         """Return what is known of a digest as of a tag of it; the tag is empty."""
-        return (await self._indexed([(repository, f"{SEPARATOR}{short(digest)}")]))[0]
+        return (await self.indexed([(repository, f"{SEPARATOR}{short(digest)}")]))[0]
 
     async def tags_of(self, repository: str, digest: str, limit: int) -> list[str]:
         """Return the first tags of a digest in the index, at most ``limit``."""
@@ -210,12 +212,12 @@ class RedisImages:
 
     # --- what is under tags -----------------------------------------------------------------------------------------
 
-    async def _indexed(self, found: Sequence[tuple[str, str]]) -> tuple[IndexedTag, ...]:
+    async def indexed(self, found: Sequence[tuple[str, str]]) -> tuple[IndexedTag, ...]:
         """Return tags, given as repository and entry, with everything that is known of the images under them."""
         if not found:
             return ()
         tags = [IndexedTag(repository, *read_tag_entry(entry)) for repository, entry in found]
-        states = await self._states(dict.fromkeys(one.repository for one in tags))
+        states = await self.states(dict.fromkeys(one.repository for one in tags))
         attached = await self._attached(tags)
         wanted = {(one.repository, one.digest) for one in tags}
         wanted |= {(one.repository, other.digest) for one in tags for other in attached[one.repository, one.digest]}
@@ -258,7 +260,8 @@ class RedisImages:
         raws = await self._read(_FIELD_OF_EACH, names, *(short(digest) for _, digest in images))
         return {image: frozenset(_evidence(raw)) for image, raw in zip(images, raws, strict=True)}
 
-    async def _states(self, names: Iterable[str]) -> dict[str, RepositoryState | None]:
+    async def states(self, names: Iterable[str]) -> dict[str, RepositoryState | None]:
+        """Return what is known of each repository as a whole; None for one without a tag."""
         wanted = list(names)
         rows = await self._read(_FIELDS_OF_EACH, [keys.repository(name) for name in wanted], *_STATE_FIELDS)
         return {name: _state(name, row) for name, row in zip(wanted, rows, strict=True)}
@@ -268,7 +271,7 @@ class RedisImages:
         found = await connection.read(lambda: connection.redis.hgetall(key))
         return {name.decode(): value for name, value in found.items()}
 
-    async def _read(self, text: str, names: Sequence[str], *arguments: str | int) -> Any:
+    async def _read(self, text: str, names: Sequence[str], *arguments: str | bytes | int) -> Any:
         script = self.records.connection.redis.register_script(text)
         return await self.records.connection.read(lambda: script(keys=list(names), args=list(arguments)))
 

@@ -16,6 +16,7 @@ from authsvc.store.operations import RedisOperations
 from authsvc.store.password_choices import RedisPasswordChoices
 from authsvc.store.personal_tokens import RedisPersonalTokens
 from authsvc.store.records import Records
+from authsvc.store.repositories import RedisRepositories
 from authsvc.store.repository_lock import RepositoryLocks
 from authsvc.store.service_accounts import RedisServiceAccounts
 from authsvc.store.teams import RedisTeams
@@ -44,6 +45,7 @@ def make_stores(records: Records) -> Stores:
         operations=RedisOperations(records.connection),
         activity=RedisActivity(records),
         images=RedisImages(records),
+        repositories=RedisRepositories(records),
         image_deletions=RedisImageDeletions(
             records, RepositoryLocks(records.connection), RedisImageIndex(records.connection, records.codec)
         ),

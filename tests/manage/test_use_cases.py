@@ -51,6 +51,7 @@ UNSEEN_READS = {
     "subject_names._name_of: service_accounts.get",
     "subject_names._name_of: licenses.get",
     "images._customers: licenses.get",
+    "repositories._customers: licenses.get",
     "ended_images.customers_of_image: licenses.get",
     # The licenses behind rows of activity: those that the actor does not see are left out.
     "activity_view.of: licenses.get",

@@ -92,6 +92,8 @@ CALLS: dict[str, Use] = {
     "Images.show": _simple(lambda _, w, a, t: w.images.show(a, t.image, w.now)),
     "ImageDeletions.delete": _change(lambda w, t, o: confirmed(w.image_deletions.delete, t.image, o)),
     "Images.repository": _simple(lambda _, w, a, t: w.images.repository(a, f"{t.app}/api", w.now)),
+    "Repositories.list": _simple(lambda _, w, a, t: w.repositories.list(a, t.app, w.now)),
+    "Repositories.versions": _simple(lambda _, w, a, t: w.repositories.versions(a, f"{t.app}/api", (), w.now)),
     "Images.sum": _simple(lambda _, w, a, t: w.images.sum(a, t.app)),
     "Members.add": _change(lambda w, t, o: w.members.add("fresh@x.test", t.team, "viewer", (), PASSWORD, o)),
     "Members.list": _simple(lambda _, w, a, t: w.members.list(a, t.team)),

@@ -35,6 +35,7 @@ from authsvc.manage.licenses import Licenses
 from authsvc.manage.links import Links
 from authsvc.manage.members import Members
 from authsvc.manage.operation import Operation
+from authsvc.manage.repositories import Repositories
 from authsvc.manage.service_accounts import ServiceAccounts
 from authsvc.manage.sessions import Sessions
 from authsvc.manage.teams import Teams
@@ -182,6 +183,7 @@ class World:
         self.license_links = LicenseLinks(self.stores)
         self.license_by_link = LicenseByLink(self.stores, self.licenses)
         self.license_preview = LicensePreview(self.stores)
+        self.repositories = Repositories(self.stores)
         self.images = Images(self.stores, NoRegistry(), SERVICE)
         self.image_deletions = ImageDeletions(self.stores, IndexedRegistry(), SERVICE)
         self.audit = Audit(RedisAudit(self.connection, AUDIT_BUDGET), self.stores)

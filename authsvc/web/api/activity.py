@@ -48,6 +48,7 @@ class ActivityRowView:
         hits: how often the cache of linked registries had it, of bytes for how many blobs; null for other images.
         misses: how often it did not.
         stale: how often it was what the tag meant last, because the linked registry could not be asked.
+        name: address of the member or name of the service account, if it is one that still is.
     """
 
     period: Instant
@@ -69,6 +70,7 @@ class ActivityRowView:
     hits: int | None
     misses: int | None
     stale: int | None
+    name: str | None
 
 
 @frozen
@@ -163,6 +165,7 @@ EXAMPLE = ActivityRowView(
     hits=None,
     misses=None,
     stale=None,
+    name=None,
 )
 
 ENDPOINTS: tuple[Endpoint, ...] = (

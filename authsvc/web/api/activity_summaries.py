@@ -93,7 +93,7 @@ def _use(use: LastUse | None) -> LastUseView | None:
 def _user(user: ImageUser) -> ImageUserView:
     versions = None if user.versions is None else tuple(map(version_view, user.versions))
     facts = (user.subject, user.license, user.customer, user.customer_id, user.last_pull)
-    return ImageUserView(*facts, versions, user.more_versions)
+    return ImageUserView(*facts, versions, user.more_versions, user.name)
 
 
 async def _license(use_cases: UseCases, call: Call[LicenseActivityQuery, NoBody]) -> ObjectAnswer:
@@ -212,7 +212,11 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         errors=PAGE_ERRORS | _TIMES | ApiErrors(refused=("image_invalid",), not_found=("image_not_found",)),
         answer_example=ImageActivityView(
             HISTORY,
-            (ImageUserView(f"license:{_LICENSE}", _LICENSE, "Acme Corp", _CUSTOMER, _AT, None, more_versions=False),),
+            (
+                ImageUserView(
+                    f"license:{_LICENSE}", _LICENSE, "Acme Corp", _CUSTOMER, _AT, None, more_versions=False, name=None
+                ),
+            ),
             None,
         ),
         description="Of a tag, those are shown who pulled it by its name, or the digest that it stands for now. "

@@ -165,6 +165,7 @@ class ImageUserView:
         last_pull_at: of the image.
         versions: of a repository, which it has, the last used first; null for a tag or a digest.
         more_versions: whether there are more.
+        name: address of the member or name of the service account, if it is one that still is.
     """
 
     subject: str
@@ -174,6 +175,7 @@ class ImageUserView:
     last_pull_at: Instant
     versions: tuple[VersionView, ...] | None
     more_versions: bool
+    name: str | None
 
 
 @frozen

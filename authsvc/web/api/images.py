@@ -179,10 +179,12 @@ class ImageListQuery(PageQuery):
     Attributes:
         app: slug of the only app; left out for all that the caller sees.
         repository: the only repository, such as `myapp/worker`.
+        tag: how its tags begin; it counts with `repository` alone.
     """
 
     app: str | None = None
     repository: str | None = None
+    tag: str = ""
 
 
 def image_view(facts: dict[str, Any]) -> ImageView:
@@ -215,7 +217,7 @@ def _manifest(facts: dict[str, Any]) -> ManifestView:
 async def _list(use_cases: UseCases, call: Call[ImageListQuery, NoBody]) -> ListAnswer:
     query = call.query
     page = await use_cases.images.list(
-        call.actor, app=query.app, repository=query.repository, after=query.after, limit=query.limit
+        call.actor, app=query.app, repository=query.repository, tag=query.tag, after=query.after, limit=query.limit
     )
     return ListAnswer(tuple(image_view(listed_facts(one)) for one in page.items), page.next)
 

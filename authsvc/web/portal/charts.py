@@ -51,3 +51,41 @@ def bars(values: Sequence[tuple[str, int]]) -> tuple[Bar, ...]:
             )
         )
     return tuple(found)
+
+
+ROW, LABEL, VALUE = 22, 150, 60
+"""Height of one row of a chart of rows, and the room of its label and of its value."""
+
+MAX_LABEL = 22
+"""Characters of a label; the table beside the chart has all of them."""
+
+
+@frozen
+class Row:
+    """A row of a chart: a label, a bar, and how much it is.
+
+    Attributes:
+        y: of its top.
+        width: of the bar.
+        label: what it stands for, shortened.
+        value: how much it is.
+    """
+
+    y: int
+    width: float
+    label: str
+    value: int
+
+
+def rows_chart(values: Sequence[tuple[str, int]]) -> tuple[Row, ...]:
+    """Return a row for each label and value, from top to bottom; the longest bar fills its room."""
+    highest = max((value for _, value in values), default=0)
+    return tuple(
+        Row(
+            number * ROW,
+            max(1.0, round(value / highest * (WIDTH - LABEL - VALUE), 1)) if value else 0.0,
+            label if len(label) <= MAX_LABEL else f"{label[: MAX_LABEL - 1]}…",
+            value,
+        )
+        for number, (label, value) in enumerate(values)
+    )

@@ -43,7 +43,9 @@ def portal_routes(
         *AccountPages(passwords, use_cases.members, use_cases.sessions).routes(),
         *SettingsPages(teams).routes(),
         *AppPages(teams).routes(),
-        *ImagePages(teams, use_cases.images).routes(),
+        *ImagePages(
+            teams, use_cases.images, use_cases.repositories, use_cases.image_users, use_cases.upstreams
+        ).routes(),
         *CustomerPages(teams, use_cases.customers, licenses, activity).routes(),
         *ActivityPages(teams, activity, use_cases.audit).routes(),
         *UpstreamLinkPages(teams, use_cases.upstreams).routes(),

@@ -2,6 +2,7 @@
 
 import hashlib
 import shlex
+from collections.abc import Mapping
 from datetime import datetime
 from functools import cached_property, lru_cache
 from importlib.resources import files
@@ -11,12 +12,20 @@ import jinja2
 from attrs import frozen
 from markupsafe import Markup
 
+from authsvc.tenancy.subjects import SYSTEM, split_subject
 from authsvc.web.portal.license_states import last_day
 
 PACKAGE = "authsvc.web.portal"
 
 STATIC = {"css": "text/css", "js": "text/javascript"}
 """The files that pages use, with their media types."""
+
+_UNNAMED = {
+    "member": "a former member",
+    "service-account": "a former service account",
+    "license": "a license that is gone",
+}
+"""What is said of who has no record any more."""
 
 _UNITS = ("B", "KB", "MB", "GB", "TB")
 _STEP = 1000
@@ -48,6 +57,7 @@ class Renderer:
             "day": day,
             "last_day": last_day,
             "quoted": shlex.quote,
+            "who": who,
         }
         environment.globals |= {"host": self.host, "static": static_path}
         return environment
@@ -100,3 +110,18 @@ def ago(value: datetime, now: datetime) -> str:
             return "now" if unit == "s" else f"{round(seconds / divisor)} {unit} ago"
     days = round(seconds / 86_400)
     return f"{days} days ago" if days <= 30 else value.date().isoformat()  # noqa: PLR2004  a month
+
+
+def who(subject: str | None, names: Mapping[str, str | None]) -> str:
+    """Return the name of who is meant; of several licenses all their customers.
+
+    Args:
+        subject: as records have it, or None for nobody who is known.
+        names: of the subjects that have records.
+    """
+    if subject is None:
+        return "unknown"
+    if subject == SYSTEM:
+        return "authsvc"
+    found = (names.get(one) or _UNNAMED.get(one.partition(":")[0], "unknown") for one in split_subject(subject))
+    return ", ".join(dict.fromkeys(found))
