@@ -33,6 +33,47 @@ class ImageCustomer:
     name: str
 
 
+@frozen
+class DeletionPreview:
+    """What a deletion would do, as of now.
+
+    Attributes:
+        image: as it was named.
+        digest: of its manifest; None for a tag whose manifest is gone.
+        tags: that would go.
+        kept: other tags of the manifest, which would stay.
+        deletes_manifest: whether the manifest would go.
+        indexes: names of indexes that would break.
+        customers: names of those who pulled it within :data:`LATELY`.
+        ends: what has to be confirmed, or None.
+    """
+
+    image: ImageName
+    digest: str | None
+    tags: tuple[str, ...]
+    kept: tuple[str, ...]
+    deletes_manifest: bool
+    indexes: tuple[str, ...]
+    customers: tuple[str, ...]
+    ends: EndedAccess | None
+
+
+def preview_of(
+    image: ImageName, plan: DeletionPlan, customers: Sequence[ImageCustomer], ends: EndedAccess | None
+) -> DeletionPreview:
+    """Return what a person is shown of a planned deletion."""
+    return DeletionPreview(
+        image,
+        plan.digest,
+        plan.tags,
+        tuple(tag for tag in plan.use.tags if tag not in plan.tags),
+        plan.deletes_manifest,
+        tuple(_index_name(image, index) for index in plan.use.indexes) if plan.tag is None else (),
+        tuple(customer.name for customer in customers),
+        ends,
+    )
+
+
 async def customers_of_image(stores: Stores, image: ImageName, now: datetime) -> tuple[ImageCustomer, ...]:
     """Return every customer with a license that pulled an image within :data:`LATELY`, by name.
 

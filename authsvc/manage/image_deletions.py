@@ -5,8 +5,8 @@ begun, carried out, and recorded as ended, in one step with the audit's entry. W
 deletion in the repository completes first.
 """
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any, Protocol
 
 from attrs import evolve, field, frozen
@@ -20,7 +20,13 @@ from authsvc.images.deletion_record import MAX_TAGS, DeletedImage, PendingDeleti
 from authsvc.manage.actor import Actor, ActorKind
 from authsvc.manage.authorization import permitted
 from authsvc.manage.confirmation import require
-from authsvc.manage.ended_images import customers_of_image, ended_access
+from authsvc.manage.ended_images import (
+    DeletionPreview,
+    ImageCustomer,
+    customers_of_image,
+    ended_access,
+    preview_of,
+)
 from authsvc.manage.idempotency import repeatable
 from authsvc.manage.lookup import find_app_of_image, no_image
 from authsvc.manage.operation import Operation
@@ -116,6 +122,23 @@ class ImageDeletions:
             RegistryUnavailable: the registry does not answer; the sentence says how the image was left.
             Overloaded: too many deletions of the team wait already, or go on for too long.
         """
+        async with self._opened(name, operation) as (deletion, image, app):
+            earlier = await self._completed(deletion, image, operation)
+            return earlier or await self._deleted(deletion, image, app, operation, confirmed)
+
+    @permitted(Permission.IMAGE_PREVIEW_DELETION)
+    async def preview(self, name: str, operation: Operation) -> DeletionPreview:
+        """Return what deleting a tag or digest would do now; nothing is deleted, and the audit does not record it.
+
+        It raises what :meth:`delete` raises before it deletes anything, except ConfirmationNeeded.
+        """
+        async with self._opened(name, operation) as (deletion, image, app):
+            plan, customers = await self._planned(deletion, image, operation)
+            return preview_of(image, plan, customers, ended_access(image, plan, customers, app.slug))
+
+    @asynccontextmanager
+    async def _opened(self, name: str, operation: Operation) -> AsyncIterator[tuple[RegistryDeletion, ImageName, App]]:
+        """Yield what deletes an image, while nobody else deletes from its repository."""
         image = self._named(name)
         _require_grant(operation.actor, image)
         app = await find_app_of_image(self.stores, operation.actor, image)
@@ -125,8 +148,19 @@ class ImageDeletions:
             locked(image.repository, holder) as lock,
             self.registry.repository(image.repository, lock, operation.entropy) as deletion,
         ):
-            earlier = await self._completed(deletion, image, operation)
-            return earlier or await self._deleted(deletion, image, app, operation, confirmed)
+            yield deletion, image, app
+
+    async def _planned(
+        self, deletion: RegistryDeletion, image: ImageName, operation: Operation
+    ) -> tuple[DeletionPlan, Sequence[ImageCustomer]]:
+        """Return what would be deleted, and who pulled it lately."""
+        expected = await self.stores.image_deletions.indexed(image.repository)
+        plan = await deletion.plan(image.tag, image.digest, expected)
+        if plan is None:
+            raise no_image(image)
+        _require_match(operation, image, plan)
+        named = ImageName(image.repository, image.tag, plan.digest)
+        return plan, () if plan.is_leftover else await customers_of_image(self.stores, named, operation.now)
 
     def _named(self, name: str) -> ImageName:
         image = ImageName.parse(name.removeprefix(f"{self.service}/"))
@@ -149,13 +183,7 @@ class ImageDeletions:
     async def _deleted(
         self, deletion: RegistryDeletion, image: ImageName, app: App, operation: Operation, confirmed: str | None
     ) -> DeletedImage:
-        expected = await self.stores.image_deletions.indexed(image.repository)
-        plan = await deletion.plan(image.tag, image.digest, expected)
-        if plan is None:
-            raise no_image(image)
-        _require_match(operation, image, plan)
-        named = ImageName(image.repository, image.tag, plan.digest)
-        customers = () if plan.is_leftover else await customers_of_image(self.stores, named, operation.now)
+        plan, customers = await self._planned(deletion, image, operation)
         require(ended_access(image, plan, customers, app.slug), confirmed)
         facts = {
             "app": app.slug,

@@ -111,6 +111,9 @@ class Permission(enum.Enum):
     IMAGE_LIST = _read_app("list images")
     IMAGE_SHOW = _read_app("see an image")
     IMAGE_DELETE = PermissionRule("delete an image", PermissionScope.APP, _OWNERS, service_accounts=PermissionScope.APP)
+    IMAGE_PREVIEW_DELETION = PermissionRule(
+        "see what deleting an image would do", PermissionScope.APP, _OWNERS, service_accounts=PermissionScope.APP
+    )
     IMAGE_REPOSITORY = _read_app("see a repository")
     IMAGE_REPOSITORIES = _read_app("list repositories")
     IMAGE_SUM = _read_app("see what the images of an app add up to")

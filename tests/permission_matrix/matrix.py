@@ -91,6 +91,7 @@ CALLS: dict[str, Use] = {
     "Images.list": _simple(lambda _, w, a, t: w.images.list(a, app=t.app)),
     "Images.show": _simple(lambda _, w, a, t: w.images.show(a, t.image, w.now)),
     "ImageDeletions.delete": _change(lambda w, t, o: confirmed(w.image_deletions.delete, t.image, o)),
+    "ImageDeletions.preview": _change(lambda w, t, o: w.image_deletions.preview(t.image, o)),
     "Images.repository": _simple(lambda _, w, a, t: w.images.repository(a, f"{t.app}/api", w.now)),
     "Repositories.list": _simple(lambda _, w, a, t: w.repositories.list(a, t.app, w.now)),
     "Repositories.versions": _simple(lambda _, w, a, t: w.repositories.versions(a, f"{t.app}/api", (), w.now)),

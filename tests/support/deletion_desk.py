@@ -75,7 +75,12 @@ class DeletionDesk:
     @property
     def deletions(self) -> ImageDeletions:
         """The use case."""
-        return ImageDeletions(self.house.stores, SceneRegistry(self.scene, self._prepare), SERVICE)
+        return ImageDeletions(self.house.stores, self.registry, SERVICE)
+
+    @property
+    def registry(self) -> SceneRegistry:
+        """What deletes from the repository."""
+        return SceneRegistry(self.scene, self._prepare)
 
     def _prepare(self, session: SteppedSession) -> None:
         if self.sessions:

@@ -19,6 +19,7 @@ from authsvc.credentials.portal_sessions import SessionAuthenticator
 from authsvc.credentials.throttled_passwords import ThrottledPasswords
 from authsvc.fair_share import FairShare
 from authsvc.logs import make_logger
+from authsvc.manage.image_deletions import RegistryDeletions
 from authsvc.manage.new_passwords import PasswordHasher
 from authsvc.manage.use_cases import UseCases
 from authsvc.preflight import FoundManifest, Preflight
@@ -203,9 +204,12 @@ class PortalServer:
 
 @asynccontextmanager
 async def portal_server(
-    house: Installation, public_url: PublicUrl = PUBLIC_URL, hasher: PasswordHasher | None = None
+    house: Installation,
+    public_url: PublicUrl = PUBLIC_URL,
+    hasher: PasswordHasher | None = None,
+    deletions: RegistryDeletions | None = None,
 ) -> AsyncIterator[PortalServer]:
-    """Serve the portal of an installation, with another way to hash new passwords if one is given."""
+    """Serve the portal of an installation; it deletes from ``deletions``, or from what the index of images has."""
     log = StringIO()
     logger = make_logger("info", log)
     throttle = RedisThrottle(house.connection)
@@ -214,7 +218,7 @@ async def portal_server(
     audit = RedisAudit(house.connection, AUDIT_BUDGET)
     recorder = AuditRecorder(audit, logger, lambda: house.now, lambda: secrets.token_hex(8))
     use_cases = UseCases(
-        *(house.stores, house.keys, public_url.authority, audit, NoRegistry(), IndexedRegistry()),
+        *(house.stores, house.keys, public_url.authority, audit, NoRegistry(), deletions or IndexedRegistry()),
         sealer=house.keys,
         upstream_checks=house.checks,
         webhook_checks=house.receivers,

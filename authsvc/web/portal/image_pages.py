@@ -33,6 +33,11 @@ MAX_LINKS = 20
 
 OTHER_VERSIONS = "other versions"
 
+_DONE = {
+    "deleted": "The image was deleted.",
+    "kept": "The image was deleted. What was pushed under its tags at the same moment was kept.",
+}
+
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -86,6 +91,7 @@ class ImagePages:
             "next": page.next,
             "links": await self._links(visit, app),
             "wait": WAIT_FOR_FIRST if is_empty else None,
+            "notice": _DONE.get(visit.query.get("done", "")),
         }
         return PageAnswer("images", values)
 

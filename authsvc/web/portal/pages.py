@@ -6,6 +6,7 @@ from authsvc.web.portal.account_pages import AccountPages
 from authsvc.web.portal.activity_pages import ActivityPages
 from authsvc.web.portal.app_pages import AppPages
 from authsvc.web.portal.customer_pages import CustomerPages
+from authsvc.web.portal.image_deletion_pages import ImageDeletionPages
 from authsvc.web.portal.image_pages import ImagePages
 from authsvc.web.portal.join_pages import JoinPages
 from authsvc.web.portal.license_link_pages import LicenseLinkPages
@@ -43,6 +44,7 @@ def portal_routes(
         *AccountPages(passwords, use_cases.members, use_cases.sessions).routes(),
         *SettingsPages(teams).routes(),
         *AppPages(teams).routes(),
+        *ImageDeletionPages(use_cases.image_deletions).routes(),
         *ImagePages(
             teams, use_cases.images, use_cases.repositories, use_cases.image_users, use_cases.upstreams
         ).routes(),
