@@ -7,7 +7,7 @@ GET of a manifest                          a pull
 HEAD of a manifest                         a head: clients ask so whether a tag has changed
 PUT of a manifest                          a push
 DELETE                                     a delete
-GET of a blob                              a download: its whole size as egress
+GET of a blob                              a download: its whole size as downloads
 anything else: HEAD and upload of a blob,  nothing
 mount
 =========================================  ==================================================================

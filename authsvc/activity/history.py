@@ -205,6 +205,23 @@ class AccountActivity:
 
 
 @frozen
+class LicenseDownloads:
+    """How much the licenses of an app downloaded.
+
+    Attributes:
+        since: since when it is counted.
+        sizes: bytes of those that downloaded most, by subject, most first.
+        rest: bytes of all other licenses that were looked at.
+        more: whether the app has so many accounts that not all were looked at.
+    """
+
+    since: datetime
+    sizes: Mapping[str, int]
+    rest: int
+    more: bool
+
+
+@frozen
 class AppDay:
     """What everyone together did in an app on one day.
 

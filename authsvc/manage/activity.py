@@ -1,12 +1,12 @@
 """Who pushed and pulled what: lists, and summaries of licenses, customers, apps and images."""
 
 from collections.abc import AsyncIterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from attrs import evolve, frozen
 
 from authsvc.activity.activity_filter import ActivityFilter
-from authsvc.activity.history import AccountActivity, AppDay, Version, versions_of
+from authsvc.activity.history import AccountActivity, AppDay, LicenseDownloads, Version, versions_of
 from authsvc.errors import InputRefused
 from authsvc.manage.activity_tokens import token_rows
 from authsvc.manage.activity_view import (
@@ -33,6 +33,12 @@ from authsvc.manage.stores import Stores
 from authsvc.tenancy.license_filter import LicenseFilter
 from authsvc.tenancy.pages import MAX_PAGE, Page, page_size, read_cursor, write_cursor
 from authsvc.tenancy.records import License
+
+MAX_DOWNLOADS = 10
+"""Most customers that are shown of those that downloaded most."""
+
+DOWNLOADS_OF = timedelta(days=30)
+"""How far back downloads of customers are added up at least."""
 
 MAX_LICENSES = 100
 """Most licenses of a customer that a summary reads."""
@@ -63,6 +69,38 @@ class ActivityQuery:
     resolution: str | None = None
     source: str | None = None
     team: str | None = None
+
+
+@frozen
+class CustomerDownloads:
+    """How much a customer downloaded.
+
+    Attributes:
+        customer: name on the licenses.
+        customer_id: of the customer's record, or None.
+        bytes: of all of the customer's licenses for the app together.
+    """
+
+    customer: str
+    customer_id: str | None
+    bytes: int
+
+
+@frozen
+class AppDownloads:
+    """How much the customers of an app downloaded.
+
+    Attributes:
+        since: since when it is counted.
+        customers: who downloaded most, most first; :data:`MAX_DOWNLOADS` at most.
+        rest: bytes of all others together.
+        more: whether the app has so many accounts that not all were looked at.
+    """
+
+    since: datetime
+    customers: tuple[CustomerDownloads, ...]
+    rest: int
+    more: bool
 
 
 @frozen
@@ -260,6 +298,34 @@ class Activity:
         size, wanted = page_size(limit), ActivityFilter.parse(now, since=since, until=until)
         found = (await find_app(self.stores, actor, app)).record
         return await self.stores.activity.days(found.slug, wanted.since, wanted.until, after=after, limit=size)
+
+    @permitted(Permission.ACTIVITY_DOWNLOADS)
+    async def downloads(self, actor: Actor, app: str, now: datetime) -> AppDownloads:
+        """Return which customers of an app downloaded most, for :data:`DOWNLOADS_OF` or somewhat longer.
+
+        Raises:
+            NotFound: there is no such app for the actor.
+        """
+        slug = (await find_app(self.stores, actor, app)).record.slug
+        found = await self.stores.activity.downloads(slug, now - DOWNLOADS_OF, now)
+        return _downloads(found, await LicenseNames.of(self.stores, actor, found.sizes))
+
+
+def _downloads(found: LicenseDownloads, names: LicenseNames) -> AppDownloads:
+    """Return the bytes of licenses as those of their customers."""
+    sums: dict[str, CustomerDownloads] = {}
+    rest = found.rest
+    for subject, size in found.sizes.items():
+        license_ = names.by_subject.get(subject)
+        if license_ is None:
+            rest += size
+            continue
+        key = license_.customer_id or license_.customer
+        known = sums.get(key) or CustomerDownloads(license_.customer, license_.customer_id, 0)
+        sums[key] = evolve(known, bytes=known.bytes + size)
+    ordered = sorted(sums.values(), key=lambda one: (-one.bytes, one.customer))
+    rest += sum(one.bytes for one in ordered[MAX_DOWNLOADS:])
+    return AppDownloads(found.since, tuple(ordered[:MAX_DOWNLOADS]), rest, found.more)
 
 
 def _source(text: str | None) -> str:

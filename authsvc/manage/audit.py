@@ -4,36 +4,33 @@ No page looks at more than :data:`MAX_EXAMINED` entries: it may be short, or emp
 """
 
 import re
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime
 from typing import Protocol
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from authsvc.audit.aggregator import ID_BYTES
 from authsvc.audit.events import DECISIONS
 from authsvc.audit.selection import EVERYTHING, EntrySelection, SelectedEntries
-from authsvc.audit.stored_entry import StoredEntry, instant
-from authsvc.errors import InputRefused
+from authsvc.audit.stored_entry import StoredEntry
 from authsvc.manage.actor import Actor
 from authsvc.manage.audit_query import (
-    CLOCK_SLACK,
-    LATEST_WRITE,
     NO_SUBJECT,
     AuditFilter,
     AuditQuery,
-    cursor_at,
     parse_cursor,
     position,
     quoted,
     selection_for,
 )
+from authsvc.manage.audit_search import may_stand_for, newest, read_place, searches
 from authsvc.manage.audit_subject import find_subject
 from authsvc.manage.audit_view import AuditView
 from authsvc.manage.authorization import permitted
+from authsvc.manage.lookup import find_app
 from authsvc.manage.permissions import Permission
 from authsvc.manage.stores import Stores
-from authsvc.outcomes import TOKEN_ISSUED
+from authsvc.manage.subject_names import names_of
 from authsvc.tenancy.pages import MAX_PAGE, Page, page_size
 
 STEP = 500
@@ -44,9 +41,6 @@ MAX_EXAMINED = 2_000
 
 LEAST = 50
 """Entries that one command returns at least, if there are so many, even when fewer are missing."""
-
-MAX_AROUND = 5
-"""Most entries that a request may be one of which are shown."""
 
 MAX_ID = 64
 """Characters of an operation id that are looked for."""
@@ -93,13 +87,16 @@ class Explanation:
 
 
 @frozen
-class _Search:
-    """A part of the search for a request id: from ``start`` to ``stop``, oldest first."""
+class RefusedRequest:
+    """A request, or several that are counted together, that was refused something.
 
-    selection: EntrySelection
-    start: str
-    stop: str
-    proven: bool
+    Attributes:
+        entry: of the audit.
+        names: of the accounts that were refused, by subject, as far as they have records.
+    """
+
+    entry: StoredEntry
+    names: Mapping[str, str]
 
 
 @frozen
@@ -176,6 +173,37 @@ class Audit:
         filter_ = AuditFilter(view, events=DECISIONS, subject=found)
         return await self._page(filter_, after, page_size(limit), unproven=False)
 
+    @permitted(Permission.AUDIT_REFUSALS)
+    async def refusals(
+        self,
+        actor: Actor,
+        now: datetime,
+        *,
+        app: str | None = None,
+        since: str | None = None,
+        after: str | None = None,
+        limit: int = MAX_PAGE,
+    ) -> Page[RefusedRequest]:
+        """Return one page of the requests that were refused something by known accounts, newest first.
+
+        Args:
+            actor: who looks; whoever may not list the audit sees the decisions on tokens and pulls alone.
+            now: spans are counted back from here.
+            app: slug of an app that the requests named; None for any.
+            since: not before; an instant, or a span back from now such as ``7d``.
+            after: the cursor of the page before.
+            limit: how many at most, up to 100; a page may be short, or empty, and have a next one.
+
+        Raises:
+            InputRefused: a time, the cursor or the limit is not acceptable.
+            NotFound: there is no such app for the actor.
+        """
+        slug = None if app is None else (await find_app(self.stores, actor, app)).record.slug
+        filter_ = await self._filter(actor, AuditQuery(since=since, app=slug), now)
+        page = await self._page(evolve(filter_, refusals=True), after, page_size(limit), unproven=False)
+        names = await names_of(self.stores, (str(entry.facts["actor"]) for entry in page.items))
+        return Page(tuple(RefusedRequest(entry, names) for entry in page.items), page.next)
+
     @permitted(Permission.AUDIT_FOLLOW)
     async def follow(
         self, actor: Actor, wanted: AuditQuery, after: str, now: datetime
@@ -238,12 +266,12 @@ class Audit:
             InputRefused: ``after`` does not come from such an answer.
         """
         view = await AuditView.of(actor, self.stores.apps)
-        first, cursor = _read_place(after)
+        first, cursor = read_place(after)
         if not _REQUEST_ID.fullmatch(request_id):
             return await self._explain_change(view, request_id, cursor)
         made_at = datetime.fromtimestamp(int(request_id[:8], 16), UTC)
-        searches, left, around = _searches(view, request_id, made_at), MAX_EXAMINED, list[StoredEntry]()
-        for number, search in enumerate(searches[first:], start=first):
+        left, around = MAX_EXAMINED, list[StoredEntry]()
+        for number, search in enumerate(searches(view, request_id, made_at)[first:], start=first):
             at, cursor, at_end = cursor or search.start, "", False
             while not at_end and left > 0:
                 found = await self.stream.read(
@@ -253,13 +281,13 @@ class Audit:
                 at, at_end, left = found.cursor or at, found.at_end, left - found.examined
                 for entry in map(view.as_seen, filter(view.shows, found.entries)):
                     if search.selection.repeated:
-                        around += [entry] if _may_stand_for(entry, made_at) else []
+                        around += [entry] if may_stand_for(entry, made_at) else []
                     elif entry.is_about(request_id):
                         return Explanation(request_id, entry, made_at=made_at)
             if not at_end:
-                return Explanation(request_id, None, _newest(around), made_at, next=f"{number}:{at}")
+                return Explanation(request_id, None, newest(around), made_at, next=f"{number}:{at}")
         until, _ = position(await self.stream.trimmed_until())
-        return Explanation(request_id, None, _newest(around), made_at, until >= int(made_at.timestamp() * 1000))
+        return Explanation(request_id, None, newest(around), made_at, until >= int(made_at.timestamp() * 1000))
 
     async def _explain_change(self, view: AuditView, operation_id: str, cursor: str) -> Explanation:
         """Look for a change by the id of its operation, from the newest one on."""
@@ -322,50 +350,6 @@ class Audit:
             if len(found) == limit:
                 break
         return found, cursor
-
-
-def _searches(view: AuditView, request_id: str, made_at: datetime) -> list[_Search]:
-    """Return where an id may be: first in an entry, then behind one that has not all of its ids."""
-    start, stop = cursor_at(made_at - CLOCK_SLACK), cursor_at(made_at + LATEST_WRITE)
-    exact, around = selection_for(view, request_id=request_id), selection_for(view, repeated=True)
-    streams = (True, False) if view.actor.is_operator else (True,)
-    return [_Search(selection, start, stop, proven) for selection in (exact, around) for proven in streams]
-
-
-def _may_stand_for(entry: StoredEntry, made_at: datetime) -> bool:
-    """Whether an entry counts refusals of that time, and so many that not every id is in it."""
-    facts = entry.facts
-    began, ended = instant(facts["at"]), instant(facts.get("last_at"))
-    return (
-        began is not None
-        and began - timedelta(seconds=1) <= made_at <= (ended or began)
-        and facts.get("count", 0) > len(entry.ids) // ID_BYTES
-        and _lacks_something(entry)
-    )
-
-
-def _newest(entries: list[StoredEntry]) -> tuple[StoredEntry, ...]:
-    return tuple(entries[::-1][:MAX_AROUND])
-
-
-def _lacks_something(entry: StoredEntry) -> bool:
-    """Whether anybody was refused anything."""
-    facts = entry.facts
-    return facts["event"] != TOKEN_ISSUED or any(facts.get(name) for name in ("refused", "dropped", "partial"))
-
-
-def _read_place(text: str | None) -> tuple[int, str]:
-    """Return the search and the cursor of ``next`` of an explanation.
-
-    Raises:
-        InputRefused: it does not come from one.
-    """
-    if text is None:
-        return 0, ""
-    number, colon, cursor = text.partition(":")
-    if not colon or number not in {"0", "1", "2", "3"}:
-        raise InputRefused("after: take `next` of the answer before", code="cursor_invalid", field="after")
-    return int(number), parse_cursor(cursor)
 
 
 def _order(cursor: str) -> tuple[int, int]:

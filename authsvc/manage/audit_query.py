@@ -13,6 +13,7 @@ from authsvc.audit.stored_entry import UNREADABLE, StoredEntry, instant
 from authsvc.errors import InputRefused
 from authsvc.manage.audit_subject import AuditSubject
 from authsvc.manage.audit_view import AuditView, apps_of
+from authsvc.outcomes import MANAGEMENT_DENIED, PULL_FAILED, TOKEN_DENIED
 from authsvc.tenancy.dates import parse_instant, parse_span
 
 CLOCK_SLACK = timedelta(minutes=5)
@@ -26,6 +27,12 @@ MAX_NAMES = 50
 
 _CURSOR = re.compile(r"[0-9]{1,15}-[0-9]{1,10}", re.ASCII)
 _SPAN = re.compile(r"[0-9]+[mhd]", re.ASCII)
+
+_REFUSALS = (TOKEN_DENIED, PULL_FAILED, MANAGEMENT_DENIED)
+"""Events that refuse all that was asked for."""
+
+LACKS = ("refused", "dropped", "partial")
+"""Facts of an issued token that allows less than was asked for; an entry has none of them when nothing lacks."""
 
 NO_SUBJECT = AuditSubject()
 
@@ -63,6 +70,7 @@ class AuditFilter:
         app: as in the query.
         actor: empty for any.
         subject: empty for any.
+        refusals: whether only what refused somebody something is wanted.
     """
 
     view: AuditView
@@ -72,6 +80,7 @@ class AuditFilter:
     app: str | None = None
     actor: AuditSubject = NO_SUBJECT
     subject: AuditSubject = NO_SUBJECT
+    refusals: bool = False
 
     @classmethod
     def of(
@@ -116,6 +125,8 @@ class AuditFilter:
     def _clauses(self) -> Iterator[tuple[str, ...]]:
         if self.events and not is_among(UNREADABLE, self.events):
             yield tuple(event if "." in event else f"{event}." for event in self.events)
+        if self.refusals:
+            yield (*_REFUSALS, *(f'"{name}":' for name in LACKS))
         if self.app is not None:
             yield (quoted(self.app),)
         for wanted in (self.actor, self.subject):
@@ -136,6 +147,7 @@ class AuditFilter:
             (self.since is None or (ended is not None and ended >= self.since))
             and (self.until is None or (began is not None and began < self.until))
             and (not self.events or is_among(str(facts["event"]), self.events))
+            and (not self.refusals or facts["event"] in _REFUSALS or any(facts.get(name) for name in LACKS))
             and (not self.actor or self.actor.is_actor_of(entry))
             and (self.app is None or self.app in apps_of(entry))
             and (not self.subject or self.subject.is_named_in(entry))

@@ -209,6 +209,7 @@ class Permission(enum.Enum):
     ACTIVITY_CUSTOMER = _read_app("see the activity of a customer")
     ACTIVITY_APP = _read_app("see the activity of an app")
     ACTIVITY_IMAGE = _read_app("see who uses an image")
+    ACTIVITY_DOWNLOADS = _read_app("see how much customers of an app downloaded")
     ACTIVITY_VERSIONS = _read_app("see which versions of an image customers run")
     ACTIVITY_UNUSED = _read_app("see which images nobody uses")
 
@@ -216,6 +217,7 @@ class Permission(enum.Enum):
     AUDIT_FOLLOW = _read_audit("follow the audit")
     AUDIT_EXPORT = _read_audit("export the audit")
     AUDIT_TRIMMED = _read_audit("see how far back the audit goes")
+    AUDIT_REFUSALS = _explain("list refused requests")
     AUDIT_EXPLAIN = _explain("have a request explained")
     AUDIT_DECISIONS = _explain("have the decisions on a subject explained")
 

@@ -14,7 +14,15 @@ from typing import Protocol
 from attrs import frozen
 
 from authsvc.activity.activity_filter import ActivityFilter
-from authsvc.activity.history import AccountActivity, ActivityRow, AppDay, ImageHistory, ImagePull, RunningLicenses
+from authsvc.activity.history import (
+    AccountActivity,
+    ActivityRow,
+    AppDay,
+    ImageHistory,
+    ImagePull,
+    LicenseDownloads,
+    RunningLicenses,
+)
 from authsvc.activity.image_name import ImageName
 from authsvc.audit.entry import Entry
 from authsvc.images.deletion_record import PendingDeletion
@@ -266,6 +274,13 @@ class ActivityReader(Protocol):
         """Return the licenses that pulled each of some images of an app since an instant.
 
         Of a tag with a digest those that pulled either. It is bounded: with more accounts than it looks at, it says so.
+        """
+        ...
+
+    async def downloads(self, app: str, since: datetime, now: datetime) -> LicenseDownloads:
+        """Return how much the licenses of an app downloaded since a time before ``since``, which the result has.
+
+        It is bounded: with more accounts than it looks at, it says so.
         """
         ...
 

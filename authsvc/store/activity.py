@@ -6,9 +6,18 @@ from datetime import datetime
 from attrs import frozen
 
 from authsvc.activity.activity_filter import ActivityFilter
-from authsvc.activity.history import AccountActivity, ActivityRow, AppDay, ImageHistory, ImagePull, RunningLicenses
+from authsvc.activity.history import (
+    AccountActivity,
+    ActivityRow,
+    AppDay,
+    ImageHistory,
+    ImagePull,
+    LicenseDownloads,
+    RunningLicenses,
+)
 from authsvc.activity.image_name import ImageName
 from authsvc.store.activity_accounts import RedisActivityAccounts
+from authsvc.store.activity_downloads import RedisDownloads
 from authsvc.store.activity_images import RedisActivityImages
 from authsvc.store.activity_rows import RedisActivityRows
 from authsvc.store.activity_running import RedisRunningLicenses
@@ -55,6 +64,10 @@ class RedisActivity:
     async def running(self, app: str, images: Sequence[ImageName], since: datetime, now: datetime) -> RunningLicenses:
         """Return the licenses that pulled each of some images of an app."""
         return await RedisRunningLicenses(self._images).of(app, images, since, now)
+
+    async def downloads(self, app: str, since: datetime, now: datetime) -> LicenseDownloads:
+        """Return how much the licenses of an app downloaded."""
+        return await RedisDownloads(self._images).of(app, since, now)
 
     async def accounts(self, wanted: Sequence[tuple[str, str]], now: datetime) -> list[AccountActivity | None]:
         """Return what each account did."""

@@ -1,11 +1,10 @@
 """Activity: pushes and pulls, denials, and why a request was denied."""
 
-from datetime import date, datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from attrs import frozen
 
-from authsvc.activity.history import AppDay
 from authsvc.audit.sentences import sentences, summary
 from authsvc.audit.stored_entry import StoredEntry
 from authsvc.errors import Conflict, InputRefused, NotFound
@@ -14,17 +13,20 @@ from authsvc.manage.audit import Audit
 from authsvc.manage.audit_remedies import remedies_for
 from authsvc.manage.permissions import Permission
 from authsvc.manage.teams import Teams
+from authsvc.web.portal.activity_charts import charts_of
 from authsvc.web.portal.answers import PageAnswer, PortalAnswer, Visit, status_of
-from authsvc.web.portal.charts import bars
 from authsvc.web.portal.route import Route
-
-DAYS = 14
-"""Days of the chart."""
 
 SINCE = "7d"
 """How far the list goes back unless something else is chosen."""
 
-FIELDS = ("app", "license", "image", "since", "source")
+ROWS = 50
+"""Rows of a page: the charts stand above them."""
+
+FIELDS = ("app", "license", "customer", "image", "since", "source")
+
+NARROW = ("license", "customer", "image", "source")
+"""Filters with which the charts of an app would show something else than the list."""
 
 
 @frozen
@@ -60,25 +62,39 @@ class ActivityPages:
         """Return the addresses."""
         return (
             Route("GET", "/activity", self.list, Permission.ACTIVITY_LIST),
+            Route("GET", "/activity/refusals", self.refusals, Permission.AUDIT_REFUSALS),
             Route("GET", "/activity/explain", self.explain, Permission.AUDIT_EXPLAIN),
         )
 
     async def list(self, visit: Visit) -> PortalAnswer:
-        """Show what was pushed and pulled, newest first, with a chart of the app's pulls."""
+        """Show the newest activity, and the charts of an app where nothing narrower is asked for."""
         apps = (await self.teams.apps(visit.actor, visit.user.member.team)).items
         chosen = {name: visit.query.get(name, "").strip() for name in FIELDS}
         chosen["since"] = chosen["since"] or SINCE
-        values: dict[str, Any] = {"apps": apps, "chosen": chosen, "rows": (), "next": None, "chart": (), "days": ()}
-        query = ActivityQuery(**{name: value or None for name, value in chosen.items()})
+        after = visit.query.get("after")
+        values: dict[str, Any] = {"apps": apps, "chosen": chosen, "rows": (), "next": None, "charts": None}
+        values["query"] = urlencode({name: value for name, value in chosen.items() if value})
         try:
-            page = await self.activity.rows(visit.actor, query, visit.now, after=visit.query.get("after"))
+            wanted = ActivityQuery(**{name: value or None for name, value in chosen.items()})
+            page = await self.activity.rows(visit.actor, wanted, visit.now, after=after, limit=ROWS)
             app = chosen["app"] or (apps[0].slug if apps else None)
-            days = () if app is None else await self._days(visit, app)
+            if app is not None and after is None and not any(chosen[name] for name in NARROW):
+                values["charts"] = await charts_of(self.activity, self.audit, visit, app)
         except (InputRefused, NotFound, Conflict) as error:
             return PageAnswer("activity", values | {"error": str(error)}, status_of(error))
-        pulls = [(day.start.date().isoformat(), day.pulls) for day in days]
-        values |= {"rows": page.items, "next": page.next, "chart": bars(pulls), "days": days, "chart_app": app}
+        values |= {"rows": page.items, "next": page.next}
         return PageAnswer("activity", values)
+
+    async def refusals(self, visit: Visit) -> PortalAnswer:
+        """Show the requests that were refused something, newest first."""
+        apps = (await self.teams.apps(visit.actor, visit.user.member.team)).items
+        app = visit.query.get("app", "").strip()
+        values: dict[str, Any] = {"apps": apps, "app": app, "rows": (), "next": None}
+        try:
+            page = await self.audit.refusals(visit.actor, visit.now, app=app or None, after=visit.query.get("after"))
+        except (InputRefused, NotFound) as error:
+            return PageAnswer("refusals", values | {"error": str(error)}, status_of(error))
+        return PageAnswer("refusals", values | {"rows": page.items, "next": page.next})
 
     async def explain(self, visit: Visit) -> PortalAnswer:
         """Say why a request was decided as it was, or what was decided on a license lately."""
@@ -101,17 +117,3 @@ class ActivityPages:
         except (InputRefused, NotFound) as error:
             return PageAnswer("explain", values | {"error": str(error)}, status_of(error))
         return PageAnswer("explain", values)
-
-    async def _days(self, visit: Visit, app: str) -> tuple[AppDay, ...]:
-        """Return the last days of an app, oldest first; those without activity too."""
-        page = await self.activity.app(visit.actor, app, visit.now, since=f"{DAYS}d")
-        known = {day.start.date(): day for day in page.items}
-        today = visit.now.date()
-        return tuple(
-            known.get(day) or AppDay(_start(day), app)
-            for day in (today - timedelta(days=n) for n in range(DAYS - 1, -1, -1))
-        )
-
-
-def _start(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day)  # noqa: DTZ001  shown as a day alone

@@ -22,6 +22,8 @@ class Bar:
         height: of it; 0 for nothing.
         label: what it stands for.
         value: how much it is.
+        top: height of what stands on the bar; 0 for nothing.
+        other: how much that is.
     """
 
     x: float
@@ -30,16 +32,23 @@ class Bar:
     height: float
     label: str
     value: int
+    top: float = 0.0
+    other: int = 0
 
 
-def bars(values: Sequence[tuple[str, int]]) -> tuple[Bar, ...]:
-    """Return a bar for each label and value, from left to right; the highest one fills the drawing."""
+def bars(values: Sequence[tuple[str, int]], others: Sequence[int] = ()) -> tuple[Bar, ...]:
+    """Return a bar for each label and value, from left to right; the highest one fills the drawing.
+
+    Args:
+        values: what the bars are of.
+        others: what stands on each bar; empty for nothing.
+    """
     room = WIDTH / max(1, len(values))
-    highest = max((value for _, value in values), default=0)
+    added = others or [0] * len(values)
+    highest = max((value + other for (_, value), other in zip(values, added, strict=True)), default=0)
     found = []
-    for number, (label, value) in enumerate(values):
-        height = round(value / highest * (FLOOR - 10), 1) if highest else 0.0
-        height = max(height, 1.0) if value else 0.0
+    for number, ((label, value), other) in enumerate(zip(values, added, strict=True)):
+        height, top = _height(value, highest), _height(other, highest)
         found.append(
             Bar(
                 round(number * room + room * GAP / 2, 1),
@@ -48,9 +57,16 @@ def bars(values: Sequence[tuple[str, int]]) -> tuple[Bar, ...]:
                 height,
                 label,
                 value,
+                top,
+                other,
             )
         )
     return tuple(found)
+
+
+def _height(value: int, highest: int) -> float:
+    """Return the height of a part of a bar: the least one is seen."""
+    return max(1.0, round(value / highest * (FLOOR - 10), 1)) if value else 0.0
 
 
 ROW, LABEL, VALUE = 22, 150, 60

@@ -12,6 +12,9 @@ import jinja2
 from attrs import frozen
 from markupsafe import Markup
 
+from authsvc.audit.sentences import summary
+from authsvc.audit.stored_entry import instant as moment
+from authsvc.audit.token_event import MANY
 from authsvc.tenancy.subjects import SYSTEM, split_subject
 from authsvc.web.portal.license_states import last_day
 
@@ -26,6 +29,8 @@ _UNNAMED = {
     "license": "a license that is gone",
 }
 """What is said of who has no record any more."""
+
+_OTHERS = {SYSTEM: "authsvc", MANY: "several accounts"}
 
 _UNITS = ("B", "KB", "MB", "GB", "TB")
 _STEP = 1000
@@ -58,6 +63,8 @@ class Renderer:
             "last_day": last_day,
             "quoted": shlex.quote,
             "who": who,
+            "summary": summary,
+            "at": moment,
         }
         environment.globals |= {"host": self.host, "static": static_path}
         return environment
@@ -121,7 +128,7 @@ def who(subject: str | None, names: Mapping[str, str | None]) -> str:
     """
     if subject is None:
         return "unknown"
-    if subject == SYSTEM:
-        return "authsvc"
+    if subject in _OTHERS:
+        return _OTHERS[subject]
     found = (names.get(one) or _UNNAMED.get(one.partition(":")[0], "unknown") for one in split_subject(subject))
     return ", ".join(dict.fromkeys(found))

@@ -1,20 +1,25 @@
 """Activity in the portal: pulls and pushes, the chart, and why a request was refused."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from attrs import evolve
 
 from authsvc.store.activity_sink import RedisActivitySink
 from authsvc.store.codec import Codec
 from authsvc.tenancy.terms import LicenseTerms
 from authsvc.web.portal.charts import FLOOR, WIDTH, bars
-from tests.support.activity import INDEX, blob, event, push
-from tests.support.installation import APP, OTHER_APP
+from tests.support.activity import INDEX, MEMBER, blob, event, push
+from tests.support.builders import as_license
+from tests.support.decisions import asked, denied, issued
+from tests.support.installation import APP, OTHER_APP, TEAM
 from tests.support.portal_server import PortalServer
+from tests.support.pushed_images import PushedImages
+from tests.web.portal.test_images import HOSTILE, licensed
 
 pytestmark = pytest.mark.usefixtures("people")
 
-ACTIVITY, EXPLAIN = "/portal/activity", "/portal/activity/explain"
+ACTIVITY, EXPLAIN, REFUSALS = "/portal/activity", "/portal/activity/explain", "/portal/activity/refusals"
 
 
 @pytest.fixture
@@ -63,11 +68,76 @@ async def test_the_chart_has_its_numbers(portal: PortalServer, licenses: dict[st
     browser = await portal.browser().sign_in("viewer@acme.test")
     page = (await browser.get(f"{ACTIVITY}?app={APP}")).page
     today = portal.house.now.date().isoformat()
-    (chart,) = page.all("svg")
-    titles = [one.text for one in chart.all("title")]
+    days, customers = page.all("svg")
+    title, *titles = [one.text for one in days.all("title")]
+    assert title == f"Pulls of {APP} on each of the last 14 days"
     assert (len(titles), titles[-1], titles[0].endswith(": 0")) == (14, f"{today}: 1", True)
-    (table,) = page.all("details")
-    assert f"{today} 1 1 2.5 MB" in [row.text for row in table.all("tr")]
+    assert [one.text for one in customers.all("text")] == ["Globex", "2.5 MB"]
+    of_days, of_customers = page.all("details")
+    assert f"{today} 1 1 2.5 MB" in [row.text for row in of_days.all("tr")]
+    assert [row.text for row in of_customers.all("tr")] == ["Customer Sent", "Globex 2.5 MB"]
+    assert (await browser.get(f"{ACTIVITY}?app={APP}&image={APP}/worker")).page.all("svg") == []
+
+
+async def test_refusals_are_seen(portal: PortalServer, licenses: dict[str, str]) -> None:
+    """On top of the pulls of their day, and in a list with reason, name and request id; by writers, of their apps."""
+    house = portal.house
+    house.now = datetime.now(UTC).replace(microsecond=0)  # the audit has Redis' time
+    record = await house.stores.licenses.get(licenses[APP])
+    assert record is not None
+    hostile = evolve(record.record, customer=HOSTILE, expires_at=house.now + timedelta(days=9))
+    await house.stores.licenses.replace(record, hostile, house.operation().entry("license.changed", app=APP))
+    subject = as_license(hostile)
+    whole, part = asked(f"repository:{APP}/x:pull", at=house.now), asked("repository:foreign/x:pull", at=house.now)
+    fine = asked(f"repository:{APP}/x:pull", at=house.now)
+    portal.recorder.record(whole, denied(subject))
+    portal.recorder.record(part, issued(part, subject))
+    portal.recorder.record(fine, issued(fine, subject))
+    await portal.recorder.flush(everything=True)
+
+    browser = await portal.browser().sign_in("developer@acme.test")
+    page = (await browser.get(f"{REFUSALS}?app={APP}")).page
+    rows = [row.text for row in page.all("table")[0].all("tr")][1:]
+    assert len(rows) == 2, rows
+    assert all(row.startswith(HOSTILE) for row in rows)
+    assert page.all("b") == []
+    links = {one.attributes["href"] for one in page.all("a")}
+    for request in (whole, part):
+        explained = f"{EXPLAIN}?request={request.request_id}"
+        assert explained in links
+        assert "was issued" in (text := (await browser.get(explained)).page.text) or "No token" in text
+    assert fine.request_id not in page.text
+    chart, *_ = (await browser.get(f"{ACTIVITY}?app={APP}")).page.all("svg")
+    assert chart.all("title")[-1].text == f"{house.now.date().isoformat()}: 0, refused 2"
+    assert [one.attributes["class"] for one in chart.all("rect") if "class" in one.attributes] == ["refused"]
+
+    assert (await (await portal.browser().sign_in("viewer@acme.test")).get(REFUSALS)).status == 403
+    viewer = (await (await portal.browser().sign_in("viewer@acme.test")).get(f"{ACTIVITY}?app={APP}")).page
+    assert "Refused" not in viewer.text
+    for email in ("stranger@acme.test", "limited@acme.test"):
+        other = await (await portal.browser().sign_in(email)).get(REFUSALS)
+        assert (other.status, HOSTILE in other.page.text) == (200, email.startswith("limited")), email
+    for query, status in (("app=nowhere", 404), ("after=x", 400), (f"app={OTHER_APP}", 200)):
+        assert (await browser.get(f"{REFUSALS}?{query}")).status == status, query
+
+
+async def test_who_did_it_has_a_name(portal: PortalServer) -> None:
+    """Members and service accounts as well; a customer's activity is found by the customer."""
+    house, pushed = portal.house, PushedImages(portal.house)
+    member = await house.stores.members.by_email("owner@acme.test")
+    machines = await house.stores.service_accounts.of_team(TEAM)
+    assert member is not None
+    await pushed.push(f"{APP}/worker", "1.0", subject=member.record.subject)
+    image = await pushed.push(f"{APP}/worker", "2.0", subject=machines[0].subject)
+    await pushed.pull(f"{APP}/worker", "2.0", image, MEMBER, await licensed(house, "Hooli"))
+    browser = await portal.browser().sign_in("viewer@acme.test")
+    text = (await browser.get(ACTIVITY)).page.text
+    for name in ("owner@acme.test", machines[0].name, "a former member", "Hooli"):
+        assert name in text, name
+    assert "member:" not in text
+    page = (await browser.get(f"{ACTIVITY}?customer=Hooli")).page
+    assert len(page.all("table")[0].all("tr")) == 2
+    assert "a former member" not in page.text
 
 
 async def test_a_refusal_is_explained(portal: PortalServer, licenses: dict[str, str]) -> None:
@@ -96,6 +166,8 @@ def test_bars() -> None:
     """They stay within the drawing, the highest one fills it, and the least one is seen."""
     shown = bars([("a", 0), ("b", 1), ("c", 1000)])
     assert [bar.height for bar in shown] == [0, 1.0, FLOOR - 10]
+    stacked = bars([("a", 0), ("b", 3), ("c", 1)], [1, 0, 3])
+    assert [(bar.top, bar.height + bar.top <= FLOOR - 10) for bar in stacked] == [(27.5, True), (0, True), (82.5, True)]
     assert all(0 <= bar.x and bar.x + bar.width <= WIDTH and bar.y + bar.height == FLOOR for bar in shown)
     assert bars([]) == ()
     assert [bar.height for bar in bars([("a", 0)])] == [0]
