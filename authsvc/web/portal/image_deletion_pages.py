@@ -34,8 +34,8 @@ class ImageDeletionPages:
     def routes(self) -> tuple[Route, ...]:
         """Return the addresses; they come before those of images, which take any name."""
         return (
-            Route("GET", PATH, self.ask, Permission.IMAGE_PREVIEW_DELETION),
-            Route("POST", PATH, self.delete, Permission.IMAGE_DELETE),
+            Route("GET", PATH, self.ask, Permission.IMAGE_PREVIEW_DELETION, asks_others=True),
+            Route("POST", PATH, self.delete, Permission.IMAGE_DELETE, asks_others=True),
         )
 
     async def ask(self, visit: Visit) -> PortalAnswer:

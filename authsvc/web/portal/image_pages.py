@@ -21,7 +21,9 @@ from authsvc.upstreams.health import UpstreamHealth
 from authsvc.upstreams.link import UpstreamLink
 from authsvc.web.portal.answers import PageAnswer, PortalAnswer, RedirectAnswer, Visit, status_of
 from authsvc.web.portal.charts import rows_chart
+from authsvc.web.portal.license_states import ShownState
 from authsvc.web.portal.route import PREFIX, Route
+from authsvc.web.portal.upstream_states import shown_health
 
 IMAGES = f"{PREFIX}/images"
 
@@ -63,7 +65,7 @@ class ImagePages:
         """Return the addresses."""
         return (
             Route("GET", "/images", self.list, Permission.IMAGE_REPOSITORIES),
-            Route("GET", "/images/{name:.+}", self.show, Permission.IMAGE_SHOW),
+            Route("GET", "/images/{name:.+}", self.show, Permission.IMAGE_SHOW, asks_others=True),
         )
 
     async def list(self, visit: Visit) -> PortalAnswer:
@@ -135,11 +137,13 @@ class ImagePages:
         bars = [(one.tag or OTHER_VERSIONS, one.customers) for one in found.versions if one.customers]
         return {"versions": found, "chart": rows_chart(bars), "days": RUNS.days}
 
-    async def _links(self, visit: Visit, app: App) -> Page[tuple[UpstreamLink, UpstreamHealth]]:
+    async def _links(self, visit: Visit, app: App) -> Page[tuple[UpstreamLink, UpstreamHealth, ShownState]]:
         """Return the first linked registries of an app; none for those who may not see them."""
         if not visit.actor.may(Permission.UPSTREAM_LIST):
             return Page(())
-        return await self.upstreams.list(visit.actor, app=app.slug, limit=MAX_LINKS)
+        page = await self.upstreams.list(visit.actor, app=app.slug, limit=MAX_LINKS)
+        shown = ((link, health, shown_health(link, health, visit.now)) for link, health in page.items)
+        return Page(tuple(shown), page.next)
 
 
 def is_name(name: str, service: str) -> bool:

@@ -13,6 +13,7 @@ from tests.support.html_page import Element
 from tests.support.installation import APP, OTHER_APP, Installation
 from tests.support.portal_server import PortalServer
 from tests.support.pushed_images import PushedImages
+from tests.web.portal.test_upstreams import linked
 
 pytestmark = pytest.mark.usefixtures("people")
 
@@ -154,3 +155,27 @@ async def test_an_image(portal: PortalServer) -> None:
     assert not any("/-/" in one for one in known), known
     by_digest = (await browser.get(f"{IMAGES}/{APP}/worker@{image.digest}")).page
     assert f"{IMAGES}/{APP}/worker:1.9" in links(by_digest)
+
+
+async def test_linked_registries(portal: PortalServer) -> None:
+    """Rows with their state lead to their pages; owners have the button, and who is limited to some apps sees none."""
+    path = await linked(portal)
+    await PushedImages(portal.house).push(f"{APP}/worker", "1.0")
+    new = f"/portal/upstreams/new?app={APP}"
+    for name, row, button in (("owner", True, True), ("viewer", True, False), ("limited", False, False)):
+        page = (await (await portal.browser().sign_in(f"{name}@acme.test")).get(f"{IMAGES}?app={APP}")).page
+        assert (path in links(page), new in links(page)) == (row, button), name
+        if row:
+            assert rows(page, 1)[0].startswith(f"proxy/{APP}/quay https://quay.io org/** not "), name
+
+
+async def test_the_first_push_is_explained(portal: PortalServer) -> None:
+    """With commands for this app and person; a search that finds nothing is not the first push."""
+    browser = await portal.browser().sign_in("viewer@acme.test")
+    page = (await browser.get(f"{IMAGES}?app={APP}")).page
+    commands = [one.text for one in page.all("code")]
+    assert "docker login registry.example.com -u viewer@acme.test" in commands
+    assert f"docker push registry.example.com/{APP}/worker:1.0.1" in commands
+    assert any("data-wait" in one.attributes for one in page.all("p"))
+    found = (await browser.get(f"{IMAGES}?app={APP}&find=x")).page
+    assert f"No repository of {APP} is named like this." in found.text
