@@ -15,7 +15,7 @@ import json
 
 TYPE_CHECKING = False  # see authsvc.license_file
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import IO, Any
 
 
 def printable(text: str) -> str:
@@ -34,6 +34,17 @@ def printable_json(value: Any, indent: int | None = 2) -> str:
     Outside of its strings JSON is ASCII, and ``json`` writes line breaks there only for the indentation.
     """
     return printable_lines(json.dumps(value, indent=indent, ensure_ascii=False))
+
+
+def accept_all_characters(*streams: IO[str]) -> None:
+    r"""Let text streams write what their encoding lacks as an escape, such as ``\u0142``, instead of failing.
+
+    Windows consoles and minimal containers have other encodings than UTF-8; a name in a license must not end a program.
+    """
+    for stream in streams:
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
 
 
 def _shown(character: str) -> str:

@@ -42,7 +42,7 @@ ENGLISH = listed(
     starting state step stopping stored strength such sum summary taken target term than time too tool total tried
     trimmer trusted type unavailable unknown unreadable unused up update updated usage use used user valid value
     verification vetted view waiting warning watch what when where which who whole with within word work writer wrong
-    day schedule test ending failing watched choice direct
+    day schedule test text ending failing watched choice direct
     """
 )
 """Plain English, in which a name is read as it is."""

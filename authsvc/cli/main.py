@@ -1,9 +1,12 @@
 """The ``authsvc`` command."""
 
+import sys
+
 import click
 
 import authsvc
 from authsvc.cli.lazy_group import LazyGroup
+from authsvc.printable import accept_all_characters
 
 COMMANDS = {
     "activity": ("authsvc.cli.activity", "activity_group"),
@@ -32,3 +35,4 @@ COMMANDS = {
 @click.version_option(authsvc.__version__, prog_name="authsvc")
 def main() -> None:
     """Private image distribution for software vendors, in front of the stock registry."""
+    accept_all_characters(sys.stdout, sys.stderr)

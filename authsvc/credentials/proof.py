@@ -11,7 +11,7 @@ password cannot be confused with anything else.
 
 from typing import assert_never
 
-from attrs import frozen
+from attrs import field, frozen
 
 from authsvc.credentials.machine_secret import LICENSE_KIND, PREFIX, MachineSecret
 from authsvc.errors import InputRefused
@@ -22,6 +22,9 @@ from authsvc.tenancy.names import parse_email
 
 _AROUND = " \t\r\n\ufeff"
 """What shells and editors put around a file or a token; the last one is a byte-order mark."""
+
+_DAMAGED_MARK = "?\ufffd"
+"""What becomes of a byte-order mark in a pipe of Windows PowerShell, and in docker when the file is UTF-16."""
 
 JOINT = "."
 """Stands between the registry tokens of several licenses in one password."""
@@ -48,17 +51,22 @@ class Junk:
     message: str | None = None
 
 
+def _without_blanks(password: Secret) -> Secret:
+    """Return the password without what a file or a pipe has added at its ends."""
+    return Secret(password.reveal().strip())
+
+
 @frozen
 class PasswordProof:
     """An e-mail address and a password.
 
     Attributes:
         email: canonical form.
-        password: as typed.
+        password: as typed, without blanks and line breaks at its ends, which no password has.
     """
 
     email: str
-    password: Secret
+    password: Secret = field(converter=_without_blanks)
 
 
 @frozen
@@ -114,7 +122,7 @@ def _person(username: str, password: Secret) -> PasswordProof | Junk:
 
 def _machine(text: str) -> MachineProof | LicensesProof | Junk | None:
     """Return the machine secrets in ``text``, None when it claims to hold none, Junk when they are unusable."""
-    candidate = text.strip(_AROUND)
+    candidate = _repaired(text.strip(_AROUND))
     if candidate.startswith("{"):
         token = registry_token(candidate)
         if token is None:
@@ -126,6 +134,15 @@ def _machine(text: str) -> MachineProof | LicensesProof | Junk | None:
         return _joined(candidate.split(JOINT))
     secret = MachineSecret.parse(candidate)
     return Junk("the machine secret is misspelt") if secret is None else MachineProof(secret)
+
+
+def _repaired(text: str) -> str:
+    """Return a license file or token as it was before a shell added a character in front or NULs (UTF-16) to it."""
+    if text[:1] not in _DAMAGED_MARK and "\0" not in text:
+        return text
+    repaired = text.replace("\0", "").lstrip(_DAMAGED_MARK).strip(_AROUND)
+    is_ours = registry_token(repaired) is not None or MachineSecret.parse(repaired) is not None
+    return repaired if is_ours else text
 
 
 def _joined(parts: list[str]) -> MachineProof | LicensesProof | Junk:

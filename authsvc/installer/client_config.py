@@ -78,11 +78,17 @@ class ClientConfig:
             pass
         except (OSError, ValueError) as error:
             raise ToolError(f"cannot read {self.path}: {error}") from error
+        if self._text.startswith("\ufeff"):
+            raise ToolError(
+                f"{self.path} begins with a byte-order mark, which docker and podman do not accept; save it as UTF-8 "
+                "without one; nothing was changed"
+            )
         try:
             self._body: dict[str, Any] = json.loads(self._text) if self._text.strip() else {}
             json.dumps(self._body, allow_nan=False)  # what could not be written again, such as 1e999
-            helpers = self._body.get(SECTION, {})
-            good = isinstance(self._body, dict) and isinstance(helpers, dict) and len(self._text) <= MAX_FILE
+            if self._body.get(SECTION, {}) is None:  # to docker and podman the same as none
+                self._body[SECTION] = {}
+            good = isinstance(self._body.get(SECTION, {}), dict) and len(self._text) <= MAX_FILE
         except (ValueError, RecursionError, AttributeError):
             good = False
         if not good:

@@ -265,7 +265,7 @@ def _read(path: str) -> dict[str, Any]:
     """
     try:
         with open(path, "rb") as file:
-            text = file.read(MAX_FILE + 1).decode("utf-8-sig")
+            text = file.read(MAX_FILE + 1).decode("utf-8")  # with a byte-order mark no client could use it
     except FileNotFoundError:
         return {}
     except OSError as error:

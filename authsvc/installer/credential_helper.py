@@ -17,7 +17,7 @@ from authsvc.installer import host
 from authsvc.installer.license_selection import left_out, select
 from authsvc.installer.license_store import ToolError, own_folder
 from authsvc.installer.verification import usable
-from authsvc.printable import printable
+from authsvc.printable import accept_all_characters, printable
 
 TYPE_CHECKING = False  # see authsvc.license_file
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ MAX_INPUT = 64 * 1024
 
 def main() -> int:
     """Answer one call and return the exit code."""
+    accept_all_characters(sys.stdout, sys.stderr)
     words = sys.argv[1:]
     if len(words) != 1:
         return _fail(f"Usage: {PROGRAM} <store|get|erase|list|version>")

@@ -6,21 +6,16 @@ nothing is left out silently.
 
 from __future__ import annotations
 
-import codecs
 import re
 from dataclasses import replace
 
+from authsvc.installer.file_text import decoded
 from authsvc.installer.license_store import ToolError
 from authsvc.installer.named_images import NamedImage, typed
 
 MAX_INPUT = 5 * 1024 * 1024
 """Longest input, in bytes; the YAML reader takes about ten seconds for it."""
 
-_BYTE_ORDER_MARKS = (
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-)
 _LINE = re.compile(r"\r\n|\r|\n")
 _IPV6_HOST = re.compile(r"\[[0-9A-Fa-f:.]+\](?::[0-9]+)?/", re.ASCII)
 _YAML_BEGINS = set("{}[]\"'&*!|>%@`,?-")
@@ -56,9 +51,8 @@ def find_images(data: bytes, source: str, registry: str, max_nodes: int | None =
 def _decode(data: bytes, source: str) -> str:
     if len(data) > MAX_INPUT:
         raise ToolError(f"{source} is longer than {MAX_INPUT} bytes; check it in parts", 2)
-    mark, encoding = next(((mark, name) for mark, name in _BYTE_ORDER_MARKS if data.startswith(mark)), (b"", "utf-8"))
     try:
-        return data[len(mark) :].decode(encoding)
+        return decoded(data)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ToolError(f"{source}, line {line}: this is not UTF-8 text; save the file as UTF-8", 2) from error

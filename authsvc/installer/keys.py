@@ -13,6 +13,7 @@ import json
 import os
 
 from authsvc.installer import es256, host
+from authsvc.installer.file_text import decoded
 from authsvc.installer.license_store import KEYS, SYSTEM_FOLDER, ToolError, own_folder
 from authsvc.installer.trusted_key import TrustedKey, thumbprint
 
@@ -109,7 +110,7 @@ def key_file(registry: str, keys: Iterable[TrustedKey]) -> str:
 def _add(keys: TrustedKeys, path: str) -> None:
     try:
         with open(path, "rb") as file:
-            text = file.read(MAX_FILE).decode("utf-8-sig")
+            text = decoded(file.read(MAX_FILE))
     except OSError as error:
         raise ToolError(f"cannot read the key file {path}: {error.strerror}", 2) from error
     except ValueError as error:

@@ -11,6 +11,7 @@ import re
 import time
 
 from authsvc.installer import host
+from authsvc.installer.file_text import decoded
 from authsvc.license_file import MAX_BYTES, LicenseFileError, parse
 
 TYPE_CHECKING = False  # see authsvc.license_file
@@ -129,9 +130,10 @@ def read(path: str) -> InstalledLicense:
         Refused: it cannot be read (exit 2), or is none (exit 1).
     """
     try:
-        # More than allowed, so that a longer file is seen (CRLF does not count); a device is never read to its end.
+        # More than allowed, so that a longer file is seen (CRLF does not count, and UTF-16 has two bytes for each
+        # character); a device is never read to its end.
         with open(path, "rb") as file:
-            text = file.read(2 * MAX_BYTES).decode("utf-8")
+            text = decoded(file.read(4 * MAX_BYTES))
     except OSError as error:
         raise ToolError(f"cannot read {path}: {error.strerror}", 2) from error
     except ValueError as error:

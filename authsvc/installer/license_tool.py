@@ -16,7 +16,7 @@ from authsvc.installer import client_files, documents, kubelet, report
 from authsvc.installer.credential_helper import USERNAME
 from authsvc.installer.license_store import UNCHECKED, InstalledLicense, ToolError
 from authsvc.installer.verification import open_license
-from authsvc.printable import printable, printable_json, printable_lines
+from authsvc.printable import accept_all_characters, printable, printable_json, printable_lines
 
 TYPE_CHECKING = False  # see authsvc.license_file
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ _MAX_REQUEST = 1024 * 1024
 
 def main() -> int:
     """Run one command and return the exit code."""
+    accept_all_characters(sys.stdout, sys.stderr)
     try:
         options = _options()
         code: int = options.run(options)
@@ -75,7 +76,8 @@ def _verify(options: argparse.Namespace) -> int:
         license_, notes = open_license(options.file, os.environ, options.key, required=True)
     except ToolError as error:
         if options.as_json and error.code in {1, UNCHECKED}:
-            _print_json({"valid": False, "error": str(error), "field": error.field})
+            genuine = None if error.code == UNCHECKED else False
+            _print_json({"genuine": genuine, "error": str(error), "field": error.field})
             return error.code
         raise
     says, key = license_.says, license_.key
@@ -83,9 +85,9 @@ def _verify(options: argparse.Namespace) -> int:
     state, warnings = report.dates(says, time.time())
     if options.as_json:
         facts = {**report.facts(says, state, "valid"), "key": key.kid, "key_files": key.paths}
-        _print_json({"valid": True, **facts, "warnings": warnings})
+        _print_json({"genuine": True, "in_force": state == "active", **facts, "warnings": warnings})
     else:
-        _say(f"valid: license {says['id']} of {says['customer']} for {says['app']} until {says['expires_at']}")
+        _say(f"genuine, {report.when(says, state)}: license {says['id']} of {says['customer']} for {says['app']}")
         _say(f"registry: {license_.registry}\nkey: {key.kid} ({', '.join(key.paths)})")
         _warn(warnings)
     _warn(notes)

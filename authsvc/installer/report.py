@@ -43,6 +43,15 @@ def dates(says: dict[str, Any], now: float) -> tuple[str, list[str]]:
     return "active", soon
 
 
+def when(says: dict[str, Any], state: str) -> str:
+    """Return the state of a license with the date that explains it, such as ``in force until 2027-01-31T00:00:00Z``."""
+    return {
+        "active": f"in force until {says['expires_at']}",
+        "pending": f"not in force before {says['not_before']}",
+        "expired": f"but expired at {says['expires_at']}",
+    }[state]
+
+
 def facts(says: dict[str, Any], state: str, signature: str) -> dict[str, Any]:
     """Return what ``show`` tells of a license: everything but its secret."""
     shown = {name: value for name, value in says.items() if name != "registry_token"}

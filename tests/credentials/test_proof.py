@@ -67,6 +67,9 @@ def test_kinds(kind: str) -> None:
         TOKEN + "\n",
         f"  {TOKEN}\r\n",
         "\ufeff" + TOKEN,
+        "?" + FILE,
+        "?" + TOKEN,
+        "".join(f"{character}\0" for character in "\ufffd\ufffd" + FILE)[1:],
     ],
     ids=[
         "crlf",
@@ -79,6 +82,9 @@ def test_kinds(kind: str) -> None:
         "token line",
         "token blanks",
         "token bom",
+        "question mark",
+        "token question mark",
+        "utf-16",
     ],
 )
 def test_wrappings(text: str) -> None:
@@ -152,8 +158,18 @@ def test_misspelt_secrets(text: str) -> None:
 
 
 def test_people() -> None:
-    """An address and a password are a person, with the address in its canonical form and the password as typed."""
-    assert PasswordProof("me@acme.test", Secret(" pass word ")) == password(" Me@Acme.TEST ", " pass word ")
+    """An address and a password are a person; both lose what a file or a shell has added at their ends."""
+    proof = password(" Me@Acme.TEST ", " pass word \r\n")
+    assert isinstance(proof, PasswordProof)
+    assert ("me@acme.test", "pass word") == (proof.email, proof.password.reveal())
+
+
+@pytest.mark.parametrize("text", ["?open sesame, please", "?{not a file}", "\ufffdpass word", "pass\0word"])
+def test_a_password_with_odd_characters(text: str) -> None:
+    """Only a real file or token loses the characters that a shell may have put there."""
+    proof = password("me@acme.test", text)
+    assert isinstance(proof, PasswordProof)
+    assert text == proof.password.reveal()
 
 
 @pytest.mark.parametrize(

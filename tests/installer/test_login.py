@@ -243,6 +243,32 @@ def test_a_file_that_can_not_be_edited(tool: Tool, home: Path, file: Path, text:
     assert text == broken.read_text()
 
 
+def test_a_client_configuration_without_helpers(tool: Tool, home: Path, file: Path) -> None:
+    """``"credHelpers": null`` means none, as it does to docker."""
+    path = home / ".docker/config.json"
+    path.parent.mkdir()
+    path.write_text('{"credHelpers": null, "detachKeys": "ctrl-x"}')
+
+    ran = tool("login", file)
+
+    assert 0 == ran.code, ran.err
+    body = json.loads(path.read_text())
+    assert (["authsvc"], "ctrl-x") == (list(body["credHelpers"].values()), body["detachKeys"])
+
+
+def test_a_client_configuration_with_a_byte_order_mark(tool: Tool, home: Path, file: Path) -> None:
+    """Docker and podman do not accept the mark, so a login there would have no effect: it is named."""
+    path = home / ".docker/config.json"
+    path.parent.mkdir()
+    path.write_bytes(b"\xef\xbb\xbf{}")
+
+    ran = tool("login", file)
+
+    assert (1, "") == (ran.code, ran.out)
+    assert "begins with a byte-order mark" in ran.err
+    assert b"\xef\xbb\xbf{}" == path.read_bytes()
+
+
 def test_the_key_is_kept_and_taken_back(tool: Tool, home: Path, file: Path, tmp_path: Path) -> None:
     """With ``--key`` later checks need no key any more."""
     key = put_keys(tmp_path / "acme.license-key.json")

@@ -197,25 +197,66 @@ def test_verify(tool: Tool, tmp_path: Path) -> None:
 
     assert (0, "") == (ran.code, ran.err)
     assert [
-        "valid: license c000000000000001 of Globex for myapp until 2099-01-31T00:00:00Z",
+        "genuine, in force until 2099-01-31T00:00:00Z: license c000000000000001 of Globex for myapp",
         f"registry: {FACTS['registry']}",
         f"key: {KID} ({tmp_path}/key.json)",
     ] == ran.out.splitlines()
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "said", "why", "state"),
     [
-        ({"expires_at": "2026-09-01T00:00:00Z"}, "the license ended at 2026-09-01T00:00:00Z"),
-        ({"not_before": "2098-09-01T00:00:00Z"}, "the license begins at 2098-09-01T00:00:00Z"),
+        (
+            {"expires_at": "2026-09-01T00:00:00Z"},
+            "genuine, but expired at 2026-09-01T00:00:00Z: ",
+            "the license ended at 2026-09-01T00:00:00Z",
+            "expired",
+        ),
+        (
+            {"not_before": "2098-09-01T00:00:00Z"},
+            "genuine, not in force before 2098-09-01T00:00:00Z: ",
+            "the license begins at 2098-09-01T00:00:00Z",
+            "pending",
+        ),
     ],
 )
-def test_verify_outside_the_dates(tool: Tool, tmp_path: Path, changes: dict[str, str], said: str) -> None:
-    """A genuine license that does not count now has the exit code 3."""
-    ran = tool("verify", "--key", put_keys(tmp_path / "key.json"), put_file(tmp_path / "a.json", **changes))
+def test_verify_outside_the_dates(
+    tool: Tool, tmp_path: Path, changes: dict[str, str], said: str, why: str, state: str
+) -> None:
+    """A genuine license that is not in force has the exit code 3, and is never called valid."""
+    words = ("verify", "--key", put_keys(tmp_path / "key.json"), put_file(tmp_path / "a.json", **changes))
+    ran, as_json = tool(*words), tool(*words, "--json")
 
-    assert 3 == ran.code
-    assert said in ran.err
+    assert (3, True, True) == (ran.code, ran.out.startswith(said), why in ran.err)
+    assert 3 == as_json.code
+    facts = json.loads(as_json.out)
+    assert (True, state, False) == (facts["genuine"], facts["state"], facts["in_force"])
+    assert "valid" not in facts
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_files_that_windows_saved(tool: Tool, tmp_path: Path, encoding: str) -> None:
+    """License and key may have a byte-order mark, or be the UTF-16 that PowerShell writes with ``>``."""
+    key, file = put_keys(tmp_path / "key.json"), put_file(tmp_path / "a.json")
+    for path in (key, file):
+        path.write_bytes(path.read_text().replace("\n", "\r\n").encode(encoding))
+
+    ran = tool("verify", "--key", key, file)
+
+    assert (0, "") == (ran.code, ran.err)
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "cp437"])
+@pytest.mark.parametrize("command", ["show", "verify"])
+def test_names_that_a_console_lacks(tool: Tool, tmp_path: Path, command: str, encoding: str) -> None:
+    """A name outside the console's encoding is escaped; the exit code is the one that the license has."""
+    key = put_keys(tmp_path / "key.json")
+    file = put_file(tmp_path / "a.json", customer="Łódź Σ 株式会社")
+
+    ran = tool(command, "--key", key, file, PYTHONIOENCODING=encoding, PYTHONUTF8="0")
+
+    assert 0 == ran.code, ran.err
+    assert "\\u0141" in ran.out
 
 
 @pytest.mark.parametrize("name", sorted({*FACTS, "not_before", "repositories"}))
