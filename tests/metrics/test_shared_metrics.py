@@ -55,9 +55,10 @@ def test_a_scrape_is_the_sum_over_all_slots(counts: list[tuple[int, tuple[str, s
     shared = SharedMetrics.make(4, SlotLayout())
     for slot, outcome, by in counts:
         shared.slot(slot).inc(TOKEN_REQUESTS, *outcome, by=by)
+    samples = told(shared)
     for outcome in LABELS:
         name = f"authsvc_token_requests_total{[('outcome', outcome[0]), ('reason', outcome[1])]}"
-        assert sum(by for _, counted, by in counts if counted == outcome) == told(shared)[name]
+        assert sum(by for _, counted, by in counts if counted == outcome) == samples[name]
     os.close(shared.descriptor)
 
 
