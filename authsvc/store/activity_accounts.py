@@ -29,7 +29,7 @@ from authsvc.store.activity_layout import (
     read_use,
     seconds,
 )
-from authsvc.store.activity_rows import CountedImage, RedisActivityRows
+from authsvc.store.activity_rows import RedisActivityRows
 from authsvc.store.records import Records
 from authsvc.tenancy.pages import Page, read_cursor, write_cursor
 
@@ -111,25 +111,30 @@ class RedisActivityAccounts:
         last = seconds(until) // DAY if place is None else min(seconds(until) // DAY, int(place) - 1)
         first, found, read = seconds(since) // DAY, list[AppDay](), 0
         for block in range(last // BLOCK_DAYS, first // BLOCK_DAYS - 1, -1):
-            days, counted = await self._block(app, block)
+            days, counted = await self._block(app, block, first, last)
             read += counted
-            found += [day for day in days if first <= seconds(day.start) // DAY <= last]
+            found += days
             if len(found) > limit or read >= MAX_COUNTS_READ:
                 shown = found[:limit]
                 at = seconds(shown[-1].start) // DAY if len(found) > limit else block * BLOCK_DAYS
                 return Page(tuple(shown), write_cursor(query, str(at)) if at > first else None)
         return Page(tuple(found))
 
-    async def _block(self, app: str, block: int) -> tuple[list[AppDay], int]:
-        """Return the days of a block, newest first, and how many counts were read."""
+    async def _block(self, app: str, block: int, first: int, last: int) -> tuple[list[AppDay], int]:
+        """Return the days of a block from the first to the last one, newest first, and how many counts were read."""
         (record,) = await read_hashes(self.records.connection, [keys.activity_counts("day", app, 0, block)])
-        counts = [Count.read(Resolution.DAY, block, name, value) for name, value in record.items()]
-        named = await self.rows.named({count.image for count in counts if count.kind is ActivityKind.PULL})
+        start = block * BLOCK_DAYS
+        counts = [
+            Count.read(Resolution.DAY, block, name, value)
+            for name, value in record.items()
+            if first <= start + name[0] <= last
+        ]
+        parts = await self.images.parts({count.image for count in counts if count.kind is ActivityKind.PULL})
         days: dict[datetime, AppDay] = {}
         for count in counts:
             day = days.get(count.start) or AppDay(count.start, app)
-            days[count.start] = _added(day, count, named.get(count.image))
-        return sorted(days.values(), key=lambda day: day.start, reverse=True), len(counts)
+            days[count.start] = _added(day, count, is_part=count.image in parts)
+        return sorted(days.values(), key=lambda day: day.start, reverse=True), len(record)
 
     async def tags(self, repository: str, *, after: str | None = None, limit: int = 100) -> Page[ImageHistory]:
         """Return one page of the tags that a repository has, as far as events and crawls say, the newest first.
@@ -163,11 +168,11 @@ def _tag(record: Mapping[bytes, bytes]) -> ImageName | None:
     return ImageName(record[b"r"].decode(), record[b"t"].decode(), long_digest(digest))
 
 
-def _added(day: AppDay, count: Count, image: CountedImage | None) -> AppDay:
+def _added(day: AppDay, count: Count, *, is_part: bool) -> AppDay:
     """Return a day with one count more."""
     match count.kind:
         case ActivityKind.PULL:
-            return day if image is not None and image.is_part else evolve(day, pulls=day.pulls + count.times)
+            return day if is_part else evolve(day, pulls=day.pulls + count.times)
         case ActivityKind.HEAD:
             return evolve(day, heads=day.heads + count.times)
         case ActivityKind.PUSH:

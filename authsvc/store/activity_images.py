@@ -1,6 +1,6 @@
 """Reads what is known of images: last pushes and pulls, and which accounts pulled them."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import datetime
 
 from attrs import evolve, frozen
@@ -25,6 +25,9 @@ from authsvc.tenancy.pages import Page, read_cursor, write_cursor
 MAX_IMAGES = 200
 """Most images that one command reads; Redis takes a millisecond for it."""
 
+PARTS_AT_ONCE = 500
+"""Images of which one command says whether they are parts; Redis takes half a millisecond for it."""
+
 MAX_PARTS = 8
 """Parts of the accounts of an image that one page reads: 2,000 accounts."""
 
@@ -32,6 +35,17 @@ MAX_PARTS = 8
 _HASHES = """#!lua flags=no-writes
 local found = {}
 for place, key in ipairs(KEYS) do found[place] = redis.call('HGETALL', key) end
+return found
+"""
+
+
+# Returns the places of the keys of manifests that an index lists: they have no tag in their name.
+_PARTS = """#!lua flags=no-writes
+local found = {}
+for place, key in ipairs(KEYS) do
+  local known = redis.call('HMGET', key, 't', 'c')
+  if not known[1] and known[2] == '1' then found[#found + 1] = place - 1 end
+end
 return found
 """
 
@@ -125,6 +139,17 @@ class RedisActivityImages:
                         found[number] = max(found.get(number, 0), int(at))
             by_number = {number: instant(found[number]) if found[number] else None for number in sorted(found)}
             yield (part + 1) * USERS_PER_PART - 1, by_number
+
+    async def parts(self, hashes: Collection[bytes]) -> set[bytes]:
+        """Return those hashes of names that stand for a manifest of an index, named by its digest."""
+        found, wanted = set[bytes](), sorted(hashes)
+        script = self.connection.redis.register_script(_PARTS)
+        for start in range(0, len(wanted), PARTS_AT_ONCE):
+            step = wanted[start : start + PARTS_AT_ONCE]
+            names = [keys.activity_image(one.hex()) for one in step]
+            places = await self.connection.read(lambda: script(keys=names))  # noqa: B023  awaited at once
+            found |= {step[place] for place in places}
+        return found
 
     async def account(self, app: str, subject: str) -> int | None:
         """Return the number of a subject in an app; None if it has no activity there."""

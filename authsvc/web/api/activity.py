@@ -1,20 +1,17 @@
 """Activity in the management API: ``/activity``, who pushed and pulled what."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 from attrs import asdict, frozen
 
 from authsvc.activity.activity_filter import Resolution
-from authsvc.activity.export import COLUMNS
 from authsvc.manage.activity import ActivityQuery
+from authsvc.manage.activity_csv import activity_csv
 from authsvc.manage.activity_view import ActivityLine
 from authsvc.manage.permissions import Permission
 from authsvc.manage.use_cases import UseCases
 from authsvc.spreadsheet_csv import MEDIA_TYPE as CSV
-from authsvc.spreadsheet_csv import csv_line
-from authsvc.tenancy.dates import render_instant
-from authsvc.tenancy.pages import MAX_PAGE, Page
+from authsvc.tenancy.pages import MAX_PAGE
 from authsvc.web.api import activity_summaries
 from authsvc.web.api.api_errors import ApiErrors
 from authsvc.web.api.endpoint import Call, Endpoint, ListAnswer, NoBody, StreamAnswer
@@ -102,10 +99,8 @@ def _view(row: ActivityLine) -> ActivityRowView:
     return ActivityRowView(**asdict(row, recurse=False))
 
 
-async def _page(
-    use_cases: UseCases, call: Call[ActivityListQuery, NoBody], after: str | None, limit: int
-) -> Page[ActivityLine]:
-    query = call.query
+async def _list(use_cases: UseCases, call: Call[ActivityListQuery, NoBody]) -> ListAnswer | StreamAnswer:
+    query, as_csv = call.query, call.media_type == CSV
     wanted = ActivityQuery(
         query.app,
         query.license,
@@ -117,30 +112,11 @@ async def _page(
         query.source,
         call.actor.team,
     )
-    return await use_cases.activity.rows(call.actor, wanted, call.now, after=after, limit=limit)
-
-
-async def _list(use_cases: UseCases, call: Call[ActivityListQuery, NoBody]) -> ListAnswer | StreamAnswer:
-    as_csv = call.media_type == CSV
-    page = await _page(use_cases, call, call.query.after, MAX_PAGE if as_csv else call.query.limit)
+    activity, limit = use_cases.activity, MAX_PAGE if as_csv else query.limit
+    page = await activity.rows(call.actor, wanted, call.now, after=query.after, limit=limit)
     if as_csv:
-        return StreamAnswer(_csv(use_cases, call, page), FILE_NAME, CSV)
+        return StreamAnswer(activity_csv(activity, call.actor, wanted, call.now, page), FILE_NAME, CSV)
     return ListAnswer(tuple(map(_view, page.items)), page.next)
-
-
-async def _csv(
-    use_cases: UseCases, call: Call[ActivityListQuery, NoBody], page: Page[ActivityLine]
-) -> AsyncIterator[str]:
-    """Yield all rows behind and with those of ``page``, page by page."""
-    yield csv_line(COLUMNS) + "".join(map(_line, page.items))
-    while page.next is not None:
-        page = await _page(use_cases, call, page.next, MAX_PAGE)
-        yield "".join(map(_line, page.items))
-
-
-def _line(row: ActivityLine) -> str:
-    values = asdict(row, recurse=False)
-    return csv_line(render_instant(one) if isinstance(one, datetime) else one for one in map(values.get, COLUMNS))
 
 
 _DAY, _AT = datetime(2026, 11, 2, tzinfo=UTC), datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
