@@ -179,3 +179,22 @@ async def test_the_first_push_is_explained(portal: PortalServer) -> None:
     assert any("data-wait" in one.attributes for one in page.all("p"))
     found = (await browser.get(f"{IMAGES}?app={APP}&find=x")).page
     assert f"No repository of {APP} is named like this." in found.text
+
+
+async def test_from_an_image_to_its_customers_and_back(portal: PortalServer) -> None:
+    """A customer's page has the versions in use with a link to each, the networks, and how much was pulled."""
+    house, pushed = portal.house, PushedImages(portal.house)
+    image = await pushed.push(f"{APP}/worker", "1.0")
+    subject = await licensed(house, "Hooli")
+    await pushed.pull(f"{APP}/worker", "1.0", image, subject, subject)
+    browser = await portal.browser().sign_in("viewer@acme.test")
+    page = (await browser.get(f"{IMAGES}/{APP}/worker:1.0")).page
+    (customer,) = [one for one in links(page) if one.startswith("/portal/customers/")]
+    shown = (await browser.get(customer)).page
+    assert "Networks 203.0.113.7" in shown.text
+    assert "Last pull now" in shown.text
+    assert "Pulls 2, with 0 B of layers, since" in shown.text
+    assert rows(shown, 1) == [f"{APP}/worker:1.0 {image.digest[:19]} 2 now"]
+    back = f"{IMAGES}/{APP}/worker@{image.digest}"
+    assert back in links(shown)
+    assert customer in links((await browser.get(back)).page)
