@@ -12,7 +12,7 @@ from attrs import frozen
 from authsvc.errors import InputRefused
 from authsvc.web.license_page.image_check import PastedImage
 
-DEADLINE = 10.0
+DEADLINE = 20.0
 """Seconds that one text may take, with the start of the process."""
 
 UNREADABLE = "the text could not be read within a few seconds; check it in parts"

@@ -179,6 +179,11 @@ def pages(stack: Stack, license_: License, canaries: Canaries) -> None:
     assert (opened.status, b"Globex" in opened.body) == (200, True)
     assert ask(port, "POST", f"{page}/file", headers=form, body=b"x=").status == 200
     assert ask(port, "GET", wrong).status == 404
+    text = {"text": f"{stack.name}/app/worker:1\n{stack.name}/app/worker:2"}
+    body = urlencode(text).encode()
+    until(lambda: b"no such image" in ask(port, "POST", f"{page}/images", headers=form, body=body).body, "a check")
+    (listed,) = stack.json("license", "link", "--list", made["license"])
+    assert (listed["id"], listed["works"]) == (made["id"], True)
     # Addresses that lead elsewhere or are read in two ways, bodies and addresses that are too long, and no HTTP at all.
     for target in (
         f"{page}/",

@@ -46,6 +46,7 @@ from tests.support.builders import PASSWORD, Root
 from tests.support.html_page import Element, Form, forms_of, read_page
 from tests.support.indexed_registry import IndexedRegistry
 from tests.support.installation import Installation
+from tests.support.waiting import PATIENCE
 
 PUBLIC_URL = parse_public_url("https://registry.example.com")
 
@@ -239,7 +240,7 @@ async def portal_server(
     preflight = Preflight(authenticator, AnyImage(), tokens, public_url.authority)
     pages = LicensePage(
         use_cases.license_by_link,
-        ImageCheck(PastedTexts(public_url.authority), preflight),
+        ImageCheck(PastedTexts(public_url.authority, deadline=PATIENCE), preflight),
         throttle,
         public_url,
         Renderer(public_url.authority),

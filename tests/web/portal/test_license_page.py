@@ -8,13 +8,21 @@ from datetime import timedelta
 import pytest
 
 from authsvc.credentials.machine_secret import PAGE_KIND, MachineSecret
+from authsvc.images.index import IndexChange
+from authsvc.images.manifest import parse_manifest
+from authsvc.images.summary import of_manifest
 from authsvc.manage.license_by_link import VOID
 from authsvc.redaction import Secret
+from authsvc.store.codec import Codec
+from authsvc.store.image_index import RedisImageIndex
 from authsvc.tenancy.terms import LicenseTerms
 from authsvc.throttle import MACHINE
+from authsvc.web.license_page.application import PAGE_SIZE
 from authsvc.web.portal.headers import HEADERS
+from tests.manage.use_cases import LINK
 from tests.support.html_page import Element
 from tests.support.installation import APP
+from tests.support.oci import MANIFEST, Image
 from tests.support.portal_server import MISSING_TAG, Browser, PageReply, PortalServer
 
 pytestmark = pytest.mark.usefixtures("people")
@@ -155,6 +163,44 @@ async def test_a_license_that_is_not_in_force(portal: PortalServer, how: str) ->
     assert "ask sales@acme.test" in page.page.text
     refused = await portal.browser().post(f"{address}/file", {})
     assert (refused.status, how in refused.page.text) == (409, True)
+
+
+async def indexed(portal: PortalServer, repository: str, tags: int) -> None:
+    """Put tags into the index."""
+    image, writer = Image(b"one"), RedisImageIndex(portal.house.connection, Codec())
+    manifest = parse_manifest(image.manifest, MANIFEST)
+    assert manifest is not None
+    await writer.save(APP, [of_manifest(image.digest, manifest, None)])
+    changes = [IndexChange(f"{number:04}", None, image.digest) for number in range(tags)]
+    await writer.apply(repository, APP, changes, portal.house.now)
+
+
+async def test_the_images_are_those_that_the_license_pulls(portal: PortalServer) -> None:
+    """A page of them at a time, however many there are, and of other repositories none."""
+    await indexed(portal, f"{APP}/worker", PAGE_SIZE + 3)
+    await indexed(portal, f"{APP}/secret", 2)
+    house = portal.house
+    await house.upstreams.link(APP, "quay", LINK, house.operation())
+    patterns = ["worker", "proxy/quay/org/**", "proxy/gone/**"]
+    terms = LicenseTerms.parse(customer="Globex", expires="100d", repositories=patterns, now=house.now)
+    license_, _ = await house.licenses.create(APP, terms, house.operation())
+    address = await address_of(portal, license_.id)
+    browser, seen, path, page = portal.browser(), list[str](), address, await portal.browser().get(address)
+    for size in (PAGE_SIZE, 3):
+        page = await browser.get(path)
+        rows = [row.text for row in page.page.all("tbody")[0].all("tr")]
+        assert len(rows) == size
+        seen += rows
+        path = next((one.attributes["href"] for one in page.page.all("a") if one.text == "More images"), "")
+    assert (path, len(set(seen))) == ("", PAGE_SIZE + 3)
+    assert all(f"registry.example.com/{APP}/worker" in row for row in seen)
+    assert f"registry.example.com/proxy/{APP}/quay/org/**" in page.page.text
+    assert "gone" not in page.page.text
+    first = next(one.attributes["href"] for one in page.page.all("a") if one.text == "First page")
+    assert (first, f"docker pull registry.example.com/{APP}/worker:0000" in (await browser.get(first)).page.text) == (
+        address,
+        True,
+    )
 
 
 async def test_hostile_texts_add_no_element(portal: PortalServer) -> None:
