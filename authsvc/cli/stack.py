@@ -144,6 +144,7 @@ def up_command(data_dir: Path, listen: str, public_url: str | None, workers: int
     """Run redis, the registry, authsvc and nginx in the foreground until Ctrl-C."""
     import asyncio
 
+    from authsvc.local.quickstart import exposure_warning
     from authsvc.local.up import UpOptions, up
 
     with _refusals():
@@ -151,6 +152,9 @@ def up_command(data_dir: Path, listen: str, public_url: str | None, workers: int
         request = UpOptions(data_dir=data_dir, listen=bind, public_url=url, workers=workers)
         report = _print_json if as_json else _print_story
         with _saying() as report_line:
+            warning = exposure_warning(bind, url)
+            if warning is not None:
+                report_line(warning)
             asyncio.run(up(request, os.environ, on_ready=report, say=report_line))
 
 

@@ -1,8 +1,10 @@
 """Prints what to type next (the quickstart), with the values of this installation."""
 
+import ipaddress
 import shlex
 from pathlib import Path
 
+from authsvc.listen_address import ListenAddress
 from authsvc.public_url import PublicUrl
 
 _LOCAL = ("localhost", "127.0.0.1", "[::1]")
@@ -83,3 +85,19 @@ def _other_clients(public_url: PublicUrl) -> str:
             f"This address is plain http: docker uses it only with {name} in its `insecure-registries`.",
         ]
     return "\n".join([*lines, ""])
+
+
+def exposure_warning(listen: ListenAddress, public_url: PublicUrl) -> str | None:
+    """Return what to say when other machines reach the service over plain http, or None.
+
+    Args:
+        listen: the address that is bound.
+        public_url: what clients type, and what licenses name.
+    """
+    if public_url.scheme != "http" or ipaddress.ip_address(listen.host).is_loopback:
+        return None
+    return (
+        f"warning: {listen.authority} accepts plain http from other machines, so passwords and license files cross "
+        f"the network unencrypted, and licenses will name {public_url.authority}; put TLS in front, and give its "
+        "address with --public-url https://registry.example.com"
+    )

@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
-from authsvc.local.quickstart import first_start, later_start
+import pytest
+
+from authsvc.listen_address import parse_listen
+from authsvc.local.quickstart import exposure_warning, first_start, later_start
 from authsvc.public_url import parse_public_url
 
 LOCAL = parse_public_url("http://localhost:5000")
@@ -42,3 +45,23 @@ def test_docker_needs_a_word_for_plain_http_elsewhere() -> None:
     assert "build.example:5000 in its `insecure-registries`" in remote
     assert "insecure-registries" not in first_start(LOCAL, Path("/d"), None)
     assert "insecure-registries" not in first_start(PUBLIC, Path("/d"), None)
+
+
+@pytest.mark.parametrize(
+    ("listen", "url", "warned"),
+    [
+        ("0.0.0.0:5000", "http://localhost:5000", True),
+        ("[::]:5000", "http://registry.acme.test:5000", True),
+        ("10.1.2.3:5000", "http://10.1.2.3:5000", True),
+        ("127.0.0.1:5000", "http://localhost:5000", False),
+        ("[::1]:5000", "http://localhost:5000", False),
+        ("0.0.0.0:5000", "https://registry.acme.test", False),
+    ],
+)
+def test_plain_http_for_other_machines_is_warned_of(listen: str, url: str, warned: bool) -> None:
+    """The warning names the address and what licenses will say."""
+    public_url = parse_public_url(url)
+    warning = exposure_warning(parse_listen(listen), public_url)
+
+    assert warned == (warning is not None)
+    assert not warned or (listen in str(warning) and f"licenses will name {public_url.authority};" in str(warning))
