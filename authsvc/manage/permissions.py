@@ -112,7 +112,7 @@ class Permission(enum.Enum):
     IMAGE_SHOW = _read_app("see an image")
     IMAGE_DELETE = PermissionRule("delete an image", PermissionScope.APP, _OWNERS, service_accounts=PermissionScope.APP)
     IMAGE_PREVIEW_DELETION = PermissionRule(
-        "see what deleting an image would do", PermissionScope.APP, _OWNERS, service_accounts=PermissionScope.APP
+        "look at what deleting an image would do", PermissionScope.APP, _OWNERS, service_accounts=PermissionScope.APP
     )
     IMAGE_REPOSITORY = _read_app("see a repository")
     IMAGE_REPOSITORIES = _read_app("list repositories")
@@ -191,7 +191,7 @@ class Permission(enum.Enum):
     LICENSE_FILE = _change_license("write a license file")
     LICENSE_KEYS = _public("read the keys that verify license files")
     LICENSE_LINK_CREATE = _change_license("link to the page of a license")
-    LICENSE_LINK_LIST = _change_license("list the links to the page of a license")
+    LICENSE_LINK_LIST = _change_license("look at the links to the page of a license")
     LICENSE_LINK_REVOKE = _change_license("take back a link to the page of a license")
     LICENSE_PAGE_OPEN = _public("open the page of a license by its link")
     LICENSE_PAGE_IMAGES = _public("see on it what the license pulls")
