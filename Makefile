@@ -77,6 +77,12 @@ bench-images: dev ## a crawl of 10,000 tags: requests to the registry and CPU fo
 	@.ci/install-packages $(RUN_PACKAGES)
 	@$(PY) -m tests.bench.images $(ARGS)
 
+.PHONY: pictures
+pictures: dev ## build/pictures: every page of the portal as people see it, light and dark, wide and narrow
+	@.ci/install-packages $(RUN_PACKAGES) chromium:chromium
+	@rm -rf build/pictures
+	@$(PY) -m tests.support.portal_pictures build/pictures
+
 .PHONY: lint
 lint: dev ## ruff (rules and format) and mypy
 	@$(PY) -m ruff check .

@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from io import StringIO
 from socket import create_server
@@ -38,11 +38,11 @@ from authsvc.web.portal.application import Portal
 from authsvc.web.portal.pages import portal_routes
 from authsvc.web.portal.rendering import Renderer
 from authsvc.web.portal.root_redirect import root_redirect
-from authsvc.web.portal.route import PREFIX
+from authsvc.web.portal.route import PREFIX, Route
 from authsvc.wiring.images import NoRegistry
 from authsvc.wiring.pasted_images import PastedTexts
 from tests.support.api_server import AUDIT_BUDGET
-from tests.support.builders import PASSWORD, Root
+from tests.support.builders import PASSWORD
 from tests.support.html_page import Element, Form, forms_of, read_page
 from tests.support.indexed_registry import IndexedRegistry
 from tests.support.installation import Installation
@@ -175,6 +175,7 @@ class PortalServer:
         recorder: of denials.
         use_cases: what its pages call.
         public_url: what people open.
+        routes: its pages.
     """
 
     house: Installation
@@ -184,6 +185,7 @@ class PortalServer:
     recorder: AuditRecorder
     use_cases: UseCases
     public_url: PublicUrl
+    routes: Sequence[Route]
 
     def browser(self) -> Browser:
         """Return a new browser."""
@@ -209,8 +211,17 @@ async def portal_server(
     public_url: PublicUrl = PUBLIC_URL,
     hasher: PasswordHasher | None = None,
     deletions: RegistryDeletions | None = None,
+    port: int = 0,
 ) -> AsyncIterator[PortalServer]:
-    """Serve the portal of an installation; it deletes from ``deletions``, or from what the index of images has."""
+    """Serve the portal of an installation.
+
+    Args:
+        house: the installation.
+        public_url: what people open.
+        hasher: another way to hash new passwords.
+        deletions: what images are deleted from; None for what the index of images has.
+        port: where it listens; 0 for any.
+    """
     log = StringIO()
     logger = make_logger("info", log)
     throttle = RedisThrottle(house.connection)
@@ -225,9 +236,10 @@ async def portal_server(
         webhook_checks=house.receivers,
         password_hasher=hasher or house.verifier,
     )
+    routes = portal_routes(use_cases, authenticator, recorder.record, public_url)
     portal = Portal(
         SessionAuthenticator(house.facts_reader, house.usage.record),
-        portal_routes(use_cases, authenticator, recorder.record, public_url),
+        routes,
         public_url,
         Renderer(public_url.authority),
         logger,
@@ -236,7 +248,7 @@ async def portal_server(
         share=FairShare(16, 8, 64, "busy"),
     )
 
-    tokens = SystemTokens(Root.make().leaf(), public_url.authority, lambda: "t1")
+    tokens = SystemTokens(house.leaf, public_url.authority, lambda: "t1")
     preflight = Preflight(authenticator, AnyImage(), tokens, public_url.authority)
     pages = LicensePage(
         use_cases.license_by_link,
@@ -256,9 +268,10 @@ async def portal_server(
     listener = Listener(
         make_web_app(root_redirect(), middleware, {PREFIX: portal.application(), PAGES_PREFIX: pages.application()})
     )
-    with create_server(("127.0.0.1", 0)) as bound:
+    with create_server(("127.0.0.1", port)) as bound:
         bound.setblocking(False)
         await listener.start(bound)
         async with ClientSession(cookie_jar=DummyCookieJar()) as session:
-            yield PortalServer(house, bound.getsockname()[1], log, session, recorder, use_cases, public_url)
+            listens = bound.getsockname()[1]
+            yield PortalServer(house, listens, log, session, recorder, use_cases, public_url, routes)
         await listener.close()
