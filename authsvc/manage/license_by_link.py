@@ -89,7 +89,7 @@ class LicenseByLink:
             NotFound: it opens nothing; one sentence for every reason.
         """
         page = (await self._opened(link, now))[1]
-        return evolve(page, linked=await self._linked(page))
+        return evolve(page, linked=await self._linked(page) if page.gives_file else ())
 
     @permitted(Permission.LICENSE_PAGE_IMAGES)
     async def images(
@@ -97,11 +97,15 @@ class LicenseByLink:
     ) -> Page[IndexedTag]:
         """Return one page of the tags that the license pulls; it may be short, and have a next one.
 
+        A license that is not in force pulls nothing, and its holder learns of no image that was pushed since.
+
         Raises:
             InputRefused: the cursor or the limit is not acceptable.
             NotFound: the link opens nothing.
         """
         _, page = await self._opened(link, now)
+        if not page.gives_file:
+            return Page((), None)
         return await covered_tags(self.stores, page.app, page.license.repositories, after, limit)
 
     @permitted(Permission.LICENSE_PAGE_CHECK)

@@ -153,14 +153,17 @@ async def test_another_site_cannot_send_the_form(portal: PortalServer, headers: 
 
 @pytest.mark.parametrize("how", ["revoked", "archived"])
 async def test_a_license_that_is_not_in_force(portal: PortalServer, how: str) -> None:
-    """The page says so, and whom to ask; there is no button and no file."""
+    """The page says so, and whom to ask; there is no button and no file, and no image is named any more."""
     house, license_id = portal.house, await license_of(portal)
     address = await address_of(portal, license_id)
+    await indexed(portal, f"{APP}/worker", 1)
+    assert f"{APP}/worker" in (await portal.browser().get(address)).page.text
     await (house.licenses.revoke if how == "revoked" else house.licenses.archive)(license_id, house.operation())
     page = await portal.browser().get(address)
     assert (page.status, page.has_form(f"{address}/file")) == (200, False)
     assert f"This license is {how}" in page.page.text
     assert "ask sales@acme.test" in page.page.text
+    assert f"{APP}/worker" not in page.text
     refused = await portal.browser().post(f"{address}/file", {})
     assert (refused.status, how in refused.page.text) == (409, True)
 
