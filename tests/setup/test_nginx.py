@@ -149,6 +149,32 @@ async def test_answers_of_upstreams_pass_as_they_are(front: Front, status_line: 
         assert (answer.status_line, answer.body) == (f"HTTP/1.1 {status_line}", b"ours")
 
 
+async def test_a_deletion_may_look_at_every_tag(folder: Path, free_port: int) -> None:
+    """It may take longer than any other request, at the API and in the portal alike."""
+    long, release = ("/api/v1/images/a/b:1", "/portal/images/a/b:1/-/delete"), asyncio.Event()
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        await release.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+    def hurry(text: str) -> str:
+        assert "proxy_read_timeout 30s;" in text
+        return text.replace("proxy_read_timeout 30s;", "proxy_read_timeout 1s;")
+
+    async with running_front(folder, free_port, hurry) as front:
+        front.edge.talk = slow
+        waiting = [asyncio.create_task(front.get(path)) for path in long]
+        async with asyncio.timeout(PATIENCE):
+            while front.edge.asked < len(long):
+                await asyncio.sleep(0.02)
+            shorter = await front.get("/portal/images/a/b:1")  # begun last, and given up first
+            release.set()
+            answers = [await one for one in waiting]
+
+    assert (shorter.status, [one.status for one in answers]) == (503, [200, 200])
+
+
 async def test_an_upload_is_not_stored_on_the_way(front: Front) -> None:
     """The registry sees the first piece of a layer before the client has sent the last."""
     arrived = asyncio.Event()
