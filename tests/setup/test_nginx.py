@@ -175,8 +175,9 @@ async def test_a_deletion_may_look_at_every_tag(folder: Path, free_port: int) ->
     assert (shorter.status, [one.status for one in answers]) == (503, [200, 200])
 
 
-async def test_an_upload_is_not_stored_on_the_way(front: Front) -> None:
-    """The registry sees the first piece of a layer before the client has sent the last."""
+@pytest.mark.parametrize("request_line", ["PATCH /v2/x", "POST /c/x/images"])
+async def test_an_upload_is_not_stored_on_the_way(front: Front, request_line: str) -> None:
+    """The first piece of a layer, or of a pasted text, arrives before the client has sent the last."""
     arrived = asyncio.Event()
 
     async def upload(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -187,9 +188,9 @@ async def test_an_upload_is_not_stored_on_the_way(front: Front) -> None:
         await reader.readuntil(b"last")
         writer.write(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 
-    front.registry.talk = upload
+    front.registry.talk = front.edge.talk = upload
     reader, writer = await asyncio.open_connection("127.0.0.1", front.port)
-    writer.write(b"PATCH /v2/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n")
+    writer.write(f"{request_line} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n".encode())
     async with asyncio.timeout(PATIENCE):
         await arrived.wait()
 
