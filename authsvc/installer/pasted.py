@@ -14,7 +14,7 @@ import sys
 
 from authsvc.installer.images import find_images
 from authsvc.installer.license_store import ToolError
-from authsvc.installer.named_images import merged
+from authsvc.installer.named_images import NamedImage, merged
 from authsvc.installer.preflight import why_not_asked
 
 TYPE_CHECKING = False  # see authsvc.license_file
@@ -30,8 +30,10 @@ MAX_NODES = 10_000
 MAX_NAMED = 200
 """Most images that are listed."""
 
-MAX_SHOWN = 300
-"""Characters of an image that are shown."""
+MAX_SHOWN = 512
+"""Characters of an image that are shown: more than any image has, with host, tag and digest."""
+
+TOO_LONG = "not asked: no image has so long a name"
 
 CPU_SECONDS = 5
 MEMORY = 512 * 1024 * 1024
@@ -48,11 +50,13 @@ def named(text: bytes, registry: str) -> dict[str, Any]:
         return {"error": str(error)}
     if len(found) > MAX_NAMED:
         return {"error": f"the text names {len(found)} images; check at most {MAX_NAMED} at a time"}
-    return {
-        "images": [
-            {"image": one.text[:MAX_SHOWN], "line": one.line, "problem": why_not_asked(one, registry)} for one in found
-        ]
-    }
+    return {"images": [_row(one, registry) for one in found]}
+
+
+def _row(image: NamedImage, registry: str) -> dict[str, Any]:
+    """Return what is said of an image. One that is shown in part is not asked about: the part may be another image."""
+    problem = why_not_asked(image, registry) or (TOO_LONG if len(image.text) > MAX_SHOWN else None)
+    return {"image": image.text[:MAX_SHOWN], "line": image.line, "problem": problem}
 
 
 def main() -> int:

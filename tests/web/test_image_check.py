@@ -7,6 +7,7 @@ import pytest
 
 from authsvc.client import Client
 from authsvc.errors import InputRefused, Overloaded
+from authsvc.installer.pasted import MAX_SHOWN, named
 from authsvc.preflight import FoundManifest, Preflight
 from authsvc.redaction import Secret
 from authsvc.system_token import SystemTokens
@@ -100,3 +101,13 @@ async def test_nothing_of_our_environment_gets_there(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("PYTHONINSPECT", "1")
     found = await PastedTexts(SERVICE).find(f"image: {TEXT}".encode())
     assert found == [PastedImage(TEXT, 1)]
+
+
+def test_no_part_of_an_image_is_checked_in_its_place() -> None:
+    """The longest image is asked about whole; of a longer text a part is shown, and nobody is asked about that."""
+    name = f"{SERVICE}/{LICENSE.app}/".ljust(255, "x")
+    longest = f"{name}:{'1' * 128}@sha256:{'a' * 64}"
+    assert [{"image": longest, "line": 1, "problem": None}] == named(longest.encode(), SERVICE)["images"]
+    for longer in (f"{longest}{'a' * 64}", f"{name}:{'1' * 300}", f"{name}{'x' * 300}:1"):
+        (row,) = named(longer.encode(), SERVICE)["images"]
+        assert (row["image"], row["problem"] is None) == (longer[:MAX_SHOWN], False)
