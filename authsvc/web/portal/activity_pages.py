@@ -1,5 +1,6 @@
 """Activity: pushes and pulls, denials, and why a request was denied."""
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -9,12 +10,14 @@ from authsvc.audit.sentences import sentences, summary
 from authsvc.audit.stored_entry import StoredEntry
 from authsvc.errors import Conflict, InputRefused, NotFound
 from authsvc.manage.activity import Activity, ActivityQuery
+from authsvc.manage.activity_csv import activity_csv
 from authsvc.manage.audit import Audit
 from authsvc.manage.audit_remedies import remedies_for
 from authsvc.manage.permissions import Permission
 from authsvc.manage.teams import Teams
+from authsvc.spreadsheet_csv import MEDIA_TYPE as CSV
 from authsvc.web.portal.activity_charts import charts_of
-from authsvc.web.portal.answers import PageAnswer, PortalAnswer, Visit, status_of
+from authsvc.web.portal.answers import DownloadAnswer, PageAnswer, PortalAnswer, Visit, status_of
 from authsvc.web.portal.route import Route
 
 SINCE = "7d"
@@ -22,6 +25,11 @@ SINCE = "7d"
 
 ROWS = 50
 """Rows of a page: the charts stand above them."""
+
+MAX_PARTS = 100
+"""Pages of rows that one file has at most: 10,000 rows, in about two seconds."""
+
+TOO_MUCH = "this is too much for one file of the portal; choose less time, one app or one customer, or use the API"
 
 FIELDS = ("app", "license", "customer", "image", "since", "source")
 
@@ -62,6 +70,7 @@ class ActivityPages:
         """Return the addresses."""
         return (
             Route("GET", "/activity", self.list, Permission.ACTIVITY_LIST),
+            Route("GET", "/activity/csv", self.export, Permission.ACTIVITY_LIST),
             Route("GET", "/activity/refusals", self.refusals, Permission.AUDIT_REFUSALS),
             Route("GET", "/activity/explain", self.explain, Permission.AUDIT_EXPLAIN),
         )
@@ -69,14 +78,12 @@ class ActivityPages:
     async def list(self, visit: Visit) -> PortalAnswer:
         """Show the newest activity, and the charts of an app where nothing narrower is asked for."""
         apps = (await self.teams.apps(visit.actor, visit.user.member.team)).items
-        chosen = {name: visit.query.get(name, "").strip() for name in FIELDS}
-        chosen["since"] = chosen["since"] or SINCE
+        chosen = _chosen(visit)
         after = visit.query.get("after")
         values: dict[str, Any] = {"apps": apps, "chosen": chosen, "rows": (), "next": None, "charts": None}
         values["query"] = urlencode({name: value for name, value in chosen.items() if value})
         try:
-            wanted = ActivityQuery(**{name: value or None for name, value in chosen.items()})
-            page = await self.activity.rows(visit.actor, wanted, visit.now, after=after, limit=ROWS)
+            page = await self.activity.rows(visit.actor, _wanted(chosen), visit.now, after=after, limit=ROWS)
             app = chosen["app"] or (apps[0].slug if apps else None)
             if app is not None and after is None and not any(chosen[name] for name in NARROW):
                 values["charts"] = await charts_of(self.activity, self.audit, visit, app)
@@ -84,6 +91,19 @@ class ActivityPages:
             return PageAnswer("activity", values | {"error": str(error)}, status_of(error))
         values |= {"rows": page.items, "next": page.next}
         return PageAnswer("activity", values)
+
+    async def export(self, visit: Visit) -> PortalAnswer:
+        """Send everything that was looked for as a file.
+
+        Raises:
+            InputRefused: it is too much for one.
+        """
+        parts = list[str]()
+        async for part in activity_csv(self.activity, visit.actor, _wanted(_chosen(visit)), visit.now):
+            if len(parts) == MAX_PARTS:
+                raise InputRefused(TOO_MUCH, code="rows_too_many", field="since")
+            parts.append(part)
+        return DownloadAnswer("".join(parts), f"activity-{visit.user.member.team}.csv", CSV)
 
     async def refusals(self, visit: Visit) -> PortalAnswer:
         """Show the requests that were refused something, newest first."""
@@ -117,3 +137,13 @@ class ActivityPages:
         except (InputRefused, NotFound) as error:
             return PageAnswer("explain", values | {"error": str(error)}, status_of(error))
         return PageAnswer("explain", values)
+
+
+def _chosen(visit: Visit) -> dict[str, str]:
+    """Return the filters that were chosen, all of them, empty for any."""
+    chosen = {name: visit.query.get(name, "").strip() for name in FIELDS}
+    return chosen | {"since": chosen["since"] or SINCE}
+
+
+def _wanted(chosen: Mapping[str, str]) -> ActivityQuery:
+    return ActivityQuery(**{name: value or None for name, value in chosen.items()})

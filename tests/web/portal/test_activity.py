@@ -1,13 +1,17 @@
 """Activity in the portal: pulls and pushes, the chart, and why a request was refused."""
 
+from csv import DictReader
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from attrs import evolve
 
 from authsvc.store.activity_sink import RedisActivitySink
 from authsvc.store.codec import Codec
+from authsvc.tenancy.pages import MAX_PAGE
 from authsvc.tenancy.terms import LicenseTerms
+from authsvc.web.portal import activity_pages
 from authsvc.web.portal.charts import FLOOR, WIDTH, bars
 from tests.support.activity import INDEX, MEMBER, blob, event, push
 from tests.support.builders import as_license
@@ -160,6 +164,35 @@ async def test_a_refusal_is_explained(portal: PortalServer, licenses: dict[str, 
     assert "knows nothing of it" in nothing.text
     for query, status in (("request=x", 200), ("subject=nobody", 404), (f"subject=license:{licenses[APP]}", 200)):
         assert (await browser.get(f"{EXPLAIN}?{query}")).status == status, query
+
+
+async def test_a_file_of_all_rows(
+    portal: PortalServer, licenses: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With what was looked for, over several pages; only what the person may see; a refusal is a page."""
+    house = portal.house
+    facts: dict[str, Any] = {"subject": f"license:{licenses[APP]}", "timestamp": house.now}
+    events = [event(repository=f"{APP}/r{number}", tag="1.0", **facts) for number in range(MAX_PAGE + 5)]
+    assert (await RedisActivitySink(house.connection, Codec()).record(events, house.now)).accepted == len(events)
+    browser = await portal.browser().sign_in("viewer@acme.test")
+    (link,) = [
+        one.attributes["href"] for one in (await browser.get(ACTIVITY)).page.all("a") if one.text == "Save as CSV"
+    ]
+    everything = await browser.get(link)
+    assert everything.headers["content-type"] == "text/csv; charset=utf-8"
+    assert everything.headers["content-disposition"] == 'attachment; filename="activity-acme-team.csv"'
+    rows = list(DictReader(everything.text.splitlines()))
+    assert len(rows) == 6 + len(events)
+    assert {row["customer"] for row in rows if row["license"]} == {"Globex", "Initech"}
+    one = await browser.get(f"{ACTIVITY}/csv?app={APP}&license={licenses[APP]}")
+    assert {row["customer"] for row in DictReader(one.text.splitlines())} == {"Globex"}
+    limited = await (await portal.browser().sign_in("limited@acme.test")).get(f"{ACTIVITY}/csv")
+    assert {row["app"] for row in DictReader(limited.text.splitlines())} == {APP}
+    for query, status in (("since=yesterday", 400), ("app=nowhere", 404)):
+        assert (await browser.get(f"{ACTIVITY}/csv?{query}")).status == status, query
+    monkeypatch.setattr(activity_pages, "MAX_PARTS", 1)
+    refused = await browser.get(f"{ACTIVITY}/csv")
+    assert (refused.status, "too much for one file" in refused.page.text) == (400, True)
 
 
 def test_bars() -> None:
