@@ -132,7 +132,8 @@ class ActivityPages:
                 entries = found.around if found.kept is None else (found.kept,)
                 values |= {"found": shown(entries), "asked": True, "next": found.next, "trimmed": found.trimmed}
             elif subject:
-                page = await self.audit.decisions(visit.actor, subject, visit.now, after=visit.query.get("after"))
+                named = subject if ":" in subject else f"license:{subject}"
+                page = await self.audit.decisions(visit.actor, named, visit.now, after=visit.query.get("after"))
                 values |= {"found": shown(page.items), "asked": True, "next": page.next}
         except (InputRefused, NotFound) as error:
             return PageAnswer("explain", values | {"error": str(error)}, status_of(error))

@@ -162,7 +162,12 @@ async def test_a_refusal_is_explained(portal: PortalServer, licenses: dict[str, 
     nothing = (await stranger.get(f"{EXPLAIN}?request={request_id}")).page
     assert "may not create" not in nothing.text
     assert "knows nothing of it" in nothing.text
-    for query, status in (("request=x", 200), ("subject=nobody", 404), (f"subject=license:{licenses[APP]}", 200)):
+    for query, status in (
+        ("request=x", 200),
+        ("subject=robot:nobody", 404),
+        (f"subject=license:{licenses[APP]}", 200),
+        (f"subject={licenses[APP]}", 200),
+    ):
         assert (await browser.get(f"{EXPLAIN}?{query}")).status == status, query
 
 

@@ -35,6 +35,9 @@ async def member_path(portal: PortalServer, email: str) -> str:
 async def test_a_person_is_invited_and_joins(portal: PortalServer) -> None:
     """With the link alone: a password of their own, and they are signed in; the link works once."""
     owner = await portal.browser().sign_in(OWNER)
+    assert (await owner.get(PATH)).form(f"{PATH}/invite").fields[
+        "role"
+    ] == "developer"  # nobody becomes an owner unseen
     path = await link_of(owner, f"{PATH}/invite", email=NEW, role="developer", apps=APP)
     browser = portal.browser()
     form = await browser.get(path)
