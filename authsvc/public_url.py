@@ -20,6 +20,7 @@ _PUBLIC_URL = re.compile(
 )
 
 
+_ADDRESS = re.compile(r"\[.*\]|[0-9.]+", re.ASCII)
 _LOOPBACK = re.compile(r"127(?:\.[0-9]{1,3}){3}", re.ASCII)
 
 
@@ -58,6 +59,15 @@ class PublicUrl:
         """Whether browsers keep cookies with ``Secure`` from here: over TLS, and from this machine itself."""
         is_loopback = self.is_localhost or self.host == "[::1]" or _LOOPBACK.fullmatch(self.host) is not None
         return self.scheme == "https" or is_loopback
+
+    @property
+    def passkey_host(self) -> str | None:
+        """The host name that browsers make passkeys for (WebAuthn's RP ID); None where they make none.
+
+        They make them over TLS for names, never for addresses, and over plain http for ``localhost`` alone.
+        """
+        is_name = _ADDRESS.fullmatch(self.host) is None
+        return self.host if (self.scheme == "https" and is_name) or self.is_localhost else None
 
     @property
     def is_localhost(self) -> bool:

@@ -42,7 +42,7 @@ ENGLISH = listed(
     starting state step stopping stored strength such sum summary taken target term than time too tool total tried
     trimmer trusted type unavailable unknown unreadable unused up update updated usage use used user valid value
     verification vetted view waiting warning watch what when where which who whole with within word work writer wrong
-    day schedule test text ending failing watched choice direct
+    day schedule test text ending failing watched choice direct proven
     """
 )
 """Plain English, in which a name is read as it is."""
@@ -58,6 +58,7 @@ FIELD = listed(
     parameter password permission platform pool port portal prefix process proxy query redirect redis reference
     receiver refresher registry resolver reload render renewal renewer reply request resource response restart root
     bar charts cookies download form renderer rendering signed hasher job
+    relying party passkey challenge assertion attestation
     rotation route s3 schema script secret sentinel serve server session settings signature signer socket spec stack
     status
     stdin store stream supervisor table tag tar tcp thread throttle throttled tls token transaction unix url

@@ -109,3 +109,23 @@ def test_public_url_is_total(text: str) -> None:
 
     assert parsed == parse_public_url(parsed.text)
     assert set(parsed.authority) <= set("abcdefghijklmnopqrstuvwxyz0123456789.-:[]")
+
+
+@pytest.mark.parametrize(
+    ("text", "host"),
+    [
+        ("https://registry.example.com", "registry.example.com"),
+        ("https://registry.example.com:8443", "registry.example.com"),
+        ("https://registry:5000", "registry"),
+        ("http://localhost:5000", "localhost"),
+        ("https://localhost", "localhost"),
+        ("http://registry.example.com", None),
+        ("http://127.0.0.1:5000", None),
+        ("https://127.0.0.1:5000", None),
+        ("https://[2001:db8::1]", None),
+        ("http://[::1]:5000", None),
+    ],
+)
+def test_where_browsers_make_passkeys(text: str, host: str | None) -> None:
+    """Over TLS for names, never for addresses, and on this machine."""
+    assert parse_public_url(text).passkey_host == host

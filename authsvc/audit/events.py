@@ -25,6 +25,7 @@ CHANGES = (
     *("member.added", "member.joined", "member.role_set", "member.disabled", "member.enabled", "member.removed"),
     *("member.password_set", "member.password_reset", "link.created"),
     *("token.created", "token.revoked", "sign-in.kept", "sign-in.revoked"),
+    *("passkey.registered", "passkey.renamed", "passkey.removed"),
     *("session.begun", "session.ended", "member.signed_out"),
     *("service-account.created", "service-account.grants_set", "service-account.rotated"),
     *("service-account.disabled", "service-account.enabled", "service-account.revoked"),

@@ -41,6 +41,7 @@ _CREDENTIALS = {
     "personal token": "the personal token {name} ({id}) of {member}",
     "sign-in": "the sign-in {id} of {member}",
     "service account": "the secret of the service account {name} ({id})",
+    "passkey": "the passkey {name} ({id}) of {member}",
     "password": "the password of {member}",
 }
 

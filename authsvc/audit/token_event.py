@@ -30,7 +30,8 @@ from authsvc.refusal_sentences import refusal_sentence
 from authsvc.spec.claims import Access
 from authsvc.spec.scope import ResourceScope
 from authsvc.spec.token_request import TokenRequest
-from authsvc.tenancy.machine_records import Grant, PersonalToken
+from authsvc.tenancy.machine_records import Grant, PersonalToken, RefreshToken
+from authsvc.tenancy.passkey import Passkey
 from authsvc.tenancy.records import App, License
 
 UNPROVEN = "unproven"
@@ -77,7 +78,7 @@ class Credential:
 
     Attributes:
         kind: ``license``, ``licenses`` (the fact ``licenses`` lists each), ``personal token``, ``sign-in``, ``service
-            account`` or ``password``.
+            account``, ``passkey`` or ``password``.
         id: of the record that holds it.
         facts: names, and values as they stand in records: they are rendered once for many repeats.
     """
@@ -317,6 +318,21 @@ def _owners(subject: Subject, asked: AuditedRequest) -> tuple[tuple[str | None, 
             return ((None, account.team),)
 
 
+def _member(subject: MemberSubject) -> Credential:
+    member, by = subject.member, subject.by
+    who = ("member", member.email)
+    facts: tuple[tuple[str, Any], ...] = (who, ("role", member.role), ("team", member.team), ("apps", member.apps))
+    match by:
+        case None:
+            return Credential("password", member.id, facts)
+        case PersonalToken():
+            return Credential("personal token", by.id, (("name", by.name), ("ends_at", by.expires_at), *facts))
+        case Passkey():
+            return Credential("passkey", by.id, (("name", by.name), *facts))
+        case RefreshToken():
+            return Credential("sign-in", by.id, facts)
+
+
 def credential_of(subject: Subject, now: datetime) -> Credential:
     """Return what proved ``subject``, with its facts at ``now``."""
     match subject:
@@ -327,16 +343,8 @@ def credential_of(subject: Subject, now: datetime) -> Credential:
         case LicensesSubject(licenses, apps):
             each = tuple(_license(license_, apps.get(license_.app), now) for license_ in licenses)
             return Credential("licenses", ",".join(one.id for one in each), (("licenses", each),))
-        case MemberSubject(member, by=by):
-            facts: tuple[tuple[str, Any], ...] = (
-                ("member", member.email),
-                ("role", member.role),
-                ("team", member.team),
-                ("apps", member.apps),
-            )
-            if isinstance(by, PersonalToken):
-                return Credential("personal token", by.id, (("name", by.name), ("ends_at", by.expires_at), *facts))
-            return Credential("password", member.id, facts) if by is None else Credential("sign-in", by.id, facts)
+        case MemberSubject():
+            return _member(subject)
         case ServiceAccountSubject(account, creator=creator):
             return Credential(
                 "service account",

@@ -7,14 +7,15 @@ from typing import Generic, Protocol, TypeVar
 from attrs import frozen
 
 from authsvc.tenancy.machine_records import PersonalToken, RefreshToken, ServiceAccount
+from authsvc.tenancy.passkey import Passkey
 from authsvc.tenancy.portal_session import PortalSession
 from authsvc.tenancy.records import App, License, Member
 from authsvc.throttle import TATs
 
-Credential = License | PersonalToken | PortalSession | RefreshToken | ServiceAccount
+Credential = License | Passkey | PersonalToken | PortalSession | RefreshToken | ServiceAccount
 
 T = TypeVar("T")
-C = TypeVar("C", License, PersonalToken, PortalSession, RefreshToken, ServiceAccount)
+C = TypeVar("C", License, Passkey, PersonalToken, PortalSession, RefreshToken, ServiceAccount)
 
 
 class NotCached(LookupError):

@@ -5,23 +5,24 @@ from collections.abc import Collection, Mapping
 from attrs import evolve, field, frozen
 
 from authsvc.tenancy.machine_records import PersonalToken, RefreshToken, ServiceAccount
+from authsvc.tenancy.passkey import Passkey
 from authsvc.tenancy.records import App, License, Member
 from authsvc.tenancy.subjects import join_licenses
 
 
 @frozen
 class MemberSubject:
-    """A member, by password, personal token or refresh token.
+    """A member, by password, passkey, personal token or refresh token.
 
     Attributes:
         member: the record.
         apps: the apps whose namespaces were asked for, of any team, by slug.
-        by: the token that was shown; None for the password.
+        by: the token or passkey that was shown; None for the password.
     """
 
     member: Member
     apps: Mapping[str, App] = field(factory=dict)
-    by: PersonalToken | RefreshToken | None = None
+    by: Passkey | PersonalToken | RefreshToken | None = None
 
     @property
     def id(self) -> str:

@@ -16,6 +16,7 @@ from authsvc.manage.operation import Operation
 from authsvc.manage.stores import Stores
 from authsvc.tenancy.customers import Customer
 from authsvc.tenancy.machine_records import PersonalToken, ServiceAccount
+from authsvc.tenancy.passkey import Passkey
 from authsvc.tenancy.records import App, License, Member, Team
 from authsvc.upstreams.link import UpstreamLink
 from authsvc.webhooks.webhook import Webhook
@@ -106,7 +107,7 @@ def _result_of(answer: object) -> str:
             return slug
         case Member(id=found) | License(id=found) | ServiceAccount(id=found) | Customer(id=found):
             return found
-        case PersonalToken(id=found) | UpstreamLink(id=found) | Webhook(id=found):
+        case PersonalToken(id=found) | UpstreamLink(id=found) | Webhook(id=found) | Passkey(id=found):
             return found
         case DeletedImage():
             return answer.text() if isinstance(answer, DeletedImage) else ""  # nothing is left to read again

@@ -176,7 +176,7 @@ class Members:
         team = stored.record.team
         limits = stored.record.apps if apps is None else await find_apps_of(self.stores, apps, team)
         changed = at_next_epoch(stored.record, role=parse_role(role), apps=limits)
-        facts = {
+        facts: dict[str, Any] = {
             "role": role,
             "apps": limits,
             "role_before": str(stored.record.role),
@@ -188,6 +188,9 @@ class Members:
     @repeatable(_first)
     async def set_password(self, member: str, password: Secret, operation: Operation) -> Member:
         """Set another password; the old one and the sign-ins made with it end at once, personal tokens stay.
+
+        So do the member's passkeys, unless the operator sets the password: then whoever knew the old one may have
+        registered one.
 
         Raises:
             InputRefused: the password is not acceptable.
@@ -202,7 +205,9 @@ class Members:
         of = stored.record
         password_hash = await hashed_for(of.id, password, of.email, of.team, self.stores, self.hasher, operation)
         changed = at_next_epoch(of, password_hash=password_hash)
-        return await self._change(stored, changed, "member.password_set", operation)
+        return await self._change(
+            stored, changed, "member.password_set", operation, forget_passkeys=operation.actor.is_operator
+        )
 
     @permitted(Permission.MEMBER_REMOVE)
     @repeatable(_first)
@@ -233,16 +238,23 @@ class Members:
         operation: Operation,
         *,
         force: bool = False,
+        forget_passkeys: bool = False,
         **facts: object,
     ) -> Member:
         witness = await self._another_owner(old.record, new, operation, force=force)
         entry = operation.entry_of_change(event, old.record, new, **facts_of(new), **facts)
-        return await self._replace(old, new, entry, witness)
+        return await self._replace(old, new, entry, witness, forget_passkeys=forget_passkeys)
 
     async def _replace(
-        self, old: Versioned[Member], new: Member, entry: Entry, witness: Versioned[Member] | None
+        self,
+        old: Versioned[Member],
+        new: Member,
+        entry: Entry,
+        witness: Versioned[Member] | None,
+        *,
+        forget_passkeys: bool = False,
     ) -> Member:
-        await self.stores.members.replace(old, new, entry, witness=witness)
+        await self.stores.members.replace(old, new, entry, witness=witness, forget_passkeys=forget_passkeys)
         return new
 
     async def _ends(self, what: str, member: Member, operation: Operation) -> EndedAccess | None:

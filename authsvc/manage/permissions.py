@@ -142,6 +142,12 @@ class Permission(enum.Enum):
     SESSION_END = _own("end a session", access=AccessLevel.FULL)
     SESSION_END_ALL = _own("sign out everywhere", access=AccessLevel.FULL)
 
+    PASSKEY_LIST = _own("look at passkeys", access=AccessLevel.FULL)
+    PASSKEY_REGISTER = _own("register a passkey", access=AccessLevel.FULL)
+    PASSKEY_RENAME = _own("rename a passkey", access=AccessLevel.FULL)
+    PASSKEY_REMOVE = _own("remove a passkey", access=AccessLevel.FULL)
+    PASSKEY_COUNT = _read_people("see who has passkeys")
+
     SERVICE_ACCOUNT_LIST = _read_people("list the team's service accounts")
     SERVICE_ACCOUNT_SHOW = _read_people("see a service account")
     SERVICE_ACCOUNT_CREATE = _change_people("create a service account")

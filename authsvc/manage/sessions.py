@@ -6,9 +6,10 @@ from attrs import evolve, frozen
 
 from authsvc.client import Client
 from authsvc.credentials.machine_secret import ID_BYTES, SECRET_BYTES, SESSION_KIND, MachineSecret, new_id
+from authsvc.errors import Conflict
 from authsvc.manage.actor import Actor
 from authsvc.manage.authorization import permitted
-from authsvc.manage.credential_lookup import find_session
+from authsvc.manage.credential_lookup import find_passkey, find_session
 from authsvc.manage.idempotency import repeatable, shows_secret
 from authsvc.manage.lookup import find_member, find_member_by_id
 from authsvc.manage.members import at_next_epoch, facts_of
@@ -16,6 +17,7 @@ from authsvc.manage.operation import Operation
 from authsvc.manage.permissions import Permission
 from authsvc.manage.stores import Stores
 from authsvc.redaction import Secret
+from authsvc.tenancy.passkey import Passkey, PasskeyUse
 from authsvc.tenancy.portal_session import (
     MAX_BROWSER,
     MAX_SESSIONS,
@@ -25,6 +27,7 @@ from authsvc.tenancy.portal_session import (
     holder_of,
 )
 from authsvc.tenancy.records import Member
+from authsvc.tenancy.versioned import Versioned
 
 
 @frozen
@@ -38,6 +41,7 @@ class SessionLine:
         ends_at: when it ends by itself if it is not used again.
         network: where the browser was when the member signed in.
         browser: what it calls itself.
+        passkey: id of the passkey that the member signed in with, or None.
     """
 
     id: str
@@ -46,6 +50,7 @@ class SessionLine:
     ends_at: datetime
     network: str
     browser: str
+    passkey: str | None = None
 
 
 @frozen
@@ -65,7 +70,7 @@ class Sessions:
 
     @permitted(Permission.SESSION_BEGIN)
     @shows_secret
-    async def begin(self, epoch: int, client: Client, operation: Operation) -> Secret:
+    async def begin(self, epoch: int, client: Client, operation: Operation, use: PasskeyUse | None = None) -> Secret:
         """Return the cookie of a new session for the actor, who has just proven who they are.
 
         Beyond the newest 20 sessions of a member the oldest end.
@@ -74,18 +79,37 @@ class Sessions:
             epoch: of the member whose password or passkey was checked: a session of an older one is not in force.
             client: the browser.
             operation: the circumstances.
+            use: of the passkey that was signed in with; None for the password.
 
         Raises:
-            Conflict: the member signed in too often within an hour.
+            Conflict: the member signed in too often within an hour, or the passkey was used or removed at the same
+                moment.
         """
         member = await find_member_by_id(self.stores, operation.actor, operation.actor.id)
         secret = MachineSecret.build(SESSION_KIND, new_id(operation.entropy(ID_BYTES)), operation.entropy(SECRET_BYTES))
         browser = "".join(character for character in client.user_agent if character.isprintable())[:MAX_BROWSER]
-        session = PortalSession(secret.id, member.id, epoch, secret.sha256(), operation.now, client.network, browser)
-        entry = operation.entry("session.begun", session=session.id, member=member.id, team=member.team)
+        passkey = None if use is None else use.id
+        session = PortalSession(
+            *(secret.id, member.id, epoch, secret.sha256(), operation.now, client.network, browser), passkey=passkey
+        )
+        used = None if use is None else await self._used(use, operation)
+        facts = {"session": session.id, "member": member.id, "team": member.team}
+        entry = operation.entry("session.begun", **facts, **({} if passkey is None else {"passkey": passkey}))
         life_seconds = int(SESSION_LIFE.total_seconds())
-        await self.stores.sessions.add(session, MAX_SESSIONS, SESSION_WINDOW, life_seconds, entry)
+        await self.stores.sessions.add(session, MAX_SESSIONS, SESSION_WINDOW, life_seconds, entry, used)
         return secret.text
+
+    async def _used(self, use: PasskeyUse, operation: Operation) -> tuple[Versioned[Passkey], Passkey]:
+        """Return a passkey as it is stored and as it is after its use.
+
+        Raises:
+            NotFound: the actor has it no longer.
+            Conflict: it was used meanwhile, and this signature is older.
+        """
+        found = await find_passkey(self.stores, operation.actor, use.id)
+        if not found.record.counts_on(use.sign_count):
+            raise Conflict("the passkey was used at the same moment; sign in again", code="version_conflict")
+        return found, evolve(found.record, sign_count=use.sign_count)
 
     @permitted(Permission.SESSION_LIST)
     async def list(self, actor: Actor, now: datetime) -> tuple[SessionLine, ...]:
@@ -95,7 +119,8 @@ class Sessions:
         used = await self.stores.usage.used_at([session.id for session in sessions])
         return tuple(
             SessionLine(
-                one.id, one.created_at, used.get(one.id), one.ends_at(used.get(one.id)), one.network, one.browser
+                *(one.id, one.created_at, used.get(one.id), one.ends_at(used.get(one.id)), one.network, one.browser),
+                passkey=one.passkey,
             )
             for one in sessions
             if one.in_force(member.epoch, used.get(one.id), now)

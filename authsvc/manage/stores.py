@@ -34,6 +34,7 @@ from authsvc.tenancy.license_filter import LicenseFilter
 from authsvc.tenancy.license_link import LicenseLink
 from authsvc.tenancy.machine_records import OneTimeLink, PersonalToken, RefreshToken, ServiceAccount
 from authsvc.tenancy.pages import IndexProgress, Page
+from authsvc.tenancy.passkey import Passkey
 from authsvc.tenancy.portal_session import PortalSession
 from authsvc.tenancy.records import App, License, LicenseReference, Member, Team
 from authsvc.tenancy.versioned import Versioned
@@ -68,7 +69,7 @@ class AppStore(Protocol):
 class MemberStore(Protocol):
     """Members, by id and by canonical address; lists are by address, without those who were removed.
 
-    A ``witness`` is another member who must not have changed either.
+    A ``witness`` is another member who must not have changed either; ``forget_passkeys`` leaves the member none.
     """
 
     async def get(self, member_id: str) -> Versioned[Member] | None: ...
@@ -77,7 +78,13 @@ class MemberStore(Protocol):
     async def page(self, team: str, after: str | None, limit: int) -> Page[Member]: ...
     async def add(self, member: Member, entry: Entry) -> None: ...
     async def replace(
-        self, old: Versioned[Member], new: Member, entry: Entry, *, witness: Versioned[Member] | None = None
+        self,
+        old: Versioned[Member],
+        new: Member,
+        entry: Entry,
+        *,
+        witness: Versioned[Member] | None = None,
+        forget_passkeys: bool = False,
     ) -> None: ...
     async def remove(
         self, old: Versioned[Member], new: Member, entry: Entry, *, witness: Versioned[Member] | None = None
@@ -125,14 +132,39 @@ class SignInStore(Protocol):
 
 
 class SessionStore(Protocol):
-    """Sessions of the portal, by id; lists are newest first."""
+    """Sessions of the portal, by id; lists are newest first.
+
+    ``used`` is the passkey that one was begun with, as it was and with its new counter.
+    """
 
     async def get(self, session_id: str) -> Versioned[PortalSession] | None: ...
     async def of_holder(self, holder: str) -> list[PortalSession]: ...
     async def add(
-        self, session: PortalSession, newest: int, window: timedelta, life_seconds: int, entry: Entry
+        self,
+        session: PortalSession,
+        newest: int,
+        window: timedelta,
+        life_seconds: int,
+        entry: Entry,
+        used: tuple[Versioned[Passkey], Passkey] | None = None,
     ) -> None: ...
     async def replace(self, old: Versioned[PortalSession], new: PortalSession, entry: Entry) -> None: ...
+
+
+class PasskeyStore(Protocol):
+    """Passkeys, by id; lists are oldest first. ``sessions`` are those that end, as they were and as ended."""
+
+    async def get(self, passkey_id: str) -> Versioned[Passkey] | None: ...
+    async def of_member(self, member_id: str) -> list[Passkey]: ...
+    async def counts(self, member_ids: Collection[str]) -> Mapping[str, int]: ...
+    async def add(self, passkey: Passkey, owner: Versioned[Member], entry: Entry) -> None: ...
+    async def replace(self, old: Versioned[Passkey], new: Passkey, entry: Entry) -> None: ...
+    async def remove(
+        self,
+        old: Versioned[Passkey],
+        sessions: Collection[tuple[Versioned[PortalSession], PortalSession]],
+        entry: Entry,
+    ) -> None: ...
 
 
 class ServiceAccountStore(Protocol):
@@ -384,6 +416,7 @@ class Stores:
     personal_tokens: PersonalTokenStore
     sign_ins: SignInStore
     sessions: SessionStore
+    passkeys: PasskeyStore
     service_accounts: ServiceAccountStore
     customers: CustomerStore
     licenses: LicenseStore

@@ -19,6 +19,7 @@ from authsvc.manage.licenses import Licenses
 from authsvc.manage.links import Links
 from authsvc.manage.members import Members
 from authsvc.manage.new_passwords import PasswordHasher
+from authsvc.manage.passkeys import Passkeys
 from authsvc.manage.repositories import Repositories
 from authsvc.manage.secret_sealer import SecretSealer
 from authsvc.manage.service_accounts import ServiceAccounts
@@ -95,6 +96,11 @@ class UseCases:
     def sessions(self) -> Sessions:
         """Browsers that are signed in to the portal."""
         return Sessions(self.stores)
+
+    @cached_property
+    def passkeys(self) -> Passkeys:
+        """What members sign in to the portal with instead of the password."""
+        return Passkeys(self.stores)
 
     @cached_property
     def service_accounts(self) -> ServiceAccounts:

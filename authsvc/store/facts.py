@@ -5,13 +5,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, cast
 
 from authsvc.credentials.facts import C, Credential, CredentialFacts
-from authsvc.store import keys
+from authsvc.store import keys, passkey_keys
 from authsvc.store.cached_reads import KEY_OF, RecordReads
 from authsvc.store.codec import Codec, decode_instant
 from authsvc.store.connection import Connection
 from authsvc.store.record_cache import RecordCache
 from authsvc.store.throttle import password_buckets, tats_of
 from authsvc.tenancy.machine_records import RefreshToken
+from authsvc.tenancy.passkey import Passkey
 from authsvc.tenancy.portal_session import PortalSession
 from authsvc.tenancy.records import App, License, Member
 from authsvc.throttle import TATs
@@ -28,11 +29,12 @@ MAX_LAST_IDS = 4096
 """Addresses of which it is remembered whose they were, or that they were nobody's; the oldest go first. One bound for
 both: with two, an address that stays remembered while others are asked for would be known to have an account."""
 
-_KEY_OF_IDLE: Mapping[type[Credential], Callable[[str], str]] = {
+_KEY_OF_UNCACHED: Mapping[type[Credential], Callable[[str], str]] = {
+    Passkey: passkey_keys.passkey,
     PortalSession: keys.portal_session,
     RefreshToken: keys.refresh_token,
 }
-"""Credentials that end when they were idle for long."""
+"""Credentials that end when they were idle for long, and those of the portal."""
 
 
 class RedisCredentialFacts:
@@ -77,7 +79,7 @@ class RedisCredentialFacts:
         """Return the credential."""
         if kind in KEY_OF:
             return cast("C | None", (await self._reads.read([KEY_OF[kind](credential_id)], [kind]))[0])
-        return self._codec.decode_optional(await self._connection.get(_KEY_OF_IDLE[kind](credential_id)), kind)
+        return self._codec.decode_optional(await self._connection.get(_KEY_OF_UNCACHED[kind](credential_id)), kind)
 
     async def licenses(
         self, license_ids: Collection[str], slugs: Collection[str]
@@ -97,7 +99,7 @@ class RedisCredentialFacts:
             names = [KEY_OF[kind](credential_id), member_key, *map(keys.app, slugs)]
             credential, member, *apps = await self._reads.read(names, [kind, Member, *_apps(slugs)])
             return CredentialFacts(cast("C | None", credential), cast("Member | None", member), _by_slug(apps))
-        names = [_KEY_OF_IDLE[kind](credential_id), keys.used(credential_id), member_key, *map(keys.app, slugs)]
+        names = [_KEY_OF_UNCACHED[kind](credential_id), keys.used(credential_id), member_key, *map(keys.app, slugs)]
         raw, used_at, raw_member, *raw_apps = await self._connection.get_all(*names)
         return CredentialFacts(
             credential=self._codec.decode_optional(raw, kind),

@@ -4,7 +4,7 @@ from attrs import frozen
 
 from authsvc.audit.entry import Entry
 from authsvc.store import keys
-from authsvc.store.members import put_new_member
+from authsvc.store.members import put_new_member, remove_passkeys
 from authsvc.store.records import CHANGED_MEANWHILE, Records
 from authsvc.store.transaction import Transaction
 from authsvc.tenancy.machine_records import OneTimeLink
@@ -48,7 +48,7 @@ class RedisLinks:
     async def accept_reset(
         self, link: Versioned[OneTimeLink], old: Versioned[Member], new: Member, entry: Entry
     ) -> None:
-        """Consume a reset link and store the member with the new password.
+        """Consume a reset link and store the member with the new password, and without passkeys.
 
         Raises:
             Conflict: the link was used or replaced meanwhile, or the member changed.
@@ -56,6 +56,7 @@ class RedisLinks:
         change = self._consuming(link, entry, new.id)
         change.expect(keys.member(new.id), old.version, CHANGED_MEANWHILE)
         change.put(keys.member(new.id), self.records.codec.encode_change(old.version, new))
+        remove_passkeys(change, new.id)
         await change.apply(self.records.connection)
 
     def _consuming(self, link: Versioned[OneTimeLink], entry: Entry, member_id: str) -> Transaction:

@@ -8,11 +8,15 @@ from attrs import frozen
 
 from authsvc.audit.entry import Entry
 from authsvc.error_codes import ErrorCode
-from authsvc.store import keys
-from authsvc.store.records import Records
+from authsvc.store import keys, passkey_keys
+from authsvc.store.records import CHANGED_MEANWHILE, Records
 from authsvc.tenancy.machine_records import RefreshToken
+from authsvc.tenancy.passkey import Passkey
 from authsvc.tenancy.portal_session import PortalSession
 from authsvc.tenancy.versioned import Versioned
+
+UsedPasskey = tuple[Versioned[Passkey], Passkey]
+"""A passkey as it was read, and as it is after its use."""
 
 
 class MemberCredential(Protocol):
@@ -58,11 +62,28 @@ class RedisMemberCredentials(Generic[T]):
         names = (self.key(credential_id.decode()) for credential_id in ids)
         return [found.record for found in await self.records.get_all(names, self.kind)]
 
-    async def add(self, credential: T, newest: int, window: timedelta, life_seconds: int, entry: Entry) -> None:
+    async def add(
+        self,
+        credential: T,
+        newest: int,
+        window: timedelta,
+        life_seconds: int,
+        entry: Entry,
+        used: UsedPasskey | None = None,
+    ) -> None:
         """Store a new credential, forget it after ``life_seconds``, and all but the holder's ``newest`` at once.
 
+        Args:
+            credential: to be stored.
+            newest: how many of a holder stay.
+            window: in which no more than that are made.
+            life_seconds: after which it is forgotten.
+            entry: of the audit.
+            used: the passkey that was signed in with, as it was and with its new counter.
+
         Raises:
-            Conflict: the holder got ``newest`` credentials within ``window`` before this one.
+            Conflict: the holder got ``newest`` credentials within ``window`` before this one, or the passkey was
+                changed or removed.
         """
         change = self.records.change(entry, credential.id)
         index = self.index(credential.holder)
@@ -72,6 +93,10 @@ class RedisMemberCredentials(Generic[T]):
         change.add_to_order(index, credential.created_at.timestamp(), credential.id)
         change.forget_after(index, life_seconds)
         change.keep_newest(index, newest, self.key(""))
+        if used is not None:
+            old, new = used
+            change.expect(passkey_keys.passkey(new.id), old.version, CHANGED_MEANWHILE)
+            change.put(passkey_keys.passkey(new.id), self.records.codec.encode_change(old.version, new))
         await change.apply(self.records.connection)
 
     async def replace(self, old: Versioned[T], new: T, entry: Entry) -> None:

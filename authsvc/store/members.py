@@ -5,7 +5,7 @@ from functools import partial
 from attrs import frozen
 
 from authsvc.audit.entry import Entry
-from authsvc.store import keys
+from authsvc.store import keys, passkey_keys
 from authsvc.store.indexes import entries_of
 from authsvc.store.lists import SetList
 from authsvc.store.records import CHANGED_MEANWHILE, Records, ends_access
@@ -56,9 +56,17 @@ class RedisMembers:
         await change.apply(self.records.connection)
 
     async def replace(
-        self, old: Versioned[Member], new: Member, entry: Entry, *, witness: Versioned[Member] | None = None
+        self,
+        old: Versioned[Member],
+        new: Member,
+        entry: Entry,
+        *,
+        witness: Versioned[Member] | None = None,
+        forget_passkeys: bool = False,
     ) -> None:
         """Store a changed member, on the condition that ``witness``, another member, is unchanged.
+
+        With ``forget_passkeys`` the member has none afterwards.
 
         Raises:
             Conflict: it is no longer what ``old`` says, or the witness is not.
@@ -66,6 +74,8 @@ class RedisMembers:
         change = self._changing(old, new, witness, entry)
         change.put(keys.member(new.id), self.records.codec.encode_change(old.version, new), keep_life=True)
         change.index(entries_of(new), entries_of(old.record))
+        if forget_passkeys:
+            remove_passkeys(change, new.id)
         await change.apply(self.records.connection)
 
     async def remove(
@@ -83,6 +93,7 @@ class RedisMembers:
         change.remove(keys.member_email(new.email))
         change.remove(keys.pending_link(new.email))
         change.remove_from_set(keys.team_members(new.team), new.id)
+        remove_passkeys(change, new.id)
         change.index(entries_of(new), entries_of(old.record))
         await change.apply(self.records.connection)
 
@@ -95,6 +106,11 @@ class RedisMembers:
                 change.expect(keys.member(seen.record.id), seen.version, CHANGED_MEANWHILE)
         change.ends_access = ends_access(old.record, new)
         return change
+
+
+def remove_passkeys(change: Transaction, member_id: str) -> None:
+    """Add to ``change`` that a member has no passkeys any more, also none that is registered at the same moment."""
+    change.keep_newest(passkey_keys.member_passkeys(member_id), 0, passkey_keys.passkey(""))
 
 
 def put_new_member(change: Transaction, records: Records, member: Member) -> None:

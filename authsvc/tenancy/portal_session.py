@@ -38,6 +38,7 @@ class PortalSession:
         network: where the browser was then, as the throttle counts it.
         browser: what it calls itself; unproven.
         revoked_at: since when it is refused, or None.
+        passkey: id of the passkey that the member signed in with; None for the password.
     """
 
     id: str
@@ -48,6 +49,7 @@ class PortalSession:
     network: str = ""
     browser: str = ""
     revoked_at: datetime | None = None
+    passkey: str | None = None
 
     @property
     def holder(self) -> str:

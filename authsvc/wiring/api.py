@@ -1,5 +1,6 @@
 """Management API and portal of a worker, on a Redis connection of their own: their load slows no token down."""
 
+import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -11,8 +12,11 @@ from attrs import frozen
 
 from authsvc.audit.entry import ChangeLog
 from authsvc.credentials.authenticator import Authenticator
+from authsvc.credentials.facts import CredentialFactsReader
 from authsvc.credentials.machine_secret import MachineSecret
+from authsvc.credentials.passkeys import PasskeyAuthenticator
 from authsvc.credentials.portal_sessions import SessionAuthenticator
+from authsvc.credentials.relying_party import RelyingParty
 from authsvc.credentials.throttled_passwords import ThrottledPasswords
 from authsvc.errors import SignerUnavailable
 from authsvc.keys.client import KeyServiceClient
@@ -23,10 +27,12 @@ from authsvc.manage.images import RegistryImages
 from authsvc.manage.new_passwords import PasswordHasher
 from authsvc.metrics.shared_metrics import Slot
 from authsvc.preflight import Preflight
+from authsvc.public_url import PublicUrl
 from authsvc.settings import Settings
 from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
 from authsvc.store.facts import RedisCredentialFacts
+from authsvc.store.passkey_challenges import RedisPasskeyChallenges
 from authsvc.store.throttle import RedisThrottle
 from authsvc.web.api import collections
 from authsvc.web.api.application import ManagementApi, RecordDenied
@@ -38,9 +44,9 @@ from authsvc.web.license_page.image_check import ImageCheck
 from authsvc.web.metrics import count_api_request
 from authsvc.web.portal.application import Portal
 from authsvc.web.portal.pages import portal_routes
+from authsvc.web.portal.password_check import RecordRefused
 from authsvc.web.portal.rendering import Renderer
 from authsvc.web.portal.route import PREFIX as PORTAL_PREFIX
-from authsvc.web.portal.sign_in_pages import RecordRefused
 from authsvc.wiring import clock
 from authsvc.wiring.keys import ServiceKeys
 from authsvc.wiring.management import server_use_cases
@@ -132,9 +138,10 @@ async def management_applications(
                 count=count,
                 record_denied=record_denied,
             )
+            passkeys = passkey_authenticator(settings.public_url, facts, connection, on_use)
             portal = Portal(
                 SessionAuthenticator(facts, on_use),
-                portal_routes(use_cases, authenticator, record_refused, settings.public_url),
+                portal_routes(use_cases, authenticator, passkeys, record_refused, settings.public_url),
                 settings.public_url,
                 Renderer(settings.public_url.authority),
                 logger,
@@ -159,6 +166,17 @@ async def management_applications(
             }
     finally:
         await connection.close()
+
+
+def passkey_authenticator(
+    public_url: PublicUrl, facts: CredentialFactsReader, connection: Connection, on_use: Callable[[str, datetime], None]
+) -> PasskeyAuthenticator | None:
+    """Return what checks passkeys; None where browsers make none."""
+    host = public_url.passkey_host
+    if host is None:
+        return None
+    party = RelyingParty(host, public_url.origin)
+    return PasskeyAuthenticator(party, facts, RedisPasskeyChallenges(connection), secrets.token_bytes, on_use)
 
 
 @lru_cache

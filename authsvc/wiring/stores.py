@@ -13,6 +13,7 @@ from authsvc.store.links import RedisLinks
 from authsvc.store.member_credentials import portal_sessions, refresh_tokens
 from authsvc.store.members import RedisMembers
 from authsvc.store.operations import RedisOperations
+from authsvc.store.passkeys import RedisPasskeys
 from authsvc.store.password_choices import RedisPasswordChoices
 from authsvc.store.personal_tokens import RedisPersonalTokens
 from authsvc.store.records import Records
@@ -37,6 +38,7 @@ def make_stores(records: Records) -> Stores:
         personal_tokens=RedisPersonalTokens(records),
         sign_ins=refresh_tokens(records),
         sessions=portal_sessions(records),
+        passkeys=RedisPasskeys(records),
         service_accounts=RedisServiceAccounts(records),
         customers=RedisCustomers(records),
         licenses=RedisLicenses(records),

@@ -12,6 +12,7 @@ CORE_SHELL = {
     "credentials/facts.py",
     "credentials/machines.py",
     "credentials/portal_sessions.py",
+    "credentials/passkeys.py",
     "credentials/verifier.py",
     "issuance.py",
     "preflight.py",
@@ -29,7 +30,7 @@ PURE_IMPORTS = (
     *("functools.cached_property",),
     *("hashlib", "hmac", "http.HTTPStatus", "ipaddress", "json", "math", "re", "typing", "urllib.parse"),
     *("heapq", "logging.ERROR", "logging.INFO", "zlib"),
-    *("attrs", "cryptography", "idna", "jwt", "typing_extensions", "zxcvbn"),
+    *("attrs", "cryptography", "fido2", "idna", "jwt", "typing_extensions", "zxcvbn"),
     *(
         "authsvc.spec",
         "authsvc.tenancy",

@@ -25,7 +25,7 @@ LOOKUPS = {
 }
 """What use cases look records up with that they change."""
 
-MAKES_ANOTHER = {"create", "invite", "reset", "link", "test"}
+MAKES_ANOTHER = {"create", "invite", "register", "reset", "link", "test"}
 """Use cases that look a record up and create another one, or change none."""
 
 

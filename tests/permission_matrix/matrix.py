@@ -21,6 +21,7 @@ from authsvc.upstreams.terms import LinkTerms
 from authsvc.webhooks.terms import WebhookTerms
 from tests.permission_matrix.oracle import DENIED, FILE, MISSING, NOTHING, NOWHERE, SELF, YES, Cell, load
 from tests.permission_matrix.world import PASSWORD, RECEIVER, Someone, Things, World
+from tests.support.builders import made_passkey
 from tests.support.installation import confirmed
 
 ORACLE = load(FILE.read_text(encoding="utf-8"))
@@ -117,6 +118,11 @@ CALLS: dict[str, Use] = {
     "Sessions.list": _simple(lambda _, w, a, __: w.sessions.list(a, w.now)),
     "Sessions.end": lambda c: c.world.sessions.end(c.who.session, c.world.operation(c.who.actor)),
     "Sessions.end_all": _change(lambda w, _, o: w.sessions.end_all(o)),
+    "Passkeys.list": _simple(lambda _, w, a, __: w.passkeys.list(a)),
+    "Passkeys.register": _change(lambda w, _, o: w.passkeys.register("fresh", made_passkey(), o)),
+    "Passkeys.rename": lambda c: c.world.passkeys.rename(c.who.passkey, "fresh", c.world.operation(c.who.actor)),
+    "Passkeys.remove": lambda c: c.world.passkeys.remove(c.who.passkey, c.world.operation(c.who.actor)),
+    "Passkeys.counts": _simple(lambda _, w, a, t: w.passkeys.counts(a, t.team, ())),
     "ServiceAccounts.create": _change(
         lambda w, t, o: w.service_accounts.create("fresh", t.team, (), "manage", None, o)
     ),

@@ -35,6 +35,7 @@ from authsvc.manage.licenses import Licenses
 from authsvc.manage.links import Links
 from authsvc.manage.members import Members
 from authsvc.manage.operation import Operation
+from authsvc.manage.passkeys import Passkeys
 from authsvc.manage.repositories import Repositories
 from authsvc.manage.service_accounts import ServiceAccounts
 from authsvc.manage.sessions import Sessions
@@ -61,7 +62,7 @@ from authsvc.wiring.keys import Files
 from authsvc.wiring.management import DirectHasher
 from authsvc.wiring.stores import make_stores
 from tests.permission_matrix.oracle import NOWHERE, Oracle
-from tests.support.builders import SERVICE
+from tests.support.builders import SERVICE, made_passkey
 from tests.support.indexed_registry import IndexedRegistry
 from tests.support.installation import confirmed
 from tests.support.oci import MANIFEST, Image
@@ -132,6 +133,7 @@ class Someone:
         account: its record, when it is a service account.
         bearer: the secret of the token or of the account, or None.
         session: id of a session of the portal, or empty.
+        passkey: id of a passkey, or empty.
     """
 
     actor: Actor
@@ -140,6 +142,7 @@ class Someone:
     account: ServiceAccount | None = None
     bearer: Secret | None = None
     session: str = ""
+    passkey: str = ""
 
 
 @define(slots=False)
@@ -174,7 +177,7 @@ class World:
         self.teams, hasher = Teams(self.stores), DirectHasher()
         self.members, self.links = Members(self.stores, hasher), Links(self.stores, hasher)
         self.tokens, self.service_accounts = Tokens(self.stores), ServiceAccounts(self.stores)
-        self.sessions = Sessions(self.stores)
+        self.sessions, self.passkeys = Sessions(self.stores), Passkeys(self.stores)
         self.sign_ins = SignIns(self.stores.sign_ins, self._random.randbytes)
         self.customers = Customers(self.stores)
         self.upstreams = Upstreams(self.stores, keys, UpstreamsInMemory())
@@ -293,12 +296,13 @@ class World:
         operation = self.operation(Actor.of_member(member))
         begun = MachineSecret.parse((await self.sessions.begin(member.epoch, Client(), operation)).reveal())
         session = "" if begun is None else begun.id
+        passkey = (await self.passkeys.register("key", made_passkey(), self.operation(Actor.of_member(member)))).id
         if state in {"disabled", "removed"}:
             change = self.members.disable if state == "disabled" else self.members.remove
             await change(email, self.operation())
         member = await self._current(member)
         if "api" not in facts:
-            return Someone(Actor.of_member(member), member, token.id, session=session)
+            return Someone(Actor.of_member(member), member, token.id, session=session, passkey=passkey)
         stored: Versioned[PersonalToken] | None = await self.stores.personal_tokens.get(token.id)
         record = token if stored is None else stored.record
         at = self.now + timedelta(hours=1) if state == "token expired" else self.now

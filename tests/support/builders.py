@@ -1,6 +1,7 @@
 """Records, keys and stores for tests: real values with defaults, never mocks."""
 
 import asyncio
+import secrets
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar, cast
@@ -17,6 +18,7 @@ from authsvc.credentials.machine_secret import (
     SERVICE_KIND,
     MachineSecret,
     derive_license_token,
+    new_id,
 )
 from authsvc.credentials.proof import Proof
 from authsvc.credentials.subject import LicenseSubject, MemberSubject, Subject
@@ -25,6 +27,7 @@ from authsvc.redaction import Secret
 from authsvc.signing.jws import Leaf
 from authsvc.signing.root import LEAF_LIFE, create_root, issue_leaf
 from authsvc.tenancy.machine_records import Grant, PersonalToken, RefreshToken, ServiceAccount
+from authsvc.tenancy.passkey import NewCredential
 from authsvc.tenancy.records import App, License, LicenseType, Member, Role, TokenDigest
 from authsvc.throttle import TATs
 from tests.support.memory_throttle import MemoryThrottle
@@ -100,6 +103,11 @@ def make_personal_token(**changes: Any) -> PersonalToken:
     """Return a member's token, of ``machine_secret("pat")``."""
     facts: dict[str, Any] = {"id": MACHINE_ID, "name": "ci", "member": MEMBER_ID, "created_at": NOW - timedelta(days=3)}
     return PersonalToken(**{"sha256": machine_secret(PERSONAL_KIND).sha256()} | facts | changes)
+
+
+def made_passkey() -> NewCredential:
+    """Return what an authenticator has made, each time another one; nothing can be signed with it."""
+    return NewCredential(new_id(secrets.token_bytes(10)), "AAAA", "registry.example.com", 0, synced=False)
 
 
 def make_refresh_token(**changes: Any) -> RefreshToken:

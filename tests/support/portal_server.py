@@ -39,6 +39,7 @@ from authsvc.web.portal.pages import portal_routes
 from authsvc.web.portal.rendering import Renderer
 from authsvc.web.portal.root_redirect import root_redirect
 from authsvc.web.portal.route import PREFIX, Route
+from authsvc.wiring.api import passkey_authenticator
 from authsvc.wiring.images import NoRegistry
 from authsvc.wiring.pasted_images import PastedTexts
 from tests.support.api_server import AUDIT_BUDGET
@@ -236,7 +237,8 @@ async def portal_server(
         webhook_checks=house.receivers,
         password_hasher=hasher or house.verifier,
     )
-    routes = portal_routes(use_cases, authenticator, recorder.record, public_url)
+    passkeys = passkey_authenticator(public_url, house.facts_reader, house.connection, house.usage.record)
+    routes = portal_routes(use_cases, authenticator, passkeys, recorder.record, public_url)
     portal = Portal(
         SessionAuthenticator(house.facts_reader, house.usage.record),
         routes,

@@ -9,8 +9,8 @@ from authsvc.manage.members import Members
 from authsvc.manage.permissions import Permission
 from authsvc.manage.sessions import Sessions
 from authsvc.web.portal.answers import PageAnswer, PortalAnswer, RedirectAnswer, Visit
+from authsvc.web.portal.password_check import PasswordCheck
 from authsvc.web.portal.route import PREFIX, SIGN_IN, Route
-from authsvc.web.portal.sign_in_pages import PasswordCheck
 from authsvc.web.public_error import public_error
 
 ACCOUNT = f"{PREFIX}/account"

@@ -30,6 +30,7 @@ class Visit:
         names: from the path, by name.
         query: the first value of each parameter.
         form: the first value of each field.
+        browser: stands for the browser's cookie.
     """
 
     signed_in: SignedIn | None
@@ -39,6 +40,7 @@ class Visit:
     names: Mapping[str, str]
     query: Mapping[str, str]
     form: Mapping[str, str] = field(factory=dict, repr=False)
+    browser: str = field(default="", repr=False)
 
     @property
     def user(self) -> SignedIn:

@@ -27,7 +27,7 @@ from authsvc.web.client import CLIENT
 from authsvc.web.middleware import REQUEST_ID, Handler, fault_facts, request_facts
 from authsvc.web.portal.answers import DownloadAnswer, PageAnswer, PortalAnswer, RedirectAnswer, Visit
 from authsvc.web.portal.cookies import FORM_COOKIE, SESSION_COOKIE, cookie_of, end_session, set_form, set_session
-from authsvc.web.portal.form_token import FIELD, check_form, form_token
+from authsvc.web.portal.form_token import FIELD, browser_of, check_form, form_token
 from authsvc.web.portal.headers import FOR_EVER, secure
 from authsvc.web.portal.rendering import STATIC, Renderer, static_file, static_path
 from authsvc.web.portal.route import PREFIX, SIGN_IN, Route
@@ -134,6 +134,7 @@ class Portal:
                 dict(request.match_info),
                 _pairs(request.rel_url.raw_query_string),
                 form,
+                browser_of(request[FORM_SECRET]),
             )
             return await self._answer(request, route, visit)
 

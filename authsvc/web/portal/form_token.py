@@ -25,6 +25,11 @@ def form_token(cookie: str) -> str:
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
+def browser_of(cookie: str) -> str:
+    """Return what stands for a browser's cookie where the cookie itself must not be, such as in a challenge."""
+    return hashlib.sha256(f"authsvc browser\0{cookie}".encode()).hexdigest()
+
+
 def check_form(origins: Sequence[str], site: str | None, public_origin: str, cookie: str | None, sent: str) -> None:
     """Accept a form that a page of ours has sent.
 

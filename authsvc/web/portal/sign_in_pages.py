@@ -1,99 +1,27 @@
-"""Signing in with e-mail and password, and signing out."""
+"""Signing in with e-mail and password or with a passkey, and signing out."""
 
 import re
-from collections.abc import Callable, Collection, Mapping
-from datetime import datetime
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Protocol
 
 from attrs import frozen
 
-from authsvc.audit.token_event import AuditedRequest
-from authsvc.client import Client
-from authsvc.credentials.proof import PasswordProof, Proof
-from authsvc.credentials.subject import MemberSubject, Subject
-from authsvc.errors import (
-    AccountDenied,
-    AuthsvcError,
-    Conflict,
-    CredentialsRefused,
-    InputRefused,
-    Overloaded,
-    Throttled,
-)
-from authsvc.issuance import decided
+from authsvc.errors import AccountDenied, AuthsvcError, Conflict, CredentialsRefused, NotFound, Overloaded, Throttled
 from authsvc.manage.actor import Actor
 from authsvc.manage.sessions import Sessions
 from authsvc.redaction import Secret
-from authsvc.spec.token_request import from_query
-from authsvc.tenancy.names import parse_email
+from authsvc.tenancy.passkey import PasskeyUse
 from authsvc.tenancy.records import Member
 from authsvc.web.portal.answers import PageAnswer, PortalAnswer, RedirectAnswer, Visit
+from authsvc.web.portal.passkey_check import PasskeyCheck
+from authsvc.web.portal.password_check import PasswordCheck
 from authsvc.web.portal.route import HOME, SIGN_IN, Route
 from authsvc.web.public_error import public_error
-
-WRONG = "the e-mail address or the password is wrong"
-"""One sentence for an unknown address and for a wrong password."""
 
 MAX_NEXT = 500
 """Characters of the address that a sign-in leads back to."""
 
 _LOCAL_PATH = re.compile(r"/portal/[A-Za-z0-9/?&=._~%@:+-]*", re.ASCII)
-
-
-RecordRefused = Callable[[AuditedRequest, Exception], None]
-
-
-class PasswordAuthenticator(Protocol):
-    """Checks passwords behind the throttle."""
-
-    async def authenticate(self, proof: Proof, namespaces: Collection[str], client: Client, now: datetime) -> Subject:
-        """Return the proven subject."""
-        ...
-
-
-@frozen
-class PasswordCheck:
-    """Proves that whoever uses the browser knows a member's password: the same check as for ``docker login``.
-
-    Attributes:
-        authenticator: the one that registry tokens are issued by, so that wrong passwords are counted together.
-        record: writes what was refused to the audit, as of a request for a token; neither waits nor fails.
-    """
-
-    authenticator: PasswordAuthenticator
-    record: RecordRefused
-
-    async def member(self, email: str, password: Secret, visit: Visit) -> Member:
-        """Return the member with this address and password.
-
-        Raises:
-            CredentialsRefused: there is none.
-            AccountDenied: the account is disabled.
-            Throttled: too many were wrong before.
-            Overloaded: too many passwords are being checked.
-            StoreUnavailable: the store did not answer.
-        """
-        try:
-            return await self._checked(email, password, visit)
-        except (CredentialsRefused, AccountDenied, Throttled) as error:
-            asked = from_query((), None)  # for nothing: a sign-in has no scopes
-            self.record(AuditedRequest(visit.request_id, visit.now, visit.client, asked), error)
-            raise
-
-    async def _checked(self, email: str, password: Secret, visit: Visit) -> Member:
-        try:
-            proof = PasswordProof(parse_email(email), password)
-        except InputRefused:
-            raise CredentialsRefused(WRONG, detail="no e-mail address") from None
-        try:
-            subject = await self.authenticator.authenticate(proof, (), visit.client, visit.now)
-        except CredentialsRefused as error:
-            raise CredentialsRefused(WRONG, detail=error.detail) from None
-        if not isinstance(subject, MemberSubject):
-            raise CredentialsRefused(WRONG, detail=f"{subject.id} is not a member")
-        decided(subject, (), visit.now)
-        return subject.member
 
 
 @frozen
@@ -102,10 +30,12 @@ class SignInPages:
 
     Attributes:
         passwords: checks them.
+        passkeys: check them.
         sessions: begins and ends them.
     """
 
     passwords: PasswordCheck
+    passkeys: PasskeyCheck
     sessions: Sessions
 
     def routes(self) -> tuple[Route, ...]:
@@ -114,6 +44,7 @@ class SignInPages:
             Route("GET", "/", self.home, public=True),
             Route("GET", "/sign-in", self.form, public=True),
             Route("POST", "/sign-in", self.sign_in, public=True),
+            Route("POST", "/sign-in/passkey", self.sign_in_with_passkey, public=True),
             Route("POST", "/sign-out", self.sign_out),
         )
 
@@ -126,32 +57,46 @@ class SignInPages:
         if visit.signed_in is not None:
             return RedirectAnswer(_following(visit.query))
         done = "Your password is set. Sign in with it." if visit.query.get("done") == "password" else None
-        return PageAnswer("sign_in", {"next": _following(visit.query), "email": "", "notice": done})
+        values = {"next": _following(visit.query), "email": "", "notice": done}
+        return PageAnswer("sign_in", {**values, "passkey": await self.passkeys.sign_in_options(visit)})
 
     async def sign_in(self, visit: Visit) -> PortalAnswer:
         """Begin a session with a new id, whatever cookie the browser had before."""
         email, following = visit.form.get("email", ""), _following(visit.form)
         try:
             member = await self.passwords.member(email, visit.secret("password"), visit)
-            operation = visit.operation(Actor.of_member(member))
-            cookie = await self.sessions.begin(member.epoch, visit.client, operation)
-            if visit.signed_in is not None:
-                await self.sessions.end(visit.user.session.id, visit.operation())
+            cookie = await self._begin(member, visit)
         except (CredentialsRefused, AccountDenied, Throttled, Overloaded, Conflict) as error:
-            return _refused(error, visit, {"next": following, "email": email})
+            return await self._refused(error, visit, {"next": following, "email": email})
         return RedirectAnswer(following, cookie=cookie)
+
+    async def sign_in_with_passkey(self, visit: Visit) -> PortalAnswer:
+        """Begin a session for whoever has the passkey: the browser says whose it is."""
+        following = _following(visit.form)
+        try:
+            proven = await self.passkeys.signed_in(visit)
+            cookie = await self._begin(proven.member, visit, proven.use)
+        except (CredentialsRefused, AccountDenied, NotFound, Conflict) as error:
+            return await self._refused(error, visit, {"next": following, "email": ""})
+        return RedirectAnswer(following, cookie=cookie)
+
+    async def _begin(self, member: Member, visit: Visit, use: PasskeyUse | None = None) -> Secret:
+        operation = visit.operation(Actor.of_member(member))
+        cookie = await self.sessions.begin(member.epoch, visit.client, operation, use)
+        if visit.signed_in is not None:
+            await self.sessions.end(visit.user.session.id, visit.operation())
+        return cookie
 
     async def sign_out(self, visit: Visit) -> PortalAnswer:
         """End the session in the store and in the browser."""
         await self.sessions.end(visit.user.session.id, visit.operation())
         return RedirectAnswer(SIGN_IN, signs_out=True)
 
-
-def _refused(error: AuthsvcError, visit: Visit, values: dict[str, str]) -> PageAnswer:
-    public = public_error(error, visit.request_id)
-    status = HTTPStatus.FORBIDDEN if isinstance(error, AccountDenied) else public.status
-    shown = {**values, "error": public.message}
-    return PageAnswer("sign_in", shown, status, retry_after=public.retry_after, refusal=error)
+    async def _refused(self, error: AuthsvcError, visit: Visit, values: dict[str, str]) -> PageAnswer:
+        public = public_error(error, visit.request_id)
+        status = HTTPStatus.FORBIDDEN if isinstance(error, AccountDenied) else public.status
+        shown = {**values, "error": public.message, "passkey": await self.passkeys.sign_in_options(visit)}
+        return PageAnswer("sign_in", shown, status, retry_after=public.retry_after, refusal=error)
 
 
 def _following(values: Mapping[str, str]) -> str:

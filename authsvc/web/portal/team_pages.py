@@ -8,6 +8,7 @@ from authsvc.errors import AuthsvcError, ConfirmationNeeded, Conflict, InputRefu
 from authsvc.manage.links import Links
 from authsvc.manage.members import Members
 from authsvc.manage.operation import Operation
+from authsvc.manage.passkeys import Passkeys
 from authsvc.manage.permissions import Permission
 from authsvc.redaction import Secret
 from authsvc.tenancy.records import Role
@@ -33,11 +34,13 @@ class TeamPages:
     Attributes:
         members: lists and changes them.
         links: makes one-time links.
+        passkeys: says who has some.
         public_url: what a one-time link begins with.
     """
 
     members: Members
     links: Links
+    passkeys: Passkeys
     public_url: str
 
     def routes(self) -> tuple[Route, ...]:
@@ -116,6 +119,7 @@ class TeamPages:
         page = await self.members.list(visit.actor, team, after=visit.query.get("after"))
         values = {
             "members": page.items,
+            "passkeys": await self.passkeys.counts(visit.actor, team, page.items),
             "next": page.next,
             "roles": list(Role),
             "fields": {name: visit.form.get(name, "") for name in ("email", "role", "apps")},

@@ -28,6 +28,7 @@ ELSEWHERE = {
     "body": "stands for the whole body",
     "password": "set in person, never by a token",
     "session_id": "ended in person, in the portal",
+    "passkey_id": "renamed and removed in person, in the portal",
     "life": "a leaf certificate, on the command line",
     "request": "a certificate request, on the command line",
 }

@@ -30,7 +30,8 @@ async def test_the_address_of_the_registry_leads_to_the_form(portal: PortalServe
     assert asked == "/portal/sign-in?next=/portal/account%3Fdone%3Dx"
     form = await browser.get(asked)
     kinds = {one.attributes["name"]: one.attributes["type"] for one in form.page.all("input")}
-    assert kinds == {"form_token": "hidden", "next": "hidden", "email": "email", "password": "password"}
+    shown = {"email": "email", "password": "password"}
+    assert kinds == {"form_token": "hidden", "next": "hidden", "answer": "hidden", **shown}
     signed_in = await browser.submit(form, "/portal/sign-in", email=" Owner@ACME.test ", password=PASSWORD.reveal())
     assert signed_in.location == "/portal/account?done=x"
     assert OWNER in (await browser.get("/portal/account")).page.text

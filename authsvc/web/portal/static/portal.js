@@ -1,4 +1,4 @@
-// What pages do more with JavaScript than without: buttons that copy, and a page that waits for the first image.
+// What pages do more with JavaScript than without: buttons that copy, a page that waits for the first image, passkeys.
 "use strict";
 
 // Without this script the buttons stay hidden, and the text beside them can be selected.
@@ -45,4 +45,50 @@ if (waiting) {
       // The server is away or the session has ended; the link on the page says more.
     }
   }, 1000 * waiting.dataset.wait);
+}
+
+// Passkeys (WebAuthn): the form has what the browser is asked, and is sent with its answer. A page offers to sign in with
+// one beside the e-mail address as well, as soon as it is open.
+const forms = [...document.querySelectorAll("form[data-passkey]")];
+let offered = null;
+
+async function answer(form, more) {
+  const options = JSON.parse(form.dataset.options);
+  const found = form.dataset.passkey === "create"
+    ? await navigator.credentials.create({ publicKey: PublicKeyCredential.parseCreationOptionsFromJSON(options) })
+    : await navigator.credentials.get({ publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(options), ...more });
+  form.elements.answer.value = JSON.stringify(found);
+  form.submit();
+}
+
+async function offer(form) {
+  if (!document.querySelector("input[autocomplete~=webauthn]")) return;
+  if (!await PublicKeyCredential.isConditionalMediationAvailable?.()) return;
+  offered = new AbortController();
+  try {
+    await answer(form, { mediation: "conditional", signal: offered.signal });
+  } catch {
+    // Nobody took the offer; the button and the password are still there.
+  }
+}
+
+if (window.PublicKeyCredential?.parseRequestOptionsFromJSON) {
+  for (const form of forms) {
+    const status = form.querySelector("[role=status]");
+    status.textContent = "";
+    form.querySelector("button").hidden = false;
+    form.addEventListener("submit", async (event) => {
+      event.preventDefault();
+      offered?.abort();
+      status.textContent = "Waiting for your browser …";
+      try {
+        await answer(form, {});
+      } catch (error) {
+        status.textContent = error.name === "InvalidStateError"
+          ? "This device has a passkey for your account already."
+          : "Nothing was done: the browser gave no passkey.";
+      }
+    });
+    offer(form);
+  }
 }

@@ -1,0 +1,241 @@
+"""WebAuthn for one relying party, the host of the public URL: what browsers are asked, and whether an answer is good.
+
+The fido2 library reads answers and checks them as WebAuthn Level 3 §7.1 and §7.2 say; the steps that it leaves to its
+caller are here: the exact origin, frames of other sites, the algorithm, the backup flags, the user handle.
+"""
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+from attrs import field, frozen
+from cryptography.exceptions import UnsupportedAlgorithm
+from fido2.server import Fido2Server
+from fido2.utils import websafe_decode, websafe_encode
+from fido2.webauthn import (
+    AttestationConveyancePreference,
+    AttestedCredentialData,
+    AuthenticationResponse,
+    AuthenticatorData,
+    CollectedClientData,
+    PublicKeyCredentialDescriptor,
+    PublicKeyCredentialParameters,
+    PublicKeyCredentialRpEntity,
+    PublicKeyCredentialType,
+    PublicKeyCredentialUserEntity,
+    RegistrationResponse,
+    ResidentKeyRequirement,
+    UserVerificationRequirement,
+)
+
+from authsvc.credentials.machine_secret import new_id
+from authsvc.errors import CredentialsRefused
+from authsvc.tenancy.passkey import NewCredential, Passkey, digest_of
+from authsvc.tenancy.records import Member
+
+MAX_ANSWER = 16_384
+"""Characters of a browser's answer."""
+
+MAX_CREDENTIAL = 2_048
+"""Bytes of the authenticator's id and the public key together; an id has 1,023 at most."""
+
+ES256, EDDSA, RS256 = -7, -8, -257
+ALGORITHMS = (ES256, EDDSA, RS256)
+"""What we verify (COSE): ES256 is what nearly all make, RS256 what Windows Hello makes."""
+
+_ALG = 3
+"""Label of the algorithm in a COSE key."""
+
+REFUSED = "this passkey was not accepted; try again, or use your password"
+
+T = TypeVar("T")
+
+
+@frozen
+class Assertion:
+    """A browser's answer to a challenge, read and not checked.
+
+    Attributes:
+        passkey_id: of the record that it claims.
+        challenge: that it answers.
+        answer: the whole of it.
+    """
+
+    passkey_id: str
+    challenge: bytes
+    answer: AuthenticationResponse = field(repr=False)
+
+
+@frozen
+class Attestation:
+    """A new passkey as a browser sent it, read and not checked.
+
+    Attributes:
+        challenge: that it answers.
+        answer: the whole of it.
+    """
+
+    challenge: bytes
+    answer: RegistrationResponse = field(repr=False)
+
+
+@frozen
+class RelyingParty:
+    """The host that passkeys are made for.
+
+    Attributes:
+        id: the host name.
+        origin: of the pages.
+    """
+
+    id: str
+    origin: str
+
+    def creation_options(self, member: Member, known: Iterable[Passkey], challenge: bytes) -> str:
+        """Return what ``navigator.credentials.create`` is asked for, as JSON.
+
+        Args:
+            member: who gets a passkey.
+            known: of the member; an authenticator that has one of them makes no second one.
+            challenge: to be signed.
+        """
+        user = PublicKeyCredentialUserEntity(id=member.id.encode(), name=member.email, display_name=member.email)
+        options, _ = self._server().register_begin(
+            user,
+            _descriptors(known),
+            resident_key_requirement=ResidentKeyRequirement.REQUIRED,
+            user_verification=UserVerificationRequirement.REQUIRED,
+            challenge=challenge,
+        )
+        return json.dumps(dict(options)["publicKey"])
+
+    def request_options(self, challenge: bytes, known: Iterable[Passkey] | None = None) -> str:
+        """Return what ``navigator.credentials.get`` is asked for, as JSON: any passkey, or one of ``known``."""
+        options, _ = self._server().authenticate_begin(
+            None if known is None else _descriptors(known),
+            UserVerificationRequirement.REQUIRED,
+            challenge=challenge,
+        )
+        return json.dumps(dict(options)["publicKey"])
+
+    def read_attestation(self, text: str) -> Attestation:
+        """Return a browser's answer to :meth:`creation_options`.
+
+        Raises:
+            CredentialsRefused: it is not one.
+        """
+        answer = _checked(lambda: RegistrationResponse.from_dict(_object(text)))
+        return Attestation(answer.response.client_data.challenge, answer)
+
+    def read_assertion(self, text: str) -> Assertion:
+        """Return a browser's answer to :meth:`request_options`.
+
+        Raises:
+            CredentialsRefused: it is not one.
+        """
+        answer = _checked(lambda: AuthenticationResponse.from_dict(_object(text)))
+        return Assertion(new_id(digest_of(answer.raw_id)), answer.response.client_data.challenge, answer)
+
+    def registered(self, attestation: Attestation) -> NewCredential:
+        """Return what an authenticator made. That the challenge is ours is for the caller to check.
+
+        Raises:
+            CredentialsRefused: the answer is not good.
+        """
+        data = _checked(lambda: self._server().register_complete(_state(attestation.challenge), attestation.answer))
+        self._check_frame(attestation.answer.response.client_data)
+        credential = data.credential_data
+        if credential is None or len(credential) > MAX_CREDENTIAL:
+            raise refused("no credential, or one that is too long")
+        if credential.credential_id != attestation.answer.raw_id:
+            raise refused("two ids of the credential")
+        if credential.public_key.get(_ALG) not in ALGORITHMS:
+            raise refused("another algorithm")
+        passkey_id = new_id(digest_of(credential.credential_id))
+        return NewCredential(passkey_id, websafe_encode(credential), self.id, data.counter, _backup_eligible(data))
+
+    def verified(self, assertion: Assertion, passkey: Passkey) -> int:
+        """Return the counter of a signature that ``passkey`` made. That the challenge is ours is for the caller.
+
+        Raises:
+            CredentialsRefused: the answer is not good.
+        """
+        response = assertion.answer.response
+        stored = AttestedCredentialData(websafe_decode(passkey.credential))
+        _checked(lambda: self._server().authenticate_complete(_state(assertion.challenge), [stored], assertion.answer))
+        self._check_frame(response.client_data)
+        if response.user_handle is not None and response.user_handle != passkey.member.encode():
+            raise refused("the user handle of somebody else")
+        if _backup_eligible(response.authenticator_data) is not passkey.synced:
+            raise refused("another backup eligibility")
+        return response.authenticator_data.counter
+
+    def _server(self) -> Fido2Server:
+        server = Fido2Server(
+            PublicKeyCredentialRpEntity(id=self.id, name=self.id),
+            attestation=AttestationConveyancePreference.NONE,
+            verify_origin=lambda origin: origin == self.origin,
+        )
+        server.allowed_algorithms = [
+            PublicKeyCredentialParameters(type=PublicKeyCredentialType.PUBLIC_KEY, alg=alg) for alg in ALGORITHMS
+        ]
+        return server
+
+    @staticmethod
+    def _check_frame(client_data: CollectedClientData) -> None:
+        """Refuse what was signed in a frame of a page of another site (WebAuthn §7.1 step 10, §7.2 step 14)."""
+        sent = json.loads(bytes(client_data))
+        if sent.get("crossOrigin", False) is not False or "topOrigin" in sent:
+            raise refused("signed in a frame of another site")
+
+
+def refused(detail: str) -> CredentialsRefused:
+    """Return the refusal of a passkey: one sentence for every reason."""
+    return CredentialsRefused(REFUSED, detail=f"passkey: {detail}")
+
+
+def _backup_eligible(data: AuthenticatorData) -> bool:
+    """Return whether a passkey may be copied.
+
+    Raises:
+        CredentialsRefused: it is said to be copied, and not to be made for it (WebAuthn §7.2 step 19).
+    """
+    if data.is_backed_up() and not data.is_backup_eligible():
+        raise refused("backed up without being eligible")
+    return data.is_backup_eligible()
+
+
+def _descriptors(known: Iterable[Passkey]) -> list[PublicKeyCredentialDescriptor]:
+    credentials = (AttestedCredentialData(websafe_decode(one.credential)) for one in known)
+    return [
+        PublicKeyCredentialDescriptor(type=PublicKeyCredentialType.PUBLIC_KEY, id=one.credential_id)
+        for one in credentials
+    ]
+
+
+def _state(challenge: bytes) -> dict[str, Any]:
+    """Return what the library compares an answer with."""
+    return {"challenge": websafe_encode(challenge), "user_verification": UserVerificationRequirement.REQUIRED}
+
+
+def _object(text: str) -> dict[str, Any]:
+    if len(text) > MAX_ANSWER:
+        raise ValueError("too long")
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise TypeError("not an object")
+    return found
+
+
+def _checked(work: Callable[[], T]) -> T:
+    """Return what ``work`` returns; the library raises nearly anything for what a browser may send.
+
+    Raises:
+        CredentialsRefused: it failed.
+    """
+    try:
+        return work()
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError) as error:
+        raise refused(repr(error)[:200]) from error
+    except (TypeError, ValueError, NotImplementedError, UnsupportedAlgorithm) as error:
+        raise refused(repr(error)[:200]) from error

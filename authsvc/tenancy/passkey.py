@@ -1,0 +1,81 @@
+"""Passkeys: what a member signs in to the portal with instead of the password. A record has no secret in it."""
+
+import hashlib
+from datetime import datetime, timedelta
+
+from attrs import frozen
+
+MAX_PASSKEYS = 20
+"""Passkeys of one member."""
+
+CHALLENGE_LIFE = timedelta(minutes=5)
+"""Time that a browser has to answer a challenge."""
+
+
+@frozen
+class Passkey:
+    """A public key whose private key an authenticator of the member holds.
+
+    Attributes:
+        id: made of the id that the authenticator chose, so that no two records are of one passkey.
+        member: id of the member.
+        name: chosen by the member.
+        credential: attested credential data of WebAuthn §6.5.1, base64url: the authenticator's id and the public key.
+        rp_id: host name that it was made for; it works for no other.
+        created_at: aware.
+        sign_count: the authenticator's counter at the last sign-in; 0 of one that does not count.
+        synced: whether the authenticator may copy it to other devices.
+    """
+
+    id: str
+    member: str
+    name: str
+    credential: str
+    rp_id: str
+    created_at: datetime
+    sign_count: int = 0
+    synced: bool = False
+
+    def counts_on(self, sign_count: int) -> bool:
+        """Whether the counter of a new signature follows this one's: else there may be a copy of the private key.
+
+        An authenticator that does not count says 0 every time (WebAuthn §6.1.1, §7.2 step 22).
+        """
+        return sign_count > self.sign_count or sign_count == self.sign_count == 0
+
+
+@frozen
+class NewCredential:
+    """What an authenticator has made, checked.
+
+    Attributes:
+        id: of the record to be.
+        credential: as of :class:`Passkey`.
+        rp_id: the same.
+        sign_count: the same.
+        synced: the same.
+    """
+
+    id: str
+    credential: str
+    rp_id: str
+    sign_count: int
+    synced: bool
+
+
+@frozen
+class PasskeyUse:
+    """A passkey that somebody has just signed in with.
+
+    Attributes:
+        id: of the record.
+        sign_count: the authenticator's counter now.
+    """
+
+    id: str
+    sign_count: int
+
+
+def digest_of(credential_id: bytes) -> bytes:
+    """Return what the id of a record is made of: 10 bytes."""
+    return hashlib.sha256(b"authsvc passkey\0" + credential_id).digest()[:10]
