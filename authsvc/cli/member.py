@@ -110,7 +110,7 @@ def set_role(
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 @common_options
 def set_password(email: str, data_dir: Path | None, *, password_stdin: bool, as_json: bool) -> None:
-    """Set another password; the old one and docker's sign-ins end, personal tokens stay."""
+    """Set another password; the old one, passkeys and docker's sign-ins end, personal tokens stay."""
     password = read_password(from_stdin=password_stdin)
     changed = run(data_dir, lambda manage: manage.members.set_password(email, password, manage.operation()))
     _print(changed, f"{changed.email} has a new password; the old one and its sign-ins have ended", as_json=as_json)
