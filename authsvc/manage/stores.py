@@ -8,7 +8,7 @@ log when the change is durable.
 
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Protocol
 
 from attrs import frozen
@@ -28,14 +28,19 @@ from authsvc.audit.entry import Entry
 from authsvc.images.deletion_record import PendingDeletion
 from authsvc.images.index import AppImages, CrawlState, ImageScope, IndexedTag, RepositoryRow, RepositoryState
 from authsvc.images.summary import BlobList
+from authsvc.manage.credential_stores import (
+    PasskeyStore,
+    PasswordChoiceStore,
+    PersonalTokenStore,
+    SessionStore,
+    SignInStore,
+)
 from authsvc.registries.tag_deletion import RepositoryLock
 from authsvc.tenancy.customers import Customer, SelectedCustomer
 from authsvc.tenancy.license_filter import LicenseFilter
 from authsvc.tenancy.license_link import LicenseLink
-from authsvc.tenancy.machine_records import OneTimeLink, PersonalToken, RefreshToken, ServiceAccount
+from authsvc.tenancy.machine_records import OneTimeLink, ServiceAccount
 from authsvc.tenancy.pages import IndexProgress, Page
-from authsvc.tenancy.passkey import Passkey
-from authsvc.tenancy.portal_session import PortalSession
 from authsvc.tenancy.records import App, License, LicenseReference, Member, Team
 from authsvc.tenancy.versioned import Versioned
 from authsvc.upstreams.health import UpstreamHealth
@@ -99,71 +104,6 @@ class LinkStore(Protocol):
     async def accept_invite(self, link: Versioned[OneTimeLink], member: Member, entry: Entry) -> None: ...
     async def accept_reset(
         self, link: Versioned[OneTimeLink], old: Versioned[Member], new: Member, entry: Entry
-    ) -> None: ...
-
-
-class PasswordChoiceStore(Protocol):
-    """How many new passwords were tried for a member or a link."""
-
-    async def count(self, counted_for: str, now: datetime) -> float: ...
-
-
-class PersonalTokenStore(Protocol):
-    """Personal tokens, by id; lists are by name and then by age, with revoked ones."""
-
-    async def get(self, token_id: str) -> Versioned[PersonalToken] | None: ...
-    async def of_member(self, member_id: str) -> list[PersonalToken]: ...
-    async def page(self, member_id: str, after: str | None, limit: int) -> Page[PersonalToken]: ...
-    async def add(
-        self, token: PersonalToken, owner: Versioned[Member], namesake: PersonalToken | None, entry: Entry
-    ) -> None: ...
-    async def replace(self, old: Versioned[PersonalToken], new: PersonalToken, entry: Entry) -> None: ...
-
-
-class SignInStore(Protocol):
-    """Refresh tokens, by id; lists are newest first."""
-
-    async def get(self, token_id: str) -> Versioned[RefreshToken] | None: ...
-    async def of_holder(self, holder: str) -> list[RefreshToken]: ...
-    async def add(
-        self, token: RefreshToken, newest: int, window: timedelta, life_seconds: int, entry: Entry
-    ) -> None: ...
-    async def replace(self, old: Versioned[RefreshToken], new: RefreshToken, entry: Entry) -> None: ...
-
-
-class SessionStore(Protocol):
-    """Sessions of the portal, by id; lists are newest first.
-
-    ``used`` is the passkey that one was begun with, as it was and with its new counter.
-    """
-
-    async def get(self, session_id: str) -> Versioned[PortalSession] | None: ...
-    async def of_holder(self, holder: str) -> list[PortalSession]: ...
-    async def add(
-        self,
-        session: PortalSession,
-        newest: int,
-        window: timedelta,
-        life_seconds: int,
-        entry: Entry,
-        used: tuple[Versioned[Passkey], Passkey] | None = None,
-    ) -> None: ...
-    async def replace(self, old: Versioned[PortalSession], new: PortalSession, entry: Entry) -> None: ...
-
-
-class PasskeyStore(Protocol):
-    """Passkeys, by id; lists are oldest first. ``sessions`` are those that end, as they were and as ended."""
-
-    async def get(self, passkey_id: str) -> Versioned[Passkey] | None: ...
-    async def of_member(self, member_id: str) -> list[Passkey]: ...
-    async def counts(self, member_ids: Collection[str]) -> Mapping[str, int]: ...
-    async def add(self, passkey: Passkey, owner: Versioned[Member], entry: Entry) -> None: ...
-    async def replace(self, old: Versioned[Passkey], new: Passkey, entry: Entry) -> None: ...
-    async def remove(
-        self,
-        old: Versioned[Passkey],
-        sessions: Collection[tuple[Versioned[PortalSession], PortalSession]],
-        entry: Entry,
     ) -> None: ...
 
 

@@ -17,11 +17,12 @@ from authsvc.errors import Conflict, InputRefused, NotFound
 from authsvc.manage.actor import Actor
 from authsvc.manage.authorization import permitted
 from authsvc.manage.credential_lookup import find_token
+from authsvc.manage.credential_stores import SignInStore
 from authsvc.manage.idempotency import repeatable, shows_secret
 from authsvc.manage.lookup import find_member, parse_member
 from authsvc.manage.operation import Operation
 from authsvc.manage.permissions import Permission
-from authsvc.manage.stores import SignInStore, Stores
+from authsvc.manage.stores import Stores
 from authsvc.redaction import Secret
 from authsvc.tenancy.dates import parse_end
 from authsvc.tenancy.machine_records import (
