@@ -9,12 +9,14 @@ from attrs import define, evolve, field
 
 from authsvc.audit.recorder import AuditRecorder
 from authsvc.client import Client
+from authsvc.credentials.relying_party import RelyingParty
 from authsvc.errors import InputRefused
 from authsvc.images.evidence import Evidence
 from authsvc.images.index import IndexChange
 from authsvc.images.manifest import Platform, parse_manifest
 from authsvc.images.summary import of_manifest
 from authsvc.manage.actor import Actor
+from authsvc.manage.passkeys import Passkeys
 from authsvc.manage.sessions import Sessions
 from authsvc.redaction import Secret
 from authsvc.store.activity_sink import RedisActivitySink
@@ -22,6 +24,7 @@ from authsvc.store.codec import Codec
 from authsvc.store.image_index import RedisImageIndex
 from authsvc.store.webhook_deliveries import DueWebhook, NewDelivery, RedisWebhookDeliveries
 from authsvc.store.webhook_outbox import WebhookOutbox
+from authsvc.tenancy.passkey import Passkey
 from authsvc.tenancy.records import License, Member
 from authsvc.tenancy.terms import LicenseTerms
 from authsvc.upstreams.probe import ProbeStep
@@ -33,6 +36,8 @@ from tests.support.builders import PASSWORD, as_license
 from tests.support.decisions import asked, denied, refused, request_id
 from tests.support.installation import APP, TEAM, Installation, confirmed
 from tests.support.oci import MANIFEST, Image
+from tests.support.portal_server import PUBLIC_URL
+from tests.support.software_authenticator import SoftwareAuthenticator
 from tests.webhook_sender.world import an_event
 
 T = TypeVar("T")
@@ -128,6 +133,7 @@ class PortalContent:
         owner = stored.record
         by = Actor.of_member(owner)
         await self._said(lambda text: house.tokens.create(text, OWNER, None, "read", house.operation(by)))
+        self.names["passkey"] = (await self._said(lambda text: self._passkey(text, owner))).id
         other = await house.members.add(self._email(self.text), TEAM, "developer", (APP,), PASSWORD, house.operation())
         await house.members.disable(other.id, house.operation(by))
         account, _ = await self._said(
@@ -147,6 +153,12 @@ class PortalContent:
         self.names |= {"member": other.id, "account": account.id, "active_member": viewer.record.id}
         self.names["disabled_account"] = disabled.id
         return owner
+
+    async def _passkey(self, text: str, owner: Member) -> Passkey:
+        party, key = RelyingParty(PUBLIC_URL.host, PUBLIC_URL.origin), SoftwareAuthenticator(PUBLIC_URL.origin)
+        made = party.registered(party.read_attestation(key.create(party.creation_options(owner, (), bytes(53)))))
+        passkeys, operation = Passkeys(self.house.stores), self.house.operation(Actor.of_member(owner))
+        return await passkeys.register(text, made, operation)
 
     async def _images(self) -> None:
         house, index = self.house, RedisImageIndex(self.house.connection, Codec())

@@ -11,6 +11,7 @@ from typing import Any
 from attrs import field, frozen
 
 from authsvc.web.portal.route import PREFIX, Route
+from tests.support.builders import PASSWORD
 
 LINK = "asv_link_" + "0" * 16 + "_" + "0" * 49
 """A one-time link that nobody made."""
@@ -29,6 +30,8 @@ PAGES: Mapping[str, tuple[str, ...]] = {
     "/service-accounts/{account}": ("",),
     "/tokens": ("",),
     "/account": ("", "?done=password"),
+    "/account/passkeys": ("", "?done=registered"),
+    "/account/passkeys/{passkey}": ("",),
     "/images": ("?app=acme", "?app=acme&find=worker", "?app=acme&find=nothing", "?app=annex", "?app=zoo"),
     "/images/{name:.+}/-/delete": ("",),
     "/images/{name:.+}": ("",),
@@ -105,6 +108,9 @@ FORMS = (
     SentForm("/portal/service-accounts", "/portal/service-accounts", {"name": "build", "grants": "acme/**:pull"}),
     SentForm("/portal/service-accounts/{account}", "/portal/service-accounts/{account}/rotate", {"overlap": "x"}),
     SentForm("/portal/account", "/portal/account/password", {"present": "a", "new": "b", "again": "c"}),
+    SentForm("/portal/account/passkeys", "/portal/account/passkeys/new", {"present": PASSWORD.reveal()}),
+    SentForm("/portal/account/passkeys", "/portal/account/passkeys/new", {"present": "a"}),
+    SentForm("/portal/account/passkeys/{passkey}", "/portal/account/passkeys/{passkey}/remove", {"present": "a"}),
     SentForm("/portal/upstreams/{upstream}", "/portal/upstreams/{upstream}/test", {"repository": "org/api"}),
     SentForm("/portal/webhooks", "/portal/webhooks", {"url": "https://hooks.example.net/new"}),
     SentForm("/portal/webhooks/{webhook}", "/portal/webhooks/{webhook}/test", {}),

@@ -27,7 +27,9 @@ NEW_PASSWORD = "five unrelated words of a novel"
 def options_of(reply: PageReply, action: str) -> str:
     """Return what the browser is asked by a form of a page."""
     (form,) = [
-        one for one in reply.page.all("form") if one.attributes["action"] == action and "data-passkey" in one.attributes
+        one
+        for one in reply.page.all("form")
+        if one.attributes["action"].partition("#")[0] == action and "data-passkey" in one.attributes
     ]
     return form.attributes["data-options"]
 
