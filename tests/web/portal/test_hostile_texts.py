@@ -62,7 +62,7 @@ ALLOWED: Mapping[str, frozenset[str]] = {
         "a": "href aria-current download",
         "nav": "aria-label",
         "main": "tabindex",
-        "form": "method action role enctype",
+        "form": "method action role enctype data-passkey data-options",
         "p": "role data-wait",
         "input": "type name value autocomplete required placeholder aria-describedby checked min max accept hidden "
         "maxlength inputmode pattern readonly spellcheck autocapitalize",

@@ -51,6 +51,18 @@ if (waiting) {
 // one beside the e-mail address as well, as soon as it is open.
 const forms = [...document.querySelectorAll("form[data-passkey]")];
 let offered = null;
+let asked = Date.now();
+
+// What the browser is asked is good for five minutes: a page that was left open gets it anew.
+async function renew() {
+  if (Date.now() - asked < 240000) return;
+  const page = new DOMParser().parseFromString(await (await fetch(location.href)).text(), "text/html");
+  for (const form of forms) {
+    const fresh = page.querySelector(`form[data-passkey=get][action="${form.getAttribute("action")}"]`);
+    if (fresh) form.dataset.options = fresh.dataset.options;
+  }
+  asked = Date.now();
+}
 
 async function answer(form, more) {
   const options = JSON.parse(form.dataset.options);
@@ -82,6 +94,7 @@ if (window.PublicKeyCredential?.parseRequestOptionsFromJSON) {
       offered?.abort();
       status.textContent = "Waiting for your browser …";
       try {
+        await renew();
         await answer(form, {});
       } catch (error) {
         status.textContent = error.name === "InvalidStateError"
@@ -90,5 +103,11 @@ if (window.PublicKeyCredential?.parseRequestOptionsFromJSON) {
       }
     });
     offer(form);
+    document.addEventListener("visibilitychange", async () => {
+      if (document.hidden || Date.now() - asked < 240000) return;
+      offered?.abort();
+      await renew();
+      offer(form);
+    });
   }
 }
