@@ -63,10 +63,14 @@ class Visit:
         return Actor.of_member(self.user.member)
 
     def operation(self, actor: Actor | None = None) -> Operation:
-        """Begin one change, by the member who is signed in unless ``actor`` makes it."""
+        """Begin one change, by the member who is signed in unless ``actor`` makes it.
+
+        A form with a field ``seen``, the entity tag of a record, changes that record as its page has shown it.
+        """
         operation_id = secrets.token_hex(OPERATION_ID_LENGTH // 2)
         by = self.actor if actor is None else actor
-        return Operation(by, self.now, operation_id, secrets.token_bytes, request_id=self.request_id)
+        seen = (self.form["seen"],) if "seen" in self.form else None
+        return Operation(by, self.now, operation_id, secrets.token_bytes, if_match=seen, request_id=self.request_id)
 
     def has_same(self, field_name: str, other: str) -> bool:
         """Whether two fields have the same value, such as a password and its repetition."""

@@ -15,6 +15,7 @@ from markupsafe import Markup
 from authsvc.audit.sentences import summary
 from authsvc.audit.stored_entry import instant as moment
 from authsvc.audit.token_event import MANY
+from authsvc.manage.etag import etag
 from authsvc.tenancy.subjects import SYSTEM, split_subject
 from authsvc.web.portal.license_states import last_day
 
@@ -62,6 +63,7 @@ class Renderer:
             "day": day,
             "last_day": last_day,
             "quoted": shlex.quote,
+            "etag": etag,
             "who": who,
             "summary": summary,
             "at": moment,

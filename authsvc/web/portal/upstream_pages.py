@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Sequence
 
 from attrs import frozen
 
-from authsvc.errors import AuthsvcError, ConfirmationNeeded, Conflict, InputRefused
+from authsvc.errors import AuthsvcError, ConfirmationNeeded, Conflict, InputRefused, PreconditionFailed
 from authsvc.manage.permissions import Permission
 from authsvc.manage.teams import Teams
 from authsvc.manage.upstreams import LinkChange, Upstreams
@@ -183,7 +183,7 @@ class UpstreamPages:
         self, visit: Visit, error: AuthsvcError | None = None, steps: Sequence[ProbeStep] = ()
     ) -> PageAnswer:
         link, health = await self.upstreams.show(visit.actor, visit.names["upstream"])
-        preset = PRESETS[link.provider]
+        preset, is_old = PRESETS[link.provider], isinstance(error, PreconditionFailed)
         known = token_hosts(preset, link.origin)
         typed = {
             "repositories": "\n".join(link.repositories),
@@ -202,7 +202,7 @@ class UpstreamPages:
             "example": example_repository(link),
             "patterns": license_patterns(link),
             "optional": preset.secret.requirement is not Requirement.REQUIRED,
-            "fields": typed | {name: visit.form[name] for name in typed if name in visit.form},
+            "fields": typed | {name: visit.form[name] for name in typed if name in visit.form and not is_old},
             "steps": steps,
             "notice": _DONE.get(visit.query.get("done", "")),
             "error": None if error is None else str(error),

@@ -38,6 +38,7 @@ async def test_an_account_from_its_beginning_to_its_end(portal: PortalServer) ->
     changed = await browser.submit(page, f"{path}/grants", grants=f"{APP}/**:pull")
     assert changed.location == f"{path}?done=grants"
     assert not await can_push(portal, first)
+    page = await browser.get(path)
     refused = await browser.submit(page, f"{path}/grants", grants="nonsense")
     assert refused.status == 400
 
