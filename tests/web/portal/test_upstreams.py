@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Literal
 
 import pytest
 from attrs import evolve
+from typing_extensions import override
 
 from authsvc.redaction import Secret
 from authsvc.store.activity_sink import RedisActivitySink
@@ -17,6 +19,7 @@ from authsvc.upstreams.link import credential_context
 from authsvc.upstreams.probe import STEPS, ProbeStep
 from authsvc.upstreams.providers import PRESETS, Provider, Requirement
 from authsvc.upstreams.terms import LinkTerms
+from authsvc.web.portal.application import PER_TEAM
 from authsvc.web.portal.upstream_states import pull_name, shown_health
 from authsvc.wiring.upstreams import RegistryChecks
 from tests.support.activity import event
@@ -29,6 +32,7 @@ from tests.support.upstream_links import Clock, make_link, upstream_session
 from tests.support.upstream_registry import USERS, UpstreamRegistry, upstream_registry
 from tests.support.upstream_stub import Answer, StubUpstream
 from tests.support.upstream_tls import UpstreamAuthority
+from tests.support.waiting import becomes
 
 pytestmark = pytest.mark.usefixtures("people")
 
@@ -265,15 +269,27 @@ async def test_others_change_none(portal: PortalServer, name: str) -> None:
     assert await secret_of(portal, path) == ("org+robot", SECRET)
 
 
+class Stuck(asyncio.Event):
+    """An answer that does not come, and how many wait for it."""
+
+    waiting = 0
+
+    @override
+    async def wait(self) -> Literal[True]:
+        self.waiting += 1
+        return await super().wait()
+
+
 async def test_a_slow_registry_keeps_no_other_page_waiting(portal: PortalServer) -> None:
     """However many tests a team has running."""
     path = await linked(portal)
     browser = await portal.browser().sign_in(OWNER)
     page = await browser.get(path)
-    portal.house.checks.answers = asyncio.Event()
-    tests = [asyncio.ensure_future(browser.submit(page, f"{path}/test")) for _ in range(16)]
+    portal.house.checks.answers = stuck = Stuck()
+    tests = [asyncio.ensure_future(browser.submit(page, f"{path}/test")) for _ in range(2 * PER_TEAM)]
+    await becomes(lambda: stuck.waiting >= PER_TEAM, "as many tests as a team may have pages")
     assert (await browser.get(path)).status == 200
-    portal.house.checks.answers.set()
+    stuck.set()
     assert {reply.status for reply in await asyncio.gather(*tests)} == {200}
 
 
