@@ -31,7 +31,7 @@ def is_genuine(secret: Secret, headers: dict[str, str], body: bytes = BODY) -> b
 
 def sent(seconds: float = 0, secret: Secret = SECRET) -> dict[str, str]:
     """Return the headers of a request of so many seconds ago."""
-    return dict(signed_headers(secret, "evt_1", int(time.time() - seconds), BODY))
+    return dict(signed_headers([secret], "evt_1", int(time.time() - seconds), BODY))
 
 
 def test_the_example_accepts_what_is_sent() -> None:

@@ -30,7 +30,7 @@ CHANGES = (
     *("service-account.created", "service-account.grants_set", "service-account.rotated"),
     *("service-account.disabled", "service-account.enabled", "service-account.revoked"),
     *("upstream.linked", "upstream.changed", "upstream.purged", "upstream.unlinked"),
-    *("webhook.added", "webhook.disabled", "webhook.enabled", "webhook.removed"),
+    *("webhook.added", "webhook.changed", "webhook.disabled", "webhook.enabled", "webhook.removed", "webhook.rotated"),
     *("customer.created", "customer.changed", "license.created", "license.changed", "license.rotated"),
     *("license-link.created", "license-link.revoked", "license-link.downloaded"),
     *("keys.rotated", "keys.license_rotated", "keys.sealing_rotated"),

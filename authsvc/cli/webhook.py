@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from authsvc.cli.console import common_options, print_json, print_table, run, say
+from authsvc.cli.confirm import run_confirmed, yes_option
+from authsvc.cli.console import common_options, overlap_option, print_json, print_table, run, say
 from authsvc.cli.pagination import Column, Facts, Table, page_of, paging_options, print_list
-from authsvc.tenancy.dates import render_instant, render_optional
+from authsvc.tenancy.dates import parse_span, render_instant, render_optional
 from authsvc.webhooks.event import SELECTABLE
 
 if TYPE_CHECKING:
@@ -118,16 +119,68 @@ def test(webhook: str, data_dir: Path | None, *, as_json: bool) -> None:
         sys.exit(1)
 
 
+@webhook_group.command("set")
+@click.argument("webhook")
+@click.option("--url", metavar="URL", help="Where events are sent from now on; what waits goes there too.")
+@click.option("--type", "types", multiple=True, metavar="TYPE", help="What to send instead; repeatable.")
+@click.option("--all-types", is_flag=True, help="Send all types, also those of later versions.")
+@common_options
+def set_(
+    webhook: str, url: str | None, types: tuple[str, ...], data_dir: Path | None, *, all_types: bool, as_json: bool
+) -> None:
+    """Send events to another address, or other types of events; the secret stays."""
+    from authsvc.webhooks.terms import WebhookChange
+
+    if all_types and types:
+        raise click.UsageError("--all-types goes without --type")
+    if url is None and not types and not all_types:
+        raise click.UsageError("say what to change: --url, --type or --all-types")
+
+    async def use(manage: "Management") -> "Webhook":
+        change = WebhookChange.parse(url, types or None, all_types=all_types)
+        return await manage.webhooks.set(webhook, change, manage.operation())
+
+    _print(run(data_dir, use), "changed", as_json=as_json)
+
+
+@webhook_group.command("rotate")
+@click.argument("webhook")
+@overlap_option
+@yes_option
+@common_options
+def rotate(webhook: str, overlap: str, data_dir: Path | None, *, yes: bool, as_json: bool) -> None:
+    """Give a webhook a new signing secret and print it once; the old one signs besides for a while."""
+
+    async def use(manage: "Management", confirmed: str | None) -> "tuple[Webhook, Secret]":
+        span = parse_span(overlap, "overlap")
+        return await manage.webhooks.rotate(webhook, span, manage.operation(), confirmed)
+
+    rotated, secret = run_confirmed(data_dir, use, yes=yes)
+    if as_json:
+        print_json({**_webhook_facts(rotated), "secret": secret.reveal()})
+        return
+    say(secret.reveal())
+    until = rotated.old_secret_until
+    also = "the old one ends now" if until is None else f"the old one signs besides until {render_instant(until)}"
+    say(f"shown once: the receiver checks signatures with it; {also}", err=True)
+
+
+@webhook_group.command("disable")
+@click.argument("webhook")
+@common_options
+def disable(webhook: str, data_dir: Path | None, *, as_json: bool) -> None:
+    """Send nothing more to a webhook; what waits for it is not sent."""
+    disabled = run(data_dir, lambda manage: manage.webhooks.disable(webhook, manage.operation()))
+    _print(disabled, "disabled", as_json=as_json)
+
+
 @webhook_group.command("enable")
 @click.argument("webhook")
 @common_options
 def enable(webhook: str, data_dir: Path | None, *, as_json: bool) -> None:
-    """Send events again to a webhook that was disabled because its receiver failed for days or is gone."""
+    """Send events again to a webhook that was disabled: by hand, or because its receiver failed for days."""
     enabled = run(data_dir, lambda manage: manage.webhooks.enable(webhook, manage.operation()))
-    if as_json:
-        print_json(_webhook_facts(enabled))
-    else:
-        say(f"webhook {enabled.id} is enabled")
+    _print(enabled, "enabled", as_json=as_json)
 
 
 @webhook_group.command("remove")
@@ -142,6 +195,13 @@ def remove(webhook: str, data_dir: Path | None, *, as_json: bool) -> None:
         say(f"webhook {webhook} removed")
 
 
+def _print(webhook: "Webhook", what: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json(_webhook_facts(webhook))
+    else:
+        say(f"webhook {webhook.id} is {what}")
+
+
 def _webhook_facts(webhook: "Webhook") -> Facts:
     return {
         "id": webhook.id,
@@ -153,6 +213,7 @@ def _webhook_facts(webhook: "Webhook") -> Facts:
         "changed_at": render_instant(webhook.changed_at),
         "disabled_at": render_optional(webhook.disabled_at),
         "disabled_reason": webhook.disabled_reason,
+        "old_secret_until": render_optional(webhook.old_secret_until),
     }
 
 

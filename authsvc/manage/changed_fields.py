@@ -15,13 +15,14 @@ from authsvc.upstreams.origin import Origin
 UNSHOWN = frozenset({"epoch", "sha256", "changed_at"})
 """Fields that are nothing to a reader: what follows from other changes, and the digest of a secret."""
 
-SEALED = frozenset({"sealed_secret"})
-"""Fields that hold an encrypted secret."""
+HIDDEN = frozenset({"sealed_secret", "old_sealed_secret", "path"})
+"""Fields of which an entry says only whether they are set: encrypted secrets, and what follows the host in the URL of a
+receiver, which may hold a token."""
 
 IS_SET = "set"
 """Stands for the value of a secret, of which nothing else is said."""
 
-NAMES = {"password_hash": "password", "sealed_secret": "secret"}
+NAMES = {"password_hash": "password", "sealed_secret": "secret", "old_sealed_secret": "old_secret"}
 """Fields that are named for what a person sets."""
 
 
@@ -64,10 +65,10 @@ def _values(record: Any, names: list[str]) -> dict[str, Any]:
 
 
 def _plain(name: str, value: Any) -> Any:
-    """Return a value that can be compared and shown: of what is sealed, that it is set."""
+    """Return a value that can be compared and shown: of what is hidden, that it is set."""
     if isinstance(value, Origin):
         return value.text
-    return Secret(value) if name in SEALED and value is not None else value
+    return Secret(value) if name in HIDDEN and value is not None else value
 
 
 def _shown(value: Any) -> Any:

@@ -171,6 +171,9 @@ class Permission(enum.Enum):
     WEBHOOK_DELIVERIES = _read_people("see what was sent to a webhook")
     WEBHOOK_ADD = _change_people("add a webhook")
     WEBHOOK_TEST = _change_people("test a webhook")
+    WEBHOOK_SET = _change_people("change a webhook")
+    WEBHOOK_ROTATE = _change_people("rotate a webhook's secret")
+    WEBHOOK_DISABLE = _change_people("disable a webhook")
     WEBHOOK_ENABLE = _change_people("enable a webhook")
     WEBHOOK_REMOVE = _change_people("remove a webhook")
 

@@ -1,5 +1,6 @@
 """What asks the receivers of webhooks for the use cases: the rules on addresses, and a test call."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from authsvc.redaction import Secret
@@ -20,7 +21,7 @@ class WebhookChecks(Protocol):
         """
         ...
 
-    async def send(self, webhook: Webhook, secret: Secret, event: WebhookEvent) -> DeliveryAttempt:
+    async def send(self, webhook: Webhook, secrets: Sequence[Secret], event: WebhookEvent) -> DeliveryAttempt:
         """Return what came of sending an event once.
 
         Raises:

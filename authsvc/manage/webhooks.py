@@ -1,6 +1,7 @@
-"""Outgoing webhooks: added, listed, tested, enabled and removed."""
+"""Outgoing webhooks: added, listed, tested, changed, rotated, disabled, enabled and removed."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from attrs import evolve, frozen
 
@@ -8,6 +9,7 @@ from authsvc.credentials.machine_secret import ID_BYTES, new_id
 from authsvc.errors import Conflict, InputRefused
 from authsvc.manage.actor import Actor
 from authsvc.manage.authorization import permitted
+from authsvc.manage.confirmation import EndedAccess, mark_of, require
 from authsvc.manage.idempotency import repeatable, shows_secret
 from authsvc.manage.lookup import find_app, find_team, find_webhook, no_app
 from authsvc.manage.operation import Operation
@@ -16,14 +18,18 @@ from authsvc.manage.secret_sealer import SecretSealer
 from authsvc.manage.stores import Stores
 from authsvc.manage.webhook_checks import WebhookChecks
 from authsvc.redaction import Secret
+from authsvc.tenancy.dates import render_instant
 from authsvc.tenancy.pages import MAX_PAGE, Page, page_size
 from authsvc.tenancy.records import App
 from authsvc.tenancy.versioned import Versioned
 from authsvc.webhooks.delivery import Delivery, DeliveryAttempt, DeliveryCounts
 from authsvc.webhooks.event import EventType, WebhookEvent, event_id
 from authsvc.webhooks.signature import SECRET_BYTES, new_secret
-from authsvc.webhooks.terms import WebhookTerms
-from authsvc.webhooks.webhook import Webhook, secret_context
+from authsvc.webhooks.terms import WebhookChange, WebhookTerms
+from authsvc.webhooks.webhook import Webhook, next_secret_context, secret_context, signing_secrets, with_new_secret
+
+BY_HAND = "it was disabled by hand"
+"""Why nothing is sent to a webhook that a person disabled."""
 
 
 @frozen
@@ -137,7 +143,8 @@ class Webhooks:
             Overloaded: too much is being sent at this moment; nothing was.
         """
         found = (await find_webhook(self.stores, operation.actor, webhook)).record
-        opened = await self.sealer.unseal(found.sealed_secret, secret_context(found))
+        sealed = signing_secrets(found, operation.now)
+        opened = [await self.sealer.unseal(one.sealed, one.context) for one in sealed]
         event = WebhookEvent(
             event_id(EventType.TEST, found.id, operation.entropy(ID_BYTES).hex()),
             EventType.TEST,
@@ -146,7 +153,70 @@ class Webhooks:
             found.app,
             {"team": found.team, "app": found.app, "webhook": found.id},
         )
-        return await self.checks.send(found, Secret(opened.decode("ascii")), event)
+        return await self.checks.send(found, [Secret(one.decode("ascii")) for one in opened], event)
+
+    @permitted(Permission.WEBHOOK_SET)
+    @repeatable(_first)
+    async def set(self, webhook: str, change: WebhookChange, operation: Operation) -> Webhook:
+        """Return the webhook with another address, or with other types of events. What waits goes to the new address.
+
+        Raises:
+            InputRefused: the address is one where no receiver may be.
+            NotFound: there is no such webhook.
+        """
+        stored = await self._found(webhook, operation)
+        old = stored.record
+        new = change.of(old)
+        if new == old:
+            return old
+        if new.origin != old.origin:
+            await self.checks.vet_host(new.origin, old.team)
+        new = evolve(new, changed_at=operation.now)
+        entry = operation.entry_of_change("webhook.changed", old, new, **_facts(new))
+        await self.stores.webhooks.replace(stored, new, entry)
+        return new
+
+    @permitted(Permission.WEBHOOK_ROTATE)
+    @shows_secret
+    async def rotate(
+        self, webhook: str, overlap: timedelta, operation: Operation, confirmed: str | None = None
+    ) -> tuple[Webhook, Secret]:
+        """Return the webhook with a new signing secret, which is shown this once.
+
+        For ``overlap`` each request has a signature with the old one besides, so that the receiver can take its time.
+
+        Raises:
+            NotFound: there is no such webhook.
+            ConfirmationNeeded: a secret that an earlier rotation gave more time would end now; no ``overlap`` at all
+                says already that every old one shall end.
+        """
+        stored = await self._found(webhook, operation)
+        old = stored.record
+        if overlap:
+            require(_ended_by_rotation(old, operation), confirmed)
+        secret = new_secret(operation.entropy(SECRET_BYTES))
+        sealed = await self.sealer.seal(secret.reveal().encode("ascii"), next_secret_context(old))
+        new = with_new_secret(old, sealed, operation.now + overlap, operation.now)
+        entry = operation.entry_of_change("webhook.rotated", old, new, **_facts(new))
+        await self.stores.webhooks.replace(stored, new, entry)
+        return new, secret
+
+    @permitted(Permission.WEBHOOK_DISABLE)
+    @repeatable(_first)
+    async def disable(self, webhook: str, operation: Operation) -> Webhook:
+        """Return the webhook, to which nothing is sent from now on; what waits for it is not sent.
+
+        Raises:
+            NotFound: there is no such webhook.
+        """
+        stored = await self._found(webhook, operation)
+        old = stored.record
+        if old.disabled_at is not None:
+            return old
+        new = evolve(old, disabled_at=operation.now, disabled_reason=BY_HAND, changed_at=operation.now)
+        entry = operation.entry_of_change("webhook.disabled", old, new, **_facts(new))
+        await self.stores.webhooks.replace(stored, new, entry)
+        return new
 
     @permitted(Permission.WEBHOOK_ENABLE)
     @repeatable(_first)
@@ -202,3 +272,15 @@ class Webhooks:
 def _facts(webhook: Webhook) -> dict[str, object]:
     """Return what the audit says of a webhook; its path may hold a token of the receiver."""
     return {"webhook": webhook.id, "team": webhook.team, "app": webhook.app}
+
+
+def _ended_by_rotation(webhook: Webhook, operation: Operation) -> EndedAccess | None:
+    """Return what another rotation ends before its time; None if nothing."""
+    until = webhook.old_secret_until
+    if until is None or until <= operation.now:
+        return None
+    sentence = (
+        f"the secret of the webhook {webhook.id} has been rotated already: the one before, which was to sign until "
+        f"{render_instant(until)}, ends now, and a receiver that knows only that one refuses every event"
+    )
+    return EndedAccess(sentence, mark_of(webhook.id, webhook.secret_version))

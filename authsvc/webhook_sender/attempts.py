@@ -1,7 +1,8 @@
 """Attempts to deliver: takes what is due for one webhook, sends it, and stores how that ended."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from attrs import evolve, field, frozen
@@ -16,7 +17,7 @@ from authsvc.tenancy.versioned import Versioned
 from authsvc.webhook_sender.client import DeliveryReply, WebhookClient
 from authsvc.webhooks.delivery import Delivery, DeliveryAttempt, DeliveryState
 from authsvc.webhooks.schedule import GIVE_UP_AFTER, MAX_ATTEMPTS, is_given_up, next_attempt
-from authsvc.webhooks.webhook import Webhook
+from authsvc.webhooks.webhook import SealedSigningSecret, Webhook, signing_secrets
 
 TAKEN_BACK = timedelta(seconds=12)
 """When a delivery is tried again whose sender ended in the middle of an attempt: later than any request takes."""
@@ -50,7 +51,7 @@ class DeliveryAttempts:
         webhooks: where they are.
         deliveries: what is due.
         client: sends.
-        unseal: opens the signing secret of a webhook.
+        unseal: opens a signing secret.
         holder: random name of the sender.
         clock: the present.
         monotonic: seconds of a clock that never goes back.
@@ -62,7 +63,7 @@ class DeliveryAttempts:
     webhooks: RedisWebhooks
     deliveries: RedisWebhookDeliveries
     client: WebhookClient
-    unseal: Callable[[Webhook], Awaitable[Secret]] = field(repr=False)
+    unseal: Callable[[SealedSigningSecret], Awaitable[Secret]] = field(repr=False)
     holder: str
     clock: Callable[[], datetime] = field(repr=False)
     monotonic: Callable[[], float] = field(repr=False)
@@ -93,17 +94,15 @@ class DeliveryAttempts:
 
     async def _try(self, place: DueWebhook, found: Versioned[Webhook], due: StoredDelivery) -> bool:
         try:
-            secret: Secret | None = await self.unseal(found.record)
+            secrets = await self._secrets(found.record)
         except (Overloaded, SignerUnavailable):
             await self.deliveries.pause(place, self.clock() + CLOSED)
             return True
-        except Conflict:
-            secret = None
         asked, now = self.monotonic(), self.clock()
         begun = await self.deliveries.begin(self.holder, place, due, now, now + TAKEN_BACK)
         if begun is None or self.monotonic() - asked > FRESH:
             return False
-        reply = await self._reply(found.record, begun, secret)
+        reply = await self._reply(found.record, begun, secrets)
         since = await self._end(place, begun, self._ended(begun.delivery, reply))
         if reply.gone:
             await self._disable(found, GONE)
@@ -111,11 +110,22 @@ class DeliveryAttempts:
             await self._disable(found, NEVER_WORKED)
         return True
 
-    async def _reply(self, webhook: Webhook, begun: StoredDelivery, secret: Secret | None) -> DeliveryReply:
-        if secret is None:
+    async def _secrets(self, webhook: Webhook) -> Sequence[Secret]:
+        """Return the secrets that sign now; none when the present one cannot be opened."""
+        present, *old = signing_secrets(webhook, self.clock())
+        try:
+            secrets = [await self.unseal(present)]
+        except Conflict:
+            return ()
+        with suppress(Conflict):  # one that is about to end anyway holds up nothing
+            secrets += [await self.unseal(one) for one in old]
+        return secrets
+
+    async def _reply(self, webhook: Webhook, begun: StoredDelivery, secrets: Sequence[Secret]) -> DeliveryReply:
+        if not secrets:
             return DeliveryReply(DeliveryAttempt(self.clock(), None, SECRET_LOST, 0))
         try:
-            return await self.client.send(webhook, begun.delivery.event, begun.body, secret)
+            return await self.client.send(webhook, begun.delivery.event, begun.body, secrets)
         except Overloaded as error:
             return DeliveryReply(DeliveryAttempt(self.clock(), None, str(error), 0))
 

@@ -5,7 +5,7 @@ the connection goes to exactly one of them. No redirect is followed, and no body
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from http import HTTPStatus
 
@@ -55,20 +55,20 @@ class WebhookClient:
     clock: Callable[[], datetime] = field(repr=False)
     monotonic: Callable[[], float] = field(repr=False)
 
-    async def send(self, webhook: Webhook, event_id: str, body: bytes, secret: Secret) -> DeliveryReply:
+    async def send(self, webhook: Webhook, event_id: str, body: bytes, secrets: Sequence[Secret]) -> DeliveryReply:
         """Return what came of one attempt.
 
         Args:
             webhook: where to.
             event_id: of the event.
             body: what is sent.
-            secret: signs it.
+            secrets: sign it, each with a signature of its own.
 
         Raises:
             Overloaded: too much is under way at this moment; nothing was sent.
         """
         began = self.monotonic()
-        signed = signed_headers(secret, event_id, int(self.clock().timestamp()), body)
+        signed = signed_headers(secrets, event_id, int(self.clock().timestamp()), body)
         try:
             reply = await self.session.request(
                 Requester(webhook.team, webhook.id),

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from attrs import define, field, frozen
 
 from authsvc.redaction import Secret
-from authsvc.webhooks.webhook import Webhook
+from authsvc.webhooks.webhook import SealedSigningSecret
 
 KEPT_FOR = 30.0
 """Seconds for which an opened secret is used without asking again."""
@@ -30,17 +30,17 @@ class RecentSecrets:
         monotonic: seconds of a clock that never goes back.
     """
 
-    unseal: Callable[[Webhook], Awaitable[Secret]] = field(repr=False)
+    unseal: Callable[[SealedSigningSecret], Awaitable[Secret]] = field(repr=False)
     monotonic: Callable[[], float] = field(repr=False)
     _opened: OrderedDict[tuple[str, str], _RecentSecret] = field(init=False, factory=OrderedDict, repr=False)
 
-    async def open(self, webhook: Webhook) -> Secret:
-        """Return the signing secret of a webhook; raises what :attr:`unseal` does."""
-        key = (webhook.id, webhook.sealed_secret)
+    async def open(self, one: SealedSigningSecret) -> Secret:
+        """Return a signing secret; raises what :attr:`unseal` does."""
+        key = (one.context.id, one.sealed)
         found = self._opened.get(key)
         if found is not None and self.monotonic() < found.until:
             return found.secret
-        secret = await self.unseal(webhook)
+        secret = await self.unseal(one)
         self._opened[key] = _RecentSecret(secret, self.monotonic() + KEPT_FOR)
         self._opened.move_to_end(key)
         while len(self._opened) > MAX_KEPT:

@@ -5,7 +5,7 @@ import binascii
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from authsvc.redaction import Secret
 
@@ -51,11 +51,11 @@ def signing_key(secret: Secret) -> bytes:
     return key
 
 
-def signed_headers(secret: Secret, event_id: str, seconds: int, body: bytes) -> Mapping[str, str]:
+def signed_headers(secrets: Sequence[Secret], event_id: str, seconds: int, body: bytes) -> Mapping[str, str]:
     """Return the headers that let a receiver check who sent a request, and when.
 
     Args:
-        secret: of the webhook.
+        secrets: of the webhook, one or more: there is a signature with each, so that a receiver may know either one.
         event_id: of the event.
         seconds: Unix time of this attempt; a receiver refuses one that is minutes old.
         body: exactly as it is sent.
@@ -66,9 +66,6 @@ def signed_headers(secret: Secret, event_id: str, seconds: int, body: bytes) -> 
     if not _ID.fullmatch(event_id):
         raise ValueError("the id of an event has letters, digits, '_' and '-'")
     content = b"%b.%d.%b" % (event_id.encode("ascii"), seconds, body)
-    digest = hmac.digest(signing_key(secret), content, hashlib.sha256)
-    return {
-        ID_HEADER: event_id,
-        TIMESTAMP_HEADER: str(seconds),
-        SIGNATURE_HEADER: f"v1,{base64.b64encode(digest).decode('ascii')}",
-    }
+    digests = (hmac.digest(signing_key(secret), content, hashlib.sha256) for secret in secrets)
+    signatures = " ".join(f"v1,{base64.b64encode(digest).decode('ascii')}" for digest in digests)
+    return {ID_HEADER: event_id, TIMESTAMP_HEADER: str(seconds), SIGNATURE_HEADER: signatures}

@@ -3,11 +3,12 @@
 import re
 from collections.abc import Iterable
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from authsvc.errors import InputRefused
 from authsvc.upstreams.origin import Origin, parse_origin
 from authsvc.webhooks.event import SELECTABLE, EventType
+from authsvc.webhooks.webhook import Webhook
 
 MAX_URL = 2_000
 """Longest URL of a receiver, in characters."""
@@ -38,6 +39,40 @@ class WebhookTerms:
             InputRefused: something is not acceptable.
         """
         return cls(*parse_url(url), parse_types(types))
+
+
+@frozen
+class WebhookChange:
+    """What is changed of a webhook; None leaves it as it is.
+
+    Attributes:
+        origin: where the receiver is from now on.
+        path: path and query there.
+        types: of the events that are sent from now on.
+        all_types: whether all of them are, also those of later versions.
+    """
+
+    origin: Origin | None = None
+    path: str | None = None
+    types: tuple[EventType, ...] | None = None
+    all_types: bool = False
+
+    @classmethod
+    def parse(cls, url: str | None, types: Iterable[str] | None, *, all_types: bool = False) -> "WebhookChange":
+        """Return what was given, in its one form.
+
+        Raises:
+            InputRefused: something is not acceptable.
+        """
+        origin, path = (None, None) if url is None else parse_url(url)
+        return cls(origin, path, parse_types(types), all_types)
+
+    def of(self, webhook: Webhook) -> Webhook:
+        """Return a webhook with the change."""
+        types = None if self.all_types else webhook.types if self.types is None else self.types
+        if self.origin is None or self.path is None:
+            return evolve(webhook, types=types)
+        return evolve(webhook, origin=self.origin, path=self.path, types=types)
 
 
 def parse_url(text: str) -> tuple[Origin, str]:

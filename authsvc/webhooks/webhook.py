@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from authsvc.keys.sealing import SealContext
 from authsvc.upstreams.origin import Origin
@@ -33,6 +33,9 @@ class Webhook:
         changed_at: aware.
         disabled_at: since when nothing is sent, or None.
         disabled_reason: why, as a sentence, or None.
+        old_sealed_secret: the secret before it, sealed, which signs besides until :attr:`old_secret_until`; or None.
+        old_secret_version: of that one.
+        old_secret_until: when it no longer signs.
     """
 
     id: str
@@ -48,6 +51,9 @@ class Webhook:
     changed_at: datetime
     disabled_at: datetime | None = None
     disabled_reason: str | None = None
+    old_sealed_secret: str | None = None
+    old_secret_version: int = 0
+    old_secret_until: datetime | None = None
 
     @property
     def url(self) -> str:
@@ -63,6 +69,54 @@ class Webhook:
         return self.types is None or event.type in self.types
 
 
+@frozen
+class SealedSigningSecret:
+    """A signing secret as it is stored.
+
+    Attributes:
+        sealed: the secret.
+        context: what it is bound to.
+    """
+
+    sealed: str
+    context: SealContext
+
+
+def signing_secrets(webhook: Webhook, now: datetime) -> tuple[SealedSigningSecret, ...]:
+    """Return the secrets that sign what is sent ``now``: the present one, and the one before while both count."""
+    present = SealedSigningSecret(webhook.sealed_secret, secret_context(webhook))
+    if webhook.old_sealed_secret is None or webhook.old_secret_until is None or webhook.old_secret_until <= now:
+        return (present,)
+    context = SealContext(SEAL_KIND, webhook.team, webhook.id, webhook.old_secret_version)
+    return present, SealedSigningSecret(webhook.old_sealed_secret, context)
+
+
+def with_new_secret(webhook: Webhook, sealed: str, until: datetime, now: datetime) -> Webhook:
+    """Return the webhook with another secret, which is sealed for the next version.
+
+    Args:
+        webhook: as it is.
+        sealed: the new secret.
+        until: when the present one no longer signs; no later than ``now`` ends it at once.
+        now: the present.
+    """
+    both = until > now
+    return evolve(
+        webhook,
+        sealed_secret=sealed,
+        secret_version=webhook.secret_version + 1,
+        changed_at=now,
+        old_sealed_secret=webhook.sealed_secret if both else None,
+        old_secret_version=webhook.secret_version if both else 0,
+        old_secret_until=until if both else None,
+    )
+
+
 def secret_context(webhook: Webhook) -> SealContext:
     """Return what the webhook's sealed secret is bound to."""
     return SealContext(SEAL_KIND, webhook.team, webhook.id, webhook.secret_version)
+
+
+def next_secret_context(webhook: Webhook) -> SealContext:
+    """Return what its next secret is bound to."""
+    return evolve(secret_context(webhook), version=webhook.secret_version + 1)

@@ -1,6 +1,6 @@
 """What asks the receivers of webhooks for the use cases, with the rules of this installation."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from attrs import frozen
@@ -33,13 +33,13 @@ class ReceiverChecks:
         """
         await self.client.session.resolver.vet_host(origin, team)
 
-    async def send(self, webhook: Webhook, secret: Secret, event: WebhookEvent) -> DeliveryAttempt:
+    async def send(self, webhook: Webhook, secrets: Sequence[Secret], event: WebhookEvent) -> DeliveryAttempt:
         """Return what came of sending an event once.
 
         Raises:
             Overloaded: too much is being sent at this moment; nothing was.
         """
-        return (await self.client.send(webhook, event.id, event.body(), secret)).attempt
+        return (await self.client.send(webhook, event.id, event.body(), secrets)).attempt
 
 
 @asynccontextmanager
@@ -73,11 +73,11 @@ class ReceiverChecksOnDemand:
         async with receiver_checks(self.settings) as checks:
             await checks.vet_host(origin, team)
 
-    async def send(self, webhook: Webhook, secret: Secret, event: WebhookEvent) -> DeliveryAttempt:
+    async def send(self, webhook: Webhook, secrets: Sequence[Secret], event: WebhookEvent) -> DeliveryAttempt:
         """Return what came of sending an event once.
 
         Raises:
             SetupRefused: the file of certificates cannot be read.
         """
         async with receiver_checks(self.settings) as checks:
-            return await checks.send(webhook, secret, event)
+            return await checks.send(webhook, secrets, event)

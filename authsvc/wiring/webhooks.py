@@ -32,7 +32,7 @@ from authsvc.webhook_sender.failing_credentials import FailingCredentials
 from authsvc.webhook_sender.fanout import EventFanout
 from authsvc.webhook_sender.recent_secrets import RecentSecrets
 from authsvc.webhook_sender.sender import LAST_WORDS, Watcher, WebhookSender
-from authsvc.webhooks.webhook import Webhook, secret_context
+from authsvc.webhooks.webhook import SealedSigningSecret
 from authsvc.wiring import clock
 from authsvc.wiring.upstreams import upstream_session
 
@@ -133,9 +133,9 @@ def watchers(
     )
 
 
-def _unseal(keys: KeyServiceClient) -> Callable[[Webhook], Awaitable[Secret]]:
-    async def unseal(webhook: Webhook) -> Secret:
-        return Secret((await keys.unseal(webhook.sealed_secret, secret_context(webhook))).decode())
+def _unseal(keys: KeyServiceClient) -> Callable[[SealedSigningSecret], Awaitable[Secret]]:
+    async def unseal(one: SealedSigningSecret) -> Secret:
+        return Secret((await keys.unseal(one.sealed, one.context)).decode())
 
     return unseal
 

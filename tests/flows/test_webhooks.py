@@ -72,7 +72,28 @@ def is_genuine(seen: Seen, secret: str) -> bool:
     key = base64.b64decode(secret.removeprefix("whsec_"))
     content = f"{seen.headers['webhook-id']}.{seen.headers['webhook-timestamp']}.".encode() + seen.body
     digest = hmac.digest(key, content, hashlib.sha256)
-    return seen.headers["webhook-signature"] == f"v1,{base64.b64encode(digest).decode()}"
+    return f"v1,{base64.b64encode(digest).decode()}" in seen.headers["webhook-signature"].split(" ")
+
+
+def test_a_webhook_is_moved_and_gets_another_secret(vendor: Vendor) -> None:
+    """Without a gap: the receiver that knows the old secret accepts what is signed with both."""
+    webhook, first = vendor.add("/gone")
+    assert vendor.webhook("set", webhook, check=False).code == 2
+    moved = vendor.webhook("set", webhook, "--url", f"{vendor.receiver.url}/ok?moved", "--type", "license.ending")
+    assert moved.out == f"webhook {webhook} is changed\n"
+    rotated = vendor.webhook("rotate", webhook, "--overlap", "2h")
+    second = rotated.out.strip()
+    assert "the old one signs besides until" in rotated.err
+    vendor.webhook("test", webhook)
+    (seen,) = vendor.receiver.asked("moved")
+    assert is_genuine(seen, first)
+    assert is_genuine(seen, second)
+    assert vendor.webhook("rotate", webhook, "--overlap", "2h", check=False).code == 1
+    assert vendor.webhook("rotate", webhook, "--overlap", "0").out.startswith("whsec_")
+    assert vendor.webhook("disable", webhook).out == f"webhook {webhook} is disabled\n"
+    facts = json.loads(vendor.webhook("show", webhook, "--json").out)
+    assert (facts["types"], facts["disabled_reason"]) == (["license.ending"], "it was disabled by hand")
+    assert facts["old_secret_until"] is None
 
 
 def test_a_webhook_from_its_beginning_to_its_end(vendor: Vendor) -> None:

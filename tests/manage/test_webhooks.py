@@ -1,4 +1,4 @@
-"""Webhooks: added, tested, enabled and removed, with a secret that is shown once."""
+"""Webhooks: added, tested, changed, rotated, enabled and removed, with secrets that are shown once."""
 
 import json
 from datetime import timedelta
@@ -8,16 +8,23 @@ import pytest
 from attrs import evolve
 
 from authsvc.audit.entry import Entry
-from authsvc.errors import Conflict, InputRefused, NotFound, OperationRepeated, PreconditionFailed
+from authsvc.errors import (
+    ConfirmationNeeded,
+    Conflict,
+    InputRefused,
+    NotFound,
+    OperationRepeated,
+    PreconditionFailed,
+)
 from authsvc.keys.service_keys import LocalKeys, create_service_keys
 from authsvc.manage.actor import Actor
 from authsvc.manage.etag import etag
-from authsvc.manage.webhooks import Webhooks
+from authsvc.manage.webhooks import BY_HAND, Webhooks
 from authsvc.redaction import Secret
 from authsvc.webhooks.delivery import DeliveryAttempt, DeliveryCounts
 from authsvc.webhooks.event import EventType
 from authsvc.webhooks.signature import signing_key
-from authsvc.webhooks.terms import WebhookTerms
+from authsvc.webhooks.terms import WebhookChange, WebhookTerms
 from authsvc.webhooks.webhook import Webhook, secret_context
 from tests.support.builders import NOW
 from tests.support.installation import APP, OPERATOR, OTHER_APP, TEAM, Installation, confirmed
@@ -95,7 +102,7 @@ async def test_a_test_is_signed_with_the_secret_and_recorded_nowhere(
     told = len(house.told)
     attempts = [await house.webhooks.test(webhook.id, house.operation()) for _ in range(2)]
     assert [attempt.reason for attempt in attempts] == ["the receiver answered 404"] * 2
-    assert [shown for _, shown, _ in house.receivers.sent] == [secret, secret]
+    assert [shown for _, shown, _ in house.receivers.sent] == [(secret,), (secret,)]
     events = [event for _, _, event in house.receivers.sent]
     assert [event.type for event in events] == [EventType.TEST] * 2
     assert events[0].id != events[1].id
@@ -135,7 +142,7 @@ async def test_a_change_of_something_else_is_refused(house: Installation, added:
     webhook, _ = added
     seen = etag(webhook)
     await disabled(house, webhook)
-    for change in (house.webhooks.enable, house.webhooks.remove):
+    for change in (house.webhooks.enable, house.webhooks.disable, house.webhooks.remove):
         with pytest.raises(PreconditionFailed):
             await change(webhook.id, evolve(house.operation(), if_match=(seen,)))
 
@@ -182,3 +189,79 @@ async def test_webhooks_survive_another_sealing_key(house: Installation, tmp_pat
     for webhook in (old, new):
         assert (await webhooks.test(webhook.id, house.operation())).ok
     assert [name in webhook.sealed_secret for webhook in (old, new)] == [False, True]
+
+
+async def test_another_address(house: Installation, added: tuple[Webhook, Secret]) -> None:
+    """Address and types are changed together or alone; the secret stays, and the audit does not have the path."""
+    webhook, _ = added
+    house.pass_time(hours=1)
+    change = WebhookChange.parse("https://b.example.com/of-b", None)
+    moved = await house.webhooks.set(webhook.id, change, house.operation())
+    assert (moved.url, moved.types, moved.sealed_secret) == (
+        "https://b.example.com/of-b",
+        webhook.types,
+        webhook.sealed_secret,
+    )
+    assert moved.changed_at == house.now
+    assert house.told[-1].facts["changed"] == {
+        "origin": ["https://hooks.example.com", "https://b.example.com"],
+        "path": ["set", "set"],
+    }
+    everything = await house.webhooks.set(moved.id, WebhookChange.parse(None, None, all_types=True), house.operation())
+    assert (everything.url, everything.types) == (moved.url, None)
+    some = WebhookChange.parse(None, ["image.pushed"])
+    await house.webhooks.set(moved.id, some, house.operation())
+    told = len(house.told)
+    assert (await house.webhooks.set(moved.id, some, house.operation())).types == (EventType.PUSHED,)
+    assert len(house.told) == told
+    assert "of-b" not in json.dumps([one.text() for one in house.told])
+
+    house.receivers.refused = {"inside.example.com"}
+    with pytest.raises(InputRefused):
+        await house.webhooks.set(moved.id, WebhookChange.parse("https://inside.example.com", None), house.operation())
+
+
+async def test_two_secrets_for_a_while(house: Installation, added: tuple[Webhook, Secret]) -> None:
+    """Both sign until the overlap has passed, then the new one alone; at once without an overlap."""
+    webhook, first = added
+
+    async def signing() -> list[str]:
+        await house.webhooks.test(webhook.id, house.operation())
+        return [secret.reveal() for secret in house.receivers.sent[-1][1]]
+
+    rotated, second = await house.webhooks.rotate(webhook.id, timedelta(hours=2), house.operation())
+    assert (rotated.secret_version, rotated.old_secret_until) == (2, house.now + timedelta(hours=2))
+    assert await signing() == [second.reveal(), first.reveal()]
+    house.pass_time(hours=1, minutes=59)
+    assert len(await signing()) == 2
+    house.pass_time(minutes=1)
+    assert await signing() == [second.reveal()]
+    _, third = await house.webhooks.rotate(webhook.id, timedelta(0), house.operation())
+    assert await signing() == [third.reveal()]
+    text = json.dumps([one.text() for one in house.told])
+    for secret in (first, second, third):
+        assert secret.reveal() not in text
+    assert rotated.sealed_secret not in text
+
+
+async def test_a_promised_overlap_is_not_cut_unasked(house: Installation, added: tuple[Webhook, Secret]) -> None:
+    """A second rotation ends the first secret before its time: that is confirmed, or meant by no overlap at all."""
+    webhook, _ = added
+    await house.webhooks.rotate(webhook.id, timedelta(hours=2), house.operation())
+    with pytest.raises(ConfirmationNeeded, match="ends now") as asked:
+        await house.webhooks.rotate(webhook.id, timedelta(hours=1), house.operation())
+    confirmed, _ = await house.webhooks.rotate(webhook.id, timedelta(hours=1), house.operation(), asked.value.mark)
+    assert confirmed.secret_version == 3
+    with pytest.raises(ConfirmationNeeded):
+        await house.webhooks.rotate(webhook.id, timedelta(hours=1), house.operation(), asked.value.mark)
+    assert (await house.webhooks.rotate(webhook.id, timedelta(0), house.operation()))[0].old_sealed_secret is None
+
+
+async def test_disabling_by_hand(house: Installation, added: tuple[Webhook, Secret]) -> None:
+    """It says so; disabling twice changes nothing."""
+    webhook, _ = added
+    off = await house.webhooks.disable(webhook.id, house.operation())
+    assert (off.disabled_at, off.disabled_reason) == (house.now, BY_HAND)
+    assert house.told[-1].event == "webhook.disabled"
+    house.pass_time(hours=1)
+    assert await house.webhooks.disable(webhook.id, house.operation()) == off

@@ -18,7 +18,7 @@ from authsvc.tenancy.license_update import LicenseUpdate
 from authsvc.tenancy.records import App, License
 from authsvc.tenancy.versioned import Versioned
 from authsvc.upstreams.terms import LinkTerms
-from authsvc.webhooks.terms import WebhookTerms
+from authsvc.webhooks.terms import WebhookChange, WebhookTerms
 from tests.permission_matrix.oracle import DENIED, FILE, MISSING, NOTHING, NOWHERE, SELF, YES, Cell, load
 from tests.permission_matrix.world import PASSWORD, RECEIVER, Someone, Things, World
 from tests.support.builders import made_passkey
@@ -32,6 +32,7 @@ SPAN = timedelta(hours=1)
 ANY = AuditQuery()
 TERMS = LinkTerms.parse("quay", None, None, None, ["org/**"])
 HOOK = WebhookTerms.parse(RECEIVER, ["license.ending"])
+OTHER_HOOK = WebhookChange.parse(None, ["license.denied"])
 NARROWED = LinkChange(repositories=("org/api",))
 
 
@@ -148,6 +149,9 @@ CALLS: dict[str, Use] = {
     "Webhooks.show": _simple(lambda _, w, a, t: w.webhooks.show(a, t.webhook)),
     "Webhooks.deliveries": _simple(lambda _, w, a, t: w.webhooks.deliveries(a, t.webhook)),
     "Webhooks.test": _change(lambda w, t, o: w.webhooks.test(t.webhook, o)),
+    "Webhooks.set": _change(lambda w, t, o: w.webhooks.set(t.webhook, OTHER_HOOK, o)),
+    "Webhooks.rotate": _change(lambda w, t, o: w.webhooks.rotate(t.webhook, SPAN, o)),
+    "Webhooks.disable": _change(lambda w, t, o: w.webhooks.disable(t.webhook, o)),
     "Webhooks.enable": _change(lambda w, t, o: w.webhooks.enable(t.webhook, o)),
     "Webhooks.remove": _change(lambda w, t, o: w.webhooks.remove(t.webhook, o)),
     "Customers.list": _simple(lambda _, w, a, t: w.customers.list(a, t.team)),

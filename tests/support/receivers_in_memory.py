@@ -1,6 +1,7 @@
 """Receivers of webhooks that nobody connects to."""
 
 import asyncio
+from collections.abc import Sequence
 
 from attrs import define, field
 
@@ -21,13 +22,13 @@ class ReceiversInMemory:
     Attributes:
         refused: hosts that no receiver may be at.
         attempt: what comes of sending.
-        sent: webhook, secret and event of each call.
+        sent: webhook, secrets and event of each call.
         answers: whether they answer, and do not let everybody wait.
     """
 
     refused: set[str] = field(factory=set)
     attempt: DeliveryAttempt = field(factory=lambda: DeliveryAttempt(NOW, 204, None, 12))
-    sent: list[tuple[Webhook, Secret, WebhookEvent]] = field(factory=list)
+    sent: list[tuple[Webhook, tuple[Secret, ...], WebhookEvent]] = field(factory=list)
     answers: asyncio.Event = field(factory=already)
 
     async def vet_host(self, origin: Origin, team: str) -> None:  # noqa: ARG002  as the real one
@@ -35,8 +36,8 @@ class ReceiversInMemory:
         if origin.host in self.refused:
             raise InputRefused("not there", code="upstream_address_refused", field="url")
 
-    async def send(self, webhook: Webhook, secret: Secret, event: WebhookEvent) -> DeliveryAttempt:
+    async def send(self, webhook: Webhook, secrets: Sequence[Secret], event: WebhookEvent) -> DeliveryAttempt:
         """Return what comes of it."""
         await self.answers.wait()
-        self.sent.append((webhook, secret, event))
+        self.sent.append((webhook, tuple(secrets), event))
         return self.attempt

@@ -30,7 +30,7 @@ from authsvc.webhook_sender.sender import WebhookSender
 from authsvc.webhooks.delivery import Delivery
 from authsvc.webhooks.event import EventType, WebhookEvent, event_id
 from authsvc.webhooks.signature import new_secret, signing_key
-from authsvc.webhooks.webhook import Webhook
+from authsvc.webhooks.webhook import SealedSigningSecret, Webhook
 from tests.support.builders import NOW
 from tests.support.upstream_links import LOOPBACK, Clock, Names, upstream_session
 from tests.support.upstream_stub import Answer, Seen, StubUpstream
@@ -119,9 +119,9 @@ class World:
         await self.webhooks.add(evolve(made, **other), None, self.entry())
         return evolve(made, **other)
 
-    async def unseal(self, _webhook: Webhook) -> Secret:
-        """Open the secret of a webhook."""
-        return SECRET
+    async def unseal(self, one: SealedSigningSecret) -> Secret:
+        """Open a secret of a webhook: those of all versions but the first are others."""
+        return SECRET if one.context.version == 1 else new_secret(bytes([one.context.version]) * 32)
 
     def monotonic(self) -> float:
         """Return the steady clock, which goes on by :attr:`skips` between two looks."""

@@ -1,19 +1,22 @@
 """Webhooks: where events are sent, with which result, and every change."""
 
+from collections.abc import Awaitable, Sequence
+
 from attrs import frozen
 
-from authsvc.errors import AuthsvcError, Conflict, InputRefused, NotFound
+from authsvc.errors import AuthsvcError, ConfirmationNeeded, Conflict, InputRefused, NotFound
 from authsvc.manage.permissions import Permission
 from authsvc.manage.teams import Teams
 from authsvc.manage.webhooks import Webhooks
 from authsvc.redaction import Secret
+from authsvc.tenancy.dates import parse_span
 from authsvc.web.portal.answers import PageAnswer, PortalAnswer, RedirectAnswer, Visit, status_of
 from authsvc.web.portal.license_states import ShownState
 from authsvc.web.portal.route import PREFIX, Route
 from authsvc.web.portal.upstream_link_pages import apps_of
 from authsvc.webhooks.delivery import DeliveryAttempt, DeliveryCounts, DeliveryState
 from authsvc.webhooks.event import SELECTABLE
-from authsvc.webhooks.terms import WebhookTerms
+from authsvc.webhooks.terms import WebhookChange, WebhookTerms
 from authsvc.webhooks.webhook import Webhook
 
 WEBHOOKS = f"{PREFIX}/webhooks"
@@ -29,7 +32,9 @@ DELIVERY_STATES = {
 """How far a delivery is, in words for people."""
 
 _DONE = {
-    "enabled": "Events are sent again from now on.",
+    "change": "The webhook was changed.",
+    "disable": "Nothing is sent until the webhook is enabled again.",
+    "enable": "Events are sent again from now on.",
     "removed": "The webhook was removed, with its secret. What waited for it is not sent.",
 }
 
@@ -54,6 +59,10 @@ class WebhookPages:
             Route("POST", "/webhooks", self.add, Permission.WEBHOOK_ADD, asks_others=True),
             Route("GET", one, self.show, Permission.WEBHOOK_SHOW),
             Route("POST", f"{one}/test", self.test, Permission.WEBHOOK_TEST, asks_others=True),
+            Route("POST", f"{one}/change", self.change, Permission.WEBHOOK_SET, asks_others=True),
+            Route("POST", f"{one}/rotate", self.rotate, Permission.WEBHOOK_ROTATE),
+            Route("GET", f"{one}/disable", self.ask_disable, Permission.WEBHOOK_DISABLE),
+            Route("POST", f"{one}/disable", self.disable, Permission.WEBHOOK_DISABLE),
             Route("POST", f"{one}/enable", self.enable, Permission.WEBHOOK_ENABLE),
             Route("GET", f"{one}/remove", self.ask_remove, Permission.WEBHOOK_REMOVE),
             Route("POST", f"{one}/remove", self.remove, Permission.WEBHOOK_REMOVE),
@@ -86,23 +95,60 @@ class WebhookPages:
             return await self._webhook(visit, error)
         return await self._webhook(visit, attempt=attempt)
 
+    async def change(self, visit: Visit) -> PortalAnswer:
+        """Send events to another address, or other types of events."""
+        chosen = _chosen(visit)
+        try:
+            change = WebhookChange.parse(visit.form.get("url", "").strip(), chosen or None, all_types=not chosen)
+        except InputRefused as error:
+            return await self._webhook(visit, error)
+        return await self._changed(
+            visit, "change", self.webhooks.set(visit.names["webhook"], change, visit.operation())
+        )
+
+    async def rotate(self, visit: Visit) -> PortalAnswer:
+        """Give it another secret and show that, this once."""
+        try:
+            overlap = parse_span(visit.form.get("overlap", "").strip(), "overlap")
+            webhook, secret = await self.webhooks.rotate(
+                visit.names["webhook"], overlap, visit.operation(), visit.form.get("confirmed") or None
+            )
+        except (InputRefused, Conflict) as error:
+            return await self._webhook(visit, error)
+        return _secret_page(webhook, secret)
+
+    async def ask_disable(self, visit: Visit) -> PortalAnswer:
+        """Show what it means to disable it."""
+        return await self._question(visit, "disable")
+
+    async def disable(self, visit: Visit) -> PortalAnswer:
+        """Send nothing more to it."""
+        change = self.webhooks.disable(visit.names["webhook"], visit.operation())
+        return await self._changed(visit, "disable", change)
+
     async def enable(self, visit: Visit) -> PortalAnswer:
         """Send events to it again."""
-        try:
-            webhook = await self.webhooks.enable(visit.names["webhook"], visit.operation())
-        except Conflict as error:
-            return await self._webhook(visit, error)
-        return RedirectAnswer(f"{WEBHOOKS}/{webhook.id}?done=enabled")
+        return await self._changed(visit, "enable", self.webhooks.enable(visit.names["webhook"], visit.operation()))
 
     async def ask_remove(self, visit: Visit) -> PortalAnswer:
         """Show what it means to remove it."""
-        webhook, counts = await self.webhooks.show(visit.actor, visit.names["webhook"])
-        return PageAnswer("webhook_remove", {"webhook": webhook, "counts": counts})
+        return await self._question(visit, "remove")
 
     async def remove(self, visit: Visit) -> PortalAnswer:
         """Remove it."""
         await self.webhooks.remove(visit.names["webhook"], visit.operation())
         return RedirectAnswer(f"{WEBHOOKS}?done=removed")
+
+    async def _question(self, visit: Visit, what: str) -> PageAnswer:
+        webhook, counts = await self.webhooks.show(visit.actor, visit.names["webhook"])
+        return PageAnswer("webhook_end", {"webhook": webhook, "counts": counts, "what": what})
+
+    async def _changed(self, visit: Visit, what: str, change: Awaitable[Webhook]) -> PortalAnswer:
+        try:
+            webhook = await change
+        except (InputRefused, Conflict) as error:
+            return await self._webhook(visit, error)
+        return RedirectAnswer(f"{WEBHOOKS}/{webhook.id}?done={what}")
 
     async def _webhooks(self, visit: Visit, error: AuthsvcError | None = None) -> PageAnswer:
         page = await self.webhooks.list(visit.actor, team=visit.user.member.team, after=visit.query.get("after"))
@@ -131,6 +177,10 @@ class WebhookPages:
                 for one in await self.webhooks.deliveries(visit.actor, webhook.id, SHOWN)
             ],
             "attempt": attempt,
+            "types": SELECTABLE,
+            "chosen": _chosen(visit) if "url" in visit.form else webhook.types or (),
+            "fields": {"url": visit.form.get("url", webhook.url), "overlap": visit.form.get("overlap", "24h")},
+            "confirm": error if isinstance(error, ConfirmationNeeded) else None,
             "error": None if error is None else str(error),
             "notice": _DONE.get(visit.query.get("done", "")),
         }
@@ -146,7 +196,7 @@ def shown_webhook(webhook: Webhook, counts: DeliveryCounts) -> ShownState:
     return ShownState("ok", "works") if counts.delivered else ShownState("", "nothing sent yet")
 
 
-def _chosen(visit: Visit) -> list[str]:
+def _chosen(visit: Visit) -> Sequence[str]:
     """Return the types that are ticked in a form."""
     return [name for name in SELECTABLE if name in visit.form]
 

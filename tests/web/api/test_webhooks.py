@@ -31,12 +31,40 @@ async def test_a_webhook_from_its_beginning_to_its_end(api: ApiServer, people: P
     assert (await api.ask("POST", f"{path}/test", owner)).json() == {
         "ok": True, "status": 204, "reason": None, "milliseconds": 12
     }  # fmt: skip
-    assert api.house.receivers.sent[0][1].reveal() == secret
+    assert api.house.receivers.sent[0][1][0].reveal() == secret
     stale = await api.ask("DELETE", path, owner, headers={"If-Match": '"other"'})
     assert (stale.status, stale.code) == (412, "version_conflict")
     assert (await api.ask("DELETE", path, owner, headers={"If-Match": shown.etag})).status == 204
     assert (await api.ask("GET", path, owner)).code == "webhook_not_found"
     assert secret not in api.log.getvalue()
+
+
+async def test_a_webhook_is_changed(api: ApiServer, people: People) -> None:
+    """Address, types, secret, and whether anything is sent."""
+    owner = people["owner"]
+    made = (await api.ask("POST", "/webhooks", owner, NEW)).json()
+    path = f"/webhooks/{made['id']}"
+    changed = await api.ask("PATCH", path, owner, {"url": "https://hooks.example.com/v2"})
+    assert (changed.json()["url"], changed.json()["types"]) == ("https://hooks.example.com/v2", NEW["types"])
+    assert (await api.ask("PATCH", path, owner, {"types": None})).json()["types"] is None
+    assert (await api.ask("PATCH", path, owner, {})).json()["url"] == "https://hooks.example.com/v2"
+    refused = await api.ask("PATCH", path, owner, {"url": "https://me:pw@hooks.example.com/"})
+    assert (refused.status, refused.fields()) == (400, {"url": "url_invalid"})
+
+    rotated = await api.ask("POST", f"{path}/rotate", owner, {"overlap": "2h"})
+    assert rotated.json()["secret"].startswith("whsec_")
+    assert rotated.json()["secret"] != made["secret"]
+    assert (await api.ask("GET", path, owner)).json()["old_secret_until"] is not None
+    again = await api.ask("POST", f"{path}/rotate", owner, {"overlap": "2h"})
+    assert (again.status, again.code) == (409, "confirmation_needed")
+    assert (await api.ask("POST", f"{path}/rotate", owner, {"overlap": "0"})).status == 200
+    assert (await api.ask("GET", path, owner)).json()["old_secret_until"] is None
+
+    off = await api.ask("POST", f"{path}/disable", owner)
+    assert off.json()["disabled_reason"] == "it was disabled by hand"
+    assert (await api.ask("POST", f"{path}/enable", owner)).json()["disabled_at"] is None
+    for what in ("rotate", "disable"):
+        assert (await api.ask("POST", f"{path}/{what}", people["developer"])).status == 403
 
 
 async def test_without_an_app_it_is_of_the_whole_team(api: ApiServer, people: People) -> None:

@@ -104,6 +104,60 @@ async def test_a_refused_form_keeps_what_was_typed(portal: PortalServer) -> None
     assert "There is no webhook yet" in (await browser.get(WEBHOOKS)).page.text
 
 
+async def test_address_and_events_are_changed(portal: PortalServer) -> None:
+    """What is there is filled in; no tick is every type; a refused form keeps what was typed."""
+    path = await added(portal)
+    browser = await portal.browser().sign_in(OWNER)
+    form = (await browser.get(path)).form(f"{path}/change").fields
+    assert (form["url"], set(SELECTABLE) & set(form)) == (URL, set())
+    other = "https://hooks.example.com/v2"
+    changed = await browser.post(f"{path}/change", {**form, "url": other, "license.ending": "on"})
+    assert changed.location == f"{path}?done=change"
+    stored = await record(portal, path)
+    assert (stored.url, stored.types) == (other, ("license.ending",))
+    page = await browser.get(path)
+    assert "license.ending" in page.form(f"{path}/change").fields
+    portal.house.receivers.refused = {"inside.example.com"}
+    for url in ("nonsense", "https://inside.example.com/"):
+        refused = await browser.submit(page, f"{path}/change", url=url)
+        assert (refused.status, refused.form(f"{path}/change").fields["url"]) == (400, url)
+    kept = dict(page.form(f"{path}/change").fields)
+    del kept["license.ending"]
+    await browser.post(f"{path}/change", kept)
+    assert (await record(portal, path)).types is None
+
+
+async def test_a_secret_is_rotated(portal: PortalServer) -> None:
+    """The new one is shown once, and both sign for a while; a second rotation in that time is asked about."""
+    path = await added(portal)
+    browser = await portal.browser().sign_in(OWNER)
+    page = await browser.get(path)
+    assert (await browser.submit(page, f"{path}/rotate", overlap="soon")).status == 400
+    shown = await browser.submit(page, f"{path}/rotate", overlap="2h")
+    secret = shown.page.all("code")[0].text
+    assert (secret.startswith("whsec_"), "a signature with the old one besides" in shown.page.text) == (True, True)
+    page = await browser.get(path)
+    assert "the one before still signs until" in page.page.text
+    await browser.submit(page, f"{path}/test")
+    (_, signing, _) = portal.house.receivers.sent[-1]
+    assert (len(signing), signing[0].reveal()) == (2, secret)
+    again = await browser.submit(page, f"{path}/rotate")
+    assert (again.status, "ends now" in again.page.text) == (409, True)
+    assert (await browser.submit(again, f"{path}/rotate")).page.all("code")[0].text != secret
+
+
+async def test_disabling_has_a_page_of_its_own(portal: PortalServer) -> None:
+    """And it is enabled again."""
+    path = await added(portal)
+    browser = await portal.browser().sign_in(OWNER)
+    asked = await browser.get(f"{path}/disable")
+    assert "What happens meanwhile is not sent later" in asked.page.text
+    page = await browser.get((await browser.submit(asked, f"{path}/disable")).location)
+    assert "it was disabled by hand" in page.page.text
+    assert f"{path}/disable" not in page.text
+    assert (await browser.submit(page, f"{path}/enable")).location == f"{path}?done=enable"
+
+
 async def test_removing_has_a_page_of_its_own(portal: PortalServer) -> None:
     """It says what is lost."""
     path = await added(portal)
@@ -125,11 +179,13 @@ async def test_others_change_none(portal: PortalServer, name: str) -> None:
     assert shown.status == {"limited": 403, "stranger": 404}.get(name, 200)
     token = (await browser.get("/portal/account")).form("/portal/sign-out").fields["form_token"]
     expected = 404 if name == "stranger" else 403
-    for what in ("test", "enable", "remove"):
+    for what in ("test", "change", "rotate", "disable", "enable", "remove"):
         assert not shown.has_form(f"{path}/{what}")
         assert (await browser.post(f"{path}/{what}", {"form_token": token})).status == expected, what
     assert f"{path}/remove" not in shown.text
-    assert (await browser.get(f"{path}/remove")).status == expected
+    assert f"{path}/disable" not in shown.text
+    for what in ("disable", "remove"):
+        assert (await browser.get(f"{path}/{what}")).status == expected
     if name != "stranger":
         assert not (await browser.get(WEBHOOKS)).has_form(WEBHOOKS)
         assert (await browser.post(WEBHOOKS, {"form_token": token, "url": URL})).status == 403
@@ -239,5 +295,5 @@ async def test_deliveries_are_listed(
         page = await browser.get(path)
         assert "the receiver answered 410" in page.page.text
         enabled = await browser.submit(page, f"{path}/enable")
-        assert enabled.location == f"{path}?done=enabled"
+        assert enabled.location == f"{path}?done=enable"
         assert not (await browser.get(path)).has_form(f"{path}/enable")
