@@ -77,6 +77,11 @@ bench-images: dev ## a crawl of 10,000 tags: requests to the registry and CPU fo
 	@.ci/install-packages $(RUN_PACKAGES)
 	@$(PY) -m tests.bench.images $(ARGS)
 
+.PHONY: bench-portal
+bench-portal: dev ## every page of the portal at 100,000 licenses and 10,000 tags: time and bytes (ARGS=--help)
+	@.ci/install-packages $(RUN_PACKAGES)
+	@$(PY) -m tests.bench.portal $(ARGS)
+
 .PHONY: pictures
 pictures: dev ## build/pictures: every page of the portal as people see it, light and dark, wide and narrow
 	@.ci/install-packages $(RUN_PACKAGES) chromium:chromium
