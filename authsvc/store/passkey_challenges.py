@@ -1,5 +1,6 @@
 """Keys of the challenges for passkeys in Redis, one for each day, and marks of the challenges that were answered."""
 
+from authsvc.errors import StoreUnavailable
 from authsvc.store import passkey_keys
 from authsvc.store.connection import Connection
 
@@ -21,7 +22,9 @@ class RedisPasskeyChallenges:
         if found is None:
             redis = self._connection.redis
             await self._connection.run(redis.set(name, new.hex(), nx=True, ex=KEY_LIFE))
-            found = await self._connection.get(name) or b""
+            found = await self._connection.get(name)
+        if found is None:
+            raise StoreUnavailable("the service's database lost what was just written", detail=name)
         return bytes.fromhex(found.decode("ascii"))
 
     async def use(self, nonce: bytes, life_seconds: int) -> bool:

@@ -23,7 +23,8 @@ async def record_cache(
     settings: Settings, connection: Connection, logger: Logger, slot: Slot
 ) -> AsyncIterator[RecordCache]:
     """Yield the cache of what is read through ``connection``."""
-    cache = RecordCache(settings.cached_records, time.monotonic)
+    # Unlike time.monotonic, it goes on while the machine sleeps.
+    cache = RecordCache(settings.cached_records, lambda: time.clock_gettime(time.CLOCK_BOOTTIME))
     counted = [0, 0]
 
     def count() -> None:

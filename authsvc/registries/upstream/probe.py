@@ -1,5 +1,6 @@
 """Tests a linked registry step by step, as a pull would go, in words that a vendor can act on."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 
 from attrs import evolve, field, frozen
@@ -30,6 +31,11 @@ CHALLENGE_REMEDY = (
 
 MANIFEST_REMEDY = "check the repository's name, and that the credential may pull from it"
 
+SLOW_REMEDY = "the registry, its token server or a name server answers slowly or not at all; try again later"
+
+PROBE_SECONDS = 25.0
+"""Longest test: less than nginx waits for an answer of authsvc, which is 30 s."""
+
 NO_REPOSITORY = "not tried: name a repository of the upstream to test a pull from it"
 
 
@@ -41,11 +47,13 @@ class RegistryProbe:
         session: to them.
         monotonic: seconds of a clock that never goes back.
         ecr: exchanges credentials of Amazon.
+        deadline: seconds that all steps may take together.
     """
 
     session: UpstreamSession = field(repr=False)
     monotonic: Callable[[], float] = field(repr=False)
     ecr: ProviderTokens | None = field(default=None, repr=False)
+    deadline: float = PROBE_SECONDS
 
     async def probe(self, link: UpstreamLink, secret: Secret | None, repository: str | None) -> tuple[ProbeStep, ...]:
         """Return what each step found; those behind the first that failed are not tried.
@@ -62,7 +70,14 @@ class RegistryProbe:
         # With an id of its own a test is neither held up nor answered by what pulls have met.
         tested = evolve(link, id=f"{link.id}.test", sealed_secret=None if secret is None else "given")
         access = UpstreamAccess(self.session, unseal, self.monotonic, self.ecr)
-        found = [step async for step in _Probe(UpstreamClient(self.session, access), tested).steps(repository)]
+        found: list[ProbeStep] = []
+        try:
+            async with asyncio.timeout(self.deadline):
+                async for step in _Probe(UpstreamClient(self.session, access), tested).steps(repository):
+                    found.append(step)  # noqa: PERF401  what was found before the deadline counts
+        except TimeoutError:
+            late = STEPS[len(found)]
+            found.append(ProbeStep(late, ok=False, words=f"not done within {self.deadline:g} s", remedy=SLOW_REMEDY))
         rest = STEPS[len(found) :]
         return (*found, *(ProbeStep(step, None, "not tried") for step in rest))
 

@@ -1,5 +1,7 @@
 """The test of a link: each thing that can be wrong is found at its step, in words, without saying the secret."""
 
+import asyncio
+
 import pytest
 
 from authsvc.redaction import Secret
@@ -121,3 +123,23 @@ async def test_a_repository_that_is_not_there(stub: StubUpstream, authority: Ups
         assert failed_at(await probed(authority, link, repository=repository)).startswith("manifest: localhost")
     narrow = make_link(link.origin, username="robot", repositories=("org/app",))
     assert "does not show" in failed_at(await probed(authority, narrow, repository="other/app:v1"))
+
+
+async def test_a_registry_that_never_answers(authority: UpstreamAuthority) -> None:
+    """The test ends in time, and says at which step nothing came."""
+    ended = asyncio.Event()
+
+    async def say_nothing(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await ended.wait()
+        writer.close()
+
+    server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    try:
+        async with upstream_session(authority, rules=LOOPBACK) as session:
+            probe = RegistryProbe(session, Clock(), deadline=0.5)
+            steps = await probe.probe(make_link(Origin("http", "127.0.0.1", port)), None, "org/app:v1")
+    finally:
+        ended.set()
+        server.close()
+    assert "tls: not done within 0.5 s" == failed_at({step.step: step for step in steps})
