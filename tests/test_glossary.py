@@ -57,7 +57,7 @@ FIELD = listed(
     login main manifest memory metric middleware migration nginx node observer openapi ops option pagination
     parameter password permission platform pool port portal prefix process proxy query redirect redis reference
     receiver refresher registry resolver reload render renewal renewer reply request resource response restart root
-    bar charts cookies download form renderer rendering signed hasher job
+    bar charts cookies deadline download form renderer rendering signed text upload uploaded hasher job
     relying party passkey challenge assertion attestation
     rotation route s3 schema script secret sentinel serve server session settings signature signer socket spec stack
     status

@@ -9,11 +9,8 @@ from authsvc import atomic_file
 from authsvc.errors import InputRefused
 from authsvc.license_file import MAX_BYTES
 from authsvc.tenancy.dates import render_instant
-from authsvc.tenancy.license_names import file_name
+from authsvc.tenancy.license_names import KEYS, file_name
 from authsvc.tenancy.records import License
-
-KEYS = "license-key.json"
-"""The public keys that verify the files of the folder; customers get it with their file."""
 
 
 def is_older_key_file(path: Path, text: str) -> bool:

@@ -119,10 +119,9 @@ async def _carried_out(
 
 
 def _rows(source: RowFile) -> "Iterator[Read]":
-    from authsvc.manage.license_rows import LICENSE_ROWS, MAX_LINE, read_csv, read_jsonl
+    from authsvc.manage.license_rows import LICENSE_ROWS
 
-    lines = source.lines(MAX_LINE)
-    return read_jsonl(lines, LICENSE_ROWS) if source.kind == "jsonl" else read_csv(lines, LICENSE_ROWS)
+    return source.rows(LICENSE_ROWS)
 
 
 def _facts(app: str, plan: "Plan", outcome: "ImportOutcome | None", *, dry_run: bool) -> dict[str, Any]:

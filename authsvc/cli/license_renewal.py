@@ -65,10 +65,9 @@ def renew_command(
 
 
 def _rows(source: RowFile) -> "Iterator[ReadRenewal]":
-    from authsvc.manage.license_rows import MAX_LINE, RENEWAL_ROWS, read_csv, read_jsonl
+    from authsvc.manage.license_rows import RENEWAL_ROWS
 
-    lines = source.lines(MAX_LINE)
-    return read_jsonl(lines, RENEWAL_ROWS) if source.kind == "jsonl" else read_csv(lines, RENEWAL_ROWS)
+    return source.rows(RENEWAL_ROWS)
 
 
 def _facts(app: str, plan: "RenewalPlan", outcome: "RenewalOutcome | None", *, dry_run: bool) -> dict[str, Any]:

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from authsvc.cli.console import discard_output
-from authsvc.cli.license_folder import KEYS
 from authsvc.errors import InputRefused
-from authsvc.tenancy.license_names import file_name
+from authsvc.tenancy.license_names import KEYS, file_name
 from authsvc.tenancy.records import License
 
 STDOUT = "-"

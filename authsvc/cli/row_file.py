@@ -5,9 +5,8 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from io import TextIOWrapper
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, BinaryIO, cast
+from typing import IO, TYPE_CHECKING, BinaryIO, TypeVar, cast
 
 import click
 from attrs import evolve, frozen
@@ -16,9 +15,11 @@ from authsvc.cli.console import say
 from authsvc.errors import InputRefused
 
 if TYPE_CHECKING:
-    from authsvc.manage.license_rows import RowProblem
+    from authsvc.manage.license_rows import RowProblem, RowType
     from authsvc.manage.operation import BatchKind, Operation
     from authsvc.wiring.management import Management
+
+R = TypeVar("R")
 
 SHOWN = 200
 """Most problems that are printed for people; --json has all."""
@@ -65,21 +66,23 @@ class RowFile:
         Raises:
             InputRefused: it cannot be read.
         """
-        kind = form or ("jsonl" if file.suffix in {".jsonl", ".ndjson"} else "csv")
+        from authsvc.manage.row_text import decoded, form_of
+
         try:
             with (
                 _spooled() if file == STDIN else file.open("rb") as opened,
-                TextIOWrapper(cast("IO[bytes]", opened), "utf-8-sig", "surrogateescape", newline="") as text,
+                decoded(cast("IO[bytes]", opened)) as text,
             ):
-                yield cls(kind, text)
+                yield cls(form or form_of(file.name), text)
         except OSError as error:
             name = "standard input" if file == STDIN else file
             raise InputRefused(f"cannot read {name}: {error.strerror}", code="file_unusable", field="file") from error
 
-    def lines(self, longest: int) -> Iterator[str]:
-        """Return the lines from the first one on; of a line longer than ``longest``, one character more than that."""
-        self._text.seek(0)
-        return iter(lambda: self._text.readline(longest + 1), "")
+    def rows(self, kind: "RowType[R]") -> "Iterator[R | list[RowProblem]]":
+        """Return the rows from the first one on."""
+        from authsvc.manage.row_text import read_rows
+
+        return read_rows(self._text, self.kind, kind)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ No page looks at more than :data:`MAX_EXAMINED` entries: it may be short, or emp
 """
 
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -24,7 +24,7 @@ from authsvc.manage.audit_query import (
     selection_for,
 )
 from authsvc.manage.audit_search import may_stand_for, newest, read_place, searches
-from authsvc.manage.audit_subject import find_subject
+from authsvc.manage.audit_subject import changed_subjects, find_subject
 from authsvc.manage.audit_view import AuditView
 from authsvc.manage.authorization import permitted
 from authsvc.manage.lookup import find_app
@@ -141,6 +141,15 @@ class Audit:
         filter_ = await self._filter(actor, wanted, now)
         with_unproven = actor.is_operator and (unproven or filter_.wants_unproven)
         return await self._page(filter_, after, page_size(limit), unproven=with_unproven)
+
+    @permitted(Permission.AUDIT_NAMES)
+    async def names(self, actor: Actor, entries: Iterable[StoredEntry]) -> dict[str, str]:
+        """Return the names of those who did it and of what was changed, by subject.
+
+        They are the names of now, and only those of the team.
+        """
+        subjects = (one for entry in entries for one in (str(entry.facts["actor"]), *changed_subjects(entry.facts)))
+        return await names_of(self.stores, subjects, actor.team)
 
     @permitted(Permission.AUDIT_DECISIONS)
     async def decisions(

@@ -184,7 +184,12 @@ def _actors(facts: Mapping[str, Any]) -> set[str]:
 def _subjects(facts: Mapping[str, Any]) -> set[str]:
     """Return whom an entry is about, as subjects."""
     examples = (str(example.get("actor")) for example in facts.get("examples", ()))
-    return {*_actors(facts), *examples, *(f"{kind}:{facts[name]}" for name, kind in KINDS.items() if name in facts)}
+    return {*_actors(facts), *examples, *changed_subjects(facts)}
+
+
+def changed_subjects(facts: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return whom a change is about, as subjects."""
+    return tuple(f"{kind}:{facts[name]}" for name, kind in KINDS.items() if name in facts)
 
 
 def _customers(facts: Mapping[str, Any]) -> set[object]:

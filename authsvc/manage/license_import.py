@@ -17,6 +17,7 @@ from attrs import define, field, frozen
 from authsvc.errors import Conflict, InputRefused
 from authsvc.manage.actor import Actor
 from authsvc.manage.authorization import permitted
+from authsvc.manage.checked_rows import CheckedRow, OnRow, RowEffect, ignore_row
 from authsvc.manage.license_customer import known_customer
 from authsvc.manage.license_rows import LicenseRow, Read, RowProblem, changed_columns
 from authsvc.manage.licenses import Licenses
@@ -108,8 +109,14 @@ class LicenseImport:
     sink: FileSink | None = None
 
     @permitted(Permission.LICENSE_IMPORT_CHECK)
-    async def check(self, actor: Actor, rows: Iterable[Read], now: datetime) -> Plan:
+    async def check(self, actor: Actor, rows: Iterable[Read], now: datetime, on_row: OnRow = ignore_row) -> Plan:
         """Return what importing ``rows`` would do. Nothing is written.
+
+        Args:
+            actor: who imports.
+            rows: of the file.
+            now: the present.
+            on_row: told of each row that can be read; it may have a problem with its customer all the same.
 
         Raises:
             InputRefused: there are too many rows.
@@ -129,7 +136,7 @@ class LicenseImport:
             customers = await self._customers(known)
             for row in batch:
                 if isinstance(row, LicenseRow):
-                    self._check_row(actor, row, known.get(row.reference), customers, seen, plan, now)
+                    self._check_row(actor, row, known.get(row.reference), customers, seen, plan, now, on_row)
                 else:
                     plan.problems += row
         return plan
@@ -179,6 +186,7 @@ class LicenseImport:
         seen: dict[bytes, int],
         plan: Plan,
         now: datetime,
+        on_row: OnRow,
     ) -> None:
         digest = text_digest(row.reference)
         before = seen.setdefault(digest, row.line)
@@ -193,12 +201,17 @@ class LicenseImport:
             except InputRefused as error:
                 column = "expires" if row.terms.expires_at <= now else "row"
                 plan.problems.append(RowProblem(row.line, column, str(error).removeprefix(f"{column}: "), error.code))
+            else:
+                on_row(CheckedRow(row.line, row.reference, "new", row.terms.expires_at, customer=row.terms.customer))
             return
         reference, license_ = known
         customer = customers.get(license_.customer_id or "")
         columns = changed_columns(row.terms, _terms_of(license_, customer), reference.expires_at)
         if columns:
             plan.changed.append(Changed(row.line, row.reference, license_.id, tuple(columns)))
+        effect: RowEffect = "changed" if columns else "unchanged"
+        end, customer_name = row.terms.expires_at, row.terms.customer
+        on_row(CheckedRow(row.line, row.reference, effect, end, license_, customer_name, tuple(columns)))
         obstacle = None if self.sink is None else self.sink.obstacle(license_)
         if obstacle:
             plan.problems.append(RowProblem(row.line, "row", obstacle, "file_unusable"))

@@ -13,6 +13,7 @@ from authsvc.error_codes import ErrorCode
 from authsvc.errors import InputRefused
 from authsvc.manage.actor import Actor
 from authsvc.manage.authorization import permitted
+from authsvc.manage.checked_rows import CheckedRow, OnRow, ignore_row
 from authsvc.manage.license_rows import ReadRenewal, RenewalRow, RowProblem
 from authsvc.manage.license_writer import replace_license
 from authsvc.manage.lookup import require_app
@@ -68,8 +69,16 @@ class LicenseRenewal:
     app: App
 
     @permitted(Permission.LICENSE_RENEW_CHECK)
-    async def check(self, actor: Actor, rows: Iterable[ReadRenewal], now: datetime) -> RenewalPlan:
+    async def check(
+        self, actor: Actor, rows: Iterable[ReadRenewal], now: datetime, on_row: OnRow = ignore_row
+    ) -> RenewalPlan:
         """Return what ``rows`` would do. Nothing is written.
+
+        Args:
+            actor: who renews.
+            rows: of the file.
+            now: the present.
+            on_row: told of each row that has no problem.
 
         Raises:
             InputRefused: there are too many rows.
@@ -84,7 +93,7 @@ class LicenseRenewal:
             known = await self._known([row for row in batch if isinstance(row, RenewalRow)])
             for row in batch:
                 if isinstance(row, RenewalRow):
-                    self._check_row(row, known.get(row.reference), seen, plan, now)
+                    self._check_row(row, known.get(row.reference), seen, plan, now, on_row)
                 else:
                     plan.problems += row
         return plan
@@ -125,7 +134,13 @@ class LicenseRenewal:
         return outcome
 
     def _check_row(
-        self, row: RenewalRow, known: License | None, seen: dict[bytes, int], plan: RenewalPlan, now: datetime
+        self,
+        row: RenewalRow,
+        known: License | None,
+        seen: dict[bytes, int],
+        plan: RenewalPlan,
+        now: datetime,
+        on_row: OnRow,
     ) -> None:
         digest = text_digest(row.reference)
         before = seen.setdefault(digest, row.line)
@@ -138,6 +153,7 @@ class LicenseRenewal:
             wrong = ("reference", unknown, "license_not_found")
         elif known.expires_at == row.expires_at:
             plan.unchanged += 1
+            on_row(CheckedRow(row.line, row.reference, "unchanged", row.expires_at, known, known.customer))
             return
         elif row.expires_at <= now:
             wrong = ("expires", f"{render_instant(row.expires_at)} is not in the future", "date_not_in_future")
@@ -146,6 +162,7 @@ class LicenseRenewal:
             wrong = ("expires", f"the license begins on {start}; it must end later", "period_invalid")
         else:
             plan.changed += 1
+            on_row(CheckedRow(row.line, row.reference, "changed", row.expires_at, known, known.customer))
             return
         plan.problems.append(RowProblem(row.line, *wrong))
 

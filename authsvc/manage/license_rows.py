@@ -6,6 +6,7 @@ have several.
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
@@ -295,8 +296,8 @@ def _heading_problems(names: list[str], required: tuple[str, ...]) -> list[RowPr
     unknown = [_unknown_column(1, name) for name in names if not _is_column(name)]
     twice = [
         RowProblem(1, name, "the column is there twice", "column_duplicated")
-        for name in sorted(set(names))
-        if names.count(name) > 1
+        for name, count in sorted(Counter(names).items())
+        if count > 1
     ]
     missing = [RowProblem(1, name, "the column is missing", "column_missing") for name in required if name not in names]
     return unknown + twice + missing

@@ -198,6 +198,7 @@ class Permission(enum.Enum):
     LICENSE_REINSTATE = _change_license("reinstate a license")
     LICENSE_DOWNLOAD = _change_license("download a license file")
     LICENSE_FILE = _change_license("write a license file")
+    LICENSE_FILES = _change_license("download the files of many licenses")
     LICENSE_KEYS = _public("read the keys that verify license files")
     LICENSE_LINK_CREATE = _change_license("link to the page of a license")
     LICENSE_LINK_LIST = _change_license("look at the links to the page of a license")
@@ -224,6 +225,7 @@ class Permission(enum.Enum):
 
     AUDIT_LIST = _read_audit("list the audit")
     AUDIT_FOLLOW = _read_audit("follow the audit")
+    AUDIT_NAMES = _read_audit("see who is named in the audit")
     AUDIT_EXPORT = _read_audit("export the audit")
     AUDIT_TRIMMED = _read_audit("see how far back the audit goes")
     AUDIT_REFUSALS = _explain("list refused requests")

@@ -6,6 +6,9 @@ from authsvc.tenancy.records import License
 
 SUFFIX = ".license.json"
 
+KEYS = "license-key.json"
+"""The file with the public keys that verify the others."""
+
 MAX_NAME = 60
 """Characters of the reference that stand in a file's name."""
 

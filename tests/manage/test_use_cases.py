@@ -49,6 +49,7 @@ UNSEEN_READS = {
     # Who pushed and pulled images of an app that the actor was found to see.
     "subject_names._name_of: members.get",
     "subject_names._name_of: service_accounts.get",
+    "subject_names._name_of: customers.get",
     "subject_names._name_of: licenses.get",
     "images._customers: licenses.get",
     "repositories._customers: licenses.get",
@@ -56,6 +57,7 @@ UNSEEN_READS = {
     # The licenses behind rows of activity: those that the actor does not see are left out.
     "activity_view.of: licenses.get",
     # Within an app that the actor was found to see.
+    "license_files.of_references: licenses.by_references",
     "license_import._known: licenses.by_references",
     "license_renewal._known: licenses.by_references",
     "license_import._customers: customers.get",

@@ -10,6 +10,7 @@ from authsvc.client import Client
 from authsvc.errors import Conflict, InputRefused, NotFound, PermissionDenied
 from authsvc.manage.activity import ActivityQuery
 from authsvc.manage.audit_query import AuditQuery
+from authsvc.manage.license_files import LicenseFiles
 from authsvc.manage.license_import import LicenseImport
 from authsvc.manage.license_renewal import LicenseRenewal
 from authsvc.manage.license_rows import LicenseRow, RenewalRow
@@ -194,6 +195,11 @@ CALLS: dict[str, Use] = {
         )
     ),
     "LicenseImport.check": _simple(lambda c, w, a, _: LicenseImport(w.licenses, c.app()).check(a, c.rows(), w.now)),
+    "LicenseFiles.of_references": _simple(
+        lambda c, w, a, _: LicenseFiles(w.licenses, c.app().record).of_references(
+            a, [row.reference for row in c.rows()]
+        )
+    ),
     "LicenseImport.carry_out": _simple(
         lambda c, w, a, _: LicenseImport(w.licenses, c.app()).carry_out(
             a, c.rows(), lambda: w.operation(a), lambda _: None
@@ -210,6 +216,7 @@ CALLS: dict[str, Use] = {
     "Audit.entries": _simple(lambda _, w, a, __: w.audit.entries(a, ANY, w.now, unproven=True)),
     "Audit.follow": _simple(lambda _, w, a, __: w.audit.follow(a, ANY, "0-1", w.now)),
     "Audit.pages": _simple(lambda _, w, a, __: w.audit.pages(a, ANY, w.now)),
+    "Audit.names": _simple(lambda _, w, a, __: w.audit.names(a, ())),
     "Audit.trimmed_until": _simple(lambda _, w, a, __: w.audit.trimmed_until(a)),
     "Audit.refusals": _simple(lambda _, w, a, t: w.audit.refusals(a, w.now, app=t.app)),
     "Audit.explain": _simple(lambda _, w, a, __: w.audit.explain(a, "op-3")),

@@ -40,6 +40,8 @@ async def test_paths_reach_their_servers(front: Front) -> None:
         "/portal/images?a=%20",
         "/portal/join",
         "/portal/join/x",
+        "/portal/licenses/import",
+        "/portal/licenses/import/files",
     )
     for path in ours:
         assert f"GET {path} HTTP/1.1".encode() in (await front.get(path)).body
@@ -114,6 +116,15 @@ async def test_refusals_are_never_pages(front: Front, request_text: str, status:
     assert answer.status == status
     assert message(answer).startswith("UNSUPPORTED: ")
     assert front.edge.asked == 0
+
+
+@pytest.mark.parametrize("path", ["import", "renew", "import/files"])
+async def test_a_file_of_licenses_passes(front: Front, path: str) -> None:
+    """It is longer than what any other page takes; authsvc says itself what is too long."""
+    body = "x" * 600_000
+    sent = f"POST /portal/licenses/{path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+    answer = await front.ask(sent.encode())
+    assert (answer.status, front.edge.asked) == (200, 1)
 
 
 @pytest.mark.parametrize("path", ["/v2/", "/auth/token"])

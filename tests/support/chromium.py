@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import define, field, frozen
 from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request, async_playwright
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, FilePayload, Page, Request, async_playwright
 
 ARGUMENTS = (
     "--no-sandbox",  # the tests may run as root
@@ -92,7 +92,13 @@ class Visitor:
         await page.wait_for_url(f"{self.origin}/portal/images")
         return page
 
-    async def send(self, action: str, fields: dict[str, str], button: Sequence[str] | None = None) -> Page:
+    async def send(
+        self,
+        action: str,
+        fields: dict[str, str],
+        button: Sequence[str] | None = None,
+        file: tuple[str, str] | None = None,
+    ) -> Page:
         """Fill in a form of the page that is open and send it; wait for the answer."""
         form = self.page.locator(f'form[action="{action}"]')
         for name, value in fields.items():
@@ -101,6 +107,9 @@ class Visitor:
                 await control.select_option(value)
             else:
                 await control.fill(value)
+        if file is not None:
+            payload: FilePayload = {"name": file[0], "mimeType": "text/csv", "buffer": file[1].encode()}
+            await form.locator('[type="file"]').set_input_files(payload)
         chosen = "button" if button is None else f'button[name="{button[0]}"][value="{button[1]}"]'
         # Also what a browser would not let a person send is sent: the answer is looked at.
         await form.evaluate("one => { one.noValidate = true; }")

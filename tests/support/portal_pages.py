@@ -26,8 +26,10 @@ PAGES: Mapping[str, tuple[str, ...]] = {
     "/join/{link}": (),
     "/team": ("",),
     "/team/{member}": ("",),
+    "/team/{member}/remove": ("",),
     "/service-accounts": ("",),
     "/service-accounts/{account}": ("",),
+    "/service-accounts/{account}/revoke": ("",),
     "/tokens": ("",),
     "/account": ("", "?done=password"),
     "/account/passkeys": ("", "?done=registered"),
@@ -55,7 +57,13 @@ PAGES: Mapping[str, tuple[str, ...]] = {
     "/webhooks/{webhook}": ("",),
     "/webhooks/{webhook}/disable": ("",),
     "/webhooks/{webhook}/remove": ("",),
+    "/audit": ("", "?event=license&about={license}", "?event=odd", "?to=2001-01-01"),
+    "/audit/export.csv": (),
+    "/audit/export.jsonl": (),
     "/licenses/new": ("",),
+    "/licenses/import": ("",),
+    "/licenses/renew": ("",),
+    "/licenses/{license}/edit": ("",),
     "/licenses/{license}": ("", "?done=created"),
     "/licenses/{license}/links": ("",),
     "/licenses/{license}/links/{link}/revoke": ("",),
@@ -94,12 +102,14 @@ class SentForm:
         action: where it is sent.
         fields: what is typed.
         button: name and value of the button, if it has any.
+        file: name and text of the file that is chosen, if the form has one.
     """
 
     page: str
     action: str
     fields: Mapping[str, str]
     button: tuple[str, str] | None = field(default=None)
+    file: tuple[str, str] | None = field(default=None)
 
 
 FORMS = (
@@ -122,6 +132,19 @@ FORMS = (
     SentForm("/portal/licenses/new", "/portal/licenses/new", {"customer": "Initech GmbH"}, ("do", "preview")),
     SentForm("/portal/licenses/new", "/portal/licenses/new", {"customer": "Initech", "custom": "x"}, ("do", "create")),
     SentForm("/portal/licenses/{license}/rotate", "/portal/licenses/{license}/rotate", {"overlap": "x"}),
+    SentForm("/portal/licenses/{license}/edit", "/portal/licenses/{license}/edit", {"customer": ""}),
+    *(
+        SentForm("/portal/licenses/import", "/portal/licenses/import", {"app": "acme"}, file=file)
+        for file in (
+            ("new.csv", "customer,expires\nGlobex,2031-01-01\n"),
+            ("known.csv", "reference,customer,expires\nCRM-2,Initech GmbH,2031-01-01\n"),
+            ("wrong.csv", "customer,expires\n,never\n"),
+        )
+    ),
+    SentForm(
+        *("/portal/licenses/renew", "/portal/licenses/renew", {"app": "acme"}),
+        file=("ends.csv", "reference,expires\nCRM-2,2031-01-01\n"),
+    ),
 )
 """Pages that are the answer to a form: what is shown once, previews, and what was wrong."""
 

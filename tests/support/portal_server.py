@@ -73,12 +73,14 @@ class PageReply:
         headers: with names in lower case.
         text: the body.
         cookies: the values of ``Set-Cookie``.
+        body: as bytes.
     """
 
     status: int
     headers: Mapping[str, str]
     text: str
     cookies: tuple[str, ...]
+    body: bytes = b""
 
     @property
     def page(self) -> Element:
@@ -156,6 +158,23 @@ class Browser:
         assert not unknown, f"the form {action} has no {unknown}"
         return await self.post(action, {**form.fields, **fields})
 
+    async def upload(self, reply: PageReply, action: str, name: str, content: bytes, **fields: str) -> PageReply:
+        """Choose a file in a form of a page that is open, fill in the rest, and send it."""
+        (form,) = [one for one in forms_of(reply.page) if one.action == action and "file" in one.fields]
+        chosen = {**form.fields, **fields}
+        del chosen["file"]
+        boundary = secrets.token_hex(16)
+        parts = [f'name="{field}"\r\n\r\n{value}'.encode() for field, value in chosen.items()]
+        parts.append(f'name="file"; filename="{name}"\r\nContent-Type: text/csv\r\n\r\n'.encode() + content)
+        start = f"--{boundary}\r\nContent-Disposition: form-data; ".encode()
+        body = b"".join(start + part + b"\r\n" for part in parts) + f"--{boundary}--\r\n".encode()
+        return await self.post_body(action, body, f"multipart/form-data; boundary={boundary}")
+
+    async def post_body(self, action: str, body: bytes, content_type: str) -> PageReply:
+        """Send exactly this body, as a page of ours would."""
+        headers = {"Content-Type": content_type, "Origin": self.portal.public_url.origin}
+        return await self.ask("POST", action, body, headers)
+
     async def sign_in(self, email: str, password: str = PASSWORD.reveal()) -> Self:
         """Sign in as a person does."""
         form = await self.get(f"{PREFIX}/sign-in")
@@ -198,7 +217,9 @@ class PortalServer:
         async with self.session.request(method, url, data=data, headers=headers, allow_redirects=False) as answer:
             found = {name.lower(): value for name, value in answer.headers.items()}
             cookies = tuple(answer.headers.getall("Set-Cookie", []))
-            return PageReply(answer.status, found, await answer.text(), cookies)
+            body = await answer.read()
+            text = "" if answer.content_type == "application/zip" else body.decode()
+            return PageReply(answer.status, found, text, cookies, body)
 
     def logged(self, event: str) -> list[dict[str, Any]]:
         """Return the lines of an event."""

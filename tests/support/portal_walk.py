@@ -60,5 +60,5 @@ async def _answer(who: Visitor, content: PortalContent, form: SentForm) -> str:
     """Open the answer to a form; return what it is called."""
     action = filled(form.action, content.names)
     await who.open(filled(form.page, content.names))
-    await who.send(action, dict(form.fields), form.button)
-    return f"{action} {' '.join(form.fields.values())}"
+    await who.send(action, dict(form.fields), form.button, form.file)
+    return f"{action} {' '.join([*form.fields.values(), *(form.file or ())[:1]])}"

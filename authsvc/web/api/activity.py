@@ -14,9 +14,10 @@ from authsvc.spreadsheet_csv import MEDIA_TYPE as CSV
 from authsvc.tenancy.pages import MAX_PAGE
 from authsvc.web.api import activity_summaries
 from authsvc.web.api.api_errors import ApiErrors
-from authsvc.web.api.endpoint import Call, Endpoint, ListAnswer, NoBody, StreamAnswer
+from authsvc.web.api.endpoint import Call, Endpoint, ListAnswer, NoBody
 from authsvc.web.api.parameters import PAGE_ERRORS, PageQuery
 from authsvc.web.api.schemas import Instant
+from authsvc.web.stream_sender import StreamAnswer
 
 FILE_NAME = "activity.csv"
 

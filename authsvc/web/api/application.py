@@ -42,7 +42,6 @@ from authsvc.web.api.endpoint import (
     FileAnswer,
     ListAnswer,
     ObjectAnswer,
-    StreamAnswer,
 )
 from authsvc.web.api.json_body import parse_json, read_body, require_json
 from authsvc.web.api.openapi import DOCUMENT_PATH
@@ -55,10 +54,10 @@ from authsvc.web.api.request_headers import (
     preferred_type,
     require_unused,
 )
-from authsvc.web.api.stream_sender import ABORTED, StreamSender
 from authsvc.web.client import CLIENT
 from authsvc.web.middleware import REQUEST_ID, Handler, fault_facts, request_facts
 from authsvc.web.public_error import PublicError, public_error
+from authsvc.web.stream_sender import ABORTED, StreamAnswer, StreamSender
 
 ACTOR = web.RequestKey("actor", Actor)
 """Who asks, once that is proven."""

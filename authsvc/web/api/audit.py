@@ -1,7 +1,5 @@
 """The audit in the management API: ``/audit``, explanations, and exports as a stream."""
 
-import json
-from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -9,7 +7,8 @@ from attrs import frozen
 from msgspec import Meta
 
 from authsvc.audit.entry import ON_BEHALF_OF
-from authsvc.audit.sentences import sentences, summary
+from authsvc.audit.export_formats import EXPORT_FORMATS, JSON_LINES, OWN_MEMBERS, exported
+from authsvc.audit.sentences import sentences
 from authsvc.audit.stored_entry import StoredEntry, instant
 from authsvc.manage.actor import Actor
 from authsvc.manage.audit_query import AuditQuery
@@ -18,7 +17,6 @@ from authsvc.manage.audit_subject import MAX_TEXT
 from authsvc.manage.permissions import Permission
 from authsvc.manage.use_cases import UseCases
 from authsvc.spreadsheet_csv import MEDIA_TYPE as CSV
-from authsvc.spreadsheet_csv import csv_line
 from authsvc.web.api.api_errors import ApiErrors
 from authsvc.web.api.endpoint import (
     Call,
@@ -26,22 +24,12 @@ from authsvc.web.api.endpoint import (
     ListAnswer,
     NoBody,
     ObjectAnswer,
-    StreamAnswer,
 )
 from authsvc.web.api.parameters import PAGE_ERRORS, Cursor, PageQuery
 from authsvc.web.api.schemas import Instant
-
-JSON_LINES = "application/jsonl"
+from authsvc.web.stream_sender import StreamAnswer
 
 SubjectName = Annotated[str, Meta(min_length=1, max_length=MAX_TEXT)]
-
-_OWN_MEMBERS = ("cursor", "at", "event", "actor", "id", "count", "last_at", "last_id", "requests", ON_BEHALF_OF)
-"""What an entry has a member for; everything else is among its facts."""
-
-COLUMNS = (
-    *("cursor", "at", "last_at", "event", "actor", "on_behalf_of", "count", "summary", "id", "address", "facts"),
-)
-"""The columns of an export as CSV; ``facts`` is JSON."""
 
 
 @frozen
@@ -183,7 +171,7 @@ def entry_view(entry: StoredEntry) -> AuditEntryView:
         last_at=instant(said.get("last_at")),
         last_id=said.get("last_id"),
         request_ids=tuple(said.get("requests", ())),
-        facts={name: value for name, value in said.items() if name not in _OWN_MEMBERS},
+        facts={name: value for name, value in said.items() if name not in OWN_MEMBERS},
     )
 
 
@@ -195,10 +183,10 @@ def explained_view(entry: StoredEntry, reader: Actor) -> EntryExplanation:
 async def _list(use_cases: UseCases, call: Call[ListAudit, NoBody]) -> ListAnswer | StreamAnswer:
     asked = call.query
     wanted = AuditQuery(asked.since, asked.until, asked.event, asked.actor, asked.app, asked.subject)
-    if call.media_type in _EXPORTS:
-        ending, begin, render = _EXPORTS[call.media_type]
+    form = EXPORT_FORMATS.get(call.media_type)
+    if form is not None:
         pages = use_cases.audit.pages(call.actor, wanted, call.now, asked.after)
-        return StreamAnswer(_exported(pages, begin, render), f"audit-{call.team}.{ending}", call.media_type)
+        return StreamAnswer(exported(pages, form), f"audit-{call.team}.{form.ending}", call.media_type)
     page = await use_cases.audit.entries(call.actor, wanted, call.now, after=asked.after, limit=asked.limit)
     return ListAnswer(tuple(map(entry_view, page.items)), page.next)
 
@@ -215,33 +203,6 @@ async def _explain_subject(use_cases: UseCases, call: Call[SubjectQuery, NoBody]
     page = await use_cases.audit.decisions(call.actor, asked.subject, call.now, after=asked.after, limit=asked.limit)
     return ListAnswer(tuple(explained_view(entry, call.actor) for entry in page.items), page.next)
 
-
-async def _exported(
-    pages: AsyncIterator[list[StoredEntry]], begin: str, render: Callable[[StoredEntry], str]
-) -> AsyncIterator[str]:
-    is_first = True
-    async for page in pages:
-        text = "".join(map(render, page))
-        yield f"{begin}{text}" if is_first else text
-        is_first = False
-
-
-def _csv_row(entry: StoredEntry) -> str:
-    view = entry_view(entry)
-    person = None if view.on_behalf_of is None else view.on_behalf_of.email
-    return csv_line(
-        (
-            *(view.cursor, entry.facts["at"], entry.facts.get("last_at"), view.event, view.actor, person, view.count),
-            *(summary(entry.facts), view.id, view.facts.get("address"), json.dumps(view.facts)),
-        )
-    )
-
-
-_EXPORTS: dict[str, tuple[str, str, Callable[[StoredEntry], str]]] = {
-    CSV: ("csv", f"{','.join(COLUMNS)}\r\n", _csv_row),
-    JSON_LINES: ("jsonl", "", lambda entry: f"{entry.line()}\n"),
-}
-"""Ending, beginning and line of each form of an export, by media type."""
 
 EXAMPLE = AuditEntryView(
     cursor="1795824000123-0",

@@ -1,6 +1,6 @@
 """What an endpoint of the management API is: its declaration, from which the routes and the document are made."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from functools import cached_property
 from http import HTTPStatus
@@ -15,6 +15,7 @@ from authsvc.manage.operation import Operation
 from authsvc.manage.permissions import Permission
 from authsvc.manage.use_cases import UseCases
 from authsvc.web.api.api_errors import NO_ERRORS, ApiErrors
+from authsvc.web.stream_sender import StreamAnswer
 
 Q_co = TypeVar("Q_co", covariant=True)
 B_co = TypeVar("B_co", covariant=True)
@@ -121,21 +122,6 @@ class FileAnswer:
     """
 
     text: str
-    name: str
-    media_type: str
-
-
-@frozen
-class StreamAnswer:
-    """A file that is made while it is sent.
-
-    Attributes:
-        pages: its text, a part at a time; what is not acceptable is refused by the first one.
-        name: of the file.
-        media_type: of the text, which is sent as UTF-8.
-    """
-
-    pages: AsyncIterator[str]
     name: str
     media_type: str
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from attrs import evolve, field, frozen
 
 from authsvc.error_codes import ErrorCode
-from authsvc.errors import Conflict, FieldProblem, InputRefused, Overloaded
+from authsvc.errors import Conflict, FieldProblem, InputRefused
 from authsvc.manage.license_import import Changed, LicenseImport, Plan
 from authsvc.manage.license_rows import (
     LICENSE_ROWS,
@@ -33,13 +33,10 @@ from authsvc.web.api.endpoint import AnyCall, Call, Endpoint, ObjectAnswer
 from authsvc.web.api.license_endpoints import PERIOD, SIGNED, TERMS
 from authsvc.web.api.licenses import FieldValue
 from authsvc.web.api.schemas import Day, Email, Line, Slug
+from authsvc.web.row_deadline import end_in_time
 
 MAX_ROWS = 100
 """Most rows of one request: two operations with keys each, as many as a worker gets at once from the key service."""
-
-
-PATIENCE = 20.0
-"""Seconds after which an import begins no further batch of rows, below the 30 s of nginx."""
 
 
 @frozen
@@ -193,22 +190,13 @@ async def _import(use_cases: UseCases, call: Call[ImportQuery, LicenseImportBody
         raise _differ(plan.changed)
     if query.dry_run:
         return ObjectAnswer(_imported(plan, plan.new, dry_run=True))
-    outcome = await work.carry_out(call.actor, read(), _operations(call, "import", plan.rows), _end_in_time(plan.rows))
+    outcome = await work.carry_out(
+        call.actor,
+        read(),
+        _operations(call, "import", plan.rows),
+        end_in_time(plan.rows, asyncio.get_running_loop().time),
+    )
     return ObjectAnswer(_imported(plan, outcome.created, dry_run=False))
-
-
-def _end_in_time(rows: int) -> Callable[[int], None]:
-    """Return what an import of so many rows calls after each batch: it waits for two signatures a row."""
-    seconds = asyncio.get_running_loop().time
-    latest, left = seconds() + PATIENCE, rows
-
-    def check(done: int) -> None:
-        nonlocal left
-        left -= done
-        if left > 0 and seconds() > latest:
-            raise Overloaded("this takes longer than a request may; send it again, and it goes on where it ended")
-
-    return check
 
 
 async def _renew(use_cases: UseCases, call: Call[PreviewQuery, LicenseRenewalBody]) -> ObjectAnswer:

@@ -2,7 +2,7 @@
 
 import hmac
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any
@@ -11,11 +11,13 @@ from attrs import field, frozen
 
 from authsvc.client import Client
 from authsvc.credentials.portal_sessions import SignedIn
-from authsvc.errors import AuthsvcError, CredentialsRefused
+from authsvc.errors import AuthsvcError, ConfirmationNeeded, CredentialsRefused
 from authsvc.manage.actor import Actor
 from authsvc.manage.operation import OPERATION_ID_LENGTH, Operation
 from authsvc.outcomes import outcome_of_error
 from authsvc.redaction import Secret
+from authsvc.web.portal.form_body import UploadedFile
+from authsvc.web.stream_sender import StreamAnswer
 
 
 @frozen
@@ -31,6 +33,7 @@ class Visit:
         query: the first value of each parameter.
         form: the first value of each field.
         browser: stands for the browser's cookie.
+        file: that was sent with the form, or None.
     """
 
     signed_in: SignedIn | None
@@ -41,6 +44,7 @@ class Visit:
     query: Mapping[str, str]
     form: Mapping[str, str] = field(factory=dict, repr=False)
     browser: str = field(default="", repr=False)
+    file: UploadedFile | None = None
 
     @property
     def user(self) -> SignedIn:
@@ -101,6 +105,31 @@ class PageAnswer:
     refusal: AuthsvcError | None = field(default=None, repr=False)
 
 
+def confirm_page(
+    title: str, lines: Sequence[str], action: str, button: str, back: str, error: AuthsvcError | None = None
+) -> PageAnswer:
+    """Return a page of its own for what takes something away for good.
+
+    Args:
+        title: what is done, and to whom.
+        lines: what ends with it.
+        action: where the form is sent.
+        button: that sends it.
+        back: where the reader came from.
+        error: why it was refused; a :class:`ConfirmationNeeded` is confirmed with the next form.
+    """
+    values = {
+        "title": title,
+        "lines": lines,
+        "action": action,
+        "button": button,
+        "back": back,
+        "mark": error.mark if isinstance(error, ConfirmationNeeded) else None,
+        "error": None if error is None else str(error),
+    }
+    return PageAnswer("confirm", values, status_of(error), refusal=error)
+
+
 @frozen
 class RedirectAnswer:
     """Another page, which the browser asks for with GET.
@@ -136,4 +165,4 @@ class DownloadAnswer:
     media_type: str
 
 
-PortalAnswer = PageAnswer | RedirectAnswer | DownloadAnswer
+PortalAnswer = PageAnswer | RedirectAnswer | DownloadAnswer | StreamAnswer

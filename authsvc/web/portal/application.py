@@ -6,17 +6,18 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import datetime
+from functools import partial
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import parse_qsl, quote
+from urllib.parse import quote
 
 from aiohttp import web
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 
 from authsvc.audit.management_denial import ManagementDenial
 from authsvc.credentials.portal_sessions import SessionAuthenticator, SignedIn
 from authsvc.credentials.subject import MemberSubject
-from authsvc.errors import AuthsvcError, InputRefused, PermissionDenied
+from authsvc.errors import AuthsvcError, CredentialsRefused, PermissionDenied
 from authsvc.fair_share import FairShare
 from authsvc.logs import Logger
 from authsvc.manage.actor import Actor
@@ -27,11 +28,13 @@ from authsvc.web.client import CLIENT
 from authsvc.web.middleware import REQUEST_ID, Handler, fault_facts, request_facts
 from authsvc.web.portal.answers import DownloadAnswer, PageAnswer, PortalAnswer, RedirectAnswer, Visit
 from authsvc.web.portal.cookies import FORM_COOKIE, SESSION_COOKIE, cookie_of, end_session, set_form, set_session
+from authsvc.web.portal.form_body import FormBody, pairs, read_form
 from authsvc.web.portal.form_token import FIELD, browser_of, check_form, form_token
 from authsvc.web.portal.headers import FOR_EVER, secure
 from authsvc.web.portal.rendering import STATIC, Renderer, static_file, static_path
 from authsvc.web.portal.route import PREFIX, SIGN_IN, Route
 from authsvc.web.public_error import PublicError, public_error
+from authsvc.web.stream_sender import ABORTED, StreamAnswer, StreamSender
 
 SLOTS, PER_TEAM, MAX_WAITING, PATIENCE = 16, 8, 64, 20.0
 """Pages of one worker that are made at once, of one team, and that wait for so many seconds; as at the API."""
@@ -45,9 +48,6 @@ VISITORS, PER_NETWORK, WAITING_OF_A_NETWORK = 16, 4, 16
 BUSY_SIGNING_IN = "too many people are signing in from your network; try again in a few seconds"
 
 BUSY = "too many pages of your team are being loaded; try again in a few seconds"
-
-MAX_FIELDS = 200
-"""Fields of a form, and parameters of a query."""
 
 FORM_COOKIE_BYTES = 32
 
@@ -103,6 +103,9 @@ class Portal:
     visitors: FairShare = field(
         factory=lambda: FairShare(VISITORS, PER_NETWORK, WAITING_OF_A_NETWORK, BUSY_SIGNING_IN, patience=PATIENCE)
     )
+    _streams: StreamSender = field(
+        init=False, default=Factory(lambda self: StreamSender(self.share, self.logger, secure), takes_self=True)
+    )
 
     def application(self) -> web.Application:
         """Return the application, to be added below ``/portal``."""
@@ -123,7 +126,7 @@ class Portal:
             if signed_in is not None:
                 request[SIGNED_IN] = signed_in
             self._remember_form_secret(request, cookie if signed_in is not None else None)
-            form = await self._form(request) if route.method == "POST" else {}
+            form = await self._form(request, route) if route.method == "POST" else FormBody()
             if signed_in is None and not route.public:
                 return self._redirect(RedirectAnswer(_sign_in_path(request)))
             visit = Visit(
@@ -132,15 +135,16 @@ class Portal:
                 request[CLIENT],
                 request[REQUEST_ID],
                 dict(request.match_info),
-                _pairs(request.rel_url.raw_query_string),
-                form,
+                pairs(request.rel_url.raw_query_string),
+                form.fields,
                 browser_of(request[FORM_SECRET]),
+                form.file,
             )
             return await self._answer(request, route, visit)
 
         return handle
 
-    async def _answer(self, request: web.Request, route: Route, visit: Visit) -> web.Response:
+    async def _answer(self, request: web.Request, route: Route, visit: Visit) -> web.StreamResponse:
         try:
             if route.permission is not None:
                 visit.actor.require(route.permission)
@@ -159,10 +163,23 @@ class Portal:
                 response = web.Response(text=text, content_type=media_type)
                 response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
                 return response
+            case StreamAnswer():
+                still_allowed = partial(self._require_same, request, visit.user)
+                return await self._streams.send(request, answer, visit.user.member.team, still_allowed)
             case PageAnswer():
                 if answer.refusal is not None:
                     request[REFUSAL] = answer.refusal
                 return self._page(request, visit, answer)
+
+    async def _require_same(self, request: web.Request, user: SignedIn) -> None:
+        """Accept a browser whose session goes on, and whose member may do the same.
+
+        Raises:
+            CredentialsRefused: the session has ended, or the member may do something else.
+        """
+        now_signed_in = await self.sessions.authenticate(cookie_of(request, SESSION_COOKIE), self.clock())
+        if now_signed_in is None or Actor.of_member(now_signed_in.member) != Actor.of_member(user.member):
+            raise CredentialsRefused("the session has ended since the request began")
 
     def _slot(self, route: Route, visit: Visit) -> AbstractAsyncContextManager[None]:
         """Return the turn of a request: of the team, or, of those who have not signed in, of their network."""
@@ -178,27 +195,24 @@ class Portal:
         request[NEW_FORM_SECRET] = known is None
         request[FORM_SECRET] = known or secrets.token_urlsafe(FORM_COOKIE_BYTES)
 
-    async def _form(self, request: web.Request) -> Mapping[str, str]:
-        """Return the fields of a form that a page of ours has sent.
+    async def _form(self, request: web.Request, route: Route) -> FormBody:
+        """Return a form that a page of ours has sent.
 
         Raises:
             InputRefused: it cannot be read.
             PermissionDenied: it came from elsewhere.
             HTTPRequestEntityTooLarge: it is too long.
         """
-        if request.content_type != "application/x-www-form-urlencoded":
-            raise InputRefused("the form cannot be read", code="encoding_invalid", field=None)
-        raw = await request.read()
-        fields = _pairs(raw.decode("ascii", "replace"))
+        form = await read_form(request, route.file_bytes)
         known = None if request[NEW_FORM_SECRET] else request[FORM_SECRET]
         check_form(
             request.headers.getall("Origin", []),
             request.headers.get("Sec-Fetch-Site"),
             self.public_url.origin,
             known,
-            fields.get(FIELD, ""),
+            form.fields.get(FIELD, ""),
         )
-        return fields
+        return form
 
     def _redirect(self, answer: RedirectAnswer) -> web.Response:
         if not _PATH.fullmatch(answer.to):
@@ -257,7 +271,7 @@ class Portal:
                 response = self._error(request, public_error(error, request[REQUEST_ID]))
             secure(response)
             self.count("portal", request.method, response.status, seconds() - began)
-            self._log(request, response.status, _facts(refused))
+            self._log(request, response.status, {"aborted": True} if request.get(ABORTED, False) else _facts(refused))
             return response
 
         return middleware
@@ -297,19 +311,3 @@ def _sign_in_path(request: web.Request) -> str:
     if request.method != "GET":
         return SIGN_IN
     return f"{SIGN_IN}?next={quote(request.rel_url.raw_path_qs, safe='/')}"
-
-
-def _pairs(text: str) -> Mapping[str, str]:
-    """Return the first value of each name of a query or form.
-
-    Raises:
-        InputRefused: it is not UTF-8, or has too many.
-    """
-    try:
-        pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
-    except ValueError as error:
-        raise InputRefused("the form cannot be read", code="encoding_invalid", field=None) from error
-    first: dict[str, str] = {}
-    for name, value in pairs:
-        first.setdefault(name, value)
-    return first

@@ -29,6 +29,7 @@ FIELDS = ("app", "customer", "reference", "type", "last_day", "repositories", "c
 
 _DONE = {
     "created": "The license was made. Download its file and give it to the customer.",
+    "set": "The license was changed. Give the customer the new file if what it says matters to them.",
     "extend": "The license has another end. Files that the customer has stay valid; a new one shows the new end.",
     "revoke": "The license is revoked: from now on its pulls are refused.",
     "reinstate": "The license counts again.",

@@ -6,16 +6,20 @@ from authsvc.public_url import PublicUrl
 from authsvc.web.portal.account_pages import AccountPages
 from authsvc.web.portal.activity_pages import ActivityPages
 from authsvc.web.portal.app_pages import AppPages
+from authsvc.web.portal.audit_pages import AuditPages
 from authsvc.web.portal.customer_pages import CustomerPages
 from authsvc.web.portal.image_deletion_pages import ImageDeletionPages
 from authsvc.web.portal.image_pages import ImagePages
 from authsvc.web.portal.join_pages import JoinPages
+from authsvc.web.portal.license_change_pages import LicenseChangePages
 from authsvc.web.portal.license_link_pages import LicenseLinkPages
 from authsvc.web.portal.license_pages import LicensePages
+from authsvc.web.portal.license_row_actions import LicenseImportAction, LicenseRenewalAction
 from authsvc.web.portal.passkey_check import Confirmation, PasskeyCheck
 from authsvc.web.portal.passkey_pages import PasskeyPages
 from authsvc.web.portal.password_check import PasswordAuthenticator, PasswordCheck, RecordRefused
 from authsvc.web.portal.route import Route
+from authsvc.web.portal.row_pages import RowFilesPages, RowPages
 from authsvc.web.portal.service_account_pages import ServiceAccountPages
 from authsvc.web.portal.settings_pages import SettingsPages
 from authsvc.web.portal.sign_in_pages import SignInPages
@@ -54,6 +58,7 @@ def portal_routes(
         *SettingsPages(teams).routes(),
         *AppPages(teams).routes(),
         *PasskeyPages(Confirmation(passwords, checks), checks, use_cases.passkeys).routes(),
+        *AuditPages(teams, use_cases.audit).routes(),
         *ImageDeletionPages(use_cases.image_deletions).routes(),
         *ImagePages(
             teams, use_cases.images, use_cases.repositories, use_cases.image_users, use_cases.upstreams
@@ -63,6 +68,10 @@ def portal_routes(
         *UpstreamLinkPages(teams, use_cases.upstreams).routes(),
         *UpstreamPages(teams, use_cases.upstreams).routes(),
         *WebhookPages(teams, use_cases.webhooks).routes(),
+        *RowPages(use_cases, LicenseImportAction(use_cases)).routes(),
+        *RowPages(use_cases, LicenseRenewalAction(use_cases)).routes(),
+        *RowFilesPages(use_cases).routes(),
+        *LicenseChangePages(licenses).routes(),
         *LicensePages(teams, licenses, use_cases.license_preview, activity).routes(),
         *LicenseLinkPages(licenses, use_cases.license_links, public_url.text).routes(),
     )

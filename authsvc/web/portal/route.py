@@ -24,6 +24,7 @@ class Route:
         public: whether it is open to those who are not signed in.
         asks_others: whether it may wait for a registry, a receiver or a name server; it then takes no turn from those
             that do not.
+        file_bytes: of the longest body, for a form that sends a file; 0 for one that sends none.
     """
 
     method: str
@@ -32,3 +33,4 @@ class Route:
     permission: Permission | None = None
     public: bool = False
     asks_others: bool = False
+    file_bytes: int = 0

@@ -10,7 +10,7 @@ from authsvc.manage.service_accounts import ServiceAccounts
 from authsvc.redaction import Secret
 from authsvc.tenancy.dates import parse_span
 from authsvc.tenancy.machine_records import ApiAccess, ServiceAccount
-from authsvc.web.portal.answers import PageAnswer, PortalAnswer, RedirectAnswer, Visit, status_of
+from authsvc.web.portal.answers import PageAnswer, PortalAnswer, RedirectAnswer, Visit, confirm_page, status_of
 from authsvc.web.portal.license_states import end_after
 from authsvc.web.portal.route import PREFIX, Route
 
@@ -47,6 +47,7 @@ class ServiceAccountPages:
             Route("POST", f"{one}/rotate", self.rotate, Permission.SERVICE_ACCOUNT_ROTATE),
             Route("POST", f"{one}/disable", self.disable, Permission.SERVICE_ACCOUNT_DISABLE),
             Route("POST", f"{one}/enable", self.enable, Permission.SERVICE_ACCOUNT_ENABLE),
+            Route("GET", f"{one}/revoke", self.ask_revoke, Permission.SERVICE_ACCOUNT_REVOKE),
             Route("POST", f"{one}/revoke", self.revoke, Permission.SERVICE_ACCOUNT_REVOKE),
         )
 
@@ -100,6 +101,22 @@ class ServiceAccountPages:
         """Undo that."""
         return await self._changed(
             visit, "enable", self.accounts.enable(visit.names["account"], None, visit.operation())
+        )
+
+    async def ask_revoke(self, visit: Visit) -> PortalAnswer:
+        """Say what revoking ends."""
+        account, used_at = await self.accounts.show(visit.actor, visit.names["account"])
+        used = "It was never used." if used_at is None else f"It was last used at {used_at:%Y-%m-%d %H:%M} UTC."
+        return confirm_page(
+            f"Revoke {account.name}",
+            (
+                used,
+                "From now on its secret is refused, for good: what signs in with it needs another account.",
+                "To refuse it for a while only, disable it.",
+            ),
+            f"{ACCOUNTS}/{account.id}/revoke",
+            "Revoke for good",
+            f"{ACCOUNTS}/{account.id}",
         )
 
     async def revoke(self, visit: Visit) -> PortalAnswer:

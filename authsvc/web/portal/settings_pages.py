@@ -32,6 +32,24 @@ LINKS = (
         "Accounts for machines, such as a CI build that pushes images.",
         Permission.SERVICE_ACCOUNT_LIST,
     ),
+    SettingsLink(
+        f"{PREFIX}/upstreams",
+        "External registries",
+        "Registries elsewhere whose images your customers pull through this one.",
+        Permission.UPSTREAM_LIST,
+    ),
+    SettingsLink(
+        f"{PREFIX}/webhooks",
+        "Webhooks",
+        "Addresses of yours that are told what happens, such as the first pull of a license.",
+        Permission.WEBHOOK_LIST,
+    ),
+    SettingsLink(
+        f"{PREFIX}/audit",
+        "Audit",
+        "Who did what and when; also as a file for a spreadsheet or an archive.",
+        Permission.AUDIT_LIST,
+    ),
 )
 
 

@@ -11,8 +11,8 @@ from authsvc.manage.operation import Operation
 from authsvc.manage.passkeys import Passkeys
 from authsvc.manage.permissions import Permission
 from authsvc.redaction import Secret
-from authsvc.tenancy.records import Role
-from authsvc.web.portal.answers import PageAnswer, PortalAnswer, RedirectAnswer, Visit, status_of
+from authsvc.tenancy.records import Member, Role
+from authsvc.web.portal.answers import PageAnswer, PortalAnswer, RedirectAnswer, Visit, confirm_page, status_of
 from authsvc.web.portal.route import PREFIX, Route
 
 TEAM = f"{PREFIX}/team"
@@ -20,7 +20,7 @@ TEAM = f"{PREFIX}/team"
 IN_PERSON = "your own password is changed on the page of your account, with the present one"
 
 _DONE = {
-    "role": "The member has another role. Their sessions have ended.",
+    "role": "Role and limits were changed. Their sessions have ended.",
     "disable": "The member is disabled. Their sessions and sign-ins have ended.",
     "enable": "The member can sign in again.",
     "remove": "The member was removed, with everything that they sign in with.",
@@ -54,6 +54,7 @@ class TeamPages:
             Route("POST", f"{one}/reset", self.reset, Permission.MEMBER_RESET),
             Route("POST", f"{one}/disable", self.disable, Permission.MEMBER_DISABLE),
             Route("POST", f"{one}/enable", self.enable, Permission.MEMBER_ENABLE),
+            Route("GET", f"{one}/remove", self.ask_remove, Permission.MEMBER_REMOVE),
             Route("POST", f"{one}/remove", self.remove, Permission.MEMBER_REMOVE),
         )
 
@@ -84,9 +85,9 @@ class TeamPages:
         return self._link(secret, member.email)
 
     async def set_role(self, visit: Visit) -> PortalAnswer:
-        """Give the member another role."""
-        role = visit.form.get("role", "")
-        return await self._changed(visit, "role", lambda name, op, _: self.members.set_role(name, role, None, op))
+        """Give the member another role, and other limits."""
+        role, apps = visit.form.get("role", ""), visit.form.get("apps", "").split()
+        return await self._changed(visit, "role", lambda name, op, _: self.members.set_role(name, role, apps, op))
 
     async def disable(self, visit: Visit) -> PortalAnswer:
         """Refuse the account from now on."""
@@ -96,9 +97,33 @@ class TeamPages:
         """Undo it."""
         return await self._changed(visit, "enable", lambda name, op, _: self.members.enable(name, op))
 
+    async def ask_remove(self, visit: Visit) -> PortalAnswer:
+        """Say what ends with a membership."""
+        return self._removal(await self.members.show(visit.actor, visit.names["member"]))
+
     async def remove(self, visit: Visit) -> PortalAnswer:
         """End the membership."""
-        return await self._changed(visit, "remove", self.members.remove)
+        member = await self.members.show(visit.actor, visit.names["member"])
+        try:
+            await self.members.remove(member.id, visit.operation(), visit.form.get("confirmed") or None)
+        except Conflict as error:
+            return self._removal(member, error)
+        return RedirectAnswer(f"{TEAM}?done=remove")
+
+    def _removal(self, member: Member, error: AuthsvcError | None = None) -> PageAnswer:
+        return confirm_page(
+            f"Remove {member.email}",
+            (
+                f"{member.email} is {member.role} of {member.team}.",
+                "Every session, sign-in and personal token of theirs ends at once.",
+                "A removed member cannot be brought back, but invited anew.",
+                "To refuse somebody for a while only, disable them.",
+            ),
+            f"{TEAM}/{member.id}/remove",
+            "Remove from the team",
+            f"{TEAM}/{member.id}",
+            error,
+        )
 
     async def _changed(
         self, visit: Visit, what: str, change: Callable[[str, Operation, str | None], Awaitable[object]]
@@ -106,9 +131,9 @@ class TeamPages:
         member = await self.members.show(visit.actor, visit.names["member"])
         try:
             await change(member.id, visit.operation(), visit.form.get("confirmed") or None)
-        except (InputRefused, Conflict) as error:
+        except (InputRefused, NotFound, Conflict) as error:
             return await self._member(visit, error, what)
-        return RedirectAnswer(f"{TEAM}?done={what}" if what == "remove" else f"{TEAM}/{member.id}?done={what}")
+        return RedirectAnswer(f"{TEAM}/{member.id}?done={what}")
 
     def _link(self, secret: Secret, email: str) -> PageAnswer:
         address = f"{self.public_url}{PREFIX}/join/{secret.reveal()}"
@@ -132,6 +157,7 @@ class TeamPages:
         values = {
             "shown": await self.members.show(visit.actor, visit.names["member"]),
             "roles": list(Role),
+            "fields": {name: visit.form.get(name) for name in ("role", "apps")},
             "confirm": error if isinstance(error, ConfirmationNeeded) else None,
             "what": what,
             "error": None if error is None else str(error),

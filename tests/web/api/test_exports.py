@@ -8,7 +8,7 @@ import pytest
 from authsvc.audit.stored_entry import StoredEntry
 from authsvc.credentials.machine_secret import MachineSecret
 from authsvc.manage.audit import Audit
-from authsvc.web.api import stream_sender
+from authsvc.web import stream_sender
 from authsvc.web.api.application import ManagementApi
 from tests.support.api_server import ApiServer
 from tests.support.installation import Installation

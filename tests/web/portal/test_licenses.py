@@ -88,6 +88,42 @@ async def test_a_license_from_its_beginning_to_its_end(portal: PortalServer) -> 
     ]
 
 
+async def test_what_a_license_says_is_changed(portal: PortalServer) -> None:
+    """Only what differs: a field that is left alone keeps its type, and a form without a change changes nothing."""
+    fields = {"seats": 25, "key": "007", "beta": True, "old": "x"}
+    terms = LicenseTerms.parse(customer="Globex", expires="90d", fields=fields, now=portal.house.now)
+    license_, _ = await portal.house.licenses.create(APP, terms, portal.house.operation())
+    address, edit = f"/portal/licenses/{license_.id}", f"/portal/licenses/{license_.id}/edit"
+    browser = await portal.browser().sign_in(DEVELOPER)
+    form = await browser.get(edit)
+    told = len(portal.house.told)
+    assert (await browser.submit(form, edit)).location == address
+    assert len(portal.house.told) == told
+    lines = form.form(edit).fields["custom"].replace("seats=25", "seats=30").replace("old=x", "")
+    typed = {"customer": "Initech", "contact": "it@acme.test", "repositories": "worker\napi/*", "custom": lines}
+    assert (await browser.submit(form, edit, **typed)).location == f"{address}?done=set"
+    (changed,) = await portal.house.listed(APP)
+    assert changed.fields == {"seats": 30, "key": "007", "beta": True}
+    assert (changed.customer, changed.contact) == ("Initech", "it@acme.test")
+    assert changed.repositories == ("worker", "api/*")
+    whole = await browser.submit(await browser.get(edit), edit, repositories="", contact="")
+    assert "all of" in (await browser.get(whole.location)).page.text
+    (changed,) = await portal.house.listed(APP)
+    assert (changed.repositories, changed.contact) == (None, None)
+    for wrong, status in (
+        ({"customer": ""}, 400),
+        ({"repositories": "../x"}, 400),
+        ({"custom": "seats"}, 400),
+        ({"custom": "a=1\na=2"}, 400),
+        ({"contact": "x" * 201}, 400),
+    ):
+        refused = await browser.submit(await browser.get(edit), edit, **wrong)
+        assert (refused.status, wrong.items() <= refused.form(edit).fields.items()) == (status, True), wrong
+    viewer = await portal.browser().sign_in(VIEWER)
+    assert (await viewer.get(edit)).status == 403
+    assert edit not in {one.attributes["href"] for one in (await viewer.get(address)).page.all("a")}
+
+
 async def test_what_is_wrong_with_a_new_license_is_said(portal: PortalServer) -> None:
     """What was typed stays in the form."""
     browser = await portal.browser().sign_in(DEVELOPER)

@@ -44,7 +44,10 @@ async def open_every_page(portal: PortalServer, content: PortalContent, email: s
     for form in FORMS:
         page, action = filled(form.page, content.names), filled(form.action, content.names)
         reply = await browser.get(page)
-        if reply.status == 200 and reply.has_form(action):
+        if reply.status == 200 and form.file is not None:
+            name, text = form.file
+            found[f"{page} {name}"] = await browser.upload(reply, action, name, text.encode(), **form.fields)
+        elif reply.status == 200 and reply.has_form(action):
             button = dict([form.button] if form.button else [])
             sent = await browser.post(action, {**reply.form(action).fields, **form.fields, **button})
             found[f"{page} {form.fields} {button}"] = sent

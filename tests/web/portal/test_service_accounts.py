@@ -52,7 +52,10 @@ async def test_an_account_from_its_beginning_to_its_end(portal: PortalServer) ->
     disabled = await browser.get((await browser.submit(page, f"{path}/disable")).location)
     assert "disabled" in disabled.page.text
     enabled = await browser.get((await browser.submit(disabled, f"{path}/enable")).location)
-    revoked = await browser.get((await browser.submit(enabled, f"{path}/revoke")).location)
+    assert not enabled.has_form(f"{path}/revoke")
+    asked = await browser.get(f"{path}/revoke")
+    assert "for good" in asked.page.text
+    revoked = await browser.get((await browser.submit(asked, f"{path}/revoke")).location)
     assert "revoked" in revoked.page.text
     assert path not in {one.attributes["href"] for one in (await browser.get(ACCOUNTS)).page.all("a")}
 
@@ -81,6 +84,7 @@ async def test_others_change_none(portal: PortalServer, name: str) -> None:
     assert shown.status == {"limited": 403, "stranger": 404}.get(name, 200)
     token = (await browser.get("/portal/account")).form("/portal/sign-out").fields["form_token"]
     fields = {"form_token": token, "grants": f"{APP}/**:pull", "overlap": "0", "name": "x"}
+    assert (await browser.get(f"{path}/revoke")).status == (404 if name == "stranger" else 403)
     for what in ("grants", "rotate", "disable", "enable", "revoke"):
         assert not shown.has_form(f"{path}/{what}")
         assert (await browser.post(f"{path}/{what}", fields)).status == (404 if name == "stranger" else 403)

@@ -97,7 +97,14 @@ async def test_members_are_changed(portal: PortalServer) -> None:
     assert "disabled" in disabled.page.text
     enabled = await owner.get((await owner.submit(disabled, f"{path}/enable")).location)
     assert "active" in enabled.page.text
-    removed = await owner.submit(enabled, f"{path}/remove")
+    limited = await owner.submit(enabled, f"{path}/role", role="viewer", apps=APP)
+    page = await owner.get(limited.location)
+    assert f"viewer of {TEAM} · limited to {APP}" in page.page.text
+    unknown = await owner.submit(page, f"{path}/role", apps="nowhere")
+    assert (unknown.status, unknown.form(f"{path}/role").fields["apps"]) == (404, "nowhere")
+    lifted = await owner.get((await owner.submit(page, f"{path}/role", apps="")).location)
+    assert "limited to" not in lifted.page.text
+    removed = await owner.submit(await owner.get(f"{path}/remove"), f"{path}/remove")
     assert "viewer@acme.test" not in (await owner.get(removed.location)).page.text
     own = await member_path(portal, OWNER)
     last = await owner.submit(await owner.get(own), f"{own}/role", role="viewer")
@@ -113,7 +120,7 @@ async def test_what_ends_with_a_member_is_confirmed(portal: PortalServer) -> Non
     await portal.house.service_accounts.create("ci-build", TEAM, [f"{APP}/**:pull"], None, None, by)
     browser = await portal.browser().sign_in("developer@acme.test")
     path = await member_path(portal, OWNER)
-    asked = await browser.submit(await browser.get(path), f"{path}/remove")
+    asked = await browser.submit(await browser.get(f"{path}/remove"), f"{path}/remove")
     assert (asked.status, "ci-build" in asked.page.text) == (409, True)
     assert (await browser.submit(asked, f"{path}/remove")).location == f"{PATH}?done=remove"
 
@@ -133,6 +140,7 @@ async def test_others_change_nobody(portal: PortalServer, name: str) -> None:
     fields = {"form_token": token, "role": "viewer", "email": NEW}
     for what in ("role", "reset", "disable", "enable", "remove"):
         assert (await browser.post(f"{path}/{what}", fields)).status == (404 if name == "stranger" else 403)
+    assert (await browser.get(f"{path}/remove")).status == (404 if name == "stranger" else 403)
     if name != "stranger":
         assert (await browser.post(f"{PATH}/invite", fields)).status == 403
     assert (await portal.browser().sign_in(OWNER)).cookies

@@ -1,8 +1,8 @@
-"""Sends files that are made while they are sent: exports of the management API."""
+"""Sends files that are made while they are sent: exports of the management API and the portal."""
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 from aiohttp import web
@@ -13,7 +13,6 @@ from authsvc.errors import AuthsvcError, Overloaded
 from authsvc.fair_share import FairShare
 from authsvc.logs import Logger
 from authsvc.outcomes import REQUEST_FAILED
-from authsvc.web.api.endpoint import StreamAnswer
 from authsvc.web.middleware import REQUEST_ID, add_headers, fault_facts
 
 ABORTED = web.RequestKey("aborted", bool)
@@ -22,8 +21,26 @@ ABORTED = web.RequestKey("aborted", bool)
 SEND_DEADLINE = 30.0
 """Seconds that a client may take to receive one part of a stream."""
 
+LONGEST = 1800.0
+"""Seconds that a stream may take in all: a reader that takes each part slowly keeps no turn for ever."""
+
 MAX_STREAMS = 4
 """Most streams of one team at once, in one worker: a slow reader costs the memory of a part each, up to some MB."""
+
+
+@frozen
+class StreamAnswer:
+    """A file that is made while it is sent.
+
+    Attributes:
+        pages: its content, a part at a time; what is not acceptable is refused by the first one.
+        name: of the file.
+        media_type: of the content; text is sent as UTF-8.
+    """
+
+    pages: AsyncIterator[str] | AsyncIterator[bytes]
+    name: str
+    media_type: str
 
 
 @frozen
@@ -33,10 +50,12 @@ class StreamSender:
     Attributes:
         share: lets so many parts be made at once; teams take turns.
         logger: for faults.
+        on_answer: sees an answer before it begins, to add headers.
     """
 
     share: FairShare
     logger: Logger
+    on_answer: Callable[[web.StreamResponse], None] = lambda _response: None
     _running: Counter[str] = field(factory=Counter, init=False)
 
     async def send(
@@ -53,24 +72,29 @@ class StreamSender:
         Raises:
             AuthsvcError: the first part is refused.
         """
-        pages, response = aiter(answer.pages), web.StreamResponse()
+        response = web.StreamResponse()
+        pages: AsyncIterator[str | bytes] = aiter(answer.pages)
 
-        async def next_page() -> str | None:
+        async def next_page() -> str | bytes | None:
             async with self.share.slot(team):  # a slow client takes no turn
                 return await anext(pages, None)
 
         with self._counted(team):
+            latest = asyncio.get_running_loop().time() + LONGEST
             page = await next_page()
-            response.content_type, response.charset = answer.media_type, "utf-8"
+            response.content_type = answer.media_type
+            if not isinstance(page, bytes):
+                response.charset = "utf-8"
             response.headers["Content-Disposition"] = f'attachment; filename="{answer.name}"'
             add_headers(response, request[REQUEST_ID])
+            self.on_answer(response)
             await response.prepare(request)
             if request.method == METH_HEAD:
                 return response
             try:
                 while page is not None:
-                    async with asyncio.timeout(SEND_DEADLINE):
-                        await response.write(page.encode())
+                    async with asyncio.timeout(SEND_DEADLINE), asyncio.timeout_at(latest):
+                        await response.write(page if isinstance(page, bytes) else page.encode())
                     await still_allowed()
                     page = await next_page()
             except Exception as error:

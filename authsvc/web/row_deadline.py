@@ -1,0 +1,28 @@
+"""How long one request works on the rows of a file."""
+
+from collections.abc import Callable
+
+from authsvc.errors import Overloaded
+
+PATIENCE = 20.0
+"""Seconds after which no further batch of rows is begun, below the 30 s of nginx."""
+
+
+def end_in_time(rows: int, seconds: Callable[[], float]) -> Callable[[int], None]:
+    """Return what work on so many rows calls after each batch: a license takes two operations of the key service.
+
+    It raises Overloaded when rows are left and the time is over; sending them again goes on where it ended.
+
+    Args:
+        rows: in all.
+        seconds: a clock that only goes forward.
+    """
+    latest, left = seconds() + PATIENCE, rows
+
+    def check(done: int) -> None:
+        nonlocal left
+        left -= done
+        if left > 0 and seconds() > latest:
+            raise Overloaded("this takes longer than a request may; send it again, and it goes on where it ended")
+
+    return check
