@@ -186,9 +186,9 @@ async def test_a_deletion_may_look_at_every_tag(folder: Path, free_port: int) ->
     assert (shorter.status, [one.status for one in answers]) == (503, [200, 200])
 
 
-@pytest.mark.parametrize("request_line", ["PATCH /v2/x", "POST /c/x/images"])
+@pytest.mark.parametrize("request_line", ["PATCH /v2/x", "POST /c/x/images", "POST /portal/licenses/import"])
 async def test_an_upload_is_not_stored_on_the_way(front: Front, request_line: str) -> None:
-    """The first piece of a layer, or of a pasted text, arrives before the client has sent the last."""
+    """The first piece of a layer, a pasted text or a file arrives before the client has sent the last."""
     arrived = asyncio.Event()
 
     async def upload(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

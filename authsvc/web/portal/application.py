@@ -126,9 +126,9 @@ class Portal:
             if signed_in is not None:
                 request[SIGNED_IN] = signed_in
             self._remember_form_secret(request, cookie if signed_in is not None else None)
-            form = await self._form(request, route) if route.method == "POST" else FormBody()
             if signed_in is None and not route.public:
-                return self._redirect(RedirectAnswer(_sign_in_path(request)))
+                return self._redirect(RedirectAnswer(_sign_in_path(request)))  # before a long form is read
+            form = await self._form(request, route) if route.method == "POST" else FormBody()
             visit = Visit(
                 signed_in,
                 now,

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from attrs import frozen
 
-from authsvc.errors import AuthsvcError, Conflict, InputRefused, NotFound
+from authsvc.errors import AuthsvcError, Conflict, InputRefused, NotFound, PreconditionFailed
 from authsvc.manage.licenses import Licenses
 from authsvc.manage.permissions import Permission
 from authsvc.tenancy.license_update import LicenseUpdate
@@ -45,10 +45,14 @@ class LicenseChangePages:
         typed = {name: visit.form.get(name, "").strip() for name in FIELDS}
         address = f"{PREFIX}/licenses/{license_.id}"
         try:
+            operation = visit.operation()
+            operation.require_match(license_)  # else what differs from it is not what was typed
             changes = _changes(license_, typed)
             if changes is None:
                 return RedirectAnswer(address)
-            await self.licenses.set(license_.id, changes, visit.operation())
+            await self.licenses.set(license_.id, changes, operation)
+        except PreconditionFailed as error:
+            return _page(license_, _shown(license_), error)
         except (InputRefused, Conflict, NotFound) as error:
             return _page(license_, typed, error)
         return RedirectAnswer(f"{address}?done=set")

@@ -4,7 +4,15 @@ from collections.abc import Awaitable, Callable
 
 from attrs import frozen
 
-from authsvc.errors import AuthsvcError, ConfirmationNeeded, Conflict, InputRefused, NotFound, PermissionDenied
+from authsvc.errors import (
+    AuthsvcError,
+    ConfirmationNeeded,
+    Conflict,
+    InputRefused,
+    NotFound,
+    PermissionDenied,
+    PreconditionFailed,
+)
 from authsvc.manage.links import Links
 from authsvc.manage.members import Members
 from authsvc.manage.operation import Operation
@@ -86,7 +94,8 @@ class TeamPages:
 
     async def set_role(self, visit: Visit) -> PortalAnswer:
         """Give the member another role, and other limits."""
-        role, apps = visit.form.get("role", ""), visit.form.get("apps", "").split()
+        role, typed = visit.form.get("role", ""), visit.form.get("apps")
+        apps = None if typed is None else typed.split()
         return await self._changed(visit, "role", lambda name, op, _: self.members.set_role(name, role, apps, op))
 
     async def disable(self, visit: Visit) -> PortalAnswer:
@@ -154,10 +163,11 @@ class TeamPages:
         return PageAnswer("team", values, status_of(error))
 
     async def _member(self, visit: Visit, error: AuthsvcError | None = None, what: str = "") -> PageAnswer:
+        is_old = isinstance(error, PreconditionFailed)
         values = {
             "shown": await self.members.show(visit.actor, visit.names["member"]),
             "roles": list(Role),
-            "fields": {name: visit.form.get(name) for name in ("role", "apps")},
+            "fields": {name: None if is_old else visit.form.get(name) for name in ("role", "apps")},
             "confirm": error if isinstance(error, ConfirmationNeeded) else None,
             "what": what,
             "error": None if error is None else str(error),
