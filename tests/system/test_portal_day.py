@@ -97,6 +97,43 @@ async def join(person: Visitor, link: str) -> None:
     await expect(page).to_have_url(re.compile("/portal/images$"))
 
 
+@asynccontextmanager
+async def security_key(person: Visitor) -> AsyncIterator[None]:
+    """Give a person a device that unlocks itself: Chromium's virtual authenticator."""
+    browser = await person.context.new_cdp_session(person.page)
+    await browser.send("WebAuthn.enable")
+    options = {
+        "protocol": "ctap2",
+        "transport": "internal",
+        "hasResidentKey": True,
+        "hasUserVerification": True,
+        "isUserVerified": True,
+        # Else the device takes up the offer of the sign-in page by itself, before anybody presses the button.
+        "automaticPresenceSimulation": False,
+    }
+    made = await browser.send("WebAuthn.addVirtualAuthenticator", {"options": options})
+    device = made["authenticatorId"]
+    await browser.send("WebAuthn.setAutomaticPresenceSimulation", {"authenticatorId": device, "enabled": True})
+    yield
+    await browser.send("WebAuthn.removeVirtualAuthenticator", {"authenticatorId": device})
+
+
+async def use_a_passkey(day: Day) -> None:
+    """Register one after a confirmation with the password, sign out, and sign in with it alone."""
+    async with security_key(day.owner):
+        page = await day.owner.open("/portal/account/passkeys")
+        await page.fill("#present", PASSWORD)
+        await press(page, "Continue")
+        await page.fill("#name", "Laptop")
+        await press(page, "Make the passkey")
+        await expect(page.get_by_role("link", name="Laptop")).to_be_visible()
+        # The sign-in page offers the passkey at once, and this device takes up the offer.
+        await page.get_by_role("button", name="Sign out").click()
+        await expect(page).to_have_url(re.compile("/portal/images"))
+        page = await day.owner.open("/portal/account/passkeys")
+        await until_shown(page.locator('td[data-label="Last used"] time'))
+
+
 async def first_push(day: Day, *, javascript: bool) -> None:
     """Do what the empty page says; the page shows the image, with JavaScript by itself."""
     page = await day.owner.open("/portal/images")
@@ -153,6 +190,38 @@ async def a_pull_is_seen(day: Day, license_page: str) -> None:
     page = await day.owner.open(f"/portal/activity?app={day.team}")
     await until_shown(page.locator("tbody tr").filter(has_text=CUSTOMER).filter(has_text="worker:1.0.1"))
     await expect(page.get_by_role("img").first).to_be_visible()
+
+
+async def the_customer_opens_a_link(day: Day, license_page: str, *, javascript: bool) -> None:
+    """Without an account: the file by a form, which pulls; a pasted text is checked; a link taken back is a 404."""
+    page = await day.owner.open(license_page)
+    await press(page, "A page for the customer, by link")
+    await press(page, "Make a link")
+    (address,) = [text for text in await page.locator("code").all_inner_texts() if "/c/" in text]
+    browser = day.owner.context.browser
+    assert browser is not None
+    async with visitor(browser, day.owner.origin, java_script_enabled=javascript) as customer:
+        page = await customer.open(address.removeprefix(day.owner.origin))
+        await expect(page.get_by_role("heading", level=1)).to_contain_text("Install ")
+        await expect(page.locator("tbody")).to_contain_text(f"{day.stack.name}/{day.team}/worker")
+        async with page.expect_download() as started:
+            await page.get_by_role("button", name="Download the license file").click()
+        path = day.folder / "by-link.license.json"
+        await (await started.value).save_as(path)
+        holder = day.skopeo("by-link")
+        assert holder.log_in(Account("license", path.read_text(encoding="utf-8"))).code == 0
+        assert holder.pull(day.reference).code == 0
+        lines = (f"image: {day.stack.name}/{day.reference}", f"image: {day.stack.name}/{day.team}/worker:9")
+        await page.fill("#text", "services:\n" + "".join(f"  s{n}:\n    {line}\n" for n, line in enumerate(lines)))
+        await press(page, "Check the images")
+        await expect(page.locator("#check tbody tr").nth(0)).to_contain_text("can be pulled")
+        await expect(page.locator("#check tbody tr").nth(1)).to_contain_text("cannot be pulled")
+        owner = await day.owner.open(f"{license_page}/links")
+        await press(owner, "Take back")
+        await press(owner, "Take back")
+        await page.reload()
+        await expect(page.get_by_role("heading", level=1)).to_have_text("This link does not work")
+        assert customer.complaints == []
 
 
 async def rotate(day: Day, license_page: str) -> None:
@@ -215,9 +284,12 @@ async def test_a_vendors_day(stack: Stack, tmp_path: Path, javascript: bool) -> 
         await join(day.owner, link)
         await press(day.owner.page, "Sign out")
         await day.owner.sign_in(day.email, PASSWORD)
+        if javascript:
+            await use_a_passkey(day)
         await first_push(day, javascript=javascript)
         license_page = await make_license(day)
         await a_pull_is_seen(day, license_page)
+        await the_customer_opens_a_link(day, license_page, javascript=javascript)
         await rotate(day, license_page)
         await revoke(day, license_page)
         browser = day.owner.context.browser
