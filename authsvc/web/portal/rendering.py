@@ -17,6 +17,7 @@ from authsvc.audit.stored_entry import instant as moment
 from authsvc.audit.token_event import MANY
 from authsvc.manage.etag import etag
 from authsvc.tenancy.subjects import SYSTEM, split_subject
+from authsvc.web.portal.client_names import client_name
 from authsvc.web.portal.license_states import last_day
 
 PACKAGE = "authsvc.web.portal"
@@ -65,6 +66,7 @@ class Renderer:
             "quoted": shlex.quote,
             "etag": etag,
             "who": who,
+            "client_name": client_name,
             "summary": summary,
             "at": moment,
         }
