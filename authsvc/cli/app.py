@@ -120,5 +120,9 @@ def _images(facts: "Facts") -> str:
 def _cell(value: object) -> str:
     if isinstance(value, dict):
         names = {name: name.replace("_", " ") for name in value}
-        return ", ".join(f"{n} {names[name].removesuffix('s') if n == 1 else names[name]}" for name, n in value.items())
+        least = "" if value["all_counted"] else "at least "
+        numbers = ((name, number) for name, number in value.items() if name != "all_counted")
+        return least + ", ".join(
+            f"{n} {names[name].removesuffix('s') if n == 1 else names[name]}" for name, n in numbers
+        )
     return str(value or "-")

@@ -10,6 +10,7 @@ from authsvc.manage.actor import Actor
 from authsvc.manage.authorization import permitted
 from authsvc.manage.confirmation import EndedAccess, counted, mark_of, require
 from authsvc.manage.idempotency import repeatable
+from authsvc.manage.license_use import MOST_EXAMINED, licenses_not_ended
 from authsvc.manage.lookup import find_app, find_team
 from authsvc.manage.operation import Operation
 from authsvc.manage.permissions import Permission
@@ -30,6 +31,7 @@ class AppUse:
         pending: licenses that have not begun.
         members: people of the team.
         service_accounts: with a grant on it.
+        all_counted: whether every license was looked at; otherwise the app has more than the numbers say.
     """
 
     licenses: int
@@ -37,6 +39,7 @@ class AppUse:
     pending: int
     members: int
     service_accounts: int
+    all_counted: bool = True
 
     def ended_by_archiving(self, app: str) -> EndedAccess | None:
         """Return what archiving the app of this slug would end; None if nobody has access to it."""
@@ -46,15 +49,19 @@ class AppUse:
         return EndedAccess(f"archiving the app {app} ends access to its images for {said}", mark_of(app, said))
 
     def __str__(self) -> str:
-        """Return the numbers for a person, without those that are zero; empty if all are."""
-        owners = f" of {counted(self.customers, 'customer')}"
+        """Return the numbers for a person, without those that are zero; empty if nobody has access."""
+        least = "" if self.all_counted else "at least "
+        owners = f" of {least}{counted(self.customers, 'customer')}"
         counts = (
-            (self.licenses, f"license in force{owners}", f"licenses in force{owners}"),
-            (self.pending, "license that has not begun", "licenses that have not begun"),
-            (self.members, "member", "members"),
-            (self.service_accounts, "service account", "service accounts"),
+            (least, self.licenses, f"license in force{owners}", f"licenses in force{owners}"),
+            (least, self.pending, "license that has not begun", "licenses that have not begun"),
+            ("", self.members, "member", "members"),
+            ("", self.service_accounts, "service account", "service accounts"),
         )
-        *others, last = [counted(*count) for count in counts if count[0]] or [""]
+        parts = [f"{prefix}{counted(number, one, many)}" for prefix, number, one, many in counts if number]
+        if not self.all_counted:
+            parts.append("licenses that were not counted")
+        *others, last = parts or [""]
         return f"{', '.join(others)} and {last}" if others else last
 
 
@@ -63,9 +70,14 @@ class Teams:
     """Creates, lists and archives teams and apps.
 
     Every method raises StoreUnavailable when the store does not answer.
+
+    Attributes:
+        stores: the records.
+        most_examined: most licenses that are looked at to tell who has access to an app.
     """
 
     stores: Stores
+    most_examined: int = MOST_EXAMINED
 
     async def _first_team(self, slug: str, operation: Operation) -> Team:
         return await find_team(self.stores, operation.actor, slug)
@@ -171,12 +183,10 @@ class Teams:
         return await self._use_of((await find_app(self.stores, actor, slug)).record, now)
 
     async def _use_of(self, app: App, now: datetime) -> AppUse:
-        states: Counter[str] = Counter()
-        customers: set[str] = set()
-        async for page in self.stores.licenses.pages_of_app(app.slug):
-            states.update(license_.state(now) for license_ in page)
-            customers |= {one.customer_id or one.customer for one in page if one.state(now) == "active"}
-        team = [found.record for found in await self.stores.members.of_team(app.team)]
+        found = await licenses_not_ended(self.stores, app.slug, now, self.most_examined)
+        states = Counter(license_.state(now) for license_ in found.examined)
+        customers = {one.customer_id or one.customer for one in found.examined if one.state(now) == "active"}
+        team = [one.record for one in await self.stores.members.of_team(app.team)]
         members = {m.id for m in team if m.disabled_at is None and (m.apps is None or app.slug in m.apps)}
         accounts = [a for a in await self.stores.service_accounts.of_team(app.team) if a.in_force(now)]
         # An account holds nothing that its maker, if a member made it, does not hold.
@@ -187,6 +197,7 @@ class Teams:
             pending=states["pending"],
             members=len(members),
             service_accounts=sum(any(grant.app == app.slug for grant in account.grants) for account in bound),
+            all_counted=found.all_examined,
         )
 
     @permitted(Permission.APP_ARCHIVE)

@@ -5,6 +5,7 @@ from datetime import datetime
 from attrs import frozen
 
 from authsvc.manage.confirmation import EndedAccess, counted, mark_of
+from authsvc.manage.license_use import licenses_not_ended
 from authsvc.manage.stores import Stores
 from authsvc.policy import locate
 from authsvc.tenancy.pages import MAX_PAGE
@@ -31,60 +32,83 @@ class UpstreamUse:
     """Who uses a link.
 
     Attributes:
-        total: how many licenses in force have a pattern for images of the link.
+        total: how many licenses in force have a pattern for images of the link, of those that were looked at.
         licenses: the first of them, at most :data:`authsvc.tenancy.pages.MAX_PAGE`.
+        all_examined: whether every license of the app was looked at.
+        examined: how many were.
         ends: what unlinking would end; None if nothing.
     """
 
     total: int
     licenses: tuple[UpstreamLicense, ...]
+    all_examined: bool
+    examined: int
     ends: EndedAccess | None
 
 
-async def licenses_naming(stores: Stores, link: UpstreamLink, now: datetime) -> tuple[int, list[License]]:
-    """Return how many licenses in force have a pattern for images of the link, and the first of them.
+@frozen
+class LinkLicenses:
+    """The licenses in force that have a pattern for images of a link, of those that were looked at.
+
+    Attributes:
+        licenses: by end.
+        all_examined: whether every license of the app was looked at.
+        examined: how many were.
+    """
+
+    licenses: tuple[License, ...]
+    all_examined: bool
+    examined: int
+
+
+async def licenses_naming(stores: Stores, link: UpstreamLink, now: datetime, most: int) -> LinkLicenses:
+    """Return the licenses in force that have a pattern for images of the link, of the first ``most`` of its app.
 
     Raises:
         StoreUnavailable: the store does not answer.
     """
     prefix = f"{PROXY}/{link.name}/"
-    total = 0
-    first: list[License] = []
-    async for page in stores.licenses.pages_of_app(link.app):
-        for license_ in page:
-            named = any(pattern.startswith(prefix) for pattern in license_.repositories or ())
-            if named and license_.state(now) == "active":
-                total += 1
-                if len(first) < MAX_PAGE:
-                    first.append(license_)
-    return total, first
-
-
-def ended_by_unlinking(link: UpstreamLink, licenses: int) -> EndedAccess | None:
-    """Return what has to be confirmed before a link ends; None if no license names it."""
-    if not licenses:
-        return None
-    sentence = (
-        f"unlinking the upstream {link.name} of the app {link.app} ends access to its images for "
-        f"{counted(licenses, 'license')}"
+    found = await licenses_not_ended(stores, link.app, now, most)
+    naming = (
+        license_
+        for license_ in found.examined
+        if any(pattern.startswith(prefix) for pattern in license_.repositories or ())
+        and license_.state(now) == "active"
     )
-    return EndedAccess(sentence, mark_of(link.id, licenses))
+    return LinkLicenses(tuple(naming), found.all_examined, len(found.examined))
 
 
-async def use_of_link(stores: Stores, link: UpstreamLink, now: datetime) -> UpstreamUse:
-    """Return who uses a link.
+def ended_by_unlinking(link: UpstreamLink, naming: LinkLicenses) -> EndedAccess | None:
+    """Return what has to be confirmed before a link ends; None if no license names it, and all were looked at."""
+    number = len(naming.licenses)
+    if naming.all_examined and not number:
+        return None
+    ends = f"unlinking the upstream {link.name} of the app {link.app} ends access to its images for "
+    sentence = f"{ends}{counted(number, 'license')}"
+    if not naming.all_examined:
+        sentence = (
+            f"{ends}{counted(number, 'license')} of the {naming.examined:,} that were looked at; the app has more "
+            "licenses, which may name it too"
+        )
+    return EndedAccess(sentence, mark_of(link.id, sentence))
+
+
+async def use_of_link(stores: Stores, link: UpstreamLink, now: datetime, most: int) -> UpstreamUse:
+    """Return who uses a link, of the first ``most`` licenses of its app.
 
     Raises:
         StoreUnavailable: the store does not answer.
     """
-    total, licenses = await licenses_naming(stores, link, now)
+    naming = await licenses_naming(stores, link, now, most)
+    licenses = naming.licenses[:MAX_PAGE]
     found = await stores.activity.accounts([(one.app, one.subject) for one in licenses], now)
     shown = []
     for license_, account in zip(licenses, found, strict=True):
         uses = () if account is None else account.uses
         pulls = [one.last_pull for one in uses if one.last_pull is not None and _is_of(link, one.image.repository)]
         shown.append(UpstreamLicense(license_, max(pulls, default=None)))
-    return UpstreamUse(total, tuple(shown), ended_by_unlinking(link, total))
+    ends = ended_by_unlinking(link, naming)
+    return UpstreamUse(len(naming.licenses), tuple(shown), naming.all_examined, naming.examined, ends)
 
 
 def _is_of(link: UpstreamLink, repository: str) -> bool:

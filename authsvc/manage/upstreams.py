@@ -11,6 +11,7 @@ from authsvc.manage.actor import Actor
 from authsvc.manage.authorization import permitted
 from authsvc.manage.confirmation import require
 from authsvc.manage.idempotency import repeatable
+from authsvc.manage.license_use import MOST_EXAMINED
 from authsvc.manage.lookup import find_app, find_team, find_upstream, no_app
 from authsvc.manage.operation import Operation
 from authsvc.manage.permissions import Permission
@@ -60,11 +61,18 @@ class Upstreams:
 
     Every method raises StoreUnavailable when the store does not answer, and Conflict when what it changes was changed
     at the same moment. What seals a secret raises what the sealer raises.
+
+    Attributes:
+        stores: the records.
+        sealer: seals the secrets of credentials.
+        checks: looks at upstreams.
+        most_examined: most licenses of an app that are looked at to tell which name a link.
     """
 
     stores: Stores
     sealer: SecretSealer
     checks: UpstreamChecks
+    most_examined: int = MOST_EXAMINED
 
     async def _first(self, link_id: str, operation: Operation) -> UpstreamLink:
         return (await find_upstream(self.stores, operation.actor, link_id)).record
@@ -185,7 +193,8 @@ class Upstreams:
         Raises:
             NotFound: there is no such link, or no such app, for the actor.
         """
-        return await use_of_link(self.stores, (await find_upstream(self.stores, actor, name, app)).record, now)
+        link = (await find_upstream(self.stores, actor, name, app)).record
+        return await use_of_link(self.stores, link, now, self.most_examined)
 
     @permitted(Permission.UPSTREAM_SET)
     @repeatable(_first)
@@ -258,15 +267,14 @@ class Upstreams:
 
         Raises:
             NotFound: there is no such link.
-            ConfirmationNeeded: licenses in force name it.
+            ConfirmationNeeded: licenses in force name it, or may, where the app has too many to look at them all.
         """
         stored = await self._found(name, app, operation)
         link = stored.record
-        licenses, _ = await licenses_naming(self.stores, link, operation.now)
-        require(ended_by_unlinking(link, licenses), confirmed)
-        await self.stores.upstreams.remove(
-            stored, operation.entry("upstream.unlinked", **_facts(link), licenses=licenses)
-        )
+        naming = await licenses_naming(self.stores, link, operation.now, self.most_examined)
+        require(ended_by_unlinking(link, naming), confirmed)
+        entry = operation.entry("upstream.unlinked", **_facts(link), licenses=len(naming.licenses))
+        await self.stores.upstreams.remove(stored, entry)
 
     async def _with_credential(self, link: UpstreamLink, credential: UpstreamCredential | None) -> UpstreamLink:
         if credential is None:

@@ -2,7 +2,7 @@
 
 from functools import cached_property
 
-from attrs import frozen
+from attrs import field, frozen
 
 from authsvc.manage.activity import Activity
 from authsvc.manage.audit import Audit, AuditReader
@@ -15,6 +15,7 @@ from authsvc.manage.license_links import LicenseLinks
 from authsvc.manage.license_preview import LicensePreview
 from authsvc.manage.license_renewal import LicenseRenewal
 from authsvc.manage.license_signer import LicenseSigner
+from authsvc.manage.license_use import MOST_EXAMINED
 from authsvc.manage.licenses import Licenses
 from authsvc.manage.links import Links
 from authsvc.manage.members import Members
@@ -49,6 +50,7 @@ class UseCases:
         upstream_checks: asks external registries.
         webhook_checks: asks the receivers of webhooks.
         password_hasher: hashes new passwords.
+        most_examined: most licenses that are looked at to tell whom a change of an app affects.
     """
 
     stores: Stores
@@ -61,11 +63,12 @@ class UseCases:
     upstream_checks: UpstreamChecks
     webhook_checks: WebhookChecks
     password_hasher: PasswordHasher
+    most_examined: int = field(default=MOST_EXAMINED, kw_only=True)
 
     @cached_property
     def teams(self) -> Teams:
         """Teams and apps."""
-        return Teams(self.stores)
+        return Teams(self.stores, self.most_examined)
 
     @cached_property
     def members(self) -> Members:
@@ -115,7 +118,7 @@ class UseCases:
     @cached_property
     def upstreams(self) -> Upstreams:
         """Links to external registries. What has a secret raises what its sealer raises."""
-        return Upstreams(self.stores, self.sealer, self.upstream_checks)
+        return Upstreams(self.stores, self.sealer, self.upstream_checks, self.most_examined)
 
     @cached_property
     def webhooks(self) -> Webhooks:

@@ -8,7 +8,7 @@ from attrs import frozen
 from authsvc.audit.entry import Entry
 from authsvc.store import keys
 from authsvc.store.customers import put_choice
-from authsvc.store.indexes import entries_of
+from authsvc.store.indexes import entries_of, id_of, instant
 from authsvc.store.license_lists import LicenseLists
 from authsvc.store.migration import read_progress
 from authsvc.store.records import CHANGED_MEANWHILE, Records
@@ -46,12 +46,24 @@ class RedisLicenses:
         """
         return await LicenseLists(self.records).page(wanted, after, limit, now)
 
-    async def pages_of_app(self, app: str) -> AsyncIterator[list[License]]:
-        """Yield the licenses of an app, archived ones too, oldest first, so many at a time that Redis is not held."""
-        first = 0
-        while ids := await self._ids(app, first):
+    async def pages_not_ended(self, app: str, now: datetime) -> AsyncIterator[list[License]]:
+        """Yield the licenses of an app that have not ended, by end, so many at a time that Redis is not held.
+
+        Until the indexes are settled, every license of the app is among them, by creation. One that changes meanwhile
+        may come twice.
+        """
+        settled, after, first = await self.records.are_settled(), instant(now), 0
+        while True:
+            if settled:
+                entries = await self.records.indexes.entries(keys.index("license-ends", app), after=after, limit=PAGE)
+                ids = [id_of(entry) for entry in entries]
+                after = entries[-1] if entries else after
+            else:
+                ids = await self._ids(app, first)
+                first += len(ids)
+            if not ids:
+                return
             yield [found.record for found in await self.records.get_all(map(keys.license_, ids), License)]
-            first += len(ids)
 
     async def _ids(self, app: str, first: int) -> list[str]:
         connection, index, last = self.records.connection, keys.app_licenses(app), first + PAGE - 1

@@ -87,7 +87,9 @@ async def test_every_record_comes_back_as_it_was(stores: Stores, connection: Con
     assert LICENSE == stored.record
     assert [TEAM] == await stores.teams.all()
     assert [APP] == await stores.apps.of_team("acme")
-    assert [LICENSE] == [one async for page in stores.licenses.pages_of_app("myapp") for one in page]
+    assert [LICENSE] == [
+        one async for page in stores.licenses.pages_not_ended("myapp", LICENSE.issued_at) for one in page
+    ]
     assert MEMBER == (await facts_reader.member_by_email("me@acme.test", "192.0.2.1"))[0]
     assert (MEMBER, {"myapp": APP}) == await facts_reader.member_facts(MEMBER.id, ["myapp", "absent"])
     assert CredentialFacts(LICENSE, None, {"myapp": APP}) == await facts_reader.credential_facts(
@@ -102,7 +104,7 @@ async def test_what_does_not_exist_is_none(stores: Stores, connection: Connectio
     assert await stores.teams.get("acme") is None
     assert await stores.apps.get("myapp") is None
     assert await stores.licenses.get("k" * 16) is None
-    assert [] == [one async for page in stores.licenses.pages_of_app("myapp") for one in page]
+    assert [] == [one async for page in stores.licenses.pages_not_ended("myapp", LICENSE.issued_at) for one in page]
     assert (await facts_reader.member_by_email("me@acme.test", "192.0.2.1"))[0] is None
     assert (None, {}) == await facts_reader.member_facts("m" * 16, [])
 

@@ -20,6 +20,7 @@ from authsvc.credentials.throttled_passwords import ThrottledPasswords
 from authsvc.fair_share import FairShare
 from authsvc.logs import make_logger
 from authsvc.manage.image_deletions import RegistryDeletions
+from authsvc.manage.license_use import MOST_EXAMINED
 from authsvc.manage.new_passwords import PasswordHasher
 from authsvc.manage.use_cases import UseCases
 from authsvc.preflight import FoundManifest, Preflight
@@ -234,6 +235,7 @@ async def portal_server(
     hasher: PasswordHasher | None = None,
     deletions: RegistryDeletions | None = None,
     port: int = 0,
+    most_examined: int = MOST_EXAMINED,
 ) -> AsyncIterator[PortalServer]:
     """Serve the portal of an installation.
 
@@ -243,6 +245,7 @@ async def portal_server(
         hasher: another way to hash new passwords.
         deletions: what images are deleted from; None for what the index of images has.
         port: where it listens; 0 for any.
+        most_examined: most licenses that a question about an app looks at.
     """
     log = StringIO()
     logger = make_logger("info", log)
@@ -257,6 +260,7 @@ async def portal_server(
         upstream_checks=house.checks,
         webhook_checks=house.receivers,
         password_hasher=hasher or house.verifier,
+        most_examined=most_examined,
     )
     passkeys = passkey_authenticator(public_url, house.facts_reader, house.connection, house.usage.record)
     routes = portal_routes(use_cases, authenticator, passkeys, recorder.record, public_url)
