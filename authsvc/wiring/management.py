@@ -39,6 +39,9 @@ from authsvc.wiring.webhook_checks import ReceiverChecksOnDemand
 
 OPERATION_ID_BYTES = 16
 
+MOST_EXAMINED = 100_000
+"""Most licenses that a command looks at to say whom it affects: exact numbers are worth the seconds that they take."""
+
 PATIENCE = 15.0
 """Seconds that an operation of the command line may take: a person waits longer than a client for its token."""
 
@@ -168,6 +171,7 @@ async def management(settings: Settings, log: ChangeLog) -> AsyncIterator[Manage
             settings,
             connection,
             log,
+            most_examined=MOST_EXAMINED,
         )
     finally:
         await connection.close()
