@@ -69,6 +69,8 @@ ErrorCode = Literal[
     "passkey_taken",
     "passkeys_too_many",
     "link_void",
+    "link_not_found",
+    "links_too_many",
     "license_link_void",
     "license_link_not_found",
     "license_links_too_many",

@@ -23,7 +23,7 @@ CHANGES = (
     *("team.created", "app.created", "app.archived", "app.reinstated"),
     *("image.deletion_started", "image.deleted", "image.deletion_failed"),
     *("member.added", "member.joined", "member.role_set", "member.disabled", "member.enabled", "member.removed"),
-    *("member.password_set", "member.password_reset", "link.created"),
+    *("member.password_set", "member.password_reset", "link.created", "link.revoked"),
     *("token.created", "token.revoked", "sign-in.kept", "sign-in.revoked"),
     *("passkey.registered", "passkey.renamed", "passkey.removed"),
     *("session.begun", "session.ended", "member.signed_out"),

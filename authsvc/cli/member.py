@@ -14,9 +14,12 @@ from authsvc.cli.console import common_options, everything, print_json, print_ta
 from authsvc.cli.passwords import read_line, read_password
 from authsvc.errors import LastOwner
 from authsvc.redaction import Secret
+from authsvc.tenancy.dates import render_instant
 from authsvc.tenancy.machine_records import LINK_LIFE
+from authsvc.wiring import clock
 
 if TYPE_CHECKING:
+    from authsvc.manage.links import OpenLink
     from authsvc.tenancy.records import Member
     from authsvc.wiring.management import Management
 
@@ -152,6 +155,39 @@ def redeem(data_dir: Path | None, *, from_stdin: bool, as_json: bool) -> None:
     _print(changed, f"{changed.email} is {changed.role} of {changed.team} and can sign in", as_json=as_json)
 
 
+@member_group.command("links")
+@_team_option
+@common_options
+def links(team: str, data_dir: Path | None, *, as_json: bool) -> None:
+    """List the open links of `invite` and `reset`, without their secrets."""
+    found = run(data_dir, lambda manage: manage.links.list(manage.actor, team, clock()))
+    if as_json:
+        print_json([_facts_of(one) for one in found])
+        return
+    rows = [
+        (
+            *(one.link.email, str(one.link.purpose), str(one.link.role), ", ".join(one.link.apps or ["all"])),
+            *(render_instant(one.link.expires_at), one.maker or "the operator"),
+            *("yes" if one.works else "no", one.link.id),
+        )
+        for one in found
+    ]
+    print_table(("EMAIL", "PURPOSE", "ROLE", "APPS", "ENDS", "BY", "WORKS", "ID"), rows, f"no open link of {team}")
+
+
+@member_group.command("revoke-link")
+@click.argument("email")
+@_team_option
+@common_options
+def revoke_link(email: str, team: str, data_dir: Path | None, *, as_json: bool) -> None:
+    """Take back the open link of `invite` or `reset` for EMAIL, or the one with this id."""
+    run(data_dir, lambda manage: manage.links.revoke(email, team, manage.operation()))
+    if as_json:
+        print_json({"link": email, "team": team})
+    else:
+        say(f"the link for {email} opens nothing any more")
+
+
 @contextmanager
 def _insisting() -> Iterator[None]:
     """Say how to insist when a change would leave a team without an owner."""
@@ -201,6 +237,21 @@ def _print(member: "Member", sentence: str, *, as_json: bool) -> None:
         print_json(present.member(member))
     else:
         say(sentence)
+
+
+def _facts_of(one: "OpenLink") -> dict[str, object]:
+    link = one.link
+    return {
+        "id": link.id,
+        "purpose": str(link.purpose),
+        "email": link.email,
+        "role": str(link.role),
+        "apps": None if link.apps is None else [*link.apps],
+        "created_at": render_instant(link.created_at),
+        "created_by": one.maker,
+        "expires_at": render_instant(link.expires_at),
+        "works": one.works,
+    }
 
 
 def _print_link(secret: Secret, email: str, *, as_json: bool) -> None:

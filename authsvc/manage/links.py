@@ -11,7 +11,7 @@ from datetime import datetime
 from attrs import evolve, frozen
 
 from authsvc.credentials.machine_secret import ID_BYTES, LINK_KIND, SECRET_BYTES, MachineSecret, new_id
-from authsvc.errors import Conflict, InputRefused
+from authsvc.errors import Conflict, InputRefused, NotFound
 from authsvc.manage.actor import OPERATOR, Actor, ActorKind
 from authsvc.manage.authorization import permitted
 from authsvc.manage.idempotency import repeatable, shows_secret
@@ -33,13 +33,28 @@ from authsvc.tenancy.names import parse_email
 from authsvc.tenancy.records import Member
 from authsvc.tenancy.versioned import Versioned
 
-VOID = "the link is not valid: used, expired, replaced, or the account has changed; ask for a new one"
+VOID = "the link is not valid: used, ended, taken back, replaced, or the account changed; ask for a new one"
 """One sentence for every reason, so that a guess learns nothing."""
 
 
 @frozen
+class OpenLink:
+    """A link as it is listed.
+
+    Attributes:
+        link: the record.
+        maker: address of the member who made it; None for the operator.
+        works: whether its maker could make it now, and its member is as they were; else it opens nothing.
+    """
+
+    link: OneTimeLink
+    maker: str | None
+    works: bool
+
+
+@frozen
 class Links:
-    """Makes and redeems one-time links.
+    """Makes, lists and redeems one-time links, and takes them back.
 
     Every method raises StoreUnavailable when the store does not answer.
 
@@ -55,6 +70,42 @@ class Links:
         # The link proved who this is, and the request is the same.
         return await find_member_by_id(self.stores, Actor.operator(), member_id)
 
+    async def _revoked(self, _link_id: str, _operation: Operation) -> None:
+        return  # of a repeat: nothing is left to read again
+
+    @permitted(Permission.LINK_LIST)
+    async def list(self, actor: Actor, team: str, now: datetime) -> tuple[OpenLink, ...]:
+        """Return the links of a team that were not used and have not ended, those that end first at the top.
+
+        Raises:
+            NotFound: there is no such team for the actor.
+        """
+        owner = await find_team(self.stores, actor, team)
+        return tuple([await self._listed(one.record, now) for one in await self.stores.links.of_team(owner.slug, now)])
+
+    @permitted(Permission.LINK_REVOKE)
+    @repeatable(_revoked)
+    async def revoke(self, link: str, team: str, operation: Operation) -> None:
+        """Take a link back, so that it opens nothing from now on.
+
+        Args:
+            link: its id, or the address of the person it is for.
+            team: slug of the team that it is a link of.
+            operation: the circumstances.
+
+        Raises:
+            NotFound: there is no such team for the actor, or it has no such link that is open.
+            Conflict: it was used or replaced at the same moment.
+        """
+        owner = await find_team(self.stores, operation.actor, team)
+        name = link.strip().lower()
+        for one in await self.stores.links.of_team(owner.slug, operation.now):
+            if name in {one.record.id, one.record.email}:
+                operation.require_match(one.record)
+                entry = operation.entry("link.revoked", **_facts_of(one.record))
+                return await self.stores.links.remove(one, entry)
+        raise NotFound(f"the team has no open link {link[:60]!r}", code="link_not_found", field="link")
+
     @permitted(Permission.MEMBER_INVITE)
     @shows_secret
     async def invite(self, email: str, team: str, role: str, apps: Sequence[str], operation: Operation) -> Secret:
@@ -63,6 +114,7 @@ class Links:
         Raises:
             InputRefused: something is not acceptable, or the address belongs to a member.
             NotFound: there is no such team or app.
+            Conflict: the team has as many open links as it may have.
         """
         canonical, rank = parse_email(email), parse_role(role)
         owner = await find_team(self.stores, operation.actor, team)
@@ -101,6 +153,7 @@ class Links:
             InputRefused: it is neither an id nor an address.
             NotFound: there is no such member for the actor.
             PermissionDenied: a token asks for a link to its own member's password.
+            Conflict: the team has as many open links as it may have.
         """
         found = (await find_member(self.stores, operation.actor, member)).record
         if found.id == operation.actor.member_id:
@@ -178,11 +231,18 @@ class Links:
         purposes = {LinkPurpose.INVITE: Permission.MEMBER_INVITE, LinkPurpose.RESET: Permission.MEMBER_RESET}
         return maker is not None and maker.may(purposes[link.purpose]) and maker.sees(link.team)
 
+    async def _listed(self, link: OneTimeLink, now: datetime) -> OpenLink:
+        maker = None if link.creator is None else await self.stores.members.get(link.creator)
+        works = await self._maker_still_may(link, now)
+        if link.member is not None:
+            member = await self.stores.members.get(link.member)
+            works = works and member is not None and member.record.epoch == link.epoch
+        return OpenLink(link, None if maker is None else maker.record.email, works)
+
     async def _link(self, terms: OneTimeLink, operation: Operation) -> Secret:
         secret = MachineSecret.build(LINK_KIND, new_id(operation.entropy(ID_BYTES)), operation.entropy(SECRET_BYTES))
         link = evolve(terms, id=secret.id, sha256=secret.sha256())
-        facts = {"team": link.team, "role": str(link.role), "link": link.id, "purpose": str(link.purpose)}
-        entry = operation.entry("link.created", **facts)
+        entry = operation.entry("link.created", **_facts_of(link))
         await self.stores.links.add(link, int(LINK_LIFE.total_seconds()), entry)
         return secret.text
 
@@ -190,6 +250,10 @@ class Links:
 def _by_redeemer(operation: Operation, member: Member) -> Operation:
     """Return the operation as the audit names who made it: the member, unless the operator did it for them."""
     return operation if operation.actor.is_operator else evolve(operation, actor=Actor.of_member(member))
+
+
+def _facts_of(link: OneTimeLink) -> dict[str, str]:
+    return {"team": link.team, "role": str(link.role), "link": link.id, "purpose": str(link.purpose)}
 
 
 def _void() -> InputRefused:

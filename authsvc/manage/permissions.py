@@ -129,6 +129,8 @@ class Permission(enum.Enum):
     MEMBER_RESET = _change_people("let a member set a new password")
     MEMBER_SET_PASSWORD = _own("set a password", access=AccessLevel.FULL)
     MEMBER_ACT_AS = _operator("act on behalf of a member")
+    LINK_LIST = _read_people("list the team's one-time links")
+    LINK_REVOKE = _change_people("take back a one-time link")
     LINK_REDEEM = _public("redeem a one-time link")
 
     TOKEN_CREATE = _own("create a personal token")

@@ -7,6 +7,7 @@ from attrs import frozen
 from authsvc.audit.entry import Entry
 from authsvc.store import keys, passkey_keys
 from authsvc.store.indexes import entries_of
+from authsvc.store.link_keys import team_links
 from authsvc.store.lists import SetList
 from authsvc.store.records import CHANGED_MEANWHILE, Records, ends_access
 from authsvc.store.transaction import Transaction
@@ -53,6 +54,7 @@ class RedisMembers:
         change = self.records.change(entry, member.id)
         put_new_member(change, self.records, member)
         change.remove(keys.pending_link(member.email))  # an invitation must not outlive a membership given by hand
+        change.remove_from_order(team_links(member.team), member.email)
         await change.apply(self.records.connection)
 
     async def replace(
@@ -92,6 +94,7 @@ class RedisMembers:
         change.put(keys.member(new.id), self.records.codec.encode_change(old.version, new))
         change.remove(keys.member_email(new.email))
         change.remove(keys.pending_link(new.email))
+        change.remove_from_order(team_links(new.team), new.email)
         change.remove_from_set(keys.team_members(new.team), new.id)
         remove_passkeys(change, new.id)
         change.index(entries_of(new), entries_of(old.record))

@@ -26,6 +26,9 @@ has no other limit."""
 LINK_LIFE = timedelta(hours=72)
 """An invite or reset link works for so long."""
 
+MAX_TEAM_LINKS = 200
+"""Invite and reset links of one team that have not ended."""
+
 
 class ApiAccess(enum.StrEnum):
     """What a token may do at the management API."""

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from authsvc.manage.links import VOID
 from tests.support.http_client import Reply, ask, basic, claims_of, get_token, post_token
 from tests.support.stack import PASSWORD, Stack
 from tests.support.tenants import Account, make_license, make_member, make_team, unique
@@ -92,13 +93,29 @@ def test_an_invitation_is_a_line_and_works_once(stack: Stack, app: str, team: st
 
     assert (
         1,
-        "authsvc: the link is not valid: used, expired, replaced, or the account has changed; ask for a new one\n",
+        f"authsvc: {VOID}\n",
     ) == (
         again.code,
         again.err,
     )
     assert PULL_ONLY == actions(tried(stack, app, Account(email, PASSWORD)))
     assert link not in (stack.data_dir / "log" / "changes.log").read_text()
+
+
+def test_an_open_invitation_is_listed_and_taken_back(stack: Stack, team: str) -> None:
+    """The list says who is invited, and not the secret; what was taken back is off the list and opens nothing."""
+    email = f"{unique('open')}@acme.test"
+    link = stack.json("member", "invite", email, "--team", team, "--role", "viewer")["link"]
+    listed = stack.authsvc("member", "links", "--team", team).out
+    assert (email in listed, "viewer" in listed, "the operator" in listed, link in listed) == (True, True, True, False)
+    (one,) = [found for found in stack.json("member", "links", "--team", team) if found["email"] == email]
+    assert (one["purpose"], one["apps"], one["works"]) == ("invite", None, True)
+    assert "opens nothing any more" in stack.authsvc("member", "revoke-link", one["id"], "--team", team).out
+    assert email not in stack.authsvc("member", "links", "--team", team).out
+    again = stack.authsvc("member", "revoke-link", email, "--team", team, check=False)
+    assert (again.code, "no open link" in again.err) == (1, True)
+    void = stack.authsvc("member", "redeem", "--stdin", stdin=f"{link}\n{PASSWORD}\n", check=False)
+    assert (void.code, "the link is not valid" in void.err) == (1, True)
 
 
 def test_a_machine_has_its_account(stack: Stack, app: str, team: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 from attrs import evolve
 
 from authsvc.credentials.machine_secret import LINK_KIND, MachineSecret
-from authsvc.errors import InputRefused, NotFound, PermissionDenied
+from authsvc.errors import Conflict, InputRefused, NotFound, PermissionDenied
 from authsvc.manage.actor import Actor
 from authsvc.manage.links import VOID, Links
 from authsvc.redaction import Secret
@@ -209,6 +209,117 @@ async def test_a_guess_gets_the_same_sentence(house: Installation, guess: str) -
 
     assert VOID == await refusal(house, guess)
     assert VOID == await refusal(house, guess, Secret("short"))
+
+
+async def opened(house: Installation, team: str = TEAM) -> list[tuple[str, str, str | None, bool]]:
+    """Return the address, purpose, maker and state of the links that are listed."""
+    found = await house.links.list(OPERATOR, team, house.now)
+    return [(one.link.email, one.link.purpose, one.maker, one.works) for one in found]
+
+
+async def test_open_links_are_listed(house: Installation) -> None:
+    """Who is invited, by whom and until when, the first to end at the top; a newer link takes the place of an older."""
+    boss = await member(house, "boss@acme.test")
+    await invite(house, "viewer")
+    house.now += timedelta(hours=1)
+    await house.links.reset("boss@acme.test", house.operation())
+    assert [(EMAIL, "invite", None, True), ("boss@acme.test", "reset", None, True)] == await opened(house)
+
+    house.now += timedelta(hours=1)
+    secret = await invite(house, "developer", APP, actor=boss)
+    assert [("boss@acme.test", "reset", None, True), (EMAIL, "invite", "boss@acme.test", True)] == await opened(house)
+    link = (await house.links.list(boss, TEAM, house.now))[1].link
+    assert ("developer", (APP,), house.now + LINK_LIFE) == (link.role, link.apps, link.expires_at)
+    assert secret.reveal() not in repr(link)
+
+
+CLOSED: dict[str, tuple[Callable[[Installation], Awaitable[Secret]], Callable[[Installation, Secret], object]]] = {
+    "redeemed": (invite, lambda house, link: house.links.redeem(link, CHOSEN, house.operation())),
+    "a redeemed reset": (reset, lambda house, link: house.links.redeem(link, CHOSEN, house.operation())),
+    "taken back": (invite, lambda house, _: house.links.revoke(EMAIL.upper(), TEAM, house.operation())),
+    "added by hand": (invite, lambda house, _: member(house)),
+    "removed": (reset, lambda house, _: house.members.remove(EMAIL, house.operation())),
+    "ended": (invite, lambda house, _: _later(house, LINK_LIFE)),
+}
+"""What takes a link off the list."""
+
+
+async def _later(house: Installation, time: timedelta) -> None:
+    house.now += time
+
+
+@pytest.mark.parametrize("case", CLOSED)
+async def test_a_link_leaves_the_list(house: Installation, case: str) -> None:
+    """What was used, taken back or has ended is not open, and cannot be taken back again."""
+    make, close = CLOSED[case]
+    await member(house, "boss@acme.test")  # so that the other one may be removed
+    link = await make(house)
+    assert 1 == len(await opened(house))
+    await close(house, link)  # type: ignore[misc]
+
+    assert [] == await opened(house)
+    assert VOID == await refusal(house, link)
+    with pytest.raises(NotFound, match="no open link"):
+        await house.links.revoke(EMAIL, TEAM, house.operation())
+
+
+async def test_what_voids_a_link_is_shown(house: Installation) -> None:
+    """A link whose maker may make none now, or whose member has changed, stays on the list and opens nothing."""
+    boss = await member(house, "boss@acme.test")
+    await invite(house, actor=boss)
+    await member(house, "kim@acme.test", "viewer")
+    await house.links.reset("kim@acme.test", house.operation())
+    await house.members.set_role("boss@acme.test", "developer", None, house.operation(), force=True)
+    await house.members.set_role("kim@acme.test", "developer", None, house.operation())
+
+    assert [False, False] == [works for *_, works in await opened(house)]
+
+
+async def test_a_link_is_taken_back(house: Installation) -> None:
+    """By its id, once however often the request comes; the audit has who did it."""
+    boss = await member(house, "boss@acme.test")
+    link = await invite(house)
+    (listed,) = await house.links.list(boss, TEAM, house.now)
+    operation = house.operation(boss)
+    await house.links.revoke(listed.link.id, TEAM, operation)
+    before = await house.everything_stored()
+    await house.links.revoke(listed.link.id, TEAM, operation)
+
+    assert VOID == await refusal(house, link)
+    assert before == await house.everything_stored()
+    told = house.told[-1]
+    assert ("link.revoked", boss.subject, listed.link.id) == (told.event, told.actor, told.facts["link"])
+    assert EMAIL == (await house.links.redeem(await invite(house), CHOSEN, house.operation())).email
+
+
+async def test_links_of_another_team_are_not_seen(house: Installation) -> None:
+    """Also when both teams invite the same address: the link of the other one is neither listed nor taken back."""
+    boss = await member(house, "boss@acme.test")
+    await invite(house)
+    await house.teams.create("other", None, house.operation())
+    theirs = await house.links.invite(EMAIL, "other", "viewer", (), house.operation())
+
+    assert ([], 1) == (await opened(house), len(await opened(house, "other")))
+    with pytest.raises(NotFound, match="no open link"):
+        await house.links.revoke(EMAIL, TEAM, house.operation(boss))
+    with pytest.raises(NotFound, match="no team"):
+        await house.links.revoke(EMAIL, "other", house.operation(boss))
+    assert "other" == (await house.links.redeem(theirs, CHOSEN, house.operation())).team
+
+
+async def test_a_team_has_so_many_links(house: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One more is refused until one is taken back or has ended."""
+    monkeypatch.setattr("authsvc.store.links.MAX_TEAM_LINKS", 2)
+    for name in ("ann", "kim"):
+        await house.links.invite(f"{name}@acme.test", TEAM, "viewer", (), house.operation())
+    with pytest.raises(Conflict, match="has 2 open links"):
+        await house.links.invite("jo@acme.test", TEAM, "viewer", (), house.operation())
+    await house.links.revoke("kim@acme.test", TEAM, house.operation())
+    await house.links.invite("jo@acme.test", TEAM, "viewer", (), house.operation())
+    house.now += LINK_LIFE
+    await house.links.invite("kim@acme.test", TEAM, "viewer", (), house.operation())
+
+    assert ["kim@acme.test"] == [email for email, *_ in await opened(house)]
 
 
 async def test_an_id_without_its_secret_opens_nothing(house: Installation) -> None:

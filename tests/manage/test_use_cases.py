@@ -33,7 +33,8 @@ UNSEEN_READS = {
     # A link's secret proves the right to it, and what it rests on is in its own record.
     "links.redeem: links.get",
     "links._set_password: members.by_email",
-    # Who made a link, by the link's own record; a link to a page has all that it opens in its own record.
+    # Who made a link and whom it is for, by the link's own record; a link to a page has all that it opens in its own.
+    "links._listed: members.get",
     "maker.maker_now: members.get",
     "maker.maker_now: service_accounts.get",
     "maker.maker_now: personal_tokens.get",

@@ -110,6 +110,8 @@ CALLS: dict[str, Use] = {
     "Members.person": _simple(lambda _, w, a, t: w.members.person(a, t.email)),
     "Links.invite": _change(lambda w, t, o: w.links.invite("fresh@x.test", t.team, "viewer", (), o)),
     "Links.reset": _change(lambda w, t, o: w.links.reset(t.email, o)),
+    "Links.list": _simple(lambda _, w, a, t: w.links.list(a, t.team, w.now)),
+    "Links.revoke": _change(lambda w, t, o: w.links.revoke(f"invited@{t.team}.test", t.team, o)),
     "Links.redeem": _change(lambda w, _, o: w.links.redeem(w.link, PASSWORD, o)),
     "Tokens.create": _change(lambda w, t, o: w.tokens.create("fresh", t.email, None, None, o)),
     "Tokens.list": _simple(lambda _, w, a, t: w.tokens.list(a, t.email, w.now)),

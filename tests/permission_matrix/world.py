@@ -214,6 +214,7 @@ class World:
         for team in dict.fromkeys(place["team"] for place in self.oracle.places.values() if place):
             await self.teams.create(team, None, self.operation())
             await self.members.add(f"boss@{team}.test", team, "owner", (), PASSWORD, self.operation())
+            await self.links.invite(f"invited@{team}.test", team, "viewer", (), self.operation())
         for name, place in self.oracle.places.items():
             self.places[name] = await self._place(name, place) if place else _nothing()
         invitation = ("new@acme-team.test", "acme-team", "viewer", ())

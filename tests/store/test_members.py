@@ -222,7 +222,7 @@ async def test_records_with_an_end_are_forgotten_by_the_store_too(stores: Stores
     for name in names:
         swept[name.decode().split(":")[1]] = await connection.redis.ttl(name) > 0
 
-    assert {"refresh-token", "member-refresh-tokens", "link", "pending-link", "op"} == {
+    assert {"refresh-token", "member-refresh-tokens", "link", "pending-link", "team-links", "op"} == {
         kind for kind, is_swept in swept.items() if is_swept
     }
 

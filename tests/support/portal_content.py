@@ -136,6 +136,9 @@ class PortalContent:
         self.names["passkey"] = (await self._said(lambda text: self._passkey(text, owner))).id
         other = await house.members.add(self._email(self.text), TEAM, "developer", (APP,), PASSWORD, house.operation())
         await house.members.disable(other.id, house.operation(by))
+        await house.links.invite("invited@acme.test", TEAM, "viewer", (APP,), house.operation(by))
+        (invited,) = await house.links.list(by, TEAM, house.now)
+        self.names["invitation"] = invited.link.id
         account, _ = await self._said(
             lambda text: house.service_accounts.create(
                 text, TEAM, [f"{APP}/**:pull,push"], "manage", None, house.operation(by)

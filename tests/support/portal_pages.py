@@ -27,6 +27,7 @@ PAGES: Mapping[str, tuple[str, ...]] = {
     "/team": ("",),
     "/team/{member}": ("",),
     "/team/{member}/remove": ("",),
+    "/team/links/{invitation}/revoke": ("",),
     "/service-accounts": ("",),
     "/service-accounts/{account}": ("",),
     "/service-accounts/{account}/revoke": ("",),

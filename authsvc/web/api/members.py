@@ -203,7 +203,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         *("POST", "/members", "inviteMember", "Invite a person to the team"),
         *(Permission.MEMBER_INVITE, _invite, OneTimeLinkView),
-        errors=LIMITS | ApiErrors(refused=("email_invalid", "email_taken")),
+        errors=LIMITS | ApiErrors(refused=("email_invalid", "email_taken"), conflict=("links_too_many",)),
         request_example={"email": "kim@vendor.com", "role": "developer", "apps": ["myapp"]},
         answer_example=LINK_EXAMPLE,
         description="The answer has a one-time link, by which the person joins with a password of their own. "
@@ -254,7 +254,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         *("POST", "/members/{member}/reset", "resetMember", "Let a member set a new password"),
         *(Permission.MEMBER_RESET, _reset, OneTimeLinkView),
-        errors=ONE,
+        errors=ONE | ApiErrors(conflict=("links_too_many",)),
         answer_example=LINK_EXAMPLE,
         description="The answer has a one-time link, by which the member sets a new password.",
     ),

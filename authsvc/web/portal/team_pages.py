@@ -31,6 +31,7 @@ _DONE = {
     "role": "Role and limits were changed. Their sessions have ended.",
     "disable": "The member is disabled. Their sessions and sign-ins have ended.",
     "enable": "The member can sign in again.",
+    "revoke": "The link opens nothing from now on.",
     "remove": "The member was removed, with everything that they sign in with.",
 }
 
@@ -41,7 +42,7 @@ class TeamPages:
 
     Attributes:
         members: lists and changes them.
-        links: makes one-time links.
+        links: makes one-time links, lists them and takes them back.
         passkeys: says who has some.
         public_url: what a one-time link begins with.
     """
@@ -53,10 +54,12 @@ class TeamPages:
 
     def routes(self) -> tuple[Route, ...]:
         """Return the addresses."""
-        one = "/team/{member}"
+        one, link = "/team/{member}", "/team/links/{invitation}/revoke"
         return (
             Route("GET", "/team", self.list, Permission.MEMBER_LIST),
             Route("POST", "/team/invite", self.invite, Permission.MEMBER_INVITE),
+            Route("GET", link, self.ask_revoke, Permission.LINK_REVOKE),
+            Route("POST", link, self.revoke, Permission.LINK_REVOKE),
             Route("GET", one, self.show, Permission.MEMBER_SHOW),
             Route("POST", f"{one}/role", self.set_role, Permission.MEMBER_SET_ROLE),
             Route("POST", f"{one}/reset", self.reset, Permission.MEMBER_RESET),
@@ -89,8 +92,33 @@ class TeamPages:
         member = await self.members.show(visit.actor, visit.names["member"])
         if member.id == visit.user.member.id:
             raise PermissionDenied(IN_PERSON)
-        secret = await self.links.reset(member.id, visit.operation())
+        try:
+            secret = await self.links.reset(member.id, visit.operation())
+        except Conflict as error:
+            return await self._member(visit, error)
         return self._link(secret, member.email)
+
+    async def ask_revoke(self, visit: Visit) -> PortalAnswer:
+        """Say whose link is taken back."""
+        found = await self.links.list(visit.actor, visit.user.member.team, visit.now)
+        listed = next((one.link for one in found if one.link.id == visit.names["invitation"]), None)
+        if listed is None:
+            return RedirectAnswer(f"{TEAM}?done=revoke")
+        return confirm_page(
+            f"Take back the link for {listed.email}",
+            ("The link opens nothing from then on.", "A new one can be made at any time."),
+            f"{TEAM}/links/{listed.id}/revoke",
+            "Take back",
+            TEAM,
+        )
+
+    async def revoke(self, visit: Visit) -> PortalAnswer:
+        """Take a link back."""
+        try:
+            await self.links.revoke(visit.names["invitation"], visit.user.member.team, visit.operation())
+        except (NotFound, Conflict) as error:
+            return await self._team(visit, error)
+        return RedirectAnswer(f"{TEAM}?done=revoke")
 
     async def set_role(self, visit: Visit) -> PortalAnswer:
         """Give the member another role, and other limits."""
@@ -155,6 +183,7 @@ class TeamPages:
             "members": page.items,
             "passkeys": await self.passkeys.counts(visit.actor, team, page.items),
             "next": page.next,
+            "links": await self.links.list(visit.actor, team, visit.now),
             "roles": list(Role),
             "fields": {name: visit.form.get(name, "") for name in ("email", "role", "apps")},
             "error": None if error is None else str(error),

@@ -110,7 +110,7 @@ def test_errors_are_documented_codes(endpoint: Endpoint) -> None:
 
 NOT_OF_THE_API: Mapping[str, tuple[ErrorCode, ...]] = {
     "of values that the API's own types refuse": ("activity_source_invalid", "api_access_invalid", "role_invalid"),
-    "of what the command line and the portal alone call": ("link_void", "member_disabled"),
+    "of what the command line and the portal alone call": ("link_void", "link_not_found", "member_disabled"),
 }
 
 

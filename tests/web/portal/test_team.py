@@ -63,6 +63,33 @@ async def test_a_person_is_invited_and_joins(portal: PortalServer) -> None:
     assert path.rpartition("/")[2] not in portal.log.getvalue()
 
 
+async def test_an_invitation_is_taken_back(portal: PortalServer) -> None:
+    """Owners see who is invited by whom, and take it back on a page that names the person; then nobody joins by it."""
+    owner, viewer = await portal.browser().sign_in(OWNER), await portal.browser().sign_in("viewer@acme.test")
+    assert "Open one-time links" not in (await owner.get(PATH)).page.text
+    path = await link_of(owner, f"{PATH}/invite", email=NEW, role="developer", apps=APP)
+    for browser, buttons in ((owner, 1), (viewer, 0)):
+        page = (await browser.get(PATH)).page
+        assert all(one in page.text for one in ("Open one-time links", NEW, OWNER))
+        (*ask,) = [one.attributes["href"] for one in page.all("a") if one.text == "Take back"]
+        assert len(ask) == buttons
+        assert path.rpartition("/")[2] not in page.text
+    (action,) = [one.attributes["href"] for one in (await owner.get(PATH)).page.all("a") if one.text == "Take back"]
+    assert (await viewer.get(action)).status == 403
+    asked = await owner.get(action)
+    assert NEW in asked.page.text
+    done = await owner.submit(asked, action)
+    assert done.location == f"{PATH}?done=revoke"
+    page = (await owner.get(done.location)).page
+    assert ("opens nothing" in page.text, NEW in page.text) == (True, False)
+    assert (await owner.get(action)).location == f"{PATH}?done=revoke"
+    twice = await owner.submit(asked, action)
+    assert (twice.status, "no open link" in twice.page.text) == (404, True)
+    browser = portal.browser()
+    void = await browser.submit(await browser.get(path), "/portal/join", password=PASSWORD, again=PASSWORD)
+    assert (void.status, "the link is not valid" in void.page.text) == (400, True)
+
+
 async def test_a_lost_password_is_set_anew(portal: PortalServer) -> None:
     """By a link of an owner, typed in or in the address; every session of before ends."""
     owner, lost = await portal.browser().sign_in(OWNER), await portal.browser().sign_in("viewer@acme.test")
