@@ -30,7 +30,7 @@ class CredentialFacts(Generic[T]):
         credential: the record, or None when it is gone.
         member: who is behind it (the owner, or the creator of a service account), when there is one.
         apps: those of the apps asked for that exist, by slug.
-        used_at: when it last logged in, or None.
+        used_at: when it last logged in, of what ends when it was idle for long; None otherwise, or when it never did.
     """
 
     credential: T | None

@@ -187,7 +187,7 @@ async def test_an_image(world: World) -> None:
     assert shown.listed.image.digest == TWO.digest
     assert shown.tags == ("latest", "v2")
     assert shown.blobs == described(TWO).blobs
-    assert shown.customers == (RunningCustomer(world.license.id, "Globex", NOW),)
+    assert shown.customers == (RunningCustomer(world.license.id, "Globex", NOW, world.license.customer_id),)
     assert not shown.from_registry
     assert (await world.shown(f"acme/api@{TWO.digest}")).tags == ("latest", "v2")
     assert (await world.shown(f"{SERVICE}/acme/api:v2")).listed == shown.listed

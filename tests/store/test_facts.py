@@ -1,6 +1,7 @@
 """What the token path reads: two round trips at most, everything of the second as of one instant."""
 
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -46,17 +47,19 @@ async def connection() -> AsyncIterator[Connection]:
         yield opened
 
 
-@pytest.mark.parametrize("record", [TOKEN, SIGN_IN, ACCOUNT])
-async def test_a_credential_comes_with_its_member_and_apps(connection: Connection, record: Any) -> None:
-    """Who is behind it, the apps that exist of those asked for, and when it was last used."""
+@pytest.mark.parametrize(("record", "used_at"), [(TOKEN, None), (SIGN_IN, NOW), (ACCOUNT, None)])
+async def test_a_credential_comes_with_its_member_and_apps(
+    connection: Connection, record: Any, used_at: datetime | None
+) -> None:
+    """Who is behind it, the apps that exist of those asked for, and of what ends when it is idle its last use."""
     facts_reader = RedisCredentialFacts(connection, Codec())
     await connection.redis.set(keys.used(record.id), NOW.isoformat())
 
     assert record == await facts_reader.credential(type(record), record.id)
-    assert CredentialFacts(record, MEMBER, {"acme": APP}, NOW) == await facts_reader.credential_facts(
+    assert CredentialFacts(record, MEMBER, {"acme": APP}, used_at) == await facts_reader.credential_facts(
         type(record), record.id, MEMBER.id, ["absent", "acme"]
     )
-    assert CredentialFacts(record, None, {}, NOW) == await facts_reader.credential_facts(
+    assert CredentialFacts(record, None, {}, used_at) == await facts_reader.credential_facts(
         type(record), record.id, None, []
     )
 
@@ -100,6 +103,6 @@ async def test_a_damaged_note_of_use_is_an_error_of_ours(connection: Connection)
     """Whatever stands in Redis, the token path gets StoreUnavailable and no trace."""
     facts_reader = RedisCredentialFacts(connection, Codec())
     for raw in (b"", b"yesterday", b"\xff", b"2026-08-01"):
-        await connection.redis.set(keys.used(TOKEN.id), raw)
+        await connection.redis.set(keys.used(SIGN_IN.id), raw)
         with pytest.raises(StoreUnavailable):
-            await facts_reader.credential_facts(PersonalToken, TOKEN.id, MEMBER.id, [])
+            await facts_reader.credential_facts(RefreshToken, SIGN_IN.id, MEMBER.id, [])

@@ -15,7 +15,7 @@ from authsvc.manage import image_deletions
 from authsvc.redaction import Secret
 from authsvc.registries.tag_deletion import RepositoryLock
 from authsvc.store.connection import Connection
-from authsvc.web.api import license_rows
+from authsvc.web import row_deadline
 from authsvc.web.api.application import PER_TEAM
 from authsvc.wiring.api import NoServiceKeys
 from tests.support.api_server import api_server
@@ -172,7 +172,7 @@ async def test_a_wait_for_the_key_service_ends(
     async with key_service(make_keys(tmp_path / "keys"), rate=100, burst=1) as channel:
         client = KeyServiceClient.on_socket(channel)
         async with api_server(house, client) as api:
-            monkeypatch.setattr(license_rows, "PATIENCE", 0.0)
+            monkeypatch.setattr(row_deadline, "PATIENCE", 0.0)
             late = await api.ask("POST", "/licenses/import", people["developer"], many)
             assert (late.status, late.code, late.headers["retry-after"]) == (503, "overloaded", "2")
             monkeypatch.undo()
