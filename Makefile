@@ -21,8 +21,8 @@ TRIXIE_SYSTEM_PACKAGES := docker-compose
 COMMANDS := authsvc authsvc-license docker-credential-authsvc
 ARGS ?=
 PYTEST_ARGS ?=
-# At least two, so that tests which get in each other's way show it on any machine.
-WORKERS ?= $(shell n=$$(nproc); echo $$((n < 2 ? 2 : n)))
+# Twice the cores, since many tests wait for something; so tests that get in each other's way show it on any machine.
+WORKERS ?= $(shell echo $$((2 * $$(nproc))))
 
 PY := .venv/bin/python
 # `python -m` puts this folder on the path before -p looks for the plugin.
