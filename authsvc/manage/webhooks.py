@@ -172,9 +172,7 @@ class Webhooks:
         if new.origin != old.origin:
             await self.checks.vet_host(new.origin, old.team)
         new = evolve(new, changed_at=operation.now)
-        entry = operation.entry_of_change("webhook.changed", old, new, **_facts(new))
-        await self.stores.webhooks.replace(stored, new, entry)
-        return new
+        return await self._replace(stored, new, "webhook.changed", operation)
 
     @permitted(Permission.WEBHOOK_ROTATE)
     @shows_secret
@@ -197,9 +195,7 @@ class Webhooks:
         secret = new_secret(operation.entropy(SECRET_BYTES))
         sealed = await self.sealer.seal(secret.reveal().encode("ascii"), next_secret_context(old))
         new = with_new_secret(old, sealed, operation.now + overlap, operation.now)
-        entry = operation.entry_of_change("webhook.rotated", old, new, **_facts(new))
-        await self.stores.webhooks.replace(stored, new, entry)
-        return new, secret
+        return await self._replace(stored, new, "webhook.rotated", operation), secret
 
     @permitted(Permission.WEBHOOK_DISABLE)
     @repeatable(_first)
@@ -214,9 +210,7 @@ class Webhooks:
         if old.disabled_at is not None:
             return old
         new = evolve(old, disabled_at=operation.now, disabled_reason=BY_HAND, changed_at=operation.now)
-        entry = operation.entry_of_change("webhook.disabled", old, new, **_facts(new))
-        await self.stores.webhooks.replace(stored, new, entry)
-        return new
+        return await self._replace(stored, new, "webhook.disabled", operation)
 
     @permitted(Permission.WEBHOOK_ENABLE)
     @repeatable(_first)
@@ -231,9 +225,7 @@ class Webhooks:
         if old.disabled_at is None:
             return old
         new = evolve(old, disabled_at=None, disabled_reason=None, changed_at=operation.now)
-        entry = operation.entry_of_change("webhook.enabled", old, new, **_facts(new))
-        await self.stores.webhooks.replace(stored, new, entry)
-        return new
+        return await self._replace(stored, new, "webhook.enabled", operation)
 
     @permitted(Permission.WEBHOOK_REMOVE)
     @repeatable(_removed)
@@ -262,6 +254,11 @@ class Webhooks:
         if found.record.archived_at is not None:
             raise Conflict(f"the app {app!r} is archived; nothing happens there", code="app_archived", field="app")
         return found.record.team, found
+
+    async def _replace(self, old: Versioned[Webhook], new: Webhook, event: str, operation: Operation) -> Webhook:
+        entry = operation.entry_of_change(event, old.record, new, **_facts(new))
+        await self.stores.webhooks.replace(old, new, entry)
+        return new
 
     async def _found(self, webhook: str, operation: Operation) -> Versioned[Webhook]:
         stored = await find_webhook(self.stores, operation.actor, webhook)

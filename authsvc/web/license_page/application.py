@@ -13,7 +13,6 @@ from datetime import datetime
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Protocol
-from urllib.parse import parse_qs
 
 from aiohttp import web
 from attrs import evolve, field, frozen
@@ -27,7 +26,6 @@ from authsvc.logs import Logger
 from authsvc.manage.actor import Actor
 from authsvc.manage.license_by_link import LicenseByLink, OpenedPage
 from authsvc.manage.operation import OPERATION_ID_LENGTH, Operation
-from authsvc.outcomes import REQUEST_FAILED, outcome_of_error
 from authsvc.public_url import PublicUrl
 from authsvc.redaction import Secret
 from authsvc.tenancy.license_names import file_name
@@ -35,12 +33,13 @@ from authsvc.tools_archive import tools_archive
 from authsvc.web.client import CLIENT
 from authsvc.web.license_page.commands import TOOLS_FILE, commands
 from authsvc.web.license_page.image_check import MAX_TEXT, CheckedImage, ImageCheck
-from authsvc.web.middleware import REQUEST_ID, Handler, fault_facts, request_facts
+from authsvc.web.middleware import REQUEST_ID, Handler, request_facts
 from authsvc.web.portal.answers import status_of
-from authsvc.web.portal.headers import secure
+from authsvc.web.portal.form_body import URL_ENCODED, pairs, unreadable
 from authsvc.web.portal.license_states import shown_state
+from authsvc.web.portal.page_middleware import page_middleware
 from authsvc.web.portal.rendering import Renderer
-from authsvc.web.public_error import PublicError, public_error
+from authsvc.web.public_error import PublicError
 from authsvc.web.token import BODY_DEADLINE
 
 PREFIX = "/c"
@@ -55,11 +54,11 @@ UNKNOWN_LINKS = "links that do not work were opened from this network"
 MAX_FORM = 3 * MAX_TEXT + 1024
 """Bytes of a form: one of the text may take three there."""
 
+MAX_FIELDS = 10
+"""Fields of a form, and parameters of a query."""
+
 PAGE_SIZE = 50
 """Tags on one page."""
-
-REFUSAL = web.RequestKey("license_page_refusal", AuthsvcError)
-"""Why a page says that something was refused."""
 
 LAST_RESORT = "<!doctype html><title>This did not work</title><p>Something went wrong on our side; tell the vendor."
 
@@ -128,7 +127,9 @@ class LicensePage:
 
     def application(self) -> web.Application:
         """Return the application, to be added below ``/c``."""
-        application = web.Application(middlewares=[self._middleware()])
+        application = web.Application(
+            middlewares=[page_middleware(self._error, LAST_RESORT, self._finish, self.logger)]
+        )
         application.router.add_get(f"/{TOOLS_FILE}", _tools)
         application.router.add_get("/{link}", self._handler(self._page))
         application.router.add_post("/{link}/file", self._handler(self._file))
@@ -142,7 +143,7 @@ class LicensePage:
                 self._require_own_form(request)
             visit = PageVisit(
                 *(Secret(request.match_info["link"]), self.clock(), request[CLIENT], request[REQUEST_ID]),
-                query=_first_values(request.rel_url.raw_query_string),
+                query=pairs(request.rel_url.raw_query_string, MAX_FIELDS),
                 body=lambda: _body(request),
             )
             turn = self.share.slot(visit.client.network) if takes_turn else nullcontext()
@@ -168,7 +169,7 @@ class LicensePage:
         """Check the images in a text, which is not kept; the link is proven before anything of it is read."""
         opened = await self.licenses.open(visit.link, visit.now)
         async with self.checks.slot(opened.link.id):
-            text = _first_values((await visit.body()).decode("ascii", "replace")).get("text", "")
+            text = pairs((await visit.body()).decode("ascii", "replace"), MAX_FIELDS).get("text", "")
             secret = await self.licenses.sign_in(visit.link, visit.now)
             try:
                 found = await self.checks.check(opened.link.id, text, secret, visit.client, visit.now)
@@ -232,44 +233,18 @@ class LicensePage:
         if over > 0:
             raise throttled(over, UNKNOWN_LINKS, "an unknown link to a page") from None
 
-    def _error(self, request: web.Request, error: PublicError) -> web.Response:
-        try:
-            response = self._rendered("license_page_error", error.status, error=error)
-        except Exception as failed:
-            self.logger.error(REQUEST_FAILED, **fault_facts(request), exc_info=failed)
-            return web.Response(text=LAST_RESORT, status=HTTPStatus.INTERNAL_SERVER_ERROR, content_type="text/html")
+    def _error(self, _request: web.Request, error: PublicError) -> web.Response:
+        response = self._rendered("license_page_error", error.status, error=error)
         if error.retry_after is not None:
             response.headers["Retry-After"] = str(error.retry_after)
         return response
 
-    def _middleware(self) -> Any:
-        @web.middleware
-        async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-            seconds = asyncio.get_running_loop().time
-            began = seconds()
-            refused: Exception | None = None
-            try:
-                response = await handler(request)
-                refused = request.get(REFUSAL)
-            except web.HTTPException as error:
-                message = "there is no such page" if error.status == HTTPStatus.NOT_FOUND else error.reason
-                public = PublicError(HTTPStatus(error.status), "", message, request[REQUEST_ID])
-                response = self._error(request, public)
-            except Exception as error:
-                if outcome_of_error(error).is_fault:
-                    self.logger.error(REQUEST_FAILED, **fault_facts(request), exc_info=error)
-                refused = error
-                response = self._error(request, public_error(error, request[REQUEST_ID]))
-            secure(response)
-            response.headers["X-Robots-Tag"] = "noindex, nofollow"
-            self.count("license-pages", request.method, response.status, seconds() - began)
-            self._log(request, response.status, refused)
-            return response
-
-        return middleware
-
-    def _log(self, request: web.Request, status: int, refused: Exception | None) -> None:
-        facts = {"code": refused.code, "detail": refused.detail} if isinstance(refused, AuthsvcError) else {}
+    def _finish(
+        self, request: web.Request, response: web.StreamResponse, facts: Mapping[str, Any], seconds: float
+    ) -> None:
+        status = response.status
+        response.headers["X-Robots-Tag"] = "noindex, nofollow"
+        self.count("license-pages", request.method, status, seconds)
         event = "license-page.answered" if status < HTTPStatus.BAD_REQUEST else "license-page.refused"
         self.logger.info(event, **request_facts(request, status, None), **facts)
 
@@ -306,22 +281,10 @@ async def _body(request: web.Request) -> bytes:
         InputRefused: it is not one, or does not arrive.
         HTTPRequestEntityTooLarge: it is too long.
     """
-    if request.content_type != "application/x-www-form-urlencoded":
-        raise InputRefused("the form cannot be read", code="encoding_invalid", field=None)
+    if request.content_type != URL_ENCODED:
+        raise unreadable()
     try:
         async with asyncio.timeout(BODY_DEADLINE):
             return await request.clone(client_max_size=MAX_FORM).read()
     except TimeoutError as error:
         raise InputRefused("the form did not arrive in time", code="body_invalid", field=None) from error
-
-
-def _first_values(text: str) -> Mapping[str, str]:
-    """Return the first value of each parameter.
-
-    Raises:
-        InputRefused: it cannot be read.
-    """
-    try:
-        return {name: values[0] for name, values in parse_qs(text, errors="strict", max_num_fields=10).items()}
-    except ValueError as error:
-        raise InputRefused("the form cannot be read", code="encoding_invalid", field=None) from error

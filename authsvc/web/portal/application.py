@@ -1,6 +1,5 @@
 """The application of the portal: who is signed in, forms from our own pages only, and errors as pages."""
 
-import asyncio
 import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping
@@ -17,23 +16,23 @@ from attrs import Factory, field, frozen
 from authsvc.audit.management_denial import ManagementDenial
 from authsvc.credentials.portal_sessions import SessionAuthenticator, SignedIn
 from authsvc.credentials.subject import MemberSubject
-from authsvc.errors import AuthsvcError, CredentialsRefused, PermissionDenied
+from authsvc.errors import CredentialsRefused, PermissionDenied
 from authsvc.fair_share import FairShare
 from authsvc.logs import Logger
 from authsvc.manage.actor import Actor
 from authsvc.manage.permissions import Permission
-from authsvc.outcomes import REQUEST_FAILED, outcome_of_error
 from authsvc.public_url import PublicUrl
 from authsvc.web.client import CLIENT
-from authsvc.web.middleware import REQUEST_ID, Handler, fault_facts, request_facts
+from authsvc.web.middleware import REQUEST_ID, Handler, request_facts
 from authsvc.web.portal.answers import DownloadAnswer, PageAnswer, PortalAnswer, RedirectAnswer, Visit
 from authsvc.web.portal.cookies import FORM_COOKIE, SESSION_COOKIE, cookie_of, end_session, set_form, set_session
 from authsvc.web.portal.form_body import FormBody, pairs, read_form
 from authsvc.web.portal.form_token import FIELD, browser_of, check_form, form_token
 from authsvc.web.portal.headers import FOR_EVER, secure
+from authsvc.web.portal.page_middleware import REFUSAL, page_middleware
 from authsvc.web.portal.rendering import STATIC, Renderer, static_file, static_path
 from authsvc.web.portal.route import PREFIX, SIGN_IN, Route
-from authsvc.web.public_error import PublicError, public_error
+from authsvc.web.public_error import PublicError
 from authsvc.web.stream_sender import ABORTED, StreamAnswer, StreamSender
 
 SLOTS, PER_TEAM, MAX_WAITING, PATIENCE = 16, 8, 64, 20.0
@@ -58,9 +57,6 @@ LAST_RESORT = "<!doctype html><title>This did not work</title><p>Something went 
 
 SIGNED_IN = web.RequestKey("signed_in", SignedIn)
 """Who uses the browser, once that is known."""
-
-REFUSAL = web.RequestKey("refusal", AuthsvcError)
-"""Why a page says that something was refused."""
 
 FORM_SECRET = web.RequestKey("form_secret", str)
 """The cookie that the token of forms is made of."""
@@ -109,7 +105,9 @@ class Portal:
 
     def application(self) -> web.Application:
         """Return the application, to be added below ``/portal``."""
-        application = web.Application(middlewares=[self._middleware()])
+        application = web.Application(
+            middlewares=[page_middleware(self._error, LAST_RESORT, self._finish, self.logger)]
+        )
         for kind, media_type in STATIC.items():
             application.router.add_get(static_path(kind).removeprefix(PREFIX), _static(kind, media_type))
         for route in (*self.routes, Route("GET", "/{rest:.*}", _nowhere, public=True)):
@@ -244,42 +242,18 @@ class Portal:
         return response
 
     def _error(self, request: web.Request, error: PublicError) -> web.Response:
-        answer = PageAnswer("error", {"error": error}, error.status, retry_after=error.retry_after)
-        try:
-            return self._page(request, None, answer)
-        except Exception as failed:
-            self.logger.error(REQUEST_FAILED, **fault_facts(request), exc_info=failed)
-            return web.Response(text=LAST_RESORT, status=HTTPStatus.INTERNAL_SERVER_ERROR, content_type="text/html")
+        return self._page(
+            request, None, PageAnswer("error", {"error": error}, error.status, retry_after=error.retry_after)
+        )
 
-    def _middleware(self) -> Any:
-        @web.middleware
-        async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-            seconds = asyncio.get_running_loop().time
-            began = seconds()
-            refused: Exception | None = None
-            try:
-                response = await handler(request)
-                refused = request.get(REFUSAL)
-            except web.HTTPException as error:
-                message = "there is no such page" if error.status == HTTPStatus.NOT_FOUND else error.reason
-                public = PublicError(HTTPStatus(error.status), "", message, request[REQUEST_ID])
-                response = self._error(request, public)
-            except Exception as error:
-                if outcome_of_error(error).is_fault:
-                    self.logger.error(REQUEST_FAILED, **fault_facts(request), exc_info=error)
-                refused = error
-                response = self._error(request, public_error(error, request[REQUEST_ID]))
-            secure(response)
-            self.count("portal", request.method, response.status, seconds() - began)
-            self._log(request, response.status, {"aborted": True} if request.get(ABORTED, False) else _facts(refused))
-            return response
-
-        return middleware
-
-    def _log(self, request: web.Request, status: int, facts: Mapping[str, Any]) -> None:
-        signed_in = request.get(SIGNED_IN)
+    def _finish(
+        self, request: web.Request, response: web.StreamResponse, facts: Mapping[str, Any], seconds: float
+    ) -> None:
+        status, signed_in = response.status, request.get(SIGNED_IN)
+        self.count("portal", request.method, status, seconds)
         line = request_facts(request, status, None if signed_in is None else signed_in.member.subject)
-        self.logger.info("portal.answered" if status < HTTPStatus.BAD_REQUEST else "portal.refused", **line, **facts)
+        more = {"aborted": True} if request.get(ABORTED, False) else facts
+        self.logger.info("portal.answered" if status < HTTPStatus.BAD_REQUEST else "portal.refused", **line, **more)
 
 
 def _static(kind: str, media_type: str) -> Handler:
@@ -288,11 +262,6 @@ def _static(kind: str, media_type: str) -> Handler:
         return web.Response(body=static_file(kind), content_type=media_type, charset="utf-8", headers=headers)
 
     return handle
-
-
-def _facts(error: Exception | None) -> Mapping[str, Any]:
-    """Return what the log says of an error."""
-    return {"code": error.code, "detail": error.detail} if isinstance(error, AuthsvcError) else {}
 
 
 async def _nowhere(_visit: Visit) -> PortalAnswer:

@@ -59,21 +59,21 @@ async def read_form(request: web.Request, file_bytes: int) -> FormBody:
         boundary = _parameter(request.headers.get("Content-Type", ""), "boundary")
         return _parts(await request.clone(client_max_size=file_bytes).read(), boundary)
     if request.content_type != URL_ENCODED:
-        raise _unreadable()
+        raise unreadable()
     raw = await (request.clone(client_max_size=file_bytes) if file_bytes else request).read()
     return FormBody(pairs(raw.decode("ascii", "replace")))
 
 
-def pairs(text: str) -> Mapping[str, str]:
-    """Return the first value of each name of a query or form.
+def pairs(text: str, most: int = MAX_FIELDS) -> Mapping[str, str]:
+    """Return the first value of each name of a query or form, which has ``most`` at most.
 
     Raises:
         InputRefused: it is not UTF-8, or has too many.
     """
     try:
-        found = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
+        found = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=most)
     except ValueError as error:
-        raise _unreadable() from error
+        raise unreadable() from error
     first: dict[str, str] = {}
     for name, value in found:
         first.setdefault(name, value)
@@ -86,12 +86,12 @@ def _parts(body: bytes, boundary: str) -> FormBody:
     for head, content in _split(body, boundary):
         name, file_name = _parameter(head, "name"), _parameter(head, "filename")
         if not name:
-            raise _unreadable()
+            raise unreadable()
         if "filename" not in head:
             try:
                 fields.setdefault(name, content.decode())
             except UnicodeDecodeError as error:
-                raise _unreadable() from error
+                raise unreadable() from error
         elif file is None:
             file = UploadedFile(file_name, content)
     return FormBody(fields, file)
@@ -104,19 +104,19 @@ def _split(body: bytes, boundary: str) -> Iterator[tuple[str, bytes]]:
         InputRefused: the body is not of this form.
     """
     if not boundary or len(boundary) > 70:  # noqa: PLR2004  RFC 2046, 5.1.1
-        raise _unreadable()
+        raise unreadable()
     mark = b"\r\n--" + boundary.encode("ascii", "replace")
     first, *parts = (b"\r\n" + body).split(mark, MAX_FIELDS + 1)
     if first or not parts or not parts[-1].startswith(b"--"):
-        raise _unreadable()
+        raise unreadable()
     for part in parts[:-1]:
         head, empty, content = part.partition(b"\r\n\r\n")
         if not empty or len(head) > MAX_PART_HEADER or not head.startswith(b"\r\n"):
-            raise _unreadable()
+            raise unreadable()
         lines = head.decode("utf-8", "replace").split("\r\n")
         disposition = [line for line in lines if line.lower().startswith("content-disposition:")]
         if len(disposition) != 1:
-            raise _unreadable()
+            raise unreadable()
         yield disposition[0].partition(":")[2].strip(), content
 
 
@@ -128,5 +128,6 @@ def _parameter(header: str, name: str) -> str:
     return found if isinstance(found, str) else ""
 
 
-def _unreadable() -> InputRefused:
+def unreadable() -> InputRefused:
+    """Return the refusal of a form that is not one."""
     return InputRefused("the form cannot be read", code="encoding_invalid", field=None)
