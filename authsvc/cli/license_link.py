@@ -65,7 +65,7 @@ def _create(license_id: str, app: str | None, expires: str, data_dir: Path | Non
         print_json({"id": link.id, "license": link.license, "expires_at": ends, "url": url})
         return
     say(url)
-    say(f"shown once; whoever has it can download the license file until {ends}", err=True)
+    say(f"shown once; anyone who has it can download the license file until {ends}", err=True)
     say(f"take it back: authsvc license link --revoke {link.id}", err=True)
 
 

@@ -165,7 +165,7 @@ class RelyingParty:
         _checked(lambda: self._server().authenticate_complete(_state(assertion.challenge), [stored], assertion.answer))
         self._check_frame(response.client_data)
         if response.user_handle is not None and response.user_handle != passkey.member.encode():
-            raise refused("the user handle of somebody else")
+            raise refused("the user handle of another member")
         if _backup_eligible(response.authenticator_data) is not passkey.synced:
             raise refused("another backup eligibility")
         return response.authenticator_data.counter

@@ -1,8 +1,8 @@
-"""Finds the images in a text that somebody has pasted into a page: a process of its own, which hostile text may kill.
+"""Finds the images in a text pasted into a page, in a process of its own, which hostile text may kill.
 
 ``python3 -m authsvc.installer.pasted REGISTRY`` reads the text from standard input and writes one JSON object:
 ``images``, each with ``image``, ``line``, and in ``problem`` why it is not asked about; or ``error``. The process gives
-itself little memory and time, and a place behind everything else; whoever starts it has a deadline too.
+itself little memory and time, and a place behind everything else; the caller sets a deadline too.
 """
 
 from __future__ import annotations

@@ -196,7 +196,7 @@ class Audit:
         """Return one page of the requests that were refused something by known accounts, newest first.
 
         Args:
-            actor: who looks; whoever may not list the audit sees the decisions on tokens and pulls alone.
+            actor: the caller; one who may not list the audit sees only decisions on tokens and pulls.
             now: spans are counted back from here.
             app: slug of an app that the requests named; None for any.
             since: not before; an instant, or a span back from now such as ``7d``.

@@ -70,7 +70,7 @@ class AuditFilter:
         app: as in the query.
         actor: empty for any.
         subject: empty for any.
-        refusals: whether only what refused somebody something is wanted.
+        refusals: whether only refusals are wanted.
     """
 
     view: AuditView

@@ -1,4 +1,4 @@
-"""The page of a license, as whoever has a link to it sees it: no account, one license, and nothing else.
+"""The page of a license, as the holder of a link sees it: no account, one license, and nothing else.
 
 A link that is unknown, has ended, was taken back, or whose maker could not make it any more gets one answer, after the
 same look at the store.

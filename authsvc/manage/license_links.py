@@ -1,6 +1,6 @@
 """Links to the pages of licenses: made, listed and taken back.
 
-Whoever has such a link sees the page of one license and downloads its file, without an account. It is a secret of 256
+The holder of such a link sees the page of one license and downloads its file, without an account. It is a secret of 256
 random bits of which only the SHA-256 is kept; it ends, and can be taken back. Of a license that is rotated it gives the
 new file, and of one that is not in force none. It counts only as long as its maker could make it
 (:mod:`authsvc.manage.license_by_link`).

@@ -189,7 +189,7 @@ class Members:
     async def set_password(self, member: str, password: Secret, operation: Operation) -> Member:
         """Set another password; the old one and the sign-ins made with it end at once, personal tokens stay.
 
-        So do the member's passkeys, unless the operator sets the password: then whoever knew the old one may have
+        So do the member's passkeys, unless the operator sets the password: then someone who knew the old one may have
         registered one.
 
         Raises:

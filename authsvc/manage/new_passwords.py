@@ -1,4 +1,4 @@
-"""Passwords that people choose: checked, hashed and counted in one way, whoever chooses them and for whichever account.
+"""Passwords that people choose: checked, hashed and counted in one way for every account.
 
 Judging how hard a password is to guess and hashing it take a core for some tenths of a second. A valid one-time link
 or a session may ask for that again and again, since a refused password uses no link up; so the attempts are counted.

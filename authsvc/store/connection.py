@@ -226,7 +226,7 @@ class Connection:
 
     @asynccontextmanager
     async def dedicated(self) -> AsyncIterator[asyncio.WriteTransport]:
-        """Yield a connection beside the pool with the same settings, in RESP3, for somebody who speaks Redis.
+        """Yield a connection beside the pool with the same settings, in RESP3, for callers of the raw protocol.
 
         Raises:
             redis.exceptions.RedisError: it cannot be made.

@@ -22,7 +22,7 @@ DOWNLOAD_WINDOW = timedelta(hours=1)
 
 @frozen
 class LicenseLink:
-    """The right to see the page of a license and to download its file, for whoever has the link.
+    """The right to see the page of a license and to download its file, for the holder of the link.
 
     Attributes:
         id: never reused.

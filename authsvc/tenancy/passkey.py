@@ -65,7 +65,7 @@ class NewCredential:
 
 @frozen
 class PasskeyUse:
-    """A passkey that somebody has just signed in with.
+    """A passkey that was just used to sign in.
 
     Attributes:
         id: of the record.

@@ -1,1 +1,1 @@
-"""The page of a license, for whoever has a link to it: no account."""
+"""The page of a license, for the holder of a link, without an account."""

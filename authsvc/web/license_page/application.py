@@ -94,7 +94,7 @@ class PageVisit:
     body: Callable[[], Awaitable[bytes]]
 
     def operation(self) -> Operation:
-        """Begin one change; whoever makes it has no account."""
+        """Begin one change, made without an account."""
         operation_id = secrets.token_hex(OPERATION_ID_LENGTH // 2)
         return Operation(Actor.visitor(), self.now, operation_id, secrets.token_bytes, request_id=self.request_id)
 

@@ -25,7 +25,7 @@ class ToolCommand:
 
 @frozen
 class Tool:
-    """What somebody pulls with.
+    """A tool that pulls images.
 
     Attributes:
         key: names it in the page.

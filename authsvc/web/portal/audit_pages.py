@@ -54,7 +54,7 @@ _UNNAMED = {SYSTEM: "the operator", MANY: "many"}
 
 @frozen
 class NamedSubject:
-    """Somebody or something with a name.
+    """A person or record with a name.
 
     Attributes:
         text: for people.

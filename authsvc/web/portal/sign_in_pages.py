@@ -71,7 +71,7 @@ class SignInPages:
         return RedirectAnswer(following, cookie=cookie)
 
     async def sign_in_with_passkey(self, visit: Visit) -> PortalAnswer:
-        """Begin a session for whoever has the passkey: the browser says whose it is."""
+        """Begin a session for the owner of the passkey, whom the browser names."""
         following = _following(visit.form)
         try:
             proven = await self.passkeys.signed_in(visit)

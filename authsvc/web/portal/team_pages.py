@@ -154,7 +154,7 @@ class TeamPages:
                 f"{member.email} is {member.role} of {member.team}.",
                 "Every session, sign-in and personal token of theirs ends at once.",
                 "A removed member cannot be brought back, but invited anew.",
-                "To refuse somebody for a while only, disable them.",
+                "To refuse someone only for a while, disable them.",
             ),
             f"{TEAM}/{member.id}/remove",
             "Remove from the team",
