@@ -52,12 +52,12 @@ FIELD = listed(
     accel address aggregator api application argument atomic audit authentication authenticator authority
     authorization authsvc backoff batch batched bearer binaries blob body cache certificate channel claim cli
     client codec column compose csv config configuration connection console context control counter crawler cursor
-    customer descriptor dialect digest dir endpoint error es256 etag exposition file handler hash head header hmac
+    customer descriptor dialect digest dir endpoint error es256 etag exposition file handler hash head header hmac http
     fanout idempotency index indexing init installer issuance issuer json jws key kubelet label lazy leaf listener log
     login main manifest memory metric middleware migration nginx node observer openapi ops option pagination
     parameter password permission platform pool port portal prefix process proxy query redirect redis reference
     receiver refresher registry resolver reload render renewal renewer reply request resource response restart root
-    bar charts cookies deadline download form renderer rendering signed text upload uploaded hasher job
+    push bar charts cookies deadline download form renderer rendering signed text upload uploaded hasher job
     relying party passkey challenge assertion attestation
     rotation route s3 schema script secret sentinel serve server session settings signature signer socket spec stack
     status

@@ -13,6 +13,7 @@ COMMANDS = {
     "app": ("authsvc.cli.app", "app_group"),
     "audit": ("authsvc.cli.audit", "audit_group"),
     "customer": ("authsvc.cli.customer", "customer_group"),
+    "doctor": ("authsvc.cli.doctor", "doctor_command"),
     "image": ("authsvc.cli.image", "image_group"),
     "init": ("authsvc.cli.stack", "init_command"),
     "key-service": ("authsvc.cli.serve", "key_service_command"),

@@ -29,7 +29,7 @@ TRIXIE = Path(__file__).parents[2] / ".cache/trixie/docker-registry/usr/bin/dock
 REALM = f"https://{SERVICE}/auth/token"
 
 
-class _SocketConnection(http.client.HTTPConnection):
+class SocketConnection(http.client.HTTPConnection):
     """HTTP over a unix socket."""
 
     def __init__(self, path: Path) -> None:
@@ -92,7 +92,7 @@ class RealRegistry:
         headers: Mapping[str, str] | None = None,
     ) -> Reply:
         """Return the reply to one request."""
-        connection = _SocketConnection(self.folder / "r.sock")
+        connection = SocketConnection(self.folder / "r.sock")
         given = dict(headers or {})
         if token is not None:
             given["Authorization"] = f"Bearer {token}"

@@ -58,29 +58,43 @@ class UpstreamAuthority:
         folder.mkdir(parents=True, exist_ok=True)
         key = ec.generate_private_key(ec.SECP256R1())
         builder = _builder(_NAME, key.public_key(), real_now(), days=1)
-        constraints = x509.BasicConstraints(ca=True, path_length=0)
+        constraints = x509.BasicConstraints(ca=True, path_length=1)
         certificate = builder.add_extension(constraints, critical=True).sign(key, hashes.SHA256())
         (folder / "ca.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
         return cls(folder, key, certificate)
+
+    def intermediate(self) -> "UpstreamAuthority":
+        """Return an authority that this one vouches for."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "intermediate authority")])
+        builder = _builder(name, key.public_key(), real_now(), days=1, issuer=self.certificate.subject)
+        constraints = x509.BasicConstraints(ca=True, path_length=0)
+        certificate = builder.add_extension(constraints, critical=True).sign(self.key, hashes.SHA256())
+        return UpstreamAuthority(self.folder, key, certificate)
 
     @property
     def file(self) -> Path:
         """What a client trusts."""
         return self.folder / "ca.pem"
 
-    def issue(self, *hosts: str, expired: bool = False, trusted: bool = True) -> CertificateFiles:
+    def issue(
+        self, *hosts: str, expired: bool = False, trusted: bool = True, begins_in: int = 0, days: int = 1
+    ) -> CertificateFiles:
         """Return a certificate of ``hosts``, or of this machine's loopback addresses.
 
         Args:
             hosts: names and addresses.
             expired: whether it ended yesterday.
             trusted: whether the authority has signed it, and not itself.
+            begins_in: days from now on which it begins.
+            days: that it lives.
         """
         names = hosts or LOCAL_HOSTS
         key = ec.generate_private_key(ec.SECP256R1())
-        begins = real_now() - timedelta(days=2 if expired else 0)
+        begins = real_now() - timedelta(days=2 if expired else -begins_in)
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
-        builder = _builder(subject, key.public_key(), begins, days=1, issuer=_NAME if trusted else subject)
+        issuer = self.certificate.subject if trusted else subject
+        builder = _builder(subject, key.public_key(), begins, days=days, issuer=issuer)
         builder = builder.add_extension(x509.SubjectAlternativeName([_san(name) for name in names]), critical=False)
         certificate = builder.sign(self.key if trusted else key, hashes.SHA256())
         stem = f"{certificate.serial_number:x}"[:16]

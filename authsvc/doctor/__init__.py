@@ -1,0 +1,9 @@
+"""What ``doctor`` does: asks an installation what clients and the registry ask, and says what is wrong with it.
+
+::
+
+    URL  → outside_checks: questions over http_question → OutsideReplies → outside_rules: findings
+    data → inside_checks: Redis, registry, its configuration → InsideReplies → inside_rules: findings
+
+The rules are pure: what was answered in, findings out. ``catalogue`` has the sentences of every finding.
+"""

@@ -1,0 +1,78 @@
+"""Looks at an installation from outside, with nothing but its address and perhaps an account that may push."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from authsvc.doctor.certificate_check import TrustedAuthorities, see_certificate
+from authsvc.doctor.certificate_rules import diagnose_certificate
+from authsvc.doctor.finding import Diagnosis, SkippedCheck
+from authsvc.doctor.http_question import ServerAddress
+from authsvc.doctor.outside_checks import SILENCE, ask_outside
+from authsvc.doctor.outside_replies import OutsideReplies, SeenCertificate, status_of
+from authsvc.doctor.outside_rules import diagnose_outside, is_of_authsvc, outside_findings
+from authsvc.doctor.push_checks import PushRequest, ask_push
+from authsvc.doctor.push_rules import diagnose_push, may_push
+from authsvc.public_url import PublicUrl
+
+PUSH, CERTIFICATE = "push", "certificate"
+
+
+async def examine_outside(
+    url: PublicUrl,
+    authorities: TrustedAuthorities,
+    clock: Callable[[], datetime],
+    push: PushRequest | None = None,
+    silence: float = SILENCE,
+) -> Diagnosis:
+    """Return what a client would find.
+
+    It takes at most a minute, and with a push its seconds and another minute and a half besides.
+
+    Args:
+        url: the address as clients type it.
+        authorities: whom this machine trusts.
+        clock: the wall clock.
+        push: what is pushed; None for nothing.
+        silence: seconds after which a proxy is taken for one that keeps bodies.
+
+    Raises:
+        SetupRefused: the file of authorities cannot be read.
+    """
+    certificate = None
+    server = ServerAddress.of(url, authorities.context() if url.scheme == "https" else None)
+    if url.scheme == "https":
+        certificate = await see_certificate(server, authorities)
+        if certificate is not None and certificate.error:
+            # What else is wrong is told in the same run; nothing secret is sent over such a connection.
+            server = ServerAddress.of(url, authorities.context(verified=False))
+    replies = await ask_outside(server, url, clock, silence)
+    found = _certificate(url, certificate, clock()).joined(diagnose_outside(replies))
+    return found.joined(await _push(server, replies, certificate, push))
+
+
+def _certificate(url: PublicUrl, seen: SeenCertificate | None, now: datetime) -> Diagnosis:
+    if seen is None:
+        return Diagnosis()
+    findings = outside_findings(url, diagnose_certificate(seen, now))
+    return Diagnosis(findings, (), () if findings else (CERTIFICATE,))
+
+
+async def _push(
+    server: ServerAddress, replies: OutsideReplies, certificate: SeenCertificate | None, push: PushRequest | None
+) -> Diagnosis:
+    if push is None:
+        why = "no account that may push was given; --username, --password-stdin and --repository name one"
+        return _skipped(why)
+    if certificate is not None and certificate.error:
+        return _skipped("the password is not sent over a connection that cannot be trusted")
+    if not is_of_authsvc(replies.token_get) or status_of(replies.challenge) != 401:  # noqa: PLR2004  HTTP
+        return _skipped("the password is sent to authsvc alone, and something else answers")
+    pushed = await ask_push(server, replies.url, replies.realm_path, push)
+    findings = outside_findings(replies.url, diagnose_push(pushed))
+    if not findings and not may_push(pushed):
+        return _skipped(f"the account may not push to {push.repository}")
+    return Diagnosis(findings, (), () if findings else (PUSH,))
+
+
+def _skipped(why: str) -> Diagnosis:
+    return Diagnosis(skipped=(SkippedCheck(PUSH, why),))
