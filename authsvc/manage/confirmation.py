@@ -24,10 +24,12 @@ class EndedAccess:
     Attributes:
         sentence: for a person, with numbers and names.
         mark: of :func:`mark_of`; equal for equal ends.
+        included: marks of sentences that say this and more: who confirmed one of them has confirmed this.
     """
 
     sentence: str
     mark: str
+    included: tuple[str, ...] = ()
 
 
 def require(ends: EndedAccess | None, confirmed: str | None) -> None:
@@ -40,7 +42,7 @@ def require(ends: EndedAccess | None, confirmed: str | None) -> None:
     Raises:
         ConfirmationNeeded: somebody has to confirm it first.
     """
-    if ends is not None and confirmed != ends.mark:
+    if ends is not None and confirmed not in {ends.mark, *ends.included}:
         raise ConfirmationNeeded(ends.sentence, ends.mark)
 
 

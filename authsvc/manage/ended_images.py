@@ -10,7 +10,7 @@ from authsvc.activity.image_name import ImageName
 from authsvc.images.manifest_use import ContainingIndex
 from authsvc.manage.confirmation import EndedAccess, counted, mark_of
 from authsvc.manage.stores import Stores
-from authsvc.registries.deletion import DeletionPlan
+from authsvc.registries.deletion import DeletionOutcome
 from authsvc.tenancy.pages import MAX_PAGE
 
 LATELY = timedelta(days=30)
@@ -42,7 +42,8 @@ class DeletionPreview:
         digest: of its manifest; None for a tag whose manifest is gone.
         tags: that would go.
         kept: other tags of the manifest, which would stay.
-        deletes_manifest: whether the manifest would go.
+        all_kept: whether ``kept`` has each of them.
+        deletes_manifest: whether the manifest would go; None when that is looked at only when it is deleted.
         indexes: names of indexes that would break.
         customers: names of those who pulled it within :data:`LATELY`.
         ends: what has to be confirmed, or None.
@@ -52,23 +53,25 @@ class DeletionPreview:
     digest: str | None
     tags: tuple[str, ...]
     kept: tuple[str, ...]
-    deletes_manifest: bool
+    all_kept: bool
+    deletes_manifest: bool | None
     indexes: tuple[str, ...]
     customers: tuple[str, ...]
     ends: EndedAccess | None
 
 
 def preview_of(
-    image: ImageName, plan: DeletionPlan, customers: Sequence[ImageCustomer], ends: EndedAccess | None
+    image: ImageName, outcome: DeletionOutcome, customers: Sequence[ImageCustomer], ends: EndedAccess | None
 ) -> DeletionPreview:
-    """Return what a person is shown of a planned deletion."""
+    """Return what a person is shown of a deletion."""
     return DeletionPreview(
         image,
-        plan.digest,
-        plan.tags,
-        tuple(tag for tag in plan.use.tags if tag not in plan.tags),
-        plan.deletes_manifest,
-        tuple(_index_name(image, index) for index in plan.use.indexes) if plan.tag is None else (),
+        outcome.digest,
+        outcome.tags,
+        outcome.kept,
+        outcome.all_kept,
+        outcome.deletes_manifest,
+        tuple(_index_name(image, index) for index in outcome.indexes),
         tuple(customer.name for customer in customers),
         ends,
     )
@@ -98,38 +101,52 @@ async def customers_of_image(stores: Stores, image: ImageName, now: datetime) ->
 
 
 def ended_access(
-    image: ImageName, plan: DeletionPlan, customers: Sequence[ImageCustomer], app: str
+    image: ImageName, outcome: DeletionOutcome, customers: Sequence[ImageCustomer], app: str
 ) -> EndedAccess | None:
     """Return what has to be confirmed before an image is deleted; None if nothing has to be.
 
     A digest is always confirmed. A tag is, when customers pulled it lately; a placeholder that a deletion left behind
-    never is, because nobody can run it.
+    never is, because nobody can run it. Who confirmed that the image goes with the tag unless something else needs it
+    has confirmed both.
 
     Args:
         image: as it was named.
-        plan: what would be deleted.
+        outcome: of the deletion.
         customers: who pulled it lately.
         app: slug of its app.
     """
-    if plan.tag is not None and (plan.is_leftover or not customers):
+    if outcome.tag is not None and (outcome.is_leftover or not customers):
         return None
-    parts = [*_what_goes(image, plan), _who_pulled(customers, app)]
-    said = [
-        *(str(image), plan.digest, plan.deletes_manifest, list(plan.tags)),
-        [[index.digest, list(index.tags)] for index in plan.use.indexes if plan.tag is None],
+    sentence = f"deleting {image} {'; '.join([*_what_goes(image, outcome), _who_pulled(customers, app)])}"
+    either = () if outcome.tag is None else (_mark(image, outcome, customers, deletes_manifest=None),)
+    return EndedAccess(sentence, _mark(image, outcome, customers, outcome.deletes_manifest), either)
+
+
+def _mark(
+    image: ImageName,
+    outcome: DeletionOutcome,
+    customers: Sequence[ImageCustomer],
+    deletes_manifest: bool | None,  # noqa: FBT001
+) -> str:
+    return mark_of(
+        *(str(image), outcome.digest, deletes_manifest, list(outcome.tags)),
+        [[index.digest, list(index.tags)] for index in outcome.indexes],
         [customer.key for customer in customers],
-    ]
-    return EndedAccess(f"deleting {image} {'; '.join(parts)}", mark_of(*said))
+    )
 
 
-def _what_goes(image: ImageName, plan: DeletionPlan) -> Iterable[str]:
-    if plan.tag is not None:
-        yield "removes the image" if plan.deletes_manifest else "removes this tag; its other tags and its digest stay"
+def _what_goes(image: ImageName, outcome: DeletionOutcome) -> Iterable[str]:
+    if outcome.tag is not None:
+        yield {
+            True: "removes the image",
+            False: "removes this tag; its other tags and its digest stay",
+            None: "removes this tag, and the image with it unless something else needs it",
+        }[outcome.deletes_manifest]
         return
-    tags = [f":{tag}" for tag in plan.tags]
+    tags = [f":{tag}" for tag in outcome.tags]
     yield f"removes {counted(len(tags), 'tag')}: {listed(tags)}" if tags else "removes an image without tags"
-    if plan.use.indexes:
-        names = [_index_name(image, index) for index in plan.use.indexes]
+    if outcome.indexes:
+        names = [_index_name(image, index) for index in outcome.indexes]
         yield f"breaks {counted(len(names), 'index', 'indexes')} that it is a part of: {listed(names)}"
 
 

@@ -5,7 +5,7 @@ begun, carried out, and recorded as ended, in one step with the audit's entry. W
 deletion in the repository completes first.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any, Protocol
 
@@ -33,7 +33,7 @@ from authsvc.manage.operation import Operation
 from authsvc.manage.permissions import Permission
 from authsvc.manage.stores import Stores
 from authsvc.policy import locate
-from authsvc.registries.deletion import Deleted, DeletionPlan, uninterrupted
+from authsvc.registries.deletion import Deleted, DeletionOutcome, DeletionPlan, uninterrupted
 from authsvc.registries.tag_deletion import RepositoryLock
 from authsvc.tenancy.patterns import covers_native
 from authsvc.tenancy.records import App
@@ -43,6 +43,9 @@ HOLDER_BYTES = 16
 
 AT_ONCE, PER_TEAM, MAX_WAITING = 4, 2, 20
 """Most deletions at one time, of these for one team, and of one team that wait."""
+
+FEW_TAGS = 100
+"""Most tags of a repository of which each is looked at before a person is told what a deletion does: about a second."""
 
 PATIENCE = 60.0
 """Seconds that a deletion waits for its turn: in a repository of 5,000 tags one takes about 20."""
@@ -55,6 +58,9 @@ UNRECORDED = "the image was deleted, and the service's database did not confirm 
 class RegistryDeletion(Protocol):
     """Deletes from one repository (:class:`authsvc.registries.deletion.Deletion`)."""
 
+    async def outcome(
+        self, tag: str, expected: str | None, siblings: Callable[[str], Awaitable[Sequence[str]]]
+    ) -> DeletionOutcome | None: ...
     async def plan(
         self, tag: str | None, digest: str | None, expected: dict[str, str | None]
     ) -> DeletionPlan | None: ...
@@ -130,11 +136,16 @@ class ImageDeletions:
     async def preview(self, name: str, operation: Operation) -> DeletionPreview:
         """Return what deleting a tag or digest would do now; nothing is deleted, and the audit does not record it.
 
+        Of a tag in a repository with many others it may say less than everything, and nothing that is false.
         It raises what :meth:`delete` raises before it deletes anything, except ConfirmationNeeded.
         """
         async with self._opened(name, operation) as (deletion, image, app):
-            plan, customers = await self._planned(deletion, image, operation)
-            return preview_of(image, plan, customers, ended_access(image, plan, customers, app.slug))
+            foreseen = await self._foreseen(deletion, image, app, operation)
+            if foreseen is None:
+                plan, customers = await self._planned(deletion, image, operation)
+                foreseen = plan.outcome, customers
+            outcome, customers = foreseen
+            return preview_of(image, outcome, customers, ended_access(image, outcome, customers, app.slug))
 
     @asynccontextmanager
     async def _opened(self, name: str, operation: Operation) -> AsyncIterator[tuple[RegistryDeletion, ImageName, App]]:
@@ -150,6 +161,31 @@ class ImageDeletions:
         ):
             yield deletion, image, app
 
+    async def _foreseen(
+        self, deletion: RegistryDeletion, image: ImageName, app: App, operation: Operation
+    ) -> tuple[DeletionOutcome, Sequence[ImageCustomer]] | None:
+        """Return what deleting a tag would do and who pulled it lately, when its repository has many tags.
+
+        None when each of them is to be looked at: there are few, or a digest goes, with all that point at it.
+        """
+        state = await self.stores.images.repository(image.repository, app.slug)
+        if image.tag is None or state is None or state.tags <= FEW_TAGS:
+            return None
+        store, repository = self.stores.image_deletions, image.repository
+        expected = await store.indexed_tag(repository, image.tag)
+        outcome = await deletion.outcome(image.tag, expected, lambda digest: store.indexed_siblings(repository, digest))
+        if outcome is None:
+            raise no_image(image)
+        return outcome, await self._customers(operation, image, outcome)
+
+    async def _customers(
+        self, operation: Operation, image: ImageName, outcome: DeletionOutcome
+    ) -> Sequence[ImageCustomer]:
+        """Return who pulled an image lately, which is the one that the client has seen."""
+        _require_match(operation, image, outcome.digest)
+        named = ImageName(image.repository, image.tag, outcome.digest)
+        return () if outcome.is_leftover else await customers_of_image(self.stores, named, operation.now)
+
     async def _planned(
         self, deletion: RegistryDeletion, image: ImageName, operation: Operation
     ) -> tuple[DeletionPlan, Sequence[ImageCustomer]]:
@@ -158,9 +194,7 @@ class ImageDeletions:
         plan = await deletion.plan(image.tag, image.digest, expected)
         if plan is None:
             raise no_image(image)
-        _require_match(operation, image, plan)
-        named = ImageName(image.repository, image.tag, plan.digest)
-        return plan, () if plan.is_leftover else await customers_of_image(self.stores, named, operation.now)
+        return plan, await self._customers(operation, image, plan.outcome)
 
     def _named(self, name: str) -> ImageName:
         image = ImageName.parse(name.removeprefix(f"{self.service}/"))
@@ -183,13 +217,15 @@ class ImageDeletions:
     async def _deleted(
         self, deletion: RegistryDeletion, image: ImageName, app: App, operation: Operation, confirmed: str | None
     ) -> DeletedImage:
+        if confirmed is None and (foreseen := await self._foreseen(deletion, image, app, operation)) is not None:
+            require(ended_access(image, *foreseen, app.slug), None)  # asked soon, and answered by what is found then
         plan, customers = await self._planned(deletion, image, operation)
-        require(ended_access(image, plan, customers, app.slug), confirmed)
+        require(ended_access(image, plan.outcome, customers, app.slug), confirmed)
         facts = {
             "app": app.slug,
             "team": app.team,
             **_reference(image, plan),
-            "kept": _some(tag for tag in plan.use.tags if tag not in plan.tags),
+            "kept": _some(plan.kept),
             "customers": len(customers),
         }
         return await uninterrupted(self._carry_out(deletion, image, plan, operation, facts))
@@ -297,14 +333,14 @@ def _require_grant(actor: Actor, image: ImageName) -> None:
         )
 
 
-def _require_match(operation: Operation, image: ImageName, plan: DeletionPlan) -> None:
+def _require_match(operation: Operation, image: ImageName, digest: str | None) -> None:
     """Accept an image that the client has seen like this: by its digest, as the registry's own entity tag has it.
 
     Raises:
         PreconditionFailed: it points at something else.
     """
-    if operation.if_match is None or f'"{plan.digest}"' not in operation.if_match:
-        operation.require_match(ImageName(image.repository, image.tag, plan.digest))
+    if operation.if_match is None or f'"{digest}"' not in operation.if_match:
+        operation.require_match(ImageName(image.repository, image.tag, digest))
 
 
 def _reference(image: ImageName, plan: DeletionPlan) -> dict[str, Any]:

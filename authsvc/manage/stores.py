@@ -300,6 +300,14 @@ class ImageDeletionStore(Protocol):
         """Return where the tags of a repository point, as the index of images has it."""
         ...
 
+    async def indexed_tag(self, repository: str, tag: str) -> str | None:
+        """Return where a tag points, as the index of images has it; None when it has no such tag."""
+        ...
+
+    async def indexed_siblings(self, repository: str, digest: str) -> list[str]:
+        """Return the first tags of a digest, as the index of images has it."""
+        ...
+
     async def reindex(self, repository: str, app: str, digests: Mapping[str, str | None], now: datetime) -> None:
         """Let the index have some tags as they are now; None for one that is gone."""
         ...

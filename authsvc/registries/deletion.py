@@ -7,14 +7,14 @@ push of the same moment that was lost is found in the registry's events and put 
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
 from attrs import evolve, field, frozen
 
 from authsvc.errors import Conflict
-from authsvc.images.manifest_use import ManifestUse, RepositoryTags
+from authsvc.images.manifest_use import ContainingIndex, ManifestUse, RepositoryTags
 from authsvc.images.placeholder import read_placeholder
 from authsvc.images.tag_changes import TagChange, is_complete, lost_pushes
 from authsvc.registries.reader import ManifestContent
@@ -23,6 +23,9 @@ from authsvc.registries.tag_deletion import CHANGED, RepositoryLock, TagDeletion
 from authsvc.registries.writer import DeleteReply
 
 T = TypeVar("T")
+
+MAX_SIBLINGS = 3
+"""Most tags that are asked about until one is found that shares a digest."""
 
 
 class TagEvents(Protocol):
@@ -45,6 +48,31 @@ class TagEvents(Protocol):
             StoreUnavailable: the store does not answer.
         """
         ...
+
+
+@frozen
+class DeletionOutcome:
+    """What a deletion would do, as far as it was looked at: for a person, and never carried out itself.
+
+    Attributes:
+        tag: that goes; None when the digest goes with all of its tags.
+        digest: of the manifest; None for a tag whose manifest is gone.
+        tags: that go.
+        kept: other tags of the manifest, which stay.
+        all_kept: whether ``kept`` has each of them.
+        deletes_manifest: whether the manifest goes; None when the rest of the repository was not looked at.
+        indexes: tagged ones that break.
+        is_leftover: as of a :class:`DeletionPlan`.
+    """
+
+    tag: str | None
+    digest: str | None
+    tags: tuple[str, ...]
+    kept: tuple[str, ...] = ()
+    all_kept: bool = True
+    deletes_manifest: bool | None = None
+    indexes: tuple[ContainingIndex, ...] = ()
+    is_leftover: bool = False
 
 
 @frozen
@@ -83,6 +111,25 @@ class DeletionPlan:
     def tags(self) -> tuple[str, ...]:
         """The tags that go."""
         return self.use.tags if self.tag is None else (self.tag,)
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The other tags of the manifest, which stay."""
+        return tuple(tag for tag in self.use.tags if tag not in self.tags)
+
+    @property
+    def outcome(self) -> DeletionOutcome:
+        """What a person is told of it."""
+        indexes = self.use.indexes if self.tag is None else ()
+        return DeletionOutcome(
+            self.tag,
+            self.digest,
+            self.tags,
+            self.kept,
+            deletes_manifest=self.deletes_manifest,
+            indexes=indexes,
+            is_leftover=self.is_leftover,
+        )
 
 
 @frozen
@@ -124,6 +171,32 @@ class Deletion:
     lock: RepositoryLock = field(repr=False)
     entropy: Callable[[int], bytes] = field(repr=False)
     events: TagEvents = field(repr=False)
+
+    async def outcome(
+        self, tag: str, expected: str | None, siblings: Callable[[str], Awaitable[Sequence[str]]]
+    ) -> DeletionOutcome | None:
+        """Return what deleting a tag would do, without a look at every other tag; None when there is no such tag.
+
+        One other tag of its manifest decides that the manifest stays. Without one it is not known.
+
+        Args:
+            tag: which tag.
+            expected: where it probably points.
+            siblings: returns tags that probably point at a digest.
+        """
+        names = set(await self.reading.names())
+        if tag not in names:
+            return None
+        digest = await self.reading.digest(tag, expected)
+        original = None if digest is None else await self.reading.writer.original(digest)
+        if digest is None or original is None:
+            return DeletionOutcome(tag, None, (tag,), deletes_manifest=False)
+        if read_placeholder(original.content or b"", original.media_type) is not None:
+            return DeletionOutcome(tag, digest, (tag,), all_kept=False, is_leftover=True)
+        for other in [one for one in await siblings(digest) if one != tag and one in names][:MAX_SIBLINGS]:
+            if await self.reading.digest(other, digest) == digest:
+                return DeletionOutcome(tag, digest, (tag,), (other,), all_kept=False, deletes_manifest=False)
+        return DeletionOutcome(tag, digest, (tag,), all_kept=False)
 
     async def plan(
         self, tag: str | None, digest: str | None, expected: Mapping[str, str | None]

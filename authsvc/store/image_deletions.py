@@ -77,6 +77,14 @@ class RedisImageDeletions:
             last = tags[-1][0]
         return found
 
+    async def indexed_tag(self, repository: str, tag: str) -> str | None:
+        """Return where a tag points, as the index of images has it; None when it has no such tag."""
+        return (await self.index.digests(repository, [tag])).get(tag)
+
+    async def indexed_siblings(self, repository: str, digest: str) -> list[str]:
+        """Return the first tags of a digest, as the index of images has it."""
+        return await self.index.tags_of(repository, digest, "")
+
     async def reindex(self, repository: str, app: str, digests: Mapping[str, str | None], now: datetime) -> None:
         """Let the index have some tags as they are now; None for one that is gone.
 

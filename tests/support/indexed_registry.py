@@ -1,12 +1,12 @@
 """A registry for tests of who may delete: it holds what the index of images says, and forgets that it was deleted."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from attrs import frozen
 
 from authsvc.images.manifest_use import ManifestUse, RepositoryTags
-from authsvc.registries.deletion import Deleted, DeletionPlan
+from authsvc.registries.deletion import Deleted, DeletionOutcome, DeletionPlan
 from authsvc.registries.reader import ManifestContent
 from authsvc.registries.tag_deletion import RepositoryLock
 from tests.support.oci import MANIFEST
@@ -15,6 +15,13 @@ from tests.support.oci import MANIFEST
 @frozen
 class IndexedRepository:
     """One repository."""
+
+    async def outcome(
+        self, tag: str, expected: str | None, siblings: Callable[[str], Awaitable[Sequence[str]]]
+    ) -> DeletionOutcome | None:
+        """Return what deleting a tag would do."""
+        kept = () if expected is None else tuple(one for one in await siblings(expected) if one != tag)
+        return None if expected is None else DeletionOutcome(tag, expected, (tag,), kept, deletes_manifest=not kept)
 
     async def plan(
         self, tag: str | None, digest: str | None, expected: Mapping[str, str | None]
