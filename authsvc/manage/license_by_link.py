@@ -14,8 +14,8 @@ from authsvc.images.index import IndexedTag
 from authsvc.manage.actor import Actor
 from authsvc.manage.authorization import permitted
 from authsvc.manage.idempotency import shows_secret
+from authsvc.manage.license_images import covered_tags
 from authsvc.manage.license_links import works
-from authsvc.manage.license_preview import covered_tags
 from authsvc.manage.licenses import Licenses
 from authsvc.manage.operation import Operation
 from authsvc.manage.permissions import Permission
@@ -92,30 +92,22 @@ class LicenseByLink:
         return evolve(page, linked=await self._linked(page) if page.gives_file else ())
 
     @permitted(Permission.LICENSE_PAGE_IMAGES)
-    async def images(
-        self, link: Secret, now: datetime, *, after: str | None = None, limit: int = MAX_PAGE
-    ) -> Page[IndexedTag]:
-        """Return one page of the tags that the license pulls; it may be short, and have a next one.
+    async def images(self, page: OpenedPage, *, after: str | None = None, limit: int = MAX_PAGE) -> Page[IndexedTag]:
+        """Return one page of the tags that the license of an opened page pulls; it may be short, and have a next one.
 
         A license that is not in force pulls nothing, and its holder learns of no image that was pushed since.
 
         Raises:
             InputRefused: the cursor or the limit is not acceptable.
-            NotFound: the link opens nothing.
         """
-        _, page = await self._opened(link, now)
         if not page.gives_file:
             return Page((), None)
-        return await covered_tags(self.stores, page.app, page.license.repositories, after, limit)
+        return await covered_tags(self.stores.images, page.app.slug, page.license.repositories, after, limit)
 
     @permitted(Permission.LICENSE_PAGE_CHECK)
-    async def sign_in(self, link: Secret, now: datetime) -> Secret:
-        """Return what a preflight of images signs in with: the registry token of the license.
-
-        Raises:
-            NotFound: the link opens nothing.
-        """
-        license_ = (await self._opened(link, now))[1].license
+    async def sign_in(self, page: OpenedPage) -> Secret:
+        """Return what a preflight of images signs in with: the registry token of the license of an opened page."""
+        license_ = page.license
         return (await self.licenses.signer.derive_license_token(license_.id, license_.tokens[0].generation)).text
 
     @permitted(Permission.LICENSE_PAGE_DOWNLOAD)

@@ -1,27 +1,19 @@
 """What a license would pull: its patterns against the images that its app has now."""
 
-import asyncio
 from collections.abc import Sequence
 
 from attrs import frozen
 
 from authsvc.errors import InputRefused
-from authsvc.images.index import ImageScope, IndexedTag
+from authsvc.images.index import IndexedTag
 from authsvc.manage.actor import Actor
 from authsvc.manage.authorization import permitted
+from authsvc.manage.license_images import covered_tags
 from authsvc.manage.lookup import find_app
 from authsvc.manage.permissions import Permission
 from authsvc.manage.stores import Stores
-from authsvc.spec.reference import MAX_NAME_LENGTH
-from authsvc.tenancy.pages import MAX_PAGE, Page, page_size
-from authsvc.tenancy.patterns import MAX_PATTERNS, covers_native, parse_pattern
-from authsvc.tenancy.records import App
-
-MAX_READS = 20
-"""Most pages of the index of images that one page looks at (design #18)."""
-
-MAX_STEPS = 4_000_000
-"""About the steps of comparing that one page may take: some tenths of a second, however long the patterns are."""
+from authsvc.tenancy.pages import MAX_PAGE, Page
+from authsvc.tenancy.patterns import MAX_PATTERNS, parse_pattern
 
 
 @frozen
@@ -60,34 +52,7 @@ class LicensePreview:
             NotFound: there is no such app for the actor.
         """
         found = (await find_app(self.stores, actor, app)).record
-        return await covered_tags(self.stores, found, _parsed(repositories), after, limit)
-
-
-async def covered_tags(
-    stores: Stores, app: App, patterns: Sequence[str] | None, after: str | None, limit: int
-) -> Page[IndexedTag]:
-    """Return one page of an app's tags that ``patterns`` cover; it may be short, and have a next one.
-
-    Raises:
-        InputRefused: the cursor or the limit is not acceptable.
-    """
-    size, tags, cursor = page_size(limit), list[IndexedTag](), after
-    scope = ImageScope(app.team, frozenset({app.slug}))
-    steps, covered = MAX_STEPS, dict[str, bool]()
-    costs = sum(len(one) for one in patterns or () if "*" in one)  # for each character of a name
-    for _ in range(MAX_READS):
-        room = max(1, min(size - len(tags), steps // (1 + costs * MAX_NAME_LENGTH)))
-        page = await stores.images.page(scope, cursor, room)
-        for tag in page.items:
-            if tag.repository not in covered:
-                steps -= costs * len(tag.repository)
-                covered[tag.repository] = _is_covered(tag.repository, patterns)
-                await asyncio.sleep(0)  # others are served between two names
-            tags += [tag] if covered[tag.repository] else []
-        cursor = page.next
-        if cursor is None or len(tags) == size or steps <= 0:
-            break
-    return Page(tuple(tags), cursor)
+        return await covered_tags(self.stores.images, found.slug, _parsed(repositories), after, limit)
 
 
 def _parsed(repositories: Sequence[str] | None) -> tuple[str, ...] | None:
@@ -100,8 +65,3 @@ def _parsed(repositories: Sequence[str] | None) -> tuple[str, ...] | None:
             field="repositories",
         )
     return tuple(map(parse_pattern, repositories))
-
-
-def _is_covered(repository: str, patterns: Sequence[str] | None) -> bool:
-    rest = repository.split("/")[1:]
-    return patterns is None or any(covers_native(pattern, rest) for pattern in patterns)

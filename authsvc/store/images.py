@@ -123,6 +123,18 @@ class RedisImages:
                 return Page(await self.indexed(found), write_cursor(scope.query, place))
         return Page(await self.indexed(found))
 
+    async def names(self, app: str, prefix: str, after: str, limit: int) -> list[str]:
+        """Return the first names of an app's repositories that begin with ``prefix``, behind the name ``after``."""
+        index = keys.index("repositories", app)
+        bounds = max(prefix, repository_entry(after)), end_of(prefix)
+        entries = await self.records.indexes.entries(index, after=bounds[0], before=bounds[1], limit=limit)
+        return [entry.removesuffix(SEPARATOR) for entry in entries]
+
+    async def tags(self, repositories: Sequence[str], after: str, limit: int) -> tuple[IndexedTag, ...]:
+        """Return the first tags of some repositories, one after the other; of the first, those behind ``after``."""
+        behind = f"{after}{SEPARATOR}\x7f" if after else ""
+        return await self.indexed(await self._entries(repositories, behind, limit, b""))
+
     async def _repositories(self, scope: ImageScope, app: str, name: str) -> AsyncIterator[list[str]]:
         """Yield the repositories of a scope in order, some at a time, from the named one of the named app on."""
         if scope.repository is not None:

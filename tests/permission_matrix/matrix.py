@@ -184,8 +184,8 @@ CALLS: dict[str, Use] = {
     "LicenseLinks.list": _simple(lambda _, w, a, t: w.license_links.list(a, t.license, w.now)),
     "LicenseLinks.revoke": _change(lambda w, t, o: w.license_links.revoke(t.license, o)),
     "LicenseByLink.open": _simple(lambda _, w, __, ___: w.license_by_link.open(w.page, w.now)),
-    "LicenseByLink.images": _simple(lambda _, w, __, ___: w.license_by_link.images(w.page, w.now)),
-    "LicenseByLink.sign_in": _simple(lambda _, w, __, ___: w.license_by_link.sign_in(w.page, w.now)),
+    "LicenseByLink.images": _simple(lambda _, w, __, ___: w.of_page(w.license_by_link.images)),
+    "LicenseByLink.sign_in": _simple(lambda _, w, __, ___: w.of_page(w.license_by_link.sign_in)),
     "LicenseByLink.download": _change(lambda w, _, o: w.license_by_link.download(w.page, "192.0.2.0/24", o)),
     "LicensePreview.images": _simple(lambda _, w, a, t: w.license_preview.images(a, t.app, None)),
     "LicenseRenewal.check": _simple(

@@ -5,7 +5,7 @@ in one step after a call that changed something.
 """
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -28,7 +28,7 @@ from authsvc.manage.image_deletions import ImageDeletions
 from authsvc.manage.image_users import ImageUsers
 from authsvc.manage.images import Images
 from authsvc.manage.keys import Keys
-from authsvc.manage.license_by_link import LicenseByLink
+from authsvc.manage.license_by_link import LicenseByLink, OpenedPage
 from authsvc.manage.license_links import LicenseLinks
 from authsvc.manage.license_preview import LicensePreview
 from authsvc.manage.licenses import Licenses
@@ -203,6 +203,10 @@ class World:
     def operation(self, actor: Actor = OPERATOR) -> Operation:
         """Begin one change."""
         return Operation(actor, self.now, f"op-{next(self._serial)}", self._random.randbytes)
+
+    async def of_page(self, use: Callable[[OpenedPage], Awaitable[Any]]) -> Any:
+        """Return what a use case gives to who has opened the page of a license."""
+        return await use(await self.license_by_link.open(self.page, self.now))
 
     def terms(self, customer: str = "Initech") -> LicenseTerms:
         """Return what a new license says."""

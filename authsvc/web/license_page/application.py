@@ -157,7 +157,7 @@ class LicensePage:
         return handle
 
     async def _page(self, visit: PageVisit) -> web.Response:
-        return await self._shown(visit)
+        return await self._shown(visit, await self.licenses.open(visit.link, visit.now))
 
     async def _file(self, visit: PageVisit) -> web.Response:
         license_, text = await self.licenses.download(visit.link, visit.client.network, visit.operation())
@@ -170,24 +170,24 @@ class LicensePage:
         opened = await self.licenses.open(visit.link, visit.now)
         async with self.checks.slot(opened.link.id):
             text = pairs((await visit.body()).decode("ascii", "replace"), MAX_FIELDS).get("text", "")
-            secret = await self.licenses.sign_in(visit.link, visit.now)
+            secret = await self.licenses.sign_in(opened)
             try:
                 found = await self.checks.check(opened.link.id, text, secret, visit.client, visit.now)
             except (InputRefused, AccountDenied) as error:
-                return await self._shown(visit, text=text, error=error)
-        return await self._shown(visit, text=text, checked=found)
+                return await self._shown(visit, opened, text=text, error=error)
+        return await self._shown(visit, opened, text=text, checked=found)
 
     async def _shown(
         self,
         visit: PageVisit,
+        opened: OpenedPage,
         *,
         text: str = "",
         checked: Sequence[CheckedImage] | None = None,
         error: AuthsvcError | None = None,
     ) -> web.Response:
-        opened = await self.licenses.open(visit.link, visit.now)
         after = visit.query.get("after") or None
-        images = await self.licenses.images(visit.link, visit.now, after=after, limit=PAGE_SIZE)
+        images = await self.licenses.images(opened, after=after, limit=PAGE_SIZE)
         host, slug = self.public_url.authority, opened.app.slug
         first = next((f"{tag.repository}:{tag.tag}" for tag in images.items if tag.tag), f"{slug}/IMAGE:TAG")
         file, keys = file_name(opened.license), f"{slug}.license-key.json"

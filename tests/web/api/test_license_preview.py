@@ -2,7 +2,7 @@
 
 import pytest
 
-from authsvc.manage import license_preview
+from authsvc.manage import license_images
 from authsvc.policy import decide
 from authsvc.spec.scope import merge_scopes
 from tests.support.api_server import ApiServer
@@ -56,19 +56,18 @@ async def test_it_is_what_the_license_gets(api: ApiServer, people: People, patte
     assert {name.partition(":")[0] for name in await previewed(api, people, *patterns)} == granted
 
 
-async def test_pages(api: ApiServer, people: People, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A page is bounded in what it looks at, may be short, and the next one goes on."""
-    monkeypatch.setattr(license_preview, "MAX_READS", 1)
+async def test_pages(api: ApiServer, people: People) -> None:
+    """A page begins with what the license pulls, whatever is before it, and the next one goes on."""
     found, after, pages = list[str](), "", 0
     while True:
-        body = {"app": APP, "repositories": ["worker"]}
+        body = {"app": APP, "repositories": ["worker", "api/*"]}
         reply = (await api.ask("POST", f"/licenses/preview?limit=1{after}", people["machine-read"], body)).json()
-        found += [one["tag"] for one in reply["items"]]
+        found += [f"{one['repository']}:{one['tag']}" for one in reply["items"]]
         pages += 1
         if reply["next"] is None:
             break
         after = f"&after={reply['next']}"
-    assert (["1.0", "2.0"], len(REPOSITORIES) + 1) == (found, pages)
+    assert ([f"{APP}/api/web:1.0", f"{APP}/worker:1.0", f"{APP}/worker:2.0"], 3) == (found, pages)
 
 
 async def test_what_it_refuses(api: ApiServer, people: People) -> None:
@@ -103,7 +102,7 @@ async def test_a_team(api: ApiServer, people: People) -> None:
 
 async def test_patterns_that_are_slow(api: ApiServer, people: People, monkeypatch: pytest.MonkeyPatch) -> None:
     """However much there is to compare, a page ends, and the pages together have everything."""
-    monkeypatch.setattr(license_preview, "MAX_STEPS", 1)
+    monkeypatch.setattr(license_images, "MAX_STEPS", 1)
     body: dict[str, object] = {"app": APP, "repositories": ["*a" * 100, "w*"]}
     found, path, pages = list[str](), "/licenses/preview", 0
     while path:
