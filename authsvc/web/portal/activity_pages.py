@@ -17,19 +17,15 @@ from authsvc.manage.permissions import Permission
 from authsvc.manage.teams import Teams
 from authsvc.spreadsheet_csv import MEDIA_TYPE as CSV
 from authsvc.web.portal.activity_charts import charts_of
-from authsvc.web.portal.answers import DownloadAnswer, PageAnswer, PortalAnswer, Visit, status_of
+from authsvc.web.portal.answers import PageAnswer, PortalAnswer, Visit, status_of
 from authsvc.web.portal.route import Route
+from authsvc.web.stream_sender import StreamAnswer
 
 SINCE = "7d"
 """How far the list goes back unless something else is chosen."""
 
 ROWS = 50
 """Rows of a page: the charts stand above them."""
-
-MAX_PARTS = 100
-"""Pages of rows that one file has at most: 10,000 rows, in about two seconds."""
-
-TOO_MUCH = "this is too much for one file of the portal; choose less time, one app or one customer, or use the API"
 
 FIELDS = ("app", "license", "customer", "image", "since", "source")
 
@@ -93,17 +89,9 @@ class ActivityPages:
         return PageAnswer("activity", values)
 
     async def export(self, visit: Visit) -> PortalAnswer:
-        """Send everything that was looked for as a file.
-
-        Raises:
-            InputRefused: it is too much for one.
-        """
-        parts = list[str]()
-        async for part in activity_csv(self.activity, visit.actor, _wanted(_chosen(visit)), visit.now):
-            if len(parts) == MAX_PARTS:
-                raise InputRefused(TOO_MUCH, code="rows_too_many", field="since")
-            parts.append(part)
-        return DownloadAnswer("".join(parts), f"activity-{visit.user.member.team}.csv", CSV)
+        """Send everything that was looked for as a file, which is made while it is sent."""
+        rows = activity_csv(self.activity, visit.actor, _wanted(_chosen(visit)), visit.now)
+        return StreamAnswer(rows, f"activity-{visit.user.member.team}.csv", CSV)
 
     async def refusals(self, visit: Visit) -> PortalAnswer:
         """Show the requests that were refused something, newest first."""
