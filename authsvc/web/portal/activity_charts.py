@@ -60,7 +60,12 @@ class ActivityCharts:
     @property
     def is_empty(self) -> bool:
         """Whether nothing was pulled and nothing refused."""
-        return not any(bar.value or bar.other for bar in self.bars)
+        return not self.most
+
+    @property
+    def most(self) -> int:
+        """What the highest bar stands for, with the refusals on top."""
+        return max((bar.value + bar.other for bar in self.bars), default=0)
 
 
 async def charts_of(activity: Activity, audit: Audit, visit: Visit, app: str) -> ActivityCharts:

@@ -1,11 +1,15 @@
-"""Charts: numbers into places in an inline SVG. A table with the same numbers stands beside each chart."""
+"""Charts: numbers into places in an inline SVG. A table with the same numbers stands beside each chart.
+
+What is across is in percent of the drawing's width, and what is upright in pixels: a chart is as wide as there is room,
+and its letters are as large as those around it.
+"""
 
 from collections.abc import Sequence
 
 from attrs import frozen
 
-WIDTH, HEIGHT, FLOOR = 420, 140, 120
-"""Size of the drawing, and where its ground line is."""
+WIDTH, FLOOR = 100, 120
+"""Width of the drawing, in percent, and where its ground line is, in pixels from the top."""
 
 GAP = 0.25
 """Part of a bar's room that stays empty."""
@@ -51,9 +55,9 @@ def bars(values: Sequence[tuple[str, int]], others: Sequence[int] = ()) -> tuple
         height, top = _height(value, highest), _height(other, highest)
         found.append(
             Bar(
-                round(number * room + room * GAP / 2, 1),
+                round(number * room + room * GAP / 2, 2),
                 FLOOR - height,
-                round(room * (1 - GAP), 1),
+                round(room * (1 - GAP), 2),
                 height,
                 label,
                 value,
@@ -69,10 +73,10 @@ def _height(value: int, highest: int) -> float:
     return max(1.0, round(value / highest * (FLOOR - 10), 1)) if value else 0.0
 
 
-ROW, LABEL, VALUE = 22, 150, 60
-"""Height of one row of a chart of rows, and the room of its label and of its value."""
+ROW = 36
+"""Height of one row of a chart of rows, in pixels: label and value stand above the bar."""
 
-MAX_LABEL = 22
+MAX_LABEL = 32
 """Characters of a label; the table beside the chart has all of them."""
 
 
@@ -99,7 +103,7 @@ def rows_chart(values: Sequence[tuple[str, int]]) -> tuple[Row, ...]:
     return tuple(
         Row(
             number * ROW,
-            max(1.0, round(value / highest * (WIDTH - LABEL - VALUE), 1)) if value else 0.0,
+            max(1.0, round(value / highest * WIDTH, 2)) if value else 0.0,
             label if len(label) <= MAX_LABEL else f"{label[: MAX_LABEL - 1]}…",
             value,
         )

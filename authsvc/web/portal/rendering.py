@@ -22,8 +22,8 @@ from authsvc.web.portal.license_states import last_day
 
 PACKAGE = "authsvc.web.portal"
 
-STATIC = {"css": "text/css", "js": "text/javascript"}
-"""The files that pages use, with their media types."""
+STATIC = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+"""The files that pages use, with their media types; the last one is the icon in the tabs of browsers."""
 
 _UNNAMED = {
     "member": "a former member",

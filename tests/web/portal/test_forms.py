@@ -80,6 +80,9 @@ async def test_every_answer_has_the_headers(portal: PortalServer) -> None:
         }
         assert reply.headers["cache-control"] == "no-store", path
         assert reply.headers["x-content-type-options"] == "nosniff"
+    links = (await browser.get("/portal/account")).page.all("link")
+    icons = [one.attributes["href"] for one in links if one.attributes["rel"] == "icon"]
+    assert icons == [static_path("svg")]
     for name in STATIC:
         reply = await portal.browser().get(static_path(name))
         assert (reply.status, reply.headers["cache-control"]) == (200, "public, max-age=31536000, immutable")
