@@ -44,8 +44,9 @@ HOLDER_BYTES = 16
 AT_ONCE, PER_TEAM, MAX_WAITING = 4, 2, 20
 """Most deletions at one time, of these for one team, and of one team that wait."""
 
-FEW_TAGS = 100
-"""Most tags of a repository of which each is looked at before a person is told what a deletion does: about a second."""
+FEW_TAGS = 30
+"""Most tags of a repository of which each is looked at before a person is told what a deletion does: some tenths of a
+second."""
 
 PATIENCE = 60.0
 """Seconds that a deletion waits for its turn: in a repository of 5,000 tags one takes about 20."""

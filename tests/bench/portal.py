@@ -9,55 +9,26 @@ import argparse
 import asyncio
 import json
 import re
-import secrets
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
 from pathlib import Path
-from random import Random
 from statistics import median
-from typing import Any
 
 import aiohttp
 from attrs import asdict, define, frozen
 from yarl import URL
 
-from authsvc.cli.console import find
-from authsvc.images.index import IndexChange
-from authsvc.images.manifest import Platform, parse_manifest
-from authsvc.images.summary import of_manifest
-from authsvc.redaction import Secret
-from authsvc.spec.registry_event import RegistryEvent
-from authsvc.store import keys
-from authsvc.store.activity_sink import RedisActivitySink
-from authsvc.store.codec import Codec
-from authsvc.store.connection import Connection
-from authsvc.store.image_index import RedisImageIndex
-from authsvc.store.migration import Migration
-from authsvc.store.records import Records
-from authsvc.wiring.management import Management, management
-from authsvc.wiring.stores import make_stores
 from tests.bench.installation import installation, worker
-from tests.bench.lists import APP, TEAM
-from tests.bench.lists import fill as fill_licenses
-from tests.support.activity import INDEX, blob, event, push
+from tests.bench.portal_filling import OWNER, prepare
 from tests.support.html_page import forms_of, read_page
-from tests.support.oci import MANIFEST, Image, digest_of
 from tests.support.portal_pages import LINK, PAGES, STATES, filled
 from tests.support.stack import PASSWORD, Stack
 
 SECONDS, BYTES = 0.150, 100 * 1024
 """What is aimed at, for each page."""
 
-OWNER = "owner@bench.test"
-"""Who opens the pages."""
-
 RUNS = 7
-PULLERS = 500
-"""Licenses that pulled lately."""
-
-DAYS = 30
 
 
 @frozen
@@ -98,145 +69,6 @@ def cpu_seconds(process: int) -> float:
     return (
         sum(int((task / "schedstat").read_text().split()[0]) for task in Path(f"/proc/{process}/task").iterdir()) / 1e9
     )
-
-
-REPOSITORIES = ("worker", "api/web", "api/jobs")
-
-IMAGES = tuple(Image(b"%d" % number) for number in range(50))
-
-
-def image_of(tag: int) -> Image:
-    """Return the image of a tag."""
-    return IMAGES[tag % len(IMAGES)]
-
-
-def write_registry(folder: Path, count: int) -> None:
-    """Write tags into the registry's storage, as it would (distribution's layout): 30 times as fast as pushing them."""
-    root = folder / "docker/registry/v2"
-
-    def link(path: Path, digest: str) -> None:
-        path.mkdir(parents=True, exist_ok=True)
-        (path / "link").write_text(digest)
-
-    for image in IMAGES:
-        for content in (image.manifest, image.config, image.layer):
-            hexadecimal = digest_of(content).removeprefix("sha256:")
-            blob_folder = root / "blobs/sha256" / hexadecimal[:2] / hexadecimal
-            blob_folder.mkdir(parents=True, exist_ok=True)
-            (blob_folder / "data").write_bytes(content)
-    for number, repository in enumerate(REPOSITORIES):
-        place = root / "repositories" / APP / repository
-        for image in IMAGES:
-            for content in (image.config, image.layer):
-                link(place / "_layers/sha256" / digest_of(content).removeprefix("sha256:"), digest_of(content))
-            link(place / "_manifests/revisions/sha256" / image.digest.removeprefix("sha256:"), image.digest)
-        for tag in range(number, count, len(REPOSITORIES)):
-            digest = image_of(tag).digest
-            tag_folder = place / "_manifests/tags" / f"1.{tag}"
-            link(tag_folder / "current", digest)
-            link(tag_folder / "index/sha256" / digest.removeprefix("sha256:"), digest)
-
-
-async def write_tags(connection: Connection, count: int) -> None:
-    """Write the same tags into the index of images, as the first crawl would."""
-    index, now = RedisImageIndex(connection, Codec()), datetime.now(UTC)
-    described = []
-    for image in IMAGES:
-        manifest = parse_manifest(image.manifest, MANIFEST)
-        assert manifest is not None
-        described.append(of_manifest(image.digest, manifest, Platform("linux", "amd64")))
-    await index.save(APP, described)
-    for number, repository in enumerate(REPOSITORIES):
-        tags = range(number, count, len(REPOSITORIES))
-        changes = [IndexChange(f"1.{tag}", None, image_of(tag).digest) for tag in tags]
-        await index.apply(f"{APP}/{repository}", APP, changes, now)
-
-
-def pulls(ids: list[str]) -> Iterator[RegistryEvent]:
-    """Yield what was pushed and pulled lately."""
-    now, random = datetime.now(UTC).replace(microsecond=0), Random(2)
-    for number in range(50):
-        tag = 3 * number
-        yield push(repository=f"{APP}/worker", tag=f"1.{tag}", digest=image_of(tag).digest, timestamp=now)
-    for license_id in ids:
-        for day in range(0, DAYS, 3):
-            at = now - timedelta(days=day, seconds=random.randrange(80_000))
-            tag = 3 * random.randrange(50)
-            facts: dict[str, Any] = {"repository": f"{APP}/worker", "timestamp": at, "subject": f"license:{license_id}"}
-            address = f"203.0.{random.randrange(200)}.{random.randrange(250)}"
-            digest = image_of(tag).digest
-            yield event(tag=f"1.{tag}", media_type=INDEX, digest=digest, address=address, **facts)
-            yield blob(30_000_000, address=address, **facts)
-
-
-async def prepare(stack: Stack, licenses: int, tags: int) -> dict[str, str]:
-    """Fill the installation; return what stands in the addresses of pages."""
-    settings, _ = find(stack.data_dir, {})
-    async with management(settings, lambda _: None) as manage:
-        await manage.teams.create(TEAM, None, manage.operation())
-        for app in (APP, "other", "attic"):
-            await manage.teams.create_app(app, TEAM, None, manage.operation())
-        await manage.teams.archive_app("attic", manage.operation())
-        names = await make_people(manage)
-        connection = Connection(settings.redis_url, deadline=60)
-        try:
-            records = Records(connection, Codec())
-            _ = await connection.redis.config_set("appendfsync", "no")  # while it is filled
-            await fill_licenses(records, licenses, licenses // 2)
-            await write_indexes(records)
-            write_registry(stack.data_dir / "registry", tags)
-            await write_tags(connection, tags)
-            found_ids: list[Any] = await connection.redis.zrange(keys.app_licenses(APP), -PULLERS, -1)
-            ids = [one.decode() for one in found_ids]
-            sink, events = RedisActivitySink(connection, Codec()), list(pulls(ids))
-            for start in range(0, len(events), 50):
-                await sink.record(events[start : start + 50], datetime.now(UTC))
-            _ = await connection.redis.config_set("appendfsync", "always")
-            found = await make_stores(records).licenses.get(ids[-1])
-            assert found is not None
-            names |= {"license": ids[-1], "customer": str(found.record.customer_id), "revoked_license": ids[-50]}
-        finally:
-            await connection.close()
-    return names
-
-
-async def write_indexes(records: Records) -> None:
-    """Give all licenses their index entries, as a worker does, but without its rests."""
-    redis, migration = records.connection.redis, Migration(records, secrets.token_bytes)
-    _ = await redis.delete(keys.MIGRATION, keys.MIGRATION_LEASE)
-    assert await migration.lease("bench")
-
-    async def settles() -> bool:
-        return await migration.lease("bench")
-
-    async for _ in migration.run(settles=settles, clock=lambda: datetime.now(UTC)):
-        await migration.lease("bench")
-
-
-async def make_people(manage: Management) -> dict[str, str]:
-    """Make members and service accounts; return what stands in the addresses of their pages."""
-    password = Secret(PASSWORD)
-    await manage.members.add(OWNER, TEAM, "owner", (), password, manage.operation())
-    members = [
-        await manage.members.add(f"m{number}@bench.test", TEAM, "developer", (), password, manage.operation())
-        for number in range(20)
-    ]
-    grants = [f"{APP}/**:pull,push"]
-    accounts = [
-        (await manage.service_accounts.create(f"ci-{number}", TEAM, grants, None, None, manage.operation()))[0]
-        for number in range(120)
-    ]
-    await manage.service_accounts.disable(accounts[0].id, None, manage.operation())
-    return {
-        "member": members[0].id,
-        "active_member": members[1].id,
-        "account": accounts[1].id,
-        "disabled_account": accounts[0].id,
-        "name": f"{APP}/worker:1.0",
-        "app": APP,
-        "archived_app": "attic",
-        "link": LINK,
-    }
 
 
 @frozen
@@ -315,7 +147,8 @@ class Opener:
 
 MORE = (
     "/portal/images",
-    "/portal/images?app={app}&repository={app}/worker",
+    "/portal/images/{app}/worker",
+    "/portal/images/{app}/worker?tag=nothing",
     "/portal/customers?text=customer",
     "/portal/customers?text=crm-05&by=reference",
     "/portal/customers?state=expired",
@@ -324,6 +157,10 @@ MORE = (
     "/portal/activity?license={license}",
     "/portal/activity?image={app}/worker:1.0",
     "/portal/activity/explain?subject=license:{license}",
+    "/portal/upstreams/new?provider=quay&app={app}",
+    "/portal/join/" + LINK,
+    "/c/{page}",
+    "/c/{revoked_page}",
 )
 """Pages in the states that cost most, besides each page as it is."""
 
@@ -332,22 +169,32 @@ def pages(names: Mapping[str, str]) -> list[str]:
     """Return what is opened: each page and those of :data:`MORE`, but for those with nothing in this installation."""
     paths = [f"/portal{path}" for path in PAGES] + [*MORE, *STATES]
     needed = {path: set(re.findall(r"\{(\w+)", path)) for path in paths}
-    return [path for path in dict.fromkeys(paths) if needed[path] <= names.keys() and path not in REDIRECTS]
+    return [path for path in dict.fromkeys(paths) if needed[path] <= names.keys() and path not in NO_PAGES]
 
 
-REDIRECTS = {"/portal/", "/portal/sign-in"}
-"""They lead elsewhere whoever is signed in."""
+NO_PAGES = {
+    *("/portal/", "/portal/sign-in", "/portal/join/{link}"),
+    *("/portal/images/acme/worker", "/portal/images/acme/worker?tag=nothing"),
+    *("/portal/activity/csv", "/portal/audit/export.csv", "/portal/audit/export.jsonl"),
+}
+"""They lead whoever is signed in elsewhere, are of another installation, or are downloads."""
 
 
 async def measured(stack: Stack, licenses: int, tags: int, runs: int) -> list[PageCost]:
     """Fill the installation and open every page."""
+    began = time.perf_counter()
     names = await prepare(stack, licenses, tags)
+    sys.stderr.write(f"filled within {time.perf_counter() - began:.0f} s\n")
     origin = f"http://{stack.name}"
     jar = aiohttp.CookieJar(treat_as_secure_origin=[URL(origin)])
     async with aiohttp.ClientSession(cookie_jar=jar) as session:
         opener = Opener(session, origin, worker(stack), stack.pid("redis"))
         await opener.sign_in()
-        return [await opener.cost(page, names, runs) for page in pages(names)]
+        costs = []
+        for page in pages(names):
+            costs.append(await opener.cost(page, names, runs))
+            sys.stderr.write(f"{costs[-1]}\n")
+        return costs
 
 
 def table(costs: list[PageCost]) -> str:
