@@ -4,6 +4,7 @@ import ast
 import contextlib
 import io
 import re
+import tomllib
 from collections.abc import Iterator
 
 import pytest
@@ -103,3 +104,26 @@ def test_every_page_is_in_the_readme() -> None:
     """A page that README does not lead to is not found by anybody."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert [] == [path.name for path in sorted((ROOT / "docs").glob("*.md")) if f"(docs/{path.name})" not in text]
+
+
+def test_every_dependency_has_its_reason() -> None:
+    """Decision 9 has a row for each library that pyproject.toml names, and no other."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    needed = {re.match(r"[a-z0-9-]+", line)[0] for line in project["dependencies"]}  # type: ignore[index]
+    table = re.findall(r"^\| ([a-z0-9-]+)(?:,.*?)? \|", page("decisions/0009-libraries.md"), re.MULTILINE)
+    assert sorted(needed) == sorted(set(table) - {"library"})
+
+
+def test_containerd_is_named_where_it_refuses() -> None:
+    """docs/isolation.md says which clients give up when they may not mount a layer."""
+    (line,) = [line for line in page("isolation.md").splitlines() if line.startswith("- **Mounting a layer**")]
+    assert "containerd before 2.1" in line
+    assert "insufficient_scope" in line
+
+
+def test_the_edge_of_the_picture_has_every_path() -> None:
+    """The picture in docs/architecture.md names each path that docs/protocol.md has for the edge."""
+    (line,) = [line for line in page("architecture.md").splitlines() if "edge listener:" in line]
+    shown = [path.removesuffix("…") for path in line.split("edge listener:")[1].split()]
+    paths = [codes(row[0])[0] for row in rows(page("protocol.md"), "## HTTP surface") if row[1] == "edge"]
+    assert [] == [path for path in paths if not path.startswith(tuple(shown))]
