@@ -229,7 +229,7 @@ def test_a_failover_under_pulls(shop: Shop) -> None:
 
 
 def back_to_one_redis(watched: Project) -> None:
-    """Type what docs/deploy.md says: without sentinels, which would name another primary while redis is made anew."""
+    """Type what docs/redis-sentinel.md says: remove the sentinels first, which would choose another primary."""
     watched.up()
     sentinel = ("exec", "-T", "sentinel-1", "redis-cli", "-p", "26379", "sentinel")
     # A sentinel refuses while it has not yet heard again of whom it could name.
