@@ -94,6 +94,11 @@ lint: dev ## ruff (rules and format) and mypy
 	@$(PY) -m ruff format --check --quiet .
 	@$(PY) -m mypy
 
+.PHONY: docs
+docs: dev ## build/site: the documentation as a site, in strict mode
+	@rm -rf build/site
+	@$(PY) -m mkdocs build --quiet
+
 .PHONY: format
 format: dev ## let ruff mend and format what it can
 	@$(PY) -m ruff check --fix --quiet . || true

@@ -106,6 +106,14 @@ def test_every_page_is_in_the_readme() -> None:
     assert [] == [path.name for path in sorted((ROOT / "docs").glob("*.md")) if f"(docs/{path.name})" not in text]
 
 
+def test_every_page_is_in_the_navigation() -> None:
+    """mkdocs.yml names every page of docs/ in the part of its reader; decision records are linked from their list."""
+    nav = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2]
+    listed = re.findall(r"^ +- .+: (\S+\.md)$", nav, re.MULTILINE)
+    outside = {"index.md", "changelog.md", "contributing.md", "security.md", "decisions/README.md"}
+    assert sorted({path.name for path in (ROOT / "docs").glob("*.md")} | outside) == sorted(listed)
+
+
 def test_every_dependency_has_its_reason() -> None:
     """Decision 9 has a row for each library that pyproject.toml names, and no other."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
