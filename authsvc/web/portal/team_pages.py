@@ -153,7 +153,7 @@ class TeamPages:
             (
                 f"{member.email} is {member.role} of {member.team}.",
                 "Every session, sign-in and personal token of theirs ends at once.",
-                "A removed member cannot be brought back, but invited anew.",
+                "A removed member can come back with a new invitation only.",
                 "To refuse someone only for a while, disable them.",
             ),
             f"{TEAM}/{member.id}/remove",
