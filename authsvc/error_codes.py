@@ -158,6 +158,7 @@ ErrorCode = Literal[
     "url_invalid",
     "username_invalid",
     "value_unexpected",
+    "credential_needed",
     "provider_invalid",
     "webhook_type_invalid",
     "secret_invalid",

@@ -149,7 +149,7 @@ def set_(
     no_secret: bool,
     as_json: bool,
 ) -> None:
-    """Give a linked registry another secret, or other repositories in place of all that it shows."""
+    """Give a linked registry another secret, or other repositories or token hosts in place of all that it has."""
     from authsvc.manage.upstreams import LinkChange
 
     if no_secret and (secret_stdin or username is not None or credential_ends is not None):

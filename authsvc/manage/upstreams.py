@@ -6,7 +6,7 @@ from datetime import datetime
 from attrs import evolve, frozen
 
 from authsvc.credentials.machine_secret import ID_BYTES, new_id
-from authsvc.errors import Conflict
+from authsvc.errors import Conflict, InputRefused
 from authsvc.manage.actor import Actor
 from authsvc.manage.authorization import permitted
 from authsvc.manage.confirmation import require
@@ -23,7 +23,7 @@ from authsvc.redaction import Secret
 from authsvc.tenancy.pages import MAX_PAGE, Page, page_size
 from authsvc.tenancy.versioned import Versioned
 from authsvc.upstreams.health import UpstreamHealth
-from authsvc.upstreams.link import UpstreamLink, credential_context, parse_exposed, parse_link_name
+from authsvc.upstreams.link import UpstreamLink, credential_context, new_targets, parse_exposed, parse_link_name
 from authsvc.upstreams.probe import ProbeStep
 from authsvc.upstreams.providers import PRESETS
 from authsvc.upstreams.terms import LinkTerms, UpstreamCredential, parse_credential, with_token_hosts
@@ -201,10 +201,11 @@ class Upstreams:
     async def set(self, name: str, app: str | None, change: LinkChange, operation: Operation) -> UpstreamLink:
         """Return the link with other repositories, token hosts or another credential.
 
-        A new credential is a new version: nothing that the old one fetched is served any more.
+        A new credential is a new version: nothing that the old one fetched is served any more. A stored credential
+        is sent only where its owner has let it go when giving it, so a change that adds a token host gives it again.
 
         Raises:
-            InputRefused: something is not acceptable.
+            InputRefused: something is not acceptable, or the stored credential would be sent to another host.
             NotFound: there is no such link.
         """
         stored = await self._found(name, app, operation)
@@ -292,6 +293,7 @@ class Upstreams:
     ) -> UpstreamLink:
         if new == old.record:
             return new
+        _require_credential(old.record, new)
         new = evolve(new, changed_at=operation.now)
         await self.stores.upstreams.replace(old, new, operation.entry_of_change(event, old.record, new, **_facts(new)))
         return new
@@ -310,6 +312,24 @@ def _credential(link: UpstreamLink, change: LinkChange) -> UpstreamCredential | 
     if username is None and not preset.fixed_usernames:
         username = link.username
     return parse_credential(preset, username, change.secret)
+
+
+def _require_credential(old: UpstreamLink, new: UpstreamLink) -> None:
+    """Accept a change that sends the stored credential nowhere where it does not go already.
+
+    Otherwise a stolen session, which cannot read the credential, could have it sent to a host of the attacker.
+
+    Raises:
+        InputRefused: it would be sent to another host.
+    """
+    added = new_targets(old, new)
+    if added and new.sealed_secret is not None and new.sealed_secret == old.sealed_secret:
+        raise InputRefused(
+            f"the credential of {old.name} would be sent to {' and '.join(added)} too: give its secret again in the "
+            "same change, to show that you have it",
+            code="credential_needed",
+            field="secret",
+        )
 
 
 def _facts(link: UpstreamLink) -> dict[str, object]:

@@ -147,6 +147,17 @@ def credential_context(link: UpstreamLink) -> SealContext:
     return SealContext(CREDENTIAL_KIND, link.team, link.id, link.credential_version)
 
 
+def new_targets(old: UpstreamLink, new: UpstreamLink) -> tuple[str, ...]:
+    """Return where the credential of ``new`` may be sent, and that of ``old`` may not: addresses and token hosts.
+
+    Args:
+        old: a link.
+        new: the same link as it is to be.
+    """
+    known = {old.origin.text, *old.token_hosts}
+    return tuple(target for target in (new.origin.text, *new.token_hosts) if target not in known)
+
+
 def cache_scope(link: UpstreamLink) -> str:
     """Return what everything that is remembered of a link's registry is kept under.
 

@@ -1,6 +1,7 @@
 """Links to external registries: made, changed, purged and ended, with secrets that nobody sees again."""
 
 import json
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -9,16 +10,19 @@ from attrs import evolve
 
 from authsvc.errors import ConfirmationNeeded, Conflict, InputRefused, NotFound, PreconditionFailed
 from authsvc.keys.service_keys import LocalKeys, create_service_keys
+from authsvc.manage import upstreams as upstreams_module
 from authsvc.manage.actor import Actor
 from authsvc.manage.etag import etag
 from authsvc.manage.upstreams import LinkChange, Upstreams
 from authsvc.redaction import Secret
 from authsvc.tenancy.terms import LicenseTerms
-from authsvc.upstreams.link import UpstreamLink, credential_context
+from authsvc.upstreams.link import UpstreamLink, credential_context, new_targets
 from authsvc.upstreams.terms import LinkTerms
+from tests.support.builders import NOW
 from tests.support.installation import APP, OPERATOR, OTHER_APP, TEAM, Installation, confirmed
 from tests.support.upstreams_in_memory import UpstreamsInMemory
 
+END = NOW + timedelta(days=9)
 KEY, OTHER_KEY = "first-robot-key", "second-robot-key"
 TERMS = LinkTerms.parse("quay", None, "org+robot", Secret(KEY), ["org/**"])
 PUBLIC = LinkTerms.parse("dockerhub", None, None, None, ["library/*"])
@@ -119,12 +123,76 @@ async def test_refused_changes(house: Installation, link: UpstreamLink, change: 
 
 async def test_other_repositories_leave_the_secret(house: Installation, link: UpstreamLink) -> None:
     """They are in place of all that there were."""
-    change = LinkChange(repositories=["tools/cli", "tools/cli"], token_hosts=["Auth.example"])
+    change = LinkChange(repositories=["tools/cli", "tools/cli"])
     changed = await house.upstreams.set("quay", APP, change, house.operation())
 
-    assert (changed.repositories, changed.token_hosts) == (("tools/cli",), ("auth.example",))
+    assert changed.repositories == ("tools/cli",)
     assert (changed.credential_version, changed.sealed_secret) == (1, link.sealed_secret)
     assert changed.credential_ends_at == link.credential_ends_at
+
+
+async def widen_and_narrow(house: Installation, link: UpstreamLink) -> None:
+    """Let other hosts ask for the credential of a link; it says no unless the credential is given by the same request.
+
+    A stolen session can change a link, but it does not know the secret.
+    """
+
+    async def change(**changes: Any) -> UpstreamLink:
+        return await house.upstreams.set(link.id, None, LinkChange(**changes), house.operation())
+
+    hosts = ["Auth.example", "tokens.example"]
+    for wider in ({"token_hosts": hosts}, {"token_hosts": hosts, "repositories": ["x"], "credential_ends_at": END}):
+        with pytest.raises(InputRefused, match=r"would be sent to auth\.example and tokens\.example too") as refused:
+            await change(**wider)
+        assert [(one.field, one.code) for one in refused.value.errors] == [("secret", "credential_needed")]
+        assert link == (await house.upstreams.show(OPERATOR, link.id))[0]
+
+    widened = await change(token_hosts=hosts, secret=Secret(OTHER_KEY))
+    assert (widened.token_hosts, widened.credential_version) == (("auth.example", "tokens.example"), 2)
+    assert OTHER_KEY == await unsealed(house, widened)
+    narrowed = await change(token_hosts=["tokens.example"])
+    assert (narrowed.token_hosts, narrowed.sealed_secret) == (("tokens.example",), widened.sealed_secret)
+    with pytest.raises(InputRefused, match=r"would be sent to other\.example too"):
+        await change(token_hosts=["other.example"])
+    assert (await change(token_hosts=[])).token_hosts == ()
+    with pytest.raises(InputRefused, match=r"would be sent to tokens\.example too"):
+        await change(token_hosts=["tokens.example"])
+    without = await change(token_hosts=hosts, anonymous=True)
+    assert (without.token_hosts, without.sealed_secret) == (("auth.example", "tokens.example"), None)
+
+
+async def test_a_stored_credential_goes_to_no_new_host(house: Installation, link: UpstreamLink) -> None:
+    """Whoever adds a token host gives the credential again; to take one away needs none."""
+    await widen_and_narrow(house, link)
+
+
+NOT_ASKED: dict[str, Callable[[UpstreamLink, UpstreamLink], Sequence[str]]] = {
+    "never": lambda *_: (),
+    "more hosts than before": lambda old, new: new.token_hosts[len(old.token_hosts) :],
+    "where there were none": lambda old, new: () if old.token_hosts else new.token_hosts,
+    "nothing else changed": lambda old, new: new_targets(old, new) if old.repositories == new.repositories else (),
+}
+"""Broken twins of what needs the credential again, by when it is asked for."""
+
+
+@pytest.mark.parametrize("name", NOT_ASKED)
+async def test_the_test_rejects_broken_twins(
+    house: Installation, link: UpstreamLink, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each lets the stored credential go to a host that its owner never named with it."""
+    monkeypatch.setattr(upstreams_module, "new_targets", NOT_ASKED[name])
+    with pytest.raises((AssertionError, pytest.fail.Exception)):
+        await widen_and_narrow(house, link)
+
+
+async def test_no_host_is_added_between_the_reading_and_the_secret(house: Installation, link: UpstreamLink) -> None:
+    """A host that is added while there is no secret is seen by whoever gives one: the version is another."""
+    seen = etag(link)
+    for change in (LinkChange(anonymous=True), LinkChange(token_hosts=["auth.example"])):
+        await house.upstreams.set(link.id, None, change, house.operation())
+    late = evolve(house.operation(), if_match=(seen,))
+    with pytest.raises(PreconditionFailed):
+        await house.upstreams.set(link.id, None, LinkChange(secret=Secret(KEY)), late)
 
 
 async def test_the_provider_s_token_hosts_stay(house: Installation) -> None:

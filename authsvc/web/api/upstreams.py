@@ -114,9 +114,10 @@ class UpstreamChange:
 
     Attributes:
         repositories: patterns in place of all that it has.
-        token_hosts: hosts in place of all that were given.
+        token_hosts: hosts in place of all that were given; one that the link does not have yet needs `secret` too.
         username: of the new secret; the present one if left out.
-        secret: another secret, which makes the link forget what the old one fetched; null removes it.
+        secret: another secret, or the same again, which makes the link forget what the old one fetched; null removes
+            it.
         credential_ends: when the secret ends.
     """
 
@@ -353,10 +354,11 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         *(Permission.UPSTREAM_SET, _change, UpstreamView),
         has_etag=True,
         if_match=True,
-        errors=ONE | TERMS,
+        errors=ONE | TERMS | ApiErrors(refused=("credential_needed",)),
         request_example={"repositories": ["org/api", "org/web"]},
         answer_example=EXAMPLE,
-        description="With another secret, nothing that the old one fetched is served any more.",
+        description="With another secret, nothing that the old one fetched is served any more. The stored one is never "
+        "sent to a host that it was not given for: a new token host needs the secret in the same request.",
     ),
     Endpoint(
         *("POST", "/upstreams/{upstream}/test", "testUpstream", "Test a link to an external registry"),

@@ -29,12 +29,13 @@ _DONE = {
     "repositories": "The link shows these repositories now, and no others.",
     "credential": "The credential was changed. Nothing that the old one fetched is served any more.",
     "end": "The end of the credential was changed.",
+    "hosts": "Which hosts may ask for the credential was changed.",
     "anonymous": "The credential was removed. The registry is asked without one.",
     "purge": "Nothing is served any more that was cached until now.",
     "unlink": "The registry is no longer linked, and its credential was removed.",
 }
 
-NOTHING_NEW = "type the new secret, or another last day of the present one"
+NOTHING_NEW = "type the new secret, other token hosts, or another last day of the present secret"
 
 
 @frozen
@@ -99,21 +100,18 @@ class UpstreamPages:
         return await self._link(visit, steps=steps)
 
     async def set_repositories(self, visit: Visit) -> PortalAnswer:
-        """Show other repositories, and let other hosts ask for the credential."""
-        change = LinkChange(
-            repositories=visit.form.get("repositories", "").split(),
-            token_hosts=visit.form.get("token_hosts", "").split(),
-        )
+        """Show other repositories."""
+        change = LinkChange(repositories=visit.form.get("repositories", "").split())
         changed = self.upstreams.set(visit.names["upstream"], None, change, visit.operation())
         return await self._changed(visit, "repositories", changed)
 
     async def set_credential(self, visit: Visit) -> PortalAnswer:
-        """Give the link another credential, or state another end of the one that it has."""
+        """Give the link another credential, say who may ask for it, or state another end of the one that it has."""
         try:
             change = await self._credential_change(visit)
         except InputRefused as error:
             return await self._link(visit, error)
-        done = "credential" if change.has_credential else "end"
+        done = "credential" if change.has_credential else "end" if change.token_hosts is None else "hosts"
         return await self._changed(
             visit, done, self.upstreams.set(visit.names["upstream"], None, change, visit.operation())
         )
@@ -123,11 +121,13 @@ class UpstreamPages:
         username, secret = visit.form.get("username", "").strip() or None, typed_secret(visit)
         if secret is None and username == link.username:
             username = None
+        typed = visit.form.get("token_hosts", "").split()
+        hosts = None if typed == _own_token_hosts(link) else typed
         ends = end_after(visit.form.get("last_day", "").strip())
-        if not ends and secret is None and username is None:
+        if not ends and secret is None and username is None and hosts is None:
             raise InputRefused(NOTHING_NEW, code="value_missing", field="secret")
         ends_at = parse_end(ends, visit.now, "last day") if ends else None
-        return LinkChange(username=username, secret=secret, credential_ends_at=ends_at)
+        return LinkChange(token_hosts=hosts, username=username, secret=secret, credential_ends_at=ends_at)
 
     async def ask_anonymous(self, visit: Visit) -> PortalAnswer:
         """Show what it means to remove the credential."""
@@ -184,10 +184,9 @@ class UpstreamPages:
     ) -> PageAnswer:
         link, health = await self.upstreams.show(visit.actor, visit.names["upstream"])
         preset, is_old = PRESETS[link.provider], isinstance(error, PreconditionFailed)
-        known = token_hosts(preset, link.origin)
         typed = {
             "repositories": "\n".join(link.repositories),
-            "token_hosts": "\n".join(host for host in link.token_hosts if host not in known),
+            "token_hosts": "\n".join(_own_token_hosts(link)),
             "username": link.username or "",
             "last_day": "",
             "repository": "",
@@ -208,3 +207,9 @@ class UpstreamPages:
             "error": None if error is None else str(error),
         }
         return PageAnswer("upstream", values, status_of(error))
+
+
+def _own_token_hosts(link: UpstreamLink) -> list[str]:
+    """Return the token hosts that a person named, without those of the provider."""
+    known = token_hosts(PRESETS[link.provider], link.origin)
+    return [host for host in link.token_hosts if host not in known]

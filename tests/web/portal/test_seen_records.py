@@ -15,11 +15,11 @@ FORMS: Mapping[str, tuple[str, str, str, str, str]] = {
     "license": ("edit", "repositories", "", "worker", "contact"),
     "member": ("role", "apps", "", APP, "role"),
     "service account": ("grants", "grants", f"{APP}/**:pull,push", f"{APP}/x:pull", ""),
-    "upstream": ("repositories", "repositories", "org/**", "org/api", "token_hosts"),
+    "upstream": ("repositories", "repositories", "org/**", "org/api", ""),
 }
 """By what is changed: the form, its field, what it had, what it is narrowed to, and another field of it."""
 
-OTHERS = {"contact": "sales@acme.test", "role": "viewer", "token_hosts": "auth.example.com"}
+OTHERS = {"contact": "sales@acme.test", "role": "viewer"}
 
 
 async def page_of(portal: PortalServer, kind: str) -> str:

@@ -91,10 +91,9 @@ async def test_a_registry_from_its_beginning_to_its_end(portal: PortalServer) ->
     assert [one.attributes["href"] for one in listed.page.all("table")[0].all("a")] == [path]
     assert "No registry is linked to" in (await browser.get(f"{UPSTREAMS}?app={OTHER_APP}")).page.text
 
-    saved = await browser.submit(page, f"{path}/repositories", repositories="org/api", token_hosts="auth.example.com")
+    saved = await browser.submit(page, f"{path}/repositories", repositories="org/api")
     page = await browser.get(saved.location)
     assert page.form(f"{path}/repositories").fields["repositories"] == "org/api"
-    assert page.form(f"{path}/repositories").fields["token_hosts"] == "auth.example.com"
     asked = await browser.get(f"{path}/unlink")
     assert "No license in force" in asked.page.text
     gone = await browser.submit(asked, f"{path}/unlink")
@@ -168,6 +167,7 @@ async def test_a_credential_is_changed_and_never_shown(portal: PortalServer) -> 
     changed = await browser.submit(page, f"{path}/credential", secret=OTHER_SECRET)
     assert changed.location == f"{path}?done=credential"
     assert await secret_of(portal, path) == ("org+robot", OTHER_SECRET)
+    page = await browser.get(changed.location)
     end = await browser.submit(page, f"{path}/credential", last_day="2099-06-30")
     page = await browser.get(end.location)
     assert "2099-06-30" in page.page.text
@@ -180,6 +180,29 @@ async def test_a_credential_is_changed_and_never_shown(portal: PortalServer) -> 
     purged = await browser.submit(await browser.get(f"{path}/purge"), f"{path}/purge")
     assert purged.location == f"{path}?done=purge"
     assert not {SECRET, OTHER_SECRET} & set(portal.log.getvalue().split('"'))
+
+
+async def test_another_token_host_needs_the_secret_again(portal: PortalServer) -> None:
+    """The form says so and keeps what was typed; one less needs none; an older page is refused."""
+    path = await linked(portal)
+    browser = await portal.browser().sign_in(OWNER)
+    action, first = f"{path}/credential", await browser.get(path)
+    refused = await browser.submit(first, action, token_hosts="auth.example.com")
+    assert (refused.status, "give its secret again" in refused.page.text) == (400, True)
+    assert refused.form(action).fields["token_hosts"] == "auth.example.com"
+    assert await secret_of(portal, path) == ("org+robot", SECRET)
+
+    added = await browser.submit(refused, action, secret=OTHER_SECRET)
+    assert added.location == f"{path}?done=credential"
+    page = await browser.get(path)
+    assert page.form(action).fields["token_hosts"] == "auth.example.com"
+    assert await secret_of(portal, path) == ("org+robot", OTHER_SECRET)
+    late = await browser.submit(first, action, secret=SECRET)
+    assert (late.status, late.form(action).fields["token_hosts"]) == (412, "auth.example.com")
+
+    fewer = await browser.submit(late, action, token_hosts="")
+    assert fewer.location == f"{path}?done=hosts"
+    assert await secret_of(portal, path) == ("org+robot", OTHER_SECRET)
 
 
 async def test_unlinking_names_whom_it_affects(portal: PortalServer) -> None:
