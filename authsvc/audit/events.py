@@ -20,7 +20,7 @@ UNPROVEN = frozenset({TOKEN_REFUSED, TOKEN_THROTTLED, TOKEN_UNANSWERED})
 """Decisions before identity is proven; they are in a stream of their own."""
 
 CHANGES = (
-    *("team.created", "app.created", "app.archived", "app.reinstated"),
+    *("team.created", "team.changed", "app.created", "app.archived", "app.reinstated"),
     *("image.deletion_started", "image.deleted", "image.deletion_failed"),
     *("member.added", "member.joined", "member.role_set", "member.disabled", "member.enabled", "member.removed"),
     *("member.password_set", "member.password_reset", "link.created", "link.revoked"),

@@ -35,3 +35,16 @@ def list_(data_dir: Path | None, *, as_json: bool) -> None:
         print_json([present.team(team) for team in teams])
     else:
         print_table(("TEAM", "NAME"), [(team.slug, team.name) for team in teams], "no team yet")
+
+
+@team_group.command("set")
+@click.argument("slug")
+@click.option("--name", required=True, help="Another name for people.")
+@common_options
+def set_(slug: str, name: str, data_dir: Path | None, *, as_json: bool) -> None:
+    """Give a team another name; its slug never changes."""
+    changed = run(data_dir, lambda manage: manage.teams.set(slug, name, manage.operation()))
+    if as_json:
+        print_json(present.team(changed))
+    else:
+        say(f"team {changed.slug} is {changed.name}")

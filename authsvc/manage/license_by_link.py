@@ -164,7 +164,7 @@ class LicenseByLink:
         team = await self.stores.teams.get(record.team)
         if license_ is None or app is None:
             raise _void()
-        vendor = record.team if team is None else team.name
+        vendor = record.team if team is None else team.record.name
         state = license_.record.state_in(app.record, now)
         return stored, OpenedPage(record, license_.record, app.record, vendor, state)
 

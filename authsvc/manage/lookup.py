@@ -33,14 +33,19 @@ SERVICE_ACCOUNT_NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
 
 
 async def find_team(stores: Stores, actor: Actor, slug: str) -> Team:
-    """Return the team.
+    """Return the team, to be read; raises as :func:`find_team_to_change` does."""
+    return (await find_team_to_change(stores, actor, slug)).record
+
+
+async def find_team_to_change(stores: Stores, actor: Actor, slug: str) -> Versioned[Team]:
+    """Return the team as it was read.
 
     Raises:
         InputRefused: ``slug`` can name no team.
         NotFound: there is no such team for the actor.
     """
     team = await stores.teams.get(parse_slug(slug, "team"))
-    if team is None or not actor.sees(team.slug):
+    if team is None or not actor.sees(team.record.slug):
         raise NotFound(f"there is no team {slug!r}", code="team_not_found", field="team", facts={"team": slug})
     return team
 
@@ -370,7 +375,7 @@ async def names_around(stores: Stores, email: str, team: str) -> list[str]:
     found = await stores.teams.get(team)
     apps = await stores.apps.of_team(team)
     names = [name for app in apps for name in (app.slug, app.name)]
-    return [email, team, *([found.name] if found is not None else []), *names]
+    return [email, team, *([found.record.name] if found is not None else []), *names]
 
 
 def no_app(slug: str) -> NotFound:

@@ -101,6 +101,7 @@ class Permission(enum.Enum):
     TEAM_CREATE = _operator("create a team")
     TEAM_LIST = PermissionRule("see the team's settings", PermissionScope.TEAM, _OWNERS, AccessLevel.READ)
     TEAM_SHOW = PermissionRule("see a team", PermissionScope.TEAM, _OWNERS, AccessLevel.READ)
+    TEAM_SET = PermissionRule("change the team's name", PermissionScope.TEAM, _OWNERS)
     APP_LIST = _read_app("list apps")
     APP_SHOW = _read_app("see an app")
     APP_USE = PermissionRule("see who uses an app", PermissionScope.APP, _WRITERS, AccessLevel.READ)

@@ -11,7 +11,7 @@ from authsvc.manage.authorization import permitted
 from authsvc.manage.confirmation import EndedAccess, counted, mark_of, require
 from authsvc.manage.idempotency import repeatable
 from authsvc.manage.license_use import MOST_EXAMINED, licenses_not_ended
-from authsvc.manage.lookup import find_app, find_team
+from authsvc.manage.lookup import find_app, find_team, find_team_to_change
 from authsvc.manage.operation import Operation
 from authsvc.manage.permissions import Permission
 from authsvc.manage.stores import Stores
@@ -67,7 +67,7 @@ class AppUse:
 
 @frozen
 class Teams:
-    """Creates, lists and archives teams and apps.
+    """Creates, lists and renames teams, and creates, lists and archives apps.
 
     Every method raises StoreUnavailable when the store does not answer.
 
@@ -97,6 +97,24 @@ class Teams:
         team = Team(parse_slug(slug, "team", "slug"), parse_text(name or slug, "name"), operation.now)
         entry = operation.entry("team.created", team=team.slug)
         await self.stores.teams.add(team, entry)
+        return team
+
+    @permitted(Permission.TEAM_SET)
+    @repeatable(_first_team)
+    async def set(self, slug: str, name: str, operation: Operation) -> Team:
+        """Return the team with another name for people; its slug never changes.
+
+        Raises:
+            InputRefused: the name is not acceptable.
+            NotFound: there is no such team for the actor.
+            Conflict: it was changed at the same moment.
+        """
+        stored = await find_team_to_change(self.stores, operation.actor, slug)
+        operation.require_match(stored.record)
+        team = evolve(stored.record, name=parse_text(name, "name"))
+        if team != stored.record:
+            entry = operation.entry_of_change("team.changed", stored.record, team, team=team.slug)
+            await self.stores.teams.replace(stored, team, entry)
         return team
 
     @permitted(Permission.TEAM_LIST)

@@ -11,6 +11,7 @@ from authsvc.store.lists import SetList
 from authsvc.store.records import Records
 from authsvc.tenancy.pages import Page
 from authsvc.tenancy.records import Team
+from authsvc.tenancy.versioned import Versioned
 
 
 @frozen
@@ -19,10 +20,9 @@ class RedisTeams:
 
     records: Records
 
-    async def get(self, slug: str) -> Team | None:
+    async def get(self, slug: str) -> Versioned[Team] | None:
         """Return the team."""
-        found = await self.records.get(keys.team(slug), Team)
-        return None if found is None else found.record
+        return await self.records.get(keys.team(slug), Team)
 
     async def all(self) -> list[Team]:
         """Return all teams, by slug."""
@@ -50,6 +50,14 @@ class RedisTeams:
         change.add_to_set(keys.TEAMS, team.slug)
         change.index(entries_of(team))
         await change.apply(self.records.connection)
+
+    async def replace(self, old: Versioned[Team], new: Team, entry: Entry) -> None:
+        """Store a changed team.
+
+        Raises:
+            Conflict: it is no longer what ``old`` says.
+        """
+        await self.records.replace(keys.team, new.slug, old, new, entry)
 
 
 def team_list(records: Records) -> SetList[Team]:

@@ -116,6 +116,8 @@ def test_every_change_is_one_event(stack: Stack) -> None:
     license_ = make_license(stack, app)
     stack.authsvc("license", "show", license_.id)
     stack.authsvc("team", "create", team, check=False)
+    for name in ("Acme Software", "Acme Software"):
+        assert stack.authsvc("team", "set", team, "--name", name).out == f"team {team} is {name}\n"
     for command in ("revoke", "revoke", "reinstate"):
         stack.authsvc("license", command, license_.id)
     changes = [event for event in stack.events("changes.log") if event.get("team") == team]
@@ -123,6 +125,7 @@ def test_every_change_is_one_event(stack: Stack) -> None:
         ("team.created", None),
         ("app.created", None),
         ("license.created", None),
+        ("team.changed", None),
         ("license.changed", "revoked"),
         ("license.changed", "active"),
     ]

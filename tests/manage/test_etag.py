@@ -20,6 +20,7 @@ MANAGE = Path(__file__).parent.parent.parent / "authsvc/manage"
 
 LOOKUPS = {
     *("find_app", "find_license", "find_customer", "find_member", "find_service_account", "find_token"),
+    "find_team_to_change",
     "find_upstream",
     "find_webhook",
 }

@@ -47,6 +47,7 @@ CREATING: dict[str, UseCase] = {
 """What is created and can be read again."""
 
 CHANGING: dict[str, UseCase] = {
+    "team renamed": lambda house, operation: house.teams.set(TEAM, "Acme Software", operation),
     "app archived": lambda house, operation: confirmed(house.teams.archive_app, "annex", operation),
     "member disabled": lambda house, operation: house.members.disable(EMAIL, operation),
     "member's role": lambda house, operation: house.members.set_role(EMAIL, "developer", None, operation),

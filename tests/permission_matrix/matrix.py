@@ -85,6 +85,7 @@ CALLS: dict[str, Use] = {
     "Teams.create": _change(lambda w, _, o: w.teams.create("fresh-team", None, o)),
     "Teams.teams": _simple(lambda _, w, a, __: w.teams.teams(a)),
     "Teams.team": _simple(lambda _, w, a, t: w.teams.team(a, t.team)),
+    "Teams.set": _change(lambda w, t, o: w.teams.set(t.team, "Fresh Ltd", o)),
     "Teams.create_app": _change(lambda w, t, o: w.teams.create_app("fresh", t.team, None, o)),
     "Teams.apps": _simple(lambda _, w, a, t: w.teams.apps(a, t.team)),
     "Teams.app": _simple(lambda _, w, a, t: w.teams.app(a, t.app)),

@@ -235,7 +235,8 @@ async def test_a_store_that_hangs_or_is_gone_is_an_error_within_the_deadline(fau
         await connection.close()
 
     assert all(isinstance(result, StoreUnavailable) for result in results)
-    assert TEAM == found
+    assert found is not None
+    assert TEAM == found.record
 
 
 async def _break(server: RedisServer, fault: str) -> None:
@@ -252,7 +253,7 @@ async def _mend(server: RedisServer, fault: str) -> None:
         await server.start()
 
 
-async def _retried(stores: Stores) -> Team | None:
+async def _retried(stores: Stores) -> Versioned[Team] | None:
     async with asyncio.timeout(PATIENCE):
         while True:
             try:

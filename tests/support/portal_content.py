@@ -77,6 +77,7 @@ class PortalContent:
         """Make everything, in an installation with the people of tests/web/api."""
         house = self.house
         house.now = datetime.now(UTC).replace(microsecond=0)  # entries are found by the time in a request's id
+        await self._said(lambda text: house.teams.set(TEAM, text, house.operation()))
         await self._said(lambda text: house.teams.create_app(NAMED_APP, TEAM, text, house.operation()))
         await house.teams.create_app(ARCHIVED_APP, TEAM, None, house.operation())
         await confirmed(house.teams.archive_app, ARCHIVED_APP, house.operation())

@@ -128,6 +128,7 @@ FORMS = (
     SentForm("/portal/webhooks/{webhook}", "/portal/webhooks/{webhook}/test", {}),
     SentForm("/portal/webhooks/{webhook}", "/portal/webhooks/{webhook}/change", {"url": "x"}),
     SentForm("/portal/webhooks/{webhook}", "/portal/webhooks/{webhook}/rotate", {"overlap": "x"}),
+    SentForm("/portal/settings", "/portal/settings/name", {"name": ""}),
     SentForm("/portal/settings/new-app", "/portal/settings/new-app", {"slug": "Not a slug"}),
     SentForm("/portal/licenses/{license}/links", "/portal/licenses/{license}/links", {"last_day": ""}),
     SentForm("/portal/licenses/new", "/portal/licenses/new", {"customer": "Initech GmbH"}, ("do", "preview")),

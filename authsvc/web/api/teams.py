@@ -28,6 +28,17 @@ class TeamView:
     created_at: Instant
 
 
+@frozen
+class TeamChange:
+    """What is to be changed of a team.
+
+    Attributes:
+        name: for people.
+    """
+
+    name: str
+
+
 def _view(team: Team) -> TeamView:
     return TeamView(team.slug, team.name, team.created_at)
 
@@ -42,7 +53,15 @@ async def _show(use_cases: UseCases, call: Call[NoQuery, NoBody]) -> ObjectAnswe
     return found(team, _view(team))
 
 
+async def _change(use_cases: UseCases, call: Call[NoQuery, TeamChange]) -> ObjectAnswer:
+    team = await use_cases.teams.set(call.path["team"], call.body.name, call.operation)
+    return found(team, _view(team))
+
+
 EXAMPLE = TeamView("acme", "Acme Software", datetime(2026, 11, 2, 9, 0, tzinfo=UTC))
+
+ONE = ApiErrors(not_found=("team_not_found",), refused=("slug_invalid", "slug_reserved"))
+"""Errors of every endpoint that names a team."""
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
@@ -55,7 +74,17 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         *("GET", "/teams/{team}", "getTeam", "Read a team", Permission.TEAM_SHOW, _show, TeamView),
         has_etag=True,
-        errors=ApiErrors(not_found=("team_not_found",), refused=("slug_invalid", "slug_reserved")),
+        errors=ONE,
         answer_example=EXAMPLE,
+    ),
+    Endpoint(
+        *("PATCH", "/teams/{team}", "changeTeam", "Give a team another name"),
+        *(Permission.TEAM_SET, _change, TeamView),
+        has_etag=True,
+        if_match=True,
+        errors=ONE | ApiErrors(refused=("length_invalid", "text_not_printable")),
+        request_example={"name": "Acme Software"},
+        answer_example=EXAMPLE,
+        description="Customers see the name on the pages of their licenses. The slug never changes.",
     ),
 )

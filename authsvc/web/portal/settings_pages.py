@@ -1,11 +1,16 @@
-"""The team's settings: its apps, and where everything else is that a team sets up."""
+"""The team's settings: its name and apps, and where everything else is that a team sets up."""
 
 from attrs import frozen
 
+from authsvc.errors import AuthsvcError, Conflict, InputRefused, PreconditionFailed
 from authsvc.manage.permissions import Permission
 from authsvc.manage.teams import Teams
-from authsvc.web.portal.answers import PageAnswer, PortalAnswer, Visit
+from authsvc.web.portal.answers import PageAnswer, PortalAnswer, RedirectAnswer, Visit, status_of
 from authsvc.web.portal.route import PREFIX, Route
+
+SETTINGS = f"{PREFIX}/settings"
+
+RENAMED = "The team has another name. Customers see it on the pages of their licenses."
 
 
 @frozen
@@ -58,23 +63,42 @@ class SettingsPages:
     """The page of a team's settings.
 
     Attributes:
-        teams: shows the team and its apps.
+        teams: shows and names the team, and shows its apps.
     """
 
     teams: Teams
 
     def routes(self) -> tuple[Route, ...]:
         """Return the addresses."""
-        return (Route("GET", "/settings", self.show, Permission.APP_LIST),)
+        return (
+            Route("GET", "/settings", self.show, Permission.APP_LIST),
+            Route("POST", "/settings/name", self.rename, Permission.TEAM_SET),
+        )
 
     async def show(self, visit: Visit) -> PortalAnswer:
         """Show the team, its apps, archived ones too, and links to what this member may see."""
+        return await self._settings(visit)
+
+    async def rename(self, visit: Visit) -> PortalAnswer:
+        """Give the team another name."""
+        try:
+            await self.teams.set(visit.user.member.team, visit.form.get("name", "").strip(), visit.operation())
+        except (InputRefused, Conflict) as error:
+            return await self._settings(visit, error)
+        return RedirectAnswer(f"{SETTINGS}?done=name")
+
+    async def _settings(self, visit: Visit, error: AuthsvcError | None = None) -> PageAnswer:
         actor, slug = visit.actor, visit.user.member.team
         page = await self.teams.apps(actor, slug, archived=True, after=visit.query.get("after"))
+        team = await self.teams.team(actor, slug) if actor.may(Permission.TEAM_SHOW) else None
+        typed = None if isinstance(error, PreconditionFailed) else visit.form.get("name")
         values = {
-            "team": await self.teams.team(actor, slug) if actor.may(Permission.TEAM_SHOW) else None,
+            "team": team,
+            "name": team.name if team is not None and typed is None else typed,
+            "notice": RENAMED if visit.query.get("done") == "name" else None,
+            "error": None if error is None else str(error),
             "apps": page.items,
             "next": page.next,
             "links": [one for one in LINKS if actor.may(one.permission)],
         }
-        return PageAnswer("settings", values)
+        return PageAnswer("settings", values, status_of(error))

@@ -100,6 +100,23 @@ async def test_a_team(api: ApiServer, people: People) -> None:
         assert 404 == (await api.ask("GET", f"/teams/{slug}", people["owner"])).status
 
 
+async def test_a_team_gets_another_name(api: ApiServer, people: People) -> None:
+    """From an owner who has seen the one that it has; its slug stays."""
+    path, owner = "/teams/acme-team", people["owner"]
+    seen = (await api.ask("GET", path, owner)).etag
+    changed = await api.ask("PATCH", path, owner, {"name": " Acme Software "}, headers={"If-Match": seen})
+    assert (changed.status, changed.json()["slug"], changed.json()["name"]) == (200, "acme-team", "Acme Software")
+    assert (await api.ask("GET", path, owner)).etag == changed.etag
+    late = await api.ask("PATCH", path, owner, {"name": "Acme"}, headers={"If-Match": seen})
+    assert (late.status, late.code) == (412, "version_conflict")
+    for name, code in (("", "length_invalid"), ("x" * 201, "length_invalid"), ("a\nb", "text_not_printable")):
+        refused = await api.ask("PATCH", path, owner, {"name": name})
+        assert (refused.status, refused.fields()) == (400, {"name": code})
+    for who, status in (("developer", 403), ("viewer", 403), ("owner-read", 403), ("stranger", 404)):
+        assert (await api.ask("PATCH", path, people[who], {"name": "Theirs"})).status == status
+    assert (await api.ask("GET", path, owner)).json() == changed.json()
+
+
 async def test_patterns_that_are_slow(api: ApiServer, people: People, monkeypatch: pytest.MonkeyPatch) -> None:
     """However much there is to compare, a page ends, and the pages together have everything."""
     monkeypatch.setattr(license_images, "MAX_STEPS", 1)

@@ -60,6 +60,29 @@ async def test_an_app_from_its_beginning_to_its_end(portal: PortalServer) -> Non
     assert "in use again" in back.page.text
 
 
+async def test_an_owner_names_the_team(portal: PortalServer) -> None:
+    """Another name is shown and in the audit; what is no name, or an older page, is refused; others have no form."""
+    browser, action = await portal.browser().sign_in(OWNER), f"{SETTINGS}/name"
+    old = await browser.get(SETTINGS)
+    assert old.form(action).fields["name"] == TEAM
+    empty = await browser.submit(old, action, name=" ")
+    assert (empty.status, "must have 1 to 200 characters" in empty.page.text) == (400, True)
+    named = await browser.get((await browser.submit(old, action, name="Acme & Söhne")).location)
+    assert "Acme & Söhne" in named.page.text
+    assert "has another name" in named.page.text
+    entry = portal.house.told[-1]
+    assert (entry.event, entry.facts["changed"]) == ("team.changed", {"name": [TEAM, "Acme & Söhne"]})
+    late = await browser.submit(old, action, name="Acme")
+    assert (late.status, late.form(action).fields["name"]) == (412, "Acme & Söhne")
+
+    for name in ("developer", "viewer", "limited"):
+        other = await portal.browser().sign_in(f"{name}@acme.test")
+        page = await other.get(SETTINGS)
+        assert action not in {form.attributes["action"] for form in page.page.all("form")}
+        token = (await other.get("/portal/account")).form("/portal/sign-out").fields["form_token"]
+        assert (await other.post(action, {"form_token": token, "name": "Theirs"})).status == 403
+
+
 @pytest.mark.parametrize("name", ["developer", "viewer", "limited", "stranger"])
 async def test_others_look(portal: PortalServer, name: str) -> None:
     """They have no buttons, and forms that they send all the same are refused."""
