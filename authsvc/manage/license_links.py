@@ -6,6 +6,7 @@ new file, and of one that is not in force none. It counts only as long as its ma
 (:mod:`authsvc.manage.license_by_link`).
 """
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -111,7 +112,8 @@ class LicenseLinks:
         license_ = (await find_license(self.stores, actor, license_id, app)).record
         found = await self.stores.license_links.of_license(license_.id)
         live = [one.record for one in found if now < one.record.expires_at]
-        return tuple([ListedLink(link, await works(self.stores, link, now)) for link in live])
+        answers = await asyncio.gather(*(works(self.stores, link, now) for link in live))
+        return tuple(map(ListedLink, live, answers))
 
     @permitted(Permission.LICENSE_LINK_REVOKE)
     @repeatable(_revoked)

@@ -5,7 +5,8 @@ newer link for the same address, a change of the account or its use makes it voi
 to hand it out from the member who made it, or ends the token by which that member acted. Only its SHA-256 is kept.
 """
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from attrs import evolve, frozen
@@ -21,14 +22,14 @@ from authsvc.manage.lookup import (
     find_member_by_id,
     find_team,
 )
-from authsvc.manage.maker import maker_now
+from authsvc.manage.maker import maker_now, member_now
 from authsvc.manage.members import at_next_epoch, facts_of, new_member, parse_role
 from authsvc.manage.new_passwords import PasswordHasher, hashed_for
 from authsvc.manage.operation import Operation
 from authsvc.manage.permissions import Permission
 from authsvc.manage.stores import Stores
 from authsvc.redaction import Secret
-from authsvc.tenancy.machine_records import LINK_LIFE, LinkPurpose, OneTimeLink
+from authsvc.tenancy.machine_records import LINK_LIFE, LinkPurpose, OneTimeLink, PersonalToken
 from authsvc.tenancy.names import parse_email
 from authsvc.tenancy.records import Member
 from authsvc.tenancy.versioned import Versioned
@@ -81,7 +82,9 @@ class Links:
             NotFound: there is no such team for the actor.
         """
         owner = await find_team(self.stores, actor, team)
-        return tuple([await self._listed(one.record, now) for one in await self.stores.links.of_team(owner.slug, now)])
+        links = [one.record for one in await self.stores.links.of_team(owner.slug, now)]
+        behind = await self._behind(links)
+        return tuple(_listed(link, behind, now) for link in links)
 
     @permitted(Permission.LINK_REVOKE)
     @repeatable(_revoked)
@@ -227,17 +230,20 @@ class Links:
     async def _maker_still_may(self, link: OneTimeLink, now: datetime) -> bool:
         """Whether the operator made the link, or a member who could make it now, with the same token if with any."""
         subject = OPERATOR if link.creator is None else f"{ActorKind.MEMBER}:{link.creator}"
-        maker = await maker_now(self.stores, subject, link.token, now)
-        purposes = {LinkPurpose.INVITE: Permission.MEMBER_INVITE, LinkPurpose.RESET: Permission.MEMBER_RESET}
-        return maker is not None and maker.may(purposes[link.purpose]) and maker.sees(link.team)
+        return _may_make(link, await maker_now(self.stores, subject, link.token, now))
 
-    async def _listed(self, link: OneTimeLink, now: datetime) -> OpenLink:
-        maker = None if link.creator is None else await self.stores.members.get(link.creator)
-        works = await self._maker_still_may(link, now)
-        if link.member is not None:
-            member = await self.stores.members.get(link.member)
-            works = works and member is not None and member.record.epoch == link.epoch
-        return OpenLink(link, None if maker is None else maker.record.email, works)
+    async def _behind(self, links: Sequence[OneTimeLink]) -> "_Behind":
+        """Return whom links rest on, read at the same moment, each once."""
+        people = sorted({one for link in links for one in (link.creator, link.member) if one is not None})
+        used = sorted({link.token for link in links if link.token is not None})
+        members, tokens = await asyncio.gather(
+            asyncio.gather(*(self.stores.members.get(one) for one in people)),
+            asyncio.gather(*(self.stores.personal_tokens.get(one) for one in used)),
+        )
+        return _Behind(
+            {one.record.id: one.record for one in members if one is not None},
+            {one.record.id: one.record for one in tokens if one is not None},
+        )
 
     async def _link(self, terms: OneTimeLink, operation: Operation) -> Secret:
         secret = MachineSecret.build(LINK_KIND, new_id(operation.entropy(ID_BYTES)), operation.entropy(SECRET_BYTES))
@@ -245,6 +251,31 @@ class Links:
         entry = operation.entry("link.created", **_facts_of(link))
         await self.stores.links.add(link, int(LINK_LIFE.total_seconds()), entry)
         return secret.text
+
+
+@frozen
+class _Behind:
+    """Whom links rest on: makers, those whom a reset is for, and the tokens that makers acted by, by id."""
+
+    people: Mapping[str, Member]
+    used: Mapping[str, PersonalToken]
+
+
+def _listed(link: OneTimeLink, behind: _Behind, now: datetime) -> OpenLink:
+    maker = behind.people.get(link.creator or "")
+    used = behind.used.get(link.token or "")
+    actor = Actor.operator() if link.creator is None else member_now(maker, link.token, used, now)
+    works = _may_make(link, actor)
+    if link.member is not None:
+        member = behind.people.get(link.member)
+        works = works and member is not None and member.epoch == link.epoch
+    return OpenLink(link, None if maker is None else maker.email, works)
+
+
+def _may_make(link: OneTimeLink, maker: Actor | None) -> bool:
+    """Whether the maker of a link, as they are now, could make it now."""
+    purposes = {LinkPurpose.INVITE: Permission.MEMBER_INVITE, LinkPurpose.RESET: Permission.MEMBER_RESET}
+    return maker is not None and maker.may(purposes[link.purpose]) and maker.sees(link.team)
 
 
 def _by_redeemer(operation: Operation, member: Member) -> Operation:

@@ -95,7 +95,7 @@ HTTP_REQUESTS = Metric(
 )
 COLLECTIONS = (
     *("teams", "members", "apps", "images", "tokens", "service-accounts", "customers", "licenses", "license-keys"),
-    *("upstreams", "webhooks", "audit", "activity", "openapi"),
+    *("upstreams", "webhooks", "audit", "activity", "member-links", "openapi"),
 )
 API_REQUESTS = Metric(
     "authsvc_api_requests_total",

@@ -2,10 +2,11 @@
 
 import pytest
 
+from authsvc.manage.actor import Actor
 from authsvc.store.connection import Connection
 from tests.manage.test_licenses import make
 from tests.support.builders import PASSWORD
-from tests.support.installation import TEAM, Installation
+from tests.support.installation import OPERATOR, TEAM, Installation
 
 EMAIL = "kim@acme.test"
 
@@ -49,3 +50,19 @@ async def test_a_license_takes_one_read(house: Installation, commands: list[bool
 
     assert "pull" == await house.gets(token, scope="repository:acme/x:pull")
     assert len(commands) == 1
+
+
+async def test_a_list_of_open_links_takes_five_reads(house: Installation, commands: list[bool]) -> None:
+    """However many links there are, and whoever made them: the team, its links, and whom they rest on at once."""
+    for number in range(12):
+        boss = await house.members.add(f"boss-{number}@acme.test", TEAM, "owner", (), PASSWORD, house.operation())
+        token, _ = await house.tokens.create("tool", boss.email, None, "manage", house.operation())
+        makers = (OPERATOR, Actor.of_member(boss), Actor.of_personal_token(token, boss, house.now))
+        for name, actor in zip(("a", "b", "c"), makers, strict=True):
+            await house.links.invite(f"{name}-{number}@acme.test", TEAM, "viewer", (), house.operation(actor))
+        await house.links.reset(boss.email, house.operation())
+    commands.clear()
+
+    links = await house.links.list(OPERATOR, TEAM, house.now)
+    assert (len(links), {link.works for link in links}) == (48, {True})
+    assert len(commands) == 5

@@ -34,7 +34,8 @@ UNSEEN_READS = {
     "links.redeem: links.get",
     "links._set_password: members.by_email",
     # Who made a link and whom it is for, by the link's own record; a link to a page has all that it opens in its own.
-    "links._listed: members.get",
+    "links._behind: members.get",
+    "links._behind: personal_tokens.get",
     "maker.maker_now: members.get",
     "maker.maker_now: service_accounts.get",
     "maker.maker_now: personal_tokens.get",

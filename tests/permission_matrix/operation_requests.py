@@ -31,6 +31,7 @@ NAMES: Mapping[str, Callable[[Things], str]] = {
     "upstream": lambda at: at.upstream,
     "webhook": lambda at: at.webhook,
     "link": lambda at: at.link,
+    "member_link": lambda at: f"invited@{at.team}.test",
     "request_id": lambda _: "op-3",
 }
 """How an object of a place is named where a variable, a parameter or a member has this name."""

@@ -17,7 +17,7 @@ UNPROVEN = "unproven"
 SELF, NOWHERE, NOTHING, ONESELF = "self", "nowhere", "nothing", "oneself"
 LEVELS = ("none", "read", "manage", "person")
 ROLES = ("owner", "developer", "viewer")
-OF_A_TEAM = {"team", "member", "service account", "account", "token", "webhook"}
+OF_A_TEAM = {"team", "member", "service account", "account", "token", "webhook", "member link"}
 """Kinds of objects that belong to a team and to no app of it."""
 
 RECORDS = {"app record", "license record"}

@@ -36,6 +36,7 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "email": ("customer_email", "member"),
     "name": ("service_account",),
     "image": ("repository",),
+    "link": ("member_link",),
     "app": ("slug", "apps", "grants"),
     "apps": ("grants",),
 }

@@ -2,7 +2,10 @@
 
 from urllib.parse import quote
 
+import pytest
+
 from authsvc.credentials.machine_secret import MachineSecret
+from authsvc.errors import InputRefused
 from authsvc.redaction import Secret
 from tests.support.api_server import ApiServer
 from tests.support.builders import PASSWORD
@@ -73,6 +76,45 @@ async def test_a_link_is_shown_once(api: ApiServer, people: People) -> None:
     again = await api.ask("POST", "/members", people["owner"], body, headers=key)
     assert (first.status, again.status, again.code) == (200, 409, "operation_repeated")
     assert len(api.house.told) == before
+
+
+async def test_open_links(api: ApiServer, people: People) -> None:
+    """They are listed without their secret, with who made them, and taken back by id or by address, once."""
+    owner, path = people["owner"], "/member-links"
+    secrets = [
+        (await api.ask(*request)).json()["link"]
+        for request in (
+            ("POST", "/members", owner, {"email": "kim@acme.test", "role": "developer", "apps": [APP]}),
+            ("POST", "/members", owner, {"email": "jo@acme.test", "role": "viewer"}),
+            ("POST", f"/members/{VIEWER}/reset", owner),
+        )
+    ]
+    listed = await api.ask("GET", path, people["viewer-read"])
+    items = {one["email"]: one for one in listed.json()["items"]}
+    made_by = (await api.ask("GET", f"/members/{OWNER}", owner)).json()["id"]
+    assert {email: (one["purpose"], one["role"], one["apps"]) for email, one in items.items()} == {
+        "kim@acme.test": ("invite", "developer", [APP]),
+        "jo@acme.test": ("invite", "viewer", None),
+        VIEWER: ("reset", "viewer", None),
+    }
+    assert {(one["created_by"], one["works"]) for one in items.values()} == {(made_by, True)}
+    assert not any(secret[-20:] in listed.body.decode() for secret in secrets)
+    await api.ask("PATCH", f"/members/{VIEWER}", owner, {"role": "developer"})
+    again = (await api.ask("GET", path, owner)).json()["items"]
+    assert {one["email"] for one in again if not one["works"]} == {VIEWER}
+
+    one, keyed = f"{path}/{items['kim@acme.test']['id']}", {"Idempotency-Key": "k"}
+    for name in ("developer", "owner-read", "machine"):
+        assert (await api.ask("DELETE", one, people[name])).status == 403
+    stranger = await api.ask("DELETE", one, people["stranger"])
+    assert (stranger.status, stranger.code) == (404, "link_not_found")
+    assert [(await api.ask("DELETE", one, owner, headers=keyed)).status for _ in range(2)] == [204, 204]
+    assert (await api.ask("DELETE", one, owner)).code == "link_not_found"
+    assert (await api.ask("DELETE", f"{path}/jo@acme.test", owner)).status == 204
+    left = (await api.ask("GET", path, owner)).json()["items"]
+    assert [link["email"] for link in left] == [VIEWER]
+    with pytest.raises(InputRefused, match="the link is not valid"):
+        await api.house.links.redeem(Secret(secrets[0]), PASSWORD, api.house.operation())
 
 
 async def test_the_last_owner_stays(api: ApiServer, people: People) -> None:
