@@ -232,7 +232,7 @@ class Links:
         subject = OPERATOR if link.creator is None else f"{ActorKind.MEMBER}:{link.creator}"
         return _may_make(link, await maker_now(self.stores, subject, link.token, now))
 
-    async def _behind(self, links: Sequence[OneTimeLink]) -> "_Behind":
+    async def _behind(self, links: Sequence[OneTimeLink]) -> "_LinkRecords":
         """Return whom links rest on, read at the same moment, each once."""
         people = sorted({one for link in links for one in (link.creator, link.member) if one is not None})
         used = sorted({link.token for link in links if link.token is not None})
@@ -240,7 +240,7 @@ class Links:
             asyncio.gather(*(self.stores.members.get(one) for one in people)),
             asyncio.gather(*(self.stores.personal_tokens.get(one) for one in used)),
         )
-        return _Behind(
+        return _LinkRecords(
             {one.record.id: one.record for one in members if one is not None},
             {one.record.id: one.record for one in tokens if one is not None},
         )
@@ -254,14 +254,14 @@ class Links:
 
 
 @frozen
-class _Behind:
+class _LinkRecords:
     """Whom links rest on: makers, those whom a reset is for, and the tokens that makers acted by, by id."""
 
     people: Mapping[str, Member]
     used: Mapping[str, PersonalToken]
 
 
-def _listed(link: OneTimeLink, behind: _Behind, now: datetime) -> OpenLink:
+def _listed(link: OneTimeLink, behind: _LinkRecords, now: datetime) -> OpenLink:
     maker = behind.people.get(link.creator or "")
     used = behind.used.get(link.token or "")
     actor = Actor.operator() if link.creator is None else member_now(maker, link.token, used, now)

@@ -323,7 +323,7 @@ def _require_credential(old: UpstreamLink, new: UpstreamLink) -> None:
         InputRefused: it would be sent to another host.
     """
     added = new_targets(old, new)
-    if added and new.sealed_secret is not None and new.sealed_secret == old.sealed_secret:
+    if added and new.sealed_secret is not None and new.credential_version == old.credential_version:
         raise InputRefused(
             f"the credential of {old.name} would be sent to {' and '.join(added)} too: give its secret again in the "
             "same change, to show that you have it",
