@@ -54,12 +54,13 @@ REMEDIES: Mapping[str, str] = {
 """What restores the access of a license, by its state."""
 
 _PROVEN_BY = ("kind", "id", "name", "member", "licenses")
-_OF_THE_REQUEST = {
+NOT_OF_A_CHANGE = {
     *("at", "event", "actor", "id", "cursor", "requests", "count", "last_at", "last_id", "addresses"),
     *("asked", "dropped", "granted", "refused", "credential", "kind", "detail", "degraded", "use_case"),
     *("address", "client_id", "user_agent", "token_id", CHANGED, CUT, TRUNCATED),
     *(ON_BEHALF_OF, BATCH),
 }
+"""Facts of an entry that say who asked, when and from where, and not what was changed."""
 
 
 def sentences(facts: Mapping[str, Any], remedies: Mapping[str, str] = REMEDIES) -> list[str]:
@@ -98,8 +99,8 @@ def sentences(facts: Mapping[str, Any], remedies: Mapping[str, str] = REMEDIES) 
 def summary(facts: Mapping[str, Any]) -> str:
     """Return an entry's content in one line."""
     if facts["event"] not in _OUTCOMES:
-        said = _listed_facts({name: value for name, value in facts.items() if name not in _OF_THE_REQUEST})
-        return "; ".join(filter(None, [_batch(facts), said, ", ".join(_changes(facts))]))
+        said = _listed_facts({name: value for name, value in facts.items() if name not in NOT_OF_A_CHANGE})
+        return "; ".join(filter(None, [batch_of(facts), said, ", ".join(_changes(facts))]))
     if facts["actor"] == MANY:
         return f"different decisions on the app {facts.get('app', 'of each')}"
     if facts.get("examples"):
@@ -224,15 +225,15 @@ def _more(facts: Mapping[str, Any], remedies: Mapping[str, str]) -> list[str]:
 
 
 def _change(facts: Mapping[str, Any]) -> list[str]:
-    said = _listed_facts({name: value for name, value in facts.items() if name not in _OF_THE_REQUEST})
+    said = _listed_facts({name: value for name, value in facts.items() if name not in NOT_OF_A_CHANGE})
     first = f"{when(facts['at'])}: {facts['event']}, by {who(facts)}."
     changes = _changes(facts)
     changed = [f"Changed: {'; '.join(changes)}."] if changes else []
-    batch = f"Part of the {_batch(facts)}." if _batch(facts) else ""
+    batch = f"Part of the {batch_of(facts)}." if batch_of(facts) else ""
     return [first, *filter(None, [batch, f"With: {said}." if said else ""]), *changed, *_cut(facts)]
 
 
-def _batch(facts: Mapping[str, Any]) -> str:
+def batch_of(facts: Mapping[str, Any]) -> str:
     """Return what one change of many was a part of; empty if it was none."""
     batch = facts.get(BATCH)
     if not isinstance(batch, Mapping):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.front import Answer, Front, running_front
+from tests.support.html_page import read_page
 from tests.support.waiting import PATIENCE
 
 
@@ -52,7 +53,7 @@ async def test_paths_reach_their_servers(front: Front) -> None:
     "path",
     ["//", "/portals", "//portal/", "/%70ortal/", "/portal/../readyz",
      "/readyz", "/metrics", "/events/registry", "/auth", "/v1/", "/v2x", "/livez/", "/auth/../readyz",
-     "/%72eadyz", "//readyz", "/v2/../metrics", "/v2/%2e%2e/readyz", "/nginx-error"],
+     "/%72eadyz", "//readyz", "/v2/../metrics", "/v2/%2e%2e/readyz", "/nginx-error", "/nginx-page"],
 )  # fmt: skip
 async def test_nothing_else_is_served(front: Front, path: str) -> None:
     """Everything else is 404 in JSON and reaches nobody, however it is spelt."""
@@ -116,6 +117,38 @@ async def test_refusals_are_never_pages(front: Front, request_text: str, status:
     assert answer.status == status
     assert message(answer).startswith("UNSUPPORTED: ")
     assert front.edge.asked == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "length", "advice"),
+    [
+        ("/portal/licenses/import", 2 * 1024 * 1024 + 1, "has at most 256 KiB and 1,000 rows. Split it"),
+        ("/portal/licenses/renew?app=acme", 2 * 1024 * 1024 + 1, "has at most 256 KiB and 1,000 rows. Split it"),
+        ("/portal/settings/name", 65537, "takes 64 KiB at most"),
+        ("/portal", 65537, "takes 64 KiB at most"),
+        ("/c/asv_page_secret/images", 1024 * 1024 + 1, "A pasted text has at most 256 KiB. Split it"),
+    ],
+)
+async def test_people_get_a_page(front: Front, path: str, length: int, advice: str) -> None:
+    """What is too long for the portal is said as its own pages say it, with the limit and what to do."""
+    answer = await front.ask(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode())
+    text = read_page(answer.body.decode()).text
+    assert (answer.status, answer.headers["content-type"]) == (413, "text/html; charset=utf-8")
+    assert "the request body is larger than this address accepts" in text
+    assert advice in text
+    assert answer.headers["content-security-policy"].startswith("default-src 'none';")
+    assert (answer.headers["cache-control"], answer.headers["referrer-policy"]) == ("no-store", "no-referrer")
+    assert b"asv_page" not in answer.body
+    assert front.edge.asked == 0
+
+
+async def test_a_page_while_a_part_restarts(front: Front) -> None:
+    """The portal says so to people, and when to come back."""
+    front.edge_server.close()
+    answer = await front.get("/portal/images")
+    assert (answer.status, answer.headers["retry-after"]) == (503, "5")
+    assert "Try again in a few seconds." in read_page(answer.body.decode()).text
+    assert "\n" in answer.body.decode()
 
 
 @pytest.mark.parametrize("path", ["import", "renew", "import/files"])

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from attrs import evolve, frozen
 
+from authsvc.audit.change_facts import ChangeFact, change_facts
 from authsvc.audit.entry import REQUEST_ID
 from authsvc.audit.events import CHANGES, DECISIONS, UNPROVEN
 from authsvc.audit.export_formats import EXPORT_FORMATS, ExportFormat, exported
@@ -31,6 +32,9 @@ PAGE = 50
 
 MAX_SUMMARY = 240
 """Characters of an entry in the list; its explanation has all of it."""
+
+MAX_FACTS = 12
+"""Facts of a change in the list; its explanation has all."""
 
 FIELDS = ("event", "who", "about", "app", "from", "to")
 
@@ -74,7 +78,8 @@ class ListedEntry:
         at: when it began, or None.
         who: who did it.
         about: whom or what it is about.
-        summary: what was done.
+        summary: what was decided, or refused; empty for a change.
+        facts: of a change.
     """
 
     entry: StoredEntry
@@ -82,6 +87,7 @@ class ListedEntry:
     who: NamedSubject
     about: tuple[NamedSubject, ...]
     summary: str
+    facts: tuple[ChangeFact, ...] = ()
 
 
 @frozen
@@ -113,6 +119,7 @@ class AuditPages:
             "apps": (await self.teams.apps(visit.actor, visit.user.member.team, archived=True)).items,
             "groups": event_groups(),
             "chosen": chosen,
+            "most_facts": MAX_FACTS,
             "query": urlencode({name: value for name, value in chosen.items() if value}),
         }
         try:
@@ -161,13 +168,16 @@ def _query(chosen: Mapping[str, str]) -> AuditQuery:
 def _listed(entry: StoredEntry, names: Mapping[str, str]) -> ListedEntry:
     facts = entry.facts
     actor = _named(str(facts["actor"]), names)
-    said = summary({name: value for name, value in facts.items() if name not in _SAID_OTHERWISE})
+    is_change = facts["event"] in CHANGES
+    said = "" if is_change else summary(facts)
+    shown = {name: value for name, value in facts.items() if name not in _SAID_OTHERWISE}
     return ListedEntry(
         entry,
         instant(facts["at"]),
         evolve(actor, text=who({**facts, "actor": actor.text})),
         tuple(_named(one, names, with_kind=True) for one in changed_subjects(facts)),
         said if len(said) <= MAX_SUMMARY else f"{said[:MAX_SUMMARY]}…",
+        change_facts(shown) if is_change else (),
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from authsvc.audit.export_formats import EXPORT_FORMATS
 from authsvc.audit.stored_entry import StoredEntry
+from authsvc.tenancy.license_update import LicenseUpdate
 from authsvc.tenancy.terms import LicenseTerms
 from authsvc.web.portal.audit_pages import event_groups
 from tests.support.html_page import Element
@@ -66,6 +67,26 @@ async def test_what_was_done_is_listed(portal: PortalServer) -> None:
     ]:
         refused = await browser.get(f"{AUDIT}?{query}")
         assert (refused.status, bool(refused.page.all("select"))) == (status, True), query
+
+
+async def test_a_change_says_what_became_of_what(portal: PortalServer) -> None:
+    """As a list of names and values; a hostile one is text, and the rest of a long list is counted."""
+    house = portal.house
+    terms = LicenseTerms.parse(customer="Globex", expires="30d", now=house.now, fields={"note": "old"})
+    license_, _ = await house.licenses.create(APP, terms, house.operation())
+    fields = {"note": "<b id=x>new</b>", **{f"field-{number:02}": str(number) for number in range(14)}}
+    await house.licenses.set(license_.id, LicenseUpdate(contact="sales@acme.test", fields=fields), house.operation())
+    browser = await portal.browser().sign_in(OWNER)
+    reply = await browser.get(f"{AUDIT}?event=license.changed")
+    (facts,) = reply.page.all("tbody")[0].all("dl")
+    names, values = ([one.text for one in facts.all(name)] for name in ("dt", "dd"))
+    said = dict(zip(names, values, strict=True))
+    assert said["contact"].split() == ["nothing", "→", "became", "sales@acme.test"]
+    assert said["fields.note"].endswith("<b id=x>new</b>")
+    assert said["and"] == "6 more"
+    assert not [one for one in reply.page.walk() if one.attributes.get("id") == "x"]
+    assert "None" not in facts.text
+    assert "['" not in facts.text
 
 
 async def test_pages_follow_each_other(portal: PortalServer) -> None:
