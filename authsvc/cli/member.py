@@ -11,6 +11,7 @@ import click
 from authsvc.cli import present
 from authsvc.cli.confirm import run_confirmed, yes_option
 from authsvc.cli.console import common_options, everything, print_json, print_table, refuse, run, say
+from authsvc.cli.pagination import Facts
 from authsvc.cli.passwords import read_line, read_password
 from authsvc.errors import LastOwner
 from authsvc.redaction import Secret
@@ -74,17 +75,24 @@ def add(
 @common_options
 def list_(team: str, data_dir: Path | None, *, as_json: bool) -> None:
     """List the members of a team."""
-    facts = [
-        present.member(member)
-        for member in run(
-            data_dir, lambda manage: everything(lambda after: manage.members.list(manage.actor, team, after=after))
-        )
-    ]
+
+    async def listed(manage: "Management") -> list[Facts]:
+        members = await everything(lambda after: manage.members.list(manage.actor, team, after=after))
+        counts = await manage.passkeys.counts(manage.actor, team, members)
+        return [present.member(member) | {"passkeys": counts.get(member.id, 0)} for member in members]
+
+    facts = run(data_dir, listed)
     if as_json:
         print_json(facts)
         return
-    rows = [(f["email"], f["role"], ", ".join(f["apps"] or ["all"]), f["disabled_at"] or "-", f["id"]) for f in facts]
-    print_table(("EMAIL", "ROLE", "APPS", "DISABLED", "ID"), rows, f"no member of {team} yet")
+    rows = [
+        (
+            *(f["email"], f["role"], ", ".join(f["apps"] or ["all"]), str(f["passkeys"])),
+            *(f["disabled_at"] or "-", f["id"]),
+        )
+        for f in facts
+    ]
+    print_table(("EMAIL", "ROLE", "APPS", "PASSKEYS", "DISABLED", "ID"), rows, f"no member of {team} yet")
 
 
 @member_group.command("set-role")

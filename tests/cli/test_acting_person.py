@@ -37,6 +37,7 @@ def command(stack: Stack, *arguments: str) -> Ran:
 def test_the_audit_names_the_person_and_the_permissions_are_the_operators(stack: Stack, app: str, ann: str) -> None:
     """A viewer could not do this; the operator does it for her, and list and explanation say both."""
     member = next(m for m in stack.json("member", "list", "--team", app) if m["email"] == ann)
+    assert member["passkeys"] == 0
     license_ = stack.json("license", "create", "--app", app, "--customer", "Initech", "--expires", "90d", "--as", ann)
     subject = f"license:{license_['id']}"
     (entry,) = stack.json("audit", "list", "--subject", subject)

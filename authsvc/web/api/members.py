@@ -1,5 +1,6 @@
 """Members in the management API: ``/members``."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated
@@ -15,6 +16,7 @@ from authsvc.tenancy.machine_records import LINK_LIFE
 from authsvc.tenancy.records import Member, Role
 from authsvc.web.api.api_errors import ApiErrors
 from authsvc.web.api.endpoint import (
+    AnyCall,
     Call,
     Endpoint,
     ListAnswer,
@@ -43,6 +45,7 @@ class MemberView:
         created_at: when the member joined.
         disabled_at: since when the account is refused, or null.
         removed_at: since when the person is no longer a member, or null.
+        passkeys: how many passkeys the member can sign in to the portal with.
     """
 
     id: str
@@ -53,6 +56,7 @@ class MemberView:
     created_at: Instant
     disabled_at: Instant | None
     removed_at: Instant | None
+    passkeys: int
 
 
 @frozen
@@ -99,8 +103,18 @@ class OneTimeLinkView:
     expires_at: Instant
 
 
-def member_view(member: Member) -> MemberView:
-    """Return what is shown of a member."""
+async def _views(use_cases: UseCases, call: AnyCall, members: Sequence[Member]) -> tuple[MemberView, ...]:
+    """Return what is shown of members of the caller's team; their passkeys are counted at once."""
+    counts = await use_cases.passkeys.counts(call.actor, call.team, members)
+    return tuple(_view(member, counts.get(member.id, 0)) for member in members)
+
+
+async def _found(use_cases: UseCases, call: AnyCall, member: Member) -> ObjectAnswer:
+    (view,) = await _views(use_cases, call, (member,))
+    return found(member, view)
+
+
+def _view(member: Member, passkeys: int) -> MemberView:
     return MemberView(
         id=member.id,
         email=member.email,
@@ -110,6 +124,7 @@ def member_view(member: Member) -> MemberView:
         created_at=member.created_at,
         disabled_at=member.disabled_at,
         removed_at=member.removed_at,
+        passkeys=passkeys,
     )
 
 
@@ -128,12 +143,12 @@ def _limits(apps: AppLimits | None) -> AppLimits:
 
 async def _list(use_cases: UseCases, call: Call[PageQuery, NoBody]) -> ListAnswer:
     page = await use_cases.members.list(call.actor, call.team, after=call.query.after, limit=call.query.limit)
-    return ListAnswer(tuple(map(member_view, page.items)), page.next)
+    return ListAnswer(await _views(use_cases, call, page.items), page.next)
 
 
 async def _show(use_cases: UseCases, call: Call[NoQuery, NoBody]) -> ObjectAnswer:
     member = await use_cases.members.show(call.actor, call.path["member"])
-    return found(member, member_view(member))
+    return await _found(use_cases, call, member)
 
 
 async def _invite(use_cases: UseCases, call: Call[NoQuery, NewMember]) -> ObjectAnswer:
@@ -146,17 +161,17 @@ async def _change(use_cases: UseCases, call: Call[NoQuery, MemberChange]) -> Obj
     wanted = call.body
     apps = None if wanted.apps is UNSET else _limits(wanted.apps)
     member = await use_cases.members.set_role(call.path["member"], wanted.role, apps, call.operation)
-    return found(member, member_view(member))
+    return await _found(use_cases, call, member)
 
 
 async def _disable(use_cases: UseCases, call: Call[ConfirmQuery, NoBody]) -> ObjectAnswer:
     member = await use_cases.members.disable(call.path["member"], call.operation, call.query.confirm)
-    return found(member, member_view(member))
+    return await _found(use_cases, call, member)
 
 
 async def _enable(use_cases: UseCases, call: Call[NoQuery, NoBody]) -> ObjectAnswer:
     member = await use_cases.members.enable(call.path["member"], call.operation)
-    return found(member, member_view(member))
+    return await _found(use_cases, call, member)
 
 
 async def _remove(use_cases: UseCases, call: Call[ConfirmQuery, NoBody]) -> ObjectAnswer:
@@ -179,6 +194,7 @@ EXAMPLE = MemberView(
     created_at=datetime(2026, 11, 2, 9, 30, tzinfo=UTC),
     disabled_at=None,
     removed_at=None,
+    passkeys=1,
 )
 
 LINK_EXAMPLE = OneTimeLinkView(

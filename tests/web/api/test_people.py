@@ -6,9 +6,11 @@ import pytest
 
 from authsvc.credentials.machine_secret import MachineSecret
 from authsvc.errors import InputRefused
+from authsvc.manage.actor import Actor
+from authsvc.manage.passkeys import Passkeys
 from authsvc.redaction import Secret
 from tests.support.api_server import ApiServer
-from tests.support.builders import PASSWORD
+from tests.support.builders import PASSWORD, made_passkey
 from tests.support.installation import APP, OTHER_APP, TEAM
 from tests.web.api.conftest import People
 
@@ -115,6 +117,24 @@ async def test_open_links(api: ApiServer, people: People) -> None:
     assert [link["email"] for link in left] == [VIEWER]
     with pytest.raises(InputRefused, match="the link is not valid"):
         await api.house.links.redeem(Secret(secrets[0]), PASSWORD, api.house.operation())
+
+
+async def test_passkeys_are_counted(api: ApiServer, people: People) -> None:
+    """In lists and of one member: how many, and nothing of them; none is left of one who was removed."""
+    house, owner = api.house, people["owner"]
+    stored = await house.stores.members.by_email(VIEWER)
+    assert stored is not None
+    for _ in range(2):
+        operation = house.operation(Actor.of_member(stored.record))
+        await Passkeys(house.stores).register("laptop", made_passkey(), operation)
+    listed = (await api.ask("GET", "/members", people["viewer-read"])).json()["items"]
+    assert {one["email"]: one["passkeys"] for one in listed if one["passkeys"]} == {VIEWER: 2}
+    shown = await api.ask("GET", f"/members/{VIEWER}", owner)
+    assert shown.json()["passkeys"] == 2
+    changed = await api.ask("PATCH", f"/members/{VIEWER}", owner, {"role": "developer"})
+    assert changed.json()["passkeys"] == 2
+    await api.ask("DELETE", f"/members/{VIEWER}", owner)
+    assert (await api.ask("GET", f"/members/{stored.record.id}", owner)).json()["passkeys"] == 0
 
 
 async def test_the_last_owner_stays(api: ApiServer, people: People) -> None:
