@@ -307,3 +307,13 @@ def _decode(text: str) -> bytes:
     if _encode(data) != text:
         raise ValueError("not canonical base64url")
     return data
+
+
+def key_document(registry: str, keys: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return what license holders check their files with: a JWK set that names the registry its keys sign for.
+
+    Args:
+        registry: ``host[:port]``, as it stands in the license files.
+        keys: JWKs, the one in use first, then retired ones.
+    """
+    return {"registry": registry, "keys": keys}

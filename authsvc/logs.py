@@ -7,7 +7,6 @@ An event's name is a constant ``noun.verb``; its facts are keys. No secret is ev
 redact themselves, and what libraries log is reduced to its kind, because aiohttp prints parts of over-long headers.
 """
 
-import json
 import logging
 import sys
 from collections.abc import Callable, Iterator
@@ -17,17 +16,11 @@ from typing import Any, Protocol, TextIO, cast
 import structlog
 from typing_extensions import override
 
-from authsvc.bounded_json import bounded_json
 from authsvc.errors import AuthsvcError
+from authsvc.log_line import log_line
 from authsvc.log_writer import STANDARD_ERROR, LogWriter
 
 Logger = structlog.typing.FilteringBoundLogger
-
-_ENCODER = json.JSONEncoder(default=str)
-"""Made once: ``json.dumps`` with an option makes one for every line."""
-
-MAX_LINE = 8 * 1024
-"""Most bytes of a line, with its end; what is cut is said in the line."""
 
 WRITTEN_WITHIN = 2.0
 """Seconds that a process that ends waits for its last lines."""
@@ -93,7 +86,7 @@ def _lost_line(lost: int, why: str) -> str:
 
 
 def _render(_logger: object, _method: str, event: structlog.typing.EventDict) -> str:
-    return bounded_json(_ENCODER, event, MAX_LINE - 1)
+    return log_line(event)
 
 
 class LibraryHandler(logging.Handler):

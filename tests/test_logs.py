@@ -5,7 +5,8 @@ import json
 import subprocess
 import sys
 
-from authsvc.logs import MAX_LINE, make_logger
+from authsvc.log_line import MAX_LINE
+from authsvc.logs import make_logger
 
 CRASHES = """
 from authsvc.errors import SetupRefused

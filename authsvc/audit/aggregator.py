@@ -19,10 +19,13 @@ import heapq
 from datetime import datetime
 from typing import Any
 
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve, field
 
 from authsvc.audit.entry import ENCODER, MAX_ENTRY
-from authsvc.audit.token_event import TokenEvent, unsecret
+from authsvc.audit.pending_entry import PendingEntry
+from authsvc.audit.request_ids import ID_BYTES, has_id, packed
+from authsvc.audit.token_event import TokenEvent
+from authsvc.redaction import unsecret
 from authsvc.tenancy.subjects import split_subject
 
 FIRST_INTERVAL, LONGEST_INTERVAL = 2.0, 300.0
@@ -70,30 +73,6 @@ VARIOUS = "various causes"
 
 MAX_ADDRESSES, MAX_ADDRESS = 5, 64
 """Most addresses that a group lists, and most characters of one."""
-
-ID_BYTES = 8
-"""Length of a packed request id; those of a group are joined."""
-
-
-@frozen
-class PendingEntry:
-    """An entry, ready to be written.
-
-    Attributes:
-        text: JSON.
-        ids: the request ids behind it, packed.
-        count: how many events it counts.
-        proven: whether identity was proven; what is not is the first to be trimmed.
-        needed: whether it is written even when the budget is used up: the audit's entries about itself.
-        team: slug of the team that it belongs to; empty when it belongs to none.
-    """
-
-    text: str
-    ids: bytes = b""
-    count: int = 1
-    proven: bool = True
-    needed: bool = False
-    team: str = ""
 
 
 @define
@@ -329,26 +308,3 @@ def _key_of_more(token_event: TokenEvent) -> int:
 
 def _truncated(address: str) -> str:
     return unsecret(address).encode("ascii", "replace")[:MAX_ADDRESS].decode()
-
-
-def packed(request_id: str) -> bytes:
-    """Return a request id as bytes; nothing for one that is not of our making."""
-    try:
-        raw = bytes.fromhex(request_id)
-    except ValueError:
-        return b""
-    return raw if len(raw) == ID_BYTES else b""
-
-
-def has_id(ids: bytes, request_id: str) -> bool:
-    """Whether ``request_id`` is among the packed ``ids``."""
-    searched = packed(request_id)
-    index = ids.find(searched) if searched else -1
-    while index >= 0 and index % ID_BYTES:
-        index = ids.find(searched, index + 1)
-    return index >= 0
-
-
-def unpacked(ids: bytes) -> list[str]:
-    """Return packed request ids, in their order."""
-    return [ids[index : index + ID_BYTES].hex() for index in range(0, len(ids), ID_BYTES)]

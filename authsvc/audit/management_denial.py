@@ -7,11 +7,12 @@ from datetime import datetime
 
 from attrs import frozen
 
-from authsvc.audit.token_event import Facts, TokenEvent, credential_of, unsecret
+from authsvc.audit.token_event import Facts, TokenEvent, credential_of
 from authsvc.client import Client
 from authsvc.credentials.subject import MemberSubject, ServiceAccountSubject
 from authsvc.errors import PermissionDenied
 from authsvc.outcomes import MANAGEMENT_DENIED
+from authsvc.redaction import unsecret
 
 
 @frozen

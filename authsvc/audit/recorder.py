@@ -11,11 +11,12 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any, Protocol
 
-from attrs import define, frozen
+from attrs import define
 
-from authsvc.audit.aggregator import DEFAULT_GROUPS, Aggregator, PendingEntry
+from authsvc.audit.aggregator import DEFAULT_GROUPS, Aggregator
 from authsvc.audit.entry import Entry
 from authsvc.audit.management_denial import ManagementDenial, denial_event
+from authsvc.audit.pending_entry import AppendResult, PendingEntry
 from authsvc.audit.token_event import AuditedRequest, TokenEvent, token_event_of
 from authsvc.audit.upstream_pull import UpstreamPull, pull_event
 from authsvc.errors import StoreUnavailable
@@ -42,18 +43,6 @@ SYSTEM = "system:authsvc"
 BUDGET, BACKLOG, DISK, FAULT, STOPPED = AUDIT_LOSSES
 """Why a decision was lost: the budget is used up; the store was unavailable for too long; its disk was full for too
 long; an internal error; the process ended while the store was unavailable."""
-
-
-@frozen
-class AppendResult:
-    """What became of a batch.
-
-    Attributes:
-        lost: how many decisions stand in the entries that were not written, because from one entry on nothing fitted
-            into the budget but what is needed or unproven.
-    """
-
-    lost: int = 0
 
 
 class AuditWriter(Protocol):

@@ -5,8 +5,8 @@ from datetime import UTC
 from typing import Any
 
 from authsvc.audit.entry import BATCH, ON_BEHALF_OF
+from authsvc.audit.entry_words import ACTIVE, MANY, WITH_ITS_APP
 from authsvc.audit.stored_entry import TRUNCATED, instant
-from authsvc.audit.token_event import ACTIVE, MANY, WITH_ITS_APP
 from authsvc.bounded_json import CUT
 from authsvc.outcomes import (
     MANAGEMENT_DENIED,

@@ -12,8 +12,8 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from authsvc.audit.aggregator import has_id, unpacked
 from authsvc.audit.entry import ENCODER
+from authsvc.audit.request_ids import has_id, unpacked
 from authsvc.bounded_json import CUT
 from authsvc.printable import printable_json
 

@@ -5,13 +5,13 @@ since. Nothing that signs in is among them, and text that nothing proves is cut 
 people type them into the wrong field.
 """
 
-import re
 from datetime import datetime
 from typing import Any, assert_never
 
 from attrs import frozen
 
 from authsvc.audit.entry import ENCODER, MAX_TEXT
+from authsvc.audit.entry_words import ACTIVE, MANY, UNPROVEN, WITH_ITS_APP
 from authsvc.bounded_json import bounded_json
 from authsvc.client import Client
 from authsvc.credentials.subject import (
@@ -26,6 +26,7 @@ from authsvc.errors import AuthsvcError
 from authsvc.issuance import Denied, Issued
 from authsvc.outcomes import outcome_of_error
 from authsvc.policy import namespaces
+from authsvc.redaction import unsecret
 from authsvc.refusal_sentences import refusal_sentence
 from authsvc.spec.claims import Access
 from authsvc.spec.scope import ResourceScope
@@ -33,15 +34,6 @@ from authsvc.spec.token_request import TokenRequest
 from authsvc.tenancy.machine_records import Grant, PersonalToken, RefreshToken
 from authsvc.tenancy.passkey import Passkey
 from authsvc.tenancy.records import App, License
-
-UNPROVEN = "unproven"
-"""The actor of an entry before identity."""
-
-MANY = "various"
-"""The actor of an entry on decisions of many subjects."""
-
-ACTIVE, WITH_ITS_APP = "active", "archived with its app"
-"""States of a license that is in force by itself: so is its app, or the app is archived."""
 
 MAX_EXAMPLE = 80
 """Characters of each text in an example."""
@@ -51,8 +43,6 @@ MAX_CLIENT_TEXT = 100
 
 MAX_LISTED = 10
 """Most patterns or grants that an entry repeats."""
-
-_OUR_SECRET = re.compile(r"asv_[a-z]+_\w*", re.ASCII)
 
 
 @frozen
@@ -377,11 +367,6 @@ def _license(license_: License, app: App | None, now: datetime) -> Credential:
             ("repositories", license_.repositories),
         ),
     )
-
-
-def unsecret(text: str) -> str:
-    """Return ``text`` without anything that looks like a secret of ours."""
-    return _OUR_SECRET.sub("<redacted>", text) if "asv_" in text else text
 
 
 def _item(item: Any) -> Any:

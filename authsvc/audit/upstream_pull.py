@@ -8,11 +8,12 @@ from typing import Any
 
 from attrs import frozen
 
-from authsvc.audit.token_event import Facts, TokenEvent, unsecret
+from authsvc.audit.token_event import Facts, TokenEvent
 from authsvc.client import Client
 from authsvc.decision import PULL
 from authsvc.errors import AuthsvcError, UpstreamFailed
 from authsvc.outcomes import PULL_FAILED, PULL_STALE
+from authsvc.redaction import unsecret
 from authsvc.spec.scope import ResourceScope
 from authsvc.tenancy.subjects import split_subject
 

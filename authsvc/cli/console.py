@@ -179,20 +179,21 @@ def find(data_dir: Path | None, environment: Mapping[str, str]) -> tuple["Settin
 
 def _change_log(folder: Path | None) -> "ChangeLog":
     """Return where changes are logged: the installation's ``log/changes.log``, or standard error without a folder."""
-    from authsvc.logs import make_logger
+    from authsvc.log_line import info_line
+    from authsvc.wiring import clock
 
     def write(entry: "Entry") -> None:
-        facts = {"actor": entry.actor, "id": entry.id, **entry.facts}
+        line = info_line(entry.event, clock(), {"actor": entry.actor, "id": entry.id, **entry.facts})
         if folder is None:
             with suppress(OSError):  # the change is made, and the audit in the database knows it
-                make_logger("info").info(entry.event, **facts)
+                say(line, err=True)
             return
         log = folder / "log" / "changes.log"
         try:
             log.parent.mkdir(mode=0o700, exist_ok=True)
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
             with os.fdopen(os.open(log, flags, 0o600), "a", encoding="utf-8") as file:
-                make_logger("info", file).info(entry.event, **facts)
+                file.write(f"{line}\n")
         except OSError as error:  # the change is made, and the audit in the database knows it
             say(f"authsvc: done, but {log} cannot be written: {error.strerror}", err=True)
 

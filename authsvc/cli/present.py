@@ -1,13 +1,17 @@
 """Records as JSON for machines."""
 
-from datetime import datetime
-from typing import Any
+from __future__ import annotations
 
-from authsvc.activity.history import AppDay, ImageHistory, LastUse, Version
-from authsvc.manage.activity_view import ActivityLine, ActivitySummary, ImageUser
-from authsvc.tenancy.customers import Customer
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
 from authsvc.tenancy.dates import render_instant, render_optional
 from authsvc.tenancy.records import App, License, Member, Team, TokenDigest, live_tokens
+
+if TYPE_CHECKING:
+    from authsvc.activity.history import AppDay, ImageHistory, LastUse, Version
+    from authsvc.manage.activity_view import ActivityLine, ActivitySummary, ImageUser
+    from authsvc.tenancy.customers import Customer
 
 
 def team(record: Team) -> dict[str, Any]:

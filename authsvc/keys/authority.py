@@ -13,8 +13,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from authsvc.errors import InputRefused, SecretsRefused
+from authsvc.keys.file_names import TOKEN_ROOT_CERTIFICATE
 from authsvc.keys.files import load_ec_key, read_outside
-from authsvc.keys.secrets_dir import TOKEN_ROOT_CERTIFICATE, load_license_public_keys, load_roots, load_token_root
+from authsvc.keys.secrets_dir import load_roots, load_token_root
+from authsvc.keys.service_key_files import load_license_public_keys
 from authsvc.signing import license_keys
 from authsvc.signing.jws import Leaf
 from authsvc.signing.root import issue_leaf, issuer_of

@@ -36,7 +36,7 @@ from authsvc.keys.messages import (
     encode_request,
     name_of,
 )
-from authsvc.keys.sealing import SealContext
+from authsvc.keys.seal_context import SealContext
 
 DEADLINE = 3.0
 """Seconds that one operation may take, with a restart of the key service in them: it is back after about one."""

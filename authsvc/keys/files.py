@@ -23,9 +23,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 from authsvc import atomic_file
 from authsvc.errors import Conflict, SecretsRefused
+from authsvc.keys.file_names import CHANGING
 from authsvc.private_file import private_directory, read_secret, read_secret_in
-
-LOCK = ".changing"
 
 
 def new_key_pem() -> bytes:
@@ -103,7 +102,7 @@ def changing(directory: Path) -> Iterator[None]:
     try:
         with private_directory(directory) as folder:
             flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-            descriptor = os.open(LOCK, flags, 0o600, dir_fd=folder)
+            descriptor = os.open(CHANGING, flags, 0o600, dir_fd=folder)
     except OSError as error:
         if error.errno == errno.EROFS:
             raise SecretsRefused(

@@ -19,7 +19,7 @@ from attrs import field, frozen
 from cattrs.errors import BaseValidationError
 
 from authsvc.errors import InputRefused
-from authsvc.keys.sealing import SealContext
+from authsvc.keys.seal_context import SealContext
 
 MAX_REQUEST = 16 * 1024
 """Longest request in bytes."""

@@ -13,36 +13,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from authsvc.errors import Conflict
-from authsvc.keys.files import changing, create, load_ec_key, move, new_key_pem, public_pem, replace
-from authsvc.keys.secrets_dir import (
-    LICENSE_SIGNING_KEY,
+from authsvc.keys.file_names import (
     NEXT_ROOT_KEY,
-    RETIRED_LICENSE_KEYS,
     TOKEN_ROOT_CERTIFICATE,
     TOKEN_ROOT_KEY,
-    load_license_public_keys,
-    load_license_signing_key,
-    load_next_root,
-    load_roots,
-    load_token_root,
 )
-from authsvc.signing import license_keys
+from authsvc.keys.files import changing, create, load_ec_key, move, new_key_pem, replace
+from authsvc.keys.secrets_dir import load_next_root, load_roots, load_token_root
 from authsvc.signing.root import create_root
-
-
-def rotate_license_key(directory: Path) -> str:
-    """Put a new license-signing key in use and return its ``kid``; the old public key stays published.
-
-    Raises:
-        Conflict: another process is changing keys.
-        SecretsRefused: something is unusable or cannot be written.
-    """
-    with changing(directory):
-        known = load_license_public_keys(directory)
-        # A crash between the two writes leaves the old key in use and also listed as retired, which harms nothing.
-        replace(directory / RETIRED_LICENSE_KEYS, b"".join(map(public_pem, known)))
-        replace(directory / LICENSE_SIGNING_KEY, new_key_pem())
-        return license_keys.key_id(load_license_signing_key(directory).public_key())
 
 
 def prepare_root(directory: Path, now: datetime) -> x509.Certificate:

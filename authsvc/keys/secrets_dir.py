@@ -12,33 +12,35 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, load_pem_public_key
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from authsvc.atomic_file import sync_folder
 from authsvc.errors import SecretsRefused
+from authsvc.keys.file_names import (
+    LICENSE_SIGNING_KEY,
+    LICENSE_TOKEN_KEY,
+    NEXT_ROOT_KEY,
+    NGINX_SECRET,
+    REDIS_SECRET,
+    REGISTRY_EVENTS_SECRET,
+    REGISTRY_HTTP_SECRET,
+    RETIRED_LICENSE_KEYS,
+    SEALING_KEY,
+    SERVICE_KEYS,
+    TOKEN_ROOT_CERTIFICATE,
+    TOKEN_ROOT_KEY,
+)
 from authsvc.keys.files import create, load_ec_key, new_key_pem, read
+from authsvc.keys.service_key_files import (
+    TOKEN_KEY_BYTES,
+    load_license_signing_key,
+    load_license_token_key,
+    load_sealing_keys,
+    new_hex_key,
+    parse_hex_key,
+)
 from authsvc.private_file import private_directory
 from authsvc.signing.root import create_root
-
-TOKEN_ROOT_KEY = "token-root.key.pem"  # noqa: S105  a file name
-TOKEN_ROOT_CERTIFICATE = "token-root.cert.pem"  # noqa: S105  a file name
-LICENSE_SIGNING_KEY = "license-signing.key.pem"
-NEXT_ROOT_KEY = "token-root.next.key.pem"
-RETIRED_LICENSE_KEYS = "license-retired.keys.pem"
-LICENSE_TOKEN_KEY = "license-token.key"  # noqa: S105  a file name
-SEALING_KEY = "sealing.key"
-REGISTRY_HTTP_SECRET = "registry-http.secret"  # noqa: S105  a file name
-REGISTRY_EVENTS_SECRET = "registry-events.secret"  # noqa: S105  a file name
-NGINX_SECRET = "nginx.secret"  # noqa: S105  a file name
-REDIS_SECRET = "redis.secret"  # noqa: S105  a file name
-
-_PEM_END = b"-----END PUBLIC KEY-----"
-
-TOKEN_KEY_BYTES = 32
-"""Length of the key under which license registry tokens are derived."""
-
-SERVICE_KEYS = (RETIRED_LICENSE_KEYS, LICENSE_TOKEN_KEY, SEALING_KEY, LICENSE_SIGNING_KEY)
-"""The files of the key service, in the order in which they are written: a key signs when its predecessors are known."""
 
 
 def create_missing(directory: Path, now: datetime, *, service_keys: bool = True) -> tuple[str, ...]:
@@ -186,79 +188,6 @@ def load_next_root(directory: Path) -> tuple[x509.Certificate, ec.EllipticCurveP
     return (found[0], key) if found else None
 
 
-def load_license_signing_key(directory: Path) -> ec.EllipticCurvePrivateKey:
-    """Return the key that signs license files.
-
-    Raises:
-        SecretsRefused: missing, readable by others or not P-256.
-    """
-    return load_ec_key(directory / LICENSE_SIGNING_KEY)
-
-
-def load_license_public_keys(directory: Path) -> list[ec.EllipticCurvePublicKey]:
-    """Return the public keys that verify license files: the one in use, then retired ones, newest first.
-
-    Raises:
-        SecretsRefused: one is unusable.
-    """
-    newest = load_license_signing_key(directory).public_key()
-    path = directory / RETIRED_LICENSE_KEYS
-    if not path.exists():
-        return [newest]
-    retired = []
-    for block in read(path).split(_PEM_END)[:-1]:
-        try:
-            key = load_pem_public_key(block.strip() + b"\n" + _PEM_END + b"\n")
-        except ValueError as error:
-            raise SecretsRefused(f"{path} must hold PEM public keys only") from error
-        if not isinstance(key, ec.EllipticCurvePublicKey):
-            raise SecretsRefused(f"{path} must hold P-256 public keys only")
-        retired.append(key)
-    return [newest, *(key for key in retired if key != newest)]
-
-
-def load_license_token_key(directory: Path) -> bytes:
-    """Return the 32-byte key under which license registry tokens are derived.
-
-    Raises:
-        SecretsRefused: missing, readable by others, or not 64 hexadecimal digits.
-    """
-    path = directory / LICENSE_TOKEN_KEY
-    return parse_hex_key(read(path).strip(), path)
-
-
-def load_sealing_keys(directory: Path) -> tuple[bytes, ...]:
-    """Return the keys that seal secrets, 32 bytes each: the one in use, then retired ones, newest first.
-
-    Raises:
-        SecretsRefused: missing, readable by others, or not lines of 64 hexadecimal digits.
-    """
-    path = directory / SEALING_KEY
-    keys = tuple(parse_hex_key(line, path) for line in read(path).split())
-    if not keys:
-        raise SecretsRefused(f"{path} is empty; put it back from the backup of the keys")
-    return keys
-
-
-def parse_hex_key(text: bytes, path: Path) -> bytes:
-    """Return the key in ``text``.
-
-    Args:
-        text: 64 hexadecimal digits.
-        path: of its file, for the sentence.
-
-    Raises:
-        SecretsRefused: it is something else, or not random.
-    """
-    try:
-        key = bytes.fromhex(text.decode("ascii"))
-    except ValueError as error:
-        raise SecretsRefused(f"{path} must hold {TOKEN_KEY_BYTES * 2} hexadecimal digits") from error
-    if len(key) != TOKEN_KEY_BYTES or len(set(key)) == 1:
-        raise SecretsRefused(f"{path} must hold {TOKEN_KEY_BYTES * 2} random hexadecimal digits")
-    return key
-
-
 def registry_http_secret(directory: Path) -> str:
     """Return what the registry signs the state of uploads with.
 
@@ -322,8 +251,3 @@ def _create_root(directory: Path, now: datetime) -> list[str]:
         return create_root(key, serial=secrets.randbits(158) | 1, now=now).public_bytes(Encoding.PEM)
 
     return [TOKEN_ROOT_CERTIFICATE] if create(directory / TOKEN_ROOT_CERTIFICATE, new_root) else []
-
-
-def new_hex_key() -> bytes:
-    """Return a new 32-byte key as a line of hexadecimal digits."""
-    return f"{secrets.token_hex(TOKEN_KEY_BYTES)}\n".encode()

@@ -18,14 +18,17 @@ from authsvc import atomic_file, license_file
 from authsvc.credentials.machine_secret import MachineSecret, derive_license_token, is_id
 from authsvc.errors import Conflict, InputRefused, SecretsRefused
 from authsvc.keys import sealing
-from authsvc.keys.files import changing, create, new_key_pem, read, replace
-from authsvc.keys.rotation import rotate_license_key
-from authsvc.keys.sealing import NONCE_BYTES, SealContext, sealing_key_id
-from authsvc.keys.secrets_dir import (
+from authsvc.keys.file_names import (
     LICENSE_SIGNING_KEY,
     LICENSE_TOKEN_KEY,
+    RETIRED_LICENSE_KEYS,
     SEALING_KEY,
     SERVICE_KEYS,
+)
+from authsvc.keys.files import changing, create, new_key_pem, public_pem, read, replace
+from authsvc.keys.seal_context import SealContext
+from authsvc.keys.sealing import NONCE_BYTES, sealing_key_id
+from authsvc.keys.service_key_files import (
     load_license_public_keys,
     load_license_signing_key,
     load_license_token_key,
@@ -97,6 +100,21 @@ def install_service_key(directory: Path, name: str, content: bytes) -> bool:
         "remove the other one",
         code="key_file_differs",
     )
+
+
+def rotate_license_key(directory: Path) -> str:
+    """Put a new license-signing key in use and return its ``kid``; the old public key stays published.
+
+    Raises:
+        Conflict: another process is changing keys.
+        SecretsRefused: something is unusable or cannot be written.
+    """
+    with changing(directory):
+        known = load_license_public_keys(directory)
+        # A crash between the two writes leaves the old key in use and also listed as retired, which harms nothing.
+        replace(directory / RETIRED_LICENSE_KEYS, b"".join(map(public_pem, known)))
+        replace(directory / LICENSE_SIGNING_KEY, new_key_pem())
+        return license_keys.key_id(load_license_signing_key(directory).public_key())
 
 
 def rotate_sealing_key(directory: Path) -> str:

@@ -6,7 +6,8 @@ from pathlib import Path
 from cryptography import x509
 
 from authsvc.errors import SecretsRefused
-from authsvc.keys.secrets_dir import TOKEN_ROOT_CERTIFICATE, load_roots
+from authsvc.keys.file_names import TOKEN_ROOT_CERTIFICATE
+from authsvc.keys.secrets_dir import load_roots
 
 
 class TrustedRoots:

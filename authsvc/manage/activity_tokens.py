@@ -12,9 +12,9 @@ from authsvc.activity.activity_filter import ActivityFilter
 from authsvc.activity.attribution import ActivityKind
 from authsvc.activity.history import ActivityRow
 from authsvc.activity.image_name import ImageName
+from authsvc.audit.entry_words import MANY
 from authsvc.audit.selection import EntrySelection
 from authsvc.audit.stored_entry import StoredEntry, instant
-from authsvc.audit.token_event import MANY
 from authsvc.decision import PULL
 from authsvc.manage.audit import MAX_EXAMINED, STEP, AuditReader
 from authsvc.manage.audit_query import CLOCK_SLACK, LATEST_WRITE, MAX_NAMES, cursor_at, position, quoted

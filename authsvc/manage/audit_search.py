@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from attrs import frozen
 
-from authsvc.audit.aggregator import ID_BYTES
+from authsvc.audit.request_ids import ID_BYTES
 from authsvc.audit.selection import EntrySelection
 from authsvc.audit.stored_entry import StoredEntry, instant
 from authsvc.errors import InputRefused

@@ -8,8 +8,8 @@ from typing import Any
 from attrs import frozen
 
 from authsvc.audit.entry import ON_BEHALF_OF
+from authsvc.audit.entry_words import MANY, UNPROVEN
 from authsvc.audit.stored_entry import StoredEntry
-from authsvc.audit.token_event import MANY, UNPROVEN
 from authsvc.credentials.machine_secret import is_id
 from authsvc.errors import InputRefused, NotFound
 from authsvc.manage.actor import Actor

@@ -1,16 +1,19 @@
 """Where the use cases read and write what members sign in with; see :mod:`authsvc.manage.stores`."""
 
+from __future__ import annotations
+
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from authsvc.audit.entry import Entry
-from authsvc.tenancy.machine_records import PersonalToken, RefreshToken
-from authsvc.tenancy.pages import Page
-from authsvc.tenancy.passkey import Passkey
-from authsvc.tenancy.portal_session import PortalSession
-from authsvc.tenancy.records import Member
-from authsvc.tenancy.versioned import Versioned
+if TYPE_CHECKING:
+    from authsvc.audit.entry import Entry
+    from authsvc.tenancy.machine_records import PersonalToken, RefreshToken
+    from authsvc.tenancy.pages import Page
+    from authsvc.tenancy.passkey import Passkey
+    from authsvc.tenancy.portal_session import PortalSession
+    from authsvc.tenancy.records import Member
+    from authsvc.tenancy.versioned import Versioned
 
 
 class PasswordChoiceStore(Protocol):

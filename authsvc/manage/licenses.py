@@ -21,7 +21,6 @@ from authsvc.manage.operation import Operation
 from authsvc.manage.permissions import Permission
 from authsvc.manage.rotation import ended, rotation_ends
 from authsvc.manage.stores import Stores
-from authsvc.signing import license_keys
 from authsvc.tenancy.customers import SelectedCustomer
 from authsvc.tenancy.dates import parse_end, render_instant
 from authsvc.tenancy.license_filter import LicenseFilter
@@ -234,7 +233,7 @@ class Licenses:
     @permitted(Permission.LICENSE_KEYS)
     async def verification_keys(self) -> str:
         """Return the key file: the public keys, retired ones too, with which customers check their files offline."""
-        document = license_keys.key_document(self.registry, await self.signer.license_keys())
+        document = license_file.key_document(self.registry, await self.signer.license_keys())
         return f"{json.dumps(document, indent=2)}\n"
 
     @permitted(Permission.LICENSE_EXTEND)

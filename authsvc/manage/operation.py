@@ -8,11 +8,11 @@ from typing import Any, Literal, Self, TypeVar
 from attrs import frozen
 
 from authsvc.audit.entry import BATCH, ON_BEHALF_OF, REQUEST_ID, Entry
-from authsvc.audit.token_event import unsecret
 from authsvc.errors import PreconditionFailed
 from authsvc.manage.actor import Actor
 from authsvc.manage.changed_fields import changed_fields
 from authsvc.manage.etag import ANY, etag
+from authsvc.redaction import unsecret
 
 T = TypeVar("T")
 

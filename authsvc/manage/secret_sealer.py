@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from authsvc.keys.sealing import SealContext
+from authsvc.keys.seal_context import SealContext
 
 
 class SecretSealer(Protocol):

@@ -6,48 +6,48 @@ what it rests on has changed since it was read. The store writes the entry to th
 log when the change is durable.
 """
 
+from __future__ import annotations
+
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from attrs import frozen
-
-from authsvc.activity.activity_filter import ActivityFilter
-from authsvc.activity.history import (
-    AccountActivity,
-    ActivityRow,
-    AppDay,
-    ImageHistory,
-    ImagePull,
-    LicenseDownloads,
-    RunningLicenses,
-)
-from authsvc.activity.image_name import ImageName
-from authsvc.audit.entry import Entry
-from authsvc.images.deletion_record import PendingDeletion
-from authsvc.images.index import AppImages, CrawlState, ImageScope, IndexedTag, RepositoryRow, RepositoryState
-from authsvc.images.summary import BlobList
-from authsvc.manage.credential_stores import (
-    PasskeyStore,
-    PasswordChoiceStore,
-    PersonalTokenStore,
-    SessionStore,
-    SignInStore,
-)
-from authsvc.registries.tag_deletion import RepositoryLock
-from authsvc.tenancy.customers import Customer, SelectedCustomer
-from authsvc.tenancy.license_filter import LicenseFilter
-from authsvc.tenancy.license_link import LicenseLink
-from authsvc.tenancy.machine_records import OneTimeLink, ServiceAccount
-from authsvc.tenancy.pages import IndexProgress, Page
-from authsvc.tenancy.records import App, License, LicenseReference, Member, Team
-from authsvc.tenancy.versioned import Versioned
-from authsvc.upstreams.health import UpstreamHealth
-from authsvc.upstreams.link import UpstreamLink
-from authsvc.upstreams.probe import ProbeStep
-from authsvc.webhooks.delivery import Delivery, DeliveryCounts
-from authsvc.webhooks.webhook import Webhook
+if TYPE_CHECKING:
+    from authsvc.activity.activity_filter import ActivityFilter
+    from authsvc.activity.history import (
+        AccountActivity,
+        ActivityRow,
+        AppDay,
+        ImageHistory,
+        ImagePull,
+        LicenseDownloads,
+        RunningLicenses,
+    )
+    from authsvc.activity.image_name import ImageName
+    from authsvc.audit.entry import Entry
+    from authsvc.images.deletion_record import PendingDeletion
+    from authsvc.images.index import AppImages, CrawlState, ImageScope, IndexedTag, RepositoryRow, RepositoryState
+    from authsvc.images.summary import BlobList
+    from authsvc.manage.credential_stores import (
+        PasskeyStore,
+        PasswordChoiceStore,
+        PersonalTokenStore,
+        SessionStore,
+        SignInStore,
+    )
+    from authsvc.manage.webhook_stores import DeliveryReader, WebhookStore
+    from authsvc.registries.tag_deletion import RepositoryLock
+    from authsvc.tenancy.customers import Customer, SelectedCustomer
+    from authsvc.tenancy.license_filter import LicenseFilter
+    from authsvc.tenancy.license_link import LicenseLink
+    from authsvc.tenancy.machine_records import OneTimeLink, ServiceAccount
+    from authsvc.tenancy.pages import IndexProgress, Page
+    from authsvc.tenancy.records import App, License, LicenseReference, Member, Team
+    from authsvc.tenancy.versioned import Versioned
+    from authsvc.upstreams.health import UpstreamHealth
+    from authsvc.upstreams.link import UpstreamLink
+    from authsvc.upstreams.probe import ProbeStep
 
 
 class TeamStore(Protocol):
@@ -340,46 +340,50 @@ class UpstreamStore(Protocol):
     async def remove(self, old: Versioned[UpstreamLink], entry: Entry) -> None: ...
 
 
-class WebhookStore(Protocol):
-    """Webhooks, by id; lists are oldest first, with disabled ones."""
-
-    async def get(self, webhook_id: str) -> Versioned[Webhook] | None: ...
-    async def page(self, team: str | None, after: str | None, limit: int) -> Page[Webhook]: ...
-    async def add(self, webhook: Webhook, app: Versioned[App] | None, entry: Entry) -> None: ...
-    async def replace(self, old: Versioned[Webhook], new: Webhook, entry: Entry) -> None: ...
-    async def remove(self, old: Versioned[Webhook], entry: Entry) -> None: ...
-
-
-class DeliveryReader(Protocol):
-    """What was sent to webhooks, by id of the webhook."""
-
-    async def newest(self, webhook_id: str, limit: int) -> Sequence[Delivery]: ...
-    async def counts(self, webhook_ids: Sequence[str]) -> Sequence[DeliveryCounts]: ...
-
-
-@frozen
-class Stores:
+class Stores(Protocol):
     """Every aggregate of one installation."""
 
-    teams: TeamStore
-    apps: AppStore
-    members: MemberStore
-    links: LinkStore
-    password_choices: PasswordChoiceStore
-    personal_tokens: PersonalTokenStore
-    sign_ins: SignInStore
-    sessions: SessionStore
-    passkeys: PasskeyStore
-    service_accounts: ServiceAccountStore
-    customers: CustomerStore
-    licenses: LicenseStore
-    license_links: LicenseLinkStore
-    usage: UsageReader
-    operations: OperationStore
-    activity: ActivityReader
-    images: ImageStore
-    repositories: RepositoryStore
-    image_deletions: ImageDeletionStore
-    upstreams: UpstreamStore
-    webhooks: WebhookStore
-    deliveries: DeliveryReader
+    @property
+    def teams(self) -> TeamStore: ...
+    @property
+    def apps(self) -> AppStore: ...
+    @property
+    def members(self) -> MemberStore: ...
+    @property
+    def links(self) -> LinkStore: ...
+    @property
+    def password_choices(self) -> PasswordChoiceStore: ...
+    @property
+    def personal_tokens(self) -> PersonalTokenStore: ...
+    @property
+    def sign_ins(self) -> SignInStore: ...
+    @property
+    def sessions(self) -> SessionStore: ...
+    @property
+    def passkeys(self) -> PasskeyStore: ...
+    @property
+    def service_accounts(self) -> ServiceAccountStore: ...
+    @property
+    def customers(self) -> CustomerStore: ...
+    @property
+    def licenses(self) -> LicenseStore: ...
+    @property
+    def license_links(self) -> LicenseLinkStore: ...
+    @property
+    def usage(self) -> UsageReader: ...
+    @property
+    def operations(self) -> OperationStore: ...
+    @property
+    def activity(self) -> ActivityReader: ...
+    @property
+    def images(self) -> ImageStore: ...
+    @property
+    def repositories(self) -> RepositoryStore: ...
+    @property
+    def image_deletions(self) -> ImageDeletionStore: ...
+    @property
+    def upstreams(self) -> UpstreamStore: ...
+    @property
+    def webhooks(self) -> WebhookStore: ...
+    @property
+    def deliveries(self) -> DeliveryReader: ...

@@ -1,38 +1,47 @@
-"""The use cases of one installation, in one place: what the command line, the management API and the portal call."""
+"""The use cases of one installation, in one place: what the command line, the management API and the portal call.
+
+Each is imported and made when it is first asked for: a command needs one or two of them, and all take as long to import
+as the command itself. A worker loads them at its start (:func:`authsvc.wiring.management.server_use_cases`).
+"""
+
+from __future__ import annotations
 
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
-from authsvc.manage.activity import Activity
-from authsvc.manage.audit import Audit, AuditReader
-from authsvc.manage.customers import Customers
-from authsvc.manage.image_deletions import ImageDeletions, RegistryDeletions
-from authsvc.manage.image_users import ImageUsers
-from authsvc.manage.images import Images, RegistryImages
-from authsvc.manage.license_by_link import LicenseByLink
-from authsvc.manage.license_links import LicenseLinks
-from authsvc.manage.license_preview import LicensePreview
-from authsvc.manage.license_renewal import LicenseRenewal
-from authsvc.manage.license_signer import LicenseSigner
 from authsvc.manage.license_use import MOST_EXAMINED
-from authsvc.manage.licenses import Licenses
-from authsvc.manage.links import Links
-from authsvc.manage.members import Members
-from authsvc.manage.new_passwords import PasswordHasher
-from authsvc.manage.passkeys import Passkeys
-from authsvc.manage.repositories import Repositories
-from authsvc.manage.secret_sealer import SecretSealer
-from authsvc.manage.service_accounts import ServiceAccounts
-from authsvc.manage.sessions import Sessions
-from authsvc.manage.stores import Stores
-from authsvc.manage.teams import Teams
-from authsvc.manage.tokens import Tokens
-from authsvc.manage.upstream_checks import UpstreamChecks
-from authsvc.manage.upstreams import Upstreams
-from authsvc.manage.webhook_checks import WebhookChecks
-from authsvc.manage.webhooks import Webhooks
-from authsvc.tenancy.records import App
+
+if TYPE_CHECKING:
+    from authsvc.manage.activity import Activity
+    from authsvc.manage.audit import Audit, AuditReader
+    from authsvc.manage.customers import Customers
+    from authsvc.manage.image_deletions import ImageDeletions, RegistryDeletions
+    from authsvc.manage.image_users import ImageUsers
+    from authsvc.manage.images import Images, RegistryImages
+    from authsvc.manage.license_by_link import LicenseByLink
+    from authsvc.manage.license_links import LicenseLinks
+    from authsvc.manage.license_preview import LicensePreview
+    from authsvc.manage.license_renewal import LicenseRenewal
+    from authsvc.manage.license_signer import LicenseSigner
+    from authsvc.manage.licenses import Licenses
+    from authsvc.manage.links import Links
+    from authsvc.manage.members import Members
+    from authsvc.manage.new_passwords import PasswordHasher
+    from authsvc.manage.passkeys import Passkeys
+    from authsvc.manage.repositories import Repositories
+    from authsvc.manage.secret_sealer import SecretSealer
+    from authsvc.manage.service_accounts import ServiceAccounts
+    from authsvc.manage.sessions import Sessions
+    from authsvc.manage.stores import Stores
+    from authsvc.manage.teams import Teams
+    from authsvc.manage.tokens import Tokens
+    from authsvc.manage.upstream_checks import UpstreamChecks
+    from authsvc.manage.upstreams import Upstreams
+    from authsvc.manage.webhook_checks import WebhookChecks
+    from authsvc.manage.webhooks import Webhooks
+    from authsvc.tenancy.records import App
 
 
 @frozen(slots=False)
@@ -68,103 +77,145 @@ class UseCases:
     @cached_property
     def teams(self) -> Teams:
         """Teams and apps."""
+        from authsvc.manage.teams import Teams
+
         return Teams(self.stores, self.most_examined)
 
     @cached_property
     def members(self) -> Members:
         """The people in them."""
+        from authsvc.manage.members import Members
+
         return Members(self.stores, self.password_hasher)
 
     @cached_property
     def links(self) -> Links:
         """Invitations and resets."""
+        from authsvc.manage.links import Links
+
         return Links(self.stores, self.password_hasher)
 
     @cached_property
     def activity(self) -> Activity:
         """Who pushed and pulled what."""
+        from authsvc.manage.activity import Activity
+
         return Activity(self.stores, self.audit_reader)
 
     @cached_property
     def image_users(self) -> ImageUsers:
         """Who has which version of an image."""
+        from authsvc.manage.image_users import ImageUsers
+
         return ImageUsers(self.stores)
 
     @cached_property
     def tokens(self) -> Tokens:
         """Personal tokens and sign-ins."""
+        from authsvc.manage.tokens import Tokens
+
         return Tokens(self.stores)
 
     @cached_property
     def sessions(self) -> Sessions:
         """Browsers that are signed in to the portal."""
+        from authsvc.manage.sessions import Sessions
+
         return Sessions(self.stores)
 
     @cached_property
     def passkeys(self) -> Passkeys:
         """What members sign in to the portal with instead of the password."""
+        from authsvc.manage.passkeys import Passkeys
+
         return Passkeys(self.stores)
 
     @cached_property
     def service_accounts(self) -> ServiceAccounts:
         """Machines' own accounts."""
+        from authsvc.manage.service_accounts import ServiceAccounts
+
         return ServiceAccounts(self.stores)
 
     @cached_property
     def customers(self) -> Customers:
         """Whom licenses are made out to."""
+        from authsvc.manage.customers import Customers
+
         return Customers(self.stores)
 
     @cached_property
     def upstreams(self) -> Upstreams:
         """Links to external registries. What has a secret raises what its sealer raises."""
+        from authsvc.manage.upstreams import Upstreams
+
         return Upstreams(self.stores, self.sealer, self.upstream_checks, self.most_examined)
 
     @cached_property
     def webhooks(self) -> Webhooks:
         """Addresses that events are sent to. What has a secret raises what its sealer raises."""
+        from authsvc.manage.webhooks import Webhooks
+
         return Webhooks(self.stores, self.sealer, self.webhook_checks)
 
     @cached_property
     def licenses(self) -> Licenses:
         """Licenses. What makes or checks a file raises what its signer raises."""
+        from authsvc.manage.licenses import Licenses
+
         return Licenses(self.stores, self.signer, self.registry)
 
     @cached_property
     def license_links(self) -> LicenseLinks:
         """Links to the pages of licenses."""
+        from authsvc.manage.license_links import LicenseLinks
+
         return LicenseLinks(self.stores)
 
     @cached_property
     def license_by_link(self) -> LicenseByLink:
         """What such a link opens. What makes a file raises what the signer raises."""
+        from authsvc.manage.license_by_link import LicenseByLink
+
         return LicenseByLink(self.stores, self.licenses)
 
     @cached_property
     def license_preview(self) -> LicensePreview:
         """What a license would pull."""
+        from authsvc.manage.license_preview import LicensePreview
+
         return LicensePreview(self.stores)
 
     def renewal(self, app: App) -> LicenseRenewal:
         """Return the use cases that give many licenses of an app another end."""
+        from authsvc.manage.license_renewal import LicenseRenewal
+
         return LicenseRenewal(self.stores, app)
 
     @cached_property
     def images(self) -> Images:
         """What lies in the registry. What asks the registry raises SetupRefused when no key can sign a question."""
+        from authsvc.manage.images import Images
+
         return Images(self.stores, self.registry_images, self.registry)
 
     @cached_property
     def repositories(self) -> Repositories:
         """The repositories of an app, and who runs what is in them."""
+        from authsvc.manage.repositories import Repositories
+
         return Repositories(self.stores)
 
     @cached_property
     def image_deletions(self) -> ImageDeletions:
         """Deleting from it. It raises SetupRefused when no key can sign a request."""
+        from authsvc.manage.image_deletions import ImageDeletions
+
         return ImageDeletions(self.stores, self.registry_deletions, self.registry)
 
     @cached_property
     def audit(self) -> Audit:
         """What was decided and changed."""
+        from authsvc.manage.audit import Audit
+
         return Audit(self.audit_reader, self.stores)

@@ -18,8 +18,7 @@ from attrs import evolve, field, frozen
 
 from authsvc.errors import SetupRefused
 from authsvc.issuance import ISSUER
-from authsvc.keys.files import read
-from authsvc.keys.secrets_dir import (
+from authsvc.keys.file_names import (
     LICENSE_SIGNING_KEY,
     LICENSE_TOKEN_KEY,
     NEXT_ROOT_KEY,
@@ -31,6 +30,9 @@ from authsvc.keys.secrets_dir import (
     SEALING_KEY,
     TOKEN_ROOT_CERTIFICATE,
     TOKEN_ROOT_KEY,
+)
+from authsvc.keys.files import read
+from authsvc.keys.secrets_dir import (
     create_missing,
     load_event_bearers,
     load_nginx_secrets,

@@ -14,8 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from authsvc.errors import SetupRefused
-from authsvc.keys.files import LOCK
-from authsvc.keys.secrets_dir import LICENSE_SIGNING_KEY, TOKEN_ROOT_CERTIFICATE
+from authsvc.keys.file_names import CHANGING, LICENSE_SIGNING_KEY, TOKEN_ROOT_CERTIFICATE
 from authsvc.private_file import read_trusted
 from authsvc.setup.layout import FOLDERS, Layout
 
@@ -115,7 +114,7 @@ def check_volume(path: Path, names: Iterable[str]) -> None:
         known = frozenset(names)
         for name in sorted(set(os.listdir(volume)) - _OF_FILE_SYSTEMS):  # noqa: PTH208  of the open descriptor
             # A draft that was left by a crash is called .NAME.something.
-            if name not in known and name.removeprefix(".").rpartition(".")[0] not in known and name != LOCK:
+            if name not in known and name.removeprefix(".").rpartition(".")[0] not in known and name != CHANGING:
                 raise SetupRefused(f"the volume at {path} holds {name[:80]!r}, which is not a file of authsvc")
             status = os.stat(name, dir_fd=volume, follow_symlinks=False)
             if not _is_our_file(status):

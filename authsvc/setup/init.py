@@ -10,16 +10,8 @@ from urllib.parse import quote
 from attrs import field, frozen
 
 from authsvc.issuance import ISSUER
-from authsvc.keys.secrets_dir import (
-    NGINX_SECRET,
-    REGISTRY_EVENTS_SECRET,
-    REGISTRY_HTTP_SECRET,
-    TOKEN_ROOT_CERTIFICATE,
-    create_missing,
-    load_event_bearers,
-    load_nginx_secrets,
-    registry_http_secret,
-)
+from authsvc.keys.file_names import NGINX_SECRET, REGISTRY_EVENTS_SECRET, REGISTRY_HTTP_SECRET, TOKEN_ROOT_CERTIFICATE
+from authsvc.keys.secrets_dir import create_missing, load_event_bearers, load_nginx_secrets, registry_http_secret
 from authsvc.listen_address import ListenAddress
 from authsvc.public_url import PublicUrl
 from authsvc.setup import render

@@ -12,8 +12,8 @@ from pathlib import Path
 from authsvc.atomic_file import sync_folder
 from authsvc.errors import Conflict, Overloaded, SetupRefused, SignerUnavailable
 from authsvc.keys.client import KeyServiceClient
+from authsvc.keys.file_names import LICENSE_SIGNING_KEY, RETIRED_LICENSE_KEYS, SERVICE_KEYS
 from authsvc.keys.files import read
-from authsvc.keys.secrets_dir import LICENSE_SIGNING_KEY, RETIRED_LICENSE_KEYS, SERVICE_KEYS
 from authsvc.keys.service_keys import present_keys, remove_service_keys
 
 STARTED_WITHIN = 30.0

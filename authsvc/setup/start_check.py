@@ -6,14 +6,8 @@ from pathlib import Path
 
 from authsvc.errors import SecretsRefused
 from authsvc.keys.authority import Authority, load_authority, load_leaf_files
-from authsvc.keys.secrets_dir import (
-    TOKEN_ROOT_CERTIFICATE,
-    TOKEN_ROOT_KEY,
-    check_present,
-    load_roots,
-    missing,
-    root_is_offline,
-)
+from authsvc.keys.file_names import TOKEN_ROOT_CERTIFICATE, TOKEN_ROOT_KEY
+from authsvc.keys.secrets_dir import check_present, load_roots, missing, root_is_offline
 from authsvc.settings import CONFIG, Settings, check_variables, load
 
 _RENDERED = (

@@ -11,8 +11,8 @@ from typing import Any
 
 from attrs import frozen
 
-from authsvc.audit.aggregator import PendingEntry, packed
-from authsvc.audit.recorder import AppendResult
+from authsvc.audit.pending_entry import AppendResult, PendingEntry
+from authsvc.audit.request_ids import packed
 from authsvc.audit.selection import EVERYTHING, EntrySelection, SelectedEntries
 from authsvc.audit.stored_entry import StoredEntry
 from authsvc.store import keys

@@ -7,7 +7,7 @@ from datetime import datetime
 from attrs import frozen
 
 from authsvc.errors import InputRefused
-from authsvc.keys.sealing import SealContext
+from authsvc.keys.seal_context import SealContext
 from authsvc.spec.reference import Repository
 from authsvc.tenancy.patterns import MAX_PATTERNS, PROXY, is_pattern, matches
 from authsvc.upstreams.origin import Origin

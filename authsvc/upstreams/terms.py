@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from attrs import frozen
 
 from authsvc.errors import FieldProblem, InputRefused
-from authsvc.keys.sealing import MAX_SECRET
+from authsvc.keys.seal_context import MAX_SECRET
 from authsvc.redaction import Secret
 from authsvc.upstreams.link import parse_exposed
 from authsvc.upstreams.origin import Origin, parse_host, parse_origin

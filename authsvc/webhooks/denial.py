@@ -3,12 +3,13 @@
 from collections.abc import Iterable, Iterator
 from datetime import UTC
 
-from authsvc.audit.token_event import AuditedRequest, unsecret
+from authsvc.audit.token_event import AuditedRequest
 from authsvc.client import UNKNOWN
 from authsvc.credentials.subject import LicensesSubject, LicenseSubject, Subject
 from authsvc.decision import RefusalReason
 from authsvc.issuance import Denied, Issued
 from authsvc.policy import namespaces
+from authsvc.redaction import unsecret
 from authsvc.refusal_sentences import refusal_sentence
 from authsvc.tenancy.records import License
 from authsvc.webhooks.event import EventType, WebhookEvent, event_id

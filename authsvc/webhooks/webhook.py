@@ -4,7 +4,7 @@ from datetime import datetime
 
 from attrs import evolve, frozen
 
-from authsvc.keys.sealing import SealContext
+from authsvc.keys.seal_context import SealContext
 from authsvc.upstreams.origin import Origin
 from authsvc.webhooks.event import EventType, WebhookEvent
 

@@ -20,7 +20,7 @@ from authsvc.credentials.relying_party import RelyingParty
 from authsvc.credentials.throttled_passwords import ThrottledPasswords
 from authsvc.errors import SignerUnavailable
 from authsvc.keys.client import KeyServiceClient
-from authsvc.keys.sealing import SealContext
+from authsvc.keys.seal_context import SealContext
 from authsvc.logs import Logger
 from authsvc.manage.image_deletions import RegistryDeletions
 from authsvc.manage.images import RegistryImages
@@ -48,9 +48,9 @@ from authsvc.web.portal.password_check import RecordRefused
 from authsvc.web.portal.rendering import Renderer
 from authsvc.web.portal.route import PREFIX as PORTAL_PREFIX
 from authsvc.wiring import clock
-from authsvc.wiring.keys import ServiceKeys
 from authsvc.wiring.management import server_use_cases
 from authsvc.wiring.pasted_images import PastedTexts
+from authsvc.wiring.service_keys import ServiceKeys
 from authsvc.wiring.upstreams import registry_checks
 from authsvc.wiring.webhook_checks import receiver_checks
 

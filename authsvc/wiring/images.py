@@ -39,48 +39,10 @@ from authsvc.store.image_index import RedisImageIndex
 from authsvc.store.images import RedisImages
 from authsvc.store.records import Records
 from authsvc.system_token import SystemTokens
-from authsvc.wiring import clock
-from authsvc.wiring.keys import operator_leaf, system_tokens
-
-NO_REGISTRY = "the address of the registry is not set (AUTHSVC_REGISTRY_URL), so it cannot be asked"
+from authsvc.wiring import NO_REGISTRY, clock
 
 GENTLE = Pace(1.0)
 """A crawl rests as long as it works."""
-
-
-@frozen
-class RegistryOnDemand:
-    """The registry as a command asks it: with a connection, and a leaf of the operator, for each question.
-
-    Attributes:
-        settings: of the installation.
-    """
-
-    settings: Settings
-
-    async def find(self, repository: str, reference: str) -> DescribedImage | None:
-        """Return what is under a tag or digest; None when nothing is."""
-        async with self._images() as images:
-            return await images.find(repository, reference)
-
-    async def count_tags(self, repository: str) -> int:
-        """Return how many tags a repository has."""
-        async with self._images() as images:
-            return await images.count_tags(repository)
-
-    @asynccontextmanager
-    async def _images(self) -> AsyncIterator[ImageReader]:
-        """Yield what reads the registry.
-
-        Raises:
-            RegistryUnavailable: it is not known where it is.
-            SecretsRefused: there is no leaf.
-        """
-        if self.settings.registry_url is None:
-            raise RegistryUnavailable(NO_REGISTRY)
-        tokens = system_tokens(self.settings, operator_leaf(self.settings, clock()))
-        async with RegistrySession(self.settings.registry_url) as session:
-            yield image_reader(session, tokens)
 
 
 @frozen

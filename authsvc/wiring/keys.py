@@ -1,10 +1,8 @@
 """The use cases of keys, on a secrets directory and the list of workers."""
 
-import os
 import secrets
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
 
 from attrs import frozen
 
@@ -12,17 +10,10 @@ from authsvc.errors import SecretsRefused
 from authsvc.keys import rotation
 from authsvc.keys.authority import load_leaf_files, make_own_leaf
 from authsvc.keys.client import KeyServiceClient
-from authsvc.keys.secrets_dir import (
-    LICENSE_SIGNING_KEY,
-    load_next_root,
-    load_roots,
-    load_token_root,
-    root_is_offline,
-)
+from authsvc.keys.secrets_dir import load_next_root, load_roots, load_token_root, root_is_offline
 from authsvc.keys.service_keys import LocalKeys
 from authsvc.manage.keys import Keys, Root
 from authsvc.manage.license_signer import LicenseSigner
-from authsvc.manage.secret_sealer import SecretSealer
 from authsvc.registries.ours import accepts
 from authsvc.settings import Settings
 from authsvc.signing.jws import Leaf, Signer
@@ -30,6 +21,7 @@ from authsvc.signing.root import fingerprint
 from authsvc.store.workers import RedisWorkerRegistry
 from authsvc.system_token import SystemTokens
 from authsvc.wiring import clock
+from authsvc.wiring.service_keys import key_rotator, license_signer
 
 TOKEN_ID_BYTES = 16
 
@@ -111,20 +103,6 @@ def operator_leaf(settings: Settings, now: datetime) -> Leaf:
     return load_leaf_files(*settings.leaf_files, load_roots(directory))
 
 
-class ServiceKeys(LicenseSigner, SecretSealer, Protocol):
-    """Signs license files and seals secrets."""
-
-
-def license_signer(settings: Settings) -> LocalKeys | KeyServiceClient:
-    """Return who signs license files and seals secrets: the key files where they can be read, else the key service.
-
-    A command of the operator runs where the files are; one in the server's container of compose.yaml does not.
-    """
-    if settings.key_socket is None or os.access(settings.keys_dir / LICENSE_SIGNING_KEY, os.R_OK):
-        return LocalKeys(settings.keys_dir)
-    return KeyServiceClient.at(settings.key_socket)
-
-
 def make_keys(settings: Settings, workers: RedisWorkerRegistry) -> Keys:
     """Return the use cases of one installation."""
 
@@ -137,12 +115,5 @@ def make_keys(settings: Settings, workers: RedisWorkerRegistry) -> Keys:
         return await accepts(settings.registry_url, tokens.for_probe(now))
 
     longest = max(settings.pull_token_life, settings.push_token_life)
-    files = Files(settings.secrets_dir, license_signer(settings), _rotating(settings))
+    files = Files(settings.secrets_dir, license_signer(settings), key_rotator(settings))
     return Keys(files, workers, next_root_accepted, longest, clock)
-
-
-def _rotating(settings: Settings) -> LocalKeys | KeyServiceClient:
-    """Return who changes the keys of the key service: it itself when it has a socket for that, else the files."""
-    if settings.key_admin_socket is None:
-        return LocalKeys(settings.keys_dir)
-    return KeyServiceClient.at(settings.key_admin_socket)

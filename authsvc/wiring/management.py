@@ -1,41 +1,49 @@
 """The use cases of management on a checked store: what the command line calls.
 
-Each is built when it is first asked for, and so is every key: ``team list`` opens no private key.
+Each is built when it is first asked for, and so is every key: ``team list`` opens no private key and imports no client
+of the registry.
 """
 
+from __future__ import annotations
+
 import secrets
-from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from attrs import evolve, field, frozen
 
-from authsvc.audit.entry import ChangeLog
-from authsvc.credentials.password import hash_new_password
 from authsvc.manage.actor import Actor
-from authsvc.manage.image_deletions import RegistryDeletions
-from authsvc.manage.images import RegistryImages
-from authsvc.manage.keys import Keys
-from authsvc.manage.new_passwords import PasswordHasher
 from authsvc.manage.operation import Operation
-from authsvc.manage.upstream_checks import UpstreamChecks
 from authsvc.manage.use_cases import UseCases
-from authsvc.manage.webhook_checks import WebhookChecks
-from authsvc.redaction import Secret
-from authsvc.settings import Settings
 from authsvc.store.audit_stream import RedisAudit
 from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
 from authsvc.store.records import Records
 from authsvc.store.server_check import check_server
-from authsvc.store.workers import RedisWorkerRegistry
 from authsvc.wiring import clock
-from authsvc.wiring.image_deletions import OperatorDeletions
-from authsvc.wiring.images import RegistryOnDemand
-from authsvc.wiring.keys import ServiceKeys, license_signer, make_keys
+from authsvc.wiring.on_demand import (
+    DirectHasher,
+    KeysOnDemand,
+    OperatorDeletions,
+    ReceiverChecksOnDemand,
+    RegistryChecksOnDemand,
+    RegistryOnDemand,
+)
 from authsvc.wiring.stores import make_stores
-from authsvc.wiring.upstreams import RegistryChecksOnDemand
-from authsvc.wiring.webhook_checks import ReceiverChecksOnDemand
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from authsvc.audit.entry import ChangeLog
+    from authsvc.manage.image_deletions import RegistryDeletions
+    from authsvc.manage.images import RegistryImages
+    from authsvc.manage.keys import Keys
+    from authsvc.manage.new_passwords import PasswordHasher
+    from authsvc.manage.upstream_checks import UpstreamChecks
+    from authsvc.manage.webhook_checks import WebhookChecks
+    from authsvc.settings import Settings
+    from authsvc.wiring.service_keys import ServiceKeys
 
 OPERATION_ID_BYTES = 16
 
@@ -44,19 +52,6 @@ MOST_EXAMINED = 100_000
 
 PATIENCE = 15.0
 """Seconds that an operation of the command line may take: a person waits longer than a client for its token."""
-
-
-@frozen
-class DirectHasher:
-    """Hashes new passwords at once: in the process of a command nobody else waits."""
-
-    async def hash(self, password: Secret, names: Collection[str], salt: bytes) -> Secret:
-        """Return the hash of an acceptable password.
-
-        Raises:
-            InputRefused: it is not.
-        """
-        return hash_new_password(password, names, salt)
 
 
 @frozen(slots=False)
@@ -78,9 +73,12 @@ class Management(UseCases):
     @cached_property
     def keys(self) -> Keys:
         """What signs."""
+        from authsvc.store.workers import RedisWorkerRegistry
+        from authsvc.wiring.keys import make_keys
+
         return make_keys(self.settings, RedisWorkerRegistry(self.connection, Codec(), self.log))
 
-    async def on_behalf_of(self, email: str) -> "Management":
+    async def on_behalf_of(self, email: str) -> Management:
         """Return the same use cases for the operator who acts for a member: the audit names both.
 
         Raises:
@@ -113,7 +111,7 @@ def server_use_cases(
     hasher: PasswordHasher,
     log: ChangeLog,
 ) -> UseCases:
-    """Return the use cases as a worker of the server calls them.
+    """Return the use cases as a worker of the server calls them; all are loaded, so that no request waits for that.
 
     Args:
         settings: of the installation.
@@ -127,8 +125,9 @@ def server_use_cases(
         hasher: hashes new passwords, off the event loop.
         log: where changes are written once they are durable.
     """
-    return UseCases(
-        make_stores(Records(connection, codec, log)),
+    stores = make_stores(Records(connection, codec, log))
+    use_cases = UseCases(
+        stores,
         keys,
         settings.public_url.authority,
         audit_reader(settings, connection),
@@ -139,6 +138,19 @@ def server_use_cases(
         receivers,
         hasher,
     )
+    _load_all(stores)
+    _load_all(use_cases)
+    return use_cases
+
+
+def _load_all(parts: object) -> None:
+    """Make every part now that is made when it is first asked for.
+
+    A worker does so at its start: then it also runs on when the files of the package are replaced by another version's.
+    """
+    for name, part in vars(type(parts)).items():
+        if isinstance(part, cached_property):
+            getattr(parts, name)
 
 
 @asynccontextmanager
@@ -154,7 +166,7 @@ async def management(settings: Settings, log: ChangeLog) -> AsyncIterator[Manage
         StoreUnavailable: Redis does not answer.
     """
     connection = Connection(settings.redis_url, deadline=max(PATIENCE, settings.redis_deadline))
-    keys = license_signer(settings)
+    keys = KeysOnDemand(settings)
     try:
         await check_server(connection)
         yield Management(

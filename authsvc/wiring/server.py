@@ -24,6 +24,7 @@ from authsvc.disk_room import DiskWatch
 from authsvc.errors import AuthsvcError
 from authsvc.issuance import Issuance, Issued, Lifetimes
 from authsvc.keys.client import KeyServiceClient
+from authsvc.license_file import key_document
 from authsvc.logs import Logger
 from authsvc.manage.tokens import SignIns
 from authsvc.metrics.catalogue import (
@@ -45,7 +46,6 @@ from authsvc.processes.waiting import ended
 from authsvc.registries.ours import OurRegistry, registry_state
 from authsvc.settings import Settings
 from authsvc.signing.keyring import Keyring
-from authsvc.signing.license_keys import key_document
 from authsvc.store.audit_stream import RedisAudit
 from authsvc.store.cached_reads import CachedFacts, CachedLinks, RecordReads
 from authsvc.store.codec import Codec

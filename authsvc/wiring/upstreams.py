@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from attrs import frozen
 
 from authsvc.errors import Conflict
-from authsvc.keys.sealing import SealContext
+from authsvc.keys.seal_context import SealContext
 from authsvc.redaction import Secret
 from authsvc.redis_url import SCHEME, parse_sentinel_url
 from authsvc.registries.upstream.ecr import EcrTokens, ecr_origin
@@ -131,33 +131,3 @@ async def registry_checks(settings: Settings) -> AsyncIterator[RegistryChecks]:
     """
     async with upstream_session(settings) as session:
         yield RegistryChecks(session, time.monotonic)
-
-
-@frozen
-class RegistryChecksOnDemand:
-    """The same for one question of a command: most commands have none.
-
-    Attributes:
-        settings: of the installation.
-    """
-
-    settings: Settings
-
-    async def vet_host(self, origin: Origin, team: str) -> None:
-        """Accept where an upstream may be.
-
-        Raises:
-            InputRefused: it leads where no upstream may be.
-            SetupRefused: the file of certificates cannot be read.
-        """
-        async with registry_checks(self.settings) as checker:
-            await checker.vet_host(origin, team)
-
-    async def probe(self, link: UpstreamLink, secret: Secret | None, repository: str | None) -> Sequence[ProbeStep]:
-        """Return what a test of a link finds.
-
-        Raises:
-            SetupRefused: the file of certificates cannot be read.
-        """
-        async with registry_checks(self.settings) as checker:
-            return await checker.probe(link, secret, repository)

@@ -51,33 +51,3 @@ async def receiver_checks(settings: Settings) -> AsyncIterator[ReceiverChecks]:
     """
     async with webhook_client(settings) as client:
         yield ReceiverChecks(client)
-
-
-@frozen
-class ReceiverChecksOnDemand:
-    """The same for one question of a command: most commands have none.
-
-    Attributes:
-        settings: of the installation.
-    """
-
-    settings: Settings
-
-    async def vet_host(self, origin: Origin, team: str) -> None:
-        """Accept where a receiver may be.
-
-        Raises:
-            InputRefused: it leads where no receiver may be.
-            SetupRefused: the file of certificates cannot be read.
-        """
-        async with receiver_checks(self.settings) as checks:
-            await checks.vet_host(origin, team)
-
-    async def send(self, webhook: Webhook, secrets: Sequence[Secret], event: WebhookEvent) -> DeliveryAttempt:
-        """Return what came of sending an event once.
-
-        Raises:
-            SetupRefused: the file of certificates cannot be read.
-        """
-        async with receiver_checks(self.settings) as checks:
-            return await checks.send(webhook, secrets, event)

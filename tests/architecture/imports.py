@@ -36,6 +36,7 @@ CLI_MAY_IMPORT = (
     "redaction",
     "settings",
     "logs",
+    "log_line",
     "log_writer",
     "license_file",
     "atomic_file",
@@ -48,8 +49,8 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     for row in (
         "error_codes",
         "client in_flight errors redaction printable atomic_file bounded_json disk_room worker_status log_writer",
-        "private_file public_url tools_archive redis_url setting_values logs processes spreadsheet_csv",
-        "listen_address settings",
+        "private_file public_url tools_archive redis_url setting_values log_line processes spreadsheet_csv",
+        "listen_address settings logs",
         "spec license_file throttle",
         "tenancy signing outcomes images",
         "credentials",
@@ -104,7 +105,7 @@ def keys_are_not_read_below_manage(module: Module) -> list[str]:
     """Find imports of keys/ by what stores and sends secrets; what a sealed secret is bound to may be named."""
     if not module.path.startswith(("upstreams/", "webhooks/", "store/", "registries/")):
         return []
-    return [n for n in module.imports if within(n, "authsvc.keys") and not within(n, "authsvc.keys.sealing")]
+    return [n for n in module.imports if within(n, "authsvc.keys") and not within(n, "authsvc.keys.seal_context")]
 
 
 def wiring_only_from_entry_points(module: Module) -> list[str]:

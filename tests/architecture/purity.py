@@ -40,7 +40,7 @@ PURE_IMPORTS = (
         "authsvc.images",
         "authsvc.upstreams",
         "authsvc.webhooks",
-        "authsvc.keys.sealing",
+        "authsvc.keys.seal_context",
     ),
     *(
         "authsvc.policy",
@@ -59,6 +59,9 @@ PURE_IMPORTS = (
         "authsvc.redaction",
         "authsvc.printable",
         "authsvc.audit.entry",
+        "authsvc.audit.entry_words",
+        "authsvc.audit.pending_entry",
+        "authsvc.audit.request_ids",
         "authsvc.audit.token_event",
         "authsvc.audit.aggregator",
         "authsvc.audit.stored_entry",

@@ -18,12 +18,10 @@ from authsvc.audit.aggregator import (
     MAX_STARTS,
     START_EVERY,
     Aggregator,
-    PendingEntry,
-    has_id,
-    packed,
-    unpacked,
 )
 from authsvc.audit.entry import MAX_ENTRY
+from authsvc.audit.pending_entry import PendingEntry
+from authsvc.audit.request_ids import has_id, packed, unpacked
 from authsvc.audit.token_event import TokenEvent, token_event_of
 from authsvc.outcomes import TOKEN_DENIED
 from tests.support.builders import NOW, as_license, as_member, make_app, make_license, make_member

@@ -18,7 +18,8 @@ from authsvc.audit.aggregator import Aggregator
 from authsvc.audit.entry import ENCODER, MAX_ENTRY
 from authsvc.audit.token_event import TokenEvent, token_event_of
 from authsvc.issuance import Issued
-from authsvc.logs import MAX_LINE, make_logger
+from authsvc.log_line import MAX_LINE
+from authsvc.logs import make_logger
 from authsvc.refusal_sentences import refusal_sentence
 from authsvc.spec import scope
 from tests.support.builders import as_license, make_license

@@ -12,9 +12,9 @@ import pytest
 from attrs import define, evolve, field
 
 from authsvc.audit import recorder
-from authsvc.audit.aggregator import PendingEntry
 from authsvc.audit.entry import Entry
-from authsvc.audit.recorder import AppendResult, AuditRecorder
+from authsvc.audit.pending_entry import AppendResult, PendingEntry
+from authsvc.audit.recorder import AuditRecorder
 from authsvc.errors import StoreUnavailable
 from authsvc.logs import make_logger
 from tests.support.builders import NOW, as_license, make_license

@@ -11,8 +11,8 @@ from click.testing import CliRunner, Result
 
 from authsvc.cli.main import main
 from authsvc.errors import SetupRefused
+from authsvc.keys.file_names import LICENSE_SIGNING_KEY, TOKEN_ROOT_CERTIFICATE, TOKEN_ROOT_KEY
 from authsvc.keys.rotation import prepare_root
-from authsvc.keys.secrets_dir import LICENSE_SIGNING_KEY, TOKEN_ROOT_CERTIFICATE, TOKEN_ROOT_KEY
 from authsvc.settings import SETTINGS, load
 from authsvc.setup.compose import VOLUMES
 from tests.support.key_service import key_service_of_volumes

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from authsvc.keys.secrets_dir import LICENSE_SIGNING_KEY, LICENSE_TOKEN_KEY, SEALING_KEY, TOKEN_ROOT_KEY
+from authsvc.keys.file_names import LICENSE_SIGNING_KEY, LICENSE_TOKEN_KEY, SEALING_KEY, TOKEN_ROOT_KEY
 from tests.compose.engine import ComposeEngine, Project
 from tests.compose.story import Shop, open_shop
 from tests.support.waiting import until

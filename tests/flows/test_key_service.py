@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from attrs import frozen
 
-from authsvc.keys.secrets_dir import LICENSE_SIGNING_KEY, LICENSE_TOKEN_KEY, SEALING_KEY
+from authsvc.keys.file_names import LICENSE_SIGNING_KEY, LICENSE_TOKEN_KEY, SEALING_KEY
 from tests.flows.test_workers import port_of, roll, scrape, workers
 from tests.support.http_client import ask, get_token
 from tests.support.memory import SERVICE_KEY_FILES, found_in_memory, open_files, shapes_of_keys
@@ -23,7 +23,7 @@ import sys
 
 if "authsvc.server.worker" in sys.orig_argv:
     import authsvc.wiring.server as server
-    from authsvc.keys.sealing import SealContext
+    from authsvc.keys.seal_context import SealContext
 
     async def use(keys):
         """Ask the key service for everything, as the API and the portal do."""

@@ -23,8 +23,9 @@ from cryptography.x509.oid import NameOID
 
 from authsvc import license_file
 from authsvc.issuance import ISSUER
+from authsvc.keys.file_names import TOKEN_ROOT_KEY
 from authsvc.keys.files import load_ec_key, new_key_pem, public_pem
-from authsvc.keys.secrets_dir import TOKEN_ROOT_KEY, load_next_root, load_token_root
+from authsvc.keys.secrets_dir import load_next_root, load_token_root
 from authsvc.signing.jws import Leaf
 from authsvc.signing.root import issue_leaf
 from authsvc.spec.claims import Claims

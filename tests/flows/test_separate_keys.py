@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from attrs import frozen
 
-from authsvc.keys.secrets_dir import SERVICE_KEYS, create_missing
+from authsvc.keys.file_names import SERVICE_KEYS
+from authsvc.keys.secrets_dir import create_missing
 from authsvc.keys.service_keys import install_service_key, present_keys, remove_service_keys
 from tests.support.http_client import Reply, ask, basic
 from tests.support.key_service import real_key_service

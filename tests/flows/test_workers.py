@@ -11,7 +11,7 @@ from typing import Self
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from authsvc.keys.secrets_dir import TOKEN_ROOT_KEY
+from authsvc.keys.file_names import TOKEN_ROOT_KEY
 from authsvc.server.worker_health import SILENCE
 from tests.support.http_client import ask, basic, get_token
 from tests.support.load import meanwhile

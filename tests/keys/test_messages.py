@@ -30,7 +30,7 @@ from authsvc.keys.messages import (
     encode_reply,
     encode_request,
 )
-from authsvc.keys.sealing import SealContext
+from authsvc.keys.seal_context import SealContext
 
 CONTEXT = SealContext("ecr_token", "acme", "link1", 1)
 REQUESTS: tuple[Operation, ...] = (

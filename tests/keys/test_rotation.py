@@ -9,11 +9,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from authsvc.errors import Conflict, SecretsRefused
-from authsvc.keys import rotation
+from authsvc.keys import service_keys
 from authsvc.keys.authority import load_authority
-from authsvc.keys.files import LOCK, changing, public_pem, replace
-from authsvc.keys.rotation import drop_old_roots, prepare_root, rotate_license_key, switch_root
-from authsvc.keys.secrets_dir import (
+from authsvc.keys.file_names import (
+    CHANGING,
     LICENSE_SIGNING_KEY,
     LICENSE_TOKEN_KEY,
     NEXT_ROOT_KEY,
@@ -25,14 +24,12 @@ from authsvc.keys.secrets_dir import (
     SEALING_KEY,
     TOKEN_ROOT_CERTIFICATE,
     TOKEN_ROOT_KEY,
-    create_missing,
-    load_license_public_keys,
-    load_license_signing_key,
-    load_next_root,
-    load_roots,
-    load_token_root,
-    redis_secret,
 )
+from authsvc.keys.files import changing, public_pem, replace
+from authsvc.keys.rotation import drop_old_roots, prepare_root, switch_root
+from authsvc.keys.secrets_dir import create_missing, load_next_root, load_roots, load_token_root, redis_secret
+from authsvc.keys.service_key_files import load_license_public_keys, load_license_signing_key
+from authsvc.keys.service_keys import rotate_license_key
 from authsvc.signing.license_keys import key_id
 from tests.support.builders import NOW
 
@@ -81,7 +78,7 @@ def test_a_crash_loses_no_license_key(directory: Path, crash_at: int, monkeypatc
         replace(path, content)
 
     with monkeypatch.context() as broken:
-        broken.setattr(rotation, "replace", crash)
+        broken.setattr(service_keys, "replace", crash)
         with pytest.raises(SecretsRefused):
             rotate_license_key(directory)
     assert [old] == names(directory)
@@ -190,7 +187,7 @@ def test_a_full_disk_leaves_no_drafts(directory: Path, monkeypatch: pytest.Monke
     with pytest.raises(SecretsRefused, match="No space left"):
         rotate_license_key(directory)
 
-    assert {*before, directory / LOCK} == {*directory.iterdir()}
+    assert {*before, directory / CHANGING} == {*directory.iterdir()}
 
 
 SECRETS = (
@@ -219,7 +216,7 @@ def full_directory(directory: Path) -> Path:
 
 def test_every_secret_is_known_to_this_test(full_directory: Path) -> None:
     """A new secret must be checked as all the others are."""
-    assert {*SECRETS, LOCK} == {path.name for path in full_directory.iterdir()}
+    assert {*SECRETS, CHANGING} == {path.name for path in full_directory.iterdir()}
 
 
 def taken_over(path: Path) -> None:

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authsvc.errors import Conflict, InputRefused
-from authsvc.keys.sealing import MAX_SECRET, MAX_VERSION, SealContext, seal, sealing_key_id, unseal
+from authsvc.keys.seal_context import MAX_SECRET, MAX_VERSION, SealContext
+from authsvc.keys.sealing import seal, sealing_key_id, unseal
 
 KEY, OTHER = bytes(range(32)), bytes(range(1, 33))
 NONCE = b"n" * 12

@@ -8,17 +8,15 @@ import pytest
 from authsvc import license_file
 from authsvc.credentials.machine_secret import derive_license_token
 from authsvc.errors import Conflict, InputRefused, SecretsRefused
-from authsvc.keys.rotation import rotate_license_key
-from authsvc.keys.sealing import SealContext
-from authsvc.keys.secrets_dir import (
+from authsvc.keys.file_names import (
     LICENSE_SIGNING_KEY,
     LICENSE_TOKEN_KEY,
     RETIRED_LICENSE_KEYS,
     SEALING_KEY,
     SERVICE_KEYS,
-    load_license_public_keys,
-    load_license_token_key,
 )
+from authsvc.keys.seal_context import SealContext
+from authsvc.keys.service_key_files import load_license_public_keys, load_license_token_key
 from authsvc.keys.service_keys import (
     LocalKeys,
     check_service_keys,
@@ -26,6 +24,7 @@ from authsvc.keys.service_keys import (
     install_service_key,
     present_keys,
     remove_service_keys,
+    rotate_license_key,
     rotate_sealing_key,
 )
 from tests.support import es256

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from authsvc.keys.file_names import TOKEN_ROOT_CERTIFICATE
 from authsvc.keys.rotation import drop_old_roots, prepare_root, switch_root
-from authsvc.keys.secrets_dir import TOKEN_ROOT_CERTIFICATE, create_missing
+from authsvc.keys.secrets_dir import create_missing
 from authsvc.keys.trusted_roots import TrustedRoots
 from tests.support.builders import NOW
 

@@ -32,6 +32,7 @@ from authsvc.tenancy.records import Role
 from tests.manage.use_cases import CHANGING, CREATING, EMAIL, NEW, SECRET, UseCase, license_id, terms
 from tests.support.builders import PASSWORD, SERVICE
 from tests.support.installation import APP, OPERATOR, TEAM, Installation
+from tests.support.stores import replaced
 
 AT_ONCE = 8
 
@@ -245,7 +246,7 @@ async def test_after_a_lost_reply_the_license_is_the_one_in_the_store(filled: In
     deaf = Deaf(Secret(f"unix://{filled.connection.redis.connection_pool.connection_kwargs['path']}"))
     deaf.losses = losses
     records = evolve(filled.records, connection=deaf)
-    behind = Licenses(evolve(filled.stores, licenses=RedisLicenses(records)), filled.licenses.signer, SERVICE)
+    behind = Licenses(replaced(filled.stores, licenses=RedisLicenses(records)), filled.licenses.signer, SERVICE)
     if losses == 2:
         with pytest.raises(StoreUnavailable):
             await behind.create(APP, terms(filled), keyed(filled))

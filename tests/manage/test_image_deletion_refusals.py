@@ -20,6 +20,7 @@ from authsvc.tenancy.records import Role
 from tests.support.builders import SERVICE, make_member, make_service_account
 from tests.support.deletion_desk import ONE, OWNER, TWO, DeletionDesk
 from tests.support.installation import APP, TEAM
+from tests.support.stores import replaced
 
 
 @pytest.mark.parametrize(
@@ -132,7 +133,7 @@ async def test_another_deletion_is_running(desk: DeletionDesk) -> None:
     await desk.house.connection.redis.set(keys.repository_lock(desk.scene.repository), "other")
     store: Any = desk.house.stores.image_deletions
     store = evolve(store, locks=evolve(store.locks, patience=0.0))
-    deletions = evolve(desk.deletions, stores=evolve(desk.house.stores, image_deletions=store))
+    deletions = evolve(desk.deletions, stores=replaced(desk.house.stores, image_deletions=store))
     with pytest.raises(Conflict) as busy:
         await deletions.delete(desk.name(":1.0"), desk.house.operation(OWNER))
 

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
-from attrs import evolve
 
 from authsvc.errors import Conflict, LastOwner, PermissionDenied
 from authsvc.manage.actor import Actor
@@ -14,6 +13,7 @@ from authsvc.tenancy.records import Member
 from authsvc.tenancy.versioned import Versioned
 from tests.support.builders import PASSWORD
 from tests.support.installation import APP, OPERATOR, TEAM, Installation
+from tests.support.stores import replaced
 
 ANN, BOB = "ann@acme.test", "bob@acme.test"
 
@@ -93,7 +93,7 @@ async def test_two_owners_who_oust_each_other_at_once(house: Installation, first
             await both_have_looked.wait()
             return seen
 
-    members = Members(evolve(house.stores, members=BothLook(house.records)), house.verifier)
+    members = Members(replaced(house.stores, members=BothLook(house.records)), house.verifier)
     outcomes = await asyncio.gather(
         CHANGES[first](members, ANN, house), CHANGES[second](members, BOB, house), return_exceptions=True
     )

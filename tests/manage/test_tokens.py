@@ -4,7 +4,6 @@ import asyncio
 from datetime import datetime, timedelta
 
 import pytest
-from attrs import evolve
 
 from authsvc.credentials.machine_secret import MachineSecret
 from authsvc.errors import Conflict, InputRefused, NotFound, PermissionDenied
@@ -18,6 +17,7 @@ from authsvc.tenancy.machine_records import (
 )
 from tests.support.builders import PASSWORD, make_personal_token
 from tests.support.installation import APP, DENIED, OPERATOR, OTHER_APP, REFUSED, TEAM, Installation
+from tests.support.stores import replaced
 
 EMAIL = "ann@acme.test"
 ALL = "delete,pull,push"
@@ -130,7 +130,7 @@ async def test_of_sixteen_tokens_of_one_name_at_once_one_is_made(house: Installa
             await all_have_looked.wait()
             return found
 
-    tokens = Tokens(evolve(house.stores, personal_tokens=Racing(house.records)))
+    tokens = Tokens(replaced(house.stores, personal_tokens=Racing(house.records)))
     racers = (tokens.create("laptop", EMAIL, None, None, house.operation()) for _ in range(16))
     results = await asyncio.gather(*racers, return_exceptions=True)
 

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
-from attrs import fields
 
 from authsvc import manage
 from authsvc.manage.actor import Actor
@@ -18,13 +17,12 @@ from authsvc.manage.idempotency import repeatable
 from authsvc.manage.operation import Operation
 from authsvc.manage.permissions import Permission
 from authsvc.manage.stores import Stores
+from tests.support.stores import STORES
 
 FOLDER = Path(manage.__file__).parent
 
 READS = {"get", "by_email", "by_name", "by_reference", "by_references", "with_reference"}
 """Methods of a store that return a record by a name or an id that somebody may have typed."""
-
-STORES = {attribute.name for attribute in fields(Stores)}
 
 UNSEEN_READS = {
     # What exists elsewhere is a fact of the whole installation: a slug and an address are taken or free.

@@ -59,7 +59,7 @@ from authsvc.upstreams.terms import LinkTerms
 from authsvc.webhooks.terms import WebhookTerms
 from authsvc.wiring.images import NoRegistry
 from authsvc.wiring.keys import Files
-from authsvc.wiring.management import DirectHasher
+from authsvc.wiring.on_demand import DirectHasher
 from authsvc.wiring.stores import make_stores
 from tests.permission_matrix.oracle import NOWHERE, Oracle
 from tests.support.builders import SERVICE, made_passkey

@@ -16,6 +16,7 @@ from authsvc.credentials.machine_secret import derive_license_token
 from authsvc.errors import Conflict, InputRefused, Overloaded, SignerUnavailable
 from authsvc.keys import messages
 from authsvc.keys.client import DONE, REFUSED, UNAVAILABLE, KeyServiceClient
+from authsvc.keys.file_names import LICENSE_SIGNING_KEY, SERVICE_KEYS
 from authsvc.keys.messages import (
     MAX_REPLY,
     MAX_REQUEST,
@@ -24,8 +25,8 @@ from authsvc.keys.messages import (
     ListLicenseKeys,
     encode_request,
 )
-from authsvc.keys.sealing import SealContext
-from authsvc.keys.secrets_dir import LICENSE_SIGNING_KEY, SERVICE_KEYS, load_license_token_key
+from authsvc.keys.seal_context import SealContext
+from authsvc.keys.service_key_files import load_license_token_key
 from authsvc.keys.service_keys import present_keys
 from authsvc.logs import make_logger
 from authsvc.server import key_service as key_service_module

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from authsvc.errors import SetupRefused
-from authsvc.keys.secrets_dir import LICENSE_SIGNING_KEY, TOKEN_ROOT_CERTIFICATE
+from authsvc.keys.file_names import LICENSE_SIGNING_KEY, TOKEN_ROOT_CERTIFICATE
 from authsvc.listen_address import parse_listen
 from authsvc.public_url import parse_public_url
 from authsvc.setup.compose import VOLUMES, init_compose, parse_options

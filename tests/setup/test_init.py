@@ -14,7 +14,7 @@ import pytest
 from attrs import evolve
 from redis import Redis
 
-from authsvc.keys.secrets_dir import NGINX_SECRET, REGISTRY_EVENTS_SECRET
+from authsvc.keys.file_names import NGINX_SECRET, REGISTRY_EVENTS_SECRET
 from authsvc.listen_address import parse_listen
 from authsvc.local.programs import find_binaries, redis_file_argument
 from authsvc.public_url import parse_public_url

@@ -8,15 +8,9 @@ import pytest
 
 from authsvc.errors import SecretsRefused, SetupRefused
 from authsvc.keys.client import KeyServiceClient
-from authsvc.keys.rotation import rotate_license_key
-from authsvc.keys.secrets_dir import (
-    LICENSE_SIGNING_KEY,
-    LICENSE_TOKEN_KEY,
-    SEALING_KEY,
-    SERVICE_KEYS,
-    create_missing,
-)
-from authsvc.keys.service_keys import install_service_key, present_keys
+from authsvc.keys.file_names import LICENSE_SIGNING_KEY, LICENSE_TOKEN_KEY, SEALING_KEY, SERVICE_KEYS
+from authsvc.keys.secrets_dir import create_missing
+from authsvc.keys.service_keys import install_service_key, present_keys, rotate_license_key
 from authsvc.public_url import parse_public_url
 from authsvc.setup import key_handover
 from authsvc.setup.compose import KEY_ADMIN_SOCKET, VOLUMES, init_compose, parse_options

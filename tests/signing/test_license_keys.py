@@ -14,7 +14,8 @@ from jwt.algorithms import ECAlgorithm
 
 from authsvc import license_file
 from authsvc.installer import es256
-from authsvc.signing.license_keys import jwk, jwk_set, key_document, key_id, sign_license
+from authsvc.license_file import key_document
+from authsvc.signing.license_keys import jwk, jwk_set, key_id, sign_license
 from tests.support.vectors import load
 
 VECTORS = load("keys.json")

@@ -7,8 +7,8 @@ from random import Random
 import pytest
 from attrs import define, field
 
-from authsvc.audit.aggregator import PendingEntry
 from authsvc.audit.entry import Entry
+from authsvc.audit.pending_entry import PendingEntry
 from authsvc.audit.selection import EntrySelection, SelectedEntries
 from authsvc.store import keys
 from authsvc.store.audit_size import ADD_TO_STREAM

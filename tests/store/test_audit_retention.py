@@ -13,8 +13,8 @@ from attrs import define, evolve, field, frozen
 from typing_extensions import override
 
 from authsvc.audit import retention
-from authsvc.audit.aggregator import PendingEntry
 from authsvc.audit.entry import Entry
+from authsvc.audit.pending_entry import PendingEntry
 from authsvc.audit.retention import Retention
 from authsvc.audit.stored_entry import StoredEntry
 from authsvc.errors import StoreUnavailable

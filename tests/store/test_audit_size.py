@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from authsvc.audit.aggregator import PendingEntry
 from authsvc.audit.entry import Entry
+from authsvc.audit.pending_entry import PendingEntry
 from authsvc.store import keys
 from authsvc.store.audit_size import ENTRY_OVERHEAD, OVERHEAD_SHARE
 from authsvc.store.audit_stream import RedisAudit

@@ -9,8 +9,8 @@ from itertools import count
 
 import pytest
 
-from authsvc.audit.aggregator import PendingEntry
 from authsvc.audit.entry import Entry
+from authsvc.audit.pending_entry import PendingEntry
 from authsvc.audit.recorder import AuditRecorder
 from authsvc.errors import StoreUnavailable
 from authsvc.logs import make_logger

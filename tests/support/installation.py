@@ -25,7 +25,8 @@ from authsvc.credentials.throttled_passwords import ThrottledPasswords
 from authsvc.credentials.verifier import PasswordVerifier
 from authsvc.errors import AccountDenied, ConfirmationNeeded, CredentialsRefused, Throttled
 from authsvc.issuance import Issuance, Issued, Lifetimes
-from authsvc.keys.sealing import NONCE_BYTES, SEALING_KEY_BYTES, SealContext, seal, unseal
+from authsvc.keys.seal_context import SealContext
+from authsvc.keys.sealing import NONCE_BYTES, SEALING_KEY_BYTES, seal, unseal
 from authsvc.logs import make_logger
 from authsvc.manage.actor import Actor
 from authsvc.manage.customers import Customers

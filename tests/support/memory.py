@@ -5,14 +5,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from authsvc.keys.secrets_dir import (
-    LICENSE_SIGNING_KEY,
-    LICENSE_TOKEN_KEY,
-    SEALING_KEY,
-    load_license_signing_key,
-    load_license_token_key,
-    load_sealing_keys,
-)
+from authsvc.keys.file_names import LICENSE_SIGNING_KEY, LICENSE_TOKEN_KEY, SEALING_KEY
+from authsvc.keys.service_key_files import load_license_signing_key, load_license_token_key, load_sealing_keys
 from tests.support.processes import PROC
 
 CHUNK = 16 * 1024 * 1024

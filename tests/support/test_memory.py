@@ -9,14 +9,8 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from authsvc.keys.secrets_dir import (
-    LICENSE_SIGNING_KEY,
-    LICENSE_TOKEN_KEY,
-    SEALING_KEY,
-    load_license_signing_key,
-    load_license_token_key,
-    load_sealing_keys,
-)
+from authsvc.keys.file_names import LICENSE_SIGNING_KEY, LICENSE_TOKEN_KEY, SEALING_KEY
+from authsvc.keys.service_key_files import load_license_signing_key, load_license_token_key, load_sealing_keys
 from tests.support.key_service import make_keys
 from tests.support.memory import found_in_memory, shapes_of_keys
 from tests.support.waiting import PATIENCE

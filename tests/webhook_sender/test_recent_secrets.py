@@ -2,7 +2,7 @@
 
 from attrs import define, evolve, field
 
-from authsvc.keys.sealing import SealContext
+from authsvc.keys.seal_context import SealContext
 from authsvc.redaction import Secret
 from authsvc.webhook_sender.recent_secrets import KEPT_FOR, MAX_KEPT, RecentSecrets
 from authsvc.webhooks.webhook import SealedSigningSecret

@@ -7,8 +7,9 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from authsvc.errors import SecretsRefused
+from authsvc.keys.file_names import TOKEN_ROOT_CERTIFICATE, TOKEN_ROOT_KEY
 from authsvc.keys.files import replace
-from authsvc.keys.secrets_dir import TOKEN_ROOT_CERTIFICATE, TOKEN_ROOT_KEY, create_missing
+from authsvc.keys.secrets_dir import create_missing
 from authsvc.settings import Settings, load
 from authsvc.wiring.keys import operator_leaf
 from tests.support.builders import NOW, Root

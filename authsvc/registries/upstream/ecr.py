@@ -27,7 +27,7 @@ from authsvc.errors import (
     UpstreamRefused,
     UpstreamUnavailable,
 )
-from authsvc.keys.sealing import SealContext
+from authsvc.keys.seal_context import SealContext
 from authsvc.redaction import Secret
 from authsvc.registries.upstream.access import Unseal, requester_of
 from authsvc.registries.upstream.answers import DEFAULT_PAUSE, unusual

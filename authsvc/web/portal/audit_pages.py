@@ -9,11 +9,11 @@ from attrs import evolve, frozen
 
 from authsvc.audit.change_facts import ChangeFact, change_facts
 from authsvc.audit.entry import REQUEST_ID
+from authsvc.audit.entry_words import MANY
 from authsvc.audit.events import CHANGES, DECISIONS, UNPROVEN
 from authsvc.audit.export_formats import EXPORT_FORMATS, ExportFormat, exported
 from authsvc.audit.sentences import summary, who
 from authsvc.audit.stored_entry import StoredEntry, instant
-from authsvc.audit.token_event import MANY
 from authsvc.errors import Conflict, InputRefused, NotFound
 from authsvc.manage.audit import Audit
 from authsvc.manage.audit_query import AuditQuery

@@ -12,9 +12,9 @@ import jinja2
 from attrs import frozen
 from markupsafe import Markup
 
+from authsvc.audit.entry_words import MANY
 from authsvc.audit.sentences import summary
 from authsvc.audit.stored_entry import instant as moment
-from authsvc.audit.token_event import MANY
 from authsvc.manage.etag import etag
 from authsvc.tenancy.subjects import SYSTEM, split_subject
 from authsvc.web.portal.client_names import client_name

@@ -12,7 +12,8 @@ import pytest
 from attrs import define, field
 
 from authsvc.errors import Overloaded, UpstreamFailed, UpstreamLimited, UpstreamRefused, UpstreamUnavailable
-from authsvc.keys.sealing import NONCE_BYTES, SealContext, seal, unseal
+from authsvc.keys.seal_context import SealContext
+from authsvc.keys.sealing import NONCE_BYTES, seal, unseal
 from authsvc.redaction import Secret
 from authsvc.registries.upstream.access import UpstreamAccess
 from authsvc.registries.upstream.ecr import EcrTokens, ecr_origin
