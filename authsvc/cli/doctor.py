@@ -7,18 +7,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from attrs import asdict
+from attrs import asdict, frozen
 
 from authsvc.cli.console import find, local_options, print_json, refuse, say
 from authsvc.cli.hints import explained
 from authsvc.cli.passwords import read_secret
-from authsvc.errors import SetupRefused
+from authsvc.errors import SetupRefused, SignerUnavailable
 from authsvc.redaction import Secret
 
 if TYPE_CHECKING:
+    from authsvc.doctor.certificate_check import TrustedAuthorities
     from authsvc.doctor.finding import Diagnosis, Finding
     from authsvc.doctor.push_checks import PushRequest
     from authsvc.public_url import PublicUrl
+    from authsvc.settings import Settings
+
+NAMES_INSTALLATION = ("AUTHSVC_DATA_DIR", "AUTHSVC_REDIS_URL", "AUTHSVC_REDIS_URL_FILE", "AUTHSVC_CONFIG")
+"""Variables that say which installation is meant."""
 
 
 @click.command("doctor")
@@ -43,6 +48,12 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Certificates of further authorities that clients trust, in PEM.",
 )
+@click.option(
+    "--registry-config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The registry's configuration, for the checks from inside.  [default: that of the data directory]",
+)
 @local_options
 def doctor_command(
     url: str | None,
@@ -51,32 +62,80 @@ def doctor_command(
     push_size: int,
     push_seconds: int,
     ca_file: Path | None,
+    registry_config: Path | None,
     data_dir: Path | None,
     *,
     password_stdin: bool,
     as_json: bool,
 ) -> None:
-    """Behave like docker, podman and containerd at URL, and say what is wrong and which line to change."""
+    """Say what is wrong with a registry and which line to change: as clients see it at URL, and from inside."""
     from authsvc.doctor.certificate_check import TrustedAuthorities
     from authsvc.doctor.outside_diagnosis import examine_outside
     from authsvc.wiring import clock
 
     push = _push(username, repository, push_size, push_seconds, password_stdin=password_stdin)
     try:
-        address = _address(url, data_dir)
-        found = asyncio.run(examine_outside(address, TrustedAuthorities(ca_file), clock, push))
+        installation = _installation(url, data_dir, registry_config)
+        address = _address(url) if installation is None or url else installation.settings.public_url
+        authorities = TrustedAuthorities(ca_file)
+        found = asyncio.run(examine_outside(address, authorities, clock, push))
+        if installation is not None:
+            found = found.joined(_examine_inside(installation, address, authorities))
     except SetupRefused as error:
         refuse(explained(error), code=2)
+    except SignerUnavailable as error:
+        refuse(explained(error))
     _report(address, found, as_json=as_json)
     sys.exit(1 if found.findings else 0)
 
 
-def _address(url: str | None, data_dir: Path | None) -> "PublicUrl":
+@frozen
+class _InsideTarget:
+    settings: "Settings"
+    registry_config: Path | None
+
+
+def _installation(url: str | None, data_dir: Path | None, registry_config: Path | None) -> _InsideTarget | None:
+    """Return the installation that is looked at from inside, if one is named: by an option, a variable, or no URL.
+
+    Raises:
+        SetupRefused: there is none.
+        click.UsageError: none is named, and a registry's configuration is.
+    """
+    if url is not None and data_dir is None and not any(os.environ.get(name) for name in NAMES_INSTALLATION):
+        if registry_config is not None:
+            raise click.UsageError("--registry-config goes with --data-dir, or without URL")
+        return None
+    settings, folder = find(data_dir, os.environ)
+    rendered = None if folder is None else folder / "config" / "registry.yml"
+    if registry_config is None and rendered is not None and rendered.is_file():
+        registry_config = rendered
+    return _InsideTarget(settings, registry_config)
+
+
+def _address(url: str | None) -> "PublicUrl":
     from authsvc.public_url import parse_public_url
 
-    if url is None:
-        return find(data_dir, os.environ)[0].public_url
-    return parse_public_url(url if "://" in url else f"https://{url}", "URL")
+    text = url or ""
+    return parse_public_url(text if "://" in text else f"https://{text}", "URL")
+
+
+def _examine_inside(
+    installation: _InsideTarget, address: "PublicUrl", authorities: "TrustedAuthorities"
+) -> "Diagnosis":
+    """Return what Redis, the registry and its configuration say."""
+    from authsvc.doctor.http_question import ServerAddress
+    from authsvc.doctor.inside_checks import InsideQuestions
+    from authsvc.doctor.inside_rules import diagnose_inside
+    from authsvc.doctor.registry_config import read_registry_config
+    from authsvc.wiring import clock
+    from authsvc.wiring.keys import operator_leaf, system_tokens
+
+    settings, path = installation.settings, installation.registry_config
+    public = ServerAddress.of(address, authorities.context() if address.scheme == "https" else None)
+    tokens = system_tokens(settings, operator_leaf(settings, clock()))
+    config = None if path is None else read_registry_config(path)
+    return diagnose_inside(asyncio.run(InsideQuestions(settings, tokens, config, public, clock).ask()))
 
 
 def _push(

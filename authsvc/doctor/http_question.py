@@ -6,6 +6,7 @@ the status line.
 
 import asyncio
 import re
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import suppress
@@ -35,6 +36,8 @@ class NoReplyReason(StrEnum):
 
     UNREACHABLE = "unreachable"
     """There is no connection."""
+    UNKNOWN_NAME = "unknown name"
+    """No address is known for the host."""
     TLS = "tls"
     """The connection cannot be trusted, or does not speak TLS."""
     SILENT = "silent"
@@ -93,14 +96,14 @@ class ServerAddress:
         host: that is connected to.
         port: likewise.
         context: of TLS; None for plain http.
-        socket: a unix socket, in place of host and port.
+        unix_socket: a path, in place of host and port.
     """
 
     authority: str
     host: str = ""
     port: int = 0
     context: ssl.SSLContext | None = field(default=None, repr=False)
-    socket: str | None = None
+    unix_socket: str | None = None
 
     @classmethod
     def of(cls, url: PublicUrl, context: ssl.SSLContext | None = None) -> "ServerAddress":
@@ -111,8 +114,8 @@ class ServerAddress:
 
     async def connect(self) -> Stream:
         """Open a connection; raises OSError."""
-        if self.socket is not None:
-            return await asyncio.open_unix_connection(self.socket, limit=_LONGEST_HEAD)
+        if self.unix_socket is not None:
+            return await asyncio.open_unix_connection(self.unix_socket, limit=_LONGEST_HEAD)
         return await asyncio.open_connection(self.host, self.port, ssl=self.context, limit=_LONGEST_HEAD)
 
 
@@ -166,6 +169,8 @@ def _no_reply(error: Exception, seconds: float, *, connected: bool) -> NoReply:
     if isinstance(error, TimeoutError):
         what = "no answer" if connected else "no connection"
         return NoReply(NoReplyReason.SILENT if connected else NoReplyReason.UNREACHABLE, f"{what} in {seconds:.0f} s")
+    if isinstance(error, socket.gaierror):
+        return NoReply(NoReplyReason.UNKNOWN_NAME, f"the name is not known ({error.strerror})")
     if isinstance(error, ssl.SSLError):
         return NoReply(NoReplyReason.TLS, error.reason or str(error))
     if not connected:

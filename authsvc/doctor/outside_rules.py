@@ -126,11 +126,16 @@ def clock_skew(reply: HttpReply, asked_at: datetime) -> timedelta | None:
         return None
 
 
+def skew_facts(skew: timedelta) -> dict[str, object]:
+    """Return how far and in which direction a clock is off, for a sentence."""
+    direction = "ahead of" if skew > timedelta() else "behind"
+    return {"seconds": round(abs(skew.total_seconds())), "direction": direction}
+
+
 def _clock(reply: HttpReply, asked_at: datetime) -> Codes:
     skew = clock_skew(reply, asked_at)
     if skew is not None and abs(skew) > MOST_SKEW:
-        ahead = skew > timedelta()
-        yield "clock-off", {"seconds": round(abs(skew.total_seconds())), "direction": "ahead of" if ahead else "behind"}
+        yield "clock-off", skew_facts(skew)
 
 
 def _token_endpoint(replies: OutsideReplies) -> Codes:

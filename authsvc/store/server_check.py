@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from attrs import frozen
 from redis.exceptions import ResponseError
 
 from authsvc.errors import SetupRefused, StoreUnavailable
@@ -21,6 +22,23 @@ PATCHED = frozenset({"7.0.15", "8.0.2"})
 _STOPS = "stop-writes-on-bgsave-error"
 
 
+@frozen
+class ServerProblem:
+    """Something that is wrong with a Redis, or cannot be checked.
+
+    Attributes:
+        code: stable name.
+        sentence: what and why.
+        is_fatal: whether it is not to be trusted with licenses.
+        is_unknown: whether it could not be checked.
+    """
+
+    code: str
+    sentence: str
+    is_fatal: bool = True
+    is_unknown: bool = False
+
+
 async def check_server(connection: Connection) -> tuple[str, ...]:
     """Return warnings about what could not be checked, or should be otherwise.
 
@@ -28,37 +46,65 @@ async def check_server(connection: Connection) -> tuple[str, ...]:
         SetupRefused: it is too old, a replica, loses acknowledged writes, or evicts keys.
         StoreUnavailable: it does not answer.
     """
+    problems = await examine_server(connection)
+    for problem in problems:
+        if problem.is_fatal:
+            raise SetupRefused(problem.sentence)
+    return tuple(problem.sentence for problem in problems)
+
+
+async def examine_server(connection: Connection) -> tuple[ServerProblem, ...]:
+    """Return everything that is wrong with it, or cannot be checked.
+
+    Raises:
+        StoreUnavailable: it does not answer.
+    """
     facts: Mapping[str, Any] = await connection.read(lambda: connection.redis.info("everything"))
-    check_version(str(facts.get("redis_version", "")))
+    found = [*_of_version(str(facts.get("redis_version", "")))]
     if facts.get("role") != "master":
-        raise SetupRefused("Redis is a replica; point AUTHSVC_REDIS_URL at the primary")
+        found.append(ServerProblem("replica", "Redis is a replica; point AUTHSVC_REDIS_URL at the primary"))
     if not facts.get("aof_enabled"):
-        raise SetupRefused(
-            "Redis does not write an append-only file, so a crash would undo revocations; set: appendonly yes"
-        )
+        sentence = "Redis does not write an append-only file, so a crash would undo revocations; set: appendonly yes"
+        found.append(ServerProblem("appendonly", sentence))
     policy = facts.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
-        raise SetupRefused(f"Redis may evict licenses ({policy}); set: maxmemory-policy noeviction")
-    warnings = list(known_holes(str(facts["redis_version"])))
+        sentence = f"Redis may evict licenses ({policy}); set: maxmemory-policy noeviction"
+        found.append(ServerProblem("maxmemory-policy", sentence))
+    return (*found, *await _of_settings(connection))
+
+
+async def _of_settings(connection: Connection) -> tuple[ServerProblem, ...]:
     try:
-        found = await connection.read(lambda: connection.redis.config_get("appendfsync", "save", _STOPS))
+        read = await connection.read(lambda: connection.redis.config_get("appendfsync", "save", _STOPS))
     except StoreUnavailable as error:
         if isinstance(error.__cause__, ResponseError):  # managed services forbid CONFIG
-            return (
-                *warnings,
-                "could not check appendfsync; with anything but always, a power cut may undo the last changes",
-                f"could not check {_STOPS}; with anything but no, a snapshot that fails stops all changes",
-            )
+            sync = "could not check appendfsync; with anything but always, a power cut may undo the last changes"
+            stops = f"could not check {_STOPS}; with anything but no, a snapshot that fails stops all changes"
+            return (_unknown("appendfsync", sync), _unknown("bgsave", stops))
         raise
-    settings = {_text(name): _text(value) for name, value in found.items()}
+    settings, found = {_text(name): _text(value) for name, value in read.items()}, list[ServerProblem]()
     if settings.get("appendfsync") != "always":
-        raise SetupRefused(
+        sentence = (
             "Redis acknowledges changes before they are on disk, so a power cut would undo revocations; set: "
             "appendfsync always"
         )
+        found.append(ServerProblem("appendfsync", sentence))
     if settings.get("save") and settings.get(_STOPS) == "yes":
-        warnings.append(f"Redis refuses every change, revocations too, once a snapshot has failed; set: {_STOPS} no")
-    return tuple(warnings)
+        sentence = f"Redis refuses every change, revocations too, once a snapshot has failed; set: {_STOPS} no"
+        found.append(ServerProblem("bgsave", sentence, is_fatal=False))
+    return tuple(found)
+
+
+def _unknown(code: str, sentence: str) -> ServerProblem:
+    return ServerProblem(code, sentence, is_fatal=False, is_unknown=True)
+
+
+def _of_version(version: str) -> tuple[ServerProblem, ...]:
+    try:
+        check_version(version)
+    except SetupRefused as error:
+        return (ServerProblem("too-old", str(error)),)
+    return tuple(ServerProblem("hole", sentence, is_fatal=False) for sentence in known_holes(version))
 
 
 def _text(value: str | bytes) -> str:

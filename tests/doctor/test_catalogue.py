@@ -5,10 +5,11 @@ import re
 import pytest
 
 from authsvc.doctor.finding import LONGEST_FACT, Finding, FindingKind
+from authsvc.doctor.inside_catalogue import INSIDE_KINDS
 from authsvc.doctor.outside_catalogue import OUTSIDE_KINDS
 from tests.test_docs import codes, page, rows
 
-CATALOGUES = {"## From outside": OUTSIDE_KINDS}
+CATALOGUES = {"## From outside": OUTSIDE_KINDS, "## From inside": INSIDE_KINDS}
 """By their headings in docs/doctor.md."""
 
 KINDS = [(code, kind) for kinds in CATALOGUES.values() for code, kind in kinds.items()]

@@ -1,7 +1,6 @@
 """``authsvc doctor`` as it is typed: what it prints, its exit codes, and that no secret is in it."""
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -20,6 +19,16 @@ def test_a_fresh_installation_is_fine(stack: Stack) -> None:
 
     assert (0, "") == (ran.code, ran.err)
     assert f"{url} is fine: challenge, clock, token endpoint, header limits, uploads, push\n" == ran.out
+
+
+def test_the_data_directory_is_looked_at_from_inside(stack: Stack) -> None:
+    """With it no address is needed; the configuration of its registry is found there."""
+    ran = call("doctor", "--data-dir", str(stack.data_dir), "--json")
+    found = json.loads(ran.out)
+
+    assert (0, "", f"http://{stack.name}") == (ran.code, ran.err, found["url"])
+    assert {"redis", "workers", "registry", "registry configuration", "webhook"} < set(found["passed"])
+    assert ["push"] == [one["check"] for one in found["skipped"]]
 
 
 def test_without_an_account_it_says_what_was_not_checked(stack: Stack) -> None:
@@ -53,10 +62,11 @@ def test_a_problem_is_a_failure_with_three_lines() -> None:
         (("https://registry.example", "--password-stdin"), "belong together"),
         (("https://localhost", "--ca-file", "/nonexistent"), "--ca-file: /nonexistent cannot be read"),
         (("--data-dir", "/nonexistent"), "there is no installation"),
+        (("https://registry.example", "--registry-config", "/nonexistent"), "--registry-config goes with"),
     ],
 )
-def test_wrong_usage_is_one_sentence(arguments: tuple[str, ...], says: str, tmp_path: Path) -> None:
+def test_wrong_usage_is_one_sentence(arguments: tuple[str, ...], says: str) -> None:
     """Exit code 2, and nothing was asked."""
-    ran = call("doctor", *arguments, environ={"AUTHSVC_DATA_DIR": str(tmp_path)})
+    ran = call("doctor", *arguments, environ={"AUTHSVC_DATA_DIR": None})
 
     assert says in sentence(ran, 2)
