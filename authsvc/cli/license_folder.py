@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 
 from authsvc import atomic_file
@@ -35,11 +36,18 @@ class LicenseFolder:
             InputRefused: it cannot be made.
         """
         self._folder = folder
+        self._made = not os.path.lexists(folder)
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             atomic_file.remove_leftovers(folder)
         except OSError as error:
             raise InputRefused(f"cannot use {folder}: {error.strerror}", code="file_unusable", field="file") from error
+
+    def remove_unused(self) -> None:
+        """Remove the folder if it was made for this and nothing was put there."""
+        if self._made:
+            with suppress(OSError):  # it has files
+                self._folder.rmdir()
 
     def path(self, license_: License) -> Path:
         """Return where the file of a license is."""

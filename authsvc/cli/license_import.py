@@ -69,7 +69,7 @@ def import_command(
         opened = await manage.licenses.open_app(manage.actor, app)
         folder = LicenseFolder(output_dir) if output_dir and not dry_run else None
         work = LicenseImport(manage.licenses, opened, folder)
-        with RowFile.open(file, form) as source:
+        with _unused_removed(folder), RowFile.open(file, form) as source:
             plan = await work.check(manage.actor, _rows(source), clock())
             if dry_run or plan.problems or (plan.changed and not skip_changed):
                 return plan, None
@@ -91,6 +91,16 @@ def import_command(
         _say_left_out(plan)
     else:
         _summarise(plan, outcome, output_tar or output_dir, piped=piped)
+
+
+@contextmanager
+def _unused_removed(folder: "LicenseFolder | None") -> "Iterator[None]":
+    """Leave no empty folder behind an import that is refused or makes nothing."""
+    try:
+        yield
+    finally:
+        if folder is not None:
+            folder.remove_unused()
 
 
 @contextmanager

@@ -137,3 +137,15 @@ def say_if_archived(app: "App") -> None:
     if app.archived_at is not None:
         since = render_instant(app.archived_at)
         say(f"the app {app.slug} is archived since {since}: authsvc app reinstate {app.slug}", err=True)
+
+
+def say_if_app_is_named_twice(license_: "License") -> None:
+    """Say what a pattern means that begins with the app, whose images every pattern is within."""
+    for pattern in license_.repositories or ():
+        if pattern.startswith(f"{license_.app}/"):
+            rest = pattern.removeprefix(f"{license_.app}/")
+            say(
+                f"authsvc: the pattern {pattern} covers {license_.app}/{pattern}, for patterns are within the app; if "
+                f"that is not meant: authsvc license set {license_.id} --repository {rest}",
+                err=True,
+            )

@@ -16,7 +16,7 @@ from authsvc.cli.license_output import (
     write_key,
     written,
 )
-from authsvc.tenancy.dates import parse_span, render_instant
+from authsvc.tenancy.dates import last_day, parse_span, render_instant
 
 if TYPE_CHECKING:
     from authsvc.tenancy.records import App, License
@@ -63,7 +63,8 @@ def extend(
     with LicenseOutput(output) as target:
         changed, app_, file = run(data_dir, use)
         target.write(file)
-    print_changed(changed, app_, output, f"ends at {render_instant(changed.expires_at)}", as_json=as_json)
+    what = f"ends at {render_instant(changed.expires_at)} (its last day is {last_day(changed.expires_at)})"
+    print_changed(changed, app_, output, what, as_json=as_json)
 
 
 @click.command("rotate")

@@ -34,6 +34,11 @@ def parse_instant(text: str, what: str) -> datetime:
     )
 
 
+def last_day(end: datetime) -> str:
+    """Return the last day, in UTC, on some part of which something works that ends at ``end``, as ``2027-01-30``."""
+    return (end.astimezone(UTC) - timedelta(microseconds=1)).date().isoformat()
+
+
 def render_instant(at: datetime) -> str:
     """Return ``at`` as RFC 3339 in UTC with whole seconds."""
     # Not strftime: it writes a year before 1000 with fewer than four digits.
