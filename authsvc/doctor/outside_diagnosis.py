@@ -63,6 +63,8 @@ async def _push(
     if push is None:
         why = "no account that may push was given; --username, --password-stdin and --repository name one"
         return _skipped(why)
+    if not replies.url.takes_secure_cookies:
+        return _skipped("the password is not sent over plain http, except to this machine")
     if certificate is not None and certificate.error:
         return _skipped("the password is not sent over a connection that cannot be trusted")
     if not is_of_authsvc(replies.token_get) or status_of(replies.challenge) != 401:  # noqa: PLR2004  HTTP

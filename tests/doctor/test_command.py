@@ -70,3 +70,12 @@ def test_wrong_usage_is_one_sentence(arguments: tuple[str, ...], says: str) -> N
     ran = call("doctor", *arguments, environ={"AUTHSVC_DATA_DIR": None})
 
     assert says in sentence(ran, 2)
+
+
+def test_a_password_is_not_sent_over_plain_http() -> None:
+    """To this machine it is, as every test here shows; to another it would be readable on the way."""
+    account = ("--username", "ci", "--repository", "app/img", "--password-stdin")
+    ran = call("doctor", "http://registry.invalid", *account, stdin=PASSWORD)
+
+    assert 1 == ran.code
+    assert "not checked: push: the password is not sent over plain http, except to this machine\n" in ran.out
