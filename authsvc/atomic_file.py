@@ -35,14 +35,20 @@ _NO_LOCKS = {errno.EBADF, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS}
 """What file systems without flock(2) answer; NFS has EBADF for folders, since it wants them open for writing."""
 
 
-def replace(path: AnyPath, content: bytes, *, mode: int = PRIVATE, keep_mode: bool = False) -> None:
+def replace(
+    path: AnyPath,
+    content: bytes | Iterable[bytes],
+    *,
+    mode: int = PRIVATE,
+    keep_mode: bool = False,
+) -> None:
     """Put ``content`` in the place of ``path``; it is on the disk, name and all, before this returns.
 
     A symbolic link is replaced itself, not what it points to.
 
     Args:
         path: of the file.
-        content: all of it.
+        content: all of it, whole or in parts that are written one after the other.
         mode: permissions of the file.
         keep_mode: give it the permissions and the owner of the file that was there, when one was.
 
@@ -104,13 +110,23 @@ def write_output(path: AnyPath, content: bytes, *, mode: int) -> None:
 
 
 def move(old: AnyPath, new: AnyPath) -> None:
-    """Put the file ``old`` in the place of ``new``, which is in the same folder.
+    """Put the file ``old`` in the place of ``new``, which is on the same file system.
 
     Raises:
         OSError: it cannot be done.
     """
     os.replace(old, new)
     sync_folder(os.path.dirname(new))
+
+
+def give_second_name(path: AnyPath, other: AnyPath) -> None:
+    """Give the file ``path`` the name ``other`` besides, on the same file system: it stays when the first one goes.
+
+    Raises:
+        OSError: it cannot be done.
+    """
+    os.link(path, other)
+    sync_folder(os.path.dirname(other))
 
 
 def sync_folder(folder: AnyPath) -> None:
@@ -172,7 +188,7 @@ def remove_leftovers(folder: AnyPath) -> None:
 
 
 @contextmanager
-def _draft(path: AnyPath, content: bytes, mode: int, *, sync: bool) -> Iterator[str]:
+def _draft(path: AnyPath, content: Union[bytes, Iterable[bytes]], mode: int, *, sync: bool) -> Iterator[str]:  # noqa: UP007
     """Yield the path of a draft with the content; at the end the draft is gone, whether it was put in place or not."""
     folder, name = os.path.split(path)
     draft = os.path.join(folder, f".{name}.{os.urandom(8).hex()}")
@@ -180,7 +196,8 @@ def _draft(path: AnyPath, content: bytes, mode: int, *, sync: bool) -> Iterator[
     try:
         with os.fdopen(descriptor, "wb") as file:
             _lock(descriptor)  # says that it is being written
-            file.write(content)
+            for part in (content,) if isinstance(content, bytes) else content:
+                file.write(part)
             file.flush()
             if sync:
                 os.fsync(descriptor)

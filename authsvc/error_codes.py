@@ -39,6 +39,7 @@ ErrorCode = Literal[
     "reference_conflict",
     # what was named exists or not, or is in another state
     "server_running",
+    "snapshot_failed",
     "reload_unfinished",
     "server_not_found",
     "registry_read_only",

@@ -30,13 +30,13 @@ ROOT = Path(__file__).parent.parent
 HOUSE = ROOT / "authsvc"
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 COMMON_OPTIONS = {"--data-dir", "--json", "--as"}
-WITHOUT_DATABASE = {"authsvc reload", "authsvc keys issue", "authsvc doctor"}
+WITHOUT_DATABASE = {"authsvc reload", "authsvc keys issue", "authsvc doctor", "authsvc backup", "authsvc restore"}
 """Commands of the vendor that do not reach the database, so that no audit names anybody."""
 
 LEVELS = {"debug", "info", "warning", "error"}
 OF_EVERY_CHANGE = {"actor", "id"}
 HANDED_ON = "**"
-EVENT = re.compile(r"[a-z-]+\.(?!conf|csv|json|toml|yml|sh|sock|pid|log|key|secret|io|py)[a-z_]+")
+EVENT = re.compile(r"[a-z-]+\.(?!aof|conf|csv|json|rdb|toml|yml|sh|sock|pid|log|key|secret|io|py)[a-z_]+")
 
 NOT_EVENTS = {"gitlab.com", *EventType}
 """What looks like an event of the log or the audit: host names, and the types of events that webhooks send."""

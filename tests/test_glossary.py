@@ -43,6 +43,7 @@ ENGLISH = listed(
     trimmer trusted type unavailable unknown unreadable unused up update updated usage use used user valid value
     verification vetted view waiting warning watch what when where which who whole with within word work writer wrong
     day schedule test text ending failing watched choice direct proven
+    appended damaged description loss restored restoration restore revocations
     """
 )
 """Plain English, in which a name is read as it is."""
@@ -57,6 +58,7 @@ FIELD = listed(
     login main manifest memory metric middleware migration nginx node observer openapi ops option pagination
     parameter password permission platform pool port portal prefix process proxy query redirect redis reference
     receiver refresher registry resolver reload render renewal renewer reply request resource response restart root
+    backup rdb snapshot
     push bar charts cookies deadline download form renderer rendering signed text upload uploaded hasher job
     relying party passkey challenge assertion attestation
     rotation route s3 schema script secret sentinel serve server session settings signature signer socket spec stack

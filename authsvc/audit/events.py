@@ -34,7 +34,7 @@ CHANGES = (
     *("customer.created", "customer.changed", "license.created", "license.changed", "license.rotated"),
     *("license-link.created", "license-link.revoked", "license-link.downloaded"),
     *("keys.rotated", "keys.license_rotated", "keys.sealing_rotated"),
-    *("keys.root_prepared", "keys.root_switched", "keys.roots_dropped"),
+    *("keys.root_prepared", "keys.root_switched", "keys.roots_dropped", "backup.restored"),
 )
 """Changes of management."""
 

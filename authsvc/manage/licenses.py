@@ -282,9 +282,10 @@ class Licenses:
         stored = await find_license(self.stores, operation.actor, license_id, app)
         operation.require_match(stored.record)
         before = stored.record
-        generation = before.tokens[0].generation + 1
+        # What was given out after a backup that was restored must not come back.
+        generation = max(before.tokens[0].generation + 1, await self.stores.licenses.generation_floor())
         digest = (await self.signer.derive_license_token(before.id, generation)).sha256()
-        changed = evolve(before, tokens=rotated(before.tokens, digest, overlap, operation.now))
+        changed = evolve(before, tokens=rotated(before.tokens, digest, overlap, operation.now, generation))
         if overlap and before.state(operation.now) in {"active", "pending"}:
             what = f"the license {before.id} of {before.customer}"
             require(rotation_ends(what, before.tokens, changed.tokens, operation.now), confirmed)

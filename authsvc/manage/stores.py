@@ -161,6 +161,9 @@ class LicenseStore(Protocol):
         self, old: Versioned[License], new: License, entry: Entry, customer: SelectedCustomer | None = None
     ) -> None: ...
     async def index_progress(self) -> IndexProgress: ...
+    async def generation_floor(self) -> int:
+        """Return the least generation that a rotation makes; 0 if no backup was ever restored."""
+        ...
 
 
 class LicenseLinkStore(Protocol):

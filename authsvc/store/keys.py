@@ -43,6 +43,9 @@ WORKERS = f"{PREFIX}workers"
 KEY_GENERATION = f"{PREFIX}key-generation"
 """Number of the last call to renew signing certificates."""
 
+GENERATION_FLOOR = f"{PREFIX}generation-floor"
+"""The least generation that a rotation of a license makes: above all that were made before a backup was restored."""
+
 
 LEAF = f"{PREFIX}leaf:"
 """With a number behind it: a part of an ordered index."""

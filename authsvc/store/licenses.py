@@ -112,6 +112,10 @@ class RedisLicenses:
             put_choice(change, self.records, customer)
         await change.apply(self.records.connection)
 
+    async def generation_floor(self) -> int:
+        """Return the least generation that a rotation makes; 0 if no backup was ever restored."""
+        return int(await self.records.connection.get(keys.GENERATION_FLOOR) or 0)
+
     async def index_progress(self) -> IndexProgress:
         """Return how far the indexes are."""
         return await read_progress(self.records)

@@ -119,9 +119,14 @@ def live_tokens(tokens: tuple[TokenDigest, ...], now: datetime) -> tuple[TokenDi
     return tuple(token for token in tokens if token.ends_at is None or now < token.ends_at)
 
 
-def rotated(tokens: tuple[TokenDigest, ...], sha256: str, overlap: timedelta, now: datetime) -> tuple[TokenDigest, ...]:
-    """Return the live generations after a rotation: the new one, and for ``overlap`` the newest old one."""
-    newest = TokenDigest(tokens[0].generation + 1, sha256)
+def rotated(
+    tokens: tuple[TokenDigest, ...], sha256: str, overlap: timedelta, now: datetime, generation: int | None = None
+) -> tuple[TokenDigest, ...]:
+    """Return the live generations after a rotation: the new one, and for ``overlap`` the newest old one.
+
+    The new one is number ``generation``, or follows the newest.
+    """
+    newest = TokenDigest(generation or tokens[0].generation + 1, sha256)
     old = live_tokens(tokens, now)[:1]
     if not overlap or not old:
         return (newest,)

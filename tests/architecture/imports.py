@@ -14,6 +14,7 @@ CLI_MAY_IMPORT = (
     "activity.export",
     "images",
     "audit.entry",
+    "backup_file",
     "audit.stored_entry",
     "audit.sentences",
     "doctor",
@@ -49,7 +50,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     for row in (
         "error_codes",
         "client in_flight errors redaction printable atomic_file bounded_json disk_room worker_status log_writer",
-        "private_file public_url tools_archive redis_url setting_values log_line processes spreadsheet_csv",
+        "private_file public_url backup_file tools_archive redis_url setting_values log_line processes spreadsheet_csv",
         "listen_address settings logs",
         "spec license_file throttle",
         "tenancy signing outcomes images",
