@@ -11,9 +11,6 @@ from authsvc.store.connection import Connection
 LOOK_EVERY = 0.1
 """Seconds between two questions whether it is written."""
 
-PATIENCE = 20
-"""So many times in a row the last snapshot must be a failed one: ours may be about to begin."""
-
 
 async def take_snapshot(connection: Connection, folders: Sequence[Path]) -> BinaryIO:
     """Have Redis write a snapshot, and return the file, opened for reading.
@@ -40,17 +37,16 @@ async def take_snapshot(connection: Connection, folders: Sequence[Path]) -> Bina
     await _idle(connection)
     before, seen = await _facts(connection), {file: _identity(file) for file in files}
     await connection.run(redis.bgsave(schedule=True))
-    after, failed = before, 0
-    while after["rdb_saves"] == before["rdb_saves"]:
+    after = before
+    # Counted when it begins (rdbSaveBackground in rdb.c).
+    while after["rdb_saves"] == before["rdb_saves"] or after["rdb_bgsave_in_progress"]:
         await asyncio.sleep(LOOK_EVERY)
         after = await _facts(connection)
-        idle = not after["rdb_bgsave_in_progress"] and not after["aof_rewrite_in_progress"]
-        failed = failed + 1 if idle and after["rdb_last_bgsave_status"] != "ok" else 0
-        if failed > PATIENCE:
-            raise Conflict(
-                "Redis could not write a snapshot; its log says why (a full disk, or too little memory)",
-                code="snapshot_failed",
-            )
+    if after["rdb_last_bgsave_status"] != "ok":
+        raise Conflict(
+            "Redis could not write a snapshot; its log says why (a full disk, or too little memory)",
+            code="snapshot_failed",
+        )
     changed = [file for file in files if (found := _identity(file)) is not None and found != seen[file]]
     if not changed:
         raise SetupRefused(f"Redis wrote its snapshot, but not to {files[0]}: AUTHSVC_REDIS_DISK names another folder")
