@@ -15,7 +15,8 @@ actions of other registries beside ``pull`` (Azure's ``metadata_read``), and the
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Self
 
 from attrs import frozen
@@ -39,6 +40,10 @@ KNOWN_ACTIONS = frozenset({"pull", "push", "delete", ALL_ACTIONS})
 
 MAX_UNKNOWN_ACTIONS = 4
 """Most other well-formed actions that are kept on one resource, so that a refusal can name them."""
+
+MAX_REMEMBERED, MAX_REMEMBERED_TEXT = 1024, 512
+"""Most scope texts whose meaning is remembered, and the longest: clients of one image ask for the same again and
+again. About 2 MiB at most."""
 
 _Key = tuple[str, str | None, str]
 """Type, class and name of a resource."""
@@ -96,12 +101,23 @@ class ScopeSet:
     dropped: int = 0
 
 
-def merge_scopes(parameters: Iterable[str]) -> ScopeSet:
+def merge_scopes(parameters: Sequence[str]) -> ScopeSet:
     """Return what the values of all ``scope`` parameters ask for together.
 
     Clients repeat the parameter, join scopes by spaces, do both, and name one repository several times (containerd,
     go-containerregistry); all of it means one set.
     """
+    if sum(map(len, parameters)) + len(parameters) <= MAX_REMEMBERED_TEXT:
+        return _remembered(tuple(parameters))
+    return _merged(parameters)
+
+
+@lru_cache(MAX_REMEMBERED)
+def _remembered(parameters: tuple[str, ...]) -> ScopeSet:
+    return _merged(parameters)
+
+
+def _merged(parameters: Iterable[str]) -> ScopeSet:
     room, mentions, names, dropped = MAX_SCOPE_TEXT, MAX_MENTIONS, 0, 0
     merged: dict[_Key, dict[str, None]] = {}
     for parameter in parameters:
