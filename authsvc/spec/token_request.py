@@ -8,11 +8,17 @@ client typed, proven by nothing.
 import base64
 import binascii
 from collections.abc import Iterable
+from functools import lru_cache
+from urllib.parse import parse_qsl
 
 from attrs import frozen
 
 from authsvc.redaction import Secret
 from authsvc.spec.scope import ScopeSet, merge_scopes
+
+
+MAX_REMEMBERED, MAX_REMEMBERED_TEXT = 1024, 512
+"""Most queries whose meaning is remembered, and the longest: clients ask for the same with every image."""
 
 
 @frozen
@@ -57,6 +63,23 @@ class TokenRequest:
     presented: Presented
     client_id: str | None = None
     offline: bool = False
+
+
+def from_query_string(query: str, authorization: str | None) -> TokenRequest:
+    """Return the request of a GET with the percent-encoded ``query`` and the ``Authorization`` header.
+
+    Nothing of the header is remembered.
+    """
+    asked = _remembered(query) if len(query) <= MAX_REMEMBERED_TEXT else _asked(query)
+    presented = _basic(authorization) if authorization is not None else None
+    return TokenRequest(asked.service, asked.scopes, presented, asked.client_id, asked.offline)
+
+
+def _asked(query: str) -> TokenRequest:
+    return from_query(parse_qsl(query, keep_blank_values=True), None)
+
+
+_remembered = lru_cache(MAX_REMEMBERED)(_asked)
 
 
 def from_query(parameters: Iterable[tuple[str, str]], authorization: str | None) -> TokenRequest:

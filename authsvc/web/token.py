@@ -16,7 +16,7 @@ from authsvc.logs import Logger
 from authsvc.outcomes import outcome_of_error
 from authsvc.refusal_sentences import refusal_sentence
 from authsvc.spec.scope import ScopeSet
-from authsvc.spec.token_request import TokenRequest, Unreadable, from_form, from_query
+from authsvc.spec.token_request import TokenRequest, Unreadable, from_form, from_query_string
 from authsvc.web.client import CLIENT
 from authsvc.web.middleware import REQUEST_ID
 
@@ -56,7 +56,8 @@ class TokenEndpoint:
 
     async def get(self, request: web.Request) -> web.Response:
         """Answer the query form."""
-        return await self._answer(request, from_query(request.query.items(), request.headers.get("Authorization")))
+        query = request.rel_url.raw_query_string
+        return await self._answer(request, from_query_string(query, request.headers.get("Authorization")))
 
     async def post(self, request: web.Request) -> web.Response:
         """Answer the OAuth2 form. Never 400 or 404: containerd and buildkit would fall back to GET."""
