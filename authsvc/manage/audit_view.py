@@ -70,7 +70,7 @@ class AuditView:
 
 def apps_of(entry: StoredEntry) -> frozenset[str]:
     """Return the slugs of the apps that an entry names, also those that were only asked for."""
-    asked = merge_scopes([str(text) for text in entry.facts.get("asked", ())])
+    asked = merge_scopes(str(text) for text in entry.facts.get("asked", ()))
     return namespaces(asked.scopes) | _certain_apps(entry)
 
 

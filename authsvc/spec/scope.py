@@ -15,7 +15,7 @@ actions of other registries beside ``pull`` (Azure's ``metadata_read``), and the
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Self
 
@@ -101,15 +101,16 @@ class ScopeSet:
     dropped: int = 0
 
 
-def merge_scopes(parameters: Sequence[str]) -> ScopeSet:
+def merge_scopes(parameters: Iterable[str]) -> ScopeSet:
     """Return what the values of all ``scope`` parameters ask for together.
 
     Clients repeat the parameter, join scopes by spaces, do both, and name one repository several times (containerd,
     go-containerregistry); all of it means one set.
     """
-    if sum(map(len, parameters)) + len(parameters) <= MAX_REMEMBERED_TEXT:
-        return _remembered(tuple(parameters))
-    return _merged(parameters)
+    texts = tuple(parameters)
+    if sum(map(len, texts)) + len(texts) <= MAX_REMEMBERED_TEXT:
+        return _remembered(texts)
+    return _merged(texts)
 
 
 @lru_cache(MAX_REMEMBERED)

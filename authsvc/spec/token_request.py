@@ -16,7 +16,6 @@ from attrs import frozen
 from authsvc.redaction import Secret
 from authsvc.spec.scope import ScopeSet, merge_scopes
 
-
 MAX_REMEMBERED, MAX_REMEMBERED_TEXT = 1024, 512
 """Most queries whose meaning is remembered, and the longest: clients ask for the same with every image."""
 

@@ -18,6 +18,7 @@ from authsvc.spec.token_request import (
     UserPassword,
     from_form,
     from_query,
+    from_query_string,
 )
 from tests.support.vectors import cases, name_of
 
@@ -127,6 +128,24 @@ def test_account_is_never_read(fields: list[tuple[str, str]], account: str) -> N
 
     assert from_query(without, None) == from_query([("account", account), *without], None)
     assert from_form(without, None) == from_form([("account", account), *without], None)
+
+
+@given(st.lists(PAIRS, max_size=40), st.none() | st.text(max_size=40), st.booleans())
+def test_a_query_is_read_as_its_fields(fields: list[tuple[str, str]], header: str | None, again: bool) -> None:
+    """The first time and later ones, a short query and one too long to be remembered."""
+    query = urlencode(fields, errors="replace")
+    if again:
+        from_query_string(query, None)
+
+    assert from_query(parse_qsl(query, keep_blank_values=True), header) == from_query_string(query, header)
+
+
+def test_no_credential_is_remembered() -> None:
+    """Two who ask for the same are read each with their own password, and who shows none with none."""
+    query = "service=registry.test&scope=repository:a/b:pull"
+    found = [from_query_string(query, header).presented for header in (basic("a", "1"), basic("b", "2"), None)]
+
+    assert [["password", "a", "1"], ["password", "b", "2"], ["nothing"]] == list(map(shown, found))
 
 
 def test_a_request_prints_no_secret() -> None:
