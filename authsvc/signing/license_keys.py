@@ -1,26 +1,17 @@
 """The license-signing keys: their names, their published form (JWK sets), and the signatures of license files.
 
-Without PyJWT, which signs everything else: to import it takes a fifth of the time that a command of the vendor's may.
-
 License keys are apart from the token root: a license must verify for years, offline, with no certificate.
 """
 
-import base64
 import hashlib
 import json
 from collections.abc import Iterable
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-from cryptography.hazmat.primitives.hashes import SHA256
 
 from authsvc import license_file
-
-ALGORITHM = "ES256"
-
-COORDINATE_BYTES = 32
-"""Length of a coordinate of a P-256 key, and of each half of a signature (RFC 7518, sections 3.4 and 6.2.1)."""
+from authsvc.signing.compact_jws import ALGORITHM, base64url, coordinate, encoded_header, sign
 
 
 def sign_license(key: ec.EllipticCurvePrivateKey, kid: str, payload: bytes) -> str:
@@ -31,10 +22,7 @@ def sign_license(key: ec.EllipticCurvePrivateKey, kid: str, payload: bytes) -> s
         kid: the name of its public half, :func:`key_id`.
         payload: the ``license`` object as JSON (:func:`authsvc.license_file.payload`).
     """
-    header = json.dumps({"alg": ALGORITHM, "kid": kid, "typ": license_file.TYPE}, separators=(",", ":"))
-    signed = f"{_base64url(header.encode())}.{_base64url(payload)}"
-    r, s = decode_dss_signature(key.sign(signed.encode("ascii"), ec.ECDSA(SHA256())))
-    return f"{signed}.{_base64url(_number(r) + _number(s))}"
+    return sign(encoded_header(kid=kid, typ=license_file.TYPE), payload, key)
 
 
 def jwk(key: ec.EllipticCurvePublicKey) -> dict[str, str]:
@@ -52,18 +40,13 @@ def key_id(key: ec.EllipticCurvePublicKey) -> str:
     """Return the RFC 7638 SHA-256 thumbprint of ``key``, base64url without padding."""
     canonical = json.dumps(_required_members(key), separators=(",", ":"), sort_keys=True)
     digest = hashlib.sha256(canonical.encode("ascii")).digest()
-    return _base64url(digest)
+    return _text(digest)
 
 
 def _required_members(key: ec.EllipticCurvePublicKey) -> dict[str, str]:
     point = key.public_numbers()
-    return {"crv": "P-256", "kty": "EC", "x": _base64url(_number(point.x)), "y": _base64url(_number(point.y))}
+    return {"crv": "P-256", "kty": "EC", "x": _text(coordinate(point.x)), "y": _text(coordinate(point.y))}
 
 
-def _number(value: int) -> bytes:
-    return value.to_bytes(COORDINATE_BYTES, "big")
-
-
-def _base64url(value: bytes) -> str:
-    """Return base64url without padding (RFC 7515, section 2)."""
-    return base64.urlsafe_b64encode(value).rstrip(b"=").decode("ascii")
+def _text(value: bytes) -> str:
+    return base64url(value).decode("ascii")

@@ -19,7 +19,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from authsvc.errors import TokenRefused
-from authsvc.signing.jws import ALGORITHM, JWS
+from authsvc.signing.compact_jws import ALGORITHM
+from authsvc.signing.jws import JWS
 from authsvc.signing.root import issuer_of
 from authsvc.spec.claims import Access
 

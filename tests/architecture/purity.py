@@ -30,7 +30,7 @@ PURE_IMPORTS = (
     *("functools.cached_property",),
     *("hashlib", "hmac", "http.HTTPStatus", "ipaddress", "json", "math", "re", "typing", "urllib.parse"),
     *("heapq", "logging.ERROR", "logging.INFO", "zlib"),
-    *("attrs", "cryptography", "fido2", "idna", "jwt", "typing_extensions", "zxcvbn"),
+    *("attrs", "cryptography", "fido2", "idna", "jwt", "msgspec.json.encode", "typing_extensions", "zxcvbn"),
     *(
         "authsvc.spec",
         "authsvc.tenancy",
