@@ -60,7 +60,7 @@ FIELD = listed(
     receiver refresher registry resolver reload render renewal renewer reply request resource response restart root
     backup rdb snapshot
     push bar charts cookies deadline download form renderer rendering signed text upload uploaded hasher job
-    relying party passkey challenge assertion attestation
+    compact relying party passkey challenge assertion attestation
     rotation route s3 schema script secret sentinel serve server session settings signature signer socket spec stack
     status
     stdin store stream supervisor table tag tar tcp thread throttle throttled tls token transaction unix url
