@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from authsvc.keys.file_names import LICENSE_SIGNING_KEY, LICENSE_TOKEN_KEY, SEALING_KEY, TOKEN_ROOT_KEY
-from tests.compose.engine import ComposeEngine, Project
+from tests.compose.engine import ROOT, UP, ComposeEngine, Project
 from tests.compose.story import Shop, open_shop
+from tests.support.stack import run
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.system
@@ -376,27 +377,25 @@ def test_keys_are_changed_while_it_runs(shop: Shop) -> None:
 
 
 def test_a_backup_restores_everything(shop: Shop, tmp_path: Path) -> None:
-    """The commands of docs/deploy.md bring keys, records and images back onto an empty host."""
-    kept = {
-        "redis": ("redis", "/data"),
-        "secrets": ("authsvc", "/var/lib/authsvc/secrets"),
-        "keys": ("key-service", "/var/lib/authsvc/keys"),
-        "audit": ("authsvc", "/var/lib/authsvc/audit"),
-        "images": ("registry", "/var/lib/registry"),
-    }
-    shop.project.compose("pause", "redis")
-    for name, (service, folder) in kept.items():
-        pack(shop.project, service, tmp_path, "-C", folder, "-czf", f"/backup/{name}.tgz", ".")
-        if name == "redis":
-            shop.project.compose("unpause", "redis")
-    shop.project.compose("down", "--volumes")
-    shop.project.compose("up", "--no-start")
-    for name, (service, folder) in kept.items():
-        place = "key-service" if service == "key-service" else "init"
-        pack(shop.project, place, tmp_path, "-C", folder, "-xzf", f"/backup/{name}.tgz")
-    shop.project.up()
+    """The commands of docs/deploy.md bring everything back, in place and onto an empty host.
 
-    shop.login_as_customer()
+    What was revoked after the backup stays revoked.
+    """
+    back_up = commands("## What to back up")
+    restore, fresh_host = commands("## Restore")[:2]
+    typed(shop.project, tmp_path, *back_up)
+    shop.project.authsvc("license", "revoke", shop.license_id)
+    typed(shop.project, tmp_path, restore)
+
+    assert "was revoked on" in shop.pull().said
+    shop.project.authsvc("license", "reinstate", shop.license_id)
+    shop.still_sells()
+
+    shop.project.compose("down", "--volumes")
+    typed(shop.project, tmp_path, fresh_host)
+
+    assert "was revoked on" in shop.pull().said
+    shop.project.authsvc("license", "reinstate", shop.license_id)
     shop.still_sells()
 
 
@@ -412,7 +411,15 @@ def test_another_port(shop: Shop) -> None:
     assert 'realm="http://localhost:5001/auth/token",service="localhost:5001"' in challenge
 
 
-def pack(project: Project, service: str, folder: Path, *arguments: str) -> None:
-    """Run tar with the volumes of a service's container, and ``folder`` as /backup."""
-    volumes = ("--volumes-from", project.container(service), "--volume", f"{folder}:/backup", "--user", "0")
-    project.engine.docker("run", "--rm", *volumes, "--entrypoint", "tar", "authsvc:0.1.0", *arguments, check=True)
+def commands(heading: str) -> list[str]:
+    """Return the blocks of commands below a heading of docs/deploy.md."""
+    page = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    section = page.partition(f"\n{heading}\n")[2].partition("\n## ")[0]
+    return re.findall(r"^```\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+
+
+def typed(project: Project, folder: Path, *blocks: str) -> None:
+    """Type commands in a folder, as an operator does beside compose.yaml."""
+    environ = {**project.environ, "COMPOSE_FILE": str(ROOT / "compose.yaml")}
+    for block in blocks:
+        run("bash", "-euo", "pipefail", "-c", block, environ=environ, cwd=folder, seconds=UP, check=True)
