@@ -1,6 +1,5 @@
 """``authsvc backup`` and ``authsvc restore``."""
 
-import asyncio
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -34,6 +33,8 @@ LEFT_OUT = "keys, other secrets and images are not in it: docs/deploy.md says ho
 @local_options
 def backup_command(file: str, data_dir: Path | None, *, as_json: bool) -> None:
     """Write what is in Redis to FILE while it serves; "-" is standard output. Keys and images are not in it."""
+    import asyncio
+
     path = file if file == STANDARD else os.path.realpath(file)
     size = _refusals(lambda: asyncio.run(_backup(find(data_dir, os.environ)[0], path)))
     if file == STANDARD:
@@ -45,6 +46,8 @@ def backup_command(file: str, data_dir: Path | None, *, as_json: bool) -> None:
 
 
 async def _backup(settings: "Settings", file: str) -> int:
+    import asyncio
+
     from authsvc import atomic_file
     from authsvc.wiring.backup import backup
 

@@ -3,7 +3,6 @@
 Exit codes: 0 done, 1 refused (the reason on standard error), 2 wrong usage or no installation.
 """
 
-import asyncio
 import os
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -107,6 +106,8 @@ def run(data_dir: Path | None, use: Callable[["Management"], Awaitable[T]], *, d
         ConfirmationNeeded: the user has to confirm it first.
         LastOwner: a team would have no owner.
     """
+    import asyncio
+
     from authsvc.wiring.management import management
 
     context = click.get_current_context(silent=True)

@@ -1,6 +1,5 @@
 """``authsvc doctor``: what is wrong with an installation, and which line to change."""
 
-import asyncio
 import os
 import sys
 from pathlib import Path
@@ -69,6 +68,8 @@ def doctor_command(
     as_json: bool,
 ) -> None:
     """Say what is wrong with a registry and which line to change: as clients see it at URL, and from inside."""
+    import asyncio
+
     from authsvc.doctor.certificate_check import TrustedAuthorities
     from authsvc.doctor.outside_diagnosis import examine_outside
     from authsvc.wiring import clock
@@ -124,6 +125,8 @@ def _examine_inside(
     installation: _InsideTarget, address: "PublicUrl", authorities: "TrustedAuthorities"
 ) -> "Diagnosis":
     """Return what Redis, the registry and its configuration say."""
+    import asyncio
+
     from authsvc.doctor.http_question import ServerAddress
     from authsvc.doctor.inside_checks import InsideQuestions
     from authsvc.doctor.inside_rules import diagnose_inside

@@ -15,7 +15,7 @@ HINTS: Mapping[ErrorCode, tuple[str, ...]] = {
         "make it with: authsvc app create {app} --team TEAM",
         "see: authsvc app list --team {team}",
     ),
-    "credential_needed": ("`--secret-stdin` reads it from standard input",),
+    "credential_needed": ("`authsvc upstream set LINK --secret-stdin` reads it from standard input",),
     "customer_not_found": ("see: authsvc customer list --team TEAM",),
     "email_taken": ("for a new password use: authsvc member reset {email}",),
     "keys_read_only": (

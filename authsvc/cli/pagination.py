@@ -1,6 +1,5 @@
 """Printing a list page by page, in bounded memory."""
 
-import asyncio
 import textwrap
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -135,6 +134,7 @@ def print_list(
         rest: says, for people, that something follows; the braces stand for the cursor.
         output: prints the list in a form of its own, if it is given.
     """
+    import asyncio
 
     async def use(manage: "Management") -> str | None:
         async with asyncio.timeout(PAGE_DEADLINE):

@@ -1,6 +1,5 @@
 """``authsvc reload``."""
 
-import asyncio
 import os
 import sys
 from pathlib import Path
@@ -16,6 +15,8 @@ from authsvc.errors import AuthsvcError, SetupRefused
 @local_options
 def reload_command(data_dir: Path | None, *, as_json: bool) -> None:
     """Replace the workers of this installation without dropping a request, and wait until it is done."""
+    import asyncio
+
     from authsvc.server.control_socket import request_reload
 
     try:

@@ -1,6 +1,5 @@
 """``authsvc serve`` and ``authsvc key-service``."""
 
-import asyncio
 import os
 from pathlib import Path
 
@@ -26,6 +25,8 @@ MAX_WORKERS = 64
 )
 def serve_command(edge: str, inside: str, workers: int | None) -> None:
     """Run the token server alone: what compose runs. Settings come from AUTHSVC_* (docs/configuration.md)."""
+    import asyncio
+
     from authsvc.server.parent import bind, serve
     from authsvc.server.worker_pool import ListeningSockets
 
@@ -44,6 +45,8 @@ def serve_command(edge: str, inside: str, workers: int | None) -> None:
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", metavar="LEVEL")
 def key_service_command(keys_dir: Path, users: Path, admin_socket: Path | None, log_level: str) -> None:
     """Run the key service alone: what compose runs. It holds the license-signing, license-token and sealing keys."""
+    import asyncio
+
     from authsvc.server.key_sockets import serve_sockets
 
     try:

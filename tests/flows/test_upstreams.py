@@ -89,7 +89,7 @@ def test_a_link_from_its_beginning_to_its_end(stack: Stack, app: str) -> None:
     upstream(stack, "set", "hub", app, "--repository", "acme/*")
     alone = upstream(stack, "set", "hub", app, "--token-host", "auth.example", check=False)
     assert (alone.code, "would be sent to auth.example too" in alone.err) == (1, True), alone
-    assert "; `--secret-stdin` reads it from standard input" in alone.err
+    assert "; `authsvc upstream set LINK --secret-stdin` reads it from standard input" in alone.err
     upstream(stack, "purge", "hub", app)
     (link,) = [one for one in listed(stack, app) if one["name"] == "hub"]
     facts = ("username", "repositories", "credential_version", "purges")

@@ -70,6 +70,7 @@ def test_fields_that_differ(old: Any, changes: dict[str, Any], changed: dict[str
 
 
 CHANGED = {
+    "team renamed": {"name"},
     "app archived": {"archived_at"},
     "member disabled": {"disabled_at"},
     "member's role": {"role"},

@@ -57,7 +57,7 @@ ALLOWED: Mapping[str, frozenset[str]] = {
         "*": "class id data-label",
         "html": "lang",
         "meta": "charset name content",
-        "link": "rel href",
+        "link": "rel href type",
         "script": "src defer",
         "a": "href aria-current download",
         "nav": "aria-label",
