@@ -65,7 +65,7 @@ def proxy_in_front(
     """
     with short_folder() as folder:
         tls = "" if certificate is None else " ssl"
-        servers = [f"server unix:{path};" for path in registries] or [f"server 127.0.0.1:{behind};"]
+        servers = [f"server unix:{path} max_fails=0;" for path in registries] or [f"server 127.0.0.1:{behind};"]
         user = "user root;" if os.geteuid() == 0 else ""
         text = _GOOD.format(
             folder=folder, port=port, behind=behind, tls=tls, registries=" ".join(servers), user=user

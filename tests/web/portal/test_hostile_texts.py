@@ -72,7 +72,7 @@ ALLOWED: Mapping[str, frozenset[str]] = {
         "button": "type data-copy hidden name value aria-label data-passkey aria-describedby",
         "label": "for",
         "time": "datetime title",
-        "svg": "viewbox role aria-label aria-labelledby aria-hidden",
+        "svg": "viewbox height role aria-label aria-labelledby aria-hidden",
         "line": "x1 y1 x2 y2",
         "rect": "x y width height rx",
         "text": "x y text-anchor",
