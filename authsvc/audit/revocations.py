@@ -19,8 +19,8 @@ class Loss:
     """What one license, member, token, service account, app, webhook or link lost.
 
     Attributes:
-        fields: of its record that say since when there is no access, with the last value: an instant, or None if
-            access was given back.
+        fields: of its record that hold when access ended, each with its last value: an instant, or None if access was
+            given back.
         generations: the tokens that a rotation left, by number, with their ends; None if none was rotated.
         removed: whether it is gone altogether.
         secret_changed: whether the password is another one.

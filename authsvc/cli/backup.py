@@ -108,8 +108,8 @@ def restore_command(
             say(f"{file}: {_described(description, records)}; it can be restored, and nothing was changed")
             sys.exit(0)
         sentence = (
-            f"everything in Redis is replaced by {_described(description, records)}; whoever was given access since, "
-            "loses it, and every sign-in ends"
+            f"this replaces everything in Redis with {_described(description, records)}; "
+            "access given since then is lost, and every sign-in ends"
         )
         if yes:
             return

@@ -35,7 +35,7 @@ class NoReplyReason(StrEnum):
     """Why a question has no answer."""
 
     UNREACHABLE = "unreachable"
-    """There is no connection."""
+    """The connection could not be made."""
     UNKNOWN_NAME = "unknown name"
     """No address is known for the host."""
     TLS = "tls"
@@ -93,8 +93,8 @@ class ServerAddress:
 
     Attributes:
         authority: the header ``Host``.
-        host: that is connected to.
-        port: likewise.
+        host: to connect to, a name or an address.
+        port: to connect to.
         context: of TLS; None for plain http.
         unix_socket: a path, in place of host and port.
     """
@@ -200,7 +200,7 @@ async def _converse(reader: asyncio.StreamReader, question: Coroutine[None, None
 async def _send(
     writer: asyncio.StreamWriter, head: bytes, body: bytes | AsyncIterator[bytes] | None, sent: Callable[[], None]
 ) -> None:
-    with suppress(OSError):  # whoever has answered already may close; the answer says why
+    with suppress(OSError):  # a server may answer early and close; its answer says why
         writer.write(head)
         await writer.drain()
         if isinstance(body, bytes):

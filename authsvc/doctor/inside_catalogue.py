@@ -49,7 +49,7 @@ INSIDE_KINDS = {
     ),
     "redis-hole": FindingKind(
         "{detail}",
-        "whoever may talk to Redis could run programs there",
+        "anyone who can reach Redis could run programs there",
         "update Redis",
     ),
     "worker-root": FindingKind(

@@ -144,7 +144,7 @@ OUTSIDE_KINDS = {
     "proxy-http-1.0": FindingKind(
         "the proxy speaks HTTP/1.0: a layer that docker sends in chunks is kept until all of it has come",
         "a large layer fills the disk of the proxy, and timeouts end pushes over slow lines",
-        "in the proxy, in location /v2/: proxy_http_version 1.1; (nginx speaks 1.0 unless it is told to)",
+        "in the proxy, in location /v2/: proxy_http_version 1.1; (the default of nginx is 1.0)",
     ),
     "clock-off": FindingKind(
         "the clock of the server is {seconds} s {direction} the one of this machine",

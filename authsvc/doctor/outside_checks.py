@@ -1,4 +1,4 @@
-"""The questions of somebody who knows nothing but the address: as docker, podman, containerd and crane ask them."""
+"""Asks an installation, of which only the address is known, what docker, podman, containerd and crane ask."""
 
 import asyncio
 import base64

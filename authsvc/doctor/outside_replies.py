@@ -1,4 +1,4 @@
-"""What an installation answered to somebody who knows nothing but its address."""
+"""The answers of an installation of which only the address is known."""
 
 from datetime import datetime
 
