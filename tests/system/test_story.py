@@ -75,7 +75,8 @@ def test_the_story_as_typed(fresh: Stack, engine: DockerEngine) -> None:
             "--contact sales@acme.test --output globex.license.json"
         )
     )
-    assert re.search(r"license (\S+) of Globex for myapp until 2031-01-31T00:00:00Z; wrote globex", created)
+    until = r"until 2031-01-31T00:00:00Z \(its last day is 2031-01-30\)"
+    assert re.search(rf"license (\S+) of Globex for myapp {until}; wrote globex", created)
 
     # The license holder.
     person.succeeds(printed(f"docker logout {name} && docker rmi {name}/myapp/worker:1.0.1"))
