@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from tests.support.front import Answer, Front, running_front
 from tests.support.html_page import read_page
+from tests.support.upstream_tls import UpstreamAuthority
 from tests.support.waiting import PATIENCE
 
 
@@ -140,6 +142,23 @@ async def test_people_get_a_page(front: Front, path: str, length: int, advice: s
     assert (answer.headers["cache-control"], answer.headers["referrer-policy"]) == ("no-store", "no-referrer")
     assert b"asv_page" not in answer.body
     assert front.edge.asked == 0
+
+
+@pytest.mark.parametrize("path", ["/v2/", "/auth/token", "/api/v1/apps", "/portal/images", "/c/asv_page_secret"])
+async def test_tls_is_asked_for_with_every_answer(folder: Path, free_port: int, path: str) -> None:
+    """Also what nginx answers by itself, in each of its three forms, tells browsers to come back with TLS alone."""
+    authority = UpstreamAuthority.make(folder / "tls")
+    files, tls = authority.issue("127.0.0.1"), ssl.create_default_context(cafile=str(authority.file))
+    certificate, key = str(files.certificate), str(files.key)
+    too_long = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {1024**5}\r\n\r\n".encode()
+    async with running_front(folder, free_port, tls=tls, certificate=certificate, certificate_key=key) as front:
+        answers = [await front.get(path)]
+        front.edge_server.close()
+        front.registry_server.close()
+        answers += [await front.get(path), await front.ask(too_long)]
+
+    assert [answer.status for answer in answers[:2]] == [200, 503]
+    assert {answer.headers.get("strict-transport-security") for answer in answers} == {"max-age=31536000"}
 
 
 async def test_a_page_while_a_part_restarts(front: Front) -> None:

@@ -152,3 +152,13 @@ def test_authsvc_answers_before_the_registry_gives_up() -> None:
     text = render.render(attrs.evolve(REGISTRY, events=render.EventsValues("http://a/", "b")))
     (endpoint,) = yaml.safe_load(text)["notifications"]["endpoints"]
     assert READ_DEADLINE + RECORD_DEADLINE < float(endpoint["timeout"].removesuffix("s"))
+
+
+@pytest.mark.parametrize("certificate", [None, "/tls/site.crt"])
+def test_headers_of_a_location_add_to_hsts(certificate: str | None) -> None:
+    """A location that adds a header inherits none: each says HSTS again, where there is TLS, and nowhere else."""
+    text = render.render(attrs.evolve(NGINX, certificate=certificate, certificate_key=certificate, cache_dir="/cache"))
+    adding = [block for block in text.split("location ")[1:] if "add_header " in block]
+
+    assert len(adding) >= 6
+    assert {"add_header Strict-Transport-Security" in block for block in adding} == {certificate is not None}

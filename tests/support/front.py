@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -65,10 +66,11 @@ class Front:
     edge: Upstream
     registry_server: asyncio.Server
     edge_server: asyncio.Server
+    tls: ssl.SSLContext | None = None
 
     async def ask(self, request: bytes, *, bodiless: bool = False) -> Answer:
         """Send raw bytes and read one response; that to a HEAD is bodiless."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port, ssl=self.tls)
         try:
             writer.write(request)
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
@@ -97,7 +99,11 @@ async def _body(reader: asyncio.StreamReader, headers: dict[str, str]) -> bytes:
 
 @asynccontextmanager
 async def running_front(
-    folder: Path, port: int, change: Callable[[str], str] = lambda text: text, **values: Any
+    folder: Path,
+    port: int,
+    change: Callable[[str], str] = lambda text: text,
+    tls: ssl.SSLContext | None = None,
+    **values: Any,
 ) -> AsyncIterator[Front]:
     """Run nginx on ``port`` in front of two servers, one on a socket with a space in its path.
 
@@ -105,6 +111,7 @@ async def running_front(
         folder: an empty folder.
         port: a free one.
         change: what the test changes in the configuration.
+        tls: for clients, where the values have a certificate.
         values: other values of the configuration than usual.
     """
     registry, edge = Upstream(), Upstream()
@@ -132,7 +139,7 @@ async def running_front(
     )
     try:
         await _until_open(port)
-        yield Front(port, registry, edge, registry_server, edge_server)
+        yield Front(port, registry, edge, registry_server, edge_server, tls)
     finally:
         process.send_signal(signal.SIGTERM)
         await process.wait()
