@@ -257,6 +257,12 @@ def _value(value: object) -> str:
     return "nothing" if value is None else _listed(value) if isinstance(value, list) else str(value)
 
 
+def _readable(name: str, value: object) -> str:
+    """Return a fact as people read it: an instant as in the rest of the sentences."""
+    is_instant = isinstance(value, str) and name.endswith(("_at", "not_before")) and instant(value) is not None
+    return when(str(value)) if is_instant else _value(value)
+
+
 def _cut(facts: Mapping[str, Any]) -> list[str]:
     """Return what a reader does not see of a long entry."""
     found = []
@@ -273,7 +279,5 @@ def _listed(items: object) -> str:
 
 def _listed_facts(facts: Mapping[str, Any]) -> str:
     return ", ".join(
-        f"{name.replace('_', ' ')} {_listed(value) if isinstance(value, list) else value}"
-        for name, value in facts.items()
-        if value is not None
+        f"{name.replace('_', ' ')} {_readable(name, value)}" for name, value in facts.items() if value is not None
     )

@@ -22,6 +22,7 @@ from authsvc.manage.maker import maker_now
 from authsvc.manage.operation import Operation
 from authsvc.manage.permissions import Permission
 from authsvc.manage.stores import Stores
+from authsvc.manage.subject_names import names_of
 from authsvc.redaction import Secret
 from authsvc.tenancy.dates import parse_end, render_instant
 from authsvc.tenancy.license_link import DEFAULT_LINK_LIFE, MAX_LINK_LIFE, LicenseLink
@@ -35,10 +36,12 @@ class ListedLink:
     Attributes:
         link: the record.
         works: whether its maker could make it now, and so whether it opens anything.
+        maker: the name of who made it; None for the operator, and for an account that is gone.
     """
 
     link: LicenseLink
     works: bool
+    maker: str | None
 
 
 async def works(stores: Stores, link: LicenseLink, now: datetime) -> bool:
@@ -112,8 +115,12 @@ class LicenseLinks:
         license_ = (await find_license(self.stores, actor, license_id, app)).record
         found = await self.stores.license_links.of_license(license_.id)
         live = [one.record for one in found if now < one.record.expires_at]
-        answers = await asyncio.gather(*(works(self.stores, link, now) for link in live))
-        return tuple(map(ListedLink, live, answers))
+        answers, names = await asyncio.gather(
+            asyncio.gather(*(works(self.stores, link, now) for link in live)),
+            names_of(self.stores, (link.creator for link in live), license_.team),
+        )
+        makers = (names.get(link.creator) for link in live)
+        return tuple(map(ListedLink, live, answers, makers))
 
     @permitted(Permission.LICENSE_LINK_REVOKE)
     @repeatable(_revoked)

@@ -21,6 +21,12 @@ from authsvc.tenancy.records import App, Team
 from authsvc.tenancy.versioned import Versioned
 
 
+async def name_of_team(stores: Stores, slug: str) -> str:
+    """Return what people call a team: for its members, whatever their role, and as its customers see it."""
+    team = await stores.teams.get(slug)
+    return slug if team is None else team.record.name
+
+
 @frozen
 class AppUse:
     """Who has access to an app now, or will have.

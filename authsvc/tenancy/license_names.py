@@ -1,6 +1,7 @@
 """What the file of a license is called."""
 
 import re
+import unicodedata
 
 from authsvc.tenancy.records import License
 
@@ -15,5 +16,7 @@ MAX_NAME = 60
 
 def file_name(license_: License) -> str:
     """Return the name of a license's file: readable for people, and told apart by the id."""
-    word = re.sub(r"[^A-Za-z0-9._-]+", "-", license_.reference or license_.customer)[:MAX_NAME].strip("-.")
+    plain = unicodedata.normalize("NFKD", license_.reference or license_.customer)
+    letters = "".join(one for one in plain if not unicodedata.combining(one))  # ü becomes u
+    word = re.sub(r"[^A-Za-z0-9._-]+", "-", letters)[:MAX_NAME].strip("-.")
     return f"{word or 'license'}-{license_.id}{SUFFIX}"

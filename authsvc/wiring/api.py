@@ -4,7 +4,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from aiohttp import web
@@ -25,6 +25,7 @@ from authsvc.logs import Logger
 from authsvc.manage.image_deletions import RegistryDeletions
 from authsvc.manage.images import RegistryImages
 from authsvc.manage.new_passwords import PasswordHasher
+from authsvc.manage.teams import name_of_team
 from authsvc.metrics.shared_metrics import Slot
 from authsvc.preflight import Preflight
 from authsvc.public_url import PublicUrl
@@ -146,6 +147,7 @@ async def management_applications(
                 Renderer(settings.public_url.authority),
                 logger,
                 clock,
+                partial(name_of_team, use_cases.stores),
                 count=count,
                 record_denied=record_denied,
             )

@@ -4,6 +4,7 @@ import json
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from io import StringIO
 from socket import create_server
 from typing import Any, Self
@@ -22,6 +23,7 @@ from authsvc.logs import make_logger
 from authsvc.manage.image_deletions import RegistryDeletions
 from authsvc.manage.license_use import MOST_EXAMINED
 from authsvc.manage.new_passwords import PasswordHasher
+from authsvc.manage.teams import name_of_team
 from authsvc.manage.use_cases import UseCases
 from authsvc.preflight import FoundManifest, Preflight
 from authsvc.public_url import PublicUrl, parse_public_url
@@ -271,6 +273,7 @@ async def portal_server(
         Renderer(public_url.authority),
         logger,
         lambda: house.now,
+        partial(name_of_team, house.stores),
         record_denied=recorder.record_denied,
         share=FairShare(16, 8, 64, "busy"),
     )

@@ -125,7 +125,7 @@ async def use_a_passkey(day: Day) -> None:
         await page.fill("#present", PASSWORD)
         await press(page, "Continue")
         await page.fill("#name", "Laptop")
-        await press(page, "Make the passkey")
+        await press(page, "Create the passkey")
         await expect(page.get_by_role("link", name="Laptop")).to_be_visible()
         # The sign-in page offers the passkey at once, and this device takes up the offer.
         await page.get_by_role("button", name="Sign out").click()

@@ -15,7 +15,7 @@ from authsvc.web.public_error import public_error
 
 ACCOUNT = f"{PREFIX}/account"
 
-NOT_YOURS = "the present password is wrong"
+NOT_YOURS = "the current password is wrong"
 DIFFERENT = "the two new passwords differ"
 
 

@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import datetime
 from functools import partial
@@ -58,6 +58,9 @@ LAST_RESORT = "<!doctype html><title>This did not work</title><p>Something went 
 SIGNED_IN = web.RequestKey("signed_in", SignedIn)
 """Who uses the browser, once that is known."""
 
+TEAM_NAME = web.RequestKey("team_name", str)
+"""What people call the team of who uses the browser."""
+
 FORM_SECRET = web.RequestKey("form_secret", str)
 """The cookie that the token of forms is made of."""
 
@@ -79,6 +82,7 @@ class Portal:
         renderer: makes pages.
         logger: gets one line for each request.
         clock: read once per request.
+        team_name: returns what people call the team with a slug.
         record_denied: writes a denial to the audit; neither waits nor fails.
         count: counts each request.
         share: lets so many pages be made at once; teams take turns.
@@ -92,6 +96,7 @@ class Portal:
     renderer: Renderer
     logger: Logger
     clock: Callable[[], datetime]
+    team_name: Callable[[str], Awaitable[str]]
     record_denied: RecordDenied = lambda _denial: None
     count: CountRequest = lambda _collection, _method, _status, _seconds: None
     share: FairShare = field(factory=lambda: FairShare(SLOTS, PER_TEAM, MAX_WAITING, BUSY, patience=PATIENCE))
@@ -123,6 +128,7 @@ class Portal:
             signed_in = await self.sessions.authenticate(cookie, now)
             if signed_in is not None:
                 request[SIGNED_IN] = signed_in
+                request[TEAM_NAME] = await self.team_name(signed_in.member.team)
             self._remember_form_secret(request, cookie if signed_in is not None else None)
             if signed_in is None and not route.public:
                 return self._redirect(RedirectAnswer(_sign_in_path(request)))  # before a long form is read
@@ -228,6 +234,7 @@ class Portal:
             answer.template,
             **{"notice": None, "error": None, **answer.values},
             member=None if signed_in is None else signed_in.member,
+            team_name=request.get(TEAM_NAME, "" if signed_in is None else signed_in.member.team),
             may=_may_of(signed_in),
             path=request.path,
             now=self.clock() if visit is None else visit.now,

@@ -8,6 +8,7 @@ from authsvc.errors import Conflict, InputRefused, Overloaded, Throttled
 from authsvc.manage.actor import Actor
 from authsvc.manage.links import Links
 from authsvc.manage.sessions import Sessions
+from authsvc.redaction import Secret
 from authsvc.web.portal.answers import PageAnswer, PortalAnswer, RedirectAnswer, Visit
 from authsvc.web.portal.route import HOME, SIGN_IN, Route
 from authsvc.web.public_error import public_error
@@ -41,14 +42,15 @@ class JoinPages:
 
     async def join(self, visit: Visit) -> PortalAnswer:
         """Redeem the link and sign the browser in."""
-        link, password = visit.secret("link"), visit.secret("password")
+        link, password = _of_address(visit.secret("link")), visit.secret("password")
         if not visit.has_same("password", "again"):
             return PageAnswer("join", {"link": link.reveal(), "error": DIFFERENT}, HTTPStatus.BAD_REQUEST)
         try:
             member = await self.links.redeem(link, password, visit.operation(Actor.visitor()))
         except (InputRefused, Throttled, Overloaded) as error:
             public = public_error(error, visit.request_id)
-            values = {"link": link.reveal(), "error": public.message}
+            is_void = public.code == "link_void"  # then another one is asked for
+            values = {"link": "" if is_void else link.reveal(), "error": public.message}
             return PageAnswer("join", values, public.status, retry_after=public.retry_after, refusal=error)
         if visit.signed_in is not None:  # with another account, or before the password was lost
             await self.sessions.end(visit.user.session.id, visit.operation())
@@ -57,3 +59,8 @@ class JoinPages:
         except Conflict:  # the link is redeemed all the same
             return RedirectAnswer(f"{SIGN_IN}?done=password", signs_out=True)
         return RedirectAnswer(HOME, cookie=cookie)
+
+
+def _of_address(link: Secret) -> Secret:
+    """Return the link alone, also when the whole address that the portal shows was pasted."""
+    return Secret(link.reveal().strip().rpartition("/")[2])

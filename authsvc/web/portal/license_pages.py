@@ -165,9 +165,11 @@ class LicensePages:
 
     async def _license(self, visit: Visit, error: AuthsvcError | None = None) -> PageAnswer:
         license_ = await self.licenses.show(visit.actor, visit.names["license"])
+        app = await self.teams.app(visit.actor, license_.app)
         values = {
             "license": license_,
             "state": shown_state(license_, visit.now),
+            "ended": "app" if app.archived_at is not None else license_.state(visit.now),
             "summary": await self.activity.license(visit.actor, license_.id, visit.now),
             "file_name": file_name(license_),
             "error": None if error is None else str(error),

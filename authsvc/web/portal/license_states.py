@@ -48,7 +48,7 @@ def last_day(end: datetime) -> str:
     """Return the last whole day before an end; with the time, when the end is not at midnight UTC."""
     if end.time() == datetime.min.time():
         return (end - _DAY).date().isoformat()
-    return end.strftime("%Y-%m-%d %H:%M UTC")
+    return end.strftime("%Y-%m-%d, until %H:%M UTC")
 
 
 def end_after(day: str) -> str:

@@ -19,7 +19,7 @@ from authsvc.web.public_error import public_error
 PASSKEYS = f"{PREFIX}/account/passkeys"
 
 NOT_MADE = "the new passkey was not accepted, or it took longer than five minutes; add it again"
-NOT_YOURS = "the present password is wrong"
+NOT_YOURS = "the current password is wrong"
 
 
 @frozen

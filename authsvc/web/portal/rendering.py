@@ -68,6 +68,7 @@ class Renderer:
             "who": who,
             "client_name": client_name,
             "summary": summary,
+            "sentence": sentence,
             "at": moment,
         }
         environment.globals |= {"host": self.host, "static": static_path}
@@ -100,6 +101,12 @@ def size(value: int | None) -> str:
     return f"{number:.0f} {_UNITS[unit]}" if unit == 0 or number >= 100 else f"{number:.1f} {_UNITS[unit]}"  # noqa: PLR2004  three digits
 
 
+def sentence(said: object) -> str:
+    """Return what an error says as a sentence: errors begin in lower case and end without a full stop."""
+    text = str(said)
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '?', '!', ':')) else '.'}"
+
+
 def day(value: datetime | None) -> str:
     """Return an ISO day."""
     return "-" if value is None else value.date().isoformat()
@@ -118,7 +125,7 @@ def ago(value: datetime, now: datetime) -> str:
     seconds = (now - value).total_seconds()
     for most, divisor, unit in ((90, 1, "s"), (5400, 60, "min"), (129_600, 3600, "h")):
         if seconds < most:
-            return "now" if unit == "s" else f"{round(seconds / divisor)} {unit} ago"
+            return "just now" if unit == "s" else f"{round(seconds / divisor)} {unit} ago"
     days = round(seconds / 86_400)
     return f"{days} days ago" if days <= 30 else value.date().isoformat()  # noqa: PLR2004  a month
 

@@ -25,7 +25,7 @@ from authsvc.web.portal.route import PREFIX, Route
 
 TEAM = f"{PREFIX}/team"
 
-IN_PERSON = "your own password is changed on the page of your account, with the present one"
+IN_PERSON = "your own password is changed on the page of your account, with the current one"
 
 _DONE = {
     "role": "Role and limits were changed. Their sessions have ended.",

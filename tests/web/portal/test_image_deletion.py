@@ -52,7 +52,7 @@ async def test_what_customers_use(portal: PortalServer) -> None:
 
     for typed in ("", "worker", f"{REPOSITORY}:1.0"):
         refused = await browser.submit(asked, path, repository=typed)
-        assert (refused.status, "type the repository" in refused.page.text) == (400, True), typed
+        assert (refused.status, "Type the repository" in refused.page.text) == (400, True), typed
     await pushed.pull(REPOSITORY, "latest", image, await licensed(house, "Initech"))
     late = await browser.submit(asked, path, repository=REPOSITORY)
     assert (late.status, "has changed since you looked" in late.page.text) == (409, True)

@@ -10,7 +10,7 @@ from authsvc.store.image_index import RedisImageIndex
 from authsvc.tenancy.terms import LicenseTerms
 from tests.support.activity import MEMBER
 from tests.support.html_page import Element
-from tests.support.installation import APP, OTHER_APP, Installation
+from tests.support.installation import APP, OTHER_APP, Installation, confirmed
 from tests.support.portal_server import PortalServer
 from tests.support.pushed_images import PushedImages
 from tests.web.portal.test_upstreams import linked
@@ -78,7 +78,8 @@ async def test_repositories_are_found(portal: PortalServer) -> None:
 
     for text, found in (("ork", ["worker"]), (f"{APP}/worker", ["worker"]), ("tools", ["tools/api"]), ("<i>", [])):
         page = (await browser.get(f"{IMAGES}?app={APP}&find={text}")).page
-        names = [one.text for one in page.all("table")[0].all("a") if ":" not in one.attributes["href"]]
+        found_links = [one for table in page.all("table") for one in table.all("a")]
+        names = [one.text for one in found_links if ":" not in one.attributes["href"]]
         assert names == [f"{APP}/{name}" for name in found], text
     led = (await browser.get(f"{IMAGES}?app={APP}&find=worker:1")).location
     assert led == f"{IMAGES}/{APP}/worker?tag=1"
@@ -86,7 +87,7 @@ async def test_repositories_are_found(portal: PortalServer) -> None:
     assert [one.split()[0] for one in rows(page)] == ["1.9"]
     assert "No tag begins like this" in (await browser.get(f"{IMAGES}/{APP}/worker?tag=7")).text
     refused = await browser.get(f"{IMAGES}/{APP}/worker?tag=%3Cb%3E")
-    assert (refused.status, "no tag begins with" in refused.text) == (400, True)
+    assert (refused.status, "No tag begins with" in refused.text) == (400, True)
 
 
 async def test_pages_of_repositories(portal: PortalServer) -> None:
@@ -129,7 +130,7 @@ async def test_a_repository(portal: PortalServer) -> None:
     assert rows(page.all("details")[0]) == ["1.10 1", "1.9 2"]
     users = rows(page, 2)
     assert [HOSTILE in user for user in users] == [True, False, False, False], users
-    assert users[0].endswith("1.10, 1.9 now")
+    assert users[0].endswith("1.10, 1.9 just now")
     assert users[3].startswith("viewer@acme.test 1.10")
     assert (page.all("b"), "49" in page.text) == ([], False)
     record = await house.stores.licenses.get(one.partition(":")[2])
@@ -178,7 +179,18 @@ async def test_the_first_push_is_explained(portal: PortalServer) -> None:
     assert f"docker push registry.example.com/{APP}/worker:1.0.1" in commands
     assert any("data-wait" in one.attributes for one in page.all("p"))
     found = (await browser.get(f"{IMAGES}?app={APP}&find=x")).page
-    assert f"No repository of {APP} is named like this." in found.text
+    assert f"No repository of {APP} is named like this. Show all" in found.text
+
+
+async def test_to_an_archived_app_nothing_is_pushed(portal: PortalServer) -> None:
+    """The page says so in place of the commands, and leads to where the app is reinstated; its images stay listed."""
+    await PushedImages(portal.house).push(f"{APP}/worker", "1.0")
+    browser = await portal.browser().sign_in("owner@acme.test")
+    await confirmed(portal.house.teams.archive_app, APP, portal.house.operation())
+    page = (await browser.get(f"{IMAGES}?app={APP}")).page
+    assert "pushes and pulls are refused until it is reinstated" in page.text
+    assert (f"/portal/apps/{APP}" in links(page), f"/portal/upstreams/new?app={APP}" in links(page)) == (True, False)
+    assert ("docker push" in page.text, f"{IMAGES}/{APP}/worker" in links(page)) == (False, True)
 
 
 async def test_from_an_image_to_its_customers_and_back(portal: PortalServer) -> None:
@@ -192,9 +204,9 @@ async def test_from_an_image_to_its_customers_and_back(portal: PortalServer) -> 
     (customer,) = [one for one in links(page) if one.startswith("/portal/customers/")]
     shown = (await browser.get(customer)).page
     assert "Networks 203.0.113.7" in shown.text
-    assert "Last pull now" in shown.text
-    assert "Pulls 2, with 0 B of layers, since" in shown.text
-    assert rows(shown, 1) == [f"{APP}/worker:1.0 {image.digest[:19]} 2 now"]
+    assert "Last pull just now" in shown.text
+    assert "Pulls 2 since " in shown.text
+    assert rows(shown, 1) == [f"{APP}/worker:1.0 {image.digest[:19]} 2 just now"]
     back = f"{IMAGES}/{APP}/worker@{image.digest}"
     assert back in links(shown)
     assert customer in links((await browser.get(back)).page)

@@ -121,7 +121,7 @@ async def test_many_licenses_get_another_end(portal: PortalServer) -> None:
     await browser.post(IMPORT, applied(await shown(browser, ROWS)))
     file = b"\xef\xbb\xbfexpires,reference\r\n2029-01-01,order-1\r\n2027-06-30,order-2\r\n"
     preview = await shown(browser, file, "ends.csv", RENEW)
-    for words in ("Get another end 1", "Have it already 1", "2027-12-30", "2028-12-31"):
+    for words in ("Get a new last day 1", "Have that last day already 1", "2027-12-30", "2028-12-31"):
         assert words in preview.page.text, words
     done = await browser.post(RENEW, applied(preview))
     assert "1 license was renewed" in done.page.text

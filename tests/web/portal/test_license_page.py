@@ -336,6 +336,7 @@ async def test_a_developer_makes_a_link_and_takes_it_back(portal: PortalServer) 
     assert (await customer.get(address)).status == 200
     listed = await browser.get(f"/portal/licenses/{license_id}/links")
     assert address not in listed.text
+    assert DEVELOPER in listed.page.all("tbody")[0].text
     (leads,) = [one.attributes["href"] for one in listed.page.all("a") if one.attributes["href"].endswith("/revoke")]
     done = await browser.submit(await browser.get(leads), leads)
     assert "opens nothing" in (await browser.get(done.location)).page.text

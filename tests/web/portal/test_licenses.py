@@ -76,10 +76,12 @@ async def test_a_license_from_its_beginning_to_its_end(portal: PortalServer) -> 
     revoked = await browser.get((await browser.submit(asked, f"{address}/revoke")).location)
     assert "revoked" in revoked.page.text
     assert not revoked.has_form(f"{address}/revoke")
+    assert "This license is revoked: pulls with it are refused" in (await browser.get(address)).page.text
     back = await browser.get((await browser.submit(revoked, f"{address}/reinstate")).location)
     assert "ends in" in back.page.text or "active" in back.page.text
     archived = await browser.submit(await browser.get(f"{address}/archive"), f"{address}/archive")
     assert "archived" in (await browser.get(archived.location)).page.text
+    assert "This license is archived" in (await browser.get(address)).page.text
     assert "There is no license yet" in (await browser.get("/portal/customers")).page.text
     events = [entry.event for entry in house.told if entry.actor.startswith("member:")]
     assert events[-7:] == [
@@ -282,6 +284,6 @@ def test_days() -> None:
     """The end is the start of the day after the last one."""
     assert end_after("2027-01-31") == "2027-02-01"
     assert last_day(datetime(2027, 2, 1, tzinfo=UTC)) == "2027-01-31"
-    assert last_day(datetime(2027, 2, 1, 10, 30, tzinfo=UTC)) == "2027-02-01 10:30 UTC"
+    assert last_day(datetime(2027, 2, 1, 10, 30, tzinfo=UTC)) == "2027-02-01, until 10:30 UTC"
     for text in ("", "soon", "9999-12-31", "2027-02-30"):
         assert end_after(text) == text

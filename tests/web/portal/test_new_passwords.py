@@ -80,7 +80,7 @@ async def test_a_link_takes_so_many_passwords(portal: PortalServer) -> None:
         assert (reply.status, "too easy to guess" in reply.page.text) == (400, True)
     reply = await browser.submit(page, JOIN, password=NEW_PASSWORD, again=NEW_PASSWORD)
     assert (reply.status, reply.headers["retry-after"]) == (429, "30")
-    assert "too many new passwords were tried for this account; wait 30 seconds" in reply.page.text
+    assert "Too many new passwords were tried for this account; wait 30 seconds" in reply.page.text
 
     another = await _link_page(portal, browser)  # a new link has attempts of its own
     assert "too easy" in (await browser.submit(another, JOIN, password=WEAK, again=WEAK)).page.text

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("people")
 
 OWNER, DEVELOPER = "owner@acme.test", "developer@acme.test"
 LIST, NEW, SIGN_IN = "/portal/account/passkeys", "/portal/account/passkeys/new", "/portal/sign-in/passkey"
-REFUSED = "this passkey was not accepted"
+REFUSED = "This passkey was not accepted"
 NEW_PASSWORD = "five unrelated words of a novel"
 
 
@@ -261,11 +261,11 @@ async def test_a_passkey_belongs_to_one_member(portal: PortalServer, registered:
     (passkey,) = [one for one in portal.house.told if one.event == "passkey.registered"]
     path = f"{LIST}/{passkey.facts['passkey']}"
     assert (await registered.browser.get(path)).status == 200
-    assert "there is no such passkey" in (await other.browser.get(path)).page.text
+    assert "There is no such passkey" in (await other.browser.get(path)).page.text
     token = (await other.browser.get(LIST)).form("/portal/sign-out").fields["form_token"]
     for action, fields in (("rename", {"name": "x"}), ("remove", {"present": PASSWORD.reveal()})):
         reply = await other.browser.post(f"{path}/{action}", {"form_token": token, **fields})
-        assert (reply.status, "there is no such passkey" in reply.page.text) == (404, True), action
+        assert (reply.status, "There is no such passkey" in reply.page.text) == (404, True), action
     assert (await registered.sign_in()).status == 303
 
 
@@ -350,7 +350,7 @@ async def test_removing_one_ends_its_sessions(portal: PortalServer, registered: 
     page = await registered.browser.get(path)
     token = page.form("/portal/sign-out").fields["form_token"]
     wrong = await registered.browser.post(f"{path}/remove", {"form_token": token, "present": "wrong"})
-    assert (wrong.status, "the present password is wrong" in wrong.page.text) == (400, True)
+    assert (wrong.status, "The current password is wrong" in wrong.page.text) == (400, True)
     renamed = await registered.browser.post(f"{path}/rename", {"form_token": token, "name": "<b>old</b> laptop"})
     assert renamed.location == f"{LIST}?done=renamed"
     assert "<b>old</b> laptop" in (await registered.browser.get(LIST)).page.text

@@ -78,6 +78,8 @@ async def test_an_owner_names_the_team(portal: PortalServer) -> None:
     for name in ("developer", "viewer", "limited"):
         other = await portal.browser().sign_in(f"{name}@acme.test")
         page = await other.get(SETTINGS)
+        (brand,) = [one for one in page.page.all("a") if one.attributes.get("class") == "brand"]
+        assert brand.text == "Acme & Söhne / registry.example.com"
         assert action not in {form.attributes["action"] for form in page.page.all("form")}
         token = (await other.get("/portal/account")).form("/portal/sign-out").fields["form_token"]
         assert (await other.post(action, {"form_token": token, "name": "Theirs"})).status == 403

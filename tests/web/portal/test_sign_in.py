@@ -16,7 +16,7 @@ from tests.web.api.conftest import People
 pytestmark = pytest.mark.usefixtures("people")
 
 OWNER = "owner@acme.test"
-WRONG = "the e-mail address or the password is wrong"
+WRONG = "The e-mail address or the password is wrong"
 NEW_PASSWORD = "five unrelated words of a novel"
 
 
@@ -198,8 +198,8 @@ async def test_the_password_is_changed_with_the_present_one(portal: PortalServer
     account, before = await browser.get("/portal/account"), dict(browser.cookies)
     action = "/portal/account/password"
     for present, new, again, words in [
-        ("wrong", NEW_PASSWORD, NEW_PASSWORD, "the present password is wrong"),
-        (PASSWORD.reveal(), NEW_PASSWORD, NEW_PASSWORD + "x", "the two new passwords differ"),
+        ("wrong", NEW_PASSWORD, NEW_PASSWORD, "The current password is wrong"),
+        (PASSWORD.reveal(), NEW_PASSWORD, NEW_PASSWORD + "x", "The two new passwords differ"),
         (PASSWORD.reveal(), "short", "short", "15"),
     ]:
         refused = await browser.submit(account, action, present=present, new=new, again=again)

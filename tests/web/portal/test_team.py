@@ -59,7 +59,7 @@ async def test_a_person_is_invited_and_joins(portal: PortalServer) -> None:
 
     again = portal.browser()
     used = await again.submit(await again.get(path), "/portal/join", password=PASSWORD, again=PASSWORD)
-    assert (used.status, "the link is not valid" in used.page.text) == (400, True)
+    assert (used.status, "The link is not valid" in used.page.text) == (400, True)
     assert path.rpartition("/")[2] not in portal.log.getvalue()
 
 
@@ -87,7 +87,7 @@ async def test_an_invitation_is_taken_back(portal: PortalServer) -> None:
     assert (twice.status, "no open link" in twice.page.text) == (404, True)
     browser = portal.browser()
     void = await browser.submit(await browser.get(path), "/portal/join", password=PASSWORD, again=PASSWORD)
-    assert (void.status, "the link is not valid" in void.page.text) == (400, True)
+    assert (void.status, "The link is not valid" in void.page.text) == (400, True)
 
 
 async def test_a_lost_password_is_set_anew(portal: PortalServer) -> None:
@@ -96,8 +96,9 @@ async def test_a_lost_password_is_set_anew(portal: PortalServer) -> None:
     path = await link_of(owner, f"{await member_path(portal, 'viewer@acme.test')}/reset")
     browser = portal.browser()
     form = await browser.get("/portal/join")
-    link = path.rpartition("/")[2]
-    done = await browser.submit(form, "/portal/join", link=link, password=PASSWORD, again=PASSWORD)
+    done = await browser.submit(
+        form, "/portal/join", link=f" {portal.public_url.text}{path} ", password=PASSWORD, again=PASSWORD
+    )
     assert done.location == "/portal/images"
     assert (await lost.get("/portal/account")).status == 303
     await portal.browser().sign_in("viewer@acme.test", PASSWORD)
@@ -109,7 +110,10 @@ async def test_no_link_no_account(portal: PortalServer, link: str) -> None:
     browser = portal.browser()
     form = await browser.get("/portal/join")
     reply = await browser.submit(form, "/portal/join", link=link, password=PASSWORD, again=PASSWORD)
-    assert (reply.status, "the link is not valid" in reply.page.text) == (400, True)
+    assert (reply.status, "The link is not valid" in reply.page.text) == (400, True)
+    assert [one.attributes.get("type") for one in reply.page.all("input") if one.attributes["name"] == "link"] == [
+        "text"
+    ]
     assert SESSION_COOKIE not in browser.cookies
 
 

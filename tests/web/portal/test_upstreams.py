@@ -135,7 +135,7 @@ async def test_a_refused_form_keeps_what_was_typed(portal: PortalServer) -> None
     for change, status, words in (
         ({"name": "Not a name"}, 400, "cannot name an upstream"),
         ({"name": "quay"}, 409, "already"),
-        ({"url": "https://10.0.0.1.example"}, 400, "not there"),
+        ({"url": "https://10.0.0.1.example"}, 400, "Not there"),
         ({"url": "ftp://harbor.example.com"}, 400, "https://"),
         ({"secret": ""}, 400, "the secret is missing"),
         ({"repositories": "Org/**"}, 400, "is not a pattern"),
@@ -160,7 +160,7 @@ async def test_a_credential_is_changed_and_never_shown(portal: PortalServer) -> 
     page = await browser.get(path)
     assert page.form(f"{path}/credential").fields["username"] == "org+robot"
     nothing = await browser.submit(page, f"{path}/credential")
-    assert (nothing.status, "type the new secret" in nothing.page.text) == (400, True)
+    assert (nothing.status, "Type the new secret" in nothing.page.text) == (400, True)
     renamed = await browser.submit(page, f"{path}/credential", username="org+other")
     assert (renamed.status, renamed.form(f"{path}/credential").fields["username"]) == (400, "org+other")
 

@@ -269,7 +269,7 @@ async def test_deliveries_are_listed(
             page = await browser.get(path)
             (row,) = table(page.page)
             assert row[0].startswith("image.pushed")
-            assert [row[1], row[2], row[3].split(" now")[0]] == ["waits", "1", "the receiver answered 503"]
+            assert [row[1], row[2], row[3].split(" just now")[0]] == ["waits", "1", "the receiver answered 503"]
             assert row[4].endswith("UTC")
             assert "failing" in page.page.text
             assert "1 event that waits" in (await browser.get(f"{path}/remove")).page.text
