@@ -10,6 +10,7 @@ from attrs import asdict, evolve
 
 from authsvc.cli.console import common_options, print_json, refuse, run, say
 from authsvc.cli.row_file import (
+    LastDays,
     RowFile,
     counted,
     dry_run_option,
@@ -60,6 +61,7 @@ def import_command(
         raise click.UsageError("--output-dir and --output-tar contradict each other")
     if piped and as_json:
         raise click.UsageError("--json and --output-tar - both write to standard output")
+    days = LastDays("new")
 
     async def use(manage: "Management") -> "tuple[Plan, ImportOutcome | None]":
         from authsvc.cli.license_folder import LicenseFolder
@@ -70,7 +72,7 @@ def import_command(
         folder = LicenseFolder(output_dir) if output_dir and not dry_run else None
         work = LicenseImport(manage.licenses, opened, folder)
         with _unused_removed(folder), RowFile.open(file, form) as source:
-            plan = await work.check(manage.actor, _rows(source), clock())
+            plan = await work.check(manage.actor, _rows(source), clock(), days.note)
             if dry_run or plan.problems or (plan.changed and not skip_changed):
                 return plan, None
             with _sink(folder, output_tar, clock()) as sink:
@@ -87,10 +89,13 @@ def import_command(
     if as_json:
         return
     if outcome is None:
-        say(f"{counted(plan.new, 'license')} would be made, {plan.rows - plan.new} were there already", err=piped)
+        say(
+            f"{counted(plan.new, 'license')} would be made, {_were_there(plan.rows - plan.new)} already{days}",
+            err=piped,
+        )
         _say_left_out(plan)
     else:
-        _summarise(plan, outcome, output_tar or output_dir, piped=piped)
+        _summarise(plan, outcome, output_tar or output_dir, days, piped=piped)
 
 
 @contextmanager
@@ -172,16 +177,22 @@ def _say_left_out(plan: "Plan") -> None:
         say(f"{rows} left out; --json names them", err=True)
 
 
-def _summarise(plan: "Plan", outcome: "ImportOutcome", output: Path | str | None, *, piped: bool) -> None:
-    say(f"{counted(outcome.created, 'license')} made, {outcome.existing} were there already", err=piped)
+def _were_there(number: int) -> str:
+    return counted(number, "was there", "were there")
+
+
+def _summarise(
+    plan: "Plan", outcome: "ImportOutcome", output: Path | str | None, days: LastDays, *, piped: bool
+) -> None:
+    say(f"{counted(outcome.created, 'license')} made, {_were_there(outcome.existing)} already{days}", err=piped)
     _say_left_out(plan)
     if output is not None:
         written = counted(outcome.files["written"], "file")
         where = "standard output" if piped else output
-        say(f"{written} written to {where}, {outcome.files['kept']} were there", err=piped)
+        say(f"{written} written to {where}, {_were_there(outcome.files['kept'])}", err=piped)
     if outcome.files["outdated"]:
+        older = counted(outcome.files["outdated"], "file there is", "files there are")
         say(
-            f"{counted(outcome.files['outdated'], 'file')} there older than the license and left alone; remove such "
-            "files and import again to get new ones",
+            f"{older} older than the license and left alone; remove such files and import again to get new ones",
             err=True,
         )

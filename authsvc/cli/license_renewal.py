@@ -9,6 +9,7 @@ from attrs import asdict
 
 from authsvc.cli.console import common_options, print_json, refuse, run, say
 from authsvc.cli.row_file import (
+    LastDays,
     RowFile,
     counted,
     dry_run_option,
@@ -35,13 +36,14 @@ def renew_command(
     file: Path, app: str, form: str | None, data_dir: Path | None, *, dry_run: bool, as_json: bool
 ) -> None:
     """Give licenses new ends by the columns reference and expires of FILE; - is standard input."""
+    days = LastDays("changed")
 
     async def use(manage: "Management") -> "tuple[RenewalPlan, RenewalOutcome | None]":
         from authsvc.wiring import clock
 
         work = manage.renewal(await manage.teams.app(manage.actor, app))
         with RowFile.open(file, form) as source:
-            plan = await work.check(manage.actor, _rows(source), clock())
+            plan = await work.check(manage.actor, _rows(source), clock(), days.note)
             if dry_run or plan.problems:
                 return plan, None
             begin = operations_of(manage, "renewal", plan.rows, file)
@@ -59,9 +61,9 @@ def renew_command(
     if as_json:
         return
     if outcome is None:
-        say(f"{counted(plan.changed, 'license')} would be renewed, {plan.unchanged} unchanged")
+        say(f"{counted(plan.changed, 'license')} would be renewed, {plan.unchanged} unchanged{days}")
     else:
-        say(f"{counted(outcome.renewed, 'license')} renewed, {outcome.unchanged} unchanged")
+        say(f"{counted(outcome.renewed, 'license')} renewed, {outcome.unchanged} unchanged{days}")
 
 
 def _rows(source: RowFile) -> "Iterator[ReadRenewal]":

@@ -1,5 +1,6 @@
 """Files of rows, CSV or JSON lines: reading them twice, also from standard input, and saying what is wrong in them."""
 
+import os
 import shutil
 import sys
 import tempfile
@@ -9,12 +10,16 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO, TypeVar, cast
 
 import click
-from attrs import evolve, frozen
+from attrs import define, evolve, field, frozen
+from typing_extensions import override
 
 from authsvc.cli.console import say
 from authsvc.errors import InputRefused
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from authsvc.manage.checked_rows import CheckedRow, RowEffect
     from authsvc.manage.license_rows import RowProblem, RowType
     from authsvc.manage.operation import BatchKind, Operation
     from authsvc.wiring.management import Management
@@ -26,9 +31,24 @@ SHOWN = 200
 
 STDIN = Path("-")
 
-row_file_option = click.argument(
-    "file", type=click.Path(path_type=Path, exists=True, dir_okay=False, readable=True, allow_dash=True)
-)
+_STDIN_NAMES = ("/dev/stdin", "/dev/fd/0", "/proc/self/fd/0")
+"""Names of standard input, which may not be opened by them: a container runs as another user than its pipe's owner."""
+
+
+class _RowPath(click.Path):
+    """A file that is there, or standard input under any of its names."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, exists=True, dir_okay=False, readable=True, allow_dash=True)
+
+    @override
+    def convert(
+        self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | bytes | os.PathLike[str]:
+        return STDIN if os.fspath(value) in _STDIN_NAMES else super().convert(value, param, ctx)
+
+
+row_file_option = click.argument("file", type=_RowPath())
 format_option = click.option(
     "--format", "form", type=click.Choice(["csv", "jsonl"]), help="What FILE is.  [default: by its name, else csv]"
 )
@@ -70,13 +90,15 @@ class RowFile:
 
         try:
             with (
-                _spooled() if file == STDIN else file.open("rb") as opened,
+                _opened(file) as opened,
                 decoded(cast("IO[bytes]", opened)) as text,
             ):
                 yield cls(form or form_of(file.name), text)
         except OSError as error:
             name = "standard input" if file == STDIN else file
-            raise InputRefused(f"cannot read {name}: {error.strerror}", code="file_unusable", field="file") from error
+            raise InputRefused(
+                f"cannot read {name}: {error.strerror or error}", code="file_unusable", field="file"
+            ) from error
 
     def rows(self, kind: "RowType[R]") -> "Iterator[R | list[RowProblem]]":
         """Return the rows from the first one on."""
@@ -86,10 +108,24 @@ class RowFile:
 
 
 @contextmanager
-def _spooled() -> Iterator[BinaryIO]:
-    """Copy standard input to a temporary file without a name: the rows are read twice."""
+def _opened(file: Path) -> Iterator[BinaryIO]:
+    """Open a file that can be read twice: of a pipe, a copy in a file without a name."""
+    if file == STDIN:
+        with _copied(sys.stdin.buffer) as copy:
+            yield copy
+        return
+    with file.open("rb") as opened:
+        if opened.seekable():
+            yield opened
+            return
+        with _copied(opened) as copy:
+            yield copy
+
+
+@contextmanager
+def _copied(source: BinaryIO) -> Iterator[BinaryIO]:
     with tempfile.TemporaryFile() as copy:
-        shutil.copyfileobj(sys.stdin.buffer, copy)
+        shutil.copyfileobj(source, copy)
         copy.seek(0)
         yield cast("BinaryIO", copy)
 
@@ -118,6 +154,33 @@ def print_problems(file: Path, problems: "Sequence[RowProblem]", others: Iterabl
         say(line, err=True)
     if len(lines) > SHOWN:
         say(f"and {len(lines) - SHOWN} more; --json prints all", err=True)
+
+
+@define
+class LastDays:
+    """The first and the last of the days on which licenses of a file still work, for the line that ends a command.
+
+    Attributes:
+        effect: which rows count.
+    """
+
+    effect: "RowEffect"
+    _ends: "list[datetime]" = field(init=False, factory=list)
+
+    def note(self, row: "CheckedRow") -> None:
+        """Count a row that can be read."""
+        if row.effect == self.effect:
+            ends = (*self._ends, row.expires_at)
+            self._ends = [min(ends), max(ends)]
+
+    def __str__(self) -> str:
+        """Return the end of a sentence; empty when no license has a new end."""
+        from authsvc.tenancy.dates import last_day
+
+        days = sorted({last_day(end) for end in self._ends})
+        if not days:
+            return ""
+        return f"; the last day is {days[0]}" if len(days) == 1 else f"; the last days are {days[0]} to {days[1]}"
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:

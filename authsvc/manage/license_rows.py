@@ -16,6 +16,7 @@ from attrs import frozen
 
 from authsvc.error_codes import ErrorCode
 from authsvc.errors import InputRefused
+from authsvc.manage.spreadsheet_input import column_name, parse_cell_date, split_heading
 from authsvc.tenancy.dates import parse_instant
 from authsvc.tenancy.names import parse_email, parse_text
 from authsvc.tenancy.records import LicenseType
@@ -89,8 +90,22 @@ class LicenseRow:
 
 Read = LicenseRow | list[RowProblem]
 
-ParseValue = Callable[[str, object], object]
-"""Parses the value of a custom field, by its name, as the format of the file has it."""
+
+@frozen
+class CellFormat:
+    """How the format of a file writes what is not plain text.
+
+    Attributes:
+        value: parses the value of a custom field, by its name.
+        date: parses a date, by the name of its column.
+    """
+
+    value: Callable[[str, object], object]
+    date: Callable[[str, str], datetime]
+
+
+CSV_CELLS = CellFormat(lambda name, cell: parse_field(name, _text(cell)), parse_cell_date)
+JSON_CELLS = CellFormat(check_field, parse_instant)
 
 
 @frozen
@@ -103,20 +118,28 @@ class RowType(Generic[R]):
     """
 
     required: tuple[str, ...]
-    parse: Callable[[int, Cells, ParseValue], R]
+    parse: Callable[[int, Cells, CellFormat], R]
 
 
 def read_csv(lines: Iterable[str], kind: RowType[R]) -> Iterator[R | list[RowProblem]]:
-    """Yield what each row of a CSV file says (RFC 4180), after a first row that names its columns."""
-    reader = csv.reader(_bounded(lines), strict=True)
+    """Yield what each row of a CSV file says (RFC 4180), after a first row that names its columns.
+
+    Cells may be separated by semicolons or tabs, too, as spreadsheets write them.
+    """
     try:
-        names = [name.strip() for name in next(reader, [])]
-        problems = _heading_problems(names, kind.required)
+        delimiter, rest, before = split_heading(_bounded(lines))
+    except _TooLongError as error:
+        yield [_unreadable(1, f"it is not CSV: {error}")]
+        return
+    reader = csv.reader(rest, strict=True, delimiter=delimiter)
+    try:
+        names = [column_name(cell, COLUMNS, FIELD) for cell in next(reader, [])]
+        problems = _heading_problems(names, kind.required, before + 1)
         if problems:
             yield problems
             return
         while True:
-            line = reader.line_num + 1
+            line = before + reader.line_num + 1
             cells = next(reader, None)
             if cells is None:
                 return
@@ -124,12 +147,12 @@ def read_csv(lines: Iterable[str], kind: RowType[R]) -> Iterator[R | list[RowPro
                 continue
             if len(cells) == len(names):
                 filled = {name: cell for name, cell in zip(names, cells, strict=True) if cell.strip()}
-                yield kind.parse(line, filled, lambda name, cell: parse_field(name, _text(cell)))
+                yield kind.parse(line, filled, CSV_CELLS)
             else:
                 wrong = f"it has {len(cells)} cells and the first row names {len(names)} columns"
                 yield [_unreadable(line, wrong)]
     except (csv.Error, _TooLongError) as error:
-        yield [_unreadable(reader.line_num + isinstance(error, _TooLongError), f"it is not CSV: {error}")]
+        yield [_unreadable(before + reader.line_num + isinstance(error, _TooLongError), f"it is not CSV: {error}")]
 
 
 def read_jsonl(lines: Iterable[str], kind: RowType[R]) -> Iterator[R | list[RowProblem]]:
@@ -156,10 +179,10 @@ def _read_object(line: int, text: str, kind: RowType[R]) -> R | list[RowProblem]
     if unknown:
         return [_unknown_field(line, name) if _is_field(name) else _unknown_column(line, name) for name in unknown]
     filled = {name: cell for name, cell in cells.items() if _is_field(name) or cell is not None}
-    return kind.parse(line, filled, check_field)
+    return kind.parse(line, filled, JSON_CELLS)
 
 
-def _row(line: int, cells: Cells, parse_value: ParseValue) -> Read:
+def _row(line: int, cells: Cells, form: CellFormat) -> Read:
     """Return the row in ``cells``, or everything that is wrong with it."""
     problems: list[RowProblem] = []
 
@@ -178,8 +201,8 @@ def _row(line: int, cells: Cells, parse_value: ParseValue) -> Read:
             return None
 
     customer = column("customer", lambda cell: parse_text(_text(cell), "customer"))
-    end = column("expires", lambda cell: parse_instant(_text(cell).strip(), "expires"))
-    start = column("not_before", lambda cell: parse_instant(_text(cell).strip(), "not_before"))
+    end = column("expires", lambda cell: form.date(_text(cell).strip(), "expires"))
+    start = column("not_before", lambda cell: form.date(_text(cell).strip(), "not_before"))
     kind = column("type", lambda cell: parse_type(_text(cell).strip()))
     repositories = column("repositories", lambda cell: parse_repositories(_patterns(cell)))
     contact = column("contact", lambda cell: parse_text(_text(cell), "contact"))
@@ -189,7 +212,7 @@ def _row(line: int, cells: Cells, parse_value: ParseValue) -> Read:
     fields: dict[str, object] = {}
     for name in filter(_is_field, cells):
         short = name.removeprefix(FIELD)
-        fields[short] = checked(name, partial(parse_value, short, cells[name]))
+        fields[short] = checked(name, partial(form.value, short, cells[name]))
     checked(f"{FIELD}*", lambda: check_fields(fields))
     if end is not None:
         checked("not_before", lambda: check_period(start, end))
@@ -225,13 +248,13 @@ class RenewalRow:
 ReadRenewal = RenewalRow | list[RowProblem]
 
 
-def _renewal(line: int, cells: Cells, _parse_value: ParseValue) -> ReadRenewal:
+def _renewal(line: int, cells: Cells, form: CellFormat) -> ReadRenewal:
     problems: list[RowProblem] = []
     found: dict[str, Any] = {}
     # As in an import, a license without a reference of its own has its customer's name.
     key = "reference" if "reference" in cells else "customer"
     parse: dict[str, Callable[[object], object]] = {
-        "expires": lambda cell: parse_instant(_text(cell).strip(), "expires"),
+        "expires": lambda cell: form.date(_text(cell).strip(), "expires"),
         key: lambda cell: parse_text(_key(cell), key),
     }
     for name, parse_cell in parse.items():
@@ -290,16 +313,16 @@ def _unreadable(line: int, text: str) -> RowProblem:
     return RowProblem(line, ROW, text, "row_unreadable")
 
 
-def _heading_problems(names: list[str], required: tuple[str, ...]) -> list[RowProblem]:
-    if len(names) == 1 and any(separator in names[0] for separator in (SEPARATOR, "\t")):
-        return [_unreadable(1, "columns are separated by ','; save the file as comma-separated values")]
-    unknown = [_unknown_column(1, name) for name in names if not _is_column(name)]
+def _heading_problems(names: list[str], required: tuple[str, ...], line: int) -> list[RowProblem]:
+    unknown = [_unknown_column(line, name) for name in names if not _is_column(name)]
     twice = [
-        RowProblem(1, name, "the column is there twice", "column_duplicated")
+        RowProblem(line, name, "the column is there twice", "column_duplicated")
         for name, count in sorted(Counter(names).items())
         if count > 1
     ]
-    missing = [RowProblem(1, name, "the column is missing", "column_missing") for name in required if name not in names]
+    missing = [
+        RowProblem(line, name, "the column is missing", "column_missing") for name in required if name not in names
+    ]
     return unknown + twice + missing
 
 

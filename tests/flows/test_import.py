@@ -98,7 +98,10 @@ def test_a_file_becomes_licenses_with_files(place: tuple[Place, str]) -> None:
     csv = here.rows(3)
     jsonl = here.file("more.jsonl", '{"customer": "Four", "expires": "2031-01-31", "fields": {"seats": "4"}}\n')
     first = here.authsvc("license", "import", csv, "--app", app, "--output-dir", "files")
-    assert "3 licenses made, 0 were there already\n3 files written to files, 0 were there\n" == first.out
+    assert (
+        "3 licenses made, 0 were there already; the last day is 2031-01-30\n3 files written to files, 0 were there\n"
+        == first.out
+    )
     assert {"license.created"} == {json.loads(line)["event"] for line in first.err.splitlines()}
     second = here.json("license", "import", jsonl, "--app", app, "--output-dir", "files")
     assert {"created": 1, "existing": 0, "rows": 1} == {name: second[name] for name in ("created", "existing", "rows")}
@@ -189,7 +192,7 @@ def test_a_dry_run_makes_nothing(place: tuple[Place, str]) -> None:
     here.authsvc("license", "import", here.rows(2), "--app", app)
     dry = ("license", "import", here.rows(3), "--app", app, "--output-dir", "files", "--dry-run")
 
-    assert "1 license would be made, 2 were there already\n" == here.authsvc(*dry).out
+    assert "1 license would be made, 2 were there already; the last day is 2031-01-30\n" == here.authsvc(*dry).out
     assert {"dry_run": True, "new": 1, "created": 0}.items() <= here.json(*dry).items()
     here.file("rows.csv", HEAD + "Other,2031-01-31,A-0,0\n")
     assert "rows.csv:2: customer: differs" in here.authsvc(*dry, check=False).err
@@ -278,13 +281,28 @@ def test_standard_input_is_a_file_too(place: tuple[Place, str], form: tuple[str,
     """It is read twice as a file is, and a problem in it is named by its line."""
     here, app = place
     command = ("license", "import", "-", "--app", app, *form)
-    assert "1 license made, 0 were there already\n" == here.authsvc(*command, stdin=text).out
+    assert (
+        "1 license made, 0 were there already; the last day is 2031-01-30\n" == here.authsvc(*command, stdin=text).out
+    )
     told = here.authsvc(*command, check=False, stdin=text.encode().replace("ü".upper().encode(), b"\xff"))
 
     assert (1, True) == (told.code, told.err.startswith("-:"))
     assert "customer: it is not UTF-8" in told.err
     (listed,) = here.json("license", "list", "--app", app)
     assert ("Ünal", "A-1") == (listed["customer"], listed["reference"])
+
+
+@pytest.mark.parametrize("name", ["/dev/stdin", "/dev/fd/0", "/proc/self/fd/0", "<(cat)"])
+def test_a_pipe_is_a_file_too(place: tuple[Place, str], name: str) -> None:
+    """Under every name; a container runs as a user who may not open its standard input by name."""
+    here, app = place
+    line = f"{COMMAND[0]} license import {name} --app {app}"
+    made = run("bash", "-c", line, environ=here.environ, cwd=here.folder, stdin=f"{HEAD}B,2031-01-31,B-1,1\n")
+    assert made.out == "1 license made, 0 were there already; the last day is 2031-01-30\n"
+    line = f"{COMMAND[0]} license renew {name} --app {app}"
+    text = "Reference;Expires\nB-1;31.12.2032\n"
+    renewed = run("bash", "-c", line, environ=here.environ, cwd=here.folder, stdin=text)
+    assert renewed.out == "1 license renewed, 0 unchanged; the last day is 2032-12-30\n"
 
 
 def killed_three_times(here: Place, app: str, count: int) -> list[int] | None:
@@ -343,7 +361,7 @@ def test_a_pipe_gets_no_bar(place: tuple[Place, str]) -> None:
     here, app = place
     first, again = (here.authsvc("license", "import", here.rows(40), "--app", app) for _ in range(2))
 
-    assert "40 licenses made, 0 were there already\n" == first.out
+    assert "40 licenses made, 0 were there already; the last day is 2031-01-30\n" == first.out
     assert "40/40" not in first.err
     assert ("0 licenses made, 40 were there already\n", "") == (again.out, again.err)
 

@@ -100,19 +100,92 @@ def test_lines_are_counted_as_an_editor_counts_them() -> None:
         ("", ["customer", "expires"]),
         ("customer", ["expires"]),
         ("customer,expires,expire", ["expire"]),
-        ("customer,expires,Type", ["Type"]),
+        ("customer,expires,Typ", ["Typ"]),
         ("customer,expires,", ["''"]),
         ("customer,expires,field.", ["field."]),
         ("customer,expires,field.a b", ["field.a b"]),
         ("customer,expires,customer", ["customer"]),
         ("customer,expires,x\x1b[31m", ["'x\\x1b[31m'"]),
-        ("customer;expires", ["row"]),
-        ("customer\texpires", ["row"]),
+        ("customer,expires,CUSTOMER", ["customer"]),
+        ("customer,expires;type", ["expires;type", "expires"]),
+        ("customer|expires", ["customer|expires", "customer", "expires"]),
     ],
 )
 def test_a_heading_is_checked_before_any_row(heading: str, columns: list[str]) -> None:
     """A misspelt, doubled or missing column is told in line 1, and nothing below it is read."""
     assert [(1, column) for column in columns] == named(from_csv(f"{heading}\nA,2031-01-31,x\n"))
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("told", ["", "sep={}\r\n", '"SEP={}"\n'])
+@pytest.mark.parametrize(
+    "names", ["customer expires repositories field.Seats", "Customer EXPIRES Repositories Field.Seats"]
+)
+def test_a_spreadsheet_of_any_country_is_read(delimiter: str, told: str, names: str) -> None:
+    """Cells are separated as its country does it, a first line may say how, and headings may have capitals."""
+    before = told.format(delimiter)
+    rows = [names.split(" "), ["Globex", "31.01.2031", '"a;b"', "25"], ["Bad", "soon", "", ""]]
+    found = from_csv(before + "\r\n".join(delimiter.join(row) for row in rows) + "\r\n")
+
+    first = 3 if before else 2
+    assert found[0] == LicenseRow(first, "Globex", evolve(TERMS, repositories=("a", "b"), fields={"Seats": 25}))
+    assert [(first + 1, "expires")] == named(found[1:])
+
+
+def test_a_heading_below_the_separator_is_named_by_its_own_line() -> None:
+    """Line 1 says how cells are separated."""
+    assert [(2, "expires")] == named(from_csv("sep=;\ncustomer\nA\n"))
+    assert [(2, "customer"), (2, "expires")] == named(from_csv("sep=;\n"))
+
+
+def test_columns_of_two_words_may_have_a_blank() -> None:
+    """As people write headings."""
+    assert not named(from_csv("Customer;Expires;Not before;Customer reference\nA;31.01.2031;1.2.2030;7\n"))
+
+
+@pytest.mark.parametrize(
+    ("cell", "day"),
+    [
+        ("31.01.2031", (2031, 1, 31)),
+        ("3.4.2031", (2031, 4, 3)),
+        ("31.01.2031 00:00:00", (2031, 1, 31)),
+        ("31/01/2031", (2031, 1, 31)),
+        ("01/31/2031", (2031, 1, 31)),
+        ("31-1-2031", (2031, 1, 31)),
+        ("04/04/2031", (2031, 4, 4)),
+    ],
+)
+def test_a_date_that_has_one_meaning_is_read(cell: str, day: tuple[int, int, int]) -> None:
+    """In the forms of spreadsheets."""
+    (row,) = from_csv(f"customer,expires\nA,{cell}\n")
+    assert isinstance(row, LicenseRow)
+    assert row.terms.expires_at == datetime(*day, tzinfo=UTC)
+
+
+def test_a_date_of_json_has_one_form() -> None:
+    """Programs write JSON, and the API documents that form."""
+    assert [(1, "expires")] == named(from_jsonl({"customer": "A", "expires": "31.01.2031"}))
+
+
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [
+        ("03/04/2031", "'03/04/2031' can be 2031-04-03 (3 April) or 2031-03-04 (4 March); write the one that is meant"),
+        ("3-4-2031", "'3-4-2031' can be 2031-04-03 (3 April) or 2031-03-04 (4 March); write the one that is meant"),
+        ("31.01.31", "'31.01.31' has a year of two digits; write all four"),
+        ("30.02.2031", "'30.02.2031' is not a day of the calendar; write 2027-01-31"),
+        ("13/13/2031", "'13/13/2031' is not a day of the calendar; write 2027-01-31"),
+        ("01.31.2031", "'01.31.2031' is not a day of the calendar; write 2027-01-31"),
+        ("1.2/2031", "'1.2/2031' is not a date; write 2027-01-31 (00:00 UTC at its start) or 2027-01-31T12:00:00Z"),
+    ],
+)
+def test_a_date_that_has_none_or_two_is_named(cell: str, text: str) -> None:
+    """Nobody's license ends a month early because of a guess."""
+    for column in ("expires", "not_before"):
+        cells = {"customer": "A", "expires": "2032-12-31", column: cell}
+        (problems,) = from_csv(f"{','.join(cells)}\n{','.join(cells.values())}\n")
+        assert isinstance(problems, list)
+        assert [(2, column, text)] == [(one.line, one.column, one.text) for one in problems]
 
 
 BAD: list[tuple[str, Any, str]] = [
@@ -303,7 +376,7 @@ def test_an_extended_license_is_no_changed_row() -> None:
         ("customer,expires,expire\n", ["column_unknown"]),
         ("customer\n", ["column_missing"]),
         ("customer,expires,customer\n", ["column_duplicated"]),
-        ("customer;expires\n", ["row_unreadable"]),
+        ("customer;expires\nA\n", ["row_unreadable"]),
         ("customer,expires\nA\n", ["row_unreadable"]),
         ('customer,expires\n"A,2031-01-31\n', ["row_unreadable"]),
         ("customer,expires,type\n,soon,gratis\n", ["value_missing", "date_invalid", "license_type_invalid"]),

@@ -149,7 +149,7 @@ HOSTILE = {
     "Latin-1": (HEAD + "Müller,2027-12-31\n".encode("latin-1"), 200, "save the file as UTF-8"),
     "binary": (bytes(range(256)) * 4, 200, "problem"),
     "an open quote": (HEAD + b'"A,2027-12-31\n', 200, "it is not CSV"),
-    "semicolons": (b"customer;expires\nA;2027-12-31\n", 200, "columns are separated by ','"),
+    "bars": (b"customer|expires\nA|2027-12-31\n", 200, "no such column"),
     "markup": (HEAD + b"<b id=x>,never\n", 200, "expires"),
 }
 
