@@ -17,7 +17,12 @@ from tests.architecture.imports import (
     redis_only_in_store,
     wiring_only_from_entry_points,
 )
-from tests.architecture.output import files_are_written_whole, no_sentence_names_a_command, printed_text_is_printable
+from tests.architecture.output import (
+    files_are_written_whole,
+    no_sentence_names_a_command,
+    numbers_agree_with_their_nouns,
+    printed_text_is_printable,
+)
 from tests.architecture.purity import (
     CLOCK_READERS,
     CORE_SHELL,
@@ -59,6 +64,7 @@ WALLS: list[Callable[[Module], list[str]]] = [
     files_are_written_whole,
     printed_text_is_printable,
     no_sentence_names_a_command,
+    numbers_agree_with_their_nouns,
     names_mean_something,
     module_is_short,
     functions_are_short,
@@ -116,6 +122,8 @@ BREACHES: list[tuple[Callable[[Module], list[str]], str, str]] = [
     (files_are_written_whole, "setup/layout.py", "import os\nos.link(a, b)"),
     (files_are_written_whole, "installer/login.py", "def f(path):\n    with open(path, 'wb') as file: ..."),
     (files_are_written_whole, "cli/keys.py", "def f(path):\n    with path.open(mode='a') as file: ..."),
+    (numbers_agree_with_their_nouns, "cli/team.py", "def f(n):\n    return f'{n} problems in the file'"),
+    (numbers_agree_with_their_nouns, "manage/teams.py", "def f(x):\n    return f'{len(x)} new rows'"),
     (printed_text_is_printable, "cli/team.py", "def f(name):\n    click.echo(name)"),
     (printed_text_is_printable, "cli/console.py", "def other(name):\n    click.echo(name)"),
     (printed_text_is_printable, "installer/login.py", "import sys\ndef say(name):\n    sys.stderr.write(name)"),

@@ -18,6 +18,7 @@ from authsvc.outcomes import (
     TOKEN_THROTTLED,
     TOKEN_UNANSWERED,
 )
+from authsvc.plural import counted
 
 CHANGED = "changed"
 """Fact of a change: the old and the new value of each field."""
@@ -89,7 +90,7 @@ def sentences(facts: Mapping[str, Any], remedies: Mapping[str, str] = REMEDIES) 
     if facts.get("count", 1) > 1:
         addresses = _listed(facts.get("addresses"))
         found.append(
-            f"The same happened {facts['count']} times from {when(facts['at'])} to "
+            f"The same happened {_counted(facts['count'], 'time')} from {when(facts['at'])} to "
             f"{when(facts.get('last_at', facts['at']))}; "
             f"first seen from {addresses}."
         )
@@ -148,7 +149,7 @@ def _why(facts: Mapping[str, Any]) -> list[str]:
         found.append(f"The client was not told: {facts['detail']}")
     found += [f"Refused: {r['action']} in {r['scope']}, because {r['reason']}." for r in facts.get("refused", ())]
     if facts.get("dropped"):
-        found.append(f"Left out: {facts['dropped']} parts of the scope were malformed or too many.")
+        found.append(f"Left out of the scope, malformed or too many: {_counted(facts['dropped'], 'part')}.")
     return found
 
 
@@ -201,7 +202,7 @@ def _many(facts: Mapping[str, Any]) -> list[str]:
     """Return what an entry says that stands for decisions of many subjects."""
     app = f" on the app {facts['app']}" if facts.get("app") else ""
     until = when(facts.get("last_at", facts["at"]))
-    count = f"{facts.get('count', 1)} decisions{app} until {until} are counted together"
+    count = f"{_counted(facts.get('count', 1), 'decision')}{app} until {until} counted together"
     examples = [
         f"{one.get('id')}: {one.get('actor')} asked for {one.get('asked')}" for one in facts.get("examples", ())
     ]
@@ -233,13 +234,18 @@ def _change(facts: Mapping[str, Any]) -> list[str]:
     return [first, *filter(None, [batch, f"With: {said}." if said else ""]), *changed, *_cut(facts)]
 
 
+def _counted(number: object, one: str) -> str:
+    """Return a number of an entry with its noun; nothing that an entry says may end its explanation."""
+    return counted(number, one) if isinstance(number, int) else f"{number} {one}s"
+
+
 def batch_of(facts: Mapping[str, Any]) -> str:
     """Return what one change of many was a part of; empty if it was none."""
     batch = facts.get(BATCH)
     if not isinstance(batch, Mapping):
         return ""
     source = f" of {batch['file']}" if batch.get("file") else ""
-    return f"{batch.get('kind')}{source} with {batch.get('rows')} {'row' if batch.get('rows') == 1 else 'rows'}"
+    return f"{batch.get('kind')}{source} with {_counted(batch.get('rows', 0), 'row')}"
 
 
 def _changes(facts: Mapping[str, Any]) -> list[str]:
@@ -269,7 +275,7 @@ def _cut(facts: Mapping[str, Any]) -> list[str]:
     if facts.get(CUT):
         found.append(f"Left out, because it was too long: {_listed_facts(facts[CUT])} (items or characters).")
     if facts.get(TRUNCATED):
-        found.append(f"An older version wrote this entry; its last {facts[TRUNCATED]} bytes are not shown.")
+        found.append(f"An older version wrote this entry; not shown of it: {_counted(facts[TRUNCATED], 'byte')}.")
     return found
 
 

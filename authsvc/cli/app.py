@@ -102,7 +102,7 @@ def _print(facts: dict[str, Any], *, as_json: bool) -> None:
 
 def _images(facts: "Facts") -> str:
     """Return what the images of an app add up to, in one line; what is not known is said."""
-    from authsvc.manage.confirmation import counted
+    from authsvc.plural import counted
 
     if facts["counted_at"] is None:
         return "not counted yet"

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 from attrs import evolve
 
-from authsvc.cli.console import common_options, print_json, refuse, run, say
+from authsvc.cli.console import common_options, print_json, refuse, remark, run, say
 from authsvc.cli.hints import REMEDIES
 from authsvc.cli.pagination import Column, Table, page_of, print_list
+from authsvc.plural import counted
 from authsvc.printable import printable
 from authsvc.wiring import clock
 
@@ -114,7 +115,7 @@ def explain(
         around = [kept.to_json() for kept in explanation.around]
         print_json({"request": explanation.request_id, "found": False, "around": around})
     elif explanation.around:
-        say("its id was not recorded, because there were too many; it is one of these:", err=True)
+        remark("its id was not recorded, because there were too many; it is one of these:")
         _explain_all(list(explanation.around), as_json=False)
     if not explanation.around:
         refuse(_unknown(explanation))
@@ -164,11 +165,11 @@ def export(file: str, data_dir: Path | None, *, as_json: bool) -> None:
 
     count, missing = run(data_dir, copied, deadline=None)
     if missing:
-        say("warning: entries behind the end of this file were trimmed before it was continued", err=True)
+        remark("entries behind the end of this file were trimmed before it was continued")
     if as_json and file != "-":
         print_json({"file": file, "entries": count, "missing": missing})
     else:
-        say(f"{count} entries written to {file}", err=True)
+        remark(f"{counted(count, 'entry', 'entries')} written to {file}")
 
 
 def _follow(data_dir: Path | None, wanted: "AuditQuery", *, as_json: bool) -> None:

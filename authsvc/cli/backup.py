@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar
 import click
 
 from authsvc.cli.confirm import yes_option
-from authsvc.cli.console import find, local_options, print_json, refuse, say
+from authsvc.cli.console import find, local_options, print_json, refuse, remark, say
 from authsvc.cli.hints import explained
 from authsvc.errors import AuthsvcError, SetupRefused, StoreRefused, StoreUnavailable
+from authsvc.plural import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,11 +39,11 @@ def backup_command(file: str, data_dir: Path | None, *, as_json: bool) -> None:
     path = file if file == STANDARD else os.path.realpath(file)
     size = _refusals(lambda: asyncio.run(_backup(find(data_dir, os.environ)[0], path)))
     if file == STANDARD:
-        say(f"authsvc: {LEFT_OUT}", err=True)
+        remark(f"{LEFT_OUT}")
     elif as_json:
         print_json({"file": file, "bytes": size})
     else:
-        say(f"{file}: {size} bytes; {LEFT_OUT}")
+        say(f"{file}: {counted(size, 'byte')}; {LEFT_OUT}")
 
 
 async def _backup(settings: "Settings", file: str) -> int:
@@ -115,7 +116,7 @@ def restore_command(
             return
         if file == STANDARD or not sys.stdin.isatty():
             refuse(f"{sentence}; nothing was changed, repeat it with --yes if that is meant")
-        say(f"authsvc: {sentence}", err=True)
+        remark(f"{sentence}")
         if not click.confirm("Do it?", default=False, err=True):
             refuse("nothing was changed")
 

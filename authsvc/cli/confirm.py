@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from authsvc.cli.console import DEADLINE, refuse, run, say
+from authsvc.cli.console import DEADLINE, refuse, remark, run
 from authsvc.errors import ConfirmationNeeded
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def run_confirmed(
             return run(data_dir, lambda manage, mark=confirmed: use(manage, mark), deadline=deadline)  # type: ignore[misc]
         except ConfirmationNeeded as needed:
             if yes:
-                say(f"authsvc: {needed}", err=True)
+                remark(f"{needed}")
             elif not sys.stdin.isatty():
                 refuse(f"{needed}; nothing was changed, repeat it with --yes if that is meant")
             elif not _agreed(str(needed)):
@@ -48,5 +48,5 @@ def run_confirmed(
 
 
 def _agreed(sentence: str) -> bool:
-    say(f"authsvc: {sentence}", err=True)
+    remark(f"{sentence}")
     return click.confirm("Do it?", default=False, err=True)

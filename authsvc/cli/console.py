@@ -8,7 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
@@ -40,13 +40,14 @@ class OutputFailed(click.ClickException):
         """Say why, by the system's ``error``."""
         super().__init__(f"cannot write standard output: {error.strerror}; look before you repeat a change")
 
-    def show(self, file: IO[Any] | None = None) -> None:
-        """Print the sentence as any other refusal."""
-        del file
-        say(f"authsvc: {self.message}", err=True)
-
 
 DEFAULT_DATA_DIR = Path("authsvc-data")
+
+PREFIX = "authsvc: "
+"""Begins every line on standard error, but for questions and for how a list continues."""
+
+_FILE_ON_TERMINAL = "file-on-terminal"
+"""Where a command keeps that it printed a file on a terminal, which would show remarks in between."""
 
 _PERSON = "acting-person"
 """Where a command keeps what ``--as`` says."""
@@ -144,7 +145,7 @@ async def _on_behalf_of(use_cases: "Management", email: str) -> "Management":
 
 def refuse(sentence: str, code: int = 1) -> NoReturn:
     """Say why not, and end the process."""
-    say(f"authsvc: {sentence}", err=True)
+    refusal(sentence)
     sys.exit(code)
 
 
@@ -186,8 +187,9 @@ def _change_log(folder: Path | None) -> "ChangeLog":
     def write(entry: "Entry") -> None:
         line = info_line(entry.event, clock(), {"actor": entry.actor, "id": entry.id, **entry.facts})
         if folder is None:
-            with suppress(OSError):  # the change is made, and the audit in the database knows it
-                say(line, err=True)
+            if not sys.stderr.isatty():  # a person sees the command's own sentence, and maybe a file beside it
+                with suppress(OSError):  # the change is made, and the audit in the database knows it
+                    click.echo(printable_lines(line), err=True)
             return
         log = folder / "log" / "changes.log"
         try:
@@ -196,7 +198,7 @@ def _change_log(folder: Path | None) -> "ChangeLog":
             with os.fdopen(os.open(log, flags, 0o600), "a", encoding="utf-8") as file:
                 file.write(f"{line}\n")
         except OSError as error:  # the change is made, and the audit in the database knows it
-            say(f"authsvc: done, but {log} cannot be written: {error.strerror}", err=True)
+            remark(f"done, but {log} cannot be written: {error.strerror}")
 
     return write
 
@@ -209,23 +211,47 @@ def discard_output() -> None:
 
 
 @contextmanager
-def _output(*, err: bool = False) -> Iterator[None]:
+def _output() -> Iterator[None]:
     """Turn a standard output that takes nothing more into a refusal."""
     try:
         yield
     except BrokenPipeError:
         raise  # a reader that has seen enough is no error of a list
     except OSError as error:
-        if err:
-            raise
         discard_output()
         raise OutputFailed(error) from error
 
 
-def say(text: str = "", *, err: bool = False) -> None:
-    """Print text for people, each of its lines made printable."""
-    with _output(err=err):
-        click.echo(printable_lines(text), err=err)
+def say(text: str = "") -> None:
+    """Print on standard output what a command was run for, each of its lines made printable."""
+    with _output():
+        click.echo(printable_lines(text))
+
+
+def refusal(text: str) -> None:
+    """Print on standard error why a command does not do what it was run for."""
+    for line in text.split("\n"):
+        click.echo(f"{PREFIX}{printable(line)}", err=True)
+
+
+def remark(text: str) -> None:
+    """Print on standard error what a person should know besides; nothing beside a file on a terminal."""
+    context = click.get_current_context(silent=True)
+    if context is None or not context.meta.get(_FILE_ON_TERMINAL):
+        refusal(text)
+
+
+def print_next(line: str) -> None:
+    """Print on standard error how a list continues: a line that scripts read, without the prefix."""
+    click.echo(printable(line), err=True)
+
+
+def print_file(text: str) -> None:
+    """Print a file that has standard output for itself: on a terminal, no remark follows it."""
+    print_document(text)
+    context = click.get_current_context(silent=True)
+    if context is not None and sys.stdout.isatty():
+        context.meta[_FILE_ON_TERMINAL] = True
 
 
 def print_document(text: str) -> None:
@@ -241,7 +267,7 @@ async def everything(page_after: "Callable[[str | None], Awaitable[Page[T]]]") -
         page = await page_after(after)
         found += page.items
         for name in page.unreadable:
-            say(f"{name} was written by a newer authsvc and is left out; upgrade this one", err=True)
+            remark(f"{name} was written by a newer authsvc and is left out; upgrade this one")
         after = page.next
         if after is None:
             return found
@@ -256,7 +282,7 @@ def print_json(value: Any, indent: int | None = 2) -> None:
 def print_table(headings: tuple[str, ...], rows: Sequence[tuple[str, ...]], empty: str) -> None:
     """Print aligned columns, or one sentence when there is nothing."""
     if not rows:
-        say(empty, err=True)
+        remark(empty)
         return
     rows = [tuple(map(printable, row)) for row in rows]
     widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]

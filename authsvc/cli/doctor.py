@@ -12,6 +12,7 @@ from authsvc.cli.console import find, local_options, print_json, refuse, say
 from authsvc.cli.hints import explained
 from authsvc.cli.passwords import read_secret
 from authsvc.errors import SetupRefused, SignerUnavailable
+from authsvc.plural import counted
 from authsvc.redaction import Secret
 
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ def _report(url: "PublicUrl", found: "Diagnosis", *, as_json: bool) -> None:
     if not count:
         say(f"{url.text} is fine: {', '.join(found.passed)}")
     else:
-        say(f"{url.text}: {'1 problem' if count == 1 else f'{count} problems'}, the most basic one first")
+        say(f"{url.text}: {counted(count, 'problem')}, the most basic one first")
 
 
 def _say_finding(finding: "Finding") -> None:

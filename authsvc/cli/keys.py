@@ -12,10 +12,11 @@ from authsvc.cli.console import (
     common_options,
     find,
     local_options,
-    print_document,
+    print_file,
     print_json,
     print_table,
     refuse,
+    remark,
     run,
     say,
 )
@@ -119,7 +120,7 @@ def issue(request: Path, life: str, output: str, data_dir: Path | None, *, as_js
         leaf = issue_offline(root, root_key, _read(request), clock(), parse_span(life, "--life"))
         text = leaf.public_bytes(Encoding.PEM).decode("ascii")
         if output == STDOUT:
-            print_document(text)
+            print_file(text)
         else:
             atomic_file.write_output(output, text.encode("ascii"), mode=atomic_file.PUBLIC)
     except OSError as error:
@@ -132,7 +133,8 @@ def issue(request: Path, life: str, output: str, data_dir: Path | None, *, as_js
     if as_json and output != STDOUT:
         print_json(facts)
     else:
-        say(f"leaf until {facts['not_after']} below root {facts['root'][:16]}", err=output == STDOUT)
+        tell = remark if output == STDOUT else say
+        tell(f"leaf until {facts['not_after']} below root {facts['root'][:16]}")
 
 
 def _read(request: Path) -> bytes:
@@ -171,13 +173,13 @@ async def _change(
 
 def _tell_missing(rotation: "Rotation") -> None:
     for worker in rotation.missed:
-        say(f"not reached: {worker.id}, last heard of at {render_instant(worker.seen_at)}", err=True)
+        remark(f"not reached: {worker.id}, last heard of at {render_instant(worker.seen_at)}")
     for worker_id in rotation.gone:
-        say(f"ended meanwhile: {worker_id}", err=True)
+        remark(f"ended meanwhile: {worker_id}")
     for worker_id in rotation.elsewhere:
-        say(f"uses other keys than this directory: {worker_id}; copy the secrets directory there", err=True)
+        remark(f"uses other keys than this directory: {worker_id}; copy the secrets directory there")
     if not rotation.reached and not rotation.missed:
-        say("no worker is connected to this Redis", err=True)
+        remark("no worker is connected to this Redis")
     if not rotation.complete:
         sys.exit(1)
 

@@ -1,8 +1,10 @@
-"""A group of commands that imports a command when it is called, so that ``--help`` is quick."""
+"""Groups of commands that import a command when it is called, so that ``--help`` is quick."""
 
 import importlib
-from collections.abc import Mapping
-from typing import Any
+import sys
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, NoReturn
 
 import click
 from typing_extensions import override
@@ -33,3 +35,38 @@ class LazyGroup(click.Group):
         module, name = self._subcommands[cmd_name]
         command: click.Command = getattr(importlib.import_module(module), name)
         return command
+
+
+class Program(LazyGroup):
+    """The program: it says what is wrong with its own arguments as it says every other refusal, in one line."""
+
+    @override
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **options: Any) -> Any:
+        standalone = options.pop("standalone_mode", True)
+        run = partial(super().main, args, *rest, standalone_mode=False, **options)
+        if not standalone:
+            return run()
+        try:
+            result: object = run()
+        except click.exceptions.NoArgsIsHelpError as error:
+            error.show()  # the help
+            sys.exit(error.exit_code)
+        except click.UsageError as error:
+            help_ = f" (see {error.ctx.command_path} --help)" if error.ctx is not None else ""
+            _refuse(f"{_one_line(error)}{help_}", error.exit_code)
+        except click.ClickException as error:
+            _refuse(_one_line(error), error.exit_code)
+        except click.Abort:
+            _refuse("aborted")
+        sys.exit(result if isinstance(result, int) else 0)
+
+
+def _refuse(sentence: str, code: int = 1) -> NoReturn:
+    from authsvc.cli.console import refuse
+
+    refuse(sentence, code)
+
+
+def _one_line(error: click.ClickException) -> str:
+    # Some of click's messages have a list with a line for each item, and all of them end with a full stop.
+    return " ".join(error.format_message().split()).removesuffix(".")

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from authsvc.cli.console import common_options, run, say
+from authsvc.cli.console import common_options, remark, run
 from authsvc.cli.license_output import LicenseOutput, key_option, print_changed, say_if_app_is_named_twice, write_key
 from authsvc.license_file import COMFORTABLE_BYTES
+from authsvc.plural import counted
 from authsvc.tenancy.dates import last_day, render_instant
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def create(
         target.write(file)
     key_file = write_key(key, key_output, output)
     if len(file) > COMFORTABLE_BYTES:
-        say(f"authsvc: the file has {len(file)} bytes; Windows stores passwords of at most 2560", err=True)
+        remark(f"the file has {counted(len(file), 'byte')}; Windows stores passwords of at most 2560")
     say_if_app_is_named_twice(made)
     what = f"for {made.app} until {render_instant(made.expires_at)} (its last day is {last_day(made.expires_at)})"
     print_changed(made, app_, output, what, as_json=as_json, key_file=key_file)

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 from attrs import asdict, evolve
 
-from authsvc.cli.console import common_options, print_json, refuse, run, say
+from authsvc.cli.console import common_options, print_json, refuse, remark, run, say
 from authsvc.cli.row_file import (
     LastDays,
     RowFile,
-    counted,
     dry_run_option,
     format_option,
     operations_of,
@@ -20,6 +19,7 @@ from authsvc.cli.row_file import (
     progress,
     row_file_option,
 )
+from authsvc.plural import counted
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -89,10 +89,8 @@ def import_command(
     if as_json:
         return
     if outcome is None:
-        say(
-            f"{counted(plan.new, 'license')} would be made, {_were_there(plan.rows - plan.new)} already{days}",
-            err=piped,
-        )
+        tell = remark if piped else say
+        tell(f"{counted(plan.new, 'license')} would be made, {_were_there(plan.rows - plan.new)} already{days}")
         _say_left_out(plan)
     else:
         _summarise(plan, outcome, output_tar or output_dir, days, piped=piped)
@@ -174,7 +172,7 @@ def _say_left_out(plan: "Plan") -> None:
         rows = counted(
             len(plan.changed), "row differs from its license and is", "rows differ from their licenses and are"
         )
-        say(f"{rows} left out; --json names them", err=True)
+        remark(f"{rows} left out; --json names them")
 
 
 def _were_there(number: int) -> str:
@@ -184,15 +182,13 @@ def _were_there(number: int) -> str:
 def _summarise(
     plan: "Plan", outcome: "ImportOutcome", output: Path | str | None, days: LastDays, *, piped: bool
 ) -> None:
-    say(f"{counted(outcome.created, 'license')} made, {_were_there(outcome.existing)} already{days}", err=piped)
+    tell = remark if piped else say
+    tell(f"{counted(outcome.created, 'license')} made, {_were_there(outcome.existing)} already{days}")
     _say_left_out(plan)
     if output is not None:
         written = counted(outcome.files["written"], "file")
         where = "standard output" if piped else output
-        say(f"{written} written to {where}, {_were_there(outcome.files['kept'])}", err=piped)
+        tell(f"{written} written to {where}, {_were_there(outcome.files['kept'])}")
     if outcome.files["outdated"]:
         older = counted(outcome.files["outdated"], "file there is", "files there are")
-        say(
-            f"{older} older than the license and left alone; remove such files and import again to get new ones",
-            err=True,
-        )
+        remark(f"{older} older than the license and left alone; remove such files and import again to get new ones")

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from authsvc.cli.console import common_options, print_json, print_table, run, say
+from authsvc.cli.console import common_options, print_json, print_table, remark, run, say
 from authsvc.cli.license_output import license_options
+from authsvc.plural import counted
 from authsvc.tenancy.dates import render_instant, render_optional
 from authsvc.tenancy.license_link import DEFAULT_LINK_LIFE
 from authsvc.wiring import clock
@@ -44,7 +45,7 @@ def link_command(
         if as_json:
             print_json({"license": license_id, "revoked": count})
         else:
-            say(f"{count} {'link' if count == 1 else 'links'} taken back; files that were downloaded go on working")
+            say(f"{counted(count, 'link')} taken back; files that were downloaded go on working")
     elif listing:
         _print_links(
             run(data_dir, lambda manage: manage.license_links.list(manage.actor, license_id, clock(), app)),
@@ -65,8 +66,8 @@ def _create(license_id: str, app: str | None, expires: str, data_dir: Path | Non
         print_json({"id": link.id, "license": link.license, "expires_at": ends, "url": url})
         return
     say(url)
-    say(f"shown once; anyone who has it can download the license file until {ends}", err=True)
-    say(f"take it back: authsvc license link --revoke {link.id}", err=True)
+    remark(f"shown once; anyone who has it can download the license file until {ends}")
+    remark(f"take it back: authsvc license link --revoke {link.id}")
 
 
 def _print_links(found: "tuple[ListedLink, ...]", *, as_json: bool) -> None:

@@ -8,7 +8,7 @@ import click
 from attrs import define, field
 
 from authsvc.cli import present
-from authsvc.cli.console import common_options, say
+from authsvc.cli.console import common_options, remark
 from authsvc.cli.license_output import say_if_archived
 from authsvc.cli.pagination import Column, Facts, Table, page_of, paging_options, print_list
 from authsvc.tenancy.license_filter import STATES
@@ -91,10 +91,9 @@ class LicenseFacts:
 def say_if_indexing(progress: "IndexProgress") -> None:
     """Say on standard error, in one line, that lists are being indexed after an upgrade, if they are."""
     if not progress.settled and progress.total:
-        say(
-            f"authsvc: the lists are being indexed after an upgrade ({progress.percent} %): filters take longer, and "
-            "customers of older licenses may be missing",
-            err=True,
+        remark(
+            f"the lists are being indexed after an upgrade ({progress.percent} %): filters take longer, and "
+            "customers of older licenses may be missing"
         )
 
 

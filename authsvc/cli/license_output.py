@@ -10,7 +10,7 @@ import click
 
 from authsvc import atomic_file
 from authsvc.cli import present
-from authsvc.cli.console import print_document, print_json, refuse, say
+from authsvc.cli.console import print_file, print_json, refuse, remark, say
 from authsvc.cli.license_folder import is_older_key_file
 from authsvc.tenancy.dates import render_instant
 
@@ -58,7 +58,7 @@ class LicenseOutput:
     def write(self, text: str) -> None:
         """Write the license file ``text``."""
         if self._output == STDOUT:
-            print_document(text)
+            print_file(text)
         elif self._output is not None:
             try:
                 atomic_file.replace(self._output, text.encode("ascii"))
@@ -126,17 +126,18 @@ def print_changed(
             if output
             else f"get its file with: authsvc license download {changed.id} --output FILE"
         )
-        say(f"license {changed.id} of {changed.customer} {what}; {where}", err=output == STDOUT)
+        tell = remark if output == STDOUT else say
+        tell(f"license {changed.id} of {changed.customer} {what}; {where}")
     if changed.revoked_at or changed.archived_at:
         state = changed.state(datetime.now(UTC))
-        say(f"it stays {state}; to restore access: authsvc license reinstate {changed.id}", err=True)
+        remark(f"it stays {state}; to restore access: authsvc license reinstate {changed.id}")
 
 
 def say_if_archived(app: "App") -> None:
     """Say that an app is archived, if it is, and how to undo it."""
     if app.archived_at is not None:
         since = render_instant(app.archived_at)
-        say(f"the app {app.slug} is archived since {since}: authsvc app reinstate {app.slug}", err=True)
+        remark(f"the app {app.slug} is archived since {since}: authsvc app reinstate {app.slug}")
 
 
 def say_if_app_is_named_twice(license_: "License") -> None:
@@ -144,8 +145,7 @@ def say_if_app_is_named_twice(license_: "License") -> None:
     for pattern in license_.repositories or ():
         if pattern.startswith(f"{license_.app}/"):
             rest = pattern.removeprefix(f"{license_.app}/")
-            say(
-                f"authsvc: the pattern {pattern} covers {license_.app}/{pattern}, for patterns are within the app; if "
-                f"that is not meant: authsvc license set {license_.id} --repository {rest}",
-                err=True,
+            remark(
+                f"the pattern {pattern} covers {license_.app}/{pattern}, for patterns are within the app; if "
+                f"that is not meant: authsvc license set {license_.id} --repository {rest}"
             )

@@ -11,7 +11,6 @@ from authsvc.cli.console import common_options, print_json, refuse, run, say
 from authsvc.cli.row_file import (
     LastDays,
     RowFile,
-    counted,
     dry_run_option,
     format_option,
     operations_of,
@@ -19,6 +18,7 @@ from authsvc.cli.row_file import (
     progress,
     row_file_option,
 )
+from authsvc.plural import counted
 
 if TYPE_CHECKING:
     from authsvc.manage.license_renewal import RenewalOutcome, RenewalPlan

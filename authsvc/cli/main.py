@@ -5,7 +5,7 @@ import sys
 import click
 
 import authsvc
-from authsvc.cli.lazy_group import LazyGroup
+from authsvc.cli.lazy_group import Program
 from authsvc.printable import accept_all_characters
 
 COMMANDS = {
@@ -13,6 +13,7 @@ COMMANDS = {
     "app": ("authsvc.cli.app", "app_group"),
     "audit": ("authsvc.cli.audit", "audit_group"),
     "backup": ("authsvc.cli.backup", "backup_command"),
+    "completion": ("authsvc.cli.completion", "completion_command"),
     "customer": ("authsvc.cli.customer", "customer_group"),
     "doctor": ("authsvc.cli.doctor", "doctor_command"),
     "image": ("authsvc.cli.image", "image_group"),
@@ -34,7 +35,7 @@ COMMANDS = {
 """Every subcommand, with the module and the name it is found under."""
 
 
-@click.group(cls=LazyGroup, subcommands=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Program, subcommands=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(authsvc.__version__, prog_name="authsvc")
 def main() -> None:
     """Private image distribution for software vendors, in front of the stock registry."""

@@ -10,10 +10,11 @@ import click
 
 from authsvc.cli import present
 from authsvc.cli.confirm import run_confirmed, yes_option
-from authsvc.cli.console import common_options, everything, print_json, print_table, refuse, run, say
+from authsvc.cli.console import common_options, everything, print_json, print_table, refuse, remark, run, say
 from authsvc.cli.pagination import Facts
 from authsvc.cli.passwords import read_line, read_password
 from authsvc.errors import LastOwner
+from authsvc.plural import counted
 from authsvc.redaction import Secret
 from authsvc.tenancy.dates import render_instant
 from authsvc.tenancy.machine_records import LINK_LIFE
@@ -268,4 +269,4 @@ def _print_link(secret: Secret, email: str, *, as_json: bool) -> None:
         print_json({"email": email, "link": secret.reveal(), "hours": hours})
         return
     say(secret.reveal())
-    say(f"shown once; works once within {hours} hours, for {email} only: authsvc member redeem", err=True)
+    remark(f"shown once; works once within {counted(hours, 'hour')}, for {email} only: authsvc member redeem")

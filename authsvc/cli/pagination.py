@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import click
 from attrs import define, field, frozen
 
-from authsvc.cli.console import discard_output, print_document, run, say
+from authsvc.cli.console import discard_output, print_document, print_next, remark, run, say
 from authsvc.printable import printable, printable_json
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def print_list(
         discard_output()
         return
     if following is not None:
-        say(rest.format(following), err=True)
+        print_next(rest.format(following))
 
 
 def page_of(page: "Page[T]", facts: Callable[[T], Facts]) -> "Page[Facts]":
@@ -179,7 +179,7 @@ def _page_size(left: int | None) -> int:
 
 def _warn(unreadable: Sequence[str]) -> None:
     for name in unreadable:
-        say(f"authsvc: {name} was written by a newer authsvc and is left out", err=True)
+        remark(f"{name} was written by a newer authsvc and is left out")
 
 
 @define
@@ -227,7 +227,7 @@ class _Lines:
 
     def end(self) -> None:
         if self._widths is None:
-            say(self.table.empty, err=True)
+            remark(self.table.empty)
 
     def _line(self, row: Sequence[str], widths: Sequence[int]) -> str:
         cells = []

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from authsvc.cli.console import refuse, say
+from authsvc.cli.console import refuse, remark
 from authsvc.redaction import Secret
 
 _LONGEST_SECRET = 16 * 1024
@@ -38,7 +38,7 @@ def read_secret(what: str, *, from_stdin: bool) -> Secret:
             raise click.UsageError(f"there is no terminal to ask for the {what}; use --secret-stdin")
         return Secret(click.prompt(what[:1].upper() + what[1:], hide_input=True, err=True))
     if sys.stdin.isatty():
-        say(f"The {what}, then Ctrl-D:", err=True)
+        remark(f"type the {what}, then Ctrl-D")
     text = sys.stdin.buffer.read(_LONGEST_SECRET + 1)
     if len(text) > _LONGEST_SECRET:
         refuse(f"the {what} is longer than {_LONGEST_SECRET} bytes")

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 
-from authsvc.cli.console import find, local_options, print_json, refuse, say
+from authsvc.cli.console import find, local_options, print_json, refuse, remark, say
 from authsvc.cli.hints import explained
 from authsvc.errors import AuthsvcError, SetupRefused
+from authsvc.plural import counted
 
 
 @click.command("reload")
@@ -32,8 +33,7 @@ def reload_command(data_dir: Path | None, *, as_json: bool) -> None:
     if as_json:
         print_json({"reloaded": reloaded, "workers": result.workers, "reason": result.reason})
     if not reloaded:
-        say(f"authsvc: the old workers stay: {result.reason}", err=True)
+        remark(f"the old workers stay: {result.reason}")
         sys.exit(1)
     if not as_json:
-        workers = "1 worker was" if result.workers == 1 else f"{result.workers} workers were"
-        say(f"{workers} replaced")
+        say(f"{counted(result.workers, 'worker was', 'workers were')} replaced")

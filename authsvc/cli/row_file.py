@@ -13,7 +13,7 @@ import click
 from attrs import define, evolve, field, frozen
 from typing_extensions import override
 
-from authsvc.cli.console import say
+from authsvc.cli.console import remark
 from authsvc.errors import InputRefused
 
 if TYPE_CHECKING:
@@ -151,9 +151,9 @@ def print_problems(file: Path, problems: "Sequence[RowProblem]", others: Iterabl
     lines = [f"{file}:{problem.line}: {problem.column}: {problem.text}" for problem in problems]
     lines += others
     for line in lines[:SHOWN]:
-        say(line, err=True)
+        remark(line)
     if len(lines) > SHOWN:
-        say(f"and {len(lines) - SHOWN} more; --json prints all", err=True)
+        remark(f"and {len(lines) - SHOWN} more; --json prints all")
 
 
 @define
@@ -181,8 +181,3 @@ class LastDays:
         if not days:
             return ""
         return f"; the last day is {days[0]}" if len(days) == 1 else f"; the last days are {days[0]} to {days[1]}"
-
-
-def counted(number: int, one: str, many: str | None = None) -> str:
-    """Return ``1 row``, ``2 rows`` and so on."""
-    return f"{number} {one if number == 1 else many or f'{one}s'}"

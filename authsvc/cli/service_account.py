@@ -9,7 +9,7 @@ import click
 
 from authsvc.cli import present
 from authsvc.cli.confirm import run_confirmed, yes_option
-from authsvc.cli.console import common_options, everything, overlap_option, print_json, print_table, run, say
+from authsvc.cli.console import common_options, everything, overlap_option, print_json, print_table, remark, run, say
 from authsvc.cli.hints import secret_hint
 from authsvc.tenancy.dates import parse_span, render_instant, render_optional
 from authsvc.tenancy.machine_records import ServiceAccount
@@ -136,7 +136,7 @@ def _print_secret(account: ServiceAccount, secret: "Secret", registry: str, *, a
         print_json(_facts(account, clock()) | {"token": secret.reveal()})
         return
     say(secret.reveal())
-    say(secret_hint(registry, account.name, api=account.api is not None, registry_too=bool(account.grants)), err=True)
+    remark(secret_hint(registry, account.name, api=account.api is not None, registry_too=bool(account.grants)))
 
 
 def _facts(account: ServiceAccount, now: datetime) -> dict[str, Any]:

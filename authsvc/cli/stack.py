@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from authsvc.cli.console import print_json, say
+from authsvc.cli.console import print_json, remark, say
 from authsvc.cli.hints import explained
 from authsvc.errors import SetupRefused
+from authsvc.plural import counted
 from authsvc.printable import printable_lines
 
 if TYPE_CHECKING:
@@ -192,7 +193,10 @@ def _saying() -> Iterator[Callable[[str], None]]:
     """Yield what prints one line for a person without ever waiting for a terminal or a pipe, or failing with it."""
     from authsvc.log_writer import STANDARD_ERROR, LogWriter
 
-    writer = LogWriter(STANDARD_ERROR, lambda lost, why: f"authsvc: {lost} lines could not be shown here: {why}\n")
+    def lost_lines(lost: int, why: str) -> str:
+        return f"authsvc: {counted(lost, 'line')} could not be shown here: {why}\n"
+
+    writer = LogWriter(STANDARD_ERROR, lost_lines)
     try:
         yield lambda line: writer.write(f"authsvc: {printable_lines(line)}\n")
     finally:
@@ -200,7 +204,7 @@ def _saying() -> Iterator[Callable[[str], None]]:
 
 
 def _report_line(line: str) -> None:
-    say(f"authsvc: {line}", err=True)
+    remark(f"{line}")
 
 
 @contextmanager

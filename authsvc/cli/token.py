@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from authsvc.cli.console import common_options, everything, print_json, print_table, run, say
+from authsvc.cli.console import common_options, everything, print_json, print_table, remark, run, say
 from authsvc.cli.hints import secret_hint
 from authsvc.tenancy.dates import render_instant, render_optional
 from authsvc.wiring import clock
@@ -43,7 +43,7 @@ def create(
         print_json({"id": token.id, "name": token.name, "expires_at": ends, "api": api, "token": secret.reveal()})
         return
     say(secret.reveal())
-    say(secret_hint(registry, member, api=token.api is not None), err=True)
+    remark(secret_hint(registry, member, api=token.api is not None))
 
 
 @token_group.command("list")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from authsvc.cli.confirm import run_confirmed, yes_option
-from authsvc.cli.console import common_options, overlap_option, print_json, print_table, run, say
+from authsvc.cli.console import common_options, overlap_option, print_json, print_table, remark, run, say
 from authsvc.cli.pagination import Column, Facts, Table, page_of, paging_options, print_list
 from authsvc.tenancy.dates import parse_span, render_instant, render_optional
 from authsvc.webhooks.event import SELECTABLE
@@ -59,8 +59,8 @@ def add(
         return
     say(f"webhook {webhook.id} sends events of {webhook.app or webhook.team} to {webhook.url}")
     say(secret.reveal())
-    say("shown once: the receiver checks signatures with it", err=True)
-    say(f"send a test event: authsvc webhook test {webhook.id}", err=True)
+    remark("shown once: the receiver checks signatures with it")
+    remark(f"send a test event: authsvc webhook test {webhook.id}")
 
 
 @webhook_group.command("list")
@@ -162,7 +162,7 @@ def rotate(webhook: str, overlap: str, data_dir: Path | None, *, yes: bool, as_j
     say(secret.reveal())
     until = rotated.old_secret_until
     also = "the old one ends now" if until is None else f"the old one signs besides until {render_instant(until)}"
-    say(f"shown once: the receiver checks signatures with it; {also}", err=True)
+    remark(f"shown once: the receiver checks signatures with it; {also}")
 
 
 @webhook_group.command("disable")

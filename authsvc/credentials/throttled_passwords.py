@@ -23,6 +23,7 @@ from authsvc.credentials.password_cache import PasswordCache
 from authsvc.credentials.verifier import Lane, PasswordRecord, PasswordVerifier, overloaded
 from authsvc.errors import Throttled
 from authsvc.in_flight import InFlight
+from authsvc.plural import counted
 from authsvc.redaction import Secret
 from authsvc.throttle import PAIR, Admission, Attempt, TATs, guess_digest, limits_of, longest_wait
 
@@ -200,5 +201,4 @@ def throttled(over: float, what: str, detail: str) -> Throttled:
         detail: for the log.
     """
     seconds = max(1, math.ceil(over))
-    unit = "second" if seconds == 1 else "seconds"
-    return Throttled(f"too many {what}; wait {seconds} {unit} and try again", over, detail=detail)
+    return Throttled(f"too many {what}; wait {counted(seconds, 'second')} and try again", over, detail=detail)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from authsvc.doctor.outside_replies import SeenCertificate
+from authsvc.plural import counted
 
 SOON = timedelta(days=14)
 """Certificates are renewed long before; one that ends so soon is not going to be."""
@@ -24,12 +25,13 @@ _BY_ERROR = {
 
 def diagnose_certificate(seen: SeenCertificate, now: datetime) -> Iterator[tuple[str, dict[str, object]]]:
     """Yield the findings, each with its facts."""
+    days = max(0, (seen.ends - now).days)
     facts: dict[str, object] = {
         "names": ", ".join(seen.names),
         "issuer": seen.issuer,
         "begins": f"{seen.begins:{_DATE}}",
         "ends": f"{seen.ends:{_DATE}}",
-        "days": max(0, (seen.ends - now).days),
+        "left": f"in {counted(days, 'day')}" if days else "within a day",
         "detail": seen.detail,
     }
     if seen.error:

@@ -46,7 +46,7 @@ OUTSIDE_KINDS = {
         "its certificate to every client",
     ),
     "tls-ends-soon": FindingKind(
-        "the certificate of {host} ends on {ends}, in {days} days",
+        "the certificate of {host} ends on {ends}, {left}",
         "from then on every client refuses the connection",
         "renew it now, and look why the renewal did not run (with the profile acme: the log of acme)",
     ),

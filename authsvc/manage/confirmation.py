@@ -49,8 +49,3 @@ def require(ends: EndedAccess | None, confirmed: str | None) -> None:
 def mark_of(*ends: object) -> str:
     """Return the mark of what would end, which JSON can hold: as short for any number of names."""
     return hashlib.sha256(json.dumps(ends).encode()).hexdigest()[:MARK_LENGTH]
-
-
-def counted(number: int, one: str, many: str | None = None) -> str:
-    """Return a number with its noun, such as ``1 license`` or ``2,001 licenses``."""
-    return f"{number:,} {one if number == 1 else many or f'{one}s'}"

@@ -8,8 +8,9 @@ from attrs import frozen
 
 from authsvc.activity.image_name import ImageName
 from authsvc.images.manifest_use import ContainingIndex
-from authsvc.manage.confirmation import EndedAccess, counted, mark_of
+from authsvc.manage.confirmation import EndedAccess, mark_of
 from authsvc.manage.stores import Stores
+from authsvc.plural import counted
 from authsvc.registries.deletion import DeletionOutcome
 from authsvc.tenancy.pages import MAX_PAGE
 

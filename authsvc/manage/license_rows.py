@@ -17,6 +17,7 @@ from attrs import frozen
 from authsvc.error_codes import ErrorCode
 from authsvc.errors import InputRefused
 from authsvc.manage.spreadsheet_input import column_name, parse_cell_date, split_heading
+from authsvc.plural import counted
 from authsvc.tenancy.dates import parse_instant
 from authsvc.tenancy.names import parse_email, parse_text
 from authsvc.tenancy.records import LicenseType
@@ -149,7 +150,7 @@ def read_csv(lines: Iterable[str], kind: RowType[R]) -> Iterator[R | list[RowPro
                 filled = {name: cell for name, cell in zip(names, cells, strict=True) if cell.strip()}
                 yield kind.parse(line, filled, CSV_CELLS)
             else:
-                wrong = f"it has {len(cells)} cells and the first row names {len(names)} columns"
+                wrong = f"it has {counted(len(cells), 'cell')}, and the first row names {counted(len(names), 'column')}"
                 yield [_unreadable(line, wrong)]
     except (csv.Error, _TooLongError) as error:
         yield [_unreadable(before + reader.line_num + isinstance(error, _TooLongError), f"it is not CSV: {error}")]

@@ -14,7 +14,7 @@ from authsvc.credentials.machine_secret import ID_BYTES, is_id, new_id
 from authsvc.errors import Conflict, InputRefused, LastOwner, PermissionDenied
 from authsvc.manage.actor import Actor, Person
 from authsvc.manage.authorization import permitted
-from authsvc.manage.confirmation import EndedAccess, counted, mark_of, require
+from authsvc.manage.confirmation import EndedAccess, mark_of, require
 from authsvc.manage.idempotency import repeatable
 from authsvc.manage.lookup import (
     find_apps_of,
@@ -27,6 +27,7 @@ from authsvc.manage.new_passwords import PasswordHasher, hashed_for
 from authsvc.manage.operation import Operation
 from authsvc.manage.permissions import Permission
 from authsvc.manage.stores import Stores
+from authsvc.plural import counted
 from authsvc.redaction import Secret
 from authsvc.tenancy.names import parse_email
 from authsvc.tenancy.pages import MAX_PAGE, Page, page_size

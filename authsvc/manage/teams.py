@@ -8,13 +8,14 @@ from attrs import evolve, frozen
 from authsvc.errors import Conflict
 from authsvc.manage.actor import Actor
 from authsvc.manage.authorization import permitted
-from authsvc.manage.confirmation import EndedAccess, counted, mark_of, require
+from authsvc.manage.confirmation import EndedAccess, mark_of, require
 from authsvc.manage.idempotency import repeatable
 from authsvc.manage.license_use import MOST_EXAMINED, licenses_not_ended
 from authsvc.manage.lookup import find_app, find_team, find_team_to_change
 from authsvc.manage.operation import Operation
 from authsvc.manage.permissions import Permission
 from authsvc.manage.stores import Stores
+from authsvc.plural import counted
 from authsvc.tenancy.names import parse_slug, parse_text
 from authsvc.tenancy.pages import MAX_PAGE, Page, page_size, read_cursor
 from authsvc.tenancy.records import App, Team

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from authsvc.errors import SetupRefused
 from authsvc.keys.file_names import CHANGING, LICENSE_SIGNING_KEY, TOKEN_ROOT_CERTIFICATE
+from authsvc.plural import counted
 from authsvc.private_file import read_trusted
 from authsvc.setup.layout import FOLDERS, Layout
 
@@ -144,7 +145,7 @@ def _check_name(layout: Layout) -> None:
     longest = len(os.fsencode(layout.registry_socket))
     if longest > _MAX_SOCKET_PATH:
         raise SetupRefused(
-            f"the data directory {layout.root} is {longest - _MAX_SOCKET_PATH} bytes too long: its sockets "
+            f"the data directory {layout.root} is {counted(longest - _MAX_SOCKET_PATH, 'byte')} too long: its sockets "
             f"must have names of at most {_MAX_SOCKET_PATH} bytes; choose a shorter --data-dir"
         )
 

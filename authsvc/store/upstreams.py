@@ -12,6 +12,7 @@ from attrs import define, field, frozen
 
 from authsvc.audit.entry import Entry
 from authsvc.errors import StoreUnavailable
+from authsvc.plural import counted
 from authsvc.store import keys
 from authsvc.store.codec import decode_instant
 from authsvc.store.connection import Connection
@@ -114,7 +115,8 @@ class RedisUpstreams:
             (keys.app_upstreams(link.app), MAX_LINKS_OF_APP, f"the app {link.app!r}"),
             (keys.team_upstreams(link.team), MAX_LINKS_OF_TEAM, f"the team {link.team!r}"),
         ):
-            change.expect_fewer(key, most, 0, f"{owner} has {most} upstreams, which is the limit", "upstreams_too_many")
+            limit = f"{owner} has {counted(most, 'upstream')}, which is the limit"
+            change.expect_fewer(key, most, 0, limit, "upstreams_too_many")
             change.add_to_order(key, link.created_at.timestamp(), link.id)
         change.put(keys.upstream(link.app, link.name), self.records.codec.encode(link))
         change.put(keys.upstream_id(link.id), f"{link.app}/{link.name}".encode())

@@ -1,6 +1,7 @@
 """Rules on what is printed and written: printable text, whole files, commands named by the command line alone."""
 
 import ast
+import itertools
 import re
 
 from tests.architecture.source import Module, calls, last_name
@@ -9,11 +10,33 @@ from tests.test_docs import TREE
 PRINTS = {"click.echo", "click.secho", "print", "sys.stdout.write", "sys.stderr.write"}
 
 PRINTERS = {
-    "cli/console.py": ("say", "print_json", "print_document"),
+    "cli/console.py": ("say", "refusal", "print_next", "write", "print_json", "print_document"),
     "installer/license_tool.py": ("main", "_say", "_print_json", "_print_document", "_warn"),
     "installer/credential_helper.py": ("main", "_tell", "_fail"),
 }
 """The functions that print: each makes text printable first, or prints a document that another program reads."""
+
+NO_NOUNS = (
+    "accepts already answers as asks begins belongs brings covers does ends exists gives has holds is leads matches "
+    "names needs opens redirects refuses says sends sets signs stands takes this us was works means"
+)
+"""Words with an s at their end that may stand behind a value; a verb that is missing here is added."""
+
+NEVER_ONE = {
+    "images; check at most ",
+    "values; check it in parts",
+    "bytes and may have ",
+    "bytes",
+    "bytes, as a socket's name",
+    "bytes of headers",
+    "days; write 24h, 30m, 7d or 0",
+    "days",
+    "seconds; look before you repeat it, it may have been done",
+    "ms",
+}
+"""What follows numbers that are never 1: limits, and what is beyond them."""
+
+PLURAL = re.compile(r" ((?:more |new |other )?([a-z]+s)\b.*)", re.DOTALL)
 
 COMMAND_ROOMS = ("cli/", "local/")
 """Where sentences may name a command of ``authsvc``: their reader is at the command line."""
@@ -64,3 +87,19 @@ def no_sentence_names_a_command(module: Module) -> list[str]:
     docs = {id(node.value) for node in ast.walk(module.tree) if isinstance(node, ast.Expr)}
     texts = (node for node in ast.walk(module.tree) if isinstance(node, ast.Constant) and id(node) not in docs)
     return [found[0] for node in texts if isinstance(node.value, str) and (found := COMMAND.search(node.value))]
+
+
+def numbers_agree_with_their_nouns(module: Module) -> list[str]:
+    """Find a value in front of a plural that is not made by plural.counted: with 1 it would be ``1 rows``."""
+    found = []
+    for node in ast.walk(module.tree):
+        if not isinstance(node, ast.JoinedStr):
+            continue
+        for value, text in itertools.pairwise(node.values):
+            if not isinstance(value, ast.FormattedValue) or not isinstance(text, ast.Constant):
+                continue
+            noun = PLURAL.match(str(text.value))
+            constant = ast.unparse(value.value).replace(".days", "").replace(".", "_").isupper()
+            if noun and noun[2] not in NO_NOUNS.split() and noun[1] not in NEVER_ONE and not constant:
+                found.append(f"{ast.unparse(value.value)} {noun[1]}")
+    return found

@@ -97,7 +97,7 @@ def test_an_entry_of_megabytes_shows_its_beginning() -> None:
     facts = {name: entry[name] for name in ("at", "event", "actor", "id", "asked", "granted")}
     assert {**facts, TRUNCATED: len(text) - 64 * 1024} == kept.facts
     assert "repository:acme/x:pull" == summary(kept.facts)
-    assert f"its last {len(text) - 64 * 1024} bytes are not shown" in sentences(kept.facts)[-1]
+    assert f"not shown of it: {len(text) - 64 * 1024:,} bytes" in sentences(kept.facts)[-1]
 
 
 def test_half_a_character_of_a_client_stops_no_copy() -> None:

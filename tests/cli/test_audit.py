@@ -90,7 +90,7 @@ def test_an_empty_table(stack: Stack) -> None:
     """Nothing is no error."""
     ran = audit(stack, "list", "--app", "no-such-app")
 
-    assert (0, "", "no entries match\n") == (ran.code, ran.out, ran.err)
+    assert (0, "", "authsvc: no entries match\n") == (ran.code, ran.out, ran.err)
 
 
 @pytest.mark.parametrize("last", [("--last",), ("--last", "2")])

@@ -99,7 +99,7 @@ def test_a_long_table_keeps_its_columns(stack: Stack, capsys: pytest.CaptureFixt
 
 def test_an_empty_list_says_so(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
     """The sentence is on standard error, also when only pages without items came."""
-    assert ("", "there is nothing\n") == shown(stack, Numbers([]), capsys)
+    assert ("", "authsvc: there is nothing\n") == shown(stack, Numbers([]), capsys)
 
 
 @pytest.mark.parametrize("as_json", [True, False])

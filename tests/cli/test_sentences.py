@@ -81,7 +81,7 @@ def test_who_renews_what_is_refused_is_told(
     """A new end does not let a revoked license in; whoever thinks so learns it now and not from the customer."""
     say("license", end, license_.id)
     command, *options = change
-    expected = f"it stays {state}; to restore access: authsvc license reinstate {license_.id}\n"
+    expected = f"authsvc: it stays {state}; to restore access: authsvc license reinstate {license_.id}\n"
 
     assert expected == say("license", command, license_.id, *options).err
 

@@ -99,7 +99,7 @@ def prepared(stack: Stack, folder: Path) -> Crm:
     environ["PATH"] = f"{Path(stack.command[0]).parent}:{environ['PATH']}"
     made = run("bash", "-euo", "pipefail", "-c", TOKEN, environ=environ, cwd=folder)
     assert made.code == 0, made
-    assert made.err == "shown once; use it at the management API: 'Authorization: Bearer TOKEN'\n"
+    assert made.err == "authsvc: shown once; use it at the management API: 'Authorization: Bearer TOKEN'\n"
     return Crm(stack, folder)
 
 

@@ -128,10 +128,10 @@ def test_what_is_wrong_is_named_and_nothing_is_made(place: tuple[Place, str]) ->
 
     assert (1, "") == (told.code, told.out)
     assert [
-        "bad.csv:3: customer: it is empty",
-        f"bad.csv:3: expires: 'soon' is not a date; {DATES}",
-        "bad.csv:4: reference: '1' is on line 2 already; give each row a reference of its own",
-        "bad.csv:5: expires: the license would have ended at 2020-01-01T00:00:00Z, before now",
+        "authsvc: bad.csv:3: customer: it is empty",
+        f"authsvc: bad.csv:3: expires: 'soon' is not a date; {DATES}",
+        "authsvc: bad.csv:4: reference: '1' is on line 2 already; give each row a reference of its own",
+        "authsvc: bad.csv:5: expires: the license would have ended at 2020-01-01T00:00:00Z, before now",
         "authsvc: 4 problems in 4 rows; no license was made",
     ] == told.err.splitlines()
     as_json = here.authsvc("license", "import", name, "--app", app, "--json", check=False)
@@ -286,7 +286,7 @@ def test_standard_input_is_a_file_too(place: tuple[Place, str], form: tuple[str,
     )
     told = here.authsvc(*command, check=False, stdin=text.encode().replace("ü".upper().encode(), b"\xff"))
 
-    assert (1, True) == (told.code, told.err.startswith("-:"))
+    assert (1, True) == (told.code, told.err.startswith("authsvc: -:"))
     assert "customer: it is not UTF-8" in told.err
     (listed,) = here.json("license", "list", "--app", app)
     assert ("Ünal", "A-1") == (listed["customer"], listed["reference"])

@@ -65,7 +65,7 @@ def test_filters(stack: Stack, app: str, filters: tuple[str, ...], found: set[st
     assert found == set(references(listed))
     assert len(listed) == len(found)
     assert len(found) == max(0, len(table.out.splitlines()) - 1)
-    assert found or f"no license for {app} matches\n" == table.err
+    assert found or f"authsvc: no license for {app} matches\n" == table.err
 
 
 def test_cursors_lead_through_a_list(stack: Stack, app: str) -> None:

@@ -18,14 +18,8 @@ def call(*arguments: str, environ: Mapping[str, str | None] | None = None, stdin
 def sentence(ran: Ran, code: int) -> str:
     """Return the one sentence with which a command was refused; nothing else was said, and nothing on stdout."""
     assert (ran.code, ran.out) == (code, ""), ran
-    lines = ran.err.splitlines()
-    if ran.err.startswith("Usage: "):
-        # click's own form: how the command is called, where help is, and what is wrong.
-        *_, blank, text = lines
-        assert (blank, text.startswith("Error: ")) == ("", True), ran
-    else:
-        (text,) = lines
-        assert text.startswith("authsvc: "), ran
+    (text,) = ran.err.splitlines()
+    assert text.startswith("authsvc: "), ran
     return text.partition(": ")[2]
 
 

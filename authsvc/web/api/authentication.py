@@ -88,7 +88,7 @@ def bearer_secret(headers: list[str]) -> MachineSecret:
         CredentialsRefused: there is none, several, or one of a kind that this API does not accept.
     """
     if len(headers) != 1:
-        raise CredentialsRefused(SIGN_IN, detail=f"{len(headers)} headers Authorization")
+        raise CredentialsRefused(SIGN_IN, detail=f"headers Authorization: {len(headers)}")
     scheme, _, text = headers[0].partition(" ")
     secret = MachineSecret.parse(text.strip(" ")) if scheme.lower() == SCHEME else None
     if secret is None:

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 from attrs import frozen
 
+from authsvc.plural import counted
 from authsvc.tenancy.records import License
 
 SOON = timedelta(days=30)
@@ -41,7 +42,7 @@ def shown_state(license_: License, now: datetime) -> ShownState:
             if left > SOON:
                 return ShownState("ok", "active")
             days = left // _DAY
-            return ShownState("warn", f"ends in {days} {'day' if days == 1 else 'days'}" if days else "ends today")
+            return ShownState("warn", f"ends in {counted(days, 'day')}" if days else "ends today")
 
 
 def last_day(end: datetime) -> str:

@@ -16,6 +16,7 @@ from authsvc.audit.entry_words import MANY
 from authsvc.audit.sentences import summary
 from authsvc.audit.stored_entry import instant as moment
 from authsvc.manage.etag import etag
+from authsvc.plural import counted
 from authsvc.tenancy.subjects import SYSTEM, split_subject
 from authsvc.web.portal.client_names import client_name
 from authsvc.web.portal.license_states import last_day
@@ -127,7 +128,7 @@ def ago(value: datetime, now: datetime) -> str:
         if seconds < most:
             return "just now" if unit == "s" else f"{round(seconds / divisor)} {unit} ago"
     days = round(seconds / 86_400)
-    return f"{days} days ago" if days <= 30 else value.date().isoformat()  # noqa: PLR2004  a month
+    return f"{counted(days, 'day')} ago" if days <= 30 else value.date().isoformat()  # noqa: PLR2004  a month
 
 
 def who(subject: str | None, names: Mapping[str, str | None]) -> str:

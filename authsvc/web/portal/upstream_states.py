@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+from authsvc.plural import counted
 from authsvc.tenancy.patterns import PROXY
 from authsvc.upstreams.health import UpstreamHealth
 from authsvc.upstreams.link import UpstreamLink
@@ -29,7 +30,7 @@ def shown_health(link: UpstreamLink, health: UpstreamHealth, now: datetime) -> S
         return ShownState("bad", "failing")
     if end is not None and end - now <= SOON:
         days = (end - now) // _DAY
-        return ShownState("warn", f"secret ends in {days} {'day' if days == 1 else 'days'}" if days else _LAST_DAY)
+        return ShownState("warn", f"secret ends in {counted(days, 'day')}" if days else _LAST_DAY)
     if health.last_good_at is None:
         return ShownState("", "not used yet")
     return ShownState("ok", "working")
