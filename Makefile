@@ -24,9 +24,10 @@ PYTEST_ARGS ?=
 # Twice the cores, since many tests wait for something; so tests that get in each other's way show it on any machine.
 WORKERS ?= $(shell echo $$((2 * $$(nproc))))
 
-PY := .venv/bin/python
+# Its own name, not that of the link: what runs stays in its environment when .venv gets another one.
+PY = $(shell readlink -f .venv)/bin/python
 # `python -m` puts this folder on the path before -p looks for the plugin.
-PYTEST := $(PY) -m pytest -p tests.plugins.skips -p tests.plugins.causes --tb=short --durations=10 --durations-min=1
+PYTEST = $(PY) -m pytest -p tests.plugins.skips -p tests.plugins.causes --tb=short --durations=10 --durations-min=1
 
 .PHONY: help
 help: ## show this list
@@ -111,7 +112,7 @@ dev: ## make .venv with everything that development needs
 .PHONY: dist
 dist: ## dist/authsvc-license.pyz: the license holder's tools in one file, for any Python from 3.9 on
 	@.ci/install-python runtime
-	@$(PY) .ci/make-zipapp dist/authsvc-license.pyz
+	@.venv/bin/python .ci/make-zipapp dist/authsvc-license.pyz
 
 # --universal: one lock for every Python from 3.11 on. No index is named, so that everybody's own mirror serves.
 LOCK = $(PY) -m uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
