@@ -5,6 +5,7 @@ import sys
 import click
 
 from authsvc.cli.console import refuse, remark
+from authsvc.errors import InputRefused
 from authsvc.redaction import Secret
 
 _LONGEST_SECRET = 16 * 1024
@@ -24,7 +25,21 @@ def read_password(*, from_stdin: bool) -> Secret:
         return read_line("password")
     if not sys.stdin.isatty():
         raise click.UsageError("there is no terminal to ask for the password; use --password-stdin")
-    return Secret(click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
+    while True:
+        first: str = click.prompt("Password", hide_input=True, err=True)
+        _check_length(first)  # before it is typed once more
+        if click.prompt("Repeat for confirmation", hide_input=True, err=True) == first:
+            return Secret(first)
+        remark("the two entered values do not match")
+
+
+def _check_length(text: str) -> None:
+    from authsvc.manage.new_passwords import check_typed
+
+    try:
+        check_typed(text)
+    except InputRefused as error:
+        refuse(str(error))
 
 
 def read_secret(what: str, *, from_stdin: bool) -> Secret:

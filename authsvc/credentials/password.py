@@ -41,13 +41,7 @@ def check_rules(password: Secret, names: Iterable[str]) -> None:
             never log in.
     """
     text = password.reveal()
-    length = len(text.encode("utf-8", "surrogatepass"))
-    if not MIN_BYTES <= length <= MAX_BYTES:
-        raise InputRefused(
-            f"a password has {MIN_BYTES} to {MAX_BYTES:,} bytes; this one has {length:,}",
-            code="password_length",
-            field="password",
-        )
+    check_length(text)
     if text.startswith((PREFIX, "{")) or text != text.strip():
         raise InputRefused(
             f"a password must not begin with {PREFIX!r} or '{{', nor begin or end with a blank",
@@ -65,6 +59,21 @@ def check_rules(password: Secret, names: Iterable[str]) -> None:
             "this password is too easy to guess; use three or more words that do not belong together, or let a "
             "password manager make one; your name, your team, its apps, repetitions and rows of keys count for little",
             code="password_too_weak",
+            field="password",
+        )
+
+
+def check_length(text: str) -> None:
+    """Check what is known before anything else about a password.
+
+    Raises:
+        InputRefused: too short, or too long.
+    """
+    length = len(text.encode("utf-8", "surrogatepass"))
+    if not MIN_BYTES <= length <= MAX_BYTES:
+        raise InputRefused(
+            f"a password has {MIN_BYTES} to {MAX_BYTES:,} bytes; this one has {length:,}",
+            code="password_length",
             field="password",
         )
 

@@ -108,14 +108,15 @@ def _undo(what: str, environ: Mapping[str, str]) -> list[str]:
         changed = [config.path for config in configs if config.remove(registry)]
         done += [f"{path}: no longer uses the helper for {registry}" for path in changed]
     gone = [path for one in going for path in (one.path, _older_key_path(one, environ))]
-    if going and not [one for one in kept if one.registry == registry and one not in going]:
-        gone.append(_key_path(registry, environ))
     for path in gone:
         if os.path.exists(path):
             os.unlink(path)
             done.append(f"removed {path}")
     if not done:
         raise ToolError(f"{what} is neither a license that was logged in with nor a registry of one; nothing to undo")
+    # With it the next file of this vendor is verified, whoever sends it.
+    key = _key_path(registry, environ)
+    done += [f"left {key}, the vendor's key, for the next login"] if os.path.exists(key) else []
     return [*done, *(f"left {path}, which nothing can use: {why}" for path, why in damaged.items())]
 
 

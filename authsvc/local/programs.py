@@ -23,6 +23,10 @@ _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
 """All that redis, registry and nginx get of our environment: REGISTRY_AUTH=none would switch authentication
 off, and NGINX holds inherited sockets."""
 
+_FOR_SERVE = ("AUTHSVC_", "PYTHON", "LC_", "SSL_CERT_")
+"""What the names begin with that authsvc gets besides: its settings, those of its interpreter, and trusted authorities.
+A worker that is taken over has none of the operator's own secrets, such as those of a cloud."""
+
 
 @frozen
 class Binaries:
@@ -98,8 +102,9 @@ def serve(layout: Layout, environ: Mapping[str, str], *, edge: int, inside: int,
 
 
 def serve_environment(layout: Layout, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment from which serve loads its settings: ours, but for what the rendered file answers."""
-    return {**without_rendered(environ), "AUTHSVC_CONFIG": str(configuration_of(layout).authsvc)}
+    """Return the environment from which serve loads its settings: of ours, what is for it and not rendered."""
+    passed = {name: value for name, value in environ.items() if name in _PASSED_ON or name.startswith(_FOR_SERVE)}
+    return {**without_rendered(passed), "AUTHSVC_CONFIG": str(configuration_of(layout).authsvc)}
 
 
 def nginx(layout: Layout, binaries: Binaries, environ: Mapping[str, str]) -> Program:

@@ -7,7 +7,7 @@ or a session may ask for that again and again, since a refused password uses no 
 from collections.abc import Collection
 from typing import Protocol
 
-from authsvc.credentials.password import SALT_BYTES
+from authsvc.credentials.password import SALT_BYTES, check_length
 from authsvc.credentials.throttled_passwords import throttled
 from authsvc.manage.lookup import names_around
 from authsvc.manage.operation import Operation
@@ -49,3 +49,12 @@ async def hashed_for(
             raise throttled(over, "new passwords were tried for this account", f"{account}, not evaluated")
     names = await names_around(stores, email, team)
     return await hasher.hash(password, names, operation.entropy(SALT_BYTES))
+
+
+def check_typed(text: str) -> None:
+    """Check what can be said of a password before anything is known of its account.
+
+    Raises:
+        InputRefused: it is too short, or too long.
+    """
+    check_length(text)

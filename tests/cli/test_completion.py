@@ -25,7 +25,6 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
         ("license list --st", {"--state"}),
         ("license list --state e", {"expired"}),
         ("completion ''", {"bash", "zsh", "fish"}),
-        ("nosuch ''", {""}),
     ],
 )
 def test_bash_completes(words: str, found: set[str]) -> None:

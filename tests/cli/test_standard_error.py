@@ -94,3 +94,12 @@ def test_a_file_on_a_terminal_stands_alone(stack: Stack, folder: Path, *, compos
         screen = type_line(f"{setting} {COMMAND[0]} {command}", environ=stack.environ, cwd=folder)
         assert (screen.code, screen.out[:1], screen.out[-3:]) == (0, "{", "\n}\n"), screen
         assert "authsvc: " not in screen.out
+
+
+def test_a_short_password_is_typed_once(stack: Stack, folder: Path) -> None:
+    """It is refused before it is asked for again."""
+    line = f"{COMMAND[0]} member add x@x.test --team x --role owner --data-dir {stack.data_dir}"
+    ran = type_line(line, "short", environ=stack.environ, cwd=folder, prompt="Password:")
+    assert ran.code == 1
+    assert "authsvc: a password has 15 to 1,024 bytes; this one has 5" in ran.out
+    assert "Repeat" not in ran.out

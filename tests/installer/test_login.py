@@ -269,14 +269,17 @@ def test_a_client_configuration_with_a_byte_order_mark(tool: Tool, home: Path, f
     assert b"\xef\xbb\xbf{}" == path.read_bytes()
 
 
-def test_the_key_is_kept_and_taken_back(tool: Tool, home: Path, file: Path, tmp_path: Path) -> None:
-    """With ``--key`` later checks need no key any more."""
+def test_the_key_is_kept(tool: Tool, home: Path, file: Path, tmp_path: Path) -> None:
+    """With ``--key`` later checks need no key any more, those of the next login neither."""
     key = put_keys(tmp_path / "acme.license-key.json")
 
     assert (0, "") == ((ran := tool("login", "--key", key, file)).code, ran.err)
     assert 0 == tool("verify", file).code
-    tool("login", "--undo", file)
-    assert [] == [path for path in home.rglob("*") if path.is_file()]
+    undone = tool("login", "--undo", file)
+    (left,) = (path for path in home.rglob("*") if path.is_file())
+    assert f"left {left}, the vendor's key, for the next login\n" in undone.out
+    assert (0, "") == ((again := tool("login", file)).code, again.err)
+    assert 1 == tool("login", put_file(tmp_path / "forged.json", key=FORGER)).code
 
 
 def test_login_refuses_a_forged_or_ended_file(tool: Tool, home: Path, file: Path, tmp_path: Path) -> None:

@@ -24,3 +24,12 @@ def test_nothing_of_our_environment_configures_them(
     given = make(layout, BINARIES, ours).environment
     assert given["PATH"] == "/bin"
     assert not {name for name in given if "proxy" in name.lower()} | ({"REGISTRY_AUTH", "NGINX"} & given.keys())
+
+
+def test_serve_gets_what_is_for_it(layout: Layout) -> None:
+    """Its settings and those of its interpreter, and none of the operator's own secrets."""
+    passed = {"AUTHSVC_LOG_LEVEL": "debug", "PYTHONPATH": "/p", "LC_CTYPE": "C", "SSL_CERT_FILE": "/ca", "HOME": "/h"}
+    own = {"AWS_SECRET_ACCESS_KEY": "x", "GITHUB_TOKEN": "x", "SSH_AUTH_SOCK": "/s", **PROXIES}
+    given = programs.serve(layout, {**passed, **own}, edge=3, inside=4, workers=1).environment
+    assert given.items() >= passed.items()
+    assert not own.keys() & given.keys()

@@ -107,6 +107,8 @@ async def test_a_license_file_fits_into_the_header(front: Front) -> None:
         ("GET /v2/%00 HTTP/1.1\r\nHost: x\r\n\r\n", 400),
         ("GET /../etc/passwd HTTP/1.1\r\nHost: x\r\n\r\n", 400),
         ("TRACE / HTTP/1.1\r\nHost: x\r\n\r\n", 405),
+        ("FOO /auth/token HTTP/1.1\r\nHost: x\r\n\r\n", 405),
+        ("PROPFIND /v2/ HTTP/1.1\r\nHost: x\r\n\r\n", 405),
         ("POST /auth/token HTTP/1.1\r\nHost: x\r\nContent-Length: 65537\r\n\r\n", 413),
         ("GET /" + "a" * 17000 + " HTTP/1.1\r\nHost: x\r\n\r\n", 414),
         ("POST /v2/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: strange\r\n\r\n", 501),
@@ -202,6 +204,23 @@ async def test_a_missing_upstream_is_a_503(front: Front, path: str) -> None:
     for answer in (died, gone):
         assert (answer.status, answer.headers["retry-after"]) == (503, "5")
         assert message(answer).startswith("UNAVAILABLE: a part of the registry is starting or restarting")
+
+
+@pytest.mark.parametrize(
+    ("said", "passed"),
+    [("max-age=31536000", "private, max-age=31536000"), ("no-store", "no-store"), ("private", "private"), (None, None)],
+)
+async def test_a_layer_is_not_for_shared_caches(front: Front, said: str | None, passed: str | None) -> None:
+    """The registry allows a year, and the layer is this customer's alone."""
+
+    async def blob(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        header = f"Cache-Control: {said}\r\n" if said else ""
+        writer.write(f"HTTP/1.1 200 OK\r\n{header}Content-Length: 4\r\nConnection: close\r\n\r\nours".encode())
+
+    front.registry.talk = blob
+    answer = await front.get("/v2/a/b/blobs/sha256:0")
+    assert answer.headers.get("cache-control") == passed
 
 
 @pytest.mark.parametrize("status_line", ["401 license of Globex was revoked", "404 x", "502 x", "503 x", "429 x"])
