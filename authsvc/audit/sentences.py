@@ -8,6 +8,7 @@ from authsvc.audit.entry import BATCH, ON_BEHALF_OF
 from authsvc.audit.entry_words import ACTIVE, MANY, WITH_ITS_APP
 from authsvc.audit.stored_entry import TRUNCATED, instant
 from authsvc.bounded_json import CUT
+from authsvc.counts import counted
 from authsvc.outcomes import (
     MANAGEMENT_DENIED,
     PULL_FAILED,
@@ -18,7 +19,6 @@ from authsvc.outcomes import (
     TOKEN_THROTTLED,
     TOKEN_UNANSWERED,
 )
-from authsvc.plural import counted
 
 CHANGED = "changed"
 """Fact of a change: the old and the new value of each field."""

@@ -69,12 +69,7 @@ def list_(
         page = await manage.activity.rows(manage.actor, wanted, now, after=cursor, limit=size)
         return page_of(page, present.activity_row)
 
-    columns = (
-        *(Column("PERIOD"), Column("ACTION"), Column("IMAGE", cut=True), Column("WHO", cut=True)),
-        *(Column("COUNT"), Column("BYTES"), Column("CACHE"), Column("LAST")),
-    )
-    table = Table(columns, _row, "no activity matches")
-    print_list(data_dir, fetch, table, limit=limit, after=after, as_json=as_json, output=CsvLines() if as_csv else None)
+    print_list(data_dir, fetch, TABLE, limit=limit, after=after, as_json=as_json, output=CsvLines() if as_csv else None)
 
 
 activity_group.add_command(license_command)
@@ -107,15 +102,20 @@ class CsvLines:
 def _row(facts: Facts) -> Sequence[str]:
     day = facts["resolution"] == "day"
     return (
-        facts["period"][:10] if day else facts["period"],
+        facts["period"][:10] if day else _minute(facts["period"]),
         facts["action"],
         _image(facts),
         facts["customer"] or facts["subject"] or "-",
         str(facts["count"]) if facts["bytes"] is None else "-",
         size(facts["bytes"]),
         _cache(facts),
-        facts["last_at"],
+        _minute(facts["last_at"]),
     )
+
+
+def _minute(instant: str) -> str:
+    """Return an instant in UTC to the minute."""
+    return f"{instant[:16]}Z"
 
 
 def _cache(facts: Facts) -> str:
@@ -132,3 +132,13 @@ def _image(facts: Facts) -> str:
     if facts["tag"] is not None:
         return f"{facts['repository']}:{facts['tag']}"
     return facts["repository"] if facts["digest"] is None else f"{facts['repository']}@{facts['digest'][:19]}"
+
+
+TABLE = Table(
+    (
+        *(Column("PERIOD"), Column("ACTION"), Column("IMAGE", cut=True), Column("WHO", cut=True)),
+        *(Column("COUNT"), Column("BYTES"), Column("CACHE", cut=True), Column("LAST")),
+    ),
+    _row,
+    "no activity matches",
+)

@@ -50,7 +50,7 @@ def list_(team: str | None, data_dir: Path | None, *, archived: bool, as_json: b
         print_json([present.app(app) for app in apps])
         return
     rows = [(app.slug, app.team, "archived" if app.archived_at else "in use", app.name) for app in apps]
-    print_table(("APP", "TEAM", "STATE", "NAME"), rows, "no app yet")
+    print_table(("APP", "TEAM", "STATE", "NAME"), rows, "no app yet", cut=("TEAM", "NAME"))
 
 
 @app_group.command("show")
@@ -102,7 +102,7 @@ def _print(facts: dict[str, Any], *, as_json: bool) -> None:
 
 def _images(facts: "Facts") -> str:
     """Return what the images of an app add up to, in one line; what is not known is said."""
-    from authsvc.plural import counted
+    from authsvc.counts import counted
 
     if facts["counted_at"] is None:
         return "not counted yet"

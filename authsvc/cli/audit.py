@@ -11,7 +11,7 @@ from attrs import evolve
 from authsvc.cli.console import common_options, print_json, refuse, remark, run, say
 from authsvc.cli.hints import REMEDIES
 from authsvc.cli.pagination import Column, Table, page_of, print_list
-from authsvc.plural import counted
+from authsvc.counts import counted
 from authsvc.printable import printable
 from authsvc.wiring import clock
 
@@ -194,7 +194,10 @@ def _row(facts: "Mapping[str, Any]") -> tuple[str, ...]:
 
 
 TABLE = Table(
-    (Column("TIME"), Column("EVENT"), Column("WHO"), Column("TIMES"), Column("WHAT"), Column("REQUEST")),
+    (
+        *(Column("TIME"), Column("EVENT", cut=True), Column("WHO", cut=True)),
+        *(Column("TIMES"), Column("WHAT", cut=True), Column("REQUEST")),
+    ),
     _row,
     "no entries match",
 )

@@ -11,8 +11,8 @@ import click
 from authsvc.cli.confirm import yes_option
 from authsvc.cli.console import find, local_options, print_json, refuse, remark, say
 from authsvc.cli.hints import explained
+from authsvc.counts import counted
 from authsvc.errors import AuthsvcError, SetupRefused, StoreRefused, StoreUnavailable
-from authsvc.plural import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

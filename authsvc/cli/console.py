@@ -5,7 +5,7 @@ Exit codes: 0 done, 1 refused (the reason on standard error), 2 wrong usage or n
 
 import os
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -279,12 +279,24 @@ def print_json(value: Any, indent: int | None = 2) -> None:
         click.echo(printable_json(value, indent))
 
 
-def print_table(headings: tuple[str, ...], rows: Sequence[tuple[str, ...]], empty: str) -> None:
-    """Print aligned columns, or one sentence when there is nothing."""
+def print_table(
+    headings: tuple[str, ...], rows: Sequence[tuple[str, ...]], empty: str, *, cut: Collection[str] = ()
+) -> None:
+    """Print aligned columns, or one sentence when there is nothing.
+
+    Args:
+        headings: of the columns.
+        rows: each with a cell for every column.
+        empty: the sentence.
+        cut: headings of the columns whose long cells are cut so that a line fits.
+    """
+    from authsvc.cli.pagination import Column, table_line, widths_of
+
     if not rows:
         remark(empty)
         return
     rows = [tuple(map(printable, row)) for row in rows]
-    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
+    columns = [Column(heading, cut=heading in cut) for heading in headings]
+    widths = widths_of(columns, rows, more=False)
     for row in (headings, *rows):
-        say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        say(table_line(row, columns, widths))

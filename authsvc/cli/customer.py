@@ -63,7 +63,7 @@ def list_(
             say_if_indexing(await manage.licenses.index_progress(manage.actor))
         return page_of(page, present.customer)
 
-    columns = (Column("ID"), Column("NAME", cut=True), Column("REFERENCE"), Column("EMAIL"))
+    columns = (Column("ID"), Column("NAME", cut=True), Column("REFERENCE", cut=True), Column("EMAIL", cut=True))
     names = ("id", "name", "reference", "email")
     table = Table(columns, lambda facts: [facts[name] or "-" for name in names], f"no customer of {team} matches")
     print_list(data_dir, fetch, table, limit=limit, after=after, as_json=as_json)

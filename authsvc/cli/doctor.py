@@ -11,8 +11,8 @@ from attrs import asdict, frozen
 from authsvc.cli.console import find, local_options, print_json, refuse, say
 from authsvc.cli.hints import explained
 from authsvc.cli.passwords import read_secret
+from authsvc.counts import counted
 from authsvc.errors import SetupRefused, SignerUnavailable
-from authsvc.plural import counted
 from authsvc.redaction import Secret
 
 if TYPE_CHECKING:

@@ -85,7 +85,7 @@ image_group.add_command(delete_command)
 def _table(now: datetime) -> Table:
     columns = (
         Column("IMAGE"),
-        Column("DIGEST"),
+        Column("DIGEST", cut=True),
         Column("PLATFORMS", cut=True),
         Column("SIZE"),
         Column("PUSHED"),
@@ -139,7 +139,7 @@ def _print_image(facts: Facts, now: datetime) -> None:
         pulls = [
             (each["customer"] or UNKNOWN, each["license"], when(each["pulled_at"], now)) for each in facts["customers"]
         ]
-        print_table(("CUSTOMER", "LICENSE", "LAST PULL"), pulls, "")
+        print_table(("CUSTOMER", "LICENSE", "LAST PULL"), pulls, "", cut=("CUSTOMER",))
 
 
 def _print_platforms(facts: Facts) -> None:

@@ -37,7 +37,7 @@ class LazyGroup(click.Group):
         return command
 
 
-class Program(LazyGroup):
+class CommandLine(LazyGroup):
     """The program: it says what is wrong with its own arguments as it says every other refusal, in one line."""
 
     @override

@@ -7,8 +7,8 @@ import click
 
 from authsvc.cli.console import common_options, remark, run
 from authsvc.cli.license_output import LicenseOutput, key_option, print_changed, say_if_app_is_named_twice, write_key
+from authsvc.counts import counted
 from authsvc.license_file import COMFORTABLE_BYTES
-from authsvc.plural import counted
 from authsvc.tenancy.dates import last_day, render_instant
 
 if TYPE_CHECKING:

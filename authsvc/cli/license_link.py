@@ -7,7 +7,7 @@ import click
 
 from authsvc.cli.console import common_options, print_json, print_table, remark, run, say
 from authsvc.cli.license_output import license_options
-from authsvc.plural import counted
+from authsvc.counts import counted
 from authsvc.tenancy.dates import render_instant, render_optional
 from authsvc.tenancy.license_link import DEFAULT_LINK_LIFE
 from authsvc.wiring import clock
@@ -93,4 +93,4 @@ def _print_links(found: "tuple[ListedLink, ...]", *, as_json: bool) -> None:
         )
         for one in facts
     ]
-    print_table(("ID", "ENDS", "BY", "LAST DOWNLOAD", "WORKS"), rows, "the license has no link")
+    print_table(("ID", "ENDS", "BY", "LAST DOWNLOAD", "WORKS"), rows, "the license has no link", cut=("BY", "WORKS"))

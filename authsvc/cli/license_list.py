@@ -104,8 +104,14 @@ def license_table(app: str | None, empty: str | None = None) -> Table:
         app: the one app, or None for several.
         empty: the sentence for a list without items; by default that no license matches.
     """
-    apps = () if app else (Column("APP"),)
-    columns = (Column("CUSTOMER", cut=True), Column("REFERENCE"), Column("TYPE"), Column("STATE"), Column("ENDS"))
+    apps = () if app else (Column("APP", cut=True),)
+    columns = (
+        Column("CUSTOMER", cut=True),
+        Column("REFERENCE", cut=True),
+        Column("TYPE"),
+        Column("STATE"),
+        Column("ENDS"),
+    )
 
     def row(facts: Facts) -> tuple[str, ...]:
         ends = facts["expires_at"].removesuffix(MIDNIGHT)

@@ -18,7 +18,7 @@ from authsvc.cli.row_file import (
     progress,
     row_file_option,
 )
-from authsvc.plural import counted
+from authsvc.counts import counted
 
 if TYPE_CHECKING:
     from authsvc.manage.license_renewal import RenewalOutcome, RenewalPlan

@@ -5,7 +5,7 @@ import sys
 import click
 
 import authsvc
-from authsvc.cli.lazy_group import Program
+from authsvc.cli.lazy_group import CommandLine
 from authsvc.printable import accept_all_characters
 
 COMMANDS = {
@@ -35,7 +35,7 @@ COMMANDS = {
 """Every subcommand, with the module and the name it is found under."""
 
 
-@click.group(cls=Program, subcommands=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=CommandLine, subcommands=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(authsvc.__version__, prog_name="authsvc")
 def main() -> None:
     """Private image distribution for software vendors, in front of the stock registry."""

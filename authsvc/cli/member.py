@@ -13,8 +13,8 @@ from authsvc.cli.confirm import run_confirmed, yes_option
 from authsvc.cli.console import common_options, everything, print_json, print_table, refuse, remark, run, say
 from authsvc.cli.pagination import Facts
 from authsvc.cli.passwords import read_line, read_password
+from authsvc.counts import counted
 from authsvc.errors import LastOwner
-from authsvc.plural import counted
 from authsvc.redaction import Secret
 from authsvc.tenancy.dates import render_instant
 from authsvc.tenancy.machine_records import LINK_LIFE
@@ -93,7 +93,9 @@ def list_(team: str, data_dir: Path | None, *, as_json: bool) -> None:
         )
         for f in facts
     ]
-    print_table(("EMAIL", "ROLE", "APPS", "PASSKEYS", "DISABLED", "ID"), rows, f"no member of {team} yet")
+    print_table(
+        ("EMAIL", "ROLE", "APPS", "PASSKEYS", "DISABLED", "ID"), rows, f"no member of {team} yet", cut=("EMAIL", "APPS")
+    )
 
 
 @member_group.command("set-role")
@@ -176,12 +178,13 @@ def links(team: str, data_dir: Path | None, *, as_json: bool) -> None:
     rows = [
         (
             *(one.link.email, str(one.link.purpose), str(one.link.role), ", ".join(one.link.apps or ["all"])),
-            *(render_instant(one.link.expires_at), one.maker or "the operator"),
+            *(f"{one.link.expires_at:%Y-%m-%d %H:%M}", one.maker or "the operator"),
             *("yes" if one.works else "no", one.link.id),
         )
         for one in found
     ]
-    print_table(("EMAIL", "PURPOSE", "ROLE", "APPS", "ENDS", "BY", "WORKS", "ID"), rows, f"no open link of {team}")
+    headings = ("EMAIL", "PURPOSE", "ROLE", "APPS", "ENDS", "BY", "WORKS", "ID")
+    print_table(headings, rows, f"no open link of {team}", cut=("EMAIL", "APPS", "BY"))
 
 
 @member_group.command("revoke-link")

@@ -1,5 +1,7 @@
 """Printing a list page by page, in bounded memory."""
 
+import shutil
+import sys
 import textwrap
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -27,9 +29,9 @@ PAGE_DEADLINE = 30.0
 """Seconds that one page may take."""
 
 LINE = 100
-"""Characters of a line of a table, if its columns that may be cut are wide enough for that."""
+"""Characters of a line of a table, as far as its columns that may be cut allow it; a terminal may have more."""
 
-LEAST, MOST = 12, 40
+LEAST, MOST = 6, 40
 """Characters to which a column is cut at most, and that it has when later pages may need them."""
 
 MOST_ITEMS = 1_000_000
@@ -44,7 +46,7 @@ class Column:
 
     Attributes:
         heading: its name.
-        cut: whether long cells are cut so that a line fits; what is typed in other commands never is.
+        cut: whether long cells are cut so that a line fits; of what is typed in other commands, one column never is.
     """
 
     heading: str
@@ -223,18 +225,25 @@ class _Lines:
         if self._widths is None:
             self._widths = widths_of(self.table.columns, rows, more=more)
             rows.insert(0, [column.heading for column in self.table.columns])
-        say("\n".join(self._line(row, self._widths) for row in rows))
+        say("\n".join(table_line(row, self.table.columns, self._widths) for row in rows))
 
     def end(self) -> None:
         if self._widths is None:
             remark(self.table.empty)
 
-    def _line(self, row: Sequence[str], widths: Sequence[int]) -> str:
-        cells = []
-        for cell, column, width in zip(row, self.table.columns, widths, strict=True):
-            shown = f"{cell[: width - 1]}…" if column.cut and len(cell) > width else cell
-            cells.append(shown.ljust(width))
-        return _GAP.join(cells).rstrip()
+
+def table_line(row: Sequence[str], columns: Sequence[Column], widths: Sequence[int]) -> str:
+    """Return a line of a table, whose cells are printable."""
+    cells = []
+    for cell, column, width in zip(row, columns, widths, strict=True):
+        shown = f"{cell[: width - 1]}…" if column.cut and len(cell) > width else cell
+        cells.append(shown.ljust(width))
+    return _GAP.join(cells).rstrip()
+
+
+def line_length() -> int:
+    """Return how many characters a line may have: at a terminal as many as it shows."""
+    return max(LINE, shutil.get_terminal_size().columns) if sys.stdout.isatty() else LINE
 
 
 def widths_of(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, more: bool) -> list[int]:
@@ -245,13 +254,13 @@ def widths_of(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, more:
         rows: of its first page, at least one.
         more: whether other pages follow, whose cells may be longer.
     """
-    cells = zip(*rows, strict=True)
+    cells, longest = zip(*rows, strict=True), line_length()
     widths = [max(len(column.heading), *map(len, texts)) for column, texts in zip(columns, cells, strict=True)]
     flexible = [place for place, column in enumerate(columns) if column.cut]
     if more:
         for place in flexible:
             widths[place] = max(widths[place], MOST)
-    while sum(widths) + len(_GAP) * (len(widths) - 1) > LINE:
+    while sum(widths) + len(_GAP) * (len(widths) - 1) > longest:
         widest = max(flexible, key=lambda place: widths[place], default=None)
         if widest is None or widths[widest] <= LEAST:
             break

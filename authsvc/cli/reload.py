@@ -8,8 +8,8 @@ import click
 
 from authsvc.cli.console import find, local_options, print_json, refuse, remark, say
 from authsvc.cli.hints import explained
+from authsvc.counts import counted
 from authsvc.errors import AuthsvcError, SetupRefused
-from authsvc.plural import counted
 
 
 @click.command("reload")

@@ -101,7 +101,9 @@ def list_(team: str, data_dir: Path | None, *, as_json: bool) -> None:
         print_json(facts)
         return
     rows = [(f["name"], f["state"], " ".join(f["grants"]), f["expires_at"] or "-", f["used_at"] or "-") for f in facts]
-    print_table(("NAME", "STATE", "GRANTS", "ENDS", "LAST USED"), rows, f"no service account of {team} yet")
+    print_table(
+        ("NAME", "STATE", "GRANTS", "ENDS", "LAST USED"), rows, f"no service account of {team} yet", cut=("GRANTS",)
+    )
 
 
 def _command(name: str, help_: str, use: "Callable[[Management, str, str], Awaitable[ServiceAccount]]") -> None:

@@ -12,8 +12,8 @@ import click
 
 from authsvc.cli.console import print_json, remark, say
 from authsvc.cli.hints import explained
+from authsvc.counts import counted
 from authsvc.errors import SetupRefused
-from authsvc.plural import counted
 from authsvc.printable import printable_lines
 
 if TYPE_CHECKING:

@@ -34,7 +34,7 @@ def list_(data_dir: Path | None, *, as_json: bool) -> None:
     if as_json:
         print_json([present.team(team) for team in teams])
     else:
-        print_table(("TEAM", "NAME"), [(team.slug, team.name) for team in teams], "no team yet")
+        print_table(("TEAM", "NAME"), [(team.slug, team.name) for team in teams], "no team yet", cut=("NAME",))
 
 
 @team_group.command("set")

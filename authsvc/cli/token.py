@@ -72,7 +72,7 @@ def list_(member: str, data_dir: Path | None, *, as_json: bool) -> None:
         return
     names = ("id", "kind", "name", "ends_at", "used_at")
     rows = [tuple(str(f[name] or "-") for name in names) for f in facts]
-    print_table(("ID", "KIND", "NAME", "ENDS", "LAST USED"), rows, f"{member} has no token")
+    print_table(("ID", "KIND", "NAME", "ENDS", "LAST USED"), rows, f"{member} has no token", cut=("NAME",))
 
 
 @token_group.command("revoke")

@@ -18,12 +18,12 @@ from datetime import datetime
 from typing import Protocol
 
 from authsvc.client import Client
+from authsvc.counts import counted
 from authsvc.credentials.password import MAX_BYTES
 from authsvc.credentials.password_cache import PasswordCache
 from authsvc.credentials.verifier import Lane, PasswordRecord, PasswordVerifier, overloaded
 from authsvc.errors import Throttled
 from authsvc.in_flight import InFlight
-from authsvc.plural import counted
 from authsvc.redaction import Secret
 from authsvc.throttle import PAIR, Admission, Attempt, TATs, guess_digest, limits_of, longest_wait
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+from authsvc.counts import counted
 from authsvc.doctor.outside_replies import SeenCertificate
-from authsvc.plural import counted
 
 SOON = timedelta(days=14)
 """Certificates are renewed long before; one that ends so soon is not going to be."""

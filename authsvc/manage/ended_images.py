@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from attrs import frozen
 
 from authsvc.activity.image_name import ImageName
+from authsvc.counts import counted
 from authsvc.images.manifest_use import ContainingIndex
 from authsvc.manage.confirmation import EndedAccess, mark_of
 from authsvc.manage.stores import Stores
-from authsvc.plural import counted
 from authsvc.registries.deletion import DeletionOutcome
 from authsvc.tenancy.pages import MAX_PAGE
 

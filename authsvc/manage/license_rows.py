@@ -14,10 +14,10 @@ from typing import Any, Generic, TypeVar
 
 from attrs import frozen
 
+from authsvc.counts import counted
 from authsvc.error_codes import ErrorCode
 from authsvc.errors import InputRefused
 from authsvc.manage.spreadsheet_input import column_name, parse_cell_date, split_heading
-from authsvc.plural import counted
 from authsvc.tenancy.dates import parse_instant
 from authsvc.tenancy.names import parse_email, parse_text
 from authsvc.tenancy.records import LicenseType
@@ -93,7 +93,7 @@ Read = LicenseRow | list[RowProblem]
 
 
 @frozen
-class CellFormat:
+class RowFormat:
     """How the format of a file writes what is not plain text.
 
     Attributes:
@@ -105,8 +105,8 @@ class CellFormat:
     date: Callable[[str, str], datetime]
 
 
-CSV_CELLS = CellFormat(lambda name, cell: parse_field(name, _text(cell)), parse_cell_date)
-JSON_CELLS = CellFormat(check_field, parse_instant)
+CSV_ROWS = RowFormat(lambda name, cell: parse_field(name, _text(cell)), parse_cell_date)
+JSON_ROWS = RowFormat(check_field, parse_instant)
 
 
 @frozen
@@ -119,7 +119,7 @@ class RowType(Generic[R]):
     """
 
     required: tuple[str, ...]
-    parse: Callable[[int, Cells, CellFormat], R]
+    parse: Callable[[int, Cells, RowFormat], R]
 
 
 def read_csv(lines: Iterable[str], kind: RowType[R]) -> Iterator[R | list[RowProblem]]:
@@ -148,7 +148,7 @@ def read_csv(lines: Iterable[str], kind: RowType[R]) -> Iterator[R | list[RowPro
                 continue
             if len(cells) == len(names):
                 filled = {name: cell for name, cell in zip(names, cells, strict=True) if cell.strip()}
-                yield kind.parse(line, filled, CSV_CELLS)
+                yield kind.parse(line, filled, CSV_ROWS)
             else:
                 wrong = f"it has {counted(len(cells), 'cell')}, and the first row names {counted(len(names), 'column')}"
                 yield [_unreadable(line, wrong)]
@@ -180,10 +180,10 @@ def _read_object(line: int, text: str, kind: RowType[R]) -> R | list[RowProblem]
     if unknown:
         return [_unknown_field(line, name) if _is_field(name) else _unknown_column(line, name) for name in unknown]
     filled = {name: cell for name, cell in cells.items() if _is_field(name) or cell is not None}
-    return kind.parse(line, filled, JSON_CELLS)
+    return kind.parse(line, filled, JSON_ROWS)
 
 
-def _row(line: int, cells: Cells, form: CellFormat) -> Read:
+def _row(line: int, cells: Cells, form: RowFormat) -> Read:
     """Return the row in ``cells``, or everything that is wrong with it."""
     problems: list[RowProblem] = []
 
@@ -249,7 +249,7 @@ class RenewalRow:
 ReadRenewal = RenewalRow | list[RowProblem]
 
 
-def _renewal(line: int, cells: Cells, form: CellFormat) -> ReadRenewal:
+def _renewal(line: int, cells: Cells, form: RowFormat) -> ReadRenewal:
     problems: list[RowProblem] = []
     found: dict[str, Any] = {}
     # As in an import, a license without a reference of its own has its customer's name.

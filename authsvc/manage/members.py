@@ -10,6 +10,7 @@ from typing import Any
 from attrs import evolve, frozen
 
 from authsvc.audit.entry import Entry
+from authsvc.counts import counted
 from authsvc.credentials.machine_secret import ID_BYTES, is_id, new_id
 from authsvc.errors import Conflict, InputRefused, LastOwner, PermissionDenied
 from authsvc.manage.actor import Actor, Person
@@ -27,7 +28,6 @@ from authsvc.manage.new_passwords import PasswordHasher, hashed_for
 from authsvc.manage.operation import Operation
 from authsvc.manage.permissions import Permission
 from authsvc.manage.stores import Stores
-from authsvc.plural import counted
 from authsvc.redaction import Secret
 from authsvc.tenancy.names import parse_email
 from authsvc.tenancy.pages import MAX_PAGE, Page, page_size

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from attrs import evolve, frozen
 
+from authsvc.counts import counted
 from authsvc.errors import Conflict
 from authsvc.manage.actor import Actor
 from authsvc.manage.authorization import permitted
@@ -15,7 +16,6 @@ from authsvc.manage.lookup import find_app, find_team, find_team_to_change
 from authsvc.manage.operation import Operation
 from authsvc.manage.permissions import Permission
 from authsvc.manage.stores import Stores
-from authsvc.plural import counted
 from authsvc.tenancy.names import parse_slug, parse_text
 from authsvc.tenancy.pages import MAX_PAGE, Page, page_size, read_cursor
 from authsvc.tenancy.records import App, Team

@@ -4,10 +4,10 @@ from datetime import datetime
 
 from attrs import frozen
 
+from authsvc.counts import counted
 from authsvc.manage.confirmation import EndedAccess, mark_of
 from authsvc.manage.license_use import licenses_not_ended
 from authsvc.manage.stores import Stores
-from authsvc.plural import counted
 from authsvc.policy import locate
 from authsvc.tenancy.pages import MAX_PAGE
 from authsvc.tenancy.patterns import PROXY

@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from authsvc.counts import counted
 from authsvc.errors import SetupRefused
 from authsvc.keys.file_names import CHANGING, LICENSE_SIGNING_KEY, TOKEN_ROOT_CERTIFICATE
-from authsvc.plural import counted
 from authsvc.private_file import read_trusted
 from authsvc.setup.layout import FOLDERS, Layout
 

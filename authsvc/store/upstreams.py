@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 from attrs import define, field, frozen
 
 from authsvc.audit.entry import Entry
+from authsvc.counts import counted
 from authsvc.errors import StoreUnavailable
-from authsvc.plural import counted
 from authsvc.store import keys
 from authsvc.store.codec import decode_instant
 from authsvc.store.connection import Connection

@@ -41,7 +41,7 @@ CLI_MAY_IMPORT = (
     "log_writer",
     "license_file",
     "atomic_file",
-    "plural",
+    "counts",
     "printable",
     "spreadsheet_csv",
 )
@@ -51,7 +51,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     for row in (
         "error_codes",
         "client in_flight errors redaction printable atomic_file bounded_json disk_room worker_status log_writer",
-        "plural",
+        "counts",
         "private_file public_url backup_file tools_archive redis_url setting_values log_line processes spreadsheet_csv",
         "listen_address settings logs",
         "spec license_file throttle",

@@ -90,7 +90,7 @@ def no_sentence_names_a_command(module: Module) -> list[str]:
 
 
 def numbers_agree_with_their_nouns(module: Module) -> list[str]:
-    """Find a value in front of a plural that is not made by plural.counted: with 1 it would be ``1 rows``."""
+    """Find a value in front of a plural that is not made by counts.counted: with 1 it would be ``1 rows``."""
     found = []
     for node in ast.walk(module.tree):
         if not isinstance(node, ast.JoinedStr):

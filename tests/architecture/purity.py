@@ -57,7 +57,7 @@ PURE_IMPORTS = (
         "authsvc.error_codes",
         "authsvc.errors",
         "authsvc.redaction",
-        "authsvc.plural",
+        "authsvc.counts",
         "authsvc.printable",
         "authsvc.audit.entry",
         "authsvc.audit.entry_words",

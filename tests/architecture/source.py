@@ -28,7 +28,7 @@ CORE_MODULES = (
     "error_codes.py",
     "errors.py",
     "redaction.py",
-    "plural.py",
+    "counts.py",
     "printable.py",
     "audit/entry.py",
     "audit/entry_words.py",

@@ -114,9 +114,9 @@ def test_a_license_from_its_creation_to_its_renewal(stack: Stack, app: str, tmp_
     def renew(*options: str) -> Ran:
         return stack.authsvc("license", "renew", str(renewals), "--app", own, *options)
 
-    assert "1 license would be renewed, 0 unchanged\n" == renew("--dry-run").out
+    assert "1 license would be renewed, 0 unchanged; the last day is 2033-03-30\n" == renew("--dry-run").out
     assert "2031-01-31T00:00:00Z" == stack.json("license", "show", "LIFE-1")["expires_at"]
-    assert "1 license renewed, 0 unchanged\n" == renew().out
+    assert "1 license renewed, 0 unchanged; the last day is 2033-03-30\n" == renew().out
     assert "0 licenses renewed, 1 unchanged\n" == renew().out
     id_ = stack.json("license", "show", "LIFE-1")["id"]
     entries = stack.json("audit", "list", "--app", own, "--event", "license")  # the app is also that of other tests
@@ -172,8 +172,8 @@ def test_problems_of_a_renewal(stack: Stack, app: str) -> None:
     assert (1, "") == (ran.code, ran.out)
     places = [(3, "reference"), (4, "reference"), (5, "expires"), (6, "expires")]
     assert places == [(problem["line"], problem["column"]) for problem in as_json["problems"]]
-    assert [f"-:{line}: {column}" for line, column in places] == [
-        ": ".join(line.split(": ")[:2]) for line in ran.err.splitlines()[:-1]
+    assert [f"authsvc: -:{line}: {column}" for line, column in places] == [
+        ": ".join(line.split(": ")[:3]) for line in ran.err.splitlines()[:-1]
     ]
     assert "authsvc: 4 problems in 5 rows; no license was renewed" == ran.err.splitlines()[-1]
     assert before == stack.json("license", "list", "--app", app)

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from attrs import frozen
 
-from authsvc.plural import counted
+from authsvc.counts import counted
 from authsvc.tenancy.records import License
 
 SOON = timedelta(days=30)

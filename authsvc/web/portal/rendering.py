@@ -15,8 +15,8 @@ from markupsafe import Markup
 from authsvc.audit.entry_words import MANY
 from authsvc.audit.sentences import summary
 from authsvc.audit.stored_entry import instant as moment
+from authsvc.counts import counted
 from authsvc.manage.etag import etag
-from authsvc.plural import counted
 from authsvc.tenancy.subjects import SYSTEM, split_subject
 from authsvc.web.portal.client_names import client_name
 from authsvc.web.portal.license_states import last_day

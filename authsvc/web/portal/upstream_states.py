@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from authsvc.plural import counted
+from authsvc.counts import counted
 from authsvc.tenancy.patterns import PROXY
 from authsvc.upstreams.health import UpstreamHealth
 from authsvc.upstreams.link import UpstreamLink
