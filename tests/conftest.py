@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 
 from authsvc.setup.data_dir import prepare
 from authsvc.setup.layout import Layout
-from tests.support import stack as stacks
+from tests.support import ports
 from tests.support.stack import Stack, running_stack
 
 # Without deadlines, since a busy machine would fail property tests for nothing.
@@ -62,4 +62,4 @@ def layout(folder: Path) -> Layout:
 @pytest.fixture
 def free_port() -> int:
     """Return a port that nobody listens on, on either loopback address."""
-    return stacks.free_port()
+    return ports.free_port()

@@ -14,7 +14,7 @@ import uvloop
 from aiohttp import web
 
 from tests.bench.load import Target
-from tests.support.stack import free_port
+from tests.support.ports import free_port
 from tests.support.waiting import PATIENCE, until
 
 

@@ -10,7 +10,8 @@ from attrs import frozen
 
 from authsvc.local.programs import find_binaries
 from tests.support.oci import MANIFEST, digest_of
-from tests.support.stack import GOOD_PATH, free_port
+from tests.support.ports import free_port
+from tests.support.stack import GOOD_PATH
 from tests.support.upstream_tls import UpstreamAuthority
 from tests.support.waiting import PATIENCE, until
 

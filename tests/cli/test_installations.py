@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from tests.support.command import call, sentence, snapshot
-from tests.support.stack import COMMAND, Stack, free_port, run, short_folder
+from tests.support.ports import free_port
+from tests.support.stack import COMMAND, Stack, run, short_folder
 
 LIST = ("team", "list")
 NOTHING = {name: None for name in os.environ if name.startswith("AUTHSVC_")}

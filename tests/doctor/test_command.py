@@ -5,7 +5,8 @@ import json
 import pytest
 
 from tests.support.command import call, sentence
-from tests.support.stack import PASSWORD, Stack, free_port
+from tests.support.ports import free_port
+from tests.support.stack import PASSWORD, Stack
 from tests.support.tenants import make_member, make_team, unique
 
 

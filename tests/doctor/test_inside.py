@@ -25,8 +25,8 @@ from authsvc.settings import CONFIG, Settings, load
 from authsvc.store.server_check import ServerProblem
 from authsvc.wiring.keys import operator_leaf, system_tokens
 from tests.support.doctored_site import Changes, Site, running_site
+from tests.support.ports import free_port
 from tests.support.redis_server import server_in_background
-from tests.support.stack import free_port
 
 PARTS = ("redis", "workers", "registry", "registry configuration", "webhook")
 

@@ -12,7 +12,7 @@ import pytest
 from authsvc.doctor.finding import Diagnosis
 from authsvc.doctor.outside_catalogue import OUTSIDE_KINDS
 from tests.support.doctored_site import Changes, Site, running_site
-from tests.support.stack import free_port
+from tests.support.ports import free_port
 from tests.support.upstream_tls import CertificateFiles
 
 AUTH = "location /auth/ { proxy_pass http://127.0.0.1:"

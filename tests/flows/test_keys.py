@@ -32,8 +32,9 @@ from authsvc.spec.claims import Claims
 from tests.support import es256
 from tests.support.http_client import ask, get_token
 from tests.support.load import meanwhile
+from tests.support.ports import free_port
 from tests.support.processes import is_alive, workers_of
-from tests.support.stack import Stack, free_port, running_stack, short_folder
+from tests.support.stack import Stack, running_stack, short_folder
 from tests.support.tenants import Account, License, make_license, make_team
 from tests.support.waiting import PATIENCE, until
 

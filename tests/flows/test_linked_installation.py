@@ -10,9 +10,10 @@ from attrs import frozen
 
 from tests.support.attached import EMPTY, artifact, platform_index
 from tests.support.oci import INDEX, Image, digest_of
+from tests.support.ports import free_port
 from tests.support.registry_client import Client
 from tests.support.skopeo import Skopeo
-from tests.support.stack import Stack, free_port, running_stack
+from tests.support.stack import Stack, running_stack
 from tests.support.tenants import License, make_license, make_member, make_team
 from tests.support.tls_relay import TlsRelay
 from tests.support.upstream_tls import UpstreamAuthority

@@ -19,7 +19,8 @@ from authsvc.keys.service_keys import install_service_key, present_keys, remove_
 from tests.support.http_client import Reply, ask, basic
 from tests.support.key_service import real_key_service
 from tests.support.redis_server import RedisServer
-from tests.support.stack import GOOD_PATH, PATIENT, Ran, free_port, run, short_folder
+from tests.support.serve_process import serving
+from tests.support.stack import GOOD_PATH, PATIENT, Ran, run, short_folder
 from tests.support.tenants import Account
 from tests.support.waiting import PATIENCE, becomes
 
@@ -71,7 +72,6 @@ async def installation(folder: Path, socket: Path) -> AsyncIterator[Installation
     """Run Redis and a server that finds its keys at ``socket``."""
     redis = RedisServer(folder)
     await redis.start()
-    edge, inside = free_port(), free_port()
     environ = {
         "PATH": GOOD_PATH,
         "AUTHSVC_REDIS_URL": redis.url.reveal(),
@@ -80,20 +80,10 @@ async def installation(folder: Path, socket: Path) -> AsyncIterator[Installation
         "AUTHSVC_KEYS_DIR": str(folder / "not-here"),
         "AUTHSVC_KEY_SOCKET": str(socket),
     }
-    with (folder / "serve.log").open("a") as log:
-        server = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "authsvc", "serve", "--workers", "1"),
-            *("--edge", f"127.0.0.1:{edge}", "--inside", f"127.0.0.1:{inside}"),
-            env=environ,
-            stderr=log,
-        )
     try:
-        log_file = folder / "serve.log"
-        await becomes(lambda: "worker.started" in log_file.read_text(), "the server serves")
-        yield Installation(folder, environ, edge, inside, server)
+        async with serving(environ, folder / "serve.log") as served:
+            yield Installation(folder, environ, served.edge, served.inside, served.process)
     finally:
-        server.terminate()
-        await asyncio.wait_for(server.wait(), PATIENCE)
         await redis.stop()
 
 

@@ -11,8 +11,9 @@ from attrs import frozen
 
 from tests.support.http_client import ask, claims_of, get_token
 from tests.support.load import meanwhile
+from tests.support.ports import free_port
 from tests.support.slow_store import SlowStore
-from tests.support.stack import IMPATIENT, PATIENT, Stack, free_port, running_stack
+from tests.support.stack import IMPATIENT, PATIENT, Stack, running_stack
 from tests.support.tenants import Account, License, make_license, make_member, make_team
 from tests.support.waiting import PATIENCE, until
 

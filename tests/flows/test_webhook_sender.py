@@ -3,7 +3,6 @@
 import asyncio
 import json
 import signal
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -32,11 +31,12 @@ from tests.support.builders import NOW, license_token, make_license
 from tests.support.http_client import ask, basic
 from tests.support.redis_server import RedisServer, patient
 from tests.support.registry_events import EVENT, changed, notification
-from tests.support.stack import GOOD_PATH, PATIENT, free_port, short_folder
+from tests.support.serve_process import serving
+from tests.support.stack import GOOD_PATH, PATIENT, short_folder
 from tests.support.tenants import Account
 from tests.support.upstream_stub import Answer, StubUpstream
 from tests.support.upstream_tls import UpstreamAuthority
-from tests.support.waiting import PATIENCE, becomes
+from tests.support.waiting import becomes
 from tests.webhook_sender.world import SECRET, ids, is_signed
 
 
@@ -121,21 +121,8 @@ class Installation:
 @asynccontextmanager
 async def server(folder: Path, environ: dict[str, str], name: str) -> AsyncIterator[Server]:
     """Run a server."""
-    edge, inside, log = free_port(), free_port(), folder / f"{name}.log"
-    with log.open("a") as file:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "authsvc", "serve", "--workers", "1"),
-            *("--edge", f"127.0.0.1:{edge}", "--inside", f"127.0.0.1:{inside}"),
-            env=environ,
-            stderr=file,
-        )
-    try:
-        await becomes(lambda: "worker.started" in log.read_text(), "the server serves")
-        yield Server(edge, inside, psutil.Process(process.pid))
-    finally:
-        if process.returncode is None:
-            process.terminate()
-        await asyncio.wait_for(process.wait(), PATIENCE)
+    async with serving(environ, folder / f"{name}.log") as served:
+        yield Server(served.edge, served.inside, psutil.Process(served.process.pid))
 
 
 @pytest.fixture

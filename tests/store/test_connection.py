@@ -13,8 +13,8 @@ from authsvc.store.breaker import FAILURES
 from authsvc.store.connection import MAX_CONNECTIONS, Connection
 from authsvc.store.pool import CheckedPool
 from tests.support.faulty_store import FaultyStore, faulty_store
+from tests.support.ports import free_port
 from tests.support.redis_server import RedisServer, redis_server
-from tests.support.stack import free_port
 from tests.support.waiting import PATIENCE
 
 BURST = 120

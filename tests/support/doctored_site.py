@@ -15,9 +15,10 @@ from authsvc.doctor.outside_diagnosis import examine_outside
 from authsvc.doctor.push_checks import PushRequest
 from authsvc.public_url import parse_public_url
 from authsvc.redaction import Secret
+from tests.support.ports import free_port
 from tests.support.proxy_in_front import proxy_in_front
 from tests.support.real_registry import INSTALLED, SocketConnection, serving
-from tests.support.stack import PASSWORD, Stack, free_port, running_stack, short_folder
+from tests.support.stack import PASSWORD, Stack, running_stack, short_folder
 from tests.support.tenants import Account, make_member, make_team, unique
 from tests.support.upstream_tls import CertificateFiles, UpstreamAuthority
 

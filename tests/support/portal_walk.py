@@ -12,8 +12,8 @@ from tests.support.installation import Installation
 from tests.support.portal_content import OWNER, PortalContent
 from tests.support.portal_pages import FORMS, NOT_SIGNED_IN, PASTED, SentForm, filled, page_paths
 from tests.support.portal_server import PortalServer, portal_server
+from tests.support.ports import free_port
 from tests.support.redis_server import connected
-from tests.support.stack import free_port
 from tests.web.api.conftest import People
 
 CUSTOMER = "Müller & Söhne Gerätebau GmbH"

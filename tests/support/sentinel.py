@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from attrs import define
 
 from authsvc.redaction import Secret
+from tests.support.ports import free_port
 from tests.support.redis_server import RedisServer, redis_server
-from tests.support.stack import free_port
 from tests.support.waiting import PATIENCE
 
 

@@ -2,10 +2,8 @@
 
 import json
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,13 +14,11 @@ from typing import Any
 
 from attrs import Factory, define, field, frozen
 
+from tests.support.ports import free_port
 from tests.support.waiting import PATIENCE, until
 
 COMMAND = (str(Path(sys.executable).with_name("authsvc")),)
 """The console script of the environment that runs the tests."""
-
-PORTS = range(20000, 32000)
-"""Below the ports that the kernel gives to outgoing connections (ip_local_port_range begins at 32768)."""
 
 PASSWORD = "correct horse battery staple"
 
@@ -70,19 +66,6 @@ def run(
     ran = Ran(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
     assert not check or ran.code == 0, (argv, ran)
     return ran
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on, on either loopback address."""
-    while True:
-        port = random.choice(PORTS)
-        with socket.socket() as four, socket.socket(socket.AF_INET6) as six:
-            try:
-                four.bind(("127.0.0.1", port))
-                six.bind(("::1", port))
-            except OSError:
-                continue
-            return port
 
 
 @contextmanager

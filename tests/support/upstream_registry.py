@@ -11,8 +11,8 @@ from pathlib import Path
 from attrs import frozen
 
 from tests.support.oci import MANIFEST, Image, digest_of
+from tests.support.ports import free_port
 from tests.support.real_registry import INSTALLED, serving
-from tests.support.stack import free_port
 from tests.support.upstream_tls import LOCAL_HOSTS, UpstreamAuthority
 from tests.support.waiting import PATIENCE
 

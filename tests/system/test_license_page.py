@@ -12,8 +12,9 @@ import pytest
 from tests.support.containerd import containerd
 from tests.support.docker_engine import DockerEngine
 from tests.support.oci import Image
+from tests.support.ports import free_port
 from tests.support.registry_client import Client
-from tests.support.stack import GOOD_PATH, free_port, run, running_stack
+from tests.support.stack import GOOD_PATH, run, running_stack
 from tests.support.tenants import make_member, make_team
 from tests.support.waiting import PATIENCE, until
 

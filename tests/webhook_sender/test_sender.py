@@ -22,8 +22,8 @@ from authsvc.webhooks.delivery import DeliveryState
 from authsvc.webhooks.event import EventType, WebhookEvent
 from authsvc.webhooks.schedule import GIVE_UP_AFTER, MAX_ATTEMPTS
 from tests.support.builders import NOW
+from tests.support.ports import free_port
 from tests.support.redis_server import patient, redis_server
-from tests.support.stack import free_port
 from tests.support.upstream_links import LOOPBACK, Names
 from tests.support.upstream_stub import Answer, StubUpstream
 from tests.support.upstream_tls import UpstreamAuthority

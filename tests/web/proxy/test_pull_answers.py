@@ -8,8 +8,8 @@ from attrs import evolve
 
 from tests.support.front import NGINX_SECRET
 from tests.support.oci import digest_of
+from tests.support.ports import free_port as unused_port
 from tests.support.pull_through import PullThrough, code_of
-from tests.support.stack import free_port as unused_port
 from tests.support.upstream_links import origin_of
 from tests.support.upstream_stub import Answer, StubUpstream
 from tests.support.upstream_tls import CertificateFiles, UpstreamAuthority

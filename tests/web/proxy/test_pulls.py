@@ -13,8 +13,8 @@ from authsvc.web.proxy.accel import FETCH_BLOB
 from tests.support.attached import platform_index
 from tests.support.front import NGINX_SECRET
 from tests.support.oci import INDEX, MANIFEST, Image, digest_of
+from tests.support.ports import free_port as unused_port
 from tests.support.pull_through import PullThrough, code_of
-from tests.support.stack import free_port as unused_port
 from tests.support.upstream_links import make_link, origin_of
 from tests.support.upstream_stub import Answer, StubUpstream
 from tests.support.upstream_tls import UpstreamAuthority
