@@ -64,7 +64,7 @@ FIELD = listed(
     compact relying party passkey challenge assertion attestation
     rotation route s3 schema script secret sentinel serve server session settings signature signer socket spec stack
     status
-    stdin store stream supervisor table tag tar tcp thread throttle throttled tls token transaction unix url
+    stdin store stream supervisor table tag tar tcp template thread throttle throttled tls token transaction unix url
     verifier versioned web webhook worker yaml
     """
 )

@@ -39,6 +39,28 @@ _UNITS = ("B", "KB", "MB", "GB", "TB")
 _STEP = 1000
 
 
+class _TemplateCache(jinja2.BytecodeCache):
+    """Keeps in memory what templates compile to: a worker renders pages for two applications of the same templates."""
+
+    def __init__(self) -> None:
+        self._compiled: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
+        """Fill the bucket with what is kept, if it is of the same source."""
+        kept = self._compiled.get(bucket.key)
+        if kept is not None:
+            bucket.bytecode_from_string(kept)
+
+    def dump_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
+        """Keep what is in the bucket."""
+        self._compiled[bucket.key] = bucket.bytecode_to_string()
+
+
+@lru_cache
+def _template_cache() -> _TemplateCache:
+    return _TemplateCache()
+
+
 @frozen(slots=False)
 class Renderer:
     """Makes pages of templates.
@@ -58,6 +80,7 @@ class Renderer:
             auto_reload=False,
             trim_blocks=True,
             lstrip_blocks=True,
+            bytecode_cache=_template_cache(),
         )
         environment.filters |= {
             "size": size,
