@@ -35,6 +35,7 @@ class LogWriter:
         lost_line: Callable[[int, str], str],
         on_lost: Callable[[int], None] = lambda _lost: None,
         capacity: int = CAPACITY,
+        before_write: Callable[[], None] = lambda: None,
     ) -> None:
         """Begin to write to ``descriptor``, which stays the caller's.
 
@@ -43,11 +44,14 @@ class LogWriter:
             lost_line: returns a line that says how many lines are missing, and why.
             on_lost: hears of each loss how many lines it was; never called by two threads at once.
             capacity: most bytes that wait.
+            before_write: called before something is written, by the thread that writes; it may let the descriptor lead
+                elsewhere.
         """
         self._descriptor = descriptor
         self._lost_line = lost_line
         self._on_lost = on_lost
         self._capacity = capacity
+        self._before_write = before_write
         self._lock = threading.Lock()
         self._lines: list[str] = []
         self._size = 0
@@ -100,6 +104,7 @@ class LogWriter:
         with self._lock:
             unsaid, why = self._unsaid, self._why
         notice = ("\n" if self._is_torn else "") + (self._lost_line(unsaid, why) if unsaid else "")
+        self._before_write()
         data, said = f"{notice}{text}".encode("utf-8", "replace"), len(notice.encode("utf-8", "replace"))
         written, why = self._put(data)
         if written:

@@ -1,7 +1,7 @@
 """Structured logs: one JSON object a line, one line an event, made once per process and handed to who logs.
 
 A server process writes them from a thread (:mod:`authsvc.log_writer`): a token neither waits for the log nor fails
-with it.
+with it. When the file is renamed, the process goes on in the new one (:mod:`authsvc.followed_log`).
 
 An event's name is a constant ``noun.verb``; its facts are keys. No secret is ever a fact: secret-bearing types
 redact themselves, and what libraries log is reduced to its kind, because aiohttp prints parts of over-long headers.
@@ -17,6 +17,7 @@ import structlog
 from typing_extensions import override
 
 from authsvc.errors import AuthsvcError
+from authsvc.followed_log import FollowedLog
 from authsvc.log_line import log_line
 from authsvc.log_writer import STANDARD_ERROR, LogWriter
 
@@ -67,7 +68,8 @@ def server_log(level: str, on_lost: Callable[[int], None]) -> Iterator[Logger]:
         level: the least level that is written.
         on_lost: hears of each loss how many lines it was.
     """
-    writer = LogWriter(STANDARD_ERROR, _lost_line, on_lost)
+    followed = FollowedLog(STANDARD_ERROR)
+    writer = LogWriter(STANDARD_ERROR, _lost_line, on_lost, before_write=followed.look)
     logger = make_logger(level, writer)
     try:
         yield logger

@@ -8,7 +8,8 @@ from pathlib import Path
 from authsvc.errors import SetupRefused
 
 DEFAULT_CACHE_SIZE = 10 * 1024
-MIN_CACHE_SIZE, MAX_CACHE_SIZE = 100, 1000000 * 1024
+DEFAULT_UPLOAD_SIZE = 20 * 1024
+MIN_SIZE, MAX_SIZE = 100, 1000000 * 1024
 """MiB."""
 
 MAX_SOCKET_PATH, LONGEST_SUFFIX = 107, 10
@@ -88,7 +89,7 @@ def parse_size(text: str, name: str) -> int:
     """
     form = re.fullmatch(r"([0-9]{1,7})([mg])", text.lower(), re.ASCII)
     size = 0 if form is None else int(form[1]) * (1024 if form[2] == "g" else 1)
-    if not MIN_CACHE_SIZE <= size <= MAX_CACHE_SIZE:
+    if not MIN_SIZE <= size <= MAX_SIZE:
         raise SetupRefused(f"{name} must be a size from 100m to 1000000g such as 10g, not {text[:40]!r}")
     return size
 

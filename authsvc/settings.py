@@ -105,6 +105,7 @@ class Settings:
         upstream_tag_interval: for which a tag of a linked registry is not looked up again.
         upstream_stale_limit: for which its last known image stands in while that registry does not answer.
         upstream_cache_size: MiB that nginx may keep of linked registries; read by what renders its configuration.
+        upload_size: MiB that one request may upload to the registry; read like the one before.
         control_socket: where the server takes commands of its own host; None for nowhere.
         keys_dir: where the keys of the key service are; the secrets directory unless set.
         key_socket: where a key service in another container listens; None when the server runs its own.
@@ -138,6 +139,7 @@ class Settings:
     upstream_tag_interval: timedelta
     upstream_stale_limit: timedelta
     upstream_cache_size: int
+    upload_size: int
     control_socket: Path | None
     keys_dir: Path
     key_socket: Path | None
@@ -234,6 +236,7 @@ SETTINGS = (
     _Setting("upstream_tag_interval", seconds(1, 24 * 3600), "60"),
     _Setting("upstream_stale_limit", seconds(0, 90 * 24 * 3600), str(7 * 24 * 3600)),
     _Setting("upstream_cache_size", parse_size, "10g"),
+    _Setting("upload_size", parse_size, "20g"),
     _Setting("control_socket", parse_socket_path, optional=True),
     _Setting("keys_dir", lambda text, _: Path(text), optional=True),
     _Setting("key_socket", parse_socket_path, optional=True),

@@ -109,6 +109,7 @@ def _init(data_dir: Path, bind: "ListenAddress", url: "PublicUrl", *, check: boo
 
     from authsvc.setup import data_dir as directory
     from authsvc.setup import init
+    from authsvc.setup.edge_settings import edge_settings_of
     from authsvc.setup.layout import locked
     from authsvc.setup.pull_through import pull_through_of
 
@@ -118,6 +119,7 @@ def _init(data_dir: Path, bind: "ListenAddress", url: "PublicUrl", *, check: boo
         edge=init.ANY_EDGE,
         inside=init.ANY_INSIDE,
         pull_through=pull_through_of(os.environ),
+        edge_settings=edge_settings_of(os.environ),
     )
     layout = directory.check(data_dir)
     would_write = init.check(layout, site, os.environ)

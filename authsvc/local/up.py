@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -19,11 +19,13 @@ from authsvc.listen_address import ListenAddress, join_authority
 from authsvc.local import port_conflict, probes, programs
 from authsvc.local.programs import Binaries, find_binaries
 from authsvc.processes import stale_processes, supervisor
-from authsvc.processes.process import ManagedProcess, put_log_aside
+from authsvc.processes.log_rotation import keep_rotating, rotate
+from authsvc.processes.process import ManagedProcess, Program
 from authsvc.public_url import PublicUrl
 from authsvc.settings import Settings, parse_networks
 from authsvc.setup import data_dir
 from authsvc.setup.data_dir import prepare
+from authsvc.setup.edge_settings import edge_settings_of
 from authsvc.setup.init import ANY_EDGE, ANY_INSIDE, Site, check, init, rendered_settings
 from authsvc.setup.layout import Layout, locked, was_used, write_file
 from authsvc.setup.pull_through import pull_through_of
@@ -108,11 +110,13 @@ async def up(
 
             reserve = settings.redis_disk_reserve * MIB
             watch = DiskWatch(settings.redis_disk, reserve, lambda watch: say(describe(watch)))
-            looking = asyncio.create_task(watch.keep_looking())
+            beside = (watch.keep_looking(), keep_rotating([program.log for program in _rotated(parts)]))
+            tasks = [asyncio.create_task(one) for one in beside]
             try:
                 await supervisor.run(parts, stopping=stopping, hurry=hurry, on_ready=ready, say=say)
             finally:
-                looking.cancel()
+                for task in tasks:
+                    task.cancel()
                 layout.edge_address.unlink(missing_ok=True)
                 layout.inside_address.unlink(missing_ok=True)
 
@@ -136,6 +140,7 @@ def _site(options: UpOptions, environ: Mapping[str, str], edge: str, inside: str
         inside,
         trusted_proxies=_in_front(environ),
         pull_through=pull_through_of(environ),
+        edge_settings=edge_settings_of(environ),
     )
 
 
@@ -162,13 +167,18 @@ def _parts(
         (programs.nginx(layout, binaries, environ), partial(probes.push_would_work, options.listen, url)),
     )
     for program, _ in parts:
-        put_log_aside(program.log)
+        rotate(program.log)
     data = {"redis": layout.redis, "registry": layout.registry}
     before_stop = {"registry": partial(probes.events_have_arrived, *inside.getsockname())}
     return [
         supervisor.Part(ManagedProcess(program), ask, data.get(program.name), before_stop.get(program.name))
         for program, ask in parts
     ]
+
+
+def _rotated(parts: Sequence[supervisor.Part]) -> list[Program]:
+    """Return the programs that go on in a new file when their log is renamed."""
+    return [part.child.program for part in parts if part.child.program.name == "serve"]
 
 
 @contextmanager

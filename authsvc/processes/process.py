@@ -16,9 +16,6 @@ from authsvc.printable import printable
 from authsvc.processes import parent_death
 from authsvc.processes.stopping import Step, stop_process
 
-_MAX_LOG = 10 * 1024 * 1024
-"""Bytes after which a log is put aside at the next start."""
-
 _HURRIED = 1.0
 """Seconds for each step of a stop when there is a hurry."""
 
@@ -121,13 +118,6 @@ class ManagedProcess:
         finally:
             ended.cancel()
             await asyncio.gather(ended, return_exceptions=True)
-
-
-def put_log_aside(log: Path) -> None:
-    """Rename a log that has grown large to ``NAME.log.1``, over the one before."""
-    with suppress(FileNotFoundError):
-        if log.stat().st_size > _MAX_LOG:
-            atomic_file.move(log, log.with_name(f"{log.name}.1"))
 
 
 def last_lines(log: Path, count: int = 5, since: int = 0) -> list[str]:

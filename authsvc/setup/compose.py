@@ -43,6 +43,7 @@ from authsvc.keys.secrets_dir import (
 from authsvc.public_url import PublicUrl
 from authsvc.setup import render
 from authsvc.setup.data_dir import check_volume, mark_volume
+from authsvc.setup.edge_settings import EdgeSettings, edge_settings_of
 from authsvc.setup.key_handover import hand_over, leave_link, missing_service_keys
 from authsvc.setup.layout import differs, write_file
 from authsvc.setup.pull_through import PullThrough, pull_through_of
@@ -234,7 +235,9 @@ def _files(options: ComposeOptions, environ: Mapping[str, str], secrets: _Secret
     return {
         **_registry(options, secrets),
         **_redis(options, secrets.redis),
-        "nginx/nginx.conf": render.render(nginx_values(options, secrets.nginx, pull_through_of(environ, system=False))),
+        "nginx/nginx.conf": render.render(
+            nginx_values(options, secrets.nginx, pull_through_of(environ, system=False), edge_settings_of(environ))
+        ),
         "nginx/nginx.sh": render.copy_script("nginx.sh"),
         "nginx/acme.sh": render.copy_script("acme.sh"),
         "nginx/host": f"{options.public_url.host}\n",
@@ -350,7 +353,9 @@ def _password(secret: bytes, user: str) -> str:
     return hmac.digest(secret, b"redis user " + user.encode(), "sha256").hex()
 
 
-def nginx_values(options: ComposeOptions, secret: str, pull_through: PullThrough) -> render.NginxValues:
+def nginx_values(
+    options: ComposeOptions, secret: str, pull_through: PullThrough, edge_settings: EdgeSettings
+) -> render.NginxValues:
     """Return what nginx's configuration depends on."""
     return render.NginxValues(
         listen="0.0.0.0:5000",  # a container's own addresses
@@ -364,10 +369,10 @@ def nginx_values(options: ComposeOptions, secret: str, pull_through: PullThrough
         resolver="127.0.0.11",
         certificate="/certificates/fullchain.pem" if options.tls else None,
         certificate_key="/certificates/privkey.pem" if options.tls else None,
-        probe="127.0.0.1:5002",
         cache_dir="/var/cache/authsvc/linked",
         cache_size=pull_through.cache_size,
         ca_file=pull_through.ca_file or "/etc/ssl/certs/ca-certificates.crt",  # of nginx's image
+        upload_size=edge_settings.upload_size,
     )
 
 

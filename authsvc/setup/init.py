@@ -15,6 +15,7 @@ from authsvc.keys.secrets_dir import create_missing, load_event_bearers, load_ng
 from authsvc.listen_address import ListenAddress
 from authsvc.public_url import PublicUrl
 from authsvc.setup import render
+from authsvc.setup.edge_settings import EdgeSettings
 from authsvc.setup.layout import Layout, differs, write_file
 from authsvc.setup.pull_through import PullThrough
 from authsvc.setup.start_check import check_secrets, check_settings
@@ -38,6 +39,8 @@ class Site:
     """Networks of the proxies in front of nginx."""
     pull_through: PullThrough = field(factory=PullThrough)
     """Of linked registries."""
+    edge_settings: EdgeSettings = field(factory=EdgeSettings)
+    """Of nginx."""
 
 
 @frozen
@@ -170,6 +173,7 @@ def _nginx(layout: Layout, site: Site, secrets: _ServerSecrets) -> render.NginxV
         cache_dir=str(layout.nginx / "linked"),
         cache_size=site.pull_through.cache_size,
         ca_file=site.pull_through.ca_file,
+        upload_size=site.edge_settings.upload_size,
     )
 
 

@@ -14,7 +14,7 @@ import jinja2
 from attrs import asdict, field, frozen
 
 from authsvc.errors import SetupRefused
-from authsvc.setting_values import DEFAULT_CACHE_SIZE
+from authsvc.setting_values import DEFAULT_CACHE_SIZE, DEFAULT_UPLOAD_SIZE
 
 
 @frozen
@@ -124,8 +124,6 @@ class NginxValues:
     certificate: str | None = None
     """Path of the chain in PEM; with it, ``listen`` is TLS."""
     certificate_key: str | None = None
-    probe: str | None = None
-    """``host:port`` where nginx alone answers."""
     cache_dir: str = ""
     """Folder for blobs of linked registries."""
     cache_size: int = DEFAULT_CACHE_SIZE
@@ -134,6 +132,8 @@ class NginxValues:
     """Certificates that linked registries are checked with; None when there are none, and no blob is fetched."""
     trusted_proxies: tuple[str, ...] = ()
     """Networks of the proxies in front of nginx, whose word on the client's address counts."""
+    upload_size: int = DEFAULT_UPLOAD_SIZE
+    """How much one request may upload to the registry, in MiB."""
 
 
 @frozen

@@ -50,6 +50,7 @@ BAD = {
     "upstream_tag_interval": "0",
     "upstream_stale_limit": "7d",
     "upstream_cache_size": "large",
+    "upload_size": "none",
     "upstream_private_networks": "the office",
     "upstream_ca_file": "ca.pem",
 }

@@ -9,6 +9,7 @@ import yaml
 from authsvc.public_url import parse_public_url
 from authsvc.settings import SETTINGS
 from authsvc.setup.compose import nginx_values, parse_options
+from authsvc.setup.edge_settings import EdgeSettings, edge_settings_of
 from authsvc.setup.pull_through import PullThrough, pull_through_of
 from tests.compose.engine import ROOT
 from tests.support.upstream_tls import UpstreamAuthority
@@ -46,13 +47,15 @@ def test_linked_registries_are_reached_and_cached(tmp_path: Path) -> None:
     options = parse_options(ROOT, parse_public_url("http://localhost:5000"), "", "", None, "198.18.213")
     authorities = str(UpstreamAuthority.make(tmp_path / "ca").file)
     environ = {"AUTHSVC_UPSTREAM_CACHE_SIZE": "2g", "AUTHSVC_UPSTREAM_CA_FILE": authorities}
-    values = nginx_values(options, "5e" * 32, pull_through_of(environ, system=False))
+    values = nginx_values(options, "5e" * 32, pull_through_of(environ, system=False), EdgeSettings())
 
     assert targets(services["nginx"])["upstream-cache"] == targets(services["init"])["upstream-cache"]
     folder = targets(services["nginx"])["upstream-cache"]
     assert values.cache_dir.startswith(f"{folder}/")
     assert (values.cache_size, values.ca_file) == (2048, authorities)
-    assert nginx_values(options, "5e" * 32, PullThrough()).ca_file == "/etc/ssl/certs/ca-certificates.crt"
+    assert (
+        nginx_values(options, "5e" * 32, PullThrough(), EdgeSettings()).ca_file == "/etc/ssl/certs/ca-certificates.crt"
+    )
     assert f" {folder.removeprefix('/')} " in text, "the image makes the folder with its owner"
     certificates = "${AUTHSVC_UPSTREAM_CA_FILE:-upstream-ca}:${AUTHSVC_UPSTREAM_CA_FILE:-/upstream-ca}:ro"
     for name in ("nginx", "authsvc", "init"):
@@ -60,3 +63,35 @@ def test_linked_registries_are_reached_and_cached(tmp_path: Path) -> None:
     for name in ("nginx", "authsvc"):
         assert [one for one in services[name]["networks"] if not (networks[one] or {}).get("internal")], name
     assert "upstreams" not in [*services["registry"]["networks"], *services["redis"]["networks"]]
+
+
+def test_limits_reach_nginx() -> None:
+    """How much one request may upload is said where nginx's configuration is made, and a change makes it anew."""
+    compose = yaml.safe_load((ROOT / "compose.yaml").read_text())
+    options = parse_options(ROOT, parse_public_url("http://localhost:5000"), "", "", None, "198.18.213")
+    values = nginx_values(options, "5e" * 32, PullThrough(), edge_settings_of({"AUTHSVC_UPLOAD_SIZE": "3g"}))
+
+    assert values.upload_size == 3072
+    assert "AUTHSVC_UPLOAD_SIZE" in compose["services"]["init"]["environment"]
+    assert "${AUTHSVC_UPLOAD_SIZE:-}" in compose["services"]["nginx"]["labels"]["authsvc.rendered-for"]
+
+
+def test_nginx_is_asked_at_the_port_that_is_published() -> None:
+    """A port of its own would be well while the published one refuses everybody."""
+    nginx = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["nginx"]
+    options = parse_options(ROOT, parse_public_url("http://localhost:5000"), "", "", None, "198.18.213")
+    (published,), asked = nginx["ports"], nginx["healthcheck"]["test"][-1]
+    port = published.rpartition(":")[2]
+
+    assert asked.startswith(f"http://127.0.0.1:{port}/")
+    assert nginx_values(options, "5e" * 32, PullThrough(), EdgeSettings()).listen == f"0.0.0.0:{port}"
+
+
+def test_every_container_has_the_same_limit_of_files() -> None:
+    """It is what nginx asks for; an engine's own may be a thousand."""
+    services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+    template = (ROOT / "registry-config/nginx.conf").read_text()
+    (asked,) = re.findall(r"^worker_rlimit_nofile (\d+);$", template, re.MULTILINE)
+
+    for name, service in services.items():
+        assert service["ulimits"]["nofile"] == {"soft": int(asked), "hard": int(asked)}, name

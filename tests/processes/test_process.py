@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 import pytest
 
-from authsvc.processes.process import ManagedProcess, Program, cause_of_end, describe_exit, last_lines, put_log_aside
+from authsvc.processes.process import ManagedProcess, Program, cause_of_end, describe_exit, last_lines
 from authsvc.setup.layout import Layout
 from tests.support.waiting import PATIENCE, becomes, until
 
@@ -163,21 +163,6 @@ asyncio.run(main())
 async def _until_logged(layout: Layout) -> None:
     await becomes((layout.run / "test.pid").exists, "the child has begun")
     await logged(layout, "up")
-
-
-def test_a_large_log_is_put_aside_once(layout: Layout) -> None:
-    """More than 10 MiB go to NAME.log.1; less stays, and a missing log is no error."""
-    log = layout.log / "test.log"
-    put_log_aside(log)
-    log.write_bytes(b"x" * (10 * 1024 * 1024))
-    put_log_aside(log)
-    assert log.exists()
-    log.write_bytes(b"x" * (10 * 1024 * 1024 + 1))
-
-    put_log_aside(log)
-
-    assert not log.exists()
-    assert (layout.log / "test.log.1").exists()
 
 
 def test_last_lines_are_few_and_printable(layout: Layout) -> None:

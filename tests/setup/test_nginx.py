@@ -289,6 +289,45 @@ async def test_an_upload_is_not_stored_on_the_way(front: Front, request_line: st
     writer.close()
 
 
+@pytest.mark.parametrize("chunked", [True, False])
+async def test_an_upload_has_a_limit(folder: Path, free_port: int, *, chunked: bool) -> None:
+    """What a client announces is refused at once, and what it only sends ends there: nobody uploads for ever."""
+    begun, sent = asyncio.Event(), 0
+
+    async def upload(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        begun.set()
+        while await reader.read(65536):
+            pass
+
+    async with running_front(folder, free_port, upload_size=1) as front:
+        front.registry.talk = upload
+        reader, writer = await asyncio.open_connection("127.0.0.1", front.port)
+        length = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {1024 * 1024 + 1}"
+        writer.write(f"PATCH /v2/a/blobs/uploads/x HTTP/1.1\r\nHost: x\r\n{length}\r\n\r\n".encode())
+        async with asyncio.timeout(PATIENCE):
+            if chunked:
+                await begun.wait()
+                while sent <= 64 * 1024 * 1024:
+                    try:
+                        writer.write(b"10000\r\n" + b"x" * 65536 + b"\r\n")
+                        await writer.drain()
+                    except ConnectionError:
+                        break
+                    sent += 65536
+            try:
+                answer = await reader.read()
+            except ConnectionError:  # nginx has closed with data of ours unread
+                answer = b""
+        writer.close()
+
+    assert begun.is_set() == chunked
+    assert sent < 64 * 1024 * 1024
+    if not chunked:
+        assert answer.startswith(b"HTTP/1.1 413 ")
+        assert b"this registry takes 1 MiB at most in one request" in answer
+
+
 async def test_a_download_is_not_stored_on_the_way(front: Front) -> None:
     """The client sees the first piece of a layer before the registry has sent the last."""
     seen = asyncio.Event()

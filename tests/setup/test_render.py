@@ -128,6 +128,17 @@ def test_separate_containers() -> None:
     assert 'user authsvc on "#a1" ' in redis
 
 
+def test_uploads_that_nobody_finishes_are_purged() -> None:
+    """Within hours; not while garbage is collected."""
+    usual, collecting = (
+        yaml.safe_load(render.render(attrs.evolve(REGISTRY, read_only=read_only)))["storage"]["maintenance"]
+        for read_only in (False, True)
+    )
+
+    assert usual == {"uploadpurging": {"enabled": True, "age": "12h", "interval": "2h", "dryrun": False}}
+    assert collecting == {"uploadpurging": {"enabled": False}, "readonly": {"enabled": True}}
+
+
 @pytest.mark.parametrize("read_only", [False, True])
 def test_the_registry_sends_events(read_only: bool) -> None:
     """One endpoint with one bearer, which gets everything, also from a registry that is read-only for a while."""

@@ -1,0 +1,57 @@
+"""Logs of limited size: one that has grown large gets a number behind its name, and a new file takes its place.
+
+``NAME.1`` is the youngest of the older ones. Whoever writes goes on in the renamed file until it looks
+(:mod:`authsvc.followed_log`), so no line is lost.
+"""
+
+import asyncio
+import os
+import stat
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from authsvc import atomic_file
+
+MAX_LOG = 10 * 1024 * 1024
+"""Bytes above which a log is put aside."""
+
+OLDER = 4
+"""How many older files are kept."""
+
+LOOK_AGAIN = 2.0
+"""Seconds between two looks at the sizes."""
+
+
+def rotate(log: Path) -> bool:
+    """Put a log aside that has grown large, and make an empty one; return whether it was done.
+
+    Raises:
+        OSError: the folder cannot be changed.
+    """
+    try:
+        status = log.lstat()
+    except FileNotFoundError:
+        return False
+    if not stat.S_ISREG(status.st_mode) or status.st_size <= MAX_LOG:
+        return False
+    for number in range(OLDER, 0, -1):
+        younger = log if number == 1 else _older(log, number - 1)
+        with suppress(FileNotFoundError):
+            atomic_file.move(younger, _older(log, number))
+    with suppress(FileExistsError):
+        os.close(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    return True
+
+
+async def keep_rotating(logs: Sequence[Path]) -> None:
+    """Look at ``logs`` for ever; their writers follow."""
+    while True:
+        await asyncio.sleep(LOOK_AGAIN)
+        for log in logs:
+            with suppress(OSError):  # a full disk: the next look will do it
+                await asyncio.to_thread(rotate, log)
+
+
+def _older(log: Path, number: int) -> Path:
+    return log.with_name(f"{log.name}.{number}")
