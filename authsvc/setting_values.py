@@ -9,6 +9,7 @@ from authsvc.errors import SetupRefused
 
 DEFAULT_CACHE_SIZE = 10 * 1024
 DEFAULT_UPLOAD_SIZE = 20 * 1024
+DEFAULT_CONNECTIONS = 1000
 MIN_SIZE, MAX_SIZE = 100, 1000000 * 1024
 """MiB."""
 
@@ -47,6 +48,10 @@ def number(least: int, most: int, of: str = "") -> Callable[[str, str], int]:
         return int(text)
 
     return parse
+
+
+parse_connections = number(10, 100000)
+"""How many connections an address may have."""
 
 
 def parse_absolute_path(text: str, name: str) -> Path:

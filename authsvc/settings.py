@@ -29,6 +29,7 @@ from authsvc.setting_values import (
     one_of,
     parse_absolute_path,
     parse_absolute_paths,
+    parse_connections,
     parse_on_or_off,
     parse_size,
     parse_socket_path,
@@ -106,6 +107,7 @@ class Settings:
         upstream_stale_limit: for which its last known image stands in while that registry does not answer.
         upstream_cache_size: MiB that nginx may keep of linked registries; read by what renders its configuration.
         upload_size: MiB that one request may upload to the registry; read like the one before.
+        connections_per_address: that nginx lets one address have at once; read like the one before.
         control_socket: where the server takes commands of its own host; None for nowhere.
         keys_dir: where the keys of the key service are; the secrets directory unless set.
         key_socket: where a key service in another container listens; None when the server runs its own.
@@ -140,6 +142,7 @@ class Settings:
     upstream_stale_limit: timedelta
     upstream_cache_size: int
     upload_size: int
+    connections_per_address: int
     control_socket: Path | None
     keys_dir: Path
     key_socket: Path | None
@@ -237,6 +240,7 @@ SETTINGS = (
     _Setting("upstream_stale_limit", seconds(0, 90 * 24 * 3600), str(7 * 24 * 3600)),
     _Setting("upstream_cache_size", parse_size, "10g"),
     _Setting("upload_size", parse_size, "20g"),
+    _Setting("connections_per_address", parse_connections, "1000"),
     _Setting("control_socket", parse_socket_path, optional=True),
     _Setting("keys_dir", lambda text, _: Path(text), optional=True),
     _Setting("key_socket", parse_socket_path, optional=True),

@@ -22,7 +22,7 @@ from authsvc.processes import stale_processes, supervisor
 from authsvc.processes.log_rotation import keep_rotating, rotate
 from authsvc.processes.process import ManagedProcess, Program
 from authsvc.public_url import PublicUrl
-from authsvc.settings import Settings, parse_networks
+from authsvc.settings import Settings
 from authsvc.setup import data_dir
 from authsvc.setup.data_dir import prepare
 from authsvc.setup.edge_settings import edge_settings_of
@@ -33,8 +33,6 @@ from authsvc.setup.start_check import check_settings, load_signing_keys
 
 _BACKLOG = 1024
 """Connections that wait in the kernel while serve restarts."""
-
-_TRUSTED = "AUTHSVC_TRUSTED_PROXIES"
 
 
 @frozen
@@ -138,7 +136,6 @@ def _site(options: UpOptions, environ: Mapping[str, str], edge: str, inside: str
         options.public_url,
         edge,
         inside,
-        trusted_proxies=_in_front(environ),
         pull_through=pull_through_of(environ),
         edge_settings=edge_settings_of(environ),
     )
@@ -235,12 +232,6 @@ def _has_terminal() -> bool:
     except OSError:
         return False
     return True
-
-
-def _in_front(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the networks of the proxies in front of nginx; serve itself sees and trusts nginx alone."""
-    named = environ.get(_TRUSTED)
-    return () if named is None else tuple(map(str, parse_networks(named, _TRUSTED)))
 
 
 def _address(listening: socket.socket) -> str:

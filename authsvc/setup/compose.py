@@ -151,7 +151,7 @@ def check_compose(options: ComposeOptions, environ: Mapping[str, str]) -> tuple[
     """
     check_volumes(options.root)
     directory = options.root / "secrets"
-    settings = check_settings(environ, _authsvc(options, _NO_SECRET).settings())
+    settings = check_settings(environ, _authsvc(options, _NO_SECRET, edge_settings_of(environ)).settings())
     absent = check_secrets(directory, settings)
     if not (directory / REDIS_SECRET).exists():
         absent = (*absent, REDIS_SECRET)
@@ -232,16 +232,17 @@ def _roots(directory: Path) -> str:
 
 
 def _files(options: ComposeOptions, environ: Mapping[str, str], secrets: _Secrets) -> dict[str, str]:
+    edge_settings = edge_settings_of(environ)
     return {
         **_registry(options, secrets),
         **_redis(options, secrets.redis),
         "nginx/nginx.conf": render.render(
-            nginx_values(options, secrets.nginx, pull_through_of(environ, system=False), edge_settings_of(environ))
+            nginx_values(options, secrets.nginx, pull_through_of(environ, system=False), edge_settings)
         ),
         "nginx/nginx.sh": render.copy_script("nginx.sh"),
         "nginx/acme.sh": render.copy_script("acme.sh"),
         "nginx/host": f"{options.public_url.host}\n",
-        "authsvc/authsvc.toml": render.render(_authsvc(options, secrets.redis)),
+        "authsvc/authsvc.toml": render.render(_authsvc(options, secrets.redis, edge_settings)),
     }
 
 
@@ -373,10 +374,12 @@ def nginx_values(
         cache_size=pull_through.cache_size,
         ca_file=pull_through.ca_file or "/etc/ssl/certs/ca-certificates.crt",  # of nginx's image
         upload_size=edge_settings.upload_size,
+        connections=edge_settings.connections,
+        trusted_proxies=edge_settings.trusted_proxies,
     )
 
 
-def _authsvc(options: ComposeOptions, secret: bytes) -> render.AuthsvcValues:
+def _authsvc(options: ComposeOptions, secret: bytes, edge_settings: EdgeSettings) -> render.AuthsvcValues:
     user = f"authsvc:{_password(secret, 'authsvc')}"
     redis_url = f"redis://{user}@redis:{_REDIS_PORT}/0"
     if "sentinel" in options.profiles:
@@ -388,7 +391,7 @@ def _authsvc(options: ComposeOptions, secret: bytes) -> render.AuthsvcValues:
         redis_disk=_REDIS_DISK,
         registry_url=f"http://{_serving(options)}:{_REGISTRY_PORT}",
         secrets_dir="/var/lib/authsvc/secrets",
-        private_clients="on" if options.public_url.is_localhost else "off",
+        private_clients="on" if edge_settings.trusted_proxies or options.public_url.is_localhost else "off",
         control_socket="/tmp/authsvc.sock",  # noqa: S108  of the container, whose only writable place this is
         key_socket="/var/lib/authsvc/key-socket/key-service.sock",
     )

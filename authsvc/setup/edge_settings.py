@@ -1,30 +1,46 @@
-"""What nginx lets through: how much one request may upload, and in front of which proxies it stands."""
+"""What nginx lets through: how much one request may upload, how many connections, and what proxies are believed."""
 
 from collections.abc import Mapping
 
 from attrs import frozen
 
-from authsvc.setting_values import DEFAULT_UPLOAD_SIZE, parse_size
+from authsvc.setting_values import (
+    DEFAULT_CONNECTIONS,
+    DEFAULT_UPLOAD_SIZE,
+    parse_connections,
+    parse_size,
+)
+from authsvc.settings import parse_networks
 
 UPLOAD_SIZE = "AUTHSVC_UPLOAD_SIZE"
+CONNECTIONS = "AUTHSVC_CONNECTIONS_PER_ADDRESS"
+TRUSTED_PROXIES = "AUTHSVC_TRUSTED_PROXIES"
 
 
 @frozen
-class EdgeLimits:
-    """The limits of nginx.
+class EdgeSettings:
+    """The settings of nginx.
 
     Attributes:
         upload_size: MiB that one request may upload to the registry.
+        connections: that one address may have at once.
+        trusted_proxies: networks of the proxies in front of nginx; serve itself sees and trusts nginx alone.
     """
 
     upload_size: int = DEFAULT_UPLOAD_SIZE
+    connections: int = DEFAULT_CONNECTIONS
+    trusted_proxies: tuple[str, ...] = ()
 
 
-def edge_limits_of(environ: Mapping[str, str]) -> EdgeLimits:
+def edge_settings_of(environ: Mapping[str, str]) -> EdgeSettings:
     """Return what the environment says.
 
     Raises:
         SetupRefused: a value is not acceptable.
     """
-    size = environ.get(UPLOAD_SIZE)
-    return EdgeLimits(DEFAULT_UPLOAD_SIZE if size is None else parse_size(size, UPLOAD_SIZE))
+    size, connections, proxies = (environ.get(name) for name in (UPLOAD_SIZE, CONNECTIONS, TRUSTED_PROXIES))
+    return EdgeSettings(
+        DEFAULT_UPLOAD_SIZE if size is None else parse_size(size, UPLOAD_SIZE),
+        DEFAULT_CONNECTIONS if connections is None else parse_connections(connections, CONNECTIONS),
+        () if proxies is None else tuple(map(str, parse_networks(proxies, TRUSTED_PROXIES))),
+    )

@@ -35,8 +35,6 @@ class Site:
     """``host:port`` of authsvc's edge listener, where nginx finds it."""
     inside: str
     """``host:port`` of authsvc's inside listener, where the registry sends its events."""
-    trusted_proxies: tuple[str, ...] = ()
-    """Networks of the proxies in front of nginx."""
     pull_through: PullThrough = field(factory=PullThrough)
     """Of linked registries."""
     edge_settings: EdgeSettings = field(factory=EdgeSettings)
@@ -169,11 +167,12 @@ def _nginx(layout: Layout, site: Site, secrets: _ServerSecrets) -> render.NginxV
         secret=secrets.nginx,
         # Only root may choose, and must: nginx's own default may not enter the data directory.
         user=pwd.getpwuid(os.geteuid()).pw_name if os.geteuid() == 0 else None,
-        trusted_proxies=site.trusted_proxies,
+        trusted_proxies=site.edge_settings.trusted_proxies,
         cache_dir=str(layout.nginx / "linked"),
         cache_size=site.pull_through.cache_size,
         ca_file=site.pull_through.ca_file,
         upload_size=site.edge_settings.upload_size,
+        connections=site.edge_settings.connections,
     )
 
 
@@ -184,7 +183,7 @@ def _authsvc(layout: Layout, site: Site) -> render.AuthsvcValues:
         redis_disk=str(layout.redis),
         registry_url=_unix_url(layout.registry_socket),
         secrets_dir=str(layout.secrets),
-        private_clients="on" if site.trusted_proxies or site.public_url.is_localhost else "off",
+        private_clients="on" if site.edge_settings.trusted_proxies or site.public_url.is_localhost else "off",
         control_socket=str(layout.control_socket),
         upstream_private_networks=site.pull_through.private_networks,
         upstream_ca_file=site.pull_through.own_ca_file,

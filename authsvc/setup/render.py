@@ -14,7 +14,7 @@ import jinja2
 from attrs import asdict, field, frozen
 
 from authsvc.errors import SetupRefused
-from authsvc.setting_values import DEFAULT_CACHE_SIZE, DEFAULT_UPLOAD_SIZE
+from authsvc.setting_values import DEFAULT_CACHE_SIZE, DEFAULT_CONNECTIONS, DEFAULT_UPLOAD_SIZE
 
 
 @frozen
@@ -134,6 +134,8 @@ class NginxValues:
     """Networks of the proxies in front of nginx, whose word on the client's address counts."""
     upload_size: int = DEFAULT_UPLOAD_SIZE
     """How much one request may upload to the registry, in MiB."""
+    connections: int = DEFAULT_CONNECTIONS
+    """How many connections one address may have at once."""
 
 
 @frozen

@@ -51,6 +51,7 @@ BAD = {
     "upstream_stale_limit": "7d",
     "upstream_cache_size": "large",
     "upload_size": "none",
+    "connections_per_address": "0",
     "upstream_private_networks": "the office",
     "upstream_ca_file": "ca.pem",
 }

@@ -65,15 +65,23 @@ def test_linked_registries_are_reached_and_cached(tmp_path: Path) -> None:
     assert "upstreams" not in [*services["registry"]["networks"], *services["redis"]["networks"]]
 
 
-def test_limits_reach_nginx() -> None:
-    """How much one request may upload is said where nginx's configuration is made, and a change makes it anew."""
+def test_settings_of_the_edge_reach_nginx() -> None:
+    """They are told to what makes nginx's configuration, and a change of one makes nginx anew."""
     compose = yaml.safe_load((ROOT / "compose.yaml").read_text())
     options = parse_options(ROOT, parse_public_url("http://localhost:5000"), "", "", None, "198.18.213")
-    values = nginx_values(options, "5e" * 32, PullThrough(), edge_settings_of({"AUTHSVC_UPLOAD_SIZE": "3g"}))
+    given = {
+        "AUTHSVC_UPLOAD_SIZE": "3g",
+        "AUTHSVC_CONNECTIONS_PER_ADDRESS": "50",
+        "AUTHSVC_TRUSTED_PROXIES": "192.0.2.7",
+    }
+    values = nginx_values(options, "5e" * 32, PullThrough(), edge_settings_of(given))
 
-    assert values.upload_size == 3072
-    assert "AUTHSVC_UPLOAD_SIZE" in compose["services"]["init"]["environment"]
-    assert "${AUTHSVC_UPLOAD_SIZE:-}" in compose["services"]["nginx"]["labels"]["authsvc.rendered-for"]
+    assert (values.upload_size, values.connections, values.trusted_proxies) == (3072, 50, ("192.0.2.7/32",))
+    for name in given:
+        assert name in compose["services"]["init"]["environment"]
+        assert f"${{{name}:-}}" in compose["services"]["nginx"]["labels"]["authsvc.rendered-for"]
+    # serve itself goes on believing its own nginx, and no one else.
+    assert "${" not in compose["services"]["authsvc"]["environment"]["AUTHSVC_TRUSTED_PROXIES"]
 
 
 def test_nginx_is_asked_at_the_port_that_is_published() -> None:
