@@ -8,6 +8,9 @@ from pathlib import Path
 from authsvc.errors import SetupRefused
 
 DEFAULT_CACHE_SIZE = 10 * 1024
+NOBODY = "none"
+"""In the place of a list of networks."""
+
 DEFAULT_UPLOAD_SIZE = 20 * 1024
 DEFAULT_CONNECTIONS = 1000
 MIN_SIZE, MAX_SIZE = 100, 1000000 * 1024

@@ -24,6 +24,7 @@ from authsvc.public_url import PublicUrl, parse_public_url
 from authsvc.redaction import Secret
 from authsvc.redis_url import SCHEME, parse_sentinel_url
 from authsvc.setting_values import (
+    NOBODY,
     decimal_seconds,
     number,
     one_of,
@@ -52,8 +53,9 @@ COMPOSE_ONLY = frozenset(
     f"AUTHSVC_{name}"
     for name in (
         *("ACME_ADDRESS", "ACME_EMAIL", "ACME_INTERVAL", "ACME_PORT", "ACME_SERVER", "ADDRESS"),
-        *("CERTBOT_IMAGE", "CERTIFICATES", "CERTIFICATE_INTERVAL", "IMAGE", "MEMORY", "NGINX_IMAGE", "NGINX_MEMORY"),
-        *("PYTHON_IMAGE", "REDIS_IMAGE", "REDIS_MAXMEMORY", "REDIS_MEMORY", "REGISTRY3_IMAGE"),
+        *("CERTBOT_IMAGE", "CERTIFICATES", "CERTIFICATE_INTERVAL", "IMAGE", "MEMORY", "METRICS_PORT"),
+        *("NGINX_IMAGE", "NGINX_MEMORY", "PYTHON_IMAGE", "REDIS_IMAGE", "REDIS_MAXMEMORY", "REDIS_MEMORY"),
+        "REGISTRY3_IMAGE",
         *("REGISTRY_IMAGE", "REGISTRY_MEMORY", "S3_BUCKET", "S3_CREDENTIALS", "S3_ENDPOINT", "S3_FOLDER"),
         *("S3_REGION", "STORE_NETWORK", "TLS"),
     )
@@ -188,6 +190,15 @@ def parse_networks(text: str, name: str) -> tuple[Network, ...]:
         raise SetupRefused(f"{name} must list networks such as 10.0.0.0/8,::1/128: {error}") from error
 
 
+def parse_proxies(text: str, name: str) -> tuple[Network, ...]:
+    """Return the networks in the value of the setting ``name``, none for the word that says so.
+
+    Raises:
+        SetupRefused: it lists something else.
+    """
+    return () if text.strip() == NOBODY else parse_networks(text, name)
+
+
 def _redis_url(text: str, name: str) -> Secret:
     try:
         if text.startswith(SCHEME):
@@ -228,7 +239,7 @@ SETTINGS = (
     _Setting("leaf_renewal", seconds(1, 45 * 24 * 3600), optional=True),
     _Setting("leaf_key", lambda text, _: Path(text), optional=True),
     _Setting("leaf_certificate", lambda text, _: Path(text), optional=True),
-    _Setting("trusted_proxies", parse_networks, "127.0.0.0/8,::1/128"),
+    _Setting("trusted_proxies", parse_proxies, "127.0.0.0/8,::1/128"),
     _Setting("private_clients", parse_on_or_off, optional=True),
     _Setting("degraded_pulls", parse_on_or_off, "on"),
     _Setting("refresh_tokens", parse_on_or_off, "on"),
@@ -297,7 +308,9 @@ def load_with_texts(
     if values["private_clients"] is None:
         # Whoever names the proxies says with it that other private addresses are clients, and a server that is only
         # reached as localhost has no proxies in front.
-        values["private_clients"] = "trusted_proxies" in given or values["public_url"].is_localhost
+        values["private_clients"] = (
+            bool("trusted_proxies" in given and values["trusted_proxies"]) or values["public_url"].is_localhost
+        )
     if (values["leaf_key"] is None) != (values["leaf_certificate"] is None):
         raise SetupRefused("AUTHSVC_LEAF_KEY and AUTHSVC_LEAF_CERTIFICATE belong together; set both or neither")
     return Settings(**values), {name: text for name, (text, _) in given.items()}

@@ -15,7 +15,11 @@ MAX_WORKERS = 64
 
 @click.command("serve")
 @click.option("--edge", default="127.0.0.1:8080", show_default=True, metavar="HOST:PORT", help="For nginx.")
-@click.option("--inside", default="127.0.0.1:8081", show_default=True, metavar="HOST:PORT", help="Health and metrics.")
+@click.option(
+    "--inside", default="127.0.0.1:8081", show_default=True, metavar="HOST:PORT", help="Events, health and metrics."
+)
+@click.option("--edge-socket", metavar="fd:N", help="An inherited unix socket for nginx alone.")
+@click.option("--inside-socket", metavar="fd:N", help="One for health and metrics, in place of --inside.")
 @click.option(
     "--workers",
     type=click.IntRange(1, MAX_WORKERS),
@@ -23,15 +27,22 @@ MAX_WORKERS = 64
     show_default="one per core",
     help="Worker processes.",
 )
-def serve_command(edge: str, inside: str, workers: int | None) -> None:
+def serve_command(
+    edge: str, inside: str, edge_socket: str | None, inside_socket: str | None, workers: int | None
+) -> None:
     """Run the token server alone: what compose runs. Settings come from AUTHSVC_* (docs/configuration.md)."""
     import asyncio
 
+    from authsvc.processes.listening_sockets import ListeningSockets
     from authsvc.server.parent import bind, serve
-    from authsvc.server.worker_pool import ListeningSockets
 
     try:
-        listeners = ListeningSockets(bind(edge, "--edge"), bind(inside, "--inside"))
+        listeners = ListeningSockets(
+            bind(edge, "--edge"),
+            bind(inside, "--inside"),
+            None if edge_socket is None else bind(edge_socket, "--edge-socket"),
+            None if inside_socket is None else bind(inside_socket, "--inside-socket"),
+        )
         count = workers or min(os.cpu_count() or 1, MAX_WORKERS)
         asyncio.run(serve(os.environ, listeners, count, inherited=edge.startswith("fd:")))
     except SetupRefused as error:

@@ -28,6 +28,9 @@ _ARRIVED_WITHIN = 15.0
 """Seconds in which the last ones must arrive."""
 
 
+_INSIDE = "authsvc"
+"""What a request to the inside socket says as its host."""
+
 _Opening = Coroutine[None, None, tuple[asyncio.StreamReader, asyncio.StreamWriter]]
 
 
@@ -64,19 +67,19 @@ async def registry_challenges(socket: Path, public_url: PublicUrl) -> None:
     _expect_challenge(answer, public_url)
 
 
-async def serve_is_ready(host: str, port: int) -> None:
-    """Ask authsvc's inside listener whether it can issue tokens.
+async def serve_is_ready(socket: Path) -> None:
+    """Ask authsvc's inside socket whether it can issue tokens.
 
     Raises:
         NotReady: ``/readyz`` is not 200.
     """
-    answer = await _get(asyncio.open_connection(host, port), "/readyz", f"{host}:{port}")
+    answer = await _get(asyncio.open_unix_connection(str(socket)), "/readyz", _INSIDE)
     if answer.status != 200:  # noqa: PLR2004  HTTP
         raise NotReady(f"/readyz answers {answer.status}")
 
 
-async def events_have_arrived(host: str, port: int) -> None:
-    """Wait, some seconds at most, until authsvc's inside listener gets no more events of the registry.
+async def events_have_arrived(socket: Path) -> None:
+    """Wait, some seconds at most, until authsvc, asked at its inside socket, gets no more events of the registry.
 
     The registry loses what it has not delivered when it ends, and it cannot be asked how much that is: its debug
     listener, which says so, also shows the bearer to every user of the machine.
@@ -85,7 +88,7 @@ async def events_have_arrived(host: str, port: int) -> None:
         async with asyncio.timeout(_ARRIVED_WITHIN):
             before, clock = None, asyncio.get_running_loop().time
             began = clock()
-            while before != (recorded := await _recorded_notifications(host, port)):
+            while before != (recorded := await _recorded_notifications(socket)):
                 before = recorded
                 await asyncio.sleep(max(_QUIET, _QUIET_ANSWERS * (clock() - began)))
                 began = clock()
@@ -128,10 +131,10 @@ def _expect_challenge(answer: Answer, public_url: PublicUrl) -> None:
         raise NotReady(f"/v2/ answers {answer.status} with {challenge[:80]!r} instead of 401 with our realm")
 
 
-async def _recorded_notifications(host: str, port: int) -> bytes:
+async def _recorded_notifications(socket: Path) -> bytes:
     """Return the line of the metrics that says how many were recorded."""
-    opening = asyncio.open_connection(host, port)
-    text = await _exchange(opening, _request("/metrics", f"{host}:{port}"), until=None)
+    opening = asyncio.open_unix_connection(str(socket))
+    text = await _exchange(opening, _request("/metrics", _INSIDE), until=None)
     series = f'{REGISTRY_NOTIFICATIONS.name}{{answer="{RECORDED}"}} '.encode()
     return next((line for line in text.splitlines() if line.startswith(series)), b"")
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from attrs import frozen
 
 from authsvc.errors import SetupRefused
+from authsvc.processes.listening_sockets import ListeningSockets
 from authsvc.processes.process import Program
 from authsvc.setup.init import configuration_of
 from authsvc.setup.layout import Layout
@@ -77,17 +78,20 @@ def registry(layout: Layout, binaries: Binaries, environ: Mapping[str, str]) -> 
     )
 
 
-def serve(layout: Layout, environ: Mapping[str, str], *, edge: int, inside: int, workers: int | None) -> Program:
+def serve(layout: Layout, environ: Mapping[str, str], sockets: ListeningSockets, workers: int | None) -> Program:
     """Return authsvc itself, on sockets that stay open here: its addresses survive its restarts.
 
     Args:
         layout: the data directory.
         environ: settings that the rendered file does not answer.
-        edge: descriptor of the edge listener.
-        inside: descriptor of the inside listener.
+        sockets: on which it listens, all four.
         workers: how many processes; None leaves it to serve.
     """
-    command = [sys.executable, "-m", "authsvc", "serve", "--edge", f"fd:{edge}", "--inside", f"fd:{inside}"]
+    names = ("--edge", "--inside", "--edge-socket", "--inside-socket")
+    given = {name: number for name, number in zip(names, sockets.descriptors, strict=True) if number is not None}
+    command = [sys.executable, "-m", "authsvc", "serve"]
+    for name, number in given.items():
+        command += [name, f"fd:{number}"]
     if workers is not None:
         command += ["--workers", str(workers)]
     return _program(
@@ -97,7 +101,7 @@ def serve(layout: Layout, environ: Mapping[str, str], *, edge: int, inside: int,
         # The working directory is not a place to import from, for serve's workers neither.
         {**serve_environment(layout, environ), "PYTHONSAFEPATH": "1"},
         ending=((signal.SIGTERM, 15.0),),
-        descriptors=(edge, inside),
+        descriptors=tuple(given.values()),
     )
 
 

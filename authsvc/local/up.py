@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from authsvc.listen_address import ListenAddress, join_authority
 from authsvc.local import port_conflict, probes, programs
 from authsvc.local.programs import Binaries, find_binaries
 from authsvc.processes import stale_processes, supervisor
+from authsvc.processes.listening_sockets import ListeningSockets
 from authsvc.processes.log_rotation import keep_rotating, rotate
 from authsvc.processes.process import ManagedProcess, Program
 from authsvc.public_url import PublicUrl
@@ -26,13 +27,16 @@ from authsvc.settings import Settings
 from authsvc.setup import data_dir
 from authsvc.setup.data_dir import prepare
 from authsvc.setup.edge_settings import edge_settings_of
-from authsvc.setup.init import ANY_EDGE, ANY_INSIDE, Site, check, init, rendered_settings
+from authsvc.setup.init import ANY_INSIDE, Site, check, init, rendered_settings
 from authsvc.setup.layout import Layout, locked, was_used, write_file
 from authsvc.setup.pull_through import pull_through_of
 from authsvc.setup.start_check import check_settings, load_signing_keys
 
 _BACKLOG = 1024
 """Connections that wait in the kernel while serve restarts."""
+
+_PRIVATE = 0o600
+"""Of a socket: for this user alone, as whom nginx runs, too."""
 
 
 @frozen
@@ -93,18 +97,19 @@ async def up(
     with locked(layout):
         await stale_processes.clear(layout.root, layout.run, (layout.edge_address, layout.inside_address))
         port_conflict.refuse_if_taken(options.listen, also_loopback=options.public_url.is_localhost)
-        with _listening() as edge, _listening() as inside, _signals(say) as (stopping, hurry, hung_up):
-            site = _site(options, environ, _address(edge), _address(inside))
+        with _sockets(layout) as sockets, _signals(say) as (stopping, hurry, hung_up):
+            edge, inside = map(_address, (sockets.edge, sockets.inside))
+            site = _site(options, environ, layout, inside)
             init(layout, site, datetime.now(UTC))
-            write_file(layout.edge_address, f"{_address(edge)}\n")
-            write_file(layout.inside_address, f"{_address(inside)}\n")
-            parts = _parts(layout, binaries, options, environ, edge=edge, inside=inside)
+            write_file(layout.edge_address, f"{edge}\n")
+            write_file(layout.inside_address, f"{inside}\n")
+            parts = _parts(layout, binaries, options, environ, sockets)
 
             hung_up.extend(part.child for part in parts if part.child.program.name == "serve")
 
             def ready() -> None:
                 first = write_file(layout.quickstart_shown, "The first start has said what to type next.\n")
-                on_ready(Ready(options.public_url, layout.root, _address(edge), first))
+                on_ready(Ready(options.public_url, layout.root, edge, first))
 
             reserve = settings.redis_disk_reserve * MIB
             watch = DiskWatch(settings.redis_disk, reserve, lambda watch: say(describe(watch)))
@@ -122,7 +127,7 @@ async def up(
 def _check(options: UpOptions, environ: Mapping[str, str]) -> Settings:
     """Refuse what serve would refuse, before anything is written or started; return its settings."""
     layout = data_dir.check(options.data_dir)
-    site = _site(options, environ, ANY_EDGE, ANY_INSIDE)
+    site = _site(options, environ, layout, ANY_INSIDE)
     check(layout, site, environ)
     settings = check_settings(environ, rendered_settings(layout, site))
     if root_is_offline(layout.secrets):
@@ -130,11 +135,11 @@ def _check(options: UpOptions, environ: Mapping[str, str]) -> Settings:
     return settings
 
 
-def _site(options: UpOptions, environ: Mapping[str, str], edge: str, inside: str) -> Site:
+def _site(options: UpOptions, environ: Mapping[str, str], layout: Layout, inside: str) -> Site:
     return Site(
         options.listen,
         options.public_url,
-        edge,
+        f"unix:{layout.edge_socket}",
         inside,
         pull_through=pull_through_of(environ),
         edge_settings=edge_settings_of(environ),
@@ -146,17 +151,15 @@ def _parts(
     binaries: Binaries,
     options: UpOptions,
     environ: Mapping[str, str],
-    *,
-    edge: socket.socket,
-    inside: socket.socket,
+    sockets: ListeningSockets,
 ) -> list[supervisor.Part]:
     """Return the children in the order in which they need each other."""
     url = options.public_url
-    serve = programs.serve(layout, environ, edge=edge.fileno(), inside=inside.fileno(), workers=options.workers)
+    serve = programs.serve(layout, environ, sockets, options.workers)
     parts = (
         (programs.redis(layout, binaries, environ), partial(probes.redis_answers, layout.redis_socket)),
         # Before the registry and longer than it, to take its events.
-        (serve, partial(probes.serve_is_ready, *inside.getsockname())),
+        (serve, partial(probes.serve_is_ready, layout.inside_socket)),
         (
             programs.registry(layout, binaries, environ),
             partial(probes.registry_challenges, layout.registry_socket, url),
@@ -166,7 +169,7 @@ def _parts(
     for program, _ in parts:
         rotate(program.log)
     data = {"redis": layout.redis, "registry": layout.registry}
-    before_stop = {"registry": partial(probes.events_have_arrived, *inside.getsockname())}
+    before_stop = {"registry": partial(probes.events_have_arrived, layout.inside_socket)}
     return [
         supervisor.Part(ManagedProcess(program), ask, data.get(program.name), before_stop.get(program.name))
         for program, ask in parts
@@ -179,12 +182,33 @@ def _rotated(parts: Sequence[supervisor.Part]) -> list[Program]:
 
 
 @contextmanager
+def _sockets(layout: Layout) -> Iterator[ListeningSockets]:
+    with ExitStack() as stack:
+        edge, inside = (stack.enter_context(_listening()) for _ in range(2))
+        paths = (layout.edge_socket, layout.inside_socket)
+        yield ListeningSockets(edge, inside, *(stack.enter_context(_listening_at(path)) for path in paths))
+
+
+@contextmanager
 def _listening() -> Iterator[socket.socket]:
     """Open a listening socket on a free port; children get it by number and it outlives them."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as opened:
         opened.bind(("127.0.0.1", 0))
         opened.listen(_BACKLOG)
         yield opened
+
+
+@contextmanager
+def _listening_at(path: Path) -> Iterator[socket.socket]:
+    """Open a listening unix socket, in a folder that is private: nothing of an earlier run is there any more."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as opened:
+        opened.bind(str(path))
+        try:
+            path.chmod(_PRIVATE)
+            opened.listen(_BACKLOG)
+            yield opened
+        finally:
+            path.unlink(missing_ok=True)
 
 
 @contextmanager

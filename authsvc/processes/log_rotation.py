@@ -5,7 +5,6 @@
 """
 
 import asyncio
-import os
 import stat
 from collections.abc import Sequence
 from contextlib import suppress
@@ -35,12 +34,11 @@ def rotate(log: Path) -> bool:
         return False
     if not stat.S_ISREG(status.st_mode) or status.st_size <= MAX_LOG:
         return False
-    for number in range(OLDER, 0, -1):
-        younger = log if number == 1 else _older(log, number - 1)
+    for number in range(OLDER, 1, -1):
         with suppress(FileNotFoundError):
-            atomic_file.move(younger, _older(log, number))
-    with suppress(FileExistsError):
-        os.close(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            atomic_file.move(_older(log, number - 1), _older(log, number))
+    atomic_file.give_second_name(log, _older(log, 1))
+    atomic_file.replace(log, b"")  # there is a file of this name all the time
     return True
 
 

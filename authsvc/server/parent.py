@@ -20,12 +20,13 @@ from authsvc.keys.secrets_dir import load_event_bearers, load_nginx_secrets
 from authsvc.logs import Logger, server_log
 from authsvc.metrics.catalogue import KEY_SERVICE_DEATHS, LOG_LOST
 from authsvc.metrics.shared_metrics import SharedMetrics
+from authsvc.processes.listening_sockets import ListeningSockets
 from authsvc.server.control_socket import control_socket
 from authsvc.server.key_process import KeyServiceProcess
 from authsvc.server.leaf_channel import LeafIssuer
 from authsvc.server.reloads import Reloads
 from authsvc.server.remote_license_keys import RemoteLicenseKeys
-from authsvc.server.worker_pool import GUESS_KEY_BYTES, ListeningSockets, WorkerContext, WorkerPool, make_shared_metrics
+from authsvc.server.worker_pool import GUESS_KEY_BYTES, WorkerContext, WorkerPool, make_shared_metrics
 from authsvc.settings import Settings, load_with_texts
 from authsvc.setup.start_check import load_signing_keys
 from authsvc.store.connection import Connection

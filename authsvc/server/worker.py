@@ -3,8 +3,9 @@
 It answers also while it has no certificate: tokens get 503 then, and /readyz says why.
 
 Started by :mod:`authsvc.server.worker_pool` as
-``python -m authsvc.server.worker EDGE INSIDE CHANNEL METRICS SLOT THREADS KEYS``, where the first four and the
-last are numbers of inherited file descriptors. SIGTERM ends it; SIGQUIT ends it when its last connection ends.
+``python -m authsvc.server.worker EDGE INSIDE CHANNEL METRICS SLOT THREADS KEYS EDGE_SOCKET INSIDE_SOCKET``, where the
+first four and the last three are numbers of inherited file descriptors. SIGTERM ends it; SIGQUIT ends it when its last
+connection ends.
 """
 
 import asyncio
@@ -24,11 +25,12 @@ from authsvc.keys.client import KeyServiceClient
 from authsvc.logs import LibraryHandler, Logger, server_log
 from authsvc.metrics.catalogue import KEY_OPERATIONS, LOG_LOST, SlotLayout
 from authsvc.metrics.shared_metrics import SharedMetrics, Slot
+from authsvc.processes.listening_sockets import ListeningSockets
 from authsvc.processes.waiting import ended, first_of
 from authsvc.server.certificate_renewal import CertificateRenewer, FromFiles, FromParent
 from authsvc.server.leaf_channel import LeafRequester
 from authsvc.server.worker_health import HEARTBEAT
-from authsvc.server.worker_pool import DRAIN, EVENT_BEARERS, GUESS_KEY_BYTES, NGINX_SECRETS, NO_KEYS
+from authsvc.server.worker_pool import DRAIN, EVENT_BEARERS, GUESS_KEY_BYTES, NGINX_SECRETS, NONE
 from authsvc.settings import Settings, load
 from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
@@ -48,6 +50,9 @@ class Inherited:
     slot: int
     threads: int
     keys: int
+    edge_socket: int = NONE
+    """A parent of an earlier version has neither."""
+    inside_socket: int = NONE
 
 
 @frozen
@@ -92,8 +97,7 @@ async def _work(settings: Settings, inherited: Inherited, given: Given, counting
     # Where there is a root key the certificate comes now, before a request could be refused for want of it.
     await first_of(renewer.has_tried.wait(), requester.gone.wait(), stop.wait())
     hashing = Hashing(inherited.threads, given.guess_key)
-    edge, inside = (socket.socket(fileno=number) for number in (inherited.edge, inherited.inside))
-    async with running_worker(settings, live, edge, inside, logger, hashing, counting) as drain:
+    async with running_worker(settings, live, _sockets(inherited), logger, hashing, counting) as drain:
         logger.info("worker.started", pid=os.getpid(), leaf_until=renewer.leaf_until)
         telling = asyncio.create_task(_tell_ready(renewer, requester))
         # What is there now stays until the end: no collection needs to look at it again. The second collection makes
@@ -118,13 +122,19 @@ async def _work(settings: Settings, inherited: Inherited, given: Given, counting
     logger.info("worker.stopped", pid=os.getpid())
 
 
+def _sockets(inherited: Inherited) -> ListeningSockets:
+    numbers = (inherited.edge_socket, inherited.inside_socket)
+    edge, inside = (None if number == NONE else socket.socket(fileno=number) for number in numbers)
+    return ListeningSockets(socket.socket(fileno=inherited.edge), socket.socket(fileno=inherited.inside), edge, inside)
+
+
 def _keys(settings: Settings, inherited: Inherited, slot: Slot) -> KeyServiceClient | None:
     """Return the client of the key service: over the inherited channel, or of another container's."""
 
     def count(operation: str, outcome: str) -> None:
         slot.inc(KEY_OPERATIONS, operation, outcome)
 
-    if inherited.keys != NO_KEYS:
+    if inherited.keys != NONE:
         return KeyServiceClient.on_socket(socket.socket(fileno=inherited.keys), count)
     return None if settings.key_socket is None else KeyServiceClient.at(settings.key_socket, count)
 

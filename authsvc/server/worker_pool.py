@@ -23,6 +23,7 @@ from authsvc.logs import Logger
 from authsvc.metrics.catalogue import WORKER_DEATHS, WORKERS, SlotLayout
 from authsvc.metrics.shared_metrics import SharedMetrics
 from authsvc.processes.connected import run_connected
+from authsvc.processes.listening_sockets import ListeningSockets
 from authsvc.processes.restarts import RestartPauses, keep_running
 from authsvc.processes.stopping import Step
 from authsvc.processes.waiting import first_of
@@ -54,8 +55,8 @@ joined by spaces. A parent of an earlier version sends none."""
 NGINX_SECRETS = "nginx_secrets"
 """The same of each secret that nginx may show."""
 
-NO_KEYS = -1
-"""In the place of the descriptor of a worker's channel to the key service, when that runs in another container."""
+NONE = -1
+"""In the place of the descriptor of what a worker does not get: a channel to the key service, a unix socket."""
 
 STOP, LEAVE = signal.SIGTERM, signal.SIGQUIT
 """To a worker: end now, or end when there are no connections any more."""
@@ -64,14 +65,6 @@ WORKER_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1024 * 1024), "MALLOC_ARENA_MAX":
 """glibc's malloc keeps what it once gave out in blocks below a limit that it raises by itself, up to 32 MiB, and in
 one arena per thread (mallopt(3)). Argon2id takes 19 MiB for each password; with these it goes back when it is done:
 85 MiB became 77 in a worker that had served 10,000 licenses and some members."""
-
-
-@frozen
-class ListeningSockets:
-    """The two bound sockets."""
-
-    edge: socket.socket
-    inside: socket.socket
 
 
 @frozen
@@ -181,16 +174,20 @@ class WorkerProcess:
 
     async def _start(self, keys: socket.socket | None, channel: socket.socket) -> asyncio.subprocess.Process:
         listeners, shared_metrics = self.context.listeners, self.context.shared_metrics.descriptor
-        descriptors = (listeners.edge.fileno(), listeners.inside.fileno(), channel.fileno(), shared_metrics)
+        edge, inside, edge_socket, inside_socket = listeners.descriptors
+        keys_channel = None if keys is None else keys.fileno()
+        descriptors = (edge, inside, channel.fileno(), shared_metrics)
+        optional = (keys_channel, edge_socket, inside_socket)
         reading, writing = os.pipe()
         try:
             self._write_standard_input(writing)
             return await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "authsvc.server.worker", *map(str, descriptors)),
-                *(str(self.index), str(self.context.threads), str(NO_KEYS if keys is None else keys.fileno())),
+                *(str(self.index), str(self.context.threads)),
+                *(str(NONE if descriptor is None else descriptor) for descriptor in optional),
                 stdin=reading,
                 env={**WORKER_MEMORY, **os.environ},
-                pass_fds=descriptors if keys is None else (*descriptors, keys.fileno()),
+                pass_fds=(*descriptors, *(descriptor for descriptor in optional if descriptor is not None)),
             )
         finally:
             os.close(reading)

@@ -50,7 +50,7 @@ from authsvc.setup.pull_through import PullThrough, pull_through_of
 from authsvc.setup.start_check import check_secrets, check_settings
 from authsvc.spec.registry_event import NOTIFICATION_PATH
 
-KNOWN_PROFILES = frozenset({"registry3", "s3", "gc", "keys", "sentinel", "acme"})
+KNOWN_PROFILES = frozenset({"registry3", "s3", "gc", "keys", "metrics", "sentinel", "acme"})
 
 SENTINELS = {"sentinel-1": 21, "sentinel-2": 22, "sentinel-3": 23}
 """Services, each with the last number of its address, as are these."""
@@ -240,6 +240,7 @@ def _files(options: ComposeOptions, environ: Mapping[str, str], secrets: _Secret
             nginx_values(options, secrets.nginx, pull_through_of(environ, system=False), edge_settings)
         ),
         "nginx/nginx.sh": render.copy_script("nginx.sh"),
+        "nginx/metrics.conf": render.copy_script("metrics.conf"),
         "nginx/acme.sh": render.copy_script("acme.sh"),
         "nginx/host": f"{options.public_url.host}\n",
         "authsvc/authsvc.toml": render.render(_authsvc(options, secrets.redis, edge_settings)),
@@ -256,7 +257,7 @@ VOLUMES = {
     ),
     "config/registry": frozenset({TOKEN_ROOT_CERTIFICATE, "config.yml", "read-only.yml", "registry.sh", "serves"}),
     "config/redis": frozenset({"redis.conf", "redis.sh", "replica.conf", *(f"{name}.conf" for name in SENTINELS)}),
-    "config/nginx": frozenset({"nginx.conf", "nginx.sh", "acme.sh", "host"}),
+    "config/nginx": frozenset({"nginx.conf", "nginx.sh", "metrics.conf", "acme.sh", "host"}),
     "config/authsvc": frozenset({"authsvc.toml"}),
 }
 """The volumes that ``init`` writes to, each with the names of all files that it has ever written there."""

@@ -10,7 +10,7 @@ from authsvc.setting_values import (
     parse_connections,
     parse_size,
 )
-from authsvc.settings import parse_networks
+from authsvc.settings import parse_proxies
 
 UPLOAD_SIZE = "AUTHSVC_UPLOAD_SIZE"
 CONNECTIONS = "AUTHSVC_CONNECTIONS_PER_ADDRESS"
@@ -42,5 +42,5 @@ def edge_settings_of(environ: Mapping[str, str]) -> EdgeSettings:
     return EdgeSettings(
         DEFAULT_UPLOAD_SIZE if size is None else parse_size(size, UPLOAD_SIZE),
         DEFAULT_CONNECTIONS if connections is None else parse_connections(connections, CONNECTIONS),
-        () if proxies is None else tuple(map(str, parse_networks(proxies, TRUSTED_PROXIES))),
+        () if proxies is None else tuple(map(str, parse_proxies(proxies, TRUSTED_PROXIES))),
     )

@@ -14,6 +14,7 @@ from authsvc.keys.file_names import NGINX_SECRET, REGISTRY_EVENTS_SECRET, REGIST
 from authsvc.keys.secrets_dir import create_missing, load_event_bearers, load_nginx_secrets, registry_http_secret
 from authsvc.listen_address import ListenAddress
 from authsvc.public_url import PublicUrl
+from authsvc.setting_values import NOBODY
 from authsvc.setup import render
 from authsvc.setup.edge_settings import EdgeSettings
 from authsvc.setup.layout import Layout, differs, write_file
@@ -32,7 +33,7 @@ class Site:
     listen: ListenAddress
     public_url: PublicUrl
     edge: str
-    """``host:port`` of authsvc's edge listener, where nginx finds it."""
+    """``unix:PATH`` or ``host:port`` of authsvc's edge listener, where nginx finds it."""
     inside: str
     """``host:port`` of authsvc's inside listener, where the registry sends its events."""
     pull_through: PullThrough = field(factory=PullThrough)
@@ -185,6 +186,8 @@ def _authsvc(layout: Layout, site: Site) -> render.AuthsvcValues:
         secrets_dir=str(layout.secrets),
         private_clients="on" if site.edge_settings.trusted_proxies or site.public_url.is_localhost else "off",
         control_socket=str(layout.control_socket),
+        # nginx comes by its socket: what a port of this machine claims of others is not believed.
+        trusted_proxies=NOBODY if site.edge.startswith("unix:") else None,
         upstream_private_networks=site.pull_through.private_networks,
         upstream_ca_file=site.pull_through.own_ca_file,
     )

@@ -68,6 +68,16 @@ class Layout:
         return self.run / "registry.sock"
 
     @property
+    def edge_socket(self) -> Path:
+        """Where nginx reaches authsvc, and who the client is counts as it says."""
+        return self.run / "edge.sock"
+
+    @property
+    def inside_socket(self) -> Path:
+        """Where authsvc answers about its health, with metrics."""
+        return self.run / "inside.sock"
+
+    @property
     def control_socket(self) -> Path:
         """Where serve takes commands."""
         return self.run / "serve.sock"
@@ -79,7 +89,7 @@ class Layout:
 
     @property
     def inside_address(self) -> Path:
-        """A file with HOST:PORT of authsvc's inside listener."""
+        """A file with HOST:PORT where authsvc takes the registry's events."""
         return self.run / "inside-address"
 
     @property

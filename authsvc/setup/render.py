@@ -150,6 +150,8 @@ class AuthsvcValues:
     secrets_dir: str
     private_clients: str
     control_socket: str
+    trusted_proxies: str | None = None
+    """Whose word on the client's address counts; None for what is set."""
     key_socket: str | None = None
     """Of a key service in a container of its own."""
     upstream_private_networks: str | None = None

@@ -45,12 +45,15 @@ def client_address(peer: str | None, forwarded: Sequence[str], trusted: Sequence
     """Return the nearest address that is not one of our proxies.
 
     Args:
-        peer: address of the connection; None or empty on a unix socket, which only our own proxy can open.
+        peer: address of the connection; empty on a unix socket, which only our own proxy can open. None when it is not
+            known: on a connection whose client had gone before it was asked for, so nothing that it claims counts.
         forwarded: the values of ``X-Forwarded-For``, each a list, nearest last.
         trusted: networks of our proxies. What an address outside them claims about others is not believed.
     """
     hops = [_bare(hop.strip()) for value in forwarded for hop in value.split(",") if hop.strip()]
-    current = peer or ""
+    if peer is None:
+        return UNKNOWN
+    current = peer
     while hops and (not current or _is_in(current, trusted)):
         current = hops.pop()
     return current or UNKNOWN

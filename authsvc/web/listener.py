@@ -35,7 +35,7 @@ def make_web_app(
 
 
 class Listener:
-    """A server on one socket, from its first request to its last."""
+    """A server on one socket or several, from the first request to the last."""
 
     def __init__(self, web_app: web.Application) -> None:
         """Serve ``web_app``; nothing listens yet."""
@@ -49,19 +49,20 @@ class Listener:
             auto_decompress=False,
             shutdown_timeout=DRAIN,
         )
-        self._site: web.SockSite | None = None
+        self._sites: list[web.SockSite] = []
 
     async def start(self, listener: socket.socket) -> None:
-        """Serve a listening socket."""
-        await self._runner.setup()
-        self._site = web.SockSite(self._runner, listener)
-        await self._site.start()
+        """Serve a listening socket, of TCP or a unix one, besides those that are served already."""
+        if self._runner.server is None:
+            await self._runner.setup()
+        site = web.SockSite(self._runner, listener)
+        await site.start()
+        self._sites.append(site)
 
     async def refuse_new(self) -> None:
         """Accept no more connections; those that are open go on."""
-        if self._site is not None:
-            await self._site.stop()
-            self._site = None
+        while self._sites:
+            await self._sites.pop().stop()
 
     @property
     def connections(self) -> int:

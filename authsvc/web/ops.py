@@ -1,6 +1,7 @@
 """Health: ``/livez`` for the container's own check, ``/readyz`` for balancers and operators, and the public keys."""
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Protocol
@@ -14,6 +15,10 @@ UNCLEAR = (
     "private, so they may be those of a proxy in front: name it in AUTHSVC_TRUSTED_PROXIES, or set "
     "AUTHSVC_PRIVATE_CLIENTS=on if clients have private addresses (docs/throttle.md)"
 )
+
+
+ASK_AGAIN = 1.0
+"""Seconds for which one answer counts at the edge."""
 
 
 class StoreProbe(Protocol):
@@ -108,6 +113,14 @@ class Readiness:
         """Return the route."""
         return [web.get("/readyz", self.readyz)]
 
+    async def is_ready(self) -> bool:
+        """Return whether tokens can be issued."""
+        try:
+            await self._store.ping()
+        except StoreUnavailable:
+            return False
+        return self._leaf.ready(self._clock())
+
     async def readyz(self, _: web.Request) -> web.Response:
         """Answer 200 when tokens can be issued, 503 when not, and say why."""
         store, refusal, store_files = "up", None, None
@@ -139,6 +152,28 @@ class Readiness:
             "client_addresses": UNCLEAR if self._clients_are_unclear() else "clear",
         }
         return web.json_response(body, status=HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+class EdgeReadiness:
+    """``/readyz`` for balancers: whether to send requests here, without the reasons, which are nobody's business."""
+
+    def __init__(self, is_ready: Callable[[], Coroutine[Any, Any, bool]], clock: Callable[[], float]) -> None:
+        """Ask ``is_ready`` once a second at most, whoever asks how often; ``clock`` is in seconds."""
+        self._is_ready = is_ready
+        self._clock = clock
+        self._asked = -ASK_AGAIN
+        self._answer: asyncio.Task[bool] | None = None
+
+    async def readyz(self, _: web.Request) -> web.Response:
+        """Answer 200 ``ready`` or 503 ``not ready``."""
+        now = self._clock()
+        answer = self._answer
+        if answer is None or (answer.done() and now >= self._asked + ASK_AGAIN):
+            self._answer = answer = asyncio.create_task(self._is_ready())
+            self._asked = now
+        if await asyncio.shield(answer):
+            return web.Response(text="ready\n")
+        return web.Response(text="not ready\n", status=HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 def _disk(watch: DiskWatch) -> Mapping[str, Any]:

@@ -2,14 +2,16 @@
 
 import secrets
 import socket
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from aiohttp import web
 from attrs import field, frozen
 
 from authsvc.logs import Logger
+from authsvc.metrics.catalogue import EDGE, INSIDE
 from authsvc.metrics.shared_metrics import Slot
+from authsvc.processes.listening_sockets import ListeningSockets
 from authsvc.settings import Settings
 from authsvc.web.client import ClientReader
 from authsvc.web.listener import Drain, Listener, make_web_app
@@ -27,14 +29,33 @@ class ServedRoutes:
     Attributes:
         name: of the listener.
         routes: of the listener itself.
-        bound: the socket.
+        bound: the sockets.
         applications: further applications by the prefix of their paths.
     """
 
     name: str
     routes: Iterable[web.AbstractRouteDef]
-    bound: socket.socket
+    bound: Sequence[socket.socket]
     applications: Mapping[str, web.Application] = field(factory=dict)
+
+
+def served_routes(
+    sockets: ListeningSockets,
+    edge: Iterable[web.AbstractRouteDef],
+    applications: Mapping[str, web.Application],
+    status: Iterable[web.AbstractRouteDef],
+    events: Iterable[web.AbstractRouteDef],
+) -> tuple[ServedRoutes, ...]:
+    """Return what each socket serves: health and metrics are not on a port when they have a socket of their own."""
+    public = [sockets.edge] if sockets.edge_socket is None else [sockets.edge, sockets.edge_socket]
+    served = ServedRoutes(EDGE, edge, public, applications)
+    if sockets.inside_socket is None:
+        return served, ServedRoutes(INSIDE, [*status, *events], [sockets.inside])
+    return (
+        served,
+        ServedRoutes(INSIDE, events, [sockets.inside]),
+        ServedRoutes(INSIDE, status, [sockets.inside_socket]),
+    )
 
 
 @asynccontextmanager
@@ -52,7 +73,8 @@ async def listeners(
             listener = Listener(make_web_app(one.routes, middleware, one.applications))
             stack.push_async_callback(listener.close)
             opened.append(listener)
-            await listener.start(one.bound)
+            for bound in one.bound:
+                await listener.start(bound)
         yield drain
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import secrets
-import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -32,8 +31,6 @@ from authsvc.metrics.catalogue import (
     AUDIT_LOST,
     AUDIT_USED,
     AUDIT_WAITING,
-    EDGE,
-    INSIDE,
     PASSWORDS_WAITING,
     STORE_ERRORS,
     STORE_SECONDS,
@@ -42,6 +39,7 @@ from authsvc.metrics.catalogue import (
 from authsvc.metrics.hashing import CountedThreads
 from authsvc.metrics.shared_metrics import SharedMetrics, Slot
 from authsvc.preflight import Preflight
+from authsvc.processes.listening_sockets import ListeningSockets
 from authsvc.processes.waiting import ended
 from authsvc.registries.ours import OurRegistry, registry_state
 from authsvc.settings import Settings
@@ -62,7 +60,7 @@ from authsvc.store.usage import RedisUsage
 from authsvc.store.workers import RedisWorkerRegistry
 from authsvc.web.listener import Drain
 from authsvc.web.metrics import CountedIssuance, metrics
-from authsvc.web.ops import Readiness, license_keys, livez
+from authsvc.web.ops import EdgeReadiness, Readiness, license_keys, livez
 from authsvc.web.portal.root_redirect import root_redirect
 from authsvc.web.preflight import PreflightEndpoint
 from authsvc.web.token import AuditSink, TokenEndpoint
@@ -73,7 +71,7 @@ from authsvc.wiring.events import events_endpoint, last_event
 from authsvc.wiring.image_deletions import SessionDeletions
 from authsvc.wiring.images import indexed_registry, registry_images
 from authsvc.wiring.keys import system_tokens
-from authsvc.wiring.listeners import ServedRoutes, listeners
+from authsvc.wiring.listeners import listeners, served_routes
 from authsvc.wiring.proxy import proxy_endpoint
 from authsvc.wiring.record_cache import record_cache
 from authsvc.wiring.room import watched_disk, watched_memory
@@ -157,13 +155,12 @@ class Hashing:
 async def running_worker(
     settings: Settings,
     live: Live,
-    edge: socket.socket,
-    inside: socket.socket,
+    sockets: ListeningSockets,
     logger: Logger,
     hashing: Hashing,
     counting: Counting,
 ) -> AsyncIterator[Drain]:
-    """Serve both listeners until the context ends; then running requests finish.
+    """Serve every listener until the context ends; then running requests finish.
 
     Yields what ends them without a client noticing.
     """
@@ -226,8 +223,11 @@ async def running_worker(
             events_endpoint(settings, live.event_bearers, codec, has_room, counting.slot, logger)
         )
         readiness = _readiness(settings, live, connection, disk, memory, counting)
-        inside_routes = [*readiness.routes(), metrics(counting.shared_metrics, clock), *events]
-        served = (ServedRoutes(EDGE, edge_routes, edge, applications), ServedRoutes(INSIDE, inside_routes, inside))
+        edge_routes.append(
+            web.get("/readyz", EdgeReadiness(readiness.is_ready, asyncio.get_running_loop().time).readyz)
+        )
+        status_routes = [*readiness.routes(), metrics(counting.shared_metrics, clock)]
+        served = served_routes(sockets, edge_routes, applications, status_routes, events)
         yield await stack.enter_async_context(listeners(settings, served, logger, counting.slot))
 
 

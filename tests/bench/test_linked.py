@@ -10,13 +10,12 @@ from tests.bench.linked_report import beside_ratios, figures, table
 from tests.bench.linked_servers import PLAIN, PLAIN_CACHE, PLAIN_STREAMING
 from tests.bench.linked_stack import AUTHSVC, HIT, MISS, NGINX, bench
 from tests.support.http_client import ask
-from tests.support.recorded_activity import inside_port
 from tests.support.stack import Stack
 
 
 def counted(stack: Stack, what: str) -> float:
     """Return what the server has counted of blobs."""
-    text = ask(inside_port(stack), "GET", "/metrics").body.decode()
+    text = ask(stack.inside, "GET", "/metrics").body.decode()
     (value,) = (line.split()[1] for line in text.splitlines() if line.startswith(f'{what}{{kind="blobs"}}'))
     return float(value)
 

@@ -103,3 +103,17 @@ def test_every_container_has_the_same_limit_of_files() -> None:
 
     for name, service in services.items():
         assert service["ulimits"]["nofile"] == {"soft": int(asked), "hard": int(asked)}, name
+
+
+def test_metrics_are_published_on_the_loopback_alone() -> None:
+    """By a container that is there when it is asked for, and passes two addresses on and nothing else."""
+    services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+    (published,) = services["metrics"]["ports"]
+    address, _, inner = published.rpartition(":")
+    template = (ROOT / "registry-config/metrics.conf").read_text()
+
+    assert address.startswith("127.0.0.1:")
+    assert f"listen 0.0.0.0:{inner};" in template
+    assert services["metrics"]["profiles"] == ["metrics"]
+    assert re.findall(r"location (.*) {", template) == ["= /metrics", "= /readyz", "/"]
+    assert [name for name, one in services.items() if "ports" in one and "profiles" not in one] == ["nginx"]

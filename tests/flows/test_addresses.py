@@ -31,8 +31,7 @@ def guess_until_throttled(stack: Stack, member: Account, forwarded: str) -> list
 
 def client_addresses(stack: Stack) -> str:
     """Return what ``/readyz`` says of them."""
-    inside = int((stack.data_dir / "run" / "inside-address").read_text().rpartition(":")[2])
-    return str(ask(inside, "GET", "/readyz").json()["client_addresses"])
+    return str(ask(stack.inside, "GET", "/readyz").json()["client_addresses"])
 
 
 def seen(stack: Stack) -> set[str]:

@@ -121,7 +121,7 @@ def test_pushes_and_pulls_are_recorded(shop: Shop, tmp_path: Path) -> None:
     assert (known.pushed.subject or "").startswith("member:")
     assert known.pulled_by_license.subject == f"license:{license_.id}"
     assert known.pushed.digest == IMAGE.digest
-    last = datetime.fromisoformat(ask(inside_port(stack), "GET", "/readyz").json()["events"]["last_at"])
+    last = datetime.fromisoformat(ask(stack.inside, "GET", "/readyz").json()["events"]["last_at"])
     assert timedelta() <= datetime.now(UTC) - last < timedelta(minutes=5)
 
 
@@ -220,7 +220,7 @@ def test_a_redis_whose_memory_is_full(shop: Shop) -> None:
     becomes_recorded(shop, app, PUSH, 1)
 
     def room() -> str:
-        return str(ask(inside_port(stack), "GET", "/readyz").json()["store_memory"]["room"])
+        return str(ask(stack.inside, "GET", "/readyz").json()["store_memory"]["room"])
 
     pulled: list[bool] = []
     with Redis.from_url(redis_url(stack)) as redis:

@@ -80,10 +80,11 @@ def test_a_hanging_redis_is_no_wrong_password(estate: Estate) -> None:
             is_unavailable(post_token(stack.port, account, "repository:app/worker:pull"))
         refused = stack.authsvc("license", "revoke", estate.license.id, check=False)
         assert (refused.code, len(refused.err.splitlines())) == (1, 1)
-        inside = int((stack.data_dir / "run" / "inside-address").read_text().rpartition(":")[2])
-        ready = ask(inside, "GET", "/readyz")
+        ready = ask(stack.inside, "GET", "/readyz")
         assert (ready.status, ready.json()["store"]) == (503, "down")
         assert ask(stack.port, "GET", "/livez").status == 200
+        balancer = ask(stack.port, "GET", "/readyz")
+        assert (balancer.status, balancer.body) == (503, b"not ready\n")
     finally:
         os.kill(redis, signal.SIGCONT)
     until(lambda: one_token(estate) == 200, "tokens are issued again")

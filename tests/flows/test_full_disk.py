@@ -106,11 +106,9 @@ def test_a_stack_on_a_full_disk(disk: SmallDisk) -> None:
         owner = make_member(stack, make_team(stack, "app"), "owner")
         license_ = make_license(stack, "app")
         redis = stack.pid("redis")
-        address = (stack.data_dir / "run" / "inside-address").read_text().strip()
-        inside = int(address.rpartition(":")[2])
 
         def room() -> str:
-            return str(ask(inside, "GET", "/readyz").json()["store_disk"]["room"])
+            return str(ask(stack.inside, "GET", "/readyz").json()["store_disk"]["room"])
 
         assert room() == "enough"
         disk.fill(leave=12 * MIB)
@@ -121,7 +119,7 @@ def test_a_stack_on_a_full_disk(disk: SmallDisk) -> None:
         disk.fill(leave=2 * MIB)
         until(lambda: room() == "full", "the audit stops")
         until(lambda: "the audit of token requests has stopped" in stack.err.read_text(), "up says so")
-        assert b"authsvc_store_disk_free_bytes" in ask(inside, "GET", "/metrics").body
+        assert b"authsvc_store_disk_free_bytes" in ask(stack.inside, "GET", "/metrics").body
         for _ in range(20):
             assert get_token(stack.port, owner, "repository:app/x:pull").status == 200
         stack.authsvc("license", "revoke", license_.id)

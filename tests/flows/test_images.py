@@ -141,10 +141,9 @@ def test_nothing_of_another_team(stack: Stack, app: str) -> None:
 
 def test_the_crawl_is_in_metrics_and_log(stack: Stack) -> None:
     """When the last one ended, and what it found."""
-    inside = int((stack.data_dir / "run" / "inside-address").read_text().strip().rpartition(":")[2])
 
     def crawled() -> bool:
-        lines = ask(inside, "GET", "/metrics").body.decode().splitlines()
+        lines = ask(stack.inside, "GET", "/metrics").body.decode().splitlines()
         name = "authsvc_images_crawled_timestamp_seconds"
         return any(line.startswith(f"{name} ") and float(line.split()[1]) > 0 for line in lines)
 

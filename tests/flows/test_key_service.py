@@ -10,7 +10,7 @@ import pytest
 from attrs import frozen
 
 from authsvc.keys.file_names import LICENSE_SIGNING_KEY, LICENSE_TOKEN_KEY, SEALING_KEY
-from tests.flows.test_workers import port_of, roll, scrape, workers
+from tests.flows.test_workers import roll, scrape, workers
 from tests.support.http_client import ask, get_token
 from tests.support.memory import SERVICE_KEY_FILES, found_in_memory, open_files, shapes_of_keys
 from tests.support.processes import is_alive, key_service_of
@@ -86,7 +86,7 @@ class Scene:
 
     def state(self) -> str:
         """Return what a worker says about the key service."""
-        state: str = ask(port_of(self.stack, "inside"), "GET", "/readyz").json()["keys"]
+        state: str = ask(self.stack.inside, "GET", "/readyz").json()["keys"]
         return state
 
     def token_status(self) -> int:

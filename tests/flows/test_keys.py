@@ -313,8 +313,7 @@ def test_a_leaf_that_ends_soon_is_told_and_signs_nothing_beyond_its_end() -> Non
         stack.start()
         make_team(stack, "keyapp")
         account = make_license(stack, "keyapp").account
-        inside = int((stack.data_dir / "run" / "inside-address").read_text().strip().rpartition(":")[2])
-        ready = ask(inside, "GET", "/readyz").json()
+        ready = ask(stack.inside, "GET", "/readyz").json()
         assert ("ready", "up") == (ready["status"], ready["leaf"]["status"])
         reply = get_token(stack.port, account, "repository:keyapp/worker:pull")
         assert (503, True) == (reply.status, "certificate is about to end" in reply.error()[1])

@@ -3,12 +3,10 @@
 import itertools
 import os
 import re
-import urllib.request
-from pathlib import Path
 
 import pytest
 
-from tests.support.http_client import get_token
+from tests.support.http_client import ask, get_token
 from tests.support.load import meanwhile
 from tests.support.stack import Stack, short_folder
 from tests.support.tenants import make_license, make_team
@@ -60,9 +58,7 @@ def test_no_token_waits_for_the_log(log: str) -> None:
 
 def counted(stack: Stack, metric: str) -> float:
     """Return the value of a metric without labels."""
-    address = Path(stack.data_dir / "run" / "inside-address").read_text().strip()
-    with urllib.request.urlopen(f"http://{address}/metrics", timeout=30) as reply:
-        text = reply.read().decode()
+    text = ask(stack.inside, "GET", "/metrics").body.decode()
     found = re.search(rf"^{metric} ([0-9.e+]+)$", text, re.MULTILINE)
     assert found is not None, text
     return float(found[1])

@@ -31,7 +31,7 @@ from tests.support.builders import (
     make_service_account,
 )
 from tests.support.http_client import ask, basic, claims_of, get_token
-from tests.support.recorded_activity import inside_port, metric
+from tests.support.recorded_activity import metric
 from tests.support.stack import Stack, running_stack
 from tests.support.tenants import Account
 from tests.support.upstream_links import make_link
@@ -143,7 +143,7 @@ def stack() -> Iterator[Stack]:
     """Return a stack with four workers and everybody in its Redis."""
     with running_stack(options=("--workers", str(WORKERS))) as running:
         told = f"authsvc_workers_tracking {WORKERS}.0"
-        until(lambda: told in ask(inside_port(running), "GET", "/metrics").body.decode(), "workers are told of changes")
+        until(lambda: told in ask(running.inside, "GET", "/metrics").body.decode(), "workers are told of changes")
         yield running
 
 

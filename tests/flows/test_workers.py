@@ -84,7 +84,7 @@ class KeptConnections:
 
 def scrape(stack: Stack) -> dict[str, float]:
     """Return every sample of ``/metrics``, from whichever worker accepts."""
-    text = ask(port_of(stack, "inside"), "GET", "/metrics").body.decode()
+    text = ask(stack.inside, "GET", "/metrics").body.decode()
     samples = {
         "|".join((sample.name, *sample.labels.values())): sample.value
         for family in text_string_to_metric_families(text)
@@ -225,7 +225,7 @@ def test_a_stopped_server_listens_before_it_judges(pool: Stack) -> None:
 @pytest.mark.parametrize("killed", ["workers", "server"])
 def test_without_the_root_key_all_is_answered(pool: Stack, killed: str) -> None:
     """The key is gone and whoever had a certificate too: clients are told to try again, and operators why."""
-    account, inside = make_license(pool, "poolapp").account, port_of(pool, "inside")
+    account = make_license(pool, "poolapp").account
     key = pool.data_dir / "secrets" / TOKEN_ROOT_KEY
     aside, before = key.rename(key.with_suffix(".aside")), workers(pool)
     try:
@@ -234,7 +234,7 @@ def test_without_the_root_key_all_is_answered(pool: Stack, killed: str) -> None:
         until(lambda: not any(map(is_alive, before)), "they are gone")
         reply = get_token(pool.port, account, service=pool.name)
         assert (503, "UNAVAILABLE") == (reply.status, reply.error()[0])
-        ready = ask(inside, "GET", "/readyz")
+        ready = ask(pool.inside, "GET", "/readyz")
         assert (503, "down") == (ready.status, ready.json()["leaf"]["status"])
         assert scrape(pool)["authsvc_workers"] == 0
         assert ask(pool.port, "GET", "/livez").status == 200

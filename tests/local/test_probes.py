@@ -68,13 +68,14 @@ async def test_the_registry_must_send_clients_to_us(folder: Path) -> None:
         await probes.registry_challenges(path, URL)
 
 
-async def test_serve_must_be_ready() -> None:
+async def test_serve_must_be_ready(folder: Path) -> None:
     """A 503 of /readyz is its status in the reason."""
-    async with answering(lambda _: b"HTTP/1.1 503 Service Unavailable\r\n\r\n") as port:
+    path = folder / "inside.sock"
+    async with answering(lambda _: b"HTTP/1.1 503 Service Unavailable\r\n\r\n", path):
         with pytest.raises(NotReady, match="/readyz answers 503"):
-            await probes.serve_is_ready("127.0.0.1", port)
-    async with answering(lambda _: b"HTTP/1.1 200 OK\r\n\r\n") as port:
-        await probes.serve_is_ready("127.0.0.1", port)
+            await probes.serve_is_ready(path)
+    async with answering(lambda _: b"HTTP/1.1 200 OK\r\n\r\n", path):
+        await probes.serve_is_ready(path)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +116,7 @@ async def test_silence_ends(folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
         await gone.wait()
 
 
-async def test_events_have_arrived_when_no_more_come(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_events_have_arrived_when_no_more_come(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is asked as long as the number of recorded notifications grows; others do not count."""
     monkeypatch.setattr(probes, "_QUIET", 0.01)
     answers = [b"HTTP/1.1 200 OK\r\n\r\n# TYPE a counter\n"]
@@ -123,12 +124,12 @@ async def test_events_have_arrived_when_no_more_come(monkeypatch: pytest.MonkeyP
         text = f'{SERIES}{{answer="unauthorized"}} {unauthorized}\n{SERIES}{{answer="recorded"}} {recorded}.0\n'
         answers.append(answers[0] + text.encode())
     asked = iter(answers[1:])
-    async with answering(lambda _: next(asked)) as port:
-        await probes.events_have_arrived("127.0.0.1", port)
+    async with answering(lambda _: next(asked), folder / "inside.sock"):
+        await probes.events_have_arrived(folder / "inside.sock")
     assert list(asked) == []
 
 
-async def test_a_slow_server_is_given_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_slow_server_is_given_longer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where an answer takes long, so does an event: one that comes some answers later is waited for."""
     monkeypatch.setattr(probes, "_QUIET", 0.001)
     began, numbers = time.monotonic(), list[int]()
@@ -138,20 +139,21 @@ async def test_a_slow_server_is_given_longer(monkeypatch: pytest.MonkeyPatch) ->
         numbers.append(7 if time.monotonic() < began + 0.3 else 8)
         return f'\r\n\r\n{SERIES}{{answer="recorded"}} {numbers[-1]}\n'.encode()
 
-    async with answering(slow) as port:
-        await probes.events_have_arrived("127.0.0.1", port)
+    async with answering(slow, folder / "inside.sock"):
+        await probes.events_have_arrived(folder / "inside.sock")
     assert numbers[-1] == 8
 
 
-async def test_events_that_never_end_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_events_that_never_end_are_not_waited_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """There is a limit, and a server that is gone is not waited for."""
     monkeypatch.setattr(probes, "_QUIET", 0.001)
     monkeypatch.setattr(probes, "_ARRIVED_WITHIN", 0.2)
     numbers = itertools.count()
-    async with answering(lambda _: f'\r\n\r\n{SERIES}{{answer="recorded"}} {next(numbers)}\n'.encode()) as port:
-        await probes.events_have_arrived("127.0.0.1", port)
+    path = folder / "inside.sock"
+    async with answering(lambda _: f'\r\n\r\n{SERIES}{{answer="recorded"}} {next(numbers)}\n'.encode(), path):
+        await probes.events_have_arrived(folder / "inside.sock")
     assert next(numbers) > 1
-    await probes.events_have_arrived("127.0.0.1", port)
+    await probes.events_have_arrived(folder / "inside.sock")
 
 
 def test_parse_answer() -> None:

@@ -17,12 +17,13 @@ from authsvc.errors import SecretsRefused, SetupRefused
 from authsvc.keys.authority import Authority
 from authsvc.logs import make_logger
 from authsvc.metrics.catalogue import WORKERS
+from authsvc.processes.listening_sockets import ListeningSockets
 from authsvc.processes.restarts import RestartPauses
 from authsvc.server import worker_health, worker_pool
 from authsvc.server.leaf_channel import LeafIssuer
 from authsvc.server.reloads import ReloadResult, Reloads
 from authsvc.server.worker_health import LOOK
-from authsvc.server.worker_pool import GUESS_KEY_BYTES, ListeningSockets, WorkerContext, WorkerPool, make_shared_metrics
+from authsvc.server.worker_pool import GUESS_KEY_BYTES, WorkerContext, WorkerPool, make_shared_metrics
 from tests.support.builders import NOW
 from tests.support.waiting import PATIENCE, becomes
 

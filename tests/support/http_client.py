@@ -5,10 +5,12 @@ import http.client
 import json
 import socket
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 from attrs import frozen
+from typing_extensions import override
 
 from tests.support.tenants import Account
 from tests.support.waiting import PATIENCE
@@ -40,8 +42,24 @@ class Reply:
         return error["code"], error["message"]
 
 
+class UnixConnection(http.client.HTTPConnection):
+    """A connection to a server on a unix socket."""
+
+    def __init__(self, path: Path, seconds: float) -> None:
+        """Connect to ``path`` when something is asked."""
+        super().__init__("localhost", timeout=seconds)
+        self._path = path
+
+    @override
+    def connect(self) -> None:
+        """Connect."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
 def ask(
-    port: int,
+    place: int | Path,
     method: str,
     target: str,
     *,
@@ -49,8 +67,11 @@ def ask(
     body: bytes | Iterable[bytes] = b"",
     seconds: float = PATIENCE,
 ) -> Reply:
-    """Send one request to this machine. A body that is no bytes is sent in chunks, as it comes."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=seconds)
+    """Send one request to a port of this machine or a unix socket. A body that is no bytes is sent in chunks."""
+    if isinstance(place, Path):
+        connection: http.client.HTTPConnection = UnixConnection(place, seconds)
+    else:
+        connection = http.client.HTTPConnection("127.0.0.1", place, timeout=seconds)
     try:
         connection.request(method, target, body=body or None, headers=dict(headers or {}))
         answer = connection.getresponse()

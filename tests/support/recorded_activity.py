@@ -23,7 +23,7 @@ def redis_url(stack: Stack) -> str:
 
 
 def inside_port(stack: Stack) -> int:
-    """Return the port of the inside listener."""
+    """Return the port for the registry's events."""
     return int((stack.data_dir / "run" / "inside-address").read_text().rpartition(":")[2])
 
 
@@ -66,6 +66,6 @@ def history(stack: Stack, image: ImageName) -> ImageHistory:
 
 def metric(stack: Stack, name: str, label: str) -> int:
     """Return the value of one series, whose label's value is ``label``."""
-    text = ask(inside_port(stack), "GET", "/metrics").body.decode()
+    text = ask(stack.inside, "GET", "/metrics").body.decode()
     lines = [line for line in text.splitlines() if line.startswith(f"{name}{{") and f'="{label}"' in line]
     return sum(int(float(line.rpartition(" ")[2])) for line in lines)

@@ -106,6 +106,11 @@ class Stack:
         return self.folder / "d"
 
     @property
+    def inside(self) -> Path:
+        """Where it answers about its health, with metrics."""
+        return self.data_dir / "run" / "inside.sock"
+
+    @property
     def name(self) -> str:
         """The registry's name in image references."""
         return f"localhost:{self.port}"

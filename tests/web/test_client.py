@@ -35,7 +35,9 @@ def trusted(text: str) -> bool:
         ("127.0.0.1", ["203.0.113.7,, ,"], "203.0.113.7"),
         ("127.0.0.1", [], "127.0.0.1"),
         ("127.0.0.1", ["10.1.2.3"], "10.1.2.3"),
-        (None, ["203.0.113.7"], "203.0.113.7"),
+        (None, ["203.0.113.7"], "unknown"),
+        ("", ["203.0.113.7"], "203.0.113.7"),
+        ("", [], "unknown"),
         ("", ["6.6.6.6, 203.0.113.7"], "203.0.113.7"),
         (None, [], "unknown"),
     ],
@@ -95,6 +97,7 @@ def test_a_stranger_claims_nothing() -> None:
 def test_whose_network_it_is(forwarded: str, private: bool, expected: Client) -> None:
     """A private address may be that of a proxy which nobody named, unless the operator says that clients have some."""
     headers = {"X-Forwarded-For": forwarded, "User-Agent": "docker/29"}
-    client = ClientReader((), private).read(make_mocked_request("POST", "/auth/token", headers=headers))
+    request = make_mocked_request("POST", "/auth/token", headers=headers).clone(remote="")  # on a unix socket
+    client = ClientReader((), private).read(request)
 
     assert expected == client

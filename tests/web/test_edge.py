@@ -26,7 +26,6 @@ def edge_port(stack: Stack) -> int:
         ("GET", "/auth/token/", 404),
         ("GET", "/auth/nowhere", 404),
         ("GET", "/metrics", 404),
-        ("GET", "/readyz", 404),
         ("GET", "/events/registry", 404),
         ("GET", "/auth/../readyz", 404),
         ("GET", "/auth/%2e%2e/readyz", 404),

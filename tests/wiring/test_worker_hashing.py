@@ -16,6 +16,7 @@ from authsvc.credentials import password
 from authsvc.logs import make_logger
 from authsvc.metrics.catalogue import SlotLayout
 from authsvc.metrics.shared_metrics import SharedMetrics
+from authsvc.processes.listening_sockets import ListeningSockets
 from authsvc.settings import load
 from authsvc.wiring import server as server_module
 from authsvc.wiring.server import Counting, Hashing, Live, running_worker
@@ -71,7 +72,7 @@ async def evaluated(house: Installation, redis: RedisServer, threads: Argon2Thre
     for one in (edge, inside):
         one.setblocking(False)
     async with (
-        running_worker(settings, Live(), edge, inside, make_logger("info", log), hashing, counting),
+        running_worker(settings, Live(), ListeningSockets(edge, inside), make_logger("info", log), hashing, counting),
         ClientSession(cookie_jar=DummyCookieJar()) as session,
     ):
         before = len(threads.used)
