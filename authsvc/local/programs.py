@@ -5,12 +5,13 @@ import re
 import shutil
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from attrs import frozen
 
 from authsvc.errors import SetupRefused
+from authsvc.local.registry_log import is_ordinary
 from authsvc.processes.listening_sockets import ListeningSockets
 from authsvc.processes.process import Program
 from authsvc.setup.init import configuration_of
@@ -75,6 +76,7 @@ def registry(layout: Layout, binaries: Binaries, environ: Mapping[str, str]) -> 
         # 3.x would look for a trace collector on this machine.
         {**_few(environ), "OTEL_TRACES_EXPORTER": "none"},
         ending=((signal.SIGTERM, 10.0),),
+        is_noise=is_ordinary,
     )
 
 
@@ -143,6 +145,7 @@ def _program(
     *,
     ending: tuple[tuple[signal.Signals, float], ...],
     descriptors: tuple[int, ...] = (),
+    is_noise: Callable[[bytes], bool] | None = None,
 ) -> Program:
     return Program(
         name=name,
@@ -153,6 +156,7 @@ def _program(
         pid_file=layout.run / f"{name}.pid",
         ending=ending,
         descriptors=descriptors,
+        is_noise=is_noise,
     )
 
 

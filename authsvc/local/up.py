@@ -21,7 +21,7 @@ from authsvc.local.programs import Binaries, find_binaries
 from authsvc.processes import stale_processes, supervisor
 from authsvc.processes.listening_sockets import ListeningSockets
 from authsvc.processes.log_rotation import keep_rotating, rotate
-from authsvc.processes.process import ManagedProcess, Program
+from authsvc.processes.process import ManagedProcess
 from authsvc.public_url import PublicUrl
 from authsvc.settings import Settings
 from authsvc.setup import data_dir
@@ -113,7 +113,7 @@ async def up(
 
             reserve = settings.redis_disk_reserve * MIB
             watch = DiskWatch(settings.redis_disk, reserve, lambda watch: say(describe(watch)))
-            beside = (watch.keep_looking(), keep_rotating([program.log for program in _rotated(parts)]))
+            beside = (watch.keep_looking(), keep_rotating(_rotated(parts)))
             tasks = [asyncio.create_task(one) for one in beside]
             try:
                 await supervisor.run(parts, stopping=stopping, hurry=hurry, on_ready=ready, say=say)
@@ -176,9 +176,18 @@ def _parts(
     ]
 
 
-def _rotated(parts: Sequence[supervisor.Part]) -> list[Program]:
-    """Return the programs that go on in a new file when their log is renamed."""
-    return [part.child.program for part in parts if part.child.program.name == "serve"]
+def _rotated(parts: Sequence[supervisor.Part]) -> dict[Path, Callable[[], None]]:
+    """Return the logs that are put aside while they are written, each with what tells its writer.
+
+    serve looks by itself, and what this process writes for the registry is opened anew each time.
+    """
+    told: dict[str, Callable[[ManagedProcess], None]] = {
+        "serve": lambda _: None,
+        "registry": lambda _: None,
+        "nginx": lambda child: child.send(signal.SIGUSR1),
+    }
+    children = [part.child for part in parts if part.child.program.name in told]
+    return {child.program.log: partial(told[child.program.name], child) for child in children}
 
 
 @contextmanager

@@ -6,7 +6,7 @@
 
 import asyncio
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -42,13 +42,14 @@ def rotate(log: Path) -> bool:
     return True
 
 
-async def keep_rotating(logs: Sequence[Path]) -> None:
-    """Look at ``logs`` for ever; their writers follow."""
+async def keep_rotating(logs: Mapping[Path, Callable[[], None]]) -> None:
+    """Look at ``logs`` for ever, and call what belongs to one after it was put aside; its writer then follows."""
     while True:
         await asyncio.sleep(LOOK_AGAIN)
-        for log in logs:
+        for log, tell in logs.items():
             with suppress(OSError):  # a full disk: the next look will do it
-                await asyncio.to_thread(rotate, log)
+                if await asyncio.to_thread(rotate, log):
+                    tell()
 
 
 def _older(log: Path, number: int) -> Path:

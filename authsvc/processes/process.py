@@ -5,7 +5,7 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from attrs import frozen
 from authsvc import atomic_file
 from authsvc.printable import printable
 from authsvc.processes import parent_death
+from authsvc.processes.filtered_log import pass_on
 from authsvc.processes.stopping import Step, stop_process
 
 _HURRIED = 1.0
@@ -43,6 +44,8 @@ class Program:
     pid_file: Path
     ending: tuple[tuple[signal.Signals, float], ...]
     """Signals in order, each with the seconds it gets before the next one; SIGKILL follows by itself."""
+    is_noise: Callable[[bytes], bool] | None = None
+    """Which lines its log does not get; None for a program that writes to the file by itself."""
     descriptors: tuple[int, ...] = ()
     """Open files that the program inherits under the same numbers."""
 
@@ -55,6 +58,7 @@ class ManagedProcess:
         self.program = program
         self._process: asyncio.subprocess.Process | None = None
         self._log_before = 0
+        self._passing: asyncio.Task[None] | None = None
 
     @property
     def last_words(self) -> str | None:
@@ -70,7 +74,7 @@ class ManagedProcess:
         program = self.program
         with suppress(FileNotFoundError):
             self._log_before = program.log.stat().st_size
-        with os.fdopen(os.open(program.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab") as log:
+        with os.fdopen(self._open_log(), "ab", buffering=0) as log:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 # The same interpreter without site-packages: it lives for some milliseconds.
@@ -88,6 +92,17 @@ class ManagedProcess:
             )
         atomic_file.replace(program.pid_file, f"{self._process.pid}\n".encode())
 
+    def _open_log(self) -> int:
+        """Return where the program writes: its log, or a pipe that leads there."""
+        program = self.program
+        opened = os.open(program.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        if program.is_noise is None:
+            return opened
+        os.close(opened)
+        reading, writing = os.pipe()
+        self._passing = asyncio.create_task(pass_on(reading, program.log, program.is_noise))
+        return writing
+
     def send(self, number: signal.Signals) -> None:
         """Send the process a signal, if there is one."""
         if self._process is not None and self._process.returncode is None:
@@ -104,6 +119,8 @@ class ManagedProcess:
         code = await self._process.wait()
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
+        if self._passing is not None:
+            await asyncio.wait({self._passing}, timeout=_HURRIED)  # its last words
         self.program.pid_file.unlink(missing_ok=True)
         return code
 

@@ -165,6 +165,7 @@ def _nginx(layout: Layout, site: Site, secrets: _ServerSecrets) -> render.NginxV
         edge_upstream=site.edge,
         pid_file=str(layout.run / "nginx-master.pid"),
         temp_dir=str(layout.nginx),
+        log_file=str(layout.nginx_log),
         secret=secrets.nginx,
         # Only root may choose, and must: nginx's own default may not enter the data directory.
         user=pwd.getpwuid(os.geteuid()).pw_name if os.geteuid() == 0 else None,

@@ -43,6 +43,11 @@ class Layout:
         return self.root / "log"
 
     @property
+    def nginx_log(self) -> Path:
+        """What nginx refuses, and one line for each request."""
+        return self.log / "nginx.log"
+
+    @property
     def redis(self) -> Path:
         """The system of record."""
         return self.root / "redis"

@@ -117,6 +117,8 @@ class NginxValues:
     temp_dir: str
     secret: str = field(repr=False)
     """What it shows authsvc for pulls of linked registries."""
+    log_file: str | None = None
+    """Where it logs; None for its standard output and error."""
     user: str | None = None
     """Whom the workers run as; only root may choose."""
     resolver: str | None = None

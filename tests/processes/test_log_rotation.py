@@ -1,6 +1,7 @@
 """Logs that grow large: put aside with a number, five files at most."""
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 from authsvc.processes import log_rotation
@@ -53,8 +54,11 @@ def test_what_is_no_file_stays(tmp_path: Path) -> None:
 async def test_logs_are_looked_at_while_they_are_written(tmp_path: Path) -> None:
     """A folder that is missing at one look is there at another."""
     log = tmp_path / "later" / "test.log"
-    looking = asyncio.create_task(log_rotation.keep_rotating([tmp_path / "none.log", log]))
+    told: list[Path] = []
+    logs = {one: partial(told.append, one) for one in (tmp_path / "none.log", log)}
+    looking = asyncio.create_task(log_rotation.keep_rotating(logs))
     log.parent.mkdir()
     large(log, "m1")
     await becomes(lambda: marks(log) == {"1": "m1"}, "the log is put aside")
+    await becomes(lambda: told == [log], "its writer is told")
     looking.cancel()

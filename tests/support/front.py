@@ -128,6 +128,7 @@ async def running_front(
         pid_file=str(folder / "nginx.pid"),
         temp_dir=str(folder / "temp"),
         secret=NGINX_SECRET,
+        log_file=str(folder / "nginx.log"),
         user="root" if os.geteuid() == 0 else None,
         cache_dir=str(folder / "cache"),
         ca_file="/etc/ssl/certs/ca-certificates.crt",

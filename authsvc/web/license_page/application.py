@@ -1,6 +1,6 @@
 """The application of the pages of licenses, below ``/c``: the address is the secret, and everything follows from that.
 
-A page is in no cache, no log and no ``Referer``: the log has the route instead of the path, nginx logs nothing of these
+A page is in no cache, no log and no ``Referer``: the log has the route instead of the path, nginx logs none of these
 addresses, and no other site learns more than the origin. Links that open nothing get one answer for every reason, and
 are counted as every unknown machine secret is (docs/throttle.md).
 """
