@@ -115,7 +115,18 @@ def test_documented_ranges_are_the_accepted_ones() -> None:
             assert [accepts(setting.parse, str(n)) for n in (least - step, least, most, most + step)] == [0, 1, 1, 0]
         elif setting.name == "log_level":
             assert all(accepts(setting.parse, word) for word in row[4].split(", "))
-    measured = ("_life", "_renewal", "_budget", "_deadline", "_groups", "_reserve", "_interval", "_limit", "_records")
+    measured = (
+        "_life",
+        "_renewal",
+        "_budget",
+        "_deadline",
+        "_groups",
+        "_reserve",
+        "_interval",
+        "_limit",
+        "_records",
+        "_address",
+    )
     assert ranges == len([setting for setting in SETTINGS if setting.name.endswith(measured)])
 
 

@@ -24,7 +24,8 @@ ENGLISH = listed(
     confirm confirmation conflict connected containing content copy count counted counting create credential
     current date death delete deleted deletion demand denial denied derive describe described disk document done
     due each early end ended entry event evidence existing expected expiry explanation export fact failed fair field
-    filter finder flight folder format found free from full given group handover has hashing health helper
+    filter filtered finder flight folder followed format found free from full given group handover
+    has hashing health helper
     history host id image import in indexed inherited input inside install installed interval is issued kind
     known label last later layout level library lifetime limit limited line list listed listen listening live
     loaded loader loading local location lock long lookup lost machine manage managed management mark match

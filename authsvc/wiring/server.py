@@ -223,11 +223,8 @@ async def running_worker(
             events_endpoint(settings, live.event_bearers, codec, has_room, counting.slot, logger)
         )
         readiness = _readiness(settings, live, connection, disk, memory, counting)
-        edge_routes.append(
-            web.get("/readyz", EdgeReadiness(readiness.is_ready, asyncio.get_running_loop().time).readyz)
-        )
         status_routes = [*readiness.routes(), metrics(counting.shared_metrics, clock)]
-        served = served_routes(sockets, edge_routes, applications, status_routes, events)
+        served = served_routes(sockets, [*edge_routes, _for_balancers(readiness)], applications, status_routes, events)
         yield await stack.enter_async_context(listeners(settings, served, logger, counting.slot))
 
 
@@ -245,6 +242,10 @@ def _public_routes(live: Live, service: str) -> list[web.AbstractRouteDef]:
     """Return the routes that anyone may ask for."""
     keys = license_keys(lambda: key_document(service, live.license_keys["keys"]))
     return [keys, web.get("/livez", livez), *root_redirect()]
+
+
+def _for_balancers(readiness: Readiness) -> web.RouteDef:
+    return web.get("/readyz", EdgeReadiness(readiness.is_ready, asyncio.get_running_loop().time).readyz)
 
 
 def _readiness(

@@ -70,6 +70,7 @@ PYTHON = StandIn(
 )
 REGISTRY = StandIn(
     programs=(("docker-registry", "/usr/bin/registry"), ("flock", None), ("wget", None)),
+    busybox=("awk", "mkfifo"),
     # Its default has no authentication: whoever starts it with that shows it.
     files=(("etc/docker/registry/config.yml", "version: 0.1\nstorage: {inmemory: {}}\nhttp: {addr: ':5000'}\n"),),
     folders=("var/lib/registry",),
