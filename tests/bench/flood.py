@@ -99,7 +99,10 @@ async def ask(target: Target, guess: Guess) -> Answer:
     clock = asyncio.get_running_loop().time
     began = clock()
     async with asyncio.timeout(ANSWER):
-        reader, writer = await asyncio.open_connection(split.hostname, split.port)
+        if target.socket is not None:
+            reader, writer = await asyncio.open_unix_connection(target.socket)
+        else:
+            reader, writer = await asyncio.open_connection(split.hostname, split.port)
         head = f"GET {target.path} HTTP/1.1\r\nHost: {split.netloc}\r\nConnection: close\r\n"
         writer.write(f"{head}Authorization: {authorization}\r\nX-Forwarded-For: {address}\r\n\r\n".encode("ascii"))
         answer = await reader.read()

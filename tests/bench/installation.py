@@ -64,8 +64,9 @@ def installation(worker_core: int | None, other_core: int | None) -> Iterator[St
 
 def target(stack: Stack) -> Target:
     """Return the worker's own socket."""
-    edge = (stack.data_dir / "run" / "edge-address").read_text().strip()
-    return Target(f"http://{edge}/auth/token", stack.name, f"repository:{REPOSITORY}:pull", worker(stack))
+    run = stack.data_dir / "run"
+    edge, scope = (run / "edge-address").read_text().strip(), f"repository:{REPOSITORY}:pull"
+    return Target(f"http://{edge}/auth/token", stack.name, scope, worker(stack), str(run / "edge.sock"))
 
 
 def worker(stack: Stack) -> int:

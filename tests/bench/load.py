@@ -26,12 +26,14 @@ class Target:
         service: the ``service`` parameter.
         scope: the ``scope`` parameter.
         process: who answers, when it runs on this machine.
+        socket: where a claim of the client's address counts, when that is not the URL.
     """
 
     url: str
     service: str
     scope: str
     process: int | None = None
+    socket: str | None = None
 
     @property
     def path(self) -> str:
