@@ -1,11 +1,13 @@
 """What the programs of a stack are given."""
 
+import socket
 from collections.abc import Callable
 
 import pytest
 
 from authsvc.local import programs
 from authsvc.local.programs import Binaries
+from authsvc.processes.listening_sockets import ListeningSockets
 from authsvc.processes.process import Program
 from authsvc.setup.layout import Layout
 from tests.local.test_own_probes import PROXIES
@@ -30,6 +32,8 @@ def test_serve_gets_what_is_for_it(layout: Layout) -> None:
     """Its settings and those of its interpreter, and none of the operator's own secrets."""
     passed = {"AUTHSVC_LOG_LEVEL": "debug", "PYTHONPATH": "/p", "LC_CTYPE": "C", "SSL_CERT_FILE": "/ca", "HOME": "/h"}
     own = {"AWS_SECRET_ACCESS_KEY": "x", "GITHUB_TOKEN": "x", "SSH_AUTH_SOCK": "/s", **PROXIES}
-    given = programs.serve(layout, {**passed, **own}, edge=3, inside=4, workers=1).environment
+    edge, inside = socket.socketpair()
+    with edge, inside:
+        given = programs.serve(layout, {**passed, **own}, ListeningSockets(edge, inside), 1).environment
     assert given.items() >= passed.items()
     assert not own.keys() & given.keys()
