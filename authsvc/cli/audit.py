@@ -195,7 +195,7 @@ def _row(facts: "Mapping[str, Any]") -> tuple[str, ...]:
 
 TABLE = Table(
     (
-        *(Column("TIME"), Column("EVENT", cut=True), Column("WHO", cut=True)),
+        *(Column("TIME"), Column("EVENT", cut=True, least=18), Column("WHO", cut=True)),
         *(Column("TIMES"), Column("WHAT", cut=True), Column("REQUEST")),
     ),
     _row,

@@ -178,7 +178,7 @@ def links(team: str, data_dir: Path | None, *, as_json: bool) -> None:
     rows = [
         (
             *(one.link.email, str(one.link.purpose), str(one.link.role), ", ".join(one.link.apps or ["all"])),
-            *(f"{one.link.expires_at:%Y-%m-%d %H:%M}", one.maker or "the operator"),
+            *(f"{one.link.expires_at:%Y-%m-%d %H:%M}", one.maker or "operator"),
             *("yes" if one.works else "no", one.link.id),
         )
         for one in found

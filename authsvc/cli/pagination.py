@@ -47,10 +47,12 @@ class Column:
     Attributes:
         heading: its name.
         cut: whether long cells are cut so that a line fits; of what is typed in other commands, one column never is.
+        least: characters to which it is cut at most.
     """
 
     heading: str
     cut: bool = False
+    least: int = LEAST
 
 
 @frozen
@@ -261,8 +263,9 @@ def widths_of(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, more:
         for place in flexible:
             widths[place] = max(widths[place], MOST)
     while sum(widths) + len(_GAP) * (len(widths) - 1) > longest:
-        widest = max(flexible, key=lambda place: widths[place], default=None)
-        if widest is None or widths[widest] <= LEAST:
+        wide = [place for place in flexible if widths[place] > columns[place].least]
+        if not wide:
             break
+        widest = max(wide, key=lambda place: widths[place])
         widths[widest] -= 1
     return widths
