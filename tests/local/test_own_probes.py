@@ -64,7 +64,7 @@ def healthchecks() -> dict[str, list[str]]:
 
 def test_which_healthchecks_speak_http() -> None:
     """A new one is tried here without anybody thinking of it; Redis and the sentinels know no proxies."""
-    assert {"authsvc", "nginx", "registry", "registry3", "registry-s3"} == set(healthchecks())
+    assert {"authsvc", "metrics", "nginx", "registry", "registry3", "registry-s3"} == set(healthchecks())
 
 
 @pytest.mark.parametrize("service", sorted(healthchecks()))
