@@ -321,7 +321,8 @@ def test_login_binds_a_key_that_an_earlier_version_kept(tool: Tool, home: Path, 
     assert "is trusted for" not in second.out
     assert 1 == tool("verify", put_file(tmp_path / "b.json", registry="other.test")).code
     tool("login", "--undo", HOST)
-    assert [] == [path for path in home.rglob("*") if path.is_file()]
+    bound = home / f".config/authsvc/keys/{HOST}.license-key.json"
+    assert [bound] == [path for path in home.rglob("*") if path.is_file()]
 
 
 def test_a_new_key_of_the_vendor(tool: Tool, home: Path, tmp_path: Path) -> None:
