@@ -5,7 +5,7 @@ import pytest
 from tests.support.chromium import flaws_of
 from tests.support.portal_walk import every_page, filled_portal, walking
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.timeout(1200)]  # 112 pages, each in four forms
 
 
 async def test_every_page_is_for_everybody() -> None:
