@@ -1,4 +1,4 @@
-"""The profiles of compose.yaml: garbage collection, sentinels, another registry, a bucket."""
+"""The profiles of compose.yaml: garbage collection, metrics, another registry, a bucket, sentinels."""
 
 import json
 import os
@@ -128,6 +128,27 @@ def test_wrong_settings_are_one_sentence(shop: Shop, settings: dict[str, str], s
     assert ran.code == 2
     assert sentence in ran.said
     shop.still_sells()
+
+
+def test_metrics_and_health_on_the_loopback_of_the_host(shop: Shop) -> None:
+    """Prometheus on the host reads both, at an address of no other machine; without the profile nothing is there."""
+    engine, address = shop.project.engine, "http://127.0.0.1:9090"
+    measured = shop.project.with_settings(COMPOSE_PROFILES="metrics")
+    measured.up()
+    metrics = engine.inside("curl", "-s", f"{address}/metrics").out
+    health = json.loads(engine.inside("curl", "-s", f"{address}/readyz").out)
+    refused = [
+        engine.inside("curl", "-si", *asked).out
+        for asked in ((f"{address}/events/registry",), ("-d", "", f"{address}/metrics"))
+    ]
+    published = measured.compose("port", "metrics", "9090").out.strip()
+    measured.compose("rm", "--stop", "--force", "metrics")
+
+    assert "\nauthsvc_" in metrics
+    assert health["store"] == "up"
+    assert [answer.split()[1] for answer in refused] == ["404", "403"]
+    assert published == "127.0.0.1:9090"
+    assert engine.inside("curl", "-s", f"{address}/metrics").code != 0
 
 
 def test_registry3_serves_and_the_other_one_idles(shop: Shop) -> None:
