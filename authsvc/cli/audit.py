@@ -10,7 +10,7 @@ from attrs import evolve
 
 from authsvc.cli.console import common_options, print_json, refuse, remark, run, say
 from authsvc.cli.hints import REMEDIES
-from authsvc.cli.pagination import Column, Table, page_of, print_list
+from authsvc.cli.pagination import Column, Table, lines_below, page_of, print_list
 from authsvc.counts import counted
 from authsvc.printable import printable
 from authsvc.wiring import clock
@@ -30,8 +30,8 @@ POLL_EVERY = 1.0
 MAX_AROUND = 5
 """Most entries that a request may be one of which are shown."""
 
-MAX_SUMMARY = 120
-"""Characters of the last column of a list."""
+MAX_SUMMARY = 160
+"""Characters of what a list says of an entry."""
 
 
 @click.group("audit")
@@ -181,25 +181,33 @@ def _follow(data_dir: Path | None, wanted: "AuditQuery", *, as_json: bool) -> No
     while True:
         found, cursor = run(data_dir, more)
         for kept in found:
-            print_json(kept.to_json(), None) if as_json else say("  ".join(map(printable, _row(kept.facts))))
+            print_json(kept.to_json(), None) if as_json else _say_entry(kept.facts)
         time.sleep(0 if found else POLL_EVERY)
 
 
-def _row(facts: "Mapping[str, Any]") -> tuple[str, ...]:
-    from authsvc.audit.sentences import summary, when, who
+def _say_entry(facts: "Mapping[str, Any]") -> None:
+    say("\n".join(("  ".join(map(printable, _row(facts))), *lines_below(printable(_who_and_what(facts))))))
 
-    times = str(facts.get("count", 1))
-    shown = (when(facts["at"]), facts["event"], who(facts), times, summary(facts)[:MAX_SUMMARY], facts["id"])
-    return tuple(map(str, shown))
+
+def _row(facts: "Mapping[str, Any]") -> tuple[str, ...]:
+    from authsvc.audit.sentences import when
+
+    return when(facts["at"]), str(facts["event"]), str(facts.get("count", 1)), str(facts["id"])
+
+
+def _who_and_what(facts: "Mapping[str, Any]") -> str:
+    from authsvc.audit.sentences import summary, who
+
+    said = summary(facts)
+    return f"{who(facts)}: {said if len(said) <= MAX_SUMMARY else f'{said[:MAX_SUMMARY]}…'}"
 
 
 TABLE = Table(
-    (
-        *(Column("TIME"), Column("EVENT", cut=True, least=18), Column("WHO", cut=True)),
-        *(Column("TIMES"), Column("WHAT", cut=True), Column("REQUEST")),
-    ),
+    (Column("TIME"), Column("EVENT", cut=True, least=18), Column("TIMES"), Column("REQUEST")),
     _row,
     "no entries match",
+    below=_who_and_what,
+    below_heading="WHO: WHAT",
 )
 
 

@@ -63,11 +63,15 @@ class Table:
         columns: from left to right.
         row: makes the cells of an item.
         empty: the sentence for a list without items.
+        below: makes a text for the lines below an item, where it has the whole width; None for none.
+        below_heading: says what that is.
     """
 
     columns: tuple[Column, ...]
     row: Callable[[Facts], Sequence[str]]
     empty: str
+    below: Callable[[Facts], str] | None = None
+    below_heading: str = ""
 
 
 @frozen
@@ -223,11 +227,15 @@ class _Lines:
     def add(self, items: Sequence[Facts], *, more: bool) -> None:
         if not items:
             return
-        rows = [[printable(cell) for cell in self.table.row(item)] for item in items]
+        table = self.table
+        rows = [[printable(cell) for cell in table.row(item)] for item in items]
+        below = [printable(table.below(item)) if table.below else "" for item in items]
         if self._widths is None:
-            self._widths = widths_of(self.table.columns, rows, more=more)
-            rows.insert(0, [column.heading for column in self.table.columns])
-        say("\n".join(table_line(row, self.table.columns, self._widths) for row in rows))
+            self._widths = widths_of(table.columns, rows, more=more)
+            rows.insert(0, [column.heading for column in table.columns])
+            below.insert(0, table.below_heading)
+        for row, text in zip(rows, below, strict=True):
+            say("\n".join((table_line(row, table.columns, self._widths), *lines_below(text))))
 
     def end(self) -> None:
         if self._widths is None:
@@ -241,6 +249,11 @@ def table_line(row: Sequence[str], columns: Sequence[Column], widths: Sequence[i
         shown = f"{cell[: width - 1]}…" if column.cut and len(cell) > width else cell
         cells.append(shown.ljust(width))
     return _GAP.join(cells).rstrip()
+
+
+def lines_below(text: str) -> list[str]:
+    """Return the lines of a text below an item, indented; nothing of it is cut."""
+    return textwrap.wrap(text, line_length(), initial_indent=_GAP, subsequent_indent=_GAP * 2, break_on_hyphens=False)
 
 
 def line_length() -> int:

@@ -9,7 +9,7 @@ from attrs import frozen
 from cryptography import x509
 from cryptography.x509.oid import ExtensionOID, NameOID
 
-from authsvc.doctor.http_question import DEADLINE, ServerAddress
+from authsvc.doctor.http_question import DEADLINE, ServerAddress, hang_up
 from authsvc.doctor.outside_replies import SeenCertificate
 from authsvc.errors import SetupRefused
 
@@ -81,7 +81,7 @@ async def _handshake(server: ServerAddress, context: ssl.SSLContext) -> tuple[by
             tls: ssl.SSLObject = writer.get_extra_info("ssl_object")
             return tls.getpeercert(binary_form=True) or b"", tls.selected_alpn_protocol()
         finally:
-            writer.close()
+            await hang_up(writer)
 
 
 def _names(certificate: x509.Certificate) -> tuple[str, ...]:

@@ -119,6 +119,13 @@ class ServerAddress:
         return await asyncio.open_connection(self.host, self.port, ssl=self.context, limit=_LONGEST_HEAD)
 
 
+async def hang_up(writer: asyncio.StreamWriter) -> None:
+    """End a connection at once: what is still to be sent, or a farewell of TLS, would keep it open."""
+    writer.transport.abort()
+    with suppress(OSError):
+        await writer.wait_closed()
+
+
 async def ask(
     server: ServerAddress,
     method: str,
@@ -160,7 +167,7 @@ async def ask(
                 question = _send(writer, head, body, sent)
                 return await _converse(reader, question, bodiless=method == "HEAD")
             finally:
-                writer.close()
+                await hang_up(writer)
     except (OSError, EOFError, asyncio.LimitOverrunError, UnicodeError) as error:
         return _no_reply(error, clock() - began, connected=connected)
 

@@ -44,7 +44,7 @@ def test_the_audit_names_the_person_and_the_permissions_are_the_operators(stack:
 
     person = {"member": member["id"], "email": ann, "team": app}
     assert ("system:authsvc", person) == (entry["actor"], entry["on_behalf_of"])
-    assert "system" in command(stack, "audit", "list", "--subject", subject).out  # a table cuts the rest
+    assert f"system:authsvc for {ann}: " in command(stack, "audit", "list", "--subject", subject).out
     assert f"license.created, by system:authsvc for {ann}." in command(stack, "audit", "explain", entry["id"]).out
     for option in ("--actor", "--subject"):
         found = stack.json("audit", "list", option, f"member:{member['id']}", "--event", "license")

@@ -74,12 +74,15 @@ def test_refusals(stack: Stack, arguments: tuple[str, ...], code: int, words: st
 
 
 def test_a_table(stack: Stack, license_: License) -> None:
-    """One line an entry, newest first, with how to see older ones."""
+    """Newest first, who and what below each entry, with how to see older ones."""
     ran = audit(stack, "list", "--subject", f"license:{license_.id}", "--limit", "3")
 
-    head, *lines = ran.out.splitlines()
-    assert ["TIME", "EVENT", "WHO", "TIMES", "WHAT", "REQUEST"] == head.split()
-    assert ["token.denied", "license.changed", "token.issued"] == [line.split()[3] for line in lines]
+    head, below, *lines = ran.out.splitlines()
+    assert (["TIME", "EVENT", "TIMES", "REQUEST"], "  WHO: WHAT") == (head.split(), below)
+    entries = [line for line in lines if not line.startswith(" ")]
+    assert ["token.denied", "license.changed", "token.issued"] == [line.split()[3] for line in entries]
+    whose = [line for line in lines if line.startswith("  ") and not line.startswith("   ")]
+    assert [f"license:{license_.id}:", "system:authsvc:", f"license:{license_.id}:"] == [x.split()[0] for x in whose]
     assert "older ones: --before " in ran.err
     cursor = ran.err.split()[-1]
     (rest,) = listed(stack, "--subject", f"license:{license_.id}", "--before", cursor)

@@ -28,6 +28,8 @@ UNSEEN_READS = {
     # What exists elsewhere is a fact of the whole installation: a slug and an address are taken or free.
     "teams.create_app: apps.get",
     "links.invite: members.by_email",
+    # The name of the actor's own team, by the slug in the actor's own record.
+    "teams.name_of_team: teams.get",
     # A link's secret proves the right to it, and what it rests on is in its own record.
     "links.redeem: links.get",
     "links._set_password: members.by_email",
