@@ -101,7 +101,7 @@ class Teams:
             InputRefused: the slug or the name is not acceptable.
             Conflict: the slug is taken.
         """
-        team = Team(parse_slug(slug, "team", "slug"), parse_text(name or slug, "name"), operation.now)
+        team = Team(parse_slug(slug, "team", "slug"), parse_text(slug if name is None else name, "name"), operation.now)
         entry = operation.entry("team.created", team=team.slug)
         await self.stores.teams.add(team, entry)
         return team
@@ -165,7 +165,12 @@ class Teams:
                 code="app_archived",
                 field="slug",
             )
-        app = App(parse_slug(slug, "app", "slug"), owner.slug, parse_text(name or slug, "name"), operation.now)
+        app = App(
+            parse_slug(slug, "app", "slug"),
+            owner.slug,
+            parse_text(slug if name is None else name, "name"),
+            operation.now,
+        )
         entry = operation.entry("app.created", app=app.slug, team=app.team)
         await self.stores.apps.add(app, entry)
         return app

@@ -3,7 +3,7 @@
 import pytest
 
 from authsvc.cli import present
-from authsvc.errors import ConfirmationNeeded, Conflict
+from authsvc.errors import ConfirmationNeeded, Conflict, InputRefused
 from authsvc.manage.actor import Actor
 from authsvc.tenancy.terms import LicenseTerms
 from tests.support.builders import PASSWORD
@@ -111,3 +111,12 @@ async def test_another_team_does_not_learn_that_an_app_is_archived(house: Instal
 
     with pytest.raises(Conflict, match="exists already; a slug is one namespace for all teams"):
         await house.teams.create_app(APP, "rivals", None, house.operation())
+
+
+async def test_a_name_is_the_slug_only_if_none_is_given(house: Installation) -> None:
+    """An empty one is a mistake, as the document of the API says, and makes nothing."""
+    with pytest.raises(InputRefused, match="name"):
+        await house.teams.create_app("unnamed", TEAM, "", house.operation())
+    assert "unnamed" == (await house.teams.create_app("unnamed", TEAM, None, house.operation())).name
+    with pytest.raises(InputRefused, match="name"):
+        await house.teams.create("unnamed", "", house.operation())

@@ -121,7 +121,14 @@ async def test_refusals_are_never_pages(front: Front, request_text: str, status:
 
     assert answer.status == status
     assert message(answer).startswith("UNSUPPORTED: ")
+    assert answer.headers.get("allow") == ("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS" if status == 405 else None)
     assert front.edge.asked == 0
+
+
+async def test_the_api_says_which_methods_an_address_has(front: Front) -> None:
+    """A method that is none of ours is passed on below /api/ alone, where the answer is a problem with `Allow`."""
+    await front.ask(b"QUERY /api/v1/apps HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert front.edge.asked == 1
 
 
 @pytest.mark.parametrize(

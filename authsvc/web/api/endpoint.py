@@ -212,7 +212,7 @@ class Endpoint:
     @property
     def route(self) -> str:
         """The path as a route: the names of images have slashes, and some words name no license."""
-        return self.path.replace("{image}", "{image:.+}").replace("{license}", f"{{license:{ONE_LICENSE}}}")
+        return self.path.replace("{image}", "{image:(?s:.+)}").replace("{license}", f"{{license:{ONE_LICENSE}}}")
 
     @property
     def changes(self) -> bool:

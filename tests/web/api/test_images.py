@@ -83,6 +83,7 @@ async def test_an_image(api: ApiServer, people: People, name: str) -> None:
     [
         (f"/images/{THEIR_APP}/web:2", 404, "image_not_found"),
         ("/images/nowhere/web:2", 404, "image_not_found"),
+        ("/images/nowhere/web:2%0A", 400, "image_invalid"),
         (f"/images/{APP}/api/worker", 400, "image_invalid"),
         (f"/images/{APP}/api/worker:1.0@{ONE.digest}", 400, "image_invalid"),
         ("/images/..%2f..%2fetc:1", 400, "image_invalid"),
