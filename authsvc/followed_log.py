@@ -46,7 +46,7 @@ class FollowedLog:
         try:
             if not _same(os.fstat(opened), named):  # renamed again meanwhile
                 return
-            # In one step: whoever writes meanwhile writes to the one or to the other.
+            # dup2 is atomic: a concurrent write goes to one file or the other.
             if _same(os.fstat(STANDARD_OUTPUT), current):
                 os.dup2(opened, STANDARD_OUTPUT)
             os.dup2(opened, self._descriptor)

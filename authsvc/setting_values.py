@@ -7,14 +7,14 @@ from pathlib import Path
 
 from authsvc.errors import SetupRefused
 
-DEFAULT_CACHE_SIZE = 10 * 1024
 NOBODY = "none"
 """In the place of a list of networks."""
 
-DEFAULT_UPLOAD_SIZE = 20 * 1024
-DEFAULT_CONNECTIONS = 1000
+DEFAULT_CACHE_SIZE, DEFAULT_UPLOAD_SIZE = 10 * 1024, 20 * 1024
 MIN_SIZE, MAX_SIZE = 100, 1000000 * 1024
 """MiB."""
+
+DEFAULT_CONNECTIONS = 1000
 
 MAX_SOCKET_PATH, LONGEST_SUFFIX = 107, 10
 """Bytes that fit in ``sun_path`` with the NUL behind them, and those that a draft of the socket has more."""

@@ -39,7 +39,7 @@ def backup_command(file: str, data_dir: Path | None, *, as_json: bool) -> None:
     path = file if file == STANDARD else os.path.realpath(file)
     size = _refusals(lambda: asyncio.run(_backup(find(data_dir, os.environ)[0], path)))
     if file == STANDARD:
-        remark(f"{LEFT_OUT}")
+        remark(LEFT_OUT)
     elif as_json:
         print_json({"file": file, "bytes": size})
     else:
@@ -116,7 +116,7 @@ def restore_command(
             return
         if file == STANDARD or not sys.stdin.isatty():
             refuse(f"{sentence}; nothing was changed, repeat it with --yes if that is meant")
-        remark(f"{sentence}")
+        remark(sentence)
         if not click.confirm("Do it?", default=False, err=True):
             refuse("nothing was changed")
 

@@ -39,7 +39,7 @@ def run_confirmed(
             return run(data_dir, lambda manage, mark=confirmed: use(manage, mark), deadline=deadline)  # type: ignore[misc]
         except ConfirmationNeeded as needed:
             if yes:
-                remark(f"{needed}")
+                remark(str(needed))
             elif not sys.stdin.isatty():
                 refuse(f"{needed}; nothing was changed, repeat it with --yes if that is meant")
             elif not _agreed(str(needed)):
@@ -48,5 +48,5 @@ def run_confirmed(
 
 
 def _agreed(sentence: str) -> bool:
-    remark(f"{sentence}")
+    remark(sentence)
     return click.confirm("Do it?", default=False, err=True)

@@ -145,7 +145,7 @@ async def _on_behalf_of(use_cases: "Management", email: str) -> "Management":
 
 def refuse(sentence: str, code: int = 1) -> NoReturn:
     """Say why not, and end the process."""
-    refusal(sentence)
+    print_error(sentence)
     sys.exit(code)
 
 
@@ -228,8 +228,8 @@ def say(text: str = "") -> None:
         click.echo(printable_lines(text))
 
 
-def refusal(text: str) -> None:
-    """Print on standard error why a command does not do what it was run for."""
+def print_error(text: str) -> None:
+    """Print text for people on standard error, each of its lines behind the prefix."""
     for line in text.split("\n"):
         click.echo(f"{PREFIX}{printable(line)}", err=True)
 
@@ -238,7 +238,7 @@ def remark(text: str) -> None:
     """Print on standard error what a person should know besides; nothing beside a file on a terminal."""
     context = click.get_current_context(silent=True)
     if context is None or not context.meta.get(_FILE_ON_TERMINAL):
-        refusal(text)
+        print_error(text)
 
 
 def print_next(line: str) -> None:

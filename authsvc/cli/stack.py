@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from authsvc.cli.console import print_json, remark, say
+from authsvc.cli.console import print_json, refuse, say
 from authsvc.cli.hints import explained
 from authsvc.counts import counted
 from authsvc.errors import SetupRefused
@@ -205,19 +205,13 @@ def _saying() -> Iterator[Callable[[str], None]]:
         writer.close(1.0)
 
 
-def _report_line(line: str) -> None:
-    remark(f"{line}")
-
-
 @contextmanager
 def _refusals() -> Iterator[None]:
     """Turn a refused start into one sentence and exit code 2."""
     try:
         yield
     except SetupRefused as error:
-        _report_line(explained(error))
-        sys.exit(2)
+        refuse(explained(error), code=2)
     except OSError as error:
         # A full disk or a mount that went away: the system's words name the file.
-        _report_line(f"{error.strerror or error}: {error.filename}" if error.filename else str(error))
-        sys.exit(2)
+        refuse(f"{error.strerror or error}: {error.filename}" if error.filename else str(error), code=2)

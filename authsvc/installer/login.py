@@ -114,7 +114,7 @@ def _undo(what: str, environ: Mapping[str, str]) -> list[str]:
             done.append(f"removed {path}")
     if not done:
         raise ToolError(f"{what} is neither a license that was logged in with nor a registry of one; nothing to undo")
-    # With it the next file of this vendor is verified, whoever sends it.
+    # The key verifies the next license file from this vendor.
     key = _key_path(registry, environ)
     done += [f"left {key}, the vendor's key, for the next login"] if os.path.exists(key) else []
     return [*done, *(f"left {path}, which nothing can use: {why}" for path, why in damaged.items())]

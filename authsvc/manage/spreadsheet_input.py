@@ -57,7 +57,7 @@ def parse_cell_date(text: str, what: str) -> datetime:
     the two has to be above 12.
 
     Raises:
-        InputRefused: of another form, there is no such day, or there are two that it can be.
+        InputRefused: it has another form, is not in the calendar, or can be read as two different days.
     """
     found = _DATE.fullmatch(text)
     if found is None:

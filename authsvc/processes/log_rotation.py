@@ -1,6 +1,6 @@
 """Logs of limited size: one that has grown large gets a number behind its name, and a new file takes its place.
 
-``NAME.1`` is the youngest of the older ones. Whoever writes goes on in the renamed file until it looks
+``NAME.1`` is the newest of the older files. A writer keeps writing to the renamed file until it notices
 (:mod:`authsvc.followed_log`), so no line is lost.
 """
 

@@ -392,7 +392,7 @@ def _authsvc(options: ComposeOptions, secret: bytes, edge_settings: EdgeSettings
         redis_disk=_REDIS_DISK,
         registry_url=f"http://{_serving(options)}:{_REGISTRY_PORT}",
         secrets_dir="/var/lib/authsvc/secrets",
-        private_clients="on" if edge_settings.trusted_proxies or options.public_url.is_localhost else "off",
+        private_clients=edge_settings.private_clients(options.public_url),
         control_socket="/tmp/authsvc.sock",  # noqa: S108  of the container, whose only writable place this is
         key_socket="/var/lib/authsvc/key-socket/key-service.sock",
     )

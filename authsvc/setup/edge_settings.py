@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from attrs import frozen
 
+from authsvc.public_url import PublicUrl
 from authsvc.setting_values import (
     DEFAULT_CONNECTIONS,
     DEFAULT_UPLOAD_SIZE,
@@ -30,6 +31,10 @@ class EdgeSettings:
     upload_size: int = DEFAULT_UPLOAD_SIZE
     connections: int = DEFAULT_CONNECTIONS
     trusted_proxies: tuple[str, ...] = ()
+
+    def private_clients(self, public_url: PublicUrl) -> str:
+        """Return ``on`` if a private address is a client's: no proxy that nobody named can be in front."""
+        return "on" if self.trusted_proxies or public_url.is_localhost else "off"
 
 
 def edge_settings_of(environ: Mapping[str, str]) -> EdgeSettings:

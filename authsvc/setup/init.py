@@ -185,7 +185,7 @@ def _authsvc(layout: Layout, site: Site) -> render.AuthsvcValues:
         redis_disk=str(layout.redis),
         registry_url=_unix_url(layout.registry_socket),
         secrets_dir=str(layout.secrets),
-        private_clients="on" if site.edge_settings.trusted_proxies or site.public_url.is_localhost else "off",
+        private_clients=site.edge_settings.private_clients(site.public_url),
         control_socket=str(layout.control_socket),
         # nginx comes by its socket: what a port of this machine claims of others is not believed.
         trusted_proxies=NOBODY if site.edge.startswith("unix:") else None,

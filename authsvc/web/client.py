@@ -50,9 +50,9 @@ def client_address(peer: str | None, forwarded: Sequence[str], trusted: Sequence
         forwarded: the values of ``X-Forwarded-For``, each a list, nearest last.
         trusted: networks of our proxies. What an address outside them claims about others is not believed.
     """
-    hops = [_bare(hop.strip()) for value in forwarded for hop in value.split(",") if hop.strip()]
     if peer is None:
         return UNKNOWN
+    hops = [_bare(hop.strip()) for value in forwarded for hop in value.split(",") if hop.strip()]
     current = peer
     while hops and (not current or _is_in(current, trusted)):
         current = hops.pop()

@@ -158,7 +158,7 @@ class EdgeReadiness:
     """``/readyz`` for balancers: whether to send requests here, without the reasons, which are nobody's business."""
 
     def __init__(self, is_ready: Callable[[], Coroutine[Any, Any, bool]], clock: Callable[[], float]) -> None:
-        """Ask ``is_ready`` once a second at most, whoever asks how often; ``clock`` is in seconds."""
+        """Call ``is_ready`` at most once a second, however many requests come; ``clock`` is in seconds."""
         self._is_ready = is_ready
         self._clock = clock
         self._asked = -ASK_AGAIN

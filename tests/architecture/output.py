@@ -10,7 +10,7 @@ from tests.test_docs import TREE
 PRINTS = {"click.echo", "click.secho", "print", "sys.stdout.write", "sys.stderr.write"}
 
 PRINTERS = {
-    "cli/console.py": ("say", "refusal", "print_next", "write", "print_json", "print_document"),
+    "cli/console.py": ("say", "print_error", "print_next", "write", "print_json", "print_document"),
     "installer/license_tool.py": ("main", "_say", "_print_json", "_print_document", "_warn"),
     "installer/credential_helper.py": ("main", "_tell", "_fail"),
 }

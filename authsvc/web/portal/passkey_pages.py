@@ -11,6 +11,7 @@ from attrs import evolve, frozen
 from authsvc.errors import AuthsvcError, CredentialsRefused, InputRefused, Overloaded, Throttled
 from authsvc.manage.passkeys import PasskeyLine, Passkeys
 from authsvc.manage.permissions import Permission
+from authsvc.web.portal.account_pages import NOT_YOURS
 from authsvc.web.portal.answers import PageAnswer, PortalAnswer, RedirectAnswer, Visit
 from authsvc.web.portal.passkey_check import ANSWER, Confirmation, PasskeyCheck
 from authsvc.web.portal.route import PREFIX, Route
@@ -19,7 +20,6 @@ from authsvc.web.public_error import public_error
 PASSKEYS = f"{PREFIX}/account/passkeys"
 
 NOT_MADE = "the new passkey was not accepted, or it took longer than five minutes; add it again"
-NOT_YOURS = "the current password is wrong"
 
 
 @frozen
