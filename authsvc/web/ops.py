@@ -8,14 +8,7 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
-from authsvc.disk_room import DiskWatch
 from authsvc.errors import SignerUnavailable, StoreRefused, StoreUnavailable
-
-UNCLEAR = (
-    "private, so they may be those of a proxy in front: name it in AUTHSVC_TRUSTED_PROXIES, or set "
-    "AUTHSVC_PRIVATE_CLIENTS=on if clients have private addresses (docs/throttle.md)"
-)
-
 
 ASK_AGAIN = 1.0
 """Seconds for which one answer counts at the edge."""
@@ -71,42 +64,27 @@ def license_keys(keys: Callable[[], dict[str, Any]]) -> web.RouteDef:
     return web.get("/auth/license-keys.json", handler)
 
 
+Part = Callable[[], Awaitable[Any]]
+"""Returns how something is, as ``/readyz`` shows it; it raises nothing and has a deadline of its own."""
+
+
 class Readiness:
     """``/readyz``: a store that can be read and the leaf are required; the rest is only shown."""
 
     def __init__(
-        self,
-        store: StoreProbe,
-        disk: DiskWatch,
-        memory: Callable[[], Mapping[str, Any]],
-        leaf: LeafStatus,
-        registry: Callable[[], Awaitable[str]],
-        keys: Callable[[], Awaitable[str]],
-        clients_are_unclear: Callable[[], bool],
-        last_event: Callable[[], datetime | None],
-        clock: Callable[[], datetime],
+        self, store: StoreProbe, leaf: LeafStatus, parts: Mapping[str, Part], clock: Callable[[], datetime]
     ) -> None:
         """Look at all of them for each request.
 
         Args:
             store: Redis.
-            disk: of Redis.
-            memory: returns how much room is left in the memory of Redis.
             leaf: the signing certificate.
-            registry: returns its state.
-            keys: returns the state of the key service.
-            clients_are_unclear: whether clients may be hidden behind a proxy that is not configured.
-            last_event: returns when the registry's last events were recorded, None if none were since the start.
+            parts: what is only shown, by the name that it has in the answer.
             clock: the wall clock.
         """
         self._store = store
-        self._disk = disk
-        self._memory = memory
         self._leaf = leaf
-        self._registry = registry
-        self._keys = keys
-        self._clients_are_unclear = clients_are_unclear
-        self._last_event = last_event
+        self._parts = parts
         self._clock = clock
 
     def routes(self) -> list[web.RouteDef]:
@@ -123,35 +101,29 @@ class Readiness:
 
     async def readyz(self, _: web.Request) -> web.Response:
         """Answer 200 when tokens can be issued, 503 when not, and say why."""
-        store, refusal, store_files = "up", None, None
-        try:
-            await self._store.ping()
-            refusal = await self._store.refusal()
-            store_files = await self._store.files()
-        except StoreUnavailable as error:
-            store = "down"
-            if isinstance(error, StoreRefused):
-                refusal = error.detail
-        now, last_event = self._clock(), self._last_event()
+        store, *shown = await asyncio.gather(self._store_facts(), *(ask() for ask in self._parts.values()))
+        now = self._clock()
         leaf = self._leaf.ready(now)
-        ready = leaf and store == "up"
+        ready = leaf and store["store"] == "up"
         body = {
             "status": "ready" if ready else "not ready",
-            "store": store,
-            "store_refuses": refusal,
-            "store_files": store_files,
-            "store_disk": _disk(self._disk),
-            "store_memory": self._memory(),
+            **store,
             "leaf": {
                 "status": ("ending" if self._leaf.ending(now) else "up") if leaf else "down",
                 "not_after": self._leaf.not_after.isoformat() if self._leaf.not_after else None,
             },
-            "registry": await self._registry(),
-            "keys": await self._keys(),
-            "events": {"last_at": last_event.isoformat() if last_event else None},
-            "client_addresses": UNCLEAR if self._clients_are_unclear() else "clear",
+            **dict(zip(self._parts, shown, strict=True)),
         }
         return web.json_response(body, status=HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE)
+
+    async def _store_facts(self) -> dict[str, Any]:
+        try:
+            await self._store.ping()
+            refusal = await self._store.refusal()
+            return {"store": "up", "store_refuses": refusal, "store_files": await self._store.files()}
+        except StoreUnavailable as error:
+            refusal = error.detail if isinstance(error, StoreRefused) else None
+            return {"store": "down", "store_refuses": refusal, "store_files": None}
 
 
 class EdgeReadiness:
@@ -174,16 +146,3 @@ class EdgeReadiness:
         if await asyncio.shield(answer):
             return web.Response(text="ready\n")
         return web.Response(text="not ready\n", status=HTTPStatus.SERVICE_UNAVAILABLE)
-
-
-def _disk(watch: DiskWatch) -> Mapping[str, Any]:
-    disk = watch.disk
-    if disk is None:
-        return {"room": watch.room.value, "error": watch.error}
-    return {
-        "room": watch.room.value,
-        "folder": str(disk.folder),
-        "free_bytes": disk.free,
-        "size_bytes": disk.size,
-        "reserve_bytes": watch.reserve,
-    }

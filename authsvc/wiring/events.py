@@ -2,13 +2,11 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 
 from aiohttp import web
 
 from authsvc.logs import Logger
-from authsvc.metrics.catalogue import REGISTRY_LAST_EVENT
-from authsvc.metrics.shared_metrics import SharedMetrics, Slot
+from authsvc.metrics.shared_metrics import Slot
 from authsvc.settings import Settings
 from authsvc.store.activity_sink import RedisActivitySink
 from authsvc.store.codec import Codec
@@ -34,9 +32,3 @@ async def events_endpoint(
         yield EventsEndpoint(sink, bearer_hashes, slot, logger, clock).routes()
     finally:
         await connection.close()
-
-
-def last_event(shared_metrics: SharedMetrics) -> datetime | None:
-    """Return when any worker recorded the last events; None if none of those that serve has."""
-    at = max(cells[0] for cells in shared_metrics.cells(REGISTRY_LAST_EVENT, ()))
-    return datetime.fromtimestamp(at, UTC) if at else None

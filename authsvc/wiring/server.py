@@ -19,8 +19,6 @@ from authsvc.credentials.authenticator import Authenticator
 from authsvc.credentials.password_cache import PasswordCache
 from authsvc.credentials.throttled_passwords import ThrottledPasswords
 from authsvc.credentials.verifier import Lane, PasswordVerifier
-from authsvc.disk_room import DiskWatch
-from authsvc.errors import AuthsvcError
 from authsvc.issuance import Issuance, Issued, Lifetimes
 from authsvc.keys.client import KeyServiceClient
 from authsvc.license_file import key_document
@@ -41,7 +39,7 @@ from authsvc.metrics.shared_metrics import SharedMetrics, Slot
 from authsvc.preflight import Preflight
 from authsvc.processes.listening_sockets import ListeningSockets
 from authsvc.processes.waiting import ended
-from authsvc.registries.ours import OurRegistry, registry_state
+from authsvc.registries.ours import OurRegistry
 from authsvc.settings import Settings
 from authsvc.signing.keyring import Keyring
 from authsvc.store.audit_stream import RedisAudit
@@ -49,10 +47,8 @@ from authsvc.store.cached_reads import CachedFacts, CachedLinks, RecordReads
 from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
 from authsvc.store.facts import RedisCredentialFacts
-from authsvc.store.health import RedisHealth
 from authsvc.store.indexing import Indexing
 from authsvc.store.member_credentials import refresh_tokens
-from authsvc.store.memory_room import MemoryWatch
 from authsvc.store.migration import Migration
 from authsvc.store.records import Records
 from authsvc.store.throttle import RedisThrottle
@@ -67,7 +63,8 @@ from authsvc.web.token import AuditSink, TokenEndpoint
 from authsvc.webhook_sender.denials import DenialRecorder
 from authsvc.wiring import clock
 from authsvc.wiring.api import management_applications
-from authsvc.wiring.events import events_endpoint, last_event
+from authsvc.wiring.events import events_endpoint
+from authsvc.wiring.health import HealthReport
 from authsvc.wiring.image_deletions import SessionDeletions
 from authsvc.wiring.images import indexed_registry, registry_images
 from authsvc.wiring.keys import system_tokens
@@ -83,9 +80,6 @@ AUDIT_ID_BYTES = 16
 
 DECODED_RECORDS = 1_024
 """Records that stay decoded beside the cache: those of members, who are looked for by address."""
-
-KEYS_PROBE = 1.0
-"""Seconds in which the key service must answer to be shown as up."""
 
 
 @define
@@ -132,10 +126,6 @@ class Counting:
     def password_waits(self, lane: Lane, change: int) -> None:
         """Count one password check more or less that waits."""
         self.slot.inc(PASSWORDS_WAITING, lane, by=change)
-
-    def clients_are_unclear(self) -> bool:
-        """Whether any worker has seen passwords from addresses that may be an unconfigured proxy's."""
-        return any(any(cells) for cells in self.shared_metrics.cells(UNCLEAR_CLIENTS, ()))
 
 
 @frozen
@@ -186,8 +176,7 @@ async def running_worker(
         throttle = RedisThrottle(connection)
         verifier = stack.enter_context(_verifier(hashing, counting))
         passwords = _passwords(verifier, throttle, hashing, counting, logger)
-        recent = cached if settings.degraded_pulls else None
-        authenticator = Authenticator(facts, passwords, throttle, on_use=usage.record, cached=cached, recent=recent)
+        authenticator = _authenticator(settings, facts, passwords, throttle, usage, cached)
         service, record = settings.public_url.authority, _recording(recorder, denials)
         issuance = _issuance(settings, authenticator, live, Records(connection, codec, _change_log(logger)))
         tokens = system_tokens(settings, live.keyring)
@@ -222,7 +211,8 @@ async def running_worker(
         events = await stack.enter_async_context(
             events_endpoint(settings, live.event_bearers, codec, has_room, counting.slot, logger)
         )
-        readiness = _readiness(settings, live, connection, disk, memory, counting)
+        parts = (connection, disk, memory, counting.shared_metrics)
+        readiness = HealthReport(settings, live.keys, live.keyring, *parts).readiness()
         status_routes = [*readiness.routes(), metrics(counting.shared_metrics, clock)]
         served = served_routes(sockets, [*edge_routes, _for_balancers(readiness)], applications, status_routes, events)
         yield await stack.enter_async_context(listeners(settings, served, logger, counting.slot))
@@ -248,20 +238,17 @@ def _for_balancers(readiness: Readiness) -> web.RouteDef:
     return web.get("/readyz", EdgeReadiness(readiness.is_ready, asyncio.get_running_loop().time).readyz)
 
 
-def _readiness(
-    settings: Settings, live: Live, connection: Connection, disk: DiskWatch, memory: MemoryWatch, counting: Counting
-) -> Readiness:
-    return Readiness(
-        RedisHealth(connection),
-        disk,
-        memory.facts,
-        live.keyring,
-        lambda: registry_state(settings.registry_url),
-        lambda: _keys_state(live.keys),
-        counting.clients_are_unclear,
-        partial(last_event, counting.shared_metrics),
-        clock,
-    )
+def _authenticator(
+    settings: Settings,
+    facts: RedisCredentialFacts,
+    passwords: ThrottledPasswords,
+    throttle: RedisThrottle,
+    usage: RedisUsage,
+    cached: CachedFacts,
+) -> Authenticator:
+    """Return what authenticates; what is cached stands in for Redis where the setting allows it."""
+    recent = cached if settings.degraded_pulls else None
+    return Authenticator(facts, passwords, throttle, on_use=usage.record, cached=cached, recent=recent)
 
 
 def _issuance(settings: Settings, authenticator: Authenticator, live: Live, records: Records) -> Issuance:
@@ -275,21 +262,6 @@ def _issuance(settings: Settings, authenticator: Authenticator, live: Live, reco
         new_token_id=new_token_id,
         sign_ins=sign_ins if settings.refresh_tokens else None,
     )
-
-
-async def _keys_state(keys: KeyServiceClient | None) -> str:
-    """Return whether the key service answers and has its keys; one that answers those before is up."""
-    if keys is None:
-        return "not configured"
-    began = asyncio.get_running_loop().time()
-    try:
-        async with asyncio.timeout(KEYS_PROBE):
-            await keys.license_keys()
-    except TimeoutError:
-        return "up" if keys.answered_at > began else "down"
-    except AuthsvcError:
-        return "down"
-    return "up"
 
 
 @contextmanager

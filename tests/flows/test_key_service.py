@@ -22,7 +22,7 @@ USES_KEYS = '''
 import sys
 
 if "authsvc.server.worker" in sys.orig_argv:
-    import authsvc.wiring.server as server
+    import authsvc.wiring.health as health
     from authsvc.keys.seal_context import SealContext
 
     async def use(keys):
@@ -34,7 +34,7 @@ if "authsvc.server.worker" in sys.orig_argv:
         opened = await keys.unseal(await keys.seal(b"an upstream password", context), context)
         return "used" if opened == b"an upstream password" else "wrong"
 
-    server._keys_state = use
+    health.keys_state = use
 '''
 """Makes a worker use the key service whenever it is asked for its readiness. It is otherwise the real one."""
 
