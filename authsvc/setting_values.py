@@ -16,6 +16,8 @@ MIN_SIZE, MAX_SIZE = 100, 1000000 * 1024
 
 DEFAULT_CONNECTIONS = 1000
 
+MAX_PORT = 65535
+
 MAX_SOCKET_PATH, LONGEST_SUFFIX = 107, 10
 """Bytes that fit in ``sun_path`` with the NUL behind them, and those that a draft of the socket has more."""
 
@@ -100,6 +102,14 @@ def parse_size(text: str, name: str) -> int:
     if not MIN_SIZE <= size <= MAX_SIZE:
         raise SetupRefused(f"{name} must be a size from 100m to 1000000g such as 10g, not {text[:40]!r}")
     return size
+
+
+def parse_host_and_port(text: str, name: str) -> tuple[str, int]:
+    """Return host and port; an IPv6 address has brackets in the text, and none in the host."""
+    form = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9._-]{1,253})):([0-9]{1,5})", text, re.ASCII)
+    if form is None or not 0 < int(form[3]) <= MAX_PORT:
+        raise SetupRefused(f"{name} must be a host and a port such as nginx:5000 or [::1]:443, not {text[:80]!r}")
+    return form[1] or form[2], int(form[3])
 
 
 def parse_on_or_off(text: str, name: str) -> bool:

@@ -31,6 +31,7 @@ from authsvc.setting_values import (
     parse_absolute_path,
     parse_absolute_paths,
     parse_connections,
+    parse_host_and_port,
     parse_on_or_off,
     parse_size,
     parse_socket_path,
@@ -105,6 +106,7 @@ class Settings:
         audit_groups: how many different decisions each worker counts up before it writes them.
         audit_export_dir: where its oldest entries go before they are trimmed; None to drop them.
         log_level: ``debug``, ``info``, ``warning`` or ``error``.
+        tls_endpoint: host and port where clients' TLS ends, to watch the certificate there; None for nowhere.
         upstream_tag_interval: for which a tag of a linked registry is not looked up again.
         upstream_stale_limit: for which its last known image stands in while that registry does not answer.
         upstream_cache_size: MiB that nginx may keep of linked registries; read by what renders its configuration.
@@ -140,6 +142,7 @@ class Settings:
     audit_groups: int
     audit_export_dir: Path | None
     log_level: str
+    tls_endpoint: tuple[str, int] | None
     upstream_tag_interval: timedelta
     upstream_stale_limit: timedelta
     upstream_cache_size: int
@@ -247,6 +250,7 @@ SETTINGS = (
     _Setting("audit_groups", number(MIN_AUDIT_GROUPS, MAX_AUDIT_GROUPS), "16384"),
     _Setting("audit_export_dir", parse_absolute_path, optional=True),
     _Setting("log_level", one_of("debug", "info", "warning", "error"), "info"),
+    _Setting("tls_endpoint", parse_host_and_port, optional=True),
     _Setting("upstream_tag_interval", seconds(1, 24 * 3600), "60"),
     _Setting("upstream_stale_limit", seconds(0, 90 * 24 * 3600), str(7 * 24 * 3600)),
     _Setting("upstream_cache_size", parse_size, "10g"),
@@ -311,6 +315,8 @@ def load_with_texts(
         values["private_clients"] = (
             bool("trusted_proxies" in given and values["trusted_proxies"]) or values["public_url"].is_localhost
         )
+    if values["tls_endpoint"] is not None and values["public_url"].scheme != "https":
+        raise SetupRefused("AUTHSVC_TLS_ENDPOINT needs an AUTHSVC_PUBLIC_URL that begins with https://")
     if (values["leaf_key"] is None) != (values["leaf_certificate"] is None):
         raise SetupRefused("AUTHSVC_LEAF_KEY and AUTHSVC_LEAF_CERTIFICATE belong together; set both or neither")
     return Settings(**values), {name: text for name, (text, _) in given.items()}

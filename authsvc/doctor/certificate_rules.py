@@ -1,15 +1,11 @@
 """What is wrong with the certificate of a server."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from authsvc.counts import counted
-from authsvc.doctor.outside_replies import SeenCertificate
-
-SOON = timedelta(days=14)
-"""Certificates are renewed long before; one that ends so soon is not going to be."""
-
-_DATE = "%Y-%m-%d %H:%M UTC"
+from authsvc.tls.certificate import SeenCertificate
+from authsvc.tls.verdict import DATE, SOON
 
 _BY_ERROR = {
     2: "tls-chain-incomplete",
@@ -29,8 +25,8 @@ def diagnose_certificate(seen: SeenCertificate, now: datetime) -> Iterator[tuple
     facts: dict[str, object] = {
         "names": ", ".join(seen.names),
         "issuer": seen.issuer,
-        "begins": f"{seen.begins:{_DATE}}",
-        "ends": f"{seen.ends:{_DATE}}",
+        "begins": f"{seen.begins:{DATE}}",
+        "ends": f"{seen.ends:{DATE}}",
         "left": f"in {counted(days, 'day')}" if days else "within a day",
         "detail": seen.detail,
     }

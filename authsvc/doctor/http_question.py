@@ -15,6 +15,7 @@ from enum import StrEnum
 from attrs import field, frozen
 
 from authsvc.public_url import PublicUrl
+from authsvc.tls.certificate import hang_up
 
 DEADLINE = 10.0
 """Seconds for one question and its answer, unless it is given more."""
@@ -117,13 +118,6 @@ class ServerAddress:
         if self.unix_socket is not None:
             return await asyncio.open_unix_connection(self.unix_socket, limit=_LONGEST_HEAD)
         return await asyncio.open_connection(self.host, self.port, ssl=self.context, limit=_LONGEST_HEAD)
-
-
-async def hang_up(writer: asyncio.StreamWriter) -> None:
-    """End a connection at once: what is still to be sent, or a farewell of TLS, would keep it open."""
-    writer.transport.abort()
-    with suppress(OSError):
-        await writer.wait_closed()
 
 
 async def ask(

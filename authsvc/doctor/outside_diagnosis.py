@@ -3,16 +3,17 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from authsvc.doctor.certificate_check import TrustedAuthorities, see_certificate
+from authsvc.doctor.certificate_check import TrustedAuthorities, certificate_of
 from authsvc.doctor.certificate_rules import diagnose_certificate
 from authsvc.doctor.finding import Diagnosis, SkippedCheck
 from authsvc.doctor.http_question import ServerAddress
 from authsvc.doctor.outside_checks import SILENCE, ask_outside
-from authsvc.doctor.outside_replies import OutsideReplies, SeenCertificate, status_of
+from authsvc.doctor.outside_replies import OutsideReplies, status_of
 from authsvc.doctor.outside_rules import diagnose_outside, is_of_authsvc, outside_findings
 from authsvc.doctor.push_checks import PushRequest, ask_push
 from authsvc.doctor.push_rules import diagnose_push, may_push
 from authsvc.public_url import PublicUrl
+from authsvc.tls.certificate import SeenCertificate
 
 PUSH, CERTIFICATE = "push", "certificate"
 
@@ -41,7 +42,7 @@ async def examine_outside(
     certificate = None
     server = ServerAddress.of(url, authorities.context() if url.scheme == "https" else None)
     if url.scheme == "https":
-        certificate = await see_certificate(server, authorities)
+        certificate = await certificate_of(server, authorities)
         if certificate is not None and certificate.error:
             # What else is wrong is told in the same run; nothing secret is sent over such a connection.
             server = ServerAddress.of(url, authorities.context(verified=False))

@@ -6,31 +6,9 @@ from attrs import field, frozen
 
 from authsvc.doctor.http_question import HttpReply, NoReply, Reply
 from authsvc.public_url import PublicUrl
+from authsvc.tls.certificate import SeenCertificate
 
 MIB = 1024 * 1024
-
-
-@frozen
-class SeenCertificate:
-    """The certificate that a server shows, and what came of checking it.
-
-    Attributes:
-        names: that it is for.
-        issuer: who signed it.
-        begins: aware.
-        ends: aware.
-        error: OpenSSL's number of why it is not accepted; 0 when it is.
-        detail: OpenSSL's words.
-        protocol: the one that the server chose among HTTP/2 and HTTP/1.1, or None.
-    """
-
-    names: tuple[str, ...]
-    issuer: str
-    begins: datetime
-    ends: datetime
-    error: int
-    detail: str
-    protocol: str | None
 
 
 @frozen

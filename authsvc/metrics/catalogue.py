@@ -163,6 +163,16 @@ LEAF_EXPIRY = Metric(
 LEAF_FAILURES = Metric(
     "authsvc_leaf_renewal_failures_total", Kind.COUNTER, "Attempts to renew a signing certificate that failed."
 )
+TLS_EXPIRY = Metric(
+    "authsvc_tls_certificate_expiry_seconds",
+    Kind.SOONEST,
+    "Time until the certificate ends that clients are shown; absent until it was seen.",
+)
+TLS_WRONG = Metric(
+    "authsvc_tls_certificate_wrong",
+    Kind.LARGEST,
+    "1 when every client refuses that certificate: for another host, or outside of its dates.",
+)
 AUDIT_USED = Metric("authsvc_audit_used_bytes", Kind.LARGEST, "Memory of Redis that decisions and changes take.")
 AUDIT_BUDGET = Metric("authsvc_audit_budget_bytes", Kind.LARGEST, "Memory of Redis that they may take.")
 AUDIT_WAITING = Metric("authsvc_audit_waiting", Kind.GAUGE, "Audit entries that are not written yet.")
@@ -304,7 +314,7 @@ METRICS = (
     UNCLEAR_CLIENTS,
     *(STORE_SECONDS, STORE_ERRORS, STORE_DISK_FREE, STORE_DISK_SIZE, STORE_MEMORY_USED, STORE_MEMORY_LIMIT),
     *(RECORD_READS, RECORDS_CACHED, WORKERS_TRACKING),
-    *(LEAF_EXPIRY, LEAF_FAILURES, WORKERS, WORKER_DEATHS),
+    *(LEAF_EXPIRY, LEAF_FAILURES, TLS_EXPIRY, TLS_WRONG, WORKERS, WORKER_DEATHS),
     *(AUDIT_USED, AUDIT_BUDGET, AUDIT_WAITING, AUDIT_LOST, LOG_LOST, METRICS_LOST),
     *(KEY_OPERATIONS, KEY_SERVICE_DEATHS),
     *(REGISTRY_EVENTS, REGISTRY_NOTIFICATIONS, REGISTRY_NOTIFICATION_SECONDS, REGISTRY_LAST_EVENT),

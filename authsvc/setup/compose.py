@@ -64,7 +64,7 @@ KEY_ADMIN_SOCKET = "key-admin/key-service.sock"
 _KEYS = "/var/lib/authsvc/keys"
 """Where the key service sees its keys."""
 
-_REGISTRY_PORT = 5000
+_REGISTRY_PORT = _NGINX_PORT = 5000
 _INSIDE_PORT = 8081
 _REDIS_PORT = 6379
 _REDIS_DISK = "/var/lib/redis/primary:/var/lib/redis/replica"
@@ -151,7 +151,7 @@ def check_compose(options: ComposeOptions, environ: Mapping[str, str]) -> tuple[
     """
     check_volumes(options.root)
     directory = options.root / "secrets"
-    settings = check_settings(environ, _authsvc(options, _NO_SECRET, edge_settings_of(environ)).settings())
+    settings = check_settings(environ, authsvc_values(options, _NO_SECRET, edge_settings_of(environ)).settings())
     absent = check_secrets(directory, settings)
     if not (directory / REDIS_SECRET).exists():
         absent = (*absent, REDIS_SECRET)
@@ -243,7 +243,7 @@ def _files(options: ComposeOptions, environ: Mapping[str, str], secrets: _Secret
         "nginx/metrics.conf": render.copy_script("metrics.conf"),
         "nginx/acme.sh": render.copy_script("acme.sh"),
         "nginx/host": f"{options.public_url.host}\n",
-        "authsvc/authsvc.toml": render.render(_authsvc(options, secrets.redis, edge_settings)),
+        "authsvc/authsvc.toml": render.render(authsvc_values(options, secrets.redis, edge_settings)),
     }
 
 
@@ -360,7 +360,7 @@ def nginx_values(
 ) -> render.NginxValues:
     """Return what nginx's configuration depends on."""
     return render.NginxValues(
-        listen="0.0.0.0:5000",  # a container's own addresses
+        listen=f"0.0.0.0:{_NGINX_PORT}",  # a container's own addresses
         public_scheme=options.public_url.scheme,
         public_authority=options.public_url.authority,
         registry_upstream=f"{_serving(options)}:{_REGISTRY_PORT}",
@@ -380,7 +380,8 @@ def nginx_values(
     )
 
 
-def _authsvc(options: ComposeOptions, secret: bytes, edge_settings: EdgeSettings) -> render.AuthsvcValues:
+def authsvc_values(options: ComposeOptions, secret: bytes, edge_settings: EdgeSettings) -> render.AuthsvcValues:
+    """Return what authsvc.toml says."""
     user = f"authsvc:{_password(secret, 'authsvc')}"
     redis_url = f"redis://{user}@redis:{_REDIS_PORT}/0"
     if "sentinel" in options.profiles:
@@ -393,6 +394,7 @@ def _authsvc(options: ComposeOptions, secret: bytes, edge_settings: EdgeSettings
         registry_url=f"http://{_serving(options)}:{_REGISTRY_PORT}",
         secrets_dir="/var/lib/authsvc/secrets",
         private_clients=edge_settings.private_clients(options.public_url),
+        tls_endpoint=f"nginx:{_NGINX_PORT}" if options.tls else None,
         control_socket="/tmp/authsvc.sock",  # noqa: S108  of the container, whose only writable place this is
         key_socket="/var/lib/authsvc/key-socket/key-service.sock",
     )

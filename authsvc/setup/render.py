@@ -152,6 +152,8 @@ class AuthsvcValues:
     secrets_dir: str
     private_clients: str
     control_socket: str
+    tls_endpoint: str | None = None
+    """Where clients' TLS ends; None for nowhere, or what is set."""
     trusted_proxies: str | None = None
     """Whose word on the client's address counts; None for what is set."""
     key_socket: str | None = None

@@ -18,6 +18,7 @@ from authsvc.signing.keyring import Keyring
 from authsvc.store.connection import Connection
 from authsvc.store.health import RedisHealth
 from authsvc.store.memory_room import MemoryWatch
+from authsvc.tls.watch import CertificateWatch
 from authsvc.web.ops import Readiness
 from authsvc.wiring import clock
 
@@ -41,6 +42,7 @@ class HealthReport:
         connection: to Redis.
         disk: of Redis.
         memory: of Redis.
+        certificate: that clients are shown.
         shared_metrics: what all workers of the server count.
     """
 
@@ -50,6 +52,7 @@ class HealthReport:
     connection: Connection
     disk: DiskWatch
     memory: MemoryWatch
+    certificate: CertificateWatch
     shared_metrics: SharedMetrics
 
     def readiness(self) -> Readiness:
@@ -59,6 +62,7 @@ class HealthReport:
             "store_memory": self._store_memory,
             "registry": self._registry,
             "keys": self._keys,
+            "tls_certificate": self._tls_certificate,
             "events": self._events,
             "client_addresses": self._client_addresses,
         }
@@ -75,6 +79,9 @@ class HealthReport:
 
     async def _keys(self) -> str:
         return await keys_state(self.keys)
+
+    async def _tls_certificate(self) -> Mapping[str, Any]:
+        return self.certificate.facts()
 
     async def _events(self) -> Mapping[str, Any]:
         at = max(cells[0] for cells in self.shared_metrics.cells(REGISTRY_LAST_EVENT, ()))

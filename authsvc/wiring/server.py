@@ -72,6 +72,7 @@ from authsvc.wiring.listeners import listeners, served_routes
 from authsvc.wiring.proxy import proxy_endpoint
 from authsvc.wiring.record_cache import record_cache
 from authsvc.wiring.room import watched_disk, watched_memory
+from authsvc.wiring.tls import watched_certificate
 from authsvc.wiring.webhooks import webhooks_of_worker
 from authsvc.worker_status import DATA_VERSION
 
@@ -157,9 +158,10 @@ async def running_worker(
     async with AsyncExitStack() as stack:
         connection = Connection(settings.redis_url, counting.store_command, deadline=settings.redis_deadline)
         stack.push_async_callback(connection.close)
-        codec = Codec(DECODED_RECORDS)
+        codec, throttle = Codec(DECODED_RECORDS), RedisThrottle(connection)
         disk = await stack.enter_async_context(watched_disk(settings, logger, counting.slot))
         memory = await stack.enter_async_context(watched_memory(connection, logger, counting.slot))
+        certificate = await stack.enter_async_context(watched_certificate(settings, logger, counting.slot))
 
         def has_room() -> bool:
             return disk.has_room() and memory.has_room()
@@ -173,7 +175,6 @@ async def running_worker(
         sending = webhooks_of_worker(settings, live.keys, has_room, _change_log(logger), logger, counting.slot)
         denials = await stack.enter_async_context(sending)
         await stack.enter_async_context(_indexing(settings, logger))
-        throttle = RedisThrottle(connection)
         verifier = stack.enter_context(_verifier(hashing, counting))
         passwords = _passwords(verifier, throttle, hashing, counting, logger)
         authenticator = _authenticator(settings, facts, passwords, throttle, usage, cached)
@@ -211,7 +212,7 @@ async def running_worker(
         events = await stack.enter_async_context(
             events_endpoint(settings, live.event_bearers, codec, has_room, counting.slot, logger)
         )
-        parts = (connection, disk, memory, counting.shared_metrics)
+        parts = (connection, disk, memory, certificate, counting.shared_metrics)
         readiness = HealthReport(settings, live.keys, live.keyring, *parts).readiness()
         status_routes = [*readiness.routes(), metrics(counting.shared_metrics, clock)]
         served = served_routes(sockets, [*edge_routes, _for_balancers(readiness)], applications, status_routes, events)

@@ -43,6 +43,7 @@ BAD = {
     "cached_records": "255",
     "audit_export_dir": "audit",
     "log_level": "loud",
+    "tls_endpoint": "nginx",
     "control_socket": "serve.sock",
     "keys_dir": " ",
     "key_socket": "keys.sock",

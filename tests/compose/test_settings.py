@@ -4,11 +4,12 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from authsvc.public_url import parse_public_url
 from authsvc.settings import SETTINGS
-from authsvc.setup.compose import nginx_values, parse_options
+from authsvc.setup.compose import authsvc_values, nginx_values, parse_options
 from authsvc.setup.edge_settings import EdgeSettings, edge_settings_of
 from authsvc.setup.pull_through import PullThrough, pull_through_of
 from tests.compose.engine import ROOT
@@ -82,6 +83,23 @@ def test_settings_of_the_edge_reach_nginx() -> None:
         assert f"${{{name}:-}}" in compose["services"]["nginx"]["labels"]["authsvc.rendered-for"]
     # serve itself goes on believing its own nginx, and no one else.
     assert "${" not in compose["services"]["authsvc"]["environment"]["AUTHSVC_TRUSTED_PROXIES"]
+
+
+@pytest.mark.parametrize(
+    ("url", "tls", "endpoint"),
+    [
+        ("https://registry.vendor.test", "", "nginx:5000"),
+        ("https://registry.vendor.test", "off", None),
+        ("http://localhost:5000", "", None),
+    ],
+)
+def test_the_certificate_is_watched_where_nginx_shows_it(url: str, tls: str, endpoint: str | None) -> None:
+    """At its own port, when it does TLS."""
+    options = parse_options(ROOT, parse_public_url(url), tls, "", None, "198.18.213")
+    port = nginx_values(options, "5e" * 32, PullThrough(), EdgeSettings()).listen.rpartition(":")[2]
+
+    assert authsvc_values(options, b"5e" * 32, EdgeSettings()).tls_endpoint == endpoint
+    assert endpoint is None or endpoint == f"nginx:{port}"
 
 
 def test_nginx_is_asked_at_the_port_that_is_published() -> None:

@@ -53,6 +53,7 @@ def test_toml_gives_back_what_went_in(value: str) -> None:
         secrets_dir=value,
         private_clients=value,
         control_socket=value,
+        tls_endpoint=value or None,
         trusted_proxies=value or None,
         key_socket=value or None,
         upstream_private_networks=value or None,

@@ -1,0 +1,77 @@
+"""What clients make of the certificate that they are shown, in one sentence."""
+
+import enum
+from datetime import datetime, timedelta
+
+from attrs import frozen
+
+from authsvc.counts import counted
+from authsvc.tls.certificate import SeenCertificate
+
+SOON = timedelta(days=14)
+"""Certificates are renewed long before; one that ends so soon is not going to be."""
+
+DATE = "%Y-%m-%d %H:%M UTC"
+
+NOT_BEGUN, ENDED, OTHER_HOST, OTHER_ADDRESS = 9, 10, 62, 64
+"""OpenSSL's numbers, X509_V_ERR_…."""
+
+
+class CertificateStatus(enum.Enum):
+    """How a certificate is, as ``/readyz`` says it."""
+
+    NOT_CONFIGURED = "not configured"
+    """Nobody said where it is shown."""
+    UNKNOWN = "unknown"
+    """It could not be looked at."""
+    OK = "ok"
+    ENDS_SOON = "ends soon"
+    WRONG = "wrong"
+    """Every client refuses it."""
+
+
+@frozen
+class CertificateVerdict:
+    """How a certificate is, and why.
+
+    Attributes:
+        status: in a word.
+        detail: for people; None when there is nothing to say.
+    """
+
+    status: CertificateStatus
+    detail: str | None = None
+
+
+def judge(seen: SeenCertificate, host: str, now: datetime) -> CertificateVerdict:
+    """Return what clients make of a certificate that should be for ``host``.
+
+    An authority that this machine does not know is no fault: clients may have been told to trust it.
+    """
+    ends = f"it ends on {seen.ends:{DATE}}"
+    for_others = f"it is for {', '.join(seen.names)[:200]} and not for {host}"
+    its_chain = "a certificate of its chain"
+    faults = {
+        OTHER_HOST: for_others,
+        OTHER_ADDRESS: for_others,
+        ENDED: f"it ended on {seen.ends:{DATE}}" if seen.ends <= now else f"{its_chain} has ended",
+        NOT_BEGUN: f"it begins on {seen.begins:{DATE}}" if seen.begins > now else f"{its_chain} has not begun",
+    }
+    fault = faults.get(seen.own_error) or faults.get(seen.error)
+    if fault:
+        return CertificateVerdict(
+            CertificateStatus.WRONG, f"{fault}, so every client refuses it; put another one in its place"
+        )
+    if seen.ends - now < SOON:
+        days = max(0, (seen.ends - now).days)
+        left = f"in {counted(days, 'day')}" if days else "within a day"
+        return CertificateVerdict(
+            CertificateStatus.ENDS_SOON, f"{ends}, {left}; renew it, or see why it is not renewed"
+        )
+    if seen.error:
+        return CertificateVerdict(
+            CertificateStatus.OK,
+            f"no authority that authsvc trusts vouches for it ({seen.detail}): if its authority is not a private one, "
+            "which clients are told to trust, the file lacks intermediate certificates",
+        )
+    return CertificateVerdict(CertificateStatus.OK)

@@ -1,0 +1,89 @@
+"""Looks each minute at the certificate that clients are shown."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from authsvc.tls.certificate import SeenCertificate, TlsServer, client_context, see_certificate
+from authsvc.tls.verdict import CertificateStatus, CertificateVerdict, judge
+
+LOOK_EVERY, LOOK_AGAIN = 60.0, 10.0
+"""Seconds between two looks, and after one that failed."""
+
+DEADLINE = 5.0
+"""Seconds for one handshake; a look takes two or three."""
+
+FAILURES = 30
+"""So many looks in a row may fail before it is reported: at a start, nginx comes after authsvc."""
+
+_NOT_CONFIGURED = CertificateVerdict(CertificateStatus.NOT_CONFIGURED)
+
+
+class CertificateWatch:
+    """Looks at the certificate of one server, or of none."""
+
+    def __init__(
+        self,
+        server: TlsServer | None,
+        clock: Callable[[], datetime],
+        on_change: Callable[["CertificateWatch"], None] = lambda _: None,
+    ) -> None:
+        """Watch ``server``.
+
+        Args:
+            server: that is looked at; None when nobody said where.
+            clock: the wall clock.
+            on_change: hears of it when another status than before is worth a word.
+        """
+        unknown = CertificateVerdict(CertificateStatus.UNKNOWN, "it was not looked at yet")
+        self.verdict = unknown if server else _NOT_CONFIGURED
+        self.seen: SeenCertificate | None = None
+        """At the last look; None when that failed."""
+        self._server = server
+        self._clock = clock
+        self._on_change = on_change
+        self._reported = CertificateStatus.OK
+        self._failures = 0
+
+    def facts(self) -> Mapping[str, str | None]:
+        """Return what the last look said, for ``/readyz``."""
+        return {
+            "status": self.verdict.status.value,
+            "not_after": self.seen.ends.isoformat() if self.seen else None,
+            "detail": self.verdict.detail,
+        }
+
+    async def look(self) -> None:
+        """Look once, and report a change."""
+        if self._server is None:
+            return
+        try:
+            # Made for each look, in a thread because it takes a while: the authorities of the system may change.
+            trusting = await asyncio.to_thread(client_context)
+            self.seen = await see_certificate(self._server, trusting, DEADLINE)
+        except (OSError, ValueError) as error:
+            self.seen = None
+            reason = str(error) or "no answer in time"
+            where = f"{self._server.host}:{self._server.port}"
+            self.verdict = CertificateVerdict(
+                CertificateStatus.UNKNOWN, f"there was no certificate to see at {where}: {reason}"[:300]
+            )
+            self._failures += 1
+        else:
+            self.verdict = judge(self.seen, self._server.name, self._clock())
+            self._failures = 0
+        self._report()
+
+    async def keep_looking(self, after_look: Callable[[], None] = lambda: None) -> None:
+        """Look each minute until cancelled."""
+        while self._server is not None:
+            await self.look()
+            after_look()
+            await asyncio.sleep(LOOK_EVERY if self.seen else LOOK_AGAIN)
+
+    def _report(self) -> None:
+        status = self.verdict.status
+        if status is self._reported or 0 < self._failures < FAILURES:
+            return
+        self._reported = status
+        self._on_change(self)
