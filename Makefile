@@ -8,9 +8,9 @@ MAKEFLAGS += --no-print-directory
 # PACKAGE:COMMAND, see .ci/install-packages.
 RUN_PACKAGES := docker-registry:docker-registry redis-server:redis-server nginx-light:nginx
 BENCH_PACKAGES := $(RUN_PACKAGES) wrk:wrk
-TEST_PACKAGES := $(BENCH_PACKAGES) skopeo:skopeo curl:curl wget:wget
+TEST_PACKAGES := $(BENCH_PACKAGES) skopeo:skopeo curl:curl wget:wget openssl:openssl
 # Compose runs in a network of its own, on base images made of this machine's programs.
-SYSTEM_PACKAGES := $(TEST_PACKAGES) docker.io:dockerd iproute2:ip iptables:iptables openssl:openssl \
+SYSTEM_PACKAGES := $(TEST_PACKAGES) docker.io:dockerd iproute2:ip iptables:iptables \
 	busybox:busybox python3-venv podman:podman buildah:buildah containerd:containerd chromium:chromium
 
 # Debian trixie's newer build of a package, unpacked beside the installed one, for the tests that want both.

@@ -36,7 +36,7 @@ class SeenCertificate:
     """The certificate that a server shows, and what came of checking it.
 
     Attributes:
-        names: that it is for.
+        names: that it is for; clients look at no others, such as its subject.
         issuer: who signed it.
         begins: aware.
         ends: aware.
@@ -75,6 +75,7 @@ def client_context(
         context.load_verify_locations(authorities)
     if not verified:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.hostname_checks_common_name = False
     context.set_alpn_protocols(list(protocols))
     return context
 
@@ -114,6 +115,7 @@ def _trusting_alone(raw: bytes) -> ssl.SSLContext:
     """Return a context to which this certificate is an authority: it sees no fault but the certificate's own."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(cadata=raw)
+    context.hostname_checks_common_name = False
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     return context
 
@@ -150,7 +152,7 @@ def _names(certificate: x509.Certificate) -> tuple[str, ...]:
         names = certificate.extensions.get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME).value
         if isinstance(names, x509.SubjectAlternativeName):
             return tuple(str(name.value) for name in names)
-    return (_common_name(certificate.subject),)
+    return ("no host",)
 
 
 def _common_name(name: x509.Name) -> str:

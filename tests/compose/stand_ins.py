@@ -82,7 +82,8 @@ REDIS = StandIn(
     changes=('CMD ["redis-server"]', "WORKDIR /data", "EXPOSE 6379"),
 )
 NGINX = StandIn(
-    programs=(("nginx", None), ("curl", None)),
+    # openssl comes with ca-certificates.
+    programs=(("nginx", None), ("curl", None), ("openssl", None)),
     folders=("var/lib/nginx", "var/log/nginx"),
     changes=('CMD ["nginx", "-g", "daemon off;"]', "EXPOSE 80"),
 )

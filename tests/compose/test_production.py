@@ -128,6 +128,27 @@ def test_new_certificates_are_read(shop: Shop, certificates: Path, authority: Au
     shop.still_sells()
 
 
+def looked_at(shop: Shop) -> str:
+    """Return what authsvc says of its health once it has seen a certificate that clients may accept."""
+    look = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:8081/readyz').read().decode())"
+    said = shop.project.compose("exec", "-T", "authsvc", "python3", "-ISc", look).out
+    return said if '"tls_certificate": {"status": "ok"' in said else ""
+
+
+def test_a_certificate_of_another_host_is_not_taken(shop: Shop, certificates: Path, authority: Authority) -> None:
+    """Nginx goes on with the one that it has, and says why; authsvc sees what nginx really serves."""
+    before = serial(shop)
+    authority.write_pair(certificates, "other.test")
+    said = "fullchain.pem is not taken: it is for DNS:other.test and not for localhost;"
+    until(lambda: said in shop.project.compose("logs", "nginx").out, "nginx says why")
+    seen = until(lambda: looked_at(shop), "authsvc has looked")
+
+    assert "no authority that authsvc trusts vouches for it" in seen
+    assert serial(shop) == before
+    authority.write_pair(certificates, "localhost")
+    until(lambda: serial(shop) != before, "the good certificate is served")
+
+
 def test_an_unreadable_key_is_named(shop: Shop, certificates: Path) -> None:
     """A key of root's alone is the usual mistake: nginx says whose it must be."""
     key = certificates / "privkey.pem"

@@ -78,7 +78,13 @@ class UpstreamAuthority:
         return self.folder / "ca.pem"
 
     def issue(
-        self, *hosts: str, expired: bool = False, trusted: bool = True, begins_in: int = 0, days: int = 1
+        self,
+        *hosts: str,
+        expired: bool = False,
+        trusted: bool = True,
+        begins_in: int = 0,
+        days: int = 1,
+        named: bool = True,
     ) -> CertificateFiles:
         """Return a certificate of ``hosts``, or of this machine's loopback addresses.
 
@@ -88,6 +94,7 @@ class UpstreamAuthority:
             trusted: whether the authority has signed it, and not itself.
             begins_in: days from now on which it begins.
             days: that it lives.
+            named: whether it says so where clients look, and not in its subject alone.
         """
         names = hosts or LOCAL_HOSTS
         key = ec.generate_private_key(ec.SECP256R1())
@@ -95,7 +102,9 @@ class UpstreamAuthority:
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
         issuer = self.certificate.subject if trusted else subject
         builder = _builder(subject, key.public_key(), begins, days=days, issuer=issuer)
-        builder = builder.add_extension(x509.SubjectAlternativeName([_san(name) for name in names]), critical=False)
+        if named:
+            names_of_host = x509.SubjectAlternativeName([_san(name) for name in names])
+            builder = builder.add_extension(names_of_host, critical=False)
         certificate = builder.sign(self.key if trusted else key, hashes.SHA256())
         stem = f"{certificate.serial_number:x}"[:16]
         files = CertificateFiles(self.folder / f"{stem}.crt", self.folder / f"{stem}.key")

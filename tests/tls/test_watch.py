@@ -94,6 +94,7 @@ BAD: dict[str, tuple[Callable[[UpstreamAuthority], CertificateFiles], str]] = {
     "other host": (lambda a: a.issue("other.test", days=90), f"it is for other.test and not for {HOST}, so every"),
     "expired": (lambda a: a.issue(HOST, expired=True), "it ended on 20"),
     "not begun": (lambda a: a.issue(HOST, begins_in=3, days=90), "it begins on 20"),
+    "no name but the subject": (lambda a: a.issue(HOST, days=90, named=False), f"it is for no host and not for {HOST}"),
     "private, other host": (lambda a: a.issue("other.test", days=90, trusted=False), "it is for other.test and not"),
     "private, expired": (lambda a: a.issue(HOST, expired=True, trusted=False), "it ended on 20"),
     "wildcard of another level": (lambda a: a.issue("*.test", days=90), "it is for *.test and not for"),
