@@ -16,7 +16,7 @@ SYSTEM_PACKAGES := $(TEST_PACKAGES) docker.io:dockerd iproute2:ip iptables:iptab
 # Debian trixie's newer build of a package, unpacked beside the installed one, for the tests that want both.
 TRIXIE := .cache/trixie
 TRIXIE_PACKAGES := docker-registry
-TRIXIE_SYSTEM_PACKAGES := docker-compose
+TRIXIE_SYSTEM_PACKAGES := docker-compose promtool
 
 COMMANDS := authsvc authsvc-license docker-credential-authsvc
 ARGS ?=
