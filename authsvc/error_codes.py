@@ -115,6 +115,7 @@ ErrorCode = Literal[
     "type_invalid",
     "rows_too_many",
     "row_unreadable",
+    "configuration_invalid",
     "column_duplicated",
     "column_missing",
     "column_unknown",

@@ -44,6 +44,7 @@ ENGLISH = listed(
     trimmer trusted type unavailable unknown unreadable unused up update updated usage use used user valid value
     verification vetted view waiting warning watch what when where which who whole with within word work writer wrong
     day schedule test text ending failing watched choice direct proven
+    applied condition conversion migrate migrated parsed
     appended damaged description loss restored restoration restore revocations
     """
 )

@@ -22,6 +22,7 @@ COMMANDS = {
     "keys": ("authsvc.cli.keys", "keys_group"),
     "license": ("authsvc.cli.license", "license_group"),
     "member": ("authsvc.cli.member", "member_group"),
+    "migrate": ("authsvc.cli.migrate", "migrate_group"),
     "reload": ("authsvc.cli.reload", "reload_command"),
     "restore": ("authsvc.cli.backup", "restore_command"),
     "serve": ("authsvc.cli.serve", "serve_command"),

@@ -40,6 +40,8 @@ CLI_MAY_IMPORT = (
     "log_line",
     "log_writer",
     "license_file",
+    "installer.yaml_nodes",
+    "migration",
     "atomic_file",
     "counts",
     "printable",
@@ -64,7 +66,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "preflight audit activity",
         "keys",
         "upstreams",
-        "webhooks",
+        "webhooks migration",
         "store registries",
         "image_index webhook_sender",
         "manage",
@@ -72,7 +74,8 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "wiring",
         "setup doctor",
         "server local",
-        "cli installer",
+        "installer",
+        "cli",
         "__main__",
     )
 )

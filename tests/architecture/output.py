@@ -18,13 +18,15 @@ PRINTERS = {
 
 NO_NOUNS = (
     "accepts already answers as asks begins belongs brings covers does ends exists gives has holds is leads matches "
-    "names needs opens redirects refuses says sends sets signs stands takes this us was works means"
+    "names needs opens redirects refuses says sends sets signs stands takes this us was works means "
+    "adds allows becomes joins less"
 )
 """Words with an s at their end that may stand behind a value; a verb that is missing here is added."""
 
 NEVER_ONE = {
     "images; check at most ",
     "values; check it in parts",
+    "members; split the file",
     "bytes and may have ",
     "bytes",
     "bytes, as a socket's name",

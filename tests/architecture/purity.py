@@ -40,6 +40,8 @@ PURE_IMPORTS = (
         "authsvc.images",
         "authsvc.upstreams",
         "authsvc.webhooks",
+        "authsvc.migration",
+        "yaml.nodes",
         "authsvc.keys.seal_context",
     ),
     *(

@@ -9,7 +9,17 @@ from attrs import frozen
 
 HOUSE = Path(__file__).parents[2] / "authsvc"
 
-CORE_ROOMS = ("spec/", "tenancy/", "credentials/", "signing/", "activity/", "images/", "upstreams/", "webhooks/")
+CORE_ROOMS = (
+    "spec/",
+    "tenancy/",
+    "credentials/",
+    "signing/",
+    "activity/",
+    "images/",
+    "upstreams/",
+    "webhooks/",
+    "migration/",
+)
 """Folders whose modules decide and compute; see docs/architecture.md."""
 
 CORE_MODULES = (
