@@ -93,16 +93,19 @@ say_once_a_day() {
     fi
 }
 
+# What is in new.pem is served from now on.
 take() {
     seen=$1
+    mv "$work/new.pem" "$work/in-use.pem"
     [ -n "$can_check" ] || return 0
-    cat "$chain" >"$work/in-use.pem"
-    faults_of "$chain" | while read -r kind words; do say "$chain is served, but $words"; done
+    faults_of "$work/in-use.pem" | while read -r kind words; do say "$chain is served, but $words"; done
 }
 
 consider() {
+    mkdir -p "$work"
+    cat "$chain" >"$work/new.pem"
     if tested=$(nginx -t -q -e stderr -c "$config" 2>&1); then
-        fault=$(new_fault_of "$chain")
+        fault=$(new_fault_of "$work/new.pem")
     else
         # Half of a new pair does not pass; the next look finds it whole.
         [ "$1" = "$unfinished" ] || { unfinished=$1 && return 0; }
@@ -153,13 +156,16 @@ if [ -n "$certificates" ]; then
         export SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
     fi
     # There is no other pair to serve at a start, whatever its faults.
-    take "$(cat $certificates | cksum)"
+    sum=$(cat $certificates | cksum)
+    cat "$chain" >"$work/new.pem"
+    # Nothing that goes wrong with a look keeps nginx from its start.
+    take "$sum" || true
     (
         while :; do
-            warn_of_end
+            warn_of_end || true
             sleep "$look_again"
             sum=$(cat $certificates | cksum) || continue
-            if [ "$sum" = "$seen" ]; then rm -f "$work/refused.state"; else consider "$sum"; fi
+            if [ "$sum" = "$seen" ]; then rm -f "$work/refused.state"; else consider "$sum" || true; fi
         done
     ) &
 fi

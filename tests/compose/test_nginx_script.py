@@ -1,9 +1,11 @@
 """nginx.sh, run by this machine's shell with real nginx and openssl: which new certificates it has nginx take."""
 
 import os
+import shutil
 import signal
 import ssl
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -52,11 +54,12 @@ class Nginx:
     def put(self, pair: CertificateFiles, *authorities: UpstreamAuthority, key: Path | None = None) -> int:
         """Put a pair where nginx looks, with the certificates of authorities behind it; return its serial number."""
         chain = pair.certificate.read_bytes() + b"".join(map(pem, authorities))
-        folder = self.folder / "certificates"
-        folder.mkdir(exist_ok=True)
-        for name, content in (("privkey.pem", (key or pair.key).read_bytes()), ("fullchain.pem", chain)):
-            (folder / f".{name}").write_bytes(content)
-            (folder / f".{name}").replace(folder / name)
+        folder = Path(tempfile.mkdtemp(dir=self.folder))
+        (folder / "privkey.pem").write_bytes((key or pair.key).read_bytes())
+        (folder / "fullchain.pem").write_bytes(chain)
+        # Both files at once: on a slow machine a look, or two of them, might come between.
+        (folder / "link").symlink_to(folder)
+        (folder / "link").replace(self.folder / "certificates")
         return x509.load_pem_x509_certificate(chain).serial_number
 
     def put_good(self, *hosts: str) -> int:
@@ -260,6 +263,15 @@ def test_one_that_ends_soon(nginx: Nginx) -> None:
         nginx.serves(nginx.put_good())
 
     assert nginx.log.count(words) == 1
+
+
+def test_its_notes_are_lost(nginx: Nginx) -> None:
+    """Somebody clears /tmp: the looks go on, and what is bad is still not taken."""
+    with running(nginx):
+        shutil.rmtree(nginx.folder / "tmp/certificates")
+        nginx.put_good("other.test")
+        assert f"{REFUSED}it is for DNS:other.test" in nginx.outcome("")
+        nginx.serves(nginx.put_good())
 
 
 def test_an_image_without_openssl(nginx: Nginx) -> None:
