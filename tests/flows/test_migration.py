@@ -7,6 +7,14 @@ from typing import Any
 
 import pytest
 
+from authsvc.cli.console import find
+from authsvc.cli.migrated_parts import MigratedPart, MigratedParts
+from authsvc.errors import Conflict
+from authsvc.installer.yaml_nodes import documents
+from authsvc.migration.conversion import convert
+from authsvc.migration.document import DockerAuthConfiguration
+from authsvc.migration.plan import MigrationOptions
+from authsvc.wiring.management import management
 from tests.support.command import call
 from tests.support.docker_auth_files import LDAP, REFERENCE, SIMPLE, VENDOR
 from tests.support.http_client import claims_of, get_token
@@ -227,3 +235,43 @@ def test_the_example_of_the_documentation(stack: Stack, app: str) -> None:
     ran = stack.authsvc("migrate", "docker-auth", "auth_config.yml", "--team", team, "--dry-run")
 
     assert ran.out + ran.err == said.replace("team acme", f"team {team}")
+
+
+async def test_a_migration_that_fails_in_the_middle(stack: Stack, app: str) -> None:
+    """What was made has told its secret by then, and a repetition makes the rest and nothing twice."""
+    (root,) = documents(vendor(app))
+    plan = convert(DockerAuthConfiguration.read(root), MigrationOptions())
+    settings, _ = find(stack.data_dir, {})
+    told: list[MigratedPart] = []
+    async with management(settings, lambda _: None) as manage:
+        parts = MigratedParts(app)
+        await parts.look(manage, plan)
+        await manage.teams.create(app, None, manage.operation())  # somebody else is faster
+        with pytest.raises(Conflict):
+            await parts.carry_out(manage, told.append)
+        assert told == []
+
+        parts = MigratedParts(app)
+        await parts.look(manage, plan)
+        await manage.teams.create_app(app, app, None, manage.operation())
+        await manage.service_accounts.create("customer", app, [f"{app}/x:pull"], None, None, manage.operation())
+        parts.steps = [one for one in parts.steps if one.kind == "account"]
+        with pytest.raises(Conflict):
+            await parts.carry_out(manage, told.append)
+        assert [(one.name, one.secret is not None) for one in told] == [
+            (f"alice@{app}.test", True),
+            (f"dora@{app}.test", True),
+            ("ci-build", True),
+        ]
+
+        parts = MigratedParts(app)
+        await parts.look(manage, plan)
+        await parts.carry_out(manage, told.append)
+    assert [(one.name, one.state) for one in parts.steps] == [
+        (app, "existing"),
+        (app, "existing"),
+        (f"alice@{app}.test", "existing"),
+        (f"dora@{app}.test", "existing"),
+        ("ci-build", "existing"),
+        ("customer", "differs"),
+    ]
