@@ -84,6 +84,28 @@ def room_on(free: int, reserve: int, before: Room) -> Room:
     return Room.FULL if free < full else Room.LOW if free < low else Room.ENOUGH
 
 
+def describe_images(watch: "DiskWatch") -> str:
+    """Return what a person should know of the disk of the images."""
+    disk = watch.disk
+    if disk is None:
+        return f"the disk of the images cannot be looked at: {watch.error}"
+    free = f"{disk.free // MIB} MiB are free on the disk of the images ({disk.folder})"
+    if watch.room is Room.ENOUGH:
+        return f"{free} again"
+    return f"only {free}, and pushes fail when it is full; make room there, or delete images and collect garbage"
+
+
+def share_disk(one: Sequence[Path], other: Sequence[Path]) -> bool:
+    """Whether a folder of each are on one file system, as far as that can be seen."""
+    devices = []
+    for folders in (one, other):
+        try:
+            devices.append({folder.stat().st_dev for folder in folders})
+        except OSError:
+            return False
+    return bool(devices[0] & devices[1])
+
+
 def describe(watch: "DiskWatch") -> str:
     """Return what a person should know of the disk of Redis."""
     disk = watch.disk

@@ -41,6 +41,7 @@ ErrorCode = Literal[
     "server_running",
     "snapshot_failed",
     "reload_unfinished",
+    "status_unavailable",
     "server_not_found",
     "registry_read_only",
     "image_changed",

@@ -92,6 +92,9 @@ class Settings:
         redis_disk_reserve: MiB that are left free there by everything that can wait.
         secrets_dir: the secrets directory.
         registry_url: where the registry answers; None for an installation without lists of images.
+        registry_disk: folders on the file systems that the registry writes to; none when they cannot be seen from here.
+        registry_disk_reserve: MiB that should be free there.
+        nginx_url: where nginx answers; None when it is not looked at.
         pull_token_life: of a token that only pulls.
         push_token_life: of a token that may push or delete.
         leaf_life: of a worker's signing certificate.
@@ -128,6 +131,9 @@ class Settings:
     redis_disk_reserve: int
     secrets_dir: Path
     registry_url: str | None
+    registry_disk: tuple[Path, ...]
+    registry_disk_reserve: int
+    nginx_url: str | None
     pull_token_life: timedelta
     push_token_life: timedelta
     leaf_life: timedelta
@@ -221,9 +227,9 @@ def _redis_url(text: str, name: str) -> Secret:
     return Secret(text)
 
 
-def _registry_url(text: str, name: str) -> str:
+def _server_url(text: str, name: str) -> str:
     if not re.fullmatch(r"(?:https?://[^/\s]+|unix:///\S+)", text):
-        raise SetupRefused(f"{name} must look like http://HOST:PORT or unix:///path/registry.sock")
+        raise SetupRefused(f"{name} must look like http://HOST:PORT or unix:///path/name.sock")
     return text
 
 
@@ -235,7 +241,10 @@ SETTINGS = (
     _Setting("redis_disk", parse_absolute_paths, optional=True),
     _Setting("redis_disk_reserve", number(1, 1024 * 1024, " of MiB"), str(DEFAULT_RESERVE)),
     _Setting("secrets_dir", lambda text, _: Path(text)),
-    _Setting("registry_url", _registry_url, optional=True),
+    _Setting("registry_url", _server_url, optional=True),
+    _Setting("registry_disk", parse_absolute_paths, optional=True),
+    _Setting("registry_disk_reserve", number(1, 1024 * 1024, " of MiB"), "1024"),
+    _Setting("nginx_url", _server_url, optional=True),
     _Setting("pull_token_life", seconds(MIN_TOKEN_LIFE, MAX_TOKEN_LIFE), "300"),
     _Setting("push_token_life", seconds(MIN_TOKEN_LIFE, MAX_TOKEN_LIFE), "900"),
     _Setting("leaf_life", seconds(600, 90 * 24 * 3600), str(DEFAULT_LEAF_LIFE)),
@@ -299,8 +308,8 @@ def load_with_texts(
             values[setting.name] = None
         else:
             values[setting.name] = setting.value(text, source)
-    values["redis_disk"] = values["redis_disk"] or ()
-    values["upstream_private_networks"] = values["upstream_private_networks"] or ()
+    for name in ("redis_disk", "registry_disk", "upstream_private_networks"):
+        values[name] = values[name] or ()
     values["keys_dir"] = values["keys_dir"] or values["secrets_dir"]
     values["leaf_renewal"] = values["leaf_renewal"] or values["leaf_life"] / 2
     longest = max(values["pull_token_life"], values["push_token_life"])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authsvc.disk_room import MIB, DiskWatch, Room, describe, measure, room_on
+from authsvc.disk_room import MIB, DiskWatch, Room, describe, describe_images, measure, room_on, share_disk
 
 RESERVE = 100
 TERABYTE = 10**12
@@ -68,6 +68,29 @@ def test_only_changes_are_told(tmp_path: Path) -> None:
     watch.look()
     assert watch.has_room()
     assert told[1].endswith("again")
+
+
+def test_the_disk_of_the_images_has_words_of_its_own(tmp_path: Path) -> None:
+    """They say what fails and what helps, and nothing of the audit."""
+    told: list[str] = []
+    watch = DiskWatch((tmp_path,), 1000 * TERABYTE, lambda watch: told.append(describe_images(watch)))
+    watch.look()
+    watch.reserve = MIB
+    watch.look()
+    full, again = told
+    assert full.startswith("only ")
+    assert f"the disk of the images ({tmp_path}), and pushes fail when it is full; make room there" in full
+    assert again.endswith("again")
+
+
+def test_folders_of_one_disk(tmp_path: Path) -> None:
+    """Folders beside each other share it; those of another file system, and those that are gone, do not."""
+    near, far = tmp_path / "near", Path("/proc")
+    near.mkdir()
+    assert share_disk((tmp_path,), (far, near))
+    assert not share_disk((tmp_path,), (far,))
+    assert not share_disk((tmp_path,), (tmp_path / "gone",))
+    assert not share_disk((), (tmp_path,))
 
 
 def test_what_cannot_be_looked_at_stops_nothing(tmp_path: Path) -> None:

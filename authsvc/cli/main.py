@@ -27,6 +27,7 @@ COMMANDS = {
     "restore": ("authsvc.cli.backup", "restore_command"),
     "serve": ("authsvc.cli.serve", "serve_command"),
     "service-account": ("authsvc.cli.service_account", "service_account_group"),
+    "status": ("authsvc.cli.status", "status_command"),
     "team": ("authsvc.cli.team", "team_group"),
     "token": ("authsvc.cli.token", "token_group"),
     "upstream": ("authsvc.cli.upstream", "upstream_group"),

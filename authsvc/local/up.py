@@ -12,7 +12,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from authsvc.disk_room import MIB, DiskWatch, describe
+from authsvc.disk_room import MIB, DiskWatch, describe, describe_images, share_disk
 from authsvc.errors import SetupRefused
 from authsvc.keys.secrets_dir import root_is_offline
 from authsvc.listen_address import ListenAddress, join_authority
@@ -111,9 +111,7 @@ async def up(
                 first = write_file(layout.quickstart_shown, "The first start has said what to type next.\n")
                 on_ready(Ready(options.public_url, layout.root, edge, first))
 
-            reserve = settings.redis_disk_reserve * MIB
-            watch = DiskWatch(settings.redis_disk, reserve, lambda watch: say(describe(watch)))
-            beside = (watch.keep_looking(), keep_rotating(_rotated(parts)))
+            beside = [*(watch.keep_looking() for watch in _disks(settings, say)), keep_rotating(_rotated(parts))]
             tasks = [asyncio.create_task(one) for one in beside]
             try:
                 await supervisor.run(parts, stopping=stopping, hurry=hurry, on_ready=ready, say=say)
@@ -122,6 +120,15 @@ async def up(
                     task.cancel()
                 layout.edge_address.unlink(missing_ok=True)
                 layout.inside_address.unlink(missing_ok=True)
+
+
+def _disks(settings: Settings, say: Callable[[str], None]) -> Iterator[DiskWatch]:
+    """Return what watches the disks; one that Redis and the images share is told of once."""
+    reserve = settings.redis_disk_reserve * MIB
+    yield DiskWatch(settings.redis_disk, reserve, lambda watch: say(describe(watch)))
+    if not share_disk(settings.registry_disk, settings.redis_disk):
+        reserve = settings.registry_disk_reserve * MIB
+        yield DiskWatch(settings.registry_disk, reserve, lambda watch: say(describe_images(watch)))
 
 
 def _check(options: UpOptions, environ: Mapping[str, str]) -> Settings:

@@ -2,74 +2,13 @@
 compares the two.
 """  # noqa: D205
 
-import enum
 import itertools
 from collections.abc import Mapping
 
 from attrs import Factory, field, frozen
 
+from authsvc.metrics.metric import OTHER, Kind, Label, Metric
 from authsvc.outcomes import FAILED, ISSUED, LABELS, REFUSED
-
-
-class Kind(enum.Enum):
-    """How a metric is kept and added up."""
-
-    COUNTER = "counter"
-    GAUGE = "gauge"
-    """Adds up over the living workers."""
-    LARGEST = "gauge of what all workers look at, each when it can"
-    SOONEST = "gauge of seconds until the first of several instants"
-    HISTOGRAM = "histogram"
-
-
-OTHER = "other"
-"""A label value that stands for every value that is not declared."""
-
-
-@frozen
-class Label:
-    """One label of a metric. Its values are declared, so that no client and no tenant can add a series.
-
-    Attributes:
-        name: as exposed.
-        values: every value that it can have. If :data:`OTHER` is one, it stands for all that are not.
-    """
-
-    name: str
-    values: tuple[str, ...]
-
-    def declared(self, value: str) -> str:
-        """Return the declared value that ``value`` counts as; itself if there is none."""
-        return OTHER if value not in self.values and OTHER in self.values else value
-
-
-@frozen
-class Metric:
-    """One metric.
-
-    Attributes:
-        name: as exposed; a counter's ends with ``_total``.
-        kind: how it is stored and summed.
-        help: one sentence.
-        labels: its labels, in the order in which their values are passed.
-        series: the label values of each series that it can have: every combination, unless listed.
-        buckets: upper bounds of a histogram's buckets in seconds, without the last, infinite one.
-    """
-
-    name: str
-    kind: Kind
-    help: str
-    labels: tuple[Label, ...] = ()
-    series: tuple[tuple[str, ...], ...] = Factory(
-        lambda self: tuple(itertools.product(*(label.values for label in self.labels))), takes_self=True
-    )
-    buckets: tuple[float, ...] = ()
-
-    @property
-    def width(self) -> int:
-        """How many cells one series takes: a histogram has one per bucket and one for the sum."""
-        return len(self.buckets) + 2 if self.kind is Kind.HISTOGRAM else 1
-
 
 FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 SLOW = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -157,6 +96,42 @@ STORE_MEMORY_USED = Metric(
 STORE_MEMORY_LIMIT = Metric(
     "authsvc_store_memory_limit_bytes", Kind.LARGEST, "maxmemory of Redis; 0 when there is none or it is not known."
 )
+STORE_FILE = Metric(
+    "authsvc_store_append_only_file_bytes",
+    Kind.LARGEST,
+    "Size of the append-only file of Redis; 0 when it is not known.",
+)
+REGISTRY_DISK_FREE = Metric(
+    "authsvc_registry_disk_free_bytes", Kind.LARGEST, "Room that is left on the disk of the images; 0 when not known."
+)
+REGISTRY_DISK_SIZE = Metric(
+    "authsvc_registry_disk_size_bytes", Kind.LARGEST, "Size of the disk of the images; 0 when it is not known."
+)
+REGISTRY, KEY_SERVICE, NGINX = "registry", "key-service", "nginx"
+
+PART_UP = Metric(
+    "authsvc_part_up",
+    Kind.LARGEST,
+    "1 when a worker reached that part of the installation at its last look; 0 also when none looks at it.",
+    (Label("part", (REDIS, REGISTRY, KEY_SERVICE, NGINX)),),
+)
+CLOCK_SKEW = Metric(
+    "authsvc_clock_skew_seconds",
+    Kind.LARGEST,
+    "How far the clock of another part is from ours at least, ahead or behind.",
+    (Label("part", (REDIS, REGISTRY)),),
+    parts=1_000_000,
+)
+UPSTREAMS_FAILING = Metric(
+    "authsvc_upstreams_failing",
+    Kind.LARGEST,
+    "Linked registries whose last known request failed, within the last day.",
+)
+TOKEN_ROOT_EXPIRY = Metric(
+    "authsvc_token_root_expiry_seconds",
+    Kind.SOONEST,
+    "Time until the root certificate of the registry tokens ends; missing when this server does not have it.",
+)
 LEAF_EXPIRY = Metric(
     "authsvc_leaf_expiry_seconds", Kind.SOONEST, "Time until the first of the workers' signing certificates ends."
 )
@@ -221,6 +196,7 @@ METRICS_LOST = Metric(
     "authsvc_metrics_lost_total", Kind.COUNTER, "Measurements with a label value that no series is declared for."
 )
 WORKERS = Metric("authsvc_workers", Kind.GAUGE, "Workers that serve.")
+WORKERS_WANTED = Metric("authsvc_workers_wanted", Kind.GAUGE, "Workers that should serve.")
 WORKER_DEATHS = Metric("authsvc_worker_deaths_total", Kind.COUNTER, "Workers that ended without being asked to.")
 
 KEY_OPERATIONS = Metric(
@@ -313,13 +289,15 @@ METRICS = (
     *(PASSWORDS_WAITING, PASSWORDS_RUNNING, PASSWORD_SECONDS),
     UNCLEAR_CLIENTS,
     *(STORE_SECONDS, STORE_ERRORS, STORE_DISK_FREE, STORE_DISK_SIZE, STORE_MEMORY_USED, STORE_MEMORY_LIMIT),
+    *(STORE_FILE, REGISTRY_DISK_FREE, REGISTRY_DISK_SIZE, PART_UP, CLOCK_SKEW),
     *(RECORD_READS, RECORDS_CACHED, WORKERS_TRACKING),
-    *(LEAF_EXPIRY, LEAF_FAILURES, TLS_EXPIRY, TLS_WRONG, WORKERS, WORKER_DEATHS),
+    *(TOKEN_ROOT_EXPIRY, LEAF_EXPIRY, LEAF_FAILURES, TLS_EXPIRY, TLS_WRONG, WORKERS, WORKERS_WANTED, WORKER_DEATHS),
     *(AUDIT_USED, AUDIT_BUDGET, AUDIT_WAITING, AUDIT_LOST, LOG_LOST, METRICS_LOST),
     *(KEY_OPERATIONS, KEY_SERVICE_DEATHS),
     *(REGISTRY_EVENTS, REGISTRY_NOTIFICATIONS, REGISTRY_NOTIFICATION_SECONDS, REGISTRY_LAST_EVENT),
     *(IMAGES_CRAWLED, IMAGES_CRAWL_SECONDS, IMAGES_CRAWL_UNREAD, IMAGES_FAILURES, IMAGES_WAITING),
     *(PROXY_REQUESTS, PROXY_MISSES, PROXY_STALE, PROXY_FAILURES, PROXY_UPSTREAM_ANSWERS),
+    UPSTREAMS_FAILING,
     *(WEBHOOK_ATTEMPTS, WEBHOOKS_WAITING, WEBHOOKS_DROPPED),
 )
 """All of them, in the order in which they are shown."""

@@ -11,7 +11,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
-from authsvc.metrics.catalogue import Kind, Metric
+from authsvc.metrics.metric import Kind, Metric
 from authsvc.metrics.shared_metrics import MICROSECONDS, SharedMetrics
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
@@ -42,13 +42,11 @@ class _Sums(Collector):
             metric.name, metric.help, labels=[label.name for label in metric.labels]
         )
         for labels in metric.series:
-            values = [cells[0] for cells in self.shared_metrics.cells(metric, labels)]
-            if metric.kind is Kind.LARGEST:
-                family.add_metric(labels, max(values))
-            elif metric.kind is not Kind.SOONEST:
-                family.add_metric(labels, sum(values))
-            elif any(values):
-                family.add_metric(labels, min(filter(None, values)) - self.now)
+            value = self.shared_metrics.value(metric, *labels)
+            if metric.kind is not Kind.SOONEST:
+                family.add_metric(labels, value if metric.parts == 1 else value / metric.parts)
+            elif value:
+                family.add_metric(labels, value - self.now)
         return family
 
     def _histogram(self, metric: Metric) -> Family:

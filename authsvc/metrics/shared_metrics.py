@@ -15,7 +15,8 @@ import os
 from bisect import bisect_left
 from typing import Self
 
-from authsvc.metrics.catalogue import METRICS_LOST, Kind, Metric, SlotLayout
+from authsvc.metrics.catalogue import METRICS_LOST, SlotLayout
+from authsvc.metrics.metric import Kind, Metric
 
 CELL_BYTES = 8
 MICROSECONDS = 1_000_000
@@ -83,6 +84,16 @@ class SharedMetrics:
         """Return a slot to count into."""
         start = number * self.layout.size
         return Slot(self._memory[start : start + self.layout.size], self.layout)
+
+    def value(self, metric: Metric, *labels: str) -> int:
+        """Return what all workers together say of one declared series of a counter or gauge.
+
+        Of a :attr:`Kind.SOONEST` it is the instant, or 0 when there is none.
+        """
+        values = [cells[0] for cells in self.cells(metric, labels)]
+        if metric.kind is Kind.SOONEST:
+            return min(filter(None, values), default=0)
+        return max(values) if metric.kind is Kind.LARGEST else sum(values)
 
     def cells(self, metric: Metric, labels: tuple[str, ...]) -> list[list[int]]:
         """Return the cells of one declared series, slot by slot."""

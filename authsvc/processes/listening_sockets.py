@@ -22,6 +22,15 @@ class ListeningSockets:
     inside_socket: socket.socket | None = None
 
     @property
+    def health_address(self) -> str:
+        """Where this machine reaches health and metrics: ``HOST:PORT``, or ``unix:`` and a path."""
+        name = (self.inside_socket or self.inside).getsockname()
+        if isinstance(name, str):
+            return f"unix:{name}"
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(name[0], name[0])  # noqa: S104  compared, not bound
+        return f"[{host}]:{name[1]}" if ":" in host else f"{host}:{name[1]}"
+
+    @property
     def descriptors(self) -> tuple[int, int, int | None, int | None]:
         """Their numbers; None for one that there is not."""
         edge, inside = self.edge_socket, self.inside_socket

@@ -1,5 +1,8 @@
 """What other parts ask of our own registry: whether it is up, and which manifests it holds."""
 
+from collections.abc import Callable
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
 from attrs import frozen
@@ -22,6 +25,19 @@ MAX_MANIFEST = 128 * 1024
 
 USUAL_PLATFORM = ("linux", "amd64")
 """The platform whose size is given when an image has several platforms and this one is among them."""
+
+
+@frozen
+class ServerProbe:
+    """What a look at another server has found.
+
+    Attributes:
+        state: ``up``, ``down``, or ``not watched`` when nobody said where it is.
+        date: its clock, in whole seconds; None when it did not say.
+    """
+
+    state: str
+    date: datetime | None = None
 
 
 @frozen
@@ -79,15 +95,34 @@ def _platform(child: Descriptor) -> tuple[str, str]:
     return ("any", "any") if child.platform is None else (child.platform.os, child.platform.architecture)
 
 
-async def registry_state(url: str | None) -> str:
-    """Return ``up``, ``down``, or ``not watched`` when ``url`` is None.
+async def look_at_registry(url: str | None) -> ServerProbe:
+    """Return how the registry at ``url`` is.
 
     Up means that it challenges an anonymous request, as the specification's ``GET /v2/`` must.
     """
+    return await _look(url, "/v2/", lambda reply: reply.status == HTTPStatus.UNAUTHORIZED)
+
+
+async def look_at_nginx(url: str | None) -> ServerProbe:
+    """Return how nginx at ``url`` is: it answers below ``/-/`` by itself, with TLS by a redirect or an error."""
+    return await _look(url, "/-/", lambda _: True)
+
+
+async def _look(url: str | None, path: str, is_up: Callable[[RegistryReply], bool]) -> ServerProbe:
     if url is None:
-        return "not watched"
-    reply = await _probe(url, None)
-    return "up" if reply is not None and reply.status == HTTPStatus.UNAUTHORIZED else "down"
+        return ServerProbe("not watched")
+    reply = await _probe(url, None, path)
+    if reply is None:
+        return ServerProbe("down")
+    return ServerProbe("up" if is_up(reply) else "down", _date(reply))
+
+
+def _date(reply: RegistryReply) -> datetime | None:
+    """Return the time in a reply's header ``Date`` (RFC 9110 §6.6.1), in whole seconds."""
+    try:
+        return parsedate_to_datetime(reply.headers.get("Date", ""))
+    except ValueError:
+        return None
 
 
 async def accepts(url: str, token: Secret) -> bool | None:
@@ -97,9 +132,9 @@ async def accepts(url: str, token: Secret) -> bool | None:
     return None if reply is None else verdicts.get(reply.status)
 
 
-async def _probe(url: str, token: Secret | None) -> RegistryReply | None:
+async def _probe(url: str, token: Secret | None, path: str = "/v2/") -> RegistryReply | None:
     try:
         async with RegistrySession(url) as session:
-            return await session.request("GET", "/v2/", token, deadline=PROBE_DEADLINE)
+            return await session.request("GET", path, token, deadline=PROBE_DEADLINE)
     except RegistryUnavailable:
         return None

@@ -1,16 +1,18 @@
-"""The control socket of a server: a local command asks the parent to replace its workers, and waits for the result.
+"""The control socket of a server: a local command tells the parent what to do, and waits for the result.
 
-A unix socket that only its own user may open (0600), so its users could send signals as well. One JSON line
-each way: ``{"command": "reload"}``, then ``{"reason": null, "workers": 2}`` when it is done.
+A unix socket that only its own user may open (0600), so its users could send signals as well. One JSON line each way:
+``{"command": "reload"}``, then ``{"reason": null, "workers": 2}`` when it is done; ``{"command": "address"}``, then
+``{"inside": "127.0.0.1:8081"}`` or ``{"inside": "unix:/path"}``, where the server tells of its health.
 """
 
 import asyncio
 import json
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from attrs import asdict
 
@@ -31,19 +33,32 @@ new ones start, and the old ones finish their requests."""
 CONNECT_DEADLINE = 5.0
 
 
+Command = Callable[[], Awaitable[Mapping[str, Any]]]
+"""Carries out one command and returns its answer."""
+
+
 @asynccontextmanager
-async def control_socket(path: Path | None, reloads: Reloads, logger: Logger) -> AsyncIterator[None]:
+async def control_socket(path: Path | None, reloads: Reloads, inside: str, logger: Logger) -> AsyncIterator[None]:
     """Listen for commands while the context lasts; a server that cannot listen goes on without, and logs it.
 
     Args:
         path: of the socket; None for none.
         reloads: takes requests to replace the workers.
+        inside: where the server tells of its health: ``HOST:PORT``, or ``unix:`` and a path.
         logger: the server's.
     """
+
+    async def reload() -> Mapping[str, Any]:
+        return asdict(await reloads.request_and_wait())
+
+    async def address() -> Mapping[str, Any]:
+        return {"inside": inside}
+
+    commands = {"reload": reload, "address": address}
     async with AsyncExitStack() as stack:
         try:
             if path is not None:
-                await stack.enter_async_context(_listening(path, reloads))
+                await stack.enter_async_context(_listening(path, commands))
         except (OSError, AuthsvcError) as error:
             logger.warning("control.unavailable", reason=str(error))
         yield
@@ -56,6 +71,44 @@ async def request_reload(path: Path, deadline: float = RELOAD_DEADLINE) -> Reloa
         NotFound: no server listens there.
         Conflict: it ended before it answered, or did not answer in time.
     """
+    ended = "the server ended before its workers were replaced; its log says why"
+    try:
+        answer = await _ask(path, "reload", deadline)
+        return ReloadResult(answer["reason"], answer["workers"])
+    except TimeoutError as error:
+        raise Conflict(
+            f"the workers were not replaced within {deadline:.0f} s; the server's log says why",
+            code="reload_unfinished",
+        ) from error
+    except (ConnectionError, ValueError, KeyError) as error:
+        raise Conflict(ended, code="reload_unfinished") from error
+
+
+async def inside_address(path: Path, deadline: float = REQUEST_DEADLINE) -> str:
+    """Return where the server at ``path`` tells of its health: ``HOST:PORT``, or ``unix:`` and a path.
+
+    Raises:
+        NotFound: no server listens there.
+        Conflict: it does not say so in time.
+    """
+    try:
+        return str((await _ask(path, "address", deadline))["inside"])
+    except (TimeoutError, ConnectionError, ValueError, KeyError) as error:
+        raise Conflict(
+            f"the server at {path} does not say how it is: it ends, hangs, or is an older one; look at its log",
+            code="status_unavailable",
+        ) from error
+
+
+async def _ask(path: Path, command: str, deadline: float) -> dict[str, Any]:
+    """Return the server's answer to one command.
+
+    Raises:
+        NotFound: no server listens there.
+        TimeoutError: there was no answer in time.
+        ConnectionError: the server hung up.
+        ValueError: the answer is not one.
+    """
     try:
         async with asyncio.timeout(CONNECT_DEADLINE):
             reader, writer = await asyncio.open_unix_connection(path, limit=MAX_LINE)
@@ -65,36 +118,20 @@ async def request_reload(path: Path, deadline: float = RELOAD_DEADLINE) -> Reloa
         ) from error
     try:
         async with asyncio.timeout(deadline):
-            writer.write(b'{"command": "reload"}\n')
+            writer.write(json.dumps({"command": command}).encode() + b"\n")
             await writer.drain()
-            line = await reader.readline()
-        if not line.endswith(b"\n"):
-            raise Conflict(
-                "the server ended before its workers were replaced; its log says why", code="reload_unfinished"
-            )
-        answer = json.loads(line)
-        return ReloadResult(answer["reason"], answer["workers"])
-    except TimeoutError as error:
-        raise Conflict(
-            f"the workers were not replaced within {deadline:.0f} s; the server's log says why",
-            code="reload_unfinished",
-        ) from error
-    except (ConnectionError, ValueError, KeyError) as error:
-        raise Conflict(
-            "the server ended before its workers were replaced; its log says why", code="reload_unfinished"
-        ) from error
+            answer = json.loads(await reader.readline())
+        if not isinstance(answer, dict):
+            raise ValueError("not an answer")  # noqa: TRY004  a bad value on the wire, whatever its type
+        return answer
     finally:
         writer.close()
         with suppress(ConnectionError):
             await writer.wait_closed()
 
 
-def _unfinished(sentence: str) -> Conflict:
-    return Conflict(sentence, code="reload_unfinished")
-
-
 @asynccontextmanager
-async def _listening(path: Path, reloads: Reloads) -> AsyncIterator[None]:
+async def _listening(path: Path, commands: Mapping[str, Command]) -> AsyncIterator[None]:
     """Listen at ``path``, in the place of a socket without a server.
 
     Raises:
@@ -106,7 +143,7 @@ async def _listening(path: Path, reloads: Reloads) -> AsyncIterator[None]:
     handlers = set[asyncio.Task[None]]()
 
     def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        handler = asyncio.create_task(_handle(reader, writer, reloads))
+        handler = asyncio.create_task(_handle(reader, writer, commands))
         handlers.add(handler)
         handler.add_done_callback(handlers.discard)
 
@@ -131,24 +168,24 @@ def _answers(path: Path) -> bool:
     return True
 
 
-async def _handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, reloads: Reloads) -> None:
+async def _handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, commands: Mapping[str, Command]) -> None:
     try:
         with suppress(ConnectionError, TimeoutError, ValueError):
-            await _serve(reader, writer, reloads)
+            await _serve(reader, writer, commands)
     finally:
         writer.close()
         with suppress(ConnectionError):
             await writer.wait_closed()
 
 
-async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, reloads: Reloads) -> None:
+async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, commands: Mapping[str, Command]) -> None:
     async with asyncio.timeout(REQUEST_DEADLINE):
         line = await reader.readline()
     if not line:  # a probe whether a server listens
         return
     message = json.loads(line)
-    if not isinstance(message, dict) or message.get("command") != "reload":
+    command = commands.get(str(message.get("command"))) if isinstance(message, dict) else None
+    if command is None:
         raise ValueError("not a command")
-    result = await reloads.request_and_wait()
-    writer.write(json.dumps(asdict(result)).encode() + b"\n")
+    writer.write(json.dumps(await command()).encode() + b"\n")
     await writer.drain()

@@ -11,14 +11,14 @@ import secrets
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from hashlib import sha256
 
 from authsvc.errors import SecretsRefused, SetupRefused, StoreUnavailable
 from authsvc.keys.secrets_dir import load_event_bearers, load_nginx_secrets
 from authsvc.logs import Logger, server_log
-from authsvc.metrics.catalogue import KEY_SERVICE_DEATHS, LOG_LOST
+from authsvc.metrics.catalogue import KEY_SERVICE_DEATHS, LOG_LOST, TOKEN_ROOT_EXPIRY, WORKERS_WANTED
 from authsvc.metrics.shared_metrics import SharedMetrics
 from authsvc.processes.listening_sockets import ListeningSockets
 from authsvc.server.control_socket import control_socket
@@ -114,6 +114,7 @@ async def _serve(
         issuer = LeafIssuer(partial(load_signing_keys, current), current.leaf_life, clock, published)
         bearers = _hashes(partial(load_event_bearers, current.secrets_dir), "events.no_bearer", logger)
         shown = _hashes(partial(load_nginx_secrets, current.secrets_dir), "proxy.no_secret", logger)
+        _note_root(current, shared_metrics)
         return WorkerContext(issuer, listeners, shared_metrics, threads, guess_key, given, logger, keys, bearers, shown)
 
     def reload_context() -> WorkerContext:
@@ -130,11 +131,19 @@ async def _serve(
     handlers = ((signal.SIGTERM, stopping.set), (signal.SIGINT, stopping.set), (signal.SIGHUP, reloads.request))
     for number, handler in handlers:
         loop.add_signal_handler(number, handler)
-    async with control_socket(settings.control_socket, reloads, logger):
+    shared_metrics.slot(0).set(WORKERS_WANTED, workers)
+    async with control_socket(settings.control_socket, reloads, listeners.health_address, logger):
         logger.info("server.started", pid=os.getpid(), workers=workers, service=settings.public_url.authority)
         async with _running(keys):
             await WorkerPool(reload_context, workers, logger).run(make_context(settings, texts), stopping, reloads)
     logger.info("server.stopped", pid=os.getpid())
+
+
+def _note_root(settings: Settings, shared_metrics: SharedMetrics) -> None:
+    """Note when the token root ends, as far as it is here."""
+    with suppress(SecretsRefused):
+        end = load_signing_keys(settings).root.not_valid_after_utc
+        shared_metrics.slot(0).set(TOKEN_ROOT_EXPIRY, int(end.timestamp()))
 
 
 def _hashes(load_shown: Callable[[], tuple[str, ...]], event: str, logger: Logger) -> tuple[bytes, ...]:

@@ -67,8 +67,6 @@ _KEYS = "/var/lib/authsvc/keys"
 _REGISTRY_PORT = _NGINX_PORT = 5000
 _INSIDE_PORT = 8081
 _REDIS_PORT = 6379
-_REDIS_DISK = "/var/lib/redis/primary:/var/lib/redis/replica"
-"""Where authsvc sees the file systems of both: either may be the primary of the moment."""
 
 
 @frozen
@@ -390,8 +388,10 @@ def authsvc_values(options: ComposeOptions, secret: bytes, edge_settings: EdgeSe
     return render.AuthsvcValues(
         public_url=options.public_url.text,
         redis_url=redis_url,
-        redis_disk=_REDIS_DISK,
+        redis_disk="/var/lib/redis/primary:/var/lib/redis/replica",  # either may be the primary of the moment
         registry_url=f"http://{_serving(options)}:{_REGISTRY_PORT}",
+        registry_disk=None if "s3" in options.profiles else "/var/lib/registry",
+        nginx_url=f"http://nginx:{_NGINX_PORT}",
         secrets_dir="/var/lib/authsvc/secrets",
         private_clients=edge_settings.private_clients(options.public_url),
         tls_endpoint=f"nginx:{_NGINX_PORT}" if options.tls else None,

@@ -12,7 +12,7 @@ from attrs import field, frozen
 from authsvc.issuance import ISSUER
 from authsvc.keys.file_names import NGINX_SECRET, REGISTRY_EVENTS_SECRET, REGISTRY_HTTP_SECRET, TOKEN_ROOT_CERTIFICATE
 from authsvc.keys.secrets_dir import create_missing, load_event_bearers, load_nginx_secrets, registry_http_secret
-from authsvc.listen_address import ListenAddress
+from authsvc.listen_address import ListenAddress, join_authority
 from authsvc.public_url import PublicUrl
 from authsvc.setting_values import NOBODY
 from authsvc.setup import render
@@ -184,6 +184,8 @@ def _authsvc(layout: Layout, site: Site) -> render.AuthsvcValues:
         redis_url=_unix_url(layout.redis_socket),
         redis_disk=str(layout.redis),
         registry_url=_unix_url(layout.registry_socket),
+        registry_disk=str(layout.registry),
+        nginx_url=f"http://{join_authority(site.listen.connect_host, site.listen.port)}",
         secrets_dir=str(layout.secrets),
         private_clients=site.edge_settings.private_clients(site.public_url),
         control_socket=str(layout.control_socket),

@@ -149,11 +149,14 @@ class AuthsvcValues:
     redis_disk: str
     """Folders on the file systems that redis writes to, joined by colons."""
     registry_url: str
+    nginx_url: str
     secrets_dir: str
     private_clients: str
     control_socket: str
     tls_endpoint: str | None = None
     """Where clients' TLS ends; None for nowhere, or what is set."""
+    registry_disk: str | None = None
+    """Folder on the file system that the registry writes to; None when that is a bucket."""
     trusted_proxies: str | None = None
     """Whose word on the client's address counts; None for what is set."""
     key_socket: str | None = None

@@ -15,6 +15,8 @@ _RENDERED = (
     "REDIS_URL",
     "REDIS_DISK",
     "REGISTRY_URL",
+    "REGISTRY_DISK",
+    "NGINX_URL",
     "SECRETS_DIR",
     "CONTROL_SOCKET",
     "KEYS_DIR",

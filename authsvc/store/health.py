@@ -1,6 +1,7 @@
 """What is to be known about the health of Redis: whether it answers, refuses writes, and keeps its files."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from attrs import frozen
@@ -36,6 +37,25 @@ class RedisHealth:
         except StoreRefused as refused:
             return refused.detail
         return self.connection.refused
+
+    async def time(self) -> float:
+        """Return the clock of Redis, as a Unix time.
+
+        Raises:
+            StoreUnavailable: it does not answer.
+        """
+        seconds, microseconds = await self.connection.run(self.connection.redis.time())
+        return float(seconds) + float(microseconds) / 1_000_000
+
+    async def failing_upstreams(self, since: datetime) -> int:
+        """Return how many linked registries failed last, and not before ``since``.
+
+        Raises:
+            StoreUnavailable: it does not answer.
+        """
+        redis = self.connection.redis
+        count = await self.connection.read(lambda: redis.zcount(keys.UPSTREAMS_FAILING, since.timestamp(), "+inf"))
+        return int(count)
 
     async def files(self) -> Mapping[str, Any] | None:
         """Return how Redis' files are, or None when it does not say (a managed one may forbid ``INFO``).

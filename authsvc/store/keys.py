@@ -36,6 +36,8 @@ AUDIT_ALARM = f"{PREFIX}audit:alarm"
 TEAMS = f"{PREFIX}teams"
 """Set of all team slugs."""
 
+UPSTREAMS_FAILING = f"{PREFIX}upstreams-failing"
+"""Sorted set of the ids of the linked registries whose last request failed, by the Unix time of that."""
 
 WORKERS = f"{PREFIX}workers"
 """Sorted set of the ids of workers, by the Unix time at which each was last heard of."""
@@ -46,13 +48,11 @@ KEY_GENERATION = f"{PREFIX}key-generation"
 GENERATION_FLOOR = f"{PREFIX}generation-floor"
 """The least generation that a rotation of a license makes: above all that were made before a backup was restored."""
 
-
 LEAF = f"{PREFIX}leaf:"
 """With a number behind it: a part of an ordered index."""
 
 LEAVES = f"{PREFIX}leaves"
 """Number of the newest leaf of all indexes."""
-
 
 IMAGES_CHANGED = f"{PREFIX}images:changed"
 """Set of what was pushed or deleted and is not read from the registry yet: ``REPOSITORY:TAG``, ``REPOSITORY@DIGEST``

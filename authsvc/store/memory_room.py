@@ -64,6 +64,8 @@ class MemoryWatch:
         self.room = Room.UNKNOWN
         self.memory: Memory | None = None
         """At the last look that was answered."""
+        self.file_bytes = 0
+        """Size of the append-only file at that look; 0 when Redis does not say."""
         self._connection = connection
         self._on_change = on_change
 
@@ -82,11 +84,12 @@ class MemoryWatch:
         """Ask Redis, and report a change."""
         redis = self._connection.redis
         try:
-            facts = await self._connection.read(lambda: redis.info("memory"))
+            facts = await self._connection.read(lambda: redis.info("memory", "persistence"))
         except StoreUnavailable:
             return
         if "used_memory" not in facts:
             return
+        self.file_bytes = int(facts.get("aof_current_size", 0))
         before, uncounted = self.room, int(facts.get("mem_not_counted_for_evict", 0))
         self.memory = Memory(int(facts["used_memory"]) - uncounted, int(facts.get("maxmemory", 0)))
         self.room = room_in(self.memory, before)

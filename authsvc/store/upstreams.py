@@ -135,6 +135,7 @@ class RedisUpstreams:
         change.put(key, self.records.codec.encode_change(old.version, new))
         if new.credential_version != old.record.credential_version:
             change.remove(_health_key(old.record))
+            change.remove_from_order(keys.UPSTREAMS_FAILING, new.id)
         await change.apply(self.records.connection)
         if cache_scope(new) != cache_scope(old.record):
             await self._forget(old.record)
@@ -152,6 +153,7 @@ class RedisUpstreams:
         change.remove(key)
         change.remove(keys.upstream_id(link.id))
         change.remove(_health_key(link))
+        change.remove_from_order(keys.UPSTREAMS_FAILING, link.id)
         change.remove_from_order(keys.app_upstreams(link.app), link.id)
         change.remove_from_order(keys.team_upstreams(link.team), link.id)
         change.index(frozenset(), entries_of(link))
@@ -221,7 +223,7 @@ class RedisUpstreamHealth:
 
     async def note_credential_end(self, link: UpstreamLink, ends_at: datetime) -> None:
         """Note when the credential ends, as the upstream says it."""
-        await self._write(_health_key(link), {"credential_ends_at": ends_at.isoformat()})
+        await self._write(link, {"credential_ends_at": ends_at.isoformat()})
 
     async def _note(self, link: UpstreamLink, news: str, now: datetime, facts: Mapping[str, str]) -> None:
         key = _health_key(link)
@@ -231,14 +233,21 @@ class RedisUpstreamHealth:
         while len(self._noted) >= MAX_NOTED:
             del self._noted[next(iter(self._noted))]
         self._noted[key] = (news, now)
-        await self._write(key, facts)
+        await self._write(link, facts, failed_at=now if news else None, worked=not news)
 
-    async def _write(self, key: str, facts: Mapping[str, str]) -> None:
+    async def _write(
+        self, link: UpstreamLink, facts: Mapping[str, str], *, failed_at: datetime | None = None, worked: bool = False
+    ) -> None:
+        key = _health_key(link)
         try:
             async with self.connection.redis.pipeline(transaction=True) as change:
                 for name, value in facts.items():
                     _ = change.hset(key, name, value)
                 _ = change.expire(key, HEALTH_LIFE)
+                if failed_at is not None:
+                    _ = change.zadd(keys.UPSTREAMS_FAILING, {link.id: failed_at.timestamp()})
+                elif worked:
+                    _ = change.zrem(keys.UPSTREAMS_FAILING, link.id)
                 await self.connection.run(change.execute())
         except StoreUnavailable:
             self._noted.pop(key, None)

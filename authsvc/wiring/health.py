@@ -1,34 +1,60 @@
-"""What ``/readyz`` shows of a worker and of everything that it needs."""
+"""What ``/readyz`` shows of a worker and of everything that it needs, and what of it is measured in between."""
 
 import asyncio
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from attrs import frozen
 
+from authsvc.clock_skew import certain_skew
 from authsvc.disk_room import DiskWatch
-from authsvc.errors import AuthsvcError
+from authsvc.errors import AuthsvcError, StoreUnavailable
 from authsvc.keys.client import KeyServiceClient
-from authsvc.metrics.catalogue import REGISTRY_LAST_EVENT, UNCLEAR_CLIENTS
-from authsvc.metrics.shared_metrics import SharedMetrics
-from authsvc.registries.ours import registry_state
+from authsvc.metrics import catalogue
+from authsvc.metrics.catalogue import CLOCK_SKEW, KEY_SERVICE, NGINX, PART_UP, REDIS, REGISTRY, UPSTREAMS_FAILING
+from authsvc.metrics.shared_metrics import SharedMetrics, Slot
+from authsvc.registries.ours import look_at_nginx, look_at_registry
 from authsvc.settings import Settings
 from authsvc.signing.keyring import Keyring
 from authsvc.store.connection import Connection
 from authsvc.store.health import RedisHealth
-from authsvc.store.memory_room import MemoryWatch
 from authsvc.tls.watch import CertificateWatch
 from authsvc.web.ops import Readiness
 from authsvc.wiring import clock
+from authsvc.wiring.room import RoomWatches
 
 KEYS_PROBE = 1.0
 """Seconds in which the key service must answer to be shown as up."""
+
+MEASURE_EVERY = 10.0
+"""Seconds between two measurements."""
+
+FAILING_FOR = timedelta(days=1)
+"""A linked registry that nobody has asked since counts as failing no longer."""
+
+MICROSECONDS = 1_000_000
 
 UNCLEAR = (
     "private, so they may be those of a proxy in front: name it in AUTHSVC_TRUSTED_PROXIES, or set "
     "AUTHSVC_PRIVATE_CLIENTS=on if clients have private addresses (docs/throttle.md)"
 )
+
+
+@frozen
+class ProbeResults:
+    """What one measurement has found.
+
+    Attributes:
+        up: of each part whether it answers; without those that are not looked at.
+        clocks: of each part the seconds by which its clock is ahead of ours at least, negative when it is behind;
+            None when it does not say.
+        failing_upstreams: how many linked registries failed last; None when Redis does not say.
+    """
+
+    up: Mapping[str, bool]
+    clocks: Mapping[str, float | None]
+    failing_upstreams: int | None
 
 
 @frozen
@@ -40,9 +66,8 @@ class HealthReport:
         keys: client of the key service; None when there is none.
         keyring: the signing certificate.
         connection: to Redis.
-        disk: of Redis.
-        memory: of Redis.
         certificate: that clients are shown.
+        watches: what watches the room of Redis and of the images.
         shared_metrics: what all workers of the server count.
     """
 
@@ -50,32 +75,78 @@ class HealthReport:
     keys: KeyServiceClient | None
     keyring: Keyring
     connection: Connection
-    disk: DiskWatch
-    memory: MemoryWatch
     certificate: CertificateWatch
+    watches: RoomWatches
     shared_metrics: SharedMetrics
 
     def readiness(self) -> Readiness:
         """Return what answers ``/readyz``."""
         parts = {
+            "workers": self._workers,
             "store_disk": self._store_disk,
             "store_memory": self._store_memory,
             "registry": self._registry,
+            "registry_disk": self._registry_disk,
+            "nginx": self._nginx,
             "keys": self._keys,
             "tls_certificate": self._tls_certificate,
+            "token_root": self._token_root,
+            "clocks": self._clocks,
+            "audit": self._audit,
+            "log": self._log,
             "events": self._events,
+            "images": self._images,
+            "upstreams": self._upstreams,
+            "webhooks": self._webhooks,
             "client_addresses": self._client_addresses,
         }
         return Readiness(RedisHealth(self.connection), self.keyring, parts, clock)
 
+    async def keep_measuring(self, slot: Slot) -> None:
+        """Measure every few seconds, for the metrics, until cancelled."""
+        while True:
+            measured = await self._measure()
+            for part, is_up in measured.up.items():
+                slot.set(PART_UP, int(is_up), part)
+            for part, difference in measured.clocks.items():
+                slot.set(CLOCK_SKEW, round(abs(difference or 0) * MICROSECONDS), part)
+            slot.set(UPSTREAMS_FAILING, measured.failing_upstreams or 0)
+            await asyncio.sleep(MEASURE_EVERY)
+
+    async def _measure(self) -> ProbeResults:
+        (registry, registry_ahead), nginx, keys, redis_ahead, upstreams = await asyncio.gather(
+            self._look_at_registry(), self._nginx(), self._keys(), self._redis_ahead(), self._upstreams()
+        )
+        states = {REGISTRY: registry, NGINX: nginx, KEY_SERVICE: keys}
+        up = {part: state == "up" for part, state in states.items() if state in {"up", "down"}}
+        return ProbeResults(
+            {REDIS: redis_ahead is not None, **up},
+            {REDIS: redis_ahead, REGISTRY: registry_ahead},
+            upstreams["failing"],
+        )
+
+    async def _workers(self) -> Mapping[str, Any]:
+        value = self.shared_metrics.value
+        return {
+            "serving": value(catalogue.WORKERS),
+            "wanted": value(catalogue.WORKERS_WANTED),
+            "tracking": value(catalogue.WORKERS_TRACKING),
+        }
+
     async def _store_disk(self) -> Mapping[str, Any]:
-        return _disk(self.disk)
+        return _disk(self.watches.store_disk)
+
+    async def _registry_disk(self) -> Mapping[str, Any]:
+        return _disk(self.watches.registry_disk)
 
     async def _store_memory(self) -> Mapping[str, Any]:
-        return self.memory.facts()
+        return self.watches.memory.facts()
 
     async def _registry(self) -> str:
-        return await registry_state(self.settings.registry_url)
+        return (await self._look_at_registry())[0]
+
+    async def _nginx(self) -> str:
+        return (await look_at_nginx(self.settings.nginx_url)).state
 
     async def _keys(self) -> str:
         return await keys_state(self.keys)
@@ -83,13 +154,65 @@ class HealthReport:
     async def _tls_certificate(self) -> Mapping[str, Any]:
         return self.certificate.facts()
 
+    async def _token_root(self) -> Mapping[str, Any]:
+        return {"not_after": _instant(self.shared_metrics.value(catalogue.TOKEN_ROOT_EXPIRY))}
+
+    async def _clocks(self) -> Mapping[str, Any]:
+        redis, (_, registry) = await asyncio.gather(self._redis_ahead(), self._look_at_registry())
+        return {"redis_ahead_seconds": redis, "registry_ahead_seconds": registry}
+
+    async def _redis_ahead(self) -> float | None:
+        before = clock().timestamp()
+        try:
+            theirs = await RedisHealth(self.connection).time()
+        except StoreUnavailable:
+            return None
+        return round(certain_skew(theirs, theirs, before, clock().timestamp()), 3)
+
+    async def _look_at_registry(self) -> tuple[str, float | None]:
+        """Return its state, and the seconds by which its clock is ahead of ours; None when it does not say."""
+        before = clock().timestamp()
+        look = await look_at_registry(self.settings.registry_url)
+        if look.date is None:
+            return look.state, None
+        theirs = look.date.timestamp()
+        return look.state, round(certain_skew(theirs, theirs + 1, before, clock().timestamp()), 3)
+
+    async def _audit(self) -> Mapping[str, Any]:
+        value = self.shared_metrics.value
+        return {
+            "used_bytes": value(catalogue.AUDIT_USED),
+            "budget_bytes": value(catalogue.AUDIT_BUDGET),
+            "waiting": value(catalogue.AUDIT_WAITING),
+            "lost": sum(value(catalogue.AUDIT_LOST, reason) for reason in catalogue.AUDIT_LOSSES),
+        }
+
+    async def _log(self) -> Mapping[str, Any]:
+        return {"lost": self.shared_metrics.value(catalogue.LOG_LOST)}
+
     async def _events(self) -> Mapping[str, Any]:
-        at = max(cells[0] for cells in self.shared_metrics.cells(REGISTRY_LAST_EVENT, ()))
-        return {"last_at": datetime.fromtimestamp(at, UTC).isoformat() if at else None}
+        return {"last_at": _instant(self.shared_metrics.value(catalogue.REGISTRY_LAST_EVENT))}
+
+    async def _images(self) -> Mapping[str, Any]:
+        value = self.shared_metrics.value
+        return {
+            "crawled_at": _instant(value(catalogue.IMAGES_CRAWLED)),
+            "unread": value(catalogue.IMAGES_CRAWL_UNREAD),
+            "waiting": value(catalogue.IMAGES_WAITING),
+        }
+
+    async def _upstreams(self) -> Mapping[str, Any]:
+        try:
+            return {"failing": await RedisHealth(self.connection).failing_upstreams(clock() - FAILING_FOR)}
+        except StoreUnavailable:
+            return {"failing": None}
+
+    async def _webhooks(self) -> Mapping[str, Any]:
+        value = self.shared_metrics.value
+        return {"waiting": value(catalogue.WEBHOOKS_WAITING), "dropped": value(catalogue.WEBHOOKS_DROPPED)}
 
     async def _client_addresses(self) -> str:
-        unclear = any(any(cells) for cells in self.shared_metrics.cells(UNCLEAR_CLIENTS, ()))
-        return UNCLEAR if unclear else "clear"
+        return UNCLEAR if self.shared_metrics.value(catalogue.UNCLEAR_CLIENTS) else "clear"
 
 
 async def keys_state(keys: KeyServiceClient | None) -> str:
@@ -105,6 +228,10 @@ async def keys_state(keys: KeyServiceClient | None) -> str:
     except AuthsvcError:
         return "down"
     return "up"
+
+
+def _instant(at: int) -> str | None:
+    return datetime.fromtimestamp(at, UTC).isoformat() if at else None
 
 
 def _disk(watch: DiskWatch) -> Mapping[str, Any]:

@@ -1,12 +1,24 @@
-"""What watches the room of Redis in a worker: on its disk and in its memory."""
+"""What watches the room in a worker: on the disks of Redis and of the images, and in the memory of Redis."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
-from authsvc.disk_room import MIB, DiskWatch, Room, describe
+from attrs import frozen
+
+from authsvc.disk_room import MIB, DiskWatch, Room, describe, describe_images, share_disk
 from authsvc.logs import Logger
-from authsvc.metrics.catalogue import STORE_DISK_FREE, STORE_DISK_SIZE, STORE_MEMORY_LIMIT, STORE_MEMORY_USED
+from authsvc.metrics.catalogue import (
+    REGISTRY_DISK_FREE,
+    REGISTRY_DISK_SIZE,
+    STORE_DISK_FREE,
+    STORE_DISK_SIZE,
+    STORE_FILE,
+    STORE_MEMORY_LIMIT,
+    STORE_MEMORY_USED,
+)
+from authsvc.metrics.metric import Metric
 from authsvc.metrics.shared_metrics import Slot
 from authsvc.processes.waiting import ended
 from authsvc.settings import Settings
@@ -14,29 +26,72 @@ from authsvc.store.connection import Connection
 from authsvc.store.memory_room import MemoryWatch, describe_memory
 
 
-@asynccontextmanager
-async def watched_disk(settings: Settings, logger: Logger, slot: Slot) -> AsyncIterator[DiskWatch]:
-    """Yield what watches the disk of Redis."""
+@frozen
+class RoomWatches:
+    """What watches the room of one installation, in one worker."""
 
-    def changed(watch: DiskWatch) -> None:
+    store_disk: DiskWatch
+    registry_disk: DiskWatch
+    memory: MemoryWatch
+
+    def has_room(self) -> bool:
+        """Whether Redis has room for what can wait."""
+        return self.store_disk.has_room() and self.memory.has_room()
+
+
+@asynccontextmanager
+async def watched_room(
+    settings: Settings, connection: Connection, logger: Logger, slot: Slot
+) -> AsyncIterator[RoomWatches]:
+    """Yield what watches the disks, and the memory of the Redis of ``connection``."""
+    async with (
+        _watched_disks(settings, logger, slot) as disks,
+        _watched_memory(connection, logger, slot) as memory,
+    ):
+        yield RoomWatches(*disks, memory)
+
+
+@asynccontextmanager
+async def _watched_disks(settings: Settings, logger: Logger, slot: Slot) -> AsyncIterator[tuple[DiskWatch, DiskWatch]]:
+    """Yield what watches the disk of Redis, and what watches that of the images.
+
+    When both are on one, its changes are logged as those of Redis alone.
+    """
+
+    def store_changed(watch: DiskWatch) -> None:
         log = logger.info if watch.room is Room.ENOUGH else logger.warning
-        free = watch.disk.free if watch.disk else None
-        log("store.disk", room=watch.room.value, free=free, reserve=watch.reserve, detail=describe(watch))
+        log("store.disk", room=watch.room.value, free=_free(watch), reserve=watch.reserve, detail=describe(watch))
 
-    def count() -> None:
-        slot.set(STORE_DISK_FREE, watch.disk.free if watch.disk else 0)
-        slot.set(STORE_DISK_SIZE, watch.disk.size if watch.disk else 0)
+    def images_changed(watch: DiskWatch) -> None:
+        if not share_disk(settings.registry_disk, settings.redis_disk):
+            log = logger.info if watch.room is Room.ENOUGH else logger.warning
+            facts = {"room": watch.room.value, "free": _free(watch), "reserve": watch.reserve}
+            log("registry.disk", **facts, detail=describe_images(watch))
 
-    watch = DiskWatch(settings.redis_disk, settings.redis_disk_reserve * MIB, changed)
-    looking = asyncio.create_task(watch.keep_looking(count))
+    store = DiskWatch(settings.redis_disk, settings.redis_disk_reserve * MIB, store_changed)
+    images = DiskWatch(settings.registry_disk, settings.registry_disk_reserve * MIB, images_changed)
+    looking = [
+        asyncio.create_task(store.keep_looking(partial(_count, store, slot, STORE_DISK_FREE, STORE_DISK_SIZE))),
+        asyncio.create_task(images.keep_looking(partial(_count, images, slot, REGISTRY_DISK_FREE, REGISTRY_DISK_SIZE))),
+    ]
     try:
-        yield watch
+        yield store, images
     finally:
-        await ended(looking)
+        for task in looking:
+            await ended(task)
+
+
+def _free(watch: DiskWatch) -> int | None:
+    return watch.disk.free if watch.disk else None
+
+
+def _count(watch: DiskWatch, slot: Slot, free: Metric, size: Metric) -> None:
+    slot.set(free, watch.disk.free if watch.disk else 0)
+    slot.set(size, watch.disk.size if watch.disk else 0)
 
 
 @asynccontextmanager
-async def watched_memory(connection: Connection, logger: Logger, slot: Slot) -> AsyncIterator[MemoryWatch]:
+async def _watched_memory(connection: Connection, logger: Logger, slot: Slot) -> AsyncIterator[MemoryWatch]:
     """Yield what watches the memory of the Redis of ``connection``."""
 
     def changed(watch: MemoryWatch) -> None:
@@ -48,6 +103,7 @@ async def watched_memory(connection: Connection, logger: Logger, slot: Slot) -> 
     def count() -> None:
         slot.set(STORE_MEMORY_USED, watch.memory.used if watch.memory else 0)
         slot.set(STORE_MEMORY_LIMIT, watch.memory.limit if watch.memory else 0)
+        slot.set(STORE_FILE, watch.file_bytes)
 
     watch = MemoryWatch(connection, changed)
     looking = asyncio.create_task(watch.keep_looking(count))

@@ -71,7 +71,7 @@ from authsvc.wiring.keys import system_tokens
 from authsvc.wiring.listeners import listeners, served_routes
 from authsvc.wiring.proxy import proxy_endpoint
 from authsvc.wiring.record_cache import record_cache
-from authsvc.wiring.room import watched_disk, watched_memory
+from authsvc.wiring.room import watched_room
 from authsvc.wiring.tls import watched_certificate
 from authsvc.wiring.webhooks import webhooks_of_worker
 from authsvc.worker_status import DATA_VERSION
@@ -159,19 +159,16 @@ async def running_worker(
         connection = Connection(settings.redis_url, counting.store_command, deadline=settings.redis_deadline)
         stack.push_async_callback(connection.close)
         codec, throttle = Codec(DECODED_RECORDS), RedisThrottle(connection)
-        disk = await stack.enter_async_context(watched_disk(settings, logger, counting.slot))
-        memory = await stack.enter_async_context(watched_memory(connection, logger, counting.slot))
         certificate = await stack.enter_async_context(watched_certificate(settings, logger, counting.slot))
 
-        def has_room() -> bool:
-            return disk.has_room() and memory.has_room()
-
+        watches = await stack.enter_async_context(watched_room(settings, connection, logger, counting.slot))
+        has_room, has_disk = watches.has_room, watches.store_disk.has_room
         cache = await stack.enter_async_context(record_cache(settings, connection, logger, counting.slot))
         facts, cached = RedisCredentialFacts(connection, codec, cache), CachedFacts(cache)
-        usage = RedisUsage(connection, logger, disk.has_room)
+        usage = RedisUsage(connection, logger, has_disk)
         stack.push_async_callback(usage.flush)
         stack.push_async_callback(ended, asyncio.create_task(usage.run()))
-        recorder = await stack.enter_async_context(_audit(settings, logger, counting.slot, disk.has_room))
+        recorder = await stack.enter_async_context(_audit(settings, logger, counting.slot, has_disk))
         sending = webhooks_of_worker(settings, live.keys, has_room, _change_log(logger), logger, counting.slot)
         denials = await stack.enter_async_context(sending)
         await stack.enter_async_context(_indexing(settings, logger))
@@ -212,8 +209,10 @@ async def running_worker(
         events = await stack.enter_async_context(
             events_endpoint(settings, live.event_bearers, codec, has_room, counting.slot, logger)
         )
-        parts = (connection, disk, memory, certificate, counting.shared_metrics)
-        readiness = HealthReport(settings, live.keys, live.keyring, *parts).readiness()
+        parts = (connection, certificate, watches, counting.shared_metrics)
+        report = HealthReport(settings, live.keys, live.keyring, *parts)
+        stack.push_async_callback(ended, asyncio.create_task(report.keep_measuring(counting.slot)))
+        readiness = report.readiness()
         status_routes = [*readiness.routes(), metrics(counting.shared_metrics, clock)]
         served = served_routes(sockets, [*edge_routes, _for_balancers(readiness)], applications, status_routes, events)
         yield await stack.enter_async_context(listeners(settings, served, logger, counting.slot))

@@ -28,6 +28,9 @@ BAD = {
     "redis_disk_reserve": "0",
     "secrets_dir": " ",
     "registry_url": "registry:5000",
+    "registry_disk": "registry",
+    "registry_disk_reserve": "1g",
+    "nginx_url": "localhost:5000",
     "pull_token_life": "5m",
     "push_token_life": "59",
     "leaf_life": "1d",
@@ -63,6 +66,7 @@ NAMED = {"public_url": "--public-url", "leaf_renewal": "AUTHSVC_LEAF_LIFE"}
 
 IN_COMPOSE = set(BAD) - {
     *("public_url", "redis_url", "secrets_dir", "registry_url", "redis_disk", "control_socket"),
+    *("registry_disk", "nginx_url"),
     *("keys_dir", "key_socket", "key_admin_socket"),
 }
 """Those that a container gets from its environment."""

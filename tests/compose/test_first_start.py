@@ -169,6 +169,22 @@ def test_only_the_key_service_sees_its_keys(shop: Shop) -> None:
     assert inspect(shop.project, "key-service")["HostConfig"]["NetworkMode"] == "none"
 
 
+def test_the_status_has_a_line_for_each_container(shop: Shop) -> None:
+    """All of them are well, their disks are seen, and one that hangs is named."""
+    parts = {part["name"]: part for part in json.loads(shop.project.authsvc("status", "--json"))["parts"]}
+    assert {part["state"] for part in parts.values()} <= {"ok", "warning"}, parts
+    up = ("registry", "nginx", "key service")
+    assert [parts[name]["detail"] for name in up] == ["up"] * 3
+    assert "free (/var/lib/registry)" in parts["disk of images"]["detail"]
+    shop.project.compose("pause", "registry")
+    try:
+        ran = shop.project.compose("exec", "-T", "authsvc", "authsvc", "status", check=False)
+    finally:
+        shop.project.compose("unpause", "registry")
+    (failed,) = [line for line in ran.out.splitlines() if line.startswith("failed")]
+    assert (ran.code, failed.split()[1]) == (1, "registry")
+
+
 def test_without_the_key_service_pulls_go_on(shop: Shop) -> None:
     """What needs its keys is refused with a sentence, and works again when it is back."""
     create = ("exec", "-T", "authsvc", "authsvc", "license", "create", "--app", "myapp", "--customer", "Initech")

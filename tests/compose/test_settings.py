@@ -15,7 +15,10 @@ from authsvc.setup.pull_through import PullThrough, pull_through_of
 from tests.compose.engine import ROOT
 from tests.support.upstream_tls import UpstreamAuthority
 
-RENDERED = {"public_url", "redis_url", "redis_disk", "registry_url", "secrets_dir", "control_socket", "key_socket"}
+RENDERED = {
+    *("public_url", "redis_url", "redis_disk", "registry_url", "registry_disk", "nginx_url", "secrets_dir"),
+    *("control_socket", "key_socket"),
+}
 """In authsvc.toml, which `init` writes."""
 
 OFFLINE_ROOT = {"leaf_key", "leaf_certificate"}

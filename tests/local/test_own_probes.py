@@ -17,7 +17,7 @@ import yaml
 from typing_extensions import override
 
 from authsvc.redaction import Secret
-from authsvc.registries.ours import OurRegistry, registry_state
+from authsvc.registries.ours import OurRegistry, look_at_registry
 from authsvc.registries.session import RegistrySession
 from tests.support.oci import digest_of
 from tests.support.stack import GOOD_PATH
@@ -89,6 +89,6 @@ async def test_a_worker_asks_its_registry_without_a_proxy(address: str, monkeypa
     """Neither `/readyz` nor preflights go through the proxy of the environment."""
     for name, value in PROXIES.items():
         monkeypatch.setenv(name, value)
-    assert "up" == await registry_state(address.rstrip("/"))
+    assert "up" == (await look_at_registry(address.rstrip("/"))).state
     async with RegistrySession(address) as session:
         assert (await OurRegistry(session).find("app/worker", "1", Secret("token"))).exists

@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from authsvc.metrics import catalogue as c
 from authsvc.metrics.exposition import exposition
+from authsvc.metrics.metric import Metric
 from authsvc.metrics.shared_metrics import SharedMetrics, Slot
 from tests.support.monitoring import ALERTS, panels, rules
 
@@ -46,12 +47,12 @@ class Course:
     labels: str = ""
 
 
-def at(metric: c.Metric, value: float, **labels: str) -> Course:
+def at(metric: Metric, value: float, **labels: str) -> Course:
     """Return a series that stays as it is."""
     return Course(metric.name, f"{value}x{LENGTH}", written(labels))
 
 
-def growing(metric: c.Metric, **labels: str) -> Course:
+def growing(metric: Metric, **labels: str) -> Course:
     """Return a counter to which 300 are added each minute."""
     return Course(metric.name, f"0+300x{LENGTH}", written(labels))
 
@@ -64,7 +65,11 @@ def written(labels: dict[str, str]) -> str:
 FIRES: dict[str, tuple[Course, ...]] = {
     "AuthsvcLeafEnding": (at(c.LEAF_EXPIRY, 28000),),
     "AuthsvcTlsCertificate": (at(c.TLS_EXPIRY, 13 * DAY),),
+    "AuthsvcPartDown": (Course(c.PART_UP.name, f"1x{LENGTH // 2} 0x{LENGTH // 2 - 2}", 'part="registry"'),),
     "AuthsvcWorkersMissing": (Course(c.WORKERS.name, f"4x{LENGTH // 2} 3x{LENGTH // 2 - 2}"),),
+    "AuthsvcImageDiskFull": (at(c.REGISTRY_DISK_FREE, 9),),
+    "AuthsvcClockSkew": (at(c.CLOCK_SKEW, 3, part="registry"),),
+    "AuthsvcTokenRootEnding": (at(c.TOKEN_ROOT_EXPIRY, 89 * DAY),),
     "AuthsvcTokensFail": (growing(c.TOKEN_REQUESTS, outcome="failed", reason="store"),),
     "AuthsvcRegistryEventsRefused": (growing(c.REGISTRY_NOTIFICATIONS, answer="unavailable"),),
     "AuthsvcRegistryEventsLost": (growing(c.REGISTRY_EVENTS, outcome="dropped"),),
@@ -98,6 +103,8 @@ QUIET: dict[str, tuple[Course, ...]] = {
     "refusals are no failures": (growing(c.TOKEN_REQUESTS, outcome="refused", reason="account"),),
     "a Redis without maxmemory": (at(c.STORE_MEMORY_LIMIT, 0), at(c.STORE_MEMORY_USED, 10**12)),
     "a disk that cannot be seen": (at(c.STORE_DISK_FREE, 0), at(c.STORE_DISK_SIZE, 0)),
+    "images in a bucket": (at(c.REGISTRY_DISK_FREE, 0), at(c.REGISTRY_DISK_SIZE, 0)),
+    "a part that there is not": (at(c.PART_UP, 0, part="nginx"),),
     "what a linked registry lacks": (growing(c.PROXY_FAILURES, reason="upstream_not_found"),),
     "a key service that refuses": (growing(c.KEY_OPERATIONS, operation="seal", outcome="refused"),),
 }
@@ -109,7 +116,8 @@ def well(slot: Slot) -> None:
     for metric, value in (
         *((c.WORKERS, 4), (c.WORKERS_TRACKING, 4), (c.LEAF_EXPIRY, DAY), (c.TLS_EXPIRY, 60 * DAY)),
         *((c.STORE_DISK_FREE, 50), (c.STORE_DISK_SIZE, 100), (c.STORE_MEMORY_USED, 50), (c.STORE_MEMORY_LIMIT, 100)),
-        *((c.AUDIT_USED, 50), (c.AUDIT_BUDGET, 100)),
+        *((c.AUDIT_USED, 50), (c.AUDIT_BUDGET, 100), (c.WORKERS_WANTED, 4), (c.TOKEN_ROOT_EXPIRY, 3650 * DAY)),
+        *((c.REGISTRY_DISK_FREE, 50), (c.REGISTRY_DISK_SIZE, 100)),
     ):
         slot.set(metric, value)
 

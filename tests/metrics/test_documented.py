@@ -3,7 +3,8 @@
 import re
 from pathlib import Path
 
-from authsvc.metrics.catalogue import AUDIT_LOSSES, METRICS, Kind
+from authsvc.metrics.catalogue import AUDIT_LOSSES, METRICS
+from authsvc.metrics.metric import Kind
 from authsvc.outcomes import LABELS
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "metrics.md"

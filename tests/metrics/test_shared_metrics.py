@@ -10,19 +10,16 @@ from prometheus_client.parser import text_string_to_metric_families
 from authsvc.metrics.catalogue import (
     LEAF_EXPIRY,
     METRICS,
-    OTHER,
     PASSWORDS_RUNNING,
     STATUSES,
     STORE_ERRORS,
     STORE_SECONDS,
     TOKEN_REQUESTS,
     WORKERS,
-    Kind,
-    Label,
-    Metric,
     SlotLayout,
 )
 from authsvc.metrics.exposition import exposition
+from authsvc.metrics.metric import OTHER, Kind, Label, Metric
 from authsvc.metrics.shared_metrics import SharedMetrics
 from authsvc.outcomes import LABELS
 

@@ -35,7 +35,7 @@ async def server(path: Path, result: ReloadResult | None = None) -> AsyncIterato
             if result is not None:
                 answer(waiting, result)
 
-    async with control_socket(path, reloads, make_logger("info", log)):
+    async with control_socket(path, reloads, "127.0.0.1:8081", make_logger("info", log)):
         reloading = asyncio.create_task(reload())
         yield log
         reloading.cancel()

@@ -50,6 +50,8 @@ def test_toml_gives_back_what_went_in(value: str) -> None:
         redis_url=value,
         redis_disk=value,
         registry_url=value,
+        registry_disk=value or None,
+        nginx_url=value,
         secrets_dir=value,
         private_clients=value,
         control_socket=value,

@@ -15,6 +15,7 @@ from authsvc.store import keys
 from authsvc.store.apps import RedisApps
 from authsvc.store.codec import Codec
 from authsvc.store.connection import Connection
+from authsvc.store.health import RedisHealth
 from authsvc.store.records import Records
 from authsvc.store.teams import RedisTeams
 from authsvc.store.upstream_contents import RedisUpstreamContents
@@ -241,6 +242,30 @@ async def test_health_is_remembered(place: Place) -> None:
         UpstreamHealth(NOW, NOW + SOON, "upstream_refused", "the secret was refused", NOW + timedelta(hours=12)),
     ]
     assert await place.upstreams.health([]) == []
+
+
+async def test_links_that_fail_are_counted(place: Place) -> None:
+    """Until they work again, have another credential or are unlinked, or nobody has asked them for a while."""
+    links = [await place.add(make_link(name)) for name in ("quay", "hub", "ghcr", "old")]
+    quay, hub, ghcr, old = (link.record for link in links)
+    health, seen = RedisUpstreamHealth(place.connection), RedisHealth(place.connection)
+
+    async def failing() -> int:
+        return await seen.failing_upstreams(NOW - SOON)
+
+    assert await failing() == 0
+    await health.note_error(old, NOW - 2 * SOON, "upstream_refused", "the secret was refused")
+    assert await failing() == 0
+    for link in (quay, hub, ghcr):
+        await health.note_error(link, NOW, "upstream_refused", "the secret was refused")
+        await health.note_error(link, NOW, "upstream_unavailable", "no answer")
+    assert await failing() == 3
+    await health.note_good(quay, NOW)
+    assert await failing() == 2
+    await place.upstreams.replace(links[1], evolve(hub, credential_version=2), entry())
+    assert await failing() == 1
+    await place.upstreams.remove(links[2], entry())
+    assert await failing() == 0
 
 
 async def test_health_of_another_credential_is_its_own(place: Place) -> None:

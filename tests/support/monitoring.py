@@ -9,7 +9,8 @@ from typing import Any
 import yaml
 from attrs import frozen
 
-from authsvc.metrics.catalogue import METRICS, Kind, Metric
+from authsvc.metrics.catalogue import METRICS
+from authsvc.metrics.metric import Kind, Metric
 
 FOLDER = Path(__file__).parents[2] / "docs/monitoring"
 ALERTS, DASHBOARD = FOLDER / "alerts.yml", FOLDER / "dashboard.json"

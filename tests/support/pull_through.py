@@ -16,7 +16,8 @@ from attrs import define, evolve, field
 from authsvc.audit.upstream_pull import UpstreamPull
 from authsvc.issuance import ISSUER
 from authsvc.logs import make_logger
-from authsvc.metrics.catalogue import Metric, SlotLayout
+from authsvc.metrics.catalogue import SlotLayout
+from authsvc.metrics.metric import Metric
 from authsvc.metrics.shared_metrics import SharedMetrics
 from authsvc.registries.upstream.client import UpstreamClient
 from authsvc.spec.claims import Access, Claims
