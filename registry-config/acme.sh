@@ -28,6 +28,8 @@ publish() {
 }
 
 trap 'exit 0' TERM INT
+# It ends for another configuration, and the engine starts it again.
+sh /etc/authsvc/follow.sh /etc/authsvc $$ TERM &
 umask 077
 pause=60
 while :; do

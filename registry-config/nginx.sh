@@ -1,5 +1,6 @@
 #!/bin/sh
-# Runs nginx in a container, and lets it read its certificates again when they change: by whatever renews them.
+# Runs nginx in a container, and lets it read its certificates again when they change, by whatever renews them, and its
+# configuration when a new version has rendered another one.
 # Written by `authsvc init`; a change made here is overwritten.
 #
 # A new pair is taken unless it has a fault that the one in use does not have. So an authority that only its own
@@ -169,4 +170,5 @@ if [ -n "$certificates" ]; then
         done
     ) &
 fi
+sh "${config%/*}/follow.sh" "${config%/*}" $$ HUP nginx -t -q -e stderr -c "$config" &
 exec nginx -e stderr -c "$config"

@@ -26,12 +26,15 @@ case $role in
     primary) rendered=/etc/authsvc/redis.conf ;;
     replica) rendered=/etc/authsvc/replica.conf ;;
 esac
+# It ends for another configuration, and the engine starts it again.
+follow() { sh /etc/authsvc/follow.sh /etc/authsvc $$ TERM & }
 
 if ! grep -q '^replica-announce-ip ' "$rendered"; then
     if [ -f "$own" ] && grep -q '^replicaof ' "$own"; then
         echo "redis: the newest data are in redis-replica; go back to the profile sentinel (docs/deploy.md, Sentinel)" >&2
         exit 1
     fi
+    follow
     exec redis-server "$rendered" "$@"
 fi
 if [ -f "$own" ]; then
@@ -40,4 +43,5 @@ if [ -f "$own" ]; then
 else
     cp "$rendered" "$own"
 fi
+follow
 exec redis-server "$own" "$@"

@@ -93,6 +93,8 @@ serve() {
         wait "$child" || true
     done
     mkdir -p "$state"
+    # It ends for another configuration, and the engine starts it again.
+    sh "$config/follow.sh" "$config" $$ TERM &
     pipe=$state/log.$name
     mode=
     while :; do

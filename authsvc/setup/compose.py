@@ -42,6 +42,7 @@ from authsvc.keys.secrets_dir import (
 )
 from authsvc.public_url import PublicUrl
 from authsvc.setup import render
+from authsvc.setup.config_digest import DIGEST_FILES, with_digests
 from authsvc.setup.data_dir import check_volume, mark_volume
 from authsvc.setup.edge_settings import EdgeSettings, edge_settings_of
 from authsvc.setup.key_handover import hand_over, leave_link, missing_service_keys
@@ -153,7 +154,7 @@ def check_compose(options: ComposeOptions, environ: Mapping[str, str]) -> tuple[
     absent = check_secrets(directory, settings)
     if not (directory / REDIS_SECRET).exists():
         absent = (*absent, REDIS_SECRET)
-    files = _files(options, environ, _no_secrets() if absent else _secrets(directory))
+    files = with_digests(_files(options, environ, _no_secrets() if absent else _secrets(directory)), environ)
     moved = missing_service_keys(options.root / KEY_ADMIN_SOCKET, directory)
     return absent + moved + tuple(name for name, text in files.items() if differs(options.root / "config" / name, text))
 
@@ -178,7 +179,7 @@ def init_compose(options: ComposeOptions, environ: Mapping[str, str], now: datet
     new_redis = () if (directory / REDIS_SECRET).exists() else (REDIS_SECRET,)
     created = create_missing(directory, now, service_keys=False) + new_redis
     created += hand_over(options.root / KEY_ADMIN_SOCKET, directory)
-    files = _files(options, environ, _secrets(directory))
+    files = with_digests(_files(options, environ, _secrets(directory)), environ)
     changed = tuple(name for name, text in files.items() if write_file(options.root / "config" / name, text))
     for folder in VOLUMES:
         mark_volume(options.root / folder)
@@ -237,9 +238,7 @@ def _files(options: ComposeOptions, environ: Mapping[str, str], secrets: _Secret
         "nginx/nginx.conf": render.render(
             nginx_values(options, secrets.nginx, pull_through_of(environ, system=False), edge_settings)
         ),
-        "nginx/nginx.sh": render.copy_script("nginx.sh"),
-        "nginx/metrics.conf": render.copy_script("metrics.conf"),
-        "nginx/acme.sh": render.copy_script("acme.sh"),
+        **{f"nginx/{name}": render.copy_script(name) for name in ("nginx.sh", "metrics.conf", "acme.sh")},
         "nginx/host": f"{options.public_url.host}\n",
         "authsvc/authsvc.toml": render.render(authsvc_values(options, secrets.redis, edge_settings)),
     }
@@ -258,7 +257,7 @@ VOLUMES = {
     "config/nginx": frozenset({"nginx.conf", "nginx.sh", "metrics.conf", "acme.sh", "host"}),
     "config/authsvc": frozenset({"authsvc.toml"}),
 }
-"""The volumes that ``init`` writes to, each with the names of all files that it has ever written there."""
+"""The volumes that ``init`` writes to, with the names of all files that it has ever written, but DIGEST_FILES."""
 
 
 def check_volumes(root: Path) -> None:
@@ -276,7 +275,7 @@ def check_volumes(root: Path) -> None:
                 f"the volume at {folder} belongs to uid {folder.stat().st_uid} and init runs as uid {os.geteuid()}, "
                 "so it cannot be written; see docs/deploy.md, Restore"
             )
-        check_volume(folder, names)
+        check_volume(folder, names | DIGEST_FILES)
 
 
 def _serving(options: ComposeOptions) -> str:

@@ -37,6 +37,14 @@ def base_images() -> dict[str, str]:
     return {variable: tag for variable, tag, _ in PINNED.findall((ROOT / "compose.yaml").read_text())}
 
 
+def own_image() -> str:
+    """Return the name of our image unless AUTHSVC_IMAGE names another."""
+    (name,) = set(
+        re.findall(r"^  image: \$\{AUTHSVC_IMAGE:-(\S+)\}$", (ROOT / "compose.yaml").read_text(), re.MULTILINE)
+    )
+    return str(name)
+
+
 @frozen
 class ComposeEngine(DockerEngine):
     """A running daemon with Compose.

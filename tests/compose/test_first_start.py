@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from authsvc.keys.file_names import LICENSE_SIGNING_KEY, LICENSE_TOKEN_KEY, SEALING_KEY, TOKEN_ROOT_KEY
-from tests.compose.engine import ROOT, UP, ComposeEngine, Project
+from tests.compose.engine import ComposeEngine, Project, own_image
+from tests.compose.page import commands, typed
 from tests.compose.story import Shop, open_shop
-from tests.support.stack import run
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.system
@@ -220,7 +220,7 @@ def test_an_installation_of_an_earlier_version_is_upgraded(shop: Shop) -> None:
 def test_the_image_is_small_and_compiles_nothing(shop: Shop) -> None:
     """Neither a compiler nor pip is in our image, and its own files stay below 150 MB."""
     found = shop.project.compose("exec", "-T", "authsvc", "sh", "-c", "command -v cc gcc pip pip3; true").out
-    size = int(shop.project.engine.docker("image", "inspect", "--format", "{{.Size}}", "authsvc:0.1.0", check=True).out)
+    size = int(shop.project.engine.docker("image", "inspect", "--format", "{{.Size}}", own_image(), check=True).out)
 
     assert found == ""
     assert size < 150e6
@@ -425,17 +425,3 @@ def test_another_port(shop: Shop) -> None:
     there.still_sells()
 
     assert 'realm="http://localhost:5001/auth/token",service="localhost:5001"' in challenge
-
-
-def commands(heading: str) -> list[str]:
-    """Return the blocks of commands below a heading of docs/deploy.md."""
-    page = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
-    section = page.partition(f"\n{heading}\n")[2].partition("\n## ")[0]
-    return re.findall(r"^```\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
-
-
-def typed(project: Project, folder: Path, *blocks: str) -> None:
-    """Type commands in a folder, as an operator does beside compose.yaml."""
-    environ = {**project.environ, "COMPOSE_FILE": str(ROOT / "compose.yaml")}
-    for block in blocks:
-        run("bash", "-euo", "pipefail", "-c", block, environ=environ, cwd=folder, seconds=UP, check=True)

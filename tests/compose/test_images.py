@@ -1,10 +1,12 @@
 """Which images of others compose.yaml takes: pinned to their content, and none with a hole that is known and closed."""
 
 import re
+import tomllib
 
 import pytest
 
-from tests.compose.engine import PINNED, ROOT, base_images
+import authsvc
+from tests.compose.engine import PINNED, ROOT, base_images, own_image
 
 FLOORS = {
     # CVE-2025-49844: a Lua script that is sent by an authenticated client runs code.
@@ -38,7 +40,22 @@ def test_every_image_of_others_is_pinned_to_its_content() -> None:
     text = (ROOT / "compose.yaml").read_text()
     named = re.findall(r"^\s*(?:image:|FROM) (\S+)", text, re.MULTILINE)
 
-    assert {"authsvc:0.1.0"} == {name for name in named if not PINNED.fullmatch(name)}
+    assert {f"${{AUTHSVC_IMAGE:-{own_image()}}}"} == {name for name in named if not PINNED.fullmatch(name)}
+
+
+def test_our_image_has_the_version_for_a_tag() -> None:
+    """So a new version leaves the image of the one before, to which an operator may go back; both name one version."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+    assert own_image() == f"authsvc:{project['version']}"
+    assert project["version"] == authsvc.__version__
+
+
+def test_no_page_names_the_tag() -> None:
+    """AUTHSVC_IMAGE would make such a command wrong, and so would the next version."""
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+
+    assert not [page.name for page in pages if re.search(r"\bauthsvc:\d", page.read_text())]
 
 
 def test_one_variable_means_one_image() -> None:

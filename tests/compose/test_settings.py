@@ -9,6 +9,7 @@ import yaml
 
 from authsvc.public_url import parse_public_url
 from authsvc.settings import SETTINGS
+from authsvc.setup import config_digest
 from authsvc.setup.compose import authsvc_values, nginx_values, parse_options
 from authsvc.setup.edge_settings import EdgeSettings, edge_settings_of
 from authsvc.setup.pull_through import PullThrough, pull_through_of
@@ -103,6 +104,21 @@ def test_the_certificate_is_watched_where_nginx_shows_it(url: str, tls: str, end
 
     assert authsvc_values(options, b"5e" * 32, EdgeSettings()).tls_endpoint == endpoint
     assert endpoint is None or endpoint == f"nginx:{port}"
+
+
+def test_what_runs_notices_another_rendering() -> None:
+    """`init` is told the settings by which containers are made anew, and whoever reads what it renders follows."""
+    services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+    told = services["init"]["environment"][config_digest.RENDERED_FOR]
+
+    for name, service in services.items():
+        assert service["labels"]["authsvc.rendered-for"] == told, name
+        folders = [f"{folder}-config" for folder in config_digest.FOLDERS if f"{folder}-config" in targets(service)]
+        if folders and service["restart"] != "no" and not name.startswith("sentinel-"):
+            command = " ".join(service["command"])
+            (script,) = re.findall(r"/(\w+\.sh) ", f"{command} ")
+            text = (ROOT / "registry-config" / script).read_text()
+            assert script == "follow.sh" or "/follow.sh" in text, name
 
 
 def test_nginx_is_asked_at_the_port_that_is_published() -> None:
