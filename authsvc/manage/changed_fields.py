@@ -10,7 +10,6 @@ from attrs import fields
 from authsvc.redaction import Secret
 from authsvc.tenancy.machine_records import Grant
 from authsvc.tenancy.records import TokenDigest
-from authsvc.upstreams.origin import Origin
 
 UNSHOWN = frozenset({"epoch", "sha256", "changed_at"})
 """Fields that are nothing to a reader: what follows from other changes, and the digest of a secret."""
@@ -66,6 +65,8 @@ def _values(record: Any, names: list[str]) -> dict[str, Any]:
 
 def _plain(name: str, value: Any) -> Any:
     """Return a value that can be compared and shown: of what is hidden, that it is set."""
+    from authsvc.upstreams.origin import Origin  # noqa: PLC0415  most commands change nothing
+
     if isinstance(value, Origin):
         return value.text
     return Secret(value) if name in HIDDEN and value is not None else value

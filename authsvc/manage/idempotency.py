@@ -18,8 +18,6 @@ from authsvc.tenancy.customers import Customer
 from authsvc.tenancy.machine_records import PersonalToken, ServiceAccount
 from authsvc.tenancy.passkey import Passkey
 from authsvc.tenancy.records import App, License, Member, Team
-from authsvc.upstreams.link import UpstreamLink
-from authsvc.webhooks.webhook import Webhook
 
 SHOWN_ONCE = (
     "this was done already, by the same request, and the secret that it made is shown only once; make a new one"
@@ -102,6 +100,9 @@ async def _carry_out(stores: Stores, operation: Operation, use_case: Callable[[]
 
 def _result_of(answer: object) -> str:
     """Return the id by which the first result is read again, of what a use case returned."""
+    from authsvc.upstreams.link import UpstreamLink  # noqa: PLC0415  most commands carry out nothing
+    from authsvc.webhooks.webhook import Webhook  # noqa: PLC0415
+
     match answer[0] if isinstance(answer, tuple) else answer:
         case Team(slug=slug) | App(slug=slug):
             return slug

@@ -7,7 +7,7 @@ same, to the letter, as for what exists nowhere, and it comes after the same rea
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from authsvc.activity.image_name import ImageName
 from authsvc.credentials.machine_secret import is_id
@@ -21,8 +21,10 @@ from authsvc.tenancy.names import parse_email, parse_slug
 from authsvc.tenancy.pages import MAX_PAGE, Page
 from authsvc.tenancy.records import App, License, Member, Team
 from authsvc.tenancy.versioned import Versioned
-from authsvc.upstreams.link import LINK_NAME, UpstreamLink
-from authsvc.webhooks.webhook import Webhook
+
+if TYPE_CHECKING:
+    from authsvc.upstreams.link import UpstreamLink
+    from authsvc.webhooks.webhook import Webhook
 
 T = TypeVar("T")
 
@@ -327,7 +329,9 @@ async def find_service_account(
     )
 
 
-async def find_upstream(stores: Stores, actor: Actor, upstream: str, app: str | None = None) -> Versioned[UpstreamLink]:
+async def find_upstream(
+    stores: Stores, actor: Actor, upstream: str, app: str | None = None
+) -> "Versioned[UpstreamLink]":
     """Return the link to an external registry.
 
     Args:
@@ -340,6 +344,8 @@ async def find_upstream(stores: Stores, actor: Actor, upstream: str, app: str | 
         InputRefused: ``app`` can name no app.
         NotFound: there is no such link, or no such app, for the actor.
     """
+    from authsvc.upstreams.link import LINK_NAME  # noqa: PLC0415  most commands look for no link
+
     found = None
     if app is None:
         found = await stores.upstreams.get(upstream) if is_id(upstream) else None
@@ -358,7 +364,7 @@ async def find_upstream(stores: Stores, actor: Actor, upstream: str, app: str | 
     )
 
 
-async def find_webhook(stores: Stores, actor: Actor, webhook: str) -> Versioned[Webhook]:
+async def find_webhook(stores: Stores, actor: Actor, webhook: str) -> "Versioned[Webhook]":
     """Return the webhook with this id.
 
     Raises:

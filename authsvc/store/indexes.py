@@ -7,7 +7,7 @@ left over from an older authsvc, which knows no indexes, and is passed over.
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from authsvc.credentials.machine_secret import ID_ALPHABET, ID_LENGTH
 from authsvc.store import keys
@@ -15,8 +15,10 @@ from authsvc.tenancy.customers import Customer
 from authsvc.tenancy.machine_records import PersonalToken, ServiceAccount
 from authsvc.tenancy.records import App, License, Member, Team
 from authsvc.tenancy.search import fold, indexed, words
-from authsvc.upstreams.link import UpstreamLink
-from authsvc.webhooks.webhook import Webhook
+
+if TYPE_CHECKING:
+    from authsvc.upstreams.link import UpstreamLink
+    from authsvc.webhooks.webhook import Webhook
 
 IndexEntry = tuple[str, str]
 """Key of an index, and one entry of it."""
@@ -52,7 +54,7 @@ def id_of(entry: str) -> str:
 
 def entries_of(record: object) -> frozenset[IndexEntry]:
     """Return every entry of a record."""
-    make = _ENTRIES.get(type(record))
+    make = _ENTRIES.get(type(record).__name__)
     return frozenset() if make is None else frozenset(make(record))
 
 
@@ -104,22 +106,23 @@ def _service_account(account: ServiceAccount) -> Iterable[IndexEntry]:
     yield keys.index("service-accounts", account.team), text(account.name, account.id)
 
 
-def _upstream(link: UpstreamLink) -> Iterable[IndexEntry]:
+def _upstream(link: "UpstreamLink") -> Iterable[IndexEntry]:
     yield keys.index("upstreams", link.team), f"{link.app}/{link.name}"
 
 
-def _webhook(webhook: Webhook) -> Iterable[IndexEntry]:
+def _webhook(webhook: "Webhook") -> Iterable[IndexEntry]:
     yield keys.index("webhooks", webhook.team), instant(webhook.created_at) + webhook.id
 
 
-_ENTRIES: Mapping[type, Callable[[Any], Iterable[IndexEntry]]] = {
-    License: _license,
-    Customer: _customer,
-    Team: _team,
-    App: _app,
-    Member: _member,
-    PersonalToken: _personal_token,
-    ServiceAccount: _service_account,
-    UpstreamLink: _upstream,
-    Webhook: _webhook,
+_ENTRIES: Mapping[str, Callable[[Any], Iterable[IndexEntry]]] = {
+    "License": _license,
+    "Customer": _customer,
+    "Team": _team,
+    "App": _app,
+    "Member": _member,
+    "PersonalToken": _personal_token,
+    "ServiceAccount": _service_account,
+    "UpstreamLink": _upstream,
+    "Webhook": _webhook,
 }
+"""By the name of the record's class, which is unique here: to import all of them takes a command longer than a list."""
