@@ -203,32 +203,63 @@ def options(command: click.Command) -> set[str]:
     return {name for p in command.params if isinstance(p, click.Option) for name in p.opts if name.startswith("--")}
 
 
-def test_every_command_has_a_section() -> None:
-    """The sections of docs/commands.md are the commands, and nothing else."""
-    sections = re.findall(r"^## (authsvc .*)$", page("commands.md"), re.MULTILINE)
-    assert sorted(sections) == sorted(TREE)
+SHARED = "## Options of several commands"
+
+
+def command_texts() -> dict[str, str]:
+    """Return what docs/commands.md says of each command: its section, or its row in a table of short commands."""
+    text = page("commands.md")
+    found = {name: section(text, f"## {name}") for name in re.findall(r"^## (authsvc .*)$", text, re.MULTILINE)}
+    for heading in re.findall(r"^## More commands for .*$", text, re.MULTILINE):
+        for row in rows(text.replace(r"\|", "¦"), heading):
+            (path,) = [path for path in TREE if f"{codes(row[0])[0]} ".startswith(f"{path} ")]
+            assert path not in found
+            found[path] = " ".join(row).replace("¦", "|")
+    return found
+
+
+def option_rows(body: str) -> dict[str, str]:
+    """Return the options in the first column of a text's table, each with its meaning."""
+    return {code.split()[0]: row[1] for row in rows(f"# x\n{body}", "# x") for code in codes(row[0]) if code[0] == "-"}
+
+
+def shared_options(path: str, body: str) -> dict[str, str]:
+    """Return the options that a text names without a row, each with the meaning that many commands share."""
+    meanings = option_rows(section(page("commands.md"), SHARED))
+    usage = "|".join(code for code in codes(body) if code.startswith(f"{path} ")).replace("[", " [")
+    named = [code for code in codes(body) if code.startswith("--")]
+    found = {name for code in [usage, *named] for name in re.findall(r"--[a-z-]+", code)}
+    shown = {name: meanings[name] for name in found & set(meanings) - set(option_rows(body))}
+    return {name: f"{text}; required" if f" {name}" in usage else text for name, text in shown.items()}
+
+
+def test_every_command_is_documented() -> None:
+    """The sections and rows of docs/commands.md are the commands, and nothing else."""
+    assert sorted(command_texts()) == sorted(TREE)
 
 
 @pytest.mark.parametrize("path", TREE)
 def test_every_option_is_documented(path: str) -> None:
-    """A command's table has its options, says which are required, and shows its defaults."""
+    """A command's text has its options, says which are required, and shows its defaults."""
     command = TREE[path]
-    table = {codes(row[0])[0].split()[0]: row[1] for row in rows(page("commands.md"), f"## {path}")}
+    body = command_texts()[path]
+    meanings = shared_options(path, body) | option_rows(body)
     is_vendors = path.split()[1] not in {"up", "init", "serve", "key-service", "completion"}
     common = COMMON_OPTIONS - ({"--as"} if path in WITHOUT_DATABASE else set())
-    assert set(table) == options(command) - (common if is_vendors else set())
+    assert set(meanings) - COMMON_OPTIONS == options(command) - COMMON_OPTIONS
     assert not is_vendors or options(command) & COMMON_OPTIONS == common
+    assert is_vendors or set(meanings) == options(command)
     for parameter in command.params:
-        if not isinstance(parameter, click.Option) or parameter.opts[0] not in table:
+        if not isinstance(parameter, click.Option) or parameter.opts[0] not in meanings:
             continue
-        assert ("required" in table[parameter.opts[0]]) is parameter.required
+        meaning = meanings[parameter.opts[0]]
+        if "(#options-of-several-commands)" in meaning:
+            meaning = option_rows(section(page("commands.md"), SHARED))[parameter.opts[0]]
+        assert ("required" in meaning) is parameter.required
         if isinstance(parameter.default, str):
-            assert (
-                f"default `{parameter.default}`" in table[parameter.opts[0]]
-                or table[parameter.opts[0]] == "as for `up`"
-            )
+            assert f"default `{parameter.default}`" in meaning or meaning == "as for `up`"
         if isinstance(parameter.type, click.IntRange):
-            assert f"{parameter.type.min} to {parameter.type.max}" in table[parameter.opts[0]]
+            assert f"{parameter.type.min} to {parameter.type.max}" in meaning
 
 
 @pytest.mark.parametrize("path", TREE)
@@ -236,7 +267,7 @@ def test_every_argument_is_documented(path: str) -> None:
     """A command that takes an argument shows it in its usage line."""
     names = [p.metavar or p.name.upper() for p in TREE[path].params if isinstance(p, click.Argument) and p.name]
     for name in names:
-        assert any(code.startswith(f"{path} {name}") for code in codes(section(page("commands.md"), f"## {path}")))
+        assert any(code.startswith(f"{path} {name}") for code in codes(command_texts()[path]))
 
 
 def test_reserved_slugs_are_listed() -> None:
