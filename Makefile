@@ -52,6 +52,21 @@ test-system: dev ## the tests that need an engine, a browser or compose (root)
 	@.ci/fetch-trixie $(TRIXIE_SYSTEM_PACKAGES) $(TRIXIE)
 	@$(PYTEST) -m system $(PYTEST_ARGS)
 
+# The core's own unit tests; none needs a server.
+CORE_TESTS := $(addprefix tests/,spec tenancy signing credentials policy_matrix/test_matrix.py activity audit images \
+	upstreams webhooks migration) $(patsubst %,tests/test_%.py,policy policy_licenses policy_machines issuance client \
+	outcomes system_token preflight fair_share in_flight license_file bounded_json redaction printable \
+	refusal_sentences throttle)
+
+.PHONY: coverage
+coverage: dev ## lines and branches of the core that its unit tests run, at least 85 %
+	@$(PY) -m coverage run -m pytest -q -p tests.plugins.skips $(CORE_TESTS)
+	@$(PY) -m coverage report
+
+.PHONY: mutation
+mutation: dev ## mistakes in modules that guard security that their unit tests notice, at least 85 % (ARGS=--help)
+	@$(PY) -m tests.mutation $(ARGS)
+
 .PHONY: bench
 bench: dev ## tokens per second of one worker on one core, beside a bare handler (ARGS=--help); without ARGS bench-linked, too
 	@.ci/install-packages $(BENCH_PACKAGES)

@@ -123,6 +123,14 @@ def test_the_creator_bounds(creator: Member | None, expected: set[str]) -> None:
     )
 
 
+@pytest.mark.parametrize("app", ["acme-evil", "old", "unknown"])
+def test_a_grant_of_the_operator_needs_an_app_of_the_team(app: str) -> None:
+    """A grant in another team's, an archived or an unknown app gives nothing, also when no creator bounds it."""
+    subject = machine(make_service_account(Grant(app, "**", ("delete", "pull", "push"))))
+
+    assert set() == granted(subject, list(merge_scopes([f"repository:{app}/x:*"]).scopes))
+
+
 def test_push_implies_pull() -> None:
     """A grant of push alone gives pull beside it on our own registry, and nothing on another one's images."""
     subject = machine(make_service_account(Grant("acme", "**", ("push",)), Grant("acme", "proxy/hub/**", ("push",))))

@@ -7,10 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authsvc.throttle import (
+    CHOICE,
+    KNOWN_LIFE,
     MACHINE_LIMITS,
+    MAX_KNOWN,
+    MAX_WRONG,
     NETWORK,
     PAIR,
     PASSWORD_LIMITS,
+    WRONG_LIFE,
     Admission,
     Limit,
     bucket,
@@ -70,6 +75,24 @@ def test_the_debt_is_bounded(failures: int) -> None:
     assert tat is not None
     assert tat <= NOW + LIMIT.burst * LIMIT.interval.total_seconds()
     assert wait(tat, LIMIT, NOW) <= LIMIT.interval.total_seconds()
+
+
+def test_the_limits() -> None:
+    """So many guesses are free, and one more after so many seconds: the numbers of docs/throttle.md."""
+    limits = {
+        limit.name: (limit.burst, limit.interval.total_seconds()) for limit in (*PASSWORD_LIMITS, *MACHINE_LIMITS)
+    }
+
+    assert {
+        "pair": (10, 30),
+        "network": (100, 5),
+        "account": (100, 60),
+        "machine": (10, 30),
+        "machine-network": (100, 5),
+    } == limits
+    assert (10, 30) == (CHOICE.burst, CHOICE.interval.total_seconds())
+    assert (timedelta(hours=1), 16) == (WRONG_LIFE, MAX_WRONG)
+    assert (timedelta(days=90), 32) == (KNOWN_LIFE, MAX_KNOWN)
 
 
 def test_limits_have_distinct_names() -> None:

@@ -14,6 +14,7 @@ from authsvc.credentials.machine_secret import (
     LICENSE_TOKEN_LENGTH,
     MachineSecret,
     derive_license_token,
+    is_id,
     new_id,
 )
 from authsvc.license_file import registry_token
@@ -157,6 +158,25 @@ def test_ids() -> None:
 def test_ids_keep_every_bit(left: bytes, right: bytes) -> None:
     """Two ids are the same iff their entropy is."""
     assert (left == right) == (new_id(left) == new_id(right))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (LICENSE_ID, True),
+        (ID_ALPHABET[-16:], True),
+        ("", False),
+        (LICENSE_ID[1:], False),
+        (f"{LICENSE_ID}0", False),
+        (f"{LICENSE_ID}\n", False),
+        (f"{LICENSE_ID[1:]}:", False),
+        (f"{LICENSE_ID[1:]}*", False),
+        (LICENSE_ID.upper(), False),
+    ],
+)
+def test_what_may_stand_in_a_key(text: str, expected: bool) -> None:
+    """Only an id does: 16 letters of its alphabet, and nothing that could name another key."""
+    assert expected == is_id(text)
 
 
 def test_no_print() -> None:

@@ -30,6 +30,13 @@ def test_addresses(target: str, kind: PullKind, reference: str, query: str) -> N
     assert parse_pull_path(BASE + target) == PullPath(name, kind, reference, query)
 
 
+def test_the_digest() -> None:
+    """A reference is a digest or has none; a tag never counts as one."""
+    digests = [PullPath(Repository(("a",)), PullKind.MANIFEST, reference).digest for reference in (DIGEST, "1.0")]
+
+    assert [DIGEST, None] == digests
+
+
 def test_components_that_look_like_an_address() -> None:
     """A repository may have a component named like a part of an address."""
     path = parse_pull_path("/v2/proxy/acme/hub/blobs/manifests/tags/manifests/list")

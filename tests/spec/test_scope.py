@@ -239,3 +239,4 @@ def test_a_cut_scope_is_dropped_not_shortened() -> None:
     merged = merge_scopes([*filler, last])
 
     assert not list(chain.from_iterable(scope.actions for scope in merged.scopes))
+    assert merged.dropped == len(filler) + 1

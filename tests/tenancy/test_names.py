@@ -30,6 +30,39 @@ def test_slugs_refused(text: str) -> None:
     assert len(str(refused.value)) < 500
 
 
+@pytest.mark.parametrize(("field", "named"), [(None, "app"), ("into", "into")])
+@pytest.mark.parametrize("text", ["A", "proxy"])
+def test_the_field_of_a_slug(text: str, field: str | None, named: str) -> None:
+    """A refusal names the argument that the slug was given as."""
+    with pytest.raises(InputRefused) as refused:
+        parse_slug(text, "app", field)
+
+    assert named == refused.value.field
+
+
+@pytest.mark.parametrize(("field", "named"), [(None, "name"), ("label", "label")])
+@pytest.mark.parametrize("text", ["", "a\x00b"])
+def test_the_field_of_a_text(text: str, field: str | None, named: str) -> None:
+    """A refusal names the argument that the text was given as."""
+    with pytest.raises(InputRefused) as refused:
+        parse_text(text, "name", field)
+
+    assert named == refused.value.field
+
+
+def test_the_longest_names() -> None:
+    """An address has 254 characters at most (RFC 5321), a text 200."""
+    domain = ".".join(["d" * 63] * 3)
+    address = f"{'a' * (254 - 1 - len(domain))}@{domain}"
+
+    assert address == parse_email(address)
+    assert "t" * 200 == parse_text("t" * 200, "name")
+    with pytest.raises(InputRefused):
+        parse_email(f"a{address}")
+    with pytest.raises(InputRefused):
+        parse_text("t" * 201, "name")
+
+
 @pytest.mark.parametrize("text", sorted(RESERVED_SLUGS - {"_catalog"}))
 def test_reserved_slugs(text: str) -> None:
     """A path of ours or a host name to a client names no app and no team."""
