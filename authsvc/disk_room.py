@@ -88,7 +88,7 @@ def describe_images(watch: "DiskWatch") -> str:
     """Return what a person should know of the disk of the images."""
     disk = watch.disk
     if disk is None:
-        return f"the disk of the images cannot be looked at: {watch.error}"
+        return f"the disk of the images cannot be examined: {watch.error}"
     free = f"{disk.free // MIB} MiB are free on the disk of the images ({disk.folder})"
     if watch.room is Room.ENOUGH:
         return f"{free} again"
@@ -110,7 +110,7 @@ def describe(watch: "DiskWatch") -> str:
     """Return what a person should know of the disk of Redis."""
     disk = watch.disk
     if disk is None:
-        return f"the disk of Redis cannot be looked at: {watch.error}"
+        return f"the disk of Redis cannot be examined: {watch.error}"
     free = f"{disk.free // MIB} MiB are free on the disk of Redis ({disk.folder})"
     if watch.room is Room.FULL:
         return f"{free}, so the audit of token requests has stopped, and licenses can still be changed; make room there"

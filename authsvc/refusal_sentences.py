@@ -9,7 +9,7 @@ from datetime import datetime
 from authsvc.decision import Denial, DenialReason, Reason, Refusal, RefusalReason
 
 _REASONS: Mapping[RefusalReason, str] = {
-    RefusalReason.RESOURCE_TYPE: "nobody is granted anything on the resource type {fact!r}",
+    RefusalReason.RESOURCE_TYPE: "nothing is granted on the resource type {fact!r}",
     RefusalReason.RESOURCE_CLASS: "repositories of class {fact!r} are not served",
     RefusalReason.NOT_A_REPOSITORY: "the name is not a repository of any app",
     RefusalReason.LICENSE_FOR_OTHER_APP: "the license is for the app {fact}",

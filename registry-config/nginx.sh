@@ -68,7 +68,7 @@ faults_of() {
     done
     if ! found=$(openssl verify -untrusted "$1" "$leaf" 2>&1); then
         why=$(echo "$found" | sed -n 's/^error [0-9]* at [0-9]* depth lookup: *//p' | head -n 1)
-        echo "unknown no authority that this container knows vouches for it (${why:-no reason given});" \
+        echo "unknown no authority that this container knows has signed it (${why:-no reason given});" \
             "put the intermediate certificates behind it, or have it signed by a public authority"
     fi
 }

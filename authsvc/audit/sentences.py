@@ -25,11 +25,11 @@ CHANGED = "changed"
 
 _OUTCOMES = {
     TOKEN_ISSUED: "A token was issued.",
-    TOKEN_DENIED: "No token: we know who asked, and the account may not be used.",
-    TOKEN_REFUSED: "No token: it was not proven who asked.",
-    TOKEN_THROTTLED: "No token: too many wrong secrets had come for that account or from there.",
+    TOKEN_DENIED: "No token: the account is known, but may not be used.",
+    TOKEN_REFUSED: "No token: the client proved no identity.",
+    TOKEN_THROTTLED: "No token: there were too many wrong secrets for that account or from that network.",
     TOKEN_UNANSWERED: "No token: a part of the service was unreachable, and nothing was decided.",
-    MANAGEMENT_DENIED: "Nothing was done: we know who asked, and the account may not do that.",
+    MANAGEMENT_DENIED: "Nothing was done: the account is known, but may not do that.",
     PULL_FAILED: "Nothing was pulled: the token was good, and the linked registry did not give it.",
     PULL_STALE: "The image was served that the tag named last, because the linked registry did not say what it is now.",
 }

@@ -135,7 +135,7 @@ def image_command(
 
     columns = (Column("WHO", cut=True), Column("LICENSE"), Column("LAST PULL"), Column("VERSIONS", cut=True))
     owner = ListOwner(found, "users", _print_history)
-    table = Table(columns, row, "nobody pulled it, as far as is known")
+    table = Table(columns, row, "no pull of it is known")
     print_list(data_dir, fetch, table, limit=limit, after=after, as_json=as_json, owner=owner)
 
 

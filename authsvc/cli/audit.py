@@ -47,7 +47,7 @@ def audit_group() -> None:
 @click.option("--app", metavar="APP", help="Only what names this app.")
 @click.option("--subject", metavar="SUBJECT", help="Who did it, or whom it was done to.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, metavar="N", help="How many.")
-@click.option("--before", metavar="CURSOR", help="The page behind the entry with this cursor.")
+@click.option("--before", metavar="CURSOR", help="The page after the entry with this cursor.")
 @click.option("--unproven", is_flag=True, help="Also what happened before identity was proven.")
 @click.option("--follow", is_flag=True, help="Wait for more, and print it as it comes, until Ctrl-C.")
 @common_options
@@ -165,7 +165,7 @@ def export(file: str, data_dir: Path | None, *, as_json: bool) -> None:
 
     count, missing = run(data_dir, copied, deadline=None)
     if missing:
-        remark("entries behind the end of this file were trimmed before it was continued")
+        remark("entries after the end of this file were trimmed before it was continued")
     if as_json and file != "-":
         print_json({"file": file, "entries": count, "missing": missing})
     else:

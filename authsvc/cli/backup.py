@@ -79,7 +79,7 @@ async def _backup(settings: "Settings", file: str) -> int:
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="An exported audit; what it says was taken away since the backup is taken away again.",
+    help="An exported audit; what it says was revoked or removed since the backup is revoked or removed again.",
 )
 @click.option("--without-audit", is_flag=True, help="Accept that what was revoked since the backup is valid again.")
 @click.option("--moved", is_flag=True, help="The backup is of this installation under another public URL.")
@@ -141,7 +141,7 @@ def restore_command(
     taken = ", ".join(f"{kind} {count}" for kind, count in sorted(done.taken_away.items())) or "nothing"
     say(f"taken away again, as the audit says: {taken}")
     if done.kept is not None:
-        say(f"the data of before are in {done.kept}; remove them when they are not needed any more")
+        say(f"the previous data is in {done.kept}; remove it when you no longer need it")
 
 
 def _described(description: "BackupDescription", records: Mapping[str, int]) -> str:

@@ -69,7 +69,7 @@ def show(data_dir: Path | None, *, as_json: bool) -> None:
 
 @keys_group.command("rotate")
 @click.option("--license", "license_", is_flag=True, help="The license-signing key; old files stay valid.")
-@click.option("--sealing", is_flag=True, help="The sealing key; what was sealed before still opens.")
+@click.option("--sealing", is_flag=True, help="The sealing key; what was sealed before can still be opened.")
 @click.option(
     "--root",
     "step",
@@ -173,7 +173,7 @@ async def _change(
 
 def _tell_missing(rotation: "Rotation") -> None:
     for worker in rotation.missed:
-        remark(f"not reached: {worker.id}, last heard of at {render_instant(worker.seen_at)}")
+        remark(f"not reached: {worker.id}, last heartbeat at {render_instant(worker.seen_at)}")
     for worker_id in rotation.gone:
         remark(f"ended meanwhile: {worker_id}")
     for worker_id in rotation.elsewhere:

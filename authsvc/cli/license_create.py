@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @click.option("--not-before", metavar="WHEN", help="When it begins, in the same forms.  [default: now]")
 @click.option("--repository", "repositories", multiple=True, metavar="PATTERN", help="Only these; may be repeated.")
 @click.option("--field", "fields", multiple=True, metavar="K=V", help="For the vendor's software; may be repeated.")
-@click.option("--contact", metavar="TEXT", help="Whom the customer asks; shown in every refusal.")
+@click.option("--contact", metavar="TEXT", help="Whom the customer should contact; shown in every refusal.")
 @click.option("--reference", metavar="TEXT", help="Your own key for it, such as an order; unique in the app.")
 @click.option("--customer-reference", metavar="TEXT", help="Your own key for the customer, which finds it by that.")
 @click.option("--customer-email", metavar="EMAIL", help="Of the customer, if it has none yet.")

@@ -58,7 +58,7 @@ class LicenseFolder:
         path = self.path(license_)
         if not os.path.lexists(path) or self._id_in(path) == license_.id:
             return None
-        return f"{path} is something else than the file of license {license_.id}; move it away"
+        return f"{path} is not the file of license {license_.id}; move it away"
 
     async def put(self, license_: License, text: Callable[[], Awaitable[str]]) -> str:
         """Keep the file when it is not there; return ``written``, ``kept`` or ``outdated``.

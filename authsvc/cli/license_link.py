@@ -89,7 +89,7 @@ def _print_links(found: "tuple[ListedLink, ...]", *, as_json: bool) -> None:
     rows = [
         (
             *(str(one["id"]), str(one["expires_at"]), str(one["created_by"]), str(one["downloaded_at"] or "-")),
-            "yes" if one["works"] else "no: its maker may not make links any more",
+            "yes" if one["works"] else "no: the account that made it may no longer make links",
         )
         for one in facts
     ]

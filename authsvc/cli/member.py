@@ -197,7 +197,7 @@ def revoke_link(email: str, team: str, data_dir: Path | None, *, as_json: bool) 
     if as_json:
         print_json({"link": email, "team": team})
     else:
-        say(f"the link for {email} opens nothing any more")
+        say(f"the link for {email} no longer works")
 
 
 @contextmanager
@@ -238,7 +238,7 @@ _end_command(
 )
 _end_command(
     "remove",
-    "End the membership of EMAIL; all its tokens die, and service accounts it made.",
+    "End the membership of EMAIL; its tokens and the service accounts that it made end, too.",
     "not a member any more",
     lambda manage, email, confirmed, force: manage.members.remove(email, manage.operation(), confirmed, force=force),
 )

@@ -103,7 +103,7 @@ class ListOutput(Protocol):
 
 def paging_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add ``--limit`` and ``--after``."""
-    command = click.option("--after", metavar="CURSOR", help="Continue behind the list that ended with this cursor.")(
+    command = click.option("--after", metavar="CURSOR", help="Continue after the list that ended with this cursor.")(
         command
     )
     return click.option(

@@ -91,7 +91,7 @@ def _server(health: Mapping[str, Any]) -> Iterator[PartState]:
         yield PartState("server", State.OK, words)
     lost = (health.get("log") or {}).get("lost", 0)
     if lost:
-        why = "its disk was full, or nobody read standard error"
+        why = "its disk was full, or nothing read standard error"
         yield PartState("log", State.WARNING, f"{counted(lost, 'line')} lost since the start: {why}")
 
 
@@ -128,7 +128,7 @@ def _disk(name: str, disk: Mapping[str, Any] | None, when_full: str) -> Iterator
     if "free_bytes" not in disk:
         error = disk.get("error")
         state = State.WARNING if error else State.OK
-        yield PartState(name, state, f"cannot be looked at: {error}" if error else "not seen from here")
+        yield PartState(name, state, f"cannot be examined: {error}" if error else "not seen from here")
         return
     words = f"{_size(disk['free_bytes'])} of {_size(disk['size_bytes'])} free ({disk['folder']})"
     if disk["room"] == "full":
@@ -150,7 +150,7 @@ def _certificates(health: Mapping[str, Any], now: datetime) -> Iterator[PartStat
     leaf = health.get("leaf") or {}
     name = "signing certificate"
     if leaf.get("status") == "down":
-        yield PartState(name, State.FAILED, "no living one, so no token can be signed; the log says why (leaf.*)")
+        yield PartState(name, State.FAILED, "none is valid, so no token can be signed; the log says why (leaf.*)")
     elif leaf.get("status") == "ending":
         words = f"ends {_when(leaf['not_after'], now)}, and was not renewed in time; the log says why (leaf.*)"
         yield PartState(name, State.WARNING, words)
@@ -225,8 +225,8 @@ def _queues(health: Mapping[str, Any], now: datetime) -> Iterator[PartState]:
         yield PartState("webhooks", State.WARNING if dropped else State.OK, words)
     failing = (health.get("upstreams") or {}).get("failing")
     if failing is not None:
-        say = "failed when last asked: `authsvc upstream list` says which"
-        words = f"{counted(failing, 'registry', 'registries')} {say}" if failing else "none failed when last asked"
+        say = "failed at the last request: `authsvc upstream list` says which"
+        words = f"{counted(failing, 'registry', 'registries')} {say}" if failing else "none failed at the last request"
         yield PartState("linked registries", State.WARNING if failing else State.OK, words)
 
 

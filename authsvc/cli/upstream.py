@@ -33,7 +33,7 @@ _repository_option = click.option(
     "repositories",
     multiple=True,
     metavar="PATTERN",
-    help="What of it is shown, as it says: org/**.",
+    help="Which of its repositories are shown, as it names them: org/**.",
 )
 _username_option = click.option("--username", metavar="NAME", help="What the secret belongs to.")
 _secret_option = click.option(

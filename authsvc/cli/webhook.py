@@ -161,7 +161,7 @@ def rotate(webhook: str, overlap: str, data_dir: Path | None, *, yes: bool, as_j
         return
     say(secret.reveal())
     until = rotated.old_secret_until
-    also = "the old one ends now" if until is None else f"the old one signs besides until {render_instant(until)}"
+    also = "the old one ends now" if until is None else f"the old one signs as well until {render_instant(until)}"
     remark(f"shown once: the receiver checks signatures with it; {also}")
 
 

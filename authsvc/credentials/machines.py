@@ -47,7 +47,7 @@ class MachineAuthenticator:
             case kind if kind == REFRESH_KIND:
                 return await self._refresh_token(secret, namespaces, now)
             case kind:
-                raise refusal(f"a secret of kind {kind!r} signs nobody in")
+                raise refusal(f"a secret of kind {kind!r} cannot sign in")
 
     async def several(
         self, secrets: Sequence[MachineSecret], namespaces: Collection[str], now: datetime
@@ -112,7 +112,7 @@ def _digests(record: ServiceAccount, now: datetime) -> list[str]:
 def _owner(facts: CredentialFacts[T]) -> Member:
     member = facts.member
     if member is None or member.removed_at is not None:
-        raise refusal("the member behind the token is gone")
+        raise refusal("the member of the token no longer exists")
     return member
 
 

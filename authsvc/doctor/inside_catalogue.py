@@ -29,12 +29,12 @@ INSIDE_KINDS = {
     ),
     "redis-appendonly": FindingKind(
         "{detail}",
-        "after a crash revoked licenses pull again, and new ones are gone",
+        "after a crash revoked licenses can pull again, and new ones are lost",
         _REDIS + "appendonly yes",
     ),
     "redis-appendfsync": FindingKind(
         "{detail}",
-        "after a power cut revoked licenses pull again, and new ones are gone",
+        "after a power cut revoked licenses can pull again, and new ones are lost",
         _REDIS + "appendfsync always",
     ),
     "redis-maxmemory-policy": FindingKind(
@@ -84,7 +84,7 @@ INSIDE_KINDS = {
         "a time service on both: timedatectl set-ntp true",
     ),
     "registry-issuer": FindingKind(
-        "the registry refuses authsvc's tokens, since it wants the issuer `{found}` and authsvc is `{issuer}`",
+        "the registry refuses authsvc's tokens, because it expects the issuer `{found}` and authsvc is `{issuer}`",
         "nobody can pull or push, though signing in works",
         _CONFIG + "issuer: {issuer}" + _RESTART,
     ),

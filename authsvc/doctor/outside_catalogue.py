@@ -41,7 +41,7 @@ OUTSIDE_KINDS = {
     ),
     "tls-untrusted": FindingKind(
         "the certificate of {host} leads to {issuer}, which this machine does not trust",
-        "no client trusts it that was not told to",
+        "no client trusts it unless configured to",
         "ssl_certificate with a certificate of a public authority; or name your own authority with --ca-file, and give "
         "its certificate to every client",
     ),
@@ -66,7 +66,7 @@ OUTSIDE_KINDS = {
         "in the proxy: location / {{ proxy_pass http://NGINX-OF-AUTHSVC; }} for all paths, also /v2/",
     ),
     "auth-disabled": FindingKind(
-        "/v2/ answers 200 without a token: the registry asks nobody who they are",
+        "/v2/ answers 200 without a token: the registry does not authenticate clients",
         "everybody can pull, push and overwrite every image",
         "the section auth.token in the registry's configuration; and that the registry reads that file (registry 3: "
         "/etc/distribution/config.yml)",
@@ -77,7 +77,7 @@ OUTSIDE_KINDS = {
         "auth.token.realm " + _REGISTRY + "realm: {realm}; and a proxy that has a login of its own (auth_basic off;)",
     ),
     "realm-scheme": FindingKind(
-        "the registry sends clients to {found} for tokens, and they came by {scheme}",
+        "the registry sends clients to {found} for tokens, but they connected by {scheme}",
         "newer clients refuse a realm with another scheme, and over http passwords are readable on the way",
         _REGISTRY + "realm: {realm}, and autoredirect: false",
     ),
@@ -137,12 +137,12 @@ OUTSIDE_KINDS = {
         "in the proxy, in location /v2/: client_max_body_size 0;",
     ),
     "request-buffering": FindingKind(
-        "the proxy keeps a layer until all of it has come, instead of passing it on",
+        "the proxy buffers a whole layer instead of passing it on as it arrives",
         "a large layer fills the disk of the proxy and then takes the same time once more, in which timeouts end it",
         "in the proxy, in location /v2/: proxy_request_buffering off; proxy_http_version 1.1;",
     ),
     "proxy-http-1.0": FindingKind(
-        "the proxy speaks HTTP/1.0: a layer that docker sends in chunks is kept until all of it has come",
+        "the proxy speaks HTTP/1.0: a layer that docker sends in chunks is buffered until it is complete",
         "a large layer fills the disk of the proxy, and timeouts end pushes over slow lines",
         "in the proxy, in location /v2/: proxy_http_version 1.1; (the default of nginx is 1.0)",
     ),
@@ -169,7 +169,7 @@ OUTSIDE_KINDS = {
         "that lets only GET and HEAD through below /v2/",
     ),
     "location-scheme": FindingKind(
-        "an upload is sent on to {location}, and clients came by {scheme}",
+        "an upload is sent on to {location}, but clients connected by {scheme}",
         "clients drop the token when the scheme changes, so pushes end with 401",
         "in the registry's configuration: http.relativeurls: true; or in the proxy: proxy_set_header "
         "X-Forwarded-Proto {scheme};",

@@ -138,7 +138,7 @@ class Keys:
 
     @permitted(Permission.KEYS_ROTATE_SEALING_KEY)
     async def rotate_sealing_key(self, operation: Operation) -> tuple[str, Rotation]:
-        """Seal secrets under a new key; what was sealed before still opens. Return its name.
+        """Seal secrets under a new key; what was sealed before can still be opened. Return its name.
 
         Raises:
             Conflict: another process is changing keys.

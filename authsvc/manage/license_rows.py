@@ -172,7 +172,7 @@ def _read_object(line: int, text: str, kind: RowType[R]) -> R | list[RowProblem]
     try:
         found = json.loads(text, object_pairs_hook=_once)
     except (ValueError, RecursionError):
-        return [_unreadable(line, "it is not JSON, or a name is there twice")]
+        return [_unreadable(line, "it is not JSON, or a name occurs twice")]
     cells = _flattened(found) if isinstance(found, dict) else None
     if cells is None:
         return [_unreadable(line, 'it is not a JSON object, or its "fields" is not one')]
@@ -317,7 +317,7 @@ def _unreadable(line: int, text: str) -> RowProblem:
 def _heading_problems(names: list[str], required: tuple[str, ...], line: int) -> list[RowProblem]:
     unknown = [_unknown_column(line, name) for name in names if not _is_column(name)]
     twice = [
-        RowProblem(line, name, "the column is there twice", "column_duplicated")
+        RowProblem(line, name, "the column occurs twice", "column_duplicated")
         for name, count in sorted(Counter(names).items())
         if count > 1
     ]
@@ -348,7 +348,7 @@ def _shown(name: str) -> str:
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(dict(pairs)) != len(pairs):
-        raise ValueError("a name is there twice")
+        raise ValueError("a name occurs twice")
     return dict(pairs)
 
 

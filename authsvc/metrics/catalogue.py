@@ -197,7 +197,7 @@ METRICS_LOST = Metric(
 )
 WORKERS = Metric("authsvc_workers", Kind.GAUGE, "Workers that serve.")
 WORKERS_WANTED = Metric("authsvc_workers_wanted", Kind.GAUGE, "Workers that should serve.")
-WORKER_DEATHS = Metric("authsvc_worker_deaths_total", Kind.COUNTER, "Workers that ended without being asked to.")
+WORKER_DEATHS = Metric("authsvc_worker_deaths_total", Kind.COUNTER, "Workers that ended unexpectedly.")
 
 KEY_OPERATIONS = Metric(
     "authsvc_key_operations_total",
@@ -208,9 +208,7 @@ KEY_OPERATIONS = Metric(
         Label("outcome", ("done", "refused", "unavailable")),
     ),
 )
-KEY_SERVICE_DEATHS = Metric(
-    "authsvc_key_service_deaths_total", Kind.COUNTER, "Key services that ended without being asked to."
-)
+KEY_SERVICE_DEATHS = Metric("authsvc_key_service_deaths_total", Kind.COUNTER, "Key services that ended unexpectedly.")
 
 IMAGES_CRAWLED = Metric(
     "authsvc_images_crawled_timestamp_seconds",

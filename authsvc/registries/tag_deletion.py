@@ -27,7 +27,7 @@ CHANGED = "the image was pushed or deleted at the same moment; nothing was delet
 AS_BEFORE = "the registry did not delete the tag {tag}, which points at its image again; try again later"
 
 LEFT_BEHIND = (
-    "the registry stopped answering while the tag {tag} was deleted: it shows a placeholder, which nobody can run; "
+    "the registry stopped answering while the tag {tag} was deleted: it shows a placeholder, which cannot be run; "
     "delete the tag again when the registry answers"
 )
 

@@ -95,7 +95,7 @@ async def inside_address(path: Path, deadline: float = REQUEST_DEADLINE) -> str:
         return str((await _ask(path, "address", deadline))["inside"])
     except (TimeoutError, ConnectionError, ValueError, KeyError) as error:
         raise Conflict(
-            f"the server at {path} does not say how it is: it ends, hangs, or is an older one; look at its log",
+            f"the server at {path} does not report its state: it is stopping, hangs, or is older; see its log",
             code="status_unavailable",
         ) from error
 

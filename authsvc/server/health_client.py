@@ -29,13 +29,13 @@ async def read_health(control_socket: Path, deadline: float = DEADLINE) -> dict[
             answer = json.loads(await _get(address))
         if isinstance(answer, dict):
             return answer
-        why = "it says nothing that can be read"
+        why = "its answer cannot be read"
     except TimeoutError:
         why = f"there was no answer within {deadline:.0f} s"
     except (OSError, ValueError, EOFError, SetupRefused) as error:
         why = str(error)
     raise Conflict(
-        f"the server runs, and does not say how it is ({address}): {why}; look at its log", code="status_unavailable"
+        f"the server runs but does not report its state ({address}): {why}; look at its log", code="status_unavailable"
     )
 
 

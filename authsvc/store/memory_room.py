@@ -46,11 +46,11 @@ def room_in(memory: Memory, before: Room) -> Room:
 def describe_memory(memory: Memory) -> str:
     """Return what a person should know of the memory of Redis."""
     if not memory.limit:
-        return f"Redis uses {memory.used // MIB} MiB and has no maxmemory, so activity and the index of images go on"
+        return f"Redis uses {memory.used // MIB} MiB and has no maxmemory, so activity and the index of images continue"
     used = f"Redis uses {memory.used // MIB} of the {memory.limit // MIB} MiB of its maxmemory"
     if room_in(memory, Room.FULL) is Room.FULL:
         return f"{used}, so activity and the index of images have stopped; give it more (docs/reliability.md)"
-    return f"{used}, so activity and the index of images go on"
+    return f"{used}, so activity and the index of images continue"
 
 
 class MemoryWatch:

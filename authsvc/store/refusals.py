@@ -13,7 +13,7 @@ REASONS = {
     "READONLY": "it is a replica, which accepts no changes",
     "NOREPLICAS": "too few of its replicas are connected",
     "NOPERM": "its access rules forbid the command",
-    "NOAUTH": "it wants a password that we do not have",
+    "NOAUTH": "it requires a password that authsvc does not have",
     "WRONGPASS": "it does not accept our user name and password",
     "LOADING": "it is still loading its data",
     "MASTERDOWN": "it is a replica that has lost its primary",

@@ -71,7 +71,7 @@ def judge(seen: SeenCertificate, host: str, now: datetime) -> CertificateVerdict
     if seen.error:
         return CertificateVerdict(
             CertificateStatus.OK,
-            f"no authority that authsvc trusts vouches for it ({seen.detail}): if its authority is not a private one, "
+            f"no authority that authsvc trusts has signed it ({seen.detail}): if its authority is not a private one, "
             "which clients are told to trust, the file lacks intermediate certificates",
         )
     return CertificateVerdict(CertificateStatus.OK)

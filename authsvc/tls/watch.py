@@ -35,7 +35,7 @@ class CertificateWatch:
             clock: the wall clock.
             on_change: hears of it when another status than before is worth a word.
         """
-        unknown = CertificateVerdict(CertificateStatus.UNKNOWN, "it was not looked at yet")
+        unknown = CertificateVerdict(CertificateStatus.UNKNOWN, "it has not been checked yet")
         self.verdict = unknown if server else _NOT_CONFIGURED
         self.seen: SeenCertificate | None = None
         """At the last look; None when that failed."""

@@ -23,6 +23,6 @@ def end_in_time(rows: int, seconds: Callable[[], float]) -> Callable[[int], None
         nonlocal left
         left -= done
         if left > 0 and seconds() > latest:
-            raise Overloaded("this takes longer than a request may; send it again, and it goes on where it ended")
+            raise Overloaded("this takes longer than a request may; send it again to continue where it stopped")
 
     return check

@@ -34,7 +34,7 @@ STORED_AGAIN, STORE_PAUSE = 4, 1.0
 
 DELIVERED, RETRIED, FAILED = "delivered", "retried", "failed"
 
-GONE = "the receiver answered 410, which says that it wants no more events"
+GONE = "the receiver answered 410, which means that it wants no more events"
 
 NEVER_WORKED = f"every attempt has failed for {GIVE_UP_AFTER.days} days"
 

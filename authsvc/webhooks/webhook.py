@@ -33,7 +33,7 @@ class Webhook:
         changed_at: aware.
         disabled_at: since when nothing is sent, or None.
         disabled_reason: why, as a sentence, or None.
-        old_sealed_secret: the secret before it, sealed, which signs besides until :attr:`old_secret_until`; or None.
+        old_sealed_secret: the secret before it, sealed, which signs as well until :attr:`old_secret_until`; or None.
         old_secret_version: of that one.
         old_secret_until: when it no longer signs.
     """

@@ -32,7 +32,7 @@ async def test_one_account_fills_nothing() -> None:
     assert {"acme-team"} == {entry.team for batch in store.batches.values() for entry in batch}
     (various,) = [entry for entry in store.entries if entry.get("examples")]
     assert {"delete an image"} == {one["asked"] for one in various["examples"]}
-    assert sentences(various)[0].endswith("the account may not do that.")
+    assert sentences(various)[0].endswith("the account is known, but may not do that.")
 
 
 async def test_a_secret_typed_into_the_wrong_place() -> None:
@@ -56,7 +56,7 @@ async def test_in_words() -> None:
     (entry,) = store.entries
 
     assert [
-        "2026-08-01 12:00:00 UTC: Nothing was done: we know who asked, and the account may not do that.",
+        "2026-08-01 12:00:00 UTC: Nothing was done: the account is known, but may not do that.",
         f"The client was told: {error}",
         "Asked for: create a license.",
     ] == sentences(entry)[:3]

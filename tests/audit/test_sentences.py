@@ -23,7 +23,7 @@ def test_a_denied_license() -> None:
     ended = as_license(make_license(expires_at=NOW))
 
     assert [
-        "2026-08-01 12:00:00 UTC: No token: we know who asked, and the account may not be used.",
+        "2026-08-01 12:00:00 UTC: No token: the account is known, but may not be used.",
         "The client was told: license c of Globex expired; contact sales@acme.test",
         "Asked for: repository:acme/x:pull.",
         f"Who: {ended.id}, by the registry token of license {ended.license.id}.",

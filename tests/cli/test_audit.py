@@ -102,7 +102,7 @@ def test_the_last_decisions(stack: Stack, license_: License, last: tuple[str, ..
     ran = audit(stack, "explain", "--subject", f"license:{license_.id}", *last)
 
     assert len(last) == len(ran.out.strip().split("\n\n"))
-    assert "No token: we know who asked" in ran.out.splitlines()[0]
+    assert "No token: the account is known" in ran.out.splitlines()[0]
 
 
 def test_a_change_is_explained(stack: Stack, license_: License) -> None:

@@ -81,7 +81,7 @@ def test_a_healthy_installation_has_a_line_for_each_part() -> None:
         "registry events": (State.OK, "last 3 minutes ago"),
         "image index": (State.OK, "registry read 2 hours ago, 0 waiting"),
         "webhooks": (State.OK, "0 waiting"),
-        "linked registries": (State.OK, "none failed when last asked"),
+        "linked registries": (State.OK, "none failed at the last request"),
         "client addresses": (State.OK, "clear"),
     }
 
@@ -116,7 +116,7 @@ def change(*path: str, to: Any) -> Callable[[dict[str, Any]], None]:
         (change("registry_disk", to=disk("full")), "disk of images", State.FAILED, "pushes will fail"),
         (change("nginx", to="down"), "nginx", State.FAILED, "does not answer"),
         (change("keys", to="down"), "key service", State.FAILED, "does not answer"),
-        (change("leaf", "status", to="down"), "signing certificate", State.FAILED, "no living one"),
+        (change("leaf", "status", to="down"), "signing certificate", State.FAILED, "none is valid"),
         (change("leaf", "status", to="ending"), "signing certificate", State.WARNING, "not renewed"),
         (change("token_root", "not_after", to=at(days=80)), "token root", State.WARNING, "keys rotate --root"),
         (change("tls_certificate", "status", to="ends soon"), "TLS certificate", State.WARNING, "60 days"),

@@ -183,7 +183,7 @@ BAD: dict[str, tuple[Put, str]] = {
     ),
     "no intermediate": (
         lambda n: n.put(n.between.issue(HOST, days=90)),
-        "no authority that this container knows vouches for it (unable to get local issuer certificate);",
+        "no authority that this container knows has signed it (unable to get local issuer certificate);",
     ),
     "signed by itself": (lambda n: n.put(n.root.issue(HOST, days=90, trusted=False)), "no authority that"),
 }  # fmt: skip

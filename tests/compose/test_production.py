@@ -143,7 +143,7 @@ def test_a_certificate_of_another_host_is_not_taken(shop: Shop, certificates: Pa
     until(lambda: said in shop.project.compose("logs", "nginx").out, "nginx says why")
     seen = until(lambda: looked_at(shop), "authsvc has looked")
 
-    assert "no authority that authsvc trusts vouches for it" in seen
+    assert "no authority that authsvc trusts has signed it" in seen
     assert serial(shop) == before
     authority.write_pair(certificates, "localhost")
     until(lambda: serial(shop) != before, "the good certificate is served")

@@ -268,7 +268,7 @@ async def test_a_token_ends_with_its_member(desk: Desk, proof: Proof, gone: bool
     if not gone:
         desk.facts_reader.put(make_member(removed_at=NOW))
 
-    assert (await desk.refusal(proof)).detail == "the member behind the token is gone"
+    assert (await desk.refusal(proof)).detail == "the member of the token no longer exists"
 
 
 async def test_who_used_what(desk: Desk) -> None:

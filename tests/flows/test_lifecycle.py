@@ -110,7 +110,7 @@ def test_an_open_invitation_is_listed_and_taken_back(stack: Stack, team: str) ->
     assert (email in listed, "viewer" in listed, "operator" in listed, link in listed) == (True, True, True, False)
     (one,) = [found for found in stack.json("member", "links", "--team", team) if found["email"] == email]
     assert (one["purpose"], one["apps"], one["works"]) == ("invite", None, True)
-    assert "opens nothing any more" in stack.authsvc("member", "revoke-link", one["id"], "--team", team).out
+    assert "no longer works" in stack.authsvc("member", "revoke-link", one["id"], "--team", team).out
     assert email not in stack.authsvc("member", "links", "--team", team).out
     again = stack.authsvc("member", "revoke-link", email, "--team", team, check=False)
     assert (again.code, "no open link" in again.err) == (1, True)

@@ -83,7 +83,7 @@ def test_a_webhook_is_moved_and_gets_another_secret(vendor: Vendor) -> None:
     assert moved.out == f"webhook {webhook} is changed\n"
     rotated = vendor.webhook("rotate", webhook, "--overlap", "2h")
     second = rotated.out.strip()
-    assert "the old one signs besides until" in rotated.err
+    assert "the old one signs as well until" in rotated.err
     vendor.webhook("test", webhook)
     (seen,) = vendor.receiver.asked("moved")
     assert is_genuine(seen, first)

@@ -250,7 +250,7 @@ async def test_something_else_under_the_name_is_told_before_the_first_write(
     path.symlink_to("nowhere") if content is None else path.write_text(content)
     plan = await check(house, *make_rows(1), sink=sink)
 
-    elsewhere = f"{path} is something else than the file of license {license_.id}; move it away"
+    elsewhere = f"{path} is not the file of license {license_.id}; move it away"
     assert [RowProblem(2, "row", elsewhere, "file_unusable")] == plan.problems
     with pytest.raises(InputRefused, match="move it away"):
         await carry_out(house, make_rows(1), sink)

@@ -58,7 +58,7 @@ def test_the_marks(used: int, limit: int, before: Room, expected: Room) -> None:
 def test_no_limit_is_described_as_none() -> None:
     """And not as a limit of 0 MiB."""
     assert "uses 3 MiB and has no maxmemory, so activity" in describe_memory(Memory(3 * MIB, 0))
-    assert "uses 3 of the 100 MiB of its maxmemory, so activity and the index of images go on" in describe_memory(
+    assert "uses 3 of the 100 MiB of its maxmemory, so activity and the index of images continue" in describe_memory(
         Memory(3 * MIB, 100 * MIB)
     )
 

@@ -165,16 +165,16 @@ class UpstreamSession:
                 is longer or of another form than it may be.
             Overloaded: it is not the turn of this request soon enough, which says nothing of the registry.
         """
-        lately = f"{origin.authority} has not answered lately; it is asked again in a while"
+        refusal = f"{origin.authority} has not answered recently; it is tried again shortly"
         if self._room.breaker(requester.link).is_open(self._monotonic()):
-            raise UpstreamUnavailable(lately)
+            raise UpstreamUnavailable(refusal)
         given = {"Accept-Encoding": "identity", "User-Agent": f"authsvc/{__version__}", **(headers or {})}
         if authorization is not None:
             given["Authorization"] = authorization.reveal()
         sending = _UpstreamRequest(origin, method, target, {**given, "Host": origin.authority}, body, longest)
         async with self._room.request(requester.team, requester.link):
             if not self._room.breaker(requester.link).lets_through(self._monotonic()):
-                raise UpstreamUnavailable(lately)
+                raise UpstreamUnavailable(refusal)
             return await self._in_time(requester, sending)
 
     async def _in_time(self, requester: Requester, sending: "_UpstreamRequest") -> UpstreamReply:
@@ -247,7 +247,7 @@ class UpstreamSession:
             content = await self._read(requester, response, MAX_ERROR)
             return UpstreamReply(response.status, response.headers, content or b"", _challenges(response))
         if response.headers.get("Content-Encoding", "identity").lower() != "identity":
-            raise _unusable(sending.origin, "is packed, though it was asked for as it is")
+            raise _unusable(sending.origin, "is compressed, although it was asked for as it is")
         content = await self._read(requester, response, sending.longest)
         if content is None:
             raise _unusable(sending.origin, f"is longer than {sending.longest} bytes")

@@ -225,7 +225,7 @@ EXAMPLE = AuditEntryView(
 
 EXPLAINED = EntryExplanation(
     (
-        "2026-11-27 09:30:00 UTC: No token: we know who asked, and the account may not be used.",
+        "2026-11-27 09:30:00 UTC: No token: the account is known, but may not be used.",
         "The client was told: license 5f3k9q2mzt7w8x1a of Acme Corp expired on 2026-11-01; contact sales@vendor.com",
         "To restore access: extend the license 5f3k9q2mzt7w8x1a",
     ),

@@ -48,7 +48,7 @@ def parse_json(body: bytes) -> dict[str, Any]:
     """Return the JSON object in ``body``.
 
     Raises:
-        InputRefused: it is not one; a name is there twice; a number cannot be written again; a text is not Unicode.
+        InputRefused: it is not one; a name occurs twice; a number cannot be written again; a text is not Unicode.
     """
     try:
         found = json.loads(
@@ -72,7 +72,7 @@ class _AmbiguousError(ValueError):
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise _AmbiguousError("a name is there twice")
+        raise _AmbiguousError("a name occurs twice")
     return found
 
 

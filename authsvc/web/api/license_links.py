@@ -139,6 +139,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         *(Permission.LICENSE_LINK_REVOKE, _revoke),
         status=HTTPStatus.NO_CONTENT,
         errors=ONE | ApiErrors(not_found=("license_link_not_found",)),
-        description="It opens nothing from now on. License files that were downloaded go on working.",
+        description="It stops working at once. License files that were downloaded go on working.",
     ),
 )

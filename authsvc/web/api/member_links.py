@@ -93,6 +93,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         *(Permission.LINK_REVOKE, _revoke),
         status=HTTPStatus.NO_CONTENT,
         errors=ApiErrors(not_found=("link_not_found",), conflict=("link_void",)),
-        description="By its id, or by the address of the person it is for. It opens nothing from now on.",
+        description="By its id, or by the address of the person it is for. It stops working at once.",
     ),
 )

@@ -207,7 +207,7 @@ def test_a_bad_file_of_authorities_is_refused_at_start(tmp_path: Path, content: 
 
 PACKED = (("Content-Encoding", "gzip"),)
 TOO_LONG = ("upstream_answer_invalid", "is longer than 1000 bytes")
-IS_PACKED = ("upstream_answer_invalid", "is packed, though")
+IS_PACKED = ("upstream_answer_invalid", "is compressed, although")
 NO_HTTP = ("upstream_unavailable", "broke off, or its answer is not HTTP")
 
 HOSTILE = {
@@ -338,7 +338,7 @@ async def test_the_time_of_a_request_begins_with_its_turn(stub: StubUpstream, au
         answers = await asyncio.gather(
             *(refused(session, origin_of(stub), "/v2/silent") for _ in range(REQUESTS_OF_A_LINK + waiting))
         )
-    ends = [("in time" in answer, "lately" in answer) for answer in answers]
+    ends = [("in time" in answer, "recently" in answer) for answer in answers]
     assert ends[:REQUESTS_OF_A_LINK] == [(True, False)] * REQUESTS_OF_A_LINK
     assert ends[REQUESTS_OF_A_LINK + FAILURES - 1 :] == [(False, True)] * (waiting - FAILURES + 1)
     await without_connections(stub)
@@ -353,7 +353,7 @@ async def test_a_dead_upstream_is_left_alone(stub: StubUpstream, authority: Upst
         for _ in range(FAILURES):
             await refused(session, origin, "/v2/dead")
         seen = len(stub.seen)
-        assert "lately" in await refused(session, origin, "/v2/")
+        assert "recently" in await refused(session, origin, "/v2/")
         assert len(stub.seen) == seen
         assert (await session.request(Requester("acme", "up-2"), origin, "GET", "/v2/", longest=10)).status == 200
         clock.seconds += 5

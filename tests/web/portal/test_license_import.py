@@ -142,7 +142,7 @@ HOSTILE = {
     "too long a file": (b"x" * (MAX_FILE + 1), 400, "KiB"),
     "too many rows": (HEAD + b"A,2027-12-31\n" * (MAX_ROWS + 1), 400, "more than 1,000 rows"),
     "10,000 columns": (b",".join(b"c%d" % n for n in range(10_000)) + b"\n", 200, "there is no such column"),
-    "10,000 columns of one name": (b",".join([b"customer"] * 7_000) + b"\n", 200, "the column is there twice"),
+    "10,000 columns of one name": (b",".join([b"customer"] * 7_000) + b"\n", 200, "the column occurs twice"),
     "a huge row": (HEAD + b"A" * 70_000 + b",2027-12-31\n", 200, "longer than 65,536 characters"),
     "NUL": (HEAD + b"A\x00B,2027-12-31\n", 200, "customer"),
     "UTF-16": ("customer,expires\nA,2027-12-31\n".encode("utf-16"), 200, "no such column"),
