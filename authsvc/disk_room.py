@@ -22,6 +22,9 @@ DEFAULT_RESERVE = 128
 LOOK_EVERY = 1.0
 """Seconds between two looks."""
 
+HANGS_AFTER = 30.0
+"""Seconds after which a disk that does not answer is one that hangs, as a network file system whose server is gone."""
+
 LOW_AT = 2.0
 """So many reserves, or less, are worth a warning."""
 
@@ -136,6 +139,8 @@ class DiskWatch:
         """The fullest, at the last look."""
         self.error: str | None = None
         """Why the last look failed."""
+        self._asked_at: float | None = None
+        """When a look began that has not ended, by the clock of the loop."""
         self._folders = folders
         self._on_change = on_change
 
@@ -149,10 +154,18 @@ class DiskWatch:
 
     async def keep_looking(self, after_look: Callable[[], None] = lambda: None) -> None:
         """Look every second until cancelled; a disk that hangs holds up nobody else."""
+        clock = asyncio.get_running_loop().time
         while True:
-            self._judge(await asyncio.to_thread(self._measure))
+            self._asked_at = clock()
+            found = await asyncio.to_thread(self._measure)
+            self._asked_at = None
+            self._judge(found)
             after_look()
             await asyncio.sleep(LOOK_EVERY)
+
+    def hangs(self, now: float) -> bool:
+        """Whether the disk has not answered for a long time; ``now`` is by the clock of the loop."""
+        return self._asked_at is not None and now - self._asked_at > HANGS_AFTER
 
     def _measure(self) -> Disk | OSError | None:
         try:

@@ -228,7 +228,11 @@ def _redis_url(text: str, name: str) -> Secret:
 
 
 def _server_url(text: str, name: str) -> str:
-    if not re.fullmatch(r"(?:https?://[^/\s]+|unix:///\S+)", text):
+    try:
+        is_good = re.fullmatch(r"(?:https?://[^/\s]+|unix:///\S+)", text) is not None and urlsplit(text).port != 0
+    except ValueError:  # brackets without an end, or a port that is no number
+        is_good = False
+    if not is_good:
         raise SetupRefused(f"{name} must look like http://HOST:PORT or unix:///path/name.sock")
     return text
 

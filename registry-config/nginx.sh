@@ -118,6 +118,8 @@ consider() {
         say_once_a_day refused "$1 $fault" "$chain is not taken: $fault; $until_when"
         return
     fi
+    # Changed while it was looked at: nginx would read another one.
+    [ "$(cat $certificates | cksum)" = "$1" ] || return 0
     # The shell's own number, which is nginx' after exec.
     kill -HUP $$
     say "read new certificates"

@@ -1,12 +1,26 @@
 """Watermarks of a disk: when it is low, when it is full, and that it does not flicker at the mark."""
 
+import asyncio
+import threading
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authsvc.disk_room import MIB, DiskWatch, Room, describe, describe_images, measure, room_on, share_disk
+from authsvc.disk_room import (
+    HANGS_AFTER,
+    MIB,
+    Disk,
+    DiskWatch,
+    Room,
+    describe,
+    describe_images,
+    measure,
+    room_on,
+    share_disk,
+)
+from tests.support.waiting import PATIENCE
 
 RESERVE = 100
 TERABYTE = 10**12
@@ -91,6 +105,30 @@ def test_folders_of_one_disk(tmp_path: Path) -> None:
     assert not share_disk((tmp_path,), (far,))
     assert not share_disk((tmp_path,), (tmp_path / "gone",))
     assert not share_disk((), (tmp_path,))
+
+
+async def test_a_disk_that_does_not_answer_hangs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As a network file system does whose server is gone: what the last look found is old."""
+    asked, may_answer = threading.Event(), threading.Event()
+
+    def slow(folder: Path) -> Disk:
+        asked.set()
+        assert may_answer.wait(PATIENCE)
+        return Disk(folder, TERABYTE, TERABYTE)
+
+    monkeypatch.setattr("authsvc.disk_room.measure", slow)
+    watch, clock = DiskWatch((tmp_path,), 1), asyncio.get_running_loop().time
+    looking = asyncio.create_task(watch.keep_looking())
+    assert await asyncio.to_thread(asked.wait, PATIENCE)
+    assert not watch.hangs(clock())
+    assert watch.hangs(clock() + HANGS_AFTER + 1)
+    may_answer.set()
+    async with asyncio.timeout(PATIENCE):
+        while watch.room is Room.UNKNOWN:
+            await asyncio.sleep(0.01)
+    assert not watch.hangs(clock())
+    looking.cancel()
+    await asyncio.gather(looking, return_exceptions=True)
 
 
 def test_what_cannot_be_looked_at_stops_nothing(tmp_path: Path) -> None:

@@ -379,3 +379,10 @@ def test_the_texts_that_were_given_make_the_same_settings(tmp_path: Path) -> Non
     file.unlink()
     assert loaded == load({}, texts)
     assert loaded.private_clients
+
+
+@pytest.mark.parametrize("url", ["http://[nginx:5000", "http://nginx:port", "nginx:5000", "http://nginx/path"])
+def test_an_address_that_nothing_can_reach_is_refused(url: str) -> None:
+    """At the start, and not when it is first used."""
+    for name in ("AUTHSVC_NGINX_URL", "AUTHSVC_REGISTRY_URL"):
+        assert name in refusal({**NEEDED, name: url})

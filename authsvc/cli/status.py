@@ -2,8 +2,9 @@
 
 import os
 import sys
+from collections.abc import Callable, Iterable
+from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -11,6 +12,9 @@ from authsvc.cli.console import find, local_options, print_json, print_table, re
 from authsvc.cli.hints import explained
 from authsvc.cli.status_parts import PartState, State, parts_of
 from authsvc.errors import AuthsvcError, SetupRefused
+
+SETTLES_WITHIN, ASK_AGAIN = 5.0, 1.0
+"""Seconds for which a part that fails is asked again, and between two questions."""
 
 
 @click.command("status")
@@ -26,12 +30,12 @@ def status_command(data_dir: Path | None, *, as_json: bool) -> None:
         settings, _ = find(data_dir, os.environ)
         if settings.control_socket is None:
             refuse("this server has no control socket (AUTHSVC_CONTROL_SOCKET); ask its /readyz inside instead")
-        parts = parts_of(_ask(settings.control_socket), clock())
+        parts = _parts(settings.control_socket, clock)
     except SetupRefused as error:
         refuse(explained(error), code=2)
     except AuthsvcError as error:
         parts = [PartState("server", State.FAILED, explained(error))]
-    is_healthy = all(part.state is not State.FAILED for part in parts)
+    is_healthy = not has_failed(parts)
     if as_json:
         shown = [{"name": part.name, "state": part.state.value, "detail": part.detail} for part in parts]
         print_json({"healthy": is_healthy, "parts": shown})
@@ -44,9 +48,23 @@ def status_command(data_dir: Path | None, *, as_json: bool) -> None:
     sys.exit(0 if is_healthy else 1)
 
 
-def _ask(control_socket: Path) -> dict[str, Any]:
+def _parts(control_socket: Path, clock: Callable[[], datetime]) -> list[PartState]:
+    """Return how the parts are; while one has failed, again for some seconds: it may be starting, as in a reload."""
     import asyncio
 
     from authsvc.server.health_client import read_health
 
-    return asyncio.run(read_health(control_socket))
+    async def ask() -> list[PartState]:
+        ends = asyncio.get_running_loop().time() + SETTLES_WITHIN
+        while True:
+            parts = parts_of(await read_health(control_socket), clock())
+            if not has_failed(parts) or asyncio.get_running_loop().time() >= ends:
+                return parts
+            await asyncio.sleep(ASK_AGAIN)
+
+    return asyncio.run(ask())
+
+
+def has_failed(parts: Iterable[PartState]) -> bool:
+    """Whether one of the parts has failed."""
+    return any(part.state is State.FAILED for part in parts)

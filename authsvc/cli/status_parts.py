@@ -59,6 +59,10 @@ def parts_of(health: Mapping[str, Any], now: datetime) -> list[PartState]:
         health: what ``/readyz`` answered inside.
         now: the present.
     """
+    failed = {
+        name: part["error"] for name, part in health.items() if isinstance(part, Mapping) and {*part} == {"error"}
+    }
+    health = {name: part for name, part in health.items() if name not in failed}
     return [
         *_server(health),
         *_redis(health),
@@ -72,6 +76,7 @@ def parts_of(health: Mapping[str, Any], now: datetime) -> list[PartState]:
         *_audit(health),
         *_queues(health, now),
         *_addresses(health),
+        *(PartState(name.replace("_", " "), State.FAILED, f"cannot be asked: {why}") for name, why in failed.items()),
     ]
 
 
@@ -91,8 +96,7 @@ def _server(health: Mapping[str, Any]) -> Iterator[PartState]:
         yield PartState("server", State.OK, words)
     lost = (health.get("log") or {}).get("lost", 0)
     if lost:
-        why = "its disk was full, or nothing read standard error"
-        yield PartState("log", State.WARNING, f"{counted(lost, 'line')} lost since the start: {why}")
+        yield PartState("log", State.OK, f"{counted(lost, 'line')} lost since the start; the next line said why")
 
 
 def _redis(health: Mapping[str, Any]) -> Iterator[PartState]:
@@ -151,6 +155,10 @@ def _certificates(health: Mapping[str, Any], now: datetime) -> Iterator[PartStat
     name = "signing certificate"
     if leaf.get("status") == "down":
         yield PartState(name, State.FAILED, "none is valid, so no token can be signed; the log says why (leaf.*)")
+    elif health.get("leaf_renewal") == "by a person" and leaf.get("not_after"):
+        is_soon = _left(leaf["not_after"], now) < CERTIFICATE_WARNING
+        words = f"ends {_when(leaf['not_after'], now)}; make the next one with `authsvc keys issue`"
+        yield PartState(name, State.WARNING if is_soon else State.OK, words)
     elif leaf.get("status") == "ending":
         words = f"ends {_when(leaf['not_after'], now)}, and was not renewed in time; the log says why (leaf.*)"
         yield PartState(name, State.WARNING, words)
@@ -206,7 +214,7 @@ def _audit(health: Mapping[str, Any]) -> Iterator[PartState]:
     if budget and used > AUDIT_WARNING * budget:
         state, words = State.WARNING, [*words, "set AUTHSVC_AUDIT_EXPORT_DIR, or raise AUTHSVC_AUDIT_BUDGET"]
     if lost:
-        state, words = State.WARNING, [*words, f"{counted(lost, 'decision')} lost since the start"]
+        words.append(f"{counted(lost, 'decision')} lost since the start")
     yield PartState("audit", state, ", ".join(words))
 
 
@@ -216,13 +224,13 @@ def _queues(health: Mapping[str, Any], now: datetime) -> Iterator[PartState]:
     if events is not None:
         last = events.get("last_at")
         yield PartState("registry events", State.OK, f"last {_when(last, now)}" if last else "none since the start")
-    if images is not None:
+    if images is not None and health.get("registry") != "not watched":
         yield _index(images, now)
     webhooks = health.get("webhooks")
     if webhooks is not None:
         dropped = webhooks["dropped"]
         words = f"{webhooks['waiting']:,} waiting" + (f", {dropped:,} dropped since the start" if dropped else "")
-        yield PartState("webhooks", State.WARNING if dropped else State.OK, words)
+        yield PartState("webhooks", State.OK, words)
     failing = (health.get("upstreams") or {}).get("failing")
     if failing is not None:
         say = "failed at the last request: `authsvc upstream list` says which"

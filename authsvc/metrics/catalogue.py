@@ -111,8 +111,8 @@ REGISTRY, KEY_SERVICE, NGINX = "registry", "key-service", "nginx"
 
 PART_UP = Metric(
     "authsvc_part_up",
-    Kind.LARGEST,
-    "1 when a worker reached that part of the installation at its last look; 0 also when none looks at it.",
+    Kind.STATE,
+    "1 when a worker reached that part of the installation at its last look; missing when none looks at it.",
     (Label("part", (REDIS, REGISTRY, KEY_SERVICE, NGINX)),),
 )
 CLOCK_SKEW = Metric(

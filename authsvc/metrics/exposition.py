@@ -43,7 +43,10 @@ class _Sums(Collector):
         )
         for labels in metric.series:
             value = self.shared_metrics.value(metric, *labels)
-            if metric.kind is not Kind.SOONEST:
+            if metric.kind is Kind.STATE:
+                if value:
+                    family.add_metric(labels, value - 1)
+            elif metric.kind is not Kind.SOONEST:
                 family.add_metric(labels, value if metric.parts == 1 else value / metric.parts)
             elif value:
                 family.add_metric(labels, value - self.now)

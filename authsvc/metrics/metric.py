@@ -14,6 +14,7 @@ class Kind(enum.Enum):
     """Adds up over the living workers."""
     LARGEST = "gauge of what all workers look at, each when it can"
     SOONEST = "gauge of seconds until the first of several instants"
+    STATE = "gauge of 1 for yes and 0 for no, kept as 2 and 1; without a series while nobody looks"
     HISTOGRAM = "histogram"
 
 

@@ -52,7 +52,7 @@ class Slot:
     def clear_gauges(self) -> None:
         """Clear what the last worker in this slot was doing."""
         for metric in self._layout.metrics:
-            if metric.kind in {Kind.GAUGE, Kind.LARGEST, Kind.SOONEST}:
+            if metric.kind in {Kind.GAUGE, Kind.LARGEST, Kind.SOONEST, Kind.STATE}:
                 for labels in metric.series:
                     self.set(metric, 0, *labels)
 
@@ -93,7 +93,7 @@ class SharedMetrics:
         values = [cells[0] for cells in self.cells(metric, labels)]
         if metric.kind is Kind.SOONEST:
             return min(filter(None, values), default=0)
-        return max(values) if metric.kind is Kind.LARGEST else sum(values)
+        return max(values) if metric.kind in {Kind.LARGEST, Kind.STATE} else sum(values)
 
     def cells(self, metric: Metric, labels: tuple[str, ...]) -> list[list[int]]:
         """Return the cells of one declared series, slot by slot."""

@@ -121,7 +121,7 @@ def _date(reply: RegistryReply) -> datetime | None:
     """Return the time in a reply's header ``Date`` (RFC 9110 §6.6.1), in whole seconds."""
     try:
         return parsedate_to_datetime(reply.headers.get("Date", ""))
-    except ValueError:
+    except (ValueError, OverflowError):  # the second one of an offset that no zone has
         return None
 
 

@@ -27,7 +27,7 @@ async def read_health(control_socket: Path, deadline: float = DEADLINE) -> dict[
     try:
         async with asyncio.timeout(deadline):
             answer = json.loads(await _get(address))
-        if isinstance(answer, dict):
+        if isinstance(answer, dict) and answer.get("status") in {"ready", "not ready"}:
             return answer
         why = "its answer cannot be read"
     except TimeoutError:

@@ -43,8 +43,9 @@ class RedisHealth:
 
         Raises:
             StoreUnavailable: it does not answer.
+            StoreRefused: its user may not ask for it.
         """
-        seconds, microseconds = await self.connection.run(self.connection.redis.time())
+        seconds, microseconds = await self.connection.read(self.connection.redis.time)
         return float(seconds) + float(microseconds) / 1_000_000
 
     async def failing_upstreams(self, since: datetime) -> int:

@@ -43,8 +43,9 @@ class SeenCertificate:
         error: OpenSSL's number of why it is not accepted; 0 when it is.
         detail: OpenSSL's words.
         protocol: the one that the server chose among HTTP/2 and HTTP/1.1, or None.
-        own_error: OpenSSL's number of what is wrong with the certificate itself, whoever signed it: its host or its
-            dates; 0 for nothing.
+        own_error: OpenSSL's number of what is wrong with the certificate itself, whoever signed it: its host, its
+            dates, its purpose; 0 for nothing.
+        own_detail: OpenSSL's words on that.
     """
 
     names: tuple[str, ...]
@@ -55,6 +56,7 @@ class SeenCertificate:
     detail: str
     protocol: str | None
     own_error: int = 0
+    own_detail: str = ""
 
 
 def client_context(
@@ -98,7 +100,7 @@ async def see_certificate(server: TlsServer, trusting: ssl.SSLContext, deadline:
     unverified.set_alpn_protocols(list(PROTOCOLS))
     raw, protocol = await _handshake(server, unverified, deadline)
     certificate = x509.load_der_x509_certificate(raw)
-    own_error = (await _verification(server, _trusting_alone(raw), deadline))[0] if error else 0
+    own_error, own_detail = await _verification(server, _trusting_alone(raw), deadline) if error else (0, "")
     return SeenCertificate(
         names=_names(certificate),
         issuer=_common_name(certificate.issuer),
@@ -108,6 +110,7 @@ async def see_certificate(server: TlsServer, trusting: ssl.SSLContext, deadline:
         detail=detail,
         protocol=protocol,
         own_error=own_error,
+        own_detail=own_detail,
     )
 
 
@@ -148,7 +151,7 @@ async def hang_up(writer: asyncio.StreamWriter) -> None:
 
 
 def _names(certificate: x509.Certificate) -> tuple[str, ...]:
-    with suppress(x509.ExtensionNotFound, x509.DuplicateExtension):
+    with suppress(x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
         names = certificate.extensions.get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME).value
         if isinstance(names, x509.SubjectAlternativeName):
             return tuple(str(name.value) for name in names)

@@ -58,6 +58,8 @@ def judge(seen: SeenCertificate, host: str, now: datetime) -> CertificateVerdict
         NOT_BEGUN: f"it begins on {seen.begins:{DATE}}" if seen.begins > now else f"{its_chain} has not begun",
     }
     fault = faults.get(seen.own_error) or faults.get(seen.error)
+    if not fault and seen.own_error:
+        fault = f"it is not one that a server can show ({seen.own_detail})"
     if fault:
         return CertificateVerdict(
             CertificateStatus.WRONG, f"{fault}, so every client refuses it; put another one in its place"

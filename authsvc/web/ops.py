@@ -65,14 +65,22 @@ def license_keys(keys: Callable[[], dict[str, Any]]) -> web.RouteDef:
 
 
 Part = Callable[[], Awaitable[Any]]
-"""Returns how something is, as ``/readyz`` shows it; it raises nothing and has a deadline of its own."""
+"""Returns how something is, as ``/readyz`` shows it. What it raises is shown as ``{"error": …}`` in its place."""
+
+PART_DEADLINE = 3.0
+"""Seconds after which a part, or the store, has no answer: longer than each of them waits by itself by default."""
 
 
 class Readiness:
     """``/readyz``: a store that can be read and the leaf are required; the rest is only shown."""
 
     def __init__(
-        self, store: StoreProbe, leaf: LeafStatus, parts: Mapping[str, Part], clock: Callable[[], datetime]
+        self,
+        store: StoreProbe,
+        leaf: LeafStatus,
+        parts: Mapping[str, Part],
+        clock: Callable[[], datetime],
+        on_fault: Callable[[Exception], None],
     ) -> None:
         """Look at all of them for each request.
 
@@ -81,7 +89,9 @@ class Readiness:
             leaf: the signing certificate.
             parts: what is only shown, by the name that it has in the answer.
             clock: the wall clock.
+            on_fault: takes what a part raises.
         """
+        self._on_fault = on_fault
         self._store = store
         self._leaf = leaf
         self._parts = parts
@@ -101,7 +111,7 @@ class Readiness:
 
     async def readyz(self, _: web.Request) -> web.Response:
         """Answer 200 when tokens can be issued, 503 when not, and say why."""
-        store, *shown = await asyncio.gather(self._store_facts(), *(ask() for ask in self._parts.values()))
+        store, *shown = await asyncio.gather(self._store_facts(), *map(self._ask, self._parts.values()))
         now = self._clock()
         leaf = self._leaf.ready(now)
         ready = leaf and store["store"] == "up"
@@ -118,12 +128,23 @@ class Readiness:
 
     async def _store_facts(self) -> dict[str, Any]:
         try:
-            await self._store.ping()
-            refusal = await self._store.refusal()
-            return {"store": "up", "store_refuses": refusal, "store_files": await self._store.files()}
-        except StoreUnavailable as error:
+            async with asyncio.timeout(PART_DEADLINE):
+                await self._store.ping()
+                refusal = await self._store.refusal()
+                return {"store": "up", "store_refuses": refusal, "store_files": await self._store.files()}
+        except (StoreUnavailable, TimeoutError) as error:
             refusal = error.detail if isinstance(error, StoreRefused) else None
             return {"store": "down", "store_refuses": refusal, "store_files": None}
+
+    async def _ask(self, part: Part) -> Any:
+        try:
+            async with asyncio.timeout(PART_DEADLINE):
+                return await part()
+        except TimeoutError:
+            return {"error": f"no answer within {PART_DEADLINE:.0f} s"}
+        except Exception as error:  # noqa: BLE001  one part that fails must not hide how the others are
+            self._on_fault(error)
+            return {"error": "an error of authsvc; the log has the trace"}
 
 
 class EdgeReadiness:

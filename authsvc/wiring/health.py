@@ -8,9 +8,10 @@ from typing import Any
 from attrs import frozen
 
 from authsvc.clock_skew import certain_skew
-from authsvc.disk_room import DiskWatch
-from authsvc.errors import AuthsvcError, StoreUnavailable
+from authsvc.disk_room import HANGS_AFTER, DiskWatch, Room
+from authsvc.errors import AuthsvcError, StoreRefused, StoreUnavailable
 from authsvc.keys.client import KeyServiceClient
+from authsvc.logs import Logger
 from authsvc.metrics import catalogue
 from authsvc.metrics.catalogue import CLOCK_SKEW, KEY_SERVICE, NGINX, PART_UP, REDIS, REGISTRY, UPSTREAMS_FAILING
 from authsvc.metrics.shared_metrics import SharedMetrics, Slot
@@ -34,6 +35,9 @@ FAILING_FOR = timedelta(days=1)
 """A linked registry that nobody has asked since counts as failing no longer."""
 
 MICROSECONDS = 1_000_000
+
+DOWN, UP = 1, 2
+"""In a cell; 0 is for a part that nobody looks at."""
 
 UNCLEAR = (
     "private, so they may be those of a proxy in front: name it in AUTHSVC_TRUSTED_PROXIES, or set "
@@ -69,6 +73,7 @@ class HealthReport:
         certificate: that clients are shown.
         watches: what watches the room of Redis and of the images.
         shared_metrics: what all workers of the server count.
+        logger: the worker's.
     """
 
     settings: Settings
@@ -78,6 +83,7 @@ class HealthReport:
     certificate: CertificateWatch
     watches: RoomWatches
     shared_metrics: SharedMetrics
+    logger: Logger
 
     def readiness(self) -> Readiness:
         """Return what answers ``/readyz``."""
@@ -90,6 +96,7 @@ class HealthReport:
             "nginx": self._nginx,
             "keys": self._keys,
             "tls_certificate": self._tls_certificate,
+            "leaf_renewal": self._leaf_renewal,
             "token_root": self._token_root,
             "clocks": self._clocks,
             "audit": self._audit,
@@ -100,27 +107,35 @@ class HealthReport:
             "webhooks": self._webhooks,
             "client_addresses": self._client_addresses,
         }
-        return Readiness(RedisHealth(self.connection), self.keyring, parts, clock)
+        return Readiness(RedisHealth(self.connection), self.keyring, parts, clock, self._note_fault)
+
+    def _note_fault(self, error: Exception) -> None:
+        self.logger.error("health.failed", exc_info=error)
 
     async def keep_measuring(self, slot: Slot) -> None:
         """Measure every few seconds, for the metrics, until cancelled."""
         while True:
-            measured = await self._measure()
-            for part, is_up in measured.up.items():
-                slot.set(PART_UP, int(is_up), part)
-            for part, difference in measured.clocks.items():
-                slot.set(CLOCK_SKEW, round(abs(difference or 0) * MICROSECONDS), part)
-            slot.set(UPSTREAMS_FAILING, measured.failing_upstreams or 0)
+            try:
+                self._count(await self._measure(), slot)
+            except Exception as error:  # noqa: BLE001  the next measurement may succeed
+                self._note_fault(error)
             await asyncio.sleep(MEASURE_EVERY)
 
+    def _count(self, measured: ProbeResults, slot: Slot) -> None:
+        for part, is_up in measured.up.items():
+            slot.set(PART_UP, UP if is_up else DOWN, part)
+        for part, difference in measured.clocks.items():
+            slot.set(CLOCK_SKEW, round(abs(difference or 0) * MICROSECONDS), part)
+        slot.set(UPSTREAMS_FAILING, measured.failing_upstreams or 0)
+
     async def _measure(self) -> ProbeResults:
-        (registry, registry_ahead), nginx, keys, redis_ahead, upstreams = await asyncio.gather(
-            self._look_at_registry(), self._nginx(), self._keys(), self._redis_ahead(), self._upstreams()
+        (registry, registry_ahead), nginx, keys, (redis, redis_ahead), upstreams = await asyncio.gather(
+            self._look_at_registry(), self._nginx(), self._keys(), self._look_at_redis(), self._upstreams()
         )
-        states = {REGISTRY: registry, NGINX: nginx, KEY_SERVICE: keys}
+        states = {REDIS: redis, REGISTRY: registry, NGINX: nginx, KEY_SERVICE: keys}
         up = {part: state == "up" for part, state in states.items() if state in {"up", "down"}}
         return ProbeResults(
-            {REDIS: redis_ahead is not None, **up},
+            up,
             {REDIS: redis_ahead, REGISTRY: registry_ahead},
             upstreams["failing"],
         )
@@ -154,20 +169,26 @@ class HealthReport:
     async def _tls_certificate(self) -> Mapping[str, Any]:
         return self.certificate.facts()
 
+    async def _leaf_renewal(self) -> str:
+        return "by the server" if self.settings.leaf_files is None else "by a person"
+
     async def _token_root(self) -> Mapping[str, Any]:
         return {"not_after": _instant(self.shared_metrics.value(catalogue.TOKEN_ROOT_EXPIRY))}
 
     async def _clocks(self) -> Mapping[str, Any]:
-        redis, (_, registry) = await asyncio.gather(self._redis_ahead(), self._look_at_registry())
+        (_, redis), (_, registry) = await asyncio.gather(self._look_at_redis(), self._look_at_registry())
         return {"redis_ahead_seconds": redis, "registry_ahead_seconds": registry}
 
-    async def _redis_ahead(self) -> float | None:
+    async def _look_at_redis(self) -> tuple[str, float | None]:
+        """Return its state, and the seconds by which its clock is ahead of ours; None when it does not say."""
         before = clock().timestamp()
         try:
             theirs = await RedisHealth(self.connection).time()
+        except StoreRefused:  # it answers, and a managed one may forbid this
+            return "up", None
         except StoreUnavailable:
-            return None
-        return round(certain_skew(theirs, theirs, before, clock().timestamp()), 3)
+            return "down", None
+        return "up", round(certain_skew(theirs, theirs, before, clock().timestamp()), 3)
 
     async def _look_at_registry(self) -> tuple[str, float | None]:
         """Return its state, and the seconds by which its clock is ahead of ours; None when it does not say."""
@@ -236,6 +257,8 @@ def _instant(at: int) -> str | None:
 
 def _disk(watch: DiskWatch) -> Mapping[str, Any]:
     disk = watch.disk
+    if watch.hangs(asyncio.get_running_loop().time()):
+        return {"room": Room.UNKNOWN.value, "error": f"the disk has not answered for {HANGS_AFTER:.0f} s"}
     if disk is None:
         return {"room": watch.room.value, "error": watch.error}
     return {

@@ -209,7 +209,7 @@ async def running_worker(
         events = await stack.enter_async_context(
             events_endpoint(settings, live.event_bearers, codec, has_room, counting.slot, logger)
         )
-        parts = (connection, certificate, watches, counting.shared_metrics)
+        parts = (connection, certificate, watches, counting.shared_metrics, logger)
         report = HealthReport(settings, live.keys, live.keyring, *parts)
         stack.push_async_callback(ended, asyncio.create_task(report.keep_measuring(counting.slot)))
         readiness = report.readiness()

@@ -65,7 +65,7 @@ def written(labels: dict[str, str]) -> str:
 FIRES: dict[str, tuple[Course, ...]] = {
     "AuthsvcLeafEnding": (at(c.LEAF_EXPIRY, 28000),),
     "AuthsvcTlsCertificate": (at(c.TLS_EXPIRY, 13 * DAY),),
-    "AuthsvcPartDown": (Course(c.PART_UP.name, f"1x{LENGTH // 2} 0x{LENGTH // 2 - 2}", 'part="registry"'),),
+    "AuthsvcPartDown": (at(c.PART_UP, 0, part="registry"),),
     "AuthsvcWorkersMissing": (Course(c.WORKERS.name, f"4x{LENGTH // 2} 3x{LENGTH // 2 - 2}"),),
     "AuthsvcImageDiskFull": (at(c.REGISTRY_DISK_FREE, 9),),
     "AuthsvcClockSkew": (at(c.CLOCK_SKEW, 3, part="registry"),),
@@ -104,7 +104,7 @@ QUIET: dict[str, tuple[Course, ...]] = {
     "a Redis without maxmemory": (at(c.STORE_MEMORY_LIMIT, 0), at(c.STORE_MEMORY_USED, 10**12)),
     "a disk that cannot be seen": (at(c.STORE_DISK_FREE, 0), at(c.STORE_DISK_SIZE, 0)),
     "images in a bucket": (at(c.REGISTRY_DISK_FREE, 0), at(c.REGISTRY_DISK_SIZE, 0)),
-    "a part that there is not": (at(c.PART_UP, 0, part="nginx"),),
+    "no registry to read": (at(c.IMAGES_CRAWLED, 0),),
     "what a linked registry lacks": (growing(c.PROXY_FAILURES, reason="upstream_not_found"),),
     "a key service that refuses": (growing(c.KEY_OPERATIONS, operation="seal", outcome="refused"),),
 }
@@ -120,6 +120,8 @@ def well(slot: Slot) -> None:
         *((c.REGISTRY_DISK_FREE, 50), (c.REGISTRY_DISK_SIZE, 100)),
     ):
         slot.set(metric, value)
+    for part in ("redis", "registry", "key-service"):
+        slot.set(c.PART_UP, 2, part)
 
 
 def everything(*changed: Course) -> list[dict[str, str]]:

@@ -82,6 +82,26 @@ async def test_a_refused_change_is_told_as_refused(spoil: Callable[[Connection],
         assert await connection.get("text") is None
 
 
+@pytest.mark.parametrize(
+    ("spoil", "code"), [(no_memory, "OOM"), (no_replica, "NOREPLICAS"), (become_a_replica, "READONLY")]
+)
+async def test_a_refusal_is_known_until_a_change_succeeds(
+    spoil: Callable[[Connection], Awaitable[None]], code: str
+) -> None:
+    """Whatever is asked of Redis meanwhile: it answers reads all the time."""
+    async with connected() as connection:
+        health = RedisHealth(connection)
+        await spoil(connection)
+        with pytest.raises(StoreRefused):
+            await change().apply(connection)
+
+        await health.time()
+        await health.ping()
+        await health.failing_upstreams(NOW)
+
+        assert str(await health.refusal()).startswith(f"{code} ")
+
+
 async def test_a_failed_snapshot_stops_nothing_with_our_settings() -> None:
     """The append-only file is what makes a change durable; redis.conf says so."""
     assert "stop-writes-on-bgsave-error no\n" in RENDERED

@@ -85,6 +85,7 @@ class UpstreamAuthority:
         begins_in: int = 0,
         days: int = 1,
         named: bool = True,
+        extension: x509.ExtensionType | None = None,
     ) -> CertificateFiles:
         """Return a certificate of ``hosts``, or of this machine's loopback addresses.
 
@@ -95,6 +96,7 @@ class UpstreamAuthority:
             begins_in: days from now on which it begins.
             days: that it lives.
             named: whether it says so where clients look, and not in its subject alone.
+            extension: that it has besides.
         """
         names = hosts or LOCAL_HOSTS
         key = ec.generate_private_key(ec.SECP256R1())
@@ -105,6 +107,8 @@ class UpstreamAuthority:
         if named:
             names_of_host = x509.SubjectAlternativeName([_san(name) for name in names])
             builder = builder.add_extension(names_of_host, critical=False)
+        if extension is not None:
+            builder = builder.add_extension(extension, critical=False)
         certificate = builder.sign(self.key if trusted else key, hashes.SHA256())
         stem = f"{certificate.serial_number:x}"[:16]
         files = CertificateFiles(self.folder / f"{stem}.crt", self.folder / f"{stem}.key")

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 from attrs import define, field
+from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
 from authsvc.tls.certificate import TlsServer
 from authsvc.tls.verdict import CertificateStatus
@@ -90,6 +92,14 @@ async def test_a_good_one(authority: UpstreamAuthority) -> None:
     assert datetime.fromisoformat(str(facts["not_after"])) > datetime.now(UTC) + timedelta(days=89)
 
 
+async def test_a_name_of_a_strange_kind_ends_nothing(authority: UpstreamAuthority) -> None:
+    """The next certificate is looked at."""
+    party = x509.UnrecognizedExtension(ExtensionOID.SUBJECT_ALTERNATIVE_NAME, bytes.fromhex("3008a506a1040c026162"))
+    async with watched() as one:
+        assert WRONG == await one.look(authority.issue(HOST, days=90, named=False, extension=party))
+        assert OK == await one.look(authority.issue(HOST, days=90))
+
+
 BAD: dict[str, tuple[Callable[[UpstreamAuthority], CertificateFiles], str]] = {
     "other host": (lambda a: a.issue("other.test", days=90), f"it is for other.test and not for {HOST}, so every"),
     "expired": (lambda a: a.issue(HOST, expired=True), "it ended on 20"),
@@ -97,6 +107,10 @@ BAD: dict[str, tuple[Callable[[UpstreamAuthority], CertificateFiles], str]] = {
     "no name but the subject": (lambda a: a.issue(HOST, days=90, named=False), f"it is for no host and not for {HOST}"),
     "private, other host": (lambda a: a.issue("other.test", days=90, trusted=False), "it is for other.test and not"),
     "private, expired": (lambda a: a.issue(HOST, expired=True, trusted=False), "it ended on 20"),
+    "for clients": (
+        lambda a: a.issue(HOST, days=90, extension=x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])),
+        "it is not one that a server can show",
+    ),
     "wildcard of another level": (lambda a: a.issue("*.test", days=90), "it is for *.test and not for"),
 }
 
