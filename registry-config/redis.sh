@@ -26,16 +26,31 @@ case $role in
     primary) rendered=/etc/authsvc/redis.conf ;;
     replica) rendered=/etc/authsvc/replica.conf ;;
 esac
-# It ends for another configuration, and the engine starts it again.
-follow() { sh /etc/authsvc/follow.sh /etc/authsvc $$ TERM & }
+
+# Runs redis, and begins anew for another configuration. Not the container: one that starts again is unhealthy for a
+# moment, at which compose gives up what waits for it.
+serve() {
+    again= status=1
+    redis-server "$@" $options &
+    child=$!
+    trap 'again=; kill -TERM "$child" 2>/dev/null || true' TERM INT
+    trap 'again=yes; kill -TERM "$child" 2>/dev/null || true' USR1
+    sh /etc/authsvc/follow.sh /etc/authsvc $$ USR1 &
+    follower=$!
+    # A signal ends a `wait` before the child.
+    while kill -0 "$child" 2>/dev/null; do wait "$child" && status=0 || status=$?; done
+    kill "$follower" 2>/dev/null || true
+    [ -n "$again" ] || exit "$status"
+    exec sh "$0" "$role" $options
+}
+options=$*
 
 if ! grep -q '^replica-announce-ip ' "$rendered"; then
     if [ -f "$own" ] && grep -q '^replicaof ' "$own"; then
         echo "redis: the newest data are in redis-replica; go back to the profile sentinel (docs/deploy.md, Sentinel)" >&2
         exit 1
     fi
-    follow
-    exec redis-server "$rendered" "$@"
+    serve "$rendered"
 fi
 if [ -f "$own" ]; then
     { grep -v '^replicaof ' "$rendered"; grep '^replicaof ' "$own" || true; } >"$own.new"
@@ -43,5 +58,4 @@ if [ -f "$own" ]; then
 else
     cp "$rendered" "$own"
 fi
-follow
-exec redis-server "$own" "$@"
+serve "$own"

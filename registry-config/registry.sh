@@ -93,8 +93,9 @@ serve() {
         wait "$child" || true
     done
     mkdir -p "$state"
-    # It ends for another configuration, and the engine starts it again.
-    sh "$config/follow.sh" "$config" $$ TERM &
+    # Not the container: one that starts again is unhealthy for a moment, at which compose gives up what waits for it.
+    trap 'mode=' USR1
+    sh "$config/follow.sh" "$config" $$ USR1 &
     pipe=$state/log.$name
     mode=
     while :; do
