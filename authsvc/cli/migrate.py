@@ -205,6 +205,11 @@ def _say_summary(steps: "MigratedParts", plan: "MigrationPlan", registry: str, *
     if lost:
         parts = counted(lost, "part of the configuration gives", "parts of the configuration give")
         remark(f"{parts} less than before, or nothing; see above")
+    if any(step.account is not None and step.account.email is not None for step in steps.steps):
+        remark(
+            "a role also opens the licenses and customers of its apps and what is linked to them; for rights on images "
+            "alone: --machine ACCOUNT"
+        )
     if dry_run:
         remark("nothing was made; without --dry-run, secrets are shown once")
     elif any(step.secret is not None for step in steps.steps):
