@@ -1,10 +1,10 @@
-"""Writing a file whole or not at all: into a draft beside it, which then takes its name in one step.
+"""Writes files atomically: into a draft in the same folder, which is then renamed over the file in one step.
 
-Everything that writes a file in one piece does it here (tests/test_architecture.py), the server, the command line and
-the license holder's tools, so: standard library alone, Python 3.9.
+The server, the command line and the license holder's tools all write files with this module
+(tests/test_architecture.py), so it uses the standard library only and runs on Python 3.9.
 
-A draft has a name that nobody can guess, ``.NAME.`` and 16 hexadecimal digits, and never another's file behind it. A
-process that is killed leaves its draft; :func:`remove_leftovers` finds those.
+A draft has an unguessable name, ``.NAME.`` and 16 hexadecimal digits, and is never an existing file. A process that
+is killed leaves its draft behind; :func:`remove_leftovers` removes such drafts.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     AnyPath = Union[str, os.PathLike[str]]  # noqa: UP007  Python 3.9 has no other
 
 PRIVATE, PUBLIC = 0o600, 0o644
-"""Permissions of a new file: for its owner alone, or for every user to read. The umask can only take from them."""
+"""Permissions of a new file: readable by its owner only, or by every user. The umask can only remove permissions."""
 
 _DRAFT = re.compile(r"\..+\.[0-9a-f]{16}", re.ASCII)
 _LOCK_STEP = 0.02
-"""Seconds between two tries to get a lock."""
+"""Seconds between two attempts to get a lock."""
 
 _NO_LOCKS = {errno.EBADF, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS}
-"""What file systems without flock(2) answer; NFS has EBADF for folders, since it wants them open for writing."""
+"""Errors of file systems without flock(2); NFS returns EBADF for folders because it requires them open for writing."""
 
 
 def replace(
@@ -42,18 +42,18 @@ def replace(
     mode: int = PRIVATE,
     keep_mode: bool = False,
 ) -> None:
-    """Put ``content`` in the place of ``path``; it is on the disk, name and all, before this returns.
+    """Replace the file ``path`` by ``content``; both content and name are on the disk before this returns.
 
-    A symbolic link is replaced itself, not what it points to.
+    A symbolic link itself is replaced, not its target.
 
     Args:
         path: of the file.
-        content: all of it, whole or in parts that are written one after the other.
+        content: all of it, in one piece or in parts that are written one after the other.
         mode: permissions of the file.
-        keep_mode: give it the permissions and the owner of the file that was there, when one was.
+        keep_mode: give it the permissions and the owner of the file that it replaces, if there is one.
 
     Raises:
-        OSError: it cannot be written; what was there is still there.
+        OSError: it cannot be written; the previous file is unchanged.
     """
     before = _status(path) if keep_mode else None
     with _draft(path, content, mode, sync=True) as draft:
@@ -66,15 +66,15 @@ def replace(
 
 
 def create(path: AnyPath, content: bytes, *, mode: int = PRIVATE, sync: bool = True) -> bool:
-    """Write ``content`` to ``path`` unless something has that name; return whether it was written.
+    """Write ``content`` to ``path`` unless that file exists; return whether it was written.
 
-    Two processes that create one file at once agree on one content.
+    When two processes create the same file at the same time, one of them wins, and the content is that one's.
 
     Args:
         path: of the file.
         content: all of it.
         mode: permissions of the file.
-        sync: have it on the disk before this returns; without, a power cut may lose it or leave it empty.
+        sync: have it on the disk before this returns; without it, a power failure may lose the file or leave it empty.
 
     Raises:
         OSError: it cannot be written.
@@ -83,7 +83,7 @@ def create(path: AnyPath, content: bytes, *, mode: int = PRIVATE, sync: bool = T
         return False
     with _draft(path, content, mode, sync=sync) as draft:
         try:
-            # Unlike a renaming, a link fails when the name was taken meanwhile.
+            # Unlike a rename, a link fails if the name has been taken meanwhile.
             os.link(draft, path)
         except FileExistsError:
             return False
@@ -93,7 +93,7 @@ def create(path: AnyPath, content: bytes, *, mode: int = PRIVATE, sync: bool = T
 
 
 def write_output(path: AnyPath, content: bytes, *, mode: int) -> None:
-    """Write what a person asked for to the file that they named, which may be a link, a pipe or a device.
+    """Write a command's output to the file that the user named, which may be a link, a pipe or a device.
 
     Raises:
         OSError: it cannot be written.
@@ -110,7 +110,7 @@ def write_output(path: AnyPath, content: bytes, *, mode: int) -> None:
 
 
 def move(old: AnyPath, new: AnyPath) -> None:
-    """Put the file ``old`` in the place of ``new``, which is on the same file system.
+    """Rename the file ``old`` to ``new``, replacing it; both are on the same file system.
 
     Raises:
         OSError: it cannot be done.
@@ -120,7 +120,7 @@ def move(old: AnyPath, new: AnyPath) -> None:
 
 
 def give_second_name(path: AnyPath, other: AnyPath) -> None:
-    """Give the file ``path`` the name ``other`` besides, on the same file system: it stays when the first one goes.
+    """Give the file ``path`` the second name ``other``, on the same file system; it remains when the first is removed.
 
     Raises:
         OSError: it cannot be done.
@@ -130,10 +130,10 @@ def give_second_name(path: AnyPath, other: AnyPath) -> None:
 
 
 def sync_folder(folder: AnyPath) -> None:
-    """Have the names in ``folder`` on the disk.
+    """Flush the names in ``folder`` to the disk.
 
     Raises:
-        OSError: the disk refuses.
+        OSError: the disk reports an error.
     """
     descriptor = os.open(folder or os.curdir, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -144,17 +144,17 @@ def sync_folder(folder: AnyPath) -> None:
 
 @contextmanager
 def locked(folders: Iterable[AnyPath], seconds: float) -> Iterator[None]:
-    """Hold some folders for a change that reads files before it writes them; a process that ends releases them.
+    """Lock some folders for a change that reads files before it writes them; the end of the process releases the locks.
 
-    The folders themselves are locked (flock(2)), so that no lock file is left in them. Where the file system has no
-    such locks there is none.
+    The folders themselves are locked (flock(2)), so that no lock file is left in them. On a file system without such
+    locks, nothing is locked.
 
     Args:
-        folders: that exist.
-        seconds: to wait for others at most.
+        folders: existing ones.
+        seconds: longest wait for other processes.
 
     Raises:
-        TimeoutError: another process held one of them all the time.
+        TimeoutError: another process held one of the locks all that time.
         OSError: a folder cannot be opened.
     """
     deadline = time.monotonic() + seconds
@@ -171,7 +171,7 @@ def locked(folders: Iterable[AnyPath], seconds: float) -> Iterator[None]:
 
 
 def remove_leftovers(folder: AnyPath) -> None:
-    """Remove the drafts that processes left in ``folder`` when they were killed; those being written stay.
+    """Remove the drafts that killed processes left in ``folder``, but not those that are still being written.
 
     Raises:
         OSError: the folder cannot be read, or a draft not be removed.
@@ -195,7 +195,7 @@ def _draft(path: AnyPath, content: Union[bytes, Iterable[bytes]], mode: int, *, 
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            _lock(descriptor)  # says that it is being written
+            _lock(descriptor)  # marks it as being written
             for part in (content,) if isinstance(content, bytes) else content:
                 file.write(part)
             file.flush()
@@ -208,7 +208,7 @@ def _draft(path: AnyPath, content: Union[bytes, Iterable[bytes]], mode: int, *, 
 
 
 def _lock(descriptor: int) -> bool:
-    """Lock an open file or folder; return whether nobody else holds it."""
+    """Lock an open file or folder; return whether no other process holds the lock."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,6 +1,6 @@
 """The file of a backup: a tar archive of a snapshot of Redis, ``redis.rdb``, and a description of it, ``backup.json``.
 
-It holds what is in Redis and nothing else: neither keys and other secrets nor images. What is in Redis logs nobody in
+It holds the data of Redis only: no keys or other secrets, and no images. Nobody can log in with the data of Redis
 without the keys. ``tar xf FILE`` unpacks it where authsvc is not at hand.
 """
 
@@ -20,10 +20,10 @@ SNAPSHOT, DESCRIPTION = "redis.rdb", "backup.json"
 KIND, VERSION = "authsvc-backup", 1
 
 BLOCK = 512
-"""Bytes of a header of tar; every file in it takes whole blocks (POSIX, pax, "ustar Interchange Format")."""
+"""Bytes of a tar header; every file in the archive takes whole blocks (POSIX, pax, "ustar Interchange Format")."""
 
 PART = 1024 * 1024
-"""Bytes that are in memory at once."""
+"""Most bytes that are held in memory at once."""
 
 MAX_DESCRIPTION = 64 * 1024
 
@@ -33,7 +33,7 @@ class BackupDescription:
     """What is in a backup.
 
     Attributes:
-        began_at: when Redis was asked for the snapshot; every change before that is in it.
+        began_at: when the snapshot was requested from Redis; it contains every change made before.
         public_url: of the installation.
         authsvc: version that made it.
         redis: version of Redis.
@@ -53,8 +53,8 @@ def backup_parts(snapshot: BinaryIO, describe: Callable[[int, str], BackupDescri
     """Yield the bytes of a backup.
 
     Args:
-        snapshot: at its beginning.
-        describe: makes the description of the size and the SHA-256 of the snapshot.
+        snapshot: the open file, positioned at its beginning.
+        describe: returns the description for the size and the SHA-256 of the snapshot.
     """
     size = snapshot.seek(0, 2)
     snapshot.seek(0)
@@ -77,10 +77,10 @@ def backup_parts(snapshot: BinaryIO, describe: Callable[[int, str], BackupDescri
 
 
 def unpack_backup(backup: BinaryIO, snapshot: BinaryIO) -> BackupDescription:
-    """Copy the snapshot of a backup to ``snapshot``, and return the description when all of it is as it was written.
+    """Copy the snapshot of a backup to ``snapshot``, check that it is complete, and return the description.
 
     Raises:
-        InputRefused: it is not a backup, or not a whole one; what was copied is then worth nothing.
+        InputRefused: it is not a backup, or not a complete one; discard what was copied.
     """
     try:
         digest, left = hashlib.sha256(), _size_of(backup, SNAPSHOT)

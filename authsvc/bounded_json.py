@@ -1,7 +1,7 @@
 """JSON of a bounded length, for log lines and audit entries.
 
-A client decides how much there is to say of its request, and must not decide how much is written. What does not fit is
-cut, the longest values first, and a member ``cut`` says for each what is missing. The work is linear in the input.
+A client controls the size of its request, and must not control how much is written about it. Values that do not fit
+are cut, the longest first, and a member ``cut`` tells for each how much is missing. The work is linear in the input.
 """
 
 import json
@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 MARK = " ... "
-"""Stands in a text for what was cut out of its middle: a trace says most at its end."""
+"""Replaces the part that was cut out of the middle of a text: the end of a traceback says most."""
 
 CUT = "cut"
 _DIGITS = 10
@@ -48,7 +48,7 @@ def _cut(encoder: json.JSONEncoder, facts: Mapping[str, Any], limit: int, whole:
 
 
 def _share(sizes: Iterable[int], room: int) -> int:
-    """Return the most that one value may take so that all fit: what short ones do not need goes to the long ones."""
+    """Return the most bytes that one value may take so that all fit; long values get the room that short ones leave."""
     left = sorted(sizes)
     for place, size in enumerate(left):
         share = max(0, room) // (len(left) - place)

@@ -1,4 +1,4 @@
-"""The client of a request: its address and network, and the software that it says it is.
+"""The client of a request: its address, its network, and the name of its software as it states it.
 
 The middleware makes one value for each request (:mod:`authsvc.web.client`); throttle, audit and log read it.
 """
@@ -9,13 +9,13 @@ from functools import lru_cache
 from attrs import evolve, frozen
 
 IPV6_NETWORK = 64
-"""Prefix length that one customer of a provider controls (RFC 6177)."""
+"""Length of the IPv6 prefix that one customer of an access provider controls (RFC 6177)."""
 
 IPV4_BLOCK, IPV6_BLOCK = 24, 64
 """Prefix lengths by which the audit groups failures before identity (design #14)."""
 
 UNKNOWN = "unknown"
-"""The network and the block of an address that cannot be read."""
+"""Stands for the network and the block of an address that cannot be parsed."""
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -28,10 +28,11 @@ class Client:
         address: as text, seen through trusted proxies; :data:`UNKNOWN` if nothing names it.
         network: what the throttle counts (:func:`network_of`).
         method: ``GET`` or ``POST``.
-        user_agent: what the client calls itself in the header; unproven.
-        client_id: what it calls itself in a token request (RFC 6749 §2.2); unproven.
-        owns_address: whether the address is the client's own. A private address may be that of a proxy that no setting
-            names; then it stands for everybody behind it, and is never taken for a network that an account knows.
+        user_agent: the header in which the client names itself; not verified.
+        client_id: the name that it gives in a token request (RFC 6749 §2.2); not verified.
+        owns_address: whether the address is the client's own. A private address may be that of a proxy that is not
+            configured; it then stands for every client behind that proxy, and is never remembered as a network of an
+            account.
     """
 
     address: str = UNKNOWN
@@ -63,7 +64,7 @@ def parse_address(text: str) -> Address | None:
 
 @lru_cache(4096)
 def network_of(address: str | None) -> str:
-    """Return what an address counts as: itself for IPv4, its /64 for IPv6, and :data:`UNKNOWN` for anything else."""
+    """Return the network of an address: itself for IPv4, its /64 for IPv6, and :data:`UNKNOWN` for anything else."""
     parsed = parse_address(address or "")
     if isinstance(parsed, ipaddress.IPv6Address):
         return _prefix(parsed, IPV6_NETWORK)
@@ -83,7 +84,7 @@ _PRIVATE = (
     *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "127.0.0.0/8"),
     *("169.254.0.0/16", "198.18.0.0/15", "fc00::/7", "fe80::/10", "::1/128"),
 )
-"""Where balancers and bridges have their addresses (RFC 1918, 6598, 1122, 3927, 2544, 4193, 4291)."""
+"""Networks in which load balancers and bridges have their addresses (RFC 1918, 6598, 1122, 3927, 2544, 4193, 4291)."""
 
 
 @lru_cache(4096)

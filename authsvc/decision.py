@@ -1,4 +1,4 @@
-"""Decisions on access as data: what a request gets, what it is refused and why; no sentences."""
+"""Decisions on access as data: what a request is granted, what it is refused and why."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -12,7 +12,7 @@ PULL, PUSH, DELETE = "pull", "push", "delete"
 
 
 class RefusalReason(StrEnum):
-    """Why an action on a resource is not granted; the comment says what the fact beside it is."""
+    """Why an action on a resource is not granted; each comment names the fact that accompanies the reason."""
 
     RESOURCE_TYPE = "resource_type"  # the type
     RESOURCE_CLASS = "resource_class"  # the class
@@ -40,7 +40,7 @@ class Reason:
 
 @frozen
 class Refusal:
-    """A requested action that was not granted, and why. For the log: the client learns only what it got."""
+    """A requested action that was not granted, and why. For the log only: the client is told only what was granted."""
 
     scope: str
     action: str
@@ -65,13 +65,13 @@ class DenialReason(StrEnum):
 
 @frozen
 class Denial:
-    """Why a whole account is refused: what, since when, whom to ask (design #9).
+    """Why a whole account is refused: the reason, since when, and whom to ask (design #9).
 
     Attributes:
-        reason: which fact.
-        at: since when it is so, or for a pending license until when.
+        reason: the fact that forbids its use.
+        at: since when it holds; for a pending license, until when.
         name: e-mail address of a member, name of a token or service account, id of a license, slug of an app.
-        holder: of a token the member's e-mail address, of a license the customer.
+        holder: the member's e-mail address for a token, the customer for a license.
         ask: slug of the team whose owners can help, or a license's contact; None for the vendor.
     """
 
@@ -88,11 +88,11 @@ class Decision:
 
     Attributes:
         access: the granted resources with their actions; resources without any are left out.
-        refusals: what was asked and not granted.
+        refusals: what was requested and not granted.
         account: the fact about the whole account that forbids any use, else None; then ``access`` is empty.
         ends_at: when the right itself ends, so that no token outlives it; None for no end.
-        licenses: of several licenses the ids of those that the decision is about: that granted, or whose denial
-            ``account`` is, or, when nothing is granted, those for the apps asked for; empty for all of them.
+        licenses: with several licenses, the ids of those that the decision is about: those that granted, or whose
+            denial ``account`` is, or, when nothing is granted, those for the apps asked for; empty for all of them.
         unanswered: whether nothing is granted, and a license that could not be checked might have granted something.
     """
 
@@ -109,7 +109,7 @@ class Decision:
         return any(action != PULL for entry in self.access for action in entry.actions)
 
     def holder(self, subject: Subject) -> Subject:
-        """Return whom the decision is about, as far as ``subject`` is several licenses."""
+        """Return ``subject``, reduced to the licenses that the decision is about if it consists of several."""
         if not isinstance(subject, LicensesSubject) or not self.licenses:
             return subject
         return evolve(subject, licenses=tuple(one for one in subject.licenses if one.id in self.licenses))

@@ -1,8 +1,8 @@
-"""Free space on the disk of a program, with watermarks: reported before the disk is full, not after.
+"""Free disk space of a program, with watermarks: a shortage is reported before the disk is full, not after.
 
 Redis ends itself when it cannot write its append-only file (``appendfsync always``; flushAppendOnlyFile in its aof.c),
-and a Redis that is started again is ended again by the next write. So below a reserve everything stops that can wait,
-such as the audit's decisions, and the reserve is left to what cannot: revoking a license.
+and a restarted Redis ends again at the next write. So when less than a reserve is free, everything that can wait stops,
+such as audit entries of decisions, and the reserve is kept for what cannot wait: revoking a license.
 """
 
 import asyncio
@@ -17,35 +17,35 @@ from attrs import frozen
 MIB = 1024 * 1024
 
 DEFAULT_RESERVE = 128
-"""MiB that are left to what cannot wait."""
+"""MiB that are reserved for writes that cannot wait."""
 
 LOOK_EVERY = 1.0
-"""Seconds between two looks."""
+"""Seconds between two measurements."""
 
 HANGS_AFTER = 30.0
-"""Seconds after which a disk that does not answer is one that hangs, as a network file system whose server is gone."""
+"""Seconds after which a disk that does not answer counts as hung, like a network file system whose server is down."""
 
 LOW_AT = 2.0
-"""So many reserves, or less, are worth a warning."""
+"""A warning is given when no more than this many reserves are free."""
 
 LEAVE = 1.25
-"""So many times a watermark must be free again before it counts as passed: a disk at the mark does not flicker."""
+"""Factor by which a watermark must be exceeded before it counts as passed again, so that the state does not flap."""
 
 
 NOTHING = 65536
-"""Bytes with which no program gets far."""
+"""With fewer free bytes than this, no program runs for long."""
 
 
 class Room(enum.Enum):
-    """How much room there is."""
+    """How much free space there is."""
 
     ENOUGH = "enough"
     LOW = "low"
-    """Nothing stops yet."""
+    """Nothing has stopped yet."""
     FULL = "full"
     """Only the reserve is left: what can wait is not written."""
     UNKNOWN = "unknown"
-    """Nobody said where the disk is, or it cannot be asked."""
+    """The place of the disk is not configured, or it cannot be measured."""
 
 
 @frozen
@@ -53,7 +53,7 @@ class Disk:
     """The file system of one folder. Sizes are bytes.
 
     Attributes:
-        free: what a user without special rights may still write.
+        free: what a user without special rights can still write.
     """
 
     folder: Path
@@ -65,14 +65,14 @@ def measure(folder: Path) -> Disk:
     """Return the room on the file system of ``folder``.
 
     Raises:
-        OSError: it cannot be asked.
+        OSError: it cannot be measured.
     """
     facts = os.statvfs(folder)
     return Disk(folder, facts.f_bavail * facts.f_frsize, facts.f_blocks * facts.f_frsize)
 
 
 def exhausted(folder: Path) -> str | None:
-    """Return that the file system of ``folder`` is full, if it is."""
+    """Return a sentence that the file system of ``folder`` is full, or None if it is not."""
     try:
         full = measure(folder).free < NOTHING
     except OSError:
@@ -81,14 +81,14 @@ def exhausted(folder: Path) -> str | None:
 
 
 def room_on(free: int, reserve: int, before: Room) -> Room:
-    """Return how much room ``free`` bytes are for a ``reserve``, if there was as much as ``before``."""
+    """Return the state for ``free`` bytes and a ``reserve``; the state ``before`` decides between the watermarks."""
     full = reserve * (LEAVE if before is Room.FULL else 1)
     low = reserve * LOW_AT * (LEAVE if before in {Room.FULL, Room.LOW} else 1)
     return Room.FULL if free < full else Room.LOW if free < low else Room.ENOUGH
 
 
 def describe_images(watch: "DiskWatch") -> str:
-    """Return what a person should know of the disk of the images."""
+    """Return a sentence for people about the disk of the images."""
     disk = watch.disk
     if disk is None:
         return f"the disk of the images cannot be examined: {watch.error}"
@@ -99,7 +99,7 @@ def describe_images(watch: "DiskWatch") -> str:
 
 
 def share_disk(one: Sequence[Path], other: Sequence[Path]) -> bool:
-    """Whether a folder of each are on one file system, as far as that can be seen."""
+    """Whether a folder of each is on the same file system, as far as that can be seen."""
     devices = []
     for folders in (one, other):
         try:
@@ -110,7 +110,7 @@ def share_disk(one: Sequence[Path], other: Sequence[Path]) -> bool:
 
 
 def describe(watch: "DiskWatch") -> str:
-    """Return what a person should know of the disk of Redis."""
+    """Return a sentence for people about the disk of Redis."""
     disk = watch.disk
     if disk is None:
         return f"the disk of Redis cannot be examined: {watch.error}"
@@ -121,7 +121,7 @@ def describe(watch: "DiskWatch") -> str:
 
 
 class DiskWatch:
-    """Looks at the file systems of some folders; the fullest one counts."""
+    """Watches the file systems of some folders; the fullest one counts."""
 
     def __init__(
         self, folders: Sequence[Path], reserve: int, on_change: Callable[["DiskWatch"], None] = lambda _: None
@@ -129,18 +129,18 @@ class DiskWatch:
         """Watch ``folders``.
 
         Args:
-            folders: on whose file systems there must be room; none are never full.
+            folders: on whose file systems there must be room; without any, there is always room.
             reserve: bytes.
-            on_change: hears of it when there is more or less room than before, as :class:`Room` counts.
+            on_change: is called when the state (:class:`Room`) changes.
         """
         self.reserve = reserve
         self.room = Room.UNKNOWN
         self.disk: Disk | None = None
-        """The fullest, at the last look."""
+        """The fullest one at the last measurement."""
         self.error: str | None = None
-        """Why the last look failed."""
+        """Why the last measurement failed."""
         self._asked_at: float | None = None
-        """When a look began that has not ended, by the clock of the loop."""
+        """When the measurement began that has not ended yet, by the clock of the event loop."""
         self._folders = folders
         self._on_change = on_change
 
@@ -153,7 +153,7 @@ class DiskWatch:
         self._judge(self._measure())
 
     async def keep_looking(self, after_look: Callable[[], None] = lambda: None) -> None:
-        """Look every second until cancelled; a disk that hangs holds up nobody else."""
+        """Measure every second until cancelled; a disk that hangs blocks nothing else."""
         clock = asyncio.get_running_loop().time
         while True:
             self._asked_at = clock()
@@ -164,7 +164,7 @@ class DiskWatch:
             await asyncio.sleep(LOOK_EVERY)
 
     def hangs(self, now: float) -> bool:
-        """Whether the disk has not answered for a long time; ``now`` is by the clock of the loop."""
+        """Whether the disk has not answered for a long time; ``now`` is by the clock of the event loop."""
         return self._asked_at is not None and now - self._asked_at > HANGS_AFTER
 
     def _measure(self) -> Disk | OSError | None:
@@ -178,6 +178,6 @@ class DiskWatch:
         self.error = str(found) if isinstance(found, OSError) else None
         self.disk = None if isinstance(found, OSError) else found
         self.room = Room.UNKNOWN if self.disk is None else room_on(self.disk.free, self.reserve, before)
-        # The first look is worth a word only if something is wrong.
+        # The first measurement is reported only if something is wrong.
         if self.room is not before and (before, self.room) != (Room.UNKNOWN, Room.ENOUGH):
             self._on_change(self)

@@ -3,7 +3,7 @@
 from typing import Literal
 
 ErrorCode = Literal[
-    # of a whole class of errors
+    # codes of a whole class of errors
     "setup_refused",
     "secrets_refused",
     "confirmation_needed",
@@ -24,7 +24,7 @@ ErrorCode = Literal[
     "upstream_limited",
     "upstream_not_found",
     "internal_error",
-    # of a request to the management API
+    # codes of requests to the management API
     "path_not_found",
     "method_not_allowed",
     "media_type_unsupported",
@@ -37,7 +37,7 @@ ErrorCode = Literal[
     "customer_not_found",
     "license_ambiguous",
     "reference_conflict",
-    # what was named exists or not, or is in another state
+    # the named thing exists or does not, or is in another state
     "server_running",
     "snapshot_failed",
     "reload_unfinished",
@@ -169,4 +169,4 @@ ErrorCode = Literal[
     "upstream_address_refused",
     "upstream_answer_invalid",
 ]
-"""Every machine-readable code. One code is one meaning; a code is never renamed or reused."""
+"""Every machine-readable code. Each has one meaning, and is never renamed or reused."""

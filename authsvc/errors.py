@@ -13,25 +13,25 @@
     │       ├── PreconditionFailed   it was changed since the client read it (HTTP 412)
     │       └── OperationRepeated    it was carried out before, under the same operation id
     ├── CredentialsRefused    identity was not proven (HTTP 401 UNAUTHORIZED)
-    │   ├── WrongSecret       a secret was shown that opens nothing; the throttle counts it
+    │   ├── WrongSecret       a secret was sent that belongs to no account; the throttle counts it
     │   └── TokenRefused      a registry token is damaged, expired, or not from one of our roots
-    ├── AccountDenied         identity is proven, the account may not be used now (HTTP 401 DENIED)
-    ├── PermissionDenied      identity is proven, and this actor may not do that (HTTP 403)
+    ├── AccountDenied         identity is proven, but the account may not be used now (HTTP 401 DENIED)
+    ├── PermissionDenied      identity is proven, but this actor may not do that (HTTP 403)
     ├── Throttled             too many wrong secrets came from there (HTTP 429)
     ├── Overloaded            too much of the same work is queued (HTTP 503)
     ├── StoreUnavailable      Redis did not answer in time (HTTP 503, never 401)
     │   └── StoreRefused      Redis answered, and refused; nothing was changed
-    ├── RegistryUnavailable   the registry did not answer in time, or unusably (HTTP 503)
+    ├── RegistryUnavailable   the registry did not answer in time, or its answer is unusable (HTTP 503)
     ├── UpstreamFailed        an external registry gave nothing that can be passed on
-    │   ├── UpstreamUnavailable    it did not answer in time, or unusably (HTTP 502)
+    │   ├── UpstreamUnavailable    it did not answer in time, or its answer is unusable (HTTP 502)
     │   ├── UpstreamRefused        it refused the credential of the link, or access with it (HTTP 502)
     │   ├── UpstreamLimited        it takes no more requests for a while (HTTP 429)
     │   └── UpstreamNotFound       it does not have what was asked for (HTTP 404)
     └── SignerUnavailable     no leaf certificate lives long enough to sign (HTTP 503)
 
-This module knows no HTTP: ``outcomes.py`` is the one table that does. The text of an error is public: a sentence
-with what, why and, where it fits every reader, what to do. ``code`` is the same for machines, and stays when the
-sentence changes; docs/errors.md lists the codes. ``detail`` is for the log alone.
+This module does not know HTTP: the table in ``outcomes.py`` maps errors to statuses. The text of an error is public: it
+says what is wrong, why and, where it fits every reader, what to do. ``code`` says the same to machines, and stays when
+the sentence changes; docs/errors.md lists the codes. ``detail`` is for the log only.
 """
 
 from collections.abc import Mapping, Sequence
@@ -58,12 +58,12 @@ class FieldProblem:
 
 
 class AuthsvcError(Exception):
-    """Root of the tree; never raised itself.
+    """Base class of all errors; never raised itself.
 
     Attributes:
-        code: machine-readable meaning: the one given, else the class's own. Errors of input have to be given one.
-        detail: what the log may know beyond the public sentence, or None.
-        facts: values of the sentence by name, for a caller that adds a hint of its own; never a secret.
+        code: machine-readable meaning: the one given, else that of the class. Errors of input must be given one.
+        detail: what is logged in addition to the public sentence, or None.
+        facts: values in the sentence by name, for a caller that adds a hint; never a secret.
     """
 
     default_code: ClassVar[ErrorCode] = "internal_error"
@@ -84,7 +84,7 @@ class AuthsvcError(Exception):
 
 
 class SetupRefused(AuthsvcError):
-    """The process cannot start like this."""
+    """The process cannot start with these settings or files."""
 
     default_code: ClassVar[ErrorCode] = "setup_refused"
 
@@ -96,10 +96,10 @@ class SecretsRefused(SetupRefused):
 
 
 class InputRefused(AuthsvcError):
-    """A value that a person gave is not acceptable.
+    """A value that a user gave is not acceptable.
 
     Attributes:
-        field: name of the argument that is refused, as :class:`FieldProblem` has it; None when it is no single one.
+        field: name of the refused argument, as in :class:`FieldProblem`; None when it is not a single one.
     """
 
     def __init__(
@@ -126,18 +126,18 @@ class InputRefused(AuthsvcError):
 
 
 class NotFound(InputRefused):
-    """What was named does not exist."""
+    """The named thing does not exist."""
 
 
 class Conflict(InputRefused):
-    """What was asked contradicts what exists already."""
+    """The request contradicts what exists already."""
 
 
 class ConfirmationNeeded(Conflict):
-    """The change ends access for others; it is made when it is asked for again with ``mark``.
+    """The change ends access for others; it is made when the request is repeated with ``mark``.
 
     Attributes:
-        mark: stands for what the sentence says would end.
+        mark: identifies the access that, as the sentence says, would end.
     """
 
     def __init__(self, message: str, mark: str) -> None:
@@ -155,7 +155,7 @@ class LastOwner(Conflict):
 
 
 class PreconditionFailed(Conflict):
-    """What is to be changed is not what the client has read."""
+    """The record has changed since the client read it."""
 
     def __init__(self, message: str) -> None:
         """Fix the code."""
@@ -163,10 +163,10 @@ class PreconditionFailed(Conflict):
 
 
 class OperationRepeated(Conflict):
-    """The operation was carried out before, by the same request; nothing was changed now.
+    """The operation was carried out before, by the same request; nothing was changed this time.
 
     Attributes:
-        result: id of what it created or changed; None when that is not known any more.
+        result: id of what it created or changed; None when that is no longer known.
     """
 
     def __init__(self, message: str, result: str | None) -> None:
@@ -178,14 +178,15 @@ class OperationRepeated(Conflict):
 class CredentialsRefused(AuthsvcError):
     """Identity was not proven.
 
-    One sentence for unknown and wrong, so that a stranger does not learn which accounts exist.
+    The sentence is the same for unknown accounts and wrong secrets, so that a stranger cannot find out which accounts
+    exist.
     """
 
     default_code: ClassVar[ErrorCode] = "credentials_refused"
 
 
 class WrongSecret(CredentialsRefused):
-    """A well-formed secret was shown that opens nothing, or no longer."""
+    """A well-formed secret was sent that belongs to no account, or no longer does."""
 
 
 class TokenRefused(CredentialsRefused):
@@ -193,22 +194,22 @@ class TokenRefused(CredentialsRefused):
 
 
 class AccountDenied(AuthsvcError):
-    """Identity is proven, and a fact about the account forbids its use now."""
+    """Identity is proven, but a fact about the account forbids its use now."""
 
     default_code: ClassVar[ErrorCode] = "account_denied"
 
 
 class PermissionDenied(AuthsvcError):
-    """Identity is proven, and the actor may not do what was asked; the sentence says what is missing and who may."""
+    """Identity is proven, but the actor may not do this; the sentence says what is missing and who may do it."""
 
     default_code: ClassVar[ErrorCode] = "permission_denied"
 
 
 class Throttled(AuthsvcError):
-    """Too many wrong secrets came for the account or from the network. A password was not evaluated.
+    """Too many wrong secrets came for the account or from the network. This one was not evaluated.
 
     Attributes:
-        retry_after: seconds after which one more is evaluated.
+        retry_after: seconds after which another one is evaluated.
     """
 
     default_code: ClassVar[ErrorCode] = "throttled"
@@ -229,7 +230,7 @@ class StoreUnavailable(AuthsvcError):
     """The store did not answer in time.
 
     Attributes:
-        uncertain: whether it may have carried the command out all the same. False is a promise: it has not.
+        uncertain: whether it may have carried the command out nevertheless; False guarantees that it has not.
     """
 
     default_code: ClassVar[ErrorCode] = "store_unavailable"
@@ -243,13 +244,13 @@ class StoreUnavailable(AuthsvcError):
 
 
 class StoreRefused(StoreUnavailable):
-    """The store answered that it refuses the command; nothing was changed. ``detail`` is its reply."""
+    """The store refused the command; nothing was changed. ``detail`` is its reply."""
 
     default_code: ClassVar[ErrorCode] = "store_refused"
 
 
 STORE_AWAY = "the service's database does not answer; try again in a few seconds"
-"""The one sentence of every :class:`StoreUnavailable` after which trying again is safe."""
+"""The sentence of every :class:`StoreUnavailable` after which a retry is safe."""
 
 
 class RegistryUnavailable(AuthsvcError):
@@ -262,7 +263,8 @@ class UpstreamFailed(AuthsvcError):
     """A linked external registry gave nothing that can be passed on; its subclasses say why.
 
     Attributes:
-        status: with which it, its token server or where it has redirected to has answered; None if it did not.
+        status: HTTP status of its answer, or that of its token server or the target of a redirect; None without an
+            answer.
     """
 
     default_code: ClassVar[ErrorCode] = "upstream_unavailable"

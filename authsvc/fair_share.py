@@ -1,7 +1,7 @@
 """Fair scheduling: shares a bounded number of slots among tenants, who take turns.
 
-One queue for everybody lets one tenant fill it. Here each tenant has a queue of its own, the tenants take turns, and
-none may hold all slots at once.
+A single queue could be filled by one tenant. Here each tenant has its own queue, the tenants take turns, and none may
+hold all slots at once.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from authsvc.errors import Overloaded
 
 PATIENCE = 10.0
-"""Seconds that a job waits for its turn, unless it is given more."""
+"""Seconds that a job waits for its turn, unless the caller sets another limit."""
 
 
 class FairShare:
@@ -21,7 +21,7 @@ class FairShare:
     def __init__(
         self, slots: int, per_tenant: int, max_waiting: int, refusal: str, *, patience: float = PATIENCE
     ) -> None:
-        """Run ``slots`` jobs at once, ``per_tenant`` of one tenant, while ``max_waiting`` of each tenant wait.
+        """Run ``slots`` jobs at once, ``per_tenant`` of one tenant, and let up to ``max_waiting`` of each tenant wait.
 
         ``refusal`` is the sentence for a tenant with too many, and for a job whose turn does not come within
         ``patience`` seconds.
@@ -96,7 +96,7 @@ class FairShare:
             queue = self._waiting.pop(tenant)
             turn = queue.popleft()
             if queue:
-                self._waiting[tenant] = queue  # behind all others
+                self._waiting[tenant] = queue  # after all others
             if not turn.done():
                 self._free -= 1
                 self._running[tenant] += 1

@@ -1,7 +1,7 @@
-"""A log on standard error that is renamed while it is written: its writer goes on in the file that got its name.
+"""A log on standard error that may be renamed (rotated): its writer then continues in the new file of that name.
 
-What renames it (:mod:`authsvc.processes.log_rotation`, or a logrotate of the operator) tells nobody: each process that
-writes looks by itself, now and then, before it writes.
+The program that renames it (:mod:`authsvc.processes.log_rotation`, or the operator's logrotate) notifies no process:
+each writer checks the name itself, from time to time, before it writes.
 """
 
 import os
@@ -12,25 +12,25 @@ from contextlib import suppress
 from pathlib import Path
 
 LOOK_AGAIN = 2.0
-"""Seconds between two looks."""
+"""Seconds between two checks."""
 
 STANDARD_OUTPUT = 1
 
 _NUMBERED = re.compile(r"(.+\.log)\.[0-9]{1,3}", re.ASCII)
-"""The name of a log that was put aside."""
+"""The name of a log that was rotated."""
 
 
 class FollowedLog:
     """The file behind a descriptor, by the name that it has."""
 
     def __init__(self, descriptor: int) -> None:
-        """Follow the file that ``descriptor`` leads to, if it is one; it may have been put aside just now."""
+        """Follow the file that ``descriptor`` refers to, if it is a file; it may have been rotated just now."""
         self._descriptor = descriptor
         self._path = _path_of(descriptor)
         self._looked = time.monotonic()
 
     def look(self) -> None:
-        """Let the descriptor lead to the file that has the name now; where that cannot be, all stays as it is."""
+        """Let the descriptor refer to the file that has the name now; if that fails, nothing changes."""
         now = time.monotonic()
         if self._path is None or now < self._looked + LOOK_AGAIN:
             return

@@ -1,4 +1,4 @@
-"""Joins equal questions that are asked at the same time (request coalescing): one is asked, and all get its answer."""
+"""Request coalescing: of equal questions at the same time one is asked, and all callers get its answer."""
 
 import asyncio
 from collections.abc import Callable, Hashable
@@ -18,24 +18,25 @@ class _Question(Generic[Result]):
 
 
 class InFlight(Generic[Key, Result]):
-    """The questions whose answers are on their way."""
+    """The questions that have been asked and not answered yet."""
 
     def __init__(self, *, cancel_unwanted: bool = False) -> None:
         """Start with nothing in flight.
 
         Args:
-            cancel_unwanted: whether a question is cancelled when its last caller hangs up; otherwise it goes on, and
-                whoever asks meanwhile joins it.
+            cancel_unwanted: whether a question is cancelled when its last caller is cancelled; otherwise it goes on,
+                and later callers join it.
         """
         self._cancel_unwanted = cancel_unwanted
         self._questions: dict[Key, _Question[Result]] = {}
 
     async def ask(self, key: Key, start: Callable[[], "asyncio.Future[Result]"]) -> Result:
-        """Return the answer to the question ``key``, for every caller who asks while it is on its way.
+        """Return the answer to the question ``key``, to every caller that asks before it arrives.
 
         Args:
             key: equal for equal questions.
-            start: asks; what it raises reaches this caller alone, what its future raises reaches all.
+            start: asks the question; what it raises itself reaches only this caller, what its future raises reaches all
+                callers.
         """
         question = self._questions.get(key)
         if question is None:
@@ -53,7 +54,7 @@ class InFlight(Generic[Key, Result]):
     def _done(self, key: Key, question: _Question[Result], answer: "asyncio.Future[Result]") -> None:
         self._forget(key, question)
         if not answer.cancelled():
-            answer.exception()  # the callers have heard of it, unless all of them hung up
+            answer.exception()  # the callers got it, unless all of them were cancelled
 
     def _forget(self, key: Key, question: _Question[Result]) -> None:
         if self._questions.get(key) is question:

@@ -38,7 +38,7 @@ class SignInIssuer(Protocol):
 
 
 class RequestAuthenticator(Protocol):
-    """Turns a proof into a subject."""
+    """Authenticates the sender of a request."""
 
     async def authenticate(self, proof: Proof, namespaces: frozenset[str], client: Client, now: datetime) -> Subject:
         """Return the proven subject."""
@@ -46,7 +46,7 @@ class RequestAuthenticator(Protocol):
 
 
 DEGRADED_LIFE = timedelta(seconds=60)
-"""Life of a token that was issued while the store was unavailable (design #13)."""
+"""Lifetime of a token that is issued while the store is unavailable (design #13)."""
 
 
 @frozen
@@ -68,9 +68,9 @@ class Issued:
 
     Attributes:
         response: what the client gets.
-        subject: who asked; of several licenses all that were proven.
-        decision: what was granted and what not.
-        claims: what the token says; of several licenses its subject names those that granted.
+        subject: of the request; with several licenses, all that were proven.
+        decision: what was granted and what was not.
+        claims: of the token; with several licenses, its subject names those that granted something.
     """
 
     response: TokenResponse
@@ -80,7 +80,7 @@ class Issued:
 
     @property
     def outcome(self) -> Outcome:
-        """The row of the table of outcomes."""
+        """Its row in the table of outcomes."""
         if self.claims.degraded:
             return ISSUED_DEGRADED
         if not self.decision.refusals:
@@ -89,10 +89,10 @@ class Issued:
 
 
 class Denied(AccountDenied):
-    """The account may not be used; carries the subject and the reason for the log and for webhooks."""
+    """The account may not be used; holds the subject and the reason for the log and for webhooks."""
 
     def __init__(self, message: str, subject: Subject, reason: DenialReason) -> None:
-        """Keep the sentence, who it is about, and which fact forbids it."""
+        """Keep the sentence, the subject, and the fact that forbids the use."""
         super().__init__(message, detail=f"{subject.id} was denied")
         self.subject = subject
         self.reason = reason
@@ -103,7 +103,7 @@ def decided(subject: Subject, requested: tuple[ResourceScope, ...], now: datetim
 
     Raises:
         Denied: the account may not be used now.
-        StoreUnavailable: it gets nothing, and a license that could not be checked might have granted something.
+        StoreUnavailable: nothing is granted, but a license that could not be checked might have granted something.
     """
     decision = decide(subject, requested, now)
     if decision.unanswered:
@@ -138,31 +138,31 @@ class Issuance:
         """Return the token for ``request``.
 
         Raises:
-            CredentialsRefused: identity was not proven, or the token is wanted for another service.
-            AccountDenied: identity is proven and the account may not be used now.
+            CredentialsRefused: identity was not proven, or the token is requested for another service.
+            AccountDenied: identity is proven, but the account may not be used now.
             Throttled: too many wrong secrets came before.
             Overloaded: too many passwords are being checked.
             StoreUnavailable: the store did not answer.
-            SignerUnavailable: there is no living signing certificate.
+            SignerUnavailable: there is no valid signing certificate.
         """
-        # 1. A token is for this registry or for none (threat 5).
+        # 1. Refuse requests for another registry (threat 5).
         if request.service is not None and request.service != self._service:
             raise CredentialsRefused(
                 f"this server issues tokens for {self._service} only; the registry asked for another service",
                 detail=f"service {request.service[:200]!r}",
             )
-        # 2. Who claims to ask, and who it is.
+        # 2. Authenticate the sender.
         requested = request.scopes.scopes
         proof = classify(request.presented)
         subject = await self._authenticator.authenticate(proof, namespaces(requested), client, now)
         degraded = isinstance(subject, LicenseSubject | LicensesSubject) and subject.stale
-        # 3. What they may do.
+        # 3. Decide what it may do.
         decision = decided(subject, requested, now)
-        # 4. For how long: never beyond the end of the right itself.
+        # 4. Limit the lifetime: never beyond the end of the right itself.
         life = self._lifetimes.push if decision.pushes else self._lifetimes.pull
         life = min(life, DEGRADED_LIFE) if degraded else life
         expires_at = now + life if decision.ends_at is None else min(now + life, decision.ends_at)
-        # 5. Say so, signed.
+        # 5. Sign the token.
         claims = Claims(
             issuer=ISSUER,
             subject=decision.holder(subject).id,
@@ -175,7 +175,7 @@ class Issuance:
         )
         token = Secret(self._signer.sign(claims.to_json()))
         expires_in = max(MIN_EXPIRES_IN, int((expires_at - now - EARLY).total_seconds()))
-        # 6. A member's password, and nothing else, may be exchanged for a sign-in that lasts (design #8).
+        # 6. Issue a refresh token, but only for a member's password (design #8).
         refresh_token = None
         if self._sign_ins is not None and request.offline and isinstance(subject, MemberSubject) and not subject.by:
             refresh_token = await self._sign_ins.keep(subject.member, request.client_id, now)

@@ -1,11 +1,11 @@
 """The license file: the one document that a customer receives (``*.license.json``).
 
-A readable ``license`` object beside a ``signature``: a compact JWS (RFC 7515) with ES256 whose payload is that very
-object. The JWS is the truth; a readable field that differs makes the file invalid, and the error names the field.
+It contains a readable ``license`` object and a ``signature``: a compact JWS (RFC 7515) with ES256 whose payload is the
+same object. The JWS is authoritative; a readable field that differs makes the file invalid, and the error names it.
 
-Shared with the license holder's tools, which run on a bare Python 3.9 and start for every pull, so: standard library
-alone, no import that starts slowly (``dataclasses`` and ``typing`` would double the start), and the caller passes in
-what signs or verifies.
+Shared with the license holder's tools, which run on a bare Python 3.9 and start for every pull. So it uses the standard
+library only, imports nothing slow (``dataclasses`` and ``typing`` would double the start), and takes the functions that
+sign and verify as arguments.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 MAX_BYTES = 8192
-"""Longest file that is made or read; it must pass as a password in a 16 KiB header (design #7)."""
+"""Most bytes of a file that is made or read; it must fit as a password into a 16 KiB header (design #7)."""
 
 COMFORTABLE_BYTES = 2400
 """Above this the Windows credential store (2,560 bytes) refuses the file as a password."""
@@ -28,13 +28,13 @@ COMFORTABLE_BYTES = 2400
 KIND, VERSION, TYPE = "License", 1, "authsvc-license+jwt"
 
 _KEY_ID_LENGTH, _SIGNATURE_BYTES = 43, 64
-"""Of a SHA-256 thumbprint in base64url, and of an ES256 signature."""
+"""Lengths in characters of a SHA-256 thumbprint in base64url, and of an ES256 signature."""
 
 _UTF8_BOM = "\ufeff"
 
 
 class LicenseFileError(ValueError):
-    """The file is not a valid license; the text says what is wrong, and :attr:`field` which field, when one is."""
+    """The file is not a valid license; the text says what is wrong, and :attr:`field` names the field, if any."""
 
     def __init__(self, message: str, field_name: str | None = None) -> None:
         """Keep the sentence and the name of the field."""
@@ -43,7 +43,7 @@ class LicenseFileError(ValueError):
 
 
 class LicenseDocument:
-    """What a license file says. Times are RFC 3339 in UTC, as text: the document is compared, not computed with."""
+    """The content of a license file. Times are RFC 3339 in UTC, kept as text: documents are only compared."""
 
     def __init__(
         self,
@@ -61,20 +61,20 @@ class LicenseDocument:
         fields: dict[str, Any] | None = None,
         contact: str | None = None,
     ) -> None:
-        """Say these things.
+        """Keep the values.
 
         Args:
             id: of the license.
             app: slug of the app whose images it pulls.
-            customer: who holds it.
+            customer: its holder.
             type: ``trial``, ``paid`` or ``dev``.
             issued_at: when it was made.
             expires_at: the first instant at which it no longer counts.
             registry: host and port to log in to.
-            registry_token: the secret that logs in; the only field that the server believes.
+            registry_token: the secret that logs in; the only field that the server reads.
             not_before: the first instant at which it counts, or None.
             repositories: patterns relative to the app, or None for the whole app.
-            fields: what the vendor's own software reads.
+            fields: for the vendor's own software.
             contact: whom to ask, or None.
         """
         # In the order in which people read it.
@@ -99,7 +99,7 @@ class LicenseDocument:
 
 
 def in_words(seconds: float) -> str:
-    """Return a time span as people say it, rounded: ``12 days``, ``3 h``, ``5 min``."""
+    """Return a rounded time span in words: ``12 days``, ``3 h``, ``5 min``."""
     minutes, hours, days = round(seconds / 60), round(seconds / 3600), round(seconds / 86400)
     if hours >= 48:  # noqa: PLR2004  below two days people count hours
         return f"{days} days"
@@ -107,10 +107,10 @@ def in_words(seconds: float) -> str:
 
 
 def write(document: LicenseDocument, sign: Callable[[bytes], str]) -> str:
-    """Return the text of the signed file: ASCII JSON that ends in a line break.
+    """Return the text of the signed file: ASCII JSON that ends with a line break.
 
     Args:
-        document: what it says.
+        document: its content.
         sign: returns the signature of a :func:`payload`, a compact JWS.
 
     Raises:
@@ -125,7 +125,7 @@ def payload(document: LicenseDocument) -> bytes:
 
 
 def check_length(document: LicenseDocument) -> None:
-    """Check before a document is signed whether its file would fit.
+    """Check, before the document is signed, that its file will not be too long.
 
     Raises:
         LicenseFileError: the file would be longer than 8 KiB.
@@ -134,16 +134,16 @@ def check_length(document: LicenseDocument) -> None:
 
 
 def signature_length(payload: bytes) -> int:
-    """Return how long the signature of ``payload`` is."""
+    """Return the length of the signature of ``payload``."""
     header = _compact({"alg": "ES256", "kid": "k" * _KEY_ID_LENGTH, "typ": TYPE})
     return len(".".join(map(_encode, (header, payload, b"s" * _SIGNATURE_BYTES))))
 
 
 def file_text(document: LicenseDocument, signature: str) -> str:
-    """Return the text of the file: ASCII JSON that ends in a line break.
+    """Return the text of the file: ASCII JSON that ends with a line break.
 
     Args:
-        document: what it says.
+        document: its content.
         signature: the JWS of its :func:`payload`.
 
     Raises:
@@ -165,7 +165,7 @@ def file_text(document: LicenseDocument, signature: str) -> str:
 def registry_token(text: str) -> str | None:
     """Return the registry token inside ``text`` when ``text`` looks like a license file, else None.
 
-    This is all that the server reads of a file that is sent as a password: nothing else in it grants anything.
+    The server reads only this from a file that is sent as a password: nothing else in it grants anything.
     """
     text = _unwrapped(text)
     if len(text) > MAX_BYTES:
@@ -180,12 +180,12 @@ def registry_token(text: str) -> str | None:
 
 
 def verify(text: str, verify_signature: Callable[[str, bytes, bytes], bool]) -> dict[str, Any]:
-    """Return the ``license`` object of a file whose signature holds and whose readable part agrees with it.
+    """Return the ``license`` object of a file whose signature is valid and whose readable part agrees with it.
 
     Args:
         text: the file; a byte-order mark, CRLF and joined lines are fine.
-        verify_signature: tells whether the key named by its first argument made the signature (third) of the bytes
-            (second); it returns False for a key it does not know.
+        verify_signature: returns whether the key named by its first argument made the signature (third argument) of the
+            bytes (second argument); False for an unknown key.
 
     Raises:
         LicenseFileError: not a license file, edited, or signed by an unknown key.
@@ -227,7 +227,7 @@ def key_id(text: str) -> str | None:
 
 
 def parse(text: str) -> dict[str, Any]:
-    """Return the whole file as JSON, of the right form; whether its signature holds is :func:`verify`'s question.
+    """Return the whole file as JSON and check its form; its signature is checked by :func:`verify`.
 
     Raises:
         LicenseFileError: not a license file.
@@ -255,7 +255,7 @@ def _unwrapped(text: str) -> str:
 
 
 def _object(text: str | bytes, field_name: str | None) -> dict[str, Any]:
-    """Return the JSON object in ``text``; a name that stands in it twice is refused, since readers differ on it."""
+    """Return the JSON object in ``text``; a duplicate name is refused, since parsers treat it differently."""
 
     def no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: set[str] = set()
@@ -267,7 +267,7 @@ def _object(text: str | bytes, field_name: str | None) -> dict[str, Any]:
 
     def finite(number: str) -> float:
         value = float(number)
-        if value - value != 0:  # NaN, Infinity, 1e999: JSON has none of them, and could not say them again
+        if value - value != 0:  # NaN, Infinity, 1e999: JSON cannot represent them
             raise ValueError(number)
         return value
 
@@ -283,10 +283,10 @@ def _object(text: str | bytes, field_name: str | None) -> dict[str, Any]:
 
 
 def _same(left: Any, right: Any) -> bool:
-    """Whether two JSON values are the same text: ``1``, ``1.0`` and ``true`` differ, the order of names does not."""
+    """Whether two JSON values are equal: ``1``, ``1.0`` and ``true`` differ, the order of names does not matter."""
     try:
         return json.dumps(left, sort_keys=True) == json.dumps(right, sort_keys=True)
-    except RecursionError:  # nested just short of what could be read; nothing that was signed is
+    except RecursionError:  # nested almost too deeply to be read; no signed file is
         return False
 
 
@@ -299,7 +299,7 @@ def _encode(data: bytes) -> str:
 
 
 def _decode(text: str) -> bytes:
-    """Return the bytes of unpadded base64url (RFC 7515 §2); one text per value, so no second spelling passes."""
+    """Return the bytes of unpadded base64url (RFC 7515 §2); only the canonical text of a value is accepted."""
     try:
         data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except binascii.Error as error:
@@ -310,10 +310,10 @@ def _decode(text: str) -> bytes:
 
 
 def key_document(registry: str, keys: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return what license holders check their files with: a JWK set that names the registry its keys sign for.
+    """Return the JWK set with which license holders check their files; it names the registry of the keys.
 
     Args:
-        registry: ``host[:port]``, as it stands in the license files.
-        keys: JWKs, the one in use first, then retired ones.
+        registry: ``host[:port]``, as in the license files.
+        keys: JWKs, first the one in use, then retired ones.
     """
     return {"registry": registry, "keys": keys}

@@ -26,7 +26,7 @@ class ListenAddress:
 
     @property
     def connect_host(self) -> str:
-        """Where this machine reaches it: the loopback address when every address is bound."""
+        """The host at which this machine reaches it: the loopback address if all addresses are bound."""
         return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104  compared, not bound
 
 

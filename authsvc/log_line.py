@@ -1,7 +1,7 @@
 """A line of the log: one JSON object of bounded length.
 
-:mod:`authsvc.logs` makes loggers that write such lines. A command writes the one about its change without them: to
-import structlog takes as long as half of the command.
+:mod:`authsvc.logs` makes loggers that write such lines. A command writes the line about its change without a logger:
+importing structlog takes half as long as the whole command.
 """
 
 import json
@@ -12,10 +12,10 @@ from typing import Any
 from authsvc.bounded_json import bounded_json
 
 _ENCODER = json.JSONEncoder(default=str)
-"""Made once: ``json.dumps`` with an option makes one for every line."""
+"""Made once, because ``json.dumps`` with an option makes an encoder for every line."""
 
 MAX_LINE = 8 * 1024
-"""Most bytes of a line, with its end; what is cut is said in the line."""
+"""Most bytes of a line, with its end; the line says what was cut."""
 
 
 def log_line(event: Mapping[str, Any]) -> str:
@@ -29,7 +29,7 @@ def info_line(event: str, at: datetime, facts: Mapping[str, Any]) -> str:
     Args:
         event: its name, ``noun.verb``.
         at: when it is written, aware.
-        facts: none with a name of the others.
+        facts: further keys; none may be ``event``, ``at`` or another key of every line.
     """
     written = at.astimezone(UTC).isoformat().replace("+00:00", "Z")
     return log_line({**facts, "event": event, "level": "info", "at": written})

@@ -1,8 +1,8 @@
-"""Writes lines to a descriptor from a thread of its own, so that nobody waits for a disk or for a reader.
+"""Writes lines to a descriptor from a separate thread, so that no caller waits for a disk or for a reader.
 
-A full disk refuses a write, and a pipe that nobody reads blocks one for ever; neither may reach the caller. Lines wait
-in memory up to a limit. One that does not fit, or that is refused, is counted, and the first line that can be written
-afterwards says how many are missing.
+A full disk refuses a write, and a pipe without a reader blocks it for ever; neither may affect the caller. Lines wait
+in memory up to a limit. Lines that do not fit, or that cannot be written, are counted, and the first line that can be
+written afterwards says how many are missing.
 """
 
 import os
@@ -11,10 +11,10 @@ import threading
 from collections.abc import Callable
 
 CAPACITY = 4 * 1024 * 1024
-"""Most bytes that wait: some seconds of a busy worker."""
+"""Most bytes that wait: enough for some seconds of a busy worker."""
 
 GATHER = 0.02
-"""Seconds in which lines gather after the first, to be written together."""
+"""Seconds for which lines are collected after the first one, to be written together."""
 
 CHUNK = 64 * 1024
 """Most bytes of one write."""
@@ -23,7 +23,7 @@ STANDARD_ERROR = 2
 """The descriptor (unistd.h, ``STDERR_FILENO``)."""
 
 PATIENCE = 1.0
-"""Seconds between two looks whether a descriptor that was made non-blocking by somebody else takes more."""
+"""Seconds between two attempts to write to a descriptor that another process has made non-blocking."""
 
 
 class LogWriter:
@@ -37,15 +37,15 @@ class LogWriter:
         capacity: int = CAPACITY,
         before_write: Callable[[], None] = lambda: None,
     ) -> None:
-        """Begin to write to ``descriptor``, which stays the caller's.
+        """Begin to write to ``descriptor``, which the caller still owns.
 
         Args:
-            descriptor: where to.
+            descriptor: to write to.
             lost_line: returns a line that says how many lines are missing, and why.
-            on_lost: hears of each loss how many lines it was; never called by two threads at once.
-            capacity: most bytes that wait.
-            before_write: called before something is written, by the thread that writes; it may let the descriptor lead
-                elsewhere.
+            on_lost: is called with the number of lines of each loss; never by two threads at once.
+            capacity: most bytes that may wait.
+            before_write: called by the writing thread before each write; it may let the descriptor refer to another
+                file.
         """
         self._descriptor = descriptor
         self._lost_line = lost_line
@@ -61,7 +61,7 @@ class LogWriter:
         self._thread.start()
 
     def write(self, text: str) -> None:
-        """Have one or more whole lines written, or count them as lost."""
+        """Queue one or more whole lines, or count them as lost."""
         with self._lock:
             if self._closing.is_set() or self._size + len(text) > self._capacity:
                 self._lose(text.count("\n"), "nothing reads the log, or not fast enough")
@@ -73,10 +73,10 @@ class LogWriter:
             self._wake.set()
 
     def flush(self) -> None:
-        """Do nothing: lines are written soon."""
+        """Do nothing: the thread writes the lines soon."""
 
     def close(self, seconds: float) -> bool:
-        """Write what waits and end; return whether that was done in so many seconds. Later lines are lost."""
+        """Write the waiting lines and end; return whether that was done within ``seconds``. Later lines are lost."""
         self._closing.set()
         self._wake.set()
         self._thread.join(seconds)
@@ -98,7 +98,7 @@ class LogWriter:
                 return
 
     def _write_out(self, text: str) -> None:
-        """Write lines, in front of them how many were lost before; what cannot be written is lost."""
+        """Write lines, preceded by the number of lines lost before; lines that cannot be written are lost."""
         if not text:
             return
         with self._lock:
@@ -115,7 +115,7 @@ class LogWriter:
             self._lose(data.count(b"\n", max(written, said)), why)
 
     def _put(self, data: bytes) -> tuple[int, str]:
-        """Return how many bytes were written, and why no more."""
+        """Return how many bytes were written, and the error that prevented more."""
         left = memoryview(data)
         while left:
             try:

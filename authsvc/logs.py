@@ -1,7 +1,7 @@
-"""Structured logs: one JSON object a line, one line an event, made once per process and handed to who logs.
+"""Structured logs: one JSON object per line, one line per event. Each process makes one logger and passes it on.
 
-A server process writes them from a thread (:mod:`authsvc.log_writer`): a token neither waits for the log nor fails
-with it. When the file is renamed, the process goes on in the new one (:mod:`authsvc.followed_log`).
+A server process writes them from a thread (:mod:`authsvc.log_writer`), so that issuing a token neither waits for the
+log nor fails with it. When the file is renamed, the process continues in the new one (:mod:`authsvc.followed_log`).
 
 An event's name is a constant ``noun.verb``; its facts are keys. No secret is ever a fact: secret-bearing types
 redact themselves, and what libraries log is reduced to its kind, because aiohttp prints parts of over-long headers.
@@ -24,14 +24,14 @@ from authsvc.log_writer import STANDARD_ERROR, LogWriter
 Logger = structlog.typing.FilteringBoundLogger
 
 WRITTEN_WITHIN = 2.0
-"""Seconds that a process that ends waits for its last lines."""
+"""Seconds that an ending process waits for its last lines to be written."""
 
 _STAMPER = structlog.processors.TimeStamper(fmt="iso", utc=True, key="at")
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
 class Stream(Protocol):
-    """Whatever takes lines."""
+    """A destination of lines."""
 
     def write(self, text: str, /) -> object: ...
     def flush(self) -> object: ...
@@ -41,8 +41,8 @@ def make_logger(level: str, stream: Stream | None = None) -> Logger:
     """Return a logger that writes JSON lines.
 
     Args:
-        level: the least level that is written.
-        stream: where to; standard error when None.
+        level: the lowest level that is written.
+        stream: the destination; standard error if None.
     """
     logger: Logger = structlog.wrap_logger(
         structlog.WriteLogger(cast("TextIO", stream or sys.stderr)),
@@ -61,12 +61,12 @@ def make_logger(level: str, stream: Stream | None = None) -> Logger:
 def server_log(level: str, on_lost: Callable[[int], None]) -> Iterator[Logger]:
     """Yield the logger of a server process, which never waits for standard error and never fails with it.
 
-    A fault that ends the process is logged and becomes exit code 1; our own errors are left to the caller. At the end
-    the last lines are waited for, but not for long.
+    An unexpected exception is logged and becomes exit code 1; errors of :mod:`authsvc.errors` are left to the caller.
+    At the end it waits for the last lines, but not for long.
 
     Args:
-        level: the least level that is written.
-        on_lost: hears of each loss how many lines it was.
+        level: the lowest level that is written.
+        on_lost: is called with the number of lines of each loss.
     """
     followed = FollowedLog(STANDARD_ERROR)
     writer = LogWriter(STANDARD_ERROR, _lost_line, on_lost, before_write=followed.look)
@@ -101,7 +101,7 @@ class LibraryHandler(logging.Handler):
 
     @override
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one record: where it came from and what kind of error it was.
+        """Write one record: its logger and the kind of the error.
 
         The message of aiohttp's server is left out: it quotes headers, and the Authorization header is one of them.
         """

@@ -1,6 +1,6 @@
 """The outcomes of a token request, in one table: its audit event, metric labels, HTTP status, error code and log event.
 
-An endpoint answers errors by the same table, in the dialect of its clients (:mod:`authsvc.web.public_error`).
+All endpoints use the same table for errors, in the format of their clients (:mod:`authsvc.web.public_error`).
 """
 
 from collections.abc import Mapping
@@ -46,15 +46,15 @@ TOKEN_ISSUED, TOKEN_DENIED, TOKEN_REFUSED, TOKEN_THROTTLED, TOKEN_UNANSWERED = (
     "token.throttled",
     "token.unanswered",
 )
-"""Events of the audit: with a token; identity proven, the account may not be used; identity not proven; the same, one
-time too many; no decision at all, because an internal part was down."""
+"""Audit events: a token was issued; identity was proven, but the account may not be used; identity was not proven;
+too many wrong secrets; no decision was made, because an internal part was down."""
 
 MANAGEMENT_DENIED = "management.denied"
-"""The audit's event for a use case of management that an account asked for and may not call."""
+"""Audit event for a use case of management that an account called without permission."""
 
 PULL_FAILED, PULL_STALE = "pull.failed", "pull.stale"
-"""Events of the audit: a linked registry did not give what a proven account asked for; the image that the tag named
-last was served in its place."""
+"""Audit events: a linked registry did not deliver what an authenticated account requested; the last known image of
+the tag was served instead."""
 
 REQUEST_FAILED = "request.failed"
 """Log event of an internal error."""
@@ -65,14 +65,15 @@ ISSUED, REFUSED, FAILED = "issued", "refused", "failed"
 
 @frozen
 class Outcome:
-    """How one outcome appears to those who look for it.
+    """How one outcome appears in the reply, the audit, the metrics and the log.
 
     Attributes:
         audit_event: of its entry.
         labels: ``outcome`` and ``reason`` of the metric ``authsvc_token_requests_total``.
         status: of the reply.
-        registry_code: in the reply to a registry client (OCI distribution specification); None with a token.
-        log_event: of its line.
+        registry_code: error code in the reply to a registry client (OCI distribution specification); None if it gets a
+        token.
+        log_event: event of its log line.
         log_level: one of :mod:`logging`.
     """
 
@@ -85,7 +86,7 @@ class Outcome:
 
     @property
     def is_fault(self) -> bool:
-        """Whether it is an internal error, of which a client learns only the request id."""
+        """Whether it is an internal error; the client then gets only the request id."""
         return self.log_event == REQUEST_FAILED
 
 
@@ -98,18 +99,18 @@ def _unavailable(reason: str) -> Outcome:
 
 
 def _never(status: HTTPStatus, code: str) -> Outcome:
-    """Return the row of an error that other endpoints answer and a token request does not have."""
+    """Return the row of an error that occurs at other endpoints, but never in a token request."""
     return Outcome(TOKEN_UNANSWERED, (FAILED, "fault"), status, code)
 
 
 ISSUED_IN_FULL, ISSUED_IN_PART = _issued("full"), _issued("partial")
-"""A token with everything that was asked for, and with a part of it."""
+"""A token with everything that was requested, and one with a part of it."""
 
 ISSUED_EMPTY = _issued("nothing")
-"""A token that grants nothing of what was asked for."""
+"""A token that grants nothing of what was requested."""
 
 ISSUED_DEGRADED = _issued("degraded")
-"""A token from memory, while the store was down (design #13)."""
+"""A token issued from memory, while the store was down (design #13)."""
 
 FAULT = Outcome(
     TOKEN_UNANSWERED,
@@ -151,7 +152,7 @@ OF_ERRORS: Mapping[type[AuthsvcError], Outcome] = {
     LastOwner: _never(HTTPStatus.CONFLICT, registry_error.UNKNOWN),
     PreconditionFailed: _never(HTTPStatus.PRECONDITION_FAILED, registry_error.UNKNOWN),
     OperationRepeated: _never(HTTPStatus.CONFLICT, registry_error.UNKNOWN),
-    # These end a start, so no client ever gets them.
+    # These occur only at the start of a process, so no client ever gets them.
     SetupRefused: FAULT,
     SecretsRefused: FAULT,
     AuthsvcError: FAULT,

@@ -1,8 +1,8 @@
 """Authorization: what a subject may do, as one pure function, :func:`decide`.
 
-The registry enforces exactly what a token says, so this module is the isolation between vendors. What it grants is
-always a part of what was asked and of what the subject is entitled to; a refused scope is left out and never fails
-the request (distribution "Token Authentication Specification", step 5).
+The registry enforces exactly what a token says, so this module isolates vendors from each other. It grants only what is
+both requested and entitled; a refused scope is left out and never fails the request (distribution "Token Authentication
+Specification", step 5).
 """
 
 from collections.abc import Iterable, Mapping
@@ -29,7 +29,7 @@ from authsvc.tenancy.patterns import PROXY, covers_native, covers_proxied
 from authsvc.tenancy.records import App, License, Member, Role
 
 ACTIONS = frozenset({PULL, PUSH, DELETE})
-"""Every action that can be granted on a repository. ``*`` never is: the registry reads it as "everything"."""
+"""Every action that can be granted on a repository. ``*`` is never granted: the registry takes it for "everything"."""
 
 ROLE_ACTIONS: dict[Role, frozenset[str]] = {
     Role.OWNER: frozenset({PULL, PUSH, DELETE}),
@@ -60,7 +60,7 @@ class RepositoryLocation:
 
 
 def decide(subject: Subject, requested: Iterable[ResourceScope], now: datetime) -> Decision:
-    """Return what ``subject`` gets of what was ``requested``.
+    """Return which of the ``requested`` access ``subject`` gets.
 
     Args:
         subject: proven, with its facts as of one instant.
@@ -77,14 +77,14 @@ def decide(subject: Subject, requested: Iterable[ResourceScope], now: datetime) 
 
 
 def _granted(subject: Subject, requested: Iterable[ResourceScope]) -> tuple[tuple[Access, ...], tuple[Refusal, ...]]:
-    """Return what a subject whose account counts gets of ``requested``, and what it does not get."""
+    """Return which of ``requested`` a subject gets, and what it is refused; its account is known to be usable."""
     access: list[Access] = []
     refusals: list[Refusal] = []
     for scope in requested:
         entitled, reason = _entitled(subject, scope)
         asked = ACTIONS if ALL_ACTIONS in scope.actions else frozenset(scope.actions)
         granted = asked & entitled
-        if PUSH in granted:  # every client reads while it pushes (distribution#2932)
+        if PUSH in granted:  # every client also reads while it pushes (distribution#2932)
             granted |= entitled & {PULL}
         if granted:
             access.append(Access(scope.type, scope.name, tuple(sorted(granted)), scope.resource_class))
@@ -95,7 +95,7 @@ def _granted(subject: Subject, requested: Iterable[ResourceScope]) -> tuple[tupl
 def _refusals(
     scope: ResourceScope, granted: frozenset[str], entitled: frozenset[str], reason: Reason | None
 ) -> Iterable[Refusal]:
-    """Return what of one scope was not granted. Its text is made once: a scope may be long and have many actions."""
+    """Return which actions of one scope were not granted. The scope is formatted only once, since it may be long."""
     missing = sorted(set(scope.actions) - granted - {ALL_ACTIONS})
     nothing_of_all = ALL_ACTIONS in scope.actions and not granted
     if not (missing or nothing_of_all):
@@ -109,11 +109,11 @@ def _refusals(
 
 
 def _decide_together(subject: LicensesSubject, requested: tuple[ResourceScope, ...], now: datetime) -> Decision:
-    """Return what several licenses get together (design #7): the union of what each in force gets alone.
+    """Return what several licenses get together (design #7): the union of what each valid license gets alone.
 
     The right ends with the first license that granted anything. The whole request is denied only when nothing is
-    granted and a license of an app that was asked for is not in force; of several such licenses the newest says why.
-    A request for nothing, which is how clients sign in, succeeds when any license is in force.
+    granted and a license of a requested app is not valid; of several such licenses the newest determines the reason.
+    A request without scopes, which is how clients sign in, succeeds when any license is valid.
     """
     newest_first = sorted(subject.licenses, key=lambda one: (one.issued_at, one.id), reverse=True)
     # Only the apps of licenses that matter to the request were looked up.
@@ -143,17 +143,17 @@ def _grants(license_: License, entry: Access) -> bool:
 
 
 def namespaces(requested: Iterable[ResourceScope]) -> frozenset[str]:
-    """Return the slugs of the apps that ``requested`` asks for."""
+    """Return the slugs of the apps in ``requested``."""
     locations = (locate(scope.name) for scope in requested if scope.type == REPOSITORY)
     return frozenset(location.app for location in locations if location is not None)
 
 
 @lru_cache(1024)
 def locate(name: str) -> RepositoryLocation | None:
-    """Return where the repository ``name`` lies, or None when it can belong to no app (design #11).
+    """Return where the repository ``name`` lies, or None when it cannot belong to any app (design #11).
 
-    ``a/<rest>`` belongs to app ``a``, and ``proxy/a/<upstream>/<rest>`` too. Compared by whole components of the
-    parsed name, case-sensitively: ``acme-evil/x``, ``acme/../b`` and ``Acme/x`` are no part of ``acme``.
+    ``a/<rest>`` and ``proxy/a/<upstream>/<rest>`` belong to app ``a``. Whole components of the parsed name are
+    compared, case-sensitively: ``acme-evil/x``, ``acme/../b`` and ``Acme/x`` do not belong to ``acme``.
     """
     try:
         repository = Repository.parse(name)
@@ -171,7 +171,7 @@ def locate(name: str) -> RepositoryLocation | None:
 
 
 def _entitled(subject: Subject, scope: ResourceScope) -> Entitlement:
-    """Return the actions that ``subject`` may do on the resource of ``scope``, and why when there are none."""
+    """Return the actions that ``subject`` may do on the resource of ``scope``, and the reason when there are none."""
     nothing: frozenset[str] = frozenset()
     if scope.type != REPOSITORY:
         return nothing, Reason(RefusalReason.RESOURCE_TYPE, scope.type)
@@ -238,7 +238,7 @@ def _member_actions(member: Member, apps: Mapping[str, App], location: Repositor
 def _service_account_actions(
     account: ServiceAccount, creator: Member | None, apps: Mapping[str, App], location: RepositoryLocation
 ) -> Entitlement:
-    """Return what the grants give, and never more than its creator holds now (threat 13)."""
+    """Return the actions of the grants, limited to those that the creator may do now (threat 13)."""
     nothing: frozenset[str] = frozenset()
     reason = _outside(account.team, apps, location)
     if reason:
@@ -260,7 +260,7 @@ def _service_account_actions(
 
 
 def _outside(team: str, apps: Mapping[str, App], location: RepositoryLocation) -> Reason | None:
-    """Return why ``place`` is out of reach for everybody in ``team``, or None."""
+    """Return why no account of ``team`` may use ``place``, or None."""
     app = apps.get(location.app)
     if app is None or app.slug != location.app:
         return Reason(RefusalReason.APP_UNKNOWN)
@@ -270,7 +270,7 @@ def _outside(team: str, apps: Mapping[str, App], location: RepositoryLocation) -
 
 
 def _ends_at(subject: SingleSubject) -> datetime | None:
-    """Return when the right itself ends."""
+    """Return when the subject's right itself ends."""
     match subject:
         case LicenseSubject(license_):
             return license_.expires_at
@@ -283,7 +283,7 @@ def _ends_at(subject: SingleSubject) -> datetime | None:
 
 
 def _account_denial(subject: SingleSubject, now: datetime) -> Denial | None:
-    """Return why the whole account is refused, or None when it counts."""
+    """Return why the whole account is refused, or None when it may be used."""
     match subject:
         case LicenseSubject(license_, app):
             return license_denial(license_, app, now)
@@ -327,7 +327,7 @@ def _past(at: datetime | None, now: datetime) -> datetime | None:
 
 
 def license_denial(license_: License, app: App, now: datetime) -> Denial | None:
-    """Return why ``license_`` is refused now, or None when it counts."""
+    """Return why ``license_`` is refused now, or None when it is valid."""
     match license_.state(now):
         case "active" if app.archived_at is None:
             return None
@@ -338,6 +338,6 @@ def license_denial(license_: License, app: App, now: datetime) -> Denial | None:
         case "expired":
             reason, at = DenialReason.LICENSE_EXPIRED, license_.expires_at
         case _:
-            # Archiving is for the vendor's lists; the customer reads that the license is revoked.
+            # Archiving concerns only the vendor's lists; the customer is shown that the license is revoked.
             reason, at = DenialReason.LICENSE_REVOKED, license_.revoked_at or license_.archived_at or now
     return Denial(reason, at, license_.id, license_.customer, license_.contact)

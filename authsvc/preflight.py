@@ -1,7 +1,7 @@
-"""The preflight of an installation: what a credential may pull, whether it exists, and what is about to end.
+"""The preflight of an installation: what a credential may pull, whether the images exist, and what is about to end.
 
-The same steps as a token request (:mod:`authsvc.issuance`), but the answer is for people: for each image a verdict
-with its reason. Whether an image exists is answered only to those who may pull it.
+It takes the same steps as a token request (:mod:`authsvc.issuance`), but answers people: each image gets a verdict with
+a reason. Only a caller who may pull an image is told whether it exists.
 """
 
 import asyncio
@@ -34,21 +34,21 @@ MAX_IMAGES = 50
 """Most images in one request."""
 
 AT_ONCE = 8
-"""Most questions to the registry at one time, over all requests of a worker."""
+"""Most simultaneous requests to the registry, over all preflights of a worker."""
 
 PER_TEAM = 4
-"""Most of them for one team: whatever one team asks, the others find a free place or take turns."""
+"""Most of them for one team, so that other teams still find a free place or take turns."""
 
 MAX_WAITING = 1000
-"""Most questions of one team that wait: twenty full preflights."""
+"""Most waiting requests of one team: those of twenty full preflights."""
 
 TOO_MANY = "too many preflights of your team are running; try again in a few seconds"
 
 LOOKUP_DEADLINE = 20.0
-"""Seconds in which the registry must have answered for an image, waiting included: nginx gives a preflight 30."""
+"""Seconds for the registry to answer for an image, waiting included: nginx allows a preflight 30 seconds."""
 
 SOON = timedelta(days=30)
-"""Time before its end at which a license gets a warning."""
+"""How long before its end a license gets a warning."""
 
 REFRESH_REFUSED = "a refresh token is for pulls and pushes alone; use your password, a token or a license file here"
 
@@ -57,12 +57,12 @@ _HTTPS_PORT = ":443"
 
 @frozen
 class FoundManifest:
-    """What the registry says of an image.
+    """What the registry reports about an image.
 
     Attributes:
-        exists: False when it is not there, None when the registry gave no answer.
+        exists: False when it does not exist, None when the registry gave no answer.
         digest: of the manifest, or of the index when the image has several platforms.
-        size: bytes to download: configuration and layers; of one platform when there are several.
+        size: bytes to download, configuration and layers; for one platform when there are several.
         platform: the platform of ``size``, or None when there is only one.
     """
 
@@ -77,11 +77,11 @@ class Verdict:
     """What would happen to a pull of one image.
 
     Attributes:
-        image: as it was asked.
+        image: as the caller wrote it.
         ok: whether it would be pulled; None when that is unknown.
-        may_pull: whether the credential covers it.
-        found: what the registry says, when it was asked.
-        reason: a sentence when not all is well, or None.
+        may_pull: whether the credential may pull it.
+        found: what the registry reports, if it was asked.
+        reason: a sentence when the image would not be pulled, or that is unknown; else None.
     """
 
     image: str
@@ -108,11 +108,11 @@ class ExpiryWarning:
 
 @frozen
 class PresentedLicense:
-    """A license whose secret was shown.
+    """A license whose secret was sent.
 
     Attributes:
         license: the record.
-        token_ends_at: when the token that was shown stops working before the license does, or None.
+        token_ends_at: when the token that was sent stops working, if that is before the end of the license; else None.
     """
 
     license: License
@@ -124,9 +124,9 @@ class Report:
     """The answer.
 
     Attributes:
-        subject: who asked.
-        verdicts: one for each image, in the order asked.
-        licenses: those that were presented; none for members and service accounts.
+        subject: the authenticated caller.
+        verdicts: one for each image, in the order of the request.
+        licenses: those that were presented; empty for members and service accounts.
         warnings: what is about to end.
     """
 
@@ -140,12 +140,12 @@ class ManifestLookup(Protocol):
     """Finds manifests in our registry."""
 
     async def find(self, repository: str, reference: str, token: Secret) -> FoundManifest:
-        """Return what is there under a tag or digest."""
+        """Return the manifest under a tag or digest."""
         ...
 
 
 def _fair_share() -> FairShare:
-    # A question ends at its own deadline first.
+    # Each request ends at its own deadline before.
     return FairShare(AT_ONCE, PER_TEAM, MAX_WAITING, TOO_MANY, patience=2 * LOOKUP_DEADLINE)
 
 
@@ -154,9 +154,9 @@ class Preflight:
     """Answers preflights of one service.
 
     Attributes:
-        authenticator: proves who asks.
+        authenticator: authenticates the caller.
         registry: ours.
-        tokens: signs the tokens with which our own server asks it.
+        tokens: signs the tokens with which this server queries it.
         service: the registry's name.
     """
 
@@ -173,39 +173,39 @@ class Preflight:
         """Return what would happen to a pull of each of ``images``.
 
         Raises:
-            InputRefused: too many images, or one that is none.
+            InputRefused: too many images, or an invalid image name.
             CredentialsRefused: identity was not proven, or only by a refresh token.
-            AccountDenied: identity is proven and the account may not be used now.
+            AccountDenied: identity is proven, but the account may not be used now.
             Throttled: too many wrong secrets came before.
             StoreUnavailable: the store did not answer.
-            SignerUnavailable: there is no living signing certificate.
-            Overloaded: too many questions of the same team wait already.
+            SignerUnavailable: there is no valid signing certificate.
+            Overloaded: too many requests of the same team wait already.
         """
-        # 1. Which repositories of ours that is about.
+        # 1. Find the repositories of this registry.
         references = [_parse(image) for image in _at_most(images)]
         ours = [reference for reference in references if reference.domain == self.service]
         scopes = {one.path: ResourceScope(REPOSITORY, one.path, (PULL,)) for one in ours}
-        # 2. Who asks.
+        # 2. Authenticate the caller.
         proof = classify(presented)
         if isinstance(proof, MachineProof) and proof.secret.kind == REFRESH_KIND:
             raise CredentialsRefused(REFRESH_REFUSED, detail="a refresh token, which is valid at /auth/token alone")
         subject = await self.authenticator.authenticate(proof, namespaces(scopes.values()), client, now)
-        # 3. What they may pull.
+        # 3. Decide what it may pull.
         decision = decided(subject, tuple(scopes.values()), now)
         granted = {entry.name for entry in decision.access if PULL in entry.actions}
         refusals = {scope.name: _refusal(subject, scope, now) for scope in scopes.values() if scope.name not in granted}
-        # 4. Whether it is there.
+        # 4. Look up the images in the registry.
         verdicts = await _all(
             self._verdict(image, reference, subject, refusals, now)
             for image, reference in zip(images, references, strict=True)
         )
-        # 5. What is about to end.
+        # 5. Warn of what is about to end.
         licenses = _presented(subject, proof)
         warnings = tuple(warning for one in licenses for warning in _warnings(one, now, alone=len(licenses) == 1))
         return Report(subject, tuple(verdicts), licenses, warnings)
 
     def _elsewhere(self, image: str, domain: str) -> Verdict:
-        """Return the verdict on an image that is not spelled as one of ours."""
+        """Return the verdict on an image whose name does not belong to this registry."""
         if domain.lower().removesuffix(_HTTPS_PORT) != self.service.removesuffix(_HTTPS_PORT):
             return Verdict(image, ok=None, may_pull=False, reason=f"it is not an image of {self.service}")
         reason = f"docker and podman take {domain} for another registry than {self.service}; write {self.service}"
@@ -230,7 +230,7 @@ class Preflight:
         return verdict if found.exists else evolve(verdict, reason="there is no such image")
 
     async def _find(self, team: str, repository: str, reference: str, now: datetime) -> FoundManifest:
-        """Return what the registry says; a question that the team is asking already is not asked again."""
+        """Return what the registry reports; a request that is in flight for the same team is shared."""
 
         async def ask() -> FoundManifest:
             async with self._share.slot(team):
@@ -246,7 +246,7 @@ class Preflight:
 
 
 async def _all(work: Iterable[Coroutine[Any, Any, Verdict]]) -> Sequence[Verdict]:
-    """Return the results in order; when one fails, or the caller is cancelled, the others end too."""
+    """Return the results in order; when one fails, or the caller is cancelled, the others are cancelled too."""
     tasks = [asyncio.ensure_future(one) for one in work]
     try:
         return await asyncio.gather(*tasks)
@@ -288,14 +288,14 @@ def _parse(image: str) -> Reference:
 def _refusal(subject: Subject, scope: ResourceScope, now: datetime) -> str:
     """Return why a pull of ``scope`` alone is refused.
 
-    What a license says its holder knows; of other apps nobody learns anything.
+    A license's holder knows what it says; the reason reveals nothing about other apps.
     """
     if not isinstance(subject, LicenseSubject | LicensesSubject):
         return "your account does not cover this repository"
     decision = decide(subject, [scope], now)
     if decision.unanswered:
         return STORE_AWAY
-    if decision.account is not None:  # of one among several licenses; a single one would have been refused before
+    if decision.account is not None:  # one of several licenses; a single one would have been refused before
         return denial_sentence(decision.account)
     licenses = (subject.license,) if isinstance(subject, LicenseSubject) else subject.licenses
     reason = next((one.reason for one in decision.refusals), Reason(RefusalReason.NOT_COVERED_BY_LICENSE))
@@ -304,7 +304,7 @@ def _refusal(subject: Subject, scope: ResourceScope, now: datetime) -> str:
 
 
 def _presented(subject: Subject, proof: Proof) -> tuple[PresentedLicense, ...]:
-    """Return the licenses behind ``subject``, with the ends of the tokens that were shown."""
+    """Return the licenses of ``subject``, with the ends of the tokens that were sent."""
     if isinstance(subject, LicenseSubject):
         licenses: tuple[License, ...] = (subject.license,)
     else:
@@ -320,13 +320,13 @@ def _presented(subject: Subject, proof: Proof) -> tuple[PresentedLicense, ...]:
 
 
 def _token_end(license_: License, secrets: Sequence[MachineSecret]) -> datetime | None:
-    """Return when the last of the license's tokens that were shown ends, None when one ends with the license."""
+    """Return when the last of the license's sent tokens ends, or None when one lasts until the license ends."""
     ends = [token.ends_at for token in license_.tokens if any(secret.has_digest(token.sha256) for secret in secrets)]
     return None if None in ends else max((end for end in ends if end is not None), default=None)
 
 
 def _warnings(presented: PresentedLicense, now: datetime, *, alone: bool) -> tuple[ExpiryWarning, ...]:
-    """Return what is about to end; a license that is not ``alone`` is named, and one that has ended is no warning."""
+    """Return what is about to end; a license that is not ``alone`` is named, and an ended license gives no warning."""
     license_, warnings = presented.license, []
     if not alone and license_.state(now) != "active":
         return ()

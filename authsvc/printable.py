@@ -1,12 +1,11 @@
-r"""Making untrusted text safe to print: license files, servers and clients choose what stands in names and messages.
+r"""Makes untrusted text safe to print: license files, servers and clients choose the text of names and messages.
 
-A terminal obeys control characters (C0, C1: ESC and its one-byte forms such as U+009B), and the bidirectional overrides
-(U+202A to U+202E, U+2066 to U+2069) show text in another order than it has. They, and everything else that has no
-shape of its own (``str.isprintable``: zero-width, private and unassigned characters, lone surrogates), are shown as
-JSON escapes, such as ``\u202e``. Whatever is printed goes through here, once, where it is printed
-(tests/test_architecture.py).
+A terminal interprets control characters (C0, C1: ESC and its one-byte forms such as U+009B), and the bidirectional
+overrides (U+202A to U+202E, U+2066 to U+2069) show text in a different order. These, and all other characters without a
+glyph (``str.isprintable``: zero-width, private and unassigned characters, lone surrogates), are shown as JSON escapes,
+such as ``\u202e``. All printed text passes through here, once, where it is printed (tests/test_architecture.py).
 
-Shared with the license holder's tools: standard library alone, Python 3.9.
+Shared with the license holder's tools: uses the standard library only, and runs on Python 3.9.
 """
 
 from __future__ import annotations
@@ -29,17 +28,18 @@ def printable_lines(text: str) -> str:
 
 
 def printable_json(value: Any, indent: int | None = 2) -> str:
-    """Return ``value`` as JSON with escapes for what is not printable; every reader gets the same value from it.
+    """Return ``value`` as JSON with escapes for unprintable characters; every parser gets the same value from it.
 
-    Outside of its strings JSON is ASCII, and ``json`` writes line breaks there only for the indentation.
+    Outside strings JSON is ASCII, and ``json`` writes line breaks there only for the indentation.
     """
     return printable_lines(json.dumps(value, indent=indent, ensure_ascii=False))
 
 
 def accept_all_characters(*streams: IO[str]) -> None:
-    r"""Let text streams write what their encoding lacks as an escape, such as ``\u0142``, instead of failing.
+    r"""Let text streams write characters that their encoding lacks as escapes, such as ``\u0142``, instead of failing.
 
-    Windows consoles and minimal containers have other encodings than UTF-8; a name in a license must not end a program.
+    Windows consoles and minimal containers have other encodings than UTF-8; a name in a license must not crash a
+    program.
     """
     for stream in streams:
         reconfigure = getattr(stream, "reconfigure", None)

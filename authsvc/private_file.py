@@ -1,7 +1,7 @@
-"""Reads files and directories that nobody else may read or change, checked on the open descriptor.
+"""Reads files and directories that no other user may read or change; permissions are checked on the open descriptor.
 
-What is checked and what is read is one and the same file: it is opened first, and its owner, mode and kind are taken
-from the descriptor (fstat(2)), so a file that is exchanged in between is not read unchecked.
+The file that is checked is the one that is read: it is opened first, and its owner, mode and type are taken from the
+descriptor (fstat(2)), so that a file that is replaced in between is never read unchecked.
 """
 
 import errno
@@ -14,7 +14,7 @@ from pathlib import Path
 from authsvc.errors import SecretsRefused, SetupRefused
 
 MAX_BYTES = 1024 * 1024
-"""Longest file that is read; keys and settings are far shorter."""
+"""Most bytes of a file that is read; keys and settings are far shorter."""
 
 _OTHERS_READ, _OTHERS_WRITE = 0o077, 0o022
 _ROOT = 0
@@ -52,7 +52,7 @@ def private_directory(path: Path) -> Iterator[int]:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
-        if path.is_symlink():  # Linux says ENOTDIR and not ELOOP when O_DIRECTORY is given, too
+        if path.is_symlink():  # with O_DIRECTORY, Linux returns ENOTDIR instead of ELOOP
             raise _symlink(path) from error
         if error.errno == errno.ENOTDIR:
             raise SecretsRefused(f"{path} is not a directory") from error
@@ -65,11 +65,11 @@ def private_directory(path: Path) -> Iterator[int]:
 
 
 def read_trusted(path: Path) -> bytes:
-    """Return the content of a file that nobody but its owner may change; others may read it.
+    """Return the content of a file that only its owner may change; others may read it.
 
     For settings, and for secrets that a platform mounts: those are readable inside the container, are symbolic links
     (Kubernetes), and belong to root or keep the owner that they have on the host (file-backed secrets of compose). So
-    root alone, for whom a file of another user would be an escalation, asks for the owner.
+    the owner is checked only for root, for whom a file of another user would be an escalation.
 
     Raises:
         SetupRefused: it is not a regular file, is too long, others may write to it, or we are root and it is not ours.

@@ -12,7 +12,7 @@ _MAX_HOST_LENGTH = 253
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
-# RFC 1123 §2.1 host names; docker's reference grammar takes the same ones.
+# RFC 1123 §2.1 host names; docker's reference grammar accepts the same ones.
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _PUBLIC_URL = re.compile(
     rf"(?P<scheme>https?)://(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>{_LABEL}(?:\.{_LABEL})*))(?::(?P<port>[0-9]{{1,5}}))?/?",
@@ -26,7 +26,7 @@ _LOOPBACK = re.compile(r"127(?:\.[0-9]{1,3}){3}", re.ASCII)
 
 @frozen
 class PublicUrl:
-    """What clients type, and the only source of realm and service (design §1)."""
+    """The URL that clients type, and the only source of realm and service (design §1)."""
 
     scheme: str
     """``http`` or ``https``."""
@@ -40,7 +40,7 @@ class PublicUrl:
 
     @property
     def realm(self) -> str:
-        """Where the registry sends clients for a token."""
+        """The URL to which the registry sends clients for a token."""
         return f"{self.text}/auth/token"
 
     @property
@@ -50,45 +50,45 @@ class PublicUrl:
 
     @property
     def origin(self) -> str:
-        """The URL as a browser sends it in the header ``Origin``: without the scheme's own port (RFC 6454 §6.2)."""
+        """The URL as a browser sends it in the header ``Origin``: without the scheme's default port (RFC 6454 §6.2)."""
         port = f":{_DEFAULT_PORTS[self.scheme]}"
         return f"{self.scheme}://{self.authority.removesuffix(port)}"
 
     @property
     def takes_secure_cookies(self) -> bool:
-        """Whether browsers keep cookies with ``Secure`` from here: over TLS, and from this machine itself."""
+        """Whether browsers keep ``Secure`` cookies of this URL: over TLS, and from localhost."""
         is_loopback = self.is_localhost or self.host == "[::1]" or _LOOPBACK.fullmatch(self.host) is not None
         return self.scheme == "https" or is_loopback
 
     @property
     def passkey_host(self) -> str | None:
-        """The host name that browsers make passkeys for (WebAuthn's RP ID); None where they make none.
+        """The host name that browsers make passkeys for (WebAuthn's RP ID); None if they make none.
 
-        They make them over TLS for names, never for addresses, and over plain http for ``localhost`` alone.
+        They make them over TLS for names, never for addresses, and over plain http only for ``localhost``.
         """
         is_name = _ADDRESS.fullmatch(self.host) is None
         return self.host if (self.scheme == "https" and is_name) or self.is_localhost else None
 
     @property
     def is_localhost(self) -> bool:
-        """Whether clients resolve a name that may mean 127.0.0.1 or ::1."""
+        """Whether the host is a name that clients may resolve to 127.0.0.1 or ::1."""
         return self.host == "localhost"
 
 
 def parse_public_url(text: str, source: str = "--public-url") -> PublicUrl:
     """Return the URL that clients type, in the one spelling that realm, service, licenses and clients share.
 
-    docker and podman sign in by the very name that an image begins with, so every spelling would be a registry of its
-    own. The host is in lower case. ``:443`` is left out for https; any other port stays, also ``:80``: without it,
-    clients would try https first. A name without a dot keeps or gets its port, because docker takes ``name/app`` for
-    a repository of docker.io.
+    docker and podman store a login under the name that an image begins with, so every other spelling would be a
+    separate registry. The host is in lower case. ``:443`` is left out for https; any other port stays, also ``:80``:
+    without it, clients would try https first. A name without a dot keeps or gets its port, because docker takes
+    ``name/app`` for a repository of docker.io.
 
     Args:
         text: as given.
         source: where it was given, for the message.
 
     Raises:
-        SetupRefused: anything beyond scheme, host and port, or not of that form.
+        SetupRefused: it has more than scheme, host and port, or another form.
     """
     shown = f"{source} {text[:120]!r}"
     found = _PUBLIC_URL.fullmatch(text)
@@ -114,7 +114,7 @@ def parse_public_url(text: str, source: str = "--public-url") -> PublicUrl:
 
 
 def _ascii_form(text: str) -> str:
-    """Return how to write a host name that is not ASCII, for the end of a sentence; empty for every other URL."""
+    """Return a hint, for the end of a sentence, on how to write a host name that is not ASCII; empty for other URLs."""
     try:
         host = text.partition("://")[2].rstrip("/")
         return "" if host.isascii() else f"; write the host name in its ASCII form, {host.encode('idna').decode()}"

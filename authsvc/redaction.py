@@ -1,4 +1,4 @@
-"""Secrets that do not print: a type whose text never prints itself, and what takes ours out of any other text."""
+"""Redaction of secrets: a type that never prints its value, and a function that removes our secrets from any text."""
 
 import hmac
 import re
@@ -7,7 +7,7 @@ _OUR_SECRET = re.compile(r"asv_[a-z]+_\w*", re.ASCII)
 
 
 class Secret:
-    """A secret text: ``str`` and ``repr`` are redacted, :meth:`reveal` is the one way to the value.
+    """A secret text: ``str`` and ``repr`` are redacted; only :meth:`reveal` returns the value.
 
     Comparison is constant-time in the length of the shorter value.
     """
@@ -42,5 +42,5 @@ class Secret:
 
 
 def unsecret(text: str) -> str:
-    """Return ``text`` without anything that looks like a secret of ours."""
+    """Return ``text`` without anything that looks like one of our secrets."""
     return _OUR_SECRET.sub("<redacted>", text) if "asv_" in text else text

@@ -1,4 +1,4 @@
-"""The address of a primary that sentinels name: pure text, for the settings to check and the store to use."""
+"""URLs of a Redis primary behind sentinels, parsed as text: the settings check them, and the store uses them."""
 
 import re
 from urllib.parse import unquote
@@ -19,7 +19,7 @@ _URL = re.compile(
 
 @frozen
 class SentinelUrl:
-    """Where the sentinels are, what they call the primary, and who we are to it."""
+    """The addresses of the sentinels, their name for the primary, and our credentials."""
 
     sentinels: tuple[tuple[str, int], ...]
     service: str
@@ -31,7 +31,7 @@ def parse_sentinel_url(text: str) -> SentinelUrl:
     """Return the parts of ``redis+sentinel://USER:PASSWORD@HOST:PORT,HOST:PORT/SERVICE``.
 
     Raises:
-        ValueError: of another form.
+        ValueError: it has another form.
     """
     found = _URL.fullmatch(text)
     if found is None:

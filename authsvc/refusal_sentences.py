@@ -1,6 +1,6 @@
-"""Sentences for what the policy refuses: why an account is denied, and why an action is not granted.
+"""Sentences for refusals of the policy: why an account is denied, and why an action is not granted.
 
-They go to customers (docker, containerd and kubelet show them), to the log and to the audit.
+Customers see them (docker, containerd and kubelet show them); they are also written to the log and the audit.
 """
 
 from collections.abc import Iterable, Mapping
@@ -47,7 +47,7 @@ _DENIALS: Mapping[DenialReason, str] = {
 
 
 def denial_sentence(denial: Denial) -> str:
-    """Return what, since when and whom to ask."""
+    """Return the reason, since when it holds, and whom to ask."""
     return _DENIALS[denial.reason].format(
         name=denial.name,
         holder=denial.holder,
@@ -79,5 +79,5 @@ def ask_vendor(contacts: Iterable[str | None]) -> str:
 
 
 def day(at: datetime) -> str:
-    """Return ``at`` as people need it: the date, with the time only when it is not midnight UTC."""
+    """Return ``at`` for people: the date, with the time only when it is not midnight UTC."""
     return at.strftime("%Y-%m-%d" if at.hour == at.minute == at.second == 0 else "%Y-%m-%d %H:%M UTC")

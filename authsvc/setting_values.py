@@ -1,4 +1,4 @@
-"""Parsers of the values of settings: each takes a text and the setting's name, and refuses in one sentence."""
+"""Parsers of the values of settings: each takes a text and the setting's name, and raises SetupRefused."""
 
 import re
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from pathlib import Path
 from authsvc.errors import SetupRefused
 
 NOBODY = "none"
-"""In the place of a list of networks."""
+"""Stands in place of an empty list of networks."""
 
 DEFAULT_CACHE_SIZE, DEFAULT_UPLOAD_SIZE = 10 * 1024, 20 * 1024
 MIN_SIZE, MAX_SIZE = 100, 1000000 * 1024
@@ -19,7 +19,7 @@ DEFAULT_CONNECTIONS = 1000
 MAX_PORT = 65535
 
 MAX_SOCKET_PATH, LONGEST_SUFFIX = 107, 10
-"""Bytes that fit in ``sun_path`` with the NUL behind them, and those that a draft of the socket has more."""
+"""Bytes that fit into ``sun_path`` before the final NUL, and additional bytes in the name of a draft of the socket."""
 
 
 def seconds(least: int, most: int) -> Callable[[str, str], timedelta]:
@@ -45,7 +45,7 @@ def decimal_seconds(least: float, most: float) -> Callable[[str, str], float]:
 
 
 def number(least: int, most: int, of: str = "") -> Callable[[str, str], int]:
-    """Return a parser of whole numbers, ``of`` something."""
+    """Return a parser of whole numbers; ``of`` names what is counted."""
 
     def parse(text: str, name: str) -> int:
         if not re.fullmatch(r"[0-9]{1,9}", text, re.ASCII) or not least <= int(text) <= most:
@@ -56,7 +56,7 @@ def number(least: int, most: int, of: str = "") -> Callable[[str, str], int]:
 
 
 parse_connections = number(10, 100000)
-"""How many connections an address may have."""
+"""Parses how many connections an address may have."""
 
 
 def parse_absolute_path(text: str, name: str) -> Path:
@@ -76,12 +76,12 @@ def parse_socket_path(text: str, name: str) -> Path:
 
 def parse_absolute_paths(text: str, name: str) -> tuple[Path, ...]:
     """Return paths that are joined by colons."""
-    # A colon may also be a part of a name.
+    # A colon may also be part of a name.
     return tuple(parse_absolute_path(part, name) for part in re.split(r":(?=/)", text) if part)
 
 
 def one_of(*words: str) -> Callable[[str, str], str]:
-    """Return a parser that takes one of ``words``."""
+    """Return a parser that accepts one of ``words``."""
 
     def parse(text: str, name: str) -> str:
         if text not in words:
@@ -95,7 +95,7 @@ def parse_size(text: str, name: str) -> int:
     """Return the MiB in the value of the setting ``name``: ``500m`` or ``10g``.
 
     Raises:
-        SetupRefused: it is not a size, or too small for one layer.
+        SetupRefused: it is not a size, or it is too small for one layer.
     """
     form = re.fullmatch(r"([0-9]{1,7})([mg])", text.lower(), re.ASCII)
     size = 0 if form is None else int(form[1]) * (1024 if form[2] == "g" else 1)

@@ -1,9 +1,9 @@
 """Every setting of the server and the command line, read once into one frozen value.
 
 A setting comes from the environment (``AUTHSVC_NAME``), for a secret also from a file named by ``AUTHSVC_NAME_FILE``,
-or from a TOML file named by ``AUTHSVC_CONFIG`` (key ``name``). The environment wins. An unknown name is refused: a
-misspelt setting that is silently ignored is found on the worst day. docs/configuration.md lists them all, and a test
-keeps it true.
+or from a TOML file named by ``AUTHSVC_CONFIG`` (key ``name``). The environment takes precedence. An unknown
+name is refused, because a misspelt setting that is silently ignored is noticed too late. docs/configuration.md lists
+all settings; a test compares it with this module.
 """
 
 import ipaddress
@@ -42,13 +42,13 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 PREFIX = "AUTHSVC_"
 CONFIG = "AUTHSVC_CONFIG"
-"""Names the TOML file."""
+"""The variable that names the TOML file."""
 
 DATA_DIR = "AUTHSVC_DATA_DIR"
-"""Names a data directory of ``authsvc up``, for the command line."""
+"""The variable that names a data directory of ``authsvc up``, for the command line."""
 
 OWNED_BY_OTHERS = re.compile(r"AUTHSVC_(?:SERVICE_.*|PORT|PORT_.*|LICENSE|DATA_DIR|CONFIG)")
-"""Names that Kubernetes, compose or our other tools set; never an unknown setting."""
+"""Names that Kubernetes, compose or our other tools set; they never count as unknown settings."""
 
 COMPOSE_ONLY = frozenset(
     f"AUTHSVC_{name}"
@@ -64,7 +64,7 @@ COMPOSE_ONLY = frozenset(
 """Names that only compose.yaml reads; a test holds the list against it. They may be exported where our commands run."""
 
 MIN_TOKEN_LIFE, MAX_TOKEN_LIFE = 60, 3600
-"""Seconds. Clients treat anything below a minute as a minute; above an hour a revocation means nothing."""
+"""Seconds. Clients treat anything below a minute as a minute; above an hour, a revocation would be too slow."""
 
 DEFAULT_LEAF_LIFE = 24 * 3600
 
@@ -91,36 +91,37 @@ class Settings:
         redis_disk: folders on the file systems that Redis writes to; none when they cannot be seen from here.
         redis_disk_reserve: MiB that are left free there by everything that can wait.
         secrets_dir: the secrets directory.
-        registry_url: where the registry answers; None for an installation without lists of images.
+        registry_url: URL of the registry; None for an installation without lists of images.
         registry_disk: folders on the file systems that the registry writes to; none when they cannot be seen from here.
         registry_disk_reserve: MiB that should be free there.
-        nginx_url: where nginx answers; None when it is not looked at.
+        nginx_url: URL of nginx; None when it is not checked.
         pull_token_life: of a token that only pulls.
         push_token_life: of a token that may push or delete.
         leaf_life: of a worker's signing certificate.
-        leaf_renewal: after which part of its life a certificate is replaced.
+        leaf_renewal: the part of its lifetime after which a certificate is replaced.
         leaf_key: private key of a leaf that was made with an offline root, with ``leaf_certificate``.
         leaf_certificate: its certificate; None when this server has the root.
         trusted_proxies: networks whose ``X-Forwarded-For`` is believed.
-        private_clients: whether a private address may be a client's own, and not that of a proxy nobody named.
-        degraded_pulls: whether a license that was verified within the last minute may pull while the store is away.
+        private_clients: whether a private address may be a client's own, and not that of a proxy that is not
+            configured.
+        degraded_pulls: whether a license that was verified within the last minute may pull while the store is down.
         refresh_tokens: whether ``docker login`` may keep a refresh token instead of a member's password.
         audit_budget: MiB of Redis that the audit may take.
-        audit_groups: how many different decisions each worker counts up before it writes them.
-        audit_export_dir: where its oldest entries go before they are trimmed; None to drop them.
+        audit_groups: how many different decisions each worker aggregates before it writes them.
+        audit_export_dir: folder to which its oldest entries are exported before they are trimmed; None to drop them.
         log_level: ``debug``, ``info``, ``warning`` or ``error``.
-        tls_endpoint: host and port where clients' TLS ends, to watch the certificate there; None for nowhere.
-        upstream_tag_interval: for which a tag of a linked registry is not looked up again.
-        upstream_stale_limit: for which its last known image stands in while that registry does not answer.
+        tls_endpoint: host and port that terminate clients' TLS, to watch the certificate there; None to watch none.
+        upstream_tag_interval: how long a tag of a linked registry is not looked up again.
+        upstream_stale_limit: how long its last known image is served while that registry does not answer.
         upstream_cache_size: MiB that nginx may keep of linked registries; read by what renders its configuration.
         upload_size: MiB that one request may upload to the registry; read like the one before.
         connections_per_address: that nginx lets one address have at once; read like the one before.
-        control_socket: where the server takes commands of its own host; None for nowhere.
-        keys_dir: where the keys of the key service are; the secrets directory unless set.
-        key_socket: where a key service in another container listens; None when the server runs its own.
-        key_admin_socket: where it takes administration; None when that is not for this process.
+        control_socket: socket for commands from the same host; None for no such socket.
+        keys_dir: folder with the keys of the key service; the secrets directory unless set.
+        key_socket: socket of a key service in another container; None when the server starts its own.
+        key_admin_socket: its socket for administration; None when this process does not administer it.
         upstream_private_networks: private networks that a linked external registry may be in.
-        upstream_ca_file: certificates that vouch for external registries; None for those of the system.
+        upstream_ca_file: CA certificates for external registries; None for those of the system.
     """
 
     public_url: PublicUrl
@@ -163,7 +164,7 @@ class Settings:
 
     @property
     def leaf_files(self) -> tuple[Path, Path] | None:
-        """Key and certificate of a leaf that is given as files."""
+        """Key and certificate of a leaf that is configured as files."""
         if self.leaf_key is None or self.leaf_certificate is None:
             return None
         return self.leaf_key, self.leaf_certificate
@@ -200,7 +201,7 @@ def parse_networks(text: str, name: str) -> tuple[Network, ...]:
 
 
 def parse_proxies(text: str, name: str) -> tuple[Network, ...]:
-    """Return the networks in the value of the setting ``name``, none for the word that says so.
+    """Return the networks in the value of the setting ``name``; none for the word that stands for no network.
 
     Raises:
         SetupRefused: it lists something else.
@@ -217,7 +218,7 @@ def _redis_url(text: str, name: str) -> Secret:
         good = (url.scheme in {"redis", "rediss"} and url.hostname and url.port != 0) or (
             url.scheme == "unix" and url.path.startswith("/")
         )
-    except ValueError:  # a port that is no number, or too high
+    except ValueError:  # a port that is not a number, or too high
         good = False
     if not good:  # without the value: it may hold a password
         raise SetupRefused(
@@ -230,7 +231,7 @@ def _redis_url(text: str, name: str) -> Secret:
 def _server_url(text: str, name: str) -> str:
     try:
         is_good = re.fullmatch(r"(?:https?://[^/\s]+|unix:///\S+)", text) is not None and urlsplit(text).port != 0
-    except ValueError:  # brackets without an end, or a port that is no number
+    except ValueError:  # brackets that are not closed, or a port that is not a number
         is_good = False
     if not is_good:
         raise SetupRefused(f"{name} must look like http://HOST:PORT or unix:///path/name.sock")
@@ -276,7 +277,7 @@ SETTINGS = (
     _Setting("upstream_private_networks", parse_networks, optional=True),
     _Setting("upstream_ca_file", parse_absolute_path, optional=True),
 )
-"""What can be set; the fields of :class:`Settings`, in its order."""
+"""All settings: the fields of :class:`Settings`, in its order."""
 
 
 def load(environment: Mapping[str, str], rendered: Mapping[str, str] | None = None) -> Settings:
@@ -290,9 +291,8 @@ def load_with_texts(
     """Return the settings, and the texts that were given for them: ``load({}, texts)`` returns the same settings.
 
     Args:
-        environment: variables; other names than ours are not looked at.
-        rendered: what a settings file would say that is not written yet; None to read the file that the environment
-            names.
+        environment: variables; names that do not begin with ours are ignored.
+        rendered: content of a settings file that is not written yet; None to read the file that the environment names.
 
     Raises:
         SetupRefused: a name is unknown, a value is not acceptable, one that is needed is missing, or a file cannot
@@ -323,8 +323,8 @@ def load_with_texts(
             "renewal is due"
         )
     if values["private_clients"] is None:
-        # Whoever names the proxies says with it that other private addresses are clients, and a server that is only
-        # reached as localhost has no proxies in front.
+        # If proxies are configured, other private addresses are those of clients; a server that is only reached as
+        # localhost has no proxies in front.
         values["private_clients"] = (
             bool("trusted_proxies" in given and values["trusted_proxies"]) or values["public_url"].is_localhost
         )
@@ -336,7 +336,7 @@ def load_with_texts(
 
 
 def check_variables(environment: Mapping[str, str]) -> None:
-    """Check the value of every setting in the environment, also of those that a rendered file will overrule.
+    """Check the value of every setting in the environment, including those that a rendered file will override.
 
     Raises:
         SetupRefused: a name is unknown or a value is not acceptable.

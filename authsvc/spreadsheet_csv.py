@@ -1,6 +1,6 @@
 """Comma-separated values (RFC 4180) that a spreadsheet opens without running anything in them.
 
-A text that begins with a character by which spreadsheets recognise a formula gets an apostrophe in front, as OWASP
+An apostrophe is put before a text that begins with a character by which spreadsheets recognise a formula, as OWASP
 recommends ("CSV Injection"): names and what clients say about themselves are untrusted.
 """
 
@@ -15,7 +15,7 @@ _QUOTED = re.compile(r'[",\r\n]|^\s|\s$')
 
 
 def csv_line(cells: Iterable[object]) -> str:
-    """Return one line with its end. None is an empty cell; numbers stay as they are, also negative ones."""
+    """Return one line with its end. None becomes an empty cell; numbers are not changed, not even negative ones."""
     return ",".join(map(_cell, cells)) + END
 
 

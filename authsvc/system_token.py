@@ -1,6 +1,6 @@
-"""The tokens with which authsvc itself asks the registry: subject ``system:authsvc``, for a minute, exactly one scope.
+"""The tokens with which authsvc itself queries the registry: subject ``system:authsvc``, one minute, exactly one scope.
 
-The token endpoint grants nobody the catalog; these tokens never leave the installation.
+The token endpoint never grants the catalog to anyone; these tokens never leave the installation.
 """
 
 from collections.abc import Callable, Collection
@@ -19,10 +19,10 @@ SUBJECT = "system:authsvc"
 """The ``sub`` of these tokens, and so ``actor.name`` in the registry's events about our own requests."""
 
 LIFE = timedelta(minutes=1)
-"""How long such a token lives."""
+"""Lifetime of such a token."""
 
 CATALOG = Access("registry", "catalog", ("*",))
-"""What the registry asks for before it lists all repositories; it knows no lesser action."""
+"""What the registry requires to list all repositories; it has no lesser action."""
 
 
 @frozen
@@ -59,7 +59,7 @@ class SystemTokens:
         return self._token(now, CATALOG)
 
     def for_probe(self, now: datetime) -> Secret:
-        """Return a token that opens ``/v2/`` and nothing else.
+        """Return a token that gives access only to ``/v2/``.
 
         Raises:
             SignerUnavailable: there is no certificate that outlives the token.

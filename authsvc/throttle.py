@@ -4,8 +4,8 @@ A guess is counted in every bucket **before** it is evaluated, in one atomic ste
 right or was not evaluated after all. So the number of wrong guesses that are ever evaluated is bounded, however many
 come at once (design #15, docs/throttle.md).
 
-A bucket's whole state is one instant, the theoretical arrival time (TAT): the moment at which all its guesses would
-be forgotten. It lives in the store; :mod:`authsvc.store.throttle` does the same arithmetic there.
+The state of a bucket is one instant, the theoretical arrival time (TAT): the moment at which all its guesses would
+expire. It is kept in the store; :mod:`authsvc.store.throttle` does the same arithmetic there.
 """
 
 import hashlib
@@ -16,16 +16,16 @@ from datetime import timedelta
 from attrs import frozen
 
 WRONG_LIFE = timedelta(hours=1)
-"""How long a wrong password is recognised as one that was tried before."""
+"""How long a wrong password is recognised when it is repeated."""
 
 MAX_WRONG = 16
-"""Most wrong passwords that are recognised for one account and network; the oldest go first."""
+"""Most wrong passwords that are remembered for one account and network; the oldest are dropped first."""
 
 KNOWN_LIFE = timedelta(days=90)
-"""How long after its last sign-in a network is known to an account."""
+"""How long after the last sign-in from a network it stays known to the account."""
 
 MAX_KNOWN = 32
-"""Most networks that are known to one account; the longest unused go first."""
+"""Most networks that are known to one account; the longest unused are dropped first."""
 
 
 @frozen(eq=False)
@@ -34,8 +34,8 @@ class Limit:
 
     Attributes:
         name: part of the bucket's key.
-        burst: how many are free.
-        interval: after how long one more is.
+        burst: how many wrong secrets are free.
+        interval: time after which one more is free.
     """
 
     name: str
@@ -55,8 +55,8 @@ ACCOUNT = Limit("account", 100, timedelta(seconds=60))
 PASSWORD_LIMITS = (PAIR, NETWORK, ACCOUNT)
 
 MACHINE = Limit("machine", 10, timedelta(seconds=30))
-"""Unknown secrets for one machine credential from one network. Apart from the buckets of passwords: a cluster with an
-outdated token must not keep the people behind the same address from signing in."""
+"""Unknown secrets for one machine credential from one network. Separate from the buckets
+of passwords: a cluster with an outdated token must not prevent people behind the same address from signing in."""
 
 MACHINE_NETWORK = Limit("machine-network", 100, timedelta(seconds=5))
 """Unknown machine secrets from one network."""
@@ -64,7 +64,7 @@ MACHINE_NETWORK = Limit("machine-network", 100, timedelta(seconds=5))
 MACHINE_LIMITS = (MACHINE, MACHINE_NETWORK)
 
 CHOICE = Limit("choice", 10, timedelta(seconds=30))
-"""New passwords for one member or by one one-time link. Each takes a core for some tenths of a second."""
+"""New passwords for one member or by one one-time link. Each occupies a core for some tenths of a second."""
 
 TATs = Mapping[Limit, float | None]
 """State of each bucket in Unix seconds; None when nothing is counted in it."""
@@ -75,10 +75,10 @@ class Attempt:
     """One password that is tried for one account from one network.
 
     Attributes:
-        email: canonical; names the buckets, whether an account has it or not.
+        email: canonical; the key of the buckets, whether an account has it or not.
         account_id: of the member, or None when the address belongs to none.
-        network: from where (:func:`authsvc.client.network_of`).
-        guess: stands for the password (:func:`guess_digest`); hexadecimal.
+        network: of the client (:func:`authsvc.client.network_of`).
+        guess: keyed digest of the password (:func:`guess_digest`); hexadecimal.
         exempts: whether a network that the account has signed in from is exempt from :data:`ACCOUNT`.
     """
 
@@ -94,8 +94,8 @@ class Admission:
     """The throttle's reply to an attempt.
 
     Attributes:
-        repeated: this password was wrong here within the last hour: not counted, need not be evaluated again.
-        wait: seconds until a guess may be evaluated; above 0, this one may not, and is not counted.
+        repeated: this password was wrong here within the last hour: it is not counted, and need not be evaluated again.
+        wait: seconds until a guess may be evaluated; if above 0, this one may not be, and is not counted.
         known: the account has signed in from this network before, and that exempts it from :data:`ACCOUNT`.
     """
 
@@ -105,12 +105,12 @@ class Admission:
 
     @property
     def admitted(self) -> bool:
-        """Whether the password may be evaluated; the attempt is counted and must be settled."""
+        """Whether the password may be evaluated; if so, the attempt is counted and must be settled."""
         return not self.repeated and self.wait <= 0
 
     @property
     def limits(self) -> tuple[Limit, ...]:
-        """The limits that apply, and whose buckets an admitted attempt is counted in."""
+        """The limits that apply; an admitted attempt is counted in their buckets."""
         return limits_of(known=self.known)
 
 
@@ -120,12 +120,12 @@ def limits_of(*, known: bool) -> tuple[Limit, ...]:
 
 
 def bucket(limit: Limit, who: str, network: str) -> str:
-    """Return what names the bucket of ``limit``; never shown, always hashed.
+    """Return the key of the bucket of ``limit``; it is never shown, and always hashed.
 
     Args:
         limit: the limit.
         who: an e-mail address, or the id of a machine credential.
-        network: from where.
+        network: of the client.
     """
     if limit in {NETWORK, MACHINE_NETWORK}:
         return network
@@ -151,13 +151,13 @@ def longest_wait(tats: TATs, limits: Iterable[Limit], now: float) -> float:
 
 
 def spend(tat: float | None, limit: Limit, now: float) -> float:
-    """Return the bucket's state after one more. It never owes more than its burst: one is free again per interval."""
+    """Return the bucket's state after one more guess. It never exceeds the burst; one guess per interval is free."""
     interval = limit.interval.total_seconds()
     return min(max(tat or now, now) + interval, now + limit.burst * interval)
 
 
 def refund(tat: float | None, limit: Limit, now: float) -> float | None:
-    """Return the bucket's state after one is taken back, or None when nothing is left in it."""
+    """Return the bucket's state after a guess is taken back, or None when the bucket is then empty."""
     if tat is None:
         return None
     earlier = tat - limit.interval.total_seconds()
@@ -165,11 +165,11 @@ def refund(tat: float | None, limit: Limit, now: float) -> float | None:
 
 
 def guess_digest(key: bytes, account: str, password: bytes) -> str:
-    """Return what stands for a password in the store, hexadecimal.
+    """Return the keyed digest that represents a password in the store, hexadecimal.
 
     Args:
         key: 32 random bytes that are never stored beside it (docs/decisions/0017-throttle-before-evaluation.md).
-        account: everything that a right password depends on, so that nothing is recognised after a change.
+        account: everything that the right password depends on, so that no guess is recognised after a change.
         password: UTF-8.
     """
     return hmac.digest(key, account.encode() + b"\0" + password, hashlib.sha256).hex()

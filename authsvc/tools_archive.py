@@ -1,7 +1,7 @@
 """Packs the license holder's tools into one file that runs on a bare Python 3.9 or newer.
 
-The same sources give the same bytes: times in the archive are fixed, and names are sorted. The sources are those of the
-installed package and of PyYAML's pure-Python part.
+The build is reproducible: times in the archive are fixed, and names are sorted. The sources are those of the installed
+package and of PyYAML's pure-Python part.
 """
 
 import importlib.metadata
@@ -15,14 +15,14 @@ PARTS = (
     *("__init__.py", "atomic_file.py", "printable.py", "license_file.py"),
     *("spec/__init__.py", "spec/reference.py", "installer/*.py"),
 )
-"""What the tools import, and nothing else of the package."""
+"""The modules of the package that the tools import, and no others."""
 
 YAML = "pyyaml"
 
 FIRST_LINE = b"#!/usr/bin/env python3\n"
 MAIN = "import sys\nfrom authsvc.installer.__main__ import main\nsys.exit(main())\n"
 FIXED_TIME = (1980, 1, 1, 0, 0, 0)
-"""The earliest that the format can say."""
+"""The earliest time that the format can represent."""
 
 
 def tools_archive() -> bytes:

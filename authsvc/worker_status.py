@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from attrs import frozen
 
 DATA_VERSION = 1
-"""What a worker of this version writes beside records: 1 is the entries of the ordered indexes; 0 was none."""
+"""Which derived data a worker of this version writes beside records: 0 none, 1 the entries of the ordered indexes."""
 
 SEEN_WITHIN = timedelta(seconds=20)
 """A worker without a heartbeat for this long counts as gone."""
@@ -17,10 +17,10 @@ class WorkerStatus:
 
     Attributes:
         id: host, process id and a random part.
-        generation: number of the newest requested renewal that it has followed.
+        generation: number of the newest requested renewal that it has carried out.
         leaf_serial: serial number of its signing certificate, hexadecimal.
-        leaf_made_at: when that was installed.
-        leaf_until: when it ends.
+        leaf_made_at: when that certificate was installed.
+        leaf_until: when that certificate ends.
         root: SHA-256 of the root certificate that it chains to, hexadecimal.
         license_keys: ``kid`` of each public key that it publishes.
         seen_at: time of the heartbeat.

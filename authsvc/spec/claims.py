@@ -15,8 +15,8 @@ class Access:
 
     Attributes:
         type: ``repository``.
-        name: exact and case-sensitive; the registry knows no wildcard in it.
-        actions: sorted, never ``*``, which the registry would read as "everything".
+        name: exact and case-sensitive; the registry does not support wildcards.
+        actions: sorted; never ``*``, which the registry would take for "everything".
         resource_class: echoed in ``class``, or None.
     """
 
@@ -44,7 +44,7 @@ class Claims:
         issued_at: aware; every time in the token derives from it.
         expires_at: aware.
         token_id: unique, for the log.
-        access: what is granted; empty is a valid token that only passes ``/v2/``.
+        access: what is granted; a token with an empty list is valid, and only gives access to ``/v2/``.
         degraded: whether it was issued from memory, while the store was unreachable; the registry ignores the claim.
     """
 

@@ -1,7 +1,7 @@
-"""The addresses that pull images (OCI distribution specification, "Endpoints"), parsed from what a client has sent.
+"""Parses the URLs of pulls (OCI distribution specification, "Endpoints") from the request line that a client sent.
 
-A path has one spelling: the letters themselves, no escape but ``%3A`` in a digest, no empty or dotted component. So
-two parts of the system can never understand one path differently.
+Only one spelling of a path is accepted: no escapes but ``%3A`` in a digest, and no empty or dotted components. So no
+two parts of the system can interpret a path differently.
 """
 
 import enum
@@ -19,7 +19,7 @@ _ESCAPED_COLON = re.compile("%3a", re.IGNORECASE)
 
 
 class PullKind(enum.StrEnum):
-    """What is asked for."""
+    """What a pull requests."""
 
     MANIFEST = "manifests"
     BLOB = "blobs"
@@ -29,13 +29,13 @@ class PullKind(enum.StrEnum):
 
 @frozen
 class PullPath:
-    """A request's address.
+    """The path of a pull.
 
     Attributes:
-        repository: as it stands in a token's ``access``.
-        kind: what of it.
-        reference: a tag or digest of a manifest, the digest of a blob or of what is referred to; ``list`` for tags.
-        query: what stood behind ``?``, as sent.
+        repository: as in a token's ``access``.
+        kind: what is requested of it.
+        reference: tag or digest of a manifest, digest of a blob or of the subject of referrers; ``list`` for tags.
+        query: the part after ``?``, as sent.
     """
 
     repository: Repository
@@ -45,15 +45,15 @@ class PullPath:
 
     @property
     def digest(self) -> str | None:
-        """The reference when it is a digest."""
+        """The reference if it is a digest."""
         return self.reference if is_digest(self.reference) else None
 
 
 def parse_pull_path(target: str) -> PullPath | None:
-    """Return what a request target means; None when it is not the address of anything that can be pulled.
+    """Parse a request target; return None when it is not the path of anything that can be pulled.
 
     Args:
-        target: path and query as they stood in the request line.
+        target: path and query as in the request line.
     """
     form = _FORM.fullmatch(target)
     if form is None:

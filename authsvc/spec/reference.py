@@ -10,7 +10,7 @@ r"""Repository, tag, digest and image reference grammar (distribution ``referenc
     tag        := [A-Za-z0-9_][A-Za-z0-9_.-]{0,127}
     digest     := algorithm ":" hex      (sha256: 64, sha384: 96, sha512: 128 lower-case digits)
 
-Every pattern is ASCII and matched whole: ``$`` would let a trailing newline pass, and ``\w`` a Cyrillic letter.
+Every pattern is ASCII and matched whole: ``$`` would accept a trailing newline, and ``\w`` a Cyrillic letter.
 
 This module is shared with the license holder's tools, which run on a bare Python 3.9: standard library alone.
 """
@@ -30,10 +30,10 @@ MAX_NAME_LENGTH = 255
 """Longest repository name, in characters (distribution ``RepositoryNameTotalLengthMax``)."""
 
 DEFAULT_DOMAIN = "docker.io"
-"""Where a reference without a domain points (distribution ``normalize.go``)."""
+"""The domain of a reference without one (distribution ``normalize.go``)."""
 
 LEGACY_DEFAULT_DOMAIN = "index.docker.io"
-"""An older name of it, which docker replaces."""
+"""Its older name, which docker replaces."""
 
 _COMPONENT = re.compile(COMPONENT, re.ASCII)
 _DOMAIN = re.compile(DOMAIN, re.ASCII)
@@ -43,23 +43,23 @@ _HEX_ID = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 def is_digest(text: str) -> bool:
-    """Whether ``text`` is of the grammar of a digest."""
+    """Whether ``text`` is a well-formed digest."""
     return _DIGEST.fullmatch(text) is not None
 
 
 def is_tag(text: str) -> bool:
-    """Whether ``text`` is of the grammar of a tag."""
+    """Whether ``text`` is a well-formed tag."""
     return _TAG.fullmatch(text) is not None
 
 
 @dataclass(frozen=True)
 class Repository:
-    """A repository name as it stands in a registry's URL and in a scope.
+    """A repository name as in a registry's URL and in a scope.
 
     Attributes:
         components: the path, at least one component, each of the lower-case grammar.
-        domain: a first part that is no path component (``host:5000``, ``Team``), or None. The registry's routes accept
-            one (distribution ``NameRegexp``), so a scope may carry one; no namespace of ours ever does.
+        domain: a first part that is not a path component (``host:5000``, ``Team``), or None. The registry's routes
+            accept one (distribution ``NameRegexp``), so a scope may contain one; our namespaces never do.
     """
 
     components: tuple[str, ...]
@@ -112,7 +112,7 @@ class Reference:
     def parse(cls, text: str) -> Reference:
         """Return the reference that ``text`` means to docker.
 
-        The first segment is a domain iff it holds ``.`` or ``:``, is ``localhost``, or has an upper-case letter.
+        The first segment is a domain iff it contains ``.`` or ``:``, is ``localhost``, or has an upper-case letter.
 
         Raises:
             ValueError: ``text`` is not of the grammar, or is a bare 64-digit image id.

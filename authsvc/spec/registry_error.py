@@ -27,9 +27,9 @@ class RegistryError:
     """One error as docker, podman, crane and oras read it.
 
     Attributes:
-        code: one of the specification's codes; clients show an unknown one badly.
+        code: one of the specification's codes; clients show others badly.
         message: a sentence for people.
-        request_id: by which the log and the audit know the request; stands at the end and is never cut off.
+        request_id: of the request in the log and the audit; it is appended to the message and never cut off.
     """
 
     code: str
@@ -43,7 +43,7 @@ class RegistryError:
     def reason_phrase(self) -> str:
         """Return the message as an HTTP/1.1 reason phrase (RFC 9112 §4): printable ASCII of at most 200 bytes.
 
-        containerd and kubelet show nothing else of a refusal.
+        It is all that containerd and kubelet show of a refusal.
         """
         text = _NOT_PRINTABLE.sub("?", self.message).strip()
         room = MAX_REASON_PHRASE - len(self._reference)

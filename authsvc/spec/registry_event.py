@@ -1,4 +1,4 @@
-"""Events of the registry as values: one notification (distribution "Work with notifications") into its events.
+"""Events of the registry: parses a notification (distribution "Work with notifications") into its events.
 
 ::
 
@@ -10,9 +10,9 @@
                  "actor": {"name"}, "source": {"addr", "instanceID"}}]}
 
 Both versions have these members; a member without a value is left out in 2.x, and may be ``""`` or ``0`` in 3.x, as in
-the events of deleted tags. What decides whose event it is and what of is checked by its grammar, and an event without
-it is unusable. The rest is cut to a bounded length, and may hold any character: it comes from clients.
-The Content-Type is not looked at: a body of a later version is worth an attempt, and plain JSON means the same.
+the events of deleted tags. The members that decide what the event is about are checked by their grammar; an event
+without them is unusable. The others come from clients: they may contain any character, and are cut to a bounded length.
+The Content-Type is ignored: a body of a later version may still be readable, and plain JSON means the same.
 """
 
 import json
@@ -28,7 +28,7 @@ from authsvc.client import parse_address
 from authsvc.spec.reference import DIGEST, MAX_NAME_LENGTH, TAG, Repository
 
 NOTIFICATION_PATH = "/events/registry"
-"""Where authsvc takes notifications, on its inside listener."""
+"""Path at which authsvc accepts notifications, on its inside listener."""
 
 MAX_EVENTS = 500
 """Most events that are read from one notification; the registry sends one."""
@@ -42,13 +42,13 @@ INDEXES = frozenset(
 """Media types of manifests that refer to manifests, one for each platform."""
 
 MAX_SUBJECT = 1_024
-"""Longest subject in characters: that of eight licenses is shorter."""
+"""Longest subject, in characters; that of eight licenses is shorter."""
 
 MAX_TEXT = 256
-"""Most characters that are kept of a text that decides nothing."""
+"""Most characters that are kept of an informational text."""
 
 MAX_SIZE = 2**53
-"""Greatest size in bytes: greater ones do not survive every reader of JSON."""
+"""Greatest size in bytes: not every JSON parser represents greater integers exactly."""
 
 _ID = re.compile(r"[0-9A-Za-z_.:-]{1,64}", re.ASCII)
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
@@ -58,7 +58,7 @@ _DIGEST = re.compile(DIGEST, re.ASCII)
 
 
 class EventAction(StrEnum):
-    """What was done."""
+    """The action that an event reports."""
 
     PULL = "pull"
     PUSH = "push"
@@ -67,13 +67,13 @@ class EventAction(StrEnum):
 
 
 class CacheUse(StrEnum):
-    """What is known of the cache of linked registries and a pull."""
+    """How the cache of linked registries was involved in a pull."""
 
     MISS = "miss"
-    """It did not have what a pull asks for: an event of its own, beside that of the pull, which it does not repeat."""
+    """The cache did not have the image: a separate event in addition to that of the pull."""
 
     STALE = "stale"
-    """A pull was answered by what its tag meant last."""
+    """A pull was answered with the last known image of its tag."""
 
 
 @frozen
@@ -84,21 +84,21 @@ class RegistryEvent:
         id: unique, the same when the event is sent again; UUID of version 4 in 2.x and 3.0, 7 from 3.1 on.
         timestamp: when the registry made it, UTC, by its own clock.
         action: what was done.
-        repository: what with, of distribution's grammar.
+        repository: its name, in distribution's grammar.
         media_type: of the manifest, or of the blob, where it is usually ``application/octet-stream``.
         digest: of the manifest or blob; None in the event of a deleted tag.
-        size: of the whole manifest or blob in bytes, also when a part of it was downloaded.
-        tag: by which a manifest was asked for; None for a blob and for a request by digest.
-        from_repository: whence a blob was mounted.
+        size: of the whole manifest or blob in bytes, even when only a part of it was downloaded.
+        tag: by which a manifest was requested; None for a blob and for a request by digest.
+        from_repository: the repository that a blob was mounted from.
         method: of the request; pulls by HEAD transferred nothing.
         address: of the client as the proxy in front of the registry names it, without a port.
-        user_agent: what the client calls itself; unproven, any characters.
+        user_agent: the client's name as it states it; not verified, any characters.
         subject: of the token, as it was signed; None if it had none.
         request_id: the registry's own.
-        instance_id: of the registry process; another one after each restart.
+        instance_id: of the registry process; changes with every restart.
         parts: digests of the manifests that an index refers to; empty for anything else, and if the registry's
             configuration does not ask for references.
-        cache: of an image of a linked registry; no registry sends it.
+        cache: for an image of a linked registry; set by authsvc, never sent by a registry.
     """
 
     id: str
@@ -122,7 +122,7 @@ class RegistryEvent:
 
 @frozen
 class Notification:
-    """What was in one notification.
+    """The events of one notification.
 
     Attributes:
         events: the usable ones, in their order.
@@ -214,7 +214,7 @@ class _EventPart:
         return member if self.name == "event" else f"{self.name}.{member}"
 
     def whole(self, member: str, limit: int) -> str | None:
-        """Return a text that may not be cut."""
+        """Return a text that must not be cut."""
         text = self.values.get(member)
         if text is None or text == "":
             return None
@@ -223,21 +223,21 @@ class _EventPart:
         return _encodable(text)
 
     def matching(self, member: str, pattern: re.Pattern[str]) -> str | None:
-        """Return a text of a grammar."""
+        """Return a text that must match a grammar, or None."""
         text = self.whole(member, MAX_TEXT)
         if text is not None and not pattern.fullmatch(text):
             raise _WrongMember(self.path(member))
         return text
 
     def needed(self, member: str, pattern: re.Pattern[str]) -> str:
-        """Return a text of a grammar that must be there."""
+        """Return a required text that must match a grammar."""
         text = self.matching(member, pattern)
         if text is None:
             raise _WrongMember(self.path(member))
         return text
 
     def shortened(self, member: str) -> str:
-        """Return the beginning of a text that decides nothing; empty for anything else."""
+        """Return the beginning of an informational text; empty for anything that is not a text."""
         text = self.values.get(member)
         return _encodable(text[:MAX_TEXT]) if isinstance(text, str) else ""
 

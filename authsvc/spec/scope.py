@@ -8,10 +8,10 @@
     action        := [a-z]* | "*"
     name          := a repository name, which may hold ":" (a port), or "catalog"
 
-A name may hold ``:``, so the type ends at the first colon and the actions begin after the last.
+A name may contain ``:``, so the type ends at the first colon and the actions begin after the last.
 
-Every bound applies to the whole request, and what is beyond one is dropped piece by piece and counted: clients ask for
-actions of other registries beside ``pull`` (Azure's ``metadata_read``), and these must not cost them the rest.
+Every bound applies to the whole request. What exceeds it is dropped piece by piece and counted, and the remainder is
+used: clients also request actions of other registries (Azure's ``metadata_read``) in addition to ``pull``.
 """
 
 import re
@@ -25,25 +25,25 @@ MAX_SCOPES = 16
 """Most resources that one token may name; more are dropped (design #10: a token stays below 7 KiB)."""
 
 MAX_NAMES = 3000
-"""Characters of all names that one token may hold together; what goes beyond is dropped, for the same reason."""
+"""Most characters of all names in one token together; names beyond that are dropped, for the same reason."""
 
 MAX_SCOPE_TEXT = 8192
-"""Longest scope text that is looked at, in characters, all parameters together; what follows is dropped."""
+"""Most characters of scope text that are read, all parameters together; the remainder is dropped."""
 
 MAX_MENTIONS = 128
-"""Most resource scopes that are read, however many of them name the same resource; what follows is dropped. Without
+"""Most resource scopes that are read, including those that name the same resource; further ones are dropped. Without
 it, 8 KiB of the shortest ones cost eight milliseconds."""
 
 ALL_ACTIONS = "*"
 KNOWN_ACTIONS = frozenset({"pull", "push", "delete", ALL_ACTIONS})
-"""Actions that the registry asks for; each is kept, however many others stand in front of it."""
+"""Actions that the registry uses; each is kept, however many other actions precede it."""
 
 MAX_UNKNOWN_ACTIONS = 4
-"""Most other well-formed actions that are kept on one resource, so that a refusal can name them."""
+"""Most other well-formed actions that are kept per resource, so that a refusal can name them."""
 
 MAX_REMEMBERED, MAX_REMEMBERED_TEXT = 1024, 512
-"""Most scope texts whose meaning is remembered, and the longest: clients of one image ask for the same again and
-again. About 2 MiB at most."""
+"""Most scope texts whose parsed form is cached, and the longest such text: clients of an image repeat the same scopes.
+At most about 2 MiB."""
 
 _Key = tuple[str, str | None, str]
 """Type, class and name of a resource."""
@@ -55,11 +55,11 @@ _NAME = re.compile(r"[!-~]{1,255}", re.ASCII)
 
 @frozen
 class ResourceScope:
-    """One resource and the actions asked for on it.
+    """One resource and the actions requested on it.
 
     Attributes:
-        type: ``repository``, ``registry`` or anything a client makes up.
-        name: as asked, of printable ASCII without a space; **not** yet known to be a repository name.
+        type: ``repository``, ``registry`` or any other word that a client sends.
+        name: as requested, printable ASCII without spaces; **not** yet known to be a repository name.
         actions: sorted, each once, at least one.
         resource_class: the text in parentheses (``plugin``), or None.
     """

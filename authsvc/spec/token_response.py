@@ -8,7 +8,7 @@ from attrs import frozen
 from authsvc.redaction import Secret
 
 MIN_EXPIRES_IN = 60
-"""Least ``expires_in`` in seconds: clients raise a smaller one to 60 themselves."""
+"""Lowest ``expires_in`` in seconds: clients raise lower values to 60 themselves."""
 
 
 @frozen
@@ -17,7 +17,7 @@ class TokenResponse:
 
     Attributes:
         token: the compact JWS.
-        expires_in: seconds from ``issued_at``; a little below the token's real life, at least 60.
+        expires_in: seconds from ``issued_at``; a little less than the token's real lifetime, at least 60.
         issued_at: aware UTC.
         refresh_token: kept by the client instead of a password (distribution "OAuth2 Token Authentication"), or None.
     """
@@ -28,7 +28,7 @@ class TokenResponse:
     refresh_token: Secret | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the body. ``token`` and ``access_token`` are the same: each client insists on another one."""
+        """Return the body. ``token`` and ``access_token`` are equal, since clients differ in which one they read."""
         body: dict[str, Any] = {
             "token": self.token.reveal(),
             "access_token": self.token.reveal(),

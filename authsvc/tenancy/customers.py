@@ -1,4 +1,4 @@
-"""Customers: whom a vendor's licenses are made out to."""
+"""Customers: the holders of a vendor's licenses."""
 
 from datetime import datetime
 
@@ -11,7 +11,7 @@ from authsvc.tenancy.versioned import Versioned
 class Customer:
     """A customer of a vendor's team.
 
-    A license keeps the name that was written into its file, so another name changes no issued file.
+    A license keeps the name that was written into its file, so renaming a customer does not change issued files.
 
     Attributes:
         id: never reused.
@@ -34,7 +34,7 @@ class Customer:
 
 @frozen
 class SelectedCustomer:
-    """The customer that a new or changed license is made out to, as it is written with the license.
+    """The customer of a new or changed license, as it is written together with the license.
 
     Attributes:
         record: the customer.

@@ -1,4 +1,4 @@
-"""Instants as people write them: a day, or a day and a time in UTC (RFC 3339)."""
+"""Parses and renders instants: a day, or a day and a time in UTC (RFC 3339)."""
 
 import re
 from contextlib import suppress
@@ -11,7 +11,7 @@ _DAYS = re.compile(r"([0-9]{1,5})d", re.ASCII)
 _SPAN = re.compile(r"([0-9]{1,6})([mhd])", re.ASCII)
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 MAX_SPAN = timedelta(days=90)
-"""Longest span that :func:`parse_span` takes."""
+"""Longest span that :func:`parse_span` accepts."""
 
 
 def parse_instant(text: str, what: str) -> datetime:
@@ -22,7 +22,7 @@ def parse_instant(text: str, what: str) -> datetime:
         what: the option's name for the message, such as ``not-before``; the error's field is the argument of that name.
 
     Raises:
-        InputRefused: of another form, or there is no such day.
+        InputRefused: it has another form, or there is no such day.
     """
     if _INSTANT.fullmatch(text):
         with suppress(ValueError):
@@ -35,7 +35,7 @@ def parse_instant(text: str, what: str) -> datetime:
 
 
 def last_day(end: datetime) -> str:
-    """Return the last day, in UTC, on some part of which something works that ends at ``end``, as ``2027-01-30``."""
+    """Return the last day, in UTC, on which something that ends at ``end`` still works, as ``2027-01-30``."""
     return (end.astimezone(UTC) - timedelta(microseconds=1)).date().isoformat()
 
 
@@ -48,10 +48,10 @@ def render_instant(at: datetime) -> str:
 def parse_moment(text: str, now: datetime, what: str) -> datetime:
     """Return the instant: a day, an instant, or a number of days from ``now`` such as ``90d``, to the whole second.
 
-    Whole seconds, because that is what is written into files and lists, and what is compared with them later.
+    Whole seconds, because files and lists contain whole seconds, and later comparisons use them.
 
     Raises:
-        InputRefused: of another form.
+        InputRefused: it has another form.
     """
     if days := _DAYS.fullmatch(text):
         return now.replace(microsecond=0) + timedelta(days=int(days[1]))
@@ -65,7 +65,7 @@ def parse_end(text: str, now: datetime, what: str) -> datetime:
     """Return an end in the future, in a form of :func:`parse_moment`.
 
     Raises:
-        InputRefused: of another form, or not in the future.
+        InputRefused: it has another form, or is not in the future.
     """
     end = parse_moment(text, now, what)
     if end <= now:
@@ -79,7 +79,7 @@ def parse_span(text: str, what: str, *, longest: timedelta = MAX_SPAN) -> timede
     """Return a span of time: ``24h``, ``30m``, ``7d``, or ``0``.
 
     Raises:
-        InputRefused: of another form, or longer than ``longest``, whole days.
+        InputRefused: it has another form, or is longer than ``longest`` (whole days).
     """
     span = _SPAN.fullmatch(text)
     length = timedelta(**{_UNITS[span[2]]: int(span[1])}) if span else timedelta(0) if text == "0" else None

@@ -1,4 +1,4 @@
-"""Which licenses a list shows."""
+"""The filter of a list of licenses."""
 
 from datetime import datetime, timedelta
 from typing import Self
@@ -15,15 +15,15 @@ STATES = ("active", "expired", "revoked", "pending", "archived")
 """The states of a license, as :meth:`authsvc.tenancy.records.License.state` has them."""
 
 MAX_ENDS_WITHIN = timedelta(days=3650)
-"""Farthest end that can be asked for."""
+"""Longest ``ends_within`` of a filter."""
 
 MAX_TEXT = 200
-"""Longest text of a filter, in characters."""
+"""Most characters of a text of a filter."""
 
 
 @frozen
 class LicenseFilter:
-    """The licenses of one app, of one team, or of all, that have everything asked for.
+    """Selects licenses of one app, of one team, or of all, that fulfil every given condition.
 
     Attributes:
         team: slug; None for every team.
@@ -32,7 +32,7 @@ class LicenseFilter:
         customer: folded words, each of which begins a word of the customer's name; empty for no such filter.
         customer_id: the one customer, or None.
         reference: folded beginning of the license's reference, or None.
-        state: one of :data:`STATES`; None is every state but ``archived``.
+        state: one of :data:`STATES`; None for every state but ``archived``.
         ends_within: only licenses that end within this time from now and have not ended; without a ``state`` only
             ``active`` and ``pending`` ones; None for no such filter.
     """
@@ -58,14 +58,14 @@ class LicenseFilter:
         state: str | None = None,
         ends_within: str | None = None,
     ) -> Self:
-        """Return the filter that was typed.
+        """Return the filter for the given arguments.
 
         Args:
             team: slug, known to exist.
             app: slug, known to exist.
-            apps: what the caller is limited to.
-            customer: words, or beginnings of words, of the customer's name, in any order, case and accents aside.
-            reference: the license's reference, or how it begins, likewise.
+            apps: those that the caller is limited to.
+            customer: words, or beginnings of words, of the customer's name, in any order; case and accents are ignored.
+            reference: the license's reference, or its beginning; case and accents are ignored.
             state: one of :data:`STATES`.
             ends_within: a span such as ``30d``.
 
@@ -83,7 +83,7 @@ class LicenseFilter:
         return cls(team, app, apps, found, None, parse_reference(reference), state, span)
 
     def admits(self, license_: License, app: App, now: datetime) -> bool:
-        """Whether the list shows ``license_`` of ``app``; the customer is not looked at."""
+        """Whether the filter selects ``license_`` of ``app``; the customer is not compared."""
         state = license_.state_in(app, now)
         return (
             (self.app is None or license_.app == self.app)
@@ -100,12 +100,12 @@ class LicenseFilter:
 
     @property
     def scope(self) -> "LicenseFilter":
-        """The same team and apps without any other filter."""
+        """The filter for the same team and apps without any other condition."""
         return LicenseFilter(self.team, self.app, self.apps)
 
     @property
     def query(self) -> str:
-        """A text that stands for this filter: a cursor belongs to it."""
+        """A text that identifies this filter, to which a cursor belongs."""
         limited = None if self.apps is None else sorted(self.apps)
         span = None if self.ends_within is None else self.ends_within.total_seconds()
         facts = (self.team, self.app, limited, self.customer, self.customer_id, self.reference, self.state, span)
@@ -131,7 +131,7 @@ def parse_reference(text: str | None) -> str | None:
     """Return the folded beginning of a reference to look for; None for None.
 
     Raises:
-        InputRefused: it is empty, too long or not printable, or nothing of it is compared.
+        InputRefused: it is empty, too long or not printable, or it contains nothing that can be compared.
     """
     if text is None:
         return None

@@ -5,17 +5,17 @@ from datetime import datetime, timedelta
 from attrs import frozen
 
 MAX_LINK_LIFE = timedelta(days=366)
-"""A link ends after so long at the latest."""
+"""Longest time for which a link works."""
 
 DEFAULT_LINK_LIFE = "30d"
-"""When a link ends of which nobody has said it."""
+"""How long a link works unless the caller sets another time."""
 
 MAX_LINKS = 10
-"""Links to the page of one license that are in force at once."""
+"""Most valid links to the page of one license at a time."""
 
 MAX_DOWNLOADS = 20
-"""Times that a license file is given out by one link within :data:`DOWNLOAD_WINDOW`. Each is a line in the audit, which
-has no other limit."""
+"""Most downloads of a license file by one link within :data:`DOWNLOAD_WINDOW`. Each adds an audit entry, and nothing
+else limits their number."""
 
 DOWNLOAD_WINDOW = timedelta(hours=1)
 
@@ -32,8 +32,9 @@ class LicenseLink:
         sha256: of the whole secret, hexadecimal.
         created_at: aware.
         expires_at: the first instant at which it no longer works.
-        creator: subject of who made it, whose rights are looked at again at every use.
-        token: id of the personal token by which a member made it, which has to be live at every use; None if by none.
+        creator: subject of its creator, whose rights are checked again at every use.
+        token: id of the personal token with which a member made it, which must still be valid at every use; None
+            without one.
         downloaded_at: when the file was last downloaded by it, or None.
     """
 

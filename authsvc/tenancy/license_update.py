@@ -1,4 +1,4 @@
-"""What is to be changed of a license: the checked input of ``license set``."""
+"""Changes to a license: the checked input of ``license set``."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Self
@@ -13,16 +13,16 @@ from authsvc.tenancy.terms import check_field_values, check_fields, is_field_nam
 
 @frozen
 class LicenseUpdate:
-    """Checked changes; what is None stays as it is.
+    """Checked changes; attributes that are None do not change anything.
 
     Attributes:
-        customer: name of another customer, an existing one or a new one.
-        customer_reference: of another customer: the vendor's own key for it.
-        contact: another contact; empty for none.
-        repositories: other patterns, relative to the app; empty for nothing.
-        whole_app: whether the license covers the whole app from now on, whatever ``repositories`` says.
-        fields: custom fields that get another value.
-        removed_fields: names of custom fields that go.
+        customer: name of the new holder, an existing or a new customer.
+        customer_reference: the vendor's own key for the new holder.
+        contact: the new contact; empty to remove it.
+        repositories: the new patterns, relative to the app; empty for no repositories.
+        whole_app: whether the license covers the whole app from now on, regardless of ``repositories``.
+        fields: custom fields with their new values.
+        removed_fields: names of the custom fields to remove.
     """
 
     customer: str | None = None
@@ -44,7 +44,7 @@ class LicenseUpdate:
         whole_app: bool = False,
         fields: Iterable[str] | Mapping[str, object] = (),
     ) -> Self:
-        """Return the changes that were typed.
+        """Return the checked changes.
 
         Args:
             customer: one line of text.
@@ -52,8 +52,8 @@ class LicenseUpdate:
             contact: one line of text; empty to remove the contact.
             repositories: patterns relative to the app.
             whole_app: whether the license covers the whole app again.
-            fields: ``name=value`` each, as in :meth:`authsvc.tenancy.terms.LicenseTerms.parse`, where ``name=``
-                removes it; or values by name, where None does.
+            fields: ``name=value`` each, as in :meth:`authsvc.tenancy.terms.LicenseTerms.parse`, where ``name=`` removes
+                the field; or values by name, where None removes it.
 
         Raises:
             InputRefused: something is not acceptable.
@@ -76,7 +76,7 @@ class LicenseUpdate:
         )
 
     def applied(self, license_: License) -> License:
-        """Return the changed license; its customer is not looked at.
+        """Return the changed license; the customer is not changed here.
 
         Raises:
             InputRefused: it would have too many custom fields.
@@ -95,7 +95,7 @@ class LicenseUpdate:
 
 
 def _parse_pairs(pairs: Iterable[str]) -> tuple[dict[str, object], set[str]]:
-    """Return the fields that get another value, and the names of those that go."""
+    """Return the fields with their new values, and the names of those to remove."""
     values, removed = dict[str, object](), set[str]()
     for pair in pairs:
         name, equals, text = pair.partition("=")

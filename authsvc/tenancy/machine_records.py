@@ -1,6 +1,6 @@
-"""Credentials that people hand to machines, and links that they hand to each other: frozen records.
+"""Frozen records of tokens, service accounts, refresh tokens and one-time links.
 
-What logs in is never in a record: only the SHA-256 of a random secret of 256 bits.
+A record never contains a secret, only the SHA-256 of a random secret of 256 bits.
 """
 
 import enum
@@ -11,23 +11,23 @@ from attrs import frozen
 from authsvc.tenancy.records import Role, TokenDigest
 
 REFRESH_IDLE = timedelta(days=30)
-"""A refresh token that is not used for so long ends."""
+"""A refresh token ends when it is not used for this long."""
 
 REFRESH_LIFE = timedelta(days=90)
-"""A refresh token ends after so long, however often it is used."""
+"""A refresh token ends after this time, however often it is used."""
 
 MAX_REFRESH_TOKENS = 20
-"""Live refresh tokens of one member; the oldest end first."""
+"""Most valid refresh tokens of one member; the oldest are ended first."""
 
 REFRESH_WINDOW = timedelta(hours=1)
-"""At most :data:`MAX_REFRESH_TOKENS` of one member are made within so long. Each one is a change in the audit, which
-has no other limit."""
+"""At most :data:`MAX_REFRESH_TOKENS` of one member are made within this time. Each adds an audit entry, and nothing
+else limits their number."""
 
 LINK_LIFE = timedelta(hours=72)
-"""An invite or reset link works for so long."""
+"""How long an invite or reset link works."""
 
 MAX_TEAM_LINKS = 200
-"""Invite and reset links of one team that have not ended."""
+"""Most invite and reset links of one team that have not ended."""
 
 
 class ApiAccess(enum.StrEnum):
@@ -46,7 +46,7 @@ class LinkPurpose(enum.StrEnum):
 
 @frozen
 class PersonalToken:
-    """A member's token for a tool: what the member may do, and not longer than the member.
+    """A member's token for a tool: it has the member's rights, as long as the member has them.
 
     Attributes:
         id: never reused.
@@ -54,8 +54,8 @@ class PersonalToken:
         member: id of the member.
         sha256: of the whole secret, hexadecimal.
         created_at: aware.
-        expires_at: the first instant at which it no longer counts, or None.
-        api: what it may do at the management API; None is nothing.
+        expires_at: the first instant at which it is no longer valid, or None.
+        api: what it may do at the management API; None for nothing.
         revoked_at: since when it is refused, or None.
     """
 
@@ -84,7 +84,7 @@ class Grant:
     actions: tuple[str, ...]
 
     def render(self) -> str:
-        """Return the row as it is typed: ``myapp/api/*:pull,push``."""
+        """Return the row as on the command line: ``myapp/api/*:pull,push``."""
         return f"{self.app}/{self.pattern}:{','.join(self.actions)}"
 
 
@@ -97,13 +97,13 @@ class ServiceAccount:
         name: unique in the team.
         team: slug.
         grants: everything it may do.
-        tokens: the live generations, newest first; two at most.
+        tokens: the valid generations, newest first; at most two.
         created_at: aware.
-        creator: id of the member who made it, whose rights bound its own at every use; None for the operator.
+        creator: id of the member who made it, whose rights limit its own at every use; None for the operator.
         expires_at: the first instant at which it no longer counts, or None.
         api: what it may do at the management API; None is nothing.
-        disabled_at: since when it is refused for now, or None.
-        revoked_at: since when it is refused for good, or None.
+        disabled_at: since when it is disabled, or None.
+        revoked_at: since when it is refused permanently, or None.
     """
 
     id: str
@@ -124,24 +124,24 @@ class ServiceAccount:
         return f"service-account:{self.id}"
 
     def in_force(self, now: datetime) -> bool:
-        """Whether it counts now, as far as its own record says."""
+        """Whether it is valid now, according to its own record."""
         ended = self.expires_at is not None and now >= self.expires_at
         return self.revoked_at is None and self.disabled_at is None and not ended
 
 
 @frozen
 class RefreshToken:
-    """What ``docker login`` keeps instead of a member's password (design #8).
+    """A refresh token: ``docker login`` stores it instead of a member's password (design #8).
 
-    Never rotates: docker saves none but the first.
+    It is never rotated, because docker stores only the first one.
 
     Attributes:
         id: never reused.
         member: id of the member.
-        epoch: the member's at the time of making; another one ends it.
+        epoch: the member's epoch when it was made; it ends when that changes.
         sha256: of the whole secret, hexadecimal.
         created_at: aware.
-        client: the ``client_id`` that asked, for the list; unproven.
+        client: the ``client_id`` of the request, for lists; not verified.
         revoked_at: since when it is refused, or None.
     """
 
@@ -155,17 +155,17 @@ class RefreshToken:
 
     @property
     def holder(self) -> str:
-        """Whose it is: the member."""
+        """The holder's id, which is the member's, and the epoch."""
         return self.member
 
     def ended(self, used_at: datetime | None, now: datetime) -> bool:
-        """Whether it is too old, or was idle for too long since ``used_at``."""
+        """Whether it is too old, or has not been used for too long since ``used_at``."""
         return now >= self.created_at + REFRESH_LIFE or now >= (used_at or self.created_at) + REFRESH_IDLE
 
 
 @frozen
 class OneTimeLink:
-    """An invitation, or the right to set a new password: bound to one person as they are now.
+    """An invitation, or the right to set a new password: bound to one person in their present state.
 
     Attributes:
         id: never reused.
@@ -173,15 +173,15 @@ class OneTimeLink:
         sha256: of the whole secret, hexadecimal.
         team: slug.
         email: canonical form.
-        role: what the person becomes, or has to be still.
-        apps: what the person is limited to, or None.
+        role: the one that the person gets, or must still have.
+        apps: those that the person is limited to, or None.
         created_at: aware.
         expires_at: the first instant at which it no longer works.
-        creator: id of the member who made it, whose rights are looked at again at its use; None for the operator.
+        creator: id of the member who made it, whose rights are checked again at its use; None for the operator.
         member: id of the member whose password is reset; None for an invitation.
-        epoch: the member's at the time of making; another one voids the link.
+        epoch: the member's when the link was made; the link is void when that changes.
         used_at: when it was consumed, or None.
-        token: id of the personal token by which its maker acted, which has to be live at its use; None if by none.
+        token: id of the personal token that its creator used, which must still be valid at its use; None without one.
     """
 
     id: str

@@ -1,7 +1,7 @@
-"""Where in the list of an app's repositories those can be that the patterns of a license cover.
+"""Ranges of names in the list of an app's repositories that the patterns of a license can cover.
 
-A pattern begins with text that stands for itself: ``api/*`` covers nothing that does not begin with ``api/``. So who
-reads names in order reads those ranges alone, however many repositories the app has.
+A pattern begins with literal text: ``api/*`` covers only names that begin with ``api/``. So a reader of the ordered
+list needs to read only those ranges, however many repositories the app has.
 """
 
 from collections.abc import Sequence
@@ -13,12 +13,12 @@ from authsvc.tenancy.patterns import PROXY, covers_native
 
 @frozen
 class NameRange:
-    """The names that begin alike; those of one app do not overlap, and are in order.
+    """Names with a common prefix; the ranges of one app do not overlap, and are in order.
 
     Attributes:
-        prefix: how they begin, with the slug of the app in front.
-        patterns: those that cover some of them; None when all are covered.
-        is_name: whether ``prefix`` is the only one.
+        prefix: of the names, beginning with the slug of the app.
+        patterns: those that cover some of the names; None when all are covered.
+        is_name: whether ``prefix`` is the only name in the range.
     """
 
     prefix: str
@@ -27,11 +27,11 @@ class NameRange:
 
     @property
     def cost(self) -> int:
-        """About the steps of comparing that each character of a name takes."""
+        """The approximate number of steps that the comparison takes for each character of a name."""
         return sum(len(one) for one in self.patterns or () if "*" in one)
 
     def covers(self, repository: str) -> bool:
-        """Whether a name is in the range, and covered."""
+        """Whether a name is in the range and covered by a pattern."""
         if repository != self.prefix if self.is_name else not repository.startswith(self.prefix):
             return False
         rest = repository.split("/")[1:]
@@ -39,7 +39,7 @@ class NameRange:
 
 
 def name_ranges(app: str, patterns: Sequence[str] | None) -> tuple[NameRange, ...]:
-    """Return where the repositories of an app are that patterns cover; None for every repository."""
+    """Return the ranges of an app's repositories that patterns cover; None for every repository."""
     if patterns is None:
         return (NameRange(f"{app}/", None),)
     found: list[NameRange] = []

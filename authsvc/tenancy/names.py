@@ -1,7 +1,7 @@
-"""The names that people give: slugs, e-mail addresses, free text.
+"""Parses names that users enter: slugs, e-mail addresses, free text.
 
-A slug is the first component of a repository name, and isolation is drawn by it (design #11): ASCII, lower-case,
-never changed, never reused.
+A slug is the first component of a repository name, and isolation depends on it (design #11): ASCII, lower-case, never
+changed, never reused.
 """
 
 import re
@@ -10,7 +10,7 @@ from authsvc.errors import InputRefused
 
 MIN_SLUG, MAX_SLUG = 2, 40
 MAX_TEXT = 200
-"""Longest free text (names, contacts), in characters: it must fit into one HTTP reason phrase."""
+"""Most characters of a free text (names, contacts), which must fit into one HTTP reason phrase."""
 
 MAX_EMAIL = 254
 """Longest e-mail address, in characters (RFC 5321 §4.5.3.1.3)."""
@@ -22,7 +22,7 @@ RESERVED_SLUGS = frozenset(
         "root", "signin", "static", "status", "system", "token", "v1", "v2", "v3", "well-known",
     }
 )  # fmt: skip
-"""Words that are internal paths, roles of Docker Hub, or a host name to a client."""
+"""Reserved words: internal paths, roles of Docker Hub, and words that clients take for a host name."""
 
 _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
 _LOCAL_PART = re.compile(r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*", re.ASCII)
@@ -30,10 +30,10 @@ _DOMAIN = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0
 
 
 def parse_slug(text: str, what: str, field: str | None = None) -> str:
-    """Return ``text`` when it may name a team or an app.
+    """Return ``text`` if it may be the slug of a team or an app.
 
     Args:
-        text: as typed; never corrected, since a corrected name is another name.
+        text: as entered; never corrected, since a corrected name is a different name.
         what: ``team`` or ``app``, for the message.
         field: the argument that it was given as, if that has another name than ``what``.
 
@@ -59,7 +59,7 @@ def parse_slug(text: str, what: str, field: str | None = None) -> str:
 def parse_email(text: str) -> str:
     """Return the one canonical form of an e-mail address: trimmed, ASCII, lower-case.
 
-    Anything outside ASCII is refused, so no two Unicode twins can be two accounts (or one by accident).
+    Anything outside ASCII is refused, so that no two addresses that look alike can be two accounts, or one by accident.
 
     Raises:
         InputRefused: it is not an address, or not ASCII.
@@ -82,7 +82,7 @@ def parse_email(text: str) -> str:
 
 
 def parse_text(text: str, what: str, field: str | None = None) -> str:
-    """Return ``text`` trimmed, when it is one printable line of at most 200 characters.
+    """Return ``text`` trimmed if it is one printable line of at most 200 characters.
 
     Args:
         text: as typed.

@@ -1,7 +1,7 @@
-"""Pages of a list, and the cursor that leads to the next one (design #18).
+"""Pages of a list, and the cursors that lead to the next page (design #18).
 
-A cursor names the place at which a page ended, not a number of records, so what is added or removed meanwhile neither
-repeats nor skips anything else. It grants nothing: every page is checked again for what the caller may see.
+A cursor names the place at which a page ended, not a number of records, so records that are added or removed meanwhile
+cause no others to be repeated or skipped. It grants nothing: the caller's permission is checked for every page.
 """
 
 import base64
@@ -30,7 +30,7 @@ class Page(Generic[T]):
     """One page of a list.
 
     Attributes:
-        items: at most as many as asked for; a page with a filter may have fewer, or none, and a ``next`` all the same.
+        items: at most ``limit``; a page of a filtered list may have fewer, or none, even if there is a ``next``.
         next: the cursor of the next page; None when there is none.
         unreadable: ids of records that belong here and were written by a newer authsvc.
     """
@@ -42,13 +42,13 @@ class Page(Generic[T]):
 
 @frozen
 class IndexProgress:
-    """How far the indexes of the lists are after an upgrade.
+    """Progress of building the indexes of the lists after an upgrade.
 
     Attributes:
         settled: whether lists rely on the indexes. Until then they are complete too, but a filter takes longer, and
             customers of older licenses are missing.
-        done: licenses that the present pass, or the last one, has been through.
-        total: licenses that there were at its start.
+        done: licenses that the current pass, or the last one, has processed.
+        total: number of licenses at its start.
         ended_at: when the last whole pass ended, or None.
     """
 
@@ -59,18 +59,18 @@ class IndexProgress:
 
     @property
     def percent(self) -> int:
-        """How much is done."""
+        """The progress in per cent."""
         return 100 if self.settled else min(99, 100 * self.done // max(1, self.total))
 
 
 def write_cursor(query: str, place: str) -> str:
-    """Return the cursor that continues ``query``, a text that stands for the list and its filters, behind ``place``."""
+    """Return the cursor that continues ``query``, a text that identifies the list and its filters, after ``place``."""
     raw = place.encode()
     return base64.urlsafe_b64encode(_check(query, raw) + raw).rstrip(b"=").decode()
 
 
 def read_cursor(query: str, cursor: str | None) -> str | None:
-    """Return the place behind which ``query`` continues; None for the first page.
+    """Return the place after which ``query`` continues; None for the first page.
 
     Raises:
         InputRefused: it is not a cursor, or that of another list or of other filters; the field is ``after``.
@@ -93,7 +93,7 @@ def read_cursor(query: str, cursor: str | None) -> str | None:
 
 
 def page_size(limit: int) -> int:
-    """Return ``limit`` when a page may have so many items.
+    """Return ``limit`` if a page may have that many items.
 
     Raises:
         InputRefused: it is less than 1 or more than :data:`MAX_PAGE`; the field is ``limit``.

@@ -1,4 +1,4 @@
-"""Passkeys: what a member signs in to the portal with instead of the password. A record has no secret in it."""
+"""Passkeys, with which members sign in to the portal instead of a password. Records contain no secrets."""
 
 import hashlib
 from datetime import datetime, timedelta
@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from attrs import frozen
 
 MAX_PASSKEYS = 20
-"""Passkeys of one member."""
+"""Most passkeys of one member."""
 
 CHALLENGE_LIFE = timedelta(minutes=5)
 """Time that a browser has to answer a challenge."""
@@ -17,7 +17,7 @@ class Passkey:
     """A public key whose private key an authenticator of the member holds.
 
     Attributes:
-        id: made of the id that the authenticator chose, so that no two records are of one passkey.
+        id: derived from the id that the authenticator chose, so that no passkey has two records.
         member: id of the member.
         name: chosen by the member.
         credential: attested credential data of WebAuthn §6.5.1, base64url: the authenticator's id and the public key.
@@ -37,23 +37,23 @@ class Passkey:
     synced: bool = False
 
     def counts_on(self, sign_count: int) -> bool:
-        """Whether the counter of a new signature follows this one's: else there may be a copy of the private key.
+        """Whether the counter of a new signature is greater than this one's: else the private key may have been copied.
 
-        An authenticator that does not count says 0 every time (WebAuthn §6.1.1, §7.2 step 22).
+        An authenticator without a counter always sends 0 (WebAuthn §6.1.1, §7.2 step 22).
         """
         return sign_count > self.sign_count or sign_count == self.sign_count == 0
 
 
 @frozen
 class NewCredential:
-    """What an authenticator has made, checked.
+    """A checked new credential of an authenticator.
 
     Attributes:
-        id: of the record to be.
-        credential: as of :class:`Passkey`.
-        rp_id: the same.
-        sign_count: the same.
-        synced: the same.
+        id: of the future record.
+        credential: as in :class:`Passkey`.
+        rp_id: as in :class:`Passkey`.
+        sign_count: as in :class:`Passkey`.
+        synced: as in :class:`Passkey`.
     """
 
     id: str
@@ -77,5 +77,5 @@ class PasskeyUse:
 
 
 def digest_of(credential_id: bytes) -> bytes:
-    """Return what the id of a record is made of: 10 bytes."""
+    """Return the 10 bytes that the id of a record is made of."""
     return hashlib.sha256(b"authsvc passkey\0" + credential_id).digest()[:10]

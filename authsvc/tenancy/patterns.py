@@ -1,9 +1,9 @@
 """Repository patterns of licenses (design #11).
 
-``*`` stands for any text within one component, ``**`` as a whole component for any number of components: at the end
-of a pattern at least one (``api/**`` is everything inside ``api``), elsewhere also none. Nothing else is special.
-A pattern is relative to the app. One that begins with ``proxy/UPSTREAM/`` matches images that are pulled through
-from that upstream, and no other pattern does.
+``*`` stands for any text within one component, ``**`` as a whole component for any number of components: at the end of
+a pattern at least one (``api/**`` is everything inside ``api``), elsewhere possibly none. No other character is
+special. A pattern is relative to the app. One that begins with ``proxy/UPSTREAM/`` matches images that are pulled
+through from that upstream, and no other pattern does.
 """
 
 import re
@@ -24,18 +24,18 @@ _COMPONENT = re.compile(r"\*\*|[a-z0-9*](?:[a-z0-9._*-]*[a-z0-9*])?", re.ASCII)
 
 
 def is_pattern(text: str) -> bool:
-    """Whether ``text`` is of the grammar of a pattern, relative to whatever it is relative to."""
+    """Whether ``text`` is a well-formed pattern."""
     components = text.split("/")
     whole = all(_COMPONENT.fullmatch(c) and ("**" not in c or c == "**") for c in components)
     return 0 < len(text) <= MAX_NAME_LENGTH and whole
 
 
 def parse_pattern(text: str, field: str = "repositories") -> str:
-    """Return ``text`` when it is a pattern.
+    """Return ``text`` if it is a well-formed pattern.
 
     Args:
         text: as typed.
-        field: the argument that it is a part of.
+        field: the argument that contains it.
 
     Raises:
         InputRefused: not of the grammar.
@@ -64,7 +64,7 @@ def matches(pattern: str, components: Sequence[str]) -> bool:
     passes such a path as native: see :func:`covers_native` and :func:`covers_proxied`.
     """
     wanted: list[str] = pattern.split("/")
-    if wanted[-1] == "**":  # at the end: one component at least
+    if wanted[-1] == "**":  # at the end: at least one component
         wanted[-1:] = ["*", "**"]
     return _glob(wanted, components, star="**", same=_component_matches)
 
@@ -86,7 +86,7 @@ def _component_matches(pattern: str, component: str) -> bool:
 def _glob(pattern: Sequence[str], items: Sequence[str], *, star: str, same: Callable[[str, str], bool]) -> bool:
     """Match ``items`` against ``pattern``, where ``star`` stands for any run of items.
 
-    The greedy two-pointer algorithm: on a mismatch only the latest star takes one more item. At most
+    The greedy two-pointer algorithm: on a mismatch only the latest star takes one more item. It takes at most
     len(pattern) x len(items) steps, so no pattern is slow.
     """
     at = item = 0

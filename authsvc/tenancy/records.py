@@ -1,4 +1,4 @@
-"""The records: frozen values, each with the rules that need nothing but itself."""
+"""The main records: frozen values, each with the rules that depend only on the record itself."""
 
 import enum
 import json
@@ -19,7 +19,7 @@ class Role(enum.StrEnum):
 
 
 class LicenseType(enum.StrEnum):
-    """What kind of customer holds a license; for reports, it changes no right."""
+    """The kind of a license; for reports only, it does not change any right."""
 
     TRIAL = "trial"
     PAID = "paid"
@@ -50,7 +50,7 @@ class App:
         team: slug of the owning team.
         name: for people.
         created_at: aware.
-        archived_at: since when nothing pushes to it or pulls from it; None while in use.
+        archived_at: since when nobody may push to it or pull from it; None while it is in use.
     """
 
     slug: str
@@ -65,16 +65,16 @@ class Member:
     """A person of a vendor's team.
 
     Attributes:
-        id: never reused, also when the same address joins again.
+        id: never reused, even when the same address joins again.
         email: canonical form.
         team: slug.
         role: see :class:`Role`.
         apps: the apps the member is limited to, or None for every app of the team.
         password_hash: Argon2id in PHC form.
-        epoch: raised by every change that must end remembered passwords at once.
+        epoch: raised by every change that must invalidate remembered passwords at once.
         created_at: aware.
         disabled_at: since when the account may not be used, or None.
-        removed_at: since when the person is no member any more, or None; the id is never used again.
+        removed_at: since when the person is no longer a member, or None; the id is never used again.
     """
 
     id: str
@@ -101,12 +101,12 @@ class Member:
 
 @frozen
 class TokenDigest:
-    """One live generation of a license's registry token.
+    """One valid generation of a license's registry token.
 
     Attributes:
         generation: the number under which the token is derived.
         sha256: hexadecimal SHA-256 of the whole token.
-        ends_at: when an overlapped older generation stops, or None.
+        ends_at: when an older generation stops working after a rotation with overlap, or None.
     """
 
     generation: int
@@ -115,14 +115,14 @@ class TokenDigest:
 
 
 def live_tokens(tokens: tuple[TokenDigest, ...], now: datetime) -> tuple[TokenDigest, ...]:
-    """Return those of ``tokens`` that still log in."""
+    """Return those of ``tokens`` that are still valid."""
     return tuple(token for token in tokens if token.ends_at is None or now < token.ends_at)
 
 
 def rotated(
     tokens: tuple[TokenDigest, ...], sha256: str, overlap: timedelta, now: datetime, generation: int | None = None
 ) -> tuple[TokenDigest, ...]:
-    """Return the live generations after a rotation: the new one, and for ``overlap`` the newest old one.
+    """Return the valid generations after a rotation: the new one, and for ``overlap`` the newest old one.
 
     The new one is number ``generation``, or follows the newest.
     """
@@ -135,7 +135,7 @@ def rotated(
 
 
 def _as_json(fields: dict[str, Any]) -> str:
-    """Return what two licenses' own fields are compared by: 1, 1.0 and true are equal in Python, and not in a file."""
+    """Return custom fields in comparable form: 1, 1.0 and true are equal in Python, but not in a license file."""
     return json.dumps(fields, sort_keys=True)
 
 
@@ -147,20 +147,20 @@ class License:
         id: never reused.
         app: slug of the app.
         team: slug of the vendor.
-        customer: for people, and in every refusal: the name as written into the file.
+        customer: the name as written into the file; shown to people and part of every refusal.
         type: for reports.
         issued_at: aware.
-        expires_at: aware; the first instant at which it no longer counts.
+        expires_at: aware; the first instant at which it is no longer valid.
         registry: host and port to log in to, as written into the file.
-        tokens: the live generations, newest first; two at most.
-        not_before: aware; the first instant at which it counts, or None.
-        repositories: patterns relative to the app; None is the whole native app, empty is nothing.
-        fields: what the vendor's own software reads.
+        tokens: the valid generations, newest first; at most two.
+        not_before: aware; the first instant at which it is valid, or None.
+        repositories: patterns relative to the app; None for the whole native app, empty for no repositories.
+        fields: custom fields for the vendor's own software.
         contact: whom the customer asks, or None.
-        reference: the vendor's own key, under which it was imported, or None.
+        reference: the vendor's own key, with which it was imported, or None.
         revoked_at: since when it is refused, or None.
         archived_at: since when it is refused and hidden, or None.
-        customer_id: of the customer it is made out to; None until a license of an older version is indexed.
+        customer_id: of its holder; None until a license of an older version is indexed.
     """
 
     id: str
@@ -197,14 +197,14 @@ class License:
         return "expired" if now >= self.expires_at else "active"
 
     def state_in(self, app: App, now: datetime) -> str:
-        """Return the state that counts: of an archived app, a license that would be in force, or will, is archived."""
+        """Return the effective state: in an archived app, a license that is active or pending counts as archived."""
         state = self.state(now)
         return "archived" if app.archived_at is not None and state in {"active", "pending"} else state
 
 
 @frozen
 class LicenseReference:
-    """Which license was made for a vendor's own key: what lets an import be repeated.
+    """The license that was made for a vendor's own key, so that an import can be repeated.
 
     Attributes:
         license: its id.

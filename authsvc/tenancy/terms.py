@@ -1,4 +1,4 @@
-"""What a vendor agrees with a customer: the checked input of a new license."""
+"""Terms of a license: the checked input of a new license."""
 
 import json
 import math
@@ -21,17 +21,17 @@ MAX_FIELDS = 50
 """Most custom fields in one license."""
 
 FIELD_NAMES = "1 to 63 of A-Z, a-z, 0-9, '_', '.' and '-', a letter first"
-"""What a name of a custom field is, for people."""
+"""The grammar of the name of a custom field, in words."""
 
 _FIELD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,62}", re.ASCII)
 
 
 @frozen
 class LicenseTerms:
-    """Checked terms; the attributes mean what they mean in :class:`authsvc.tenancy.records.License`.
+    """Checked terms; the attributes are those of :class:`authsvc.tenancy.records.License`.
 
-    The customer's reference finds the customer before its name does, and reference and e-mail are given to a customer
-    that has none.
+    The customer is looked up by its reference first, then by its name. A customer without reference or e-mail gets
+    those given.
     """
 
     customer: str
@@ -59,23 +59,22 @@ class LicenseTerms:
         customer_email: str | None = None,
         now: datetime,
     ) -> Self:
-        """Return the terms that were typed.
+        """Return the checked terms.
 
         Args:
             customer: one line of text.
             expires: a day, an instant or a number of days from now such as ``365d``.
             type_: one of :class:`LicenseType`.
-            not_before: the same, before ``expires``.
-            repositories: patterns relative to the app; None is the whole app.
-            fields: ``name=value`` each, where a value that is a JSON number, true, false or null is that; or values
-                by name.
+            not_before: in the same form, before ``expires``.
+            repositories: patterns relative to the app; None for the whole app.
+            fields: ``name=value`` each, where JSON numbers, true, false and null are parsed as such; or values by name.
             contact: one line of text.
             customer_reference: the vendor's own key for the customer.
             customer_email: of the customer.
-            now: from which days are counted.
+            now: the time from which days are counted.
 
         Raises:
-            InputRefused: something is not acceptable; all of it is listed.
+            InputRefused: something is not acceptable; the error lists all of it.
         """
         problems: list[FieldProblem] = []
 
@@ -148,7 +147,7 @@ def parse_repositories(texts: Iterable[str]) -> tuple[str, ...]:
     """Return the patterns.
 
     Raises:
-        InputRefused: one is no pattern, or there are too many.
+        InputRefused: one is not a pattern, or there are too many.
     """
     patterns = tuple(parse_pattern(text) for text in texts)
     if len(patterns) > MAX_PATTERNS:
@@ -176,7 +175,7 @@ def check_fields(fields: Mapping[str, object]) -> None:
 
 
 def parse_field(name: str, text: str) -> object:
-    """Return the value of a custom field: what JSON reads as a number, true, false or null is that, else the text.
+    """Return the value of a custom field: a JSON number, true, false and null are parsed as such, else it is text.
 
     Raises:
         InputRefused: it is not one line of text.
@@ -189,7 +188,7 @@ def parse_field(name: str, text: str) -> object:
 
 
 def check_field(name: str, value: object) -> object:
-    """Return the value of a custom field that has a type already.
+    """Check and return the value of a custom field that has a type already.
 
     Raises:
         InputRefused: it is neither a number, true, false, null nor one line of text.
@@ -204,7 +203,7 @@ def check_field(name: str, value: object) -> object:
 
 
 def check_field_values(values: Mapping[str, object]) -> dict[str, object]:
-    """Return custom fields whose values have a type already.
+    """Check and return custom fields whose values have a type already.
 
     Raises:
         InputRefused: a name or a value is not acceptable, or there are too many.
@@ -221,13 +220,13 @@ def check_field_values(values: Mapping[str, object]) -> dict[str, object]:
 
 
 def is_plain(value: object) -> bool:
-    """Whether a value is null, a truth value or a number that JSON can write."""
+    """Whether a value is null, a boolean or a number that JSON can represent."""
     # 1e400 is read as infinity and cannot be written.
     return value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value))
 
 
 def _of(name: str) -> str:
-    """Return the name by which an error points at one custom field."""
+    """Return the name of one custom field for an error's ``field``."""
     return f"fields.{name}"
 
 

@@ -1,4 +1,4 @@
-"""A record together with the version of it that was read."""
+"""A record together with its version when it was read."""
 
 from typing import Generic, NewType, TypeVar
 
@@ -7,16 +7,16 @@ from attrs import frozen
 T = TypeVar("T")
 
 Version = NewType("Version", bytes)
-"""Identifies one stored state of a record. Opaque: only ``store/`` looks into it."""
+"""Identifies one stored state of a record. Opaque: only ``store/`` interprets it."""
 
 
 @frozen
 class Versioned(Generic[T]):
-    """A record as it was read, so that a change can require that it is unchanged since.
+    """A record with its version, so that a change can require that the record has not been changed since.
 
     Attributes:
         record: the value.
-        version: identifies what was read; hand it back with the change.
+        version: identifies the state that was read; pass it back with the change.
     """
 
     record: T
