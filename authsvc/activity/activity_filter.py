@@ -1,4 +1,4 @@
-"""Which activity a list shows."""
+"""The filter of a list of activity."""
 
 import re
 from datetime import datetime, timedelta
@@ -28,17 +28,17 @@ class Resolution(StrEnum):
 
     @property
     def kept(self) -> timedelta:
-        """For how long counts are stored."""
+        """How long counts are stored."""
         return HOURS_KEPT if self is Resolution.HOUR else DAYS_KEPT
 
 
 @frozen
 class ActivityFilter:
-    """The activity of one app, of one team, or of all, that has everything asked for.
+    """Selects activity of one app, of one team, or of all, that fulfils every given condition.
 
     Attributes:
-        since: periods that end after this, and not before what is kept.
-        until: periods that begin before this.
+        since: only periods that end after this; never before the oldest stored one.
+        until: only periods that begin before this.
         resolution: of the periods.
         team: slug; None for every team.
         app: slug, of ``team`` if that is given; None for every app.
@@ -46,7 +46,7 @@ class ActivityFilter:
         license_id: only this license, of ``app``.
         customer_id: only licenses of this customer, of ``team``.
         image: only this repository, tag or digest, of ``app``.
-        text: what was typed: a cursor belongs to it.
+        text: of the filter as entered, to which a cursor belongs.
     """
 
     since: datetime
@@ -70,11 +70,11 @@ class ActivityFilter:
         resolution: str | None = None,
         image: str | None = None,
     ) -> Self:
-        """Return the filter that was typed, for every app.
+        """Return the filter for the given arguments, for every app.
 
         Args:
-            now: spans are counted back from here.
-            since: an instant, or a span such as ``7d``; None for all that is kept.
+            now: the time from which spans are counted back.
+            since: an instant, or a span such as ``7d``; None for all that is stored.
             until: in the same forms; None for now.
             resolution: ``hour`` or ``day``; None for days.
             image: a repository, with a tag or digest or without.
@@ -99,12 +99,12 @@ class ActivityFilter:
         return cls(first, last, chosen, image=name, text=(since, until))
 
     def overlaps(self, start: datetime) -> bool:
-        """Whether the period that begins at ``start`` is asked for."""
+        """Whether the period that begins at ``start`` is selected."""
         return start < self.until and start + timedelta(seconds=self.resolution.seconds) > self.since
 
     @property
     def query(self) -> str:
-        """A text that stands for this filter: a cursor belongs to it."""
+        """A text that identifies this filter, to which a cursor belongs."""
         limited = None if self.apps is None else sorted(self.apps)
         names = (self.team, self.app, limited, self.license_id, self.customer_id, self.image)
         return f"activity {self.resolution} {self.text!r} {names!r}"
@@ -114,7 +114,7 @@ def parse_time(text: str, now: datetime, what: str) -> datetime:
     """Return the instant: a date, a date with a time, or a span back from ``now`` such as ``7d`` or ``24h``.
 
     Raises:
-        InputRefused: of another form; ``what`` names the argument.
+        InputRefused: it has another form; ``what`` names the argument.
     """
     if _SPAN.fullmatch(text):
         return now - parse_span(text, what, longest=DAYS_KEPT)

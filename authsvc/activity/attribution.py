@@ -1,4 +1,4 @@
-"""Whose activity an event of the registry is, and what is counted of it.
+"""Attributes an event of the registry to accounts, and determines what is counted.
 
 =========================================  ==================================================================
 event                                      counted
@@ -12,9 +12,9 @@ anything else: HEAD and upload of a blob,  nothing
 mount
 =========================================  ==================================================================
 
-A license counts for its own app alone. Of several licenses in one subject, each one of the repository's app counts,
-and the app once. Everyone else counts for the app of the repository. What authsvc itself does at the registry is
-not counted as activity, but it changes images.
+A license's activity counts only for its own app. With several licenses in one subject, each one for the repository's
+app counts, and the app once. Other accounts count for the app of the repository. Requests of authsvc itself are not
+counted as activity, but they change images.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -31,16 +31,17 @@ from authsvc.spec.registry_event import CacheUse, EventAction, RegistryEvent
 from authsvc.tenancy.subjects import LICENSE, SYSTEM, join_licenses, split_subject
 
 HOURS_KEPT = timedelta(days=14)
-"""For how long counts by hour are stored. An older event is not counted: whether it was before is forgotten."""
+"""How long counts by hour are stored. Older events are not counted, because it is no longer known whether they were
+counted before."""
 
 DAYS_KEPT = timedelta(days=400)
-"""For how long counts by day are stored."""
+"""How long counts by day are stored."""
 
 CLOCK_SLACK = timedelta(minutes=5)
-"""By how much the clock of the registry may be ahead; an event from later than that counts as of now."""
+"""How far the clock of the registry may be ahead; the time of a later event is replaced by the current time."""
 
 MAX_SECTIONS = 100
-"""Most manifests of an index that are remembered as a part of it."""
+"""Most manifests of an index that are stored as parts of it."""
 
 MANIFESTS = frozenset(
     {
@@ -52,7 +53,7 @@ MANIFESTS = frozenset(
         "application/vnd.docker.distribution.manifest.v1+prettyjws",
     }
 )
-"""Media types of manifests and indexes; an event of another type is of a blob."""
+"""Media types of manifests and indexes; an event with another type is about a blob."""
 
 _SUBJECTS = ("member", "service-account", "license")
 
@@ -74,7 +75,7 @@ class NotCounted(StrEnum):
     """Its repository belongs to no app."""
 
     NOTHING = "nothing"
-    """It is not an activity."""
+    """It does not count as activity."""
 
     TOO_OLD = "too_old"
     """It is older than :data:`HOURS_KEPT`."""
@@ -87,12 +88,12 @@ class ActivityEvent:
     Attributes:
         id: of the registry's event.
         timestamp: as the registry gave it.
-        at: as of when it counts: the same, unless that is in the future.
+        at: time for which it counts: the same, unless that is in the future.
         app: slug.
-        kind: what is counted; None for what authsvc did itself, which only changes images.
+        kind: what is counted; None for requests of authsvc itself, which only change images.
         action: what was done.
-        image: the repository with tag and digest as far as the event has them; of a download the repository.
-        accounts: subjects of one record each that it counts for; empty when the token had no usable subject.
+        image: the repository, with tag and digest if the event has them; for a download only the repository.
+        accounts: subjects that it counts for, each of one record; empty when the token had no usable subject.
         size: bytes of a download.
         network: of the client, as :func:`authsvc.client.network_of` names it; None if it is not known.
         parts: digests of the manifests of an index.
@@ -114,9 +115,9 @@ class ActivityEvent:
 
     @property
     def changed(self) -> ImageName | None:
-        """What the index of images has to read again: a tag, or all tags of a digest that is gone; None for nothing.
+        """What the index of images must read again: a tag, or all tags of a deleted digest; None for nothing.
 
-        A push without a tag changes no tag: it is a platform of an index whose tag is pushed next.
+        A push without a tag changes no tag: usually it is a platform of an index whose tag is pushed next.
         """
         match self.action, self.image:
             case (EventAction.PUSH | EventAction.DELETE, ImageName(repository, str() as tag)):
@@ -135,7 +136,7 @@ class ActivityEvent:
 
 
 def needed_apps(events: Iterable[RegistryEvent]) -> set[str]:
-    """Return the slugs of the apps that :func:`attributed` must know of, if they exist."""
+    """Return the slugs of the apps whose existence :func:`attributed` must know."""
     located = (locate(event.repository) for event in events)
     return {location.app for location in located if location is not None}
 
@@ -150,7 +151,7 @@ def needed_licenses(events: Iterable[RegistryEvent]) -> set[str]:
 def attributed(
     event: RegistryEvent, apps: Collection[str], app_of: Mapping[str, str], now: datetime
 ) -> ActivityEvent | NotCounted:
-    """Return what is counted of ``event``.
+    """Return what is counted for ``event``.
 
     Args:
         event: as the registry sent it.

@@ -1,4 +1,4 @@
-"""Where the registry's events go: stored for good and each once, before the registry is answered."""
+"""Interface for storing the registry's events: durably, and each once, before the registry gets its answer."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,15 +11,14 @@ from authsvc.spec.registry_event import RegistryEvent
 
 @frozen
 class RecordedEvents:
-    """What became of some events.
+    """The result of recording some events.
 
     Attributes:
         accepted: how many were recorded now.
-        duplicate: how many had been recorded before: the registry sends an event again when it missed our answer.
+        duplicate: how many had been recorded before: the registry sends an event again when it did not get our answer.
         ignored: how many are not recorded, such as those of our own requests and of repositories that belong to no app.
-        dropped: how many should have been recorded and never will be: they are too old, or there was no room for them
-            for too long.
-        no_room: how many of the dropped ones there was no room for.
+        dropped: how many are lost: they are too old, or there was no room for them for too long.
+        no_room: how many of them were dropped for lack of room.
     """
 
     accepted: int = 0
@@ -33,7 +32,7 @@ class EventSink(Protocol):
     """Records events."""
 
     async def record(self, events: Sequence[RegistryEvent], now: datetime) -> RecordedEvents:
-        """Record each event that was not recorded before; all of it is durable on return.
+        """Record each event that was not recorded before; all are durable on return.
 
         May be called again with events of a call that failed or was cancelled: each of them counts once.
 
@@ -42,6 +41,6 @@ class EventSink(Protocol):
             now: the time of the request, aware.
 
         Raises:
-            StoreUnavailable: it is not known whether they were recorded; the registry is to send them again.
+            StoreUnavailable: it is not known whether they were recorded; the registry must send them again.
         """
         ...

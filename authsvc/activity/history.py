@@ -1,4 +1,4 @@
-"""What the activity says of images and accounts, as it is read."""
+"""The recorded activity of images and accounts, as it is read."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -13,12 +13,12 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @frozen
 class LastUse:
-    """The newest push or pull of something, or when it was found.
+    """The latest push or pull of an image, or when it was found.
 
     Attributes:
         at: to the millisecond.
-        subject: by whom; None if the event named nobody.
-        digest: what the tag stood for; None where that is not known.
+        subject: who did it; None if the event had no subject.
+        digest: of the tag at that time; None if that is not known.
     """
 
     at: datetime
@@ -28,15 +28,15 @@ class LastUse:
 
 @frozen
 class ImageHistory:
-    """What is known of one repository, tag or digest. None is unknown: events may be lost, and are older than a record.
+    """The known activity of one repository, tag or digest. None is unknown: events may be lost, or predate records.
 
     Attributes:
         image: its name.
         pushed: the last push.
-        pulled: the last pull by anyone: of a tag also that of the digest in its name, because docker and containerd
-            ask for the digest of a tag and pull by digest.
-        pulled_by_license: the last pull by a license, the same way.
-        found: what a crawl of the registry found there, and when first, if no push of it is known.
+        pulled: the last pull by any account; for a tag also that of the digest in its name, because docker and
+            containerd resolve a tag and pull by digest.
+        pulled_by_license: the last pull by a license, in the same way.
+        found: what a crawl of the registry found under the name, and when first, if no push of it is known.
         deleted_at: the last delete, if nothing was pushed or found since.
         is_part: whether it is a manifest of an index: one of several platforms, or an attestation.
     """
@@ -51,7 +51,7 @@ class ImageHistory:
 
     @property
     def digest(self) -> str | None:
-        """What the name stands for, as far as the newest push, pull or crawl of it says."""
+        """The digest of the name, according to its latest push, pull or crawl."""
         if self.image.digest is not None:
             return self.image.digest
         known = [use for use in (self.pushed, self.pulled, self.found) if use is not None]
@@ -74,11 +74,11 @@ class ImagePull:
 
 @frozen
 class RunningLicenses:
-    """Which licenses pulled each of some images lately.
+    """The licenses that recently pulled each of some images.
 
     Attributes:
         pulls: of each image, in order, the last pull by each license, by subject.
-        more: whether the app has so many accounts that not all were looked at: there may be further licenses.
+        more: whether the app has so many accounts that not all were examined, so that there may be further licenses.
     """
 
     pulls: tuple[Mapping[str, datetime], ...]
@@ -87,22 +87,23 @@ class RunningLicenses:
 
 @frozen
 class ActivityRow:
-    """What one account did with one image in one hour or day.
+    """The activity of one account with one image in one hour or day.
 
     Attributes:
         start: of the hour or day.
         app: slug.
-        image: None for several images that are not told apart, because the account used so many; of a download the
+        image: None for several images that are counted together, because the account used too many; for a download the
             repository.
-        kind: what was done.
-        subject: of one record; None if the token named none, or if several did the same.
-        count: how often; of downloads 0, because they are parts of pulls.
-        size: bytes of downloads; None for anything else, which is not measured.
-        first_at: of the first time, to the second.
-        last_at: of the last time.
-        hits: how often the cache of linked registries had it, of downloads for how many blobs; None for other images.
+        kind: of the activity.
+        subject: of one record; None if the token named none, or for several subjects.
+        count: how often; 0 for downloads, because they are parts of pulls.
+        size: bytes of downloads; None for other kinds, which are not measured.
+        first_at: time of the first one, to the second.
+        last_at: time of the last one.
+        hits: how often the cache of linked registries had the image, or for downloads how many blobs; None for other
+            images.
         misses: how often it did not.
-        stale: how often it was what the tag meant last, because the registry could not be asked.
+        stale: how often the last known image of the tag was served, because the registry could not be reached.
     """
 
     start: datetime
@@ -121,15 +122,15 @@ class ActivityRow:
 
 @frozen
 class ImageUse:
-    """What one account did with one image.
+    """The use of one image by one account.
 
     Attributes:
         image: a repository with a tag and a digest, or with a digest alone.
         first_pull: or None.
         last_pull: or None.
-        last_head: when it last asked for the digest under the tag, or None.
+        last_head: when it last requested the digest of the tag, or None.
         pulls: how often it got the manifest.
-        is_part: whether the image is a manifest of an index that was asked for by its digest.
+        is_part: whether the image is a manifest of an index that was requested by its digest.
     """
 
     image: ImageName
@@ -142,15 +143,15 @@ class ImageUse:
 
 @frozen
 class Version:
-    """A version of an image that an account has, or several accounts together.
+    """A version of an image that an account, or several accounts together, have pulled.
 
     Attributes:
         repository: full name.
         digest: of the manifest or index.
-        tags: under which it was asked for, in order; empty if only by digest.
-        first_pull: of what is remembered, or None.
-        last_pull: None for a version that was only asked for.
-        last_head: when it was last asked for under a tag, or None.
+        tags: under which it was requested, in order; empty if only by digest.
+        first_pull: the first one that is still stored, or None.
+        last_pull: None for a version that was only requested with HEAD.
+        last_head: when it was last requested with HEAD under a tag, or None.
         pulls: how often it was pulled; 0 for a part of an index.
         is_part: whether it is a manifest of an index, for one of several platforms.
     """
@@ -172,19 +173,19 @@ class Version:
 
 @frozen
 class AccountActivity:
-    """What is remembered of an account's activity in one app.
+    """The stored activity of one account in one app.
 
     Attributes:
         app: slug.
         subject: of one record.
         first_pull: ever, or None.
         last_pull: ever, or None.
-        since: since when the rest is counted.
+        since: since when the other values are counted.
         uses: of images.
-        networks: that it came from, as :func:`authsvc.client.network_of` names them.
+        networks: of its clients, as :func:`authsvc.client.network_of` names them.
         size: bytes of downloads.
         more_images: whether it used more than are listed.
-        more_networks: whether it came from more than are listed.
+        more_networks: whether there were more networks than are listed.
     """
 
     app: str
@@ -206,13 +207,13 @@ class AccountActivity:
 
 @frozen
 class LicenseDownloads:
-    """How much the licenses of an app downloaded.
+    """The downloads of the licenses of an app.
 
     Attributes:
         since: since when it is counted.
         sizes: bytes of those that downloaded most, by subject, most first.
-        rest: bytes of all other licenses that were looked at.
-        more: whether the app has so many accounts that not all were looked at.
+        rest: bytes of all other licenses that were examined.
+        more: whether the app has so many accounts that not all were examined.
     """
 
     since: datetime
@@ -223,16 +224,16 @@ class LicenseDownloads:
 
 @frozen
 class AppDay:
-    """What everyone together did in an app on one day.
+    """The activity of all accounts in an app on one day.
 
     Attributes:
         start: of the day, UTC.
         app: slug.
-        pulls: GETs of manifests; that of a part of an index is one with the index.
+        pulls: GETs of manifests; one of an index and one of its part count as one.
         heads: HEADs of manifests.
         pushes: of manifests.
         deletes: of tags and digests, except by authsvc itself.
-        size: bytes of the blobs that were asked for.
+        size: bytes of the blobs that were requested.
     """
 
     start: datetime

@@ -13,7 +13,7 @@ _DIGEST = re.compile(DIGEST, re.ASCII)
 
 @frozen
 class ImageName:
-    """A repository, or what is under one of its tags or digests.
+    """A repository, or an image under one of its tags or digests.
 
     Attributes:
         repository: full name, which begins with the slug of its app.
@@ -56,14 +56,14 @@ class ImageName:
         return cls(repository, tag, digest or None)
 
     def __str__(self) -> str:
-        """Return it as it is typed; a digest behind a tag is left out."""
+        """Return the name as users enter it; a digest after a tag is left out."""
         if self.tag is not None:
             return f"{self.repository}:{self.tag}"
         return self.repository if self.digest is None else f"{self.repository}@{self.digest}"
 
     @property
     def names(self) -> tuple["ImageName", ...]:
-        """Each of what it names that has a history of its own: the repository, the tag and the digest."""
+        """The names in it that each have a history: the repository, the tag and the digest."""
         found = [ImageName(self.repository)]
         if self.tag is not None:
             found.append(ImageName(self.repository, self.tag))

@@ -1,5 +1,5 @@
 """The audit: every change of management, and every token request with its outcome.
 
-A change is appended in the same step that makes it, so it is acknowledged only after it is durable. Token events are
-appended in batches off the request path (design #14).
+The entry of a change is written in the same transaction as the change, so a change is acknowledged only when its entry
+is durable. Token events are written in batches in the background (design #14).
 """

@@ -1,18 +1,18 @@
-"""Aggregates repeated token events into one audit entry with a count: which are the same, and when one is recorded.
+"""Aggregates repeated token events into one audit entry with a count: which ones are equal, and when they are recorded.
 
-Rule 1: the first decision of its kind is recorded at once, so that anyone who looks for it finds it.
+Rule 1: the first decision of its kind is recorded at once, so that it can be found at once.
 Rule 2: repeats are grouped and recorded together: first after two seconds, then after twice as long each time, up to
 five minutes. A silence of the same length resets the interval.
 Rule 3: repeats of fully granted tokens, which are rarely looked up, are recorded after an hour and then once a day;
 only a day of silence resets the interval.
 Rule 4: with a proven identity, an entry keeps as many request ids as it has room for, because each was shown to a
 user; for fully granted tokens it keeps the first and the last.
-Rule 5: before identity is proven, everything from one /24 or /64 with one cause is the same, and of causes, which a
-guesser can make up, a network has few.
-Rule 6: a subject begins so many groups, and then a few every minute. Beyond that its requests are one group by
-outcome, with a few examples: who asks for something else each time fills the audit no faster than others do.
-Rule 7: memory is bounded. When no more groups fit, new decisions are grouped by app and outcome, with a few examples:
-the entry has less detail, and every decision is still counted.
+Rule 5: before identity is proven, all requests from one /24 or /64 with the same cause are one group, and the number of
+causes per network is limited, since an attacker can vary them. Rule 6: the number of groups that a subject may begin is
+limited, with a few more every minute. Beyond that its requests are grouped by outcome, with a few examples: a caller
+that varies its requests fills the audit no faster than others. Rule 7: memory is bounded. When no more groups fit, new
+decisions are grouped by app and outcome, with a few examples: the entry has less detail, and every decision is still
+counted.
 """
 
 import heapq
@@ -29,32 +29,32 @@ from authsvc.redaction import unsecret
 from authsvc.tenancy.subjects import split_subject
 
 FIRST_INTERVAL, LONGEST_INTERVAL = 2.0, 300.0
-"""Seconds between two entries of the same thing: after the first, and at most."""
+"""Seconds between two entries of one group: after the first entry, and at most."""
 
 FIRST_INTERVAL_OF_COMPLETE, INTERVAL_OF_COMPLETE = 3600.0, 24 * 3600.0
-"""The same for tokens that lack nothing."""
+"""The same for fully granted tokens."""
 
 DEFAULT_GROUPS = 16_384
-"""Most groups that wait at once, unless the setting says otherwise."""
+"""Most groups that wait at once, by default."""
 
 BYTES_A_GROUP = 1024
-"""Bytes of memory that groups may take, for each that may wait: 16 MiB by default."""
+"""Bytes of memory for each group that may wait: 16 MiB together by default."""
 
 GROUP_OVERHEAD = 740
-"""About the bytes that Python needs for a group besides its text and ids, and for the time of its last entry."""
+"""Approximate bytes that Python needs for a group without its text and ids, and for the time of its last entry."""
 
 UNPROVEN_PART = 4
 """Part of the groups that may be for events before identity is proven: one in so many."""
 
 MAX_STARTS, START_EVERY = 200, 15.0
 """Groups that a subject may begin at once, and seconds after which it may begin one more: 5,960 entries on the first
-day, some 4 MB. Once a group is known, a token that lacks nothing begins it again for free, which it does once a day."""
+day, some 4 MB. A fully granted token may begin a known group again for free, which it does once a day."""
 
 STARTS_PART = 16
-"""Of how many subjects that is remembered: as a part of the most groups, those of the last requests."""
+"""For how many subjects that is remembered, as a fraction of the most groups: those of the latest requests."""
 
 MAX_MERGED = 256
-"""Most groups by app and outcome; beyond, groups are by outcome alone."""
+"""Most groups by app and outcome; beyond that, events are grouped by outcome only."""
 
 MAX_EXAMPLES = 10
 """Most events that such a group lists as examples."""
@@ -63,13 +63,13 @@ MAX_MERGED_IDS = 64
 """Most request ids of one group by app or without identity, besides the last."""
 
 TAIL = 768
-"""Bytes of an entry that are reserved for what is known only at its end."""
+"""Bytes of an entry that are reserved for facts that are known only at its end."""
 
 MAX_CAUSES, MAX_NETWORKS = 8, 4096
-"""Most causes of failure that a network can have at once, and most networks that are distinguished."""
+"""Most causes of failure per network at once, and most networks that are distinguished."""
 
 VARIOUS = "various causes"
-"""The cause of all failures of a network that are one cause too many."""
+"""The common cause of failures of a network that has too many causes."""
 
 MAX_ADDRESSES, MAX_ADDRESS = 5, 64
 """Most addresses that a group lists, and most characters of one."""
@@ -95,11 +95,11 @@ class _Group:
 
     @property
     def size(self) -> int:
-        """About the bytes of memory that it takes."""
+        """Approximate bytes of memory that it takes."""
         return len(self.first) + len(self.ids) + GROUP_OVERHEAD
 
     def add(self, token_event: TokenEvent, *, roomy: bool) -> None:
-        """Count an event, and store its id and more of it while there is room."""
+        """Count an event, and keep its id and details while there is room."""
         self.count += 1
         self.last_at, self.last_id = max(self.last_at, token_event.at), token_event.request_id
         if roomy and len(self.ids) < self.max_ids * ID_BYTES:
@@ -177,14 +177,14 @@ class Aggregator:
         self._size += len(group.ids) - before
 
     def take(self, now: float, *, everything: bool = False, most: int | None = None) -> list[PendingEntry]:
-        """Return what is due, the longest due first, and forget it; or everything that waits.
+        """Remove and return the groups that are due, the longest due first; or all groups.
 
         Args:
-            now: the present.
-            everything: whether to return also what is not due yet.
-            most: how many at most; there may be more. None for no limit.
+            now: the current time.
+            everything: whether to return groups that are not due yet, too.
+            most: how many at most, in case there are more; None for no limit.
         """
-        # What was begun before the clock was set back may be due later than anything can be.
+        # A group that was begun before the clock was set back may be due later than is possible.
         everything = everything or now < self._taken_at - FIRST_INTERVAL
         taken: list[_Group] = []
         while self._schedule and (everything or self._schedule[0][0] <= now) and (most is None or len(taken) < most):
@@ -200,12 +200,13 @@ class Aggregator:
         return [group.entry() for group in sorted(taken, key=lambda group: group.first_at)]
 
     def _may_start(self, key: int, token_event: TokenEvent, now: float) -> bool:
-        """Whether the subject may begin this group; that counts, unless it is a known one of a day."""
+        """Whether the subject may begin this group; counts it, unless it is one that is known and repeated daily."""
         if not token_event.proven or (token_event.facts.complete and key in self._intervals):
             return True
-        # Of several licenses the first stands for all: they come in many combinations.
+        # The first of several licenses represents all: there are many combinations.
         subject = hash(split_subject(token_event.actor)[0])
-        # The time at which as many groups as were begun are all paid for: one is added by each, as in a leaky bucket.
+        # The time at which the bucket of begun groups will be empty: each group adds one interval, as in a leaky
+        # bucket.
         paid = min(max(self._starts.pop(subject, now), now), now + MAX_STARTS * START_EVERY)
         may = paid <= now + (MAX_STARTS - 1) * START_EVERY
         self._starts[subject] = paid + may * START_EVERY
@@ -238,7 +239,7 @@ class Aggregator:
         if not now < due <= now + INTERVAL_OF_COMPLETE:
             due = now
             if not recorded_at <= now < recorded_at + max(interval, INTERVAL_OF_COMPLETE if complete else 0):
-                interval = 0.0  # silent for as long: it is new again
+                interval = 0.0  # silent for that long: it counts as new
         at, room = token_event.at, (MAX_ENTRY - TAIL - len(text)) // ID_BYTES - 1
         few = 0 if complete else MAX_MERGED_IDS if merged or not token_event.proven else room
         group = _Group(
@@ -266,17 +267,17 @@ class Aggregator:
             del self._intervals[next(iter(self._intervals))]
 
     def _merged_key(self, token_event: TokenEvent) -> tuple[int, str | None]:
-        """Return the same number for one app and outcome, and the app."""
+        """Return a number that is equal for the same app and outcome, and the app."""
         app = token_event.app if self._merged < MAX_MERGED else None
         return hash(
             (token_event.event, token_event.proven, token_event.facts.kind, token_event.facts.complete, app)
         ), app
 
     def _key(self, token_event: TokenEvent, now: float) -> tuple[int, TokenEvent]:
-        """Return the same number for repeats, and the event as it is recorded.
+        """Return a number that is equal for repeats, and the event as it is recorded.
 
-        A hash of 64 bits under this process's own key stands for the facts, which are far larger: among 20,000 things
-        two different ones meet in one of 10^11 processes.
+        The facts are large, so a 64-bit hash with a key of this process represents them: with 20,000 events, a
+        collision occurs in one of 10^11 processes.
         """
         if token_event.proven:
             return hash((token_event.event, token_event.actor, token_event.facts)), token_event
@@ -300,7 +301,7 @@ class Aggregator:
 
 
 def _key_of_more(token_event: TokenEvent) -> int:
-    """Return the same number for one subject, credential and outcome."""
+    """Return a number that is equal for the same subject, credential and outcome."""
     facts = token_event.facts
     proof = None if facts.credential is None else (facts.credential.kind, facts.credential.id)
     return hash(("more", token_event.event, token_event.actor, proof, facts.kind, facts.complete))

@@ -1,4 +1,4 @@
-"""The facts of a change, one by one, as people read them: a name, and a value or what became of one."""
+"""Renders the facts of a change for people: a name with a value, or with the old and the new value."""
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC
@@ -11,10 +11,10 @@ from authsvc.audit.stored_entry import instant
 from authsvc.bounded_json import CUT
 
 MAX_VALUE = 120
-"""Characters of a value; the explanation of the entry has all of it."""
+"""Most characters of a value; the explanation of the entry shows all of it."""
 
 NOTHING = "nothing"
-"""What is said for a value that is not there."""
+"""Stands in place of a missing value."""
 
 _OLD_AND_NEW = 2
 
@@ -25,8 +25,8 @@ class ChangeFact:
 
     Attributes:
         name: in words.
-        value: what it is, or what it became.
-        old: what it was; None for a fact that has no old value.
+        value: the value, or the new value.
+        old: the old value; None for a fact without one.
     """
 
     name: str
@@ -35,7 +35,7 @@ class ChangeFact:
 
 
 def change_facts(facts: Mapping[str, Any]) -> tuple[ChangeFact, ...]:
-    """Return what an entry says of a change, in its order.
+    """Return the facts of a change, in the order of the entry.
 
     Args:
         facts: of the entry; an entry that was cut may lack some.
@@ -59,7 +59,7 @@ def _found(facts: Mapping[str, Any]) -> Iterator[ChangeFact]:
 
 
 def _is_change(value: object) -> bool:
-    """Whether a value is old and new values by field, as of the customer of a license."""
+    """Whether a value contains old and new values by field, as for the customer of a license."""
     return isinstance(value, Mapping) and bool(value) and all(map(_is_pair, value.values()))
 
 

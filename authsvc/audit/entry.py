@@ -1,4 +1,4 @@
-"""One line of the audit, and how long it may be."""
+"""An audit entry, and its greatest length."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -10,34 +10,34 @@ from attrs import field, frozen
 from authsvc.bounded_json import bounded_json
 
 MAX_ENTRY = 8 * 1024
-"""Most bytes of an entry, with the request ids behind it."""
+"""Most bytes of an entry, including its request ids."""
 
 MAX_TEXT = 7 * 1024
-"""Most bytes of its JSON; the rest is for request ids."""
+"""Most bytes of its JSON; the remaining bytes are for request ids."""
 
 ON_BEHALF_OF = "on_behalf_of"
 """Key of the member for whom the operator acted: ``{"member": id, "email": address, "team": slug}``."""
 
 BATCH = "batch"
-"""Key of what one change of many was a part of: ``{"kind": "import" or "renewal", "rows": number, "file": name}``."""
+"""Key of the batch that a change was part of: ``{"kind": "import" or "renewal", "rows": number, "file": name}``."""
 
 REQUEST_ID = "request_id"
-"""Key of the id of the HTTP request that asked for a change."""
+"""Key of the id of the HTTP request that made a change."""
 
 ENCODER = json.JSONEncoder(separators=(",", ":"))
 
 
 @frozen
 class Entry:
-    """Something that happened.
+    """An event to be recorded.
 
     Attributes:
         id: the request's or operation's id: an operation that is sent twice has one id.
         at: aware.
         event: a constant ``noun.verb`` of docs/logs.md.
-        actor: who did it: a subject, or ``system:authsvc``.
+        actor: of the event: a subject, or ``system:authsvc``.
         facts: JSON values, never a secret.
-        request_hash: of a change made under an idempotency key: identifies the request; it is not written.
+        request_hash: identifies the request of a change with an idempotency key; it is not written.
     """
 
     id: str
@@ -62,4 +62,4 @@ class Entry:
 
 
 ChangeLog = Callable[[Entry], None]
-"""Writes a change to the log, after it was made."""
+"""Writes a change to the log after it was made."""

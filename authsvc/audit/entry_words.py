@@ -1,10 +1,10 @@
-"""Words that stand in audit entries for what has no name of its own."""
+"""Words in audit entries for actors and states without a name."""
 
 UNPROVEN = "unproven"
-"""The actor of an entry before identity."""
+"""The actor of an entry before identity is proven."""
 
 MANY = "various"
 """The actor of an entry on decisions of many subjects."""
 
 ACTIVE, WITH_ITS_APP = "active", "archived with its app"
-"""States of a license that is in force by itself: so is its app, or the app is archived."""
+"""States of a license that is active itself: its app is active, or archived."""

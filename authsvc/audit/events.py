@@ -1,4 +1,4 @@
-"""The events of the audit, by name: what a list can be filtered by."""
+"""The events of the audit, by name, for filters of lists."""
 
 from authsvc.audit.stored_entry import UNREADABLE
 from authsvc.outcomes import (
@@ -13,11 +13,11 @@ from authsvc.outcomes import (
 )
 
 DECISIONS = (TOKEN_ISSUED, TOKEN_DENIED, TOKEN_REFUSED, TOKEN_THROTTLED, TOKEN_UNANSWERED, PULL_FAILED, PULL_STALE)
-"""Decisions on requests for tokens, and pulls that a linked registry did not serve; every other event is of
-management, or of the audit itself."""
+"""Decisions on token requests, and pulls that a linked registry did not serve; all other events are about management,
+or about the audit itself."""
 
 UNPROVEN = frozenset({TOKEN_REFUSED, TOKEN_THROTTLED, TOKEN_UNANSWERED})
-"""Decisions before identity is proven; they are in a stream of their own."""
+"""Decisions before identity is proven; they are in a separate stream."""
 
 CHANGES = (
     *("team.created", "team.changed", "app.created", "app.archived", "app.reinstated"),
@@ -39,13 +39,13 @@ CHANGES = (
 """Changes of management."""
 
 OF_THE_AUDIT = ("audit.lost", "audit.nearly_full", "audit.trimmed", UNREADABLE)
-"""What the audit says about itself."""
+"""Events about the audit itself."""
 
 EVENTS = frozenset({*DECISIONS, MANAGEMENT_DENIED, *CHANGES, *OF_THE_AUDIT})
 """Every event."""
 
 GROUPS = frozenset(event.partition(".")[0] for event in EVENTS)
-"""What stands before the dot, for all events that begin so."""
+"""Groups of events: the part before the dot."""
 
 
 def is_among(event: str, wanted: tuple[str, ...]) -> bool:

@@ -1,4 +1,4 @@
-"""Forms in which entries of the audit are exported: CSV for spreadsheets, and JSON Lines for programs."""
+"""Formats for the export of audit entries: CSV for spreadsheets, and JSON Lines for programs."""
 
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -21,18 +21,18 @@ COLUMNS = (
 OWN_MEMBERS = frozenset(
     ("cursor", "at", "event", "actor", "id", "count", "last_at", "last_id", "requests", ON_BEHALF_OF)
 )
-"""What an entry has a member for where it is shown; everything else is among its facts."""
+"""The members of an entry as it is shown; everything else is among its facts."""
 
 
 @frozen
 class ExportFormat:
-    """One form of an export.
+    """One format of an export.
 
     Attributes:
         media_type: of the file.
         ending: of its name.
         begin: its beginning.
-        render: makes a line of an entry.
+        render: makes a line from an entry.
     """
 
     media_type: str
@@ -63,7 +63,7 @@ EXPORT_FORMATS: Mapping[str, ExportFormat] = {
         ExportFormat(JSON_LINES, "jsonl", "", lambda entry: f"{entry.line()}\n"),
     )
 }
-"""Every form, by media type."""
+"""Every format, by media type."""
 
 
 async def exported(pages: AsyncIterator[list[StoredEntry]], form: ExportFormat) -> AsyncIterator[str]:

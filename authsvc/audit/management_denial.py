@@ -1,6 +1,6 @@
-"""Denials of management in the audit: a proven account asked for a use case that it may not call.
+"""Denials of management in the audit: an authenticated account called a use case that it may not call.
 
-They are aggregated like decisions on tokens, so that nobody fills the audit by asking again.
+They are aggregated like decisions on tokens, so that repeated calls do not fill the audit.
 """
 
 from datetime import datetime
@@ -20,12 +20,12 @@ class ManagementDenial:
     """A denied request.
 
     Attributes:
-        request_id: ours; the client was shown it.
+        request_id: our id of the request; the client was shown it.
         at: the request's one reading of the clock, aware UTC.
-        client: who called.
-        subject: who asked.
-        use_case: what was asked for, as it completes "may not …".
-        error: what the client was told.
+        client: the sender.
+        subject: the caller.
+        use_case: that was called, as a phrase that completes "may not …".
+        error: the one that the client got.
     """
 
     request_id: str
@@ -37,7 +37,7 @@ class ManagementDenial:
 
 
 def denial_event(denial: ManagementDenial) -> TokenEvent:
-    """Return the event of a denied request, which belongs to the team of who asked."""
+    """Return the event of a denied request, which belongs to the team of the caller."""
     subject = denial.subject
     team = subject.member.team if isinstance(subject, MemberSubject) else subject.account.team
     facts = Facts(

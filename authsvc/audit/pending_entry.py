@@ -1,4 +1,4 @@
-"""Entries of the audit on their way to the store, and what became of them."""
+"""Audit entries that are to be written to the store, and the result of writing them."""
 
 from attrs import frozen
 
@@ -11,8 +11,8 @@ class PendingEntry:
         text: JSON.
         ids: the request ids behind it, packed.
         count: how many events it counts.
-        proven: whether identity was proven; what is not is the first to be trimmed.
-        needed: whether it is written even when the budget is used up: the audit's entries about itself.
+        proven: whether identity was proven; entries without are trimmed first.
+        needed: whether it is written even when the budget is used up, like the audit's entries about itself.
         team: slug of the team that it belongs to; empty when it belongs to none.
     """
 
@@ -26,11 +26,11 @@ class PendingEntry:
 
 @frozen
 class AppendResult:
-    """What became of a batch.
+    """The result of writing a batch.
 
     Attributes:
-        lost: how many decisions stand in the entries that were not written, because from one entry on nothing fitted
-            into the budget but what is needed or unproven.
+        lost: number of decisions in the entries that were not written, because the budget was used up; needed and
+            unproven entries are written nevertheless.
     """
 
     lost: int = 0

@@ -1,7 +1,7 @@
-"""Records token events and denials of management: aggregated in memory, written in batches, off the request path.
+"""Records token events and denials of management: aggregated in memory, and written in batches in the background.
 
-No request waits for the audit or fails with it. While the store is unavailable a bounded backlog waits; what does not
-fit is counted, and an entry ``audit.lost`` reports how many as soon as one can be written.
+No request waits for the audit or fails with it. While the store is unavailable, entries wait in a bounded backlog;
+those that do not fit are counted, and an entry ``audit.lost`` reports their number as soon as it can be written.
 """
 
 import asyncio
@@ -28,10 +28,10 @@ FLUSH_EVERY = 1.0
 """Seconds between two batches."""
 
 FLUSH_AT = 500
-"""A batch is written early when so many entries wait for one."""
+"""A batch is written early when this many entries wait."""
 
 MAX_BATCH_ENTRIES, MAX_BATCH_BYTES = 500, 256 * 1024
-"""Most that one batch holds: Redis is busy with it for some milliseconds."""
+"""Most entries and bytes of one batch: Redis is busy with it for some milliseconds."""
 
 MAX_BACKLOG_BYTES = 4 * 1024 * 1024
 """Longest backlog while the store is unavailable: about 6,000 entries."""
@@ -41,28 +41,28 @@ NO_ROOM = "the disk of Redis is nearly full, and what is left is for changes"
 SYSTEM = "system:authsvc"
 
 BUDGET, BACKLOG, DISK, FAULT, STOPPED = AUDIT_LOSSES
-"""Why a decision was lost: the budget is used up; the store was unavailable for too long; its disk was full for too
-long; an internal error; the process ended while the store was unavailable."""
+"""Reasons for which a decision was lost: the budget is used up; the store was unavailable for too long; its disk was
+full for too long; an internal error; the process ended while the store was unavailable."""
 
 
 class AuditWriter(Protocol):
     """Stores entries."""
 
     async def append(self, batch_id: str, batch: Sequence[PendingEntry]) -> AppendResult:
-        """Write a batch, once however often it is sent under the same id."""
+        """Write a batch; a batch that is sent again under the same id is written only once."""
         ...
 
 
 @define
 class _Backlog:
-    """Entries that wait to be written; those from before identity apart, since they are dropped first."""
+    """Entries that wait to be written; those without proven identity are separate, since they are dropped first."""
 
     proven: deque[PendingEntry]
     unproven: deque[PendingEntry]
     size: int = 0
 
     def add(self, entry: PendingEntry) -> int:
-        """Add an entry; return how many events were dropped for it."""
+        """Add an entry; return how many events were dropped to make room."""
         lost = 0
         while self.size + size_of(entry) > MAX_BACKLOG_BYTES and self.unproven and entry.proven:
             lost += self._drop(self.unproven)
@@ -104,12 +104,12 @@ class AuditRecorder:
         """Prepare a recorder; :meth:`run` writes.
 
         Args:
-            store: takes the batches.
+            store: writes the batches.
             logger: for losses.
             clock: the wall clock.
-            new_id: names batches and the audit's own entries.
-            max_groups: how many may wait.
-            has_room: whether what can wait may be written to the store's disk.
+            new_id: makes ids of batches and of the audit's entries about itself.
+            max_groups: how many groups may wait.
+            has_room: whether entries that can wait may be written to the store's disk.
         """
         self._has_room = has_room
         self._store = store
@@ -125,29 +125,29 @@ class AuditRecorder:
         self._is_down = False
         self._wake = asyncio.Event()
         self.losses: Counter[str] = Counter()
-        """Decisions of this process that no entry stands for, by their reason."""
+        """Number of decisions of this process that are in no entry, by reason."""
 
     @property
     def lost(self) -> int:
-        """How many decisions of this process no entry stands for."""
+        """Number of decisions of this process that are in no entry."""
         return self.losses.total()
 
     @property
     def waiting(self) -> int:
-        """How many entries are not written yet."""
+        """Number of entries that are not written yet."""
         sending = len(self._sending[1]) if self._sending else 0
         return self._aggregator.waiting + len(self._backlog.proven) + len(self._backlog.unproven) + sending
 
     def record(self, asked: AuditedRequest, outcome: Issued | Exception) -> None:
-        """Take one token event. Never waits and never raises: a token does not depend on the audit."""
+        """Record one token event. Never waits and never raises: a token does not depend on the audit."""
         self._add(asked.request_id, lambda: token_event_of(asked, outcome))
 
     def record_denied(self, denial: ManagementDenial) -> None:
-        """Take a denied request for a use case of management, as :meth:`record` does."""
+        """Record a denied request for a use case of management, like :meth:`record`."""
         self._add(denial.request_id, lambda: denial_event(denial))
 
     def record_pull(self, pull: UpstreamPull) -> None:
-        """Take a pull that a linked registry did not serve, as :meth:`record` does."""
+        """Record a pull that a linked registry did not serve, like :meth:`record`."""
         self._add(pull.request_id, lambda: pull_event(pull))
 
     def _add(self, request_id: str, make_event: Callable[[], TokenEvent]) -> None:
@@ -160,7 +160,7 @@ class AuditRecorder:
             self._wake.set()
 
     def append(self, entry: Entry) -> None:
-        """Take an entry of the audit about itself, which is written even when the budget is used up."""
+        """Add an entry of the audit about itself, which is written even when the budget is used up."""
         self._queue(PendingEntry(entry.text(), needed=True))
 
     async def run(self) -> None:
@@ -178,21 +178,22 @@ class AuditRecorder:
                 await asyncio.sleep(FLUSH_EVERY)
 
     async def finish(self) -> None:
-        """Write everything that waits, and count as lost what the store does not take now.
+        """Write all waiting entries, and count as lost those that the store does not accept now.
 
-        With a full budget one entry of this process, ``audit.lost``, is written beyond it: no later one could be.
+        If the budget is used up, one entry ``audit.lost`` of this process is written nevertheless, since there is no
+        later occasion.
         """
         await self.flush(everything=True)
         self._count_unwritten()
 
     async def flush(self, *, everything: bool = False) -> None:
-        """Write what is due, in batches; what cannot be written now stays.
+        """Write the entries that are due, in batches; those that cannot be written now are kept.
 
         Args:
-            everything: whether this is the last time: repeats are not waited for, what the budget has no room for is
-                lost at once, and the entry that reports it is written beyond the budget.
+            everything: whether this is the last time: it does not wait for repeats, entries beyond the budget are lost
+                at once, and the entry that reports them is written beyond the budget.
         """
-        # In parts: ten thousand entries that are due at one moment would hold up the requests of that moment.
+        # In parts: ten thousand entries that are due at once would delay the current requests.
         while True:
             taken = self._aggregator.take(self._clock().timestamp(), everything=everything, most=MAX_BATCH_ENTRIES)
             for entry in taken:
@@ -210,12 +211,12 @@ class AuditRecorder:
             try:
                 appended = await self._store.append(batch_id, batch)
             except StoreUnavailable as error:
-                # The reply may be lost and the batch written: the same one is sent again, under the same id.
+                # The batch may have been written although the reply was lost: it is sent again under the same id.
                 self._postpone(error.detail)
                 return False
             self._sending, self._is_down = None, False
             reported, self._reporting = self._reporting, Counter()
-            # The first entry reports what was lost before: if that one was not written, no other was.
+            # The first entry reports the earlier losses: if it was not written, no other one was.
             refused = appended.lost == sum(entry.count for entry in batch if entry.proven and not entry.needed)
             if reported and refused and not batch[0].needed:
                 self._count_lost(BUDGET, appended.lost - reported.total())
@@ -253,7 +254,7 @@ class AuditRecorder:
         return facts
 
     def _count_unwritten(self) -> None:
-        """Count what the end of the process leaves unwritten."""
+        """Count the entries that are not written when the process ends."""
         backlog, sending = self._backlog, self._sending[1] if self._sending else []
         grouped = self._aggregator.take(self._clock().timestamp(), everything=True)
         reported = self._reporting.total()
@@ -271,5 +272,5 @@ class AuditRecorder:
 
 
 def size_of(entry: PendingEntry) -> int:
-    """Return about how many bytes an entry takes."""
+    """Return the approximate number of bytes that an entry takes."""
     return len(entry.text) + len(entry.ids)

@@ -1,11 +1,11 @@
-"""The request ids of an audit entry that stands for several requests: packed into bytes, one behind the other."""
+"""The request ids of an audit entry about several requests: packed into bytes, one after the other."""
 
 ID_BYTES = 8
-"""Length of a packed request id; those of a group are joined."""
+"""Length of a packed request id in bytes."""
 
 
 def packed(request_id: str) -> bytes:
-    """Return a request id as bytes; nothing for one that is not of our making."""
+    """Return a request id as bytes; empty for one that we did not make."""
     try:
         raw = bytes.fromhex(request_id)
     except ValueError:

@@ -1,7 +1,7 @@
 """Retention of the audit: one worker exports the oldest entries, trims them, and raises an alarm if that is not enough.
 
-With a folder, entries are trimmed only after they are on the disk there, and never otherwise: then a full audit takes
-no more decisions until they can be. Without one, the oldest are dropped when the budget is used up.
+With an export folder, entries are trimmed only after they are on the disk there; if that fails, a full audit accepts no
+more decisions. Without a folder, the oldest entries are dropped when the budget is used up.
 """
 
 import asyncio
@@ -22,10 +22,10 @@ CHECK_EVERY = 2.0
 """Seconds between two checks."""
 
 ELECTED_FOR = 30
-"""Seconds for which one worker trims; it is elected again while it lives."""
+"""Seconds for which one worker is elected to trim; it is elected again as long as it runs."""
 
 ALARM, ALARM_EVERY = 0.8, 3600
-"""Part of the budget that is worth an alarm, and seconds between two of them."""
+"""Used part of the budget that raises an alarm, and seconds between two alarms."""
 
 EXPORT_FROM, EXPORT_TO = 0.7, 0.5
 """Parts of the budget between which entries are exported: below the alarm while exporting works."""
@@ -34,7 +34,7 @@ DROP_FROM, DROP_TO = 0.95, 0.9
 """Parts of the budget between which entries are dropped when there is no folder."""
 
 CHUNK = 100
-"""Entries that are read at once."""
+"""Number of entries that are read at once."""
 
 RECOUNT_EVERY = 60.0
 """Seconds between two attempts to recount a stream while an older version still writes to it, as during a reload."""
@@ -50,7 +50,7 @@ class StreamUse(Protocol):
 
 
 class AuditTrimmer(Protocol):
-    """The stream, for those who make room in it."""
+    """Access to the streams of the audit for trimming."""
 
     @property
     def share(self) -> int: ...
@@ -84,11 +84,11 @@ class Retention:
         self._name = new_id()
         self._recounted_at: float | None = None
         self.used = 0
-        """Bytes of the budget that were used at the last look."""
+        """Bytes of the budget that were used at the last check."""
 
     @property
     def fill(self) -> float:
-        """Which part of the budget was used at the last look; 1.0 is full."""
+        """Part of the budget that was used at the last check; 1.0 is full."""
         return self.used / self._stream.share
 
     async def run(self, after_check: Callable[[], None] = lambda: None) -> None:
@@ -97,7 +97,7 @@ class Retention:
             try:
                 await self.check()
             except StoreUnavailable:
-                pass  # the recorder logs it, and the next check is soon
+                pass  # the recorder logs it, and the next check follows soon
             except OSError as error:
                 self._logger.error("audit.not_exported", folder=str(self._folder), error=repr(error))
             except Exception as error:
@@ -106,7 +106,7 @@ class Retention:
             await asyncio.sleep(CHECK_EVERY)
 
     async def check(self) -> None:
-        """Measure, make room if there is need and it is our turn, and raise the alarm if that was not enough.
+        """Measure, make room if necessary and if this worker is elected, and raise the alarm if that was not enough.
 
         Raises:
             StoreUnavailable: Redis did not answer.
@@ -122,12 +122,12 @@ class Retention:
                 await self._make_room(end)
                 self.used = (await self._stream.used()).bytes
         finally:
-            # Without a folder entries are dropped: an operator who wants them must be warned before.
+            # Without a folder entries are dropped: an operator who needs them must be warned before.
             if (before if self._folder is None else self.fill) >= ALARM:
                 await self._alarm()
 
     async def _measured(self) -> int:
-        """Return the bytes that are used; when the count is of another stream, it is made anew first."""
+        """Return the bytes that are used; if the count belongs to another stream, count again first."""
         used, now = await self._stream.used(), self._clock().timestamp()
         recent = self._recounted_at is not None and abs(now - self._recounted_at) < RECOUNT_EVERY
         if used.trusted or recent or not await self._elected():
@@ -139,7 +139,7 @@ class Retention:
         return counted
 
     async def _make_room(self, end: float) -> None:
-        """Export, then trim, the oldest entries down to the part ``end`` of the budget."""
+        """Export and then trim the oldest entries down to the part ``end`` of the budget."""
         used, goal = (await self._stream.used()).bytes, end * self._stream.share
         gone, size, cursor, until, path = 0, 0, "", "", None
         teams = set[str]()
@@ -157,8 +157,8 @@ class Retention:
                 cursor, until = chunk[-1].cursor, str(chunk[-1].facts["at"])
             if not cursor:
                 return
-            # A process may be stopped, and a disk may hang, for longer than one is elected: who comes back then must
-            # neither put a shorter file in the place of another's, nor trim what is in none.
+            # A process may be suspended, or a disk may hang, for longer than the election lasts: after that it must
+            # neither replace another worker's file by a shorter one, nor trim entries that are in no file.
             await asyncio.to_thread(file.sync)
             if not await self._elected():
                 return
@@ -183,7 +183,7 @@ class Retention:
 
 
 def _oldest(chunk: Sequence[StoredEntry], size: float) -> list[StoredEntry]:
-    """Return the first entries, as many as make room for ``size`` bytes."""
+    """Return the first entries, enough to make room for ``size`` bytes."""
     taken = []
     for entry in chunk:
         if size <= 0:
@@ -194,11 +194,11 @@ def _oldest(chunk: Sequence[StoredEntry], size: float) -> list[StoredEntry]:
 
 
 class _Export:
-    """One file of exported entries; it has its name only when it is whole and on the disk.
+    """One file of exported entries; it gets its name only when it is complete and on the disk.
 
-    It is named after its first entry, so that one that was left behind by a crash before the trimming is written
-    again under the same name, and no entry is exported twice. Until then it bears its writer's name, and whoever
-    begins removes what others left unfinished: two never write to one file.
+    It is named after its first entry, so that after a crash before the trimming, the file is written again under the
+    same name, and no entry is exported twice. Until then the name is that of its writer, so two writers never write to
+    the same file; each writer first removes unfinished files of others.
     """
 
     def __init__(self, folder: Path | None, writer: str) -> None:
@@ -221,7 +221,7 @@ class _Export:
         """Write some entries.
 
         Raises:
-            OSError: the disk refuses.
+            OSError: the disk reports an error.
         """
         if self._folder is None:
             return
@@ -237,10 +237,10 @@ class _Export:
             text = text[os.write(self._descriptor, text) :]
 
     def sync(self) -> None:
-        """Have what was written on the disk.
+        """Flush to the disk what was written.
 
         Raises:
-            OSError: the disk refuses.
+            OSError: the disk reports an error.
         """
         if self._folder is not None:
             os.fsync(self._descriptor)
@@ -249,7 +249,7 @@ class _Export:
         """Give the file its name and return its path.
 
         Raises:
-            OSError: the disk refuses.
+            OSError: the disk reports an error.
         """
         if self._folder is None:
             return None

@@ -1,7 +1,7 @@
-"""What the audit says that was taken away since a backup, so that a restore can take it away again.
+"""Collects from the audit which access ended since a backup, so that a restore can end it again.
 
-The last word on each counts: what was revoked and reinstated later is not taken away. Nothing is ever given: a license
-that was extended after the backup has the end of the backup.
+The last change of each record counts: what was revoked and later reinstated is not revoked again. Access is never
+extended: a license that was extended after the backup has the end in the backup.
 """
 
 import re
@@ -16,16 +16,16 @@ _GENERATION = re.compile(r"generation (\d+)(?: until (\S+))?")
 
 @define
 class Loss:
-    """What one license, member, token, service account, app, webhook or link lost.
+    """The access that one license, member, token, service account, app, webhook or link lost.
 
     Attributes:
-        fields: of its record that hold when access ended, each with its last value: an instant, or None if access was
-            given back.
-        generations: the tokens that a rotation left, by number, with their ends; None if none was rotated.
-        removed: whether it is gone altogether.
-        secret_changed: whether the password is another one.
-        limits: fields that were changed to another extent, such as ``role`` or ``expires_at``, with the last value.
-        owner: id or slug of what it belongs to, as far as its event says it.
+        fields: fields of its record with the time when access ended, each with its last value: an instant, or None if
+            access was restored.
+        generations: the tokens that are valid after a rotation, by number, with their ends; None without a rotation.
+        removed: whether the record was removed.
+        secret_changed: whether the password was changed.
+        limits: other changed fields, such as ``role`` or ``expires_at``, with the last value.
+        owner: id or slug of the record that it belongs to, if its event names it.
     """
 
     fields: dict[str, str | None] = Factory(dict)
@@ -38,7 +38,7 @@ class Loss:
 
 @define
 class Revocations:
-    """What was taken away since a backup.
+    """The access that ended since a backup.
 
     Attributes:
         since: the time of the backup.
@@ -51,11 +51,11 @@ class Revocations:
     losses: dict[tuple[str, str], Loss] = Factory(dict)
 
     def of(self, kind: str, record_id: str) -> Loss | None:
-        """Return what a record lost, if anything."""
+        """Return what a record lost, or None."""
         return self.losses.get((kind, record_id))
 
     def read(self, entry: Mapping[str, Any]) -> None:
-        """Take one entry of the audit into account; older ones first.
+        """Process one audit entry; older ones must be processed first.
 
         Raises:
             ValueError: it is not an entry.
@@ -79,7 +79,7 @@ class Revocations:
         loss.owner = str(entry.get("member") or entry.get("app") or loss.owner)
         loss.removed = loss.removed or event in _REMOVALS
         if event == "webhook.disabled":
-            loss.fields["disabled_at"] = at.isoformat()  # the sender's own entry does not say since when
+            loss.fields["disabled_at"] = at.isoformat()  # the sender's entry does not contain the time
         loss.fields |= {name: value for name, value in changes.items() if name in _ENDINGS}
         loss.limits |= {name: value for name, value in changes.items() if name in _LIMITS}
         loss.secret_changed = loss.secret_changed or "password" in changes
@@ -118,4 +118,4 @@ _KINDS: tuple[tuple[str, str, frozenset[str]], ...] = (
     ("webhook", "webhook", frozenset({"webhook.disabled", "webhook.enabled", "webhook.removed"})),
     ("passkey", "passkey", frozenset({"passkey.removed"})),
 )
-"""Kind of record, the fact of an entry that is its id, and the events that count."""
+"""Kind of record, the fact of an entry that has its id, and the relevant events."""

@@ -1,7 +1,7 @@
-"""Which audit entries a reading returns, as far as that is decided where the entries are, and what came of it.
+"""The selection of audit entries that the store makes while reading, and its result.
 
-The choice is made by texts that an entry must have, because that costs a tenth of reading its JSON. The caller
-checks the entries that come back: a text can be in another field than the one meant.
+The store compares texts that an entry must contain, which costs a tenth of parsing its JSON. The caller must check the
+returned entries: a text can be in a different field.
 """
 
 from collections.abc import Sequence
@@ -13,16 +13,16 @@ from authsvc.audit.stored_entry import StoredEntry
 
 @frozen
 class EntrySelection:
-    """Which entries.
+    """Conditions that entries must fulfil.
 
     Attributes:
         team: slug of the team that they must belong to; None for entries of every team and of none.
-        names: of entries that were written before they named their team, those with one of these texts: the slugs of
-            the team and of its apps.
-        clauses: of the texts of each clause, an entry must have at least one.
+        names: texts of which older entries, which do not name their team, must contain one: the slugs of the team and
+            of its apps.
+        clauses: an entry must contain at least one of the texts of each clause.
         request_id: 16 hexadecimal digits that must be among the packed request ids or in the text; None for no such
             condition.
-        repeated: whether entries that count a single event are left out.
+        repeated: whether entries about a single event are left out.
     """
 
     team: str | None = None
@@ -37,13 +37,13 @@ EVERYTHING = EntrySelection()
 
 @frozen
 class SelectedEntries:
-    """What one reading found.
+    """The result of one reading.
 
     Attributes:
         entries: in the order of the reading.
-        cursor: of the last entry that was looked at; empty when none was.
-        examined: how many entries were looked at.
-        at_end: whether there is nothing more in this direction.
+        cursor: of the last entry that was examined; empty when none was.
+        examined: number of entries that were examined.
+        at_end: whether there are no more entries in this direction.
     """
 
     entries: list[StoredEntry]

@@ -61,15 +61,15 @@ NOT_OF_A_CHANGE = {
     *("address", "client_id", "user_agent", "token_id", CHANGED, CUT, TRUNCATED),
     *(ON_BEHALF_OF, BATCH),
 }
-"""Facts of an entry that say who asked, when and from where, and not what was changed."""
+"""Facts of an entry about the caller and the request, not about the change."""
 
 
 def sentences(facts: Mapping[str, Any], remedies: Mapping[str, str] = REMEDIES) -> list[str]:
-    """Return what an entry says, most important first.
+    """Return the sentences for an entry, the most important first.
 
     Args:
         facts: of the entry.
-        remedies: like :data:`REMEDIES`, in the words of an interface.
+        remedies: like :data:`REMEDIES`, in the words of a user interface.
     """
     if facts["event"] not in _OUTCOMES:
         return _change(facts)
@@ -98,7 +98,7 @@ def sentences(facts: Mapping[str, Any], remedies: Mapping[str, str] = REMEDIES) 
 
 
 def summary(facts: Mapping[str, Any]) -> str:
-    """Return an entry's content in one line."""
+    """Return the content of an entry in one line."""
     if facts["event"] not in _OUTCOMES:
         said = _listed_facts({name: value for name, value in facts.items() if name not in NOT_OF_A_CHANGE})
         return "; ".join(filter(None, [batch_of(facts), said, ", ".join(_changes(facts))]))
@@ -124,7 +124,7 @@ def when(text: str) -> str:
 
 
 def who(facts: Mapping[str, Any]) -> str:
-    """Return who did it, as people read it: the actor, and the member on whose behalf the operator did it."""
+    """Return the actor for people, with the member on whose behalf the operator acted."""
     person = facts.get(ON_BEHALF_OF)
     return f"{facts['actor']} for {person.get('email')}" if isinstance(person, Mapping) else str(facts["actor"])
 
@@ -154,7 +154,7 @@ def _why(facts: Mapping[str, Any]) -> list[str]:
 
 
 def _stated(facts: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the credential with the state that counted: older versions called a license of an archived app active."""
+    """Return the credential with its effective state: older versions called a license of an archived app active."""
     credential: Mapping[str, Any] = facts["credential"]
     alone = facts["event"] == TOKEN_DENIED and credential.get("kind") == "license"
     return {**credential, "state": WITH_ITS_APP} if alone and credential.get("state") == ACTIVE else credential
@@ -174,7 +174,7 @@ def _credential(actor: str, credential: Mapping[str, Any], remedies: Mapping[str
 
 
 def _linked(facts: Mapping[str, Any]) -> list[str]:
-    """Return what is said of a pull of a linked image."""
+    """Return the sentences about a pull of a linked image."""
     status, served = facts.get("upstream_status"), facts.get("served")
     answered = "was not asked, or gave no answer that can be used" if status is None else f"answered {status}"
     return [
@@ -199,7 +199,7 @@ def _source(facts: Mapping[str, Any]) -> str:
 
 
 def _many(facts: Mapping[str, Any]) -> list[str]:
-    """Return what an entry says that stands for decisions of many subjects."""
+    """Return the sentences for an entry about decisions of many subjects."""
     app = f" on the app {facts['app']}" if facts.get("app") else ""
     until = when(facts.get("last_at", facts["at"]))
     count = f"{_counted(facts.get('count', 1), 'decision')}{app} until {until} counted together"
@@ -214,7 +214,7 @@ def _many(facts: Mapping[str, Any]) -> list[str]:
 
 
 def _more(facts: Mapping[str, Any], remedies: Mapping[str, str]) -> list[str]:
-    """Return what an entry says that stands for many different requests of one subject."""
+    """Return the sentences for an entry about many different requests of one subject."""
     until = when(facts.get("last_at", facts["at"]))
     count = f"{facts.get('count', 1)} of them until {until} are counted together"
     return [
@@ -235,12 +235,12 @@ def _change(facts: Mapping[str, Any]) -> list[str]:
 
 
 def _counted(number: object, one: str) -> str:
-    """Return a number of an entry with its noun; nothing that an entry says may end its explanation."""
+    """Return a number of an entry with its noun; never raises, whatever the entry contains."""
     return counted(number, one) if isinstance(number, int) else f"{number} {one}s"
 
 
 def batch_of(facts: Mapping[str, Any]) -> str:
-    """Return what one change of many was a part of; empty if it was none."""
+    """Return the batch that a change was part of; empty without one."""
     batch = facts.get(BATCH)
     if not isinstance(batch, Mapping):
         return ""
@@ -249,7 +249,7 @@ def batch_of(facts: Mapping[str, Any]) -> str:
 
 
 def _changes(facts: Mapping[str, Any]) -> list[str]:
-    """Return for each field that a change set its old and its new value; an entry that was cut may lack some."""
+    """Return the old and the new value of each changed field; an entry that was cut may lack some."""
     changed = facts.get(CHANGED)
     found = []
     for name, values in changed.items() if isinstance(changed, Mapping) else ():
@@ -264,13 +264,13 @@ def _value(value: object) -> str:
 
 
 def _readable(name: str, value: object) -> str:
-    """Return a fact as people read it: an instant as in the rest of the sentences."""
+    """Return a fact for people; instants have the same form as in the other sentences."""
     is_instant = isinstance(value, str) and name.endswith(("_at", "not_before")) and instant(value) is not None
     return when(str(value)) if is_instant else _value(value)
 
 
 def _cut(facts: Mapping[str, Any]) -> list[str]:
-    """Return what a reader does not see of a long entry."""
+    """Return a sentence about the parts of a long entry that are not shown."""
     found = []
     if facts.get(CUT):
         found.append(f"Left out, because it was too long: {_listed_facts(facts[CUT])} (items or characters).")

@@ -1,7 +1,7 @@
-"""A stored audit entry as it is read back: its cursor in the stream, its JSON and its request ids.
+"""A stored audit entry: its cursor in the stream, its JSON and its request ids.
 
-Anything in the stream can be read, so that one bad entry cannot hide its neighbours: an entry that is too long is
-truncated, and one that is not ours is shown as ``audit.unreadable``.
+Every entry in the stream can be read, so that a bad one does not hide its neighbours: an entry that is too long is
+truncated, and one of unknown form is shown as ``audit.unreadable``.
 """
 
 import json
@@ -23,10 +23,10 @@ TRUNCATED = "truncated"
 """Member with the number of bytes of an entry that are not shown."""
 
 MAX_SHOWN = 200
-"""Characters that are shown of what cannot be read."""
+"""Most characters that are shown of an unreadable entry."""
 
 MAX_DEPTH = 20
-"""Levels of nesting that are read; ours have five, and Python's JSON gives up at a thousand."""
+"""Most levels of nesting that are read; our entries have five, and Python's JSON parser fails at a thousand."""
 
 _NOBODY: Mapping[str, str] = {"at": "", "event": "", "actor": "", "id": ""}
 """The first members of every entry, in their order."""
@@ -36,16 +36,17 @@ _DECODER = json.JSONDecoder()
 
 @frozen(slots=False)
 class StoredEntry:
-    """One entry that was read back.
+    """One entry that was read.
 
     Attributes:
         cursor: the id in the stream, ``MILLISECONDS-NUMBER``; larger is later.
         text: JSON as it was written, or its beginning.
         ids: packed request ids; empty for a change.
-        proven: whether it is of the stream of proven events and changes; events before identity are in the other one.
+        proven: whether it is from the stream of changes and of events with proven identity; other events are in another
+            stream.
         length: bytes of the whole JSON.
         size: bytes of the budget that it takes.
-        team: slug of the team that it belongs to; empty for none, and for what an older version wrote.
+        team: slug of the team that it belongs to; empty for none, and for entries of an older version.
     """
 
     cursor: str
@@ -58,7 +59,7 @@ class StoredEntry:
 
     @property
     def position(self) -> tuple[int, int]:
-        """The cursor, to be compared."""
+        """The cursor in comparable form."""
         milliseconds, _, number = self.cursor.partition("-")
         return int(milliseconds), int(number)
 
@@ -70,7 +71,7 @@ class StoredEntry:
         if facts is None or not _is_readable(facts):
             shown = self.text[: 4 * MAX_SHOWN].decode("utf-8", "replace")[:MAX_SHOWN]
             return {**_NOBODY, "event": UNREADABLE, "text": shown}
-        if "asked" not in facts and "granted" in facts:  # nothing was refused, so it is the same
+        if "asked" not in facts and "granted" in facts:  # nothing was refused, so both are equal
             facts["asked"] = facts["granted"]
         if facts.get("count", 1) > 1 and "addresses" not in facts and facts.get("address"):
             facts["addresses"] = [facts["address"]]
@@ -83,7 +84,7 @@ class StoredEntry:
         return evolve(self, text=text, length=len(text))
 
     def is_about(self, request_id: str) -> bool:
-        """Whether it stands for the request or the operation of this id."""
+        """Whether it is about the request or the operation with this id."""
         return has_id(self.ids, request_id) or (
             request_id.encode() in self.text
             and request_id in {self.facts["id"], self.facts.get("last_id"), self.facts.get("request_id")}
@@ -100,7 +101,7 @@ class StoredEntry:
 
 
 def instant(text: object) -> datetime | None:
-    """Return the aware instant in ``text``, or None when it is none that can be reckoned with."""
+    """Return the aware instant in ``text``, or None when there is none, or one outside the usable range."""
     try:
         at = datetime.fromisoformat(str(text))
     except ValueError:
@@ -154,7 +155,7 @@ def _after_blanks(text: str, index: int) -> int:
 
 
 def _is_readable(facts: Mapping[str, Any]) -> bool:
-    """Whether every member that readers look into is of the form that they expect."""
+    """Whether all members that are read elsewhere have the expected form."""
     return (
         "event" in facts
         and all(isinstance(facts[name], kind) for kind, names in _FORMS for name in names if name in facts)

@@ -1,8 +1,8 @@
-"""The audit event of a token request: who, by which credential, what was requested, granted and refused, and why.
+"""The audit event of a token request: the subject, its credential, what was requested, granted and refused, and why.
 
-Facts are those of the moment of the decision, so that ``authsvc audit explain`` needs no record that has changed
-since. Nothing that signs in is among them, and text that nothing proves is cut and rid of our own secrets, because
-people type them into the wrong field.
+Facts are those at the time of the decision, so that ``authsvc audit explain`` does not need records that have changed
+since. They contain no secrets: unverified text is cut, and our secrets are removed from it, because people enter them
+into the wrong field.
 """
 
 from datetime import datetime
@@ -36,10 +36,10 @@ from authsvc.tenancy.passkey import Passkey
 from authsvc.tenancy.records import App, License
 
 MAX_EXAMPLE = 80
-"""Characters of each text in an example."""
+"""Most characters of each text in an example."""
 
 MAX_CLIENT_TEXT = 100
-"""Characters of unproven client text that are stored."""
+"""Most characters of unverified client text that are stored."""
 
 MAX_LISTED = 10
 """Most patterns or grants that an entry repeats."""
@@ -47,13 +47,13 @@ MAX_LISTED = 10
 
 @frozen
 class AuditedRequest:
-    """A request for a token, as the audit sees it.
+    """A token request, as far as the audit records it.
 
     Attributes:
-        request_id: ours; the client was shown it.
+        request_id: our id of the request; the client was shown it.
         at: the request's one reading of the clock, aware UTC.
-        client: who called.
-        request: what was asked.
+        client: the sender.
+        request: the token request.
     """
 
     request_id: str
@@ -64,13 +64,13 @@ class AuditedRequest:
 
 @frozen
 class Credential:
-    """What proved an identity, and what was true of it at that moment.
+    """The credential that proved an identity, with its facts at that time.
 
     Attributes:
         kind: ``license``, ``licenses`` (the fact ``licenses`` lists each), ``personal token``, ``sign-in``, ``service
             account``, ``passkey`` or ``password``.
-        id: of the record that holds it.
-        facts: names, and values as they stand in records: they are rendered once for many repeats.
+        id: of the record that contains it.
+        facts: names, and values as in records: they are rendered once for many repeats.
     """
 
     kind: str
@@ -88,17 +88,17 @@ class Facts:
     """The content of a decision. Two decisions of one subject with equal facts are repeats.
 
     Attributes:
-        asked: the scopes asked for, merged.
-        dropped: pieces of the scope that were malformed or one too many.
+        asked: the requested scopes, merged.
+        dropped: pieces of the scope that were malformed or too many.
         granted: the access in the token.
-        refused: what was asked and not granted, each with its reason.
-        credential: what proved the identity; None when nothing did.
+        refused: what was requested and not granted, each with its reason.
+        credential: that proved the identity; None without proven identity.
         kind: the class of the error; None with a token.
         reason: the sentence that the client got; None with a token.
-        detail: more than the client learns.
+        detail: additional information that the client does not get.
         degraded: whether the token was issued from memory while the store was unavailable.
-        use_case: of management that was asked for instead of a token; None for a token.
-        linked: of a pull of a linked image: names, and values of JSON; nothing for a token.
+        use_case: of management that was called, if no token was requested; else None.
+        linked: facts of a pull of a linked image: names, and JSON values; empty for a token.
     """
 
     asked: tuple[ResourceScope, ...] = ()
@@ -115,13 +115,13 @@ class Facts:
 
     @property
     def complete(self) -> bool:
-        """Whether everything that was asked for is granted: nobody will ask why."""
+        """Whether everything that was requested is granted, so that no explanation is needed."""
         return self.kind is None and not self.refused and not self.dropped
 
     def to_json(self) -> dict[str, Any]:
         """Return the facts that are not empty."""
         found: dict[str, Any] = {
-            # Of a token that lacks nothing, what was asked for is what was granted: most entries are of that kind.
+            # For a fully granted token, as in most entries, requested and granted access are equal.
             "asked": [] if self.granted and self.complete else [unsecret(str(scope)) for scope in self.asked],
             "dropped": self.dropped,
             "granted": [f"{a.type}:{a.name}:{','.join(a.actions)}" for a in self.granted],
@@ -153,10 +153,10 @@ class TokenEvent:
         at: aware UTC.
         event: one of the audit's events in :mod:`authsvc.outcomes`.
         actor: the subject, or :data:`UNPROVEN`.
-        client: who called.
+        client: the sender.
         facts: the content.
         token_id: claim ``jti``, or None without a token.
-        owners: teams of the subject, each with the app that a license of it is for, or with None.
+        owners: teams of the subject, each with the app of its license, or with None.
     """
 
     request_id: str
@@ -170,12 +170,12 @@ class TokenEvent:
 
     @property
     def team(self) -> str:
-        """Slug of the team that owns an entry on this event alone; empty when no team or several teams do."""
+        """Slug of the team that owns an entry about this event only; empty when no team or several teams do."""
         teams = {team for _, team in self.owners}
         return teams.pop() if len(teams) == 1 else ""
 
     def team_of(self, app: str | None) -> str:
-        """Return the slug of the team that owns an entry on events of ``app``; empty when none does."""
+        """Return the slug of the team that owns an entry about events of ``app``; empty when none does."""
         if app is None:
             return ""
         return next((team for slug, team in self.owners if slug in {app, None}), "")
@@ -204,7 +204,7 @@ class TokenEvent:
 
     @property
     def app(self) -> str | None:
-        """The app that it is about, when that is certain: what is asked for may be made up."""
+        """The app that it is about, if that is certain: requested names may be fictitious."""
         found = namespaces(ResourceScope(a.type, a.name, a.actions, a.resource_class) for a in self.facts.granted)
         if found:
             return min(found)
@@ -213,7 +213,7 @@ class TokenEvent:
         return None if named is None else str(named)
 
     def text_of_many(self, app: str | None) -> str:
-        """Return, as JSON, the entry of this one and of others of the same app and outcome."""
+        """Return the entry about this event and others with the same app and outcome, as JSON."""
         facts = {
             "at": self.at.isoformat(),
             "event": self.event,
@@ -226,7 +226,7 @@ class TokenEvent:
         return ENCODER.encode({name: value for name, value in facts.items() if value is not None})
 
     def text_of_more(self) -> str:
-        """Return, as JSON, the entry of this one and of other requests of the same subject and outcome."""
+        """Return the entry about this event and other requests with the same subject and outcome, as JSON."""
         credential = self.facts.credential
         facts = {
             "at": self.at.isoformat(),
@@ -241,14 +241,14 @@ class TokenEvent:
         return bounded_json(ENCODER, {name: value for name, value in facts.items() if value is not None}, MAX_TEXT)
 
     def example(self) -> dict[str, str]:
-        """Return this one in a few words, as one of many."""
+        """Return a short form of this event, as one example of many."""
         asked = self.facts.use_case or unsecret(" ".join(str(scope) for scope in self.facts.asked[:1]))
         return {"id": self.request_id, "actor": self.actor[:MAX_EXAMPLE], "asked": asked[:MAX_EXAMPLE]}
 
     def text(self) -> str:
         """Return the entry as JSON of at most :data:`~authsvc.audit.entry.MAX_TEXT` bytes; grants are never cut.
 
-        They are bounded by what one token may hold (:data:`~authsvc.spec.scope.MAX_NAMES`).
+        Their length is limited by that of one token (:data:`~authsvc.spec.scope.MAX_NAMES`).
         """
         return bounded_json(ENCODER, self.to_json(), MAX_TEXT, ("granted",))
 
@@ -286,7 +286,7 @@ def token_event_of(asked: AuditedRequest, outcome: Issued | Exception) -> TokenE
 
 
 def _recorded(subject: Subject, asked: AuditedRequest) -> Subject:
-    """Return ``subject``; of several licenses those for the apps asked for, or all when there are none."""
+    """Return ``subject``; if it is several licenses, only those for the requested apps, or all when there are none."""
     if isinstance(subject, LicensesSubject):
         return subject.for_apps(namespaces(asked.request.scopes.scopes))
     return subject
@@ -324,7 +324,7 @@ def _member(subject: MemberSubject) -> Credential:
 
 
 def credential_of(subject: Subject, now: datetime) -> Credential:
-    """Return what proved ``subject``, with its facts at ``now``."""
+    """Return the credential of ``subject``, with its facts at ``now``."""
     match subject:
         case LicenseSubject(license_, app):
             return _license(license_, app, now)
@@ -376,7 +376,7 @@ def _item(item: Any) -> Any:
 
 
 def _rendered(value: Any) -> Any:
-    """Return a fact as JSON; of a long list the first items and how many more there are."""
+    """Return a fact as JSON; a long list is reduced to its first items and the number of the others."""
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, tuple):

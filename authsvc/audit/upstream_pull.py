@@ -1,6 +1,6 @@
-"""Pulls of linked images in the audit: what a linked registry did not give, and tags that meant what they meant last.
+"""Pulls of linked images in the audit: those that failed, and those that were answered with the last known image.
 
-They are aggregated like decisions on tokens, so that nobody fills the audit by pulling again.
+They are aggregated like decisions on tokens, so that repeated pulls do not fill the audit.
 """
 
 from datetime import datetime
@@ -20,7 +20,7 @@ from authsvc.tenancy.subjects import split_subject
 
 @frozen
 class UpstreamImage:
-    """What was asked for.
+    """The linked image that was requested.
 
     Attributes:
         team: slug; None when no registry is linked under this name.
@@ -42,13 +42,13 @@ class UpstreamPull:
     """A pull that a linked registry did not serve.
 
     Attributes:
-        request_id: ours; the client was shown it.
-        at: when.
-        client: who called.
+        request_id: our id of the request; the client was shown it.
+        at: time of the request.
+        client: the sender.
         subject: of the registry token.
-        image: what was asked for.
+        image: that was requested.
         error: why it was not served.
-        stale: digest of the manifest that was served all the same, because the tag named it last; None for nothing.
+        stale: digest of the last known manifest of the tag, which was served instead; None if none was.
     """
 
     request_id: str
@@ -63,8 +63,8 @@ class UpstreamPull:
 def pull_event(pull: UpstreamPull) -> TokenEvent:
     """Return the event of such a pull, which belongs to the team of the link.
 
-    Several licenses in one token may be of several teams, none of which may see the others'; such an event belongs to
-    nobody.
+    Several licenses in one token may belong to several teams, none of which may see the others'; such an event belongs
+    to no team.
     """
     image, error = pull.image, pull.error
     owned = image.team is not None and len(split_subject(pull.subject)) == 1

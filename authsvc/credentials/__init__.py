@@ -1,4 +1,4 @@
-"""Authentication: from what a request presents to a proven subject.
+"""Authentication: turns the credentials of a request into a proven subject.
 
-It owns secrets, passwords and identity. It does not know what a subject may do (:mod:`authsvc.policy`).
+It covers secrets, passwords and identity. What a subject may do is decided by :mod:`authsvc.policy`.
 """

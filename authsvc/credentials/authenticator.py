@@ -1,4 +1,4 @@
-"""Authenticates requests: from what was presented to a proven subject, with the store's facts and password checks."""
+"""Authenticates requests: proves a subject from the presented credentials, the store's facts and password checks."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
@@ -22,11 +22,11 @@ T = TypeVar("T")
 
 
 def _ignore_use(_credential_id: str, _now: datetime) -> None:
-    """Forget that a credential was used."""
+    """Ignore that a credential was used."""
 
 
 class Authenticator:
-    """Proves who is asking. Two round trips to the store at most, whatever the credential."""
+    """Authenticates the caller with at most two round trips to the store, for every kind of credential."""
 
     def __init__(
         self,
@@ -38,15 +38,15 @@ class Authenticator:
         cached: CredentialFactsReader | None = None,
         recent: RecentLicenses | None = None,
     ) -> None:
-        """Ask ``facts_reader`` for facts and ``passwords`` whether one is right.
+        """Read facts with ``facts_reader`` and check passwords with ``passwords``.
 
         Args:
             facts_reader: the store.
             passwords: evaluates passwords.
             throttle: counts unknown machine secrets.
             on_use: called for every machine credential that signed in.
-            cached: what is known without asking the store; None for nothing.
-            recent: licenses to believe in while the store is unavailable; None to believe in none.
+            cached: facts that are known without asking the store; None for no cache.
+            recent: licenses to accept while the store is unavailable; None to accept none.
         """
         self._facts = facts_reader
         self._passwords = passwords
@@ -60,9 +60,9 @@ class Authenticator:
         """Return the proven subject with its facts.
 
         Args:
-            proof: what was presented.
-            namespaces: slugs of the apps that the request asks for.
-            client: where the request comes from.
+            proof: the presented credentials.
+            namespaces: slugs of the apps in the request.
+            client: the sender of the request.
             now: the request's one reading of the clock.
 
         Raises:
@@ -95,14 +95,14 @@ class Authenticator:
             raise refusal("no such member" if known is None else f"wrong password of {known.subject}")
         member, apps = await self._member_facts(known, namespaces)
         if member is None or member.epoch != known.epoch or member.removed_at is not None:
-            # Changed while the password was being hashed: what was proven is no longer true (threat 50).
+            # The member was changed while the password was being hashed: the proof is no longer valid (threat 50).
             raise refusal(f"{known.subject} changed during the check")
         return MemberSubject(member, apps)
 
     async def _counted(
         self, secret: MachineSecret, answer: Awaitable[Subject], client: Client, now: datetime
     ) -> Subject:
-        """Return ``answer``, which is always looked for; when nothing was opened, count that for ``secret``."""
+        """Return the result of ``answer``, which is always awaited; count a wrong secret against ``secret``."""
         try:
             return await answer
         except WrongSecret as error:
@@ -122,15 +122,15 @@ class Authenticator:
     ) -> LicensesSubject:
         subject = await self._proven(lambda machines: machines.several(secrets, namespaces, now))
         for license_ in subject.licenses:
-            if license_.app in namespaces or not namespaces:  # the others only came along
+            if license_.app in namespaces or not namespaces:  # the others are not needed for this request
                 self._on_use(license_.id, now)
         return subject
 
     async def _proven(self, ask: Callable[[MachineAuthenticator], Awaitable[T]]) -> T:
-        """Return whom the cached facts prove, or what the store says.
+        """Return the subject that the cached facts prove, else the one that the store proves.
 
-        Nobody is refused before identity is proven without the store: so a secret that has just been made is known,
-        and a wrong one costs the same whether its id is cached or unknown.
+        A secret is never refused on the word of the cache: so a secret that was just created is known, and a wrong one
+        costs the same whether its id is cached or unknown.
         """
         if self._cached_machines is not None:
             with suppress(NotCached, WrongSecret):

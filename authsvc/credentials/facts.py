@@ -19,18 +19,18 @@ C = TypeVar("C", License, Passkey, PersonalToken, PortalSession, RefreshToken, S
 
 
 class NotCached(LookupError):
-    """The cache alone cannot answer; the store can."""
+    """The cache does not have the facts; the store must be asked."""
 
 
 @frozen
 class CredentialFacts(Generic[T]):
-    """A credential and what its use depends on, as of one instant.
+    """A credential and the records that its use depends on, as of one instant.
 
     Attributes:
         credential: the record, or None when it is gone.
-        member: who is behind it (the owner, or the creator of a service account), when there is one.
-        apps: those of the apps asked for that exist, by slug.
-        used_at: when it last logged in, of what ends when it was idle for long; None otherwise, or when it never did.
+        member: its owner, or the creator of a service account, if there is one.
+        apps: the existing ones of the requested apps, by slug.
+        used_at: when it was last used, for credentials that end when they are idle; None for others, or if never used.
     """
 
     credential: T | None
@@ -40,7 +40,7 @@ class CredentialFacts(Generic[T]):
 
 
 class CredentialFactsReader(Protocol):
-    """What the token path reads: each method is one round trip, each answer is as of one instant."""
+    """The reads of the token path: each method takes one round trip, each answer is as of one instant."""
 
     async def member_by_email(self, email: str, network: str) -> tuple[Member | None, TATs]:
         """Return the member with this canonical address, and what the throttle counts for it and ``network``."""
@@ -68,7 +68,7 @@ class CredentialFactsReader(Protocol):
 
 
 class RecentLicenses(Protocol):
-    """What the store had within the last minute, for the time while it is unavailable (design #13)."""
+    """Licenses that the store had within the last minute, for use while it is unavailable (design #13)."""
 
     def recall(self, license_id: str) -> tuple[License, App] | None:
         """Return a license and its app, as far as they are known, or None."""

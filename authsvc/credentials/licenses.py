@@ -1,6 +1,6 @@
-"""Authenticates the registry tokens of licenses: one, or several that came in one password (design #7).
+"""Authenticates the registry tokens of licenses: one, or several in one password (design #7).
 
-While the store is unavailable, licenses count as it had them within the last minute (design #13).
+While the store is unavailable, the licenses that it had within the last minute are used (design #13).
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -16,18 +16,18 @@ REFUSED = "the user name, password, token or license file is not right; check it
 
 
 class LicenseAuthenticator:
-    """Finds the licenses that secrets open."""
+    """Finds the licenses that secrets belong to."""
 
     def __init__(self, facts_reader: CredentialFactsReader, recent: RecentLicenses | None) -> None:
-        """Ask ``facts_reader``; while it is unavailable, use ``recent``, or nothing when that is None."""
+        """Use ``facts_reader``; while it is unavailable, use ``recent``, unless that is None."""
         self._facts = facts_reader
         self._recent = recent
 
     async def one(self, secret: MachineSecret, namespaces: Collection[str], now: datetime) -> LicenseSubject:
-        """Return the license that ``secret`` opens, with its app.
+        """Return the license that ``secret`` belongs to, with its app.
 
         Raises:
-            WrongSecret: it opens none.
+            WrongSecret: it belongs to no license.
             StoreUnavailable: the store did not answer, and did not have this license within the last minute.
         """
         try:
@@ -41,13 +41,13 @@ class LicenseAuthenticator:
     async def several(
         self, secrets: Sequence[MachineSecret], namespaces: Collection[str], now: datetime
     ) -> LicensesSubject:
-        """Return all licenses that ``secrets`` open. One round trip, or two when no app is asked for.
+        """Return all licenses that ``secrets`` belong to. Takes one round trip, or two when no app is requested.
 
-        A secret that opens nothing spoils nothing for the others. The licenses' apps are looked up as far as they are
-        among ``namespaces``; without any, all of them.
+        A wrong secret does not affect the others. Only those of the licenses' apps that are among ``namespaces`` are
+        looked up; without namespaces, all of them.
 
         Raises:
-            WrongSecret: none of the secrets opens a license.
+            WrongSecret: none of the secrets belongs to a license.
             StoreUnavailable: the store did not answer, and had none of these licenses within the last minute.
         """
         try:
@@ -67,7 +67,7 @@ class LicenseAuthenticator:
         return LicensesSubject(tuple(license_ for _, license_ in sorted(proven.items())), apps)
 
     async def _one(self, secret: MachineSecret, namespaces: Collection[str], now: datetime) -> LicenseSubject:
-        # Who pulls asks for the license's own app, so one round trip brings all; who only signs in needs two.
+        # A pull requests the license's own app, so one round trip suffices; a mere sign-in needs two.
         facts = await self._facts.credential_facts(License, secret.id, None, namespaces)
         known = facts.credential
         if known is None or not opens(secret, known, now):
@@ -91,26 +91,26 @@ class LicenseAuthenticator:
         proven = _proven(secrets, licenses, now)
         if namespaces or not proven:
             return proven, apps
-        # Who only signs in names no app; whether a license counts depends on its own, all as of one instant.
+        # A mere sign-in names no app; whether a license is valid depends on its own app, as of the same instant.
         slugs = sorted({license_.app for license_ in proven.values()})
         licenses, apps = await self._facts.licenses(list(proven), slugs)
         return _proven(secrets, licenses, now), apps
 
     def _recall(self, secret: MachineSecret, now: datetime) -> LicenseSubject | None:
-        """Return the license that ``secret`` opens as the store had it within the last minute, or None."""
+        """Return the license of ``secret`` as the store had it within the last minute, or None."""
         known = None if self._recent is None else self._recent.recall(secret.id)
         return LicenseSubject(*known, stale=True) if known is not None and opens(secret, known[0], now) else None
 
 
 def opens(secret: MachineSecret, license_: License, now: datetime) -> bool:
-    """Whether ``secret`` is a live registry token of ``license_``."""
+    """Whether ``secret`` is a valid registry token of ``license_``."""
     return secret.id == license_.id and any(
         secret.has_digest(token.sha256) for token in live_tokens(license_.tokens, now)
     )
 
 
 def _proven(secrets: Iterable[MachineSecret], licenses: Mapping[str, License], now: datetime) -> Mapping[str, License]:
-    """Return those of ``licenses`` that a secret opens, by id: two generations of one license are one license."""
+    """Return those of ``licenses`` that have a secret, by id: two generations of one license are one license."""
     return {
         secret.id: licenses[secret.id]
         for secret in secrets

@@ -1,7 +1,7 @@
 """Machine secrets: ``asv_<kind>_<id>_<secret><crc>`` (design #6).
 
-Base62 secret of at least 192 random bits, so one SHA-256 is all the hashing it needs (OWASP ASVS 5.0 V6.5.2). The
-CRC-32 at the end turns typing errors and junk away without asking the store; it protects nothing.
+The secret in base 62 has at least 192 random bits, so hashing it once with SHA-256 suffices (OWASP ASVS 5.0 V6.5.2).
+With the CRC-32 at the end, typing errors and junk are refused without asking the store; it is no protection.
 """
 
 import hashlib
@@ -41,7 +41,7 @@ REFRESH_KIND = "ref"
 LINK_KIND = "link"
 SESSION_KIND = "ses"
 PAGE_KIND = "page"
-"""Opens the page of a license."""
+"""The secret of a link to the page of a license."""
 
 _ID = re.compile(rf"[{ID_ALPHABET}]{{{ID_LENGTH}}}", re.ASCII)
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -53,10 +53,10 @@ _FORM = re.compile(
 
 @frozen
 class MachineSecret:
-    """A well-formed machine secret; nothing says yet that anybody issued it.
+    """A well-formed machine secret, not yet known to have been issued.
 
     Attributes:
-        kind: which sort of credential: ``lic`` for a license registry token.
+        kind: of the credential, such as ``lic`` for a license registry token.
         id: of the credential.
         text: the whole secret.
     """
@@ -67,7 +67,7 @@ class MachineSecret:
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
-        """Return the secret in ``text``, or None when it has not the form or the CRC is wrong."""
+        """Return the secret in ``text``, or None when it is malformed or the CRC is wrong."""
         form = _FORM.fullmatch(text)
         if form is None:
             return None
@@ -79,7 +79,7 @@ class MachineSecret:
         """Return the secret made of 32 bytes of ``entropy``.
 
         Raises:
-            ValueError: ``entropy`` has not 32 bytes.
+            ValueError: ``entropy`` does not have 32 bytes.
         """
         if len(entropy) != hashlib.sha256().digest_size:
             raise ValueError("a machine secret is made of 32 bytes")
@@ -87,7 +87,7 @@ class MachineSecret:
         return cls(kind, secret_id, Secret(body + _crc(body)))
 
     def sha256(self) -> str:
-        """Return the hexadecimal SHA-256 of the whole secret: what the store keeps."""
+        """Return the hexadecimal SHA-256 of the whole secret, as the store keeps it."""
         return hashlib.sha256(self.text.reveal().encode("ascii")).hexdigest()
 
     def has_digest(self, sha256: str) -> bool:
@@ -96,7 +96,7 @@ class MachineSecret:
 
 
 def derive_license_token(key: bytes, license_id: str, generation: int) -> MachineSecret:
-    """Return the registry token of a license: derived, so its file can be downloaded again (design #6).
+    """Return the registry token of a license. It is derived, so that the file can be downloaded again (design #6).
 
     Args:
         key: the installation's license-token key, 32 bytes.
@@ -111,7 +111,7 @@ def new_id(entropy: bytes) -> str:
     """Return an id made of 10 bytes of ``entropy``.
 
     Raises:
-        ValueError: ``entropy`` has not 10 bytes.
+        ValueError: ``entropy`` does not have 10 bytes.
     """
     if len(entropy) * 8 != ID_LENGTH * 5:
         raise ValueError("an id is made of 10 bytes")
@@ -120,7 +120,7 @@ def new_id(entropy: bytes) -> str:
 
 
 def is_id(text: str) -> bool:
-    """Whether ``text`` has the form of an id, and so may stand in a key of the store."""
+    """Whether ``text`` has the form of an id, and so may be part of a key of the store."""
     return _ID.fullmatch(text) is not None
 
 

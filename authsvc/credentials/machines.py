@@ -22,19 +22,19 @@ T = TypeVar("T")
 
 
 class MachineAuthenticator:
-    """Finds whom machine secrets stand for. Two questions at most, whatever the credential."""
+    """Finds the subject of a machine secret with at most two reads of facts, for every kind of credential."""
 
     def __init__(self, facts_reader: CredentialFactsReader, recent: RecentLicenses | None = None) -> None:
-        """Ask ``facts_reader``; while it is unavailable, believe in the licenses of ``recent``, or in nothing."""
+        """Use ``facts_reader``; while it is unavailable, accept the licenses of ``recent``, or none."""
         self._facts = facts_reader
         self._licenses = LicenseAuthenticator(facts_reader, recent)
 
     async def one(self, secret: MachineSecret, namespaces: Collection[str], now: datetime) -> Subject:
-        """Return whom ``secret`` stands for.
+        """Return the subject that ``secret`` belongs to.
 
         Raises:
-            CredentialsRefused: nobody; a WrongSecret when it opens nothing.
-            NotCached: the facts are not there, and the reader has nothing but a cache.
+            CredentialsRefused: there is none; a WrongSecret when the secret is wrong.
+            NotCached: the reader has only a cache, and the cache does not have the facts.
             StoreUnavailable: the store did not answer.
         """
         match secret.kind:
@@ -52,10 +52,10 @@ class MachineAuthenticator:
     async def several(
         self, secrets: Sequence[MachineSecret], namespaces: Collection[str], now: datetime
     ) -> LicensesSubject:
-        """Return all licenses that ``secrets`` open.
+        """Return all licenses that ``secrets`` belong to.
 
         Raises:
-            WrongSecret: none.
+            WrongSecret: there are none.
             NotCached: as above.
             StoreUnavailable: the store did not answer.
         """
@@ -90,7 +90,7 @@ class MachineAuthenticator:
         return ServiceAccountSubject(account, facts.apps, facts.member)
 
     async def _opened(self, kind: type[C], secret: MachineSecret, digests: Callable[[C], Iterable[str]]) -> C:
-        """Return the credential that ``secret`` opens."""
+        """Return the credential that ``secret`` belongs to."""
         known = await self._facts.credential(kind, secret.id)
         if known is None or not any(secret.has_digest(digest) for digest in digests(known)):
             raise refusal(f"{'no' if known is None else 'wrong or rotated secret of'} {kind.__name__} {secret.id}")
@@ -98,7 +98,7 @@ class MachineAuthenticator:
 
 
 def _still(facts: CredentialFacts[T], secret: MachineSecret, digests: Callable[[T], Iterable[str]]) -> T:
-    """Return the credential of ``facts``, which ``secret`` must open at that instant too (threat 50)."""
+    """Return the credential of ``facts``, if ``secret`` belongs to it at that instant too (threat 50)."""
     record = facts.credential
     if record is None or not any(secret.has_digest(digest) for digest in digests(record)):
         raise refusal(f"{type(record).__name__} {secret.id} changed during the check")
@@ -117,5 +117,5 @@ def _owner(facts: CredentialFacts[T]) -> Member:
 
 
 def refusal(why: str) -> WrongSecret:
-    """Return the refusal of whatever proves nothing; ``why`` is for the log."""
+    """Return the error for credentials that prove nothing; ``why`` is for the log."""
     return WrongSecret(REFUSED, detail=why)

@@ -1,8 +1,8 @@
-"""Challenges for passkeys: made of a key that all replicas read, and stored nowhere until they are answered.
+"""Challenges for passkeys: made with a key that all replicas share, and not stored until they are answered.
 
-Anybody may open the sign-in form as often as they like, so a challenge must cost no memory. It holds the time, a
-random number, and an HMAC over both, over what it is for and over the browser that gets it. The random number of an
-answered one is remembered for as long as the challenge would live, so that it is answered once.
+Anyone may open the sign-in form any number of times, so a challenge must cost no memory. It contains the time, a random
+number, and an HMAC over both, over its purpose and over the browser. The random number of an answered challenge is
+stored for the lifetime of the challenge, so that it cannot be answered twice.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ NONCE_BYTES = 16
 KEY_BYTES = 32
 
 MAX_SKEW = timedelta(minutes=1)
-"""By how much the clocks of two replicas may differ."""
+"""Greatest difference between the clocks of two replicas."""
 
 _TIME_BYTES = 5
 _HEAD_BYTES = _TIME_BYTES + NONCE_BYTES
@@ -28,7 +28,7 @@ _DAY = 86_400
 
 
 class ChallengePurpose(StrEnum):
-    """What an answer is good for."""
+    """What the answer to a challenge permits."""
 
     SIGN_IN = "sign in"
     CONFIRM = "confirm"
@@ -37,7 +37,7 @@ class ChallengePurpose(StrEnum):
 
 @frozen
 class PasskeyChallenge:
-    """A challenge as it was sent or came back; nothing says yet that it is ours.
+    """A challenge as it was sent or received; not yet known to be one of ours.
 
     Attributes:
         issued_at: aware; whole seconds.
@@ -51,7 +51,7 @@ class PasskeyChallenge:
 
     @classmethod
     def parse(cls, raw: bytes) -> Self | None:
-        """Return the challenge in ``raw``; None when it has not the form."""
+        """Return the challenge in ``raw``; None when it is malformed."""
         if len(raw) != _HEAD_BYTES + _TAG_BYTES:
             return None
         seconds = int.from_bytes(raw[:_TIME_BYTES], "big")
@@ -62,10 +62,10 @@ class PasskeyChallenge:
         """Return a new challenge.
 
         Args:
-            key: of the day, :func:`day_of`.
-            purpose: what the answer is good for.
-            browser: stands for the cookie of the browser.
-            now: the present.
+            key: that of the day (:func:`day_of`).
+            purpose: what the answer permits.
+            browser: identifies the cookie of the browser.
+            now: the current time.
             nonce: random bytes.
         """
         issued_at = _instant(int(now.timestamp()))
@@ -73,11 +73,11 @@ class PasskeyChallenge:
 
     @property
     def raw(self) -> bytes:
-        """What the authenticator signs."""
+        """The bytes that the authenticator signs."""
         return _seconds(self.issued_at) + self.nonce + self.tag
 
     def is_ours(self, key: bytes, purpose: ChallengePurpose, browser: str) -> bool:
-        """Whether we made it, for this purpose and browser; compared in constant time."""
+        """Whether this installation made it, for this purpose and browser; compared in constant time."""
         return hmac.compare_digest(self.tag, _tag(key, purpose, browser, self.issued_at, self.nonce))
 
     def in_time(self, now: datetime) -> bool:
@@ -86,7 +86,7 @@ class PasskeyChallenge:
 
 
 def day_of(at: datetime) -> int:
-    """Return the number of the day, UTC, whose key a challenge is made with."""
+    """Return the number of the day (UTC) whose key a challenge is made with."""
     return int(at.timestamp()) // _DAY
 
 

@@ -1,4 +1,4 @@
-"""Proves who uses a browser by a passkey, and checks a new one: challenges, records and rules, as of this request."""
+"""Authenticates members by passkeys, and checks new passkeys: challenges, records and rules, as of this request."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -21,14 +21,14 @@ from authsvc.tenancy.records import Member
 
 
 class ChallengeStore(Protocol):
-    """Where the keys of challenges are, and which challenges were answered."""
+    """Stores the keys of challenges, and which challenges were answered."""
 
     async def key(self, day: int, new: bytes) -> bytes:
-        """Return the key of a day, which is ``new`` when there was none."""
+        """Return the key of a day; store ``new`` as the key when there is none."""
         ...
 
     async def use(self, nonce: bytes, life_seconds: int) -> bool:
-        """Mark a challenge as answered; whether it was not before."""
+        """Mark a challenge as answered; return whether it was not answered before."""
         ...
 
 
@@ -48,19 +48,19 @@ class ProvenPasskey:
 
     @property
     def use(self) -> PasskeyUse:
-        """What the session that begins with it has to know."""
+        """The use of the passkey, for the session that begins with it."""
         return PasskeyUse(self.passkey.id, self.sign_count)
 
 
 @frozen
 class PasskeyAuthenticator:
-    """Asks browsers for passkeys and checks their answers.
+    """Makes challenges for browsers and checks their answers.
 
     Attributes:
         party: the host of the public URL.
         facts: reads the records.
         challenges: of the installation.
-        entropy: returns that many random bytes.
+        entropy: returns the given number of random bytes.
         on_use: called for every passkey that was accepted.
     """
 
@@ -71,11 +71,11 @@ class PasskeyAuthenticator:
     on_use: Callable[[str, datetime], None]
 
     async def sign_in_options(self, browser: str, now: datetime) -> str:
-        """Return, as JSON, what a browser is asked in the sign-in form.
+        """Return the options of the browser's request in the sign-in form, as JSON.
 
         Args:
-            browser: stands for its cookie.
-            now: the present.
+            browser: identifies its cookie.
+            now: the current time.
 
         Raises:
             StoreUnavailable: the store did not answer.
@@ -83,22 +83,22 @@ class PasskeyAuthenticator:
         return self.party.request_options(await self._challenge(ChallengePurpose.SIGN_IN, browser, now))
 
     async def confirm_options(self, browser: str, known: Sequence[Passkey], now: datetime) -> str:
-        """Return, as JSON, what a browser is asked so that its member confirms a change with one of ``known``."""
+        """Return the options of the request by which a member confirms a change with one of ``known``, as JSON."""
         return self.party.request_options(await self._challenge(ChallengePurpose.CONFIRM, browser, now), known)
 
     async def creation_options(self, browser: str, member: Member, known: Sequence[Passkey], now: datetime) -> str:
-        """Return, as JSON, what a browser is asked so that an authenticator makes a passkey.
+        """Return the options of the request by which an authenticator makes a passkey, as JSON.
 
-        To be called only when the member has just proven who they are.
+        Must be called only when the member has just been authenticated.
         """
         challenge = await self._challenge(ChallengePurpose.REGISTER, browser, now)
         return self.party.creation_options(member, known, challenge)
 
     async def registered(self, answer: str, browser: str, now: datetime) -> NewCredential:
-        """Return what an authenticator made.
+        """Return the new credential of an authenticator.
 
         Raises:
-            CredentialsRefused: the answer is not good, or not one to our question.
+            CredentialsRefused: the answer is invalid, or does not belong to one of our challenges.
         """
         attestation = self.party.read_attestation(answer)
         challenge = await self._ours(attestation.challenge, ChallengePurpose.REGISTER, browser, now)
@@ -107,10 +107,11 @@ class PasskeyAuthenticator:
         return made
 
     async def signed_in(self, answer: str, browser: str, now: datetime) -> ProvenPasskey:
-        """Return the member whose passkey signed; nobody said before who it would be.
+        """Return the member whose passkey signed; the sign-in form does not ask for a name.
 
         Raises:
-            CredentialsRefused: the answer is not good, not one to our question, or of no passkey that counts.
+            CredentialsRefused: the answer is invalid, or does not belong to one of our challenges or to a valid
+                passkey.
         """
         assertion = self.party.read_assertion(answer)
         if assertion.answer.response.user_handle is None:
@@ -121,7 +122,7 @@ class PasskeyAuthenticator:
         """Accept a change that ``member`` confirms with a passkey of theirs.
 
         Raises:
-            CredentialsRefused: as :meth:`signed_in`, or it is another member's.
+            CredentialsRefused: as in :meth:`signed_in`, or the passkey is another member's.
         """
         assertion = self.party.read_assertion(answer)
         proven = await self._proven(assertion, ChallengePurpose.CONFIRM, browser, now)
@@ -151,10 +152,10 @@ class PasskeyAuthenticator:
         return PasskeyChallenge.make(key, purpose, browser, now, self.entropy(NONCE_BYTES)).raw
 
     async def _ours(self, raw: bytes, purpose: ChallengePurpose, browser: str, now: datetime) -> PasskeyChallenge:
-        """Return a challenge that was made for this purpose and browser, and that is not too old.
+        """Return the challenge if it was made for this purpose and browser, and is not too old.
 
         Raises:
-            CredentialsRefused: it is not one of those.
+            CredentialsRefused: it is not such a challenge.
         """
         challenge = PasskeyChallenge.parse(raw)
         if challenge is None or not challenge.in_time(now):
@@ -165,7 +166,7 @@ class PasskeyAuthenticator:
         return challenge
 
     async def _use(self, challenge: PasskeyChallenge) -> None:
-        """Let a challenge be answered once.
+        """Mark a challenge as answered, which succeeds only once.
 
         Raises:
             CredentialsRefused: it was answered before.

@@ -1,7 +1,7 @@
-"""People's passwords: the rules and the hash (design #5).
+"""Passwords of members: the rules and the hash (design #5).
 
-Argon2id at the minimum that OWASP's Password Storage Cheat Sheet names: 19 MiB, two passes, one lane. Checking one
-costs tens of milliseconds of one core, which is why :mod:`authsvc.credentials.verifier` bounds and remembers it.
+Argon2id with the minimum parameters of OWASP's Password Storage Cheat Sheet: 19 MiB, two passes, one lane. Checking one
+costs tens of milliseconds of one core, which is why :mod:`authsvc.credentials.verifier` limits and caches the checks.
 """
 
 from collections.abc import Iterable
@@ -15,18 +15,18 @@ from authsvc.errors import InputRefused
 from authsvc.redaction import Secret
 
 MIN_BYTES, MAX_BYTES = 15, 1024
-"""Length of a password in bytes of UTF-8; 15 because it is the only factor (NIST SP 800-63B-4 §3.1.1.2)."""
+"""Shortest and longest password in bytes of UTF-8; 15 because it is the only factor (NIST SP 800-63B-4 §3.1.1.2)."""
 
 MIN_GUESSES = 1e8
-"""Fewest guesses that a password must take by zxcvbn's estimate. The throttle lets through 100 an account at first,
-and one a minute then: 50,000 a year."""
+"""Fewest guesses that a password must require, as estimated by zxcvbn. The throttle admits 100 guesses per account at
+first, and one per minute after that: 50,000 a year."""
 
 MEMORY_KIB, PASSES, LANES, DIGEST_BYTES, SALT_BYTES = 19456, 2, 1, 32, 16
 
 UNKNOWN_ACCOUNT = Secret(
     "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 )
-"""A hash that no password has, of the same cost: an unknown account must take the time of a wrong password."""
+"""A hash that no password has, with the same cost: an unknown account must take as long as a wrong password."""
 
 
 def check_rules(password: Secret, names: Iterable[str]) -> None:
@@ -34,11 +34,11 @@ def check_rules(password: Secret, names: Iterable[str]) -> None:
 
     Args:
         password: as typed.
-        names: what anyone may know of the person: the e-mail address, names of the team and its apps.
+        names: texts about the person that others may know: the e-mail address, names of the team and its apps.
 
     Raises:
         InputRefused: too short, too long, too easy to guess, or it begins like a token or a license file and could
-            never log in.
+            never be used to log in.
     """
     text = password.reveal()
     check_length(text)
@@ -64,7 +64,7 @@ def check_rules(password: Secret, names: Iterable[str]) -> None:
 
 
 def check_length(text: str) -> None:
-    """Check what is known before anything else about a password.
+    """Check the length of a password, which needs no estimate.
 
     Raises:
         InputRefused: too short, or too long.
@@ -102,7 +102,7 @@ def hash_new_password(password: Secret, names: Iterable[str], salt: bytes) -> Se
 
 
 def verify_password(password: Secret, password_hash: Secret) -> bool:
-    """Whether ``password`` has ``password_hash``. Blocks one core for tens of milliseconds."""
+    """Whether ``password_hash`` is that of ``password``. Blocks one core for tens of milliseconds."""
     try:
         Argon2id.verify_phc_encoded(password.reveal().encode("utf-8", "surrogatepass"), password_hash.reveal())
     except InvalidKey:

@@ -1,9 +1,9 @@
 """Remembers for a minute which passwords were right, so that docker, which sends one with every token request, costs
 one hash a minute (design #5, ADR-0011).
 
-Only successes are kept, bounded in number, under an HMAC with a key of this process. Each is bound to the account's
-epoch and hash, through the guess, and to the network that it came from: a success at home says nothing about a guess
-from elsewhere.
+Only successes are kept, limited in number, as an HMAC with a key of this process. Each is bound to the account's epoch
+and hash (through the guess) and to the client's network: a success in one network proves nothing about a guess from
+another.
 """  # noqa: D205
 
 import hashlib
@@ -12,22 +12,22 @@ from collections import OrderedDict
 from datetime import datetime, timedelta
 
 REMEMBERED_FOR = timedelta(seconds=60)
-"""Longest time for which a right password is believed without hashing it again."""
+"""How long a right password is accepted without hashing it again."""
 
 MAX_REMEMBERED = 10_000
-"""Most successes that one worker remembers; the oldest go first."""
+"""Most successes that one worker remembers; the oldest are dropped first."""
 
 
 class PasswordCache:
     """The passwords that were right within the last minute."""
 
     def __init__(self, key: bytes) -> None:
-        """Remember under ``key``: random bytes that no other process has."""
+        """Compute the HMAC with ``key``: random bytes that no other process has."""
         self._key = key
         self._remembered: OrderedDict[bytes, datetime] = OrderedDict()
 
     def has(self, guess: str, network: str, now: datetime) -> bool:
-        """Whether a guess was right from a network, within the minute before ``now``."""
+        """Whether the same guess from the same network was right within the minute before ``now``."""
         entry = self._entry(guess, network)
         since = self._remembered.get(entry)
         if since is None:

@@ -1,7 +1,7 @@
-"""How many guesses a password takes, estimated by zxcvbn (Wheeler, USENIX Security 2016).
+"""Estimates how many guesses a password takes, with zxcvbn (Wheeler, USENIX Security 2016).
 
-A length rule alone takes ``passwordpassword`` and ``123456789012345``, and lists of common passwords have almost
-nothing of 15 characters. zxcvbn knows words, names, dates, keyboard runs, repetitions and letters written as digits.
+A length rule alone accepts ``passwordpassword`` and ``123456789012345``, and lists of common passwords have almost none
+with 15 characters. zxcvbn recognises words, names, dates, keyboard patterns, repetitions and letters written as digits.
 """
 
 import math
@@ -9,28 +9,28 @@ import re
 from collections.abc import Iterable
 
 MAX_CHARACTERS = 72
-"""How much of a password is estimated. zxcvbn's time grows faster than the length."""
+"""How many characters of a password are estimated. zxcvbn's time grows faster than the length."""
 
 MAX_SPELLINGS = 16
-"""Most ways of reading digits and symbols as letters that are tried in one piece. Each costs a search of all
-dictionaries: with all of zxcvbn's substitutes in one text there are 736, and they take seconds."""
+"""Most readings of digits and symbols as letters that are tried in one piece. Each requires a search of all
+dictionaries: with all of zxcvbn's substitutes in one text there are 736, which take seconds."""
 
 MIN_NAME = 3
-"""Characters of a word in a name that is worth a match."""
+"""Fewest characters of a word in a name that is compared."""
 
 
 def estimated_guesses(password: str, names: Iterable[str]) -> float:
-    """Return about how many guesses find ``password`` for somebody who knows ``names``.
+    """Return the approximate number of guesses that an attacker who knows ``names`` needs to find ``password``.
 
-    Loads zxcvbn and its dictionaries at the first call, which takes some tenths of a second, and takes up to about as
-    long again for a password of the worst kind. zxcvbn keeps ``names`` in a variable of its module, so two calls must
-    not run at once in different threads.
+    The first call loads zxcvbn and its dictionaries, which takes some tenths of a second; the worst passwords take
+    about as long again. zxcvbn keeps ``names`` in a module variable, so two calls must not run at once in different
+    threads.
 
     Args:
         password: only its first :data:`MAX_CHARACTERS` count.
         names: texts about the person: the e-mail address, the team, its apps.
     """
-    # Here, and not above: its dictionaries take time to load, and few commands set a password.
+    # Imported here because its dictionaries take time to load, and few commands set a password.
     from zxcvbn import zxcvbn  # type: ignore[import-untyped]  # noqa: PLC0415
 
     words = sorted({word for name in names for word in _words(name)})
@@ -46,7 +46,7 @@ def _words(name: str) -> list[str]:
 
 
 def _pieces(text: str) -> list[str]:
-    """Return ``text`` in as few pieces as can each be read in at most :data:`MAX_SPELLINGS` ways."""
+    """Split ``text`` into the fewest pieces that each have at most :data:`MAX_SPELLINGS` readings."""
     pieces = [""]
     for character in text:
         longer = pieces[-1] + character
@@ -58,7 +58,7 @@ def _pieces(text: str) -> list[str]:
 
 
 def _spellings(text: str) -> int:
-    """Return in how many ways the digits and symbols of ``text`` can stand for letters."""
+    """Return in how many ways the digits and symbols of ``text`` can be read as letters."""
     from zxcvbn.matching import L33T_TABLE  # type: ignore[import-untyped]  # noqa: PLC0415
 
     present = set(text)

@@ -1,4 +1,4 @@
-"""Authenticates browsers that are signed in to the portal: a cookie becomes a member, as of this request."""
+"""Authenticates browsers that are signed in to the portal: finds the member of a cookie, as of this request."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -13,7 +13,7 @@ from authsvc.tenancy.records import Member
 
 @frozen
 class SignedIn:
-    """Who uses a browser.
+    """The member who uses a browser.
 
     Attributes:
         member: the record, as of this request; never one who was removed or disabled.
@@ -26,21 +26,21 @@ class SignedIn:
 
 @frozen
 class SessionAuthenticator:
-    """Proves who uses a browser. Two round trips to the store, like every credential.
+    """Authenticates the user of a browser, with two round trips to the store, as for every credential.
 
     Attributes:
         facts: reads the records.
-        on_use: called for every session that was accepted; the idle time begins anew.
+        on_use: called for every session that was accepted; its idle time begins again.
     """
 
     facts: CredentialFactsReader
     on_use: Callable[[str, datetime], None]
 
     async def authenticate(self, cookie: str | None, now: datetime) -> SignedIn | None:
-        """Return who is signed in; None without a valid cookie, and when its session has ended.
+        """Return the signed-in member; None without a valid cookie, and when its session has ended.
 
-        A session ends with its member's epoch: when the password changes, when the member signs out everywhere, is
-        disabled or removed, or gets another role.
+        A session ends when its member's epoch changes: with a new password or role, when the member signs out
+        everywhere, or is disabled or removed.
 
         Raises:
             StoreUnavailable: the store did not answer.

@@ -1,8 +1,8 @@
-"""Classifies what a request presents: a person's password, one machine secret or several, or nothing usable.
+"""Classifies the credentials of a request: a member's password, one or several machine secrets, or nothing usable.
 
-A machine secret says by itself who it belongs to, so the user name beside it is ignored (design #7): people type
-``license``, ``<token>``, an e-mail address or the secret again. A license file as the password is a wrapper around
-the registry token in it.
+A machine secret identifies its account, so the user name sent with it is ignored (design #7): people enter ``license``,
+``<token>``, an e-mail address or the secret itself. A license file as the password is a wrapper around the registry
+token in it.
 
 Clients keep one password per registry, so a customer with licenses for several apps joins their registry tokens with
 dots: ``asv_lic_….asv_lic_…``. No machine secret contains a dot and no password may begin with ``asv_``, so such a
@@ -21,16 +21,16 @@ from authsvc.spec.token_request import Presented, RefreshGrant, Unreadable, User
 from authsvc.tenancy.names import parse_email
 
 _AROUND = " \t\r\n\ufeff"
-"""What shells and editors put around a file or a token; the last one is a byte-order mark."""
+"""Characters that shells and editors add around a file or a token; the last one is a byte-order mark."""
 
 _DAMAGED_MARK = "?\ufffd"
-"""What becomes of a byte-order mark in a pipe of Windows PowerShell, and in docker when the file is UTF-16."""
+"""What Windows PowerShell makes of a byte-order mark in a pipe, and docker when the file is UTF-16."""
 
 JOINT = "."
-"""Stands between the registry tokens of several licenses in one password."""
+"""Separates the registry tokens of several licenses in one password."""
 
 MAX_JOINED = 8
-"""Most license secrets in one password, repetitions included: each is a record to read (design #7)."""
+"""Most license secrets in one password, repetitions included: each costs the read of a record (design #7)."""
 
 
 @frozen
@@ -44,7 +44,7 @@ class Junk:
 
     Attributes:
         why: for the log.
-        message: what the client gets instead of the usual sentence, or None.
+        message: for the client instead of the usual sentence, or None.
     """
 
     why: str
@@ -52,7 +52,7 @@ class Junk:
 
 
 def _without_blanks(password: Secret) -> Secret:
-    """Return the password without what a file or a pipe has added at its ends."""
+    """Return the password without characters that a file or a pipe has added at its ends."""
     return Secret(password.reveal().strip())
 
 
@@ -62,7 +62,7 @@ class PasswordProof:
 
     Attributes:
         email: canonical form.
-        password: as typed, without blanks and line breaks at its ends, which no password has.
+        password: as entered, without blanks and line breaks at its ends, which no password has.
     """
 
     email: str
@@ -86,7 +86,7 @@ class LicensesProof:
 
     Attributes:
         secrets: different ones with a right CRC, in the order sent; at least one.
-        damaged: how many more claimed to be one and have a wrong CRC.
+        damaged: how many more have the form of a secret, but a wrong CRC.
     """
 
     secrets: tuple[MachineSecret, ...]
@@ -97,7 +97,7 @@ Proof = Nothing | Junk | PasswordProof | MachineProof | LicensesProof
 
 
 def classify(presented: Presented) -> Proof:
-    """Return what ``presented`` claims to prove."""
+    """Classify ``presented``."""
     match presented:
         case None:
             return Nothing()
@@ -121,7 +121,7 @@ def _person(username: str, password: Secret) -> PasswordProof | Junk:
 
 
 def _machine(text: str) -> MachineProof | LicensesProof | Junk | None:
-    """Return the machine secrets in ``text``, None when it claims to hold none, Junk when they are unusable."""
+    """Return the machine secrets in ``text``, None when it has none, Junk when they are unusable."""
     candidate = _repaired(text.strip(_AROUND))
     if candidate.startswith("{"):
         token = registry_token(candidate)
@@ -137,7 +137,7 @@ def _machine(text: str) -> MachineProof | LicensesProof | Junk | None:
 
 
 def _repaired(text: str) -> str:
-    """Return a license file or token as it was before a shell added a character in front or NULs (UTF-16) to it."""
+    """Return a license file or token without a character or NULs (UTF-16) that a shell added."""
     if text[:1] not in _DAMAGED_MARK and "\0" not in text:
         return text
     repaired = text.replace("\0", "").lstrip(_DAMAGED_MARK).strip(_AROUND)
@@ -146,7 +146,7 @@ def _repaired(text: str) -> str:
 
 
 def _joined(parts: list[str]) -> MachineProof | LicensesProof | Junk:
-    """Return the license secrets in ``parts``; a damaged one does not spoil the others."""
+    """Return the license secrets in ``parts``; a damaged one does not affect the others."""
     if len(parts) > MAX_JOINED:
         message = (
             f"the password joins {len(parts)} license secrets, and {MAX_JOINED} are allowed; "

@@ -1,7 +1,8 @@
-"""WebAuthn for one relying party, the host of the public URL: what browsers are asked, and whether an answer is good.
+"""WebAuthn for one relying party, the host of the public URL: makes the requests to browsers and checks the answers.
 
-The fido2 library reads answers and checks them as WebAuthn Level 3 §7.1 and §7.2 say; the steps that it leaves to its
-caller are here: the exact origin, frames of other sites, the algorithm, the backup flags, the user handle.
+The fido2 library parses answers and checks them as WebAuthn Level 3 §7.1 and §7.2 require; this module does the steps
+that the library leaves to its caller: the exact origin, frames of other sites, the algorithm, the backup flags, the
+user handle.
 """
 
 import json
@@ -34,14 +35,14 @@ from authsvc.tenancy.passkey import NewCredential, Passkey, digest_of
 from authsvc.tenancy.records import Member
 
 MAX_ANSWER = 16_384
-"""Characters of a browser's answer."""
+"""Most characters of a browser's answer."""
 
 MAX_CREDENTIAL = 2_048
-"""Bytes of the authenticator's id and the public key together; an id has 1,023 at most."""
+"""Most bytes of the authenticator's id and the public key together; an id has at most 1,023."""
 
 ES256, EDDSA, RS256 = -7, -8, -257
 ALGORITHMS = (ES256, EDDSA, RS256)
-"""What we verify (COSE): ES256 is what nearly all make, RS256 what Windows Hello makes."""
+"""Algorithms that we verify (COSE): nearly all authenticators use ES256, Windows Hello uses RS256."""
 
 _ALG = 3
 """Label of the algorithm in a COSE key."""
@@ -53,10 +54,10 @@ T = TypeVar("T")
 
 @frozen
 class Assertion:
-    """A browser's answer to a challenge, read and not checked.
+    """A browser's answer to a challenge, parsed but not checked.
 
     Attributes:
-        passkey_id: of the record that it claims.
+        passkey_id: id of the record of the passkey that it names.
         challenge: that it answers.
         answer: the whole of it.
     """
@@ -68,7 +69,7 @@ class Assertion:
 
 @frozen
 class Attestation:
-    """A new passkey as a browser sent it, read and not checked.
+    """A new passkey as a browser sent it, parsed but not checked.
 
     Attributes:
         challenge: that it answers.
@@ -92,11 +93,11 @@ class RelyingParty:
     origin: str
 
     def creation_options(self, member: Member, known: Iterable[Passkey], challenge: bytes) -> str:
-        """Return what ``navigator.credentials.create`` is asked for, as JSON.
+        """Return the options for ``navigator.credentials.create``, as JSON.
 
         Args:
-            member: who gets a passkey.
-            known: of the member; an authenticator that has one of them makes no second one.
+            member: the future owner of the passkey.
+            known: passkeys of the member; an authenticator that has one of them does not make another.
             challenge: to be signed.
         """
         user = PublicKeyCredentialUserEntity(id=member.id.encode(), name=member.email, display_name=member.email)
@@ -110,7 +111,7 @@ class RelyingParty:
         return json.dumps(dict(options)["publicKey"])
 
     def request_options(self, challenge: bytes, known: Iterable[Passkey] | None = None) -> str:
-        """Return what ``navigator.credentials.get`` is asked for, as JSON: any passkey, or one of ``known``."""
+        """Return the options for ``navigator.credentials.get``, as JSON: any passkey, or one of ``known``."""
         options, _ = self._server().authenticate_begin(
             None if known is None else _descriptors(known),
             UserVerificationRequirement.REQUIRED,
@@ -137,10 +138,10 @@ class RelyingParty:
         return Assertion(new_id(digest_of(answer.raw_id)), answer.response.client_data.challenge, answer)
 
     def registered(self, attestation: Attestation) -> NewCredential:
-        """Return what an authenticator made. That the challenge is ours is for the caller to check.
+        """Return the new credential of an authenticator. The caller must check that the challenge is ours.
 
         Raises:
-            CredentialsRefused: the answer is not good.
+            CredentialsRefused: the answer is invalid.
         """
         data = _checked(lambda: self._server().register_complete(_state(attestation.challenge), attestation.answer))
         self._check_frame(attestation.answer.response.client_data)
@@ -155,10 +156,10 @@ class RelyingParty:
         return NewCredential(passkey_id, websafe_encode(credential), self.id, data.counter, _backup_eligible(data))
 
     def verified(self, assertion: Assertion, passkey: Passkey) -> int:
-        """Return the counter of a signature that ``passkey`` made. That the challenge is ours is for the caller.
+        """Return the counter of a signature by ``passkey``. The caller must check that the challenge is ours.
 
         Raises:
-            CredentialsRefused: the answer is not good.
+            CredentialsRefused: the answer is invalid.
         """
         response = assertion.answer.response
         stored = AttestedCredentialData(websafe_decode(passkey.credential))
@@ -183,14 +184,14 @@ class RelyingParty:
 
     @staticmethod
     def _check_frame(client_data: CollectedClientData) -> None:
-        """Refuse what was signed in a frame of a page of another site (WebAuthn §7.1 step 10, §7.2 step 14)."""
+        """Refuse answers that were signed in a frame of another site (WebAuthn §7.1 step 10, §7.2 step 14)."""
         sent = json.loads(bytes(client_data))
         if sent.get("crossOrigin", False) is not False or "topOrigin" in sent:
             raise refused("signed in a frame of another site")
 
 
 def refused(detail: str) -> CredentialsRefused:
-    """Return the refusal of a passkey: one sentence for every reason."""
+    """Return the error for a refused passkey: the same sentence for every reason."""
     return CredentialsRefused(REFUSED, detail=f"passkey: {detail}")
 
 
@@ -198,7 +199,7 @@ def _backup_eligible(data: AuthenticatorData) -> bool:
     """Return whether a passkey may be copied.
 
     Raises:
-        CredentialsRefused: it is said to be copied, and not to be made for it (WebAuthn §7.2 step 19).
+        CredentialsRefused: it is flagged as backed up, but not as eligible for backup (WebAuthn §7.2 step 19).
     """
     if data.is_backed_up() and not data.is_backup_eligible():
         raise refused("backed up without being eligible")
@@ -214,7 +215,7 @@ def _descriptors(known: Iterable[Passkey]) -> list[PublicKeyCredentialDescriptor
 
 
 def _state(challenge: bytes) -> dict[str, Any]:
-    """Return what the library compares an answer with."""
+    """Return the state that the library compares an answer with."""
     return {"challenge": websafe_encode(challenge), "user_verification": UserVerificationRequirement.REQUIRED}
 
 
@@ -228,7 +229,7 @@ def _object(text: str) -> dict[str, Any]:
 
 
 def _checked(work: Callable[[], T]) -> T:
-    """Return what ``work`` returns; the library raises nearly anything for what a browser may send.
+    """Return the result of ``work``; on malformed answers the library raises nearly any exception.
 
     Raises:
         CredentialsRefused: it failed.

@@ -16,8 +16,8 @@ class MemberSubject:
 
     Attributes:
         member: the record.
-        apps: the apps whose namespaces were asked for, of any team, by slug.
-        by: the token or passkey that was shown; None for the password.
+        apps: the requested apps, of any team, by slug.
+        by: the token or passkey that was used; None for the password.
     """
 
     member: Member
@@ -32,11 +32,11 @@ class MemberSubject:
 
 @frozen
 class ServiceAccountSubject:
-    """A machine with an account of its own.
+    """A machine with a service account.
 
     Attributes:
         account: the record.
-        apps: the apps whose namespaces were asked for, of any team, by slug.
+        apps: the requested apps, of any team, by slug.
         creator: the member who made the account; None when the operator did.
     """
 
@@ -56,8 +56,8 @@ class LicenseSubject:
 
     Attributes:
         license: the record.
-        app: the app it is for.
-        stale: whether the store could not be asked, and this is what it said within the last minute.
+        app: the license's app.
+        stale: whether the store could not be asked, so that its data of the last minute is used.
     """
 
     license: License
@@ -72,10 +72,10 @@ class LicenseSubject:
 
 @frozen
 class LicensesSubject:
-    """A holder of several licenses, whose secrets came in one password (design #7).
+    """A holder of several licenses, whose secrets were sent in one password (design #7).
 
     Attributes:
-        licenses: the records that the secrets opened, each once, by id; at least one.
+        licenses: the records that the secrets belong to, each once, by id; at least one.
         apps: those of the licenses' apps that were looked up, by slug.
         stale: as in :class:`LicenseSubject`, for all of them.
         unchecked: whether there were secrets that could not be checked, because the store could not be asked.
@@ -88,20 +88,20 @@ class LicensesSubject:
 
     @property
     def id(self) -> str:
-        """The ``sub`` of a token for which all of these licenses count."""
+        """The ``sub`` of a token that all of these licenses grant."""
         return join_licenses(license_.id for license_ in self.licenses)
 
     def for_apps(self, slugs: Collection[str]) -> "LicensesSubject":
-        """Return the licenses for ``slugs`` alone, or all of them when none is.
+        """Return only the licenses for ``slugs``, or all licenses when there are none for them.
 
-        Licenses of different vendors can come in one password: what is recorded of a request for one vendor's app
-        says nothing about a license of another vendor that came along.
+        One password can contain licenses of different vendors: the records about a request for one vendor's app must
+        not mention another vendor's license.
         """
         licenses = tuple(license_ for license_ in self.licenses if license_.app in slugs)
         return evolve(self, licenses=licenses) if licenses else self
 
 
 SingleSubject = MemberSubject | ServiceAccountSubject | LicenseSubject
-"""A subject with one record that says what it may do."""
+"""A subject whose rights are determined by one record."""
 
 Subject = SingleSubject | LicensesSubject

@@ -1,13 +1,13 @@
-"""Passwords behind the throttle: above a limit a password is not evaluated at all (design #15, docs/throttle.md).
+"""Checks passwords behind the throttle: above a limit a password is not evaluated (design #15, docs/throttle.md).
 
 An attempt is counted in the throttle's buckets first, in one atomic step of the store, then it is evaluated, then
-it is settled: right, wrong, or not evaluated. A guess that is not admitted is never hashed, and neither is it
-looked up among the passwords that were right a moment ago.
+it is settled: right, wrong, or not evaluated. A guess that is not admitted is neither hashed nor looked up among the
+passwords that were right a moment ago.
 
 docker sends the right password with every token request. One that was right within the last minute, from the same
-network, is not counted while nothing speaks against its account and network: no wrong password is counted there, and
-none is being evaluated in this worker. So it costs no write; and of guesses that come at once, each worker can
-answer one at most in this way before they are counted (docs/decisions/0017-throttle-before-evaluation.md).
+network, is not counted as long as its account and network are unsuspicious: no wrong password is counted for them, and
+none is being evaluated in this worker. So it costs no write; and of simultaneous guesses, each worker can answer at
+most one in this way before they are counted (docs/decisions/0017-throttle-before-evaluation.md).
 """
 
 import asyncio
@@ -28,14 +28,14 @@ from authsvc.redaction import Secret
 from authsvc.throttle import PAIR, Admission, Attempt, TATs, guess_digest, limits_of, longest_wait
 
 CHECK_DEADLINE = 10.0
-"""Seconds that a request waits for its check at most; the check goes on."""
+"""Most seconds that a request waits for its check; the check itself continues."""
 
 
 class Throttle(Protocol):
-    """Where wrong secrets are counted."""
+    """Counts wrong secrets."""
 
     async def admit(self, attempt: Attempt, now: datetime) -> Admission:
-        """Count an attempt before it is evaluated, or return why it is not admitted."""
+        """Count an attempt before it is evaluated, and return whether it is admitted."""
         ...
 
     async def right(self, attempt: Attempt, admission: Admission, now: datetime) -> None:
@@ -60,7 +60,7 @@ def _unreported(_network: str) -> None:
 
 
 class ThrottledPasswords:
-    """Evaluates passwords as far as the throttle admits them."""
+    """Evaluates passwords if the throttle admits them."""
 
     def __init__(
         self,
@@ -77,8 +77,9 @@ class ThrottledPasswords:
             verifier: checks hashes.
             cache: successes of this process.
             throttle: counts wrong passwords.
-            guess_key: what wrong passwords are recognised under, the same in all workers of a server, never stored.
-            on_unclear: called for a network that may be a proxy's and not the client's.
+            guess_key: key of the digests by which wrong passwords are recognised; the same in all workers of a server,
+                never stored.
+            on_unclear: called for a network that may be that of a proxy instead of the client.
         """
         self._verifier = verifier
         self._cache = cache
@@ -103,18 +104,18 @@ class ThrottledPasswords:
             record: the account's password.
             email: canonical.
             password: as typed.
-            client: where it comes from.
-            tats: what is counted against the account and network, read no earlier than the request came.
+            client: its sender.
+            tats: the buckets of the account and network, read after the request arrived.
             now: the request's one reading of the clock.
 
         Raises:
-            Throttled: too many were wrong, and this one was not evaluated.
+            Throttled: too many were wrong, so this one was not evaluated.
             Overloaded: too many checks wait, or this one took too long.
             StoreUnavailable: the throttle cannot be asked.
         """
         raw = password.reveal().encode("utf-8", "surrogatepass")
         if len(raw) > MAX_BYTES:
-            return False  # nobody's: there is nothing to evaluate, and nothing to learn
+            return False  # unknown account: there is nothing to evaluate, and nothing is revealed
         if not client.owns_address:
             self._on_unclear(client.network)
         guess = guess_digest(self._guess_key, self._account(record, email), raw)
@@ -134,15 +135,15 @@ class ThrottledPasswords:
 
     @staticmethod
     def _account(record: PasswordRecord | None, email: str) -> str:
-        """Return everything that a right password depends on, so that nothing is remembered across a change."""
+        """Return everything that the right password depends on, so that a change invalidates what is remembered."""
         if record is None:
             return f"?\0{email}"
         return f"{record.account_id}\0{record.epoch}\0{record.password_hash.reveal()}"
 
     def _is_quiet(self, attempt: Attempt, tats: TATs, now: datetime) -> bool:
-        """Whether nothing speaks against the account and network, so that a cached success need not be counted.
+        """Whether account and network are unsuspicious, so that a cached success need not be counted.
 
-        What is cached was right from this network within the last minute, so the account knows the network.
+        A cached password was right from this network within the last minute, so the network is known to the account.
         """
         counted, at = tats.get(PAIR), now.timestamp()
         if self._evaluating[attempt.email, attempt.network] or (counted is not None and counted > at):
@@ -152,7 +153,7 @@ class ThrottledPasswords:
     def _start(
         self, attempt: Attempt, record: PasswordRecord | None, password: Secret, now: datetime, *, cached: bool
     ) -> "asyncio.Task[bool]":
-        """Evaluate in a task of its own: a client that hangs up must not leave its guess unsettled."""
+        """Evaluate in a separate task, so that the guess is settled even if the client disconnects."""
         evaluation = asyncio.create_task(self._evaluate(attempt, record, password, now, cached=cached))
         pair = (attempt.email, attempt.network)
         self._evaluating[pair] += 1
@@ -180,7 +181,7 @@ class ThrottledPasswords:
         lane = Lane.KNOWN if admission.known else Lane.NEW
         try:
             right = cached or await self._verifier.verify(attempt.guess, record, password, lane)
-        except Exception:  # too many wait, or the check itself failed: nothing is known of the password
+        except Exception:  # too many wait, or the check failed: whether the password is right is unknown
             await self._throttle.unevaluated(attempt, admission, now)
             raise
         if right:
@@ -193,11 +194,11 @@ class ThrottledPasswords:
 
 
 def throttled(over: float, what: str, detail: str) -> Throttled:
-    """Return the refusal of one secret too many.
+    """Return the error for too many wrong secrets.
 
     Args:
         over: seconds until the next one may be evaluated.
-        what: of which there were too many, and from where.
+        what: describes the secrets and their source.
         detail: for the log.
     """
     seconds = max(1, math.ceil(over))

@@ -1,12 +1,13 @@
 """Hashes passwords in a bounded thread pool, in lanes (design #5, #15).
 
-One Argon2id check takes a core for tens of milliseconds, and anyone may ask for one. So:
+One Argon2id check occupies a core for tens of milliseconds, and anyone may cause one. So:
 
-1. at most as many checks run as there are threads, and in each lane at most so many wait; one more is refused at once.
-   A thread is held by the work, not by the request: a client that hangs up frees nothing early;
-2. networks that the account has signed in from before go first, then new passwords, one at a time. Everybody else
-   queues behind them, so a flood of guesses from new addresses delays a member at home by one check at most;
-3. the same password of the same account is checked once at a time: who asks meanwhile shares the answer.
+1. at most as many checks run as there are threads, and the number that wait in each lane is limited; further ones are
+refused at once. A thread belongs to the check, not to the request: a client that disconnects does not free it early;
+2. checks from networks that the account has signed in from before go first, then new passwords, one at a time. All
+others wait behind them, so a flood of guesses from new addresses delays a member in a known network by at most one
+check;
+3. simultaneous checks of the same password of the same account are done once and share the result.
 """
 
 import asyncio
@@ -26,11 +27,11 @@ from authsvc.redaction import Secret
 T = TypeVar("T")
 
 MAX_WAITING = 64
-"""Most jobs that wait in one lane of one worker."""
+"""Most jobs that may wait in one lane of one worker."""
 
 
 class Lane(StrEnum):
-    """Who waits; the first one goes first."""
+    """The lanes, in the order in which they are served."""
 
     KNOWN = "known"
     CHOSEN = "chosen"
@@ -39,11 +40,11 @@ class Lane(StrEnum):
 
 @frozen
 class PasswordRecord:
-    """What is known of an account's password.
+    """The password of an account, as its record has it.
 
     Attributes:
         account_id: of the member.
-        epoch: raised whenever remembered passwords must end.
+        epoch: raised whenever remembered passwords must be forgotten.
         password_hash: Argon2id in PHC form.
     """
 
@@ -54,7 +55,7 @@ class PasswordRecord:
 
 @frozen(eq=False)
 class _Job:
-    """Work for a thread; its outcome goes to the future ``answer``, whose type is that of the work's result."""
+    """Work for a thread; its result is set on the future ``answer``."""
 
     lane: Lane
     work: Callable[..., Any]
@@ -85,7 +86,7 @@ class PasswordVerifier:
             threads: how many it has.
             verify: the hash check itself.
             max_waiting: most checks that wait in one lane.
-            on_waiting: called with every change in how many wait in a lane.
+            on_waiting: called whenever the number of waiting jobs in a lane changes.
         """
         self._executor = executor
         self._idle = threads
@@ -100,13 +101,13 @@ class PasswordVerifier:
         """Whether ``password`` is the account's; None for ``record`` costs as much and is never right.
 
         Args:
-            guess: the same for the same password of the same account, and for nothing else.
+            guess: equal for the same password of the same account only.
             record: the account's password.
             password: as typed.
-            lane: where to wait.
+            lane: in which to wait.
 
         Raises:
-            Overloaded: too many checks wait in the lane; this one was not made.
+            Overloaded: too many checks wait in the lane; this one was not done.
         """
         wanted = UNKNOWN_ACCOUNT if record is None else record.password_hash
         answer = await self._in_flight.ask((guess, lane), lambda: self._enqueue(lane, self._verify, password, wanted))
@@ -117,12 +118,12 @@ class PasswordVerifier:
 
         Args:
             password: as typed.
-            names: what anyone may know of the person.
+            names: texts about the person that others may know.
             salt: random bytes.
 
         Raises:
             InputRefused: the password is not acceptable.
-            Overloaded: too many new passwords wait; this one was not looked at.
+            Overloaded: too many new passwords wait; this one was not checked.
         """
         return await asyncio.shield(self._enqueue(Lane.CHOSEN, hash_new_password, password, names, salt))
 
@@ -160,12 +161,12 @@ class PasswordVerifier:
             job.answer.cancel()
         elif (error := done.exception()) is not None:
             job.answer.set_exception(error)
-            job.answer.exception()  # nobody may be left to hear of it
+            job.answer.exception()  # the caller may be gone
         else:
             job.answer.set_result(done.result())
         self._dispatch()
 
 
 def overloaded() -> Overloaded:
-    """Return the refusal of one password check too many."""
+    """Return the error for too many password checks."""
     return Overloaded("too many sign-ins are being checked right now; try again in a few seconds")

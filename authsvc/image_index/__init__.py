@@ -1,4 +1,4 @@
-"""Keeps the index of images true to the registry: one worker at a time reads what has changed, and crawls everything.
+"""Keeps the index of images up to date: one worker at a time reads changes, and crawls the whole registry.
 
-The index itself is in :mod:`authsvc.store.image_index`, and what an image is in :mod:`authsvc.images`.
+The index itself is in :mod:`authsvc.store.image_index`, and images are defined in :mod:`authsvc.images`.
 """

@@ -1,8 +1,8 @@
-"""Reads what the registry's events say has changed: each change at once, and again a little later.
+"""Reads the images that have changed according to the registry's events: at once, and again a little later.
 
-Distribution reports a push before it writes the tag (``registry/handlers/manifests.go``): what is read at once may be
-the tag as it was. So each change is read again after a while, which costs the registry an answer without content; it
-counts as read, and is forgotten in Redis, after the last time.
+Distribution reports a push before it writes the tag (``registry/handlers/manifests.go``): a tag that is read at once
+may still be the old one. So each change is read again after a while, which costs the registry an answer without
+content; only then is it done and removed from Redis.
 """
 
 import asyncio
@@ -20,10 +20,10 @@ from authsvc.store.image_crawl import RedisImageCrawl
 from authsvc.store.image_index import RedisImageIndex
 
 AGAIN_AFTER = (2.0, 15.0)
-"""Seconds after a change was read at which it is read again."""
+"""Seconds after which a change is read again."""
 
 MAX_TAKEN = 20
-"""Most changes that are taken at one time."""
+"""Most changes that are read from Redis at one time."""
 
 
 @define
@@ -31,12 +31,12 @@ class ChangeReader:
     """Reads changes.
 
     Attributes:
-        index: says what has changed.
-        state: knows the apps.
-        update: reads the registry, without rest.
-        logger: where failures are written.
-        failed: hears of each change that could not be read.
-        waiting: hears how many changes nobody has read yet.
+        index: lists the changes.
+        state: lists the apps.
+        update: reads the registry, without pauses.
+        logger: for failures.
+        failed: is called for each change that could not be read.
+        waiting: is called with the number of changes that have not been read yet.
     """
 
     index: RedisImageIndex
@@ -49,12 +49,12 @@ class ChangeReader:
     _interrupted: bool = field(init=False, default=True)
 
     async def read(self) -> None:
-        """Read everything that has changed, and what is due for another time.
+        """Read all changes that are new or due to be read again.
 
         Raises:
-            StoreUnavailable: Redis does not answer; what is not read is read the next time.
-            RegistryUnavailable: the registry does not answer; the same.
-            SignerUnavailable: no token can be signed; the same.
+            StoreUnavailable: Redis does not answer; unread changes are read the next time.
+            RegistryUnavailable: the registry does not answer; likewise.
+            SignerUnavailable: no token can be signed; likewise.
         """
         if self._interrupted:
             self._again.clear()
@@ -90,7 +90,7 @@ class ChangeReader:
         except (StoreUnavailable, SignerUnavailable):
             raise
         except Exception as error:
-            # One that cannot be read must not keep the others from being read.
+            # A change that cannot be read must not prevent others from being read.
             if isinstance(error, RegistryUnavailable) and not await self._registry_answers():
                 raise
             self.failed()

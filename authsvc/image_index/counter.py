@@ -1,4 +1,4 @@
-"""Adds up the images of an app: repositories, tags, and bytes with each blob once, in how many images ever it is."""
+"""Adds up the images of an app: repositories, tags, and bytes, where a blob that is in several images counts once."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -44,12 +44,12 @@ class _Sum:
 
 @frozen
 class ImageCounter:
-    """Adds up.
+    """Adds up the images of apps.
 
     Attributes:
-        crawl: reads and writes.
-        clock: the present.
-        pace: lets Redis and this process serve others.
+        crawl: reads and writes the index.
+        clock: the current time.
+        pace: makes pauses, in which Redis and this process serve other requests.
     """
 
     crawl: RedisImageCrawl
@@ -57,7 +57,7 @@ class ImageCounter:
     pace: Pace
 
     async def count(self, app: str) -> AppImages:
-        """Store and return what the images of an app add up to.
+        """Store and return the totals of the images of an app.
 
         Raises:
             StoreUnavailable: Redis does not answer.

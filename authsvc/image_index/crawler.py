@@ -1,7 +1,7 @@
-"""Crawls the registry: every repository in its catalog, and then every one in the index that the catalog did not name.
+"""Crawls the registry: all repositories in its catalog, and then those in the index that the catalog did not list.
 
-Its place is in Redis, so that another worker goes on there after a crash. The catalog lists the repositories of all
-teams; only those below the slug of an app are read.
+Its position is stored in Redis, so that another worker continues there after a crash. The catalog lists the
+repositories of all teams; only those under the slug of an app are read.
 """
 
 from collections import Counter
@@ -19,10 +19,10 @@ from authsvc.store.image_crawl import RedisImageCrawl
 from authsvc.store.images import RedisImages
 
 MAX_FAILURES = 3
-"""After so many repositories in a row that could not be read the registry counts as down."""
+"""The registry counts as down after this many consecutive repositories that could not be read."""
 
 MAX_NAMED = 10
-"""Most repositories outside of apps that a crawl names in the log."""
+"""Most repositories outside of apps that a crawl lists in the log."""
 
 
 @frozen
@@ -30,11 +30,11 @@ class Crawler:
     """Makes crawls.
 
     Attributes:
-        state: where the place of a crawl is.
-        reading: reads how far a crawl is.
+        state: stores the position of a crawl.
+        reading: reads the progress of a crawl.
         update: compares one repository.
-        clock: the present.
-        logger: where the beginning and the end of a crawl are written.
+        clock: the current time.
+        logger: for the beginning and the end of a crawl.
     """
 
     state: RedisImageCrawl
@@ -44,12 +44,12 @@ class Crawler:
     logger: Logger
 
     async def run(self) -> CrawlState:
-        """Make a crawl, or the rest of one that was begun, and return what came of it.
+        """Make a crawl, or continue one that was begun, and return its result.
 
         Raises:
-            StoreUnavailable: Redis does not answer; the crawl goes on from its place.
-            RegistryUnavailable: the registry does not answer; the same.
-            SignerUnavailable: no token can be signed; the same.
+            StoreUnavailable: Redis does not answer; the next run continues from the same position.
+            RegistryUnavailable: the registry does not answer; likewise.
+            SignerUnavailable: no token can be signed; likewise.
         """
         before = await self.reading.crawl()
         if before.started_at is None:
@@ -80,7 +80,7 @@ class Crawler:
         return after
 
     async def _read(self, names: Sequence[str], crawl: str) -> None:
-        """Read the repositories of a page of the catalog; note the place after each."""
+        """Read the repositories of a page of the catalog; store the position after each."""
         places = {name: locate(name) for name in names}
         apps = await self.state.known_apps({place.app for place in places.values() if place is not None})
         counts, failures, outside = Counter[str](), 0, list[str]()
@@ -115,7 +115,7 @@ class Crawler:
         return read.unread
 
     async def _read_unlisted(self, crawl: str) -> None:
-        """Read what is in the index and was not read in this crawl: the registry may not have it any more."""
+        """Read repositories of the index that this crawl has not read: the registry may no longer have them."""
         failures = 0
         async for app in self.state.apps():
             async for name, last_crawl in self.state.repositories(app):

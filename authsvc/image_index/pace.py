@@ -1,4 +1,4 @@
-"""Pacing: work that can wait rests as long as it works, so that pulls and pushes do not wait for it."""
+"""Pacing: background work pauses for as long as it works, so that it does not delay pulls and pushes."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -9,21 +9,21 @@ from attrs import frozen
 T = TypeVar("T")
 
 LONGEST_REST = 5.0
-"""Seconds of one rest, at most."""
+"""Most seconds of one pause."""
 
 
 @frozen
 class Pace:
-    """How much work rests.
+    """How long work pauses.
 
     Attributes:
-        share: seconds of rest for each second of work; a registry that is busy, and so slow, is asked less often.
+        share: seconds of pause for each second of work, so that a busy, slow registry gets fewer requests.
     """
 
     share: float = 0.0
 
     async def of(self, work: Awaitable[T]) -> T:
-        """Return the result of ``work``, and rest."""
+        """Return the result of ``work`` after a pause."""
         loop = asyncio.get_running_loop()
         began = loop.time()
         try:

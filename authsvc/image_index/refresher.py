@@ -1,8 +1,8 @@
-"""The background task that keeps the index of images true to the registry, in one worker of the installation at a time.
+"""The background task that keeps the index of images up to date, in one worker of the installation at a time.
 
-What is pushed or deleted is read within about a second (the registry's events name it); everything is crawled every few
-hours, and at once when the index is empty. While Redis or the registry is down nothing is lost: what has changed stays
-listed, and a crawl goes on from its place.
+Pushed and deleted images are read within about a second (the registry's events name them); the whole registry is
+crawled every few hours, and at once when the index is empty. While Redis or the registry is down nothing is lost:
+changes stay listed, and a crawl continues from its position.
 """
 
 import asyncio
@@ -26,31 +26,31 @@ CRAWL_EVERY = timedelta(hours=6)
 """Time between two crawls."""
 
 LEASE_SECONDS = 10
-"""For how long one worker has the work to itself; it extends this all the while."""
+"""Duration of the lease of the worker that does the work, which renews it continually."""
 
 LOOK_EVERY = 3.0
-"""Seconds between two looks of a worker at whether the work is free."""
+"""Seconds between two attempts of a worker to get the lease."""
 
 CHANGES_EVERY = 0.5
-"""Seconds between two looks at whether something has changed."""
+"""Seconds between two checks for changes."""
 
 CRAWL_LOOK_EVERY = 5.0
-"""Seconds between two looks at whether a crawl is due."""
+"""Seconds between two checks whether a crawl is due."""
 
 COUNT_REST = 20
-"""The images of an app are added up again after so many times as long as that took, at the earliest."""
+"""The images of an app are added up again, at the earliest, after this many times the duration of the last time."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
-"""Seconds until the registry is asked again after it did not answer; doubled each time."""
+"""Seconds until the next attempt after the registry did not answer; doubled each time."""
 
 
 @frozen
 class RefreshMetrics:
-    """Where it is counted.
+    """Metrics of the refresher.
 
     Attributes:
-        crawled: hears of each crawl that ended, and of the last one when the work begins.
-        failed: hears of each failure that ended the work for a while.
+        crawled: is called for each crawl that ended, and for the last one when the work begins.
+        failed: is called for each failure that interrupts the work.
     """
 
     crawled: Callable[[CrawlState], None] = lambda _: None
@@ -59,19 +59,19 @@ class RefreshMetrics:
 
 @frozen
 class ImageRefresher:
-    """Keeps the index for as long as a worker runs.
+    """Keeps the index up to date for as long as a worker runs.
 
     Attributes:
-        index: says who works, and what has changed.
-        state: how far a crawl is, and which apps are to be added up.
-        changes: reads what has changed.
-        crawler: reads everything, with rests.
-        counter: adds up.
+        index: has the lease and the changes.
+        state: has the progress of a crawl, and the apps to be added up.
+        changes: reads changes.
+        crawler: reads the whole registry, with pauses.
+        counter: adds up the images of apps.
         holder: random name of this worker.
-        clock: the present.
-        logger: where failures are written.
-        has_room: whether what can wait may be written to Redis now.
-        metrics: where it is counted.
+        clock: the current time.
+        logger: for failures.
+        has_room: whether data that can wait may be written to Redis now.
+        metrics: of the refresher.
     """
 
     index: RedisImageIndex
@@ -86,7 +86,7 @@ class ImageRefresher:
     metrics: RefreshMetrics = field(factory=RefreshMetrics)
 
     async def run(self) -> None:
-        """Work whenever no other worker does, until cancelled."""
+        """Work whenever this worker gets the lease, until cancelled."""
         try:
             while True:
                 await self._look()
@@ -96,12 +96,12 @@ class ImageRefresher:
                 await self.index.release(self.holder)
 
     async def _look(self) -> None:
-        """Work if no other worker does."""
+        """Work if no other worker has the lease."""
         try:
             if await self.index.lease(self.holder, LEASE_SECONDS):
                 await self._work()
         except StoreUnavailable:
-            pass  # other parts report it, and everything goes on from its place
+            pass  # other parts report it, and the work continues from its position
         except Exception as error:
             self.logger.error("images.failed", exc_info=error)
             self.metrics.failed()
@@ -144,12 +144,12 @@ class ImageRefresher:
             await asyncio.sleep(rest)
 
     async def _read_changes(self) -> float:
-        """Read what has changed."""
+        """Read changes."""
         await self.changes.read()
         return CHANGES_EVERY
 
     async def _crawl_when_due(self) -> float:
-        """Make a crawl if one is due, or the rest of one."""
+        """Make a crawl if one is due, or continue one."""
         before = await self.crawler.reading.crawl()
         self.metrics.crawled(before)
         began = before.started_at is not None
@@ -167,7 +167,7 @@ class ImageRefresher:
         try:
             found = await self.counter.count(app)
         except BaseException:
-            # The next worker with the lease adds it up; while Redis is down the next crawl says so.
+            # The next worker with the lease adds it up; if Redis is down, the next crawl requests it again.
             await self._mark_uncounted(app)
             raise
         if found.leftovers:

@@ -1,7 +1,7 @@
-"""Compares a repository with the registry, whole or one tag of it, and writes what is different into the index.
+"""Compares a repository, or one tag of it, with the registry, and writes differences into the index.
 
-A tag leaves the index only when the registry, asked for it, says that it is not there: a list of tags that was read a
-moment ago says nothing about a tag that was pushed since.
+A tag is removed from the index only when a request for that tag returns that it does not exist: a list of tags that was
+read a moment ago does not contain a tag that was pushed since.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -23,23 +23,23 @@ from authsvc.spec.reference import is_tag
 from authsvc.store.image_index import STEP, RedisImageIndex
 
 AT_ONCE = 4
-"""Most requests to the registry at one time."""
+"""Most simultaneous requests to the registry."""
 
 MAX_TAGS = 100_000
 """Most tags of a repository that are in the index."""
 
 MAX_NEW_TAGS = 100
-"""Most tags of a new repository that is read whole at once; a larger one waits for a crawl."""
+"""Most tags of a new repository that is read completely at once; a larger one waits for a crawl."""
 
 MAX_FAILURES = 3
-"""After so many tags in a row that could not be read the registry counts as down."""
+"""The registry counts as down after this many consecutive tags that could not be read."""
 
 ATTEMPTS = 3
-"""How often a tag is read again that others change at the same moment."""
+"""How often a tag is read again when it is changed concurrently."""
 
 
 class TagObserver(Protocol):
-    """Learns what the registry was found to hold."""
+    """Is notified of the tags that were found in the registry."""
 
     async def reconcile(
         self, repository: str, found: Mapping[str, str], gone: Collection[str], as_of: datetime
@@ -48,12 +48,12 @@ class TagObserver(Protocol):
 
 @frozen
 class RepositoryRead:
-    """What came of comparing a repository.
+    """The result of comparing a repository.
 
     Attributes:
-        tags: that the registry has.
-        changed: how many of them, or of those that it no longer has, were different in the index.
-        unread: how many could not be read.
+        tags: number of tags in the registry.
+        changed: number of tags, including deleted ones, that were different in the index.
+        unread: number of tags that could not be read.
     """
 
     tags: int = 0
@@ -63,7 +63,7 @@ class RepositoryRead:
 
 @define
 class _TagBatch:
-    """Some tags of a repository: what the index had, and what was found."""
+    """Some tags of a repository: as in the index, and as found in the registry."""
 
     known: dict[str, str]
     found: dict[str, str] = field(factory=dict)
@@ -79,11 +79,11 @@ class RepositoryUpdate:
     Every method raises StoreUnavailable when Redis does not answer, and RegistryUnavailable when the registry does not.
 
     Attributes:
-        index: where it is written.
+        index: is updated.
         images: reads and describes images.
-        clock: the present.
-        pace: lets the registry rest.
-        observer: learns what a crawl found; None for nobody.
+        clock: the current time.
+        pace: makes pauses for the registry.
+        observer: is notified of what a crawl finds; None for no observer.
     """
 
     index: RedisImageIndex
@@ -93,7 +93,7 @@ class RepositoryUpdate:
     observer: TagObserver | None = None
 
     async def whole(self, repository: str, app: str, crawl: str = "") -> RepositoryRead:
-        """Compare every tag. ``crawl`` is the name of the crawl that this is a part of."""
+        """Compare every tag. ``crawl`` is the name of the crawl that this is part of."""
         read_at = self.clock()
         names, all_tags = await self._names(repository)
         has_room = await self.index.has_room(app)
@@ -128,7 +128,7 @@ class RepositoryUpdate:
         await self.index.mark_changed(f"{repository}:{tag}")
 
     async def _read_new(self, repository: str, app: str) -> None:
-        """Compare a repository whole that never was, so that everything is known of it now and not after a crawl."""
+        """Compare all tags of a new repository, so that all are known now, not only after a crawl."""
         if not await self.index.is_new(repository, MAX_NEW_TAGS):
             return
         names, _ = await self._names(repository)
@@ -136,7 +136,7 @@ class RepositoryUpdate:
             await self.whole(repository, app)
 
     async def digest(self, repository: str, app: str, digest: str) -> None:
-        """Compare every tag that the index has of a digest."""
+        """Compare every tag that the index has for a digest."""
         last = ""
         while tags := await self.index.tags_of(repository, digest, last):
             batch = _TagBatch(dict.fromkeys(tags, digest))
@@ -146,7 +146,7 @@ class RepositoryUpdate:
             last = tags[-1]
 
     async def _names(self, repository: str) -> tuple[set[str], bool]:
-        """Return the names of a repository's tags, and whether these are all."""
+        """Return the names of a repository's tags, and whether they are complete."""
         names, last = set[str](), None
         while True:
             page = await self.images.reader.tags(repository, last)
@@ -180,12 +180,12 @@ class RepositoryUpdate:
         await all_of(*(read_next() for _ in range(AT_ONCE)))
 
     async def _write(self, repository: str, app: str, batch: _TagBatch) -> int:
-        """Write what is different; return how much was. What others have written meanwhile is newer and stays."""
+        """Write the differences and return their number. Concurrent changes are newer, and are kept."""
         conflicts = await self._conflicts(repository, app, batch)
         return sum(batch.known.get(tag) != digest for tag, digest in batch.found.items()) - len(conflicts)
 
     async def _conflicts(self, repository: str, app: str, batch: _TagBatch) -> list[str]:
-        """Store images that are not known yet, and then what tags point to them; return tags that others changed."""
+        """Store unknown images, and then the tags that point to them; return tags that were changed concurrently."""
         await self._describe(repository, app, batch)
         changes = [
             IndexChange(tag, batch.known.get(tag), digest)
@@ -196,7 +196,7 @@ class RepositoryUpdate:
         return await self.index.apply(repository, app, changes, self.clock()) if changes else []
 
     async def _describe(self, repository: str, app: str, batch: _TagBatch) -> None:
-        """Store what images are that are not known yet, or only for a while."""
+        """Store descriptions of images that are not known, or whose description is only temporary."""
         missing = await self.index.missing(app, list(dict.fromkeys(batch.found.values())))
         described: list[DescribedImage] = []
         for digest in sorted(missing):
@@ -207,14 +207,14 @@ class RepositoryUpdate:
                 if content is not None:
                     described.append(await self.pace.of(self.images.describe(repository, content)))
             except RegistryUnavailable:
-                # Of a damaged image its tags are shown all the same.
+                # The tags of a damaged image are shown nevertheless.
                 batch.unread |= {tag for tag, found in batch.found.items() if found == digest}
         await self.index.save(app, described)
 
     async def _drop_absent(
         self, repository: str, app: str, names: Collection[str], observed_at: datetime | None
     ) -> RepositoryRead:
-        """Take tags out of the index that were not listed and are not there."""
+        """Remove tags from the index that were not listed and do not exist."""
         last, dropped, unread = "", 0, 0
         while page := await self.index.tags(repository, last):
             last = page[-1][0]

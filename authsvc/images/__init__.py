@@ -1,4 +1,4 @@
-"""What an image is, read from manifests that anyone with the right to push may have written.
+"""Images, parsed from manifests that are written by anyone with the right to push.
 
-Nothing here trusts a field, and nothing here waits: what cannot be understood is *unknown*, never *none*.
+No field is trusted, and nothing here does I/O. Content that cannot be parsed is *unknown*, never *none*.
 """

@@ -1,4 +1,4 @@
-"""Deletions of images as they are stored: one that was begun, and what became of one."""
+"""Deletions of images as they are stored: pending ones, and results."""
 
 import json
 from collections.abc import Mapping
@@ -8,22 +8,22 @@ from typing import Any, Self
 from attrs import asdict, field, frozen
 
 MAX_TAGS = 100
-"""Most tags that are kept of one deletion; a count says how many there were."""
+"""Most tags that are stored of one deletion; a count says how many there were."""
 
 
 @frozen
 class PendingDeletion:
-    """A deletion that was begun and whose end is not recorded: after a crash, what has to be looked at.
+    """A deletion that was begun and whose end is not recorded; after a crash it must be checked.
 
     Attributes:
         repository: name.
         tag: None when a digest was deleted.
         digest: of the manifest; None for a tag whose manifest was gone.
         operation_id: of the deletion.
-        actor: who began it, a subject.
+        actor: that began it, a subject.
         started_at: aware.
         request_hash: of an operation with an idempotency key, else empty.
-        facts: of the audit's entry about its end.
+        facts: of the audit entry about its end.
     """
 
     repository: str
@@ -38,7 +38,7 @@ class PendingDeletion:
 
 @frozen
 class DeletedImage:
-    """What a deletion did.
+    """The result of a deletion.
 
     Attributes:
         repository: name.
@@ -47,12 +47,12 @@ class DeletedImage:
         manifest_deleted: whether the manifest is gone too; otherwise it can still be pulled by its digest.
         tags_deleted: sorted, :data:`MAX_TAGS` of them at most.
         tags_kept: other tags of the manifest, which stay; sorted, as many at most.
-        attached: signatures and other things of the manifest, which stay; as many at most.
-        parts: digests of what a deleted index lists, such as the images of its platforms, and nothing else does: they
-            stay; as many at most.
-        pushed_again: what a tag points at that was to go and was pushed at the same moment; it stays.
-        restored: other tags that were pushed at the same moment, went with the manifest and were put back.
-        pushes_checked: whether the registry reported, in time, everything that was pushed at the same moment.
+        attached: signatures and other artifacts of the manifest, which stay; as many at most.
+        parts: digests that only the deleted index lists, such as the images of its platforms: they stay; as many at
+            most.
+        pushed_again: digest of a tag that was to be deleted and was pushed concurrently; it stays.
+        restored: other tags that were pushed concurrently, were deleted with the manifest and put back.
+        pushes_checked: whether the registry reported all concurrent pushes in time.
     """
 
     repository: str
@@ -69,7 +69,7 @@ class DeletedImage:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Return what :meth:`text` wrote."""
+        """Parse what :meth:`text` wrote."""
         fields: Any = json.loads(text)
         values: Any = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
         return cls(**values)
@@ -84,5 +84,5 @@ class DeletedImage:
 
     @property
     def reference(self) -> str:
-        """What was deleted, as people write it."""
+        """The name of what was deleted, as users write it."""
         return f"{self.repository}:{self.tag}" if self.tag is not None else f"{self.repository}@{self.digest}"

@@ -1,4 +1,4 @@
-"""What speaks for an image: signatures, bills of materials (SBOM) and provenance, as the common tools attach them.
+"""Evidence for an image: signatures, bills of materials (SBOM) and provenance, as the common tools attach them.
 
 =====================================  =================================================================
 who                                    where
@@ -10,7 +10,7 @@ cosign 3, notation, oras               manifests whose ``subject`` is the image:
                                        (OCI distribution specification 1.1, "Referrers Tag Schema")
 =====================================  =================================================================
 
-Only that something is there is read. Nothing is verified: that needs the keys that the holder of the image trusts.
+Only its existence is read. Nothing is verified: that requires the keys that the user of the image trusts.
 """
 
 import enum
@@ -23,7 +23,7 @@ ATTESTATION = "attestation-manifest"
 """Annotation with which BuildKit marks an attestation in an index."""
 
 _PREDICATES = ("in-toto.io/predicate-type", "predicateType", "dev.sigstore.bundle.predicateType")
-"""Annotations that say what a statement states: BuildKit's, cosign's, and that of Sigstore bundles."""
+"""Annotations with the type of a statement: those of BuildKit, cosign, and Sigstore bundles."""
 
 _BUNDLE = "application/vnd.dev.sigstore.bundle"
 _BUNDLE_CONTENT = "dev.sigstore.bundle.content"
@@ -50,14 +50,14 @@ _PROVENANCE_PREDICATES = ("https://slsa.dev/provenance",)
 
 
 class Evidence(enum.StrEnum):
-    """Something that speaks for an image."""
+    """Kinds of evidence for an image."""
 
     SIGNATURE = "signature"
     SBOM = "sbom"
     PROVENANCE = "provenance"
     OTHER = "other"
     UNKNOWN = "unknown"
-    """It could not be read, or does not say what it is: any of the others."""
+    """It could not be read, or has no known type: it may be any of the others."""
 
 
 COSIGN_TAGS: Mapping[str, Evidence | None] = {
@@ -66,21 +66,21 @@ COSIGN_TAGS: Mapping[str, Evidence | None] = {
     ".att": None,
     "": None,
 }
-"""Endings of the tags of a digest, with what is there; None for what only the manifest under the tag says."""
+"""Endings of the tags of a digest, with the kind of evidence; None if only the manifest under the tag tells it."""
 
 
 def tag_of(digest: str) -> str:
-    """Return what the tags begin with under which others speak for a digest."""
+    """Return the prefix of the tags under which evidence for a digest is stored."""
     return digest.replace(":", "-", 1)[:128]
 
 
 def present(found: Collection[Evidence], sought: Evidence, *, complete: bool) -> bool | None:
-    """Whether something is there; None when that is unknown.
+    """Whether there is evidence of some kind; None when that is unknown.
 
     Args:
-        found: what was found.
-        sought: what is asked about.
-        complete: whether every place was looked at.
+        found: the evidence that was found.
+        sought: the kind that is asked for.
+        complete: whether every place was examined.
     """
     if sought in found:
         return True
@@ -88,15 +88,15 @@ def present(found: Collection[Evidence], sought: Evidence, *, complete: bool) ->
 
 
 def is_attestation(child: Descriptor) -> bool:
-    """Whether something in an index is not an image of it: its own manifest says what it is."""
+    """Whether an entry of an index is not an image, but an artifact, whose manifest tells its type."""
     is_artifact = child.artifact_type is not None and child.platform is None
     return is_artifact or child.platform == NO_PLATFORM or child.annotations.get(REFERENCE_TYPE) == ATTESTATION
 
 
 def evidence_in(manifest: Manifest | None) -> frozenset[Evidence]:
-    """Return what a manifest brings that was attached to an image, or what an index of such manifests lists.
+    """Return the evidence in a manifest that was attached to an image, or in an index of such manifests.
 
-    None, for one that cannot be understood, brings something unknown.
+    None, which stands for a manifest that cannot be parsed, is unknown evidence.
     """
     if manifest is None:
         return frozenset({Evidence.UNKNOWN})
@@ -110,7 +110,7 @@ def evidence_in(manifest: Manifest | None) -> frozenset[Evidence]:
 
 
 def _of_listed(child: Descriptor) -> frozenset[Evidence]:
-    """Return what one of the manifests brings that refer to an image, by its entry in their index."""
+    """Return the evidence in one of the manifests that refer to an image, by its entry in their index."""
     if child.media_type in INDEXES:
         return frozenset({Evidence.UNKNOWN})
     found = {*_of_predicates(child.annotations), *_of_type(child.artifact_type or "", child.annotations)}

@@ -1,4 +1,4 @@
-"""What the index of images says: a copy, for fast lists, of what the registry holds. The registry is the truth."""
+"""The index of images: a copy, for fast lists, of what the registry contains. The registry is authoritative."""
 
 from datetime import datetime
 
@@ -10,13 +10,13 @@ from authsvc.images.summary import ImageSummary
 
 @frozen
 class ImageScope:
-    """Which images are listed.
+    """The scope of a list of images.
 
     Attributes:
         team: slug; None for all teams.
         apps: slugs of the only apps; None for all of the team.
         repository: the only repository; None for all.
-        tag: how the tags of it begin; empty for all tags.
+        tag: prefix of its tags; empty for all tags.
     """
 
     team: str | None = None
@@ -26,7 +26,7 @@ class ImageScope:
 
     @property
     def query(self) -> str:
-        """A text that stands for it in a cursor."""
+        """A text that identifies it in a cursor."""
         tag = f" {self.tag}" if self.tag else ""
         return f"images {self.team} {None if self.apps is None else sorted(self.apps)} {self.repository}{tag}"
 
@@ -39,9 +39,9 @@ class RepositoryState:
         name: with the slug of its app in front.
         app: slug.
         tags: how many are indexed.
-        read_at: when all of its tags were last compared with the registry; None when they never were.
-        changed_at: when one of them was last found changed.
-        all_tags: whether every tag that the registry has is in the index: there is a bound.
+        read_at: when all of its tags were last compared with the registry; None if never.
+        changed_at: when a change of one of them was last found.
+        all_tags: whether all tags of the registry are in the index, which has a limit.
         unread: tags of the last comparison whose manifest the registry could not give.
     """
 
@@ -55,22 +55,22 @@ class RepositoryState:
 
     @property
     def is_whole(self) -> bool:
-        """Whether what is not in the index is not in the registry either, as of :attr:`read_at`."""
+        """Whether the index has everything that the registry has, as of :attr:`read_at`."""
         return self.read_at is not None and self.all_tags and not self.unread
 
 
 @frozen
 class IndexedTag:
-    """A tag, with what is known of the image under it.
+    """A tag, with what is known about its image.
 
     Attributes:
         repository: of the tag.
         tag: itself.
         digest: that it points to.
-        summary: what that is; None when it is not known.
-        evidence: what speaks for it, in its own index or attached to it.
-        all_evidence: whether every place was looked at where more could be.
-        read_at: when the tags of the repository were last compared with the registry, whole; None when they never were.
+        summary: of the image; None when it is not known.
+        evidence: for the image, in its own index or attached to it.
+        all_evidence: whether every place that can contain evidence was examined.
+        read_at: when all tags of the repository were last compared with the registry; None if never.
     """
 
     repository: str
@@ -83,12 +83,12 @@ class IndexedTag:
 
     @property
     def signed(self) -> bool | None:
-        """Whether a signature is there, which nobody has verified; None when that is unknown."""
+        """Whether there is a signature, which is not verified; None when that is unknown."""
         return present(self.evidence, Evidence.SIGNATURE, complete=self.all_evidence)
 
     @property
     def sbom(self) -> bool | None:
-        """Whether a bill of materials is there; None when that is unknown."""
+        """Whether there is a bill of materials; None when that is unknown."""
         return present(self.evidence, Evidence.SBOM, complete=self.all_evidence)
 
 
@@ -97,8 +97,8 @@ class RepositoryRow:
     """A repository in a list.
 
     Attributes:
-        state: of it.
-        newest: the tag that was pushed last, or found last by a crawl; None when the index has none of the newest.
+        state: of the repository.
+        newest: the tag that was pushed last, or found last by a crawl; None when that is not in the index.
     """
 
     state: RepositoryState
@@ -107,17 +107,17 @@ class RepositoryRow:
 
 @frozen
 class AppImages:
-    """What the images of an app add up to.
+    """The totals of the images of an app.
 
     Attributes:
         app: slug.
         repositories: that have tags.
         tags: in all of them.
         size: bytes of all configurations and layers of tagged images, each blob once.
-        unsized: tagged images whose size is not known, and not in ``size``.
-        leftovers: tags of deletions that did not finish.
-        counted_at: when all of this was added up.
-        is_full: whether the app has more than the index takes, so that newer images are missing from it.
+        unsized: tagged images whose size is not known, and not included in ``size``.
+        leftovers: tags left by deletions that did not finish.
+        counted_at: when the totals were computed.
+        is_full: whether the app has more images than fit into the index, so that newer ones are missing from it.
     """
 
     app: str
@@ -135,13 +135,13 @@ class CrawlState:
     """The crawl of the whole registry.
 
     Attributes:
-        started_at: when the present one began, or None.
-        last: the repository after which it goes on, or None.
-        ended_at: when the last whole one ended, or None.
-        seconds: that it took.
-        repositories: that it found.
-        outside: repositories among them that belong to no app.
-        errors: repositories and tags that could not be read.
+        started_at: when the current one began, or None.
+        last: the repository after which it continues, or None.
+        ended_at: when the last complete one ended, or None.
+        seconds: duration of that one.
+        repositories: number of repositories that it found.
+        outside: number of repositories among them that belong to no app.
+        errors: number of repositories and tags that could not be read.
     """
 
     started_at: datetime | None = None
@@ -155,12 +155,12 @@ class CrawlState:
 
 @frozen
 class IndexChange:
-    """What becomes of one tag in the index.
+    """The change of one tag in the index.
 
     Attributes:
-        tag: which.
-        old: digest that the index had when the registry was asked; None for none.
-        new: digest that the registry has; None for none.
+        tag: its name.
+        old: digest in the index when the registry was asked; None without one.
+        new: digest in the registry; None without one.
     """
 
     tag: str

@@ -1,6 +1,6 @@
 """Manifests and indexes as a registry stores them (OCI image specification v1.1; Docker image manifest v2, schema 2).
 
-Its content comes from the person who pushed it, so every field is checked and bounded here, once for all callers.
+The content comes from the person who pushed it, so every field is checked and limited here, once for all callers.
 """
 
 import enum
@@ -16,16 +16,16 @@ from authsvc.spec.reference import DIGEST
 INDEXES = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
 MANIFESTS = ("application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json")
 CONFIGS = ("application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json")
-"""Configurations of what a container engine runs; a manifest with another one is an artifact."""
+"""Media types of the configurations of runnable images; a manifest with another one is an artifact."""
 
 EMPTY_CONFIG = "application/vnd.oci.empty.v1+json"
-"""The configuration of an artifact that has none."""
+"""Media type of the configuration of an artifact without one."""
 
 MAX_DESCRIPTORS = 1_000
-"""Most layers of a manifest, or manifests of an index, that are read: an engine refuses more than 127 layers."""
+"""Most layers of a manifest, or manifests of an index, that are read: container engines refuse more than 127 layers."""
 
 MAX_SIZE = 1 << 50
-"""Largest size of a blob that is believed, in bytes."""
+"""Largest size of a blob that is accepted, in bytes."""
 
 MAX_WORD = 100
 """Longest media type, operating system, or other short text that is kept, in characters."""
@@ -38,7 +38,7 @@ _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+/-]*", re.ASCII)
 
 
 class ImageKind(enum.StrEnum):
-    """What lies under a tag or digest."""
+    """The kind of a manifest."""
 
     IMAGE = "image"
     INDEX = "index"
@@ -48,7 +48,7 @@ class ImageKind(enum.StrEnum):
 
 @frozen
 class Platform:
-    """What an image runs on.
+    """The platform that an image runs on.
 
     Attributes:
         os: such as ``linux``.
@@ -66,17 +66,17 @@ class Platform:
 
 
 NO_PLATFORM = Platform("unknown", "unknown")
-"""What an index says of something in it that does not run, such as an attestation."""
+"""The platform of an entry of an index that cannot be run, such as an attestation."""
 
 
 @frozen
 class Descriptor:
-    """How a manifest names a blob or another manifest.
+    """The reference of a manifest to a blob or to another manifest.
 
     Attributes:
         digest: of its content.
         size: in bytes, as the manifest claims.
-        media_type: empty when it has none that can be read.
+        media_type: empty when it has no usable one.
         platform: of an image in an index, or None.
         artifact_type: of an artifact in an index, or None.
         annotations: texts by name.
@@ -95,13 +95,13 @@ class Manifest:
     """A manifest or an index.
 
     Attributes:
-        kind: what it is.
-        media_type: of itself.
+        kind: of the manifest.
+        media_type: of the manifest.
         config: the configuration, or None.
         layers: from the first to the last.
-        children: what an index lists.
-        subject: digest of the manifest that this one says something about, or None.
-        artifact_type: what kind of artifact it is, or None.
+        children: the entries of an index.
+        subject: digest of the manifest that this one refers to, or None.
+        artifact_type: of an artifact, or None.
         annotations: texts by name.
     """
 
@@ -122,7 +122,7 @@ class Manifest:
 
 
 def parse_manifest(content: bytes, media_type: str) -> Manifest | None:
-    """Return the manifest in ``content``; None when it cannot be understood.
+    """Return the manifest in ``content``; None when it cannot be parsed.
 
     Args:
         content: as the registry sent it, of a length that was checked.
@@ -142,7 +142,7 @@ def parse_manifest(content: bytes, media_type: str) -> Manifest | None:
 
 
 def parse_platform(config: bytes) -> Platform | None:
-    """Return what an image with this configuration runs on; None when it does not say."""
+    """Return the platform in an image's configuration; None when it has none."""
     body = json_object(config)
     return None if body is None else _platform(body)
 
@@ -157,12 +157,12 @@ def json_object(content: bytes) -> dict[str, Any] | None:
 
 
 def is_digest(text: object) -> bool:
-    """Whether ``text`` is a digest, and so can stand in an address or a key."""
+    """Whether ``text`` is a digest, and so can be part of a URL or a key."""
     return isinstance(text, str) and _DIGEST.fullmatch(text) is not None
 
 
 class _UnreadablePart(Exception):
-    """A part that matters has another form than specified."""
+    """An essential part is not of the specified form."""
 
 
 def _index(body: Mapping[str, Any], media_type: str) -> Manifest:
@@ -194,7 +194,7 @@ def _manifest(body: Mapping[str, Any], media_type: str) -> Manifest:
 
 
 def _list(value: object) -> Iterable[object]:
-    if value is None:  # Go's way of writing an empty list
+    if value is None:  # Go writes an empty list as null
         return ()
     if not isinstance(value, list) or len(value) > MAX_DESCRIPTORS:
         raise _UnreadablePart

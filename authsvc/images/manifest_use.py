@@ -1,6 +1,6 @@
-"""What depends on an image in its repository: tags, indexes that contain it, and what is attached to it.
+"""Finds what depends on an image in its repository: tags, indexes that contain it, and attached artifacts.
 
-A registry that knows no referrers keeps what is attached to an image under tags that are made of its digest (OCI
+In a registry without referrers, artifacts of an image are stored under tags that are made from its digest (OCI
 distribution specification 1.1, "Referrers Tag Schema"; cosign adds ``.sig``, ``.att`` or ``.sbom``).
 """
 
@@ -14,7 +14,7 @@ _DIGESTS = re.compile(rb"sha(?:256:[0-9a-f]{64}|384:[0-9a-f]{96}|512:[0-9a-f]{12
 
 @frozen
 class RepositoryTags:
-    """Where the tags of a repository point.
+    """The digests that the tags of a repository point to.
 
     Attributes:
         digests: by tag; None for a tag whose manifest is gone.
@@ -49,11 +49,11 @@ class ManifestUse:
     """What depends on one manifest.
 
     Attributes:
-        digest: of the manifest; None for what a tag points at that is gone.
+        digest: of the manifest; None if a tag's manifest is gone.
         tags: all of its tags, sorted.
         indexes: tagged ones that contain it, directly or within another index.
-        attached: tags and digests of signatures and other things that are attached to it, sorted.
-        parts: of an index, what it lists that has no tag and is in no other tagged index, sorted.
+        attached: tags and digests of signatures and other artifacts that are attached to it, sorted.
+        parts: entries of an index that have no tag and are in no other tagged index, sorted.
     """
 
     digest: str | None
@@ -68,7 +68,7 @@ class ManifestUse:
 
 
 def attached_tags(digest: str, tags: Iterable[str]) -> tuple[str, ...]:
-    """Return the tags under which something is attached to a manifest, sorted."""
+    """Return the tags of artifacts that are attached to a manifest, sorted."""
     name = digest.replace(":", "-", 1)
     return tuple(sorted(tag for tag in tags if tag == name or tag.startswith(f"{name}.")))
 
@@ -76,6 +76,6 @@ def attached_tags(digest: str, tags: Iterable[str]) -> tuple[str, ...]:
 def mentioned_digests(content: bytes) -> frozenset[str]:
     """Return every digest that a manifest of any length mentions, without parsing it.
 
-    An index contains at most these. Parsing four megabytes of untrusted JSON would hold up other requests.
+    An index contains at most these. Parsing four megabytes of untrusted JSON would block other requests.
     """
     return frozenset(found.decode() for found in _DIGESTS.findall(content))

@@ -1,4 +1,4 @@
-"""What is kept of an image: a summary for lists, and its blobs. Both follow from its content, so they hold for good."""
+"""The stored description of an image: a summary for lists, and its blobs. Both depend only on its content."""
 
 from collections.abc import Iterable, Mapping
 
@@ -8,22 +8,22 @@ from authsvc.images.evidence import Evidence, evidence_in, is_attestation
 from authsvc.images.manifest import Descriptor, ImageKind, Manifest, Platform
 
 MAX_PLATFORMS = 100
-"""Most images of an index that are kept; of a longer index no platform is known."""
+"""Most images of an index that are stored; a longer index counts as one with unknown platforms."""
 
 MAX_ATTESTATIONS = 20
 """Most attestations of an index that are read."""
 
 MAX_BLOBS = 1_000
-"""Most blobs of an image that are kept, over all of its platforms; of more neither they nor their size are known."""
+"""Most blobs of an image that are stored, over all platforms; if there are more, blobs and size are unknown."""
 
 
 @frozen
 class PlatformImage:
-    """One image of what a tag names.
+    """One platform's image under a tag.
 
     Attributes:
         digest: of its manifest.
-        platform: what it runs on; None when it does not say.
+        platform: that it runs on; None when it does not name it.
         size: bytes of its configuration and layers; None when its manifest could not be read.
     """
 
@@ -34,18 +34,18 @@ class PlatformImage:
 
 @frozen
 class ImageSummary:
-    """What is under a digest.
+    """A summary of the image under a digest.
 
     Attributes:
         digest: of the manifest or index.
-        media_type: of it.
-        kind: what it is.
+        media_type: of the manifest.
+        kind: of the manifest.
         artifact_type: of an artifact, or None.
         size: bytes of its configurations and layers over all platforms, each blob once; None when that is unknown.
-        platforms: its images; none for an artifact, None when they are unknown.
-        evidence: what speaks for it within its own index; of an artifact that was attached to an image, what it is.
-        subject: digest of what an artifact is attached to, or None.
-        complete: whether everything that it names was there to be read.
+        platforms: its images; empty for an artifact, None when they are unknown.
+        evidence: in its own index; for an artifact that is attached to an image, its kind.
+        subject: digest of the manifest that an artifact is attached to, or None.
+        complete: whether all referenced manifests could be read.
     """
 
     digest: str
@@ -106,13 +106,13 @@ class DescribedImage:
 
 
 def unreadable(digest: str, media_type: str) -> DescribedImage:
-    """Return what is known of content that cannot be understood, or is too long to be read."""
+    """Return the description of content that cannot be parsed, or is too long to be read."""
     evidence = (Evidence.UNKNOWN,)
     return DescribedImage(ImageSummary(digest, media_type, ImageKind.UNKNOWN, evidence=evidence))
 
 
 def of_manifest(digest: str, manifest: Manifest, platform: Platform | None) -> DescribedImage:
-    """Return an image of one platform, or an artifact."""
+    """Return the description of an image of one platform, or of an artifact."""
     is_image = manifest.kind is ImageKind.IMAGE
     blobs = blobs_of(digest, manifest)
     known = _are_few((blobs,))
@@ -137,9 +137,9 @@ def of_index(
 
     Args:
         digest: of the index.
-        index: itself.
-        read: the manifests in it that could be read, by digest; another index is not one.
-        platforms: what those run on of which the index does not say it, by digest.
+        index: the parsed index.
+        read: the manifests in it that could be read, by digest; without other indexes.
+        platforms: those that the index does not name, by digest.
     """
     images = images_in(index)
     lists = tuple(blobs_of(child.digest, read[child.digest]) for child in images if child.digest in read)
@@ -182,7 +182,7 @@ def attestations_in(index: Manifest) -> tuple[Descriptor, ...]:
 
 
 def _evidence_within(index: Manifest, read: Mapping[str, Manifest]) -> Iterable[Evidence]:
-    """Return what the attestations in an index bring; nobody has read all of them if there are too many."""
+    """Return the evidence in the attestations of an index; it is incomplete if there are too many."""
     attestations = attestations_in(index)
     unread = sum(map(is_attestation, index.children)) > len(attestations)
     found = {Evidence.UNKNOWN} if unread else set[Evidence]()

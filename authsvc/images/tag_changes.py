@@ -1,9 +1,9 @@
-"""What the registry reported of the tags of a repository while a deletion ran, and which pushes were lost to it.
+"""Changes of tags that the registry reported during a deletion, and the pushes that the deletion undid.
 
-A push can arrive between two requests of a deletion: after the last look at a tag and before the change. No registry
-offers a condition on a change, so such a push cannot be prevented; it is found in the registry's events, and undone.
-Per replica of the registry they come in the order in which things happened: a push is reported before its tag is
-written, and a deleted manifest before its tags, one by one.
+A push can arrive between two requests of a deletion: after the last read of a tag and before its deletion. Registries
+have no conditional requests, so such a loss cannot be prevented; it is found in the registry's events, and repaired.
+Each replica of the registry reports events in order: a push before its tag is written, and a deleted manifest before
+its tags, one by one.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -29,7 +29,7 @@ class TagChange:
 
 
 def is_complete(changes: Iterable[TagChange], deleted: Collection[str]) -> bool:
-    """Whether everything has been reported that happened before our own deletion ended.
+    """Whether everything that happened before the end of our own deletion has been reported.
 
     Args:
         changes: what was reported.
@@ -44,11 +44,11 @@ def lost_pushes(
     tags: Collection[str],
     digests: Collection[str | None],
 ) -> dict[str, str]:
-    """Return the tags that others pushed and that a deletion took away, each with the digest that was pushed.
+    """Return the tags that were pushed by others and lost in a deletion, each with its pushed digest.
 
     Args:
-        changes: what was reported since the deletion began; earlier ones may be among them, reported late.
-        after: where every tag points now; None for one whose manifest is gone.
+        changes: reported since the deletion began; earlier ones that were reported late may be among them.
+        after: digest of every tag now; None for one whose manifest is gone.
         tags: that were to be deleted.
         digests: of what was to be deleted and of the placeholders. One of them that was pushed to a tag that was to be
             deleted was rightly deleted with it.
@@ -61,7 +61,7 @@ def lost_pushes(
         elif not change.own and change.digest is not None:
             pushed[change.tag] = change.digest
         elif not change.own or (change.tag not in tags and deleting not in digests):
-            # A deletion by others, or an earlier one of ours that is reported late: the push was before it.
+            # A deletion by others, or an earlier one of ours that is reported late, after the push.
             pushed.pop(change.tag, None)
     return {
         tag: digest

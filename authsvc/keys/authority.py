@@ -1,4 +1,4 @@
-"""What signs tokens: the token root in the secrets directory, or a leaf that an offline root issued."""
+"""The authority that signs tokens: the token root in the secrets directory, or a leaf issued by an offline root."""
 
 import secrets
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from authsvc.signing.jws import Leaf
 from authsvc.signing.root import issue_leaf, issuer_of
 
 OWN_LEAF_LIFE = timedelta(minutes=10)
-"""Life of the leaf of a command: longer than any command runs and any of its tokens lives."""
+"""Lifetime of the leaf of a command: longer than any command and any of its tokens."""
 
 
 @frozen
@@ -41,15 +41,15 @@ class Authority:
 
 
 def load_authority(directory: Path, keys: Path | None, *, offline: bool) -> Authority:
-    """Return what the secrets directory holds now.
+    """Return the keys that are in the secrets directory now.
 
     Args:
         directory: the secrets directory.
-        keys: where the license-signing key is; None when a key service in another container has it.
-        offline: whether the root key is elsewhere.
+        keys: folder with the license-signing key; None when a key service in another container has it.
+        offline: whether the root key is kept elsewhere.
 
     Raises:
-        SecretsRefused: something in it is unusable.
+        SecretsRefused: a file in it is unusable.
     """
     published = license_keys.jwk_set([] if keys is None else load_license_public_keys(keys))
     if offline:
@@ -82,7 +82,7 @@ def load_leaf_files(key_path: Path, certificate_path: Path, roots: Sequence[x509
 
 
 def make_own_leaf(root: x509.Certificate, root_key: ec.EllipticCurvePrivateKey, now: datetime) -> Leaf:
-    """Return a leaf for a process that has the root at hand and signs a few tokens for itself."""
+    """Return a leaf for a process that has the root key and signs a few tokens itself."""
     key = ec.generate_private_key(ec.SECP256R1())
     serial = secrets.randbits(158) | 1
     return Leaf(key, issue_leaf(root, root_key, key.public_key(), serial=serial, now=now, life=OWN_LEAF_LIFE))
@@ -95,17 +95,17 @@ def issue_offline(
     now: datetime,
     life: timedelta,
 ) -> x509.Certificate:
-    """Return a leaf for a key that stays with its owner.
+    """Issue a certificate for a key whose private part stays with its owner.
 
     Args:
         root: the root certificate.
         root_key: its key.
-        request: PEM: a certificate request (RFC 2986), of which nothing but the key is taken, or a public key.
-        now: the time of making, aware.
+        request: PEM: a certificate request (RFC 2986), of which only the key is used, or a public key.
+        now: the time of creation, aware.
         life: how long it is valid.
 
     Raises:
-        InputRefused: the request is none, its signature is wrong, its key is not P-256, the leaf would end at once, or
+        InputRefused: it is not a request, its signature is wrong, its key is not P-256, the leaf would end at once, or
             after the root.
     """
     if life <= timedelta():

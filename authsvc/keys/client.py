@@ -1,6 +1,6 @@
 """The client of the key service: for workers over an inherited socket, for others over the path of its socket.
 
-Every call has a deadline, and a key service that is down, stopped or restarted costs SignerUnavailable and no more.
+Every call has a deadline; while the key service is down, stopped or restarted, calls raise SignerUnavailable.
 """
 
 import asyncio
@@ -39,32 +39,33 @@ from authsvc.keys.messages import (
 from authsvc.keys.seal_context import SealContext
 
 DEADLINE = 3.0
-"""Seconds that one operation may take, with a restart of the key service in them: it is back after about one."""
+"""Seconds that one operation may take. They suffice for a restart of the key service, which takes about one second."""
 
 TURN_DEADLINE = 8.0
-"""Seconds that an operation may wait for those before it: the key service gives each worker so many a second."""
+"""Seconds that an operation may wait for earlier ones: the key service limits how many each worker may do per
+second."""
 
 _CONNECT_AGAIN = 0.01
-"""Seconds between two tries to connect."""
+"""Seconds between two attempts to connect."""
 
 TOO_MANY = "too many operations with keys at once; try again in a few seconds"
 
 DONE, REFUSED, UNAVAILABLE = "done", "refused", "unavailable"
-"""What becomes of an operation, for metrics."""
+"""Outcomes of an operation, for metrics."""
 
 
 @define(eq=False)
 class KeyServiceClient:
-    """Calls the key service. Operations of one client follow each other.
+    """Calls the key service. One client performs one operation at a time.
 
     Every method raises SignerUnavailable when the key service does not answer in time or cannot use its keys, and
     Overloaded when too many operations are before it.
 
     Attributes:
         deadline: seconds for one operation, from when it is sent.
-        turn_deadline: seconds that it may wait for those before it.
-        on_operation: called with the name of each operation and what became of it.
-        answered_at: when the key service answered last, by the clock of the event loop.
+        turn_deadline: seconds that it may wait for earlier ones.
+        on_operation: called with the name and the outcome of each operation.
+        answered_at: when the key service last answered, by the clock of the event loop.
     """
 
     _inherited: socket.socket | None = None
@@ -81,7 +82,7 @@ class KeyServiceClient:
     def on_socket(
         cls, channel: socket.socket, on_operation: Callable[[str, str], None] | None = None, deadline: float = DEADLINE
     ) -> "KeyServiceClient":
-        """Return a client on one end of a socket pair; it owns it."""
+        """Return a client on one end of a socket pair, which it then owns."""
         channel.setblocking(False)  # noqa: FBT003  the standard library takes it by position only
         return cls(inherited=channel, deadline=deadline, on_operation=on_operation or _ignore)
 
@@ -130,7 +131,7 @@ class KeyServiceClient:
         """Return the secret in ``sealed``.
 
         Raises:
-            Conflict: it is damaged, was sealed for something else, or its key is gone.
+            Conflict: it is damaged, was sealed for another context, or its key is gone.
         """
         secret = _text(await self._call(Unseal(sealed, context)), "secret")
         try:
@@ -147,10 +148,10 @@ class KeyServiceClient:
         return _names(await self._call(CreateKeys()), "created")
 
     async def install_key(self, name: str, content: bytes) -> bool:
-        """Write a key file, and return whether it was not there yet; for the administration socket.
+        """Write a key file unless it exists, and return whether it was written; for the administration socket.
 
         Raises:
-            Conflict: another content is there.
+            Conflict: the file exists with other content.
         """
         return bool((await self._call(InstallKey(name, content))).get("written"))
 
@@ -163,7 +164,7 @@ class KeyServiceClient:
         return _text(await self._call(RotateSealingKey()), "key")
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         if self._inherited is not None:
             self._inherited.close()
 
@@ -196,10 +197,10 @@ class KeyServiceClient:
         """Return the reply to one request.
 
         Raises:
-            OSError: the key service is not there.
+            OSError: the key service cannot be reached.
             TimeoutError: it did not answer in time.
-            MessageRefused: what came is not a reply.
-            Overloaded: too many operations are before this one.
+            MessageRefused: the received message is not a reply.
+            Overloaded: too many operations wait before this one.
         """
         async with self._taking_turn():
             try:
@@ -213,11 +214,11 @@ class KeyServiceClient:
 
     @asynccontextmanager
     async def _taking_turn(self) -> AsyncIterator[None]:
-        """Be the one whose operation is sent.
+        """Wait for the turn of an operation, and hold it.
 
         Raises:
-            Overloaded: too many are before this one.
-            TimeoutError: one before it got no answer; this one does not wait for as long again.
+            Overloaded: too many wait before this one.
+            TimeoutError: an earlier one got no answer; this one does not wait for as long again.
         """
         began = asyncio.get_running_loop().time()
         try:
@@ -241,7 +242,7 @@ class KeyServiceClient:
             if not packet:
                 raise ConnectionResetError("the key service hung up")
             reply = decode_reply(packet)
-            if reply.number == self._number:  # any other is late
+            if reply.number == self._number:  # others are late replies to earlier requests
                 return reply
 
     @asynccontextmanager

@@ -1,4 +1,4 @@
-"""Names of the files in the secrets directory: apart from what reads them, for commands that open no key."""
+"""Names of the files in the secrets directory, in a separate module for commands that open no key."""
 
 TOKEN_ROOT_KEY = "token-root.key.pem"  # noqa: S105  a file name
 TOKEN_ROOT_CERTIFICATE = "token-root.cert.pem"  # noqa: S105  a file name
@@ -13,7 +13,7 @@ NGINX_SECRET = "nginx.secret"  # noqa: S105  a file name
 REDIS_SECRET = "redis.secret"  # noqa: S105  a file name
 
 SERVICE_KEYS = (RETIRED_LICENSE_KEYS, LICENSE_TOKEN_KEY, SEALING_KEY, LICENSE_SIGNING_KEY)
-"""The files of the key service, in the order in which they are written: a key signs when its predecessors are known."""
+"""The files of the key service, in the order in which they are written: retired keys before the key that signs."""
 
 CHANGING = ".changing"
-"""The lock of a directory in which keys are being changed."""
+"""The lock file of a directory in which keys are being changed."""

@@ -1,8 +1,8 @@
-"""Files with secrets: whole or not at all, and for their owner alone.
+"""Files with secrets: written atomically, and accessible only to their owner.
 
 Rule 1: a file is 0600, its directory 0700, and both belong to the user who reads them, or they are refused.
-Rule 2: a file is written whole under another name and then put in place, so a crash leaves nothing half-written; what
-was put in place is on the disk, name and all, before the change is reported.
+Rule 2: a file is written under another name and then renamed, so a crash leaves nothing half-written; content and name
+are on the disk before the change is reported.
 """
 
 import errno
@@ -42,7 +42,7 @@ def load_ec_key(path: Path, read_file: Callable[[Path], bytes] | None = None) ->
     """Return the P-256 key in ``path``, read with :func:`read` unless ``read_file`` is given.
 
     Raises:
-        SecretsRefused: missing, readable by others, another user's, or another kind of key.
+        SecretsRefused: it is missing, readable by others, owned by another user, or not a P-256 key.
     """
     try:
         key = load_pem_private_key((read_file or read)(path), password=None)
@@ -56,7 +56,7 @@ def load_ec_key(path: Path, read_file: Callable[[Path], bytes] | None = None) ->
 def create(path: Path, make: Callable[[], bytes]) -> bool:
     """Write ``make()`` to ``path`` unless it exists; return whether it was written.
 
-    Two processes that create it at once agree on one content.
+    When two processes create it at the same time, one of them wins, and the content is that one's.
 
     Raises:
         SecretsRefused: it cannot be written.
@@ -68,7 +68,7 @@ def create(path: Path, make: Callable[[], bytes]) -> bool:
 
 
 def replace(path: Path, content: bytes) -> None:
-    """Put ``content`` in the place of ``path``.
+    """Replace the file ``path`` by ``content``.
 
     Raises:
         SecretsRefused: it cannot be written.
@@ -80,7 +80,7 @@ def replace(path: Path, content: bytes) -> None:
 
 
 def move(old: Path, new: Path) -> None:
-    """Put the file ``old`` in the place of ``new``.
+    """Rename the file ``old`` to ``new``, replacing it.
 
     Raises:
         SecretsRefused: it cannot be done.
@@ -93,7 +93,7 @@ def move(old: Path, new: Path) -> None:
 
 @contextmanager
 def changing(directory: Path) -> Iterator[None]:
-    """Hold a secrets directory for one change of keys.
+    """Lock a secrets directory for one change of keys.
 
     Raises:
         Conflict: another process is changing keys in it.
@@ -124,7 +124,8 @@ def read(path: Path) -> bytes:
     """Return the content of a file in a secrets directory.
 
     Raises:
-        SecretsRefused: it is missing, or it or its directory is readable by others, another user's, or not readable.
+        SecretsRefused: it is missing, or it or its directory is readable by others, owned by another user, or not
+            readable.
     """
     return _read(path, lambda: read_secret_in(path.parent, path.name))
 
@@ -133,7 +134,7 @@ def read_outside(path: Path) -> bytes:
     """Return the content of a secret file whose directory may be open to others.
 
     Raises:
-        SecretsRefused: it is missing, readable by others, another user's, or not readable.
+        SecretsRefused: it is missing, readable by others, owned by another user, or not readable.
     """
     return _read(path, lambda: read_secret(path))
 

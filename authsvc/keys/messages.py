@@ -1,8 +1,8 @@
 """The protocol of the key service: requests and replies as typed messages, one JSON object in one packet.
 
-Packets travel over unix sockets of the type SOCK_SEQPACKET: the kernel keeps their boundaries, so no message is ever
-read in part, also when a key service that dies is replaced on the same socket. A reply carries the number of its
-request: one that comes after the deadline must not be taken for the reply to the next.
+Packets travel over unix sockets of the type SOCK_SEQPACKET: the kernel keeps their boundaries, so a message is never
+read in part, even when a new key service replaces a dead one on the same socket. A reply carries the number of its
+request: a late reply must not be taken for that to the next request.
 
 The sender is not trusted: every field is checked, unknown ones are refused, and a refusal never quotes a value.
 """
@@ -33,11 +33,11 @@ MAX_REPLY = 64 * 1024
 _MAX_NUMBER = 2**53 - 1
 
 INVALID, TOO_LONG, TOO_FAST, CONFLICT, UNAVAILABLE = "invalid", "too_long", "too_fast", "conflict", "unavailable"
-"""Codes of refusals. ``TOO_FAST`` is of an older key service, which did not let operations wait."""
+"""Codes of refusals. ``TOO_FAST`` is sent by older key services, which did not let operations wait."""
 
 
 class MessageRefused(ValueError):
-    """A message is not of the protocol; the text says what is wrong without quoting it.
+    """A message violates the protocol; the text says what is wrong without quoting it.
 
     Attributes:
         code: of the refusal.
@@ -85,7 +85,7 @@ class Seal:
 
 @frozen
 class Unseal:
-    """Open a sealed secret. The reply is ``secret`` in base64."""
+    """Unseal a sealed secret. The reply is ``secret`` in base64."""
 
     sealed: str
     context: SealContext
@@ -98,7 +98,7 @@ class DescribeKeys:
 
 @frozen
 class InstallKey:
-    """Administration: write a key file that is not there yet. The reply is ``written``.
+    """Administration: write a key file unless it exists. The reply is ``written``.
 
     Attributes:
         name: of the file.
@@ -121,7 +121,7 @@ class RotateLicenseKey:
 
 @frozen
 class RotateSealingKey:
-    """Administration: seal under a new key; old ones go on opening. The reply is ``key``, its name."""
+    """Administration: seal under a new key; old ones can still unseal. The reply is ``key``, its name."""
 
 
 Operation = (
@@ -144,7 +144,7 @@ OPERATIONS: Mapping[str, type[Operation]] = {
     "seal": Seal,
     "unseal": Unseal,
 }
-"""What workers and the command line may ask for, by name."""
+"""The operations that workers and the command line may request, by name."""
 
 ADMINISTRATION: Mapping[str, type[Operation]] = {
     "describe_keys": DescribeKeys,
@@ -153,7 +153,7 @@ ADMINISTRATION: Mapping[str, type[Operation]] = {
     "rotate_license_key": RotateLicenseKey,
     "rotate_sealing_key": RotateSealingKey,
 }
-"""What the administration socket takes besides."""
+"""The additional operations of the administration socket."""
 
 
 @frozen
@@ -195,11 +195,11 @@ def decode_request(packet: bytes, *, administration: bool = False) -> tuple[int,
     """Return the number and the operation in a packet.
 
     Args:
-        packet: what came.
+        packet: as received.
         administration: whether the sender may administer keys.
 
     Raises:
-        MessageRefused: it is not a request, or not one that the sender may make.
+        MessageRefused: it is not a request, or the sender may not make it.
     """
     if len(packet) > (MAX_ADMIN_REQUEST if administration else MAX_REQUEST):
         raise MessageRefused("the message is too long", TOO_LONG)
@@ -244,12 +244,12 @@ def decode_reply(packet: bytes) -> KeyReply:
 
 
 def encode_bytes(data: bytes) -> str:
-    """Return ``data`` as it stands in a message: base64."""
+    """Return ``data`` as it appears in a message: base64."""
     return base64.b64encode(data).decode("ascii")
 
 
 def decode_bytes(text: object) -> bytes:
-    """Return what :func:`encode_bytes` was given.
+    """Reverse :func:`encode_bytes`.
 
     Raises:
         MessageRefused: the text is not base64.
@@ -275,7 +275,7 @@ def _object(packet: bytes) -> dict[str, Any]:
 
 
 def _exact(value: object, kind: type[Any]) -> Any:
-    """Return ``value`` when it is of this type: ``"1"`` is not a number and ``true`` neither."""
+    """Return ``value`` if it has exactly this type: neither ``"1"`` nor ``true`` is a number."""
     if type(value) is not kind:
         raise MessageRefused("a field is of another type")
     return value

@@ -1,7 +1,7 @@
-"""How keys change: the license-signing key at once, the token root in three steps, each safe to stop after.
+"""Rotates keys: the license-signing key at once, the token root in three steps; it is safe to stop after each.
 
 Rule 1: a public key is on the disk, to be published, before its private key signs, and before it is taken out of use.
-Rule 2: nothing here asks a clock or a network; whether a step may be taken is decided by the caller.
+Rule 2: this module uses neither clock nor network; the caller decides whether a step may be taken.
 """
 
 import secrets
@@ -24,7 +24,7 @@ from authsvc.signing.root import create_root
 
 
 def prepare_root(directory: Path, now: datetime) -> x509.Certificate:
-    """Make the next root and add its certificate to the bundle; the old one goes on signing. Return the new one.
+    """Make the next root and add its certificate to the bundle; the old one still signs. Return the new one.
 
     Raises:
         Conflict: another process is changing keys.
@@ -44,7 +44,7 @@ def prepare_root(directory: Path, now: datetime) -> x509.Certificate:
 
 
 def switch_root(directory: Path) -> x509.Certificate:
-    """Sign with the prepared root from now on; the old one stays trusted. Its key is gone then. Return the new one.
+    """Sign with the prepared root from now on and return it; the old one stays trusted, but its key is deleted.
 
     Raises:
         Conflict: none is prepared, or another process is changing keys.
@@ -59,7 +59,7 @@ def switch_root(directory: Path) -> x509.Certificate:
 
 
 def drop_old_roots(directory: Path) -> list[x509.Certificate]:
-    """Take every root but the one in use and the prepared one out of the bundle, and return those taken out.
+    """Remove all roots but the one in use and the prepared one from the bundle, and return the removed ones.
 
     Raises:
         Conflict: another process is changing keys.

@@ -1,10 +1,10 @@
-"""Sealed secrets: AES-256-GCM under the sealing key, bound to what each secret is for.
+"""Sealed secrets: AES-256-GCM under the sealing key, bound to the context of each secret.
 
 A sealed secret is ``sealed1.KEY.DATA``: the id of the sealing key, then nonce and ciphertext in base64url. The
-associated data names the key and the context, so a sealed secret that is moved to another team or record, or put back
-after a newer one has replaced it, does not open.
+associated data names the key and the context, so a sealed secret cannot be unsealed when it was moved to another team
+or record, or restored after it was replaced by a newer one.
 
-The nonce is 96 random bits, so one key may seal 2^32 secrets (NIST SP 800-38D §8.3); rotate it long before.
+The nonce is 96 random bits, so one key may seal 2^32 secrets (NIST SP 800-38D §8.3); rotate it long before that.
 """
 
 import base64
@@ -65,7 +65,7 @@ def unseal(keys: Sequence[bytes], sealed: str, context: SealContext) -> bytes:
         context: what it is for.
 
     Raises:
-        Conflict: it is damaged, was sealed for something else, or its key is not among ``keys``.
+        Conflict: it is damaged, was sealed for another context, or its key is not among ``keys``.
     """
     form = _FORM.fullmatch(sealed)
     if form is None:
@@ -84,7 +84,7 @@ def unseal(keys: Sequence[bytes], sealed: str, context: SealContext) -> bytes:
         secret = AESGCM(key).decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], _associated_data(form[1], context))
     except (InvalidTag, binascii.Error) as error:
         raise damaged from error
-    if _text(data) != form[2]:  # the last character may have bits that stand for nothing
+    if _text(data) != form[2]:  # the last character may have bits that are not used
         raise damaged
     return secret
 
@@ -94,5 +94,5 @@ def _text(data: bytes) -> str:
 
 
 def _associated_data(name: str, context: SealContext) -> bytes:
-    """Return the associated data: JSON, so no two contexts have the same."""
+    """Return the associated data: JSON, so that it is different for every context."""
     return json.dumps([_PREFIX, name, context.kind, context.team, context.id, context.version]).encode("ascii")

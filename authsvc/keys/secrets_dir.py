@@ -1,4 +1,4 @@
-"""The secrets directory: what no dump of Redis and no backup contains (design #4).
+"""The secrets directory, whose content no dump of Redis and no backup contains (design #4).
 
 Names, loads, creates and checks its files. How keys change is in :mod:`authsvc.keys.rotation`.
 """
@@ -44,15 +44,15 @@ from authsvc.signing.root import create_root
 
 
 def create_missing(directory: Path, now: datetime, *, service_keys: bool = True) -> tuple[str, ...]:
-    """Check every secret that is there and create those that are not.
+    """Check every existing secret and create the missing ones.
 
     Args:
-        directory: made with mode 0700 when missing.
-        now: the time of making, aware.
+        directory: created with mode 0700 when missing.
+        now: the time of creation, aware.
         service_keys: whether the keys of the key service are here too.
 
     Returns:
-        The names of the files that are new.
+        The names of the new files.
 
     Raises:
         SecretsRefused: the directory cannot be written, or a file in it is unusable; nothing is written then.
@@ -65,7 +65,7 @@ def create_missing(directory: Path, now: datetime, *, service_keys: bool = True)
     except OSError as error:
         raise SecretsRefused(f"cannot make the secrets directory {directory}: {error.strerror}") from error
     check_present(directory, service_keys=service_keys)
-    # An installation whose root is kept offline: a new key here would never match the registry's bundle.
+    # The root of this installation is kept offline: a new key would not match the registry's bundle.
     offline = root_is_offline(directory)
     created = [
         name
@@ -100,15 +100,15 @@ def missing(directory: Path, *, service_keys: bool = True) -> tuple[str, ...]:
 
 
 def check_present(directory: Path, *, service_keys: bool = True) -> None:
-    """Check every secret that is in the directory; one that is missing is not an error.
+    """Check every secret in the directory; a missing one is not an error.
 
     Args:
         directory: the secrets directory.
-        service_keys: whether the keys of the key service are here too. Otherwise a symbolic link in the place of one
-            says that it was moved (:func:`authsvc.setup.key_handover.leave_link`).
+        service_keys: whether the keys of the key service are in it too. Otherwise a symbolic link in place of a key
+            marks that it was moved (:func:`authsvc.setup.key_handover.leave_link`).
 
     Raises:
-        SecretsRefused: the directory or a file is another user's, open to others, weak or damaged.
+        SecretsRefused: the directory or a file is owned by another user, accessible to others, weak or damaged.
     """
     try:
         with private_directory(directory) as folder:
@@ -170,12 +170,12 @@ def load_roots(directory: Path) -> list[x509.Certificate]:
 
 
 def root_is_offline(directory: Path) -> bool:
-    """Whether the root certificate is here and its key is not."""
+    """Whether the root certificate is in the directory, but its key is not."""
     return (directory / TOKEN_ROOT_CERTIFICATE).exists() and not (directory / TOKEN_ROOT_KEY).exists()
 
 
 def load_next_root(directory: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None:
-    """Return the root that is prepared, with its key, or None.
+    """Return the prepared root with its key, or None.
 
     Raises:
         SecretsRefused: it is unusable.
@@ -189,10 +189,10 @@ def load_next_root(directory: Path) -> tuple[x509.Certificate, ec.EllipticCurveP
 
 
 def registry_http_secret(directory: Path) -> str:
-    """Return what the registry signs the state of uploads with.
+    """Return the secret with which the registry signs the state of uploads.
 
     Raises:
-        SecretsRefused: missing, readable by others, another user's, not ASCII or too short.
+        SecretsRefused: it is missing, readable by others, owned by another user, not ASCII or too short.
     """
     path = directory / REGISTRY_HTTP_SECRET
     try:
@@ -205,16 +205,18 @@ def load_event_bearers(directory: Path) -> tuple[str, ...]:
     """Return the bearers of the registry's notifications: it sends the first one, and authsvc accepts all of them.
 
     Raises:
-        SecretsRefused: missing, readable by others, another user's, or not lines of 64 hexadecimal digits.
+        SecretsRefused: they are missing, readable by others, owned by another user, or not lines of 64 hexadecimal
+            digits.
     """
     return _hex_lines(directory / REGISTRY_EVENTS_SECRET)
 
 
 def load_nginx_secrets(directory: Path) -> tuple[str, ...]:
-    """Return what nginx shows authsvc for pulls of linked registries: the first one, and authsvc accepts all of them.
+    """Return the secrets of nginx for pulls of linked registries: nginx sends the first, authsvc accepts all of them.
 
     Raises:
-        SecretsRefused: missing, readable by others, another user's, or not lines of 64 hexadecimal digits.
+        SecretsRefused: they are missing, readable by others, owned by another user, or not lines of 64 hexadecimal
+            digits.
     """
     return _hex_lines(directory / NGINX_SECRET)
 
@@ -227,10 +229,10 @@ def _hex_lines(path: Path) -> tuple[str, ...]:
 
 
 def redis_secret(directory: Path) -> bytes:
-    """Return what the passwords of a redis in its own container are derived from; made when missing.
+    """Return the secret from which the passwords of a redis in its own container are derived; create it when missing.
 
     Raises:
-        SecretsRefused: it cannot be written, is readable by others, another user's or too short.
+        SecretsRefused: it cannot be written, is readable by others, owned by another user or too short.
     """
     path = directory / REDIS_SECRET
     create(path, new_hex_key)

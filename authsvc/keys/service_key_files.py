@@ -1,7 +1,7 @@
-"""The key files of the key service: read, and made.
+"""Reads and makes the key files of the key service.
 
-Apart from the token root and its certificates (:mod:`authsvc.keys.secrets_dir`), which a command that signs a license
-does not read.
+Separate from the token root and its certificates (:mod:`authsvc.keys.secrets_dir`), which a command that signs a
+license does not need.
 """
 
 import secrets
@@ -79,10 +79,10 @@ def parse_hex_key(text: bytes, path: Path) -> bytes:
 
     Args:
         text: 64 hexadecimal digits.
-        path: of its file, for the sentence.
+        path: of its file, for the error message.
 
     Raises:
-        SecretsRefused: it is something else, or not random.
+        SecretsRefused: it has another form, or is not random.
     """
     try:
         key = bytes.fromhex(text.decode("ascii"))

@@ -1,7 +1,7 @@
 """The keys of the key service in a directory: create, install, rotate, and use them.
 
-The license-signing key with the retired public keys, the license-token key and the sealing key (design #24). Without a
-key service of its own container they are in the secrets directory, beside the token root.
+These are the license-signing key with the retired public keys, the license-token key and the sealing key (design #24).
+Without a key service in a separate container they are in the secrets directory, beside the token root.
 """
 
 import json
@@ -44,7 +44,7 @@ MAX_GENERATION = 2**31
 def present_keys(directory: Path) -> tuple[str, ...]:
     """Return the names of the key files that are in ``directory``.
 
-    A symbolic link is none: it says where a key was moved, and what it names may not even be looked at from here.
+    A symbolic link does not count: it marks where a key was moved, and this process may not have access to its target.
     """
     return tuple(
         name for name in SERVICE_KEYS if os.path.lexists(directory / name) and not (directory / name).is_symlink()
@@ -65,7 +65,7 @@ def create_service_keys(directory: Path) -> tuple[str, ...]:
 
 
 def check_service_keys(directory: Path) -> None:
-    """Check every key file that is there.
+    """Check every existing key file.
 
     Raises:
         SecretsRefused: one is unusable.
@@ -81,10 +81,10 @@ def check_service_keys(directory: Path) -> None:
 
 
 def install_service_key(directory: Path, name: str, content: bytes) -> bool:
-    """Write a key file that comes from another directory; return whether it was not there yet.
+    """Write a key file from another directory unless it exists; return whether it was written.
 
     Raises:
-        Conflict: another content is there.
+        Conflict: the file exists with other content.
         InputRefused: it is not the name of a key file.
         SecretsRefused: the directory cannot be written.
     """
@@ -111,14 +111,14 @@ def rotate_license_key(directory: Path) -> str:
     """
     with changing(directory):
         known = load_license_public_keys(directory)
-        # A crash between the two writes leaves the old key in use and also listed as retired, which harms nothing.
+        # A crash between the two writes leaves the old key in use and also listed as retired, which is harmless.
         replace(directory / RETIRED_LICENSE_KEYS, b"".join(map(public_pem, known)))
         replace(directory / LICENSE_SIGNING_KEY, new_key_pem())
         return license_keys.key_id(load_license_signing_key(directory).public_key())
 
 
 def rotate_sealing_key(directory: Path) -> str:
-    """Seal under a new key from now on and return its name; the old ones go on opening.
+    """Seal under a new key from now on and return its name; the old ones can still unseal.
 
     Raises:
         Conflict: another process is changing keys.
@@ -141,12 +141,12 @@ class _Loaded:
 
 @define
 class LocalKeys:
-    """Uses the keys in a directory; what changes there counts from the next use on.
+    """Uses the keys in a directory; changes of the files take effect with the next use.
 
     Every method raises SecretsRefused when a file is missing or unusable.
 
     Attributes:
-        directory: where the key files are.
+        directory: folder with the key files.
     """
 
     directory: Path
@@ -156,13 +156,13 @@ class LocalKeys:
     async def sign_license(self, payload: bytes) -> str:
         """Return the signature of a license file, a compact JWS.
 
-        The header is made here, so that what is signed can be nothing but a license.
+        The header is made here, so that only licenses can be signed.
 
         Args:
             payload: the ``license`` object as JSON, at most as long as a license file.
 
         Raises:
-            InputRefused: it is something else.
+            InputRefused: it is not.
         """
         try:
             right = len(payload) <= license_file.MAX_BYTES and isinstance(json.loads(payload), dict)
@@ -199,7 +199,7 @@ class LocalKeys:
         """Return the secret in ``sealed``.
 
         Raises:
-            Conflict: it does not open; see :func:`authsvc.keys.sealing.unseal`.
+            Conflict: it cannot be unsealed; see :func:`authsvc.keys.sealing.unseal`.
         """
         return sealing.unseal(self._sealing(), sealed, context)
 
@@ -212,7 +212,7 @@ class LocalKeys:
         return rotate_license_key(self.directory)
 
     async def rotate_sealing_key(self) -> str:
-        """Seal under a new key; old ones go on opening. Return its name.
+        """Seal under a new key; old ones can still unseal. Return its name.
 
         Raises:
             Conflict: another process is changing keys.
@@ -221,7 +221,7 @@ class LocalKeys:
 
     def _sealing(self) -> tuple[bytes, ...]:
         keys = self._keys().sealing
-        return keys or load_sealing_keys(self.directory)  # which says that the file is missing
+        return keys or load_sealing_keys(self.directory)  # which raises that the file is missing
 
     def _keys(self) -> _Loaded:
         seen = tuple(_identity(self.directory / name) for name in SERVICE_KEYS)
@@ -253,7 +253,7 @@ def _identity(path: Path) -> tuple[int, int, int] | None:
 
 
 def remove_service_keys(directory: Path) -> None:
-    """Remove the key files from a directory: they are installed elsewhere, and on the disk there.
+    """Remove the key files from a directory, after they have been installed elsewhere and are on the disk there.
 
     Raises:
         SecretsRefused: one cannot be removed.

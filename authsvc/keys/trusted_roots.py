@@ -1,4 +1,4 @@
-"""The token roots that a worker trusts: the registry's own bundle, read again whenever its file changes."""
+"""The token roots that a worker trusts: the registry's bundle, read again whenever its file changes."""
 
 import os
 from pathlib import Path
@@ -11,16 +11,16 @@ from authsvc.keys.secrets_dir import load_roots
 
 
 class TrustedRoots:
-    """Reads the certificates of the roots; none of their keys."""
+    """Reads the certificates of the roots, but not their keys."""
 
     def __init__(self, directory: Path) -> None:
-        """Read from the secrets directory, not before :meth:`current` is called."""
+        """Use the secrets directory; it is not read before :meth:`current` is called."""
         self._directory = directory
         self._seen: tuple[int, int, int] | None = None
         self._roots: tuple[x509.Certificate, ...] = ()
 
     def current(self) -> tuple[x509.Certificate, ...]:
-        """Return the roots in the file now; those read last while it cannot be read."""
+        """Return the roots in the file now; while it cannot be read, those that were read last."""
         try:
             status = os.stat(self._directory / TOKEN_ROOT_CERTIFICATE)  # noqa: PTH116  one call on every request
             seen = (status.st_ino, status.st_mtime_ns, status.st_size)

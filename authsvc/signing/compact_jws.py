@@ -1,7 +1,7 @@
 """Makes compact JWS with ES256 (RFC 7515 §7.1, RFC 7518 §3.4); PyJWT verifies them.
 
-PyJWT encodes the header anew for every token, which cost as much as the signature, and takes a fifth of the time that
-a command may take to be imported (docs/decisions/0032-compact-jws.md).
+PyJWT encodes the header again for every token, which takes as long as the signature, and importing it takes a fifth of
+the time that a command may take (docs/decisions/0032-compact-jws.md).
 """
 
 import base64
@@ -15,7 +15,7 @@ from msgspec.json import encode
 ALGORITHM = "ES256"
 
 COORDINATE_BYTES = 32
-"""Length of a coordinate of a P-256 key, and of each half of a signature (RFC 7518 §3.4 and §6.2.1)."""
+"""Length in bytes of a coordinate of a P-256 key, and of each half of a signature (RFC 7518 §3.4 and §6.2.1)."""
 
 _ECDSA = ec.ECDSA(SHA256())
 
@@ -39,7 +39,7 @@ def sign(header: bytes, payload: bytes, key: ec.EllipticCurvePrivateKey) -> str:
 
 
 def coordinate(value: int) -> bytes:
-    """Return a coordinate, or half of a signature, in its fixed length."""
+    """Return a coordinate, or half of a signature, as bytes of fixed length."""
     return value.to_bytes(COORDINATE_BYTES, "big")
 
 

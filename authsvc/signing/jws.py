@@ -19,8 +19,8 @@ from authsvc.errors import SignerUnavailable
 from authsvc.signing.compact_jws import ALGORITHM, encoded_header, sign
 
 JWS = PyJWS(algorithms=[ALGORITHM])
-"""Verifies them. Our own instance, which knows one algorithm; keys are passed as objects, so that none is parsed for a
-request."""
+"""Verifies the JWTs. A separate instance that supports one algorithm only; keys are passed as objects, so that no
+request has to parse them."""
 
 
 class Signer(Protocol):
@@ -33,7 +33,7 @@ class Signer(Protocol):
 
 @frozen
 class Leaf:
-    """A signing key with the certificate that vouches for it.
+    """A signing key with its certificate.
 
     Attributes:
         key: the private key; never leaves the process that made it.
@@ -41,7 +41,7 @@ class Leaf:
         not_after: the end of the certificate, aware UTC.
 
     Raises:
-        ValueError: the certificate is for another key, so that nobody would accept what this leaf signs.
+        ValueError: the certificate is for another key, so that no verifier would accept what this leaf signs.
     """
 
     key: ec.EllipticCurvePrivateKey = field(repr=False)
@@ -64,7 +64,7 @@ class Leaf:
         """Return the compact JWS of ``claims``, which must hold an integer ``exp``.
 
         Raises:
-            SignerUnavailable: the certificate would end before the token, and the registry would refuse it then.
+            SignerUnavailable: the certificate would end before the token, so that the registry would refuse the token.
         """
         if claims["exp"] >= self._ends:
             raise SignerUnavailable(

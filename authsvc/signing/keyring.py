@@ -1,4 +1,4 @@
-"""The live leaf of one worker: which one signs now, and when the next one is due."""
+"""The current leaf of one worker, and when its renewal is due."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -8,14 +8,14 @@ from authsvc.signing.jws import Leaf
 
 WARN_BEFORE = timedelta(days=7)
 WARN_SHARE = 0.4
-"""How much of a leaf's life may be left before it is called ending; renewal is due when half is left."""
+"""Part of its lifetime with which a leaf counts as ending; renewal is due when half is left."""
 
 
 class Keyring:
-    """Holds the newest leaf. A leaf is swapped whole, so a request signs with the old one or the new one."""
+    """Holds the newest leaf. It is replaced atomically, so a request signs with either the old one or the new one."""
 
     def __init__(self) -> None:
-        """Start empty: :meth:`sign` refuses until the first leaf is installed."""
+        """Start without a leaf: :meth:`sign` raises until the first one is installed."""
         self._leaf: Leaf | None = None
 
     def install(self, leaf: Leaf) -> None:
@@ -24,15 +24,15 @@ class Keyring:
 
     @property
     def not_after(self) -> datetime | None:
-        """The end of the live leaf, or None when there is none yet."""
+        """The end of the current leaf, or None when there is none yet."""
         return self._leaf.not_after if self._leaf else None
 
     def ready(self, now: datetime) -> bool:
-        """Whether a token signed now would have a living certificate."""
+        """Whether a token signed now would have a valid certificate."""
         return self._leaf is not None and now < self._leaf.not_after
 
     def ending(self, now: datetime) -> bool:
-        """Whether the live leaf should have been replaced by now: a week before its end, or later if it is short."""
+        """Whether the leaf should have been replaced by now: a week before its end, or later if its life is short."""
         if self._leaf is None:
             return False
         life = self._leaf.not_after - self._leaf.certificate.not_valid_before_utc

@@ -1,7 +1,7 @@
-"""Remembers which registry tokens were verified: a client shows the same one for every blob of an image.
+"""Caches verified registry tokens: a client sends the same one for every blob of an image.
 
-Signature and chain follow from the token and the roots alone, so they are checked once for both. What depends on the
-time, and what the token grants, is checked on every request.
+Signature and chain depend only on the token and the roots, so they are checked once. Times and grants are checked on
+every request.
 """
 
 from collections import OrderedDict
@@ -14,7 +14,7 @@ from cryptography import x509
 from authsvc.signing.registry_token import RegistryToken, verify
 
 MAX_TOKENS = 512
-"""Tokens that are remembered, at about 1 KiB each."""
+"""Most tokens in the cache, at about 1 KiB each."""
 
 
 class KnownTokens:
@@ -28,11 +28,11 @@ class KnownTokens:
         self._verified: OrderedDict[bytes, RegistryToken] = OrderedDict()
 
     def verify(self, token: str, roots: Sequence[x509.Certificate], now: datetime) -> RegistryToken:
-        """Return what ``token`` says.
+        """Return the verified ``token``.
 
         Args:
             token: a compact JWS.
-            roots: certificates of the token roots that are trusted now; with others, nothing is remembered.
+            roots: certificates of the token roots that are trusted now; a change of them empties the cache.
             now: the request's one reading of the clock.
 
         Raises:

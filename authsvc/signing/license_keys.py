@@ -1,6 +1,6 @@
 """The license-signing keys: their names, their published form (JWK sets), and the signatures of license files.
 
-License keys are apart from the token root: a license must verify for years, offline, with no certificate.
+License keys are separate from the token root: a license must be verifiable for years, offline and without certificates.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """Verifies registry tokens by the rules of the registry (distribution ``registry/auth/token/token.go``), and stricter.
 
-A token of any replica counts: it brings its leaf certificate in ``x5c``, and the leaf must be issued by one of our
-roots. The registry also takes a chain, a ``kid`` or a ``jwk``; no token of ours has one, so here they are refused.
+A token of any replica is valid: it has its leaf certificate in ``x5c``, and the leaf must be issued by one of our
+roots. The registry also accepts a chain, a ``kid`` or a ``jwk``; our tokens never have them, so they are refused here.
 """
 
 import base64
@@ -28,24 +28,24 @@ LEEWAY = 60
 """Seconds by which ``exp`` and ``nbf`` may be wrong, as in the registry."""
 
 MAX_TOKEN = 16 * 1024
-"""Longest token, in characters; nginx lets no longer header pass."""
+"""Most characters of a token; nginx refuses longer headers."""
 
 _UNREADABLE = (
     *(ValueError, UnsupportedAlgorithm, x509.InvalidVersion, x509.UnsupportedGeneralNameType),
     *(x509.ExtensionNotFound, x509.DuplicateExtension),
 )
-"""What the library raises about a certificate that anybody may send."""
+"""Errors that the library raises for untrusted certificates."""
 
 
 @frozen
 class RegistryToken:
-    """What a verified token says.
+    """The content of a verified token.
 
     Attributes:
         subject: ``license:<id>``, ``member:<id>`` …; several licenses are joined by commas.
         access: what it grants.
         token_id: its ``jti``, for the log.
-        begins: timestamp before which the same verification would fail.
+        begins: timestamp before which the verification would fail.
         ends: timestamp after which it would fail.
     """
 
@@ -67,13 +67,13 @@ class RegistryToken:
 
 
 def verify(token: str, roots: Sequence[x509.Certificate], *, issuer: str, service: str, now: datetime) -> RegistryToken:
-    """Return what ``token`` says.
+    """Verify ``token`` and return its content.
 
     Args:
         token: a compact JWS.
         roots: certificates of the token roots that are trusted now: the one in use, and others during a change.
-        issuer: the only ``iss`` that counts.
-        service: the only ``aud`` that counts.
+        issuer: the only accepted ``iss``.
+        service: the only accepted ``aud``.
         now: the request's one reading of the clock.
 
     Raises:
@@ -98,7 +98,7 @@ def verify(token: str, roots: Sequence[x509.Certificate], *, issuer: str, servic
 
 
 def _x5c(token: str) -> bytes:
-    """Return the certificate that the header brings, in DER."""
+    """Return the certificate in the header, in DER."""
     try:
         header = JWS.get_unverified_header(token)
         x5c = header["x5c"]
@@ -113,7 +113,7 @@ def _x5c(token: str) -> bytes:
 def _key(
     der: bytes, roots: Sequence[x509.Certificate], now: datetime
 ) -> tuple[ec.EllipticCurvePublicKey, float, float]:
-    """Return the key of a leaf certificate that counts now, and from when to when it does."""
+    """Return the key of a leaf certificate that is valid now, and its period of validity."""
     try:
         leaf = x509.load_der_x509_certificate(der)
         root = issuer_of(leaf, roots)
@@ -139,7 +139,7 @@ def _check_claims(claims: dict[str, Any], issuer: str, service: str, now: dateti
     at = now.timestamp()
     if claims.get("iss") != issuer:
         raise _refused("another issuer")
-    if claims.get("aud") != service:  # a text: a list of audiences is not one
+    if claims.get("aud") != service:  # must be a string: a list of audiences is refused
         raise _refused("for another service")
     if at > _seconds(claims, "exp") + LEEWAY:
         raise _refused("expired")
@@ -155,7 +155,7 @@ def _seconds(claims: dict[str, Any], name: str) -> int:
 
 
 def _access(value: Any) -> tuple[Access, ...]:
-    """Return the ``access`` claim. Anything malformed refuses the token; ``*`` is not an action of ours."""
+    """Return the ``access`` claim. Anything malformed refuses the token; we never grant ``*``."""
     if value is None:
         return ()
     if not isinstance(value, list):

@@ -1,8 +1,8 @@
 """The token root and the leaf certificates under it.
 
 The registry trusts every certificate that chains to a root in ``rootcertbundle``, whatever its key usage, and checks
-no revocation (distribution ``registry/auth/token/token.go``). So this root signs leaves for authsvc and nothing else,
-and a leaf lives a day.
+no revocation (distribution ``registry/auth/token/token.go``). So this root signs only leaves for authsvc, and a leaf is
+valid for a day.
 """
 
 from collections.abc import Sequence
@@ -15,16 +15,16 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 BACKDATED = timedelta(minutes=10)
-"""How long before its making a certificate is valid already.
+"""How long before its creation a certificate is already valid.
 
 The registry's 60 s leeway covers a token's own times, not those of its certificates (measured on 2.8.2 and 3.x).
 """
 
 ROOT_LIFE = timedelta(days=20 * 365)
-"""Life of a root certificate: replacing one needs a registry restart, so it outlives most installations."""
+"""Lifetime of a root certificate: replacing one requires a registry restart, so it outlives most installations."""
 
 LEAF_LIFE = timedelta(hours=24)
-"""Default life of a leaf certificate, counted from its making."""
+"""Default lifetime of a leaf certificate, counted from its creation."""
 
 
 def create_root(key: ec.EllipticCurvePrivateKey, *, serial: int, now: datetime) -> x509.Certificate:
@@ -33,7 +33,7 @@ def create_root(key: ec.EllipticCurvePrivateKey, *, serial: int, now: datetime) 
     Args:
         key: the root's P-256 key.
         serial: a random positive number of at most 159 bits (RFC 5280 §4.1.2.2).
-        now: the time of making, aware.
+        now: the time of creation, aware.
     """
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"authsvc token root {serial:x}"[:64])])
     return (
@@ -62,7 +62,7 @@ def issue_leaf(
 ) -> x509.Certificate:
     """Return a certificate for ``leaf_key`` under ``root``: no CA, valid from ten minutes ago for ``life``.
 
-    Never valid beyond the root itself.
+    It is never valid beyond the end of the root.
     """
     return (
         x509.CertificateBuilder()

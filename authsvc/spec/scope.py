@@ -102,10 +102,10 @@ class ScopeSet:
 
 
 def merge_scopes(parameters: Iterable[str]) -> ScopeSet:
-    """Return what the values of all ``scope`` parameters ask for together.
+    """Return the union of what the values of all ``scope`` parameters request.
 
     Clients repeat the parameter, join scopes by spaces, do both, and name one repository several times (containerd,
-    go-containerregistry); all of it means one set.
+    go-containerregistry); all of that means the same set.
     """
     texts = tuple(parameters)
     if sum(map(len, texts)) + len(texts) <= MAX_REMEMBERED_TEXT:
@@ -154,7 +154,7 @@ def _merged(parameters: Iterable[str]) -> ScopeSet:
 
 
 def _resource(text: str) -> tuple[_Key, str]:
-    """Return what a resource scope is for, and the text of its actions.
+    """Return the resource of a resource scope, and the text of its actions.
 
     Raises:
         ValueError: ``text`` is not of the grammar.
@@ -173,7 +173,7 @@ def _mentioned(actions_text: str) -> dict[str, None]:
 
 
 def _kept(asked: Mapping[str, None]) -> tuple[tuple[str, ...], int]:
-    """Return which of the actions in the order of their mention are kept, sorted, and how many are not."""
+    """Return the actions that are kept, sorted, and how many are dropped; ``mentioned`` is in the order of mention."""
     kept = KNOWN_ACTIONS & asked.keys()
     unknown: set[str] = set()
     for action in asked:

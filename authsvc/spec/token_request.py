@@ -2,7 +2,7 @@
 
 GET with a query and Basic credentials (distribution "Token Authentication Specification"), and POST with an OAuth2
 form (distribution "OAuth2 Token Authentication", RFC 6749 §4.3 and §6). ``account`` is never read: it is what the
-client typed, proven by nothing.
+client's user typed, and not verified.
 """
 
 import base64
@@ -17,7 +17,8 @@ from authsvc.redaction import Secret
 from authsvc.spec.scope import ScopeSet, merge_scopes
 
 MAX_REMEMBERED, MAX_REMEMBERED_TEXT = 1024, 512
-"""Most queries whose meaning is remembered, and the longest: clients ask for the same with every image."""
+"""Most queries whose parsed form is cached, and the longest such query: clients repeat the same query with every
+image."""
 
 
 @frozen
@@ -37,7 +38,7 @@ class RefreshGrant:
 
 @frozen
 class Unreadable:
-    """Credentials were sent, in a form that nobody can read."""
+    """Credentials were sent in a form that cannot be parsed."""
 
     why: str
 
@@ -47,14 +48,14 @@ Presented = UserPassword | RefreshGrant | Unreadable | None
 
 @frozen
 class TokenRequest:
-    """What a client asks of the token endpoint.
+    """The request of a client to the token endpoint.
 
     Attributes:
         service: the registry it wants the token for, or None when it did not say.
-        scopes: the access asked for.
-        presented: the credentials as sent; None is an anonymous request.
-        client_id: the software asking (RFC 6749 §2.2), unregistered and unproven; for the log alone.
-        offline: whether a refresh token was asked for (``offline_token=true`` or ``access_type=offline``).
+        scopes: the requested access.
+        presented: the credentials as sent; None for an anonymous request.
+        client_id: the client software (RFC 6749 §2.2), not registered or verified; for the log only.
+        offline: whether a refresh token was requested (``offline_token=true`` or ``access_type=offline``).
     """
 
     service: str | None
@@ -67,7 +68,7 @@ class TokenRequest:
 def from_query_string(query: str, authorization: str | None) -> TokenRequest:
     """Return the request of a GET with the percent-encoded ``query`` and the ``Authorization`` header.
 
-    Nothing of the header is remembered.
+    The header is never cached.
     """
     asked = _remembered(query) if len(query) <= MAX_REMEMBERED_TEXT else _asked(query)
     presented = _basic(authorization) if authorization is not None else None
@@ -96,7 +97,7 @@ def from_query(parameters: Iterable[tuple[str, str]], authorization: str | None)
 def from_form(parameters: Iterable[tuple[str, str]], authorization: str | None) -> TokenRequest:
     """Return the request of a POST with the decoded form ``parameters`` and the ``Authorization`` header.
 
-    A form without ``grant_type`` counts as the query of a GET: then the header identifies.
+    A form without ``grant_type`` is treated like the query of a GET: the header has the credentials.
     """
     values = _Values(parameters)
     grant = values.first("grant_type")

@@ -155,7 +155,7 @@ class RefreshToken:
 
     @property
     def holder(self) -> str:
-        """The holder's id, which is the member's, and the epoch."""
+        """The holder: the id of the member."""
         return self.member
 
     def ended(self, used_at: datetime | None, now: datetime) -> bool:

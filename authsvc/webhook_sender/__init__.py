@@ -1,1 +1,1 @@
-"""Sends events to webhooks: one worker of the installation at a time shares events out and delivers them."""
+"""Sends events to webhooks: one worker of the installation at a time distributes and delivers them."""

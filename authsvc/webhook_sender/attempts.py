@@ -1,4 +1,4 @@
-"""Attempts to deliver: takes what is due for one webhook, sends it, and stores how that ended."""
+"""Attempts to deliver: sends the event that is due for one webhook, and stores the result."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -20,17 +20,17 @@ from authsvc.webhooks.schedule import GIVE_UP_AFTER, MAX_ATTEMPTS, is_given_up, 
 from authsvc.webhooks.webhook import SealedSigningSecret, Webhook, signing_secrets
 
 TAKEN_BACK = timedelta(seconds=12)
-"""When a delivery is tried again whose sender ended in the middle of an attempt: later than any request takes."""
+"""When a delivery whose sender ended during an attempt is retried: longer than any request takes."""
 
 FRESH = 3.0
-"""Seconds within which a sender goes on after Redis has let it begin: less than its lease. One that was stopped in
+"""Seconds within which a sender must send after Redis has let it begin: less than its lease. One that was suspended in
 between sends nothing."""
 
 CLOSED = timedelta(seconds=30)
-"""For how long a webhook is left alone while its secret cannot be opened."""
+"""How long nothing is sent to a webhook whose secret cannot be unsealed."""
 
 STORED_AGAIN, STORE_PAUSE = 4, 1.0
-"""How often the result of an attempt is stored while Redis does not answer, and the seconds in between."""
+"""How often storing the result of an attempt is tried while Redis does not answer, and the seconds in between."""
 
 DELIVERED, RETRIED, FAILED = "delivered", "retried", "failed"
 
@@ -45,19 +45,19 @@ INTERRUPTED = "the server was stopped during the last attempt"
 
 @frozen
 class DeliveryAttempts:
-    """Makes attempts. A failure of Redis is raised as StoreUnavailable, and the delivery is taken back later.
+    """Makes attempts. A failure of Redis is raised as StoreUnavailable, and the delivery is retried later.
 
     Attributes:
-        webhooks: where they are.
-        deliveries: what is due.
-        client: sends.
-        unseal: opens a signing secret.
+        webhooks: reads their records.
+        deliveries: lists those that are due.
+        client: sends events.
+        unseal: unseals a signing secret.
         holder: random name of the sender.
-        clock: the present.
+        clock: the current time.
         monotonic: seconds of a clock that never goes back.
         chance: random, from 0 to 1.
         new_id: makes the id of an audit entry.
-        counted: hears what became of each attempt.
+        counted: is called with the result of each attempt.
     """
 
     webhooks: RedisWebhooks
@@ -72,7 +72,7 @@ class DeliveryAttempts:
     counted: Callable[[str], None] = field(default=lambda _: None, repr=False)
 
     async def make(self, place: DueWebhook) -> bool:
-        """Try the delivery that is due for the longest time; return False when nothing may begin now."""
+        """Attempt the delivery that has been due the longest; return False when none may begin now."""
         now = self.clock()
         found = await self.webhooks.get(place.webhook)
         if found is None or found.record.team != place.team:
@@ -111,13 +111,13 @@ class DeliveryAttempts:
         return True
 
     async def _secrets(self, webhook: Webhook) -> Sequence[Secret]:
-        """Return the secrets that sign now; none when the present one cannot be opened."""
+        """Return the secrets that sign now; none when the current one cannot be unsealed."""
         present, *old = signing_secrets(webhook, self.clock())
         try:
             secrets = [await self.unseal(present)]
         except Conflict:
             return ()
-        with suppress(Conflict):  # one that is about to end anyway holds up nothing
+        with suppress(Conflict):  # a secret that is about to end anyway must not prevent the delivery
             secrets += [await self.unseal(one) for one in old]
         return secrets
 
@@ -139,7 +139,7 @@ class DeliveryAttempts:
         return evolve(tried, state=DeliveryState.FAILED if again is None else DeliveryState.WAITING, next_at=again)
 
     async def _end(self, place: DueWebhook, begun: StoredDelivery, ended: Delivery) -> datetime | None:
-        """Store how an attempt ended: what is not stored is sent again, so Redis is asked more than once."""
+        """Store the result of an attempt, with several tries: a delivery without a stored result is sent again."""
         outcomes = {DeliveryState.DELIVERED: DELIVERED, DeliveryState.FAILED: FAILED, DeliveryState.WAITING: RETRIED}
         self.counted(outcomes[ended.state])
         for _ in range(STORED_AGAIN):
@@ -156,5 +156,5 @@ class DeliveryAttempts:
         try:
             await self.webhooks.replace(found, evolve(webhook, disabled_at=now, disabled_reason=why), entry)
         except Conflict:
-            return  # it was changed or removed at this moment: the next attempt sees it as it is now
+            return  # it was changed or removed concurrently: the next attempt reads it again
         await self.deliveries.give_up(DueWebhook(webhook.team, webhook.id), why, now)

@@ -1,7 +1,7 @@
-"""One delivery of an event to a receiver over HTTP, whose answer is not trusted.
+"""Delivers an event to a receiver over HTTP, whose answer is not trusted.
 
-It goes where external registries may be and nowhere else: the name is resolved once, its addresses are checked, and
-the connection goes to exactly one of them. No redirect is followed, and no body of an answer is read.
+Receivers may be in the same networks as external registries: the name is resolved once, its addresses are checked, and
+the connection is made to exactly one of them. Redirects are not followed, and bodies of answers are not read.
 """
 
 import re
@@ -28,12 +28,12 @@ _SECONDS = re.compile(r"[0-9]{1,6}", re.ASCII)
 
 @frozen
 class DeliveryReply:
-    """What came of one attempt.
+    """The result of one attempt.
 
     Attributes:
         attempt: as it is listed.
-        gone: whether the receiver wants no more events, which 410 says.
-        retry_after: what the receiver asked to wait, or None.
+        gone: whether the receiver wants no more events (status 410).
+        retry_after: the wait that the receiver requested, or None.
     """
 
     attempt: DeliveryAttempt
@@ -46,8 +46,8 @@ class WebhookClient:
     """Sends events.
 
     Attributes:
-        session: where receivers may be; one of its own, so that no pull waits for a delivery.
-        clock: the present.
+        session: HTTP client that checks addresses; a separate one, so that no pull waits for a delivery.
+        clock: the current time.
         monotonic: seconds of a clock that never goes back.
     """
 
@@ -56,16 +56,16 @@ class WebhookClient:
     monotonic: Callable[[], float] = field(repr=False)
 
     async def send(self, webhook: Webhook, event_id: str, body: bytes, secrets: Sequence[Secret]) -> DeliveryReply:
-        """Return what came of one attempt.
+        """Make one attempt and return its result.
 
         Args:
-            webhook: where to.
+            webhook: the receiver.
             event_id: of the event.
-            body: what is sent.
-            secrets: sign it, each with a signature of its own.
+            body: of the request.
+            secrets: to sign with; there is one signature for each.
 
         Raises:
-            Overloaded: too much is under way at this moment; nothing was sent.
+            Overloaded: too many requests are in progress; nothing was sent.
         """
         began = self.monotonic()
         signed = signed_headers(secrets, event_id, int(self.clock().timestamp()), body)
@@ -92,7 +92,7 @@ class WebhookClient:
 
 
 def refusal_of(status: int) -> str | None:
-    """Return why an answer of this status is no success; None when it is one."""
+    """Return why an answer with this status is a failure; None if it is a success."""
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         return None
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
@@ -101,7 +101,7 @@ def refusal_of(status: int) -> str | None:
 
 
 def _reason(error: UpstreamUnavailable) -> str:
-    """Return why there was no answer, without what only the operator should know."""
+    """Return why there was no answer, without details that only the operator may see."""
     return ADDRESS_REFUSED if error.code == "upstream_address_refused" else str(error)
 
 

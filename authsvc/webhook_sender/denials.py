@@ -1,4 +1,4 @@
-"""Records refused requests of known licenses for webhooks, off the request path: none waits for it or fails with it."""
+"""Records refused requests of known licenses for webhooks in the background; requests never wait for it or fail."""
 
 import asyncio
 from collections import OrderedDict
@@ -20,23 +20,23 @@ FLUSH_EVERY = 1.0
 BATCH = 25
 
 MAX_WAITING = 1_000
-"""Events that wait for Redis, at about 1 KB each; what does not fit is lost and counted."""
+"""Most events that wait for Redis, at about 1 KB each; others are lost and counted."""
 
 MAX_SEEN = 4_096
-"""Events that a process recognises without asking Redis."""
+"""Events that a process recognises as repeated without asking Redis."""
 
 SEEN_FOR = timedelta(minutes=10)
-"""For how long it does: a webhook that is added today hears of what goes on being refused."""
+"""How long it does so: a webhook that is added today then gets events about requests that are still refused."""
 
 LAST_WORDS = 2.0
-"""Seconds that a process that ends waits for its last events."""
+"""Seconds that an ending process waits for its last events."""
 
 
 class DenialRecorder:
-    """Takes the outcomes of requests and puts what is to be told into the outbox, each event once a day."""
+    """Takes the outcomes of requests and puts events about them into the outbox, each event once a day."""
 
     def __init__(self, outbox: WebhookOutbox, logger: Logger, clock: Callable[[], datetime]) -> None:
-        """Add to ``outbox``; :meth:`run` does."""
+        """Use ``outbox``; :meth:`run` adds the events to it."""
         self._outbox = outbox
         self._logger = logger
         self._clock = clock
@@ -45,7 +45,7 @@ class DenialRecorder:
         self._lost = 0
 
     def record(self, asked: AuditedRequest, outcome: Issued | Exception) -> None:
-        """Take the outcome of a request. Never waits and never raises."""
+        """Record the outcome of a request. Never waits and never raises."""
         try:
             for event in denials_of(asked, outcome):
                 self._take(event)
@@ -62,14 +62,14 @@ class DenialRecorder:
             self._waiting[event.id] = event
 
     async def run(self) -> None:
-        """Add what waits every second, until cancelled."""
+        """Add the waiting events every second, until cancelled."""
         while True:
             await asyncio.sleep(FLUSH_EVERY)
-            with suppress(StoreUnavailable):  # it goes on waiting
+            with suppress(StoreUnavailable):  # the events keep waiting
                 await self._flush()
 
     async def finish(self) -> None:
-        """Add what still waits, if it does not take long."""
+        """Add the events that still wait, if that does not take long."""
         with suppress(TimeoutError, StoreUnavailable):
             async with asyncio.timeout(LAST_WORDS):
                 await self._flush()

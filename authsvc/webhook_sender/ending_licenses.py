@@ -1,7 +1,7 @@
-"""Looks for licenses that end soon: each is reported 30, 7 and 1 days before its end, once for every end it is given.
+"""Finds licenses that end soon: each is reported 30, 7 and 1 days before its end, and again if it gets a new end.
 
-For each app and number of days there is a position in the index of ends. A look goes from there to the licenses that
-end in exactly so many days now, so it reads what is due and nothing else, however many licenses there are.
+For each app and number of days there is a position in the index of ends. A check reads from there to the licenses that
+end in exactly that many days, so it reads only those that are due, however many licenses there are.
 """
 
 from collections.abc import Sequence
@@ -21,26 +21,26 @@ from authsvc.webhooks.watched_events import ENDING_DAYS, license_ending
 from authsvc.webhooks.webhook import Webhook
 
 LOOK_EVERY = timedelta(minutes=10)
-"""Time between two looks."""
+"""Time between two checks."""
 
 LATEST = timedelta(days=3)
-"""What was due for longer, because nobody looked, is not reported any more."""
+"""Licenses that have been due for longer than this, because no check ran, are not reported any more."""
 
 MAX_QUEUED = 100
-"""While more events of a team wait to be shared out, or more than half of what may wait for its webhooks, a look goes
-no further: of many licenses that end at once, none is dropped."""
+"""A check stops while more than this many events of a team wait to be distributed, or more than half of the limit wait
+for its webhooks, so that no event is dropped when many licenses end at once."""
 
 
 @define
 class EndingLicenses:
-    """A watcher. A failure of Redis is raised as StoreUnavailable, and the next look goes on from the same place.
+    """A watcher. A failure of Redis is raised as StoreUnavailable, and the next check continues from the same place.
 
     Attributes:
-        watches: remembers how far the looks are.
-        webhooks: say which teams want to hear of it.
-        apps: of these teams.
-        outbox: takes the events.
-        deliveries: say how much waits for a webhook.
+        watches: stores the positions of the checks.
+        webhooks: lists the teams that want these events.
+        apps: lists the apps of these teams.
+        outbox: receives the events.
+        deliveries: counts those that wait for a webhook.
     """
 
     watches: RedisWebhookWatches
@@ -51,10 +51,10 @@ class EndingLicenses:
     _next: datetime | None = field(default=None, init=False)
 
     async def look(self, now: datetime) -> None:
-        """Report what is due, if some time has passed since the last look that came to its end."""
+        """Report licenses that are due, if enough time has passed since the last complete check."""
         if self._next is not None and now < self._next:
             return
-        # Until the indexes are settled, licenses of an older version are missing there, and would be passed over.
+        # Until the indexes are settled, licenses of an older version are missing in them, and would be skipped.
         if not self.outbox.has_room() or not await self.watches.records.are_settled():
             return
         ended = True
@@ -64,7 +64,7 @@ class EndingLicenses:
         self._next = now + LOOK_EVERY if ended else None
 
     async def _look(self, team: str, webhooks: Sequence[Webhook], now: datetime) -> bool:
-        """Look at the apps of a team; return whether everything that is due was reported."""
+        """Check the apps of a team; return whether all licenses that are due were reported."""
         chosen = {webhook.app for webhook in webhooks}
         apps = [app for app in await self.apps.of_team(team) if app.slug in chosen or None in chosen]
         for app in apps:
@@ -76,7 +76,7 @@ class EndingLicenses:
     async def _report(self, app: App, days: int, webhooks: Sequence[Webhook], now: datetime) -> bool:
         until = now + timedelta(days=days)
         position = await self.watches.position(app.slug, days)
-        if position is None:  # of what was due before somebody wanted to hear of it, nothing is reported
+        if position is None:  # licenses that were due before a webhook wanted the event are not reported
             await self.watches.save_position(app.slug, days, position_at(until))
             return True
         after = max(position, position_at(until - LATEST))
@@ -94,7 +94,7 @@ class EndingLicenses:
     async def _add(self, team: str, webhooks: Sequence[Webhook], events: Sequence[WebhookEvent]) -> bool:
         """Put events into the outbox; return whether there was room for them."""
         counts = await self.deliveries.counts([webhook.id for webhook in webhooks])
-        # One receiver that is down does not keep the others from hearing of it.
+        # A receiver that is down must not prevent the others from getting the event.
         if await self.outbox.count([team]) > MAX_QUEUED or min(one.waiting for one in counts) > MAX_WAITING // 2:
             return False
         await self.outbox.add(events)

@@ -1,4 +1,4 @@
-"""Looks for links to external registries whose credential fails: each is reported once until it works again."""
+"""Finds links to external registries whose credential fails: each is reported once until it works again."""
 
 from collections.abc import AsyncIterator
 from datetime import datetime
@@ -19,13 +19,13 @@ from authsvc.webhooks.watched_events import credential_failing, is_failing
 
 @frozen
 class FailingCredentials:
-    """A watcher. A failure of Redis is raised as StoreUnavailable, and the next look sees the same again.
+    """A watcher. A failure of Redis is raised as StoreUnavailable, and the next check finds the same links again.
 
     Attributes:
-        watches: remembers what was reported.
-        webhooks: say which teams want to hear of it.
-        upstreams: how the links of these teams fare.
-        outbox: takes the events.
+        watches: stores what was reported.
+        webhooks: lists the teams that want these events.
+        upstreams: reads the state of the links of these teams.
+        outbox: receives the events.
     """
 
     watches: RedisWebhookWatches
@@ -34,7 +34,7 @@ class FailingCredentials:
     outbox: WebhookOutbox
 
     async def look(self, now: datetime) -> None:
-        """Report what has begun to fail since the last look."""
+        """Report credentials that have begun to fail since the last check."""
         if not self.outbox.has_room():
             return
         for team in await self.webhooks.teams():

@@ -1,4 +1,4 @@
-"""Shares events out among the webhooks of a team that want them, and completes what the activity has noted."""
+"""Distributes events to the webhooks of a team that want them, and completes events from notes of the activity."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -21,25 +21,25 @@ from authsvc.webhooks.event_data import image_data, license_data
 from authsvc.webhooks.webhook import Webhook
 
 TEAMS = 50
-"""Teams that one look serves."""
+"""Teams that are served at one time."""
 
 EVENTS = 20
-"""Events of one team that one look shares out, so that a team with many does not hold up the others."""
+"""Events of one team that are distributed at one time, so that a team with many does not delay the others."""
 
 
 @frozen
 class EventFanout:
-    """Shares events out. Every method raises StoreUnavailable when Redis does not answer.
+    """Distributes events. Every method raises StoreUnavailable when Redis does not answer.
 
     Attributes:
         outbox: has the events.
-        webhooks: who wants them.
-        deliveries: where they go.
-        records: describe licenses.
+        webhooks: reads the webhooks that want them.
+        deliveries: receives one delivery for each webhook.
+        records: reads licenses.
         holder: random name of the sender.
-        clock: the present.
-        logger: where what cannot be read is written.
-        dropped: hears how many events were dropped.
+        clock: the current time.
+        logger: for unreadable events.
+        dropped: is called with the number of events that were dropped.
     """
 
     outbox: WebhookOutbox
@@ -52,7 +52,7 @@ class EventFanout:
     dropped: Callable[[int], None] = field(default=lambda _: None, repr=False)
 
     async def share_out(self) -> bool:
-        """Share out some events of each of some teams; return whether there were any."""
+        """Distribute some events of each of some teams; return whether there were any."""
         teams = await self.outbox.teams(TEAMS)
         for team in teams:
             await self._share_out(team)
@@ -79,7 +79,7 @@ class EventFanout:
         self.dropped(count)
 
     async def _read(self, raw: bytes) -> WebhookEvent | None:
-        """Return an event that waited; None when this version cannot read it."""
+        """Return a waiting event; None when this version cannot read it."""
         try:
             facts = json.loads(raw)
             return await self._noted(facts) if "note" in facts else read_event(facts)
@@ -88,7 +88,7 @@ class EventFanout:
             return None
 
     async def _noted(self, note: Mapping[str, Any]) -> WebhookEvent:
-        """Return the event that a note of the activity's script stands for."""
+        """Return the event for a note of the activity's script."""
         kind, team, app = EventType(note["note"]), str(note["team"]), str(note["app"])
         at = datetime.fromtimestamp(note["at"], UTC)
         image = image_data(note["repository"], note.get("tag"), long_digest(note.get("digest")))
@@ -99,7 +99,7 @@ class EventFanout:
         license_id = str(note["license"])
         facts: dict[str, object] = {"license": await self._license(license_id), "image": image}
         facts["network"] = note.get("network")
-        # A license is pulled with for the first time once, whichever event was the first to be recorded.
+        # The first pull with a license is one event, regardless of which pull was recorded first.
         parts = (license_id,) if kind is EventType.FIRST_PULL else (license_id, note["event"])
         return WebhookEvent(event_id(kind, *parts), kind, at, team, app, facts)
 

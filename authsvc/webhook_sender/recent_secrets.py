@@ -1,4 +1,4 @@
-"""Signing secrets that were opened a moment ago, so that a burst of deliveries does not keep the key service busy."""
+"""Caches signing secrets that were just unsealed, so that a burst of deliveries does not overload the key service."""
 
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
@@ -9,10 +9,10 @@ from authsvc.redaction import Secret
 from authsvc.webhooks.webhook import SealedSigningSecret
 
 KEPT_FOR = 30.0
-"""Seconds for which an opened secret is used without asking again."""
+"""Seconds for which an unsealed secret is used without asking the key service again."""
 
 MAX_KEPT = 256
-"""Secrets that a process has at one time."""
+"""Most unsealed secrets in a process at one time."""
 
 
 @frozen
@@ -23,7 +23,7 @@ class _RecentSecret:
 
 @define(eq=False)
 class RecentSecrets:
-    """Opens the signing secrets of webhooks.
+    """Unseals the signing secrets of webhooks.
 
     Attributes:
         unseal: asks the key service.
@@ -35,7 +35,7 @@ class RecentSecrets:
     _opened: OrderedDict[tuple[str, str], _RecentSecret] = field(init=False, factory=OrderedDict, repr=False)
 
     async def open(self, one: SealedSigningSecret) -> Secret:
-        """Return a signing secret; raises what :attr:`unseal` does."""
+        """Return a signing secret; raises the errors of :attr:`unseal`."""
         key = (one.context.id, one.sealed)
         found = self._opened.get(key)
         if found is not None and self.monotonic() < found.until:

@@ -1,8 +1,8 @@
 """The background task that sends events to webhooks, in one worker of the installation at a time.
 
-Deliveries run side by side, one for each webhook and few for each team, so that a receiver that is slow or down slows
-no other team's. While Redis is down nothing is sent and nothing is lost. A worker that is killed in the middle of an
-attempt leaves the delivery to the next sender, which sends the same ``webhook-id`` again.
+Deliveries run concurrently, one for each webhook and few for each team, so that a receiver that is slow or down does
+not delay other teams. While Redis is down nothing is sent and nothing is lost. If a worker is killed during an attempt,
+the next sender sends the same ``webhook-id`` again.
 """
 
 import asyncio
@@ -22,33 +22,33 @@ from authsvc.webhook_sender.attempts import DeliveryAttempts
 from authsvc.webhook_sender.fanout import TEAMS, EventFanout
 
 LEASE_SECONDS = 6.0
-"""For how long one worker has the sending to itself; it extends this all the while."""
+"""Duration of the lease of the worker that sends, which renews it continually."""
 
 LOOK_EVERY = 2.0
-"""Seconds between two looks of a worker at whether the sending is free."""
+"""Seconds between two attempts of a worker to get the lease."""
 
 SEND_EVERY = 0.5
-"""Seconds between two looks at what is due."""
+"""Seconds between two checks for deliveries that are due."""
 
 WATCH_EVERY = 60.0
-"""Seconds between two looks at what nobody reports, such as licenses that end soon."""
+"""Seconds between two calls of the watchers, such as that for licenses that end soon."""
 
 MEASURE_EVERY = 5.0
 
 FAULT_PAUSE = timedelta(minutes=1)
-"""For how long a webhook is left alone after an internal error."""
+"""How long nothing is sent to a webhook after an internal error."""
 
 AT_ONCE, AT_ONCE_OF_A_TEAM = 48, 4
-"""Most deliveries at one time: of all teams, and of one. A webhook has one at a time."""
+"""Most simultaneous deliveries: of all teams, and of one team. A webhook has one at a time."""
 
 LOOKED_AT = 200
-"""Webhooks that one look at what is due reads."""
+"""Webhooks that are read at one time."""
 
 LAST_WORDS = 3.0
-"""Seconds that a sender which ends waits for the deliveries that it has begun."""
+"""Seconds that an ending sender waits for the deliveries that it has begun."""
 
 Watcher = Callable[[datetime], Awaitable[None]]
-"""Looks for events that nobody reports, and adds them to the outbox; it is given the present."""
+"""A watcher: finds events that arise with time, and adds them to the outbox; its argument is the current time."""
 
 
 @define(eq=False)
@@ -57,14 +57,14 @@ class WebhookSender:
 
     Attributes:
         outbox: has the lease, and the events.
-        fanout: shares events out.
-        deliveries: what is due.
-        attempts: sends what is due for one webhook.
-        watchers: called from time to time, each after the other.
-        clock: the present.
-        logger: where failures are written.
-        has_room: whether what can wait may be written to Redis now.
-        waiting: hears how many events and deliveries wait.
+        fanout: distributes events.
+        deliveries: lists those that are due.
+        attempts: sends the event that is due for one webhook.
+        watchers: called from time to time, one after the other.
+        clock: the current time.
+        logger: for failures.
+        has_room: whether data that can wait may be written to Redis now.
+        waiting: is called with the numbers of events and deliveries that wait.
         lease: seconds.
     """
 
@@ -83,7 +83,7 @@ class WebhookSender:
     _stop: asyncio.Event = field(init=False, factory=asyncio.Event, repr=False)
 
     async def run(self) -> None:
-        """Send whenever no other worker does, until :meth:`stop` or a cancellation."""
+        """Send whenever this worker gets the lease, until :meth:`stop` or a cancellation."""
         while not self._stop.is_set():
             await self._look()
             with suppress(TimeoutError):
@@ -91,21 +91,21 @@ class WebhookSender:
                     await self._stop.wait()
 
     def stop(self) -> None:
-        """Begin no further delivery, and end soon."""
+        """Begin no further deliveries, and end soon."""
         self._stop.set()
 
     async def _look(self) -> None:
-        """Send if no other worker does."""
+        """Send if no other worker has the lease."""
         try:
             if await self.outbox.lease(self.attempts.holder, self.lease):
                 await self._work()
         except StoreUnavailable:
-            pass  # other parts report it, and everything goes on from its place
+            pass  # other parts report it, and the work continues from its position
         except Exception as error:
             self.logger.error("webhooks.failed", exc_info=error)
 
     async def _work(self) -> None:
-        """Send until the lease is lost, something fails, or this is to end."""
+        """Send until the lease is lost, something fails, or :meth:`stop` is called."""
         jobs = (self._share_out, self._deliver, self._watch, self._measure, self._extend_lease, self._stop.wait)
         tasks: list[asyncio.Task[object]] = [asyncio.create_task(job()) for job in jobs]
         try:
@@ -136,7 +136,7 @@ class WebhookSender:
             await asyncio.sleep(SEND_EVERY)
 
     async def _deliver(self) -> None:
-        """Begin deliveries that are due, as many as may run."""
+        """Begin deliveries that are due, as many as may run at once."""
         while True:
             self._wake.clear()
             if len(self._running) < AT_ONCE:
@@ -162,7 +162,7 @@ class WebhookSender:
         self._wake.set()
 
     async def _make(self, place: DueWebhook) -> None:
-        """Make one attempt; whatever fails, no other delivery does."""
+        """Make one attempt; a failure does not affect other deliveries."""
         try:
             may_go_on = await self.attempts.make(place)
         except StoreUnavailable:

@@ -1,4 +1,4 @@
-"""What became of an event that was to be sent to one webhook."""
+"""The delivery of an event to one webhook: its state and its attempts."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -15,16 +15,16 @@ MAX_LISTED = 100
 
 
 class DeliveryState(StrEnum):
-    """How far a delivery is."""
+    """The state of a delivery."""
 
     WAITING = "waiting"
-    """It was not tried yet, or failed and is tried again."""
+    """It has not been attempted yet, or failed and will be retried."""
 
     DELIVERED = "delivered"
     """The receiver accepted it."""
 
     FAILED = "failed"
-    """It is not tried again."""
+    """It failed and is not retried."""
 
 
 @frozen
@@ -34,8 +34,8 @@ class DeliveryAttempt:
     Attributes:
         at: when it ended, aware.
         status: HTTP status of the answer; None when there was none.
-        reason: why it failed, as a short sentence without the receiver's words; None when it worked.
-        milliseconds: how long it took.
+        reason: why it failed, as a short sentence without text of the receiver; None if it succeeded.
+        milliseconds: its duration.
     """
 
     at: datetime
@@ -56,11 +56,11 @@ class Delivery:
     Attributes:
         event: id of the event.
         type: of the event.
-        at: when what it reports happened, aware.
-        state: how far it is.
-        attempts: how often it was tried.
-        attempted_at: when it was last tried, or None.
-        next_at: when it is tried next; None when it is not.
+        at: when the reported event happened, aware.
+        state: of the delivery.
+        attempts: number of attempts.
+        attempted_at: time of the last attempt, or None.
+        next_at: time of the next attempt, or None.
         status: HTTP status of the last answer, or None.
         reason: why the last attempt failed, at most :data:`MAX_REASON` characters, or None.
     """
@@ -78,14 +78,14 @@ class Delivery:
 
 @frozen
 class DeliveryCounts:
-    """What the deliveries to a webhook add up to.
+    """Totals of the deliveries to a webhook.
 
     Attributes:
         delivered: events that were delivered.
-        failed: events that are not tried again.
+        failed: events that could not be delivered and are not retried.
         dropped: events that were dropped because too many waited.
         waiting: events that wait.
-        failures: attempts that failed since the last one that worked.
+        failures: failed attempts since the last successful one.
         failing_since: when the first of them failed, or None.
     """
 

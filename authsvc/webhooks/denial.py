@@ -1,4 +1,4 @@
-"""Which requests for a token are told to webhooks: those of known licenses that were refused."""
+"""Selects the token requests that are reported to webhooks: refused ones of known licenses."""
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC
@@ -24,7 +24,7 @@ def denials_of(asked: AuditedRequest, outcome: Issued | Exception) -> Iterator[W
 
     Args:
         asked: the request.
-        outcome: what became of it.
+        outcome: of the request.
     """
     if isinstance(outcome, Denied):
         for license_ in _licenses(outcome.subject):
@@ -50,7 +50,7 @@ def _licenses(subject: Subject) -> Iterable[License]:
 
 def _event(asked: AuditedRequest, license_: License, reason: str, message: str) -> WebhookEvent:
     day = asked.at.astimezone(UTC).date().isoformat()
-    # What was asked of another vendor in the same request is not this vendor's concern.
+    # Scopes of other vendors in the same request must not be shown to this vendor.
     scopes = [scope for scope in asked.request.scopes.scopes if license_.app in namespaces((scope,))]
     network = asked.client.block
     data = {

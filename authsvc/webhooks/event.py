@@ -1,8 +1,8 @@
-"""What webhooks report: the types of events, and one event as it is sent.
+"""Events of webhooks: their types, and one event as it is sent.
 
 The body is that of Standard Webhooks 1.0: ``type``, ``timestamp`` (of what happened, not of the delivery) and ``data``.
-Whoever notices an event derives its id from what happened, so noticing it twice, after a crash or at two replicas,
-gives one id, and a receiver that has seen the id can ignore the second delivery.
+The id of an event is derived from what happened, so an event that is detected twice, after a crash or by two replicas,
+has one id, and the receiver can ignore the second delivery.
 """
 
 import hashlib
@@ -21,13 +21,13 @@ MAX_BODY = 16 * 1024
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
 _ENVELOPE = 256
-"""Bytes for what stands around the data."""
+"""Bytes of a body without its data."""
 
 _ID_DIGITS = 32
 
 
 class EventType(StrEnum):
-    """What an event reports."""
+    """The types of events."""
 
     FIRST_PULL = "license.first_pull"
     ENDING = "license.ending"
@@ -39,7 +39,7 @@ class EventType(StrEnum):
 
 
 SELECTABLE = tuple(one for one in EventType if one is not EventType.TEST)
-"""The types that a webhook can choose from; a test is always sent."""
+"""The types that a webhook can select; test events are always sent."""
 
 
 @frozen
@@ -48,11 +48,11 @@ class WebhookEvent:
 
     Attributes:
         id: the header ``webhook-id``, the same for every webhook and in every attempt (:func:`event_id`).
-        type: what it reports.
-        at: when that happened, aware.
+        type: of the event.
+        at: when it happened, aware.
         team: slug of the team that it is for.
         app: slug of the app that it is about; None if it is about none.
-        data: what is sent of it, ready for JSON. It holds no secret and no client's full address.
+        data: to be sent, as JSON values. It contains no secrets and no full addresses of clients.
     """
 
     id: str
@@ -65,7 +65,7 @@ class WebhookEvent:
     def body(self) -> bytes:
         """Return the body of the request, the same bytes every time.
 
-        Data that is too long is cut, and says so in its member ``cut``.
+        Data that is too long is cut, which its member ``cut`` says.
         """
         data = bounded_json(_ENCODER, self.data, MAX_BODY - _ENVELOPE)
         kind, at = _ENCODER.encode(self.type.value), _ENCODER.encode(render_instant(self.at))
@@ -77,7 +77,7 @@ def event_id(event: EventType, *parts: str) -> str:
 
     Args:
         event: the type.
-        parts: what tells it apart from all others of its type, such as the id of the license and the day.
+        parts: identify it among all events of its type, such as the id of the license and the day.
     """
     text = json.dumps([event.value, *parts])
     return f"evt_{hashlib.sha256(text.encode('ascii')).hexdigest()[:_ID_DIGITS]}"

@@ -1,4 +1,4 @@
-"""What events say of a license and of an image, in one form for all types."""
+"""The data of events about licenses and images, in the same form for all types."""
 
 from collections.abc import Mapping
 
@@ -7,7 +7,7 @@ from authsvc.tenancy.records import License
 
 
 def license_data(license_: License) -> Mapping[str, object]:
-    """Return what an event says of a license; what it does not have is null."""
+    """Return the data of an event about a license; missing values are null."""
     return {
         "id": license_.id,
         "app": license_.app,
@@ -20,5 +20,5 @@ def license_data(license_: License) -> Mapping[str, object]:
 
 
 def image_data(repository: str, tag: str | None, digest: str | None) -> Mapping[str, object]:
-    """Return what an event says of an image."""
+    """Return the data of an event about an image."""
     return {"repository": repository, "tag": tag, "digest": digest}

@@ -1,7 +1,8 @@
-"""When a delivery that failed is tried again, and when a webhook that never works is given up.
+"""The schedule of retries of failed deliveries, and when a failing webhook is disabled.
 
-Attempts spread over about a day: most failures are a deployment of minutes, some are a night. Each wait is shortened
-or lengthened by up to a fifth at random, so that the events of a receiver that was down do not all come back at once.
+Attempts are spread over about a day: most failures last for minutes, as during a deployment, some for a night. Each
+wait is shortened or lengthened at random by up to a fifth, so that the events for a receiver that was down are not all
+retried at once.
 """
 
 from datetime import datetime, timedelta
@@ -20,26 +21,26 @@ WAITS = (
 """How long to wait after the first failed attempt, the second, and so on."""
 
 MAX_ATTEMPTS = len(WAITS) + 1
-"""Attempts of one delivery, the first one included."""
+"""Most attempts of one delivery, including the first."""
 
 JITTER = 0.2
-"""A wait is shorter or longer by so much of itself at most."""
+"""Greatest fraction by which a wait is shortened or lengthened."""
 
 MAX_RETRY_AFTER = timedelta(hours=8)
-"""Longest wait that a receiver can ask for with ``Retry-After``."""
+"""Longest wait that a receiver can request with ``Retry-After``."""
 
 GIVE_UP_AFTER = timedelta(days=5)
-"""A webhook of which every attempt failed for so long is disabled."""
+"""A webhook is disabled when all attempts have failed for this long."""
 
 
 def next_attempt(failed: int, now: datetime, chance: float, retry_after: timedelta | None = None) -> datetime | None:
-    """Return when a delivery is tried again; None after the last attempt.
+    """Return when a delivery is retried; None after the last attempt.
 
     Args:
-        failed: attempts that failed, 1 or more.
+        failed: number of failed attempts, at least 1.
         now: when the last one ended.
         chance: random, from 0 to 1.
-        retry_after: what the receiver asked for, or None. It lengthens a wait and never shortens one.
+        retry_after: requested by the receiver, or None. It can lengthen a wait, but never shorten it.
     """
     if failed >= MAX_ATTEMPTS:
         return None
@@ -48,10 +49,10 @@ def next_attempt(failed: int, now: datetime, chance: float, retry_after: timedel
 
 
 def is_given_up(failing_since: datetime | None, now: datetime) -> bool:
-    """Whether a webhook is disabled.
+    """Whether a webhook must be disabled.
 
     Args:
-        failing_since: when the first attempt failed after the last one that worked; None when the last one worked.
-        now: the present.
+        failing_since: time of the first failed attempt after the last successful one; None if the last one succeeded.
+        now: the current time.
     """
     return failing_since is not None and now - failing_since >= GIVE_UP_AFTER

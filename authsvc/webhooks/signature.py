@@ -36,7 +36,7 @@ def new_secret(entropy: bytes) -> Secret:
 
 
 def signing_key(secret: Secret) -> bytes:
-    """Return the bytes that a secret stands for.
+    """Return the key that a secret encodes.
 
     Raises:
         ValueError: it is not a signing secret.
@@ -52,16 +52,16 @@ def signing_key(secret: Secret) -> bytes:
 
 
 def signed_headers(secrets: Sequence[Secret], event_id: str, seconds: int, body: bytes) -> Mapping[str, str]:
-    """Return the headers that let a receiver check who sent a request, and when.
+    """Return the headers by which a receiver can check the sender and the time of a request.
 
     Args:
-        secrets: of the webhook, one or more: there is a signature with each, so that a receiver may know either one.
+        secrets: of the webhook, one or more: there is a signature with each, so that a receiver can use any of them.
         event_id: of the event.
         seconds: Unix time of this attempt; a receiver refuses one that is minutes old.
         body: exactly as it is sent.
 
     Raises:
-        ValueError: the id has a character that could be taken for the separator, or the secret is not one.
+        ValueError: the id contains the separator, or a secret is malformed.
     """
     if not _ID.fullmatch(event_id):
         raise ValueError("the id of an event has letters, digits, '_' and '-'")

@@ -1,4 +1,4 @@
-"""What a person gives for a webhook, checked."""
+"""Terms of a webhook: checked input of a user."""
 
 import re
 from collections.abc import Iterable
@@ -19,10 +19,10 @@ _PATH = re.compile(r"/[!-~]*|\?[!-~]*|", re.ASCII)
 
 @frozen
 class WebhookTerms:
-    """What a new webhook is made of.
+    """The checked values of a new webhook.
 
     Attributes:
-        origin: where the receiver is.
+        origin: of the receiver's URL.
         path: path and query.
         types: of the events that are sent; None for all.
     """
@@ -33,7 +33,7 @@ class WebhookTerms:
 
     @classmethod
     def parse(cls, url: str, types: Iterable[str] | None) -> "WebhookTerms":
-        """Return what was given, in its one form.
+        """Return the checked values.
 
         Raises:
             InputRefused: something is not acceptable.
@@ -43,13 +43,13 @@ class WebhookTerms:
 
 @frozen
 class WebhookChange:
-    """What is changed of a webhook; None leaves it as it is.
+    """Changes to a webhook; attributes that are None do not change anything.
 
     Attributes:
-        origin: where the receiver is from now on.
-        path: path and query there.
+        origin: of the new URL.
+        path: path and query of the new URL.
         types: of the events that are sent from now on.
-        all_types: whether all of them are, also those of later versions.
+        all_types: whether events of all types are sent, including those of later versions.
     """
 
     origin: Origin | None = None
@@ -59,7 +59,7 @@ class WebhookChange:
 
     @classmethod
     def parse(cls, url: str | None, types: Iterable[str] | None, *, all_types: bool = False) -> "WebhookChange":
-        """Return what was given, in its one form.
+        """Return the checked values.
 
         Raises:
             InputRefused: something is not acceptable.
@@ -78,10 +78,10 @@ class WebhookChange:
 def parse_url(text: str) -> tuple[Origin, str]:
     """Return the origin, and path and query, of a receiver's URL.
 
-    What stands behind the host is never repeated in a refusal: many receivers have a token there.
+    Path and query never appear in error messages: many receivers have a token in them.
 
     Raises:
-        InputRefused: it is not a URL that can be sent to.
+        InputRefused: it is not a URL to which events can be sent.
     """
     if len(text) > MAX_URL:
         raise _refused(f"the URL is longer than {MAX_URL} characters")
@@ -105,10 +105,10 @@ def parse_url(text: str) -> tuple[Origin, str]:
 
 
 def parse_types(texts: Iterable[str] | None) -> tuple[EventType, ...] | None:
-    """Return the types of events that a webhook chooses, each once; None for all.
+    """Return the types of events that a webhook selects, each once; None for all.
 
     Raises:
-        InputRefused: there is none, or one is not a type that can be chosen.
+        InputRefused: there is none, or one is not a type that can be selected.
     """
     if texts is None:
         return None

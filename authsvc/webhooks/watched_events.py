@@ -1,4 +1,4 @@
-"""Events that nobody reports, because they come with time: a license ends soon, a credential goes on failing."""
+"""Events that arise only with time: a license ends soon, a credential keeps failing."""
 
 from datetime import datetime, timedelta
 
@@ -10,24 +10,24 @@ from authsvc.webhooks.event import EventType, WebhookEvent, event_id
 from authsvc.webhooks.event_data import license_data
 
 ENDING_DAYS = (30, 7, 1)
-"""How many days before its end a license is reported."""
+"""Days before its end at which a license is reported."""
 
 FAILING_FOR = timedelta(minutes=15)
-"""A credential fails when the registry refused it last, and has given nothing for so long."""
+"""A credential counts as failing when it was refused last, and nothing was pulled with it for this long."""
 
 REFUSED = "upstream_refused"
 
 
 def license_ending(license_: License, app: App, days: int, now: datetime) -> WebhookEvent | None:
-    """Return the event that a license ends in so many days; None when there is nothing to report.
+    """Return the event that a license ends in ``days``; None when there is nothing to report.
 
-    Nothing is reported of a license that is not in force, or that was made with less time.
+    A license that is not active, or whose whole life is shorter, is not reported.
 
     Args:
-        license_: as it is now.
+        license_: the current record.
         app: of the license.
         days: one of :data:`ENDING_DAYS`.
-        now: the present.
+        now: the current time.
     """
     at = license_.expires_at - timedelta(days=days)
     if license_.state_in(app, now) not in {"active", "pending"} or not license_.issued_at < at <= now:
@@ -38,16 +38,16 @@ def license_ending(license_: License, app: App, days: int, now: datetime) -> Web
 
 
 def is_failing(health: UpstreamHealth, now: datetime) -> bool:
-    """Whether the registry refuses the credential of a link, as far as the pulls through it tell.
+    """Whether the registry refuses the credential of a link, judging by the pulls through it.
 
-    What one repository refuses while another one is pulled is no failure of the credential.
+    If one repository is refused while another can be pulled, the credential does not count as failing.
     """
     good = health.last_good_at
     return health.is_failing and health.last_error_code == REFUSED and (good is None or now - good >= FAILING_FOR)
 
 
 def credential_failing(link: UpstreamLink, health: UpstreamHealth, now: datetime) -> WebhookEvent:
-    """Return the event that the credential of a link fails: the same one until the registry has given something."""
+    """Return the event that the credential of a link fails; it is the same one until a pull succeeds."""
     good = render_optional(health.last_good_at)
     event = event_id(EventType.CREDENTIAL_FAILING, link.id, str(link.credential_version), good or "")
     data = {

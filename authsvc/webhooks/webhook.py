@@ -1,4 +1,4 @@
-"""A webhook: where a team wants to be told of which events."""
+"""A webhook: the URL to which events of a team are sent, and which types of events."""
 
 from datetime import datetime
 
@@ -17,15 +17,15 @@ MAX_WEBHOOKS_OF_TEAM = 20
 
 @frozen
 class Webhook:
-    """An address of a team that events are sent to.
+    """A URL of a team to which events are sent.
 
     Attributes:
         id: never reused.
         team: slug of the vendor.
         app: slug of the only app whose events are sent; None for events of the whole team.
-        origin: where the receiver is.
-        path: what follows in the URL: path and query. It may hold a token of the receiver, so no log has it.
-        types: the types of events that are sent; None for all, also those of later versions.
+        origin: of the receiver's URL.
+        path: path and query of the URL. They may contain a token of the receiver, so they are never logged.
+        types: the types of events that are sent; None for all, including those of later versions.
         sealed_secret: the signing secret, sealed.
         secret_version: raised by every change of the secret.
         created_at: aware.
@@ -33,9 +33,9 @@ class Webhook:
         changed_at: aware.
         disabled_at: since when nothing is sent, or None.
         disabled_reason: why, as a sentence, or None.
-        old_sealed_secret: the secret before it, sealed, which signs as well until :attr:`old_secret_until`; or None.
-        old_secret_version: of that one.
-        old_secret_until: when it no longer signs.
+        old_sealed_secret: the previous secret, sealed, which also signs until :attr:`old_secret_until`; or None.
+        old_secret_version: version of the previous secret.
+        old_secret_until: when it stops signing.
     """
 
     id: str
@@ -74,8 +74,8 @@ class SealedSigningSecret:
     """A signing secret as it is stored.
 
     Attributes:
-        sealed: the secret.
-        context: what it is bound to.
+        sealed: the sealed secret.
+        context: that it is bound to.
     """
 
     sealed: str
@@ -83,7 +83,7 @@ class SealedSigningSecret:
 
 
 def signing_secrets(webhook: Webhook, now: datetime) -> tuple[SealedSigningSecret, ...]:
-    """Return the secrets that sign what is sent ``now``: the present one, and the one before while both count."""
+    """Return the secrets that sign events ``now``: the current one, and the previous one during a transition."""
     present = SealedSigningSecret(webhook.sealed_secret, secret_context(webhook))
     if webhook.old_sealed_secret is None or webhook.old_secret_until is None or webhook.old_secret_until <= now:
         return (present,)
@@ -92,13 +92,13 @@ def signing_secrets(webhook: Webhook, now: datetime) -> tuple[SealedSigningSecre
 
 
 def with_new_secret(webhook: Webhook, sealed: str, until: datetime, now: datetime) -> Webhook:
-    """Return the webhook with another secret, which is sealed for the next version.
+    """Return the webhook with a new secret, which is sealed for the next version.
 
     Args:
-        webhook: as it is.
+        webhook: the current record.
         sealed: the new secret.
-        until: when the present one no longer signs; no later than ``now`` ends it at once.
-        now: the present.
+        until: when the current one stops signing; a time up to ``now`` ends it at once.
+        now: the current time.
     """
     both = until > now
     return evolve(
@@ -113,10 +113,10 @@ def with_new_secret(webhook: Webhook, sealed: str, until: datetime, now: datetim
 
 
 def secret_context(webhook: Webhook) -> SealContext:
-    """Return what the webhook's sealed secret is bound to."""
+    """Return the context that the webhook's sealed secret is bound to."""
     return SealContext(SEAL_KIND, webhook.team, webhook.id, webhook.secret_version)
 
 
 def next_secret_context(webhook: Webhook) -> SealContext:
-    """Return what its next secret is bound to."""
+    """Return the context that its next secret is bound to."""
     return evolve(secret_context(webhook), version=webhook.secret_version + 1)
