@@ -57,7 +57,7 @@ def parts_of(health: Mapping[str, Any], now: datetime) -> list[PartState]:
 
     Args:
         health: what ``/readyz`` answered inside.
-        now: the present.
+        now: the current time.
     """
     failed = {
         name: part["error"] for name, part in health.items() if isinstance(part, Mapping) and {*part} == {"error"}

@@ -53,8 +53,8 @@ class ChangeReader:
 
         Raises:
             StoreUnavailable: Redis does not answer; unread changes are read the next time.
-            RegistryUnavailable: the registry does not answer; likewise.
-            SignerUnavailable: no token can be signed; likewise.
+            RegistryUnavailable: the registry does not answer, with the same effect.
+            SignerUnavailable: no token can be signed, with the same effect.
         """
         if self._interrupted:
             self._again.clear()

@@ -48,8 +48,8 @@ class Crawler:
 
         Raises:
             StoreUnavailable: Redis does not answer; the next run continues from the same position.
-            RegistryUnavailable: the registry does not answer; likewise.
-            SignerUnavailable: no token can be signed; likewise.
+            RegistryUnavailable: the registry does not answer, with the same effect.
+            SignerUnavailable: no token can be signed, with the same effect.
         """
         before = await self.reading.crawl()
         if before.started_at is None:

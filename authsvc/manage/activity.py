@@ -1,4 +1,4 @@
-"""Who pushed and pulled what: lists, and summaries of licenses, customers, apps and images."""
+"""Activity: lists of pushes and pulls, and summaries of licenses, customers, apps and images."""
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
@@ -35,10 +35,10 @@ from authsvc.tenancy.pages import MAX_PAGE, Page, page_size, read_cursor, write_
 from authsvc.tenancy.records import License
 
 MAX_DOWNLOADS = 10
-"""Most customers that are shown of those that downloaded most."""
+"""Most customers that are shown, those that downloaded most."""
 
 DOWNLOADS_OF = timedelta(days=30)
-"""How far back downloads of customers are added up at least."""
+"""How far back, at least, downloads of customers are added up."""
 
 MAX_LICENSES = 100
 """Most licenses of a customer that a summary reads."""
@@ -46,18 +46,18 @@ MAX_LICENSES = 100
 
 @frozen
 class ActivityQuery:
-    """Which rows are wanted, as it was typed; None is any.
+    """The conditions of a list of activity, as entered; None for any.
 
     Attributes:
         app: slug.
         license: id, or reference.
         customer: id, reference, or exact name.
         image: repository, with a tag or digest or without.
-        since: a date, an instant, or a span back from now; None for all that is kept.
+        since: a date, an instant, or a span back from now; None for everything that is stored.
         until: in the same forms; None for now.
         resolution: ``hour`` or ``day``; None for days.
         source: ``registry`` or ``token``; None for the registry's events.
-        team: slug: of whose apps, and whose customer.
+        team: slug: the team of the apps and the customer.
     """
 
     app: str | None = None
@@ -73,7 +73,7 @@ class ActivityQuery:
 
 @frozen
 class CustomerDownloads:
-    """How much a customer downloaded.
+    """The downloads of a customer.
 
     Attributes:
         customer: name on the licenses.
@@ -88,13 +88,13 @@ class CustomerDownloads:
 
 @frozen
 class AppDownloads:
-    """How much the customers of an app downloaded.
+    """The downloads of the customers of an app.
 
     Attributes:
-        since: since when it is counted.
-        customers: who downloaded most, most first; :data:`MAX_DOWNLOADS` at most.
+        since: since when they are counted.
+        customers: those that downloaded most, most first; :data:`MAX_DOWNLOADS` at most.
         rest: bytes of all others together.
-        more: whether the app has so many accounts that not all were looked at.
+        more: whether the app has so many accounts that not all were examined.
     """
 
     since: datetime
@@ -119,14 +119,14 @@ class Activity:
     async def rows(
         self, actor: Actor, wanted: ActivityQuery, now: datetime, *, after: str | None = None, limit: int = 100
     ) -> Page[ActivityLine]:
-        """Return one page of what accounts did by the hour or day.
+        """Return one page of the activity of accounts by hour or day.
 
         Args:
-            actor: who asks.
-            wanted: which rows.
-            now: spans are counted back from here.
-            after: cursor of the page before, or None.
-            limit: most rows, up to 100; a page may be short, or empty, and have a next one.
+            actor: the caller.
+            wanted: the conditions.
+            now: the time from which spans are counted back.
+            after: cursor of the previous page, or None.
+            limit: most rows, up to 100; a page may be short or empty even if there is a next one.
 
         Raises:
             InputRefused: something is not acceptable; ``after`` is not a cursor of this list.
@@ -180,7 +180,7 @@ class Activity:
         return parsed, only
 
     async def _apps(self, actor: Actor, wanted: ActivityFilter) -> frozenset[str] | None:
-        """Return the slugs of the apps that a list shows; None for all."""
+        """Return the slugs of the apps in a list; None for all."""
         if wanted.app is not None:
             return frozenset({wanted.app})
         if wanted.team is None:
@@ -211,7 +211,7 @@ class Activity:
         after: str | None = None,
         limit: int = 100,
     ) -> ActivitySummary:
-        """Return what a license pulled, from where and how much; its versions page by page.
+        """Return the activity of a license: versions (by pages), networks and downloads.
 
         Raises:
             InputRefused: ``after`` is not a cursor of this list.
@@ -224,10 +224,10 @@ class Activity:
 
     @permitted(Permission.ACTIVITY_LICENSES)
     async def licenses(self, actor: Actor, licenses: Sequence[License], now: datetime) -> list[LicenseUse]:
-        """Return what each of the licenses did, in order; those of one page of a list, 100 at most.
+        """Return the activity of each of the licenses of one page of a list, in order; at most 100.
 
         Raises:
-            NotFound: one of them is not there for the actor.
+            NotFound: one of them does not exist for the actor.
         """
         for license_ in licenses:
             require_license(actor, license_)
@@ -245,7 +245,7 @@ class Activity:
         after: str | None = None,
         limit: int = 100,
     ) -> ActivitySummary:
-        """Return what the licenses of a customer did together, within the actor's apps.
+        """Return the combined activity of a customer's licenses, within the actor's apps.
 
         Raises:
             InputRefused: ``after`` is not a cursor of this list.
@@ -289,7 +289,7 @@ class Activity:
         after: str | None = None,
         limit: int = 100,
     ) -> Page[AppDay]:
-        """Return one page of an app's days, newest first: what everyone together did on each.
+        """Return one page of an app's days, newest first: the activity of all accounts on each.
 
         Raises:
             InputRefused: a time is not acceptable; ``after`` is not a cursor of this list.
@@ -301,7 +301,7 @@ class Activity:
 
     @permitted(Permission.ACTIVITY_DOWNLOADS)
     async def downloads(self, actor: Actor, app: str, now: datetime) -> AppDownloads:
-        """Return which customers of an app downloaded most, for :data:`DOWNLOADS_OF` or somewhat longer.
+        """Return the customers of an app that downloaded most within :data:`DOWNLOADS_OF` or somewhat longer.
 
         Raises:
             NotFound: there is no such app for the actor.
@@ -312,7 +312,7 @@ class Activity:
 
 
 def _downloads(found: LicenseDownloads, names: LicenseNames) -> AppDownloads:
-    """Return the bytes of licenses as those of their customers."""
+    """Return the bytes of licenses, added up by customer."""
     sums: dict[str, CustomerDownloads] = {}
     rest = found.rest
     for subject, size in found.sizes.items():
@@ -329,7 +329,7 @@ def _downloads(found: LicenseDownloads, names: LicenseNames) -> AppDownloads:
 
 
 def _source(text: str | None) -> str:
-    """Return where rows are to come from.
+    """Return the source of the rows.
 
     Raises:
         InputRefused: there is no such source.
@@ -346,7 +346,7 @@ def _source(text: str | None) -> str:
 def _page_of(
     versions: Sequence[Version], query: str, after: str | None, limit: int
 ) -> tuple[tuple[Version, ...], str | None]:
-    """Return the versions behind a cursor, and the cursor of the next ones; they are in order."""
+    """Return the versions after a cursor, and the cursor of the next ones; they are in order."""
     place = read_cursor(query, after)
     left = [one for one in versions if place is None or _place(one) > place]
     more = len(left) > limit
@@ -354,7 +354,7 @@ def _page_of(
 
 
 def _place(version: Version) -> str:
-    """Return text that sorts as versions are sorted: the last used first."""
+    """Return a text that sorts like the versions: the last used first."""
     return f"{2**40 - int(version.last_use.timestamp()):013d} {version.repository}@{version.digest}"
 
 

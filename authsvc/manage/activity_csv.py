@@ -17,17 +17,17 @@ from authsvc.tenancy.pages import MAX_PAGE, Page
 async def activity_csv(
     activity: Activity, actor: Actor, wanted: ActivityQuery, now: datetime, page: Page[ActivityLine] | None = None
 ) -> AsyncIterator[str]:
-    """Yield the heading and all rows that are wanted, some at a time.
+    """Yield the heading and all selected rows, some at a time.
 
     Args:
-        activity: lists it.
-        actor: who asks.
-        wanted: which rows.
-        now: spans are counted back from here.
+        activity: lists the rows.
+        actor: the caller.
+        wanted: the conditions.
+        now: the time from which spans are counted back.
         page: the first page, if it was read already.
 
     Raises:
-        AuthsvcError: as :meth:`Activity.rows` does.
+        AuthsvcError: like :meth:`Activity.rows`.
     """
     if page is None:
         page = await activity.rows(actor, wanted, now, limit=MAX_PAGE)

@@ -1,5 +1,5 @@
-"""Activity from decisions on tokens: a token that allows a pull was issued, so a client asked, whatever the registry
-said of it afterwards, and even if its events were lost.
+"""Activity from decisions on tokens: an issued token that allows a pull shows that a client wanted to pull, even if the
+registry refused the pull or its events were lost.
 """  # noqa: D205
 
 from collections.abc import Iterator, Mapping
@@ -28,7 +28,7 @@ _JOIN = "\n"
 
 @frozen
 class _TokenFilter:
-    """Which rows are shown: apps and licenses are None for all."""
+    """The filter of the rows; apps and licenses are None for all."""
 
     wanted: ActivityFilter
     apps: frozenset[str] | None
@@ -36,7 +36,7 @@ class _TokenFilter:
 
     @property
     def selection(self) -> EntrySelection:
-        """What can be decided by the texts of an entry."""
+        """The selection that the store makes by texts of an entry."""
         apps = {self.wanted.app} if self.wanted.app is not None else self.apps
         licenses = None if self.licenses is None else sorted(self.licenses)
         image = self.wanted.image
@@ -66,14 +66,15 @@ async def token_rows(
     after: str | None,
     limit: int,
 ) -> Page[ActivityRow]:
-    """Return one page, newest first; each entry of the audit makes rows of its own, for each repository and account.
+    """Return one page, newest first; each audit entry results in one row for each repository and account.
 
     Args:
         stream: the audit.
-        wanted: which rows; of an image the repository, because a token is for every tag and digest of it.
+        wanted: the conditions; only the repository of an image is used, because a token is for all of its tags and
+            digests.
         apps: slugs of the apps that are shown; None for all.
         licenses: ids of the only licenses that are shown; None for all accounts.
-        after: cursor of the page before, or None.
+        after: cursor of the previous page, or None.
         limit: most rows.
 
     Raises:
@@ -82,7 +83,7 @@ async def token_rows(
     """
     query, filter_ = f"tokens {wanted.query}", _TokenFilter(wanted, apps, licenses)
     place, _, skipped = (read_cursor(query, after) or "").partition(_JOIN)
-    # A page that ended within an entry is continued there: the entry is read again.
+    # If a page ended within an entry, that entry is read again and continued.
     cursor, passed = _successor(place) if skipped else place, int(skipped or 0)
     newest, oldest = cursor_at(wanted.until + LATEST_WRITE), cursor_at(wanted.since - CLOCK_SLACK)
     if not cursor or position(newest) < position(cursor):
@@ -107,7 +108,7 @@ async def token_rows(
 
 
 def rows_of(entry: StoredEntry, wanted: ActivityFilter) -> Iterator[ActivityRow]:
-    """Yield the rows of an entry of the audit, if it is of an issued token and of the time asked for."""
+    """Yield the rows of an audit entry, if it is about an issued token and within the requested time."""
     facts = entry.facts
     first = instant(facts["at"])
     if facts["event"] != TOKEN_ISSUED or first is None:
@@ -141,7 +142,7 @@ def _pulled(facts: Mapping[str, Any]) -> set[str]:
 
 
 def _subjects(facts: Mapping[str, Any], app: str) -> list[str]:
-    """Return whom the token counts for in an app: of licenses those of the app."""
+    """Return the subjects that the token counts for in an app: only licenses of the app."""
     credential = facts.get("credential") or {}
     listed = [one for one in (credential, *credential.get("licenses", ())) if isinstance(one, dict)]
     app_of = {f"{LICENSE}{one.get('id')}": one.get("app") for one in listed}

@@ -1,4 +1,4 @@
-"""What an actor is shown of the activity: rows and summaries with the customers behind the licenses."""
+"""Activity as it is shown to an actor: rows and summaries with the customers of the licenses."""
 
 import asyncio
 from collections.abc import Iterable, Mapping
@@ -17,7 +17,7 @@ from authsvc.tenancy.records import License
 from authsvc.tenancy.subjects import LICENSE
 
 REGISTRY, TOKEN = "registry", "token"
-"""Where a row comes from: the registry's events, or decisions on tokens."""
+"""Sources of rows: the registry's events, or decisions on tokens."""
 
 
 @frozen
@@ -28,8 +28,8 @@ class ActivityLine:
         period: beginning of the hour or day, UTC.
         resolution: ``hour`` or ``day``.
         app: slug.
-        repository: None for several images that are not told apart, and for decisions of many accounts together.
-        tag: under which it was asked for; None if by digest, and in rows of bytes and of tokens.
+        repository: None for several images that are counted together, and for decisions of many accounts together.
+        tag: under which it was requested; None if by digest, and in rows of bytes and of tokens.
         digest: None in rows of bytes, of tokens and of deleted tags.
         action: ``pull``, ``head``, ``push`` or ``delete``.
         subject: of one record, or None.
@@ -37,14 +37,15 @@ class ActivityLine:
         customer: name on that license.
         customer_id: of the license's customer.
         count: how often; 0 in rows of bytes.
-        bytes: size of the blobs that were asked for; None in all rows but those.
-        first_at: of the first time in the period.
-        last_at: of the last time.
+        bytes: size of the requested blobs; None in all other rows.
+        first_at: time of the first one in the period.
+        last_at: time of the last one.
         source: :data:`REGISTRY` or :data:`TOKEN`.
-        hits: how often the cache of linked registries had it, of bytes for how many blobs; None for other images.
+        hits: how often the cache of linked registries had the image, or in rows of bytes how many blobs; None for other
+            images.
         misses: how often it did not.
-        stale: how often it was what the tag meant last, because the registry could not be asked.
-        name: of the member or service account, as long as there is one; None for a license, whose customer is named.
+        stale: how often the last known image of the tag was served, because the registry could not be reached.
+        name: of the member or service account, if it still exists; None for a license, which has a customer.
     """
 
     period: datetime
@@ -71,7 +72,7 @@ class ActivityLine:
 
 @frozen
 class LicenseUse:
-    """What a license did.
+    """The activity of a license.
 
     Attributes:
         license: id.
@@ -82,7 +83,7 @@ class LicenseUse:
         last_pull: ever, or None.
         pulls: how often since :attr:`ActivitySummary.since`.
         bytes: of downloads, since then.
-        networks: how many it came from, since then.
+        networks: number of networks of its clients since then.
     """
 
     license: str
@@ -98,17 +99,17 @@ class LicenseUse:
 
 @frozen
 class ActivitySummary:
-    """What a license, or all licenses of a customer, did.
+    """The activity of a license, or of all licenses of a customer.
 
     Attributes:
         since: since when pulls, bytes, versions and networks are counted; None without activity.
-        licenses: with what each did; those without activity too.
-        networks: of all together, in order.
+        licenses: with the activity of each, including those without any.
+        networks: of all licenses together, in order.
         versions: one page, the last used first.
         next: cursor of the next page of versions, or None.
-        more_licenses: whether there are licenses that are left out of everything here.
-        more_networks: whether there are more networks than are remembered.
-        more_versions: whether there are more versions than are remembered.
+        more_licenses: whether there are further licenses, which are not included here.
+        more_networks: whether there are more networks than are stored.
+        more_versions: whether there are more versions than are stored.
     """
 
     since: datetime | None
@@ -141,9 +142,9 @@ class ImageUser:
         customer: name on that license.
         customer_id: of its customer.
         last_pull: of the image.
-        versions: which of the image it has, the last used first; None when a tag or digest was asked for.
+        versions: of the image that it has, the last used first; None when a tag or digest was asked for.
         more_versions: whether there are more.
-        name: of the member or service account, as long as there is one; None for a license, whose customer is named.
+        name: of the member or service account, if it still exists; None for a license, which has a customer.
     """
 
     subject: str
@@ -158,10 +159,10 @@ class ImageUser:
 
 @frozen
 class ImageActivity:
-    """Who has an image.
+    """The accounts that have an image.
 
     Attributes:
-        history: last push and pulls; of a tag also those of the digest that it stands for.
+        history: last push and pulls; for a tag including those of its digest.
         users: one page.
         next: cursor of the next page, or None.
     """
@@ -173,7 +174,7 @@ class ImageActivity:
 
 @frozen
 class LicenseNames:
-    """The licenses behind some subjects, as far as an actor sees them, and the names of the others.
+    """The licenses of some subjects, if the actor sees them, and the names of other subjects.
 
     Attributes:
         by_subject: each license with its subject.
@@ -185,7 +186,7 @@ class LicenseNames:
 
     @classmethod
     async def of(cls, stores: Stores, actor: Actor, subjects: Iterable[str | None]) -> "LicenseNames":
-        """Read what some subjects stand for, with a few commands.
+        """Read the records of some subjects, with a few commands.
 
         Raises:
             StoreUnavailable: the store does not answer.
@@ -198,7 +199,7 @@ class LicenseNames:
         return cls({one.subject: one for one in licenses if actor.sees(one.team, one.app)}, names)
 
     def line(self, row: ActivityRow, resolution: Resolution, source: str) -> ActivityLine:
-        """Return a row with the customer behind its subject."""
+        """Return a row with the customer of its subject."""
         license_ = self.by_subject.get(row.subject or "")
         image = row.image or ImageName("")
         return ActivityLine(

@@ -1,7 +1,7 @@
-"""Who calls a use case, and what that actor may do (design #17).
+"""The actor that calls a use case, and what it may do (design #17).
 
-An actor is made from records once per request. Nothing it may do exceeds what the person behind it holds at that
-moment: a personal token acts as its member, and a service account within the rights of the member who created it.
+An actor is made from records once per request. It never may do more than its person may do at that moment: a personal
+token acts as its member, and a service account within the rights of the member who created it.
 """
 
 import enum
@@ -17,14 +17,14 @@ from authsvc.tenancy.machine_records import ApiAccess, Grant, PersonalToken, Ser
 from authsvc.tenancy.records import Member, Role
 
 OPERATOR = "system:authsvc"
-"""Subject of the operator: whoever may read the secrets directory."""
+"""Subject of the operator, the user who may read the secrets directory."""
 
 _LEVELS = {None: AccessLevel.NONE, ApiAccess.READ: AccessLevel.READ, ApiAccess.MANAGE: AccessLevel.MANAGE}
 _ROLES = {Role.OWNER: "an owner", Role.DEVELOPER: "a developer", Role.VIEWER: "a viewer"}
 
 
 class ActorKind(enum.StrEnum):
-    """What an actor is."""
+    """The kinds of actors."""
 
     OPERATOR = "operator"
     MEMBER = "member"
@@ -33,7 +33,7 @@ class ActorKind(enum.StrEnum):
 
 @frozen
 class Person:
-    """The member on whose behalf the operator acts; it changes no permission.
+    """The member on whose behalf the operator acts; it does not affect permissions.
 
     Attributes:
         id: of the member.
@@ -48,7 +48,7 @@ class Person:
 
 @frozen
 class Actor:
-    """Who calls a use case.
+    """The caller of a use case.
 
     Attributes:
         kind: operator, member or service account.
@@ -57,12 +57,12 @@ class Actor:
         team: slug; None for the operator, who belongs to no team and reaches all of them.
         role: of a member.
         apps: slugs of the apps that the actor is limited to; None for every app of the team.
-        access: how much the credential carries.
+        access: access level of the credential.
         grants: of a service account, at the registry.
-        creator: the member who created the service account and whose rights bound it; None for the operator's.
-        inactive: why the account may not be used now, as it completes its name; None while it may.
-        on_behalf_of: for whom the operator acts, or None.
-        token: id of the personal token by which a member acts; None in person.
+        creator: the member who created the service account and whose rights limit it; None for the operator.
+        inactive: why the account may not be used now, as a phrase after its name; None while it may be used.
+        on_behalf_of: the person for whom the operator acts, or None.
+        token: id of the personal token that a member uses; None for one who signed in in person.
     """
 
     kind: ActorKind
@@ -106,7 +106,7 @@ class Actor:
 
     @classmethod
     def of_personal_token(cls, token: PersonalToken, member: Member, now: datetime) -> Self:
-        """Return the member who owns a personal token, with no more access than the token carries."""
+        """Return the member who owns a personal token, with at most the access level of the token."""
         actor = evolve(cls.of_member(member), access=_LEVELS[token.api], token=token.id)
         if token.member != member.id:
             return evolve(actor, inactive="does not own this token")
@@ -118,7 +118,7 @@ class Actor:
 
     @classmethod
     def of_service_account(cls, account: ServiceAccount, creator: Member | None, now: datetime) -> Self:
-        """Return a service account, bounded by the member who created it; ``creator`` is None for the operator's."""
+        """Return a service account, limited by the rights of its creator; ``creator`` is None for the operator."""
         inactive = None if account.in_force(now) else "is revoked, disabled or expired"
         behind = None if creator is None else Actor.of_member(creator)
         if (None if behind is None else behind.id) != account.creator or (behind and behind.team != account.team):
@@ -139,7 +139,7 @@ class Actor:
 
     @property
     def subject(self) -> str:
-        """The actor as logs and the audit name it."""
+        """The actor's name in logs and the audit."""
         return OPERATOR if self.is_operator else f"{self.kind}:{self.id}"
 
     @property
@@ -149,21 +149,21 @@ class Actor:
 
     @property
     def member_id(self) -> str | None:
-        """Id of the member whose rights bound what this actor creates; None for the operator.
+        """Id of the member whose rights limit what this actor creates; None for the operator.
 
         Raises:
-            PermissionDenied: it is a service account, which creates nothing that has rights of its own.
+            PermissionDenied: it is a service account, which cannot create anything with rights.
         """
         if self.kind is ActorKind.SERVICE_ACCOUNT:
             raise PermissionDenied(f"{self._who} may not create what has rights of its own; only members may")
         return None if self.is_operator else self.id
 
     def may(self, permission: Permission) -> bool:
-        """Whether this actor may call the use case on something that it sees."""
+        """Whether this actor may call the use case on a record that it sees."""
         return self.denial(permission.rule) is None
 
     def require(self, permission: Permission) -> None:
-        """Accept an actor that may call the use case on something that it sees.
+        """Accept an actor that may call the use case on a record that it sees.
 
         Raises:
             PermissionDenied: it may not.
@@ -173,11 +173,11 @@ class Actor:
             raise PermissionDenied(denial)
 
     def require_self(self, member: str, permission: Permission) -> None:
-        """Accept the operator, and a member who means their own account. No record is looked at.
+        """Accept the operator, and a member who names their own account. No records are read.
 
         Args:
             member: an id, or an address in its canonical form.
-            permission: what is wanted of it.
+            permission: for the use case.
 
         Raises:
             PermissionDenied: it is another member's account, or there is no such account.
@@ -189,16 +189,16 @@ class Actor:
         """Accept the operator, and a member who signed in in person instead of with a token.
 
         Args:
-            action: what only they may do, as it completes "a token may not …".
+            action: what only they may do, as a phrase that completes "a token may not …".
 
         Raises:
-            PermissionDenied: it is a token.
+            PermissionDenied: the actor uses a token.
         """
         if not self.is_operator and self.access is not AccessLevel.FULL:
             raise PermissionDenied(self._only_in_person(action))
 
     def sees(self, team: str, app: str | None = None) -> bool:
-        """Whether what belongs to ``team``, and to its ``app`` if it belongs to one, exists for this actor."""
+        """Whether records of ``team``, and of its ``app`` if that is given, exist for this actor."""
         if self.is_operator:
             return True
         return team == self.team and (app is None or self.apps is None or app in self.apps)
@@ -208,7 +208,7 @@ class Actor:
         return all(self.sees(team, app) for app in apps)
 
     def denial(self, rule: PermissionRule) -> str | None:
-        """Return why this actor may not, and who may; None if it may."""
+        """Return why this actor may not do it, and who may; None if it may."""
         if self.is_operator or rule.scope is PermissionScope.PUBLIC:
             return None
         if self.inactive is not None:

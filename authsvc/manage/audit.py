@@ -1,6 +1,6 @@
-"""Reading the audit: lists, explanations and copies, each in pages whose work is bounded.
+"""Reads the audit: lists, explanations and copies, in pages that each take limited work.
 
-No page looks at more than :data:`MAX_EXAMINED` entries: it may be short, or empty, and have a cursor all the same.
+A page examines at most :data:`MAX_EXAMINED` entries, so it may be short or empty even if it has a cursor.
 """
 
 import re
@@ -34,16 +34,16 @@ from authsvc.manage.subject_names import names_of
 from authsvc.tenancy.pages import MAX_PAGE, Page, page_size
 
 STEP = 500
-"""Entries that one command looks at: Redis is busy with them for one to three milliseconds."""
+"""Most entries that one command examines: Redis is busy with them for one to three milliseconds."""
 
 MAX_EXAMINED = 2_000
-"""Entries that one page looks at (design #18)."""
+"""Most entries that one page examines (design #18)."""
 
 LEAST = 50
-"""Entries that one command returns at least, if there are so many, even when fewer are missing."""
+"""Entries that one command asks for at least, even when fewer are missing on the page."""
 
 MAX_ID = 64
-"""Characters of an operation id that are looked for."""
+"""Characters of an operation id that are searched for."""
 
 _REQUEST_ID = re.compile(r"[0-9a-f]{16}", re.ASCII)
 
@@ -67,15 +67,15 @@ class AuditReader(Protocol):
 
 @frozen
 class Explanation:
-    """What is known of a request id.
+    """The explanation of a request id.
 
     Attributes:
-        request_id: as it was asked for.
-        kept: the entry that stands for it, or None.
-        around: when there is none, entries whose repeats it may be one of, newest first.
-        made_at: when the id was made, as it says itself; None for one that is not a request's.
+        request_id: as requested.
+        kept: the entry about it, or None.
+        around: if there is none, entries about repeats that may include it, newest first.
+        made_at: when the id was made, which the id contains; None for one that is not a request's.
         trimmed: whether entries of that time have been trimmed.
-        next: where to go on looking; None when everything was looked at, or the entry was found.
+        next: where to continue the search; None when everything was searched, or the entry was found.
     """
 
     request_id: str
@@ -88,11 +88,11 @@ class Explanation:
 
 @frozen
 class RefusedRequest:
-    """A request, or several that are counted together, that was refused something.
+    """A refused request, or several that are counted together.
 
     Attributes:
         entry: of the audit.
-        names: of the accounts that were refused, by subject, as far as they have records.
+        names: of the refused accounts, by subject, if they have records.
     """
 
     entry: StoredEntry
@@ -124,19 +124,19 @@ class Audit:
         limit: int = MAX_PAGE,
         unproven: bool = False,
     ) -> Page[StoredEntry]:
-        """Return one page of the entries that are wanted, newest first.
+        """Return one page of the selected entries, newest first.
 
         Args:
-            actor: who looks.
-            wanted: which.
-            now: spans are counted back from here.
-            after: the cursor of the page before, or of any entry.
+            actor: the caller.
+            wanted: the conditions.
+            now: the time from which spans are counted back.
+            after: the cursor of the previous page, or of any entry.
             limit: how many at most, up to 100.
-            unproven: also what happened before identity was proven, which the operator alone sees.
+            unproven: whether to include events before identity was proven, which only the operator sees.
 
         Raises:
             InputRefused: a time, an event, a subject, a cursor or the limit is not acceptable.
-            NotFound: nothing has the name of the actor or the subject that is wanted.
+            NotFound: there is no actor or subject with the given name.
         """
         filter_ = await self._filter(actor, wanted, now)
         with_unproven = actor.is_operator and (unproven or filter_.wants_unproven)
@@ -144,9 +144,9 @@ class Audit:
 
     @permitted(Permission.AUDIT_NAMES)
     async def names(self, actor: Actor, entries: Iterable[StoredEntry]) -> dict[str, str]:
-        """Return the names of those who did it and of what was changed, by subject.
+        """Return the names of the actors and of the changed records, by subject.
 
-        They are the names of now, and only those of the team.
+        They are the current names, and only those of the team.
         """
         subjects = (one for entry in entries for one in (str(entry.facts["actor"]), *changed_subjects(entry.facts)))
         return await names_of(self.stores, subjects, actor.team)
@@ -165,16 +165,16 @@ class Audit:
         """Return one page of the decisions on a subject's requests, newest first.
 
         Args:
-            actor: who asks.
+            actor: the caller.
             subject: as for :func:`~authsvc.manage.audit_subject.find_subject`.
-            now: the present.
+            now: the current time.
             team: slug, for the names and references of an actor without a team.
-            after: the cursor of the page before.
+            after: the cursor of the previous page.
             limit: how many at most, up to 100.
 
         Raises:
             InputRefused: the subject, the cursor or the limit is not acceptable.
-            NotFound: nothing has this name for the actor.
+            NotFound: there is no such subject for the actor.
             Conflict: licenses of several apps have this reference.
         """
         view = await AuditView.of(actor, self.stores.apps)
@@ -193,15 +193,15 @@ class Audit:
         after: str | None = None,
         limit: int = MAX_PAGE,
     ) -> Page[RefusedRequest]:
-        """Return one page of the requests that were refused something by known accounts, newest first.
+        """Return one page of the refused requests of known accounts, newest first.
 
         Args:
             actor: the caller; one who may not list the audit sees only decisions on tokens and pulls.
-            now: spans are counted back from here.
+            now: the time from which spans are counted back.
             app: slug of an app that the requests named; None for any.
-            since: not before; an instant, or a span back from now such as ``7d``.
-            after: the cursor of the page before.
-            limit: how many at most, up to 100; a page may be short, or empty, and have a next one.
+            since: the earliest time; an instant, or a span back from now such as ``7d``.
+            after: the cursor of the previous page.
+            limit: how many at most, up to 100; a page may be short or empty even if there is a next one.
 
         Raises:
             InputRefused: a time, the cursor or the limit is not acceptable.
@@ -217,9 +217,9 @@ class Audit:
     async def follow(
         self, actor: Actor, wanted: AuditQuery, after: str, now: datetime
     ) -> tuple[list[StoredEntry], str]:
-        """Return the entries behind the cursor ``after`` that are wanted, oldest first, and the next cursor.
+        """Return the selected entries after the cursor ``after``, oldest first, and the next cursor.
 
-        With an empty cursor nothing is returned but where the end is.
+        With an empty cursor only the cursor of the end is returned.
 
         Raises:
             InputRefused: as for :meth:`entries`.
@@ -236,12 +236,12 @@ class Audit:
     async def pages(
         self, actor: Actor, wanted: AuditQuery, now: datetime, after: str | None = None
     ) -> AsyncIterator[list[StoredEntry]]:
-        """Yield all entries behind a cursor that are wanted, oldest first; a page may be empty.
+        """Yield all selected entries after a cursor, oldest first; a page may be empty.
 
         Args:
-            actor: who looks.
-            wanted: which.
-            now: spans are counted back from here.
+            actor: the caller.
+            wanted: the conditions.
+            now: the time from which spans are counted back.
             after: the cursor, or None for the beginning.
 
         Raises:
@@ -264,12 +264,12 @@ class Audit:
 
     @permitted(Permission.AUDIT_EXPLAIN)
     async def explain(self, actor: Actor, request_id: str, after: str | None = None) -> Explanation:
-        """Return what is known of a request, by the id in its answer, or of a change's operation.
+        """Return the explanation of a request, by the id in its answer, or of a change's operation.
 
         Args:
-            actor: who asks.
+            actor: the caller.
             request_id: of the request or the operation.
-            after: ``next`` of the answer before, to go on looking.
+            after: ``next`` of the previous answer, to continue the search.
 
         Raises:
             InputRefused: ``after`` does not come from such an answer.
@@ -299,7 +299,7 @@ class Audit:
         return Explanation(request_id, None, newest(around), made_at, until >= int(made_at.timestamp() * 1000))
 
     async def _explain_change(self, view: AuditView, operation_id: str, cursor: str) -> Explanation:
-        """Look for a change by the id of its operation, from the newest one on."""
+        """Search for a change by the id of its operation, beginning with the newest one."""
         selection, left = selection_for(view, clauses=((quoted(operation_id[:MAX_ID]),),)), MAX_EXAMINED
         while left > 0:
             found = await self.stream.read(selection, cursor, forward=False, limit=LEAST, examine=min(left, STEP))
@@ -329,13 +329,13 @@ class Audit:
             await self._backwards(filter_, cursor, limit, MAX_EXAMINED // len(streams), proven=proven)
             for proven in streams
         ]
-        # Where one stream was not read to its end, the page ends: what is older is for the next one.
+        # Where one stream was not read to its end, the page ends: older entries are on the next page.
         frontier = max((stop for _, stop in parts if stop), key=position, default=None)
         found = [entry for part, _ in parts for entry in part]
         found = [entry for entry in found if frontier is None or entry.position >= position(frontier)]
         found.sort(key=lambda entry: entry.position, reverse=True)
         if len(found) > limit:
-            # The two streams can use one cursor for an entry each; a page does not end between them.
+            # Both streams can have an entry with the same cursor; a page must not end between them.
             end = limit + (found[limit].position == found[limit - 1].position)
             found, frontier = found[:end], found[limit - 1].cursor
         return Page(tuple(found), frontier)
@@ -343,7 +343,7 @@ class Audit:
     async def _backwards(
         self, filter_: AuditFilter, cursor: str, limit: int, most: int, *, proven: bool
     ) -> tuple[list[StoredEntry], str | None]:
-        """Return the next entries that are wanted, and where the reading stopped; None at the end of the stream."""
+        """Return the next selected entries, and where the reading stopped; None at the end of the stream."""
         found, left = list[StoredEntry](), most
         while left > 0:
             reading = await self.stream.read(

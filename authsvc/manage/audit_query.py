@@ -1,4 +1,4 @@
-"""What is asked of the audit: a filter as it is typed, checked, and compared with entries."""
+"""The filter of the audit: parses the given conditions, and compares entries with them."""
 
 import json
 import re
@@ -20,34 +20,34 @@ CLOCK_SLACK = timedelta(minutes=5)
 """By how much the clocks of Redis and of a worker may differ."""
 
 LATEST_WRITE = timedelta(days=2)
-"""How long after its first event an entry may be written: a day when repeats are counted, and a day without Redis."""
+"""How long after its first event an entry may be written: a day while repeats are counted, and a day without Redis."""
 
 MAX_NAMES = 50
-"""Most apps whose slugs are looked for in the text of an entry."""
+"""Most apps whose slugs are searched for in the text of an entry."""
 
 _CURSOR = re.compile(r"[0-9]{1,15}-[0-9]{1,10}", re.ASCII)
 _SPAN = re.compile(r"[0-9]+[mhd]", re.ASCII)
 
 _REFUSALS = (TOKEN_DENIED, PULL_FAILED, MANAGEMENT_DENIED)
-"""Events that refuse all that was asked for."""
+"""Events that refuse everything that was requested."""
 
 LACKS = ("refused", "dropped", "partial")
-"""Facts of an issued token that allows less than was asked for; an entry has none of them when nothing lacks."""
+"""Facts of an issued token that allows less than was requested; entries of fully granted tokens do not have them."""
 
 NO_SUBJECT = AuditSubject()
 
 
 @frozen
 class AuditQuery:
-    """Which entries are wanted; None is any.
+    """The conditions for entries; None for any.
 
     Attributes:
-        since: not before; an instant, or a span back from now such as ``24h``.
-        until: before this; the same.
-        events: whole names, or what stands in front of the dot.
-        actor: who did it.
+        since: the earliest time; an instant, or a span back from now such as ``24h``.
+        until: the end, exclusive; in the same form.
+        events: whole names, or the part before the dot.
+        actor: of the entry.
         app: slug of an app that it names.
-        subject: whom it is about: the actor, or what was changed.
+        subject: that it is about: the actor, or the changed record.
     """
 
     since: str | None = None
@@ -60,7 +60,7 @@ class AuditQuery:
 
 @frozen
 class AuditFilter:
-    """A query whose parts are understood, for one actor.
+    """A parsed query, for one actor.
 
     Attributes:
         view: what the actor sees.
@@ -70,7 +70,7 @@ class AuditFilter:
         app: as in the query.
         actor: empty for any.
         subject: empty for any.
-        refusals: whether only refusals are wanted.
+        refusals: whether only refusals are selected.
     """
 
     view: AuditView
@@ -104,22 +104,22 @@ class AuditFilter:
 
     @property
     def wants_unproven(self) -> bool:
-        """Whether an event is named that happens before identity is proven."""
+        """Whether the query names an event that occurs before identity is proven."""
         return not UNPROVEN.isdisjoint(self.events)
 
     @property
     def oldest(self) -> str:
-        """The oldest id that can be wanted, or nothing: an entry is written after what it is about."""
+        """The oldest id that can match, or nothing: an entry is written after its event."""
         return "" if self.since is None else cursor_at(self.since - CLOCK_SLACK)
 
     @property
     def newest(self) -> str:
-        """The newest id that can be wanted, or nothing."""
+        """The newest id that can match, or nothing."""
         return "" if self.until is None else cursor_at(self.until + LATEST_WRITE)
 
     @property
     def selection(self) -> EntrySelection:
-        """What can be decided by the texts of an entry."""
+        """The selection that the store makes by texts of an entry."""
         return selection_for(self.view, clauses=tuple(self._clauses()))
 
     def _clauses(self) -> Iterator[tuple[str, ...]]:
@@ -137,7 +137,7 @@ class AuditFilter:
             yield tuple(sorted(limits))
 
     def chosen(self, entries: Iterable[StoredEntry]) -> list[StoredEntry]:
-        """Return the entries that are wanted, as far as the actor sees them and as it sees them."""
+        """Return the matching entries that the actor sees, in the form that the actor sees."""
         return list(filter(self._is_wanted, map(self.view.as_seen, filter(self.view.shows, entries))))
 
     def _is_wanted(self, entry: StoredEntry) -> bool:
@@ -161,14 +161,14 @@ def selection_for(
     request_id: str | None = None,
     repeated: bool = False,
 ) -> EntrySelection:
-    """Return a selection of what the actor of ``view`` can see."""
+    """Return a selection of the entries that the actor of ``view`` can see."""
     team = view.actor.team
     names = () if team is None or len(view.apps) > MAX_NAMES else (team, *sorted(view.apps))
     return EntrySelection(team, names, clauses, request_id, repeated)
 
 
 def parse_cursor(text: str | None) -> str:
-    """Return a cursor, or nothing for None.
+    """Return the cursor, or an empty text for None.
 
     Raises:
         InputRefused: it is not one.
@@ -183,7 +183,7 @@ def parse_cursor(text: str | None) -> str:
 
 
 def position(cursor: str) -> tuple[int, int]:
-    """Return a cursor, to be compared."""
+    """Return a cursor in comparable form."""
     milliseconds, _, number = cursor.partition("-")
     return int(milliseconds), int(number)
 
@@ -194,7 +194,7 @@ def cursor_at(at: datetime) -> str:
 
 
 def quoted(text: str) -> str:
-    """Return a text as it stands in JSON, without the quotation marks."""
+    """Return a text as in JSON, without the quotation marks."""
     return json.dumps(text)[1:-1]
 
 

@@ -1,4 +1,4 @@
-"""What restores the access of a license, in words that fit the reader of an explanation."""
+"""How the access of a license is restored, in words that fit the reader of an explanation."""
 
 from collections.abc import Mapping
 
@@ -13,13 +13,13 @@ _NEEDED: Mapping[str, Permission] = {
     "archived": Permission.LICENSE_REINSTATE,
     "archived with its app": Permission.APP_REINSTATE,
 }
-"""The right to each remedy."""
+"""The permission for each remedy."""
 
 
 def remedies_for(actor: Actor) -> Mapping[str, str]:
-    """Return the remedies by state: for what the reader's role does not allow, whom to ask.
+    """Return the remedies by state; for those that the reader's role does not allow, whom to ask.
 
-    How much access the reader's token carries makes no difference: the person behind it can sign in.
+    The access level of the reader's token makes no difference: its owner can sign in.
     """
     return {state: _for(actor, _NEEDED[state], remedy) for state, remedy in REMEDIES.items()}
 

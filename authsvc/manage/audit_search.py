@@ -1,4 +1,4 @@
-"""Where the entry of a request id is looked for: the parts of a search, and what may stand for it."""
+"""The search for the audit entry of a request id: the parts of the search, and entries that may include the request."""
 
 from datetime import datetime, timedelta
 
@@ -13,7 +13,7 @@ from authsvc.manage.audit_view import AuditView
 from authsvc.outcomes import TOKEN_ISSUED
 
 MAX_AROUND = 5
-"""Most entries that a request may be one of which are shown."""
+"""Most shown entries that may include a request."""
 
 
 @frozen
@@ -27,7 +27,7 @@ class Search:
 
 
 def searches(view: AuditView, request_id: str, made_at: datetime) -> list[Search]:
-    """Return where an id may be: first in an entry, then behind one that has not all of its ids."""
+    """Return the searches for an id: first for an entry with it, then for those that do not have all of their ids."""
     start, stop = cursor_at(made_at - CLOCK_SLACK), cursor_at(made_at + LATEST_WRITE)
     exact, around = selection_for(view, request_id=request_id), selection_for(view, repeated=True)
     streams = (True, False) if view.actor.is_operator else (True,)
@@ -35,7 +35,7 @@ def searches(view: AuditView, request_id: str, made_at: datetime) -> list[Search
 
 
 def may_stand_for(entry: StoredEntry, made_at: datetime) -> bool:
-    """Whether an entry counts refusals of that time, and so many that not every id is in it."""
+    """Whether an entry counts refusals of that time, but is too large to contain all their ids."""
     facts = entry.facts
     began, ended = instant(facts["at"]), instant(facts.get("last_at"))
     return (
@@ -52,7 +52,7 @@ def newest(entries: list[StoredEntry]) -> tuple[StoredEntry, ...]:
 
 
 def _lacks_something(entry: StoredEntry) -> bool:
-    """Whether anybody was refused anything."""
+    """Whether anything was refused."""
     facts = entry.facts
     return facts["event"] != TOKEN_ISSUED or any(facts.get(name) for name in LACKS)
 
@@ -61,7 +61,7 @@ def read_place(text: str | None) -> tuple[int, str]:
     """Return the search and the cursor of ``next`` of an explanation.
 
     Raises:
-        InputRefused: it does not come from one.
+        InputRefused: it does not come from an explanation.
     """
     if text is None:
         return 0, ""

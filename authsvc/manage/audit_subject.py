@@ -1,4 +1,4 @@
-"""Whom entries of the audit are about, as people name them: subjects, ids, addresses, references and names."""
+"""Finds the subjects of audit entries by the names that users give: subjects, ids, addresses, references and names."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -23,10 +23,11 @@ from authsvc.tenancy.pages import MAX_PAGE
 from authsvc.tenancy.subjects import SYSTEM, split_subject
 
 MAX_TEXT = 200
-"""Characters of what names a subject."""
+"""Most characters of the name of a subject."""
 
 MAX_LICENSES = 20
-"""Licenses of a customer that are looked for, the newest; decisions on older ones are found by the customer's name."""
+"""Most licenses of a customer that are searched for, the newest; decisions on others are found by the customer's
+name."""
 
 CUSTOMER = "customer"
 
@@ -37,17 +38,17 @@ KINDS: Mapping[str, str] = {
     "customer": CUSTOMER,
     "token": "token",
 }
-"""Facts that name whom a change is about, and the kind of subject that each stands for."""
+"""Facts that name the subject of a change, with its kind."""
 
 
 @frozen
 class AuditSubject:
-    """Any one of some subjects; nobody in particular when it is empty.
+    """One of several subjects; any subject when it is empty.
 
     Attributes:
-        subjects: each ``KIND:ID``, or an id alone; of several licenses, ``license:ID,ID``, all are meant.
-        email: of a member, who is named so in the credential of a decision.
-        customer: named so in the credential of a decision on a license.
+        subjects: each ``KIND:ID``, or only an id; ``license:ID,ID`` stands for all of these licenses.
+        email: of a member, as in the credential of a decision.
+        customer: name, as in the credential of a decision on a license.
         team: slug of the customer's team.
     """
 
@@ -61,16 +62,16 @@ class AuditSubject:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """Texts of which an entry about one of them has at least one."""
+        """Texts of which an entry about one of the subjects has at least one."""
         ids = (subject.rpartition(":")[2].partition(",")[0] for subject in self.subjects)
         return (*ids, *(text for text in (self.email, self.customer) if text is not None))
 
     def is_actor_of(self, entry: StoredEntry) -> bool:
-        """Whether one of them did it."""
+        """Whether one of them is the actor of an entry."""
         return self._is_among(_actors(entry.facts)) or self._is_member_of(entry.facts)
 
     def is_named_in(self, entry: StoredEntry) -> bool:
-        """Whether an entry is about one of them: the actor, what was changed, or an example of many."""
+        """Whether an entry is about one of them: as the actor, the changed record, or an example of many."""
         facts = entry.facts
         if self._is_among(_subjects(facts)) or self._is_member_of(facts):
             return True
@@ -97,15 +98,15 @@ class AuditSubject:
 async def find_subject(
     stores: Stores, actor: Actor, text: str, now: datetime, field: str, team: str | None = None
 ) -> AuditSubject:
-    """Return whom ``text`` names.
+    """Return the subjects that ``text`` names.
 
     Args:
         stores: the records.
         actor: who asks; names and references are looked up as far as this actor sees them.
         text: ``license:ID``, ``member:ID``, ``service-account:ID``, ``customer:ID``, ``token:ID`` or an id alone; a
             member's e-mail address; a license's or a customer's reference; a customer's name; or a service account's.
-        now: the present.
-        field: the argument that a refusal names.
+        now: the current time.
+        field: the argument that errors name.
         team: slug, for the names and references of an actor without a team; None for the actor's own.
 
     Raises:
@@ -132,7 +133,7 @@ async def find_subject(
 
 
 async def _of_id(stores: Stores, actor: Actor, text: str, now: datetime) -> AuditSubject:
-    """Return whatever has this id; of a customer its licenses too."""
+    """Return the record with this id; for a customer its licenses, too."""
     try:
         customer = (await find_customer(stores, actor, text.removeprefix(f"{CUSTOMER}:"))).record
     except NotFound:
@@ -141,7 +142,7 @@ async def _of_id(stores: Stores, actor: Actor, text: str, now: datetime) -> Audi
 
 
 async def _of_address(stores: Stores, actor: Actor, text: str) -> AuditSubject:
-    """Return the member with this address; entries of decisions have the address, also of one who was removed."""
+    """Return the member with this address; entries of decisions contain the address, even that of a removed member."""
     email, ids = parse_email(text), tuple[str, ...]()
     if actor.may(Permission.MEMBER_SHOW):
         with suppress(NotFound):
@@ -175,20 +176,20 @@ async def _of_customer(stores: Stores, actor: Actor, customer: Customer, now: da
 
 
 def _actors(facts: Mapping[str, Any]) -> set[str]:
-    """Return who did it: the actor, and the person on whose behalf the operator did it."""
+    """Return the actor, and the person on whose behalf the operator acted."""
     person = facts.get(ON_BEHALF_OF)
     behalf = {f"member:{person['member']}"} if isinstance(person, Mapping) and "member" in person else set()
     return {str(facts["actor"]), *behalf}
 
 
 def _subjects(facts: Mapping[str, Any]) -> set[str]:
-    """Return whom an entry is about, as subjects."""
+    """Return the subjects that an entry is about."""
     examples = (str(example.get("actor")) for example in facts.get("examples", ()))
     return {*_actors(facts), *examples, *changed_subjects(facts)}
 
 
 def changed_subjects(facts: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return whom a change is about, as subjects."""
+    """Return the subjects that a change is about."""
     return tuple(f"{kind}:{facts[name]}" for name, kind in KINDS.items() if name in facts)
 
 

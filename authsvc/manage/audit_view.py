@@ -1,8 +1,8 @@
-"""What an actor sees of the audit: the operator everything, a team what is certainly its own.
+"""The audit entries that an actor sees: the operator all, a team only those that certainly belong to it.
 
 An entry belongs to a team when it names the team, or when it names no team and every app in it is the team's: entries
-on licenses name apps. What happened before identity was proven belongs to nobody, and neither does an entry on
-licenses of several vendors, which would show one of them the customers of another.
+about licenses name apps. Events before identity was proven belong to no team, and neither do entries about licenses of
+several vendors, which would show one vendor the customers of another.
 """
 
 from attrs import frozen
@@ -19,10 +19,10 @@ from authsvc.spec.scope import merge_scopes
 
 @frozen
 class AuditView:
-    """What one actor sees.
+    """The audit as one actor sees it.
 
     Attributes:
-        actor: who looks.
+        actor: the caller.
         apps: slugs of the team's apps that the actor sees; empty for the operator, who needs none.
     """
 
@@ -31,7 +31,7 @@ class AuditView:
 
     @classmethod
     async def of(cls, actor: Actor, apps: AppStore) -> "AuditView":
-        """Return what ``actor`` sees now.
+        """Return the view of ``actor`` now.
 
         Raises:
             StoreUnavailable: the store does not answer.
@@ -46,7 +46,7 @@ class AuditView:
             return True
         if not entry.proven or not self._is_of_the_team(entry):
             return False
-        # Who may have a request explained need not see what the team's owners have changed.
+        # An actor that may have requests explained may not necessarily see the changes of the team's owners.
         if not self.actor.may(Permission.AUDIT_LIST) and entry.facts["event"] not in DECISIONS:
             return False
         return self.actor.apps is None or self._within(apps_of(entry))
@@ -69,13 +69,13 @@ class AuditView:
 
 
 def apps_of(entry: StoredEntry) -> frozenset[str]:
-    """Return the slugs of the apps that an entry names, also those that were only asked for."""
+    """Return the slugs of the apps that an entry names, including those that were only requested."""
     asked = merge_scopes(str(text) for text in entry.facts.get("asked", ()))
     return namespaces(asked.scopes) | _certain_apps(entry)
 
 
 def _certain_apps(entry: StoredEntry) -> frozenset[str]:
-    """Return the slugs that records said: what is asked for may be made up."""
+    """Return the slugs that come from records: requested names may be fictitious."""
     credential = entry.facts.get("credential") or {}
     shown = [credential, *(one for one in credential.get("licenses", ()) if isinstance(one, dict))]
     return frozenset(str(app) for app in (entry.facts.get("app"), *(one.get("app") for one in shown)) if app)

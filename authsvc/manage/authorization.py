@@ -1,7 +1,7 @@
-"""Checking permissions at the top of every use case.
+"""Checks permissions at the beginning of every use case.
 
 :func:`permitted` marks a use case with its permission and checks it before the first line of the use case runs: a
-denial depends on the actor alone and tells nothing about what exists. What an actor sees of a team is decided by
+denial depends only on the actor and does not reveal what exists. Which records an actor sees is decided by
 :mod:`authsvc.manage.lookup`.
 """
 
@@ -23,13 +23,13 @@ _CIRCUMSTANCES = ("actor", "operation", "member")
 
 
 def permitted(permission: Permission) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Let a method run only for an actor that has ``permission``.
+    """Let a method run only if the actor has ``permission``.
 
-    The actor is the argument ``actor``, that of the argument ``operation``, or the ``member`` who has just proven who
-    they are. A public use case needs none of them.
+    The actor is the argument ``actor``, that of the argument ``operation``, or the ``member`` who has just been
+    authenticated. A public use case needs none of them.
 
     Raises:
-        PermissionDenied: from the decorated method, when the actor may not; nothing has been read by then.
+        PermissionDenied: from the decorated method, when the actor does not have it; nothing has been read by then.
     """
 
     def decorate(method: Callable[P, R]) -> Callable[P, R]:
@@ -64,9 +64,10 @@ def _actor_in(circumstances: object) -> Actor:
 
 
 def permission_of(method: object) -> Permission | None:
-    """Return the permission that a use case checks before anything else; None for a method that checks none.
+    """Return the permission that a use case checks first; None for a method that checks none.
 
-    A decorator around the check inherits its mark, and might answer before it: such a method counts as unchecked.
+    A decorator around the check inherits its mark, and might return before the check: such a method counts as
+    unchecked.
     """
     permission, checked = getattr(method, _MARK, (None, None))
     return permission if checked is getattr(method, "__func__", method) else None

@@ -1,4 +1,4 @@
-"""What a change made of a record, for its audit entry: the old and the new value of each field, and no secret."""
+"""The changed fields of a record, for its audit entry: the old and the new value of each field, but no secrets."""
 
 import json
 from collections.abc import Mapping
@@ -12,23 +12,23 @@ from authsvc.tenancy.machine_records import Grant
 from authsvc.tenancy.records import TokenDigest
 
 UNSHOWN = frozenset({"epoch", "sha256", "changed_at"})
-"""Fields that are nothing to a reader: what follows from other changes, and the digest of a secret."""
+"""Fields that are not shown: consequences of other changes, and the digests of secrets."""
 
 HIDDEN = frozenset({"sealed_secret", "old_sealed_secret", "path"})
-"""Fields of which an entry says only whether they are set: encrypted secrets, and what follows the host in the URL of a
-receiver, which may hold a token."""
+"""Fields of which an entry shows only whether they are set: encrypted secrets, and the path of a receiver's URL, which
+may contain a token."""
 
 IS_SET = "set"
-"""Stands for the value of a secret, of which nothing else is said."""
+"""Stands for the value of a secret."""
 
 NAMES = {"password_hash": "password", "sealed_secret": "secret", "old_sealed_secret": "old_secret"}
-"""Fields that are named for what a person sets."""
+"""Fields that have another name for users."""
 
 
 def changed_fields(old: Any, new: Any) -> dict[str, list[Any]]:
     """Return the fields in which two forms of a record differ, each with its old and its new value as JSON.
 
-    A field of a license's own fields is ``fields.NAME``; a value that is not there is null.
+    A custom field of a license is ``fields.NAME``; a missing value is null.
 
     Args:
         old: a record, an attrs class.
@@ -44,7 +44,7 @@ def changed_fields(old: Any, new: Any) -> dict[str, list[Any]]:
 
 
 def _differ(before: Mapping[str, Any], after: Mapping[str, Any], name: str) -> bool:
-    """Whether a field has another value, or is there in one form only. 1, 1.0 and true are three values."""
+    """Whether a field has different values, or exists in one form only. 1, 1.0 and true are different values."""
     old, new = before.get(name), after.get(name)
     if (name in before) != (name in after) or old != new:
         return True
@@ -64,7 +64,7 @@ def _values(record: Any, names: list[str]) -> dict[str, Any]:
 
 
 def _plain(name: str, value: Any) -> Any:
-    """Return a value that can be compared and shown: of what is hidden, that it is set."""
+    """Return a value that can be compared and shown; for a hidden value only that it is set."""
     from authsvc.upstreams.origin import Origin  # noqa: PLC0415  most commands change nothing
 
     if isinstance(value, Origin):
@@ -73,7 +73,7 @@ def _plain(name: str, value: Any) -> Any:
 
 
 def _shown(value: Any) -> Any:
-    """Return a value as JSON that a person can read. Of a token only its generation and its end are said."""
+    """Return a value as readable JSON. A token is reduced to its generation and its end."""
     match value:
         case Secret():
             return IS_SET

@@ -1,4 +1,4 @@
-"""What each row of a file would do, for an interface that shows it before it is done."""
+"""The effect of each row of a file, for user interfaces that show it before it is carried out."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -13,7 +13,7 @@ RowEffect = Literal["new", "unchanged", "changed"]
 
 @frozen
 class CheckedRow:
-    """A row that can be read.
+    """A row that could be parsed.
 
     Attributes:
         line: on which it begins, from 1.
@@ -22,8 +22,8 @@ class CheckedRow:
             license and is left out; in a renewal it gives the license another end.
         expires_at: the end that it names.
         license: that has the reference already, or None.
-        customer: whom it names, or None.
-        columns: in which a changed row of an import differs.
+        customer: that it names, or None.
+        columns: in which a changed row of an import differs from its license.
     """
 
     line: int

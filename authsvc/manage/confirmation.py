@@ -1,9 +1,8 @@
-"""Changes that end access for others: what they would end, and the caller's word that this is wanted.
+"""Confirmation of changes that end access for others.
 
-A use case works out what it would end and raises :class:`ConfirmationNeeded` with a sentence for a person. The caller
-asks, and calls again with the error's ``mark``. The mark stands for exactly what the sentence named: when the same
-change would end something else by then, it is refused and asked about again, so that what was said and what is done
-are the same.
+A use case determines which access it would end and raises :class:`ConfirmationNeeded` with a sentence for the user. The
+caller asks the user, and calls again with the error's ``mark``. The mark identifies exactly the access in the sentence:
+if the change would end other access by then, it must be confirmed again, so that only what was confirmed is done.
 """
 
 import hashlib
@@ -24,7 +23,7 @@ class EndedAccess:
     Attributes:
         sentence: for a person, with numbers and names.
         mark: of :func:`mark_of`; equal for equal ends.
-        included: marks of sentences that say this and more: who confirmed one of them has confirmed this.
+        included: marks of sentences that include this and more: confirming one of them confirms this.
     """
 
     sentence: str
@@ -33,19 +32,19 @@ class EndedAccess:
 
 
 def require(ends: EndedAccess | None, confirmed: str | None) -> None:
-    """Accept a change that ends nothing, or what ``confirmed`` stands for.
+    """Accept a change that ends nothing, or only what ``confirmed`` identifies.
 
     Args:
         ends: what it would end; None if nothing.
         confirmed: the mark of an earlier refusal, or None for a first attempt.
 
     Raises:
-        ConfirmationNeeded: somebody has to confirm it first.
+        ConfirmationNeeded: it has to be confirmed first.
     """
     if ends is not None and confirmed not in {ends.mark, *ends.included}:
         raise ConfirmationNeeded(ends.sentence, ends.mark)
 
 
 def mark_of(*ends: object) -> str:
-    """Return the mark of what would end, which JSON can hold: as short for any number of names."""
+    """Return the mark of what would end, given as JSON values; its length is fixed."""
     return hashlib.sha256(json.dumps(ends).encode()).hexdigest()[:MARK_LENGTH]

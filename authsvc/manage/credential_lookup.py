@@ -1,4 +1,4 @@
-"""Looks up what a member signs in with: tokens, sign-ins and sessions of their own."""
+"""Looks up a member's credentials: tokens, sign-ins, passkeys and sessions."""
 
 from authsvc.credentials.machine_secret import is_id
 from authsvc.errors import NotFound
@@ -14,7 +14,7 @@ from authsvc.tenancy.versioned import Versioned
 async def find_token(
     stores: Stores, actor: Actor, token_id: str
 ) -> tuple[Versioned[PersonalToken] | None, Versioned[RefreshToken] | None]:
-    """Return the personal token or the sign-in of this id; one of the two is None. A member sees their own alone.
+    """Return the personal token or the sign-in with this id; the other is None. A member sees only their own.
 
     Raises:
         NotFound: there is no such token for the actor.
@@ -29,7 +29,7 @@ async def find_token(
 
 
 async def find_passkey(stores: Stores, actor: Actor, passkey_id: str) -> Versioned[Passkey]:
-    """Return the actor's passkey of this id.
+    """Return the actor's passkey with this id.
 
     Raises:
         NotFound: the actor has no such passkey.
@@ -51,7 +51,7 @@ async def sessions_begun_with(
 
 
 async def find_session(stores: Stores, actor: Actor, session_id: str) -> Versioned[PortalSession]:
-    """Return the actor's session of this id.
+    """Return the actor's session with this id.
 
     Raises:
         NotFound: the actor has no such session.

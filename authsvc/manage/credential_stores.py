@@ -1,4 +1,4 @@
-"""Where the use cases read and write what members sign in with; see :mod:`authsvc.manage.stores`."""
+"""The stores of members' credentials, as the use cases need them; see :mod:`authsvc.manage.stores`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class PasswordChoiceStore(Protocol):
-    """How many new passwords were tried for a member or a link."""
+    """Counts the new passwords that were tried for a member or a link."""
 
     async def count(self, counted_for: str, now: datetime) -> float: ...
 
@@ -48,7 +48,7 @@ class SignInStore(Protocol):
 class SessionStore(Protocol):
     """Sessions of the portal, by id; lists are newest first.
 
-    ``used`` is the passkey that one was begun with, as it was and with its new counter.
+    ``used`` is the passkey that a session was begun with, before and after its counter was updated.
     """
 
     async def get(self, session_id: str) -> Versioned[PortalSession] | None: ...
@@ -66,7 +66,7 @@ class SessionStore(Protocol):
 
 
 class PasskeyStore(Protocol):
-    """Passkeys, by id; lists are oldest first. ``sessions`` are those that end, as they were and as ended."""
+    """Passkeys, by id; lists are oldest first. ``sessions`` are those that end, before and after the change."""
 
     async def get(self, passkey_id: str) -> Versioned[Passkey] | None: ...
     async def of_member(self, member_id: str) -> list[Passkey]: ...

@@ -1,4 +1,4 @@
-"""Customers: whom a vendor's licenses are made out to."""
+"""Customers: the holders of a vendor's licenses."""
 
 from datetime import datetime
 
@@ -48,11 +48,11 @@ class Customers:
         """Return one page of a team's customers, by name; archived ones are left out.
 
         Args:
-            actor: who asks.
+            actor: the caller.
             team: slug.
-            text: words, or beginnings of words, of the name, in any order, case and accents aside.
-            reference: the customer's reference, or how it begins, likewise; with it the list is by reference.
-            after: cursor of the page before, or None.
+            text: words, or beginnings of words, of the name, in any order; case and accents are ignored.
+            reference: the customer's reference, or its beginning; with it the list is ordered by reference.
+            after: cursor of the previous page, or None.
             limit: most items, up to 100.
 
         Raises:
@@ -68,7 +68,7 @@ class Customers:
         """Return one customer, archived or not.
 
         Args:
-            actor: who asks.
+            actor: the caller.
             customer: id; within ``team`` also the reference, or the exact name.
             team: slug; None for the actor's own.
 
@@ -135,20 +135,20 @@ class Customers:
         reference: str | None = None,
         email: str | None = None,
     ) -> Customer:
-        """Return the customer with another name, reference or address; licenses and their files keep the old name.
+        """Change a customer's name, reference or address, and return it; licenses and their files keep the old name.
 
         Args:
             customer: as for :meth:`show`.
             operation: the change.
             team: as for :meth:`show`.
-            name: another name, or None to keep it.
-            reference: another reference, empty for none, or None to keep it.
-            email: another address, empty for none, or None to keep it.
+            name: the new name, or None to keep it.
+            reference: the new reference, empty to remove it, or None to keep it.
+            email: the new address, empty to remove it, or None to keep it.
 
         Raises:
             InputRefused: the name, the reference or the address is not acceptable.
             NotFound: there is no such customer for the actor.
-            Conflict: another customer of the team has the name or the reference, or it was changed at the same moment.
+            Conflict: another customer of the team has the name or the reference, or it was changed concurrently.
         """
         stored = await find_customer(self.stores, operation.actor, customer, team)
         operation.require_match(stored.record)

@@ -1,4 +1,4 @@
-"""What deleting an image would take from whom: the sentence that is confirmed, and a mark for exactly what it says."""
+"""The access that deleting an image would end: the sentence to be confirmed, and its mark."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -15,18 +15,18 @@ from authsvc.registries.deletion import DeletionOutcome
 from authsvc.tenancy.pages import MAX_PAGE
 
 LATELY = timedelta(days=30)
-"""Who pulled an image within this time is named before it is deleted."""
+"""Customers that pulled an image within this time are named before it is deleted."""
 
 MAX_NAMED = 50
-"""Most tags, indexes and customers each that a sentence names; it counts the others."""
+"""Most tags, indexes and customers, each, that a sentence names; it counts the others."""
 
 
 @frozen
 class ImageCustomer:
-    """A customer who pulled an image lately.
+    """A customer who pulled an image recently.
 
     Attributes:
-        key: what tells customers apart: the id of the record, else the name on the license.
+        key: identifies the customer: the id of the record, else the name on the license.
         name: as written on the license.
     """
 
@@ -36,15 +36,15 @@ class ImageCustomer:
 
 @frozen
 class DeletionPreview:
-    """What a deletion would do, as of now.
+    """The effect of a deletion, as of now.
 
     Attributes:
-        image: as it was named.
+        image: as the caller named it.
         digest: of its manifest; None for a tag whose manifest is gone.
-        tags: that would go.
+        tags: that would be deleted.
         kept: other tags of the manifest, which would stay.
-        all_kept: whether ``kept`` has each of them.
-        deletes_manifest: whether the manifest would go; None when that is looked at only when it is deleted.
+        all_kept: whether ``kept`` has all of them.
+        deletes_manifest: whether the manifest would be deleted; None when that is determined only during the deletion.
         indexes: names of indexes that would break.
         customers: names of those who pulled it within :data:`LATELY`.
         ends: what has to be confirmed, or None.
@@ -64,7 +64,7 @@ class DeletionPreview:
 def preview_of(
     image: ImageName, outcome: DeletionOutcome, customers: Sequence[ImageCustomer], ends: EndedAccess | None
 ) -> DeletionPreview:
-    """Return what a person is shown of a deletion."""
+    """Return the preview of a deletion for the user."""
     return DeletionPreview(
         image,
         outcome.digest,
@@ -81,8 +81,8 @@ def preview_of(
 async def customers_of_image(stores: Stores, image: ImageName, now: datetime) -> tuple[ImageCustomer, ...]:
     """Return every customer with a license that pulled an image within :data:`LATELY`, by name.
 
-    As far as the registry's events say: docker asks for the digest of a tag and pulls that, so of a tag with a digest
-    those count that pulled either.
+    According to the registry's events. docker resolves a tag and pulls its digest, so for a tag with a digest, pulls of
+    either count.
 
     Raises:
         StoreUnavailable: the store does not answer.
@@ -106,14 +106,14 @@ def ended_access(
 ) -> EndedAccess | None:
     """Return what has to be confirmed before an image is deleted; None if nothing has to be.
 
-    A digest is always confirmed. A tag is, when customers pulled it lately; a placeholder that a deletion left behind
-    never is, because nobody can run it. Who confirmed that the image goes with the tag unless something else needs it
-    has confirmed both.
+    The deletion of a digest must always be confirmed, that of a tag if customers pulled it recently, and that of a
+    placeholder that a deletion left behind never, because it cannot be run. Confirming that the image is deleted with
+    the tag, unless something else needs it, confirms both.
 
     Args:
-        image: as it was named.
+        image: as the caller named it.
         outcome: of the deletion.
-        customers: who pulled it lately.
+        customers: that pulled it recently.
         app: slug of its app.
     """
     if outcome.tag is not None and (outcome.is_leftover or not customers):
@@ -163,6 +163,6 @@ def _who_pulled(customers: Sequence[ImageCustomer], app: str) -> str:
 
 
 def listed(names: Sequence[str]) -> str:
-    """Return names for a person: the first :data:`MAX_NAMED`, and how many there are besides."""
+    """Return names for the user: the first :data:`MAX_NAMED`, and the number of the others."""
     more = len(names) - MAX_NAMED
     return ", ".join(names[:MAX_NAMED]) + (f" and {more:,} more" if more > 0 else "")

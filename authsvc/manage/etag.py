@@ -1,4 +1,4 @@
-"""Entity tags of records (RFC 9110 §8.8.3): what a client sends back to change only what it has seen."""
+"""Entity tags of records (RFC 9110 §8.8.3), with which a client changes only the version that it has seen."""
 
 import enum
 import hashlib
@@ -14,13 +14,13 @@ ETAG_LENGTH = 32
 """Hexadecimal digits of the opaque part."""
 
 ANY = "*"
-"""Stands for every tag: the record only has to exist."""
+"""Matches every tag: the record only has to exist."""
 
 
 def etag(record: Any) -> str:
     """Return the strong entity tag of a record, with its quotes: equal for equal contents.
 
-    It stands for what is stored. What follows from the clock, such as the state of a license, does not change it.
+    It depends on the stored record only: changes with time, such as of the state of a license, do not affect it.
 
     Args:
         record: a record of :mod:`authsvc.tenancy`, an attrs class.
@@ -33,7 +33,7 @@ def etag(record: Any) -> str:
 def _plain(_record: object, _field: object, value: Any) -> Any:
     match value:
         case Secret():
-            return None  # what depends on it raises the record's epoch
+            return None  # changes of it also raise the record's epoch
         case datetime():
             return value.isoformat()
         case enum.Enum():

@@ -1,8 +1,8 @@
 """Use cases that answer a repeated request with the first result (design #18).
 
-A change is made once for its operation's id, whatever comes between: that is the store's work. Here is what a caller
-gets who asks again, because the answer was lost or a client sends a request twice at once: what the first attempt
-made, read anew. A secret that is shown once is stored nowhere, so a repeat of such a use case is refused.
+The store makes sure that a change is made only once for its operation id. This module provides the result for a caller
+that repeats a request, because the answer was lost or the client sent it twice: the record that the first attempt made
+is read again. Secrets that are shown only once are not stored, so repeats of such use cases are refused.
 """
 
 import functools
@@ -44,8 +44,8 @@ def repeatable(first_result: _FirstResult[S, T]) -> Callable[[_UseCase[S, P, T]]
     """Make a use case answer a repeat of its operation with the first result.
 
     Args:
-        first_result: reads it again, by the id of what the first attempt created or changed, as far as the actor sees
-            it now.
+        first_result: reads it again, by the id of the record that the first attempt created or changed, if the actor
+            still sees it.
 
     Raises:
         OperationRepeated: from the use case, when a repeat cannot be answered.
@@ -74,7 +74,7 @@ def repeatable(first_result: _FirstResult[S, T]) -> Callable[[_UseCase[S, P, T]]
 
 
 async def _carry_out(stores: Stores, operation: Operation, use_case: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Return what a use case returns whose operation was not carried out before.
+    """Return the result of a use case whose operation was not carried out before.
 
     Raises:
         OperationRepeated: it was, by the same request.
@@ -88,18 +88,18 @@ async def _carry_out(stores: Stores, operation: Operation, use_case: Callable[[]
     except OperationRepeated:
         raise
     except InputRefused:
-        # Perhaps because of what the first attempt did: what it names exists now, or does no longer.
+        # Perhaps the first attempt is the reason: the named record exists now, or no longer exists.
         await require_new()
         raise
     if operation.request_hash:
-        # A use case that finds nothing to change writes no mark. Its repeat must change nothing either, whatever
-        # somebody else has changed by then.
+        # A use case that finds nothing to change does not record its operation. Its repeat must not change anything
+        # either, even if others have changed the record by then.
         await stores.operations.note(operation.operation_id, operation.request_hash, _result_of(answer))
     return answer
 
 
 def _result_of(answer: object) -> str:
-    """Return the id by which the first result is read again, of what a use case returned."""
+    """Return, from the result of a use case, the id by which it is read again."""
     from authsvc.upstreams.link import UpstreamLink  # noqa: PLC0415  most commands carry out nothing
     from authsvc.webhooks.webhook import Webhook  # noqa: PLC0415
 
@@ -122,7 +122,7 @@ def is_repeatable(use_case: object) -> bool:
 
 
 def shows_secret(use_case: _UseCase[S, P, T]) -> _UseCase[S, P, T]:
-    """Make a use case that shows a new secret once refuse a repeat of its operation.
+    """Make a use case that shows a new secret only once refuse repeats of its operation.
 
     Raises:
         OperationRepeated: from the use case, when it is a repeat.

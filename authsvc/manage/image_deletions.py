@@ -1,8 +1,8 @@
-"""Deleting images: one tag, which leaves its siblings, or a digest with all of its tags.
+"""Deletes images: a single tag, or a digest with all of its tags.
 
-The registry and the store have no transaction in common. So under the repository's lock a deletion is recorded as
-begun, carried out, and recorded as ended, in one step with the audit's entry. What a crash leaves in between, the next
-deletion in the repository completes first.
+Registry and store have no common transaction. So a deletion is recorded as begun, carried out, and recorded as ended
+together with the audit entry, all under the lock of the repository. A deletion that a crash interrupted is completed by
+the next one in the repository.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -42,11 +42,10 @@ from authsvc.tenancy.versioned import Versioned
 HOLDER_BYTES = 16
 
 AT_ONCE, PER_TEAM, MAX_WAITING = 4, 2, 20
-"""Most deletions at one time, of these for one team, and of one team that wait."""
+"""Most deletions at one time, most of them for one team, and most that wait for one team."""
 
 FEW_TAGS = 30
-"""Most tags of a repository of which each is looked at before a person is told what a deletion does: some tenths of a
-second."""
+"""Most tags of a repository that are all read for the preview of a deletion, which takes some tenths of a second."""
 
 PATIENCE = 60.0
 """Seconds that a deletion waits for its turn: in a repository of 5,000 tags one takes about 20."""
@@ -69,15 +68,15 @@ class RegistryDeletion(Protocol):
 
 
 class RegistryDeletions(Protocol):
-    """Our registry, as far as it is deleted from."""
+    """Our registry, for deletions."""
 
     def repository(
         self, name: str, lock: RepositoryLock, entropy: Callable[[int], bytes]
     ) -> AbstractAsyncContextManager[RegistryDeletion]:
-        """Yield what deletes from a repository, whose lock is held.
+        """Yield an object that deletes from a repository, whose lock must be held.
 
         Raises:
-            RegistryUnavailable: it is not known where the registry is.
+            RegistryUnavailable: the URL of the registry is not configured.
         """
         ...
 
@@ -93,7 +92,7 @@ class ImageDeletions:
     Attributes:
         stores: the records.
         registry: ours.
-        service: host and port of it, which may stand before a name.
+        service: its host and port, which names may begin with.
     """
 
     stores: Stores
@@ -109,25 +108,25 @@ class ImageDeletions:
     @permitted(Permission.IMAGE_DELETE)
     @repeatable(_first)
     async def delete(self, name: str, operation: Operation, confirmed: str | None = None) -> DeletedImage:
-        """Delete a tag, and with the last one of a manifest the manifest; or a digest with all of its tags.
+        """Delete a tag, and the manifest with its last tag; or a digest with all of its tags.
 
         The bytes of layers stay in the registry until it is cleaned up.
 
         Args:
             name: ``REPOSITORY:TAG`` or ``REPOSITORY@DIGEST``.
-            operation: its entity tag, if it has one, is the digest that the tag must point at.
-            confirmed: the mark of what was confirmed.
+            operation: its entity tag, if any, is the digest that the tag must point to.
+            confirmed: the mark of the confirmation.
 
         Raises:
             InputRefused: ``name`` does not name a tag or digest of this registry.
             PermissionDenied: a service account has no grant to delete there.
             NotFound: there is no such image for the actor.
-            PreconditionFailed: the tag points at another digest.
-            ConfirmationNeeded: a digest is to be deleted, or a tag that customers pulled lately.
-            Conflict: the image was changed at the same moment, another deletion takes too long, or the registry is
+            PreconditionFailed: the tag points to another digest.
+            ConfirmationNeeded: a digest is to be deleted, or a tag that customers pulled recently.
+            Conflict: the image was changed concurrently, another deletion takes too long, or the registry is
                 read-only.
-            RegistryUnavailable: the registry does not answer; the sentence says how the image was left.
-            Overloaded: too many deletions of the team wait already, or go on for too long.
+            RegistryUnavailable: the registry does not answer; the sentence says in which state the image is.
+            Overloaded: too many deletions of the team wait already, or take too long.
         """
         async with self._opened(name, operation) as (deletion, image, app):
             earlier = await self._completed(deletion, image, operation)
@@ -135,10 +134,10 @@ class ImageDeletions:
 
     @permitted(Permission.IMAGE_PREVIEW_DELETION)
     async def preview(self, name: str, operation: Operation) -> DeletionPreview:
-        """Return what deleting a tag or digest would do now; nothing is deleted, and the audit does not record it.
+        """Return what deleting a tag or digest would do now; nothing is deleted, and no audit entry is written.
 
-        Of a tag in a repository with many others it may say less than everything, and nothing that is false.
-        It raises what :meth:`delete` raises before it deletes anything, except ConfirmationNeeded.
+        For a tag in a repository with many tags the preview may be incomplete, but never wrong. It raises the errors
+        that :meth:`delete` raises before it deletes anything, except ConfirmationNeeded.
         """
         async with self._opened(name, operation) as (deletion, image, app):
             foreseen = await self._foreseen(deletion, image, app, operation)
@@ -150,7 +149,7 @@ class ImageDeletions:
 
     @asynccontextmanager
     async def _opened(self, name: str, operation: Operation) -> AsyncIterator[tuple[RegistryDeletion, ImageName, App]]:
-        """Yield what deletes an image, while nobody else deletes from its repository."""
+        """Yield an object that deletes an image, while holding the lock of its repository."""
         image = self._named(name)
         _require_grant(operation.actor, image)
         app = await find_app_of_image(self.stores, operation.actor, image)
@@ -165,9 +164,9 @@ class ImageDeletions:
     async def _foreseen(
         self, deletion: RegistryDeletion, image: ImageName, app: App, operation: Operation
     ) -> tuple[DeletionOutcome, Sequence[ImageCustomer]] | None:
-        """Return what deleting a tag would do and who pulled it lately, when its repository has many tags.
+        """Return the effect of deleting a tag and its recent customers, if the repository has many tags.
 
-        None when each of them is to be looked at: there are few, or a digest goes, with all that point at it.
+        None if all tags have to be read: there are few, or a digest is deleted with all tags that point to it.
         """
         state = await self.stores.images.repository(image.repository, app.slug)
         if image.tag is None or state is None or state.tags <= FEW_TAGS:
@@ -182,7 +181,7 @@ class ImageDeletions:
     async def _customers(
         self, operation: Operation, image: ImageName, outcome: DeletionOutcome
     ) -> Sequence[ImageCustomer]:
-        """Return who pulled an image lately, which is the one that the client has seen."""
+        """Return the recent customers of an image, which must be the one that the client has seen."""
         _require_match(operation, image, outcome.digest)
         named = ImageName(image.repository, image.tag, outcome.digest)
         return () if outcome.is_leftover else await customers_of_image(self.stores, named, operation.now)
@@ -190,7 +189,7 @@ class ImageDeletions:
     async def _planned(
         self, deletion: RegistryDeletion, image: ImageName, operation: Operation
     ) -> tuple[DeletionPlan, Sequence[ImageCustomer]]:
-        """Return what would be deleted, and who pulled it lately."""
+        """Return what would be deleted, and its recent customers."""
         expected = await self.stores.image_deletions.indexed(image.repository)
         plan = await deletion.plan(image.tag, image.digest, expected)
         if plan is None:
@@ -219,7 +218,7 @@ class ImageDeletions:
         self, deletion: RegistryDeletion, image: ImageName, app: App, operation: Operation, confirmed: str | None
     ) -> DeletedImage:
         if confirmed is None and (foreseen := await self._foreseen(deletion, image, app, operation)) is not None:
-            require(ended_access(image, *foreseen, app.slug), None)  # asked soon, and answered by what is found then
+            require(ended_access(image, *foreseen, app.slug), None)  # ask early; checked again with what is found later
         plan, customers = await self._planned(deletion, image, operation)
         require(ended_access(image, plan.outcome, customers, app.slug), confirmed)
         facts = {
@@ -251,7 +250,7 @@ class ImageDeletions:
         result = _result(image, plan, deleted)
         await self._end(pending, operation, result)
         gone_or_new = {tag: deleted.after.digests.get(tag) for tag in (*plan.tags, *deleted.restored)}
-        with suppress(StoreUnavailable):  # it is marked as changed, so the index reads it again soon
+        with suppress(StoreUnavailable):  # it is marked as changed, so that the index soon reads it again
             await self.stores.image_deletions.reindex(image.repository, facts["app"], gone_or_new, operation.now)
         return result
 
@@ -266,7 +265,7 @@ class ImageDeletions:
             operation.request_hash,
             operation.behalf | facts,
         )
-        # Each attempt has an entry of its own, so that a repeat of an operation that failed is recorded too.
+        # Each attempt has a separate entry, so that the repeat of a failed operation is recorded, too.
         attempt = evolve(operation, operation_id=operation.entropy(HOLDER_BYTES).hex())
         entry = attempt.entry("image.deletion_started", operation=operation.operation_id, **facts)
         return await self.stores.image_deletions.begin(pending, evolve(entry, request_hash=""))
@@ -291,7 +290,7 @@ class ImageDeletions:
     async def _completed(
         self, deletion: RegistryDeletion, image: ImageName, operation: Operation
     ) -> DeletedImage | None:
-        """Complete a deletion that was begun before a crash; return what it did if it is what is asked for now."""
+        """Complete a deletion that a crash interrupted; return its result if it is the requested one."""
         pending = await self.stores.image_deletions.pending(image.repository)
         if pending is None:
             return None
@@ -317,10 +316,10 @@ class ImageDeletions:
 
 
 def _require_grant(actor: Actor, image: ImageName) -> None:
-    """Accept a service account that may delete there at the registry too, and everybody else. Nothing is read.
+    """Accept service accounts with a grant to delete there at the registry, and all other actors. Nothing is read.
 
     Raises:
-        PermissionDenied: it has no grant for that.
+        PermissionDenied: it has no such grant.
     """
     location = locate(image.repository)
     if actor.kind is not ActorKind.SERVICE_ACCOUNT or location is None:
@@ -335,17 +334,17 @@ def _require_grant(actor: Actor, image: ImageName) -> None:
 
 
 def _require_match(operation: Operation, image: ImageName, digest: str | None) -> None:
-    """Accept an image that the client has seen like this: by its digest, as the registry's own entity tag has it.
+    """Accept an image that is unchanged since the client saw it: compares its digest, like the registry's entity tag.
 
     Raises:
-        PreconditionFailed: it points at something else.
+        PreconditionFailed: it points to another digest.
     """
     if operation.if_match is None or f'"{digest}"' not in operation.if_match:
         operation.require_match(ImageName(image.repository, image.tag, digest))
 
 
 def _reference(image: ImageName, plan: DeletionPlan) -> dict[str, Any]:
-    """Return what an entry says of the image: of a leftover what was deleted, by its own word."""
+    """Return the name of the image in an entry; for a leftover the digest that it names as deleted."""
     digest = plan.replaced if plan.is_leftover else plan.digest
     return {"repository": image.repository, "tag": image.tag, "digest": digest, "tags": _some(plan.tags)}
 

@@ -1,4 +1,4 @@
-"""What is shown of images, by name: the same for the command line and the management API. None is *unknown*."""
+"""The facts about images, by name, for the command line and the management API alike. None is *unknown*."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ Facts = dict[str, Any]
 
 
 def listed_facts(one: ListedImage) -> Facts:
-    """Return a tag, or a digest that was asked for, with its image."""
+    """Return the facts of a tag, or of a requested digest, with its image."""
     summary = one.image.summary
     platforms = None if summary is None else summary.platforms
     return {
@@ -34,7 +34,7 @@ def listed_facts(one: ListedImage) -> Facts:
 
 
 def image_facts(shown: ShownImage) -> Facts:
-    """Return everything about one image."""
+    """Return all facts about one image."""
     return {
         **listed_facts(shown.listed),
         "evidence": tuple(sorted(map(str, shown.listed.image.evidence))),
@@ -49,7 +49,7 @@ def image_facts(shown: ShownImage) -> Facts:
 
 
 def repository_facts(shown: ShownRepository) -> Facts:
-    """Return a repository as a whole."""
+    """Return the facts about a repository."""
     state = shown.state
     return {
         "repository": state.name,
@@ -64,7 +64,7 @@ def repository_facts(shown: ShownRepository) -> Facts:
 
 
 def sum_facts(app: str, total: AppImages | None, crawl: CrawlState) -> Facts:
-    """Return what the images of an app add up to."""
+    """Return the totals of the images of an app."""
     return {
         "app": app,
         "repositories": None if total is None else total.repositories,

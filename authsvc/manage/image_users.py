@@ -1,4 +1,4 @@
-"""Who has which version of an image, and which versions nobody has."""
+"""The accounts that have each version of an image, and unused versions."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -20,7 +20,7 @@ from authsvc.tenancy.dates import parse_span
 from authsvc.tenancy.pages import Page, page_size
 
 MAX_OF_REPOSITORY = 20
-"""Most accounts of one page of who has a repository: the versions of each are read."""
+"""Most accounts of one page of the users of a repository, since the versions of each are read."""
 
 MAX_VERSIONS = 20
 """Most versions of one account in such a page."""
@@ -29,12 +29,12 @@ MAX_TAGS = 2_000
 """Most tags that one page of unused ones examines."""
 
 UNUSED_FOR = "90d"
-"""Without being told otherwise, a tag is unused that no license pulled for so long."""
+"""By default, a tag counts as unused when no license has pulled it for this long."""
 
 
 @frozen
 class ImageUsers:
-    """Says who has images of the actor's apps. Every method raises StoreUnavailable without the store.
+    """Lists the users of images of the actor's apps. Every method raises StoreUnavailable without the store.
 
     Attributes:
         stores: the records.
@@ -56,13 +56,14 @@ class ImageUsers:
         """Return when an image was last pushed and pulled, and one page of the accounts that pulled it.
 
         Args:
-            actor: who asks.
-            image: a repository, a tag or a digest. Of a tag, those are shown who pulled it by its name, or the digest
-                that it stands for now.
+            actor: the caller.
+            image: a repository, a tag or a digest. A tag's users are those that pulled it by name, or its current
+                digest.
             now: the time of the request.
-            since: only accounts that pulled since then: a date, an instant or a span; None for all that is kept.
-            after: cursor of the page before, or None.
-            limit: most accounts, up to 100; of a repository a page has 20 at most.
+            since: only accounts that pulled since then: a date, an instant or a span; None for everything that is
+                stored.
+            after: cursor of the previous page, or None.
+            limit: most accounts, up to 100; for a repository a page has at most 20.
 
         Raises:
             InputRefused: something is not acceptable; ``after`` is not a cursor of this list.
@@ -83,7 +84,7 @@ class ImageUsers:
         return ImageActivity(history, tuple(users), found.next)
 
     async def _history(self, name: ImageName) -> ImageHistory:
-        """Return what is known of an image; of a tag, its digest is added to the name."""
+        """Return the history of an image; the digest of a tag is added to its name."""
         (history,) = await self.stores.activity.histories([name])
         digest = None if name.tag is None else history.digest
         if digest is None:
@@ -118,12 +119,12 @@ class ImageUsers:
         """Return one page of the tags of a repository that no license pulled for some time, the newest first.
 
         Args:
-            actor: who asks.
+            actor: the caller.
             repository: full name.
             now: the time of the request.
             unused_for: a span such as ``90d``.
-            after: cursor of the page before, or None.
-            limit: most tags, up to 100; a page may be short, or empty, and have a next one.
+            after: cursor of the previous page, or None.
+            limit: most tags, up to 100; a page may be short or empty even if there is a next one.
 
         Raises:
             InputRefused: something is not acceptable; ``after`` is not a cursor of this list.

@@ -1,7 +1,7 @@
-"""Images: what lies in the registry, who pushed it, and who runs it.
+"""Lists and shows the images in the registry, with their last pushes and pulls.
 
-What is listed comes from the index of images, a copy of what the registry holds, with the time of that copy. Only what
-the index does not have, such as a tag that was pushed a moment ago, is asked of the registry.
+Lists come from the index of images, a copy of the registry's content with the time of that copy. The registry is asked
+only for images that are not in the index, such as a tag that was just pushed.
 """
 
 import asyncio
@@ -31,19 +31,19 @@ from authsvc.tenancy.subjects import split_subject
 _TAG = re.compile(TAG, re.ASCII)
 
 RUNS = timedelta(days=30)
-"""Who pulled an image within this time counts as one who runs it."""
+"""A customer that pulled an image within this time counts as running it."""
 
 MAX_TAGS = 100
 """Most tags of one digest that are shown."""
 
 MAX_CUSTOMERS = 100
-"""Most licenses that are shown of those that pulled an image."""
+"""Most licenses that pulled an image that are shown."""
 
 AT_ONCE, PER_TEAM, MAX_WAITING = 8, 4, 100
-"""Most questions to the registry at one time, of these for one team, and of one team that wait."""
+"""Most requests to the registry at one time, most of them for one team, and most that wait for one team."""
 
 ASK_DEADLINE = 20.0
-"""Seconds in which the registry must answer all that is asked of it for one image: nginx gives a request 30."""
+"""Seconds in which the registry must answer all requests for one image: nginx allows a request 30 seconds."""
 
 TOO_SLOW = "the registry answers too slowly; try again later"
 
@@ -52,12 +52,12 @@ TOO_MANY = "too many images of your team are being looked up; try again in a few
 
 @frozen
 class ListedImage:
-    """A tag, or a digest, with what is known of it.
+    """A tag, or a digest, with what is known about it.
 
     Attributes:
-        image: from the index: repository, tag (empty for a digest that was asked for), digest and what it is.
+        image: from the index: repository, tag (empty for a requested digest), digest and summary.
         history: last push and pull; each is None when it is unknown.
-        names: of the subjects in it, as far as they have records.
+        names: of the subjects in it, if they have records.
     """
 
     image: IndexedTag
@@ -67,11 +67,11 @@ class ListedImage:
 
 @frozen
 class RunningCustomer:
-    """A license with which an image was pulled lately.
+    """A license with which an image was pulled recently.
 
     Attributes:
         license: its id.
-        customer: as written into the file; None when the license is not known any more.
+        customer: as written into the file; None when the license no longer exists.
         pulled_at: the last time.
         customer_id: of the customer's record, or None.
     """
@@ -90,8 +90,8 @@ class ShownImage:
         listed: as in a list.
         blobs: of each platform, in the order of its platforms; None when they are not known.
         tags: further names of the same digest, the first :data:`MAX_TAGS`.
-        customers: who pulled it within :data:`RUNS`, as far as the registry's events say.
-        from_registry: whether the registry was asked right now, because the index does not have it.
+        customers: that pulled it within :data:`RUNS`, according to the registry's events.
+        from_registry: whether the registry was asked now, because the index does not have it.
     """
 
     listed: ListedImage
@@ -106,7 +106,7 @@ class ShownRepository:
     """A repository as a whole.
 
     Attributes:
-        state: how many tags, and as of when.
+        state: number of tags, and as of when.
         history: last push and pull of any of its images; each is None when it is unknown.
         names: of the subjects in it.
         from_registry: whether the registry was asked right now.
@@ -122,11 +122,11 @@ class RegistryImages(Protocol):
     """Asks our registry. Every method raises RegistryUnavailable when it gives no usable answer."""
 
     async def find(self, repository: str, reference: str) -> DescribedImage | None:
-        """Return what is under a tag or digest; None when nothing is."""
+        """Return the image under a tag or digest; None without one."""
         ...
 
     async def count_tags(self, repository: str) -> int:
-        """Return how many tags a repository has; 0 when there is no such repository."""
+        """Return the number of tags of a repository; 0 when it does not exist."""
         ...
 
 
@@ -159,11 +159,11 @@ class Images:
         """Return one page of the tags that the actor sees: of an app, of a repository, or of all apps.
 
         Args:
-            actor: who asks.
+            actor: the caller.
             app: slug of the only app.
             repository: the only repository.
-            tag: how its tags begin; it is looked at with ``repository`` alone.
-            after: cursor of the page before, or None.
+            tag: prefix of its tags; it is used only with ``repository``.
+            after: cursor of the previous page, or None.
             limit: most items.
 
         Raises:
@@ -194,7 +194,7 @@ class Images:
             InputRefused: ``name`` is not that of an image, or has neither tag nor digest.
             NotFound: there is no such image for the actor.
             RegistryUnavailable: the index does not have it, and the registry does not answer.
-            Overloaded: too many such questions of the team wait already.
+            Overloaded: too many such requests of the team wait already.
         """
         image = ImageName.parse(without_host(name, self.service))
         if image.tag is None and image.digest is None:
@@ -220,7 +220,7 @@ class Images:
             InputRefused: ``name`` is not that of a repository.
             NotFound: there is no such repository for the actor.
             RegistryUnavailable: the index does not have it, and the registry does not answer.
-            Overloaded: too many such questions of the team wait already.
+            Overloaded: too many such requests of the team wait already.
         """
         image = ImageName.parse(without_host(name, self.service))
         app = await find_app_of_image(self.stores, actor, image)
@@ -239,7 +239,7 @@ class Images:
 
     @permitted(Permission.IMAGE_SUM)
     async def sum(self, actor: Actor, app: str) -> tuple[AppImages | None, CrawlState]:
-        """Return what the images of an app add up to, None when that is not known yet, and how old the index is.
+        """Return the totals of the images of an app, or None when they are not known yet, and the age of the index.
 
         Raises:
             NotFound: there is no such app for the actor.
@@ -248,7 +248,7 @@ class Images:
         return await self.stores.images.app(slug), await self.stores.images.crawl()
 
     async def _find(self, actor: Actor, image: ImageName, app: str) -> tuple[IndexedTag, DescribedImage | None]:
-        """Return an image from the index, or from the registry with what that says of it."""
+        """Return an image from the index, or else from the registry."""
         store = self.stores.images
         found = None
         if image.tag is not None:
@@ -279,7 +279,7 @@ class Images:
                 raise RegistryUnavailable(TOO_SLOW) from late
 
     async def _customers(self, image: ImageName, now: datetime) -> tuple[RunningCustomer, ...]:
-        """Return the licenses with which an image was pulled lately, the last first."""
+        """Return the licenses with which an image was pulled recently, the last first."""
         found, after = list[RunningCustomer](), None
         while True:
             page = await self.stores.activity.pulls(image, now - RUNS, now, after=after, limit=MAX_PAGE)
@@ -314,7 +314,7 @@ async def listed_images(stores: Stores, tags: Sequence[IndexedTag]) -> tuple[Lis
 
 
 def is_repository(name: str, service: str) -> bool:
-    """Whether a name is that of a whole repository, and not of an image in it.
+    """Whether a name is that of a repository, and not of an image in it.
 
     Raises:
         InputRefused: it is neither.
@@ -324,10 +324,10 @@ def is_repository(name: str, service: str) -> bool:
 
 
 def _tag_prefix(text: str) -> str:
-    """Return how tags begin.
+    """Return the prefix of tags.
 
     Raises:
-        InputRefused: no tag begins so.
+        InputRefused: no tag can have this prefix.
     """
     if text and not _TAG.fullmatch(text):
         raise InputRefused(f"no tag begins with {text[:80]!r}", code="image_invalid", field="tag")

@@ -1,4 +1,4 @@
-"""Keys: what is in use, and changing it while everything runs."""
+"""Shows the keys in use, and changes them during operation."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,10 +17,10 @@ from authsvc.spec.claims import NOT_BEFORE_LEEWAY
 from authsvc.worker_status import WorkerStatus
 
 FOLLOWED_WITHIN = timedelta(seconds=15)
-"""Time in which every worker must have followed a call; they look every second."""
+"""Time within which every worker must have renewed its certificate after a request; they check every second."""
 
 LOOK = 0.2
-"""Seconds between two looks at who has."""
+"""Seconds between two checks which workers have done so."""
 
 REGISTRY_LEEWAY = timedelta(seconds=NOT_BEFORE_LEEWAY)
 """How much longer than a token's life the registry accepts it (measured on 2.8 and 3.x)."""
@@ -43,12 +43,12 @@ class Root:
 
 @frozen
 class KeysShown:
-    """Every key of the installation, as far as it is anybody's business.
+    """The public information about every key of the installation.
 
     Attributes:
         roots: in the bundle.
         license_keys: ``kid`` of each published key; the first one signs.
-        workers: those heard of lately.
+        workers: those with a recent heartbeat.
     """
 
     roots: list[Root]
@@ -58,11 +58,11 @@ class KeysShown:
 
 @frozen
 class Rotation:
-    """Who followed a call.
+    """The workers that followed a request to renew.
 
     Attributes:
         reached: workers that renewed.
-        missed: workers that are there and did not.
+        missed: workers that are running and did not.
         gone: workers that ended meanwhile.
         elsewhere: workers that renewed, from another secrets directory than this one.
     """
@@ -74,7 +74,7 @@ class Rotation:
 
     @property
     def complete(self) -> bool:
-        """Whether everybody signs and publishes as this directory says."""
+        """Whether all workers sign and publish with the keys of this directory."""
         return bool(self.reached) and not self.missed and not self.elsewhere
 
 
@@ -106,7 +106,7 @@ class Keys:
         workers: the registry of workers.
         next_root_accepted: asks the registry; None when it cannot be asked.
         longest_token: the longest life of a token.
-        clock: the wall clock: what is waited for here takes time.
+        clock: the wall clock, since waiting takes time.
     """
 
     files: KeyFiles
@@ -138,7 +138,7 @@ class Keys:
 
     @permitted(Permission.KEYS_ROTATE_SEALING_KEY)
     async def rotate_sealing_key(self, operation: Operation) -> tuple[str, Rotation]:
-        """Seal secrets under a new key; what was sealed before can still be opened. Return its name.
+        """Seal secrets under a new key; what was sealed before can still be unsealed. Return its name.
 
         Raises:
             Conflict: another process is changing keys.
@@ -206,11 +206,11 @@ class Keys:
         return dropped, await self._call(operation.entry("keys.roots_dropped", roots=dropped))
 
     async def _call(self, entry: Entry) -> Rotation:
-        """Call every worker, and wait until all have followed or it takes too long."""
+        """Request every worker to renew, and wait until all have done so or it takes too long."""
         before = await self.workers.list()
         known = {worker.id for worker in before}
-        # Higher than what anybody has followed, also when Redis was restored and knows of fewer calls: then whoever
-        # is at this number or beyond it has followed, though somebody else may have called meanwhile.
+        # Higher than any number that a worker has followed, even when Redis was restored and knows of fewer requests:
+        # then every worker at this number or beyond has renewed, even if there was another request meanwhile.
         number = await self.workers.request_renewal(entry, max((worker.generation for worker in before), default=0))
         deadline = self.clock() + FOLLOWED_WITHIN
         while True:

@@ -1,7 +1,7 @@
-"""The page of a license, as the holder of a link sees it: no account, one license, and nothing else.
+"""The page of a license, as the holder of a link sees it: without an account, and for one license only.
 
-A link that is unknown, has ended, was taken back, or whose maker could not make it any more gets one answer, after the
-same look at the store.
+A link that is unknown, has ended, was revoked, or whose creator may no longer make it gets the same answer after the
+same reads of the store.
 """
 
 from datetime import datetime
@@ -28,28 +28,28 @@ from authsvc.tenancy.records import App, License
 from authsvc.tenancy.versioned import Versioned
 
 VOID = "this link does not work: it has ended, was taken back or is not complete; ask your vendor for a new one"
-"""One sentence for every reason, so that a guess learns nothing."""
+"""The same sentence for every reason, so that guesses reveal nothing."""
 
 GIVEN_IN = frozenset({"active", "pending"})
-"""States in which the page gives the license file."""
+"""States in which the license file can be downloaded."""
 
 MAX_LINKED = 20
-"""Linked registries that are looked for."""
+"""Most linked registries that are looked up."""
 
 ATTEMPTS = 3
-"""How often a download is noted at most, while others are noted at the same moment."""
+"""How often recording a download is tried, while others are recorded concurrently."""
 
 NO_DIGEST = "0" * 64
-"""What the secret of an unknown link is compared with."""
+"""Digest that the secret of an unknown link is compared with."""
 
 
 @frozen
 class OpenedPage:
-    """What a link opens.
+    """The license page that a link gives access to.
 
     Attributes:
         link: the record.
-        license: of which it is the page.
+        license: that the page is about.
         app: of the license.
         vendor: name of the team.
         state: of the license in its app, now.
@@ -83,19 +83,19 @@ class LicenseByLink:
 
     @permitted(Permission.LICENSE_PAGE_OPEN)
     async def open(self, link: Secret, now: datetime) -> OpenedPage:
-        """Return what a link opens.
+        """Return the page of a link.
 
         Raises:
-            NotFound: it opens nothing; one sentence for every reason.
+            NotFound: the link is not valid; the same sentence for every reason.
         """
         page = (await self._opened(link, now))[1]
         return evolve(page, linked=await self._linked(page) if page.gives_file else ())
 
     @permitted(Permission.LICENSE_PAGE_IMAGES)
     async def images(self, page: OpenedPage, *, after: str | None = None, limit: int = MAX_PAGE) -> Page[IndexedTag]:
-        """Return one page of the tags that the license of an opened page pulls; it may be short, and have a next one.
+        """Return one page of the tags that the license can pull; it may be short even if there is a next one.
 
-        A license that is not in force pulls nothing, and its holder learns of no image that was pushed since.
+        For a license that is not active it is empty, so that its holder cannot see images that were pushed since.
 
         Raises:
             InputRefused: the cursor or the limit is not acceptable.
@@ -106,22 +106,22 @@ class LicenseByLink:
 
     @permitted(Permission.LICENSE_PAGE_CHECK)
     async def sign_in(self, page: OpenedPage) -> Secret:
-        """Return what a preflight of images signs in with: the registry token of the license of an opened page."""
+        """Return the credentials for a preflight of images: the registry token of the license."""
         license_ = page.license
         return (await self.licenses.signer.derive_license_token(license_.id, license_.tokens[0].generation)).text
 
     @permitted(Permission.LICENSE_PAGE_DOWNLOAD)
     @shows_secret
     async def download(self, link: Secret, network: str, operation: Operation) -> tuple[License, str]:
-        """Return the license and its file, which the audit records.
+        """Return the license and its file; an audit entry is written.
 
         Args:
             link: the secret.
-            network: from which it is asked for.
+            network: of the client.
             operation: the circumstances.
 
         Raises:
-            NotFound: the link opens nothing.
+            NotFound: the link is not valid.
             Conflict: the license is not in force, the file was downloaded too often, or its token was derived under
                 another license-token key than the one in the secrets directory.
         """
@@ -132,7 +132,7 @@ class LicenseByLink:
             file = await self.licenses.file_of(Actor.operator(), page.license)
             facts = {"license": page.license.id, "app": page.app.slug, "team": page.app.team}
             entry = operation.entry("license-link.downloaded", **facts, link=page.link.id, network=network)
-            entry = evolve(entry, actor=page.license.subject)  # there is no account: its holder acts
+            entry = evolve(entry, actor=page.license.subject)  # there is no account: the license's holder is the actor
             try:
                 await self.stores.license_links.note_download(stored, entry)
             except Conflict as error:

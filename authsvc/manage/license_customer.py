@@ -1,7 +1,7 @@
-"""Which customer a license is made out to: a known one, or a new one that is created with the license.
+"""Chooses the customer of a license: a known one, or a new one that is created with the license.
 
-A customer is known by the vendor's own reference if one is given, else by exactly its name. A reference and an e-mail
-address are given to a known customer that has none.
+A customer is looked up by the vendor's own reference if one is given, else by its exact name. A known customer without
+reference or e-mail address gets those that are given.
 """
 
 from collections.abc import Awaitable, Callable
@@ -20,7 +20,7 @@ from authsvc.tenancy.versioned import Versioned
 T = TypeVar("T")
 
 ATTEMPTS = 4
-"""How often a customer is chosen anew when another operation creates or changes it at the same moment."""
+"""How often a customer is chosen again when another operation creates or changes it concurrently."""
 
 
 async def choose_customer(
@@ -35,7 +35,8 @@ async def choose_customer(
     known = await known_customer(stores, team, name, reference, email)
     apps = operation.actor.apps
     if name is None and apps is not None:
-        # The license gets the customer's name: somebody who is limited to some apps does not learn it by a reference.
+        # The license gets the customer's name, which an actor that is limited to some apps must not find out by a
+        # reference.
         customer_id = None if known is None else known.record.id
         known = known if await stores.customers.has_license(team, customer_id, apps) else None
     if known is not None:
@@ -52,7 +53,7 @@ async def choose_customer(
 async def known_customer(
     stores: Stores, team: str, name: str | None, reference: str | None, email: str | None
 ) -> SelectedCustomer | None:
-    """Return the known customer of a team, with the reference and the address if it had none; None if it is new.
+    """Return the known customer of a team, with the given reference and address if it had none; None if it is new.
 
     Raises:
         Conflict: the customer of this name has another reference.
@@ -66,7 +67,7 @@ async def known_customer(
 async def with_customer(
     choose: Callable[[], Awaitable[SelectedCustomer]], write: Callable[[SelectedCustomer], Awaitable[T]]
 ) -> T:
-    """Return what ``write`` returns for the chosen customer; choose again if that was created or changed meanwhile.
+    """Return the result of ``write`` for the chosen customer; choose again if it was created or changed meanwhile.
 
     Raises:
         Conflict: as ``choose`` and ``write``.
@@ -81,7 +82,7 @@ async def with_customer(
 
 
 def customer_facts(choice: SelectedCustomer) -> dict[str, object]:
-    """Return what the audit entry of a license says about its customer."""
+    """Return the facts about the customer for the audit entry of a license."""
     facts: dict[str, object] = {"customer": choice.record.id}
     if choice.before is None:
         facts["customer_created"] = True
@@ -94,7 +95,7 @@ def _completed(known: Versioned[Customer], reference: str | None, email: str | N
     customer = known.record
     if reference is not None and customer.reference not in {None, reference}:
         raise Conflict(
-            # Which one, not everybody who may create a license may see.
+            # The sentence does not name it, because not every actor that may create a license may see it.
             f"the customer {customer.name!r} has another reference than {reference!r}",
             code="reference_conflict",
             field="customer_reference",

@@ -15,11 +15,11 @@ from authsvc.tenancy.records import App, License
 
 @frozen
 class LicenseFiles:
-    """The files of licenses of one app, which may be archived.
+    """Makes the files of licenses of one app, which may be archived.
 
     Attributes:
         licenses: the use cases of single licenses.
-        app: as it was found for the actor.
+        app: as looked up for the actor.
     """
 
     licenses: Licenses
@@ -27,7 +27,7 @@ class LicenseFiles:
 
     @permitted(Permission.LICENSE_FILES)
     async def of_references(self, actor: Actor, references: Iterable[str]) -> AsyncIterator[list[tuple[License, str]]]:
-        """Yield licenses with their files, a batch at a time; a reference without a license has none.
+        """Yield licenses with their files, a batch at a time; references without a license yield nothing.
 
         Raises:
             NotFound: there is no such app for the actor.

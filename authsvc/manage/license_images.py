@@ -1,6 +1,7 @@
-"""The tags that the patterns of a license cover, page by page, however many images the app has besides.
+"""Lists the tags that the patterns of a license cover, by pages, however many other images the app has.
 
-Names of repositories are read where the patterns begin, and compared; tags are read of what is covered alone.
+Only names of repositories with the prefixes of the patterns are read and compared, and only tags of matching
+repositories are read.
 """
 
 import asyncio
@@ -15,31 +16,31 @@ from authsvc.tenancy.name_ranges import NameRange, name_ranges
 from authsvc.tenancy.pages import Page, page_size, read_cursor, write_cursor
 
 MAX_NAMES = 5_000
-"""Most names of repositories that are compared for one page: some tens of milliseconds."""
+"""Most names of repositories that are compared for one page, which takes some tens of milliseconds."""
 
 STEP = 200
 """Names that are read at once."""
 
 MAX_STEPS = 4_000_000
-"""About the steps of comparing that one page may take: some tenths of a second, however long the patterns are."""
+"""Approximate number of steps of comparing for one page: some tenths of a second, however long the patterns are."""
 
 STEPS_AT_ONCE = 20_000
-"""About the steps after which others are served: some milliseconds."""
+"""Approximate number of steps after which other tasks get a turn: some milliseconds."""
 
 _JOIN = " "
-"""Between repository and tag of the place in a cursor: no name has it."""
+"""Separates repository and tag in the place of a cursor; names never contain it."""
 
 
 @define
 class _NameSearch:
-    """A search for the names of repositories that are covered, until enough were looked at.
+    """A search for the names of matching repositories, until enough were compared.
 
     Attributes:
         images: the index of images.
         app: slug.
-        ranges: where they are.
-        last: the name that was looked at last.
-        left: how many may still be looked at.
+        ranges: that contain them.
+        last: the name that was compared last.
+        left: number of names that may still be compared.
         steps: of comparing that are left.
     """
 
@@ -52,12 +53,12 @@ class _NameSearch:
 
     @property
     def is_over(self) -> bool:
-        """Whether it has looked at enough for one page."""
+        """Whether it has compared enough for one page."""
         return self.left <= 0 or self.steps <= 0
 
 
 async def _covered(search: _NameSearch) -> AsyncIterator[str]:
-    """Yield the covered names behind the last one, in order."""
+    """Yield the matching names after the last one, in order."""
     for one in search.ranges:
         while not search.is_over:
             names, wanted = await _next_names(search, one)
@@ -70,7 +71,7 @@ async def _covered(search: _NameSearch) -> AsyncIterator[str]:
 
 
 async def _next_names(search: _NameSearch, one: NameRange) -> tuple[Sequence[str], int]:
-    """Return the next names of a range, and how many were asked for."""
+    """Return the next names of a range, and how many were requested."""
     if one.is_name:
         return ([one.prefix] if one.prefix > search.last else []), 2
     wanted = max(1, min(STEP, search.left, search.steps // (1 + one.cost * MAX_NAME_LENGTH)))
@@ -87,13 +88,13 @@ async def _is_covered(search: _NameSearch, one: NameRange, name: str) -> bool:
 async def covered_tags(
     images: ImageStore, app: str, patterns: Sequence[str] | None, after: str | None, limit: int
 ) -> Page[IndexedTag]:
-    """Return one page of an app's tags that ``patterns`` cover; it may be short, and have a next one.
+    """Return one page of an app's tags that ``patterns`` cover; it may be short even if there is a next one.
 
     Args:
         images: the index of images.
         app: slug.
         patterns: of a license; None for the whole app.
-        after: cursor of the page before, or None.
+        after: cursor of the previous page, or None.
         limit: most items.
 
     Raises:
@@ -104,7 +105,7 @@ async def covered_tags(
     query = f"covered {app} {patterns}"
     name, _, tag = (read_cursor(query, after) or "").partition(_JOIN)
     found, pending = list[IndexedTag](), list[str]()
-    # Anybody can make a cursor, so what it names is compared as well.
+    # A client can make up a cursor, so the name in it is compared as well.
     if tag and any(one.covers(name) for one in ranges):
         found += await images.tags([name], tag, size + 1)
     search = _NameSearch(images, app, ranges, name, MAX_NAMES, MAX_STEPS)

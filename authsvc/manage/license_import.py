@@ -1,10 +1,9 @@
-"""Licenses by the thousand, from a file, as often as it takes.
+"""Imports licenses from a file; an import can be repeated.
 
-A row has a reference, the vendor's own key for it. Its license and the note that the reference has one are written in
-the same change, so an import that was cut off is simply repeated: what is there stays, what is missing is made, and
-nothing is made twice. A row that no longer says what was imported for its reference is told, never applied.
-
-The file is read twice, a batch at a time: every row is checked before the first license is made.
+Each row has a reference, the vendor's own key for it. Its license and the record that the reference has one are written
+in one transaction, so an import that was interrupted is simply repeated: existing licenses stay, missing ones are made,
+and none is made twice. A row that differs from what was imported for its reference is reported, never applied. The file
+is read twice, a batch at a time: every row is checked before the first license is made.
 """
 
 import asyncio
@@ -34,14 +33,14 @@ Known = tuple[LicenseReference, License]
 
 
 class FileSink(Protocol):
-    """Where license files are put, one a license."""
+    """Stores license files, one for each license."""
 
     def obstacle(self, license_: License) -> str | None:
-        """Return why the file of this license cannot be kept there, or None."""
+        """Return why the file of this license cannot be stored, or None."""
         ...
 
     async def put(self, license_: License, text: Callable[[], Awaitable[str]]) -> str:
-        """Keep the file when it is not there; return ``written``, ``kept`` or ``outdated``."""
+        """Store the file unless it exists; return ``written``, ``kept`` or ``outdated``."""
         ...
 
 
@@ -52,7 +51,7 @@ class Changed:
     Attributes:
         line: on which the row begins.
         reference: the vendor's own key.
-        license: id of the license, which stays as it is.
+        license: id of the license, which is not changed.
         columns: in which they differ.
     """
 
@@ -64,13 +63,13 @@ class Changed:
 
 @define
 class Plan:
-    """What a file would do.
+    """The effect of importing a file.
 
     Attributes:
-        rows: how many it has.
-        new: how many of them make a license.
-        problems: what must be mended first, in the order of the lines.
-        changed: rows that would change a license, which an import does not do.
+        rows: number of rows.
+        new: number of rows that make a license.
+        problems: that must be fixed first, in the order of the lines.
+        changed: rows that differ from their license, which an import does not change.
     """
 
     rows: int = 0
@@ -81,11 +80,11 @@ class Plan:
 
 @define
 class ImportOutcome:
-    """What an import did.
+    """The result of an import.
 
     Attributes:
         created: licenses that were made.
-        existing: rows whose license was there already.
+        existing: rows whose license existed already.
         files: how many files were ``written``, ``kept``, or ``outdated`` and left alone.
     """
 
@@ -101,7 +100,7 @@ class LicenseImport:
     Attributes:
         licenses: the use cases of single licenses.
         app: open for new licenses.
-        sink: where files are put, or None.
+        sink: stores the files, or None.
     """
 
     licenses: Licenses
@@ -113,10 +112,10 @@ class LicenseImport:
         """Return what importing ``rows`` would do. Nothing is written.
 
         Args:
-            actor: who imports.
+            actor: the caller.
             rows: of the file.
-            now: the present.
-            on_row: told of each row that can be read; it may have a problem with its customer all the same.
+            now: the current time.
+            on_row: is called with each row that can be parsed, even if there is a problem with its customer.
 
         Raises:
             InputRefused: there are too many rows.
@@ -152,16 +151,16 @@ class LicenseImport:
         """Make the licenses that are missing and hand their files to the sink.
 
         Args:
-            actor: who imports.
-            rows: the same that were checked.
+            actor: the caller.
+            rows: the checked ones.
             begin: begins the operation of one license, by the same actor.
-            on_progress: told how many more rows are done.
+            on_progress: is called with the number of further rows that are done.
 
         Raises:
             InputRefused: a row has become wrong since it was checked; those before it are done.
             NotFound: there is no such app for the actor.
             Conflict: the app was changed meanwhile; those before are done.
-            StoreUnavailable: the store does not answer; repeating the import goes on where it ended.
+            StoreUnavailable: the store does not answer; repeating the import continues where it ended.
         """
         require_app(actor, self.app.record)
         outcome = ImportOutcome()
@@ -217,13 +216,13 @@ class LicenseImport:
             plan.problems.append(RowProblem(row.line, "row", obstacle, "file_unusable"))
 
     async def _customers(self, known: dict[str, Known]) -> dict[str, Customer]:
-        """Return the customers of licenses that are there, by id."""
+        """Return the customers of existing licenses, by id."""
         ids = {license_.customer_id for _, license_ in known.values() if license_.customer_id is not None}
         found = await asyncio.gather(*(self.licenses.stores.customers.get(one) for one in ids))
         return {one.record.id: one.record for one in found if one is not None}
 
     async def _customer_problem(self, row: LicenseRow, named: dict[bytes, bytes]) -> list[RowProblem]:
-        """Return what is wrong with the customer of a row; ``named`` are the references of the customers before."""
+        """Return the problem with the customer of a row; ``named`` are the references of the previous customers."""
         terms = row.terms
         if terms.customer_reference is None:
             return []
@@ -250,7 +249,7 @@ class LicenseImport:
         await self._shelve(license_, lambda: self.licenses.file_of(actor, license_), outcome)
 
     async def _created(self, row: LicenseRow, operation: Operation, outcome: ImportOutcome) -> Known | None:
-        """Make the license of a row; return what is known of the reference when somebody else was faster."""
+        """Make the license of a row; return the record of the reference if another process was faster."""
         try:
             license_, file = await self.licenses.create_in(self.app, row.terms, operation, row.reference)
         except Conflict:
@@ -290,9 +289,9 @@ def _terms_of(license_: License, customer: Customer | None) -> LicenseTerms:
 
 
 def _turns(rows: Iterable[LicenseRow]) -> list[list[LicenseRow]]:
-    """Return what is done at the same time, in order: customers come out as if the rows were done one by one.
+    """Return groups of rows to be done concurrently, with the same customers as if the rows were done one by one.
 
-    A row waits for the first one of each other description of its customer, and for the first one of its own.
+    A row waits for the first row with each description of its customer.
     """
     turns: list[list[LicenseRow]] = []
     described: dict[tuple[str, str | None, str | None], int] = {}

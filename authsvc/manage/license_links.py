@@ -1,8 +1,8 @@
-"""Links to the pages of licenses: made, listed and taken back.
+"""Creates, lists and revokes links to the pages of licenses.
 
 The holder of such a link sees the page of one license and downloads its file, without an account. It is a secret of 256
-random bits of which only the SHA-256 is kept; it ends, and can be taken back. Of a license that is rotated it gives the
-new file, and of one that is not in force none. It counts only as long as its maker could make it
+random bits of which only the SHA-256 is stored; it ends, and can be revoked. After a rotation of the license it gives
+the new file; for a license that is not active it gives none. It is valid only as long as its creator may make it
 (:mod:`authsvc.manage.license_by_link`).
 """
 
@@ -35,8 +35,8 @@ class ListedLink:
 
     Attributes:
         link: the record.
-        works: whether its maker could make it now, and so whether it opens anything.
-        maker: the name of who made it; None for the operator, and for an account that is gone.
+        works: whether its creator could make it now, so that it is valid.
+        maker: name of its creator; None for the operator, and for a removed account.
     """
 
     link: LicenseLink
@@ -45,7 +45,7 @@ class ListedLink:
 
 
 async def works(stores: Stores, link: LicenseLink, now: datetime) -> bool:
-    """Return whether a link that exists opens anything now.
+    """Return whether an existing link is valid now.
 
     Raises:
         StoreUnavailable: the store does not answer.
@@ -58,7 +58,7 @@ async def works(stores: Stores, link: LicenseLink, now: datetime) -> bool:
 
 @frozen
 class LicenseLinks:
-    """Makes links and takes them back. A license is named by its id or its reference.
+    """Creates and revokes links. A license is named by its id or its reference.
 
     Every method raises StoreUnavailable when the store does not answer.
     """
@@ -73,12 +73,12 @@ class LicenseLinks:
     async def create(
         self, license_id: str, operation: Operation, *, expires: str = DEFAULT_LINK_LIFE, app: str | None = None
     ) -> tuple[LicenseLink, Secret]:
-        """Return a new link to the page of a license, and its secret, which is shown this once.
+        """Return a new link to the page of a license, and its secret, which is shown only this once.
 
         Raises:
             InputRefused: the end is not acceptable.
             NotFound: there is no such license for the actor.
-            Conflict: the license has as many links as it may have, or was changed at the same moment.
+            Conflict: the license has as many links as it may have, or was changed concurrently.
         """
         license_ = await find_license(self.stores, operation.actor, license_id, app)
         end = parse_end(expires, operation.now, "expires")
@@ -125,7 +125,7 @@ class LicenseLinks:
     @permitted(Permission.LICENSE_LINK_REVOKE)
     @repeatable(_revoked)
     async def revoke(self, name: str, operation: Operation, *, link: str | None = None, app: str | None = None) -> int:
-        """Take back links to the page of a license; return how many.
+        """Revoke links to the page of a license; return how many.
 
         Args:
             name: id or reference of the license; or, when ``link`` is None, the id of the only link.
@@ -135,7 +135,7 @@ class LicenseLinks:
 
         Raises:
             NotFound: there is no such license for the actor, or it has no such link.
-            PreconditionFailed: a link has none of the entity tags that were asked for.
+            PreconditionFailed: a link has none of the given entity tags.
         """
         chosen: Sequence[Versioned[LicenseLink]] = () if link is not None else await self._one(operation.actor, name)
         if not chosen:
@@ -153,6 +153,6 @@ class LicenseLinks:
         return len(chosen)
 
     async def _one(self, actor: Actor, name: str) -> Sequence[Versioned[LicenseLink]]:
-        """Return the link whose id this is, when the actor sees it."""
+        """Return the link with this id, if the actor sees it."""
         found = await self.stores.license_links.get(name) if is_id(name) else None
         return [found] if found is not None and actor.sees(found.record.team, found.record.app) else []

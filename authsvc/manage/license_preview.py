@@ -1,4 +1,4 @@
-"""What a license would pull: its patterns against the images that its app has now."""
+"""Previews what a license would pull: compares its patterns with the current images of its app."""
 
 from collections.abc import Sequence
 
@@ -36,15 +36,15 @@ class LicensePreview:
         after: str | None = None,
         limit: int = MAX_PAGE,
     ) -> Page[IndexedTag]:
-        """Return one page of the tags that a license for an app would pull; it may be short, and have a next one.
+        """Return one page of the tags that a license could pull; it may be short even if there is a next one.
 
-        What it would pull through from linked registries is not among them.
+        Images of linked registries are not included.
 
         Args:
-            actor: who asks.
+            actor: the caller.
             app: slug.
             repositories: the patterns of the license; None for the whole app.
-            after: the cursor of the page before.
+            after: the cursor of the previous page.
             limit: how many at most, up to 100.
 
         Raises:

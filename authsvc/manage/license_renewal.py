@@ -1,6 +1,6 @@
-"""New ends for many licenses, from a file: each row names a license by its reference and says when it ends.
+"""Renews licenses from a file: each row names a license by its reference, and its new end.
 
-A row whose license ends then already changes nothing, so a file may be used again, and a renewal that was cut off is
+A row whose license already has that end changes nothing, so a file may be used again, and an interrupted renewal is
 simply repeated. The file is read twice, a batch at a time: every row is checked before the first license is changed.
 """
 
@@ -28,13 +28,13 @@ from authsvc.tenancy.versioned import Versioned
 
 @define
 class RenewalPlan:
-    """What a file would do.
+    """The effect of a renewal from a file.
 
     Attributes:
-        rows: how many it has.
-        changed: how many of them give a license another end.
-        unchanged: how many name the end that the license has.
-        problems: what must be corrected first, in the order of the lines.
+        rows: number of rows.
+        changed: number of rows that give a license another end.
+        unchanged: number of rows with the end that the license has.
+        problems: that must be fixed first, in the order of the lines.
     """
 
     rows: int = 0
@@ -45,7 +45,7 @@ class RenewalPlan:
 
 @define
 class RenewalOutcome:
-    """What a renewal did.
+    """The result of a renewal.
 
     Attributes:
         renewed: licenses that have another end now.
@@ -75,10 +75,10 @@ class LicenseRenewal:
         """Return what ``rows`` would do. Nothing is written.
 
         Args:
-            actor: who renews.
+            actor: the caller.
             rows: of the file.
-            now: the present.
-            on_row: told of each row that has no problem.
+            now: the current time.
+            on_row: is called with each row without problems.
 
         Raises:
             InputRefused: there are too many rows.
@@ -109,16 +109,16 @@ class LicenseRenewal:
         """Give the licenses their new ends; registry tokens stay the same, and new files can be downloaded.
 
         Args:
-            actor: who renews.
+            actor: the caller.
             rows: the same that were checked.
             begin: begins the operation of one license, by the same actor.
-            on_progress: told how many more rows are done.
+            on_progress: is called with the number of further rows that are done.
 
         Raises:
             InputRefused: a row has become wrong since it was checked; those before it are done.
             NotFound: there is no such app for the actor.
-            Conflict: a license was changed at the same moment; those before are done.
-            StoreUnavailable: the store does not answer; repeating the renewal goes on where it ended.
+            Conflict: a license was changed concurrently; those before are done.
+            StoreUnavailable: the store does not answer; repeating the renewal continues where it ended.
         """
         require_app(actor, self.app)
         outcome = RenewalOutcome()

@@ -1,7 +1,7 @@
-"""The rows of a file of licenses: CSV or JSON lines in, checked terms or named problems out, one row at a time.
+"""Parses the rows of a file of licenses, CSV or JSON lines, into checked terms or problems, one row at a time.
 
-Nothing of the file is kept, so its size does not matter. A problem is named by its line and column, and a row may
-have several.
+The file is not kept in memory, so its size does not matter. A problem has a line and a column, and a row may have
+several.
 """
 
 import csv
@@ -42,19 +42,19 @@ COLUMNS = (
 )
 REQUIRED = ("customer", "expires")
 FIELD = "field."
-"""Begins the column of a custom field: ``field.seats``."""
+"""Prefix of the column of a custom field: ``field.seats``."""
 
 SEPARATOR = ";"
-"""Between the repositories of one cell."""
+"""Separates the repositories in one cell."""
 
 MAX_LINE = 65_536
-"""Longest line of a file, in characters: far beyond what a license can hold, and a bound on memory."""
+"""Longest line of a file, in characters: far longer than any license, and a limit for memory."""
 
 ROW = "row"
-"""Stands for the column when it is the row as a whole that cannot be read."""
+"""Stands for the column when the row as a whole cannot be read."""
 
 Cells = Mapping[str, object]
-"""The columns of one row that are not empty: texts, or what JSON has for them."""
+"""The columns of one row that are not empty: texts, or JSON values."""
 
 
 @frozen
@@ -80,8 +80,8 @@ class LicenseRow:
 
     Attributes:
         line: on which it begins, from 1.
-        reference: the vendor's own key; without one the customer's name is it.
-        terms: checked, but for what depends on the time and the app.
+        reference: the vendor's own key; by default the customer's name.
+        terms: checked, except for conditions that depend on the time and the app.
     """
 
     line: int
@@ -94,7 +94,7 @@ Read = LicenseRow | list[RowProblem]
 
 @frozen
 class RowFormat:
-    """How the format of a file writes what is not plain text.
+    """How the format of a file writes values other than plain text.
 
     Attributes:
         value: parses the value of a custom field, by its name.
@@ -111,11 +111,11 @@ JSON_ROWS = RowFormat(check_field, parse_instant)
 
 @frozen
 class RowType(Generic[R]):
-    """What the rows of a file say.
+    """The type of the rows of a file.
 
     Attributes:
         required: the columns that each row needs.
-        parse: makes a row, or a list of everything that is wrong with it, of its line and its cells.
+        parse: returns a row, or a list of all its problems, from its line and its cells.
     """
 
     required: tuple[str, ...]
@@ -123,9 +123,9 @@ class RowType(Generic[R]):
 
 
 def read_csv(lines: Iterable[str], kind: RowType[R]) -> Iterator[R | list[RowProblem]]:
-    """Yield what each row of a CSV file says (RFC 4180), after a first row that names its columns.
+    """Yield the parsed rows of a CSV file (RFC 4180), whose first row names the columns.
 
-    Cells may be separated by semicolons or tabs, too, as spreadsheets write them.
+    Cells may also be separated by semicolons or tabs, as spreadsheets write them.
     """
     try:
         delimiter, rest, before = split_heading(_bounded(lines))
@@ -157,7 +157,7 @@ def read_csv(lines: Iterable[str], kind: RowType[R]) -> Iterator[R | list[RowPro
 
 
 def read_jsonl(lines: Iterable[str], kind: RowType[R]) -> Iterator[R | list[RowProblem]]:
-    """Yield what each line of a file of JSON objects says."""
+    """Yield the parsed lines of a file of JSON objects."""
     line = 0
     try:
         for line, text in enumerate(_bounded(lines), start=1):
@@ -184,7 +184,7 @@ def _read_object(line: int, text: str, kind: RowType[R]) -> R | list[RowProblem]
 
 
 def _row(line: int, cells: Cells, form: RowFormat) -> Read:
-    """Return the row in ``cells``, or everything that is wrong with it."""
+    """Return the row in ``cells``, or all its problems."""
     problems: list[RowProblem] = []
 
     def column(name: str, parse: Callable[[Any], T]) -> T | None:
@@ -252,7 +252,7 @@ ReadRenewal = RenewalRow | list[RowProblem]
 def _renewal(line: int, cells: Cells, form: RowFormat) -> ReadRenewal:
     problems: list[RowProblem] = []
     found: dict[str, Any] = {}
-    # As in an import, a license without a reference of its own has its customer's name.
+    # As in an import, the default of the reference is the customer's name.
     key = "reference" if "reference" in cells else "customer"
     parse: dict[str, Callable[[object], object]] = {
         "expires": lambda cell: form.date(_text(cell).strip(), "expires"),
@@ -270,7 +270,7 @@ def _renewal(line: int, cells: Cells, form: RowFormat) -> ReadRenewal:
 
 
 RENEWAL_ROWS: RowType[ReadRenewal] = RowType(("expires",), _renewal)
-"""The rows of a renewal; a file of an import has them too, and its other columns are not looked at."""
+"""The rows of a renewal; a file of an import has the same columns, and its others are ignored."""
 
 
 def changed_columns(terms: LicenseTerms, now_said: LicenseTerms, imported_end: datetime) -> list[str]:
@@ -278,8 +278,8 @@ def changed_columns(terms: LicenseTerms, now_said: LicenseTerms, imported_end: d
 
     Args:
         terms: of the row.
-        now_said: what the license says now.
-        imported_end: the end that the import gave it; a license that was extended since is not a changed row.
+        now_said: the current columns of the license.
+        imported_end: the end that the import gave it; a license that was extended since does not count as changed.
     """
     pairs = {
         "customer": (terms.customer, now_said.customer),
@@ -291,18 +291,18 @@ def changed_columns(terms: LicenseTerms, now_said: LicenseTerms, imported_end: d
     found = [name for name, (mine, theirs) in pairs.items() if mine != theirs]
     if terms.expires_at not in {imported_end, now_said.expires_at}:
         found.append("expires")
-    # A customer that has none yet got it from elsewhere, or gets it from a row with a new license.
+    # A customer without one may still get it from another row with a new license.
     if now_said.customer_reference not in {None, terms.customer_reference} and terms.customer_reference is not None:
         found.append("customer_reference")
     if now_said.customer_email not in {None, terms.customer_email} and terms.customer_email is not None:
         found.append("customer_email")
-    # As JSON: 1, 1.0 and true are equal to Python and three things to a license.
+    # Compared as JSON: 1, 1.0 and true are equal in Python, but differ in a license.
     mine, theirs = ({name: json.dumps(value) for name, value in t.fields.items()} for t in (terms, now_said))
     return found + sorted(FIELD + name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name))
 
 
 def _refused(line: int, column: str, error: InputRefused) -> RowProblem:
-    # The column names the argument already.
+    # The column already names the argument.
     return RowProblem(line, column, str(error).removeprefix(f"{column}: "), error.code)
 
 
@@ -342,7 +342,7 @@ def _is_field(name: str) -> bool:
 
 
 def _shown(name: str) -> str:
-    """Return the name of a column for people, whatever stands in it."""
+    """Return the name of a column for people, whatever characters it contains."""
     return name[:60] if name.isprintable() and name else ascii(name[:60])
 
 
@@ -381,7 +381,7 @@ def _patterns(cell: object) -> list[str]:
 
 
 class _TooLongError(Exception):
-    """A line is longer than any license; what comes after it is not read."""
+    """A line is longer than any license; the following lines are not read."""
 
 
 def _bounded(lines: Iterable[str]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What makes license files genuine: signatures and registry tokens, from keys that the use cases never see."""
+"""Interface to the license keys, which the use cases never see: signatures and registry tokens of license files."""
 
 from typing import Any, Protocol
 

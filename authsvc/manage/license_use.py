@@ -1,4 +1,4 @@
-"""The licenses of an app that a change of the app affects, as far as one page looks at them (design #18)."""
+"""The licenses of an app that a change of the app affects; the number that is examined is limited (design #18)."""
 
 from datetime import datetime
 
@@ -8,7 +8,7 @@ from authsvc.manage.stores import Stores
 from authsvc.tenancy.records import License
 
 MOST_EXAMINED = 1_000
-"""Most licenses that are looked at; 1,000 take about 60 ms."""
+"""Most licenses that are examined; 1,000 take about 60 ms."""
 
 
 @frozen
@@ -16,7 +16,7 @@ class FoundLicenses:
     """Licenses of an app that have not ended.
 
     Attributes:
-        examined: revoked and archived ones too; as soon as the indexes are settled, those that end first.
+        examined: including revoked and archived ones; once the indexes are settled, those that end first.
         all_examined: whether there are no others.
     """
 
@@ -25,7 +25,7 @@ class FoundLicenses:
 
 
 async def licenses_not_ended(stores: Stores, app: str, now: datetime, most: int) -> FoundLicenses:
-    """Return the licenses of an app that have not ended, at most as many as ``most``.
+    """Return the licenses of an app that have not ended, at most ``most``.
 
     Raises:
         StoreUnavailable: the store does not answer.

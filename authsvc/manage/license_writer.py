@@ -1,4 +1,4 @@
-"""What every change of a license has in common: its audit entry, and what its file says."""
+"""Code shared by all changes of licenses: the audit entry, and the content of the file."""
 
 from authsvc import license_file
 from authsvc.credentials.machine_secret import ID_LENGTH, LICENSE_TOKEN_LENGTH
@@ -12,10 +12,10 @@ from authsvc.tenancy.records import License
 from authsvc.tenancy.versioned import Versioned
 
 NO_ID = "0" * ID_LENGTH
-"""Stands for the id of a license that is only thought of."""
+"""Placeholder for the id of a license that is not created yet."""
 
 NO_TOKEN = "0" * LICENSE_TOKEN_LENGTH
-"""Stands for its registry token, with the same length."""
+"""Placeholder for its registry token, with the same length."""
 
 
 async def replace_license(
@@ -28,10 +28,10 @@ async def replace_license(
     choice: SelectedCustomer | None = None,
     facts: dict[str, object] | None = None,
 ) -> License:
-    """Store a changed license, with the customer that it is made out to from now on, and return it.
+    """Store a changed license, with its new customer if it has one, and return it.
 
     Raises:
-        Conflict: it was changed at the same moment.
+        Conflict: it was changed concurrently.
         StoreUnavailable: the store does not answer.
     """
     if new != old.record:
@@ -43,7 +43,7 @@ async def replace_license(
 
 
 def document_of(license_: License, token: str) -> LicenseDocument:
-    """Return what the file of a license says.
+    """Return the content of the file of a license.
 
     Raises:
         InputRefused: the file would be too long.

@@ -41,7 +41,7 @@ class Licenses:
 
     Attributes:
         stores: the records.
-        signer: signs the files and derives their registry tokens; asked only by what makes a file.
+        signer: signs the files and derives their registry tokens; used only to make files.
         registry: host and port that customers log in to.
     """
 
@@ -67,7 +67,7 @@ class Licenses:
             InputRefused: the license would have ended already, its file would be too long, or the reference is not
                 acceptable.
             NotFound: there is no such app.
-            Conflict: the app is archived, or was changed at the same moment, or another license has the reference.
+            Conflict: the app is archived, or was changed concurrently, or another license has the reference.
         """
         found = await find_open_app(self.stores, operation.actor, app)
         return await self._add(
@@ -76,7 +76,7 @@ class Licenses:
 
     @permitted(Permission.LICENSE_OPEN_APP)
     async def open_app(self, actor: Actor, app: str) -> Versioned[App]:
-        """Return the app, when licenses for it can be made.
+        """Return the app, if licenses for it can be made.
 
         Raises:
             NotFound: there is no such app.
@@ -94,7 +94,7 @@ class Licenses:
         Raises:
             InputRefused: the license would have ended already, or its file would be too long.
             NotFound: there is no such app for the actor.
-            Conflict: the app was changed at the same moment, or another license has the reference.
+            Conflict: the app was changed concurrently, or another license has the reference.
         """
         require_app(operation.actor, app.record)
         return await self._add(app, terms, operation, reference)
@@ -120,7 +120,7 @@ class Licenses:
 
     @permitted(Permission.LICENSE_PREVIEW)
     def check(self, actor: Actor, app: Versioned[App], terms: LicenseTerms, now: datetime) -> None:
-        """Accept terms for a new license that is not made yet.
+        """Check the terms of a license before it is made.
 
         Raises:
             InputRefused: the license would have ended already, or its file would be too long.
@@ -151,12 +151,12 @@ class Licenses:
             now: decides on states.
             app: slug of the only app.
             team: slug of the only team; None for all that the actor sees.
-            customer: words, or beginnings of words, of the customer's name, in any order, case and accents aside.
-            reference: the license's reference, or how it begins, likewise.
+            customer: words, or beginnings of words, of the customer's name, in any order; case and accents are ignored.
+            reference: the license's reference, or its beginning; case and accents are ignored.
             state: ``active``, ``expired``, ``revoked``, ``pending`` or ``archived``; None for all but archived ones.
             ends_within: a span such as ``30d``: active and pending ones that end within it, or those of ``state``.
-            after: cursor of the page before, with the same filters; None for the first.
-            limit: most items, up to 100. A page may have fewer and a next one all the same.
+            after: cursor of the previous page, with the same filters; None for the first.
+            limit: most items, up to 100. A page may have fewer even if there is a next one.
 
         Raises:
             InputRefused: a filter is not acceptable; ``after`` is not a cursor of this list.
@@ -177,7 +177,7 @@ class Licenses:
 
     @permitted(Permission.LICENSE_INDEX_PROGRESS)
     async def index_progress(self, actor: Actor) -> IndexProgress:
-        """Return how far the indexes behind the lists are; ``actor`` is who asks."""
+        """Return the progress of building the indexes of the lists; ``actor`` is the caller."""
         return await self.stores.licenses.index_progress()
 
     @permitted(Permission.LICENSE_SET)
@@ -185,14 +185,14 @@ class Licenses:
     async def set(
         self, license_id: str, changes: LicenseUpdate, operation: Operation, app: str | None = None
     ) -> tuple[License, str]:
-        """Return the license with other terms, and its file; the registry token stays the same.
+        """Change the terms of a license, and return it with its file; the registry token stays the same.
 
-        Another customer is a known one, or a new one that is created with the change; its name goes into the file.
+        A new customer is a known one, or one that is created with the change; its name is written into the file.
 
         Raises:
             InputRefused: there would be too many custom fields, or the file would be too long.
             NotFound: there is no such license for the actor.
-            Conflict: it was changed at the same moment, or no customer has the reference.
+            Conflict: it was changed concurrently, or no customer has the reference.
         """
         stored = await find_license(self.stores, operation.actor, license_id, app)
         operation.require_match(stored.record)
@@ -222,7 +222,7 @@ class Licenses:
 
     @permitted(Permission.LICENSE_DOWNLOAD)
     async def download(self, actor: Actor, license_id: str, app: str | None = None) -> str:
-        """Return the file of a license again, with the dates and the registry token of now.
+        """Return the file of a license again, with the current dates and registry token.
 
         Raises:
             NotFound: there is no such license.
@@ -244,9 +244,9 @@ class Licenses:
         """Return the license with another end, later or earlier, and its file; the registry token stays the same.
 
         Raises:
-            InputRefused: the end is no date, not in the future, or before the license begins.
+            InputRefused: the end is not a date, not in the future, or before the license begins.
             NotFound: there is no such license.
-            Conflict: it was changed at the same moment.
+            Conflict: it was changed concurrently.
         """
         stored = await find_license(self.stores, operation.actor, license_id, app)
         operation.require_match(stored.record)
@@ -271,18 +271,18 @@ class Licenses:
         confirmed: str | None = None,
         app: str | None = None,
     ) -> tuple[License, str]:
-        """Return the license with a new registry token, and its file; the old token works for ``overlap`` more.
+        """Return the license with a new registry token, and its file; the old token still works for ``overlap``.
 
         Raises:
             NotFound: there is no such license.
-            ConfirmationNeeded: a token that an earlier rotation gave more time would end now; no ``overlap`` at all
-                says already that every old token shall end.
-            Conflict: it was changed at the same moment.
+            ConfirmationNeeded: a token that an earlier rotation gave more time would end now; without ``overlap`` no
+                confirmation is needed, since every old token shall end.
+            Conflict: it was changed concurrently.
         """
         stored = await find_license(self.stores, operation.actor, license_id, app)
         operation.require_match(stored.record)
         before = stored.record
-        # What was given out after a backup that was restored must not come back.
+        # Tokens that were issued after a backup that was restored must not become valid again.
         generation = max(before.tokens[0].generation + 1, await self.stores.licenses.generation_floor())
         digest = (await self.signer.derive_license_token(before.id, generation)).sha256()
         changed = evolve(before, tokens=rotated(before.tokens, digest, overlap, operation.now, generation))
@@ -300,7 +300,7 @@ class Licenses:
 
         Raises:
             NotFound: there is no such license.
-            Conflict: it was changed at the same moment.
+            Conflict: it was changed concurrently.
         """
         stored = await find_license(self.stores, operation.actor, license_id, app)
         operation.require_match(stored.record)
@@ -315,7 +315,7 @@ class Licenses:
 
         Raises:
             NotFound: there is no such license.
-            Conflict: it was changed at the same moment.
+            Conflict: it was changed concurrently.
         """
         stored = await find_license(self.stores, operation.actor, license_id, app)
         operation.require_match(stored.record)
@@ -333,7 +333,7 @@ class Licenses:
 
         Raises:
             NotFound: there is no such license.
-            Conflict: it was changed at the same moment.
+            Conflict: it was changed concurrently.
         """
         stored = await find_license(self.stores, operation.actor, license_id, app)
         operation.require_match(stored.record)

@@ -1,8 +1,8 @@
 """One-time links: an invitation to a team, or the right to set a new password (192 bits and more, 72 hours).
 
-A link is bound to one person as they are: team, address and role for an invitation, account and epoch for a reset. A
-newer link for the same address, a change of the account or its use makes it void, and so does whatever takes the right
-to hand it out from the member who made it, or ends the token by which that member acted. Only its SHA-256 is kept.
+A link is bound to one person in their present state: team, address and role for an invitation, account and epoch for a
+reset. It becomes void when it is used, when there is a newer link for the same address, when the account changes, and
+when the member who made it loses the right to do so or the token that was used for it ends. Only its SHA-256 is stored.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ from authsvc.tenancy.records import Member
 from authsvc.tenancy.versioned import Versioned
 
 VOID = "the link is not valid: used, ended, taken back, replaced, or the account changed; ask for a new one"
-"""One sentence for every reason, so that a guess learns nothing."""
+"""One sentence for every reason, so that guesses reveal nothing."""
 
 
 @frozen
@@ -45,7 +45,7 @@ class OpenLink:
     Attributes:
         link: the record.
         maker: address of the member who made it; None for the operator.
-        works: whether its maker could make it now, and its member is as they were; else it opens nothing.
+        works: whether its creator could make it now, and its member is unchanged; else it is void.
     """
 
     link: OneTimeLink
@@ -55,7 +55,7 @@ class OpenLink:
 
 @frozen
 class Links:
-    """Makes, lists and redeems one-time links, and takes them back.
+    """Creates, lists, redeems and revokes one-time links.
 
     Every method raises StoreUnavailable when the store does not answer.
 
@@ -68,7 +68,7 @@ class Links:
     hasher: PasswordHasher
 
     async def _redeemed(self, member_id: str, _operation: Operation) -> Member:
-        # The link proved who this is, and the request is the same.
+        # The link authenticates the person, and the request is the same.
         return await find_member_by_id(self.stores, Actor.operator(), member_id)
 
     async def _revoked(self, _link_id: str, _operation: Operation) -> None:
@@ -76,7 +76,7 @@ class Links:
 
     @permitted(Permission.LINK_LIST)
     async def list(self, actor: Actor, team: str, now: datetime) -> tuple[OpenLink, ...]:
-        """Return the links of a team that were not used and have not ended, those that end first at the top.
+        """Return the open links of a team, those that end first at the top.
 
         Raises:
             NotFound: there is no such team for the actor.
@@ -89,7 +89,7 @@ class Links:
     @permitted(Permission.LINK_REVOKE)
     @repeatable(_revoked)
     async def revoke(self, link: str, team: str, operation: Operation) -> None:
-        """Take a link back, so that it opens nothing from now on.
+        """Revoke a link.
 
         Args:
             link: its id, or the address of the person it is for.
@@ -112,7 +112,7 @@ class Links:
     @permitted(Permission.MEMBER_INVITE)
     @shows_secret
     async def invite(self, email: str, team: str, role: str, apps: Sequence[str], operation: Operation) -> Secret:
-        """Return the secret of a new one-time link by which this address joins; an older link is void.
+        """Return the secret of a new one-time link that invites this address; an older link becomes void.
 
         Raises:
             InputRefused: something is not acceptable, or the address belongs to a member.
@@ -146,7 +146,7 @@ class Links:
     @permitted(Permission.MEMBER_RESET)
     @shows_secret
     async def reset(self, member: str, operation: Operation) -> Secret:
-        """Return the secret of a new one-time link that sets a new password; an older link is void.
+        """Return the secret of a new one-time link that sets a new password; an older link becomes void.
 
         Args:
             member: id or e-mail address.
@@ -233,7 +233,7 @@ class Links:
         return _may_make(link, await maker_now(self.stores, subject, link.token, now))
 
     async def _behind(self, links: Sequence[OneTimeLink]) -> "_LinkRecords":
-        """Return whom links rest on, read at the same moment, each once."""
+        """Return the records that links depend on, read at the same moment, each once."""
         people = sorted({one for link in links for one in (link.creator, link.member) if one is not None})
         used = sorted({link.token for link in links if link.token is not None})
         members, tokens = await asyncio.gather(
@@ -255,7 +255,7 @@ class Links:
 
 @frozen
 class _LinkRecords:
-    """Whom links rest on: makers, those whom a reset is for, and the tokens that makers acted by, by id."""
+    """The records that links depend on, by id: creators, members whose password is reset, and tokens of creators."""
 
     people: Mapping[str, Member]
     used: Mapping[str, PersonalToken]
@@ -273,13 +273,13 @@ def _listed(link: OneTimeLink, behind: _LinkRecords, now: datetime) -> OpenLink:
 
 
 def _may_make(link: OneTimeLink, maker: Actor | None) -> bool:
-    """Whether the maker of a link, as they are now, could make it now."""
+    """Whether the creator of a link could make it now."""
     purposes = {LinkPurpose.INVITE: Permission.MEMBER_INVITE, LinkPurpose.RESET: Permission.MEMBER_RESET}
     return maker is not None and maker.may(purposes[link.purpose]) and maker.sees(link.team)
 
 
 def _by_redeemer(operation: Operation, member: Member) -> Operation:
-    """Return the operation as the audit names who made it: the member, unless the operator did it for them."""
+    """Return the operation with the actor for the audit: the member, unless the operator acted for them."""
     return operation if operation.actor.is_operator else evolve(operation, actor=Actor.of_member(member))
 
 

@@ -1,7 +1,7 @@
-"""Finding what an actor named (design #17): the one place where records of use cases are looked up by name or id.
+"""Looks up records that an actor named (design #17); use cases look up records by name or id only here.
 
-What belongs to another team, or to an app outside the actor's limits, does not exist for the actor: the error is the
-same, to the letter, as for what exists nowhere, and it comes after the same reads. The operator sees everything.
+Records of another team, or of an app outside the actor's limits, do not exist for the actor: the error is literally the
+same as for records that do not exist at all, and it is raised after the same reads. The operator sees everything.
 """
 
 import re
@@ -29,21 +29,21 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_SHOWN = 5
-"""Most apps that a sentence names."""
+"""Most apps that an error message names."""
 
 SERVICE_ACCOUNT_NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
 
 
 async def find_team(stores: Stores, actor: Actor, slug: str) -> Team:
-    """Return the team, to be read; raises as :func:`find_team_to_change` does."""
+    """Return the team for reading; raises the errors of :func:`find_team_to_change`."""
     return (await find_team_to_change(stores, actor, slug)).record
 
 
 async def find_team_to_change(stores: Stores, actor: Actor, slug: str) -> Versioned[Team]:
-    """Return the team as it was read.
+    """Return the team with its version.
 
     Raises:
-        InputRefused: ``slug`` can name no team.
+        InputRefused: ``slug`` is not a valid slug.
         NotFound: there is no such team for the actor.
     """
     team = await stores.teams.get(parse_slug(slug, "team"))
@@ -56,7 +56,7 @@ async def find_app(stores: Stores, actor: Actor, slug: str) -> Versioned[App]:
     """Return the app, archived or not.
 
     Raises:
-        InputRefused: ``slug`` can name no app.
+        InputRefused: ``slug`` is not a valid slug.
         NotFound: there is no such app for the actor.
     """
     app = await stores.apps.get(parse_slug(slug, "app"))
@@ -66,10 +66,10 @@ async def find_app(stores: Stores, actor: Actor, slug: str) -> Versioned[App]:
 
 
 async def find_open_app(stores: Stores, actor: Actor, slug: str) -> Versioned[App]:
-    """Return the app, when licenses for it can be made.
+    """Return the app, if licenses for it can be made.
 
     Raises:
-        InputRefused: ``slug`` can name no app.
+        InputRefused: ``slug`` is not a valid slug.
         NotFound: there is no such app for the actor.
         Conflict: it is archived.
     """
@@ -84,17 +84,17 @@ async def find_open_app(stores: Stores, actor: Actor, slug: str) -> Versioned[Ap
 async def find_app_of_image(
     stores: Stores, actor: Actor, image: ImageName, field: str = "image", *, proxied: bool = False
 ) -> App:
-    """Return the app that an image belongs to, archived or not; whether there is such an image is not looked at.
+    """Return the app that an image belongs to, archived or not; whether the image exists is not checked.
 
     Args:
         stores: the records.
-        actor: who asks.
+        actor: the caller.
         image: its name.
         field: the argument that named it.
         proxied: whether images of linked registries count too; our own registry does not have them.
 
     Raises:
-        NotFound: there is no such app for the actor: the sentence is that of an unknown image.
+        NotFound: there is no such app for the actor; the sentence is the same as for an unknown image.
     """
     location = locate(image.repository)
     slug = "" if location is None or (location.upstream is not None and not proxied) else location.app
@@ -110,7 +110,7 @@ def no_image(image: ImageName, field: str = "image") -> NotFound:
 
 
 def require_app(actor: Actor, app: App) -> None:
-    """Accept an app that was looked up earlier, perhaps by somebody else.
+    """Check that the actor sees an app that was looked up earlier, perhaps for another actor.
 
     Raises:
         NotFound: there is no such app for the actor.
@@ -120,10 +120,10 @@ def require_app(actor: Actor, app: App) -> None:
 
 
 async def find_apps_of(stores: Stores, slugs: Sequence[str], team: str) -> tuple[str, ...] | None:
-    """Return the slugs, sorted, each once, all of apps of ``team``; None for none.
+    """Return the slugs, sorted and each once, if all are apps of ``team``; None for none.
 
     Raises:
-        InputRefused: a slug can name no app.
+        InputRefused: a slug is not valid.
         NotFound: the team has no such app; the same sentence when another team has it.
     """
     for slug in dict.fromkeys(slugs):
@@ -140,12 +140,12 @@ async def find_license(stores: Stores, actor: Actor, name: str, app: str | None 
 
     Args:
         stores: the records.
-        actor: who asks.
-        name: its id, or its reference: that of the one license of the actor's apps that has it.
-        app: slug of the only app that is looked at; None for all that the actor sees.
+        actor: the caller.
+        name: its id, or its reference, if only one license of the actor's apps has it.
+        app: slug of the only app that is searched; None for all that the actor sees.
 
     Raises:
-        InputRefused: ``app`` can name no app.
+        InputRefused: ``app`` is not a valid slug.
         NotFound: there is no such license, or no such app, for the actor.
         Conflict: licenses of several apps have the reference.
     """
@@ -204,12 +204,12 @@ async def find_customer(stores: Stores, actor: Actor, name: str, team: str | Non
 
     Args:
         stores: the records.
-        actor: who asks.
+        actor: the caller.
         name: its id; within the team also its reference, or exactly its name.
         team: slug; None for the actor's own.
 
     Raises:
-        InputRefused: ``team`` can name no team.
+        InputRefused: ``team`` is not a valid slug.
         NotFound: there is no such customer, or no such team, for the actor: an actor that is limited to some apps sees
             the customers with a license of them.
     """
@@ -217,7 +217,7 @@ async def find_customer(stores: Stores, actor: Actor, name: str, team: str | Non
     by_id = await stores.customers.get(name) if is_id(name) else None
     if by_id is not None and (not actor.sees(by_id.record.team) or (team is not None and by_id.record.team != owner)):
         by_id = None
-    # What the actor does not see costs the same reads as what is not there, so every way is gone to its end.
+    # A record that the actor does not see takes the same reads as a missing one, so all lookups are always made.
     found = await _shown_customer(stores, actor, owner, by_id)
     if found is None and owner is not None:
         named = await stores.customers.by_reference(owner, name) or await stores.customers.by_name(owner, name)
@@ -230,7 +230,7 @@ async def find_customer(stores: Stores, actor: Actor, name: str, team: str | Non
 async def _shown_customer(
     stores: Stores, actor: Actor, team: str | None, found: Versioned[Customer] | None
 ) -> Versioned[Customer] | None:
-    """Return a customer of the team if the actor sees it; None takes the same reads as one that it does not see."""
+    """Return a customer of the team if the actor sees it; a missing one takes the same reads as an invisible one."""
     if actor.apps is None:
         return found
     customer_id = None if found is None else found.record.id
@@ -238,7 +238,7 @@ async def _shown_customer(
 
 
 def require_license(actor: Actor, license_: License) -> None:
-    """Accept a license that was looked up earlier, perhaps by somebody else.
+    """Check that the actor sees a license that was looked up earlier, perhaps for another actor.
 
     Raises:
         NotFound: there is no such license for the actor.
@@ -248,7 +248,7 @@ def require_license(actor: Actor, license_: License) -> None:
 
 
 def parse_member(text: str) -> str:
-    """Return what names a member: an id as it is, or an e-mail address in its canonical form.
+    """Return an id of a member unchanged, or an e-mail address in its canonical form.
 
     Raises:
         InputRefused: it is neither.
@@ -261,7 +261,7 @@ async def find_member(stores: Stores, actor: Actor, member: str) -> Versioned[Me
 
     Raises:
         InputRefused: it is neither an id nor an address.
-        NotFound: nobody in the actor's team has it.
+        NotFound: no member of the actor's team has it.
     """
     named = parse_member(member)
     if is_id(named):
@@ -274,7 +274,7 @@ async def find_member(stores: Stores, actor: Actor, member: str) -> Versioned[Me
 
 
 async def find_member_by_id(stores: Stores, actor: Actor, member_id: str) -> Member:
-    """Return the member with this id, also one who was removed.
+    """Return the member with this id, even a removed one.
 
     Raises:
         NotFound: there is none for the actor.
@@ -296,17 +296,17 @@ async def find_service_account(
 
     Args:
         stores: the records.
-        actor: who asks.
+        actor: the caller.
         account: its id; within the team also its name.
         team: slug; None for the actor's own.
 
     Raises:
-        InputRefused: ``team`` can name no team.
+        InputRefused: ``team`` is not a valid slug.
         NotFound: there is no such account, or no such team, for the actor.
     """
     owner = actor.team if team is None else (await find_team(stores, actor, team)).slug
     if actor.kind is ActorKind.SERVICE_ACCOUNT:
-        # Whatever it names, the same one record is read, so that nothing tells which others there are.
+        # Whatever the name is, the same number of records is read, so that timing does not reveal which exist.
         found = await stores.service_accounts.get(actor.id)
         named = found is not None and account in {found.record.id, found.record.name}
         found = found if named else None
@@ -336,12 +336,12 @@ async def find_upstream(
 
     Args:
         stores: the records.
-        actor: who asks.
+        actor: the caller.
         upstream: its id; with ``app`` its name there.
         app: slug, or None.
 
     Raises:
-        InputRefused: ``app`` can name no app.
+        InputRefused: ``app`` is not a valid slug.
         NotFound: there is no such link, or no such app, for the actor.
     """
     from authsvc.upstreams.link import LINK_NAME  # noqa: PLC0415  most commands look for no link
@@ -377,7 +377,7 @@ async def find_webhook(stores: Stores, actor: Actor, webhook: str) -> "Versioned
 
 
 async def names_around(stores: Stores, email: str, team: str) -> list[str]:
-    """Return what anyone may know of a member, and a password must not be made of."""
+    """Return texts that others may know of a member, which must not make up a password."""
     found = await stores.teams.get(team)
     apps = await stores.apps.of_team(team)
     names = [name for app in apps for name in (app.slug, app.name)]

@@ -1,4 +1,4 @@
-"""Who made something that has rights of its own, as that actor is now."""
+"""The creator of a record that has rights, with the creator's current rights."""
 
 from datetime import datetime
 
@@ -9,13 +9,13 @@ from authsvc.tenancy.records import Member
 
 
 async def maker_now(stores: Stores, subject: str, token: str | None, now: datetime) -> Actor | None:
-    """Return the actor who made something, with the rights of now; None if nothing is left of it.
+    """Return the creator of a record as an actor with its current rights; None if it no longer exists.
 
     Args:
         stores: the records.
         subject: of the actor.
         token: id of the personal token by which a member acted, or None.
-        now: decides whether token and service account are in force.
+        now: the time for which token and service account are checked.
     """
     if subject == OPERATOR:
         return Actor.operator()
@@ -33,13 +33,13 @@ async def maker_now(stores: Stores, subject: str, token: str | None, now: dateti
 
 
 def member_now(member: Member | None, token: str | None, used: PersonalToken | None, now: datetime) -> Actor | None:
-    """Return the member who made something, with the rights of now; None if nothing is left of it.
+    """Return the member who created a record, with the current rights; None if the member no longer exists.
 
     Args:
-        member: as they are now; None if they are not there.
+        member: the current record; None if there is none.
         token: id of the personal token by which they acted, or None.
-        used: that token as it is now; None if it is not there.
-        now: decides whether the token is in force.
+        used: the current record of that token; None if there is none.
+        now: the time for which the token is checked.
     """
     if member is None:
         return None

@@ -1,7 +1,7 @@
-"""The vendor's people: who is in a team, what they may do, and how they get back in.
+"""Members of teams: their roles, limits and passwords.
 
-Every change that takes something away raises the member's epoch, which ends remembered passwords, sign-ins and
-sessions at once.
+Every change that reduces rights raises the member's epoch, which ends remembered passwords, sign-ins and sessions at
+once.
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ from authsvc.tenancy.records import Member, Role
 from authsvc.tenancy.versioned import Versioned
 
 MAX_NAMED = 10
-"""Service accounts that are named before a change ends them; all are counted."""
+"""Most service accounts that are named before a change ends them; all are counted."""
 
 
 @frozen
@@ -43,7 +43,7 @@ class Members:
     """Adds, changes and removes members. A ``member`` is named by id or e-mail address.
 
     Every method raises StoreUnavailable when the store does not answer, and Conflict when what it changes was changed
-    at the same moment.
+    concurrently.
 
     Attributes:
         stores: the records.
@@ -100,7 +100,7 @@ class Members:
 
     @permitted(Permission.MEMBER_SHOW)
     async def show(self, actor: Actor, member: str) -> Member:
-        """Return one member; by the id also one who was removed, whom the audit may name.
+        """Return one member; by id even a removed one, since the audit may name it.
 
         Raises:
             InputRefused: it is neither an id nor an address.
@@ -112,7 +112,7 @@ class Members:
 
     @permitted(Permission.MEMBER_ACT_AS)
     async def person(self, actor: Actor, member: str) -> Person:
-        """Return the member for whom the operator acts.
+        """Return the member on whose behalf the operator acts.
 
         Raises:
             InputRefused: it is neither an id nor an address.
@@ -129,7 +129,7 @@ class Members:
     async def disable(
         self, member: str, operation: Operation, confirmed: str | None = None, *, force: bool = False
     ) -> Member:
-        """Refuse the account and its tokens from now on; its sign-ins end for good.
+        """Refuse the account and its tokens from now on; its sign-ins end permanently.
 
         Raises:
             NotFound: there is no such member for the actor.
@@ -149,7 +149,7 @@ class Members:
     @permitted(Permission.MEMBER_ENABLE)
     @repeatable(_first)
     async def enable(self, member: str, operation: Operation) -> Member:
-        """Undo :meth:`disable`; what was signed in with before stays ended.
+        """Undo :meth:`disable`; sign-ins and sessions stay ended.
 
         Raises:
             NotFound: there is no such member for the actor.
@@ -165,7 +165,7 @@ class Members:
     async def set_role(
         self, member: str, role: str, apps: Sequence[str] | None, operation: Operation, *, force: bool = False
     ) -> Member:
-        """Give the member another role, and other limits unless ``apps`` is None; empty lifts the limits.
+        """Change a member's role, and the limits unless ``apps`` is None; an empty list removes the limits.
 
         Raises:
             InputRefused: there is no such role.
@@ -188,10 +188,10 @@ class Members:
     @permitted(Permission.MEMBER_SET_PASSWORD)
     @repeatable(_first)
     async def set_password(self, member: str, password: Secret, operation: Operation) -> Member:
-        """Set another password; the old one and the sign-ins made with it end at once, personal tokens stay.
+        """Set a new password; the old one and the sign-ins made with it end at once, personal tokens stay.
 
-        So do the member's passkeys, unless the operator sets the password: then someone who knew the old one may have
-        registered one.
+        The member's passkeys stay, too, unless the operator sets the password: then an attacker who knew the old one
+        may have registered a passkey.
 
         Raises:
             InputRefused: the password is not acceptable.
@@ -215,7 +215,7 @@ class Members:
     async def remove(
         self, member: str, operation: Operation, confirmed: str | None = None, *, force: bool = False
     ) -> Member:
-        """End the membership: every credential dies, the address is free for a new account with a new id.
+        """End the membership: every credential ends, and the address is free for a new account with a new id.
 
         Raises:
             NotFound: there is no such member for the actor.
@@ -259,8 +259,8 @@ class Members:
         return new
 
     async def _ends(self, what: str, member: Member, operation: Operation) -> EndedAccess | None:
-        """Return which service accounts end with their maker; None when the member made none that is in force."""
-        if member.disabled_at is not None:  # they are refused already
+        """Return which service accounts end with their creator; None when there are no active ones."""
+        if member.disabled_at is not None:  # the accounts are refused already
             return None
         accounts = await self.stores.service_accounts.of_team(member.team)
         made = [account for account in accounts if account.creator == member.id and account.in_force(operation.now)]
@@ -274,14 +274,14 @@ class Members:
     async def _another_owner(
         self, old: Member, new: Member, operation: Operation, *, force: bool
     ) -> Versioned[Member] | None:
-        """Return somebody who manages the team when ``old`` no longer does; None when there need be nobody.
+        """Return another owner who manages the team when ``old`` no longer does; None when none is needed.
 
-        The change is made on the condition that this other one is unchanged. So of two owners who take the role from
-        each other at the same moment, one succeeds.
+        The change is made on condition that this owner is unchanged. So when two owners take the role from each other
+        at the same moment, only one succeeds.
 
         Raises:
-            PermissionDenied: somebody else than the operator wants to force it.
-            LastOwner: there is nobody.
+            PermissionDenied: an actor other than the operator wants to force it.
+            LastOwner: there is none.
         """
         if force and not operation.actor.is_operator:
             raise PermissionDenied("only the operator of the installation can leave a team without an owner")
@@ -310,7 +310,7 @@ def parse_role(text: str) -> Role:
 def new_member(
     email: str, team: str, role: Role, apps: tuple[str, ...] | None, password_hash: Secret, operation: Operation
 ) -> Member:
-    """Return a member who was not there before."""
+    """Return the record of a new member."""
     return Member(
         id=new_id(operation.entropy(ID_BYTES)),
         email=email,
@@ -329,5 +329,5 @@ def at_next_epoch(member: Member, **changes: Any) -> Member:
 
 
 def facts_of(member: Member) -> dict[str, object]:
-    """Return what the audit is told of a member."""
+    """Return the facts about a member for the audit."""
     return {"member": member.id, "team": member.team}

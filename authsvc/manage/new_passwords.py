@@ -1,7 +1,8 @@
-"""Passwords that people choose: checked, hashed and counted in one way for every account.
+"""New passwords of members: checked, hashed and counted in the same way for every account.
 
-Judging how hard a password is to guess and hashing it take a core for some tenths of a second. A valid one-time link
-or a session may ask for that again and again, since a refused password uses no link up; so the attempts are counted.
+Estimating the strength of a password and hashing it occupies a core for some tenths of a second. The holder of a valid
+one-time link or session could cause that any number of times, since a refused password does not use the link up; so the
+attempts are counted.
 """
 
 from collections.abc import Collection
@@ -16,7 +17,7 @@ from authsvc.redaction import Secret
 
 
 class PasswordHasher(Protocol):
-    """Judges and hashes a new password, without holding anybody else up."""
+    """Checks and hashes a new password, without blocking other requests."""
 
     async def hash(self, password: Secret, names: Collection[str], salt: bytes) -> Secret:
         """Return the hash of an acceptable password."""
@@ -34,8 +35,8 @@ async def hashed_for(
         email: of the person, canonical.
         team: slug.
         stores: the records.
-        hasher: does the work.
-        operation: the circumstances; what the operator tries is not counted.
+        hasher: checks and hashes it.
+        operation: the circumstances; attempts of the operator are not counted.
 
     Raises:
         InputRefused: the password is not acceptable.
@@ -52,7 +53,7 @@ async def hashed_for(
 
 
 def check_typed(text: str) -> None:
-    """Check what can be said of a password before anything is known of its account.
+    """Check the part of the rules for passwords that does not depend on the account.
 
     Raises:
         InputRefused: it is too short, or too long.

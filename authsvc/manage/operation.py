@@ -1,4 +1,4 @@
-"""One change of management: who makes it, when, and under which id."""
+"""The circumstances of one change of management: the actor, the time, and the id."""
 
 import hashlib
 from collections.abc import Callable
@@ -23,16 +23,16 @@ OPERATION_ID_LENGTH = 32
 BatchKind = Literal["import", "renewal"]
 
 MAX_FILE_NAME = 100
-"""Characters of a file's name that the audit has."""
+"""Most characters of a file's name in the audit."""
 
 
 @frozen
 class RowBatch:
-    """What one change of many is a part of.
+    """The batch that a change is part of.
 
     Attributes:
-        kind: of what.
-        rows: how many it has in all, also of what is there already.
+        kind: of the batch.
+        rows: number of all rows, including those that change nothing.
         file: name of its file without the folder, or None.
     """
 
@@ -41,7 +41,7 @@ class RowBatch:
     file: str | None = None
 
     def facts(self) -> dict[str, Any]:
-        """Return what an audit entry says of it."""
+        """Return its facts for an audit entry."""
         if self.file is None:
             return {"kind": self.kind, "rows": self.rows}
         shown = "".join(character if character.isprintable() else "?" for character in self.file)
@@ -53,14 +53,14 @@ class Operation:
     """The circumstances of one change.
 
     Attributes:
-        actor: who makes it.
+        actor: the caller.
         now: the one reading of the clock for the whole change, aware UTC.
         operation_id: random, or derived from an idempotency key: the same when the change is repeated.
-        entropy: returns that many random bytes.
+        entropy: returns the given number of random bytes.
         request_hash: identifies the request when it came with an idempotency key, else empty.
         if_match: entity tags, one of which the record that is changed must have; None for any record.
-        request_id: of the HTTP request that asked for the change, or None.
-        batch: of changes, of which this is one, or None.
+        request_id: of the HTTP request, or None.
+        batch: that the change is part of, or None.
     """
 
     actor: Actor
@@ -79,23 +79,22 @@ class Operation:
         """Begin a change, or repeat it: the same actor's same key is the same operation.
 
         Args:
-            actor: who makes it; equal keys of two actors have nothing to do with each other.
-            now: the present.
+            actor: the caller; equal keys of two actors are unrelated.
+            now: the current time.
             idempotency_key: chosen by the client, one for each change; hard to guess when the request has a password.
-            request: what is asked for, whole: the method, the path and the body. Another one under the same key is
-                refused.
-            entropy: returns that many random bytes.
+            request: the complete request: the method, the path and the body. Another one with the same key is refused.
+            entropy: returns the given number of random bytes.
         """
         operation_id = _digest(actor.subject.encode(), idempotency_key.encode())[:OPERATION_ID_LENGTH]
-        # The hash is stored, and a request may have a password in it: without the key, which is not, nobody can tell
-        # by the hash whether they guessed the password.
+        # The hash is stored, and a request may contain a password: the key is not stored, and without it a guess of the
+        # password cannot be checked with the hash.
         return cls(actor, now, operation_id, entropy, _digest(idempotency_key.encode(), request))
 
     def require_match(self, record: Any) -> None:
-        """Accept the record that is to be changed, as it was just read, if the client has seen it like this.
+        """Check that the record to be changed, which was just read, is unchanged since the client read it.
 
         Raises:
-            PreconditionFailed: it has none of the entity tags that were asked for.
+            PreconditionFailed: it has none of the given entity tags.
         """
         if self.if_match is not None and ANY not in self.if_match and etag(record) not in self.if_match:
             raise PreconditionFailed("this was changed since you read it; read it again, and repeat the change on that")
@@ -109,20 +108,20 @@ class Operation:
 
     @property
     def behalf(self) -> dict[str, Any]:
-        """What an audit entry says of the member for whom the operator acts; empty when the actor acts for itself."""
+        """Facts for an audit entry about the member for whom the operator acts; empty when there is none."""
         person = self.actor.on_behalf_of
         if person is None:
             return {}
         return {ON_BEHALF_OF: {"member": person.id, "email": person.email, "team": person.team}}
 
     def entry_of_change(self, event: str, old: T, new: T, **facts: Any) -> Entry:
-        """Return the audit entry of this change of a record: as :meth:`entry`, with the fields that differ.
+        """Return the audit entry of this change of a record: like :meth:`entry`, with the changed fields.
 
-        ``changed`` has for each of them its old and its new value (:func:`changed_fields`).
+        ``changed`` has the old and the new value of each (:func:`changed_fields`).
         """
         return self.entry(event, **facts, changed=changed_fields(old, new))
 
 
 def _digest(*parts: bytes) -> str:
-    """Return the SHA-256 of parts of any length, so that no two sequences of parts look alike."""
+    """Return the SHA-256 of parts of any length; different sequences of parts have different digests."""
     return hashlib.sha256(b"".join(b"%d:%b" % (len(part), part) for part in parts)).hexdigest()

@@ -24,7 +24,7 @@ class PasskeyLine:
 
     Attributes:
         passkey: the record.
-        used_at: when it was last signed in or confirmed with, to the minute or so; None when it never was.
+        used_at: when it was last used to sign in or confirm, to about the minute; None if never.
     """
 
     passkey: Passkey
@@ -33,7 +33,7 @@ class PasskeyLine:
 
 @frozen
 class Passkeys:
-    """Registers, lists, renames and removes the passkeys of the member who asks.
+    """Registers, lists, renames and removes the passkeys of the calling member.
 
     Every method raises StoreUnavailable when the store does not answer.
     """
@@ -66,7 +66,7 @@ class Passkeys:
     @permitted(Permission.PASSKEY_REGISTER)
     @repeatable(_first)
     async def register(self, name: str, made: NewCredential, operation: Operation) -> Passkey:
-        """Return a new passkey of the actor, who has just proven who they are.
+        """Return a new passkey of the actor, who has just been authenticated.
 
         Args:
             name: chosen by the member.
@@ -75,7 +75,7 @@ class Passkeys:
 
         Raises:
             InputRefused: the name is not acceptable.
-            Conflict: the passkey is registered already, the actor has too many, or was changed at the same moment.
+            Conflict: the passkey is registered already, the actor has too many, or was changed concurrently.
         """
         title = parse_text(name, "name")
         owner = await find_member(self.stores, operation.actor, operation.actor.id)
@@ -96,12 +96,12 @@ class Passkeys:
     @permitted(Permission.PASSKEY_RENAME)
     @repeatable(_first)
     async def rename(self, passkey_id: str, name: str, operation: Operation) -> Passkey:
-        """Give a passkey of the actor another name.
+        """Rename a passkey of the actor.
 
         Raises:
             InputRefused: the name is not acceptable.
             NotFound: the actor has no such passkey.
-            Conflict: it was changed at the same moment.
+            Conflict: it was changed concurrently.
         """
         title = parse_text(name, "name")
         found = await find_passkey(self.stores, operation.actor, passkey_id)
@@ -117,16 +117,16 @@ class Passkeys:
     @permitted(Permission.PASSKEY_REMOVE)
     @repeatable(_removed)
     async def remove(self, passkey_id: str, operation: Operation, this_session: str | None = None) -> None:
-        """Forget a passkey of the actor, who has just proven who they are, and end what was signed in with it.
+        """Remove a passkey of the actor, who has just been authenticated, and end the sessions begun with it.
 
         Args:
             passkey_id: of the passkey.
             operation: the circumstances.
-            this_session: id of the session in which the actor does this; it goes on.
+            this_session: id of the actor's current session, which continues.
 
         Raises:
             NotFound: the actor has no such passkey.
-            Conflict: it, or a session, was changed at the same moment.
+            Conflict: it, or a session, was changed concurrently.
         """
         found = await find_passkey(self.stores, operation.actor, passkey_id)
         operation.require_match(found.record)

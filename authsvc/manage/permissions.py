@@ -1,4 +1,4 @@
-"""Permissions as data: for every use case, which actors may call it and what it is limited to.
+"""Permissions as data: for every use case, which actors may call it and its scope.
 
 One row is one use case. docs/isolation.md shows the rows as a table for people; tests/permission_matrix compares
 every row with a table that was written by hand. :func:`permitted` connects a use case to its row, and
@@ -17,10 +17,10 @@ class PermissionScope(enum.Enum):
     """What a permission is limited to."""
 
     PUBLIC = "public"
-    """Anyone: the use case needs no account, or checks a secret of its own."""
+    """Anyone: the use case needs no account, or checks a secret itself."""
 
     OWN = "own"
-    """What belongs to the actor: its own tokens, password and sign-ins."""
+    """Records of the actor: its tokens, password and sign-ins."""
 
     APP = "app"
     """The apps of the actor's team, within the actor's limits."""
@@ -29,17 +29,17 @@ class PermissionScope(enum.Enum):
     """The whole team: closed to an actor that is limited to some apps."""
 
     OPERATOR = "operator"
-    """The operator of the installation, and nobody else."""
+    """Only the operator of the installation."""
 
 
 class AccessLevel(enum.IntEnum):
-    """How much of its owner's rights a credential carries to the management API."""
+    """How much of its owner's rights a credential has at the management API."""
 
     NONE = 0
-    """A token that is for the registry alone."""
+    """A token that is only for the registry."""
 
     READ = 1
-    """The read half of the rights."""
+    """The rights to read."""
 
     MANAGE = 2
     """Everything except the password, passkeys and sessions of a member."""
@@ -50,13 +50,13 @@ class AccessLevel(enum.IntEnum):
 
 @frozen
 class PermissionRule:
-    """Who may call one use case. The operator may call every one.
+    """Which actors may call one use case. The operator may call all.
 
     Attributes:
-        action: what the use case does, as it completes "may not …".
-        scope: what it is limited to.
-        roles: members of these roles may.
-        access: the least access level of the credential, of members and service accounts alike.
+        action: what the use case does, as a phrase that completes "may not …".
+        scope: that it is limited to.
+        roles: of members that may call it.
+        access: the lowest access level of the credential, of members and service accounts alike.
         service_accounts: what service accounts may call it on: ``APP``, ``OWN``, or None for nothing.
     """
 
@@ -245,5 +245,5 @@ class Permission(enum.Enum):
 
     @property
     def rule(self) -> PermissionRule:
-        """Who may."""
+        """Which actors may call it."""
         return self.value

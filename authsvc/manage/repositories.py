@@ -1,6 +1,6 @@
-"""The repositories of an app, one row for each, and how many customers run which version.
+"""Lists the repositories of an app, and how many customers run which version.
 
-Neither reads all tags of a repository, nor everyone who ever pulled from it: a list says what its page takes to say.
+It never reads all tags of a repository, or all accounts that ever pulled from it: only as much as a page needs.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from authsvc.manage.stores import Stores
 from authsvc.tenancy.pages import MAX_PAGE, Page, page_size
 
 MAX_FIND = 200
-"""Characters of a search that count."""
+"""Most characters of a search that are used."""
 
 MAX_VERSIONS = 20
 """Most tags of which a summary of versions counts the customers."""
@@ -33,10 +33,10 @@ class ListedRepository:
     """A repository in a list.
 
     Attributes:
-        state: how many tags it has, and as of when.
+        state: number of its tags, and as of when.
         newest: its newest tag, or None when that is not known.
-        customers: how many pulled anything of it within 30 days.
-        on_newest: how many of them pulled the newest tag.
+        customers: number of those that pulled from it within 30 days.
+        on_newest: number of those that pulled the newest tag.
         more: whether there may be more customers than were counted.
     """
 
@@ -49,11 +49,11 @@ class ListedRepository:
 
 @frozen
 class RunningVersion:
-    """How many customers pulled a version last.
+    """The number of customers whose last pull was of a version.
 
     Attributes:
-        tag: of the version; empty for those that pulled something else of the repository.
-        customers: how many.
+        tag: of the version; empty for other images of the repository.
+        customers: number of customers.
     """
 
     tag: str
@@ -62,11 +62,11 @@ class RunningVersion:
 
 @frozen
 class RunningVersions:
-    """What the customers of a repository run.
+    """The versions that the customers of a repository run.
 
     Attributes:
-        versions: those that were asked for, in their order, and at last all others together.
-        customers: how many pulled anything of the repository within 30 days; one may have several versions.
+        versions: the requested ones, in their order, and finally all others together.
+        customers: number of those that pulled from the repository within 30 days; one may have several versions.
         more: whether there may be more than were counted.
     """
 
@@ -99,11 +99,11 @@ class Repositories:
         """Return one page of the repositories of an app that have tags, by name.
 
         Args:
-            actor: who asks.
+            actor: the caller.
             app: slug.
             now: the time of the request.
-            find: a part of the names behind the slug; with it a page may be short, or empty, and have a next one.
-            after: cursor of the page before, or None.
+            find: a part of the names after the slug; with it a page may be short or empty even if there is a next one.
+            after: cursor of the previous page, or None.
             limit: most items.
 
         Raises:
@@ -140,7 +140,7 @@ class Repositories:
         """Return how many customers run each of some versions: a license counts with the one that it pulled last.
 
         Args:
-            actor: who asks.
+            actor: the caller.
             repository: full name.
             tags: with their digests, such as one page of a list; the first :data:`MAX_VERSIONS` count.
             now: the time of the request.
@@ -169,7 +169,7 @@ class Repositories:
         return RunningVersions(versions, len(counts[0]), running.more)
 
     async def _customers(self, actor: Actor, running: RunningLicenses) -> Sequence[frozenset[str]]:
-        """Return the customers behind the licenses of each image, by what tells customers apart."""
+        """Return the customers of the licenses of each image, as keys that identify customers."""
         subjects = sorted({subject for pulls in running.pulls for subject in pulls})
         found = await asyncio.gather(*(self.stores.licenses.get(one.partition(":")[2]) for one in subjects))
         known: Mapping[str, str] = {

@@ -1,4 +1,4 @@
-"""What giving a new token does to the older ones of the same license or service account."""
+"""The effect of a rotation on older tokens of the same license or service account."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,13 +11,13 @@ from authsvc.tenancy.records import TokenDigest, live_tokens
 def rotation_ends(
     what: str, before: Sequence[TokenDigest], after: Sequence[TokenDigest], now: datetime
 ) -> EndedAccess | None:
-    """Return what a rotation ends although an earlier one promised it more time; None if nothing.
+    """Return which tokens a rotation ends earlier than a previous rotation promised; None if there are none.
 
     Args:
-        what: whose tokens they are, for a person.
-        before: its tokens.
-        after: its tokens then.
-        now: the present.
+        what: describes their holder, for the user.
+        before: the tokens before the rotation.
+        after: the tokens after the rotation.
+        now: the current time.
     """
     kept = {token.generation: token.ends_at for token in after}
     short = [
@@ -37,6 +37,6 @@ def rotation_ends(
 
 
 def ended(before: Sequence[TokenDigest], after: Sequence[TokenDigest], now: datetime) -> list[int]:
-    """Return the generations that logged in before a rotation and do no longer."""
+    """Return the generations that were valid before a rotation and are no longer valid."""
     kept = {token.generation for token in after}
     return [token.generation for token in live_tokens(tuple(before), now) if token.generation not in kept]

@@ -1,4 +1,4 @@
-"""Rows of a file, a batch at a time: what the import and the renewal of licenses share."""
+"""Rows of a file, a batch at a time: code shared by the import and the renewal of licenses."""
 
 import asyncio
 import hashlib
@@ -11,7 +11,7 @@ from authsvc.errors import InputRefused
 T = TypeVar("T")
 
 BATCH = 16
-"""Rows that are looked up together and carried out at the same time."""
+"""Rows that are looked up together and carried out concurrently."""
 
 MAX_ROWS = 100_000
 """Most rows of one file: the digests of their references fit into some megabytes."""
@@ -35,12 +35,12 @@ def check_row_count(count: int) -> None:
 
 
 def text_digest(text: str) -> bytes:
-    """Return 12 bytes that stand for a text of a file, which may be long."""
+    """Return a digest of 12 bytes of a text of a file, which may be long."""
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).digest()
 
 
 async def finish_all(work: Iterable[Awaitable[object]]) -> None:
-    """Wait for all of ``work``, also when some of it fails: a repetition then finds what is done.
+    """Wait for all of ``work``, even when some of it fails, so that a repetition finds what is done.
 
     Raises:
         BaseException: the first failure.

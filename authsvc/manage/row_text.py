@@ -14,7 +14,7 @@ _ENDINGS = (".jsonl", ".ndjson")
 
 
 def form_of(name: str) -> str:
-    """Return what a file is by its name: ``jsonl``, otherwise ``csv``."""
+    """Return the format of a file by its name: ``jsonl``, otherwise ``csv``."""
     return JSON_LINES if name.lower().endswith(_ENDINGS) else CSV
 
 
@@ -27,12 +27,12 @@ def read_rows(text: IO[str], form: str, kind: RowType[R]) -> Iterator[R | list[R
     """Yield the rows of an open file from the first one on.
 
     Args:
-        text: can be sought.
+        text: must be seekable.
         form: ``csv`` or ``jsonl``.
-        kind: what the rows say.
+        kind: type of the rows.
     """
     text.seek(0)
-    # Of a line that is too long, one character more than is accepted, and no more.
+    # A line that is too long is read only up to one character more than is accepted.
     lines = iter(lambda: text.readline(MAX_LINE + 1), "")
     read = read_jsonl if form == JSON_LINES else read_csv
     yield from read(lines, kind)

@@ -1,4 +1,4 @@
-"""What seals the secrets of others that authsvc has to keep, under a key that the use cases never see."""
+"""Interface for sealing secrets of others that authsvc must store, with a key that the use cases never see."""
 
 from typing import Protocol
 
@@ -24,6 +24,6 @@ class SecretSealer(Protocol):
         """Return the secret in ``sealed``.
 
         Raises:
-            Conflict: it is damaged, was sealed for something else, or its key is gone.
+            Conflict: it is damaged, was sealed for another context, or its key is gone.
         """
         ...

@@ -1,4 +1,4 @@
-"""Service accounts: a machine's own account, with grants instead of a role."""
+"""Service accounts: accounts of machines, with grants instead of a role."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -39,10 +39,10 @@ MAX_NAME = 60
 class ServiceAccounts:
     """Makes and changes service accounts. An account is named by its id, or by team and name.
 
-    A ``team`` of None is the actor's own.
+    If ``team`` is None, it is the actor's team.
 
     Every method raises StoreUnavailable when the store does not answer, and Conflict when what it changes was changed
-    at the same moment.
+    concurrently.
     """
 
     stores: Stores
@@ -55,7 +55,7 @@ class ServiceAccounts:
     async def create(
         self, name: str, team: str, grants: Sequence[str], api: str | None, expires: str | None, operation: Operation
     ) -> tuple[ServiceAccount, Secret]:
-        """Return a new service account and its secret, which is shown this once.
+        """Return a new service account and its secret, which is shown only this once.
 
         Args:
             name: unique in the team, of a slug's grammar.
@@ -114,7 +114,7 @@ class ServiceAccounts:
         """Return one service account, revoked or not, with its last use.
 
         Raises:
-            InputRefused: ``team`` can name no team.
+            InputRefused: ``team`` is not a valid slug.
             NotFound: there is no such account, or no such team, for the actor.
         """
         account = (await find_service_account(self.stores, actor, name, team)).record
@@ -126,7 +126,7 @@ class ServiceAccounts:
     async def set_grants(
         self, name: str, team: str | None, grants: Sequence[str], operation: Operation
     ) -> ServiceAccount:
-        """Give the account other grants in place of all that it has; its secret stays, and the next token has them.
+        """Replace all grants of the account; its secret stays, and the next token has the new grants.
 
         Args:
             name: id, or name within ``team``.
@@ -151,13 +151,13 @@ class ServiceAccounts:
     async def rotate(
         self, name: str, team: str | None, overlap: timedelta, operation: Operation, confirmed: str | None = None
     ) -> tuple[ServiceAccount, Secret]:
-        """Return the account with a new secret; the newest old one works for ``overlap`` more, others end now.
+        """Return the account with a new secret; the newest old one still works for ``overlap``, others end now.
 
         Raises:
             NotFound: there is no such account.
-            ConfirmationNeeded: a token that an earlier rotation gave more time would end now; no ``overlap`` at all
-                says already that every old token shall end.
-            Conflict: it is revoked or has ended, so that no secret would open anything.
+            ConfirmationNeeded: a token that an earlier rotation gave more time would end now; without ``overlap`` no
+                confirmation is needed, since every old token shall end.
+            Conflict: it is revoked or has ended, so that no secret would be valid.
         """
         stored = await self._unrevoked(name, team, operation)
         account = stored.record
@@ -193,7 +193,7 @@ class ServiceAccounts:
 
         Raises:
             NotFound: there is no such account.
-            Conflict: it is revoked, which nothing undoes.
+            Conflict: it is revoked, which cannot be undone.
         """
         stored = await self._unrevoked(name, team, operation)
         return await self._change(stored, evolve(stored.record, disabled_at=None), "service-account.enabled", operation)
@@ -201,7 +201,7 @@ class ServiceAccounts:
     @permitted(Permission.SERVICE_ACCOUNT_REVOKE)
     @repeatable(_first)
     async def revoke(self, name: str, team: str | None, operation: Operation) -> ServiceAccount:
-        """Refuse the account for good; its name is not given again.
+        """Refuse the account permanently; its name is never reused.
 
         Raises:
             NotFound: there is no such account.
@@ -227,7 +227,7 @@ class ServiceAccounts:
         return stored
 
     async def _grants(self, grants: Sequence[str], team: str, api: str | None) -> tuple[Grant, ...]:
-        # Counted first: each grant costs a read.
+        # The number is checked first, since each grant costs a read.
         if len(grants) > MAX_PATTERNS or (not grants and api is None):
             raise InputRefused(
                 f"a service account needs 1 to {MAX_PATTERNS} grants, such as myapp/**:pull",
@@ -252,10 +252,10 @@ class ServiceAccounts:
 
 
 def _require_held(grants: Sequence[Grant], creator: Member) -> None:
-    """Accept grants of what the account's creator may do now: beyond that, they would give nothing when used.
+    """Check that the grants do not exceed what the account's creator may do now; otherwise they would have no effect.
 
     Raises:
-        InputRefused: one gives more.
+        InputRefused: one exceeds it.
     """
     for grant in grants:
         outside = creator.apps is not None and grant.app not in creator.apps

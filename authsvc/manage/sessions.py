@@ -1,4 +1,4 @@
-"""Sessions of the portal: begun when a member signs in, listed, and ended one by one or all at once."""
+"""Sessions of the portal: begins them when members sign in, lists and ends them."""
 
 from datetime import datetime
 
@@ -35,12 +35,12 @@ class SessionLine:
     """One row of a member's list.
 
     Attributes:
-        id: names it in :meth:`Sessions.end`.
+        id: for :meth:`Sessions.end`.
         created_at: when the member signed in.
-        used_at: when it was last used, to the minute or so; None when it never was since then.
-        ends_at: when it ends by itself if it is not used again.
-        network: where the browser was when the member signed in.
-        browser: what it calls itself.
+        used_at: when it was last used, to about the minute; None if never since then.
+        ends_at: when it expires if it is not used again.
+        network: of the browser at the sign-in.
+        browser: its User-Agent.
         passkey: id of the passkey that the member signed in with, or None.
     """
 
@@ -55,7 +55,7 @@ class SessionLine:
 
 @frozen
 class Sessions:
-    """Begins, lists and ends the sessions of the member who asks.
+    """Begins, lists and ends the sessions of the calling member.
 
     Every method raises StoreUnavailable when the store does not answer.
     """
@@ -71,12 +71,12 @@ class Sessions:
     @permitted(Permission.SESSION_BEGIN)
     @shows_secret
     async def begin(self, epoch: int, client: Client, operation: Operation, use: PasskeyUse | None = None) -> Secret:
-        """Return the cookie of a new session for the actor, who has just proven who they are.
+        """Return the cookie of a new session for the actor, who has just been authenticated.
 
-        Beyond the newest 20 sessions of a member the oldest end.
+        A member has at most 20 sessions; the oldest are ended.
 
         Args:
-            epoch: of the member whose password or passkey was checked: a session of an older one is not in force.
+            epoch: of the member when the password or passkey was checked: a session of an older one is not valid.
             client: the browser.
             operation: the circumstances.
             use: of the passkey that was signed in with; None for the password.
@@ -100,11 +100,11 @@ class Sessions:
         return secret.text
 
     async def _used(self, use: PasskeyUse, operation: Operation) -> tuple[Versioned[Passkey], Passkey]:
-        """Return a passkey as it is stored and as it is after its use.
+        """Return the stored record of a passkey, and the record after its use.
 
         Raises:
-            NotFound: the actor has it no longer.
-            Conflict: it was used meanwhile, and this signature is older.
+            NotFound: the actor no longer has it.
+            Conflict: it was used meanwhile, so that this signature is older.
         """
         found = await find_passkey(self.stores, operation.actor, use.id)
         if not found.record.counts_on(use.sign_count):
@@ -113,7 +113,7 @@ class Sessions:
 
     @permitted(Permission.SESSION_LIST)
     async def list(self, actor: Actor, now: datetime) -> tuple[SessionLine, ...]:
-        """Return the actor's sessions that are in force, newest first: at most 20."""
+        """Return the actor's valid sessions, newest first: at most 20."""
         member = await find_member_by_id(self.stores, actor, actor.id)
         sessions = await self.stores.sessions.of_holder(holder_of(member.id, member.epoch))
         used = await self.stores.usage.used_at([session.id for session in sessions])
@@ -133,7 +133,7 @@ class Sessions:
 
         Raises:
             NotFound: the actor has no such session.
-            Conflict: it was changed at the same moment.
+            Conflict: it was changed concurrently.
         """
         found = await find_session(self.stores, operation.actor, session_id)
         operation.require_match(found.record)
@@ -147,10 +147,10 @@ class Sessions:
     @permitted(Permission.SESSION_END_ALL)
     @repeatable(_signed_out)
     async def end_all(self, operation: Operation) -> Member:
-        """End every session of the actor, and what ``docker login`` keeps; tokens stay.
+        """End every session of the actor, and the refresh tokens of ``docker login``; personal tokens stay.
 
         Raises:
-            Conflict: the member was changed at the same moment.
+            Conflict: the member was changed concurrently.
         """
         stored = await find_member(self.stores, operation.actor, operation.actor.id)
         operation.require_match(stored.record)

@@ -1,6 +1,6 @@
-"""What spreadsheets write into CSV files: separators, headings and dates as in the country of the machine.
+"""Reads CSV files of spreadsheets, whose separators, headings and dates depend on the locale.
 
-What can be read in one way only is read; what can be read in two ways is refused, with both of them.
+Unambiguous values are accepted; ambiguous ones are refused, and the error names both readings.
 """
 
 import re
@@ -13,19 +13,19 @@ from authsvc.errors import InputRefused
 from authsvc.tenancy.dates import parse_instant
 
 DELIMITERS = (",", ";", "\t")
-"""What may separate the cells of a row; no name of a column has one of them in it."""
+"""Possible separators of the cells of a row; no name of a column contains one of them."""
 
 _SEPARATOR_LINE = re.compile(r'"?sep=([,;\t])"?\s*', re.ASCII | re.IGNORECASE)
-"""A first line that spreadsheets understand, and some write."""
+"""A first line that spreadsheets understand, and some of them write."""
 
 _SHORT_YEAR = 2
-"""Digits of a year that does not say its century."""
+"""Digits of a year without its century."""
 
 _DATE = re.compile(r"([0-9]{1,2})([./-])([0-9]{1,2})\2((?:[0-9]{2})?[0-9]{2})(?: 0?0:00(?::00)?)?", re.ASCII)
 
 
 def split_heading(lines: Iterable[str]) -> tuple[str, Iterator[str], int]:
-    """Return what separates the cells, the lines from the heading on, and how many lines stand before it."""
+    """Return the separator of the cells, the lines from the heading on, and the number of lines before it."""
     rest = iter(lines)
     first = next(rest, "")
     told = _SEPARATOR_LINE.fullmatch(first)
@@ -41,7 +41,7 @@ def column_name(cell: str, known: Iterable[str], prefix: str) -> str:
     Args:
         cell: of the heading.
         known: the names of columns.
-        prefix: begins the names of columns whose rest is written as it is.
+        prefix: of the names of columns whose remainder is not normalised.
     """
     name = cell.strip()
     plain = name.lower().replace(" ", "_")
@@ -51,13 +51,13 @@ def column_name(cell: str, known: Iterable[str], prefix: str) -> str:
 
 
 def parse_cell_date(text: str, what: str) -> datetime:
-    """Return the instant of a cell: as :func:`parse_instant`, or a date as spreadsheets write it.
+    """Return the instant of a cell: in a form of :func:`parse_instant`, or a date as spreadsheets write it.
 
-    ``31.01.2027`` has the day first wherever dots are used. With strokes or hyphens either may be first, so one of
-    the two has to be above 12.
+    ``31.01.2027``: with dots the day is always first. With slashes or hyphens the month may be first, so one of the two
+    numbers must be above 12.
 
     Raises:
-        InputRefused: it has another form, is not in the calendar, or can be read as two different days.
+        InputRefused: it has another form, is not a day of the calendar, or can be read as two different days.
     """
     found = _DATE.fullmatch(text)
     if found is None:

@@ -1,9 +1,9 @@
-"""Where the use cases read and write records: one protocol per aggregate. ``store/`` implements them on Redis.
+"""The stores of the use cases: one protocol per aggregate. ``store/`` implements them on Redis.
 
-Every method raises StoreUnavailable when the store does not answer. Every change carries the audit's entry of the
-operation and is made once for its id: it raises OperationRepeated when another attempt was faster, and Conflict when
-what it rests on has changed since it was read. The store writes the entry to the audit in the same step, and to the
-log when the change is durable.
+Every method raises StoreUnavailable when the store does not answer. Every change comes with the audit entry of the
+operation and is made only once for its id: it raises OperationRepeated when another attempt was faster, and Conflict
+when a record that it depends on has changed since it was read. The store writes the entry to the audit in the same
+transaction, and to the log when the change is durable.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class TeamStore(Protocol):
 
 
 class AppStore(Protocol):
-    """Apps, by slug; lists have archived ones too."""
+    """Apps, by slug; lists include archived ones."""
 
     async def get(self, slug: str) -> Versioned[App] | None: ...
     async def of_team(self, team: str) -> list[App]: ...
@@ -75,7 +75,7 @@ class AppStore(Protocol):
 class MemberStore(Protocol):
     """Members, by id and by canonical address; lists are by address, without those who were removed.
 
-    A ``witness`` is another member who must not have changed either; ``forget_passkeys`` leaves the member none.
+    A ``witness`` is another member who must be unchanged, too; ``forget_passkeys`` removes the member's passkeys.
     """
 
     async def get(self, member_id: str) -> Versioned[Member] | None: ...
@@ -98,7 +98,7 @@ class MemberStore(Protocol):
 
 
 class LinkStore(Protocol):
-    """One-time links, by id; one that a newer link for its address has replaced is not found."""
+    """One-time links, by id; a link that was replaced by a newer one for the same address is not found."""
 
     async def get(self, link_id: str) -> Versioned[OneTimeLink] | None: ...
     async def of_team(self, team: str, now: datetime) -> list[Versioned[OneTimeLink]]: ...
@@ -111,7 +111,7 @@ class LinkStore(Protocol):
 
 
 class ServiceAccountStore(Protocol):
-    """Service accounts, by id and by team and name; lists are by name, with revoked ones."""
+    """Service accounts, by id and by team and name; lists are by name and include revoked ones."""
 
     async def get(self, account_id: str) -> Versioned[ServiceAccount] | None: ...
     async def by_name(self, team: str, name: str) -> Versioned[ServiceAccount] | None: ...
@@ -145,7 +145,7 @@ class CustomerStore(Protocol):
 
 
 class LicenseStore(Protocol):
-    """Licenses, by id and by the vendor's reference; lists are oldest first, with archived ones."""
+    """Licenses, by id and by the vendor's reference; lists are oldest first and include archived ones."""
 
     async def get(self, license_id: str) -> Versioned[License] | None: ...
     def pages_not_ended(self, app: str, now: datetime) -> AsyncIterator[list[License]]: ...
@@ -162,12 +162,12 @@ class LicenseStore(Protocol):
     ) -> None: ...
     async def index_progress(self) -> IndexProgress: ...
     async def generation_floor(self) -> int:
-        """Return the least generation that a rotation makes; 0 if no backup was ever restored."""
+        """Return the lowest generation that a rotation may make; 0 if no backup was ever restored."""
         ...
 
 
 class LicenseLinkStore(Protocol):
-    """Links to the pages of licenses, by id; lists are by end, without those that have ended or were taken back."""
+    """Links to the pages of licenses, by id; lists are by end, without those that have ended or were revoked."""
 
     async def get(self, link_id: str) -> Versioned[LicenseLink] | None: ...
     async def of_license(self, license_id: str) -> list[Versioned[LicenseLink]]: ...
@@ -180,7 +180,7 @@ class OperationStore(Protocol):
     """Operations that were carried out within the last day."""
 
     async def require_new(self, operation_id: str, request_hash: str) -> None:
-        """Accept an operation that was not carried out.
+        """Check that an operation was not carried out before.
 
         Raises:
             OperationRepeated: it was, by the same request.
@@ -189,7 +189,7 @@ class OperationStore(Protocol):
         ...
 
     async def note(self, operation_id: str, request_hash: str, result: str) -> None:
-        """Remember an operation that found nothing to change; one that is known stays as it is.
+        """Record an operation that found nothing to change, unless it is recorded already.
 
         Raises:
             Conflict: it was carried out by another request (code ``idempotency_conflict``).
@@ -198,7 +198,7 @@ class OperationStore(Protocol):
 
 
 class ImageStore(Protocol):
-    """The index of images: what the registry was last found to hold. Lists are by repository and tag."""
+    """The index of images: the content of the registry when it was last read. Lists are by repository and tag."""
 
     async def page(self, scope: ImageScope, after: str | None, limit: int) -> Page[IndexedTag]: ...
     async def names(self, app: str, prefix: str, after: str, limit: int) -> list[str]: ...
@@ -219,19 +219,19 @@ class RepositoryStore(Protocol):
 
 
 class UsageReader(Protocol):
-    """When credentials last logged in."""
+    """Reads when credentials were last used."""
 
     async def used_at(self, credential_ids: Iterable[str]) -> dict[str, datetime]: ...
 
 
 class ActivityReader(Protocol):
-    """Who pushed and pulled what, from the registry's events. None and a missing entry are *unknown*, never *none*.
+    """Reads activity from the registry's events. None and a missing entry are *unknown*, never *none*.
 
-    What takes a cursor raises InputRefused when it is not one of the same list.
+    Methods with a cursor raise InputRefused when it does not belong to the same list.
     """
 
     async def rows(self, wanted: ActivityFilter, after: str | None, limit: int) -> Page[ActivityRow]:
-        """Return one page of what accounts did by the hour or day.
+        """Return one page of the activity of accounts by hour or day.
 
         The order is that of :mod:`authsvc.store.activity_spans`: the newest periods first in spans of 16 days.
         """
@@ -244,28 +244,29 @@ class ActivityReader(Protocol):
     async def pulls(
         self, image: ImageName, since: datetime, now: datetime, *, after: str | None = None, limit: int = 100
     ) -> Page[ImagePull]:
-        """Return the accounts that pulled an image since an instant, of a tag with a digest those that pulled either.
+        """Return the accounts that pulled an image since an instant; for a tag with a digest, pulls of either.
 
-        They are in the order in which they first came to the app, each with its last pull.
+        They are in the order of their first activity in the app, each with its last pull.
         """
         ...
 
     async def running(self, app: str, images: Sequence[ImageName], since: datetime, now: datetime) -> RunningLicenses:
         """Return the licenses that pulled each of some images of an app since an instant.
 
-        Of a tag with a digest those that pulled either. It is bounded: with more accounts than it looks at, it says so.
+        For a tag with a digest, pulls of either count. The number of examined accounts is limited; the result says if
+        there are more.
         """
         ...
 
     async def downloads(self, app: str, since: datetime, now: datetime) -> LicenseDownloads:
-        """Return how much the licenses of an app downloaded since a time before ``since``, which the result has.
+        """Return the downloads of the licenses of an app since a time before ``since``, which the result contains.
 
-        It is bounded: with more accounts than it looks at, it says so.
+        The number of examined accounts is limited; the result says if there are more.
         """
         ...
 
     async def accounts(self, wanted: Sequence[tuple[str, str]], now: datetime) -> list[AccountActivity | None]:
-        """Return what each account did, by app and subject, in order; None for one without activity. 100 at most."""
+        """Return the activity of each account, by app and subject, in order; None without activity. At most 100."""
         ...
 
     async def days(
@@ -275,20 +276,20 @@ class ActivityReader(Protocol):
         ...
 
     async def tags(self, repository: str, *, after: str | None = None, limit: int = 100) -> Page[ImageHistory]:
-        """Return one page of a repository's tags, as far as they are known, each with its digest, newest first."""
+        """Return one page of a repository's known tags, each with its digest, newest first."""
         ...
 
 
 class ActivityCrawl(Protocol):
-    """Takes over what a crawl of the registry found."""
+    """Reconciles the activity with what a crawl of the registry found."""
 
     async def reconcile(self, repository: str, found: Mapping[str, str], gone: Collection[str], as_of: datetime) -> int:
-        """Note the digests of tags that no push is known of, and the tags that are gone; return how many changed."""
+        """Record digests of tags without a known push, and deleted tags; return how many changed."""
         ...
 
 
 class ImageDeletionStore(Protocol):
-    """What is being deleted from the registry, one image of a repository at a time."""
+    """Pending deletions from the registry, one image of a repository at a time."""
 
     def locked(self, repository: str, holder: str) -> AbstractAsyncContextManager[RepositoryLock]:
         """Hold the lock of a repository until the context ends, under the random name ``holder``.
@@ -303,19 +304,19 @@ class ImageDeletionStore(Protocol):
     async def end(self, deletion: Versioned[PendingDeletion], entry: Entry, result: str = "") -> None: ...
 
     async def indexed(self, repository: str) -> dict[str, str | None]:
-        """Return where the tags of a repository point, as the index of images has it."""
+        """Return the digests of the tags of a repository, from the index of images."""
         ...
 
     async def indexed_tag(self, repository: str, tag: str) -> str | None:
-        """Return where a tag points, as the index of images has it; None when it has no such tag."""
+        """Return the digest of a tag, from the index of images; None when it has no such tag."""
         ...
 
     async def indexed_siblings(self, repository: str, digest: str) -> list[str]:
-        """Return the first tags of a digest, as the index of images has it."""
+        """Return the first tags of a digest, from the index of images."""
         ...
 
     async def reindex(self, repository: str, app: str, digests: Mapping[str, str | None], now: datetime) -> None:
-        """Let the index have some tags as they are now; None for one that is gone."""
+        """Update some tags in the index; None for a deleted one."""
         ...
 
 
@@ -344,7 +345,7 @@ class UpstreamStore(Protocol):
 
 
 class Stores(Protocol):
-    """Every aggregate of one installation."""
+    """The stores of all aggregates of one installation."""
 
     @property
     def teams(self) -> TeamStore: ...

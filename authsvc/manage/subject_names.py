@@ -7,11 +7,11 @@ from authsvc.manage.stores import Stores
 from authsvc.tenancy.subjects import split_subject
 
 MAX_NAMED = 200
-"""Most subjects that are looked up at one time; further ones are left as they are."""
+"""Most subjects that are looked up at one time; further ones get no name."""
 
 
 async def names_of(stores: Stores, subjects: Iterable[str | None], team: str | None = None) -> dict[str, str]:
-    """Return the name of each subject that has a record; the reads are one command.
+    """Return the name of each subject that has a record, with one command.
 
     Args:
         stores: the records.

@@ -23,22 +23,22 @@ from authsvc.tenancy.versioned import Versioned
 
 
 async def name_of_team(stores: Stores, slug: str) -> str:
-    """Return what people call a team: for its members, whatever their role, and as its customers see it."""
+    """Return the name of a team, for its members with any role and for its customers."""
     team = await stores.teams.get(slug)
     return slug if team is None else team.record.name
 
 
 @frozen
 class AppUse:
-    """Who has access to an app now, or will have.
+    """The accounts that have access to an app now, or will have.
 
     Attributes:
-        licenses: in force.
-        customers: who have them.
-        pending: licenses that have not begun.
-        members: people of the team.
-        service_accounts: with a grant on it.
-        all_counted: whether every license was looked at; otherwise the app has more than the numbers say.
+        licenses: number of active ones.
+        customers: number of their holders.
+        pending: number of licenses that have not begun.
+        members: number of members of the team.
+        service_accounts: number of those with a grant on it.
+        all_counted: whether every license was examined; otherwise the real numbers are greater.
     """
 
     licenses: int
@@ -49,14 +49,14 @@ class AppUse:
     all_counted: bool = True
 
     def ended_by_archiving(self, app: str) -> EndedAccess | None:
-        """Return what archiving the app of this slug would end; None if nobody has access to it."""
+        """Return what archiving the app with this slug would end; None if there is no access to it."""
         said = str(self)
         if not said:
             return None
         return EndedAccess(f"archiving the app {app} ends access to its images for {said}", mark_of(app, said))
 
     def __str__(self) -> str:
-        """Return the numbers for a person, without those that are zero; empty if nobody has access."""
+        """Return the numbers as a text, without those that are zero; empty if there is no access."""
         least = "" if self.all_counted else "at least "
         owners = f" of {least}{counted(self.customers, 'customer')}"
         counts = (
@@ -80,7 +80,7 @@ class Teams:
 
     Attributes:
         stores: the records.
-        most_examined: most licenses that are looked at to tell who has access to an app.
+        most_examined: most licenses that are examined to determine who has access to an app.
     """
 
     stores: Stores
@@ -109,12 +109,12 @@ class Teams:
     @permitted(Permission.TEAM_SET)
     @repeatable(_first_team)
     async def set(self, slug: str, name: str, operation: Operation) -> Team:
-        """Return the team with another name for people; its slug never changes.
+        """Rename a team and return it; its slug never changes.
 
         Raises:
             InputRefused: the name is not acceptable.
             NotFound: there is no such team for the actor.
-            Conflict: it was changed at the same moment.
+            Conflict: it was changed concurrently.
         """
         stored = await find_team_to_change(self.stores, operation.actor, slug)
         operation.require_match(stored.record)
@@ -134,7 +134,7 @@ class Teams:
         size = page_size(limit)
         if actor.is_operator:
             return await self.stores.teams.page(after, size)
-        read_cursor(f"team of {actor.team}", after)  # the list of one team has no second page, and no cursor
+        read_cursor(f"team of {actor.team}", after)  # the list of one team has no second page, so no cursor
         return Page(((await find_team(self.stores, actor, actor.team or "")),))
 
     @permitted(Permission.TEAM_SHOW)
@@ -142,7 +142,7 @@ class Teams:
         """Return a team.
 
         Raises:
-            InputRefused: the slug can name no team.
+            InputRefused: the slug is not valid.
             NotFound: there is no such team for the actor.
         """
         return await find_team(self.stores, actor, slug)
@@ -185,7 +185,7 @@ class Teams:
         after: str | None = None,
         limit: int = MAX_PAGE,
     ) -> Page[App]:
-        """Return one page of the apps in use, and archived ones if wanted, of one team or of all that the actor sees.
+        """Return one page of the apps of one team, or of all that the actor sees; archived ones only on request.
 
         Raises:
             InputRefused: ``after`` is not a cursor of this list.
@@ -219,7 +219,7 @@ class Teams:
         team = [one.record for one in await self.stores.members.of_team(app.team)]
         members = {m.id for m in team if m.disabled_at is None and (m.apps is None or app.slug in m.apps)}
         accounts = [a for a in await self.stores.service_accounts.of_team(app.team) if a.in_force(now)]
-        # An account holds nothing that its maker, if a member made it, does not hold.
+        # A service account made by a member has at most the rights of that member.
         bound = [a for a in accounts if a.creator is None or a.creator in members]
         return AppUse(
             licenses=states["active"],
@@ -233,12 +233,12 @@ class Teams:
     @permitted(Permission.APP_ARCHIVE)
     @repeatable(_first_app)
     async def archive_app(self, slug: str, operation: Operation, confirmed: str | None = None) -> App:
-        """Put an app away: nothing pushes to it or pulls from it. Archiving twice changes nothing.
+        """Archive an app: nobody can push to it or pull from it any more. Archiving twice changes nothing.
 
         Raises:
             NotFound: there is no such app.
-            ConfirmationNeeded: somebody has access to it, which would end.
-            Conflict: it was changed at the same moment.
+            ConfirmationNeeded: there are accounts whose access would end.
+            Conflict: it was changed concurrently.
         """
         stored = await find_app(self.stores, operation.actor, slug)
         operation.require_match(stored.record)
@@ -252,11 +252,11 @@ class Teams:
     @permitted(Permission.APP_REINSTATE)
     @repeatable(_first_app)
     async def reinstate_app(self, slug: str, operation: Operation) -> App:
-        """Undo :meth:`archive_app`: everybody has the access again that they would have had all the while.
+        """Undo :meth:`archive_app`: all accounts get the access that they would have without the archiving.
 
         Raises:
             NotFound: there is no such app.
-            Conflict: it was changed at the same moment.
+            Conflict: it was changed concurrently.
         """
         stored = await find_app(self.stores, operation.actor, slug)
         operation.require_match(stored.record)

@@ -1,4 +1,4 @@
-"""A member's credentials for tools: personal tokens, and the sign-ins that ``docker login`` keeps."""
+"""A member's credentials for tools: personal tokens, and the sign-ins of ``docker login``."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -39,10 +39,10 @@ from authsvc.tenancy.records import Member
 
 OPERATION_BYTES = 16
 MAX_CLIENT = 60
-"""Characters of the unproven client name that are kept."""
+"""Most characters of the unverified client name that are stored."""
 
 MAX_PERSONAL_TOKENS = 100
-"""Most live personal tokens of one member."""
+"""Most valid personal tokens of one member."""
 
 
 @frozen
@@ -50,13 +50,13 @@ class TokenLine:
     """One row of a member's list.
 
     Attributes:
-        id: names it in ``revoke``.
+        id: for ``revoke``.
         kind: ``personal`` or ``sign-in``.
         name: the token's name, or the client that signed in.
         created_at: aware.
-        ends_at: when it ends by itself, or None.
-        used_at: when it last logged in, or None.
-        live: whether it logs in now.
+        ends_at: when it expires, or None.
+        used_at: when it was last used, or None.
+        live: whether it is valid now.
         api: what it may do at the management API, or None.
     """
 
@@ -72,7 +72,7 @@ class TokenLine:
 
 @frozen
 class Tokens:
-    """Makes, lists and revokes a member's tokens.
+    """Creates, lists and revokes a member's tokens.
 
     Every method raises StoreUnavailable when the store does not answer.
     """
@@ -87,7 +87,7 @@ class Tokens:
     async def create(
         self, name: str, member: str, expires: str | None, api: str | None, operation: Operation
     ) -> tuple[PersonalToken, Secret]:
-        """Return a new personal token and its secret, which is shown this once.
+        """Return a new personal token and its secret, which is shown only this once.
 
         Args:
             name: unique among the member's live tokens.
@@ -99,7 +99,7 @@ class Tokens:
         Raises:
             InputRefused: something is not acceptable.
             NotFound: there is no such member.
-            Conflict: the member has a live token of this name, or too many, or was changed at the same moment.
+            Conflict: the member has a live token of this name, or too many, or was changed concurrently.
             PermissionDenied: it is another member's.
         """
         operation.actor.require_self(parse_member(member), Permission.TOKEN_CREATE)
@@ -108,7 +108,7 @@ class Tokens:
         ends = None if expires is None else parse_end(expires, operation.now, "expires")
         made = await self.stores.personal_tokens.of_member(owner.record.id)
         live = [token for token in made if _live(token, operation.now)]
-        # By name and then by age: the last of a name is the one that holds it.
+        # By name and then by age: the last one with a name is the valid one.
         namesake = next((token for token in reversed(made) if token.name == title), None)
         if namesake in live:
             raise Conflict(
@@ -141,7 +141,7 @@ class Tokens:
     async def list(
         self, actor: Actor, member: str, now: datetime, *, after: str | None = None, limit: int = MAX_PAGE
     ) -> Page[TokenLine]:
-        """Return one page of what a member can sign in with beside the password: tokens by name, then the sign-ins.
+        """Return one page of a member's credentials other than the password: tokens by name, then the sign-ins.
 
         Raises:
             InputRefused: ``after`` is not a cursor of this list.
@@ -162,7 +162,7 @@ class Tokens:
 
     @permitted(Permission.TOKEN_SHOW)
     async def show(self, actor: Actor, token_id: str, now: datetime) -> TokenLine:
-        """Return a personal token or a sign-in, live or not.
+        """Return a personal token or a sign-in, valid or not.
 
         Raises:
             NotFound: there is no such token for the actor.
@@ -183,8 +183,8 @@ class Tokens:
 
         Raises:
             NotFound: there is no such token.
-            Conflict: it was changed at the same moment.
-            PermissionDenied: a token wants to end a sign-in.
+            Conflict: it was changed concurrently.
+            PermissionDenied: the actor uses a token, which may not end a sign-in.
         """
         personal, sign_in = await find_token(self.stores, operation.actor, token_id)
         if sign_in is not None:
@@ -209,11 +209,11 @@ class Tokens:
 
 @frozen
 class SignIns:
-    """Makes the refresh tokens that ``docker login`` keeps instead of a member's password (design #8).
+    """Makes the refresh tokens that ``docker login`` stores instead of a member's password (design #8).
 
     Attributes:
-        store: where they are kept.
-        entropy: returns that many random bytes.
+        store: of the refresh tokens.
+        entropy: returns the given number of random bytes.
     """
 
     store: SignInStore
@@ -221,11 +221,10 @@ class SignIns:
 
     @permitted(Permission.SIGN_IN_KEEP)
     async def keep(self, member: Member, client: str | None, now: datetime) -> Secret | None:
-        """Return the secret of a new refresh token for ``member``; beyond the newest 20 the oldest end.
+        """Return the secret of a new refresh token for ``member``; a member has at most 20, and the oldest are ended.
 
-        A member who got 20 within an hour gets none: a client that signs in again and again must neither fill the
-        audit nor end the sign-ins of other machines. Clients then store the password, as with a registry that has no
-        refresh tokens.
+        Return None for a member who got 20 within an hour: a client that signs in repeatedly must not fill the audit or
+        end the sign-ins of other machines. Clients then store the password, as with a registry without refresh tokens.
 
         Raises:
             StoreUnavailable: the store does not answer.
@@ -247,7 +246,7 @@ def parse_api(text: str | None) -> ApiAccess | None:
     """Return what a token may do at the management API.
 
     Raises:
-        InputRefused: neither ``read`` nor ``manage``.
+        InputRefused: it is neither ``read`` nor ``manage``.
     """
     if text is not None and text not in list(ApiAccess):
         raise InputRefused(

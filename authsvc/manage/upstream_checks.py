@@ -1,4 +1,4 @@
-"""What asks external registries for the use cases: the rules on addresses, and the test of a link."""
+"""Interface for requests of the use cases to external registries: the rules on addresses, and the test of a link."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -10,22 +10,22 @@ from authsvc.upstreams.probe import ProbeStep
 
 
 class UpstreamChecks(Protocol):
-    """Asks external registries, and nothing but them."""
+    """Sends requests to external registries only."""
 
     async def vet_host(self, origin: Origin, team: str) -> None:
-        """Accept where an upstream may be; a name that cannot be resolved now is accepted.
+        """Check that an upstream may have this address; a name that cannot be resolved now is accepted.
 
         Raises:
-            InputRefused: it leads where no upstream may be.
+            InputRefused: its address is in a network where upstreams are not allowed.
         """
         ...
 
     async def probe(self, link: UpstreamLink, secret: Secret | None, repository: str | None) -> Sequence[ProbeStep]:
-        """Return what each step of a test finds; those behind the first that failed are not tried.
+        """Return the result of each step of a test; steps after the first failed one are not tried.
 
         Args:
             link: the link.
             secret: its credential, or None.
-            repository: as the upstream names it, with ``:TAG`` if wanted; None for one that the link names.
+            repository: as the upstream names it, optionally with ``:TAG``; None for one of the link's patterns.
         """
         ...

@@ -1,4 +1,4 @@
-"""Who uses a linked registry: the licenses in force whose patterns name it, and when each pulled through it."""
+"""The users of a linked registry: active licenses whose patterns name it, and when each pulled through it."""
 
 from datetime import datetime
 
@@ -21,7 +21,7 @@ class UpstreamLicense:
 
     Attributes:
         license: the record.
-        last_pull: when it last pulled through the link, as far as that is remembered, or None.
+        last_pull: when it last pulled through the link, if that is still stored, or None.
     """
 
     license: License
@@ -30,13 +30,13 @@ class UpstreamLicense:
 
 @frozen
 class UpstreamUse:
-    """Who uses a link.
+    """The users of a link.
 
     Attributes:
-        total: how many licenses in force have a pattern for images of the link, of those that were looked at.
+        total: number of active licenses with a pattern for images of the link, among the examined ones.
         licenses: the first of them, at most :data:`authsvc.tenancy.pages.MAX_PAGE`.
-        all_examined: whether every license of the app was looked at.
-        examined: how many were.
+        all_examined: whether every license of the app was examined.
+        examined: number of examined licenses.
         ends: what unlinking would end; None if nothing.
     """
 
@@ -49,7 +49,7 @@ class UpstreamUse:
 
 @frozen
 class LinkLicenses:
-    """The licenses in force that have a pattern for images of a link, of those that were looked at.
+    """The active licenses with a pattern for images of a link, among the examined ones.
 
     Attributes:
         licenses: by end.
@@ -63,7 +63,7 @@ class LinkLicenses:
 
 
 async def licenses_naming(stores: Stores, link: UpstreamLink, now: datetime, most: int) -> LinkLicenses:
-    """Return the licenses in force that have a pattern for images of the link, of the first ``most`` of its app.
+    """Return the active licenses with a pattern for images of the link, among the first ``most`` of its app.
 
     Raises:
         StoreUnavailable: the store does not answer.
@@ -80,7 +80,7 @@ async def licenses_naming(stores: Stores, link: UpstreamLink, now: datetime, mos
 
 
 def ended_by_unlinking(link: UpstreamLink, naming: LinkLicenses) -> EndedAccess | None:
-    """Return what has to be confirmed before a link ends; None if no license names it, and all were looked at."""
+    """Return what has to be confirmed before a link ends; None if no license names it, and all were examined."""
     number = len(naming.licenses)
     if naming.all_examined and not number:
         return None
@@ -95,7 +95,7 @@ def ended_by_unlinking(link: UpstreamLink, naming: LinkLicenses) -> EndedAccess 
 
 
 async def use_of_link(stores: Stores, link: UpstreamLink, now: datetime, most: int) -> UpstreamUse:
-    """Return who uses a link, of the first ``most`` licenses of its app.
+    """Return the users of a link, among the first ``most`` licenses of its app.
 
     Raises:
         StoreUnavailable: the store does not answer.

@@ -1,4 +1,4 @@
-"""Links of external registries to apps: made, changed, purged and ended."""
+"""Creates, changes, purges and removes links of external registries to apps."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -31,14 +31,14 @@ from authsvc.upstreams.terms import LinkTerms, UpstreamCredential, parse_credent
 
 @frozen
 class LinkChange:
-    """What is changed of a link; None leaves it as it is.
+    """Changes to a link; attributes that are None do not change anything.
 
     Attributes:
-        repositories: patterns in place of all that it has.
-        token_hosts: hosts in place of all that it has.
-        username: of another credential.
-        secret: of another credential.
-        credential_ends_at: when that one ends, as the vendor states it.
+        repositories: patterns that replace all present ones.
+        token_hosts: hosts that replace all present ones.
+        username: of the new credential.
+        secret: of the new credential.
+        credential_ends_at: when the new credential ends, as stated by the vendor.
         anonymous: whether the credential is removed.
     """
 
@@ -60,13 +60,13 @@ class Upstreams:
     """Links external registries. A link is named by its id, or by its app and its name there.
 
     Every method raises StoreUnavailable when the store does not answer, and Conflict when what it changes was changed
-    at the same moment. What seals a secret raises what the sealer raises.
+    concurrently. Methods that seal a secret also raise the errors of the sealer.
 
     Attributes:
         stores: the records.
         sealer: seals the secrets of credentials.
-        checks: looks at upstreams.
-        most_examined: most licenses of an app that are looked at to tell which name a link.
+        checks: sends requests to upstreams.
+        most_examined: most licenses of an app that are examined to find those that name a link.
     """
 
     stores: Stores
@@ -78,7 +78,7 @@ class Upstreams:
         return (await find_upstream(self.stores, operation.actor, link_id)).record
 
     async def _ended(self, _link_id: str, _operation: Operation) -> None:
-        """Return what a repeat of an end gets: nothing is left to read again."""
+        """Return the result for a repeated removal: there is nothing to read again."""
 
     @permitted(Permission.UPSTREAM_LINK)
     @repeatable(_first)
@@ -95,12 +95,12 @@ class Upstreams:
         Args:
             app: slug.
             name: unique in the app; part of every image name.
-            terms: what it is made of.
+            terms: of the link.
             operation: the circumstances.
-            credential_ends_at: when the credential ends, as the vendor states it; None when nobody knows.
+            credential_ends_at: when the credential ends, as stated by the vendor; None when that is unknown.
 
         Raises:
-            InputRefused: the name is not acceptable, or the address one where no upstream may be.
+            InputRefused: the name is not acceptable, or the address is not allowed for upstreams.
             NotFound: there is no such app.
             Conflict: the app is archived or has a link of this name, or app or team have as many as they may have.
         """
@@ -170,7 +170,7 @@ class Upstreams:
         """Return one link with its health; its secret is never shown again.
 
         Args:
-            actor: who asks.
+            actor: the caller.
             name: id, or name within ``app``.
             app: slug, or None.
 
@@ -182,10 +182,10 @@ class Upstreams:
 
     @permitted(Permission.UPSTREAM_USE)
     async def use(self, actor: Actor, name: str, app: str | None, now: datetime) -> UpstreamUse:
-        """Return which licenses name a link, and when each pulled through it: whom unlinking it would affect.
+        """Return which licenses name a link, and when each pulled through it: those that unlinking would affect.
 
         Args:
-            actor: who asks.
+            actor: the caller.
             name: id, or name within ``app``.
             app: slug, or None.
             now: the time of the request.
@@ -199,10 +199,11 @@ class Upstreams:
     @permitted(Permission.UPSTREAM_SET)
     @repeatable(_first)
     async def set(self, name: str, app: str | None, change: LinkChange, operation: Operation) -> UpstreamLink:
-        """Return the link with other repositories, token hosts or another credential.
+        """Change the repositories, token hosts or credential of a link, and return it.
 
-        A new credential is a new version: nothing that the old one fetched is served any more. A stored credential
-        is sent only where its owner has let it go when giving it, so a change that adds a token host gives it again.
+        A new credential is a new version: images that were fetched with the old one are no longer served. A stored
+        credential is sent only to hosts that were set when it was entered, so a change that adds a token host must
+        include the credential again.
 
         Raises:
             InputRefused: something is not acceptable, or the stored credential would be sent to another host.
@@ -225,19 +226,19 @@ class Upstreams:
     async def test(
         self, name: str, app: str | None, repository: str | None, operation: Operation
     ) -> Sequence[ProbeStep]:
-        """Return what each step of a test of the link finds; the link's health has it too.
+        """Return the result of each step of a test of the link; it is also stored in the link's health.
 
-        It changes nothing of the link, and the audit does not record it.
+        It does not change the link, and no audit entry is written.
 
         Args:
             name: id, or name within ``app``.
             app: slug, or None.
-            repository: as the upstream names it, with a tag if wanted; None for one that the link names.
+            repository: as the upstream names it, optionally with a tag; None for one of the link's patterns.
             operation: the circumstances.
 
         Raises:
             NotFound: there is no such link.
-            Conflict: its secret cannot be opened.
+            Conflict: its secret cannot be unsealed.
         """
         link = (await find_upstream(self.stores, operation.actor, name, app)).record
         secret = None
@@ -252,7 +253,7 @@ class Upstreams:
     @permitted(Permission.UPSTREAM_PURGE)
     @repeatable(_first)
     async def purge(self, name: str, app: str | None, operation: Operation) -> UpstreamLink:
-        """Serve nothing any more that was cached of the upstream until now; the next pulls fetch it again.
+        """Invalidate everything that is cached of the upstream; the next pulls fetch it again.
 
         Raises:
             NotFound: there is no such link.
@@ -264,11 +265,11 @@ class Upstreams:
     @permitted(Permission.UPSTREAM_UNLINK)
     @repeatable(_ended)
     async def unlink(self, name: str, app: str | None, operation: Operation, confirmed: str | None = None) -> None:
-        """End a link: nothing is pulled through it any more, and its credential is removed.
+        """Remove a link: nothing can be pulled through it any more, and its credential is deleted.
 
         Raises:
             NotFound: there is no such link.
-            ConfirmationNeeded: licenses in force name it, or may, where the app has too many to look at them all.
+            ConfirmationNeeded: active licenses name it, or may name it, if the app has too many to examine all.
         """
         stored = await self._found(name, app, operation)
         link = stored.record
@@ -300,10 +301,10 @@ class Upstreams:
 
 
 def _credential(link: UpstreamLink, change: LinkChange) -> UpstreamCredential | None:
-    """Return the new credential of a link; a new secret alone is for the username that it has.
+    """Return the new credential of a link; a new secret without a username is for the present one.
 
     Raises:
-        InputRefused: it is not one of the provider's.
+        InputRefused: it is not valid for the provider.
     """
     preset = PRESETS[link.provider]
     if change.anonymous:
@@ -315,7 +316,7 @@ def _credential(link: UpstreamLink, change: LinkChange) -> UpstreamCredential | 
 
 
 def _require_credential(old: UpstreamLink, new: UpstreamLink) -> None:
-    """Accept a change that sends the stored credential nowhere where it does not go already.
+    """Check that a change does not send the stored credential to additional hosts.
 
     Otherwise a stolen session, which cannot read the credential, could have it sent to a host of the attacker.
 

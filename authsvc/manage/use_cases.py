@@ -1,7 +1,7 @@
-"""The use cases of one installation, in one place: what the command line, the management API and the portal call.
+"""The use cases of one installation, in one place, for the command line, the management API and the portal.
 
-Each is imported and made when it is first asked for: a command needs one or two of them, and all take as long to import
-as the command itself. A worker loads them at its start (:func:`authsvc.wiring.management.server_use_cases`).
+Each is imported and made when it is first used: a command needs one or two of them, and importing all takes as long as
+the command itself. A worker loads them at its start (:func:`authsvc.wiring.management.server_use_cases`).
 """
 
 from __future__ import annotations
@@ -46,20 +46,20 @@ if TYPE_CHECKING:
 
 @frozen(slots=False)
 class UseCases:
-    """Everything that can be asked for and changed, by whichever interface.
+    """All use cases of one installation.
 
     Attributes:
         stores: the records.
-        signer: signs license files; asked only by what makes one.
+        signer: signs license files; used only to make one.
         registry: host and port that clients log in to.
         audit_reader: the entries of the audit.
-        registry_images: asks our registry for images that are not indexed yet.
+        registry_images: reads images from our registry that are not indexed yet.
         registry_deletions: deletes from our registry.
-        sealer: seals the credentials of upstreams and webhooks; asked only by what has one.
-        upstream_checks: asks external registries.
-        webhook_checks: asks the receivers of webhooks.
+        sealer: seals the credentials of upstreams and webhooks; used only for those.
+        upstream_checks: sends requests to external registries.
+        webhook_checks: sends requests to the receivers of webhooks.
         password_hasher: hashes new passwords.
-        most_examined: most licenses that are looked at to tell whom a change of an app affects.
+        most_examined: most licenses that are examined to determine which ones a change of an app affects.
     """
 
     stores: Stores
@@ -83,28 +83,28 @@ class UseCases:
 
     @cached_property
     def members(self) -> Members:
-        """The people in them."""
+        """Members of teams."""
         from authsvc.manage.members import Members
 
         return Members(self.stores, self.password_hasher)
 
     @cached_property
     def links(self) -> Links:
-        """Invitations and resets."""
+        """One-time links for invitations and new passwords."""
         from authsvc.manage.links import Links
 
         return Links(self.stores, self.password_hasher)
 
     @cached_property
     def activity(self) -> Activity:
-        """Who pushed and pulled what."""
+        """Pushes and pulls."""
         from authsvc.manage.activity import Activity
 
         return Activity(self.stores, self.audit_reader)
 
     @cached_property
     def image_users(self) -> ImageUsers:
-        """Who has which version of an image."""
+        """The accounts that have each version of an image."""
         from authsvc.manage.image_users import ImageUsers
 
         return ImageUsers(self.stores)
@@ -125,42 +125,42 @@ class UseCases:
 
     @cached_property
     def passkeys(self) -> Passkeys:
-        """What members sign in to the portal with instead of the password."""
+        """Passkeys, with which members sign in to the portal."""
         from authsvc.manage.passkeys import Passkeys
 
         return Passkeys(self.stores)
 
     @cached_property
     def service_accounts(self) -> ServiceAccounts:
-        """Machines' own accounts."""
+        """Service accounts."""
         from authsvc.manage.service_accounts import ServiceAccounts
 
         return ServiceAccounts(self.stores)
 
     @cached_property
     def customers(self) -> Customers:
-        """Whom licenses are made out to."""
+        """Customers, the holders of licenses."""
         from authsvc.manage.customers import Customers
 
         return Customers(self.stores)
 
     @cached_property
     def upstreams(self) -> Upstreams:
-        """Links to external registries. What has a secret raises what its sealer raises."""
+        """Links to external registries. Methods that use a secret also raise the errors of the sealer."""
         from authsvc.manage.upstreams import Upstreams
 
         return Upstreams(self.stores, self.sealer, self.upstream_checks, self.most_examined)
 
     @cached_property
     def webhooks(self) -> Webhooks:
-        """Addresses that events are sent to. What has a secret raises what its sealer raises."""
+        """Webhooks. Methods that use a secret also raise the errors of the sealer."""
         from authsvc.manage.webhooks import Webhooks
 
         return Webhooks(self.stores, self.sealer, self.webhook_checks)
 
     @cached_property
     def licenses(self) -> Licenses:
-        """Licenses. What makes or checks a file raises what its signer raises."""
+        """Licenses. Methods that make or check a file also raise the errors of the signer."""
         from authsvc.manage.licenses import Licenses
 
         return Licenses(self.stores, self.signer, self.registry)
@@ -174,48 +174,48 @@ class UseCases:
 
     @cached_property
     def license_by_link(self) -> LicenseByLink:
-        """What such a link opens. What makes a file raises what the signer raises."""
+        """The pages of licenses. Methods that make a file also raise the errors of the signer."""
         from authsvc.manage.license_by_link import LicenseByLink
 
         return LicenseByLink(self.stores, self.licenses)
 
     @cached_property
     def license_preview(self) -> LicensePreview:
-        """What a license would pull."""
+        """Previews of what a license would pull."""
         from authsvc.manage.license_preview import LicensePreview
 
         return LicensePreview(self.stores)
 
     def renewal(self, app: App) -> LicenseRenewal:
-        """Return the use cases that give many licenses of an app another end."""
+        """Return the use case that renews many licenses of an app."""
         from authsvc.manage.license_renewal import LicenseRenewal
 
         return LicenseRenewal(self.stores, app)
 
     @cached_property
     def images(self) -> Images:
-        """What lies in the registry. What asks the registry raises SetupRefused when no key can sign a question."""
+        """Images. Methods that query the registry raise SetupRefused when there is no key to sign a request."""
         from authsvc.manage.images import Images
 
         return Images(self.stores, self.registry_images, self.registry)
 
     @cached_property
     def repositories(self) -> Repositories:
-        """The repositories of an app, and who runs what is in them."""
+        """The repositories of an app, and the versions that customers run."""
         from authsvc.manage.repositories import Repositories
 
         return Repositories(self.stores)
 
     @cached_property
     def image_deletions(self) -> ImageDeletions:
-        """Deleting from it. It raises SetupRefused when no key can sign a request."""
+        """Deletion of images. Raises SetupRefused when there is no key to sign a request."""
         from authsvc.manage.image_deletions import ImageDeletions
 
         return ImageDeletions(self.stores, self.registry_deletions, self.registry)
 
     @cached_property
     def audit(self) -> Audit:
-        """What was decided and changed."""
+        """The audit: decisions and changes."""
         from authsvc.manage.audit import Audit
 
         return Audit(self.audit_reader, self.stores)

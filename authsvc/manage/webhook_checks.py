@@ -1,4 +1,4 @@
-"""What asks the receivers of webhooks for the use cases: the rules on addresses, and a test call."""
+"""Interface for requests of the use cases to receivers of webhooks: the rules on addresses, and a test call."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -11,20 +11,20 @@ from authsvc.webhooks.webhook import Webhook
 
 
 class WebhookChecks(Protocol):
-    """Asks receivers, and nothing but them."""
+    """Sends requests to receivers only."""
 
     async def vet_host(self, origin: Origin, team: str) -> None:
-        """Accept where a receiver may be; a name that cannot be resolved now is accepted.
+        """Check that a receiver may have this address; a name that cannot be resolved now is accepted.
 
         Raises:
-            InputRefused: it leads where no receiver may be.
+            InputRefused: its address is in a network where receivers are not allowed.
         """
         ...
 
     async def send(self, webhook: Webhook, secrets: Sequence[Secret], event: WebhookEvent) -> DeliveryAttempt:
-        """Return what came of sending an event once.
+        """Send an event once and return the result.
 
         Raises:
-            Overloaded: too much is being sent at this moment; nothing was.
+            Overloaded: too many events are being sent; this one was not.
         """
         ...

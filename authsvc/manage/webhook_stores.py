@@ -1,4 +1,4 @@
-"""Where the use cases read and write webhooks and what was sent to them; see :mod:`authsvc.manage.stores`."""
+"""The stores of webhooks and their deliveries, as the use cases need them; see :mod:`authsvc.manage.stores`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class WebhookStore(Protocol):
-    """Webhooks, by id; lists are oldest first, with disabled ones."""
+    """Webhooks, by id; lists are oldest first and include disabled ones."""
 
     async def get(self, webhook_id: str) -> Versioned[Webhook] | None: ...
     async def page(self, team: str | None, after: str | None, limit: int) -> Page[Webhook]: ...
@@ -26,7 +26,7 @@ class WebhookStore(Protocol):
 
 
 class DeliveryReader(Protocol):
-    """What was sent to webhooks, by id of the webhook."""
+    """Deliveries to webhooks, by id of the webhook."""
 
     async def newest(self, webhook_id: str, limit: int) -> Sequence[Delivery]: ...
     async def counts(self, webhook_ids: Sequence[str]) -> Sequence[DeliveryCounts]: ...

@@ -1,4 +1,4 @@
-"""Outgoing webhooks: added, listed, tested, changed, rotated, disabled, enabled and removed."""
+"""Outgoing webhooks: adds, lists, tests, changes, rotates, disables, enables and removes them."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -29,7 +29,7 @@ from authsvc.webhooks.terms import WebhookChange, WebhookTerms
 from authsvc.webhooks.webhook import Webhook, next_secret_context, secret_context, signing_secrets, with_new_secret
 
 BY_HAND = "it was disabled by hand"
-"""Why nothing is sent to a webhook that a person disabled."""
+"""The reason that is shown for a webhook that a user disabled."""
 
 
 @frozen
@@ -37,7 +37,7 @@ class Webhooks:
     """The webhooks of teams. A webhook is named by its id.
 
     Every method raises StoreUnavailable when the store does not answer, and Conflict when what it changes was changed
-    at the same moment. What seals a secret raises what the sealer raises.
+    concurrently. Methods that seal a secret also raise the errors of the sealer.
     """
 
     stores: Stores
@@ -48,23 +48,23 @@ class Webhooks:
         return (await find_webhook(self.stores, operation.actor, webhook_id)).record
 
     async def _removed(self, _webhook_id: str, _operation: Operation) -> None:
-        """Return what a repeat of a removal gets: nothing is left to read again."""
+        """Return the result for a repeated removal: there is nothing to read again."""
 
     @permitted(Permission.WEBHOOK_ADD)
     @shows_secret
     async def add(
         self, terms: WebhookTerms, operation: Operation, *, team: str | None = None, app: str | None = None
     ) -> tuple[Webhook, Secret]:
-        """Return a new webhook and its signing secret, which is shown this once.
+        """Return a new webhook and its signing secret, which is shown only this once.
 
         Args:
-            terms: what it is made of.
+            terms: of the webhook.
             operation: the circumstances.
             team: slug; None for the team of the actor, or of ``app``.
             app: slug of the only app whose events are sent; None for all of the team.
 
         Raises:
-            InputRefused: nothing says which team, or the address is one where no receiver may be.
+            InputRefused: the team is not determined, or the address is not allowed for receivers.
             NotFound: there is no such team or app.
             Conflict: the app is archived, or the team has as many webhooks as it may have.
         """
@@ -112,7 +112,7 @@ class Webhooks:
 
     @permitted(Permission.WEBHOOK_SHOW)
     async def show(self, actor: Actor, webhook: str) -> tuple[Webhook, DeliveryCounts]:
-        """Return one webhook and what its deliveries add up to; its secret is never shown again.
+        """Return one webhook and the totals of its deliveries; its secret is never shown again.
 
         Raises:
             NotFound: there is no such webhook for the actor.
@@ -122,7 +122,7 @@ class Webhooks:
 
     @permitted(Permission.WEBHOOK_DELIVERIES)
     async def deliveries(self, actor: Actor, webhook: str, limit: int = MAX_PAGE) -> Sequence[Delivery]:
-        """Return the newest deliveries to a webhook, newest first; older ones are forgotten.
+        """Return the newest deliveries to a webhook, newest first; older ones are not stored.
 
         Raises:
             InputRefused: ``limit`` is out of range.
@@ -133,14 +133,14 @@ class Webhooks:
 
     @permitted(Permission.WEBHOOK_TEST)
     async def test(self, webhook: str, operation: Operation) -> DeliveryAttempt:
-        """Return what came of sending an event of the type ``webhook.test`` now, once.
+        """Send an event of the type ``webhook.test`` now, once, and return the result.
 
-        It changes nothing of the webhook, also of one that is disabled, and the audit does not record it.
+        It also works for a disabled webhook, does not change the webhook, and writes no audit entry.
 
         Raises:
             NotFound: there is no such webhook.
-            Conflict: its secret cannot be opened.
-            Overloaded: too much is being sent at this moment; nothing was.
+            Conflict: its secret cannot be unsealed.
+            Overloaded: too many events are being sent; this one was not.
         """
         found = (await find_webhook(self.stores, operation.actor, webhook)).record
         sealed = signing_secrets(found, operation.now)
@@ -158,10 +158,10 @@ class Webhooks:
     @permitted(Permission.WEBHOOK_SET)
     @repeatable(_first)
     async def set(self, webhook: str, change: WebhookChange, operation: Operation) -> Webhook:
-        """Return the webhook with another address, or with other types of events. What waits goes to the new address.
+        """Change the URL or the types of events of a webhook, and return it. Waiting events are sent to the new URL.
 
         Raises:
-            InputRefused: the address is one where no receiver may be.
+            InputRefused: the address is not allowed for receivers.
             NotFound: there is no such webhook.
         """
         stored = await self._found(webhook, operation)
@@ -179,14 +179,14 @@ class Webhooks:
     async def rotate(
         self, webhook: str, overlap: timedelta, operation: Operation, confirmed: str | None = None
     ) -> tuple[Webhook, Secret]:
-        """Return the webhook with a new signing secret, which is shown this once.
+        """Return the webhook with a new signing secret, which is shown only this once.
 
-        For ``overlap`` each request has a signature with the old one besides, so that the receiver can take its time.
+        For ``overlap`` each request also has a signature with the old secret, so that the receiver has time to switch.
 
         Raises:
             NotFound: there is no such webhook.
-            ConfirmationNeeded: a secret that an earlier rotation gave more time would end now; no ``overlap`` at all
-                says already that every old one shall end.
+            ConfirmationNeeded: a secret that an earlier rotation gave more time would end now; without ``overlap`` no
+                confirmation is needed, since every old one shall end.
         """
         stored = await self._found(webhook, operation)
         old = stored.record
@@ -200,7 +200,7 @@ class Webhooks:
     @permitted(Permission.WEBHOOK_DISABLE)
     @repeatable(_first)
     async def disable(self, webhook: str, operation: Operation) -> Webhook:
-        """Return the webhook, to which nothing is sent from now on; what waits for it is not sent.
+        """Disable a webhook and return it: nothing is sent to it from now on, not even waiting events.
 
         Raises:
             NotFound: there is no such webhook.
@@ -215,7 +215,7 @@ class Webhooks:
     @permitted(Permission.WEBHOOK_ENABLE)
     @repeatable(_first)
     async def enable(self, webhook: str, operation: Operation) -> Webhook:
-        """Return the webhook, to which events are sent again from now on.
+        """Enable a webhook and return it: events are sent to it again from now on.
 
         Raises:
             NotFound: there is no such webhook.
@@ -230,7 +230,7 @@ class Webhooks:
     @permitted(Permission.WEBHOOK_REMOVE)
     @repeatable(_removed)
     async def remove(self, webhook: str, operation: Operation) -> None:
-        """Remove a webhook, its secret and what was to be sent to it.
+        """Remove a webhook, its secret and its waiting events.
 
         Raises:
             NotFound: there is no such webhook.
@@ -267,12 +267,12 @@ class Webhooks:
 
 
 def _facts(webhook: Webhook) -> dict[str, object]:
-    """Return what the audit says of a webhook; its path may hold a token of the receiver."""
+    """Return the facts about a webhook for the audit, without its path, which may contain a token of the receiver."""
     return {"webhook": webhook.id, "team": webhook.team, "app": webhook.app}
 
 
 def _ended_by_rotation(webhook: Webhook, operation: Operation) -> EndedAccess | None:
-    """Return what another rotation ends before its time; None if nothing."""
+    """Return which secret another rotation ends early; None if there is none."""
     until = webhook.old_secret_until
     if until is None or until <= operation.now:
         return None

@@ -68,7 +68,7 @@ class SharedMetrics:
     """The slots of all workers of one server."""
 
     def __init__(self, descriptor: int, layout: SlotLayout) -> None:
-        """Open the memory behind a file descriptor, which stays the caller's."""
+        """Open the memory behind a file descriptor, which still belongs to the caller."""
         self.descriptor = descriptor
         self.layout = layout
         self._memory = memoryview(mmap.mmap(descriptor, 0)).cast("q")

@@ -23,7 +23,7 @@ class RegistryAccess:
 
     Attributes:
         tokens: signs them.
-        clock: the present.
+        clock: the current time.
     """
 
     tokens: SystemTokens

@@ -49,7 +49,7 @@ class RestoreRequest:
         audit: exported audit files; older ones first.
         without_audit: whether it is accepted that nothing is known of what was taken away since the backup.
         moved: whether the backup may be of an installation with another address.
-        now: the present.
+        now: the current time.
     """
 
     backup: BinaryIO

@@ -92,7 +92,7 @@ class RedisActivityImages:
             image: a repository, tag or digest; of a tag with a digest those that pulled either.
             since: only those that pulled since then; for at most 400 days.
             now: the time of the request.
-            after: cursor of the page before, or None.
+            after: cursor of the previous page, or None.
             limit: most accounts.
 
         Raises:

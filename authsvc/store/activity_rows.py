@@ -100,7 +100,7 @@ class RedisActivityRows:
 
         Args:
             wanted: which counts.
-            after: cursor of the page before, or None.
+            after: cursor of the previous page, or None.
             limit: most rows.
 
         Raises:

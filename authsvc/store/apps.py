@@ -37,7 +37,7 @@ class RedisApps:
 
         Args:
             team: slug, or None for all.
-            after: cursor of the page before, or None.
+            after: cursor of the previous page, or None.
             limit: most items.
             archived: whether archived ones are shown.
             only: slugs of the only apps that are shown; None for all.

@@ -64,7 +64,7 @@ class RedisCustomers:
             team: slug.
             wanted: folded words, each of which begins a word of the name; empty for every name, by name.
             reference: folded beginning of the reference, or None; with it the list is by reference.
-            after: cursor of the page before, or None.
+            after: cursor of the previous page, or None.
             limit: most items.
             apps: only customers with a license of one of these apps; None for no such limit.
 

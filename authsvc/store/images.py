@@ -102,7 +102,7 @@ class RedisImages:
 
         Args:
             scope: which.
-            after: cursor of the page before, or None.
+            after: cursor of the previous page, or None.
             limit: most items.
 
         Raises:

@@ -39,7 +39,7 @@ class Indexing:
         migration: makes a pass.
         only_new: whether every worker that is alive writes index entries.
         holder: random name of this worker.
-        clock: the present.
+        clock: the current time.
         logger: where the beginning and the end of a pass are written.
         started_at: of the worker.
     """

@@ -37,7 +37,7 @@ class RedisLicenses:
 
         Args:
             wanted: which licenses; its ``team`` is given if its ``app`` or ``apps`` is.
-            after: cursor of the page before, or None.
+            after: cursor of the previous page, or None.
             limit: most items.
             now: decides on states.
 

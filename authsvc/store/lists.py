@@ -132,7 +132,7 @@ class List(Generic[T]):
         Args:
             query: stands for the list and its filters in the cursor.
             ranges: of the list.
-            after: cursor of the page before, or None.
+            after: cursor of the previous page, or None.
             limit: most items.
             keep: decides which records are shown.
 
@@ -215,7 +215,7 @@ class SetList(Generic[T]):
         Args:
             owners: slug or id of the owner; or yields the ranges of several, as :meth:`range_of` makes them.
             query: stands for the list and its filters in the cursor.
-            after: cursor of the page before, or None.
+            after: cursor of the previous page, or None.
             limit: most items.
             keep: whether a record is shown.
 

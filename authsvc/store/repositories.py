@@ -77,7 +77,7 @@ class RedisRepositories:
         Args:
             app: slug.
             find: what their names have behind the slug; empty for all. With it, a page may be short and have a next.
-            after: cursor of the page before, or None.
+            after: cursor of the previous page, or None.
             limit: most items.
 
         Raises:

@@ -74,7 +74,7 @@ class RedisUpstreams:
 
         Args:
             team: slug, or None for all.
-            after: cursor of the page before, or None.
+            after: cursor of the previous page, or None.
             limit: most items.
             app: slug of the only app whose links are listed, or None.
 
@@ -214,7 +214,7 @@ class RedisUpstreamHealth:
 
         Args:
             link: the link.
-            now: the present.
+            now: the current time.
             code: machine-readable kind of the failure.
             sentence: what a vendor can act on; without secrets.
         """

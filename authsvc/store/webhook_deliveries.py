@@ -260,7 +260,7 @@ class RedisWebhookDeliveries:
             holder: who has the lease.
             place: which webhook.
             old: the delivery.
-            now: the present.
+            now: the current time.
             again: when it is tried again if this sender ends before the attempt does.
         """
         attempts = old.delivery.attempts + 1
@@ -280,7 +280,7 @@ class RedisWebhookDeliveries:
             place: which webhook.
             begun: the delivery, as it was when the attempt began.
             ended: as it is now.
-            now: the present.
+            now: the current time.
 
         Returns:
             Since when every attempt to this webhook has failed; None when the last one worked.

@@ -113,7 +113,7 @@ class EcrTokens:
         session: to external registries.
         tokens: keeps them.
         sealer: seals them.
-        clock: the present.
+        clock: the current time.
         name: returns a random name, for the lock.
         origin: returns where tokens are given out, by the host of the registry.
     """

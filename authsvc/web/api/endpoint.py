@@ -58,7 +58,7 @@ class Call(Generic[Q_co, B_co]):
     """One request to an endpoint, parsed.
 
     Attributes:
-        actor: who asks.
+        actor: the caller.
         now: the one reading of the clock.
         path: the variables of the path, decoded.
         query: the query parameters.

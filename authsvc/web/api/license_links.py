@@ -53,7 +53,7 @@ class NewLicenseLink:
 
 @frozen
 class LicenseLinkSecret:
-    """A new link to the page of a license, which is shown this once.
+    """A new link to the page of a license, which is shown only this once.
 
     Attributes:
         id: of the link.

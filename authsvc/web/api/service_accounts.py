@@ -93,7 +93,7 @@ class GrantChange:
 
 @frozen
 class ServiceAccountSecret:
-    """A new token of a service account, which is shown this once.
+    """A new token of a service account, which is shown only this once.
 
     Attributes:
         id: of the account.

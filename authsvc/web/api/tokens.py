@@ -58,7 +58,7 @@ class NewPersonalToken:
 
 @frozen
 class PersonalTokenSecret:
-    """A token with its secret, which is shown this once.
+    """A token with its secret, which is shown only this once.
 
     Attributes:
         id: never changes.

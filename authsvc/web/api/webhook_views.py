@@ -96,7 +96,7 @@ class SecretRotation:
 
 @frozen
 class WebhookSecret:
-    """A webhook's new signing secret, which is shown this once.
+    """A webhook's new signing secret, which is shown only this once.
 
     Attributes:
         id: of the webhook.

@@ -106,7 +106,7 @@ class ImageCheck:
             text: as it was pasted.
             secret: registry token of the license.
             client: where the request comes from.
-            now: the present.
+            now: the current time.
 
         Raises:
             InputRefused: nothing is named, it is too long, or it cannot be read.
