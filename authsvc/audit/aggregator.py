@@ -200,7 +200,7 @@ class Aggregator:
         return [group.entry() for group in sorted(taken, key=lambda group: group.first_at)]
 
     def _may_start(self, key: int, token_event: TokenEvent, now: float) -> bool:
-        """Whether the subject may begin this group; counts it, unless it is one that is known and repeated daily."""
+        """Whether the subject may begin this group; counts it, unless it is a known one of fully granted tokens."""
         if not token_event.proven or (token_event.facts.complete and key in self._intervals):
             return True
         # The first of several licenses represents all: there are many combinations.

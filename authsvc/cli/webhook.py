@@ -169,7 +169,7 @@ def rotate(webhook: str, overlap: str, data_dir: Path | None, *, yes: bool, as_j
 @click.argument("webhook")
 @common_options
 def disable(webhook: str, data_dir: Path | None, *, as_json: bool) -> None:
-    """Send nothing more to a webhook; what waits for it is not sent."""
+    """Send nothing more to a webhook; waiting events are not sent."""
     disabled = run(data_dir, lambda manage: manage.webhooks.disable(webhook, manage.operation()))
     _print(disabled, "disabled", as_json=as_json)
 
@@ -187,7 +187,7 @@ def enable(webhook: str, data_dir: Path | None, *, as_json: bool) -> None:
 @click.argument("webhook")
 @common_options
 def remove(webhook: str, data_dir: Path | None, *, as_json: bool) -> None:
-    """Remove a webhook with its secret; what waits for it is not sent."""
+    """Remove a webhook with its secret; waiting events are not sent."""
     run(data_dir, lambda manage: manage.webhooks.remove(webhook, manage.operation()))
     if as_json:
         print_json({"id": webhook, "removed": True})

@@ -126,7 +126,7 @@ class ImageRefresher:
             is_held = await self.index.lease(self.holder, LEASE_SECONDS)
 
     async def _again_and_again(self, job: Callable[[], Awaitable[float]]) -> None:
-        """Do a job, which returns the seconds until the next time; wait longer and longer while the registry is down.
+        """Repeat a job, which returns the seconds until the next time; wait ever longer while the registry is down.
 
         Raises:
             StoreUnavailable: Redis does not answer.

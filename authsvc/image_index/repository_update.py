@@ -233,7 +233,7 @@ class RepositoryUpdate:
             await self.observer.reconcile(repository, batch.found, batch.gone, as_of)
 
     async def _referrers(self, repository: str, digests: Collection[str]) -> dict[str, frozenset[Evidence]]:
-        """Return what refers to some manifests, when the registry lists that: no released distribution does."""
+        """Return the referrers of some manifests, if the registry lists them: no released distribution does."""
         found = dict[str, frozenset[Evidence]]()
         for digest in dict.fromkeys(digests):
             content = await self.pace.of(self.images.reader.referrers(repository, digest))

@@ -148,7 +148,7 @@ class Activity:
     async def _filter(
         self, actor: Actor, wanted: ActivityQuery, now: datetime
     ) -> tuple[ActivityFilter | None, frozenset[str] | None]:
-        """Return the filter within what the actor sees, None if nothing can pass it; and the only licenses, or None."""
+        """Return the filter within the actor's apps, None if nothing can match it; and the only licenses, or None."""
         parsed = ActivityFilter.parse(
             now, since=wanted.since, until=wanted.until, resolution=wanted.resolution, image=wanted.image
         )

@@ -241,7 +241,7 @@ class Licenses:
     async def extend(
         self, license_id: str, expires: str, operation: Operation, app: str | None = None
     ) -> tuple[License, str]:
-        """Return the license with another end, later or earlier, and its file; the registry token stays the same.
+        """Set a later or earlier end of a license, and return it with its file; the registry token stays the same.
 
         Raises:
             InputRefused: the end is not a date, not in the future, or before the license begins.

@@ -183,7 +183,7 @@ class Links:
     @permitted(Permission.LINK_REDEEM)
     @repeatable(_redeemed)
     async def redeem(self, link: Secret, password: Secret, operation: Operation) -> Member:
-        """Consume a link and return the member that it made or gave a new password. A refused password consumes none.
+        """Use up a link and return the member that it made or gave a new password; not if the password is refused.
 
         Raises:
             InputRefused: the link is void (one sentence for every reason), or the password is not acceptable.

@@ -306,7 +306,7 @@ async def find_service_account(
     """
     owner = actor.team if team is None else (await find_team(stores, actor, team)).slug
     if actor.kind is ActorKind.SERVICE_ACCOUNT:
-        # Whatever the name is, the same number of records is read, so that timing does not reveal which exist.
+        # Whatever the name is, only the actor's own record is read, so that nothing reveals which other accounts exist.
         found = await stores.service_accounts.get(actor.id)
         named = found is not None and account in {found.record.id, found.record.name}
         found = found if named else None

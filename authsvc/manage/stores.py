@@ -238,7 +238,7 @@ class ActivityReader(Protocol):
         ...
 
     async def histories(self, images: Sequence[ImageName]) -> list[ImageHistory]:
-        """Return what is known of each image, in order; one round trip for 200 names, a tag with a digest being two."""
+        """Return each image's history, in order; one round trip for 200 names, where a tag with a digest is two."""
         ...
 
     async def pulls(

@@ -1,6 +1,6 @@
-"""Redis, and only here: the system of record (design §4).
+"""Access to Redis, the system of record (design §4); no other package uses it.
 
-One primary; ``appendfsync always``; every record is JSON with a version. What reads on the token path is in
-:mod:`~authsvc.store.facts`; what management reads and writes is in one module per aggregate, such as
-:mod:`~authsvc.store.licenses`. A TTL is garbage collection and never security.
+One primary; ``appendfsync always``; every record is JSON with a version. The reads of the token path are in
+:mod:`~authsvc.store.facts`; management reads and writes through one module per aggregate, such as
+:mod:`~authsvc.store.licenses`. TTLs serve only for garbage collection, never for security.
 """

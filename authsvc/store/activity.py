@@ -1,4 +1,4 @@
-"""The activity as use cases read it: one door to what the modules beside this one read."""
+"""The activity as use cases read it: a facade for the modules that read it."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -27,7 +27,7 @@ from authsvc.tenancy.pages import Page
 
 @frozen
 class RedisActivity:
-    """Reads the activity: :class:`authsvc.manage.stores.ActivityReader`, which says what each method does.
+    """Reads the activity; :class:`authsvc.manage.stores.ActivityReader` documents each method.
 
     Attributes:
         records: of the installation.
@@ -52,7 +52,7 @@ class RedisActivity:
         return await self._rows.page(wanted, after, limit)
 
     async def histories(self, images: Sequence[ImageName]) -> list[ImageHistory]:
-        """Return what is known of each image."""
+        """Return the history of each image."""
         return await self._images.histories(images)
 
     async def pulls(
@@ -70,7 +70,7 @@ class RedisActivity:
         return await RedisDownloads(self._images).of(app, since, now)
 
     async def accounts(self, wanted: Sequence[tuple[str, str]], now: datetime) -> list[AccountActivity | None]:
-        """Return what each account did."""
+        """Return the activity of each account."""
         return await self._accounts.accounts(wanted, now)
 
     async def days(

@@ -1,4 +1,4 @@
-"""Reads what accounts did in all, what an app's days were like, and which tags nobody pulled."""
+"""Reads totals of accounts, days of an app, and the tags of a repository."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -37,7 +37,7 @@ MAX_ACCOUNTS = 100
 """Most accounts that are read together."""
 
 MAX_COUNTS_READ = 8_000
-"""Counts after which a page of days ends: so many an app's block has at most, but for some."""
+"""Counts after which a page of days ends: approximately the most that one block of an app has."""
 
 
 @frozen
@@ -55,7 +55,7 @@ class RedisActivityAccounts:
     rows: RedisActivityRows
 
     async def accounts(self, wanted: Sequence[tuple[str, str]], now: datetime) -> list[AccountActivity | None]:
-        """Return what each account did, by app and subject, in order; None for one without activity."""
+        """Return the activity of each account, by app and subject, in order; None for one without activity."""
         found: list[AccountActivity | None] = []
         for app, subject in wanted[:MAX_ACCOUNTS]:
             number = await self.images.account(app, subject)
@@ -137,9 +137,9 @@ class RedisActivityAccounts:
         return sorted(days.values(), key=lambda day: day.start, reverse=True), len(record)
 
     async def tags(self, repository: str, *, after: str | None = None, limit: int = 100) -> Page[ImageHistory]:
-        """Return one page of the tags that a repository has, as far as events and crawls say, the newest first.
+        """Return one page of the tags of a repository, according to events and crawls, the newest first.
 
-        Each has the digest that it stands for, as far as that is known.
+        Each has its digest, if that is known.
 
         Raises:
             InputRefused: ``after`` is not a cursor of this list.
@@ -156,11 +156,11 @@ class RedisActivityAccounts:
 
 
 _UNKNOWN = ImageName("")
-"""Stands for an image whose name is not known any more."""
+"""Stands for an image whose name is no longer known."""
 
 
 def _tag(record: Mapping[bytes, bytes]) -> ImageName | None:
-    """Return a tag with the digest that it stands for."""
+    """Return a tag with its digest."""
     if b"t" not in record or b"r" not in record:
         return None
     pushed, found = int(record.get(b"ps", 0)), int(record.get(b"cs", 0))
@@ -169,7 +169,7 @@ def _tag(record: Mapping[bytes, bytes]) -> ImageName | None:
 
 
 def _added(day: AppDay, count: Count, *, is_part: bool) -> AppDay:
-    """Return a day with one count more."""
+    """Return a day with one more count."""
     match count.kind:
         case ActivityKind.PULL:
             return day if is_part else evolve(day, pulls=day.pulls + count.times)

@@ -1,4 +1,4 @@
-"""Corrects what is known of images by what a crawl of the registry found: pushes and deletes whose events were lost."""
+"""Corrects the history of images with the result of a crawl: adds pushes and deletes whose events were lost."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -15,12 +15,12 @@ from authsvc.store.activity_sink import planned_change
 from authsvc.store.connection import Connection
 
 MAX_STEP = 50
-"""Most tags of one script: Redis serves nobody else for about a millisecond."""
+"""Most tags of one script, which blocks Redis for about a millisecond."""
 
 
 @frozen
 class RedisActivityCrawl:
-    """Takes over what a crawl found.
+    """Reconciles the activity with the result of a crawl.
 
     Attributes:
         connection: to Redis.
@@ -29,18 +29,18 @@ class RedisActivityCrawl:
     connection: Connection
 
     async def reconcile(self, repository: str, found: Mapping[str, str], gone: Collection[str], as_of: datetime) -> int:
-        """Note tags that exist though no push of them is known, with unknown pushers, and tags that do not exist.
+        """Record tags that exist without a known push, with unknown pushers, and tags that do not exist.
 
-        What is known already is left as it is, and so is what was pushed or deleted after ``as_of``.
+        Known tags are not changed, and neither are those that were pushed or deleted after ``as_of``.
 
         Args:
             repository: of our registry.
             found: the digest of each tag that the registry listed.
-            gone: tags that were listed before, or are known of events, and that the registry no longer has.
+            gone: tags that were listed before, or are known from events, and that the registry no longer has.
             as_of: when the crawl began to read the repository.
 
         Returns:
-            How many tags and digests are known otherwise now.
+            How many tags and digests were changed.
 
         Raises:
             StoreUnavailable: Redis does not answer; a repetition is harmless.

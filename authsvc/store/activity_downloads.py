@@ -10,13 +10,13 @@ from authsvc.store.activity_images import RedisActivityImages
 from authsvc.store.activity_layout import BYTES, DAY, ERA_DAYS, eras, instant, is_license
 
 MAX_ACCOUNTS = 2_000
-"""Most accounts of an app that are looked at, in the order in which they first came."""
+"""Most accounts of an app that are examined, in the order of their first activity."""
 
 MAX_LARGEST = 50
-"""Most accounts that are told apart."""
+"""Most accounts that are returned separately."""
 
 STEP = 500
-"""Accounts that one script looks at: Redis takes about half a millisecond."""
+"""Accounts that one script examines: Redis takes about half a millisecond."""
 
 # One account's bytes in one era are a field of one hash.
 _BYTES = f"""#!lua flags=no-writes

@@ -1,4 +1,4 @@
-"""Reads what is known of images: last pushes and pulls, and which accounts pulled them."""
+"""Reads the history of images: last pushes and pulls, and the accounts that pulled them."""
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import datetime
@@ -26,12 +26,12 @@ MAX_IMAGES = 200
 """Most images that one command reads; Redis takes a millisecond for it."""
 
 PARTS_AT_ONCE = 500
-"""Images of which one command says whether they are parts; Redis takes half a millisecond for it."""
+"""Most images of which one command determines whether they are parts; Redis takes half a millisecond for it."""
 
 MAX_PARTS = 8
-"""Parts of the accounts of an image that one page reads: 2,000 accounts."""
+"""Blocks of accounts of an image that one page reads: 2,000 accounts."""
 
-# Returns each hash whole; the keys of one reading are bounded by who calls.
+# Returns whole hashes; the callers limit the number of keys.
 _HASHES = """#!lua flags=no-writes
 local found = {}
 for place, key in ipairs(KEYS) do found[place] = redis.call('HGETALL', key) end
@@ -39,7 +39,7 @@ return found
 """
 
 
-# Returns the places of the keys of manifests that an index lists: they have no tag in their name.
+# Returns the positions of the keys of manifests that an index lists: they have no tag in their name.
 _PARTS = """#!lua flags=no-writes
 local found = {}
 for place, key in ipairs(KEYS) do
@@ -74,7 +74,7 @@ class RedisActivityImages:
     connection: Connection
 
     async def histories(self, images: Sequence[ImageName]) -> list[ImageHistory]:
-        """Return what is known of each image, in order; one round trip for 200 names, a tag with a digest being two."""
+        """Return each image's history, in order; one round trip for 200 names, where a tag with a digest is two."""
         names = list(dict.fromkeys(name for image in images for name in _looked_up(image)))
         known: dict[ImageName, ImageHistory] = {}
         for start in range(0, len(names), MAX_IMAGES):
@@ -86,7 +86,7 @@ class RedisActivityImages:
     async def pulls(
         self, image: ImageName, since: datetime, now: datetime, *, after: str | None = None, limit: int = 100
     ) -> Page[ImagePull]:
-        """Return the accounts that pulled an image, with the last pull of each; in the order in which they first came.
+        """Return the accounts that pulled an image, with the last pull of each; in the order of their first activity.
 
         Args:
             image: a repository, tag or digest; of a tag with a digest those that pulled either.
@@ -120,7 +120,7 @@ class RedisActivityImages:
     async def users(
         self, image: ImageName, since: datetime, until: datetime, start: int
     ) -> AsyncIterator[tuple[int, dict[int, datetime | None]]]:
-        """Yield the accounts that did anything with an image in the eras between two instants.
+        """Yield the accounts that used an image in the eras between two instants.
 
         Yields:
             The last number that it is about, and by number the last pull of each account, or None; in ascending order,
@@ -141,7 +141,7 @@ class RedisActivityImages:
             yield (part + 1) * USERS_PER_PART - 1, by_number
 
     async def parts(self, hashes: Collection[bytes]) -> set[bytes]:
-        """Return those hashes of names that stand for a manifest of an index, named by its digest."""
+        """Return those hashes of names that belong to a manifest of an index, named by its digest."""
         found, wanted = set[bytes](), sorted(hashes)
         script = self.connection.redis.register_script(_PARTS)
         for start in range(0, len(wanted), PARTS_AT_ONCE):
@@ -162,7 +162,7 @@ class RedisActivityImages:
         return int(await self.connection.read(lambda: self.connection.redis.hlen(keys.activity_accounts(app))))
 
     async def subjects(self, app: str, numbers: Sequence[int]) -> dict[int, str]:
-        """Return the subjects that some numbers of an app stand for."""
+        """Return the subjects of some numbers of accounts of an app."""
         parts = sorted({number // ACCOUNTS_PER_PART for number in numbers})
         records = await read_hashes(self.connection, [keys.activity_account_part(app, part) for part in parts])
         by_part = dict(zip(parts, records, strict=True))
@@ -176,7 +176,7 @@ class RedisActivityImages:
 
 
 def _looked_up(image: ImageName) -> tuple[ImageName, ...]:
-    """Return the names that have the history of an image: of a tag with a digest both."""
+    """Return the names under which the history of an image is stored: both for a tag with a digest."""
     return image.names[1:] or image.names
 
 

@@ -1,12 +1,12 @@
-"""How the activity lies in Redis: spans of time, hashes of names, and packed values.
+"""The layout of the activity in Redis: blocks of time, hashes of names, and packed values.
 
 A *count* is a field of a hash: one of an account, for a block of hours or days. The field is the unit within its
 block (1 byte), what was done (1 byte) and a hash of the image's name (8 bytes); the value is the first and the last
 second within the unit (3 bytes each) and decimal digits, joined by blanks: how often; for downloads the bytes; and of
 linked registries the bytes or 0, how often the cache missed, and how often the tag was stale, unless both are 0.
 
-What is kept for long and is not bound to a day is written anew in every *era*, and read from the last few: so every
-key has one end that is known when it is made, and nothing has to be cleaned up.
+Long-term data that does not belong to a day is written again in every *era*, and read from the last few: so the expiry
+of every key is known when it is created, and no clean-up is needed.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ ERA_DAYS = 8 * BLOCK_DAYS
 """Days of one era."""
 
 ERAS_KEPT = 3
-"""Eras before the present one that are stored for certain."""
+"""Eras before the current one that are certainly stored."""
 
 ACCOUNTS_PER_PART = 128
 """Accounts in one hash of accounts: Redis stores hashes of up to 512 short fields as one block of memory."""
@@ -38,20 +38,20 @@ USERS_PER_PART = 256
 """Accounts in one hash of the accounts that used an image."""
 
 MAX_COUNTS = 2_000
-"""Most counts of an account in 16 days, and a quarter of it in a day by the hour. What is more is counted without its
-image."""
+"""Most counts of an account in 16 days, and a quarter of that in a day by the hour. Further ones are counted without
+the image."""
 
 MAX_APP_COUNTS = 8_000
 """The same for a whole app."""
 
 MAX_USED = 1_000
-"""Most images in an era of which an account's use is remembered."""
+"""Most images per era for which the use by an account is stored."""
 
 MAX_NETWORKS = 64
 """Most networks of an account in an era."""
 
 MAX_NEW_IMAGES = 20_000
-"""Most names of images that become known of an app in 16 days."""
+"""Most new names of images of an app in 16 days."""
 
 TAG_HASH = 16
 """Characters at the end of an entry of the index of a repository's tags: the hash of the tag's name."""
@@ -65,7 +65,7 @@ BYTES = "bytes"
 """Field of the hash of used images: the bytes of all downloads."""
 
 NO_IMAGE = b"\0" * 8
-"""Stands in a count for images that are not told apart."""
+"""Stands in a count for images that are counted together."""
 
 KIND_LETTERS = {
     ActivityKind.PULL: "g",
@@ -74,7 +74,7 @@ KIND_LETTERS = {
     ActivityKind.DELETE: "x",
     ActivityKind.DOWNLOAD: "b",
 }
-"""How a count names what was done: get, head, upload, delete, and the bytes of downloads."""
+"""The kinds of activity in a count: get, head, upload, delete, and the bytes of downloads."""
 
 _KINDS = {
     "g": ActivityKind.PULL,
@@ -90,18 +90,18 @@ _LONG = {"m": "member", "s": "service-account", "l": "license"}
 
 @frozen
 class Count:
-    """How often an account did one thing with one image in one hour or day.
+    """The number of times that an account did one kind of activity with one image in one hour or day.
 
     Attributes:
         start: of the hour or day.
-        kind: what it did.
-        image: hash of the image's name; :data:`NO_IMAGE` for several that are not told apart.
-        first_at: of the first time, to the second.
-        last_at: of the last time.
+        kind: of the activity.
+        image: hash of the image's name; :data:`NO_IMAGE` for several that are counted together.
+        first_at: time of the first one, to the second.
+        last_at: time of the last one.
         times: how often.
         size: bytes of downloads.
         misses: how often the cache of linked registries did not have it.
-        stale: how often it was what a tag of a linked registry meant last.
+        stale: how often the last known image of a tag of a linked registry was served.
         field: under which it is stored.
     """
 
@@ -118,7 +118,7 @@ class Count:
 
     @classmethod
     def read(cls, resolution: Resolution, block: int, field: bytes, value: bytes) -> "Count":
-        """Return what a field of a block says."""
+        """Parse a field of a block."""
         start = (block * units_of(resolution) + field[0]) * resolution.seconds
         times, size, misses, stale = (*map(int, value[6:].split(b" ")), 0, 0, 0)[:4]
         return cls(
@@ -136,7 +136,7 @@ class Count:
 
 
 def read_use(image: ImageName, value: bytes, *, is_part: bool) -> ImageUse:
-    """Return what the value of an image says in a hash of used images."""
+    """Parse the value of an image in a hash of used images."""
     first, last, head = (_optional(int.from_bytes(value[at : at + 4], "big")) for at in (0, 4, 8))
     return ImageUse(image, first, last, head, int(value[12:]), is_part)
 
@@ -185,26 +185,26 @@ def eras(since: datetime, now: datetime) -> range:
 
 
 def image_hash(image: ImageName) -> str:
-    """Return 64 bits, in hexadecimal, that stand for a name.
+    """Return a hash of 64 bits of a name, in hexadecimal.
 
-    By chance, one of 10^10 apps with 50,000 names each has two names with the same bits.
+    One of 10^10 apps with 50,000 names each has a collision.
     """
     text = "\0".join((image.repository, image.tag or "", image.digest or ""))
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def short_digest(digest: str | None) -> str | None:
-    """Return a digest as it is stored: Redis packs no hash with a value of more than 64 bytes."""
+    """Return a digest as it is stored: Redis does not pack hashes with values of more than 64 bytes."""
     return None if digest is None else digest.removeprefix(SHA256)
 
 
 def long_digest(short: str | None) -> str | None:
-    """Return the digest that is stored as ``short``; None for nothing."""
+    """Return the digest that is stored as ``short``; None for an empty text."""
     return (short if ":" in short else SHA256 + short) if short else None
 
 
 def short_subject(subject: str) -> str:
-    """Return a subject as it is stored: a letter and the id; of several licenses their ids with commas."""
+    """Return a subject as it is stored: a letter and the id; for several licenses their ids, separated by commas."""
     kind, _, record_id = subject.partition(":")
     return _SHORT[kind] + record_id
 

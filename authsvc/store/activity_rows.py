@@ -1,7 +1,7 @@
-"""Pages of counts: what accounts did by the hour or day.
+"""Reads pages of counts: the activity of accounts by hour or day.
 
-A page reads at most :data:`MAX_EXAMINED` counts; with filters that few of them pass it may be short, or empty, and
-have a next one. In a span (:mod:`authsvc.store.activity_spans`) the newest period comes first.
+A page reads at most :data:`MAX_EXAMINED` counts; with a selective filter it may be short or empty even if there is a
+next one. In a span (:mod:`authsvc.store.activity_spans`) the newest period comes first.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -24,17 +24,17 @@ MAX_EXAMINED = 2_000
 """Most counts that one page reads; the last span is read to its end."""
 
 GROUP_COST = 20
-"""Looking for a group of spans counts as so many counts."""
+"""Searching for a group of spans counts as this many counts."""
 
 LAST = "~"
-"""Stands in a cursor behind everything of a span."""
+"""Sorts in a cursor after everything in a span."""
 
 _JOIN = "\n"
 
 _CACHED = frozenset({ActivityKind.PULL, ActivityKind.HEAD, ActivityKind.DOWNLOAD})
 """What the cache of linked registries may have."""
 
-# Reads hashes until so many fields are read, at least one hash.
+# Reads hashes until enough fields are read, but at least one hash.
 _SOME_HASHES = """#!lua flags=no-writes
 local found, read = {}, 0
 for place, key in ipairs(KEYS) do
@@ -48,7 +48,7 @@ return found
 
 @frozen
 class CountedImage:
-    """What a count's image stands for.
+    """The image of a count.
 
     Attributes:
         name: None for several, and for one whose name is not known any more.
@@ -61,7 +61,7 @@ class CountedImage:
 
 @define
 class _RowPage:
-    """A page being filled; one row more is looked for than it has room for, because a last page has no cursor."""
+    """A page being filled; one row more than fits is searched for, because the last page has no cursor."""
 
     query: str
     limit: int
@@ -143,7 +143,7 @@ class RedisActivityRows:
         return [dict(zip(flat[::2], flat[1::2], strict=True)) for flat in found]
 
     async def named(self, hashes: Collection[bytes]) -> dict[bytes, CountedImage]:
-        """Return what some hashes of names stand for."""
+        """Return the images of some hashes of names."""
         known: dict[bytes, CountedImage] = {NO_IMAGE: CountedImage()}
         wanted = sorted(set(hashes) - known.keys())
         for start in range(0, len(wanted), MAX_IMAGES):
@@ -171,7 +171,7 @@ def _order(count: Count) -> str:
 
 
 def _counts(wanted: ActivityFilter, span: Span, block: Mapping[bytes, bytes]) -> list[Count]:
-    """Return the counts of a span that are of the time asked for, in order."""
+    """Return the counts of a span that are within the requested time, in order."""
     counts = (Count.read(wanted.resolution, span.block, name, value) for name, value in block.items())
     return sorted((count for count in counts if wanted.overlaps(count.start)), key=_order)
 

@@ -1,4 +1,4 @@
-"""Reads which licenses pulled each of many images lately: a list of images, so that each can be asked only little."""
+"""Reads which licenses recently pulled each of many images; for a list of images, so little is read for each."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,7 +12,7 @@ from authsvc.store.activity_images import RedisActivityImages
 from authsvc.store.activity_layout import USERS_PER_PART, eras, image_hash, instant, is_license, seconds
 
 MAX_HASHES = 400
-"""Hashes of accounts, with up to 256 each, that one list reads, as far as each image gets one."""
+"""Hashes of accounts, with up to 256 each, that are read for one list, but at least one for each image."""
 
 MAX_PARTS = 4
 """Hashes of the accounts of one image that are read at most: 1,024 accounts."""
@@ -20,7 +20,7 @@ MAX_PARTS = 4
 STEP = 40
 """Hashes that one script reads: Redis takes about a millisecond for full ones."""
 
-# Returns for each hash the numbers and times of those that pulled since then.
+# Returns for each hash the numbers and times of the accounts that pulled since then.
 _SINCE = """#!lua flags=no-writes
 local found, since = {}, tonumber(ARGV[1])
 for place, key in ipairs(KEYS) do
@@ -39,7 +39,7 @@ return found
 
 @frozen
 class RedisRunningLicenses:
-    """Reads who runs images. It raises StoreUnavailable when Redis does not answer.
+    """Reads which licenses run images. It raises StoreUnavailable when Redis does not answer.
 
     Attributes:
         images: reads names of accounts.

@@ -1,8 +1,8 @@
 """The script that records events of the registry: each once, with every count that it changes, in one atomic step.
 
-It says nothing of what an event means (:mod:`authsvc.activity.attribution` does): it is given names, hashes and
-accounts, adds up, and makes the names of most keys. All that it keeps of instants is a first and a last one, or a
-newest one with what belongs to it, so that events in another order give the same.
+It does not interpret events (:mod:`authsvc.activity.attribution` does): it takes names, hashes and accounts, adds up,
+and makes the names of most keys. It stores only first and last instants, or the newest one with its data, so that the
+order of events does not matter.
 """
 
 from authsvc.store import activity_layout as layout

@@ -1,4 +1,4 @@
-"""Records events of the registry in Redis: each once, and for good before the registry is answered.
+"""Records events of the registry in Redis: each once, and durably before the registry gets its answer.
 
 A call takes two round trips at most: the apps and licenses that are not known yet, then one script for each
 :data:`MAX_STEP` events. An event that is sent again is recognised, so a call that failed midway is repeated as a whole.
@@ -45,17 +45,17 @@ from authsvc.store.connection import Connection
 from authsvc.tenancy.records import App, License
 
 MAX_STEP = 25
-"""Most events of one script: Redis serves nobody else for about two milliseconds. The registry sends them singly."""
+"""Most events of one script, which blocks Redis for about two milliseconds. The registry sends them one by one."""
 
 MAX_KNOWN = 100_000
-"""Most licenses of which the app is remembered; neither ever changes."""
+"""Most licenses whose app is cached; it never changes."""
 
 SEEN_SLACK = DAY
 """Seconds for which an event is remembered beyond the age at which it would no longer count."""
 
 GRACE = timedelta(minutes=10)
-"""For how long the registry is asked to send events again when there is no room for them. It queues them in its memory,
-which ends some time; after that they are dropped and counted."""
+"""How long the registry is asked to send events again when there is no room for them. It queues them in its limited
+memory; after that time they are dropped and counted."""
 
 NO_ROOM = "the disk or the memory of Redis is nearly full"
 
@@ -67,7 +67,7 @@ class RedisActivitySink:
     Attributes:
         connection: to Redis.
         codec: reads licenses.
-        has_room: whether there is room for what can wait.
+        has_room: whether there is room for data that can wait.
     """
 
     connection: Connection
@@ -109,13 +109,13 @@ class RedisActivitySink:
         return RecordedEvents(accepted, duplicate, ignored, dropped)
 
     def _require_patience(self, now: datetime, error: StoreUnavailable) -> None:
-        """Raise ``error`` while the registry is to keep its events."""
+        """Raise ``error`` as long as the registry should keep its events."""
         self._full_since = self._full_since or now
         if now - self._full_since < GRACE:
             raise error
 
     async def _learn(self, events: Sequence[RegistryEvent]) -> None:
-        """Read the apps and licenses that are not known yet."""
+        """Read the apps and licenses that are not cached yet."""
         apps, licenses = needed_apps(events) - self._apps.keys(), needed_licenses(events) - self._app_of.keys()
         if not apps and not licenses:
             return
@@ -131,14 +131,14 @@ class RedisActivitySink:
                 self._app_of[license_id] = self.codec.decode(raw, License).app
 
     def _team(self, raw: bytes) -> str:
-        """Return the team of an app; nothing when a newer authsvc wrote the app: its activity counts all the same."""
+        """Return the team of an app; empty when a newer authsvc wrote the app, whose activity counts nevertheless."""
         try:
             return self.codec.decode(raw, App).team
         except StoreUnavailable:
             return ""
 
     async def _write(self, events: Sequence[ActivityEvent], now: datetime) -> list[bool]:
-        """Return of each event whether it is new."""
+        """Write events; return for each whether it is new."""
         script = self.connection.redis.register_script(RECORD)
         new: list[bool] = []
         for start in range(0, len(events), MAX_STEP):
@@ -154,7 +154,7 @@ class RedisActivitySink:
 
 
 def _planned(event: ActivityEvent, team: str) -> dict[str, Any]:
-    """Return what the script is told of an event of an app of ``team``; what is unknown is left out."""
+    """Return the argument of the script for an event of an app of ``team``; unknown values are left out."""
     area = None if event.network is None else block_of(event.network.partition("/")[0])
     facts = {
         **planned_change(event.image, event.app, event.at),
@@ -182,7 +182,7 @@ def _planned(event: ActivityEvent, team: str) -> dict[str, Any]:
 
 
 def planned_change(image: ImageName, app: str, at: datetime) -> dict[str, Any]:
-    """Return what a script is told of an image at some time: its tag and digest, and where they are stored."""
+    """Return the argument of a script for an image at some time: its tag and digest, and their keys."""
     era = era_of(at)
     return {
         "app": app,
@@ -198,15 +198,15 @@ def planned_change(image: ImageName, app: str, at: datetime) -> dict[str, Any]:
 
 
 def _prefix_of(area: str) -> str:
-    """Return how every network begins that lies in a /24 or /64, as :func:`authsvc.client.network_of` names them."""
+    """Return the common prefix of the names of all networks in a /24 or /64 (:func:`authsvc.client.network_of`)."""
     return area if ":" in area else area.rpartition(".")[0] + "."
 
 
 def _seen(event: ActivityEvent) -> dict[str, Any]:
-    """Return what an event is recognised by when it is sent again, whenever that is."""
+    """Return the key by which an event is recognised when it is sent again, at any time."""
     digest = hashlib.blake2b(event.id.encode(), digest_size=12).digest()
     hour = seconds(event.timestamp) // HOUR
-    # An event that claims to be from the future counts as of now, and is not remembered until then.
+    # An event with a time in the future counts for the current time, and is not remembered until that time.
     until = min((hour + 1) * HOUR, seconds(event.at) + 2 * HOUR) + int(HOURS_KEPT.total_seconds()) + SEEN_SLACK
     return {
         "id": str(int.from_bytes(digest[:8], "big", signed=True)),
@@ -217,7 +217,7 @@ def _seen(event: ActivityEvent) -> dict[str, Any]:
 
 
 def _names(event: ActivityEvent) -> Iterable[ImageName]:
-    """Return the names whose history an event belongs to, the deleted one last."""
+    """Return the names whose history an event changes, the deleted one last."""
     image = event.image
     if event.action is EventAction.DELETE:
         return (*ImageName(image.repository, image.tag, None if image.tag else image.digest).names,)

@@ -1,4 +1,4 @@
-"""Where the counts lie that a list of activity shows: spans, each one account in one block of days.
+"""Finds the counts for a list of activity: spans, each of one account in one block of days.
 
 Of apps the spans come app by app, in each the newest block first, and in it account by account; of one license by
 block; of a customer license by license, and of an image account by account, each with the newest block first.
@@ -26,7 +26,7 @@ LICENSES = 20
 """Licenses of a customer that are looked up at once."""
 
 NEVER = 0
-"""A block before all others: a list that goes on there has no spans left of the account."""
+"""A block before all others: a list that continues there has no more spans of the account."""
 
 
 @frozen
@@ -37,7 +37,7 @@ class Span:
         app: slug.
         account: its number.
         block: of days, or of one day by the hour.
-        place: where in the list it is; never the same twice, and without a line break.
+        place: position in the list; unique, and without line breaks.
     """
 
     app: str
@@ -84,7 +84,7 @@ class ActivitySpans:
         return self._of_apps(place)
 
     def _blocks(self, newest: str = "") -> range:
-        """Return the blocks with anything that is asked for, newest first, from ``newest`` on."""
+        """Return the blocks with requested data, newest first, from ``newest`` on."""
         last = block_of(self.wanted.resolution, self.wanted.until)
         first = block_of(self.wanted.resolution, self.wanted.since)
         return range(min(int(newest), last) if newest else last, first - 1, -1)
@@ -209,7 +209,7 @@ def numbers_in(bitmaps: Iterable[bytes], start: int) -> Iterator[int]:
 
 
 def _groups(spans: Iterator[Span], end: str) -> Iterator[SpanGroup]:
-    """Yield some spans at a time, at last the place ``end`` behind them."""
+    """Yield some spans at a time, and finally the place ``end`` after them."""
     while some := tuple(islice(spans, SPANS)):
         yield SpanGroup(some[-1].place, some)
     yield SpanGroup(end)

@@ -1,7 +1,7 @@
 """The append-only file of Redis 7: a manifest that names a snapshot and the commands after it (aof.c of Redis).
 
-Redis reads what the manifest names when it starts. Putting another manifest in its place, in one step, is therefore
-how data are replaced while Redis is stopped: before that step it has the old data, after it the new ones.
+Redis reads what the manifest names when it starts. So data can be replaced atomically while Redis is stopped by
+replacing the manifest: before that step Redis has the old data, after it the new data.
 """
 
 import os
@@ -31,14 +31,14 @@ def install(redis: Path, snapshot: Path, commands: Path, old: str) -> Path | Non
     Args:
         redis: the folder of Redis.
         snapshot: an RDB file in a folder on the same file system; it is moved.
-        commands: a file of commands, likewise.
-        old: name of a new folder in ``redis`` that keeps the files of before.
+        commands: a file of commands on the same file system; it is moved.
+        old: name of a new folder in ``redis`` for the previous files.
 
     Returns:
-        That folder, or None when there were no files.
+        That folder, or None when there were no previous files.
 
     Raises:
-        OSError: a file cannot be written; Redis has its old data still, or the new ones in full.
+        OSError: a file cannot be written; Redis has either its old data or all of the new data.
     """
     folder = redis / FOLDER
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -73,7 +73,7 @@ def write_commands(path: Path, commands: Iterable[Sequence[str | bytes]], databa
 
 
 def _put_manifest(path: Path, content: bytes) -> None:
-    """Take the step from the old data to the new."""
+    """Switch from the old data to the new data."""
     atomic_file.replace(path, content)
 
 

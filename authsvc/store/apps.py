@@ -86,6 +86,6 @@ class RedisApps:
         """Store a changed app.
 
         Raises:
-            Conflict: it is no longer what ``old`` says.
+            Conflict: it is no longer equal to ``old``.
         """
         await self.records.replace(keys.app, new.slug, old, new, entry)

@@ -1,12 +1,12 @@
-"""Which entries of the audit belong to which team: for each team a stream with the ids of its entries, and no content.
+"""Index of the audit by team: for each team a stream with the ids of its entries, without content.
 
-A team with a few entries among hundreds of thousands of others finds them without a look at the others (ADR-0024). A
-script that writes an entry of a team adds its id to the team's stream in the same step, and trimming takes it out.
+So the few entries of a team among hundreds of thousands of others are found without reading the others (ADR-0024). A
+script that writes an entry of a team adds its id to the team's stream in the same step, and trimming removes it.
 
-Entries of an older version are in no index. So a hash has the id ``since`` which all indexed entries are behind, and
-the id of the ``last`` entry that an indexing script wrote. When the newest entry of the audit is another one, something
-else has written (an older version during an upgrade, a restored backup, a person), and everything up to it counts as
-not indexed: readers look at those entries one by one, as long as they last.
+Entries of an older version are in no index. So a hash has the id ``since``, after which all entries are indexed, and
+the id of the ``last`` entry that an indexing script wrote. When the newest entry of the audit is another one, it was
+written otherwise (by an older version during an upgrade, a restored backup, a person), and everything up to it counts
+as not indexed: readers examine those entries one by one, until they are trimmed.
 """
 
 from authsvc.store import keys

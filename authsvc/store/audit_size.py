@@ -1,8 +1,9 @@
-"""How many bytes of Redis the audit takes: counted by each script that writes to it or trims it, in the same step.
+"""The size of the audit in Redis, in bytes: counted by each script that writes to it or trims it, in the same step.
 
-``MEMORY USAGE`` of a stream is an estimate from a few of its entries, and one large entry among small ones escapes it.
+``MEMORY USAGE`` of a stream is an estimate from a few of its entries, and may miss a large entry among small ones.
 So a hash beside each stream keeps the bytes and the number of its entries. When the number is not the stream's own
-length, something else wrote or trimmed (an older version, a restored backup, a person), and the bytes are counted anew.
+length, the stream was changed otherwise (by an older version, a restored backup, a person), and the bytes are counted
+again.
 """
 
 from attrs import frozen
@@ -18,7 +19,7 @@ INDEX_BYTES = 32
 """Bytes that an entry of a team takes in the team's index."""
 
 RECOUNT_BYTES, RECOUNT_ENTRIES = 1024 * 1024, 1_000
-"""Most that one step of counting anew reads."""
+"""Most entries that one step of recounting reads."""
 
 ENTRY_SIZE = f"""
 local function entry_size(fields)
@@ -70,11 +71,11 @@ return {cursor, bytes}
 
 @frozen
 class Used:
-    """What a stream takes.
+    """The size of a stream.
 
     Attributes:
         bytes: as counted.
-        trusted: whether the count is of this stream: nobody else wrote or trimmed.
+        trusted: whether the count is right: the stream was not changed otherwise.
     """
 
     bytes: int
@@ -96,7 +97,7 @@ class StreamSize:
     size: str
 
     async def used(self) -> Used:
-        """Return what the stream takes.
+        """Return the size of the stream.
 
         Raises:
             StoreUnavailable: Redis did not answer.

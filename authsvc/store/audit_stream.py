@@ -1,8 +1,8 @@
 """The audit in Redis: a stream of proven events and changes, and one of events before identity is proven.
 
-Both have a share of the byte budget. The oldest entries of the second go when it is over its own, in the same step that
-makes it so. The first takes no decision that does not fit into its share, and takes changes always: a revocation has
-room.
+Both have a share of the byte budget. When the second exceeds its share, its oldest entries are trimmed in the same
+step. The first accepts no decision that does not fit into its share, but always accepts changes, so that a revocation
+has room.
 """
 
 import json
@@ -21,20 +21,20 @@ from authsvc.store.audit_size import ENTRY_SIZE, StreamSize, Used
 from authsvc.store.connection import Connection
 
 MARK_LIFE = 3600
-"""Seconds for which a written batch is known. One whose reply was lost is sent again within seconds."""
+"""Seconds for which the id of a written batch is stored. A batch whose reply was lost is sent again within seconds."""
 
 MAX_UNPROVEN = 5_000
-"""Most entries from before identity that are stored."""
+"""Most entries without proven identity that are stored."""
 
 UNPROVEN_SHARE = 8
-"""Which part of the budget they may take: one in so many."""
+"""Divisor of the budget for their share."""
 
 MAX_PAGE_BYTES = 1024 * 1024
 """Bytes of entries after which one reading ends."""
 
 MAX_FIELD = 64 * 1024
-"""Most bytes that are read of one field. Nothing of ours is a tenth as long, but older versions wrote entries of 17 MB
-when a client asked for thousands of actions."""
+"""Most bytes that are read of one field. Our entries are not a tenth as long, but older versions wrote entries of 17 MB
+when a client requested thousands of actions."""
 
 _APPEND = (
     ADD_TO_AUDIT
@@ -123,7 +123,7 @@ class RedisAudit:
         return self.budget - self.budget // UNPROVEN_SHARE
 
     async def append(self, batch_id: str, batch: Sequence[PendingEntry]) -> AppendResult:
-        """Write a batch, once however often it is sent under the same id.
+        """Write a batch; a batch that is sent again under the same id is written only once.
 
         Raises:
             StoreUnavailable: Redis did not answer, or has no memory left; the batch may be sent again.
@@ -145,7 +145,7 @@ class RedisAudit:
         return await StreamSize(self.connection, *_proven_keys()).used()
 
     async def recount(self) -> None:
-        """Count the bytes of both streams anew.
+        """Count the bytes of both streams again.
 
         Raises:
             StoreUnavailable: Redis did not answer.
@@ -154,7 +154,7 @@ class RedisAudit:
             await StreamSize(self.connection, *names).recount()
 
     async def elect(self, name: str, life_seconds: int) -> bool:
-        """Whether ``name`` is the one who trims, for so long.
+        """Whether ``name`` is elected to trim, for the given time.
 
         Raises:
             StoreUnavailable: Redis did not answer.
@@ -163,7 +163,7 @@ class RedisAudit:
         return bool(await self.connection.run(script(keys=[keys.AUDIT_TRIMMER], args=[name, life_seconds * 1000])))
 
     async def first_in(self, seconds: int) -> bool:
-        """Whether no alarm was raised for so long; this call counts as one.
+        """Whether no alarm was raised within the given time; this call counts as one.
 
         Raises:
             StoreUnavailable: Redis did not answer, or has no memory left.
@@ -172,7 +172,7 @@ class RedisAudit:
         return bool(await self.connection.run(raised))
 
     async def after(self, cursor: str, count: int, *, proven: bool = True) -> list[StoredEntry]:
-        """Return some entries behind ``cursor``, oldest first; from the beginning for an empty one; none at the end.
+        """Return some entries after ``cursor``, oldest first; from the beginning for an empty one; none at the end.
 
         Raises:
             StoreUnavailable: Redis did not answer.
@@ -180,7 +180,7 @@ class RedisAudit:
         return (await self.read(EVERYTHING, cursor, forward=True, limit=count, examine=count, proven=proven)).entries
 
     async def before(self, cursor: str, count: int, *, proven: bool = True) -> list[StoredEntry]:
-        """Return some entries in front of ``cursor``, newest first; from the end for an empty one; none at the end.
+        """Return some entries before ``cursor``, newest first; from the end for an empty one; none at the end.
 
         Raises:
             StoreUnavailable: Redis did not answer.
@@ -201,12 +201,12 @@ class RedisAudit:
         """Return some entries, by one command.
 
         Args:
-            selection: which.
-            cursor: to begin behind, in the direction of the reading; empty for the end of the stream.
+            selection: of the entries.
+            cursor: to begin after, in the direction of the reading; empty for the end of the stream.
             forward: whether to read from the oldest to the newest.
             limit: most entries to return.
-            examine: most entries to look at.
-            stop: the last cursor to look at, or an id between two; empty for the other end of the stream.
+            examine: most entries to examine.
+            stop: the last cursor to examine, or an id between two; empty for the other end of the stream.
             proven: which stream.
 
         Raises:
@@ -238,12 +238,12 @@ class RedisAudit:
         return SelectedEntries(entries, str(at, "ascii"), examined, bool(at_end))
 
     async def trim(self, cursor: str, entries: int, size: int, teams: Collection[str]) -> None:
-        """Forget the entries up to and including ``cursor``.
+        """Remove the entries up to and including ``cursor``.
 
         Args:
-            cursor: of the last one to go.
-            entries: how many there are.
-            size: what they take, as they were read.
+            cursor: of the last one to remove.
+            entries: their number.
+            size: their bytes, as they were read.
             teams: slugs of the teams that they belong to.
 
         Raises:

@@ -1,13 +1,13 @@
-"""Batches reads that are asked for in the same moment into one command.
+"""Batches reads that are requested at the same moment into one command.
 
 redis-py spends far more time on a command than on one more key in it: a connection from the pool, a deadline, a
-write, a reply to parse. A worker that answers sixteen requests at once needs the same few kinds of facts for each, so
-what is asked for while another read is under way waits for its reply, and then goes out as one ``MGET``; for two
-milliseconds at most, so that a slow reply holds up nobody else. Alone, a read waits for nothing; the count of round
-trips stays what it is.
+write, a reply to parse. A worker that answers sixteen requests at once needs the same few kinds of facts for each. So
+reads that are requested while another read is in flight wait for its reply, and are then sent as one ``MGET``; they
+wait at most two milliseconds, so that a slow reply does not delay others. A single read does not wait; the number of
+round trips of a request stays the same.
 
-Rule 1: one ``read`` is answered by one ``MGET``, so what it returns is as of one instant.
-Rule 2: who gives up on a read disturbs nobody else's: the command belongs to no request, and is never cancelled.
+Rule 1: one ``read`` is answered by one ``MGET``, so its result is as of one instant.
+Rule 2: cancelling a read does not affect others: the command belongs to no request, and is never cancelled.
 """
 
 import asyncio
@@ -18,10 +18,10 @@ from attrs import define, field
 from authsvc.errors import AuthsvcError
 
 MAX_KEYS = 256
-"""Most keys that one command asks for; Redis serves nobody else meanwhile."""
+"""Most keys of one command, during which Redis is blocked."""
 
 MAX_WAIT = 0.002
-"""Seconds that a read waits for the reply to an earlier one at most."""
+"""Most seconds that a read waits for the reply to an earlier one."""
 
 Values = list[bytes | None]
 
@@ -34,16 +34,16 @@ class _Batch:
 
 
 class BatchedReads:
-    """Puts reads together."""
+    """Batches reads."""
 
     def __init__(self, fetch: Callable[[Sequence[str]], Awaitable[Values]]) -> None:
-        """Ask ``fetch`` for the values of many keys at once."""
+        """Use ``fetch``, which returns the values of many keys at once."""
         self._fetch = fetch
         self._open: _Batch | None = None
         self._in_flight: set[asyncio.Task[None]] = set()
 
     async def read(self, keys: Sequence[str]) -> Values:
-        """Return the values of ``keys``, as of one instant; raises what ``fetch`` raises."""
+        """Return the values of ``keys``, as of one instant; raises the errors of ``fetch``."""
         if len(keys) > MAX_KEYS:
             return await self._fetch(keys)
         loop = asyncio.get_running_loop()
@@ -86,7 +86,7 @@ class BatchedReads:
 
 
 def _copy(error: Exception) -> Exception:
-    """Return the same error for one more reader: a traceback belongs to one task."""
+    """Return a copy of the error for another reader: a traceback belongs to one task."""
     if not isinstance(error, AuthsvcError):
         return error
     copied = type(error)(*error.args, detail=error.detail)

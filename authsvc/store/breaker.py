@@ -1,14 +1,14 @@
-"""A breaker: while the store is away, most requests learn it at once instead of each waiting for a deadline."""
+"""A circuit breaker: while the store is down, most requests fail at once instead of waiting for a deadline."""
 
 FAILURES = 5
-"""Failures in a row that open it."""
+"""Consecutive failures that open it."""
 
 OPEN_FOR = 0.5
 """Seconds between two attempts to reach the store again."""
 
 
 class Breaker:
-    """Counts failures in a row. Times are seconds of a monotonic clock."""
+    """Counts consecutive failures. Times are seconds of a monotonic clock."""
 
     def __init__(self) -> None:
         """Start closed."""
@@ -16,7 +16,7 @@ class Breaker:
         self._next_attempt = 0.0
 
     def lets_through(self, now: float) -> bool:
-        """Whether a command may be tried now; while open, one every half second may."""
+        """Whether a command may be sent now; while the breaker is open, one every half second may."""
         if self._failures < FAILURES:
             return True
         if now < self._next_attempt:

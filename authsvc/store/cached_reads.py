@@ -1,4 +1,4 @@
-"""Reads of records through the cache, and what of the token path the cache answers alone."""
+"""Reads records through the cache, and answers reads of the token path from the cache alone."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeVar, cast
@@ -20,8 +20,8 @@ KEY_OF: Mapping[type, Any] = {
     PersonalToken: keys.personal_token,
     ServiceAccount: keys.service_account,
 }
-"""Credentials that are cached. A refresh token and a session of the portal end when they were idle for long, so with
-each use the time of the last one is read, too."""
+"""Kinds of credentials that are cached. Refresh tokens and portal sessions end when they are idle, so each use also has
+to read the time of the last one."""
 
 T = TypeVar("T")
 
@@ -32,8 +32,8 @@ class RecordReads:
 
     Attributes:
         connection: to Redis.
-        codec: reads them.
-        cache: where they are kept; None for nowhere.
+        codec: decodes them.
+        cache: of the records; None for no cache.
     """
 
     connection: Connection
@@ -69,7 +69,7 @@ class CachedLinks:
 
     Attributes:
         reads: from Redis.
-        cache: what is known.
+        cache: of the records.
     """
 
     reads: RecordReads
@@ -88,9 +88,9 @@ class CachedLinks:
 
 @frozen
 class CachedFacts:
-    """What the cache alone answers. Every method raises NotCached unless all of it is there and current.
+    """Reads facts from the cache only. Every method raises NotCached unless all records are cached and current.
 
-    Nothing waits in here, so several answers in a row are as of one instant.
+    No method waits, so several consecutive results are as of one instant.
 
     Attributes:
         cache: the records.
@@ -99,7 +99,7 @@ class CachedFacts:
     cache: RecordCache
 
     async def member_by_email(self, email: str, network: str) -> tuple[Member | None, TATs]:  # noqa: ARG002  asked of Redis
-        """Raise: what is counted of wrong passwords is in Redis alone."""
+        """Raise NotCached: the counts of wrong passwords are only in Redis."""
         raise NotCached
 
     async def member_facts(self, member_id: str, slugs: Collection[str]) -> tuple[Member | None, Mapping[str, App]]:
@@ -124,7 +124,7 @@ class CachedFacts:
     async def credential_facts(
         self, kind: type[C], credential_id: str, member_id: str | None, slugs: Collection[str]
     ) -> CredentialFacts[C]:
-        """Return a credential with the member behind it and the apps of the given slugs."""
+        """Return a credential with its member and the apps of the given slugs."""
         if kind not in KEY_OF:
             raise NotCached
         members: tuple[str, ...] = () if member_id is None else (keys.member(member_id),)

@@ -1,7 +1,7 @@
 """Records as versioned JSON.
 
 Two versions of authsvc can work on the same store. A newer one may add optional fields without raising a record's
-version ``v``: an older one does not read them, and keeps them when it changes another field
+version ``v``: an older one ignores them, but keeps them when it changes another field
 (:meth:`Codec.encode_change`). ``v`` of a kind of record is raised only when an older authsvc would misread the record;
 it then refuses the record, and only that one.
 """
@@ -20,22 +20,21 @@ from authsvc.redaction import Secret
 T = TypeVar("T")
 
 KEPT = 256
-"""Records that stay decoded, unless more are asked for."""
+"""Most records that stay decoded, by default."""
 
 VERSION = 1
-"""Version of every kind of record: the one that is written, and the newest that is read."""
+"""Version of every kind of record: the one that is written, and the newest one that can be read."""
 
 
 class Codec:
     """Turns records into JSON and back.
 
-    What was just decoded is kept: a request reads its credential twice, the second time as of one instant with
-    everything else, and the app of a license is the same for all its customers. Equal bytes are an equal record, and
-    records are frozen.
+    Records that were just decoded are cached: a request reads its credential twice, the second time at the same instant
+    as everything else, and many licenses have the same app. Equal bytes are an equal record, and records are frozen.
     """
 
     def __init__(self, kept: int = KEPT) -> None:
-        """Teach cattrs our two special types, aware datetimes and secrets; ``kept`` records stay decoded."""
+        """Register our two special types, aware datetimes and secrets, with cattrs; ``kept`` records stay decoded."""
         self._converter = cattrs.Converter(omit_if_default=True)
         self._converter.register_unstructure_hook(datetime, lambda at: at.astimezone(UTC).isoformat())
         self._converter.register_structure_hook(datetime, lambda text, _: datetime.fromisoformat(text))
@@ -50,7 +49,7 @@ class Codec:
     def encode_change(self, old: bytes, record: object) -> bytes:
         """Return ``record``, a changed form of the one in ``old``, as JSON with the fields that only ``old`` has.
 
-        What this version does not know of ``old`` stays, also within nested records. Decoding remembers none of it, so
+        Fields of ``old`` that this version does not know are kept, even in nested records. Decoding ignores them, so
         reading costs nothing more.
 
         Raises:
@@ -93,7 +92,7 @@ class Codec:
 
 
 def decode_instant(raw: bytes) -> datetime:
-    """Return the instant that is kept as text.
+    """Return the instant that is stored as text.
 
     Raises:
         StoreUnavailable: it is none.
@@ -119,7 +118,7 @@ def _merged(old: Any, known: Any, new: Any) -> Any:
 
 
 def _same_part(pairs: list[tuple[Any, Any]], part: Any) -> tuple[Any, Any]:
-    """Return the old form of one part of a list, and what is known of it: an equal part, else one of the same name.
+    """Return the old form of one part of a list, and its known fields: an equal part, else one of the same name.
 
     The name of a nested record is its first field, such as the generation of a token.
     """

@@ -1,4 +1,4 @@
-"""The connection to Redis: a bounded pool, deadlines on everything, a second try for reads and never for writes.
+"""The connection to Redis: a bounded pool, deadlines for everything, and one retry for reads, but never for writes.
 
 redis-py's defaults retry a write whose reply was lost and hang for a minute on a stopped server (measured:
 docs/architecture.md, "Store"); so every client is made here.
@@ -32,19 +32,18 @@ MAX_CONNECTIONS = 64
 
 REPLY_PART, POOL_PART, SENTINEL_PART = 1 / 3, 1 / 6, 1 / 5
 """Shares of an operation's deadline: to connect and for each reply; to wait for a free connection; for one sentinel.
-
-Several silent sentinels must fit into the deadline of one operation.
+Several sentinels that do not answer must fit into the deadline of one operation.
 """
 
 DEADLINE = 1.5
-"""Seconds that a whole operation may take, unless AUTHSVC_REDIS_DEADLINE says otherwise."""
+"""Seconds that a whole operation may take, unless AUTHSVC_REDIS_DEADLINE is set."""
 
 HEALTH_CHECK = 15
 """Seconds after which an idle connection is pinged before use."""
 
 
 def _unobserved(_seconds: float, _answered: bool) -> None:  # noqa: FBT001  the signature of an observer
-    """Forget a command."""
+    """Ignore a command."""
 
 
 class _ConnectionLost(RedisError):
@@ -61,11 +60,11 @@ class Connection:
 
         Args:
             url: ``redis://``, ``rediss://``, ``unix://``, or ``redis+sentinel://`` to follow the primary.
-            observe: hears of each command the seconds that it took and whether it was answered.
+            observe: is called for each command, with its seconds and whether it was answered.
             deadline: seconds that one operation may take.
 
         Raises:
-            SetupRefused: ``url`` is of another form.
+            SetupRefused: ``url`` has another form.
         """
         options: dict[str, Any] = {
             "max_connections": MAX_CONNECTIONS,
@@ -94,14 +93,14 @@ class Connection:
         self._observe = observe
         self._reads = BatchedReads(self._fetch)
         self.refused: str | None = None
-        """What Redis replied to the last write if it refused it."""
+        """The reply of Redis to the last write if it was refused."""
 
     async def run(self, command: Awaitable[Any]) -> Any:
         """Return the reply to ``command``, which is sent once, within the deadline.
 
         Raises:
             StoreUnavailable: no answer in time, or no connection.
-            StoreRefused: Redis answered that it does not carry the command out.
+            StoreRefused: Redis refused the command.
         """
         try:
             reply = await self._guarded(lambda: self._attempt(command))
@@ -116,7 +115,7 @@ class Connection:
                 command.close()  # it was not awaited if the breaker is open
 
     async def read(self, command: Callable[[], Awaitable[Any]]) -> Any:
-        """Return the reply to a command that changes nothing, within the deadline.
+        """Return the reply to a command that only reads, within the deadline.
 
         If its connection fails, the command is sent a second time, on a new connection: the pool may be full of
         connections to a Redis that has since been restarted.
@@ -172,23 +171,23 @@ class Connection:
         else:
             answered = True
         finally:
-            if answered is not None:  # a request that gave up says nothing about Redis
+            if answered is not None:  # a cancelled request says nothing about Redis
                 self._observe(clock() - began, answered)
         self._breaker.succeeded()
         return reply
 
     def _translated(self, error: Exception, now: float) -> StoreUnavailable:
-        """Return what ``error`` means for whoever asked, and let the breaker know what it says about Redis."""
+        """Return the error for the caller, and notify the breaker of what ``error`` says about Redis."""
         refusal = refusal_of(error)
         if refusal is not None:
-            self._breaker.succeeded()  # it is there
+            self._breaker.succeeded()  # it is up
             return StoreRefused(REFUSED.format(refusal.reason), detail=refusal.reply)
         detail = f"{type(error).__name__}: {error}"
         if isinstance(error, ResponseError):
             self._breaker.succeeded()
             return StoreUnavailable(STORE_AWAY, uncertain=True, detail=reply_of(error))
         if isinstance(error, _ConnectionLost):
-            # A write on a connection from before. Whether Redis is down, the next command finds out on a new one.
+            # A write on an older connection. The next command determines with a new connection whether Redis is down.
             return StoreUnavailable(STORE_AWAY, uncertain=True, detail=detail)
         self._breaker.failed(now)
         return StoreUnavailable(STORE_AWAY, uncertain=not isinstance(error, NotConnected), detail=detail)
@@ -213,7 +212,7 @@ class Connection:
         return cast("Values", await self.read(lambda: self.redis.mget(keys)))
 
     async def primary(self) -> tuple[str, int] | None:
-        """Return where the primary is as the sentinels say it, or None without sentinels.
+        """Return the address of the primary according to the sentinels, or None without sentinels.
 
         Raises:
             redis.exceptions.RedisError: none of them knows one.
@@ -226,7 +225,7 @@ class Connection:
 
     @asynccontextmanager
     async def dedicated(self) -> AsyncIterator[asyncio.WriteTransport]:
-        """Yield a connection beside the pool with the same settings, in RESP3, for callers of the raw protocol.
+        """Yield a connection outside the pool with the same settings, in RESP3, for callers of the raw protocol.
 
         Raises:
             redis.exceptions.RedisError: it cannot be made.

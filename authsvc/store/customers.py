@@ -22,10 +22,10 @@ NAME_TAKEN = "the team {team!r} has a customer {text!r} already"
 REFERENCE_TAKEN = "the team {team!r} has a customer with the reference {text!r} already"
 
 NOBODY = "-" * ID_LENGTH
-"""Stands for the id of a customer that is not there."""
+"""Placeholder for the id of a customer that does not exist."""
 
 FEW = 4
-"""Licenses that are looked at together: the first one nearly always decides."""
+"""Licenses that are read together: the first one is nearly always sufficient."""
 
 OWN_FIELDS, LICENSE_FIELDS = ("name", "reference"), ("customer", "customer_reference")
 """Arguments that stand for a customer's name and reference, of its own and in a license."""
@@ -107,7 +107,7 @@ class RedisCustomers:
         """Store a changed customer.
 
         Raises:
-            Conflict: it is no longer what ``old`` says, or another one of the team has the new name or reference.
+            Conflict: it is no longer equal to ``old``, or another one of the team has the new name or reference.
         """
         change = self.records.change(entry, new.id)
         put_changed_customer(change, self.records, old, new)
@@ -116,7 +116,7 @@ class RedisCustomers:
     async def has_license(self, team: str, customer_id: str | None, apps: frozenset[str]) -> bool:
         """Whether a customer of a team has a license, in whatever state, of one of ``apps``.
 
-        The answer for a customer that is not there (None) takes the same reads.
+        A customer that does not exist (None) takes the same reads.
         """
         for app in sorted(apps):
             if await self._has_license_of(team, app, customer_id or NOBODY):
@@ -128,7 +128,7 @@ class RedisCustomers:
         while entries := await self.records.indexes.entries(index, after=after, before=end_of(customer_id), limit=FEW):
             raws = await self.records.connection.get_all(*(keys.license_(id_of(entry)) for entry in entries))
             licenses = (self.records.readable(raw, License) for raw in raws if raw is not None)
-            # What an older authsvc has changed may have another customer by now.
+            # A license that an older authsvc has changed may have another customer by now.
             if any(one is not None and (one.team, one.customer_id) == (team, customer_id) for one in licenses):
                 return True
             after = entries[-1]
@@ -144,7 +144,7 @@ def put_new_customer(
 ) -> None:
     """Add to ``change`` a new customer, refused when another one of the team has the name or the reference.
 
-    ``named`` are the arguments that a refusal names for the two.
+    ``named`` are the arguments that errors name for the two.
     """
     change.expect_absent(keys.customer(customer.id), CHANGED_MEANWHILE)
     _expect_unique(change, customer, None, named)
@@ -159,7 +159,7 @@ def put_changed_customer(
     new: Customer,
     named: tuple[str, str] = OWN_FIELDS,
 ) -> None:
-    """Add to ``change`` a changed customer, refused likewise, or when it is no longer what ``old`` says."""
+    """Add to ``change`` a changed customer, refused for the same reasons, or when it is no longer equal to ``old``."""
     change.expect(keys.customer(new.id), old.version, CHANGED_MEANWHILE, "customer_changed")
     _expect_unique(change, new, old.record, named)
     change.put(keys.customer(new.id), records.codec.encode_change(old.version, new))
@@ -175,7 +175,7 @@ def put_choice(change: Transaction, records: Records, choice: SelectedCustomer) 
 
 
 def driving_word(wanted: Sequence[str]) -> str:
-    """Return the one of several folded words that an index is searched for: the longest, which finds the fewest."""
+    """Return the folded word to search an index for: the longest one, which has the fewest matches."""
     return indexed(max(wanted, key=len))
 
 

@@ -26,22 +26,22 @@ return found
 """
 
 MAX_LAST_IDS = 4096
-"""Addresses of which it is remembered whose they were, or that they were nobody's; the oldest go first. One bound for
-both: with two, an address that stays remembered while others are asked for would be known to have an account."""
+"""Most addresses of which it is cached which member they belong to, if any; the oldest are dropped first. There is one
+limit for both cases: with two, the time that an address stays cached would reveal whether it has an account."""
 
 _KEY_OF_UNCACHED: Mapping[type[Credential], Callable[[str], str]] = {
     Passkey: passkey_keys.passkey,
     PortalSession: keys.portal_session,
     RefreshToken: keys.refresh_token,
 }
-"""Credentials that end when they were idle for long, and those of the portal."""
+"""Kinds of credentials that end when they are idle, and those of the portal."""
 
 
 class RedisCredentialFacts:
     """Reads facts about subjects. Every method raises StoreUnavailable when Redis does not answer."""
 
     def __init__(self, connection: Connection, codec: Codec, cache: RecordCache | None = None) -> None:
-        """Read through ``connection``, and keep in ``cache`` what can be answered from there next time."""
+        """Read through ``connection``, and keep records in ``cache`` for the next time."""
         self._connection = connection
         self._codec = codec
         self._reads = RecordReads(connection, codec, cache)
@@ -51,13 +51,13 @@ class RedisCredentialFacts:
     async def member_by_email(self, email: str, network: str) -> tuple[Member | None, TATs]:
         """Return the member with this canonical address, and what the throttle counts for it and ``network``.
 
-        An address without an account is asked for with the same commands as one with an account. A wrong password that
-        is repeated costs no hash and is not counted, so anybody can measure as often as they like.
+        An address without an account takes the same commands as one with an account. A repeated wrong password is not
+        hashed and not counted, so an attacker can measure the time any number of times.
         """
         buckets = password_buckets(email, network)
         if email in self._last_ids:
-            # Who it was last time is a guess that comes with its proof, as of the same instant: docker asks for one
-            # member many times in a row, and such a read travels with others, which a script cannot.
+            # The member of the last time is a guess, which is verified as of the same instant: docker requests one
+            # member many times in a row, and such a read can be batched with others, which a script cannot.
             last = self._last_ids[email]
             member_key = keys.NONE if last is None else keys.member(last)
             current, raw, *tats = await self._connection.get_all(keys.member_email(email), member_key, *buckets)

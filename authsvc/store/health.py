@@ -1,4 +1,4 @@
-"""What is to be known about the health of Redis: whether it answers, refuses writes, and keeps its files."""
+"""Checks the health of Redis: whether it answers, refuses writes, and can write its files."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -18,7 +18,7 @@ class RedisHealth:
     connection: Connection
 
     async def ping(self) -> None:
-        """Return when Redis answers reads, whatever it thinks of writes.
+        """Return when Redis answers reads, even if it refuses writes.
 
         Raises:
             StoreUnavailable: it does not.
@@ -26,7 +26,7 @@ class RedisHealth:
         await self.connection.get(keys.NONE)
 
     async def refusal(self) -> str | None:
-        """Return Redis' own words if it refuses writes, as far as it is known without trying one.
+        """Return Redis' own words if it refuses writes, as far as that can be determined without trying one.
 
         Raises:
             StoreUnavailable: it does not answer.
@@ -59,9 +59,9 @@ class RedisHealth:
         return int(count)
 
     async def files(self) -> Mapping[str, Any] | None:
-        """Return how Redis' files are, or None when it does not say (a managed one may forbid ``INFO``).
+        """Return the state of Redis' files, or None when it is unknown (a managed Redis may forbid ``INFO``).
 
-        A snapshot that fails stops nothing, so that nothing else would tell of it.
+        A failing snapshot does not stop anything, so it would not be noticed otherwise.
         """
         try:
             facts = await self.connection.read(lambda: self.connection.redis.info("persistence"))

@@ -1,4 +1,4 @@
-"""How far the crawl of the registry is, which apps there are, and what the images of each add up to."""
+"""Stores the progress of the crawl of the registry, and the totals of the images of each app."""
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import datetime
@@ -19,13 +19,13 @@ from authsvc.tenancy.pages import MAX_PAGE
 
 @frozen
 class StoredImage:
-    """What is kept of an image.
+    """The stored data of an image.
 
     Attributes:
         digest: of it.
         summary: None when it is not known.
         blobs: None when they are not known.
-        bytes: that it takes in Redis, about.
+        bytes: that it takes in Redis, approximately.
     """
 
     digest: str
@@ -48,11 +48,11 @@ class RedisImageCrawl:
     )
 
     async def begin(self, at: datetime) -> None:
-        """Note that a crawl begins."""
+        """Record that a crawl begins."""
         await self._set({"started_at": at.isoformat(), "repositories": 0, "outside": 0, "errors": 0}, "last")
 
     async def advance(self, last: str, counts: Mapping[str, int]) -> None:
-        """Note that a crawl has done everything up to a repository, and what it has counted since the last note."""
+        """Record that a crawl has read everything up to a repository, and its counts since the last call."""
         redis = self.records.connection.redis
         async with redis.pipeline(transaction=True) as change:
             _ = change.hset(keys.IMAGES_CRAWL, "last", last)
@@ -61,7 +61,7 @@ class RedisImageCrawl:
             await self.records.connection.run(change.execute())
 
     async def end(self, at: datetime, seconds: int) -> None:
-        """Note that a crawl has done everything."""
+        """Record that a crawl is complete."""
         await self._set({"ended_at": at.isoformat(), "seconds": seconds}, "started_at", "last")
 
     async def known_apps(self, slugs: Collection[str]) -> set[str]:
@@ -101,7 +101,7 @@ class RedisImageCrawl:
             after, last = entries[-1], entries[-1].partition(SEPARATOR)[0]
 
     async def images(self, app: str, digests: Sequence[str]) -> list[StoredImage]:
-        """Return what is kept of images, whose digests are as :meth:`digests` gives them."""
+        """Return the stored data of images, whose digests are in the form of :meth:`digests`."""
         names = [key(app, digest) for digest in digests for key in (keys.image, keys.image_blobs)]
         raws = await self.records.connection.get_all(*names)
         return [
@@ -120,11 +120,11 @@ class RedisImageCrawl:
         return None if found is None else found.decode()
 
     async def mark_uncounted(self, app: str) -> None:
-        """Let the images of an app be added up."""
+        """Mark the images of an app to be added up."""
         await self.records.connection.run(self.records.connection.redis.sadd(keys.IMAGES_UNCOUNTED, app))
 
     async def save_sum(self, total: AppImages, size: int) -> None:
-        """Store what the images of an app add up to, and the bytes that all of it takes in Redis."""
+        """Store the totals of the images of an app, and the bytes that they take in Redis."""
         fields: dict[str, str | int] = {
             name: getattr(total, name) for name in ("repositories", "tags", "size", "unsized", "leftovers")
         }

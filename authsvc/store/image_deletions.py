@@ -1,7 +1,7 @@
-"""Deletions of images: the lock of a repository, and what was begun and is not recorded as ended, in Redis.
+"""Deletions of images in Redis: the lock of a repository, and the pending deletion.
 
-The registry and Redis have no transaction in common. So a deletion is recorded before it begins, and its end in one
-step with the audit's entry; what a crash leaves in between, the next deletion in the repository finds and completes.
+Registry and Redis have no common transaction. So a deletion is recorded before it begins, and its end together with the
+audit entry; a deletion that a crash interrupted is completed by the next one in the repository.
 """
 
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ class RedisImageDeletions:
         return self.locks.locked(repository, holder)
 
     async def pending(self, repository: str) -> Versioned[PendingDeletion] | None:
-        """Return what was begun in a repository and is not recorded as ended."""
+        """Return the deletion in a repository that was begun and is not recorded as ended."""
         return await self.records.get(keys.pending_deletion(repository), PendingDeletion)
 
     async def begin(self, deletion: PendingDeletion, entry: Entry) -> Versioned[PendingDeletion]:
@@ -59,7 +59,7 @@ class RedisImageDeletions:
 
         Raises:
             Conflict: it was recorded by another process.
-            OperationRepeated: the same.
+            OperationRepeated: it was recorded by another process for the same operation.
         """
         key = keys.pending_deletion(deletion.record.repository)
         change = self.records.change(entry, result)
@@ -69,7 +69,7 @@ class RedisImageDeletions:
         await change.apply(self.records.connection)
 
     async def indexed(self, repository: str) -> dict[str, str | None]:
-        """Return where the tags of a repository point, as the index of images has it."""
+        """Return the digests of the tags of a repository, from the index of images."""
         found: dict[str, str | None] = {}
         last = ""
         while tags := await self.index.tags(repository, last):
@@ -78,17 +78,17 @@ class RedisImageDeletions:
         return found
 
     async def indexed_tag(self, repository: str, tag: str) -> str | None:
-        """Return where a tag points, as the index of images has it; None when it has no such tag."""
+        """Return the digest of a tag, from the index of images; None when it has no such tag."""
         return (await self.index.digests(repository, [tag])).get(tag)
 
     async def indexed_siblings(self, repository: str, digest: str) -> list[str]:
-        """Return the first tags of a digest, as the index of images has it."""
+        """Return the first tags of a digest, from the index of images."""
         return await self.index.tags_of(repository, digest, "")
 
     async def reindex(self, repository: str, app: str, digests: Mapping[str, str | None], now: datetime) -> None:
-        """Let the index have some tags as they are now; None for one that is gone.
+        """Update some tags in the index; None for a deleted one.
 
-        A tag that another process has changed meanwhile is left to it: the repository is read again anyway.
+        A tag that another process has changed meanwhile is skipped: the repository is read again anyway.
         """
         tags = sorted(digests)
         for start in range(0, len(tags), STEP):

@@ -1,4 +1,4 @@
-"""How the index of images is written in Redis: short digests, entries of ordered indexes, and what is kept of an image.
+"""The format of the index of images in Redis: short digests, entries of ordered indexes, and stored images.
 
 A digest of SHA-256 is 43 characters here instead of 71: with its tag it fits into an entry of an ordered index.
 """
@@ -62,7 +62,7 @@ def repository_entry(name: str) -> str:
 
 
 def encode_blobs(lists: Sequence[BlobList]) -> bytes:
-    """Return what is kept of an image's blobs."""
+    """Encode an image's blobs for Redis."""
     rows = [
         [short(one.digest), *(part for blob in one.blobs for part in (short(blob.digest), blob.size))] for one in lists
     ]

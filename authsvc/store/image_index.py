@@ -1,10 +1,10 @@
-"""Writing the index of images: what the registry was found to hold. Reading it is in :mod:`authsvc.store.images`.
+"""Writes the index of images: the content of the registry. It is read with :mod:`authsvc.store.images`.
 
-For each repository two ordered indexes hold its tags, one by tag and one by digest. A change says what the index had
-when the registry was asked; if another process has written something else meanwhile, it is refused, and the caller
-asks again. So an answer that is older than what is stored is never stored.
+For each repository two ordered indexes hold its tags, one by tag and one by digest. A change contains what the index
+had when the registry was asked; if another process has written to it meanwhile, the change is refused, and the caller
+asks again. So newer data is never overwritten by older data.
 
-Summaries of images live for :data:`LIFE` after a crawl has last seen a tag of them.
+Summaries of images are stored for :data:`LIFE` after a crawl has last seen a tag of them.
 """
 
 import json
@@ -27,19 +27,19 @@ STEP = 100
 """Most tags, or images, that are read, or stored, with one script: about a millisecond of Redis."""
 
 WRITE_STEP = 20
-"""Most tags that one script changes: each is moved in two ordered indexes, and Redis serves nobody else meanwhile."""
+"""Most tags that one script changes: each is moved in two ordered indexes, while Redis is blocked."""
 
 LIFE = 14 * 24 * 3600
-"""Seconds for which an image is kept after a crawl has seen it last."""
+"""Seconds for which an image is stored after a crawl has last seen it."""
 
 INCOMPLETE_LIFE = 12 * 3600
-"""The same of one of which a part was missing: a later crawl reads it again."""
+"""The same for an incomplete image: a later crawl reads it again."""
 
 MAX_APP_TAGS = 200_000
 """Most tags of an app that are in the index."""
 
 MAX_APP_BYTES = 256 * 1024 * 1024
-"""Most bytes that are stored about an app's images: a member who may push must not fill Redis."""
+"""Most bytes that are stored about an app's images: a member with the right to push must not be able to fill Redis."""
 
 _FIND = (
     "#!lua flags=no-writes\n"
@@ -89,7 +89,7 @@ return refused
 """
 )
 
-# What lives for less than ARGV[1] more seconds is missing as well: it is read again, and kept for longer.
+# Images that expire within ARGV[1] seconds count as missing as well: they are read again, and stored for longer.
 _KEEP = """
 local missing = {}
 for number, key in ipairs(KEYS) do
@@ -154,9 +154,9 @@ class RedisImageIndex:
     # --- who writes -------------------------------------------------------------------------------------------------
 
     async def lease(self, holder: str, seconds: int) -> bool:
-        """Whether ``holder``, a random name, is the one that writes for so many seconds from now.
+        """Whether ``holder``, a random name, has the lease to write for the given seconds from now.
 
-        What an earlier holder did not finish is to be read again then.
+        Changes that an earlier holder did not finish must then be read again.
         """
         got = await self._run(_LEASE, [keys.IMAGES_LEASE], holder, seconds)
         if got > 1:
@@ -170,27 +170,27 @@ class RedisImageIndex:
     # --- what has changed -------------------------------------------------------------------------------------------
 
     async def take_changed(self, limit: int) -> list[bytes]:
-        """Take some of what has changed (:data:`authsvc.store.keys.IMAGES_CHANGED`); :meth:`done` ends it."""
+        """Take some changes (:data:`authsvc.store.keys.IMAGES_CHANGED`); :meth:`done` removes them."""
         taken: list[bytes] = await self._run(_TAKE, [keys.IMAGES_CHANGED, keys.IMAGES_TAKEN], limit)
         return taken
 
     async def take_back(self) -> None:
-        """Let everything be taken again that was taken and is not done."""
+        """Make changes available again that were taken and are not done."""
         await self._run(_TAKE_BACK, [keys.IMAGES_CHANGED, keys.IMAGES_TAKEN])
 
     async def done(self, changed: Collection[bytes]) -> None:
-        """Forget what was taken and read."""
+        """Remove changes that were taken and read."""
         if changed:
             redis = self.connection.redis
             await self.connection.run(redis.srem(keys.IMAGES_TAKEN, *changed))
 
     async def changed(self) -> int:
-        """Return how many changes nobody has taken yet."""
+        """Return the number of changes that have not been taken yet."""
         redis = self.connection.redis
         return int(await self.connection.read(lambda: redis.scard(keys.IMAGES_CHANGED)))
 
     async def mark_changed(self, changed: str) -> None:
-        """Let something be read again."""
+        """Mark an image or a repository to be read again."""
         await self.connection.run(self.connection.redis.sadd(keys.IMAGES_CHANGED, changed))
 
     # --- the tags of a repository -----------------------------------------------------------------------------------
@@ -212,7 +212,7 @@ class RedisImageIndex:
         return await read_tags_of(self._indexes, repository, digest, after, STEP)
 
     async def apply(self, repository: str, app: str, changes: Sequence[IndexChange], now: datetime) -> list[str]:
-        """Write changes; return the tags of those that others were faster with."""
+        """Write changes; return the tags of those that were refused because others changed them first."""
         refused: list[str] = []
         for start in range(0, len(changes), WRITE_STEP):
             refused += await self._apply(repository, app, changes[start : start + WRITE_STEP], now)
@@ -235,7 +235,7 @@ class RedisImageIndex:
         return [changes[number].tag for number in refused]
 
     async def finish(self, repository: str, read_at: datetime, crawl: str, *, all_tags: bool, unread: int) -> None:
-        """Note that a repository was compared whole; one without tags does not exist.
+        """Record that a repository was compared completely; one without tags does not exist.
 
         Args:
             repository: name.
@@ -249,13 +249,13 @@ class RedisImageIndex:
         await self._run(_FINISH, [keys.repository(repository)], *fields, *of_crawl)
 
     async def is_new(self, repository: str, most: int) -> bool:
-        """Whether a repository is in the index, with ``most`` tags or fewer, and was never compared whole."""
+        """Whether a repository is in the index, with ``most`` tags or fewer, and was never compared completely."""
         redis, key = self.connection.redis, keys.repository(repository)
         tags, read_at = await self.connection.read(lambda: redis.hmget(key, ["tags", "read_at"]))
         return tags is not None and int(tags) <= most and read_at is None
 
     async def has_room(self, app: str) -> bool:
-        """Whether the index takes more images of an app: as of when they were last added up."""
+        """Whether the index has room for more images of an app, as of when they were last added up."""
         redis = self.connection.redis
         tags, size = await self.connection.read(lambda: redis.hmget(keys.app_images(app), ["tags", "bytes"]))
         return int(tags or 0) < MAX_APP_TAGS and int(size or 0) < MAX_APP_BYTES
@@ -263,7 +263,7 @@ class RedisImageIndex:
     # --- images -----------------------------------------------------------------------------------------------------
 
     async def missing(self, app: str, digests: Sequence[str]) -> set[str]:
-        """Return those of some images that are to be read again; the others are kept for longer."""
+        """Return those of some images that must be read again; the others are stored for longer."""
         found = set[str]()
         for start in range(0, len(digests), STEP):
             part = [*digests[start : start + STEP]]
@@ -273,7 +273,7 @@ class RedisImageIndex:
         return found
 
     async def save(self, app: str, images: Sequence[DescribedImage]) -> None:
-        """Store what images are."""
+        """Store descriptions of images."""
         for start in range(0, len(images), STEP):
             part = images[start : start + STEP]
             names = [name for one in part for name in _names(app, one.summary.digest)]
@@ -284,7 +284,7 @@ class RedisImageIndex:
             await self._run(_SAVE, names, *values)
 
     async def save_referrers(self, repository: str, found: Mapping[str, Collection[Evidence]]) -> None:
-        """Replace what refers to the manifests of a repository; nothing means that the registry does not say."""
+        """Replace the referrers of the manifests of a repository; empty means that the registry does not list them."""
         redis, key = self.connection.redis, keys.referrers(repository)
         rows = {short(digest): json.dumps(sorted(evidence)) for digest, evidence in found.items()}
         async with redis.pipeline(transaction=True) as change:

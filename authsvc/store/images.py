@@ -1,7 +1,7 @@
-"""Reading the index of images (written by :mod:`authsvc.store.image_index`): tags page by page, and what is under them.
+"""Reads the index of images, which :mod:`authsvc.store.image_index` writes: pages of tags, with their images.
 
-A page is read in a few round trips, whatever the number of repositories: some names of repositories, the tags of all
-of those in one script, what is attached to the images of the page, and then every summary with one command.
+A page is read in a few round trips, whatever the number of repositories: some names of repositories, the tags of all of
+those with one script, the artifacts attached to the images of the page, and then all summaries with one command.
 """
 
 import json
@@ -31,13 +31,13 @@ from authsvc.store.records import Records
 from authsvc.tenancy.pages import MAX_PAGE, Page, read_cursor, write_cursor
 
 MAX_ATTACHED = 8
-"""Most tags of what is attached to an image that are looked at; the tools make four at most."""
+"""Most tags of artifacts attached to an image that are examined; the tools make at most four."""
 
 MAX_REPOSITORIES = 1_000
-"""Most repositories that are looked through for one page."""
+"""Most repositories that are searched for one page."""
 
 _JOIN = " "
-"""Between the parts of a place in a list: no name has it."""
+"""Separates the parts of a place in a list; names never contain it."""
 
 _STATE_FIELDS = ("tags", "read_at", "changed_at", "all_tags", "unread")
 
@@ -101,7 +101,7 @@ class RedisImages:
         """Return one page of tags, app by app, repository by repository, by name.
 
         Args:
-            scope: which.
+            scope: of the list.
             after: cursor of the previous page, or None.
             limit: most items.
 
@@ -188,7 +188,7 @@ class RedisImages:
         return None if entry is None else (await self.indexed([(repository, entry.decode())]))[0]
 
     async def described(self, repository: str, digest: str) -> IndexedTag:
-        """Return what is known of a digest as of a tag of it; the tag is empty."""
+        """Return a digest in the form of a tag; the tag is empty."""
         return (await self.indexed([(repository, f"{SEPARATOR}{short(digest)}")]))[0]
 
     async def tags_of(self, repository: str, digest: str, limit: int) -> list[str]:
@@ -202,7 +202,7 @@ class RedisImages:
     # --- sums -------------------------------------------------------------------------------------------------------
 
     async def app(self, slug: str) -> AppImages | None:
-        """Return what the images of an app add up to; None when they were never added up."""
+        """Return the totals of the images of an app; None when they were never added up."""
         row = await self._hash(keys.app_images(slug))
         at = optional_instant(row.get("counted_at"))
         if at is None:
@@ -212,7 +212,7 @@ class RedisImages:
         return AppImages(app=slug, counted_at=at, is_full=row.get("is_full") == b"1", **counts)
 
     async def crawl(self) -> CrawlState:
-        """Return how far the crawl of the registry is."""
+        """Return the progress of the crawl of the registry."""
         row = await self._hash(keys.IMAGES_CRAWL)
         numbers = ("seconds", "repositories", "outside", "errors")
         return CrawlState(
@@ -225,7 +225,7 @@ class RedisImages:
     # --- what is under tags -----------------------------------------------------------------------------------------
 
     async def indexed(self, found: Sequence[tuple[str, str]]) -> tuple[IndexedTag, ...]:
-        """Return tags, given as repository and entry, with everything that is known of the images under them."""
+        """Return tags, given as repository and entry, with everything that is known about their images."""
         if not found:
             return ()
         tags = [IndexedTag(repository, *read_tag_entry(entry)) for repository, entry in found]
@@ -250,7 +250,7 @@ class RedisImages:
         )
 
     async def _attached(self, tags: Sequence[IndexedTag]) -> dict[tuple[str, str], list[IndexedTag]]:
-        """Return the tags under which something may be attached to the images of some tags."""
+        """Return the possible tags of artifacts that are attached to the images of some tags."""
         images = list(dict.fromkeys((one.repository, one.digest) for one in tags))
         names = [keys.index("image-tags", repository) for repository, _ in images]
         found = await self._read(_ATTACHED, names, *(tag_of(digest) for _, digest in images))
@@ -273,7 +273,7 @@ class RedisImages:
         return {image: frozenset(_evidence(raw)) for image, raw in zip(images, raws, strict=True)}
 
     async def states(self, names: Iterable[str]) -> dict[str, RepositoryState | None]:
-        """Return what is known of each repository as a whole; None for one without a tag."""
+        """Return the state of each repository; None for one without a tag."""
         wanted = list(names)
         rows = await self._read(_FIELDS_OF_EACH, [keys.repository(name) for name in wanted], *_STATE_FIELDS)
         return {name: _state(name, row) for name, row in zip(wanted, rows, strict=True)}
@@ -320,7 +320,7 @@ def _with_evidence(
     referring: Iterable[Evidence],
     state: RepositoryState | None,
 ) -> IndexedTag:
-    """Return a tag with its summary and what speaks for the image."""
+    """Return a tag with its summary and the evidence for the image."""
     found = {*referring, *(() if summary is None else summary.evidence)}
     prefix = tag_of(tag.digest)
     for name, other in attached.items():

@@ -1,8 +1,8 @@
-"""Which entries of which ordered indexes belong to a record.
+"""The entries of a record in ordered indexes.
 
-An entry is a text that sorts, and the id of the record behind it. A change of a record writes the entries of its new
-form and removes those of its old form in the same step. A reader compares: an entry that is not among its record's is
-left over from an older authsvc, which knows no indexes, and is passed over.
+An entry is a sortable text, followed by the id of the record. A change of a record writes the entries of its new form
+and removes those of its old form in the same step. A reader ignores an entry that does not belong to its record: it was
+left over by an older authsvc, which does not maintain indexes.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -24,11 +24,11 @@ IndexEntry = tuple[str, str]
 """Key of an index, and one entry of it."""
 
 NO_TEXT = " "
-"""Stands in an entry for a text of which nothing is left when it is folded, such as a lone accent: no entry may begin
-with the separator."""
+"""Stands in an entry for a text that is empty when it is folded, such as a lone accent: no entry may begin with the
+separator."""
 
 SEPARATOR = "\0"
-"""Between a text and the id behind it: sorts a text before every longer one that begins with it."""
+"""Separates a text from the id after it: sorts a text before every longer one that begins with it."""
 
 _INSTANT_DIGITS = 8
 
@@ -125,4 +125,5 @@ _ENTRIES: Mapping[str, Callable[[Any], Iterable[IndexEntry]]] = {
     "UpstreamLink": _upstream,
     "Webhook": _webhook,
 }
-"""By the name of the record's class, which is unique here: to import all of them takes a command longer than a list."""
+"""By the name of the record's class, which is unique here: importing all classes would take a command longer than a
+list."""

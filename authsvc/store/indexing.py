@@ -22,13 +22,13 @@ PASS_EVERY = timedelta(days=1)
 """Time between two passes later on."""
 
 RECENT = timedelta(minutes=10)
-"""A pass that ended so shortly before a start is good enough."""
+"""After a start, no new pass is needed if one ended within this time before."""
 
 SHARE = 2
-"""A pass works for one part in so many of the time, and rests for the others."""
+"""A pass works for one of this many parts of the time, and pauses for the others."""
 
 LEAST_REST = 0.002
-"""Seconds of rest after each step, at least."""
+"""Least seconds of pause after each step."""
 
 
 @frozen
@@ -37,10 +37,10 @@ class Indexing:
 
     Attributes:
         migration: makes a pass.
-        only_new: whether every worker that is alive writes index entries.
+        only_new: whether every running worker writes index entries.
         holder: random name of this worker.
         clock: the current time.
-        logger: where the beginning and the end of a pass are written.
+        logger: for the beginning and the end of a pass.
         started_at: of the worker.
     """
 
@@ -57,7 +57,7 @@ class Indexing:
             try:
                 await self.look()
             except StoreUnavailable:
-                pass  # other parts report it, and the pass goes on from its place
+                pass  # other parts report it, and the pass continues from its position
             except Exception as error:
                 self.logger.error("indexes.failed", exc_info=error)
             await asyncio.sleep(LOOK_EVERY)
@@ -66,7 +66,7 @@ class Indexing:
         """Make a pass if one is due and no other worker makes one.
 
         Raises:
-            StoreUnavailable: Redis does not answer; the pass goes on at the next look.
+            StoreUnavailable: Redis does not answer; the pass continues with the next call.
         """
         before = await read_progress(self.migration.records)
         if before.settled and await self._older_writes(before):
@@ -91,7 +91,7 @@ class Indexing:
     async def _older_writes(self, progress: IndexProgress) -> bool:
         if not await self.only_new():
             return True
-        # After a way back to an older version and forth again, no worker is left to tell of it.
+        # After a downgrade and an upgrade, no older worker is left by which this could be noticed.
         return self._is_due(progress) and await self.migration.older_wrote()
 
     def _is_due(self, progress: IndexProgress) -> bool:

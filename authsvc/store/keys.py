@@ -7,19 +7,19 @@ import hashlib
 PREFIX = "authsvc:"
 
 NONE = f"{PREFIX}none"
-"""A key that never exists: it keeps a place in a reply."""
+"""A key that never exists: it is a placeholder in a reply."""
 
 AUDIT = f"{PREFIX}audit"
 """Stream of audit entries."""
 
 AUDIT_UNPROVEN = f"{PREFIX}audit:noise"
-"""Stream of entries on what happened before identity was proven; short, and the first to be trimmed."""
+"""Stream of entries on events before identity was proven; short, and trimmed first."""
 
 AUDIT_SIZE = f"{PREFIX}audit:size"
 """Bytes and entries of the stream of audit entries, counted by each script that writes or trims it."""
 
 AUDIT_UNPROVEN_SIZE = f"{PREFIX}audit:noise:size"
-"""The same of the stream of what happened before identity."""
+"""The same for the stream of events before identity was proven."""
 
 AUDIT_INDEX = f"{PREFIX}audit:index"
 """From which entry on those of each team are indexed, and the last one that was."""
@@ -40,10 +40,10 @@ UPSTREAMS_FAILING = f"{PREFIX}upstreams-failing"
 """Sorted set of the ids of the linked registries whose last request failed, by the Unix time of that."""
 
 WORKERS = f"{PREFIX}workers"
-"""Sorted set of the ids of workers, by the Unix time at which each was last heard of."""
+"""Sorted set of the ids of workers, by the Unix time of their last heartbeat."""
 
 KEY_GENERATION = f"{PREFIX}key-generation"
-"""Number of the last call to renew signing certificates."""
+"""Number of the last request to renew signing certificates."""
 
 GENERATION_FLOOR = f"{PREFIX}generation-floor"
 """The least generation that a rotation of a license makes: above all that were made before a backup was restored."""
@@ -55,11 +55,11 @@ LEAVES = f"{PREFIX}leaves"
 """Number of the newest leaf of all indexes."""
 
 IMAGES_CHANGED = f"{PREFIX}images:changed"
-"""Set of what was pushed or deleted and is not read from the registry yet: ``REPOSITORY:TAG``, ``REPOSITORY@DIGEST``
+"""Set of pushed or deleted images that are not read from the registry yet: ``REPOSITORY:TAG``, ``REPOSITORY@DIGEST``
 for all tags of a digest, or ``REPOSITORY`` for all of its tags."""
 
 IMAGES_TAKEN = f"{PREFIX}images:taken"
-"""Set of what of that is being read; after a crash it is read again."""
+"""Set of those that are being read; after a crash they are read again."""
 
 IMAGES_UNCOUNTED = f"{PREFIX}images:uncounted"
 """Set of the apps whose images have changed since they were last added up."""
@@ -68,13 +68,13 @@ IMAGES_LEASE = f"{PREFIX}images:lease"
 """Which worker reads the registry for the index of images, for some seconds."""
 
 IMAGES_CRAWL = f"{PREFIX}images:crawl"
-"""Hash: how far the present crawl of the registry is, and how the last one ended."""
+"""Hash: progress of the current crawl of the registry, and result of the last one."""
 
 MIGRATION = f"{PREFIX}migration:indexes"
 """State of the passes that give records their index entries."""
 
 MIGRATION_LEASE = f"{PREFIX}migration:lease"
-"""Which worker makes the present pass, for some seconds."""
+"""Which worker makes the current pass, for some seconds."""
 
 
 WEBHOOKS = f"{PREFIX}webhooks"
@@ -86,12 +86,12 @@ WEBHOOK_ENDINGS = f"{PREFIX}webhook-endings"
 
 
 ACTIVITY = f"{PREFIX}activity:"
-"""What every key of the activity begins with (:mod:`authsvc.store.activity_script` makes most of their names)."""
+"""Prefix of every key of the activity (:mod:`authsvc.store.activity_script` makes most of their names)."""
 
 CACHED = tuple(
     f"{PREFIX}{kind}:" for kind in ("license", "app", "member", "personal-token", "service-account", "upstream")
 )
-"""What the keys of the records begin with that workers cache; none of them is the beginning of another one."""
+"""Prefixes of the keys of records that workers cache; none is a prefix of another."""
 
 
 def activity_accounts(app: str) -> str:
@@ -105,7 +105,7 @@ def activity_account_part(app: str, part: int) -> str:
 
 
 def activity_counts(resolution: str, app: str, account: int, block: int) -> str:
-    """Hash of what an account did in one block of hours or days; account 0 is the whole app."""
+    """Hash of the activity of an account in one block of hours or days; account 0 is the whole app."""
     return f"{ACTIVITY}{resolution}:{app}:{account}:{block}"
 
 
@@ -115,22 +115,22 @@ def activity_active(app: str, day: int) -> str:
 
 
 def activity_used(app: str, account: int, era: int) -> str:
-    """Hash of the images that an account pulled, or asked for, in an era."""
+    """Hash of the images that an account pulled, or requested with HEAD, in an era."""
     return f"{ACTIVITY}used:{app}:{account}:{era}"
 
 
 def activity_networks(app: str, account: int, era: int) -> str:
-    """Hash of the networks that an account came from in an era."""
+    """Hash of the networks of an account's clients in an era."""
     return f"{ACTIVITY}networks:{app}:{account}:{era}"
 
 
 def activity_image(image: str) -> str:
-    """Hash of what is known of a repository, tag or digest; ``image`` is a hash of its name."""
+    """Hash of the history of a repository, tag or digest; ``image`` is a hash of its name."""
     return f"{ACTIVITY}image:{image}"
 
 
 def activity_users(image: str, era: int, part: int) -> str:
-    """Hash of a part of the accounts that did something with an image in an era, with the last pull of each."""
+    """Hash of a part of the accounts that used an image in an era, with the last pull of each."""
     return f"{ACTIVITY}users:{image}:{era}:{part}"
 
 
@@ -155,7 +155,7 @@ def customer_reference(reference: str) -> str:
 
 
 def worker(worker_id: str) -> str:
-    """Last word of a worker; its id is ours, made of a host name's letters."""
+    """Last heartbeat of a worker; its id is made by us from letters of the host name."""
     return f"{PREFIX}worker:{worker_id}"
 
 
@@ -205,17 +205,17 @@ def license_reference(slug: str, reference: str) -> str:
 
 
 def repository(name: str) -> str:
-    """Hash: what the index of images knows of a repository as a whole; the name has the grammar of one of an app."""
+    """Hash: state of a repository in the index of images; its name has the grammar of an app's repository."""
     return f"{PREFIX}repository:{name}"
 
 
 def referrers(name: str) -> str:
-    """Hash of what refers to the manifests of a repository, by digest, where the registry lists that."""
+    """Hash of the referrers of the manifests of a repository, by digest, if the registry lists them."""
     return f"{PREFIX}referrers:{name}"
 
 
 def image(slug: str, digest: str) -> str:
-    """Summary of an image of an app; each app has its own, so that none learns what another one has."""
+    """Summary of an image of an app; each app has its own, so that none can find out which images another one has."""
     return f"{PREFIX}image:{slug}:{digest}"
 
 
@@ -225,7 +225,7 @@ def image_blobs(slug: str, digest: str) -> str:
 
 
 def app_images(slug: str) -> str:
-    """Hash: what all images of an app add up to."""
+    """Hash: totals of all images of an app."""
     return f"{PREFIX}app-images:{slug}"
 
 
@@ -285,7 +285,7 @@ def link(link_id: str) -> str:
 
 
 def pending_link(email: str) -> str:
-    """Id of the one link that is open for this canonical address; a newer one takes its place."""
+    """Id of the only open link for this canonical address; a newer one replaces it."""
     return f"{PREFIX}pending-link:{_digest(email)}"
 
 
@@ -310,7 +310,7 @@ def app_upstreams(slug: str) -> str:
 
 
 def upstream_health(link_id: str, credential_version: int) -> str:
-    """Hash of how a link fares with its present credential."""
+    """Hash of the health of a link with its current credential."""
     return f"{PREFIX}upstream-health:{link_id}:{credential_version}"
 
 
@@ -330,7 +330,7 @@ def webhook_failing(slug: str) -> str:
 
 
 def used(credential_id: str) -> str:
-    """When a credential last logged in, to the minute or so."""
+    """When a credential was last used, to about the minute."""
     return f"{PREFIX}used:{credential_id}"
 
 
@@ -345,7 +345,7 @@ def known_networks(member_id: str) -> str:
 
 
 def repository_lock(repository: str) -> str:
-    """Who deletes from a repository now, for some seconds."""
+    """Holder of the lock for deletions from a repository, for some seconds."""
     return f"{PREFIX}repository-lock:{_digest(repository)[:32]}"
 
 
@@ -355,12 +355,12 @@ def upstream_token(link_id: str, version: int) -> str:
 
 
 def upstream_token_lock(link_id: str) -> str:
-    """Who fetches a token of a linked registry now, for some seconds."""
+    """Holder of the lock for fetching a token of a linked registry, for some seconds."""
     return f"{PREFIX}upstream-token-lock:{link_id}"
 
 
 def tag_events(repository: str) -> str:
-    """Stream of what the registry reports of tags of a repository while something is deleted from it."""
+    """Stream of the registry's reports about tags of a repository while images are deleted from it."""
     return f"{PREFIX}tag-events:{_digest(repository)[:32]}"
 
 
@@ -370,7 +370,7 @@ def pending_deletion(repository: str) -> str:
 
 
 def upstream_tag(scope: str, repository: str, tag: str) -> str:
-    """What a tag of a linked registry meant; ``scope`` is the link with its credential and purges."""
+    """The last known image of a tag of a linked registry; ``scope`` is the link with its credential and purges."""
     return f"{PREFIX}upstream-tag:{scope}:{_digest(f'{repository}:{tag}')[:32]}"
 
 
@@ -380,12 +380,12 @@ def upstream_tags(scope: str) -> str:
 
 
 def upstream_content(scope: str, kind: str, repository: str, digest: str) -> str:
-    """What is known of a manifest or blob of a linked registry; ``scope`` as above."""
+    """Known data of a manifest or blob of a linked registry; ``scope`` as above."""
     return f"{PREFIX}upstream-content:{scope}:{_digest(f'{kind}:{repository}:{digest}')[:32]}"
 
 
 def upstream_contents(scope: str) -> str:
-    """Sorted set of the keys of what is known of a link's manifests and blobs, by Unix time of their last use."""
+    """Sorted set of the keys of known manifests and blobs of a link, by Unix time of their last use."""
     return f"{PREFIX}upstream-contents:{scope}"
 
 

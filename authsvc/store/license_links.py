@@ -1,4 +1,4 @@
-"""Links to the pages of licenses in Redis: by id, and by license. A record is forgotten when its link ends."""
+"""Links to the pages of licenses in Redis: by id, and by license. A record expires when its link ends."""
 
 from collections.abc import Sequence
 from math import ceil, inf, nextafter
@@ -41,7 +41,7 @@ class RedisLicenseLinks:
         change.expect_fewer(
             of_license,
             MAX_LINKS,
-            nextafter(link.created_at.timestamp(), inf),  # one that ends now does not count
+            nextafter(link.created_at.timestamp(), inf),  # a link that ends now does not count
             f"the license {link.license} has {MAX_LINKS} links, which is the limit; take one back first",
             "license_links_too_many",
         )
@@ -61,7 +61,7 @@ class RedisLicenseLinks:
         await change.apply(self.records.connection)
 
     async def note_download(self, link: Versioned[LicenseLink], entry: Entry) -> None:
-        """Note that the file was downloaded by a link.
+        """Record that the file was downloaded by a link.
 
         Raises:
             Conflict: it was taken back meanwhile, or the file was downloaded too often.

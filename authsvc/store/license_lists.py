@@ -1,4 +1,4 @@
-"""Lists of licenses: which ranges of which indexes answer a filter.
+"""Lists of licenses: chooses the ranges of indexes that answer a filter.
 
 Without a filter on the state a list is by creation; across apps it is app by app when the caller is limited to some
 of them. ``active``, ``expired`` and ``ends_within`` are by end, app by app; ``pending`` is by beginning; a reference
@@ -23,7 +23,7 @@ from authsvc.tenancy.records import App, License
 from authsvc.tenancy.search import has_words, indexed
 
 SCOPE = " "
-"""Between the parts of a range's name: sorts a slug before every longer one."""
+"""Separates the parts of a range's name: sorts a slug before every longer one."""
 
 _SECOND = timedelta(seconds=1)
 
@@ -53,13 +53,13 @@ class LicenseLists:
         """Return one page.
 
         Until the indexes are settled lists are by creation, app by app, and every filter applies while they are read;
-        a list that began so ends so.
+        a list that began this way ends this way.
 
         Args:
             wanted: which licenses; its ``team`` is given if its ``app`` or ``apps`` is.
             after: cursor of the previous page, or None.
             limit: most items.
-            now: decides on states.
+            now: time for which states are determined.
 
         Raises:
             InputRefused: ``after`` is not a cursor of this list.

@@ -47,7 +47,7 @@ class RedisLicenses:
         return await LicenseLists(self.records).page(wanted, after, limit, now)
 
     async def pages_not_ended(self, app: str, now: datetime) -> AsyncIterator[list[License]]:
-        """Yield the licenses of an app that have not ended, by end, so many at a time that Redis is not held.
+        """Yield the licenses of an app that have not ended, by end, in batches that do not block Redis for long.
 
         Until the indexes are settled, every license of the app is among them, by creation. One that changes meanwhile
         may come twice.
@@ -113,11 +113,11 @@ class RedisLicenses:
         await change.apply(self.records.connection)
 
     async def generation_floor(self) -> int:
-        """Return the least generation that a rotation makes; 0 if no backup was ever restored."""
+        """Return the lowest generation that a rotation may make; 0 if no backup was ever restored."""
         return int(await self.records.connection.get(keys.GENERATION_FLOOR) or 0)
 
     async def index_progress(self) -> IndexProgress:
-        """Return how far the indexes are."""
+        """Return the progress of building the indexes."""
         return await read_progress(self.records)
 
     async def replace(
@@ -126,7 +126,7 @@ class RedisLicenses:
         """Store a changed license, and its customer if that is new.
 
         Raises:
-            Conflict: it is no longer what ``old`` says.
+            Conflict: it is no longer equal to ``old``.
         """
         change = self.records.replacing(keys.license_, new.id, old, new, entry)
         if customer is not None:

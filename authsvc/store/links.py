@@ -25,7 +25,7 @@ class RedisLinks:
     records: Records
 
     async def get(self, link_id: str) -> Versioned[OneTimeLink] | None:
-        """Return the link, when it is the newest one for its address."""
+        """Return the link if it is the newest one for its address."""
         found = await self.records.get(keys.link(link_id), OneTimeLink)
         if found is None:
             return None
@@ -43,7 +43,7 @@ class RedisLinks:
         return [one for one in found if one.record.team == team and now < one.record.expires_at]
 
     async def add(self, link: OneTimeLink, life_seconds: int, entry: Entry) -> None:
-        """Store a new link; an older one for the same address is void from now on.
+        """Store a new link; an older one for the same address becomes void.
 
         Raises:
             Conflict: the team has as many links as it may have.
@@ -52,7 +52,7 @@ class RedisLinks:
         change.expect_fewer(
             of_team,
             MAX_TEAM_LINKS,
-            nextafter(link.created_at.timestamp(), inf),  # one that ends now does not count
+            nextafter(link.created_at.timestamp(), inf),  # a link that ends now does not count
             f"the team {link.team} has {MAX_TEAM_LINKS} open links, which is the limit; take one back first",
             "links_too_many",
         )
@@ -64,7 +64,7 @@ class RedisLinks:
         await change.apply(self.records.connection)
 
     async def accept_invite(self, link: Versioned[OneTimeLink], member: Member, entry: Entry) -> None:
-        """Consume an invitation and store the new member.
+        """Use up an invitation and store the new member.
 
         Raises:
             Conflict: the link was used or replaced meanwhile, or the address belongs to a member already.
@@ -76,7 +76,7 @@ class RedisLinks:
     async def accept_reset(
         self, link: Versioned[OneTimeLink], old: Versioned[Member], new: Member, entry: Entry
     ) -> None:
-        """Consume a reset link and store the member with the new password, and without passkeys.
+        """Use up a reset link and store the member with the new password, and without passkeys.
 
         Raises:
             Conflict: the link was used or replaced meanwhile, or the member changed.
@@ -88,7 +88,7 @@ class RedisLinks:
         await change.apply(self.records.connection)
 
     async def remove(self, link: Versioned[OneTimeLink], entry: Entry) -> None:
-        """Take a link back; also when the memory of Redis is full.
+        """Revoke a link, even when the memory of Redis is full.
 
         Raises:
             Conflict: it was used or replaced meanwhile.

@@ -1,8 +1,8 @@
 """Pages of records, read from ranges of ordered indexes, one after the other (design #18).
 
 A page costs what it examines: at most :data:`MAX_EXAMINED` records within :data:`MAX_SECONDS`, in steps of
-:data:`STEP`, so that Redis and this process serve others in between. With filters that few records pass, a page may
-therefore be short, or empty, and have a next one.
+:data:`STEP`, so that Redis and this process serve others in between. With selective filters, a page may therefore be
+short or empty even if there is a next one.
 """
 
 import asyncio
@@ -26,10 +26,11 @@ MAX_EXAMINED = 2_000
 """Most records that are examined for one page."""
 
 MAX_SECONDS, LEAST_EXAMINED = 0.03, 500
-"""After this time a page ends, if it has examined so many records; so a slow machine cuts only sparse lists short."""
+"""After this time a page ends if it has examined this many records, so that a slow machine shortens only pages of
+sparse lists."""
 
 RANGE_COST = 20
-"""An additional range, such as one more app, counts as so many records: it is one more command."""
+"""An additional range, such as one more app, counts as this many records, since it takes one more command."""
 
 _JOIN = "\n"
 
@@ -39,7 +40,7 @@ class Range:
     """A part of a list.
 
     Attributes:
-        name: tells the ranges of a list apart; without a line break.
+        name: unique among the ranges of a list; without line breaks.
         index: key of the ordered index.
         after: lower bound, an entry or the beginning of one, not included; empty for none.
         before: upper bound, not included; empty for none.
@@ -130,7 +131,7 @@ class List(Generic[T]):
         """Return one page.
 
         Args:
-            query: stands for the list and its filters in the cursor.
+            query: identifies the list and its filters in the cursor.
             ranges: of the list.
             after: cursor of the previous page, or None.
             limit: most items.
@@ -156,7 +157,7 @@ class List(Generic[T]):
         """Examine a range behind ``after``; return whether it was examined to its end."""
         after = max(after, part.after, key=str.encode)
         while True:
-            # When the page is full, one more entry is looked for: a last page has no cursor.
+            # When the page is full, one more entry is searched for, since the last page has no cursor.
             late = found.is_full() or found.is_late()
             wanted = 1 if late else STEP
             entries = await part.entries(self.records, after, wanted)
@@ -175,7 +176,7 @@ class List(Generic[T]):
         record = self.records.readable(raw, self.kind)
         if record is None:
             found.unreadable.append(self.name(entry))
-        # An entry that is not among its record's is left over from an older authsvc.
+        # An entry that does not belong to its record was left over by an older authsvc.
         elif await keep(record, entry) and (part.read is not None or (part.index, entry) in entries_of(record)):
             found.items.append(record)
 
@@ -184,7 +185,7 @@ class List(Generic[T]):
 class SetList(Generic[T]):
     """Lists that an ordered index holds, each for one owner, and that an older authsvc keeps as a set of names.
 
-    Until the indexes are settled, what the index will hold is computed of all records of the set.
+    Until the indexes are settled, the content of the index is computed from all records of the set.
 
     Attributes:
         records: of the installation.
@@ -214,7 +215,7 @@ class SetList(Generic[T]):
 
         Args:
             owners: slug or id of the owner; or yields the ranges of several, as :meth:`range_of` makes them.
-            query: stands for the list and its filters in the cursor.
+            query: identifies the list and its filters in the cursor.
             after: cursor of the previous page, or None.
             limit: most items.
             keep: whether a record is shown.

@@ -1,4 +1,4 @@
-"""What members are signed in with, in Redis: refresh tokens and portal sessions, by id and by member, newest first."""
+"""Refresh tokens and portal sessions in Redis: by id and by member, newest first."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -16,7 +16,7 @@ from authsvc.tenancy.portal_session import PortalSession
 from authsvc.tenancy.versioned import Versioned
 
 UsedPasskey = tuple[Versioned[Passkey], Passkey]
-"""A passkey as it was read, and as it is after its use."""
+"""A passkey as it was read, and its record after the use."""
 
 
 class MemberCredential(Protocol):
@@ -42,7 +42,7 @@ class RedisMemberCredentials(Generic[T]):
         kind: of the records.
         key: makes the key of an id.
         index: makes the key of the credentials of one holder.
-        too_many: what is said when a member makes too many at a time.
+        too_many: error message when a member makes too many at a time.
     """
 
     records: Records
@@ -71,15 +71,15 @@ class RedisMemberCredentials(Generic[T]):
         entry: Entry,
         used: UsedPasskey | None = None,
     ) -> None:
-        """Store a new credential, forget it after ``life_seconds``, and all but the holder's ``newest`` at once.
+        """Store a new credential for ``life_seconds``, and remove all but the holder's ``newest`` at once.
 
         Args:
             credential: to be stored.
-            newest: how many of a holder stay.
+            newest: number of a holder's credentials that stay.
             window: in which no more than that are made.
             life_seconds: after which it is forgotten.
             entry: of the audit.
-            used: the passkey that was signed in with, as it was and with its new counter.
+            used: the passkey of the sign-in, before and after its counter was updated.
 
         Raises:
             Conflict: the holder got ``newest`` credentials within ``window`` before this one, or the passkey was
@@ -103,7 +103,7 @@ class RedisMemberCredentials(Generic[T]):
         """Store a changed credential.
 
         Raises:
-            Conflict: it is no longer what ``old`` says.
+            Conflict: it is no longer equal to ``old``.
         """
         await self.records.replace(self.key, new.id, old, new, entry)
 

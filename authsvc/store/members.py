@@ -23,11 +23,11 @@ class RedisMembers:
     records: Records
 
     async def get(self, member_id: str) -> Versioned[Member] | None:
-        """Return the member with this id, also one who was removed."""
+        """Return the member with this id, even a removed one."""
         return await self.records.get(keys.member(member_id), Member)
 
     async def by_email(self, email: str) -> Versioned[Member] | None:
-        """Return the member with this canonical address; an address that nobody has costs as many reads."""
+        """Return the member with this canonical address; an unknown address takes as many reads."""
         member_id = await self.records.connection.get(keys.member_email(email))
         return await self.records.get(keys.NONE if member_id is None else keys.member(member_id.decode()), Member)
 
@@ -71,7 +71,7 @@ class RedisMembers:
         With ``forget_passkeys`` the member has none afterwards.
 
         Raises:
-            Conflict: it is no longer what ``old`` says, or the witness is not.
+            Conflict: it is no longer equal to ``old``, or the witness is not.
         """
         change = self._changing(old, new, witness, entry)
         change.put(keys.member(new.id), self.records.codec.encode_change(old.version, new), keep_life=True)
@@ -86,7 +86,7 @@ class RedisMembers:
         """Store a member as removed and free the address; the id stays taken; ``witness`` as above.
 
         Raises:
-            Conflict: it is no longer what ``old`` says, or the witness is not.
+            Conflict: it is no longer equal to ``old``, or the witness is not.
         """
         change = self._changing(old, new, witness, entry)
         # Between two reads the address may have gone to another member, who must keep it.
@@ -112,7 +112,7 @@ class RedisMembers:
 
 
 def remove_passkeys(change: Transaction, member_id: str) -> None:
-    """Add to ``change`` that a member has no passkeys any more, also none that is registered at the same moment."""
+    """Add to ``change`` the removal of all passkeys of a member, including one that is registered concurrently."""
     change.keep_newest(passkey_keys.member_passkeys(member_id), 0, passkey_keys.passkey(""))
 
 

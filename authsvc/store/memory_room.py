@@ -1,8 +1,8 @@
-"""Memory of Redis, with a watermark: what grows by the actions of others stops before Redis refuses every change.
+"""Memory of Redis, with a watermark: data that clients can cause stops growing before Redis refuses every change.
 
-At ``maxmemory`` Redis refuses writes, and a license could be neither made nor changed because somebody pulled images
-all day. So below that mark the activity and the index of images stop, and what is left is for changes, decisions of
-the audit and the throttle. A change that ends somebody's access does not even need that
+At ``maxmemory`` Redis refuses writes, and licenses could be neither made nor changed only because many images were
+pulled. So below that limit the activity and the index of images stop, and the remaining memory is for changes,
+decisions of the audit and the throttle. A change that ends access does not even need that
 (:mod:`authsvc.store.transaction`).
 """
 
@@ -17,11 +17,11 @@ from authsvc.errors import StoreUnavailable
 from authsvc.store.connection import Connection
 
 LOOK_EVERY = 3.0
-"""Seconds between two looks: in that time a flood of events adds some megabytes at most."""
+"""Seconds between two checks: in that time a flood of events adds at most some megabytes."""
 
 STOP_AT, RESUME_AT = 0.85, 0.80
-"""Shares of ``maxmemory``: above the first, what can wait stops; below the second it goes on, so that it does not
-flicker at the mark."""
+"""Shares of ``maxmemory``: above the first, writes that can wait stop; below the second they continue, so that the
+state does not flap."""
 
 
 @frozen
@@ -44,7 +44,7 @@ def room_in(memory: Memory, before: Room) -> Room:
 
 
 def describe_memory(memory: Memory) -> str:
-    """Return what a person should know of the memory of Redis."""
+    """Return a sentence for people about the memory of Redis."""
     if not memory.limit:
         return f"Redis uses {memory.used // MIB} MiB and has no maxmemory, so activity and the index of images continue"
     used = f"Redis uses {memory.used // MIB} of the {memory.limit // MIB} MiB of its maxmemory"
@@ -54,16 +54,16 @@ def describe_memory(memory: Memory) -> str:
 
 
 class MemoryWatch:
-    """Looks at the memory of Redis.
+    """Watches the memory of Redis.
 
     A Redis that does not answer, or does not say, has as much room as it had before: without it nothing is written.
     """
 
     def __init__(self, connection: Connection, on_change: Callable[["MemoryWatch"], None] = lambda _: None) -> None:
-        """Watch the Redis of ``connection``; ``on_change`` hears when it is full, and when it no longer is."""
+        """Watch the Redis of ``connection``; ``on_change`` is called when it is full, and when it no longer is."""
         self.room = Room.UNKNOWN
         self.memory: Memory | None = None
-        """At the last look that was answered."""
+        """At the last check that was answered."""
         self.file_bytes = 0
         """Size of the append-only file at that look; 0 when Redis does not say."""
         self._connection = connection
@@ -74,14 +74,14 @@ class MemoryWatch:
         return self.room is not Room.FULL
 
     def facts(self) -> Mapping[str, Any]:
-        """Return what the last look said, for ``/readyz``."""
+        """Return the result of the last check, for ``/readyz``."""
         if self.memory is None:
             return {"room": self.room.value}
         limit = self.memory.limit or None
         return {"room": self.room.value, "used_bytes": self.memory.used, "limit_bytes": limit}
 
     async def look(self) -> None:
-        """Ask Redis, and report a change."""
+        """Query Redis, and report a change."""
         redis = self._connection.redis
         try:
             facts = await self._connection.read(lambda: redis.info("memory", "persistence"))
@@ -93,12 +93,12 @@ class MemoryWatch:
         before, uncounted = self.room, int(facts.get("mem_not_counted_for_evict", 0))
         self.memory = Memory(int(facts["used_memory"]) - uncounted, int(facts.get("maxmemory", 0)))
         self.room = room_in(self.memory, before)
-        # The first look is worth a word only if something is wrong.
+        # The first check is reported only if something is wrong.
         if self.room is not before and (before, self.room) != (Room.UNKNOWN, Room.ENOUGH):
             self._on_change(self)
 
     async def keep_looking(self, after_look: Callable[[], None] = lambda: None) -> None:
-        """Look every few seconds until cancelled."""
+        """Check every few seconds until cancelled."""
         while True:
             await self.look()
             after_look()

@@ -1,13 +1,13 @@
-"""Gives the records of an older authsvc their index entries and their customers, while everything serves (design #18).
+"""Adds index entries and customers to the records of an older authsvc, during operation (design #18).
 
 A pass goes through every record that has entries, in small steps: each step writes the entries of some records, on the
 condition that these are unchanged, in one script. So a step may be repeated, two replicas may do the same one, and a
-record that is changed meanwhile is read again. The place that a pass has reached is in Redis; a pass that was killed
-goes on from there.
+record that is changed meanwhile is read again. The place that a pass has reached is in Redis; an interrupted pass
+continues from there.
 
-The lists rely on the indexes once a pass has ended that no worker of an older authsvc lived to see the start of. They
-cease to when such a worker is back, or was: an older authsvc writes records without entries. A pass every day, and one
-after each start, finds what an older command line has written later.
+Lists rely on the indexes once a pass has ended at whose start no worker of an older authsvc was running. They stop
+doing so when such a worker runs again, or has run: an older authsvc writes records without entries. A pass every day,
+and one after each start, finds what an older command line has written later.
 """
 
 import json
@@ -41,7 +41,7 @@ ATTEMPTS = 5
 """How often a record that changes under a step is read again; the next pass finds it otherwise."""
 
 LEASE_SECONDS = 10
-"""For how long one worker has the migration to itself; it extends this with every step."""
+"""Duration of the lease of the worker that migrates, which renews it with every step."""
 
 _INDEX = (
     INDEX_FUNCTIONS
@@ -85,7 +85,7 @@ class MigrationStep:
     """The records of one step.
 
     Attributes:
-        place: what is stored when the step is done: the pass goes on behind it.
+        place: position that is stored when the step is done: the pass continues after it.
         kind: of the records.
         names: of the records.
         key: makes a record's key of its name.
@@ -112,11 +112,11 @@ class Migration:
     async def run(
         self, *, settles: Callable[[], Awaitable[bool]], clock: Callable[[], datetime]
     ) -> AsyncGenerator[float, None]:
-        """Make a pass, or the rest of one; yield the seconds that each step took, so that the caller may wait.
+        """Make a pass, or continue one; yield the seconds that each step took, so that the caller can pause.
 
         Args:
             settles: whether no older authsvc writes: asked when a pass begins at its first record.
-            clock: the present, for the record of the pass.
+            clock: the current time, for the record of the pass.
         """
         state = await self._state()
         if "place" not in state:
@@ -147,7 +147,7 @@ class Migration:
         return bool(await connection.run(connection.redis.expire(key, LEASE_SECONDS)))
 
     async def unsettle(self) -> None:
-        """Let lists do without the indexes until the end of the next pass."""
+        """Make lists not use the indexes until the end of the next pass."""
         await self._save({}, "settled")
 
     async def older_wrote(self) -> bool:
@@ -225,7 +225,7 @@ class Migration:
         await self._save({"place": step.place, "done": str(done)})
 
     def _item(self, key: str, raw: bytes, record: object, customers: Mapping[tuple[str, str], str]) -> dict[str, Any]:
-        """Return what is to be written for a record."""
+        """Return the data to be written for a record."""
         new = raw
         if isinstance(record, License) and record.customer_id is None:
             record = evolve(record, customer_id=customers[record.team, record.customer.strip()])
@@ -293,7 +293,7 @@ class Migration:
 
 
 async def read_progress(records: Records) -> IndexProgress:
-    """Return how far the indexes are.
+    """Return the progress of building the indexes.
 
     Raises:
         StoreUnavailable: Redis does not answer, or the state is damaged.

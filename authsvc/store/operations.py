@@ -1,4 +1,4 @@
-"""Marks of operations that were carried out: what makes it harmless to ask for a change again (design #18)."""
+"""Marks of operations that were carried out, which make it harmless to repeat a change (design #18)."""
 
 import json
 from contextlib import suppress
@@ -11,7 +11,7 @@ from authsvc.store import keys
 from authsvc.store.connection import Connection
 
 MARK_LIFE = 24 * 3600
-"""Seconds for which an operation that was carried out is known: far longer than anybody retries."""
+"""Seconds for which the mark of an operation is stored: far longer than any client retries."""
 
 REPEATED = "this was done already, by the same request"
 
@@ -20,7 +20,7 @@ OTHER_REQUEST = "another request was sent with this idempotency key; use a new k
 
 @frozen
 class OperationMark:
-    """What is known of an operation that was carried out.
+    """The mark of an operation that was carried out.
 
     Attributes:
         request: hash of the request; empty when it came without an idempotency key.
@@ -34,7 +34,7 @@ class OperationMark:
 
     @classmethod
     def parse(cls, raw: bytes) -> Self:
-        """Return the mark; one that an older version wrote says nothing but that the operation was carried out.
+        """Return the mark; one of an older version contains only that the operation was carried out.
 
         Raises:
             StoreUnavailable: it is damaged.
@@ -50,7 +50,7 @@ class OperationMark:
         return json.dumps({"request": self.request, "result": self.result, "attempt": self.attempt})
 
     def error_for(self, request_hash: str) -> Conflict:
-        """Return what a later attempt is told that carries the hash of its request."""
+        """Return the error for a later attempt with the given hash of its request."""
         if self.request and request_hash and self.request != request_hash:
             return Conflict(OTHER_REQUEST, code="idempotency_conflict")
         return OperationRepeated(REPEATED, self.result)
@@ -67,7 +67,7 @@ class RedisOperations:
     connection: Connection
 
     async def require_new(self, operation_id: str, request_hash: str) -> None:
-        """Accept an operation that was not carried out within the last day.
+        """Check that an operation was not carried out within the last day.
 
         Raises:
             OperationRepeated: it was, by the same request.
@@ -79,7 +79,7 @@ class RedisOperations:
             raise OperationMark.parse(raw).error_for(request_hash)
 
     async def note(self, operation_id: str, request_hash: str, result: str) -> None:
-        """Remember an operation that found nothing to change; one that is known stays as it is.
+        """Record an operation that found nothing to change, unless it is recorded already.
 
         Raises:
             Conflict: it was carried out by another request (code ``idempotency_conflict``).

@@ -16,7 +16,7 @@ from authsvc.store.batched_reads import BatchedReads, Values
 from authsvc.store.connection import Connection
 
 _SEPARATOR = "\0"
-"""Between the key of an index and what is looked for in it; no key has one."""
+"""Separates the key of an index from the text to search for; keys never contain it."""
 
 LEAF_SIZE = 128
 """Most entries of a leaf: ``zset-max-listpack-entries`` of Redis' defaults."""
@@ -136,7 +136,7 @@ class OrderedIndexes:
         return [entry.decode() for entry in found]
 
     async def first(self, index: str, prefix: str) -> str | None:
-        """Return the first entry that begins with ``prefix``; what is asked for at the same moment is one command."""
+        """Return the first entry that begins with ``prefix``; concurrent calls are sent as one command."""
         (found,) = await self._finds.read([index + _SEPARATOR + prefix])
         return None if found is None else found.decode()
 

@@ -5,18 +5,18 @@ from authsvc.store import passkey_keys
 from authsvc.store.connection import Connection
 
 KEY_LIFE = 2 * 24 * 3600
-"""Seconds after which the key of a day is forgotten: when nothing that was made with it can be answered any more."""
+"""Seconds after which the key of a day expires: when no challenge made with it can be answered any more."""
 
 
 class RedisPasskeyChallenges:
-    """What challenges depend on. Every method raises StoreUnavailable when Redis does not answer."""
+    """Stores the keys and marks of challenges. Every method raises StoreUnavailable when Redis does not answer."""
 
     def __init__(self, connection: Connection) -> None:
         """Read and write through ``connection``."""
         self._connection = connection
 
     async def key(self, day: int, new: bytes) -> bytes:
-        """Return the key of a day, which is ``new`` when there was none."""
+        """Return the key of a day; store ``new`` as the key when there is none."""
         name = passkey_keys.passkey_challenge_key(day)
         found = await self._connection.get(name)
         if found is None:
@@ -28,6 +28,6 @@ class RedisPasskeyChallenges:
         return bytes.fromhex(found.decode("ascii"))
 
     async def use(self, nonce: bytes, life_seconds: int) -> bool:
-        """Mark a challenge as answered, for as long as it lives; whether it was not before."""
+        """Mark a challenge as answered, for its lifetime; return whether it was not answered before."""
         name = passkey_keys.passkey_challenge(nonce.hex())
         return bool(await self._connection.run(self._connection.redis.set(name, b"1", nx=True, ex=life_seconds)))

@@ -64,7 +64,7 @@ class RedisPasskeys:
         """Store a changed passkey.
 
         Raises:
-            Conflict: it is no longer what ``old`` says.
+            Conflict: it is no longer equal to ``old``.
         """
         await self.records.replace(passkey_keys.passkey, new.id, old, new, entry)
 

@@ -1,4 +1,4 @@
-"""How many new passwords were tried for a member or a one-time link, in Redis: one bucket each, as of the throttle."""
+"""Counts new passwords tried for a member or a one-time link, in Redis: one bucket each, as in the throttle."""
 
 from datetime import datetime
 
@@ -17,7 +17,7 @@ return string.format('%.3f', wait)
 
 
 class RedisPasswordChoices:
-    """Counts new passwords before they are looked at."""
+    """Counts new passwords before they are checked."""
 
     def __init__(self, connection: Connection) -> None:
         """Read and write through ``connection``."""
@@ -25,7 +25,7 @@ class RedisPasswordChoices:
         self._count = connection.redis.register_script(_COUNT)
 
     async def count(self, counted_for: str, now: datetime) -> float:
-        """Count one; return for how many seconds none may be tried, and then this one is not counted.
+        """Count one; return the seconds for which none may be tried, in which case this one is not counted.
 
         Raises:
             StoreUnavailable: Redis does not answer.

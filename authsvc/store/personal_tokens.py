@@ -66,6 +66,6 @@ class RedisPersonalTokens:
         """Store a changed token.
 
         Raises:
-            Conflict: it is no longer what ``old`` says.
+            Conflict: it is no longer equal to ``old``.
         """
         await self.records.replace(keys.personal_token, new.id, old, new, entry)

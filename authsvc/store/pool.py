@@ -6,7 +6,7 @@ health check finds dead fails the command instead of being opened again. Here a 
 
 - has not been closed by the other side,
 - answered within the last ``health_check_interval`` seconds, or answers a PING now, and
-- was opened after the last failure that :meth:`CheckedPool.distrust` was told of.
+- was opened after the last failure that was reported to :meth:`CheckedPool.distrust`.
 
 Rule 1: a connection is only ever closed by the task that has taken it out of the pool; anything else could close it
 under a command of another task.
@@ -34,7 +34,7 @@ class CheckedPool(BlockingConnectionPool):
 
     def __init__(self, **options: Any) -> None:
         """Prepare a pool; nothing connects yet. ``options`` are those of redis-py's pool."""
-        # With them redis-py takes a closed TCP connection for a good one.
+        # With them redis-py takes a closed TCP connection for a usable one.
         super().__init__(maint_notifications_config=MaintNotificationsConfig(enabled=False), **options)
         self._opened_at: weakref.WeakKeyDictionary[AbstractConnection, float] = weakref.WeakKeyDictionary()
         self._trusted_since = -math.inf
@@ -44,7 +44,7 @@ class CheckedPool(BlockingConnectionPool):
         self._trusted_since = max(self._trusted_since, opened_before)
 
     async def primary(self) -> tuple[str, int] | None:
-        """Return where the primary is; None when nobody but its address says it."""
+        """Return the address of the primary; None if it is only given by the URL."""
         return None
 
     def outside(self, protocol: int) -> AbstractConnection:
@@ -72,7 +72,7 @@ class CheckedPool(BlockingConnectionPool):
         if self._opened_at.get(connection, -math.inf) < self._trusted_since:
             return False
         try:
-            # True also at the end of the stream, and for a reply that nobody waits for.
+            # Also true at the end of the stream, and for a reply that no caller waits for.
             if await connection.can_read():
                 return False
             await connection.check_health()  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""Reading a snapshot of Redis (an RDB file): which keys it has, and the texts of some of them.
+"""Reads a snapshot of Redis (an RDB file): its keys, and the values of some of them.
 
 The format is read as far as it must be to find where each value ends: versions up to 12, which Redis 7 and 8 write,
 with every type that has no modules (rdb.h and rdb.c of Redis). The file is read from front to back in little memory.
@@ -31,7 +31,7 @@ _LITERAL = 32
 
 
 class SnapshotDamaged(Exception):
-    """The file is not a whole snapshot, or one of a Redis that is too new."""
+    """The file is not a complete snapshot, or it is from a Redis that is too new."""
 
 
 @frozen
@@ -55,7 +55,7 @@ class SnapshotReader:
 
     Attributes:
         file: at its beginning, buffered and seekable.
-        wanted: whether the text of a key is wanted.
+        wanted: whether the value of a key is needed.
         database: number of the database whose keys are returned.
     """
 
@@ -239,7 +239,7 @@ def _decompressed(packed: bytes, size: int) -> bytes:
             place += 1
             if start < 0:
                 raise SnapshotDamaged("a compressed text is damaged")
-            for offset in range(length + 2):  # it may overlap what it makes
+            for offset in range(length + 2):  # source and target may overlap
                 found.append(found[start + offset])
     except IndexError as error:
         raise SnapshotDamaged("a compressed text is damaged") from error

@@ -1,14 +1,14 @@
 """Cache of decoded records, which Redis keeps current (docs/decisions/0029-record-cache.md).
 
 Redis reports every change of a cached kind of record on a connection of its own
-(:mod:`authsvc.store.record_tracking`), in order and before it answers whoever made the change. So a record that was
-read while that connection was there, and of which nothing was reported since, is what Redis has.
+(:mod:`authsvc.store.record_tracking`), in order and before it answers the client that made the change. So a record that
+was read while that connection existed, and for which no change was reported since, is current.
 
 Rule 1: a record is current only while the connection has proven within the last two seconds that nothing is missing.
-Rule 2: a reported change removes the record, and what a read brings that was under way at that moment is not cached.
-Rule 3: what is not current any more is believed for a minute while the store is unavailable (design #13), counted
-from the last proof. A change that was seen ends that too, whichever answer comes last.
-Rule 4: that there is no record is never cached.
+Rule 2: a reported change removes the record, and the result of a read that was in flight at that moment is not cached.
+Rule 3: while the store is unavailable, a record that is no longer current is used for a minute after the last proof
+(design #13). A reported change ends that, too, whichever answer arrives last. Rule 4: the absence of a record is never
+cached.
 """
 
 from collections import OrderedDict
@@ -17,10 +17,10 @@ from collections.abc import Callable, Iterable, Sequence
 from attrs import define, field, frozen
 
 CURRENT_FOR = 2.0
-"""Seconds after the last proof for which records are taken for what Redis has."""
+"""Seconds after the last proof for which records count as current."""
 
 BELIEVED_FOR = 60.0
-"""Seconds after Redis' last word for which a record is believed while the store is unavailable."""
+"""Seconds after Redis' last answer for which a record is used while the store is unavailable."""
 
 
 @define(eq=False)
@@ -48,7 +48,7 @@ class _CachedRecord:
 
 @define(eq=False)
 class _Flight:
-    """All reads of one key that are under way at the same time."""
+    """All reads of one key that are in flight at the same time."""
 
     reads: int = 0
     answered: bool = False
@@ -57,7 +57,7 @@ class _Flight:
 
 @frozen(eq=False)
 class PendingRead:
-    """A read of several records that is under way.
+    """A read of several records that is in flight.
 
     Attributes:
         keys: of the records.
@@ -74,12 +74,12 @@ class PendingRead:
 
 @define(eq=False)
 class RecordCache:
-    """Keeps the records that were used last.
+    """Caches the records that were used last.
 
     Attributes:
         most: records that are kept.
         monotonic: seconds of a clock that never goes back.
-        hits: how often everything that was asked for was current.
+        hits: how often all requested records were current.
         misses: how often it was not.
     """
 
@@ -96,12 +96,12 @@ class RecordCache:
         return len(self._entries)
 
     def is_current(self) -> bool:
-        """Whether records may be taken for what Redis has."""
+        """Whether cached records count as current."""
         period = self._period
         return period is not None and self.monotonic() - period.proven_at <= CURRENT_FOR
 
     def current(self, keys: Sequence[str]) -> list[object] | None:
-        """Return the records at ``keys`` as Redis has them, all as of this instant, or None unless all are here."""
+        """Return the current records at ``keys``, all as of this instant, or None unless all are cached."""
         found: list[object] = []
         if self.is_current():
             for key in keys:
@@ -125,25 +125,25 @@ class RecordCache:
         return entry.record
 
     def decoded(self, key: str, raw: bytes) -> object | None:
-        """Return the record in ``raw`` if that is what is kept of ``key``."""
+        """Return the decoded record if ``raw`` is what is cached for ``key``."""
         entry = self._entries.get(key)
         return entry.record if entry is not None and entry.raw == raw else None
 
     def begin(self, keys: Sequence[str]) -> PendingRead:
-        """Take note of a read that is about to be sent; :meth:`end` follows, whatever becomes of it."""
+        """Register a read that is about to be sent; :meth:`end` must follow, whatever its result."""
         flights = [self._flights.setdefault(key, _Flight()) for key in keys]
         for flight in flights:
             flight.reads += 1
         return PendingRead(keys, self.monotonic(), self._period, flights)
 
     def store(self, reading: PendingRead, raws: Sequence[bytes | None], records: Sequence[object | None]) -> None:
-        """Keep what a read brought, unless a change was reported meanwhile or another read says otherwise."""
+        """Cache the result of a read, unless a change was reported meanwhile or another read has a different result."""
         period = reading.period if reading.period is self._period else None
         for key, flight, raw, record in zip(reading.keys, reading.flights, raws, records, strict=True):
             if self._flights.get(key) is not flight:
                 continue
             if flight.answered and flight.raw != raw:
-                # Which of two answers is the newer one cannot be told; both were under way at the same time.
+                # It is unknown which of two answers is newer; both were in flight at the same time.
                 self._forget(key)
                 continue
             flight.answered, flight.raw = True, raw
@@ -152,21 +152,21 @@ class RecordCache:
                 continue
             known = self._entries.get(key)
             if period is None and known is not None and known.period is not None and known.period is self._period:
-                continue  # what is kept is newer
+                continue  # the cached record is newer
             self._entries[key] = _CachedRecord(record, raw, reading.began, period)
             self._entries.move_to_end(key)
         while len(self._entries) > self.most:
             self._entries.popitem(last=False)
 
     def end(self, reading: PendingRead) -> None:
-        """Take note that a read is over."""
+        """Register the end of a read."""
         for key, flight in zip(reading.keys, reading.flights, strict=True):
             flight.reads -= 1
             if not flight.reads and self._flights.get(key) is flight:
                 del self._flights[key]
 
     def invalidate(self, keys: Iterable[str] | None) -> None:
-        """Forget the records at ``keys``, which were changed, and what is being read of them; None for everything."""
+        """Drop the records at ``keys``, which were changed, and reads of them in flight; None for all records."""
         if keys is None:
             self._entries.clear()
             self._flights.clear()

@@ -1,11 +1,11 @@
 """The connection on which Redis reports every change of a cached kind of record (client tracking, in RESP3).
 
-It is made with the settings of the pool, so TLS, access rules and Sentinel are the same; then it speaks for itself:
-what Redis reports is applied the moment that it arrives, before any request that arrived later is looked at.
+It is made with the settings of the pool, so TLS, access rules and Sentinel are the same; then it uses the raw protocol:
+reports of Redis are applied as soon as they arrive, before any request that arrived later is processed.
 
-``HELLO`` is asked every second. Its answer comes after every report that Redis sent before, so it proves that nothing
-until the question is missing; and it tells whether Redis is still the primary. With Sentinel, the sentinels are asked
-first: a primary that was replaced and knows nothing of it goes on answering.
+``HELLO`` is asked every second. Its answer comes after every report that Redis sent before, so it proves that all
+changes before it have been reported; and it tells whether Redis is still the primary. With Sentinel, the sentinels are
+asked first: a primary that was replaced without noticing it still answers.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ PAUSE = 0.5
 """Seconds before a lost connection is made again."""
 
 REFUSED_PAUSE = 60.0
-"""Seconds before a Redis is asked again that does not report changes."""
+"""Seconds before the next attempt with a Redis that does not report changes."""
 
 REPLACED = "another Redis is the primary now"
 
@@ -40,11 +40,11 @@ class TrackingRefused(Exception):
 
 
 class TrackingLost(Exception):
-    """The connection is of no use any more."""
+    """The connection can no longer be used."""
 
 
 class _Reports(asyncio.Protocol):
-    """Reads what Redis says."""
+    """Reads the messages of Redis."""
 
     def __init__(self, invalidate: Callable[[Iterable[str] | None], None]) -> None:
         self._invalidate = invalidate
@@ -56,7 +56,7 @@ class _Reports(asyncio.Protocol):
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def take(self, transport: asyncio.WriteTransport) -> None:
-        """Speak over ``transport`` from now on."""
+        """Use ``transport`` from now on."""
         self._transport = transport
         transport.set_protocol(self)
 
@@ -108,7 +108,7 @@ class _Reports(asyncio.Protocol):
 
 
 class RecordTracking:
-    """Keeps a cache current for as long as Redis lets it."""
+    """Keeps a cache current as long as Redis reports changes."""
 
     def __init__(self, connection: Connection, cache: RecordCache, logger: Logger) -> None:
         """Connect as ``connection`` does, which is what the cache is filled through."""
@@ -118,7 +118,7 @@ class RecordTracking:
         self._told = False
 
     async def run(self) -> None:
-        """Follow the changes until cancelled; what fails is begun again."""
+        """Follow the changes until cancelled; reconnect after failures."""
         while True:
             try:
                 await self._follow()
@@ -134,8 +134,8 @@ class RecordTracking:
 
         Raises:
             TrackingRefused: Redis does not report changes.
-            ResponseError: the same, said to redis-py.
-            TrackingLost: the connection is of no use any more.
+            ResponseError: the same, as redis-py raises it.
+            TrackingLost: the connection can no longer be used.
             RedisError: it cannot be made.
         """
         primary = await self._connection.primary()
@@ -147,7 +147,8 @@ class RecordTracking:
             if await self._connection.primary() != primary:
                 raise TrackingLost(REPLACED)
             asked_at = await self._prove(reports)
-            # A pooled connection may lead to who was primary before, and what it reads would never be reported.
+            # A pooled connection may lead to the previous primary, and changes of what is read there would never be
+            # reported.
             self._connection.distrust_older()
             period = self._cache.begin_period(asked_at)
             reports.on_lost = lambda: self._cache.end_period(period)
@@ -190,7 +191,7 @@ class RecordTracking:
         self._logger.info("store.tracked")
 
     def _untracked(self, reason: str) -> None:
-        """Tell once why changes are not reported."""
+        """Log once why changes are not reported."""
         if not self._told:
             self._logger.warning("store.untracked", reason=reason)
         self._told = True

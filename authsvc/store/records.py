@@ -1,4 +1,4 @@
-"""Reading, listing and replacing records: what the modules of every aggregate share."""
+"""Reads, lists and replaces records: code shared by the modules of all aggregates."""
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -20,7 +20,7 @@ from authsvc.tenancy.versioned import Version, Versioned
 T = TypeVar("T")
 
 ENDINGS = ("revoked_at", "archived_at", "disabled_at", "removed_at")
-"""Fields of records that say since when there is no access."""
+"""Fields of records with the time when access ended."""
 
 CHANGED_MEANWHILE = "it was changed at the same moment by another request; look at it and try again"
 
@@ -99,7 +99,7 @@ class Records:
         return bool(found == b"1")
 
     def change(self, entry: Entry, result: str) -> Transaction:
-        """Begin a change, which ``entry`` tells of; ``result`` is the id of what is created or changed."""
+        """Begin a change with its audit ``entry``; ``result`` is the id of the created or changed record."""
         return Transaction(entry, self.log, result)
 
     async def replace(self, key: Callable[[str], str], record_id: str, old: Versioned[T], new: T, entry: Entry) -> None:
@@ -108,14 +108,14 @@ class Records:
         ``key`` makes the key of its id.
 
         Raises:
-            Conflict: it is no longer what ``old`` says.
+            Conflict: it is no longer equal to ``old``.
         """
         await self.replacing(key, record_id, old, new, entry).apply(self.connection)
 
     def replacing(
         self, key: Callable[[str], str], record_id: str, old: Versioned[T], new: T, entry: Entry
     ) -> Transaction:
-        """Return the change that :meth:`replace` makes."""
+        """Return the change of :meth:`replace`."""
         change = self.change(entry, record_id)
         change.expect(key(record_id), old.version, CHANGED_MEANWHILE)
         change.put(key(record_id), self.codec.encode_change(old.version, new), keep_life=True)
@@ -125,7 +125,7 @@ class Records:
 
 
 def ends_access(old: object, new: object) -> bool:
-    """Whether a change of a record revokes, archives, disables or removes what it stands for."""
+    """Whether a change of a record revokes, archives, disables or removes what it represents."""
     return any(getattr(old, name, None) is None and getattr(new, name, None) is not None for name in ENDINGS)
 
 

@@ -28,21 +28,21 @@ REASONS = {
 """By the first word of the error reply, its code."""
 
 MAX_REPLY = 300
-"""Characters of a reply that are worth a log line."""
+"""Most characters of a reply in a log line."""
 
 
 @frozen
 class RedisRefusal:
-    """What Redis said, and what that means."""
+    """A refusal of Redis, and its meaning."""
 
     reason: str
-    """A clause for a person; names nothing of this installation."""
+    """A clause for people, without details of this installation."""
     reply: str
     """Redis' own words, the code first; for the operator."""
 
 
 def refusal_of(error: BaseException | None) -> RedisRefusal | None:
-    """Return what ``error`` means if it is such a refusal, or was raised because of one."""
+    """Return the refusal if ``error`` is one, or was raised because of one."""
     while error is not None:
         if isinstance(error, RedisError):
             reply = reply_of(error)

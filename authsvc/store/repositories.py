@@ -1,7 +1,7 @@
 """Lists of repositories: one row for each, with its newest tag, whatever the number of its tags.
 
-A page is read with a few scripts. Which tags are the newest is known from the activity, which has for each repository
-an index with the newest tag first; what is under them says the index of images.
+A page is read with a few scripts. The newest tags come from the activity, which has for each repository an index with
+the newest tag first; their images come from the index of images.
 """
 
 import re
@@ -21,7 +21,7 @@ from authsvc.store.records import Records
 from authsvc.tenancy.pages import Page, read_cursor, write_cursor
 
 MAX_NAMES = 2_000
-"""Most names of repositories that are looked at for one page of a search."""
+"""Most names of repositories that are examined for one page of a search."""
 
 STEP = 200
 """Names of repositories that one command reads."""
@@ -33,7 +33,7 @@ CHOSEN = 3
 """Tags of them that are looked for in the index of images, which may not have one of a moment ago yet."""
 
 _EVIDENCE = re.compile(r"sha256-[0-9a-f]{64}(\..*)?", re.ASCII)
-"""A tag under which something speaks for an image."""
+"""A tag of evidence for an image."""
 
 _DIGITS = re.compile(r"([0-9]+)", re.ASCII)
 
@@ -76,7 +76,8 @@ class RedisRepositories:
 
         Args:
             app: slug.
-            find: what their names have behind the slug; empty for all. With it, a page may be short and have a next.
+            find: part of their names after the slug; empty for all. With it, a page may be short even if there is a
+                next one.
             after: cursor of the previous page, or None.
             limit: most items.
 
@@ -141,7 +142,7 @@ class RedisRepositories:
                 (entry[:-TAG_HASH], raw.decode()) for entry, raw in zip(some, raws, strict=False) if raw is not None
             ]
             images = [(at, tag) for at, tag in tags if not _EVIDENCE.fullmatch(tag)]
-            # What one crawl found has one time: there the highest version counts as the newest.
+            # All tags found by one crawl have the same time: of these, the highest version counts as the newest.
             images.sort(key=lambda one: _version(one[1]), reverse=True)
             images.sort(key=lambda one: one[0])
             found[name] = [tag for _, tag in images[:CHOSEN]]
@@ -155,6 +156,6 @@ class RedisRepositories:
 
 
 def _version(tag: str) -> tuple[tuple[int, str], ...]:
-    """Return what sorts tags as people count versions: 1.10 after 1.9, and words such as ``latest`` first."""
+    """Return a key that sorts tags in the order of versions: 1.10 after 1.9, and words such as ``latest`` first."""
     parts = (part for part in _DIGITS.split(tag) if part)
     return tuple((int(part), "") if part.isdigit() else (-1, part) for part in parts)

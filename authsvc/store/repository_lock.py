@@ -1,9 +1,9 @@
 """A lock on one repository of the registry, for all replicas and the command line: a lease in Redis.
 
-Only its holder extends or releases it, which Redis checks in the same step. It ends by itself soon after its holder
-does, and is extended in the background while a request to the registry takes long. A holder that was stopped for
-longer than a lease finds out at its next :meth:`RedisRepositoryLock.extend`; one that was stopped between that and its
-request to the registry does not, because the registry knows nothing of the lock.
+Only its holder extends or releases it, which Redis checks in the same step. It expires soon after its holder ends, and
+is extended in the background during a long request to the registry. A holder that was suspended for longer than a lease
+finds out at its next :meth:`RedisRepositoryLock.extend`; one that was suspended between that and its request to the
+registry does not, because the registry does not know the lock.
 """
 
 import asyncio
@@ -18,16 +18,16 @@ from authsvc.store import keys
 from authsvc.store.connection import Connection
 
 LEASE = 15.0
-"""Seconds after which a lock ends whose holder does nothing any more."""
+"""Seconds after which a lock expires if its holder does not extend it."""
 
 PATIENCE = 20.0
-"""Seconds that a holder-to-be waits: longer than a lease, so that the lock of a holder that died is waited out."""
+"""Seconds to wait for a lock: longer than a lease, so that the lock of a holder that died expires in that time."""
 
 PAUSE = 0.2
 """Seconds between two attempts to get a lock."""
 
 CANCEL_AGAIN = 0.2
-"""Seconds after which the extending is cancelled again."""
+"""Seconds after which the background task is cancelled again."""
 
 BUSY = "another deletion in this repository is running; try again when it has ended"
 
@@ -55,7 +55,7 @@ class RedisRepositoryLock:
     lease: float
 
     async def extend(self) -> None:
-        """Keep the lock for another lease.
+        """Extend the lock by another lease.
 
         Raises:
             Conflict: it has ended, and another holder may have it.
@@ -65,7 +65,7 @@ class RedisRepositoryLock:
             raise Conflict(LOST, code="image_deletion_running")
 
     async def release(self) -> None:
-        """Give the lock up, if it is still held.
+        """Release the lock, if it is still held.
 
         Raises:
             StoreUnavailable: Redis does not answer.
@@ -73,7 +73,7 @@ class RedisRepositoryLock:
         await self._run(_RELEASE)
 
     async def keep(self) -> None:
-        """Extend the lock until it is lost; what Redis does not answer is asked again."""
+        """Extend the lock until it is lost; try again when Redis does not answer."""
         while True:
             await asyncio.sleep(self.lease / 4)
             with suppress(StoreUnavailable):
@@ -91,7 +91,7 @@ class RepositoryLocks:
     Attributes:
         connection: to Redis.
         lease: seconds.
-        patience: seconds that are waited for a lock.
+        patience: seconds to wait for a lock.
     """
 
     connection: Connection
@@ -119,7 +119,7 @@ class RepositoryLocks:
             while not keeping.done():  # redis-py loses a cancellation that arrives with a reply
                 keeping.cancel()
                 await asyncio.wait({keeping}, timeout=CANCEL_AGAIN)
-            with suppress(StoreUnavailable):  # it ends by itself
+            with suppress(StoreUnavailable):  # it expires
                 await lock.release()
 
     async def _acquire(self, lock: RedisRepositoryLock) -> None:
@@ -135,6 +135,6 @@ class RepositoryLocks:
 
 
 async def _kept(lock: RedisRepositoryLock) -> None:
-    """Keep a lock; the next call of extend() finds out that it was lost."""
+    """Extend a lock; if it is lost, the next call of extend() finds out."""
     with suppress(Conflict):
         await lock.keep()

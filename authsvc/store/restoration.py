@@ -1,8 +1,8 @@
-"""Which commands follow a restored snapshot, so that nothing that was ended or given out after it counts again.
+"""The commands after a restored snapshot: credentials that ended or were issued after it must not be valid.
 
 Sign-ins, refresh tokens and one-time links all end. Members are at a new epoch, linked registries at a new purge, and a
-license is rotated to a generation that no lost change can have given out. What the audit says was taken away since is
-taken away (:mod:`authsvc.audit.revocations`). Records are written with their own codec; entries of indexes that are
+license is rotated to a generation that no lost change can have issued. Access that ended since, according to the audit,
+is ended again (:mod:`authsvc.audit.revocations`). Records are written with their own codec; entries of indexes that are
 missing then are written by the pass that follows each start (:mod:`authsvc.store.migration`).
 """
 
@@ -37,13 +37,13 @@ ENDED = tuple(
         *("link", "pending-link", "team-links", "passkey-challenge-key", "worker"),
     )
 )
-"""What the keys begin with that a restore removes."""
+"""Prefixes of the keys that a restore removes."""
 
 PURGES = 1000
-"""By so many a linked registry is further than in the backup: nobody purges one as often in the time that was lost."""
+"""Added to the purges of a linked registry in the backup: more than anyone makes in the time that was lost."""
 
 FLOOR_SINCE = datetime(2025, 1, 1, tzinfo=UTC)
-"""Generations of license tokens after a restore begin with the seconds since then: more than any that was given out."""
+"""Generations of license tokens after a restore begin with the seconds since then: more than any that was issued."""
 
 EVENT = "backup.restored"
 
@@ -54,13 +54,13 @@ _ROLES = (Role.VIEWER, Role.DEVELOPER, Role.OWNER)
 
 @define
 class Restoration:
-    """Decides what follows a snapshot, from one reading of it.
+    """Determines the commands after a snapshot, in one reading of it.
 
     Attributes:
-        revocations: what was taken away since.
-        unusable_hash: of a password that nobody knows.
-        entry: the audit's entry on the restore.
-        counted: how many of what kind there are and were changed, filled by :meth:`commands`.
+        revocations: access that ended since.
+        unusable_hash: hash that no password has.
+        entry: the audit entry about the restore.
+        counted: numbers of records by kind, and of changed ones, filled by :meth:`commands`.
     """
 
     revocations: Revocations
@@ -70,7 +70,7 @@ class Restoration:
     _codec: Codec = field(factory=Codec)
 
     def wants(self, key: str) -> bool:
-        """Whether the text of a key is needed."""
+        """Whether the value of a key is needed."""
         if key == keys.AUDIT:
             return True
         kind, name = _kind(key)
@@ -81,7 +81,7 @@ class Restoration:
         return kind in _CHANGES and self.revocations.of(kind, name) is not None
 
     def commands(self, stored: Iterator[StoredText]) -> Iterator[Command]:
-        """Yield the commands that follow.
+        """Yield the commands.
 
         Args:
             stored: the snapshot, read with :meth:`wants`.
@@ -229,7 +229,7 @@ _CHANGES: Mapping[str, tuple[type, Callable[[Any, Loss, datetime], Any]]] = {
 
 
 def _removal(kind: str, key: str, record: Any) -> Iterator[Command]:
-    """Yield what removes a record from the lists that it is in."""
+    """Yield the commands that remove a record from its lists."""
     yield "DEL", key
     if kind == "license-link":
         yield "ZREM", license_link_keys.license_links(record.license), record.id

@@ -1,4 +1,4 @@
-"""Following the primary: a pool whose connections go to whichever redis the sentinels call primary.
+"""A connection pool that follows the primary: its connections go to the redis that the sentinels name.
 
 redis-py's own sentinel pool has no bound on waiting, and its clients retry; the connections that it makes are used
 here with the bounds of :mod:`authsvc.store.connection`.
@@ -19,11 +19,11 @@ from authsvc.store.pool import CheckedPool
 
 
 class PrimaryPool(CheckedPool):
-    """Connections to the primary of the moment; each new one asks where that is."""
+    """Connections to the current primary; each new connection asks the sentinels for its address."""
 
     is_master = True
     check_connection = False
-    """What redis-py's connection asks of its pool."""
+    """An attribute that redis-py's connection requires of its pool."""
 
     def __init__(self, url: SentinelUrl, ask_timeout: float, **options: Any) -> None:
         """Prepare a pool that waits ``ask_timeout`` seconds for each sentinel; nothing connects yet."""
@@ -48,7 +48,7 @@ class PrimaryPool(CheckedPool):
         return await self.get_master_address()
 
     async def get_master_address(self) -> tuple[str, int]:
-        """Ask the sentinels, one after the other; the one that knew is asked first next time.
+        """Ask the sentinels, one after the other; the one that answered is asked first next time.
 
         Raises:
             redis.exceptions.ConnectionError: none of them knows a primary.
@@ -56,7 +56,7 @@ class PrimaryPool(CheckedPool):
         primary: tuple[str, int] = await self._sentinel.discover_master(self._service)
         if primary != self._primary:
             self._primary = primary
-            # Older connections lead to who was primary before.
+            # Older connections lead to the previous primary.
             self.distrust(opened_before=asyncio.get_running_loop().time())
         return primary
 

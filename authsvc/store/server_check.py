@@ -1,4 +1,4 @@
-"""What a Redis must be before we trust it with licenses: new enough, the primary, durable, and never evicting."""
+"""Checks that a Redis is fit for licenses: new enough, the primary, durable, and never evicting."""
 
 import re
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ class ServerProblem:
     Attributes:
         code: stable name.
         sentence: what and why.
-        is_fatal: whether it is not to be trusted with licenses.
+        is_fatal: whether the Redis must not be used.
         is_unknown: whether it could not be checked.
     """
 
@@ -40,7 +40,7 @@ class ServerProblem:
 
 
 async def check_server(connection: Connection) -> tuple[str, ...]:
-    """Return warnings about what could not be checked, or should be otherwise.
+    """Return warnings about conditions that could not be checked, or should be different.
 
     Raises:
         SetupRefused: it is too old, a replica, loses acknowledged writes, or evicts keys.
@@ -54,7 +54,7 @@ async def check_server(connection: Connection) -> tuple[str, ...]:
 
 
 async def examine_server(connection: Connection) -> tuple[ServerProblem, ...]:
-    """Return everything that is wrong with it, or cannot be checked.
+    """Return all problems, including conditions that cannot be checked.
 
     Raises:
         StoreUnavailable: it does not answer.
@@ -125,10 +125,10 @@ def known_holes(version: str) -> tuple[str, ...]:
 
 
 def check_version(version: str) -> None:
-    """Accept a server's version.
+    """Check a server's version.
 
     Raises:
-        SetupRefused: it is older than we need, or says nothing that is a version.
+        SetupRefused: it is older than required, or not a version.
     """
     parts = re.match(r"([0-9]+)\.([0-9]+)", version, re.ASCII)
     if parts is None or (int(parts[1]), int(parts[2])) < OLDEST:

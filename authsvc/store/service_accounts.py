@@ -50,7 +50,7 @@ class RedisServiceAccounts:
         """Store a new service account.
 
         Raises:
-            Conflict: the name is taken in the team; names are never given twice.
+            Conflict: the name is taken in the team; names are never reused.
         """
         change = self.records.change(entry, account.id)
         change.expect_absent(
@@ -69,6 +69,6 @@ class RedisServiceAccounts:
         """Store a changed service account.
 
         Raises:
-            Conflict: it is no longer what ``old`` says.
+            Conflict: it is no longer equal to ``old``.
         """
         await self.records.replace(keys.service_account, new.id, old, new, entry)

@@ -9,17 +9,17 @@ from authsvc.errors import Conflict, SetupRefused, StoreUnavailable
 from authsvc.store.connection import Connection
 
 LOOK_EVERY = 0.1
-"""Seconds between two questions whether it is written."""
+"""Seconds between two checks whether it is written."""
 
 
 async def take_snapshot(connection: Connection, folders: Sequence[Path]) -> BinaryIO:
     """Have Redis write a snapshot, and return the file, opened for reading.
 
-    The file stays as it is: Redis puts the next one in its place.
+    The opened file does not change: Redis replaces it by a new file.
 
     Args:
         connection: to Redis.
-        folders: where the folder of Redis may be, as this process sees it.
+        folders: possible places of the folder of Redis, as this process sees it.
 
     Raises:
         SetupRefused: no folder of Redis can be seen from here.
@@ -58,7 +58,7 @@ async def take_snapshot(connection: Connection, folders: Sequence[Path]) -> Bina
 
 
 async def _idle(connection: Connection) -> None:
-    """Wait until Redis writes no other snapshot: that one may have begun before what is to be in ours."""
+    """Wait until Redis writes no other snapshot: it may have begun before changes that must be in ours."""
     facts = await _facts(connection)
     while facts["rdb_bgsave_in_progress"]:
         await asyncio.sleep(LOOK_EVERY)

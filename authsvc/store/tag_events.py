@@ -1,7 +1,7 @@
-"""What the registry reports of tags while something is deleted from their repository, in Redis.
+"""Stores in Redis what the registry reports about tags during a deletion from their repository.
 
-A deletion reads it, to find pushes of the same moment that were lost (:mod:`authsvc.images.tag_changes`). It is stored
-while the repository's lock is held and for some minutes after, and in the order in which the registry reports it.
+A deletion reads it to find concurrent pushes that were lost (:mod:`authsvc.images.tag_changes`). It is stored while the
+repository's lock is held and for some minutes after that, in the order of the registry's reports.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ LIFE = 600
 """Seconds for which they are stored after the last one."""
 
 PATIENCE = 3.0
-"""Seconds in which the registry reports what it did: usually it takes a tenth of one."""
+"""Seconds in which the registry reports what it did: usually it takes a tenth of a second."""
 
 PAUSE = 0.05
 """Seconds between two looks."""
@@ -44,7 +44,7 @@ return redis.call('EXPIRE', KEYS[2], {LIFE})
 
 @frozen
 class TagEventSink:
-    """Hands events on, and stores those about tags of repositories from which something is being deleted.
+    """Passes events on, and stores those about tags of repositories with a deletion in progress.
 
     Attributes:
         sink: records all of them.
@@ -58,7 +58,7 @@ class TagEventSink:
         """Record events, as :meth:`authsvc.activity.event_sink.EventSink.record`.
 
         Raises:
-            StoreUnavailable: it is not known whether they were recorded; the registry is to send them again.
+            StoreUnavailable: it is not known whether they were recorded; the registry must send them again.
         """
         recorded = await self.sink.record(events, now)
         changes = ((event.repository, change) for event in events for change in changes_in(event))
@@ -75,14 +75,14 @@ class RedisTagEvents:
 
     Attributes:
         connection: to Redis.
-        patience: seconds in which a report is waited for.
+        patience: seconds to wait for a report.
     """
 
     connection: Connection
     patience: float = PATIENCE
 
     async def position(self, repository: str) -> str:
-        """Return where the reports stand now."""
+        """Return the current position of the reports."""
         redis, key = self.connection.redis, keys.tag_events(repository)
         newest = await self.connection.read(lambda: redis.xrevrange(key, count=1))
         return newest[0][0].decode() if newest else START
@@ -110,7 +110,7 @@ class RedisTagEvents:
 
 
 def changes_in(event: RegistryEvent) -> Iterable[TagChange]:
-    """Yield what an event says of a tag or of all tags of a manifest."""
+    """Yield the changes in an event of a tag or of all tags of a manifest."""
     deleted = event.action is EventAction.DELETE
     pushed = event.action is EventAction.PUSH and (event.tag is not None or event.media_type in MANIFESTS)
     if deleted or pushed:

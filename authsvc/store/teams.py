@@ -55,11 +55,11 @@ class RedisTeams:
         """Store a changed team.
 
         Raises:
-            Conflict: it is no longer what ``old`` says.
+            Conflict: it is no longer equal to ``old``.
         """
         await self.records.replace(keys.team, new.slug, old, new, entry)
 
 
 def team_list(records: Records) -> SetList[Team]:
-    """Return the one list of all teams, whose owner is nobody."""
+    """Return the only list of all teams, which has no owner."""
     return SetList(records, Team, keys.team, partial(keys.index, "teams"), lambda _: keys.TEAMS, str)

@@ -1,8 +1,8 @@
 """The state of the throttle in Redis: buckets, wrong passwords of the last hour, and networks known to an account.
 
-Every decision is one script, so that guesses which come at once are counted one after the other, whichever worker or
-server they came to. No address, account or password is stored: names are hashed, and a password is an HMAC under a
-key that Redis never sees.
+Every decision is one script, so that simultaneous guesses are counted one after the other, even if they reach different
+workers or servers. No address, account or password is stored: names are hashed, and a password is an HMAC under a key
+that Redis never sees.
 """
 
 import hashlib

@@ -8,7 +8,7 @@ from authsvc.store.connection import Connection
 from authsvc.upstreams.sealed_token import SealedToken
 
 LEASE = 15.0
-"""Seconds after which the lock of a replica ends that does nothing any more."""
+"""Seconds after which the lock of a replica expires."""
 
 _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
 
@@ -37,11 +37,11 @@ class RedisUpstreamTokens:
         await self.connection.run(self.connection.redis.set(key, self.codec.encode(token), ex=life))
 
     async def acquire(self, link: str, holder: str) -> bool:
-        """Return whether ``holder`` is the one who may fetch a token now."""
+        """Return whether ``holder`` may fetch a token now."""
         key, life = keys.upstream_token_lock(link), round(LEASE * 1000)
         return bool(await self.connection.run(self.connection.redis.set(key, holder, nx=True, px=life)))
 
     async def release(self, link: str, holder: str) -> None:
-        """Let another one fetch a token."""
+        """Let another replica fetch a token."""
         run = self.connection.redis.register_script(_RELEASE)
         await self.connection.run(run(keys=[keys.upstream_token_lock(link)], args=[holder]))

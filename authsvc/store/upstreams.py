@@ -1,7 +1,7 @@
-"""Links to external registries in Redis: by app and name, by id, and by team; and how each link fares.
+"""Links to external registries in Redis: by app and name, by id, and by team; and their health.
 
-What customers pull through a link asks for it by app and name, with one GET. Health is written by whoever asks the
-upstream, and is not worth an entry in the audit: a link that is used a thousand times a second writes it once a minute.
+A pull through a link reads it by app and name, with one GET. Health is written by the process that queries the
+upstream, without an audit entry: a link that is used a thousand times a second writes it once a minute.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -29,10 +29,10 @@ from authsvc.upstreams.link import MAX_LINKS_OF_APP, MAX_LINKS_OF_TEAM, Upstream
 from authsvc.upstreams.probe import ProbeStep
 
 HEALTH_EVERY = timedelta(minutes=1)
-"""The same kind of news of a link is written so often at most, by each process."""
+"""Least interval between two writes of the same kind of health of a link, by one process."""
 
 HEALTH_LIFE = 400 * 24 * 3600
-"""Seconds after which the health of a link that nobody uses is forgotten."""
+"""Seconds after which the health of an unused link expires."""
 
 FORGOTTEN_AT_ONCE = 500
 """Keys that are removed with one command."""
@@ -41,7 +41,7 @@ MAX_ERROR = 500
 """Most characters of the sentence about an error."""
 
 MAX_NOTED = 4_096
-"""Links whose last news a process remembers, so as not to write it again."""
+"""Links whose last written health a process remembers, in order not to write it again."""
 
 
 @frozen
@@ -62,7 +62,7 @@ class RedisUpstreams:
     async def get(self, link_id: str) -> Versioned[UpstreamLink] | None:
         """Return the link with this id."""
         place = await self.records.connection.get(keys.upstream_id(link_id))
-        # An unknown id costs the same reads as the id of somebody else's link.
+        # An unknown id takes the same reads as the id of another team's link.
         key = keys.NONE if place is None else keys.upstream(*_place(place.decode()))
         found = await self.records.get(key, UpstreamLink)
         return found if found is not None and found.record.id == link_id else None
@@ -127,7 +127,7 @@ class RedisUpstreams:
         """Store a changed link. What is known of a credential that was replaced is forgotten.
 
         Raises:
-            Conflict: it is no longer what ``old`` says.
+            Conflict: it is no longer equal to ``old``.
         """
         key = keys.upstream(new.app, new.name)
         change = self.records.change(entry, new.id)
@@ -144,7 +144,7 @@ class RedisUpstreams:
         """Remove a link, its credential with it; its name may be given again.
 
         Raises:
-            Conflict: it is no longer what ``old`` says.
+            Conflict: it is no longer equal to ``old``.
         """
         link = old.record
         key = keys.upstream(link.app, link.name)
@@ -169,7 +169,7 @@ class RedisUpstreams:
                     await connection.run(connection.redis.unlink(*(name for name, _ in oldest)))
 
     async def health(self, links: Sequence[UpstreamLink]) -> list[UpstreamHealth]:
-        """Return how each link fares, in order."""
+        """Return the health of each link, in order."""
         if not links:
             return []
         redis = self.records.connection.redis
@@ -184,7 +184,7 @@ class RedisUpstreams:
         return [_health(found) for found in await self.records.connection.read(read)]
 
     async def note(self, link: UpstreamLink, now: datetime, failed: ProbeStep | None) -> None:
-        """Note the result of a test: the step that failed, or None if all were right."""
+        """Record the result of a test: the step that failed, or None if all succeeded."""
         health = RedisUpstreamHealth(self.records.connection)
         if failed is None:
             await health.note_good(link, now)
@@ -194,9 +194,9 @@ class RedisUpstreams:
 
 @define
 class RedisUpstreamHealth:
-    """Writes how links fare; the same kind of news once a minute at most.
+    """Writes the health of links; the same kind at most once a minute.
 
-    Nothing is raised when Redis does not answer: the next request says the same.
+    Nothing is raised when Redis does not answer: the next request writes the same.
 
     Attributes:
         connection: to Redis.
@@ -206,11 +206,11 @@ class RedisUpstreamHealth:
     _noted: dict[str, tuple[str, datetime]] = field(factory=dict, init=False)
 
     async def note_good(self, link: UpstreamLink, now: datetime) -> None:
-        """Note that the upstream gave what was asked."""
+        """Record a successful request."""
         await self._note(link, "", now, {"good_at": now.isoformat()})
 
     async def note_error(self, link: UpstreamLink, now: datetime, code: str, sentence: str) -> None:
-        """Note that a request failed.
+        """Record a failed request.
 
         Args:
             link: the link.
@@ -222,7 +222,7 @@ class RedisUpstreamHealth:
         await self._note(link, code, now, facts)
 
     async def note_credential_end(self, link: UpstreamLink, ends_at: datetime) -> None:
-        """Note when the credential ends, as the upstream says it."""
+        """Record when the credential ends, as the upstream states it."""
         await self._write(link, {"credential_ends_at": ends_at.isoformat()})
 
     async def _note(self, link: UpstreamLink, news: str, now: datetime, facts: Mapping[str, str]) -> None:

@@ -19,12 +19,12 @@ MAX_USES = 50_000
 """Most uses collected between two batches; more are left to their next use."""
 
 MAX_BATCH = 500
-"""Most that one command writes: neither Redis nor this process serves anybody else for more than some milliseconds."""
+"""Most uses that one command writes, so that it blocks Redis and this process only for some milliseconds."""
 
 NO_ROOM = "the disk of Redis is nearly full"
 
 EXPIRES_AFTER = 400 * 24 * 3600
-"""Seconds after which the last use of a credential is forgotten."""
+"""Seconds after which the last use of a credential expires."""
 
 _WRITE = """
 for index, key in ipairs(KEYS) do redis.call('SET', key, ARGV[index + 1], 'EX', ARGV[1]) end
@@ -35,7 +35,7 @@ class RedisUsage:
     """Collects uses of credentials and writes them in the background."""
 
     def __init__(self, connection: Connection, logger: Logger, has_room: Callable[[], bool] = lambda: True) -> None:
-        """Write through ``connection`` while ``has_room`` says so: it can wait."""
+        """Write through ``connection`` while ``has_room`` returns true."""
         self._has_room = has_room
         self._connection = connection
         self._logger = logger
@@ -54,9 +54,9 @@ class RedisUsage:
             await self.flush()
 
     async def flush(self) -> None:
-        """Write what was collected; what cannot be written is dropped, since the next use says the same.
+        """Write what was collected; what cannot be written is dropped, since the next use writes the same.
 
-        What is not written yet when this is cancelled stays collected.
+        If this is cancelled, uses that are not written yet stay collected.
         """
         waiting = list(self._uses.items())
         for first in range(0, len(waiting), MAX_BATCH):
@@ -95,7 +95,7 @@ class RedisUsageReader:
     connection: Connection
 
     async def used_at(self, credential_ids: Iterable[str]) -> dict[str, datetime]:
-        """Return when each credential last logged in; one that never did is left out.
+        """Return when each credential was last used; unused ones are left out.
 
         Raises:
             StoreUnavailable: Redis does not answer.

@@ -1,10 +1,10 @@
-"""Deliveries of events to webhooks: what waits, what was tried, and how it ended.
+"""Deliveries of events to webhooks in Redis: waiting ones, attempts, and results.
 
-A delivery is changed only from exactly the state that was read, so the result of an attempt counts once, and whoever
-was slow changes nothing that went on without it. What shares events out and what begins an attempt needs the lease of
-the sender besides: a sender that was paused and has lost it begins nothing more.
+A delivery is changed only if it is still in the state that was read, so the result of an attempt counts once, and a
+slow sender cannot overwrite newer changes. Distributing events and beginning an attempt also require the lease of the
+sender: a sender that was suspended and has lost it begins nothing more.
 
-Each webhook has bounds of its own, so one receiver that is down takes no room of another webhook.
+The limits are per webhook, so a receiver that is down takes no room from other webhooks.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,16 +20,16 @@ from authsvc.store.keys import PREFIX
 from authsvc.webhooks.delivery import MAX_LISTED, Delivery, DeliveryCounts, DeliveryState
 
 MAX_WAITING, MAX_WAITING_BYTES = 500, 1024 * 1024
-"""Most deliveries of one webhook that wait, and most bytes of their bodies; what is more is dropped and counted."""
+"""Most waiting deliveries of one webhook, and most bytes of their bodies; further ones are dropped and counted."""
 
 KEPT_FOR = 40 * 24 * 3600
 """Seconds after which what is known of a webhook's deliveries is forgotten when there are no new ones."""
 
 MAX_COUNTED = 1_000
-"""Most webhooks whose deliveries are counted by one look."""
+"""Most webhooks whose deliveries are counted at one time."""
 
 LONGEST_PAUSE = 60
-"""Most seconds for which a webhook is left alone after an attempt that failed; it begins with 2, and doubles."""
+"""Longest pause of a webhook after a failed attempt, in seconds; it begins with 2, and doubles."""
 
 STEP = 50
 
@@ -146,7 +146,7 @@ reschedule(ARGV[1], ARGV[2])
 
 @frozen
 class DueWebhook:
-    """Which webhook.
+    """A webhook with a delivery that is due.
 
     Attributes:
         team: slug.
@@ -166,9 +166,9 @@ class StoredDelivery:
     """A delivery as it was read.
 
     Attributes:
-        delivery: what is listed of it.
-        body: what is sent.
-        raw: exactly what is stored.
+        delivery: as it is listed.
+        body: of the request.
+        raw: exactly as stored.
     """
 
     delivery: Delivery
@@ -215,7 +215,7 @@ class RedisWebhookDeliveries:
             team: slug.
             raw: the event, as it waits.
             deliveries: to the webhooks that want it.
-            now: the present; they are due at once.
+            now: the current time; they are due at once.
 
         Returns:
             How many of the deliveries were dropped because too many wait; None when nothing was done, because the
@@ -254,11 +254,11 @@ class RedisWebhookDeliveries:
     async def begin(
         self, holder: str, place: DueWebhook, old: StoredDelivery, now: datetime, again: datetime
     ) -> StoredDelivery | None:
-        """Note that an attempt begins; None when it may not, because the lease is lost or somebody was faster.
+        """Note that an attempt begins; None when it may not, because the lease is lost or another sender was faster.
 
         Args:
             holder: who has the lease.
-            place: which webhook.
+            place: the webhook.
             old: the delivery.
             now: the current time.
             again: when it is tried again if this sender ends before the attempt does.
@@ -272,9 +272,9 @@ class RedisWebhookDeliveries:
         return StoredDelivery(begun, old.body, raw)
 
     async def end(self, place: DueWebhook, begun: StoredDelivery, ended: Delivery, now: datetime) -> datetime | None:
-        """Store how an attempt ended; nothing when the delivery went on without it.
+        """Store the result of an attempt, unless the delivery has changed meanwhile.
 
-        After one that failed the webhook is left alone for some seconds, and longer after each further one.
+        After a failed attempt the webhook pauses for some seconds, and longer after each further one.
 
         Args:
             place: which webhook.
@@ -293,7 +293,7 @@ class RedisWebhookDeliveries:
         return None if found in {b"", b"-"} else _instant(found)
 
     async def pause(self, place: DueWebhook, until: datetime) -> None:
-        """Leave a webhook alone for a while."""
+        """Send nothing to a webhook for a while."""
         await self._run(_PAUSE, [], [str(place), place.webhook, _ms(until)])
 
     async def give_up(self, place: DueWebhook, reason: str, now: datetime) -> None:
@@ -340,7 +340,7 @@ class RedisWebhookDeliveries:
         return sorted(deliveries, key=lambda one: (one.at, one.event), reverse=True)[:limit]
 
     async def counts(self, webhook_ids: Sequence[str]) -> list[DeliveryCounts]:
-        """Return what the deliveries to each webhook add up to, in order."""
+        """Return the totals of the deliveries to each webhook, in order."""
         if not webhook_ids:
             return []
         redis = self.connection.redis

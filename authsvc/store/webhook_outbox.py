@@ -1,7 +1,8 @@
-"""The outbox of webhooks: events that wait to be shared out, one bounded queue for each team, and who sends.
+"""The outbox of webhooks: events that wait to be distributed, one bounded queue for each team, and the sender's lease.
 
-An event is added in the step that makes it true, or by whoever notices it. A team without webhooks has no queue. Only
-the sender with the lease takes events out, which each script that writes for it checks (fencing).
+An event is added in the same transaction as the change that it reports, or by the process that detects it. A team
+without webhooks has no queue. Only the sender with the lease takes events out, which each script that writes for it
+checks (fencing).
 """
 
 import json
@@ -19,7 +20,7 @@ MAX_EVENTS_OF_TEAM = 1_000
 """Most events of a team that wait to be shared out; newer ones are dropped and counted."""
 
 REMEMBERED_FOR = timedelta(days=2)
-"""For how long an event is recognised when it is added again, unless it is given more."""
+"""How long an event is recognised when it is added again, by default."""
 
 OFFER = f"""
 local function offer(team, text)
@@ -34,7 +35,7 @@ local function offer(team, text)
   return 'taken'
 end
 """
-"""Lua: a function that puts an event into its team's queue, for every script in which an event comes true."""
+"""Lua: a function that puts an event into its team's queue, for all scripts that cause events."""
 
 _ADD = (
     OFFER
@@ -75,7 +76,7 @@ class WebhookOutbox:
 
     Attributes:
         connection: to Redis.
-        has_room: whether there is room for what can wait.
+        has_room: whether there is room for data that can wait.
     """
 
     connection: Connection
@@ -84,14 +85,15 @@ class WebhookOutbox:
     async def add(self, events: Sequence[WebhookEvent], remembered_for: timedelta = REMEMBERED_FOR) -> int:
         """Put events into the queues of their teams, each once: an event that was added before is recognised by its id.
 
-        Nothing is taken, or remembered, while there is no room for what can wait, or for a team without webhooks.
+        Events are neither accepted nor remembered while there is no room for data that can wait, or for teams without
+        webhooks.
 
         Args:
             events: some; a script is short, so not thousands.
             remembered_for: for how long they are recognised.
 
         Returns:
-            How many were taken now.
+            How many were accepted now.
         """
         if not events or not self.has_room():
             return 0
@@ -134,12 +136,12 @@ class WebhookOutbox:
         return {team.decode(): int(count) for team, count in zip(found[::2], found[1::2], strict=True)}
 
     async def lease(self, holder: str, seconds: float) -> bool:
-        """Whether ``holder``, a random name, is the one that sends for so many seconds from now."""
+        """Whether ``holder``, a random name, has the lease to send for the given seconds from now."""
         script = self.connection.redis.register_script(_LEASE)
         return bool(await self.connection.run(script(keys=[keys.WEBHOOK_LEASE], args=[holder, round(seconds * 1000)])))
 
     async def release(self, holder: str) -> None:
-        """Let another one send."""
+        """Let another worker send."""
         script = self.connection.redis.register_script(_RELEASE)
         await self.connection.run(script(keys=[keys.WEBHOOK_LEASE], args=[holder]))
 
@@ -164,7 +166,7 @@ def read_event(facts: Mapping[str, Any]) -> WebhookEvent:
         facts: decoded JSON.
 
     Raises:
-        ValueError: it is of another form, as a later authsvc may write it.
+        ValueError: it has another form, as a later authsvc may write it.
     """
     try:
         return WebhookEvent(

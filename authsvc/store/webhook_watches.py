@@ -1,4 +1,4 @@
-"""What is remembered between two looks for events that come with time: how far, and what was reported."""
+"""The state of the watchers between two checks: positions, and what was reported."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -12,26 +12,26 @@ from authsvc.store.records import Records
 from authsvc.tenancy.records import License
 
 REMEMBERED_FOR = 40 * 24 * 3600
-"""Seconds after which it is forgotten what was reported of a team's links, when nobody looks any more."""
+"""Seconds after which the reports about a team's links expire if no more checks run."""
 
 _ALL = "~"
-"""Sorts behind every id."""
+"""Sorts after every id."""
 
 
 @frozen
 class RedisWebhookWatches:
-    """The memory of the watchers. Every method raises StoreUnavailable when Redis does not answer."""
+    """The state of the watchers. Every method raises StoreUnavailable when Redis does not answer."""
 
     records: Records
 
     async def position(self, app: str, days: int) -> str | None:
-        """Return up to which entry the licenses of an app were looked at that end in so many days; None for none."""
+        """Return the entry up to which licenses of an app that end in ``days`` were checked; None for none."""
         connection = self.records.connection
         found = await connection.read(lambda: connection.redis.hget(keys.WEBHOOK_ENDINGS, f"{app}:{days}"))
         return None if found is None else found.decode()
 
     async def save_position(self, app: str, days: int, entry: str) -> None:
-        """Remember it."""
+        """Store this position."""
         redis = self.records.connection.redis
         await self.records.connection.run(redis.hset(keys.WEBHOOK_ENDINGS, f"{app}:{days}", entry))
 
@@ -60,13 +60,13 @@ class RedisWebhookWatches:
         return licenses, found[-1]
 
     async def reported(self, team: str) -> Mapping[str, str]:
-        """Return of which links of a team it was reported that their credential fails, with the event of each."""
+        """Return the links of a team whose failing credential was reported, with the event of each."""
         connection = self.records.connection
         found = await connection.read(lambda: connection.redis.hgetall(keys.webhook_failing(team)))
         return {link.decode(): event.decode() for link, event in found.items()}
 
     async def save_reported(self, team: str, reported: Mapping[str, str], ended: Collection[str]) -> None:
-        """Remember what was reported of some links, and forget it of others."""
+        """Store the reports about some links, and remove those about others."""
         redis = self.records.connection.redis
         async with redis.pipeline(transaction=True) as change:
             for link, event in reported.items():
@@ -78,5 +78,5 @@ class RedisWebhookWatches:
 
 
 def position_at(end: datetime) -> str:
-    """Return the position behind every license that ends at ``end``, to the second, or before."""
+    """Return the position after every license that ends at ``end``, to the second, or before."""
     return instant(end) + _ALL

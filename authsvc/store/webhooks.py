@@ -29,7 +29,7 @@ class RedisWebhooks:
         return await self.records.get(keys.webhook(webhook_id), Webhook)
 
     async def of_team(self, team: str) -> list[Webhook]:
-        """Return the webhooks of a team, also those that are disabled, in the order in which they were added.
+        """Return the webhooks of a team, including disabled ones, in the order in which they were added.
 
         Those that a newer authsvc wrote are left out.
         """
@@ -93,7 +93,7 @@ class RedisWebhooks:
         """Store a changed webhook.
 
         Raises:
-            Conflict: it is no longer what ``old`` says.
+            Conflict: it is no longer equal to ``old``.
         """
         await self.records.replace(keys.webhook, new.id, old, new, entry)
 
@@ -101,7 +101,7 @@ class RedisWebhooks:
         """Remove a webhook, with its secret and everything that is known of its deliveries.
 
         Raises:
-            Conflict: it is no longer what ``old`` says.
+            Conflict: it is no longer equal to ``old``.
         """
         webhook = old.record
         change = self.records.change(entry, webhook.id)

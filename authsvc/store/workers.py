@@ -33,7 +33,7 @@ class RedisWorkerRegistry:
     """The registry of workers. Every method raises StoreUnavailable when Redis does not answer."""
 
     def __init__(self, connection: Connection, codec: Codec, log: ChangeLog = unlogged) -> None:
-        """Read and write through ``connection``; ``log`` gets the entry of each call."""
+        """Read and write through ``connection``; ``log`` gets the entry of each request."""
         self._connection = connection
         self._log = log
         self._codec = codec
@@ -70,7 +70,7 @@ class RedisWorkerRegistry:
             Conflict: others made requests at the same moment, every time.
         """
         for _ in range(REQUEST_ATTEMPTS - 1):
-            # What the request follows from is done already, so a concurrent request is no reason to give up.
+            # The change that the request results from is done already, so a concurrent request is no reason to give up.
             with suppress(Conflict):
                 return await self._request_once(entry, above)
         return await self._request_once(entry, above)
