@@ -228,7 +228,7 @@ class Links:
         return member
 
     async def _maker_still_may(self, link: OneTimeLink, now: datetime) -> bool:
-        """Whether the operator made the link, or a member who could make it now, with the same token if with any."""
+        """Whether a link's creator is the operator, or a member who could still make it, with the same token if any."""
         subject = OPERATOR if link.creator is None else f"{ActorKind.MEMBER}:{link.creator}"
         return _may_make(link, await maker_now(self.stores, subject, link.token, now))
 

@@ -1,4 +1,4 @@
-"""The token of each request that we make of our registry: made for exactly its repository, used for half its life."""
+"""Tokens for our own requests to the registry: each for exactly one repository, and used for half of its lifetime."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from authsvc.redaction import Secret
 from authsvc.system_token import LIFE, SystemTokens
 
 MAX_KEPT = 32
-"""Most tokens that are kept for their next use."""
+"""Most tokens that are cached."""
 
 _Scope = tuple[str, tuple[str, ...]]
 
@@ -19,7 +19,7 @@ _CATALOG: _Scope = ("", ())
 
 @frozen
 class RegistryAccess:
-    """Gives out tokens.
+    """Makes and caches tokens.
 
     Attributes:
         tokens: signs them.

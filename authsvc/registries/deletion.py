@@ -1,9 +1,9 @@
-"""Deleting an image from a registry by its tag or its digest, so that nothing else is lost.
+"""Deletes an image from a registry by its tag or its digest, without losing other images.
 
-A tag goes alone, unless it is the last one of a manifest that nothing else needs: then the manifest goes. A digest
-goes with all of its tags. No registry offers a condition on a change ("only if the tag still points there"). So
-where a tag points is looked at right before each change; every tag of the repository is looked at afterwards; and a
-push of the same moment that was lost is found in the registry's events and put back.
+Deleting a tag deletes the manifest only if it is the last tag and nothing else needs the manifest. Deleting a digest
+deletes all of its tags. Registries have no conditional requests ("only if the tag still points there"). So the tag is
+read right before each change, all tags of the repository are read after it, and a concurrent push that was lost is
+found in the registry's events and restored.
 """
 
 import asyncio
@@ -25,14 +25,14 @@ from authsvc.registries.writer import DeleteReply
 T = TypeVar("T")
 
 MAX_SIBLINGS = 3
-"""Most tags that are asked about until one is found that shares a digest."""
+"""Most tags that are read to find one with the same digest."""
 
 
 class TagEvents(Protocol):
-    """What the registry reports of pushes and deletions in a repository."""
+    """The registry's reports about pushes and deletions in a repository."""
 
     async def position(self, repository: str) -> str:
-        """Return where the reports stand now.
+        """Return the current position of the reports.
 
         Raises:
             StoreUnavailable: the store does not answer.
@@ -52,17 +52,17 @@ class TagEvents(Protocol):
 
 @frozen
 class DeletionOutcome:
-    """What a deletion would do, as far as it was looked at: for a person, and never carried out itself.
+    """The predicted effect of a deletion, for the user; it is never carried out itself.
 
     Attributes:
-        tag: that goes; None when the digest goes with all of its tags.
+        tag: to be deleted; None when the digest is deleted with all of its tags.
         digest: of the manifest; None for a tag whose manifest is gone.
-        tags: that go.
+        tags: that are deleted.
         kept: other tags of the manifest, which stay.
-        all_kept: whether ``kept`` has each of them.
-        deletes_manifest: whether the manifest goes; None when the rest of the repository was not looked at.
+        all_kept: whether ``kept`` has all of them.
+        deletes_manifest: whether the manifest is deleted; None when the other tags of the repository were not read.
         indexes: tagged ones that break.
-        is_leftover: as of a :class:`DeletionPlan`.
+        is_leftover: as in :class:`DeletionPlan`.
     """
 
     tag: str | None
@@ -77,16 +77,16 @@ class DeletionOutcome:
 
 @frozen
 class DeletionPlan:
-    """What a deletion would do, as of one look at the repository.
+    """The effect of a deletion, according to one reading of the repository.
 
     Attributes:
-        tag: that goes; None when the digest goes with all of its tags.
+        tag: to be deleted; None when the digest is deleted with all of its tags.
         use: of the manifest.
-        before: where every tag points.
-        original: the manifest whole; None for a tag whose manifest is gone.
-        is_leftover: whether the tag shows a placeholder, which a deletion left behind that did not finish.
-        replaced: what the placeholder stands for, by its own word.
-        position: where the registry's reports stood before.
+        before: digest of every tag.
+        original: the whole manifest; None for a tag whose manifest is gone.
+        is_leftover: whether the tag points to a placeholder, left behind by an unfinished deletion.
+        replaced: digest that the placeholder names as replaced.
+        position: of the registry's reports before the reading.
     """
 
     tag: str | None
@@ -104,12 +104,12 @@ class DeletionPlan:
 
     @property
     def deletes_manifest(self) -> bool:
-        """Whether the manifest goes."""
+        """Whether the manifest is deleted."""
         return self.tag is None or (self.digest is not None and not self.use.needs_manifest(self.tag))
 
     @property
     def tags(self) -> tuple[str, ...]:
-        """The tags that go."""
+        """The tags that are deleted."""
         return self.use.tags if self.tag is None else (self.tag,)
 
     @property
@@ -119,7 +119,7 @@ class DeletionPlan:
 
     @property
     def outcome(self) -> DeletionOutcome:
-        """What a person is told of it."""
+        """The predicted effect, for the user."""
         indexes = self.use.indexes if self.tag is None else ()
         return DeletionOutcome(
             self.tag,
@@ -134,15 +134,15 @@ class DeletionPlan:
 
 @frozen
 class Deleted:
-    """What became of a deletion.
+    """The result of a deletion.
 
     Attributes:
-        tags: that are gone, sorted.
-        manifest: whether the manifest is gone.
-        pushed: what a tag points at that was to go, because it was pushed at the same moment.
-        restored: other tags that were pushed at the same moment and went with the manifest: they were put back.
-        after: where every tag points now.
-        sure: whether the registry reported everything that happened at the same moment, so that no push was lost.
+        tags: that were deleted, sorted.
+        manifest: whether the manifest was deleted.
+        pushed: digest of a tag that was to be deleted and was pushed concurrently.
+        restored: other tags that were pushed concurrently, deleted with the manifest, and restored.
+        after: digest of every tag now.
+        sure: whether the registry reported all concurrent changes, so that no push was lost.
     """
 
     tags: tuple[str, ...]
@@ -175,14 +175,14 @@ class Deletion:
     async def outcome(
         self, tag: str, expected: str | None, siblings: Callable[[str], Awaitable[Sequence[str]]]
     ) -> DeletionOutcome | None:
-        """Return what deleting a tag would do, without a look at every other tag; None when there is no such tag.
+        """Return the effect of deleting a tag, without reading all other tags; None when there is no such tag.
 
-        One other tag of its manifest decides that the manifest stays. Without one it is not known.
+        If another tag of its manifest is found, the manifest stays; otherwise that is unknown.
 
         Args:
-            tag: which tag.
-            expected: where it probably points.
-            siblings: returns tags that probably point at a digest.
+            tag: its name.
+            expected: its probable digest.
+            siblings: returns tags that probably point to a digest.
         """
         names = set(await self.reading.names())
         if tag not in names:
@@ -201,12 +201,12 @@ class Deletion:
     async def plan(
         self, tag: str | None, digest: str | None, expected: Mapping[str, str | None]
     ) -> DeletionPlan | None:
-        """Return what deleting a tag, or else a digest, would do; None when there is no such image.
+        """Return the effect of deleting a tag, or else a digest; None when there is no such image.
 
         Args:
-            tag: which tag.
-            digest: which digest, when ``tag`` is None.
-            expected: where tags probably point; it saves the registry work.
+            tag: its name, or None.
+            digest: to be deleted when ``tag`` is None.
+            expected: probable digests of tags; they save the registry work.
         """
         position = await self.events.position(self.reading.repository)
         before = await self.reading.tags(expected)
@@ -215,7 +215,7 @@ class Deletion:
         digest = digest if tag is None else before.digests[tag]
         original = None if digest is None else await self.reading.writer.original(digest)
         if original is None:
-            # A tag can outlive its manifest: when the registry broke off, or removed it during a push.
+            # A tag can outlive its manifest: if the registry was interrupted, or removed the manifest during a push.
             use = ManifestUse(None, () if tag is None else (tag,))
             return None if tag is None else DeletionPlan(tag, use, before, None, position=position)
         use = await self.reading.use(original, before)
@@ -225,7 +225,7 @@ class Deletion:
         )
 
     async def carry_out(self, plan: DeletionPlan) -> Deleted:
-        """Delete what is planned, to the end, also when the caller is cancelled meanwhile."""
+        """Carry out a plan completely, even when the caller is cancelled meanwhile."""
         return await uninterrupted(self._carry_out(plan))
 
     async def _carry_out(self, plan: DeletionPlan) -> Deleted:
@@ -236,7 +236,7 @@ class Deletion:
         for tag in plan.tags:
             await tags.take_away(tag, plan.original)
         after = await self.reading.tags(plan.before.digests)
-        # The registry may have broken off between removing a placeholder and its tag.
+        # The registry may have been interrupted between removing a placeholder and its tag.
         dangling = [tag for tag in plan.tags if tag in after.digests and after.digests[tag] is None]
         for tag in dangling:
             await tags.by_placeholder(tag, None)
@@ -244,7 +244,7 @@ class Deletion:
         return await self._settled(plan, _deleted(plan, after, ()), tags)
 
     async def _delete_manifest(self, plan: DeletionPlan, digest: str, deletion: TagDeletion) -> bool:
-        """Delete a manifest; return whether the registry may have broken off and left tags of it."""
+        """Delete a manifest; return whether the registry may have been interrupted and left tags of it."""
         attempts = 0
 
         async def attempt() -> DeleteReply:
@@ -266,7 +266,7 @@ class Deletion:
         deletion: TagDeletion,
         broken: bool,  # noqa: FBT001
     ) -> Deleted:
-        """Look at every tag after a manifest was deleted; put back what was being pushed to another one."""
+        """Read all tags after a manifest was deleted; restore concurrent pushes of it to other tags."""
         others = {tag: found for tag, found in plan.before.digests.items() if found != original.digest}
         after = dict((await self.reading.tags(others)).digests)
         restored = []
@@ -282,7 +282,7 @@ class Deletion:
         return _deleted(plan, RepositoryTags(after), restored)
 
     async def _settled(self, plan: DeletionPlan, deleted: Deleted, deletion: TagDeletion) -> Deleted:
-        """Put back what others pushed between the last look at a tag and the change that took it."""
+        """Restore what others pushed between the last reading of a tag and its deletion."""
         awaited = {*deletion.answered, *(deleted.tags if deletion.answered else ())}
         changes = await self.events.since(
             self.reading.repository, plan.position, lambda found: is_complete(found, awaited)
@@ -313,7 +313,7 @@ class Deletion:
         return False
 
     async def _restore(self, tag: str, content: ManifestContent) -> bool:
-        """Let a tag point at a manifest again; return whether it had not been pushed meanwhile."""
+        """Let a tag point to a manifest again; return whether it had not been pushed meanwhile."""
         if await self.reading.digest(tag) is not None:
             return False
         await persist(lambda: self.reading.writer.put(tag, content))
@@ -323,15 +323,15 @@ class Deletion:
 def _deleted(plan: DeletionPlan, after: RepositoryTags, restored: list[str] | tuple[str, ...]) -> Deleted:
     pushed = {tag: found for tag in plan.tags if (found := after.digests.get(tag)) is not None}
     others = tuple(sorted(tag for tag in restored if tag not in plan.tags))
-    # A manifest that was put back under another tag is there again.
+    # A manifest that was restored under another tag exists again.
     manifest = plan.deletes_manifest and plan.original is not None and not after.of(plan.original.digest)
     return Deleted(tuple(tag for tag in plan.tags if tag not in pushed), manifest, pushed, others, after)
 
 
 async def uninterrupted(work: Coroutine[Any, Any, T]) -> T:
-    """Return the result of ``work``, which goes on to its end when the caller is cancelled; the caller waits for it.
+    """Return the result of ``work``, which is completed even when the caller is cancelled; the caller waits for it.
 
-    Every request in it has a deadline, so it ends. Cut off, it could leave a placeholder under a tag.
+    Every request in it has a deadline, so it ends. If it were interrupted, a placeholder could be left under a tag.
     """
     task = asyncio.ensure_future(work)
     try:
@@ -341,5 +341,5 @@ async def uninterrupted(work: Coroutine[Any, Any, T]) -> T:
             with suppress(asyncio.CancelledError):
                 await asyncio.wait({task})
         if not task.cancelled():
-            task.exception()  # it was looked at; what the caller gets is its cancellation
+            task.exception()  # retrieved, but the caller gets its cancellation
         raise

@@ -1,4 +1,4 @@
-"""Describes images of our registry: reads a manifest, and whatever it takes to say what it is."""
+"""Describes images of our registry: reads a manifest, and all content that its description requires."""
 
 from attrs import frozen
 
@@ -26,7 +26,7 @@ class ImageReader:
     reader: RegistryReader
 
     async def find(self, repository: str, reference: str) -> DescribedImage | None:
-        """Return what is under a tag or digest; None when nothing is."""
+        """Return the image under a tag or digest; None without one."""
         content = await self.reader.manifest(repository, reference)
         return None if content is None else await self.describe(repository, content)
 
@@ -43,7 +43,7 @@ class ImageReader:
             last = page.last
 
     async def describe(self, repository: str, content: ManifestContent) -> DescribedImage:
-        """Return what a manifest is. One that strangers made unreadable is unknown, and no error."""
+        """Describe a manifest. One that cannot be parsed is unknown, which is not an error."""
         manifest = _parsed(content)
         if manifest is None:
             return unreadable(content.digest, content.media_type)
@@ -69,7 +69,7 @@ class ImageReader:
         return of_index(digest, index, read, platforms)
 
     async def _platform(self, repository: str, manifest: Manifest) -> Platform | None:
-        """Return what an image runs on, by its configuration."""
+        """Return the platform of an image from its configuration."""
         config = None
         if manifest.config is not None:
             config = await self.reader.config(repository, manifest.config.digest)

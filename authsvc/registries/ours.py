@@ -1,4 +1,4 @@
-"""What other parts ask of our own registry: whether it is up, and which manifests it holds."""
+"""Queries of other packages to our own registry: whether it is up, and its manifests."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -21,7 +21,8 @@ LOOKUP_DEADLINE = 5.0
 """Seconds in which one request about an image must be answered."""
 
 MAX_MANIFEST = 128 * 1024
-"""Longest manifest that is read for a preflight, in bytes: a person waits. Of a longer one only its size is unknown."""
+"""Longest manifest that is read for a preflight, in bytes, since a user waits. For a longer one only the size is
+unknown."""
 
 USUAL_PLATFORM = ("linux", "amd64")
 """The platform whose size is given when an image has several platforms and this one is among them."""
@@ -29,11 +30,11 @@ USUAL_PLATFORM = ("linux", "amd64")
 
 @frozen
 class ServerProbe:
-    """What a look at another server has found.
+    """The result of probing another server.
 
     Attributes:
-        state: ``up``, ``down``, or ``not watched`` when nobody said where it is.
-        date: its clock, in whole seconds; None when it did not say.
+        state: ``up``, ``down``, or ``not watched`` when its address is not configured.
+        date: its clock, in whole seconds; None when it is unknown.
     """
 
     state: str
@@ -45,20 +46,20 @@ class OurRegistry:
     """Looks for images in our registry.
 
     Attributes:
-        session: to it; None gives no answers.
+        session: to the registry; None if there is none, so that nothing is known.
     """
 
     session: RegistrySession | None
 
     async def find(self, repository: str, reference: str, token: Secret) -> FoundManifest:
-        """Return what is there under a tag or digest. ``token`` must open exactly ``repository`` for pulling."""
+        """Return the manifest under a tag or digest. ``token`` must grant pulling from exactly ``repository``."""
         try:
             found = await self._manifest(repository, reference, token)
             if found is None:
                 return FoundManifest(exists=False)
             manifest = _parsed(found)
             if manifest is None:
-                # One that is too long to be read, or strange, is there all the same.
+                # A manifest that is too long to be read, or malformed, exists nevertheless.
                 return FoundManifest(exists=True, digest=found.digest)
             if not manifest.children:
                 size = manifest.size if manifest.config is not None else None
@@ -86,7 +87,7 @@ def _parsed(found: ManifestContent) -> Manifest | None:
 
 
 def _usual(children: tuple[Descriptor, ...]) -> Descriptor:
-    """Return the image in an index whose size is given; attestations (platform ``unknown``) are none."""
+    """Return the image in an index whose size is reported; attestations (platform ``unknown``) do not count."""
     images = [child for child in children if child.platform != NO_PLATFORM] or list(children)
     return next((one for one in images if _platform(one) == USUAL_PLATFORM), images[0])
 
@@ -96,9 +97,9 @@ def _platform(child: Descriptor) -> tuple[str, str]:
 
 
 async def look_at_registry(url: str | None) -> ServerProbe:
-    """Return how the registry at ``url`` is.
+    """Return the state of the registry at ``url``.
 
-    Up means that it challenges an anonymous request, as the specification's ``GET /v2/`` must.
+    It is up if it challenges an anonymous request, as required for ``GET /v2/`` by the specification.
     """
     return await _look(url, "/v2/", lambda reply: reply.status == HTTPStatus.UNAUTHORIZED)
 
@@ -126,7 +127,7 @@ def _date(reply: RegistryReply) -> datetime | None:
 
 
 async def accepts(url: str, token: Secret) -> bool | None:
-    """Return whether the registry at ``url`` accepts ``token``, or None when it does not say."""
+    """Return whether the registry at ``url`` accepts ``token``, or None when that is unknown."""
     reply = await _probe(url, token)
     verdicts = {int(HTTPStatus.OK): True, int(HTTPStatus.UNAUTHORIZED): False}
     return None if reply is None else verdicts.get(reply.status)

@@ -1,4 +1,4 @@
-"""Reading our registry: the catalog, tags, manifests, configurations and referrers (OCI distribution specification).
+"""Reads our registry: the catalog, tags, manifests, configurations and referrers (OCI distribution specification).
 
 Works with distribution 2.8, which lists all tags of a repository at once and unsorted, and with 3.x, which lists pages.
 """
@@ -16,7 +16,7 @@ from authsvc.registries.access import RegistryAccess
 from authsvc.registries.session import UNUSUAL, RegistryReply, RegistrySession, unusual
 
 PING_DEADLINE = 1.0
-"""Seconds in which the registry must say that it is there."""
+"""Seconds in which the registry must answer a ping."""
 
 LIST_DEADLINE = 60.0
 """Seconds for one page of a list: 2.8 looks through its whole storage for a page of the catalog."""
@@ -27,14 +27,14 @@ CATALOG_PAGE = 1_000
 TAGS_PAGE = 1_000
 
 MAX_LIST = 8 * 1024 * 1024
-"""Longest list that is read, in bytes: more than 100,000 tags. Parsing it takes about 50 ms, in which nobody else is
-served."""
+"""Longest list that is read, in bytes: more than 100,000 tags. Parsing it takes about 50 ms, in which no other request
+is served."""
 
 MAX_MANIFEST = 512 * 1024
 """Longest manifest that is read, in bytes.
 
-A registry takes 4 MB, and whoever pushes decides; reading and parsing those would hold up every other request. Usual
-manifests and indexes have less than 30 kB. Of a longer one only its digest is known.
+Registries accept 4 MB, and anyone with the right to push decides; reading and parsing those would block all other
+requests. Usual manifests and indexes have less than 30 kB. Of a longer one only the digest is known.
 """
 
 MAX_CONFIG = 512 * 1024
@@ -53,7 +53,7 @@ class NamePage:
 
     Attributes:
         names: in the registry's order.
-        last: where the next page goes on; None when there is none.
+        last: the name after which the next page begins; None when there is none.
     """
 
     names: tuple[str, ...]
@@ -65,8 +65,8 @@ class ManifestContent:
     """A manifest as it is stored.
 
     Attributes:
-        digest: of its bytes, checked; of a manifest that is too long to be read, what the registry says.
-        media_type: as the registry says.
+        digest: of its bytes, checked; for a manifest that is too long to be read, as reported by the registry.
+        media_type: as reported by the registry.
         content: the bytes; None when there are too many.
     """
 
@@ -94,7 +94,7 @@ class RegistryReader:
             raise unusual(reply, "/v2/")
 
     async def catalog(self, last: str | None = None) -> NamePage:
-        """Return a page of the names of all repositories, behind ``last``."""
+        """Return a page of the names of all repositories, after ``last``."""
         query = {"n": str(CATALOG_PAGE), **({} if last is None else {"last": last})}
         path = f"/v2/_catalog?{urlencode(query)}"
         reply = await self.session.request(
@@ -103,9 +103,9 @@ class RegistryReader:
         return _names(reply, path, "repositories")
 
     async def tags(self, repository: str, last: str | None = None) -> NamePage | None:
-        """Return a page of the tags of a repository, behind ``last``; None when there is no such repository.
+        """Return a page of the tags of a repository, after ``last``; None when there is no such repository.
 
-        2.8 knows no pages and returns all of them; the order is any.
+        2.8 does not support pages and returns all of them, in any order.
         """
         query = {"n": str(TAGS_PAGE), **({} if last is None else {"last": last})}
         path = f"/v2/{repository}/tags/list?{urlencode(query)}"
@@ -122,8 +122,8 @@ class RegistryReader:
         Args:
             repository: name.
             reference: tag or digest.
-            known: a digest whose manifest is not sent again; the answer then has no content, and the registry
-                tells nobody of a pull.
+            known: a digest whose manifest is not sent again; the answer then has no content, and the registry does not
+                report a pull.
         """
         path = f"/v2/{repository}/manifests/{reference}"
         headers = {"Accept": ACCEPT, **({} if known is None else {"If-None-Match": f'"{known}"'})}
@@ -159,7 +159,7 @@ class RegistryReader:
         return reply.content
 
     async def referrers(self, repository: str, digest: str) -> bytes | None:
-        """Return the index of what refers to a manifest; None when the registry has no such interface (2.8, 3.1)."""
+        """Return the index of the referrers of a manifest; None when the registry has no such interface (2.8, 3.1)."""
         path = f"/v2/{repository}/referrers/{digest}"
         reply = await self.session.request("GET", path, self._token(repository), longest=MAX_MANIFEST)
         if reply.status == HTTPStatus.NOT_FOUND:
@@ -200,7 +200,7 @@ def _names(reply: RegistryReply, path: str, member: str) -> NamePage:
 
 
 def _last(link: str) -> str | None:
-    """Return where the page goes on that a ``Link`` header names (RFC 8288); its address is ours to make."""
+    """Return the name after which the page of a ``Link`` header (RFC 8288) begins; its URL is not used."""
     address, _, parameters = link.partition(">")
     if not address.startswith("<") or "next" not in parameters:
         return None

@@ -1,4 +1,4 @@
-"""Reading what depends on an image: where all tags of its repository point, and which indexes contain it."""
+"""Reads what depends on an image: the digests of all tags of its repository, and the indexes that contain it."""
 
 import asyncio
 from collections.abc import Collection, Coroutine, Iterable, Iterator, Mapping
@@ -14,19 +14,19 @@ from authsvc.registries.session import NO_ANSWER
 from authsvc.registries.writer import RepositoryWriter
 
 AT_ONCE = 4
-"""Most questions at one time: deleting leaves room for other requests to the registry."""
+"""Most simultaneous requests: deleting leaves room for other requests to the registry."""
 
 PAUSES = (0.02, 0.2)
-"""Seconds after which it is asked again where a tag points."""
+"""Seconds after which a tag is read again."""
 
 MAX_TAGS = 20_000
-"""Most tags of a repository in which a deletion looks for siblings."""
+"""Most tags of a repository among which a deletion searches for tags of the same manifest."""
 
 MAX_NESTED = 3
 """Most indexes within each other that are followed."""
 
 DEADLINE = 100.0
-"""Seconds for a look at every tag of a repository, or at every tagged manifest: some seconds per 1,000 are usual."""
+"""Seconds for reading all tags of a repository, or all tagged manifests: some seconds per 1,000 are usual."""
 
 TOO_MANY = f"the repository has more than {MAX_TAGS:,} tags, too many to look at each one before an image is deleted"
 
@@ -49,10 +49,10 @@ class RepositoryReader:
         return self.writer.repository
 
     async def digest(self, tag: str, expected: str | None = None) -> str | None:
-        """Return where a tag points; None when that is nothing. Not reported as a pull if it is ``expected``.
+        """Return the digest of a tag; None without one. Not reported as a pull if it is ``expected``.
 
         A registry that keeps its files on a disk answers with an error while the tag is being written: it empties the
-        file first. So it is asked again.
+        file first. So the request is repeated.
         """
         for pause in PAUSES:
             with suppress(RegistryUnavailable):
@@ -61,10 +61,10 @@ class RepositoryReader:
         return await self.reader.digest(self.repository, tag, expected)
 
     async def tags(self, expected: Mapping[str, str | None]) -> RepositoryTags:
-        """Return where every tag points now; nothing when there is no such repository.
+        """Return the current digest of every tag; empty when there is no such repository.
 
         Args:
-            expected: where a tag probably points. The registry reports no pull of one that does.
+            expected: probable digests of tags. If a digest is right, the registry does not report a pull.
 
         Raises:
             Conflict: there are too many tags.
@@ -120,7 +120,7 @@ class RepositoryReader:
     async def mentioned(self, other: str, wanted: Collection[str], depth: int = MAX_NESTED) -> frozenset[str]:
         """Return those of some manifests that are in ``other``, if it is an index, or in an index within it.
 
-        One that is too long to be read, or cannot be understood, may contain all of them. So it counts as if it did.
+        One that is too long to be read, or cannot be parsed, may contain all of them, so it counts as containing them.
         """
         found = await self.writer.original(other)
         if found is None or found.content is None or found.media_type not in INDEXES:
@@ -136,7 +136,7 @@ class RepositoryReader:
         return mentioned
 
     async def _referrers(self, digest: str) -> frozenset[str]:
-        """Return the digests of what refers to a manifest, as far as the registry says so: 2.8 does not."""
+        """Return the digests of the referrers of a manifest, if the registry lists them: 2.8 does not."""
         content = await self.reader.referrers(self.repository, digest)
         return frozenset() if content is None else mentioned_digests(content) - {digest}
 
@@ -148,17 +148,17 @@ def _listed(manifest: ManifestContent) -> tuple[str, ...]:
 
 
 def _parsed(manifest: ManifestContent) -> Manifest | None:
-    """Return a manifest that is short enough: parsing four megabytes would hold up every other request."""
+    """Return a manifest that is short enough: parsing four megabytes would block all other requests."""
     if manifest.content is None or len(manifest.content) > MAX_MANIFEST:
         return None
     return parse_manifest(manifest.content, manifest.media_type)
 
 
 async def _at_once(jobs: Iterable[Coroutine[None, None, None]]) -> None:
-    """Wait for all jobs; the first one that fails ends the others, and its error is raised.
+    """Wait for all jobs; when one fails, the others are cancelled, and its error is raised.
 
     Raises:
-        AuthsvcError: as the job.
+        AuthsvcError: that of the job.
         RegistryUnavailable: they take too long together.
     """
     try:

@@ -1,6 +1,6 @@
-"""HTTP to one registry: one connection pool, deadlines on everything, and bodies of a bounded length.
+"""HTTP to one registry: one connection pool, deadlines for everything, and bodies of a bounded length.
 
-No proxy of the environment is used and no redirect is followed: what is asked carries a token of ours.
+Proxies of the environment are not used and redirects are not followed, because requests carry our tokens.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ AT_ONCE = 8
 """Most requests at one time, over one session."""
 
 DEADLINE = 5.0
-"""Seconds in which one request must be answered, unless it is given more; waiting for its turn is included."""
+"""Seconds in which one request must be answered, by default, including the wait for its turn."""
 
 NO_ANSWER = "the registry does not answer; try again in a few seconds"
 
@@ -29,12 +29,12 @@ UNUSUAL = "the registry gave an answer that cannot be used; try again later"
 
 @frozen
 class RegistryReply:
-    """What a registry answered.
+    """The answer of a registry.
 
     Attributes:
         status: HTTP status.
-        headers: whose names are looked up in any case.
-        content: the body; None when it is longer than was asked for.
+        headers: with case-insensitive names.
+        content: the body; None when it is longer than ``longest``.
     """
 
     status: int
@@ -46,7 +46,7 @@ class RegistrySession:
     """Sends requests to one registry. Close it at the end."""
 
     def __init__(self, url: str, at_once: int = AT_ONCE) -> None:
-        """Send requests to ``url``, http or unix, ``at_once`` of them at one time."""
+        """Send requests to ``url``, http or unix, at most ``at_once`` at one time."""
         self._base, connector = reach(url)
         self._session = aiohttp.ClientSession(connector=connector, trust_env=False)
         self._slots = asyncio.Semaphore(at_once)
@@ -73,11 +73,11 @@ class RegistrySession:
         Args:
             method: of the request.
             path: with its query, from the first ``/`` on.
-            token: opens it; None for none.
-            headers: others.
+            token: for the request; None for none.
+            headers: further ones.
             body: None for none.
-            longest: bytes of the reply's body that are read at most; of a longer one nothing is returned.
-            deadline: seconds for all of it.
+            longest: most bytes of the reply's body; a longer one is not returned.
+            deadline: seconds for the whole request.
 
         Raises:
             RegistryUnavailable: there is no answer in time, or no connection.
@@ -103,7 +103,7 @@ class RegistrySession:
 
 
 async def _read(response: aiohttp.ClientResponse, longest: int) -> bytes | None:
-    """Return the body, or None; the connection of one that is not read to its end is closed."""
+    """Return the body, or None; if it is not read completely, the connection is closed."""
     if (response.content_length or 0) > longest:
         return None
     content = bytearray()
@@ -115,14 +115,14 @@ async def _read(response: aiohttp.ClientResponse, longest: int) -> bytes | None:
 
 
 def unusual(reply: RegistryReply, path: str) -> RegistryUnavailable:
-    """Return the error about a reply that a request of ours should not get."""
+    """Return the error about an unexpected reply to one of our requests."""
     why = "our token was refused" if reply.status == HTTPStatus.UNAUTHORIZED else f"status {reply.status}"
     sentence = NO_ANSWER if reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR else UNUSUAL
     return RegistryUnavailable(sentence, detail=f"{path[:200]}: {why}")
 
 
 def reach(url: str) -> tuple[str, aiohttp.BaseConnector]:
-    """Return the base of requests to ``url`` and what connects them."""
+    """Return the base URL of requests to ``url`` and their connector."""
     parts = urlsplit(url)
     if parts.scheme == "unix":
         return "http://registry", aiohttp.UnixConnector(unquote(parts.path))

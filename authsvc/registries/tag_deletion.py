@@ -1,7 +1,7 @@
-"""Taking one tag away from a registry, and leaving every other tag of its manifest.
+"""Deletes one tag from a registry, without the other tags of its manifest.
 
-Distribution 3.x deletes a tag. 2.8 answers 400 to that: it deletes manifests, each with all of its tags. There a
-placeholder, which nothing else points at, is put under the tag and deleted (:mod:`authsvc.images.placeholder`).
+Distribution 3.x can delete a tag. 2.8 answers 400 to that: it only deletes manifests, each with all of its tags. There
+a placeholder, to which no other tag points, is pushed under the tag and deleted (:mod:`authsvc.images.placeholder`).
 """
 
 import asyncio
@@ -33,10 +33,10 @@ LEFT_BEHIND = (
 
 
 class RepositoryLock(Protocol):
-    """Keeps other deletions away from a repository, for a while."""
+    """A temporary lock against other deletions in a repository."""
 
     async def extend(self) -> None:
-        """Keep it for some seconds more.
+        """Extend the lock by some seconds.
 
         Raises:
             Conflict: another deletion may have it by now.
@@ -47,7 +47,7 @@ class RepositoryLock(Protocol):
 
 @frozen
 class TagDeletion:
-    """Takes tags away from one repository, whose lock is held.
+    """Deletes tags from one repository, whose lock must be held.
 
     Every method raises RegistryUnavailable when the registry gives no usable answer, and Conflict when it is read-only,
     when the tag has changed, or when the lock is lost.
@@ -57,7 +57,7 @@ class TagDeletion:
         lock: of the repository.
         entropy: returns that many random bytes.
         digests: of the manifests that were deleted, or may have been.
-        answered: those of them, and the tags, of which the registry said that it deleted them.
+        answered: those of them, and the tags, whose deletion the registry confirmed.
     """
 
     reading: RepositoryReader
@@ -67,7 +67,7 @@ class TagDeletion:
     answered: list[str] = field(factory=list)
 
     async def take_away(self, tag: str, original: ManifestContent | None) -> None:
-        """Delete a tag that points at ``original``; None for one whose manifest is gone."""
+        """Delete a tag that points to ``original``; None for one whose manifest is gone."""
         if await self._by_tag(tag, original) is DeleteReply.NOT_BY_TAG:
             await self.by_placeholder(tag, original)
 
@@ -83,7 +83,7 @@ class TagDeletion:
             await self.lock.extend()
             sent = True
             reply = await self.reading.writer.delete(tag)
-            # Some registry may answer 404 to what it does not know how to do.
+            # Some registries may answer 404 to unsupported requests.
             there = reply is DeleteReply.MISSING and await self._exists(tag)
             return DeleteReply.NOT_BY_TAG if there else reply
 
@@ -92,15 +92,15 @@ class TagDeletion:
         return reply
 
     async def by_placeholder(self, tag: str, original: ManifestContent | None) -> None:
-        """Put a placeholder under the tag and delete that."""
+        """Push a placeholder under the tag and delete that."""
         digest = None if original is None else original.digest
         placeholder = Placeholder.make(tag, digest, self.entropy(NONCE_BYTES))
         await persist(lambda: self.reading.writer.put_blob(EMPTY_BLOB))
         self.digests.append(placeholder.digest)
         try:
             await self._put_placeholder(tag, original, placeholder)
-            # Nothing but this tag points at the placeholder. So deleting it is right, even if the lock was lost and
-            # the tag was pushed to meanwhile.
+            # Only this tag points to the placeholder. So deleting it is right, even if the lock was lost and the tag
+            # was pushed meanwhile.
             reply = await persist(lambda: self.reading.writer.delete(placeholder.digest))
         except RegistryUnavailable as error:
             await self._put_back(tag, placeholder, original, error.detail)
@@ -130,7 +130,7 @@ class TagDeletion:
         self._note(digest, await persist(attempt))
 
     def _note(self, deleted: str, reply: DeleteReply) -> None:
-        """Keep what a deletion was answered.
+        """Store the answer to a deletion.
 
         Raises:
             Conflict: it was refused.
@@ -143,10 +143,10 @@ class TagDeletion:
     async def _put_back(
         self, tag: str, placeholder: Placeholder, original: ManifestContent | None, why: str | None
     ) -> None:
-        """Let the tag point at its image again, because the placeholder cannot be deleted.
+        """Let the tag point to its image again, because the placeholder cannot be deleted.
 
         Raises:
-            RegistryUnavailable: always, and it says how the tag was left.
+            RegistryUnavailable: always; it says in which state the tag is.
         """
 
         async def attempt() -> None:
@@ -161,7 +161,7 @@ class TagDeletion:
         raise RegistryUnavailable(sentence.format(tag=tag), detail=why)
 
     async def _require_unchanged(self, tag: str, original: ManifestContent | None) -> None:
-        """Accept a tag that points where it did when the deletion was decided.
+        """Check that a tag still points to the same digest as when the deletion was planned.
 
         Raises:
             Conflict: it does not.

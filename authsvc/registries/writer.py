@@ -1,6 +1,6 @@
 """Changing our registry: upload a small blob, put a manifest, delete a manifest or a tag (OCI distribution spec 1.1).
 
-Distribution 2.8 deletes by digest alone, and 3.x by tag too; which one answers is learned from what it answers.
+Distribution 2.8 deletes only by digest, and 3.x also by tag; the answer shows which one it is.
 """
 
 import enum
@@ -30,22 +30,22 @@ _ACTIONS = ("pull", "push", "delete")
 
 
 class DeleteReply(enum.Enum):
-    """What a registry says when it is to delete something."""
+    """The answers of a registry to a request to delete."""
 
     DELETED = "deleted"
     MISSING = "missing"
     NOT_BY_TAG = "not by tag"
-    """It deletes by digest alone."""
+    """It only deletes by digest."""
 
     REFUSED = "refused"
-    """It does not delete, or not now."""
+    """It refuses to delete, at least now."""
 
 
 @frozen
 class RepositoryWriter:
     """Changes one repository. Every method raises RegistryUnavailable when there is no answer that can be used.
 
-    After that error a change may be done or not, or be done only later.
+    After that error a change may have been made or not, or may be made later.
 
     Attributes:
         session: to the registry.
@@ -58,7 +58,7 @@ class RepositoryWriter:
     repository: str
 
     async def original(self, reference: str) -> ManifestContent | None:
-        """Return a manifest whole, so that it can be put again; None when there is none."""
+        """Return a whole manifest, so that it can be restored; None when there is none."""
         path = self._path(reference)
         headers = {"Accept": ACCEPT}
         reply = await self.session.request("GET", path, self._token, headers=headers, longest=MAX_MANIFEST)
@@ -71,7 +71,7 @@ class RepositoryWriter:
         """Upload a small blob; the registry may have it already."""
         begin = f"/v2/{self.repository}/blobs/uploads/"
         reply = await self.session.request("POST", begin, self._token, deadline=WRITE_DEADLINE)
-        # An absolute one could lead a token of ours elsewhere.
+        # An absolute URL could send one of our tokens to another server.
         parts = urlsplit(reply.headers.get("Location", ""))
         if reply.status == HTTPStatus.METHOD_NOT_ALLOWED:
             raise Conflict(READ_ONLY, code="registry_read_only")

@@ -1,1 +1,1 @@
-"""How an installation is prepared: the data directory, secrets, rendered configuration, compose."""
+"""Prepares an installation: the data directory, secrets, rendered configuration, compose."""

@@ -1,9 +1,9 @@
 """The configuration of the containers in compose.yaml: the templates of ``authsvc up`` with other addresses.
 
 Rule 1: names and paths here are those of compose.yaml, and nowhere else in the program.
-Rule 2: a service gets a folder, which is a volume that only it and ``init`` mount: nginx has no way to the
-registry's secret, nothing but ``init`` and authsvc to the token root, and nothing but the key service to its keys.
-Rule 3: nothing is made but files: every folder is a volume, made by the image with its owner and mode.
+Rule 2: a service gets a folder, which is a volume that only it and ``init`` mount: nginx has no access to the
+registry's secret, only ``init`` and authsvc have access to the token root, and only the key service has access to its
+keys. Rule 3: only files are created: every folder is a volume, made by the image with its owner and mode.
 """
 
 import hashlib
@@ -60,10 +60,10 @@ SENTINEL_SERVICE = "authsvc"
 _NETWORK = re.compile(r"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?!$)|$)){3}", re.ASCII)
 
 KEY_ADMIN_SOCKET = "key-admin/key-service.sock"
-"""Below the folder of the volumes: where `init` gives the key service its keys."""
+"""Path under the folder of the volumes at which `init` reaches the key service to hand over its keys."""
 
 _KEYS = "/var/lib/authsvc/keys"
-"""Where the key service sees its keys."""
+"""The folder of the keys in the container of the key service."""
 
 _REGISTRY_PORT = _NGINX_PORT = 5000
 _INSIDE_PORT = 8081
@@ -76,10 +76,10 @@ class ComposeOptions:
 
     Attributes:
         root: the folder whose subfolders are the volumes.
-        public_url: what clients type.
+        public_url: that clients type.
         tls: whether nginx speaks TLS itself.
         profiles: the profiles of compose.yaml that are in use.
-        s3: where the blobs are with the profile ``s3``.
+        s3: location of the blobs with the profile ``s3``.
         store_network: the first three numbers of redis' and the sentinels' addresses.
     """
 
@@ -99,11 +99,11 @@ def parse_options(
     s3: tuple[str, str, str, str] | None,
     store_network: str,
 ) -> ComposeOptions:
-    """Return what compose.yaml passes on from the environment, where an unset variable is an empty text.
+    """Parse the variables that compose.yaml passes on, in which an unset variable is an empty text.
 
     Args:
         root: the folder whose subfolders are the volumes.
-        public_url: what clients type.
+        public_url: that clients type.
         tls: ``on``, ``off``, or empty to go by the URL's scheme.
         profiles: a comma-separated list, as in COMPOSE_PROFILES.
         s3: bucket, region, endpoint (empty for Amazon's) and folder (empty for the whole bucket).
@@ -135,10 +135,10 @@ def parse_options(
 
 
 def check_compose(options: ComposeOptions, environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Check everything that serve would refuse, and write nothing.
+    """Check everything for which serve would refuse to start, and write nothing.
 
     Args:
-        options: what is to be rendered.
+        options: of the configuration to render.
         environ: the environment, for the settings of authsvc.
 
     Returns:
@@ -160,12 +160,12 @@ def check_compose(options: ComposeOptions, environ: Mapping[str, str]) -> tuple[
 
 
 def init_compose(options: ComposeOptions, environ: Mapping[str, str], now: datetime) -> tuple[str, ...]:
-    """Make the secrets that are missing and render every service's configuration; a second call changes nothing.
+    """Create missing secrets and render the configuration of every service; a second call changes nothing.
 
     Args:
-        options: what is to be rendered.
+        options: of the configuration to render.
         environ: the environment, for the settings of authsvc.
-        now: the time of making, aware.
+        now: the time of creation, aware.
 
     Returns:
         The names of the files that are new or have changed.
@@ -183,12 +183,12 @@ def init_compose(options: ComposeOptions, environ: Mapping[str, str], now: datet
     changed = tuple(name for name, text in files.items() if write_file(options.root / "config" / name, text))
     for folder in VOLUMES:
         mark_volume(options.root / folder)
-    leave_link(directory, _KEYS)  # after the mark: a link in a volume without one is not ours
+    leave_link(directory, _KEYS)  # after the marker: in a volume without one, a link is not ours
     return created + changed
 
 
 def renew_token_root(root: Path) -> tuple[str, ...]:
-    """Write the registry's copy of the token root's certificate, and nothing else.
+    """Write only the registry's copy of the token root's certificate.
 
     Returns:
         The name of the file if it has changed.
@@ -212,7 +212,7 @@ class _Secrets:
 
 
 _NO_SECRET = b"0" * 64
-"""In the place of a secret that is not made yet, to see whether the rest can be rendered."""
+"""Placeholder for a secret that is not created yet, to check whether the configuration can be rendered."""
 
 
 def _no_secrets() -> _Secrets:
@@ -261,7 +261,7 @@ VOLUMES = {
 
 
 def check_volumes(root: Path) -> None:
-    """Refuse volumes that are missing, cannot be written, or hold files that are not ours.
+    """Refuse volumes that are missing, cannot be written, or contain files that are not ours.
 
     Raises:
         SetupRefused: one is; nothing was written.
@@ -285,7 +285,7 @@ def _serving(options: ComposeOptions) -> str:
 
 
 def _registry(options: ComposeOptions, secrets: _Secrets) -> dict[str, str]:
-    """Return the registry's folder: one configuration that writes and one that does not, and who serves them."""
+    """Return the registry's folder: a writable and a read-only configuration, and the addresses that serve them."""
     values = render.RegistryValues(
         network="tcp",
         address=f":{_REGISTRY_PORT}",
@@ -348,14 +348,14 @@ _USERS = ("authsvc", "replica", "sentinel")
 
 
 def _password(secret: bytes, user: str) -> str:
-    """Derive a redis user's password, so that one file is all there is to keep."""
+    """Derive a redis user's password, so that only one file has to be kept."""
     return hmac.digest(secret, b"redis user " + user.encode(), "sha256").hex()
 
 
 def nginx_values(
     options: ComposeOptions, secret: str, pull_through: PullThrough, edge_settings: EdgeSettings
 ) -> render.NginxValues:
-    """Return what nginx's configuration depends on."""
+    """Return the values for nginx's configuration."""
     return render.NginxValues(
         listen=f"0.0.0.0:{_NGINX_PORT}",  # a container's own addresses
         public_scheme=options.public_url.scheme,
@@ -378,7 +378,7 @@ def nginx_values(
 
 
 def authsvc_values(options: ComposeOptions, secret: bytes, edge_settings: EdgeSettings) -> render.AuthsvcValues:
-    """Return what authsvc.toml says."""
+    """Return the values of authsvc.toml."""
     user = f"authsvc:{_password(secret, 'authsvc')}"
     redis_url = f"redis://{user}@redis:{_REDIS_PORT}/0"
     if "sentinel" in options.profiles:
@@ -387,7 +387,7 @@ def authsvc_values(options: ComposeOptions, secret: bytes, edge_settings: EdgeSe
     return render.AuthsvcValues(
         public_url=options.public_url.text,
         redis_url=redis_url,
-        redis_disk="/var/lib/redis/primary:/var/lib/redis/replica",  # either may be the primary of the moment
+        redis_disk="/var/lib/redis/primary:/var/lib/redis/replica",  # either may be the current primary
         registry_url=f"http://{_serving(options)}:{_REGISTRY_PORT}",
         registry_disk=None if "s3" in options.profiles else "/var/lib/registry",
         nginx_url=f"http://nginx:{_NGINX_PORT}",

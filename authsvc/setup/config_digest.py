@@ -1,7 +1,8 @@
-"""What tells a running container that another configuration was rendered for it: the file that follow.sh reads.
+"""Digests by which a running container notices that a new configuration was rendered for it (read by follow.sh).
 
-A new version renders some files differently, and most containers are not made anew for it. They notice by a digest,
-and take it up only if it is for the settings that they were made with: those of another .env are for new containers.
+A new version renders some files differently, and most containers are not recreated for it. They notice the change by a
+digest, and load the new configuration only if it belongs to the settings that they were created with: one for another
+.env is for new containers.
 """
 
 import hashlib
@@ -11,20 +12,20 @@ from authsvc.keys.file_names import TOKEN_ROOT_CERTIFICATE
 from authsvc.setup import render
 
 RENDERED_FOR = "RENDERED_FOR"
-"""In this variable compose.yaml says on which settings the rendering depends. It is none of ours, so that any version
-of authsvc may be given it."""
+"""The variable in which compose.yaml passes the settings that the rendering depends on. It is not one of authsvc's
+settings, so that every version accepts it."""
 
 FOLDERS = ("registry", "redis", "nginx")
-"""Those of services that follow. authsvc does not: with a new version its image is another one."""
+"""The digest files of services that follow. authsvc does not: with a new version it has a new image."""
 
 DIGEST_FILES = frozenset({"follow.sh", "rendering"})
-"""What each of these folders has for it."""
+"""The files of each of these folders."""
 
 
 def with_digests(files: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
-    """Return ``files``, by FOLDER/NAME, with those of :data:`DIGEST_FILES`; the ones that say what is new come last.
+    """Return ``files``, by FOLDER/NAME, with those of :data:`DIGEST_FILES`, which come last.
 
-    The token root does not count: its change has steps of its own, and `init --token-root` writes it alone.
+    The token root is not included: its rotation has separate steps, and `init --token-root` writes only that.
     """
     script = render.copy_script("follow.sh")
     all_files = {**files, **{f"{folder}/follow.sh": script for folder in FOLDERS}}

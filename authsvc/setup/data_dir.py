@@ -1,8 +1,8 @@
 """The data directory on the disk: recognised by its marker, made private, and never taken from another user or program.
 
-Rule 1: a directory is used if it is empty or has our marker. Anything else is refused unchanged: with ``--data-dir
-/var`` it would become 0700. Directories made before there was a marker are recognised by what only we write.
-Rule 2: nothing in it is a symbolic link or another user's, and this is checked on open descriptors.
+Rule 1: a directory is used if it is empty or has our marker. Others are refused and not changed: with ``--data-dir
+/var`` its mode would become 0700. Directories of versions without a marker are recognised by files that only we write.
+Rule 2: it must not contain symbolic links or files of other users, which is checked on open descriptors.
 """
 
 import errno
@@ -23,20 +23,20 @@ MARKER = ".authsvc-data"
 _MARKER_TEXT = "This directory belongs to authsvc, which makes it private and overwrites files in it.\n"
 
 _MAX_SOCKET_PATH = 107
-"""Bytes that fit in ``sun_path`` with the NUL behind them; redis would cut a longer one off silently."""
+"""Bytes that fit into ``sun_path`` before the final NUL; redis would silently truncate a longer one."""
 
 _OF_FILE_SYSTEMS = frozenset({"lost+found"})
-"""What an empty disk has in it."""
+"""Entries of an empty file system."""
 
 _RENDERED_KEYS = frozenset({"public_url", "redis_url", "registry_url", "secrets_dir"})
-"""What every version has written into config/authsvc.toml."""
+"""A line that every version has written into config/authsvc.toml."""
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _OTHERS_WRITE = 0o002
 
 
 def prepare(directory: Path) -> Layout:
-    """Make the data directory and its folders, each 0700, with a marker.
+    """Create the data directory and its folders, each with mode 0700, with a marker.
 
     Raises:
         SetupRefused: the path cannot be used for this; the sentence says why, and nothing was changed.
@@ -64,7 +64,7 @@ def recognise(directory: Path) -> Layout:
     """Return the paths in a data directory that was prepared before, for commands that change nothing in its form.
 
     Raises:
-        SetupRefused: it is not one, or it is another user's.
+        SetupRefused: it is not a data directory, or it is owned by another user.
     """
     layout = Layout(Path(os.path.abspath(directory)))  # noqa: PTH100  as above
     with _opened(layout.root, "the data directory") as root:
@@ -107,7 +107,7 @@ def check_volume(path: Path, names: Iterable[str]) -> None:
         names: of the files that ``init`` writes there, by which a volume without a marker is recognised.
 
     Raises:
-        SetupRefused: it is not a directory, another user's, or has other files in it and no marker.
+        SetupRefused: it is not a directory, is owned by another user, or has other files in it and no marker.
     """
     with _opened(path, "the volume") as volume:
         if _has_marker(volume):
@@ -165,7 +165,7 @@ def _make_root(path: Path) -> None:
 def _opened(path: Path, what: str) -> Iterator[int]:
     """Yield the descriptor of a directory of this user.
 
-    A link to it must be this user's too: its owner decides what it names.
+    A symbolic link to it must also be owned by this user, since its owner decides where it leads.
     """
     try:
         link = path.lstat()
@@ -196,7 +196,7 @@ def _refuse_owner(status: os.stat_result, what: str) -> None:
 
 
 def _refuse_foreign(layout: Layout, root: int) -> None:
-    """Refuse a directory that serves something else: it would become 0700."""
+    """Refuse a directory that is used for something else: its mode would become 0700."""
     if _is_ours(layout, root):
         return
     others = sorted(set(os.listdir(root)) - _OF_FILE_SYSTEMS)
@@ -210,7 +210,7 @@ def _refuse_foreign(layout: Layout, root: int) -> None:
 
 
 def _check_folder(layout: Layout, root: int, name: str) -> bool:
-    """Refuse a folder inside that is a file, a link or another user's; return whether it exists."""
+    """Refuse a folder inside that is a file, a link or owned by another user; return whether it exists."""
     path = layout.root / name
     try:
         status = os.stat(name, dir_fd=root, follow_symlinks=False)
@@ -244,10 +244,10 @@ def _has_marker(directory: int) -> bool:
 
 
 def _is_ours_without_marker(layout: Layout, root: int) -> bool:
-    """Whether a directory looks as earlier versions made it, or as one restored from a backup of what must survive.
+    """Whether a directory looks like one of an earlier version, or like one that was restored from a backup.
 
-    That is: our keys, and beside them our rendered configuration or nothing but our folders. A first start that was
-    interrupted left all our folders and nothing else.
+    That is: it has our keys, and besides them our rendered configuration or only our folders. A first start that was
+    interrupted left only our folders.
     """
     names = set(os.listdir(root)) - _OF_FILE_SYSTEMS
     if names == set(FOLDERS):

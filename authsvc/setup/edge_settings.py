@@ -1,4 +1,4 @@
-"""What nginx lets through: how much one request may upload, how many connections, and what proxies are believed."""
+"""Settings of nginx: the largest upload, connections per address, and trusted proxies."""
 
 from collections.abc import Mapping
 
@@ -25,7 +25,7 @@ class EdgeSettings:
     Attributes:
         upload_size: MiB that one request may upload to the registry.
         connections: that one address may have at once.
-        trusted_proxies: networks of the proxies in front of nginx; serve itself sees and trusts nginx alone.
+        trusted_proxies: networks of the proxies in front of nginx; serve itself only sees and trusts nginx.
     """
 
     upload_size: int = DEFAULT_UPLOAD_SIZE
@@ -33,12 +33,12 @@ class EdgeSettings:
     trusted_proxies: tuple[str, ...] = ()
 
     def private_clients(self, public_url: PublicUrl) -> str:
-        """Return ``on`` if a private address is a client's: no proxy that nobody named can be in front."""
+        """Return ``on`` if a private address is that of a client, because there can be no unknown proxy in front."""
         return "on" if self.trusted_proxies or public_url.is_localhost else "off"
 
 
 def edge_settings_of(environ: Mapping[str, str]) -> EdgeSettings:
-    """Return what the environment says.
+    """Return the settings in the environment.
 
     Raises:
         SetupRefused: a value is not acceptable.

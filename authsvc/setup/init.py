@@ -1,4 +1,4 @@
-"""Preparing an installation: secrets once, configuration every time."""
+"""Prepares an installation: creates secrets once, renders the configuration every time."""
 
 import os
 import pwd
@@ -23,12 +23,12 @@ from authsvc.setup.start_check import check_secrets, check_settings
 from authsvc.spec.registry_event import NOTIFICATION_PATH
 
 ANY_EDGE, ANY_INSIDE = "127.0.0.1:8080", "127.0.0.1:8081"
-"""Where nginx and the registry look for authsvc when ``init`` is run alone; ``up`` renders the addresses it bound."""
+"""Addresses of authsvc for nginx and the registry when ``init`` is run alone; ``up`` renders those that it bound."""
 
 
 @frozen
 class Site:
-    """What differs between two installations on one machine."""
+    """The values that differ between two installations on one machine."""
 
     listen: ListenAddress
     public_url: PublicUrl
@@ -53,7 +53,7 @@ class Configuration:
 
 
 def configuration_of(layout: Layout) -> Configuration:
-    """Return where the rendered files of a data directory are."""
+    """Return the paths of the rendered files of a data directory."""
     return Configuration(
         registry=layout.config / "registry.yml",
         redis=layout.config / "redis.conf",
@@ -75,7 +75,7 @@ def check(layout: Layout, site: Site, environ: Mapping[str, str]) -> tuple[str, 
 
     Raises:
         SecretsRefused: a secret is unusable.
-        SetupRefused: a setting is unusable, or a path or address cannot stand in a configuration file.
+        SetupRefused: a setting is unusable, or a path or address cannot be written into a configuration file.
     """
     settings = check_settings(environ, rendered_settings(layout, site))
     absent = check_secrets(layout.secrets, settings)
@@ -84,7 +84,7 @@ def check(layout: Layout, site: Site, environ: Mapping[str, str]) -> tuple[str, 
 
 
 def init(layout: Layout, site: Site, now: datetime) -> tuple[str, ...]:
-    """Make the secrets that are missing and render the configuration; a second call changes nothing.
+    """Create missing secrets and render the configuration; a second call changes nothing.
 
     Args:
         layout: a prepared data directory that :func:`check` has accepted.
@@ -96,7 +96,7 @@ def init(layout: Layout, site: Site, now: datetime) -> tuple[str, ...]:
 
     Raises:
         SecretsRefused: a secret is unusable.
-        SetupRefused: a path or address cannot stand in a configuration file.
+        SetupRefused: a path or address cannot be written into a configuration file.
     """
     created = create_missing(layout.secrets, now)
     texts = _texts(layout, site, _secrets(layout.secrets))
@@ -105,17 +105,17 @@ def init(layout: Layout, site: Site, now: datetime) -> tuple[str, ...]:
 
 
 def rendered_settings(layout: Layout, site: Site) -> dict[str, str]:
-    """Return what authsvc.toml says."""
+    """Return the values of authsvc.toml."""
     return _authsvc(layout, site).settings()
 
 
 _NO_SECRET = "0" * 64
-"""In the place of a secret that is not made yet, to see whether the rest can be rendered."""
+"""Placeholder for a secret that is not created yet, to check whether the configuration can be rendered."""
 
 
 @frozen
 class _ServerSecrets:
-    """The secrets that stand in a configuration."""
+    """The secrets in a configuration."""
 
     http: str = field(repr=False)
     bearer: str = field(repr=False)
@@ -167,7 +167,7 @@ def _nginx(layout: Layout, site: Site, secrets: _ServerSecrets) -> render.NginxV
         temp_dir=str(layout.nginx),
         log_file=str(layout.nginx_log),
         secret=secrets.nginx,
-        # Only root may choose, and must: nginx's own default may not enter the data directory.
+        # Only root can choose it, and must: nginx's default user has no access to the data directory.
         user=pwd.getpwuid(os.geteuid()).pw_name if os.geteuid() == 0 else None,
         trusted_proxies=site.edge_settings.trusted_proxies,
         cache_dir=str(layout.nginx / "linked"),
@@ -189,7 +189,7 @@ def _authsvc(layout: Layout, site: Site) -> render.AuthsvcValues:
         secrets_dir=str(layout.secrets),
         private_clients=site.edge_settings.private_clients(site.public_url),
         control_socket=str(layout.control_socket),
-        # nginx comes by its socket: what a port of this machine claims of others is not believed.
+        # nginx connects to the socket; forwarding headers from a TCP port of this machine are not trusted.
         trusted_proxies=NOBODY if site.edge.startswith("unix:") else None,
         upstream_private_networks=site.pull_through.private_networks,
         upstream_ca_file=site.pull_through.own_ca_file,

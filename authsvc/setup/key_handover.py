@@ -1,8 +1,8 @@
-"""Handing the service keys to a key service in a container of its own, over its administration socket.
+"""Hands the service keys over to a key service in a separate container, through its administration socket.
 
 An installation of an earlier version has them in the secrets volume. Rule: a key is removed there only when the key
-service has every key on its disk. Wherever this is cut off, the next run goes on: a key that is there already is
-accepted when it is the same, and refused when it is another one.
+service has every key on its disk. If this is interrupted, the next run continues: an existing key is accepted when it
+is the same, and refused otherwise.
 """
 
 import asyncio
@@ -50,17 +50,17 @@ def hand_over(socket: Path, secrets: Path) -> tuple[str, ...]:
 
 
 def leave_link(secrets: Path, keys: str) -> None:
-    """Leave a symbolic link in the place of the license-signing key.
+    """Leave a symbolic link in place of the license-signing key.
 
-    A version from before there was a key service refuses to start then, and says that what the link names belongs in
-    its place. Without, it would make new keys, under which no license that was handed out is genuine.
+    A version without a key service then refuses to start, and reports that the key named by the link belongs in its
+    place. Otherwise it would create new keys, with which no issued license could be verified.
 
     Args:
         secrets: the secrets directory, whose keys have been handed over.
         keys: the key service's directory, as the key service sees it.
 
     Raises:
-        SetupRefused: it cannot be made.
+        SetupRefused: it cannot be created.
     """
     try:
         with suppress(FileExistsError):

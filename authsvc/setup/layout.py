@@ -1,4 +1,4 @@
-"""The paths in a data directory, and the process that holds it now. :mod:`authsvc.setup.data_dir` makes one."""
+"""The paths in a data directory, and its lock. :mod:`authsvc.setup.data_dir` makes one."""
 
 import fcntl
 import os
@@ -49,7 +49,7 @@ class Layout:
 
     @property
     def redis(self) -> Path:
-        """The system of record."""
+        """The data of redis, the system of record."""
         return self.root / "redis"
 
     @property
@@ -64,27 +64,27 @@ class Layout:
 
     @property
     def redis_socket(self) -> Path:
-        """Where redis listens."""
+        """Socket on which redis listens."""
         return self.run / "redis.sock"
 
     @property
     def registry_socket(self) -> Path:
-        """Where the registry listens."""
+        """Socket on which the registry listens."""
         return self.run / "registry.sock"
 
     @property
     def edge_socket(self) -> Path:
-        """Where nginx reaches authsvc, and who the client is counts as it says."""
+        """Socket on which nginx reaches authsvc; its statement of the client's address is trusted."""
         return self.run / "edge.sock"
 
     @property
     def inside_socket(self) -> Path:
-        """Where authsvc answers about its health, with metrics."""
+        """Socket for health and metrics of authsvc."""
         return self.run / "inside.sock"
 
     @property
     def control_socket(self) -> Path:
-        """Where serve takes commands."""
+        """Socket for commands to serve."""
         return self.run / "serve.sock"
 
     @property
@@ -94,23 +94,23 @@ class Layout:
 
     @property
     def inside_address(self) -> Path:
-        """A file with HOST:PORT where authsvc takes the registry's events."""
+        """A file with HOST:PORT on which authsvc accepts the registry's events."""
         return self.run / "inside-address"
 
     @property
     def quickstart_shown(self) -> Path:
-        """Exists once the first start has said what to type next."""
+        """Exists once the first start has printed the next commands."""
         return self.config / "story-told"
 
 
 def was_used(directory: Path) -> bool:
-    """Return whether an earlier run may have left something in the directory; False also where one may not look."""
+    """Return whether an earlier run may have left files in the directory; False also if it is not accessible."""
     return os.path.isdir(directory / "run")  # noqa: PTH112  Path.is_dir raises on a forbidden parent
 
 
 @contextmanager
 def locked(layout: Layout) -> Iterator[None]:
-    """Hold the data directory for this process, until the block ends or the process dies.
+    """Lock the data directory for this process, until the block ends or the process dies.
 
     Raises:
         SetupRefused: another process holds it.
@@ -144,7 +144,7 @@ def differs(path: Path, text: str) -> bool:
 
 
 def write_file(path: Path, text: str) -> bool:
-    """Write ``text`` whole or not at all, readable by the owner alone; return whether the file changed."""
+    """Write ``text`` atomically, readable only by the owner; return whether the file changed."""
     if not differs(path, text):
         return False
     atomic_file.replace(path, text.encode())

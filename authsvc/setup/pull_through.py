@@ -1,4 +1,4 @@
-"""What nginx and commands need for linked registries: how much is cached, whose certificates count, which networks."""
+"""Settings of nginx and commands for linked registries: the size of the cache, authorities, private networks."""
 
 import ssl
 from collections.abc import Mapping
@@ -19,17 +19,17 @@ _SYSTEM_CERTIFICATES = (
     "/etc/pki/tls/certs/ca-bundle.crt",
     "/etc/ssl/cert.pem",
 )
-"""Where Debian, Fedora and Alpine keep the certificates of public authorities, in one file."""
+"""Files with the certificates of public authorities on Debian, Fedora and Alpine."""
 
 
 @frozen
 class PullThrough:
-    """How images of linked registries are fetched.
+    """The settings for fetching images of linked registries.
 
     Attributes:
         cache_size: MiB.
-        ca_file: PEM file of the authorities that nginx trusts; None when there is none, and nothing is fetched.
-        own_ca_file: the same, when it was named and is not the system's.
+        ca_file: PEM file of the authorities that nginx trusts; None without one, so that nothing can be fetched.
+        own_ca_file: the same, if it was configured and is not the system's.
         private_networks: in which registries may be, as in the setting; None for none.
     """
 
@@ -40,11 +40,11 @@ class PullThrough:
 
 
 def pull_through_of(environ: Mapping[str, str], *, system: bool = True) -> PullThrough:
-    """Return what the environment says.
+    """Return the settings in the environment.
 
     Args:
         environ: the environment.
-        system: whether nginx runs on this system, whose certificates it trusts when the environment names none.
+        system: whether nginx runs on this system, and trusts its certificates if the environment names none.
 
     Raises:
         SetupRefused: the size is not one, the certificates cannot be read, or something else is not a network.

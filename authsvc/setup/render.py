@@ -1,9 +1,8 @@
-"""Configuration text of the registry, redis, nginx and authsvc: values in, text out.
+"""Renders the configuration of the registry, redis, nginx and authsvc from values.
 
-Rule 1: a value reaches a text through the quoting filter of that text's language and in no other way; one
-that does not is an error here, not a surprise in the file.
-Rule 2: nothing here knows where a file goes or which process reads it, so compose renders with the same
-functions that ``authsvc up`` uses.
+Rule 1: every value is written with the quoting filter of the configuration's language; a value without one is an error
+here, not a surprise in the file. Rule 2: this module does not depend on the paths of files or on the processes that
+read them, so compose and ``authsvc up`` use the same functions.
 """
 
 import json
@@ -19,7 +18,7 @@ from authsvc.setting_values import DEFAULT_CACHE_SIZE, DEFAULT_CONNECTIONS, DEFA
 
 @frozen
 class S3Values:
-    """Where the registry keeps its blobs when not in a folder."""
+    """Values of the registry's storage in S3."""
 
     bucket: str
     region: str
@@ -31,16 +30,16 @@ class S3Values:
 
 @frozen
 class EventsValues:
-    """Where the registry sends its events."""
+    """Values for the registry's events."""
 
     url: str
     bearer: str = field(repr=False)
-    """What it shows there (RFC 6750 §2.1)."""
+    """The bearer that it sends with them (RFC 6750 §2.1)."""
 
 
 @frozen
 class RegistryValues:
-    """What the registry's configuration depends on."""
+    """Values of the registry's configuration."""
 
     network: str
     """``unix`` or ``tcp``."""
@@ -48,23 +47,23 @@ class RegistryValues:
     """A socket path, or ``host:port``."""
     storage_dir: str
     realm: str
-    """Where clients get a token."""
+    """URL of the token endpoint."""
     service: str
     """The audience of every token."""
     issuer: str
     root_certificate: str
-    """Path of the PEM file that every signing leaf chains to."""
+    """Path of the PEM file with the roots of all signing leaves."""
     http_secret: str
     read_only: bool = False
     s3: S3Values | None = None
-    """None: in ``storage_dir``."""
+    """None for storage in ``storage_dir``."""
     events: EventsValues | None = None
-    """None: nobody is notified."""
+    """None to send no events."""
 
 
 @frozen
 class RedisUsers:
-    """Who may come into a redis that is reached over a network; SHA-256 of passwords in hexadecimal."""
+    """The users of a redis that is reached over a network; SHA-256 of passwords in hexadecimal."""
 
     authsvc: str
     replica: str
@@ -75,7 +74,7 @@ class RedisUsers:
 
 @frozen
 class RedisValues:
-    """What redis' configuration depends on: a socket path, or an address, a port and users."""
+    """Values of redis' configuration: a socket path, or an address, a port and users."""
 
     directory: str
     unix_socket: str | None = None
@@ -90,7 +89,7 @@ class RedisValues:
 
 @frozen
 class SentinelValues:
-    """What one sentinel's configuration depends on."""
+    """Values of one sentinel's configuration."""
 
     service: str
     """The name under which sentinels know the primary."""
@@ -103,7 +102,7 @@ class SentinelValues:
 
 @frozen
 class NginxValues:
-    """What nginx's configuration depends on."""
+    """Values of nginx's configuration."""
 
     listen: str
     """``host:port``."""
@@ -116,24 +115,24 @@ class NginxValues:
     pid_file: str
     temp_dir: str
     secret: str = field(repr=False)
-    """What it shows authsvc for pulls of linked registries."""
+    """The secret that it sends to authsvc for pulls of linked registries."""
     log_file: str | None = None
-    """Where it logs; None for its standard output and error."""
+    """Folder of its logs; None for its standard output and error."""
     user: str | None = None
-    """Whom the workers run as; only root may choose."""
+    """User that the workers run as; only root can choose it."""
     resolver: str | None = None
-    """Address of a name server that is asked for the upstreams' names again and again."""
+    """Address of a name server that is queried repeatedly for the upstreams' names."""
     certificate: str | None = None
     """Path of the chain in PEM; with it, ``listen`` is TLS."""
     certificate_key: str | None = None
     cache_dir: str = ""
     """Folder for blobs of linked registries."""
     cache_size: int = DEFAULT_CACHE_SIZE
-    """How much it may take, in MiB."""
+    """Its largest size, in MiB."""
     ca_file: str | None = None
-    """Certificates that linked registries are checked with; None when there are none, and no blob is fetched."""
+    """Authorities for linked registries; None without any, so that no blobs are fetched."""
     trusted_proxies: tuple[str, ...] = ()
-    """Networks of the proxies in front of nginx, whose word on the client's address counts."""
+    """Networks of the proxies in front of nginx, whose statement of the client's address is trusted."""
     upload_size: int = DEFAULT_UPLOAD_SIZE
     """How much one request may upload to the registry, in MiB."""
     connections: int = DEFAULT_CONNECTIONS
@@ -142,7 +141,7 @@ class NginxValues:
 
 @frozen
 class AuthsvcValues:
-    """What authsvc.toml tells ``authsvc serve``."""
+    """Values of authsvc.toml, for ``authsvc serve``."""
 
     public_url: str
     redis_url: str
@@ -154,20 +153,21 @@ class AuthsvcValues:
     private_clients: str
     control_socket: str
     tls_endpoint: str | None = None
-    """Where clients' TLS ends; None for nowhere, or what is set."""
+    """Address that terminates clients' TLS; None for none, or for that of the environment."""
     registry_disk: str | None = None
     """Folder on the file system that the registry writes to; None when that is a bucket."""
     trusted_proxies: str | None = None
-    """Whose word on the client's address counts; None for what is set."""
+    """Networks whose statement of the client's address is trusted; None for those of the environment."""
     key_socket: str | None = None
-    """Of a key service in a container of its own."""
+    """Socket of a key service in a separate container."""
     upstream_private_networks: str | None = None
-    """Networks that a linked registry may be in, joined by commas; None for public ones alone, or what is set."""
+    """Networks that a linked registry may be in, joined by commas; None for public ones only, or those of the
+    environment."""
     upstream_ca_file: str | None = None
-    """Certificates of their authorities; None for those of the system, or what is set."""
+    """Certificates of their authorities; None for those of the system, or of the environment."""
 
     def settings(self) -> dict[str, str]:
-        """Return the settings that the file says, by name."""
+        """Return the settings in the file, by name."""
         return {name: text for name, text in asdict(self).items() if text is not None}
 
 
@@ -189,10 +189,10 @@ _TEMPLATES: dict[type[Values], str] = {
 
 
 def render(values: Values) -> str:
-    """Return the configuration that ``values`` are for.
+    """Return the configuration for ``values``.
 
     Raises:
-        SetupRefused: a value has characters that no configuration should hold.
+        SetupRefused: a value has characters that no configuration should contain.
     """
     environment = jinja2.Environment(
         autoescape=False,  # noqa: S701  not HTML: `finalize` lets nothing through that its own filter did not quote
@@ -208,7 +208,7 @@ def render(values: Values) -> str:
 
 
 def copy_script(name: str) -> str:
-    """Return the text of a script, which depends on nothing."""
+    """Return the text of a script, which does not depend on values."""
     return _text(name)
 
 
@@ -222,7 +222,7 @@ def quote_json(value: str) -> str:
 
 
 def quote_nginx(value: str) -> str:
-    """Quote for nginx, whose double quotes know the escapes of backslash and quote.
+    """Quote for nginx, in whose double quotes backslash and quote are escaped.
 
     Raises:
         SetupRefused: ``value`` is unprintable, or has a ``$``, which nginx expands and nothing escapes.
@@ -233,7 +233,7 @@ def quote_nginx(value: str) -> str:
 
 
 def quote_redis(value: str) -> str:
-    """Quote for redis, whose double quotes know the escapes of backslash and quote.
+    """Quote for redis, in whose double quotes backslash and quote are escaped.
 
     Raises:
         SetupRefused: ``value`` has control or other unprintable characters.
@@ -242,7 +242,7 @@ def quote_redis(value: str) -> str:
 
 
 def quote_word(value: str) -> str:
-    """Let a word of the template itself pass."""
+    """Accept a word of the template itself."""
     if not re.fullmatch(r"[A-Za-z-]+", value, re.ASCII):
         raise TypeError(f"{value!r} is not a word of a template")
     return _Quoted(value)

@@ -1,4 +1,4 @@
-"""Restoring a backup into a stopped installation: all is checked and prepared first, then put in place at once."""
+"""Restores a backup into a stopped installation: checks and prepares everything first, then replaces all at once."""
 
 import json
 import os
@@ -31,23 +31,23 @@ STAGING = ".restore"
 """Folder in that of Redis in which everything is prepared."""
 
 MARGIN = timedelta(seconds=60)
-"""So much older entries of the audit count too, for clocks that differ."""
+"""Audit entries that are older by up to this time are also used, in case clocks differ."""
 
 CONNECT = 2.0
-"""Seconds to find out whether Redis runs."""
+"""Seconds for checking whether Redis runs."""
 
 SHOWN = ("team", "app", "member", "license", "customer", "service-account", "personal-token", "upstream", "webhook")
-"""Kinds of records of which is said how many there are."""
+"""Kinds of records whose number is reported."""
 
 
 @frozen
 class RestoreRequest:
-    """What is to be restored, and with what.
+    """The arguments of a restore.
 
     Attributes:
         backup: the file, at its beginning.
         audit: exported audit files; older ones first.
-        without_audit: whether it is accepted that nothing is known of what was taken away since the backup.
+        without_audit: whether to restore without knowing which access ended since the backup.
         moved: whether the backup may be of an installation with another address.
         now: the current time.
     """
@@ -61,14 +61,14 @@ class RestoreRequest:
 
 @frozen
 class Restored:
-    """What was restored.
+    """The result of a restore.
 
     Attributes:
         description: of the backup.
-        records: how many of what kind there are.
-        taken_away: how many of what kind lost access that they had in the backup.
-        audit_until: time of the newest entry that was taken into account, or None.
-        kept: folder with the files of before, or None when there were none.
+        records: number of records, by kind.
+        taken_away: number of records that lost access that they had in the backup, by kind.
+        audit_until: time of the newest entry that was used, or None.
+        kept: folder with the previous files, or None when there were none.
     """
 
     description: BackupDescription
@@ -84,13 +84,13 @@ def restore(
     request: RestoreRequest,
     confirm: Callable[[BackupDescription, Mapping[str, int]], None],
 ) -> Restored:
-    """Replace what is in Redis, which must be stopped, by a backup.
+    """Replace the data of Redis, which must be stopped, by a backup.
 
     Args:
         settings: of the installation.
         data_dir: that of `authsvc up`, if it is one.
-        request: what to restore.
-        confirm: called when all is prepared, with what is in the backup; raises to change nothing.
+        request: the arguments.
+        confirm: called when all is prepared, with the content of the backup; raises to change nothing.
 
     Raises:
         SetupRefused: it cannot be restored here; nothing was changed.
@@ -151,7 +151,7 @@ def _folder(settings: Settings) -> Path:
 
 
 def _refuse_running(settings: Settings) -> None:
-    """Refuse while Redis runs: it would go on with the data that it has in memory."""
+    """Refuse while Redis runs: it would continue with the data in its memory."""
     url = urlsplit(settings.redis_url.reveal())
     family, address = (
         (socket.AF_UNIX, unquote(url.path))
@@ -215,7 +215,7 @@ def _read_audit(path: Path, revocations: Revocations) -> None:
     try:
         with path.open("rb") as lines:
             for number, line in enumerate(lines, 1):  # noqa: B007  named in the sentence
-                if line.endswith(b"\n"):  # a line that is being written is not whole
+                if line.endswith(b"\n"):  # a line that is being written is incomplete
                     _take(json.loads(line), revocations)
     except OSError as error:
         raise InputRefused(f"cannot read {path}: {error.strerror}", code="file_unusable", field="audit") from error

@@ -1,4 +1,4 @@
-"""Checks whether a server could start: the one place for what ``serve``, ``up`` and ``init`` refuse."""
+"""Checks whether a server could start; used by ``serve``, ``up`` and ``init``."""
 
 import os
 from collections.abc import Mapping
@@ -24,11 +24,11 @@ _RENDERED = (
     "KEY_ADMIN_SOCKET",
     "TRUSTED_PROXIES",
 )
-"""Settings that the rendered files answer; the environment would win over them."""
+"""Settings that the rendered files contain; the environment would take precedence."""
 
 
 def without_rendered(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment without the settings that the rendered files answer."""
+    """Return the environment without the settings that the rendered files contain."""
     rendered = {CONFIG, *(f"AUTHSVC_{name}{suffix}" for name in _RENDERED for suffix in ("", "_FILE"))}
     return {name: value for name, value in environ.items() if name not in rendered}
 
@@ -38,7 +38,7 @@ def check_settings(environ: Mapping[str, str], rendered: Mapping[str, str]) -> S
 
     Args:
         environ: the environment that serve would get.
-        rendered: what authsvc.toml would say.
+        rendered: the future content of authsvc.toml.
 
     Raises:
         SetupRefused: serve would refuse to start with them.
@@ -48,9 +48,9 @@ def check_settings(environ: Mapping[str, str], rendered: Mapping[str, str]) -> S
 
 
 def check_secrets(directory: Path, settings: Settings) -> tuple[str, ...]:
-    """Check the secrets that are there, and return the names of those that ``init`` would make.
+    """Check existing secrets, and return the names of those that ``init`` would create.
 
-    A root key that is missing beside its certificate is kept offline; whether serve gets a leaf then is not known here.
+    A root certificate without its key is kept offline; whether serve gets a leaf in that case is not checked here.
 
     Raises:
         SecretsRefused: serve would refuse to start with them.
@@ -70,10 +70,10 @@ def check_secrets(directory: Path, settings: Settings) -> tuple[str, ...]:
 
 
 def load_signing_keys(settings: Settings, directory: Path | None = None) -> Authority:
-    """Return the keys of the installation, which are in ``directory`` when that is given.
+    """Return the keys of the installation, from ``directory`` if that is given.
 
     Raises:
-        SecretsRefused: they are unusable, or there is nothing to sign with.
+        SecretsRefused: they are unusable, or there is no key to sign with.
     """
     given, directory = directory, directory or settings.secrets_dir
     files = settings.leaf_files

@@ -107,7 +107,7 @@ class StreamSize:
         return Used(max(0, count), bool(same))
 
     async def recount(self) -> None:
-        """Count the whole stream anew, in steps of about a millisecond; what is added meanwhile is counted too.
+        """Count the whole stream again, in steps of about a millisecond; entries added meanwhile are counted, too.
 
         Raises:
             StoreUnavailable: Redis did not answer; the count is as it was.

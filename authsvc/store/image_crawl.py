@@ -36,7 +36,7 @@ class StoredImage:
 
 @frozen
 class RedisImageCrawl:
-    """What a crawl reads and writes besides tags. Every method raises StoreUnavailable when Redis does not answer.
+    """Reads and writes a crawl's data other than tags. Every method raises StoreUnavailable when Redis does not answer.
 
     Attributes:
         records: of the installation.

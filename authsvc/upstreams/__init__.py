@@ -1,4 +1,4 @@
-"""Linked external registries: which ones there are, what an app shows of them, and how they fare.
+"""Linked external registries: providers, links, credentials and health.
 
-Nothing here reads a clock, draws randomness or waits.
+Pure: no clock, no randomness, no I/O.
 """

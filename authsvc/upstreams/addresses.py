@@ -1,9 +1,9 @@
-"""Which hosts, ports and addresses an upstream registry may have: none that leads into a network of ours (SSRF).
+"""Rules for hosts, ports and addresses of upstream registries: none may lead into our networks (SSRF).
 
-The rules are applied when a link is saved and again to every address that is connected to, because what a name
-resolves to is decided by whoever owns the name (DNS rebinding). Only addresses that are routed on the public Internet
-pass. The operator may except private networks (``AUTHSVC_UPSTREAM_PRIVATE_NETWORKS``); an exception never covers the
-metadata services of clouds, and never an IPv4 address that is hidden in an IPv6 one.
+The rules are applied when a link is saved and again to every address that is connected to, because the owner of a name
+decides what it resolves to (DNS rebinding). Only addresses that are routed on the public Internet pass. The operator
+may allow private networks (``AUTHSVC_UPSTREAM_PRIVATE_NETWORKS``); such an exception never covers the metadata services
+of clouds, or an IPv4 address that is embedded in an IPv6 address.
 """
 
 import ipaddress
@@ -46,7 +46,7 @@ _LOCAL = (
 """What an exception may cover (RFC 1122, 1918, 2544, 3927, 4193, 4291, 6052, 6598)."""
 
 _NEVER = (
-    # Metadata services of Azure, Amazon, Alibaba, Google, Oracle: whoever reads them has the machine's identity.
+    # Metadata services of Azure, Amazon, Alibaba, Google, Oracle: they give access to the machine's identity.
     *((one, "the address of a cloud's metadata service") for one in ("168.63.129.16/32", "169.254.169.254/32")),
     *((one, "the address of a cloud's metadata service") for one in ("169.254.170.2/32", "169.254.170.23/32")),
     *((one, "the address of a cloud's metadata service") for one in ("100.100.100.200/32", "fd00:ec2::/32")),
@@ -58,10 +58,10 @@ _NEVER = (
     *((one, "an address of documentation") for one in ("2001:db8::/32", "3fff::/20")),
     *((one, "an IPv4 address in another form") for one in ("::ffff:0:0/96", "64:ff9b:1::/48", "2002::/16")),
 )
-"""What is refused whatever the operator excepts (IANA's registries of special-purpose addresses)."""
+"""Networks that are refused even if the operator allows them (IANA's registries of special-purpose addresses)."""
 
 _GLOBAL_IPV6 = "2000::/3"
-"""All that is given out of IPv6 (RFC 4291 §2.4)."""
+"""The allocated part of IPv6 (RFC 4291 §2.4)."""
 
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*", re.ASCII)
@@ -71,13 +71,13 @@ _ISATAP = re.compile(r"0[02]005efe", re.ASCII)
 
 @frozen
 class AddressRules:
-    """What this installation allows.
+    """The rules of this installation.
 
     Attributes:
         exceptions: private networks that an upstream may be in.
-        own: hosts and ports of this installation itself; a link to them would lead in circles.
-        services: hosts and ports behind this installation, refused by name and by address: they trust who reaches
-            them, and an excepted network may have them in it.
+        own: hosts and ports of this installation itself; a link to them would be a loop.
+        services: hosts and ports of internal services, refused by name and by address: they trust every client that can
+            reach them, and may be in an allowed network.
     """
 
     exceptions: tuple[Network, ...] = ()
@@ -85,7 +85,7 @@ class AddressRules:
     services: frozenset[tuple[str, int]] = frozenset()
 
     def refusal(self, address: Address) -> str | None:
-        """Return what kind of address it is, such as ``a private address``, when it is refused; else None."""
+        """Return the kind of a refused address, such as ``a private address``; None if it is allowed."""
         inner = _embedded(address)
         if inner is not None and (found := self.refusal(inner)):
             return found
@@ -99,7 +99,7 @@ class AddressRules:
         return None
 
     def is_exception(self, address: Address) -> bool:
-        """Whether it is a private address that the operator has excepted: plain http is allowed there alone."""
+        """Whether it is a private address that the operator has allowed: plain http is allowed only there."""
         return self.refusal(address) is None and _kind(address, _LOCAL) is not None
 
     def check_host(self, host: str, port: int) -> Address | None:
@@ -110,7 +110,7 @@ class AddressRules:
             port: number.
 
         Raises:
-            InputRefused: it is a number in disguise (``0x7f.1``, ``2130706433``), not a host, refused as an address,
+            InputRefused: it is a disguised number (``0x7f.1``, ``2130706433``), not a host, refused as an address,
                 or the port is that of another service.
         """
         if not _is_port(port):
@@ -129,10 +129,11 @@ class AddressRules:
         return None
 
     def check_addresses(self, host: str, addresses: Iterable[Address]) -> None:
-        """Check everything that a name resolves to: one refused address refuses all.
+        """Check all addresses of a name: one refused address refuses the name.
 
         Raises:
-            InputRefused: one is refused. It is not named, so that nobody reads our internal names with it.
+            InputRefused: one is refused. The error does not contain it, so that internal names cannot be resolved this
+                way.
         """
         for address in addresses:
             if (found := self.refusal(address)) is not None:
@@ -140,7 +141,7 @@ class AddressRules:
 
 
 def parse_literal(host: str) -> Address | None:
-    """Return the address that ``host`` is in its usual form; None for everything else, also with a zone."""
+    """Return the address if ``host`` is one in its usual form; None for everything else, including one with a zone."""
     text = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     if "%" in text or not text.isascii():
         return None
@@ -151,7 +152,7 @@ def parse_literal(host: str) -> Address | None:
 
 
 def refusal_sentence(host: str, kind: str) -> str:
-    """Return why an upstream may not be at ``host``, which is or leads to ``kind``."""
+    """Return why ``host``, which is or resolves to ``kind``, is not allowed for upstreams."""
     return (
         f"{host[:MAX_HOST_LENGTH]} is or leads to {kind}; it must be a public address, or one in a private "
         "network that the operator of this installation has excepted"
@@ -172,7 +173,7 @@ def _is_port(port: int) -> bool:
 
 
 def _embedded(address: Address) -> ipaddress.IPv4Address | None:
-    """Return the IPv4 address that packets to an IPv6 address may end at; None when there is none."""
+    """Return the IPv4 address that packets to an IPv6 address may be sent to; None when there is none."""
     if isinstance(address, ipaddress.IPv4Address):
         return None
     if address.ipv4_mapped or address.sixtofour:

@@ -1,7 +1,7 @@
-"""What an external registry asks for: its ``WWW-Authenticate`` header (RFC 9110 §11), and whom it may name in it.
+"""Parses challenges of external registries (``WWW-Authenticate``, RFC 9110 §11), and checks their token servers.
 
-A challenge says where a client is to take its credential. An upstream that is hostile, or was taken over, names a
-server of its own there; so a credential goes to the link's own origin and to the token hosts of its provider alone
+A challenge names the server to which a client sends its credential. A hostile or compromised upstream could name its
+own server; so a credential is only sent to the link's own origin and to the token hosts of its provider
 (CVE-2026-33540, CVE-2020-15157: clients that sent it anywhere).
 """
 
@@ -15,7 +15,7 @@ from authsvc.upstreams.link import UpstreamLink
 from authsvc.upstreams.origin import Origin, parse_origin, same_origin
 
 MAX_HEADER = 8 * 1024
-"""Longest header that is looked at, in characters."""
+"""Longest header that is parsed, in characters."""
 
 MAX_CHALLENGES = 8
 
@@ -32,11 +32,11 @@ _REALM = re.compile(r"[!-~]{1,2048}", re.ASCII)
 
 @frozen
 class Challenge:
-    """One way to prove who one is.
+    """One authentication scheme with its parameters.
 
     Attributes:
         scheme: in lower case.
-        parameters: with names in lower case; of one that is repeated the first.
+        parameters: with names in lower case; of a repeated one the first.
     """
 
     scheme: str
@@ -45,11 +45,11 @@ class Challenge:
 
 @frozen
 class TokenServer:
-    """Where tokens are given out.
+    """A server that issues tokens.
 
     Attributes:
-        origin: whose.
-        target: path and query that the realm names.
+        origin: of the server.
+        target: path and query of the realm.
         service: what the tokens are for, or None.
     """
 
@@ -58,14 +58,14 @@ class TokenServer:
     service: str | None = None
 
     def target_for(self, repository: str) -> str:
-        """Return what to ask for a token that pulls from ``repository``."""
+        """Return path and query of a request for a token that pulls from ``repository``."""
         asked = [] if self.service is None else [("service", self.service)]
         query = urlencode([*asked, ("scope", f"repository:{repository}:pull")])
         return f"{self.target}{'&' if '?' in self.target else '?'}{query}"
 
 
 def parse_challenges(header: str) -> tuple[Challenge, ...]:
-    """Return the challenges of a ``WWW-Authenticate`` header; what cannot be read ends the list."""
+    """Return the challenges of a ``WWW-Authenticate`` header; the list ends at the first one that cannot be parsed."""
     text, at = header[:MAX_HEADER], 0
     found: list[Challenge] = []
     while len(found) < MAX_CHALLENGES and (scheme := _SCHEME.match(text, at)):
@@ -91,10 +91,10 @@ def choose(challenges: tuple[Challenge, ...]) -> Challenge | None:
 
 
 def token_server(link: UpstreamLink, challenge: Challenge) -> TokenServer:
-    """Return where a Bearer challenge sends for a token, if the credential of ``link`` may be shown there.
+    """Return the token server of a Bearer challenge, if the credential of ``link`` may be sent to it.
 
     Raises:
-        UpstreamUnavailable: the realm is on another host than it may be, or is not an address.
+        UpstreamUnavailable: the realm is on a host that is not allowed, or is not a URL.
     """
     realm = challenge.parameters.get("realm", "")
     refused = UpstreamUnavailable(

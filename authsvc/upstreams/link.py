@@ -1,4 +1,4 @@
-"""A link: one external registry as one app shows it."""
+"""A link: connects one external registry to one app."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -36,16 +36,16 @@ class UpstreamLink:
     Attributes:
         id: never reused.
         team: slug of the vendor.
-        app: slug of the app that shows it.
+        app: slug of its app.
         name: unique in the app; part of every image name.
-        provider: which preset it was made with.
-        origin: where the registry is.
-        token_hosts: hosts, each with https at port 443, that besides ``origin`` may ask for the credential.
-        repositories: patterns relative to the registry; nothing else of it is reachable.
-        username: what the credential belongs to, or None.
-        sealed_secret: the credential, sealed; None when it is pulled from without one.
+        provider: that it was made for.
+        origin: of the registry.
+        token_hosts: hosts, each with https at port 443, that may get the credential in addition to ``origin``.
+        repositories: patterns relative to the registry; other repositories cannot be pulled.
+        username: of the credential, or None.
+        sealed_secret: the credential, sealed; None when pulls are anonymous.
         credential_version: raised by every change of the credential.
-        purge_count: raised by every purge; blobs that were cached before are not served any more.
+        purge_count: raised by every purge; blobs that were cached before are no longer served.
         created_at: aware.
         created_by: id of the member, or None for the operator.
         changed_at: aware.
@@ -71,7 +71,7 @@ class UpstreamLink:
 
 
 def parse_link_name(text: str) -> str:
-    """Return ``text`` when it may name a link.
+    """Return ``text`` if it may be the name of a link.
 
     Raises:
         InputRefused: not of the grammar, or too long.
@@ -123,9 +123,9 @@ def upstream_repository(link: UpstreamLink, rest: Sequence[str]) -> str:
 
 
 def exposes(link: UpstreamLink, repository: str) -> bool:
-    """Whether ``link`` shows ``repository``, a name inside the upstream.
+    """Whether ``link`` exposes ``repository``, a name inside the upstream.
 
-    Where a name of one component stands for one in ``library/``, either spelling of a pattern counts for both.
+    If a name of one component is an abbreviation for one in ``library/``, a pattern in either form covers both.
     """
     try:
         found = Repository.parse(repository)
@@ -143,34 +143,34 @@ def exposes(link: UpstreamLink, repository: str) -> bool:
 
 
 def credential_context(link: UpstreamLink) -> SealContext:
-    """Return what the link's sealed secret is bound to."""
+    """Return the context that the link's sealed secret is bound to."""
     return SealContext(CREDENTIAL_KIND, link.team, link.id, link.credential_version)
 
 
 def new_targets(old: UpstreamLink, new: UpstreamLink) -> tuple[str, ...]:
-    """Return where the credential of ``new`` may be sent, and that of ``old`` may not: addresses and token hosts.
+    """Return the addresses and token hosts to which the credential of ``new`` may be sent, but not that of ``old``.
 
     Args:
         old: a link.
-        new: the same link as it is to be.
+        new: the same link after the change.
     """
     known = {old.origin.text, *old.token_hosts}
     return tuple(target for target in (new.origin.text, *new.token_hosts) if target not in known)
 
 
 def cache_scope(link: UpstreamLink) -> str:
-    """Return what everything that is remembered of a link's registry is kept under.
+    """Return the cache scope of a link's registry.
 
-    Another link, credential or purge has another scope, so nothing outlives a new secret or a purge.
+    Every link, credential and purge has a different scope, so no cached data outlives a new secret or a purge.
     """
     return f"{link.id}:{link.credential_version}:{link.purge_count}"
 
 
 def blob_cache_key(link: UpstreamLink, repository: str, digest: str) -> str:
-    """Return what a blob is cached under.
+    """Return the cache key of a blob.
 
-    No two teams, links, credentials, purges or repositories share a key, so nothing that one credential fetched is
-    served for another.
+    No two teams, links, credentials, purges or repositories share a key, so a blob that was fetched with one credential
+    is never served for another.
 
     Args:
         link: the link.

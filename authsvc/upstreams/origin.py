@@ -1,7 +1,8 @@
 """The origin of an external registry: scheme, host and port, in one spelling (RFC 6454).
 
-A credential belongs to one origin. So two spellings of one host must be equal, and what is not plainly a host name or
-an IP address is refused instead of being left to a resolver: ``0x7f.1`` and ``2130706433`` mean 127.0.0.1 to some.
+A credential belongs to one origin. So all spellings of a host must have the same canonical form, and anything that is
+not clearly a host name or an IP address is refused instead of being left to a resolver: some resolve ``0x7f.1`` and
+``2130706433`` to 127.0.0.1.
 """
 
 import ipaddress
@@ -30,10 +31,10 @@ _PLAIN = re.compile(r"[!-~\u0080-\U0010ffff]+")
 
 @frozen
 class Origin:
-    """Where a registry is.
+    """The origin of a registry.
 
     Attributes:
-        scheme: ``https``, or ``http`` inside a network that the operator has named.
+        scheme: ``https``, or ``http`` inside a network that the operator has allowed.
         host: lower-case ASCII name, or an IP address without brackets in its canonical form.
         port: from 1 to 65535.
     """
@@ -55,7 +56,7 @@ class Origin:
 
 
 def parse_origin(text: str, *, plain_http: bool, field: str = "url") -> Origin:
-    """Return the origin that a person typed as the address of a registry.
+    """Return the origin of the URL of a registry, as entered by a user.
 
     Args:
         text: such as ``https://quay.io``.
@@ -94,12 +95,12 @@ def parse_origin(text: str, *, plain_http: bool, field: str = "url") -> Origin:
 
 
 def same_origin(one: Origin, other: Origin) -> bool:
-    """Whether a credential for ``one`` may be shown to ``other``."""
+    """Whether a credential for ``one`` may be sent to ``other``."""
     return one == other
 
 
 def parse_host(text: str, shown: str, field: str = "url") -> str:
-    """Return a host in its one spelling: lower-case ASCII, or an IP address without brackets.
+    """Return a host in its canonical form: lower-case ASCII, or an IP address without brackets.
 
     Args:
         text: a name, perhaps with characters outside ASCII, or an IP address; IPv6 in brackets.

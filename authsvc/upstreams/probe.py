@@ -1,9 +1,9 @@
-"""What a test of a linked registry found, step by step."""
+"""The result of a test of a linked registry, step by step."""
 
 from attrs import frozen
 
 STEPS = ("dns", "address", "tls", "challenge", "token", "manifest")
-"""The steps, in order: its name, its address, its certificate, what it asks for, a token, an image."""
+"""The steps, in order: name, address, certificate, challenge, token, image."""
 
 
 @frozen
@@ -12,8 +12,8 @@ class ProbeStep:
 
     Attributes:
         step: one of :data:`STEPS`.
-        ok: whether it went well; None when it was not tried.
-        words: what was found.
+        ok: whether it succeeded; None when it was not tried.
+        words: the result in words.
         remedy: what a vendor can do about it, or None.
     """
 

@@ -1,6 +1,6 @@
 """Providers of registries: what each needs from a vendor, as data.
 
-Only Amazon ECR differs in how a credential becomes a token; the others differ in addresses, names and hints.
+Only Amazon ECR has a different way to get a token; the others differ in addresses, names and hints.
 """
 
 import enum
@@ -13,7 +13,7 @@ from authsvc.upstreams.origin import Origin
 
 
 class Provider(enum.StrEnum):
-    """Who runs a registry, or which product it is."""
+    """The operator of a registry, or the product that is used."""
 
     DOCKERHUB = "dockerhub"
     QUAY = "quay"
@@ -39,11 +39,11 @@ class Requirement(enum.StrEnum):
 
 @frozen
 class ProviderField:
-    """One value that a link may need.
+    """One value that a link may require.
 
     Attributes:
         requirement: whether it has to be given; a fixed one is the preset's own.
-        words: what it is at this provider, to stand after "the" in a sentence.
+        words: its name at this provider, as a phrase after "the".
     """
 
     requirement: Requirement
@@ -52,17 +52,17 @@ class ProviderField:
 
 @frozen
 class ProviderPreset:
-    """What is known of a provider.
+    """The properties of a provider.
 
     Attributes:
-        provider: which one.
+        provider: the provider itself.
         title: its name, for people.
-        default_url: of its one address, or None when every customer of it has another.
+        default_url: its only address, or None when every customer has a different one.
         url: whether the address has to be given.
         username: whether a name belongs to the credential.
         secret: whether a credential has to be given; without one, public repositories can be pulled.
-        fixed_usernames: the only user names there are, the usual one first; empty when a person chooses one.
-        token_hosts: other hosts that may ask for the credential, when the registry is at its default address.
+        fixed_usernames: the only possible user names, the usual one first; empty when users choose one.
+        token_hosts: other hosts that may get the credential, if the registry is at its default address.
         library: whether a repository of one component is in ``library/``.
         hint: where to get the credential.
     """

@@ -1,7 +1,7 @@
-"""Signatures of requests to Amazon's interfaces (AWS Signature Version 4), for the one request that is made of them.
+"""Signs requests to Amazon's interfaces (AWS Signature Version 4), for the only request that authsvc makes.
 
-The whole scheme in general is botocore's, which takes 30 MiB of each worker; a request with a fixed form needs one
-page of it. The tests compare it with signatures that botocore made.
+botocore implements the general scheme, but takes 30 MiB of each worker; a request with a fixed form needs one page of
+code. The tests compare it with signatures that botocore made.
 """
 
 import hashlib
@@ -35,13 +35,13 @@ def signed_headers(
     """Return the headers of ``POST https://HOST/``, with its signature.
 
     Args:
-        key: signs.
+        key: to sign with.
         host: without a port.
         region: of the service.
         service: its name in signatures.
         headers: others, with names in lower case and values without blanks at their ends.
         body: as sent.
-        now: the present, aware; Amazon accepts 5 minutes of difference.
+        now: the current time, aware; Amazon accepts 5 minutes of difference.
     """
     stamp = now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
     scope = f"{stamp[:8]}/{region}/{service}/aws4_request"

@@ -1,4 +1,4 @@
-"""What a person gives for a link, checked against what its provider needs."""
+"""Terms of a link: the checked input of a user, compared with the requirements of the provider."""
 
 import base64
 import binascii
@@ -27,7 +27,7 @@ from authsvc.upstreams.providers import (
 MAX_USERNAME = 255
 
 MAX_TOKEN_HOSTS = 5
-"""Most hosts that may ask for a link's credential."""
+"""Most hosts that may get a link's credential."""
 
 _ACCESS_KEY = re.compile(r"[A-Z0-9]{16,128}", re.ASCII)
 _TEMPORARY_KEY = "ASIA"
@@ -35,10 +35,10 @@ _TEMPORARY_KEY = "ASIA"
 
 @frozen
 class UpstreamCredential:
-    """What an upstream is asked with.
+    """The credential for an upstream.
 
     Attributes:
-        username: what the secret belongs to.
+        username: of the secret.
         secret: password, token or key.
     """
 
@@ -48,14 +48,14 @@ class UpstreamCredential:
 
 @frozen
 class LinkTerms:
-    """What a new link is made of.
+    """The checked values of a new link.
 
     Attributes:
-        provider: which preset.
-        origin: where the registry is.
-        token_hosts: other hosts that may ask for the credential.
-        repositories: patterns of what is exposed.
-        credential: None when the registry is asked without one.
+        provider: of the registry.
+        origin: of the registry.
+        token_hosts: other hosts that may get the credential.
+        repositories: patterns of the exposed repositories.
+        credential: None for anonymous requests.
     """
 
     provider: Provider
@@ -74,7 +74,7 @@ class LinkTerms:
         repositories: Iterable[str],
         hosts: Sequence[str] = (),
     ) -> "LinkTerms":
-        """Return what was given, complete and in its one form.
+        """Return the checked and completed values.
 
         Args:
             provider: as typed.
@@ -82,7 +82,7 @@ class LinkTerms:
             username: or None.
             secret: or None.
             repositories: patterns.
-            hosts: hosts besides the registry's, and the provider's, that may ask for the credential.
+            hosts: further hosts that may get the credential, in addition to the registry's and the provider's.
 
         Raises:
             InputRefused: something is missing, or not acceptable.
@@ -124,7 +124,7 @@ def find_preset(provider: str) -> ProviderPreset:
 
 
 def with_token_hosts(preset: ProviderPreset, origin: Origin, hosts: Sequence[str]) -> tuple[str, ...]:
-    """Return the hosts that may ask for a link's credential besides its own: the provider's, and those that are given.
+    """Return the hosts that may get a link's credential in addition to its own: the provider's, and the given ones.
 
     Raises:
         InputRefused: there are too many, or one is not a host name alone.
@@ -136,7 +136,7 @@ def with_token_hosts(preset: ProviderPreset, origin: Origin, hosts: Sequence[str
 
 
 def parse_credential(preset: ProviderPreset, username: str | None, secret: Secret | None) -> UpstreamCredential | None:
-    """Return the credential, or None when none is given and none is needed.
+    """Return the credential, or None when none is given and none is required.
 
     Args:
         preset: of the provider.
@@ -144,7 +144,7 @@ def parse_credential(preset: ProviderPreset, username: str | None, secret: Secre
         secret: as typed, with perhaps a line break at its end, or None.
 
     Raises:
-        InputRefused: a part is missing, or has a form that no credential of the provider has.
+        InputRefused: a part is missing, or has a form that is not valid for the provider.
     """
     _require_complete(preset, {"username": bool(username), "secret": bool(secret)})
     if secret is None:
@@ -199,11 +199,11 @@ def _json_key(preset: ProviderPreset, username: str | None, secret: Secret) -> U
 
 
 def _require_complete(preset: ProviderPreset, given: Mapping[str, bool]) -> None:
-    """Accept that every value that the provider needs is given, and no other.
+    """Check that all values that the provider requires are given, and no others.
 
     Args:
         preset: of the provider.
-        given: of each value that is looked at, whether it is there.
+        given: whether each of the checked values is given.
 
     Raises:
         InputRefused: with one problem for each value.

@@ -1,6 +1,6 @@
-"""The composition root: settings in, live objects out. The only room that knows every other.
+"""The composition root: makes live objects from settings. Only this package imports all others.
 
-Two doors, so that a command of the vendor's does not load a web server: :mod:`~authsvc.wiring.server` and
+It has two entry points, so that a command does not load a web server: :mod:`~authsvc.wiring.server` and
 :mod:`~authsvc.wiring.management`.
 """
 

@@ -1,4 +1,4 @@
-"""Management API and portal of a worker, on a Redis connection of their own: their load slows no token down."""
+"""Management API and portal of a worker, with a separate Redis connection, so that they do not delay tokens."""
 
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -63,7 +63,7 @@ DECODED_RECORDS = 4_096
 
 @frozen
 class NoServiceKeys:
-    """Signs and seals nothing: this worker has no key service."""
+    """Stands in for a key service when this worker has none; refuses to sign and seal."""
 
     async def sign_license(self, payload: bytes) -> str:  # noqa: ARG002  as every signer
         """Refuse."""
@@ -107,17 +107,17 @@ async def management_applications(
     Args:
         settings: of the installation.
         keys: client of the key service, or None.
-        images: asks the registry for images.
-        preflight: says what would happen to a pull.
-        deletions: makes what deletes from the registry, with the events that are read from Redis.
-        passwords: what the portal checks passwords with; the API accepts none.
-        hasher: hashes the passwords that people choose.
+        images: reads images from the registry.
+        preflight: predicts the result of a pull.
+        deletions: makes the object that deletes from the registry, from the events in Redis.
+        passwords: checks passwords of the portal; the API does not accept passwords.
+        hasher: hashes new passwords.
         on_use: called for every credential that was accepted.
-        log: where changes are written once they are durable.
+        log: for changes, once they are durable.
         record_denied: writes denials to the audit.
         record_refused: writes refused passwords to it.
         logger: gets one line for each request.
-        slot: where requests are counted.
+        slot: of the metrics.
     """
     connection = Connection(settings.redis_url, deadline=settings.redis_deadline)
     try:
@@ -173,7 +173,7 @@ async def management_applications(
 def passkey_authenticator(
     public_url: PublicUrl, facts: CredentialFactsReader, connection: Connection, on_use: Callable[[str, datetime], None]
 ) -> PasskeyAuthenticator | None:
-    """Return what checks passkeys; None where browsers make none."""
+    """Return the authenticator for passkeys; None if browsers make none for the public URL."""
     host = public_url.passkey_host
     if host is None:
         return None

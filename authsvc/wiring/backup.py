@@ -1,4 +1,4 @@
-"""A backup of what is in Redis, while it serves."""
+"""Makes a backup of the data in Redis during operation."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -18,7 +18,7 @@ async def backup(settings: Settings) -> AsyncIterator[Iterator[bytes]]:
     """Have Redis write a snapshot, and yield the bytes of a backup, part by part.
 
     Raises:
-        SetupRefused: Redis is not one to trust, or its folder cannot be seen from here.
+        SetupRefused: Redis does not meet the requirements, or its folder is not accessible from here.
         StoreUnavailable: Redis does not answer.
         Conflict: Redis could not write a snapshot.
     """

@@ -1,4 +1,4 @@
-"""Signing in to Amazon ECR, in a worker: tokens in Redis for all replicas, sealed by the key service."""
+"""Sign-in to Amazon ECR in a worker: tokens are in Redis for all replicas, sealed by the key service."""
 
 import secrets
 from collections.abc import AsyncIterator
@@ -20,9 +20,9 @@ HOLDER_BYTES = 16
 async def ecr_tokens(
     settings: Settings, session: UpstreamSession, keys: KeyServiceClient | None
 ) -> AsyncIterator[EcrTokens | None]:
-    """Yield what exchanges access keys; None without a key service, which no credential can be opened without.
+    """Yield the exchanger of access keys; None without a key service, since credentials then cannot be unsealed.
 
-    Redis is connected to when the first link to Amazon is pulled from.
+    The connection to Redis is made with the first pull through a link to Amazon.
     """
     if keys is None:
         yield None

@@ -25,7 +25,7 @@ async def events_endpoint(
     slot: Slot,
     logger: Logger,
 ) -> AsyncIterator[list[web.RouteDef]]:
-    """Yield the routes; events have a connection of their own, so that no token request waits behind them."""
+    """Yield the routes; events have a separate connection, so that token requests do not wait for them."""
     connection = Connection(settings.redis_url, deadline=settings.redis_deadline)
     try:
         sink = TagEventSink(RedisActivitySink(connection, codec, has_room), connection)

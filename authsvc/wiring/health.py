@@ -1,4 +1,4 @@
-"""What ``/readyz`` shows of a worker and of everything that it needs, and what of it is measured in between."""
+"""The health of a worker and its dependencies: for ``/readyz``, and measured continually for the metrics."""
 
 import asyncio
 from collections.abc import Mapping
@@ -32,12 +32,12 @@ MEASURE_EVERY = 10.0
 """Seconds between two measurements."""
 
 FAILING_FOR = timedelta(days=1)
-"""A linked registry that nobody has asked since counts as failing no longer."""
+"""A linked registry without a request for this long no longer counts as failing."""
 
 MICROSECONDS = 1_000_000
 
 DOWN, UP = 1, 2
-"""In a cell; 0 is for a part that nobody looks at."""
+"""Values of a metric; 0 stands for a part that is not watched."""
 
 UNCLEAR = (
     "private, so they may be those of a proxy in front: name it in AUTHSVC_TRUSTED_PROXIES, or set "
@@ -47,13 +47,13 @@ UNCLEAR = (
 
 @frozen
 class ProbeResults:
-    """What one measurement has found.
+    """The result of one measurement.
 
     Attributes:
-        up: of each part whether it answers; without those that are not looked at.
-        clocks: of each part the seconds by which its clock is ahead of ours at least, negative when it is behind;
-            None when it does not say.
-        failing_upstreams: how many linked registries failed last; None when Redis does not say.
+        up: for each part whether it answers; without parts that are not watched.
+        clocks: for each part by how many seconds, at least, its clock is ahead of ours; negative when it is behind,
+            None when unknown.
+        failing_upstreams: number of linked registries whose last request failed; None when unknown.
     """
 
     up: Mapping[str, bool]
@@ -63,16 +63,16 @@ class ProbeResults:
 
 @frozen
 class HealthReport:
-    """What a worker knows of itself and of its surroundings.
+    """Reports the health of a worker and of its dependencies.
 
     Attributes:
         settings: of the server.
         keys: client of the key service; None when there is none.
         keyring: the signing certificate.
         connection: to Redis.
-        certificate: that clients are shown.
-        watches: what watches the room of Redis and of the images.
-        shared_metrics: what all workers of the server count.
+        certificate: that clients see.
+        watches: of the disk space and memory of Redis and the images.
+        shared_metrics: of all workers of the server.
         logger: the worker's.
     """
 
@@ -86,7 +86,7 @@ class HealthReport:
     logger: Logger
 
     def readiness(self) -> Readiness:
-        """Return what answers ``/readyz``."""
+        """Return the function that answers ``/readyz``."""
         parts = {
             "workers": self._workers,
             "store_disk": self._store_disk,
@@ -180,18 +180,18 @@ class HealthReport:
         return {"redis_ahead_seconds": redis, "registry_ahead_seconds": registry}
 
     async def _look_at_redis(self) -> tuple[str, float | None]:
-        """Return its state, and the seconds by which its clock is ahead of ours; None when it does not say."""
+        """Return its state, and the seconds by which its clock is ahead of ours; None when they are unknown."""
         before = clock().timestamp()
         try:
             theirs = await RedisHealth(self.connection).time()
-        except StoreRefused:  # it answers, and a managed one may forbid this
+        except StoreRefused:  # it is up; a managed Redis may forbid this
             return "up", None
         except StoreUnavailable:
             return "down", None
         return "up", round(certain_skew(theirs, theirs, before, clock().timestamp()), 3)
 
     async def _look_at_registry(self) -> tuple[str, float | None]:
-        """Return its state, and the seconds by which its clock is ahead of ours; None when it does not say."""
+        """Return its state, and the seconds by which its clock is ahead of ours; None when they are unknown."""
         before = clock().timestamp()
         look = await look_at_registry(self.settings.registry_url)
         if look.date is None:
@@ -237,7 +237,7 @@ class HealthReport:
 
 
 async def keys_state(keys: KeyServiceClient | None) -> str:
-    """Return whether the key service answers and has its keys; one that answers those before is up."""
+    """Return whether the key service answers and has its keys; one that is answering earlier requests counts as up."""
     if keys is None:
         return "not configured"
     began = asyncio.get_running_loop().time()

@@ -1,4 +1,4 @@
-"""Deleting images: our registry, as a worker and as a command of the operator delete from it."""
+"""Deletion of images from our registry, by a worker and by commands of the operator."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -37,10 +37,10 @@ class SessionDeletions:
     async def repository(
         self, name: str, lock: RepositoryLock, entropy: Callable[[int], bytes]
     ) -> AsyncIterator[Deletion]:
-        """Yield what deletes from a repository, whose lock is held.
+        """Yield an object that deletes from a repository, whose lock must be held.
 
         Raises:
-            RegistryUnavailable: it is not known where the registry is.
+            RegistryUnavailable: the URL of the registry is not configured.
         """
         if self.session is None:
             raise RegistryUnavailable(NO_REGISTRY)

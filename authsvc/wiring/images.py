@@ -1,4 +1,4 @@
-"""The index of images: what keeps it, and what reads the registry for it."""
+"""The index of images in a worker: its background task, and its access to the registry."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -42,12 +42,12 @@ from authsvc.system_token import SystemTokens
 from authsvc.wiring import NO_REGISTRY, clock
 
 GENTLE = Pace(1.0)
-"""A crawl rests as long as it works."""
+"""A crawl pauses for as long as it works."""
 
 
 @frozen
 class NoRegistry:
-    """Stands for a registry whose address is not known: every question is refused."""
+    """Stands in for a registry whose URL is not configured; refuses every request."""
 
     async def find(self, repository: str, reference: str) -> DescribedImage | None:  # noqa: ARG002  as every registry
         """Refuse."""
@@ -59,12 +59,12 @@ class NoRegistry:
 
 
 def registry_images(session: RegistrySession | None, tokens: SystemTokens) -> RegistryImages:
-    """Return the registry as the use cases of a worker ask it."""
+    """Return the registry for the use cases of a worker."""
     return NoRegistry() if session is None else image_reader(session, tokens)
 
 
 def image_reader(session: RegistrySession, tokens: SystemTokens) -> ImageReader:
-    """Return what reads the registry on an open session."""
+    """Return a reader of the registry on an open session."""
     return ImageReader(RegistryReader(session, RegistryAccess(tokens, clock)))
 
 
@@ -77,17 +77,17 @@ async def indexed_registry(
     slot: Slot,
     has_room: Callable[[], bool],
 ) -> AsyncIterator[RegistrySession | None]:
-    """Yield a session to the registry, or None without one, and keep the index of images true in the background.
+    """Yield a session to the registry, or None without one, and update the index of images in the background.
 
-    What works in the background has connections of its own.
+    The background task has separate connections.
 
     Args:
         settings: of the installation.
         tokens: make the tokens for the registry.
         holder: random name of this worker.
-        logger: where crawls and failures are written.
-        slot: where they are counted.
-        has_room: whether what can wait may be written to Redis now.
+        logger: for crawls and failures.
+        slot: of the metrics.
+        has_room: whether data that can wait may be written to Redis now.
     """
     if settings.registry_url is None:
         yield None

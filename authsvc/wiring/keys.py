@@ -31,8 +31,8 @@ class Files:
     """One secrets directory.
 
     Attributes:
-        directory: where it is.
-        signer: knows the license keys.
+        directory: its path.
+        signer: has the license keys.
         rotating: changes the keys of the key service.
     """
 
@@ -80,14 +80,14 @@ class Files:
 
 
 def system_tokens(settings: Settings, signer: Signer) -> SystemTokens:
-    """Return what makes tokens for our own questions to the registry, signed by ``signer``."""
+    """Return the maker of tokens for our own requests to the registry, signed by ``signer``."""
     return SystemTokens(signer, settings.public_url.authority, lambda: secrets.token_hex(TOKEN_ID_BYTES))
 
 
 def operator_leaf(settings: Settings, now: datetime) -> Leaf:
-    """Return the leaf with which a command of the operator signs its questions to the registry.
+    """Return the leaf with which a command of the operator signs tokens for its requests to the registry.
 
-    It is made with the root where its key is, and read from the server's files where the root is kept offline.
+    It is made with the root key, or read from the server's files if the root is kept offline.
 
     Raises:
         SecretsRefused: neither can be read here.

@@ -24,7 +24,7 @@ REQUEST_NUMBER_BYTES = 4
 
 @frozen
 class ServedRoutes:
-    """What one listener serves.
+    """The routes of one listener.
 
     Attributes:
         name: of the listener.
@@ -46,7 +46,7 @@ def served_routes(
     status: Iterable[web.AbstractRouteDef],
     events: Iterable[web.AbstractRouteDef],
 ) -> tuple[ServedRoutes, ...]:
-    """Return what each socket serves: health and metrics are not on a port when they have a socket of their own."""
+    """Return the routes of each socket: health and metrics are not on a port when they have a separate socket."""
     public = [sockets.edge] if sockets.edge_socket is None else [sockets.edge, sockets.edge_socket]
     served = ServedRoutes(EDGE, edge, public, applications)
     if sockets.inside_socket is None:
@@ -62,7 +62,7 @@ def served_routes(
 async def listeners(
     settings: Settings, served: Iterable[ServedRoutes], logger: Logger, slot: Slot
 ) -> AsyncIterator[Drain]:
-    """Serve the routes of each listener on its socket; yield what ends them without a client noticing."""
+    """Serve the routes of each listener on its socket; yield an object that drains them."""
     async with AsyncExitStack() as stack:
         opened: list[Listener] = []
         drain = Drain(opened)

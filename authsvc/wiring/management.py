@@ -1,7 +1,7 @@
-"""The use cases of management on a checked store: what the command line calls.
+"""The use cases of management on a checked store, for the command line.
 
-Each is built when it is first asked for, and so is every key: ``team list`` opens no private key and imports no client
-of the registry.
+Each is made when it is first used, and so is every key: ``team list`` opens no private key and imports no registry
+client.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ if TYPE_CHECKING:
 OPERATION_ID_BYTES = 16
 
 MOST_EXAMINED = 100_000
-"""Most licenses that a command looks at to say whom it affects: exact numbers are worth the seconds that they take."""
+"""Most licenses that a command examines to report whom it affects: exact numbers are worth the seconds that they
+take."""
 
 PATIENCE = 15.0
 """Seconds that an operation of the command line may take: a person waits longer than a client for its token."""
@@ -62,7 +63,7 @@ class Management(UseCases):
         settings: of the installation.
         connection: to its Redis, which was checked.
         log: where changes are written once they are durable.
-        actor: who calls them: the operator, for the command line.
+        actor: the caller: the operator, for the command line.
     """
 
     settings: Settings
@@ -72,17 +73,17 @@ class Management(UseCases):
 
     @cached_property
     def keys(self) -> Keys:
-        """What signs."""
+        """The signer of license files."""
         from authsvc.store.workers import RedisWorkerRegistry
         from authsvc.wiring.keys import make_keys
 
         return make_keys(self.settings, RedisWorkerRegistry(self.connection, Codec(), self.log))
 
     async def on_behalf_of(self, email: str) -> Management:
-        """Return the same use cases for the operator who acts for a member: the audit names both.
+        """Return the same use cases for the operator on behalf of a member: the audit names both.
 
         Raises:
-            InputRefused: it is no address.
+            InputRefused: it is not an address.
             NotFound: no member has it.
             Conflict: the member is disabled.
             StoreUnavailable: Redis does not answer.
@@ -117,11 +118,11 @@ def server_use_cases(
         settings: of the installation.
         connection: to its Redis.
         codec: decodes its records.
-        keys: sign license files and seal secrets; a worker has no key of its own for that.
-        images: asks the registry for images.
-        deletions: makes what deletes from the registry, with the events that are read from Redis.
-        checks: ask external registries.
-        receivers: ask the receivers of webhooks.
+        keys: sign license files and seal secrets; a worker does not have these keys itself.
+        images: reads images from the registry.
+        deletions: makes the object that deletes from the registry, from the events in Redis.
+        checks: sends requests to external registries.
+        receivers: sends requests to the receivers of webhooks.
         hasher: hashes new passwords, off the event loop.
         log: where changes are written once they are durable.
     """
@@ -144,9 +145,10 @@ def server_use_cases(
 
 
 def _load_all(parts: object) -> None:
-    """Make every part now that is made when it is first asked for.
+    """Make all parts now that are otherwise made at their first use.
 
-    A worker does so at its start: then it also runs on when the files of the package are replaced by another version's.
+    A worker does so at its start, so that it keeps running when the files of the package are replaced by another
+    version.
     """
     for name, part in vars(type(parts)).items():
         if isinstance(part, cached_property):
@@ -162,7 +164,7 @@ async def management(settings: Settings, log: ChangeLog) -> AsyncIterator[Manage
         log: where changes are written once they are durable.
 
     Raises:
-        SetupRefused: Redis is not one to trust.
+        SetupRefused: Redis does not meet the requirements.
         StoreUnavailable: Redis does not answer.
     """
     connection = Connection(settings.redis_url, deadline=max(PATIENCE, settings.redis_deadline))

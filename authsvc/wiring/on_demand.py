@@ -1,6 +1,6 @@
-"""What the use cases ask beside Redis, as a command of the operator has it: imported and opened for each question.
+"""Dependencies of the use cases other than Redis, for commands of the operator: imported and opened at each use.
 
-Most commands ask none of it. What signs, the client of the registry and the rules for external servers take longer to
+Most commands need none of them. The signer, the registry client and the rules for external servers take longer to
 import than such a command runs.
 """
 
@@ -75,7 +75,7 @@ class KeysOnDemand:
 
 @frozen
 class DirectHasher:
-    """Hashes new passwords at once: in the process of a command nobody else waits."""
+    """Hashes new passwords directly, since the process of a command serves no other requests."""
 
     async def hash(self, password: Secret, names: Collection[str], salt: bytes) -> Secret:
         """Return the hash of an acceptable password.
@@ -90,7 +90,7 @@ class DirectHasher:
 
 @frozen
 class RegistryOnDemand:
-    """The registry as a command asks it: with a connection, and a leaf of the operator, for each question.
+    """The registry for commands: makes a connection, and a leaf of the operator, for each request.
 
     Attributes:
         settings: of the installation.
@@ -99,7 +99,7 @@ class RegistryOnDemand:
     settings: Settings
 
     async def find(self, repository: str, reference: str) -> DescribedImage | None:
-        """Return what is under a tag or digest; None when nothing is."""
+        """Return the image under a tag or digest; None without one."""
         async with self._images() as images:
             return await images.find(repository, reference)
 
@@ -110,10 +110,10 @@ class RegistryOnDemand:
 
     @asynccontextmanager
     async def _images(self) -> AsyncIterator[ImageReader]:
-        """Yield what reads the registry.
+        """Yield a reader of the registry.
 
         Raises:
-            RegistryUnavailable: it is not known where it is.
+            RegistryUnavailable: its URL is not configured.
             SecretsRefused: there is no leaf.
         """
         if self.settings.registry_url is None:
@@ -129,7 +129,7 @@ class RegistryOnDemand:
 
 @frozen
 class OperatorDeletions:
-    """Deletes as a command of the operator: with a session, and a leaf of the operator, for each repository.
+    """Deletes for commands of the operator: makes a session, and a leaf of the operator, for each repository.
 
     Attributes:
         settings: of the installation.
@@ -146,7 +146,7 @@ class OperatorDeletions:
         """Yield what deletes from a repository, whose lock is held.
 
         Raises:
-            RegistryUnavailable: it is not known where the registry is.
+            RegistryUnavailable: the URL of the registry is not configured.
             SecretsRefused: there is no leaf.
         """
         if self.settings.registry_url is None:
@@ -176,10 +176,10 @@ class RegistryChecksOnDemand:
     settings: Settings
 
     async def vet_host(self, origin: Origin, team: str) -> None:
-        """Accept where an upstream may be.
+        """Check that an upstream may have this address.
 
         Raises:
-            InputRefused: it leads where no upstream may be.
+            InputRefused: its address is in a network where upstreams are not allowed.
         """
         from authsvc.wiring.upstreams import registry_checks
 
@@ -187,7 +187,7 @@ class RegistryChecksOnDemand:
             await checker.vet_host(origin, team)
 
     async def probe(self, link: UpstreamLink, secret: Secret | None, repository: str | None) -> Sequence[ProbeStep]:
-        """Return what a test of a link finds."""
+        """Test a link and return the results."""
         from authsvc.wiring.upstreams import registry_checks
 
         async with registry_checks(self.settings) as checker:
@@ -207,10 +207,10 @@ class ReceiverChecksOnDemand:
     settings: Settings
 
     async def vet_host(self, origin: Origin, team: str) -> None:
-        """Accept where a receiver may be.
+        """Check that a receiver may have this address.
 
         Raises:
-            InputRefused: it leads where no receiver may be.
+            InputRefused: its address is in a network where receivers are not allowed.
         """
         from authsvc.wiring.webhook_checks import receiver_checks
 
@@ -218,7 +218,7 @@ class ReceiverChecksOnDemand:
             await checks.vet_host(origin, team)
 
     async def send(self, webhook: Webhook, secrets: Sequence[Secret], event: WebhookEvent) -> DeliveryAttempt:
-        """Return what came of sending an event once."""
+        """Send an event once and return the result."""
         from authsvc.wiring.webhook_checks import receiver_checks
 
         async with receiver_checks(self.settings) as checks:

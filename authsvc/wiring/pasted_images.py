@@ -1,4 +1,4 @@
-"""Reads pasted texts in a process of its own (:mod:`authsvc.installer.pasted`): it is ended when it takes too long."""
+"""Reads pasted texts in a separate process (:mod:`authsvc.installer.pasted`), which is ended when it takes too long."""
 
 import asyncio
 import json
@@ -13,12 +13,12 @@ from authsvc.errors import InputRefused
 from authsvc.web.license_page.image_check import PastedImage
 
 DEADLINE = 20.0
-"""Seconds that one text may take, with the start of the process."""
+"""Seconds that one text may take, including the start of the process."""
 
 UNREADABLE = "the text could not be read within a few seconds; check it in parts"
 
 _SOURCES = str(Path(__file__).parents[2])
-"""Where the package lies: the process gets nothing else of our environment, in which there may be secrets."""
+"""The folder of the package: the process gets nothing else of our environment, which may contain secrets."""
 
 
 @frozen

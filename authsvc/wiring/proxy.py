@@ -1,4 +1,4 @@
-"""Pull-through of linked registries in a worker, on a Redis connection of its own."""
+"""Pull-through of linked registries in a worker, with a separate Redis connection."""
 
 import asyncio
 import secrets
@@ -55,15 +55,15 @@ async def proxy_endpoint(
     logger: Logger,
     slot: Slot,
 ) -> AsyncIterator[ProxyEndpoint]:
-    """Yield what answers ``/v2/proxy/…``, to an nginx that shows a secret with one of the SHA-256 hashes.
+    """Yield the endpoint for ``/v2/proxy/…``, for an nginx that sends a secret with one of the SHA-256 hashes.
 
     Args:
         settings: of the installation.
-        keys: opens credentials; None when there is no key service.
-        links: which registries are linked.
+        keys: unseals credentials; None when there is no key service.
+        links: finds linked registries.
         nginx_hashes: SHA-256 of each secret of nginx.
-        has_room: whether there is room for what can wait.
-        audit: takes pulls that were not served.
+        has_room: whether there is room for data that can wait.
+        audit: records pulls that were not served.
         logger: of this process.
         slot: of its metrics.
     """
@@ -108,7 +108,7 @@ async def proxy_endpoint(
 async def upstream_client(
     settings: Settings, keys: KeyServiceClient | None, answered: Callable[[int | None], None]
 ) -> AsyncIterator[UpstreamClient]:
-    """Yield what asks linked registries, with credentials that the key service opens."""
+    """Yield the client of linked registries, with credentials that the key service unseals."""
     async with (
         upstream_session(settings, answered=answered) as session,
         ecr_tokens(settings, session, keys) as ecr,
@@ -123,7 +123,7 @@ def _unseal(keys: KeyServiceClient | None) -> Unseal:
         try:
             return Secret((await keys.unseal(link.sealed_secret, credential_context(link))).decode())
         except (Conflict, Overloaded, SignerUnavailable) as error:
-            # Not the customer's concern: what is cached goes on being served.
+            # Does not affect customers: cached images are still served.
             raise UpstreamUnavailable(CLOSED, detail=error.detail or str(error)) from error
 
     return unseal

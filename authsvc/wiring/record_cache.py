@@ -15,15 +15,15 @@ from authsvc.store.record_cache import RecordCache
 from authsvc.store.record_tracking import RecordTracking
 
 COUNT_EVERY = 1.0
-"""Seconds between two looks at what the cache has counted: a request counts in memory of its own."""
+"""Seconds between two updates of the metrics of the cache, which counts in its own memory."""
 
 
 @asynccontextmanager
 async def record_cache(
     settings: Settings, connection: Connection, logger: Logger, slot: Slot
 ) -> AsyncIterator[RecordCache]:
-    """Yield the cache of what is read through ``connection``."""
-    # Unlike time.monotonic, it goes on while the machine sleeps.
+    """Yield the cache of the records that are read through ``connection``."""
+    # Unlike time.monotonic, it continues while the machine sleeps.
     cache = RecordCache(settings.cached_records, lambda: time.clock_gettime(time.CLOCK_BOOTTIME))
     counted = [0, 0]
 

@@ -1,4 +1,4 @@
-"""What watches the room in a worker: on the disks of Redis and of the images, and in the memory of Redis."""
+"""Watches of free space in a worker: on the disks of Redis and of the images, and in the memory of Redis."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -28,14 +28,14 @@ from authsvc.store.memory_room import MemoryWatch, describe_memory
 
 @frozen
 class RoomWatches:
-    """What watches the room of one installation, in one worker."""
+    """The watches of one installation in one worker."""
 
     store_disk: DiskWatch
     registry_disk: DiskWatch
     memory: MemoryWatch
 
     def has_room(self) -> bool:
-        """Whether Redis has room for what can wait."""
+        """Whether Redis has room for data that can wait."""
         return self.store_disk.has_room() and self.memory.has_room()
 
 
@@ -43,7 +43,7 @@ class RoomWatches:
 async def watched_room(
     settings: Settings, connection: Connection, logger: Logger, slot: Slot
 ) -> AsyncIterator[RoomWatches]:
-    """Yield what watches the disks, and the memory of the Redis of ``connection``."""
+    """Yield the watches of the disks, and of the memory of the Redis of ``connection``."""
     async with (
         _watched_disks(settings, logger, slot) as disks,
         _watched_memory(connection, logger, slot) as memory,
@@ -53,9 +53,9 @@ async def watched_room(
 
 @asynccontextmanager
 async def _watched_disks(settings: Settings, logger: Logger, slot: Slot) -> AsyncIterator[tuple[DiskWatch, DiskWatch]]:
-    """Yield what watches the disk of Redis, and what watches that of the images.
+    """Yield the watch of the disk of Redis, and that of the disk of the images.
 
-    When both are on one, its changes are logged as those of Redis alone.
+    If it is the same disk, its changes are logged only once, as those of Redis.
     """
 
     def store_changed(watch: DiskWatch) -> None:
@@ -92,7 +92,7 @@ def _count(watch: DiskWatch, slot: Slot, free: Metric, size: Metric) -> None:
 
 @asynccontextmanager
 async def _watched_memory(connection: Connection, logger: Logger, slot: Slot) -> AsyncIterator[MemoryWatch]:
-    """Yield what watches the memory of the Redis of ``connection``."""
+    """Yield the watch of the memory of the Redis of ``connection``."""
 
     def changed(watch: MemoryWatch) -> None:
         if watch.memory is not None:

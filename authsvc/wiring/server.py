@@ -1,4 +1,4 @@
-"""A worker: both listeners and everything behind them."""
+"""A worker: both listeners and all of its components."""
 
 import asyncio
 import secrets
@@ -80,19 +80,19 @@ TOKEN_ID_BYTES = 16
 AUDIT_ID_BYTES = 16
 
 DECODED_RECORDS = 1_024
-"""Records that stay decoded beside the cache: those of members, who are looked for by address."""
+"""Records that stay decoded in addition to the cache: those of members, who are looked up by address."""
 
 
 @define
 class Live:
-    """What a worker changes while it runs, and its client of the key service.
+    """The state of a worker that changes while it runs, and its client of the key service.
 
     Attributes:
         keys: the client; None when there is no key service.
         keyring: the signing certificate.
         license_keys: the published JWK set.
-        event_bearers: SHA-256 of each bearer that the registry may show with its events.
-        nginx_secrets: SHA-256 of each secret that nginx may show for pulls of linked registries.
+        event_bearers: SHA-256 of each bearer that the registry may send with its events.
+        nginx_secrets: SHA-256 of each secret that nginx may send for pulls of linked registries.
     """
 
     keys: KeyServiceClient | None = None
@@ -108,11 +108,11 @@ class Live:
 
 @frozen
 class Counting:
-    """Where a worker counts.
+    """The metrics of a worker.
 
     Attributes:
-        shared_metrics: what all workers of the server count.
-        slot: its own part.
+        shared_metrics: of all workers of the server.
+        slot: of this worker.
     """
 
     shared_metrics: SharedMetrics
@@ -131,11 +131,11 @@ class Counting:
 
 @frozen
 class Hashing:
-    """What a worker checks passwords with.
+    """The parameters of password checks in a worker.
 
     Attributes:
         threads: how many it may check at once.
-        guess_key: what wrong passwords are recognised under; all workers of a server have the same.
+        guess_key: key of the digests by which wrong passwords are recognised; the same in all workers of a server.
     """
 
     threads: int
@@ -153,7 +153,7 @@ async def running_worker(
 ) -> AsyncIterator[Drain]:
     """Serve every listener until the context ends; then running requests finish.
 
-    Yields what ends them without a client noticing.
+    Yields an object that drains them.
     """
     async with AsyncExitStack() as stack:
         connection = Connection(settings.redis_url, counting.store_command, deadline=settings.redis_deadline)
@@ -219,7 +219,7 @@ async def running_worker(
 
 
 def _recording(recorder: AuditRecorder, denials: DenialRecorder) -> AuditSink:
-    """Return what takes the outcome of every request: for the audit, and for webhooks."""
+    """Return the function that records the outcome of every request, for the audit and for webhooks."""
 
     def record(asked: AuditedRequest, outcome: Issued | Exception) -> None:
         recorder.record(asked, outcome)
@@ -229,7 +229,7 @@ def _recording(recorder: AuditRecorder, denials: DenialRecorder) -> AuditSink:
 
 
 def _public_routes(live: Live, service: str) -> list[web.AbstractRouteDef]:
-    """Return the routes that anyone may ask for."""
+    """Return the public routes."""
     keys = license_keys(lambda: key_document(service, live.license_keys["keys"]))
     return [keys, web.get("/livez", livez), *root_redirect()]
 
@@ -246,13 +246,13 @@ def _authenticator(
     usage: RedisUsage,
     cached: CachedFacts,
 ) -> Authenticator:
-    """Return what authenticates; what is cached stands in for Redis where the setting allows it."""
+    """Return the authenticator; it uses the cache instead of Redis if the setting allows it."""
     recent = cached if settings.degraded_pulls else None
     return Authenticator(facts, passwords, throttle, on_use=usage.record, cached=cached, recent=recent)
 
 
 def _issuance(settings: Settings, authenticator: Authenticator, live: Live, records: Records) -> Issuance:
-    """Return what issues tokens, and refresh tokens if the setting is on."""
+    """Return the issuer of tokens, and of refresh tokens if the setting is on."""
     sign_ins = SignIns(refresh_tokens(records), secrets.token_bytes)
     return Issuance(
         authenticator,
@@ -266,7 +266,7 @@ def _issuance(settings: Settings, authenticator: Authenticator, live: Live, reco
 
 @contextmanager
 def _verifier(hashing: Hashing, counting: Counting) -> Iterator[PasswordVerifier]:
-    """Yield what hashes passwords, with threads of its own."""
+    """Yield the password verifier, with its own threads."""
     executor = CountedThreads(hashing.threads, counting.slot)
     try:
         yield PasswordVerifier(executor, hashing.threads, on_waiting=counting.password_waits)
@@ -277,7 +277,7 @@ def _verifier(hashing: Hashing, counting: Counting) -> Iterator[PasswordVerifier
 def _passwords(
     verifier: PasswordVerifier, throttle: RedisThrottle, hashing: Hashing, counting: Counting, logger: Logger
 ) -> ThrottledPasswords:
-    """Return what evaluates passwords."""
+    """Return the throttled password checks."""
     reported: set[str] = set()
 
     def report(network: str) -> None:
@@ -294,7 +294,7 @@ def _passwords(
 async def _audit(
     settings: Settings, logger: Logger, slot: Slot, has_room: Callable[[], bool]
 ) -> AsyncIterator[AuditRecorder]:
-    """Yield who takes decisions, on a connection of its own: what the audit waits for, no request waits for."""
+    """Yield the recorder of decisions, with a separate connection, so that requests do not wait for the audit."""
     connection = Connection(settings.redis_url, deadline=settings.redis_deadline)
     stream = RedisAudit(connection, settings.audit_budget * 1024 * 1024)
     recorder = AuditRecorder(stream, logger, clock, new_audit_id, settings.audit_groups, has_room)
@@ -322,7 +322,7 @@ async def _audit(
 
 @asynccontextmanager
 async def _indexing(settings: Settings, logger: Logger) -> AsyncIterator[None]:
-    """Give older records their index entries in the background, on a connection of its own."""
+    """Add index entries to older records in the background, with a separate connection."""
     connection = Connection(settings.redis_url, deadline=settings.redis_deadline)
     workers = RedisWorkerRegistry(connection, Codec())
 
@@ -351,5 +351,5 @@ def new_token_id() -> str:
 
 
 def new_audit_id() -> str:
-    """Return the name of a batch, or of an entry that the audit writes of itself."""
+    """Return the id of a batch, or of an entry of the audit about itself."""
     return secrets.token_hex(AUDIT_ID_BYTES)

@@ -1,4 +1,4 @@
-"""Who signs license files and seals secrets: the key files, or the key service that has them."""
+"""Chooses how license files are signed and secrets sealed: with the key files, or by the key service."""
 
 import os
 from typing import Protocol
@@ -16,7 +16,7 @@ class ServiceKeys(LicenseSigner, SecretSealer, Protocol):
 
 
 def license_signer(settings: Settings) -> LocalKeys | KeyServiceClient:
-    """Return who signs license files and seals secrets: the key files where they can be read, else the key service.
+    """Return the signer of license files and sealer of secrets: the key files if readable, else the key service.
 
     A command of the operator runs where the files are; one in the server's container of compose.yaml does not.
     """
@@ -26,7 +26,7 @@ def license_signer(settings: Settings) -> LocalKeys | KeyServiceClient:
 
 
 def key_rotator(settings: Settings) -> LocalKeys | KeyServiceClient:
-    """Return who changes the keys of the key service: it itself when it has a socket for that, else the files."""
+    """Return the rotator of the service keys: the key service if it has a socket for that, else the files."""
     if settings.key_admin_socket is None:
         return LocalKeys(settings.keys_dir)
     return KeyServiceClient.at(settings.key_admin_socket)

@@ -1,6 +1,6 @@
 """The records of one installation, in Redis.
 
-Each store is imported and made when it is first asked for: a command needs a few of them.
+Each store is imported and made when it is first used, since a command needs only a few of them.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 @frozen(slots=False)
 class RedisStores:
-    """What the use cases read and write; see :class:`authsvc.manage.stores.Stores`.
+    """The stores of the use cases; see :class:`authsvc.manage.stores.Stores`.
 
     Attributes:
         records: in Redis.
@@ -191,5 +191,5 @@ class RedisStores:
 
 
 def make_stores(records: Records) -> Stores:
-    """Return what the use cases read and write."""
+    """Return the stores of the use cases."""
     return RedisStores(records)

@@ -1,4 +1,4 @@
-"""What watches the certificate that clients are shown."""
+"""The watch of the certificate that clients see."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,7 +17,7 @@ from authsvc.wiring import clock
 
 @asynccontextmanager
 async def watched_certificate(settings: Settings, logger: Logger, slot: Slot) -> AsyncIterator[CertificateWatch]:
-    """Yield what watches the certificate at the address that the settings name, if they name one."""
+    """Yield the watch of the certificate at the configured address, or None without one."""
     server = None
     if settings.tls_endpoint is not None:
         server = TlsServer(*settings.tls_endpoint, settings.public_url.host.strip("[]"))
@@ -27,7 +27,7 @@ async def watched_certificate(settings: Settings, logger: Logger, slot: Slot) ->
         log("tls.certificate", **watch.facts())
 
     def count() -> None:
-        if watch.seen is not None:  # what is not known stays as it was
+        if watch.seen is not None:  # unknown values are not changed
             slot.set(TLS_EXPIRY, int(watch.seen.ends.timestamp()))
             slot.set(TLS_WRONG, int(watch.verdict.status is CertificateStatus.WRONG))
 

@@ -1,4 +1,4 @@
-"""What asks external registries, with the rules of this installation."""
+"""Clients of external registries, with the rules of this installation."""
 
 import socket
 import time
@@ -40,7 +40,7 @@ def address_rules(settings: Settings) -> AddressRules:
 
 
 def _services(settings: Settings) -> Iterator[tuple[str, int]]:
-    """Yield the hosts and ports of what only this installation may ask, as far as the settings name them."""
+    """Yield the hosts and ports of internal services, as far as they are configured."""
     yield from ((socket.gethostname().lower(), port) for port in LISTENERS)
     redis = settings.redis_url.reveal()
     if redis.startswith(SCHEME):
@@ -52,38 +52,38 @@ def _services(settings: Settings) -> Iterator[tuple[str, int]]:
 
 
 class NoSavedTokens:
-    """Keeps no token: a test of a link must not pass because of a token that was fetched before."""
+    """Stores no tokens: a test of a link must not succeed because of a token that was fetched before."""
 
     async def find(self, link: str, version: int) -> SealedToken | None:
         """Find none."""
 
     async def put(self, link: str, version: int, token: SealedToken) -> None:
-        """Forget it."""
+        """Discard it."""
 
     async def acquire(self, link: str, holder: str) -> bool:  # noqa: ARG002  as where tokens are kept
-        """Let everybody fetch one."""
+        """Let every caller fetch one."""
         return True
 
     async def release(self, link: str, holder: str) -> None:
         """Do nothing."""
 
     async def seal(self, secret: bytes, context: SealContext) -> str:  # noqa: ARG002  the same
-        """Return nothing of it, since it is not kept."""
+        """Return an empty text, since nothing is stored."""
         return ""
 
     async def unseal(self, sealed: str, context: SealContext) -> bytes:  # noqa: ARG002  the same
-        """Refuse, since nothing was kept."""
+        """Refuse, since nothing was stored."""
         raise Conflict("no token is kept here", code="sealed_secret_invalid")
 
 
 def upstream_session(
     settings: Settings, *, answered: Callable[[int | None], None] = lambda _status: None
 ) -> UpstreamSession:
-    """Return what sends requests to servers of others, where the rules of this installation let them be.
+    """Return a session for requests to external servers, within the address rules of this installation.
 
     Args:
         settings: of the installation.
-        answered: hears the status of each answer, and None for no answer.
+        answered: is called with the status of each answer, and None for no answer.
 
     Raises:
         SetupRefused: the file of certificates cannot be read.
@@ -100,7 +100,7 @@ class RegistryChecks:
     Attributes:
         session: to external registries.
         monotonic: seconds of a clock that never goes back.
-        amazon: returns where Amazon gives out tokens, by the host of the registry.
+        amazon: returns the origin that issues Amazon's tokens, by the host of the registry.
     """
 
     session: UpstreamSession
@@ -108,15 +108,15 @@ class RegistryChecks:
     amazon: Callable[[str], Origin | None] = ecr_origin
 
     async def vet_host(self, origin: Origin, team: str) -> None:
-        """Accept where an upstream may be.
+        """Check that an upstream may have this address.
 
         Raises:
-            InputRefused: it leads where no upstream may be.
+            InputRefused: its address is in a network where upstreams are not allowed.
         """
         await self.session.resolver.vet_host(origin, team)
 
     async def probe(self, link: UpstreamLink, secret: Secret | None, repository: str | None) -> Sequence[ProbeStep]:
-        """Return what a test of a link finds."""
+        """Test a link and return the results."""
         unused = NoSavedTokens()
         ecr = EcrTokens(self.session, unused, unused, clock, lambda: "", self.amazon)
         return await RegistryProbe(self.session, self.monotonic, ecr).probe(link, secret, repository)
@@ -124,7 +124,7 @@ class RegistryChecks:
 
 @asynccontextmanager
 async def registry_checks(settings: Settings) -> AsyncIterator[RegistryChecks]:
-    """Yield what checks addresses and tests links.
+    """Yield an object that checks addresses and tests links.
 
     Raises:
         SetupRefused: the file of certificates cannot be read.

@@ -1,4 +1,4 @@
-"""What asks the receivers of webhooks for the use cases, with the rules of this installation."""
+"""Requests of the use cases to receivers of webhooks, with the rules of this installation."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -26,25 +26,25 @@ class ReceiverChecks:
     client: WebhookClient
 
     async def vet_host(self, origin: Origin, team: str) -> None:
-        """Accept where a receiver may be.
+        """Check that a receiver may have this address.
 
         Raises:
-            InputRefused: it leads where no receiver may be.
+            InputRefused: its address is in a network where receivers are not allowed.
         """
         await self.client.session.resolver.vet_host(origin, team)
 
     async def send(self, webhook: Webhook, secrets: Sequence[Secret], event: WebhookEvent) -> DeliveryAttempt:
-        """Return what came of sending an event once.
+        """Send an event once and return the result.
 
         Raises:
-            Overloaded: too much is being sent at this moment; nothing was.
+            Overloaded: too many events are being sent; this one was not.
         """
         return (await self.client.send(webhook, event.id, event.body(), secrets)).attempt
 
 
 @asynccontextmanager
 async def receiver_checks(settings: Settings) -> AsyncIterator[ReceiverChecks]:
-    """Yield what checks addresses and sends test events.
+    """Yield an object that checks addresses and sends test events.
 
     Raises:
         SetupRefused: the file of certificates cannot be read.

@@ -1,4 +1,4 @@
-"""Webhooks in a worker: what notices events, and what sends them, on a Redis connection of its own."""
+"""Webhooks in a worker: recording and sending of events, with a separate Redis connection."""
 
 import asyncio
 import secrets
@@ -41,7 +41,7 @@ ID_BYTES = 16
 
 @asynccontextmanager
 async def webhook_client(settings: Settings) -> AsyncIterator[WebhookClient]:
-    """Yield what sends one event at a time, where receivers of this installation may be.
+    """Yield a client that sends one event at a time, within the address rules of this installation.
 
     Raises:
         SetupRefused: the file of certificates cannot be read.
@@ -59,9 +59,9 @@ async def webhooks_of_worker(
     logger: Logger,
     slot: Slot,
 ) -> AsyncIterator[DenialRecorder]:
-    """Send events in the background; yield what takes the outcomes of token requests.
+    """Send events in the background; yield the recorder of outcomes of token requests.
 
-    Without a key service no signing secret can be opened, and another server sends.
+    Without a key service signing secrets cannot be unsealed, and another server sends.
     """
     connection = Connection(settings.redis_url, deadline=settings.redis_deadline)
     outbox = WebhookOutbox(connection, has_room)
@@ -82,7 +82,7 @@ async def webhooks_of_worker(
 async def _sending(
     settings: Settings, keys: KeyServiceClient, outbox: WebhookOutbox, log: ChangeLog, logger: Logger, slot: Slot
 ) -> AsyncIterator[None]:
-    """Send whenever no other worker does."""
+    """Send whenever this worker gets the lease."""
     records = Records(outbox.connection, Codec(), log)
     webhooks, deliveries = RedisWebhooks(records), RedisWebhookDeliveries(outbox.connection, records.codec)
     holder = new_id()
@@ -125,7 +125,7 @@ async def _sending(
 def watchers(
     records: Records, outbox: WebhookOutbox, webhooks: RedisWebhooks, deliveries: RedisWebhookDeliveries
 ) -> Sequence[Watcher]:
-    """Return what looks for events that nobody reports."""
+    """Return the watchers, which find events that arise with time."""
     watches = RedisWebhookWatches(records)
     return (
         EndingLicenses(watches, webhooks, RedisApps(records), outbox, deliveries).look,

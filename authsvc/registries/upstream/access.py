@@ -1,8 +1,8 @@
-"""What opens an external registry: the header that each request carries, from the credential of a link.
+"""Authorization at external registries: makes the header of each request from the credential of a link.
 
-A registry asks for Bearer tokens of its token server, for Basic, or for nothing. Tokens are fetched for one repository
-each, used for a part of their life, and remembered per link, version of its credential and repository: nothing that
-was fetched with one credential is ever sent for another (CVE-2026-103868, CVE-2026-103869: pulp-container).
+A registry asks for Bearer tokens of its token server, for Basic, or for nothing. Each token is fetched for one
+repository, used for a part of its lifetime, and cached per link, version of its credential and repository: a token that
+was fetched with one credential is never sent for another (CVE-2026-103868, CVE-2026-103869: pulp-container).
 """
 
 import asyncio
@@ -28,19 +28,20 @@ from authsvc.upstreams.providers import Provider
 MAX_TOKEN_ANSWER = 64 * 1024
 
 DEFAULT_LIFE, LONGEST_LIFE = 60.0, 3600.0
-"""Seconds: of a token without ``expires_in`` (distribution's specification), and for which any is used at most."""
+"""Lifetime in seconds of a token without ``expires_in`` (distribution's specification), and longest use of any
+token."""
 
 USED_PART = 0.8
-"""Part of its life for which a token is used."""
+"""Part of its lifetime for which a token is used."""
 
 BASIC_LIFE = 60.0
-"""Seconds for which an opened credential is kept for registries that want it with every request."""
+"""Seconds for which an unsealed credential is cached for registries that require it with every request."""
 
 CHALLENGE_LIFE = 600.0
-"""Seconds for which it is remembered what a registry asks for."""
+"""Seconds for which a registry's challenge is cached."""
 
 FRESH = 2.0
-"""Seconds in which a token that was just fetched is not fetched again, whoever was refused with the one before."""
+"""Seconds in which a token is not fetched again, even if a request with the previous one was refused."""
 
 MAX_REMEMBERED = 4096
 
@@ -74,7 +75,7 @@ class _SavedHeader:
 
 @define(eq=False)
 class UpstreamAccess:
-    """Gives out the header for each request.
+    """Returns the header for each request.
 
     Attributes:
         session: to external registries.
@@ -92,7 +93,7 @@ class UpstreamAccess:
     _flights: InFlight[Key, Secret | None] = field(init=False, factory=InFlight, repr=False)
 
     async def authorization(self, link: UpstreamLink, repository: str) -> Secret | None:
-        """Return the header that opens ``repository``; None when it is open to everybody.
+        """Return the header for ``repository``; None when it is public.
 
         Raises:
             UpstreamFailed: the registry or its token server gives none.
@@ -104,12 +105,12 @@ class UpstreamAccess:
         return await self._fetched(link, repository, None)
 
     def is_ready(self, link: UpstreamLink, repository: str) -> bool:
-        """Whether :meth:`authorization` need not ask anybody."""
+        """Whether :meth:`authorization` can return without a request."""
         kept = self._kept.get(_key(link, repository))
         return kept is not None and self.monotonic() < kept.until
 
     async def renewed(self, link: UpstreamLink, repository: str, header: str | None = None) -> Secret | None:
-        """Return the header to try once more with, after the registry has answered 401.
+        """Return the header for one more attempt, after the registry has answered 401.
 
         Args:
             link: the link.
@@ -163,7 +164,7 @@ class UpstreamAccess:
     async def _fetched(
         self, link: UpstreamLink, repository: str, header: str | None, *, renew: bool = False
     ) -> Secret | None:
-        """Fetch a header, once for all who want the same."""
+        """Fetch a header, once for all concurrent callers."""
 
         def start() -> "asyncio.Future[Secret | None]":
             return asyncio.ensure_future(self._fetch(link, repository, header, renew=renew))
@@ -223,7 +224,7 @@ class UpstreamAccess:
 
 
 def _key(link: UpstreamLink, repository: str) -> Key:
-    """Return what is remembered under; another address or name needs another credential too."""
+    """Return the cache key; another address or name also requires another credential."""
     return (f"{link.team} {link.id} {link.username}", link.origin.text, link.credential_version, repository)
 
 

@@ -1,4 +1,4 @@
-"""What an answer of an external registry means when it is not what was asked for."""
+"""Interprets answers of external registries that are not the requested content."""
 
 import re
 from http import HTTPStatus
@@ -26,19 +26,19 @@ def limited(origin: Origin, reply: UpstreamReply) -> UpstreamLimited:
 
 
 def unusual(origin: Origin, target: str, reply: UpstreamReply) -> UpstreamUnavailable:
-    """Return the error about a status that a registry has no reason for."""
+    """Return the error about an unexpected status."""
     error = UpstreamUnavailable(f"{origin.authority} answers {reply.status} to {target.partition('?')[0][:200]}")
     error.status = reply.status
     return error
 
 
 def failure(origin: Origin, repository: str, target: str, reply: UpstreamReply, *, basic: bool) -> UpstreamFailed:
-    """Return the error about an answer of a registry that is not what was asked for.
+    """Return the error about an answer of a registry that is not the requested content.
 
     Args:
         origin: of the registry.
-        repository: that was asked for.
-        target: the same, as it was sent.
+        repository: that was requested.
+        target: of the request, as it was sent.
         reply: the answer.
         basic: whether the request had the credential itself, so that a 401 is about it.
     """
@@ -55,7 +55,7 @@ def _failure(origin: Origin, repository: str, target: str, reply: UpstreamReply,
     if reply.status == HTTPStatus.UNAUTHORIZED and basic:
         return UpstreamRefused(f"{origin.authority} refuses the credential of this link (401)", credential=True)
     if reply.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        # Docker Hub says the same of a repository that does not exist.
+        # Docker Hub answers the same for a repository that does not exist.
         return UpstreamRefused(
             f"{origin.authority} has no repository {repository}, or refuses access to it ({reply.status})",
             credential=False,

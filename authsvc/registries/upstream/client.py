@@ -1,8 +1,8 @@
-"""What the server asks of a linked external registry (OCI distribution specification): manifests, tags, referrers.
+"""Requests to linked external registries (OCI distribution specification): manifests, tags, referrers.
 
-Everything that comes back is checked before it is passed on: a manifest against its digest, names against their
-grammar, the address of a next page against the one that was asked. Blobs are fetched by nginx; for them this says
-where, and with which header.
+All answers are checked before they are passed on: a manifest against its digest, names against their grammar, the URL
+of a next page against that of the request. Blobs are fetched by nginx; for them this module returns the URL and the
+header.
 """
 
 import hashlib
@@ -47,12 +47,12 @@ _HASHES = {"sha256": hashlib.sha256, "sha384": hashlib.sha384, "sha512": hashlib
 
 @frozen
 class UpstreamManifestHeaders:
-    """What a registry says of a manifest without sending it.
+    """The headers of a registry's answer about a manifest.
 
     Attributes:
-        digest: of it; nobody has checked it yet.
+        digest: of it; not checked yet.
         media_type: of it.
-        size: in bytes, or None when it is not said.
+        size: in bytes, or None when it is not given.
     """
 
     digest: str
@@ -66,7 +66,7 @@ class UpstreamManifest:
 
     Attributes:
         digest: of its bytes.
-        media_type: as the registry says.
+        media_type: as reported by the registry.
         content: its bytes.
     """
 
@@ -90,15 +90,15 @@ class UpstreamTags:
 
 @frozen
 class _UpstreamQuestion:
-    """One question, and where it is asked.
+    """One request to an external registry.
 
     Attributes:
-        link: whose registry.
-        repository: as that names it.
+        link: to the registry.
+        repository: as the registry names it.
         method: of the request.
         target: path and query.
         accept: media types.
-        longest: bytes of an answer.
+        longest: most bytes of an answer.
     """
 
     link: UpstreamLink
@@ -111,18 +111,18 @@ class _UpstreamQuestion:
 
 @frozen
 class UpstreamClient:
-    """Asks linked external registries. Every method raises UpstreamFailed when there is nothing to pass on.
+    """Queries linked external registries. Every method raises UpstreamFailed when there is nothing to pass on.
 
     Attributes:
         session: to them.
-        access: what opens them.
+        access: authorizes requests.
     """
 
     session: UpstreamSession = field(repr=False)
     access: UpstreamAccess = field(repr=False)
 
     async def head_manifest(self, link: UpstreamLink, repository: str, reference: str) -> UpstreamManifestHeaders:
-        """Return what the registry says of the manifest under a tag or digest."""
+        """Return the headers of the manifest under a tag or digest."""
         target = _manifest_target(repository, reference)
         reply = await self._ask(_UpstreamQuestion(link, repository, "HEAD", target, ACCEPT))
         digest = reply.headers.get("Docker-Content-Digest", "")
@@ -165,7 +165,7 @@ class UpstreamClient:
     async def referrers(
         self, link: UpstreamLink, repository: str, digest: str, artifact_type: str | None = None
     ) -> bytes:
-        """Return the index of what refers to a manifest.
+        """Return the index of the referrers of a manifest.
 
         Raises:
             UpstreamNotFound: the registry has no such interface; clients then look for a tag.
@@ -181,7 +181,7 @@ class UpstreamClient:
         return reply.content
 
     async def blob_target(self, link: UpstreamLink, repository: str, digest: str) -> BlobTarget:
-        """Return where a blob is fetched, and with which header."""
+        """Return the target from which a blob is fetched, and the header."""
         if not is_digest(digest):
             raise UpstreamNotFound(f"{digest[:100]!r} is not a digest")
         _check(link, repository)
@@ -190,7 +190,7 @@ class UpstreamClient:
         return BlobTarget(link.origin, address, f"/v2/{repository}/blobs/{digest}", authorization)
 
     async def redirect_target(self, link: UpstreamLink, location: str, base: str | None = None) -> BlobTarget:
-        """Return where a redirect leads, without a credential; the caller counts to :data:`MAX_HOPS`.
+        """Return the target of a redirect, without a credential; the caller must stop at :data:`MAX_HOPS`.
 
         Args:
             link: whose registry has redirected.
@@ -205,7 +205,7 @@ class UpstreamClient:
         return await self.access.renewed(link, repository)
 
     async def _ask(self, asked: _UpstreamQuestion) -> UpstreamReply:
-        """Return the answer 200 to a question, after one more try with a new token and after redirects."""
+        """Return the answer with status 200, after one retry with a new token and after redirects."""
         link = asked.link
         _check(link, asked.repository)
         authorization = await self.access.authorization(link, asked.repository)
@@ -241,7 +241,7 @@ class UpstreamClient:
 
 
 def _check(link: UpstreamLink, repository: str) -> None:
-    """Return when the link shows ``repository``; the caller has checked that as well.
+    """Check that the link exposes ``repository``; callers have also checked that.
 
     Raises:
         UpstreamNotFound: it does not, or this is not the name of a repository.

@@ -1,7 +1,7 @@
-"""Signing in to Amazon ECR: an access key is exchanged for a token of 12 hours (GetAuthorizationToken).
+"""Signs in to Amazon ECR: exchanges an access key for a token of 12 hours (GetAuthorizationToken).
 
-The token is kept sealed where all replicas find it, renewed an hour before its end, and fetched by one replica at a
-time. While Amazon does not answer, the one that is there goes on being used until it ends.
+The token is stored sealed in Redis for all replicas, renewed an hour before its end, and fetched by one replica at a
+time. While Amazon does not answer, the stored one is used until it ends.
 """
 
 import asyncio
@@ -49,13 +49,13 @@ RENEWED_BEFORE = timedelta(hours=1)
 """How long before its end a token is renewed."""
 
 USED_FOR = 600.0
-"""Seconds for which a process uses a token without looking for a newer one."""
+"""Seconds for which a process uses a token without checking for a newer one."""
 
 FRESH = timedelta(seconds=30)
-"""Age up to which a token that another replica has fetched is taken in place of one that was refused."""
+"""Age up to which a token of another replica is used after one was refused."""
 
 LOCK_PAUSE, LOCK_TRIES = 0.25, 20
-"""Seconds between two looks for what another replica fetches, and how many there are."""
+"""Seconds between two checks for a token that another replica fetches, and their number."""
 
 MAX_ANSWER = 64 * 1024
 
@@ -65,7 +65,7 @@ _TOKEN = re.compile(r"[0-9A-Za-z+/=]{1,7000}", re.ASCII)
 
 
 class SealedTokens(Protocol):
-    """Where the tokens of all links are kept, for all replicas. Every method raises StoreUnavailable."""
+    """Stores the tokens of all links, for all replicas. Every method raises StoreUnavailable."""
 
     async def find(self, link: str, version: int) -> SealedToken | None:
         """Return the token of a link and a version of its credential."""
@@ -76,16 +76,16 @@ class SealedTokens(Protocol):
         ...
 
     async def acquire(self, link: str, holder: str) -> bool:
-        """Return whether ``holder`` is the one who may fetch a token now, for some seconds."""
+        """Return whether ``holder`` may fetch a token now, for some seconds."""
         ...
 
     async def release(self, link: str, holder: str) -> None:
-        """Let another one fetch a token."""
+        """Let another replica fetch a token."""
         ...
 
 
 class TokenSealer(Protocol):
-    """Seals and opens tokens."""
+    """Seals and unseals tokens."""
 
     async def seal(self, secret: bytes, context: SealContext) -> str:
         """Return ``secret`` sealed."""
@@ -97,7 +97,7 @@ class TokenSealer(Protocol):
 
 
 def ecr_origin(host: str) -> Origin | None:
-    """Return where the registry at ``host`` gives out tokens; None when it is not one of Amazon's."""
+    """Return the origin that issues tokens for the registry at ``host``; None when it is not one of Amazon's."""
     region = ecr_region(host)
     if region is None:
         return None
@@ -115,7 +115,7 @@ class EcrTokens:
         sealer: seals them.
         clock: the current time.
         name: returns a random name, for the lock.
-        origin: returns where tokens are given out, by the host of the registry.
+        origin: returns the origin that issues tokens, by the host of the registry.
     """
 
     session: UpstreamSession = field(repr=False)
@@ -129,11 +129,11 @@ class EcrTokens:
         """Return the value of ``Authorization`` for the registry, and for how many seconds it may be used.
 
         Raises:
-            UpstreamFailed: Amazon gives no token, and there is none that still lives.
+            UpstreamFailed: Amazon does not return a token, and there is no valid one.
         """
         try:
             return await self._shared(link, unseal, renew=renew)
-        except StoreUnavailable:  # each replica for itself then
+        except StoreUnavailable:  # then each replica fetches its own
             return _header(await self._exchanged(link, unseal), self.clock())
 
     async def _shared(self, link: UpstreamLink, unseal: Unseal, *, renew: bool) -> tuple[Secret, float]:
@@ -150,7 +150,7 @@ class EcrTokens:
         try:
             return await self._good(link, renew=renew) or await self._renewed(link, unseal, renew=renew)
         finally:
-            with suppress(StoreUnavailable):  # it ends by itself
+            with suppress(StoreUnavailable):  # it expires
                 await self.tokens.release(link.id, holder)
 
     async def _renewed(self, link: UpstreamLink, unseal: Unseal, *, renew: bool) -> tuple[Secret, float]:
@@ -161,14 +161,14 @@ class EcrTokens:
             if old is None:
                 raise
             return old
-        with suppress(Overloaded, SignerUnavailable, StoreUnavailable):  # then it serves this process alone
+        with suppress(Overloaded, SignerUnavailable, StoreUnavailable):  # then it is used only by this process
             sealed = await self.sealer.seal(token.reveal().encode("ascii"), _context(link))
             kept = SealedToken(sealed, self.clock(), ends_at)
             await self.tokens.put(link.id, link.credential_version, kept)
         return _header((token, ends_at), self.clock())
 
     async def _good(self, link: UpstreamLink, *, renew: bool) -> tuple[Secret, float] | None:
-        """Return the stored token when it need not be renewed."""
+        """Return the stored token if it need not be renewed."""
         stored = await self.tokens.find(link.id, link.credential_version)
         now = self.clock()
         if stored is None or now >= stored.ends_at - RENEWED_BEFORE:
@@ -178,12 +178,12 @@ class EcrTokens:
         return await self._opened(link, stored)
 
     async def _opened(self, link: UpstreamLink, stored: SealedToken | None) -> tuple[Secret, float] | None:
-        """Return a stored token while it lives; None also when it cannot be opened any more."""
+        """Return a stored token if it is valid; None also when it can no longer be unsealed."""
         if stored is None or self.clock() >= stored.ends_at:
             return None
         try:
             token = Secret((await self.sealer.unseal(stored.sealed, _context(link))).decode("ascii"))
-        except (Conflict, Overloaded, SignerUnavailable):  # a new token is to be had
+        except (Conflict, Overloaded, SignerUnavailable):  # a new token will be fetched
             return None
         return _header((token, stored.ends_at), self.clock())
 

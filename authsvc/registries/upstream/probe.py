@@ -1,4 +1,4 @@
-"""Tests a linked registry step by step, as a pull would go, in words that a vendor can act on."""
+"""Tests a linked registry in the steps of a pull; results are worded so that a vendor can act on them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -56,18 +56,18 @@ class RegistryProbe:
     deadline: float = PROBE_SECONDS
 
     async def probe(self, link: UpstreamLink, secret: Secret | None, repository: str | None) -> tuple[ProbeStep, ...]:
-        """Return what each step found; those behind the first that failed are not tried.
+        """Return the result of each step; steps after the first failed one are not tried.
 
         Args:
             link: with its address and user name; it need not be saved.
             secret: its credential, or None.
-            repository: of the upstream, perhaps with ``:TAG``, to test a pull from; None for one that the link names.
+            repository: of the upstream, optionally with ``:TAG``, for a test pull; None for one of the link's patterns.
         """
 
         async def unseal(_link: UpstreamLink) -> Secret:
             return secret or Secret("")
 
-        # With an id of its own a test is neither held up nor answered by what pulls have met.
+        # With a separate id, a test is neither delayed by failures of pulls nor answered from their cache.
         tested = evolve(link, id=f"{link.id}.test", sealed_secret=None if secret is None else "given")
         access = UpstreamAccess(self.session, unseal, self.monotonic, self.ecr)
         found: list[ProbeStep] = []
@@ -136,7 +136,7 @@ class _Probe:
         return ProbeStep("challenge", ok=True, words=f"asks for tokens of {server.origin.authority}")
 
     async def _token(self, repository: str | None) -> ProbeStep:
-        """Sign in for the repository to test; for a name that the link has if there is none."""
+        """Sign in for the repository to test; if there is none, for a name from the link."""
         hint = PRESETS[self.link.provider].hint
         try:
             name = self._repository(repository)[0] or "library/none"
@@ -175,7 +175,7 @@ class _Probe:
         return names[-1] if names and "latest" not in names else "latest"
 
     def _repository(self, given: str | None) -> tuple[str | None, str | None]:
-        """Return the repository to test, as the upstream names it, and its tag; None for what is not named."""
+        """Return the repository to test, as the upstream names it, and its tag; each None if not given."""
         known = next((pattern for pattern in self.link.repositories if "*" not in pattern), None)
         name, _, tag = (given or known or "").partition(":")
         return (upstream_repository(self.link, name.split("/")), tag or None) if name else (None, None)

@@ -1,10 +1,10 @@
-"""From the name of an external registry to addresses that may be connected to.
+"""Resolves names of external registries to addresses that may be connected to.
 
-A name is resolved once, every address of the answer is checked, and the connection goes to exactly one of those: no
-second lookup stands between the check and the connection (DNS rebinding). nginx is given the same literal.
+A name is resolved once, every address of the answer is checked, and the connection is made to exactly one of those:
+there is no second lookup between check and connection (DNS rebinding). nginx gets the same literal address.
 
-A lookup runs in a thread and cannot be cancelled, so a name server that never answers holds a thread for as long as
-the system's resolver tries. Each team gets few of them, and an answer is remembered for a few seconds.
+A lookup runs in a thread and cannot be cancelled, so a name server that does not answer occupies a thread for as long
+as the system's resolver tries. Each team may use only a few threads, and answers are cached for a few seconds.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from authsvc.upstreams.origin import Origin
 LOOKUPS, LOOKUPS_OF_A_TEAM, WAITING_LOOKUPS = 12, 2, 64
 
 REMEMBERED_FOR = 10.0
-"""Seconds for which the addresses of a name are used without asking again."""
+"""Seconds for which the addresses of a name are cached."""
 
 MAX_REMEMBERED = 1024
 
@@ -101,11 +101,11 @@ class UpstreamResolver:
         """Return the addresses of ``origin``, IPv4 first, each of which may be connected to.
 
         Args:
-            origin: whose.
-            team: on whose behalf.
+            origin: to resolve.
+            team: that the connection is for.
 
         Raises:
-            UpstreamUnavailable: the name cannot be resolved, or leads where no upstream may be.
+            UpstreamUnavailable: the name cannot be resolved, or an address is not allowed for upstreams.
         """
         try:
             return await self._checked(origin, await self.look_up(origin, team), team)
@@ -113,14 +113,14 @@ class UpstreamResolver:
             raise UpstreamUnavailable(str(error), code="upstream_address_refused") from error
 
     async def resolve(self, origin: Origin, team: str) -> VettedAddress:
-        """Return the one address of ``origin`` to connect to; raises as :meth:`addresses` does."""
+        """Return one address of ``origin`` to connect to; raises the errors of :meth:`addresses`."""
         return vetted((await self.addresses(origin, team))[0], origin.port)
 
     async def vet_host(self, origin: Origin, team: str) -> None:
-        """Return when ``origin`` may be saved as an upstream. A name that cannot be resolved now may be.
+        """Check that ``origin`` may be saved as an upstream, like a name that cannot be resolved now.
 
         Raises:
-            InputRefused: it leads where no upstream may be.
+            InputRefused: its address is in a network where upstreams are not allowed.
         """
         with contextlib.suppress(UpstreamUnavailable):
             await self._checked(origin, await self.look_up(origin, team), team)
@@ -140,7 +140,7 @@ class UpstreamResolver:
         return tuple(sorted(addresses, key=lambda address: address.version))
 
     async def _service(self, host: str, team: str) -> tuple[Address, ...]:
-        """Return the addresses of a service of ours; none when its name cannot be resolved now."""
+        """Return the addresses of one of our services; none when its name cannot be resolved now."""
         literal = parse_literal(host)
         if literal is not None:
             return (literal,)
@@ -152,7 +152,7 @@ class UpstreamResolver:
         """Return the addresses of ``origin``, none of which has been checked yet.
 
         Raises:
-            InputRefused: the host is an address or has a port that no upstream may have.
+            InputRefused: the host is an address, or has a port, that is not allowed for upstreams.
             UpstreamUnavailable: the name cannot be resolved.
             Overloaded: too many names of this team are being resolved.
         """
@@ -188,5 +188,5 @@ class UpstreamResolver:
 
 
 def vetted(address: Address, port: int) -> VettedAddress:
-    """Return ``address``, which has been checked, as what to connect to."""
+    """Return the checked ``address`` as a value to connect to."""
     return VettedAddress(f"[{address}]" if ":" in str(address) else str(address), port)

@@ -1,4 +1,4 @@
-"""How much of this process each team and each link may take, so that a dead or slow upstream slows nobody else."""
+"""Limits on the use of this process by each team and link, so that a dead or slow upstream does not delay others."""
 
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
@@ -15,7 +15,7 @@ WAITING = 64
 """Most requests of one link that wait for their turn."""
 
 WAIT = 5.0
-"""Seconds for which one waits at most."""
+"""Most seconds for which a request waits."""
 
 LONG_BODIES, LONG_BODIES_OF_A_TEAM = 6, 2
 """Most bodies at one time that are longer than :data:`SHORT`."""
@@ -24,7 +24,7 @@ SHORT = 256 * 1024
 """Bytes of a body that are read without waiting for room."""
 
 FAILURES = 3
-"""Failures in a row after which a link is left alone for a while."""
+"""Consecutive failures after which no requests are sent to a link for a while."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 60.0
 """Seconds between two attempts to reach an upstream that fails; the pause doubles with every failure."""
@@ -36,17 +36,17 @@ BUSY = "too many requests to this registry are under way; try again in a few sec
 
 @define
 class LinkBreaker:
-    """Counts the failures in a row of one link; while it is open, one attempt is made after each pause."""
+    """Counts the consecutive failures of one link; while it is open, one attempt is made after each pause."""
 
     failures: int = 0
     next_attempt: float = 0.0
 
     def is_open(self, now: float) -> bool:
-        """Whether no request may be tried now."""
+        """Whether no request may be sent now."""
         return self.failures >= FAILURES and now < self.next_attempt
 
     def lets_through(self, now: float) -> bool:
-        """Whether a request may be tried; an open breaker lets one through after each pause."""
+        """Whether a request may be sent; an open breaker lets one through after each pause."""
         if self.is_open(now):
             return False
         if self.failures >= FAILURES:
@@ -65,7 +65,7 @@ class LinkBreaker:
 
 @define(eq=False)
 class UpstreamRoom:
-    """Gives out the room of one process.
+    """Manages the limits of one process.
 
     Attributes:
         monotonic: seconds of a clock that never goes back.
@@ -91,7 +91,7 @@ class UpstreamRoom:
         The room of the link comes first: a link whose registry is dead takes a part of its team's room, not all of it.
 
         Raises:
-            Overloaded: too many requests of this link wait already, or the turn of this one does not come soon enough.
+            Overloaded: too many requests of this link wait already, or this one does not get its turn in time.
         """
         async with self._links.slot(link), self._teams.slot(team):
             yield
@@ -101,13 +101,13 @@ class UpstreamRoom:
         """Hold room for a long body for as long as the context lasts.
 
         Raises:
-            Overloaded: there is none soon enough.
+            Overloaded: there is none in time.
         """
         async with self._bodies.slot(team):
             yield
 
     def breaker(self, link: str) -> LinkBreaker:
-        """Return the breaker of a link; that of the link that was used the longest ago is forgotten for a new one."""
+        """Return the breaker of a link; a new one replaces that of the least recently used link."""
         breaker = self._breakers.setdefault(link, LinkBreaker())
         self._breakers.move_to_end(link)
         while len(self._breakers) > MAX_KNOWN:

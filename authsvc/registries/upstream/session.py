@@ -26,16 +26,16 @@ from authsvc.registries.upstream.socket_check import checked_socket
 from authsvc.upstreams.origin import Origin
 
 DEADLINE = 10.0
-"""Seconds for one request, with everything from its turn on: the name, TLS and the body."""
+"""Seconds for one request from its turn on, including the name lookup, TLS and the body."""
 
 CONNECT_PART = 0.5
-"""Part of that time in which TCP and TLS must be there."""
+"""Part of that time in which TCP and TLS must be established."""
 
 MAX_HEADER, MAX_HEADERS = 16 * 1024, 100
 """Longest header of an answer in bytes, and most headers. A ``Location`` with a signature has about 2,000."""
 
 MAX_ERROR = 16 * 1024
-"""Longest body of an answer that is not 200, in bytes; of a longer one nothing is read."""
+"""Longest body of an answer with a status other than 200, in bytes; a longer one is not read."""
 
 MAX_ADDRESSES = 2
 """Addresses of a name that are tried."""
@@ -46,10 +46,10 @@ IDLE_FOR = 20.0
 
 @frozen
 class Requester:
-    """On whose behalf a request is made.
+    """The team and link that a request is made for.
 
     Attributes:
-        team: slug of the team that has the link.
+        team: slug of the link's team.
         link: id of the link.
     """
 
@@ -59,12 +59,12 @@ class Requester:
 
 @frozen
 class UpstreamReply:
-    """What an external registry answered.
+    """The answer of an external registry.
 
     Attributes:
         status: HTTP status.
-        headers: whose names are looked up in any case.
-        content: the body; of an answer that is not 200 at most :data:`MAX_ERROR` bytes of it, or nothing.
+        headers: with case-insensitive names.
+        content: the body; if the status is not 200, at most :data:`MAX_ERROR` bytes, or empty.
         challenges: all headers ``WWW-Authenticate`` as one (RFC 9110 §5.3).
     """
 
@@ -75,7 +75,7 @@ class UpstreamReply:
 
 
 class _NoNames(AbstractResolver):
-    """Resolves nothing: every request names the address that it goes to."""
+    """Resolves no names: every request contains its address."""
 
     @override
     async def resolve(self, host: str, port: int = 0, family: Any = 0) -> list[ResolveResult]:
@@ -99,7 +99,7 @@ class UpstreamSession:
     ) -> None:
         """Send requests where ``resolver`` lets them, verified by ``tls``; each ends after ``deadline`` seconds.
 
-        ``answered`` is told the status of each answer, or None when there was no usable one.
+        ``answered`` is called with the status of each answer, or None when there was no usable one.
         """
         self.resolver = resolver
         self._monotonic = monotonic
@@ -151,19 +151,19 @@ class UpstreamSession:
         """Return the answer to one request, whatever its status.
 
         Args:
-            requester: on whose behalf.
-            origin: where to.
+            requester: that the request is for.
+            origin: of the registry.
             method: of the request.
             target: path and query, as sent; printable ASCII without a blank.
             authorization: value of that header; None for none.
-            headers: others.
+            headers: further ones.
             body: None for none.
-            longest: bytes of the body of a 200 at most; None when no body of any answer is read.
+            longest: most bytes of the body of an answer with status 200; None to read no bodies.
 
         Raises:
             UpstreamUnavailable: it cannot be reached or does not answer in time, its address is refused, or the answer
                 is longer or of another form than it may be.
-            Overloaded: it is not the turn of this request soon enough, which says nothing of the registry.
+            Overloaded: this request does not get its turn in time, which says nothing about the registry.
         """
         refusal = f"{origin.authority} has not answered recently; it is tried again shortly"
         if self._room.breaker(requester.link).is_open(self._monotonic()):
@@ -285,14 +285,14 @@ def _challenges(response: aiohttp.ClientResponse) -> str:
 
 
 def _leave(response: aiohttp.ClientResponse) -> None:
-    """Cut the connection of an answer that was not read to its end: no peer keeps it open by not saying goodbye."""
+    """Abort the connection of an answer that was not read completely, without waiting for the peer to close it."""
     connection = response.connection
     if connection is not None and connection.transport is not None and not response.content.at_eof():
         connection.transport.abort()
 
 
 def _tls_failure(origin: Origin, error: aiohttp.ClientSSLError) -> UpstreamUnavailable:
-    """Return the error about a TLS connection; OpenSSL's words say what is wrong with a certificate."""
+    """Return the error about a TLS connection; OpenSSL's message says what is wrong with a certificate."""
     certificate = getattr(error, "certificate_error", None)
     why = str(getattr(certificate, "verify_message", "")) or "the connection could not be made secure"
     return UpstreamUnavailable(

@@ -10,7 +10,7 @@ AddressInfo = tuple[int | socket.AddressFamily, int | socket.SocketKind, int, st
 
 
 def checked_socket(rules: AddressRules) -> Callable[[AddressInfo], socket.socket]:
-    """Return what makes sockets, and makes none for an address that ``rules`` refuse, whoever asks for it."""
+    """Return a function that makes sockets, except for addresses that ``rules`` refuse."""
 
     def make(info: AddressInfo) -> socket.socket:
         family, kind, protocol, _, address = info

@@ -1,7 +1,7 @@
-"""Where nginx fetches a blob, and where a redirect of an external registry may lead.
+"""The targets from which nginx fetches blobs, and the checks of redirects of external registries.
 
-A ``Location`` is decided by the upstream. It is followed to another host with TLS only, to an address that is checked
-anew, and never with a credential. It is passed on byte for byte, because content networks sign it.
+A ``Location`` is controlled by the upstream. It is followed to another host only with TLS, to an address that is
+checked again, and never with a credential. It is passed on byte for byte, because content delivery networks sign it.
 """
 
 import re
@@ -27,11 +27,11 @@ _LOCATION = re.compile(rf"[!-~]{{1,{MAX_LOCATION}}}", re.ASCII)
 
 @frozen
 class BlobTarget:
-    """One request for a blob, as nginx is to make it.
+    """One request for a blob, to be made by nginx.
 
     Attributes:
-        origin: whose; its host is the name for TLS, its authority the value of ``Host``.
-        address: that was checked, to connect to.
+        origin: of the target; its host is the name for TLS, its authority the value of ``Host``.
+        address: to connect to; checked.
         uri: path and query, byte for byte.
         authorization: value of that header; None for none.
     """
@@ -43,23 +43,23 @@ class BlobTarget:
 
     @property
     def url(self) -> str:
-        """All of it, as a redirect from there is to be read."""
+        """The whole URL, as the base of a redirect."""
         return f"{self.origin.text}{self.uri}"
 
 
 async def redirect_target(
     resolver: UpstreamResolver, link: UpstreamLink, location: str, base: str | None = None
 ) -> BlobTarget:
-    """Return where a redirect leads.
+    """Return the target of a redirect.
 
     Args:
         resolver: checks addresses.
-        link: whose registry has redirected.
+        link: to the registry that has redirected.
         location: value of that header.
         base: URL of the request that was redirected; None for one to the registry itself.
 
     Raises:
-        UpstreamUnavailable: it leads where no request may go.
+        UpstreamUnavailable: its target is not allowed.
     """
     origin, uri = _parsed(link, location, link.origin if base is None else _origin_of(link, base))
     address = (await resolver.addresses(origin, link.team))[0]
@@ -69,9 +69,9 @@ async def redirect_target(
 
 
 async def _is_inside(resolver: UpstreamResolver, link: UpstreamLink) -> bool:
-    """Whether the registry of a link is itself in a private network that the operator has excepted.
+    """Whether the registry of a link is itself in a private network that the operator has allowed.
 
-    A public one has no reason to send us into it.
+    A public registry has no reason to redirect into a private network.
     """
     return all(map(resolver.rules.is_exception, await resolver.addresses(link.origin, link.team)))
 
@@ -104,7 +104,7 @@ def _base(url: str) -> str:
 
 
 def _refused(link: UpstreamLink, location: str) -> UpstreamUnavailable:
-    # Path and query are left out: they may open a blob for whoever reads the log.
+    # Path and query are left out: they may give readers of the log access to a blob.
     try:
         parts = urlsplit(location)
         place = f"{parts.scheme}://{parts.hostname or ''}"

@@ -1,4 +1,4 @@
-"""TLS to external registries: who may vouch for them."""
+"""TLS to external registries: the authorities that are trusted."""
 
 import ssl
 from pathlib import Path
@@ -6,11 +6,11 @@ from pathlib import Path
 from authsvc.errors import SetupRefused
 
 SYSTEM_FILE = Path("/etc/ssl/certs/ca-certificates.crt")
-"""Where Debian, Ubuntu and Alpine keep the system's authorities in one file."""
+"""The file with the system's authorities on Debian, Ubuntu and Alpine."""
 
 
 def upstream_tls(ca_file: Path | None) -> ssl.SSLContext:
-    """Return how external registries are verified: their certificate, its name and its time; TLS 1.2 at least.
+    """Return the TLS context for external registries: verifies certificate, name and period; requires TLS 1.2.
 
     Args:
         ca_file: the authorities; None for those of the system.
@@ -20,7 +20,7 @@ def upstream_tls(ca_file: Path | None) -> ssl.SSLContext:
     """
     try:
         context = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
-    except OSError as error:  # an SSLError is one
+    except OSError as error:  # includes SSLError
         raise SetupRefused(
             f"AUTHSVC_UPSTREAM_CA_FILE: {ca_file} cannot be read as certificates in PEM: {error.strerror or error}"
         ) from error
