@@ -304,7 +304,7 @@ class Deletion:
         return settled
 
     async def _is_listed_again(self, deleted: str, plan: DeletionPlan, changes: Iterable[TagChange]) -> bool:
-        """Whether an index was pushed meanwhile that contains the manifest, which the registry had when it took it."""
+        """Whether an index with the manifest was pushed meanwhile, while the registry still had the manifest."""
         known = {deleted, *(index.digest for index in plan.use.indexes)}
         pushed = {change.digest for change in changes if change.tag is not None and not change.own} - known
         for digest in pushed:

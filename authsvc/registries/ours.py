@@ -105,7 +105,7 @@ async def look_at_registry(url: str | None) -> ServerProbe:
 
 
 async def look_at_nginx(url: str | None) -> ServerProbe:
-    """Return how nginx at ``url`` is: it answers below ``/-/`` by itself, with TLS by a redirect or an error."""
+    """Return the state of nginx at ``url``: it answers ``/-/`` itself, with TLS by a redirect or an error."""
     return await _look(url, "/-/", lambda _: True)
 
 

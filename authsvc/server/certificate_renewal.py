@@ -37,11 +37,12 @@ HEARTBEAT_INTERVAL = timedelta(seconds=5)
 
 
 SET_BACK = timedelta(minutes=5)
-"""How far the wall clock may go back before a leaf, which is valid from ten minutes before it was made, is replaced."""
+"""How far the wall clock may be set back before a leaf, which is valid from ten minutes before its creation, is
+replaced."""
 
 
 class LeafSource(Protocol):
-    """Where leaves come from."""
+    """Source of leaves."""
 
     async def renew(self) -> tuple[Leaf, str, dict[str, Any]]:
         """Return a leaf, the fingerprint of its root, and the JWK set to publish."""
@@ -166,7 +167,7 @@ class CertificateRenewer:
             return None
 
     def _fits(self, renewal: timedelta) -> bool:
-        """Whether the age of the leaf is in order by the wall clock, which goes on while a machine sleeps."""
+        """Whether the age of the leaf is right by the wall clock, which continues while a machine sleeps."""
         made_at = None if self._status is None else self._status.leaf_made_at
         return made_at is None or made_at - SET_BACK < self._clock() < made_at + renewal
 

@@ -24,7 +24,7 @@ from authsvc.server.unix_socket import unix_listener
 MAX_LINE = 4096
 SOCKET_MODE = 0o600
 REQUEST_DEADLINE = 5.0
-"""Seconds that a command may take to say what it wants."""
+"""Seconds that a client may take to send its command."""
 
 RELOAD_DEADLINE = 240.0
 """Seconds after which a command stops waiting. Longer than the longest replacement: workers of an earlier one leave,
@@ -44,7 +44,7 @@ async def control_socket(path: Path | None, reloads: Reloads, inside: str, logge
     Args:
         path: of the socket; None for none.
         reloads: takes requests to replace the workers.
-        inside: where the server tells of its health: ``HOST:PORT``, or ``unix:`` and a path.
+        inside: address at which the server reports its health: ``HOST:PORT``, or ``unix:`` and a path.
         logger: the server's.
     """
 
@@ -85,7 +85,7 @@ async def request_reload(path: Path, deadline: float = RELOAD_DEADLINE) -> Reloa
 
 
 async def inside_address(path: Path, deadline: float = REQUEST_DEADLINE) -> str:
-    """Return where the server at ``path`` tells of its health: ``HOST:PORT``, or ``unix:`` and a path.
+    """Return the address at which the server at ``path`` reports its health: ``HOST:PORT``, or ``unix:`` and a path.
 
     Raises:
         NotFound: no server listens there.

@@ -54,7 +54,7 @@ from authsvc.logs import Logger, server_log
 from authsvc.server.worker_health import HEARTBEAT
 
 REPLY_DEADLINE = 5.0
-"""Seconds in which a peer must take a reply, or it is hung up on."""
+"""Seconds in which a peer must receive a reply, or its connection is closed."""
 
 WORKER_RATE, WORKER_BURST = 50.0, 200.0
 """Operations per second of one worker, and how many at once after a silence. A new license takes two."""
@@ -67,7 +67,7 @@ _NAME_BYTES = 256
 
 @define
 class KeyPeer:
-    """Who sends requests.
+    """A client of the key service.
 
     Attributes:
         name: for the log.
@@ -100,7 +100,7 @@ class KeyPeer:
         return max(0.0, -self._tokens / self.rate)
 
     def refusals(self, now: float) -> int:
-        """Count a refusal; return how many the log has not heard of, or 0 while it is too early for another line."""
+        """Count a refusal; return how many are not logged yet, or 0 while it is too early for another line."""
         self._refusals += 1
         if now - self._logged_at < REFUSALS_LOGGED_EVERY:
             return 0
@@ -123,7 +123,7 @@ class KeyService:
     keys: LocalKeys = field(init=False, default=Factory(lambda service: LocalKeys(service.directory), takes_self=True))
 
     async def serve(self, channel: socket.socket, peer: KeyPeer, idle: float | None = None) -> None:
-        """Answer the requests of one peer until it hangs up; its channel is closed then.
+        """Answer the requests of one peer until it disconnects; its channel is then closed.
 
         Args:
             channel: a connected SOCK_SEQPACKET socket.

@@ -1,6 +1,6 @@
 """One worker: a process that faces the network and holds no secret but its own leaf key.
 
-It answers also while it has no certificate: tokens get 503 then, and /readyz says why.
+It also answers while it has no certificate: token requests get 503, and /readyz reports why.
 
 Started by :mod:`authsvc.server.worker_pool` as
 ``python -m authsvc.server.worker EDGE INSIDE CHANNEL METRICS SLOT THREADS KEYS EDGE_SOCKET INSIDE_SOCKET``, where the
@@ -100,8 +100,9 @@ async def _work(settings: Settings, inherited: Inherited, given: Given, counting
     async with running_worker(settings, live, _sockets(inherited), logger, hashing, counting) as drain:
         logger.info("worker.started", pid=os.getpid(), leaf_until=renewer.leaf_until)
         telling = asyncio.create_task(_tell_ready(renewer, requester))
-        # What is there now stays until the end: no collection needs to look at it again. The second collection makes
-        # the collector forget how much that was: it waits until a quarter of it is new before it looks at what is old.
+        # The objects that exist now are permanent: no collection needs to examine them again. The second collection
+        # resets the collector's count of old objects: it waits until a quarter of them is new before it examines old
+        # ones.
         gc.collect()
         gc.freeze()
         gc.collect()

@@ -69,7 +69,7 @@ one arena per thread (mallopt(3)). Argon2id takes 19 MiB for each password; with
 
 @frozen
 class WorkerContext:
-    """What a generation of workers shares.
+    """The data that a generation of workers shares.
 
     Attributes:
         issuer: gives certificates.

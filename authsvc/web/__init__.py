@@ -1,1 +1,1 @@
-"""The HTTP server: requests become values, and values replies. Nothing is decided here."""
+"""The HTTP server: parses requests into values, and renders values as replies. Decisions are made elsewhere."""

@@ -21,15 +21,15 @@ class ClientReader:
 
     Attributes:
         trusted: networks of our proxies.
-        private: whether a private address may be a client's own; otherwise it may be that of a proxy that no setting
-            names, and stand for everybody behind it.
+        private: whether a private address may be a client's own; otherwise it may be that of a proxy that is not
+            configured, and stand for all clients behind it.
     """
 
     trusted: Sequence[Network] = ()
     private: bool = True
 
     def read(self, request: web.Request) -> Client:
-        """Return the client of ``request``; what it calls itself in a form is not known yet."""
+        """Return the client of ``request``; a name in its form is not known yet."""
         address = client_address(request.remote, request.headers.getall("X-Forwarded-For", []), self.trusted)
         network = network_of(address)
         return Client(
@@ -45,10 +45,10 @@ def client_address(peer: str | None, forwarded: Sequence[str], trusted: Sequence
     """Return the nearest address that is not one of our proxies.
 
     Args:
-        peer: address of the connection; empty on a unix socket, which only our own proxy can open. None when it is not
-            known: on a connection whose client had gone before it was asked for, so nothing that it claims counts.
+        peer: address of the connection; empty on a unix socket, which only our own proxy can open. None when it is
+            unknown, because the client disconnected too early; then the headers are ignored.
         forwarded: the values of ``X-Forwarded-For``, each a list, nearest last.
-        trusted: networks of our proxies. What an address outside them claims about others is not believed.
+        trusted: networks of our proxies. Headers of other addresses are not trusted.
     """
     if peer is None:
         return UNKNOWN
@@ -60,7 +60,7 @@ def client_address(peer: str | None, forwarded: Sequence[str], trusted: Sequence
 
 
 def _bare(hop: str) -> str:
-    """Return the address without the port that some balancers append, and without the brackets before one."""
+    """Return the address without the port that some load balancers append, and without brackets."""
     form = _IN_BRACKETS_OR_WITH_PORT.fullmatch(hop)
     return hop if form is None else form[1] or form[2]
 

@@ -1,9 +1,9 @@
 """The endpoint of the registry's webhook, ``POST /events/registry``: authenticates, reads, and has the events stored.
 
-The registry sends one event after the other and repeats each until it is answered 2xx. So an answer of 200 says that
-the events are on the disk, or that they never will be: what is authenticated and cannot be read would come again for
-good, with every later event waiting behind it. Everything else is sent again: 401, 408, and 503 while the store is
-unavailable or too much is in flight. The bearer and the events are never logged.
+The registry sends one event after the other and repeats each until it is answered 2xx. So an answer of 200 means that
+the events are on the disk, or that they never will be: an authenticated but unreadable notification would be repeated
+for ever, and block all later events. All others are repeated: those with 401, 408, and 503 while the store is
+unavailable or too many are in flight. The bearer and the events are never logged.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from authsvc.web.middleware import REQUEST_ID
 from authsvc.web.shown_secret import is_known
 
 MAX_NOTIFICATION_BYTES = 1024 * 1024
-"""Longest body; that of the real registry has about a thousand."""
+"""Longest body in bytes; that of the real registry has about a thousand."""
 
 READ_DEADLINE, RECORD_DEADLINE = 1.5, 3.0
 """Seconds for reading a notification and for recording it: together less than the registry waits (``timeout`` in
@@ -38,14 +38,14 @@ MAX_IN_FLIGHT = 16
 """Notifications that one worker reads and records at once; a registry process sends one at a time."""
 
 REPORT_INTERVAL = 60.0
-"""Seconds between two log lines about one kind of trouble: the registry tries again every second."""
+"""Seconds between two log lines about one kind of problem: the registry tries again every second."""
 
 MAX_NAMED = 20
 """Unusable members that one log line names."""
 
 
 class EventsEndpoint:
-    """Takes notifications from a caller that shows the registry's bearer."""
+    """Accepts notifications from a caller with the registry's bearer."""
 
     def __init__(
         self, sink: EventSink, bearer_hashes: Sequence[bytes], slot: Slot, logger: Logger, clock: Callable[[], datetime]
@@ -55,7 +55,7 @@ class EventsEndpoint:
         Args:
             sink: stores them.
             bearer_hashes: SHA-256 of each bearer that is accepted; without any, every notification is refused.
-            slot: counts what becomes of them.
+            slot: counts the results.
             logger: the worker's.
             clock: the wall clock, read once per request.
         """
@@ -111,7 +111,7 @@ class EventsEndpoint:
             self._in_flight -= 1
 
     async def _read(self, request: web.Request) -> Notification | None:
-        """Return what was sent; None when no attempt will ever make it readable."""
+        """Return the notification; None when it is permanently unreadable."""
         try:
             async with asyncio.timeout(READ_DEADLINE):
                 body = await request.clone(client_max_size=MAX_NOTIFICATION_BYTES).read()
@@ -121,7 +121,7 @@ class EventsEndpoint:
             self._slot.inc(metric.REGISTRY_EVENTS, metric.UNUSABLE)
             self._report("events.unreadable", request, error=type(error).__name__)
             return None
-        except Exception as error:  # the body did not come in time, or not in full
+        except Exception as error:  # the body did not arrive in time, or not completely
             self._slot.inc(metric.REGISTRY_NOTIFICATIONS, metric.INCOMPLETE)
             raise web.HTTPRequestTimeout from error
         if notification.unusable:
@@ -156,7 +156,7 @@ class EventsEndpoint:
         return web.json_response(error.to_json(), status=HTTPStatus.UNAUTHORIZED, headers=challenge)
 
     def _report(self, event: str, request: web.Request, **facts: Any) -> None:
-        """Log the first of a kind at once, and later ones once in an interval with how many there were."""
+        """Log the first problem of a kind at once, and later ones once per interval with their number."""
         self._unreported[event] += 1
         at = asyncio.get_running_loop().time()
         if at - self._reported_at.get(event, -REPORT_INTERVAL) < REPORT_INTERVAL:

@@ -12,13 +12,13 @@ MAX_HEADER_BYTES = 16 * 1024
 
 MAX_BODY_BYTES = 64 * 1024
 KEEPALIVE = 75.0
-"""Seconds that an idle connection stays: above nginx's own 60 s, so that nginx is the one to close it."""
+"""Seconds that an idle connection is kept: more than nginx's 60 s, so that nginx closes it first."""
 
 DRAIN = 10.0
 """Seconds that running requests get at the end."""
 
 POLL_INTERVAL = 0.05
-"""Seconds between two looks at what is still open."""
+"""Seconds between two checks for open connections."""
 
 
 def make_web_app(
@@ -52,7 +52,7 @@ class Listener:
         self._sites: list[web.SockSite] = []
 
     async def start(self, listener: socket.socket) -> None:
-        """Serve a listening socket, of TCP or a unix one, besides those that are served already."""
+        """Serve another listening socket, of TCP or a unix one."""
         if self._runner.server is None:
             await self._runner.setup()
         site = web.SockSite(self._runner, listener)
@@ -60,13 +60,13 @@ class Listener:
         self._sites.append(site)
 
     async def refuse_new(self) -> None:
-        """Accept no more connections; those that are open go on."""
+        """Accept no more connections; open ones continue."""
         while self._sites:
             await self._sites.pop().stop()
 
     @property
     def connections(self) -> int:
-        """How many are open."""
+        """Number of open connections."""
         server = self._runner.server
         return 0 if server is None else len(server.connections)
 
@@ -78,9 +78,9 @@ class Listener:
 class Drain:
     """Ends several listeners without a client noticing, while another process accepts on the same sockets.
 
-    HTTP/1.1 has no way to take back an idle connection: a request may be on its way when it is closed. So each
-    connection is told with its next answer that it is the last one (``Connection: close``, RFC 9112 §9.6), and one
-    that stays silent is given more time than nginx keeps an idle one.
+    HTTP/1.1 has no way to take back an idle connection: a request may be on its way when it is closed. So the next
+    answer on each connection announces that it is the last one (``Connection: close``, RFC 9112 §9.6), and an idle one
+    is kept longer than nginx keeps it.
     """
 
     def __init__(self, listeners: Sequence[Listener]) -> None:

@@ -17,15 +17,15 @@ from authsvc.web.token import TokenIssuer
 
 
 class CountedIssuance:
-    """Issues tokens, and counts what became of each request."""
+    """Issues tokens, and counts the outcome of each request."""
 
     def __init__(self, issuance: TokenIssuer, slot: Slot) -> None:
-        """Count into ``slot`` what ``issuance`` does."""
+        """Count the outcomes of ``issuance`` in ``slot``."""
         self._issuance = issuance
         self._slot = slot
 
     async def issue(self, request: TokenRequest, client: Client, now: datetime) -> Issued:
-        """Return the token for ``request``; raises what the issuance raises."""
+        """Return the token for ``request``; raises the errors of the issuance."""
         clock = asyncio.get_running_loop().time
         began = clock()
         outcome = FAULT
@@ -42,7 +42,7 @@ class CountedIssuance:
 
 
 def count_api_request(slot: Slot) -> Callable[[str, str, int, float], None]:
-    """Return what counts a request to the management API: its collection, method, status and seconds."""
+    """Return a function that counts a request to the management API: its collection, method, status and seconds."""
 
     def count(collection: str, method: str, status: int, seconds: float) -> None:
         slot.inc(API_REQUESTS, collection, method, status_class(status))
@@ -57,7 +57,7 @@ def status_class(status: int) -> str:
 
 
 def count_status(slot: Slot, listener: str) -> Callable[[web.StreamResponse], None]:
-    """Return what counts the answers of a listener."""
+    """Return a function that counts the answers of a listener."""
 
     def count(response: web.StreamResponse) -> None:
         slot.inc(HTTP_REQUESTS, listener, status_class(response.status))

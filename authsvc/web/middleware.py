@@ -16,10 +16,10 @@ from authsvc.web.registry_dialect import render
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 MAX_LOGGED, MAX_LOGGED_PATH = 100, 200
-"""Characters of unproven client text, and of a path, that reach the log."""
+"""Most characters of unverified client text, and of a path, in the log."""
 
 REQUEST_ID = web.RequestKey("request_id", str)
-"""Made by us for each request, never taken from the client: it finds the request in the log."""
+"""The id of a request, by which it is found in the log; made by us, never taken from the client."""
 
 
 def around(
@@ -53,12 +53,12 @@ def around(
 
 
 def fault_facts(request: web.Request) -> dict[str, Any]:
-    """Return what the log says of a request that failed; of its path no values, because one may be a secret."""
+    """Return the facts about a failed request for the log, without values from its path, which may be secret."""
     return {"request_id": request[REQUEST_ID], "path": _route(request) or request.path[:MAX_LOGGED_PATH]}
 
 
 def request_facts(request: web.Request, status: int, actor: str | None) -> dict[str, Any]:
-    """Return what the one log line of a request says of it; ``actor`` is the subject that made it, or None."""
+    """Return the facts for the log line of a request; ``actor`` is the subject that made it, or None."""
     client = request[CLIENT]
     return {
         "request_id": request[REQUEST_ID],
@@ -78,9 +78,9 @@ def _route(request: web.Request) -> str | None:
 
 
 def add_headers(response: web.StreamResponse, request_id: str) -> None:
-    """Add the headers of every answer; to one that is streamed before it begins.
+    """Add the headers of every answer; for a streamed one before it begins.
 
-    An answer that says itself how long it may be cached is a file whose address changes with its content.
+    An answer with its own caching header is a file whose URL changes with its content.
     """
     response.headers.setdefault("Cache-Control", "no-store")
     response.headers["X-Content-Type-Options"] = "nosniff"

@@ -11,11 +11,11 @@ from aiohttp import web
 from authsvc.errors import SignerUnavailable, StoreRefused, StoreUnavailable
 
 ASK_AGAIN = 1.0
-"""Seconds for which one answer counts at the edge."""
+"""Seconds for which an answer is reused at the edge listener."""
 
 
 class StoreProbe(Protocol):
-    """The store, as far as its health is asked for."""
+    """The store, for checks of its health."""
 
     async def ping(self) -> None:
         """Return when it answers reads."""
@@ -26,7 +26,7 @@ class StoreProbe(Protocol):
         ...
 
     async def files(self) -> Mapping[str, Any] | None:
-        """Return how its files are, if it says so."""
+        """Return the state of its files, if it reports it."""
         ...
 
 
@@ -39,7 +39,7 @@ class LeafStatus(Protocol):
         ...
 
     def ready(self, now: datetime) -> bool:
-        """Whether it lives."""
+        """Whether it is valid."""
         ...
 
     def ending(self, now: datetime) -> bool:
@@ -57,7 +57,7 @@ def license_keys(keys: Callable[[], dict[str, Any]]) -> web.RouteDef:
 
     async def handler(_: web.Request) -> web.Response:
         published = keys()
-        if not published["keys"]:  # an empty set would say that no license file is genuine
+        if not published["keys"]:  # with an empty set, no license file could be verified
             raise SignerUnavailable("this process does not know the license keys yet; try again in a few seconds")
         return web.json_response(published, content_type="application/jwk-set+json")
 
@@ -65,10 +65,10 @@ def license_keys(keys: Callable[[], dict[str, Any]]) -> web.RouteDef:
 
 
 Part = Callable[[], Awaitable[Any]]
-"""Returns how something is, as ``/readyz`` shows it. What it raises is shown as ``{"error": …}`` in its place."""
+"""Returns the state of a part for ``/readyz``. An exception is shown as ``{"error": …}`` instead."""
 
 PART_DEADLINE = 3.0
-"""Seconds after which a part, or the store, has no answer: longer than each of them waits by itself by default."""
+"""Seconds after which a part, or the store, counts as not answering: longer than their own deadlines by default."""
 
 
 class Readiness:
@@ -82,14 +82,14 @@ class Readiness:
         clock: Callable[[], datetime],
         on_fault: Callable[[Exception], None],
     ) -> None:
-        """Look at all of them for each request.
+        """Check all of them for each request.
 
         Args:
             store: Redis.
             leaf: the signing certificate.
-            parts: what is only shown, by the name that it has in the answer.
+            parts: that are only shown, by their name in the answer.
             clock: the wall clock.
-            on_fault: takes what a part raises.
+            on_fault: is called with exceptions of parts.
         """
         self._on_fault = on_fault
         self._store = store
@@ -148,7 +148,7 @@ class Readiness:
 
 
 class EdgeReadiness:
-    """``/readyz`` for balancers: whether to send requests here, without the reasons, which are nobody's business."""
+    """``/readyz`` for load balancers: whether to send requests here, without the reasons, which are not public."""
 
     def __init__(self, is_ready: Callable[[], Coroutine[Any, Any, bool]], clock: Callable[[], float]) -> None:
         """Call ``is_ready`` at most once a second, however many requests come; ``clock`` is in seconds."""

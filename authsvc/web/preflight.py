@@ -23,14 +23,14 @@ from authsvc.web.token import BODY_DEADLINE, MAX_LOGGED, AuditSink, refusal_fact
 FORM = 'send {"images": ["registry/app/image:tag", ...]} as JSON'
 
 POLL_INTERVAL = 0.25
-"""Seconds between two looks at whether the client is still there."""
+"""Seconds between two checks whether the client is still connected."""
 
 
 class ImageChecker(Protocol):
     """Answers preflights."""
 
     async def check(self, presented: Presented, images: Sequence[str], client: Client, now: datetime) -> Report:
-        """Return what would happen to a pull of each of ``images``."""
+        """Return the predicted result of a pull of each of ``images``."""
         ...
 
 
@@ -88,14 +88,14 @@ class PreflightEndpoint:
             raise
         if report is None:
             log.info("preflight.abandoned")
-            return web.Response(status=HTTPStatus.SERVICE_UNAVAILABLE)  # nobody reads it
+            return web.Response(status=HTTPStatus.SERVICE_UNAVAILABLE)  # the client has disconnected
         good = sum(verdict.ok is True for verdict in report.verdicts)
         log.info("preflight.answered", subject=report.subject.id, good=good)
         return web.json_response(_to_json(report, self._service, now))
 
 
 async def _while_connected(request: web.Request, work: Coroutine[Any, Any, Report]) -> Report | None:
-    """Return the result of ``work``, or None when the client hangs up before; then the work ends too."""
+    """Return the result of ``work``, or None when the client disconnects before; then the work is cancelled."""
     task = asyncio.ensure_future(work)
     try:
         while not task.done():

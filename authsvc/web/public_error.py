@@ -1,6 +1,6 @@
-"""What a client learns of an error, before a renderer puts it into the dialect of the endpoint.
+"""The public part of an error, before it is rendered in the format of the endpoint.
 
-A dialect is one function from :class:`PublicError` to a response; :mod:`authsvc.web.registry_dialect` is that of
+A format is one function from :class:`PublicError` to a response; :mod:`authsvc.web.registry_dialect` is that of
 docker, podman and containerd, :mod:`authsvc.web.api.problem` that of the management API.
 """
 
@@ -35,11 +35,11 @@ class PublicError:
         status: HTTP status.
         registry_code: code of the OCI distribution specification.
         message: a sentence for people.
-        request_id: finds the request in log and audit.
+        request_id: of the request in log and audit.
         retry_after: seconds after which the client may try again, or None.
         code: machine-readable, of docs/errors.md.
-        problems: what is wrong, argument by argument; None when the error is not about input.
-        mark: what the client repeats the request with to confirm it, or None.
+        problems: for each argument; None when the error is not about input.
+        mark: with which the client repeats the request to confirm it, or None.
     """
 
     status: HTTPStatus
@@ -53,7 +53,7 @@ class PublicError:
 
 
 def public_error(error: Exception, request_id: str) -> PublicError:
-    """Return what a client learns of ``error``; of an internal error nothing but the request id."""
+    """Return the public part of ``error``; for an internal error only the request id."""
     outcome = outcome_of_error(error)
     message = FAULT_MESSAGE if outcome.is_fault else str(error)
     retry_after = RETRY_AFTER if outcome.status is HTTPStatus.SERVICE_UNAVAILABLE else None

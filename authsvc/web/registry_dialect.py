@@ -11,7 +11,7 @@ from authsvc.web.public_error import PublicError
 def render(error: PublicError, service: str) -> web.Response:
     """Return the reply.
 
-    Most clients show the message of the JSON; containerd and kubelet show the reason phrase and nothing else.
+    Most clients show the message of the JSON; containerd and kubelet show only the reason phrase.
 
     Args:
         error: what the client may see.

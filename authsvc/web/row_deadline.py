@@ -9,9 +9,9 @@ PATIENCE = 20.0
 
 
 def end_in_time(rows: int, seconds: Callable[[], float]) -> Callable[[int], None]:
-    """Return what work on so many rows calls after each batch: a license takes two operations of the key service.
+    """Return the function to be called after each batch of rows; a license takes two operations of the key service.
 
-    It raises Overloaded when rows are left and the time is over; sending them again goes on where it ended.
+    It raises Overloaded when rows are left and the time is over; sending the rows again continues where it ended.
 
     Args:
         rows: in all.

@@ -22,10 +22,10 @@ SEND_DEADLINE = 30.0
 """Seconds that a client may take to receive one part of a stream."""
 
 LONGEST = 1800.0
-"""Seconds that a stream may take in all: a reader that takes each part slowly keeps no turn for ever."""
+"""Seconds that a stream may take in total, so that a slow reader does not keep it open for ever."""
 
 MAX_STREAMS = 4
-"""Most streams of one team at once, in one worker: a slow reader costs the memory of a part each, up to some MB."""
+"""Most streams of one team at once, in one worker: each slow reader takes the memory of a part, up to some MB."""
 
 
 @frozen
@@ -48,8 +48,8 @@ class StreamSender:
     """Sends streams, a part at a time.
 
     Attributes:
-        share: lets so many parts be made at once; teams take turns.
-        logger: for faults.
+        share: limits how many parts are made at once; teams take turns.
+        logger: for internal errors.
         on_answer: sees an answer before it begins, to add headers.
     """
 
@@ -66,7 +66,7 @@ class StreamSender:
         Args:
             request: to be answered.
             answer: what is sent.
-            team: slug of who asks.
+            team: slug of the caller's team.
             still_allowed: called before each part but the first; raises what ends the stream.
 
         Raises:

@@ -25,7 +25,7 @@ BODY_DEADLINE = 10.0
 
 MAX_FORM_FIELDS = 200
 MAX_LOGGED = 100
-"""Characters of unproven client text that reach the log."""
+"""Most characters of unverified client text in the log."""
 
 
 class TokenIssuer(Protocol):
@@ -96,7 +96,7 @@ class TokenEndpoint:
 
 
 def refusal_facts(error: AuthsvcError) -> dict[str, Any]:
-    """Return what the log says of a request that is refused."""
+    """Return the facts about a refused request for the log."""
     return {
         "kind": type(error).__name__,
         "subject": error.subject.id if isinstance(error, Denied) else None,
@@ -106,7 +106,7 @@ def refusal_facts(error: AuthsvcError) -> dict[str, Any]:
 
 
 def _facts(issued: Issued) -> dict[str, Any]:
-    """Return what the log says of an issued token; never the token."""
+    """Return the facts about an issued token for the log; never the token itself."""
     return {
         "subject": issued.claims.subject,
         "granted": [f"{a.type}:{a.name}:{','.join(a.actions)}" for a in issued.claims.access],

@@ -32,7 +32,7 @@ DEFAULT_PORTS = {"http": 80, "https": 443, "redis": 6379, "rediss": 6379}
 
 
 def address_rules(settings: Settings) -> AddressRules:
-    """Return where upstreams of this installation may be: not at its own address, nor at the services behind it."""
+    """Return the address rules for upstreams: not the address of this installation, nor its internal services."""
     own = parse_origin(settings.public_url.text, plain_http=True)
     return AddressRules(
         settings.upstream_private_networks, frozenset({(own.host, own.port)}), frozenset(_services(settings))

@@ -1,8 +1,8 @@
-"""The application of the pages of licenses, below ``/c``: the address is the secret, and everything follows from that.
+"""The application of the pages of licenses, under ``/c``: the URL is the secret, so it must not leak.
 
-A page is in no cache, no log and no ``Referer``: the log has the route instead of the path, nginx logs none of these
-addresses, and no other site learns more than the origin. Links that open nothing get one answer for every reason, and
-are counted as every unknown machine secret is (docs/throttle.md).
+A page is never cached, and its URL never appears in logs or ``Referer``: the log has the route instead of the path,
+nginx does not log these URLs, and other sites only get the origin. Invalid links get the same answer for every reason,
+and are counted like all unknown machine secrets (docs/throttle.md).
 """
 
 import asyncio
@@ -45,14 +45,15 @@ from authsvc.web.token import BODY_DEADLINE
 PREFIX = "/c"
 
 SLOTS, PER_NETWORK, MAX_WAITING, PATIENCE = 16, 4, 16, 20.0
-"""Pages of one worker that are made at once, for one network, and that wait for one network, for so many seconds."""
+"""Most pages of one worker that are made at once, for one network, that wait for one network, and seconds of the
+wait."""
 
 BUSY = "too many pages are being loaded from your network; try again in a few seconds"
 OTHER_SITE = "this form was not sent by this page; open the link again and repeat what you did"
 UNKNOWN_LINKS = "links that do not work were opened from this network"
 
 MAX_FORM = 3 * MAX_TEXT + 1024
-"""Bytes of a form: one of the text may take three there."""
+"""Most bytes of a form: a byte of the text may take three in it."""
 
 MAX_FIELDS = 10
 """Fields of a form, and parameters of a query."""
@@ -66,7 +67,7 @@ CountRequest = Callable[[str, str, int, float], None]
 
 
 class UnknownSecrets(Protocol):
-    """Where unknown machine secrets are counted."""
+    """Counts unknown machine secrets."""
 
     async def count_machine(self, credential_id: str, network: str, method: str, now: datetime) -> float:
         """Count one; return for how long its worst bucket was over the limit before."""
@@ -104,15 +105,15 @@ class LicensePage:
     """Serves the pages of licenses.
 
     Attributes:
-        licenses: what a link opens.
+        licenses: finds the license of a link.
         checks: checks the images in a text.
-        unknown: where links that open nothing are counted.
-        public_url: what people open.
+        unknown: counts invalid links.
+        public_url: of the installation.
         renderer: makes pages.
         logger: gets one line for each request.
         clock: read once per request.
         count: counts each request.
-        share: lets so many pages be made at once; networks take turns.
+        share: limits how many pages are made at once; networks take turns.
     """
 
     licenses: LicenseByLink
@@ -166,7 +167,7 @@ class LicensePage:
         return response
 
     async def _check(self, visit: PageVisit) -> web.Response:
-        """Check the images in a text, which is not kept; the link is proven before anything of it is read."""
+        """Check the images in a text, which is not stored; the link is verified before the text is read."""
         opened = await self.licenses.open(visit.link, visit.now)
         async with self.checks.slot(opened.link.id):
             text = pairs((await visit.body()).decode("ascii", "replace"), MAX_FIELDS).get("text", "")
@@ -211,7 +212,7 @@ class LicensePage:
         return web.Response(text=text, status=status, content_type="text/html")
 
     def _require_own_form(self, request: web.Request) -> None:
-        """Accept a form of our own page, and a request of no browser: who knows the address needs no other page.
+        """Accept a form of our own page, or a request that is not from a browser: its sender knows the URL anyway.
 
         Raises:
             PermissionDenied: a page of another site has sent it.
@@ -221,7 +222,7 @@ class LicensePage:
             raise PermissionDenied(OTHER_SITE)
 
     async def _count_unknown(self, visit: PageVisit, error: NotFound) -> None:
-        """Count a link that opens nothing; one that cannot be one is no guess.
+        """Count an invalid link, unless it is malformed.
 
         Raises:
             Throttled: too many came from the network.
@@ -258,7 +259,7 @@ def _state(opened: OpenedPage, now: datetime) -> Any:
 
 
 async def _tools(_request: web.Request) -> web.Response:
-    """Send the license holder's tools, which are no secret."""
+    """Send the license holder's tools, which are public."""
     headers = {"Content-Disposition": f'attachment; filename="{TOOLS_FILE}"'}
     body = await asyncio.to_thread(_archive)
     return web.Response(body=body, content_type="application/octet-stream", headers=headers)
@@ -270,7 +271,7 @@ def _archive() -> bytes:
 
 
 async def _nowhere(_request: web.Request) -> web.StreamResponse:
-    """Refuse an address that no page has: a route of its own, so that the log has no path."""
+    """Refuse an unknown URL: a separate route, so that the log does not contain the path."""
     raise web.HTTPNotFound
 
 

@@ -5,7 +5,7 @@ import shlex
 from attrs import frozen
 
 USER = "license"
-"""User name that the commands have; the file is the password, and the name does not matter."""
+"""User name in the commands; the file is the password, and the name does not matter."""
 
 TOOLS_FILE = "authsvc-license.pyz"
 

@@ -1,6 +1,6 @@
-"""Checks the images in a text that a customer has pasted: found in a process of its own, judged by the preflight.
+"""Checks the images in a text that a customer has pasted: finds them in a separate process, and asks the preflight.
 
-Of one link one check runs at a time, and one more waits; other links do not wait for it. Nothing of the text is kept.
+For each link one check runs at a time, and one more may wait; other links do not wait for it. The text is not stored.
 """
 
 from collections.abc import Sequence
@@ -30,12 +30,12 @@ READING = "too many texts are being read; try again in a few seconds"
 
 @frozen
 class PastedImage:
-    """Something in the text that is an image, or may be one.
+    """A part of the text that is an image, or may be one.
 
     Attributes:
-        image: as it stands there.
+        image: as in the text.
         line: counted from 1, or None.
-        problem: why it is not asked about; None when it is.
+        problem: why it is not checked; None when it is.
     """
 
     image: str
@@ -45,12 +45,12 @@ class PastedImage:
 
 @frozen
 class CheckedImage:
-    """What is said of one image.
+    """The result for one image.
 
     Attributes:
         image: as it stands in the text.
         line: counted from 1, or None.
-        ok: whether it can be pulled; None when nobody can say.
+        ok: whether it can be pulled; None when that is unknown.
         reason: a sentence when not all is well, or None.
         size: bytes to download, or None.
     """
@@ -66,10 +66,10 @@ class ImageFinder(Protocol):
     """Finds images in texts, within bounds of time and memory."""
 
     async def find(self, text: bytes) -> Sequence[PastedImage]:
-        """Return what is in a text.
+        """Return the images in a text.
 
         Raises:
-            InputRefused: nothing is named, it is too long, or it cannot be read in time.
+            InputRefused: it names no image, is too long, or cannot be read in time.
         """
         ...
 
@@ -80,7 +80,7 @@ class ImageCheck:
 
     Attributes:
         finder: finds the images.
-        preflight: says what would happen to a pull of each.
+        preflight: predicts the result of a pull of each.
     """
 
     finder: ImageFinder
@@ -89,7 +89,7 @@ class ImageCheck:
     _finders: FairShare = field(init=False, factory=lambda: FairShare(FINDERS, 1, 1, READING), eq=False)
 
     def slot(self, link_id: str) -> AbstractAsyncContextManager[None]:
-        """Hold the turn of a link: whoever has it may send a text.
+        """Hold the turn of a link, in which a text may be sent.
 
         Raises:
             Overloaded: another check by the link is running, and one more waits.
@@ -99,10 +99,10 @@ class ImageCheck:
     async def check(
         self, link_id: str, text: str, secret: Secret, client: Client, now: datetime
     ) -> tuple[CheckedImage, ...]:
-        """Return what is said of each image in a text, in its order.
+        """Return the result for each image in a text, in its order.
 
         Args:
-            link_id: by which it is asked.
+            link_id: of the link that is used.
             text: as it was pasted.
             secret: registry token of the license.
             client: where the request comes from.

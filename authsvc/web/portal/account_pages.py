@@ -1,4 +1,4 @@
-"""The member's own account: password, sessions, and what docker keeps."""
+"""The page of the member's account: password, sessions, and sign-ins of docker."""
 
 from http import HTTPStatus
 
@@ -21,7 +21,7 @@ DIFFERENT = "the two new passwords differ"
 
 @frozen
 class AccountPages:
-    """What a member sees and changes of their own account.
+    """The pages of a member's own account.
 
     Attributes:
         passwords: checks the present password before it is changed.
@@ -49,7 +49,7 @@ class AccountPages:
     async def set_password(self, visit: Visit) -> PortalAnswer:
         """Set another password: every session ends, and this browser gets a new one.
 
-        The present password is asked for: a browser that was left open must not be enough.
+        The current password is required: a browser that was left open must not be sufficient.
         """
         member, new = visit.user.member, visit.secret("new")
         if not visit.has_same("new", "again"):
@@ -64,7 +64,7 @@ class AccountPages:
             return evolve(await self._account(visit, public.message, public.status), retry_after=public.retry_after)
         try:
             cookie = await self.sessions.begin(changed.epoch, visit.client, visit.operation())
-        except Conflict:  # the password is changed all the same
+        except Conflict:  # the password is changed nevertheless
             return RedirectAnswer(f"{SIGN_IN}?done=password", signs_out=True)
         return RedirectAnswer(f"{ACCOUNT}?done=password", cookie=cookie)
 
@@ -77,7 +77,7 @@ class AccountPages:
         return RedirectAnswer(f"{ACCOUNT}?done=session")
 
     async def end_all(self, visit: Visit) -> PortalAnswer:
-        """End every session, and what ``docker login`` keeps."""
+        """End every session, and the sign-ins of ``docker login``."""
         await self.sessions.end_all(visit.operation())
         return RedirectAnswer(SIGN_IN, signs_out=True)
 

@@ -1,4 +1,4 @@
-"""The charts of activity: an app's days, with what was refused, and who downloaded most."""
+"""The charts of activity: an app's days, with refused requests, and the customers that downloaded most."""
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
@@ -25,8 +25,8 @@ class ShownDay:
     """A day of an app.
 
     Attributes:
-        day: what was reported.
-        refused: requests that were refused something; None when that is not known.
+        day: its activity.
+        refused: number of refused requests; None when that is unknown.
     """
 
     day: AppDay
@@ -35,7 +35,7 @@ class ShownDay:
 
 @frozen
 class ActivityCharts:
-    """What the charts of an app show.
+    """The data of the charts of an app.
 
     Attributes:
         app: slug.
@@ -44,8 +44,8 @@ class ActivityCharts:
         refused: whether the reader may see refusals.
         refused_from: since when refusals are counted, when that is later than the first day.
         refusals: the newest.
-        downloads: who downloaded most.
-        rows: of that.
+        downloads: of the customers that downloaded most.
+        rows: of the chart of downloads.
     """
 
     app: str
@@ -64,7 +64,7 @@ class ActivityCharts:
 
     @property
     def most(self) -> int:
-        """What the highest bar stands for, with the refusals on top."""
+        """The value of the highest bar, including the refusals on top."""
         return max((bar.value + bar.other for bar in self.bars), default=0)
 
 
@@ -81,7 +81,7 @@ async def charts_of(activity: Activity, audit: Audit, visit: Visit, app: str) ->
     if may:
         refusals = await audit.refusals(visit.actor, visit.now, app=app, since=f"{DAYS}d")
     counted = _by_day(refusals.items)
-    # The page of refusals is bounded: before its oldest one, nobody knows.
+    # The number of refusals on the page is limited: before the oldest one, it is unknown.
     first = min(counted, default=None) if refusals.next is not None else days[0]
     shown = tuple(
         ShownDay(

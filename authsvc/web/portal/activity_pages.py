@@ -22,15 +22,15 @@ from authsvc.web.portal.route import Route
 from authsvc.web.stream_sender import StreamAnswer
 
 SINCE = "7d"
-"""How far the list goes back unless something else is chosen."""
+"""How far the list goes back by default."""
 
 ROWS = 50
-"""Rows of a page: the charts stand above them."""
+"""Rows of a page, under the charts."""
 
 FIELDS = ("app", "license", "customer", "image", "since", "source")
 
 NARROW = ("license", "customer", "image", "source")
-"""Filters with which the charts of an app would show something else than the list."""
+"""Filters with which the charts of an app would not match the list."""
 
 
 @frozen
@@ -40,7 +40,7 @@ class ShownEntry:
     Attributes:
         entry: the entry.
         summary: in one line.
-        sentences: what became of the request and why, most important first.
+        sentences: the outcome of the request and its reasons, most important first.
     """
 
     entry: StoredEntry
@@ -50,7 +50,7 @@ class ShownEntry:
 
 @frozen
 class ActivityPages:
-    """The pages of what was pushed, pulled and denied.
+    """The pages of pushes, pulls and denials.
 
     Attributes:
         teams: lists the apps.
@@ -72,7 +72,7 @@ class ActivityPages:
         )
 
     async def list(self, visit: Visit) -> PortalAnswer:
-        """Show the newest activity, and the charts of an app where nothing narrower is asked for."""
+        """Show the newest activity, and the charts of an app unless a narrower filter is set."""
         apps = (await self.teams.apps(visit.actor, visit.user.member.team)).items
         chosen = _chosen(visit)
         after = visit.query.get("after")
@@ -89,12 +89,12 @@ class ActivityPages:
         return PageAnswer("activity", values)
 
     async def export(self, visit: Visit) -> PortalAnswer:
-        """Send everything that was looked for as a file, which is made while it is sent."""
+        """Send the whole filtered list as a file, which is made while it is sent."""
         rows = activity_csv(self.activity, visit.actor, _wanted(_chosen(visit)), visit.now)
         return StreamAnswer(rows, f"activity-{visit.user.member.team}.csv", CSV)
 
     async def refusals(self, visit: Visit) -> PortalAnswer:
-        """Show the requests that were refused something, newest first."""
+        """Show the refused requests, newest first."""
         apps = (await self.teams.apps(visit.actor, visit.user.member.team)).items
         app = visit.query.get("app", "").strip()
         values: dict[str, Any] = {"apps": apps, "app": app, "rows": (), "next": None}
@@ -105,7 +105,7 @@ class ActivityPages:
         return PageAnswer("refusals", values | {"rows": page.items, "next": page.next})
 
     async def explain(self, visit: Visit) -> PortalAnswer:
-        """Say why a request was decided as it was, or what was decided on a license lately."""
+        """Explain the decision on a request, or show recent decisions on a license."""
         request_id, subject = visit.query.get("request", "").strip(), visit.query.get("subject", "").strip()
         values: dict[str, Any] = {"request": request_id, "subject": subject, "found": (), "asked": False}
         values |= {"next": None, "trimmed": False}

@@ -1,4 +1,4 @@
-"""What a page's handler is given, and what it answers."""
+"""The requests and answers of the handlers of pages."""
 
 import hmac
 import secrets
@@ -22,17 +22,17 @@ from authsvc.web.stream_sender import StreamAnswer
 
 @frozen
 class Visit:
-    """A request for a page, checked: a form was sent by a page of ours.
+    """A checked request for a page: a form is known to come from one of our pages.
 
     Attributes:
-        signed_in: who uses the browser, or None.
+        signed_in: the signed-in member, or None.
         now: the request's one reading of the clock.
-        client: where it comes from.
+        client: the sender.
         request_id: of the request.
         names: from the path, by name.
         query: the first value of each parameter.
         form: the first value of each field.
-        browser: stands for the browser's cookie.
+        browser: identifies the browser's cookie.
         file: that was sent with the form, or None.
     """
 
@@ -48,7 +48,7 @@ class Visit:
 
     @property
     def user(self) -> SignedIn:
-        """Who uses the browser.
+        """The signed-in member.
 
         Raises:
             CredentialsRefused: nobody is signed in.
@@ -69,7 +69,8 @@ class Visit:
     def operation(self, actor: Actor | None = None) -> Operation:
         """Begin one change, by the member who is signed in unless ``actor`` makes it.
 
-        A form with a field ``seen``, the entity tag of a record, changes that record as its page has shown it.
+        A form with a field ``seen``, the entity tag of a record, changes that record only if it is as the page showed
+        it.
         """
         operation_id = secrets.token_hex(OPERATION_ID_LENGTH // 2)
         by = self.actor if actor is None else actor
@@ -82,7 +83,7 @@ class Visit:
         return hmac.compare_digest(*values)
 
     def secret(self, name: str) -> Secret:
-        """Return a field whose value nobody may see; empty when it was not sent."""
+        """Return a secret field; empty when it was not sent."""
         return Secret(self.form.get(name, ""))
 
 
@@ -108,10 +109,10 @@ class PageAnswer:
 def confirm_page(
     title: str, lines: Sequence[str], action: str, button: str, back: str, error: AuthsvcError | None = None
 ) -> PageAnswer:
-    """Return a page of its own for what takes something away for good.
+    """Return a confirmation page for a permanent removal.
 
     Args:
-        title: what is done, and to whom.
+        title: the action and its object.
         lines: what ends with it.
         action: where the form is sent.
         button: that sends it.
@@ -132,7 +133,7 @@ def confirm_page(
 
 @frozen
 class RedirectAnswer:
-    """Another page, which the browser asks for with GET.
+    """A redirect to another page, which the browser requests with GET.
 
     Attributes:
         to: path on this host.
@@ -146,7 +147,7 @@ class RedirectAnswer:
 
 
 def status_of(error: AuthsvcError | None) -> HTTPStatus:
-    """Return the status of a page that shows ``error``, or nothing but what was asked for."""
+    """Return the status of a page that shows ``error``, or that of a normal page."""
     return HTTPStatus.OK if error is None else outcome_of_error(error).status
 
 

@@ -1,4 +1,4 @@
-"""An app: made, looked at, archived and reinstated."""
+"""The pages to create, show, archive and reinstate an app."""
 
 from attrs import frozen
 
@@ -44,7 +44,7 @@ class AppPages:
         return _form(visit)
 
     async def create(self, visit: Visit) -> PortalAnswer:
-        """Make the app, and lead to its images: the page explains the first push."""
+        """Create the app, and redirect to its images: that page explains the first push."""
         slug, name = (visit.form.get(one, "").strip() for one in FIELDS)
         try:
             app = await self.teams.create_app(slug, visit.user.member.team, name or None, visit.operation())
@@ -61,7 +61,7 @@ class AppPages:
         return await self._ask(visit)
 
     async def archive(self, visit: Visit) -> PortalAnswer:
-        """Archive it, when what ends is still what the page said."""
+        """Archive it, if the access that ends is still what the page said."""
         confirmed = visit.form.get("confirmed") or None
         try:
             app = await self.teams.archive_app(visit.names["app"], visit.operation(), confirmed)

@@ -36,10 +36,10 @@ from authsvc.web.public_error import PublicError
 from authsvc.web.stream_sender import ABORTED, StreamAnswer, StreamSender
 
 SLOTS, PER_TEAM, MAX_WAITING, PATIENCE = 16, 8, 64, 20.0
-"""Pages of one worker that are made at once, of one team, and that wait for so many seconds; as at the API."""
+"""Most pages of one worker that are made at once, of one team, that wait, and seconds of the wait; as for the API."""
 
 ASKING, ASKING_PER_TEAM = 64, 32
-"""The same of pages that wait for a registry or a receiver, which keep no others waiting."""
+"""The same for pages that wait for a registry or a receiver, so that they do not delay others."""
 
 VISITORS, PER_NETWORK, WAITING_OF_A_NETWORK = 16, 4, 16
 """Forms of people who are not signed in that are worked on at once, of one network, and of one network that wait."""
@@ -51,21 +51,21 @@ BUSY = "too many pages of your team are being loaded; try again in a few seconds
 FORM_COOKIE_BYTES = 32
 
 _PATH = re.compile(r"/portal/[!-~]*", re.ASCII)
-"""Where a page leads: below the portal, in printable ASCII."""
+"""The form of redirect targets: under the portal, in printable ASCII."""
 
 LAST_RESORT = "<!doctype html><title>This did not work</title><p>Something went wrong on our side; tell the operator."
 
 SIGNED_IN = web.RequestKey("signed_in", SignedIn)
-"""Who uses the browser, once that is known."""
+"""The signed-in member, once that is known."""
 
 TEAM_NAME = web.RequestKey("team_name", str)
-"""What people call the team of who uses the browser."""
+"""The name of the member's team."""
 
 FORM_SECRET = web.RequestKey("form_secret", str)
-"""The cookie that the token of forms is made of."""
+"""The cookie that the token of forms is derived from."""
 
 NEW_FORM_SECRET = web.RequestKey("new_form_secret", bool)
-"""Whether the browser has to be given it."""
+"""Whether the browser must be sent that cookie."""
 
 CountRequest = Callable[[str, str, int, float], None]
 RecordDenied = Callable[[ManagementDenial], None]
@@ -73,21 +73,21 @@ RecordDenied = Callable[[ManagementDenial], None]
 
 @frozen
 class Portal:
-    """Everything that the pages need.
+    """The application with its dependencies.
 
     Attributes:
-        sessions: who is signed in.
+        sessions: authenticates browsers.
         routes: the pages.
-        public_url: what people open.
+        public_url: of the installation.
         renderer: makes pages.
         logger: gets one line for each request.
         clock: read once per request.
-        team_name: returns what people call the team with a slug.
+        team_name: returns the name of the team with a slug.
         record_denied: writes a denial to the audit; neither waits nor fails.
         count: counts each request.
-        share: lets so many pages be made at once; teams take turns.
+        share: limits how many pages are made at once; teams take turns.
         asking: the same for pages that may wait for a registry or a receiver.
-        visitors: the same for the forms of those who have not signed in; their networks take turns.
+        visitors: the same for forms of visitors who have not signed in; networks take turns.
     """
 
     sessions: SessionAuthenticator
@@ -176,17 +176,17 @@ class Portal:
                 return self._page(request, visit, answer)
 
     async def _require_same(self, request: web.Request, user: SignedIn) -> None:
-        """Accept a browser whose session goes on, and whose member may do the same.
+        """Check that the session continues, and that the member's rights are unchanged.
 
         Raises:
-            CredentialsRefused: the session has ended, or the member may do something else.
+            CredentialsRefused: the session has ended, or the member's rights have changed.
         """
         now_signed_in = await self.sessions.authenticate(cookie_of(request, SESSION_COOKIE), self.clock())
         if now_signed_in is None or Actor.of_member(now_signed_in.member) != Actor.of_member(user.member):
             raise CredentialsRefused("the session has ended since the request began")
 
     def _slot(self, route: Route, visit: Visit) -> AbstractAsyncContextManager[None]:
-        """Return the turn of a request: of the team, or, of those who have not signed in, of their network."""
+        """Return the turn of a request: that of the team, or, without a sign-in, that of the network."""
         if route.public and route.method == "GET":
             return nullcontext()
         if visit.signed_in is not None:
@@ -194,13 +194,13 @@ class Portal:
         return self.visitors.slot(visit.client.network)
 
     def _remember_form_secret(self, request: web.Request, session: str | None) -> None:
-        """Note what forms' tokens are made of: the session's cookie, or one of its own before anyone signs in."""
+        """Remember the cookie that tokens of forms are derived from: that of the session, or of the sign-in form."""
         known = session or cookie_of(request, FORM_COOKIE)
         request[NEW_FORM_SECRET] = known is None
         request[FORM_SECRET] = known or secrets.token_urlsafe(FORM_COOKIE_BYTES)
 
     async def _form(self, request: web.Request, route: Route) -> FormBody:
-        """Return a form that a page of ours has sent.
+        """Return a form that one of our pages has sent.
 
         Raises:
             InputRefused: it cannot be read.
@@ -272,18 +272,18 @@ def _static(kind: str, media_type: str) -> Handler:
 
 
 async def _nowhere(_visit: Visit) -> PortalAnswer:
-    """Refuse an address that no page has: a route of its own, so that who is signed in keeps the navigation."""
+    """Refuse an unknown URL: a separate route, so that the page still has the member's navigation."""
     raise web.HTTPNotFound
 
 
 def _may_of(signed_in: SignedIn | None) -> Callable[[str], bool]:
-    """Return what says whether the member may call a use case: by the permission's name, for templates."""
+    """Return a function for templates that tells whether the member has a permission, by its name."""
     actor = None if signed_in is None else Actor.of_member(signed_in.member)
     return lambda name: actor is not None and actor.may(Permission[name])
 
 
 def _sign_in_path(request: web.Request) -> str:
-    """Return the sign-in page, which leads back to a page that was asked for with GET."""
+    """Return the URL of the sign-in page, which leads back to a page that was requested with GET."""
     if request.method != "GET":
         return SIGN_IN
     return f"{SIGN_IN}?next={quote(request.rel_url.raw_path_qs, safe='/')}"

@@ -1,4 +1,4 @@
-"""The audit: who did what and when, page by page and as a file."""
+"""The pages of the audit: lists of entries, and their export as a file."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -47,13 +47,13 @@ _PAGES = {
     "service-account": "service-accounts",
     "customer": "customers",
 }
-"""Where the pages of subjects are, by kind."""
+"""Paths of the pages of subjects, by kind."""
 
 _SAID_OTHERWISE = frozenset({*KINDS, "team", REQUEST_ID})
-"""Facts of a change that are not in its summary here: whom it is about has a name and a link."""
+"""Facts of a change that are not in its summary here, since its subject is shown with name and link."""
 
 _UNNAMED = {SYSTEM: "the operator", MANY: "many"}
-"""What is said for subjects that have no record."""
+"""Names of subjects without a record."""
 
 
 @frozen
@@ -76,9 +76,9 @@ class ListedEntry:
     Attributes:
         entry: the entry.
         at: when it began, or None.
-        who: who did it.
-        about: whom or what it is about.
-        summary: what was decided, or refused; empty for a change.
+        who: the actor.
+        about: its subject.
+        summary: of the decision; empty for a change.
         facts: of a change.
     """
 
@@ -113,7 +113,7 @@ class AuditPages:
         )
 
     async def list(self, visit: Visit) -> PortalAnswer:
-        """Show what was looked for, newest first."""
+        """Show the filtered list, newest first."""
         chosen = _chosen(visit)
         values = {
             "apps": (await self.teams.apps(visit.actor, visit.user.member.team, archived=True)).items,
@@ -132,14 +132,14 @@ class AuditPages:
         return PageAnswer("audit", values | {"rows": rows, "next": page.next})
 
     async def export(self, form: ExportFormat, visit: Visit) -> PortalAnswer:
-        """Send everything that was looked for, oldest first."""
+        """Send the whole filtered list, oldest first."""
         pages = self.audit.pages(visit.actor, _query(_chosen(visit)), visit.now)
         return StreamAnswer(exported(pages, form), f"audit-{visit.user.member.team}.{form.ending}", form.media_type)
 
 
 @lru_cache
 def event_groups() -> Mapping[str, tuple[str, ...]]:
-    """Return the events that a team can have, by what stands before their dot."""
+    """Return the events that a team can have, grouped by the part before the dot."""
     events = sorted({*CHANGES, *DECISIONS, MANAGEMENT_DENIED} - UNPROVEN)
     groups = dict.fromkeys(event.partition(".")[0] for event in events)
     return {
@@ -154,7 +154,7 @@ def _chosen(visit: Visit) -> dict[str, str]:
 
 
 def _query(chosen: Mapping[str, str]) -> AuditQuery:
-    """Return what is wanted; ``to`` is the last day of it."""
+    """Return the query; ``to`` is its last day."""
     return AuditQuery(
         since=chosen["from"] or None,
         until=end_after(chosen["to"]) or None,

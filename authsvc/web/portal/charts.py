@@ -1,7 +1,7 @@
-"""Charts: numbers into places in an inline SVG. A table with the same numbers stands beside each chart.
+"""Charts: computes positions in an inline SVG. Each chart has a table with the same numbers beside it.
 
-What is across is in percent of the drawing's width, and what is upright in pixels: a chart is as wide as there is room,
-and its letters are as large as those around it.
+Horizontal values are in per cent of the drawing's width, and vertical ones in pixels: a chart is as wide as possible,
+and its text has the size of the surrounding text.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Short names of browsers and tools, of what they call themselves: nobody reads a whole ``User-Agent``."""
+"""Short names of browsers and tools, from their ``User-Agent``, which is too long to read."""
 
 import re
 
@@ -12,7 +12,7 @@ _BROWSERS = (
     ("Chrome/", "Chrome"),
     ("Version/", "Safari"),
 )
-"""What stands before the version, most telling first: every browser also claims to be some of the others."""
+"""The words before the version, the most specific first: every browser also claims to be some of the others."""
 
 _SYSTEMS = (
     *(("Android", "Android"), ("iPhone", "iPhone"), ("iPad", "iPad"), ("Windows", "Windows")),

@@ -1,7 +1,7 @@
 """The portal's two cookies.
 
-Their names begin with ``__Host-`` (RFC 6265bis §4.1.3.2): a browser takes them over TLS or from localhost only, for
-this host alone and the whole of it, so neither another host of the domain nor plain http can set or read one.
+Their names begin with ``__Host-`` (RFC 6265bis §4.1.3.2): a browser accepts them only over TLS or from localhost, and
+only for exactly this host, so neither another host of the domain nor plain http can set or read them.
 """
 
 from datetime import timedelta
@@ -13,10 +13,10 @@ from authsvc.redaction import Secret
 from authsvc.tenancy.portal_session import SESSION_LIFE
 
 SESSION_COOKIE = "__Host-authsvc-session"
-"""What a member is signed in with."""
+"""The cookie of a session."""
 
 FORM_COOKIE = "__Host-authsvc-form"
-"""What the token of a form is made of before anyone is signed in."""
+"""The cookie that tokens of forms are derived from before the sign-in."""
 
 FORM_LIFE = timedelta(hours=1)
 
@@ -45,7 +45,7 @@ def set_session(response: web.Response, cookie: Secret) -> None:
 
 
 def set_form(response: web.Response, value: str) -> None:
-    """Give the browser what the token of its form is made of."""
+    """Set the cookie that the token of the form is derived from."""
     life = int(FORM_LIFE.total_seconds())
     response.set_cookie(FORM_COOKIE, value, path="/", max_age=life, samesite=_SAME_SITE, secure=True, httponly=True)
 

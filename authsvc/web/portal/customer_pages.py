@@ -1,4 +1,4 @@
-"""Customers and their licenses: found, listed, and changed."""
+"""The pages to find, list and change customers and their licenses."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -35,7 +35,7 @@ class ListedLicense:
     Attributes:
         license: the record.
         state: in words.
-        use: what it did.
+        use: its activity.
     """
 
     license: License
@@ -68,7 +68,7 @@ class CustomerPages:
         )
 
     async def list(self, visit: Visit) -> PortalAnswer:
-        """Show the licenses that were looked for, oldest first; without a filter all but archived ones."""
+        """Show the filtered licenses, oldest first; without a filter all but archived ones."""
         apps = (await self.teams.apps(visit.actor, visit.user.member.team)).items
         chosen = {name: visit.query.get(name, "").strip() for name in ("text", "by", "state", "app")}
         values: dict[str, Any] = {"apps": apps, "chosen": chosen, "states": STATES}
@@ -94,7 +94,7 @@ class CustomerPages:
         return RedirectAnswer(f"{CUSTOMERS}/{customer.id}?done=changed")
 
     async def _found(self, visit: Visit, chosen: dict[str, str]) -> Page[License]:
-        """Return one page of licenses: by words of the customer's name, or by how the reference begins."""
+        """Return one page of licenses: by words of the customer's name, or by the beginning of the reference."""
         soon, text = chosen["state"] == SOON, chosen["text"] or None
         by_reference = chosen["by"] == "reference"
         return await self.licenses.list(

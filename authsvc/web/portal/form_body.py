@@ -23,7 +23,7 @@ class UploadedFile:
     """A file that a browser sent.
 
     Attributes:
-        name: as the browser calls it; it names nothing of ours.
+        name: as sent by the browser; never used as a path.
         content: of it.
     """
 
@@ -129,5 +129,5 @@ def _parameter(header: str, name: str) -> str:
 
 
 def unreadable() -> InputRefused:
-    """Return the refusal of a form that is not one."""
+    """Return the error for a malformed form."""
     return InputRefused("the form cannot be read", code="encoding_invalid", field=None)

@@ -2,7 +2,8 @@
 
 - ``Origin`` must be the public URL (RFC 6454): a browser sends it with every POST, and no page can change it.
 - ``Sec-Fetch-Site``, where the browser sends it, must be ``same-origin`` (W3C Fetch Metadata).
-- The form has a token that only a page of ours can have had: made of the browser's cookie, which no other site reads.
+- The form has a token that only our own page can contain: it is derived from the browser's cookie, which no other site
+can read.
 """
 
 import base64
@@ -26,12 +27,12 @@ def form_token(cookie: str) -> str:
 
 
 def browser_of(cookie: str) -> str:
-    """Return what stands for a browser's cookie where the cookie itself must not be, such as in a challenge."""
+    """Return a value that identifies a browser's cookie where the cookie itself must not appear, as in a challenge."""
     return hashlib.sha256(f"authsvc browser\0{cookie}".encode()).hexdigest()
 
 
 def check_form(origins: Sequence[str], site: str | None, public_origin: str, cookie: str | None, sent: str) -> None:
-    """Accept a form that a page of ours has sent.
+    """Check that a form was sent by one of our pages.
 
     Args:
         origins: values of the header ``Origin``.

@@ -1,4 +1,4 @@
-"""Headers of every page (OWASP ASVS 5.0 V3.4): nothing of another host runs or is asked for, and no page is framed."""
+"""Headers of every page (OWASP ASVS 5.0 V3.4): no content of other hosts is run or loaded, and no page is framed."""
 
 from aiohttp import web
 
@@ -7,7 +7,7 @@ POLICY = (
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
-# Addresses may be secret: not even a file of ours learns from which page it is asked for. Not no-referrer: with that,
+# URLs may be secret: not even requests for our own files contain the page's URL. Not no-referrer: with that,
 # browsers send "Origin: null" with every form (Fetch, "append a request Origin header").
 HEADERS = {
     "Content-Security-Policy": POLICY,

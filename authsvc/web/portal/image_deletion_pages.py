@@ -1,4 +1,4 @@
-"""Deleting an image in the portal: a page that says what and whom it affects, and a form that means exactly that."""
+"""Deletion of images in the portal: a page that says what it affects, and a form that confirms exactly that."""
 
 from http import HTTPStatus
 
@@ -26,7 +26,7 @@ class ImageDeletionPages:
     """The pages on which images are deleted.
 
     Attributes:
-        deletions: deletes, and says before what that would do.
+        deletions: previews and deletes.
     """
 
     deletions: ImageDeletions

@@ -1,4 +1,4 @@
-"""Images: where to push, what lies in the registry, and who runs it."""
+"""The pages of images: commands to push, repositories and tags, and the customers that run them."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -51,7 +51,7 @@ class ImagePages:
         teams: lists the apps.
         images: lists the images.
         repositories: lists their repositories.
-        users: says who has them.
+        users: lists the accounts that have them.
         upstreams: lists the linked registries.
     """
 
@@ -138,7 +138,7 @@ class ImagePages:
         return {"versions": found, "chart": rows_chart(bars), "days": RUNS.days}
 
     async def _links(self, visit: Visit, app: App) -> Page[tuple[UpstreamLink, UpstreamHealth, ShownState]]:
-        """Return the first linked registries of an app; none for those who may not see them."""
+        """Return the first linked registries of an app; none if the member may not see them."""
         if not visit.actor.may(Permission.UPSTREAM_LIST):
             return Page(())
         page = await self.upstreams.list(visit.actor, app=app.slug, limit=MAX_LINKS)

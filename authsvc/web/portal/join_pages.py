@@ -1,4 +1,4 @@
-"""Redeeming a one-time link: who is invited joins with a password of their own, who has lost theirs sets another."""
+"""The page to redeem a one-time link: an invited person joins, a member without password sets a new one."""
 
 from http import HTTPStatus
 
@@ -22,7 +22,7 @@ class JoinPages:
 
     Attributes:
         links: redeems them.
-        sessions: begins one for who has redeemed a link.
+        sessions: begins one after a link was redeemed.
     """
 
     links: Links
@@ -56,7 +56,7 @@ class JoinPages:
             await self.sessions.end(visit.user.session.id, visit.operation())
         try:
             cookie = await self.sessions.begin(member.epoch, visit.client, visit.operation(Actor.of_member(member)))
-        except Conflict:  # the link is redeemed all the same
+        except Conflict:  # the link is redeemed nevertheless
             return RedirectAnswer(f"{SIGN_IN}?done=password", signs_out=True)
         return RedirectAnswer(HOME, cookie=cookie)
 

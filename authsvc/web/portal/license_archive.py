@@ -17,7 +17,7 @@ _PRIVATE = 0o600 << 16
 
 
 class _Parts(io.RawIOBase):
-    """Takes what is written until it is taken away; it cannot be sought."""
+    """Collects what is written until it is taken; not seekable."""
 
     def __init__(self) -> None:
         super().__init__()

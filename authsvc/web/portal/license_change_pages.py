@@ -1,4 +1,4 @@
-"""What a license says, changed: its customer, contact, repositories and custom fields."""
+"""The page to change the terms of a license: its customer, contact, repositories and custom fields."""
 
 import json
 from collections.abc import Mapping
@@ -46,7 +46,7 @@ class LicenseChangePages:
         address = f"{PREFIX}/licenses/{license_.id}"
         try:
             operation = visit.operation()
-            operation.require_match(license_)  # else what differs from it is not what was typed
+            operation.require_match(license_)  # otherwise the differences are not those that were entered
             changes = _changes(license_, typed)
             if changes is None:
                 return RedirectAnswer(address)

@@ -1,4 +1,4 @@
-"""Links to the page of a license: made, listed and taken back."""
+"""The pages to create, list and revoke links to the page of a license."""
 
 from attrs import frozen
 
@@ -22,8 +22,8 @@ class LicenseLinkPages:
 
     Attributes:
         licenses: shows the license.
-        links: makes, lists and takes back.
-        public_url: what people open.
+        links: creates, lists and revokes them.
+        public_url: of the installation.
     """
 
     licenses: Licenses
@@ -46,7 +46,7 @@ class LicenseLinkPages:
         return await self._links(visit)
 
     async def create(self, visit: Visit) -> PortalAnswer:
-        """Make a link and show it this once."""
+        """Make a link and show it only this once."""
         day = visit.form.get("last_day", "").strip()
         try:
             _, secret = await self.links.create(
@@ -57,7 +57,7 @@ class LicenseLinkPages:
         return await self._links(visit, secret)
 
     async def ask_revoke(self, visit: Visit) -> PortalAnswer:
-        """Say what taking a link back ends."""
+        """Show what revoking a link ends."""
         license_ = await self.licenses.show(visit.actor, visit.names["license"])
         found = await self.links.list(visit.actor, license_.id, visit.now)
         listed = next((one for one in found if one.link.id == visit.names["link"]), None)
@@ -66,7 +66,7 @@ class LicenseLinkPages:
         return PageAnswer("license_link", {"license": license_, "listed": listed})
 
     async def revoke(self, visit: Visit) -> PortalAnswer:
-        """Take a link back."""
+        """Revoke a link."""
         license_ = await self.licenses.show(visit.actor, visit.names["license"])
         await self.links.revoke(license_.id, visit.operation(), link=visit.names["link"])
         return RedirectAnswer(f"{LICENSES}/{license_.id}/links?done=revoke")

@@ -1,4 +1,4 @@
-"""A license: made, looked at, given to the customer, changed and ended."""
+"""The pages to create, show, download, change and end a license."""
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -45,8 +45,8 @@ class LicensePages:
     Attributes:
         teams: lists the apps.
         licenses: makes and changes them.
-        preview: says what one would pull.
-        activity: says what one did.
+        preview: lists the images that one would pull.
+        activity: reads the activity of one.
     """
 
     teams: Teams

@@ -55,7 +55,7 @@ def last_day(end: datetime) -> str:
 def end_after(day: str) -> str:
     """Return the end of a license whose last day was chosen: the start of the day after it.
 
-    What is not a day is returned as it is, for the use case to refuse.
+    Other texts are returned unchanged, for the use case to refuse.
     """
     try:
         return (datetime.strptime(day, "%Y-%m-%d") + _DAY).date().isoformat()  # noqa: DTZ007  a day

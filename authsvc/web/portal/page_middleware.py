@@ -1,4 +1,4 @@
-"""Middleware of applications that answer with pages: what fails becomes a page too, with the headers of every page."""
+"""Middleware of applications that answer with pages: renders errors as pages, too, with the headers of every page."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -15,12 +15,12 @@ from authsvc.web.portal.headers import secure
 from authsvc.web.public_error import PublicError, public_error
 
 REFUSAL = web.RequestKey("refusal", AuthsvcError)
-"""Why a page says that something was refused."""
+"""The reason of the refusal that a page shows."""
 
 ErrorPage = Callable[[web.Request, PublicError], web.Response]
 
 Finish = Callable[[web.Request, web.StreamResponse, Mapping[str, Any], float], None]
-"""Is given the request, its answer, what the log says of its error, and the seconds that it took."""
+"""Is called with the request, its answer, the facts about its error for the log, and its duration in seconds."""
 
 
 def page_middleware(error_page: ErrorPage, last_resort: str, finish: Finish, logger: Logger) -> Any:
@@ -30,7 +30,7 @@ def page_middleware(error_page: ErrorPage, last_resort: str, finish: Finish, log
         error_page: makes the page that shows an error.
         last_resort: the page when that one fails too.
         finish: logs and counts each request, and may add headers.
-        logger: is told of faults.
+        logger: for internal errors.
     """
 
     def shown(request: web.Request, error: PublicError) -> web.Response:

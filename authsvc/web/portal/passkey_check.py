@@ -1,4 +1,4 @@
-"""Who uses the browser, by a passkey; and what a change of the account's credentials is confirmed with."""
+"""Authenticates members by passkeys, and confirms changes of an account's credentials."""
 
 from collections.abc import Sequence
 
@@ -16,16 +16,16 @@ from authsvc.web.portal.answers import Visit
 from authsvc.web.portal.password_check import PasswordCheck, RecordRefused
 
 ANSWER = "answer"
-"""Field of a form that has what the browser answered."""
+"""Field of a form with the browser's answer."""
 
 
 @frozen
 class PasskeyCheck:
-    """Asks browsers for passkeys, and writes refused ones to the audit as passwords are.
+    """Requests passkeys from browsers, and writes refused ones to the audit, like passwords.
 
     Attributes:
         authenticator: checks them; None where browsers make none.
-        record: writes what was refused to the audit, as of a request for a token; neither waits nor fails.
+        record: writes refusals to the audit, like those of token requests; neither waits nor fails.
     """
 
     authenticator: PasskeyAuthenticator | None
@@ -48,7 +48,7 @@ class PasskeyCheck:
         return await self.authenticator.confirm_options(visit.browser, usable, visit.now) if usable else None
 
     async def creation_options(self, visit: Visit, known: Sequence[Passkey]) -> str:
-        """Return what the browser is asked to make a passkey; the member has just confirmed it."""
+        """Return the options of the request that makes a passkey; the member has just confirmed it."""
         return await self._required().creation_options(visit.browser, visit.user.member, known, visit.now)
 
     async def registered(self, visit: Visit) -> NewCredential:
@@ -63,7 +63,7 @@ class PasskeyCheck:
         """Return the member who has signed in with a passkey.
 
         Raises:
-            CredentialsRefused: nobody has.
+            CredentialsRefused: the passkey was refused.
             AccountDenied: the account is disabled.
             StoreUnavailable: the store did not answer.
         """
@@ -95,16 +95,16 @@ class PasskeyCheck:
         return self.authenticator
 
     def _record(self, visit: Visit, error: CredentialsRefused | AccountDenied) -> None:
-        asked = from_query((), None)  # for nothing: a sign-in has no scopes
+        asked = from_query((), None)  # without scopes: a sign-in requests no access
         self.record(AuditedRequest(visit.request_id, visit.now, visit.client, asked), error)
 
 
 @frozen
 class Confirmation:
-    """Proves anew that whoever uses the browser is its member: one that was left open must not be enough.
+    """Authenticates the member again: a browser that was left open must not be sufficient for such changes.
 
     Attributes:
-        passwords: checks the present password.
+        passwords: checks the current password.
         passkeys: check a passkey instead.
     """
 

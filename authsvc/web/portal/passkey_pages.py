@@ -1,7 +1,7 @@
 """The passkeys of the member who is signed in: registered, renamed and removed.
 
-What registers or removes one is confirmed anew, with the password or a passkey. The challenge of a registration is
-made only then, so that a passkey cannot be registered without.
+Registering or removing one must be confirmed again, with the password or a passkey. The challenge of a registration is
+made only after that, so that no passkey can be registered without confirmation.
 """
 
 from http import HTTPStatus
@@ -53,7 +53,7 @@ class PasskeyPages:
         return await self._list(visit)
 
     async def confirm(self, visit: Visit) -> PortalAnswer:
-        """Ask the browser for a new passkey, when the member has confirmed that it is them."""
+        """Request a new passkey from the browser, after the member has confirmed it."""
         try:
             await self.confirmation.require(visit)
             known = [line.passkey for line in await self.passkeys.list(visit.actor)]
@@ -119,7 +119,7 @@ class PasskeyPages:
 
 
 def _with_error(page: PageAnswer, visit: Visit, error: AuthsvcError | None) -> PageAnswer:
-    """Return the page, with why something was refused: not 401, since whoever is signed in stays it."""
+    """Return the page with the reason of a refusal; the status is not 401, since the member stays signed in."""
     if error is None:
         return page
     public = public_error(error, visit.request_id)

@@ -1,4 +1,4 @@
-"""Who uses the browser, by e-mail address and password: the same check as for ``docker login``."""
+"""Authenticates members by e-mail address and password, with the same check as for ``docker login``."""
 
 from collections.abc import Callable, Collection
 from datetime import datetime
@@ -19,7 +19,7 @@ from authsvc.tenancy.records import Member
 from authsvc.web.portal.answers import Visit
 
 WRONG = "the e-mail address or the password is wrong"
-"""One sentence for an unknown address and for a wrong password."""
+"""The same sentence for an unknown address and for a wrong password."""
 
 RecordRefused = Callable[[AuditedRequest, Exception], None]
 
@@ -34,11 +34,11 @@ class PasswordAuthenticator(Protocol):
 
 @frozen
 class PasswordCheck:
-    """Proves that whoever uses the browser knows a member's password: the same check as for ``docker login``.
+    """Authenticates the user of a browser by a member's password, with the same check as for ``docker login``.
 
     Attributes:
         authenticator: the one that registry tokens are issued by, so that wrong passwords are counted together.
-        record: writes what was refused to the audit, as of a request for a token; neither waits nor fails.
+        record: writes refusals to the audit, like those of token requests; neither waits nor fails.
     """
 
     authenticator: PasswordAuthenticator
@@ -57,7 +57,7 @@ class PasswordCheck:
         try:
             return await self._checked(email, password, visit)
         except (CredentialsRefused, AccountDenied, Throttled) as error:
-            asked = from_query((), None)  # for nothing: a sign-in has no scopes
+            asked = from_query((), None)  # without scopes: a sign-in requests no access
             self.record(AuditedRequest(visit.request_id, visit.now, visit.client, asked), error)
             raise
 

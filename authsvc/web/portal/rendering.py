@@ -1,4 +1,4 @@
-"""Renders pages: Jinja2, everything escaped, and a name that is not there is an error instead of a gap."""
+"""Renders pages with Jinja2: everything is escaped, and an undefined name is an error."""
 
 import hashlib
 import shlex
@@ -31,7 +31,7 @@ _UNNAMED = {
     "service-account": "a former service account",
     "license": "a license that is gone",
 }
-"""What is said of who has no record any more."""
+"""Stands for the name of a subject without a record."""
 
 _OTHERS = {SYSTEM: "authsvc", MANY: "several accounts"}
 
@@ -40,19 +40,19 @@ _STEP = 1000
 
 
 class _TemplateCache(jinja2.BytecodeCache):
-    """Keeps in memory what templates compile to: a worker renders pages for two applications of the same templates."""
+    """Caches compiled templates in memory: a worker has two applications with the same templates."""
 
     def __init__(self) -> None:
         self._compiled: dict[str, bytes] = {}
 
     def load_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
-        """Fill the bucket with what is kept, if it is of the same source."""
+        """Fill the bucket from the cache, if the source is the same."""
         kept = self._compiled.get(bucket.key)
         if kept is not None:
             bucket.bytecode_from_string(kept)
 
     def dump_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
-        """Keep what is in the bucket."""
+        """Store the bucket in the cache."""
         self._compiled[bucket.key] = bucket.bytecode_to_string()
 
 
@@ -63,7 +63,7 @@ def _template_cache() -> _TemplateCache:
 
 @frozen(slots=False)
 class Renderer:
-    """Makes pages of templates.
+    """Makes pages from templates.
 
     Attributes:
         host: host and port, as in a command of docker.
@@ -126,7 +126,7 @@ def size(value: int | None) -> str:
 
 
 def sentence(said: object) -> str:
-    """Return what an error says as a sentence: errors begin in lower case and end without a full stop."""
+    """Return an error's message as a sentence: messages begin in lower case and end without a full stop."""
     text = str(said)
     return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '?', '!', ':')) else '.'}"
 
@@ -155,10 +155,10 @@ def ago(value: datetime, now: datetime) -> str:
 
 
 def who(subject: str | None, names: Mapping[str, str | None]) -> str:
-    """Return the name of who is meant; of several licenses all their customers.
+    """Return the name of a subject; for several licenses all their customers.
 
     Args:
-        subject: as records have it, or None for nobody who is known.
+        subject: as in records, or None if unknown.
         names: of the subjects that have records.
     """
     if subject is None:

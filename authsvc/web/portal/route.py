@@ -1,4 +1,4 @@
-"""Addresses of the portal, as data: which page is where, and who may open it."""
+"""Routes of the portal, as data: the path of each page, and the permission that it requires."""
 
 from collections.abc import Awaitable, Callable
 
@@ -14,16 +14,15 @@ HOME, SIGN_IN = f"{PREFIX}/images", f"{PREFIX}/sign-in"
 
 @frozen
 class Route:
-    """One address of the portal.
+    """One route of the portal.
 
     Attributes:
         method: ``GET`` or ``POST``.
         path: below the prefix, with the names of aiohttp.
         handler: answers it.
-        permission: what the member must hold; a page without one is open to everybody who is signed in.
-        public: whether it is open to those who are not signed in.
-        asks_others: whether it may wait for a registry, a receiver or a name server; it then takes no turn from those
-            that do not.
+        permission: that the member must have; a page without one is open to all signed-in members.
+        public: whether it is open to visitors who are not signed in.
+        asks_others: whether it may wait for a registry, a receiver or a name server; it then has separate turns.
         file_bytes: of the longest body, for a form that sends a file; 0 for one that sends none.
     """
 

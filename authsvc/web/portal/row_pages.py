@@ -1,4 +1,4 @@
-"""Pages that do something with every row of a file: the file is chosen, what it would do is shown, then it is done."""
+"""Pages that process every row of a file: a file is chosen, its effect is shown, and then it is carried out."""
 
 import asyncio
 from collections.abc import Callable
@@ -28,7 +28,7 @@ REFUSED = (InputRefused, NotFound, Conflict)
 
 
 class RowAction(Protocol):
-    """What is done with the rows of a file."""
+    """The action on the rows of a file."""
 
     @property
     def path(self) -> str:
@@ -42,24 +42,24 @@ class RowAction(Protocol):
 
     @property
     def effect(self) -> str:
-        """Of the rows that change something."""
+        """Effect of the rows that change something."""
         ...
 
     @property
     def permission(self) -> Permission:
-        """What the member must hold."""
+        """Permission that the member must have."""
         ...
 
     async def check(self, visit: Visit, upload: RowUpload) -> RowPreview:
-        """Return what the file would do.
+        """Return the effect of the file.
 
         Raises:
-            AuthsvcError: it cannot be said.
+            AuthsvcError: it cannot be determined.
         """
         ...
 
     async def carry_out(self, visit: Visit, preview: RowPreview, in_time: Callable[[int], None]) -> int:
-        """Do it, and return how many licenses were made or changed.
+        """Carry it out, and return how many licenses were made or changed.
 
         Args:
             visit: the request.
@@ -74,8 +74,8 @@ class RowPages:
     """The pages of one such action.
 
     Attributes:
-        use_cases: what they call.
-        action: what is done.
+        use_cases: of the installation.
+        action: on the rows.
     """
 
     use_cases: UseCases
@@ -94,7 +94,7 @@ class RowPages:
         return await self._page(visit, visit.query.get("app", ""))
 
     async def send(self, visit: Visit) -> PortalAnswer:
-        """Show what the file would do, or do what was shown."""
+        """Show the effect of the file, or carry out what was shown."""
         try:
             upload = RowUpload.sent(visit)
             preview = await self.action.check(visit, upload)
@@ -113,7 +113,7 @@ class RowPages:
         return await self._page(visit, upload.app, preview, done=done)
 
     async def _stopped(self, visit: Visit, upload: RowUpload, error: AuthsvcError) -> PageAnswer:
-        """Show what is left to be done, when it could not be done at once."""
+        """Show the rows that are left when not all could be done at once."""
         try:
             rest = await self.action.check(visit, upload)
         except REFUSED as refused:
@@ -155,7 +155,7 @@ class RowFilesPages:
     """The license files of all rows of a file, to be saved.
 
     Attributes:
-        use_cases: what makes them.
+        use_cases: of the installation.
     """
 
     use_cases: UseCases

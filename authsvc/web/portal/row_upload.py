@@ -42,7 +42,7 @@ class RowUpload:
 
     Attributes:
         app: slug of the app that was chosen with it.
-        name: as the browser calls it.
+        name: as sent by the browser.
         content: of it.
     """
 
@@ -100,14 +100,14 @@ class RowUpload:
                 )
 
     def operations(self, visit: Visit, kind: BatchKind, rows: int) -> Callable[[], Operation]:
-        """Return what begins the operation of each row: the audit names the file."""
+        """Return a function that begins the operation of each row; the audit names the file."""
         batch = RowBatch(kind, rows, self.name or None)
         return lambda: evolve(visit.operation(), batch=batch)
 
 
 @frozen
 class RowPreview:
-    """What a file would do.
+    """The effect of a file.
 
     Attributes:
         upload: the file.
@@ -127,13 +127,13 @@ class RowPreview:
         return [one for one in self.checked if one.effect == effect and one.line not in wrong]
 
     def left(self, effect: str, kind: RowType[R]) -> Iterator[R | list[RowProblem]]:
-        """Yield the rows with this effect: of what is done already, a repetition begins with what is left."""
+        """Yield the rows with this effect that are left; a repetition begins with them."""
         lines = {one.line for one in self.having(effect)}
         return (row for row in self.upload.rows(kind) if getattr(row, "line", None) in lines)
 
     @property
     def mark(self) -> str:
-        """Stands for the file and for everything that it would do now."""
+        """Identifies the file and its whole effect as of now."""
         said = [(one.line, one.effect, one.license and one.license.expires_at.isoformat()) for one in self.checked]
         problems = [(one.line, one.column, one.text) for one in self.problems]
         return mark_of(self.upload.app, hashlib.sha256(self.upload.content).hexdigest(), said, problems)

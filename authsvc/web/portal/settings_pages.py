@@ -1,4 +1,4 @@
-"""The team's settings: its name and apps, and where everything else is that a team sets up."""
+"""The team's settings: its name and apps, and links to the pages of its other settings."""
 
 from attrs import frozen
 
@@ -15,13 +15,13 @@ RENAMED = "The team has another name. Customers see it on the pages of their lic
 
 @frozen
 class SettingsLink:
-    """What has pages of its own.
+    """A link to a part of the settings with its own pages.
 
     Attributes:
         path: of the page.
         title: for people.
         text: what it is for.
-        permission: who sees it.
+        permission: required to see it.
     """
 
     path: str

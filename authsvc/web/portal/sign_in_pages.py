@@ -53,7 +53,7 @@ class SignInPages:
         return RedirectAnswer(SIGN_IN if visit.signed_in is None else HOME)
 
     async def form(self, visit: Visit) -> PortalAnswer:
-        """Show the form; who is signed in goes on."""
+        """Show the form; signed-in members are redirected."""
         if visit.signed_in is not None:
             return RedirectAnswer(_following(visit.query))
         done = "Your password is set. Sign in with it." if visit.query.get("done") == "password" else None
@@ -71,7 +71,7 @@ class SignInPages:
         return RedirectAnswer(following, cookie=cookie)
 
     async def sign_in_with_passkey(self, visit: Visit) -> PortalAnswer:
-        """Begin a session for the owner of the passkey, whom the browser names."""
+        """Begin a session for the owner of the passkey, which the browser chooses."""
         following = _following(visit.form)
         try:
             proven = await self.passkeys.signed_in(visit)

@@ -1,4 +1,4 @@
-"""The team: who is in it, with which role, and how people join it or get back in."""
+"""The pages of the team: its members and their roles, invitations and links for new passwords."""
 
 from collections.abc import Awaitable, Callable
 
@@ -42,9 +42,9 @@ class TeamPages:
 
     Attributes:
         members: lists and changes them.
-        links: makes one-time links, lists them and takes them back.
-        passkeys: says who has some.
-        public_url: what a one-time link begins with.
+        links: creates, lists and revokes one-time links.
+        passkeys: counts those of members.
+        public_url: that one-time links begin with.
     """
 
     members: Members
@@ -74,7 +74,7 @@ class TeamPages:
         return await self._team(visit)
 
     async def invite(self, visit: Visit) -> PortalAnswer:
-        """Show a one-time link by which somebody joins, this once."""
+        """Show a one-time link that invites a person; only this once."""
         form, team = visit.form, visit.user.member.team
         apps = form.get("apps", "").split()
         try:
@@ -88,7 +88,7 @@ class TeamPages:
         return await self._member(visit)
 
     async def reset(self, visit: Visit) -> PortalAnswer:
-        """Show a one-time link by which the member sets another password, this once."""
+        """Show a one-time link with which the member sets a new password; only this once."""
         member = await self.members.show(visit.actor, visit.names["member"])
         if member.id == visit.user.member.id:
             raise PermissionDenied(IN_PERSON)
@@ -99,7 +99,7 @@ class TeamPages:
         return self._link(secret, member.email)
 
     async def ask_revoke(self, visit: Visit) -> PortalAnswer:
-        """Say whose link is taken back."""
+        """Show whose link would be revoked."""
         found = await self.links.list(visit.actor, visit.user.member.team, visit.now)
         listed = next((one.link for one in found if one.link.id == visit.names["invitation"]), None)
         if listed is None:
@@ -113,7 +113,7 @@ class TeamPages:
         )
 
     async def revoke(self, visit: Visit) -> PortalAnswer:
-        """Take a link back."""
+        """Revoke a link."""
         try:
             await self.links.revoke(visit.names["invitation"], visit.user.member.team, visit.operation())
         except (NotFound, Conflict) as error:

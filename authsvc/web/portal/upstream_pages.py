@@ -1,4 +1,4 @@
-"""Linked external registries: how they fare, what they show, their test, and every change."""
+"""The pages of linked external registries: health, repositories, tests, and changes."""
 
 from collections.abc import Awaitable, Sequence
 
@@ -91,7 +91,7 @@ class UpstreamPages:
         return await self._link(visit)
 
     async def test(self, visit: Visit) -> PortalAnswer:
-        """Ask the registry what a pull would ask, and show what each step found."""
+        """Test the registry with the requests of a pull, and show the result of each step."""
         repository = visit.form.get("repository", "").strip() or None
         try:
             steps = await self.upstreams.test(visit.names["upstream"], None, repository, visit.operation())
@@ -143,7 +143,7 @@ class UpstreamPages:
         return await self._question(visit, "purge")
 
     async def purge(self, visit: Visit) -> PortalAnswer:
-        """Serve nothing any more that was cached until now."""
+        """Invalidate everything that is cached of it."""
         return await self._changed(
             visit, "purge", self.upstreams.purge(visit.names["upstream"], None, visit.operation())
         )

@@ -1,4 +1,4 @@
-"""How a linked registry fares, in words for people, and what a customer types to pull through it."""
+"""The health of a linked registry in words, and the commands with which a customer pulls through it."""
 
 from datetime import datetime, timedelta
 
@@ -22,7 +22,7 @@ def credential_end(link: UpstreamLink, health: UpstreamHealth) -> datetime | Non
 
 
 def shown_health(link: UpstreamLink, health: UpstreamHealth, now: datetime) -> ShownState:
-    """Return how a link fares: what is wrong comes before what will be."""
+    """Return the health of a link: present problems come before future ones."""
     end = credential_end(link, health)
     if end is not None and end <= now:
         return ShownState("bad", f"secret ended {end.date().isoformat()}")

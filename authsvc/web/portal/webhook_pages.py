@@ -1,4 +1,4 @@
-"""Webhooks: where events are sent, with which result, and every change."""
+"""The pages of webhooks: receivers, deliveries, and changes."""
 
 from collections.abc import Awaitable, Sequence
 
@@ -29,7 +29,7 @@ DELIVERY_STATES = {
     DeliveryState.DELIVERED: ShownState("ok", "delivered"),
     DeliveryState.FAILED: ShownState("bad", "failed"),
 }
-"""How far a delivery is, in words for people."""
+"""The state of a delivery, in words for people."""
 
 _DONE = {
     "change": "The webhook was changed.",
@@ -88,7 +88,7 @@ class WebhookPages:
         return await self._webhook(visit)
 
     async def test(self, visit: Visit) -> PortalAnswer:
-        """Send a test event now, and show what came of it."""
+        """Send a test event now, and show the result."""
         try:
             attempt = await self.webhooks.test(visit.names["webhook"], visit.operation())
         except Conflict as error:

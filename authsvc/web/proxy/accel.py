@@ -1,4 +1,4 @@
-"""Answers that send nginx on: to its cache, or to where a blob is fetched.
+"""Answers that direct nginx to its cache, or to the target from which a blob is fetched.
 
 nginx takes the headers below into variables of its own and passes none of them to a client; the locations are in
 ``registry-config/nginx.conf``. Once it has looked into its cache, nginx obeys no ``X-Accel-Redirect``: of a blob that
@@ -16,7 +16,7 @@ from authsvc.upstreams.link import UpstreamLink, blob_cache_key
 OCTETS = "application/octet-stream"
 
 FETCH_BLOB, FETCH_SIZE = 461, 462
-"""Statuses of nginx and us alone, by which it goes and fetches a blob, or its size."""
+"""Internal statuses with which nginx is made to fetch a blob, or its size."""
 
 
 def send_to_cache(link: UpstreamLink, repository: str, digest: str, subject: str) -> web.Response:
@@ -50,7 +50,7 @@ def send_to_registry(
         digest: of the blob.
         target: a checked address, and what is sent there.
         head: whether only the size is wanted, which is not cached.
-        hop: how often the linked registry has sent us on.
+        hop: number of redirects of the linked registry so far.
     """
     headers = {
         "X-Linked-Address": f"{target.origin.scheme}://{target.address.authority}",
@@ -69,5 +69,5 @@ def send_to_registry(
 
 
 def _accel(location: str, headers: dict[str, str]) -> web.Response:
-    # Without a type: nginx would keep it, and says one itself.
+    # Without a type: nginx would keep it, and it sets one itself.
     return web.Response(headers={"Content-Type": "", "X-Accel-Redirect": f"/-/{location}", **headers})

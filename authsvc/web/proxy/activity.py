@@ -1,7 +1,7 @@
-"""What of the pulls of linked images counts as activity: the events that a registry of our own would have sent.
+"""Activity of pulls of linked images: makes the events that our own registry would have sent.
 
-Manifests pass through authsvc when they are fetched, and then it learns what they are and how large their blobs are.
-From then on nginx has them, and a request for one of them is counted by what was learnt.
+Manifests pass through authsvc when they are fetched, and their media types and the sizes of their blobs are stored.
+After that nginx has them, and requests for them are counted with the stored data.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,7 +26,7 @@ MAX_BLOBS = 256
 
 
 class ContentMemory(Protocol):
-    """What is known of manifests that were fetched, and of their blobs."""
+    """Stores data about fetched manifests and their blobs."""
 
     async def media_type_of(self, link: UpstreamLink, repository: str, digest: str, now: datetime) -> str | None:
         """Return the media type of a manifest; None when it is not known."""
@@ -54,8 +54,8 @@ class PullActivity:
     """Counts pulls.
 
     Attributes:
-        contents: what is known.
-        record: takes the events.
+        contents: data about manifests and blobs.
+        record: is called with the events.
         new_id: makes the id of an event.
         clock: returns the time.
     """
@@ -68,7 +68,7 @@ class PullActivity:
     async def asked_for_manifest(self, pull: Pull, digest: str, *, stale: bool = False) -> None:
         """Count a pull, unless by a digest that may not be there: that is counted when it is fetched.
 
-        Of many that ask for a tag at once, one has it fetched, and nginx lets the others wait without asking again.
+        Of concurrent requests for a tag, nginx sends only one on and lets the others wait.
         """
         media_type = await self._media_type(pull, digest)
         if media_type is not None or pull.path.digest is None:
@@ -76,7 +76,7 @@ class PullActivity:
             self._count(pull, digest, media_type, pull.request.method, cache=cache)
 
     async def fetched(self, pull: Pull, found: UpstreamManifest) -> None:
-        """Learn what a manifest is, and count its pull, unless that was done when it was asked for, and the miss."""
+        """Store data about a manifest, and count the miss, and the pull unless it was counted at the request."""
         counted = pull.path.digest is None or await self._media_type(pull, found.digest) is not None
         manifest = parse_manifest(found.content, found.media_type)
         with suppress(StoreUnavailable):
@@ -94,7 +94,7 @@ class PullActivity:
             await self._count_blob(pull, None)
 
     async def missed_blob(self, pull: Pull) -> None:
-        """Count that nginx does not have a blob, which was counted when it was asked for."""
+        """Count that nginx does not have a blob; its request was counted before."""
         if pull.said(METHOD) == "GET":
             await self._count_blob(pull, CacheUse.MISS)
 

@@ -1,4 +1,4 @@
-"""What a registry client is told at ``/v2/proxy/``: errors and challenges in the words of a registry."""
+"""Answers to registry clients at ``/v2/proxy/``: errors and challenges in the form of a registry."""
 
 import math
 from http import HTTPStatus
@@ -24,11 +24,11 @@ def refuse(
 
 
 def challenge(realm: str, service: str, scope: str | None, request_id: str, error: str | None = None) -> web.Response:
-    """Return the 401 that tells a client where to get a token, as the registry beside us does.
+    """Return the 401 with the challenge for a token, like our registry.
 
     Args:
-        realm: where.
-        service: what for.
+        realm: URL of the token endpoint.
+        service: audience of the token.
         scope: what the token must grant; None when any token is enough.
         request_id: of the request.
         error: what is wrong with the token that came (RFC 6750 §3.1), or None when none came.
@@ -43,7 +43,7 @@ def challenge(realm: str, service: str, scope: str | None, request_id: str, erro
 
 
 def upstream_error(error: UpstreamFailed, kind: PullKind, request_id: str) -> web.Response:
-    """Return what a client is told when a linked registry gave nothing; of a limit, when to come back."""
+    """Return the answer to a client when a linked registry failed; for a rate limit with the time to retry."""
     row = outcome_of_error(error)
     code = row.registry_code or UNKNOWN
     if row.status == HTTPStatus.NOT_FOUND:

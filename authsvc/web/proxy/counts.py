@@ -1,4 +1,4 @@
-"""Counts what became of pulls of linked images."""
+"""Counts the results of pulls of linked images."""
 
 from authsvc.metrics import catalogue as metric
 from authsvc.metrics.shared_metrics import Slot
@@ -26,7 +26,7 @@ class PullCounts:
             self._slot.inc(metric.PROXY_MISSES, kind.value)
 
     def stale(self) -> None:
-        """Count a tag that was answered with what it meant last."""
+        """Count a tag that was answered with its last known image."""
         self._slot.inc(metric.PROXY_STALE)
 
     def failed(self, reason: str) -> None:

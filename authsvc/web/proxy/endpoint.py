@@ -1,4 +1,4 @@
-"""The endpoint of pulled-through images: who asks, for what, and whether the token grants it."""
+"""The endpoint of pulled-through images: parses requests and verifies their tokens."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -45,7 +45,7 @@ class ProxyEndpoint:
     """Answers ``/v2/proxy/…``."""
 
     def __init__(self, nginx: NginxOnly, tokens: TokenRules, pulls: Pulls, logger: Logger) -> None:
-        """Refuse whom ``nginx`` refuses, verify tokens by ``tokens``, and answer by ``pulls``."""
+        """Check requests with ``nginx``, verify tokens with ``tokens``, and answer with ``pulls``."""
         self._nginx = nginx
         self._tokens = tokens
         self._verified = KnownTokens(ISSUER, tokens.service)
@@ -102,10 +102,10 @@ class ProxyEndpoint:
 
 
 def _too_late(request_id: str) -> web.Response:
-    """Return what a client is told whose token ended while a linked registry was asked.
+    """Return the answer to a client whose token ended during a request to a linked registry.
 
-    It is not a challenge: nginx copies that of a linked registry, which has answered 401, to whatever we say then, and
-    a client would bring its license to where both of them name.
+    It is not a challenge: if the linked registry answered 401, nginx adds its challenge to our answer, and a client
+    would also send its license to the token server of that challenge.
     """
     sentence = "the token ended before the linked registry answered; try again"
     return refuse(HTTPStatus.SERVICE_UNAVAILABLE, UNAVAILABLE, sentence, request_id, {"Retry-After": "1"})

@@ -1,6 +1,6 @@
-"""Remembers for a while what Redis knows of manifests and blobs: what a digest stands for never changes.
+"""Caches data of Redis about manifests and blobs for a while: the content of a digest never changes.
 
-Redis writes at every question, so that it forgets what nobody asks for; once in a while is enough for that.
+Every read in Redis extends the expiry of the data; doing that once in a while is sufficient.
 """
 
 from collections import OrderedDict
@@ -42,10 +42,10 @@ class _Recent(Generic[Value]):
 
 @define(eq=False)
 class KnownContents:
-    """What was asked for not long ago. It implements :class:`authsvc.web.proxy.activity.ContentMemory`.
+    """A cache of recently used data. It implements :class:`authsvc.web.proxy.activity.ContentMemory`.
 
     Attributes:
-        stored: is asked for the rest.
+        stored: the store behind the cache.
     """
 
     stored: ContentMemory

@@ -1,4 +1,4 @@
-"""Shares what may be asked of a linked registry among the customers whose tokens ask for it."""
+"""Shares the requests to a linked registry fairly among the customers."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
@@ -12,7 +12,7 @@ from authsvc.in_flight import InFlight
 from authsvc.registries.upstream.room import BUSY, REQUESTS_OF_A_LINK, WAIT, WAITING
 
 OF_A_SUBJECT = 3
-"""Most questions to one link at one time for one subject: half of what the link may have."""
+"""Most simultaneous requests to one link for one subject: half of those of the link."""
 
 Key = TypeVar("Key", bound=Hashable)
 Result = TypeVar("Result")
@@ -26,7 +26,7 @@ class _LinkShare:
 
 @define(eq=False)
 class LinkShares:
-    """Gives out turns at each link, in which the subjects of tokens alternate.
+    """Gives turns at each link, in which the subjects of tokens alternate.
 
     Attributes:
         patience: seconds that a question waits for its turn.
@@ -57,10 +57,9 @@ class LinkShares:
 
 
 class SharedQuestions(Generic[Key, Result]):
-    """Asks each question once for all who ask it at the same time.
+    """Shares the answer of a question among all callers that ask it at the same time.
 
-    A subject waits for a turn with its own questions alone: who joins the question of another subject joins it when
-    that has its turn already.
+    A subject only waits for its own turn: it joins another subject's question only if that already has its turn.
     """
 
     def __init__(self, shares: LinkShares) -> None:

@@ -14,7 +14,7 @@ MAX_PAGE = 1000
 
 
 def list_page(repository: str, names: Sequence[str], query: Mapping[str, str]) -> web.Response:
-    """Return one page of ``names``, which are sorted, and where the next one is.
+    """Return one page of ``names``, which are sorted, and the link to the next one.
 
     Args:
         repository: as clients name it.

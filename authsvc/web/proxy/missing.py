@@ -1,4 +1,4 @@
-"""Remembers for seconds what linked registries do not have, so that one name is not asked for again and again."""
+"""Remembers for some seconds what linked registries do not have, so that it is not requested repeatedly."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -24,7 +24,7 @@ KINDS = frozenset({PullKind.MANIFEST, PullKind.BLOB})
 
 @define(eq=False)
 class MissingNames:
-    """What is not there.
+    """Names that were not found.
 
     Attributes:
         clock: returns the time.
@@ -34,10 +34,10 @@ class MissingNames:
     _until: OrderedDict[Key, tuple[datetime, str]] = field(init=False, factory=OrderedDict, repr=False)
 
     def check(self, link: UpstreamLink, repository: str, kind: PullKind, reference: str) -> None:
-        """Return unless the registry has just said that it does not have this.
+        """Check that the registry has not just answered that it does not have this.
 
         Raises:
-            UpstreamNotFound: it has.
+            UpstreamNotFound: it does not have it.
         """
         found = self._until.get(_key(link, repository, kind, reference))
         if found is not None and timedelta() < found[0] - self.clock() <= MISSING_FOR:
@@ -46,7 +46,7 @@ class MissingNames:
             raise error
 
     def note(self, link: UpstreamLink, repository: str, kind: PullKind, reference: str, sentence: str) -> None:
-        """Remember that the registry has just said that it does not have this; others go for it after a while."""
+        """Remember that the registry has just answered that it does not have this."""
         if kind not in KINDS:
             return
         key = _key(link, repository, kind, reference)

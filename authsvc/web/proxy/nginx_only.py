@@ -1,7 +1,7 @@
-"""Who is answered at ``/v2/proxy/``: nginx alone, which shows the secret of its configuration.
+"""Access to ``/v2/proxy/``: only for nginx, which sends the secret of its configuration.
 
-The answers are for nginx and not for clients: they name addresses and credentials of linked registries, and the steps
-are what nginx says of them. Somebody else who reaches the edge listener must neither see the ones nor say the others.
+The answers are for nginx and not for clients: they contain addresses and credentials of linked registries, and nginx
+reports the steps of a pull. Other clients of the edge listener must neither see those answers nor report steps.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ class NginxOnly:
         )
 
     def _report(self, request: web.Request) -> None:
-        """Log the first one at once, and later ones once in an interval with how many there were."""
+        """Log the first one at once, and later ones once per interval with their number."""
         self._unreported += 1
         at = asyncio.get_running_loop().time()
         if at - self._reported_at < REPORT_INTERVAL:

@@ -1,4 +1,4 @@
-"""One request for something of a linked registry, and how far nginx has come with it."""
+"""One request for content of a linked registry, and the step that nginx has reached."""
 
 from enum import StrEnum
 
@@ -15,7 +15,7 @@ LIMITED, RETRY_AFTER = "X-Authsvc-Limited", "X-Authsvc-Retry-After"
 
 
 class PullStep(StrEnum):
-    """How far nginx has come when it asks."""
+    """The step that nginx has reached when it sends a request."""
 
     FIRST = ""
     """A client has asked."""
@@ -37,7 +37,7 @@ class Pull:
     Attributes:
         request: as it came.
         path: what it asks for.
-        link: through which.
+        link: to the registry.
         repository: as the linked registry names it.
         subject: of the token.
     """
@@ -50,10 +50,10 @@ class Pull:
 
     @property
     def upstream_image(self) -> UpstreamImage:
-        """What it asks for, as the audit names it."""
+        """The requested image, as the audit names it."""
         link, path = self.link, self.path
         return UpstreamImage(link.team, link.app, link.name, str(path.repository), path.reference)
 
     def said(self, name: str) -> str:
-        """Return what nginx said."""
+        """Return a header that nginx sent."""
         return self.request.headers.get(name, "")

@@ -1,7 +1,7 @@
-"""A pull of a linked image, step by step: which link, which manifest, and where its blobs are.
+"""A pull of a linked image, step by step: finds the link, the manifest, and the targets of its blobs.
 
-Every step is decided anew from the token and the link. nginx says at which step it is with headers that no client can
-set; what they may choose is limited to what the token opens anyway.
+Every step is decided again from the token and the link. nginx reports its step with headers that clients cannot set;
+they only affect what the token grants anyway.
 """
 
 import re
@@ -63,13 +63,13 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 NO_ANSWER = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT})
 
 LATER = 5
-"""Seconds after which a client tries again that found too many transfers under way."""
+"""Seconds after which a client should retry when there are too many transfers."""
 
 _NUMBER = re.compile(r"[0-9]{1,6}", re.ASCII)
 
 
 class LinkFinder(Protocol):
-    """Which registries are linked."""
+    """Finds links to registries."""
 
     async def find(self, app: str, name: str) -> UpstreamLink | None:
         """Return the link of an app under this name."""
@@ -77,7 +77,7 @@ class LinkFinder(Protocol):
 
 
 class Health(Protocol):
-    """Takes news of how links fare."""
+    """Records the health of links."""
 
     async def note_good(self, link: UpstreamLink, now: datetime) -> None:
         """Note that the registry gave what was asked."""
@@ -93,15 +93,15 @@ class Pulls:
     """Answers requests whose token opens the repository.
 
     Attributes:
-        links: which registries are linked.
-        client: asks them.
-        tags: what their tags mean.
-        lists: which tags there are.
-        shares: in whose turns they are asked.
-        activity: counts what is pulled.
-        health: takes news of how the links fare.
-        counts: takes what became of the requests.
-        record: takes those that were not served, for the audit; neither waits nor fails.
+        links: finds links to registries.
+        client: sends requests to them.
+        tags: resolves tags.
+        lists: lists tags.
+        shares: gives turns for requests.
+        activity: counts pulls.
+        health: records the health of links.
+        counts: counts results of requests.
+        record: records failed pulls for the audit; neither waits nor fails.
         logger: of this process.
         clock: returns the time.
     """
@@ -217,7 +217,7 @@ class Pulls:
     async def _after_answer(self, pull: Pull, hop: int) -> BlobTarget:
         """Return where to go after a linked registry has not given the blob; raises UpstreamFailed when nowhere."""
         status = _number(pull.said(STATUS).split()[-1]) if pull.said(STATUS) else 0
-        # nginx says 502 and 504 itself when it has no answer.
+        # nginx itself uses 502 and 504 when it gets no answer.
         answered = status if status and status not in NO_ANSWER else None
         self.counts.answered(answered)
         try:
@@ -251,7 +251,7 @@ class Pulls:
                 raise UpstreamUnavailable(f"{host} answers {status} when it is asked for a blob")
 
     async def _open(self, pull: Pull) -> None:
-        """Have the header ready that opens the repository, with one turn for all who pull from it."""
+        """Prepare the authorization header for the repository, with one turn for all concurrent pulls."""
         link, repository, access = pull.link, pull.repository, self.client.access
 
         async def known() -> bool | None:
@@ -266,13 +266,13 @@ class Pulls:
             await self._headers.ask(link.id, pull.subject, key, known, ask)
 
     def _turn(self, pull: Pull) -> AbstractAsyncContextManager[None]:
-        """Return what is held while the linked registry, or its token server, is asked for this subject."""
+        """Return the turn to hold during requests to the linked registry, or its token server, for this subject."""
         return self.shares.take(pull.link.id, pull.subject)
 
     async def _failed(self, pull: Pull, error: UpstreamFailed) -> None:
         self.counts.failed(error.code)
         self._log(pull, "proxy.failed", code=error.code, reason=str(error), detail=error.detail)
-        if pull.path.kind is not PullKind.REFERRERS:  # clients ask for them of every image, and most have none
+        if pull.path.kind is not PullKind.REFERRERS:  # clients request them for every image, and most have none
             self._audit(pull.request, pull.subject, pull.upstream_image, error)
         if not isinstance(error, UpstreamNotFound):
             await self.health.note_error(pull.link, self.clock(), error.code, str(error))

@@ -1,7 +1,7 @@
-"""Records pulls of linked images as activity, beside the pulls: none waits for it, and none fails with it.
+"""Records pulls of linked images as activity in the background: pulls do not wait for it or fail with it.
 
-The registry queues its events while Redis is away; here the queue is bounded, and what does not fit is lost and said
-in the log.
+The registry queues its events while Redis is down; here the queue is bounded, and events that do not fit are lost and
+logged.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ LAST_WORDS = 2.0
 
 
 class PullRecorder:
-    """Takes events and records them in the background."""
+    """Queues events and records them in the background."""
 
     def __init__(
         self,
@@ -51,14 +51,14 @@ class PullRecorder:
         self._lost = 0
 
     def record(self, event: RegistryEvent) -> None:
-        """Take an event; at once, whatever happens."""
+        """Queue an event; never waits and never raises."""
         try:
             self._waiting.put_nowait(event)
         except asyncio.QueueFull:
             self._lost += 1
 
     async def run(self) -> None:
-        """Record what was taken, until cancelled."""
+        """Record queued events, until cancelled."""
         while True:
             self._batch.append(await self._waiting.get())
             if self._waiting.qsize() < BATCH - 1:
@@ -66,7 +66,7 @@ class PullRecorder:
             await self._write_batch()
 
     async def finish(self) -> None:
-        """Record what still waits, if it does not take long."""
+        """Record the events that still wait, if that does not take long."""
         with suppress(TimeoutError):
             async with asyncio.timeout(LAST_WORDS):
                 while self._batch or not self._waiting.empty():

@@ -14,7 +14,7 @@ MAX_NAMES = 60_000
 """Names of tags that a process keeps in all lists together, which are about 10 MiB at most."""
 
 EMPTY = 20
-"""As how many names a list counts beyond its own: one without a tag takes memory too."""
+"""Number of names that a list counts for in addition to its own, since an empty list also takes memory."""
 
 Key = tuple[str, str]
 Names = tuple[str, ...]
@@ -39,11 +39,11 @@ class TagListSource(Protocol):
 
 @define(eq=False)
 class TagLists:
-    """Answers which tags there are.
+    """Lists tags.
 
     Attributes:
         source: linked registries.
-        shares: in whose turns they are asked.
+        shares: gives turns for requests.
         interval: for which a list is kept.
         clock: returns the time.
     """
@@ -64,7 +64,7 @@ class TagLists:
         """Return the tags of a repository, sorted.
 
         Raises:
-            UpstreamFailed: the registry does not say.
+            UpstreamFailed: the registry does not return them.
             Overloaded: the turn of ``subject`` does not come soon enough.
         """
         key = (cache_scope(link), repository)

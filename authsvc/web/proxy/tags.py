@@ -1,4 +1,4 @@
-"""Finds out what a tag of a linked registry means, with as few questions to that registry as possible."""
+"""Resolves tags of linked registries, with as few requests to the registry as possible."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -20,7 +20,7 @@ Key = tuple[str, str, str]
 
 
 class TagMemory(Protocol):
-    """What tags meant before."""
+    """Stores the last known images of tags."""
 
     async def get(self, link: UpstreamLink, repository: str, tag: str) -> RememberedTag | None:
         """Return what a tag meant."""
@@ -36,7 +36,7 @@ class TagMemory(Protocol):
 
 
 class ManifestHead(Protocol):
-    """What a registry says of a manifest."""
+    """The headers of a registry about a manifest."""
 
     @property
     def digest(self) -> str:
@@ -54,14 +54,14 @@ class TagSource(Protocol):
 
 @define(eq=False)
 class TagResolver:
-    """Answers what tags mean.
+    """Resolves tags.
 
     Attributes:
         source: linked registries.
-        memory: what they said before, shared by all workers.
-        policy: for how long that counts.
+        memory: their previous answers, shared by all workers.
+        policy: how long those are used.
         clock: returns the time.
-        shares: in whose turns the registries are asked.
+        shares: gives turns for requests.
     """
 
     source: TagSource
@@ -77,12 +77,12 @@ class TagResolver:
         self._questions = SharedQuestions(self.shares)
 
     async def resolve(self, link: UpstreamLink, repository: str, tag: str, subject: str) -> ResolvedTag:
-        """Return what ``tag`` means, asking on behalf of ``subject`` if it has to be.
+        """Return the image of ``tag``; a request, if needed, is made in the turn of ``subject``.
 
         Raises:
             UpstreamFailed: the registry does not have it, or cannot be asked and nothing is known of it.
             Overloaded: the turn of ``subject`` does not come soon enough, and nothing is known of the tag.
-            StoreUnavailable: what is known cannot be read.
+            StoreUnavailable: the previous answers cannot be read.
         """
         key = (cache_scope(link), repository, tag)
 
