@@ -18,5 +18,5 @@ def completion_command(shell: str) -> None:
     made = get_completion_class(shell)
     assert made is not None  # noqa: S101  these three are click's own
     program = click.get_current_context().find_root().command
-    # Not bash's own way, which starts bash to look at its version: the script may be made on another machine.
+    # Not click's check, which starts bash to get its version: the script may be made on another machine.
     print_document(ShellComplete.source(made(program, {}, NAME, f"_{NAME.upper()}_COMPLETE")))

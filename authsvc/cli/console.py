@@ -1,4 +1,4 @@
-"""What every command shares: finding the installation, running one act, and saying no.
+"""Code shared by all commands: finding the installation, running an operation, and reporting refusals.
 
 Exit codes: 0 done, 1 refused (the reason on standard error), 2 wrong usage or no installation.
 """
@@ -216,7 +216,7 @@ def _output() -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:
-        raise  # a reader that has seen enough is no error of a list
+        raise  # a reader that closes the pipe early is not an error
     except OSError as error:
         discard_output()
         raise OutputFailed(error) from error

@@ -1,4 +1,4 @@
-"""What to type next: hints that name commands, by error code.
+"""Hints that name the next command, by error code.
 
 The core and the use cases serve the portal and the API too, so their sentences name no command; the command
 line adds a hint to them.
@@ -62,7 +62,7 @@ def named_facts(hint: str) -> set[str]:
 
 
 def secret_hint(registry: str, user: str, *, api: bool, registry_too: bool = True) -> str:
-    """Return what a secret that was just printed is for.
+    """Return a hint on the use of a secret that was just printed.
 
     Args:
         registry: host and port that clients log in to.

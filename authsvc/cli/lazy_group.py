@@ -38,7 +38,7 @@ class LazyGroup(click.Group):
 
 
 class CommandLine(LazyGroup):
-    """The program: it says what is wrong with its own arguments as it says every other refusal, in one line."""
+    """The program: it reports errors in its arguments like all other errors, in one line."""
 
     @override
     def main(self, args: Sequence[str] | None = None, *rest: Any, **options: Any) -> Any:

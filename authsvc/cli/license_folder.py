@@ -1,4 +1,4 @@
-"""A folder of license files. A file appears whole or not at all, and none is ever overwritten."""
+"""A folder of license files. Files are written atomically, and never overwritten."""
 
 import json
 import os

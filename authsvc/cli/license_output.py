@@ -1,4 +1,4 @@
-"""Writing license files and the keys that verify them, and saying what became of a license."""
+"""Writes license files and the keys that verify them, and prints the result of changes of licenses."""
 
 import os
 from collections.abc import Callable

@@ -73,7 +73,7 @@ def docker_auth_command(
 
     try:
         registry = run(data_dir, use, deadline=None)
-    except SystemExit:  # what was made before a failure has secrets that nobody can read again
+    except SystemExit:  # steps before a failure have made secrets that cannot be shown again
         if as_json and any(step.state == "created" for step in steps.steps):
             print_json(_facts(steps, plan, dry_run=dry_run))
         raise
@@ -170,7 +170,7 @@ def _makes_something(plan: "MigrationPlan") -> bool:
 
 
 def _say_step(step: "MigratedPart", team: str) -> None:
-    """Print what was done, or would be, with a secret on a line of its own."""
+    """Print what was done, or would be, with a secret on a separate line."""
     account = step.account
     if account is None:
         say(f"{step.kind} {step.name} {_WORDS[step.state]}")

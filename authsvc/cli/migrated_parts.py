@@ -1,4 +1,4 @@
-"""The steps of a migration: what is there already, and making what is missing with the use cases of everybody."""
+"""The steps of a migration: finds what exists already, and makes what is missing with the ordinary use cases."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
@@ -29,7 +29,7 @@ class MigratedPart:
         name: slug of a team or an app, name of a service account, address of a member.
         state: what is there of it.
         account: that becomes it.
-        invited: whether it is there as an invitation that nobody has used yet.
+        invited: whether there is an unused invitation for it.
         secret: that was made, to be shown once.
     """
 
@@ -56,7 +56,7 @@ class MigratedParts:
     obstacles: list[str] = field(factory=list)
 
     async def look(self, manage: "Management", plan: MigrationPlan) -> None:
-        """Find out what is there; nothing is changed.
+        """Find out what exists; nothing is changed.
 
         Raises:
             InputRefused: the slug can name no team.
@@ -86,11 +86,11 @@ class MigratedParts:
             )
 
     async def carry_out(self, manage: "Management", on_step: Callable[[MigratedPart], None]) -> None:
-        """Make what is new, a step after the other; repeating a migration goes on where it ended.
+        """Make what is new, one step after the other; repeating a migration continues where it ended.
 
         Args:
             manage: the installation.
-            on_step: told of each step that is done, with its secret.
+            on_step: is called after each step, with its secret.
 
         Raises:
             InputRefused: something has become wrong since it was looked at.

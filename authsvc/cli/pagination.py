@@ -140,7 +140,7 @@ def print_list(
         after: the cursor to continue behind, or None.
         owner: the object that the list belongs to, if any; JSON is this object then.
         rest: says, for people, that something follows; the braces stand for the cursor.
-        output: prints the list in a form of its own, if it is given.
+        output: prints the list in another format, if it is given.
     """
     import asyncio
 

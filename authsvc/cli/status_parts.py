@@ -1,4 +1,4 @@
-"""What the server says of its health, as a line for each part, and whether that is good.
+"""Renders the health of the server as a line for each part, and tells whether it is good.
 
 A part failed when customers or the vendor's people notice it, or soon will; a warning can wait until the morning.
 """

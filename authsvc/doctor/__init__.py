@@ -1,4 +1,4 @@
-"""What ``doctor`` does: asks an installation what clients and the registry ask, and says what is wrong with it.
+"""The checks of ``doctor``: sends an installation the requests of clients and the registry, and reports problems.
 
 ::
 

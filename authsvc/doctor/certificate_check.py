@@ -1,4 +1,4 @@
-"""Looks at the certificate that clients are shown, with the authorities that this machine trusts."""
+"""Checks the certificate that clients see, with the authorities that this machine trusts."""
 
 import ssl
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is wrong with the certificate of a server."""
+"""Rules for problems with the certificate of a server."""
 
 from collections.abc import Iterator
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""What the doctor finds: a stable code, and the sentences of the catalogue with the values of this installation."""
+"""Findings of the doctor: a stable code, and the sentences of the catalogue with the values of this installation."""
 
 from collections.abc import Mapping
 

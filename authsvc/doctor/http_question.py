@@ -1,4 +1,4 @@
-"""One HTTP/1.1 question and its reply, byte for byte: proxies are found by what they change.
+"""One HTTP/1.1 request and its reply, byte for byte: proxies are detected by what they change.
 
 A client library would hide it: it follows redirects, repeats requests, and drops the reason phrase and the version of
 the status line.
@@ -130,7 +130,7 @@ async def ask(
     deadline: float = DEADLINE,
     silence: float | None = None,
 ) -> Reply:
-    """Send one request on a connection of its own and return what is answered; it never fails.
+    """Send one request on a separate connection and return the answer; never raises.
 
     Args:
         server: whom.

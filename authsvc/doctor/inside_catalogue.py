@@ -1,4 +1,4 @@
-"""The findings from inside, in the order in which they should be mended.
+"""The findings from inside, in the order in which they should be fixed.
 
 docs/doctor.md has the same codes; a test compares the two.
 """

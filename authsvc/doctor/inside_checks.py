@@ -1,4 +1,4 @@
-"""The questions of the operator: to Redis, to the registry without the proxy, and to authsvc as the registry."""
+"""The operator's checks of Redis, of the registry without the proxy, and of authsvc in the role of the registry."""
 
 import ssl
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What the parts of an installation answered to its operator."""
+"""The answers of the parts of an installation to its operator."""
 
 from datetime import datetime
 

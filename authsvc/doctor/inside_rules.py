@@ -1,4 +1,4 @@
-"""From what the parts of an installation answered to what is wrong with them."""
+"""Rules that derive findings from the answers of the parts of an installation."""
 
 import hmac
 from collections.abc import Iterator

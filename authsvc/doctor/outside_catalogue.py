@@ -1,4 +1,4 @@
-"""The findings from outside, in the order in which they should be mended: what is seen, why it matters, what to change.
+"""The findings from outside, in the order in which they should be fixed: the symptom, why it matters, what to change.
 
 docs/doctor.md has the same codes; a test compares the two. "The proxy" is whatever stands in front of authsvc's nginx.
 """

@@ -1,4 +1,4 @@
-"""Asks an installation, of which only the address is known, what docker, podman, containerd and crane ask."""
+"""Sends an installation, of which only the address is known, the requests of docker, podman, containerd and crane."""
 
 import asyncio
 import base64
@@ -29,7 +29,8 @@ SENT = 288 * 1024
 """Bytes of it that are sent: the registry reads a quarter of a MiB before it refuses a chunked body (Go's net/http)."""
 
 SILENCE = 5.0
-"""Seconds in which a refusal must come that needs no more of the body: whoever waits longer keeps the body."""
+"""Seconds in which a refusal that does not depend on the body must arrive; a proxy that takes longer buffers the
+body."""
 
 SIZED = {"Content-Length": str(UPLOAD_SIZE)}
 
@@ -38,7 +39,7 @@ CHUNKED = {"Transfer-Encoding": "chunked"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 NOBODY = "authsvc-doctor"
-"""A user name and a password that can belong to nobody, so that no throttle counts them."""
+"""A user name and a password that cannot belong to any account, so that the throttle does not count them."""
 
 
 async def ask_outside(

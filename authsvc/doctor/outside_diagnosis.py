@@ -1,4 +1,4 @@
-"""Looks at an installation from outside, with nothing but its address and perhaps an account that may push."""
+"""Diagnoses an installation from outside, with only its address and optionally an account that may push."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -44,7 +44,7 @@ async def examine_outside(
     if url.scheme == "https":
         certificate = await certificate_of(server, authorities)
         if certificate is not None and certificate.error:
-            # What else is wrong is told in the same run; nothing secret is sent over such a connection.
+            # Other problems are reported in the same run; no secrets are sent over such a connection.
             server = ServerAddress.of(url, authorities.context(verified=False))
     replies = await ask_outside(server, url, clock, silence)
     found = _certificate(url, certificate, clock()).joined(diagnose_outside(replies))

@@ -21,7 +21,7 @@ class OutsideReplies:
         challenged_at: when that was asked, by the clock of this machine.
         realm_path: where clients then ask for a token, on the same host.
         token_get: to that without credentials.
-        token_post: to the OAuth2 form with credentials that are nobody's.
+        token_post: to the OAuth2 form with credentials that belong to no account.
         license_login: to credentials as long as the longest license file.
         license_header: bytes of their header.
         long_token: of ``/v2/`` to a token as long as the longest one.

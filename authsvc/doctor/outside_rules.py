@@ -1,4 +1,4 @@
-"""From what an installation answered to a stranger to what is wrong with it."""
+"""Rules that derive findings from the answers of an installation to an unknown client."""
 
 import json
 import re
@@ -16,7 +16,7 @@ from authsvc.public_url import PublicUrl
 from authsvc.upstreams.challenge import BEARER, Challenge, parse_challenges
 
 MOST_SKEW = timedelta(seconds=30)
-"""Half of what the registry forgives: a clock that is off by that much goes on running away."""
+"""Half of the tolerance of the registry: a clock that is wrong by that much will drift further."""
 
 _ISSUES_FOR = re.compile(r"issues tokens for (\S+) only")
 

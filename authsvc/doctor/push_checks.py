@@ -1,4 +1,4 @@
-"""A push over a slow line, with a pause, that is given up before it becomes a layer."""
+"""Simulates a push over a slow line, with a pause; it is aborted before it becomes a layer."""
 
 import asyncio
 import base64
@@ -102,7 +102,7 @@ async def give_up(server: ServerAddress, place: str, token: Secret) -> None:
 
 
 def location_of(reply: Reply) -> str:
-    """Return path and query of where an upload goes on; always on the host that was asked."""
+    """Return path and query at which an upload continues; always on the host of the request."""
     parts = urlsplit(reply.header(LOCATION) if isinstance(reply, HttpReply) else "")
     return f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
 

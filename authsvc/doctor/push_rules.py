@@ -1,4 +1,4 @@
-"""What is wrong when a push does not work, or would not for some client."""
+"""Rules that derive findings when a push does not work, or would not work for some clients."""
 
 from collections.abc import Iterator
 from http import HTTPStatus

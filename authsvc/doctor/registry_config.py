@@ -1,4 +1,4 @@
-"""What a registry's configuration says, as far as authsvc depends on it.
+"""The parts of a registry's configuration that authsvc depends on.
 
 A registry cannot be asked for most of it: it refuses a token for a wrong issuer and for an unknown root with the same
 words. Variables ``REGISTRY_…`` overrule the file and are not seen here.

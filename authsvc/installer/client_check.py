@@ -1,4 +1,4 @@
-"""Would a pull work with what each client really uses? Asks the server with the logins that clients have stored."""
+"""Checks whether a pull would work with the login that each client really uses: asks the server with stored logins."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Checked:
     Attributes:
         use: what it uses.
         ok: whether its own login gets every image that the licenses get; None when that was not asked.
-        problem: a sentence when it would not, or nobody knows; else None.
+        problem: a sentence when it would not, or that is unknown; else None.
     """
 
     def __init__(self, use: Use, *, ok: bool | None, problem: str | None = None) -> None:
@@ -43,7 +43,7 @@ def check(
         uses: what each client uses for the registry.
         secret: of the license files, with which the server was asked already.
         good: the images that may be pulled with it; a client fails when it does not get one of them.
-        ask: asks the server as somebody else about images.
+        ask: asks the server about images with other credentials.
     """
     return [_check(use, secret, good, ask) for use in uses]
 

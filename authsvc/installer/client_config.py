@@ -102,7 +102,7 @@ class ClientConfig:
         return name
 
     def refuse_other(self, registry: str) -> None:
-        """Refuse when somebody else's helper answers for ``registry``.
+        """Refuse when another credential helper is configured for ``registry``.
 
         Raises:
             Refused: it does.

@@ -1,4 +1,4 @@
-"""Which credential each client will use for a registry, by that client's own order of files. Read only.
+"""Finds the credential that each client will use for a registry, in that client's order of files. Read-only.
 
 What each client does was seen with the real programs (docker 28.2, podman 4.3, buildah 1.28, skopeo 1.9):
 

@@ -1,4 +1,4 @@
-"""What other tools read: docker's ``config.json``, a Kubernetes pull secret, containerd's ``hosts.toml``."""
+"""Files for other tools: docker's ``config.json``, a Kubernetes pull secret, containerd's ``hosts.toml``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checking an ES256 signature (ECDSA with P-256 and SHA-256, RFC 7518 §3.4) in pure Python.
+"""Verifies ES256 signatures (ECDSA with P-256 and SHA-256, RFC 7518 §3.4) in pure Python.
 
 License files are checked wherever they are read, and on every pull by the credential helper: a library that may be
 missing, or takes longer to import than the check itself, would make the answer depend on the machine. Only public

@@ -1,6 +1,6 @@
-"""The logins that clients have for a registry before ``authsvc-license login`` puts a license in their place.
+"""The logins that clients have for a registry before ``authsvc-license login`` replaces them by a license.
 
-Whoever wrote a license file chose its registry. Without a checked signature it must not take over the login of
+The author of a license file chooses its registry. Without a checked signature it must not take over the login of
 another registry, nor one that everybody pulls from without a login.
 """
 

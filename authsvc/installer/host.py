@@ -54,6 +54,6 @@ def split_port(authority: str) -> tuple[str, str]:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether docker takes plain http for ``host[:port]`` without being told: this machine itself."""
+    """Whether docker uses plain http for ``host[:port]`` without configuration: this machine itself."""
     name = split_port(host)[0]
     return name in {"localhost", "[::1]"} or (name.startswith("127.") and name.replace(".", "").isdigit())

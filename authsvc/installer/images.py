@@ -1,4 +1,4 @@
-"""Finding images in what people have: a list, a compose file, rendered manifests, Helm values, a kustomization.
+"""Finds images in files: a list, a compose file, rendered manifests, Helm values, a kustomization.
 
 Each image comes with its line. What is or may be an image and cannot be asked about is named with the reason, so that
 nothing is left out silently.

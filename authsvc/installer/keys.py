@@ -1,6 +1,6 @@
 """The vendors' public keys that this machine trusts: given on the command line, or kept in the two key folders.
 
-Never from an address in the license itself: whoever forges a file would name their own. And never under a name that
+Never from a URL in the license itself: a forger would name their own. And never under a name that
 the key's file chooses: a key's ``kid`` is its RFC 7638 thumbprint, or the file is refused. A key is bound to the
 registry that its file names; a file from before there was such a member is bound by ``authsvc-license login``.
 """
@@ -72,7 +72,7 @@ class TrustedKeys:
 def load(environ: Mapping[str, str]) -> tuple[TrustedKeys, list[str]]:
     """Return the keys of the two key folders, and a sentence about each file there that could not be used.
 
-    Such a file hides no other: whoever could place one could otherwise keep every license from being checked.
+    Such a file does not hide others: otherwise an attacker who could place one could prevent every verification.
     """
     keys, problems = TrustedKeys(), []
     for folder in (os.path.join(place, KEYS) for place in (own_folder(environ), SYSTEM_FOLDER)):

@@ -1,4 +1,4 @@
-"""The license files on this machine: where they are and what they say.
+"""The license files on this machine: their paths and contents.
 
 What a file says is read here and not yet believed: its registry decides where the token is sent. Commands get their
 licenses from :mod:`authsvc.installer.verification`, which checks the signature.
@@ -39,7 +39,7 @@ _TEXTS = ("id", "app", "customer", "type", "issued_at", "expires_at", "registry"
 
 
 class ToolError(Exception):
-    """What was asked cannot be done; the text is for the person who asked.
+    """The request cannot be carried out; the text is for the user.
 
     Attributes:
         code: the exit code.

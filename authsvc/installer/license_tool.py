@@ -1,4 +1,4 @@
-"""``authsvc-license``: what a license holder does with the file.
+"""``authsvc-license``: the license holder's commands for the file.
 
 Exit codes: 0 done, 1 refused, 2 wrong usage or a file that cannot be read; ``verify`` has two more, 3 for a genuine
 license that has ended or not begun, 4 for a signature that could not be checked.
@@ -46,7 +46,7 @@ def main() -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # Whoever read us has seen enough; Python would complain once more while it ends.
+        # The reader has closed the pipe; Python would report that again at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return code

@@ -1,4 +1,4 @@
-"""Finding images in YAML and JSON: compose files, Kubernetes manifests, Helm values, kustomizations.
+"""Finds images in YAML and JSON: compose files, Kubernetes manifests, Helm values, kustomizations.
 
 An image is
 
@@ -105,7 +105,7 @@ class _Finder:
         self.found.append(NamedImage(text, self._source, line, problem, looked_at))
 
     def read(self, root: Node) -> None:
-        """Look at one document.
+        """Read one document.
 
         Raises:
             YamlProblem: its merge keys copy too much.
@@ -129,7 +129,7 @@ class _Finder:
                 self._text(text, is_key=is_key)
 
     def _mapping(self, node: MappingNode) -> None:
-        """Look at the keys of a mapping."""
+        """Read the keys of a mapping."""
         for key, value in node.value:
             if not isinstance(key, ScalarNode):
                 self.report("-", _line(key), _TEMPLATE)
@@ -145,7 +145,7 @@ class _Finder:
                 self.report("extends:", _line(key), _COMPOSE_FILES)
 
     def _image(self, value: Node, parent: MappingNode | None = None) -> None:
-        """Look at the value of a key ``image``, in its mapping if it has one."""
+        """Read the value of a key ``image``, in its mapping if it has one."""
         if isinstance(value, ScalarNode):
             self._image_text(value, parent)
         elif isinstance(value, SequenceNode):
@@ -158,7 +158,7 @@ class _Finder:
             self._image_mapping(value)
 
     def _image_text(self, node: ScalarNode, parent: MappingNode | None = None) -> None:
-        """Look at a text that is an image; beside it in ``parent`` may stand a tag that belongs to it."""
+        """Read a text that is an image; ``parent`` may have a tag that belongs to it."""
         untagged = parent is not None and self._has_tag_beside(node, parent)
         if id(node) in self._images and not untagged:
             return
@@ -177,7 +177,7 @@ class _Finder:
         return bool(names) and problem_of(node.value) is None and self._is_ours(node.value) and _is_untagged(node.value)
 
     def _image_mapping(self, node: MappingNode) -> None:
-        """Look at a mapping that stands for an image."""
+        """Read a mapping that describes an image."""
         if id(node) in self._taken or not node.value:
             return
         self._taken.add(id(node))
@@ -192,7 +192,7 @@ class _Finder:
             self.report(f"image: {{{shown}}}", _line(node), "it names no image; check the finished text")
 
     def _bare_mapping(self, node: MappingNode, *, fragment: bool) -> None:
-        """Look at a mapping whose key says nothing: Helm values know images by what is in them."""
+        """Read a mapping with any key: in Helm values, images are recognised by their content."""
         own = {key.value for key, _ in node.value if isinstance(key, ScalarNode)}
         if "repository" not in own and "<<" not in own:
             return
@@ -203,7 +203,7 @@ class _Finder:
             self._composed(node, fields)
 
     def _entry(self, node: Node) -> None:
-        """Look at an entry of a list ``images``."""
+        """Read an entry of a list ``images``."""
         if isinstance(node, ScalarNode):
             self._image_text(node)
         elif isinstance(node, MappingNode):
@@ -249,7 +249,7 @@ class _Finder:
         return host.normalise(Reference.parse(image).domain) == host.normalise(self._registry)
 
     def _complete_image(self, node: ScalarNode) -> None:
-        """Look at a text that may be an image of the license's registry."""
+        """Read a text that may be an image of the license's registry."""
         if problem_of(node.value) is None and self._is_ours(node.value) and not _is_untagged(node.value):
             self._image_text(node)
 

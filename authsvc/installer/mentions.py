@@ -1,4 +1,4 @@
-"""Finding a registry, and images of it, in texts that are not images: arguments, annotations, files in a ConfigMap."""
+"""Finds a registry, and its images, in other texts: arguments, annotations, files in a ConfigMap."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An image that some input names, and why it cannot be asked about when it cannot."""
+"""An image that an input names, or the reason why it cannot be checked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds the images in a text pasted into a page, in a process of its own, which hostile text may kill.
+"""Finds the images in a text pasted into a page, in a separate process, which hostile text may kill.
 
 ``python3 -m authsvc.installer.pasted REGISTRY`` reads the text from standard input and writes one JSON object:
 ``images``, each with ``image``, ``line``, and in ``problem`` why it is not asked about; or ``error``. The process gives

@@ -1,4 +1,4 @@
-"""Which HTTP proxy a request to the registry goes through, if any.
+"""Selects the HTTP proxy of a request to the registry, if any.
 
 The environment is read as docker reads it (golang.org/x/net/http/httpproxy): ``HTTPS_PROXY`` and ``NO_PROXY``, upper
 case first; ``localhost`` and loopback addresses never use a proxy. Unlike docker, plain http never uses one either:

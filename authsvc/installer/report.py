@@ -1,4 +1,4 @@
-"""What the tools print: facts of a license, the table of a preflight, warnings."""
+"""The output of the tools: facts of a license, the table of a preflight, warnings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Asking the server's preflight: which images may be pulled with this license, and is everything there?"""
+"""Queries the server's preflight: which images may be pulled with this license, and whether they exist."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PATH = "/auth/preflight"
 IMAGES_PER_REQUEST = 50
-"""Most images that the server looks at in one request."""
+"""Most images that the server checks in one request."""
 
 MAX_REPLY = 4 * 1024 * 1024
 """Longest reply that is read, in bytes."""
@@ -30,7 +30,7 @@ DEADLINE = 60.0
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Follow nobody to another address: the request carries the registry token."""
+    """Follow no redirects: the request contains the registry token."""
 
     def redirect_request(self, *_: object) -> None:
         return None

@@ -1,4 +1,4 @@
-"""Verification of license files: whether a file may be used here, by the vendors' keys that this machine trusts.
+"""Verifies license files: whether a file may be used here, with the vendors' keys that this machine trusts.
 
 Every command gets its licenses from here (tests/test_architecture.py), because the registry in a file is where its
 token is sent and whose login it becomes:

@@ -1,4 +1,4 @@
-"""Whether a child does its work: one question, one answer, over a plain socket.
+"""Probes whether a child is ready: one request and one answer, over a plain socket.
 
 A probe raises ``NotReady`` with the reason; asking again and giving up are the caller's business.
 """

@@ -1,4 +1,4 @@
-"""The four programs of a stack: which binary, which arguments, which environment, how each is ended."""
+"""The four programs of a stack: their binaries, arguments and environments, and how each is stopped."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Prints what to type next (the quickstart), with the values of this installation."""
+"""Prints the next commands to enter (the quickstart), with the values of this installation."""
 
 import ipaddress
 import shlex

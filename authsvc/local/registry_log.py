@@ -1,4 +1,4 @@
-"""What the registry calls a warning or an error, and what is neither: the answers to ordinary pulls and pushes.
+"""Filters the registry's log: answers to ordinary pulls and pushes, which it logs as warnings and errors, are neither.
 
 A client asks without a token first and is challenged (401), and before a push it asks for each layer and tag whether
 it is there (404). nginx's log has a line for each. registry.sh does the same in a container.

@@ -1,4 +1,4 @@
-"""The whole stack in the foreground: prepare, refuse what cannot work, run, end cleanly."""
+"""Runs the whole stack in the foreground: prepares it, checks that it can work, runs it, and ends it cleanly."""
 
 import asyncio
 import os
@@ -123,7 +123,7 @@ async def up(
 
 
 def _disks(settings: Settings, say: Callable[[str], None]) -> Iterator[DiskWatch]:
-    """Return what watches the disks; one that Redis and the images share is told of once."""
+    """Return the watches of the disks; one that Redis and the images share is reported only once."""
     reserve = settings.redis_disk_reserve * MIB
     yield DiskWatch(settings.redis_disk, reserve, lambda watch: say(describe(watch)))
     if not share_disk(settings.registry_disk, settings.redis_disk):
@@ -186,7 +186,7 @@ def _parts(
 def _rotated(parts: Sequence[supervisor.Part]) -> dict[Path, Callable[[], None]]:
     """Return the logs that are put aside while they are written, each with what tells its writer.
 
-    serve looks by itself, and what this process writes for the registry is opened anew each time.
+    serve notices this itself, and the file that this process writes for the registry is opened again each time.
     """
     told: dict[str, Callable[[ManagedProcess], None]] = {
         "serve": lambda _: None,

@@ -1,4 +1,4 @@
-"""What the workers of one server count, and how it is told.
+"""The metrics of the workers of one server, and their exposition.
 
 Every worker counts into its own slot of one piece of shared memory (:mod:`~authsvc.metrics.shared_metrics`), so any
 of them can answer for all. A slot outlives its worker and is handed on to the next one: a counter never goes

@@ -1,4 +1,4 @@
-"""Every metric: its name, what it means, and each series it can have. docs/metrics.md says the same, and a test
+"""Every metric: its name, its meaning, and all of its possible series. docs/metrics.md says the same, and a test
 compares the two.
 """  # noqa: D205
 

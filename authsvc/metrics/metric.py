@@ -1,4 +1,4 @@
-"""What a metric is: how it is kept, and which series it can have."""
+"""The declaration of a metric: its kind, and its possible series."""
 
 import enum
 import itertools
@@ -19,7 +19,7 @@ class Kind(enum.Enum):
 
 
 OTHER = "other"
-"""A label value that stands for every value that is not declared."""
+"""A label value for all values that are not declared."""
 
 
 @frozen
@@ -28,7 +28,7 @@ class Label:
 
     Attributes:
         name: as exposed.
-        values: every value that it can have. If :data:`OTHER` is one, it stands for all that are not.
+        values: all possible values. If :data:`OTHER` is one, it is used for all values that are not declared.
     """
 
     name: str

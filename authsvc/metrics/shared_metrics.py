@@ -1,4 +1,4 @@
-"""Counters in shared memory: one slot per worker, written by that worker alone and read by all.
+"""Counters in shared memory: one slot per worker, written only by that worker and read by all.
 
 A cell is an aligned 64-bit integer, so a reader sees an old or a new value and never half of one. Times are whole
 microseconds. The memory has no name and no file, so that a full disk cannot end a worker that counts

@@ -1,4 +1,4 @@
-"""What one account may do in one app, as grants: the first entry that matches decides, and grants only add up.
+"""Converts the rights of one account in one app into grants: the first matching entry decides, but grants only add up.
 
 An entry that is certain to match gives its actions where no earlier entry stands before it. Where an earlier one does,
 what is granted is what both allow, so nothing is ever more than docker_auth gives, whatever the order.
@@ -75,7 +75,7 @@ class AppGrants:
         grants: what it gets.
         narrowed: entries that give less than they did, each with an earlier entry that stands in the way.
         push_alone: entries that allow pushing without pulling, which has no equivalent.
-        uncertain: entries that may decide, depending on the request or on what cannot be told.
+        uncertain: entries that may decide, depending on the request or on unknown conditions.
     """
 
     app: str
@@ -118,7 +118,7 @@ class AppGrants:
             if not allowed <= before.actions and before.region.overlaps(one.region):
                 self.narrowed.append((one.entry, before.entry))
                 allowed &= before.actions
-        if PUSH in allowed and PULL not in allowed:  # authsvc lets whoever pushes pull, too
+        if PUSH in allowed and PULL not in allowed:  # in authsvc an account that may push may also pull
             self.push_alone.append(one.entry)
             allowed -= {PUSH}
         return allowed

@@ -1,4 +1,4 @@
-"""Converts a configuration of docker_auth: which apps, members and service accounts do the same, and never more."""
+"""Converts a configuration of docker_auth into apps, members and service accounts with the same rights, never more."""
 
 import re
 from collections import defaultdict

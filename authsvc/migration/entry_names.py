@@ -1,4 +1,4 @@
-"""The ``name`` condition of an entry: which namespace it names, and what it covers for one account."""
+"""The ``name`` condition of an entry: its namespace, and the names that it covers for one account."""
 
 from authsvc.errors import InputRefused
 from authsvc.migration.document import AclEntry
@@ -9,7 +9,7 @@ from authsvc.tenancy.names import parse_slug
 ACCOUNT = "${account}"
 
 _STAND_IN = "x"
-"""Stands for an account where only the rest of the name counts."""
+"""Placeholder for an account where only the other part of the name matters."""
 
 
 def is_for_images(entry: AclEntry) -> bool:
@@ -29,7 +29,7 @@ def covered(entry: AclEntry, account: str) -> ParsedName:
 
 
 def is_own_namespace(entry: AclEntry) -> bool:
-    """Whether the entry is for the namespace that an account has of its own."""
+    """Whether the entry is for an account's own namespace."""
     return entry.name is not None and ACCOUNT in entry.name.partition("/")[0]
 
 

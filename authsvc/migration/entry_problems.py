@@ -1,4 +1,4 @@
-"""What is to be said of entries of the ACL and of other parts of the file that have no equivalent."""
+"""The problems of entries of the ACL and of other parts of the file that have no equivalent."""
 
 from collections.abc import Iterator
 
@@ -53,7 +53,7 @@ def problems_of_file(configuration: DockerAuthConfiguration) -> Iterator[Migrati
 
 
 def problem_of_uncertain(entry: AclEntry, accounts: tuple[str, ...]) -> MigrationProblem:
-    """Return why it cannot be told when an entry that may decide matches, and what follows from that."""
+    """Return why it is unknown when an entry that may decide matches, and the consequence."""
     reasons = [_LIMITS.get(limit, f"{limit}, which is not a condition that is known here") for limit in entry.limits]
     conditions = (("account", entry.account), ("type", entry.type))
     reasons += [
@@ -134,7 +134,7 @@ def problem_of_span(entry: AclEntry, apps: tuple[str, ...]) -> MigrationProblem 
 
 
 def problem_of_unknown_account(entry: AclEntry, account: str) -> MigrationProblem:
-    """Return that nobody can be the account that an entry names."""
+    """Return the problem that no account can have the name in an entry."""
     return _problem(
         entry.line,
         "note",

@@ -1,4 +1,4 @@
-"""How docker_auth matches texts with globs and regular expressions, as far as that is certain."""
+"""Matches texts with globs and regular expressions like docker_auth, as far as the result is certain."""
 
 import re
 
@@ -31,7 +31,7 @@ def regex_of(text: str) -> str | None:
 
 
 def matches(condition: str | None, text: str, account: str) -> bool | None:
-    """Whether a condition matches ``text``; None when that cannot be told for certain."""
+    """Whether a condition matches ``text``; None when that is not certain."""
     if condition is None:
         return True
     pattern = substituted(condition, account)
@@ -91,7 +91,7 @@ def _matches_one(wanted: str, character: str) -> bool:
 
 
 def _after_stars(tokens: list[str], states: set[int]) -> set[int]:
-    """Return the states and those that a star leads to when it stands for nothing."""
+    """Return the states, and those that are reached when a star matches an empty text."""
     found = set(states)
     for state in range(min(states, default=len(tokens)), len(tokens)):
         if state in found and tokens[state] == "*":

@@ -1,4 +1,4 @@
-"""Sets of repository names that ``name`` conditions of docker_auth describe, and how two of them lie to each other.
+"""Sets of repository names that ``name`` conditions of docker_auth describe, and relations between two of them.
 
 A condition is matched as Go's ``path.Match`` does: ``*`` and ``?`` stay within one component, and ``**`` is no more
 than ``*``. Only a regular expression reaches any depth. Names are valid names of repositories; what no such name can

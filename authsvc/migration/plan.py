@@ -1,4 +1,4 @@
-"""What a configuration of docker_auth becomes, and what of it nothing here can express."""
+"""The result of converting a configuration of docker_auth, and the parts that cannot be converted."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""Runs a child process that is connected to this one by a socket pair, which tells each of the end of the other."""
+"""Runs a child process that is connected to this one by a socket pair, by which each notices the other's end."""
 
 import asyncio
 import socket

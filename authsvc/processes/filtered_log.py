@@ -1,6 +1,7 @@
-"""A log that passes through this process, which leaves out what says nothing.
+"""A log that passes through this process, which leaves out uninformative lines.
 
-The file is opened anew for each piece, so it may be renamed at any time. A disk that refuses costs the lines.
+The file is opened again for each piece, so it may be renamed at any time. If the disk refuses a write, the lines are
+lost.
 """
 
 import asyncio

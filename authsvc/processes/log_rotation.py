@@ -1,4 +1,4 @@
-"""Logs of limited size: one that has grown large gets a number behind its name, and a new file takes its place.
+"""Logs of limited size: a large one is renamed with a number at the end of its name, and a new file is begun.
 
 ``NAME.1`` is the newest of the older files. A writer keeps writing to the renamed file until it notices
 (:mod:`authsvc.followed_log`), so no line is lost.
@@ -19,7 +19,7 @@ OLDER = 4
 """How many older files are kept."""
 
 LOOK_AGAIN = 2.0
-"""Seconds between two looks at the sizes."""
+"""Seconds between two checks of the sizes."""
 
 
 def rotate(log: Path) -> bool:
@@ -43,7 +43,7 @@ def rotate(log: Path) -> bool:
 
 
 async def keep_rotating(logs: Mapping[Path, Callable[[], None]]) -> None:
-    """Look at ``logs`` for ever, and call what belongs to one after it was put aside; its writer then follows."""
+    """Check ``logs`` until cancelled, and call the function of a log after it was renamed; its writer then follows."""
     while True:
         await asyncio.sleep(LOOK_AGAIN)
         for log, tell in logs.items():

@@ -86,7 +86,7 @@ class ManagedProcess:
                 cwd=program.folder,
                 env=dict(program.environment),
                 pass_fds=program.descriptors,
-                # A session of its own: Ctrl-C is for the supervisor, which ends the children in order.
+                # A separate session: Ctrl-C reaches only the supervisor, which ends the children in order.
                 start_new_session=True,
                 umask=0o077,
             )

@@ -1,4 +1,4 @@
-"""Keeps a child process running: starts it again when it ends, after pauses that grow."""
+"""Keeps a child process running: starts it again when it ends, after increasing pauses."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""Ends what an earlier run left behind when it was killed: processes, sockets, files with process ids.
+"""Cleans up after an earlier run that was killed: processes, sockets, files with process ids.
 
 :mod:`authsvc.processes.parent_death` asks children to end with their supervisor, but they take a moment, and the kernel
 forgets the request for a program with file capabilities. Two redis on one directory would destroy its data, so a start

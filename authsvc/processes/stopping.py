@@ -1,4 +1,4 @@
-"""Stops a process: signal after signal, each with its time, and SIGKILL in the end."""
+"""Stops a process: with one signal after the other, each with a time limit, and finally SIGKILL."""
 
 import asyncio
 import signal

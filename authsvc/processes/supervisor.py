@@ -1,4 +1,4 @@
-"""Running several children as one: started in order, restarted when they die, ended in reverse."""
+"""Supervises several child processes: starts them in order, restarts them when they die, ends them in reverse."""
 
 import asyncio
 import signal
@@ -26,7 +26,7 @@ _PAUSES = RestartPauses()
 
 
 class NotReady(Exception):
-    """A child does not do its work yet; the text says what is missing."""
+    """A child is not ready yet; the text says what is missing."""
 
 
 class Loading(NotReady):

@@ -1,4 +1,4 @@
-"""Waits for whichever of several things happens first, for all of them, and for the end of what is cancelled."""
+"""Waits for the first of several events, for all of them, and for the end of cancelled tasks."""
 
 import asyncio
 from collections.abc import Awaitable, Coroutine
@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 CANCEL_AGAIN = 0.2
-"""Seconds after which a task that goes on is cancelled again."""
+"""Seconds after which a task that still runs is cancelled again."""
 
 
 async def first_of(*work: Awaitable[Any], seconds: float | None = None) -> list[asyncio.Future[Any]]:

@@ -1,1 +1,1 @@
-"""The certificate that clients are shown: read in a handshake, judged, and watched."""
+"""The certificate that clients see: read in a handshake, checked, and watched."""

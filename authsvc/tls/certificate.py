@@ -1,4 +1,4 @@
-"""Looks at the certificate that a server shows, as a client does that accepts it, and then as it is."""
+"""Reads the certificate of a server: with the verification of a client, and if that fails, without."""
 
 import asyncio
 import ssl
@@ -36,14 +36,14 @@ class SeenCertificate:
     """The certificate that a server shows, and what came of checking it.
 
     Attributes:
-        names: that it is for; clients look at no others, such as its subject.
+        names: that it is for; clients ignore others, such as its subject.
         issuer: who signed it.
         begins: aware.
         ends: aware.
         error: OpenSSL's number of why it is not accepted; 0 when it is.
         detail: OpenSSL's words.
         protocol: the one that the server chose among HTTP/2 and HTTP/1.1, or None.
-        own_error: OpenSSL's number of what is wrong with the certificate itself, whoever signed it: its host, its
+        own_error: OpenSSL's number of a problem with the certificate itself, regardless of its issuer: its host, its
             dates, its purpose; 0 for nothing.
         own_detail: OpenSSL's words on that.
     """

@@ -1,4 +1,4 @@
-"""What clients make of the certificate that they are shown, in one sentence."""
+"""Describes in one sentence whether clients accept the certificate that they see."""
 
 import enum
 from datetime import datetime, timedelta
@@ -21,7 +21,7 @@ class CertificateStatus(enum.Enum):
     """How a certificate is, as ``/readyz`` says it."""
 
     NOT_CONFIGURED = "not configured"
-    """Nobody said where it is shown."""
+    """Its address is not configured."""
     UNKNOWN = "unknown"
     """It could not be looked at."""
     OK = "ok"
@@ -46,7 +46,7 @@ class CertificateVerdict:
 def judge(seen: SeenCertificate, host: str, now: datetime) -> CertificateVerdict:
     """Return what clients make of a certificate that should be for ``host``.
 
-    An authority that this machine does not know is no fault: clients may have been told to trust it.
+    An authority that is unknown to this machine is not a problem: clients may be configured to trust it.
     """
     ends = f"it ends on {seen.ends:{DATE}}"
     for_others = f"it is for {', '.join(seen.names)[:200]} and not for {host}"

@@ -1,4 +1,4 @@
-"""Looks each minute at the certificate that clients are shown."""
+"""Checks the certificate that clients see every minute."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -11,7 +11,7 @@ LOOK_EVERY, LOOK_AGAIN = 60.0, 10.0
 """Seconds between two looks, and after one that failed."""
 
 DEADLINE = 5.0
-"""Seconds for one handshake; a look takes two or three."""
+"""Seconds for one handshake; a check takes two or three."""
 
 FAILURES = 30
 """So many looks in a row may fail before it is reported: at a start, nginx comes after authsvc."""
@@ -20,7 +20,7 @@ _NOT_CONFIGURED = CertificateVerdict(CertificateStatus.NOT_CONFIGURED)
 
 
 class CertificateWatch:
-    """Looks at the certificate of one server, or of none."""
+    """Watches the certificate of one server, or of none."""
 
     def __init__(
         self,
@@ -31,9 +31,9 @@ class CertificateWatch:
         """Watch ``server``.
 
         Args:
-            server: that is looked at; None when nobody said where.
+            server: whose certificate is checked; None when it is not configured.
             clock: the wall clock.
-            on_change: hears of it when another status than before is worth a word.
+            on_change: is called when the status changes in a way that must be reported.
         """
         unknown = CertificateVerdict(CertificateStatus.UNKNOWN, "it has not been checked yet")
         self.verdict = unknown if server else _NOT_CONFIGURED

@@ -1,4 +1,4 @@
-"""The application of the portal: who is signed in, forms from our own pages only, and errors as pages."""
+"""The application of the portal: checks sessions, accepts forms of its own pages only, and renders error pages."""
 
 import re
 import secrets

@@ -32,7 +32,7 @@ class PasskeyCheck:
     record: RecordRefused
 
     async def sign_in_options(self, visit: Visit) -> str | None:
-        """Return what the browser is asked in the sign-in form; None when passwords alone sign in now."""
+        """Return the options of the request in the sign-in form; None when only passwords are possible now."""
         if self.authenticator is None:
             return None
         try:
@@ -41,7 +41,7 @@ class PasskeyCheck:
             return None
 
     async def confirm_options(self, visit: Visit, known: Sequence[Passkey]) -> str | None:
-        """Return what the browser is asked to confirm a change; None when the member has no passkey for this host."""
+        """Return the options of the request that confirms a change; None if the member has no passkey for this host."""
         if self.authenticator is None:
             return None
         usable = [one for one in known if one.rp_id == self.authenticator.party.id]

@@ -215,7 +215,7 @@ class Pulls:
         return accel.send_to_registry(link, repository, digest, target, head=head, hop=hop)
 
     async def _after_answer(self, pull: Pull, hop: int) -> BlobTarget:
-        """Return where to go after a linked registry has not given the blob; raises UpstreamFailed when nowhere."""
+        """Return the next step after a linked registry has not delivered a blob; raises UpstreamFailed without one."""
         status = _number(pull.said(STATUS).split()[-1]) if pull.said(STATUS) else 0
         # nginx itself uses 502 and 504 when it gets no answer.
         answered = status if status and status not in NO_ANSWER else None
